@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# debian-tree.sh SUITE DIR PACKAGE...
+#
+# Unpacks packages of a Debian suite, with all they depend on, into DIR: no root, no chroot, no container, and nothing
+# of the machine's own package database is read or changed. No maintainer script runs, so start a program of the tree
+# through the tree's own loader (see tools.sh). A second run with the same words returns at once.
+#
+#   DEBIAN_MIRROR   where to download from (default: the mirror this machine's apt uses)
+set -euo pipefail
+
+say() { printf '  %s\n' "$*" >&2; }
+fail() { printf 'debian-tree.sh: %s\n' "$*" >&2; exit 1; }
+
+[ $# -ge 3 ] || fail "usage: debian-tree.sh SUITE DIR PACKAGE..."
+for program in apt-get dpkg flock; do
+    command -v "$program" >/dev/null || fail "$program is needed: run this on Debian"
+done
+
+suite=$1
+mkdir -p -- "$(dirname -- "$2")"
+dir=$(cd -- "$(dirname -- "$2")" && pwd)/$(basename -- "$2")
+shift 2
+wanted="$suite $*"
+partial=$dir.partial
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# The mirror of the machine's own Debian release. --no-release-info, because without it apt lists nothing before the
+# first `apt-get update`; component main, because other vendors' repositories use the codename of the release too.
+find_mirror() {
+    local codename
+    codename=$(sed -nE 's/^VERSION_CODENAME="?([^"]*)"?$/\1/p' /etc/os-release)
+    # shellcheck disable=SC2016  # apt expands these
+    apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v codename="$codename" '
+            $2 != "main" || mirror { next }
+            $1 == codename || $1 ~ /^(oldstable|stable|testing|unstable|sid)$/ { mirror = $3 }
+            END { print mirror }'
+}
+
+# An apt of our own: its sources, state and cache lie in the partial tree. `-c` is read after the machine's own
+# configuration, which keeps its proxy and certificates but loses its hooks and pins.
+write_apt_configuration() {
+    mkdir -p -- "$apt/lists/partial" "$apt/cache/archives/partial"
+    : >"$apt/status"
+    printf 'deb [arch=%s signed-by=%s target=Packages] %s %s main\n' "$arch" "$keyring" "$mirror" "$suite" \
+        >"$apt/sources.list"
+    cat >"$apt/apt.conf" <<END
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+APT::Architecture "$arch";
+APT::Architectures { "$arch"; };
+APT::Sandbox::User "";
+APT::Install-Recommends "false";
+APT::Install-Suggests "false";
+Debug::NoLocking "true";
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::Etc::preferences "-";
+Dir::Etc::preferencesparts "-";
+Dir::State "$apt";
+Dir::State::lists "$apt/lists";
+Dir::State::status "$apt/status";
+Dir::State::extended_states "$apt/extended_states";
+Dir::Cache "$apt/cache";
+Dir::Cache::archives "$apt/cache/archives";
+// A mirror may serve a Release file that is past its date; it is still signed.
+Acquire::Check-Valid-Until "false";
+Acquire::Retries "3";
+Acquire::http::Timeout "30";
+Acquire::https::Timeout "30";
+END
+}
+
+# Three attempts, beside apt's own: a mirror in the middle of an update gives hash mismatches that a pause cures.
+retry() {
+    local attempt
+    for attempt in 1 2 3; do
+        if "$@" >"$apt/log" 2>&1; then return 0; fi
+        [ "$attempt" = 3 ] || { say "attempt $attempt failed, trying again"; sleep $((attempt * 3)); }
+    done
+    tail -n 15 "$apt/log" >&2
+    fail "failed: $*"
+}
+
+build() {
+    local count package
+    mirror=${DEBIAN_MIRROR:-$(find_mirror)}
+    [ -n "$mirror" ] || fail "apt knows no Debian mirror here: set DEBIAN_MIRROR=http://…/debian"
+    [ -r "$keyring" ] || fail "$keyring is missing: install debian-archive-keyring"
+    arch=$(dpkg --print-architecture)
+    rm -rf -- "$partial"
+    apt=$partial/.apt
+    write_apt_configuration
+
+    say "$(basename -- "$dir"): reading the package list of Debian $suite"
+    retry apt-get -c "$apt/apt.conf" -o APT::Update::Error-Mode=any update
+    say "$(basename -- "$dir"): downloading $*"
+    retry apt-get -c "$apt/apt.conf" -y --download-only install "$@"
+    count=$(find "$apt/cache/archives" -maxdepth 1 -name '*.deb' | wc -l)
+    say "$(basename -- "$dir"): unpacking $count packages"
+    for package in "$apt"/cache/archives/*.deb; do
+        dpkg -x "$package" "$partial"
+    done
+    rm -rf -- "$apt"
+
+    printf '%s\n' "$wanted" >"$partial/.unpacked"
+    rm -rf -- "$dir"
+    mv -- "$partial" "$dir"
+    say "$(basename -- "$dir"): done, $(du -sm -- "$dir" | cut -f1) MB"
+}
+
+unpacked() { [ "$(cat -- "$dir/.unpacked" 2>/dev/null)" = "$wanted" ]; }
+
+if unpacked; then exit 0; fi
+exec 9>"$dir.lock"
+if ! flock -n 9; then
+    say "waiting for another run that makes $(basename -- "$dir")"
+    flock -w 900 9 || fail "waited 15 minutes"
+fi
+if unpacked; then exit 0; fi
+build "$@"

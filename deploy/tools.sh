@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# tools.sh [asterisk] [phones]                    (both when none is named)
+#
+# Puts what the tests and the demo run under .tools/ of the project, which is git-ignored:
+#   asterisk   .tools/bin/asterisk               the machine's own if it is 20 or newer and has chan_pjsip,
+#              .tools/asterisk.json              else Debian forky's, in .tools/asterisk-tree
+#   phones     .tools/bin/sipp .tools/bin/baresip .tools/phones.json      Debian 12's, in .tools/phones-tree
+# Paths in the .json files are relative to .tools where they lie inside it: the checkout may be moved.
+#
+#   ASTERISK_FROM=debian    do not look for an asterisk on the machine
+set -euo pipefail
+
+say() { printf '  %s\n' "$*" >&2; }
+fail() { printf 'tools.sh: %s\n' "$*" >&2; exit 1; }
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+tools=$(dirname -- "$here")/.tools
+asterisk_tree=$tools/asterisk-tree
+phones_tree=$tools/phones-tree
+mkdir -p -- "$tools/bin"
+
+# A file appears whole or not at all, even when two runs write it.
+write_file() { # PATH MODE < text
+    local new
+    new=$(mktemp -- "$1.XXXXXX")
+    cat >"$new"
+    chmod "$2" "$new"
+    mv -f -- "$new" "$1"
+}
+
+# Prints where the loader of a tree is, inside the tree. Not lib64/: in Debian 12 that is an absolute symlink, which
+# leads out of the tree to the machine's own loader.
+loader_of() { # TREE
+    local loader
+    for loader in "$1"/usr/lib/*-linux-gnu*/ld-linux*.so.* "$1"/lib/*-linux-gnu*/ld-linux*.so.*; do
+        if [ -x "$loader" ]; then printf '%s' "${loader#"$1"/}"; return 0; fi
+    done
+    fail "no loader in $1"
+}
+
+# A program of a tree runs on that tree's libraries alone: --inhibit-cache keeps the machine's out. What it starts in
+# its turn (AGI scripts) gets the machine's own loader again, as no environment variable is set.
+wrap_from_tree() { # NAME TREE PROGRAM
+    local name=$1 tree=$2 program=$3 arch loader inside
+    loader=$(loader_of "$tree")
+    arch=$(basename -- "$(dirname -- "$loader")")
+    inside=$(basename -- "$tree")
+    write_file "$tools/bin/$name" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh.
+self=\$(readlink -f -- "\$0")
+tree=\${self%/bin/*}/$inside
+exec "\$tree/$loader" --inhibit-cache \\
+    --library-path "\$tree/usr/lib/$arch:\$tree/lib/$arch" \\
+    --argv0 $name "\$tree/$program" "\$@"
+END
+}
+
+# Prints the path of an asterisk of this machine that will do. /usr/sbin is not on every user's PATH; our own wrapper
+# may be, and does not count.
+machine_asterisk() {
+    local path major
+    [ "${ASTERISK_FROM:-}" != debian ] || return 1
+    path=$(PATH=$PATH:/usr/local/sbin:/usr/sbin command -v asterisk) || return 1
+    case $(readlink -f -- "$path") in "$(readlink -f -- "$tools")"/*) return 1 ;; esac
+    major=$("$path" -V 2>/dev/null | sed -nE 's/^Asterisk (certified[/-])?([0-9]+).*/\2/p')
+    [ -n "$major" ] && [ "$major" -ge 20 ] || return 1
+    machine_modules_dir >/dev/null || return 1
+    printf '%s' "$path"
+}
+
+machine_modules_dir() {
+    local dir
+    for dir in /usr/local/lib/asterisk/modules /usr/lib/asterisk/modules /usr/lib64/asterisk/modules \
+        /usr/lib/*/asterisk/modules; do
+        if [ -r "$dir/chan_pjsip.so" ]; then printf '%s' "$dir"; return 0; fi
+    done
+    return 1
+}
+
+# Debian keeps the documentation and the sounds in /usr/share, upstream in /var/lib.
+machine_data_dir() {
+    local dir
+    for dir in /usr/share/asterisk /usr/local/share/asterisk /var/lib/asterisk; do
+        if [ -r "$dir/documentation" ] || [ -r "$dir/sounds" ]; then printf '%s' "$dir"; return 0; fi
+    done
+    printf '/usr/share/asterisk'
+}
+
+write_asterisk_json() { # MODULES_DIR DATA_DIR VARLIB_DIR SOURCE
+    local version
+    version=$("$tools/bin/asterisk" -V | sed -E 's/^Asterisk //') || fail "asterisk does not start"
+    write_file "$tools/asterisk.json" 644 <<END
+{
+  "command": ["bin/asterisk"],
+  "modules_dir": "$1",
+  "data_dir": "$2",
+  "varlib_dir": "$3",
+  "source": "$4",
+  "version": "$version"
+}
+END
+    say "asterisk $version ($4)"
+}
+
+make_asterisk() {
+    local own loader modules
+    if own=$(machine_asterisk); then
+        write_file "$tools/bin/asterisk" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh: this machine has an Asterisk of its own.
+exec "$own" "\$@"
+END
+        write_asterisk_json "$(machine_modules_dir)" "$(machine_data_dir)" /var/lib/asterisk machine
+        return
+    fi
+    "$here/debian-tree.sh" forky "$asterisk_tree" asterisk asterisk-core-sounds-en-gsm
+    wrap_from_tree asterisk "$asterisk_tree" usr/sbin/asterisk
+    loader=$(loader_of "$asterisk_tree")
+    modules=$(dirname -- "$loader")/asterisk/modules
+    write_asterisk_json "asterisk-tree/$modules" asterisk-tree/usr/share/asterisk asterisk-tree/var/lib/asterisk "debian forky"
+}
+
+make_phones() {
+    local sipp_version baresip_version
+    "$here/debian-tree.sh" bookworm "$phones_tree" sip-tester baresip-core
+    wrap_from_tree sipp "$phones_tree" usr/bin/sipp
+    wrap_from_tree baresip "$phones_tree" usr/bin/baresip
+    # Asked for their versions, both end with a status that is not 0.
+    sipp_version=$({ "$tools/bin/sipp" -v 2>&1 || true; } | sed -nE 's/^ *SIPp v([0-9.]+).*/\1/p')
+    baresip_version=$({ "$tools/bin/baresip" -h 2>&1 || true; } | sed -nE 's/^baresip v([^ ]+).*/\1/p')
+    [ -n "$sipp_version" ] || fail "sipp does not start"
+    [ -n "$baresip_version" ] || fail "baresip does not start"
+    write_file "$tools/phones.json" 644 <<END
+{
+  "sipp": "bin/sipp",
+  "baresip": "bin/baresip",
+  "baresip_modules_dir": "phones-tree/usr/lib/baresip/modules",
+  "sipp_version": "$sipp_version",
+  "baresip_version": "$baresip_version"
+}
+END
+    say "sipp $sipp_version, baresip $baresip_version"
+}
+
+[ $# -gt 0 ] || set -- asterisk phones
+for tool in "$@"; do
+    case $tool in
+        asterisk) make_asterisk ;;
+        phones) make_phones ;;
+        *) fail "usage: tools.sh [asterisk] [phones]" ;;
+    esac
+done

@@ -1,0 +1,82 @@
+"""Accounts, API keys and the pool of numbers: what an operator makes. Plain functions over a transaction."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.domain.errors import InvalidInput
+from engine.domain.numbers import from_dialled, is_e164
+from engine.ids import new_id
+from engine.storage.rows import Account
+from engine.storage.transaction import Transaction
+
+KEY_PREFIX = "rn_live_"
+MAX_NAME = 100
+MAX_REPORTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """`secret` is shown this once; only a digest of it is stored."""
+
+    id: str
+    account_id: str
+    secret: str
+
+
+def key_digest(secret: str, pepper: str) -> str:
+    """HMAC-SHA256 in hex. A key has 256 random bits, so a slow hash would add nothing but load."""
+    return hmac.new(pepper.encode(), secret.encode(), hashlib.sha256).hexdigest()
+
+
+def create_account(tx: Transaction, name: str, now: int) -> Account:
+    """Raises InvalidInput for a name that is taken, empty or too long."""
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidInput([f"an account's name has 1 to {MAX_NAME} printable characters"])
+    if tx.accounts.by_name(name):
+        raise InvalidInput([f"there is an account {name!r} already"])
+    secret = base64.b64encode(secrets.token_bytes(32)).decode()
+    account = Account(new_id("acc"), name, f"whsec_{secret}", now)
+    tx.accounts.insert(account)
+    return account
+
+
+def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
+    """`account`: id or name. Raises InvalidInput when there is none."""
+    found = tx.accounts.by_id(account) or tx.accounts.by_name(account)
+    if found is None:
+        raise InvalidInput([f"there is no account {account!r}"])
+    secret = KEY_PREFIX + secrets.token_urlsafe(32)
+    key = NewKey(new_id("key"), found.id, secret)
+    tx.accounts.insert_key(
+        key_id=key.id, account_id=found.id, digest=key_digest(secret, pepper), hint=secret[-4:], now=now
+    )
+    return key
+
+
+def import_numbers(tx: Transaction, lines: Iterable[tuple[int, str]], now: int) -> int:
+    """Add numbers to the pool, all or nothing. `lines`: (line number, text), one number each. How many were added.
+
+    Raises InvalidInput with a line for each bad one (the first MAX_REPORTED of them).
+    """
+    seen: dict[str, int] = {}
+    problems: list[str] = []
+    for line, text in lines:
+        number = from_dialled(text.strip())
+        if number is None or not is_e164(number):
+            problems.append(f"line {line}: {text.strip()[:40]!r} is not an E.164 number")
+        elif number in seen:
+            problems.append(f"line {line}: {number} stands in line {seen[number]} already")
+        elif tx.numbers.exists(number):
+            problems.append(f"line {line}: {number} is in the pool already")
+        else:
+            seen[number] = line
+    if problems:
+        rest = len(problems) - MAX_REPORTED
+        raise InvalidInput(problems[:MAX_REPORTED] + ([f"… and {rest} more"] if rest > 0 else []))
+    for number in seen:
+        tx.numbers.insert(number, now)
+    return len(seen)

@@ -1,0 +1,141 @@
+"""The use cases of a booking: book, renew, cancel, sweep. Plain functions over a transaction."""
+
+from dataclasses import dataclass, replace
+
+from engine.calls import settle_lost_calls
+from engine.domain import booking as life
+from engine.domain.booking import Booking, Status
+from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound
+from engine.domain.metering import Credit
+from engine.domain.numbers import callable_destination
+from engine.domain.plans import UsagePlan
+from engine.domain.policy import Policy
+from engine.ids import new_id
+from engine.storage.transaction import Transaction
+
+# How much one clean-up takes on, so that no call ever waits long behind it.
+SWEEP_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BookingRequest:
+    """Checked at the edge already, but for what only the database knows."""
+
+    account_id: str
+    destination: str
+    usage_plan: UsagePlan
+    callback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """`destination` and `callback` None: as they were."""
+
+    usage_plan: UsagePlan
+    destination: str | None = None
+    callback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a clean-up did. `channels`: callers on bookings that are gone, still to be hung up."""
+
+    bookings_gone: int
+    numbers_freed: int
+    calls_lost: int
+    channels: list[str]
+
+
+def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> Booking:
+    """Give a free number to a new booking.
+
+    Raises InvalidDestination, DestinationIsOurs, NoNumberFree.
+    """
+    destination = _checked_destination(tx, request.destination)
+    allowance = policy.plans[request.usage_plan]
+    booking = Booking(
+        id=new_id("bkg"),
+        account_id=request.account_id,
+        service=_take_number(tx, now, policy),
+        destination=destination,
+        usage_plan=request.usage_plan,
+        callback=request.callback,
+        created_at=now,
+        end_at=now + allowance.valid_for_ms,
+        exhausted_at=None,
+        gone_at=None,
+        seconds=Credit.new(allowance.seconds),
+        calls=Credit.new(allowance.calls),
+    )
+    tx.bookings.insert(booking)
+    return booking
+
+
+def renew(
+    tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, now: int, policy: Policy
+) -> Booking:
+    """Add a plan to a booking, also one in its grace. Raises NotFound, BookingGone, and what `book` raises."""
+    booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
+    renewed = life.renew(booking, renewal.usage_plan, now, policy)
+    if renewal.destination is not None:
+        renewed = replace(renewed, destination=_checked_destination(tx, renewal.destination))
+    if renewal.callback is not None:
+        renewed = replace(renewed, callback=renewal.callback)
+    tx.bookings.update(renewed)
+    return renewed
+
+
+def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: Policy) -> list[str]:
+    """End a booking for good. Returns the callers' channels that must be hung up now.
+
+    Raises NotFound, BookingGone.
+    """
+    booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
+    tx.bookings.update(life.delete(booking, now, policy))
+    tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+    return [call.channel for call in tx.calls.up_on(booking.id)]
+
+
+def sweep(tx: Transaction, now: int, policy: Policy) -> Swept:
+    """Clean up: end graces, free quarantined numbers, settle calls whose end was never reported.
+
+    Nothing depends on it but the supply of numbers; and `book` sweeps by itself when that runs out.
+    """
+    over = tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT)
+    for booking in over:
+        tx.bookings.update(life.end_grace(booking, now, policy))
+        tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+    freed = tx.numbers.free_quarantined(now)
+    lost = settle_lost_calls(tx, now, SWEEP_LIMIT)
+    channels = [call.channel for call in tx.calls.up_on_gone_bookings(SWEEP_LIMIT)]
+    return Swept(len(over), freed, len(lost), channels)
+
+
+def owned(booking: Booking | None, account_id: str, now: int, policy: Policy) -> Booking:
+    """The booking, if it is the account's and not gone. Another account's answers like an unknown one.
+
+    Raises NotFound, BookingGone.
+    """
+    if booking is None or booking.account_id != account_id:
+        raise NotFound("there is no such booking")
+    if life.status_at(booking, now, policy) is Status.GONE:
+        raise BookingGone("this booking is gone for good")
+    return booking
+
+
+def _checked_destination(tx: Transaction, destination: str) -> str:
+    """A loop would bill for ever: neither Asterisk nor a carrier counts hops."""
+    checked = callable_destination(destination)
+    if tx.numbers.exists(checked):
+        raise DestinationIsOurs("destination is itself a rented number")
+    return checked
+
+
+def _take_number(tx: Transaction, now: int, policy: Policy) -> str:
+    number = tx.numbers.book_least_recently_used()
+    if number is None:
+        sweep(tx, now, policy)
+        number = tx.numbers.book_least_recently_used()
+    if number is None:
+        raise NoNumberFree("every number is booked or in quarantine")
+    return number

@@ -1,0 +1,121 @@
+"""The life of a booking: ACTIVE → EXPIRED → gone, with one literal table of what may happen when.
+
+The status is not stored, it follows from facts and the time (`status_at`). So a booking past its end is refused
+by the call path even if no clean-up ever ran.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition
+from engine.domain.metering import Credit
+from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Policy
+
+
+class Status(StrEnum):
+    ACTIVE = "ACTIVE"
+    EXPIRED = "EXPIRED"
+    GONE = "GONE"
+
+
+class Event(StrEnum):
+    RENEWED = "RENEWED"
+    DELETED = "DELETED"
+    GRACE_OVER = "GRACE_OVER"
+
+
+TRANSITIONS: dict[tuple[Status, Event], Status] = {
+    (Status.ACTIVE, Event.RENEWED): Status.ACTIVE,
+    (Status.EXPIRED, Event.RENEWED): Status.ACTIVE,
+    (Status.ACTIVE, Event.DELETED): Status.GONE,
+    (Status.EXPIRED, Event.DELETED): Status.GONE,
+    # A booking whose grace is over counts as GONE by its times alone; the sweeper then writes it down.
+    (Status.GONE, Event.GRACE_OVER): Status.GONE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """One rented number with its hidden destination. Instants are epoch milliseconds, numbers E.164."""
+
+    id: str
+    account_id: str
+    service: str
+    destination: str
+    usage_plan: UsagePlan
+    callback: str
+    created_at: int
+    end_at: int
+    # When the last second or the last call was spent, if that was before `end_at`.
+    exhausted_at: int | None
+    # When it was deleted, or when the sweeper wrote down that its grace is over.
+    gone_at: int | None
+    seconds: Credit
+    calls: Credit
+
+    @property
+    def expires_at(self) -> int:
+        return self.end_at if self.exhausted_at is None else self.exhausted_at
+
+
+def status_at(booking: Booking, now: int, policy: Policy) -> Status:
+    if booking.gone_at is not None or now >= booking.expires_at + policy.grace_ms:
+        return Status.GONE
+    return Status.EXPIRED if now >= booking.expires_at else Status.ACTIVE
+
+
+def _check(booking: Booking, event: Event, now: int, policy: Policy) -> None:
+    status = status_at(booking, now, policy)
+    if (status, event) in TRANSITIONS:
+        return
+    if status is Status.GONE:
+        raise BookingGone(f"booking {booking.id} is gone for good")
+    raise IllegalTransition(f"a {status} booking cannot take {event}")
+
+
+def renew(booking: Booking, plan: UsagePlan, now: int, policy: Policy) -> Booking:
+    """Add the plan's seconds, calls and validity to what is left. Raises BookingGone, BookingTooLong."""
+    _check(booking, Event.RENEWED, now, policy)
+    allowance: Allowance = policy.plans[plan]
+    end_at = max(now, booking.end_at) + allowance.valid_for_ms
+    if end_at > now + policy.horizon_ms:
+        raise BookingTooLong("a booking cannot be renewed further ahead than the operator's horizon")
+    return replace(
+        booking,
+        usage_plan=plan,
+        end_at=end_at,
+        exhausted_at=None,
+        seconds=booking.seconds.top_up(allowance.seconds),
+        calls=booking.calls.top_up(allowance.calls),
+    )
+
+
+def delete(booking: Booking, now: int, policy: Policy) -> Booking:
+    """Gone at once and for good. Raises BookingGone."""
+    _check(booking, Event.DELETED, now, policy)
+    return replace(booking, gone_at=now)
+
+
+def end_grace(booking: Booking, now: int, policy: Policy) -> Booking:
+    """Write down that the grace is over. Raises IllegalTransition when it is not."""
+    _check(booking, Event.GRACE_OVER, now, policy)
+    return replace(booking, gone_at=now)
+
+
+def lease(booking: Booking, seconds: int) -> Booking:
+    """Take `seconds` and one call out of what remains. Raises InvariantBroken when there is not enough."""
+    return replace(booking, seconds=booking.seconds.lease(seconds), calls=booking.calls.lease(1))
+
+
+def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: int) -> Booking:
+    """Give back what a call leased and did not use, and expire the booking if nothing is left to use."""
+    settled = replace(
+        booking,
+        seconds=booking.seconds.settle(leased, used),
+        calls=booking.calls.settle(1, 1 if answered else 0),
+    )
+    spent = settled.seconds.unspent < 1 or settled.calls.unspent < 1
+    if spent and settled.exhausted_at is None and now < settled.end_at:
+        return replace(settled, exhausted_at=now)
+    return settled

@@ -1,0 +1,38 @@
+"""What a customer is told by callback: flat JSON bodies, field names as the customer's contract has them."""
+
+import json
+
+from engine.domain.times import rfc3339
+
+EXPIRED_MESSAGE = "Incoming call for expired booking"
+
+
+def call_ended_body(
+    *, cdr_id: str, started_at: int, duration: int, source: str, destination: str, booking_id: str, service: str
+) -> str:
+    """A call that was answered, after its end. `duration` in seconds; `timestamp` is when the call came in."""
+    return json.dumps(
+        {
+            "id": cdr_id,
+            "timestamp": rfc3339(started_at),
+            "duration": duration,
+            "source": source,
+            "destination": destination,
+            "bookingId": booking_id,
+            "service": service,
+        }
+    )
+
+
+def expired_call_body(*, called_at: int, source: str, destination: str, booking_id: str, service: str) -> str:
+    """A call to a booking that is in its grace."""
+    return json.dumps(
+        {
+            "timestamp": rfc3339(called_at),
+            "source": source,
+            "destination": destination,
+            "bookingId": booking_id,
+            "message": EXPIRED_MESSAGE,
+            "service": service,
+        }
+    )

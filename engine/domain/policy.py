@@ -1,0 +1,20 @@
+"""The operator's choices that the rules depend on. Built from the settings, once, at start."""
+
+from dataclasses import dataclass
+
+from engine.domain.plans import Plans
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Durations are milliseconds unless their name says seconds."""
+
+    plans: Plans
+    grace_ms: int
+    quarantine_ms: int
+    longest_call_seconds: int
+    ring_seconds: int
+    # How long after its latest possible end a call may stay unreported before its lease is settled without a report.
+    lost_call_margin_ms: int
+    # A booking can be renewed again and again; its end never lies further ahead than this.
+    horizon_ms: int

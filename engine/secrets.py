@@ -1,0 +1,68 @@
+"""The installation's secrets: files of mode 0600 under `data_dir/secrets`, made at first run, never in settings.
+
+`load` refuses what is missing, readable by others, short or a known default: better no start than an open one.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from engine.domain.errors import RentedNumbersError
+
+MIN_LENGTH = 24
+DEFAULTS = frozenset({"changeme", "change-me", "secret", "password", "default", "asterisk", "rented-numbers", "admin"})
+
+
+class InsecureSecrets(RentedNumbersError):
+    """Says which file is wrong and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secrets:
+    """One field a file of that name."""
+
+    ami_secret: str
+    key_pepper: str
+    softphone1_password: str
+    softphone2_password: str
+
+
+def ensure(directory: Path) -> None:
+    """Make what is missing. An existing file is never touched."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in (field.name for field in fields(Secrets)):
+        path = directory / name
+        if path.exists():
+            continue
+        # Complete under another name first: a kill in between must not leave an empty secret behind.
+        partial = directory / f".{name}.partial"
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+
+
+def load(directory: Path) -> Secrets:
+    """Raises InsecureSecrets."""
+    return Secrets(**{field.name: _read(directory / field.name) for field in fields(Secrets)})
+
+
+def _read(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        value = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise InsecureSecrets(f"secret {path} is missing: `rented-numbers setup` makes it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InsecureSecrets(f"secret {path} cannot be read: {error}") from error
+    if mode & 0o077:
+        raise InsecureSecrets(f"secret {path} can be read by others: chmod 600 it")
+    if len(value) < MIN_LENGTH or len(set(value)) < 8 or any(word in value.lower() for word in DEFAULTS):
+        raise InsecureSecrets(f"secret {path} is a default or too weak: delete it, `rented-numbers setup` makes one")
+    if not all(character.isalnum() or character in "-_" for character in value):
+        raise InsecureSecrets(f"secret {path} may only have letters, digits, - and _: it goes into Asterisk's files")
+    return value

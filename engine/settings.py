@@ -1,0 +1,193 @@
+"""Every setting, with its default. Sources: environment (`RENTED_NUMBERS_…`) over `rented-numbers.toml` over these.
+
+Durations are seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Nested ones join with two underscores:
+`RENTED_NUMBERS_PLANS__SMALL__SECONDS=60`. Secrets are not settings, see `engine.secrets`.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Policy
+
+CONFIG_FILE = "rented-numbers.toml"
+
+
+def _seconds_or_iso8601(value: object) -> object:
+    """The environment has only strings; a plain number in one means seconds."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds_or_iso8601), Field(gt=timedelta(0))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
+
+
+class Profile(StrEnum):
+    PRODUCTION = "production"
+    # Makes an account, numbers and softphones at first run, and lets callbacks go to loopback over plain HTTP.
+    DEMO = "demo"
+
+
+class PlanSettings(BaseModel):
+    """What one usage plan gives."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: int = Field(gt=0, le=10**9, description="answered seconds that a booking may spend")
+    calls: int = Field(gt=0, le=10**9, description="answered calls that a booking may take")
+    valid_for: Duration = Field(description="how long the booking lasts")
+
+
+class PlansSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    small: PlanSettings = PlanSettings(seconds=30 * 60, calls=25, valid_for=timedelta(days=7))
+    medium: PlanSettings = PlanSettings(seconds=120 * 60, calls=100, valid_for=timedelta(days=30))
+    large: PlanSettings = PlanSettings(seconds=600 * 60, calls=500, valid_for=timedelta(days=90))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        """`SMALL` as in the API, or `small` as the environment's names come."""
+        return {key.lower(): plan for key, plan in value.items()} if isinstance(value, dict) else value
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="RENTED_NUMBERS_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+        toml_file=CONFIG_FILE,
+        extra="forbid",
+        frozen=True,
+    )
+
+    profile: Profile = Field(Profile.PRODUCTION, description="`demo` or `production`; `make run` uses `demo`")
+    data_dir: Path = Field(Path("var"), description="everything that is kept: database, secrets, Asterisk's files")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error"
+    )
+
+    http_host: str = Field("127.0.0.1", description="address of the HTTP API")
+    http_port: Port = Field(8080, description="port of the HTTP API")
+    fastagi_host: str = Field("127.0.0.1", description="address where Asterisk asks about calls")
+    fastagi_port: Port = Field(4573, description="port where Asterisk asks about calls")
+    ami_host: str = Field("127.0.0.1", description="address of Asterisk's manager interface")
+    ami_port: Port = Field(5038, description="port of Asterisk's manager interface")
+    ami_user: str = Field(
+        "rented-numbers", pattern="^[a-z][a-z0-9-]{0,30}$", description="user of Asterisk's manager interface"
+    )
+    manage_asterisk: bool = Field(True, description="`run` starts and stops an Asterisk of its own")
+    sip_host: str = Field("127.0.0.1", description="address where our own Asterisk speaks SIP and RTP")
+    sip_port: Port = Field(5060, description="SIP port of our own Asterisk, UDP and TCP")
+    rtp_start: Port = Field(10000, description="first UDP port of our own Asterisk for sound")
+    rtp_end: Port = Field(10999, description="last UDP port of our own Asterisk for sound")
+    trunk_uri: str = Field(
+        "sip:127.0.0.1:5090",
+        pattern=r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$",
+        description="where calls to hidden numbers leave to: the carrier's SIP address",
+    )
+    carrier_addresses: list[str] = Field(
+        ["127.0.0.1"], min_length=1, description="addresses or networks from which calls to rented numbers come"
+    )
+
+    plans: PlansSettings = Field(PlansSettings(), description="the usage plans")
+    grace: Duration = Field(timedelta(days=7), description="how long an expired booking can be revived by PUT")
+    quarantine: Duration = Field(
+        timedelta(days=30), description="how long a number that lost its booking is given to nobody"
+    )
+    longest_call: Duration = Field(timedelta(hours=4), description="no call is let through for longer than this")
+    ring_timeout: Duration = Field(timedelta(seconds=30), description="how long the hidden number rings")
+    renewal_horizon: Duration = Field(
+        timedelta(days=3650), description="no booking can be renewed to end further ahead than this"
+    )
+    lost_call_margin: Duration = Field(
+        timedelta(seconds=60), description="a call unreported this long after its latest end is settled without"
+    )
+    sweep_interval: Duration = Field(timedelta(seconds=10), description="how often expired things are cleaned up")
+    expired_announcement: str = Field(
+        "",
+        pattern="^[A-Za-z0-9/_-]*$",
+        description="a sound file of Asterisk, played before the 410 to callers of an expired booking",
+    )
+
+    call_deadline: Duration = Field(
+        timedelta(seconds=2), description="a call that is not decided within this time gets 503"
+    )
+    callback_timeout: Duration = Field(timedelta(seconds=15), description="a receiver must have answered by then")
+    callback_retries: list[Duration] = Field(
+        [timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 36000)],
+        max_length=20,
+        description="the waits between the attempts to deliver a callback, each with up to 10 % of jitter",
+    )
+    callback_workers: int = Field(16, ge=1, le=256, description="how many callbacks are under way at once")
+    callback_hosts_private: bool | None = Field(
+        None, description="callbacks may go to loopback and over plain HTTP; unset: only in the demo profile"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Settings":
+        if self.rtp_end - self.rtp_start < 10:
+            raise ValueError("rtp_end must lie at least 10 above rtp_start")
+        if self.longest_call < timedelta(seconds=1) or self.ring_timeout < timedelta(seconds=1):
+            raise ValueError("longest_call and ring_timeout must be at least one second")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def database(self) -> Path:
+        return self.data_dir / "rented-numbers.sqlite3"
+
+    @property
+    def allow_private_callbacks(self) -> bool:
+        if self.callback_hosts_private is None:
+            return self.profile is Profile.DEMO
+        return self.callback_hosts_private
+
+    def policy(self) -> Policy:
+        """What the rules need of the settings."""
+        return Policy(
+            plans={
+                plan: Allowance(chosen.seconds, chosen.calls, milliseconds(chosen.valid_for))
+                for plan, chosen in (
+                    (UsagePlan.SMALL, self.plans.small),
+                    (UsagePlan.MEDIUM, self.plans.medium),
+                    (UsagePlan.LARGE, self.plans.large),
+                )
+            },
+            grace_ms=milliseconds(self.grace),
+            quarantine_ms=milliseconds(self.quarantine),
+            longest_call_seconds=int(self.longest_call.total_seconds()),
+            ring_seconds=int(self.ring_timeout.total_seconds()),
+            lost_call_margin_ms=milliseconds(self.lost_call_margin),
+            horizon_ms=milliseconds(self.renewal_horizon),
+        )

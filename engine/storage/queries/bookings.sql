@@ -1,0 +1,41 @@
+-- name: insert_booking!
+INSERT INTO bookings (
+    id, account_id, service, destination, usage_plan, callback, created_at, end_at, exhausted_at, gone_at,
+    seconds_granted, seconds_remaining, seconds_leased, seconds_settled,
+    calls_granted, calls_remaining, calls_leased, calls_settled
+) VALUES (
+    :id, :account_id, :service, :destination, :usage_plan, :callback, :created_at, :end_at, :exhausted_at, :gone_at,
+    :seconds_granted, :seconds_remaining, :seconds_leased, :seconds_settled,
+    :calls_granted, :calls_remaining, :calls_leased, :calls_settled
+);
+
+-- name: update_booking!
+-- Everything about a booking that can change.
+UPDATE bookings SET
+    destination = :destination, usage_plan = :usage_plan, callback = :callback,
+    end_at = :end_at, exhausted_at = :exhausted_at, gone_at = :gone_at,
+    seconds_granted = :seconds_granted, seconds_remaining = :seconds_remaining,
+    seconds_leased = :seconds_leased, seconds_settled = :seconds_settled,
+    calls_granted = :calls_granted, calls_remaining = :calls_remaining,
+    calls_leased = :calls_leased, calls_settled = :calls_settled
+WHERE id = :id;
+
+-- name: booking_by_id^
+SELECT * FROM bookings WHERE id = :id;
+
+-- name: booking_by_service^
+SELECT * FROM bookings WHERE service = :service AND gone_at IS NULL;
+
+-- name: bookings_expired_before
+SELECT * FROM bookings
+WHERE gone_at IS NULL AND COALESCE(exhausted_at, end_at) <= :before
+ORDER BY COALESCE(exhausted_at, end_at)
+LIMIT :at_most;
+
+-- name: bookings_page
+-- Newest first. `expires_after`: the present for active ones only, earlier to include those in their grace.
+SELECT * FROM bookings
+WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
+    AND COALESCE(exhausted_at, end_at) > :expires_after
+ORDER BY id DESC
+LIMIT :at_most;

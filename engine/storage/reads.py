@@ -1,0 +1,95 @@
+"""Lists and look-ups for the API: asynchronous, read-only, beside the thread that writes."""
+
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiosqlite
+
+from engine.domain.booking import Booking
+from engine.storage import queries
+from engine.storage.errors import StorageUnavailable
+from engine.storage.rows import Cdr, booking_from_row, cdr_from_row
+
+# Greater than every id: a page "before" it is the first page.
+LAST_ID = "\U0010ffff"
+
+
+class Reads:
+    """One read-only connection; sees all that is committed. Use as an async context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sql = queries.load("aiosqlite")
+        self._db: aiosqlite.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        self._db = await aiosqlite.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        self._db.row_factory = queries.dict_row
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._db is not None:
+            await self._db.close()
+            self._db = None
+
+    async def account_of_key(self, digest: str) -> str | None:
+        row = await self._sql.account_of_key_digest(self._connection(), digest=digest)
+        return row["account_id"] if row else None
+
+    async def booking(self, booking_id: str) -> Booking | None:
+        row = await self._sql.booking_by_id(self._connection(), id=booking_id)
+        return booking_from_row(row) if row else None
+
+    async def bookings(
+        self, account_id: str, *, expires_after: int, before_id: str | None, at_most: int
+    ) -> list[Booking]:
+        """Newest first, those that are not gone and expire after that instant (epoch milliseconds)."""
+        rows = await _all(
+            self._sql.bookings_page(
+                self._connection(),
+                account_id=account_id,
+                expires_after=expires_after,
+                before_id=before_id or LAST_ID,
+                at_most=at_most,
+            )
+        )
+        return [booking_from_row(row) for row in rows]
+
+    async def cdr(self, account_id: str, cdr_id: str) -> Cdr | None:
+        row = await self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id)
+        return cdr_from_row(row) if row else None
+
+    async def cdrs(self, account_id: str, *, before_id: str | None, at_most: int) -> list[Cdr]:
+        """Newest first."""
+        rows = await _all(
+            self._sql.cdrs_page(
+                self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=at_most
+            )
+        )
+        return [cdr_from_row(row) for row in rows]
+
+    async def accounts(self) -> list[dict[str, Any]]:
+        return await _all(self._sql.accounts_list(self._connection()))
+
+    async def alive(self) -> bool:
+        """Whether the database answers a query."""
+        try:
+            await self._connection().execute("SELECT 1")
+        except (sqlite3.Error, StorageUnavailable, ValueError):
+            return False
+        return True
+
+    def _connection(self) -> aiosqlite.Connection:
+        if self._db is None:
+            raise StorageUnavailable("not connected")
+        return self._db
+
+
+async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  aiosql: a coroutine or an async generator, by version
+    if hasattr(rows, "__aiter__"):
+        return [row async for row in rows]
+    return list(await rows)

@@ -1,0 +1,116 @@
+"""Rows as they lie in the database, as types. One mapper a table; nothing else knows column names."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine.domain.booking import Booking
+from engine.domain.metering import CallState, Credit
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import Disposition
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that was granted a lease. Instants epoch milliseconds; `channel` is the caller's in Asterisk."""
+
+    call_id: str
+    booking_id: str
+    state: CallState
+    source: str
+    destination: str
+    channel: str
+    seconds_leased: int
+    seconds_charged: int | None
+    started_at: int
+    answered_at: int | None
+    ended_at: int | None
+    overdue_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cdr:
+    """A call record, written once. `duration` in whole seconds; `started_at` is when the call came in."""
+
+    id: str
+    account_id: str
+    booking_id: str
+    call_id: str
+    started_at: int
+    duration: int
+    source: str
+    service: str
+    destination: str
+    disposition: Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    id: str
+    name: str
+    webhook_secret: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    e164: str
+    state: str
+    idle_since: int
+    quarantined_until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A callback that a worker has claimed. `attempts` counts this one and fences off every other claim."""
+
+    id: str
+    account_id: str
+    url: str
+    body: str
+    attempts: int
+    created_at: int
+    webhook_secret: str
+
+
+def booking_from_row(row: Row) -> Booking:
+    return Booking(
+        id=row["id"],
+        account_id=row["account_id"],
+        service=row["service"],
+        destination=row["destination"],
+        usage_plan=UsagePlan(row["usage_plan"]),
+        callback=row["callback"],
+        created_at=row["created_at"],
+        end_at=row["end_at"],
+        exhausted_at=row["exhausted_at"],
+        gone_at=row["gone_at"],
+        seconds=_credit(row, "seconds"),
+        calls=_credit(row, "calls"),
+    )
+
+
+def booking_to_row(booking: Booking) -> dict[str, Any]:
+    row = asdict(booking)
+    for unit in ("seconds", "calls"):
+        row |= {f"{unit}_{part}": amount for part, amount in row.pop(unit).items()}
+    return row
+
+
+def _credit(row: Row, unit: str) -> Credit:
+    return Credit(
+        granted=row[f"{unit}_granted"],
+        remaining=row[f"{unit}_remaining"],
+        leased=row[f"{unit}_leased"],
+        settled=row[f"{unit}_settled"],
+    )
+
+
+def call_from_row(row: Row) -> Call:
+    return Call(**{**row, "state": CallState(row["state"])})
+
+
+def cdr_from_row(row: Row) -> Cdr:
+    return Cdr(**{**row, "disposition": Disposition(row["disposition"])})

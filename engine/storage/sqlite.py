@@ -1,0 +1,169 @@
+"""SQLite with group commit: one thread owns the connection and commits many commands with one fsync.
+
+What waits is taken together (up to MAX_BATCH), each command runs in a savepoint of its own inside one
+BEGIN IMMEDIATE … COMMIT, and only after the commit is any caller answered. A command that raises undoes only
+itself. If the commit fails, every command of the batch fails and nothing of it was kept.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import structlog
+
+from engine.storage import queries
+from engine.storage.errors import StorageBusy, StorageUnavailable
+from engine.storage.transaction import Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_BATCH = 256
+MAX_WAITING = 4096
+BUSY_TIMEOUT_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A writing connection in WAL mode that reaches the disk at each commit."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
+    connection.row_factory = queries.dict_row
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    command: Callable[[Transaction], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: Exception | None = None
+    # Set by the event loop when nobody waits any more: a job that has not begun is then skipped.
+    abandoned: threading.Event = field(default_factory=threading.Event)
+
+    def resolve(self) -> None:
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class SqliteStorage:
+    """Runs commands durably. Made by `SqliteStorage(path)` over a migrated database; `close()` ends the thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path)
+        self._transaction = Transaction(queries.load("sqlite3"), self._connection)
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
+        self._thread.start()
+
+    async def run(
+        self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `command(tx, *args, **kwargs)` in a transaction and return its result once it is on the disk.
+
+        Raises what the command raises (and then nothing of it was kept), StorageBusy when too much waits,
+        StorageUnavailable when the database fails. A caller that is cancelled while its command is running does
+        not know whether it was kept: commands of the call path are keyed by the call's id for that reason.
+        """
+        if self._closed:
+            raise StorageUnavailable("the storage is closed")
+        loop = asyncio.get_running_loop()
+        job = _Job(lambda tx: command(tx, *args, **kwargs), loop, loop.create_future())
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            raise StorageBusy(f"{MAX_WAITING} commands are waiting") from None
+        try:
+            result: T = await job.future
+        except asyncio.CancelledError:
+            job.abandoned.set()
+            raise
+        return result
+
+    async def close(self) -> None:
+        """Finish what waits, then close the database."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._jobs.put, None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        open_ = True
+        while open_:
+            batch, open_ = self._next_batch()
+            if batch:
+                self._run_batch(batch)
+                _answer(batch)
+        self._connection.close()
+
+    def _next_batch(self) -> tuple[list[_Job], bool]:
+        """Wait for one job, then take all that is there. False: the end was asked for."""
+        batch: list[_Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            if not job.abandoned.is_set():
+                batch.append(job)
+            if len(batch) >= MAX_BATCH:
+                return batch, True
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return batch, True
+        return batch, False
+
+    def _run_batch(self, batch: list[_Job]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for job in batch:
+                self._run_in_savepoint(job)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            log.error("commit_failed", error=str(error), commands=len(batch))
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            for job in batch:
+                job.error = StorageUnavailable(str(error))
+
+    def _run_in_savepoint(self, job: _Job) -> None:
+        execute = self._connection.execute
+        execute("SAVEPOINT command")
+        try:
+            job.result = job.command(self._transaction)
+        except sqlite3.OperationalError:
+            raise  # the disk or the database itself: the whole batch fails
+        except Exception as error:
+            execute("ROLLBACK TO command")
+            job.error = error
+        execute("RELEASE command")
+
+
+def _answer(batch: list[_Job]) -> None:
+    """Wake the callers: one wake-up for each event loop, not for each job."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in batch:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, jobs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_resolve_all, jobs)
+        except RuntimeError:
+            log.warning("answers_without_listener", commands=len(jobs))
+
+
+def _resolve_all(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.resolve()

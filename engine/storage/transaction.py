@@ -1,0 +1,156 @@
+"""What a command may read and write, in methods named for their use. One object a database connection."""
+
+from dataclasses import asdict
+from typing import Any
+
+from engine.domain.booking import Booking
+from engine.storage.rows import (
+    Account,
+    Call,
+    Cdr,
+    Delivery,
+    Number,
+    booking_from_row,
+    booking_to_row,
+    call_from_row,
+)
+
+
+class _Table:
+    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  aiosql and DB-API: both untyped
+        self._sql = queries
+        self._db = connection
+
+
+class Bookings(_Table):
+    def insert(self, booking: Booking) -> None:
+        self._sql.insert_booking(self._db, **booking_to_row(booking))
+
+    def update(self, booking: Booking) -> None:
+        self._sql.update_booking(self._db, **booking_to_row(booking))
+
+    def by_id(self, booking_id: str) -> Booking | None:
+        row = self._sql.booking_by_id(self._db, id=booking_id)
+        return booking_from_row(row) if row else None
+
+    def holding(self, service: str) -> Booking | None:
+        """The booking that holds the number now, if it is not gone."""
+        row = self._sql.booking_by_service(self._db, service=service)
+        return booking_from_row(row) if row else None
+
+    def expired_before(self, instant: int, at_most: int) -> list[Booking]:
+        rows = self._sql.bookings_expired_before(self._db, before=instant, at_most=at_most)
+        return [booking_from_row(row) for row in rows]
+
+
+class Numbers(_Table):
+    def insert(self, e164: str, idle_since: int) -> None:
+        self._sql.insert_number(self._db, e164=e164, idle_since=idle_since)
+
+    def exists(self, e164: str) -> bool:
+        return bool(self._sql.number_exists(self._db, e164=e164))
+
+    def book_least_recently_used(self) -> str | None:
+        """Take the free number that lay idle longest, or None."""
+        e164: str | None = self._sql.least_recently_used_free(self._db)
+        if e164 is not None:
+            self._sql.mark_booked(self._db, e164=e164)
+        return e164
+
+    def quarantine(self, e164: str, now: int, until: int) -> None:
+        self._sql.mark_quarantined(self._db, e164=e164, idle_since=now, quarantined_until=until)
+
+    def free_quarantined(self, now: int) -> int:
+        """Free the numbers whose quarantine is over; how many there were."""
+        return int(self._sql.free_quarantined_until(self._db, now=now))
+
+    def page(self, after: str, state: str | None, at_most: int) -> list[Number]:
+        rows = self._sql.numbers_list(self._db, after=after, state=state, at_most=at_most)
+        return [Number(**row) for row in rows]
+
+
+class Calls(_Table):
+    def insert(self, call: Call) -> None:
+        self._sql.insert_call(self._db, **asdict(call))
+
+    def update(self, call: Call) -> None:
+        self._sql.update_call(self._db, **asdict(call))
+
+    def by_id(self, call_id: str) -> Call | None:
+        row = self._sql.call_by_id(self._db, call_id=call_id)
+        return call_from_row(row) if row else None
+
+    def up_on(self, booking_id: str) -> list[Call]:
+        return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]
+
+    def up_on_gone_bookings(self, at_most: int) -> list[Call]:
+        return [call_from_row(row) for row in self._sql.calls_up_on_gone_bookings(self._db, at_most=at_most)]
+
+    def overdue(self, now: int, at_most: int) -> list[Call]:
+        return [call_from_row(row) for row in self._sql.calls_overdue(self._db, now=now, at_most=at_most)]
+
+
+class Cdrs(_Table):
+    def insert(self, cdr: Cdr) -> None:
+        self._sql.insert_cdr(self._db, **asdict(cdr))
+
+
+class Outbox(_Table):
+    def insert(self, *, event_id: str, account_id: str, booking_id: str, url: str, body: str, now: int) -> None:
+        self._sql.insert_callback(
+            self._db,
+            id=event_id,
+            account_id=account_id,
+            booking_id=booking_id,
+            url=url,
+            body=body,
+            created_at=now,
+        )
+
+    def claim_due(self, now: int, claimed_until: int, at_most: int) -> list[Delivery]:
+        rows = self._sql.claim_due_callbacks(self._db, now=now, claimed_until=claimed_until, at_most=at_most)
+        return [Delivery(**row) for row in rows]
+
+    def finish(self, delivery: Delivery, state: str, outcome: str, now: int) -> None:
+        self._sql.finish_callback(
+            self._db, id=delivery.id, attempts=delivery.attempts, state=state, outcome=outcome, now=now
+        )
+
+    def postpone(self, delivery: Delivery, due_at: int, outcome: str) -> None:
+        self._sql.postpone_callback(
+            self._db, id=delivery.id, attempts=delivery.attempts, due_at=due_at, outcome=outcome
+        )
+
+    def next_due_at(self) -> int | None:
+        due: int | None = self._sql.next_callback_due_at(self._db)
+        return due
+
+
+class Accounts(_Table):
+    def insert(self, account: Account) -> None:
+        self._sql.insert_account(self._db, **asdict(account))
+
+    def by_name(self, name: str) -> Account | None:
+        row = self._sql.account_by_name(self._db, name=name)
+        return Account(**row) if row else None
+
+    def by_id(self, account_id: str) -> Account | None:
+        row = self._sql.account_by_id(self._db, id=account_id)
+        return Account(**row) if row else None
+
+    def insert_key(self, *, key_id: str, account_id: str, digest: str, hint: str, now: int) -> None:
+        self._sql.insert_api_key(
+            self._db, id=key_id, account_id=account_id, digest=digest, hint=hint, created_at=now
+        )
+
+
+class Transaction:
+    """Handed to every command. Its tables are valid while the command runs, on the thread that runs it."""
+
+    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as above
+        self.bookings = Bookings(queries, connection)
+        self.numbers = Numbers(queries, connection)
+        self.calls = Calls(queries, connection)
+        self.cdrs = Cdrs(queries, connection)
+        self.outbox = Outbox(queries, connection)
+        self.accounts = Accounts(queries, connection)
