@@ -60,13 +60,16 @@ END
 # may be, and does not count.
 machine_asterisk() {
     local path major
-    [ "${ASTERISK_FROM:-}" != debian ] || return 1
-    path=$(PATH=$PATH:/usr/local/sbin:/usr/sbin command -v asterisk) || return 1
-    case $(readlink -f -- "$path") in "$(readlink -f -- "$tools")"/*) return 1 ;; esac
-    major=$("$path" -V 2>/dev/null | sed -nE 's/^Asterisk (certified[/-])?([0-9]+).*/\2/p')
-    [ -n "$major" ] && [ "$major" -ge 20 ] || return 1
-    machine_modules_dir >/dev/null || return 1
-    printf '%s' "$path"
+    if [ "${ASTERISK_FROM:-}" = debian ] || ! machine_modules_dir >/dev/null; then return 1; fi
+    while IFS= read -r path; do
+        case $(readlink -f -- "$path") in "$(readlink -f -- "$tools")"/*) continue ;; esac
+        major=$("$path" -V 2>/dev/null | sed -nE 's/^Asterisk (certified[/-])?([0-9]+).*/\2/p')
+        if [ "${major:-0}" -ge 20 ]; then
+            printf '%s' "$path"
+            return 0
+        fi
+    done < <(PATH=$PATH:/usr/local/sbin:/usr/sbin type -aP asterisk)
+    return 1
 }
 
 machine_modules_dir() {

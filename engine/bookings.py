@@ -71,9 +71,7 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
     return booking
 
 
-def renew(
-    tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, now: int, policy: Policy
-) -> Booking:
+def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, now: int, policy: Policy) -> Booking:
     """Add a plan to a booking, also one in its grace. Raises NotFound, BookingGone, and what `book` raises."""
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     renewed = life.renew(booking, renewal.usage_plan, now, policy)

@@ -47,7 +47,7 @@ def route_call(tx: Transaction, incoming: IncomingCall, now: int, policy: Policy
     """Decide on a call, and lease what a bridged one needs; record what is rejected."""
     known = tx.calls.by_id(incoming.call_id)
     if known is not None:
-        return _decision_again(tx, known, policy)
+        return _decision_again(tx, known, incoming.service, policy)
     booking = tx.bookings.holding(incoming.service)
     is_ours = booking is not None and tx.numbers.exists(booking.destination)
     decision = routing.decide(booking, destination_is_ours=is_ours, now=now, policy=policy)
@@ -61,16 +61,20 @@ def route_call(tx: Transaction, incoming: IncomingCall, now: int, policy: Policy
 
 
 def call_answered(tx: Transaction, call_id: str, now: int, policy: Policy) -> int:
-    """Note that the callee has answered. Returns how many milliseconds they may talk; 0: the call must end."""
+    """Note that the callee has answered. Returns how many milliseconds they may talk from now; 0: the call must end.
+
+    The time runs from the first report; one that comes again does not start it again.
+    """
     call = tx.calls.by_id(call_id)
     if call is None or call.ended_at is not None:
         return 0
     booking = _booking_of(tx, call)
     state = next_state(call.state, CallEvent.ANSWERED)
-    limit = 0 if booking.gone_at is not None else max(0, talk_limit_ms(call.seconds_leased, booking.end_at - now))
-    tx.calls.update(
-        replace(call, state=state, answered_at=now, overdue_at=now + limit + policy.lost_call_margin_ms)
-    )
+    answered_at = now if call.answered_at is None else call.answered_at
+    talk_ms = talk_limit_ms(call.seconds_leased, booking.end_at - answered_at) - (now - answered_at)
+    limit = 0 if booking.gone_at is not None else max(0, talk_ms)
+    overdue_at = now + limit + policy.lost_call_margin_ms
+    tx.calls.update(replace(call, state=state, answered_at=answered_at, overdue_at=overdue_at))
     return limit
 
 
@@ -96,10 +100,12 @@ def settle_lost_calls(tx: Transaction, now: int, at_most: int) -> list[Settlemen
     ]
 
 
-def _decision_again(tx: Transaction, call: Call, policy: Policy) -> RouteDecision:
-    if call.ended_at is not None:
+def _decision_again(tx: Transaction, call: Call, service: str, policy: Policy) -> RouteDecision:
+    """Fails closed: a second Asterisk may use the same call id for another number, and a booking may be gone by now."""
+    booking = _booking_of(tx, call)
+    if call.ended_at is not None or booking.gone_at is not None or booking.service != service:
         return routing.UNKNOWN_NUMBER
-    return Bridge(_booking_of(tx, call), call.seconds_leased, policy.ring_seconds)
+    return Bridge(booking, call.seconds_leased, policy.ring_seconds)
 
 
 def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, now: int, policy: Policy) -> None:
@@ -200,6 +206,8 @@ def _tell_ended(tx: Transaction, cdr: Cdr, booking: Booking, now: int) -> None:
 
 
 def _post(tx: Transaction, booking: Booking, body: str, now: int) -> None:
+    if not booking.callback:
+        return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback
     tx.outbox.insert(
         event_id=new_id("evt"),
         account_id=booking.account_id,

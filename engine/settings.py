@@ -7,7 +7,7 @@ Durations are seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Nested ones join wit
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import (
@@ -35,6 +35,10 @@ def _seconds_or_iso8601(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds_or_iso8601), Field(gt=timedelta(0))]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _lower_keys(value: object) -> object:
+    return {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def milliseconds(duration: timedelta) -> int:
@@ -68,7 +72,15 @@ class PlansSettings(BaseModel):
     @classmethod
     def _any_case(cls, value: object) -> object:
         """`SMALL` as in the API, or `small` as the environment's names come."""
-        return {key.lower(): plan for key, plan in value.items()} if isinstance(value, dict) else value
+        return _lower_keys(value)
+
+
+class _TomlFile(TomlConfigSettingsSource):
+    """Spells plans as the environment does: under two spellings neither source would override the other."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = super().__call__()
+        return values | {"plans": _lower_keys(values["plans"])} if "plans" in values else values
 
 
 class Settings(BaseSettings):
@@ -83,9 +95,7 @@ class Settings(BaseSettings):
 
     profile: Profile = Field(Profile.PRODUCTION, description="`demo` or `production`; `make run` uses `demo`")
     data_dir: Path = Field(Path("var"), description="everything that is kept: database, secrets, Asterisk's files")
-    log_level: str = Field(
-        "info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error"
-    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
 
     http_host: str = Field("127.0.0.1", description="address of the HTTP API")
     http_port: Port = Field(8080, description="port of the HTTP API")
@@ -107,7 +117,9 @@ class Settings(BaseSettings):
         description="where calls to hidden numbers leave to: the carrier's SIP address",
     )
     carrier_addresses: list[str] = Field(
-        ["127.0.0.1"], min_length=1, description="addresses or networks from which calls to rented numbers come"
+        ["127.0.0.1"],
+        min_length=1,
+        description="addresses or networks from which calls to rented numbers come",
     )
 
     plans: PlansSettings = Field(PlansSettings(), description="the usage plans")
@@ -121,7 +133,8 @@ class Settings(BaseSettings):
         timedelta(days=3650), description="no booking can be renewed to end further ahead than this"
     )
     lost_call_margin: Duration = Field(
-        timedelta(seconds=60), description="a call unreported this long after its latest end is settled without"
+        timedelta(seconds=60),
+        description="a call unreported this long after its latest end is settled without",
     )
     sweep_interval: Duration = Field(timedelta(seconds=10), description="how often expired things are cleaned up")
     expired_announcement: str = Field(
@@ -161,7 +174,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, _TomlFile(settings_cls)
 
     @property
     def database(self) -> Path:

@@ -1,18 +1,18 @@
 """What the engine can refuse, as exceptions that carry their own verdict.
 
-    RentedNumbersError
-    ├── Refusal                  the request is understood and refused; the caller can tell why from `code`
-    │   ├── InvalidDestination       not a telephone number that may be called
-    │   ├── DestinationIsOurs        a rented number as the destination of another: a loop
-    │   ├── UnknownPlan              no such usage plan
-    │   ├── CallbackNotAcceptable    not a URL that we would ever call
-    │   ├── NoNumberFree             the pool is empty (retryable)
-    │   ├── BookingTooLong           renewed so often that it would end beyond the horizon
-    │   ├── NotFound                 no such thing, or another account's
-    │   └── BookingGone              it was there, and is gone for good
-    ├── InvalidInput             an operator's file or argument is wrong
-    ├── IllegalTransition        a life cycle was asked for a step that its table does not have: a bug
-    └── InvariantBroken          credit that does not add up: a bug, never stored
+RentedNumbersError
+├── Refusal                  the request is understood and refused; the caller can tell why from `code`
+│   ├── InvalidDestination       not a telephone number that may be called
+│   ├── DestinationIsOurs        a rented number as the destination of another: a loop
+│   ├── UnknownPlan              no such usage plan
+│   ├── CallbackNotAcceptable    not a URL that we would ever call
+│   ├── NoNumberFree             the pool is empty (retryable)
+│   ├── BookingTooLong           renewed so often that it would end beyond the horizon
+│   ├── NotFound                 no such thing, or another account's
+│   └── BookingGone              it was there, and is gone for good
+├── InvalidInput             an operator's file or argument is wrong
+├── IllegalTransition        a life cycle was asked for a step that its table does not have: a bug
+└── InvariantBroken          credit that does not add up: a bug, never stored
 """
 
 

@@ -8,7 +8,14 @@ EXPIRED_MESSAGE = "Incoming call for expired booking"
 
 
 def call_ended_body(
-    *, cdr_id: str, started_at: int, duration: int, source: str, destination: str, booking_id: str, service: str
+    *,
+    cdr_id: str,
+    started_at: int,
+    duration: int,
+    source: str,
+    destination: str,
+    booking_id: str,
+    service: str,
 ) -> str:
     """A call that was answered, after its end. `duration` in seconds; `timestamp` is when the call came in."""
     return json.dumps(

@@ -1,6 +1,7 @@
 """Telephone numbers: E.164 in, E.164 out, and which of them may be called."""
 
 import re
+from enum import StrEnum
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
@@ -24,8 +25,8 @@ ALLOWED_TYPES = frozenset(
 DENIED_PREFIXES = ("+870", "+878", "+881", "+882", "+883", "+888", "+979")
 
 
-class NumberState:
-    """FREE ← QUARANTINED ← BOOKED ← FREE; strings as stored."""
+class NumberState(StrEnum):
+    """FREE ← QUARANTINED ← BOOKED ← FREE; as stored."""
 
     FREE = "FREE"
     BOOKED = "BOOKED"

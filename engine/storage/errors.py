@@ -1,8 +1,8 @@
 """What can go wrong below the use cases.
 
-    StorageError            (a RentedNumbersError)
-    ├── StorageBusy         too much is waiting, or it took too long: refuse the request, try again later
-    └── StorageUnavailable  the database failed (disk full, locked, closed): nothing of the command was kept
+StorageError            (a RentedNumbersError)
+├── StorageBusy         too much is waiting, or it took too long: refuse the request, try again later
+└── StorageUnavailable  the database failed (disk full, locked, closed): nothing of the command was kept
 """
 
 from engine.domain.errors import RentedNumbersError

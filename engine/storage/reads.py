@@ -1,6 +1,8 @@
 """Lists and look-ups for the API: asynchronous, read-only, beside the thread that writes."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +19,10 @@ LAST_ID = "\U0010ffff"
 
 
 class Reads:
-    """One read-only connection; sees all that is committed. Use as an async context manager."""
+    """One read-only connection; sees all that is committed. Use as an async context manager.
+
+    Every method but `alive` raises StorageUnavailable when the database fails.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -26,7 +31,7 @@ class Reads:
 
     async def __aenter__(self) -> Self:
         self._db = await aiosqlite.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        self._db.row_factory = queries.dict_row
+        self._db.row_factory = queries.dict_row  # type: ignore[assignment]  # typed as a class, takes a callable
         return self
 
     async def __aexit__(
@@ -37,11 +42,11 @@ class Reads:
             self._db = None
 
     async def account_of_key(self, digest: str) -> str | None:
-        row = await self._sql.account_of_key_digest(self._connection(), digest=digest)
+        row = await _one(self._sql.account_of_key_digest(self._connection(), digest=digest))
         return row["account_id"] if row else None
 
     async def booking(self, booking_id: str) -> Booking | None:
-        row = await self._sql.booking_by_id(self._connection(), id=booking_id)
+        row = await _one(self._sql.booking_by_id(self._connection(), id=booking_id))
         return booking_from_row(row) if row else None
 
     async def bookings(
@@ -60,7 +65,7 @@ class Reads:
         return [booking_from_row(row) for row in rows]
 
     async def cdr(self, account_id: str, cdr_id: str) -> Cdr | None:
-        row = await self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id)
+        row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
         return cdr_from_row(row) if row else None
 
     async def cdrs(self, account_id: str, *, before_id: str | None, at_most: int) -> list[Cdr]:
@@ -89,7 +94,22 @@ class Reads:
         return self._db
 
 
+async def _one(row: Any) -> Any:  # noqa: ANN401  aiosql's methods are untyped
+    with _failures_named():
+        return await row
+
+
 async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  aiosql: a coroutine or an async generator, by version
-    if hasattr(rows, "__aiter__"):
-        return [row async for row in rows]
-    return list(await rows)
+    with _failures_named():
+        if hasattr(rows, "__aiter__"):
+            return [row async for row in rows]
+        return list(await rows)
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    """aiosqlite says ValueError when its connection was closed."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError) as error:
+        raise StorageUnavailable(str(error)) from error

@@ -107,9 +107,17 @@ class Outbox(_Table):
             created_at=now,
         )
 
-    def claim_due(self, now: int, claimed_until: int, at_most: int) -> list[Delivery]:
-        rows = self._sql.claim_due_callbacks(self._db, now=now, claimed_until=claimed_until, at_most=at_most)
-        return [Delivery(**row) for row in rows]
+    def line_up_due(self, now: int, held_until: int, at_most: int) -> list[tuple[str, str, int]]:
+        """Reserve what is due: (event id, URL, attempts so far), oldest event first. Due again at `held_until`."""
+        rows = self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=at_most)
+        return sorted((row["id"], row["url"], row["attempts"]) for row in rows)
+
+    def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:
+        """Begin the attempt after `attempts` earlier ones. None: it is finished, or another worker was first."""
+        rows = self._sql.begin_callback_attempt(
+            self._db, id=event_id, attempts=attempts, claimed_until=claimed_until
+        )
+        return next((Delivery(**row) for row in list(rows)), None)
 
     def finish(self, delivery: Delivery, state: str, outcome: str, now: int) -> None:
         self._sql.finish_callback(
@@ -139,9 +147,7 @@ class Accounts(_Table):
         return Account(**row) if row else None
 
     def insert_key(self, *, key_id: str, account_id: str, digest: str, hint: str, now: int) -> None:
-        self._sql.insert_api_key(
-            self._db, id=key_id, account_id=account_id, digest=digest, hint=hint, created_at=now
-        )
+        self._sql.insert_api_key(self._db, id=key_id, account_id=account_id, digest=digest, hint=hint, created_at=now)
 
 
 class Transaction:

@@ -5,12 +5,19 @@ INSERT INTO outbox (
     :id, :account_id, :booking_id, :url, :body, 'PENDING', 0, :created_at, :created_at, NULL, NULL
 );
 
--- name: claim_due_callbacks
--- What is due now, pushed ahead by the time that an attempt may take: a worker that dies leaves it to the next.
-UPDATE outbox SET attempts = attempts + 1, due_at = :claimed_until
+-- name: line_up_due_callbacks
+-- What is due now, pushed ahead for as long as a worker may keep it in its line. That counts no attempt: a worker
+-- that dies leaves it to the next one.
+UPDATE outbox SET due_at = :held_until
 WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.state = 'PENDING' AND o.due_at <= :now ORDER BY o.due_at LIMIT :at_most
 )
+RETURNING id, url, attempts;
+
+-- name: begin_callback_attempt
+-- Counted before it is sent, so that `attempts` fences off every other worker that has the same row in its line.
+UPDATE outbox SET attempts = attempts + 1, due_at = :claimed_until
+WHERE id = :id AND state = 'PENDING' AND attempts = :attempts
 RETURNING id, account_id, url, body, attempts, created_at,
     (SELECT a.webhook_secret FROM accounts AS a WHERE a.id = outbox.account_id) AS webhook_secret;
 

@@ -1,0 +1,44 @@
+# What there is to do: `make help`. Everything that is needed is fetched on the way, into .venv and .tools.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run call test test-fast check format clean
+
+PYTHON := .venv/bin/python
+# Ends in a terminal and in CI alike: pytest's own options come through, `make test PYTEST="-k lease -x"`.
+PYTEST ?=
+
+help: ## Show this.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: venv asterisk ## Set up what is missing and run the whole system until Ctrl-C.
+	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m engine run
+
+call: venv phones ## Beside a running system: one real call, from booking to callback, shown step by step.
+	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
+
+test: venv asterisk phones ## Everything: unit, contract, integration, and end-to-end over real Asterisk and SIP telephones.
+	$(PYTHON) -m pytest $(PYTEST)
+
+test-fast: venv ## What needs neither Asterisk nor telephones.
+	$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST)
+
+check: venv ## ruff, mypy strict, import-linter: what CI runs before the tests.
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: venv ## Let ruff lay out the code.
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+clean: ## Forget all state: database, secrets, Asterisk's files. The next `make run` is a first run.
+	rm -rf var
+
+.PHONY: venv asterisk phones
+venv:
+	@deploy/venv.sh
+asterisk:
+	@deploy/tools.sh asterisk
+phones:
+	@deploy/tools.sh phones

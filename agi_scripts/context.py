@@ -1,0 +1,19 @@
+"""What the scripts need of the rest, handed over by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.clock import Clock
+from engine.domain.policy import Policy
+from engine.storage.sqlite import SqliteStorage
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """`wake_callbacks` is called after a commit that may have put a callback into the outbox."""
+
+    storage: SqliteStorage
+    clock: Clock
+    policy: Policy
+    expired_announcement: str
+    wake_callbacks: Callable[[], None]

@@ -1,0 +1,36 @@
+"""⑧ agi://…/ended: the call is over, answered or not. Settles its lease."""
+
+import structlog
+
+from agi_scripts.context import CallContext
+from agi_scripts.errors import BadPeer
+from agi_scripts.session import Session
+from engine.calls import EndReport, call_ended
+
+log = structlog.get_logger(__name__)
+
+
+async def ended(context: CallContext, session: Session) -> None:
+    call = session.environment
+    report = EndReport(call.argument(0), _milliseconds(call.argument(1)), call.argument(2))
+    settlement = await context.storage.run(call_ended, report, context.clock.now())
+    if settlement is None:
+        log.info("call_ended_without_lease", call=report.call_id)
+        return
+    log.info(
+        "call_ended",
+        call=report.call_id,
+        cdr=settlement.cdr_id,
+        disposition=settlement.disposition,
+        seconds=settlement.duration,
+    )
+    context.wake_callbacks()
+
+
+def _milliseconds(text: str) -> int:
+    """Empty means not answered. Raises BadPeer."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise BadPeer("answered time is not a number of milliseconds")
+    return int(text)

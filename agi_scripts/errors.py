@@ -1,0 +1,28 @@
+"""How a conversation with Asterisk can fail.
+
+AgiError
+├── BadPeer         what came is not a FastAGI request: too much, too slow, not text, keys doubled or missing
+├── CallerGone      the channel hung up, or the connection closed, in the middle
+├── CommandRefused  Asterisk did not accept a command: our bug, or a dialplan that does not fit
+└── UnsafeValue     a value that would break out of its AGI command: refused before the wire
+"""
+
+
+class AgiError(Exception):
+    pass
+
+
+class BadPeer(AgiError):
+    pass
+
+
+class CallerGone(AgiError):
+    pass
+
+
+class CommandRefused(AgiError):
+    pass
+
+
+class UnsafeValue(AgiError):
+    pass

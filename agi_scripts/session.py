@@ -1,0 +1,111 @@
+"""③ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
+
+panoramisk's `Request` sends the commands and parses the answers. What it lets through is caught here: an end of
+the connection in mid-command (a ValueError there), values that would run as a second command, and every wait.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from panoramisk.fast_agi import Request
+
+from agi_scripts.errors import BadPeer, CallerGone, CommandRefused, UnsafeValue
+
+MAX_ENVIRONMENT = 16 * 1024
+MAX_LINES = 128
+MAX_VALUE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What Asterisk says of itself when it connects. `arguments` are those of the AGI() call, in order."""
+
+    script: str
+    channel: str
+    unique_id: str
+    arguments: tuple[str, ...]
+
+    def argument(self, index: int) -> str:
+        """The argument, or an empty string: Asterisk leaves out trailing empty ones."""
+        return self.arguments[index] if index < len(self.arguments) else ""
+
+
+async def read_environment(reader: asyncio.StreamReader) -> Environment:
+    """Read up to the blank line. The reader's own limit bounds its size. Raises BadPeer, CallerGone."""
+    try:
+        raw = await reader.readuntil(b"\n\n")
+    except asyncio.IncompleteReadError:
+        raise CallerGone("closed before the end of the environment") from None
+    except asyncio.LimitOverrunError:
+        raise BadPeer(f"environment longer than {MAX_ENVIRONMENT} bytes") from None
+    except ConnectionError as error:
+        raise CallerGone(str(error)) from error
+    return parse_environment(raw)
+
+
+def parse_environment(raw: bytes) -> Environment:
+    """`raw`: lines `agi_key: value` and a blank line. Raises BadPeer."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise BadPeer("environment is not UTF-8") from None
+    if "\0" in text:
+        raise BadPeer("NUL in the environment")
+    lines = text.split("\n")[:-2]
+    if len(lines) > MAX_LINES:
+        raise BadPeer(f"more than {MAX_LINES} lines in the environment")
+    values: dict[str, str] = {}
+    for line in lines:
+        key, colon, value = line.partition(":")
+        if not colon or key in values:
+            raise BadPeer("a line without a colon, or a key that comes twice")
+        values[key] = value.removeprefix(" ")
+    try:
+        return Environment(
+            script=values["agi_network_script"],
+            channel=values["agi_channel"],
+            unique_id=values["agi_uniqueid"],
+            arguments=tuple(_arguments(values)),
+        )
+    except KeyError as missing:
+        raise BadPeer(f"no {missing.args[0]} in the environment") from None
+
+
+def _arguments(values: dict[str, str]) -> Iterable[str]:
+    index = 1
+    while (value := values.get(f"agi_arg_{index}")) is not None:
+        yield value
+        index += 1
+
+
+class Session:
+    """Handed to the scripts: the environment, and the one command that they need."""
+
+    def __init__(self, request: Request, environment: Environment) -> None:
+        self._request = request
+        self.environment = environment
+
+    async def set_variables(self, variables: Iterable[tuple[str, str]]) -> None:
+        """Set channel variables in that order. Raises UnsafeValue before anything of a bad one is sent,
+        CallerGone, CommandRefused."""
+        for name, value in variables:
+            await self._command(f'SET VARIABLE {_safe(name)} "{_safe(value)}"')
+
+    async def _command(self, command: str) -> None:
+        try:
+            answer = await self._request.send_command(command)
+        except (ValueError, ConnectionError, asyncio.IncompleteReadError) as error:
+            # panoramisk parses the empty line of a closed connection as a status and fails with ValueError.
+            raise CallerGone("connection closed in mid-command") from error
+        if answer.get("error") == "AGIResultHangup":
+            raise CallerGone("hung up in mid-command")
+        if answer.get("status_code") != 200 or "error" in answer:
+            raise CommandRefused(f"Asterisk answered {answer.get('status_code')} {answer.get('error', '')}")
+
+
+def _safe(text: str) -> str:
+    """No control character, quote or backslash, and no `${`: nothing that ends the value or is evaluated."""
+    if len(text) > MAX_VALUE or not text.isascii() or not text.isprintable() or any(c in '"\\$`' for c in text):
+        raise UnsafeValue("a value that may not go into an AGI command")
+    return text

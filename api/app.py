@@ -1,0 +1,77 @@
+"""Puts the API together: route table, middlewares from the outermost in, limits."""
+
+import asyncio
+import traceback
+from pathlib import Path
+
+import structlog
+from aiohttp import hdrs, web
+
+from api import bookings, cdrs, health
+from api.auth import authenticate
+from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.parameters import check_parameters
+from api.problems import problem_of, problem_response
+from api.routes import ROUTES_BY_HANDLER, Handler, Route
+
+__all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
+
+log = structlog.get_logger(__name__)
+
+ROUTES: tuple[Route, ...] = (*bookings.ROUTES, *cdrs.ROUTES, *health.ROUTES)
+SERVER = "rented-numbers"
+MAX_FRAMES = 8
+
+
+def build_app(deps: Dependencies) -> web.Application:
+    app = web.Application(
+        middlewares=[refuse_with_problems, limit_time, authenticate, check_parameters],
+        client_max_size=deps.limits.body_bytes,
+    )
+    app[DEPENDENCIES] = deps
+    app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
+    for route in ROUTES:
+        for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+            app.router.add_route(method, route.path, route.handler)
+    app.on_response_prepare.append(set_headers)
+    return app
+
+
+@web.middleware
+async def refuse_with_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever is raised further in becomes a problem document; what nobody foresaw is logged."""
+    try:
+        return await handler(request)
+    except Exception as error:
+        if isinstance(error, web.HTTPException) and error.status < 400:
+            raise
+        problem = problem_of(error)
+        if problem.code == "internal":
+            _log_failure(request, error)
+        return problem_response(problem)
+
+
+@web.middleware
+async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async with asyncio.timeout(request.app[DEPENDENCIES].limits.request_seconds):
+        return await handler(request)
+
+
+async def set_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Answers hold hidden numbers: no cache may keep them."""
+    response.headers[hdrs.SERVER] = SERVER
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _log_failure(request: web.Request, error: Exception) -> None:
+    """An exception's message may repeat a number, a frame's place in the code never does."""
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+    resource = request.match_info.route.resource
+    log.error(
+        "request_failed",
+        method=request.method,
+        route=resource.canonical if resource else None,
+        error=type(error).__name__,
+        where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    )

@@ -1,0 +1,116 @@
+"""/bookings: book, list, see, renew, cancel. The rules are the use cases'; here they get their HTTP."""
+
+import asyncio
+import re
+
+import structlog
+from aiohttp import hdrs, web
+
+from api.answers import json_answer
+from api.bodies import read_body
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies
+from api.paging import Listing, page_answer, page_request
+from api.parameters import flag_of
+from api.routes import Route
+from api.schemas import BookingBody, BookingChange, NewBooking
+from engine import bookings
+from engine.bookings import BookingRequest, Renewal
+from engine.domain.errors import NotFound
+
+log = structlog.get_logger(__name__)
+
+LISTING = Listing("bookings", re.compile(r"bkg_[0-9a-f]{32}"))
+
+
+async def create(request: web.Request) -> web.Response:
+    deps = request.app[DEPENDENCIES]
+    wanted = await read_body(request, NewBooking)
+    now = deps.clock.now()
+    deps.check_callback(wanted.callback)
+    booking = await deps.run(
+        bookings.book,
+        BookingRequest(request[ACCOUNT_ID], wanted.destination, wanted.usage_plan, wanted.callback),
+        now,
+        deps.policy,
+    )
+    headers: dict[str, str] = {hdrs.LOCATION: f"/bookings/{booking.id}"}
+    return json_answer(BookingBody.of(booking, now, deps.policy), status=201, headers=headers)
+
+
+async def index(request: web.Request) -> web.Response:
+    """Newest first. Those in their grace only when asked for."""
+    deps = request.app[DEPENDENCIES]
+    now = deps.clock.now()
+    asked = page_request(request, LISTING)
+    grace_ms = deps.policy.grace_ms if flag_of(request, "includeExpired") else 0
+    records = await deps.reads.bookings(
+        request[ACCOUNT_ID],
+        expires_after=now - grace_ms,
+        before_id=asked.before_id,
+        at_most=asked.at_most,
+    )
+    return page_answer(
+        request, LISTING, asked, records, lambda booking: BookingBody.of(booking, now, deps.policy)
+    )
+
+
+async def show(request: web.Request) -> web.Response:
+    deps = request.app[DEPENDENCIES]
+    now = deps.clock.now()
+    booking = await deps.reads.booking(_id(request))
+    owned = bookings.owned(booking, request[ACCOUNT_ID], now, deps.policy)
+    return json_answer(BookingBody.of(owned, now, deps.policy))
+
+
+async def renew(request: web.Request) -> web.Response:
+    deps = request.app[DEPENDENCIES]
+    booking_id = _id(request)
+    change = await read_body(request, BookingChange)
+    now = deps.clock.now()
+    if change.callback is not None:
+        deps.check_callback(change.callback)
+    booking = await deps.run(
+        bookings.renew,
+        request[ACCOUNT_ID],
+        booking_id,
+        Renewal(change.usage_plan, change.destination, change.callback),
+        now,
+        deps.policy,
+    )
+    return json_answer(BookingBody.of(booking, now, deps.policy))
+
+
+async def cancel(request: web.Request) -> web.Response:
+    deps = request.app[DEPENDENCIES]
+    channels = await deps.run(
+        bookings.cancel, request[ACCOUNT_ID], _id(request), deps.clock.now(), deps.policy
+    )
+    if channels:
+        await _hang_up(channels, deps)
+    return web.Response(status=204)
+
+
+async def _hang_up(channels: list[str], deps: Dependencies) -> None:
+    """Never raises: the booking is gone already. Calls that cannot be ended now are left to the sweeps."""
+    try:
+        async with asyncio.timeout(deps.limits.hang_up_seconds):
+            await deps.hang_up(channels)
+    except Exception as error:
+        log.warning("hang_up_failed", error=type(error).__name__, calls=len(channels))
+
+
+def _id(request: web.Request) -> str:
+    """Raises NotFound, the same as for an id that is well formed and unknown."""
+    booking_id = request.match_info["id"]
+    if not LISTING.id_pattern.fullmatch(booking_id):
+        raise NotFound("there is no such booking")
+    return booking_id
+
+
+ROUTES = (
+    Route("POST", "/bookings", create),
+    Route("GET", "/bookings", index, parameters=frozenset({"includeExpired", "limit", "cursor"})),
+    Route("GET", "/bookings/{id}", show),
+    Route("PUT", "/bookings/{id}", renew),
+    Route("DELETE", "/bookings/{id}", cancel),
+)

@@ -1,0 +1,69 @@
+"""What the API is handed at start, and the keys under which an application and a request carry things."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
+
+from aiohttp import web
+
+from engine.clock import Clock
+from engine.domain.policy import Policy
+from engine.storage.errors import StorageBusy
+from engine.storage.reads import Reads
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may bring and how long its parts may take.
+
+    A DELETE fits into the request's time with its storage and its hang-up: once committed, it answers 204.
+    """
+
+    body_bytes: int = 64 * 1024
+    request_seconds: float = 10.0
+    body_seconds: float = 5.0
+    storage_seconds: float = 6.0
+    hang_up_seconds: float = 2.0
+    health_seconds: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """`check_callback` raises CallbackNotAcceptable. `hang_up` is given the callers' channels in Asterisk.
+
+    `health` returns each part's name with "up" or "down", such as {"database": "up", "ami": "down"}.
+    """
+
+    storage: SqliteStorage
+    reads: Reads
+    clock: Clock
+    policy: Policy
+    pepper: str
+    check_callback: Callable[[str], None]
+    hang_up: Callable[[list[str]], Awaitable[None]]
+    health: Callable[[], Awaitable[dict[str, str]]]
+    limits: Limits = Limits()
+
+    async def run(
+        self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`storage.run`, for no longer than `limits.storage_seconds`. Raises what it raises.
+
+        After StorageBusy it is not known whether a command that had begun was kept.
+        """
+        try:
+            async with asyncio.timeout(self.limits.storage_seconds):
+                return await self.storage.run(command, *args, **kwargs)
+        except TimeoutError:
+            raise StorageBusy("the command took too long") from None
+
+
+DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
+# The account whose key came with the request; set by `api.auth` on every route that is not public.
+ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)

@@ -1,0 +1,104 @@
+"""Lists by keyset: a cursor says after which record the next page begins, so that records which are added or
+go away in between are neither repeated nor make others be skipped.
+
+A cursor is base64url of versioned JSON. It is not signed: it can ask for nothing but another place in the
+account's own list. Clients must not look inside; `version` is there to change it.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from aiohttp import hdrs, web
+
+from api.answers import json_answer
+from api.parameters import limit_of
+from api.problems import ProblemError
+from api.schemas import Outgoing, Page
+
+VERSION = 1
+MAX_CURSOR = 200
+
+
+class Record(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+R = TypeVar("R", bound=Record)
+B = TypeVar("B", bound=Outgoing)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A kind of list; a cursor of one is not taken by another. `id_pattern`: of its records' ids."""
+
+    name: str
+    id_pattern: re.Pattern[str]
+
+    def cursor_after(self, record_id: str) -> str:
+        text = json.dumps({"version": VERSION, "list": self.name, "after": record_id}, separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+    def position_of(self, cursor: str) -> str:
+        """The id after which the page begins. Raises ProblemError for what `cursor_after` never writes."""
+        record_id = _after(cursor) if len(cursor) <= MAX_CURSOR else None
+        if (
+            not isinstance(record_id, str)
+            or not self.id_pattern.fullmatch(record_id)
+            or self.cursor_after(record_id) != cursor
+        ):
+            raise ProblemError(
+                "invalid_cursor", "Take cursors from `nextCursor` of the same list, as they are."
+            )
+        return record_id
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    limit: int
+    before_id: str | None
+
+    @property
+    def at_most(self) -> int:
+        """One more than is shown says whether there is more."""
+        return self.limit + 1
+
+
+def page_request(request: web.Request, listing: Listing) -> PageRequest:
+    """Raises ProblemError."""
+    cursor = request.query.get("cursor")
+    before_id = None if cursor is None else listing.position_of(cursor)
+    return PageRequest(limit_of(request), before_id)
+
+
+def page_answer(
+    request: web.Request,
+    listing: Listing,
+    asked: PageRequest,
+    records: Sequence[R],
+    body_of: Callable[[R], B],
+) -> web.Response:
+    """`records`: up to `asked.at_most`. The link to the next page keeps the request's other parameters."""
+    shown = records[: asked.limit]
+    next_cursor = listing.cursor_after(shown[-1].id) if len(records) > asked.limit else None
+    page = Page[B](
+        data=[body_of(record) for record in shown], has_more=next_cursor is not None, next_cursor=next_cursor
+    )
+    headers: dict[str, str] = {}
+    if next_cursor is not None:
+        following = request.rel_url.update_query(cursor=next_cursor)
+        headers[hdrs.LINK] = f'<{following}>; rel="next"'
+    return json_answer(page, headers=headers)
+
+
+def _after(cursor: str) -> object:
+    try:
+        content = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_"))
+        return content["after"]
+    except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
+        return None

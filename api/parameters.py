@@ -1,0 +1,54 @@
+"""Query parameters: known names, once each, written in one way only."""
+
+import re
+
+from aiohttp import web
+
+from api.problems import ProblemError, safe_name
+from api.routes import ROUTES_BY_HANDLER, Handler
+from api.schemas import FieldError
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 100
+# `[0-9]`: `int` would also take other scripts' digits, signs, spaces and underscores.
+_WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
+
+
+@web.middleware
+async def check_parameters(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A misspelt parameter that is silently ignored gives the wrong page, and nobody notices."""
+    route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
+    if route is not None:
+        seen: set[str] = set()
+        for name in request.query:
+            if name not in route.parameters:
+                raise _unacceptable(name, "is not a parameter here")
+            if name in seen:
+                raise _unacceptable(name, "may be given once")
+            seen.add(name)
+    return await handler(request)
+
+
+def limit_of(request: web.Request) -> int:
+    """Records on a page, 1 to MAX_LIMIT. Raises ProblemError."""
+    text = request.query.get("limit", str(DEFAULT_LIMIT))
+    limit = int(text) if _WHOLE_NUMBER.fullmatch(text) else 0
+    if not 1 <= limit <= MAX_LIMIT:
+        raise _unacceptable("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+    return limit
+
+
+def flag_of(request: web.Request, name: str) -> bool:
+    """False when it is not given. Raises ProblemError for anything but `true` and `false`."""
+    match request.query.get(name, "false"):
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise _unacceptable(name, "must be true or false")
+
+
+def _unacceptable(name: str, message: str) -> ProblemError:
+    name = safe_name(name)
+    return ProblemError("invalid_parameter", f"{name} {message}.", (FieldError(field=name, message=message),))

@@ -1,0 +1,156 @@
+"""What comes in and goes out, as types. Incoming: nothing unknown, nothing coerced, everything bounded."""
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from engine.domain.booking import Booking, Status, status_at
+from engine.domain.plans import UsagePlan
+from engine.domain.policy import Policy
+from engine.domain.routing import Disposition
+from engine.domain.times import rfc3339
+from engine.storage.rows import Cdr
+
+# E.164 has 16 characters at most; a little more lets the domain say what is wrong with a longer number.
+MAX_DESTINATION = 32
+MAX_CALLBACK = 2048
+
+T = TypeVar("T")
+
+
+def _printable(text: str) -> str:
+    """NUL, line ends, direction marks: nothing that could change what a log or a header line says."""
+    if not text.isprintable():
+        raise PydanticCustomError("not_printable", "has control or other unprintable characters")
+    return text
+
+
+Destination = Annotated[str, Field(min_length=1, max_length=MAX_DESTINATION), AfterValidator(_printable)]
+Callback = Annotated[str, Field(min_length=1, max_length=MAX_CALLBACK), AfterValidator(_printable)]
+# Not strict: in strict mode pydantic takes the enum's own objects only, never their JSON strings.
+Plan = Annotated[UsagePlan, Field(strict=False)]
+
+
+class Incoming(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+
+class NewBooking(Incoming):
+    destination: Destination
+    usage_plan: Plan
+    callback: Callback
+
+
+class BookingChange(Incoming):
+    """What is left out stays as it was; `null` is refused, it could be meant as "remove it"."""
+
+    usage_plan: Plan
+    destination: Destination | None = None
+    callback: Callback | None = None
+
+    @field_validator("destination", "callback", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        if value is None:
+            raise PydanticCustomError("null", "must be a string, or be left out")
+        return value
+
+
+class Outgoing(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=False,
+        serialize_by_alias=True,
+    )
+
+
+class BookingBody(Outgoing):
+    """`…_remaining`: what no live call holds now. `end_time` stays even if the credit is spent before."""
+
+    id: str
+    service: str
+    end_time: str
+    seconds_remaining: int
+    minutes_remaining: int
+    calls_remaining: int
+    destination: str
+    usage_plan: UsagePlan
+    status: Status
+    callback: str
+    created_at: str
+
+    @classmethod
+    def of(cls, booking: Booking, now: int, policy: Policy) -> "BookingBody":
+        return cls(
+            id=booking.id,
+            service=booking.service,
+            end_time=rfc3339(booking.end_at),
+            seconds_remaining=booking.seconds.remaining,
+            minutes_remaining=booking.seconds.remaining // 60,
+            calls_remaining=booking.calls.remaining,
+            destination=booking.destination,
+            usage_plan=booking.usage_plan,
+            status=status_at(booking, now, policy),
+            callback=booking.callback,
+            created_at=rfc3339(booking.created_at),
+        )
+
+
+class CdrBody(Outgoing):
+    """`timestamp`: when the call came in. `duration`: charged seconds, 0 for a call that was not answered."""
+
+    id: str
+    timestamp: str
+    duration: int
+    source: str
+    destination: str
+    service: str
+    disposition: Disposition
+
+    @classmethod
+    def of(cls, cdr: Cdr) -> "CdrBody":
+        return cls(
+            id=cdr.id,
+            timestamp=rfc3339(cdr.started_at),
+            duration=cdr.duration,
+            source=cdr.source,
+            destination=cdr.destination,
+            service=cdr.service,
+            disposition=cdr.disposition,
+        )
+
+
+class Page(Outgoing, Generic[T]):
+    """`next_cursor` is null on the last page. No totals: counting a list costs more than reading a page."""
+
+    data: list[T]
+    has_more: bool
+    next_cursor: str | None
+
+
+class HealthBody(Outgoing):
+    status: str
+    parts: dict[str, str]
+
+
+class FieldError(Outgoing):
+    """`field` is empty where the body as a whole is wrong."""
+
+    field: str
+    message: str
+
+
+class ProblemBody(Outgoing):
+    """RFC 9457, and ours: `code`, `retryable`, and `errors` where fields are to blame."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    errors: list[FieldError] | None

@@ -1,0 +1,166 @@
+"""The composition root: builds every part once, runs them together, and ends them in order.
+
+All parts run in one TaskGroup: when one dies, the whole process does, and whoever supervises it starts it again.
+That is better than half an engine. SIGTERM and SIGINT let everything finish what it is doing.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+from aiohttp import web
+
+from agi_scripts.context import CallContext
+from agi_scripts.scripts import scripts
+from agi_scripts.server import FastAgiServer
+from api.app import build_app
+from api.dependencies import Dependencies
+from engine import secrets
+from engine.ami.errors import AmiRefused, AmiUnavailable
+from engine.ami.link import AmiLink, LinkState
+from engine.bookings import sweep
+from engine.callbacks.guard import check_callback
+from engine.callbacks.worker import CallbackConfig, CallbackWorker
+from engine.clock import SystemClock
+from engine.domain.policy import Policy
+from engine.settings import Settings
+from engine.storage.errors import StorageError
+from engine.storage.migrate import migrate
+from engine.storage.reads import Reads
+from engine.storage.sqlite import SqliteStorage
+
+log = structlog.get_logger(__name__)
+
+SHUTDOWN_SECONDS = 5.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises OSError, with the address in its message, when it is taken."""
+    try:
+        return socket.create_server((host, port), backlog=1024, family=_family(host))
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+async def serve(settings: Settings) -> None:
+    """Run the engine until SIGTERM or SIGINT. Raises InsecureSecrets, OSError before anything has started."""
+    kept = secrets.load(settings.data_dir / "secrets")
+    http = listen(settings.http_host, settings.http_port)
+    fastagi = listen(settings.fastagi_host, settings.fastagi_port)
+    migrate(settings.database)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    storage = SqliteStorage(settings.database)
+    try:
+        async with Reads(settings.database) as reads:
+            await Engine(settings, kept, storage, reads).run(http, fastagi, stop)
+    finally:
+        await storage.close()
+
+
+class Engine:
+    """One running engine over an open database."""
+
+    def __init__(self, settings: Settings, kept: secrets.Secrets, storage: SqliteStorage, reads: Reads) -> None:
+        self._settings = settings
+        self._policy: Policy = settings.policy()
+        self._clock = SystemClock()
+        self._storage = storage
+        self._reads = reads
+        self._callbacks = CallbackWorker(storage, self._clock, CallbackConfig.of(settings))
+        self._ami = AmiLink(
+            host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
+        )
+        self._dependencies = Dependencies(
+            storage=storage,
+            reads=reads,
+            clock=self._clock,
+            policy=self._policy,
+            pepper=kept.key_pepper,
+            check_callback=partial(check_callback, allow_private=settings.allow_private_callbacks),
+            hang_up=self.hang_up,
+            health=self.health,
+        )
+        self._calls = CallContext(
+            storage=storage,
+            clock=self._clock,
+            policy=self._policy,
+            expired_announcement=settings.expired_announcement,
+            wake_callbacks=self._callbacks.wake,
+        )
+
+    async def run(self, http: socket.socket, fastagi: socket.socket, stop: asyncio.Event) -> None:
+        """Serve on the two listening sockets until `stop`."""
+        agi = FastAgiServer(scripts(self._calls), self._settings.call_deadline.total_seconds())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(agi.run(fastagi, stop))
+            tasks.create_task(self._serve_http(http, stop))
+            tasks.create_task(self._ami.run(stop))
+            tasks.create_task(self._callbacks.run(stop))
+            tasks.create_task(self._sweep(stop))
+            log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
+        log.info("engine_down")
+
+    async def health(self) -> dict[str, str]:
+        """State of each part: "up", or what is wrong with it."""
+        database = "up" if await self._reads.alive() else "down"
+        # The link asks Asterisk's core for its status every few seconds and is down when that goes unanswered.
+        asterisk = "up" if self._ami.state is LinkState.UP else "down"
+        return {"database": database, "ami": str(self._ami.state), "asterisk": asterisk}
+
+    async def hang_up(self, channels: Sequence[str]) -> None:
+        """End live calls. What cannot be reached now is tried again by the sweeper."""
+        await asyncio.gather(*(self._hang_up(channel) for channel in channels))
+
+    async def _hang_up(self, channel: str) -> None:
+        try:
+            await self._ami.hang_up(channel)
+        except AmiUnavailable as error:
+            log.warning("hang_up_postponed", channel=channel, reason=str(error))
+        except AmiRefused as error:
+            log.info("hang_up_refused", channel=channel, reason=str(error))
+
+    async def _serve_http(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        runner = web.AppRunner(
+            build_app(self._dependencies),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener).start()
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+    async def _sweep(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                swept = await self._storage.run(sweep, self._clock.now(), self._policy)
+            except StorageError as error:
+                log.error("sweep_failed", reason=str(error))
+            else:
+                if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
+                    log.info(
+                        "swept",
+                        bookings_gone=swept.bookings_gone,
+                        numbers_freed=swept.numbers_freed,
+                        calls_lost=swept.calls_lost,
+                    )
+                if swept.calls_lost:
+                    self._callbacks.wake()
+                await self.hang_up(swept.channels)
+            try:
+                async with asyncio.timeout(self._settings.sweep_interval.total_seconds()):
+                    await stop.wait()
+            except TimeoutError:
+                pass

@@ -1,0 +1,115 @@
+"""One attempt to deliver one callback: a signed POST over a guarded socket → a typed outcome.
+
+Every attempt has a connection of its own: nothing that an earlier one left behind (a dead kept-alive connection, a
+cookie) decides over it, and every attempt's address is checked anew.
+"""
+
+import asyncio
+import contextlib
+import functools
+
+import aiohttp
+import structlog
+from yarl import URL
+
+from engine.callbacks.guard import AddressForbidden, check_callback, open_socket
+from engine.callbacks.resolver import OwnThreadsResolver
+from engine.callbacks.signing import signature_headers
+from engine.domain.errors import CallbackNotAcceptable
+from engine.domain.retry import Answered, AttemptOutcome, NotAnswered, Trouble, parse_retry_after
+from engine.storage.rows import Delivery
+
+USER_AGENT = "rented-numbers-callbacks/1"
+MAX_ANSWER_BYTES = 64 * 1024
+# Once the status is known the rest of the answer changes nothing; this long a receiver may take to finish it
+# before the connection is closed on it.
+ANSWER_BODY_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+def open_session(*, allow_private: bool, lookups_at_once: int) -> aiohttp.ClientSession:
+    """The HTTP client of all attempts; to be closed by its owner. No proxies, cookies, .netrc or decompression."""
+    connector = aiohttp.TCPConnector(
+        resolver=OwnThreadsResolver(lookups_at_once),
+        socket_factory=functools.partial(open_socket, allow_private=allow_private),
+        force_close=True,
+        limit=0,  # the worker bounds what is under way
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=True,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # attempt() has an exact one for all of it
+    )
+
+
+async def attempt(
+    session: aiohttp.ClientSession, delivery: Delivery, *, now: int, timeout_ms: int, allow_private: bool
+) -> AttemptOutcome:
+    """Send it, and wait up to `timeout_ms` for the head of the answer. Raises nothing but CancelledError."""
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            response = await _send(session, delivery, now, allow_private)
+    except Exception as error:  # whatever a receiver answers or a row holds, it must not end the worker
+        trouble = _trouble(error)
+        if trouble is Trouble.INTERNAL:
+            # Its class alone: the text of an exception may hold the URL, the body or the secret.
+            log.error("callback_attempt_broke", event_id=delivery.id, error=type(error).__name__)
+        return NotAnswered(trouble)
+    outcome = Answered(response.status, _retry_after(response, now))
+    await _let_finish(response)
+    return outcome
+
+
+async def _send(
+    session: aiohttp.ClientSession, delivery: Delivery, now: int, allow_private: bool
+) -> aiohttp.ClientResponse:
+    check_callback(delivery.url, allow_private)  # the settings may have changed since it was booked
+    return await session.post(
+        URL(delivery.url, encoded=True),  # as the customer wrote it: decoding `%2F` breaks a signed URL
+        data=delivery.body.encode(),
+        headers={
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+            "Accept-Encoding": "identity",
+            **signature_headers(delivery.id, delivery.webhook_secret, delivery.body, now),
+        },
+        allow_redirects=False,
+    )
+
+
+async def _let_finish(response: aiohttp.ClientResponse) -> None:
+    """Read what is left of the answer, within bounds, so that a well-behaved receiver sees no broken connection."""
+    left = MAX_ANSWER_BYTES
+    with contextlib.suppress(Exception):  # nothing that goes wrong here changes the outcome any more
+        async with asyncio.timeout(ANSWER_BODY_SECONDS):
+            while left > 0 and (chunk := await response.content.read(left)):
+                left -= len(chunk)
+    response.close()
+
+
+def _retry_after(response: aiohttp.ClientResponse, now: int) -> int | None:
+    value = response.headers.get("Retry-After")
+    return None if value is None else parse_retry_after(value, now)
+
+
+# The first that fits.
+_TROUBLES: tuple[tuple[type[Exception], Trouble], ...] = (
+    (TimeoutError, Trouble.TIMEOUT),
+    (CallbackNotAcceptable, Trouble.FORBIDDEN),
+    (AddressForbidden, Trouble.FORBIDDEN),
+    (aiohttp.ClientSSLError, Trouble.TLS),
+    (aiohttp.ClientConnectionError, Trouble.CONNECTION),
+    (OSError, Trouble.CONNECTION),
+    (aiohttp.ClientResponseError, Trouble.MALFORMED),
+    (aiohttp.ClientPayloadError, Trouble.MALFORMED),
+)
+
+
+def _trouble(error: Exception) -> Trouble:
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressForbidden):
+        error = error.os_error
+    return next((trouble for kind, trouble in _TROUBLES if isinstance(error, kind)), Trouble.INTERNAL)

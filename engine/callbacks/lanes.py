@@ -1,0 +1,111 @@
+"""Whose turn it is: one lane for each receiver (host and port), and free slots shared out among the lanes.
+
+A receiver that hangs holds each slot for a whole timeout, so what it may hold is bounded:
+
+- a lane whose last attempt was answered promptly with a 2xx is quick: it may hold a quarter of the slots;
+- any other lane (new, slow, failing) may hold one, and all of these together half of the slots. However many
+  receivers are dead, quick ones always find the other half.
+
+Pure bookkeeping in memory: no I/O, no clock. Lanes take turns, and within a lane the order is that of arrival.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+# What is beyond stays in the database and is found again when its hold is over, see worker.py.
+MAX_IN_LANE = 2_000
+MAX_IN_ALL = 50_000
+MAX_KNOWN_QUICK = 10_000
+
+Receiver = tuple[str, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A callback that waits for its turn. `attempts`: how many it has had."""
+
+    event_id: str
+    receiver: Receiver
+    attempts: int
+
+
+@dataclass(slots=True)
+class _Lane:
+    line: dict[str, Waiting] = field(default_factory=dict)  # by event id, in the order of arrival
+    under_way: int = 0
+
+
+def receiver_of(url: str) -> Receiver:
+    """Host and port, or an empty host for what is no URL."""
+    try:
+        split = urlsplit(url)
+        port = split.port
+    except ValueError:
+        return "", None
+    return split.hostname or "", port or (443 if split.scheme == "https" else 80)
+
+
+class Lanes:
+    def __init__(self, slots: int) -> None:
+        self._free = slots
+        self._most_quick = max(1, slots // 4)
+        self._most_unproven = max(1, slots // 2)
+        self._waiting = 0
+        self._lanes: dict[Receiver, _Lane] = {}  # only those with something in line or under way
+        self._quick: dict[Receiver, None] = {}  # an ordered set: known to be quick, longest known first
+
+    def add(self, waiting: Waiting) -> None:
+        """Line it up. What is in the line already keeps its place; what finds no room is forgotten."""
+        lane = self._lanes.setdefault(waiting.receiver, _Lane())
+        if waiting.event_id in lane.line:
+            lane.line[waiting.event_id] = waiting
+        elif len(lane.line) < MAX_IN_LANE and self._waiting < MAX_IN_ALL:
+            lane.line[waiting.event_id] = waiting
+            self._waiting += 1
+        self._drop_if_idle(waiting.receiver, lane)
+
+    def choose(self) -> list[Waiting]:
+        """Those whose turn it is. Each takes a slot, which `leave` gives back."""
+        chosen: list[Waiting] = []
+        while self._free and (turn := list(self._one_of_each())):
+            chosen += turn
+        return chosen
+
+    def leave(self, waiting: Waiting, *, quick: bool | None = None) -> None:
+        """Give the slot back. `quick`: how the attempt went; None: there was none."""
+        receiver = waiting.receiver
+        lane = self._lanes[receiver]
+        lane.under_way -= 1
+        self._free += 1
+        if quick is not None:
+            self._quick.pop(receiver, None)
+        if quick:
+            self._quick[receiver] = None
+            if len(self._quick) > MAX_KNOWN_QUICK:
+                del self._quick[next(iter(self._quick))]
+        self._drop_if_idle(receiver, lane)
+
+    def _one_of_each(self) -> Iterator[Waiting]:
+        unproven = sum(lane.under_way for receiver, lane in self._lanes.items() if receiver not in self._quick)
+        for receiver, lane in list(self._lanes.items()):
+            if receiver in self._quick:
+                may_more = lane.under_way < self._most_quick
+            else:
+                may_more = lane.under_way == 0 and unproven < self._most_unproven
+            if not (self._free and lane.line and may_more):
+                continue
+            unproven += receiver not in self._quick
+            self._lanes[receiver] = self._lanes.pop(receiver)  # to the end: the next turn begins with another
+            yield self._take_first(lane)
+
+    def _take_first(self, lane: _Lane) -> Waiting:
+        first = lane.line.pop(next(iter(lane.line)))
+        lane.under_way += 1
+        self._waiting -= 1
+        self._free -= 1
+        return first
+
+    def _drop_if_idle(self, receiver: Receiver, lane: _Lane) -> None:
+        if not lane.line and not lane.under_way:
+            del self._lanes[receiver]

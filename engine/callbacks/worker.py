@@ -1,0 +1,250 @@
+"""Delivers the outbox: at least once, each event under the same id, no receiver at another's expense.
+
+A callback goes through three steps, each a transaction:
+
+1. lined up: a due row's `due_at` is pushed ahead by a hold, and its id goes into its receiver's lane in memory (see
+   lanes.py). This counts no attempt. A row that finds no room, or whose worker dies, is due again after the hold;
+2. begun: when its turn comes, `attempts` is counted and `due_at` pushed to when this attempt must long be over. The
+   count fences it: whoever else has the row in a lane can neither begin it nor record anything about it;
+3. recorded: delivered, failed, or due again as the schedule says. A worker that dies between sending and recording
+   leaves a row that is due again: delivered twice, under one id.
+
+Claiming rows straight from the head of the queue was rejected: ten thousand for a dead receiver would fill each
+claim, or have to be skipped by a scan of all of them in the one storage thread that calls depend on.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+import aiohttp
+import structlog
+
+from engine.callbacks.attempt import attempt, open_session
+from engine.callbacks.lanes import Lanes, Waiting, receiver_of
+from engine.clock import Clock
+from engine.domain.retry import Answered, AttemptOutcome, Delivered, GiveUp, RetryAfter, RetryDecision, decide
+from engine.settings import Settings, milliseconds
+from engine.storage.errors import StorageError
+from engine.storage.rows import Delivery
+from engine.storage.transaction import Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PAGE = 128  # rows a transaction lines up: short, since calls wait for the same thread
+LONGEST_NAP_SECONDS = 5.0
+QUICK_SECONDS = 2.0
+FIRST_BACKOFF_SECONDS = 0.1
+LONGEST_BACKOFF_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Storage(Protocol):
+    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a command in a transaction. Raises StorageError when that is not possible now."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackConfig:
+    """Durations in milliseconds. `waits_ms`: between the attempts; one attempt more than it has entries."""
+
+    workers: int
+    timeout_ms: int
+    waits_ms: tuple[int, ...]
+    allow_private: bool
+    # How long after an attempt's timeout its outcome may still be recorded before the row is taken again.
+    margin_ms: int = 10_000
+    # How long a lined-up row stays with this worker, plus up to as much again so that rows do not move in step.
+    hold_ms: int = 20_000
+    # How long a stopping worker waits for attempts under way.
+    drain_ms: int = 5_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> "CallbackConfig":
+        return cls(
+            workers=settings.callback_workers,
+            timeout_ms=milliseconds(settings.callback_timeout),
+            waits_ms=tuple(milliseconds(wait) for wait in settings.callback_retries),
+            allow_private=settings.allow_private_callbacks,
+        )
+
+
+class CallbackWorker:
+    """Made by the composition root; `run(stop)` delivers until `stop` is set. Runs once, in one event loop."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        config: CallbackConfig,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`jitter` gives numbers from 0 to 1."""
+        self._storage = storage
+        self._clock = clock
+        self._config = config
+        self._jitter = jitter
+        self._lanes = Lanes(config.workers)
+        self._wake = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """There is something to do: call it in the event loop after a commit that wrote to the outbox."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop`; then let attempts under way finish for `drain_ms` and leave the rest to the next
+        start. Storage that fails for a while is waited for. Raises only for bugs."""
+        config = self._config
+        backoff = FIRST_BACKOFF_SECONDS
+        async with (
+            open_session(allow_private=config.allow_private, lookups_at_once=config.workers) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(self._wake_at(stop))
+            while not stop.is_set():
+                self._wake.clear()
+                try:
+                    nap = await self._round(session, tasks)
+                    backoff = FIRST_BACKOFF_SECONDS
+                except StorageError as error:
+                    log.warning("callbacks_wait_for_storage", error=type(error).__name__, seconds=backoff)
+                    await _wait(stop, backoff)
+                    backoff = min(2 * backoff, LONGEST_BACKOFF_SECONDS)
+                    continue
+                await _wait(self._wake, nap)
+            await self._drain()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
+
+    async def _round(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> float:
+        """Line up what is due and begin what has its turn. Returns after how many seconds to look again."""
+        now = self._clock.now()
+        hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
+        due, next_due_at = await self._storage.run(_line_up, now, now + hold_ms)
+        for event_id, url, attempts in due:
+            self._lanes.add(Waiting(event_id, receiver_of(url), attempts))
+        chosen = self._lanes.choose()
+        if chosen:
+            await self._begin(chosen, session, tasks)
+        if len(due) == PAGE:
+            return 0.0
+        until_due = LONGEST_NAP_SECONDS if next_due_at is None else (next_due_at - now) / 1000
+        return min(max(until_due, 0.0), LONGEST_NAP_SECONDS)
+
+    async def _begin(self, chosen: list[Waiting], session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
+        claimed_until = self._clock.now() + self._config.timeout_ms + self._config.margin_ms
+        try:
+            begun = await self._storage.run(_begin_all, chosen, claimed_until)
+        except StorageError:
+            for waiting in chosen:
+                self._lanes.leave(waiting)
+            raise  # the rows are due again when their hold is over
+        for waiting, delivery in zip(chosen, begun, strict=True):
+            if delivery is None:
+                self._lanes.leave(waiting)
+                self.wake()
+                continue
+            task = tasks.create_task(self._deliver(session, waiting, delivery, claimed_until))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _deliver(
+        self, session: aiohttp.ClientSession, waiting: Waiting, delivery: Delivery, claimed_until: int
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        quick = False
+        try:
+            began = loop.time()
+            outcome = await attempt(
+                session,
+                delivery,
+                now=self._clock.now(),
+                timeout_ms=self._config.timeout_ms,
+                allow_private=self._config.allow_private,
+            )
+            decision = decide(outcome, delivery.attempts, self._config.waits_ms, self._jitter())
+            quick = isinstance(decision, Delivered) and loop.time() - began <= QUICK_SECONDS
+            _report(delivery, waiting, outcome, decision)
+            await self._record(delivery, outcome, decision, claimed_until)
+        finally:
+            self._lanes.leave(waiting, quick=quick)
+            self.wake()
+
+    async def _record(
+        self, delivery: Delivery, outcome: AttemptOutcome, decision: RetryDecision, claimed_until: int
+    ) -> None:
+        """Try to record until the row is anybody's again. Its slot stays taken: storage that is down for long
+        must not be answered with more deliveries that cannot be recorded."""
+        backoff = FIRST_BACKOFF_SECONDS
+        while True:
+            try:
+                return await self._storage.run(_record, delivery, str(outcome), decision, self._clock.now())
+            except StorageError as error:
+                if self._clock.now() + int(backoff * 1000) >= claimed_until:
+                    log.error("callback_not_recorded", event_id=delivery.id, error=type(error).__name__)
+                    return None
+            await asyncio.sleep(backoff)
+            backoff = min(2 * backoff, LONGEST_BACKOFF_SECONDS)
+
+    async def _drain(self) -> None:
+        if not self._under_way:
+            return
+        _, late = await asyncio.wait(self._under_way, timeout=self._config.drain_ms / 1000)
+        if late:
+            log.warning("callbacks_cut_off", attempts=len(late))
+        for task in late:
+            task.cancel()
+
+
+def _line_up(tx: Transaction, now: int, held_until: int) -> tuple[list[tuple[str, str, int]], int | None]:
+    """What is due, and when the next row will be."""
+    return tx.outbox.line_up_due(now, held_until, PAGE), tx.outbox.next_due_at()
+
+
+def _begin_all(tx: Transaction, chosen: list[Waiting], claimed_until: int) -> list[Delivery | None]:
+    return [tx.outbox.begin(waiting.event_id, waiting.attempts, claimed_until) for waiting in chosen]
+
+
+def _record(tx: Transaction, delivery: Delivery, outcome: str, decision: RetryDecision, now: int) -> None:
+    match decision:
+        case Delivered():
+            tx.outbox.finish(delivery, "DELIVERED", outcome, now)
+        case GiveUp():
+            tx.outbox.finish(delivery, "FAILED", outcome, now)
+        case RetryAfter(ms):
+            tx.outbox.postpone(delivery, now + ms, outcome)
+
+
+def _report(delivery: Delivery, waiting: Waiting, outcome: AttemptOutcome, decision: RetryDecision) -> None:
+    """Never the URL's path or query, nor the body: they are the customer's, with telephone numbers in them."""
+    context = log.bind(
+        event_id=delivery.id,
+        host=waiting.receiver[0],
+        attempt=delivery.attempts,
+        outcome=str(outcome),
+        status=outcome.status if isinstance(outcome, Answered) else None,
+    )
+    match decision:
+        case Delivered():
+            context.info("callback_delivered")
+        case GiveUp():
+            context.warning("callback_given_up")
+        case RetryAfter(ms):
+            context.info("callback_postponed", retry_ms=ms)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set, or the time is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

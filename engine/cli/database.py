@@ -1,0 +1,29 @@
+"""Commands of the command line run on the database directly, beside a running engine or without one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from engine.settings import Settings
+from engine.storage.migrate import migrate
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def run_command(
+    settings: Settings, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run one command in a transaction. Raises what it raises."""
+
+    async def once() -> T:
+        storage = SqliteStorage(settings.database)
+        try:
+            return await storage.run(command, *args, **kwargs)
+        finally:
+            await storage.close()
+
+    migrate(settings.database)
+    return asyncio.run(once())

@@ -1,0 +1,38 @@
+"""How commands speak: tables for people, JSON for programs, complaints on standard error."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+console = Console()
+
+
+def complain(text: str) -> None:
+    sys.stderr.write(f"rented-numbers: {text}\n")
+
+
+def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """A list of flat records, all with the same keys."""
+    if as_json:
+        sys.stdout.write(json.dumps(list(rows), indent=2) + "\n")
+        return
+    table = Table(*(rows[0] if rows else ["nothing there"]))
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    console.print(table)
+
+
+def show_one(record: dict[str, Any], *, as_json: bool) -> None:
+    """One flat record."""
+    if as_json:
+        sys.stdout.write(json.dumps(record, indent=2) + "\n")
+        return
+    for key, value in record.items():
+        console.print(f"{key:>15}  {value}", highlight=False, soft_wrap=True)

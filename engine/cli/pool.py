@@ -1,0 +1,76 @@
+"""`numbers …`: the pool of numbers to rent."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine import accounts
+from engine.cli.database import run_command
+from engine.cli.output import Json, show, show_one
+from engine.clock import SystemClock
+from engine.domain.errors import InvalidInput
+from engine.domain.numbers import NumberState
+from engine.domain.times import rfc3339
+from engine.settings import Settings
+from engine.storage.transaction import Transaction
+
+app = typer.Typer(no_args_is_help=True, help="The pool of numbers to rent.")
+
+PAGE = 1000
+MAX_BYTES = 64 * 1024 * 1024
+HEADERS = {"number", "e164", "numbers"}
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV: one E.164 number a line, in the first column.")],
+    as_json: Json = False,
+) -> None:
+    """Add the numbers of a CSV file, all or none; bad lines are reported with their line numbers."""
+    lines = list(read_lines(file))
+    added = run_command(Settings(), accounts.import_numbers, lines, SystemClock().now())
+    show_one({"added": added}, as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    state: Annotated[NumberState | None, typer.Option(case_sensitive=False, help="Only those.")] = None,
+    as_json: Json = False,
+) -> None:
+    """All numbers with their state."""
+    show(run_command(Settings(), _all_numbers, state), as_json=as_json)
+
+
+def read_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """(line number, first column) of every line that is not empty; a header is passed over. Raises InvalidInput."""
+    if file.stat().st_size > MAX_BYTES:
+        raise InvalidInput([f"{file} is larger than {MAX_BYTES >> 20} MB"])
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.reader(text)
+            for row in reader:
+                first = row[0].strip() if row else ""
+                if first and not (reader.line_num == 1 and first.lower() in HEADERS):
+                    yield reader.line_num, first
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput([f"{file} is not a CSV file in UTF-8: {error}"]) from error
+
+
+def _all_numbers(tx: Transaction, state: str | None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    after = ""
+    while page := tx.numbers.page(after, state, PAGE):
+        after = page[-1].e164
+        rows += [
+            {
+                "number": number.e164,
+                "state": number.state,
+                "idleSince": rfc3339(number.idle_since),
+                "quarantinedUntil": rfc3339(number.quarantined_until) if number.quarantined_until else None,
+            }
+            for number in page
+        ]
+    return rows

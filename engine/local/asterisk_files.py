@@ -1,0 +1,195 @@
+"""Writes Asterisk's configuration from the templates in asterisk_conf/ (`@name@` is a placeholder)."""
+
+import ipaddress
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.domain.errors import RentedNumbersError
+from engine.local.demo import SOFTPHONES
+from engine.secrets import Secrets
+from engine.settings import Profile, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "asterisk_conf"
+TOOLS = ROOT / ".tools"
+
+# Asterisk complains, or does not start, without these; empty is enough.
+EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "pjproject", "stasis", "udptl")
+# An unanswered AGI is given up then: longer than `call_deadline`, short enough for a carrier to try elsewhere.
+ENGINE_SECONDS = 3
+
+_PLACEHOLDER = re.compile(r"@([a-z0-9_]+)@")
+# The path of a unix socket may have 107 bytes.
+MAX_RUN_PATH = 90
+
+
+class AsteriskMissing(RentedNumbersError):
+    """No Asterisk was found or fetched, or it cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsteriskProgram:
+    """What deploy/tools.sh found or fetched; absolute paths."""
+
+    command: tuple[str, ...]
+    modules: Path
+    data: Path
+    varlib: Path
+    version: str
+
+
+def find_program(tools: Path = TOOLS) -> AsteriskProgram:
+    """Read `.tools/asterisk.json`. Raises AsteriskMissing."""
+    try:
+        found = json.loads((tools / "asterisk.json").read_text())
+        command = [str(tools / found["command"][0]), *found["command"][1:]]
+        return AsteriskProgram(
+            command=tuple(command),
+            modules=tools / found["modules_dir"],
+            data=tools / found["data_dir"],
+            varlib=tools / found["varlib_dir"],
+            version=found["version"],
+        )
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise AsteriskMissing("no Asterisk yet: run deploy/tools.sh asterisk") from error
+
+
+@dataclass(frozen=True, slots=True)
+class AsteriskHome:
+    """Where an Asterisk of our own keeps its files."""
+
+    base: Path
+
+    @property
+    def etc(self) -> Path:
+        return self.base / "etc"
+
+    @property
+    def config(self) -> Path:
+        return self.etc / "asterisk.conf"
+
+    @property
+    def log(self) -> Path:
+        return self.base / "log"
+
+
+def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> AsteriskHome:
+    """Write the whole configuration of an Asterisk of our own under `data_dir/asterisk`."""
+    home = AsteriskHome((settings.data_dir / "asterisk").absolute())
+    run = home.base / "run"
+    if len(str(run)) > MAX_RUN_PATH:
+        raise AsteriskMissing(f"{run} is too long a path for Asterisk's socket: set a shorter data_dir")
+    for directory in (home.etc, home.log, run, home.base / "spool"):
+        directory.mkdir(parents=True, exist_ok=True)
+    home.base.chmod(0o700)
+    varlib = home.base / "lib"
+    if not varlib.exists():
+        shutil.copytree(program.varlib, varlib, symlinks=True)
+    values = {
+        **_drop_in_values(settings, kept),
+        "etc": home.etc,
+        "modules": program.modules,
+        "data": program.data,
+        "varlib": varlib,
+        "spool": home.base / "spool",
+        "run": run,
+        "log": home.log,
+        "system_name": _system_name(home),
+        "sip_host": settings.sip_host,
+        "sip_port": settings.sip_port,
+        "rtp_start": settings.rtp_start,
+        "rtp_end": settings.rtp_end,
+        "ami_host": settings.ami_host,
+        "ami_port": settings.ami_port,
+        "phone_globals": _phone_globals(settings),
+        "softphones": _softphones(settings, kept),
+        "media": _media(settings),
+    }
+    for name in EMPTY_FILES:
+        (home.etc / f"{name}.conf").write_text("")
+    for template in (*(TEMPLATES / "own").glob("*.conf"), *(TEMPLATES / "drop_in").glob("*.conf")):
+        _write_private(home.etc / template.name, render(template.read_text(), values))
+    return home
+
+
+def write_drop_ins(settings: Settings, kept: Secrets, directory: Path) -> list[Path]:
+    """Write the drop-in files for an Asterisk that is already there. Returns them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    values = {**_drop_in_values(settings, kept), "media": ""}
+    written = []
+    for template in sorted((TEMPLATES / "drop_in").glob("*.conf")):
+        path = directory / template.name
+        _write_private(path, render(template.read_text(), values))
+        written.append(path)
+    return written
+
+
+def render(template: str, values: Mapping[str, object]) -> str:
+    """Fill in the placeholders. Raises KeyError for one that has no value."""
+    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
+
+
+def _drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
+    return {
+        "fastagi": f"{_reachable(settings.fastagi_host)}:{settings.fastagi_port}",
+        "engine_seconds": ENGINE_SECONDS,
+        "trunk_uri": settings.trunk_uri,
+        "carrier_matches": "\n".join(f"match = {_network(each)}" for each in settings.carrier_addresses),
+        "ami_user": settings.ami_user,
+        "ami_secret": kept.ami_secret,
+        # Where the engine comes from: this machine, unless the manager interface is another one's.
+        "ami_permit": "127.0.0.1/255.255.255.255",
+    }
+
+
+def _network(address: str) -> str:
+    return str(ipaddress.ip_network(address, strict=False))
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  compared, not bound
+
+
+def _media(settings: Settings) -> str:
+    """Sound leaves from the address where SIP is spoken, unless that is every address."""
+    if ipaddress.ip_address(settings.sip_host).is_unspecified:
+        return ""
+    return f"media_address = {settings.sip_host}\nbind_rtp_to_media_address = yes"
+
+
+def _phone_globals(settings: Settings) -> str:
+    if settings.profile is not Profile.DEMO:
+        return ""
+    return "\n".join(f"RN_PHONE_{phone.number.removeprefix('+')}={phone.user}" for phone in SOFTPHONES)
+
+
+def _softphones(settings: Settings, kept: Secrets) -> str:
+    if settings.profile is not Profile.DEMO:
+        return ""
+    passwords = (kept.softphone1_password, kept.softphone2_password)
+    return "\n".join(
+        f"[{phone.user}](softphone)\nauth = {phone.user}\naors = {phone.user}\n"
+        f"callerid = <{phone.number}>\n"
+        f"[{phone.user}](softphone-auth)\nusername = {phone.user}\npassword = {password}\n"
+        f"[{phone.user}](softphone-aor)\n"
+        for phone, password in zip(SOFTPHONES, passwords, strict=True)
+    )
+
+
+def _system_name(home: AsteriskHome) -> str:
+    """Made once: it is part of every call's unique id, and a fresh database must not meet the ids of an old one."""
+    path = home.base / "system-name"
+    if not path.exists():
+        path.write_text(f"rn{secrets.token_hex(4)}\n")
+    return path.read_text().strip()
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text)

@@ -1,0 +1,79 @@
+"""The demo profile's first run: an account with a key, numbers to rent, and two softphones that can ring.
+
+All numbers lie in +33 1 99 00, which France's regulator keeps free for fiction: nobody real is ever shown.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import accounts, bookings
+from engine.bookings import BookingRequest, Renewal
+from engine.domain.errors import BookingTooLong
+from engine.domain.plans import UsagePlan
+from engine.domain.policy import Policy
+from engine.storage.transaction import Transaction
+
+DEMO_ACCOUNT = "demo"
+SOFTPHONE_ACCOUNT = "softphones"
+POOL = tuple(f"+331990000{index:02}" for index in range(100))
+# An empty callback: there is nobody to tell about the softphones' calls.
+NO_CALLBACK = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Softphone:
+    """`number` is its hidden one; dialling `rented` makes it ring."""
+
+    user: str
+    number: str
+    rented: str
+
+
+SOFTPHONES = (
+    Softphone("softphone1", "+33199009001", "+33199008001"),
+    Softphone("softphone2", "+33199009002", "+33199008002"),
+)
+# Together a little more than seven years, so that nobody who tries the product finds them expired.
+SOFTPHONE_RENEWALS = 29
+
+
+def prepare(tx: Transaction, pepper: str, now: int, policy: Policy) -> accounts.NewKey:
+    """Everything in one transaction. Raises InvalidInput when the demo account is there already."""
+    accounts.create_account(tx, DEMO_ACCOUNT, now)
+    owner = accounts.create_account(tx, SOFTPHONE_ACCOUNT, now)
+    for phone in SOFTPHONES:
+        # The only free number at that moment, so the booking gets it.
+        accounts.import_numbers(tx, [(1, phone.rented)], now)
+        request = BookingRequest(owner.id, phone.number, UsagePlan.LARGE, NO_CALLBACK)
+        booking = bookings.book(tx, request, now, policy)
+        with suppress(BookingTooLong):
+            for _ in range(SOFTPHONE_RENEWALS):
+                bookings.renew(tx, owner.id, booking.id, Renewal(UsagePlan.LARGE), now, policy)
+    accounts.import_numbers(tx, list(enumerate(POOL, 1)), now)
+    return accounts.create_key(tx, DEMO_ACCOUNT, pepper, now)
+
+
+def another_key(tx: Transaction, pepper: str, now: int) -> accounts.NewKey:
+    """For an installation that has the account but lost the file with its key."""
+    return accounts.create_key(tx, DEMO_ACCOUNT, pepper, now)
+
+
+def exists(tx: Transaction) -> bool:
+    return tx.accounts.by_name(DEMO_ACCOUNT) is not None
+
+
+def key_file(data_dir: Path) -> Path:
+    return data_dir / "demo" / "api-key"
+
+
+def write_key(data_dir: Path, key: accounts.NewKey) -> None:
+    """Mode 0600, whole or not at all."""
+    path = key_file(data_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key.secret + "\n")
+    partial.rename(path)

@@ -1,0 +1,30 @@
+"""Logs: one line an event, to standard error. No telephone number ever goes into one: call ids and record ids do."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(level: str) -> None:
+    """`level`: debug, info, warning or error. Human-readable on a terminal, JSON elsewhere."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    # aiohttp, panoramisk and asyncio log through the standard library: their warnings are wanted, their chatter not
+    # (panoramisk prints whole messages at debug, numbers included).
+    logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(name)s: %(message)s")
+    # Plain tracebacks: rich ones print local variables, and those hold hidden numbers.
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if sys.stderr.isatty()
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *renderers,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )

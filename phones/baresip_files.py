@@ -1,0 +1,99 @@
+"""The files a baresip reads at its start. It runs inside their directory, and they name only what lies there:
+baresip cuts a path at its first space.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from phones import tone
+
+Answer = Literal["auto", "none"]
+
+SOUND = "sound.wav"
+MODULES = "modules"
+RTP_PORTS = 20
+
+# dns_server: no name is ever looked up, and this makes sure of it.
+# call_max_calls: a telephone has one call; a second caller hears that it is busy.
+CONFIG = """\
+sip_listen\t127.0.0.1:{port}
+net_interface\t127.0.0.1
+dns_server\t127.0.0.1:9
+call_max_calls\t1
+statmode_default\toff
+rtp_ports\t{rtp_first}-{rtp_last}
+audio_source\taufile,{sound}
+audio_path\t.
+ausrc_srate\t8000
+auplay_srate\t8000
+ausrc_channels\t1
+auplay_channels\t1
+snd_path\t.
+module_path\t{modules}
+module\tg711.so
+module\taufile.so
+{recorder}module_tmp\taccount.so
+module_app\tmenu.so
+module_app\tctrl_tcp.so
+ctrl_tcp_listen\t127.0.0.1:{control_port}
+"""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What one baresip is told at its start; see phones.baresip.Baresip for the meanings."""
+
+    user: str
+    server: str | None
+    password: str | None
+    numbers: tuple[str, ...]
+    answer: Answer
+    tone: int | None
+    play: Path | None
+    recording: bool
+    longest_call: float
+    port: int
+    control_port: int
+    rtp_port: int
+    modules_dir: Path
+
+    @property
+    def registers(self) -> bool:
+        """With a password it has an account at the server."""
+        return self.server is not None and self.password is not None
+
+    @property
+    def account(self) -> str:
+        """The address it dials from."""
+        return f"sip:{self.user}@{self.server if self.registers else f'127.0.0.1:{self.port}'}"
+
+
+def write(setup: Setup, directory: Path) -> None:
+    """Writes config, accounts, contacts, the sound to play and the link to the modules into the directory."""
+    config = CONFIG.format(
+        port=setup.port,
+        control_port=setup.control_port,
+        rtp_first=setup.rtp_port,
+        rtp_last=setup.rtp_port + RTP_PORTS - 1,
+        sound=SOUND,
+        modules=MODULES,
+        recorder="module\tsndfile.so\n" if setup.recording else "",
+    )
+    (directory / "config").write_text(config)
+    (directory / "accounts").write_text("".join(f"{account}\n" for account in _accounts(setup)))
+    (directory / "contacts").write_text("")  # without the file baresip writes one of its own
+    (directory / MODULES).symlink_to(setup.modules_dir.resolve())
+    if setup.play:
+        (directory / SOUND).symlink_to(setup.play.resolve())
+    else:
+        tone.write(directory / SOUND, setup.tone or 0, setup.longest_call)
+
+
+def _accounts(setup: Setup) -> list[str]:
+    common = f"answermode={'auto' if setup.answer == 'auto' else 'manual'};audio_codecs=PCMU"
+    login = f"auth_user={setup.user};auth_pass={setup.password};regint=60" if setup.registers else "regint=0"
+    first = f"<{setup.account}>;{login};{common}"
+    # baresip answers 404 to a call for a user it has no account of.
+    others = [number for number in setup.numbers if number != setup.user]
+    return [first, *(f"<sip:{number}@127.0.0.1:{setup.port}>;regint=0;{common}" for number in others)]

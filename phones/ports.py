@@ -1,0 +1,62 @@
+"""Free ports on 127.0.0.1, and whether something listens there.
+
+Ports are taken from below the range the kernel gives to outgoing connections: nothing then slips in between
+the moment a port is found free and the moment a program binds it. None is given out twice in a process.
+"""
+
+import random
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+from phones.errors import PhoneError
+
+Transport = Literal["udp", "tcp"]
+
+LOWEST = 12_000
+HIGHEST = 31_000
+ATTEMPTS = 200
+TCP_LISTEN = "0A"  # state column of /proc/net/tcp
+LOOPBACK_OR_ANY = ("0100007F", "00000000")  # address column: 127.0.0.1 and 0.0.0.0, little-endian
+
+_given: set[int] = set()
+_choose = random.SystemRandom()  # not seeded by tests that seed `random`
+
+
+def free_port() -> int:
+    """A port that is free on 127.0.0.1 for UDP and TCP."""
+    return free_port_range(1)
+
+
+def free_port_range(count: int) -> int:
+    """The first of `count` consecutive ports free on 127.0.0.1 for UDP and TCP; even, as RTP wants it."""
+    for _ in range(ATTEMPTS):
+        first = _choose.randrange(LOWEST, HIGHEST - count, 2)
+        ports = range(first, first + count)
+        if _given.isdisjoint(ports) and _all_free(ports):
+            _given.update(ports)
+            return first
+    raise PhoneError(f"no {count} free ports in {LOWEST}-{HIGHEST}")
+
+
+def is_bound(port: int, transport: Transport = "udp") -> bool:
+    """Whether a program of this machine has the port on 127.0.0.1 (TCP: listens on it). Sends nothing."""
+    sockets = (line.split() for line in Path(f"/proc/net/{transport}").read_text().splitlines()[1:])
+    wanted = {f"{address}:{port:04X}" for address in LOOPBACK_OR_ANY}
+    return any(
+        local in wanted and (transport == "udp" or state == TCP_LISTEN)
+        for _number, local, _remote, state, *_rest in sockets
+    )
+
+
+def _all_free(ports: range) -> bool:
+    with ExitStack() as opened:
+        for port in ports:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                probe = opened.enter_context(socket.socket(socket.AF_INET, kind))
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    return False
+    return True

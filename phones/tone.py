@@ -1,0 +1,69 @@
+"""Tones in WAV files: make one, find one in a recording. 16 bit, one channel, standard library only."""
+
+import math
+import wave
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+
+RATE = 8000
+FULL_SCALE = 32767
+
+
+def write(path: Path, hz: int, seconds: float, *, level: float = 0.5, rate: int = RATE) -> None:
+    """Writes a sine of `hz` whole Hz (0: silence) and `level` of full scale (0 to 1)."""
+    one_second = array(
+        "h",
+        (round(FULL_SCALE * level * math.sin(2 * math.pi * hz * index / rate)) for index in range(rate)),
+    )
+    # A whole number of cycles fits in a second, so seconds join without a click.
+    samples = (one_second * math.ceil(seconds))[: round(seconds * rate)]
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+
+
+def read(path: Path) -> tuple[list[int], int]:
+    """The samples and the rate in Hz; ValueError if it is not 16 bit, one channel."""
+    with wave.open(str(path)) as file:
+        if file.getsampwidth() != 2 or file.getnchannels() != 1:
+            raise ValueError(f"{path}: not 16 bit, one channel: {file.getparams()}")
+        return array("h", file.readframes(file.getnframes())).tolist(), file.getframerate()
+
+
+def duration(path: Path) -> float:
+    """Seconds of audio in the file."""
+    samples, rate = read(path)
+    return len(samples) / rate
+
+
+def seconds_of(path: Path, hz: float, *, block: float = 0.1, share: float = 0.8, floor: float = 0.01) -> float:
+    """Seconds in which the tone is there.
+
+    Counts blocks (`block` seconds each) that are loud enough (root mean square above `floor` of full scale)
+    and have at least `share` of their power at `hz`.
+    """
+    samples, rate = read(path)
+    size = round(rate * block)
+    found = 0
+    for start in range(0, len(samples) - size + 1, size):
+        part = samples[start : start + size]
+        loudness = math.sqrt(sum(sample * sample for sample in part) / size) / FULL_SCALE
+        if loudness > floor and power_share(part, hz, rate) >= share:
+            found += 1
+    return found * block
+
+
+def power_share(samples: Sequence[float], hz: float, rate: int = RATE) -> float:
+    """The part of the power that lies at `hz`: 1.0 for a pure tone, about 0 without it (Goertzel)."""
+    power = sum(sample * sample for sample in samples)
+    if not power:
+        return 0.0
+    coefficient = 2 * math.cos(2 * math.pi * hz / rate)
+    newer = older = 0.0
+    for sample in samples:
+        newer, older = sample + coefficient * newer - older, newer
+    at_hz = newer * newer + older * older - coefficient * newer * older
+    return 2 * at_hz / (len(samples) * power)

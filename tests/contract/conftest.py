@@ -1,0 +1,42 @@
+"""A storage for each engine that the product runs on, over a fresh and migrated database."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from engine.storage.migrate import migrate
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.world import World
+
+ENGINES = ("sqlite",)
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrated once, copied for each test."""
+    assert request.param == "sqlite"
+    path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
+    migrate(path)
+    return path
+
+
+@pytest.fixture
+def database(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(template, tmp_path / "rented-numbers.sqlite3"))
+
+
+@pytest.fixture
+async def storage(database: Path) -> AsyncIterator[SqliteStorage]:
+    storage = SqliteStorage(database)
+    yield storage
+    await storage.close()
+
+
+@pytest.fixture
+async def world(storage: SqliteStorage, database: Path) -> AsyncIterator[World]:
+    """Every test that uses it ends with a look into the books."""
+    world = await World.begin(storage, database)
+    yield world
+    world.check_ledger()

@@ -1,0 +1,57 @@
+"""What must be true of the whole database after every command: books that balance, numbers with one owner.
+
+Written in SQL of its own, so that an error in the product's queries cannot hide here as well.
+"""
+
+import sqlite3
+
+# Each lists the ids of what breaks the rule that it is named for.
+RULES = {
+    "granted = remaining + leased + settled": """
+        SELECT id FROM bookings WHERE seconds_granted <> seconds_remaining + seconds_leased + seconds_settled
+            OR calls_granted <> calls_remaining + calls_leased + calls_settled""",
+    "remaining >= 0": "SELECT id FROM bookings WHERE seconds_remaining < 0 OR calls_remaining < 0",
+    "leased = what the calls that are up hold": """
+        SELECT b.id FROM bookings AS b LEFT JOIN calls AS c
+            ON c.booking_id = b.id AND c.state IN ('RINGING', 'LIVE')
+        GROUP BY b.id
+        HAVING b.seconds_leased <> COALESCE(SUM(c.seconds_leased), 0) OR b.calls_leased <> COUNT(c.call_id)""",
+    "settled = durations of the call records": """
+        SELECT b.id FROM bookings AS b LEFT JOIN cdrs AS r ON r.booking_id = b.id
+        GROUP BY b.id
+        HAVING b.seconds_settled <> COALESCE(SUM(r.duration), 0)
+            OR b.calls_settled <> COUNT(*) FILTER (WHERE r.duration > 0)""",
+    "a call has one record once it has ended, and none before": """
+        SELECT c.call_id FROM calls AS c LEFT JOIN cdrs AS r USING (call_id)
+        GROUP BY c.call_id HAVING COUNT(r.id) <> (c.state IN ('SETTLED', 'VOIDED'))""",
+    "a record says what its call was charged": """
+        SELECT r.id FROM cdrs AS r JOIN calls AS c USING (call_id)
+        WHERE r.duration <> c.seconds_charged OR r.booking_id <> c.booking_id""",
+    "each answered call is told once, no other is": """
+        SELECT id FROM (
+            SELECT r.id, 1 AS told FROM cdrs AS r JOIN bookings AS b ON b.id = r.booking_id
+            WHERE r.duration > 0 AND b.callback <> ''
+            UNION ALL
+            SELECT json_extract(body, '$.id'), -1 FROM outbox WHERE json_extract(body, '$.id') IS NOT NULL
+        ) GROUP BY id HAVING SUM(told) <> 0""",
+    "each call to an expired booking is told once": """
+        SELECT booking_id FROM (
+            SELECT booking_id, 1 AS told FROM cdrs WHERE disposition = 'EXPIRED'
+            UNION ALL
+            SELECT booking_id, -1 FROM outbox WHERE json_extract(body, '$.message') IS NOT NULL
+        ) GROUP BY booking_id HAVING SUM(told) <> 0""",
+    "a number is held by one booking at most": """
+        SELECT service FROM bookings WHERE gone_at IS NULL GROUP BY service HAVING COUNT(*) > 1""",
+    "a number is BOOKED exactly while a booking holds it": """
+        SELECT e164 FROM numbers WHERE (state = 'BOOKED') <>
+            EXISTS (SELECT 1 FROM bookings WHERE service = e164 AND gone_at IS NULL)""",
+}
+
+
+def broken_rules(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """Rule → the ids that break it; empty when the books balance."""
+    # The first value of a row, whether rows are tuples or dicts on this connection.
+    cursor = connection.cursor()
+    cursor.row_factory = lambda _, row: str(row[0])
+    found = {rule: cursor.execute(sql).fetchall() for rule, sql in RULES.items()}
+    return {rule: ids for rule, ids in found.items() if ids}

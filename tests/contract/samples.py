@@ -1,0 +1,53 @@
+"""A policy with small, round figures and a booking under it: what most tests start from."""
+
+from dataclasses import replace
+from typing import Any
+
+from engine.domain.booking import Booking
+from engine.domain.metering import Credit
+from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Policy
+
+SECOND = 1_000
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+# 2026-03-01T12:00:00.000Z
+START = 1_772_366_400_000
+
+POLICY = Policy(
+    plans={
+        UsagePlan.SMALL: Allowance(seconds=60, calls=1, valid_for_ms=DAY),
+        UsagePlan.MEDIUM: Allowance(seconds=300, calls=10, valid_for_ms=7 * DAY),
+        UsagePlan.LARGE: Allowance(seconds=3_600, calls=100, valid_for_ms=30 * DAY),
+    },
+    grace_ms=7 * DAY,
+    quarantine_ms=30 * DAY,
+    longest_call_seconds=60,
+    ring_seconds=30,
+    lost_call_margin_ms=60 * SECOND,
+    horizon_ms=90 * DAY,
+)
+
+CALLER = "+14155550123"
+HIDDEN = "+32470123456"
+OTHER_HIDDEN = "+442079460958"
+CALLBACK = "https://customer.example/calls"
+
+BOOKING = Booking(
+    id="bkg_1",
+    account_id="acc_1",
+    service="+3225550001",
+    destination=HIDDEN,
+    usage_plan=UsagePlan.MEDIUM,
+    callback=CALLBACK,
+    created_at=START,
+    end_at=START + 7 * DAY,
+    exhausted_at=None,
+    gone_at=None,
+    seconds=Credit.new(300),
+    calls=Credit.new(10),
+)
+
+
+def a_booking(**changes: Any) -> Booking:
+    return replace(BOOKING, **changes)

@@ -1,0 +1,218 @@
+"""Many commands, one commit: who is answered when, and what a failing or unwanted neighbour does to the others."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.storage import sqlite
+from engine.storage.errors import StorageBusy, StorageUnavailable
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+from tests.contract.samples import START
+from tests.contract.world import outsider
+
+
+class Blocked:
+    """A command that holds the storage's thread, so that what comes meanwhile has to wait together."""
+
+    def __init__(self, storage: SqliteStorage) -> None:
+        self._begun, self._release = threading.Event(), threading.Event()
+        self.task = asyncio.ensure_future(storage.run(self._hold))
+
+    def _hold(self, _: Transaction) -> None:
+        self._begun.set()
+        assert self._release.wait(10)
+
+    async def begun(self) -> None:
+        assert await asyncio.to_thread(self._begun.wait, 10)
+
+    async def release(self) -> None:
+        self._release.set()
+        await self.task
+
+
+async def hold(storage: SqliteStorage) -> Blocked:
+    blocked = Blocked(storage)
+    await blocked.begun()
+    return blocked
+
+
+def add(tx: Transaction, number: str) -> str:
+    tx.numbers.insert(number, START)
+    return number
+
+
+def add_and_fail(tx: Transaction, number: str) -> None:
+    tx.numbers.insert(number, START)
+    raise ZeroDivisionError(number)
+
+
+def numbers(count: int) -> list[str]:
+    return [f"+32255{n:05}" for n in range(count)]
+
+
+def stored(database: Path) -> list[str]:
+    with outsider(database) as connection:
+        return [row["e164"] for row in connection.execute("SELECT e164 FROM numbers ORDER BY e164")]
+
+
+@contextmanager
+def commits_counted(storage: SqliteStorage) -> Iterator[list[str]]:
+    seen: list[str] = []
+    storage._connection.set_trace_callback(lambda sql: seen.append(sql) if sql == "COMMIT" else None)
+    yield seen
+    storage._connection.set_trace_callback(None)
+
+
+async def test_what_waits_together_is_committed_together(storage: SqliteStorage, database: Path) -> None:
+    blocked = await hold(storage)
+    waiting = asyncio.gather(*(storage.run(add, number) for number in numbers(100)))
+    await asyncio.sleep(0)
+    with commits_counted(storage) as commits:
+        await blocked.release()
+        assert await waiting == stored(database) == numbers(100)
+    assert len(commits) == 2
+
+
+async def test_no_commit_takes_more_than_the_largest_batch(
+    storage: SqliteStorage, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MAX_BATCH", 10)
+    blocked = await hold(storage)
+    waiting = asyncio.gather(*(storage.run(add, number) for number in numbers(25)))
+    await asyncio.sleep(0)
+    with commits_counted(storage) as commits:
+        await blocked.release()
+        await waiting
+    assert len(commits) == 1 + 3
+    assert stored(database) == numbers(25)
+
+
+async def test_an_answer_comes_only_after_its_commit(storage: SqliteStorage, database: Path) -> None:
+    async def visible_when_answered(number: str) -> bool:
+        await storage.run(add, number)
+        return number in stored(database)
+
+    assert all(await asyncio.gather(*(visible_when_answered(number) for number in numbers(100))))
+
+
+async def test_nothing_is_visible_before_the_commit(storage: SqliteStorage, database: Path) -> None:
+    written, look = threading.Event(), threading.Event()
+
+    def slow(tx: Transaction) -> None:
+        add(tx, "+32255000001")
+        written.set()
+        assert look.wait(10)
+
+    task = asyncio.ensure_future(storage.run(slow))
+    assert await asyncio.to_thread(written.wait, 10)
+    assert stored(database) == []
+    assert not task.done()
+    look.set()
+    await task
+    assert stored(database) == ["+32255000001"]
+
+
+async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, database: Path) -> None:
+    blocked = await hold(storage)
+    good, bad = numbers(20)[::2], numbers(20)[1::2]
+    jobs = [
+        storage.run(step, number)
+        for pair in zip(good, bad, strict=True)
+        for step, number in zip((add, add_and_fail), pair, strict=True)
+    ]
+    waiting = asyncio.gather(*jobs, return_exceptions=True)
+    await asyncio.sleep(0)
+    with commits_counted(storage) as commits:
+        await blocked.release()
+        outcomes = await waiting
+    assert len(commits) == 2
+    assert outcomes[::2] == stored(database) == good
+    assert [type(outcome) for outcome in outcomes[1::2]] == [ZeroDivisionError] * 10
+
+
+async def test_a_command_that_breaks_a_constraint_undoes_only_itself(storage: SqliteStorage, database: Path) -> None:
+    blocked = await hold(storage)
+    waiting = asyncio.gather(*(storage.run(add, "+32255000001") for _ in range(5)), return_exceptions=True)
+    await asyncio.sleep(0)
+    await blocked.release()
+    outcomes = await waiting
+    assert [isinstance(outcome, Exception) for outcome in outcomes] == [False, True, True, True, True]
+    assert stored(database) == ["+32255000001"]
+
+
+async def test_a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(storage: SqliteStorage) -> None:
+    blocked = await hold(storage)
+    written = asyncio.ensure_future(storage.run(add, "+32255000001"))
+    seen = asyncio.ensure_future(storage.run(lambda tx: tx.numbers.exists("+32255000001")))
+    await asyncio.sleep(0)
+    await blocked.release()
+    await written
+    assert await seen
+
+
+async def test_a_waiter_that_gives_up_before_its_turn_leaves_nothing(storage: SqliteStorage, database: Path) -> None:
+    blocked = await hold(storage)
+    given_up = asyncio.ensure_future(storage.run(add, "+32255000001"))
+    other = asyncio.ensure_future(storage.run(add, "+32255000002"))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    await blocked.release()
+    await other
+    assert stored(database) == ["+32255000002"]
+
+
+async def test_a_waiter_that_gives_up_in_the_middle_harms_nobody(storage: SqliteStorage, database: Path) -> None:
+    blocked = await hold(storage)
+    blocked.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await blocked.task
+    other = asyncio.ensure_future(storage.run(add, "+32255000001"))
+    blocked._release.set()
+    assert await other == "+32255000001"
+    assert stored(database) == ["+32255000001"]
+
+
+async def test_closing_finishes_what_waits_and_takes_no_more(storage: SqliteStorage, database: Path) -> None:
+    blocked = await hold(storage)
+    waiting = asyncio.gather(*(storage.run(add, number) for number in numbers(20)))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(storage.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable):
+        await storage.run(add, "+32255999999")
+    await blocked.release()
+    assert await waiting == stored(database) == numbers(20)
+    await closing
+    await storage.close()
+
+
+async def test_what_finds_the_queue_full_is_refused_at_once_and_the_rest_is_kept(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MAX_WAITING", 3)
+    storage = SqliteStorage(database)
+    blocked = await hold(storage)
+    waiting = asyncio.gather(*(storage.run(add, number) for number in numbers(3)))
+    await asyncio.sleep(0)
+    with pytest.raises(StorageBusy):
+        await storage.run(add, "+32255999999")
+    await blocked.release()
+    assert await waiting == stored(database) == numbers(3)
+    assert await storage.run(add, "+32255999999")
+    await storage.close()
+
+
+async def test_callers_on_two_event_loops_are_both_answered(storage: SqliteStorage, database: Path) -> None:
+    blocked = await hold(storage)
+    elsewhere = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(storage.run(add, "+32255000001"))))
+    here = asyncio.ensure_future(storage.run(add, "+32255000002"))
+    await asyncio.sleep(0.05)
+    await blocked.release()
+    assert [await elsewhere, await here] == stored(database) == ["+32255000001", "+32255000002"]

@@ -1,0 +1,97 @@
+"""Calls that are not let through: what is written of them, and that it is written whole or not at all."""
+
+import json
+import sqlite3
+from typing import Any
+
+import pytest
+
+from engine.accounts import import_numbers
+from engine.domain.booking import Booking
+from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, RouteDecision
+from tests.contract.samples import CALLER, HIDDEN, SECOND
+from tests.contract.world import POOL, World, outsider
+
+
+async def expired(world: World) -> Booking:
+    booking = await world.book()
+    world.now = booking.end_at
+    return booking
+
+
+def refuse_callbacks(world: World) -> None:
+    """From now on the database itself refuses every outbox row."""
+    with outsider(world.database) as connection:
+        connection.execute("CREATE TRIGGER refused BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'refused'); END")
+
+
+def records(world: World) -> list[dict[str, Any]]:
+    return world.rows("SELECT call_id, duration, disposition, destination, source FROM cdrs")
+
+
+async def test_an_expired_booking_is_recorded_and_told_in_the_contracts_words(world: World) -> None:
+    booking = await expired(world)
+    assert await world.route(booking.service, "c1") == BOOKING_EXPIRED
+    assert records(world) == [
+        {"call_id": "c1", "duration": 0, "disposition": "EXPIRED", "destination": HIDDEN, "source": CALLER}
+    ]
+    [callback] = world.rows("SELECT body, account_id FROM outbox")
+    assert callback["account_id"] == world.account
+    assert json.loads(callback["body"]) == {
+        "timestamp": "2026-03-02T12:00:00.000Z",
+        "source": CALLER,
+        "destination": HIDDEN,
+        "bookingId": booking.id,
+        "message": "Incoming call for expired booking",
+        "service": booking.service,
+    }
+
+
+async def test_record_and_callback_of_an_expired_call_are_kept_together_or_not_at_all(world: World) -> None:
+    booking = await expired(world)
+    refuse_callbacks(world)
+    with pytest.raises(sqlite3.IntegrityError, match="refused"):
+        await world.route(booking.service, "c1")
+    assert records(world) == []
+
+
+async def test_debit_record_and_callback_of_a_call_are_kept_together_or_not_at_all(world: World) -> None:
+    booking = await world.book()
+    await world.bridge(booking, "c1")
+    refuse_callbacks(world)
+    before = world.rows("SELECT * FROM bookings") + world.rows("SELECT * FROM calls")
+    with pytest.raises(sqlite3.IntegrityError, match="refused"):
+        await world.ended("c1", 10 * SECOND)
+    assert world.rows("SELECT * FROM bookings") + world.rows("SELECT * FROM calls") == before
+    assert records(world) == []
+
+
+async def test_a_call_that_finds_all_slots_held_is_recorded_and_not_told(world: World) -> None:
+    booking = await world.book()
+    await world.bridge(booking, "c1")
+    assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
+    assert [(row["call_id"], row["duration"], row["disposition"]) for row in records(world)] == [
+        ("c2", 0, "ALL_SLOTS_HELD")
+    ]
+    assert world.rows("SELECT * FROM outbox") == []
+
+
+async def test_a_destination_that_has_become_ours_is_refused_and_recorded(world: World) -> None:
+    booking = await world.book()
+    await world.storage.run(import_numbers, [(1, HIDDEN)], world.now)
+    assert await world.route(booking.service, "c1") == FORBIDDEN
+    assert [(row["duration"], row["disposition"]) for row in records(world)] == [(0, "FORBIDDEN")]
+    assert world.rows("SELECT * FROM outbox") == []
+
+
+@pytest.mark.parametrize("case", ["foreign", "free", "deleted", "grace over"])
+async def test_a_number_without_a_booking_is_unknown_and_leaves_no_trace(world: World, case: str) -> None:
+    booking = await world.book()
+    service = {"foreign": "+12025550123", "free": POOL[3]}.get(case, booking.service)
+    if case == "deleted":
+        await world.cancel(booking)
+    if case == "grace over":
+        world.now = booking.end_at + world.policy.grace_ms
+    decision: RouteDecision = await world.route(service, "c1")
+    assert decision == UNKNOWN_NUMBER
+    assert records(world) == world.rows("SELECT * FROM outbox") == world.rows("SELECT * FROM calls") == []

@@ -1,0 +1,163 @@
+"""M13: a database that fails. Callers are told, nothing is half kept, and it goes on when the fault is over."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.storage import sqlite
+from engine.storage.errors import StorageUnavailable
+from engine.storage.sqlite import SqliteStorage, connect
+from engine.storage.transaction import Transaction
+from tests.contract.samples import SECOND, START
+from tests.contract.test_group_commit import add, hold, stored
+from tests.contract.world import World, outsider
+
+LOCKER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def locked_by_another_process(database: Path) -> Iterator[None]:
+    command = [sys.executable, "-c", LOCKER, str(database)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as locker:
+        assert locker.stdout is not None
+        assert locker.stdout.readline() == "locked\n"
+        yield
+        locker.communicate("\n", timeout=10)
+
+
+@contextmanager
+def full_disk(storage: SqliteStorage) -> Iterator[None]:
+    """Lets the database grow by nothing; the storage must be idle."""
+    execute = storage._connection.execute
+    [pages] = execute("PRAGMA page_count").fetchone().values()
+    execute(f"PRAGMA max_page_count = {pages}")
+    yield
+    execute("PRAGMA max_page_count = 1073741823")
+
+
+def fill(tx: Transaction, first: int) -> None:
+    for n in range(first, first + 2_000):
+        tx.numbers.insert(f"+32255{n:06}", START)
+
+
+async def test_on_a_full_disk_a_command_fails_whole_and_the_next_one_after_it_works(
+    storage: SqliteStorage, database: Path
+) -> None:
+    with full_disk(storage):
+        with pytest.raises(StorageUnavailable, match="full"):
+            await storage.run(fill, 0)
+        assert stored(database) == []
+    await storage.run(fill, 0)
+    assert len(stored(database)) == 2_000
+
+
+async def test_on_a_full_disk_the_whole_batch_fails_and_no_one_is_told_otherwise(
+    storage: SqliteStorage, database: Path
+) -> None:
+    with full_disk(storage):
+        blocked = await hold(storage)
+        waiting = asyncio.gather(
+            storage.run(add, "+32470000001"),
+            storage.run(fill, 0),
+            storage.run(add, "+32470000002"),
+            return_exceptions=True,
+        )
+        await asyncio.sleep(0)
+        await blocked.release()
+        assert [type(outcome) for outcome in await waiting] == [StorageUnavailable] * 3
+        assert stored(database) == []
+
+
+async def test_on_a_full_disk_no_call_is_let_through_unmetered(world: World) -> None:
+    booking = await world.book()
+    await world.bridge(booking, "before")
+    await world.ended("before", 0, "BUSY")
+    let_through = 0
+
+    async def calls_without_end() -> None:
+        nonlocal let_through
+        for n in range(10_000):
+            await world.bridge(booking, f"c{n}")
+            let_through += 1
+            await world.ended(f"c{n}", 0, "BUSY")
+
+    # The pages that are there take some more calls; then there is no room for a lease.
+    with full_disk(world.storage), pytest.raises(StorageUnavailable, match="full"):
+        await calls_without_end()
+    assert len(world.rows("SELECT * FROM calls")) == let_through + 1
+    await world.sweep()
+
+
+async def test_while_another_process_holds_the_database_nothing_is_kept_and_then_it_goes_on(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.05)
+    storage = SqliteStorage(database)
+    with locked_by_another_process(database):
+        outcomes = await asyncio.gather(
+            *(storage.run(add, f"+3225500000{n}") for n in range(5)), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 5
+    assert stored(database) == []
+    assert await storage.run(add, "+32255000009") == "+32255000009"
+    await storage.close()
+    assert stored(database) == ["+32255000009"]
+
+
+async def test_a_short_lock_of_another_process_is_waited_for(storage: SqliteStorage, database: Path) -> None:
+    with locked_by_another_process(database):
+        waiting = asyncio.ensure_future(storage.run(add, "+32255000001"))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert await waiting == "+32255000001"
+
+
+def corrupt_numbers(database: Path) -> None:
+    """Overwrite the first page of the table and of its index; the rest of the file stays as it is."""
+    with outsider(database) as connection:
+        roots = connection.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'numbers'").fetchall()
+        [page_size] = connection.execute("PRAGMA page_size").fetchone().values()
+    with database.open("r+b") as file:
+        for root in roots:
+            file.seek((root["rootpage"] - 1) * page_size)
+            file.write(b"\xa5" * page_size)
+
+
+async def test_a_corrupt_database_is_named_as_unavailable(storage: SqliteStorage, database: Path) -> None:
+    await storage.run(fill, 0)
+    await storage.close()
+    corrupt_numbers(database)
+    broken = SqliteStorage(database)
+    with pytest.raises(StorageUnavailable, match="malformed"):
+        await broken.run(add, "+32255999999")
+    await broken.close()
+
+
+async def test_every_commit_reaches_the_disk(database: Path) -> None:
+    connection = connect(database)
+    assert connection.execute("PRAGMA synchronous").fetchone() == {"synchronous": 2}
+    assert connection.execute("PRAGMA journal_mode").fetchone() == {"journal_mode": "wal"}
+    assert connection.execute("PRAGMA foreign_keys").fetchone() == {"foreign_keys": 1}
+    connection.close()
+
+
+async def test_what_was_answered_is_there_when_the_storage_is_opened_again(world: World) -> None:
+    booking = await world.book()
+    await world.talk(booking, "c1", 10 * SECOND)
+    await world.storage.close()
+    world.storage = SqliteStorage(world.database)
+    stored_again = await world.stored(booking)
+    assert (stored_again.seconds.settled, stored_again.calls.settled) == (10, 1)
+    assert await world.ended("c1", 10 * SECOND) is None
+    await world.storage.close()

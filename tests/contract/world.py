@@ -1,0 +1,104 @@
+"""One operator's world: storage, policy, an account, some numbers, and a clock that a test moves."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+from engine import bookings, calls
+from engine.accounts import create_account, import_numbers
+from engine.bookings import BookingRequest, Renewal, Swept
+from engine.calls import EndReport, IncomingCall, Settlement
+from engine.domain.booking import Booking
+from engine.domain.plans import UsagePlan
+from engine.domain.policy import Policy
+from engine.domain.routing import Bridge, RouteDecision
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.ledger import broken_rules
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
+
+POOL = [f"+3225550{n:03}" for n in range(4)]
+
+
+@contextmanager
+def outsider(database: Path) -> Iterator[sqlite3.Connection]:
+    """A second connection: it sees what is committed, and nothing else. Rows are dicts."""
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.row_factory = lambda cursor, row: {
+        column[0]: value for column, value in zip(cursor.description, row, strict=True)
+    }
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@dataclass
+class World:
+    storage: SqliteStorage
+    database: Path
+    account: str
+    policy: Policy = POLICY
+    now: int = START
+    _call_ids: Iterator[int] = field(default_factory=count)
+
+    @classmethod
+    async def begin(cls, storage: SqliteStorage, database: Path) -> Self:
+        account = await storage.run(create_account, "Ann", START)
+        await storage.run(import_numbers, list(enumerate(POOL, 1)), START)
+        return cls(storage, database, account.id)
+
+    async def book(
+        self, plan: UsagePlan = UsagePlan.SMALL, destination: str = HIDDEN, account: str | None = None
+    ) -> Booking:
+        request = BookingRequest(account or self.account, destination, plan, CALLBACK)
+        return await self.storage.run(bookings.book, request, self.now, self.policy)
+
+    async def renew(self, booking: Booking, plan: UsagePlan = UsagePlan.SMALL, **changes: str) -> Booking:
+        renewal = Renewal(plan, **changes)
+        return await self.storage.run(bookings.renew, self.account, booking.id, renewal, self.now, self.policy)
+
+    async def cancel(self, booking: Booking) -> list[str]:
+        return await self.storage.run(bookings.cancel, self.account, booking.id, self.now, self.policy)
+
+    async def sweep(self) -> Swept:
+        return await self.storage.run(bookings.sweep, self.now, self.policy)
+
+    async def route(self, service: str, call_id: str | None = None) -> RouteDecision:
+        name = call_id or f"auto-{next(self._call_ids)}"
+        incoming = IncomingCall(name, f"PJSIP/carrier-{name}", service, CALLER)
+        return await self.storage.run(calls.route_call, incoming, self.now, self.policy)
+
+    async def bridge(self, booking: Booking, call_id: str) -> Bridge:
+        """Route a call that must be let through."""
+        decision = await self.route(booking.service, call_id)
+        assert isinstance(decision, Bridge)
+        return decision
+
+    async def answered(self, call_id: str) -> int:
+        return await self.storage.run(calls.call_answered, call_id, self.now, self.policy)
+
+    async def ended(self, call_id: str, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
+        return await self.storage.run(calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now)
+
+    async def talk(self, booking: Booking, call_id: str, answered_ms: int) -> Settlement | None:
+        """A whole call, from the carrier's INVITE to its BYE."""
+        await self.bridge(booking, call_id)
+        await self.answered(call_id)
+        return await self.ended(call_id, answered_ms)
+
+    async def stored(self, booking: Booking) -> Booking:
+        found = await self.storage.run(lambda tx: tx.bookings.by_id(booking.id))
+        assert found is not None
+        return found
+
+    def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        with outsider(self.database) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def check_ledger(self) -> None:
+        with outsider(self.database) as connection:
+            assert broken_rules(connection) == {}

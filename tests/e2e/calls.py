@@ -1,0 +1,96 @@
+"""What tests do with SIPp: a hidden number that behaves in some way, and a caller who dials a rented one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from phones import messages
+from phones.messages import Message
+from phones.ports import Transport
+from phones.sipp import Sipp
+from tests.e2e.system import Booked, System
+
+SOURCE = "+33199007777"
+
+
+class Caller:
+    """Plays both the telephone network and a caller of it."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+
+    @contextmanager
+    def hidden(self, scenario: str = "uas_answer", *, calls: int = 1, **keys: int | str) -> Iterator[Sipp]:
+        """The hidden number's side of the trunk."""
+        with Sipp(scenario, port=self.system.trunk_port, calls=calls, keys=keys, timeout=60) as sipp:
+            yield sipp
+
+    @contextmanager
+    def dialling(
+        self,
+        service: str,
+        scenario: str = "uac_waits_for_bye",
+        *,
+        calls: int = 1,
+        transport: Transport = "udp",
+        keys: Mapping[str, int | str] | None = None,
+    ) -> Iterator[Sipp]:
+        """A caller who has dialled."""
+        with Sipp(
+            scenario,
+            target=self.system.sip,
+            number=service,
+            calls=calls,
+            rate=100,
+            transport=transport,
+            keys={"source": SOURCE, **(keys or {})},
+            timeout=30,
+        ) as sipp:
+            yield sipp
+
+    def call(
+        self,
+        service: str,
+        scenario: str = "uac_waits_for_bye",
+        *,
+        transport: Transport = "udp",
+        **keys: int | str,
+    ) -> "Outcome":
+        """One call from dialling to its end."""
+        with self.dialling(service, scenario, transport=transport, keys=keys) as sipp:
+            sipp.wait()
+            return Outcome(sipp.messages())
+
+
+class Outcome:
+    """What a caller saw of one call."""
+
+    def __init__(self, trace: list[Message]) -> None:
+        self.messages = trace
+
+    @property
+    def status(self) -> int | None:
+        """The final SIP status of the INVITE."""
+        return messages.final_status(self.messages)
+
+    @property
+    def talked(self) -> float | None:
+        """Seconds between ACK and BYE."""
+        return messages.talk_time(self.messages)
+
+    @property
+    def waited(self) -> float:
+        """Seconds between INVITE and its final answer."""
+        invite = next(message for message in self.messages if message.method == "INVITE")
+        final = next(m for m in self.messages if m.method == "INVITE" and m.status is not None and m.status >= 200)
+        return final.at - invite.at
+
+
+def assert_nothing_shown(trace: list[Message], booked: Booked) -> None:
+    """No digit string of the hidden number in anything that the caller received.
+
+    The last six digits are searched: shorter ones happen by chance in tags and ports.
+    """
+    received = [message.text for message in trace if message.direction == "received"]
+    assert received, "the caller received nothing at all: there is nothing to judge"
+    tail = booked.destination[-6:]
+    assert not [text for text in received if tail in text]

@@ -1,0 +1,46 @@
+"""One system for most tests: Asterisk, engine and API start once, each test books numbers of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from phones.listener import CallbackListener
+from tests.e2e.calls import Caller
+from tests.e2e.system import System
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def shared_system() -> Iterator[System]:
+    system = System()
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+@pytest.fixture
+def system(shared_system: System) -> System:
+    """The shared system, up again whatever the test before did to its engine."""
+    shared_system.wait_ready()
+    return shared_system
+
+
+@pytest.fixture
+def caller(system: System) -> Caller:
+    return Caller(system)
+
+
+@pytest.fixture
+def listener() -> Iterator[CallbackListener]:
+    with CallbackListener() as listening:
+        yield listening

@@ -1,0 +1,213 @@
+"""A whole system for tests: real Asterisk, the real engine process, an account, all on free ports of 127.0.0.1."""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.local.asterisk_files import find_program, write_own
+from engine.local.demo import key_file
+from engine.local.processes import Child, LocalAsterisk, engine_command
+from engine.local.setup import set_up
+from engine.settings import Settings
+from phones.ports import free_port, free_port_range
+
+READY_SECONDS = 20.0
+# The plans of the tests: short enough to be used up.
+PLANS = {
+    "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
+    "MEDIUM": {"seconds": 60, "calls": 1, "valid_for": 3600},
+    "LARGE": {"seconds": 7, "calls": 25, "valid_for": 3600},
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the API; `body` is its JSON, None when it has none."""
+
+    status: int
+    body: Any
+
+
+class System:
+    """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
+
+    def __init__(self, **overrides: object) -> None:
+        self.trunk_port = free_port()
+        # A short path: the one of Asterisk's socket is limited.
+        self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
+        rtp = free_port_range(200)
+        self._environment = _environment(
+            {
+                "profile": "demo",
+                "data_dir": self.data_dir,
+                "http_port": free_port(),
+                "fastagi_port": free_port(),
+                "ami_port": free_port(),
+                "sip_port": free_port(),
+                "rtp_start": rtp,
+                "rtp_end": rtp + 199,
+                "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
+                "plans": PLANS,
+                "longest_call": 4,
+                "ring_timeout": 3,
+                "sweep_interval": 0.5,
+                "callback_retries": [0.2, 0.5, 1],
+                **overrides,
+            }
+        )
+        self._runner = asyncio.Runner()
+        self._engine: Child | None = None
+        self._asterisk: LocalAsterisk | None = None
+        self.key = ""
+
+    def start(self) -> None:
+        previous = dict(os.environ)
+        os.environ.update(self._environment)
+        try:
+            self.settings = Settings()
+        finally:
+            os.environ.clear()
+            os.environ.update(previous)
+        kept = set_up(self.settings, lambda line: None)
+        self.key = key_file(self.data_dir).read_text().strip()
+        self._asterisk = LocalAsterisk(find_program(), write_own(self.settings, kept, find_program()))
+        self.start_engine()
+        self._runner.run(self._asterisk.start())
+        self.until(lambda: self.get("/health").status == 200, "the system is ready")
+
+    def stop(self) -> None:
+        try:
+            if self._asterisk is not None:
+                self._runner.run(self._asterisk.stop())
+            self.stop_engine()
+        finally:
+            self._runner.close()
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+
+    @property
+    def sip(self) -> str:
+        return f"127.0.0.1:{self.settings.sip_port}"
+
+    @property
+    def engine_log(self) -> str:
+        return (self.data_dir / "engine.log").read_text()
+
+    def start_engine(self) -> None:
+        os.environ.update(self._environment)
+        try:
+            self._engine = self._runner.run(
+                Child.start("engine", engine_command(), self.data_dir / "engine.log")
+            )
+        finally:
+            for name in self._environment:
+                os.environ.pop(name, None)
+
+    def wait_ready(self) -> None:
+        self.until(lambda: self.get("/health").status == 200, "the system is ready")
+
+    def stop_engine(self) -> None:
+        if self._engine is not None:
+            self._runner.run(self._engine.stop())
+            self._engine = None
+
+    def signal_engine(self, number: signal.Signals) -> None:
+        assert self._engine is not None
+        os.kill(self._engine.pid, number)
+
+    def kill_engine(self) -> None:
+        """kill -9, as a crash would."""
+        assert self._engine is not None
+        self._engine.kill()
+        self._runner.run(self._engine.wait())
+        self._engine = None
+
+    # -- the API ----------------------------------------------------------------------------------------------------
+
+    def get(self, path: str) -> Answer:
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.settings.http_port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return _answer(answer.status, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error.code, error.read())
+        except OSError:
+            return Answer(0, None)
+
+    def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> "Booked":
+        """A booking with a hidden number of its own, so that a search for its digits means something."""
+        destination = fictional_number()
+        answer = self.request(
+            "POST", "/bookings", {"destination": destination, "usagePlan": plan, "callback": callback}
+        )
+        assert answer.status == 201, answer
+        return Booked(self, answer.body["id"], answer.body["service"], destination)
+
+    def cdrs(self, service: str) -> list[dict[str, Any]]:
+        """The call records of a rented number, newest first."""
+        return [cdr for cdr in self.get("/cdr?limit=100").body["data"] if cdr["service"] == service]
+
+    def until(self, true: Callable[[], bool], what: str, timeout: float = READY_SECONDS) -> None:
+        deadline = time.monotonic() + timeout
+        while not true():
+            assert time.monotonic() < deadline, f"not within {timeout} s: {what}\n{self.engine_log[-3000:]}"
+            time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Booked:
+    system: System
+    id: str
+    service: str
+    destination: str
+
+    @property
+    def now(self) -> dict[str, Any]:
+        answer = self.system.get(f"/bookings/{self.id}")
+        assert answer.status == 200, answer
+        body: dict[str, Any] = answer.body
+        return body
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        return self.system.cdrs(self.service)
+
+    def wait_settled(self, calls: int = 1) -> list[dict[str, Any]]:
+        """The call records, once there are that many."""
+        self.system.until(lambda: len(self.calls) >= calls, f"{calls} call records")
+        return self.calls
+
+
+def fictional_number() -> str:
+    """+33 1 99 00 xx xx is kept free for fiction; apart from the numbers of the demo."""
+    return f"+3319900{secrets.randbelow(7000) + 1000}"
+
+
+def _environment(settings: Mapping[str, object]) -> dict[str, str]:
+    return {
+        f"RENTED_NUMBERS_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
+        for name, value in settings.items()
+    }
+
+
+def _answer(status: int, body: bytes) -> Answer:
+    return Answer(status, json.loads(body) if body else None)

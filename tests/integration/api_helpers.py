@@ -1,0 +1,158 @@
+"""What the tests of the API speak with: two accounts, ten numbers, and stand-ins for all that is not the API."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from yarl import URL
+
+from engine.calls import EndReport, IncomingCall, call_answered, call_ended, route_call
+from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
+from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Policy
+from engine.storage.reads import Reads
+from engine.storage.sqlite import SqliteStorage
+
+SECOND = 1_000
+DAY = 24 * 3_600 * SECOND
+# 2026-03-01T12:00:00.000Z
+START = 1_772_366_400_000
+PEPPER = "a pepper of throw-away tests"
+NUMBERS = tuple(f"+32255500{last:02}" for last in range(10))
+HIDDEN = "+32470123456"
+OTHER_HIDDEN = "+442079460958"
+CALLER = "+14155550123"
+CALLBACK = "https://customer.example/calls"
+CRASHING_CALLBACK = "https://crash.example/"
+UNKNOWN_BOOKING = "bkg_" + "0" * 32
+UNKNOWN_CDR = "cdr_" + "0" * 32
+
+POLICY = Policy(
+    plans={
+        UsagePlan.SMALL: Allowance(seconds=90, calls=2, valid_for_ms=DAY),
+        UsagePlan.MEDIUM: Allowance(seconds=300, calls=10, valid_for_ms=7 * DAY),
+        UsagePlan.LARGE: Allowance(seconds=3_600, calls=100, valid_for_ms=30 * DAY),
+    },
+    grace_ms=7 * DAY,
+    quarantine_ms=30 * DAY,
+    longest_call_seconds=60,
+    ring_seconds=30,
+    lost_call_margin_ms=60 * SECOND,
+    horizon_ms=90 * DAY,
+)
+
+
+class SettableClock:
+    def __init__(self) -> None:
+        self.instant = START
+
+    def now(self) -> int:
+        return self.instant
+
+    def advance(self, milliseconds: int) -> None:
+        self.instant += milliseconds
+
+
+@dataclass
+class Asterisk:
+    """Notes whom it was told to hang up; does `behave` before that."""
+
+    hung_up: list[str] = field(default_factory=list)
+    behave: Callable[[], Awaitable[None]] | None = None
+
+    async def hang_up(self, channels: list[str]) -> None:
+        if self.behave is not None:
+            await self.behave()
+        self.hung_up += channels
+
+
+@dataclass
+class Health:
+    parts: dict[str, str] = field(default_factory=lambda: {"database": "up", "ami": "up", "asterisk": "up"})
+    behave: Callable[[], Awaitable[None]] | None = None
+
+    async def __call__(self) -> dict[str, str]:
+        if self.behave is not None:
+            await self.behave()
+        return self.parts
+
+
+def check_callback(url: str) -> None:
+    if url == CRASHING_CALLBACK:
+        raise InvariantBroken(f"a bug that talks of {HIDDEN}")
+    if not url.startswith("https://"):
+        raise CallbackNotAcceptable("callback must be an https URL")
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def code(self) -> str:
+        return str(self.body["code"])
+
+
+@dataclass
+class Api:
+    """Two accounts, "ours" and "theirs", each with a key; ten free numbers."""
+
+    client: TestClient[web.Request, web.Application]
+    storage: SqliteStorage
+    reads: Reads
+    clock: SettableClock
+    asterisk: Asterisk
+    health: Health
+    keys: dict[str, str]
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, account: str | None = "ours", **options: Any
+    ) -> Answer:
+        """`body`: sent as JSON. `options`: as aiohttp's client takes them."""
+        headers = {"Authorization": f"Bearer {self.keys[account]}"} if account else {}
+        headers |= options.pop("headers", {})
+        if body is not None:
+            options["data"] = json.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
+        url = URL(path, encoded=True)
+        async with self.client.request(method, url, headers=headers, **options) as answer:
+            return Answer(answer.status, dict(answer.headers), await answer.text())
+
+    async def send(self, raw: bytes, method: str = "POST", path: str = "/bookings") -> Answer:
+        """`raw` as the body, declared as JSON."""
+        return await self.call(method, path, data=raw, headers={"Content-Type": "application/json"})
+
+    async def book(self, *, account: str = "ours", **changes: Any) -> Any:
+        answer = await self.call("POST", "/bookings", a_request(**changes), account=account)
+        assert answer.status == 201, answer.text
+        return answer.body
+
+    async def see(self, booking_id: str) -> Any:
+        answer = await self.call("GET", f"/bookings/{booking_id}")
+        assert answer.status == 200, answer.text
+        return answer.body
+
+    async def caller_rings(self, service: str, call_id: str) -> None:
+        incoming = IncomingCall(call_id, f"PJSIP/{call_id}", service, CALLER)
+        await self.storage.run(route_call, incoming, self.clock.now(), POLICY)
+
+    async def talk(self, service: str, call_id: str, seconds: int) -> None:
+        """A whole call that lasts `seconds`; 0: nobody answers."""
+        await self.caller_rings(service, call_id)
+        if seconds:
+            await self.storage.run(call_answered, call_id, self.clock.now(), POLICY)
+        report = EndReport(call_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
+        await self.storage.run(call_ended, report, self.clock.now())
+
+
+def a_request(**changes: Any) -> dict[str, Any]:
+    return {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK} | changes

@@ -1,0 +1,304 @@
+"""POST, GET, PUT and DELETE of one booking: the contract, figure by figure."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from engine.accounts import import_numbers
+from tests.integration.api_helpers import (
+    CALLBACK,
+    DAY,
+    HIDDEN,
+    NUMBERS,
+    OTHER_HIDDEN,
+    POLICY,
+    SECOND,
+    START,
+    UNKNOWN_BOOKING,
+    Api,
+    a_request,
+)
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+
+async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
+    answer = await api.call("POST", "/bookings", a_request())
+    assert answer.status == 201
+    assert answer.headers["Content-Type"] == "application/json"
+    booking_id = answer.body["id"]
+    assert answer.headers["Location"] == f"/bookings/{booking_id}"
+    assert answer.body == {
+        "id": booking_id,
+        "service": NUMBERS[0],
+        "endTime": "2026-03-02T12:00:00.000Z",
+        "secondsRemaining": 90,
+        "minutesRemaining": 1,
+        "callsRemaining": 2,
+        "destination": HIDDEN,
+        "usagePlan": "SMALL",
+        "status": "ACTIVE",
+        "callback": CALLBACK,
+        "createdAt": "2026-03-01T12:00:00.000Z",
+    }
+
+
+async def test_a_booking_is_seen_as_it_was_made_and_at_its_location(api: Api) -> None:
+    made = await api.call("POST", "/bookings", a_request())
+    seen = await api.call("GET", made.headers["Location"])
+    assert (seen.status, seen.body) == (200, made.body)
+
+
+@pytest.mark.parametrize(
+    ("plan", "seconds", "calls", "end"),
+    [
+        ("SMALL", 90, 2, "2026-03-02T12:00:00.000Z"),
+        ("MEDIUM", 300, 10, "2026-03-08T12:00:00.000Z"),
+        ("LARGE", 3_600, 100, "2026-03-31T12:00:00.000Z"),
+    ],
+)
+async def test_each_plan_gives_its_seconds_calls_and_days(
+    api: Api, plan: str, seconds: int, calls: int, end: str
+) -> None:
+    body = await api.book(usagePlan=plan)
+    assert (body["secondsRemaining"], body["callsRemaining"], body["endTime"]) == (seconds, calls, end)
+    assert body["minutesRemaining"] == seconds // 60
+
+
+async def test_head_answers_like_get_without_a_body(api: Api) -> None:
+    booking = await api.book()
+    for path in ("/bookings", f"/bookings/{booking['id']}", "/cdr", "/health"):
+        answer = await api.call("HEAD", path)
+        assert (answer.status, answer.text) == (200, "")
+
+
+async def test_what_a_live_call_holds_is_not_remaining_and_comes_back(api: Api) -> None:
+    booking = await api.book()
+    await api.caller_rings(booking["service"], "call-1")
+    during = await api.see(booking["id"])
+    assert (during["secondsRemaining"], during["minutesRemaining"], during["callsRemaining"]) == (30, 0, 1)
+    await api.talk(booking["service"], "call-1", 0)
+    after = await api.see(booking["id"])
+    assert (after["secondsRemaining"], after["minutesRemaining"], after["callsRemaining"]) == (90, 1, 2)
+
+
+async def test_a_booking_is_active_until_its_end_and_expired_from_then_on(api: Api) -> None:
+    booking = await api.book()
+    api.clock.advance(DAY - 1)
+    assert (await api.see(booking["id"]))["status"] == "ACTIVE"
+    api.clock.advance(1)
+    assert (await api.see(booking["id"]))["status"] == "EXPIRED"
+
+
+async def test_a_booking_whose_last_call_is_spent_is_expired(api: Api) -> None:
+    booking = await api.book()
+    for call_id in ("call-1", "call-2"):
+        await api.talk(booking["service"], call_id, 10)
+    seen = await api.see(booking["id"])
+    assert (seen["status"], seen["callsRemaining"], seen["secondsRemaining"]) == ("EXPIRED", 0, 70)
+    assert seen["endTime"] == booking["endTime"]
+
+
+async def test_an_expired_booking_is_seen_until_its_grace_ends(api: Api) -> None:
+    booking = await api.book()
+    api.clock.advance(DAY + POLICY.grace_ms - 1)
+    assert (await api.see(booking["id"]))["status"] == "EXPIRED"
+    api.clock.advance(1)
+    gone = await api.call("GET", f"/bookings/{booking['id']}")
+    assert (gone.status, gone.code) == (404, "gone")
+
+
+async def renewed(api: Api, booking: Any, **body: Any) -> Any:
+    answer = await api.call("PUT", f"/bookings/{booking['id']}", {"usagePlan": "MEDIUM"} | body)
+    assert answer.status == 200, answer.text
+    assert answer.body == await api.see(booking["id"])
+    return answer.body
+
+
+async def test_put_adds_the_plan_to_what_is_left(api: Api) -> None:
+    booking = await api.book()
+    await api.talk(booking["service"], "call-1", 40)
+    body = await renewed(api, booking)
+    assert (body["secondsRemaining"], body["callsRemaining"]) == (90 - 40 + 300, 1 + 10)
+    assert (body["usagePlan"], body["status"]) == ("MEDIUM", "ACTIVE")
+
+
+async def test_put_before_the_end_lengthens_from_the_end(api: Api) -> None:
+    booking = await api.book()
+    api.clock.advance(DAY // 2)
+    assert (await renewed(api, booking))["endTime"] == "2026-03-09T12:00:00.000Z"
+
+
+async def test_put_in_grace_revives_and_counts_from_now(api: Api) -> None:
+    booking = await api.book()
+    api.clock.advance(DAY + 3 * DAY)
+    body = await renewed(api, booking)
+    assert (body["status"], body["endTime"]) == ("ACTIVE", "2026-03-12T12:00:00.000Z")
+    assert body["secondsRemaining"] == 90 + 300
+
+
+async def test_put_revives_a_booking_that_ran_out_of_calls_and_keeps_its_later_end(api: Api) -> None:
+    booking = await api.book()
+    for call_id in ("call-1", "call-2"):
+        await api.talk(booking["service"], call_id, 1)
+    body = await renewed(api, booking)
+    assert (body["status"], body["callsRemaining"]) == ("ACTIVE", 10)
+    assert body["endTime"] == "2026-03-09T12:00:00.000Z"
+
+
+async def test_put_takes_a_smaller_plan_too(api: Api) -> None:
+    booking = await api.book(usagePlan="LARGE")
+    body = await renewed(api, booking, usagePlan="SMALL")
+    assert (body["usagePlan"], body["secondsRemaining"]) == ("SMALL", 3_690)
+
+
+async def test_put_on_the_last_millisecond_of_grace_revives_and_later_answers_gone(api: Api) -> None:
+    first, second = await api.book(), await api.book()
+    api.clock.advance(DAY + POLICY.grace_ms - 1)
+    await renewed(api, first)
+    api.clock.advance(1)
+    answer = await api.call("PUT", f"/bookings/{second['id']}", {"usagePlan": "SMALL"})
+    assert (answer.status, answer.code) == (404, "gone")
+
+
+async def test_put_during_a_call_adds_to_what_the_call_does_not_hold(api: Api) -> None:
+    booking = await api.book()
+    await api.caller_rings(booking["service"], "call-1")
+    body = await renewed(api, booking)
+    assert (body["secondsRemaining"], body["callsRemaining"]) == (30 + 300, 1 + 10)
+
+
+async def test_put_leaves_destination_and_callback_unless_they_are_given(api: Api) -> None:
+    booking = await api.book()
+    body = await renewed(api, booking)
+    assert (body["destination"], body["callback"], body["service"]) == (HIDDEN, CALLBACK, booking["service"])
+    other = "https://other.example/calls"
+    body = await renewed(api, booking, destination=OTHER_HIDDEN, callback=other)
+    assert (body["destination"], body["callback"]) == (OTHER_HIDDEN, other)
+    assert (body["service"], body["createdAt"]) == (booking["service"], booking["createdAt"])
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"destination": "+32"}, "invalid_destination"),
+        ({"destination": NUMBERS[3]}, "destination_is_ours"),
+        ({"callback": "http://plain.example"}, "callback_not_acceptable"),
+        ({"usagePlan": "HUGE"}, "unknown_plan"),
+        ({"destination": None}, "invalid_destination"),
+        ({"callback": None}, "callback_not_acceptable"),
+    ],
+)
+async def test_a_refused_put_changes_nothing(api: Api, change: dict[str, Any], code: str) -> None:
+    booking = await api.book()
+    answer = await api.call("PUT", f"/bookings/{booking['id']}", {"usagePlan": "MEDIUM"} | change)
+    assert (answer.status, answer.code) == (422, code)
+    assert await api.see(booking["id"]) == booking
+
+
+async def test_put_cannot_renew_beyond_the_horizon(api: Api) -> None:
+    booking = await api.book(usagePlan="LARGE")
+    path = f"/bookings/{booking['id']}"
+    answers = [await api.call("PUT", path, {"usagePlan": "LARGE"}) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 422]
+    assert answers[-1].code == "booking_too_long"
+    assert (await api.see(booking["id"]))["secondsRemaining"] == 3 * 3_600
+
+
+async def test_delete_answers_204_and_the_booking_is_gone(api: Api) -> None:
+    booking = await api.book()
+    path = f"/bookings/{booking['id']}"
+    answer = await api.call("DELETE", path)
+    assert (answer.status, answer.text) == (204, "")
+    for method, body in (("GET", None), ("PUT", {"usagePlan": "SMALL"}), ("DELETE", None)):
+        again = await api.call(method, path, body)
+        assert (again.status, again.code) == (404, "gone")
+    assert (await api.call("GET", "/bookings?includeExpired=true")).body["data"] == []
+
+
+async def test_an_expired_booking_can_be_deleted(api: Api) -> None:
+    booking = await api.book()
+    api.clock.advance(DAY)
+    assert (await api.call("DELETE", f"/bookings/{booking['id']}")).status == 204
+
+
+async def test_delete_quarantines_the_number(api: Api) -> None:
+    booking = await api.book()
+    await api.call("DELETE", f"/bookings/{booking['id']}")
+
+    number = await api.storage.run(lambda tx: tx.numbers.page("", "QUARANTINED", 100))
+    assert [(one.e164, one.quarantined_until) for one in number] == [(booking["service"], START + POLICY.quarantine_ms)]
+
+
+async def test_delete_hangs_up_the_calls_of_this_booking_only(api: Api) -> None:
+    doomed, other = await api.book(), await api.book()
+    await api.caller_rings(doomed["service"], "call-1")
+    await api.talk(doomed["service"], "call-2", 0)
+    await api.caller_rings(other["service"], "call-3")
+    await api.call("DELETE", f"/bookings/{doomed['id']}")
+    assert api.asterisk.hung_up == ["PJSIP/call-1"]
+
+
+async def test_delete_without_live_calls_does_not_trouble_asterisk(api: Api) -> None:
+    async def never() -> None:
+        pytest.fail("asked to hang up nobody")
+
+    api.asterisk.behave = never
+    booking = await api.book()
+    assert (await api.call("DELETE", f"/bookings/{booking['id']}")).status == 204
+
+
+async def test_delete_succeeds_when_hanging_up_fails(api: Api) -> None:
+    async def fail() -> None:
+        raise ConnectionError("no Asterisk")
+
+    api.asterisk.behave = fail
+    booking = await api.book()
+    await api.caller_rings(booking["service"], "call-1")
+    assert (await api.call("DELETE", f"/bookings/{booking['id']}")).status == 204
+    assert (await api.call("GET", f"/bookings/{booking['id']}")).code == "gone"
+
+
+async def test_delete_waits_no_longer_than_two_seconds_for_asterisk(api: Api) -> None:
+    async def hang() -> None:
+        await asyncio.sleep(60)
+
+    api.asterisk.behave = hang
+    booking = await api.book()
+    await api.caller_rings(booking["service"], "call-1")
+    begun = time.monotonic()
+    assert (await api.call("DELETE", f"/bookings/{booking['id']}")).status == 204
+    assert time.monotonic() - begun < 3
+
+
+async def test_a_settled_call_of_a_deleted_booking_still_has_its_record(api: Api) -> None:
+    booking = await api.book()
+    await api.talk(booking["service"], "call-1", 7)
+    await api.call("DELETE", f"/bookings/{booking['id']}")
+    records = (await api.call("GET", "/cdr")).body["data"]
+    assert [(one["service"], one["duration"]) for one in records] == [(booking["service"], 7)]
+
+
+@pytest.mark.parametrize(
+    "bad", [UNKNOWN_BOOKING, "bkg_1", "x", "%00", "%ff", "bkg_" + "0" * 4000, "..%2fcdr", "%D9%A1"]
+)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_an_id_that_names_nothing_answers_not_found(api: Api, method: str, bad: str) -> None:
+    body = {"usagePlan": "SMALL"} if method == "PUT" else None
+    answer = await api.call(method, f"/bookings/{bad}", body)
+    assert (answer.status, answer.code) == (404, "not_found")
+
+
+async def test_a_number_imported_later_can_be_no_destination(api: Api) -> None:
+    await api.storage.run(import_numbers, [(1, OTHER_HIDDEN)], START)
+    answer = await api.call("POST", "/bookings", a_request(destination=OTHER_HIDDEN))
+    assert (answer.status, answer.code) == (422, "destination_is_ours")
+
+
+async def test_times_have_milliseconds_and_a_z(api: Api) -> None:
+    api.clock.advance(SECOND + 234)
+    booking = await api.book()
+    assert booking["createdAt"] == "2026-03-01T12:00:01.234Z"
+    assert booking["endTime"] == "2026-03-02T12:00:01.234Z"

@@ -1,0 +1,128 @@
+"""Who may see what: generated from the route table, so that a new route is covered the day it is added."""
+
+from typing import Any
+
+import pytest
+
+from api.app import ROUTES
+from api.routes import Route
+from tests.integration.api_helpers import UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api, a_request
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+PRIVATE = [route for route in ROUTES if not route.public]
+WITH_ID = [route for route in PRIVATE if "{id}" in route.path]
+LISTS = [route for route in PRIVATE if "{id}" not in route.path and route.method == "GET"]
+BODIES: dict[str, Any] = {"POST": a_request(), "PUT": {"usagePlan": "SMALL"}}
+
+
+def name_of(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+async def ids_of(api: Api, account: str) -> dict[str, str]:
+    """A booking and a call record of the account, by the first part of their paths."""
+    booking = await api.book(account=account)
+    await api.talk(booking["service"], f"call-of-{account}", 3)
+    records = (await api.call("GET", "/cdr", account=account)).body["data"]
+    return {"bookings": booking["id"], "cdr": records[0]["id"]}
+
+
+def path_to(route: Route, ids: dict[str, str]) -> str:
+    return route.path.replace("{id}", ids[route.path.split("/")[1]])
+
+
+async def ask(api: Api, route: Route, ids: dict[str, str], **options: Any) -> Answer:
+    return await api.call(route.method, path_to(route, ids), BODIES.get(route.method), **options)
+
+
+async def snapshot(api: Api, account: str) -> list[Any]:
+    paths = ("/bookings?includeExpired=true", "/cdr")
+    return [(await api.call("GET", path, account=account)).body for path in paths]
+
+
+@pytest.mark.parametrize("route", WITH_ID, ids=name_of)
+async def test_another_accounts_thing_answers_exactly_like_an_unknown_one(api: Api, route: Route) -> None:
+    theirs = await ids_of(api, "theirs")
+    before = await snapshot(api, "theirs")
+    foreign = await ask(api, route, theirs)
+    unknown = await ask(api, route, {"bookings": UNKNOWN_BOOKING, "cdr": UNKNOWN_CDR})
+    assert (foreign.status, foreign.code) == (404, "not_found")
+    assert foreign.text == unknown.text
+    assert {**foreign.headers, "Date": ""} == {**unknown.headers, "Date": ""}
+    assert await snapshot(api, "theirs") == before
+
+
+@pytest.mark.parametrize("route", WITH_ID, ids=name_of)
+async def test_another_accounts_gone_booking_answers_not_found_and_never_gone(api: Api, route: Route) -> None:
+    theirs = await ids_of(api, "theirs")
+    await api.call("DELETE", f"/bookings/{theirs['bookings']}", account="theirs")
+    foreign = await ask(api, route, theirs)
+    assert (foreign.status, foreign.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize("route", WITH_ID, ids=name_of)
+async def test_ones_own_thing_is_answered(api: Api, route: Route) -> None:
+    assert (await ask(api, route, await ids_of(api, "ours"))).status in {200, 204}
+
+
+@pytest.mark.parametrize("route", LISTS, ids=name_of)
+async def test_a_list_has_ones_own_only(api: Api, route: Route) -> None:
+    await ids_of(api, "theirs")
+    assert (await api.call("GET", route.path)).body["data"] == []
+    ours = await ids_of(api, "ours")
+    records = (await api.call("GET", route.path)).body["data"]
+    assert [record["id"] for record in records] == [ours[route.path.strip("/")]]
+
+
+@pytest.mark.parametrize("route", LISTS, ids=name_of)
+async def test_another_accounts_cursor_shows_nothing_of_that_account(api: Api, route: Route) -> None:
+    for index in range(2):
+        booking = await api.book(account="theirs")
+        await api.talk(booking["service"], f"call-{index}", 1)
+    ours = await ids_of(api, "ours")
+    theirs = await api.call("GET", f"{route.path}?limit=1", account="theirs")
+    answer = await api.call("GET", f"{route.path}?cursor={theirs.body['nextCursor']}")
+    assert answer.status == 200
+    assert {record["id"] for record in answer.body["data"]} <= set(ours.values())
+
+
+BAD_AUTHORIZATIONS: dict[str, Any] = {
+    "nothing": {},
+    "an empty one": {"Authorization": ""},
+    "no key": {"Authorization": "Bearer "},
+    "an unknown key": {"Authorization": "Bearer rn_live_" + "A" * 43},
+    "another scheme": {"Authorization": "Basic b3VyczpvdXJz"},
+    "a very long key": {"Authorization": "Bearer " + "A" * 4000},
+    "letters beyond ASCII": {"Authorization": "Bearer clé"},
+    "two keys": {"Authorization": "Bearer a, Bearer b"},
+}
+
+
+@pytest.mark.parametrize("route", PRIVATE, ids=name_of)
+@pytest.mark.parametrize("headers", BAD_AUTHORIZATIONS.values(), ids=BAD_AUTHORIZATIONS)
+async def test_no_route_answers_without_a_valid_key(api: Api, route: Route, headers: dict[str, str]) -> None:
+    ours = await ids_of(api, "ours")
+    before = await snapshot(api, "ours")
+    answer = await ask(api, route, ours, account=None, headers=headers)
+    assert (answer.status, answer.code) == (401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert await snapshot(api, "ours") == before
+
+
+async def test_the_scheme_is_read_in_any_case(api: Api) -> None:
+    for scheme in ("bearer", "BEARER", "Bearer  "):
+        headers = {"Authorization": f"{scheme} {api.keys['ours']}"}
+        assert (await api.call("GET", "/bookings", account=None, headers=headers)).status == 200
+
+
+async def test_a_key_works_only_as_a_whole_and_in_its_own_case(api: Api) -> None:
+    key = api.keys["ours"]
+    for wrong in (key[:-1], key + "A", key.swapcase(), key + "="):
+        answer = await api.call("GET", "/bookings", account=None, headers={"Authorization": f"Bearer {wrong}"})
+        assert answer.status == 401
+
+
+async def test_a_handler_outside_the_route_table_is_not_public(api: Api) -> None:
+    public = {name_of(route) for route in ROUTES if route.public}
+    assert public == {"GET /health"}

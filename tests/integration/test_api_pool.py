@@ -1,0 +1,87 @@
+"""Which number a booking gets, and what happens when there is none."""
+
+import asyncio
+
+from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api, a_request
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+
+async def cancel(api: Api, booking_id: str) -> None:
+    assert (await api.call("DELETE", f"/bookings/{booking_id}")).status == 204
+
+
+async def test_numbers_that_lay_idle_equally_long_are_given_in_order(api: Api) -> None:
+    given = [(await api.book())["service"] for _ in NUMBERS]
+    assert given == list(NUMBERS)
+
+
+async def test_numbers_come_back_least_recently_used_first(api: Api) -> None:
+    held = [await api.book() for _ in NUMBERS]
+    for index in (4, 1, 7):
+        api.clock.advance(1)
+        await cancel(api, held[index]["id"])
+    for booking in held:
+        if booking["service"] not in {NUMBERS[4], NUMBERS[1], NUMBERS[7]}:
+            await api.call("PUT", f"/bookings/{booking['id']}", {"usagePlan": "LARGE"})
+            await api.call("PUT", f"/bookings/{booking['id']}", {"usagePlan": "LARGE"})
+    api.clock.advance(POLICY.quarantine_ms)
+    given = [(await api.book())["service"] for _ in range(3)]
+    assert given == [NUMBERS[4], NUMBERS[1], NUMBERS[7]]
+
+
+async def test_an_empty_pool_answers_503_and_when_to_come_back(api: Api) -> None:
+    for _ in NUMBERS:
+        await api.book()
+    answer = await api.call("POST", "/bookings", a_request())
+    assert (answer.status, answer.code) == (503, "no_number_free")
+    assert answer.headers["Retry-After"].isdecimal()
+    assert answer.body["retryable"] is True
+
+
+async def test_a_quarantined_number_is_given_to_nobody_until_its_time_is_over(api: Api) -> None:
+    held = [await api.book(usagePlan="LARGE") for _ in NUMBERS]
+    await cancel(api, held[0]["id"])
+    api.clock.advance(POLICY.quarantine_ms - 1)
+    assert (await api.call("POST", "/bookings", a_request())).code == "no_number_free"
+    api.clock.advance(1)
+    assert (await api.book())["service"] == held[0]["service"]
+
+
+async def test_a_number_whose_booking_ran_out_its_grace_is_quarantined_before_it_comes_back(api: Api) -> None:
+    for _ in NUMBERS:
+        await api.book()
+    api.clock.advance(DAY + POLICY.grace_ms)
+    assert (await api.call("POST", "/bookings", a_request())).code == "no_number_free"
+    api.clock.advance(POLICY.quarantine_ms)
+    assert (await api.book())["service"] == NUMBERS[0]
+
+
+async def test_a_refused_booking_takes_no_number(api: Api) -> None:
+    for wrong in ({"destination": "+32"}, {"destination": NUMBERS[5]}, {"callback": "ftp://x"}):
+        assert (await api.call("POST", "/bookings", a_request(**wrong))).status == 422
+    free = await api.storage.run(lambda tx: tx.numbers.page("", "FREE", 100))
+    assert [(one.e164, one.idle_since) for one in free] == [(number, START) for number in NUMBERS]
+
+
+async def test_twenty_at_once_on_ten_numbers_are_ten_bookings_and_ten_refusals(api: Api) -> None:
+    answers = await asyncio.gather(*(api.call("POST", "/bookings", a_request()) for _ in range(20)))
+    assert sorted(answer.status for answer in answers) == [201] * 10 + [503] * 10
+    given = {answer.body["service"] for answer in answers if answer.status == 201}
+    assert given == set(NUMBERS)
+    assert {answer.code for answer in answers if answer.status == 503} == {"no_number_free"}
+
+
+async def test_renewals_at_once_all_count(api: Api) -> None:
+    booking = await api.book()
+    path = f"/bookings/{booking['id']}"
+    answers = await asyncio.gather(*(api.call("PUT", path, {"usagePlan": "SMALL"}) for _ in range(20)))
+    assert {answer.status for answer in answers} == {200}
+    assert (await api.see(booking["id"]))["secondsRemaining"] == 21 * 90
+
+
+async def test_of_two_deletes_at_once_one_answers_204_and_the_other_gone(api: Api) -> None:
+    booking = await api.book()
+    path = f"/bookings/{booking['id']}"
+    answers = await asyncio.gather(*(api.call("DELETE", path) for _ in range(2)))
+    assert sorted(answer.status for answer in answers) == [204, 404]

@@ -1,0 +1,164 @@
+"""The life of a booking: every step in its table, every one that is not, and when it changes by itself."""
+
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+
+from engine.domain import booking as life
+from engine.domain.booking import TRANSITIONS, Booking, Event, Status, status_at
+from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition, InvariantBroken
+from engine.domain.metering import Credit
+from engine.domain.plans import UsagePlan
+from tests.contract.samples import DAY, POLICY, START, a_booking
+
+END = START + 7 * DAY
+GRACE_END = END + POLICY.grace_ms
+
+IN_STATUS: dict[Status, list[tuple[Booking, int]]] = {
+    Status.ACTIVE: [(a_booking(), START), (a_booking(), END - 1)],
+    Status.EXPIRED: [(a_booking(), END), (a_booking(exhausted_at=START), START)],
+    Status.GONE: [(a_booking(gone_at=START), START), (a_booking(), GRACE_END)],
+}
+APPLY: dict[Event, Callable[[Booking, int], Booking]] = {
+    Event.RENEWED: lambda booking, now: life.renew(booking, UsagePlan.SMALL, now, POLICY),
+    Event.DELETED: lambda booking, now: life.delete(booking, now, POLICY),
+    Event.GRACE_OVER: lambda booking, now: life.end_grace(booking, now, POLICY),
+}
+LEGAL = {
+    (Status.ACTIVE, Event.RENEWED): Status.ACTIVE,
+    (Status.EXPIRED, Event.RENEWED): Status.ACTIVE,
+    (Status.ACTIVE, Event.DELETED): Status.GONE,
+    (Status.EXPIRED, Event.DELETED): Status.GONE,
+    (Status.GONE, Event.GRACE_OVER): Status.GONE,
+}
+ILLEGAL: dict[tuple[Status, Event], type[Exception]] = {
+    (Status.GONE, Event.RENEWED): BookingGone,
+    (Status.GONE, Event.DELETED): BookingGone,
+    (Status.ACTIVE, Event.GRACE_OVER): IllegalTransition,
+    (Status.EXPIRED, Event.GRACE_OVER): IllegalTransition,
+}
+
+
+def test_every_pair_of_status_and_event_is_ruled_on_here() -> None:
+    assert LEGAL.keys() | ILLEGAL.keys() == set(product(Status, Event))
+    assert TRANSITIONS == LEGAL
+
+
+@pytest.mark.parametrize(("status", "event"), LEGAL)
+def test_a_step_in_the_table_leads_where_the_table_says(status: Status, event: Event) -> None:
+    for booking, now in IN_STATUS[status]:
+        assert status_at(booking, now, POLICY) is status
+        assert status_at(APPLY[event](booking, now), now, POLICY) is LEGAL[status, event]
+
+
+@pytest.mark.parametrize(("status", "event"), ILLEGAL)
+def test_a_step_that_is_not_in_the_table_is_refused(status: Status, event: Event) -> None:
+    for booking, now in IN_STATUS[status]:
+        assert status_at(booking, now, POLICY) is status
+        with pytest.raises(ILLEGAL[status, event]):
+            APPLY[event](booking, now)
+
+
+@pytest.mark.parametrize(
+    ("now", "status"),
+    [
+        (START, Status.ACTIVE),
+        (END - 1, Status.ACTIVE),
+        (END, Status.EXPIRED),
+        (GRACE_END - 1, Status.EXPIRED),
+        (GRACE_END, Status.GONE),
+    ],
+)
+def test_time_alone_moves_a_booking_to_the_millisecond(now: int, status: Status) -> None:
+    assert status_at(a_booking(), now, POLICY) is status
+
+
+@pytest.mark.parametrize(
+    ("after", "status"),
+    [
+        (-1, Status.ACTIVE),
+        (0, Status.EXPIRED),
+        (POLICY.grace_ms - 1, Status.EXPIRED),
+        (POLICY.grace_ms, Status.GONE),
+    ],
+)
+def test_grace_of_a_spent_booking_runs_from_when_it_was_spent(after: int, status: Status) -> None:
+    spent = START + DAY
+    assert status_at(a_booking(exhausted_at=spent), spent + after, POLICY) is status
+
+
+def test_a_deleted_booking_is_gone_whatever_its_times_say() -> None:
+    assert status_at(life.delete(a_booking(), START, POLICY), START, POLICY) is Status.GONE
+    assert status_at(life.delete(a_booking(), START, POLICY), GRACE_END * 2, POLICY) is Status.GONE
+
+
+def test_renewing_an_active_booking_adds_the_plan_to_what_is_left() -> None:
+    booking = a_booking(seconds=Credit(300, 100, 50, 150), calls=Credit(10, 7, 1, 2))
+    renewed = life.renew(booking, UsagePlan.LARGE, START + DAY, POLICY)
+    assert renewed.seconds == Credit(3_900, 3_700, 50, 150)
+    assert renewed.calls == Credit(110, 107, 1, 2)
+    assert renewed.usage_plan is UsagePlan.LARGE
+    assert renewed.end_at == END + 30 * DAY
+
+
+@pytest.mark.parametrize(
+    ("now", "end_at"), [(END - 1, END + DAY), (END, END + DAY), (END + 1, END + 1 + DAY)]
+)
+def test_a_renewal_counts_from_the_later_of_now_and_the_end(now: int, end_at: int) -> None:
+    assert life.renew(a_booking(), UsagePlan.SMALL, now, POLICY).end_at == end_at
+
+
+def test_renewing_a_spent_booking_keeps_its_unused_days() -> None:
+    spent = a_booking(exhausted_at=START + DAY, seconds=Credit(300, 0, 0, 300))
+    renewed = life.renew(spent, UsagePlan.SMALL, START + 2 * DAY, POLICY)
+    assert (renewed.end_at, renewed.exhausted_at) == (END + DAY, None)
+    assert renewed.seconds == Credit(360, 60, 0, 300)
+
+
+def test_a_renewal_may_reach_the_horizon_but_not_pass_it() -> None:
+    longest = POLICY.horizon_ms - 30 * DAY
+    renewed = life.renew(a_booking(end_at=START + longest), UsagePlan.LARGE, START, POLICY)
+    assert renewed.end_at == START + POLICY.horizon_ms
+    with pytest.raises(BookingTooLong):
+        life.renew(a_booking(end_at=START + longest + 1), UsagePlan.LARGE, START, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calls", "spent"),
+    [
+        (Credit(60, 0, 60, 0), Credit(10, 9, 1, 0), True),
+        (Credit(61, 1, 60, 0), Credit(10, 9, 1, 0), False),
+        (Credit(99, 39, 60, 0), Credit(1, 0, 1, 0), True),
+        (Credit(99, 39, 60, 0), Credit(2, 1, 1, 0), False),
+        (Credit(90, 0, 90, 0), Credit(2, 0, 2, 0), False),
+    ],
+    ids=["no second", "one second", "no call", "one call", "another call still holds some"],
+)
+def test_a_booking_expires_when_its_last_second_or_call_is_used(
+    seconds: Credit, calls: Credit, *, spent: bool
+) -> None:
+    booking = a_booking(seconds=seconds, calls=calls)
+    settled = life.settle(booking, 60, 60, answered=True, now=START)
+    assert settled.exhausted_at == (START if spent else None)
+    assert (status_at(settled, START, POLICY) is Status.EXPIRED) == spent
+
+
+def test_an_unanswered_call_gives_back_all_and_expires_nothing() -> None:
+    leased = life.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
+    settled = life.settle(leased, 60, 0, answered=False, now=START)
+    assert (settled.seconds, settled.calls) == (Credit.new(60), Credit.new(1))
+    assert settled.exhausted_at is None
+
+
+@pytest.mark.parametrize("now", [END, END + DAY])
+def test_a_booking_that_is_spent_after_its_end_keeps_its_end(now: int) -> None:
+    leased = life.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
+    settled = life.settle(leased, 60, 60, answered=True, now=now)
+    assert (settled.exhausted_at, settled.expires_at) == (None, END)
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(59, 1), (60, 0)])
+def test_a_lease_takes_no_more_than_there_is(seconds: int, calls: int) -> None:
+    with pytest.raises(InvariantBroken):
+        life.lease(a_booking(seconds=Credit.new(seconds), calls=Credit.new(calls)), 60)

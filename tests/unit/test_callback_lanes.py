@@ -1,0 +1,124 @@
+"""Whose turn it is: slots shared out among receivers."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.callbacks import lanes as module
+from engine.callbacks.lanes import Lanes, Waiting, receiver_of
+
+
+def waiting(host: str, number: int, attempts: int = 0) -> Waiting:
+    return Waiting(f"evt_{host}_{number}", (host, 443), attempts)
+
+
+def make_quick(lanes: Lanes, host: str) -> None:
+    lanes.add(waiting(host, -1))
+    [first] = lanes.choose()
+    lanes.leave(first, quick=True)
+
+
+def test_a_new_receiver_has_one_slot_until_it_was_quick() -> None:
+    lanes = Lanes(16)
+    for number in range(10):
+        lanes.add(waiting("a", number))
+    [first] = lanes.choose()
+    assert first.event_id == "evt_a_0"
+    assert lanes.choose() == []
+    lanes.leave(first, quick=True)
+    assert [each.event_id for each in lanes.choose()] == ["evt_a_1", "evt_a_2", "evt_a_3", "evt_a_4"]
+
+
+def test_a_receiver_that_stops_being_quick_is_back_to_one_slot() -> None:
+    lanes = Lanes(16)
+    make_quick(lanes, "a")
+    for number in range(10):
+        lanes.add(waiting("a", number))
+    under_way = lanes.choose()
+    assert len(under_way) == 4
+    lanes.leave(under_way[0], quick=False)
+    assert lanes.choose() == []
+    for each in under_way[1:]:
+        lanes.leave(each, quick=False)
+    assert len(lanes.choose()) == 1
+
+
+def test_however_many_receivers_hang_quick_ones_find_slots() -> None:
+    lanes = Lanes(16)
+    make_quick(lanes, "good")
+    for host in range(100):
+        for number in range(10):
+            lanes.add(waiting(f"dead{host}", number))
+    assert len(lanes.choose()) == 8
+    lanes.add(waiting("good", 0))
+    assert [each.event_id for each in lanes.choose()] == ["evt_good_0"]
+
+
+def test_receivers_take_turns() -> None:
+    lanes = Lanes(4)
+    for number in range(3):
+        for host in ("a", "b", "c"):
+            lanes.add(waiting(host, number))
+    order: list[str] = []
+    while chosen := lanes.choose():
+        order += [each.receiver[0] for each in chosen]
+        for each in chosen:
+            lanes.leave(each, quick=False)
+    assert sorted(order[:3]) == sorted(order[3:6]) == sorted(order[6:]) == ["a", "b", "c"]
+
+
+def test_a_row_that_comes_again_keeps_its_place_and_is_chosen_once() -> None:
+    lanes = Lanes(16)
+    lanes.add(waiting("a", 0))
+    lanes.add(waiting("a", 1))
+    lanes.add(waiting("a", 0, attempts=1))
+    [first] = lanes.choose()
+    assert first == waiting("a", 0, attempts=1)
+    lanes.leave(first, quick=True)
+    assert lanes.choose() == [waiting("a", 1)]
+
+
+def test_lines_are_bounded() -> None:
+    lanes = Lanes(1)
+    for number in range(module.MAX_IN_LANE + 10):
+        lanes.add(waiting("a", number))
+    served = 0
+    while chosen := lanes.choose():
+        served += len(chosen)
+        for each in chosen:
+            lanes.leave(each)
+    assert served == module.MAX_IN_LANE
+
+
+@given(
+    st.integers(1, 20),
+    st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from([None, True, False])), max_size=200),
+)
+def test_all_are_served_once_in_order_and_within_the_bounds(slots: int, steps: list[tuple[str, bool | None]]) -> None:
+    lanes = Lanes(slots)
+    under_way: list[Waiting] = []
+    served: list[Waiting] = []
+    for number, (host, quick) in enumerate(steps):
+        lanes.add(waiting(host, number))
+        chosen = lanes.choose()
+        under_way += chosen
+        served += chosen
+        assert len(under_way) <= slots
+        for each in set("abcde"):
+            assert sum(one.receiver[0] == each for one in under_way) <= max(1, slots // 4)
+        if quick is not None and under_way:
+            lanes.leave(under_way.pop(0), quick=quick)
+    while under_way:
+        lanes.leave(under_way.pop(), quick=False)
+        chosen = lanes.choose()
+        under_way += chosen
+        served += chosen
+    assert sorted(each.event_id for each in served) == sorted(f"evt_{h}_{n}" for n, (h, _) in enumerate(steps))
+    for host in "abcde":
+        numbers = [int(each.event_id.rsplit("_")[-1]) for each in served if each.receiver[0] == host]
+        assert numbers == sorted(numbers)
+
+
+def test_the_receiver_of_a_url_is_its_host_and_port() -> None:
+    assert receiver_of("https://Example.com/a") == receiver_of("https://example.com:443/b") == ("example.com", 443)
+    assert receiver_of("http://[::1]/") == ("::1", 80)
+    assert receiver_of("https://h:port/") == ("", None)

@@ -1,0 +1,149 @@
+"""Credit that always adds up, calls that end once, and seconds rounded in one direction only."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.domain.errors import IllegalTransition, InvariantBroken
+from engine.domain.metering import (
+    CallEvent,
+    CallState,
+    Credit,
+    next_state,
+    seconds_charged,
+    seconds_to_lease,
+    talk_limit_ms,
+)
+
+UP = (CallState.RINGING, CallState.LIVE)
+ENDED = (CallState.SETTLED, CallState.VOIDED)
+LEADS_TO = {
+    CallEvent.ANSWERED: CallState.LIVE,
+    CallEvent.ENDED_ANSWERED: CallState.SETTLED,
+    CallEvent.ENDED_UNANSWERED: CallState.VOIDED,
+}
+
+parts = st.integers(min_value=-3, max_value=6)
+amounts = st.integers(min_value=0, max_value=10**9)
+steps = st.one_of(
+    st.tuples(st.just("top_up"), amounts),
+    st.tuples(st.just("lease"), amounts),
+    st.tuples(st.just("settle"), amounts, st.integers(min_value=-1, max_value=10**9)),
+)
+
+
+@given(parts, parts, parts, parts)
+def test_credit_exists_only_with_parts_that_add_up(
+    granted: int, remaining: int, leased: int, settled: int
+) -> None:
+    adds_up = granted == remaining + leased + settled and min(remaining, leased, settled) >= 0
+    if adds_up:
+        assert Credit(granted, remaining, leased, settled).unspent == granted - settled
+    else:
+        with pytest.raises(InvariantBroken):
+            Credit(granted, remaining, leased, settled)
+
+
+@given(amounts, st.lists(steps, max_size=30))
+def test_any_order_of_steps_keeps_credit_whole(first: int, taken: list[tuple[str, *tuple[int, ...]]]) -> None:
+    credit, granted, settled = Credit.new(first), first, 0
+    for name, *figures in taken:
+        try:
+            credit = getattr(credit, name)(*figures)
+        except InvariantBroken:
+            continue
+        granted += figures[0] if name == "top_up" else 0
+        settled += figures[1] if name == "settle" else 0
+        assert (credit.granted, credit.settled) == (granted, settled)
+        assert credit.remaining + credit.leased + credit.settled == credit.granted
+        assert min(credit.remaining, credit.leased, credit.settled) >= 0
+
+
+@given(amounts, st.data())
+def test_a_lease_that_was_not_used_comes_back_whole(amount: int, data: st.DataObject) -> None:
+    leased = data.draw(st.integers(0, amount))
+    assert Credit.new(amount).lease(leased).settle(leased, 0) == Credit.new(amount)
+
+
+@pytest.mark.parametrize("used", [-1, 11])
+def test_no_more_than_the_lease_and_no_less_than_nothing_is_used(used: int) -> None:
+    with pytest.raises(InvariantBroken):
+        Credit.new(100).lease(10).settle(10, used)
+
+
+def test_a_lease_that_was_never_granted_cannot_be_settled() -> None:
+    with pytest.raises(InvariantBroken):
+        Credit.new(100).lease(10).settle(11, 0)
+
+
+@pytest.mark.parametrize(("state", "event"), [*product(UP, CallEvent)])
+def test_a_call_that_is_up_takes_every_event(state: CallState, event: CallEvent) -> None:
+    assert next_state(state, event) is LEADS_TO[event]
+
+
+@pytest.mark.parametrize(("state", "event"), [*product(ENDED, CallEvent)])
+def test_an_ended_call_never_moves_again(state: CallState, event: CallEvent) -> None:
+    with pytest.raises(IllegalTransition):
+        next_state(state, event)
+
+
+def test_every_state_of_a_call_is_up_or_ended() -> None:
+    assert {*UP, *ENDED} == set(CallState)
+
+
+@pytest.mark.parametrize(
+    ("answered_ms", "charged"),
+    [(-5_000, 0), (0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (59_000, 59), (59_001, 60), (60_001, 60)],
+)
+def test_every_second_begun_counts_up_to_the_lease(answered_ms: int, charged: int) -> None:
+    assert seconds_charged(answered_ms, leased=60) == charged
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**6))
+def test_the_charge_covers_the_time_and_not_a_second_more(answered_ms: int, leased: int) -> None:
+    charged = seconds_charged(answered_ms, leased)
+    assert 1 <= charged <= leased
+    assert (charged - 1) * 1000 < answered_ms
+    assert charged == leased or answered_ms <= charged * 1000
+
+
+@pytest.mark.parametrize(
+    ("remaining", "until_end_ms", "longest", "leased"),
+    [
+        (60, 60_000, 60, 60),
+        (59, 60_000, 60, 59),
+        (60, 60_000, 59, 59),
+        (60, 59_000, 60, 59),
+        (60, 59_001, 60, 60),
+        (60, 1, 60, 1),
+        (60, 0, 60, 0),
+        (60, -1, 60, 0),
+        (60, -5_000, 60, 0),
+        (0, 60_000, 60, 0),
+    ],
+)
+def test_the_least_of_credit_validity_and_longest_call_is_leased(
+    remaining: int, until_end_ms: int, longest: int, leased: int
+) -> None:
+    assert seconds_to_lease(remaining, until_end_ms, longest) == leased
+
+
+@pytest.mark.parametrize(
+    ("leased", "until_end_ms", "limit"),
+    [(60, 60_001, 60_000), (60, 60_000, 60_000), (60, 59_999, 59_999), (1, 1, 1), (60, 0, 0), (60, -1, -1)],
+)
+def test_a_call_is_cut_at_its_lease_or_at_the_end_of_the_booking(
+    leased: int, until_end_ms: int, limit: int
+) -> None:
+    assert talk_limit_ms(leased, until_end_ms) == limit
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**9), st.integers(1, 10**5))
+def test_a_call_cut_at_its_limit_is_charged_what_it_lasted(
+    remaining: int, until_end_ms: int, longest: int
+) -> None:
+    leased = seconds_to_lease(remaining, until_end_ms, longest)
+    limit = talk_limit_ms(leased, until_end_ms)
+    assert seconds_charged(limit, leased) == -(-limit // 1000)

@@ -1,0 +1,95 @@
+"""The contract's table "What the caller gets", row by row, as far as the domain decides it."""
+
+import pytest
+
+from engine.domain.booking import Booking
+from engine.domain.metering import Credit
+from engine.domain.routing import Bridge, Disposition, Reject, RouteDecision, decide, unanswered_disposition
+from tests.contract.samples import DAY, POLICY, START, a_booking
+
+END = START + 7 * DAY
+
+
+def decided(booking: Booking | None, now: int = START, *, destination_is_ours: bool = False) -> RouteDecision:
+    return decide(booking, destination_is_ours=destination_is_ours, now=now, policy=POLICY)
+
+
+def test_an_active_booking_is_bridged_with_what_it_may_spend() -> None:
+    booking = a_booking()
+    assert decided(booking) == Bridge(booking, seconds=60, ring_seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("booking", "now"),
+    [
+        (None, START),
+        (a_booking(gone_at=START), START),
+        (a_booking(), END + POLICY.grace_ms),
+        (a_booking(exhausted_at=START), START + POLICY.grace_ms),
+    ],
+    ids=["nobody's number", "deleted", "grace over, not swept", "spent, grace over"],
+)
+def test_a_number_without_a_booking_gets_404_and_leaves_no_trace(booking: Booking | None, now: int) -> None:
+    assert decided(booking, now) == Reject(cause=1, disposition=None, notify_expired=False)
+
+
+@pytest.mark.parametrize(
+    ("booking", "now"),
+    [
+        (a_booking(), END),
+        (a_booking(), END + POLICY.grace_ms - 1),
+        (a_booking(exhausted_at=START), START),
+        (a_booking(calls=Credit(1, 0, 1, 0)), END),
+    ],
+    ids=["just ended", "grace nearly over", "spent", "ended with a call up"],
+)
+def test_an_expired_booking_gets_410_and_tells_its_customer(booking: Booking, now: int) -> None:
+    assert decided(booking, now) == Reject(cause=22, disposition=Disposition.EXPIRED, notify_expired=True)
+
+
+@pytest.mark.parametrize(
+    "booking",
+    [a_booking(calls=Credit(1, 0, 1, 0)), a_booking(seconds=Credit(60, 0, 60, 0))],
+    ids=["every call", "every second"],
+)
+def test_what_other_live_calls_hold_gets_486_and_no_callback(booking: Booking) -> None:
+    assert decided(booking) == Reject(cause=17, disposition=Disposition.ALL_SLOTS_HELD, notify_expired=False)
+
+
+def test_a_loop_to_one_of_our_own_numbers_gets_403_and_no_callback() -> None:
+    rejected = Reject(cause=21, disposition=Disposition.FORBIDDEN, notify_expired=False)
+    assert decided(a_booking(), destination_is_ours=True) == rejected
+
+
+def test_an_expired_booking_is_expired_before_it_is_forbidden() -> None:
+    assert decided(a_booking(), END, destination_is_ours=True) == decided(a_booking(), END)
+
+
+def test_the_last_second_and_the_last_call_are_still_let_through() -> None:
+    booking = a_booking(seconds=Credit.new(1), calls=Credit.new(1))
+    assert decided(booking) == Bridge(booking, seconds=1, ring_seconds=30)
+
+
+def test_a_call_in_the_last_millisecond_is_let_through_for_the_second_it_begins() -> None:
+    booking = a_booking()
+    assert decided(booking, END - 1) == Bridge(booking, seconds=1, ring_seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("dial_status", "disposition"),
+    [
+        ("BUSY", Disposition.BUSY),
+        ("NOANSWER", Disposition.NO_ANSWER),
+        ("CANCEL", Disposition.CANCELLED),
+        ("ANSWER", Disposition.CANCELLED),
+        ("CHANUNAVAIL", Disposition.UNREACHABLE),
+        ("CONGESTION", Disposition.UNREACHABLE),
+        ("INVALIDARGS", Disposition.UNREACHABLE),
+        ("", Disposition.UNREACHABLE),
+        ("busy", Disposition.UNREACHABLE),
+    ],
+)
+def test_a_call_without_an_answer_is_recorded_as_asterisk_says(
+    dial_status: str, disposition: Disposition
+) -> None:
+    assert unanswered_disposition(dial_status) is disposition

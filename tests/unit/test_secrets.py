@@ -1,0 +1,122 @@
+"""Secrets on the disk: made once, for the owner only; and no start with a weak one."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from engine import secrets
+from engine.secrets import InsecureSecrets, Secrets
+
+NAMES = [field.name for field in fields(Secrets)]
+STRONG = "Zx81Qk-7rTnb_W3mLp9Ydv0c"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    directory = tmp_path / "secrets"
+    secrets.ensure(directory)
+    return directory
+
+
+def values(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in directory.iterdir()}
+
+
+def test_every_secret_is_made_for_its_owner_only(made: Path) -> None:
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert {path.name: path.stat().st_mode & 0o777 for path in made.iterdir()} == dict.fromkeys(NAMES, 0o600)
+
+
+def test_no_two_secrets_are_the_same(made: Path, tmp_path: Path) -> None:
+    secrets.ensure(tmp_path / "another")
+    assert len({*values(made).values(), *values(tmp_path / "another").values()}) == 2 * len(NAMES)
+
+
+def test_what_was_made_can_be_loaded(made: Path) -> None:
+    loaded = secrets.load(made)
+    assert {name: getattr(loaded, name) + "\n" for name in NAMES} == values(made)
+
+
+def test_an_existing_secret_is_never_overwritten(made: Path) -> None:
+    (made / NAMES[0]).write_text("mine")
+    (made / NAMES[1]).write_text("")
+    (made / NAMES[2]).unlink()
+    before = values(made)
+    secrets.ensure(made)
+    assert values(made) | before == values(made)
+    assert len(values(made)[NAMES[2]]) > secrets.MIN_LENGTH
+
+
+def test_what_a_killed_first_run_left_behind_is_replaced(made: Path) -> None:
+    (made / NAMES[0]).rename(made / f".{NAMES[0]}.partial")
+    secrets.ensure(made)
+    assert sorted(values(made)) == sorted(NAMES)
+    assert set(values(made).values()) == {f"{getattr(secrets.load(made), name)}\n" for name in NAMES}
+
+
+def test_the_values_do_not_show_in_a_representation(made: Path) -> None:
+    loaded = secrets.load(made)
+    assert not any(value.strip() in f"{loaded!r} {loaded}" for value in values(made).values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_secret_is_refused_by_name(made: Path, name: str) -> None:
+    (made / name).unlink()
+    with pytest.raises(InsecureSecrets, match=f"{name} is missing"):
+        secrets.load(made)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o604, 0o601, 0o644])
+def test_a_secret_that_others_can_reach_is_refused(made: Path, mode: int) -> None:
+    (made / NAMES[0]).chmod(mode)
+    with pytest.raises(InsecureSecrets, match="read by others"):
+        secrets.load(made)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "\n",
+        STRONG[:-1],
+        "a" * 40,
+        "abababcabababcabababcabababc",
+        "changeme",
+        "Zx81Qk-7rTnb-ChangeMe-9Ydv0c",
+        "rented-numbers-Zx81Qk7rTnbW3m",
+        "my-ASTERISK-server-2026-01-01",
+    ],
+)
+def test_a_short_plain_or_default_secret_is_refused_without_repeating_it(made: Path, value: str) -> None:
+    (made / NAMES[0]).write_text(value)
+    with pytest.raises(InsecureSecrets, match="default or too weak") as refused:
+        secrets.load(made)
+    assert not value.strip() or value.strip() not in str(refused.value)
+
+
+@pytest.mark.parametrize("inserted", ["\n", ";", " ", '"', "\0", "]", "="])
+def test_a_secret_that_would_break_out_of_asterisks_files_is_refused(made: Path, inserted: str) -> None:
+    (made / NAMES[0]).write_text(f"{STRONG}{inserted}{STRONG}")
+    with pytest.raises(InsecureSecrets, match="may only have"):
+        secrets.load(made)
+
+
+@pytest.mark.parametrize("value", [b"\xff" * 32, STRONG.encode() + "é".encode()])
+def test_a_secret_that_is_not_ascii_is_refused(made: Path, value: bytes) -> None:
+    (made / NAMES[0]).write_bytes(value)
+    with pytest.raises(InsecureSecrets, match="cannot be read"):
+        secrets.load(made)
+
+
+def test_a_directory_in_the_place_of_a_secret_is_refused(made: Path) -> None:
+    (made / NAMES[0]).unlink()
+    (made / NAMES[0]).mkdir(mode=0o700)
+    with pytest.raises(InsecureSecrets, match=re.escape(NAMES[0])):
+        secrets.load(made)
+
+
+def test_a_strong_secret_of_ones_own_is_taken(made: Path) -> None:
+    (made / NAMES[0]).write_text(f"{STRONG}\n")
+    assert getattr(secrets.load(made), NAMES[0]) == STRONG

@@ -1,0 +1,184 @@
+"""Settings: environment over file over defaults, and nothing that is wrong gets through."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from engine.domain.plans import Allowance, UsagePlan
+from engine.settings import CONFIG_FILE, PlanSettings, Settings
+from tests.contract.samples import DAY, HOUR
+
+FULL_PLAN = '{"SMALL": {"seconds": 60, "calls": 1, "valid_for": "P1D"}}'
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings but the test's own, wherever the tests are run."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("RENTED_NUMBERS_")]:
+        monkeypatch.delenv(name)
+
+
+def settings_from(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str] | None = None, toml: str | None = None
+) -> Settings:
+    for name, value in (environment or {}).items():
+        monkeypatch.setenv(f"RENTED_NUMBERS_{name}", value)
+    if toml is not None:
+        Path(CONFIG_FILE).write_text(toml)
+    return Settings()
+
+
+def small(settings: Settings) -> Allowance:
+    return settings.policy().plans[UsagePlan.SMALL]
+
+
+def test_without_any_source_the_defaults_are_the_contracts() -> None:
+    policy = Settings().policy()
+    assert (policy.grace_ms, policy.quarantine_ms) == (7 * DAY, 30 * DAY)
+    assert small(Settings()) == Allowance(30 * 60, 25, 7 * DAY)
+
+
+def test_one_figure_of_one_plan_can_be_set_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_from(monkeypatch, {"PLANS__SMALL__SECONDS": "60"})
+    assert small(settings) == Allowance(60, 25, 7 * DAY)
+    assert settings.policy().plans[UsagePlan.LARGE] == Allowance(600 * 60, 500, 90 * DAY)
+
+
+@pytest.mark.parametrize("text", [FULL_PLAN, FULL_PLAN.replace("SMALL", "small")])
+def test_plans_can_be_set_as_json_in_either_case(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    assert small(settings_from(monkeypatch, {"PLANS": text})) == Allowance(60, 1, DAY)
+
+
+@pytest.mark.parametrize("name", ["small", "SMALL"])
+def test_the_file_may_set_one_figure_of_a_plan_in_either_case(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert small(settings_from(monkeypatch, toml=f"[plans.{name}]\nseconds = 60\n")) == Allowance(
+        60, 25, 7 * DAY
+    )
+
+
+@pytest.mark.parametrize("name", ["small", "SMALL"])
+def test_the_environment_beats_the_file_in_each_single_figure(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    toml = f"http_port = 8001\nsip_port = 5061\n[plans.{name}]\nseconds = 60\ncalls = 2\nvalid_for = 'P1D'\n"
+    settings = settings_from(monkeypatch, {"PLANS__SMALL__SECONDS": "99", "HTTP_PORT": "8002"}, toml)
+    assert small(settings) == Allowance(99, 2, DAY)
+    assert (settings.http_port, settings.sip_port, settings.ami_port) == (8002, 5061, 5038)
+
+
+@pytest.mark.parametrize("name", ["small", "SMALL"])
+def test_json_in_the_environment_beats_the_file(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    toml = f"[plans.{name}]\nseconds = 5\n"
+    assert small(settings_from(monkeypatch, {"PLANS": FULL_PLAN}, toml)) == Allowance(60, 1, DAY)
+
+
+def test_an_argument_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RENTED_NUMBERS_HTTP_PORT", "8002")
+    assert Settings(http_port=8003).http_port == 8003
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [("3", 3_000), ("3.5", 3_500), ("0.001", 1), ("P7D", 7 * DAY), ("PT30S", 30_000), ("PT1H", HOUR)],
+)
+def test_a_duration_is_seconds_or_iso_8601(
+    monkeypatch: pytest.MonkeyPatch, text: str, milliseconds: int
+) -> None:
+    assert settings_from(monkeypatch, {"GRACE": text}).policy().grace_ms == milliseconds
+    monkeypatch.delenv("RENTED_NUMBERS_GRACE")
+    assert settings_from(monkeypatch, toml=f"grace = '{text}'\n").policy().grace_ms == milliseconds
+
+
+def test_a_duration_in_the_file_may_be_a_plain_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings_from(monkeypatch, toml="grace = 3.5\n").grace == timedelta(seconds=3.5)
+
+
+def test_a_list_of_durations_takes_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_from(monkeypatch, {"CALLBACK_RETRIES": '["5", 60, "PT5M"]'})
+    assert [wait.total_seconds() for wait in settings.callback_retries] == [5, 60, 300]
+
+
+@pytest.mark.parametrize(
+    ("environment", "toml"),
+    [
+        ({"PLANS__SMAL__SECONDS": "60"}, None),
+        ({"PLANS__SMALL__SECOND": "60"}, None),
+        ({"PLANS": '{"TINY": {"seconds": 60}}'}, None),
+        (None, "grase = 3\n"),
+        (None, "[plans.small]\nsecond = 3\n"),
+        (None, "[plans.tiny]\nseconds = 3\n"),
+    ],
+)
+def test_an_unknown_key_is_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str] | None, toml: str | None
+) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        settings_from(monkeypatch, environment, toml)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("GRACE", text) for text in ("0", "-1", "nan", "inf", "1e300", "soon", "", "P-7D")],
+        *[("HTTP_PORT", text) for text in ("0", "65536", "-1", "http", "٨٠٨٠", "")],
+        *[("LOG_LEVEL", text) for text in ("INFO", "info\n", "", "trace")],
+        *[("AMI_USER", text) for text in ("a\n", "a]\nb", "A", "")],
+        *[("TRUNK_URI", text) for text in ("sip:h\n", "sip:h,x", "tel:1", "sip:h;x=1")],
+        *[("EXPIRED_ANNOUNCEMENT", text) for text in ("a&b", "a,b", "${x}", "a\n", "a b")],
+        *[("PLANS__SMALL__SECONDS", text) for text in ("0", "-1", "1.5", "1000000001", "x")],
+        *[("PLANS__SMALL__CALLS", text) for text in ("0", "-1", "1000000001")],
+        *[("PLANS__SMALL__VALID_FOR", text) for text in ("0", "-P1D")],
+        ("PLANS", "[1]"),
+        ("PROFILE", "test"),
+        ("CALLBACK_RETRIES", "[0]"),
+        ("CALLBACK_RETRIES", f"[{','.join('5' * 21)}]"),
+        ("CALLBACK_WORKERS", "0"),
+        ("CARRIER_ADDRESSES", "[]"),
+        ("LONGEST_CALL", "0.9"),
+        ("RING_TIMEOUT", "0.9"),
+        ("RTP_END", "10009"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(ValidationError):
+        settings_from(monkeypatch, {name: value})
+
+
+def test_broken_json_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="plans"):
+        settings_from(monkeypatch, {"PLANS": "{"})
+
+
+def test_settings_do_not_change_once_they_are_read() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.http_port = 1  # type: ignore[misc]  # that it is refused is what is tested
+
+
+@pytest.mark.parametrize(
+    ("environment", "allowed"),
+    [
+        ({}, False),
+        ({"PROFILE": "demo"}, True),
+        ({"PROFILE": "demo", "CALLBACK_HOSTS_PRIVATE": "false"}, False),
+        ({"CALLBACK_HOSTS_PRIVATE": "true"}, True),
+    ],
+)
+def test_callbacks_to_private_hosts_are_for_the_demo_unless_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, allowed: bool
+) -> None:
+    assert settings_from(monkeypatch, environment).allow_private_callbacks is allowed
+
+
+def test_every_setting_explains_itself() -> None:
+    for name, field in (Settings.model_fields | PlanSettings.model_fields).items():
+        assert field.description, name
