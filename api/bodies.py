@@ -43,9 +43,7 @@ async def _read(request: web.Request, limits: Limits) -> bytes:
         async with asyncio.timeout(limits.body_seconds):
             return await request.read()
     except TimeoutError:
-        raise ProblemError(
-            "request_timeout", f"The body must arrive within {limits.body_seconds:g} s."
-        ) from None
+        raise ProblemError("request_timeout", f"The body must arrive within {limits.body_seconds:g} s.") from None
     except web.RequestPayloadError:
         raise ProblemError("malformed_request", "The body does not keep to HTTP.") from None
 

@@ -49,9 +49,7 @@ async def index(request: web.Request) -> web.Response:
         before_id=asked.before_id,
         at_most=asked.at_most,
     )
-    return page_answer(
-        request, LISTING, asked, records, lambda booking: BookingBody.of(booking, now, deps.policy)
-    )
+    return page_answer(request, LISTING, asked, records, lambda booking: BookingBody.of(booking, now, deps.policy))
 
 
 async def show(request: web.Request) -> web.Response:
@@ -82,9 +80,7 @@ async def renew(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
-    channels = await deps.run(
-        bookings.cancel, request[ACCOUNT_ID], _id(request), deps.clock.now(), deps.policy
-    )
+    channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], _id(request), deps.clock.now(), deps.policy)
     if channels:
         await _hang_up(channels, deps)
     return web.Response(status=204)

@@ -50,9 +50,7 @@ class Dependencies:
     health: Callable[[], Awaitable[dict[str, str]]]
     limits: Limits = Limits()
 
-    async def run(
-        self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`storage.run`, for no longer than `limits.storage_seconds`. Raises what it raises.
 
         After StorageBusy it is not known whether a command that had begun was kept.

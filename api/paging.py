@@ -52,9 +52,7 @@ class Listing:
             or not self.id_pattern.fullmatch(record_id)
             or self.cursor_after(record_id) != cursor
         ):
-            raise ProblemError(
-                "invalid_cursor", "Take cursors from `nextCursor` of the same list, as they are."
-            )
+            raise ProblemError("invalid_cursor", "Take cursors from `nextCursor` of the same list, as they are.")
         return record_id
 
 

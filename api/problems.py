@@ -59,9 +59,7 @@ CODE_OF_FIELD = {
     "usagePlan": "unknown_plan",
     "callback": "callback_not_acceptable",
 }
-FIELD_OF_CODE = {code: field for field, code in CODE_OF_FIELD.items()} | {
-    "destination_is_ours": "destination"
-}
+FIELD_OF_CODE = {code: field for field, code in CODE_OF_FIELD.items()} | {"destination_is_ours": "destination"}
 
 CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 

@@ -59,6 +59,7 @@ class Sipp:
     timeout    seconds until it gives up
     rtp_echo   send the audio of a call back to who it came from
     trace      keep every message for messages(); without, it is faster
+    lenient    go on when a message comes that the scenario does not expect (a second 180 in a pause)
     directory  where its files go and stay (None: a temporary one, removed at the end)
     """
 
@@ -78,6 +79,7 @@ class Sipp:
         port: int | None = None,
         media_port: int | None = None,
         trace: bool = True,
+        lenient: bool = False,
         directory: Path | None = None,
         programs: Programs | None = None,
     ) -> None:
@@ -97,6 +99,7 @@ class Sipp:
         self.port = port or free_port()
         self.media_port = media_port or free_port_range(MEDIA_PORTS)
         self._trace = trace
+        self._lenient = lenient
         self._keep = directory
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -172,6 +175,8 @@ class Sipp:
             command += ["-l", str(self._concurrent)]
         if self._trace:
             command += ["-trace_msg", "-message_file", "messages"]
+        if self._lenient:
+            command += ["-default_behaviors", "all,-abortunexp"]
         if self._rtp_echo:
             command += ["-rtp_echo"]
         for key, value in self._keys.items():

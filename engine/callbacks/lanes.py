@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 # What is beyond stays in the database and is found again when its hold is over, see worker.py.
-MAX_IN_LANE = 2_000
+MAX_IN_LANE = 10_000
 MAX_IN_ALL = 50_000
 MAX_KNOWN_QUICK = 10_000
 

@@ -1,11 +1,13 @@
 """A whole system for tests: real Asterisk, the real engine process, an account, all on free ports of 127.0.0.1."""
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import signal
+import sqlite3
 import tempfile
 import time
 import urllib.error
@@ -98,6 +100,13 @@ class System:
     @property
     def sip(self) -> str:
         return f"127.0.0.1:{self.settings.sip_port}"
+
+    @property
+    def webhook_secret(self) -> str:
+        """What the demo account verifies its callbacks with."""
+        with contextlib.closing(sqlite3.connect(self.settings.database)) as database:
+            [(secret,)] = database.execute("SELECT webhook_secret FROM accounts WHERE name = 'demo'")
+        return str(secret)
 
     @property
     def engine_log(self) -> str:

@@ -2,8 +2,11 @@
 
 import math
 
+import pytest
+from standardwebhooks.webhooks import Webhook
 
 from phones.listener import CallbackListener
+from phones.ports import Transport
 from tests.e2e.calls import SOURCE, Caller, assert_nothing_shown
 from tests.e2e.system import System
 
@@ -23,4 +26,66 @@ def test_a_call_is_bridged_metered_and_told(system: System, caller: Caller, list
     [callback] = listener.wait()
     expected = {name: cdr[name] for name in ("id", "timestamp", "duration", "source", "destination", "service")}
     assert callback.content == {**expected, "bookingId": booked.id}
+    Webhook(system.webhook_secret).verify(callback.body, callback.headers)
     assert_nothing_shown(outcome.messages, booked)
+
+
+def test_the_hidden_side_may_end_the_call_too(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    with caller.hidden("uas_hangs_up", talk=1500):
+        outcome = caller.call(booked.service)
+    assert outcome.status == 200
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [2]
+    assert_nothing_shown(outcome.messages, booked)
+
+
+def test_a_call_is_cut_at_its_limit(system: System, caller: Caller) -> None:
+    booked = system.book("SMALL")
+    with caller.hidden():
+        outcome = caller.call(booked.service)
+    assert outcome.status == 200
+    assert outcome.talked == pytest.approx(3.0, abs=0.1)
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [3]
+    assert booked.now["secondsRemaining"] == 0
+    assert booked.now["status"] == "EXPIRED"
+    assert_nothing_shown(outcome.messages, booked)
+
+
+@pytest.mark.parametrize("prefix", ["+", "00", ""])
+def test_the_number_is_taken_in_every_form_that_carriers_send(system: System, caller: Caller, prefix: str) -> None:
+    booked = system.book("LARGE")
+    with caller.hidden():
+        outcome = caller.call(booked.service.replace("+", prefix), "uac_hangs_up", talk=100)
+    assert outcome.status == 200
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [1]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_callee_that_shows_its_number_everywhere_shows_it_to_nobody(
+    system: System, caller: Caller, transport: Transport
+) -> None:
+    booked = system.book("LARGE")
+    with caller.hidden("uas_leaky", talk=500):
+        outcome = caller.call(booked.service, transport=transport)
+    assert outcome.status == 200
+    assert_nothing_shown(outcome.messages, booked)
+    assert [cdr["disposition"] for cdr in booked.wait_settled()] == ["ANSWERED"]
+
+
+def test_a_withheld_caller_stays_anonymous(system: System, caller: Caller, listener: CallbackListener) -> None:
+    booked = system.book("LARGE", listener.url)
+    with caller.hidden() as hidden:
+        outcome = caller.call(booked.service, "uac_hangs_up", talk=100, header="Privacy: id", source="anonymous")
+        assert outcome.status == 200
+        [callback] = listener.wait()
+    assert callback.content["source"] == "anonymous"
+    invite = next(message for message in hidden.messages() if message.method == "INVITE")
+    assert "anonymous" in invite.header("From").lower()
+
+
+def test_the_destination_learns_nothing_of_an_earlier_diversion(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    with caller.hidden() as hidden:
+        caller.call(booked.service, "uac_hangs_up", talk=100, header="Diversion: <sip:+33199005555@127.0.0.1>")
+        booked.wait_settled()
+    assert "99005555" not in "".join(message.text for message in hidden.messages())

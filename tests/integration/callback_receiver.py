@@ -94,7 +94,7 @@ class CallbackReceiver:
         await self._server.shutdown(timeout=0.1)
         await self._listener.wait_closed()
 
-    def _counting(self, server: web.Server[web.BaseRequest]) -> Callable[[], asyncio.BaseProtocol]:
+    def _counting(self, server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
         def accept() -> asyncio.BaseProtocol:
             self.connections += 1
             return server()

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from engine.bookings import sweep
 from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -52,6 +53,8 @@ async def test_a_number_whose_booking_ran_out_its_grace_is_quarantined_before_it
     for _ in NUMBERS:
         await api.book()
     api.clock.advance(DAY + POLICY.grace_ms)
+    assert (await api.call("POST", "/bookings", a_request())).code == "no_number_free"
+    await api.storage.run(sweep, api.clock.now(), POLICY)
     assert (await api.call("POST", "/bookings", a_request())).code == "no_number_free"
     api.clock.advance(POLICY.quarantine_ms)
     assert (await api.book())["service"] == NUMBERS[0]

@@ -107,11 +107,9 @@ def test_all_are_served_once_in_order_and_within_the_bounds(slots: int, steps: l
             assert sum(one.receiver[0] == each for one in under_way) <= max(1, slots // 4)
         if quick is not None and under_way:
             lanes.leave(under_way.pop(0), quick=quick)
-    while under_way:
+    while under_way or (under_way := lanes.choose()):
+        served += [one for one in under_way if one not in served]
         lanes.leave(under_way.pop(), quick=False)
-        chosen = lanes.choose()
-        under_way += chosen
-        served += chosen
     assert sorted(each.event_id for each in served) == sorted(f"evt_{h}_{n}" for n, (h, _) in enumerate(steps))
     for host in "abcde":
         numbers = [int(each.event_id.rsplit("_")[-1]) for each in served if each.receiver[0] == host]

@@ -1,8 +1,8 @@
 """What follows an attempt to deliver a callback."""
 
 from dataclasses import FrozenInstanceError
-from email.utils import format_datetime, formatdate
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, formatdate
 
 import pytest
 from hypothesis import given

@@ -1,0 +1,83 @@
+"""What an operator makes: accounts, keys, numbers; and that bad input is reported by its place and changes nothing."""
+
+import asyncio
+import base64
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from engine.accounts import MAX_NAME, MAX_REPORTED, create_account, create_key, import_numbers, key_digest
+from engine.domain.errors import InvalidInput
+from engine.storage.reads import Reads
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.samples import START
+from tests.contract.world import POOL, World
+
+
+async def test_an_account_gets_a_webhook_secret_of_its_own(storage: SqliteStorage) -> None:
+    accounts = [await storage.run(create_account, name, START) for name in ("Ann", "Bob")]
+    secrets = {account.webhook_secret for account in accounts}
+    assert len(secrets) == 2
+    for secret in secrets:
+        assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * (MAX_NAME + 1), "a\nb", "a\0", "a\u202eb"])
+async def test_an_account_needs_a_printable_name(storage: SqliteStorage, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        await storage.run(create_account, name, START)
+
+
+async def test_a_name_is_given_once_even_when_asked_for_at_once(world: World) -> None:
+    outcomes = await asyncio.gather(
+        *(world.storage.run(create_account, "Bob", START) for _ in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, InvalidInput) for outcome in outcomes) == 4
+
+
+@pytest.mark.parametrize("by", ["id", "name"])
+async def test_a_key_opens_its_account_and_is_not_stored(world: World, by: str) -> None:
+    key = await world.storage.run(create_key, world.account if by == "id" else "Ann", "pepper", START)
+    async with Reads(world.database) as reads:
+        assert await reads.account_of_key(key_digest(key.secret, "pepper")) == world.account
+        assert await reads.account_of_key(key_digest(key.secret, "other")) is None
+        assert await reads.account_of_key(key.secret) is None
+    [row] = world.rows("SELECT * FROM api_keys")
+    assert key.secret not in str(row)
+    assert row["hint"] == key.secret[-4:]
+
+
+async def test_a_key_for_nobody_is_refused(world: World) -> None:
+    with pytest.raises(InvalidInput, match="no account 'Eve'"):
+        await world.storage.run(create_key, "Eve", "pepper", START)
+
+
+async def test_numbers_are_taken_in_every_spelling_and_stored_as_e164(storage: SqliteStorage, database: Path) -> None:
+    lines = [(1, "+32255000001\n"), (2, "0032255000002"), (3, " 32255000003 ")]
+    assert await storage.run(import_numbers, lines, START) == 3
+    pool = await storage.run(lambda tx: tx.numbers.page("", None, 10))
+    assert [(number.e164, number.state) for number in pool] == [(f"+3225500000{n}", "FREE") for n in (1, 2, 3)]
+
+
+async def test_one_bad_line_keeps_all_numbers_out_and_each_is_named(world: World) -> None:
+    lines = [(2, "+32255000001"), (3, "032"), (4, "0032255000001"), (5, POOL[0]), (6, "+٣٢٤٧٠١٢٣٤٥٦")]
+    with pytest.raises(InvalidInput) as refused:
+        await world.storage.run(import_numbers, lines, START)
+    assert [problem.split(":")[0] for problem in refused.value.problems] == ["line 3", "line 4", "line 5", "line 6"]
+    assert "line 2 already" in refused.value.problems[1]
+    assert len(world.rows("SELECT * FROM numbers")) == len(POOL)
+
+
+@pytest.mark.parametrize(("bad", "reported"), [(MAX_REPORTED, MAX_REPORTED), (MAX_REPORTED + 5, MAX_REPORTED + 1)])
+async def test_a_file_that_is_all_wrong_is_reported_in_bounds(storage: SqliteStorage, bad: int, reported: int) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await storage.run(import_numbers, [(n, "x" * 1_000) for n in range(bad)], START)
+    assert len(refused.value.problems) == reported
+    assert all(len(problem) < 100 for problem in refused.value.problems)
+    assert bad == MAX_REPORTED or refused.value.problems[-1] == "… and 5 more"
+
+
+async def test_a_number_cannot_be_in_the_pool_twice(world: World) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        await world.storage.run(lambda tx: tx.numbers.insert(POOL[0], START))

@@ -1,0 +1,45 @@
+"""A program that makes calls until somebody kills it: `python -m tests.contract.victim DATABASE SEED`.
+
+It says on its output what storage has confirmed to it, one word a line: what stood there must be found again.
+"""
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+from engine.calls import EndReport, IncomingCall, call_answered, call_ended, route_call
+from engine.domain.routing import Bridge
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.samples import CALLER, POLICY, START
+from tests.contract.world import POOL
+
+CALLERS = 8
+
+
+async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random) -> None:
+    number = 0
+    while True:
+        call_id = f"{name}-{number}"
+        number += 1
+        incoming = IncomingCall(call_id, f"PJSIP/{call_id}", chance.choice(POOL), CALLER)
+        if not isinstance(await storage.run(route_call, incoming, START, POLICY), Bridge):
+            print(f"rejected {call_id}", flush=True)  # noqa: T201  its report to the test
+            continue
+        print(f"leased {call_id}", flush=True)  # noqa: T201
+        if chance.random() < 0.7:
+            await storage.run(call_answered, call_id, START, POLICY)
+        talked_ms = chance.choice([0, 1, 900, 2_500])
+        settlement = await storage.run(call_ended, EndReport(call_id, talked_ms, "BUSY"), START)
+        if settlement is not None:
+            print(f"settled {call_id}", flush=True)  # noqa: T201
+
+
+async def main(database: Path, seed: str) -> None:
+    storage = SqliteStorage(database)
+    chance = random.Random(seed)
+    await asyncio.gather(*(keep_calling(storage, f"{seed}-{n}", chance) for n in range(CALLERS)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

@@ -1,0 +1,116 @@
+"""An engine that is not there, hangs or talks nonsense: the caller gets 503, and nobody is bridged unmetered."""
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.calls import Caller
+from tests.e2e.system import System
+
+
+def test_an_engine_that_is_not_there_is_503(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    system.kill_engine()
+    try:
+        with caller.hidden() as hidden:
+            outcome = caller.call(booked.service)
+            assert outcome.status == 503
+            assert outcome.waited < 1.0
+            assert hidden.messages() == []
+    finally:
+        system.start_engine()
+    system.wait_ready()
+    assert booked.now["secondsRemaining"] == 7
+
+
+def test_an_engine_that_hangs_frees_the_caller_within_3_seconds(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    system.signal_engine(signal.SIGSTOP)
+    try:
+        with caller.hidden() as hidden:
+            outcome = caller.call(booked.service)
+            assert outcome.status == 503
+            assert outcome.waited < 3.3
+            assert hidden.messages() == []
+    finally:
+        system.signal_engine(signal.SIGCONT)
+    # Awake again, it finds a question whose asker is gone; whatever it leased for it is given back.
+    system.until(lambda: booked.now["secondsRemaining"] == 7, "the lease is given back")
+    with caller.hidden():
+        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
+
+
+Talk = Callable[[socket.socket], None]
+
+
+def _close(connection: socket.socket) -> None:
+    connection.recv(4096)
+
+
+def _garbage(connection: socket.socket) -> None:
+    connection.sendall(b"\x00\xff banana \r\n" * 100)
+
+
+def _half_a_verdict(connection: socket.socket) -> None:
+    connection.sendall(b'SET VARIABLE RN_DESTINATION "+33199007001"\nSET VARIABLE RN_VERD')
+
+
+def _another_verdict(connection: socket.socket) -> None:
+    connection.sendall(b'SET VARIABLE RN_VERDICT "MAYBE"\n')
+    connection.recv(4096)
+
+
+@contextmanager
+def _impostor(port: int, talk: Talk) -> Iterator[None]:
+    """Something that is not our engine, at the engine's port."""
+    with socket.create_server(("127.0.0.1", port)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    talk(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("talk", [_close, _garbage, _half_a_verdict, _another_verdict])
+def test_an_engine_that_talks_nonsense_is_503(system: System, caller: Caller, talk: Talk) -> None:
+    booked = system.book("LARGE")
+    system.stop_engine()
+    try:
+        with _impostor(system.settings.fastagi_port, talk), caller.hidden() as hidden:
+            outcome = caller.call(booked.service)
+            assert outcome.status == 503
+            assert outcome.waited < 3.3
+            assert hidden.messages() == []
+    finally:
+        system.start_engine()
+        system.wait_ready()
+
+
+def test_a_live_call_survives_the_engine_and_ends_at_its_limit(system: System, caller: Caller) -> None:
+    booked = system.book("SMALL")
+    try:
+        with caller.hidden(), caller.dialling(booked.service) as callers:
+            system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+            system.kill_engine()
+            result = callers.wait()
+            assert result.succeeded == 1
+            bye = next(m for m in callers.messages() if m.method == "BYE")
+            ack = next(m for m in callers.messages() if m.method == "ACK")
+            assert bye.at - ack.at == pytest.approx(3.0, abs=0.1)
+    finally:
+        system.start_engine()
+        system.wait_ready()

@@ -1,0 +1,57 @@
+"""What happens to calls that are up: several at once, and a DELETE."""
+
+import time
+
+from phones.listener import CallbackListener
+from phones.messages import by_call, final_status
+from tests.e2e.calls import Caller, Outcome
+from tests.e2e.system import System
+
+
+def test_two_calls_at_once_never_spend_more_than_there_is(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")  # 7 s; no call may last longer than 4
+    with caller.hidden(calls=2), caller.dialling(booked.service, calls=2) as callers:
+        callers.wait()
+        outcomes = [Outcome(trace) for trace in by_call(callers.messages()).values()]
+    assert [outcome.status for outcome in outcomes] == [200, 200]
+    assert sum(outcome.talked or 0 for outcome in outcomes) < 7.2
+    assert sorted(cdr["duration"] for cdr in booked.wait_settled(2)) == [3, 4]
+    assert (booked.now["secondsRemaining"], booked.now["callsRemaining"]) == (0, 23)
+
+
+def test_of_ten_calls_at_once_on_credit_for_one_exactly_one_is_bridged(system: System, caller: Caller) -> None:
+    booked = system.book("MEDIUM")
+    with caller.hidden(), caller.dialling(booked.service, "uac_hangs_up", calls=10, keys={"talk": 500}) as callers:
+        system.until(lambda: len(booked.calls) == 10, "10 call records")
+        statuses = [final_status(trace) for trace in by_call(callers.messages()).values()]
+    assert sorted(statuses, key=str) == [200] + [486] * 9
+    dispositions = [cdr["disposition"] for cdr in booked.calls]
+    assert sorted(dispositions) == ["ALL_SLOTS_HELD"] * 9 + ["ANSWERED"]
+    assert (booked.now["secondsRemaining"], booked.now["callsRemaining"]) == (59, 0)
+
+
+def test_a_delete_ends_a_live_call_at_once(system: System, caller: Caller, listener: CallbackListener) -> None:
+    booked = system.book("LARGE", listener.url)
+    with caller.hidden(), caller.dialling(booked.service) as callers:
+        system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+        time.sleep(1.2)
+        deleted_at = time.time()
+        assert system.request("DELETE", f"/bookings/{booked.id}").status == 204
+        callers.wait()
+        outcome = Outcome(callers.messages())
+    bye = next(message for message in outcome.messages if message.method == "BYE")
+    assert bye.at - deleted_at < 1.0
+    [cdr] = booked.wait_settled()
+    assert (cdr["disposition"], cdr["duration"]) == ("ANSWERED", 2)
+    # The call was answered, so its owner is told, though the booking is gone.
+    assert listener.wait()[0].content["duration"] == 2
+    assert system.get(f"/bookings/{booked.id}").status == 404
+
+
+def test_a_delete_ends_a_ringing_call_too(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    with caller.hidden("uas_no_answer"), caller.dialling(booked.service, "uac_rejected") as callers:
+        system.until(lambda: any(m.status == 180 for m in callers.messages()), "it rings")
+        assert system.request("DELETE", f"/bookings/{booked.id}").status == 204
+        callers.wait()
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [0]

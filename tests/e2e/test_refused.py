@@ -1,0 +1,120 @@
+"""Calls that do not go through: the caller's SIP answer, what it costs (nothing), and who is told."""
+
+from phones.listener import CallbackListener
+from tests.e2e.calls import SOURCE, Caller, assert_nothing_shown
+from tests.e2e.system import Booked, System
+
+
+def _untouched(booked: Booked, seconds: int = 7, calls: int = 25) -> bool:
+    now = booked.now
+    return (now["secondsRemaining"], now["callsRemaining"]) == (seconds, calls)
+
+
+def test_an_unknown_number_is_404(caller: Caller) -> None:
+    assert caller.call("+33199006666").status == 404
+
+
+def test_a_free_number_is_404_and_nobody_is_told(system: System, caller: Caller) -> None:
+    free = "+33199000099"  # the last of the pool: handed out last
+    before = system.get("/cdr?limit=1").body
+    assert caller.call(free).status == 404
+    assert system.get("/cdr?limit=1").body == before
+
+
+def test_what_is_no_number_at_all_is_404(caller: Caller) -> None:
+    for dialled in ("123", "+", "0", "+33199006666%26x", "%2B33199006666%2Cx", "+33199006666%22%24%7BEXTEN%7D"):
+        assert caller.call(dialled).status == 404, dialled
+
+
+def test_a_deleted_booking_is_404(system: System, caller: Caller, listener: CallbackListener) -> None:
+    booked = system.book("LARGE", listener.url)
+    assert system.request("DELETE", f"/bookings/{booked.id}").status == 204
+    assert caller.call(booked.service).status == 404
+    assert booked.calls == []
+    assert listener.received() == []
+
+
+def test_an_expired_booking_is_410_and_its_owner_is_told(
+    system: System, caller: Caller, listener: CallbackListener
+) -> None:
+    booked = system.book("SMALL", listener.url)
+    with caller.hidden():
+        caller.call(booked.service)
+    booked.wait_settled()
+    outcome = caller.call(booked.service)
+    assert outcome.status == 410
+
+    expired, answered = booked.wait_settled(2)
+    assert (expired["disposition"], expired["duration"]) == ("EXPIRED", 0)
+    assert answered["disposition"] == "ANSWERED"
+    told = {callback.content.get("message"): callback.content for callback in listener.wait(2)}
+    assert told["Incoming call for expired booking"] == {
+        "timestamp": expired["timestamp"],
+        "source": SOURCE,
+        "destination": booked.destination,
+        "bookingId": booked.id,
+        "message": "Incoming call for expired booking",
+        "service": booked.service,
+    }
+    assert_nothing_shown(outcome.messages, booked)
+
+
+def test_a_put_revives_an_expired_booking(system: System, caller: Caller) -> None:
+    booked = system.book("SMALL")
+    with caller.hidden():
+        caller.call(booked.service)
+    booked.wait_settled()
+    assert system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE"}).status == 200
+    assert booked.now["status"] == "ACTIVE"
+    with caller.hidden():
+        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
+
+
+def test_when_the_calls_are_used_up_it_is_410(system: System, caller: Caller) -> None:
+    booked = system.book("MEDIUM")
+    with caller.hidden():
+        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
+    booked.wait_settled()
+    assert (booked.now["callsRemaining"], booked.now["secondsRemaining"], booked.now["status"]) == (0, 59, "EXPIRED")
+    assert caller.call(booked.service).status == 410
+
+
+def test_a_busy_hidden_number_is_486_and_costs_nothing(
+    system: System, caller: Caller, listener: CallbackListener
+) -> None:
+    booked = system.book("LARGE", listener.url)
+    with caller.hidden("uas_busy"):
+        outcome = caller.call(booked.service)
+    assert outcome.status == 486
+    assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("BUSY", 0)]
+    assert _untouched(booked)
+    assert listener.received() == []
+    assert_nothing_shown(outcome.messages, booked)
+
+
+def test_nobody_answers_is_480_and_costs_nothing(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    with caller.hidden("uas_no_answer"):
+        outcome = caller.call(booked.service)
+    assert outcome.status == 480
+    assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("NO_ANSWER", 0)]
+    assert _untouched(booked)
+    assert_nothing_shown(outcome.messages, booked)
+
+
+def test_a_caller_who_gives_up_costs_nothing(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    with caller.hidden("uas_no_answer"):
+        outcome = caller.call(booked.service, "uac_cancel", ring=600)
+    assert outcome.status == 487
+    assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("CANCELLED", 0)]
+    assert _untouched(booked)
+
+
+def test_an_unreachable_trunk_is_503_and_costs_nothing(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    outcome = caller.call(booked.service)  # nobody listens at the trunk's port
+    assert outcome.status == 503
+    assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("UNREACHABLE", 0)]
+    assert _untouched(booked)
+    assert_nothing_shown(outcome.messages, booked)

@@ -1,0 +1,316 @@
+"""The outbox worker against real receivers, over a real database."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from standardwebhooks import Webhook
+
+from engine.accounts import create_account
+from engine.callbacks.worker import CallbackConfig, CallbackWorker
+from engine.clock import SystemClock
+from engine.ids import new_id
+from engine.storage.errors import StorageUnavailable
+from engine.storage.migrate import migrate
+from engine.storage.rows import Account
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+from tests.integration.callback_receiver import Answer, CallbackReceiver
+
+BODY = '{"id": "cdr_1", "source": "+3225550101", "destination": "+3225550199"}'
+FAST = CallbackConfig(
+    workers=16, timeout_ms=1_000, waits_ms=(30, 30, 30), allow_private=True, margin_ms=200, hold_ms=300, drain_ms=500
+)
+
+
+@dataclass
+class Office:
+    """An account with an outbox in a database of its own."""
+
+    path: Path
+    storage: SqliteStorage
+    account: Account
+
+    async def post(self, url: str, count: int = 1) -> list[str]:
+        """Put callbacks into the outbox as a call does; their event ids."""
+        ids = [new_id("evt") for _ in range(count)]
+        await self.storage.run(_insert, self.account.id, url, ids)
+        return ids
+
+    def rows(self) -> list[dict[str, Any]]:
+        with contextlib.closing(sqlite3.connect(self.path)) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute("SELECT * FROM outbox ORDER BY id")]
+
+    async def until(self, state: str, count: int = 1, timeout: float = 5.0) -> list[dict[str, Any]]:  # noqa: ASYNC109
+        """Wait until `count` rows are in the state, and return all rows."""
+        deadline = time.monotonic() + timeout
+        while True:
+            rows = self.rows()
+            if sum(row["state"] == state for row in rows) >= count:
+                return rows
+            assert time.monotonic() < deadline, rows[:5]
+            await asyncio.sleep(0.01)
+
+
+def _insert(tx: Transaction, account_id: str, url: str, ids: list[str]) -> None:
+    for event_id in ids:
+        tx.outbox.insert(
+            event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=SystemClock().now()
+        )
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    path = tmp_path / "outbox.sqlite3"
+    await asyncio.to_thread(migrate, path)
+    storage = SqliteStorage(path)
+    account = await storage.run(create_account, "customer", SystemClock().now())
+    yield Office(path, storage, account)
+    await storage.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[CallbackReceiver]:
+    async with CallbackReceiver() as receiver:
+        yield receiver
+
+
+@contextlib.asynccontextmanager
+async def working(office: Office, config: CallbackConfig = FAST, storage: Any = None) -> AsyncIterator[CallbackWorker]:
+    worker = CallbackWorker(storage or office.storage, SystemClock(), config)
+    stop = asyncio.Event()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run(stop))
+        yield worker
+        stop.set()
+
+
+async def test_a_callback_is_delivered_once_and_its_signature_verifies(
+    office: Office, receiver: CallbackReceiver
+) -> None:
+    async with working(office) as worker:
+        [event_id] = await office.post(receiver.url)
+        worker.wake()
+        [row] = await office.until("DELIVERED")
+        await asyncio.sleep(0.5)  # longer than every hold, claim and wait
+    [request] = receiver.requests
+    assert request.event_id == event_id
+    assert request.body == BODY.encode()
+    Webhook(office.account.webhook_secret).verify(request.body, dict(request.headers))
+    assert (row["attempts"], row["last_outcome"]) == (1, "HTTP 204")
+    assert row["finished_at"] >= row["created_at"]
+
+
+async def test_waking_the_worker_delivers_at_once(office: Office, receiver: CallbackReceiver) -> None:
+    async with working(office) as worker:
+        await asyncio.sleep(0.1)  # it naps, for seconds if nobody wakes it
+        await office.post(receiver.url)
+        worker.wake()
+        await receiver.wait_for(1, timeout=1)
+
+
+async def test_what_lay_there_before_the_start_is_delivered(office: Office, receiver: CallbackReceiver) -> None:
+    ids = await office.post(receiver.url, 300)
+    async with working(office):
+        await office.until("DELIVERED", 300)
+    assert sorted(request.event_id for request in receiver.requests) == ids
+
+
+async def test_a_failed_attempt_is_tried_again_with_the_same_id_and_a_new_timestamp(
+    office: Office, receiver: CallbackReceiver
+) -> None:
+    receiver.answer_with(Answer(500), Answer(302, headers={"Location": "/elsewhere"}), Answer(200))
+    [event_id] = await office.post(receiver.url)
+    async with working(office, replace(FAST, waits_ms=(30, 1_100))):
+        [row] = await office.until("DELIVERED")
+    assert [request.event_id for request in receiver.requests] == [event_id] * 3
+    assert {request.path for request in receiver.requests} == {"/callback"}
+    assert receiver.requests[2].headers["webhook-timestamp"] > receiver.requests[0].headers["webhook-timestamp"]
+    assert row["attempts"] == 3
+
+
+async def test_after_the_last_attempt_it_is_given_up(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(503))
+    await office.post(receiver.url)
+    async with working(office):
+        [row] = await office.until("FAILED")
+        await asyncio.sleep(0.2)
+    assert len(receiver.requests) == row["attempts"] == 4
+    assert row["last_outcome"] == "HTTP 503"
+
+
+async def test_410_gives_up_at_once(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(410))
+    await office.post(receiver.url)
+    async with working(office):
+        await office.until("FAILED")
+        await asyncio.sleep(0.2)
+    assert len(receiver.requests) == 1
+
+
+async def test_retry_after_is_waited_for(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(429, headers={"Retry-After": "1"}), Answer(200))
+    await office.post(receiver.url)
+    async with working(office, replace(FAST, waits_ms=(10, 60_000))):
+        await office.until("DELIVERED")
+    assert receiver.requests[1].at - receiver.requests[0].at >= 1.0
+
+
+async def test_a_timeout_counts_as_an_attempt(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(delay=30), Answer(200))
+    await office.post(receiver.url)
+    async with working(office, replace(FAST, timeout_ms=200)):
+        [row] = await office.until("DELIVERED")
+    assert row["attempts"] == 2
+
+
+async def test_retries_go_on_after_a_restart_with_the_same_id(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(500), Answer(200))
+    [event_id] = await office.post(receiver.url)
+    config = replace(FAST, waits_ms=(400,))
+    async with working(office, config):
+        await receiver.wait_for(1)
+    assert office.rows()[0]["state"] == "PENDING"
+    async with working(office, config):
+        await office.until("DELIVERED")
+    assert [request.event_id for request in receiver.requests] == [event_id] * 2
+
+
+async def test_a_crash_between_sending_and_recording_delivers_again_under_the_same_id(
+    office: Office, receiver: CallbackReceiver
+) -> None:
+    [event_id] = await office.post(receiver.url)
+    dying = FailingStorage(office.storage, lambda command: command == "_record")
+    config = replace(FAST, timeout_ms=200, margin_ms=100)
+    worker = asyncio.create_task(CallbackWorker(dying, SystemClock(), config).run(asyncio.Event()))
+    await receiver.wait_for(1)
+    worker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+    assert office.rows()[0]["state"] == "PENDING"
+    async with working(office, config):
+        [row] = await office.until("DELIVERED")
+    assert [request.event_id for request in receiver.requests] == [event_id] * 2
+    assert row["attempts"] == 2
+
+
+@dataclass
+class FailingStorage:
+    """Storage of which the commands chosen by `fails` are unavailable."""
+
+    storage: SqliteStorage
+    fails: Callable[[str], bool]
+    failures: int = 0
+
+    async def run(self, command: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.fails(command.__name__):
+            self.failures += 1
+            raise StorageUnavailable("on purpose")
+        return await self.storage.run(command, *args, **kwargs)
+
+
+@pytest.mark.parametrize("command", ["_line_up", "_begin_all", "_record"])
+async def test_storage_that_fails_for_a_while_is_survived(
+    office: Office, receiver: CallbackReceiver, command: str
+) -> None:
+    storage = FailingStorage(office.storage, lambda name: name == command and storage.failures < 2)
+    await office.post(receiver.url)
+    async with working(office, storage=storage):
+        await office.until("DELIVERED")
+    assert storage.failures == 2
+    assert len(receiver.requests) == 1
+
+
+async def test_a_worker_that_lost_its_claim_records_nothing(office: Office, receiver: CallbackReceiver) -> None:
+    [event_id] = await office.post(receiver.url)
+    receiver.answer_with(Answer(200, delay=0.3))
+    async with working(office):
+        await receiver.wait_for(1)
+        await office.storage.run(lambda tx: tx.outbox.begin(event_id, 1, SystemClock().now() + 60_000))
+        await asyncio.sleep(0.5)
+        [row] = office.rows()
+    assert (row["state"], row["attempts"]) == ("PENDING", 2)
+
+
+async def test_two_workers_deliver_each_callback_once(office: Office, receiver: CallbackReceiver) -> None:
+    ids = await office.post(receiver.url, 100)
+    async with working(office), working(office):
+        await office.until("DELIVERED", 100)
+    assert sorted(request.event_id for request in receiver.requests) == ids
+
+
+async def test_a_dead_receiver_with_many_queued_does_not_delay_another(office: Office) -> None:
+    async with CallbackReceiver() as dead, CallbackReceiver() as good:
+        dead.answer_with(Answer(delay=60))
+        await office.post(dead.url, 200)
+        async with working(office, replace(FAST, timeout_ms=10_000, hold_ms=500)) as worker:
+            await dead.wait_for(1)
+            for number in range(1, 21):
+                began = time.monotonic()
+                await office.post(good.url)
+                worker.wake()
+                await good.wait_for(number)
+                assert time.monotonic() - began < 0.5
+            await asyncio.sleep(1.5)  # the held rows come due and are held again: still no attempt lost
+            assert len(dead.requests) == 1
+            queued = [row for row in office.rows() if row["url"] == dead.url]
+            assert sorted(row["attempts"] for row in queued) == [0] * 199 + [1]
+            assert {row["state"] for row in queued} == {"PENDING"}
+
+
+async def test_a_receiver_that_comes_back_gets_all_that_is_queued(office: Office) -> None:
+    async with CallbackReceiver() as receiver:
+        receiver.answer_with(Answer(delay=60), Answer(200))
+        await office.post(receiver.url, 200)
+        async with working(office, replace(FAST, timeout_ms=300)):
+            await office.until("DELIVERED", 200)
+    assert len(receiver.requests) == 201
+
+
+async def test_a_stop_lets_attempts_under_way_finish(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(200, delay=0.3))
+    await office.post(receiver.url)
+    async with working(office):
+        await receiver.wait_for(1)
+    assert office.rows()[0]["state"] == "DELIVERED"
+
+
+async def test_a_stop_does_not_wait_for_ever(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(200, delay=60))
+    await office.post(receiver.url)
+    async with working(office, replace(FAST, timeout_ms=60_000, drain_ms=200)):
+        await receiver.wait_for(1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
+    assert office.rows()[0]["state"] == "PENDING"
+
+
+async def test_loopback_is_not_called_unless_allowed(office: Office, receiver: CallbackReceiver) -> None:
+    await office.post(receiver.url.replace("http:", "https:"))
+    async with working(office, replace(FAST, allow_private=False)):
+        [row] = await office.until("FAILED")
+    assert receiver.connections == 0
+    assert row["last_outcome"] == "address not allowed"
+
+
+async def test_logs_hold_neither_the_body_nor_the_urls_path(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(500), Answer(410))
+    [event_id] = await office.post(receiver.url + "/s3cret?token=s3cret")
+    with structlog.testing.capture_logs() as logs:
+        async with working(office):
+            await office.until("FAILED")
+    told = [entry for entry in logs if entry.get("event_id") == event_id]
+    assert [(entry["event"], entry["status"], entry["attempt"], entry["host"]) for entry in told] == [
+        ("callback_postponed", 500, 1, "127.0.0.1"),
+        ("callback_given_up", 410, 2, "127.0.0.1"),
+    ]
+    for secret in ("s3cret", "/callback", "+3225550", office.account.webhook_secret):
+        assert secret not in repr(logs)
