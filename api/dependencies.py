@@ -37,7 +37,7 @@ class Limits:
 class Dependencies:
     """`check_callback` raises CallbackNotAcceptable. `hang_up` is given the callers' channels in Asterisk.
 
-    `health` returns each part's name with "up" or "down", such as {"database": "up", "ami": "down"}.
+    `health` returns each part's name with "up" or what it is instead: {"database": "up", "ami": "connecting"}.
     """
 
     storage: SqliteStorage

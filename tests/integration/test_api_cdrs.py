@@ -63,13 +63,14 @@ async def test_health_is_200_when_every_part_is_up_and_needs_no_key(api: Api) ->
     assert answer.body == {"status": "up", "parts": {"database": "up", "ami": "up", "asterisk": "up"}}
 
 
+@pytest.mark.parametrize("state", ["down", "connecting"])
 @pytest.mark.parametrize("part", ["database", "ami", "asterisk"])
-async def test_health_is_503_when_a_part_is_down_and_names_it(api: Api, part: str) -> None:
-    api.health.parts[part] = "down"
+async def test_health_is_503_when_a_part_is_not_up_and_names_it(api: Api, part: str, state: str) -> None:
+    api.health.parts[part] = state
     answer = await api.call("GET", "/health", account=None)
     assert answer.status == 503
     assert answer.body["status"] == "down"
-    assert answer.body["parts"][part] == "down"
+    assert answer.body["parts"][part] == state
 
 
 async def test_health_is_503_when_the_parts_cannot_be_asked(api: Api) -> None:

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from api.app import ROUTES
+from api.app import ROUTES, build_app
+from api.dependencies import DEPENDENCIES
 from api.routes import Route
 from tests.integration.api_helpers import UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api, a_request
 
@@ -123,6 +125,20 @@ async def test_a_key_works_only_as_a_whole_and_in_its_own_case(api: Api) -> None
         assert answer.status == 401
 
 
-async def test_a_handler_outside_the_route_table_is_not_public(api: Api) -> None:
-    public = {name_of(route) for route in ROUTES if route.public}
-    assert public == {"GET /health"}
+async def test_a_revoked_key_is_no_key(api: Api) -> None:
+    await api.storage.run(lambda tx: tx.accounts._db.execute("UPDATE api_keys SET revoked_at = 1"))
+    assert (await api.call("GET", "/bookings")).code == "unauthorized"
+
+
+def test_health_is_the_only_public_route() -> None:
+    assert [name_of(route) for route in ROUTES if route.public] == ["GET /health"]
+
+
+async def test_a_handler_outside_the_route_table_is_not_public(api: Api, aiohttp_client: Any) -> None:
+    async def forgotten(_request: web.Request) -> web.Response:
+        return web.Response(text="a secret")
+
+    app = build_app(api.client.app[DEPENDENCIES])
+    app.router.add_get("/forgotten", forgotten)
+    client = await aiohttp_client(app)
+    assert (await client.get("/forgotten")).status == 401

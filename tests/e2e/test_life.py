@@ -1,0 +1,93 @@
+"""The life of bookings and numbers on a system whose plans last seconds."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from phones.listener import CallbackListener
+from tests.e2e.calls import Caller
+from tests.e2e.system import Booked, System
+
+VALID, GRACE, QUARANTINE = 2.0, 4.0, 3.0
+
+
+@pytest.fixture(scope="module")
+def short_lived() -> Iterator[System]:
+    system = System(
+        plans={
+            "SMALL": {"seconds": 60, "calls": 25, "valid_for": VALID},
+            "LARGE": {"seconds": 60, "calls": 25, "valid_for": "PT1H"},
+        },
+        grace=GRACE,
+        quarantine=QUARANTINE,
+    )
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+def _gone(system: System, booked: Booked) -> bool:
+    return system.get(f"/bookings/{booked.id}").status == 404
+
+
+def test_a_booking_goes_through_its_whole_life(short_lived: System, listener: CallbackListener) -> None:
+    system, caller = short_lived, Caller(short_lived)
+    booked = system.book("SMALL", listener.url)
+    with caller.hidden():
+        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
+
+    system.until(lambda: booked.now["status"] == "EXPIRED", "it expires", VALID + 1)
+    assert caller.call(booked.service).status == 410
+    assert listener.wait(2)[1].content["message"] == "Incoming call for expired booking"
+    listed = {each["id"] for each in system.get("/bookings").body["data"]}
+    in_grace = {each["id"] for each in system.get("/bookings?includeExpired=true").body["data"]}
+    assert booked.id not in listed
+    assert booked.id in in_grace
+
+    system.until(lambda: _gone(system, booked), "the grace ends", GRACE + 1)
+    assert caller.call(booked.service).status == 404
+    assert system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE"}).status == 404
+    # The call records stay, the booking does not.
+    assert len(booked.calls) == 2
+
+
+def test_a_call_that_is_up_when_the_booking_ends_is_cut_there(short_lived: System) -> None:
+    booked = short_lived.book("SMALL")
+    caller = Caller(short_lived)
+    with caller.hidden():
+        outcome = caller.call(booked.service)
+    assert outcome.status == 200
+    assert outcome.talked is not None
+    assert outcome.talked < VALID
+    # Cut at endTime itself: whatever is left of the seconds, the booking is over.
+    [cdr] = booked.wait_settled()
+    assert cdr["duration"] <= 2
+    assert caller.call(booked.service).status == 410
+
+
+def test_a_number_is_quarantined_and_then_rented_again(short_lived: System) -> None:
+    system, caller = short_lived, Caller(short_lived)
+    before = system.book("LARGE")
+    assert system.request("DELETE", f"/bookings/{before.id}").status == 204
+    numbers = {number: state for number, state in _pool(system)}
+    assert numbers[before.service] == "QUARANTINED"
+    assert caller.call(before.service).status == 404
+    system.until(lambda: dict(_pool(system))[before.service] == "FREE", "the quarantine ends", QUARANTINE + 2)
+
+    # Least recently used first: every other number comes before it.
+    after = system.book("LARGE")
+    assert after.service != before.service
+    while after.service != before.service:
+        after = system.book("LARGE")
+    with caller.hidden() as hidden:
+        assert caller.call(after.service, "uac_hangs_up", talk=100).status == 200
+        hidden.wait()
+    invite = next(message for message in hidden.messages() if message.method == "INVITE")
+    assert after.destination in invite.start_line
+    assert before.destination not in invite.start_line
+
+
+def _pool(system: System) -> list[tuple[str, str]]:
+    return [(row["number"], row["state"]) for row in system.command("numbers", "list", "--json")]

@@ -1,0 +1,138 @@
+"""`make run`'s supervisor, as a person meets it: up from nothing, restarts what dies, ends on Ctrl-C."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from phones.ports import free_port, free_port_range, is_bound
+
+START_SECONDS = 60.0
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    rtp = free_port_range(20)
+    with tempfile.TemporaryDirectory(prefix="rn-") as directory:
+        yield {
+            **os.environ,
+            "RENTED_NUMBERS_PROFILE": "demo",
+            "RENTED_NUMBERS_DATA_DIR": directory,
+            "RENTED_NUMBERS_RTP_START": str(rtp),
+            "RENTED_NUMBERS_RTP_END": str(rtp + 19),
+            **{
+                f"RENTED_NUMBERS_{name}_PORT": str(free_port()) for name in ("HTTP", "FASTAGI", "AMI", "SIP")
+            },
+        }
+
+
+class Running:
+    """`python -m engine run` with its output in a file."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.output = Path(environment["RENTED_NUMBERS_DATA_DIR"]) / "output"
+        self._url = f"http://127.0.0.1:{environment['RENTED_NUMBERS_HTTP_PORT']}/health"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "engine", "run"], env=environment, stdout=output, stderr=output
+            )
+
+    def health(self) -> tuple[int, dict[str, object]]:
+        try:
+            with urllib.request.urlopen(self._url, timeout=2) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+        except OSError:
+            return 0, {}
+
+    def wait_ready(self) -> float:
+        """Seconds until ready."""
+        began = time.monotonic()
+        while self.health()[0] != 200 or b"is up" not in self.output.read_bytes():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() - began < START_SECONDS, self.output.read_text()
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def child(self, word: str) -> psutil.Process:
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(child for child in children if word in " ".join(child.cmdline()))
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def running(environment: dict[str, str]) -> Iterator[Running]:
+    run = Running(environment)
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.end(signal.SIGTERM)
+
+
+def test_it_comes_up_from_nothing_and_shows_what_to_try(running: Running, environment: dict[str, str]) -> None:
+    running.wait_ready()
+    key = (Path(environment["RENTED_NUMBERS_DATA_DIR"]) / "demo" / "api-key").read_text().strip()
+    shown = running.output.read_text()
+    assert key in shown
+    assert "make call" in shown
+    assert running.health() == (
+        200,
+        {"status": "up", "parts": {"database": "up", "ami": "up", "asterisk": "up"}},
+    )
+    assert running.end() == 0
+    for name in ("HTTP", "FASTAGI", "AMI", "SIP"):
+        assert not is_bound(int(environment[f"RENTED_NUMBERS_{name}_PORT"]), "tcp"), name
+
+
+def test_an_engine_that_dies_is_started_again(running: Running) -> None:
+    running.wait_ready()
+    engine = running.child("serve")
+    engine.kill()
+    engine.wait(5)
+    running.wait_ready()
+    assert running.child("serve").pid != engine.pid
+
+
+def test_an_asterisk_that_dies_is_started_again(running: Running) -> None:
+    running.wait_ready()
+    asterisk = running.child("asterisk.conf")
+    asterisk.kill()
+    asterisk.wait(5)
+    deadline = time.monotonic() + 15
+    while running.health()[0] == 200 and time.monotonic() < deadline:
+        time.sleep(0.02)  # until the loss is noticed
+    running.wait_ready()
+    assert running.child("asterisk.conf").pid != asterisk.pid
+
+
+def test_its_children_end_with_it_even_when_it_is_killed(running: Running) -> None:
+    running.wait_ready()
+    children = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.kill()
+    running.process.wait()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+
+def test_a_taken_port_is_named(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", int(environment["RENTED_NUMBERS_AMI_PORT"]))):
+        run = Running(environment)
+        assert run.process.wait(30) == 1
+    assert f"AMI needs 127.0.0.1:{environment['RENTED_NUMBERS_AMI_PORT']}" in run.output.read_text()
