@@ -1,5 +1,7 @@
 """④ agi://…/route: a call has come in. Says BRIDGE (to where, for how long) or REJECT (with which cause)."""
 
+import asyncio
+
 import structlog
 
 from agi_scripts import dialplan
@@ -18,14 +20,15 @@ PRESENTATION_ALLOWED = "allowed"
 
 async def route(context: CallContext, session: Session) -> None:
     call = session.environment
-    decision = await _decide(context, session)
-    kind = "bridge" if isinstance(decision, Bridge) else f"reject_{decision.cause}"
-    log.info("call_routed", call=call.unique_id, decision=kind)
-    *facts, verdict = dialplan.verdict(decision, context.expired_announcement)
     try:
+        decision = await _decide(context, session)
+        kind = "bridge" if isinstance(decision, Bridge) else f"reject_{decision.cause}"
+        log.info("call_routed", call=call.unique_id, decision=kind)
+        *facts, verdict = dialplan.verdict(decision, context.expired_announcement)
         await session.set_variables(facts)
-    except AgiError:
-        # Without a verdict nothing can have been bridged. (Once the verdict is sent, only the end report may settle.)
+    except (AgiError, asyncio.CancelledError):
+        # Hung up, refused or out of time: without a verdict nothing can have been bridged. (Once the verdict is sent,
+        # only the end report may settle.) A lease that is being granted right now comes before this in the storage.
         await context.storage.run(call_ended, EndReport(call.unique_id, 0, "CANCEL"), context.clock.now())
         raise
     await session.set_variables([verdict])

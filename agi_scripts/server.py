@@ -27,9 +27,18 @@ MAX_CONVERSATIONS = 1024
 class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no types
     """Serves scripts on a listening socket. `script_seconds`: each has this long before its connection closes."""
 
-    def __init__(self, scripts: dict[str, Script], script_seconds: float) -> None:
+    def __init__(
+        self,
+        scripts: dict[str, Script],
+        script_seconds: float,
+        *,
+        read_seconds: float = READ_SECONDS,
+        max_conversations: int = MAX_CONVERSATIONS,
+    ) -> None:
         super().__init__(loop=asyncio.get_running_loop())
         self._script_seconds = script_seconds
+        self._read_seconds = read_seconds
+        self._max_conversations = max_conversations
         self._conversations: set[asyncio.Task[None]] = set()
         for path, script in scripts.items():
             self.add_route(path, script)
@@ -41,16 +50,22 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
             await stop.wait()
         finally:
             server.close()
-            if self._conversations:
-                await asyncio.wait(self._conversations, timeout=self._script_seconds)
-            for task in self._conversations:
-                task.cancel()
+            await self._drain()
+
+    async def _drain(self) -> None:
+        """The second wait is for what a cancelled script still has to undo."""
+        if self._conversations:
+            await asyncio.wait(self._conversations, timeout=self._script_seconds)
+        for task in self._conversations:
+            task.cancel()
+        if self._conversations:
+            await asyncio.wait(self._conversations, timeout=self._script_seconds)
 
     async def handler(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one script. Whatever goes wrong ends this connection and nothing else."""
-        if len(self._conversations) >= MAX_CONVERSATIONS:
+        if len(self._conversations) >= self._max_conversations:
             # Without a verdict the caller gets 503 at once, and its carrier tries the next route.
-            log.warning("agi_overloaded", conversations=MAX_CONVERSATIONS)
+            log.warning("agi_overloaded", conversations=self._max_conversations)
             writer.transport.abort()
             return
         task = asyncio.current_task()
@@ -58,7 +73,7 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
         self._conversations.add(task)
         script = "-"
         try:
-            async with asyncio.timeout(READ_SECONDS):
+            async with asyncio.timeout(self._read_seconds):
                 environment = await read_environment(reader)
             script = environment.script
             endpoint = self._route.get(script, _no_such_script)

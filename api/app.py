@@ -5,9 +5,10 @@ import traceback
 from pathlib import Path
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from api import bookings, cdrs, health
+from api.answers import set_headers
 from api.auth import authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
 from api.parameters import check_parameters
@@ -19,7 +20,6 @@ __all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
 log = structlog.get_logger(__name__)
 
 ROUTES: tuple[Route, ...] = (*bookings.ROUTES, *cdrs.ROUTES, *health.ROUTES)
-SERVER = "rented-numbers"
 MAX_FRAMES = 8
 
 
@@ -33,7 +33,7 @@ def build_app(deps: Dependencies) -> web.Application:
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
             app.router.add_route(method, route.path, route.handler)
-    app.on_response_prepare.append(set_headers)
+    app.on_response_prepare.append(on_response)
     return app
 
 
@@ -57,11 +57,8 @@ async def limit_time(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
 
 
-async def set_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """Answers hold hidden numbers: no cache may keep them."""
-    response.headers[hdrs.SERVER] = SERVER
-    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
-    response.headers["X-Content-Type-Options"] = "nosniff"
+async def on_response(_request: web.Request, response: web.StreamResponse) -> None:
+    set_headers(response)
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:

@@ -18,6 +18,7 @@ from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
 from api.app import build_app
 from api.dependencies import Dependencies
+from api.server import build_runner
 from engine import secrets
 from engine.ami.errors import AmiRefused, AmiUnavailable
 from engine.ami.link import AmiLink, LinkState
@@ -129,12 +130,7 @@ class Engine:
             log.info("hang_up_refused", channel=channel, reason=str(error))
 
     async def _serve_http(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        runner = web.AppRunner(
-            build_app(self._dependencies),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=SHUTDOWN_SECONDS,
-        )
+        runner = build_runner(build_app(self._dependencies), shutdown_seconds=SHUTDOWN_SECONDS)
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from phones import baresip_files, child
+from phones import baresip_files, child, tone
 from phones.baresip_files import RTP_PORTS, Answer, Setup
 from phones.call import Call
 from phones.control import Control
@@ -20,6 +20,7 @@ from phones.programs import Programs
 
 START_TIMEOUT = 10.0
 REPLY_TIMEOUT = 5.0
+RECORDING_TIMEOUT = 2.0
 QUIT_TIMEOUT = 1.0  # a baresip whose last request nobody answered would take half a minute to quit
 KILL_TIMEOUT = 0.1
 POLL_INTERVAL = 0.05
@@ -199,6 +200,10 @@ class Baresip:
             return
         heard = sorted(self._directory.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_mtime_ns)
         if heard:
+            # baresip writes the file's length into its head last, a little after it says that the call is closed.
+            deadline = time.monotonic() + RECORDING_TIMEOUT
+            while tone.duration(heard[-1]) == 0 and time.monotonic() < deadline:
+                time.sleep(POLL_INTERVAL)
             shutil.move(heard[-1], self._record)
         for rest in self._directory.glob("dump-*.wav"):
             rest.unlink()

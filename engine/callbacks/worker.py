@@ -17,22 +17,19 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import aiohttp
 import structlog
 
+from engine.callbacks import steps
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.lanes import Lanes, Waiting, receiver_of
+from engine.callbacks.steps import Storage
 from engine.clock import Clock
 from engine.domain.retry import Answered, AttemptOutcome, Delivered, GiveUp, RetryAfter, RetryDecision, decide
 from engine.settings import Settings, milliseconds
 from engine.storage.errors import StorageError
 from engine.storage.rows import Delivery
-from engine.storage.transaction import Transaction
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 PAGE = 128  # rows a transaction lines up: short, since calls wait for the same thread
 LONGEST_NAP_SECONDS = 5.0
@@ -41,11 +38,6 @@ FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
-
-
-class Storage(Protocol):
-    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a command in a transaction. Raises StorageError when that is not possible now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +120,7 @@ class CallbackWorker:
         """Line up what is due and begin what has its turn. Returns after how many seconds to look again."""
         now = self._clock.now()
         hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
-        due, next_due_at = await self._storage.run(_line_up, now, now + hold_ms)
+        due, next_due_at = await self._storage.run(steps.line_up, now, now + hold_ms, PAGE)
         for event_id, url, attempts in due:
             self._lanes.add(Waiting(event_id, receiver_of(url), attempts))
         chosen = self._lanes.choose()
@@ -142,7 +134,7 @@ class CallbackWorker:
     async def _begin(self, chosen: list[Waiting], session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
         claimed_until = self._clock.now() + self._config.timeout_ms + self._config.margin_ms
         try:
-            begun = await self._storage.run(_begin_all, chosen, claimed_until)
+            begun = await self._storage.run(steps.begin_all, chosen, claimed_until)
         except StorageError:
             for waiting in chosen:
                 self._lanes.leave(waiting)
@@ -186,7 +178,7 @@ class CallbackWorker:
         backoff = FIRST_BACKOFF_SECONDS
         while True:
             try:
-                return await self._storage.run(_record, delivery, str(outcome), decision, self._clock.now())
+                return await self._storage.run(steps.record, delivery, str(outcome), decision, self._clock.now())
             except StorageError as error:
                 if self._clock.now() + int(backoff * 1000) >= claimed_until:
                     log.error("callback_not_recorded", event_id=delivery.id, error=type(error).__name__)
@@ -202,25 +194,6 @@ class CallbackWorker:
             log.warning("callbacks_cut_off", attempts=len(late))
         for task in late:
             task.cancel()
-
-
-def _line_up(tx: Transaction, now: int, held_until: int) -> tuple[list[tuple[str, str, int]], int | None]:
-    """What is due, and when the next row will be."""
-    return tx.outbox.line_up_due(now, held_until, PAGE), tx.outbox.next_due_at()
-
-
-def _begin_all(tx: Transaction, chosen: list[Waiting], claimed_until: int) -> list[Delivery | None]:
-    return [tx.outbox.begin(waiting.event_id, waiting.attempts, claimed_until) for waiting in chosen]
-
-
-def _record(tx: Transaction, delivery: Delivery, outcome: str, decision: RetryDecision, now: int) -> None:
-    match decision:
-        case Delivered():
-            tx.outbox.finish(delivery, "DELIVERED", outcome, now)
-        case GiveUp():
-            tx.outbox.finish(delivery, "FAILED", outcome, now)
-        case RetryAfter(ms):
-            tx.outbox.postpone(delivery, now + ms, outcome)
 
 
 def _report(delivery: Delivery, waiting: Waiting, outcome: AttemptOutcome, decision: RetryDecision) -> None:

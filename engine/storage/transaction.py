@@ -114,9 +114,7 @@ class Outbox(_Table):
 
     def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:
         """Begin the attempt after `attempts` earlier ones. None: it is finished, or another worker was first."""
-        rows = self._sql.begin_callback_attempt(
-            self._db, id=event_id, attempts=attempts, claimed_until=claimed_until
-        )
+        rows = self._sql.begin_callback_attempt(self._db, id=event_id, attempts=attempts, claimed_until=claimed_until)
         return next((Delivery(**row) for row in list(rows)), None)
 
     def finish(self, delivery: Delivery, state: str, outcome: str, now: int) -> None:

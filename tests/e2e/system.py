@@ -117,9 +117,7 @@ class System:
     def start_engine(self) -> None:
         os.environ.update(self._environment)
         try:
-            self._engine = self._runner.run(
-                Child.start("engine", engine_command(), self.data_dir / "engine.log")
-            )
+            self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
         finally:
             for name in self._environment:
                 os.environ.pop(name, None)

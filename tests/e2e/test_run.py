@@ -31,9 +31,7 @@ def environment() -> Iterator[dict[str, str]]:
             "RENTED_NUMBERS_DATA_DIR": directory,
             "RENTED_NUMBERS_RTP_START": str(rtp),
             "RENTED_NUMBERS_RTP_END": str(rtp + 19),
-            **{
-                f"RENTED_NUMBERS_{name}_PORT": str(free_port()) for name in ("HTTP", "FASTAGI", "AMI", "SIP")
-            },
+            **{f"RENTED_NUMBERS_{name}_PORT": str(free_port()) for name in ("HTTP", "FASTAGI", "AMI", "SIP")},
         }
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from api.app import Dependencies, Limits, build_app
 from engine.accounts import create_account, create_key, import_numbers
+from engine.storage import queries
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.sqlite import SqliteStorage, connect
+from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
     NUMBERS,
     PEPPER,
@@ -29,11 +31,19 @@ from tests.integration.api_helpers import (
 
 
 @pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once, copied by each test: migrating takes longer than most of them."""
-    path = tmp_path_factory.mktemp("api") / "migrated.sqlite3"
+def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Two accounts and ten numbers; with each account's key. Made once, copied by each test."""
+    path = tmp_path_factory.mktemp("api") / "filled.sqlite3"
     migrate(path)
-    return path
+    connection = connect(path)
+    tx = Transaction(queries.load("sqlite3"), connection)
+    keys = {}
+    for name in ("ours", "theirs"):
+        create_account(tx, name, START)
+        keys[name] = create_key(tx, name, PEPPER, START).secret
+    import_numbers(tx, enumerate(NUMBERS), START)
+    connection.close()
+    return path, keys
 
 
 @pytest.fixture
@@ -43,16 +53,14 @@ def api_limits() -> Limits:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, migrated_database: Path, aiohttp_client: Any, api_limits: Limits) -> AsyncIterator[Api]:
+async def api(
+    tmp_path: Path, filled_database: tuple[Path, dict[str, str]], aiohttp_client: Any, api_limits: Limits
+) -> AsyncIterator[Api]:
+    template, keys = filled_database
     database = tmp_path / "api.sqlite3"
-    shutil.copy(migrated_database, database)
+    shutil.copy(template, database)
     storage = SqliteStorage(database)
     clock, asterisk, health = SettableClock(), Asterisk(), Health()
-    keys = {}
-    for name in ("ours", "theirs"):
-        await storage.run(create_account, name, START)
-        keys[name] = (await storage.run(create_key, name, PEPPER, START)).secret
-    await storage.run(import_numbers, list(enumerate(NUMBERS)), START)
     async with Reads(database) as reads:
         deps = Dependencies(
             storage=storage,

@@ -163,6 +163,8 @@ async def test_a_compressed_bomb_is_never_unpacked(receiver: CallbackReceiver) -
     bomb = gzip.compress(bytes(50 * 2**20), 9)
     assert len(bomb) < 64 * 1024
     receiver.answer_with(Answer(200, headers={"Content-Encoding": "gzip"}, body=bomb))
+    async with open_session(allow_private=True, lookups_at_once=1) as session:
+        assert not session.auto_decompress
     tracemalloc.start()
     try:
         assert await send(receiver.url) == Answered(200)

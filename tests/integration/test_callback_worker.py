@@ -19,6 +19,7 @@ from engine.clock import SystemClock
 from engine.ids import new_id
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
+from engine.storage.queries import dict_row
 from engine.storage.rows import Account
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -46,18 +47,16 @@ class Office:
 
     def rows(self) -> list[dict[str, Any]]:
         with contextlib.closing(sqlite3.connect(self.path)) as database:
-            database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute("SELECT * FROM outbox ORDER BY id")]
+            database.row_factory = dict_row
+            return database.execute("SELECT * FROM outbox ORDER BY id").fetchall()
 
     async def until(self, state: str, count: int = 1, timeout: float = 5.0) -> list[dict[str, Any]]:  # noqa: ASYNC109
         """Wait until `count` rows are in the state, and return all rows."""
         deadline = time.monotonic() + timeout
-        while True:
-            rows = self.rows()
-            if sum(row["state"] == state for row in rows) >= count:
-                return rows
-            assert time.monotonic() < deadline, rows[:5]
+        while [row["state"] for row in self.rows()].count(state) < count:
+            assert time.monotonic() < deadline, self.rows()[:5]
             await asyncio.sleep(0.01)
+        return self.rows()
 
 
 def _insert(tx: Transaction, account_id: str, url: str, ids: list[str]) -> None:
@@ -93,20 +92,17 @@ async def working(office: Office, config: CallbackConfig = FAST, storage: Any = 
         stop.set()
 
 
-async def test_a_callback_is_delivered_once_and_its_signature_verifies(
-    office: Office, receiver: CallbackReceiver
-) -> None:
+async def test_a_callback_is_delivered_once_and_signed(office: Office, receiver: CallbackReceiver) -> None:
     async with working(office) as worker:
         [event_id] = await office.post(receiver.url)
         worker.wake()
         [row] = await office.until("DELIVERED")
-        await asyncio.sleep(0.5)  # longer than every hold, claim and wait
+        await asyncio.sleep(0.7)  # longer than every hold, claim and wait
     [request] = receiver.requests
     assert request.event_id == event_id
     assert request.body == BODY.encode()
     Webhook(office.account.webhook_secret).verify(request.body, dict(request.headers))
     assert (row["attempts"], row["last_outcome"]) == (1, "HTTP 204")
-    assert row["finished_at"] >= row["created_at"]
 
 
 async def test_waking_the_worker_delivers_at_once(office: Office, receiver: CallbackReceiver) -> None:
@@ -124,9 +120,7 @@ async def test_what_lay_there_before_the_start_is_delivered(office: Office, rece
     assert sorted(request.event_id for request in receiver.requests) == ids
 
 
-async def test_a_failed_attempt_is_tried_again_with_the_same_id_and_a_new_timestamp(
-    office: Office, receiver: CallbackReceiver
-) -> None:
+async def test_a_retry_has_the_same_id_and_a_new_timestamp(office: Office, receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(500), Answer(302, headers={"Location": "/elsewhere"}), Answer(200))
     [event_id] = await office.post(receiver.url)
     async with working(office, replace(FAST, waits_ms=(30, 1_100))):
@@ -137,23 +131,17 @@ async def test_a_failed_attempt_is_tried_again_with_the_same_id_and_a_new_timest
     assert row["attempts"] == 3
 
 
-async def test_after_the_last_attempt_it_is_given_up(office: Office, receiver: CallbackReceiver) -> None:
-    receiver.answer_with(Answer(503))
+@pytest.mark.parametrize(("status", "attempts"), [(503, 4), (410, 1)])
+async def test_it_fails_after_the_last_attempt_or_a_410(
+    office: Office, receiver: CallbackReceiver, status: int, attempts: int
+) -> None:
+    receiver.answer_with(Answer(status))
     await office.post(receiver.url)
     async with working(office):
         [row] = await office.until("FAILED")
         await asyncio.sleep(0.2)
-    assert len(receiver.requests) == row["attempts"] == 4
-    assert row["last_outcome"] == "HTTP 503"
-
-
-async def test_410_gives_up_at_once(office: Office, receiver: CallbackReceiver) -> None:
-    receiver.answer_with(Answer(410))
-    await office.post(receiver.url)
-    async with working(office):
-        await office.until("FAILED")
-        await asyncio.sleep(0.2)
-    assert len(receiver.requests) == 1
+    assert len(receiver.requests) == row["attempts"] == attempts
+    assert row["last_outcome"] == f"HTTP {status}"
 
 
 async def test_retry_after_is_waited_for(office: Office, receiver: CallbackReceiver) -> None:
@@ -184,11 +172,11 @@ async def test_retries_go_on_after_a_restart_with_the_same_id(office: Office, re
     assert [request.event_id for request in receiver.requests] == [event_id] * 2
 
 
-async def test_a_crash_between_sending_and_recording_delivers_again_under_the_same_id(
+async def test_a_crash_before_recording_delivers_again_with_the_same_id(
     office: Office, receiver: CallbackReceiver
 ) -> None:
     [event_id] = await office.post(receiver.url)
-    dying = FailingStorage(office.storage, lambda command: command == "_record")
+    dying = FailingStorage(office.storage, lambda command: command == "record")
     config = replace(FAST, timeout_ms=200, margin_ms=100)
     worker = asyncio.create_task(CallbackWorker(dying, SystemClock(), config).run(asyncio.Event()))
     await receiver.wait_for(1)
@@ -217,10 +205,8 @@ class FailingStorage:
         return await self.storage.run(command, *args, **kwargs)
 
 
-@pytest.mark.parametrize("command", ["_line_up", "_begin_all", "_record"])
-async def test_storage_that_fails_for_a_while_is_survived(
-    office: Office, receiver: CallbackReceiver, command: str
-) -> None:
+@pytest.mark.parametrize("command", ["line_up", "begin_all", "record"])
+async def test_storage_that_fails_is_survived(office: Office, receiver: CallbackReceiver, command: str) -> None:
     storage = FailingStorage(office.storage, lambda name: name == command and storage.failures < 2)
     await office.post(receiver.url)
     async with working(office, storage=storage):
@@ -229,15 +215,16 @@ async def test_storage_that_fails_for_a_while_is_survived(
     assert len(receiver.requests) == 1
 
 
-async def test_a_worker_that_lost_its_claim_records_nothing(office: Office, receiver: CallbackReceiver) -> None:
+async def test_only_who_began_the_last_attempt_records_it(office: Office, receiver: CallbackReceiver) -> None:
     [event_id] = await office.post(receiver.url)
     receiver.answer_with(Answer(200, delay=0.3))
     async with working(office):
         await receiver.wait_for(1)
-        await office.storage.run(lambda tx: tx.outbox.begin(event_id, 1, SystemClock().now() + 60_000))
+        later = SystemClock().now() + 60_000
+        assert await office.storage.run(lambda tx: tx.outbox.begin(event_id, 0, later)) is None
+        assert await office.storage.run(lambda tx: tx.outbox.begin(event_id, 1, later)) is not None
         await asyncio.sleep(0.5)
-        [row] = office.rows()
-    assert (row["state"], row["attempts"]) == ("PENDING", 2)
+    assert [(row["state"], row["attempts"]) for row in office.rows()] == [("PENDING", 2)]
 
 
 async def test_two_workers_deliver_each_callback_once(office: Office, receiver: CallbackReceiver) -> None:
@@ -266,12 +253,11 @@ async def test_a_dead_receiver_with_many_queued_does_not_delay_another(office: O
             assert {row["state"] for row in queued} == {"PENDING"}
 
 
-async def test_a_receiver_that_comes_back_gets_all_that_is_queued(office: Office) -> None:
-    async with CallbackReceiver() as receiver:
-        receiver.answer_with(Answer(delay=60), Answer(200))
-        await office.post(receiver.url, 200)
-        async with working(office, replace(FAST, timeout_ms=300)):
-            await office.until("DELIVERED", 200)
+async def test_a_receiver_that_comes_back_gets_all_that_is_queued(office: Office, receiver: CallbackReceiver) -> None:
+    receiver.answer_with(Answer(delay=60), Answer(200))
+    await office.post(receiver.url, 200)
+    async with working(office, replace(FAST, timeout_ms=300)):
+        await office.until("DELIVERED", 200)
     assert len(receiver.requests) == 201
 
 
@@ -307,10 +293,8 @@ async def test_logs_hold_neither_the_body_nor_the_urls_path(office: Office, rece
     with structlog.testing.capture_logs() as logs:
         async with working(office):
             await office.until("FAILED")
-    told = [entry for entry in logs if entry.get("event_id") == event_id]
-    assert [(entry["event"], entry["status"], entry["attempt"], entry["host"]) for entry in told] == [
-        ("callback_postponed", 500, 1, "127.0.0.1"),
-        ("callback_given_up", 410, 2, "127.0.0.1"),
-    ]
+    told = [[entry[key] for key in ("event", "event_id", "status", "attempt", "host")] for entry in logs]
+    assert ["callback_postponed", event_id, 500, 1, "127.0.0.1"] in told
+    assert ["callback_given_up", event_id, 410, 2, "127.0.0.1"] in told
     for secret in ("s3cret", "/callback", "+3225550", office.account.webhook_secret):
         assert secret not in repr(logs)

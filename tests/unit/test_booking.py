@@ -102,9 +102,7 @@ def test_renewing_an_active_booking_adds_the_plan_to_what_is_left() -> None:
     assert renewed.end_at == END + 30 * DAY
 
 
-@pytest.mark.parametrize(
-    ("now", "end_at"), [(END - 1, END + DAY), (END, END + DAY), (END + 1, END + 1 + DAY)]
-)
+@pytest.mark.parametrize(("now", "end_at"), [(END - 1, END + DAY), (END, END + DAY), (END + 1, END + 1 + DAY)])
 def test_a_renewal_counts_from_the_later_of_now_and_the_end(now: int, end_at: int) -> None:
     assert life.renew(a_booking(), UsagePlan.SMALL, now, POLICY).end_at == end_at
 
@@ -135,9 +133,7 @@ def test_a_renewal_may_reach_the_horizon_but_not_pass_it() -> None:
     ],
     ids=["no second", "one second", "no call", "one call", "another call still holds some"],
 )
-def test_a_booking_expires_when_its_last_second_or_call_is_used(
-    seconds: Credit, calls: Credit, *, spent: bool
-) -> None:
+def test_a_booking_expires_when_its_last_second_or_call_is_used(seconds: Credit, calls: Credit, *, spent: bool) -> None:
     booking = a_booking(seconds=seconds, calls=calls)
     settled = life.settle(booking, 60, 60, answered=True, now=START)
     assert settled.exhausted_at == (START if spent else None)

@@ -35,9 +35,7 @@ steps = st.one_of(
 
 
 @given(parts, parts, parts, parts)
-def test_credit_exists_only_with_parts_that_add_up(
-    granted: int, remaining: int, leased: int, settled: int
-) -> None:
+def test_credit_exists_only_with_parts_that_add_up(granted: int, remaining: int, leased: int, settled: int) -> None:
     adds_up = granted == remaining + leased + settled and min(remaining, leased, settled) >= 0
     if adds_up:
         assert Credit(granted, remaining, leased, settled).unspent == granted - settled
@@ -134,16 +132,12 @@ def test_the_least_of_credit_validity_and_longest_call_is_leased(
     ("leased", "until_end_ms", "limit"),
     [(60, 60_001, 60_000), (60, 60_000, 60_000), (60, 59_999, 59_999), (1, 1, 1), (60, 0, 0), (60, -1, -1)],
 )
-def test_a_call_is_cut_at_its_lease_or_at_the_end_of_the_booking(
-    leased: int, until_end_ms: int, limit: int
-) -> None:
+def test_a_call_is_cut_at_its_lease_or_at_the_end_of_the_booking(leased: int, until_end_ms: int, limit: int) -> None:
     assert talk_limit_ms(leased, until_end_ms) == limit
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**9), st.integers(1, 10**5))
-def test_a_call_cut_at_its_limit_is_charged_what_it_lasted(
-    remaining: int, until_end_ms: int, longest: int
-) -> None:
+def test_a_call_cut_at_its_limit_is_charged_what_it_lasted(remaining: int, until_end_ms: int, longest: int) -> None:
     leased = seconds_to_lease(remaining, until_end_ms, longest)
     limit = talk_limit_ms(leased, until_end_ms)
     assert seconds_charged(limit, leased) == -(-limit // 1000)

@@ -89,7 +89,5 @@ def test_a_call_in_the_last_millisecond_is_let_through_for_the_second_it_begins(
         ("busy", Disposition.UNREACHABLE),
     ],
 )
-def test_a_call_without_an_answer_is_recorded_as_asterisk_says(
-    dial_status: str, disposition: Disposition
-) -> None:
+def test_a_call_without_an_answer_is_recorded_as_asterisk_says(dial_status: str, disposition: Disposition) -> None:
     assert unanswered_disposition(dial_status) is disposition

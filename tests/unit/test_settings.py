@@ -55,18 +55,12 @@ def test_plans_can_be_set_as_json_in_either_case(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", ["small", "SMALL"])
-def test_the_file_may_set_one_figure_of_a_plan_in_either_case(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    assert small(settings_from(monkeypatch, toml=f"[plans.{name}]\nseconds = 60\n")) == Allowance(
-        60, 25, 7 * DAY
-    )
+def test_the_file_may_set_one_figure_of_a_plan_in_either_case(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert small(settings_from(monkeypatch, toml=f"[plans.{name}]\nseconds = 60\n")) == Allowance(60, 25, 7 * DAY)
 
 
 @pytest.mark.parametrize("name", ["small", "SMALL"])
-def test_the_environment_beats_the_file_in_each_single_figure(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_the_environment_beats_the_file_in_each_single_figure(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     toml = f"http_port = 8001\nsip_port = 5061\n[plans.{name}]\nseconds = 60\ncalls = 2\nvalid_for = 'P1D'\n"
     settings = settings_from(monkeypatch, {"PLANS__SMALL__SECONDS": "99", "HTTP_PORT": "8002"}, toml)
     assert small(settings) == Allowance(99, 2, DAY)
@@ -88,9 +82,7 @@ def test_an_argument_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     ("text", "milliseconds"),
     [("3", 3_000), ("3.5", 3_500), ("0.001", 1), ("P7D", 7 * DAY), ("PT30S", 30_000), ("PT1H", HOUR)],
 )
-def test_a_duration_is_seconds_or_iso_8601(
-    monkeypatch: pytest.MonkeyPatch, text: str, milliseconds: int
-) -> None:
+def test_a_duration_is_seconds_or_iso_8601(monkeypatch: pytest.MonkeyPatch, text: str, milliseconds: int) -> None:
     assert settings_from(monkeypatch, {"GRACE": text}).policy().grace_ms == milliseconds
     monkeypatch.delenv("RENTED_NUMBERS_GRACE")
     assert settings_from(monkeypatch, toml=f"grace = '{text}'\n").policy().grace_ms == milliseconds
@@ -146,9 +138,7 @@ def test_an_unknown_key_is_refused(
         ("RTP_END", "10009"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_refused(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_a_value_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     with pytest.raises(ValidationError):
         settings_from(monkeypatch, {name: value})
 

@@ -1,0 +1,177 @@
+"""`make call`: beside a running system, one real call from booking to callback, shown step by step.
+
+It plays everybody: the customer (over HTTP), a caller on the telephone network, the hidden telephone behind the
+trunk, and the receiver of the callback.
+"""
+
+import json
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from engine.local.demo import key_file
+from engine.settings import Settings
+from phones import tone
+from phones.baresip import Baresip
+from phones.errors import CallEndedError, PhoneError, PhoneTimeoutError
+from phones.listener import CallbackListener
+
+# Of the numbers that France keeps free for fiction, apart from those of the pool and the softphones.
+HIDDEN = "+33199007001"
+CALLER = "+33199007002"
+CALLER_HZ, CALLEE_HZ = 440, 620
+TALK_SECONDS = 4.0
+LEAST_HEARD_SECONDS = 2.5
+CDR_SECONDS = 10.0
+
+console = Console(highlight=False)
+
+
+class DemoFailed(Exception):
+    """What went wrong and what to do about it."""
+
+
+def main() -> int:
+    """Exit status 0 if the call went through with sound at both ends, its record and its callback."""
+    try:
+        _run(Settings())
+    except (DemoFailed, PhoneError) as error:
+        console.print(f"[red]✗[/] {error}")
+        return 1
+    return 0
+
+
+def _run(settings: Settings) -> None:
+    api = Api(settings)
+    trunk_port = _trunk_port(settings)
+    with CallbackListener() as listener, tempfile.TemporaryDirectory() as directory:
+        booking = _book(api, listener.url)
+        heard_by_caller, heard_by_callee = Path(directory, "caller.wav"), Path(directory, "callee.wav")
+        network = Baresip(
+            "network", numbers=[HIDDEN], port=trunk_port, answer="none", tone=CALLEE_HZ, record=heard_by_callee
+        )
+        server = f"{settings.sip_host}:{settings.sip_port}"
+        caller = Baresip(CALLER, server=server, tone=CALLER_HZ, record=heard_by_caller)
+        with network, caller:
+            _call(network, caller, booking["service"])
+        _sound("the caller", heard_by_caller, CALLEE_HZ)
+        _sound("the hidden telephone", heard_by_callee, CALLER_HZ)
+        _show_record(api, booking)
+        callback = listener.wait(1, timeout=15)[0]
+        _step("callback received, signed", callback.content)
+    console.print("[green]✓[/] the call went through, was metered, recorded and told")
+
+
+def _book(api: "Api", callback: str) -> dict[str, Any]:
+    """Renew the booking of an earlier run, so that the pool does not run dry; else make one."""
+    for booking in api.get("/bookings?includeExpired=true&limit=100")["data"]:
+        if booking["destination"] == HIDDEN:
+            again = {"usagePlan": "SMALL", "callback": callback}
+            renewed: dict[str, Any] = api.request("PUT", f"/bookings/{booking['id']}", again)
+            _step(f"PUT /bookings/{booking['id']}: the booking of an earlier run, renewed", renewed)
+            return renewed
+    wanted = {"destination": HIDDEN, "usagePlan": "SMALL", "callback": callback}
+    booked: dict[str, Any] = api.request("POST", "/bookings", wanted)
+    _step("POST /bookings: a temporary number for the hidden one", booked)
+    return booked
+
+
+def _call(network: Baresip, caller: Baresip, service: str) -> None:
+    _step(f"{CALLER} dials {service}")
+    caller.dial(service)
+    try:
+        network.wait_ringing()
+        _step(f"the hidden telephone rings ({HIDDEN}, behind the trunk)")
+        time.sleep(1)
+        network.accept()
+        caller.wait_established()
+    except CallEndedError as ended:
+        raise DemoFailed(f"the call was refused: {ended.ending.status} {ended.ending.reason}") from ended
+    _step("answered; they talk, a tone of 440 Hz one way and of 620 Hz the other")
+    try:
+        caller.wait_closed(TALK_SECONDS)
+    except PhoneTimeoutError:
+        caller.hangup()
+        ending = caller.wait_closed()
+        _step(f"the caller hangs up after {ending.talked:.1f} s")
+    else:
+        raise DemoFailed("the call was cut early")
+    network.wait_closed()
+
+
+def _sound(who: str, recording: Path, hz: int) -> None:
+    seconds = tone.seconds_of(recording, hz) if recording.exists() else 0.0
+    _step(f"{who} heard {seconds:.1f} s of {hz} Hz")
+    if seconds < LEAST_HEARD_SECONDS:
+        raise DemoFailed(f"{who} heard too little")
+
+
+def _show_record(api: "Api", booking: dict[str, Any]) -> None:
+    deadline = time.monotonic() + CDR_SECONDS
+    while time.monotonic() < deadline:
+        newest = api.get("/cdr?limit=1")["data"]
+        if newest and newest[0]["service"] == booking["service"]:
+            _step("GET /cdr: the call record", newest[0])
+            left: dict[str, Any] = api.get(f"/bookings/{booking['id']}")
+            _step(
+                f"the booking has {left['secondsRemaining']} seconds (before: {booking['secondsRemaining']}) and "
+                f"{left['callsRemaining']} calls (before: {booking['callsRemaining']}) left"
+            )
+            return
+        time.sleep(0.1)
+    raise DemoFailed("no call record appeared")
+
+
+def _trunk_port(settings: Settings) -> int:
+    """Where the telephone network is to be played."""
+    address = settings.trunk_uri.removeprefix("sip:").partition(";")[0]
+    host, _, port = address.partition(":")
+    if host != "127.0.0.1":
+        raise DemoFailed(f"the trunk leads to {host}: this demo plays the network itself, at 127.0.0.1")
+    return int(port or 5060)
+
+
+def _step(text: str, content: dict[str, Any] | None = None) -> None:
+    console.print(f"[green]•[/] {text}", soft_wrap=True)
+    if content is not None:
+        console.print_json(json.dumps(content), indent=4)
+
+
+class Api:
+    """The customer's side, with the demo account's key."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._base = f"http://{settings.http_host}:{settings.http_port}"
+        try:
+            self._key = key_file(settings.data_dir).read_text().strip()
+        except OSError as error:
+            raise DemoFailed("there is no demo key yet: is `make run` running, in another terminal?") from error
+
+    def get(self, path: str) -> Any:  # noqa: ANN401  JSON
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401  JSON
+        request = urllib.request.Request(  # noqa: S310  the scheme is ours
+            self._base + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  as above
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise DemoFailed(f"{method} {path}: {error.code} {error.read().decode()}") from error
+        except OSError as error:
+            raise DemoFailed(f"{self._base} does not answer: is `make run` running, in another terminal?") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""A fake Asterisk: the side of FastAGI that connects, well behaved or not, over a real socket; and the real listener
+to connect to, over a real database (`a_world`, `fast_agi`).
+
+    call = AgiCall(port, "route", "+3225550001", "+14155550123", "allowed_not_screened")
+    channel = await call.run()              # until the engine closes
+    channel.variables["RN_VERDICT"]
+
+What it answers to the n-th command (from 0) can be set: `AgiCall(…, replies={1: Ending.RESET})`.
+"""
+
+import asyncio
+import re
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import structlog
+
+from agi_scripts.context import CallContext
+from agi_scripts.scripts import scripts
+from agi_scripts.server import FastAgiServer
+from engine.storage.migrate import migrate
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.samples import CALLER, HIDDEN, POLICY
+from tests.contract.world import World
+
+PATIENCE_SECONDS = 15.0
+CALL_ID = "rn0-1772366400.1"
+CHANNEL = "PJSIP/carrier-00000001"
+ALLOWED = "allowed_not_screened"
+
+OK = b"200 result=1\n"
+HANGUP = b"HANGUP\n"
+# Data in parentheses is what a variable holds; panoramisk takes this one for a hang-up.
+DATA_HANGUP = b"200 result=1 (hangup)\n"
+UNKNOWN_COMMAND = b"510 Invalid or unknown command\n"
+USAGE = b"520-Invalid command syntax.  Proper usage follows:\nUsage: SET VARIABLE\n520 End of proper usage.\n"
+
+
+class Ending(Enum):
+    """What to do instead of an answer."""
+
+    CLOSE = auto()
+    RESET = auto()
+    # Keep the connection and say nothing.
+    SILENT = auto()
+
+
+Reply: TypeAlias = bytes | Ending
+
+
+@dataclass
+class Channel:
+    """What became of the caller's channel. `wire`: every byte that the engine sent."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+    wire: bytes = b""
+
+
+class AgiCall:
+    """One AGI() of a dialplan. `changes` to the environment: None leaves a line out."""
+
+    def __init__(
+        self,
+        port: int,
+        script: str,
+        *arguments: str,
+        call_id: str = CALL_ID,
+        changes: Mapping[str, str | None] | None = None,
+        replies: Mapping[int, Reply] | None = None,
+    ) -> None:
+        self._port = port
+        self.lines = environment(script, arguments, call_id, changes or {})
+        self._replies = replies or {}
+
+    async def run(self) -> Channel:
+        """Until the engine closes the connection, or `replies` say to. Raises TimeoutError."""
+        channel = Channel()
+        async with asyncio.timeout(PATIENCE_SECONDS), connected(self._port) as (reader, writer):
+            for line in self.lines:
+                writer.write(line)  # each in a write of its own, as Asterisk does
+                await writer.drain()
+            with suppress(ConnectionError):
+                await self._answer(channel, reader, writer)
+        return channel
+
+    async def _answer(self, channel: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while raw := await reader.readline():
+            channel.wire += raw
+            reply = self._replies.get(len(channel.commands), OK)
+            command = raw.decode("ascii").removesuffix("\n")
+            channel.commands.append(command)
+            if reply is Ending.RESET:
+                reset(writer)
+                return
+            if reply is Ending.CLOSE:
+                return
+            if isinstance(reply, bytes):
+                if reply.startswith(b"200"):
+                    name, value = variable_of(command)
+                    channel.variables[name] = value
+                writer.write(reply)
+                await writer.drain()
+
+
+def environment(
+    script: str, arguments: Iterable[str], call_id: str = CALL_ID, changes: Mapping[str, str | None] | None = None
+) -> list[bytes]:
+    """The lines that Asterisk 22 sends, the blank one included."""
+    values: dict[str, str | None] = {
+        "agi_network": "yes",
+        "agi_network_script": script,
+        "agi_request": f"agi://127.0.0.1/{script}",
+        "agi_channel": CHANNEL,
+        "agi_language": "en",
+        "agi_type": "PJSIP",
+        "agi_uniqueid": call_id,
+        "agi_version": "22.10.1",
+        "agi_callerid": "+14155550123",
+        "agi_calleridname": "Zoé: a caller",
+        "agi_callingpres": "0",
+        "agi_callingani2": "0",
+        "agi_callington": "0",
+        "agi_callingtns": "0",
+        "agi_dnid": "+3225550001",
+        "agi_rdnis": "unknown",
+        "agi_context": "rented-numbers",
+        "agi_extension": "+3225550001",
+        "agi_priority": "9",
+        "agi_enhanced": "0.0",
+        "agi_accountcode": "",
+        "agi_threadid": "140337",
+        **{f"agi_arg_{index}": argument for index, argument in enumerate(arguments, 1)},
+        **(changes or {}),
+    }
+    lines = [f"{key}: {value}\n".encode() for key, value in values.items() if value is not None]
+    return [*lines, b"\n"]
+
+
+def variable_of(command: str) -> tuple[str, str]:
+    """Name and value of the one command that the engine may send."""
+    match = re.fullmatch(r'SET VARIABLE ([A-Z_]+) "([^"\\]*)"', command)
+    assert match, f"not a command that Asterisk would understand as meant: {command!r}"
+    return match[1], match[2]
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to the engine, closed at the end whatever state it is in."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close with RST instead of FIN."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@dataclass(frozen=True)
+class Parting:
+    """How a connection ended for a peer: what had come until then, and after how long."""
+
+    received: bytes
+    seconds: float
+
+
+async def send_raw(port: int, *chunks: bytes, pause: float = 0.0, then: Ending = Ending.SILENT) -> Parting:
+    """Send anything, then end the connection or wait until the engine does. Raises TimeoutError."""
+    began = time.monotonic()
+    received = b""
+    async with asyncio.timeout(PATIENCE_SECONDS), connected(port) as (reader, writer):
+        with suppress(ConnectionError):
+            for chunk in chunks:
+                writer.write(chunk)
+                await writer.drain()
+                await asyncio.sleep(pause)
+            if then is Ending.RESET:
+                reset(writer)
+            if then is Ending.SILENT:
+                while data := await reader.read(65_536):
+                    received += data
+    return Parting(received, time.monotonic() - began)
+
+
+class WorldClock:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now(self) -> int:
+        return self._world.now
+
+
+@dataclass
+class FastAgi:
+    """The engine's side: the real listener and scripts over a real database. `woken`: how often callbacks were."""
+
+    world: World
+    port: int
+    stop: asyncio.Event
+    serving: asyncio.Task[None]
+    woken: list[None]
+    logged: Sequence[Mapping[str, Any]]
+
+    def call(
+        self,
+        script: str,
+        *arguments: str,
+        call_id: str = CALL_ID,
+        changes: Mapping[str, str | None] | None = None,
+        replies: Mapping[int, Reply] | None = None,
+    ) -> AgiCall:
+        return AgiCall(self.port, script, *arguments, call_id=call_id, changes=changes, replies=replies)
+
+    def incoming(self, service: str, call_id: str = CALL_ID, replies: Mapping[int, Reply] | None = None) -> AgiCall:
+        """A call from a number that lets itself be seen."""
+        return self.call("route", service, CALLER, ALLOWED, call_id=call_id, replies=replies)
+
+    def leases(self) -> int:
+        """How many calls hold one."""
+        return len(self.world.rows("SELECT call_id FROM calls WHERE ended_at IS NULL"))
+
+    async def until_idle(self) -> None:
+        """Until no conversation is left; fails when one stays."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while conversations():
+                await asyncio.sleep(0.005)
+
+
+def conversations() -> list[asyncio.Task[Any]]:
+    """The tasks that serve a connection."""
+    return [task for task in asyncio.all_tasks() if "FastAgiServer.handler" in repr(task.get_coro())]
+
+
+@asynccontextmanager
+async def fast_agi(
+    world: World, *, script_seconds: float = 2.0, expired_announcement: str = "", **limits: Any
+) -> AsyncIterator[FastAgi]:
+    """The engine's FastAGI listener on a free port, drained at the end. `limits`: of FastAgiServer.
+
+    Fails at its end when a script crashed, or a hidden number stands in the log.
+    """
+    woken: list[None] = []
+    context = CallContext(world.storage, WorldClock(world), POLICY, expired_announcement, lambda: woken.append(None))
+    server = FastAgiServer(scripts(context), script_seconds, **limits)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    stop = asyncio.Event()
+    with structlog.testing.capture_logs() as logged:
+        serving = asyncio.create_task(server.run(listener, stop))
+        try:
+            yield FastAgi(world, listener.getsockname()[1], stop, serving, woken, logged)
+        finally:
+            stop.set()
+            await serving
+    assert not [entry for entry in logged if entry["event"] == "agi_crashed"]
+    assert HIDDEN[-6:] not in repr(logged)
+
+
+@asynccontextmanager
+async def a_world(directory: Path) -> AsyncIterator[World]:
+    """A real database with an account and some numbers. Ends with a look into the books."""
+    database = directory / "rented-numbers.sqlite3"
+    migrate(database)
+    storage = SqliteStorage(database)
+    try:
+        world = await World.begin(storage, database)
+        yield world
+        world.check_ledger()
+    finally:
+        await storage.close()

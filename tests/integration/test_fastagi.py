@@ -1,0 +1,249 @@
+"""What the three scripts answer to Asterisk, over real sockets and a real database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from engine.domain.plans import UsagePlan
+from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
+from tests.contract.world import POOL, World
+from tests.integration.fake_asterisk import (
+    ALLOWED,
+    CALL_ID,
+    DATA_HANGUP,
+    HANGUP,
+    UNKNOWN_COMMAND,
+    USAGE,
+    Ending,
+    FastAgi,
+    Reply,
+    a_world,
+    fast_agi,
+)
+
+REJECTED_404 = {"RN_CAUSE": "1", "RN_ANNOUNCEMENT": "", "RN_VERDICT": "REJECT"}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def agi(world: World) -> AsyncIterator[FastAgi]:
+    async with fast_agi(world) as agi:
+        yield agi
+
+
+async def test_a_call_to_an_active_booking_is_bridged_and_the_verdict_comes_last(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    channel = await agi.incoming(booking.service).run()
+    assert list(channel.variables.items()) == [
+        ("RN_DESTINATION", HIDDEN),
+        ("RN_SECONDS", "60"),
+        ("RN_RING", str(POLICY.ring_seconds)),
+        ("RN_VERDICT", "BRIDGE"),
+    ]
+
+
+@pytest.mark.parametrize("spelling", ["{}", "+{}", "00{}"])
+async def test_a_rented_number_may_be_dialled_in_every_usual_spelling(
+    agi: FastAgi, world: World, spelling: str
+) -> None:
+    booking = await world.book()
+    channel = await agi.incoming(spelling.format(booking.service.removeprefix("+"))).run()
+    assert channel.variables["RN_VERDICT"] == "BRIDGE"
+
+
+@pytest.mark.parametrize("dialled", ["", "abc", "+", "+0322555000", POOL[-1], "+3225550999", f"{POOL[0]}x"])
+async def test_a_number_that_nobody_rents_is_rejected_with_404_and_leaves_no_trace(agi: FastAgi, dialled: str) -> None:
+    channel = await agi.incoming(dialled).run()
+    assert channel.variables == REJECTED_404
+    assert agi.world.rows("SELECT * FROM calls UNION ALL SELECT *, 0, 0 FROM cdrs") == []
+
+
+async def test_an_expired_booking_is_rejected_with_410_and_its_owner_told(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    world.now += 2 * DAY
+    channel = await agi.incoming(booking.service).run()
+    assert channel.variables == {"RN_CAUSE": "22", "RN_ANNOUNCEMENT": "", "RN_VERDICT": "REJECT"}
+    assert len(world.rows("SELECT id FROM outbox")) == len(agi.woken) == 1
+
+
+async def test_only_callers_of_an_expired_booking_hear_the_announcement(world: World) -> None:
+    booking = await world.book()
+    world.now += 2 * DAY
+    async with fast_agi(world, expired_announcement="custom/expired") as agi:
+        expired = await agi.incoming(booking.service).run()
+        unknown = await agi.incoming(POOL[-1]).run()
+    assert expired.variables["RN_ANNOUNCEMENT"] == "custom/expired"
+    assert unknown.variables == REJECTED_404
+
+
+async def test_a_call_beyond_the_last_slot_is_rejected_as_busy(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service, "first").run()
+    second = await agi.incoming(booking.service, "second").run()
+    assert (second.variables["RN_CAUSE"], second.variables["RN_VERDICT"]) == ("17", "REJECT")
+    assert agi.leases() == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "presentation", "told"),
+    [
+        (CALLER, "allowed", CALLER),
+        (CALLER, "allowed_not_screened", CALLER),
+        (CALLER, "allowed_passed_screen", CALLER),
+        (CALLER.removeprefix("+"), "allowed", CALLER),
+        ("0470123456", "allowed", "0470123456"),
+        (CALLER, "prohib", "anonymous"),
+        (CALLER, "prohib_not_screened", "anonymous"),
+        (CALLER, "unavailable", "anonymous"),
+        (CALLER, "", "anonymous"),
+        ("", "allowed", "anonymous"),
+        (CALLER, "not allowed", "anonymous"),
+    ],
+)
+async def test_a_customer_is_told_the_callers_number_only_where_it_may_be_seen(
+    agi: FastAgi, world: World, number: str, presentation: str, told: str
+) -> None:
+    booking = await world.book()
+    await agi.call("route", booking.service, number, presentation).run()
+    assert world.rows("SELECT source FROM calls") == [{"source": told}]
+
+
+async def test_arguments_that_asterisk_leaves_out_are_empty(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    channel = await agi.call("route", booking.service).run()
+    assert channel.variables["RN_VERDICT"] == "BRIDGE"
+    assert world.rows("SELECT source FROM calls") == [{"source": "anonymous"}]
+    assert (await agi.call("route").run()).variables == REJECTED_404
+
+
+async def test_a_call_id_seen_twice_gets_the_same_answer_and_holds_one_lease(agi: FastAgi, world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    first = await agi.incoming(booking.service).run()
+    again = await agi.incoming(booking.service).run()
+    assert first.variables == again.variables
+    assert agi.leases() == 1
+
+
+async def test_a_call_id_seen_again_for_another_number_is_refused(agi: FastAgi, world: World) -> None:
+    """Two Asterisks with one system name: neither may reach the other's destination."""
+    first, second = await world.book(), await world.book()
+    await agi.incoming(first.service).run()
+    assert (await agi.incoming(second.service).run()).variables == REJECTED_404
+
+
+async def test_a_call_id_seen_again_after_its_end_is_refused(agi: FastAgi, world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    await agi.incoming(booking.service).run()
+    await agi.call("ended", CALL_ID, "1000", "ANSWER").run()
+    assert (await agi.incoming(booking.service).run()).variables == REJECTED_404
+
+
+@pytest.mark.parametrize(("after_ms", "limit"), [(0, "60.000"), (500, "59.500"), (59_999, "0.001"), (60_000, "0")])
+async def test_answered_gives_what_is_left_of_the_lease_from_the_first_report(
+    agi: FastAgi, world: World, after_ms: int, limit: str
+) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await agi.call("answered", CALL_ID).run()
+    world.now += after_ms
+    assert (await agi.call("answered", CALL_ID).run()).variables == {"RN_LIMIT": limit}
+
+
+@pytest.mark.parametrize("call_id", ["", "unknown"])
+async def test_answered_of_a_call_that_nobody_let_through_must_end_it(agi: FastAgi, call_id: str) -> None:
+    assert (await agi.call("answered", call_id).run()).variables == {"RN_LIMIT": "0"}
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "dial_status", "duration", "disposition"),
+    [
+        ("1", "ANSWER", 1, "ANSWERED"),
+        ("1001", "ANSWER", 2, "ANSWERED"),
+        ("61000", "ANSWER", 60, "ANSWERED"),
+        ("", "BUSY", 0, "BUSY"),
+        ("0", "NOANSWER", 0, "NO_ANSWER"),
+        ("", "CANCEL", 0, "CANCELLED"),
+        ("", "CONGESTION", 0, "UNREACHABLE"),
+        ("", "", 0, "UNREACHABLE"),
+    ],
+)
+async def test_ended_settles_what_was_talked(
+    agi: FastAgi, world: World, milliseconds: str, dial_status: str, duration: int, disposition: str
+) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    channel = await agi.call("ended", CALL_ID, milliseconds, dial_status).run()
+    assert channel.commands == []
+    assert world.rows("SELECT duration, disposition FROM cdrs") == [{"duration": duration, "disposition": disposition}]
+
+
+async def test_ended_reported_by_many_at_once_settles_once(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await asyncio.gather(*(agi.call("ended", CALL_ID, "1500", "ANSWER").run() for _ in range(20)))
+    assert [row["duration"] for row in world.rows("SELECT duration FROM cdrs")] == [2]
+    assert len(agi.woken) == 1
+
+
+@pytest.mark.parametrize("milliseconds", ["-1", "1.5", "١٢", "1e3", "9" * 13, "x", " 1"])
+async def test_an_end_without_a_sensible_time_is_refused_and_the_lease_stays_for_the_sweeper(
+    agi: FastAgi, world: World, milliseconds: str
+) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await agi.call("ended", CALL_ID, milliseconds, "ANSWER").run()
+    assert agi.leases() == 1
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize(
+    "reply",
+    [HANGUP, DATA_HANGUP, Ending.CLOSE, Ending.RESET, UNKNOWN_COMMAND, USAGE, b"\n", b"\xff\n", b"GET / HTTP\n"],
+)
+async def test_a_lease_is_void_when_the_caller_went_before_the_verdict(
+    agi: FastAgi, world: World, step: int, reply: Reply
+) -> None:
+    booking = await world.book()
+    channel = await agi.incoming(booking.service, replies={step: reply}).run()
+    await agi.until_idle()
+    assert "RN_VERDICT" not in channel.wire.decode()
+    assert agi.leases() == 0
+    assert (await world.stored(booking)).calls.remaining == 1
+
+
+@pytest.mark.parametrize("reply", [HANGUP, DATA_HANGUP, Ending.CLOSE, Ending.RESET, UNKNOWN_COMMAND])
+async def test_a_lease_stays_once_the_verdict_was_sent(agi: FastAgi, world: World, reply: Reply) -> None:
+    """It may have reached Asterisk: only the end report, or the sweeper, may settle now."""
+    booking = await world.book()
+    await agi.incoming(booking.service, replies={3: reply}).run()
+    await agi.until_idle()
+    assert agi.leases() == 1
+    world.now += (POLICY.ring_seconds + 60) * SECOND + POLICY.lost_call_margin_ms
+    assert (await world.sweep()).calls_lost == 1
+
+
+async def test_a_lease_is_void_when_asterisk_never_answers_a_command(world: World) -> None:
+    booking = await world.book()
+    async with fast_agi(world, script_seconds=0.2) as agi:
+        await agi.incoming(booking.service, replies={1: Ending.SILENT}).run()
+        await agi.until_idle()
+        assert agi.leases() == 0
+
+
+async def test_the_callee_s_channel_may_go_at_answered_and_the_call_still_settles(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await agi.call("answered", CALL_ID, replies={0: HANGUP}).run()
+    await agi.call("ended", CALL_ID, "", "ANSWER").run()
+    assert (agi.leases(), (await world.stored(booking)).calls.remaining) == (0, 1)
+
+
+def test_the_words_of_presentation_are_asterisks() -> None:
+    assert ALLOWED.startswith("allowed")

@@ -1,0 +1,205 @@
+"""Peers that are no Asterisk, or a broken one: each ends its own connection and harms no other."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from agi_scripts.session import MAX_ENVIRONMENT, MAX_LINES
+from tests.contract.samples import CALLER
+from tests.contract.world import POOL, World, outsider
+from tests.integration.fake_asterisk import (
+    ALLOWED,
+    Ending,
+    FastAgi,
+    a_world,
+    connected,
+    conversations,
+    environment,
+    fast_agi,
+    send_raw,
+)
+
+# The product's own figure is 2 s.
+READ_SECONDS = 0.3
+HEADER = environment("route", (POOL[0], CALLER, ALLOWED))
+WHOLE = b"".join(HEADER)
+HALF = b"".join(HEADER[:9])
+TEN_MEGABYTES = [b"agi_long: " + b"x" * 1_000_000] * 10
+
+BAD_PEERS: dict[str, Callable[[int], Awaitable[object]]] = {
+    "closes at once": lambda port: send_raw(port, then=Ending.CLOSE),
+    "resets at once": lambda port: send_raw(port, then=Ending.RESET),
+    "says nothing": send_raw,
+    "half a header, then closes": lambda port: send_raw(port, HALF, then=Ending.CLOSE),
+    "half a header, then resets": lambda port: send_raw(port, HALF, then=Ending.RESET),
+    "half a header, then nothing": lambda port: send_raw(port, HALF),
+    "a header of 10 MB": lambda port: send_raw(port, *TEN_MEGABYTES),
+    "a byte a second": lambda port: send_raw(port, *(bytes([byte]) for byte in WHOLE[:5]), pause=1.0),
+    "another protocol": lambda port: send_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+}
+BAD_HEADERS = {
+    "NUL": WHOLE.replace(b"Zo", b"Z\0o"),
+    "bad UTF-8": WHOLE.replace("é".encode(), b"\xe9"),
+    "a doubled key": WHOLE.replace(b"agi_type: PJSIP\n", b"agi_type: PJSIP\nagi_type: PJSIP\n"),
+    "an argument that a newline in a name has smuggled in": WHOLE.replace(b"Zo", b"Z\nagi_arg_1: +3225550999\n"),
+    "a line without a colon": WHOLE.replace(b"agi_type: PJSIP", b"agi_type"),
+    "an empty line only": b"\n\n",
+    "too many lines": b"".join(b"agi_x%d: 1\n" % index for index in range(MAX_LINES)) + WHOLE,
+    "no script": WHOLE.replace(b"agi_network_script", b"agi_other"),
+    "no channel": WHOLE.replace(b"agi_channel", b"agi_other"),
+    "no call id": WHOLE.replace(b"agi_uniqueid", b"agi_other"),
+    "an unknown script": WHOLE.replace(b"agi_network_script: route", b"agi_network_script: ../route"),
+    "an empty script": WHOLE.replace(b"agi_network_script: route", b"agi_network_script: "),
+}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as world:
+        await world.book()
+        yield world
+
+
+@pytest.fixture
+async def agi(world: World) -> AsyncIterator[FastAgi]:
+    async with fast_agi(world, read_seconds=READ_SECONDS) as agi:
+        yield agi
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  the numbers of its entries, whatever they are
+
+
+@pytest.mark.parametrize("peer", BAD_PEERS)
+async def test_a_bad_peer_is_dropped_in_time_and_nothing_of_it_stays(agi: FastAgi, peer: str) -> None:
+    await send_raw(agi.port, then=Ending.CLOSE)
+    await agi.until_idle()
+    before = open_files()
+    began = time.monotonic()
+    dropping = asyncio.create_task(asyncio.wait_for(BAD_PEERS[peer](agi.port), 10))
+    await asyncio.sleep(0.05)
+    await agi.until_idle()
+    assert time.monotonic() - began < READ_SECONDS + 1.0
+    await dropping
+    await asyncio.sleep(0.05)
+    assert open_files() == before
+    assert agi.leases() == 0
+
+
+@pytest.mark.parametrize("header", BAD_HEADERS)
+async def test_a_request_that_is_not_asterisks_is_refused_without_a_command(agi: FastAgi, header: str) -> None:
+    parting = await send_raw(agi.port, BAD_HEADERS[header])
+    assert parting.received == b""
+    assert parting.seconds < READ_SECONDS
+    assert agi.leases() == 0
+    assert "agi_failed" in {entry["event"] for entry in agi.logged}
+
+
+async def test_the_header_of_these_tests_is_a_good_one_before_it_is_broken(agi: FastAgi) -> None:
+    parting = await send_raw(agi.port, WHOLE + b"200 result=1\n" * 4)
+    assert parting.received.endswith(b'SET VARIABLE RN_VERDICT "BRIDGE"\n')
+
+
+async def test_a_header_may_be_as_long_as_the_limit_and_no_longer(agi: FastAgi) -> None:
+    room = MAX_ENVIRONMENT - len(WHOLE) - len("agi_x: \n")
+    # asyncio does not count the blank line's two characters.
+    for length, accepted in ((room + 2, True), (room + 3, False)):
+        header = b"agi_x: " + b"x" * length + b"\n" + WHOLE
+        parting = await send_raw(agi.port, header, b"200 result=1\n" * 4)
+        assert (parting.received != b"") is accepted
+
+
+async def test_good_calls_are_answered_while_fifty_bad_peers_hang(world: World) -> None:
+    async with fast_agi(world, read_seconds=3.0) as agi:
+        hanging = [asyncio.create_task(send_raw(agi.port, HALF)) for _ in range(25)]
+        hanging += [asyncio.create_task(send_raw(agi.port, *[b"a"] * 10, pause=0.3)) for _ in range(25)]
+        await asyncio.sleep(0.1)
+        assert len(conversations()) == 50
+        for number in range(20):
+            began = time.monotonic()
+            channel = await agi.incoming(POOL[-1], f"good-{number}").run()
+            assert channel.variables["RN_VERDICT"] == "REJECT"
+            assert time.monotonic() - began < 0.5
+        assert not any(task.done() for task in hanging)
+        await asyncio.gather(*hanging)
+
+
+async def test_a_peer_that_closes_early_does_not_stop_the_event_loop(agi: FastAgi) -> None:
+    """panoramisk's own handler reads the end of the connection for ever, without a pause."""
+    stalls: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            stalls.append(time.monotonic() - began)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.gather(*(send_raw(agi.port, HALF, then=Ending.CLOSE) for _ in range(50)))
+    await agi.until_idle()
+    await asyncio.sleep(0.05)
+    ticking.cancel()
+    assert max(stalls) < 0.5
+
+
+async def test_more_conversations_than_allowed_are_closed_at_once_and_room_is_given_back(world: World) -> None:
+    async with fast_agi(world, max_conversations=3, read_seconds=1.0) as agi:
+        held = [asyncio.create_task(send_raw(agi.port, HALF)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        refused = await send_raw(agi.port, WHOLE)
+        assert (refused.received, refused.seconds < 0.5) == (b"", True)
+        assert {"event": "agi_overloaded", "conversations": 3, "log_level": "warning"} in agi.logged
+        await asyncio.gather(*held)
+        await agi.until_idle()
+        assert (await agi.incoming(POOL[-1]).run()).variables["RN_VERDICT"] == "REJECT"
+
+
+async def test_a_script_that_passes_its_deadline_is_ended(world: World) -> None:
+    async with fast_agi(world, script_seconds=0.2) as agi:
+        parting = await send_raw(agi.port, WHOLE)
+        assert 0.15 < parting.seconds < 1.0
+        assert [entry["script"] for entry in agi.logged if entry["event"] == "agi_timeout"] == ["route"]
+
+
+async def test_a_lease_that_comes_after_the_deadline_is_void(world: World) -> None:
+    """The database was locked for longer than the call could wait; the command runs when it is free again."""
+    async with fast_agi(world, script_seconds=0.2) as agi:
+        with outsider(world.database) as other:
+            other.execute("BEGIN IMMEDIATE")
+            call = asyncio.create_task(agi.incoming(POOL[0]).run())
+            await asyncio.sleep(0.5)
+            other.execute("COMMIT")
+        assert (await call).variables == {}
+        await agi.until_idle()
+    assert [row["state"] for row in world.rows("SELECT state FROM calls")] in ([], ["VOIDED"])
+    assert agi.leases() == 0
+
+
+async def test_stop_lets_a_call_end_that_is_under_way_and_takes_no_other(world: World) -> None:
+    async with fast_agi(world) as agi:
+        async with connected(agi.port) as (reader, writer):
+            writer.write(WHOLE)
+            await reader.readline()
+            agi.stop.set()
+            await asyncio.sleep(0.1)
+            with pytest.raises(ConnectionRefusedError):
+                await send_raw(agi.port, WHOLE)
+            writer.write(b"200 result=1\n" * 4)
+            assert (await reader.read()).endswith(b'RN_VERDICT "BRIDGE"\n')
+        await asyncio.wait_for(agi.serving, 1)
+    assert agi.leases() == 1
+
+
+async def test_stop_ends_what_does_not_end_by_itself_and_voids_its_lease(world: World) -> None:
+    async with fast_agi(world, script_seconds=0.3) as agi:
+        silent = [asyncio.create_task(send_raw(agi.port, HALF)), asyncio.create_task(send_raw(agi.port, WHOLE))]
+        await asyncio.sleep(0.1)
+        agi.stop.set()
+        await asyncio.wait_for(agi.serving, 2)
+        assert conversations() == []
+        await asyncio.gather(*silent)
+    assert agi.leases() == 0

@@ -1,0 +1,104 @@
+"""What may go into an AGI command, what may come as an environment: no value is ever a second command."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from panoramisk.fast_agi import Request
+
+from agi_scripts.errors import BadPeer, UnsafeValue
+from agi_scripts.session import MAX_VALUE, Environment, Session, parse_environment
+
+ENVIRONMENT = Environment(script="route", channel="PJSIP/carrier-1", unique_id="rn0-1.1", arguments=("a", "", "c"))
+# Everything but surrogates, which no value that was decoded can hold; and many of the characters that matter.
+TEXT = st.text(st.one_of(st.sampled_from('"\\\r\n\0`${}&,; aA0+/\x85\u2028'), st.characters(exclude_categories=["Cs"])))
+
+
+@asynccontextmanager
+async def a_session() -> AsyncIterator[tuple[Session, socket.socket]]:
+    """A session, and the other end of its connection with all answers waiting in it."""
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    theirs.sendall(b"200 result=1\n" * 4)
+    try:
+        yield Session(Request(None, {}, reader, writer), ENVIRONMENT), theirs
+    finally:
+        writer.close()
+        await writer.wait_closed()
+        theirs.close()
+
+
+async def sent_for(*variables: tuple[str, str]) -> tuple[bytes, bool]:
+    """What went over the wire, and whether it was refused."""
+    refused = False
+    async with a_session() as (session, theirs):
+        try:
+            await session.set_variables(variables)
+        except UnsafeValue:
+            refused = True
+        theirs.setblocking(False)
+        try:
+            return theirs.recv(65_536), refused
+        except BlockingIOError:
+            return b"", refused
+
+
+@given(name=TEXT, value=TEXT)
+@example(name="RN_CAUSE", value='1"\nEXEC Dial PJSIP/+881@trunk\n')
+@example(name='RN_CAUSE "1"\nHANGUP', value="1")
+@example(name="RN_CAUSE", value="${SHELL(id)}")
+@example(name="RN_CAUSE", value="é")
+@settings(max_examples=500, deadline=None)
+async def test_a_value_is_sent_as_one_plain_command_or_not_at_all(name: str, value: str) -> None:
+    wire, refused = await sent_for((name, value))
+    if refused:
+        assert wire == b""
+        return
+    assert wire == f'SET VARIABLE {name} "{value}"\n'.encode()
+    assert re.fullmatch(rb'SET VARIABLE [^"\\$`\x00-\x1f\x7f-\xff]* "[^"\\$`\x00-\x1f\x7f-\xff]*"\n', wire)
+
+
+@pytest.mark.parametrize("value", [chr(code) for code in [*range(32), 127, *b'"\\$`']])
+async def test_each_character_that_could_break_out_is_refused_before_the_wire(value: str) -> None:
+    assert await sent_for(("RN_CAUSE", f"1{value}")) == (b"", True)
+    assert await sent_for((f"RN{value}", "1")) == (b"", True)
+
+
+async def test_what_the_scripts_send_is_let_through_unchanged() -> None:
+    wire, refused = await sent_for(("RN_DESTINATION", "+32470123456"), ("RN_ANNOUNCEMENT", "custom/gone-now"))
+    assert not refused
+    assert wire == b'SET VARIABLE RN_DESTINATION "+32470123456"\nSET VARIABLE RN_ANNOUNCEMENT "custom/gone-now"\n'
+
+
+async def test_after_a_value_that_is_refused_none_is_sent() -> None:
+    assert await sent_for(("A", "1"), ("B", "\n"), ("C", "3")) == (b'SET VARIABLE A "1"\n', True)
+
+
+@pytest.mark.parametrize(("length", "refused"), [(MAX_VALUE, False), (MAX_VALUE + 1, True)])
+async def test_a_value_is_never_so_long_that_asterisk_would_split_it(length: int, refused: bool) -> None:  # noqa: FBT001
+    assert (await sent_for(("A", "1" * length)))[1] is refused
+
+
+@given(st.binary(max_size=400))
+@example(b"agi_network_script: route\nagi_channel: a\nagi_uniqueid: 1\n\n")
+@settings(max_examples=500)
+def test_whatever_comes_as_an_environment_is_read_or_refused_by_name(raw: bytes) -> None:
+    try:
+        environment = parse_environment(raw + b"\n\n")
+    except BadPeer:
+        return
+    assert all("\n" not in text for text in (environment.script, environment.channel, environment.unique_id))
+
+
+def test_an_environment_is_read_value_by_value_and_arguments_in_order() -> None:
+    raw = b"agi_network_script: route\nagi_channel: PJSIP/a:b\nagi_uniqueid: 1.1\nagi_arg_1:  x: y\nagi_arg_2: \n\n"
+    assert parse_environment(raw) == Environment("route", "PJSIP/a:b", "1.1", (" x: y", ""))
+
+
+def test_an_argument_that_did_not_come_is_empty() -> None:
+    assert [ENVIRONMENT.argument(index) for index in range(4)] == ["a", "", "c", ""]
