@@ -56,7 +56,7 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
     booking = Booking(
         id=new_id("bkg"),
         account_id=request.account_id,
-        service=_take_number(tx, now, policy),
+        service=_take_number(tx, now),
         destination=destination,
         usage_plan=request.usage_plan,
         callback=request.callback,
@@ -97,7 +97,7 @@ def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: 
 def sweep(tx: Transaction, now: int, policy: Policy) -> Swept:
     """Clean up: end graces, free quarantined numbers, settle calls whose end was never reported.
 
-    Nothing depends on it but the supply of numbers; and `book` sweeps by itself when that runs out.
+    Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
     """
     over = tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT)
     for booking in over:
@@ -129,10 +129,9 @@ def _checked_destination(tx: Transaction, destination: str) -> str:
     return checked
 
 
-def _take_number(tx: Transaction, now: int, policy: Policy) -> str:
+def _take_number(tx: Transaction, now: int) -> str:
     number = tx.numbers.book_least_recently_used()
-    if number is None:
-        sweep(tx, now, policy)
+    if number is None and tx.numbers.free_quarantined(now):
         number = tx.numbers.book_least_recently_used()
     if number is None:
         raise NoNumberFree("every number is booked or in quarantine")

@@ -7,6 +7,7 @@ wrong secret is said so; reconnecting is ours, with back-off.
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from enum import StrEnum
 
 import structlog
@@ -19,12 +20,21 @@ from engine.ami.errors import AmiRefused, AmiUnavailable
 
 log = structlog.get_logger(__name__)
 
-ACTION_SECONDS = 2.0
-PING_EVERY_SECONDS = 5.0
-FIRST_RETRY_SECONDS = 0.2
-LONGEST_RETRY_SECONDS = 5.0
-MAX_PENDING = 1000
 NEVER_SECONDS = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`max_pending`: actions that wait for their answers."""
+
+    action_seconds: float = 2.0
+    ping_every_seconds: float = 5.0
+    first_retry_seconds: float = 0.2
+    longest_retry_seconds: float = 5.0
+    max_pending: int = 1000
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class LinkState(StrEnum):
@@ -36,8 +46,9 @@ class LinkState(StrEnum):
 class _Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
     """One connection, never reconnected: the link makes a new one, so that no old action comes along."""
 
-    def __init__(self, **config: object) -> None:
-        super().__init__(loop=asyncio.get_running_loop(), ping_delay=NEVER_SECONDS, **config)
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(loop=asyncio.get_running_loop(), ping_delay=NEVER_SECONDS)
+        self.limits = limits
         self.awaiting_actions: deque[Action] = deque(maxlen=0)  # what would be sent again after a reconnect
         self.lost = asyncio.Event()
 
@@ -48,21 +59,22 @@ class _Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
 class AmiLink:
     """Keeps one authenticated connection while `run` runs."""
 
-    def __init__(self, *, host: str, port: int, user: str, secret: str) -> None:
+    def __init__(self, *, host: str, port: int, user: str, secret: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self._host = host
         self._port = port
         self._user = user
         self._secret = secret
+        self._limits = limits
         self._connection: _Connection | None = None
         self.state = LinkState.DOWN
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, ping, reconnect, until `stop`."""
-        retry = FIRST_RETRY_SECONDS
+        retry = self._limits.first_retry_seconds
         while not stop.is_set():
             try:
                 await self._connect()
-                retry = FIRST_RETRY_SECONDS
+                retry = self._limits.first_retry_seconds
                 await self._ping_until_lost(stop)
             except (OSError, AmiUnavailable) as error:
                 log.warning("ami_down", reason=str(error) or type(error).__name__)
@@ -72,7 +84,7 @@ class AmiLink:
             finally:
                 self._disconnect()
             await _wait(stop, retry)
-            retry = min(retry * 2, LONGEST_RETRY_SECONDS)
+            retry = min(retry * 2, self._limits.longest_retry_seconds)
 
     async def hang_up(self, channel: str) -> None:
         """End the call of that channel. Raises AmiUnavailable, AmiRefused (it was over already)."""
@@ -86,9 +98,9 @@ class AmiLink:
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(ACTION_SECONDS):
+        async with asyncio.timeout(self._limits.action_seconds):
             transport, protocol = await loop.create_connection(AMIProtocol, self._host, self._port)
-        connection = _Connection()
+        connection = _Connection(self._limits)
         connected: asyncio.Future[tuple[asyncio.BaseTransport, AMIProtocol]] = loop.create_future()
         connected.set_result((transport, protocol))
         connection.connection_made(connected)
@@ -101,7 +113,7 @@ class AmiLink:
     async def _ping_until_lost(self, stop: asyncio.Event) -> None:
         assert self._connection is not None  # noqa: S101  _connect has just set it
         while not stop.is_set():
-            await _wait(self._connection.lost, PING_EVERY_SECONDS, stop)
+            await _wait(self._connection.lost, self._limits.ping_every_seconds, stop)
             if self._connection.lost.is_set():
                 raise AmiUnavailable("connection lost")
             if not stop.is_set():
@@ -120,13 +132,15 @@ async def _send(connection: _Connection, name: str, fields: dict[str, str]) -> M
         if not value.isprintable():
             raise AmiRefused("a control character would begin another action")
     pending: dict[str, Action] = connection.protocol.responses
-    if len(pending) >= MAX_PENDING:
-        raise AmiUnavailable(f"{MAX_PENDING} actions wait for their answers")
+    if len(pending) >= connection.limits.max_pending:
+        raise AmiUnavailable(f"{connection.limits.max_pending} actions wait for their answers")
     action = Action({"Action": name, **fields}, as_list=False)
     future = connection.send_action(action, as_list=False)
     lost = asyncio.ensure_future(connection.lost.wait())
     try:
-        await asyncio.wait({future, lost}, timeout=ACTION_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {future, lost}, timeout=connection.limits.action_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
         if not future.done():
             raise AmiUnavailable(f"no answer to {name}")
         answer: Message = future.result()

@@ -71,10 +71,9 @@ def test_a_number_is_quarantined_and_then_rented_again(short_lived: System) -> N
     system, caller = short_lived, Caller(short_lived)
     before = system.book("LARGE")
     assert system.request("DELETE", f"/bookings/{before.id}").status == 204
-    numbers = {number: state for number, state in _pool(system)}
-    assert numbers[before.service] == "QUARANTINED"
+    assert _pool(system)[before.service] == "QUARANTINED"
     assert caller.call(before.service).status == 404
-    system.until(lambda: dict(_pool(system))[before.service] == "FREE", "the quarantine ends", QUARANTINE + 2)
+    system.until(lambda: _pool(system)[before.service] == "FREE", "the quarantine ends", QUARANTINE + 2)
 
     # Least recently used first: every other number comes before it.
     after = system.book("LARGE")
@@ -89,5 +88,5 @@ def test_a_number_is_quarantined_and_then_rented_again(short_lived: System) -> N
     assert before.destination not in invite.start_line
 
 
-def _pool(system: System) -> list[tuple[str, str]]:
-    return [(row["number"], row["state"]) for row in system.command("numbers", "list", "--json")]
+def _pool(system: System) -> dict[str, str]:
+    return {row["number"]: row["state"] for row in system.command("numbers", "list", "--json")}

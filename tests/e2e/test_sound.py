@@ -73,7 +73,7 @@ def test_a_softphone_without_its_password_gets_nowhere(system: System) -> None:
     user = SOFTPHONES[0].user
     with (
         Baresip(user, server=system.sip, password="not-the-password") as stranger,
-        pytest.raises(PhoneTimeoutError, match="401|403"),
+        pytest.raises(PhoneTimeoutError, match=r"401|403"),
     ):
         stranger.wait_registered(2)
     with Baresip(user, server=system.sip) as stranger:

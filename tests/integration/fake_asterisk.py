@@ -235,8 +235,8 @@ class FastAgi:
     async def until_idle(self) -> None:
         """Until no conversation is left; fails when one stays."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while conversations():
-                await asyncio.sleep(0.005)
+            while running := conversations():
+                await asyncio.wait(running)
 
 
 def conversations() -> list[asyncio.Task[Any]]:

@@ -80,7 +80,7 @@ async def test_after_a_value_that_is_refused_none_is_sent() -> None:
 
 
 @pytest.mark.parametrize(("length", "refused"), [(MAX_VALUE, False), (MAX_VALUE + 1, True)])
-async def test_a_value_is_never_so_long_that_asterisk_would_split_it(length: int, refused: bool) -> None:  # noqa: FBT001
+async def test_a_value_is_never_so_long_that_asterisk_would_split_it(length: int, refused: bool) -> None:
     assert (await sent_for(("A", "1" * length)))[1] is refused
 
 

@@ -1,0 +1,130 @@
+"""A fake of Asterisk's manager interface on loopback, well behaved or not.
+
+async with FakeAmi() as ami:
+    ami.answer["Hangup"] = "Response: Error\\r\\nMessage: No such channel"
+    ...                                # a link logs in with ami.secret
+    ami.named("Hangup")                # what it was sent, in order, over all connections
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+BANNER = b"Asterisk Call Manager/9.0.0\r\n"
+SUCCESS = "Response: Success\r\nMessage: done"
+REFUSED = "Response: Error\r\nMessage: Authentication failed"
+EVENT = b"Event: Newexten\r\nPrivilege: dialplan,all\r\nChannel: PJSIP/carrier-1\r\nAppData: %s\r\n\r\n"
+PATIENCE_SECONDS = 10.0
+
+
+class FakeAmi:
+    """`start` and `stop` may be called again and again: it keeps its port, and its list of what was received.
+
+    answer: action name → the lines of the answer, without its ActionID. late: action name → seconds before it.
+    drop_on: names of actions that end the connection instead. silent: received, but never answered.
+    """
+
+    def __init__(self, secret: str = "right-secret-of-these-tests") -> None:
+        self.secret = secret
+        self.received: list[Mapping[str, str]] = []
+        self.connections = 0
+        self.answer: dict[str, str] = {}
+        self.late: dict[str, float] = {}
+        self.drop_on: set[str] = set()
+        self.silent = False
+        self.closes_at_once = False
+        # Sent after a login was answered.
+        self.greeting = b""
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._changed = asyncio.Condition()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """As a crash: no goodbye."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+        self.drop()
+
+    def drop(self) -> None:
+        """Reset every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.until(lambda: not self._writers)
+
+    def named(self, action: str) -> list[Mapping[str, str]]:
+        return [each for each in self.received if each["Action"] == action]
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._writers)
+
+    async def wait_for(self, action: str, count: int = 1) -> None:
+        """Until so many of them have come in all. Raises TimeoutError."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.until(lambda: len(self.named(action)) >= count)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(true)
+
+    async def send(self, data: bytes) -> None:
+        """To every connection, whatever it is."""
+        for writer in tuple(self._writers):
+            writer.write(data)
+            await writer.drain()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self.closes_at_once:
+            writer.transport.abort()
+            return
+        self._writers.add(writer)
+        try:
+            writer.write(BANNER)
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while True:
+                    raw = await reader.readuntil(b"\r\n\r\n")
+                    await self._take(raw.decode(), writer)
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _take(self, raw: str, writer: asyncio.StreamWriter) -> None:
+        action = dict(line.split(": ", 1) for line in raw.removesuffix("\r\n\r\n").split("\r\n"))
+        self.received.append(action)
+        async with self._changed:
+            self._changed.notify_all()
+        if action["Action"] in self.drop_on:
+            writer.transport.abort()
+        elif not self.silent:
+            await asyncio.sleep(self.late.get(action["Action"], 0))
+            writer.write(self._answer(action))
+            await writer.drain()
+
+    def _answer(self, action: Mapping[str, str]) -> bytes:
+        login = action["Action"] == "Login"
+        right = not login or action["Secret"] == self.secret
+        text = self.answer.get(action["Action"], SUCCESS) if right else REFUSED
+        answer = f"{text}\r\nActionID: {action['ActionID']}\r\n\r\n".encode()
+        return answer + self.greeting if login and right else answer
