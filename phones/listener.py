@@ -34,7 +34,7 @@ class CallbackListener:
             def do_POST(self) -> None:
                 body = self.rfile.read(min(int(self.headers.get("Content-Length", 0)), MAX_BODY))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                listener._take(Callback(headers, body, json.loads(body)))  # noqa: SLF001  our own
+                listener._take(Callback(headers, body, json.loads(body)))
                 self.send_response(204)
                 self.end_headers()
 

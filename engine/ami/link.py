@@ -2,7 +2,7 @@
 
 Around panoramisk's `Manager`, for what it does not do by itself: every action has a deadline and is forgotten
 when that passes; nothing is sent again after a reconnect; a peer that no longer answers is noticed by pings; a
-wrong secret is said so; reconnecting is ours, with back-off.
+wrong secret is said so; nonsense ends the connection, not the memory; reconnecting is ours, with back-off.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from engine.ami.errors import AmiRefused, AmiUnavailable
 log = structlog.get_logger(__name__)
 
 NEVER_SECONDS = 10**9
+# An answer of Asterisk has some hundred bytes; one that has not ended by then never will.
+MAX_MESSAGE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +45,71 @@ class LinkState(StrEnum):
     UP = "up"
 
 
+class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no types
+    """Knows its connection from the first byte on: panoramisk says it later, and trips over what comes before."""
+
+    def __init__(self, connection: "_Connection") -> None:
+        self._connection = connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.factory = self._connection
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception as error:  # noqa: BLE001  such as a doubled key, where panoramisk expects one value
+            log.warning("ami_nonsense", kind=type(error).__name__)
+            self.transport.abort()
+        if self.queue and len(self.queue[0]) > MAX_MESSAGE:
+            log.warning("ami_nonsense", kind="message without an end")
+            self.transport.abort()
+
+
 class _Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
     """One connection, never reconnected: the link makes a new one, so that no old action comes along."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(loop=asyncio.get_running_loop(), ping_delay=NEVER_SECONDS)
-        self.limits = limits
         self.awaiting_actions: deque[Action] = deque(maxlen=0)  # what would be sent again after a reconnect
         self.lost = asyncio.Event()
+        self._limits = limits
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.lost.set()
+
+    def close(self) -> None:
+        super().close()
+        self.lost.set()
+
+    async def ask(self, name: str, fields: dict[str, str]) -> Message:
+        """Send one action and wait for its answer. Raises AmiUnavailable, AmiRefused."""
+        if not all(value.isprintable() for value in fields.values()):
+            raise AmiRefused("a control character would begin another action")
+        pending: dict[str, Action] = self.protocol.responses
+        if len(pending) >= self._limits.max_pending:
+            raise AmiUnavailable(f"{self._limits.max_pending} actions wait for their answers")
+        action = Action({"Action": name, **fields}, as_list=False)
+        future = self.send_action(action, as_list=False)
+        try:
+            await _wait(self._limits.action_seconds, future, self.lost.wait())
+            if not future.done():
+                raise AmiUnavailable(f"no answer to {name}")
+            answer: Message = future.result()
+        finally:
+            future.cancel()
+            pending.pop(action.id, None)
+        if not answer.success:
+            raise AmiRefused(f"{name}: {answer.message}")
+        return answer
 
 
 class AmiLink:
     """Keeps one authenticated connection while `run` runs."""
 
-    def __init__(self, *, host: str, port: int, user: str, secret: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, *, host: str, port: int, user: str, secret: str, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self._host = host
         self._port = port
         self._user = user
@@ -69,22 +119,11 @@ class AmiLink:
         self.state = LinkState.DOWN
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Connect, ping, reconnect, until `stop`."""
-        retry = self._limits.first_retry_seconds
-        while not stop.is_set():
-            try:
-                await self._connect()
-                retry = self._limits.first_retry_seconds
-                await self._ping_until_lost(stop)
-            except (OSError, AmiUnavailable) as error:
-                log.warning("ami_down", reason=str(error) or type(error).__name__)
-            except AmiRefused:
-                self.state = LinkState.WRONG_SECRET
-                log.error("ami_login_refused", user=self._user)
-            finally:
-                self._disconnect()
-            await _wait(stop, retry)
-            retry = min(retry * 2, self._limits.longest_retry_seconds)
+        """Connect, ping, reconnect, until `stop`; ends at once then, whatever it is waiting for."""
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(self._keep())
+            await stop.wait()
+            keeping.cancel()
 
     async def hang_up(self, channel: str) -> None:
         """End the call of that channel. Raises AmiUnavailable, AmiRefused (it was over already)."""
@@ -94,70 +133,21 @@ class AmiLink:
         """Send one action and wait for its answer. Raises AmiUnavailable, AmiRefused."""
         if self._connection is None or self.state is not LinkState.UP:
             raise AmiUnavailable("no link to Asterisk's manager interface")
-        return await _send(self._connection, name, fields)
+        return await self._connection.ask(name, fields)
 
-    async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._limits.action_seconds):
-            transport, protocol = await loop.create_connection(AMIProtocol, self._host, self._port)
-        connection = _Connection(self._limits)
-        connected: asyncio.Future[tuple[asyncio.BaseTransport, AMIProtocol]] = loop.create_future()
-        connected.set_result((transport, protocol))
-        connection.connection_made(connected)
-        self._connection = connection
-        await _send(connection, "Login", {"Username": self._user, "Secret": self._secret, "Events": "off"})
-        await _send(connection, "CoreStatus", {})
-        self.state = LinkState.UP
-        log.info("ami_up")
-
-    async def _ping_until_lost(self, stop: asyncio.Event) -> None:
-        assert self._connection is not None  # noqa: S101  _connect has just set it
-        while not stop.is_set():
-            await _wait(self._connection.lost, self._limits.ping_every_seconds, stop)
-            if self._connection.lost.is_set():
-                raise AmiUnavailable("connection lost")
-            if not stop.is_set():
-                await _send(self._connection, "CoreStatus", {})
-
-    def _disconnect(self) -> None:
-        if self.state is LinkState.UP:
-            self.state = LinkState.DOWN
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-async def _send(connection: _Connection, name: str, fields: dict[str, str]) -> Message:
-    for value in fields.values():
-        if not value.isprintable():
-            raise AmiRefused("a control character would begin another action")
-    pending: dict[str, Action] = connection.protocol.responses
-    if len(pending) >= connection.limits.max_pending:
-        raise AmiUnavailable(f"{connection.limits.max_pending} actions wait for their answers")
-    action = Action({"Action": name, **fields}, as_list=False)
-    future = connection.send_action(action, as_list=False)
-    lost = asyncio.ensure_future(connection.lost.wait())
-    try:
-        await asyncio.wait(
-            {future, lost}, timeout=connection.limits.action_seconds, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not future.done():
-            raise AmiUnavailable(f"no answer to {name}")
-        answer: Message = future.result()
-    finally:
-        lost.cancel()
-        future.cancel()
-        pending.pop(action.id, None)
-    if not answer.success:
-        raise AmiRefused(f"{name}: {answer.message}")
-    return answer
-
-
-async def _wait(event: asyncio.Event, seconds: float, other: asyncio.Event | None = None) -> None:
-    """Until one of the events is set, or the time is over."""
-    waits = [asyncio.ensure_future(each.wait()) for each in (event, other) if each is not None]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+    async def _keep(self) -> None:
+        retry = self._limits.first_retry_seconds
+        while True:
+            state = LinkState.DOWN
+            try:
+                connection = await self._connect()
+                if await self._log_in(connection):
+                    retry = self._limits.first_retry_seconds
+                    await self._ping_until_lost(connection)
+                state = LinkState.WRONG_SECRET
+            except (OSError, AmiUnavailable, AmiRefused) as error:
+                log.warning("ami_down", reason=str(error) or type(error).__name__)
+            finally:
+                self._disconnect(state)
+            await asyncio.sleep(retry)
+            retry = min(retry * 2, self._limits.longest_retry_seconds)
