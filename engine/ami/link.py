@@ -7,8 +7,10 @@ wrong secret is said so; nonsense ends the connection, not the memory; reconnect
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Never
 
 import structlog
 from panoramisk.actions import Action
@@ -16,7 +18,7 @@ from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.manager import Manager
 from panoramisk.message import Message
 
-from engine.ami.errors import AmiRefused, AmiUnavailable
+from engine.ami.errors import AmiError, AmiRefused, AmiUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,10 @@ class LinkState(StrEnum):
     UP = "up"
 
 
+class _LoginRefused(AmiRefused):
+    pass
+
+
 class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no types
     """Knows its connection from the first byte on: panoramisk says it later, and trips over what comes before."""
 
@@ -58,7 +64,7 @@ class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no typ
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)
-        except Exception as error:  # noqa: BLE001  such as a doubled key, where panoramisk expects one value
+        except Exception as error:
             log.warning("ami_nonsense", kind=type(error).__name__)
             self.transport.abort()
         if self.queue and len(self.queue[0]) > MAX_MESSAGE:
@@ -79,7 +85,9 @@ class _Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
         self.lost.set()
 
     def close(self) -> None:
+        """At once, and whoever waits for an answer is told."""
         super().close()
+        self.protocol.transport.abort()
         self.lost.set()
 
     async def ask(self, name: str, fields: dict[str, str]) -> Message:
@@ -91,12 +99,14 @@ class _Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
             raise AmiUnavailable(f"{self._limits.max_pending} actions wait for their answers")
         action = Action({"Action": name, **fields}, as_list=False)
         future = self.send_action(action, as_list=False)
+        lost = asyncio.ensure_future(self.lost.wait())
         try:
-            await _wait(self._limits.action_seconds, future, self.lost.wait())
+            await asyncio.wait({future, lost}, timeout=self._limits.action_seconds, return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
                 raise AmiUnavailable(f"no answer to {name}")
             answer: Message = future.result()
         finally:
+            lost.cancel()
             future.cancel()
             pending.pop(action.id, None)
         if not answer.success:
@@ -107,9 +117,7 @@ class _Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
 class AmiLink:
     """Keeps one authenticated connection while `run` runs."""
 
-    def __init__(
-        self, *, host: str, port: int, user: str, secret: str, limits: Limits = DEFAULT_LIMITS
-    ) -> None:
+    def __init__(self, *, host: str, port: int, user: str, secret: str, limits: Limits = DEFAULT_LIMITS) -> None:
         self._host = host
         self._port = port
         self._user = user
@@ -138,16 +146,49 @@ class AmiLink:
     async def _keep(self) -> None:
         retry = self._limits.first_retry_seconds
         while True:
-            state = LinkState.DOWN
+            after = LinkState.DOWN
             try:
                 connection = await self._connect()
-                if await self._log_in(connection):
-                    retry = self._limits.first_retry_seconds
-                    await self._ping_until_lost(connection)
-                state = LinkState.WRONG_SECRET
-            except (OSError, AmiUnavailable, AmiRefused) as error:
+                retry = self._limits.first_retry_seconds
+                await self._ping_until_lost(connection)
+            except _LoginRefused:
+                after = LinkState.WRONG_SECRET
+                log.error("ami_login_refused", user=self._user)
+            except (OSError, AmiError) as error:
                 log.warning("ami_down", reason=str(error) or type(error).__name__)
             finally:
-                self._disconnect(state)
+                self._disconnect(after)
             await asyncio.sleep(retry)
             retry = min(retry * 2, self._limits.longest_retry_seconds)
+
+    async def _connect(self) -> _Connection:
+        connection = _Connection(self._limits)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._limits.action_seconds):
+            made = await loop.create_connection(lambda: _Protocol(connection), self._host, self._port)
+        connected: asyncio.Future[object] = loop.create_future()
+        connected.set_result(made)
+        connection.connection_made(connected)
+        self._connection = connection
+        try:
+            await connection.ask("Login", {"Username": self._user, "Secret": self._secret, "Events": "off"})
+        except AmiRefused as error:
+            raise _LoginRefused(str(error)) from error
+        await connection.ask("CoreStatus", {})
+        self.state = LinkState.UP
+        log.info("ami_up")
+        return connection
+
+    async def _ping_until_lost(self, connection: _Connection) -> Never:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.ping_every_seconds):
+                    await connection.lost.wait()
+                raise AmiUnavailable("connection lost")
+            await connection.ask("CoreStatus", {})
+
+    def _disconnect(self, state: LinkState) -> None:
+        self.state = state
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

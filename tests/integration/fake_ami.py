@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 BANNER = b"Asterisk Call Manager/9.0.0\r\n"
 SUCCESS = "Response: Success\r\nMessage: done"
@@ -26,8 +26,8 @@ class FakeAmi:
     drop_on: names of actions that end the connection instead. silent: received, but never answered.
     """
 
-    def __init__(self, secret: str = "right-secret-of-these-tests") -> None:
-        self.secret = secret
+    def __init__(self) -> None:
+        self.secret = "right-secret-of-these-tests"
         self.received: list[Mapping[str, str]] = []
         self.connections = 0
         self.answer: dict[str, str] = {}
@@ -39,7 +39,7 @@ class FakeAmi:
         self.greeting = b""
         self.port = 0
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._writers: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
         self._changed = asyncio.Condition()
 
     async def start(self) -> None:
@@ -55,9 +55,10 @@ class FakeAmi:
         self.drop()
 
     def drop(self) -> None:
-        """Reset every connection."""
-        for writer in self._writers:
+        """Reset every connection, with the answers that are still to be sent there."""
+        for serving, writer in self._writers.items():
             writer.transport.abort()
+            serving.cancel()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -88,7 +89,7 @@ class FakeAmi:
 
     async def send(self, data: bytes) -> None:
         """To every connection, whatever it is."""
-        for writer in tuple(self._writers):
+        for writer in tuple(self._writers.values()):
             writer.write(data)
             await writer.drain()
 
@@ -97,7 +98,9 @@ class FakeAmi:
         if self.closes_at_once:
             writer.transport.abort()
             return
-        self._writers.add(writer)
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._writers[serving] = writer
         try:
             writer.write(BANNER)
             with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -105,7 +108,7 @@ class FakeAmi:
                     raw = await reader.readuntil(b"\r\n\r\n")
                     await self._take(raw.decode(), writer)
         finally:
-            self._writers.discard(writer)
+            del self._writers[serving]
             writer.close()
             async with self._changed:
                 self._changed.notify_all()
