@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from engine.calls import settle_lost_calls
+from engine.live import settle_overdue
 from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
 from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound
@@ -10,6 +10,7 @@ from engine.domain.metering import Credit
 from engine.domain.numbers import callable_destination
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
+from engine.domain.times import Moment
 from engine.ids import new_id
 from engine.storage.transaction import Transaction
 
@@ -94,17 +95,18 @@ def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: 
     return [call.channel for call in tx.calls.up_on(booking.id)]
 
 
-def sweep(tx: Transaction, now: int, policy: Policy) -> Swept:
+def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
     """Clean up: end graces, free quarantined numbers, settle calls whose end was never reported.
 
     Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
     """
+    now = at.now
     over = tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT)
     for booking in over:
         tx.bookings.update(life.end_grace(booking, now, policy))
         tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
     freed = tx.numbers.free_quarantined(now)
-    lost = settle_lost_calls(tx, now, SWEEP_LIMIT)
+    lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
     channels = [call.channel for call in tx.calls.up_on_gone_bookings(SWEEP_LIMIT)]
     return Swept(len(over), freed, len(lost), channels)
 

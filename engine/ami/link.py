@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Never
+from typing import Any, Never
 
 import structlog
 from panoramisk.actions import Action
@@ -92,26 +92,36 @@ class _Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
 
     async def ask(self, name: str, fields: dict[str, str]) -> Message:
         """Send one action and wait for its answer. Raises AmiUnavailable, AmiRefused."""
+        answer: Message = await self._send(name, fields, as_list=False)
+        if not answer.success:
+            raise AmiRefused(f"{name}: {answer.message}")
+        return answer
+
+    async def ask_list(self, name: str) -> list[Message]:
+        """Likewise, for an action that is answered by several messages, the last of them an event `…Complete`."""
+        answer: list[Message] | Message = await self._send(name, {}, as_list=True)
+        if not isinstance(answer, list) or not answer[0].success:
+            raise AmiRefused(f"{name}: no list came")
+        return answer
+
+    async def _send(self, name: str, fields: dict[str, str], *, as_list: bool) -> Any:  # noqa: ANN401  by as_list
         if not all(value.isprintable() for value in fields.values()):
             raise AmiRefused("a control character would begin another action")
         pending: dict[str, Action] = self.protocol.responses
         if len(pending) >= self._limits.max_pending:
             raise AmiUnavailable(f"{self._limits.max_pending} actions wait for their answers")
-        action = Action({"Action": name, **fields}, as_list=False)
-        future = self.send_action(action, as_list=False)
+        action = Action({"Action": name, **fields}, as_list=as_list)
+        future = self.send_action(action, as_list=as_list)
         lost = asyncio.ensure_future(self.lost.wait())
         try:
             await asyncio.wait({future, lost}, timeout=self._limits.action_seconds, return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
                 raise AmiUnavailable(f"no answer to {name}")
-            answer: Message = future.result()
+            return future.result()
         finally:
             lost.cancel()
             future.cancel()
             pending.pop(action.id, None)
-        if not answer.success:
-            raise AmiRefused(f"{name}: {answer.message}")
-        return answer
 
 
 class AmiLink:
@@ -133,6 +143,10 @@ class AmiLink:
             await stop.wait()
             keeping.cancel()
 
+    @property
+    def is_up(self) -> bool:
+        return self.state is LinkState.UP
+
     async def hang_up(self, channel: str) -> None:
         """End the call of that channel. Raises AmiUnavailable, AmiRefused (it was over already)."""
         await self.action("Hangup", Channel=channel, Cause="16")
@@ -142,6 +156,12 @@ class AmiLink:
         if self._connection is None or self.state is not LinkState.UP:
             raise AmiUnavailable("no link to Asterisk's manager interface")
         return await self._connection.ask(name, fields)
+
+    async def list(self, name: str) -> list[Message]:
+        """Send an action that is answered by a list; all its messages. Raises AmiUnavailable, AmiRefused."""
+        if self._connection is None or self.state is not LinkState.UP:
+            raise AmiUnavailable("no link to Asterisk's manager interface")
+        return await self._connection.ask_list(name)
 
     async def _keep(self) -> None:
         retry = self._limits.first_retry_seconds

@@ -108,6 +108,11 @@ def lease(booking: Booking, seconds: int) -> Booking:
     return replace(booking, seconds=booking.seconds.lease(seconds), calls=booking.calls.lease(1))
 
 
+def move_leases(booking: Booking, seconds: int) -> Booking:
+    """Lease so many seconds more, or less when negative, to calls that are up already. Raises InvariantBroken."""
+    return replace(booking, seconds=booking.seconds.lease(seconds))
+
+
 def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: int) -> Booking:
     """Give back what a call leased and did not use, and expire the booking if nothing is left to use."""
     settled = replace(

@@ -96,9 +96,9 @@ def seconds_to_lease(remaining: int, until_end_ms: int, longest_call_seconds: in
     return max(0, min(remaining, -(-until_end_ms // 1000), longest_call_seconds))
 
 
-def talk_limit_ms(leased: int, until_end_ms: int) -> int:
-    """How long a call that was answered now may last; 0 or less: it must end at once."""
-    return min(leased * 1000, until_end_ms)
+def talk_limit_ms(leased: int, talked_ms: int, until_end_ms: int) -> int:
+    """How much longer a call may last that was answered `talked_ms` ago; 0: it must end at once."""
+    return max(0, min(leased * 1000 - talked_ms, until_end_ms))
 
 
 def seconds_charged(answered_ms: int, leased: int) -> int:

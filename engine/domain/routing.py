@@ -6,6 +6,7 @@ from enum import StrEnum
 from engine.domain.booking import Booking, Status, status_at
 from engine.domain.metering import seconds_to_lease
 from engine.domain.policy import Policy
+from engine.domain.sharing import ring_reserve
 
 
 class Disposition(StrEnum):
@@ -43,7 +44,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Ring `destination` for `ring_seconds`; once answered, let them talk for `seconds`."""
+    """Ring `destination` for `ring_seconds`. `seconds` are leased for the beginning; more come once it is answered."""
 
     booking: Booking
     seconds: int
@@ -59,6 +60,14 @@ class Reject:
     notify_expired: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MakeRoom:
+    """Every second is leased to calls that are up and do not need them all: take some back, then ask again."""
+
+    booking_id: str
+    seconds: int
+
+
 RouteDecision = Bridge | Reject
 
 UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None)
@@ -67,7 +76,9 @@ ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
 FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
 
 
-def decide(booking: Booking | None, *, destination_is_ours: bool, now: int, policy: Policy) -> RouteDecision:
+def decide(
+    booking: Booking | None, *, destination_is_ours: bool, now: int, policy: Policy
+) -> RouteDecision | MakeRoom:
     """`booking`: the one that holds the dialled number, if any.
 
     `destination_is_ours`: its hidden number has meanwhile become one of our own; bridging would make a loop.
@@ -83,10 +94,17 @@ def decide(booking: Booking | None, *, destination_is_ours: bool, now: int, poli
             pass
     if destination_is_ours:
         return FORBIDDEN
-    seconds = seconds_to_lease(booking.seconds.remaining, booking.end_at - now, policy.longest_call_seconds)
-    if seconds < 1 or booking.calls.remaining < 1:
+    if booking.calls.remaining < 1:
         return ALL_SLOTS_HELD
-    return Bridge(booking, seconds, policy.ring_seconds)
+    reserve = ring_reserve(booking.seconds.unspent)
+    if booking.seconds.remaining < 1:
+        return MakeRoom(booking.id, reserve)
+    wanted = min(reserve, booking.seconds.remaining)
+    return Bridge(
+        booking,
+        seconds_to_lease(wanted, booking.end_at - now, policy.longest_call_seconds),
+        policy.ring_seconds,
+    )
 
 
 def unanswered_disposition(dial_status: str) -> Disposition:

@@ -1,8 +1,18 @@
-"""Instants on the way out: epoch milliseconds → RFC 3339 in UTC with `Z`."""
+"""Instants: two clocks, and RFC 3339 on the way out."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """`now`: epoch milliseconds, for dates. `ticks`: milliseconds since the machine's start, for durations: the wall
+    clock can be set while people talk, and must not cost them an hour."""
+
+    now: int
+    ticks: int
 
 
 def rfc3339(instant: int) -> str:

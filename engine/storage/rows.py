@@ -14,7 +14,11 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that was granted a lease. Instants epoch milliseconds; `channel` is the caller's in Asterisk."""
+    """A call that was granted a lease. `…_at` epoch milliseconds, `…_ticks` the machine's (see Moment).
+
+    `channel` is the caller's in Asterisk, `callee_channel` the one that carries the limit. `seen_ticks`: when Asterisk
+    last said that it is up.
+    """
 
     call_id: str
     booking_id: str
@@ -22,12 +26,14 @@ class Call:
     source: str
     destination: str
     channel: str
+    callee_channel: str | None
     seconds_leased: int
     seconds_charged: int | None
     started_at: int
-    answered_at: int | None
     ended_at: int | None
-    overdue_at: int
+    started_ticks: int
+    answered_ticks: int | None
+    seen_ticks: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,14 @@ class Calls(_Table):
     def up_on_gone_bookings(self, at_most: int) -> list[Call]:
         return [call_from_row(row) for row in self._sql.calls_up_on_gone_bookings(self._db, at_most=at_most)]
 
-    def overdue(self, now: int, at_most: int) -> list[Call]:
-        return [call_from_row(row) for row in self._sql.calls_overdue(self._db, now=now, at_most=at_most)]
+    def up(self) -> list[Call]:
+        """Every call that holds a lease."""
+        return [call_from_row(row) for row in self._sql.calls_up(self._db)]
+
+    def overdue(self, ticks: int, *, ring_ms: int, margin_ms: int, at_most: int) -> list[Call]:
+        """Calls that must have ended at least `margin_ms` ago."""
+        rows = self._sql.calls_overdue(self._db, ticks=ticks, ring_ms=ring_ms, margin_ms=margin_ms, at_most=at_most)
+        return [call_from_row(row) for row in rows]
 
 
 class Cdrs(_Table):

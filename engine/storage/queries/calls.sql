@@ -1,16 +1,16 @@
 -- name: insert_call!
 INSERT INTO calls (
-    call_id, booking_id, state, source, destination, channel, seconds_leased, seconds_charged,
-    started_at, answered_at, ended_at, overdue_at
+    call_id, booking_id, state, source, destination, channel, callee_channel, seconds_leased, seconds_charged,
+    started_at, ended_at, started_ticks, answered_ticks, seen_ticks
 ) VALUES (
-    :call_id, :booking_id, :state, :source, :destination, :channel, :seconds_leased, :seconds_charged,
-    :started_at, :answered_at, :ended_at, :overdue_at
+    :call_id, :booking_id, :state, :source, :destination, :channel, :callee_channel, :seconds_leased, :seconds_charged,
+    :started_at, :ended_at, :started_ticks, :answered_ticks, :seen_ticks
 );
 
 -- name: update_call!
 UPDATE calls SET
-    state = :state, seconds_charged = :seconds_charged, answered_at = :answered_at, ended_at = :ended_at,
-    overdue_at = :overdue_at
+    state = :state, callee_channel = :callee_channel, seconds_leased = :seconds_leased,
+    seconds_charged = :seconds_charged, ended_at = :ended_at, answered_ticks = :answered_ticks, seen_ticks = :seen_ticks
 WHERE call_id = :call_id;
 
 -- name: call_by_id^
@@ -24,6 +24,12 @@ SELECT c.* FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
 WHERE c.ended_at IS NULL AND b.gone_at IS NOT NULL
 LIMIT :at_most;
 
+-- name: calls_up
+SELECT * FROM calls WHERE ended_at IS NULL ORDER BY call_id;
+
 -- name: calls_overdue
-SELECT * FROM calls WHERE ended_at IS NULL AND overdue_at <= :now
+-- Past the latest moment at which each could have ended: its ringing, its lease, and a margin.
+SELECT * FROM calls
+WHERE ended_at IS NULL
+    AND COALESCE(answered_ticks, started_ticks + :ring_ms) + seconds_leased * 1000 + :margin_ms <= :ticks
 LIMIT :at_most;

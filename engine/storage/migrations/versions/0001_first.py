@@ -66,7 +66,7 @@ STATEMENTS = (
     """,
     "CREATE INDEX numbers_free ON numbers (idle_since, e164) WHERE state = 'FREE'",
     "CREATE INDEX numbers_quarantined ON numbers (quarantined_until) WHERE state = 'QUARANTINED'",
-    # One row a call that was granted a lease; call_id is Asterisk's unique id. Ended rows stay, so that a report
+    # One row a call that was granted a lease; call_id is Asterisk's unique id; ticks are milliseconds of the machine. Ended rows stay, so that a report
     # that comes twice is known.
     """
     CREATE TABLE calls (
@@ -76,18 +76,19 @@ STATEMENTS = (
         source TEXT NOT NULL,
         destination TEXT NOT NULL,
         channel TEXT NOT NULL,
+        callee_channel TEXT,
         seconds_leased BIGINT NOT NULL CHECK (seconds_leased > 0),
         seconds_charged BIGINT CHECK (seconds_charged BETWEEN 0 AND seconds_leased),
         started_at BIGINT NOT NULL,
-        answered_at BIGINT,
         ended_at BIGINT,
-        overdue_at BIGINT NOT NULL,
+        started_ticks BIGINT NOT NULL,
+        answered_ticks BIGINT,
+        seen_ticks BIGINT,
         CHECK ((state IN ('SETTLED', 'VOIDED')) = (ended_at IS NOT NULL)),
         CHECK ((ended_at IS NULL) = (seconds_charged IS NULL))
     )
     """,
     "CREATE INDEX calls_up ON calls (booking_id) WHERE ended_at IS NULL",
-    "CREATE INDEX calls_overdue ON calls (overdue_at) WHERE ended_at IS NULL",
     # Ids are made in the order of time, so (account, id) is both the order of the list and its only index: a
     # random-order index on this table would be slow once there are millions of rows. No foreign key to bookings:
     # a call record outlives everything.

@@ -1,0 +1,140 @@
+"""Keeps the limits of live calls in Asterisk in step with their leases in the books.
+
+One booking is worked on by one task at a time. Between the moment in which a limit is decided and the one in which
+Asterisk has it, nobody else may decide: a stale, larger limit that arrives late would let a call overspend.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from weakref import WeakValueDictionary
+
+import structlog
+
+from engine.ami.errors import AmiError, AmiUnavailable
+from engine.ami.link import AmiLink
+from engine.clock import Clock
+from engine.domain.policy import Policy
+from engine.live import Limit, apply_shares, begin_talk, bookings_with_talk, limit_of, plan_shrinks
+from engine.storage.errors import StorageError
+from engine.storage.sqlite import SqliteStorage
+
+log = structlog.get_logger(__name__)
+
+# Asterisk takes 0 for "no limit".
+SHORTEST_LIMIT_MS = 10
+LONGEST_NAP_SECONDS = 5.0
+
+
+class LimitKeeper:
+    """`run` works off what `changed` and failed moves leave to do."""
+
+    def __init__(self, storage: SqliteStorage, link: AmiLink, clock: Clock, policy: Policy) -> None:
+        self._storage = storage
+        self._link = link
+        self._clock = clock
+        self._policy = policy
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._changed: set[str] = set()
+        # Bookings with a limit that Asterisk may or may not have taken: told again once it can be reached.
+        self._unsure: set[str] = set()
+        self._wake = asyncio.Event()
+
+    async def answered(
+        self, booking_id: str, call_id: str, callee_channel: str, set_limit: Callable[[Limit | None], Awaitable[None]]
+    ) -> None:
+        """Work out how long a call may last that was answered just now, and have `set_limit` carry it out."""
+        async with self._lock(booking_id):
+            at = self._clock.moment()
+            talk = await self._storage.run(begin_talk, booking_id, call_id, callee_channel, at, self._policy)
+            limit = talk.limit
+            if talk.crowded:
+                await self._share(booking_id, newcomer=call_id)
+                limit = await self._storage.run(limit_of, call_id, self._clock.moment())
+            await set_limit(limit)
+
+    async def make_room(self, booking_id: str, seconds: int) -> None:
+        """Take so many seconds back from calls that are up, as far as that goes."""
+        async with self._lock(booking_id):
+            await self._share(booking_id, keep_free=seconds)
+
+    def changed(self, booking_id: str) -> None:
+        """Share this booking's seconds anew, soon: a call ended, a plan was added."""
+        self._changed.add(booking_id)
+        self._wake.set()
+
+    async def resync(self) -> None:
+        """Tell Asterisk every limit again: after a time without it, nobody knows which it has."""
+        for booking_id in await self._storage.run(bookings_with_talk):
+            self._unsure.add(booking_id)
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        while not stop.is_set():
+            self._wake.clear()
+            try:
+                await self._work_off()
+            except StorageError as error:
+                log.warning("limits_wait_for_storage", reason=str(error))
+            await _first_of(LONGEST_NAP_SECONDS, self._wake, stop)
+
+    async def _work_off(self) -> None:
+        while self._changed:
+            booking_id = self._changed.pop()
+            async with self._lock(booking_id):
+                await self._share(booking_id)
+        if self._link.is_up:
+            for booking_id in list(self._unsure):
+                self._unsure.discard(booking_id)
+                await self._tell_all(booking_id)
+
+    async def _tell_all(self, booking_id: str) -> None:
+        async with self._lock(booking_id):
+            await self._share(booking_id)
+            talking = await self._storage.run(bookings_with_talk)
+            for call_id in talking.get(booking_id, []):
+                limit = await self._storage.run(limit_of, call_id, self._clock.moment())
+                if limit is not None:
+                    await self._tell(booking_id, limit)
+
+    async def _share(self, booking_id: str, *, newcomer: str = "", keep_free: int = 0) -> None:
+        """`newcomer`: a call whose limit Asterisk does not have yet; whoever holds the lock sets it."""
+        at = self._clock.moment()
+        shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
+        told = await asyncio.gather(
+            *(self._tell(booking_id, limit) for limit in shrinks if limit.call_id != newcomer)
+        )
+        others = [limit for limit in shrinks if limit.call_id != newcomer]
+        shrunk = {limit.call_id: limit.leased for limit, done in zip(others, told, strict=True) if done}
+        shrunk |= {limit.call_id: limit.leased for limit in shrinks if limit.call_id == newcomer}
+        at = self._clock.moment()
+        grown = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
+        await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown if limit.call_id != newcomer))
+
+    async def _tell(self, booking_id: str, limit: Limit) -> bool:
+        """Whether Asterisk has taken it."""
+        seconds = max(limit.left_ms, SHORTEST_LIMIT_MS) / 1000
+        try:
+            await self._link.action("AbsoluteTimeout", Channel=limit.channel, Timeout=f"{seconds:.3f}")
+        except AmiUnavailable as error:
+            log.warning("limit_not_told", call=limit.call_id, reason=str(error))
+            self._unsure.add(booking_id)
+            return False
+        except AmiError:
+            return False  # no such channel: the call has just ended
+        return True
+
+    def _lock(self, booking_id: str) -> asyncio.Lock:
+        lock = self._locks.get(booking_id)
+        if lock is None:
+            lock = self._locks[booking_id] = asyncio.Lock()
+        return lock
+
+
+async def _first_of(seconds: float, *events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

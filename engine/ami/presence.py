@@ -1,0 +1,105 @@
+"""Which calls are up, as Asterisk says; and what becomes of those that it does not know any more.
+
+An answer that is late, cut or missing is never taken for "no calls": only a complete list counts, and a call has to
+be missing from two of them, some seconds apart, before it is taken for over. By then its own report has come, or
+lies in the journal, if there ever was one.
+"""
+
+import asyncio
+
+import structlog
+from panoramisk.message import Message
+
+from engine.ami.errors import AmiError, AmiUnavailable
+from engine.ami.limits import LimitKeeper
+from engine.ami.link import AmiLink
+from engine.clock import Clock
+from engine.journal import Journal
+from engine.live import Presence, missing_calls, settle_vanished, take_presence
+from engine.storage.errors import StorageError
+from engine.storage.sqlite import SqliteStorage
+
+log = structlog.get_logger(__name__)
+
+
+async def ask(link: AmiLink) -> Presence:
+    """Raises AmiError, also when the list is not complete."""
+    messages = await link.list("CoreShowChannels")
+    if messages[-1].event != "CoreShowChannelsComplete" or not messages[-1].listitems.isdecimal():
+        raise AmiUnavailable("the list of channels is not complete")
+    channels = [message for message in messages if message.event == "CoreShowChannel"]
+    if len(channels) != int(messages[-1].listitems):
+        raise AmiUnavailable("the list of channels is not complete")
+    return _presence(channels)
+
+
+def _presence(channels: list[Message]) -> Presence:
+    # A callee's channel is linked to the caller's unique id, and has a bridge once the two talk.
+    return Presence(
+        calls=frozenset(channel.uniqueid for channel in channels),
+        talking={
+            channel.linkedid: channel.channel
+            for channel in channels
+            if channel.linkedid != channel.uniqueid and channel.bridgeid
+        },
+    )
+
+
+class Reconciler:
+    """Compares the books with Asterisk every `interval` seconds while it can be reached."""
+
+    def __init__(
+        self,
+        storage: SqliteStorage,
+        link: AmiLink,
+        clock: Clock,
+        keeper: LimitKeeper,
+        journal: Journal,
+        interval: float,
+    ) -> None:
+        self._storage = storage
+        self._link = link
+        self._clock = clock
+        self._keeper = keeper
+        self._journal = journal
+        self._interval = interval
+        self._missing: set[str] = set()
+        self._was_up = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        while not stop.is_set():
+            try:
+                await self._journal.take_in()
+                await self._round()
+            except (AmiError, StorageError) as error:
+                log.warning("not_reconciled", reason=str(error))
+                self._missing.clear()
+            try:
+                async with asyncio.timeout(self._interval):
+                    await stop.wait()
+            except TimeoutError:
+                pass
+
+    async def _round(self) -> None:
+        if not self._link.is_up:
+            self._missing.clear()
+            self._was_up = False
+            return
+        asked = self._clock.moment()
+        presence = await ask(self._link)
+        await self._storage.run(take_presence, presence, asked)
+        missing = await self._storage.run(missing_calls, presence, asked.ticks)
+        await self._settle(missing & self._missing)
+        self._missing = missing
+        if not self._was_up:
+            self._was_up = True
+            await self._keeper.resync()
+
+    async def _settle(self, vanished: set[str]) -> None:
+        if not vanished:
+            return
+        await self._journal.take_in()
+        for settlement in await self._storage.run(settle_vanished, vanished, self._clock.now()):
+            log.warning("call_vanished", cdr=settlement.cdr_id, seconds=settlement.duration)
+            self._keeper.changed(settlement.booking_id)
