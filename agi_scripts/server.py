@@ -82,6 +82,9 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
                 await endpoint(session)
         except TimeoutError:
             log.warning("agi_timeout", script=script)
+        except asyncio.CancelledError:
+            # By `_drain`. Not raised again: asyncio's streams report a handler that ends cancelled as a crash.
+            log.warning("agi_cut_off", script=script)
         except AgiError as error:
             log.warning("agi_failed", script=script, kind=type(error).__name__, reason=str(error))
         except RentedNumbersError as error:

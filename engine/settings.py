@@ -4,12 +4,13 @@ Durations are seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Nested ones join wit
 `RENTED_NUMBERS_PLANS__SMALL__SECONDS=60`. Secrets are not settings, see `engine.secrets`.
 """
 
+import ipaddress
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -35,6 +36,33 @@ def _seconds_or_iso8601(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds_or_iso8601), Field(gt=timedelta(0))]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _address(value: str) -> str:
+    """Without a scope: Python takes any text for one, a line break too."""
+    if "%" in value:
+        raise ValueError("must be an IP address without a scope")
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError("must be an IP address") from None
+    return value
+
+
+def _network(value: str) -> str:
+    """As Asterisk reads it: without bits beside the mask. No scope, as above."""
+    if "%" in value:
+        raise ValueError("must be an IP address or network without a scope")
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise ValueError("must be an IP address or network") from None
+
+
+# What goes into Asterisk's files must not be able to end its line there.
+Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$")]
+Address = Annotated[str, AfterValidator(_address)]
+Network = Annotated[str, AfterValidator(_network)]
 
 
 def _lower_keys(value: object) -> object:
@@ -97,17 +125,17 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("var"), description="everything that is kept: database, secrets, Asterisk's files")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
 
-    http_host: str = Field("127.0.0.1", description="address of the HTTP API")
+    http_host: Host = Field("127.0.0.1", description="address of the HTTP API")
     http_port: Port = Field(8080, description="port of the HTTP API")
-    fastagi_host: str = Field("127.0.0.1", description="address where Asterisk asks about calls")
+    fastagi_host: Host = Field("127.0.0.1", description="address where Asterisk asks about calls")
     fastagi_port: Port = Field(4573, description="port where Asterisk asks about calls")
-    ami_host: str = Field("127.0.0.1", description="address of Asterisk's manager interface")
+    ami_host: Host = Field("127.0.0.1", description="address of Asterisk's manager interface")
     ami_port: Port = Field(5038, description="port of Asterisk's manager interface")
     ami_user: str = Field(
         "rented-numbers", pattern="^[a-z][a-z0-9-]{0,30}$", description="user of Asterisk's manager interface"
     )
     manage_asterisk: bool = Field(True, description="`run` starts and stops an Asterisk of its own")
-    sip_host: str = Field("127.0.0.1", description="address where our own Asterisk speaks SIP and RTP")
+    sip_host: Address = Field("127.0.0.1", description="address where our own Asterisk speaks SIP and RTP")
     sip_port: Port = Field(5060, description="SIP port of our own Asterisk, UDP and TCP")
     rtp_start: Port = Field(10000, description="first UDP port of our own Asterisk for sound")
     rtp_end: Port = Field(10999, description="last UDP port of our own Asterisk for sound")
@@ -116,7 +144,7 @@ class Settings(BaseSettings):
         pattern=r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$",
         description="where calls to hidden numbers leave to: the carrier's SIP address",
     )
-    carrier_addresses: list[str] = Field(
+    carrier_addresses: list[Network] = Field(
         ["127.0.0.1"],
         min_length=1,
         description="addresses or networks from which calls to rented numbers come",

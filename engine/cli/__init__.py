@@ -1,14 +1,17 @@
 """The command line, `rented-numbers …`. Exit status 0; 1 for what was refused, with the reason; 2 for wrong usage."""
 
 import sys
+from tomllib import TOMLDecodeError
 from typing import NoReturn
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from engine.cli import customers, pool, system
 from engine.cli.output import complain
 from engine.domain.errors import RentedNumbersError
+from engine.settings import CONFIG_FILE
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +34,10 @@ def main() -> NoReturn:
         # Never the values: one of them may be a secret in the wrong place.
         for problem in error.errors(include_input=False, include_url=False):
             complain(f"setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+    except SettingsError as error:
+        complain(str(error))  # names the field and its source
+    except TOMLDecodeError as error:
+        complain(f"{CONFIG_FILE}: {error}")
     except (RentedNumbersError, OSError) as error:
         complain(str(error))
     sys.exit(1)

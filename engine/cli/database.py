@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
+from engine.local.setup import make_data_dir
 from engine.settings import Settings
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -25,5 +26,6 @@ def run_command(
         finally:
             await storage.close()
 
+    make_data_dir(settings)
     migrate(settings.database)
     return asyncio.run(once())

@@ -46,8 +46,10 @@ def asterisk_config(
 ) -> None:
     """Write the drop-in files for an Asterisk that is already there, and say how to include them."""
     from engine.local.asterisk_files import write_drop_ins  # noqa: PLC0415  as above
+    from engine.local.setup import make_data_dir  # noqa: PLC0415  as above
 
     settings = Settings()
+    make_data_dir(settings)
     secrets.ensure(settings.data_dir / "secrets")
     kept = secrets.load(settings.data_dir / "secrets")
     for path in write_drop_ins(settings, kept, directory):

@@ -55,7 +55,7 @@ def find_program(tools: Path = TOOLS) -> AsteriskProgram:
             varlib=tools / found["varlib_dir"],
             version=found["version"],
         )
-    except (OSError, KeyError, ValueError, IndexError) as error:
+    except (OSError, LookupError, TypeError, ValueError) as error:
         raise AsteriskMissing("no Asterisk yet: run deploy/tools.sh asterisk") from error
 
 
@@ -84,6 +84,9 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
     run = home.base / "run"
     if len(str(run)) > MAX_RUN_PATH:
         raise AsteriskMissing(f"{run} is too long a path for Asterisk's socket: set a shorter data_dir")
+    for path in (home.base, program.modules, program.data):
+        if not str(path).isprintable() or ";" in str(path):
+            raise AsteriskMissing(f"{str(path)!r} cannot stand in Asterisk's files: a semicolon or a control character")
     for directory in (home.etc, home.log, run, home.base / "spool"):
         directory.mkdir(parents=True, exist_ok=True)
     home.base.chmod(0o700)
@@ -100,7 +103,7 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         "run": run,
         "log": home.log,
         "system_name": _system_name(home),
-        "sip_host": settings.sip_host,
+        "sip_host": _bracketed(settings.sip_host),
         "sip_port": settings.sip_port,
         "rtp_start": settings.rtp_start,
         "rtp_end": settings.rtp_end,
@@ -138,8 +141,9 @@ def _drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
     return {
         "fastagi": f"{_reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
-        "trunk_uri": settings.trunk_uri,
-        "carrier_matches": "\n".join(f"match = {_network(each)}" for each in settings.carrier_addresses),
+        # A bare semicolon would begin a comment, and the transport would be lost.
+        "trunk_uri": settings.trunk_uri.replace(";", "\\;"),
+        "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
         "ami_user": settings.ami_user,
         "ami_secret": kept.ami_secret,
         # Where the engine comes from: this machine, unless the manager interface is another one's.
@@ -147,12 +151,12 @@ def _drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
     }
 
 
-def _network(address: str) -> str:
-    return str(ipaddress.ip_network(address, strict=False))
-
-
 def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  compared, not bound
+    return _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104  compared, not bound
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _media(settings: Settings) -> str:

@@ -15,8 +15,7 @@ Say = Callable[[str], None]
 
 def set_up(settings: Settings, say: Say) -> secrets.Secrets:
     """Bring `data_dir` to the point where the engine can start. `say` gets a line for each step that takes time."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    settings.data_dir.chmod(0o700)
+    make_data_dir(settings)
     directory = settings.data_dir / "secrets"
     if not directory.exists():
         say("making secrets")
@@ -28,6 +27,12 @@ def set_up(settings: Settings, say: Say) -> secrets.Secrets:
     if settings.profile is Profile.DEMO:
         asyncio.run(_set_up_demo(settings, kept, say))
     return kept
+
+
+def make_data_dir(settings: Settings) -> None:
+    """For its owner only: the database in it holds hidden numbers."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.chmod(0o700)
 
 
 async def _set_up_demo(settings: Settings, kept: secrets.Secrets, say: Say) -> None:

@@ -26,9 +26,6 @@ T = TypeVar("T")
 MAX_BATCH = 256
 MAX_WAITING = 4096
 BUSY_TIMEOUT_SECONDS = 5.0
-# The disk or the database itself. Exactly DatabaseError is how sqlite3 names a corrupt file; what derives from it
-# and is not here, such as IntegrityError, is the command's own affair.
-DATABASE_FAILED = (sqlite3.OperationalError, sqlite3.InternalError, sqlite3.DatabaseError)
 
 log = structlog.get_logger(__name__)
 
@@ -145,9 +142,9 @@ class SqliteStorage:
         execute("SAVEPOINT command")
         try:
             job.result = job.command(self._transaction)
+        except sqlite3.OperationalError:
+            raise  # the disk or the database itself: the whole batch fails
         except Exception as error:
-            if type(error) in DATABASE_FAILED:
-                raise  # the whole batch fails
             execute("ROLLBACK TO command")
             job.error = error
         execute("RELEASE command")

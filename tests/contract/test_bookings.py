@@ -207,6 +207,14 @@ async def test_a_sweep_ends_graces_frees_numbers_and_settles_what_was_lost(world
     assert state_of(world, live.service) == ("BOOKED", None)
 
 
+async def test_a_sweep_ends_a_grace_in_the_millisecond_in_which_it_is_over(world: World) -> None:
+    booking = await world.book()
+    world.now = booking.end_at + world.policy.grace_ms - 1
+    assert (await world.sweep()).bookings_gone == 0
+    world.now += 1
+    assert (await world.sweep()).bookings_gone == 1
+
+
 async def test_a_sweep_names_calls_that_are_still_up_on_gone_bookings(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")

@@ -168,14 +168,20 @@ async def test_a_waiter_that_gives_up_before_its_turn_leaves_nothing(storage: Sq
     assert stored(database) == ["+32255000002"]
 
 
-async def test_a_waiter_that_gives_up_in_the_middle_harms_nobody(storage: SqliteStorage, database: Path) -> None:
-    blocked = await hold(storage)
-    blocked.task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await blocked.task
+async def test_a_waiter_that_gives_up_in_the_middle_of_a_batch_harms_nobody(
+    storage: SqliteStorage, database: Path
+) -> None:
+    first = await hold(storage)
+    second = Blocked(storage)
     other = asyncio.ensure_future(storage.run(add, "+32255000001"))
-    blocked._release.set()
-    assert await other == "+32255000001"
+    await asyncio.sleep(0)
+    await first.release()
+    await second.begun()
+    second.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second.task
+    second._release.set()
+    assert await asyncio.wait_for(other, 10) == "+32255000001"
     assert stored(database) == ["+32255000001"]
 
 

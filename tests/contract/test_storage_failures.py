@@ -99,6 +99,22 @@ async def test_on_a_full_disk_no_call_is_let_through_unmetered(world: World) -> 
     await world.sweep()
 
 
+async def test_a_failing_statement_of_the_database_undoes_its_batch_and_the_next_one_works(world: World) -> None:
+    booking = await world.book()
+    await world.bridge(booking, "c1")
+    with outsider(world.database) as connection:
+        connection.execute("ALTER TABLE outbox RENAME TO elsewhere")
+    blocked = await hold(world.storage)
+    waiting = asyncio.gather(world.storage.run(add, "+32470000001"), world.ended("c1", SECOND), return_exceptions=True)
+    await asyncio.sleep(0)
+    await blocked.release()
+    assert [type(outcome) for outcome in await waiting] == [StorageUnavailable] * 2
+    assert world.rows("SELECT * FROM numbers WHERE e164 = '+32470000001'") == world.rows("SELECT * FROM cdrs") == []
+    with outsider(world.database) as connection:
+        connection.execute("ALTER TABLE elsewhere RENAME TO outbox")
+    assert await world.ended("c1", SECOND)
+
+
 async def test_while_another_process_holds_the_database_nothing_is_kept_and_then_it_goes_on(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,8 +155,9 @@ async def test_a_corrupt_database_is_named_as_unavailable(storage: SqliteStorage
     await storage.close()
     corrupt_numbers(database)
     broken = SqliteStorage(database)
-    with pytest.raises(StorageUnavailable, match="malformed"):
-        await broken.run(add, "+32255999999")
+    for command in (add, lambda tx, number: tx.numbers.exists(number)):
+        with pytest.raises(StorageUnavailable, match="malformed"):
+            await broken.run(command, "+32255999999")
     await broken.close()
 
 

@@ -103,7 +103,8 @@ class FakeAmi:
         self._writers[serving] = writer
         try:
             writer.write(BANNER)
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            # A handler of asyncio's streams that ends cancelled is reported as a crash.
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while True:
                     raw = await reader.readuntil(b"\r\n\r\n")
                     await self._take(raw.decode(), writer)

@@ -250,8 +250,10 @@ async def fast_agi(
 ) -> AsyncIterator[FastAgi]:
     """The engine's FastAGI listener on a free port, drained at the end. `limits`: of FastAgiServer.
 
-    Fails at its end when a script crashed, or a hidden number stands in the log.
+    Fails at its end when a script or a callback of the event loop crashed, or a hidden number stands in the log.
     """
+    crashes: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: crashes.append(context))
     woken: list[None] = []
     context = CallContext(world.storage, WorldClock(world), POLICY, expired_announcement, lambda: woken.append(None))
     server = FastAgiServer(scripts(context), script_seconds, **limits)
@@ -264,6 +266,7 @@ async def fast_agi(
         finally:
             stop.set()
             await serving
+    assert not crashes
     assert not [entry for entry in logged if entry["event"] == "agi_crashed"]
     assert HIDDEN[-6:] not in repr(logged)
 

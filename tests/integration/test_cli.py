@@ -1,0 +1,275 @@
+"""The real command line as a process of its own, told what to do by arguments and environment only."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.accounts import KEY_PREFIX, MAX_REPORTED, key_digest
+from engine.local.asterisk_files import ROOT
+from phones.ports import free_port
+
+SECONDS = 60
+
+
+class Cli:
+    """`cli("numbers", "list")` runs a command in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RENTED_NUMBERS_")}
+        self.environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+
+    @property
+    def data(self) -> Path:
+        return self.directory / "var"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "engine", *arguments]
+
+    def settings(self, **settings: str) -> dict[str, str]:
+        return self.environment | {f"RENTED_NUMBERS_{name.upper()}": value for name, value in settings.items()}
+
+    def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.directory,
+            env=self.settings(**settings),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def json(self, *arguments: str, **settings: str) -> Any:
+        """What a command that must succeed printed; nothing else may stand on its standard output."""
+        done = self(*arguments, "--json", **settings)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def refused(self, *arguments: str, **settings: str) -> str:
+        """The complaint of a command that must fail as one that was refused, without a traceback."""
+        done = self(*arguments, **settings)
+        assert (done.returncode, done.stdout) == (1, ""), done
+        assert done.stderr.startswith("rented-numbers: ")
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.data / "rented-numbers.sqlite3")) as database:
+            return database.execute(sql).fetchall()
+
+    def numbers(self) -> list[str]:
+        return [number for (number,) in self.rows("SELECT e164 FROM numbers ORDER BY e164")]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def load(cli: Cli) -> Callable[[bytes], subprocess.CompletedProcess[str]]:
+    """Import a file of that content."""
+
+    def run(content: bytes) -> subprocess.CompletedProcess[str]:
+        (cli.directory / "numbers.csv").write_bytes(content)
+        return cli("numbers", "import", "numbers.csv")
+
+    return run
+
+
+def contents(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("profile", ["production", "demo"])
+def test_setup_may_be_run_again_and_changes_nothing(cli: Cli, profile: str) -> None:
+    assert cli("setup", profile=profile).returncode == 0
+    before, made = contents(cli.data / "secrets"), cli.numbers()
+    again = cli("setup", profile=profile)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+    assert (contents(cli.data / "secrets"), cli.numbers()) == (before, made)
+    assert len(cli.rows("SELECT id FROM api_keys")) == (1 if profile == "demo" else 0)
+
+
+def test_setup_makes_a_demo_key_again_when_its_file_is_gone_and_never_shows_it(cli: Cli) -> None:
+    cli("setup", profile="demo")
+    file = cli.data / "demo" / "api-key"
+    first = file.read_text()
+    file.unlink()
+    done = cli("setup", profile="demo")
+    assert file.read_text() not in {first, ""}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert KEY_PREFIX not in done.stdout + done.stderr
+
+
+def test_production_s_setup_makes_no_account_and_no_number(cli: Cli) -> None:
+    cli("setup")
+    assert cli.rows("SELECT (SELECT COUNT(*) FROM accounts), (SELECT COUNT(*) FROM numbers)") == [(0, 0)]
+
+
+@pytest.mark.parametrize(
+    "command", [("setup",), ("accounts", "create", "ann"), ("numbers", "list"), ("asterisk-config", "out")]
+)
+def test_whatever_runs_first_makes_a_data_directory_that_is_its_owners_only(cli: Cli, command: tuple[str, ...]) -> None:
+    assert cli(*command).returncode == 0
+    assert cli.data.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("content", "added"),
+    [
+        (b"+3225550001\n+3225550002\n", 2),
+        (b"+3225550001\r\n+3225550002", 2),
+        (b"number\n+3225550001\n", 1),
+        (b"E164,comment\n+3225550001,mine\n", 1),
+        (b"\xef\xbb\xbf+3225550001\n", 1),
+        (b"\xef\xbb\xbfnumbers\n+3225550001\n", 1),
+        (b"003225550001\n3225550002\n", 2),
+        (b'\n\n"+3225550001",x\n  \n', 1),
+        (b"", 0),
+    ],
+)
+def test_a_good_file_is_imported_whatever_its_shape(cli: Cli, load: Any, content: bytes, added: int) -> None:
+    done = load(content)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["added", str(added)]
+    assert cli.numbers() == ["+3225550001", "+3225550002"][:added]
+
+
+def test_bad_lines_are_named_with_their_numbers_and_nothing_is_imported(cli: Cli, load: Any) -> None:
+    done = load(b"number\n+3225550001\nnot a number\n\n+1\n+3225550001\n\xd9\xa3\xd9\xa2\nnumber\n")
+    assert done.returncode == 1
+    assert done.stderr.removeprefix("rented-numbers: ").splitlines() == [
+        "line 3: 'not a number' is not an E.164 number",
+        "line 5: '+1' is not an E.164 number",
+        "line 6: +3225550001 stands in line 2 already",
+        "line 7: '٣٢' is not an E.164 number",
+        "line 8: 'number' is not an E.164 number",
+    ]
+    assert cli.numbers() == []
+
+
+def test_a_number_that_is_in_the_pool_already_is_named_and_nothing_is_imported(cli: Cli, load: Any) -> None:
+    load(b"+3225550001\n")
+    done = load(b"+3225550002\n3225550001\n")
+    assert "line 2: +3225550001 is in the pool already" in done.stderr
+    assert cli.numbers() == ["+3225550001"]
+
+
+def test_of_very_many_bad_lines_the_first_are_named_and_the_rest_counted(load: Any) -> None:
+    done = load(b"x\n" * 1000)
+    assert len(done.stderr.splitlines()) == MAX_REPORTED + 1
+    assert done.stderr.endswith(f"… and {1000 - MAX_REPORTED} more\n")
+
+
+@pytest.mark.parametrize("content", [b"+3225550001\n\xff\xfe\n", "+3225550001\n".encode("utf-16")])
+def test_a_file_that_is_not_utf_8_is_refused_whole(cli: Cli, load: Any, content: bytes) -> None:
+    done = load(content)
+    assert (done.returncode, "is not a CSV file in UTF-8" in done.stderr) == (1, True)
+    assert not (cli.data / "rented-numbers.sqlite3").exists()
+
+
+def test_a_file_that_is_not_there_is_named(cli: Cli) -> None:
+    assert "nowhere.csv" in cli.refused("numbers", "import", "nowhere.csv")
+    assert "Is a directory" in cli.refused("numbers", "import", ".")
+
+
+def test_numbers_are_listed_with_their_state_and_can_be_chosen_by_it(cli: Cli) -> None:
+    cli("setup", profile="demo")
+    numbers = cli.json("numbers", "list")
+    assert [each["number"] for each in numbers] == cli.numbers()
+    assert set(numbers[0]) == {"number", "state", "idleSince", "quarantinedUntil"}
+    for state, count in (("booked", 2), ("FREE", 100), ("quarantined", 0)):
+        chosen = cli.json("numbers", "list", "--state", state)
+        assert [each["state"] for each in chosen] == [state.upper()] * count
+    assert cli("numbers", "list", "--state", "lost").returncode == 2
+
+
+def test_a_new_key_is_shown_once_and_only_its_digest_is_kept(cli: Cli) -> None:
+    account = cli.json("accounts", "create", "Ann & sons")
+    by_name = cli.json("keys", "create", "Ann & sons")
+    by_id = cli.json("keys", "create", account["id"])
+    pepper = (cli.data / "secrets" / "key_pepper").read_text().strip()
+    assert by_name["accountId"] == by_id["accountId"] == account["id"]
+    assert cli.rows("SELECT digest FROM api_keys ORDER BY id") == [
+        (key_digest(key["key"], pepper),) for key in (by_name, by_id)
+    ]
+    kept = b"".join(contents(cli.data).values())
+    assert not [key for key in (by_name, by_id) if key["key"].removeprefix(KEY_PREFIX).encode() in kept]
+
+
+def test_an_account_that_cannot_be_is_refused_with_the_reason(cli: Cli) -> None:
+    cli("accounts", "create", "ann")
+    assert "already" in cli.refused("accounts", "create", "ann")
+    assert "printable" in cli.refused("accounts", "create", "a\nb")
+    assert "there is no account 'bob'" in cli.refused("keys", "create", "bob")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda secret: secret.unlink(), "is missing"),
+        (lambda secret: secret.write_text("changeme"), "default or too weak"),
+        (lambda secret: secret.chmod(0o644), "can be read by others"),
+    ],
+)
+def test_the_engine_does_not_start_with_a_bad_secret(cli: Cli, spoil: Callable[[Path], None], complaint: str) -> None:
+    cli("setup")
+    spoil(cli.data / "secrets" / "ami_secret")
+    said = cli.refused("serve", http_port=str(free_port()), fastagi_port=str(free_port()))
+    assert complaint in said
+    assert str(Path("var/secrets/ami_secret")) in said
+
+
+def test_the_engine_says_which_port_is_taken(cli: Cli) -> None:
+    cli("setup")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = cli.refused("serve", http_port=str(port), fastagi_port=str(free_port()))
+    assert f"cannot listen on 127.0.0.1:{port}" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_engine_serves_without_asterisk_and_ends_in_order(cli: Cli, number: signal.Signals) -> None:
+    cli("setup")
+    port = free_port()
+    settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))
+    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.PIPE) as engine:
+        try:
+            wait_until_it_answers(f"http://127.0.0.1:{port}/health", engine)
+            engine.send_signal(number)
+            _, log = engine.communicate(timeout=10)
+        finally:
+            engine.kill()
+    assert engine.returncode == 0, log
+    assert b"engine_down" in log
+    assert b"Traceback" not in log
+
+
+def wait_until_it_answers(url: str, engine: subprocess.Popen[bytes]) -> None:
+    """With whatever status."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and engine.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310  a URL of ours
+        except urllib.error.HTTPError as answer:
+            answer.close()
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"{url} does not answer")

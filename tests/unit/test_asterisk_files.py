@@ -1,0 +1,291 @@
+"""What is written into Asterisk's files: nothing unfilled, nothing readable by others, nothing that breaks a line."""
+
+import json
+import os
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asterisk.config import Config
+from pydantic import ValidationError
+
+from engine.local.asterisk_files import (
+    MAX_RUN_PATH,
+    TEMPLATES,
+    AsteriskHome,
+    AsteriskMissing,
+    AsteriskProgram,
+    find_program,
+    render,
+    write_drop_ins,
+    write_own,
+)
+from engine.local.demo import SOFTPHONES
+from engine.secrets import Secrets
+from engine.settings import Settings
+
+KEPT = Secrets(**{field.name: f"value-of-{field.name}-0123456789" for field in fields(Secrets)})
+DROP_INS = ["extensions_rented_numbers.conf", "manager_rented_numbers.conf", "pjsip_rented_numbers.conf"]
+
+
+class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
+    """pyst2's parser, which does not know templates, includes and escaped semicolons."""
+
+    def load(self) -> None:
+        text = Path(self.filename).read_text().replace("\\;", "%3B")
+        lines = [re.sub(r"^(\[[^]]+\])\(.*\)$", r"\1", line) for line in text.splitlines()]
+        self.raw_lines = [line for line in lines if not line.startswith("#")]
+
+
+def options(path: Path, section: str) -> dict[str, str]:
+    """The options of the first section of that name."""
+    category = next(each for each in Parsed(str(path)).categories if each.name == section)
+    return {item.name: item.value.strip().replace("%3B", ";") for item in category.items}
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("RENTED_NUMBERS_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> AsteriskProgram:
+    varlib = tmp_path / "program" / "varlib"
+    varlib.mkdir(parents=True)
+    (varlib / "phoneprov").write_text("")
+    return AsteriskProgram(("asterisk",), tmp_path / "program", tmp_path / "program", varlib, "22")
+
+
+def own(program: AsteriskProgram, **changes: Any) -> AsteriskHome:
+    return write_own(Settings(**changes), KEPT, program)
+
+
+def drop_ins(directory: Path, **changes: Any) -> dict[str, str]:
+    return {path.name: path.read_text() for path in write_drop_ins(Settings(**changes), KEPT, directory)}
+
+
+def test_a_placeholder_without_a_value_fails() -> None:
+    assert render("a = @known@ ${X}@trunk:", {"known": 1}) == "a = 1 ${X}@trunk:"
+    with pytest.raises(KeyError, match="unknown"):
+        render("a = @unknown@", {"known": 1})
+
+
+@pytest.mark.parametrize("profile", ["demo", "production"])
+def test_no_placeholder_is_left_in_any_file(program: AsteriskProgram, tmp_path: Path, profile: str) -> None:
+    texts = {path.name: path.read_text() for path in own(program, profile=profile).etc.iterdir()}
+    assert set(texts) > {path.name for folder in ("own", "drop_in") for path in (TEMPLATES / folder).iterdir()}
+    texts |= drop_ins(tmp_path / "out", profile=profile)
+    assert not [name for name, text in texts.items() if re.search(r"@[a-z_]+@", text)]
+
+
+def test_the_files_can_be_read_by_their_owner_only(program: AsteriskProgram, tmp_path: Path) -> None:
+    home = own(program)
+    assert home.base.stat().st_mode & 0o777 == 0o700
+    templates = {path.name for path in TEMPLATES.glob("*/*.conf")}
+    written = [path for path in home.etc.iterdir() if path.name in templates]
+    written += write_drop_ins(Settings(), KEPT, tmp_path / "out")
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
+
+
+def test_a_file_that_others_could_read_is_closed_to_them_when_written_again(tmp_path: Path) -> None:
+    (tmp_path / DROP_INS[1]).write_text("old")
+    (tmp_path / DROP_INS[1]).chmod(0o644)
+    assert KEPT.ami_secret in drop_ins(tmp_path)[DROP_INS[1]]
+    assert (tmp_path / DROP_INS[1]).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_secret_stands_only_in_the_file_that_needs_it(program: AsteriskProgram) -> None:
+    texts = {path.name: path.read_text() for path in own(program, profile="demo").etc.iterdir()}
+    where = {name: {file for file, text in texts.items() if value in text} for name, value in vars_of(KEPT).items()}
+    assert where == {
+        "ami_secret": {"manager_rented_numbers.conf"},
+        "key_pepper": set(),
+        "softphone1_password": {"pjsip_softphones.conf"},
+        "softphone2_password": {"pjsip_softphones.conf"},
+    }
+
+
+def vars_of(kept: Secrets) -> dict[str, str]:
+    return {field.name: getattr(kept, field.name) for field in fields(Secrets)}
+
+
+def test_the_demo_has_two_softphones_that_ring_for_their_own_numbers(program: AsteriskProgram) -> None:
+    home = own(program, profile="demo")
+    numbers = options(home.etc / "extensions.conf", "globals")
+    assert numbers == {f"RN_PHONE_{phone.number.removeprefix('+')}": phone.user for phone in SOFTPHONES}
+    for phone in SOFTPHONES:
+        assert options(home.etc / "pjsip_softphones.conf", phone.user)["callerid"] == f"<{phone.number}>"
+
+
+def test_production_has_no_softphones(program: AsteriskProgram) -> None:
+    home = own(program, profile="production")
+    text = "".join(path.read_text() for path in home.etc.iterdir())
+    assert not [phone for phone in SOFTPHONES if phone.user in text or phone.number.removeprefix("+") in text]
+    assert {each.name for each in Parsed(str(home.etc / "pjsip_softphones.conf")).categories} == {
+        "softphone",
+        "softphone-auth",
+        "softphone-aor",
+    }
+
+
+def test_drop_ins_are_the_three_files_that_an_asterisk_includes_and_the_own_one_includes_too(tmp_path: Path) -> None:
+    assert sorted(drop_ins(tmp_path / "out")) == DROP_INS
+    for name in DROP_INS:
+        main = (TEMPLATES / "own" / name.replace("_rented_numbers", "")).read_text()
+        assert f'#include "{name}"' in main
+
+
+def test_drop_ins_carry_the_settings(tmp_path: Path) -> None:
+    texts = drop_ins(
+        tmp_path,
+        fastagi_host="192.0.2.7",
+        fastagi_port=4999,
+        ami_user="us",
+        carrier_addresses=["192.0.2.1", "198.51.100.9/24", "2001:db8::1"],
+    )
+    assert texts[DROP_INS[0]].count("agi://192.0.2.7:4999/") == 3
+    assert options(tmp_path / DROP_INS[1], "us")["secret"] == KEPT.ami_secret
+    matches = re.findall("^match = (.*)$", texts[DROP_INS[2]], re.MULTILINE)
+    assert matches == ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"]
+
+
+def test_the_transport_of_the_trunk_is_no_comment(tmp_path: Path) -> None:
+    text = drop_ins(tmp_path, trunk_uri="sip:192.0.2.1:5060;transport=tcp")[DROP_INS[2]]
+    assert "contact = sip:192.0.2.1:5060\\;transport=tcp\n" in text
+
+
+@pytest.mark.parametrize(
+    ("bound", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104  written into a file, not bound
+        ("::", "[::1]"),
+        ("::1", "[::1]"),
+        ("2001:db8::7", "[2001:db8::7]"),
+        ("agi.test", "agi.test"),
+    ],
+)
+def test_asterisk_asks_where_the_engine_can_be_reached(tmp_path: Path, bound: str, asked: str) -> None:
+    assert f"agi://{asked}:4573/route," in drop_ins(tmp_path, fastagi_host=bound)[DROP_INS[0]]
+
+
+@pytest.mark.parametrize(("host", "bind"), [("127.0.0.1", "127.0.0.1:5060"), ("::1", "[::1]:5060")])
+def test_sip_and_sound_leave_from_the_address_of_the_settings(program: AsteriskProgram, host: str, bind: str) -> None:
+    etc = own(program, sip_host=host).etc
+    assert options(etc / "pjsip.conf", "udp")["bind"] == options(etc / "pjsip.conf", "tcp")["bind"] == bind
+    assert options(etc / "pjsip_rented_numbers.conf", "rented-numbers")["media_address"] == host
+
+
+def test_the_manager_s_user_may_neither_run_nor_originate_anything(tmp_path: Path) -> None:
+    drop_ins(tmp_path)
+    user = options(tmp_path / DROP_INS[1], "rented-numbers")
+    assert (set(user["write"].split(",")), user["read"]) == ({"call", "reporting"}, "")
+    assert user["deny"] == "0.0.0.0/0.0.0.0"
+    assert user["permit"] == "127.0.0.1/255.255.255.255"
+
+
+# The leak table of the design, and what bounds the cost of a lost BYE.
+LEAK_TABLE = {
+    "direct_media": "no",
+    "allow_transfer": "no",
+    "send_pai": "no",
+    "send_rpid": "no",
+    "send_diversion": "no",
+    "send_history_info": "no",
+    "send_connected_line": "no",
+    "trust_id_inbound": "no",
+    "trust_connected_line": "no",
+    "rtp_timeout": "30",
+}
+
+
+def test_both_sides_of_a_call_have_every_option_that_closes_a_leak(program: AsteriskProgram) -> None:
+    path = own(program, profile="demo").etc / "pjsip_rented_numbers.conf"
+    common = options(path, "rented-numbers")
+    assert {name: common.get(name) for name in LEAK_TABLE} == LEAK_TABLE
+    text = path.read_text() + (path.parent / "pjsip_softphones.conf").read_text()
+    assert {"[carrier](rented-numbers)", "[trunk](rented-numbers)", "[softphone](!,rented-numbers)"} <= set(
+        text.splitlines()
+    )
+    for side in ("carrier", "trunk"):
+        assert not set(options(path, side)) & set(LEAK_TABLE)
+
+
+def test_unknown_sources_and_calls_from_the_trunk_reach_no_dialplan(program: AsteriskProgram) -> None:
+    etc = own(program, profile="demo").etc
+    text = "".join(path.read_text() for path in etc.glob("pjsip*.conf"))
+    assert "[anonymous]" not in text
+    nowhere = options(etc / "pjsip_rented_numbers.conf", "trunk")["context"]
+    assert f"[{nowhere}]" not in "".join(path.read_text() for path in etc.glob("extensions*.conf"))
+
+
+def test_asterisk_keeps_no_record_of_the_hidden_number(program: AsteriskProgram) -> None:
+    etc = own(program).etc
+    assert options(etc / "cdr.conf", "general") == {"enable": "no"}
+    assert not re.search("verbose|debug|dtmf|[*]", options(etc / "logger.conf", "logfiles")["messages"])
+    assert options(etc / "asterisk.conf", "options")["verbose"] == "0"
+    assert "cdr_" not in (etc / "modules.conf").read_text()
+
+
+@pytest.mark.parametrize("ending", ["\nx = y", "\rx", ";comment", " x", "]", "\0", ",x", "}", "%a\nx = y", "\u2028"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ami_user", "us"),
+        ("ami_host", "127.0.0.1"),
+        ("fastagi_host", "127.0.0.1"),
+        ("sip_host", "127.0.0.1"),
+        ("sip_host", "fe80::1"),
+        ("trunk_uri", "sip:192.0.2.1"),
+        ("carrier_addresses", "192.0.2.1"),
+        ("carrier_addresses", "fe80::1"),
+        ("expired_announcement", "custom/expired"),
+    ],
+)
+def test_a_setting_that_would_break_out_of_its_line_is_refused(name: str, value: str, ending: str) -> None:
+    if (name, ending) == ("trunk_uri", "]"):
+        return  # part of an IPv6 address, and harmless behind an equals sign
+    good, bad = (value, value + ending) if name != "carrier_addresses" else ([value], [value + ending])
+    Settings.model_validate({name: good})
+    with pytest.raises(ValidationError):
+        Settings.model_validate({name: bad})
+
+
+@pytest.mark.parametrize("name", ["a;b", "a\nb"])
+def test_a_directory_that_would_break_out_of_its_line_is_refused(program: AsteriskProgram, name: str) -> None:
+    with pytest.raises(AsteriskMissing, match="cannot stand in Asterisk's files"):
+        own(program, data_dir=Path(name))
+
+
+def test_a_path_that_is_too_long_for_asterisks_socket_is_refused_and_the_longest_is_not(
+    program: AsteriskProgram, tmp_path: Path
+) -> None:
+    room = MAX_RUN_PATH - len(str(tmp_path / "x/asterisk/run"))
+    own(program, data_dir=tmp_path / ("x" * (room + 1)))
+    with pytest.raises(AsteriskMissing, match="too long a path"):
+        own(program, data_dir=tmp_path / ("x" * (room + 2)))
+
+
+def test_the_name_in_every_call_s_id_is_made_once_for_each_home(program: AsteriskProgram) -> None:
+    name = options(own(program).config, "options")["systemname"]
+    assert options(own(program).config, "options")["systemname"] == name
+    assert options(own(program, data_dir=Path("other")).config, "options")["systemname"] != name
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"command": []}', '{"command": ["x"]}'])
+def test_without_a_usable_asterisk_the_way_to_get_one_is_said(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "asterisk.json").write_text(content)
+    with pytest.raises(AsteriskMissing, match=r"deploy/tools.sh asterisk"):
+        find_program(tmp_path)
+
+
+def test_the_program_s_paths_are_beneath_the_tools(tmp_path: Path) -> None:
+    names = {"modules_dir": "m", "data_dir": "d", "varlib_dir": "v", "version": "22"}
+    (tmp_path / "asterisk.json").write_text(json.dumps({"command": ["bin/asterisk", "-x"], **names}))
+    found = find_program(tmp_path)
+    assert found.command == (str(tmp_path / "bin/asterisk"), "-x")
+    assert (found.modules, found.data, found.varlib) == (tmp_path / "m", tmp_path / "d", tmp_path / "v")

@@ -1,0 +1,235 @@
+"""The dialplan against the scripts, and against the leak table: what a change on one side only would break."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from asterisk.config import Config
+
+from agi_scripts import dialplan
+from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Bridge
+from engine.local.asterisk_files import TEMPLATES
+from tests.contract.samples import BOOKING
+
+# AGI path → how many arguments its script takes.
+ARGUMENTS = {dialplan.ROUTE: 3, dialplan.ANSWERED: 1, dialplan.ENDED: 3}
+FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
+# What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
+FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "ARG2"}
+# Built into Asterisk's core: they need no module.
+BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
+MODULES = {
+    "AGI": "res_agi",
+    "Dial": "app_dial",
+    "Playback": "app_playback",
+    "Return": "app_stack",
+    "CALLERID": "func_callerid",
+    "CHANNEL": "func_channel",
+    "FILTER": "func_strings",
+    "GLOBAL": "func_global",
+    "IF": "func_logic",
+    "LEN": "func_strings",
+    "TIMEOUT": "func_timeout",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    context: str
+    exten: str
+    label: str
+    app: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Use:
+    """A variable or function that is read; `inside`: the functions around it, innermost last."""
+
+    name: str
+    inside: tuple[str, ...]
+    argument: str
+
+
+class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
+    """pyst2's parser, which does not know templates and includes."""
+
+    def load(self) -> None:
+        text = (TEMPLATES / self.filename).read_text()
+        lines = [re.sub(r"^(\[[^]]+\])\(.*\)$", r"\1", line) for line in text.splitlines()]
+        self.raw_lines = [line for line in lines if not line.startswith(("#", "@"))]
+
+
+def steps() -> list[Step]:
+    found: list[Step] = []
+    for category in Parsed("drop_in/extensions_rented_numbers.conf").categories:
+        exten = ""
+        for item in category.items:
+            if item.name == "exten":
+                exten, _, value = item.value.partition(",")
+            else:
+                assert item.name == "same", item.get_line()
+                value = item.value
+            match = re.fullmatch(r"(?:1|n)(?:\((\w+)\))?,(\w+)\((.*)\)", value)
+            assert match, value
+            found.append(Step(category.name, exten, match[1] or "", match[2], match[3]))
+    return found
+
+
+def uses(text: str, inside: tuple[str, ...] = ()) -> Iterator[Use]:
+    """Every ${…} of an expression, the nested ones too."""
+    at = 0
+    while (at := text.find("${", at)) >= 0:
+        end, depth = at + 2, 1
+        while depth:
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        body = text[at + 2 : end - 1]
+        match = re.match(r"([A-Za-z0-9_]+)(?:\((.*)\))?", body)
+        assert match, body
+        yield Use(match[1], inside, match[2] or "")
+        yield from uses(body, (*inside, match[1]))
+        at = end
+
+
+def arguments_of(data: str) -> list[str]:
+    """Split at the commas that stand in no brackets."""
+    parts, depth = [""], 0
+    for character in data:
+        depth += {"{": 1, "(": 1, "}": -1, ")": -1}.get(character, 0)
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def set_name(step: Step) -> str:
+    return step.data.partition("=")[0] if step.app == "Set" else ""
+
+
+def position(app: str, data: str) -> int:
+    [index] = [at for at, step in enumerate(STEPS) if step.app == app and data in step.data]
+    return index
+
+
+STEPS = steps()
+AGIS = [(at, step) for at, step in enumerate(STEPS) if step.app == "AGI"]
+[DIAL] = [arguments_of(step.data) for step in STEPS if step.app == "Dial"]
+
+
+def test_every_agi_path_is_on_both_sides_with_its_arguments() -> None:
+    called = {}
+    for _, step in AGIS:
+        url, *arguments = arguments_of(step.data)
+        called[url.rpartition("/")[2]] = len(arguments)
+    assert called == ARGUMENTS
+
+
+def test_every_variable_that_the_engine_sets_is_read() -> None:
+    read = {use.name for step in STEPS for use in uses(step.data)}
+    assert read >= FROM_THE_ENGINE
+
+
+def test_every_variable_of_ours_that_is_read_comes_from_the_engine_or_from_the_dialplan() -> None:
+    read = {use.name for step in STEPS for use in uses(step.data) if use.name.startswith("RN_")}
+    assert read - FROM_THE_ENGINE == {set_name(step) for step in STEPS if set_name(step) in read} - FROM_THE_ENGINE
+
+
+@pytest.mark.parametrize(
+    "decision", [Bridge(BOOKING, 60, 30), UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN]
+)
+def test_the_verdict_is_a_word_that_the_dialplan_knows_and_comes_last(decision: Bridge) -> None:
+    names = [name for name, _ in dialplan.verdict(decision, "custom/expired")]
+    assert names[-1] == dialplan.VERDICT
+    assert len(set(names)) == len(names)
+    assert set(names) <= FROM_THE_ENGINE
+    assert position("GotoIf", f'"${{RN_VERDICT}}" = "{dict(dialplan.verdict(decision, ""))["RN_VERDICT"]}"')
+
+
+def test_the_verdict_is_empty_before_the_engine_is_asked_and_without_one_the_caller_gets_503() -> None:
+    assert (STEPS[0].app, STEPS[0].data) == ("Set", "RN_VERDICT=")
+    asked = position("AGI", "/route")
+    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 5]]
+    assert after == [
+        ("Set", "TIMEOUT(absolute)=0"),
+        ("GotoIf", '$["${RN_VERDICT}" = "BRIDGE"]?bridge'),
+        ("GotoIf", '$["${RN_VERDICT}" = "REJECT"]?reject'),
+        ("Hangup", "42"),
+    ]
+
+
+def test_an_engine_that_hangs_is_given_up_on_every_live_channel() -> None:
+    """Both are needed: the time-out, and leave to end the AGI for it. The hangup handler's channel is not live."""
+    for at, step in AGIS:
+        if step.context == "rented-numbers-ended":
+            continue
+        before = [each.data for each in STEPS[:at] if each.context == step.context]
+        assert before[-1] == "TIMEOUT(absolute)=@engine_seconds@"
+        assert "AGIEXITONHANGUP=yes" in before
+        assert [(s.app, s.data) for s in STEPS if (s.context, s.exten) == (step.context, "T")] == [("Hangup", "42")]
+
+
+def test_the_end_of_a_call_is_reported_whatever_happens_after_its_lease() -> None:
+    assert position("Set", "hangup_handler_push)=rented-numbers-ended,s,1") < position("AGI", "/route")
+
+
+def test_dial_has_the_options_that_close_leaks_and_none_that_lets_anybody_transfer() -> None:
+    plain, _, gosub = DIAL[2].partition("U(")
+    assert set("iIr") <= set(plain)
+    assert not set("tTgG") & set(plain)
+    assert gosub.startswith("rented-numbers-answered^${UNIQUEID}^")
+
+
+def test_dial_s_number_is_neither_what_was_dialled_nor_what_the_caller_says_of_himself() -> None:
+    assert not {use.name for part in DIAL for use in uses(part)} & {"EXTEN", "CALLERID", "RN_SERVICE", "RN_SOURCE"}
+    assert "${EXTEN" not in "".join(step.data for step in STEPS if step.app in {"Dial", "AGI", "Playback", "Hangup"})
+
+
+def test_the_hidden_number_is_read_by_nothing_but_the_way_to_dial() -> None:
+    readers = {set_name(s) or s.app for s in STEPS for use in uses(s.data) if use.name == dialplan.DESTINATION}
+    assert readers == {"RN_DESTINATION", "RN_PHONE", "RN_DIAL"}
+
+
+def test_whatever_comes_from_outside_is_filtered_before_it_is_used() -> None:
+    """Looked at through its length, or compared in quotes with a word, it cannot do anything yet."""
+    filtered: set[str] = set()
+    for step in STEPS:
+        harmless = re.sub(r'"\$\{\w+\}"', "", step.data) if step.app == "GotoIf" else step.data
+        for use in uses(harmless):
+            safe = "FILTER" in use.inside or "LEN" in use.inside or use.name in filtered
+            # ARG2 of the callee's side was filtered where it was handed over.
+            assert safe or use.name not in FROM_OUTSIDE or use.name == "ARG2", f"{use.name} in {step.data}"
+        if "${FILTER(" in step.data:
+            filtered.add(set_name(step))
+    assert "^${FILTER(0-9,${RN_SECONDS})}" in DIAL[2]
+
+
+def test_filters_let_nothing_through_that_means_something_to_asterisk() -> None:
+    allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
+    assert allowed == {"+0-9", "0-9", "0-9.", "A-Z", "a-z_", r"A-Za-z0-9/_\x2D"}
+
+
+def test_no_call_is_let_talk_without_a_limit() -> None:
+    """TIMEOUT(absolute)=0 means for ever, so that value and none at all must have been turned away before."""
+    last = position("Set", "TIMEOUT(absolute)=${RN_LIMIT}")
+    assert STEPS[last - 1].data == '$["${RN_LIMIT}" = "" | "${RN_LIMIT}" = "0"]?over'
+    assert position("Set", "RN_LIMIT=${ARG2}") < position("AGI", "/answered")
+
+
+def test_every_jump_has_its_target() -> None:
+    for step in STEPS:
+        if step.app == "GotoIf":
+            target = step.data.rpartition("?")[2]
+            assert [s for s in STEPS if (s.context, s.label) == (step.context, target)], step.data
+
+
+def test_everything_that_the_dialplan_uses_has_its_module_loaded() -> None:
+    loaded = {item.value.strip() for category in Parsed("own/modules.conf").categories for item in category.items}
+    functions = {use.name for step in STEPS for use in uses(step.data) if use.argument}
+    functions |= {name.partition("(")[0] for step in STEPS if "(" in (name := set_name(step))}
+    used = ({step.app for step in STEPS} | functions) - BUILT_IN
+    assert used == set(MODULES)
+    # Dial's U() and the hangup handler run through Gosub.
+    assert {f"{module}.so" for module in MODULES.values()} <= loaded
