@@ -3,10 +3,15 @@
 from agi_scripts import dialplan
 from agi_scripts.context import CallContext
 from agi_scripts.session import Session
-from engine.calls import call_answered
+from engine.live import Limit
 
 
 async def answered(context: CallContext, session: Session) -> None:
-    call_id = session.environment.argument(0)
-    limit_ms = await context.storage.run(call_answered, call_id, context.clock.now(), context.policy)
-    await session.set_variables([(dialplan.LIMIT, f"{limit_ms // 1000}.{limit_ms % 1000:03}" if limit_ms else "0")])
+    call = session.environment
+
+    async def set_limit(limit: Limit | None) -> None:
+        await session.set_variables(dialplan.talk_limit(limit.left_ms if limit else 0))
+
+    await context.limits.answered(
+        booking_id=call.argument(1), call_id=call.argument(0), callee_channel=call.channel, set_limit=set_limit
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.ami.limits import LimitKeeper
 from engine.clock import Clock
 from engine.domain.policy import Policy
 from engine.storage.sqlite import SqliteStorage
@@ -10,10 +11,12 @@ from engine.storage.sqlite import SqliteStorage
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """`wake_callbacks` is called after a commit that may have put a callback into the outbox."""
+    """`wake_callbacks` is called after a commit that may have put a callback into the outbox; `limits` shares what is
+    left among calls that are up."""
 
     storage: SqliteStorage
     clock: Clock
     policy: Policy
+    limits: LimitKeeper
     expired_announcement: str
     wake_callbacks: Callable[[], None]

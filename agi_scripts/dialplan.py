@@ -7,19 +7,24 @@ and holds it against this file.
 from engine.domain.routing import Bridge, RouteDecision
 
 ROUTE = "route"  # arguments: dialled number, caller's number, its presentation
-ANSWERED = "answered"  # argument: unique id of the caller's channel
+ANSWERED = "answered"  # arguments: unique id of the caller's channel, booking
 ENDED = "ended"  # arguments: unique id, answered milliseconds, dial status
 
 # Set last by `route`, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk says AGISTATUS=SUCCESS
 # even when the engine closed early or talked nonsense.
 VERDICT = "RN_VERDICT"
 DESTINATION = "RN_DESTINATION"
+BOOKING = "RN_BOOKING"
 SECONDS = "RN_SECONDS"
 RING_SECONDS = "RN_RING"
 CAUSE = "RN_CAUSE"
 ANNOUNCEMENT = "RN_ANNOUNCEMENT"
-# Set by `answered` on the callee's channel, in seconds with milliseconds; 0: hang up.
+# Set by `answered` on the callee's channel, in this order: Asterisk's own limit, in seconds with milliseconds, and
+# that it is set. At once and not by the dialplan: from then on it may be moved over AMI. LIMIT "none": hang up.
+TIMEOUT = "TIMEOUT(absolute)"
 LIMIT = "RN_LIMIT"
+# Set by `ended` once the end is settled; without it the dialplan keeps the end in the journal.
+SETTLED = "RN_SETTLED"
 
 ANONYMOUS = "anonymous"
 
@@ -29,9 +34,17 @@ def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[st
     if isinstance(decision, Bridge):
         return [
             (DESTINATION, decision.booking.destination),
+            (BOOKING, decision.booking.id),
             (SECONDS, str(decision.seconds)),
             (RING_SECONDS, str(decision.ring_seconds)),
             (VERDICT, "BRIDGE"),
         ]
     announcement = expired_announcement if decision.notify_expired else ""
     return [(CAUSE, str(decision.cause)), (ANNOUNCEMENT, announcement), (VERDICT, "REJECT")]
+
+
+def talk_limit(left_ms: int) -> list[tuple[str, str]]:
+    """What `answered` sets. TIMEOUT(absolute)=0 would mean "for ever", so no time left is said in another way."""
+    if left_ms <= 0:
+        return [(LIMIT, "none")]
+    return [(TIMEOUT, f"{left_ms // 1000}.{left_ms % 1000:03}"), (LIMIT, "set")]

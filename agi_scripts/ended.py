@@ -2,6 +2,7 @@
 
 import structlog
 
+from agi_scripts import dialplan
 from agi_scripts.context import CallContext
 from agi_scripts.errors import BadPeer
 from agi_scripts.session import Session
@@ -14,9 +15,11 @@ async def ended(context: CallContext, session: Session) -> None:
     call = session.environment
     report = EndReport(call.argument(0), _milliseconds(call.argument(1)), call.argument(2))
     settlement = await context.storage.run(call_ended, report, context.clock.now())
+    await session.set_variables([(dialplan.SETTLED, "yes")])
     if settlement is None:
         log.info("call_ended_without_lease", call=report.call_id)
         return
+    context.limits.changed(settlement.booking_id)
     log.info(
         "call_ended",
         call=report.call_id,

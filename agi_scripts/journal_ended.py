@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from asterisk.agi import AGI
@@ -31,8 +32,8 @@ def main(arguments: list[str]) -> int:
         return 2
     keep(Path(directory), call_id, int(answered_ms or 0), dial_status)
     # Only now: whatever becomes of the conversation with Asterisk, the end is kept.
-    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # pyst2 prints every line that it reads
-    AGI()
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+        AGI()  # takes in the environment that Asterisk writes, and would print every line of it
     return 0
 
 

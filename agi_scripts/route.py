@@ -10,7 +10,7 @@ from agi_scripts.errors import AgiError
 from agi_scripts.session import Session
 from engine.calls import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.numbers import from_dialled
-from engine.domain.routing import UNKNOWN_NUMBER, Bridge, RouteDecision
+from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, RouteDecision
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +41,21 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
         return UNKNOWN_NUMBER
     source = source_of(number=call.argument(1), presentation=call.argument(2))
     incoming = IncomingCall(call.unique_id, call.channel, service, source)
-    decision = await context.storage.run(route_call, incoming, context.clock.now(), context.policy)
+    decision = await _route(context, incoming)
+    if isinstance(decision, MakeRoom):
+        await context.limits.make_room(decision.booking_id, decision.seconds)
+        decision = await _route(context, incoming, room_was_made=True)
+    assert not isinstance(decision, MakeRoom)  # noqa: S101  room_was_made rules it out
     if not isinstance(decision, Bridge) and decision.notify_expired:
         context.wake_callbacks()
     return decision
+
+
+async def _route(
+    context: CallContext, incoming: IncomingCall, *, room_was_made: bool = False
+) -> RouteDecision | MakeRoom:
+    at = context.clock.moment()
+    return await context.storage.run(route_call, incoming, at, context.policy, room_was_made=room_was_made)
 
 
 def source_of(*, number: str, presentation: str) -> str:

@@ -75,6 +75,7 @@ async def renew(request: web.Request) -> web.Response:
         now,
         deps.policy,
     )
+    deps.renewed(booking_id)
     return json_answer(BookingBody.of(booking, now, deps.policy))
 
 

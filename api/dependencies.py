@@ -37,7 +37,8 @@ class Limits:
 class Dependencies:
     """`check_callback` raises CallbackNotAcceptable. `hang_up` is given the callers' channels in Asterisk.
 
-    `health` returns each part's name with "up" or what it is instead: {"database": "up", "ami": "connecting"}.
+    `renewed` is told the id of a booking that got more: its live calls may last longer. `health` returns each part's
+    name with "up" or what it is instead: {"database": "up", "ami": "connecting"}.
     """
 
     storage: SqliteStorage
@@ -47,6 +48,7 @@ class Dependencies:
     pepper: str
     check_callback: Callable[[str], None]
     hang_up: Callable[[list[str]], Awaitable[None]]
+    renewed: Callable[[str], None]
     health: Callable[[], Awaitable[dict[str, str]]]
     limits: Limits = Limits()
 

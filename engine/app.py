@@ -21,17 +21,21 @@ from api.dependencies import Dependencies
 from api.server import build_runner
 from engine import secrets
 from engine.ami.errors import AmiRefused, AmiUnavailable
-from engine.ami.link import AmiLink, LinkState
+from engine.ami.limits import LimitKeeper
+from engine.ami.link import AmiLink
+from engine.ami.presence import Reconciler
 from engine.bookings import sweep
 from engine.callbacks.guard import check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
 from engine.clock import SystemClock
 from engine.domain.policy import Policy
+from engine.journal import Journal
 from engine.settings import Settings
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
+from engine.watchdog import watched
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +65,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     storage = SqliteStorage(settings.database)
     try:
-        async with Reads(settings.database) as reads:
+        async with Reads(settings.database) as reads, watched():
             await Engine(settings, kept, storage, reads).run(http, fastagi, stop)
     finally:
         await storage.close()
@@ -80,6 +84,16 @@ class Engine:
         self._ami = AmiLink(
             host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
         )
+        self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
+        self._journal = Journal(settings.journal, storage, self._clock, self._ended_late)
+        self._reconciler = Reconciler(
+            storage,
+            self._ami,
+            self._clock,
+            self._limits,
+            self._journal,
+            settings.reconcile_interval.total_seconds(),
+        )
         self._dependencies = Dependencies(
             storage=storage,
             reads=reads,
@@ -88,12 +102,14 @@ class Engine:
             pepper=kept.key_pepper,
             check_callback=partial(check_callback, allow_private=settings.allow_private_callbacks),
             hang_up=self.hang_up,
+            renewed=self._limits.changed,
             health=self.health,
         )
         self._calls = CallContext(
             storage=storage,
             clock=self._clock,
             policy=self._policy,
+            limits=self._limits,
             expired_announcement=settings.expired_announcement,
             wake_callbacks=self._callbacks.wake,
         )
@@ -105,6 +121,8 @@ class Engine:
             tasks.create_task(agi.run(fastagi, stop))
             tasks.create_task(self._serve_http(http, stop))
             tasks.create_task(self._ami.run(stop))
+            tasks.create_task(self._limits.run(stop))
+            tasks.create_task(self._reconciler.run(stop))
             tasks.create_task(self._callbacks.run(stop))
             tasks.create_task(self._sweep(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
@@ -114,12 +132,16 @@ class Engine:
         """State of each part: "up", or what is wrong with it."""
         database = "up" if await self._reads.alive() else "down"
         # The link asks Asterisk's core for its status every few seconds and is down when that goes unanswered.
-        asterisk = "up" if self._ami.state is LinkState.UP else "down"
+        asterisk = "up" if self._ami.is_up else "down"
         return {"database": database, "ami": str(self._ami.state), "asterisk": asterisk}
 
     async def hang_up(self, channels: Sequence[str]) -> None:
         """End live calls. What cannot be reached now is tried again by the sweeper."""
         await asyncio.gather(*(self._hang_up(channel) for channel in channels))
+
+    def _ended_late(self, booking_id: str) -> None:
+        self._callbacks.wake()
+        self._limits.changed(booking_id)
 
     async def _hang_up(self, channel: str) -> None:
         try:
@@ -141,7 +163,7 @@ class Engine:
     async def _sweep(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                swept = await self._storage.run(sweep, self._clock.now(), self._policy)
+                swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
             except StorageError as error:
                 log.error("sweep_failed", reason=str(error))
             else:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from engine.live import settle_overdue
 from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
 from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound
@@ -12,6 +11,7 @@ from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
 from engine.ids import new_id
+from engine.live import settle_overdue
 from engine.storage.transaction import Transaction
 
 # How much one clean-up takes on, so that no call ever waits long behind it.

@@ -25,9 +25,7 @@ MAX_FILES = 1000
 class Journal:
     """`settled` is called with the booking's id after each end that was taken in."""
 
-    def __init__(
-        self, directory: Path, storage: SqliteStorage, clock: Clock, settled: Callable[[str], None]
-    ) -> None:
+    def __init__(self, directory: Path, storage: SqliteStorage, clock: Clock, settled: Callable[[str], None]) -> None:
         self._directory = directory
         self._storage = storage
         self._clock = clock
@@ -46,7 +44,9 @@ class Journal:
             await asyncio.to_thread(path.unlink)
             if settlement is not None:
                 taken += 1
-                log.info("call_ended", call=report.call_id, cdr=settlement.cdr_id, seconds=settlement.duration, late=True)
+                log.info(
+                    "call_ended", call=report.call_id, cdr=settlement.cdr_id, seconds=settlement.duration, late=True
+                )
                 self._settled(settlement.booking_id)
         return taken
 
@@ -60,8 +60,6 @@ def _read(path: Path) -> EndReport | None:
     try:
         with path.open("rb") as file:
             content = json.loads(file.read(MAX_BYTES))
-        report = EndReport(content["callId"], content["answeredMs"], content["dialStatus"])
+        return EndReport(str(content["callId"]), int(content["answeredMs"]), str(content["dialStatus"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    valid = isinstance(report.call_id, str) and type(report.answered_ms) is int and isinstance(report.dial_status, str)
-    return report if valid else None

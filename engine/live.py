@@ -32,7 +32,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A call that has just been answered. `limit` None: it must end. `crowded`: others should give it some of theirs."""
+    """A call just answered. `limit` None: it must end. `crowded`: others should give it some of theirs."""
 
     limit: Limit | None
     crowded: bool
@@ -47,9 +47,7 @@ class Presence:
     talking: Mapping[str, str]
 
 
-def begin_talk(
-    tx: Transaction, booking_id: str, call_id: str, callee_channel: str, at: Moment, policy: Policy
-) -> Talk:
+def begin_talk(tx: Transaction, booking_id: str, call_id: str, callee_channel: str, at: Moment, policy: Policy) -> Talk:
     """Note the answer and lease all that nobody else holds: everything there is to do for a call that is alone."""
     if not call_answered(tx, call_id, callee_channel, at):
         return Talk(None, crowded=False)
@@ -147,7 +145,9 @@ def take_presence(tx: Transaction, presence: Presence, at: Moment) -> None:
 def missing_calls(tx: Transaction, presence: Presence, asked_ticks: int) -> set[str]:
     """Calls in the books, from before Asterisk was asked, that it does not know."""
     return {
-        call.call_id for call in tx.calls.up() if call.started_ticks < asked_ticks and call.call_id not in presence.calls
+        call.call_id
+        for call in tx.calls.up()
+        if call.started_ticks < asked_ticks and call.call_id not in presence.calls
     }
 
 
@@ -171,9 +171,7 @@ def settle_overdue(tx: Transaction, at: Moment, policy: Policy, at_most: int) ->
     The rule: one that was answered may have used all of its lease, and is charged that; one that only rang is free.
     """
     ring_ms = policy.ring_seconds * 1000
-    overdue = tx.calls.overdue(
-        at.ticks, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most
-    )
+    overdue = tx.calls.overdue(at.ticks, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most)
     return [
         settle(tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.now)
         for call in overdue

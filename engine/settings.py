@@ -165,6 +165,15 @@ class Settings(BaseSettings):
         description="a call unreported this long after its latest end is settled without",
     )
     sweep_interval: Duration = Field(timedelta(seconds=10), description="how often expired things are cleaned up")
+    reconcile_interval: Duration = Field(
+        timedelta(seconds=5), description="how often the calls in the books are compared with those in Asterisk"
+    )
+    rtp_timeout: Duration = Field(
+        timedelta(seconds=30), description="a call from which no sound has come for so long is ended (whole seconds)"
+    )
+    journal_dir: Path | None = Field(
+        None, description="where ends of calls wait that found no engine; unset: `journal` in `data_dir`"
+    )
     expired_announcement: str = Field(
         "",
         pattern="^[A-Za-z0-9/_-]*$",
@@ -207,6 +216,10 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.data_dir / "rented-numbers.sqlite3"
+
+    @property
+    def journal(self) -> Path:
+        return (self.journal_dir or self.data_dir / "journal").absolute()
 
     @property
     def allow_private_callbacks(self) -> bool:

@@ -101,9 +101,7 @@ class LimitKeeper:
         """`newcomer`: a call whose limit Asterisk does not have yet; whoever holds the lock sets it."""
         at = self._clock.moment()
         shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
-        told = await asyncio.gather(
-            *(self._tell(booking_id, limit) for limit in shrinks if limit.call_id != newcomer)
-        )
+        told = await asyncio.gather(*(self._tell(booking_id, limit) for limit in shrinks if limit.call_id != newcomer))
         others = [limit for limit in shrinks if limit.call_id != newcomer]
         shrunk = {limit.call_id: limit.leased for limit, done in zip(others, told, strict=True) if done}
         shrunk |= {limit.call_id: limit.leased for limit in shrinks if limit.call_id == newcomer}

@@ -76,35 +76,30 @@ ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
 FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
 
 
-def decide(
-    booking: Booking | None, *, destination_is_ours: bool, now: int, policy: Policy
-) -> RouteDecision | MakeRoom:
+def decide(booking: Booking | None, *, destination_is_ours: bool, now: int, policy: Policy) -> RouteDecision | MakeRoom:
     """`booking`: the one that holds the dialled number, if any.
 
     `destination_is_ours`: its hidden number has meanwhile become one of our own; bridging would make a loop.
     """
-    if booking is None:
+    status = Status.GONE if booking is None else status_at(booking, now, policy)
+    if booking is None or status is Status.GONE:
         return UNKNOWN_NUMBER
-    match status_at(booking, now, policy):
-        case Status.GONE:
-            return UNKNOWN_NUMBER
-        case Status.EXPIRED:
-            return BOOKING_EXPIRED
-        case Status.ACTIVE:
-            pass
+    if status is Status.EXPIRED:
+        return BOOKING_EXPIRED
     if destination_is_ours:
         return FORBIDDEN
+    return _with_credit(booking, now, policy)
+
+
+def _with_credit(booking: Booking, now: int, policy: Policy) -> RouteDecision | MakeRoom:
     if booking.calls.remaining < 1:
         return ALL_SLOTS_HELD
     reserve = ring_reserve(booking.seconds.unspent)
     if booking.seconds.remaining < 1:
         return MakeRoom(booking.id, reserve)
     wanted = min(reserve, booking.seconds.remaining)
-    return Bridge(
-        booking,
-        seconds_to_lease(wanted, booking.end_at - now, policy.longest_call_seconds),
-        policy.ring_seconds,
-    )
+    seconds = seconds_to_lease(wanted, booking.end_at - now, policy.longest_call_seconds)
+    return Bridge(booking, seconds, policy.ring_seconds)
 
 
 def unanswered_disposition(dial_status: str) -> Disposition:

@@ -4,7 +4,9 @@ import ipaddress
 import json
 import re
 import secrets
+import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +97,7 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         shutil.copytree(program.varlib, varlib, symlinks=True)
     values = {
         **_drop_in_values(settings, kept),
+        "journal": _write_journal_script(home.base / "journal-ended", settings),
         "etc": home.etc,
         "modules": program.modules,
         "data": program.data,
@@ -123,7 +126,8 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
 def write_drop_ins(settings: Settings, kept: Secrets, directory: Path) -> list[Path]:
     """Write the drop-in files for an Asterisk that is already there. Returns them."""
     directory.mkdir(parents=True, exist_ok=True)
-    values = {**_drop_in_values(settings, kept), "media": ""}
+    journal = _write_journal_script(directory.absolute() / "rented-numbers-journal", settings)
+    values = {**_drop_in_values(settings, kept), "media": "", "journal": journal}
     written = []
     for template in sorted((TEMPLATES / "drop_in").glob("*.conf")):
         path = directory / template.name
@@ -141,6 +145,7 @@ def _drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
     return {
         "fastagi": f"{_reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
+        "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         # A bare semicolon would begin a comment, and the transport would be lost.
         "trunk_uri": settings.trunk_uri.replace(";", "\\;"),
         "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
@@ -191,6 +196,14 @@ def _system_name(home: AsteriskHome) -> str:
     if not path.exists():
         path.write_text(f"rn{secrets.token_hex(4)}\n")
     return path.read_text().strip()
+
+
+def _write_journal_script(path: Path, settings: Settings) -> Path:
+    """Asterisk names a classic AGI script by its path alone: this one knows the interpreter and the directory."""
+    words = [sys.executable, str(ROOT / "agi_scripts" / "journal_ended.py"), str(settings.journal)]
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    path.chmod(0o755)
+    return path
 
 
 def _write_private(path: Path, text: str) -> None:

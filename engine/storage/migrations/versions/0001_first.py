@@ -66,8 +66,8 @@ STATEMENTS = (
     """,
     "CREATE INDEX numbers_free ON numbers (idle_since, e164) WHERE state = 'FREE'",
     "CREATE INDEX numbers_quarantined ON numbers (quarantined_until) WHERE state = 'QUARANTINED'",
-    # One row a call that was granted a lease; call_id is Asterisk's unique id; ticks are milliseconds of the machine. Ended rows stay, so that a report
-    # that comes twice is known.
+    # One row a call that was granted a lease; call_id is Asterisk's unique id, ticks are milliseconds of the machine.
+    # Ended rows stay, so that a report that comes twice is known.
     """
     CREATE TABLE calls (
         call_id TEXT PRIMARY KEY,
