@@ -8,14 +8,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from engine import bookings, calls
+from engine import bookings, calls, live
 from engine.accounts import create_account, import_numbers
 from engine.bookings import BookingRequest, Renewal, Swept
 from engine.calls import EndReport, IncomingCall, Settlement
 from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
-from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.routing import Bridge, MakeRoom, RouteDecision
+from engine.domain.times import Moment
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
@@ -43,7 +44,13 @@ class World:
     account: str
     policy: Policy = POLICY
     now: int = START
+    clock_step: int = 0
     _call_ids: Iterator[int] = field(default_factory=count)
+
+    @property
+    def at(self) -> Moment:
+        """The machine's clock and the wall's go together here; tests of clock steps part them."""
+        return Moment(self.now, self.now - START + self.clock_step)
 
     @classmethod
     async def begin(cls, storage: SqliteStorage, database: Path) -> Self:
@@ -65,12 +72,23 @@ class World:
         return await self.storage.run(bookings.cancel, self.account, booking.id, self.now, self.policy)
 
     async def sweep(self) -> Swept:
-        return await self.storage.run(bookings.sweep, self.now, self.policy)
+        return await self.storage.run(bookings.sweep, self.at, self.policy)
 
     async def route(self, service: str, call_id: str | None = None) -> RouteDecision:
         name = call_id or f"auto-{next(self._call_ids)}"
         incoming = IncomingCall(name, f"PJSIP/carrier-{name}", service, CALLER)
-        return await self.storage.run(calls.route_call, incoming, self.now, self.policy)
+        decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy)
+        if isinstance(decision, MakeRoom):
+            await self.share(decision.booking_id, keep_free=decision.seconds)
+            decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy, room_was_made=True)
+        assert not isinstance(decision, MakeRoom)
+        return decision
+
+    async def share(self, booking_id: str, *, keep_free: int = 0) -> None:
+        """What the limit keeper does, with an Asterisk that always obeys."""
+        shrinks = await self.storage.run(live.plan_shrinks, booking_id, self.at, self.policy, keep_free)
+        shrunk = {limit.call_id: limit.leased for limit in shrinks}
+        await self.storage.run(live.apply_shares, booking_id, shrunk, self.at, self.policy, keep_free=keep_free)
 
     async def bridge(self, booking: Booking, call_id: str) -> Bridge:
         """Route a call that must be let through."""
@@ -79,7 +97,15 @@ class World:
         return decision
 
     async def answered(self, call_id: str) -> int:
-        return await self.storage.run(calls.call_answered, call_id, self.now, self.policy)
+        """Milliseconds that the call may talk from now; 0: it must end."""
+        call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
+        booking_id = call.booking_id if call else ""
+        channel = f"PJSIP/trunk-{call_id}"
+        talk = await self.storage.run(live.begin_talk, booking_id, call_id, channel, self.at, self.policy)
+        if talk.crowded:
+            await self.share(booking_id)
+        limit = await self.storage.run(live.limit_of, call_id, self.at) if talk.limit else None
+        return limit.left_ms if limit else 0
 
     async def ended(self, call_id: str, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
         return await self.storage.run(calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now)
