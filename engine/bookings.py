@@ -69,6 +69,7 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
         calls=Credit.new(allowance.calls),
     )
     tx.bookings.insert(booking)
+    tx.bookings.insert_grant(new_id("grt"), booking, allowance.seconds, allowance.calls, now)
     return booking
 
 
@@ -81,6 +82,8 @@ def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, n
     if renewal.callback is not None:
         renewed = replace(renewed, callback=renewal.callback)
     tx.bookings.update(renewed)
+    allowance = policy.plans[renewal.usage_plan]
+    tx.bookings.insert_grant(new_id("grt"), renewed, allowance.seconds, allowance.calls, now)
     return renewed
 
 

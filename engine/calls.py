@@ -65,7 +65,7 @@ def route_call(
         decision = routing.ALL_SLOTS_HELD
     if isinstance(decision, Bridge):
         _lease(tx, incoming, decision, at)
-    elif booking is not None and decision.disposition is not None:
+    elif booking is not None and decision.disposition is not None and not tx.cdrs.has_call(incoming.call_id):
         cdr = record_call(
             tx,
             booking,

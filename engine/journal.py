@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from engine import failpoints
 from engine.calls import EndReport, call_ended
 from engine.clock import Clock
 from engine.storage.sqlite import SqliteStorage
@@ -41,6 +42,7 @@ class Journal:
                 await asyncio.to_thread(path.rename, path.with_suffix(".bad"))
                 continue
             settlement = await self._storage.run(call_ended, report, self._clock.now())
+            failpoints.hit("journal settled")
             await asyncio.to_thread(path.unlink)
             if settlement is not None:
                 taken += 1

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from engine import failpoints
 from engine.ami.errors import AmiError, AmiUnavailable
 from engine.ami.link import AmiLink
 from engine.clock import Clock
@@ -105,8 +106,10 @@ class LimitKeeper:
         others = [limit for limit in shrinks if limit.call_id != newcomer]
         shrunk = {limit.call_id: limit.leased for limit, done in zip(others, told, strict=True) if done}
         shrunk |= {limit.call_id: limit.leased for limit in shrinks if limit.call_id == newcomer}
+        failpoints.hit("shrinks told")
         at = self._clock.moment()
         grown = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
+        failpoints.hit("growth booked")
         await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown if limit.call_id != newcomer))
 
     async def _tell(self, booking_id: str, limit: Limit) -> bool:

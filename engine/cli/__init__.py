@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from engine.cli import customers, pool, system
+from engine.cli import customers, ledger, pool, system
 from engine.cli.output import complain
 from engine.domain.errors import RentedNumbersError
 from engine.settings import CONFIG_FILE
@@ -23,6 +23,7 @@ app.command()(system.setup)
 app.command()(system.serve)
 app.command("asterisk-config")(system.asterisk_config)
 app.add_typer(pool.app, name="numbers")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
 

@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
+from engine import failpoints
 from engine.storage import queries
 from engine.storage.errors import StorageBusy, StorageUnavailable
 from engine.storage.transaction import Transaction
@@ -42,6 +43,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 @dataclass(slots=True, eq=False)
 class _Job:
+    name: str
     command: Callable[[Transaction], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
@@ -80,7 +82,8 @@ class SqliteStorage:
         if self._closed:
             raise StorageUnavailable("the storage is closed")
         loop = asyncio.get_running_loop()
-        job = _Job(lambda tx: command(tx, *args, **kwargs), loop, loop.create_future())
+        name = getattr(command, "__name__", "command")
+        job = _Job(name, lambda tx: command(tx, *args, **kwargs), loop, loop.create_future())
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
@@ -129,7 +132,10 @@ class SqliteStorage:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
                 self._run_in_savepoint(job)
+                failpoints.hit(f"{job.name} before commit")
             self._connection.execute("COMMIT")
+            for job in batch:
+                failpoints.hit(f"{job.name} committed")
         except sqlite3.Error as error:
             log.error("commit_failed", error=str(error), commands=len(batch))
             if self._connection.in_transaction:

@@ -26,6 +26,22 @@ class Bookings(_Table):
     def insert(self, booking: Booking) -> None:
         self._sql.insert_booking(self._db, **booking_to_row(booking))
 
+    def insert_grant(self, grant_id: str, booking: Booking, seconds: int, calls: int, now: int) -> None:
+        """Note what a booking was given: with its plan, by this renewal."""
+        self._sql.insert_grant(
+            self._db,
+            id=grant_id,
+            booking_id=booking.id,
+            usage_plan=booking.usage_plan,
+            seconds=seconds,
+            calls=calls,
+            granted_at=now,
+        )
+
+    def ledger_page(self, after: str, at_most: int) -> list[dict[str, Any]]:
+        """Bookings in the order of their ids, each beside the sums of what should explain it (see ledger.sql)."""
+        return list(self._sql.ledger_page(self._db, after=after, at_most=at_most))
+
     def update(self, booking: Booking) -> None:
         self._sql.update_booking(self._db, **booking_to_row(booking))
 
@@ -97,6 +113,9 @@ class Calls(_Table):
 
 
 class Cdrs(_Table):
+    def has_call(self, call_id: str) -> bool:
+        return bool(self._sql.cdr_of_call(self._db, call_id=call_id))
+
     def insert(self, cdr: Cdr) -> None:
         self._sql.insert_cdr(self._db, **asdict(cdr))
 

@@ -9,6 +9,10 @@ INSERT INTO bookings (
     :calls_granted, :calls_remaining, :calls_leased, :calls_settled
 );
 
+-- name: insert_grant!
+INSERT INTO grants (id, booking_id, usage_plan, seconds, calls, granted_at)
+VALUES (:id, :booking_id, :usage_plan, :seconds, :calls, :granted_at);
+
 -- name: update_booking!
 -- Everything about a booking that can change.
 UPDATE bookings SET

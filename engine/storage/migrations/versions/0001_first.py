@@ -55,6 +55,18 @@ STATEMENTS = (
     "CREATE UNIQUE INDEX bookings_service ON bookings (service) WHERE gone_at IS NULL",
     "CREATE INDEX bookings_account ON bookings (account_id, id)",
     "CREATE INDEX bookings_expiry ON bookings (COALESCE(exhausted_at, end_at)) WHERE gone_at IS NULL",
+    # What was ever given to a booking to spend: the other side of its credit, so that the books can be audited.
+    """
+    CREATE TABLE grants (
+        id TEXT PRIMARY KEY,
+        booking_id TEXT NOT NULL REFERENCES bookings (id),
+        usage_plan TEXT NOT NULL,
+        seconds BIGINT NOT NULL CHECK (seconds >= 0),
+        calls BIGINT NOT NULL CHECK (calls >= 0),
+        granted_at BIGINT NOT NULL
+    )
+    """,
+    "CREATE INDEX grants_booking ON grants (booking_id)",
     """
     CREATE TABLE numbers (
         e164 TEXT PRIMARY KEY,
@@ -107,6 +119,8 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX cdrs_account ON cdrs (account_id, id)",
+    # Ids of calls come in the order of time too. One record a call, whatever is reported how often.
+    "CREATE UNIQUE INDEX cdrs_call ON cdrs (call_id)",
     """
     CREATE TABLE outbox (
         id TEXT PRIMARY KEY,

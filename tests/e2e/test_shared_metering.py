@@ -1,0 +1,123 @@
+"""Calls that are up at once share what is left: limits move in Asterisk, both ways, while people talk."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from phones.messages import by_call
+from tests.e2e.calls import Caller, Outcome
+from tests.e2e.system import Booked, System
+
+TOLERANCE = 0.15
+
+
+@pytest.fixture(scope="module")
+def sharing() -> Iterator[System]:
+    system = System(
+        longest_call=60,
+        plans={
+            "SMALL": {"seconds": 4, "calls": 25, "valid_for": 3600},
+            "MEDIUM": {"seconds": 60, "calls": 3, "valid_for": 3600},
+            "LARGE": {"seconds": 12, "calls": 25, "valid_for": 3600},
+        },
+    )
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+@pytest.fixture
+def parties(sharing: System) -> Caller:
+    return Caller(sharing)
+
+
+def _talked(outcomes: list[Outcome]) -> list[float]:
+    return sorted(outcome.talked or 0 for outcome in outcomes)
+
+
+def _durations(booked: Booked, calls: int) -> list[int]:
+    return sorted(cdr["duration"] for cdr in booked.wait_settled(calls))
+
+
+@pytest.mark.parametrize("calls", [2, 3, 4])
+def test_calls_at_once_use_exactly_what_there_is(sharing: System, parties: Caller, calls: int) -> None:
+    booked = sharing.book("LARGE")
+    with parties.hidden(calls=calls), parties.dialling(booked.service, calls=calls) as callers:
+        callers.wait()
+        outcomes = [Outcome(trace) for trace in by_call(callers.messages()).values()]
+    assert [outcome.status for outcome in outcomes] == [200] * calls
+    assert _talked(outcomes) == pytest.approx([12 / calls] * calls, abs=TOLERANCE)
+    assert sum(_durations(booked, calls)) == 12
+    assert booked.now["status"] == "EXPIRED"
+
+
+def test_a_second_call_comes_in_late_and_takes_half_of_what_is_left(sharing: System, parties: Caller) -> None:
+    booked = sharing.book("LARGE")
+    with parties.hidden(calls=2), parties.dialling(booked.service) as first:
+        sharing.until(lambda: any(m.method == "ACK" for m in first.messages()), "the first call is up")
+        time.sleep(4)
+        with parties.dialling(booked.service) as second:
+            second.wait()
+            first.wait()
+            outcomes = [Outcome(first.messages()), Outcome(second.messages())]
+    # 12 s: 4 alone, then 4 together each (and a few tenths for ringing).
+    assert outcomes[0].talked == pytest.approx(8.2, abs=0.5)
+    assert outcomes[1].talked == pytest.approx(3.8, abs=0.5)
+    assert sum(_durations(booked, 2)) == 12
+
+
+def test_what_one_call_does_not_use_goes_to_the_other(sharing: System, parties: Caller) -> None:
+    booked = sharing.book("LARGE")
+    with (
+        parties.hidden(calls=2),
+        parties.dialling(booked.service) as stays,
+        parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1900}) as leaves,
+    ):
+        leaves.wait()
+        stays.wait()
+        outcome = Outcome(stays.messages())
+    assert outcome.talked == pytest.approx(10, abs=0.3)
+    assert _durations(booked, 2) == [2, 10]
+
+
+def test_a_call_that_only_rings_holds_no_more_than_a_second(sharing: System, parties: Caller) -> None:
+    booked = sharing.book("SMALL")
+    with parties.hidden() as first_hidden, parties.dialling(booked.service) as talks:
+        sharing.until(lambda: any(m.method == "ACK" for m in talks.messages()), "the first call is up")
+        first_hidden.close()  # nobody is at the trunk any more: the second only tries
+        with parties.dialling(booked.service, "uac_rejected") as rings:
+            talks.wait()
+            rings.wait()
+            outcome = Outcome(talks.messages())
+    assert outcome.talked == pytest.approx(4, abs=1.1)
+    assert (outcome.talked or 0) > 2.9
+
+
+@pytest.mark.parametrize("after", [1.0, 3.7])
+def test_a_put_lengthens_a_running_call_even_in_its_last_second(sharing: System, parties: Caller, after: float) -> None:
+    booked = sharing.book("SMALL")
+    with parties.hidden(), parties.dialling(booked.service) as callers:
+        sharing.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+        time.sleep(after)
+        assert sharing.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
+        callers.wait()
+        outcome = Outcome(callers.messages())
+    assert outcome.talked == pytest.approx(8, abs=TOLERANCE)
+    assert _durations(booked, 1) == [8]
+
+
+def test_while_slots_and_seconds_are_left_every_call_goes_through(sharing: System, parties: Caller) -> None:
+    booked = sharing.book("MEDIUM")
+    with (
+        parties.hidden(calls=3),
+        parties.dialling(booked.service, "uac_hangs_up", calls=3, keys={"talk": 1500}) as callers,
+    ):
+        callers.wait()
+        outcomes = [Outcome(trace) for trace in by_call(callers.messages()).values()]
+        refused = parties.call(booked.service)
+    assert [outcome.status for outcome in outcomes] == [200] * 3
+    assert refused.status in {410, 486}
+    assert _durations(booked, 4)[1:] == [2, 2, 2]
