@@ -13,8 +13,9 @@ log = structlog.get_logger(__name__)
 
 async def ended(context: CallContext, session: Session) -> None:
     call = session.environment
-    report = EndReport(call.argument(0), _milliseconds(call.argument(1)), call.argument(2))
-    settlement = await context.storage.run(call_ended, report, context.clock.now())
+    at = context.clock.moment()
+    report = EndReport(call.argument(0), _milliseconds(call.argument(1)), call.argument(2), at)
+    settlement = await context.storage.run(call_ended, report, at.now)
     await session.set_variables([(dialplan.SETTLED, "yes")])
     if settlement is None:
         log.info("call_ended_without_lease", call=report.call_id)

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import time
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -43,7 +44,10 @@ def keep(directory: Path, call_id: str, answered_ms: int, dial_status: str) -> N
     path = directory / f"{call_id}.json"
     partial = directory / f".{call_id}.{os.getpid()}.partial"
     with partial.open("w", encoding="utf-8") as file:
-        json.dump({"callId": call_id, "answeredMs": answered_ms, "dialStatus": dial_status}, file)
+        # The two clocks of engine/clock.py.
+        now, ticks = time.time_ns() // 1_000_000, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+        end = {"callId": call_id, "answeredMs": answered_ms, "dialStatus": dial_status, "now": now, "ticks": ticks}
+        json.dump(end, file)
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
-from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged
+from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, MakeRoom, RouteDecision
 from engine.domain.times import Moment
@@ -30,11 +30,15 @@ class IncomingCall:
 
 @dataclass(frozen=True, slots=True)
 class EndReport:
-    """What Asterisk says of a call that ended. `dial_status`: its DIALSTATUS, empty if it was never dialled."""
+    """What Asterisk says of a call that ended. `dial_status`: its DIALSTATUS, empty if it was never dialled.
+
+    `ended`: when it said so, by the clocks of its machine.
+    """
 
     call_id: str
     answered_ms: int
     dial_status: str
+    ended: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def call_answered(tx: Transaction, call_id: str, callee_channel: str, at: Moment
             call,
             state=next_state(call.state, CallEvent.ANSWERED),
             callee_channel=callee_channel,
-            answered_ticks=at.ticks if call.answered_ticks is None else call.answered_ticks,
+            answered=call.answered or at,
         )
     )
     return True
@@ -107,7 +111,8 @@ def call_ended(tx: Transaction, report: EndReport, now: int) -> Settlement | Non
         return None
     answered = report.answered_ms > 0
     disposition = Disposition.ANSWERED if answered else routing.unanswered_disposition(report.dial_status)
-    charged = seconds_charged(report.answered_ms, call.seconds_leased) if answered else 0
+    talked_ms = without_clock_step(report.answered_ms, call.answered, report.ended)
+    charged = seconds_charged(talked_ms, call.seconds_leased) if answered else 0
     return settle(tx, call, charged, disposition, now)
 
 
@@ -166,7 +171,7 @@ def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Moment
             started_at=at.now,
             ended_at=None,
             started_ticks=at.ticks,
-            answered_ticks=None,
+            answered=None,
             seen_ticks=None,
         )
     )

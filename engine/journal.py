@@ -14,6 +14,7 @@ import structlog
 from engine import failpoints
 from engine.calls import EndReport, call_ended
 from engine.clock import Clock
+from engine.domain.times import Moment
 from engine.storage.sqlite import SqliteStorage
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,11 @@ def _read(path: Path) -> EndReport | None:
     try:
         with path.open("rb") as file:
             content = json.loads(file.read(MAX_BYTES))
-        return EndReport(str(content["callId"]), int(content["answeredMs"]), str(content["dialStatus"]))
+        return EndReport(
+            str(content["callId"]),
+            int(content["answeredMs"]),
+            str(content["dialStatus"]),
+            Moment(int(content["now"]), int(content["ticks"])),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None

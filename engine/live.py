@@ -134,7 +134,7 @@ def take_presence(tx: Transaction, presence: Presence, at: Moment) -> None:
                     call,
                     state=next_state(call.state, CallEvent.ANSWERED),
                     callee_channel=channel,
-                    answered_ticks=at.ticks - call.seconds_leased * 1000,
+                    answered=Moment(at.now - call.seconds_leased * 1000, at.ticks - call.seconds_leased * 1000),
                     seen_ticks=at.ticks,
                 )
             )
@@ -206,11 +206,11 @@ def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[B
 
 
 def _talked_ms(call: Call, at: Moment) -> int:
-    return 0 if call.answered_ticks is None else max(0, at.ticks - call.answered_ticks)
+    return 0 if call.answered is None else max(0, at.ticks - call.answered.ticks)
 
 
 def _known_seconds(call: Call) -> int:
-    if call.answered_ticks is None:
+    if call.answered is None:
         return 0
-    known_ms = (call.seen_ticks or call.answered_ticks) - call.answered_ticks
+    known_ms = (call.seen_ticks or call.answered.ticks) - call.answered.ticks
     return max(1, seconds_charged(known_ms, call.seconds_leased))

@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 # Asterisk takes 0 for "no limit".
 SHORTEST_LIMIT_MS = 10
-LONGEST_NAP_SECONDS = 5.0
+LONGEST_NAP_SECONDS = 1.0
+CLOCK_STEP_MS = 500
 
 
 class LimitKeeper:
@@ -71,9 +72,15 @@ class LimitKeeper:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
+        wall_ahead = _wall_ahead(self._clock)
         while not stop.is_set():
             self._wake.clear()
             try:
+                # Asterisk keeps its limits by the wall clock: when that is set, they are wrong.
+                if abs(_wall_ahead(self._clock) - wall_ahead) > CLOCK_STEP_MS:
+                    wall_ahead = _wall_ahead(self._clock)
+                    log.warning("wall_clock_was_set")
+                    await self.resync()
                 await self._work_off()
             except StorageError as error:
                 log.warning("limits_wait_for_storage", reason=str(error))
@@ -130,6 +137,11 @@ class LimitKeeper:
         if lock is None:
             lock = self._locks[booking_id] = asyncio.Lock()
         return lock
+
+
+def _wall_ahead(clock: Clock) -> int:
+    moment = clock.moment()
+    return moment.now - moment.ticks
 
 
 async def _first_of(seconds: float, *events: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.domain.errors import IllegalTransition, InvariantBroken
+from engine.domain.times import Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,22 @@ def seconds_to_lease(remaining: int, until_end_ms: int, longest_call_seconds: in
 def talk_limit_ms(leased: int, talked_ms: int, until_end_ms: int) -> int:
     """How much longer a call may last that was answered `talked_ms` ago; 0: it must end at once."""
     return max(0, min(leased * 1000 - talked_ms, until_end_ms))
+
+
+# Less is the clock being steered, or two readings of it that lie apart.
+CLOCK_STEP_MS = 500
+
+
+def without_clock_step(answered_ms: int, answered: Moment | None, ended: Moment | None) -> int:
+    """How long a call was answered, without what the wall clock was set forward or back meanwhile.
+
+    Asterisk measures by the wall clock. How far that is ahead of the ticks, at the answer and at the end, tells by how
+    much it was set in between.
+    """
+    if answered_ms <= 0 or answered is None or ended is None:
+        return answered_ms
+    step = (ended.now - ended.ticks) - (answered.now - answered.ticks)
+    return answered_ms if abs(step) <= CLOCK_STEP_MS else max(1, answered_ms - step)
 
 
 def seconds_charged(answered_ms: int, leased: int) -> int:

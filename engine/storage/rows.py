@@ -8,6 +8,7 @@ from engine.domain.booking import Booking
 from engine.domain.metering import CallState, Credit
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
+from engine.domain.times import Moment
 
 Row = Mapping[str, Any]
 
@@ -32,7 +33,7 @@ class Call:
     started_at: int
     ended_at: int | None
     started_ticks: int
-    answered_ticks: int | None
+    answered: Moment | None
     seen_ticks: int | None
 
 
@@ -115,7 +116,15 @@ def _credit(row: Row, unit: str) -> Credit:
 
 
 def call_from_row(row: Row) -> Call:
-    return Call(**{**row, "state": CallState(row["state"])})
+    values = dict(row)
+    at, ticks = values.pop("answered_at"), values.pop("answered_ticks")
+    return Call(**values | {"state": CallState(row["state"]), "answered": None if at is None else Moment(at, ticks)})
+
+
+def call_to_row(call: Call) -> dict[str, Any]:
+    row = asdict(call)
+    answered = row.pop("answered") or {"now": None, "ticks": None}
+    return row | {"answered_at": answered["now"], "answered_ticks": answered["ticks"]}
 
 
 def cdr_from_row(row: Row) -> Cdr:

@@ -13,6 +13,7 @@ from engine.storage.rows import (
     booking_from_row,
     booking_to_row,
     call_from_row,
+    call_to_row,
 )
 
 
@@ -87,10 +88,10 @@ class Numbers(_Table):
 
 class Calls(_Table):
     def insert(self, call: Call) -> None:
-        self._sql.insert_call(self._db, **asdict(call))
+        self._sql.insert_call(self._db, **call_to_row(call))
 
     def update(self, call: Call) -> None:
-        self._sql.update_call(self._db, **asdict(call))
+        self._sql.update_call(self._db, **call_to_row(call))
 
     def by_id(self, call_id: str) -> Call | None:
         row = self._sql.call_by_id(self._db, call_id=call_id)

@@ -1,16 +1,17 @@
 -- name: insert_call!
 INSERT INTO calls (
     call_id, booking_id, state, source, destination, channel, callee_channel, seconds_leased, seconds_charged,
-    started_at, ended_at, started_ticks, answered_ticks, seen_ticks
+    started_at, ended_at, started_ticks, answered_at, answered_ticks, seen_ticks
 ) VALUES (
     :call_id, :booking_id, :state, :source, :destination, :channel, :callee_channel, :seconds_leased, :seconds_charged,
-    :started_at, :ended_at, :started_ticks, :answered_ticks, :seen_ticks
+    :started_at, :ended_at, :started_ticks, :answered_at, :answered_ticks, :seen_ticks
 );
 
 -- name: update_call!
 UPDATE calls SET
     state = :state, callee_channel = :callee_channel, seconds_leased = :seconds_leased,
-    seconds_charged = :seconds_charged, ended_at = :ended_at, answered_ticks = :answered_ticks, seen_ticks = :seen_ticks
+    seconds_charged = :seconds_charged, ended_at = :ended_at, answered_at = :answered_at,
+    answered_ticks = :answered_ticks, seen_ticks = :seen_ticks
 WHERE call_id = :call_id;
 
 -- name: call_by_id^

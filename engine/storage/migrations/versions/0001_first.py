@@ -94,10 +94,12 @@ STATEMENTS = (
         started_at BIGINT NOT NULL,
         ended_at BIGINT,
         started_ticks BIGINT NOT NULL,
+        answered_at BIGINT,
         answered_ticks BIGINT,
         seen_ticks BIGINT,
         CHECK ((state IN ('SETTLED', 'VOIDED')) = (ended_at IS NOT NULL)),
-        CHECK ((ended_at IS NULL) = (seconds_charged IS NULL))
+        CHECK ((ended_at IS NULL) = (seconds_charged IS NULL)),
+        CHECK ((answered_at IS NULL) = (answered_ticks IS NULL))
     )
     """,
     "CREATE INDEX calls_up ON calls (booking_id) WHERE ended_at IS NULL",
