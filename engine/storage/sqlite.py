@@ -10,6 +10,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -137,11 +138,13 @@ class SqliteStorage:
             for job in batch:
                 failpoints.hit(f"{job.name} committed")
         except sqlite3.Error as error:
-            log.error("commit_failed", error=str(error), commands=len(batch))
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
             for job in batch:
                 job.error = StorageUnavailable(str(error))
+            log.error("commit_failed", error=str(error), commands=len(batch))
+            # It may have been rolled back already; that it cannot be must not end the thread.
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
 
     def _run_in_savepoint(self, job: _Job) -> None:
         execute = self._connection.execute

@@ -141,6 +141,22 @@ class System:
         self._runner.run(self._engine.wait())
         self._engine = None
 
+    @property
+    def engine_pid(self) -> int:
+        assert self._engine is not None
+        return self._engine.pid
+
+    def kill_asterisk(self) -> None:
+        """kill -9: no BYE, no hangup handler, no report."""
+        assert self._asterisk is not None
+        assert self._asterisk.child is not None
+        self._asterisk.child.kill()
+        self._runner.run(self._asterisk.child.wait())
+
+    def start_asterisk(self) -> None:
+        assert self._asterisk is not None
+        self._runner.run(self._asterisk.start())
+
     # -- the API ----------------------------------------------------------------------------------------------------
 
     def get(self, path: str) -> Answer:

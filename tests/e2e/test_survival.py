@@ -1,0 +1,170 @@
+"""Nothing is lost when something dies: engine, Asterisk, database, network."""
+
+import contextlib
+import resource
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from phones.sipp import Sipp
+from tests.e2e.calls import Caller, Outcome
+from tests.e2e.system import Booked, System
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[System]:
+    system = System(
+        longest_call=60,
+        plans={
+            "SMALL": {"seconds": 5, "calls": 25, "valid_for": 3600},
+            "LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600},
+        },
+        reconcile_interval=1,
+        rtp_timeout=30,
+    )
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+@pytest.fixture
+def parties(mortal: System) -> Caller:
+    mortal.wait_ready()
+    return Caller(mortal)
+
+
+def _up(system: System, sipp: Sipp) -> None:
+    system.until(lambda: any(m.method == "ACK" for m in sipp.messages()), "the call is up")
+
+
+def _books_are_right(system: System) -> bool:
+    return system.command("ledger", "verify", "--json") == []
+
+
+def _nothing_leased(booked: Booked) -> Callable[[], bool]:
+    """No lease is up on it: what the API says is left is all there is."""
+
+    def check() -> bool:
+        with contextlib.closing(sqlite3.connect(booked.system.settings.database)) as database:
+            [(leased,)] = database.execute("SELECT seconds_leased FROM bookings WHERE id = ?", [booked.id])
+        return bool(leased == 0)
+
+    return check
+
+
+def test_a_call_that_ends_while_the_engine_is_away_is_settled_when_it_is_back(mortal: System, parties: Caller) -> None:
+    booked = mortal.book("LARGE")
+    with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 2500}) as callers:
+        _up(mortal, callers)
+        mortal.kill_engine()
+        callers.wait()
+        talked = Outcome(callers.messages()).talked
+    assert talked == pytest.approx(2.5, abs=0.2)
+    mortal.until(lambda: len(list(mortal.settings.journal.glob("*.json"))) == 1, "the end is journaled", 5)
+    mortal.start_engine()
+    mortal.wait_ready()
+    [cdr] = booked.wait_settled()
+    assert (cdr["disposition"], cdr["duration"]) == ("ANSWERED", 3)
+    mortal.until(lambda: not list(mortal.settings.journal.glob("*.json")), "the journal is taken in", 5)
+    assert _books_are_right(mortal)
+
+
+def test_a_call_outlives_the_engine_and_is_shared_and_settled_by_the_next_one(mortal: System, parties: Caller) -> None:
+    booked = mortal.book("SMALL")
+    with parties.hidden(), parties.dialling(booked.service) as callers:
+        _up(mortal, callers)
+        mortal.kill_engine()
+        mortal.start_engine()
+        mortal.wait_ready()
+        assert mortal.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
+        callers.wait()
+        assert Outcome(callers.messages()).talked == pytest.approx(10, abs=0.2)
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [10]
+
+
+def test_a_call_answered_without_the_engine_talks_on_once_it_is_back(mortal: System, parties: Caller) -> None:
+    booked = mortal.book("LARGE")  # 600 s: a ringing call holds 10
+    with (
+        parties.hidden(ring=1500),
+        parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 12_000}) as callers,
+    ):
+        mortal.until(lambda: any(m.status == 180 for m in callers.messages()), "it rings")
+        mortal.kill_engine()
+        _up(mortal, callers)
+        mortal.start_engine()
+        callers.wait()
+        assert Outcome(callers.messages()).talked == pytest.approx(12, abs=0.2)
+    assert [cdr["duration"] for cdr in booked.wait_settled()] in ([12], [13])
+    assert _books_are_right(mortal)
+
+
+def test_calls_that_were_up_in_a_killed_asterisk_are_settled_and_nothing_stays_leased(
+    mortal: System, parties: Caller
+) -> None:
+    booked = mortal.book("LARGE")
+    with parties.hidden(calls=2), parties.dialling(booked.service, calls=2) as callers:
+        mortal.until(lambda: sum(m.method == "ACK" for m in callers.messages()) == 2, "two calls are up")
+        time.sleep(3.5)
+        mortal.kill_asterisk()
+        killed_at = time.monotonic()
+        mortal.start_asterisk()
+        mortal.until(_nothing_leased(booked), "nothing is leased", 60)
+    assert time.monotonic() - killed_at < 60
+    for cdr in booked.wait_settled(2):
+        assert cdr["disposition"] == "LOST"
+        assert 1 <= cdr["duration"] <= 5
+    assert _books_are_right(mortal)
+
+
+def test_a_locked_database_refuses_calls_and_loses_no_end(mortal: System, parties: Caller) -> None:
+    booked = mortal.book("LARGE")
+    with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
+        _up(mortal, callers)
+        with contextlib.closing(sqlite3.connect(mortal.settings.database, isolation_level=None)) as intruder:
+            intruder.execute("BEGIN IMMEDIATE")
+            refused = parties.call(booked.service)
+            callers.wait()
+            time.sleep(4)
+            intruder.execute("ROLLBACK")
+    assert refused.status == 503
+    assert refused.waited < 3.3
+    assert "ANSWERED" in [cdr["disposition"] for cdr in booked.wait_settled()]
+    mortal.until(_nothing_leased(booked), "nothing is leased", 30)
+    answered = [cdr["duration"] for cdr in booked.calls if cdr["disposition"] == "ANSWERED"]
+    assert answered == [2]
+    assert _books_are_right(mortal)
+
+
+def test_a_full_disk_refuses_calls_and_loses_no_end(mortal: System, parties: Caller) -> None:
+    booked = mortal.book("LARGE")
+    with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
+        _up(mortal, callers)
+        # The engine's process alone can make no file grow; the journal is written by Asterisk's side.
+        _, hard = resource.prlimit(mortal.engine_pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        assert hard == resource.RLIM_INFINITY
+        refused = parties.call(booked.service)
+        callers.wait()
+        resource.prlimit(mortal.engine_pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert refused.status == 503
+    mortal.until(lambda: [cdr["duration"] for cdr in booked.calls] == [2], "the end is taken in", 15)
+    mortal.until(_nothing_leased(booked), "nothing is leased", 30)
+    assert _books_are_right(mortal)
+
+
+def test_a_callee_that_falls_silent_is_hung_up() -> None:
+    system = System(longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}}, rtp_timeout=2)
+    try:
+        system.start()
+        booked = system.book("LARGE")
+        parties = Caller(system)
+        # SIPp sends no sound at all, as if every BYE and every packet were lost.
+        with parties.hidden():
+            outcome = parties.call(booked.service)
+        assert outcome.talked == pytest.approx(2.5, abs=1.0)
+        assert [cdr["duration"] for cdr in booked.wait_settled()][0] <= 4
+    finally:
+        system.stop()
