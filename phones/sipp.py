@@ -3,6 +3,7 @@
 import csv
 import math
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -60,6 +61,8 @@ class Sipp:
     rtp_echo   send the audio of a call back to who it came from
     trace      keep every message for messages(); without, it is faster
     lenient    go on when a message comes that the scenario does not expect (a second 180 in a pause)
+    lines      a file of SIPp's (-inf) whose lines the calls take one after another, as [field0], [field1], …
+    patience   seconds that a call waits for any message before it gives up (None: for ever)
     directory  where its files go and stay (None: a temporary one, removed at the end)
     """
 
@@ -80,6 +83,8 @@ class Sipp:
         media_port: int | None = None,
         trace: bool = True,
         lenient: bool = False,
+        lines: Path | None = None,
+        patience: float | None = None,
         directory: Path | None = None,
         programs: Programs | None = None,
     ) -> None:
@@ -100,6 +105,8 @@ class Sipp:
         self.media_port = media_port or free_port_range(MEDIA_PORTS)
         self._trace = trace
         self._lenient = lenient
+        self._lines = lines
+        self._patience = patience
         self._keep = directory
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -158,6 +165,11 @@ class Sipp:
         succeeded, failed = _counts(self._directory / "statistics")
         return Result(exit_code, succeeded, failed, child.tail(self._directory / "errors", 20_000))
 
+    def no_more_calls(self) -> None:
+        """Makes no new calls; SIPp ends once those that are up are over."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGUSR1)
+
     def messages(self) -> list[Message]:
         """Every message until now, in order, also after the end."""
         return messages.read(self._directory / "messages") if self._directory else self._messages
@@ -175,6 +187,10 @@ class Sipp:
             command += ["-l", str(self._concurrent)]
         if self._trace:
             command += ["-trace_msg", "-message_file", "messages"]
+        if self._lines is not None:
+            command += ["-inf", str(self._lines.resolve())]
+        if self._patience is not None:
+            command += ["-recv_timeout", f"{round(self._patience * 1000)}"]
         if self._lenient:
             command += ["-default_behaviors", "all,-abortunexp"]
         if self._rtp_echo:

@@ -114,13 +114,21 @@ class System:
     def engine_log(self) -> str:
         return (self.data_dir / "engine.log").read_text()
 
-    def start_engine(self) -> None:
-        os.environ.update(self._environment)
+    def start_engine(self, **more: str) -> None:
+        """`more`: environment variables for this start alone."""
+        environment = {**self._environment, **more}
+        os.environ.update(environment)
         try:
             self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
         finally:
-            for name in self._environment:
+            for name in environment:
                 os.environ.pop(name, None)
+
+    def wait_engine_dead(self, timeout: float = 15.0) -> None:
+        """Until the engine has died by itself."""
+        assert self._engine is not None
+        self._runner.run(asyncio.wait_for(self._engine.wait(), timeout))
+        self._engine = None
 
     def wait_ready(self) -> None:
         self.until(lambda: self.get("/health").status == 200, "the system is ready")

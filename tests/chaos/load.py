@@ -1,0 +1,44 @@
+"""The telephones of a run: one SIPp that is all callers, one that is all hidden numbers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from phones.sipp import Sipp
+from tests.chaos.plan import PlannedCall
+from tests.e2e.system import System
+
+SCENARIOS = Path(__file__).resolve().parent / "scenarios"
+# Longer than any call or ringing of a run: a telephone whose Asterisk was killed gives up then.
+PATIENCE_SECONDS = 12.0
+LONGEST_RUN_SECONDS = 4 * 3600.0
+
+
+def callees(system: System, directory: Path) -> Sipp:
+    return Sipp(
+        SCENARIOS / "callee.xml",
+        port=system.trunk_port,
+        calls=10**7,
+        timeout=LONGEST_RUN_SECONDS,
+        patience=PATIENCE_SECONDS,
+        lenient=True,
+        directory=directory,
+    )
+
+
+def callers(system: System, planned: Sequence[PlannedCall], rate: float, directory: Path) -> Sipp:
+    """They dial as soon as it is entered."""
+    directory.mkdir(parents=True)
+    lines = directory / "lines.csv"
+    lines.write_text("\n".join(["SEQUENTIAL", *(call.line for call in planned)]) + "\n")
+    return Sipp(
+        SCENARIOS / "caller.xml",
+        target=system.sip,
+        calls=len(planned),
+        rate=rate,
+        concurrent=1000,
+        timeout=LONGEST_RUN_SECONDS,
+        patience=PATIENCE_SECONDS,
+        lenient=True,
+        lines=lines,
+        directory=directory,
+    )

@@ -1,0 +1,107 @@
+"""What is going to happen in a run: all of it follows from its seed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+# Of every hundred calls: who does what.
+BEHAVIOURS = {"caller ends": 35, "callee ends": 25, "nobody ends": 10, "busy": 12, "cancel": 10, "no answer": 8}
+# Sent on to nobody: 999 is no country.
+SOURCE_PREFIX = "+999"
+SHORTEST_TALK_MS, LONGEST_TALK_MS = 50, 5000
+SHORTEST_RING_MS, LONGEST_RING_MS = 50, 2000
+# A scarce booking gets as many of the calls as an ample one has left.
+SCARCE_SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one run is asked to do."""
+
+    seed: int
+    engine_kills: int
+    asterisk_kills: int
+    rate: float
+    crowd: int = 50
+    quiet_seconds: float = 60.0
+
+
+class Kill(StrEnum):
+    ENGINE = "engine"
+    ASTERISK = "asterisk"
+    BOTH = "both"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Wait so many seconds, then kill."""
+
+    wait: float
+    kill: Kill
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """One line for the callers' telephone; see scenarios/ for what its fields mean."""
+
+    source: str
+    service: str
+    action: str
+    milliseconds: int
+
+    @property
+    def line(self) -> str:
+        return f"{self.source};{self.service};{self.action};{self.milliseconds}"
+
+
+def steps(wanted: Wanted) -> list[Step]:
+    """One kill in four hits an engine that is hardly up, or not at all; one Asterisk in four takes the engine along."""
+    chance = Random(f"kills {wanted.seed}")
+    both = wanted.asterisk_kills // 4
+    kills = [Kill.BOTH] * both + [Kill.ASTERISK] * (wanted.asterisk_kills - both)
+    kills += [Kill.ENGINE] * (wanted.engine_kills - both)
+    chance.shuffle(kills)
+    return [Step(_wait(chance), kill) for kill in kills]
+
+
+def _wait(chance: Random) -> float:
+    return chance.uniform(0.05, 1.0) if chance.random() < 0.25 else chance.uniform(1.0, 3.5)
+
+
+def calls(wanted: Wanted, ample: list[str], scarce: list[str]) -> Iterator[PlannedCall]:
+    """As many as are asked for. `ample`, `scarce`: rented numbers."""
+    chance = Random(f"calls {wanted.seed}")
+    kinds, weights = list(BEHAVIOURS), list(BEHAVIOURS.values())
+    serial = 0
+    while True:
+        service = chance.choice(scarce if chance.random() < SCARCE_SHARE else ample)
+        [kind] = chance.choices(kinds, weights)
+        talk = chance.randrange(SHORTEST_TALK_MS, LONGEST_TALK_MS, 10)
+        ring = chance.randrange(SHORTEST_RING_MS, LONGEST_RING_MS)
+        yield _call(kind, serial, service, talk, ring)
+        serial += 1
+
+
+def crowd(first_serial: int, size: int, service: str) -> list[PlannedCall]:
+    """Callers who all dial one number at the same moment, and would talk for a second."""
+    return [PlannedCall(_source(0, 0, first_serial + index), service, "talk", 1000) for index in range(size)]
+
+
+def _call(kind: str, serial: int, service: str, talk: int, ring: int) -> PlannedCall:
+    if kind == "caller ends":
+        return PlannedCall(_source(0, 0, serial), service, "talk", talk)
+    if kind == "callee ends":
+        return PlannedCall(_source(1, talk, serial), service, "wait", 0)
+    if kind == "nobody ends":
+        return PlannedCall(_source(0, 0, serial), service, "wait", 0)
+    if kind == "busy":
+        return PlannedCall(_source(2, 0, serial), service, "wait", 0)
+    if kind == "cancel":
+        return PlannedCall(_source(3, 0, serial), service, "cancel", ring)
+    return PlannedCall(_source(3, 0, serial), service, "wait", 0)
+
+
+def _source(callee: int, talk: int, serial: int) -> str:
+    """A caller's number of its own for each call, which also tells the callee's telephone what to do."""
+    return f"{SOURCE_PREFIX}{callee}{talk // 10:03}{serial:06}"

@@ -1,0 +1,75 @@
+"""How long it takes after a kill until calls are bridged again, and until the books are right."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from tests.chaos.books import Books, Entry
+from tests.chaos.judge import killed
+from tests.chaos.seen import Seen
+from tests.chaos.trouble import Outage
+
+# A lease that outlives its call by less is the way every call ends, not a fault.
+SETTLING_SECONDS = 0.5
+
+Span = tuple[float, float]
+
+
+def bridged_again(seen: Sequence[Seen], outages: Sequence[Outage]) -> list[float]:
+    """For each kill: seconds until the first call that was dialled after it reached its hidden number."""
+    found = []
+    for outage in outages:
+        rang = [min(call.reached) for call in seen if call.reached and call.dialled > outage.began]
+        if rang:
+            found.append(min(rang) - outage.began)
+    return found
+
+
+def books_right(spans: Sequence[Span], outages: Sequence[Outage]) -> list[float]:
+    """For each kill: seconds until no lease that it left behind was up, 0 when it left none."""
+    return [
+        max((end - outage.began for began, end in spans if _meets(began, end, outage)), default=0.0)
+        for outage in outages
+    ]
+
+
+def settled_after(books: Books, outages: Sequence[Outage]) -> list[float]:
+    """For each lease that was up in an Asterisk that was killed: seconds until it was settled."""
+    entries = [entry for entries in books.entries.values() for entry in entries]
+    return [
+        (entry.ended or math.inf) - outage.began
+        for outage in outages
+        for entry in entries
+        if entry.started < outage.began < (entry.ended or math.inf)
+    ]
+
+
+def wrong_spans(seen: Iterable[Seen], books: Books, asterisk: Sequence[Outage]) -> list[Span]:
+    """When a lease was up whose call was not."""
+    spans = []
+    for call in seen:
+        killed_at = killed(call, asterisk)
+        for entry in books.of(call.source):
+            over = _over(call, entry, killed_at)
+            until = entry.ended or math.inf
+            if over is not None and until - over > SETTLING_SECONDS:
+                spans.append((over, until))
+    return spans
+
+
+def spread(seconds: Sequence[float]) -> str:
+    if not seconds:
+        return "-"
+    ordered = sorted(seconds)
+    p50, p95 = (ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.95))
+    return f"p50 {p50:.2f} s, p95 {p95:.2f} s, longest {ordered[-1]:.2f} s"
+
+
+def _over(call: Seen, entry: Entry, killed_at: float | None) -> float | None:
+    """When the call of a lease was over in truth; None if nobody saw it."""
+    if killed_at is not None and entry.started < killed_at:
+        return killed_at if call.ended is None else min(killed_at, call.ended)
+    return call.ended
+
+
+def _meets(began: float, end: float, outage: Outage) -> bool:
+    return began <= outage.ended + SETTLING_SECONDS and end >= outage.began

@@ -1,0 +1,158 @@
+"""One run, from the first booking to the verdict."""
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from phones.listener import CallbackListener
+from phones.messages import Message
+from phones.ports import free_port_range
+from phones.sipp import Sipp
+from tests.chaos import books, judge, load, plan, seen, trouble
+from tests.chaos.figures import Crowd, Report
+from tests.chaos.plan import Wanted
+from tests.chaos.trouble import Outage, Renewals, Trouble
+from tests.e2e.system import Booked, System
+
+PLANS = {
+    "SMALL": {"seconds": 20, "calls": 8, "valid_for": 86400},  # scarce
+    "MEDIUM": {"seconds": 60, "calls": 1, "valid_for": 86400},  # credit for one
+    "LARGE": {"seconds": 1_000_000, "calls": 100_000, "valid_for": 86400},  # ample
+}
+SCARCE, AMPLE = 8, 6
+RTP_PORTS = 2000
+# Calls that nobody ends are cut then.
+LONGEST_CALL_SECONDS = 6
+CROWD_SERIAL = 900_000
+SECONDS_A_STEP = 10.0
+LAST_CALLS_SECONDS = 60.0
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class _Scene:
+    wanted: Wanted
+    say: Say
+    system: System
+    directory: Path
+    listener: CallbackListener
+    hidden: Sipp
+    trouble: Trouble = field(default_factory=Trouble)
+    heard: list[Message] = field(default_factory=list)
+
+
+def run(wanted: Wanted, say: Say) -> Report:
+    rtp = free_port_range(RTP_PORTS)
+    system = System(
+        plans=PLANS,
+        longest_call=LONGEST_CALL_SECONDS,
+        reconcile_interval=1,
+        rtp_start=rtp,
+        rtp_end=rtp + RTP_PORTS - 1,
+        callback_retries=[1] * 20,
+    )
+    began = time.monotonic()
+    with ExitStack() as cleanup:
+        cleanup.callback(system.stop)
+        directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        listener = cleanup.enter_context(CallbackListener())
+        system.start()
+        hidden = cleanup.enter_context(load.callees(system, directory / "callees"))
+        scene = _Scene(wanted, say, system, directory, listener, hidden)
+        return _play(scene, began)
+
+
+def _play(scene: _Scene, began: float) -> Report:
+    system, url = scene.system, scene.listener.url
+    ample = [system.book("LARGE", url) for _ in range(AMPLE)]
+    scarce = [system.book("SMALL", url) for _ in range(SCARCE)]
+    crowded = [_crowd(scene, number, killing=killing) for number, killing in enumerate((False, True))]
+    renewed = _storm(scene, ample, scarce)
+    quiet_after = _until(lambda: books.leases_up(system.settings.database) == 0, scene.wanted.quiet_seconds)
+    scene.say("waiting for the callbacks")
+    _until(lambda: books.callbacks_pending(system.settings.database) == 0, scene.wanted.quiet_seconds)
+    written = books.read(system.settings.database)
+    rang = scene.hidden.messages()
+    calls = seen.calls(scene.heard, rang)
+    found = judge.mismatches(calls, written, scene.trouble)
+    found += [judge.Mismatch(each, "rang, and nobody called", "", "") for each in seen.strangers(calls, rang)]
+    return Report(
+        wanted=scene.wanted,
+        seconds=time.monotonic() - began,
+        seen=calls,
+        books=written,
+        trouble=scene.trouble,
+        crowds=[_outcome(calls, each) for each in crowded],
+        quiet_after=quiet_after,
+        renewed=renewed,
+        told=Counter(str(each.content.get("id")) for each in scene.listener.received()),
+        mismatches=found,
+    )
+
+
+def _storm(scene: _Scene, ample: list[Booked], scarce: list[Booked]) -> int:
+    """Calls, and kills, until there are no kills left. Returns how often somebody added a plan."""
+    steps = plan.steps(scene.wanted)
+    seconds = sum(step.wait for step in steps) + len(steps) * SECONDS_A_STEP
+    planned = plan.calls(scene.wanted, [each.service for each in ample], [each.service for each in scarce])
+    lines = list(islice(planned, int(seconds * scene.wanted.rate)))
+    callers = load.callers(scene.system, lines, scene.wanted.rate, scene.directory / "callers")
+    scene.say(f"{scene.wanted.rate:g} calls/s, {len(steps)} kills")
+    with callers, Renewals(scarce, scene.wanted.seed) as renewals:
+        for number, step in enumerate(steps, 1):
+            trouble.make(scene.system, step, scene.trouble)
+            if number % 20 == 0:
+                scene.say(f"{number} kills")
+        callers.no_more_calls()
+        scene.say("waiting for the last calls to end")
+        callers.wait(LAST_CALLS_SECONDS)
+    scene.heard += callers.messages()
+    return renewals.accepted
+
+
+@dataclass(frozen=True)
+class _Crowded:
+    sources: frozenset[str]
+    killed: bool
+
+
+def _crowd(scene: _Scene, number: int, *, killing: bool) -> _Crowded:
+    """Everybody at once on credit for one; with `killing`, the engine dies among them."""
+    booked = scene.system.book("MEDIUM", scene.listener.url)
+    lines = plan.crowd(CROWD_SERIAL + number * scene.wanted.crowd, scene.wanted.crowd, booked.service)
+    with load.callers(scene.system, lines, 1000, scene.directory / f"crowd-{number}") as callers:
+        if killing:
+            scene.system.until(lambda: len(callers.messages()) > scene.wanted.crowd, "the crowd has dialled")
+            scene.trouble.engine.append(_killed_engine(scene.system))
+        callers.wait(LAST_CALLS_SECONDS)
+    scene.heard += callers.messages()
+    return _Crowded(frozenset(line.source for line in lines), killing)
+
+
+def _killed_engine(system: System) -> Outage:
+    began = time.time()
+    system.kill_engine()
+    system.start_engine()
+    return Outage(began, time.time())
+
+
+def _outcome(calls: list[seen.Seen], crowded: _Crowded) -> Crowd:
+    theirs = [call for call in calls if call.source in crowded.sources]
+    bridged = sum(len(call.reached) for call in theirs)
+    return Crowd(len(theirs), crowded.killed, bridged, sum(call.status == 200 for call in theirs))
+
+
+def _until(true: Callable[[], bool], timeout: float) -> float | None:
+    """Seconds until it was true, None if it did not become so in time."""
+    began = time.monotonic()
+    while not true():
+        if time.monotonic() - began > timeout:
+            return None
+        time.sleep(0.1)
+    return time.monotonic() - began

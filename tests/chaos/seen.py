@@ -1,0 +1,73 @@
+"""What the telephones saw of each call, from the messages of both sides."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from phones.messages import Message, by_call, final_status
+
+_USER = re.compile(r"sip:([^@>]*)@")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One call of one caller. Instants are seconds since the epoch.
+
+    status: the final answer to its INVITE, None if none came.
+    answered: when its caller confirmed the answer; ended: the first BYE on either side, or what ended an unanswered one.
+    reached: when its INVITEs reached the hidden number (again after an Asterisk that was killed).
+    """
+
+    source: str
+    dialled: float
+    status: int | None
+    answered: float | None
+    ended: float | None
+    reached: tuple[float, ...]
+
+    @property
+    def talked(self) -> float | None:
+        """Seconds, if it was answered and its end was seen."""
+        return None if self.answered is None or self.ended is None else max(0.0, self.ended - self.answered)
+
+
+def calls(callers: Iterable[Message], callees: Iterable[Message]) -> list[Seen]:
+    legs: dict[str, list[list[Message]]] = {}
+    for leg in by_call(list(callees)).values():
+        if (source := _source(leg)) is not None:
+            legs.setdefault(source, []).append(leg)
+    found = [_seen(call, legs) for call in by_call(list(callers)).values()]
+    return sorted((seen for seen in found if seen is not None), key=lambda seen: seen.dialled)
+
+
+def strangers(seen: Sequence[Seen], callees: Iterable[Message]) -> set[str]:
+    """Numbers that rang a hidden number though no caller has them."""
+    rang = {_source(leg) or "?" for leg in by_call(list(callees)).values()}
+    return rang - {each.source for each in seen}
+
+
+def _seen(call: list[Message], legs: dict[str, list[list[Message]]]) -> Seen | None:
+    source = _source(call)
+    if source is None:
+        return None
+    theirs = legs.get(source, [])
+    status = final_status(call)
+    answered = next((m.at for m in call if m.method == "ACK"), None) if status == 200 else None
+    if answered is not None:
+        # Asterisk tells the caller last, once its own books are done: whichever side heard or said BYE first counts.
+        byes = [m.at for leg in (call, *theirs) for m in leg if m.method == "BYE" and m.status is None]
+        ended = min((at for at in byes if at >= answered), default=None)
+    else:
+        ended = next((m.at for m in call if m.method == "INVITE" and m.status is not None and m.status >= 300), None)
+    reached = tuple(_first(leg, "INVITE") for leg in theirs)
+    return Seen(source, call[0].at, status, answered, ended, reached)
+
+
+def _first(leg: list[Message], method: str) -> float:
+    return next(m.at for m in leg if m.method == method)
+
+
+def _source(call: list[Message]) -> str | None:
+    invite = next((m for m in call if m.method == "INVITE" and m.status is None), None)
+    match = _USER.search(invite.header("From")) if invite else None
+    return match[1] if match else None

@@ -1,0 +1,74 @@
+"""What is done to the system while people call: kills from the plan, and renewals that may hit a dying engine."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.chaos.plan import Kill, Step
+from tests.e2e.system import Booked, System
+
+RENEWAL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Outage:
+    """From the kill until its end, as seconds since the epoch: Asterisk takes calls again, the engine was started."""
+
+    began: float
+    ended: float
+
+
+@dataclass
+class Trouble:
+    """All that happened. A kill of both stands in both lists."""
+
+    engine: list[Outage] = field(default_factory=list)
+    asterisk: list[Outage] = field(default_factory=list)
+
+
+def make(system: System, step: Step, trouble: Trouble) -> None:
+    """One kill. Returns once what was killed was started again, which does not say that it answers."""
+    time.sleep(step.wait)
+    began = time.time()
+    if step.kill is not Kill.ENGINE:
+        system.kill_asterisk()
+    if step.kill is not Kill.ASTERISK:
+        system.kill_engine()
+        system.start_engine()
+        trouble.engine.append(Outage(began, time.time()))
+    if step.kill is not Kill.ENGINE:
+        system.start_asterisk()
+        trouble.asterisk.append(Outage(began, time.time()))
+
+
+class Renewals:
+    """Someone who adds a plan to one of the scarce bookings every second, whatever the engine is doing."""
+
+    def __init__(self, booked: Sequence[Booked], seed: int) -> None:
+        self._booked = booked
+        self._chance = Random(f"renewals {seed}")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+        self.accepted = 0
+        self.failed = 0
+
+    def __enter__(self) -> "Renewals":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._stop.wait(RENEWAL_SECONDS):
+            booked = self._chance.choice(self._booked)
+            try:
+                answer = booked.system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"})
+            except Exception:
+                self.failed += 1  # the engine died in the middle of its answer
+                continue
+            self.accepted += answer.status == 200
+            self.failed += answer.status != 200

@@ -1,0 +1,204 @@
+"""kill -9 at each write point of the engine: after the restart there is one outcome, and the books are right (M4)."""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engine.failpoints import VARIABLE
+from phones.listener import CallbackListener
+from phones.messages import final_status
+from tests.e2e.calls import Caller
+from tests.e2e.system import Booked, System
+
+CALLBACK_SECONDS = 45.0
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[System]:
+    system = System(
+        longest_call=60,
+        reconcile_interval=0.5,
+        callback_timeout=1,
+        plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}},
+    )
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+@contextlib.contextmanager
+def dying_at(system: System, point: str) -> Iterator[None]:
+    """Inside, the engine dies when it gets to that point; at the end it has died and is back."""
+    system.stop_engine()
+    system.start_engine(**{VARIABLE: point})
+    system.wait_ready()
+    try:
+        yield
+        system.wait_engine_dead()
+    finally:
+        system.stop_engine()
+        system.start_engine()
+        system.wait_ready()
+
+
+def _rows(system: System, sql: str, *parameters: str) -> list[tuple[object, ...]]:
+    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+        return database.execute(sql, parameters).fetchall()
+
+
+def _quiet(booked: Booked) -> bool:
+    return not _rows(booked.system, "SELECT 1 FROM calls WHERE booking_id = ? AND ended_at IS NULL", booked.id)
+
+
+def _books_are_right(system: System) -> bool:
+    return system.command("ledger", "verify", "--json") == []
+
+
+@pytest.mark.parametrize("point", ["route_call before commit", "route_call committed"])
+def test_killed_in_route_the_caller_gets_503_and_nothing_is_spent(mortal: System, point: str) -> None:
+    booked = mortal.book("LARGE")
+    caller = Caller(mortal)
+    with dying_at(mortal, point), caller.hidden() as hidden:
+        outcome = caller.call(booked.service)
+        assert outcome.status == 503
+        assert hidden.messages() == []
+    mortal.until(lambda: _quiet(booked), "no lease is left", 30)
+    assert (booked.now["secondsRemaining"], booked.now["callsRemaining"]) == (600, 25)
+    assert _books_are_right(mortal)
+
+
+@pytest.mark.parametrize("point", ["begin_talk before commit", "begin_talk committed"])
+def test_killed_at_the_answer_the_call_talks_on_metered(mortal: System, point: str) -> None:
+    booked = mortal.book("LARGE")
+    caller = Caller(mortal)
+    with caller.hidden(), contextlib.ExitStack() as stack:
+        with dying_at(mortal, point):
+            callers = stack.enter_context(caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 5500}))
+        callers.wait()
+        assert final_status(callers.messages()) == 200
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [6]
+    mortal.until(lambda: _quiet(booked), "no lease is left", 30)
+    assert booked.now["secondsRemaining"] == 594
+    assert _books_are_right(mortal)
+
+
+@pytest.mark.parametrize("point", ["call_ended before commit", "call_ended committed"])
+def test_killed_at_the_end_the_call_is_settled_once_and_told(
+    mortal: System, listener: CallbackListener, point: str
+) -> None:
+    booked = mortal.book("LARGE", listener.url)
+    caller = Caller(mortal)
+    with dying_at(mortal, point), caller.hidden():
+        assert caller.call(booked.service, "uac_hangs_up", talk=1500).status == 200
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [2]
+    mortal.until(lambda: _quiet(booked), "no lease is left", 30)
+    [callback] = listener.wait(1, CALLBACK_SECONDS)
+    assert callback.content["duration"] == 2
+    assert _books_are_right(mortal)
+
+
+def test_killed_after_a_journaled_end_was_settled_it_is_not_settled_again(mortal: System) -> None:
+    booked = mortal.book("LARGE")
+    caller = Caller(mortal)
+    with caller.hidden(), caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
+        mortal.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+        mortal.kill_engine()
+        callers.wait()
+    mortal.start_engine(**{VARIABLE: "journal settled"})
+    mortal.wait_engine_dead()
+    assert len(list(mortal.settings.journal.glob("*.json"))) == 1
+    mortal.start_engine()
+    mortal.wait_ready()
+    mortal.until(lambda: not list(mortal.settings.journal.glob("*.json")), "the journal is taken in", 10)
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [2]
+    assert _books_are_right(mortal)
+
+
+@pytest.mark.parametrize(
+    "point", ["shrinks told", "apply_shares before commit", "apply_shares committed", "growth booked"]
+)
+def test_killed_while_sharing_both_calls_go_on_within_what_there_is(mortal: System, point: str) -> None:
+    booked = mortal.book("LARGE")
+    caller = Caller(mortal)
+    with (
+        caller.hidden(calls=2),
+        caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 6500}) as first,
+    ):
+        mortal.until(lambda: any(m.method == "ACK" for m in first.messages()), "the first call is up")
+        with (
+            dying_at(mortal, point),
+            caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 4500}) as second,
+        ):
+            second.wait()
+        first.wait()
+    for messages in (first.messages(), second.messages()):
+        assert final_status(messages) in {200, 503}
+    mortal.until(lambda: _quiet(booked), "no lease is left", 30)
+    assert sum(cdr["duration"] for cdr in booked.calls) == 600 - booked.now["secondsRemaining"]
+    assert _books_are_right(mortal)
+
+
+Ask = Callable[[System, Booked], object]
+
+
+@pytest.mark.parametrize(
+    ("point", "ask"),
+    [
+        ("book before commit", lambda system, booked: system.request("POST", "/bookings", _wish())),
+        ("book committed", lambda system, booked: system.request("POST", "/bookings", _wish())),
+        ("renew before commit", lambda system, booked: system.request("PUT", f"/bookings/{booked.id}", _plan())),
+        ("renew committed", lambda system, booked: system.request("PUT", f"/bookings/{booked.id}", _plan())),
+        ("cancel before commit", lambda system, booked: system.request("DELETE", f"/bookings/{booked.id}")),
+        ("cancel committed", lambda system, booked: system.request("DELETE", f"/bookings/{booked.id}")),
+    ],
+)
+def test_killed_in_a_request_it_was_done_wholly_or_not_at_all(mortal: System, point: str, ask: Ask) -> None:
+    booked = mortal.book("LARGE")
+    before = _state(mortal)
+    with dying_at(mortal, point):
+        ask(mortal, booked)
+    after = _state(mortal)
+    assert (after == before) is point.endswith("before commit")
+    # Each number is booked by exactly one booking, whatever became of the request.
+    assert (
+        _rows(
+            mortal,
+            "SELECT e164 FROM numbers WHERE (state = 'BOOKED') != "
+            "EXISTS (SELECT 1 FROM bookings WHERE service = e164 AND gone_at IS NULL)",
+        )
+        == []
+    )
+    assert _books_are_right(mortal)
+
+
+@pytest.mark.parametrize("point", ["begin_all committed", "record before commit", "record committed"])
+def test_killed_around_a_callback_it_is_delivered_at_least_once_under_one_id(
+    mortal: System, listener: CallbackListener, point: str
+) -> None:
+    booked = mortal.book("LARGE", listener.url)
+    caller = Caller(mortal)
+    with dying_at(mortal, point), caller.hidden():
+        assert caller.call(booked.service, "uac_hangs_up", talk=200).status == 200
+    mortal.until(
+        lambda: _rows(mortal, "SELECT state FROM outbox WHERE booking_id = ?", booked.id) == [("DELIVERED",)],
+        "the callback is delivered and recorded",
+        CALLBACK_SECONDS,
+    )
+    assert len({callback.headers["webhook-id"] for callback in listener.received()}) == 1
+    assert len({callback.body for callback in listener.received()}) == 1
+
+
+def _state(system: System) -> list[tuple[object, ...]]:
+    return _rows(system, "SELECT id, service, seconds_granted, end_at, gone_at FROM bookings ORDER BY id")
+
+
+def _wish() -> dict[str, object]:
+    return {"destination": "+33199006001", "usagePlan": "LARGE", "callback": "http://127.0.0.1:9/"}
+
+
+def _plan() -> dict[str, object]:
+    return {"usagePlan": "LARGE"}
