@@ -14,7 +14,6 @@ import re
 import signal
 import sys
 import time
-from contextlib import redirect_stderr
 from pathlib import Path
 
 from asterisk.agi import AGI
@@ -28,13 +27,15 @@ DIAL_STATUS = re.compile(r"[A-Z]{0,32}")
 
 def main(arguments: list[str]) -> int:
     signal.alarm(PATIENCE_SECONDS)
+    # Asterisk sends one when it has done with the channel, and that may be now.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     directory, call_id, answered_ms, dial_status = [*arguments, "", "", ""][:4]
     if not (CALL_ID.fullmatch(call_id) and MILLISECONDS.fullmatch(answered_ms) and DIAL_STATUS.fullmatch(dial_status)):
         return 2
     keep(Path(directory), call_id, int(answered_ms or 0), dial_status)
     # Only now: whatever becomes of the conversation with Asterisk, the end is kept.
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
-        AGI()  # takes in the environment that Asterisk writes, and would print every line of it
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        AGI(stderr=nowhere)  # takes in the environment that Asterisk writes, and would print every line of it
     return 0
 
 

@@ -8,9 +8,9 @@ from agi_scripts import dialplan
 from agi_scripts.context import CallContext
 from agi_scripts.errors import AgiError
 from agi_scripts.session import Session
-from engine.calls import EndReport, IncomingCall, call_ended, route_call
+from engine.calls import IncomingCall, abandon_call, route_call
 from engine.domain.numbers import from_dialled
-from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, RouteDecision
+from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, Reject, RouteDecision
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +20,7 @@ PRESENTATION_ALLOWED = "allowed"
 
 async def route(context: CallContext, session: Session) -> None:
     call = session.environment
+    decision: RouteDecision | None = None
     try:
         decision = await _decide(context, session)
         kind = "bridge" if isinstance(decision, Bridge) else f"reject_{decision.cause}"
@@ -29,7 +30,11 @@ async def route(context: CallContext, session: Session) -> None:
     except (AgiError, asyncio.CancelledError):
         # Hung up, refused or out of time: without a verdict nothing can have been bridged. (Once the verdict is sent,
         # only the end report may settle.) A lease that is being granted right now comes before this in the storage.
-        await context.storage.run(call_ended, EndReport(call.unique_id, 0, "CANCEL"), context.clock.now())
+        # After a rejection there is none of ours, only perhaps that of another Asterisk's call with the same id.
+        if not isinstance(decision, Reject):
+            settlement = await context.storage.run(abandon_call, call.unique_id, context.clock.now())
+            if settlement is not None:
+                context.limits.changed(settlement.booking_id)
         raise
     await session.set_variables([verdict])
 

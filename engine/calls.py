@@ -116,6 +116,14 @@ def call_ended(tx: Transaction, report: EndReport, now: int) -> Settlement | Non
     return settle(tx, call, charged, disposition, now)
 
 
+def abandon_call(tx: Transaction, call_id: str, now: int) -> Settlement | None:
+    """Give back the lease of a call that was never let through. None: there is none, or it is more than ringing."""
+    call = tx.calls.by_id(call_id)
+    if call is None or call.state is not CallState.RINGING:
+        return None
+    return settle(tx, call, 0, Disposition.CANCELLED, now)
+
+
 def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, now: int) -> Settlement:
     """End a call that is up: give back its lease but for the seconds `charged`, record it, tell its owner."""
     answered = charged > 0

@@ -22,12 +22,14 @@ from engine.storage.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What the callee's channel of a call should be told: `left_ms` from now. `leased`: the whole seconds behind it."""
+    """What the callee's channel of a call should be told: `left_ms` from `at_ticks` on. `leased`: the whole seconds
+    behind it."""
 
     call_id: str
     channel: str
     leased: int
     left_ms: int
+    at_ticks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +121,19 @@ def bookings_with_talk(tx: Transaction) -> dict[str, list[str]]:
     return talking
 
 
-def take_presence(tx: Transaction, presence: Presence, at: Moment) -> None:
+def take_presence(tx: Transaction, presence: Presence, at: Moment) -> set[str]:
     """Note which calls Asterisk says are up, and which talk although their answer was never reported.
 
-    Those can have talked no longer than they had leased for the beginning: that much is taken for used.
+    Those can have talked no longer than they had leased for the beginning: that much is taken for used. Returns their
+    bookings, which must be shared anew.
     """
+    found = set()
     for call in tx.calls.up():
         if call.call_id not in presence.calls:
             continue
         channel = presence.talking.get(call.call_id)
         if call.state is CallState.RINGING and channel is not None:
+            found.add(call.booking_id)
             tx.calls.update(
                 replace(
                     call,
@@ -140,6 +145,7 @@ def take_presence(tx: Transaction, presence: Presence, at: Moment) -> None:
             )
         elif call.state is CallState.LIVE:
             tx.calls.update(replace(call, seen_ticks=at.ticks))
+    return found
 
 
 def missing_calls(tx: Transaction, presence: Presence, asked_ticks: int) -> set[str]:
@@ -192,7 +198,7 @@ def _holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holdin
 
 def _limit(call: Call, booking: Booking, at: Moment) -> Limit:
     left = talk_limit_ms(call.seconds_leased, _talked_ms(call, at), booking.end_at - at.now)
-    return Limit(call.call_id, call.callee_channel or "", call.seconds_leased, left)
+    return Limit(call.call_id, call.callee_channel or "", call.seconds_leased, left, at.ticks)
 
 
 def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[Booking, Call]:

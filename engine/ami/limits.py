@@ -5,7 +5,8 @@ Asterisk has it, nobody else may decide: a stale, larger limit that arrives late
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 import structlog
@@ -37,7 +38,8 @@ class LimitKeeper:
         self._policy = policy
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changed: set[str] = set()
-        # Bookings with a limit that Asterisk may or may not have taken: told again once it can be reached.
+        # Bookings with a limit that Asterisk may or may not have, by what is in the books: told again once it can be
+        # reached.
         self._unsure: set[str] = set()
         self._wake = asyncio.Event()
 
@@ -45,7 +47,7 @@ class LimitKeeper:
         self, booking_id: str, call_id: str, callee_channel: str, set_limit: Callable[[Limit | None], Awaitable[None]]
     ) -> None:
         """Work out how long a call may last that was answered just now, and have `set_limit` carry it out."""
-        async with self._lock(booking_id):
+        async with self._alone_with(booking_id):
             at = self._clock.moment()
             talk = await self._storage.run(begin_talk, booking_id, call_id, callee_channel, at, self._policy)
             limit = talk.limit
@@ -56,7 +58,7 @@ class LimitKeeper:
 
     async def make_room(self, booking_id: str, seconds: int) -> None:
         """Take so many seconds back from calls that are up, as far as that goes."""
-        async with self._lock(booking_id):
+        async with self._alone_with(booking_id):
             await self._share(booking_id, keep_free=seconds)
 
     def changed(self, booking_id: str) -> None:
@@ -89,15 +91,15 @@ class LimitKeeper:
     async def _work_off(self) -> None:
         while self._changed:
             booking_id = self._changed.pop()
-            async with self._lock(booking_id):
+            async with self._alone_with(booking_id):
                 await self._share(booking_id)
         if self._link.is_up:
             for booking_id in list(self._unsure):
-                self._unsure.discard(booking_id)
                 await self._tell_all(booking_id)
 
     async def _tell_all(self, booking_id: str) -> None:
-        async with self._lock(booking_id):
+        async with self._alone_with(booking_id):
+            self._unsure.discard(booking_id)
             await self._share(booking_id)
             talking = await self._storage.run(bookings_with_talk)
             for call_id in talking.get(booking_id, []):
@@ -106,13 +108,17 @@ class LimitKeeper:
                     await self._tell(booking_id, limit)
 
     async def _share(self, booking_id: str, *, newcomer: str = "", keep_free: int = 0) -> None:
-        """`newcomer`: a call whose limit Asterisk does not have yet; whoever holds the lock sets it."""
+        """`newcomer`: a call whose limit Asterisk does not have yet; whoever holds the lock sets it.
+
+        Until then its lease does not shrink: if the engine is lost, Asterisk lets it talk for what it first leased.
+        """
         at = self._clock.moment()
         shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
-        told = await asyncio.gather(*(self._tell(booking_id, limit) for limit in shrinks if limit.call_id != newcomer))
         others = [limit for limit in shrinks if limit.call_id != newcomer]
+        if len(others) < len(shrinks):
+            self.changed(booking_id)
+        told = await asyncio.gather(*(self._tell(booking_id, limit) for limit in others))
         shrunk = {limit.call_id: limit.leased for limit, done in zip(others, told, strict=True) if done}
-        shrunk |= {limit.call_id: limit.leased for limit in shrinks if limit.call_id == newcomer}
         failpoints.hit("shrinks told")
         at = self._clock.moment()
         grown = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
@@ -121,7 +127,8 @@ class LimitKeeper:
 
     async def _tell(self, booking_id: str, limit: Limit) -> bool:
         """Whether Asterisk has taken it."""
-        seconds = max(limit.left_ms, SHORTEST_LIMIT_MS) / 1000
+        left_ms = limit.left_ms - (self._clock.moment().ticks - limit.at_ticks)
+        seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         try:
             await self._link.action("AbsoluteTimeout", Channel=limit.channel, Timeout=f"{seconds:.3f}")
         except AmiUnavailable as error:
@@ -131,6 +138,16 @@ class LimitKeeper:
         except AmiError:
             return False  # no such channel: the call has just ended
         return True
+
+    @asynccontextmanager
+    async def _alone_with(self, booking_id: str) -> AsyncIterator[None]:
+        async with self._lock(booking_id):
+            try:
+                yield
+            except BaseException:
+                # Broken off between Asterisk and the books, by a failure or a deadline.
+                self._unsure.add(booking_id)
+                raise
 
     def _lock(self, booking_id: str) -> asyncio.Lock:
         lock = self._locks.get(booking_id)

@@ -88,7 +88,8 @@ class Reconciler:
             return
         asked = self._clock.moment()
         presence = await ask(self._link)
-        await self._storage.run(take_presence, presence, asked)
+        for booking_id in await self._storage.run(take_presence, presence, asked):
+            self._keeper.changed(booking_id)
         missing = await self._storage.run(missing_calls, presence, asked.ticks)
         await self._settle(missing & self._missing)
         self._missing = missing

@@ -10,7 +10,6 @@ from engine.domain.plans import UsagePlan
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.world import POOL, World
 from tests.integration.fake_asterisk import (
-    ALLOWED,
     CALL_ID,
     DATA_HANGUP,
     HANGUP,
@@ -138,6 +137,17 @@ async def test_a_call_id_seen_again_for_another_number_is_refused(agi: FastAgi, 
     assert (await agi.incoming(second.service).run()).variables == REJECTED_404
 
 
+async def test_a_refused_call_that_hangs_up_does_not_void_the_lease_of_another_with_its_id(
+    agi: FastAgi, world: World
+) -> None:
+    first, second = await world.book(), await world.book()
+    await agi.incoming(first.service).run()
+    await agi.call("answered", CALL_ID).run()
+    await agi.incoming(second.service, replies={0: Ending.CLOSE}).run()
+    await agi.until_idle()
+    assert agi.leases() == 1
+
+
 async def test_a_call_id_seen_again_after_its_end_is_refused(agi: FastAgi, world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await agi.incoming(booking.service).run()
@@ -229,6 +239,24 @@ async def test_a_lease_stays_once_the_verdict_was_sent(agi: FastAgi, world: Worl
     assert (await world.sweep()).calls_lost == 1
 
 
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (HANGUP, "CallerGone"),
+        (Ending.RESET, "CallerGone"),
+        (UNKNOWN_COMMAND, "CommandRefused"),
+        (USAGE, "CommandRefused"),
+    ],
+)
+async def test_the_log_tells_a_caller_that_left_from_a_command_that_asterisk_refused(
+    agi: FastAgi, world: World, reply: Reply, kind: str
+) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service, replies={0: reply}).run()
+    await agi.until_idle()
+    assert [entry["kind"] for entry in agi.logged if entry["event"] == "agi_failed"] == [kind]
+
+
 async def test_a_lease_is_void_when_asterisk_never_answers_a_command(world: World) -> None:
     booking = await world.book()
     async with fast_agi(world, script_seconds=0.2) as agi:
@@ -243,7 +271,3 @@ async def test_the_callee_s_channel_may_go_at_answered_and_the_call_still_settle
     await agi.call("answered", CALL_ID, replies={0: HANGUP}).run()
     await agi.call("ended", CALL_ID, "", "ANSWER").run()
     assert (agi.leases(), (await world.stored(booking)).calls.remaining) == (0, 1)
-
-
-def test_the_words_of_presentation_are_asterisks() -> None:
-    assert ALLOWED.startswith("allowed")
