@@ -21,6 +21,9 @@ from engine.storage.sqlite import SqliteStorage
 
 log = structlog.get_logger(__name__)
 
+# The first look comes as soon as Asterisk can be reached: after a crash of either, every lease waits for it.
+LOOK_FOR_LINK_SECONDS = 0.2
+
 
 async def ask(link: AmiLink) -> Presence:
     """Raises AmiError, also when the list is not complete."""
@@ -76,7 +79,7 @@ class Reconciler:
                 log.warning("not_reconciled", reason=str(error))
                 self._missing.clear()
             try:
-                async with asyncio.timeout(self._interval):
+                async with asyncio.timeout(self._interval if self._was_up else LOOK_FOR_LINK_SECONDS):
                     await stop.wait()
             except TimeoutError:
                 pass

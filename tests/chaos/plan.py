@@ -66,7 +66,7 @@ def steps(wanted: Wanted) -> list[Step]:
 
 
 def _wait(chance: Random) -> float:
-    return chance.uniform(0.05, 1.0) if chance.random() < 0.25 else chance.uniform(1.0, 3.5)
+    return chance.uniform(0.05, 1.0) if chance.random() < 0.25 else chance.uniform(1.0, 4.0)
 
 
 def calls(wanted: Wanted, ample: list[str], scarce: list[str]) -> Iterator[PlannedCall]:

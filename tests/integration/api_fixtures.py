@@ -70,6 +70,7 @@ async def api(
             pepper=PEPPER,
             check_callback=check_callback,
             hang_up=asterisk.hang_up,
+            renewed=asterisk.renewed.append,
             health=health,
             limits=api_limits,
         )

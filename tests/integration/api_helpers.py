@@ -13,6 +13,7 @@ from engine.calls import EndReport, IncomingCall, call_answered, call_ended, rou
 from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
+from engine.domain.times import Moment
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 
@@ -52,15 +53,19 @@ class SettableClock:
     def now(self) -> int:
         return self.instant
 
+    def moment(self) -> Moment:
+        return Moment(self.instant, self.instant - START)
+
     def advance(self, milliseconds: int) -> None:
         self.instant += milliseconds
 
 
 @dataclass
 class Asterisk:
-    """Notes whom it was told to hang up; does `behave` before that."""
+    """Notes whom it was told to hang up, after `behave`, and which bookings' calls may last longer."""
 
     hung_up: list[str] = field(default_factory=list)
+    renewed: list[str] = field(default_factory=list)
     behave: Callable[[], Awaitable[None]] | None = None
 
     async def hang_up(self, channels: list[str]) -> None:

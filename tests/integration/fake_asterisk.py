@@ -25,6 +25,9 @@ import structlog
 from agi_scripts.context import CallContext
 from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
+from engine.ami.limits import LimitKeeper
+from engine.ami.link import AmiLink
+from engine.domain.times import Moment
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, HIDDEN, POLICY
@@ -202,6 +205,9 @@ class WorldClock:
     def now(self) -> int:
         return self._world.now
 
+    def moment(self) -> Moment:
+        return self._world.at
+
 
 @dataclass
 class FastAgi:
@@ -255,7 +261,13 @@ async def fast_agi(
     crashes: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: crashes.append(context))
     woken: list[None] = []
-    context = CallContext(world.storage, WorldClock(world), POLICY, expired_announcement, lambda: woken.append(None))
+    clock = WorldClock(world)
+    # A link that is never made: limits cannot be moved, which is what the engine must be safe with.
+    link = AmiLink(host="127.0.0.1", port=9, user="nobody", secret="none")
+    limits_of_calls = LimitKeeper(world.storage, link, clock, POLICY)
+    context = CallContext(
+        world.storage, clock, POLICY, limits_of_calls, expired_announcement, lambda: woken.append(None)
+    )
     server = FastAgiServer(scripts(context), script_seconds, **limits)
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     stop = asyncio.Event()

@@ -142,7 +142,7 @@ async def test_a_refused_call_that_hangs_up_does_not_void_the_lease_of_another_w
 ) -> None:
     first, second = await world.book(), await world.book()
     await agi.incoming(first.service).run()
-    await agi.call("answered", CALL_ID).run()
+    await agi.call("answered", CALL_ID, first.id).run()
     await agi.incoming(second.service, replies={0: Ending.CLOSE}).run()
     await agi.until_idle()
     assert agi.leases() == 1
@@ -155,20 +155,28 @@ async def test_a_call_id_seen_again_after_its_end_is_refused(agi: FastAgi, world
     assert (await agi.incoming(booking.service).run()).variables == REJECTED_404
 
 
-@pytest.mark.parametrize(("after_ms", "limit"), [(0, "60.000"), (500, "59.500"), (59_999, "0.001"), (60_000, "0")])
+@pytest.mark.parametrize(
+    ("after_ms", "variables"),
+    [
+        (0, {"TIMEOUT(absolute)": "60.000", "RN_LIMIT": "set"}),
+        (500, {"TIMEOUT(absolute)": "59.500", "RN_LIMIT": "set"}),
+        (59_999, {"TIMEOUT(absolute)": "0.001", "RN_LIMIT": "set"}),
+        (60_000, {"RN_LIMIT": "none"}),
+    ],
+)
 async def test_answered_gives_what_is_left_of_the_lease_from_the_first_report(
-    agi: FastAgi, world: World, after_ms: int, limit: str
+    agi: FastAgi, world: World, after_ms: int, variables: dict[str, str]
 ) -> None:
     booking = await world.book()
     await agi.incoming(booking.service).run()
-    await agi.call("answered", CALL_ID).run()
+    await agi.call("answered", CALL_ID, booking.id).run()
     world.now += after_ms
-    assert (await agi.call("answered", CALL_ID).run()).variables == {"RN_LIMIT": limit}
+    assert (await agi.call("answered", CALL_ID, booking.id).run()).variables == variables
 
 
 @pytest.mark.parametrize("call_id", ["", "unknown"])
 async def test_answered_of_a_call_that_nobody_let_through_must_end_it(agi: FastAgi, call_id: str) -> None:
-    assert (await agi.call("answered", call_id).run()).variables == {"RN_LIMIT": "0"}
+    assert (await agi.call("answered", call_id).run()).variables == {"RN_LIMIT": "none"}
 
 
 @pytest.mark.parametrize(
@@ -189,8 +197,10 @@ async def test_ended_settles_what_was_talked(
 ) -> None:
     booking = await world.book()
     await agi.incoming(booking.service).run()
+    await agi.call("answered", CALL_ID, booking.id).run()
+    world.now += int(milliseconds or 0)
     channel = await agi.call("ended", CALL_ID, milliseconds, dial_status).run()
-    assert channel.commands == []
+    assert channel.variables == {"RN_SETTLED": "yes"}
     assert world.rows("SELECT duration, disposition FROM cdrs") == [{"duration": duration, "disposition": disposition}]
 
 
@@ -212,7 +222,7 @@ async def test_an_end_without_a_sensible_time_is_refused_and_the_lease_stays_for
     assert agi.leases() == 1
 
 
-@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
 @pytest.mark.parametrize(
     "reply",
     [HANGUP, DATA_HANGUP, Ending.CLOSE, Ending.RESET, UNKNOWN_COMMAND, USAGE, b"\n", b"\xff\n", b"GET / HTTP\n"],
@@ -232,7 +242,7 @@ async def test_a_lease_is_void_when_the_caller_went_before_the_verdict(
 async def test_a_lease_stays_once_the_verdict_was_sent(agi: FastAgi, world: World, reply: Reply) -> None:
     """It may have reached Asterisk: only the end report, or the sweeper, may settle now."""
     booking = await world.book()
-    await agi.incoming(booking.service, replies={3: reply}).run()
+    await agi.incoming(booking.service, replies={4: reply}).run()
     await agi.until_idle()
     assert agi.leases() == 1
     world.now += (POLICY.ring_seconds + 60) * SECOND + POLICY.lost_call_margin_ms
@@ -268,6 +278,6 @@ async def test_a_lease_is_void_when_asterisk_never_answers_a_command(world: Worl
 async def test_the_callee_s_channel_may_go_at_answered_and_the_call_still_settles(agi: FastAgi, world: World) -> None:
     booking = await world.book()
     await agi.incoming(booking.service).run()
-    await agi.call("answered", CALL_ID, replies={0: HANGUP}).run()
+    await agi.call("answered", CALL_ID, booking.id, replies={0: HANGUP}).run()
     await agi.call("ended", CALL_ID, "", "ANSWER").run()
     assert (agi.leases(), (await world.stored(booking)).calls.remaining) == (0, 1)
