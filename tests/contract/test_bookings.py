@@ -73,7 +73,8 @@ async def test_an_expired_booking_lives_again_by_a_renewal(world: World) -> None
     assert await world.route(booking.service) == BOOKING_EXPIRED
     renewed = await world.renew(booking)
     assert (renewed.seconds, renewed.calls) == (Credit(120, 60, 0, 60), Credit(2, 1, 0, 1))
-    assert (await world.bridge(booking, "c2")).seconds == 60
+    assert (await world.bridge(booking, "c2")).seconds == 3
+    assert await world.answered("c2") == 60 * SECOND
 
 
 async def test_a_renewal_during_a_call_is_not_lost_when_the_call_ends(world: World) -> None:
@@ -91,7 +92,7 @@ async def test_a_renewal_during_a_call_lets_the_next_call_in(world: World) -> No
     await world.bridge(booking, "c1")
     assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
     await world.renew(booking)
-    assert (await world.bridge(booking, "c3")).seconds == 60
+    assert (await world.bridge(booking, "c3")).seconds == 6
 
 
 async def test_a_call_reaches_and_records_the_destination_that_it_was_bridged_to(world: World) -> None:
@@ -231,7 +232,7 @@ async def test_a_call_whose_end_was_never_reported_is_settled_when_it_must_be_ov
 ) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
-    longest = 60 if answered else 60 + world.policy.ring_seconds
+    longest = 60 if answered else 3 + world.policy.ring_seconds
     if answered:
         world.now += 10 * SECOND
         assert await world.answered("c1") == 60 * SECOND

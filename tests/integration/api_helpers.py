@@ -9,11 +9,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
-from engine.calls import EndReport, IncomingCall, call_answered, call_ended, route_call
+from engine.calls import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
+from engine.live import begin_talk
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 
@@ -148,13 +149,15 @@ class Api:
 
     async def caller_rings(self, service: str, call_id: str) -> None:
         incoming = IncomingCall(call_id, f"PJSIP/{call_id}", service, CALLER)
-        await self.storage.run(route_call, incoming, self.clock.now(), POLICY)
+        await self.storage.run(route_call, incoming, self.clock.moment(), POLICY)
 
     async def talk(self, service: str, call_id: str, seconds: int) -> None:
         """A whole call that lasts `seconds`; 0: nobody answers."""
         await self.caller_rings(service, call_id)
         if seconds:
-            await self.storage.run(call_answered, call_id, self.clock.now(), POLICY)
+            booking = await self.storage.run(lambda tx: tx.bookings.holding(service))
+            booking_id = booking.id if booking else ""
+            await self.storage.run(begin_talk, booking_id, call_id, "PJSIP/x", self.clock.moment(), POLICY)
         report = EndReport(call_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
         await self.storage.run(call_ended, report, self.clock.now())
 

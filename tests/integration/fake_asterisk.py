@@ -149,7 +149,7 @@ def environment(
 
 def variable_of(command: str) -> tuple[str, str]:
     """Name and value of the one command that the engine may send."""
-    match = re.fullmatch(r'SET VARIABLE ([A-Z_]+) "([^"\\]*)"', command)
+    match = re.fullmatch(r'SET VARIABLE ([A-Z_]+|TIMEOUT\(absolute\)) "([^"\\]*)"', command)
     assert match, f"not a command that Asterisk would understand as meant: {command!r}"
     return match[1], match[2]
 

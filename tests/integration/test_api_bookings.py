@@ -78,7 +78,7 @@ async def test_what_a_live_call_holds_is_not_remaining_and_comes_back(api: Api) 
     booking = await api.book()
     await api.caller_rings(booking["service"], "call-1")
     during = await api.see(booking["id"])
-    assert (during["secondsRemaining"], during["minutesRemaining"], during["callsRemaining"]) == (30, 0, 1)
+    assert (during["secondsRemaining"], during["minutesRemaining"], during["callsRemaining"]) == (86, 1, 1)
     await api.talk(booking["service"], "call-1", 0)
     after = await api.see(booking["id"])
     assert (after["secondsRemaining"], after["minutesRemaining"], after["callsRemaining"]) == (90, 1, 2)
@@ -167,7 +167,7 @@ async def test_put_during_a_call_adds_to_what_the_call_does_not_hold(api: Api) -
     booking = await api.book()
     await api.caller_rings(booking["service"], "call-1")
     body = await renewed(api, booking)
-    assert (body["secondsRemaining"], body["callsRemaining"]) == (30 + 300, 1 + 10)
+    assert (body["secondsRemaining"], body["callsRemaining"]) == (86 + 300, 1 + 10)
 
 
 async def test_put_leaves_destination_and_callback_unless_they_are_given(api: Api) -> None:

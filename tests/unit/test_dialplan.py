@@ -12,11 +12,11 @@ from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UN
 from engine.local.asterisk_files import TEMPLATES
 from tests.contract.samples import BOOKING
 
-# AGI path → how many arguments its script takes.
-ARGUMENTS = {dialplan.ROUTE: 3, dialplan.ANSWERED: 1, dialplan.ENDED: 3}
+# AGI path → how many arguments its script takes; the journal's gets those of `ended`.
+ARGUMENTS = {dialplan.ROUTE: 3, dialplan.ANSWERED: 2, dialplan.ENDED: 3, "@journal@": 3}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
-FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "ARG2"}
+FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID"}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
 MODULES = {
@@ -199,23 +199,56 @@ def test_whatever_comes_from_outside_is_filtered_before_it_is_used() -> None:
         harmless = re.sub(r'"\$\{\w+\}"', "", step.data) if step.app == "GotoIf" else step.data
         for use in uses(harmless):
             safe = "FILTER" in use.inside or "LEN" in use.inside or use.name in filtered
-            # ARG2 of the callee's side was filtered where it was handed over.
-            assert safe or use.name not in FROM_OUTSIDE or use.name == "ARG2", f"{use.name} in {step.data}"
+            assert safe or use.name not in FROM_OUTSIDE, f"{use.name} in {step.data}"
         if "${FILTER(" in step.data:
             filtered.add(set_name(step))
-    assert "^${FILTER(0-9,${RN_SECONDS})}" in DIAL[2]
+    # The callee's side gets as arguments what was filtered where it is handed over.
+    handed_over = "rented-numbers-answered^${UNIQUEID}^${FILTER(0-9,${RN_SECONDS})}^${FILTER(0-9a-z_,${RN_BOOKING})}"
+    assert f"U({handed_over})" in DIAL[2]
 
 
 def test_filters_let_nothing_through_that_means_something_to_asterisk() -> None:
     allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
-    assert allowed == {"+0-9", "0-9", "0-9.", "A-Z", "a-z_", r"A-Za-z0-9/_\x2D"}
+    assert allowed == {"+0-9", "0-9", "0-9a-z_", "A-Z", "a-z_", r"A-Za-z0-9/_\x2D"}
 
 
 def test_no_call_is_let_talk_without_a_limit() -> None:
-    """TIMEOUT(absolute)=0 means for ever, so that value and none at all must have been turned away before."""
-    last = position("Set", "TIMEOUT(absolute)=${RN_LIMIT}")
-    assert STEPS[last - 1].data == '$["${RN_LIMIT}" = "" | "${RN_LIMIT}" = "0"]?over'
-    assert position("Set", "RN_LIMIT=${ARG2}") < position("AGI", "/answered")
+    """Either the engine has set the limit and says so, or the lease is the limit, or nobody talks.
+
+    TIMEOUT(absolute)=0 means for ever, so that value and none at all must have been turned away before.
+    """
+    asked = position("AGI", "/answered")
+    assert "RN_LIMIT=" in [step.data for step in STEPS[:asked] if step.context == "rented-numbers-answered"]
+    assert [(step.label, step.app, step.data) for step in STEPS[asked + 1 : asked + 7]] == [
+        ("", "GotoIf", '$["${RN_LIMIT}" = "set"]?done'),
+        ("", "GotoIf", '$["${RN_LIMIT}" = "none"]?over'),
+        ("", "GotoIf", '$["${ARG2}" = "" | "${ARG2}" = "0"]?over'),
+        ("", "Set", "TIMEOUT(absolute)=${ARG2}"),
+        ("done", "Return", ""),
+        ("over", "Hangup", "16"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "variables"),
+    [
+        (60_000, [("TIMEOUT(absolute)", "60.000"), ("RN_LIMIT", "set")]),
+        (59_007, [("TIMEOUT(absolute)", "59.007"), ("RN_LIMIT", "set")]),
+        (1, [("TIMEOUT(absolute)", "0.001"), ("RN_LIMIT", "set")]),
+        (0, [("RN_LIMIT", "none")]),
+        (-1, [("RN_LIMIT", "none")]),
+    ],
+)
+def test_no_time_left_is_never_said_as_a_limit(left_ms: int, variables: list[tuple[str, str]]) -> None:
+    assert dialplan.talk_limit(left_ms) == variables
+
+
+def test_an_end_that_the_engine_did_not_settle_is_kept_in_the_journal_with_the_same_words() -> None:
+    asked = position("AGI", "/ended")
+    assert (STEPS[asked - 1].app, STEPS[asked - 1].data) == ("Set", "RN_SETTLED=")
+    assert (STEPS[asked + 1].app, STEPS[asked + 1].data) == ("GotoIf", '$["${RN_SETTLED}" = "yes"]?done')
+    assert (STEPS[asked + 2].app, STEPS[asked + 3].label) == ("AGI", "done")
+    assert arguments_of(STEPS[asked + 2].data) == ["@journal@", *arguments_of(STEPS[asked].data)[1:]]
 
 
 def test_every_jump_has_its_target() -> None:

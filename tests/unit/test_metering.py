@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from engine.domain.errors import IllegalTransition, InvariantBroken
 from engine.domain.metering import (
+    CLOCK_STEP_MS,
     CallEvent,
     CallState,
     Credit,
@@ -15,7 +16,9 @@ from engine.domain.metering import (
     seconds_charged,
     seconds_to_lease,
     talk_limit_ms,
+    without_clock_step,
 )
+from engine.domain.times import Moment
 
 UP = (CallState.RINGING, CallState.LIVE)
 ENDED = (CallState.SETTLED, CallState.VOIDED)
@@ -129,15 +132,64 @@ def test_the_least_of_credit_validity_and_longest_call_is_leased(
 
 
 @pytest.mark.parametrize(
-    ("leased", "until_end_ms", "limit"),
-    [(60, 60_001, 60_000), (60, 60_000, 60_000), (60, 59_999, 59_999), (1, 1, 1), (60, 0, 0), (60, -1, -1)],
+    ("leased", "talked_ms", "until_end_ms", "limit"),
+    [
+        (60, 0, 60_001, 60_000),
+        (60, 0, 60_000, 60_000),
+        (60, 0, 59_999, 59_999),
+        (1, 0, 1, 1),
+        (60, 0, 0, 0),
+        (60, 0, -1, 0),
+        (60, 1, 60_000, 59_999),
+        (60, 59_999, 60_000, 1),
+        (60, 60_000, 60_000, 0),
+        (60, 60_001, 60_000, 0),
+        (60, 50_000, 9_999, 9_999),
+    ],
 )
-def test_a_call_is_cut_at_its_lease_or_at_the_end_of_the_booking(leased: int, until_end_ms: int, limit: int) -> None:
-    assert talk_limit_ms(leased, until_end_ms) == limit
+def test_a_call_is_cut_at_its_lease_or_at_the_end_of_the_booking(
+    leased: int, talked_ms: int, until_end_ms: int, limit: int
+) -> None:
+    assert talk_limit_ms(leased, talked_ms, until_end_ms) == limit
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**9), st.integers(1, 10**5))
 def test_a_call_cut_at_its_limit_is_charged_what_it_lasted(remaining: int, until_end_ms: int, longest: int) -> None:
     leased = seconds_to_lease(remaining, until_end_ms, longest)
-    limit = talk_limit_ms(leased, until_end_ms)
+    limit = talk_limit_ms(leased, 0, until_end_ms)
     assert seconds_charged(limit, leased) == -(-limit // 1000)
+
+
+@given(st.integers(1, 10**5), st.integers(0, 10**8), st.integers(1, 10**9))
+def test_a_limit_that_is_told_late_ends_the_call_no_later(leased: int, talked_ms: int, until_end_ms: int) -> None:
+    limit = talk_limit_ms(leased, talked_ms, until_end_ms)
+    assert talked_ms + limit <= max(talked_ms, leased * 1000)
+    assert limit <= talk_limit_ms(leased, 0, until_end_ms)
+
+
+HOUR = 3_600_000
+ANSWERED = Moment(HOUR, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("reported_ms", "set_by", "talked_ms"),
+    [
+        (60_000, 0, 60_000),
+        (60_000, CLOCK_STEP_MS, 60_000),
+        (60_000, -CLOCK_STEP_MS, 60_000),
+        (60_000 + HOUR, HOUR, 60_000),
+        (60_000 - 10_000, -10_000, 60_000),
+        (60_000 + CLOCK_STEP_MS + 1, CLOCK_STEP_MS + 1, 60_000),
+        # Asterisk's own measure went below nothing: it was answered all the same.
+        (1, HOUR, 1),
+        (0, HOUR, 0),
+    ],
+)
+def test_what_the_wall_clock_was_set_by_is_not_talked(reported_ms: int, set_by: int, talked_ms: int) -> None:
+    ended = Moment(ANSWERED.now + 60_000 + set_by, ANSWERED.ticks + 60_000)
+    assert without_clock_step(reported_ms, ANSWERED, ended) == talked_ms
+
+
+def test_without_both_readings_of_the_clocks_the_report_is_taken_as_it_is() -> None:
+    late = Moment(ANSWERED.now + HOUR, ANSWERED.ticks)
+    assert without_clock_step(60_000, None, late) == without_clock_step(60_000, ANSWERED, None) == 60_000

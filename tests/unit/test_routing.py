@@ -4,19 +4,27 @@ import pytest
 
 from engine.domain.booking import Booking
 from engine.domain.metering import Credit
-from engine.domain.routing import Bridge, Disposition, Reject, RouteDecision, decide, unanswered_disposition
+from engine.domain.routing import (
+    Bridge,
+    Disposition,
+    MakeRoom,
+    Reject,
+    RouteDecision,
+    decide,
+    unanswered_disposition,
+)
 from tests.contract.samples import DAY, POLICY, START, a_booking
 
 END = START + 7 * DAY
 
 
-def decided(booking: Booking | None, now: int = START, *, destination_is_ours: bool = False) -> RouteDecision:
+def decided(booking: Booking | None, now: int = START, *, destination_is_ours: bool = False) -> RouteDecision | MakeRoom:
     return decide(booking, destination_is_ours=destination_is_ours, now=now, policy=POLICY)
 
 
-def test_an_active_booking_is_bridged_with_what_it_may_spend() -> None:
+def test_an_active_booking_is_bridged_with_what_it_needs_to_begin() -> None:
     booking = a_booking()
-    assert decided(booking) == Bridge(booking, seconds=60, ring_seconds=30)
+    assert decided(booking) == Bridge(booking, seconds=10, ring_seconds=30)
 
 
 @pytest.mark.parametrize(
@@ -47,13 +55,23 @@ def test_an_expired_booking_gets_410_and_tells_its_customer(booking: Booking, no
     assert decided(booking, now) == Reject(cause=22, disposition=Disposition.EXPIRED, notify_expired=True)
 
 
-@pytest.mark.parametrize(
-    "booking",
-    [a_booking(calls=Credit(1, 0, 1, 0)), a_booking(seconds=Credit(60, 0, 60, 0))],
-    ids=["every call", "every second"],
-)
-def test_what_other_live_calls_hold_gets_486_and_no_callback(booking: Booking) -> None:
+@pytest.mark.parametrize("seconds", [Credit.new(300), Credit(60, 0, 60, 0)], ids=["seconds left", "no second left"])
+def test_when_other_calls_hold_every_slot_the_caller_gets_486_and_nobody_is_told(seconds: Credit) -> None:
+    booking = a_booking(calls=Credit(1, 0, 1, 0), seconds=seconds)
     assert decided(booking) == Reject(cause=17, disposition=Disposition.ALL_SLOTS_HELD, notify_expired=False)
+
+
+@pytest.mark.parametrize(("held", "wanted"), [(300, 10), (60, 3), (1, 1)])
+def test_when_other_calls_hold_every_second_they_make_room_for_the_beginning_of_one_more(
+    held: int, wanted: int
+) -> None:
+    booking = a_booking(seconds=Credit(held, 0, held, 0))
+    assert decided(booking) == MakeRoom(booking.id, wanted)
+
+
+def test_a_call_begins_with_less_than_its_reserve_rather_than_take_from_others() -> None:
+    booking = a_booking(seconds=Credit(300, 2, 298, 0))
+    assert decided(booking) == Bridge(booking, seconds=2, ring_seconds=30)
 
 
 def test_a_loop_to_one_of_our_own_numbers_gets_403_and_no_callback() -> None:
