@@ -1,0 +1,161 @@
+"""Leases of calls that are up at once: all that there is, for those who can use it, and never more."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from engine.domain.metering import CallState
+from engine.domain.sharing import LONGEST_RESERVE_SECONDS, Holding, fair_leases, ring_reserve
+
+LONG = 14_400
+
+
+def talking(name: str, leased: int, used: int = 0, longest: int = LONG) -> Holding:
+    return Holding(name, CallState.LIVE, leased, used, longest)
+
+
+def ringing(name: str, leased: int) -> Holding:
+    return Holding(name, CallState.RINGING, leased, 0, LONG)
+
+
+def used_of(holding: Holding) -> int:
+    """What of its lease a call has used; measured late, that may look like more than it has."""
+    return min(holding.used, holding.leased)
+
+
+def room_of(holding: Holding) -> int:
+    return max(0, holding.longest - used_of(holding))
+
+
+def there_is(remaining: int, holdings: Sequence[Holding]) -> int:
+    """Seconds that talking calls may hold together, those used included."""
+    return remaining + sum(each.leased for each in holdings if each.state is CallState.LIVE)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "holdings", "leases"),
+    [
+        (300, [], {}),
+        (300, [talking("a", 10)], {"a": 310}),
+        (300, [talking("a", 10, longest=60)], {"a": 60}),
+        (0, [talking("a", 290), talking("b", 10)], {"a": 150, "b": 150}),
+        (0, [talking("a", 290, used=100), talking("b", 10)], {"a": 200, "b": 100}),
+        (0, [talking("a", 10), talking("b", 1)], {"a": 5, "b": 6}),
+        (0, [talking("a", 1), talking("b", 1), talking("c", 9)], {"a": 3, "b": 4, "c": 4}),
+        # What one cannot use goes to the others.
+        (0, [talking("a", 200, longest=20), talking("b", 100)], {"a": 20, "b": 280}),
+        (100, [talking("a", 0, longest=20), talking("b", 0, longest=30)], {"a": 20, "b": 30}),
+        # One that is past its longest keeps what it has used.
+        (0, [talking("a", 100, used=80, longest=60), talking("b", 10)], {"a": 80, "b": 30}),
+        # A used-up one gets its share as all do.
+        (0, [talking("a", 10, used=10), talking("b", 30, used=10)], {"a": 20, "b": 20}),
+        # Seen a moment late it may look as if it had passed its lease.
+        (0, [talking("a", 10, used=12), talking("b", 30, used=10)], {"a": 20, "b": 20}),
+    ],
+)
+def test_all_that_is_left_is_shared_alike(remaining: int, holdings: list[Holding], leases: dict[str, int]) -> None:
+    assert fair_leases(remaining, holdings) == leases
+
+
+def test_a_ringing_call_keeps_what_it_holds_and_gets_no_more() -> None:
+    assert fair_leases(100, [ringing("r", 10), talking("a", 5)]) == {"a": 105}
+
+
+@pytest.mark.parametrize(
+    ("keep_free", "leases"),
+    [
+        (0, {"a": 50, "b": 50}),
+        (10, {"a": 45, "b": 45}),
+        (81, {"a": 9, "b": 10}),
+        (100, {"a": 0, "b": 0}),
+        (1_000, {"a": 0, "b": 0}),
+    ],
+)
+def test_what_a_call_to_come_needs_is_kept_free(keep_free: int, leases: dict[str, int]) -> None:
+    assert fair_leases(0, [talking("a", 90), talking("b", 10)], keep_free=keep_free) == leases
+
+
+def test_what_is_used_cannot_be_kept_free() -> None:
+    assert fair_leases(0, [talking("a", 60, used=58)], keep_free=10) == {"a": 58}
+
+
+@pytest.mark.parametrize(
+    ("unspent", "reserve"),
+    [(0, 0), (1, 1), (2, 1), (19, 1), (39, 1), (40, 2), (60, 3), (199, 9), (200, 10), (201, 10), (10**6, 10)],
+)
+def test_a_ringing_call_holds_a_twentieth_of_what_is_left_but_one_to_ten_seconds(unspent: int, reserve: int) -> None:
+    assert ring_reserve(unspent) == reserve
+
+
+@given(st.integers(0, 10**9))
+def test_a_reserve_is_never_more_than_there_is_and_never_nothing_while_there_is_something(unspent: int) -> None:
+    assert min(1, unspent) <= ring_reserve(unspent) <= min(unspent, LONGEST_RESERVE_SECONDS)
+    assert ring_reserve(unspent) <= ring_reserve(unspent + 1)
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> list[Holding]:
+    seconds = st.one_of(st.integers(0, 20), st.integers(0, 20_000))
+    states = st.sampled_from([CallState.LIVE, CallState.LIVE, CallState.RINGING])
+    holdings = st.builds(Holding, st.just(""), states, seconds, seconds, st.one_of(seconds, st.just(LONG)))
+    drawn = draw(st.lists(holdings, max_size=8))
+    return [
+        Holding(f"c{n}", each.state, each.leased, each.used, each.longest) for n, each in enumerate(drawn)
+    ]  # fmt: skip
+
+
+amounts = st.one_of(st.integers(0, 30), st.integers(0, 10**5))
+
+
+@given(amounts, calls(), amounts)
+@example(0, [talking("a", 1), talking("b", 0)], 0)
+@example(7, [talking("a", 0, longest=3), talking("b", 0, longest=3)], 1)
+def test_leases_are_never_more_than_there_is_and_nobody_gets_less_than_it_used(
+    remaining: int, holdings: list[Holding], keep_free: int
+) -> None:
+    leases = fair_leases(remaining, holdings, keep_free=keep_free)
+    of = {each.call_id: each for each in holdings}
+    assert leases.keys() == {name for name, each in of.items() if each.state is CallState.LIVE}
+    assert all(leases[name] >= used_of(of[name]) for name in leases)
+    assert all(leases[name] <= max(of[name].longest, used_of(of[name])) for name in leases)
+    used = sum(used_of(of[name]) for name in leases)
+    assert sum(leases.values()) <= max(used, there_is(remaining, holdings) - keep_free)
+
+
+@given(amounts, calls(), amounts)
+def test_nothing_is_left_unused_unless_every_call_is_at_its_longest(
+    remaining: int, holdings: list[Holding], keep_free: int
+) -> None:
+    leases = fair_leases(remaining, holdings, keep_free=keep_free)
+    live = [each for each in holdings if each.state is CallState.LIVE]
+    left = there_is(remaining, holdings) - sum(leases.values()) - keep_free
+    at_their_longest = all(leases[each.call_id] == used_of(each) + room_of(each) for each in live)
+    assert left <= 0 or at_their_longest
+
+
+@given(amounts, calls(), amounts)
+def test_calls_with_room_would_be_cut_at_the_same_moment_to_the_second(
+    remaining: int, holdings: list[Holding], keep_free: int
+) -> None:
+    leases = fair_leases(remaining, holdings, keep_free=keep_free)
+    live = [each for each in holdings if each.state is CallState.LIVE]
+    shares = {each.call_id: leases[each.call_id] - used_of(each) for each in live}
+    with_room = [shares[each.call_id] for each in live if shares[each.call_id] < room_of(each)]
+    assert not with_room or max(with_room) - min(with_room) <= 1
+    # And one at its longest has no more than they.
+    full = [shares[each.call_id] for each in live if shares[each.call_id] == room_of(each)]
+    assert not with_room or not full or max(full) <= max(with_room) + 1
+
+
+@given(amounts, calls(), amounts)
+def test_sharing_what_was_just_shared_moves_no_limit(remaining: int, holdings: list[Holding], keep_free: int) -> None:
+    """Otherwise limits would be told to and fro for ever."""
+    leases = fair_leases(remaining, holdings, keep_free=keep_free)
+    after = [
+        Holding(each.call_id, each.state, leases.get(each.call_id, each.leased), used_of(each), each.longest)
+        for each in holdings
+    ]
+    rest = there_is(remaining, holdings) - sum(leases.values())
+    assert fair_leases(rest, after, keep_free=min(rest, keep_free)) == leases
