@@ -13,5 +13,5 @@ async def answered(context: CallContext, session: Session) -> None:
         await session.set_variables(dialplan.talk_limit(limit.left_ms if limit else 0))
 
     await context.limits.answered(
-        booking_id=call.argument(1), call_id=call.argument(0), callee_channel=call.channel, set_limit=set_limit
+        booking_id=call.argument(1), call_id=call.argument(0), callee_channel=call.unique_id, set_limit=set_limit
     )

@@ -124,8 +124,8 @@ def bookings_with_talk(tx: Transaction) -> dict[str, list[str]]:
 def take_presence(tx: Transaction, presence: Presence, at: Moment) -> set[str]:
     """Note which calls Asterisk says are up, and which talk although their answer was never reported.
 
-    Those can have talked no longer than they had leased for the beginning: that much is taken for used. Returns their
-    bookings, which must be shared anew.
+    Of those, as much is taken for used as they can have talked at most. Returns their bookings, which must be shared
+    anew.
     """
     found = set()
     for call in tx.calls.up():
@@ -139,13 +139,19 @@ def take_presence(tx: Transaction, presence: Presence, at: Moment) -> set[str]:
                     call,
                     state=next_state(call.state, CallEvent.ANSWERED),
                     callee_channel=channel,
-                    answered=Moment(at.now - call.seconds_leased * 1000, at.ticks - call.seconds_leased * 1000),
+                    answered=_earliest_answer(call, at),
                     seen_ticks=at.ticks,
                 )
             )
         elif call.state is CallState.LIVE:
             tx.calls.update(replace(call, seen_ticks=at.ticks))
     return found
+
+
+def _earliest_answer(call: Call, at: Moment) -> Moment:
+    """No earlier than the call came in, and it would be over if it had talked for all that it leased to begin with."""
+    talked_ms = min(call.seconds_leased * 1000, max(0, at.ticks - call.started_ticks))
+    return Moment(at.now - talked_ms, at.ticks - talked_ms)
 
 
 def missing_calls(tx: Transaction, presence: Presence, asked_ticks: int) -> set[str]:

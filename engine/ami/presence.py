@@ -41,7 +41,7 @@ def _presence(channels: list[Message]) -> Presence:
     return Presence(
         calls=frozenset(channel.uniqueid for channel in channels),
         talking={
-            channel.linkedid: channel.channel
+            channel.linkedid: channel.uniqueid
             for channel in channels
             if channel.linkedid != channel.uniqueid and channel.bridgeid
         },

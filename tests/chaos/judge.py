@@ -7,11 +7,12 @@ For one that was alive in an Asterisk that was killed ("touched"), of which noth
   answered    its records together charge no more than what it talked until the kill, rounded up, + 1; never more
               than its lease; it may be less, down to nothing when the engine had not heard of the answer either
   unanswered  costs nothing, or one second if the callee had answered just then
-For every call: what reached a hidden number has a lease in the books from before it did.
+For every call: what reached a hidden number has a lease in the books from before it did. And nobody is cut off whose
+booking has plenty left, whatever happens to the engine.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.books import Books, Entry
@@ -22,6 +23,8 @@ from tests.chaos.trouble import Outage, Trouble
 REPORT_SECONDS = 1.0
 # Clocks of three programs, read to the millisecond.
 READING_SECONDS = 0.05
+# A call that was answered without the engine is taken for answered when it came in.
+CUT_SHORT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,16 @@ class Mismatch:
         return f"{self.source}: {self.what}\n    telephones: {self.saw}\n    books:      {self.said}"
 
 
-def mismatches(seen: Sequence[Seen], books: Books, trouble: Trouble) -> list[Mismatch]:
+def mismatches(seen: Sequence[Seen], books: Books, trouble: Trouble, expected: Mapping[str, float]) -> list[Mismatch]:
+    """`expected`: seconds that calls would talk whose booking has plenty, by the caller's number."""
     found = [Mismatch("ledger", rule, "-", ", ".join(ids[:20])) for rule, ids in books.broken.items()]
     for call in seen:
         entries = books.of(call.source)
-        what = _wrong_way(call, entries) or _wrong_price(call, entries, killed(call, trouble.asterisk))
+        killed_at = killed(call, trouble.asterisk)
+        what = _wrong_way(call, entries) or _wrong_price(call, entries, killed_at)
+        if not what and killed_at is None and call.talked is not None:
+            short = call.talked < expected.get(call.source, 0.0) - CUT_SHORT_SECONDS
+            what = f"cut off, and wanted {expected[call.source]:.2f} s" if short else ""
         if what:
             found.append(Mismatch(call.source, what, _saw(call), _said(entries)))
     known = {call.source for call in seen}

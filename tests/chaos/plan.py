@@ -1,5 +1,6 @@
 """What is going to happen in a run: all of it follows from its seed."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,12 +44,16 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedCall:
-    """One line for the callers' telephone; see scenarios/ for what its fields mean."""
+    """One line for the callers' telephone; see scenarios/ for what its fields mean.
+
+    talk: how long its people would talk, in milliseconds; None if nobody answers, infinity if nobody hangs up.
+    """
 
     source: str
     service: str
     action: str
     milliseconds: int
+    talk: float | None
 
     @property
     def line(self) -> str:
@@ -56,7 +61,7 @@ class PlannedCall:
 
 
 def steps(wanted: Wanted) -> list[Step]:
-    """One kill in four hits an engine that is hardly up, or not at all; one Asterisk in four takes the engine along."""
+    """One kill in five hits an engine that is hardly up, or not at all; one Asterisk in four takes the engine along."""
     chance = Random(f"kills {wanted.seed}")
     both = wanted.asterisk_kills // 4
     kills = [Kill.BOTH] * both + [Kill.ASTERISK] * (wanted.asterisk_kills - both)
@@ -66,7 +71,7 @@ def steps(wanted: Wanted) -> list[Step]:
 
 
 def _wait(chance: Random) -> float:
-    return chance.uniform(0.05, 1.0) if chance.random() < 0.25 else chance.uniform(1.0, 4.0)
+    return chance.uniform(0.05, 1.0) if chance.random() < 0.2 else chance.uniform(1.5, 5.0)
 
 
 def calls(wanted: Wanted, ample: list[str], scarce: list[str]) -> Iterator[PlannedCall]:
@@ -85,21 +90,21 @@ def calls(wanted: Wanted, ample: list[str], scarce: list[str]) -> Iterator[Plann
 
 def crowd(first_serial: int, size: int, service: str) -> list[PlannedCall]:
     """Callers who all dial one number at the same moment, and would talk for a second."""
-    return [PlannedCall(_source(0, 0, first_serial + index), service, "talk", 1000) for index in range(size)]
+    return [PlannedCall(_source(0, 0, first_serial + index), service, "talk", 1000, 1000) for index in range(size)]
 
 
 def _call(kind: str, serial: int, service: str, talk: int, ring: int) -> PlannedCall:
     if kind == "caller ends":
-        return PlannedCall(_source(0, 0, serial), service, "talk", talk)
+        return PlannedCall(_source(0, 0, serial), service, "talk", talk, talk)
     if kind == "callee ends":
-        return PlannedCall(_source(1, talk, serial), service, "wait", 0)
+        return PlannedCall(_source(1, talk, serial), service, "wait", 0, talk)
     if kind == "nobody ends":
-        return PlannedCall(_source(0, 0, serial), service, "wait", 0)
+        return PlannedCall(_source(0, 0, serial), service, "wait", 0, math.inf)
     if kind == "busy":
-        return PlannedCall(_source(2, 0, serial), service, "wait", 0)
+        return PlannedCall(_source(2, 0, serial), service, "wait", 0, None)
     if kind == "cancel":
-        return PlannedCall(_source(3, 0, serial), service, "cancel", ring)
-    return PlannedCall(_source(3, 0, serial), service, "wait", 0)
+        return PlannedCall(_source(3, 0, serial), service, "cancel", ring, None)
+    return PlannedCall(_source(3, 0, serial), service, "wait", 0, None)
 
 
 def _source(callee: int, talk: int, serial: int) -> str:

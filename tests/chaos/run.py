@@ -45,6 +45,7 @@ class _Scene:
     hidden: Sipp
     trouble: Trouble = field(default_factory=Trouble)
     heard: list[Message] = field(default_factory=list)
+    expected: dict[str, float] = field(default_factory=dict)
 
 
 def run(wanted: Wanted, say: Say) -> Report:
@@ -80,7 +81,7 @@ def _play(scene: _Scene, began: float) -> Report:
     written = books.read(system.settings.database)
     rang = scene.hidden.messages()
     calls = seen.calls(scene.heard, rang)
-    found = judge.mismatches(calls, written, scene.trouble)
+    found = judge.mismatches(calls, written, scene.trouble, scene.expected)
     found += [judge.Mismatch(each, "rang, and nobody called", "", "") for each in seen.strangers(calls, rang)]
     return Report(
         wanted=scene.wanted,
@@ -103,6 +104,12 @@ def _storm(scene: _Scene, ample: list[Booked], scarce: list[Booked]) -> int:
     planned = plan.calls(scene.wanted, [each.service for each in ample], [each.service for each in scarce])
     lines = list(islice(planned, int(seconds * scene.wanted.rate)))
     callers = load.callers(scene.system, lines, scene.wanted.rate, scene.directory / "callers")
+    plenty = {each.service for each in ample}
+    scene.expected |= {
+        line.source: min(line.talk / 1000, LONGEST_CALL_SECONDS)
+        for line in lines
+        if line.service in plenty and line.talk is not None
+    }
     scene.say(f"{scene.wanted.rate:g} calls/s, {len(steps)} kills")
     with callers, Renewals(scarce, scene.wanted.seed) as renewals:
         for number, step in enumerate(steps, 1):

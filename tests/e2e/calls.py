@@ -21,7 +21,7 @@ class Caller:
     @contextmanager
     def hidden(self, scenario: str = "uas_answer", *, calls: int = 1, **keys: int | str) -> Iterator[Sipp]:
         """The hidden number's side of the trunk."""
-        with Sipp(scenario, port=self.system.trunk_port, calls=calls, keys=keys, timeout=60) as sipp:
+        with Sipp(scenario, port=self.system.trunk_port, calls=calls, keys=keys, timeout=120) as sipp:
             yield sipp
 
     @contextmanager
@@ -45,7 +45,7 @@ class Caller:
             keys={"source": SOURCE, **(keys or {})},
             # Asterisk says 180 when it dials and again when the callee rings.
             lenient=scenario == "uac_cancel",
-            timeout=30,
+            timeout=120,
         ) as sipp:
             yield sipp
 

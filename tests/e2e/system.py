@@ -46,7 +46,8 @@ class Answer:
 class System:
     """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
 
-    def __init__(self, **overrides: object) -> None:
+    def __init__(self, engine_only: Mapping[str, object] | None = None, **overrides: object) -> None:
+        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk."""
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
@@ -70,6 +71,7 @@ class System:
                 **overrides,
             }
         )
+        self._engine_only = _environment(engine_only or {})
         self._runner = asyncio.Runner()
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
@@ -116,7 +118,7 @@ class System:
 
     def start_engine(self, **more: str) -> None:
         """`more`: environment variables for this start alone."""
-        environment = {**self._environment, **more}
+        environment = {**self._environment, **self._engine_only, **more}
         os.environ.update(environment)
         try:
             self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))

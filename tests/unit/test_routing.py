@@ -18,7 +18,9 @@ from tests.contract.samples import DAY, POLICY, START, a_booking
 END = START + 7 * DAY
 
 
-def decided(booking: Booking | None, now: int = START, *, destination_is_ours: bool = False) -> RouteDecision | MakeRoom:
+def decided(
+    booking: Booking | None, now: int = START, *, destination_is_ours: bool = False
+) -> RouteDecision | MakeRoom:
     return decide(booking, destination_is_ours=destination_is_ours, now=now, policy=POLICY)
 
 

@@ -1,6 +1,7 @@
 """Leases of calls that are up at once: all that there is, for those who can use it, and never more."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -101,9 +102,7 @@ def calls(draw: st.DrawFn) -> list[Holding]:
     states = st.sampled_from([CallState.LIVE, CallState.LIVE, CallState.RINGING])
     holdings = st.builds(Holding, st.just(""), states, seconds, seconds, st.one_of(seconds, st.just(LONG)))
     drawn = draw(st.lists(holdings, max_size=8))
-    return [
-        Holding(f"c{n}", each.state, each.leased, each.used, each.longest) for n, each in enumerate(drawn)
-    ]  # fmt: skip
+    return [replace(each, call_id=f"c{n}") for n, each in enumerate(drawn)]
 
 
 amounts = st.one_of(st.integers(0, 30), st.integers(0, 10**5))
@@ -153,9 +152,6 @@ def test_calls_with_room_would_be_cut_at_the_same_moment_to_the_second(
 def test_sharing_what_was_just_shared_moves_no_limit(remaining: int, holdings: list[Holding], keep_free: int) -> None:
     """Otherwise limits would be told to and fro for ever."""
     leases = fair_leases(remaining, holdings, keep_free=keep_free)
-    after = [
-        Holding(each.call_id, each.state, leases.get(each.call_id, each.leased), used_of(each), each.longest)
-        for each in holdings
-    ]
+    after = [replace(each, leased=leases.get(each.call_id, each.leased), used=used_of(each)) for each in holdings]
     rest = there_is(remaining, holdings) - sum(leases.values())
     assert fair_leases(rest, after, keep_free=min(rest, keep_free)) == leases

@@ -1,0 +1,243 @@
+"""Asterisk's side of calls, as far as metering depends on it: two clocks, limits of its own, and its own idea of how
+long people talked. Nothing in it knows a booking's seconds."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import count
+
+from panoramisk.message import Message
+
+from engine.ami.errors import AmiRefused, AmiUnavailable
+from engine.domain.times import Moment
+from tests.contract.samples import SECOND, START
+
+RING_MS = 30 * SECOND
+# An action that has waited for longer on its way counts as lost; until then a limit may come so much too late.
+PROMPT_MS = 40
+# How long a script, or an answer, is waited for.
+PATIENCE_MS = 2 * SECOND
+
+
+class Clocks:
+    """The wall clock and the machine's. They part when the wall clock is set."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.ticks = 1_000
+
+    def moment(self) -> Moment:
+        return Moment(self.now, self.ticks)
+
+
+class Gate:
+    """Where everything that leaves or enters the engine may be held up."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def passed(self) -> None:
+        if self.held:
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
+
+    def let_pass(self, turn: int = 0) -> None:
+        self._waiting = deque(each for each in self._waiting if not each.done())
+        if self._waiting:
+            self._waiting.rotate(-(turn % len(self._waiting)))
+            self._waiting.popleft().set_result(None)
+
+    def open(self) -> None:
+        self.held = False
+        while self._waiting:
+            self.let_pass()
+
+
+class Phase(Enum):
+    ASKED = auto()  # the engine is asked where to
+    RINGING = auto()
+    PICKED_UP = auto()  # the engine is asked how long
+    TALKING = auto()
+    OVER = auto()
+
+
+@dataclass(eq=False)
+class Leg:
+    """One call as Asterisk sees it. `talked_ms` is the truth; `measured_ms` what Asterisk makes of it."""
+
+    call_id: str
+    service: str
+    phase: Phase = Phase.ASKED
+    variables: dict[str, str] = field(default_factory=dict)
+    ring_until: int = 0
+    began: Moment | None = None
+    # By the wall clock, as Asterisk keeps it.
+    cut_at: int | None = None
+    talked_ms: int = 0
+    measured_ms: int = 0
+    dial_status: str = ""
+    # The wall clock was set while they talked, and the engine had not heard of the answer.
+    immeasurable: bool = False
+
+    @property
+    def channel(self) -> str:
+        return f"PJSIP/carrier-{self.call_id}"
+
+    @property
+    def callee_id(self) -> str:
+        """Unique id of the channel that carries the limit."""
+        return f"{self.call_id}-callee"
+
+    @property
+    def callee_channel(self) -> str:
+        return f"PJSIP/trunk-{self.call_id}"
+
+    @property
+    def booking_id(self) -> str:
+        return self.variables.get("RN_BOOKING", "")
+
+    @property
+    def reserve(self) -> int:
+        return int(self.variables["RN_SECONDS"])
+
+
+class Ami(Enum):
+    UP = auto()
+    AWAY = auto()  # no connection
+    DEAF = auto()  # what is sent is lost
+    MUTE = auto()  # what is sent is done, its answer is lost
+
+
+class Asterisk:
+    def __init__(self, clocks: Clocks, gate: Gate) -> None:
+        self.clocks = clocks
+        self.gate = gate
+        self.legs: list[Leg] = []
+        self.ami = Ami.UP
+        self.cuts_lists = False
+        # Legs that have ended and whose end is still to be reported.
+        self.ended: list[Leg] = []
+        # Callers' channels whose hangup handler still runs: they are listed.
+        self.hanging_up: set[str] = set()
+        self._names = count()
+
+    def in_phase(self, *phases: Phase) -> list[Leg]:
+        return [leg for leg in self.legs if leg.phase in phases]
+
+    def dialled(self, service: str) -> Leg:
+        leg = Leg(f"c{next(self._names)}", service)
+        self.legs.append(leg)
+        return leg
+
+    def rings(self, leg: Leg) -> None:
+        leg.phase = Phase.RINGING
+        leg.ring_until = self.clocks.ticks + RING_MS
+
+    def talks(self, leg: Leg, limit_ms: int) -> None:
+        leg.phase = Phase.TALKING
+        leg.began = self.clocks.moment()
+        leg.cut_at = self.clocks.now + limit_ms
+
+    def hang_up(self, leg: Leg, dial_status: str = "ANSWER", at: Moment | None = None) -> None:
+        """As of `at`, if that is in the past."""
+        moment = at or self.clocks.moment()
+        if leg.began is not None:
+            leg.talked_ms = moment.ticks - leg.began.ticks
+            leg.measured_ms = moment.now - leg.began.now
+        bridged, leg.phase, leg.dial_status = leg.phase is not Phase.ASKED, Phase.OVER, dial_status
+        if bridged:
+            self.ended.append(leg)
+
+    def elapse(self, step: int) -> None:
+        """Time goes by, and limits and ring times with it."""
+        before = self.clocks.moment()
+        self.clocks.now += step
+        self.clocks.ticks += step
+        for leg in self.in_phase(Phase.RINGING):
+            if leg.ring_until <= self.clocks.ticks:
+                self.hang_up(leg, "NOANSWER")
+        self._cut(before)
+
+    def set_wall_clock(self, by: int) -> None:
+        self.clocks.now += by
+        self._cut(self.clocks.moment())
+
+    def _cut(self, before: Moment) -> None:
+        for leg in self.in_phase(Phase.TALKING):
+            assert leg.cut_at is not None
+            if leg.cut_at <= self.clocks.now:
+                late = max(0, leg.cut_at - before.now)
+                self.hang_up(leg, at=Moment(before.now + late, before.ticks + late))
+
+    def limit_ms(self, leg: Leg) -> int:
+        """How long they will have talked when they are cut."""
+        assert leg.cut_at is not None
+        assert leg.began is not None
+        return leg.cut_at - self.clocks.now + self.clocks.ticks - leg.began.ticks
+
+    def talked_so_far(self, leg: Leg) -> int:
+        return self.clocks.ticks - leg.began.ticks if leg.phase is Phase.TALKING and leg.began else leg.talked_ms
+
+    # What the engine sees of it, instead of an AmiLink.
+
+    @property
+    def is_up(self) -> bool:
+        return self.ami is not Ami.AWAY
+
+    async def action(self, name: str, **fields: str) -> None:
+        assert name == "AbsoluteTimeout"
+        await self._send()
+        found = [leg for leg in self.in_phase(Phase.TALKING) if leg.callee_id == fields["Channel"]]
+        for leg in found:
+            leg.cut_at = self.clocks.now + round(float(fields["Timeout"]) * 1000)
+        await self._answer()
+        if not found:
+            raise AmiRefused("no such channel")
+
+    async def list(self, name: str) -> list[Message]:
+        assert name == "CoreShowChannels"
+        await self._send()
+        channels = [channel for leg in self.legs for channel in self._channels(leg)]
+        end = Message({"Event": "CoreShowChannelsComplete", "ListItems": str(len(channels))})
+        if self.cuts_lists and channels:
+            channels.pop()
+        await self._answer()
+        return [Message({"Response": "Success"}), *channels, end]
+
+    def _channels(self, leg: Leg) -> list[Message]:
+        shown = [Message(_listed(leg.call_id, leg.call_id, leg.channel, ""))]
+        if leg.phase is Phase.OVER:
+            return shown if leg.call_id in self.hanging_up else []
+        if leg.phase is not Phase.ASKED:
+            bridge = "bridge" if leg.phase is Phase.TALKING else ""
+            shown.append(Message(_listed(leg.callee_id, leg.call_id, leg.callee_channel, bridge)))
+        return shown
+
+    async def _send(self) -> None:
+        sent = self.clocks.ticks
+        if self.ami is Ami.AWAY:
+            raise AmiUnavailable("no link")
+        await self.gate.passed()
+        if self.ami is Ami.DEAF or self.clocks.ticks - sent > PROMPT_MS:
+            raise AmiUnavailable("lost")
+
+    async def _answer(self) -> None:
+        done = self.clocks.ticks
+        if self.ami is Ami.MUTE:
+            raise AmiUnavailable("answer lost")
+        await self.gate.passed()
+        if self.clocks.ticks - done > PATIENCE_MS:
+            raise AmiUnavailable("too late")
+
+
+def _listed(unique_id: str, linked_id: str, channel: str, bridge: str) -> dict[str, str]:
+    return {
+        "Event": "CoreShowChannel",
+        "Uniqueid": unique_id,
+        "Linkedid": linked_id,
+        "Channel": channel,
+        "BridgeId": bridge,
+    }

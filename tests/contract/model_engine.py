@@ -1,0 +1,242 @@
+"""One life of an engine for the state machine: the real scripts, limit keeper and reconciler over a database in
+memory, between gates at which the machine can hold them up, or have them die."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+from agi_scripts.answered import answered
+from agi_scripts.context import CallContext
+from agi_scripts.ended import ended
+from agi_scripts.errors import AgiError, CallerGone
+from agi_scripts.route import route
+from agi_scripts.session import Environment, Session
+from engine.ami.errors import AmiError
+from engine.ami.limits import LimitKeeper
+from engine.ami.presence import Reconciler
+from engine.calls import EndReport, Settlement, call_ended
+from engine.domain.policy import Policy
+from engine.domain.times import Moment
+from engine.storage import queries
+from engine.storage.errors import StorageError, StorageUnavailable
+from engine.storage.transaction import Transaction
+from tests.contract.model_asterisk import Asterisk, Clocks, Gate, Leg, Phase
+from tests.contract.samples import CALLER
+
+SQL = queries.load("sqlite3")
+P = ParamSpec("P")
+T = TypeVar("T")
+ALLOWED = "allowed_not_screened"
+
+
+class Books:
+    """The database: it outlives every engine."""
+
+    def __init__(self, template: sqlite3.Connection) -> None:
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        template.backup(self.db)
+        self.db.row_factory = queries.dict_row
+        self.db.execute("PRAGMA foreign_keys = ON")
+        self._tx = Transaction(SQL, self.db)
+
+    def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self.db.execute("BEGIN")
+        try:
+            result = command(self._tx, *args, **kwargs)
+        except Exception:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+        return result
+
+
+class Storage:
+    """What an engine sees of the books. `failing`: so many of its next commands fail, with nothing kept."""
+
+    def __init__(self, books: Books, gate: Gate) -> None:
+        self._books = books
+        self._gate = gate
+        self.dead = False
+        self.failing = 0
+
+    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            await self._gate.passed()
+        except asyncio.CancelledError:
+            # It was handed over: whether it is still done, nobody waits to hear.
+            if not self.dead:
+                self._books.run(command, *args, **kwargs)
+            raise
+        if self.dead:
+            raise StorageUnavailable("the engine is dead")
+        if self.failing:
+            self.failing -= 1
+            raise StorageUnavailable("disk full")
+        result = self._books.run(command, *args, **kwargs)
+        await self._gate.passed()
+        return result
+
+
+class Clock:
+    def __init__(self, clocks: Clocks) -> None:
+        self._clocks = clocks
+
+    def now(self) -> int:
+        return self._clocks.now
+
+    def moment(self) -> Moment:
+        return self._clocks.moment()
+
+
+class Kept:
+    """The journal, without its files. It outlives every engine too."""
+
+    def __init__(self) -> None:
+        self.ends: list[EndReport] = []
+
+
+class KeptJournal:
+    def __init__(self, kept: Kept, storage: Storage, clock: Clock, settled: Callable[[str], None]) -> None:
+        self._kept = kept
+        self._storage = storage
+        self._clock = clock
+        self._settled = settled
+
+    async def take_in(self) -> None:
+        for report in list(self._kept.ends):
+            settlement: Settlement | None = await self._storage.run(call_ended, report, self._clock.now())
+            with suppress(ValueError):  # another round has taken it in meanwhile
+                self._kept.ends.remove(report)
+            if settlement is not None:
+                self._settled(settlement.booking_id)
+
+
+class Conversation:
+    """Stands for one AGI connection: what the script sets, and a peer that may be gone."""
+
+    def __init__(self, gate: Gate, channel: str, unique_id: str, *arguments: str) -> None:
+        self.environment = Environment("", channel, unique_id, arguments)
+        self.variables: dict[str, str] = {}
+        self.closed = False
+        self._gate = gate
+
+    async def set_variables(self, variables: list[tuple[str, str]]) -> None:
+        for name, value in variables:
+            await self._gate.passed()
+            if self.closed:
+                raise CallerGone("closed")
+            self.variables[name] = value
+
+
+class Engine:
+    def __init__(self, books: Books, kept: Kept, asterisk: Asterisk, policy: Policy) -> None:
+        self.asterisk = asterisk
+        self._kept = kept
+        self.storage = Storage(books, asterisk.gate)
+        clock = Clock(asterisk.clocks)
+        storage, link = cast(Any, self.storage), cast(Any, asterisk)
+        self.keeper = LimitKeeper(storage, link, clock, policy)
+        self._journal = KeptJournal(kept, self.storage, clock, self.keeper.changed)
+        self._reconciler = Reconciler(storage, link, clock, self.keeper, cast(Any, self._journal), 5.0)
+        self._context = CallContext(storage, clock, policy, self.keeper, "", lambda: None)
+        self._scripts: dict[asyncio.Task[None], Conversation] = {}
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._keeping = asyncio.get_running_loop().create_task(self.keeper.run(asyncio.Event()))
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._scripts and not self._rounds
+
+    def check(self) -> None:
+        """The keeper must outlive everything."""
+        if self._keeping.done():
+            self._keeping.result()
+
+    def nap_ends(self) -> None:
+        self.keeper._wake.set()
+
+    def route(self, leg: Leg) -> None:
+        talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
+        self._start(route(self._context, cast(Session, talk)), talk, lambda: self._routed(leg, talk))
+
+    def answered(self, leg: Leg) -> None:
+        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
+        talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
+        self._start(answered(self._context, cast(Session, talk)), talk, lambda: self._picked_up(leg, talk))
+
+    def ended(self, leg: Leg) -> None:
+        arguments = (leg.call_id, str(leg.measured_ms) if leg.began else "", leg.dial_status)
+        talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, *arguments)
+        self.asterisk.hanging_up.add(leg.call_id)
+        self._start(ended(self._context, cast(Session, talk)), talk, lambda: self._hung_up(leg, talk))
+
+    def reconcile(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._round())
+        self._rounds.add(task)
+        task.add_done_callback(self._rounds.discard)
+
+    async def _round(self) -> None:
+        """One turn of Reconciler.run."""
+        try:
+            await self._journal.take_in()
+            await self._reconciler._round()
+        except (AmiError, StorageError):
+            self._reconciler._missing.clear()
+
+    def cut_off(self) -> None:
+        """Every script has had its time, or its engine has died: Asterisk goes on without."""
+        for task, talk in list(self._scripts.items()):
+            talk.closed = True
+            task.cancel()
+
+    def kill(self) -> None:
+        self.storage.dead = True
+        self.cut_off()
+        for task in (*self._rounds, self._keeping):
+            task.cancel()
+
+    def _start(self, script: Coroutine[Any, Any, None], talk: Conversation, then: Callable[[], None]) -> None:
+        async def serve() -> None:
+            with suppress(AgiError, StorageError, asyncio.CancelledError):
+                await script
+
+        task = asyncio.get_running_loop().create_task(serve())
+        self._scripts[task] = talk
+
+        def over(task: asyncio.Task[None]) -> None:
+            del self._scripts[task]
+            then()
+            if not task.cancelled():
+                task.result()
+
+        task.add_done_callback(over)
+
+    def _routed(self, leg: Leg, talk: Conversation) -> None:
+        leg.variables = talk.variables
+        if leg.phase is not Phase.ASKED:
+            if talk.variables.get("RN_VERDICT") == "BRIDGE":
+                self.asterisk.ended.append(leg)  # the caller left in the last moment: the end is reported
+        elif talk.variables.get("RN_VERDICT") == "BRIDGE":
+            self.asterisk.rings(leg)
+        else:
+            self.asterisk.hang_up(leg, "")
+
+    def _picked_up(self, leg: Leg, talk: Conversation) -> None:
+        if leg.phase is not Phase.PICKED_UP:
+            return
+        limit = talk.variables.get("RN_LIMIT")
+        if limit == "none":
+            self.asterisk.hang_up(leg)
+        elif limit == "set":
+            self.asterisk.talks(leg, round(float(talk.variables["TIMEOUT(absolute)"]) * 1000))
+        else:
+            self.asterisk.talks(leg, leg.reserve * 1000)
+
+    def _hung_up(self, leg: Leg, talk: Conversation) -> None:
+        self.asterisk.hanging_up.discard(leg.call_id)
+        if "RN_SETTLED" not in talk.variables:
+            self._kept.ends.append(
+                EndReport(leg.call_id, leg.measured_ms, leg.dial_status, self.asterisk.clocks.moment())
+            )

@@ -1,0 +1,218 @@
+"""Several calls at once: all are let through, share what is left, and together never pass it."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from engine import live
+from engine.domain.booking import Booking
+from engine.domain.metering import CallState, Credit
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import ALL_SLOTS_HELD, Bridge, Disposition
+from engine.live import Presence
+from tests.contract.samples import DAY, HOUR, SECOND
+from tests.contract.world import World
+
+
+@pytest.fixture
+def patient(world: World) -> World:
+    """A world in which one call may last for four hours."""
+    world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
+    return world
+
+
+async def talk_begins(world: World, booking: Booking, call_id: str) -> int:
+    """Milliseconds that it may last, as of its answer."""
+    await world.bridge(booking, call_id)
+    return await world.answered(call_id)
+
+
+async def left_ms(world: World, call_id: str) -> int:
+    limit = await world.storage.run(live.limit_of, call_id, world.at)
+    return limit.left_ms if limit else 0
+
+
+def leases(world: World) -> dict[str, int]:
+    rows = world.rows("SELECT call_id, seconds_leased FROM calls WHERE ended_at IS NULL")
+    return {row["call_id"]: row["seconds_leased"] for row in rows}
+
+
+async def test_a_call_that_is_alone_may_talk_for_all_that_is_left(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    assert await talk_begins(patient, booking, "c1") == 300 * SECOND
+
+
+async def test_several_calls_at_once_share_what_is_left(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await talk_begins(patient, booking, "c1")
+    patient.now += 100 * SECOND
+    assert await talk_begins(patient, booking, "c2") == 100 * SECOND
+    assert leases(patient) == {"c1": 200, "c2": 100}
+    patient.now += 50 * SECOND
+    assert await talk_begins(patient, booking, "c3") == 34 * SECOND
+    assert leases(patient) == {"c1": 183, "c2": 83, "c3": 34}
+    assert [await left_ms(patient, call_id) for call_id in ("c1", "c2", "c3")] == [33_000, 33_000, 34_000]
+
+
+async def test_every_call_is_let_through_while_another_could_talk_for_all_of_it(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await talk_begins(patient, booking, "c0")
+    for n in range(1, 10):
+        await talk_begins(patient, booking, f"c{n}")
+    assert leases(patient) == {f"c{n}": 30 for n in range(10)}
+    assert await patient.route(booking.service) == ALL_SLOTS_HELD
+
+
+async def test_a_call_that_rings_takes_little_from_one_that_talks(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await talk_begins(patient, booking, "c1")
+    assert (await patient.bridge(booking, "c2")).seconds == 10
+    assert leases(patient) == {"c1": 290, "c2": 10}
+
+
+async def test_one_calls_end_gives_its_unused_lease_to_the_others(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    for call_id in ("c1", "c2", "c3"):
+        await talk_begins(patient, booking, call_id)
+    patient.now += 10 * SECOND
+    await patient.ended("c2", 10 * SECOND)
+    await patient.share(booking.id)
+    assert leases(patient) == {"c1": 145, "c3": 145}
+    assert (await patient.stored(booking)).seconds == Credit(300, 0, 290, 10)
+
+
+async def test_what_one_may_not_use_goes_to_the_others(world: World) -> None:
+    world.policy = replace(world.policy, longest_call_seconds=200)
+    booking = await world.book(UsagePlan.MEDIUM)
+    assert await talk_begins(world, booking, "c1") == 200 * SECOND
+    world.now += 150 * SECOND
+    assert await talk_begins(world, booking, "c2") == 100 * SECOND
+    assert leases(world) == {"c1": 200, "c2": 100}
+
+
+async def test_a_put_during_calls_lengthens_them_all(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    for call_id in ("c1", "c2"):
+        await talk_begins(patient, booking, call_id)
+    patient.now += 50 * SECOND
+    await patient.renew(booking, UsagePlan.SMALL)
+    await patient.share(booking.id)
+    assert leases(patient) == {"c1": 180, "c2": 180}
+    assert await left_ms(patient, "c1") == 130 * SECOND
+
+
+async def test_after_a_delete_no_lease_moves(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    for call_id in ("c1", "c2"):
+        await talk_begins(patient, booking, call_id)
+    await patient.ended("c2", SECOND)
+    before = leases(patient)
+    await patient.cancel(booking)
+    await patient.share(booking.id)
+    assert leases(patient) == before
+    assert await patient.storage.run(live.limit_of, "c1", patient.at) is None
+
+
+async def test_at_the_bookings_end_no_call_may_last_any_longer(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    patient.now = booking.end_at - 100 * SECOND
+    assert await talk_begins(patient, booking, "c1") == 100 * SECOND
+    patient.now += 60 * SECOND
+    assert await talk_begins(patient, booking, "c2") == 40 * SECOND
+    assert [await left_ms(patient, call_id) for call_id in ("c1", "c2")] == [40 * SECOND] * 2
+
+
+async def test_what_asterisk_was_not_told_is_not_booked(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await talk_begins(patient, booking, "c1")
+    run = patient.storage.run
+    await run(live.apply_shares, booking.id, {}, patient.at, patient.policy, keep_free=100)
+    assert leases(patient) == {"c1": 300}
+    # Whoever says that it lowered a limit cannot raise a lease with it.
+    await run(live.apply_shares, booking.id, {"c1": 1_000}, patient.at, patient.policy)
+    assert leases(patient) == {"c1": 300}
+    await run(live.apply_shares, booking.id, {"c1": 200}, patient.at, patient.policy, keep_free=100)
+    assert leases(patient) == {"c1": 200}
+
+
+async def test_when_no_call_can_give_anything_back_one_more_is_told_busy(world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
+    await talk_begins(world, booking, "c1")
+    world.now += 299_001
+    assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
+
+
+async def test_ten_calls_that_come_and_are_answered_at_once_all_talk(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    decisions = await asyncio.gather(*(patient.route(booking.service, f"c{n}") for n in range(10)))
+    assert all(isinstance(decision, Bridge) for decision in decisions)
+    limits = [await patient.answered(f"c{n}") for n in range(10)]
+    assert min(limits) >= SECOND
+    assert sum(leases(patient).values()) == 300
+
+
+@pytest.mark.parametrize("hour", [HOUR, -HOUR])
+async def test_a_wall_clock_that_is_set_costs_nobody_an_hour(patient: World, hour: int) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await talk_begins(patient, booking, "c1")
+    patient.now += 100 * SECOND
+    patient.now += hour
+    patient.clock_step -= hour
+    assert await left_ms(patient, "c1") == 200 * SECOND
+
+
+async def test_a_call_found_talking_has_used_what_it_can_have_and_gets_its_share(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await patient.bridge(booking, "c1")
+    patient.now += 5 * SECOND
+    seen = Presence(frozenset({"c1"}), {"c1": "PJSIP/trunk-1"})
+    assert await patient.storage.run(live.take_presence, seen, patient.at) == {booking.id}
+    await patient.share(booking.id)
+    assert leases(patient) == {"c1": 300}
+    assert await left_ms(patient, "c1") == 295 * SECOND
+    # Seen again, it is only known to have lasted longer.
+    patient.now += 7 * SECOND
+    assert await patient.storage.run(live.take_presence, seen, patient.at) == set()
+    [settled] = await patient.storage.run(live.settle_vanished, {"c1"}, patient.now)
+    assert (settled.disposition, settled.duration) == (Disposition.LOST, 12)
+
+
+async def test_a_call_that_rings_is_not_taken_for_talking(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await patient.bridge(booking, "c1")
+    assert await patient.storage.run(live.take_presence, Presence(frozenset({"c1"}), {}), patient.at) == set()
+    assert patient.rows("SELECT state FROM calls") == [{"state": CallState.RINGING}]
+
+
+@pytest.mark.parametrize(
+    ("answered", "seen_after", "charged"),
+    [(False, None, 0), (True, None, 1), (True, 0, 1), (True, 12_001, 13), (True, 600_000, 300)],
+)
+async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
+    patient: World, *, answered: bool, seen_after: int | None, charged: int
+) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await patient.bridge(booking, "c1")
+    if answered:
+        await patient.answered("c1")
+    if seen_after is not None:
+        patient.now += seen_after
+        await patient.storage.run(live.take_presence, Presence(frozenset({"c1"}), {}), patient.at)
+    patient.now += DAY
+    [settled] = await patient.storage.run(live.settle_vanished, {"c1", "never-seen"}, patient.now)
+    assert settled.duration == charged
+    assert await patient.storage.run(live.settle_vanished, {"c1"}, patient.now) == []
+    assert await patient.ended("c1", 40 * SECOND) is None
+
+
+async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    for call_id in ("known", "unknown"):
+        await patient.bridge(booking, call_id)
+    patient.now += SECOND
+    asked = patient.at.ticks
+    await patient.bridge(booking, "newer")
+    seen = Presence(frozenset({"known"}), {})
+    assert await patient.storage.run(live.missing_calls, seen, asked) == {"unknown"}

@@ -1,0 +1,107 @@
+"""The manager interface is silent for a while: no live call is dropped for it, and nobody overspends (M12)."""
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from phones.ports import free_port
+from tests.e2e.calls import Caller, Outcome
+from tests.e2e.system import System
+
+# The rule says 60 s: AMI_SILENCE=60 tries that.
+SILENCE_SECONDS = float(os.environ.get("AMI_SILENCE", "12"))
+
+
+class Wire:
+    """A TCP relay that can fall silent: it keeps its connections, and what comes meanwhile is passed on later."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._flows = threading.Event()
+        self._flows.set()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def fall_silent(self) -> None:
+        self._flows.clear()
+
+    def flow(self) -> None:
+        self._flows.set()
+
+    def close(self) -> None:
+        self._flows.set()
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._server.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                return
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with source, sink:
+            try:
+                while data := source.recv(65536):
+                    self._flows.wait()
+                    sink.sendall(data)
+            except OSError:
+                pass
+
+
+@pytest.fixture
+def wired() -> Iterator[tuple[System, Wire]]:
+    ami_port = free_port()
+    wire = Wire(ami_port)
+    system = System(
+        {"ami_port": wire.port},
+        ami_port=ami_port,
+        longest_call=200,
+        reconcile_interval=1,
+        plans={"LARGE": {"seconds": 200, "calls": 25, "valid_for": 3600}},
+    )
+    try:
+        system.start()
+        yield system, wire
+    finally:
+        wire.flow()
+        system.stop()
+        wire.close()
+
+
+def test_while_the_manager_interface_is_silent_calls_go_on_and_share_later(wired: tuple[System, Wire]) -> None:
+    system, wire = wired
+    caller = Caller(system)
+    booked = system.book("LARGE")
+    with (
+        caller.hidden(calls=2),
+        caller.dialling(booked.service, "uac_hangs_up", keys={"talk": round((SILENCE_SECONDS + 13) * 1000)}) as first,
+    ):
+        system.until(lambda: any(m.method == "ACK" for m in first.messages()), "the first call is up")
+        wire.fall_silent()
+        system.until(lambda: system.get("/health").status == 503, "the silence is noticed", 15)
+        # All seconds are the first call's, and nobody can take them back now: the second is turned away, not unmetered.
+        assert caller.call(booked.service).status == 486
+        time.sleep(SILENCE_SECONDS)
+        wire.flow()
+        system.wait_ready()
+        with caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 3000}) as second:
+            second.wait()
+            assert Outcome(second.messages()).status == 200
+        first.wait()
+        assert Outcome(first.messages()).talked == pytest.approx(SILENCE_SECONDS + 13, abs=0.3)
+    booked.wait_settled(3)
+    durations = [cdr["duration"] for cdr in booked.calls if cdr["disposition"] == "ANSWERED"]
+    talked = [outcome.talked for outcome in (Outcome(first.messages()), Outcome(second.messages()))]
+    assert sum(durations) == sum(math.ceil(each or 0) for each in talked)
+    assert system.command("ledger", "verify", "--json") == []
