@@ -31,7 +31,6 @@ class Entry:
 class Books:
     entries: dict[str, list[Entry]]  # by the caller's number
     broken: dict[str, list[str]]  # rule → what breaks it
-    leases: int
     answered: frozenset[str]  # ids of the call records of answered calls
 
     def of(self, source: str) -> list[Entry]:
@@ -79,7 +78,7 @@ def read(path: Path) -> Books:
             if found := [str(row[0]) for row in connection.execute(sql)]:
                 broken[rule] = found
         answered = frozenset(str(row[0]) for row in connection.execute("SELECT id FROM cdrs WHERE duration > 0"))
-    return Books(entries, broken, sum(map(len, entries.values())), answered)
+    return Books(entries, broken, answered)
 
 
 def _entry(

@@ -71,9 +71,11 @@ class Report:
             found.append(f"{self.stuck} leases were stuck for more than {STUCK_SECONDS:.0f} s")
         if self.overspent:
             found.append(f"{self.overspent} s were talked that no lease covered")
-        for crowd in self.crowds:
-            if crowd.bridged > 1 or (crowd.bridged < 1 and not crowd.killed):
-                found.append(f"{crowd.bridged} of {crowd.size} calls were bridged on credit for one")
+        found += [
+            f"{crowd.bridged} of {crowd.size} calls were bridged on credit for one"
+            for crowd in self.crowds
+            if crowd.bridged > 1 or (crowd.bridged < 1 and not crowd.killed)
+        ]
         if lost := self.books.answered - self.told.keys():
             found.append(f"{len(lost)} answered calls were told to nobody: {', '.join(sorted(lost)[:10])}")
         return found
@@ -84,7 +86,7 @@ class Report:
 
     def _calls(self) -> str:
         statuses = Counter(str(call.status or "none") for call in self.seen)
-        counts = ", ".join(f"{status} × {count}" for status, count in sorted(statuses.items()))
+        counts = ", ".join(f"{count} of {status}" for status, count in sorted(statuses.items()))
         ours = sum(call.status in (503, None) for call in self.seen)
         return f"calls      {len(self.seen)} ({counts}); failed for our sake: {ours}"
 

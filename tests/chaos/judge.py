@@ -53,9 +53,8 @@ def mismatches(seen: Sequence[Seen], books: Books, trouble: Trouble, expected: M
         if what:
             found.append(Mismatch(call.source, what, _saw(call), _said(entries)))
     known = {call.source for call in seen}
-    for source in books.entries.keys() - known:
-        found.append(Mismatch(source, "in the books, and nobody called", "-", _said(books.of(source))))
-    return found
+    unknown = sorted(books.entries.keys() - known)
+    return found + [Mismatch(each, "in the books, and nobody called", "-", _said(books.of(each))) for each in unknown]
 
 
 def killed(call: Seen, outages: Sequence[Outage]) -> float | None:
@@ -106,7 +105,7 @@ def _saw(call: Seen) -> str:
         parts.append(f"ended {_clock(call.ended)}")
     if call.talked is not None:
         parts.append(f"talked {call.talked:.3f} s")
-    return ", ".join([*parts, f"rang {len(call.reached)} ×"])
+    return ", ".join([*parts, f"rang {len(call.reached)} time(s)"])
 
 
 def _said(entries: Sequence[Entry]) -> str:

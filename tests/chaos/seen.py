@@ -14,7 +14,8 @@ class Seen:
     """One call of one caller. Instants are seconds since the epoch.
 
     status: the final answer to its INVITE, None if none came.
-    answered: when its caller confirmed the answer; ended: the first BYE on either side, or what ended an unanswered one.
+    answered: when its caller confirmed the answer.
+    ended: when either side said or heard BYE first, or when an unanswered one was refused.
     reached: when its INVITEs reached the hidden number (again after an Asterisk that was killed).
     """
 

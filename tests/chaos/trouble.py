@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Self
 
 from tests.chaos.plan import Kill, Step
 from tests.e2e.system import Booked, System
@@ -54,7 +55,7 @@ class Renewals:
         self.accepted = 0
         self.failed = 0
 
-    def __enter__(self) -> "Renewals":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -27,6 +27,10 @@ class Clocks:
         self.now = START
         self.ticks = 1_000
 
+    @property
+    def wall_ahead(self) -> int:
+        return self.now - self.ticks
+
     def moment(self) -> Moment:
         return Moment(self.now, self.ticks)
 
@@ -81,6 +85,8 @@ class Leg:
     dial_status: str = ""
     # The wall clock was set while they talked, and the engine had not heard of the answer.
     immeasurable: bool = False
+    # How far the wall clock was ahead when it ended: a report that comes later must be made by the same clocks.
+    wall_ahead: int = 0
 
     @property
     def channel(self) -> str:
@@ -148,6 +154,7 @@ class Asterisk:
             leg.talked_ms = moment.ticks - leg.began.ticks
             leg.measured_ms = moment.now - leg.began.now
         bridged, leg.phase, leg.dial_status = leg.phase is not Phase.ASKED, Phase.OVER, dial_status
+        leg.wall_ahead = self.clocks.wall_ahead
         if bridged:
             self.ended.append(leg)
 
@@ -190,7 +197,8 @@ class Asterisk:
     async def action(self, name: str, **fields: str) -> None:
         assert name == "AbsoluteTimeout"
         await self._send()
-        found = [leg for leg in self.in_phase(Phase.TALKING) if leg.callee_id == fields["Channel"]]
+        up = self.in_phase(Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
+        found = [leg for leg in up if leg.callee_id == fields["Channel"]]
         for leg in found:
             leg.cut_at = self.clocks.now + round(float(fields["Timeout"]) * 1000)
         await self._answer()

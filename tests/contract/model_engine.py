@@ -96,6 +96,9 @@ class Kept:
     def __init__(self) -> None:
         self.ends: list[EndReport] = []
 
+    def keep(self, leg: Leg, at: Moment) -> None:
+        self.ends.append(EndReport(leg.call_id, leg.measured_ms, leg.dial_status, at))
+
 
 class KeptJournal:
     def __init__(self, kept: Kept, storage: Storage, clock: Clock, settled: Callable[[str], None]) -> None:
@@ -120,6 +123,7 @@ class Conversation:
         self.environment = Environment("", channel, unique_id, arguments)
         self.variables: dict[str, str] = {}
         self.closed = False
+        self.began = 0
         self._gate = gate
 
     async def set_variables(self, variables: list[tuple[str, str]]) -> None:
@@ -131,7 +135,12 @@ class Conversation:
 
 
 class Engine:
-    def __init__(self, books: Books, kept: Kept, asterisk: Asterisk, policy: Policy) -> None:
+    """`loop` is turned by the machine alone."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, books: Books, kept: Kept, asterisk: Asterisk, policy: Policy
+    ) -> None:
+        self._loop = loop
         self.asterisk = asterisk
         self._kept = kept
         self.storage = Storage(books, asterisk.gate)
@@ -143,7 +152,7 @@ class Engine:
         self._context = CallContext(storage, clock, policy, self.keeper, "", lambda: None)
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
         self._rounds: set[asyncio.Task[None]] = set()
-        self._keeping = asyncio.get_running_loop().create_task(self.keeper.run(asyncio.Event()))
+        self._keeping = self._loop.create_task(self.keeper.run(asyncio.Event()))
 
     @property
     def is_idle(self) -> bool:
@@ -166,6 +175,12 @@ class Engine:
         talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
         self._start(answered(self._context, cast(Session, talk)), talk, lambda: self._picked_up(leg, talk))
 
+    def answered_again(self, leg: Leg) -> None:
+        """The report of an answer that came already."""
+        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
+        talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
+        self._start(answered(self._context, cast(Session, talk)), talk, lambda: self._limited_again(leg, talk))
+
     def ended(self, leg: Leg) -> None:
         arguments = (leg.call_id, str(leg.measured_ms) if leg.began else "", leg.dial_status)
         talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, *arguments)
@@ -173,7 +188,7 @@ class Engine:
         self._start(ended(self._context, cast(Session, talk)), talk, lambda: self._hung_up(leg, talk))
 
     def reconcile(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._round())
+        task = self._loop.create_task(self._round())
         self._rounds.add(task)
         task.add_done_callback(self._rounds.discard)
 
@@ -185,15 +200,21 @@ class Engine:
         except (AmiError, StorageError):
             self._reconciler._missing.clear()
 
-    def cut_off(self) -> None:
-        """Every script has had its time, or its engine has died: Asterisk goes on without."""
+    def cut_off(self, begun_before: int) -> None:
+        """These scripts have had their time, or their engine has died: Asterisk goes on without."""
         for task, talk in list(self._scripts.items()):
-            talk.closed = True
-            task.cancel()
+            if talk.began <= begun_before:
+                talk.closed = True
+                task.cancel()
+
+    def caller_left(self, leg: Leg) -> None:
+        for talk in self._scripts.values():
+            if talk.environment.unique_id in {leg.call_id, leg.callee_id}:
+                talk.closed = True
 
     def kill(self) -> None:
         self.storage.dead = True
-        self.cut_off()
+        self.cut_off(self.asterisk.clocks.ticks)
         for task in (*self._rounds, self._keeping):
             task.cancel()
 
@@ -202,7 +223,8 @@ class Engine:
             with suppress(AgiError, StorageError, asyncio.CancelledError):
                 await script
 
-        task = asyncio.get_running_loop().create_task(serve())
+        talk.began = self.asterisk.clocks.ticks
+        task = self._loop.create_task(serve())
         self._scripts[task] = talk
 
         def over(task: asyncio.Task[None]) -> None:
@@ -234,9 +256,15 @@ class Engine:
         else:
             self.asterisk.talks(leg, leg.reserve * 1000)
 
+    def _limited_again(self, leg: Leg, talk: Conversation) -> None:
+        if leg.phase is not Phase.TALKING:
+            return
+        if talk.variables.get("RN_LIMIT") == "none":
+            self.asterisk.hang_up(leg)
+        elif talk.variables.get("RN_LIMIT") == "set":
+            leg.cut_at = self.asterisk.clocks.now + round(float(talk.variables["TIMEOUT(absolute)"]) * 1000)
+
     def _hung_up(self, leg: Leg, talk: Conversation) -> None:
         self.asterisk.hanging_up.discard(leg.call_id)
         if "RN_SETTLED" not in talk.variables:
-            self._kept.ends.append(
-                EndReport(leg.call_id, leg.measured_ms, leg.dial_status, self.asterisk.clocks.moment())
-            )
+            self._kept.keep(leg, self.asterisk.clocks.moment())

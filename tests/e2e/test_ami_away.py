@@ -67,6 +67,7 @@ def wired() -> Iterator[tuple[System, Wire]]:
         {"ami_port": wire.port},
         ami_port=ami_port,
         longest_call=200,
+        rtp_timeout=200,  # SIPp sends no sound
         reconcile_interval=1,
         plans={"LARGE": {"seconds": 200, "calls": 25, "valid_for": 3600}},
     )

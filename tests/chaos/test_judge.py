@@ -1,0 +1,67 @@
+"""The judge of a run finds what is wrong, and nothing else."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos import judge
+from tests.chaos.books import Books, Entry
+from tests.chaos.seen import Seen
+from tests.chaos.trouble import Outage, Trouble
+
+SOURCE = "+9990000000001"
+# Dialled at 10, answered at 11, talked until 14.2: four seconds begun.
+CALL = Seen(SOURCE, dialled=10.0, status=200, answered=11.0, ended=14.2, reached=(10.1,))
+REFUSED = Seen(SOURCE, dialled=10.0, status=486, answered=None, ended=11.0, reached=(10.1,))
+ENTRY = Entry("c1", SOURCE, "SETTLED", 6, 4, started=10.0, ended=14.2, records=1, disposition="ANSWERED")
+KILLED_AT_13 = Trouble(asterisk=[Outage(13.0, 13.7)])
+
+
+def judged(seen: Seen, *entries: Entry, trouble: Trouble | None = None) -> list[str]:
+    books = Books({SOURCE: list(entries)} if entries else {}, {}, frozenset())
+    return [each.what for each in judge.mismatches([seen], books, trouble or Trouble(), {})]
+
+
+def test_a_call_that_was_charged_what_it_talked_is_right() -> None:
+    assert judged(CALL, ENTRY) == []
+    assert judged(CALL, replace(ENTRY, charged=5)) == []
+    assert judged(REFUSED, replace(ENTRY, charged=0, state="VOIDED", disposition="BUSY")) == []
+    assert judged(replace(REFUSED, reached=())) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "entries"),
+    [
+        (CALL, []),
+        (CALL, [replace(ENTRY, charged=2)]),
+        (CALL, [replace(ENTRY, charged=6)]),
+        (CALL, [replace(ENTRY, disposition="LOST")]),
+        (CALL, [replace(ENTRY, records=2)]),
+        (CALL, [replace(ENTRY, ended=None)]),
+        (CALL, [ENTRY, replace(ENTRY, call_id="c2")]),
+        (CALL, [replace(ENTRY, started=10.5)]),
+        (replace(CALL, ended=None), [ENTRY]),
+        (replace(CALL, reached=(10.1, 10.2)), [ENTRY]),
+        (REFUSED, []),
+        (REFUSED, [ENTRY]),
+    ],
+)
+def test_what_does_not_agree_is_found(seen: Seen, entries: list[Entry]) -> None:
+    assert len(judged(seen, *entries)) == 1
+
+
+@pytest.mark.parametrize(("charged", "wrong"), [(0, 0), (1, 0), (3, 0), (4, 1)])
+def test_a_call_in_a_killed_asterisk_is_charged_no_more_than_it_talked_until_then(charged: int, wrong: int) -> None:
+    entry = replace(ENTRY, charged=charged, disposition="LOST")
+    assert len(judged(CALL, entry, trouble=KILLED_AT_13)) == wrong
+
+
+def test_a_call_that_nobody_made_is_found() -> None:
+    books = Books({SOURCE: [ENTRY]}, {}, frozenset())
+    assert len(judge.mismatches([], books, Trouble(), {})) == 1
+
+
+def test_a_call_that_was_cut_off_though_there_was_plenty_is_found() -> None:
+    books = Books({SOURCE: [ENTRY]}, {}, frozenset())
+    assert judge.mismatches([CALL], books, Trouble(), {SOURCE: 4.0}) == []
+    assert len(judge.mismatches([CALL], books, Trouble(), {SOURCE: 5.0})) == 1

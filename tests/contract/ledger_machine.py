@@ -1,0 +1,284 @@
+"""The world of the ledger's state machine: engines that come and go, one Asterisk, one database; and the audit."""
+
+import asyncio
+import sqlite3
+from itertools import count
+from typing import Any
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from engine import bookings
+from engine.accounts import create_account, import_numbers
+from engine.bookings import BookingRequest, Renewal
+from engine.domain.booking import Booking, Status, status_at
+from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
+from engine.domain.metering import CallState
+from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Policy
+from engine.domain.routing import Disposition
+from engine.storage.rows import Call
+from tests.contract.ledger import broken_rules
+from tests.contract.model_asterisk import PATIENCE_MS, Ami, Asterisk, Clocks, Gate, Leg, Phase
+from tests.contract.model_engine import Books, Engine, Kept
+from tests.contract.samples import CALLBACK, DAY, POLICY, SECOND, START
+
+# Enough that some are free and few that they are recycled.
+NUMBERS = [f"+3225550{n:03}" for n in range(6)]
+# By how much a limit in Asterisk may be later than the lease says: the time a message takes.
+LIMIT_TOLERANCE_MS = 50
+
+
+def policy_of_the_machine() -> Policy:
+    """Few seconds, so that they run out, and several calls, so that they meet."""
+    plans = {
+        UsagePlan.SMALL: Allowance(seconds=12, calls=4, valid_for_ms=DAY),
+        UsagePlan.MEDIUM: Allowance(seconds=100, calls=6, valid_for_ms=7 * DAY),
+        UsagePlan.LARGE: Allowance(seconds=600, calls=9, valid_for_ms=30 * DAY),
+    }
+    return Policy(plans, POLICY.grace_ms, POLICY.quarantine_ms, 240, 30, 60 * SECOND, 90 * DAY)
+
+
+class Machine(RuleBasedStateMachine):
+    """`_hidden` and `_holder` are its own, much simpler idea of where each number must lead."""
+
+    template: sqlite3.Connection
+    steps = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.policy = policy_of_the_machine()
+        self.loop = asyncio.new_event_loop()
+        self.clocks, self.gate = Clocks(), Gate()
+        self.asterisk = Asterisk(self.clocks, self.gate)
+        self.books, self.kept = Books(self.template), Kept()
+        self.engine: Engine | None = None
+        # What becomes of the ends of calls: told to the engine, kept in the journal, or lost.
+        self.ends_go_to = "engine"
+        self.held: list[Booking] = []
+        self._names = count()
+        self._hidden: dict[str, str] = {}
+        self._holder: dict[str, str] = {}
+        self._checked: set[str] = set()
+        self._account = self.books.run(create_account, "Ann", START).id
+        self.books.run(import_numbers, list(enumerate(NUMBERS, 1)), START)
+
+    def teardown(self) -> None:
+        self.kill()
+        self.gate.open()
+        self.turn()
+        self.loop.close()
+        self.books.db.close()
+
+    def turn(self) -> None:
+        """Let everything go on until it waits: for a gate, or for something to happen."""
+        loop: Any = self.loop
+        while True:
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+            self._report_ends()
+            if not loop._ready:
+                break
+        if self.engine is not None:
+            self.engine.check()
+
+    def _report_ends(self) -> None:
+        while self.asterisk.ended:
+            leg = self.asterisk.ended.pop()
+            if self.ends_go_to == "lost":
+                continue
+            if self.engine is not None and self.ends_go_to == "engine":
+                self.engine.ended(leg)
+            else:
+                self.kept.keep(leg, self.clocks.moment())
+
+    # The engine.
+
+    def start(self) -> None:
+        if self.engine is None:
+            self.engine = Engine(self.loop, self.books, self.kept, self.asterisk, self.policy)
+            self.engine.reconcile()
+
+    def kill(self) -> None:
+        if self.engine is not None:
+            self.engine.kill()
+            self.engine = None
+            self.turn()
+
+    # The API: it answers while the engine is there.
+
+    def book(self, plan: UsagePlan) -> None:
+        request = BookingRequest(self._account, self._a_hidden_number(), plan, CALLBACK)
+        try:
+            booking = self.books.run(bookings.book, request, self.clocks.now, self.policy)
+        except NoNumberFree:
+            return
+        self.held.append(booking)
+        self._hidden[booking.id] = request.destination
+        self._holder[booking.service] = booking.id
+
+    def renew(self, booking: Booking, plan: UsagePlan, *, moved: bool) -> None:
+        renewal = Renewal(plan, self._a_hidden_number() if moved else None)
+        arguments = (self._account, booking.id, renewal, self.clocks.now, self.policy)
+        try:
+            renewed = self.books.run(bookings.renew, *arguments)
+        except (BookingGone, BookingTooLong):
+            return
+        assert renewed.end_at > self.clocks.now
+        self._hidden[booking.id] = renewal.destination or self._hidden[booking.id]
+        if self.engine is not None:
+            self.engine.keeper.changed(booking.id)
+
+    def cancel(self, booking: Booking) -> None:
+        self.held.remove(booking)
+        try:
+            channels = self.books.run(bookings.cancel, self._account, booking.id, self.clocks.now, self.policy)
+        except BookingGone:
+            return
+        self.hang_up(channels)
+        holder = self.books.run(lambda tx: tx.bookings.holding(booking.service))
+        assert holder is None or holder.id != booking.id
+
+    def sweep(self) -> None:
+        self.hang_up(self.books.run(bookings.sweep, self.clocks.moment(), self.policy).channels)
+
+    def hang_up(self, channels: list[str]) -> None:
+        if self.asterisk.ami is Ami.UP:
+            for leg in self.asterisk.in_phase(Phase.RINGING, Phase.PICKED_UP, Phase.TALKING):
+                if {leg.channel, leg.call_id} & {*channels}:
+                    self.caller_leaves(leg)
+
+    def _a_hidden_number(self) -> str:
+        return f"+324701{next(self._names):05}"
+
+    # Calls.
+
+    def caller_leaves(self, leg: Leg) -> None:
+        if self.engine is not None:
+            self.engine.caller_left(leg)
+        self.asterisk.hang_up(leg, "CANCEL" if leg.phase is Phase.RINGING else "ANSWER")
+
+    def call_of(self, leg: Leg) -> Call | None:
+        return self.books.run(lambda tx: tx.calls.by_id(leg.call_id))
+
+    def elapse(self, step: int) -> None:
+        """Whatever is under way for too long then is given up at once, not in the middle of it."""
+        if self.engine is not None:
+            self.engine.cut_off(self.clocks.ticks + step - PATIENCE_MS)
+            self.turn()
+        self.asterisk.elapse(step)
+
+    def pick(self, turn: int, *phases: Phase) -> Leg:
+        legs = self.asterisk.in_phase(*phases)
+        return legs[-1 - turn % len(legs)]
+
+    def can_take_a_clock_step(self) -> bool:
+        """Only where the engine can do something about it: set back while nobody can tell Asterisk, a wall clock gives
+        its calls an hour more, and no program beside Asterisk can help that."""
+        if self.engine is None or self.gate.held or not self.engine.is_idle or self.asterisk.ami is not Ami.UP:
+            return False
+        talking = [self.call_of(leg) for leg in self.asterisk.in_phase(Phase.TALKING)]
+        return not self.engine.storage.failing and all(call and call.state is CallState.LIVE for call in talking)
+
+    def set_wall_clock(self, by: int) -> None:
+        assert self.engine is not None
+        self.asterisk.set_wall_clock(by)
+        self.turn()
+        self.engine.nap_ends()
+        self.turn()
+
+    def come_to_rest(self) -> None:
+        self.gate.open()
+        self.turn()
+        self.asterisk.ami, self.asterisk.cuts_lists, self.ends_go_to = Ami.UP, False, "engine"
+        self.start()
+        assert self.engine is not None
+        self.engine.storage.failing = 0
+        for _ in range(3):
+            self.elapse(1)
+            self.turn()
+            self.engine.reconcile()
+            self.turn()
+            self.engine.nap_ends()
+            self.turn()
+
+    # What must be true.
+
+    def audit(self) -> None:
+        type(self).steps += 1
+        assert broken_rules(self.books.db) == {}
+        for leg in self.asterisk.legs:
+            self._check_routed(leg)
+            if leg.phase is Phase.TALKING:
+                self._check_limit(leg)
+        self._check_charges()
+        self._check_talk()
+
+    def _check_routed(self, leg: Leg) -> None:
+        if leg.phase is Phase.RINGING and leg.call_id not in self._checked:
+            self._checked.add(leg.call_id)
+            call = self.call_of(leg)
+            assert call is not None
+            assert leg.variables["RN_DESTINATION"] == call.destination
+
+    def _check_limit(self, leg: Leg) -> None:
+        call = self.call_of(leg)
+        assert call is not None
+        assert call.ended_at is None, "it was settled while they talk"
+        assert self.asterisk.limit_ms(leg) <= call.seconds_leased * 1000 + LIMIT_TOLERANCE_MS
+
+    def _check_charges(self) -> None:
+        """A call whose end was reported costs what it lasted, whoever reported it and however often."""
+        records = self.books.db.execute("SELECT call_id, duration, disposition FROM cdrs").fetchall()
+        charged = {each["call_id"]: each for each in records}
+        for leg in self.asterisk.in_phase(Phase.OVER):
+            record = charged.get(leg.call_id)
+            if record is None or record["disposition"] == Disposition.LOST or leg.immeasurable:
+                continue
+            most = -(-leg.talked_ms // 1000)
+            least = -(-max(0, leg.talked_ms - LIMIT_TOLERANCE_MS) // 1000)
+            assert least <= record["duration"] <= most, leg
+
+    def _check_talk(self) -> None:
+        """By booking: what was charged, and what calls that are not settled have really used, was granted."""
+        used: dict[str, int] = {}
+        for row in self.books.db.execute("SELECT booking_id, SUM(duration) AS d FROM cdrs GROUP BY 1"):
+            used[row["booking_id"]] = row["d"]
+        for leg in self.asterisk.legs:
+            call = self.call_of(leg) if leg.booking_id else None
+            if call is not None and call.ended_at is None:
+                talked = max(0, self.asterisk.talked_so_far(leg) - LIMIT_TOLERANCE_MS)
+                used[call.booking_id] = used.get(call.booking_id, 0) + -(-talked // 1000)
+        for row in self.books.db.execute("SELECT id, seconds_granted FROM bookings"):
+            assert used.get(row["id"], 0) <= row["seconds_granted"]
+
+    def check_at_rest(self) -> None:
+        """Nothing is forgotten: once all is well again, every end is settled and every second is shared out."""
+        for leg in self.asterisk.legs:
+            call = self.call_of(leg)
+            if leg.phase is Phase.OVER and call is not None:
+                assert call.ended_at is not None, leg
+        for booking in self.held:
+            stored = self.books.run(lambda tx, key: tx.bookings.by_id(key), booking.id)
+            assert stored is not None
+            if status_at(stored, self.clocks.now, self.policy) is Status.ACTIVE:
+                self._check_shares(stored)
+
+    def _check_shares(self, booking: Booking) -> None:
+        at = self.clocks.moment()
+        until_end = booking.end_at - at.now
+        unused, with_room = [], []
+        for call in self.books.run(lambda tx: tx.calls.up_on(booking.id)):
+            [leg] = [leg for leg in self.asterisk.legs if leg.call_id == call.call_id]
+            if leg.phase is not Phase.TALKING:
+                continue
+            assert call.state is CallState.LIVE
+            assert call.answered is not None
+            assert leg.cut_at is not None
+            left_ms = call.seconds_leased * 1000 - (at.ticks - call.answered.ticks)
+            assert abs(min(left_ms, until_end) - (leg.cut_at - at.now)) <= LIMIT_TOLERANCE_MS, "Asterisk was not told"
+            unused.append(left_ms / 1000)
+            if call.seconds_leased < self.policy.longest_call_seconds and left_ms < until_end:
+                with_room.append(left_ms / 1000)
+        assert not with_room or max(with_room) - min(with_room) <= 2, with_room
+        assert not with_room or max(unused) <= max(with_room) + 2
+        assert not with_room or booking.seconds.remaining <= 0, "seconds lie idle"
