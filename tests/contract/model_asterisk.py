@@ -188,64 +188,75 @@ class Asterisk:
     def talked_so_far(self, leg: Leg) -> int:
         return self.clocks.ticks - leg.began.ticks if leg.phase is Phase.TALKING and leg.began else leg.talked_ms
 
-    # What the engine sees of it, instead of an AmiLink.
+    def channels(self) -> list[Message]:
+        return [channel for leg in self.legs for channel in self._channels_of(leg)]
 
-    @property
-    def is_up(self) -> bool:
-        return self.ami is not Ami.AWAY
-
-    async def action(self, name: str, **fields: str) -> None:
-        assert name == "AbsoluteTimeout"
-        await self._send()
-        up = self.in_phase(Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
-        found = [leg for leg in up if leg.callee_id == fields["Channel"]]
-        for leg in found:
-            leg.cut_at = self.clocks.now + round(float(fields["Timeout"]) * 1000)
-        await self._answer()
-        if not found:
-            raise AmiRefused("no such channel")
-
-    async def list(self, name: str) -> list[Message]:
-        assert name == "CoreShowChannels"
-        await self._send()
-        channels = [channel for leg in self.legs for channel in self._channels(leg)]
-        end = Message({"Event": "CoreShowChannelsComplete", "ListItems": str(len(channels))})
-        if self.cuts_lists and channels:
-            channels.pop()
-        await self._answer()
-        return [Message({"Response": "Success"}), *channels, end]
-
-    def _channels(self, leg: Leg) -> list[Message]:
-        shown = [Message(_listed(leg.call_id, leg.call_id, leg.channel, ""))]
+    def _channels_of(self, leg: Leg) -> list[Message]:
+        shown = [_listed(leg.call_id, leg.call_id, leg.channel, "")]
         if leg.phase is Phase.OVER:
             return shown if leg.call_id in self.hanging_up else []
         if leg.phase is not Phase.ASKED:
             bridge = "bridge" if leg.phase is Phase.TALKING else ""
-            shown.append(Message(_listed(leg.callee_id, leg.call_id, leg.callee_channel, bridge)))
+            shown.append(_listed(leg.callee_id, leg.call_id, leg.callee_channel, bridge))
         return shown
 
+
+class Link:
+    """What the engine has of it, instead of an AmiLink."""
+
+    def __init__(self, asterisk: Asterisk) -> None:
+        self._asterisk = asterisk
+        self._clocks = asterisk.clocks
+
+    @property
+    def is_up(self) -> bool:
+        return self._asterisk.ami is not Ami.AWAY
+
+    async def action(self, name: str, **fields: str) -> None:
+        assert name == "AbsoluteTimeout"
+        await self._send()
+        up = self._asterisk.in_phase(Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
+        found = [leg for leg in up if leg.callee_id == fields["Channel"]]
+        for leg in found:
+            leg.cut_at = self._clocks.now + round(float(fields["Timeout"]) * 1000)
+        await self._answer()
+        if not found:
+            raise AmiRefused("no such channel")
+
     async def _send(self) -> None:
-        sent = self.clocks.ticks
-        if self.ami is Ami.AWAY:
+        sent = self._clocks.ticks
+        if self._asterisk.ami is Ami.AWAY:
             raise AmiUnavailable("no link")
-        await self.gate.passed()
-        if self.ami is Ami.DEAF or self.clocks.ticks - sent > PROMPT_MS:
+        await self._asterisk.gate.passed()
+        if self._asterisk.ami is Ami.DEAF or self._clocks.ticks - sent > PROMPT_MS:
             raise AmiUnavailable("lost")
 
     async def _answer(self) -> None:
-        done = self.clocks.ticks
-        if self.ami is Ami.MUTE:
+        done = self._clocks.ticks
+        if self._asterisk.ami is Ami.MUTE:
             raise AmiUnavailable("answer lost")
-        await self.gate.passed()
-        if self.clocks.ticks - done > PATIENCE_MS:
+        await self._asterisk.gate.passed()
+        if self._clocks.ticks - done > PATIENCE_MS:
             raise AmiUnavailable("too late")
 
+    async def list(self, name: str) -> list[Message]:
+        assert name == "CoreShowChannels"
+        await self._send()
+        channels = self._asterisk.channels()
+        end = Message({"Event": "CoreShowChannelsComplete", "ListItems": str(len(channels))})
+        if self._asterisk.cuts_lists and channels:
+            channels.pop()
+        await self._answer()
+        return [Message({"Response": "Success"}), *channels, end]
 
-def _listed(unique_id: str, linked_id: str, channel: str, bridge: str) -> dict[str, str]:
-    return {
-        "Event": "CoreShowChannel",
-        "Uniqueid": unique_id,
-        "Linkedid": linked_id,
-        "Channel": channel,
-        "BridgeId": bridge,
-    }
+
+def _listed(unique_id: str, linked_id: str, channel: str, bridge: str) -> Message:
+    return Message(
+        {
+            "Event": "CoreShowChannel",
+            "Uniqueid": unique_id,
+            "Linkedid": linked_id,
+            "Channel": channel,
+            "BridgeId": bridge,
+        }
+    )

@@ -22,7 +22,7 @@ from engine.domain.times import Moment
 from engine.storage import queries
 from engine.storage.errors import StorageError, StorageUnavailable
 from engine.storage.transaction import Transaction
-from tests.contract.model_asterisk import Asterisk, Clocks, Gate, Leg, Phase
+from tests.contract.model_asterisk import Asterisk, Clocks, Gate, Leg, Link, Phase
 from tests.contract.samples import CALLER
 
 SQL = queries.load("sqlite3")
@@ -145,10 +145,10 @@ class Engine:
         self._kept = kept
         self.storage = Storage(books, asterisk.gate)
         clock = Clock(asterisk.clocks)
-        storage, link = cast(Any, self.storage), cast(Any, asterisk)
+        storage, link = cast("Any", self.storage), cast("Any", Link(asterisk))
         self.keeper = LimitKeeper(storage, link, clock, policy)
         self._journal = KeptJournal(kept, self.storage, clock, self.keeper.changed)
-        self._reconciler = Reconciler(storage, link, clock, self.keeper, cast(Any, self._journal), 5.0)
+        self._reconciler = Reconciler(storage, link, clock, self.keeper, cast("Any", self._journal), 5.0)
         self._context = CallContext(storage, clock, policy, self.keeper, "", lambda: None)
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
         self._rounds: set[asyncio.Task[None]] = set()
@@ -168,24 +168,24 @@ class Engine:
 
     def route(self, leg: Leg) -> None:
         talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
-        self._start(route(self._context, cast(Session, talk)), talk, lambda: self._routed(leg, talk))
+        self._start(route(self._context, cast("Session", talk)), talk, lambda: self._routed(leg, talk))
 
     def answered(self, leg: Leg) -> None:
         gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
         talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
-        self._start(answered(self._context, cast(Session, talk)), talk, lambda: self._picked_up(leg, talk))
+        self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._picked_up(leg, talk))
 
     def answered_again(self, leg: Leg) -> None:
         """The report of an answer that came already."""
         gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
         talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
-        self._start(answered(self._context, cast(Session, talk)), talk, lambda: self._limited_again(leg, talk))
+        self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._limited_again(leg, talk))
 
     def ended(self, leg: Leg) -> None:
         arguments = (leg.call_id, str(leg.measured_ms) if leg.began else "", leg.dial_status)
         talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, *arguments)
         self.asterisk.hanging_up.add(leg.call_id)
-        self._start(ended(self._context, cast(Session, talk)), talk, lambda: self._hung_up(leg, talk))
+        self._start(ended(self._context, cast("Session", talk)), talk, lambda: self._hung_up(leg, talk))
 
     def reconcile(self) -> None:
         task = self._loop.create_task(self._round())
