@@ -19,6 +19,9 @@ from engine.domain.times import Moment
 from engine.storage.rows import Call
 from engine.storage.transaction import Transaction
 
+# No list that Asterisk gives is as old as this when it is used.
+LIST_IS_OLD_MS = 60_000
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -156,10 +159,12 @@ def _earliest_answer(call: Call, at: Moment) -> Moment:
 
 def missing_calls(tx: Transaction, presence: Presence, asked_ticks: int) -> set[str]:
     """Calls in the books, from before Asterisk was asked, that it does not know."""
+    # Ticks begin anew when the machine does: one that seems to come from the future is older than that.
+    reborn = asked_ticks + LIST_IS_OLD_MS
     return {
         call.call_id
         for call in tx.calls.up()
-        if call.started_ticks < asked_ticks and call.call_id not in presence.calls
+        if not asked_ticks <= call.started_ticks <= reborn and call.call_id not in presence.calls
     }
 
 
