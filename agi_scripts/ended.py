@@ -32,9 +32,10 @@ async def ended(context: CallContext, session: Session) -> None:
 
 
 def _milliseconds(text: str) -> int:
-    """Empty means not answered. Raises BadPeer."""
+    """Empty means not answered; negative, that the wall clock was set back meanwhile. Raises BadPeer."""
     if not text:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
         raise BadPeer("answered time is not a number of milliseconds")
     return int(text)

@@ -21,7 +21,7 @@ from asterisk.agi import AGI
 # Asterisk writes the environment at once; pyst2 would wait for the rest of it for ever.
 PATIENCE_SECONDS = 5
 CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-MILLISECONDS = re.compile(r"[0-9]{0,12}")
+MILLISECONDS = re.compile(r"(-?[0-9]{1,12})?")
 DIAL_STATUS = re.compile(r"[A-Z]{0,32}")
 
 

@@ -32,6 +32,7 @@ class IncomingCall:
 class EndReport:
     """What Asterisk says of a call that ended. `dial_status`: its DIALSTATUS, empty if it was never dialled.
 
+    `answered_ms`: by the wall clock, so negative when that was set back meanwhile; 0: not answered.
     `ended`: when it said so, by the clocks of its machine.
     """
 
@@ -109,11 +110,9 @@ def call_ended(tx: Transaction, report: EndReport, now: int) -> Settlement | Non
     call = tx.calls.by_id(report.call_id)
     if call is None or call.ended_at is not None:
         return None
-    answered = report.answered_ms > 0
-    disposition = Disposition.ANSWERED if answered else routing.unanswered_disposition(report.dial_status)
     talked_ms = without_clock_step(report.answered_ms, call.answered, report.ended)
-    charged = seconds_charged(talked_ms, call.seconds_leased) if answered else 0
-    return settle(tx, call, charged, disposition, now)
+    disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
+    return settle(tx, call, seconds_charged(talked_ms, call.seconds_leased), disposition, now)
 
 
 def abandon_call(tx: Transaction, call_id: str, now: int) -> Settlement | None:

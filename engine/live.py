@@ -201,7 +201,8 @@ def _fair(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_
 
 
 def _holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding:
-    used = -(-_talked_ms(call, at) // 1000)
+    # Its first second has begun with its answer: no lease ever shrinks to nothing.
+    used = max(1, -(-_talked_ms(call, at) // 1000))
     until_end = -(-max(0, booking.end_at - at.now) // 1000)
     longest = max(1, min(policy.longest_call_seconds, used + until_end))
     return Holding(call.call_id, call.state, call.seconds_leased, used, longest)

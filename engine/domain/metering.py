@@ -107,15 +107,17 @@ CLOCK_STEP_MS = 500
 
 
 def without_clock_step(answered_ms: int, answered: Moment | None, ended: Moment | None) -> int:
-    """How long a call was answered, without what the wall clock was set forward or back meanwhile.
+    """How long a call was answered, without what the wall clock was set forward or back meanwhile; 0: not at all.
 
     Asterisk measures by the wall clock. How far that is ahead of the ticks, at the answer and at the end, tells by how
     much it was set in between.
     """
-    if answered_ms <= 0 or answered is None or ended is None:
-        return answered_ms
-    step = (ended.now - ended.ticks) - (answered.now - answered.ticks)
-    return answered_ms if abs(step) <= CLOCK_STEP_MS else max(1, answered_ms - step)
+    if answered_ms == 0:
+        return 0
+    step = 0
+    if answered is not None and ended is not None:
+        step = (ended.now - ended.ticks) - (answered.now - answered.ticks)
+    return max(1, answered_ms - step if abs(step) > CLOCK_STEP_MS else answered_ms)
 
 
 def seconds_charged(answered_ms: int, leased: int) -> int:

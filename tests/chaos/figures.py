@@ -8,7 +8,7 @@ from tests.chaos import recovery
 from tests.chaos.books import Books
 from tests.chaos.judge import Mismatch, killed
 from tests.chaos.plan import Wanted
-from tests.chaos.seen import Seen
+from tests.chaos.seen import PROMPT_SECONDS, Seen, Span
 from tests.chaos.trouble import Trouble
 
 STUCK_SECONDS = 60.0
@@ -37,6 +37,7 @@ class Report:
     quiet_after: float | None
     renewed: int
     told: Counter[str]
+    stalls: list[Span]
     mismatches: list[Mismatch] = field(default_factory=list)
 
     @property
@@ -46,14 +47,16 @@ class Report:
 
     @property
     def overruns(self) -> list[float]:
-        """Seconds that answered calls talked past their leases, until they ended or Asterisk was killed."""
+        """Seconds that answered calls talked past their leases, until they ended or Asterisk was killed; without those
+        in which Asterisk answered nobody, having no processor time."""
         found = []
         for call in self.seen:
             over = killed(call, self.trouble.asterisk) or math.inf
             until = min(over, call.ended or math.inf)
             if call.answered is not None and call.answered < until < math.inf:
-                leased = sum(entry.leased for entry in self.books.of(call.source))
-                found.append(until - call.answered - leased)
+                limit = call.answered + sum(entry.leased for entry in self.books.of(call.source))
+                still = [min(end, until) - max(began, limit) for began, end in self.stalls]
+                found.append(until - limit - max(0.0, *still))
         return found
 
     @property
@@ -135,4 +138,14 @@ class Report:
         return [
             f"callbacks  {len(self.books.answered)} due, {lost} lost, {twice} told more than once",
             f"quiet      {quiet}; the run took {self.seconds:.0f} s",
+            f"machine    Asterisk left {len(self._standstills())} requests lie for more than {PROMPT_SECONDS} s, the "
+            f"longest for {max((0.0, *self._standstills())):.2f} s",
+        ]
+
+    def _standstills(self) -> list[float]:
+        outages = self.trouble.asterisk
+        return [
+            end - began
+            for began, end in self.stalls
+            if not any(each.began <= end and each.ended + PROMPT_SECONDS >= began for each in outages)
         ]

@@ -1,7 +1,8 @@
 """Where the books and the telephones disagree.
 
 The rules, for a call that was alive in no Asterisk that was killed ("untouched"):
-  answered    exactly one record, ANSWERED; its duration is the talk time in whole seconds, rounded up, ± 1
+  answered    exactly one record, ANSWERED; its duration is the talk time in whole seconds, rounded up, ± 1. The talk
+              lasts until the first BYE at least, and at most until Asterisk's last word on the call
   unanswered  costs nothing
 For one that was alive in an Asterisk that was killed ("touched"), of which nothing can report the end:
   answered    its records together charge no more than what it talked until the kill, rounded up, + 1; never more
@@ -23,8 +24,8 @@ from tests.chaos.trouble import Outage, Trouble
 REPORT_SECONDS = 1.0
 # Clocks of three programs, read to the millisecond.
 READING_SECONDS = 0.05
-# A call that was answered without the engine is taken for answered when it came in.
-CUT_SHORT_SECONDS = 1.0
+# A call that was answered without the engine is taken for answered when it came in: it may be cut so much earlier.
+CUT_SHORT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,9 @@ def mismatches(seen: Sequence[Seen], books: Books, trouble: Trouble, expected: M
     for call in seen:
         entries = books.of(call.source)
         killed_at = killed(call, trouble.asterisk)
-        what = _wrong_way(call, entries) or _wrong_price(call, entries, killed_at)
+        what = _wrong_way(call, entries) or _wrong_price(call, entries, trouble.asterisk)
         if not what and killed_at is None and call.talked is not None:
-            short = call.talked < expected.get(call.source, 0.0) - CUT_SHORT_SECONDS
-            what = f"cut off, and wanted {expected[call.source]:.2f} s" if short else ""
+            what = _cut_short(call, expected.get(call.source, 0.0))
         if what:
             found.append(Mismatch(call.source, what, _saw(call), _said(entries)))
     known = {call.source for call in seen}
@@ -59,7 +59,7 @@ def mismatches(seen: Sequence[Seen], books: Books, trouble: Trouble, expected: M
 
 def killed(call: Seen, outages: Sequence[Outage]) -> float | None:
     """When the first Asterisk was killed that the call was alive in, or that was still reporting its end."""
-    ended = math.inf if call.ended is None else call.ended + REPORT_SECONDS
+    ended = math.inf if call.ended is None else call.over + REPORT_SECONDS
     return next((each.began for each in outages if each.ended >= call.dialled and each.began <= ended), None)
 
 
@@ -72,29 +72,36 @@ def _wrong_way(call: Seen, entries: Sequence[Entry]) -> str:
     return "rang without a lease" if len(call.reached) > len(entries) else ""
 
 
-def _wrong_price(call: Seen, entries: Sequence[Entry], killed_at: float | None) -> str:
+def _wrong_price(call: Seen, entries: Sequence[Entry], outages: Sequence[Outage]) -> str:
     charged = sum(entry.charged or 0 for entry in entries)
-    if killed_at is not None:
-        return _wrong_price_of_touched(call, charged, killed_at)
-    if call.status != 200:
+    if killed(call, outages) is not None:
+        return _wrong_price_of_touched(call, charged, outages)
+    if call.status != 200 or call.answered is None:
         return "charged, and was not answered" if charged else ""
     if call.talked is None:
         return "answered, and its end was never seen"
     answered = [entry for entry in entries if entry.charged]
     if [entry.disposition for entry in answered] != ["ANSWERED"]:
         return "answered, and has not exactly one record that says so"
-    return "" if abs(charged - math.ceil(call.talked)) <= 1 else "charged another time than it talked"
+    least, most = math.ceil(call.talked) - 1, math.ceil(call.over - call.answered) + 1
+    return "" if least <= charged <= most else "charged another time than it talked"
 
 
-def _wrong_price_of_touched(call: Seen, charged: int, killed_at: float) -> str:
+def _wrong_price_of_touched(call: Seen, charged: int, outages: Sequence[Outage]) -> str:
     if call.answered is None:
         return "charged, and was not answered before Asterisk was killed" if charged > 1 else ""
-    # An INVITE that was sent again to the next Asterisk may have been answered there: then that one counts.
-    until = call.ended or killed_at
-    if call.answered < killed_at:
-        until = min(until, killed_at)
-    allowed = math.ceil(max(0.0, until - call.answered)) + 1
+    # An INVITE that was sent again to the next Asterisk may have been answered there.
+    kills = [outage.began for outage in outages if outage.began > call.answered]
+    until = min([math.inf if call.ended is None else call.over, *kills])
+    allowed = math.ceil(until - call.answered) + 1 if until < math.inf else 1
     return "" if charged <= allowed else f"charged more than it can have talked until Asterisk was killed ({allowed})"
+
+
+def _cut_short(call: Seen, wanted: float) -> str:
+    assert call.answered is not None
+    assert call.talked is not None
+    lenience = call.answered - call.dialled + CUT_SHORT_SECONDS
+    return f"cut off, and wanted {wanted:.2f} s" if call.talked < wanted - lenience else ""
 
 
 def _saw(call: Seen) -> str:
@@ -104,7 +111,7 @@ def _saw(call: Seen) -> str:
     if call.ended is not None:
         parts.append(f"ended {_clock(call.ended)}")
     if call.talked is not None:
-        parts.append(f"talked {call.talked:.3f} s")
+        parts.append(f"talked {call.talked:.3f} s, over {_clock(call.over)}")
     return ", ".join([*parts, f"rang {len(call.reached)} time(s)"])
 
 

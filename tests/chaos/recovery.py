@@ -5,13 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from tests.chaos.books import Books, Entry
 from tests.chaos.judge import killed
-from tests.chaos.seen import Seen
+from tests.chaos.seen import Seen, Span
 from tests.chaos.trouble import Outage
 
 # A lease that outlives its call by less is the way every call ends, not a fault.
 SETTLING_SECONDS = 0.5
-
-Span = tuple[float, float]
 
 
 def bridged_again(seen: Sequence[Seen], outages: Sequence[Outage]) -> list[float]:

@@ -93,6 +93,7 @@ def _play(scene: _Scene, began: float) -> Report:
         quiet_after=quiet_after,
         renewed=renewed,
         told=Counter(str(each.content.get("id")) for each in scene.listener.received()),
+        stalls=seen.stalls(scene.heard, rang),
         mismatches=found,
     )
 

@@ -1,10 +1,16 @@
 """What the telephones saw of each call, from the messages of both sides."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from phones.messages import Message, by_call, final_status
+
+Span = tuple[float, float]
+
+# Asterisk answers within milliseconds when it gets the processor.
+PROMPT_SECONDS = 0.2
 
 _USER = re.compile(r"sip:([^@>]*)@")
 
@@ -16,6 +22,8 @@ class Seen:
     status: the final answer to its INVITE, None if none came.
     answered: when its caller confirmed the answer.
     ended: when either side said or heard BYE first, or when an unanswered one was refused.
+    over: when Asterisk last said anything of it, to either side. Between the two lies its end for Asterisk, which may
+        be short of processor time.
     reached: when its INVITEs reached the hidden number (again after an Asterisk that was killed).
     """
 
@@ -24,6 +32,7 @@ class Seen:
     status: int | None
     answered: float | None
     ended: float | None
+    over: float
     reached: tuple[float, ...]
 
     @property
@@ -47,6 +56,24 @@ def strangers(seen: Sequence[Seen], callees: Iterable[Message]) -> set[str]:
     return rang - {each.source for each in seen}
 
 
+def stalls(*traces: Iterable[Message]) -> list[Span]:
+    """When Asterisk left a request lie: from its first sending until the first answer."""
+    found = []
+    for trace in traces:
+        for call in by_call(list(trace)).values():
+            asked: dict[str, float] = {}
+            for message in call:
+                request = message.header("CSeq")
+                if message.status is None and message.direction == "sent" and message.method != "ACK":
+                    asked.setdefault(request, message.at)
+                elif message.status is not None and message.direction == "received" and request in asked:
+                    began = asked.pop(request)
+                    if message.at - began > PROMPT_SECONDS:
+                        found.append((began, message.at))
+                    asked[request] = math.inf
+    return found
+
+
 def _seen(call: list[Message], legs: dict[str, list[list[Message]]]) -> Seen | None:
     source = _source(call)
     if source is None:
@@ -60,8 +87,9 @@ def _seen(call: list[Message], legs: dict[str, list[list[Message]]]) -> Seen | N
         ended = min((at for at in byes if at >= answered), default=None)
     else:
         ended = next((m.at for m in call if m.method == "INVITE" and m.status is not None and m.status >= 300), None)
+    over = max((m.at for leg in (call, *theirs) for m in leg if m.direction == "received"), default=call[0].at)
     reached = tuple(_first(leg, "INVITE") for leg in theirs)
-    return Seen(source, call[0].at, status, answered, ended, reached)
+    return Seen(source, call[0].at, status, answered, ended, over, reached)
 
 
 def _first(leg: list[Message], method: str) -> float:

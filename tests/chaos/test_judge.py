@@ -11,8 +11,8 @@ from tests.chaos.trouble import Outage, Trouble
 
 SOURCE = "+9990000000001"
 # Dialled at 10, answered at 11, talked until 14.2: four seconds begun.
-CALL = Seen(SOURCE, dialled=10.0, status=200, answered=11.0, ended=14.2, reached=(10.1,))
-REFUSED = Seen(SOURCE, dialled=10.0, status=486, answered=None, ended=11.0, reached=(10.1,))
+CALL = Seen(SOURCE, dialled=10.0, status=200, answered=11.0, ended=14.2, over=14.3, reached=(10.1,))
+REFUSED = Seen(SOURCE, dialled=10.0, status=486, answered=None, ended=11.0, over=11.1, reached=(10.1,))
 ENTRY = Entry("c1", SOURCE, "SETTLED", 6, 4, started=10.0, ended=14.2, records=1, disposition="ANSWERED")
 KILLED_AT_13 = Trouble(asterisk=[Outage(13.0, 13.7)])
 
@@ -27,6 +27,8 @@ def test_a_call_that_was_charged_what_it_talked_is_right() -> None:
     assert judged(CALL, replace(ENTRY, charged=5)) == []
     assert judged(REFUSED, replace(ENTRY, charged=0, state="VOIDED", disposition="BUSY")) == []
     assert judged(replace(REFUSED, reached=())) == []
+    # Asterisk had no time to take its BYE.
+    assert judged(replace(CALL, over=16.2), replace(ENTRY, charged=6)) == []
 
 
 @pytest.mark.parametrize(
@@ -64,4 +66,4 @@ def test_a_call_that_nobody_made_is_found() -> None:
 def test_a_call_that_was_cut_off_though_there_was_plenty_is_found() -> None:
     books = Books({SOURCE: [ENTRY]}, {}, frozenset())
     assert judge.mismatches([CALL], books, Trouble(), {SOURCE: 4.0}) == []
-    assert len(judge.mismatches([CALL], books, Trouble(), {SOURCE: 5.0})) == 1
+    assert len(judge.mismatches([CALL], books, Trouble(), {SOURCE: 6.0})) == 1

@@ -176,8 +176,14 @@ class Machine(RuleBasedStateMachine):
         its calls an hour more, and no program beside Asterisk can help that."""
         if self.engine is None or self.gate.held or not self.engine.is_idle or self.asterisk.ami is not Ami.UP:
             return False
-        talking = [self.call_of(leg) for leg in self.asterisk.in_phase(Phase.TALKING)]
-        return not self.engine.storage.failing and all(call and call.state is CallState.LIVE for call in talking)
+        if self.engine.storage.failing:
+            return False
+        held = {booking.id for booking in self.held}
+        return all(leg.booking_id in held and self._is_live(leg) for leg in self.asterisk.in_phase(Phase.TALKING))
+
+    def _is_live(self, leg: Leg) -> bool:
+        call = self.call_of(leg)
+        return call is not None and call.state is CallState.LIVE
 
     def set_wall_clock(self, by: int) -> None:
         assert self.engine is not None
@@ -234,8 +240,8 @@ class Machine(RuleBasedStateMachine):
             record = charged.get(leg.call_id)
             if record is None or record["disposition"] == Disposition.LOST or leg.immeasurable:
                 continue
-            most = -(-leg.talked_ms // 1000)
             least = -(-max(0, leg.talked_ms - LIMIT_TOLERANCE_MS) // 1000)
+            most = max(-(-leg.talked_ms // 1000), 1 if leg.measured_ms else 0)
             assert least <= record["duration"] <= most, leg
 
     def _check_talk(self) -> None:

@@ -180,7 +180,8 @@ ANSWERED = Moment(HOUR, 1_000)
         (60_000 + HOUR, HOUR, 60_000),
         (60_000 - 10_000, -10_000, 60_000),
         (60_000 + CLOCK_STEP_MS + 1, CLOCK_STEP_MS + 1, 60_000),
-        # Asterisk's own measure went below nothing: it was answered all the same.
+        (60_000 - HOUR, -HOUR, 60_000),
+        # Answered for less than can be told, but answered.
         (1, HOUR, 1),
         (0, HOUR, 0),
     ],
@@ -193,3 +194,4 @@ def test_what_the_wall_clock_was_set_by_is_not_talked(reported_ms: int, set_by: 
 def test_without_both_readings_of_the_clocks_the_report_is_taken_as_it_is() -> None:
     late = Moment(ANSWERED.now + HOUR, ANSWERED.ticks)
     assert without_clock_step(60_000, None, late) == without_clock_step(60_000, ANSWERED, None) == 60_000
+    assert without_clock_step(-60_000, None, late) == without_clock_step(-60_000, ANSWERED, None) == 1
