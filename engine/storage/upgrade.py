@@ -11,7 +11,6 @@ from sqlalchemy.pool import NullPool
 
 from engine.storage.errors import StorageUnavailable
 
-
 NOT_NOW = frozenset(
     {
         sqlite3.SQLITE_BUSY,
