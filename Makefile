@@ -35,8 +35,9 @@ format: venv ## Let ruff lay out the code.
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-clean: ## Forget all state: database, secrets, Asterisk's files. The next `make run` is a first run.
-	rm -rf var
+clean: ## Forget all state: database, secrets, Asterisk's files. Refused while the system is running.
+	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
+	elif [ -e var ]; then echo "There is no .venv to ask whether a system is running: make venv first" >&2; exit 1; fi
 
 .PHONY: venv asterisk phones
 venv:

@@ -11,6 +11,28 @@ set -euo pipefail
 say() { printf '  %s\n' "$*" >&2; }
 fail() { printf 'debian-tree.sh: %s\n' "$*" >&2; exit 1; }
 
+# Ctrl-C ends it at once and nothing is tried again; see venv.sh.
+child=
+stop() { # STATUS
+    trap '' INT TERM
+    if [ -n "$child" ]; then kill -TERM -- "-$child" 2>/dev/null || true; fi
+    say "interrupted"
+    exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM
+
+interruptible() { # COMMAND...
+    local status=0
+    set -m
+    "$@" 9>&- &
+    child=$!
+    set +m
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
 [ $# -ge 3 ] || fail "usage: debian-tree.sh SUITE DIR PACKAGE..."
 for program in apt-get dpkg flock; do
     command -v "$program" >/dev/null || fail "$program is needed: run this on Debian"
@@ -77,7 +99,7 @@ END
 retry() {
     local attempt
     for attempt in 1 2 3; do
-        if "$@" >"$apt/log" 2>&1; then return 0; fi
+        if interruptible "$@" >"$apt/log" 2>&1; then return 0; fi
         [ "$attempt" = 3 ] || { say "attempt $attempt failed, trying again"; sleep $((attempt * 3)); }
     done
     tail -n 15 "$apt/log" >&2

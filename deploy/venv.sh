@@ -8,6 +8,29 @@ set -euo pipefail
 say() { printf '  %s\n' "$*" >&2; }
 fail() { printf 'venv.sh: %s\n' "$*" >&2; exit 1; }
 
+# Ctrl-C ends it at once, whatever is under way, and nothing is tried again. A command that takes long runs beside us,
+# because bash would wait for its end before it looks at a signal; SIGTERM, because Python meets Ctrl-C with a traceback.
+child=
+stop() { # STATUS
+    trap '' INT TERM
+    if [ -n "$child" ]; then kill -TERM -- "-$child" 2>/dev/null || true; fi
+    printf '  venv.sh: interrupted\n' >&2
+    exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM
+
+interruptible() { # COMMAND...   its output and status are the command's
+    local status=0
+    set -m         # a process group of its own, which can be ended with all that it has started
+    "$@" 9>&- &    # not the lock: what outlives us must not keep the next run out
+    child=$!
+    set +m
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 project=$(dirname -- "$here")
 venv=$project/.venv
@@ -55,7 +78,7 @@ pip_install() {
     local log=$venv/pip.log attempt
     local pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
     for attempt in 1 2; do
-        if "${pip[@]}" install --retries 5 --timeout 30 "$@" >"$log" 2>&1; then return; fi
+        if interruptible "${pip[@]}" install --retries 5 --timeout 30 "$@" >"$log" 2>&1; then return; fi
     done
     tail -n 20 "$log" >&2
     fail "pip install $* failed after $attempt attempts"
@@ -66,7 +89,7 @@ build() {
     if [ "$(head -n 1 -- "$stamp" 2>/dev/null)" != "$version $venv" ]; then
         say ".venv: new, Python $version"
         rm -rf -- "$venv"
-        "$python" -m venv "$venv"
+        interruptible "$python" -m venv "$venv"
     fi
     rm -f -- "$stamp"    # interrupted from here on, the next run makes .venv anew
     if [ -f "$requirements" ]; then

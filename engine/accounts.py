@@ -6,6 +6,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import from_dialled, is_e164
@@ -46,15 +47,34 @@ def create_account(tx: Transaction, name: str, now: int) -> Account:
 
 def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
     """`account`: id or name. Raises InvalidInput when there is none."""
-    found = tx.accounts.by_id(account) or tx.accounts.by_name(account)
-    if found is None:
-        raise InvalidInput([f"there is no account {account!r}"])
+    found = _account(tx, account)
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
     key = NewKey(new_id("key"), found.id, secret)
     tx.accounts.insert_key(
         key_id=key.id, account_id=found.id, digest=key_digest(secret, pepper), hint=secret[-4:], now=now
     )
     return key
+
+
+def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
+    """The keys of an account, oldest first, revoked ones too. Raises InvalidInput when there is no such account."""
+    return tx.accounts.keys_of(_account(tx, account).id)
+
+
+def revoke_key(tx: Transaction, key_id: str, now: int) -> int:
+    """Returns since when it is revoked: an earlier time when it was so already. Raises InvalidInput for no key."""
+    tx.accounts.revoke_key(key_id, now)
+    revoked_at = tx.accounts.revoked_at(key_id)
+    if revoked_at is None:
+        raise InvalidInput([f"there is no key {key_id!r}: `keys list` shows the ids"])
+    return revoked_at
+
+
+def _account(tx: Transaction, account: str) -> Account:
+    found = tx.accounts.by_id(account) or tx.accounts.by_name(account)
+    if found is None:
+        raise InvalidInput([f"there is no account {account!r}"])
+    return found
 
 
 def import_numbers(tx: Transaction, lines: Iterable[tuple[int, str]], now: int) -> int:

@@ -5,6 +5,7 @@ That is better than half an engine. SIGTERM and SIGINT let everything finish wha
 """
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from agi_scripts.server import FastAgiServer
 from api.app import build_app
 from api.dependencies import Dependencies
 from api.server import build_runner
-from engine import secrets
+from engine import lock, secrets
 from engine.ami.errors import AmiRefused, AmiUnavailable
 from engine.ami.limits import LimitKeeper
 from engine.ami.link import AmiLink
@@ -28,6 +29,7 @@ from engine.bookings import sweep
 from engine.callbacks.guard import check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
 from engine.clock import SystemClock
+from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
 from engine.settings import Settings
@@ -42,12 +44,19 @@ log = structlog.get_logger(__name__)
 SHUTDOWN_SECONDS = 5.0
 
 
+class CannotListen(RentedNumbersError):
+    """Names the address."""
+
+
 def listen(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises OSError, with the address in its message, when it is taken."""
+    """A listening TCP socket. Raises CannotListen when the address is taken or not this machine's."""
     try:
         return socket.create_server((host, port), backlog=1024, family=_family(host))
+    except socket.gaierror as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
     except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
+        # Not `strerror`: create_server puts the address into it too.
+        raise CannotListen(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from None
 
 
 def _family(host: str) -> socket.AddressFamily:
@@ -55,11 +64,19 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 async def serve(settings: Settings) -> None:
-    """Run the engine until SIGTERM or SIGINT. Raises InsecureSecrets, OSError before anything has started."""
+    """Run the engine until SIGTERM or SIGINT.
+
+    Raises InsecureSecrets, DataDirInUse, CannotListen, StorageUnavailable before anything has started.
+    """
     kept = secrets.load(settings.data_dir / "secrets")
+    with lock.held(settings.data_dir, lock.ENGINE_LOCK):
+        await _serve(settings, kept)
+
+
+async def _serve(settings: Settings, kept: secrets.Secrets) -> None:
+    migrate(settings.database)
     http = listen(settings.http_host, settings.http_port)
     fastagi = listen(settings.fastagi_host, settings.fastagi_port)
-    migrate(settings.database)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -28,9 +28,20 @@ class Secrets:
     softphone2_password: str
 
 
-def ensure(directory: Path) -> None:
-    """Make what is missing. An existing file is never touched."""
+def refuse_lost_pepper(directory: Path, database: Path) -> None:
+    """Another pepper would be made without a word, and no API key would ever open its account again."""
+    path = directory / "key_pepper"
+    if database.exists() and not path.exists():
+        raise InsecureSecrets(
+            f"secret {path} is gone, and every API key in {database} depends on it: put it back from a backup. "
+            "If there is none, `rented-numbers setup --new-key-pepper` makes another; then make every API key anew"
+        )
+
+
+def ensure(directory: Path) -> list[str]:
+    """Make what is missing. An existing file is never touched. Returns the names of those that were made."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = []
     for name in (field.name for field in fields(Secrets)):
         path = directory / name
         if path.exists():
@@ -44,6 +55,8 @@ def ensure(directory: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.rename(path)
+        made.append(name)
+    return made
 
 
 def load(directory: Path) -> Secrets:

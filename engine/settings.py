@@ -7,12 +7,14 @@ Durations are seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Nested ones join wit
 import ipaddress
 from datetime import timedelta
 from enum import StrEnum
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -20,6 +22,7 @@ from pydantic_settings import (
 
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
+from engine.setting_names import PREFIX, refuse_unknown_names
 
 CONFIG_FILE = "rented-numbers.toml"
 
@@ -60,7 +63,7 @@ def _network(value: str) -> str:
 
 
 # What goes into Asterisk's files must not be able to end its line there.
-Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$")]
+Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$", examples=["127.0.0.1"])]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 
@@ -111,9 +114,17 @@ class _TomlFile(TomlConfigSettingsSource):
         return values | {"plans": _lower_keys(values["plans"])} if "plans" in values else values
 
 
+class _Environment(EnvSettingsSource):
+    """Refuses names that are no settings: a misspelt one would be left out without a word."""
+
+    def __call__(self) -> dict[str, Any]:
+        refuse_unknown_names(self.env_vars, self.settings_cls.model_fields)
+        return super().__call__()
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="RENTED_NUMBERS_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
         toml_file=CONFIG_FILE,
@@ -123,7 +134,12 @@ class Settings(BaseSettings):
 
     profile: Profile = Field(Profile.PRODUCTION, description="`demo` or `production`; `make run` uses `demo`")
     data_dir: Path = Field(Path("var"), description="everything that is kept: database, secrets, Asterisk's files")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error)$",
+        description="debug, info, warning or error",
+        examples=["debug", "info", "warning", "error"],
+    )
 
     http_host: Host = Field("127.0.0.1", description="address of the HTTP API")
     http_port: Port = Field(8080, description="port of the HTTP API")
@@ -132,7 +148,10 @@ class Settings(BaseSettings):
     ami_host: Host = Field("127.0.0.1", description="address of Asterisk's manager interface")
     ami_port: Port = Field(5038, description="port of Asterisk's manager interface")
     ami_user: str = Field(
-        "rented-numbers", pattern="^[a-z][a-z0-9-]{0,30}$", description="user of Asterisk's manager interface"
+        "rented-numbers",
+        pattern="^[a-z][a-z0-9-]{0,30}$",
+        description="user of Asterisk's manager interface",
+        examples=["rented-numbers"],
     )
     manage_asterisk: bool = Field(True, description="`run` starts and stops an Asterisk of its own")
     sip_host: Address = Field("127.0.0.1", description="address where our own Asterisk speaks SIP and RTP")
@@ -143,14 +162,18 @@ class Settings(BaseSettings):
         "sip:127.0.0.1:5090",
         pattern=r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$",
         description="where calls to hidden numbers leave to: the carrier's SIP address",
+        examples=["sip:sbc.carrier.example:5060", "sip:192.0.2.10;transport=tcp"],
     )
     carrier_addresses: list[Network] = Field(
         ["127.0.0.1"],
         min_length=1,
         description="addresses or networks from which calls to rented numbers come",
+        examples=['["192.0.2.10", "198.51.100.0/28"]'],
     )
 
-    plans: PlansSettings = Field(PlansSettings(), description="the usage plans")
+    plans: PlansSettings = Field(
+        PlansSettings(), description="the usage plans", examples=['{"small": {"seconds": 60, "calls": 2}}']
+    )
     grace: Duration = Field(timedelta(days=7), description="how long an expired booking can be revived by PUT")
     quarantine: Duration = Field(
         timedelta(days=30), description="how long a number that lost its booking is given to nobody"
@@ -178,6 +201,7 @@ class Settings(BaseSettings):
         "",
         pattern="^[A-Za-z0-9/_-]*$",
         description="a sound file of Asterisk, played before the 410 to callers of an expired booking",
+        examples=["custom/expired"],
     )
 
     call_deadline: Duration = Field(
@@ -188,6 +212,7 @@ class Settings(BaseSettings):
         [timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 36000)],
         max_length=20,
         description="the waits between the attempts to deliver a callback, each with up to 10 % of jitter",
+        examples=['["PT5S", "PT5M", "PT1H"]'],
     )
     callback_workers: int = Field(16, ge=1, le=256, description="how many callbacks are under way at once")
     callback_hosts_private: bool | None = Field(
@@ -200,7 +225,22 @@ class Settings(BaseSettings):
             raise ValueError("rtp_end must lie at least 10 above rtp_start")
         if self.longest_call < timedelta(seconds=1) or self.ring_timeout < timedelta(seconds=1):
             raise ValueError("longest_call and ring_timeout must be at least one second")
+        self._refuse_shared_ports()
         return self
+
+    def _refuse_shared_ports(self) -> None:
+        """Raises ValueError that names two settings which cannot both be had."""
+        listeners = [
+            ("http_port", self.http_host, self.http_port),
+            ("fastagi_port", self.fastagi_host, self.fastagi_port),
+        ]
+        if self.manage_asterisk:
+            listeners += [("ami_port", self.ami_host, self.ami_port), ("sip_port", self.sip_host, self.sip_port)]
+            if self.rtp_start <= self.sip_port <= self.rtp_end:
+                raise ValueError(f"sip_port {self.sip_port} lies between rtp_start and rtp_end: choose another")
+        for (name, host, port), (other, other_host, other_port) in combinations(listeners, 2):
+            if port == other_port and (host == other_host or not {host, other_host}.isdisjoint(("0.0.0.0", "::"))):  # noqa: S104  compared, not bound
+                raise ValueError(f"{name} and {other} are both {port}: choose another for one of them")
 
     @classmethod
     def settings_customise_sources(
@@ -211,7 +251,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _TomlFile(settings_cls)
+        return init_settings, _Environment(settings_cls), _TomlFile(settings_cls)
 
     @property
     def database(self) -> Path:

@@ -10,17 +10,25 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from standardwebhooks import Webhook, WebhookVerificationError
 
-from engine.local.demo import key_file
-from engine.settings import Settings
+from engine import lock
+from engine.cli.complaints import EXPECTED, complaints
+from engine.local.asterisk_files import reachable
+from engine.local.demo import call_lock, key_file, webhook_secret_file
+from engine.settings import Profile, Settings
 from phones import tone
 from phones.baresip import Baresip
 from phones.errors import CallEndedError, PhoneError, PhoneTimeoutError
-from phones.listener import CallbackListener
+from phones.listener import Callback, CallbackListener
+from phones.ports import is_bound
 
 # Of the numbers that France keeps free for fiction, apart from those of the pool and the softphones.
 HIDDEN = "+33199007001"
@@ -40,23 +48,52 @@ class DemoFailed(Exception):
 def main() -> int:
     """Exit status 0 if the call went through with sound at both ends, its record and its callback."""
     try:
-        _run(Settings())
-    except (DemoFailed, PhoneError) as error:
-        console.print(f"[red]✗[/] {error}")
-        return 1
-    return 0
+        settings = Settings()
+        with _alone(settings):
+            _run(settings)
+    except (DemoFailed, PhoneError) as error:  # first: a PhoneTimeoutError is an OSError too
+        problems = [str(error)]
+    except EXPECTED as error:
+        problems = complaints(error)
+    else:
+        return 0
+    for problem in problems:
+        console.print(f"[red]✗[/] {escape(problem)}", soft_wrap=True)
+    return 1
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Raises DemoFailed when another one plays the telephone network, or there is no demo to play with."""
+    if settings.profile is not Profile.DEMO:
+        raise DemoFailed(
+            "`make call` plays with the demo account, which the production profile does not have: "
+            "run both with RENTED_NUMBERS_PROFILE=demo"
+        )
+    if not key_file(settings.data_dir).exists():
+        raise DemoFailed("there is no demo key yet: is `make run` running, in another terminal?")
+    port = _trunk_port(settings)
+    taken = DemoFailed(f"somebody plays the telephone network already (port {port} is taken)")
+    try:
+        with lock.held(call_lock(settings.data_dir).parent, call_lock(settings.data_dir).name):
+            if is_bound(port) or is_bound(port, "tcp"):
+                raise taken
+            yield
+    except lock.DataDirInUse:
+        raise taken from None
 
 
 def _run(settings: Settings) -> None:
     api = Api(settings)
     trunk_port = _trunk_port(settings)
+    signed_with = Webhook(webhook_secret_file(settings.data_dir).read_text().strip())
     with CallbackListener() as listener, tempfile.TemporaryDirectory() as directory:
         booking = _book(api, listener.url)
         heard_by_caller, heard_by_callee = Path(directory, "caller.wav"), Path(directory, "callee.wav")
         network = Baresip(
             "network", numbers=[HIDDEN], port=trunk_port, answer="none", tone=CALLEE_HZ, record=heard_by_callee
         )
-        server = f"{settings.sip_host}:{settings.sip_port}"
+        server = f"{reachable(settings.sip_host)}:{settings.sip_port}"
         caller = Baresip(CALLER, server=server, tone=CALLER_HZ, record=heard_by_caller)
         with network, caller:
             _call(network, caller, booking["service"])
@@ -64,7 +101,8 @@ def _run(settings: Settings) -> None:
         _sound("the hidden telephone", heard_by_callee, CALLER_HZ)
         _show_record(api, booking)
         callback = listener.wait(1, timeout=15)[0]
-        _step("callback received, signed", callback.content)
+        _verify(signed_with, callback)
+        _step("callback received; its signature is right (webhook-id, -timestamp, -signature)", callback.content)
     console.print("[green]✓[/] the call went through, was metered, recorded and told")
 
 
@@ -112,6 +150,14 @@ def _sound(who: str, recording: Path, hz: int) -> None:
         raise DemoFailed(f"{who} heard too little")
 
 
+def _verify(signed_with: Webhook, callback: Callback) -> None:
+    """As every receiver should."""
+    try:
+        signed_with.verify(callback.body, callback.headers)
+    except WebhookVerificationError as error:
+        raise DemoFailed(f"the callback's signature is wrong: {error}") from error
+
+
 def _show_record(api: "Api", booking: dict[str, Any]) -> None:
     deadline = time.monotonic() + CDR_SECONDS
     while time.monotonic() < deadline:
@@ -147,11 +193,8 @@ class Api:
     """The customer's side, with the demo account's key."""
 
     def __init__(self, settings: Settings) -> None:
-        self._base = f"http://{settings.http_host}:{settings.http_port}"
-        try:
-            self._key = key_file(settings.data_dir).read_text().strip()
-        except OSError as error:
-            raise DemoFailed("there is no demo key yet: is `make run` running, in another terminal?") from error
+        self._base = f"http://{reachable(settings.http_host)}:{settings.http_port}"
+        self._key = key_file(settings.data_dir).read_text().strip()
 
     def get(self, path: str) -> Any:  # noqa: ANN401  JSON
         return self.request("GET", path)

@@ -1,17 +1,14 @@
 """The command line, `rented-numbers …`. Exit status 0; 1 for what was refused, with the reason; 2 for wrong usage."""
 
+import os
 import sys
-from tomllib import TOMLDecodeError
 from typing import NoReturn
 
 import typer
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from engine.cli import customers, ledger, pool, system
+from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
-from engine.domain.errors import RentedNumbersError
-from engine.settings import CONFIG_FILE
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +18,7 @@ app = typer.Typer(
 app.command()(system.run)
 app.command()(system.setup)
 app.command()(system.serve)
+app.command()(system.clean)
 app.command("asterisk-config")(system.asterisk_config)
 app.add_typer(pool.app, name="numbers")
 app.add_typer(ledger.app, name="ledger")
@@ -29,16 +27,11 @@ app.add_typer(customers.keys_app, name="keys")
 
 
 def main() -> NoReturn:
+    # Whatever we make is its owner's only, also in a directory that others can read.
+    os.umask(0o077)
     try:
         app()
-    except ValidationError as error:
-        # Never the values: one of them may be a secret in the wrong place.
-        for problem in error.errors(include_input=False, include_url=False):
-            complain(f"setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
-    except SettingsError as error:
-        complain(str(error))  # names the field and its source
-    except TOMLDecodeError as error:
-        complain(f"{CONFIG_FILE}: {error}")
-    except (RentedNumbersError, OSError) as error:
-        complain(str(error))
+    except EXPECTED as error:
+        for line in complaints(error):
+            complain(line)
     sys.exit(1)

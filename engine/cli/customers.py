@@ -1,27 +1,19 @@
 """`accounts …` and `keys …`: who may use the API."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from engine import accounts, secrets
 from engine.cli.database import run_command
-from engine.cli.output import Json, show_one
+from engine.cli.output import Json, show, show_one
 from engine.clock import SystemClock
+from engine.domain.times import rfc3339
+from engine.local.data_dir import require_database
 from engine.settings import Settings
 
 accounts_app = typer.Typer(no_args_is_help=True, help="Customers.")
 keys_app = typer.Typer(no_args_is_help=True, help="API keys.")
-
-
-@accounts_app.callback()
-def _accounts() -> None:
-    """Makes `create` a subcommand although it is the only one."""
-
-
-@keys_app.callback()
-def _keys() -> None:
-    """Likewise."""
 
 
 @accounts_app.command("create")
@@ -33,14 +25,53 @@ def create_account(
     show_one({"id": account.id, "name": account.name, "webhookSecret": account.webhook_secret}, as_json=as_json)
 
 
+@accounts_app.command("list")
+def list_accounts(as_json: Json = False) -> None:
+    """All accounts, without their secrets."""
+    rows = run_command(Settings(), lambda tx: tx.accounts.all())
+    show(
+        [_with_times({"id": row["id"], "name": row["name"]}, createdAt=row["created_at"]) for row in rows],
+        as_json=as_json,
+    )
+
+
 @keys_app.command("create")
 def create_key(
     account: Annotated[str, typer.Argument(help="Id or name of the account.")], as_json: Json = False
 ) -> None:
     """Make an API key. It is shown this once; only a digest of it is kept."""
     settings = Settings()
-    directory = settings.data_dir / "secrets"
-    secrets.ensure(directory)
-    pepper = secrets.load(directory).key_pepper
+    require_database(settings)
+    pepper = secrets.load(settings.data_dir / "secrets").key_pepper
     key = run_command(settings, accounts.create_key, account, pepper, SystemClock().now())
     show_one({"id": key.id, "accountId": key.account_id, "key": key.secret}, as_json=as_json)
+
+
+@keys_app.command("list")
+def list_keys(
+    account: Annotated[str, typer.Argument(help="Id or name of the account.")], as_json: Json = False
+) -> None:
+    """The keys of an account: of each its last four characters, and when it was revoked."""
+    rows = run_command(Settings(), accounts.keys_of, account)
+    show(
+        [
+            _with_times(
+                {"id": row["id"], "endsWith": row["hint"]}, createdAt=row["created_at"], revokedAt=row["revoked_at"]
+            )
+            for row in rows
+        ],
+        as_json=as_json,
+    )
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")], as_json: Json = False
+) -> None:
+    """End an API key. From now on the API answers 401 to it; the account's other keys stay."""
+    revoked_at = run_command(Settings(), accounts.revoke_key, key, SystemClock().now())
+    show_one(_with_times({"id": key}, revokedAt=revoked_at), as_json=as_json)
+
+
+def _with_times(record: dict[str, Any], **instants: int | None) -> dict[str, Any]:
+    return record | {name: None if instant is None else rfc3339(instant) for name, instant in instants.items()}

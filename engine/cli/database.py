@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from engine.local.setup import make_data_dir
+from engine.local.data_dir import require_database
 from engine.settings import Settings
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -17,7 +17,7 @@ T = TypeVar("T")
 def run_command(
     settings: Settings, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run one command in a transaction. Raises what it raises."""
+    """Run one command in a transaction. Raises what it raises, DataDirUnusable when there is no database."""
 
     async def once() -> T:
         storage = SqliteStorage(settings.database)
@@ -26,6 +26,6 @@ def run_command(
         finally:
             await storage.close()
 
-    make_data_dir(settings)
+    require_database(settings)
     migrate(settings.database)
     return asyncio.run(once())

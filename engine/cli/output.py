@@ -23,7 +23,9 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(list(rows), indent=2) + "\n")
         return
-    table = Table(*(rows[0] if rows else ["nothing there"]))
+    table = Table()
+    for place, name in enumerate(rows[0] if rows else ["nothing there"]):
+        table.add_column(name, no_wrap=place == 0)  # an id or a number: to be copied
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     console.print(table)

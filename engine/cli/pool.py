@@ -29,9 +29,17 @@ def import_(
     file: Annotated[Path, typer.Argument(help="CSV: one E.164 number a line, in the first column.")],
     as_json: Json = False,
 ) -> None:
-    """Add the numbers of a CSV file, all or none; bad lines are reported with their line numbers."""
+    """Add the numbers of a CSV file, all or none; bad lines are reported with their line numbers.
+
+    A header (`number`, `e164` or `numbers`) and all columns but the first are passed over.
+    """
     lines = list(read_lines(file))
-    added = run_command(Settings(), accounts.import_numbers, lines, SystemClock().now())
+    if not lines:
+        raise InvalidInput([f"there is no number in {file}"])
+    try:
+        added = run_command(Settings(), accounts.import_numbers, lines, SystemClock().now())
+    except InvalidInput as error:
+        raise InvalidInput([*error.problems, "nothing was imported"]) from error
     show_one({"added": added}, as_json=as_json)
 
 

@@ -20,11 +20,15 @@ def run() -> None:
     run_all(settings, console)
 
 
-def setup() -> None:
+def setup(
+    new_key_pepper: Annotated[
+        bool, typer.Option("--new-key-pepper", help="Make another when it is lost. All API keys die.")
+    ] = False,
+) -> None:
     """Make what a first start needs: secrets, database, and in the demo profile an account and numbers."""
     from engine.local.setup import set_up  # noqa: PLC0415  as above
 
-    set_up(Settings(), complain)
+    set_up(Settings(), complain, new_pepper=new_key_pepper)
 
 
 def serve() -> None:
@@ -41,17 +45,28 @@ def serve() -> None:
         uvloop.run(serve_engine(settings))
 
 
-def asterisk_config(
-    directory: Annotated[Path, typer.Argument(help="Where to write the files, such as /etc/asterisk.")],
-) -> None:
-    """Write the drop-in files for an Asterisk that is already there, and say how to include them."""
-    from engine.local.asterisk_files import write_drop_ins  # noqa: PLC0415  as above
-    from engine.local.setup import make_data_dir  # noqa: PLC0415  as above
+def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Forget all state: database, secrets, Asterisk's files. Refused while the system is running."""
+    from engine.local.clean import clean as forget  # noqa: PLC0415  as above
 
     settings = Settings()
-    make_data_dir(settings)
-    secrets.ensure(settings.data_dir / "secrets")
+    if not yes:
+        typer.confirm(f"Remove the database, the secrets and all else of {settings.data_dir.absolute()}?", abort=True)
+    left = forget(settings)
+    if left:
+        complain(f"left in {settings.data_dir}, as it is not ours: {', '.join(path.name for path in left)}")
+
+
+def asterisk_config(
+    directory: Annotated[Path, typer.Argument(help="Where its configuration is, such as /etc/asterisk.")],
+) -> None:
+    """Write the drop-in files for an Asterisk that is already there, and say how to include them."""
+    from engine.local.data_dir import require_database  # noqa: PLC0415  as above
+    from engine.local.drop_ins import instructions, write_drop_ins  # noqa: PLC0415  as above
+
+    settings = Settings()
+    require_database(settings)
     kept = secrets.load(settings.data_dir / "secrets")
-    for path in write_drop_ins(settings, kept, directory):
-        main = path.name.replace("_rented_numbers", "")
-        console.print(f'{path}: add  #tryinclude "{path.name}"  to {main}', highlight=False, soft_wrap=True)
+    written = write_drop_ins(settings, kept, directory)
+    for line in instructions(settings, directory, written):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -2,12 +2,13 @@
 
 import ipaddress
 import json
+import os
 import re
 import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,8 +97,8 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
     if not varlib.exists():
         shutil.copytree(program.varlib, varlib, symlinks=True)
     values = {
-        **_drop_in_values(settings, kept),
-        "journal": _write_journal_script(home.base / "journal-ended", settings),
+        **drop_in_values(settings, kept),
+        "journal": home.base / "journal-ended",
         "etc": home.etc,
         "modules": program.modules,
         "data": program.data,
@@ -116,24 +117,12 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         "softphones": _softphones(settings, kept),
         "media": _media(settings),
     }
+    write(home.base / "journal-ended", journal_script(settings), 0o700)
     for name in EMPTY_FILES:
         (home.etc / f"{name}.conf").write_text("")
     for template in (*(TEMPLATES / "own").glob("*.conf"), *(TEMPLATES / "drop_in").glob("*.conf")):
-        _write_private(home.etc / template.name, render(template.read_text(), values))
+        write(home.etc / template.name, render(template.read_text(), values), 0o600)
     return home
-
-
-def write_drop_ins(settings: Settings, kept: Secrets, directory: Path) -> list[Path]:
-    """Write the drop-in files for an Asterisk that is already there. Returns them."""
-    directory.mkdir(parents=True, exist_ok=True)
-    journal = _write_journal_script(directory.absolute() / "rented-numbers-journal", settings)
-    values = {**_drop_in_values(settings, kept), "media": "", "journal": journal}
-    written = []
-    for template in sorted((TEMPLATES / "drop_in").glob("*.conf")):
-        path = directory / template.name
-        _write_private(path, render(template.read_text(), values))
-        written.append(path)
-    return written
 
 
 def render(template: str, values: Mapping[str, object]) -> str:
@@ -141,9 +130,9 @@ def render(template: str, values: Mapping[str, object]) -> str:
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 
 
-def _drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
+def drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
     return {
-        "fastagi": f"{_reachable(settings.fastagi_host)}:{settings.fastagi_port}",
+        "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         # A bare semicolon would begin a comment, and the transport would be lost.
@@ -156,7 +145,8 @@ def _drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
     }
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
+    """Where what listens there can be reached from this machine, as it stands in a URL."""
     return _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104  compared, not bound
 
 
@@ -198,15 +188,22 @@ def _system_name(home: AsteriskHome) -> str:
     return path.read_text().strip()
 
 
-def _write_journal_script(path: Path, settings: Settings) -> Path:
-    """Asterisk names a classic AGI script by its path alone: this one knows the interpreter and the directory."""
+def journal_script(settings: Settings) -> str:
+    """Asterisk names a classic AGI script by its path alone: this one knows the interpreter and the directory.
+
+    Nice: a burst of ends without an engine must not take the processor from the calls that are up.
+    """
     words = [sys.executable, str(ROOT / "agi_scripts" / "journal_ended.py"), str(settings.journal)]
-    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    path.chmod(0o755)
-    return path
+    return f'#!/bin/sh\nexec nice -n 10 {shlex.join(words)} "$@"\n'
 
 
-def _write_private(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text(text)
+def write(path: Path, text: str, mode: int, prepare: Callable[[int], None] = lambda descriptor: None) -> None:
+    """Whole or not at all, and never through a link that somebody put there. `prepare` gets the open file."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        prepare(descriptor)
+        os.fchmod(descriptor, mode)
+        file.write(text)
+    partial.rename(path)

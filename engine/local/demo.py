@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine import accounts, bookings
 from engine.bookings import BookingRequest, Renewal
-from engine.domain.errors import BookingTooLong
+from engine.domain.errors import BookingTooLong, InvalidInput
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.storage.transaction import Transaction
@@ -64,16 +64,40 @@ def exists(tx: Transaction) -> bool:
     return tx.accounts.by_name(DEMO_ACCOUNT) is not None
 
 
+def webhook_secret(tx: Transaction) -> str:
+    """What the demo account verifies its callbacks with."""
+    account = tx.accounts.by_name(DEMO_ACCOUNT)
+    if account is None:
+        raise InvalidInput([f"there is no account {DEMO_ACCOUNT!r}"])
+    return account.webhook_secret
+
+
 def key_file(data_dir: Path) -> Path:
     return data_dir / "demo" / "api-key"
 
 
+def webhook_secret_file(data_dir: Path) -> Path:
+    return data_dir / "demo" / "webhook-secret"
+
+
+def call_lock(data_dir: Path) -> Path:
+    """Held by `make call`."""
+    return data_dir / "demo" / "call.lock"
+
+
 def write_key(data_dir: Path, key: accounts.NewKey) -> None:
+    _write(key_file(data_dir), key.secret)
+
+
+def write_webhook_secret(data_dir: Path, secret: str) -> None:
+    _write(webhook_secret_file(data_dir), secret)
+
+
+def _write(path: Path, secret: str) -> None:
     """Mode 0600, whole or not at all."""
-    path = key_file(data_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(key.secret + "\n")
+        file.write(secret + "\n")
     partial.rename(path)

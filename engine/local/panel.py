@@ -1,49 +1,106 @@
-"""What `make run` shows once everything is up."""
+"""What `make run` shows once everything is up: one fact a line, none wider than a terminal of 80 columns."""
 
-from pathlib import Path
+import shlex
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 
-from engine.local.demo import SOFTPHONES, key_file
+from engine.local.asterisk_files import reachable
+from engine.local.demo import SOFTPHONES, key_file, webhook_secret_file
 from engine.secrets import Secrets
 from engine.settings import Profile, Settings
 
+WIDTH = 76
 
-def show(console: Console, settings: Settings, kept: Secrets) -> None:
+
+def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, str]) -> None:
+    """`down`: the parts that are not up, and what they are instead."""
     lines = [
-        f"[bold]API[/]       http://{settings.http_host}:{settings.http_port}   (health: /health)",
-        f"[bold]SIP[/]       {settings.sip_host}:{settings.sip_port}, UDP and TCP",
-        f"[bold]Trunk[/]     {settings.trunk_uri}   (calls to hidden numbers leave there)",
-        f"[bold]FastAGI[/]   {settings.fastagi_host}:{settings.fastagi_port}",
-        f"[bold]AMI[/]       {settings.ami_host}:{settings.ami_port}",
+        *_fact("API", _url(settings), "health: /health"),
+        *_down(settings, down),
+    ]
+    if settings.manage_asterisk:
+        leave = ["calls to hidden numbers leave there"]
+        if settings.profile is Profile.DEMO:
+            leave.append("in the demo nobody listens there outside `make call`")
+        lines += [
+            *_fact("SIP", f"{_host(settings.sip_host)}:{settings.sip_port}, UDP and TCP"),
+            *_fact("Trunk", settings.trunk_uri, *leave),
+        ]
+    lines += [
+        *_fact("FastAGI", f"{_host(settings.fastagi_host)}:{settings.fastagi_port}"),
+        *_fact("AMI", f"{_host(settings.ami_host)}:{settings.ami_port}"),
     ]
     if settings.profile is Profile.DEMO:
         lines += _demo(settings, kept)
-    console.print(Panel("\n".join(lines), title="rented numbers is up", subtitle="Ctrl-C ends it", expand=False))
+    title = "rented numbers is up" if not down else f"rented numbers is up, without {' and '.join(down)}"
+    console.print(
+        Panel("\n".join(lines), title=title, subtitle="Ctrl-C ends it", expand=False, box=box.ROUNDED, width=WIDTH),
+        highlight=False,
+    )
+    if settings.profile is Profile.DEMO:
+        # Outside the box and never broken, to be copied.
+        console.print("\n".join(_curl(settings)), highlight=False, markup=False, soft_wrap=True)
+
+
+def _fact(name: str, *values: str) -> list[str]:
+    first, *more = map(escape, values)
+    return [f"[bold]{name:<10}[/]{first}", *(f"{'':<10}{value}" for value in more)]
+
+
+def _down(settings: Settings, down: dict[str, str]) -> list[str]:
+    if not down:
+        return []
+    refuses = "wrong secret" in down.values()
+    return _fact(
+        "Missing",
+        *(f"{name} is {state}" for name, state in down.items()),
+        f"Asterisk's manager interface at {_host(settings.ami_host)}:{settings.ami_port},",
+        f"user {settings.ami_user}, {'refuses the secret' if refuses else 'does not answer'}; it is tried again.",
+        "`rented-numbers asterisk-config` says what it needs.",
+    )
 
 
 def _demo(settings: Settings, kept: Secrets) -> list[str]:
-    file = key_file(settings.data_dir)
-    server = f"{settings.sip_host}:{settings.sip_port}"
-    first, second = SOFTPHONES
+    key, webhook_secret = key_file(settings.data_dir), webhook_secret_file(settings.data_dir)
     lines = [
-        f"[bold]Demo key[/]  {_read(file)}",
-        f"          also in {file}",
         "",
-        "[bold]Softphones[/] (Linphone, Zoiper, baresip …)",
+        *_fact("Demo key", key.read_text().strip(), f"also in {key}"),
+        *_fact("Callbacks", "are signed with the secret in", str(webhook_secret)),
     ]
+    if not settings.manage_asterisk:
+        return lines
+    first, second = SOFTPHONES
+    lines += ["", "[bold]Softphones[/] (Linphone, Zoiper, baresip …)"]
     for phone, password in ((first, kept.softphone1_password), (second, kept.softphone2_password)):
-        lines.append(f"  {phone.user}@{server}   password {password}   rung by dialling {phone.rented}")
+        lines += [
+            f"  {phone.user}@{_host(settings.sip_host)}:{settings.sip_port}",
+            f"    password {password}",
+            f"    hidden number {phone.number}, a destination to book",
+            f"    rung by dialling {phone.rented}, ready made",
+        ]
     return [
         *lines,
+        "  The ready-made numbers belong to an account of their own,",
+        "  `softphones`: the demo key does not list them.",
         "",
         "[bold]Try next[/]",
-        "  make call                          a real call, from booking to callback, in another terminal",
-        f"  dial {second.rented} from {first.user}   and {second.user} rings",
-        f'  curl -H "Authorization: Bearer $(cat {file})" http://{settings.http_host}:{settings.http_port}/bookings',
+        "  make call, in another terminal: from booking to callback",
+        f"  dial {second.rented} from {first.user}, and {second.user} rings",
+        f"  book {second.number}, and dial the rented number you get",
     ]
 
 
-def _read(file: Path) -> str:
-    return file.read_text().strip()
+def _curl(settings: Settings) -> list[str]:
+    file = shlex.quote(str(key_file(settings.data_dir)))
+    return [f'  curl -H "Authorization: Bearer $(cat {file})" \\', f"    {_url(settings)}/bookings"]
+
+
+def _url(settings: Settings) -> str:
+    return f"http://{reachable(settings.http_host)}:{settings.http_port}"
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -106,11 +106,17 @@ class LocalAsterisk:
 
     async def stop(self) -> None:
         """Hang up what is up, so that every call is reported and settled, then end Asterisk."""
-        if self.child is None:
-            return
-        if self.child.running and await self.command("channel request hangup all") == 0:
+        await self.end_calls()
+        await self.terminate()
+
+    async def end_calls(self) -> None:
+        """Hang up what is up, and leave the engine the time to settle it."""
+        if self.child is not None and self.child.running and await self.command("channel request hangup all") == 0:
             await asyncio.sleep(0.3)
-        await self.child.stop()
+
+    async def terminate(self) -> None:
+        if self.child is not None:
+            await self.child.stop()
 
     async def command(self, text: str) -> int:
         """Run a command on Asterisk's console. Returns its exit status, 0 for success; output goes nowhere."""

@@ -3,21 +3,24 @@
 import asyncio
 import contextlib
 import signal
-import socket
 import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
 from rich.console import Console
 
-from engine import secrets
+from engine import lock, secrets
 from engine.local import panel
-from engine.local.asterisk_files import find_program, write_own
+from engine.local.asterisk_files import find_program, reachable, write_own
+from engine.local.data_dir import make_data_dir
+from engine.local.ports import refuse_taken_ports
 from engine.local.processes import Child, LocalAsterisk, StartFailed, engine_command
 from engine.local.setup import set_up
 from engine.settings import Settings
 
 READY_SECONDS = 30.0
+# An Asterisk that is not ours is there at once, or is shown as missing.
+FOREIGN_ASTERISK_SECONDS = 4.0
 FIRST_RESTART_SECONDS = 0.2
 LONGEST_RESTART_SECONDS = 5.0
 # A child that ran this long was healthy: its next death starts again with the shortest wait.
@@ -27,13 +30,18 @@ Say = Callable[[str], None]
 
 
 def run(settings: Settings, console: Console) -> None:
-    """Everything, until SIGINT or SIGTERM. Raises StartFailed, AsteriskMissing, InsecureSecrets."""
+    """Everything, until SIGINT or SIGTERM. Raises DataDirInUse, StartFailed, AsteriskMissing, InsecureSecrets."""
 
     def say(line: str) -> None:
-        console.print(f"  {line}", highlight=False)
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
-    kept = set_up(settings, say)
-    asyncio.run(_supervise(settings, kept, console, say))
+    make_data_dir(settings)
+    with lock.held(settings.data_dir, lock.RUN_LOCK):
+        with lock.held(settings.data_dir, lock.ENGINE_LOCK):
+            pass  # nobody runs an engine alone here: ours will take it
+        kept = set_up(settings, say)
+        asyncio.run(_supervise(settings, kept, console, say))
+    say("stopped")
 
 
 async def _supervise(settings: Settings, kept: secrets.Secrets, console: Console, say: Say) -> None:
@@ -44,18 +52,23 @@ async def _supervise(settings: Settings, kept: secrets.Secrets, console: Console
     async with contextlib.AsyncExitStack() as cleanup:
         parts: list[Supervised] = []
         engine = Supervised("engine", lambda: Child.start("engine", engine_command()), say)
-        # Ended in the reverse order: Asterisk's last calls are settled by an engine that is still there.
-        cleanup.push_async_callback(engine.stop)
+        # Ended in the reverse order: calls are hung up, an engine that is still there settles them, and it does not
+        # see its Asterisk go, which would look like a fault in the log.
         if settings.manage_asterisk:
             asterisk = LocalAsterisk(find_program(), write_own(settings, kept, find_program()))
             parts.append(Supervised("asterisk", asterisk.start, say))
-            cleanup.push_async_callback(asterisk.stop)
+            cleanup.push_async_callback(asterisk.terminate)
+            cleanup.push_async_callback(engine.stop)
+            cleanup.push_async_callback(asterisk.end_calls)
+        else:
+            cleanup.push_async_callback(engine.stop)
         parts.append(engine)
         for part in parts:
             say(f"starting {part.name}")
             await part.start()
-        await _until_ready(settings, engine, stop)
-        panel.show(console, settings, kept)
+        down = await _until_ready(settings, engine, stop)
+        if not stop.is_set():
+            panel.show(console, settings, kept, down)
         keepers = [asyncio.create_task(part.keep()) for part in parts]
         await asyncio.wait({asyncio.create_task(stop.wait()), *keepers}, return_when=asyncio.FIRST_COMPLETED)
         for keeper in keepers:
@@ -103,42 +116,33 @@ class Supervised:
             await self._child.stop()
 
 
-def refuse_taken_ports(settings: Settings) -> None:
-    """Say which port is taken before anything starts. Raises StartFailed."""
-    wanted = [
-        ("HTTP", settings.http_host, settings.http_port, socket.SOCK_STREAM),
-        ("FastAGI", settings.fastagi_host, settings.fastagi_port, socket.SOCK_STREAM),
-    ]
-    if settings.manage_asterisk:
-        wanted += [
-            ("AMI", settings.ami_host, settings.ami_port, socket.SOCK_STREAM),
-            ("SIP over TCP", settings.sip_host, settings.sip_port, socket.SOCK_STREAM),
-            ("SIP over UDP", settings.sip_host, settings.sip_port, socket.SOCK_DGRAM),
-        ]
-    for name, host, port, kind in wanted:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1 if kind is socket.SOCK_STREAM else 0)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                raise StartFailed(
-                    f"{name} needs {host}:{port}: {error.strerror}. Is another one running? "
-                    "Every port is a setting, see README."
-                ) from error
+async def _until_ready(settings: Settings, engine: Supervised, stop: asyncio.Event) -> dict[str, str]:
+    """Until /health answers 200. Returns the parts that are not up: there are some only if Asterisk is not ours.
 
-
-async def _until_ready(settings: Settings, engine: Supervised, stop: asyncio.Event) -> None:
-    """Until /health answers 200. Raises StartFailed."""
-    url = f"http://{settings.http_host}:{settings.http_port}/health"
-    deadline = time.monotonic() + READY_SECONDS
+    Raises StartFailed.
+    """
+    url = f"http://{reachable(settings.http_host)}:{settings.http_port}/health"
+    patience = READY_SECONDS if settings.manage_asterisk else FOREIGN_ASTERISK_SECONDS
+    deadline = time.monotonic() + patience
+    down: dict[str, str] = {}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2), trust_env=False) as session:
         while not stop.is_set():
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with session.get(url) as answer:
                     if answer.status == 200:
-                        return
+                        return {}
+                    parts = (await answer.json()).get("parts", {})
+                    down = {name: state for name, state in parts.items() if state != "up"}
             if not engine.running:
                 raise StartFailed("the engine ended while it was starting; its last lines are above")
             if time.monotonic() > deadline:
-                raise StartFailed(f"{url} does not become ready")
+                # Somebody else's Asterisk may come up whenever it likes; the engine waits for it.
+                if down and not settings.manage_asterisk and "database" not in down:
+                    return down
+                raise StartFailed(f"{url} does not become ready{_what(down)}")
             await asyncio.sleep(0.1)
+    return {}
+
+
+def _what(down: dict[str, str]) -> str:
+    return f": {', '.join(f'{name} is {state}' for name, state in down.items())}" if down else ""

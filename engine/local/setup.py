@@ -6,6 +6,7 @@ from collections.abc import Callable
 from engine import secrets
 from engine.clock import SystemClock
 from engine.local import demo
+from engine.local.data_dir import make_data_dir
 from engine.settings import Profile, Settings
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -13,14 +14,13 @@ from engine.storage.sqlite import SqliteStorage
 Say = Callable[[str], None]
 
 
-def set_up(settings: Settings, say: Say) -> secrets.Secrets:
-    """Bring `data_dir` to the point where the engine can start. `say` gets a line for each step that takes time."""
+def set_up(settings: Settings, say: Say, *, new_pepper: bool = False) -> secrets.Secrets:
+    """Bring `data_dir` to the point where the engine can start. `say` gets a line for each thing that is made.
+
+    `new_pepper`: make another when it is lost, although every API key dies by that.
+    """
     make_data_dir(settings)
-    directory = settings.data_dir / "secrets"
-    if not directory.exists():
-        say("making secrets")
-    secrets.ensure(directory)
-    kept = secrets.load(directory)
+    kept = _keep_secrets(settings, say, new_pepper=new_pepper)
     if not settings.database.exists():
         say("making the database")
     migrate(settings.database)
@@ -29,10 +29,14 @@ def set_up(settings: Settings, say: Say) -> secrets.Secrets:
     return kept
 
 
-def make_data_dir(settings: Settings) -> None:
-    """For its owner only: the database in it holds hidden numbers."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    settings.data_dir.chmod(0o700)
+def _keep_secrets(settings: Settings, say: Say, *, new_pepper: bool) -> secrets.Secrets:
+    directory = settings.data_dir / "secrets"
+    if not new_pepper:
+        secrets.refuse_lost_pepper(directory, settings.database)
+    made = secrets.ensure(directory)
+    if made:
+        say(f"made secrets in {directory}: {', '.join(made)}")
+    return secrets.load(directory)
 
 
 async def _set_up_demo(settings: Settings, kept: secrets.Secrets, say: Say) -> None:
@@ -46,5 +50,7 @@ async def _set_up_demo(settings: Settings, kept: secrets.Secrets, say: Say) -> N
         elif not demo.key_file(settings.data_dir).exists():
             say("making the demo account another key: the file of the first one is gone")
             demo.write_key(settings.data_dir, await storage.run(demo.another_key, kept.key_pepper, now))
+        if not demo.webhook_secret_file(settings.data_dir).exists():
+            demo.write_webhook_secret(settings.data_dir, await storage.run(demo.webhook_secret))
     finally:
         await storage.close()

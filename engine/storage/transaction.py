@@ -173,6 +173,22 @@ class Accounts(_Table):
     def insert_key(self, *, key_id: str, account_id: str, digest: str, hint: str, now: int) -> None:
         self._sql.insert_api_key(self._db, id=key_id, account_id=account_id, digest=digest, hint=hint, created_at=now)
 
+    def all(self) -> list[dict[str, Any]]:
+        return list(self._sql.accounts_list(self._db))
+
+    def keys_of(self, account_id: str) -> list[dict[str, Any]]:
+        """Without their digests."""
+        return list(self._sql.api_keys_of(self._db, account_id=account_id))
+
+    def revoke_key(self, key_id: str, now: int) -> None:
+        """A key that is revoked already stays revoked since then."""
+        self._sql.revoke_api_key(self._db, id=key_id, now=now)
+
+    def revoked_at(self, key_id: str) -> int | None:
+        """None: not revoked, or no such key."""
+        instant: int | None = self._sql.api_key_revoked_at(self._db, id=key_id)
+        return instant
+
 
 class Transaction:
     """Handed to every command. Its tables are valid while the command runs, on the thread that runs it."""

@@ -6,20 +6,41 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
+
+from engine.storage.errors import StorageUnavailable
+
+NOT_NOW = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
 
 
 def upgrade(database: Path, migrations: Path) -> None:
-    """To the newest revision, in one transaction."""
+    """To the newest revision, in one transaction. Raises StorageUnavailable when the file cannot be written now."""
     engine = create_engine(f"sqlite:///{database}", poolclass=NullPool)
     # The sqlite3 module would commit before each DDL statement, and a kill in between would leave half a schema.
     event.listen(engine, "connect", _leave_transactions_to_us)
     event.listen(engine, "begin", _begin)
     config = Config()
     config.set_main_option("script_location", str(migrations))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DatabaseError as error:
+        # A schema that does not fit is a bug, and shows itself as one.
+        if getattr(error.orig, "sqlite_errorcode", None) not in NOT_NOW:
+            raise
+        raise StorageUnavailable(f"{database}: {error.orig}") from error
 
 
 def _leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:

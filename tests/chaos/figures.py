@@ -135,11 +135,11 @@ class Report:
         quiet = "not in time" if self.quiet_after is None else f"{self.quiet_after:.1f} s after the last call"
         lost = len(self.books.answered - self.told.keys())
         twice = sum(count > 1 for count in self.told.values())
+        still = self._standstills()
         return [
             f"callbacks  {len(self.books.answered)} due, {lost} lost, {twice} told more than once",
             f"quiet      {quiet}; the run took {self.seconds:.0f} s",
-            f"machine    Asterisk left {len(self._standstills())} requests lie for more than {PROMPT_SECONDS} s, the "
-            f"longest for {max((0.0, *self._standstills())):.2f} s",
+            f"machine    Asterisk left {len(still)} requests lie, the longest for {max((0.0, *still)):.2f} s",
         ]
 
     def _standstills(self) -> list[float]:

@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine.local.asterisk_files import ROOT
+from engine.local.demo import SOFTPHONES
 from phones.ports import free_port, free_port_range, is_bound
 
 START_SECONDS = 60.0
@@ -95,8 +97,59 @@ def test_it_comes_up_from_nothing_and_shows_what_to_try(running: Running, enviro
         {"status": "up", "parts": {"database": "up", "ami": "up", "asterisk": "up"}},
     )
     assert running.end() == 0
+    said = running.output.read_text()
+    assert said.rstrip().endswith("stopped")
+    assert "ami_down" not in said
     for name in ("HTTP", "FASTAGI", "AMI", "SIP"):
         assert not is_bound(int(environment[f"RENTED_NUMBERS_{name}_PORT"]), "tcp"), name
+
+
+def test_the_panel_fits_a_terminal_and_its_command_can_be_copied(running: Running, environment: dict[str, str]) -> None:
+    running.wait_ready()
+    shown = running.output.read_text()
+    directory = Path(environment["RENTED_NUMBERS_DATA_DIR"])
+    assert max(map(len, shown.partition("╭")[2].splitlines())) <= 76
+    assert str(directory / "demo" / "webhook-secret") in shown
+    for phone in SOFTPHONES:
+        assert phone.number in shown
+    command = shown[shown.index("  curl ") :].partition("/bookings")[0] + "/bookings"
+    assert command.count("\n") == 1
+    done = subprocess.run(["/bin/bash", "-c", command], capture_output=True, text=True, timeout=20, check=True)
+    assert json.loads(done.stdout) == {"data": [], "hasMore": False, "nextCursor": None}
+
+
+def test_the_readmes_commands_work_as_they_are_pasted(running: Running, environment: dict[str, str]) -> None:
+    running.wait_ready()
+    section = (ROOT / "README.md").read_text().partition("\n## The API\n")[2].partition("\n## ")[0]
+    pasted = "\n".join(line for line in section.splitlines() if line.startswith("    "))
+    pasted = pasted.replace("var/demo/api-key", f"{environment['RENTED_NUMBERS_DATA_DIR']}/demo/api-key")
+    pasted = pasted.replace(":8080", f":{environment['RENTED_NUMBERS_HTTP_PORT']}")
+    done = subprocess.run(
+        ["/bin/bash", "-e"],
+        check=False,
+        input=pasted.replace("curl -s", "curl -sS --fail"),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert f'"destination":"{SOFTPHONES[1].number}"' in done.stdout
+
+
+def test_without_an_asterisk_of_its_own_it_stays_up_and_names_what_is_missing(environment: dict[str, str]) -> None:
+    run = Running(environment | {"RENTED_NUMBERS_MANAGE_ASTERISK": "false"})
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while "Ctrl-C ends it" not in run.output.read_text() and time.monotonic() < deadline:
+            assert run.process.poll() is None, run.output.read_text()
+            time.sleep(0.1)
+        shown = run.output.read_text()
+        assert "up, without ami and asterisk" in shown
+        assert f"127.0.0.1:{environment['RENTED_NUMBERS_AMI_PORT']}," in shown
+        assert "user rented-numbers, does not answer" in shown
+        assert run.health()[0] == 503
+    finally:
+        assert run.end() == 0
 
 
 def test_an_engine_that_dies_is_started_again(running: Running) -> None:
@@ -133,4 +186,12 @@ def test_a_taken_port_is_named(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", int(environment["RENTED_NUMBERS_AMI_PORT"]))):
         run = Running(environment)
         assert run.process.wait(30) == 1
-    assert f"AMI needs 127.0.0.1:{environment['RENTED_NUMBERS_AMI_PORT']}" in run.output.read_text()
+    said = run.output.read_text()
+    assert f"AMI needs 127.0.0.1:{environment['RENTED_NUMBERS_AMI_PORT']}" in said
+    assert "RENTED_NUMBERS_DATA_DIR as well" in said
+
+
+def test_an_address_of_another_machine_is_named(environment: dict[str, str]) -> None:
+    run = Running(environment | {"RENTED_NUMBERS_SIP_HOST": "192.0.2.1"})
+    assert run.process.wait(30) == 1
+    assert "Set RENTED_NUMBERS_SIP_HOST to an address that this machine has" in run.output.read_text()

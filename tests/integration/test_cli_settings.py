@@ -1,9 +1,11 @@
 """Bad settings on the command line are named, and never their values; and what `asterisk-config` writes."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from engine.local.drop_ins import JOURNAL_SCRIPT
 from engine.settings import CONFIG_FILE
 from tests.integration.test_cli import Cli
 
@@ -50,27 +52,72 @@ def test_a_bad_file_of_settings_is_refused_without_its_values(cli: Cli, text: st
     assert VALUE not in said or text.startswith(VALUE)
 
 
-def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: Cli) -> None:
+@pytest.fixture
+def etc(cli: Cli) -> Path:
+    """Of an Asterisk that is already there."""
+    cli("setup")
+    etc = cli.directory / "etc"
+    etc.mkdir()
+    (etc / "extensions.conf").write_text("")
+    return etc
+
+
+def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: Cli, etc: Path) -> None:
     done = cli("asterisk-config", "etc", ami_user="us", carrier_addresses='["192.0.2.1"]')
     assert (done.returncode, done.stderr) == (0, "")
-    written = sorted((cli.directory / "etc").iterdir())
-    assert [path.name for path in written] == DROP_INS
-    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
-    assert [line.rpartition("#tryinclude ")[2] for line in done.stdout.splitlines()] == [
-        f'"{name}"  to {name.replace("_rented_numbers", "")}' for name in DROP_INS
-    ]
+    assert sorted(path.name for path in etc.iterdir()) == sorted([*DROP_INS, "extensions.conf", JOURNAL_SCRIPT])
+    assert {(etc / name).stat().st_mode & 0o777 for name in DROP_INS} == {0o640}
+    includes = [line.rpartition("#tryinclude ")[2] for line in done.stdout.splitlines() if "#tryinclude" in line]
+    assert includes == [f'"{name}"  to {name.replace("_rented_numbers", "")}' for name in DROP_INS]
+    for word in ("enabled = yes", "transport", "JOURNAL_DIR", str(cli.data / "journal"), "core reload"):
+        assert word in done.stdout
     secret = (cli.data / "secrets" / "ami_secret").read_text().strip()
-    assert f"[us]\nsecret = {secret}\n" in written[1].read_text()
+    assert f"[us]\nsecret = {secret}\n" in (etc / DROP_INS[1]).read_text()
     assert secret not in done.stdout
-    assert "match = 192.0.2.1/32" in written[2].read_text()
+    assert "match = 192.0.2.1/32" in (etc / DROP_INS[2]).read_text()
 
 
-def test_asterisk_config_keeps_the_secret_that_is_there(cli: Cli) -> None:
-    cli("setup")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_drop_ins_are_for_whoever_has_asterisks_own_files(cli: Cli, etc: Path) -> None:
+    os.chown(etc / "extensions.conf", 12345, 23456)
+    cli("asterisk-config", "etc")
+    for name in (*DROP_INS, JOURNAL_SCRIPT):
+        status = (etc / name).stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o007) == (12345, 23456, 0), name
+
+
+def test_asterisk_config_makes_no_directory(cli: Cli, etc: Path) -> None:
+    assert "nowhere is no directory" in cli.refused("asterisk-config", "nowhere")
+    assert not (etc.parent / "nowhere").exists()
+
+
+def test_asterisk_config_keeps_the_secret_that_is_there(cli: Cli, etc: Path) -> None:
     before = (cli.data / "secrets" / "ami_secret").read_text()
     cli("asterisk-config", "etc")
     cli("asterisk-config", "etc")
-    assert before.strip() in (cli.directory / "etc" / DROP_INS[1]).read_text()
+    assert before.strip() in (etc / DROP_INS[1]).read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"http_port": "8080", "ami_port": "8080"}, "settings: http_port and ami_port are both 8080"),
+        ({"sip_port": "10500"}, "settings: sip_port 10500 lies between rtp_start and rtp_end"),
+        ({"rtp_end": "10001"}, "settings: rtp_end must lie at least 10 above rtp_start"),
+        ({"htp_port": "8081"}, "RENTED_NUMBERS_HTP_PORT is no setting: did you mean RENTED_NUMBERS_HTTP_PORT?"),
+        ({"colour": "red"}, "RENTED_NUMBERS_COLOUR is no setting: README lists them all"),
+        (
+            {"carrier_addresses": "192.0.2.10"},
+            'setting carrier_addresses: must be a JSON list; for example ["192.0.2.10"',
+        ),
+        ({"trunk_uri": "carrier"}, "setting trunk_uri: cannot be taken; for example sip:sbc.carrier.example:5060"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_explained_in_one_line(cli: Cli, settings: dict[str, str], complaint: str) -> None:
+    said = cli.refused("setup", **settings)
+    assert said.startswith(f"rented-numbers: {complaint}")
+    assert len(said.splitlines()) == 1
+    assert "^" not in said
 
 
 def test_wrong_usage_is_told_apart_from_a_refusal(cli: Cli) -> None:

@@ -19,10 +19,10 @@ from engine.local.asterisk_files import (
     AsteriskProgram,
     find_program,
     render,
-    write_drop_ins,
     write_own,
 )
 from engine.local.demo import SOFTPHONES
+from engine.local.drop_ins import write_drop_ins
 from engine.secrets import Secrets
 from engine.settings import Settings
 
@@ -65,6 +65,7 @@ def own(program: AsteriskProgram, **changes: Any) -> AsteriskHome:
 
 
 def drop_ins(directory: Path, **changes: Any) -> dict[str, str]:
+    directory.mkdir(exist_ok=True)
     return {path.name: path.read_text() for path in write_drop_ins(Settings(**changes), KEPT, directory)}
 
 
@@ -82,12 +83,11 @@ def test_no_placeholder_is_left_in_any_file(program: AsteriskProgram, tmp_path: 
     assert not [name for name, text in texts.items() if re.search(r"@[a-z_]+@", text)]
 
 
-def test_the_files_can_be_read_by_their_owner_only(program: AsteriskProgram, tmp_path: Path) -> None:
+def test_the_files_of_our_own_asterisk_can_be_read_by_their_owner_only(program: AsteriskProgram) -> None:
     home = own(program)
     assert home.base.stat().st_mode & 0o777 == 0o700
     templates = {path.name for path in TEMPLATES.glob("*/*.conf")}
     written = [path for path in home.etc.iterdir() if path.name in templates]
-    written += write_drop_ins(Settings(), KEPT, tmp_path / "out")
     assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
 
 
@@ -95,7 +95,15 @@ def test_a_file_that_others_could_read_is_closed_to_them_when_written_again(tmp_
     (tmp_path / DROP_INS[1]).write_text("old")
     (tmp_path / DROP_INS[1]).chmod(0o644)
     assert KEPT.ami_secret in drop_ins(tmp_path)[DROP_INS[1]]
-    assert (tmp_path / DROP_INS[1]).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / DROP_INS[1]).stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("mine")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / DROP_INS[1]).symlink_to(tmp_path / "elsewhere")
+    drop_ins(tmp_path / "etc")
+    assert (tmp_path / "elsewhere").read_text() == "mine"
 
 
 def test_a_secret_stands_only_in_the_file_that_needs_it(program: AsteriskProgram) -> None:

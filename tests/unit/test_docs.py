@@ -1,13 +1,15 @@
 """What the documents say is what the code has."""
 
 import re
+import textwrap
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from pydantic import TypeAdapter
 
 from engine.cli import app
-from engine.settings import Settings
+from engine.settings import CONFIG_FILE, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -46,6 +48,14 @@ def _settings_rows() -> list[str]:
 def test_every_setting_stands_in_the_readme_with_its_default_and_meaning() -> None:
     table = README.partition("| `RENTED_NUMBERS_…` |")[2]
     assert [line for line in table.splitlines() if line.startswith("| `")] == _settings_rows()
+
+
+def test_the_readmes_file_of_settings_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [block] = re.findall(r"As a file:\n\n((?:    .*\n|\n)+)", README)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / CONFIG_FILE).write_text(textwrap.dedent(block))
+    settings = Settings()
+    assert (settings.http_port, settings.plans.small.seconds, settings.plans.small.calls) == (8081, 600, 25)
 
 
 def test_every_link_of_every_document_leads_somewhere() -> None:

@@ -29,6 +29,22 @@ def test_every_secret_is_made_for_its_owner_only(made: Path) -> None:
     assert {path.name: path.stat().st_mode & 0o777 for path in made.iterdir()} == dict.fromkeys(NAMES, 0o600)
 
 
+def test_what_was_made_is_named(tmp_path: Path) -> None:
+    assert secrets.ensure(tmp_path) == NAMES
+    (tmp_path / NAMES[1]).unlink()
+    assert secrets.ensure(tmp_path) == [NAMES[1]]
+    assert secrets.ensure(tmp_path) == []
+
+
+def test_a_lost_pepper_is_no_matter_before_there_is_a_database(made: Path, tmp_path: Path) -> None:
+    database = tmp_path / "database"
+    (made / "key_pepper").unlink()
+    secrets.refuse_lost_pepper(made, database)
+    database.touch()
+    with pytest.raises(InsecureSecrets, match="every API key"):
+        secrets.refuse_lost_pepper(made, database)
+
+
 def test_no_two_secrets_are_the_same(made: Path, tmp_path: Path) -> None:
     secrets.ensure(tmp_path / "another")
     assert len({*values(made).values(), *values(tmp_path / "another").values()}) == 2 * len(NAMES)

@@ -16,3 +16,12 @@ VALUES (:id, :account_id, :digest, :hint, :created_at, NULL);
 
 -- name: account_of_key_digest^
 SELECT account_id FROM api_keys WHERE digest = :digest AND revoked_at IS NULL;
+
+-- name: api_keys_of
+SELECT id, hint, created_at, revoked_at FROM api_keys WHERE account_id = :account_id ORDER BY id;
+
+-- name: revoke_api_key!
+UPDATE api_keys SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL;
+
+-- name: api_key_revoked_at$
+SELECT revoked_at FROM api_keys WHERE id = :id;

@@ -1,0 +1,61 @@
+"""What went wrong, for people: one line for each thing, never the value of a setting (it may be a secret)."""
+
+import re
+from collections.abc import Iterator
+from tomllib import TOMLDecodeError
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from engine.domain.errors import InvalidInput, RentedNumbersError
+from engine.settings import CONFIG_FILE, Settings
+
+# What a person can bring about. Anything else is a bug, and shows its traceback.
+EXPECTED = (ValidationError, SettingsError, TOMLDecodeError, RentedNumbersError, OSError)
+
+
+def complaints(error: Exception) -> list[str]:
+    """For one of EXPECTED."""
+    match error:
+        case ValidationError():
+            return [_bad_setting(problem) for problem in error.errors(include_input=False, include_url=False)]
+        case SettingsError():
+            return list(_not_json(str(error)))
+        case TOMLDecodeError():
+            return [f"{CONFIG_FILE}: {error}"]
+        case InvalidInput():
+            return list(error.problems)
+        case OSError() if error.strerror:
+            return [f"{error.filename}: {error.strerror}" if error.filename else error.strerror]
+        case _:
+            return str(error).splitlines()
+
+
+def _bad_setting(problem: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
+    name = ".".join(map(str, problem["loc"]))
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not name:
+        return f"settings: {message}"
+    field = str(problem["loc"][0])
+    if problem["type"] == "string_pattern_mismatch":
+        message = "cannot be taken"
+    elif problem["type"] == "extra_forbidden":
+        return f"setting {name}: there is no such setting"
+    return f"setting {name}: {message}{_example(field)}"
+
+
+def _not_json(text: str) -> Iterator[str]:
+    """pydantic-settings names the field and its source in a sentence, and nothing else."""
+    found = re.search(r'field "([a-z_]+)"', text)
+    if found is None:
+        yield text
+        return
+    field = found[1]
+    kind = "object" if field == "plans" else "list"
+    yield f"setting {field}: must be a JSON {kind}{_example(field)}"
+
+
+def _example(field: str) -> str:
+    known = Settings.model_fields.get(field)
+    return f"; for example {' or '.join(map(str, known.examples))}" if known and known.examples else ""

@@ -1,0 +1,30 @@
+"""The names of settings in the environment: those that are none are refused, with the one that may have been meant."""
+
+import difflib
+from collections.abc import Collection
+
+from engine.domain.errors import RentedNumbersError
+
+PREFIX = "RENTED_NUMBERS_"
+# Read by engine/failpoints.py alone.
+NO_SETTINGS = frozenset({"TEST_FAILPOINT"})
+# Names of parts of these go on behind two underscores, and are checked where they are read.
+NESTED = "PLANS"
+
+
+class UnknownSetting(RentedNumbersError):
+    """One line for each."""
+
+
+def refuse_unknown_names(environment: Collection[str], known: Collection[str]) -> None:
+    """`environment`: names of variables, in any case; `known`: names of settings. Raises UnknownSetting."""
+    names = {name.upper() for name in known} | NO_SETTINGS
+    complaints = []
+    for variable in sorted({name.upper() for name in environment}):
+        name = variable.removeprefix(PREFIX)
+        if name != variable and name not in names and not name.startswith(f"{NESTED}__"):
+            close = difflib.get_close_matches(name, sorted(names - NO_SETTINGS), n=1, cutoff=0.75)
+            hint = f"did you mean {PREFIX}{close[0]}?" if close else "README lists them all"
+            complaints.append(f"{variable} is no setting: {hint}")
+    if complaints:
+        raise UnknownSetting("\n".join(complaints))

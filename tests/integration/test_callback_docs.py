@@ -1,0 +1,102 @@
+"""docs/api.md describes callbacks as they are: fields, headers, verification, schedule, what is refused."""
+
+import base64
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.callbacks.guard import MAX_URL, check_callback
+from engine.callbacks.signing import signature_headers
+from engine.domain import events
+from engine.domain.errors import CallbackNotAcceptable
+from engine.domain.retry import JITTER, MAY_ASK_FOR_TIME, Answered, Delivered, GiveUp, RetryAfter, decide
+from engine.settings import Settings
+from tests.contract.samples import START
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+SECTION = PAGE.partition("\n## Callbacks\n")[2].partition("\n## ")[0]
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+COMMON = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
+ENDED = json.loads(events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON))
+EXPIRED = json.loads(events.expired_call_body(called_at=START, **COMMON))
+
+
+def code_blocks(text: str) -> list[str]:
+    """Indented blocks, without their indentation."""
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE)
+    return [re.sub("^ {4}", "", block, flags=re.MULTILINE).strip() for block in blocks if block.strip()]
+
+
+def test_both_bodies_are_shown_with_all_their_fields_in_their_order() -> None:
+    shown = [json.loads(block) for block in code_blocks(SECTION) if block.startswith("{")]
+    assert [list(body) for body in shown] == [list(ENDED), list(EXPIRED)]
+    assert shown[1]["message"] == EXPIRED["message"] == events.EXPIRED_MESSAGE
+
+
+def test_every_field_and_every_header_is_explained() -> None:
+    rows = set(re.findall(r"^\| `([A-Za-z-]+)` \|", SECTION, re.MULTILINE))
+    assert rows == {*ENDED, *EXPIRED, *signature_headers("evt_1", SECRET, "{}", START)}
+
+
+def test_the_verification_by_hand_tells_right_from_wrong() -> None:
+    [code] = [block for block in code_blocks(SECTION) if "def is_genuine" in block]
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102  what the page tells people to run
+    body = json.dumps(ENDED)
+    headers = signature_headers("evt_1", SECRET, body, START)
+    assert names["is_genuine"](SECRET, headers, body.encode())
+    assert names["is_genuine"](
+        SECRET, headers | {"webhook-signature": f"v1,x {headers['webhook-signature']}"}, body.encode()
+    )
+    assert not names["is_genuine"](SECRET, headers, body.encode() + b" ")
+    assert not names["is_genuine"](SECRET, headers | {"webhook-id": "evt_2"}, body.encode())
+
+
+def in_words(wait: timedelta) -> str:
+    for unit in (timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)):
+        if wait >= unit:
+            return f"{wait // unit} {({3600: 'hours', 60: 'minutes', 1: 'seconds'})[unit // timedelta(seconds=1)]}"
+    raise AssertionError(wait)
+
+
+def test_timeout_and_schedule_are_the_defaults() -> None:
+    waits = Settings.model_fields["callback_retries"].default
+    *first, last = map(in_words, waits)
+    words = " ".join(SECTION.split())
+    assert f"There are {len(waits) + 1} tries, after the first one with waits of {', '.join(first)} and {last}" in words
+    assert f"up to {JITTER:.0%} longer".replace("%", " %") in words
+    timeout = Settings.model_fields["callback_timeout"].default
+    assert f"within {timeout // timedelta(seconds=1)} seconds" in words
+
+
+def test_what_follows_an_answer_is_what_is_decided() -> None:
+    waits = [1000, 9000]
+    assert [decide(Answered(status), 1, waits, 0.0) for status in (204, 410)] == [Delivered(), GiveUp()]
+    assert [decide(Answered(status), 1, waits, 0.0) for status in (301, 404, 500)] == [RetryAfter(1000)] * 3
+    assert decide(Answered(503, 10**6), 1, waits, 0.0) == RetryAfter(9000)
+    assert f"| {', '.join(map(str, sorted(MAY_ASK_FOR_TIME)))} with `Retry-After` |" in SECTION
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://customer.example/calls",
+        "https://ann:pw@customer.example/",
+        "https://customer.example/#calls",
+        "https://customer.example/" + "x" * MAX_URL,
+        "https://customer.example/é",
+        "https://customer.example:0/",
+        "https://customer/",
+        "https://0x7f000001/",
+        *[f"https://{host}/" for host in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "224.0.0.1", "[fe80::1]")],
+    ],
+)
+def test_what_the_page_says_is_refused_is_refused(url: str) -> None:
+    assert f"more than {MAX_URL} characters" in SECTION
+    with pytest.raises(CallbackNotAcceptable):
+        check_callback(url, allow_private=False)
+    check_callback("https://customer.example/calls", allow_private=False)

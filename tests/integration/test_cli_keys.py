@@ -1,0 +1,94 @@
+"""Accounts and API keys on the command line."""
+
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from engine.accounts import KEY_PREFIX, key_digest
+from phones.ports import free_port
+from tests.integration.test_cli import Cli, contents, wait_until_it_answers
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    cli = Cli(tmp_path)
+    cli("setup")
+    return cli
+
+
+def test_a_new_key_is_shown_once_and_only_its_digest_is_kept(cli: Cli) -> None:
+    account = cli.json("accounts", "create", "Ann & sons")
+    by_name = cli.json("keys", "create", "Ann & sons")
+    by_id = cli.json("keys", "create", account["id"])
+    pepper = (cli.data / "secrets" / "key_pepper").read_text().strip()
+    assert by_name["accountId"] == by_id["accountId"] == account["id"]
+    assert cli.rows("SELECT digest FROM api_keys ORDER BY id") == [
+        (key_digest(key["key"], pepper),) for key in (by_name, by_id)
+    ]
+    kept = b"".join(contents(cli.data).values())
+    assert not [key for key in (by_name, by_id) if key["key"].removeprefix(KEY_PREFIX).encode() in kept]
+
+
+def test_an_account_that_cannot_be_is_refused_with_the_reason(cli: Cli) -> None:
+    cli("accounts", "create", "ann")
+    assert "already" in cli.refused("accounts", "create", "ann")
+    assert "printable" in cli.refused("accounts", "create", "a\nb")
+    assert "there is no account 'bob'" in cli.refused("keys", "create", "bob")
+
+
+def test_accounts_are_listed_without_their_secrets(cli: Cli) -> None:
+    ann = cli.json("accounts", "create", "ann")
+    bob = cli.json("accounts", "create", "bob")
+    listed = cli.json("accounts", "list")
+    assert [(each["id"], each["name"]) for each in listed] == [(ann["id"], "ann"), (bob["id"], "bob")]
+    assert set(listed[0]) == {"id", "name", "createdAt"}
+
+
+def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) -> None:
+    for name in ("ann", "bob"):
+        cli.json("accounts", "create", name)
+    keys = [cli.json("keys", "create", "ann") for _ in range(2)]
+    cli("keys", "create", "bob")
+    listed = cli.json("keys", "list", "ann")
+    assert [(each["id"], each["endsWith"]) for each in listed] == [(key["id"], key["key"][-4:]) for key in keys]
+    assert set(listed[0]) == {"id", "endsWith", "createdAt", "revokedAt"}
+    assert "there is no account 'eve'" in cli.refused("keys", "list", "eve")
+
+
+def test_a_key_is_revoked_once_and_another_is_left_alone(cli: Cli) -> None:
+    cli("accounts", "create", "ann")
+    first, second = (cli.json("keys", "create", "ann")["id"] for _ in range(2))
+    revoked = cli.json("keys", "revoke", first)
+    assert cli.json("keys", "revoke", first) == revoked
+    assert [each["revokedAt"] for each in cli.json("keys", "list", "ann")] == [revoked["revokedAt"], None]
+    assert second
+    assert "there is no key 'key_0'" in cli.refused("keys", "revoke", "key_0")
+
+
+def test_a_running_engine_refuses_a_revoked_key_at_once(cli: Cli) -> None:
+    cli("accounts", "create", "ann")
+    key = cli.json("keys", "create", "ann")
+    port = free_port()
+    settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))
+    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL) as engine:
+        try:
+            wait_until_it_answers(f"http://127.0.0.1:{port}/health", engine)
+            assert status_of(port, key["key"]) == 200
+            cli("keys", "revoke", key["id"])
+            assert status_of(port, key["key"]) == 401
+        finally:
+            engine.send_signal(signal.SIGTERM)
+
+
+def status_of(port: int, key: str) -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/bookings", headers={"Authorization": f"Bearer {key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  a URL of ours
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
