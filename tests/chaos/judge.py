@@ -2,7 +2,8 @@
 
 The rules, for a call that was alive in no Asterisk that was killed ("untouched"):
   answered    exactly one record, ANSWERED; its duration is the talk time in whole seconds, rounded up, ± 1. The talk
-              lasts until the first BYE at least, and at most until Asterisk's last word on the call
+              lasts until the first BYE at least, and at most until Asterisk's last word on the call. What it talked
+              past its lease is not charged; it is counted as overspent
   unanswered  costs nothing
 For one that was alive in an Asterisk that was killed ("touched"), of which nothing can report the end:
   answered    its records together charge no more than what it talked until the kill, rounded up, + 1; never more
@@ -59,7 +60,7 @@ def mismatches(seen: Sequence[Seen], books: Books, trouble: Trouble, expected: M
 
 def killed(call: Seen, outages: Sequence[Outage]) -> float | None:
     """When the first Asterisk was killed that the call was alive in, or that was still reporting its end."""
-    ended = math.inf if call.ended is None else call.over + REPORT_SECONDS
+    ended = math.inf if call.ended is None else max(call.ended, call.over) + REPORT_SECONDS
     return next((each.began for each in outages if each.ended >= call.dialled and each.began <= ended), None)
 
 
@@ -83,7 +84,8 @@ def _wrong_price(call: Seen, entries: Sequence[Entry], outages: Sequence[Outage]
     answered = [entry for entry in entries if entry.charged]
     if [entry.disposition for entry in answered] != ["ANSWERED"]:
         return "answered, and has not exactly one record that says so"
-    least, most = math.ceil(call.talked) - 1, math.ceil(call.over - call.answered) + 1
+    least = min(math.ceil(call.talked) - 1, answered[0].leased)
+    most = math.ceil(max(call.over, call.ended or 0.0) - call.answered) + 1
     return "" if least <= charged <= most else "charged another time than it talked"
 
 

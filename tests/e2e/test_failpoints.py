@@ -55,7 +55,7 @@ def _quiet(booked: Booked) -> bool:
 
 
 def _books_are_right(system: System) -> bool:
-    return system.command("ledger", "verify", "--json") == []
+    return bool(system.command("ledger", "verify", "--json") == [])
 
 
 @pytest.mark.parametrize("point", ["route_call before commit", "route_call committed"])

@@ -13,12 +13,12 @@ def test_calls_that_reach_their_limits_together_are_cut_there(system: System, ca
     booked = [system.book("SMALL") for _ in range(CALLS)]
     with caller.hidden(calls=CALLS), contextlib.ExitStack() as stack:
         callers = [stack.enter_context(caller.dialling(each.service)) for each in booked]
-        for each in callers:
-            each.wait()
-        talked = [Outcome(each.messages()).talked or 0 for each in callers]
+        for phone in callers:
+            phone.wait()
+        talked = [Outcome(phone.messages()).talked or 0 for phone in callers]
     overruns = sorted(round((seconds - LIMIT_SECONDS) * 1000, 1) for seconds in talked)
     print(f"\noverrun of {CALLS} calls at {LIMIT_SECONDS} s, ms from ACK to BYE: {overruns}")  # noqa: T201  the figure
     assert max(overruns) < 100
     assert min(overruns) > -100
-    for each in booked:
-        assert [cdr["duration"] for cdr in each.wait_settled()] == [3]
+    for booking in booked:
+        assert [cdr["duration"] for cdr in booking.wait_settled()] == [3]

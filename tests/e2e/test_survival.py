@@ -42,7 +42,7 @@ def _up(system: System, sipp: Sipp) -> None:
 
 
 def _books_are_right(system: System) -> bool:
-    return system.command("ledger", "verify", "--json") == []
+    return bool(system.command("ledger", "verify", "--json") == [])
 
 
 def _nothing_leased(booked: Booked) -> Callable[[], bool]:
