@@ -4,7 +4,7 @@ import io
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 
@@ -45,6 +45,6 @@ def configure(level: str) -> None:
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing(sys.stderr)),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )

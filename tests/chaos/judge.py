@@ -94,7 +94,7 @@ def _wrong_price_of_touched(call: Seen, charged: int, outages: Sequence[Outage])
         return "charged, and was not answered before Asterisk was killed" if charged > 1 else ""
     # An INVITE that was sent again to the next Asterisk may have been answered there.
     kills = [outage.began for outage in outages if outage.began > call.answered]
-    until = min([math.inf if call.ended is None else call.over, *kills])
+    until = min([math.inf if call.ended is None else max(call.ended, call.over), *kills])
     allowed = math.ceil(until - call.answered) + 1 if until < math.inf else 1
     return "" if charged <= allowed else f"charged more than it can have talked until Asterisk was killed ({allowed})"
 

@@ -47,8 +47,9 @@ async def test_several_calls_at_once_share_what_is_left(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, "c1")
     patient.now += 100 * SECOND
-    assert await talk_begins(patient, booking, "c2") == 100 * SECOND
-    assert leases(patient) == {"c1": 200, "c2": 100}
+    # Its first second has begun, so it is counted as used.
+    assert await talk_begins(patient, booking, "c2") == 101 * SECOND
+    assert leases(patient) == {"c1": 199, "c2": 101}
     patient.now += 50 * SECOND
     assert await talk_begins(patient, booking, "c3") == 34 * SECOND
     assert leases(patient) == {"c1": 183, "c2": 83, "c3": 34}
@@ -134,6 +135,17 @@ async def test_what_asterisk_was_not_told_is_not_booked(patient: World) -> None:
     assert leases(patient) == {"c1": 300}
     await run(live.apply_shares, booking.id, {"c1": 200}, patient.at, patient.policy, keep_free=100)
     assert leases(patient) == {"c1": 200}
+
+
+async def test_no_lease_ever_shrinks_to_nothing(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    for call_id in ("c1", "c2"):
+        await patient.bridge(booking, call_id)
+        await patient.answered(call_id)
+    shrinks = await patient.storage.run(live.plan_shrinks, booking.id, patient.at, patient.policy, 1_000)
+    assert {limit.call_id: limit.leased for limit in shrinks} == {"c1": 1, "c2": 1}
+    await patient.share(booking.id, keep_free=1_000)
+    assert leases(patient) == {"c1": 1, "c2": 1}
 
 
 async def test_when_no_call_can_give_anything_back_one_more_is_told_busy(world: World) -> None:
