@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from asterisk.agi import AGI
@@ -34,7 +35,8 @@ def main(arguments: list[str]) -> int:
         return 2
     keep(Path(directory), call_id, int(answered_ms or 0), dial_status)
     # Only now: whatever becomes of the conversation with Asterisk, the end is kept.
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+    signal.signal(signal.SIGALRM, lambda *_: sys.exit(0))
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, suppress(Exception):
         AGI(stderr=nowhere)  # takes in the environment that Asterisk writes, and would print every line of it
     return 0
 

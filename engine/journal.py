@@ -37,21 +37,31 @@ class Journal:
         """Settle what lies there. Returns how many ends. Raises StorageError; what was not settled stays."""
         taken = 0
         for path in await asyncio.to_thread(self._files):
-            report = await asyncio.to_thread(_read, path)
-            if report is None:
-                log.error("journal_unreadable", file=path.name)
-                await asyncio.to_thread(path.rename, path.with_suffix(".bad"))
-                continue
-            settlement = await self._storage.run(call_ended, report, self._clock.now())
-            failpoints.hit("journal settled")
-            await asyncio.to_thread(path.unlink)
-            if settlement is not None:
-                taken += 1
-                log.info(
-                    "call_ended", call=report.call_id, cdr=settlement.cdr_id, seconds=settlement.duration, late=True
-                )
-                self._settled(settlement.booking_id)
+            try:
+                taken += await self._take_in(path)
+            except FileNotFoundError:
+                continue  # another engine was faster
+            except OSError as error:
+                # No right to it, a disk that fails: of no file is more known than that it lies there.
+                log.error("journal_file_stays", file=path.name, reason=str(error))
         return taken
+
+    async def _take_in(self, path: Path) -> bool:
+        """Whether it settled a call. Raises StorageError, OSError."""
+        try:
+            report = await asyncio.to_thread(_read, path)
+        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+            log.error("journal_unreadable", file=path.name, kind=type(error).__name__)
+            await asyncio.to_thread(path.rename, path.with_suffix(".bad"))
+            return False
+        settlement = await self._storage.run(call_ended, report, self._clock.now())
+        failpoints.hit("journal settled")
+        # What was settled is said whatever becomes of the file.
+        if settlement is not None:
+            log.info("call_ended", call=report.call_id, cdr=settlement.cdr_id, seconds=settlement.duration, late=True)
+            self._settled(settlement.booking_id)
+        await asyncio.to_thread(path.unlink)
+        return settlement is not None
 
     def _files(self) -> list[Path]:
         if not self._directory.is_dir():
@@ -59,15 +69,12 @@ class Journal:
         return sorted(self._directory.glob(f"*{SUFFIX}"))[:MAX_FILES]
 
 
-def _read(path: Path) -> EndReport | None:
-    try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(MAX_BYTES))
-        return EndReport(
-            str(content["callId"]),
-            int(content["answeredMs"]),
-            str(content["dialStatus"]),
-            Moment(int(content["now"]), int(content["ticks"])),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _read(path: Path) -> EndReport:
+    """Raises OSError; anything else when it is not what was once written there."""
+    with path.open("rb") as file:
+        content = json.loads(file.read(MAX_BYTES))
+    call_id = str(content["callId"])
+    if not call_id.isascii():
+        raise ValueError("not the id of a call")
+    at = Moment(int(content["now"]), int(content["ticks"]))
+    return EndReport(call_id, int(content["answeredMs"]), str(content["dialStatus"]), at)

@@ -198,13 +198,14 @@ class Baresip:
     def _keep_recording(self) -> None:
         if self._directory is None or self._record is None:
             return
-        heard = sorted(self._directory.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_mtime_ns)
+        heard = list(self._directory.glob("dump-*-dec.wav"))
         if heard:
-            # baresip writes the file's length into its head last, a little after it says that the call is closed.
+            # baresip writes a file's length into its head last, a little after it says that the call is closed; and
+            # it begins another, empty one when the sound is set up again.
             deadline = time.monotonic() + RECORDING_TIMEOUT
-            while tone.duration(heard[-1]) == 0 and time.monotonic() < deadline:
+            while max(map(tone.duration, heard)) == 0 and time.monotonic() < deadline:
                 time.sleep(POLL_INTERVAL)
-            shutil.move(heard[-1], self._record)
+            shutil.move(max(heard, key=tone.duration), self._record)
         for rest in self._directory.glob("dump-*.wav"):
             rest.unlink()
 

@@ -1,0 +1,178 @@
+"""Ends that found no engine: written whole or not at all, taken in once, and never in the way of one another."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import structlog
+
+from agi_scripts.journal_ended import keep
+from engine.calls import EndReport, Settlement, call_ended
+from engine.domain.routing import Disposition
+from engine.journal import MAX_FILES, Journal
+from engine.storage.errors import StorageUnavailable
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.samples import START
+
+
+class Settling:
+    """Stands for a storage that settles every call once. `failing`: it does not."""
+
+    def __init__(self) -> None:
+        self.reports: list[EndReport] = []
+        self.failing = False
+
+    async def run(self, command: Callable[..., Any], report: EndReport, now: int) -> Settlement | None:
+        assert command is call_ended
+        assert now == START
+        if self.failing:
+            raise StorageUnavailable("disk full")
+        known = report.call_id in {each.call_id for each in self.reports}
+        self.reports.append(report)
+        return None if known else Settlement(f"bkg-{report.call_id}", "cdr_1", Disposition.ANSWERED, 1)
+
+
+class StandingClock:
+    def now(self) -> int:
+        return START
+
+
+@pytest.fixture
+def settling() -> Settling:
+    return Settling()
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def journal(tmp_path: Path, settling: Settling, told: list[str]) -> Journal:
+    storage, clock = cast("SqliteStorage", settling), cast("Any", StandingClock())
+    return Journal(tmp_path, storage, clock, told.append)
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+async def test_what_was_kept_is_what_is_taken_in(
+    tmp_path: Path, journal: Journal, settling: Settling, told: list[str]
+) -> None:
+    keep(tmp_path, "rn0-1.1", 12_345, "ANSWER")
+    assert await journal.take_in() == 1
+    [report] = settling.reports
+    assert (report.call_id, report.answered_ms, report.dial_status) == ("rn0-1.1", 12_345, "ANSWER")
+    assert report.ended is not None
+    assert report.ended.now > report.ended.ticks > 0
+    assert (told, names(tmp_path)) == (["bkg-rn0-1.1"], set())
+
+
+async def test_an_end_that_was_settled_already_only_loses_its_file(
+    tmp_path: Path, journal: Journal, told: list[str]
+) -> None:
+    for _ in range(2):
+        keep(tmp_path, "rn0-1.1", 1, "ANSWER")
+        await journal.take_in()
+    assert (told, names(tmp_path)) == (["bkg-rn0-1.1"], set())
+
+
+async def test_an_end_that_could_not_be_settled_stays(tmp_path: Path, journal: Journal, settling: Settling) -> None:
+    keep(tmp_path, "rn0-1.1", 1, "ANSWER")
+    settling.failing = True
+    with pytest.raises(StorageUnavailable):
+        await journal.take_in()
+    assert names(tmp_path) == {"rn0-1.1.json"}
+    settling.failing = False
+    assert await journal.take_in() == 1
+
+
+async def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path, settling: Settling) -> None:
+    clock = cast("Any", StandingClock())
+    journal = Journal(tmp_path / "later", cast("SqliteStorage", settling), clock, print)
+    assert await journal.take_in() == 0
+
+
+GOOD = {"callId": "a", "answeredMs": 1, "dialStatus": "ANSWER", "now": 1, "ticks": 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        b"\xff",
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 4000,
+        *[json.dumps({key: value for key, value in GOOD.items() if key != missing}).encode() for missing in GOOD],
+        json.dumps(GOOD | {"answeredMs": "x"}).encode(),
+        json.dumps(GOOD | {"answeredMs": None}).encode(),
+        json.dumps(GOOD | {"answeredMs": float("inf")}).encode(),
+        json.dumps(GOOD | {"now": float("nan")}).encode(),
+        json.dumps(GOOD | {"callId": "\ud800"}).encode(),
+        json.dumps(GOOD | {"more": "x" * 5_000}).encode(),
+    ],
+)
+async def test_what_nobody_can_read_is_set_aside_and_holds_up_nothing(
+    tmp_path: Path, journal: Journal, content: bytes
+) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    keep(tmp_path, "b", 1, "ANSWER")
+    with structlog.testing.capture_logs() as logged:
+        assert await journal.take_in() == 1
+    assert names(tmp_path) == {"a.bad"}
+    assert [entry["file"] for entry in logged if entry["event"] == "journal_unreadable"] == ["a.json"]
+
+
+async def test_a_file_that_cannot_be_opened_stays_and_holds_up_nothing(tmp_path: Path, journal: Journal) -> None:
+    (tmp_path / "a.json").mkdir()
+    keep(tmp_path, "b", 1, "ANSWER")
+    with structlog.testing.capture_logs() as logged:
+        assert await journal.take_in() == 1
+    assert names(tmp_path) == {"a.json"}
+    assert "journal_file_stays" in {entry["event"] for entry in logged}
+
+
+async def test_a_file_that_another_engine_took_meanwhile_is_nothing_to_speak_of(
+    tmp_path: Path, journal: Journal
+) -> None:
+    (tmp_path / "a.json").symlink_to(tmp_path / "taken")
+    with structlog.testing.capture_logs() as logged:
+        assert await journal.take_in() == 0
+    assert logged == []
+
+
+async def test_what_is_still_being_written_is_left_alone(tmp_path: Path, journal: Journal) -> None:
+    (tmp_path / ".rn0-1.1.77.partial").write_text("{")
+    assert await journal.take_in() == 0
+    assert names(tmp_path) == {".rn0-1.1.77.partial"}
+
+
+async def test_so_many_are_taken_in_at_a_time_and_the_rest_the_next_time(tmp_path: Path, journal: Journal) -> None:
+    for number in range(MAX_FILES + 1):
+        (tmp_path / f"{number}.json").write_text(json.dumps(GOOD | {"callId": str(number)}))
+    assert [await journal.take_in() for _ in range(3)] == [MAX_FILES, 1, 0]
+
+
+def test_a_file_gets_its_name_only_once_it_is_on_the_disk_and_the_name_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, set[str]]] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        what = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append(("directory" if what.is_dir() else what.read_text(), names(tmp_path)))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    keep(tmp_path, "rn0-1.1", 5, "ANSWER")
+    [(content, before), (directory, after)] = synced
+    assert json.loads(content)["answeredMs"] == 5
+    assert (before, directory, after) == ({f".rn0-1.1.{os.getpid()}.partial"}, "directory", {"rn0-1.1.json"})
