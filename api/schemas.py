@@ -1,5 +1,6 @@
 """What comes in and goes out, as types. Incoming: nothing unknown, nothing coerced, everything bounded."""
 
+from dataclasses import asdict
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
@@ -7,6 +8,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from engine.domain.booking import Booking, Status, status_at
+from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
@@ -37,14 +39,26 @@ class Incoming(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
 
-class NewBooking(Incoming):
+class LimitFields(Incoming):
+    """`null`: none of its own, the operator's counts."""
+
+    max_concurrent_calls: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_CALLS)] | None = None
+    max_calls_per_caller_per_hour: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_CALLER_PER_HOUR)] | None = None
+    max_call_seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS)] | None = None
+
+    def limits_sent(self) -> dict[str, int | None]:
+        """Those that stand in the body, also as `null`; named as in `Limits`."""
+        return self.model_dump(include=set(LimitFields.model_fields), exclude_unset=True)
+
+
+class NewBooking(LimitFields):
     destination: Destination
     usage_plan: Plan
     callback: Callback
 
 
-class BookingChange(Incoming):
-    """What is left out stays as it was; `null` is refused, it could be meant as "remove it"."""
+class BookingChange(LimitFields):
+    """What is left out stays as it was. `null` removes a limit; there is no removing of anything else."""
 
     usage_plan: Plan
     destination: Destination | None = None
@@ -69,7 +83,8 @@ class Outgoing(BaseModel):
 
 
 class BookingBody(Outgoing):
-    """`…_remaining`: what no live call holds now. `end_time` stays even if the credit is spent before."""
+    """`…_remaining`: what no live call holds now. `end_time` stays even if the credit is spent before. `max_…`: the
+    booking's own limits."""
 
     id: str
     service: str
@@ -82,6 +97,9 @@ class BookingBody(Outgoing):
     status: Status
     callback: str
     created_at: str
+    max_concurrent_calls: int | None
+    max_calls_per_caller_per_hour: int | None
+    max_call_seconds: int | None
 
     @classmethod
     def of(cls, booking: Booking, now: int, policy: Policy) -> "BookingBody":
@@ -97,6 +115,7 @@ class BookingBody(Outgoing):
             status=status_at(booking, now, policy),
             callback=booking.callback,
             created_at=rfc3339(booking.created_at),
+            **asdict(booking.limits),
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from engine.calls import Settlement, call_answered, settle
 from engine.domain import booking as bookings
-from engine.domain.booking import Booking
+from engine.domain.booking import Booking, longest_call
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, talk_limit_ms
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
@@ -203,7 +203,7 @@ def _fair(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_
 def _holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding:
     used = -(-_talked_ms(call, at) // 1000)
     until_end = -(-max(0, booking.end_at - at.now) // 1000)
-    longest = max(1, min(policy.longest_call_seconds, used + until_end))
+    longest = max(1, min(longest_call(booking, policy), used + until_end))
     return Holding(call.call_id, call.state, call.seconds_leased, used, longest)
 
 
