@@ -7,11 +7,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from engine.domain.booking import Booking, Status, status_at
+from engine.domain.booking import Booking, Status, limits_in_force, longest_call, status_at
+from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
-from engine.domain.routing import Disposition
+from engine.domain.routing import Disposition, Reason
 from engine.domain.times import rfc3339
 from engine.storage.rows import Cdr
 
@@ -116,6 +117,56 @@ class BookingBody(Outgoing):
             callback=booking.callback,
             created_at=rfc3339(booking.created_at),
             **asdict(booking.limits),
+        )
+
+
+class ExplanationBody(Outgoing):
+    """`…_held`: by the calls that are up. `max_…`: the limits that count, whoever set them."""
+
+    booking_id: str
+    service: str
+    source: str
+    at: str
+    put_through: bool
+    reason: Reason
+    message: str
+    seconds: int
+    limited_by: LimitedBy | None
+    status: Status
+    end_time: str
+    seconds_remaining: int
+    seconds_held: int
+    calls_remaining: int
+    calls_held: int
+    caller_calls_last_hour: int
+    max_concurrent_calls: int | None
+    max_calls_per_caller_per_hour: int | None
+    max_call_seconds: int
+
+    @classmethod
+    def of(cls, explanation: Explanation, policy: Policy) -> "ExplanationBody":
+        booking = explanation.booking
+        limits = limits_in_force(booking, policy)
+        return cls(
+            booking_id=booking.id,
+            service=booking.service,
+            source=explanation.source,
+            at=rfc3339(explanation.at),
+            put_through=explanation.put_through,
+            reason=explanation.reason,
+            message=explanation.sentence(policy),
+            seconds=explanation.seconds,
+            limited_by=explanation.limited_by,
+            status=status_at(booking, explanation.at, policy),
+            end_time=rfc3339(booking.end_at),
+            seconds_remaining=booking.seconds.remaining,
+            seconds_held=booking.seconds.leased,
+            calls_remaining=booking.calls.remaining,
+            calls_held=booking.calls.leased,
+            caller_calls_last_hour=explanation.caller_calls,
+            max_concurrent_calls=limits.max_concurrent_calls,
+            max_calls_per_caller_per_hour=limits.max_calls_per_caller_per_hour,
+            max_call_seconds=longest_call(booking, policy),
         )
 
 

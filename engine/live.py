@@ -196,11 +196,11 @@ def settle_overdue(tx: Transaction, at: Moment, policy: Policy, at_most: int) ->
 
 
 def _fair(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int) -> dict[str, int]:
-    holdings = [_holding(call, booking, at, policy) for call in calls]
+    holdings = [holding(call, booking, at, policy) for call in calls]
     return fair_leases(booking.seconds.remaining, holdings, keep_free=keep_free)
 
 
-def _holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding:
+def holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding:
     used = -(-_talked_ms(call, at) // 1000)
     until_end = -(-max(0, booking.end_at - at.now) // 1000)
     longest = max(1, min(longest_call(booking, policy), used + until_end))

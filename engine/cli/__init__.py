@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from engine.cli import customers, ledger, pool, system
+from engine.cli import customers, explanations, ledger, pool, system
 from engine.cli.output import complain
 from engine.domain.errors import RentedNumbersError
 from engine.settings import CONFIG_FILE
@@ -22,6 +22,7 @@ app.command()(system.run)
 app.command()(system.setup)
 app.command()(system.serve)
 app.command("asterisk-config")(system.asterisk_config)
+app.command()(explanations.explain)
 app.add_typer(pool.app, name="numbers")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(customers.accounts_app, name="accounts")
