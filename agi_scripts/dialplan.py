@@ -26,8 +26,6 @@ LIMIT = "RN_LIMIT"
 # Set by `ended` once the end is settled; without it the dialplan keeps the end in the journal.
 SETTLED = "RN_SETTLED"
 
-ANONYMOUS = "anonymous"
-
 
 def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[str, str]]:
     """The variables that tell the dialplan what to do, in the order in which they must be set."""

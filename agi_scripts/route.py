@@ -9,7 +9,7 @@ from agi_scripts.context import CallContext
 from agi_scripts.errors import AgiError
 from agi_scripts.session import Session
 from engine.calls import IncomingCall, abandon_call, route_call
-from engine.domain.numbers import from_dialled
+from engine.domain.numbers import caller_of, from_dialled
 from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, Reject, RouteDecision
 
 log = structlog.get_logger(__name__)
@@ -65,6 +65,4 @@ async def _route(
 
 def source_of(*, number: str, presentation: str) -> str:
     """The caller as the customer is told: E.164 where it is that, else as sent; withheld ones are anonymous."""
-    if not number or not presentation.startswith(PRESENTATION_ALLOWED):
-        return dialplan.ANONYMOUS
-    return from_dialled(number) or number
+    return caller_of(number if presentation.startswith(PRESENTATION_ALLOWED) else "")

@@ -16,6 +16,7 @@ from api.schemas import BookingBody, BookingChange, NewBooking
 from engine import bookings
 from engine.bookings import BookingRequest, Renewal
 from engine.domain.errors import NotFound
+from engine.domain.limits import Limits
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +30,13 @@ async def create(request: web.Request) -> web.Response:
     deps.check_callback(wanted.callback)
     booking = await deps.run(
         bookings.book,
-        BookingRequest(request[ACCOUNT_ID], wanted.destination, wanted.usage_plan, wanted.callback),
+        BookingRequest(
+            request[ACCOUNT_ID],
+            wanted.destination,
+            wanted.usage_plan,
+            wanted.callback,
+            Limits(**wanted.limits_sent()),
+        ),
         now,
         deps.policy,
     )
@@ -55,14 +62,14 @@ async def index(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     now = deps.clock.now()
-    booking = await deps.reads.booking(_id(request))
+    booking = await deps.reads.booking(id_of(request))
     owned = bookings.owned(booking, request[ACCOUNT_ID], now, deps.policy)
     return json_answer(BookingBody.of(owned, now, deps.policy))
 
 
 async def renew(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
-    booking_id = _id(request)
+    booking_id = id_of(request)
     change = await read_body(request, BookingChange)
     now = deps.clock.now()
     if change.callback is not None:
@@ -71,7 +78,7 @@ async def renew(request: web.Request) -> web.Response:
         bookings.renew,
         request[ACCOUNT_ID],
         booking_id,
-        Renewal(change.usage_plan, change.destination, change.callback),
+        Renewal(change.usage_plan, change.destination, change.callback, change.limits_sent()),
         now,
         deps.policy,
     )
@@ -81,7 +88,7 @@ async def renew(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
-    channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], _id(request), deps.clock.now(), deps.policy)
+    channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], id_of(request), deps.clock.now(), deps.policy)
     if channels:
         await _hang_up(channels, deps)
     return web.Response(status=204)
@@ -96,7 +103,7 @@ async def _hang_up(channels: list[str], deps: Dependencies) -> None:
         log.warning("hang_up_failed", error=type(error).__name__, calls=len(channels))
 
 
-def _id(request: web.Request) -> str:
+def id_of(request: web.Request) -> str:
     """Raises NotFound, the same as for an id that is well formed and unknown."""
     booking_id = request.match_info["id"]
     if not LISTING.id_pattern.fullmatch(booking_id):

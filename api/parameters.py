@@ -8,6 +8,7 @@ from aiohttp import web
 from api.problems import ProblemError, safe_name
 from api.routes import ROUTES_BY_HANDLER, Handler
 from api.schemas import FieldError
+from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -47,6 +48,16 @@ def flag_of(request: web.Request, name: str) -> bool:
             return False
         case _:
             raise _unacceptable(name, "must be true or false")
+
+
+def caller_from(request: web.Request, name: str) -> str:
+    """The anonymous caller when it is not given. Raises ProblemError."""
+    text = request.query.get(name, ANONYMOUS)
+    # The + of a number that was not percent-encoded has become a space on the way.
+    text = f"+{text[1:]}" if text.startswith(" ") else text
+    if not is_caller(text):
+        raise _unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
+    return caller_of(text)
 
 
 def _unacceptable(name: str, message: str) -> ProblemError:

@@ -1,15 +1,18 @@
 """What comes in and goes out, as types. Incoming: nothing unknown, nothing coerced, everything bounded."""
 
+from dataclasses import asdict
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from engine.domain.booking import Booking, Status, status_at
+from engine.domain.booking import Booking, Status, limits_in_force, longest_call, status_at
+from engine.domain.explanation import Explanation, LimitedBy
+from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
-from engine.domain.routing import Disposition
+from engine.domain.routing import Disposition, Reason
 from engine.domain.times import rfc3339
 from engine.storage.rows import Cdr
 
@@ -37,14 +40,26 @@ class Incoming(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
 
-class NewBooking(Incoming):
+class LimitFields(Incoming):
+    """`null`: none of its own, the operator's counts."""
+
+    max_concurrent_calls: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_CALLS)] | None = None
+    max_calls_per_caller_per_hour: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_CALLER_PER_HOUR)] | None = None
+    max_call_seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS)] | None = None
+
+    def limits_sent(self) -> dict[str, int | None]:
+        """Those that stand in the body, also as `null`; named as in `Limits`."""
+        return self.model_dump(include=set(LimitFields.model_fields), exclude_unset=True)
+
+
+class NewBooking(LimitFields):
     destination: Destination
     usage_plan: Plan
     callback: Callback
 
 
-class BookingChange(Incoming):
-    """What is left out stays as it was; `null` is refused, it could be meant as "remove it"."""
+class BookingChange(LimitFields):
+    """What is left out stays as it was. `null` removes a limit; there is no removing of anything else."""
 
     usage_plan: Plan
     destination: Destination | None = None
@@ -69,7 +84,8 @@ class Outgoing(BaseModel):
 
 
 class BookingBody(Outgoing):
-    """`…_remaining`: what no live call holds now. `end_time` stays even if the credit is spent before."""
+    """`…_remaining`: what no live call holds now. `end_time` stays even if the credit is spent before. `max_…`: the
+    booking's own limits."""
 
     id: str
     service: str
@@ -82,6 +98,9 @@ class BookingBody(Outgoing):
     status: Status
     callback: str
     created_at: str
+    max_concurrent_calls: int | None
+    max_calls_per_caller_per_hour: int | None
+    max_call_seconds: int | None
 
     @classmethod
     def of(cls, booking: Booking, now: int, policy: Policy) -> "BookingBody":
@@ -97,6 +116,57 @@ class BookingBody(Outgoing):
             status=status_at(booking, now, policy),
             callback=booking.callback,
             created_at=rfc3339(booking.created_at),
+            **asdict(booking.limits),
+        )
+
+
+class ExplanationBody(Outgoing):
+    """`…_held`: by the calls that are up. `max_…`: the limits that count, whoever set them."""
+
+    booking_id: str
+    service: str
+    source: str
+    at: str
+    put_through: bool
+    reason: Reason
+    message: str
+    seconds: int
+    limited_by: LimitedBy | None
+    status: Status
+    end_time: str
+    seconds_remaining: int
+    seconds_held: int
+    calls_remaining: int
+    calls_held: int
+    caller_calls_last_hour: int
+    max_concurrent_calls: int | None
+    max_calls_per_caller_per_hour: int | None
+    max_call_seconds: int
+
+    @classmethod
+    def of(cls, explanation: Explanation, policy: Policy) -> "ExplanationBody":
+        booking = explanation.booking
+        limits = limits_in_force(booking, policy)
+        return cls(
+            booking_id=booking.id,
+            service=booking.service,
+            source=explanation.source,
+            at=rfc3339(explanation.at),
+            put_through=explanation.put_through,
+            reason=explanation.reason,
+            message=explanation.sentence(policy),
+            seconds=explanation.seconds,
+            limited_by=explanation.limited_by,
+            status=status_at(booking, explanation.at, policy),
+            end_time=rfc3339(booking.end_at),
+            seconds_remaining=booking.seconds.remaining,
+            seconds_held=booking.seconds.leased,
+            calls_remaining=booking.calls.remaining,
+            calls_held=booking.calls.leased,
+            caller_calls_last_hour=explanation.caller_calls,
+            max_concurrent_calls=limits.max_concurrent_calls,
+            max_calls_per_caller_per_hour=limits.max_calls_per_caller_per_hour,
+            max_call_seconds=longest_call(booking, policy),
         )
 
 

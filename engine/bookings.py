@@ -1,10 +1,12 @@
 """The use cases of a booking: book, renew, cancel, sweep. Plain functions over a transaction."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
 from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound
+from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
 from engine.domain.numbers import callable_destination
 from engine.domain.plans import UsagePlan
@@ -26,15 +28,18 @@ class BookingRequest:
     destination: str
     usage_plan: UsagePlan
     callback: str
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """`destination` and `callback` None: as they were."""
+    """`destination` and `callback` None: as they were. `limits`: by their names in `Limits`, those that change; one
+    that becomes None is no longer the booking's own, the operator's counts again."""
 
     usage_plan: UsagePlan
     destination: str | None = None
     callback: str | None = None
+    limits: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
         gone_at=None,
         seconds=Credit.new(allowance.seconds),
         calls=Credit.new(allowance.calls),
+        limits=request.limits,
     )
     tx.bookings.insert(booking)
     tx.bookings.insert_grant(new_id("grt"), booking, allowance.seconds, allowance.calls, now)
@@ -81,6 +87,7 @@ def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, n
         renewed = replace(renewed, destination=_checked_destination(tx, renewal.destination))
     if renewal.callback is not None:
         renewed = replace(renewed, callback=renewal.callback)
+    renewed = replace(renewed, limits=replace(renewed.limits, **renewal.limits))
     tx.bookings.update(renewed)
     allowance = policy.plans[renewal.usage_plan]
     tx.bookings.insert_grant(new_id("grt"), renewed, allowance.seconds, allowance.calls, now)

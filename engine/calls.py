@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
+from engine.domain.limits import HOUR_MS
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
 from engine.domain.policy import Policy
-from engine.domain.routing import Bridge, Disposition, MakeRoom, RouteDecision
+from engine.domain.routing import Bridge, Disposition, Facts, MakeRoom, RouteDecision
 from engine.domain.times import Moment
 from engine.records import record_call, tell_ended, tell_expired
 from engine.storage.rows import Call
@@ -62,12 +63,10 @@ def route_call(
     if known is not None:
         return _decision_again(tx, known, incoming.service, policy)
     booking = tx.bookings.holding(incoming.service)
-    is_ours = booking is not None and tx.numbers.exists(booking.destination)
-    decision = routing.decide(booking, destination_is_ours=is_ours, now=at.now, policy=policy)
+    facts = facts_of(tx, booking, incoming.source, at.now)
+    decision = routing.decide(facts, at.now, policy, room_was_made=room_was_made)
     if isinstance(decision, MakeRoom):
-        if not room_was_made:
-            return decision
-        decision = routing.ALL_SLOTS_HELD
+        return decision
     if isinstance(decision, Bridge):
         _lease(tx, incoming, decision, at)
     elif booking is not None and decision.disposition is not None and not tx.cdrs.has_call(incoming.call_id):
@@ -84,6 +83,14 @@ def route_call(
         if decision.notify_expired:
             tell_expired(tx, booking, cdr, at.now)
     return decision
+
+
+def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) -> Facts:
+    """What a call from `source` to the number that `booking` holds is decided by. Writes nothing."""
+    if booking is None:
+        return Facts(None)
+    is_ours = tx.numbers.exists(booking.destination)
+    return Facts(booking, is_ours, tx.calls.of_caller(booking.id, source, now - HOUR_MS))
 
 
 def call_answered(tx: Transaction, call_id: str, callee_channel: str, at: Moment) -> bool:

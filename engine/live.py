@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from engine.calls import Settlement, call_answered, settle
 from engine.domain import booking as bookings
-from engine.domain.booking import Booking
+from engine.domain.booking import Booking, longest_call
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, talk_limit_ms
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
@@ -196,15 +196,15 @@ def settle_overdue(tx: Transaction, at: Moment, policy: Policy, at_most: int) ->
 
 
 def _fair(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int) -> dict[str, int]:
-    holdings = [_holding(call, booking, at, policy) for call in calls]
+    holdings = [holding(call, booking, at, policy) for call in calls]
     return fair_leases(booking.seconds.remaining, holdings, keep_free=keep_free)
 
 
-def _holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding:
+def holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding:
     # Its first second has begun with its answer: no lease ever shrinks to nothing.
     used = max(1, -(-_talked_ms(call, at) // 1000))
     until_end = -(-max(0, booking.end_at - at.now) // 1000)
-    longest = max(1, min(policy.longest_call_seconds, used + until_end))
+    longest = max(1, min(longest_call(booking, policy), used + until_end))
     return Holding(call.call_id, call.state, call.seconds_leased, used, longest)
 
 

@@ -20,6 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.setting_names import PREFIX, refuse_unknown_names
@@ -179,6 +180,18 @@ class Settings(BaseSettings):
         timedelta(days=30), description="how long a number that lost its booking is given to nobody"
     )
     longest_call: Duration = Field(timedelta(hours=4), description="no call is let through for longer than this")
+    max_concurrent_calls: int = Field(
+        10,
+        ge=1,
+        le=MAX_CONCURRENT_CALLS,
+        description="calls at once on a booking that sets no limit of its own; ringing ones count",
+    )
+    max_calls_per_caller_per_hour: int = Field(
+        60,
+        ge=1,
+        le=MAX_CALLS_PER_CALLER_PER_HOUR,
+        description="calls of one caller within an hour on a booking that sets no limit of its own",
+    )
     ring_timeout: Duration = Field(timedelta(seconds=30), description="how long the hidden number rings")
     renewal_horizon: Duration = Field(
         timedelta(days=3650), description="no booking can be renewed to end further ahead than this"
@@ -284,4 +297,5 @@ class Settings(BaseSettings):
             ring_seconds=int(self.ring_timeout.total_seconds()),
             lost_call_margin_ms=milliseconds(self.lost_call_margin),
             horizon_ms=milliseconds(self.renewal_horizon),
+            default_limits=Limits(self.max_concurrent_calls, self.max_calls_per_caller_per_hour),
         )

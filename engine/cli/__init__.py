@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from engine.cli import customers, ledger, pool, system
+from engine.cli import customers, explanations, ledger, pool, system
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
 
@@ -20,6 +20,7 @@ app.command()(system.setup)
 app.command()(system.serve)
 app.command()(system.clean)
 app.command("asterisk-config")(system.asterisk_config)
+app.command()(explanations.explain)
 app.add_typer(pool.app, name="numbers")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(customers.accounts_app, name="accounts")

@@ -36,5 +36,6 @@ def show_one(record: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(record, indent=2) + "\n")
         return
+    width = max(15, *map(len, record))
     for key, value in record.items():
-        console.print(f"{key:>15}  {value}", highlight=False, soft_wrap=True)
+        console.print(f"{key:>{width}}  {'' if value is None else value}", highlight=False, soft_wrap=True)

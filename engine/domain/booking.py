@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition
+from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
@@ -53,6 +54,8 @@ class Booking:
     gone_at: int | None
     seconds: Credit
     calls: Credit
+    # Its own; `limits_in_force` has the operator's for those that it does not set.
+    limits: Limits = NO_LIMITS
 
     @property
     def expires_at(self) -> int:
@@ -63,6 +66,16 @@ def status_at(booking: Booking, now: int, policy: Policy) -> Status:
     if booking.gone_at is not None or now >= booking.expires_at + policy.grace_ms:
         return Status.GONE
     return Status.EXPIRED if now >= booking.expires_at else Status.ACTIVE
+
+
+def limits_in_force(booking: Booking, policy: Policy) -> Limits:
+    return booking.limits.or_else(policy.default_limits)
+
+
+def longest_call(booking: Booking, policy: Policy) -> int:
+    """The most seconds that one call on this booking may last."""
+    own = limits_in_force(booking, policy).max_call_seconds
+    return policy.longest_call_seconds if own is None else min(own, policy.longest_call_seconds)
 
 
 def _check(booking: Booking, event: Event, now: int, policy: Policy) -> None:

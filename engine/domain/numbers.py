@@ -10,6 +10,7 @@ from engine.domain.errors import InvalidDestination
 
 # `[0-9]` and fullmatch: `\d` takes Arabic digits and `$` a trailing newline.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_SENT = re.compile(r"[+0-9]{1,32}")
 _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
 
 ALLOWED_TYPES = frozenset(
@@ -23,6 +24,10 @@ ALLOWED_TYPES = frozenset(
 )
 # Satellite and international networks: dear to call, and the metadata takes some of them for VOIP.
 DENIED_PREFIXES = ("+870", "+878", "+881", "+882", "+883", "+888", "+979")
+
+
+# The caller whose number was withheld or never sent. All of them are one caller.
+ANONYMOUS = "anonymous"
 
 
 class NumberState(StrEnum):
@@ -41,6 +46,16 @@ def from_dialled(dialled: str) -> str | None:
     """The E.164 form of what a carrier or a phone sent (`+32…`, `0032…` or `32…`), or None."""
     match = _DIALLED.fullmatch(dialled)
     return f"+{match[1]}" if match else None
+
+
+def is_caller(text: str) -> bool:
+    """Whether a caller may be named so: what the dialplan lets through of a number, or ANONYMOUS."""
+    return text == ANONYMOUS or _SENT.fullmatch(text) is not None
+
+
+def caller_of(sent: str) -> str:
+    """The caller as calls, records and limits know it: E.164 where it is that, else as sent."""
+    return from_dialled(sent) or sent or ANONYMOUS
 
 
 def callable_destination(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.plans import Plans
 
 
@@ -18,3 +19,5 @@ class Policy:
     lost_call_margin_ms: int
     # A booking can be renewed again and again; its end never lies further ahead than this.
     horizon_ms: int
+    # Of bookings that set none of their own. No call is ever longer than `longest_call_seconds`.
+    default_limits: Limits = NO_LIMITS

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.domain.booking import Booking, Status, status_at
+from engine.domain.booking import Booking, Status, limits_in_force, longest_call, status_at
 from engine.domain.metering import seconds_to_lease
 from engine.domain.policy import Policy
 from engine.domain.sharing import ring_reserve
@@ -19,6 +19,8 @@ class Disposition(StrEnum):
     UNREACHABLE = "UNREACHABLE"
     EXPIRED = "EXPIRED"
     ALL_SLOTS_HELD = "ALL_SLOTS_HELD"
+    CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
+    CALLER_LIMIT = "CALLER_LIMIT"
     FORBIDDEN = "FORBIDDEN"
     LOST = "LOST"
 
@@ -70,36 +72,104 @@ class MakeRoom:
 
 RouteDecision = Bridge | Reject
 
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that the decision on a call depends on, but for the time and the operator's choices.
+
+    `booking`: the one that holds the dialled number, if any. `destination_is_ours`: its hidden number has meanwhile
+    become one of our own; bridging would make a loop. `caller_calls`: how many calls of this caller the booking has
+    let through in the hour before now.
+    """
+
+    booking: Booking | None
+    destination_is_ours: bool = False
+    caller_calls: int = 0
+
+
+class Reason(StrEnum):
+    """Why a call is put through or not, in the order in which it is looked at."""
+
+    NO_BOOKING = "no_booking"
+    END_REACHED = "end_reached"
+    SECONDS_SPENT = "seconds_spent"
+    CALLS_SPENT = "calls_spent"
+    DESTINATION_IS_OURS = "destination_is_ours"
+    CALLER_LIMIT = "caller_limit"
+    CONCURRENCY_LIMIT = "concurrency_limit"
+    CALLS_HELD = "calls_held"
+    SECONDS_HELD = "seconds_held"
+    PUT_THROUGH = "put_through"
+
+
 UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None)
 BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, notify_expired=True)
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
+CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT)
+CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT)
 FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
 
+REJECTIONS: dict[Reason, Reject] = {
+    Reason.NO_BOOKING: UNKNOWN_NUMBER,
+    Reason.END_REACHED: BOOKING_EXPIRED,
+    Reason.SECONDS_SPENT: BOOKING_EXPIRED,
+    Reason.CALLS_SPENT: BOOKING_EXPIRED,
+    Reason.DESTINATION_IS_OURS: FORBIDDEN,
+    Reason.CALLER_LIMIT: CALLER_LIMIT,
+    Reason.CONCURRENCY_LIMIT: CONCURRENCY_LIMIT,
+    Reason.CALLS_HELD: ALL_SLOTS_HELD,
+    Reason.SECONDS_HELD: ALL_SLOTS_HELD,
+}
 
-def decide(booking: Booking | None, *, destination_is_ours: bool, now: int, policy: Policy) -> RouteDecision | MakeRoom:
-    """`booking`: the one that holds the dialled number, if any.
 
-    `destination_is_ours`: its hidden number has meanwhile become one of our own; bridging would make a loop.
-    """
-    status = Status.GONE if booking is None else status_at(booking, now, policy)
-    if booking is None or status is Status.GONE:
-        return UNKNOWN_NUMBER
+def judge(facts: Facts, now: int, policy: Policy) -> Reason:
+    """The only place that says whether a call may be put through, to whoever asks: the call itself, or `explain`."""
+    booking = facts.booking
+    if booking is None or (status := status_at(booking, now, policy)) is Status.GONE:
+        return Reason.NO_BOOKING
     if status is Status.EXPIRED:
-        return BOOKING_EXPIRED
-    if destination_is_ours:
-        return FORBIDDEN
-    return _with_credit(booking, now, policy)
+        return _why_expired(booking)
+    return _judge_active(facts, booking, policy)
 
 
-def _with_credit(booking: Booking, now: int, policy: Policy) -> RouteDecision | MakeRoom:
-    if booking.calls.remaining < 1:
-        return ALL_SLOTS_HELD
-    reserve = ring_reserve(booking.seconds.unspent)
-    if booking.seconds.remaining < 1:
-        return MakeRoom(booking.id, reserve)
-    wanted = min(reserve, booking.seconds.remaining)
-    seconds = seconds_to_lease(wanted, booking.end_at - now, policy.longest_call_seconds)
+def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
+    limits = limits_in_force(booking, policy)
+    # Every call that is up, ringing or talking, holds one of the booking's calls: `calls.leased` counts them.
+    rules = (
+        (facts.destination_is_ours, Reason.DESTINATION_IS_OURS),
+        (_reached(limits.max_calls_per_caller_per_hour, facts.caller_calls), Reason.CALLER_LIMIT),
+        (_reached(limits.max_concurrent_calls, booking.calls.leased), Reason.CONCURRENCY_LIMIT),
+        (booking.calls.remaining < 1, Reason.CALLS_HELD),
+        (booking.seconds.remaining < 1, Reason.SECONDS_HELD),
+    )
+    return next((reason for applies, reason in rules if applies), Reason.PUT_THROUGH)
+
+
+def decide(facts: Facts, now: int, policy: Policy, *, room_was_made: bool = False) -> RouteDecision | MakeRoom:
+    """`room_was_made`: calls that are up have given back what they can; MakeRoom is then never the answer."""
+    reason = judge(facts, now, policy)
+    booking = facts.booking
+    if booking is not None and reason is Reason.PUT_THROUGH:
+        return _bridge(booking, now, policy)
+    if booking is not None and reason is Reason.SECONDS_HELD and not room_was_made:
+        return MakeRoom(booking.id, ring_reserve(booking.seconds.unspent))
+    return REJECTIONS[reason]
+
+
+def _bridge(booking: Booking, now: int, policy: Policy) -> Bridge:
+    wanted = min(ring_reserve(booking.seconds.unspent), booking.seconds.remaining)
+    seconds = seconds_to_lease(wanted, booking.end_at - now, longest_call(booking, policy))
     return Bridge(booking, seconds, policy.ring_seconds)
+
+
+def _why_expired(booking: Booking) -> Reason:
+    if booking.exhausted_at is None:
+        return Reason.END_REACHED
+    return Reason.SECONDS_SPENT if booking.seconds.unspent < 1 else Reason.CALLS_SPENT
+
+
+def _reached(limit: int | None, count: int) -> bool:
+    return limit is not None and count >= limit
 
 
 def unanswered_disposition(dial_status: str) -> Disposition:

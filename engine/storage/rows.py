@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.domain.booking import Booking
+from engine.domain.limits import Limits
 from engine.domain.metering import CallState, Credit
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
@@ -96,11 +97,17 @@ def booking_from_row(row: Row) -> Booking:
         gone_at=row["gone_at"],
         seconds=_credit(row, "seconds"),
         calls=_credit(row, "calls"),
+        limits=Limits(
+            max_concurrent_calls=row["max_concurrent_calls"],
+            max_calls_per_caller_per_hour=row["max_calls_per_caller_per_hour"],
+            max_call_seconds=row["max_call_seconds"],
+        ),
     )
 
 
 def booking_to_row(booking: Booking) -> dict[str, Any]:
     row = asdict(booking)
+    row |= row.pop("limits")
     for unit in ("seconds", "calls"):
         row |= {f"{unit}_{part}": amount for part, amount in row.pop(unit).items()}
     return row

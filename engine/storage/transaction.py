@@ -107,6 +107,10 @@ class Calls(_Table):
         """Every call that holds a lease."""
         return [call_from_row(row) for row in self._sql.calls_up(self._db)]
 
+    def of_caller(self, booking_id: str, source: str, after: int) -> int:
+        """How many calls of that caller were let through after that instant (epoch milliseconds)."""
+        return int(self._sql.calls_of_caller(self._db, booking_id=booking_id, source=source, after=after))
+
     def overdue(self, ticks: int, *, ring_ms: int, margin_ms: int, at_most: int) -> list[Call]:
         """Calls that must have ended at least `margin_ms` ago."""
         rows = self._sql.calls_overdue(self._db, ticks=ticks, ring_ms=ring_ms, margin_ms=margin_ms, at_most=at_most)

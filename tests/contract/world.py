@@ -64,7 +64,7 @@ class World:
         request = BookingRequest(account or self.account, destination, plan, CALLBACK)
         return await self.storage.run(bookings.book, request, self.now, self.policy)
 
-    async def renew(self, booking: Booking, plan: UsagePlan = UsagePlan.SMALL, **changes: str) -> Booking:
+    async def renew(self, booking: Booking, plan: UsagePlan = UsagePlan.SMALL, **changes: Any) -> Booking:
         renewal = Renewal(plan, **changes)
         return await self.storage.run(bookings.renew, self.account, booking.id, renewal, self.now, self.policy)
 

@@ -147,8 +147,8 @@ class Api:
         assert answer.status == 200, answer.text
         return answer.body
 
-    async def caller_rings(self, service: str, call_id: str) -> None:
-        incoming = IncomingCall(call_id, f"PJSIP/{call_id}", service, CALLER)
+    async def caller_rings(self, service: str, call_id: str, source: str = CALLER) -> None:
+        incoming = IncomingCall(call_id, f"PJSIP/{call_id}", service, source)
         await self.storage.run(route_call, incoming, self.clock.moment(), POLICY)
 
     async def talk(self, service: str, call_id: str, seconds: int) -> None:

@@ -42,6 +42,9 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "status": "ACTIVE",
         "callback": CALLBACK,
         "createdAt": "2026-03-01T12:00:00.000Z",
+        "maxConcurrentCalls": None,
+        "maxCallsPerCallerPerHour": None,
+        "maxCallSeconds": None,
     }
 
 

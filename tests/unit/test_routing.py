@@ -7,6 +7,7 @@ from engine.domain.metering import Credit
 from engine.domain.routing import (
     Bridge,
     Disposition,
+    Facts,
     MakeRoom,
     Reject,
     RouteDecision,
@@ -21,7 +22,7 @@ END = START + 7 * DAY
 def decided(
     booking: Booking | None, now: int = START, *, destination_is_ours: bool = False
 ) -> RouteDecision | MakeRoom:
-    return decide(booking, destination_is_ours=destination_is_ours, now=now, policy=POLICY)
+    return decide(Facts(booking, destination_is_ours), now, POLICY)
 
 
 def test_an_active_booking_is_bridged_with_what_it_needs_to_begin() -> None:

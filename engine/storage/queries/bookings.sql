@@ -2,11 +2,13 @@
 INSERT INTO bookings (
     id, account_id, service, destination, usage_plan, callback, created_at, end_at, exhausted_at, gone_at,
     seconds_granted, seconds_remaining, seconds_leased, seconds_settled,
-    calls_granted, calls_remaining, calls_leased, calls_settled
+    calls_granted, calls_remaining, calls_leased, calls_settled,
+    max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds
 ) VALUES (
     :id, :account_id, :service, :destination, :usage_plan, :callback, :created_at, :end_at, :exhausted_at, :gone_at,
     :seconds_granted, :seconds_remaining, :seconds_leased, :seconds_settled,
-    :calls_granted, :calls_remaining, :calls_leased, :calls_settled
+    :calls_granted, :calls_remaining, :calls_leased, :calls_settled,
+    :max_concurrent_calls, :max_calls_per_caller_per_hour, :max_call_seconds
 );
 
 -- name: insert_grant!
@@ -21,7 +23,9 @@ UPDATE bookings SET
     seconds_granted = :seconds_granted, seconds_remaining = :seconds_remaining,
     seconds_leased = :seconds_leased, seconds_settled = :seconds_settled,
     calls_granted = :calls_granted, calls_remaining = :calls_remaining,
-    calls_leased = :calls_leased, calls_settled = :calls_settled
+    calls_leased = :calls_leased, calls_settled = :calls_settled,
+    max_concurrent_calls = :max_concurrent_calls, max_calls_per_caller_per_hour = :max_calls_per_caller_per_hour,
+    max_call_seconds = :max_call_seconds
 WHERE id = :id;
 
 -- name: booking_by_id^

@@ -28,6 +28,9 @@ LIMIT :at_most;
 -- name: calls_up
 SELECT * FROM calls WHERE ended_at IS NULL ORDER BY call_id;
 
+-- name: calls_of_caller$
+SELECT COUNT(*) FROM calls WHERE booking_id = :booking_id AND source = :source AND started_at > :after;
+
 -- name: calls_overdue
 -- Past the latest moment at which each could have ended: its ringing, its lease, and a margin.
 SELECT * FROM calls

@@ -47,6 +47,9 @@ STATEMENTS = (
         calls_remaining BIGINT NOT NULL CHECK (calls_remaining >= 0),
         calls_leased BIGINT NOT NULL CHECK (calls_leased >= 0),
         calls_settled BIGINT NOT NULL CHECK (calls_settled >= 0),
+        max_concurrent_calls BIGINT CHECK (max_concurrent_calls > 0),
+        max_calls_per_caller_per_hour BIGINT CHECK (max_calls_per_caller_per_hour > 0),
+        max_call_seconds BIGINT CHECK (max_call_seconds > 0),
         CHECK (seconds_granted = seconds_remaining + seconds_leased + seconds_settled),
         CHECK (calls_granted = calls_remaining + calls_leased + calls_settled)
     )
@@ -103,6 +106,8 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX calls_up ON calls (booking_id) WHERE ended_at IS NULL",
+    # How often a caller was let through lately, read at every call.
+    "CREATE INDEX calls_caller ON calls (booking_id, source, started_at)",
     # Ids are made in the order of time, so (account, id) is both the order of the list and its only index: a
     # random-order index on this table would be slow once there are millions of rows. No foreign key to bookings:
     # a call record outlives everything.

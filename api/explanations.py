@@ -1,0 +1,22 @@
+"""/bookings/{id}/explain: what would become of a call, and why."""
+
+from aiohttp import web
+
+from api.answers import json_answer
+from api.bookings import id_of
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.parameters import caller_from
+from api.routes import Route
+from api.schemas import ExplanationBody
+from engine.explain import explain
+
+
+async def show(request: web.Request) -> web.Response:
+    """Asked of the storage thread, beside the calls: so it sees what a call would see at that moment."""
+    deps = request.app[DEPENDENCIES]
+    source = caller_from(request, "source")
+    explanation = await deps.run(explain, request[ACCOUNT_ID], id_of(request), source, deps.clock.moment(), deps.policy)
+    return json_answer(ExplanationBody.of(explanation, deps.policy))
+
+
+ROUTES = (Route("GET", "/bookings/{id}/explain", show, parameters=frozenset({"source"})),)

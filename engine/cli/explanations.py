@@ -1,0 +1,38 @@
+"""`explain`: what would become of a call, and why."""
+
+from typing import Annotated
+
+import typer
+
+from api.schemas import ExplanationBody
+from engine.cli.database import run_command
+from engine.cli.output import Json, show_one
+from engine.clock import SystemClock
+from engine.domain.errors import InvalidInput
+from engine.domain.explanation import Explanation
+from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
+from engine.domain.policy import Policy
+from engine.domain.times import Moment
+from engine.explain import explain as explain_booking
+from engine.settings import Settings
+from engine.storage.transaction import Transaction
+
+
+def explain(
+    booking_id: Annotated[str, typer.Argument(help="Id of the booking.")],
+    source: Annotated[str, typer.Option(help="The caller's number; one that is withheld without it.")] = ANONYMOUS,
+    as_json: Json = False,
+) -> None:
+    """Say whether a call to a booking would be put through now, for how long, and why or why not."""
+    if not is_caller(source):
+        raise InvalidInput(["--source must be a telephone number, such as +3225551234, or anonymous"])
+    settings = Settings()
+    policy = settings.policy()
+    explanation = run_command(settings, _explain, booking_id, caller_of(source), SystemClock().moment(), policy)
+    show_one(ExplanationBody.of(explanation, policy).model_dump(mode="json"), as_json=as_json)
+
+
+def _explain(tx: Transaction, booking_id: str, source: str, at: Moment, policy: Policy) -> Explanation:
+    """The operator may ask about every account's bookings."""
+    booking = tx.bookings.by_id(booking_id)
+    return explain_booking(tx, booking.account_id if booking else "", booking_id, source, at, policy)

@@ -1,0 +1,77 @@
+"""In words what a decision on a call rests on. Never names the hidden number."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.domain.booking import Booking, limits_in_force, longest_call
+from engine.domain.metering import seconds_to_lease
+from engine.domain.policy import Policy
+from engine.domain.routing import Reason
+from engine.domain.times import rfc3339
+
+SENTENCES: dict[Reason, str] = {
+    Reason.NO_BOOKING: "The booking is gone.",
+    Reason.END_REACHED: "The booking has ended at {end_time}; a renewal revives it.",
+    Reason.SECONDS_SPENT: "Every second of the booking is spent; a renewal adds some.",
+    Reason.CALLS_SPENT: "Every call of the booking is spent; a renewal adds some.",
+    Reason.DESTINATION_IS_OURS: "The hidden number has become one of the rented numbers: the call would never arrive.",
+    Reason.CALLER_LIMIT: "This caller has had {caller_calls} calls within an hour, of {caller_limit} that are allowed.",
+    Reason.CONCURRENCY_LIMIT: "{calls_up} calls are up, of {concurrency_limit} that are allowed at once.",
+    Reason.CALLS_HELD: "All calls that are left are held by the {calls_up} that are up.",
+    Reason.SECONDS_HELD: "All seconds that are left are held, for good, by the {calls_up} calls that are up.",
+    Reason.PUT_THROUGH: "The call would be put through; answered at once, it could last {seconds} s.",
+}
+
+
+class LimitedBy(StrEnum):
+    """What ends a call that is put through, if nobody hangs up before."""
+
+    SECONDS_LEFT = "seconds_left"
+    MAX_CALL_SECONDS = "max_call_seconds"
+    LONGEST_CALL = "longest_call"
+    END_TIME = "end_time"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`seconds`: how long the call could last if it were answered at once and nothing else happened; 0 if it is not
+    put through, and `limited_by` is None then."""
+
+    booking: Booking
+    source: str
+    at: int
+    reason: Reason
+    seconds: int
+    limited_by: LimitedBy | None
+    caller_calls: int
+
+    @property
+    def put_through(self) -> bool:
+        return self.reason is Reason.PUT_THROUGH
+
+    def sentence(self, policy: Policy) -> str:
+        limits = limits_in_force(self.booking, policy)
+        return SENTENCES[self.reason].format(
+            seconds=self.seconds,
+            end_time=rfc3339(self.booking.end_at),
+            calls_up=self.booking.calls.leased,
+            caller_calls=self.caller_calls,
+            caller_limit=limits.max_calls_per_caller_per_hour,
+            concurrency_limit=limits.max_concurrent_calls,
+        )
+
+
+def room_for_call(booking: Booking, now: int, policy: Policy) -> int:
+    """The most seconds that a call answered now could last, however many are left."""
+    most = longest_call(booking, policy)
+    return seconds_to_lease(most, booking.end_at - now, most)
+
+
+def limited_by(booking: Booking, seconds: int, now: int, policy: Policy) -> LimitedBy:
+    """What keeps a new call from lasting longer than `seconds`, its share of what is left."""
+    if seconds < room_for_call(booking, now, policy):
+        return LimitedBy.SECONDS_LEFT
+    most = longest_call(booking, policy)
+    if seconds < most:
+        return LimitedBy.END_TIME
+    return LimitedBy.MAX_CALL_SECONDS if most < policy.longest_call_seconds else LimitedBy.LONGEST_CALL

@@ -1,0 +1,134 @@
+"""Limits of a booking on real calls: calls at once, calls of one caller, the longest call, also moved in mid-call."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from phones.messages import by_call, final_status
+from phones.sipp import Sipp
+from tests.e2e.calls import SOURCE, Caller, Outcome
+from tests.e2e.system import Booked, System, fictional_number
+
+TOLERANCE = 0.1
+
+
+@pytest.fixture(scope="module")
+def generous() -> Iterator[System]:
+    """Nothing but the booking's own limits is in the way of a call here."""
+    system = System(longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 100, "valid_for": 3600}})
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+@pytest.fixture
+def party(generous: System) -> Caller:
+    return Caller(generous)
+
+
+def _book(system: System, **limits: int) -> Booked:
+    destination = fictional_number()
+    body = {"destination": destination, "usagePlan": "LARGE", "callback": "http://127.0.0.1:9/", **limits}
+    answer = system.request("POST", "/bookings", body)
+    assert answer.status == 201, answer
+    return Booked(system, answer.body["id"], answer.body["service"], destination)
+
+
+def _change(booked: Booked, **limits: int | None) -> None:
+    answer = booked.system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", **limits})
+    assert answer.status == 200, answer
+
+
+def _explained(booked: Booked, source: str = SOURCE) -> Any:
+    answer = booked.system.get(f"/bookings/{booked.id}/explain?source={source}")
+    assert answer.status == 200, answer
+    assert booked.destination[-6:] not in str(answer.body)
+    return answer.body
+
+
+def _wait_talking(booked: Booked, callers: Sipp) -> None:
+    booked.system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+
+
+def test_of_three_calls_at_once_two_are_bridged_where_two_are_allowed(generous: System, party: Caller) -> None:
+    booked = _book(generous, maxConcurrentCalls=2)
+    with (
+        party.hidden(calls=2),
+        party.dialling(booked.service, "uac_hangs_up", calls=3, keys={"talk": 1500}) as callers,
+    ):
+        generous.until(lambda: len(booked.calls) == 1, "one is refused")
+        explained = _explained(booked)
+        booked.wait_settled(3)
+        statuses = [final_status(trace) for trace in by_call(callers.messages()).values()]
+    assert sorted(statuses, key=str) == [200, 200, 486]
+    assert (explained["reason"], explained["callsHeld"]) == ("concurrency_limit", 2)
+    refused = [cdr for cdr in booked.calls if cdr["disposition"] == "CONCURRENCY_LIMIT"]
+    assert [cdr["duration"] for cdr in refused] == [0]
+    assert booked.now["callsRemaining"] == 98
+    assert _explained(booked)["reason"] == "put_through"
+
+
+def test_a_caller_beyond_the_calls_of_an_hour_is_403_and_another_one_is_not(party: Caller, generous: System) -> None:
+    booked = _book(generous, maxCallsPerCallerPerHour=2)
+    for calls in (1, 2):
+        with party.hidden():
+            assert party.call(booked.service, "uac_hangs_up", talk=100).status == 200
+        booked.wait_settled(calls)
+    assert _explained(booked)["reason"] == "caller_limit"
+    assert party.call(booked.service).status == 403
+    assert [cdr["disposition"] for cdr in booked.wait_settled(3)] == ["CALLER_LIMIT", "ANSWERED", "ANSWERED"]
+
+    other = SOURCE[:-1] + "8"
+    assert _explained(booked, other)["reason"] == "put_through"
+    with party.hidden():
+        assert party.call(booked.service, "uac_hangs_up", talk=100, source=other).status == 200
+
+
+def test_callers_who_withhold_their_number_are_one_caller(party: Caller, generous: System) -> None:
+    booked = _book(generous, maxCallsPerCallerPerHour=1)
+    with party.hidden():
+        first = party.call(booked.service, "uac_hangs_up", talk=100, header="Privacy: id", source="anonymous")
+    booked.wait_settled()
+    second = party.call(booked.service, header="Privacy: id", source="anonymous")
+    assert (first.status, second.status) == (200, 403)
+    assert _explained(booked, "anonymous")["reason"] == "caller_limit"
+
+
+def test_a_call_is_cut_at_the_longest_call_of_its_booking(party: Caller, generous: System) -> None:
+    booked = _book(generous, maxCallSeconds=2)
+    explained = _explained(booked)
+    with party.hidden():
+        outcome = party.call(booked.service)
+    assert outcome.talked == pytest.approx(2, abs=TOLERANCE)
+    assert (explained["seconds"], explained["limitedBy"]) == (2, "max_call_seconds")
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [2]
+
+
+@pytest.mark.parametrize(("longest", "changed", "talked"), [(2, 4, 4), (4, 2, 2), (4, 1, 2)])
+def test_a_longest_call_that_is_moved_in_mid_call_moves_its_end(
+    party: Caller, generous: System, longest: int, changed: int, talked: int
+) -> None:
+    """One that has lasted longer already ends with the second that it is in."""
+    booked = _book(generous, maxCallSeconds=longest)
+    with party.hidden(), party.dialling(booked.service) as callers:
+        _wait_talking(booked, callers)
+        time.sleep(1.2)
+        _change(booked, maxCallSeconds=changed)
+        callers.wait()
+        outcome = Outcome(callers.messages())
+    assert outcome.talked == pytest.approx(talked, abs=TOLERANCE)
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [talked]
+
+
+def test_a_longest_call_that_is_removed_in_mid_call_no_longer_ends_it(party: Caller, generous: System) -> None:
+    booked = _book(generous, maxCallSeconds=2)
+    with party.hidden(), party.dialling(booked.service, "uac_hangs_up", keys={"talk": 3500}) as callers:
+        _wait_talking(booked, callers)
+        time.sleep(1)
+        _change(booked, maxCallSeconds=None)
+        callers.wait()
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [4]

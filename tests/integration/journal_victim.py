@@ -1,0 +1,19 @@
+"""A program that takes in a journal once: `python -m tests.integration.journal_victim DATABASE DIRECTORY`."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from engine.clock import SystemClock
+from engine.journal import Journal
+from engine.storage.sqlite import SqliteStorage
+
+
+async def main(database: Path, directory: Path) -> None:
+    storage = SqliteStorage(database)
+    await Journal(directory, storage, SystemClock(), lambda booking_id: None).take_in()
+    await storage.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,41 @@
+"""A watched program whose event loop does as it is told: `python -m tests.integration.stalling stalls|works|idles`.
+
+It says "up" once it is watched, and "done" when it has got through.
+"""
+
+import asyncio
+import sys
+import time
+
+from engine.watchdog import watched
+
+BUSY_SECONDS = 4.0
+
+
+def say(word: str) -> None:
+    print(word, flush=True)  # noqa: T201  its report to the test
+
+
+async def work() -> None:
+    """Never done, but it lets others have their turn."""
+    until = time.monotonic() + BUSY_SECONDS
+    while time.monotonic() < until:
+        sum(range(1_000_000))
+        await asyncio.sleep(0)
+
+
+async def main(how: str) -> None:
+    async with watched():
+        await asyncio.sleep(0.5)
+        say("up")
+        if how == "stalls":
+            time.sleep(10)  # noqa: ASYNC251  the very thing that is watched for
+        elif how == "works":
+            await work()
+        else:
+            await asyncio.sleep(BUSY_SECONDS)
+    say("done")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

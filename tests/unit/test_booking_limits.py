@@ -1,0 +1,227 @@
+"""Limits against the abuse of one plan, as far as the domain decides: which count, and when they are reached."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.domain.booking import Booking, limits_in_force, longest_call
+from engine.domain.explanation import SENTENCES, Explanation, LimitedBy, limited_by, room_for_call
+from engine.domain.limits import NO_LIMITS, Limits
+from engine.domain.metering import CallState, Credit
+from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
+from engine.domain.routing import (
+    REJECTIONS,
+    Bridge,
+    Disposition,
+    Facts,
+    MakeRoom,
+    Reason,
+    Reject,
+    decide,
+    judge,
+)
+from engine.domain.sharing import Holding, fair_leases
+from tests.contract.samples import CALLER, HIDDEN, POLICY, SECOND, START, a_booking
+
+DEFAULTS = Limits(max_concurrent_calls=3, max_calls_per_caller_per_hour=5, max_call_seconds=20)
+STRICT = replace(POLICY, default_limits=DEFAULTS)
+
+some_limit = st.none() | st.integers(1, 50)
+some_limits = st.builds(Limits, some_limit, some_limit, some_limit)
+
+
+def up(calls: int, **limits: int | None) -> Booking:
+    """A booking with so many calls up, of ten."""
+    return a_booking(calls=Credit(10, 10 - calls, calls, 0), limits=Limits(**limits))
+
+
+@given(some_limits, some_limits)
+def test_each_limit_is_the_bookings_own_or_else_the_operators(own: Limits, default: Limits) -> None:
+    both = own.or_else(default)
+    for limit in fields(Limits):
+        mine = getattr(own, limit.name)
+        assert getattr(both, limit.name) == (getattr(default, limit.name) if mine is None else mine)
+
+
+def test_a_booking_without_limits_under_an_operator_without_limits_has_none() -> None:
+    assert limits_in_force(a_booking(), POLICY) == NO_LIMITS
+
+
+@pytest.mark.parametrize(
+    ("own", "default", "longest"), [(None, None, 60), (7, None, 7), (None, 20, 20), (30, 20, 30), (61, 20, 60)]
+)
+def test_a_call_is_never_longer_than_the_operator_s_longest(own: int | None, default: int | None, longest: int) -> None:
+    policy = replace(POLICY, default_limits=Limits(max_call_seconds=default))
+    assert longest_call(a_booking(limits=Limits(max_call_seconds=own)), policy) == longest
+
+
+def test_the_last_call_below_each_limit_is_let_through_and_the_next_is_not() -> None:
+    assert judge(Facts(up(1, max_concurrent_calls=2)), START, POLICY) is Reason.PUT_THROUGH
+    assert judge(Facts(up(2, max_concurrent_calls=2)), START, POLICY) is Reason.CONCURRENCY_LIMIT
+    booking = a_booking(limits=Limits(max_calls_per_caller_per_hour=3))
+    assert judge(Facts(booking, caller_calls=2), START, POLICY) is Reason.PUT_THROUGH
+    assert judge(Facts(booking, caller_calls=3), START, POLICY) is Reason.CALLER_LIMIT
+
+
+def test_a_limit_that_was_lowered_below_what_is_up_keeps_the_next_call_out() -> None:
+    assert judge(Facts(up(5, max_concurrent_calls=2)), START, POLICY) is Reason.CONCURRENCY_LIMIT
+
+
+def test_the_operator_s_defaults_count_where_the_booking_has_none() -> None:
+    assert judge(Facts(up(3)), START, STRICT) is Reason.CONCURRENCY_LIMIT
+    assert judge(Facts(up(3, max_concurrent_calls=4)), START, STRICT) is Reason.PUT_THROUGH
+    assert judge(Facts(up(0), caller_calls=5), START, STRICT) is Reason.CALLER_LIMIT
+
+
+def test_a_limit_of_calls_at_once_is_486_and_one_of_a_caller_403_and_neither_is_told() -> None:
+    assert decide(Facts(up(2, max_concurrent_calls=2)), START, POLICY) == Reject(
+        cause=17, disposition=Disposition.CONCURRENCY_LIMIT, notify_expired=False
+    )
+    assert decide(Facts(a_booking(limits=DEFAULTS), caller_calls=5), START, POLICY) == Reject(
+        cause=21, disposition=Disposition.CALLER_LIMIT, notify_expired=False
+    )
+
+
+def test_of_several_reasons_the_first_counts() -> None:
+    """From a booking with everything against a call, one thing after the other is taken away."""
+    all_held = {"calls": Credit(3, 0, 3, 0), "seconds": Credit(60, 0, 60, 0)}
+    booking = a_booking(exhausted_at=START, limits=DEFAULTS, **all_held)
+    facts = Facts(booking, destination_is_ours=True, caller_calls=5)
+    later = START + POLICY.grace_ms
+    seen = [judge(facts, later, POLICY), judge(facts, START, POLICY)]
+    facts = replace(facts, booking=replace(booking, exhausted_at=None))
+    seen.append(judge(facts, START, POLICY))
+    facts = replace(facts, destination_is_ours=False)
+    seen.append(judge(facts, START, POLICY))
+    facts = replace(facts, caller_calls=0)
+    seen.append(judge(facts, START, POLICY))
+    freed: list[dict[str, Any]] = [{"limits": NO_LIMITS}, {"calls": Credit.new(3)}, {"seconds": Credit.new(60)}]
+    for changes in freed:
+        assert facts.booking is not None
+        facts = replace(facts, booking=replace(facts.booking, **changes))
+        seen.append(judge(facts, START, POLICY))
+    assert seen == [
+        Reason.NO_BOOKING,
+        Reason.CALLS_SPENT,
+        Reason.DESTINATION_IS_OURS,
+        Reason.CALLER_LIMIT,
+        Reason.CONCURRENCY_LIMIT,
+        Reason.CALLS_HELD,
+        Reason.SECONDS_HELD,
+        Reason.PUT_THROUGH,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "reason"),
+    [
+        ({}, a_booking().end_at, Reason.END_REACHED),
+        ({"exhausted_at": START, "seconds": Credit(60, 0, 0, 60)}, START, Reason.SECONDS_SPENT),
+        ({"exhausted_at": START, "calls": Credit(1, 0, 0, 1)}, START, Reason.CALLS_SPENT),
+    ],
+)
+def test_an_expired_booking_says_what_ended_it(changes: dict[str, object], now: int, reason: Reason) -> None:
+    assert judge(Facts(a_booking(**changes)), now, POLICY) is reason
+
+
+def test_the_longest_call_of_a_booking_bounds_what_a_ringing_call_leases() -> None:
+    booking = a_booking(limits=Limits(max_call_seconds=2))
+    assert decide(Facts(booking), START, POLICY) == Bridge(booking, seconds=2, ring_seconds=POLICY.ring_seconds)
+
+
+def test_room_is_asked_for_once() -> None:
+    facts = Facts(a_booking(seconds=Credit(300, 0, 300, 0)))
+    assert isinstance(decide(facts, START, POLICY), MakeRoom)
+    assert decide(facts, START, POLICY, room_was_made=True) == REJECTIONS[Reason.SECONDS_HELD]
+
+
+def test_every_reason_has_its_sentence_and_every_refusal_its_answer() -> None:
+    assert set(SENTENCES) == set(Reason)
+    assert set(REJECTIONS) == set(Reason) - {Reason.PUT_THROUGH}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_no_sentence_names_the_hidden_number(reason: Reason) -> None:
+    explanation = Explanation(a_booking(), CALLER, START, reason, 7, LimitedBy.SECONDS_LEFT, 2)
+    said = explanation.sentence(STRICT)
+    assert said.endswith(".")
+    assert "{" not in said
+    assert HIDDEN[-6:] not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds", "now", "by"),
+    [
+        ({}, 59, START, LimitedBy.SECONDS_LEFT),
+        ({}, 60, START, LimitedBy.LONGEST_CALL),
+        ({"limits": Limits(max_call_seconds=9)}, 9, START, LimitedBy.MAX_CALL_SECONDS),
+        ({"limits": Limits(max_call_seconds=9)}, 8, START, LimitedBy.SECONDS_LEFT),
+        ({"limits": Limits(max_call_seconds=900)}, 60, START, LimitedBy.LONGEST_CALL),
+        ({}, 5, a_booking().end_at - 5 * SECOND, LimitedBy.END_TIME),
+        ({}, 5, a_booking().end_at - 4 * SECOND - 1, LimitedBy.END_TIME),
+    ],
+)
+def test_what_limits_a_call_is_named(changes: dict[str, object], seconds: int, now: int, by: LimitedBy) -> None:
+    booking = a_booking(**changes)
+    assert limited_by(booking, seconds, now, POLICY) is by
+    assert seconds <= room_for_call(booking, now, POLICY)
+
+
+def test_a_lowered_longest_call_shrinks_a_call_that_nobody_else_needs_seconds_of() -> None:
+    assert fair_leases(240, [Holding("c1", CallState.LIVE, leased=60, used=10, longest=20)]) == {"c1": 20}
+
+
+def test_a_call_that_has_lasted_longer_than_its_new_longest_keeps_only_what_it_used() -> None:
+    assert fair_leases(240, [Holding("c1", CallState.LIVE, leased=60, used=30, longest=20)]) == {"c1": 30}
+
+
+def test_a_call_answered_just_now_keeps_the_second_that_it_begins() -> None:
+    """Both end with the booking in a second, the first has used up all that there is."""
+    holdings = [
+        Holding("b", CallState.LIVE, leased=5, used=5, longest=6),
+        Holding("a", CallState.LIVE, leased=1, used=0, longest=1),
+    ]
+    assert fair_leases(0, holdings) == {"b": 5, "a": 1}
+
+
+HOLDINGS = st.lists(
+    st.builds(
+        Holding,
+        st.uuids().map(str),
+        st.sampled_from([CallState.LIVE, CallState.RINGING]),
+        leased=st.integers(1, 30),
+        used=st.integers(0, 40),
+        longest=st.integers(1, 40),
+    ),
+    max_size=6,
+    unique_by=lambda each: each.call_id,
+)
+
+
+@given(st.integers(0, 50), HOLDINGS, st.integers(0, 20))
+def test_every_talking_call_has_at_least_a_second_and_together_never_more_than_there_is(
+    remaining: int, holdings: list[Holding], keep_free: int
+) -> None:
+    leases = fair_leases(remaining, holdings, keep_free=keep_free)
+    talking = [each for each in holdings if each.state is CallState.LIVE]
+    assert set(leases) == {each.call_id for each in talking}
+    assert all(lease >= 1 for lease in leases.values())
+    assert sum(leases.values()) <= remaining + sum(each.leased for each in talking)
+
+
+@pytest.mark.parametrize(
+    ("sent", "caller"),
+    [("+32470123456", "+32470123456"), ("0032470123456", "+32470123456"), ("0470", "0470"), ("", ANONYMOUS)],
+)
+def test_a_caller_has_one_name_however_the_number_was_sent(sent: str, caller: str) -> None:
+    assert caller_of(sent) == caller
+    assert is_caller(caller)
+    assert caller_of(caller) == caller
+
+
+@pytest.mark.parametrize("text", ["", "anon", "+32 470", "+" * 33, "٣٢", "+32\n", "sip:+32470123456"])
+def test_what_no_caller_can_be_is_not_taken_for_one(text: str) -> None:
+    assert not is_caller(text)
