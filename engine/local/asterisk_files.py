@@ -191,8 +191,8 @@ def _system_name(home: AsteriskHome) -> str:
 def journal_script(settings: Settings) -> str:
     """Asterisk names a classic AGI script by its path alone: this one knows the interpreter and the directory.
 
-    Nice: a burst of ends without an engine must not take the processor from the calls that are up. Deaf to SIGHUP, which
-    Asterisk sends when it has done with the channel, perhaps before the interpreter is there.
+    Nice: a burst of ends without an engine must not take the processor from the calls that are up. Deaf to SIGHUP,
+    which Asterisk sends when it has done with the channel, perhaps before the interpreter is there.
     """
     words = [sys.executable, str(ROOT / "agi_scripts" / "journal_ended.py"), str(settings.journal)]
     return f"#!/bin/sh\ntrap '' HUP\nexec nice -n 10 {shlex.join(words)} \"$@\"\n"

@@ -31,7 +31,7 @@ LIMIT_TOLERANCE_MS = 50
 def policy_of_the_machine() -> Policy:
     """Few seconds, so that they run out, and several calls, so that they meet."""
     plans = {
-        UsagePlan.SMALL: Allowance(seconds=12, calls=4, valid_for_ms=DAY),
+        UsagePlan.SMALL: Allowance(seconds=20, calls=4, valid_for_ms=DAY),
         UsagePlan.MEDIUM: Allowance(seconds=100, calls=6, valid_for_ms=7 * DAY),
         UsagePlan.LARGE: Allowance(seconds=600, calls=9, valid_for_ms=30 * DAY),
     }
@@ -48,6 +48,8 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.policy = policy_of_the_machine()
         self.loop = asyncio.new_event_loop()
+        self._crashes: list[dict[str, Any]] = []
+        self.loop.set_exception_handler(lambda _, context: self._crashes.append(context))
         self.clocks, self.gate = Clocks(), Gate()
         self.asterisk = Asterisk(self.clocks, self.gate)
         self.books, self.kept = Books(self.template), Kept()
@@ -80,6 +82,7 @@ class Machine(RuleBasedStateMachine):
                 break
         if self.engine is not None:
             self.engine.check()
+        assert not self._crashes
 
     def _report_ends(self) -> None:
         while self.asterisk.ended:
@@ -151,6 +154,27 @@ class Machine(RuleBasedStateMachine):
         return f"+324701{next(self._names):05}"
 
     # Calls.
+
+    def come_in(self, booking: Booking, calls: int) -> list[Leg]:
+        assert self.engine is not None
+        legs = [self.asterisk.dialled(booking.service) for _ in range(calls)]
+        for leg in legs:
+            self.engine.route(leg)
+        self.turn()
+        return legs
+
+    def pick_up(self, leg: Leg) -> None:
+        leg.phase = Phase.PICKED_UP
+        if self.engine is None:
+            self.asterisk.talks(leg, leg.reserve * SECOND)
+        else:
+            self.engine.answered(leg)
+
+    def people_talk(self, booking: Booking, calls: int) -> None:
+        for leg in self.come_in(booking, calls):
+            if leg.phase is Phase.RINGING:
+                self.pick_up(leg)
+        self.turn()
 
     def caller_leaves(self, leg: Leg) -> None:
         if self.engine is not None:

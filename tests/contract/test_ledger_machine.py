@@ -28,17 +28,22 @@ plans = st.sampled_from(UsagePlan)
 which = st.integers(0, 6)
 UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
 # Mostly little, or nearly every call would be over before anything happened to it.
-STEPS = [*[1, 40, 700, SECOND, 3 * SECOND, 9 * SECOND] * 6, 30 * SECOND, 90 * SECOND, HOUR, DAY, 8 * DAY, 30 * DAY]
+STEPS = [*[1, 40, 700, SECOND, 3 * SECOND] * 10, *[9 * SECOND, 30 * SECOND] * 4, HOUR, DAY, 8 * DAY, 30 * DAY]
 
 
 class Ledger(Machine):
     """What can happen. What must be true after each step stands in Machine."""
 
-    @initialize(plan=plans)
-    def the_first_booking(self, plan: UsagePlan) -> None:
+    @initialize(plan=plans, calls=st.integers(0, 4))
+    def a_booking_and_its_first_calls(self, plan: UsagePlan, calls: int) -> None:
         self.start()
         self.book(plan)
-        self.turn()
+        self.people_talk(self.held[0], calls)
+
+    @precondition(lambda self: self.engine and self.held)
+    @rule(turn=st.sampled_from([0, 0, 0, 1]), calls=st.integers(1, 3))
+    def people_begin_to_talk(self, turn: int, calls: int) -> None:
+        self.people_talk(self.held[turn % len(self.held)], calls)
 
     @precondition(lambda self: self.engine)
     @rule(plan=plans)
@@ -60,20 +65,12 @@ class Ledger(Machine):
     @precondition(lambda self: self.engine and self.held)
     @rule(turn=st.sampled_from([0, 0, 0, 1, 2]), calls=st.integers(1, 3))
     def calls_come_in(self, turn: int, calls: int) -> None:
-        assert self.engine is not None
-        for _ in range(calls):
-            self.engine.route(self.asterisk.dialled(self.held[turn % len(self.held)].service))
-        self.turn()
+        self.come_in(self.held[turn % len(self.held)], calls)
 
     @precondition(lambda self: self.asterisk.in_phase(Phase.RINGING))
     @rule(turn=which)
     def a_callee_picks_up(self, turn: int) -> None:
-        leg = self.pick(turn, Phase.RINGING)
-        leg.phase = Phase.PICKED_UP
-        if self.engine is None:
-            self.asterisk.talks(leg, leg.reserve * SECOND)
-        else:
-            self.engine.answered(leg)
+        self.pick_up(self.pick(turn, Phase.RINGING))
         self.turn()
 
     @precondition(lambda self: self.asterisk.in_phase(Phase.RINGING))
@@ -106,10 +103,6 @@ class Ledger(Machine):
             self.engine.ended(leg)
         self.turn()
 
-    @rule(to=st.sampled_from(["engine", "engine", "journal", "lost"]))
-    def ends_now_go(self, to: str) -> None:
-        self.ends_go_to = to
-
     @precondition(lambda self: self.engine)
     @rule()
     def the_books_are_compared_with_asterisk(self) -> None:
@@ -130,15 +123,16 @@ class Ledger(Machine):
         self.sweep()
         self.turn()
 
-    @rule(ami=st.sampled_from([Ami.UP, *Ami]), cuts_lists=st.sampled_from([False, False, True]))
-    def the_manager_interface_is(self, ami: Ami, *, cuts_lists: bool) -> None:
-        self.asterisk.ami, self.asterisk.cuts_lists = ami, cuts_lists
-
-    @precondition(lambda self: self.engine)
-    @rule(commands=st.integers(1, 2))
-    def the_disk_fails(self, commands: int) -> None:
-        assert self.engine is not None
-        self.engine.storage.failing = commands
+    @rule(
+        ami=st.sampled_from([Ami.UP, *Ami]),
+        cuts_lists=st.sampled_from([False, False, True]),
+        ends_go_to=st.sampled_from(["engine", "engine", "journal", "lost"]),
+        failing=st.sampled_from([0, 0, 1, 2]),
+    )
+    def trouble_comes_and_goes(self, ami: Ami, ends_go_to: str, failing: int, *, cuts_lists: bool) -> None:
+        self.asterisk.ami, self.asterisk.cuts_lists, self.ends_go_to = ami, cuts_lists, ends_go_to
+        if self.engine is not None:
+            self.engine.storage.failing = failing
 
     @rule()
     def everything_is_held_up(self) -> None:

@@ -89,7 +89,7 @@ async def test_a_receiver_that_does_not_answer_times_out(receiver: CallbackRecei
     receiver.answer_with(Answer(delay=30))
     began = time.monotonic()
     assert await send(receiver.url, timeout_ms=200) == NotAnswered(Trouble.TIMEOUT)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 async def test_a_dropped_connection_and_a_closed_port_are_connection_failures(receiver: CallbackReceiver) -> None:
@@ -155,7 +155,7 @@ async def test_an_endless_answer_does_not_hold_its_slot(receiver: CallbackReceiv
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     began = time.monotonic()
     assert await send(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout_ms=60_000) == Answered(200)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     server.close()
 
 
