@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -35,9 +35,10 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def start(script: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+def start(script: Path, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen([str(script), *arguments], **pipes)
+    process: Any = subprocess.Popen([str(script), *arguments], **pipes)  # by `options` bytes or text; bytes here
+    return cast("subprocess.Popen[bytes]", process)
 
 
 def kept(tmp_path: Path) -> dict[str, Any]:
