@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 
 # The presentations of Asterisk that let the number be seen begin with this word.
 PRESENTATION_ALLOWED = "allowed"
+# How often room is made for a call before it is told that the line is busy.
+ROUNDS = 3
 
 
 async def route(context: CallContext, session: Session) -> None:
@@ -47,13 +49,24 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
     source = source_of(number=call.argument(1), presentation=call.argument(2))
     incoming = IncomingCall(call.unique_id, call.unique_id, service, source)
     decision = await _route(context, incoming)
-    if isinstance(decision, MakeRoom):
-        await context.limits.make_room(decision.booking_id, decision.seconds)
-        decision = await _route(context, incoming, room_was_made=True)
-    assert not isinstance(decision, MakeRoom)  # noqa: S101  room_was_made rules it out
+    rounds = 0
+    while isinstance(decision, MakeRoom):
+        rounds += 1
+        decision = await _with_room(context, incoming, decision, last=rounds == ROUNDS)
     if not isinstance(decision, Bridge) and decision.notify_expired:
         context.wake_callbacks()
     return decision
+
+
+async def _with_room(
+    context: CallContext, incoming: IncomingCall, room: MakeRoom, *, last: bool
+) -> RouteDecision | MakeRoom:
+    """`last`: MakeRoom is not the answer again, which it may be when another call was quicker to take the room."""
+    try:
+        await context.limits.make_room(room.booking_id, room.seconds)
+        return await _route(context, incoming, room_was_made=last)
+    finally:
+        context.limits.changed(room.booking_id)  # what this call did not take goes back to the others
 
 
 async def _route(

@@ -25,7 +25,7 @@ PLANS = {
     "LARGE": {"seconds": 1_000_000, "calls": 100_000, "valid_for": 86400},  # ample
 }
 SCARCE, AMPLE = 8, 6
-RTP_PORTS = 2000
+RTP_PORTS = 800
 # Calls that nobody ends are cut then.
 LONGEST_CALL_SECONDS = 6
 CROWD_SERIAL = 900_000

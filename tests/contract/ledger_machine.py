@@ -1,4 +1,4 @@
-"""The world of the ledger's state machine: engines that come and go, one Asterisk, one database; and the audit."""
+"""The world of the ledger's state machine: engines that come and go, one Asterisk, one database."""
 
 import asyncio
 import sqlite3
@@ -10,22 +10,18 @@ from hypothesis.stateful import RuleBasedStateMachine
 from engine import bookings
 from engine.accounts import create_account, import_numbers
 from engine.bookings import BookingRequest, Renewal
-from engine.domain.booking import Booking, Status, status_at
+from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
 from engine.domain.metering import CallState
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
-from engine.domain.routing import Disposition
 from engine.storage.rows import Call
-from tests.contract.ledger import broken_rules
 from tests.contract.model_asterisk import PATIENCE_MS, Ami, Asterisk, Clocks, Gate, Leg, Phase
 from tests.contract.model_engine import Books, Engine, Kept
 from tests.contract.samples import CALLBACK, DAY, POLICY, SECOND, START
 
 # Enough that some are free and few that they are recycled.
 NUMBERS = [f"+3225550{n:03}" for n in range(6)]
-# By how much a limit in Asterisk may be later than the lease says: the time a message takes.
-LIMIT_TOLERANCE_MS = 50
 
 
 def policy_of_the_machine() -> Policy:
@@ -42,7 +38,6 @@ class Machine(RuleBasedStateMachine):
     """`_hidden` and `_holder` are its own, much simpler idea of where each number must lead."""
 
     template: sqlite3.Connection
-    steps = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,85 +225,3 @@ class Machine(RuleBasedStateMachine):
             self.turn()
             self.engine.nap_ends()
             self.turn()
-
-    # What must be true.
-
-    def audit(self) -> None:
-        type(self).steps += 1
-        assert broken_rules(self.books.db) == {}
-        for leg in self.asterisk.legs:
-            self._check_routed(leg)
-            if leg.phase is Phase.TALKING:
-                self._check_limit(leg)
-        self._check_charges()
-        self._check_talk()
-
-    def _check_routed(self, leg: Leg) -> None:
-        if leg.phase is Phase.RINGING and leg.call_id not in self._checked:
-            self._checked.add(leg.call_id)
-            call = self.call_of(leg)
-            assert call is not None
-            assert leg.variables["RN_DESTINATION"] == call.destination
-
-    def _check_limit(self, leg: Leg) -> None:
-        call = self.call_of(leg)
-        assert call is not None
-        assert call.ended_at is None, "it was settled while they talk"
-        assert self.asterisk.limit_ms(leg) <= call.seconds_leased * 1000 + LIMIT_TOLERANCE_MS
-
-    def _check_charges(self) -> None:
-        """A call whose end was reported costs what it lasted, whoever reported it and however often."""
-        records = self.books.db.execute("SELECT call_id, duration, disposition FROM cdrs").fetchall()
-        charged = {each["call_id"]: each for each in records}
-        for leg in self.asterisk.in_phase(Phase.OVER):
-            record = charged.get(leg.call_id)
-            if record is None or record["disposition"] == Disposition.LOST or leg.immeasurable:
-                continue
-            least = -(-max(0, leg.talked_ms - LIMIT_TOLERANCE_MS) // 1000)
-            most = max(-(-leg.talked_ms // 1000), 1 if leg.measured_ms else 0)
-            assert least <= record["duration"] <= most, leg
-
-    def _check_talk(self) -> None:
-        """By booking: what was charged, and what calls that are not settled have really used, was granted."""
-        used: dict[str, int] = {}
-        for row in self.books.db.execute("SELECT booking_id, SUM(duration) AS d FROM cdrs GROUP BY 1"):
-            used[row["booking_id"]] = row["d"]
-        for leg in self.asterisk.legs:
-            call = self.call_of(leg) if leg.booking_id else None
-            if call is not None and call.ended_at is None:
-                talked = max(0, self.asterisk.talked_so_far(leg) - LIMIT_TOLERANCE_MS)
-                used[call.booking_id] = used.get(call.booking_id, 0) + -(-talked // 1000)
-        for row in self.books.db.execute("SELECT id, seconds_granted FROM bookings"):
-            assert used.get(row["id"], 0) <= row["seconds_granted"]
-
-    def check_at_rest(self) -> None:
-        """Nothing is forgotten: once all is well again, every end is settled and every second is shared out."""
-        for leg in self.asterisk.legs:
-            call = self.call_of(leg)
-            if leg.phase is Phase.OVER and call is not None:
-                assert call.ended_at is not None, leg
-        for booking in self.held:
-            stored = self.books.run(lambda tx, key: tx.bookings.by_id(key), booking.id)
-            assert stored is not None
-            if status_at(stored, self.clocks.now, self.policy) is Status.ACTIVE:
-                self._check_shares(stored)
-
-    def _check_shares(self, booking: Booking) -> None:
-        at = self.clocks.moment()
-        until_end = booking.end_at - at.now
-        unused, with_room = [], []
-        for call in self.books.run(lambda tx: tx.calls.up_on(booking.id)):
-            [leg] = [leg for leg in self.asterisk.legs if leg.call_id == call.call_id]
-            if leg.phase is not Phase.TALKING:
-                continue
-            assert call.state is CallState.LIVE
-            assert call.answered is not None
-            assert leg.cut_at is not None
-            left_ms = call.seconds_leased * 1000 - (at.ticks - call.answered.ticks)
-            assert abs(min(left_ms, until_end) - (leg.cut_at - at.now)) <= LIMIT_TOLERANCE_MS, "Asterisk was not told"
-            unused.append(left_ms / 1000)
-            if call.seconds_leased < self.policy.longest_call_seconds and left_ms < until_end:
-                with_room.append(left_ms / 1000)
-        assert not with_room or max(with_room) - min(with_room) <= 2, with_room
-        assert not with_room or max(unused) <= max(with_room) + 2
-        assert not with_room or booking.seconds.remaining <= 0, "seconds lie idle"

@@ -18,7 +18,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 
 from engine.domain.metering import CallState
 from engine.domain.plans import UsagePlan
-from tests.contract.ledger_machine import Machine
+from tests.contract.ledger_audit import Audited
 from tests.contract.model_asterisk import Ami, Phase
 from tests.contract.samples import DAY, HOUR, SECOND
 
@@ -31,8 +31,8 @@ UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
 STEPS = [*[1, 40, 700, SECOND, 3 * SECOND] * 10, *[9 * SECOND, 30 * SECOND] * 4, HOUR, DAY, 8 * DAY, 30 * DAY]
 
 
-class Ledger(Machine):
-    """What can happen. What must be true after each step stands in Machine."""
+class Ledger(Audited):
+    """What can happen. What must be true after each step stands in Audited."""
 
     @initialize(plan=plans, calls=st.integers(0, 4))
     def a_booking_and_its_first_calls(self, plan: UsagePlan, calls: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from phones.messages import by_call, final_status
 from phones.sipp import Sipp
-from tests.e2e.calls import SOURCE, Caller, Outcome
+from tests.e2e.calls import SOURCE, Caller, Outcome, lasted
 from tests.e2e.system import Booked, System, fictional_number
 
 TOLERANCE = 0.1
@@ -103,7 +103,7 @@ def test_a_call_is_cut_at_the_longest_call_of_its_booking(party: Caller, generou
     explained = _explained(booked)
     with party.hidden():
         outcome = party.call(booked.service)
-    assert outcome.talked == pytest.approx(2, abs=TOLERANCE)
+    assert lasted(outcome.talked, 2)
     assert (explained["seconds"], explained["limitedBy"]) == (2, "max_call_seconds")
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [2]
 
@@ -120,7 +120,7 @@ def test_a_longest_call_that_is_moved_in_mid_call_moves_its_end(
         _change(booked, maxCallSeconds=changed)
         callers.wait()
         outcome = Outcome(callers.messages())
-    assert outcome.talked == pytest.approx(talked, abs=TOLERANCE)
+    assert lasted(outcome.talked, talked)
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [talked]
 
 

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from phones.messages import by_call
-from tests.e2e.calls import Caller, Outcome
+from tests.e2e.calls import Caller, Outcome, lasted
 from tests.e2e.system import Booked, System
-
-TOLERANCE = 0.15
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +47,7 @@ def test_calls_at_once_use_exactly_what_there_is(sharing: System, parties: Calle
         callers.wait()
         outcomes = [Outcome(trace) for trace in by_call(callers.messages()).values()]
     assert [outcome.status for outcome in outcomes] == [200] * calls
-    assert _talked(outcomes) == pytest.approx([12 / calls] * calls, abs=TOLERANCE)
+    assert all(lasted(talked, 12 / calls) for talked in _talked(outcomes))
     assert sum(_durations(booked, calls)) == 12
     assert booked.now["status"] == "EXPIRED"
 
@@ -79,7 +77,7 @@ def test_what_one_call_does_not_use_goes_to_the_other(sharing: System, parties: 
         leaves.wait()
         stays.wait()
         outcome = Outcome(stays.messages())
-    assert outcome.talked == pytest.approx(10, abs=0.3)
+    assert lasted(outcome.talked, 10)
     assert _durations(booked, 2) == [2, 10]
 
 
@@ -105,7 +103,7 @@ def test_a_put_lengthens_a_running_call_even_in_its_last_second(sharing: System,
         assert sharing.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
         callers.wait()
         outcome = Outcome(callers.messages())
-    assert outcome.talked == pytest.approx(8, abs=TOLERANCE)
+    assert lasted(outcome.talked, 8)
     assert _durations(booked, 1) == [8]
 
 

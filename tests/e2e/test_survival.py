@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from phones.sipp import Sipp
-from tests.e2e.calls import Caller, Outcome
+from tests.e2e.calls import Caller, Outcome, lasted
 from tests.e2e.system import Booked, System
 
 
@@ -63,7 +63,7 @@ def test_a_call_that_ends_while_the_engine_is_away_is_settled_when_it_is_back(mo
         mortal.kill_engine()
         callers.wait()
         talked = Outcome(callers.messages()).talked
-    assert talked == pytest.approx(2.5, abs=0.2)
+    assert lasted(talked, 2.5)
     mortal.until(lambda: len(list(mortal.settings.journal.glob("*.json"))) == 1, "the end is journaled", 5)
     mortal.start_engine()
     mortal.wait_ready()
@@ -82,7 +82,7 @@ def test_a_call_outlives_the_engine_and_is_shared_and_settled_by_the_next_one(mo
         mortal.wait_ready()
         assert mortal.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
         callers.wait()
-        assert Outcome(callers.messages()).talked == pytest.approx(10, abs=0.2)
+        assert lasted(Outcome(callers.messages()).talked, 10)
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [10]
 
 
@@ -97,7 +97,7 @@ def test_a_call_answered_without_the_engine_talks_on_once_it_is_back(mortal: Sys
         _up(mortal, callers)
         mortal.start_engine()
         callers.wait()
-        assert Outcome(callers.messages()).talked == pytest.approx(12, abs=0.2)
+        assert lasted(Outcome(callers.messages()).talked, 12)
     assert [cdr["duration"] for cdr in booked.wait_settled()] in ([12], [13])
     assert _books_are_right(mortal)
 
