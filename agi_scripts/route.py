@@ -16,8 +16,8 @@ log = structlog.get_logger(__name__)
 
 # The presentations of Asterisk that let the number be seen begin with this word.
 PRESENTATION_ALLOWED = "allowed"
-# How often room is made for a call before it is told that the line is busy.
-ROUNDS = 3
+# Room is made for a call up to three times; if it still finds none after the last, the line is busy.
+LAST_ROUND = (False, False, True)
 
 
 async def route(context: CallContext, session: Session) -> None:
@@ -49,10 +49,10 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
     source = source_of(number=call.argument(1), presentation=call.argument(2))
     incoming = IncomingCall(call.unique_id, call.unique_id, service, source)
     decision = await _route(context, incoming)
-    rounds = 0
-    while isinstance(decision, MakeRoom):
-        rounds += 1
-        decision = await _with_room(context, incoming, decision, last=rounds == ROUNDS)
+    for last in LAST_ROUND:
+        if isinstance(decision, MakeRoom):
+            decision = await _with_room(context, incoming, decision, last=last)
+    assert not isinstance(decision, MakeRoom)  # noqa: S101  not in the last round
     if not isinstance(decision, Bridge) and decision.notify_expired:
         context.wake_callbacks()
     return decision
@@ -64,16 +64,14 @@ async def _with_room(
     """`last`: MakeRoom is not the answer again, which it may be when another call was quicker to take the room."""
     try:
         await context.limits.make_room(room.booking_id, room.seconds)
-        return await _route(context, incoming, room_was_made=last)
+        return await _route(context, incoming, last=last)
     finally:
         context.limits.changed(room.booking_id)  # what this call did not take goes back to the others
 
 
-async def _route(
-    context: CallContext, incoming: IncomingCall, *, room_was_made: bool = False
-) -> RouteDecision | MakeRoom:
+async def _route(context: CallContext, incoming: IncomingCall, *, last: bool = False) -> RouteDecision | MakeRoom:
     at = context.clock.moment()
-    return await context.storage.run(route_call, incoming, at, context.policy, room_was_made=room_was_made)
+    return await context.storage.run(route_call, incoming, at, context.policy, room_was_made=last)
 
 
 def source_of(*, number: str, presentation: str) -> str:

@@ -25,11 +25,14 @@ class Audited(Machine):
         self._check_talk()
 
     def _check_routed(self, leg: Leg) -> None:
-        if leg.phase is Phase.RINGING and leg.call_id not in self._checked:
-            self._checked.add(leg.call_id)
+        if leg.phase is Phase.RINGING:
             call = self.call_of(leg)
             assert call is not None
+            booking_id, hidden = self.leads_to[leg.call_id]
+            assert leg.booking_id == call.booking_id == booking_id
+            # Held up on its way, it may go where its owner has moved meanwhile.
             assert leg.variables["RN_DESTINATION"] == call.destination
+            assert call.destination == hidden or leg.was_held_up
 
     def _check_limit(self, leg: Leg) -> None:
         call = self.call_of(leg)

@@ -55,7 +55,8 @@ class Machine(RuleBasedStateMachine):
         self._names = count()
         self._hidden: dict[str, str] = {}
         self._holder: dict[str, str] = {}
-        self._checked: set[str] = set()
+        # Call id → where its number led when it was dialled: the booking, and its hidden number.
+        self.leads_to: dict[str, tuple[str, str]] = {}
         self._account = self.books.run(create_account, "Ann", START).id
         self.books.run(import_numbers, list(enumerate(NUMBERS, 1)), START)
 
@@ -154,6 +155,9 @@ class Machine(RuleBasedStateMachine):
         assert self.engine is not None
         legs = [self.asterisk.dialled(booking.service) for _ in range(calls)]
         for leg in legs:
+            holder = self._holder[leg.service]
+            leg.was_held_up = self.gate.held
+            self.leads_to[leg.call_id] = holder, self._hidden[holder]
             self.engine.route(leg)
         self.turn()
         return legs

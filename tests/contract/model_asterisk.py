@@ -83,6 +83,7 @@ class Leg:
     talked_ms: int = 0
     measured_ms: int = 0
     dial_status: str = ""
+    was_held_up: bool = False
     # The wall clock was set while they talked, and the engine had not heard of the answer.
     immeasurable: bool = False
     # How far the wall clock was ahead when it ended: a report that comes later must be made by the same clocks.

@@ -228,3 +228,13 @@ async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient:
     await patient.bridge(booking, "newer")
     seen = Presence(frozenset({"known"}), {})
     assert await patient.storage.run(live.missing_calls, seen, asked) == {"unknown"}
+
+
+async def test_a_call_from_before_the_machine_was_started_again_is_missing(patient: World) -> None:
+    """Ticks begin anew with the machine: what was written down before it seems to come from the future."""
+    booking = await patient.book(UsagePlan.MEDIUM)
+    patient.now += DAY
+    await patient.bridge(booking, "c1")
+    asked_after_the_start = 5 * SECOND
+    nothing = Presence(frozenset(), {})
+    assert await patient.storage.run(live.missing_calls, nothing, asked_after_the_start) == {"c1"}

@@ -87,3 +87,13 @@ def test_decision_records_are_numbered_without_gaps_and_have_their_parts() -> No
     for record in records:
         assert "**Context.**" in record.read_text(), record.name
         assert "**Decision.**" in record.read_text(), record.name
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    named = {
+        name
+        for document in (ROOT / "docs").rglob("*.md")
+        for name in re.findall(r"tests/[a-z0-9_/]+\.py", document.read_text())
+    }
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

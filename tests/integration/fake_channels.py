@@ -1,0 +1,113 @@
+"""A fake manager interface with channels: limits can be set on them, and they can be listed, well or badly.
+
+It adds up all limits that it knows: together they must never pass what there is.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from tests.integration.fake_ami import FakeAmi
+
+REFUSED = "Response: Error\r\nMessage: No such channel"
+
+
+@dataclass(frozen=True)
+class Told:
+    """A limit that Asterisk got, over AMI or from a script, and the sum of all limits after that."""
+
+    call_id: str
+    seconds: float
+    together: float
+
+
+@dataclass
+class UpCall:
+    """`limit`: how long it may talk, in seconds from now; while it rings, what it would get without the engine."""
+
+    call_id: str
+    limit: float
+    talks: bool = False
+
+    @property
+    def callee(self) -> str:
+        return f"{self.call_id}-callee"
+
+
+async def at_once() -> None:
+    pass
+
+
+class FakeChannels(FakeAmi):
+    """forgetful: how many of the next limits are set without an answer. before_list: awaited before each list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up: dict[str, UpCall] = {}
+        self.told: list[Told] = []
+        self.forgetful = 0
+        self.before_list: Callable[[], Awaitable[None]] = at_once
+        # What is made of a list on its way: its messages, without their ActionID.
+        self.listed: Callable[[list[str]], list[str]] = list
+        self.lists = 0
+
+    def limit(self, call_id: str, seconds: float) -> None:
+        self.up[call_id].limit = seconds
+        self.told.append(Told(call_id, seconds, sum(each.limit for each in self.up.values())))
+
+    @property
+    def limits(self) -> dict[str, float]:
+        return {call_id: call.limit for call_id, call in self.up.items()}
+
+    def sent(self) -> list[tuple[str, float]]:
+        return [(told.call_id, told.seconds) for told in self.told]
+
+    async def until_told(self, count: int) -> None:
+        """Until so many limits have come in all."""
+        async with asyncio.timeout(10):
+            while len(self.told) < count:  # noqa: ASYNC110  a list, and nothing that could be waited for
+                await asyncio.sleep(0.005)
+
+    async def _take(self, raw: str, writer: asyncio.StreamWriter) -> None:
+        if "Action: CoreShowChannels\r\n" in raw:
+            await self.before_list()
+        if "Action: AbsoluteTimeout\r\n" in raw and self.forgetful and not self.silent:
+            self.forgetful -= 1
+            action = dict(line.split(": ", 1) for line in raw.removesuffix("\r\n\r\n").split("\r\n"))
+            self._set_limit(action)
+            return
+        await super()._take(raw, writer)
+
+    def _answer(self, action: Mapping[str, str]) -> bytes:
+        if action["Action"] == "CoreShowChannels":
+            self.lists += 1
+            messages = self.listed(self._list())
+            return b"".join(f"{text}\r\nActionID: {action['ActionID']}\r\n\r\n".encode() for text in messages)
+        if action["Action"] == "AbsoluteTimeout" and not self._set_limit(action):
+            return f"{REFUSED}\r\nActionID: {action['ActionID']}\r\n\r\n".encode()
+        return super()._answer(action)
+
+    def _set_limit(self, action: Mapping[str, str]) -> bool:
+        for call in self.up.values():
+            if call.callee == action["Channel"]:
+                self.limit(call.call_id, float(action["Timeout"]))
+                return True
+        return False
+
+    def _list(self) -> list[str]:
+        channels = []
+        for call in self.up.values():
+            channels.append(_channel(call.call_id, call.call_id, ""))
+            channels.append(_channel(call.callee, call.call_id, "bridge-1" if call.talks else ""))
+        return [
+            "Response: Success\r\nEventList: start\r\nMessage: Channels will follow",
+            *channels,
+            f"Event: CoreShowChannelsComplete\r\nEventList: Complete\r\nListItems: {len(channels)}",
+        ]
+
+
+def _channel(unique_id: str, linked_id: str, bridge: str) -> str:
+    return (
+        f"Event: CoreShowChannel\r\nChannel: PJSIP/{unique_id}\r\nUniqueid: {unique_id}\r\nLinkedid: {linked_id}\r\n"
+        f"BridgeId: {bridge}"
+    )

@@ -1,0 +1,297 @@
+"""Limits of live calls over a real database and a real socket: what Asterisk has never passes what is in the books."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from agi_scripts.context import CallContext
+from agi_scripts.route import _decide
+from agi_scripts.session import Environment, Session
+from engine.ami.limits import LimitKeeper
+from engine.ami.link import AmiLink, Limits, LinkState
+from engine.domain.booking import Booking
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
+from engine.live import Limit
+from tests.contract.samples import CALLER, HOUR, SECOND
+from tests.contract.world import World
+from tests.integration.fake_asterisk import ALLOWED, WorldClock, a_world
+from tests.integration.fake_channels import FakeChannels, UpCall
+from tests.integration.test_ami_link import until_state
+
+# The product's own figures are some ten times these.
+FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
+GRANTED = 300
+
+
+class _NoConversation(Session):
+    """What routing needs of one: its environment."""
+
+    def __init__(self, call_id: str, service: str) -> None:
+        self.environment = Environment("route", f"PJSIP/{call_id}", call_id, (service, CALLER, ALLOWED))
+
+
+@dataclass
+class Exchange:
+    """The limit keeper at work between a world's books and a fake Asterisk."""
+
+    world: World
+    ami: FakeChannels
+    link: AmiLink
+    keeper: LimitKeeper
+    booking: Booking
+
+    async def incoming(self, call_id: str) -> RouteDecision:
+        context = CallContext(
+            self.world.storage, WorldClock(self.world), self.world.policy, self.keeper, "", lambda: None
+        )  # fmt: skip
+        decision = await _decide(context, _NoConversation(call_id, self.booking.service))
+        if isinstance(decision, Bridge):
+            self.ami.up[call_id] = UpCall(call_id, decision.seconds)
+        return decision
+
+    async def answered(self, call_id: str) -> None:
+        call = self.ami.up[call_id]
+
+        async def set_limit(limit: Limit | None) -> None:
+            assert limit is not None
+            call.talks = True
+            self.ami.limit(call_id, limit.left_ms / 1000)
+
+        await self.keeper.answered(self.booking.id, call_id, call.callee, set_limit)
+
+    async def talk(self, call_id: str) -> None:
+        assert isinstance(await self.incoming(call_id), Bridge)
+        await self.answered(call_id)
+
+    async def ended(self, call_id: str, seconds: int = 1) -> None:
+        del self.ami.up[call_id]
+        await self.world.ended(call_id, seconds * SECOND)
+        self.keeper.changed(self.booking.id)
+
+    def leases(self) -> dict[str, int]:
+        rows = self.world.rows("SELECT call_id, seconds_leased FROM calls WHERE ended_at IS NULL")
+        return {row["call_id"]: row["seconds_leased"] for row in rows}
+
+    async def until_leased(self, **leases: int) -> None:
+        """Until the books say so, and Asterisk too."""
+        async with asyncio.timeout(10):
+            while self.leases() != leases or self.ami.limits != leases:  # noqa: ASYNC110  two peers, and no event
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as world:
+        world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
+        yield world
+
+
+@pytest.fixture
+async def ami() -> AsyncIterator[FakeChannels]:
+    async with FakeChannels() as ami:
+        yield ami
+
+
+@asynccontextmanager
+async def at_work(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
+    link = AmiLink(host="127.0.0.1", port=ami.port, user="us", secret=ami.secret, limits=FAST)
+    keeper = LimitKeeper(world.storage, link, WorldClock(world), world.policy)
+    stop = asyncio.Event()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        tasks.create_task(link.run(stop))
+        tasks.create_task(keeper.run(stop))
+        await until_state(link, LinkState.UP)
+        try:
+            yield Exchange(world, ami, link, keeper, await world.book(UsagePlan.MEDIUM))
+        finally:
+            stop.set()
+
+
+@pytest.fixture
+async def exchange(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
+    async with at_work(world, ami) as exchange:
+        yield exchange
+        over = [told for told in ami.told if told.together > GRANTED]
+        assert not over, "together they could have talked for longer than there is"
+        assert all(ami.limits[call_id] <= leased for call_id, leased in exchange.leases().items())
+
+
+async def test_a_call_that_is_alone_gets_all_without_a_word_to_asterisk(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    assert exchange.ami.sent() == [("c1", 300)]
+    assert exchange.ami.named("AbsoluteTimeout") == []
+
+
+async def test_the_first_call_is_shortened_before_the_second_may_talk(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    exchange.ami.told.clear()
+    await exchange.talk("c2")
+    # For the second's ringing, then for its talk.
+    assert exchange.ami.sent() == [("c1", 290), ("c1", 150), ("c2", 150)]
+    assert exchange.leases() == {"c1": 150, "c2": 150}
+
+
+async def test_a_limit_is_told_as_time_from_now(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    exchange.world.now += 100_400
+    await exchange.talk("c2")
+    assert exchange.leases() == {"c1": 200, "c2": 100}
+    assert exchange.ami.limits == {"c1": 99.6, "c2": 100}
+
+
+async def test_two_answers_at_once_are_taken_one_after_the_other(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    for call_id in ("c2", "c3", "c4"):
+        await exchange.incoming(call_id)
+    exchange.ami.late["AbsoluteTimeout"] = 0.05
+    await asyncio.gather(*(exchange.answered(call_id) for call_id in ("c2", "c3", "c4")))
+    await exchange.until_leased(c1=75, c2=75, c3=75, c4=75)
+
+
+async def test_one_calls_end_gives_its_unused_lease_to_the_other(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    await exchange.talk("c2")
+    await exchange.ended("c1", 30)
+    await exchange.until_leased(c2=270)
+
+
+async def test_a_renewal_lengthens_the_calls_that_are_up(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    await exchange.talk("c2")
+    exchange.ami.told.clear()
+    await exchange.world.renew(exchange.booking, UsagePlan.SMALL)
+    exchange.keeper.changed(exchange.booking.id)
+    await exchange.until_leased(c1=180, c2=180)
+    exchange.ami.told.clear()
+
+
+async def test_after_a_delete_nothing_is_told(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    await exchange.talk("c2")
+    sent = len(exchange.ami.told)
+    await exchange.world.cancel(exchange.booking)
+    exchange.keeper.changed(exchange.booking.id)
+    await exchange.keeper.resync()
+    await asyncio.sleep(0.2)
+    assert len(exchange.ami.told) == sent
+
+
+async def test_while_asterisk_is_away_the_second_has_its_reserve_and_both_get_their_shares_later(
+    exchange: Exchange,
+) -> None:
+    await exchange.talk("c1")
+    await exchange.incoming("c2")
+    await exchange.ami.stop()
+    await until_state(exchange.link, LinkState.DOWN)
+    await exchange.answered("c2")
+    assert exchange.ami.limits == exchange.leases() == {"c1": 290, "c2": 10}
+    await exchange.ami.start()
+    await exchange.until_leased(c1=150, c2=150)
+
+
+async def test_while_asterisk_is_silent_the_books_give_nothing_away(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    await exchange.incoming("c2")
+    exchange.ami.silent = True
+    await exchange.answered("c2")
+    assert exchange.ami.limits == exchange.leases() == {"c1": 290, "c2": 10}
+    exchange.ami.silent = False
+    await exchange.until_leased(c1=150, c2=150)
+
+
+async def test_a_limit_whose_answer_is_lost_is_told_again(exchange: Exchange) -> None:
+    """Asterisk has lowered it, nobody knows: until that is known, nobody else gets those seconds."""
+    await exchange.talk("c1")
+    await exchange.incoming("c2")
+    exchange.ami.forgetful = 1
+    await exchange.answered("c2")
+    assert exchange.ami.limits == {"c1": 150, "c2": 10}
+    assert exchange.leases() == {"c1": 290, "c2": 10}
+    await exchange.until_leased(c1=150, c2=150)
+
+
+async def test_what_breaks_off_in_the_middle_is_made_good(exchange: Exchange) -> None:
+    """The script's time is over, or its caller is gone, while Asterisk is asked."""
+    await exchange.talk("c1")
+    await exchange.incoming("c2")
+    exchange.ami.late["AbsoluteTimeout"] = 0.1
+    answering = asyncio.create_task(exchange.answered("c2"))
+    await exchange.ami.wait_for("AbsoluteTimeout", 2)
+    answering.cancel()
+    await asyncio.wait({answering})
+    exchange.ami.up["c2"].talks = True  # for its reserve: the dialplan has seen no limit
+    exchange.ami.late.clear()
+    await exchange.until_leased(c1=150, c2=150)
+
+
+async def test_a_call_that_is_gone_in_asterisk_holds_nobody_up(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    await exchange.incoming("c2")
+    del exchange.ami.up["c1"]
+    await exchange.answered("c2")
+    assert exchange.leases() == {"c1": 290, "c2": 10}
+    await exchange.world.ended("c1", SECOND)
+    exchange.keeper.changed(exchange.booking.id)
+    await exchange.until_leased(c2=299)
+
+
+async def test_without_asterisk_there_is_no_room_for_a_second_call(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    await exchange.ami.stop()
+    await until_state(exchange.link, LinkState.DOWN)
+    assert await exchange.incoming("c2") == ALL_SLOTS_HELD
+    assert exchange.leases() == {"c1": 300}
+    await exchange.ami.start()
+    await until_state(exchange.link, LinkState.UP)
+    assert isinstance(await exchange.incoming("c3"), Bridge)
+
+
+async def test_every_one_of_a_burst_of_calls_finds_room_beside_one_that_holds_all(exchange: Exchange) -> None:
+    await exchange.talk("c0")
+
+    async def comes(number: int) -> RouteDecision:
+        await asyncio.sleep(number * 0.002)
+        return await exchange.incoming(f"c{number}")
+
+    decisions = await asyncio.gather(*(comes(number) for number in range(1, 10)))
+    assert [type(decision) for decision in decisions] == [Bridge] * 9
+    await asyncio.gather(*(exchange.answered(f"c{number}") for number in range(1, 10)))
+    await exchange.until_leased(**{f"c{number}": 30 for number in range(10)})
+
+
+async def test_room_that_is_made_for_nobody_goes_back(exchange: Exchange) -> None:
+    await exchange.talk("c1")
+    await exchange.keeper.make_room(exchange.booking.id, 10)
+    assert exchange.leases() == {"c1": 290}
+    exchange.keeper.changed(exchange.booking.id)
+    await exchange.until_leased(c1=300)
+
+
+@pytest.mark.parametrize("hour", [HOUR, -HOUR])
+async def test_when_the_wall_clock_is_set_every_limit_is_told_again(exchange: Exchange, hour: int) -> None:
+    """Asterisk keeps its limits by that clock."""
+    await exchange.talk("c1")
+    await exchange.talk("c2")
+    await exchange.until_leased(c1=150, c2=150)
+    sent = len(exchange.ami.told)
+    exchange.world.now += hour
+    exchange.world.clock_step -= hour
+    await exchange.ami.until_told(sent + 2)
+    assert sorted(exchange.ami.sent()[sent:]) == [("c1", 150), ("c2", 150)]
+
+
+async def test_an_engine_that_starts_tells_every_limit(world: World, ami: FakeChannels) -> None:
+    async with at_work(world, ami) as before:
+        await before.talk("c1")
+        await before.talk("c2")
+        await before.until_leased(c1=150, c2=150)
+    ami.told.clear()
+    async with at_work(world, ami) as after:
+        await after.keeper.resync()
+        await ami.until_told(2)
+    assert sorted(ami.sent()) == [("c1", 150), ("c2", 150)]
