@@ -53,4 +53,4 @@ def _talk_seconds(tx: Transaction, booking: Booking, decision: Bridge, at: Momen
     up = [holding(call, booking, at, policy) for call in tx.calls.up_on(booking.id)]
     longest = room_for_call(booking, at.now, policy)
     newcomer = Holding(NEWCOMER, CallState.LIVE, decision.seconds, used=0, longest=longest)
-    return fair_leases(booking.seconds.remaining - decision.seconds, [*up, newcomer])[NEWCOMER]
+    return max(1, fair_leases(booking.seconds.remaining - decision.seconds, [*up, newcomer])[NEWCOMER])

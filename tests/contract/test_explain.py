@@ -247,6 +247,25 @@ def test_calls_of_the_caller_within_the_hour_are_told(line: Line) -> None:
     assert line.explain(CALLER).caller_calls == 0
 
 
+def test_a_call_answered_in_the_last_second_keeps_the_second_that_it_leased(template: Path) -> None:
+    """Another call has used up all the rest, and both end with the booking."""
+    policy = replace(TIGHT, plans={UsagePlan.SMALL: Allowance(seconds=6, calls=10, valid_for_ms=DAY)})
+    line = Line(template, UsagePlan.SMALL, Limits(), policy)
+    line.now = line.booking.end_at - 5 * SECOND
+    line.calls = ["", "", ""]
+    line.route(CALLER)
+    line.answer("c003")
+    line.calls = []
+    line.route(CALLER)
+    line.now += 4_500
+    assert line.answer("c000") == 1
+    assert {call.call_id: call.seconds_leased for call in line.tx.calls.up_on(line.booking.id)} == {
+        "c003": 5,
+        "c000": 1,
+    }
+    line.close()
+
+
 def test_another_accounts_booking_is_not_explained(line: Line) -> None:
     with pytest.raises(NotFound):
         explain(line.tx, "acc_other", line.booking.id, CALLER, line.at, line.policy)

@@ -178,40 +178,6 @@ def test_a_call_that_has_lasted_longer_than_its_new_longest_keeps_only_what_it_u
     assert fair_leases(240, [Holding("c1", CallState.LIVE, leased=60, used=30, longest=20)]) == {"c1": 30}
 
 
-def test_a_call_answered_just_now_keeps_the_second_that_it_begins() -> None:
-    """Both end with the booking in a second, the first has used up all that there is."""
-    holdings = [
-        Holding("b", CallState.LIVE, leased=5, used=5, longest=6),
-        Holding("a", CallState.LIVE, leased=1, used=0, longest=1),
-    ]
-    assert fair_leases(0, holdings) == {"b": 5, "a": 1}
-
-
-HOLDINGS = st.lists(
-    st.builds(
-        Holding,
-        st.uuids().map(str),
-        st.sampled_from([CallState.LIVE, CallState.RINGING]),
-        leased=st.integers(1, 30),
-        used=st.integers(0, 40),
-        longest=st.integers(1, 40),
-    ),
-    max_size=6,
-    unique_by=lambda each: each.call_id,
-)
-
-
-@given(st.integers(0, 50), HOLDINGS, st.integers(0, 20))
-def test_every_talking_call_has_at_least_a_second_and_together_never_more_than_there_is(
-    remaining: int, holdings: list[Holding], keep_free: int
-) -> None:
-    leases = fair_leases(remaining, holdings, keep_free=keep_free)
-    talking = [each for each in holdings if each.state is CallState.LIVE]
-    assert set(leases) == {each.call_id for each in talking}
-    assert all(lease >= 1 for lease in leases.values())
-    assert sum(leases.values()) <= remaining + sum(each.leased for each in talking)
-
-
 @pytest.mark.parametrize(
     ("sent", "caller"),
     [("+32470123456", "+32470123456"), ("0032470123456", "+32470123456"), ("0470", "0470"), ("", ANONYMOUS)],
