@@ -197,9 +197,7 @@ def settle_overdue(tx: Transaction, at: Moment, policy: Policy, at_most: int) ->
 
 def _fair(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int) -> dict[str, int]:
     holdings = [holding(call, booking, at, policy) for call in calls]
-    fair = fair_leases(booking.seconds.remaining, holdings, keep_free=keep_free)
-    # A call answered in this very millisecond has used nothing: it keeps one of the seconds that it has.
-    return {call_id: max(1, leased) for call_id, leased in fair.items()}
+    return fair_leases(booking.seconds.remaining, holdings, keep_free=keep_free)
 
 
 def holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding:
