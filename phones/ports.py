@@ -7,7 +7,6 @@ the moment a port is found free and the moment a program binds it. None is given
 import itertools
 import random
 import socket
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -53,12 +52,14 @@ def is_bound(port: int, transport: Transport = "udp") -> bool:
 
 
 def _all_free(ports: range) -> bool:
-    with ExitStack() as opened:
-        for port in ports:
-            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                probe = opened.enter_context(socket.socket(socket.AF_INET, kind))
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    return False
+    return all(_is_free(port, kind) for port in ports for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM))
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
+    # One probe at a time: a long range would need more open files than a process may have.
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
     return True
