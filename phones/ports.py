@@ -15,7 +15,9 @@ from phones.errors import PhoneError
 Transport = Literal["udp", "tcp"]
 
 LOWEST = 12_000
+MIDDLE = 20_000
 HIGHEST = 31_000
+LONG = 100
 ATTEMPTS = 200
 TCP_LISTEN = "0A"  # state column of /proc/net/tcp
 LOOPBACK_OR_ANY = ("0100007F", "00000000")  # address column: 127.0.0.1 and 0.0.0.0, little-endian
@@ -31,9 +33,11 @@ def free_port() -> int:
 
 def free_port_range(count: int) -> int:
     """The first of `count` consecutive ports free on 127.0.0.1 for UDP and TCP; even, as RTP wants it."""
+    # Long ranges have a part of their own: single ports, taken by chance, would leave no long one free.
+    lowest, highest = (MIDDLE, HIGHEST) if count >= LONG else (LOWEST, MIDDLE)
     # By chance first, so that programs started side by side rarely meet; then every one.
-    chances = (_choose.randrange(LOWEST, HIGHEST - count, 2) for _ in range(ATTEMPTS))
-    for first in itertools.chain(chances, range(LOWEST, HIGHEST - count, 2)):
+    chances = (_choose.randrange(lowest, highest - count, 2) for _ in range(ATTEMPTS))
+    for first in itertools.chain(chances, range(lowest, highest - count, 2)):
         ports = range(first, first + count)
         if _given.isdisjoint(ports) and _all_free(ports):
             _given.update(ports)
