@@ -16,19 +16,20 @@ async def ended(context: CallContext, session: Session) -> None:
     at = context.clock.moment()
     report = EndReport(call.argument(0), _milliseconds(call.argument(1)), call.argument(2), at)
     settlement = await context.storage.run(call_ended, report, at.now)
-    await session.set_variables([(dialplan.SETTLED, "yes")])
+    # What follows from it does not depend on Asterisk, which may be gone by now.
     if settlement is None:
         log.info("call_ended_without_lease", call=report.call_id)
-        return
-    context.limits.changed(settlement.booking_id)
-    log.info(
-        "call_ended",
-        call=report.call_id,
-        cdr=settlement.cdr_id,
-        disposition=settlement.disposition,
-        seconds=settlement.duration,
-    )
-    context.wake_callbacks()
+    else:
+        context.limits.changed(settlement.booking_id)
+        context.wake_callbacks()
+        log.info(
+            "call_ended",
+            call=report.call_id,
+            cdr=settlement.cdr_id,
+            disposition=settlement.disposition,
+            seconds=settlement.duration,
+        )
+    await session.set_variables([(dialplan.SETTLED, "yes")])
 
 
 def _milliseconds(text: str) -> int:

@@ -124,6 +124,19 @@ def bookings_with_talk(tx: Transaction) -> dict[str, list[str]]:
     return talking
 
 
+def bookings_to_share(tx: Transaction, at: Moment, policy: Policy) -> list[str]:
+    """Bookings that have seconds lying idle while their calls could use them: an end was settled, and nobody heard."""
+    found = []
+    for booking_id in bookings_with_talk(tx):
+        booking = tx.bookings.by_id(booking_id)
+        if booking is not None and booking.gone_at is None and booking.seconds.remaining > 0:
+            calls = tx.calls.up_on(booking_id)
+            fair = _fair(booking, calls, at, policy, keep_free=0)
+            if any(fair.get(call.call_id, 0) > call.seconds_leased for call in calls):
+                found.append(booking_id)
+    return found
+
+
 def take_presence(tx: Transaction, presence: Presence, at: Moment) -> set[str]:
     """Note which calls Asterisk says are up, and which talk although their answer was never reported.
 

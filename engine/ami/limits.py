@@ -16,7 +16,15 @@ from engine.ami.errors import AmiError, AmiUnavailable
 from engine.ami.link import AmiLink
 from engine.clock import Clock
 from engine.domain.policy import Policy
-from engine.live import Limit, apply_shares, begin_talk, bookings_with_talk, limit_of, plan_shrinks
+from engine.live import (
+    Limit,
+    apply_shares,
+    begin_talk,
+    bookings_to_share,
+    bookings_with_talk,
+    limit_of,
+    plan_shrinks,
+)
 from engine.storage.errors import StorageError
 from engine.storage.sqlite import SqliteStorage
 
@@ -65,6 +73,11 @@ class LimitKeeper:
         """Share this booking's seconds anew, soon: a call ended, a plan was added."""
         self._changed.add(booking_id)
         self._wake.set()
+
+    async def look_over(self) -> None:
+        """Share what lies idle: of some ends nobody hears, because the script that settled them was cut off."""
+        for booking_id in await self._storage.run(bookings_to_share, self._clock.moment(), self._policy):
+            self.changed(booking_id)
 
     async def resync(self) -> None:
         """Tell Asterisk every limit again: after a time without it, nobody knows which it has."""

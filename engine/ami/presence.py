@@ -99,6 +99,7 @@ class Reconciler:
         if not self._was_up:
             self._was_up = True
             await self._keeper.resync()
+        await self._keeper.look_over()
 
     async def _settle(self, vanished: set[str]) -> None:
         if not vanished:

@@ -192,7 +192,7 @@ def test_no_order_of_operations_unbalances_the_books_or_lets_people_talk_for_not
         run_state_machine_as_test(
             Ledger,
             settings=settings(
-                max_examples=EXAMPLES or 40,
+                max_examples=EXAMPLES or 60,
                 stateful_step_count=60,
                 # The normal run is the same every time; the longer one looks somewhere else each time.
                 derandomize=not EXAMPLES,

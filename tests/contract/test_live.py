@@ -83,6 +83,22 @@ async def test_one_calls_end_gives_its_unused_lease_to_the_others(patient: World
     assert (await patient.stored(booking)).seconds == Credit(300, 0, 290, 10)
 
 
+async def test_seconds_that_lie_idle_beside_a_call_that_could_use_them_are_noticed(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    run = patient.storage.run
+    for call_id in ("c1", "c2"):
+        await talk_begins(patient, booking, call_id)
+    assert await run(live.bookings_to_share, patient.at, patient.policy) == []
+    await patient.ended("c2", SECOND)
+    assert await run(live.bookings_to_share, patient.at, patient.policy) == [booking.id]
+    # Not if it may not last any longer.
+    assert await run(live.bookings_to_share, patient.at, replace(patient.policy, longest_call_seconds=150)) == []
+    await patient.share(booking.id)
+    assert await run(live.bookings_to_share, patient.at, patient.policy) == []
+    await patient.ended("c1", SECOND)
+    assert await run(live.bookings_to_share, patient.at, patient.policy) == []
+
+
 async def test_what_one_may_not_use_goes_to_the_others(world: World) -> None:
     world.policy = replace(world.policy, longest_call_seconds=200)
     booking = await world.book(UsagePlan.MEDIUM)

@@ -31,7 +31,8 @@ class UpCall:
 
     @property
     def callee(self) -> str:
-        return f"{self.call_id}-callee"
+        """Unique id of the channel that carries the limit, as tests.contract.world has it."""
+        return f"PJSIP/trunk-{self.call_id}"
 
 
 async def at_once() -> None:
