@@ -165,7 +165,8 @@ def _decision_again(tx: Transaction, call: Call, service: str, policy: Policy) -
     booking = booking_of(tx, call)
     if call.ended_at is not None or booking.gone_at is not None or booking.service != service:
         return routing.UNKNOWN_NUMBER
-    return Bridge(booking, call.seconds_leased, policy.ring_seconds)
+    # To where it was let through: that is what its record will say, though its owner may have moved meanwhile.
+    return Bridge(replace(booking, destination=call.destination), call.seconds_leased, policy.ring_seconds)
 
 
 def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Moment) -> None:

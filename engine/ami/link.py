@@ -135,6 +135,8 @@ class AmiLink:
         self._limits = limits
         self._connection: _Connection | None = None
         self.state = LinkState.DOWN
+        # How many have been made; a new one tells that Asterisk may be another than before.
+        self.connections = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, ping, reconnect, until `stop`; ends at once then, whatever it is waiting for."""
@@ -196,6 +198,7 @@ class AmiLink:
             raise _LoginRefused(str(error)) from error
         await connection.ask("CoreStatus", {})
         self.state = LinkState.UP
+        self.connections += 1
         log.info("ami_up")
         return connection
 

@@ -68,6 +68,8 @@ class Reconciler:
         self._interval = interval
         self._missing: set[str] = set()
         self._was_up = False
+        # The connection over which Asterisk was last told every limit.
+        self._told_over = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
@@ -96,8 +98,10 @@ class Reconciler:
         missing = await self._storage.run(missing_calls, presence, asked.ticks)
         await self._settle(missing & self._missing)
         self._missing = missing
-        if not self._was_up:
-            self._was_up = True
+        self._was_up = True
+        # Not "was it down when we last looked": it may have been lost and made again in between.
+        if self._told_over != self._link.connections:
+            self._told_over = self._link.connections
             await self._keeper.resync()
         await self._keeper.look_over()
 

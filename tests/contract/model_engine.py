@@ -170,6 +170,10 @@ class Engine:
         talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
         self._start(route(self._context, cast("Session", talk)), talk, lambda: self._routed(leg, talk))
 
+    def route_again(self, leg: Leg) -> None:
+        talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
+        self._start(route(self._context, cast("Session", talk)), talk, lambda: self._routed_again(leg, talk))
+
     def answered(self, leg: Leg) -> None:
         gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
         talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
@@ -244,6 +248,10 @@ class Engine:
             self.asterisk.rings(leg)
         else:
             self.asterisk.hang_up(leg, "")
+
+    def _routed_again(self, leg: Leg, talk: Conversation) -> None:
+        if leg.phase is Phase.RINGING and talk.variables.get("RN_VERDICT") == "BRIDGE":
+            leg.variables = talk.variables
 
     def _picked_up(self, leg: Leg, talk: Conversation) -> None:
         if leg.phase is not Phase.PICKED_UP:

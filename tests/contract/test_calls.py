@@ -11,7 +11,7 @@ from engine.domain.metering import Credit
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, SECOND, START
+from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, OTHER_HIDDEN, SECOND, START
 from tests.contract.world import POOL, World
 
 
@@ -172,6 +172,13 @@ async def test_a_request_that_comes_again_gets_the_same_answer_and_no_second_lea
     again = await world.bridge(booking, "c1")
     assert (again.seconds, again.booking.destination) == (first.seconds, first.booking.destination)
     assert (await world.stored(booking)).calls == Credit(10, 9, 1, 0)
+
+
+async def test_a_request_that_comes_again_after_its_owner_moved_goes_where_its_record_says(world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    await world.bridge(booking, "c1")
+    await world.renew(booking, destination=OTHER_HIDDEN)
+    assert (await world.bridge(booking, "c1")).booking.destination == HIDDEN
 
 
 async def test_a_request_that_comes_after_its_own_end_is_not_bridged(world: World) -> None:

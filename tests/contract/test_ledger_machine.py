@@ -73,6 +73,13 @@ class Ledger(Audited):
         self.pick_up(self.pick(turn, Phase.RINGING))
         self.turn()
 
+    @precondition(lambda self: self.engine and not self.gate.held and self.asterisk.in_phase(Phase.RINGING))
+    @rule(turn=which)
+    def the_engine_is_asked_again(self, turn: int) -> None:
+        assert self.engine is not None
+        self.engine.route_again(self.pick(turn, Phase.RINGING))
+        self.turn()
+
     @precondition(lambda self: self.asterisk.in_phase(Phase.RINGING))
     @rule(turn=which)
     def a_callee_is_busy(self, turn: int) -> None:
@@ -139,10 +146,12 @@ class Ledger(Audited):
         self.gate.held = True
 
     @precondition(lambda self: self.gate.held)
-    @rule(turn=which, steps=st.integers(1, 4))
-    def a_little_goes_on(self, turn: int, steps: int) -> None:
+    @rule(turn=which, steps=st.integers(1, 9), pause=st.sampled_from([0, 0, 1, 20, 300]))
+    def a_little_goes_on(self, turn: int, steps: int, pause: int) -> None:
         for _ in range(steps):
             self.gate.let_pass(turn)
+            self.turn()
+            self.elapse(pause)
             self.turn()
 
     @precondition(lambda self: self.gate.held)
