@@ -123,13 +123,23 @@ class Asterisk:
         self.clocks = clocks
         self.gate = gate
         self.legs: list[Leg] = []
-        self.ami = Ami.UP
+        self._ami = Ami.UP
+        self.connections = 1
         self.cuts_lists = False
         # Legs that have ended and whose end is still to be reported.
         self.ended: list[Leg] = []
         # Callers' channels whose hangup handler still runs: they are listed.
         self.hanging_up: set[str] = set()
         self._names = count()
+
+    @property
+    def ami(self) -> Ami:
+        return self._ami
+
+    @ami.setter
+    def ami(self, ami: Ami) -> None:
+        self.connections += self._ami is Ami.AWAY and ami is not Ami.AWAY
+        self._ami = ami
 
     def in_phase(self, *phases: Phase) -> list[Leg]:
         return [leg for leg in self.legs if leg.phase in phases]
@@ -212,6 +222,10 @@ class Link:
     @property
     def is_up(self) -> bool:
         return self._asterisk.ami is not Ami.AWAY
+
+    @property
+    def connections(self) -> int:
+        return self._asterisk.connections
 
     async def action(self, name: str, **fields: str) -> None:
         assert name == "AbsoluteTimeout"
