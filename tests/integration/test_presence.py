@@ -109,7 +109,6 @@ INCOMPLETE: dict[str, Broken] = {
     "no figure": lambda messages: [*messages[:-1], "Event: CoreShowChannelsComplete\r\nListItems: none"],
     "cancelled": lambda messages: [messages[0], "Event: CoreShowChannelsComplete\r\nEventList: cancelled"],
     "refused": lambda messages: ["Response: Error\r\nMessage: Permission denied"],
-    "another list": lambda messages: [*messages[:-1], "Event: StatusComplete\r\nItems: 0"],
 }
 
 
