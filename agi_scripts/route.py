@@ -47,7 +47,7 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
     if service is None:
         return UNKNOWN_NUMBER
     source = source_of(number=call.argument(1), presentation=call.argument(2))
-    incoming = IncomingCall(call.unique_id, call.unique_id, service, source)
+    incoming = IncomingCall(call.unique_id, service, source)
     decision = await _route(context, incoming)
     for last in LAST_ROUND:
         if isinstance(decision, MakeRoom):

@@ -102,7 +102,7 @@ def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: 
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     tx.bookings.update(life.delete(booking, now, policy))
     tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
-    return [call.channel for call in tx.calls.up_on(booking.id)]
+    return [call.call_id for call in tx.calls.up_on(booking.id)]
 
 
 def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
@@ -117,7 +117,7 @@ def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
         tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
     freed = tx.numbers.free_quarantined(now)
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
-    channels = [call.channel for call in tx.calls.up_on_gone_bookings(SWEEP_LIMIT)]
+    channels = [call.call_id for call in tx.calls.up_on_gone_bookings(SWEEP_LIMIT)]
     return Swept(len(over), freed, len(lost), channels)
 
 

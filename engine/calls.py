@@ -24,7 +24,6 @@ class IncomingCall:
     """`call_id`: Asterisk's unique id of the caller's channel. `source`: E.164, as sent, or "anonymous"."""
 
     call_id: str
-    channel: str
     service: str
     source: str
 
@@ -179,7 +178,6 @@ def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Moment
             state=CallState.RINGING,
             source=incoming.source,
             destination=booking.destination,
-            channel=incoming.channel,
             callee_channel=None,
             seconds_leased=decision.seconds,
             seconds_charged=None,

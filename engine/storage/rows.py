@@ -18,8 +18,8 @@ Row = Mapping[str, Any]
 class Call:
     """A call that was granted a lease. `…_at` epoch milliseconds, `…_ticks` the machine's (see Moment).
 
-    `channel` is the caller's in Asterisk, `callee_channel` the one that carries the limit. `seen_ticks`: when Asterisk
-    last said that it is up.
+    `call_id`: unique id of the caller's channel in Asterisk, `callee_channel` that of the one that carries the limit.
+    `seen_ticks`: when Asterisk last said that it is up.
     """
 
     call_id: str
@@ -27,7 +27,6 @@ class Call:
     state: CallState
     source: str
     destination: str
-    channel: str
     callee_channel: str | None
     seconds_leased: int
     seconds_charged: int | None

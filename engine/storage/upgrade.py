@@ -24,8 +24,11 @@ NOT_NOW = frozenset(
 )
 
 
-def upgrade(database: Path, migrations: Path) -> None:
-    """To the newest revision, in one transaction. Raises StorageUnavailable when the file cannot be written now."""
+def upgrade(database: Path, migrations: Path, revision: str = "head") -> None:
+    """To that revision, the newest unless told, in one transaction.
+
+    Raises StorageUnavailable when the file cannot be written now.
+    """
     engine = create_engine(f"sqlite:///{database}", poolclass=NullPool)
     # The sqlite3 module would commit before each DDL statement, and a kill in between would leave half a schema.
     event.listen(engine, "connect", _leave_transactions_to_us)
@@ -35,7 +38,7 @@ def upgrade(database: Path, migrations: Path) -> None:
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     except DatabaseError as error:
         # A schema that does not fit is a bug, and shows itself as one.
         if getattr(error.orig, "sqlite_errorcode", None) not in NOT_NOW:

@@ -81,7 +81,7 @@ class Line:
         """As agi://…/route does it, with an Asterisk that obeys."""
         call_id = f"c{len(self.calls):03}"
         self.calls.append(call_id)
-        incoming = IncomingCall(call_id, f"PJSIP/{call_id}", self.booking.service, source)
+        incoming = IncomingCall(call_id, self.booking.service, source)
         decision = calls.route_call(self.tx, incoming, self.at, self.policy)
         if isinstance(decision, MakeRoom):
             self.share(decision.seconds)

@@ -34,7 +34,7 @@ async def renewed(world: World, booking: Booking, **limits: int | None) -> Booki
 
 
 async def route(world: World, booking: Booking, call_id: str, source: str = CALLER) -> RouteDecision | MakeRoom:
-    incoming = IncomingCall(call_id, f"PJSIP/{call_id}", booking.service, source)
+    incoming = IncomingCall(call_id, booking.service, source)
     return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from engine.storage.migrate import migrate
+from engine.storage.migrate import MIGRATIONS, migrate
 from engine.storage.sqlite import connect
+from engine.storage.upgrade import upgrade
 from tests.contract.samples import DAY, HIDDEN, START
 from tests.contract.world import outsider
 
@@ -40,6 +41,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "calls": 3,
         "granted_at": START,
     },
+    "blocked_callers": {"booking_id": "bkg_1", "caller": "+3225557777", "created_at": START},
     "numbers": {"e164": "+3225550001", "state": "FREE", "idle_since": START},
     "calls": {
         "call_id": "c1",
@@ -47,7 +49,6 @@ ROWS: dict[str, dict[str, Any]] = {
         "state": "RINGING",
         "source": "",
         "destination": HIDDEN,
-        "channel": "PJSIP/x",
         "seconds_leased": 20,
         "started_at": START,
         "started_ticks": 0,
@@ -91,6 +92,11 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("bookings", {"account_id": "acc_none"}),
     ("grants", {"seconds": -1}),
     ("grants", {"calls": -1}),
+    ("grants", {"usage_plan": None}),
+    ("grants", {"reason": "because"}),
+    ("bookings", {"caller_id": "somebody"}),
+    ("bookings", {"refuse_anonymous": 2}),
+    ("blocked_callers", {"booking_id": "bkg_none"}),
     ("grants", {"booking_id": "bkg_none"}),
     ("numbers", {"state": "SOLD"}),
     ("numbers", {"state": "QUARANTINED"}),
@@ -165,6 +171,24 @@ def test_migrating_again_changes_nothing_and_loses_nothing(database: Path) -> No
 def test_a_directory_that_is_not_there_is_made(tmp_path: Path) -> None:
     migrate(tmp_path / "new" / "deep" / "file.sqlite3")
     assert len(schema(tmp_path / "new" / "deep" / "file.sqlite3")) > len(ROWS)
+
+
+def test_what_the_first_schema_held_is_still_there(tmp_path: Path) -> None:
+    database = tmp_path / "old.sqlite3"
+    upgrade(database, MIGRATIONS, "0001")
+    with outsider(database) as connection:
+        for table in ("accounts", "bookings", "grants"):
+            insert(connection, table)
+        connection.execute(
+            """INSERT INTO calls (call_id, booking_id, state, source, destination, channel, seconds_leased,
+               started_at, started_ticks) VALUES ('c1', 'bkg_1', 'RINGING', '', '', 'PJSIP/x', 20, 1, 0)"""
+        )
+    migrate(database)
+    with outsider(database) as connection:
+        assert [dict(row) for row in connection.execute("SELECT * FROM grants")] == [ROWS["grants"] | {"reason": None}]
+        [booking] = connection.execute("SELECT caller_id, refuse_anonymous FROM bookings").fetchall()
+        assert booking == {"caller_id": "caller", "refuse_anonymous": 0}
+        assert connection.execute("SELECT call_id FROM calls").fetchall() == [{"call_id": "c1"}]
 
 
 def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random)
     while True:
         call_id = f"{name}-{number}"
         number += 1
-        incoming = IncomingCall(call_id, f"PJSIP/{call_id}", chance.choice(POOL), CALLER)
+        incoming = IncomingCall(call_id, chance.choice(POOL), CALLER)
         if not isinstance(await storage.run(route_call, incoming, AT, POLICY), Bridge):
             print(f"rejected {call_id}", flush=True)  # noqa: T201  its report to the test
             continue

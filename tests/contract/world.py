@@ -76,7 +76,7 @@ class World:
 
     async def route(self, service: str, call_id: str | None = None) -> RouteDecision:
         name = call_id or f"auto-{next(self._call_ids)}"
-        incoming = IncomingCall(name, f"PJSIP/carrier-{name}", service, CALLER)
+        incoming = IncomingCall(name, service, CALLER)
         decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy)
         if isinstance(decision, MakeRoom):
             await self.share(decision.booking_id, keep_free=decision.seconds)

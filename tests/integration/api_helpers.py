@@ -148,7 +148,7 @@ class Api:
         return answer.body
 
     async def caller_rings(self, service: str, call_id: str, source: str = CALLER) -> None:
-        incoming = IncomingCall(call_id, f"PJSIP/{call_id}", service, source)
+        incoming = IncomingCall(call_id, service, source)
         await self.storage.run(route_call, incoming, self.clock.moment(), POLICY)
 
     async def talk(self, service: str, call_id: str, seconds: int) -> None:

@@ -1,9 +1,9 @@
 -- name: insert_call!
 INSERT INTO calls (
-    call_id, booking_id, state, source, destination, channel, callee_channel, seconds_leased, seconds_charged,
+    call_id, booking_id, state, source, destination, callee_channel, seconds_leased, seconds_charged,
     started_at, ended_at, started_ticks, answered_at, answered_ticks, seen_ticks
 ) VALUES (
-    :call_id, :booking_id, :state, :source, :destination, :channel, :callee_channel, :seconds_leased, :seconds_charged,
+    :call_id, :booking_id, :state, :source, :destination, :callee_channel, :seconds_leased, :seconds_charged,
     :started_at, :ended_at, :started_ticks, :answered_at, :answered_ticks, :seen_ticks
 );
 
