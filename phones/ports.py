@@ -20,10 +20,11 @@ from phones.errors import PhoneError
 
 Transport = Literal["udp", "tcp"]
 
-LOWEST = 12_000
-MIDDLE = 16_000
-HIGHEST = 31_000
-LONG = 100
+# Each length has a part of its own: single ports, taken by chance, would leave no long range free.
+SINGLE = range(12_000, 15_000)
+SHORT = range(15_000, 18_000)
+LONG = range(18_000, 31_000)
+LONG_COUNT = 100
 ATTEMPTS = 200
 TCP_LISTEN = "0A"  # state column of /proc/net/tcp
 LOOPBACK_OR_ANY = ("0100007F", "00000000")  # address column: 127.0.0.1 and 0.0.0.0, little-endian
@@ -39,11 +40,10 @@ def free_port() -> int:
 
 def free_port_range(count: int) -> int:
     """The first of `count` consecutive ports free on 127.0.0.1 for UDP and TCP; even, as RTP wants it."""
-    # Long ranges have a part of their own: single ports, taken by chance, would leave no long one free.
-    lowest, highest = (MIDDLE, HIGHEST) if count >= LONG else (LOWEST, MIDDLE)
+    part = SINGLE if count == 1 else SHORT if count < LONG_COUNT else LONG
     # By chance first, so that programs started side by side rarely meet; then every one. Side by side without gaps, as
     # far as they are of one length: ranges at any place would leave no room for another long before all is taken.
-    places = range(lowest, highest - count, count + count % 2)
+    places = range(part.start, part.stop - count, count + count % 2)
     chances = (_choose.choice(places) for _ in range(ATTEMPTS))
     for first in itertools.chain(chances, places):
         ports = range(first, first + count)
@@ -52,7 +52,7 @@ def free_port_range(count: int) -> int:
                 _given.update(ports)
                 return first
             give_back(first, count)
-    raise PhoneError(f"no {count} free ports in {LOWEST}-{HIGHEST}")
+    raise PhoneError(f"no {count} free ports in {part.start}-{part.stop}")
 
 
 def give_back(first: int, count: int = 1) -> None:
