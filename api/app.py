@@ -11,6 +11,7 @@ from api import bookings, cdrs, explanations, health
 from api.answers import set_headers
 from api.auth import authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.openapi import served
 from api.parameters import check_parameters
 from api.problems import problem_of, problem_response
 from api.routes import ROUTES_BY_HANDLER, Handler, Route
@@ -19,7 +20,7 @@ __all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
 
 log = structlog.get_logger(__name__)
 
-ROUTES: tuple[Route, ...] = (*bookings.ROUTES, *explanations.ROUTES, *cdrs.ROUTES, *health.ROUTES)
+ROUTES: tuple[Route, ...] = (*bookings.ROUTES, *explanations.ROUTES, *cdrs.ROUTES, *health.ROUTES, *served.ROUTES)
 MAX_FRAMES = 8
 
 
@@ -29,6 +30,7 @@ def build_app(deps: Dependencies) -> web.Application:
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
+    app[served.DOCUMENT] = served.served(ROUTES)
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):

@@ -1,7 +1,6 @@
 """/bookings: book, list, see, renew, cancel. The rules are the use cases'; here they get their HTTP."""
 
 import asyncio
-import re
 
 import structlog
 from aiohttp import hdrs, web
@@ -9,10 +8,11 @@ from aiohttp import hdrs, web
 from api.answers import json_answer
 from api.bodies import read_body
 from api.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies
+from api.fields import BOOKING_ID
 from api.paging import Listing, page_answer, page_request
 from api.parameters import flag_of
-from api.routes import Route
-from api.schemas import BookingBody, BookingChange, NewBooking
+from api.routes import Operation, Route
+from api.schemas import BookingBody, BookingChange, NewBooking, Page
 from engine import bookings
 from engine.bookings import BookingRequest, Renewal
 from engine.domain.errors import NotFound
@@ -20,7 +20,7 @@ from engine.domain.limits import Limits
 
 log = structlog.get_logger(__name__)
 
-LISTING = Listing("bookings", re.compile(r"bkg_[0-9a-f]{32}"))
+LISTING = Listing("bookings", BOOKING_ID)
 
 
 async def create(request: web.Request) -> web.Response:
@@ -111,10 +111,66 @@ def id_of(request: web.Request) -> str:
     return booking_id
 
 
+TAG = "Bookings"
+ONE = {"id": BOOKING_ID}
+
 ROUTES = (
-    Route("POST", "/bookings", create),
-    Route("GET", "/bookings", index, parameters=frozenset({"includeExpired", "limit", "cursor"})),
-    Route("GET", "/bookings/{id}", show),
-    Route("PUT", "/bookings/{id}", renew),
-    Route("DELETE", "/bookings/{id}", cancel),
+    Route(
+        "POST",
+        "/bookings",
+        create,
+        Operation(
+            "createBooking",
+            TAG,
+            "Book a number",
+            answers={201: BookingBody},
+            body=NewBooking,
+            problems=("destination_is_ours", "no_number_free"),
+            creates="/bookings/{id}",
+        ),
+    ),
+    Route(
+        "GET",
+        "/bookings",
+        index,
+        Operation("listBookings", TAG, "List bookings, newest first", answers={200: Page[BookingBody]}),
+        parameters=frozenset({"includeExpired", "limit", "cursor"}),
+    ),
+    Route(
+        "GET",
+        "/bookings/{id}",
+        show,
+        Operation("getBooking", TAG, "See a booking", answers={200: BookingBody}, problems=("gone",)),
+        placeholders=ONE,
+    ),
+    Route(
+        "PUT",
+        "/bookings/{id}",
+        renew,
+        Operation(
+            "renewBooking",
+            TAG,
+            "Renew or change a booking",
+            answers={200: BookingBody},
+            body=BookingChange,
+            problems=("gone", "destination_is_ours", "booking_too_long"),
+            detail="Every `PUT` renews: the plan's seconds and calls are added to what is left, `endTime` moves by the "
+            "plan's days, and an expired booking is active again. It is not idempotent: sent twice, it adds twice.",
+        ),
+        placeholders=ONE,
+    ),
+    Route(
+        "DELETE",
+        "/bookings/{id}",
+        cancel,
+        Operation(
+            "cancelBooking",
+            TAG,
+            "Cancel a booking",
+            answers={204: None},
+            problems=("gone",),
+            detail="It is gone for good, its live calls are ended, its number rests in quarantine. Call records stay.",
+        ),
+        placeholders=ONE,
+    ),
 )

@@ -1,17 +1,16 @@
 """/cdr: the account's call records. They outlive the bookings that they were made on."""
 
-import re
-
 from aiohttp import web
 
 from api.answers import json_answer
 from api.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.fields import CDR_ID
 from api.paging import Listing, page_answer, page_request
-from api.routes import Route
-from api.schemas import CdrBody
+from api.routes import Operation, Route
+from api.schemas import CdrBody, Page
 from engine.domain.errors import NotFound
 
-LISTING = Listing("cdrs", re.compile(r"cdr_[0-9a-f]{32}"))
+LISTING = Listing("cdrs", CDR_ID)
 
 
 async def index(request: web.Request) -> web.Response:
@@ -32,7 +31,21 @@ async def show(request: web.Request) -> web.Response:
     return json_answer(CdrBody.of(cdr))
 
 
+TAG = "Call records"
+
 ROUTES = (
-    Route("GET", "/cdr", index, parameters=frozenset({"limit", "cursor"})),
-    Route("GET", "/cdr/{id}", show),
+    Route(
+        "GET",
+        "/cdr",
+        index,
+        Operation("listCallRecords", TAG, "List call records, the last ended first", answers={200: Page[CdrBody]}),
+        parameters=frozenset({"limit", "cursor"}),
+    ),
+    Route(
+        "GET",
+        "/cdr/{id}",
+        show,
+        Operation("getCallRecord", TAG, "See a call record", answers={200: CdrBody}),
+        placeholders={"id": CDR_ID},
+    ),
 )

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from api.answers import json_answer
-from api.bookings import id_of
+from api.bookings import ONE, TAG, id_of
 from api.dependencies import ACCOUNT_ID, DEPENDENCIES
 from api.parameters import caller_from
-from api.routes import Route
+from api.routes import Operation, Route
 from api.schemas import ExplanationBody
 from engine.explain import explain
 
@@ -19,4 +19,20 @@ async def show(request: web.Request) -> web.Response:
     return json_answer(ExplanationBody.of(explanation, deps.policy))
 
 
-ROUTES = (Route("GET", "/bookings/{id}/explain", show, parameters=frozenset({"source"})),)
+ROUTES = (
+    Route(
+        "GET",
+        "/bookings/{id}/explain",
+        show,
+        Operation(
+            "explainCall",
+            TAG,
+            "Explain what would become of a call now",
+            answers={200: ExplanationBody},
+            problems=("gone",),
+            detail="Decided by the same code as a call. Asking changes nothing: no call is recorded, none counts.",
+        ),
+        parameters=frozenset({"source"}),
+        placeholders=ONE,
+    ),
+)

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from api.answers import json_answer
 from api.dependencies import DEPENDENCIES
-from api.routes import Route
+from api.routes import Operation, Route
 from api.schemas import HealthBody
 
 log = structlog.get_logger(__name__)
@@ -30,4 +30,17 @@ async def show(request: web.Request) -> web.Response:
     return json_answer(HealthBody(status=UP if is_up else DOWN, parts=parts), status=200 if is_up else 503)
 
 
-ROUTES = (Route("GET", "/health", show, public=True),)
+ROUTES = (
+    Route(
+        "GET",
+        "/health",
+        show,
+        Operation(
+            "getHealth",
+            "Operation",
+            "Whether every part is up",
+            answers={200: HealthBody, 503: HealthBody},
+        ),
+        public=True,
+    ),
+)

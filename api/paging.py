@@ -16,12 +16,12 @@ from typing import Protocol, TypeVar
 from aiohttp import hdrs, web
 
 from api.answers import json_answer
+from api.fields import CURSOR
 from api.parameters import limit_of
 from api.problems import ProblemError
 from api.schemas import Outgoing, Page
 
 VERSION = 1
-MAX_CURSOR = 200
 
 
 class Record(Protocol):
@@ -46,7 +46,7 @@ class Listing:
 
     def position_of(self, cursor: str) -> str:
         """The id after which the page begins. Raises ProblemError for what `cursor_after` never writes."""
-        record_id = _after(cursor) if len(cursor) <= MAX_CURSOR else None
+        record_id = _after(cursor) if CURSOR.fullmatch(cursor) else None
         if (
             not isinstance(record_id, str)
             or not self.id_pattern.fullmatch(record_id)

@@ -99,9 +99,9 @@ def problem_of(error: Exception) -> ProblemError:
             return ProblemError(*INTERNAL)
 
 
-def problem_response(problem: ProblemError) -> web.Response:
+def problem_body(problem: ProblemError) -> ProblemBody:
     kind = PROBLEMS[problem.code]
-    body = ProblemBody(
+    return ProblemBody(
         type=TYPE_PREFIX + problem.code,
         title=kind.title,
         status=kind.status,
@@ -110,9 +110,12 @@ def problem_response(problem: ProblemError) -> web.Response:
         errors=list(problem.errors) or None,
         retryable=kind.retry_after is not None,
     )
-    response = web.Response(
-        status=kind.status, body=body.model_dump_json(exclude_none=True).encode(), content_type=CONTENT_TYPE
-    )
+
+
+def problem_response(problem: ProblemError) -> web.Response:
+    kind = PROBLEMS[problem.code]
+    body = problem_body(problem).model_dump_json(exclude_none=True).encode()
+    response = web.Response(status=kind.status, body=body, content_type=CONTENT_TYPE)
     if kind.retry_after is not None:
         response.headers[hdrs.RETRY_AFTER] = str(kind.retry_after)
     if kind.status == 401:

@@ -1,16 +1,40 @@
-"""The shape of the route table's lines. Each resource has its own lines, `api.app` puts them together."""
+"""The shape of the route table's lines. Each resource has its own lines, `api.app` puts them together.
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+A line is all there is to say of an operation: requests are served by it and /openapi.json is made of it.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from aiohttp import web
+from pydantic import BaseModel
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
+class Operation:
+    """What an operation takes and answers.
+
+    `answers`: body by status; None: no body. `problems`: codes that only what it does can refuse with, beside those
+    that its kind of route refuses with anyway (`api.openapi.refusals`). `creates`: the path of what a 201 has made.
+    """
+
+    id: str
+    tag: str
+    summary: str
+    answers: Mapping[int, type[BaseModel] | None] = field(hash=False)
+    body: type[BaseModel] | None = None
+    problems: tuple[str, ...] = ()
+    creates: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """`parameters`: the query parameters that it takes, every other is refused. `public`: needs no API key.
+    """`parameters`: the query parameters that it takes, every other is refused. `placeholders`: what the path's take;
+    anything else is not found. `public`: needs no API key.
 
     One handler stands in one line only: the handler is how a request finds its line again.
     """
@@ -18,7 +42,9 @@ class Route:
     method: str
     path: str
     handler: Handler
+    operation: Operation
     parameters: frozenset[str] = frozenset()
+    placeholders: Mapping[str, re.Pattern[str]] = field(default_factory=dict, hash=False)
     public: bool = False
 
 

@@ -3,49 +3,51 @@
 from dataclasses import asdict
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
-from engine.domain.booking import Booking, Status, limits_in_force, longest_call, status_at
+from api.fields import (
+    BookingId,
+    Callback,
+    Caller,
+    CdrId,
+    Count,
+    Cursor,
+    Instant,
+    Kept,
+    LeftOut,
+    Number,
+    Phone,
+    Plan,
+    ShownReason,
+    ShownStatus,
+    Url,
+)
+from engine.domain.booking import Booking, limits_in_force, longest_call, status_at
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
-from engine.domain.routing import Disposition, Reason
+from engine.domain.routing import Disposition
 from engine.domain.times import rfc3339
 from engine.storage.rows import Cdr
-
-# E.164 has 16 characters at most; a little more lets the domain say what is wrong with a longer number.
-MAX_DESTINATION = 32
-MAX_CALLBACK = 2048
 
 T = TypeVar("T")
 
 
-def _printable(text: str) -> str:
-    """NUL, line ends, direction marks: nothing that could change what a log or a header line says."""
-    if not text.isprintable():
-        raise PydanticCustomError("not_printable", "has control or other unprintable characters")
-    return text
-
-
-Destination = Annotated[str, Field(min_length=1, max_length=MAX_DESTINATION), AfterValidator(_printable)]
-Callback = Annotated[str, Field(min_length=1, max_length=MAX_CALLBACK), AfterValidator(_printable)]
-# Not strict: in strict mode pydantic takes the enum's own objects only, never their JSON strings.
-Plan = Annotated[UsagePlan, Field(strict=False)]
-
-
 class Incoming(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, alias_generator=to_camel, use_attribute_docstrings=True
+    )
 
 
 class LimitFields(Incoming):
-    """`null`: none of its own, the operator's counts."""
-
     max_concurrent_calls: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_CALLS)] | None = None
+    """How many calls may be up at once, ringing ones included. `null`: the operator's limit counts."""
     max_calls_per_caller_per_hour: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_CALLER_PER_HOUR)] | None = None
+    """How many calls of one caller are let through within any hour, answered or not. `null`: the operator's counts."""
     max_call_seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS)] | None = None
+    """How long one call may last. More than the operator allows changes nothing. `null`: the operator's counts."""
 
     def limits_sent(self) -> dict[str, int | None]:
         """Those that stand in the body, also as `null`; named as in `Limits`."""
@@ -53,24 +55,22 @@ class LimitFields(Incoming):
 
 
 class NewBooking(LimitFields):
-    destination: Destination
+    destination: Number
+    """The number to hide: E.164, one that exists and may be called, none of the rented numbers."""
     usage_plan: Plan
     callback: Callback
+    """The URL that is told of calls: `https`, a public host, no user name, no fragment."""
 
 
 class BookingChange(LimitFields):
     """What is left out stays as it was. `null` removes a limit; there is no removing of anything else."""
 
     usage_plan: Plan
-    destination: Destination | None = None
-    callback: Callback | None = None
-
-    @field_validator("destination", "callback", mode="before")
-    @classmethod
-    def _not_null(cls, value: object) -> object:
-        if value is None:
-            raise PydanticCustomError("null", "must be a string, or be left out")
-        return value
+    """The plan whose seconds, calls and days are added."""
+    destination: Kept[Number] = None
+    """The number to hide from now on."""
+    callback: Kept[Callback] = None
+    """The URL that is told of calls from now on."""
 
 
 class Outgoing(BaseModel):
@@ -80,27 +80,36 @@ class Outgoing(BaseModel):
         validate_by_name=True,
         validate_by_alias=False,
         serialize_by_alias=True,
+        use_attribute_docstrings=True,
     )
 
 
 class BookingBody(Outgoing):
-    """`…_remaining`: what no live call holds now. `end_time` stays even if the credit is spent before. `max_…`: the
-    booking's own limits."""
-
-    id: str
-    service: str
-    end_time: str
-    seconds_remaining: int
-    minutes_remaining: int
-    calls_remaining: int
-    destination: str
+    id: BookingId
+    service: Phone
+    """The rented number: who calls it reaches `destination`."""
+    end_time: Instant
+    """When the booking expires at the latest; it stays as it is when the credit is spent earlier."""
+    seconds_remaining: Count
+    """What is left, without what calls that are up now hold. What such a call does not use comes back at its end."""
+    minutes_remaining: Count
+    """Whole minutes of `secondsRemaining`."""
+    calls_remaining: Count
+    """What is left, without the calls that are up now."""
+    destination: Phone
+    """The hidden number."""
     usage_plan: UsagePlan
-    status: Status
-    callback: str
-    created_at: str
-    max_concurrent_calls: int | None
-    max_calls_per_caller_per_hour: int | None
-    max_call_seconds: int | None
+    """The plan that was booked last."""
+    status: ShownStatus
+    """`EXPIRED`: calls are refused, `PUT` still revives it."""
+    callback: Url
+    created_at: Instant
+    max_concurrent_calls: Count | None
+    """The booking's own limit. `null`: the operator's counts."""
+    max_calls_per_caller_per_hour: Count | None
+    """The booking's own limit. `null`: the operator's counts."""
+    max_call_seconds: Count | None
+    """The booking's own limit. `null`: the operator's counts."""
 
     @classmethod
     def of(cls, booking: Booking, now: int, policy: Policy) -> "BookingBody":
@@ -121,27 +130,35 @@ class BookingBody(Outgoing):
 
 
 class ExplanationBody(Outgoing):
-    """`…_held`: by the calls that are up. `max_…`: the limits that count, whoever set them."""
-
-    booking_id: str
-    service: str
-    source: str
-    at: str
+    booking_id: BookingId
+    service: Phone
+    source: Caller
+    """The caller that was asked about."""
+    at: Instant
     put_through: bool
-    reason: Reason
+    reason: ShownReason
     message: str
-    seconds: int
+    """For people. Decide by `putThrough` and `reason`."""
+    seconds: Count
+    """How long the call could last if it were answered at once and nothing else happened; 0 if not put through."""
     limited_by: LimitedBy | None
-    status: Status
-    end_time: str
-    seconds_remaining: int
-    seconds_held: int
-    calls_remaining: int
-    calls_held: int
-    caller_calls_last_hour: int
-    max_concurrent_calls: int | None
-    max_calls_per_caller_per_hour: int | None
-    max_call_seconds: int
+    """What would end it then; `null` if it is not put through."""
+    status: ShownStatus
+    end_time: Instant
+    seconds_remaining: Count
+    seconds_held: Count
+    """By the calls that are up now. They share them with a new call."""
+    calls_remaining: Count
+    calls_held: Count
+    """How many calls are up now."""
+    caller_calls_last_hour: Count
+    """Calls of this caller that were let through within the last hour."""
+    max_concurrent_calls: Count | None
+    """The limit that counts: the booking's own, else the operator's."""
+    max_calls_per_caller_per_hour: Count | None
+    """The limit that counts: the booking's own, else the operator's."""
+    max_call_seconds: Count
+    """The limit that counts: the shorter of the booking's own and the operator's."""
 
     @classmethod
     def of(cls, explanation: Explanation, policy: Policy) -> "ExplanationBody":
@@ -171,14 +188,17 @@ class ExplanationBody(Outgoing):
 
 
 class CdrBody(Outgoing):
-    """`timestamp`: when the call came in. `duration`: charged seconds, 0 for a call that was not answered."""
-
-    id: str
-    timestamp: str
-    duration: int
-    source: str
-    destination: str
-    service: str
+    id: CdrId
+    timestamp: Instant
+    """When the call came in."""
+    duration: Count
+    """Charged seconds, every second begun counting as one; 0 if the call was not answered."""
+    source: Caller
+    """The caller: E.164, as the carrier sent it, or `anonymous`."""
+    destination: Phone
+    """The hidden number."""
+    service: Phone
+    """The rented number that was called."""
     disposition: Disposition
 
     @classmethod
@@ -195,27 +215,30 @@ class CdrBody(Outgoing):
 
 
 class Page(Outgoing, Generic[T]):
-    """`next_cursor` is null on the last page. No totals: counting a list costs more than reading a page."""
+    """No totals: counting a list costs more than reading a page."""
 
     data: list[T]
     has_more: bool
-    next_cursor: str | None
+    next_cursor: Cursor | None
+    """What the next page is asked for with; `null` on the last page."""
 
 
 class HealthBody(Outgoing):
     status: str
+    """`up` when every part is."""
     parts: dict[str, str]
+    """Each part with `up`, or with what it is instead. Empty when the parts could not be asked in time."""
 
 
 class FieldError(Outgoing):
-    """`field` is empty where the body as a whole is wrong."""
-
     field: str
+    """A field of the body, or a query parameter. Empty where the body as a whole is wrong."""
     message: str
+    """For people."""
 
 
 class ProblemBody(Outgoing):
-    """RFC 9457, and ours: `code`, `retryable`, and `errors` where fields are to blame."""
+    """RFC 9457. Decide by `code`; `title` and `detail` are for people and may be reworded."""
 
     type: str
     title: str
@@ -223,4 +246,6 @@ class ProblemBody(Outgoing):
     detail: str
     code: str
     retryable: bool
-    errors: list[FieldError] | None
+    """Whether the same request may succeed later; `Retry-After` says when to try."""
+    errors: LeftOut[list[FieldError]] = None
+    """Where fields or parameters are to blame."""

@@ -9,8 +9,8 @@ from phonenumbers import PhoneNumberType
 from engine.domain.errors import InvalidDestination
 
 # `[0-9]` and fullmatch: `\d` takes Arabic digits and `$` a trailing newline.
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_SENT = re.compile(r"[+0-9]{1,32}")
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+SENT = re.compile(r"[+0-9]{1,32}")
 _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
 
 ALLOWED_TYPES = frozenset(
@@ -39,7 +39,7 @@ class NumberState(StrEnum):
 
 
 def is_e164(text: str) -> bool:
-    return _E164.fullmatch(text) is not None
+    return E164.fullmatch(text) is not None
 
 
 def from_dialled(dialled: str) -> str | None:
@@ -50,7 +50,7 @@ def from_dialled(dialled: str) -> str | None:
 
 def is_caller(text: str) -> bool:
     """Whether a caller may be named so: what the dialplan lets through of a number, or ANONYMOUS."""
-    return text == ANONYMOUS or _SENT.fullmatch(text) is not None
+    return text == ANONYMOUS or SENT.fullmatch(text) is not None
 
 
 def caller_of(sent: str) -> str:

@@ -1,0 +1,83 @@
+"""The kinds of values that bodies have: how those that come in are checked, and what is told of all of them.
+
+What stands in `told` is for /openapi.json alone: what is wrong with a number that comes in, the domain says better than
+a pattern could, and what goes out was checked when it came in.
+"""
+
+import re
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from engine.domain.booking import Status
+from engine.domain.numbers import ANONYMOUS, E164, SENT
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import Reason
+
+BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
+CDR_ID = re.compile(r"cdr_[0-9a-f]{32}")
+CURSOR = re.compile(r"[A-Za-z0-9_-]{1,200}")
+CALLER = re.compile(f"{ANONYMOUS}|{SENT.pattern}")
+URL = re.compile(r"https?://[!\"$-~]+")
+# E.164 has 16 characters at most; a little more lets the domain say what is wrong with a longer number.
+MAX_NUMBER = 32
+MAX_CALLBACK = 2048
+
+T = TypeVar("T")
+
+
+def told(pattern: re.Pattern[str] | None = None, **keywords: Any) -> Any:  # noqa: ANN401  as Field itself
+    """A Field with keywords of JSON Schema; `pattern` holds for the whole value."""
+    return Field(json_schema_extra={"pattern": whole(pattern), **keywords} if pattern else keywords)
+
+
+def whole(pattern: re.Pattern[str]) -> str:
+    """As JSON Schema has it, whose patterns else match anywhere in a value."""
+    return f"^({pattern.pattern})$" if "|" in pattern.pattern else f"^{pattern.pattern}$"
+
+
+def _printable(text: str) -> str:
+    """NUL, line ends, direction marks: nothing that could change what a log or a header line says."""
+    if not text.isprintable():
+        raise PydanticCustomError("not_printable", "has control or other unprintable characters")
+    return text
+
+
+def _not_null(value: object) -> object:
+    if value is None:
+        raise PydanticCustomError("null", "must be a string, or be left out")
+    return value
+
+
+def _tell_no_null(schema: dict[str, Any]) -> None:
+    kind, _null = schema.pop("anyOf")
+    del schema["default"]
+    schema.update(kind)
+
+
+Number = Annotated[
+    str, Field(min_length=1, max_length=MAX_NUMBER), AfterValidator(_printable), told(E164, format="e164")
+]
+Callback = Annotated[
+    str, Field(min_length=1, max_length=MAX_CALLBACK), AfterValidator(_printable), told(URL, format="uri")
+]
+# Not strict: in strict mode pydantic takes the enum's own objects only, never their JSON strings.
+Plan = Annotated[UsagePlan, Field(strict=False)]
+# None here is a field that is left out of the document, and never `null`.
+LeftOut = Annotated[T | None, Field(json_schema_extra=_tell_no_null)]
+# In a change: left out it stays as it was, and null is refused.
+Kept = Annotated[T | None, BeforeValidator(_not_null), Field(json_schema_extra=_tell_no_null)]
+
+BookingId = Annotated[str, told(BOOKING_ID)]
+CdrId = Annotated[str, told(CDR_ID)]
+Phone = Annotated[str, told(E164, format="e164")]
+Cursor = Annotated[str, told(CURSOR)]
+Caller = Annotated[str, told(CALLER)]
+Url = Annotated[str, told(format="uri", maxLength=MAX_CALLBACK)]
+Instant = Annotated[str, told(re.compile(r"[0-9T:.-]{23}Z"), format="date-time")]
+Count = Annotated[int, told(minimum=0)]
+# What is gone answers 404, and so is never shown with a body.
+ShownStatus = Annotated[Status, WithJsonSchema({"type": "string", "enum": [Status.ACTIVE, Status.EXPIRED]})]
+_REASONS = [each for each in Reason if each is not Reason.NO_BOOKING]
+ShownReason = Annotated[Reason, WithJsonSchema({"type": "string", "enum": _REASONS})]

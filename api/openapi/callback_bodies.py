@@ -1,0 +1,34 @@
+"""The bodies of callbacks, to be described. They are made by `engine.domain.events`, which knows no pydantic: that the
+fields here are those is tested."""
+
+from typing import Literal
+
+from api.fields import BookingId, Caller, CdrId, Count, Instant, Phone
+from api.schemas import Outgoing
+
+
+class ExpiredCallBody(Outgoing):
+    """A call to a booking that is expired and can still be revived."""
+
+    timestamp: Instant
+    """When the call came in."""
+    source: Caller
+    destination: Phone
+    booking_id: BookingId
+    message: Literal["Incoming call for expired booking"]
+    service: Phone
+
+
+class CallEndedBody(Outgoing):
+    """A call that was answered, after its end."""
+
+    id: CdrId
+    """The call record."""
+    timestamp: Instant
+    """When the call came in."""
+    duration: Count
+    """Charged seconds."""
+    source: Caller
+    destination: Phone
+    booking_id: BookingId
+    service: Phone

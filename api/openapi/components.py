@@ -1,0 +1,76 @@
+"""The bodies' schemas, as pydantic makes them of the models that serve the requests."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+
+from api.openapi.examples import EXAMPLES
+from api.problems import PROBLEMS, TYPE_PREFIX
+from api.routes import Route
+from api.schemas import ProblemBody
+
+Json = dict[str, Any]
+Kind = Literal["schemas", "headers", "examples", "responses"]
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """Each field's title would be its name once more."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401  as pydantic passes it on
+        return False
+
+
+def name_of(model: type[BaseModel]) -> str:
+    """`Page[BookingBody]` is called `BookingPage`: the names become classes in generated clients."""
+    return _public(re.sub(r"[^A-Za-z0-9.\-_]", "_", model.__name__))
+
+
+def ref(name: str, kind: Kind = "schemas") -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def ref_to(model: type[BaseModel]) -> Json:
+    return ref(name_of(model))
+
+
+def schemas(routes: Iterable[Route], told: Iterable[type[BaseModel]]) -> Json:
+    """Of all bodies of `routes`, of `told`, and of all that they are made of."""
+    models: dict[type[BaseModel], JsonSchemaMode] = dict.fromkeys([ProblemBody, *told], "serialization")
+    for route in routes:
+        models |= dict.fromkeys([model for model in route.operation.answers.values() if model], "serialization")
+        if route.operation.body:
+            models[route.operation.body] = "validation"
+    _, made = models_json_schema(
+        list(models.items()), ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
+    )
+    found = {_public(name): _renamed(schema) for name, schema in made["$defs"].items()}
+    for schema in found.values():
+        del schema["title"]
+    for model, examples in EXAMPLES.items():
+        if model in models:
+            found[name_of(model)]["examples"] = examples
+    problem = found[name_of(ProblemBody)]["properties"]
+    problem["code"]["enum"] = list(PROBLEMS)
+    problem["type"]["pattern"] = f"^{TYPE_PREFIX}[a-z_]+$"
+    return dict(sorted(found.items()))
+
+
+def _public(name: str) -> str:
+    page = re.fullmatch(r"Page_(\w+?)Body_", name)
+    return f"{page[1]}Page" if page else name.removesuffix("Body")
+
+
+def _renamed(schema: Any) -> Any:  # noqa: ANN401  any JSON
+    match schema:
+        case {"$ref": str(target), **others}:
+            path, _, name = target.rpartition("/")
+            return {"$ref": f"{path}/{_public(name)}", **_renamed(others)}
+        case dict():
+            return {key: _renamed(value) for key, value in schema.items()}
+        case list():
+            return [_renamed(value) for value in schema]
+        case _:
+            return schema

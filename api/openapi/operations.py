@@ -1,0 +1,118 @@
+"""One line of the route table as an operation of the document."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+
+from aiohttp import hdrs
+from pydantic import BaseModel
+
+from api.fields import CALLER, CURSOR, whole
+from api.openapi.components import Json, ref, ref_to
+from api.openapi.refusals import codes_of, refusals
+from api.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from api.routes import Route
+from engine.domain.numbers import ANONYMOUS
+
+JSON = "application/json"
+
+# What the query parameters are, by name: the same on all routes.
+PARAMETERS: Mapping[str, Json] = {
+    "includeExpired": {
+        "description": "`true`: also those that are expired and can still be revived.",
+        "schema": {"type": "boolean", "default": False},
+    },
+    "limit": {
+        "description": "Records on a page.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    },
+    "cursor": {
+        "description": "Where the page begins: `nextCursor` of the page before, as it is.",
+        "schema": {"type": "string", "pattern": whole(CURSOR)},
+    },
+    "source": {
+        "description": f"The caller's number. Left out, or `{ANONYMOUS}`: a caller who withholds it.",
+        "schema": {"type": "string", "pattern": whole(CALLER), "default": ANONYMOUS},
+        "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
+    },
+}
+PLACEHOLDERS: Mapping[str, str] = {"id": "As the answer that made it known has it."}
+
+
+def operation_of(route: Route, routes: Iterable[Route]) -> Json:
+    """`routes`: all, to link to those that deal with what this one creates."""
+    said = route.operation
+    operation: Json = {"operationId": said.id, "tags": [said.tag], "summary": said.summary}
+    if said.detail:
+        operation["description"] = said.detail
+    if parameters := _parameters(route):
+        operation["parameters"] = parameters
+    if said.body:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": ref_to(said.body)}}}
+    operation["responses"] = _responses(route, routes)
+    if route.public:
+        operation["security"] = []
+    return operation
+
+
+def _parameters(route: Route) -> list[Json]:
+    placeholders = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": PLACEHOLDERS[name],
+            "schema": {"type": "string", "pattern": whole(pattern)},
+        }
+        for name, pattern in route.placeholders.items()
+    ]
+    # In the table's order, so that the document is the same at every start.
+    queries = [{"name": name, "in": "query", **told} for name, told in PARAMETERS.items() if name in route.parameters]
+    return placeholders + queries
+
+
+def _responses(route: Route, routes: Iterable[Route]) -> Json:
+    responses: Json = {}
+    for status, body in route.operation.answers.items():
+        responses[str(status)] = _answer(route, status, body)
+        if status == HTTPStatus.CREATED:
+            responses[str(status)]["links"] = _links(route, routes)
+    for status, refusal in refusals(codes_of(route)).items():
+        answer = responses.setdefault(str(status), refusal)
+        if answer is not refusal:  # a status that both an answer and a problem may have
+            answer["content"] |= refusal["content"]
+            answer["description"] += "\n" + refusal["description"]
+    return dict(sorted(responses.items()))
+
+
+def _answer(route: Route, status: int, body: type[BaseModel] | None) -> Json:
+    answer: Json = {"description": HTTPStatus(status).phrase}
+    headers: Json = {}
+    if body:
+        answer["content"] = {JSON: {"schema": ref_to(body)}}
+    if status == HTTPStatus.CREATED:
+        headers[hdrs.LOCATION] = _location(route)
+    if "cursor" in route.parameters:
+        headers[hdrs.LINK] = ref("NextPage", "headers")
+    if headers:
+        answer["headers"] = headers
+    return answer
+
+
+def _location(route: Route) -> Json:
+    return {
+        "description": f"Where it is: `{route.operation.creates}`.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
+
+
+def _links(route: Route, routes: Iterable[Route]) -> Json:
+    """To what can be done with what was created, known by the `id` in the answer's body."""
+    return {
+        other.operation.id: {
+            "operationId": other.operation.id,
+            "parameters": {"id": "$response.body#/id"},
+        }
+        for other in routes
+        if other.path.startswith(route.operation.creates) and list(other.placeholders) == ["id"]
+    }

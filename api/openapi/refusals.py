@@ -1,0 +1,74 @@
+"""Which problems an operation may answer with, and how they are described: an answer for each status, codes named."""
+
+from itertools import groupby
+
+from aiohttp import hdrs
+
+from api.openapi.components import Json, ref, ref_to
+from api.problems import CODE_OF_FIELD, CONTENT_TYPE, PROBLEMS, ProblemError, problem_body
+from api.routes import Route
+from api.schemas import ProblemBody
+
+OF_ALL = frozenset({"malformed_request", "invalid_parameter", "internal", "overloaded"})
+OF_PRIVATE = frozenset({"unauthorized", "unavailable"})
+OF_BODIES = frozenset({"request_timeout", "too_large", "unsupported_media_type", "invalid_request"})
+# Answers what stands in no line of the route table, so that no operation has it.
+OF_NONE = frozenset({"method_not_allowed"})
+
+
+def codes_of(route: Route) -> list[str]:
+    """In the order of PROBLEMS."""
+    codes = OF_ALL | set(route.operation.problems)
+    if not route.public:
+        codes |= OF_PRIVATE
+    if "cursor" in route.parameters:
+        codes |= {"invalid_cursor"}
+    if route.placeholders:
+        codes |= {"not_found"}
+    if route.operation.body:
+        fields = {field.alias for field in route.operation.body.model_fields.values()}
+        codes |= OF_BODIES | {code for field, code in CODE_OF_FIELD.items() if field in fields}
+    return [code for code in PROBLEMS if code in codes]
+
+
+def refusals(codes: list[str]) -> dict[int, Json]:
+    """By status."""
+    by_status = groupby(sorted(codes, key=_status), key=_status)
+    return {status: _refusal(status, list(group)) for status, group in by_status}
+
+
+def problem_examples() -> Json:
+    """Of every code, for `components`."""
+    made = {code: problem_body(ProblemError(code, f"{kind.title}.")) for code, kind in PROBLEMS.items()}
+    return {code: {"value": body.model_dump(mode="json", exclude_none=True)} for code, body in made.items()}
+
+
+def _status(code: str) -> int:
+    return PROBLEMS[code].status
+
+
+def _refusal(status: int, codes: list[str]) -> Json:
+    only = {"status": {"const": status}, "code": {"enum": codes}}
+    refusal: Json = {
+        "description": "\n".join(f"- `{code}`: {PROBLEMS[code].title}" for code in codes),
+        "content": {
+            CONTENT_TYPE: {
+                "schema": {"allOf": [ref_to(ProblemBody)], "properties": only},
+                "examples": {code: ref(code, "examples") for code in codes},
+            }
+        },
+    }
+    if headers := _headers(status, codes):
+        refusal["headers"] = headers
+    return refusal
+
+
+def _headers(status: int, codes: list[str]) -> Json:
+    headers: Json = {}
+    if all(PROBLEMS[code].retry_after is not None for code in codes):
+        headers[hdrs.RETRY_AFTER] = ref("RetryAfter", "headers")
+    if status == 401:
+        headers[hdrs.WWW_AUTHENTICATE] = ref("WwwAuthenticate", "headers")
+    if status == 405:
+        headers[hdrs.ALLOW] = ref("Allow", "headers")
+    return headers
