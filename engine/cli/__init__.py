@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from engine.cli import customers, explanations, ledger, pool, system
+from engine.cli import callbacks, customers, doctor, explanations, ledger, pool, system
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
 
@@ -19,10 +19,12 @@ app.command()(system.run)
 app.command()(system.setup)
 app.command()(system.serve)
 app.command()(system.clean)
+app.command()(doctor.doctor)
 app.command("asterisk-config")(system.asterisk_config)
 app.command()(explanations.explain)
 app.add_typer(pool.app, name="numbers")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
 

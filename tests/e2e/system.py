@@ -17,7 +17,8 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from engine.local.asterisk_files import find_program, write_own
 from engine.local.demo import key_file
@@ -45,14 +46,14 @@ class Answer:
 
 
 class System:
-    """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
+    """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
     def __init__(self, engine_only: Mapping[str, object] | None = None, **overrides: object) -> None:
         """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk."""
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
-        rtp = free_port_range(RTP_PORTS)
+        self._rtp = free_port_range(RTP_PORTS)
         self._environment = _environment(
             {
                 "profile": "demo",
@@ -61,8 +62,8 @@ class System:
                 "fastagi_port": free_port(),
                 "ami_port": free_port(),
                 "sip_port": free_port(),
-                "rtp_start": rtp,
-                "rtp_end": rtp + RTP_PORTS - 1,
+                "rtp_start": self._rtp,
+                "rtp_end": self._rtp + RTP_PORTS - 1,
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
@@ -77,6 +78,19 @@ class System:
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
         self.key = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def start(self) -> None:
         previous = dict(os.environ)
@@ -100,7 +114,7 @@ class System:
             self.stop_engine()
         finally:
             self._runner.close()
-            give_back(self.settings.rtp_start, RTP_PORTS)
+            give_back(self._rtp, RTP_PORTS)
             shutil.rmtree(self.data_dir, ignore_errors=True)
 
     @property
