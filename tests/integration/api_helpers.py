@@ -17,6 +17,7 @@ from engine.domain.times import Moment
 from engine.live import begin_talk
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
+from tests.integration.conformance import check_answer
 
 SECOND = 1_000
 DAY = 24 * 3_600 * SECOND
@@ -123,7 +124,7 @@ class Api:
     async def call(
         self, method: str, path: str, body: Any = None, *, account: str | None = "ours", **options: Any
     ) -> Answer:
-        """`body`: sent as JSON. `options`: as aiohttp's client takes them."""
+        """`body`: sent as JSON. `options`: as aiohttp's client takes them. The answer is one that the API describes."""
         headers = {"Authorization": f"Bearer {self.keys[account]}"} if account else {}
         headers |= options.pop("headers", {})
         if body is not None:
@@ -131,7 +132,9 @@ class Api:
             headers.setdefault("Content-Type", "application/json")
         url = URL(path, encoded=True)
         async with self.client.request(method, url, headers=headers, **options) as answer:
-            return Answer(answer.status, dict(answer.headers), await answer.text())
+            text = await answer.text()
+        check_answer(method, path, answer.status, answer.headers, text)
+        return Answer(answer.status, dict(answer.headers), text)
 
     async def send(self, raw: bytes, method: str = "POST", path: str = "/bookings") -> Answer:
         """`raw` as the body, declared as JSON."""
