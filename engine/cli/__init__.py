@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 
+from engine import log
 from engine.cli import customers, explanations, ledger, pool, system
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
@@ -30,6 +31,8 @@ app.add_typer(customers.keys_app, name="keys")
 def main() -> NoReturn:
     # Whatever we make is its owner's only, also in a directory that others can read.
     os.umask(0o077)
+    # Until a command that serves reads its own level: what goes wrong beneath a command is said there, and masked.
+    log.configure("warning")
     try:
         app()
     except EXPECTED as error:
