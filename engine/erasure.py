@@ -91,7 +91,7 @@ async def erase(storage: SqliteStorage, target: Target, now: int, policy: Policy
         ("callbacks", "outbox", lambda tx, window: erase_callbacks(tx, window, target)),
         ("adjustments", "grants", lambda tx, window: erase_reasons(tx, window, target)),
     )
-    counts, left = Counter[str](), list[str]()
+    counts, left = Counter({kind: 0 for kind, _, _ in steps}), list[str]()
     for kind, table, step in steps:
         async for found in _go_through(storage, table, step):
             counts[kind] += found.count

@@ -4,7 +4,7 @@ import re
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.domain.masking import masked, masked_text
@@ -21,6 +21,7 @@ def test_a_number_is_shown_like_this() -> None:
     assert masked("+3220012") == "+•••••"
 
 
+@settings(deadline=None)
 @given(NUMBERS)
 def test_at_most_the_first_three_and_the_last_two_digits_are_shown(number: str) -> None:
     shown = masked(number)
@@ -30,6 +31,7 @@ def test_at_most_the_first_three_and_the_last_two_digits_are_shown(number: str) 
     assert len(number) - 1 - len(first) - len(last) >= 5
 
 
+@settings(deadline=None)
 @given(BESIDE, NUMBERS, BESIDE, st.sampled_from(["+", "", "00"]))
 def test_a_number_is_masked_whatever_stands_beside_it(before: str, number: str, after: str, prefix: str) -> None:
     shown = masked_text(f"{before}{prefix}{number[1:]}{after}")
@@ -38,6 +40,7 @@ def test_a_number_is_masked_whatever_stands_beside_it(before: str, number: str, 
     assert (before.rstrip("+"), after) == (shown[: len(before.rstrip("+"))], shown[len(shown) - len(after) :])
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs", "Nd"))), NUMBERS, NUMBERS)
 def test_every_number_of_a_text_is_masked(between: str, first: str, second: str) -> None:
     shown = masked_text(f"{first}{between or ' '}{second}")
@@ -62,6 +65,7 @@ def test_what_is_no_number_stays_as_it_is(text: str) -> None:
     assert masked_text(text) == text
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["bkg", "cdr", "evt", "acc", "key", "grt"]), st.uuids(), st.integers(0, 2**32 - 1))
 def test_ids_stay_as_they_are(prefix: str, some: uuid.UUID, system: int) -> None:
     for text in (new_id(prefix), f"{prefix}_{some.hex}", str(some), f"rn{system:08x}-1763881234.7"):
