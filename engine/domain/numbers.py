@@ -28,6 +28,8 @@ DENIED_PREFIXES = ("+870", "+878", "+881", "+882", "+883", "+888", "+979")
 
 # The caller whose number was withheld or never sent. All of them are one caller.
 ANONYMOUS = "anonymous"
+# Stands where a number was that is no longer known here: its person had it erased, or its time was over.
+ERASED = "erased"
 
 
 class NumberState(StrEnum):
