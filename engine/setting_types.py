@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from engine.domain.destinations import COUNTRIES
+
 
 def _seconds_or_iso8601(value: object) -> object:
     """The environment has only strings; a plain number in one means seconds."""
@@ -47,6 +49,16 @@ def _network(value: str) -> str:
 Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$", examples=["127.0.0.1"])]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
+
+
+def _country(value: str) -> str:
+    if value not in COUNTRIES:
+        raise ValueError("must be a country in two capital letters, as ISO 3166 has it")
+    return value
+
+
+Country = Annotated[str, AfterValidator(_country)]
+Prefix = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{0,14}$")]
 
 
 def lower_keys(value: object) -> object:

@@ -11,12 +11,24 @@ from pathlib import Path
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, AllowedDestinations, NumberType
 from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.setting_names import PREFIX
 from engine.setting_sources import Environment, TomlFile
-from engine.setting_types import Address, Duration, Host, Network, PlansSettings, Port, Profile, milliseconds
+from engine.setting_types import (
+    Address,
+    Country,
+    Duration,
+    Host,
+    Network,
+    PlansSettings,
+    Port,
+    Prefix,
+    Profile,
+    milliseconds,
+)
 
 CONFIG_FILE = "rented-numbers.toml"
 
@@ -89,6 +101,24 @@ class Settings(BaseSettings):
         ge=1,
         le=MAX_CALLS_PER_CALLER_PER_HOUR,
         description="calls of one caller within an hour on a booking that sets no limit of its own",
+    )
+    destination_countries: list[Country] | None = Field(
+        None,
+        min_length=1,
+        description="countries (ISO 3166, such as `BE`) whose numbers may be hidden; unset: all",
+        examples=['["BE", "FR", "NL"]'],
+    )
+    destination_types: list[NumberType] = Field(
+        sorted(ORDINARY_TYPES),
+        min_length=1,
+        description="kinds of numbers that may be hidden; also known: "
+        + ", ".join(f"`{each}`" for each in NumberType if each not in ORDINARY_TYPES),
+        examples=['["mobile", "fixed_line", "uan"]'],
+    )
+    destination_denied_prefixes: list[Prefix] = Field(
+        list(DEAR_PREFIXES),
+        description="beginnings of numbers that may not be hidden: satellites, shared cost, premium rate",
+        examples=['["+881", "+3290"]'],
     )
     ring_timeout: Duration = Field(timedelta(seconds=30), description="how long the hidden number rings")
     renewal_horizon: Duration = Field(
@@ -196,4 +226,9 @@ class Settings(BaseSettings):
             lost_call_margin_ms=milliseconds(self.lost_call_margin),
             horizon_ms=milliseconds(self.renewal_horizon),
             default_limits=Limits(self.max_concurrent_calls, self.max_calls_per_caller_per_hour),
+            destinations=AllowedDestinations(
+                countries=None if self.destination_countries is None else frozenset(self.destination_countries),
+                types=frozenset(self.destination_types),
+                denied_prefixes=tuple(self.destination_denied_prefixes),
+            ),
         )
