@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from engine.cli import customers, explanations, ledger, pool, system
+from engine.cli import bookings, customers, explanations, ledger, pool, system
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
 
@@ -22,6 +22,7 @@ app.command()(system.clean)
 app.command("asterisk-config")(system.asterisk_config)
 app.command()(explanations.explain)
 app.add_typer(pool.app, name="numbers")
+app.add_typer(bookings.app, name="bookings")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
