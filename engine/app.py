@@ -30,6 +30,7 @@ from engine.bookings import sweep
 from engine.callbacks.guard import check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
 from engine.clock import SystemClock
+from engine.control import ControlServer
 from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
@@ -105,6 +106,7 @@ class Engine:
             host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
+        self._control = ControlServer(settings.data_dir, self._limits.adjust)
         self._journal = Journal(settings.journal, storage, self._clock, self._ended_late)
         self._reconciler = Reconciler(
             storage,
@@ -143,6 +145,7 @@ class Engine:
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._limits.run(stop))
             tasks.create_task(self._reconciler.run(stop))
+            tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))
             tasks.create_task(self._sweep(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)

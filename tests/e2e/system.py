@@ -224,14 +224,25 @@ class System:
 
     def command(self, *words: str) -> Any:
         """What a command of the command line prints, from JSON."""
-        done = subprocess.run(
+        done = self._command(*words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def complaint(self, *words: str) -> str:
+        """Of a command that must fail."""
+        done = self._command(*words)
+        assert done.returncode == 1, done
+        return done.stderr
+
+    def _command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "engine", *words],
             env={**os.environ, **self._environment},
             capture_output=True,
-            check=True,
+            check=False,
+            text=True,
             timeout=30,
         )
-        return json.loads(done.stdout)
 
     def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> "Booked":
         """A booking with a hidden number of its own, so that a search for its digits means something."""

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from engine.domain.plans import Allowance, UsagePlan
-from engine.settings import CONFIG_FILE, PlanSettings, Settings
+from engine.setting_types import PlanSettings
+from engine.settings import CONFIG_FILE, Settings
 from tests.contract.samples import DAY, HOUR
 
 FULL_PLAN = '{"SMALL": {"seconds": 60, "calls": 1, "valid_for": "P1D"}}'
