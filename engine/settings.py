@@ -63,6 +63,16 @@ def _network(value: str) -> str:
         raise ValueError("must be an IP address or network") from None
 
 
+LOOPBACK = ("127.0.0.0/8", "::1")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 # What goes into Asterisk's files must not be able to end its line there.
 Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$", examples=["127.0.0.1"])]
 Address = Annotated[str, AfterValidator(_address)]
@@ -146,6 +156,12 @@ class Settings(BaseSettings):
     http_port: Port = Field(8080, description="port of the HTTP API")
     fastagi_host: Host = Field("127.0.0.1", description="address where Asterisk asks about calls")
     fastagi_port: Port = Field(4573, description="port where Asterisk asks about calls")
+    fastagi_peers: list[Network] | None = Field(
+        None,
+        min_length=1,
+        description="addresses or networks of the Asterisks that may ask; unset: this machine, where no other can",
+        examples=['["192.0.2.20"]'],
+    )
     ami_host: Host = Field("127.0.0.1", description="address of Asterisk's manager interface")
     ami_port: Port = Field(5038, description="port of Asterisk's manager interface")
     ami_user: str = Field(
@@ -153,6 +169,12 @@ class Settings(BaseSettings):
         pattern="^[a-z][a-z0-9-]{0,30}$",
         description="user of Asterisk's manager interface",
         examples=["rented-numbers"],
+    )
+    ami_permit: list[Network] = Field(
+        ["127.0.0.1", "::1"],
+        min_length=1,
+        description="addresses or networks from which the engine reaches Asterisk's manager interface",
+        examples=['["192.0.2.7"]'],
     )
     manage_asterisk: bool = Field(True, description="`run` starts and stops an Asterisk of its own")
     sip_host: Address = Field("127.0.0.1", description="address where our own Asterisk speaks SIP and RTP")
@@ -238,6 +260,11 @@ class Settings(BaseSettings):
             raise ValueError("rtp_end must lie at least 10 above rtp_start")
         if self.longest_call < timedelta(seconds=1) or self.ring_timeout < timedelta(seconds=1):
             raise ValueError("longest_call and ring_timeout must be at least one second")
+        if self.fastagi_peers is None and not _is_loopback(self.fastagi_host):
+            raise ValueError(
+                f"other machines can reach fastagi_host {self.fastagi_host}: list in fastagi_peers the addresses from "
+                "which your Asterisks ask"
+            )
         self._refuse_shared_ports()
         return self
 
@@ -269,6 +296,11 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.data_dir / "rented-numbers.sqlite3"
+
+    @property
+    def agi_peers(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """Who may ask about calls."""
+        return [ipaddress.ip_network(peer) for peer in self.fastagi_peers or LOOPBACK]
 
     @property
     def journal(self) -> Path:

@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from agi_scripts.context import CallContext
+from agi_scripts.proof import proof
 from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
 from engine.ami.limits import LimitKeeper
@@ -34,6 +35,7 @@ from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
 
 PATIENCE_SECONDS = 15.0
+TOKEN = "a-token-of-these-tests-Zx81Qk"
 CALL_ID = "rn0-1772366400.1"
 CHANNEL = "PJSIP/carrier-00000001"
 ALLOWED = "allowed_not_screened"
@@ -116,7 +118,9 @@ class AgiCall:
 def environment(
     script: str, arguments: Iterable[str], call_id: str = CALL_ID, changes: Mapping[str, str | None] | None = None
 ) -> list[bytes]:
-    """The lines that Asterisk 22 sends, the blank one included."""
+    """The lines that Asterisk 22 sends, the blank one included; the last argument is the proof."""
+    given = tuple(arguments)
+    shown = (changes or {}).get("agi_uniqueid") or call_id
     values: dict[str, str | None] = {
         "agi_network": "yes",
         "agi_network_script": script,
@@ -140,7 +144,7 @@ def environment(
         "agi_enhanced": "0.0",
         "agi_accountcode": "",
         "agi_threadid": "140337",
-        **{f"agi_arg_{index}": argument for index, argument in enumerate(arguments, 1)},
+        **{f"agi_arg_{at}": each for at, each in enumerate((*given, proof(TOKEN, shown, script, given)), 1)},
         **(changes or {}),
     }
     lines = [f"{key}: {value}\n".encode() for key, value in values.items() if value is not None]
@@ -268,7 +272,7 @@ async def fast_agi(
     context = CallContext(
         world.storage, clock, POLICY, limits_of_calls, expired_announcement, lambda: woken.append(None)
     )
-    server = FastAgiServer(scripts(context), script_seconds, **limits)
+    server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     stop = asyncio.Event()
     with structlog.testing.capture_logs() as logged:
