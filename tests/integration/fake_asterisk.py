@@ -43,6 +43,9 @@ ALLOWED = "allowed_not_screened"
 OK = b"200 result=1\n"
 HANGUP = b"HANGUP\n"
 # Data in parentheses is what a variable holds; panoramisk takes this one for a hang-up.
+# In a hangup handler, and for whatever cannot be done on a channel that is gone.
+DEAD = b"511 Command Not Permitted on a dead channel or intercept routine\n"
+FAILED = b"200 result=-1\n"
 DATA_HANGUP = b"200 result=1 (hangup)\n"
 UNKNOWN_COMMAND = b"510 Invalid or unknown command\n"
 USAGE = b"520-Invalid command syntax.  Proper usage follows:\nUsage: SET VARIABLE\n520 End of proper usage.\n"
@@ -83,7 +86,7 @@ class AgiCall:
     ) -> None:
         self._port = port
         self.lines = environment(script, arguments, call_id, changes or {})
-        self._replies = replies or {}
+        self.replies = replies or {}
 
     async def run(self) -> Channel:
         """Until the engine closes the connection, or `replies` say to. Raises TimeoutError."""
@@ -99,7 +102,7 @@ class AgiCall:
     async def _answer(self, channel: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while raw := await reader.readline():
             channel.wire += raw
-            reply = self._replies.get(len(channel.commands), OK)
+            reply = self.replies.get(len(channel.commands), OK)
             command = raw.decode("ascii").removesuffix("\n")
             channel.commands.append(command)
             if reply is Ending.RESET:
@@ -159,9 +162,11 @@ def variable_of(command: str) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to the engine, closed at the end whatever state it is in."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def connected(
+    port: int, source: str = "127.0.0.1"
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to the engine from that address, closed at the end whatever state it is in."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         yield reader, writer
     finally:
@@ -184,11 +189,13 @@ class Parting:
     seconds: float
 
 
-async def send_raw(port: int, *chunks: bytes, pause: float = 0.0, then: Ending = Ending.SILENT) -> Parting:
+async def send_raw(
+    port: int, *chunks: bytes, pause: float = 0.0, then: Ending = Ending.SILENT, source: str = "127.0.0.1"
+) -> Parting:
     """Send anything, then end the connection or wait until the engine does. Raises TimeoutError."""
     began = time.monotonic()
     received = b""
-    async with asyncio.timeout(PATIENCE_SECONDS), connected(port) as (reader, writer):
+    async with asyncio.timeout(PATIENCE_SECONDS), connected(port, source) as (reader, writer):
         with suppress(ConnectionError):
             for chunk in chunks:
                 writer.write(chunk)
@@ -223,6 +230,7 @@ class FastAgi:
     serving: asyncio.Task[None]
     woken: list[None]
     logged: Sequence[Mapping[str, Any]]
+    context: CallContext
 
     def call(
         self,
@@ -278,7 +286,7 @@ async def fast_agi(
     with structlog.testing.capture_logs() as logged:
         serving = asyncio.create_task(server.run(listener, stop))
         try:
-            yield FastAgi(world, listener.getsockname()[1], stop, serving, woken, logged)
+            yield FastAgi(world, listener.getsockname()[1], stop, serving, woken, logged, context)
         finally:
             stop.set()
             await serving

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from engine.ami.connection import Limits
 from engine.ami.errors import AmiError
 from engine.ami.limits import LimitKeeper
-from engine.ami.connection import Limits
 from engine.ami.link import AmiLink, LinkState
 from engine.ami.presence import Reconciler, ask
 from engine.domain.booking import Booking
