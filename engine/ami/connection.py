@@ -41,8 +41,8 @@ KEPT_OF_A_LIST = (
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`max_pending`: actions that wait for their answers; `max_message`: bytes of one message, of which an honest one
-    has some hundred; `max_list`: messages of one list, two a call; `max_unasked`: bytes of messages that answer
-    nothing, between two pings (we ask for no events)."""
+    has some hundred; `max_list`: bytes of one list; `max_unasked`: bytes of messages that answer nothing, between two
+    pings (we ask for no events)."""
 
     action_seconds: float = 2.0
     ping_every_seconds: float = 5.0
@@ -51,9 +51,20 @@ class Limits:
     # A wrong secret does not become right by itself, and whoever watches Asterisk's log would ban us.
     refused_retry_seconds: float = 60.0
     max_pending: int = 1000
-    max_message: int = 256 * 1024
-    max_list: int = 20_000
+    max_message: int = 64 * 1024
+    max_list: int = 40 * 1024 * 1024
     max_unasked: int = 1024 * 1024
+
+
+# In a list each message counts as so many bytes at least: what is kept of it, and Python's share. An honest one of a
+# channel has half of that.
+LEAST_OF_A_LIST = 2048
+
+
+class _Asked(Action):  # type: ignore[misc]  # panoramisk carries no types
+    """`taken`: bytes of its answer so far."""
+
+    taken = 0
 
 
 class TooMuch(Exception):
@@ -101,7 +112,8 @@ class Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no type
             if self._unasked > self._limits.max_unasked:
                 raise TooMuch("a flood that nobody asked for")
         elif action.as_list:
-            if len(action.responses) >= self._limits.max_list:
+            action.taken += max(len(raw), LEAST_OF_A_LIST)
+            if action.taken > self._limits.max_list:
                 raise TooMuch("a list without an end")
             message = Message({key: message[key] for key in KEPT_OF_A_LIST if key in message})
         if message is not None:
@@ -169,7 +181,7 @@ class Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
         pending: dict[str, Action] = self.protocol.responses
         if len(pending) >= self._limits.max_pending:
             raise AmiUnavailable(f"{self._limits.max_pending} actions wait for their answers")
-        action = Action({"Action": name, **fields}, as_list=as_list)
+        action = _Asked({"Action": name, **fields}, as_list=as_list)
         future = self.send_action(action, as_list=as_list)
         lost = asyncio.ensure_future(self.lost.wait())
         try:
