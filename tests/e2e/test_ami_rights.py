@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -115,9 +116,11 @@ def test_what_the_engine_takes_for_its_rights_is_what_asterisk_lists(system: Sys
 def test_no_event_is_shown_to_the_manager_s_user_whatever_it_asks_for(system: System) -> None:
     with session(system) as talking:
         talking.ask("Events", EventMask="on")
-        assert "Success" in talking.ask("Setvar", Variable="RN_TRIED", Value="2")  # everybody else hears of it: VarSet
-        assert "Response: Success" in talking.ask("Ping")
-        assert "Ping: Pong" in talking.ask("Ping") or True
+        for value in "123":
+            # Who may read the class `dialplan` hears of it by an event, VarSet.
+            assert "Event:" not in talking.ask("Setvar", Variable="RN_TRIED", Value=value)
+            assert "Event:" not in talking.ask("Ping")
+            time.sleep(0.05)
 
 
 def test_the_right_secret_from_another_address_is_refused(system: System) -> None:
@@ -128,4 +131,5 @@ def test_the_right_secret_from_another_address_is_refused(system: System) -> Non
 @pytest.mark.parametrize("function", ["SHELL(id)", "FILE(/etc/passwd)", "ENV(PATH)", "SYSTEM(id)"])
 def test_variables_reach_neither_the_shell_nor_files(system: System, function: str) -> None:
     with session(system) as talking:
-        assert "Response: Error" in talking.ask("Getvar", Variable=function)
+        answer = talking.ask("Getvar", Variable=function)
+        assert "Response: Error" in answer or answer.endswith("Value: \r\n\r\n")
