@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from engine.domain.booking import Status
-from engine.domain.numbers import ANONYMOUS, E164, SENT
+from engine.domain.caller_id import CallerId
+from engine.domain.numbers import ANONYMOUS, E164, ERASED, SENT
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Reason
 
@@ -19,6 +20,9 @@ BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
 CDR_ID = re.compile(r"cdr_[0-9a-f]{32}")
 CURSOR = re.compile(r"[A-Za-z0-9_-]{1,200}")
 CALLER = re.compile(f"{ANONYMOUS}|{SENT.pattern}")
+# In what is kept of a call, either number may have been erased since.
+PAST_CALLER = re.compile(f"{CALLER.pattern}|{ERASED}")
+PAST_PHONE = re.compile(f"{E164.pattern}|{ERASED}")
 URL = re.compile(r"https?://[!\"$-~]+")
 # E.164 has 16 characters at most; a little more lets the domain say what is wrong with a longer number.
 MAX_NUMBER = 32
@@ -44,9 +48,14 @@ def _printable(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    """JSON knows one kind of number: 5.0 is as whole as 5, and some clients write no other."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _not_null(value: object) -> object:
     if value is None:
-        raise PydanticCustomError("null", "must be a string, or be left out")
+        raise PydanticCustomError("null", "must not be null; leave it out to keep it as it is")
     return value
 
 
@@ -62,8 +71,10 @@ Number = Annotated[
 Callback = Annotated[
     str, Field(min_length=1, max_length=MAX_CALLBACK), AfterValidator(_printable), told(URL, format="uri")
 ]
+WHOLE = BeforeValidator(_whole)
 # Not strict: in strict mode pydantic takes the enum's own objects only, never their JSON strings.
 Plan = Annotated[UsagePlan, Field(strict=False)]
+ShownCaller = Annotated[CallerId, Field(strict=False)]
 # None here is a field that is left out of the document, and never `null`.
 LeftOut = Annotated[T | None, Field(json_schema_extra=_tell_no_null)]
 # In a change: left out it stays as it was, and null is refused.
@@ -74,6 +85,8 @@ CdrId = Annotated[str, told(CDR_ID)]
 Phone = Annotated[str, told(E164, format="e164")]
 Cursor = Annotated[str, told(CURSOR)]
 Caller = Annotated[str, told(CALLER)]
+PastCaller = Annotated[str, told(PAST_CALLER)]
+PastPhone = Annotated[str, told(PAST_PHONE)]
 Url = Annotated[str, told(format="uri", maxLength=MAX_CALLBACK)]
 Instant = Annotated[str, told(re.compile(r"[0-9T:.-]{23}Z"), format="date-time")]
 Count = Annotated[int, told(minimum=0)]

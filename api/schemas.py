@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from api.fields import (
+    WHOLE,
     BookingId,
     Callback,
     Caller,
@@ -17,20 +18,24 @@ from api.fields import (
     Kept,
     LeftOut,
     Number,
+    PastCaller,
+    PastPhone,
     Phone,
     Plan,
+    ShownCaller,
     ShownReason,
     ShownStatus,
     Url,
 )
 from engine.domain.booking import Booking, limits_in_force, longest_call, status_at
+from engine.domain.caller_id import CallerId
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
 from engine.domain.times import rfc3339
-from engine.storage.rows import Cdr
+from engine.storage.rows import BlockedCaller, Cdr
 
 T = TypeVar("T")
 
@@ -42,11 +47,11 @@ class Incoming(BaseModel):
 
 
 class LimitFields(Incoming):
-    max_concurrent_calls: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_CALLS)] | None = None
+    max_concurrent_calls: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_CALLS), WHOLE] | None = None
     """How many calls may be up at once, ringing ones included. `null`: the operator's limit counts."""
-    max_calls_per_caller_per_hour: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_CALLER_PER_HOUR)] | None = None
+    max_calls_per_caller_per_hour: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_CALLER_PER_HOUR), WHOLE] | None = None
     """How many calls of one caller are let through within any hour, answered or not. `null`: the operator's counts."""
-    max_call_seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS)] | None = None
+    max_call_seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS), WHOLE] | None = None
     """How long one call may last. More than the operator allows changes nothing. `null`: the operator's counts."""
 
     def limits_sent(self) -> dict[str, int | None]:
@@ -60,6 +65,10 @@ class NewBooking(LimitFields):
     usage_plan: Plan
     callback: Callback
     """The URL that is told of calls: `https`, a public host, no user name, no fragment."""
+    caller_id: ShownCaller = CallerId.CALLER
+    """What the destination sees as the caller's number: the caller's own, the rented one, or none."""
+    refuse_anonymous: bool = False
+    """`true`: callers who withhold their number are refused."""
 
 
 class BookingChange(LimitFields):
@@ -71,6 +80,15 @@ class BookingChange(LimitFields):
     """The number to hide from now on."""
     callback: Kept[Callback] = None
     """The URL that is told of calls from now on."""
+    caller_id: Kept[ShownCaller] = None
+    """What the destination sees as the caller's number, of calls that come from now on."""
+    refuse_anonymous: Kept[bool] = None
+    """Whether callers who withhold their number are refused from now on."""
+
+
+class NewBlockedCaller(Incoming):
+    caller: Number
+    """The caller to refuse from now on: E.164."""
 
 
 class Outgoing(BaseModel):
@@ -110,6 +128,10 @@ class BookingBody(Outgoing):
     """The booking's own limit. `null`: the operator's counts."""
     max_call_seconds: Count | None
     """The booking's own limit. `null`: the operator's counts."""
+    caller_id: CallerId
+    """What the destination sees as the caller's number."""
+    refuse_anonymous: bool
+    """Whether callers who withhold their number are refused."""
 
     @classmethod
     def of(cls, booking: Booking, now: int, policy: Policy) -> "BookingBody":
@@ -126,6 +148,8 @@ class BookingBody(Outgoing):
             callback=booking.callback,
             created_at=rfc3339(booking.created_at),
             **asdict(booking.limits),
+            caller_id=booking.caller_id,
+            refuse_anonymous=booking.refuse_anonymous,
         )
 
 
@@ -187,16 +211,25 @@ class ExplanationBody(Outgoing):
         )
 
 
+class BlockedCallerBody(Outgoing):
+    caller: Phone
+    created_at: Instant
+
+    @classmethod
+    def of(cls, blocked: BlockedCaller) -> "BlockedCallerBody":
+        return cls(caller=blocked.caller, created_at=rfc3339(blocked.created_at))
+
+
 class CdrBody(Outgoing):
     id: CdrId
     timestamp: Instant
     """When the call came in."""
     duration: Count
     """Charged seconds, every second begun counting as one; 0 if the call was not answered."""
-    source: Caller
-    """The caller: E.164, as the carrier sent it, or `anonymous`."""
-    destination: Phone
-    """The hidden number."""
+    source: PastCaller
+    """The caller: E.164, as the carrier sent it, or `anonymous`; `erased` where it had to be."""
+    destination: PastPhone
+    """The hidden number; `erased` where it had to be."""
     service: Phone
     """The rented number that was called."""
     disposition: Disposition

@@ -3,7 +3,7 @@ fields here are those is tested."""
 
 from typing import Literal
 
-from api.fields import BookingId, Caller, CdrId, Count, Instant, Phone
+from api.fields import BookingId, CdrId, Count, Instant, PastCaller, PastPhone, Phone
 from api.schemas import Outgoing
 
 
@@ -12,8 +12,8 @@ class ExpiredCallBody(Outgoing):
 
     timestamp: Instant
     """When the call came in."""
-    source: Caller
-    destination: Phone
+    source: PastCaller
+    destination: PastPhone
     booking_id: BookingId
     message: Literal["Incoming call for expired booking"]
     service: Phone
@@ -28,7 +28,7 @@ class CallEndedBody(Outgoing):
     """When the call came in."""
     duration: Count
     """Charged seconds."""
-    source: Caller
-    destination: Phone
+    source: PastCaller
+    destination: PastPhone
     booking_id: BookingId
     service: Phone

@@ -6,16 +6,19 @@ from pydantic import BaseModel
 
 from api.openapi.callback_bodies import CallEndedBody, ExpiredCallBody
 from api.schemas import (
+    BlockedCallerBody,
     BookingBody,
     BookingChange,
     CdrBody,
     ExplanationBody,
     HealthBody,
+    NewBlockedCaller,
     NewBooking,
     Outgoing,
     Page,
 )
 from engine.domain.booking import Status
+from engine.domain.caller_id import CallerId
 from engine.domain.events import EXPIRED_MESSAGE
 from engine.domain.explanation import LimitedBy
 from engine.domain.plans import UsagePlan
@@ -48,7 +51,10 @@ BOOKING = BookingBody(
     max_concurrent_calls=5,
     max_calls_per_caller_per_hour=None,
     max_call_seconds=None,
+    caller_id=CallerId.CALLER,
+    refuse_anonymous=False,
 )
+BLOCKED = BlockedCallerBody(caller=CALLER, created_at=BOOKED_AT)
 CDR = CdrBody(
     id=CDR_ID,
     timestamp=CALLED_AT,
@@ -110,6 +116,9 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     BookingChange: [{"usagePlan": "MEDIUM"}, {"usagePlan": "SMALL", "maxCallSeconds": None, "callback": CALLBACK}],
     BookingBody: [_shown(BOOKING)],
     Page[BookingBody]: [_shown(Page(data=[BOOKING], has_more=True, next_cursor=CURSOR))],
+    NewBlockedCaller: [{"caller": CALLER}],
+    BlockedCallerBody: [_shown(BLOCKED)],
+    Page[BlockedCallerBody]: [_shown(Page(data=[BLOCKED], has_more=False, next_cursor=None))],
     CdrBody: [_shown(CDR)],
     Page[CdrBody]: [_shown(Page(data=[CDR], has_more=False, next_cursor=None))],
     ExplanationBody: [_shown(EXPLANATION)],

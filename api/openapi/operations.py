@@ -35,7 +35,10 @@ PARAMETERS: Mapping[str, Json] = {
         "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
     },
 }
-PLACEHOLDERS: Mapping[str, str] = {"id": "As the answer that made it known has it."}
+PLACEHOLDERS: Mapping[str, str] = {
+    "id": "As the answer that made it known has it.",
+    "caller": "A blocked caller's number, its `+` as `%2B`.",
+}
 
 
 def operation_of(route: Route, routes: Iterable[Route]) -> Json:
@@ -74,8 +77,8 @@ def _responses(route: Route, routes: Iterable[Route]) -> Json:
     responses: Json = {}
     for status, body in route.operation.answers.items():
         responses[str(status)] = _answer(route, status, body)
-        if status == HTTPStatus.CREATED:
-            responses[str(status)]["links"] = _links(route, routes)
+        if links := _links(route, status, routes):
+            responses[str(status)]["links"] = links
     for status, refusal in refusals(codes_of(route)).items():
         answer = responses.setdefault(str(status), refusal)
         if answer is not refusal:  # a status that both an answer and a problem may have
@@ -106,13 +109,21 @@ def _location(route: Route) -> Json:
     }
 
 
-def _links(route: Route, routes: Iterable[Route]) -> Json:
-    """To what can be done with what was created, known by the `id` in the answer's body."""
-    return {
-        other.operation.id: {
-            "operationId": other.operation.id,
-            "parameters": {"id": "$response.body#/id"},
-        }
-        for other in routes
-        if other.path.startswith(route.operation.creates) and list(other.placeholders) == ["id"]
-    }
+def _links(route: Route, status: int, routes: Iterable[Route]) -> Json:
+    """To what can be done with what was created, or with the first record of a page."""
+    if status == HTTPStatus.CREATED:
+        path, known_by = route.operation.creates, "$response.body#/"
+    elif "cursor" in route.parameters:
+        path, known_by = route.path + "/{", "$response.body#/data/0/"
+    else:
+        return {}
+    links = {}
+    for other in routes:
+        new = [name for name in other.placeholders if name not in route.placeholders]
+        if other.path.startswith(path) and len(new) == 1:
+            known = {name: f"$request.path.{name}" for name in route.placeholders}
+            links[other.operation.id] = {
+                "operationId": other.operation.id,
+                "parameters": known | {new[0]: known_by + new[0]},
+            }
+    return links

@@ -12,7 +12,7 @@ import aiosqlite
 from engine.domain.booking import Booking
 from engine.storage import queries
 from engine.storage.errors import StorageUnavailable
-from engine.storage.rows import Cdr, booking_from_row, cdr_from_row
+from engine.storage.rows import BlockedCaller, Cdr, booking_from_row, cdr_from_row
 
 # Greater than every id: a page "before" it is the first page.
 LAST_ID = "\U0010ffff"
@@ -76,6 +76,13 @@ class Reads:
             )
         )
         return [cdr_from_row(row) for row in rows]
+
+    async def blocked_callers(self, booking_id: str, *, after: str, at_most: int) -> list[BlockedCaller]:
+        """In the order of their numbers."""
+        rows = await _all(
+            self._sql.blocked_page(self._connection(), booking_id=booking_id, after=after, at_most=at_most)
+        )
+        return [BlockedCaller(**row) for row in rows]
 
     async def accounts(self) -> list[dict[str, Any]]:
         return await _all(self._sql.accounts_list(self._connection()))

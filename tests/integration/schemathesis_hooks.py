@@ -1,7 +1,7 @@
-"""Loaded by schemathesis in its own process: values that no schema can describe, put where one that fits was made up.
+"""Loaded by schemathesis in its own process: values that no schema can tell, put where one that fits was made up.
 
-Which numbers exist is known to numbering plans, where a page begins to the server. What is made up to be wrong is sent
-as it is.
+Which numbers exist is known to numbering plans, and where a page begins to the server. What was made up to be wrong is
+sent as it is.
 """
 
 import random
@@ -9,12 +9,16 @@ from typing import Any
 
 import schemathesis
 
-from api.bookings import LISTING as BOOKINGS
-from api.cdrs import LISTING as CDRS
+from api import blocked_callers, bookings, cdrs
+from api.paging import Listing
 
-DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958", "+14155552671")
+DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
-LISTINGS = {"/bookings": BOOKINGS, "/cdr": CDRS}
+LISTINGS: dict[str, tuple[Listing, str]] = {
+    "/bookings": (bookings.LISTING, "bkg_01a206bf7ae277579d190ae0d5b05f1a"),
+    "/cdr": (cdrs.LISTING, "cdr_01a206bf8c1d7a1190a6f0f2b7a1c9d3"),
+    blocked_callers.PATH: (blocked_callers.LISTING, "+33199007001"),
+}
 
 
 @schemathesis.hook
@@ -22,10 +26,9 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kw
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if isinstance(case.body, dict):
-        for field, choice in (("destination", DESTINATIONS), ("callback", CALLBACKS)):
+        for field, existing in (("destination", DESTINATIONS), ("callback", CALLBACKS)):
             if field in case.body:
-                case.body[field] = random.choice(choice)
-    if "cursor" in (case.query or {}):
-        listing = LISTINGS[case.operation.path]
-        record_id = listing.name[:3].replace("boo", "bkg").replace("cdr", "cdr") + "_" + random.randbytes(16).hex()
+                case.body[field] = random.choice(existing)
+    if "cursor" in case.query:
+        listing, record_id = LISTINGS[case.operation.path]
         case.query["cursor"] = listing.cursor_after(record_id)

@@ -1,0 +1,118 @@
+"""Requests by the thousand, made up from /openapi.json by schemathesis, right ones and wrong ones, with all its checks:
+the API answers each as the document says. It runs as in production, over real storage, and sees two accounts.
+
+A longer run: `SCHEMATHESIS_EXAMPLES=500 pytest -s tests/integration/test_api_schemathesis.py`, with another seed each
+time; `SCHEMATHESIS_SEED=…` repeats one.
+"""
+
+import asyncio
+import json
+import os
+import random
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from api.app import ROUTES, build_app
+from api.dependencies import DEPENDENCIES
+from api.server import build_runner
+from engine.accounts import import_numbers
+from engine.callbacks.guard import check_callback
+from tests.integration.api_helpers import START, Api
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+ROOT = Path(__file__).parents[2]
+HOOKS = "tests.integration.schemathesis_hooks"
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "0"))
+SEED = int(os.environ.get("SCHEMATHESIS_SEED", random.randrange(2**32) if EXAMPLES else "1"))
+# A number that was booked once rests; no run gets through so many.
+POOL = [f"+3319900{last:04}" for last in range(7_000)]
+
+
+@pytest.fixture
+async def address(api: Api) -> AsyncIterator[str]:
+    """Of the API as it runs in production. Both accounts have a booking with a call record and a blocked caller."""
+    await api.storage.run(import_numbers, enumerate(POOL), START)
+    for account in ("ours", "theirs"):
+        booking = await api.book(account=account, usagePlan="LARGE")
+        for seconds in (0, 3):
+            await api.talk(booking["service"], f"call-{account}-{seconds}", seconds)
+        path = f"/bookings/{booking['id']}/blocked-callers"
+        await api.call("POST", path, {"caller": "+33199007002"}, account=account)
+    deps = replace(api.client.app[DEPENDENCIES], check_callback=partial(check_callback, allow_private=False))
+    runner = build_runner(build_app(deps), shutdown_seconds=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+def configure(directory: Path, keys: dict[str, str]) -> Path:
+    """Two users who must not see what is the other's."""
+    users = directory / "users.json"
+    users.write_text(
+        json.dumps(
+            {
+                "auth": [
+                    {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}
+                    for name, key in keys.items()
+                ]
+            }
+        )
+    )
+    config = directory / "schemathesis.toml"
+    config.write_text(
+        f"[auth.wfc]\npath = {json.dumps(str(users))}\nuser = 'ours'\npeers = {json.dumps(list(keys))}\n"
+        "[cache]\nenabled = false\n"
+    )
+    return config
+
+
+async def run(address: str, directory: Path, config: Path) -> tuple[dict[str, Any], str]:
+    """Its report, and what it said."""
+    report = directory / "report.json"
+    options = {"--checks": "all", "--max-examples": EXAMPLES or 10, "--seed": SEED, "--report-json-path": report}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run", f"{address}/openapi.json"),
+        *(str(part) for option in options.items() for part in option),
+        *("--report", "json", "--continue-on-failure", "--generation-database", "none", "--no-color"),
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": HOOKS},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return json.loads(report.read_text()), said.decode()
+
+
+@pytest.mark.timeout(0 if EXAMPLES else 600)
+async def test_made_up_requests_get_the_answers_that_the_description_has(
+    api: Api, address: str, tmp_path: Path
+) -> None:
+    report, said = await run(address, tmp_path, configure(tmp_path, api.keys))
+    cases = report["test_cases"]
+    print(f"\nschemathesis, seed {SEED}: {cases['generated']} cases, {cases['with_failures']} with failures")  # noqa: T201
+    assert (report["failures"], report["errors"], report["exit_code"]) == ([], [], 0), said
+    assert report["complete"]
+    assert {phase["status"] for phase in report["phases"].values()} == {"success"}
+    assert {kind: found for kind, found in report["warnings"].items() if found} == {}, said
+    # Not one of them was only ever refused.
+    accepted = {
+        name: sum(rates["accepted"] for rates in phases.values()) for name, phases in report["valid_rates"].items()
+    }
+    assert [name for name, count in accepted.items() if not count] == [], said
+    # What the document itself is served by is asked for by nobody but its loader.
+    assert set(accepted) == {f"{route.method} {route.path}" for route in ROUTES} - {"GET /openapi.json"}
+    assert cases["generated"] > 50 * len(ROUTES)
