@@ -36,7 +36,8 @@ async def test_limits_are_booked_and_shown(api: Api, limits: dict[str, Any]) -> 
     assert listed == booking
 
 
-BAD = [0, -1, 1.0, 1.5, "1", True, [], {}, 10**30, -(10**30)]
+CHANGE = {"usagePlan": "SMALL", "maxCallSeconds": 9.0}
+BAD = [0, -1, 0.0, 1.5, "1", True, [], {}, 10**30, -(10**30)]
 
 
 @pytest.mark.parametrize("field", MOST)
@@ -53,6 +54,13 @@ async def test_a_limit_out_of_bounds_is_refused_and_named(api: Api, field: str, 
     assert {error["field"] for error in answer.body["errors"]} == {field}
     assert (await api.call("GET", "/bookings")).body["data"] == [booking]
     assert api.asterisk.renewed == []
+
+
+async def test_a_whole_number_is_whole_however_it_is_written(api: Api) -> None:
+    """JSON has one kind of number, and JSON Schema takes 7.0 for an integer."""
+    booking = await api.book(maxCallSeconds=7.0)
+    assert limits_of(booking) == {**NONE, "maxCallSeconds": 7}
+    assert '"maxCallSeconds":9,' in (await api.call("PUT", f"/bookings/{booking['id']}", CHANGE)).text
 
 
 async def test_put_leaves_a_limit_that_is_left_out_and_removes_one_that_is_null(api: Api) -> None:
