@@ -60,11 +60,11 @@ ROUTES = (
             TAG,
             "Block a caller",
             answers={200: BlockedCallerBody, 201: BlockedCallerBody},
-            body=NewBlockedCaller,
             problems=("gone", "too_many_blocked_callers"),
             creates=PATH + "/{caller}",
             detail="Blocking a caller again changes nothing and answers 200.",
         ),
+        body=NewBlockedCaller,
         placeholders=ONE,
     ),
     Route(

@@ -133,10 +133,10 @@ ROUTES = (
             TAG,
             "Book a number",
             answers={201: BookingBody},
-            body=NewBooking,
             problems=("destination_not_allowed", "destination_is_ours", "no_number_free"),
             creates="/bookings/{id}",
         ),
+        body=NewBooking,
     ),
     Route(
         "GET",
@@ -161,11 +161,11 @@ ROUTES = (
             TAG,
             "Renew or change a booking",
             answers={200: BookingBody},
-            body=BookingChange,
             problems=("gone", "destination_not_allowed", "destination_is_ours", "booking_too_long"),
             detail="Every `PUT` renews: the plan's seconds and calls are added to what is left, `endTime` moves by the "
             "plan's days, and an expired booking is active again. It is not idempotent: sent twice, it adds twice.",
         ),
+        body=BookingChange,
         placeholders=ONE,
     ),
     Route(

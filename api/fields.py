@@ -7,14 +7,12 @@ a pattern could, and what goes out was checked when it came in.
 import re
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from engine.domain.booking import Status
 from engine.domain.caller_id import CallerId
 from engine.domain.numbers import ANONYMOUS, E164, ERASED, SENT
 from engine.domain.plans import UsagePlan
-from engine.domain.routing import Reason
 
 BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
 CDR_ID = re.compile(r"cdr_[0-9a-f]{32}")
@@ -90,7 +88,3 @@ PastPhone = Annotated[str, told(PAST_PHONE)]
 Url = Annotated[str, told(format="uri", maxLength=MAX_CALLBACK)]
 Instant = Annotated[str, told(re.compile(r"[0-9T:.-]{23}Z"), format="date-time")]
 Count = Annotated[int, told(minimum=0)]
-# What is gone answers 404, and so is never shown with a body.
-ShownStatus = Annotated[Status, WithJsonSchema({"type": "string", "enum": [Status.ACTIVE, Status.EXPIRED]})]
-_REASONS = [each for each in Reason if each is not Reason.NO_BOOKING]
-ShownReason = Annotated[Reason, WithJsonSchema({"type": "string", "enum": _REASONS})]

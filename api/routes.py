@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from pydantic import BaseModel
 
+from api.schemas import Incoming
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an operation takes and answers.
+    """What is said of a line, and what it answers.
 
     `answers`: body by status; None: no body. `problems`: codes that only what it does can refuse with, beside those
     that its kind of route refuses with anyway (`api.openapi.refusals`). `creates`: the path of what a 201 has made.
@@ -25,7 +27,6 @@ class Operation:
     tag: str
     summary: str
     answers: Mapping[int, type[BaseModel] | None] = field(hash=False)
-    body: type[BaseModel] | None = None
     problems: tuple[str, ...] = ()
     creates: str = ""
     detail: str = ""
@@ -33,8 +34,8 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`parameters`: the query parameters that it takes, every other is refused. `placeholders`: what the path's take;
-    anything else is not found. `public`: needs no API key.
+    """`parameters`: the query parameters that it takes, every other is refused. `body`: what it takes as a body, None:
+    none. `placeholders`: what the path's take; anything else is not found. `public`: needs no API key.
 
     One handler stands in one line only: the handler is how a request finds its line again.
     """
@@ -44,6 +45,7 @@ class Route:
     handler: Handler
     operation: Operation
     parameters: frozenset[str] = frozenset()
+    body: type[Incoming] | None = None
     placeholders: Mapping[str, re.Pattern[str]] = field(default_factory=dict, hash=False)
     public: bool = False
 

@@ -23,17 +23,15 @@ from api.fields import (
     Phone,
     Plan,
     ShownCaller,
-    ShownReason,
-    ShownStatus,
     Url,
 )
-from engine.domain.booking import Booking, limits_in_force, longest_call, status_at
+from engine.domain.booking import Booking, Status, limits_in_force, longest_call, status_at
 from engine.domain.caller_id import CallerId
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
-from engine.domain.routing import Disposition
+from engine.domain.routing import Disposition, Reason
 from engine.domain.times import rfc3339
 from engine.storage.rows import BlockedCaller, Cdr
 
@@ -118,7 +116,7 @@ class BookingBody(Outgoing):
     """The hidden number."""
     usage_plan: UsagePlan
     """The plan that was booked last."""
-    status: ShownStatus
+    status: Status
     """`EXPIRED`: calls are refused, `PUT` still revives it."""
     callback: Url
     created_at: Instant
@@ -160,14 +158,14 @@ class ExplanationBody(Outgoing):
     """The caller that was asked about."""
     at: Instant
     put_through: bool
-    reason: ShownReason
+    reason: Reason
     message: str
     """For people. Decide by `putThrough` and `reason`."""
     seconds: Count
     """How long the call could last if it were answered at once and nothing else happened; 0 if not put through."""
     limited_by: LimitedBy | None
     """What would end it then; `null` if it is not put through."""
-    status: ShownStatus
+    status: Status
     end_time: Instant
     seconds_remaining: Count
     seconds_held: Count

@@ -1,7 +1,8 @@
 """The bodies' schemas, as pydantic makes them of the models that serve the requests."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -11,8 +12,12 @@ from api.openapi.examples import EXAMPLES
 from api.problems import PROBLEMS, TYPE_PREFIX
 from api.routes import Route
 from api.schemas import ProblemBody
+from engine.domain.booking import Status
+from engine.domain.routing import Reason
 
 Json = dict[str, Any]
+# What is gone answers 404, and so has no body that could say it.
+NEVER_SHOWN: Mapping[StrEnum, type[StrEnum]] = {Status.GONE: Status, Reason.NO_BOOKING: Reason}
 Kind = Literal["schemas", "headers", "examples", "responses"]
 
 
@@ -41,8 +46,8 @@ def schemas(routes: Iterable[Route], told: Iterable[type[BaseModel]]) -> Json:
     models: dict[type[BaseModel], JsonSchemaMode] = dict.fromkeys([ProblemBody, *told], "serialization")
     for route in routes:
         models |= dict.fromkeys([model for model in route.operation.answers.values() if model], "serialization")
-        if route.operation.body:
-            models[route.operation.body] = "validation"
+        if route.body:
+            models[route.body] = "validation"
     _, made = models_json_schema(
         list(models.items()), ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
     )
@@ -52,6 +57,8 @@ def schemas(routes: Iterable[Route], told: Iterable[type[BaseModel]]) -> Json:
     for model, examples in EXAMPLES.items():
         if model in models:
             found[name_of(model)]["examples"] = examples
+    for word, kind in NEVER_SHOWN.items():
+        found[kind.__name__]["enum"].remove(word)
     problem = found[name_of(ProblemBody)]["properties"]
     problem["code"]["enum"] = list(PROBLEMS)
     problem["type"]["pattern"] = f"^{TYPE_PREFIX}[a-z_]+$"

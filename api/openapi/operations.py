@@ -49,8 +49,8 @@ def operation_of(route: Route, routes: Iterable[Route]) -> Json:
         operation["description"] = said.detail
     if parameters := _parameters(route):
         operation["parameters"] = parameters
-    if said.body:
-        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": ref_to(said.body)}}}
+    if route.body:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": ref_to(route.body)}}}
     operation["responses"] = _responses(route, routes)
     if route.public:
         operation["security"] = []

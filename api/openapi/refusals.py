@@ -25,8 +25,8 @@ def codes_of(route: Route) -> list[str]:
         codes |= {"invalid_cursor"}
     if route.placeholders:
         codes |= {"not_found"}
-    if route.operation.body:
-        fields = {field.alias for field in route.operation.body.model_fields.values()}
+    if route.body:
+        fields = {field.alias for field in route.body.model_fields.values()}
         codes |= OF_BODIES | {code for field, code in CODE_OF_FIELD.items() if field in fields}
     return [code for code in PROBLEMS if code in codes]
 

@@ -26,7 +26,7 @@ OPERATIONS = {
     (path, method): operation for path, item in DOCUMENT["paths"].items() for method, operation in item.items()
 }
 SCHEMAS = DOCUMENT["components"]["schemas"]
-WITH_BODY = [route for route in ROUTES if route.operation.body]
+WITH_BODY = [route for route in ROUTES if route.body]
 
 
 def name_of(route: Route) -> str:
@@ -76,7 +76,7 @@ def test_nothing_is_described_that_no_route_has() -> None:
 
 
 def test_every_body_has_an_example() -> None:
-    bodies = {body for route in ROUTES for body in (route.operation.body, *route.operation.answers.values()) if body}
+    bodies = {body for route in ROUTES for body in (route.body, *route.operation.answers.values()) if body}
     assert {body.__name__ for body in bodies - set(EXAMPLES)} == {"OpenApiDocument"}
 
 
