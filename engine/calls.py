@@ -89,8 +89,13 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
     """What a call from `source` to the number that `booking` holds is decided by. Writes nothing."""
     if booking is None:
         return Facts(None)
-    is_ours = tx.numbers.exists(booking.destination)
-    return Facts(booking, is_ours, tx.calls.of_caller(booking.id, source, now - HOUR_MS))
+    return Facts(
+        booking,
+        source,
+        destination_is_ours=tx.numbers.exists(booking.destination),
+        caller_blocked=tx.blocked.has(booking.id, source),
+        caller_calls=tx.calls.of_caller(booking.id, source, now - HOUR_MS),
+    )
 
 
 def call_answered(tx: Transaction, call_id: str, callee_channel: str, at: Moment) -> bool:
@@ -170,7 +175,8 @@ def _decision_again(tx: Transaction, call: Call, service: str, policy: Policy) -
     if call.ended_at is not None or _leads_nowhere(call, booking) or booking.service != service:
         return routing.UNKNOWN_NUMBER
     # To where it was let through: that is what its record will say, though its owner may have moved meanwhile.
-    return Bridge(replace(booking, destination=call.destination), call.seconds_leased, policy.ring_seconds)
+    led_to = replace(booking, destination=call.destination)
+    return routing.bridge(led_to, call.seconds_leased, call.source, policy)
 
 
 def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Moment) -> None:

@@ -10,6 +10,10 @@ RULES = {
     "granted = remaining + leased + settled": """
         SELECT id FROM bookings WHERE seconds_granted <> seconds_remaining + seconds_leased + seconds_settled
             OR calls_granted <> calls_remaining + calls_leased + calls_settled""",
+    "granted = what was given and taken": """
+        SELECT b.id FROM bookings AS b LEFT JOIN grants AS g ON g.booking_id = b.id
+        GROUP BY b.id
+        HAVING b.seconds_granted <> COALESCE(SUM(g.seconds), 0) OR b.calls_granted <> COALESCE(SUM(g.calls), 0)""",
     "remaining >= 0": "SELECT id FROM bookings WHERE seconds_remaining < 0 OR calls_remaining < 0",
     "leased = what the calls that are up hold": """
         SELECT b.id FROM bookings AS b LEFT JOIN calls AS c
