@@ -104,6 +104,9 @@ def _call_in_every_way(flight: Flight, caller: Caller, working: str, refusing: s
         assert system.request("DELETE", f"/bookings/{deleted.id}").status == 204
         callers.wait()
     assert _dial(caller, deleted) == 404
+    blocked = flight.book("LARGE", working)
+    assert system.request("POST", f"/bookings/{blocked.id}/blocked-callers", {"caller": CALLER}).status == 201
+    assert _dial(caller, blocked) == 403
 
 
 @contextlib.contextmanager
@@ -182,7 +185,8 @@ def _ask_as_a_stranger(flight: Flight) -> None:
         records = cdrs if route.path.startswith("/cdr") else bookings
         for record in records if "{id}" in route.path else records[:1]:
             wish = {"usagePlan": "SMALL"} if route.method in {"PUT", "POST"} else None
-            answer = system.request(route.method, route.path.replace("{id}", record["id"]), wish)
+            path = route.path.replace("{id}", record["id"]).replace("{caller}", CALLER)
+            answer = system.request(route.method, path, wish)
             assert answer.status < 500
             flight.answers[f"{route.method} {route.path} {record['id']}"] = json.dumps(answer.body)
     system.key = owner
