@@ -53,7 +53,7 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a clean-up did. `channels`: callers on bookings that are gone, still to be hung up."""
+    """What a clean-up did. `channels`: callers whose booking or destination is gone, still to be hung up."""
 
     bookings_gone: int
     numbers_freed: int
@@ -129,7 +129,7 @@ def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
     gone = _end_graces(tx, now, policy)
     freed = tx.numbers.free_quarantined(now)
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
-    channels = [call.call_id for call in tx.calls.up_on_gone_bookings(SWEEP_LIMIT)]
+    channels = [call.call_id for call in tx.calls.to_hang_up(SWEEP_LIMIT)]
     return Swept(gone, freed, len(lost), channels)
 
 

@@ -11,6 +11,7 @@ from engine.domain import routing
 from engine.domain.booking import Booking
 from engine.domain.limits import HOUR_MS
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
+from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, Facts, MakeRoom, RouteDecision
 from engine.domain.times import Moment
@@ -103,7 +104,7 @@ def call_answered(tx: Transaction, call_id: str, callee_channel: str, at: Moment
     Their time runs from the first report; one that comes again does not start it again.
     """
     call = tx.calls.by_id(call_id)
-    if call is None or call.ended_at is not None or booking_of(tx, call).gone_at is not None:
+    if call is None or call.ended_at is not None or _leads_nowhere(call, booking_of(tx, call)):
         return False
     tx.calls.update(
         replace(
@@ -164,10 +165,14 @@ def booking_of(tx: Transaction, call: Call) -> Booking:
     return booking
 
 
+def _leads_nowhere(call: Call, booking: Booking) -> bool:
+    return booking.gone_at is not None or call.destination == ERASED
+
+
 def _decision_again(tx: Transaction, call: Call, service: str, policy: Policy) -> RouteDecision:
     """Fails closed: a second Asterisk may use the same call id for another number, and a booking may be gone by now."""
     booking = booking_of(tx, call)
-    if call.ended_at is not None or booking.gone_at is not None or booking.service != service:
+    if call.ended_at is not None or _leads_nowhere(call, booking) or booking.service != service:
         return routing.UNKNOWN_NUMBER
     # To where it was let through: that is what its record will say, though its owner may have moved meanwhile.
     led_to = replace(booking, destination=call.destination)

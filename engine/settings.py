@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     quarantine: Duration = Field(
         timedelta(days=30), description="how long a number that lost its booking is given to nobody"
     )
+    cdr_retention: Duration = Field(
+        timedelta(days=180), description="how long a call record is kept, and what else is known of its call"
+    )
+    callback_retention: Duration = Field(
+        timedelta(days=30), description="how long a callback is kept that was delivered or given up"
+    )
     longest_call: Duration = Field(timedelta(hours=4), description="no call is let through for longer than this")
     max_concurrent_calls: int = Field(
         10,
@@ -166,6 +172,8 @@ class Settings(BaseSettings):
             raise ValueError("rtp_end must lie at least 10 above rtp_start")
         if self.longest_call < timedelta(seconds=1) or self.ring_timeout < timedelta(seconds=1):
             raise ValueError("longest_call and ring_timeout must be at least one second")
+        if self.cdr_retention < timedelta(hours=1):
+            raise ValueError("cdr_retention must be at least an hour: a caller's calls of the last one are counted")
         self._refuse_shared_ports()
         return self
 

@@ -10,6 +10,8 @@ _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
 
 # The caller whose number was withheld or never sent. All of them are one caller.
 ANONYMOUS = "anonymous"
+# Stands where a number was that is no longer known here: its person had it erased, or its time was over.
+ERASED = "erased"
 
 
 class NumberState(StrEnum):

@@ -87,6 +87,16 @@ class Reads:
     async def accounts(self) -> list[dict[str, Any]]:
         return await _all(self._sql.accounts_list(self._connection()))
 
+    async def numbers_by_state(self) -> dict[str, int]:
+        return {row["state"]: row["numbers"] for row in await _all(self._sql.numbers_by_state(self._connection()))}
+
+    async def callback_counts(self, *, due_before: int, since: int) -> dict[str, int]:
+        """How many are `pending`, of these `late` (due before that instant), and how many have `failed` since then."""
+        counts: dict[str, int] = await _one(
+            self._sql.callback_counts(self._connection(), due_before=due_before, since=since)
+        )
+        return counts
+
     async def alive(self) -> bool:
         """Whether the database answers a query."""
         try:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.domain.booking import Booking
+from engine.storage.forgetting import Erasure, Retention
 from engine.storage.rows import (
     Account,
     BlockedCaller,
@@ -128,8 +129,9 @@ class Calls(_Table):
     def up_on(self, booking_id: str) -> list[Call]:
         return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]
 
-    def up_on_gone_bookings(self, at_most: int) -> list[Call]:
-        return [call_from_row(row) for row in self._sql.calls_up_on_gone_bookings(self._db, at_most=at_most)]
+    def to_hang_up(self, at_most: int) -> list[Call]:
+        """Calls that are up on gone bookings, and to numbers that were erased meanwhile."""
+        return [call_from_row(row) for row in self._sql.calls_to_hang_up(self._db, at_most=at_most)]
 
     def up(self) -> list[Call]:
         """Every call that holds a lease."""
@@ -233,3 +235,5 @@ class Transaction:
         self.cdrs = Cdrs(queries, connection)
         self.outbox = Outbox(queries, connection)
         self.accounts = Accounts(queries, connection)
+        self.retention = Retention(queries, connection)
+        self.erasure = Erasure(queries, connection)

@@ -136,6 +136,8 @@ def test_an_unknown_key_is_refused(
         ("CARRIER_ADDRESSES", "[]"),
         ("LONGEST_CALL", "0.9"),
         ("RING_TIMEOUT", "0.9"),
+        ("CDR_RETENTION", "PT59M"),
+        ("CALLBACK_RETENTION", "0"),
         ("RTP_END", "10009"),
     ],
 )
