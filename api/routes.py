@@ -35,7 +35,8 @@ class Operation:
 @dataclass(frozen=True, slots=True)
 class Route:
     """`parameters`: the query parameters that it takes, every other is refused. `body`: what it takes as a body, None:
-    none. `placeholders`: what the path's take; anything else is not found. `public`: needs no API key.
+    none. `placeholders`: what the path's take; anything else is not found. `keyed`: may come with an `Idempotency-Key`.
+    `public`: needs no API key.
 
     One handler stands in one line only: the handler is how a request finds its line again.
     """
@@ -47,6 +48,7 @@ class Route:
     parameters: frozenset[str] = frozenset()
     body: type[Incoming] | None = None
     placeholders: Mapping[str, re.Pattern[str]] = field(default_factory=dict, hash=False)
+    keyed: bool = False
     public: bool = False
 
 

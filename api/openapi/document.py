@@ -34,6 +34,10 @@ HEADERS: Json = {
         "required": True,
         "schema": {"type": "string", "examples": ["GET,HEAD,POST"]},
     },
+    "Replayed": {
+        "description": "The first answer to a request that was sent again.",
+        "schema": {"type": "string", "const": "true"},
+    },
     "NextPage": {
         "description": 'The next page, as `</bookings?…&cursor=…>; rel="next"`. Not on the last page.',
         "schema": {"type": "string", "pattern": '^</[^>]+>; rel="next"$'},

@@ -7,6 +7,7 @@ from aiohttp import hdrs
 from pydantic import BaseModel
 
 from api.fields import CALLER, CURSOR, whole
+from api.idempotency import HEADER, KEY, REPLAYED
 from api.openapi.components import Json, ref, ref_to
 from api.openapi.refusals import codes_of, refusals
 from api.parameters import DEFAULT_LIMIT, MAX_LIMIT
@@ -34,6 +35,14 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string", "pattern": whole(CALLER), "default": ANONYMOUS},
         "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
     },
+}
+IDEMPOTENCY_KEY: Json = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Any text that is new for each thing you want. A request that is sent again with its key within 24 "
+    "hours is not carried out again, and gets the first answer.",
+    "schema": {"type": "string", "pattern": whole(KEY)},
+    "example": "5f0c2a9e-order-1871",
 }
 PLACEHOLDERS: Mapping[str, str] = {
     "id": "As the answer that made it known has it.",
@@ -68,9 +77,10 @@ def _parameters(route: Route) -> list[Json]:
         }
         for name, pattern in route.placeholders.items()
     ]
+    headers = [IDEMPOTENCY_KEY] if route.keyed else []
     # In the table's order, so that the document is the same at every start.
     queries = [{"name": name, "in": "query", **told} for name, told in PARAMETERS.items() if name in route.parameters]
-    return placeholders + queries
+    return placeholders + headers + queries
 
 
 def _responses(route: Route, routes: Iterable[Route]) -> Json:
@@ -94,6 +104,8 @@ def _answer(route: Route, status: int, body: type[BaseModel] | None) -> Json:
         answer["content"] = {JSON: {"schema": ref_to(body)}}
     if status == HTTPStatus.CREATED:
         headers[hdrs.LOCATION] = _location(route)
+    if route.keyed:
+        headers[REPLAYED] = ref("Replayed", "headers")
     if "cursor" in route.parameters:
         headers[hdrs.LINK] = ref("NextPage", "headers")
     if headers:

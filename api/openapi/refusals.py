@@ -12,6 +12,7 @@ from api.schemas import ProblemBody
 OF_ALL = frozenset({"malformed_request", "invalid_parameter", "internal", "overloaded"})
 OF_PRIVATE = frozenset({"unauthorized", "unavailable"})
 OF_BODIES = frozenset({"request_timeout", "too_large", "unsupported_media_type", "invalid_request"})
+OF_KEYED = frozenset({"invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused"})
 # Answers what stands in no line of the route table, so that no operation has it.
 OF_NONE = frozenset({"method_not_allowed"})
 
@@ -25,6 +26,8 @@ def codes_of(route: Route) -> list[str]:
         codes |= {"invalid_cursor"}
     if route.placeholders:
         codes |= {"not_found"}
+    if route.keyed:
+        codes |= OF_KEYED
     if route.body:
         fields = {field.alias for field in route.body.model_fields.values()}
         codes |= OF_BODIES | {code for field, code in CODE_OF_FIELD.items() if field in fields}

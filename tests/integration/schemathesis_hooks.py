@@ -1,23 +1,26 @@
 """Loaded by schemathesis in its own process: values that no schema can tell, put where one that fits was made up.
 
-Which numbers exist is known to numbering plans, and where a page begins to the server. What was made up to be wrong is
-sent as it is.
+Which numbers exist is known to numbering plans, where a page begins and which keys stand for a request to the server.
+What was made up to be wrong is sent as it is.
 """
 
 import random
+import uuid
 from typing import Any
 
 import schemathesis
 
 from api import blocked_callers, bookings, cdrs
+from api.idempotency import HEADER
 from api.paging import Listing
 
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
+# Each with the id of a record that would stand before all others.
 LISTINGS: dict[str, tuple[Listing, str]] = {
-    "/bookings": (bookings.LISTING, "bkg_01a206bf7ae277579d190ae0d5b05f1a"),
-    "/cdr": (cdrs.LISTING, "cdr_01a206bf8c1d7a1190a6f0f2b7a1c9d3"),
-    blocked_callers.PATH: (blocked_callers.LISTING, "+33199007001"),
+    "/bookings": (bookings.LISTING, "bkg_" + "f" * 32),
+    "/cdr": (cdrs.LISTING, "cdr_" + "f" * 32),
+    blocked_callers.PATH: (blocked_callers.LISTING, "+1000000"),
 }
 
 
@@ -29,6 +32,8 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
         for field, existing in (("destination", DESTINATIONS), ("callback", CALLBACKS)):
             if field in case.body:
                 case.body[field] = random.choice(existing)
+    if HEADER in case.headers:
+        case.headers[HEADER] = uuid.uuid4().hex
     if "cursor" in case.query:
         listing, record_id = LISTINGS[case.operation.path]
         case.query["cursor"] = listing.cursor_after(record_id)

@@ -7,6 +7,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import ROUTES
+from api.idempotency import HEADER
 from api.openapi.examples import EXAMPLES
 from api.openapi.operations import PARAMETERS, PLACEHOLDERS
 from api.openapi.refusals import OF_NONE, codes_of
@@ -33,6 +34,11 @@ def name_of(route: Route) -> str:
     return route.operation.id
 
 
+def name_of_body(route: Route) -> str:
+    content = OPERATIONS[route.path, route.method.lower()]["requestBody"]["content"]
+    return str(content["application/json"]["schema"]["$ref"].rpartition("/")[2])
+
+
 def test_it_is_valid_openapi() -> None:
     assert DOCUMENT["openapi"].startswith("3.1.")
     assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
@@ -52,7 +58,8 @@ def test_operation_ids_are_unique() -> None:
 def test_an_operation_has_its_parameters_its_key_and_its_codes(route: Route) -> None:
     operation = OPERATIONS[route.path, route.method.lower()]
     found = {(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", [])}
-    assert found == {("query", name) for name in route.parameters} | {("path", name) for name in route.placeholders}
+    expected = {("query", name) for name in route.parameters} | {("path", name) for name in route.placeholders}
+    assert found == expected | ({("header", HEADER)} if route.keyed else set())
     assert all(f"{{{name}}}" in route.path for name in route.placeholders)
     assert route.path.count("{") == len(route.placeholders)
     assert operation.get("security", DOCUMENT["security"]) == ([] if route.public else [{"apiKey": []}])
@@ -110,13 +117,22 @@ def test_every_field_that_is_taken_or_answered_by_an_example_is_described() -> N
 @pytest.mark.parametrize("route", WITH_BODY, ids=name_of)
 async def test_a_route_reads_the_body_that_is_described(api: Api, route: Route) -> None:
     """Asked with nothing and with a field too many, it names exactly what the schema requires, and that field."""
-    described = OPERATIONS[route.path, route.method.lower()]["requestBody"]["content"]["application/json"]["schema"]
-    schema = SCHEMAS[described["$ref"].rpartition("/")[2]]
+    schema = SCHEMAS[name_of_body(route)]
     booking = await api.book()
     answer = await api.call(route.method, route.path.replace("{id}", booking["id"]), {"unheardOf": 1})
     assert (answer.status, answer.code) == (422, "invalid_request")
     assert {error["field"] for error in answer.body["errors"]} == {*schema["required"], "unheardOf"}
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("route", WITH_BODY, ids=name_of)
+async def test_a_route_takes_a_key_if_it_is_described(api: Api, route: Route) -> None:
+    booking = await api.book()
+    body = SCHEMAS[name_of_body(route)]["examples"][0]
+    answer = await api.call(
+        route.method, route.path.replace("{id}", booking["id"]), body, headers={HEADER: "two words"}
+    )
+    assert (answer.status == 400) == route.keyed
 
 
 SENT: dict[str, Any] = {

@@ -24,7 +24,7 @@ from api.dependencies import DEPENDENCIES
 from api.server import build_runner
 from engine.accounts import import_numbers
 from engine.callbacks.guard import check_callback
-from tests.integration.api_helpers import START, Api
+from tests.integration.api_helpers import DAY, POLICY, START, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -46,7 +46,11 @@ async def address(api: Api) -> AsyncIterator[str]:
             await api.talk(booking["service"], f"call-{account}-{seconds}", seconds)
         path = f"/bookings/{booking['id']}/blocked-callers"
         await api.call("POST", path, {"caller": "+33199007002"}, account=account)
-    deps = replace(api.client.app[DEPENDENCIES], check_callback=partial(check_callback, allow_private=False))
+    deps = replace(
+        api.client.app[DEPENDENCIES],
+        check_callback=partial(check_callback, allow_private=False),
+        policy=replace(POLICY, horizon_ms=1_000 * 365 * DAY),  # one booking is renewed by hundreds of requests
+    )
     runner = build_runner(build_app(deps), shutdown_seconds=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
