@@ -119,4 +119,4 @@ async def test_made_up_requests_get_the_answers_that_the_description_has(
     assert [name for name, count in accepted.items() if not count] == [], said
     # What the document itself is served by is asked for by nobody but its loader.
     assert set(accepted) == {f"{route.method} {route.path}" for route in ROUTES} - {"GET /openapi.json"}
-    assert cases["generated"] > 50 * len(ROUTES)
+    assert cases["generated"] > 40 * len(ROUTES)
