@@ -26,7 +26,7 @@ from engine.ami.limits import LimitKeeper
 from engine.ami.link import AmiLink
 from engine.ami.presence import Reconciler
 from engine.bookings import sweep
-from engine.callbacks.guard import check_callback
+from engine.callbacks.guard import CallbackRules, check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
 from engine.clock import SystemClock
 from engine.domain.errors import RentedNumbersError
@@ -117,7 +117,7 @@ class Engine:
             clock=self._clock,
             policy=self._policy,
             pepper=kept.key_pepper,
-            check_callback=partial(check_callback, allow_private=settings.allow_private_callbacks),
+            check_callback=partial(check_callback, rules=CallbackRules.of(settings)),
             hang_up=self.hang_up,
             renewed=self._limits.changed,
             health=self.health,

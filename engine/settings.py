@@ -229,7 +229,15 @@ class Settings(BaseSettings):
     )
     callback_workers: int = Field(16, ge=1, le=256, description="how many callbacks are under way at once")
     callback_hosts_private: bool | None = Field(
-        None, description="callbacks may go to loopback and over plain HTTP; unset: only in the demo profile"
+        None,
+        description="callbacks may go to loopback, to any port and over plain HTTP; unset: only in the demo profile",
+    )
+    callback_ports: list[Port] = Field(
+        [443, 8443],
+        min_length=1,
+        max_length=20,
+        description="ports to which callbacks may go",
+        examples=["[443, 8443]"],
     )
 
     @model_validator(mode="after")
