@@ -9,8 +9,9 @@ from aiohttp import web
 
 from api import bookings, cdrs, explanations, health
 from api.answers import set_headers
-from api.auth import authenticate
+from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.failures import FailureLimit
 from api.parameters import check_parameters
 from api.problems import problem_of, problem_response
 from api.routes import ROUTES_BY_HANDLER, Handler, Route
@@ -29,6 +30,7 @@ def build_app(deps: Dependencies) -> web.Application:
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
+    app[FAILURES] = FailureLimit()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from functools import partial
+from ipaddress import ip_network
 
 import structlog
 from aiohttp import web
@@ -32,6 +33,8 @@ from engine.clock import SystemClock
 from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
+from engine.key_use import KeyUse
+from engine.security_log import SecurityLog
 from engine.settings import Settings
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
@@ -111,6 +114,14 @@ class Engine:
             self._journal,
             settings.reconcile_interval.total_seconds(),
         )
+        self._key_use = KeyUse(storage, self._clock)
+        self._security_log = SecurityLog(
+            settings.security_log,
+            {
+                "HTTP": (settings.http_host, settings.http_port),
+                "FastAGI": (settings.fastagi_host, settings.fastagi_port),
+            },
+        )
         self._dependencies = Dependencies(
             storage=storage,
             reads=reads,
@@ -121,6 +132,9 @@ class Engine:
             hang_up=self.hang_up,
             renewed=self._limits.changed,
             health=self.health,
+            key_used=self._key_use.used,
+            refused=self._security_log.refused,
+            proxies=tuple(ip_network(each) for each in settings.http_proxies),
         )
         self._calls = CallContext(
             storage=storage,
@@ -141,6 +155,7 @@ class Engine:
             tasks.create_task(self._limits.run(stop))
             tasks.create_task(self._reconciler.run(stop))
             tasks.create_task(self._callbacks.run(stop))
+            tasks.create_task(self._key_use.run(stop))
             tasks.create_task(self._sweep(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
         log.info("engine_down")

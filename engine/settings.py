@@ -144,6 +144,12 @@ class Settings(BaseSettings):
 
     http_host: Host = Field("127.0.0.1", description="address of the HTTP API")
     http_port: Port = Field(8080, description="port of the HTTP API")
+    http_proxies: list[Network] = Field(
+        [],
+        max_length=100,
+        description="addresses or networks of proxies whose X-Forwarded-For is believed",
+        examples=['["127.0.0.1"]'],
+    )
     fastagi_host: Host = Field("127.0.0.1", description="address where Asterisk asks about calls")
     fastagi_port: Port = Field(4573, description="port where Asterisk asks about calls")
     ami_host: Host = Field("127.0.0.1", description="address of Asterisk's manager interface")
@@ -277,6 +283,10 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.data_dir / "rented-numbers.sqlite3"
+
+    @property
+    def security_log(self) -> Path:
+        return self.data_dir / "security.log"
 
     @property
     def journal(self) -> Path:
