@@ -5,7 +5,7 @@
 #   asterisk   .tools/bin/asterisk               the machine's own if it is 20 or newer and has chan_pjsip,
 #              .tools/asterisk.json              else Debian forky's, in .tools/asterisk-tree
 #   phones     .tools/bin/sipp .tools/bin/baresip .tools/phones.json      Debian 12's, in .tools/phones-tree
-#   fail2ban   .tools/bin/fail2ban-regex         Debian 12's, in .tools/fail2ban-tree, on the Python of that tree
+#   fail2ban   .tools/bin/fail2ban-regex .tools/bin/fail2ban-client       Debian 12's, in .tools/fail2ban-tree
 # Paths in the .json files are relative to .tools where they lie inside it: the checkout may be moved.
 #
 #   ASTERISK_FROM=debian    do not look for an asterisk on the machine
@@ -148,21 +148,24 @@ END
     say "sipp $sipp_version, baresip $baresip_version"
 }
 
+# Scripts on the Python of their own tree: the machine's may be too new for them.
 make_fail2ban() {
-    local loader arch
+    local loader arch script
     "$here/debian-tree.sh" bookworm "$fail2ban_tree" fail2ban
     loader=$(loader_of "$fail2ban_tree")
     arch=$(basename -- "$(dirname -- "$loader")")
-    write_file "$tools/bin/fail2ban-regex" 755 <<END
+    for script in fail2ban-regex fail2ban-client; do
+        write_file "$tools/bin/$script" 755 <<END
 #!/bin/sh
 # Written by deploy/tools.sh.
 self=\$(readlink -f -- "\$0")
 tree=\${self%/bin/*}/fail2ban-tree
-PYTHONHOME=\$tree/usr PYTHONPATH=\$tree/usr/lib/python3/dist-packages PYTHONDONTWRITEBYTECODE=1 \\
+PYTHONHOME=\$tree/usr PYTHONPATH=\$tree/usr/lib/python3/dist-packages \\
     exec "\$tree/$loader" --inhibit-cache --library-path "\$tree/usr/lib/$arch:\$tree/lib/$arch" \\
-    "\$tree/usr/bin/python3.11" "\$tree/usr/bin/fail2ban-regex" "\$@"
+    "\$tree/usr/bin/python3" "\$tree/usr/bin/$script" "\$@"
 END
-    say "fail2ban $("$tools/bin/fail2ban-regex" --version) (its filters' tester)"
+    done
+    say "fail2ban $("$tools/bin/fail2ban-regex" --version | sed 's/.* //')"
 }
 
 [ $# -gt 0 ] || set -- asterisk phones fail2ban

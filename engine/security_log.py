@@ -32,6 +32,8 @@ class SecurityLog:
         self._local = {service: _local(*listener) for service, listener in listeners.items()}
         self._max_bytes = max_bytes
         self._warned_at = -WARN_SECONDS
+        with suppress(OSError):
+            self._append(b"")  # fail2ban does not start on a file that is not there
 
     def refused(self, service: str, event: str, address: str) -> None:
         """Note that `service` refused the peer at `address` (an IP address, no port).

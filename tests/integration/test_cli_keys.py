@@ -55,7 +55,7 @@ def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) ->
     cli("keys", "create", "bob")
     listed = cli.json("keys", "list", "ann")
     assert [(each["id"], each["endsWith"]) for each in listed] == [(key["id"], key["key"][-4:]) for key in keys]
-    assert set(listed[0]) == {"id", "endsWith", "createdAt", "revokedAt"}
+    assert set(listed[0]) == {"id", "endsWith", "createdAt", "lastUsedAt", "revokedAt"}
     assert "there is no account 'eve'" in cli.refused("keys", "list", "eve")
 
 
