@@ -49,7 +49,9 @@ async def _account_id(request: web.Request) -> str:
 def _note_failure(request: web.Request) -> None:
     """Raises ProblemError for a source that has had its failures for this minute."""
     deps = request.app[DEPENDENCIES]
-    source = source_of(request, deps.proxies)
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    forwarded = request.headers.getall(hdrs.X_FORWARDED_FOR, [])
+    source = source_of(peer[0] if peer else None, forwarded, deps.proxies)
     if not request.app[FAILURES].count(source, asyncio.get_running_loop().time()):
         raise ProblemError("too_many_failures", "Too many keys that are none came from this address.")
     deps.refused(SERVICE, "InvalidPassword", str(source))

@@ -3,29 +3,25 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from aiohttp import hdrs, web
-
 from engine.security_log import plain_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-NOWHERE = IPv4Address(0)
+NOWHERE: Address = IPv4Address(0)
 
 
-def source_of(request: web.Request, proxies: Sequence[Network]) -> Address:
-    """Of `X-Forwarded-For` only what trusted proxies added counts: it is read from its end, up to the first address
-    that is none of theirs. What stands before it, or is no address, anybody can have written.
+def source_of(peer: str | None, forwarded: Sequence[str], proxies: Sequence[Network]) -> Address:
+    """`peer`: the connection's other end, None: it is gone; `forwarded`: the request's X-Forwarded-For headers.
 
-    NOWHERE: the connection is gone already.
+    Of these only what trusted proxies added counts: they are read from their end, up to the first address that is none
+    of theirs. What stands before it, or is no address, anybody can have written.
     """
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    source = plain_address(peer[0]) if peer else NOWHERE
-    named = [each for line in request.headers.getall(hdrs.X_FORWARDED_FOR, []) for each in line.split(",")]
-    for each in reversed(named):
+    source = NOWHERE if peer is None else plain_address(peer)
+    for named in reversed([each for line in forwarded for each in line.split(",")]):
         if not any(source in network for network in proxies):
             break
         try:
-            source = plain_address(each.strip())
+            source = plain_address(named.strip())
         except ValueError:
             break
     return source
