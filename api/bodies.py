@@ -85,6 +85,6 @@ def _validation_problem(error: ValidationError) -> ProblemError:
     )
     fields = {one.field for one in errors}
     only = fields.pop() if len(fields) == 1 else ""
-    if only in CODE_OF_FIELD and found[0]["type"] != "missing":
+    if only in CODE_OF_FIELD and found[0]["type"] not in {"missing", "extra_forbidden"}:
         return ProblemError(CODE_OF_FIELD[only], f"{only}: {errors[0].message}", errors)
     return ProblemError("invalid_request", "See `errors` for what is wrong with the body.", errors)

@@ -34,7 +34,7 @@ NEVER_OURS_TO_SET = sorted(
 
 
 async def all_there_is(api: Api) -> list[Any]:
-    tables = ("accounts", "api_keys", "bookings", "numbers", "calls", "cdrs", "outbox", "grants")
+    tables = ("accounts", "api_keys", "bookings", "numbers", "calls", "cdrs", "outbox", "grants", "blocked_callers")
     return await api.storage.run(
         lambda tx: [list(tx.accounts._db.execute(f"SELECT * FROM {table}")) for table in tables]  # noqa: S608  ours
     )

@@ -8,7 +8,7 @@ from aiohttp import web
 from api.app import ROUTES, build_app
 from api.dependencies import DEPENDENCIES
 from api.routes import Route
-from tests.integration.api_helpers import UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api
+from tests.integration.api_helpers import CALLER, UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api
 from tests.integration.api_routes import QUERY, path_of, valid_body
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -16,8 +16,6 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 PRIVATE = [route for route in ROUTES if not route.public]
 WITH_ID = [route for route in PRIVATE if "{id}" in route.path]
 LISTS = [route for route in PRIVATE if "{" not in route.path and route.method == "GET"]
-# Everything is named that a path can hold.
-OWN_PATHS = [route for route in WITH_ID if route.path.count("{") == 1]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNKNOWN = {"bookings": UNKNOWN_BOOKING, "cdr": UNKNOWN_CDR}
 
@@ -40,9 +38,11 @@ def test_a_route_that_changes_things_says_what_it_takes(route: Route) -> None:
 
 
 async def ids_of(api: Api, account: str) -> dict[str, str]:
-    """A booking and a call record of the account, by the first part of their paths."""
+    """A booking, with a blocked caller, and a call record of the account, by the first part of their paths."""
     booking = await api.book(account=account)
     await api.talk(booking["service"], f"call-of-{account}", 3)
+    path = f"/bookings/{booking['id']}/blocked-callers"
+    await api.call("POST", path, {"caller": CALLER}, account=account)
     records = (await api.call("GET", "/cdr", account=account)).body["data"]
     return {"bookings": booking["id"], "cdr": records[0]["id"]}
 
@@ -100,7 +100,7 @@ async def test_another_accounts_gone_booking_answers_not_found_and_never_gone(ap
     assert (foreign.status, foreign.code) == (404, "not_found")
 
 
-@pytest.mark.parametrize("route", OWN_PATHS, ids=name_of)
+@pytest.mark.parametrize("route", WITH_ID, ids=name_of)
 async def test_ones_own_thing_is_answered(api: Api, route: Route) -> None:
     assert (await ask(api, route, await ids_of(api, "ours"))).status in {200, 201, 204}
 

@@ -27,11 +27,11 @@ def digest(response: str = "0", nonce: str = "1/2") -> str:
 
 def test_our_own_lines_are_found(tmp_path: Path) -> None:
     path = tmp_path / "security.log"
-    security = SecurityLog(path, {"HTTP": ("127.0.0.1", 8080), "FastAGI": ("::1", 4573)})
+    security = SecurityLog(path, {"HTTP": ("127.0.0.1", 8080), "AGI": ("::1", 4573)})
     security.refused("HTTP", "InvalidPassword", "203.0.113.9")
     security.refused("HTTP", "InvalidPassword", "2001:db8::9")
-    security.refused("FastAGI", "FailedACL", "::ffff:198.51.100.4")
-    security.refused("FastAGI", "InvalidPassword", "198.51.100.5")
+    security.refused("AGI", "FailedACL", "::ffff:198.51.100.4")
+    security.refused("AGI", "InvalidPassword", "198.51.100.5")
     assert banned_by(path) == ["203.0.113.9", "2001:db8::9", "198.51.100.4", "198.51.100.5"]
 
 

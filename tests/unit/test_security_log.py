@@ -14,7 +14,7 @@ LINE = re.compile(
     r'AccountID="<unknown>",SessionID="<unknown>",LocalAddress="IPV4/TCP/127\.0\.0\.1/8080",'
     r'RemoteAddress="(IPV[46]/TCP/[0-9a-f.:]+/0)"\n'
 )
-LISTENERS = {"HTTP": ("127.0.0.1", 8080), "FastAGI": ("localhost", 4573)}
+LISTENERS = {"HTTP": ("127.0.0.1", 8080), "AGI": ("localhost", 4573)}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_file_is_there_from_the_start_and_for_its_owner_alone(path: Path) ->
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("service", ["FastAGI", "Unknown"])
+@pytest.mark.parametrize("service", ["AGI", "Unknown"])
 def test_a_service_that_listens_on_no_address_still_has_a_line(path: Path, service: str) -> None:
     SecurityLog(path, LISTENERS).refused(service, "FailedACL", "203.0.113.9")
     assert f'Service="{service}"' in path.read_text()
