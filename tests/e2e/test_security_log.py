@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -118,8 +118,20 @@ def test_a_wrong_api_key_is_found_and_does_not_stand_in_the_log(system: System) 
     assert system.get("/bookings").status == 200  # a good key from there is taken all the while
 
 
-def test_the_security_log_of_asterisk_has_no_hidden_number_after_a_call(system: System) -> None:
-    """The callee's last words come from the hidden number; in a dialogue that is over they are not logged."""
+def test_a_stranger_at_the_door_of_fastagi_is_found(system: System) -> None:
+    log = system.data_dir / "security.log"
+    with socket.create_connection(("127.0.0.1", system.settings.fastagi_port), timeout=5) as stranger:
+        names = {"agi_network_script": "route", "agi_channel": "x", "agi_uniqueid": "x", "agi_arg_1": "guessed"}
+        stranger.sendall("".join(f"{name}: {value}\n" for name, value in names.items()).encode() + b"\n")
+        with suppress(ConnectionError):
+            assert stranger.recv(4096) == b""
+    system.until(lambda: 'Service="AGI"' in log.read_text(), "it is logged")
+    assert banned_by(log)[-1] == "127.0.0.1"
+    assert "guessed" not in log.read_text()
+
+
+def test_a_late_bye_of_a_callee_leaves_no_hidden_number(system: System) -> None:
+    """It comes from the hidden number, perhaps from an address that is not listed, after the call is over."""
     booked = system.book()
     with stranger(system, "127.0.77.8") as callee:
         assert "481" in callee.send("BYE", booked.destination)

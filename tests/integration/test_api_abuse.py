@@ -102,6 +102,9 @@ async def is_served(api: Api, port: int) -> bool:
 JSON = "Content-Type: application/json\r\nConnection: close\r\n"
 CHUNKED = JSON + "Transfer-Encoding: chunked\r\n"
 
+VALID = json.dumps(a_request()).encode()
+IN_CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(VALID), VALID)
+
 # Line, headers, body; what is answered is a 4xx problem.
 ODD: dict[str, tuple[str, str, bytes]] = {
     "CONNECT": ("CONNECT evil.example:443", "", b""),
@@ -134,7 +137,7 @@ ODD: dict[str, tuple[str, str, bytes]] = {
     "two lengths in one": ("POST /bookings", JSON + "Content-Length: 2, 2\r\n", b"{}"),
     "a length beyond all numbers": ("POST /bookings", JSON + "Content-Length: " + "9" * 30 + "\r\n", b""),
     "a length of ten gigabytes": ("POST /bookings", JSON + "Content-Length: 10000000000\r\n", b""),
-    "a compressed transfer": ("POST /bookings", JSON + "Transfer-Encoding: gzip, chunked\r\n", b"2\r\n{}\r\n0\r\n\r\n"),
+    "a compressed transfer": ("POST /bookings", JSON + "Transfer-Encoding: gzip, chunked\r\n", IN_CHUNKS),
     "an unknown transfer": ("POST /bookings", JSON + "Transfer-Encoding: x\r\n", b"{}"),
     "a negative chunk": ("POST /bookings", CHUNKED, b"-1\r\n{}\r\n0\r\n\r\n"),
     "a chunk beyond all numbers": ("POST /bookings", CHUNKED, b"F" * 18 + b"\r\n{}"),

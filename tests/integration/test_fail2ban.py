@@ -68,6 +68,9 @@ ORDINARY = [
     f"[{STAMP}] Asterisk 22.10.1 built by nobody".encode(),
     f"[{STAMP}] NOTICE[1] loader.c: 61 modules will be loaded.".encode(),
     f'[{STAMP}] NOTICE[1] chan.c: SecurityEvent="InvalidPassword",RemoteAddress="IPV4/UDP/{FORGED}/1"'.encode(),
+    # In Asterisk's other log the last word but one is the stranger's: Debian's filter finds 192.0.2.99 here.
+    f"[{STAMP}] NOTICE[1] res_pjsip/pjsip_distributor.c: Request 'OPTIONS' from '\"x' failed for '{FORGED}:5060' "
+    f"(callid: a\" <sip:x@y>' failed for '{REAL}:5060' (callid: 6827) - No matching endpoint found".encode(),
     f'SecurityEvent="InvalidPassword",A="",RemoteAddress="IPV4/UDP/{FORGED}/1"'.encode(),
     b"",
 ]
