@@ -9,8 +9,9 @@ from aiohttp import web
 
 from api import blocked_callers, bookings, cdrs, explanations, health
 from api.answers import set_headers
-from api.auth import authenticate
+from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.openapi import served
 from api.parameters import check_parameters
@@ -40,6 +41,7 @@ def build_app(deps: Dependencies) -> web.Application:
     app[DEPENDENCIES] = deps
     app[served.DOCUMENT] = served.served(ROUTES)
     app[UNDER_WAY] = set()
+    app[FAILURES] = FailureLimit()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):

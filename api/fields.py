@@ -21,7 +21,7 @@ CALLER = re.compile(f"{ANONYMOUS}|{SENT.pattern}")
 # In what is kept of a call, either number may have been erased since.
 PAST_CALLER = re.compile(f"{CALLER.pattern}|{ERASED}")
 PAST_PHONE = re.compile(f"{E164.pattern}|{ERASED}")
-URL = re.compile(r"https?://[!\"$-~]+")
+URL = re.compile(r"https?://[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 # E.164 has 16 characters at most; a little more lets the domain say what is wrong with a longer number.
 MAX_NUMBER = 32
 MAX_CALLBACK = 2048

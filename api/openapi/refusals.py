@@ -9,8 +9,8 @@ from api.problems import CODE_OF_FIELD, CONTENT_TYPE, PROBLEMS, ProblemError, pr
 from api.routes import Route
 from api.schemas import ProblemBody
 
-OF_ALL = frozenset({"malformed_request", "invalid_parameter", "internal", "overloaded"})
-OF_PRIVATE = frozenset({"unauthorized", "unavailable"})
+OF_ALL = frozenset({"malformed_request", "invalid_parameter", "expectation_failed", "internal", "overloaded"})
+OF_PRIVATE = frozenset({"unauthorized", "too_many_failures", "unavailable"})
 OF_BODIES = frozenset({"request_timeout", "too_large", "unsupported_media_type", "invalid_request"})
 OF_KEYED = frozenset({"invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused"})
 # Answers what stands in no line of the route table, so that no operation has it.

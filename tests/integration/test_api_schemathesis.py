@@ -20,10 +20,12 @@ import pytest
 from aiohttp import web
 
 from api.app import ROUTES, build_app
+from api.auth import FAILURES
 from api.dependencies import DEPENDENCIES
+from api.failures import FailureLimit
 from api.server import build_runner
 from engine.accounts import import_numbers
-from engine.callbacks.guard import check_callback
+from engine.callbacks.guard import CallbackRules, check_callback
 from tests.integration.api_helpers import DAY, POLICY, START, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -48,10 +50,12 @@ async def address(api: Api) -> AsyncIterator[str]:
         await api.call("POST", path, {"caller": "+33199007002"}, account=account)
     deps = replace(
         api.client.app[DEPENDENCIES],
-        check_callback=partial(check_callback, allow_private=False),
+        check_callback=partial(check_callback, rules=CallbackRules(ports=frozenset({443, 8443}))),
         policy=replace(POLICY, horizon_ms=1_000 * 365 * DAY),  # one booking is renewed by hundreds of requests
     )
-    runner = build_runner(build_app(deps), shutdown_seconds=1.0)
+    app = build_app(deps)
+    app[FAILURES] = FailureLimit(at_most=10**6)  # else most wrong keys would get 429; tested in test_api_keys.py
+    runner = build_runner(app, shutdown_seconds=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
