@@ -87,10 +87,21 @@ class System:
             os.environ.update(previous)
         kept = set_up(self.settings, lambda line: None)
         self.key = key_file(self.data_dir).read_text().strip()
-        self._asterisk = LocalAsterisk(find_program(), write_own(self.settings, kept, find_program()))
+        home = write_own(self.settings, kept, find_program())
+        self.alter(home.etc)
+        self._asterisk = LocalAsterisk(find_program(), home)
         self.start_engine()
         self._runner.run(self._asterisk.start())
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
+
+    def alter(self, etc: Path) -> None:
+        """A system that is wrong on purpose changes Asterisk's files here."""
+
+    def console(self, command: str) -> str:
+        """What Asterisk's console answers to a command."""
+        program, config = find_program(), self.data_dir / "asterisk" / "etc" / "asterisk.conf"
+        words = [*program.command, "-C", str(config), "-rx", command]
+        return subprocess.run(words, capture_output=True, check=True, timeout=30, text=True).stdout
 
     def stop(self) -> None:
         try:

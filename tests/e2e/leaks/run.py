@@ -1,0 +1,161 @@
+"""Plays cells of the table on a real system, many at once."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from phones.peer import Peer, Stage
+from phones.ports import free_port, free_port_range
+from tests.e2e.leaks import callee, caller
+from tests.e2e.leaks.callee import Callees, Part
+from tests.e2e.leaks.caller import SOURCE, Outcome
+from tests.e2e.leaks.search import Secret
+from tests.e2e.leaks.table import Cell, Column
+from tests.e2e.system import System
+
+AT_ONCE = 80
+CALLS_A_SECOND = 40
+BOOK_AT_ONCE = 8
+RTP_PORTS = 800
+# The pool of the demo has a hundred numbers, fewer than the table has cells.
+MORE_NUMBERS = range(100, 1000)
+LIMIT_SECONDS = 4
+
+
+class LeakSystem(System):
+    """Its trunk is on another address than everything else, so that this address in a caller's hands is a leak."""
+
+    def __init__(self) -> None:
+        self.trunk = (callee.HOST, free_port())
+        rtp = free_port_range(RTP_PORTS)
+        plan = {"calls": 25, "valid_for": 3600}
+        super().__init__(
+            trunk_uri=f"sip:{self.trunk[0]}:{self.trunk[1]}",
+            rtp_start=rtp,
+            rtp_end=rtp + RTP_PORTS - 1,
+            plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
+            longest_call=60,
+            ring_timeout=2,
+        )
+        # Hidden numbers of the tests, each used once, in an order without runs of zeros.
+        suffixes = list(range(1111, 7700))
+        random.Random(4).shuffle(suffixes)
+        self._hidden = iter(f"+3319900{suffix}" for suffix in suffixes)
+
+    def start(self) -> None:
+        super().start()
+        pool = self.data_dir / "more.csv"
+        pool.write_text("".join(f"+331990{number:05}\n" for number in MORE_NUMBERS))
+        self.command("numbers", "import", str(pool), "--json")
+
+    @property
+    def asterisk(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.settings.sip_port)
+
+    def hide(self, plan: str = "LARGE") -> "Hidden":
+        """A booking whose hidden number no other has."""
+        return self.hide_number(next(self._hidden), plan)
+
+    def hide_number(self, number: str, plan: str = "LARGE") -> "Hidden":
+        body = {"destination": number, "usagePlan": plan, "callback": "http://127.0.0.1:9/"}
+        answer = self.request("POST", "/bookings", body)
+        assert answer.status == 201, answer
+        return Hidden(answer.body["id"], answer.body["service"], number)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A booking: its id, its rented and its hidden number."""
+
+    id: str
+    service: str
+    number: str
+
+
+@dataclass(frozen=True)
+class Played:
+    cell: Cell
+    secret: Secret
+    outcome: Outcome
+    shown_all: bool
+
+
+class Run:
+    """One playing of some cells."""
+
+    def __init__(self, system: LeakSystem, cells: Sequence[Cell]) -> None:
+        self._system = system
+        self._callees = Callees()
+        with ThreadPoolExecutor(BOOK_AT_ONCE) as pool:
+            self._parts = dict(pool.map(self._prepare, cells))
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    def play(self) -> list[Played]:
+        lost = [part for part in self._parts if part.cell.column is Column.ENGINE_LOST]
+        others = [part for part in self._parts if part.cell.column is not Column.ENGINE_LOST]
+        with Stage() as stage:
+            trunk = stage.run(Peer.open(*self._system.trunk, self._callees.play))
+            self._carrier = stage.run(Peer.open(caller.HOST))
+            try:
+                return stage.run(self._wave(others), timeout=90) + self._without_engine(stage, lost)
+            finally:
+                stage.run(self._carrier.close())
+                stage.run(trunk.close())
+
+    def _without_engine(self, stage: Stage, parts: Sequence[Part]) -> list[Played]:
+        """The engine dies when all of these calls are up, or ring."""
+        if not parts:
+            return []
+        waiting = stage.start(self._wave(parts))
+        stage.run(self._all_up(parts))
+        self._system.kill_engine()
+        try:
+            stage.run(self._go(parts))
+            return waiting.result(60)
+        finally:
+            self._system.start_engine()
+            self._system.wait_ready()
+
+    def _prepare(self, cell: Cell) -> tuple[Part, Hidden]:
+        hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE")
+        part = Part(cell, Secret(hidden.number, (hidden.service, SOURCE), self._system.trunk))
+        if cell.column is not Column.ENGINE_LOST:
+            part.go.set()
+        self._callees.parts[hidden.number] = part
+        return part, hidden
+
+    async def _wave(self, parts: Sequence[Part]) -> list[Played]:
+        async def one(number: int, part: Part) -> Played:
+            await asyncio.sleep(number / CALLS_A_SECOND)
+            async with self._room:
+                return await self._one(part)
+
+        return await asyncio.gather(*(one(number, part) for number, part in enumerate(parts)))
+
+    async def _one(self, part: Part) -> Played:
+        hidden = self._parts[part]
+        async with asyncio.TaskGroup() as tasks:
+            if part.cell.column is Column.DELETED:
+                tasks.create_task(self._delete(part, hidden))
+            call = tasks.create_task(caller.dial(self._carrier, self._system.asterisk, hidden.service, part))
+        return Played(part.cell, part.secret, call.result(), part.played.is_set())
+
+    async def _delete(self, part: Part, hidden: Hidden) -> None:
+        try:
+            await part.until(part.played if part.cell.talks else part.rung)
+        except TimeoutError:
+            return  # the call is judged by what was played
+        answer = await asyncio.to_thread(self._system.request, "DELETE", f"/bookings/{hidden.id}")
+        assert answer.status == 204, answer
+
+    @staticmethod
+    async def _all_up(parts: Sequence[Part]) -> None:
+        for part in parts:
+            await part.until(part.up if part.cell.talks else part.rung)
+
+    @staticmethod
+    async def _go(parts: Sequence[Part]) -> None:
+        for part in parts:
+            part.go.set()
