@@ -24,9 +24,10 @@ from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
 from engine.settings import Settings
-from phones.ports import free_port, free_port_range
+from phones.ports import free_port, free_port_range, give_back
 
 READY_SECONDS = 20.0
+RTP_PORTS = 200
 # The plans of the tests: short enough to be used up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
@@ -51,7 +52,7 @@ class System:
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
-        rtp = free_port_range(200)
+        rtp = free_port_range(RTP_PORTS)
         self._environment = _environment(
             {
                 "profile": "demo",
@@ -61,7 +62,7 @@ class System:
                 "ami_port": free_port(),
                 "sip_port": free_port(),
                 "rtp_start": rtp,
-                "rtp_end": rtp + 199,
+                "rtp_end": rtp + RTP_PORTS - 1,
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
@@ -110,6 +111,7 @@ class System:
             self.stop_engine()
         finally:
             self._runner.close()
+            give_back(self.settings.rtp_start, RTP_PORTS)
             shutil.rmtree(self.data_dir, ignore_errors=True)
 
     @property
