@@ -27,7 +27,6 @@ from engine.settings import Settings
 from phones.ports import free_port, free_port_range, give_back
 
 READY_SECONDS = 20.0
-RTP_PORTS = 200
 # The plans of the tests: short enough to be used up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
@@ -47,12 +46,14 @@ class Answer:
 class System:
     """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
 
+    rtp_ports = 200
+
     def __init__(self, engine_only: Mapping[str, object] | None = None, **overrides: object) -> None:
         """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk."""
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
-        rtp = free_port_range(RTP_PORTS)
+        rtp = free_port_range(self.rtp_ports)
         self._environment = _environment(
             {
                 "profile": "demo",
@@ -62,7 +63,7 @@ class System:
                 "ami_port": free_port(),
                 "sip_port": free_port(),
                 "rtp_start": rtp,
-                "rtp_end": rtp + RTP_PORTS - 1,
+                "rtp_end": rtp + self.rtp_ports - 1,
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
@@ -111,7 +112,7 @@ class System:
             self.stop_engine()
         finally:
             self._runner.close()
-            give_back(self.settings.rtp_start, RTP_PORTS)
+            give_back(self.settings.rtp_start, self.rtp_ports)
             shutil.rmtree(self.data_dir, ignore_errors=True)
 
     @property

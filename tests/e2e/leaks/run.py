@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from phones.peer import Peer, Stage
-from phones.ports import free_port, free_port_range
+from phones.ports import free_port
 from tests.e2e.leaks import callee, caller
 from tests.e2e.leaks.callee import Callees, Part
 from tests.e2e.leaks.caller import SOURCE, Outcome
@@ -18,7 +18,6 @@ from tests.e2e.system import System
 AT_ONCE = 80
 CALLS_A_SECOND = 40
 BOOK_AT_ONCE = 8
-RTP_PORTS = 800
 # The pool of the demo has a hundred numbers, fewer than the table has cells.
 MORE_NUMBERS = range(100, 1000)
 LIMIT_SECONDS = 4
@@ -27,14 +26,13 @@ LIMIT_SECONDS = 4
 class LeakSystem(System):
     """Its trunk is on another address than everything else, so that this address in a caller's hands is a leak."""
 
+    rtp_ports = 800
+
     def __init__(self) -> None:
         self.trunk = (callee.HOST, free_port())
-        rtp = free_port_range(RTP_PORTS)
         plan = {"calls": 25, "valid_for": 3600}
         super().__init__(
             trunk_uri=f"sip:{self.trunk[0]}:{self.trunk[1]}",
-            rtp_start=rtp,
-            rtp_end=rtp + RTP_PORTS - 1,
             plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
             longest_call=60,
             ring_timeout=2,
