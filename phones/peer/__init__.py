@@ -7,8 +7,8 @@ Stage   runs them in a thread, so that a test can do other things meanwhile
 """
 
 from phones.peer.dialog import Dialog, Policy, polite
-from phones.peer.media import Media, payload_of
-from phones.peer.peer import Peer
+from phones.peer.media import Media, keys_of, payload_of
+from phones.peer.peer import Peer, Play
 from phones.peer.stage import Stage
 from phones.peer.wire import Address, Packet
 from phones.peer.writing import Body, Reply, media_of, sdp, uri_of, user_of
@@ -20,9 +20,11 @@ __all__ = [
     "Media",
     "Packet",
     "Peer",
+    "Play",
     "Policy",
     "Reply",
     "Stage",
+    "keys_of",
     "media_of",
     "payload_of",
     "polite",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import struct
+from collections.abc import Iterable
 
 from phones.errors import PhoneError
 from phones.peer.wire import Address, Packet, UdpWire
@@ -12,6 +13,10 @@ PACKET_SECONDS = 0.02
 PACKET_SAMPLES = 160
 RTP_HEADER = 12
 ATTEMPTS = 100
+# RFC 4733: the number of an event is its place here.
+KEYS = "0123456789*#"
+KEYS_TYPE = 101
+KEY_PAUSE_SECONDS = 0.06
 # RTCP: version 2, one source; sender report 200, source description 202; items of the latter.
 SENDER_REPORT, DESCRIPTION, CNAME, PHONE, END = 200, 202, 1, 4, 0
 
@@ -60,6 +65,18 @@ class Media:
             self.send(payload, to)
             await asyncio.sleep(PACKET_SECONDS)
 
+    async def press(self, keys: str, to: Address) -> None:
+        """Telephone keys as RFC 4733 has them, payload type 101."""
+        for key in keys:
+            self._sequence += 1
+            moment = self._sequence * PACKET_SAMPLES
+            for duration, end in ((PACKET_SAMPLES, 0), (5 * PACKET_SAMPLES, 0x80), (5 * PACKET_SAMPLES, 0x80)):
+                self._sequence += 1
+                head = struct.pack("!BBHII", 0x80, KEYS_TYPE, self._sequence, moment, self._source)
+                self._sound.send(head + struct.pack("!BBH", KEYS.index(key), end | 10, duration), to)
+                await asyncio.sleep(PACKET_SECONDS)
+            await asyncio.sleep(KEY_PAUSE_SECONDS)
+
     def report(self, text: bytes, to: Address) -> None:
         """An RTCP report whose source describes itself as `text`, by name and by telephone number."""
         report = struct.pack("!BBHIQIII", 0x80, SENDER_REPORT, 6, self._source, 0, 0, 0, 0)
@@ -72,3 +89,9 @@ class Media:
 def payload_of(packet: Packet) -> bytes:
     """What stands behind the header of an RTP packet."""
     return packet.data[RTP_HEADER:]
+
+
+def keys_of(packets: Iterable[Packet]) -> str:
+    """The telephone keys in what came, each as often as it was told."""
+    told = [packet.data for packet in packets if len(packet.data) > RTP_HEADER and packet.data[1] & 0x7F == KEYS_TYPE]
+    return "".join(KEYS[data[RTP_HEADER]] for data in told if data[RTP_HEADER] < len(KEYS))

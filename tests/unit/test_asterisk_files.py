@@ -199,6 +199,7 @@ def test_the_manager_s_user_may_neither_run_nor_originate_anything(tmp_path: Pat
 LEAK_TABLE = {
     "direct_media": "no",
     "allow_transfer": "no",
+    "redirect_method": "user",
     "send_pai": "no",
     "send_rpid": "no",
     "send_diversion": "no",

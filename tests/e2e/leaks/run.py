@@ -21,6 +21,7 @@ BOOK_AT_ONCE = 8
 # The pool of the demo has a hundred numbers, fewer than the table has cells.
 MORE_NUMBERS = range(100, 1000)
 LIMIT_SECONDS = 4
+RING_SECONDS = 8
 
 
 class LeakSystem(System):
@@ -35,7 +36,8 @@ class LeakSystem(System):
             trunk_uri=f"sip:{self.trunk[0]}:{self.trunk[1]}",
             plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
             longest_call=60,
-            ring_timeout=2,
+            # So long that all calls which ring while the engine dies still do so when it is dead.
+            ring_timeout=RING_SECONDS,
         )
         # Hidden numbers of the tests, each used once, in an order without runs of zeros.
         suffixes = list(range(1111, 7700))
@@ -78,16 +80,23 @@ class Played:
     secret: Secret
     outcome: Outcome
     shown_all: bool
+    host: str
 
 
 class Run:
-    """One playing of some cells."""
+    """One playing of some cells. `hosts`: where the caller of each is; none: where the carrier is.
 
-    def __init__(self, system: LeakSystem, cells: Sequence[Cell]) -> None:
+    dialled: how many calls each number got; also numbers that no cell has.
+    """
+
+    def __init__(self, system: LeakSystem, cells: Sequence[Cell], hosts: Sequence[str] = ()) -> None:
         self._system = system
         self._callees = Callees()
+        self.dialled = self._callees.dialled
+        each = hosts or [caller.HOST] * len(cells)
+        self._hosts = set(each)
         with ThreadPoolExecutor(BOOK_AT_ONCE) as pool:
-            self._parts = dict(pool.map(self._prepare, cells))
+            self._parts = dict(pool.map(self._prepare, cells, each))
         self._room = asyncio.Semaphore(AT_ONCE)
 
     def play(self) -> list[Played]:
@@ -95,12 +104,12 @@ class Run:
         others = [part for part in self._parts if part.cell.column is not Column.ENGINE_LOST]
         with Stage() as stage:
             trunk = stage.run(Peer.open(*self._system.trunk, self._callees.play))
-            self._carrier = stage.run(Peer.open(caller.HOST))
+            self._carriers = {host: stage.run(Peer.open(host)) for host in self._hosts}
             try:
                 return stage.run(self._wave(others), timeout=90) + self._without_engine(stage, lost)
             finally:
-                stage.run(self._carrier.close())
-                stage.run(trunk.close())
+                for peer in (*self._carriers.values(), trunk):
+                    stage.run(peer.close())
 
     def _without_engine(self, stage: Stage, parts: Sequence[Part]) -> list[Played]:
         """The engine dies when all of these calls are up, or ring."""
@@ -116,13 +125,13 @@ class Run:
             self._system.start_engine()
             self._system.wait_ready()
 
-    def _prepare(self, cell: Cell) -> tuple[Part, Hidden]:
+    def _prepare(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
         hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE")
         part = Part(cell, Secret(hidden.number, (hidden.service, SOURCE), self._system.trunk))
         if cell.column is not Column.ENGINE_LOST:
             part.go.set()
         self._callees.parts[hidden.number] = part
-        return part, hidden
+        return part, (hidden, host)
 
     async def _wave(self, parts: Sequence[Part]) -> list[Played]:
         async def one(number: int, part: Part) -> Played:
@@ -133,12 +142,12 @@ class Run:
         return await asyncio.gather(*(one(number, part) for number, part in enumerate(parts)))
 
     async def _one(self, part: Part) -> Played:
-        hidden = self._parts[part]
+        hidden, host = self._parts[part]
         async with asyncio.TaskGroup() as tasks:
             if part.cell.column is Column.DELETED:
                 tasks.create_task(self._delete(part, hidden))
-            call = tasks.create_task(caller.dial(self._carrier, self._system.asterisk, hidden.service, part))
-        return Played(part.cell, part.secret, call.result(), part.played.is_set())
+            call = tasks.create_task(caller.dial(self._carriers[host], self._system.asterisk, hidden.service, part))
+        return Played(part.cell, part.secret, call.result(), part.played.is_set(), host)
 
     async def _delete(self, part: Part, hidden: Hidden) -> None:
         try:

@@ -88,7 +88,7 @@ WITHOUT_ANSWER = {Column.UNANSWERED: 480, Column.CANCELLED: 487, Column.DELETED:
 REFUSALS = {302: 486, 305: 486, 404: 503, 480: 480, 486: 486, 500: 503, 603: 503}
 
 IDENTITY = (
-    'P-Asserted-Identity: "{n}" <sip:{n}@{host}>, <tel:{n}>',
+    'P-Asserted-Identity: "{n}" <sip:{n}@{host}>',
     'Remote-Party-ID: "{n}" <sip:{n}@{host}>;party=called;privacy=off;screen=yes',
     'P-Preferred-Identity: "{n}" <sip:{n}@{host}>',
     'Diversion: "{n}" <sip:{n}@{host}>;reason=unconditional',
@@ -98,7 +98,7 @@ CONTACT = 'Contact: "{n}" <sip:{n}@{a}>;+sip.instance="<urn:{d}>"'
 PLAIN = ("Content-Disposition: render", *IDENTITY)
 
 ROWS = (
-    Row("P-Asserted-Identity", (IDENTITY[0], "Privacy: none")),
+    Row("P-Asserted-Identity", (IDENTITY[0], "P-Asserted-Identity: <tel:{n}>", "Privacy: none")),
     Row("Remote-Party-ID", (IDENTITY[1],)),
     Row("P-Preferred-Identity", (IDENTITY[2],)),
     Row("Diversion", (IDENTITY[3], 'Diversion: "moved" <tel:{n}>;reason=no-answer')),
