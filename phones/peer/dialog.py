@@ -8,7 +8,7 @@ from phones.messages import Message
 from phones.peer.wire import Address, Packet, Wire
 from phones.peer.writing import Body, Reply, answer, compose, token, uri_of
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 # Answers a request that came in a call; None: not at all.
 Policy = Callable[["Dialog", Message], Reply | None]

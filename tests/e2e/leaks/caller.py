@@ -35,7 +35,7 @@ async def dial(peer: Peer, asterisk: Address, service: str, part: Part) -> Outco
             complete = False
         final = next((each for each in dialog.messages if each.method == "INVITE" and (each.status or 0) >= 200), None)
         answered_at = final.at if final is not None and final.status == 200 else None
-        shown = Shown(list(dialog.received), media.received, media.reports, answered_at)
+        shown = Shown(dialog.received, media.received, media.reports, answered_at)
         return Outcome(shown, None if final is None else final.status, complete)
     finally:
         media.close()

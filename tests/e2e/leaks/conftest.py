@@ -1,11 +1,10 @@
-"""The table is played once; its tests look at what was seen."""
+"""One system for all tests of what callers are shown."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.leaks.run import LeakSystem, Played, Run
-from tests.e2e.leaks.table import Cell, cells
+from tests.e2e.leaks.run import LeakSystem
 
 
 @pytest.fixture(scope="package")
@@ -16,8 +15,3 @@ def leak_system() -> Iterator[LeakSystem]:
         yield system
     finally:
         system.stop()
-
-
-@pytest.fixture(scope="package")
-def table(leak_system: LeakSystem) -> dict[Cell, Played]:
-    return {played.cell: played for played in Run(leak_system, cells()).play()}

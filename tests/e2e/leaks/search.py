@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import unquote_to_bytes
 
 from phones.peer import Address, Packet, payload_of
@@ -24,7 +25,7 @@ class Secret:
     address: Address
     media: list[Address] = field(default_factory=list)
 
-    @property
+    @cached_property
     def digits(self) -> frozenset[str]:
         """Every run of six digits of the number, in all forms, but for those of numbers that the caller knows."""
         known = {run for number in self.known for run in _runs(number)}

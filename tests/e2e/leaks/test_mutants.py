@@ -17,6 +17,8 @@ from tests.e2e.leaks.scene import scene
 from tests.e2e.leaks.search import leaks
 from tests.e2e.leaks.table import CONTACT, IDENTITY, ROWS, Cell, Column, Request, Row
 
+# The first test waits for all calls.
+pytestmark = pytest.mark.timeout(400)
 # All that leaked in any way, in one call.
 EVERYTHING = Row(
     "everything",

@@ -3,12 +3,25 @@
 import pytest
 
 from phones.peer import payload_of
-from tests.e2e.leaks.run import Played
+from tests.e2e.leaks.run import LeakSystem, Played, Run
 from tests.e2e.leaks.search import leaks
 from tests.e2e.leaks.table import ROWS, Cell, Column, cells, makes_sense
 
+# The first test waits for all calls.
+pytestmark = pytest.mark.timeout(400)
 CELLS = cells()
 Table = dict[Cell, Played]
+
+
+@pytest.fixture(scope="module")
+def run(leak_system: LeakSystem) -> Run:
+    return Run(leak_system, CELLS)
+
+
+@pytest.fixture(scope="module")
+def table(run: Run) -> Table:
+    """Played once; the tests look at what was seen."""
+    return {played.cell: played for played in run.play()}
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -27,6 +40,11 @@ def test_once_it_is_answered_the_caller_hears_the_callee(table: Table) -> None:
         if cell.talks:
             heard = b"".join(payload_of(packet) for packet in played.outcome.shown.sound)
             assert f"late {played.secret.number}".encode() in heard, str(cell)
+
+
+def test_nobody_is_called_but_the_hidden_number_once_each(run: Run, table: Table) -> None:
+    assert run.dialled == {played.secret.number: 1 for played in table.values()}
+    assert [packet.data for packet in run.strays] == []
 
 
 def test_the_whole_table_leaks_nothing(table: Table) -> None:
