@@ -8,7 +8,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from functools import partial
 
 import structlog
@@ -29,9 +30,11 @@ from engine.bookings import sweep
 from engine.callbacks.guard import check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
 from engine.clock import SystemClock
+from engine.control import ControlServer
 from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
+from engine.retention import Retention, forget_all
 from engine.settings import Settings
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
@@ -68,12 +71,13 @@ async def serve(settings: Settings) -> None:
 
     Raises InsecureSecrets, DataDirInUse, CannotListen, StorageUnavailable before anything has started.
     """
-    kept = secrets.load(settings.data_dir / "secrets")
+    directory = settings.data_dir / "secrets"
+    kept, tokens = secrets.load(directory), secrets.agi_tokens(directory)
     with lock.held(settings.data_dir, lock.ENGINE_LOCK):
-        await _serve(settings, kept)
+        await _serve(settings, kept, tokens.values())
 
 
-async def _serve(settings: Settings, kept: secrets.Secrets) -> None:
+async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collection[str]) -> None:
     migrate(settings.database)
     http = listen(settings.http_host, settings.http_port)
     fastagi = listen(settings.fastagi_host, settings.fastagi_port)
@@ -83,7 +87,7 @@ async def _serve(settings: Settings, kept: secrets.Secrets) -> None:
     storage = SqliteStorage(settings.database)
     try:
         async with Reads(settings.database) as reads, watched():
-            await Engine(settings, kept, storage, reads).run(http, fastagi, stop)
+            await Engine(settings, kept, agi_tokens, storage, reads).run(http, fastagi, stop)
     finally:
         await storage.close()
 
@@ -91,9 +95,18 @@ async def _serve(settings: Settings, kept: secrets.Secrets) -> None:
 class Engine:
     """One running engine over an open database."""
 
-    def __init__(self, settings: Settings, kept: secrets.Secrets, storage: SqliteStorage, reads: Reads) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kept: secrets.Secrets,
+        agi_tokens: Collection[str],
+        storage: SqliteStorage,
+        reads: Reads,
+    ) -> None:
         self._settings = settings
+        self._agi_tokens = agi_tokens
         self._policy: Policy = settings.policy()
+        self._retention = Retention.of(settings)
         self._clock = SystemClock()
         self._storage = storage
         self._reads = reads
@@ -102,6 +115,7 @@ class Engine:
             host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
+        self._control = ControlServer(settings.data_dir, self._limits.adjust)
         self._journal = Journal(settings.journal, storage, self._clock, self._ended_late)
         self._reconciler = Reconciler(
             storage,
@@ -133,13 +147,19 @@ class Engine:
 
     async def run(self, http: socket.socket, fastagi: socket.socket, stop: asyncio.Event) -> None:
         """Serve on the two listening sockets until `stop`."""
-        agi = FastAgiServer(scripts(self._calls), self._settings.call_deadline.total_seconds())
+        agi = FastAgiServer(
+            scripts(self._calls),
+            self._settings.call_deadline.total_seconds(),
+            tokens=self._agi_tokens,
+            peers=self._settings.agi_peers,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agi.run(fastagi, stop))
             tasks.create_task(self._serve_http(http, stop))
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._limits.run(stop))
             tasks.create_task(self._reconciler.run(stop))
+            tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))
             tasks.create_task(self._sweep(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
@@ -148,7 +168,7 @@ class Engine:
     async def health(self) -> dict[str, str]:
         """State of each part: "up", or what is wrong with it."""
         database = "up" if await self._reads.alive() else "down"
-        # The link asks Asterisk's core for its status every few seconds and is down when that goes unanswered.
+        # The link pings Asterisk every few seconds and is down when that goes unanswered.
         asterisk = "up" if self._ami.is_up else "down"
         return {"database": database, "ami": str(self._ami.state), "asterisk": asterisk}
 
@@ -180,22 +200,27 @@ class Engine:
     async def _sweep(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
+                await self._clean_up()
             except StorageError as error:
                 log.error("sweep_failed", reason=str(error))
-            else:
-                if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
-                    log.info(
-                        "swept",
-                        bookings_gone=swept.bookings_gone,
-                        numbers_freed=swept.numbers_freed,
-                        calls_lost=swept.calls_lost,
-                    )
-                if swept.calls_lost:
-                    self._callbacks.wake()
-                await self.hang_up(swept.channels)
             try:
                 async with asyncio.timeout(self._settings.sweep_interval.total_seconds()):
                     await stop.wait()
             except TimeoutError:
                 pass
+
+    async def _clean_up(self) -> None:
+        swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
+        if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
+            log.info(
+                "swept",
+                bookings_gone=swept.bookings_gone,
+                numbers_freed=swept.numbers_freed,
+                calls_lost=swept.calls_lost,
+            )
+        if swept.calls_lost:
+            self._callbacks.wake()
+        await self.hang_up(swept.channels)
+        forgotten = await forget_all(self._storage, self._clock.now(), self._retention)
+        if forgotten.any:
+            log.info("forgotten", **asdict(forgotten))

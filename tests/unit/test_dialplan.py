@@ -10,13 +10,13 @@ from asterisk.config import Config
 from agi_scripts import dialplan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Bridge
 from engine.local.asterisk_files import TEMPLATES
-from tests.contract.samples import BOOKING
+from tests.contract.samples import BOOKING, CALLER
 
 # AGI path → how many arguments its script takes; the journal's gets those of `ended`.
-ARGUMENTS = {dialplan.ROUTE: 3, dialplan.ANSWERED: 2, dialplan.ENDED: 3, "@journal@": 3}
+ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 2, dialplan.ENDED: 3, "@journal@": 3}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
-FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID"}
+FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER"}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
 MODULES = {
@@ -30,7 +30,10 @@ MODULES = {
     "GLOBAL": "func_global",
     "IF": "func_logic",
     "LEN": "func_strings",
+    "PJSIP_HEADER": "res_pjsip_header_funcs",
+    "SHA1": "func_sha1",
     "TIMEOUT": "func_timeout",
+    "TOLOWER": "func_strings",
 }
 
 
@@ -121,10 +124,31 @@ AGIS = [(at, step) for at, step in enumerate(STEPS) if step.app == "AGI"]
 
 def test_every_agi_path_is_on_both_sides_with_its_arguments() -> None:
     called = {}
+    for at, step in AGIS:
+        url, given, *_ = arguments_of(step.data)
+        called[url.rpartition("/")[2]] = len(arguments_of(value_of(given, at)))
+    assert called == ARGUMENTS
+
+
+def value_of(variable: str, at: int) -> str:
+    """What was set last in the same context before step `at`."""
+    name = variable.removeprefix("${").removesuffix("}")
+    found = [step for step in STEPS[:at] if step.context == STEPS[at].context and set_name(step) == name]
+    return found[-1].data.partition("=")[2]
+
+
+def test_every_question_ends_with_the_proof_of_what_it_asks_and_no_token_is_an_argument() -> None:
+    """In the text of an argument, that is: what is between the brackets of SHA1 is gone once Asterisk shows it."""
+    asked = []
     for _, step in AGIS:
         url, *arguments = arguments_of(step.data)
-        called[url.rpartition("/")[2]] = len(arguments)
-    assert called == ARGUMENTS
+        if url.startswith("agi://"):
+            path, given = url.rpartition("/")[2], arguments[0]
+            assert arguments[1:] == [f"${{SHA1(@agi_token@,${{UNIQUEID}},{path},{given})}}"]
+            asked.append(path)
+    assert asked == [dialplan.ROUTE, dialplan.ANSWERED, dialplan.ENDED]
+    text = (TEMPLATES / "drop_in/extensions_rented_numbers.conf").read_text()
+    assert text.count("@agi_token@") == text.count("SHA1(@agi_token@,") == len(asked)
 
 
 def test_every_variable_that_the_engine_sets_is_read() -> None:
@@ -138,7 +162,7 @@ def test_every_variable_of_ours_that_is_read_comes_from_the_engine_or_from_the_d
 
 
 @pytest.mark.parametrize(
-    "decision", [Bridge(BOOKING, 60, 30), UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN]
+    "decision", [Bridge(BOOKING, 60, 30, CALLER), UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN]
 )
 def test_the_verdict_is_a_word_that_the_dialplan_knows_and_comes_last(decision: Bridge) -> None:
     names = [name for name, _ in dialplan.verdict(decision, "custom/expired")]
@@ -209,7 +233,7 @@ def test_whatever_comes_from_outside_is_filtered_before_it_is_used() -> None:
 
 def test_filters_let_nothing_through_that_means_something_to_asterisk() -> None:
     allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
-    assert allowed == {"+0-9", "0-9", "0-9a-z_", r"\x2D0-9", "A-Z", "a-z_", r"A-Za-z0-9/_\x2D"}
+    assert allowed == {"+0-9", "0-9", "0-9a-z_", r"\x2D0-9", "A-Z", "a-z", "a-z=", "a-z_", r"A-Za-z0-9/_\x2D"}
 
 
 def test_no_call_is_let_talk_without_a_limit() -> None:
@@ -248,7 +272,7 @@ def test_an_end_that_the_engine_did_not_settle_is_kept_in_the_journal_with_the_s
     assert (STEPS[asked - 1].app, STEPS[asked - 1].data) == ("Set", "RN_SETTLED=")
     assert (STEPS[asked + 1].app, STEPS[asked + 1].data) == ("GotoIf", '$["${RN_SETTLED}" = "yes"]?done')
     assert (STEPS[asked + 2].app, STEPS[asked + 3].label) == ("AGI", "done")
-    assert arguments_of(STEPS[asked + 2].data) == ["@journal@", *arguments_of(STEPS[asked].data)[1:]]
+    assert arguments_of(STEPS[asked + 2].data) == ["@journal@", arguments_of(STEPS[asked].data)[1]]
 
 
 def test_every_jump_has_its_target() -> None:

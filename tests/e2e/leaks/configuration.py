@@ -30,13 +30,13 @@ INNERMOST = re.compile(r"\([^()]*\)|\$\{[^{}]*\}")
 
 def unprotected_endpoint(system: System, name: str) -> set[str]:
     """The options of an endpoint that are not as they must be."""
-    found = dict(OPTION.findall(system.console(f"pjsip show endpoint {name}")))
+    found = dict(OPTION.findall(system.asterisk_console(f"pjsip show endpoint {name}")))
     return {option for option, value in PROTECTING.items() if found.get(option) != value}
 
 
 def unprotected_dialplan(system: System, context: str) -> set[str]:
     """What is wrong with the way to the hidden number."""
-    shown = system.console(f"dialplan show {context}")
+    shown = system.asterisk_console(f"dialplan show {context}")
     wrong = {"Goto"} if " Goto(" in shown else set()
     dials = DIAL.findall(shown)
     if [dial.partition(",")[0] for dial in dials] != [TARGET]:

@@ -9,9 +9,5 @@ from tests.e2e.leaks.run import LeakSystem
 
 @pytest.fixture(scope="package")
 def leak_system() -> Iterator[LeakSystem]:
-    system = LeakSystem()
-    try:
-        system.start()
+    with LeakSystem() as system:
         yield system
-    finally:
-        system.stop()

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -46,9 +47,14 @@ class LeakSystem(System):
 
     def start(self) -> None:
         super().start()
-        pool = self.data_dir / "more.csv"
-        pool.write_text("".join(f"+331990{number:05}\n" for number in MORE_NUMBERS))
-        self.command("numbers", "import", str(pool), "--json")
+        self.import_numbers(f"+331990{number:05}" for number in MORE_NUMBERS)
+
+    def import_numbers(self, numbers: Iterable[str]) -> None:
+        """Into the pool of those that can be rented."""
+        with tempfile.NamedTemporaryFile("w", suffix=".csv") as pool:
+            pool.writelines(f"{number}\n" for number in numbers)
+            pool.flush()
+            self.command("numbers", "import", pool.name, "--json")
 
     @property
     def asterisk(self) -> tuple[str, int]:
@@ -62,6 +68,7 @@ class LeakSystem(System):
         body = {"destination": number, "usagePlan": plan, "callback": "http://127.0.0.1:9/"}
         answer = self.request("POST", "/bookings", body)
         assert answer.status == 201, answer
+        self.hidden.add(number)
         return Hidden(answer.body["id"], answer.body["service"], number)
 
 

@@ -42,12 +42,8 @@ class Verdict:
 
 @pytest.fixture(scope="module")
 def mutant_system() -> Iterator[MutantSystem]:
-    system = MutantSystem()
-    try:
-        system.start()
+    with MutantSystem() as system:
         yield system
-    finally:
-        system.stop()
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +114,14 @@ def test_the_product_s_own_configuration_has_every_protection(mutant_system: Mut
 
 def test_a_module_that_passes_texts_on_is_noticed(mutant_system: MutantSystem) -> None:
     """Nothing in the product's own files closes this, if an Asterisk has it loaded; our own Asterisk has not."""
-    assert "0 modules loaded" in mutant_system.console(f"module show like {TEXTS}")
+    assert "0 modules loaded" in mutant_system.asterisk_console(f"module show like {TEXTS}")
     [text] = [row for row in ROWS if row.name == "MESSAGE"]
     cell = Cell(text, Column.CALLEE_ENDS)
     [without] = Run(mutant_system, [cell]).play()
     assert leaks(without.outcome.shown, without.secret) == []
-    mutant_system.console(f"module load {TEXTS}")
+    mutant_system.asterisk_console(f"module load {TEXTS}")
     [with_it] = Run(mutant_system, [cell]).play()
-    mutant_system.console(f"module unload {TEXTS}")
+    mutant_system.asterisk_console(f"module unload {TEXTS}")
     assert leaks(with_it.outcome.shown, with_it.secret) != []
 
 

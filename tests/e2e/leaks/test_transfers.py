@@ -101,9 +101,7 @@ def test_a_forward_by_the_callee_is_not_followed(leak_system: LeakSystem, status
 def test_a_hidden_number_that_became_a_rented_one_is_not_called(leak_system: LeakSystem) -> None:
     other = leak_system.hide()
     called = leak_system.hide()
-    pool = leak_system.data_dir / "ours.csv"
-    pool.write_text(f"{called.number}\n")
-    leak_system.command("numbers", "import", str(pool), "--json")
+    leak_system.import_numbers([called.number])
     refused = leak_system.request(
         "POST", "/bookings", {"destination": called.number, "usagePlan": "SMALL", "callback": "http://127.0.0.1:9/"}
     )
