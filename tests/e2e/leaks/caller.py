@@ -10,7 +10,7 @@ from tests.e2e.leaks.table import Column
 
 SOURCE = "+33199007777"
 HOST = "127.0.0.1"
-# What an answer that Asterisk holds back might still bring.
+# What these might still bring.
 AFTERMATH_SECONDS = 0.2
 
 
@@ -50,6 +50,8 @@ async def _call(dialog: Dialog, media: Media, part: Part) -> None:
     final = await dialog.answered(number)
     if final.status == 200:
         await _talk(dialog, media, part)
+    # The callee may hear of the end later than the caller, and then says its last words.
+    await part.until(part.played)
     await asyncio.sleep(AFTERMATH_SECONDS)
 
 
