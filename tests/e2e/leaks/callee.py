@@ -1,7 +1,7 @@
 """The callee of a cell: rings, answers or refuses, and lets its number slip wherever its row says."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from phones.messages import Message
 from phones.peer import Body, Dialog, Media, Reply, media_of, sdp, user_of
@@ -48,6 +48,11 @@ class Stagehand:
                       "a": f"{host}:{port}", "tag": dialog.tag}  # fmt: skip
         dialog.policy = self.policy
 
+    @property
+    def over(self) -> bool:
+        """Whether the other side has ended the call."""
+        return any(each.status is None and each.method in ("BYE", "CANCEL") for each in self.dialog.messages)
+
     def fill(self, lines: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(line.format(**self.words) for line in lines)
 
@@ -68,8 +73,7 @@ class Stagehand:
         return self.reply(200, self.sound if request.method == "INVITE" else None)
 
     async def play(self) -> None:
-        for status in (180, 181, 183):
-            self.dialog.answer(self.reply(status, self.sound if status == 183 else None))
+        await self.ring()
         await self.say("early", self.row.early)
         await self.ask()
         await asyncio.sleep(RING_SECONDS)
@@ -83,6 +87,18 @@ class Stagehand:
             await self.dialog.requested("CANCEL")
             await self.refuse(self.row.refuses or 487)
 
+    async def ring(self) -> None:
+        """A callee that is to send requests makes sure that Asterisk knows the dialogue (RFC 3262): one that overtakes
+        the 180 would be nobody's, and Asterisk logs who a stranger says it is."""
+        ringing = self.reply(180)
+        if self.row.requests:
+            self.dialog.answer(replace(ringing, headers=(*ringing.headers, "Require: 100rel", "RSeq: 1")))
+            await self.dialog.requested("PRACK")
+        else:
+            self.dialog.answer(ringing)
+        for status in (181, 183):
+            self.dialog.answer(self.reply(status, self.sound if status == 183 else None))
+
     async def talk(self) -> None:
         self.dialog.answer(self.reply(200, self.sound))
         if self.part.cell.transport == "udp":
@@ -93,6 +109,8 @@ class Stagehand:
         await self.part.until(self.part.go)
         await self.ask()
         await self.say("late", 5)
+        if self.over:
+            return  # before it could show everything: the cell says so
         self.part.played.set()
         if self.column.callee_ends:
             # In a request of ours, To is the other side.
@@ -108,6 +126,9 @@ class Stagehand:
 
     async def ask(self) -> None:
         for request in self.row.requests:
+            if self.over:
+                # A request in no call any more: Asterisk logs who it says it is from, as it does of any stranger.
+                return
             number = self.dialog.request(request.method, self.fill(request.headers), self.body_of(request))
             try:
                 await self.dialog.answered(number, PATIENCE)
