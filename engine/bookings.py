@@ -13,7 +13,7 @@ from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
 from engine.ids import new_id
-from engine.live import settle_overdue
+from engine.presence import settle_overdue
 from engine.storage.transaction import Transaction
 
 # How much one clean-up takes on, so that no call ever waits long behind it.

@@ -16,6 +16,7 @@ from agi_scripts.session import Environment, Session
 from engine.ami.errors import AmiError
 from engine.ami.limits import LimitKeeper
 from engine.ami.presence import Reconciler
+from engine.ami.wall_clock import ClockWatch
 from engine.calls import EndReport, Settlement, call_ended
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
@@ -149,6 +150,7 @@ class Engine:
         self.keeper = LimitKeeper(storage, link, clock, policy)
         self._journal = KeptJournal(kept, self.storage, clock, self.keeper.changed)
         self._reconciler = Reconciler(storage, link, clock, self.keeper, cast("Any", self._journal), 5.0)
+        self._watch = ClockWatch(link, clock, self.keeper)
         self._context = CallContext(storage, clock, policy, self.keeper, "", lambda: None)
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
         self._rounds: set[asyncio.Task[None]] = set()
@@ -165,6 +167,7 @@ class Engine:
 
     def nap_ends(self) -> None:
         self.keeper._wake.set()
+        self._begin(self._look())
 
     def route(self, leg: Leg) -> None:
         talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
@@ -175,26 +178,39 @@ class Engine:
         self._start(route(self._context, cast("Session", talk)), talk, lambda: self._routed_again(leg, talk))
 
     def answered(self, leg: Leg) -> None:
-        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
+        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id, self.asterisk.clocks.in_utc)
         talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._picked_up(leg, talk))
 
     def answered_again(self, leg: Leg) -> None:
         """The report of an answer that came already."""
-        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
+        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id, self.asterisk.clocks.in_utc)
         talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._limited_again(leg, talk))
 
     def ended(self, leg: Leg) -> None:
-        arguments = (leg.call_id, str(leg.measured_ms) if leg.began else "", leg.dial_status)
+        arguments = (
+            leg.call_id,
+            str(leg.measured_ms) if leg.began else "",
+            leg.dial_status,
+            self.asterisk.clocks.in_utc,
+        )
         talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, *arguments)
         self.asterisk.hanging_up.add(leg.call_id)
         self._start(ended(self._context, cast("Session", talk)), talk, lambda: self._hung_up(leg, talk))
 
     def reconcile(self) -> None:
-        task = self._loop.create_task(self._round())
+        self._begin(self._round())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._rounds.add(task)
         task.add_done_callback(self._rounds.discard)
+
+    async def _look(self) -> None:
+        """One turn of ClockWatch.run."""
+        with suppress(StorageError):
+            await self._watch._look()
 
     async def _round(self) -> None:
         """One turn of Reconciler.run."""

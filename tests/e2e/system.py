@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,18 @@ class Answer:
 class System:
     """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
 
-    def __init__(self, engine_only: Mapping[str, object] | None = None, **overrides: object) -> None:
-        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk."""
+    def __init__(
+        self,
+        engine_only: Mapping[str, object] | None = None,
+        *,
+        engine_environment: Mapping[str, str] | None = None,
+        asterisk_environment: Mapping[str, str] | None = None,
+        **overrides: object,
+    ) -> None:
+        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk.
+
+        `…_environment`: variables that are no settings.
+        """
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
@@ -71,25 +81,21 @@ class System:
                 **overrides,
             }
         )
-        self._engine_only = _environment(engine_only or {})
+        self._engine_only = {**_environment(engine_only or {}), **(engine_environment or {})}
+        self._asterisk_environment = dict(asterisk_environment or {})
         self._runner = asyncio.Runner()
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
         self.key = ""
 
     def start(self) -> None:
-        previous = dict(os.environ)
-        os.environ.update(self._environment)
-        try:
+        with _environ(self._environment):
             self.settings = Settings()
-        finally:
-            os.environ.clear()
-            os.environ.update(previous)
         kept = set_up(self.settings, lambda line: None)
         self.key = key_file(self.data_dir).read_text().strip()
         self._asterisk = LocalAsterisk(find_program(), write_own(self.settings, kept, find_program()))
         self.start_engine()
-        self._runner.run(self._asterisk.start())
+        self.start_asterisk()
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
 
     def stop(self) -> None:
@@ -118,13 +124,8 @@ class System:
 
     def start_engine(self, **more: str) -> None:
         """`more`: environment variables for this start alone."""
-        environment = {**self._environment, **self._engine_only, **more}
-        os.environ.update(environment)
-        try:
+        with _environ({**self._environment, **self._engine_only, **more}):
             self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
-        finally:
-            for name in environment:
-                os.environ.pop(name, None)
 
     def wait_engine_dead(self, timeout: float = 15.0) -> None:
         """Until the engine has died by itself."""
@@ -165,7 +166,8 @@ class System:
 
     def start_asterisk(self) -> None:
         assert self._asterisk is not None
-        self._runner.run(self._asterisk.start())
+        with _environ(self._asterisk_environment):
+            self._runner.run(self._asterisk.start())
 
     # -- the API ----------------------------------------------------------------------------------------------------
 
@@ -246,6 +248,17 @@ class Booked:
 def fictional_number() -> str:
     """+33 1 99 00 xx xx is kept free for fiction; apart from the numbers of the demo."""
     return f"+3319900{secrets.randbelow(7000) + 1000}"
+
+
+@contextlib.contextmanager
+def _environ(more: Mapping[str, str]) -> Iterator[None]:
+    previous = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(previous)
 
 
 def _environment(settings: Mapping[str, object]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UN
 from engine.local.asterisk_files import TEMPLATES
 from tests.contract.samples import BOOKING
 
-# AGI path → how many arguments its script takes; the journal's gets those of `ended`.
-ARGUMENTS = {dialplan.ROUTE: 3, dialplan.ANSWERED: 2, dialplan.ENDED: 3, "@journal@": 3}
+# AGI path → how many arguments its script takes; the journal's gets those of `ended` but the time, which it knows.
+ARGUMENTS = {dialplan.ROUTE: 3, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@journal@": 3}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
 FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID"}
@@ -30,6 +30,7 @@ MODULES = {
     "GLOBAL": "func_global",
     "IF": "func_logic",
     "LEN": "func_strings",
+    "STRFTIME": "func_strings",
     "TIMEOUT": "func_timeout",
 }
 
@@ -248,7 +249,7 @@ def test_an_end_that_the_engine_did_not_settle_is_kept_in_the_journal_with_the_s
     assert (STEPS[asked - 1].app, STEPS[asked - 1].data) == ("Set", "RN_SETTLED=")
     assert (STEPS[asked + 1].app, STEPS[asked + 1].data) == ("GotoIf", '$["${RN_SETTLED}" = "yes"]?done')
     assert (STEPS[asked + 2].app, STEPS[asked + 3].label) == ("AGI", "done")
-    assert arguments_of(STEPS[asked + 2].data) == ["@journal@", *arguments_of(STEPS[asked].data)[1:]]
+    assert arguments_of(STEPS[asked + 2].data) == ["@journal@", *arguments_of(STEPS[asked].data)[1:-1]]
 
 
 def test_every_jump_has_its_target() -> None:
@@ -266,3 +267,26 @@ def test_everything_that_the_dialplan_uses_has_its_module_loaded() -> None:
     assert used == set(MODULES)
     # Dial's U() and the hangup handler run through Gosub.
     assert {f"{module}.so" for module in MODULES.values()} <= loaded
+
+
+@pytest.mark.parametrize(
+    ("said", "now"),
+    [
+        ("20260301120000250", 1_772_366_400_250),
+        ("19700101000000000", 0),
+        ("20260301120000", None),
+        ("20261301120000250", None),
+        ("2026030112000025x", None),
+        ("٢٠٢٦٠٣٠١١٢٠٠٠٠٢٥٠", None),
+        ("", None),
+    ],
+)
+def test_the_wall_clock_is_told_in_utc_to_the_millisecond_or_not_at_all(said: str, now: int | None) -> None:
+    assert dialplan.wall_clock(said) == now
+
+
+def test_the_answer_and_the_end_are_reported_with_the_time_in_utc() -> None:
+    """In local time an hour comes twice each autumn."""
+    for path in (dialplan.ANSWERED, dialplan.ENDED):
+        [step] = [step for _, step in AGIS if f"/{path}," in step.data]
+        assert arguments_of(step.data)[-1] == "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}"
