@@ -151,7 +151,7 @@ def test_a_limit_that_a_clock_jumps_over_costs_no_more_than_was_talked(timed: Ti
         talked = Outcome(callers.messages()).talked or 0
     [cdr] = booked.wait_settled()
     print(f"\nset by +1 h, limit {LIMIT_SECONDS} s: talked {talked:.3f} s, charged {cdr['duration']} s")  # noqa: T201
-    assert -0.05 <= cdr["duration"] - talked <= 1.05
+    assert -0.05 <= cdr["duration"] - min(talked, LIMIT_SECONDS) <= 1.05
     assert booked.now["secondsRemaining"] == LIMIT_SECONDS - cdr["duration"]
 
 
