@@ -13,11 +13,13 @@ from agi_scripts.ended import ended
 from agi_scripts.errors import AgiError, CallerGone
 from agi_scripts.route import route
 from agi_scripts.session import Environment, Session
+from engine.adjustments import Adjustment
 from engine.ami.errors import AmiError
 from engine.ami.limits import LimitKeeper
 from engine.ami.presence import Reconciler
 from engine.ami.wall_clock import ClockWatch
 from engine.calls import EndReport, Settlement, call_ended
+from engine.domain.errors import BookingGone
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
 from engine.storage import queries
@@ -160,8 +162,7 @@ class Engine:
     def is_idle(self) -> bool:
         return not self._scripts and not self._rounds
 
-    def check(self) -> None:
-        """The keeper must outlive everything."""
+    def check(self) -> None:  # the keeper must outlive everything
         if self._keeping.done():
             self._keeping.result()
 
@@ -170,37 +171,41 @@ class Engine:
         self._begin(self._look())
 
     def route(self, leg: Leg) -> None:
-        talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
+        talk = self._comes_in(leg)
         self._start(route(self._context, cast("Session", talk)), talk, lambda: self._routed(leg, talk))
 
     def route_again(self, leg: Leg) -> None:
-        talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
+        talk = self._comes_in(leg)
         self._start(route(self._context, cast("Session", talk)), talk, lambda: self._routed_again(leg, talk))
 
     def answered(self, leg: Leg) -> None:
-        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id, self.asterisk.clocks.in_utc)
-        talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
+        talk = self._picks_up(leg)
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._picked_up(leg, talk))
 
     def answered_again(self, leg: Leg) -> None:
         """The report of an answer that came already."""
-        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id, self.asterisk.clocks.in_utc)
-        talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
+        talk = self._picks_up(leg)
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._limited_again(leg, talk))
 
+    def _comes_in(self, leg: Leg) -> Conversation:
+        return Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
+
+    def _picks_up(self, leg: Leg) -> Conversation:
+        arguments = (leg.call_id, leg.booking_id, self.asterisk.clocks.in_utc)
+        return Conversation(self.asterisk.gate, leg.callee_channel, leg.callee_id, *arguments)
+
     def ended(self, leg: Leg) -> None:
-        arguments = (
-            leg.call_id,
-            str(leg.measured_ms) if leg.began else "",
-            leg.dial_status,
-            self.asterisk.clocks.in_utc,
-        )
+        talked = str(leg.measured_ms) if leg.began else ""
+        arguments = (leg.call_id, talked, leg.dial_status, self.asterisk.clocks.in_utc)
         talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, *arguments)
         self.asterisk.hanging_up.add(leg.call_id)
         self._start(ended(self._context, cast("Session", talk)), talk, lambda: self._hung_up(leg, talk))
 
     def reconcile(self) -> None:
         self._begin(self._round())
+
+    def adjust(self, adjustment: Adjustment) -> None:
+        self._begin(self._adjusted(adjustment))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -211,6 +216,11 @@ class Engine:
         """One turn of ClockWatch.run."""
         with suppress(StorageError):
             await self._watch._look()
+
+    async def _adjusted(self, adjustment: Adjustment) -> None:
+        """What the control socket has it do."""
+        with suppress(BookingGone, StorageError):
+            await self.keeper.adjust(adjustment)
 
     async def _round(self) -> None:
         """One turn of Reconciler.run."""

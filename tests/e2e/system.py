@@ -14,19 +14,23 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from engine.local.asterisk_files import find_program, write_own
 from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
 from engine.settings import Settings
-from phones.ports import free_port, free_port_range
+from phones.ports import free_port, free_port_range, give_back
+from tests.e2e import canary
+from tests.e2e.environment import as_environment, environ
 
 READY_SECONDS = 20.0
+RTP_PORTS = 200
 # The plans of the tests: short enough to be used up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
@@ -44,7 +48,7 @@ class Answer:
 
 
 class System:
-    """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
+    """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
     def __init__(
         self,
@@ -54,15 +58,13 @@ class System:
         asterisk_environment: Mapping[str, str] | None = None,
         **overrides: object,
     ) -> None:
-        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk.
-
-        `…_environment`: variables that are no settings.
-        """
+        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk;
+        `…_environment`: variables that are no settings."""
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
-        rtp = free_port_range(200)
-        self._environment = _environment(
+        self._rtp = free_port_range(RTP_PORTS)
+        self._environment = as_environment(
             {
                 "profile": "demo",
                 "data_dir": self.data_dir,
@@ -70,8 +72,8 @@ class System:
                 "fastagi_port": free_port(),
                 "ami_port": free_port(),
                 "sip_port": free_port(),
-                "rtp_start": rtp,
-                "rtp_end": rtp + 199,
+                "rtp_start": self._rtp,
+                "rtp_end": self._rtp + RTP_PORTS - 1,
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
@@ -81,15 +83,30 @@ class System:
                 **overrides,
             }
         )
-        self._engine_only = {**_environment(engine_only or {}), **(engine_environment or {})}
+        self._engine_only = {**as_environment(engine_only or {}), **(engine_environment or {})}
         self._asterisk_environment = dict(asterisk_environment or {})
         self._runner = asyncio.Runner()
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
         self.key = ""
+        # Every hidden number that was ever booked here.
+        self.hidden: set[str] = set()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def start(self) -> None:
-        with _environ(self._environment):
+        with environ(self._environment):
             self.settings = Settings()
         kept = set_up(self.settings, lambda line: None)
         self.key = key_file(self.data_dir).read_text().strip()
@@ -99,13 +116,18 @@ class System:
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
 
     def stop(self) -> None:
+        """Whatever the tests did here, no file but the database may hold a hidden number."""
+        hits: dict[str, list[str]] = {}
         try:
             if self._asterisk is not None:
                 self._runner.run(self._asterisk.stop())
             self.stop_engine()
+            hits = canary.found_in_files(self.data_dir, self.hidden)
         finally:
             self._runner.close()
+            give_back(self._rtp, RTP_PORTS)
             shutil.rmtree(self.data_dir, ignore_errors=True)
+        assert not hits, f"hidden numbers were left in files:\n{canary.said(hits)}"
 
     @property
     def sip(self) -> str:
@@ -124,7 +146,7 @@ class System:
 
     def start_engine(self, **more: str) -> None:
         """`more`: environment variables for this start alone."""
-        with _environ({**self._environment, **self._engine_only, **more}):
+        with environ({**self._environment, **self._engine_only, **more}):
             self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
 
     def wait_engine_dead(self, timeout: float = 15.0) -> None:
@@ -157,6 +179,17 @@ class System:
         assert self._engine is not None
         return self._engine.pid
 
+    @property
+    def pids(self) -> list[int]:
+        """Those of the engine and of Asterisk, as far as they run."""
+        children = [self._engine, self._asterisk.child if self._asterisk else None]
+        return [child.pid for child in children if child is not None]
+
+    def asterisk_command(self, text: str) -> None:
+        """On its console."""
+        assert self._asterisk is not None
+        assert self._runner.run(self._asterisk.command(text)) == 0, text
+
     def kill_asterisk(self) -> None:
         """kill -9: no BYE, no hangup handler, no report."""
         assert self._asterisk is not None
@@ -166,7 +199,7 @@ class System:
 
     def start_asterisk(self) -> None:
         assert self._asterisk is not None
-        with _environ(self._asterisk_environment):
+        with environ(self._asterisk_environment):
             self._runner.run(self._asterisk.start())
 
     # -- the API ----------------------------------------------------------------------------------------------------
@@ -192,18 +225,30 @@ class System:
 
     def command(self, *words: str) -> Any:
         """What a command of the command line prints, from JSON."""
-        done = subprocess.run(
+        done = self._command(*words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def complaint(self, *words: str) -> str:
+        """Of a command that must fail."""
+        done = self._command(*words)
+        assert done.returncode == 1, done
+        return done.stderr
+
+    def _command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "engine", *words],
             env={**os.environ, **self._environment},
             capture_output=True,
-            check=True,
+            check=False,
+            text=True,
             timeout=30,
         )
-        return json.loads(done.stdout)
 
     def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> "Booked":
         """A booking with a hidden number of its own, so that a search for its digits means something."""
         destination = fictional_number()
+        self.hidden.add(destination)
         answer = self.request(
             "POST", "/bookings", {"destination": destination, "usagePlan": plan, "callback": callback}
         )
@@ -246,26 +291,8 @@ class Booked:
 
 
 def fictional_number() -> str:
-    """+33 1 99 00 xx xx is kept free for fiction; apart from the numbers of the demo."""
-    return f"+3319900{secrets.randbelow(7000) + 1000}"
-
-
-@contextlib.contextmanager
-def _environ(more: Mapping[str, str]) -> Iterator[None]:
-    previous = dict(os.environ)
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(previous)
-
-
-def _environment(settings: Mapping[str, object]) -> dict[str, str]:
-    return {
-        f"RENTED_NUMBERS_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
-        for name, value in settings.items()
-    }
+    """+33 1 99 00 xx xx is kept free for fiction; apart from the demo's numbers and those that tests name."""
+    return f"+3319900{secrets.randbelow(5000) + 1000}"
 
 
 def _answer(status: int, body: bytes) -> Answer:

@@ -51,29 +51,26 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
     directory = tmp_path_factory.mktemp("clocks")
     asterisk, engine = WallClock(directory / "asterisk"), WallClock(directory / "engine")
     ami_port = free_port()
-    wire = Wire(ami_port)
-    system = System(
-        {"ami_port": wire.port},
-        asterisk_environment=asterisk.environment,
-        engine_environment=engine.environment,
-        ami_port=ami_port,
-        longest_call=4 * HOUR,
-        reconcile_interval=1,
-        lost_call_margin=1,
-        rtp_timeout=2 * HOUR,  # SIPp sends no sound, and Asterisk measures silence by the wall clock too
-        plans={
-            "SMALL": {"seconds": LIMIT_SECONDS, "calls": 25, "valid_for": 2 * 24 * HOUR},
-            "MEDIUM": {"seconds": 4 * HOUR, "calls": 25, "valid_for": VALID_SECONDS},
-            "LARGE": {"seconds": 4 * HOUR, "calls": 25, "valid_for": 2 * 24 * HOUR},
-        },
-    )
-    try:
-        system.start()
+    with (
+        contextlib.closing(Wire(ami_port)) as wire,
+        System(
+            {"ami_port": wire.port},
+            asterisk_environment=asterisk.environment,
+            engine_environment=engine.environment,
+            ami_port=ami_port,
+            longest_call=4 * HOUR,
+            reconcile_interval=1,
+            lost_call_margin=1,
+            rtp_timeout=2 * HOUR,  # SIPp sends no sound, and Asterisk measures silence by the wall clock too
+            plans={
+                "SMALL": {"seconds": LIMIT_SECONDS, "calls": 25, "valid_for": 2 * 24 * HOUR},
+                "MEDIUM": {"seconds": 4 * HOUR, "calls": 25, "valid_for": VALID_SECONDS},
+                "LARGE": {"seconds": 4 * HOUR, "calls": 25, "valid_for": 2 * 24 * HOUR},
+            },
+        ) as system,
+    ):
         yield Timed(system, asterisk, engine, wire)
-    finally:
         wire.flow()
-        system.stop()
-        wire.close()
 
 
 @pytest.fixture

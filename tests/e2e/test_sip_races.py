@@ -27,12 +27,8 @@ pytestmark = pytest.mark.timeout(90 + 5 * ROUNDS)
 
 @pytest.fixture(scope="module")
 def roomy() -> Iterator[System]:
-    system = System(plans=PLAN, max_concurrent_calls=100, max_calls_per_caller_per_hour=1000)
-    try:
-        system.start()
+    with System(plans=PLAN, max_concurrent_calls=100, max_calls_per_caller_per_hour=1000) as system:
         yield system
-    finally:
-        system.stop()
 
 
 def records(booked: Booked) -> list[tuple[str, int]]:
@@ -45,8 +41,8 @@ def records(booked: Booked) -> list[tuple[str, int]]:
 def wrong_debits(booked: Booked, right: set[tuple[str, int]]) -> int:
     """How many calls were recorded as none of `right`, or debited otherwise than recorded."""
     found, plan, now = records(booked), PLAN["LARGE"], booked.now
-    seconds = plan["seconds"] - now["secondsRemaining"] - sum(duration for _, duration in found)
-    calls = plan["calls"] - now["callsRemaining"] - sum(duration > 0 for _, duration in found)
+    seconds: int = plan["seconds"] - now["secondsRemaining"] - sum(duration for _, duration in found)
+    calls: int = plan["calls"] - now["callsRemaining"] - sum(duration > 0 for _, duration in found)
     return sum(record not in right for record in found) + abs(seconds) + abs(calls)
 
 
