@@ -2,10 +2,9 @@
 memory, between gates at which the machine can hold them up, or have them die."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, cast
 
 from agi_scripts.answered import answered
 from agi_scripts.context import CallContext
@@ -22,64 +21,12 @@ from engine.calls import EndReport, Settlement, call_ended
 from engine.domain.errors import BookingGone
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
-from engine.storage import queries
-from engine.storage.errors import StorageError, StorageUnavailable
-from engine.storage.transaction import Transaction
+from engine.storage.errors import StorageError
 from tests.contract.model_asterisk import Asterisk, Clocks, Gate, Leg, Link, Phase
+from tests.contract.model_books import Books, Storage
 from tests.contract.samples import CALLER
 
-SQL = queries.load("sqlite3")
-P = ParamSpec("P")
-T = TypeVar("T")
 ALLOWED = "allowed_not_screened"
-
-
-class Books:
-    """The database: it outlives every engine."""
-
-    def __init__(self, template: sqlite3.Connection) -> None:
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
-        template.backup(self.db)
-        self.db.row_factory = queries.dict_row
-        self.db.execute("PRAGMA foreign_keys = ON")
-        self._tx = Transaction(SQL, self.db)
-
-    def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self.db.execute("BEGIN")
-        try:
-            result = command(self._tx, *args, **kwargs)
-        except Exception:
-            self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
-        return result
-
-
-class Storage:
-    """What an engine sees of the books. `failing`: so many of its next commands fail, with nothing kept."""
-
-    def __init__(self, books: Books, gate: Gate) -> None:
-        self._books = books
-        self._gate = gate
-        self.dead = False
-        self.failing = 0
-
-    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            await self._gate.passed()
-        except asyncio.CancelledError:
-            # It was handed over: whether it is still done, nobody waits to hear.
-            if not self.dead:
-                self._books.run(command, *args, **kwargs)
-            raise
-        if self.dead:
-            raise StorageUnavailable("the engine is dead")
-        if self.failing:
-            self.failing -= 1
-            raise StorageUnavailable("disk full")
-        result = self._books.run(command, *args, **kwargs)
-        await self._gate.passed()
-        return result
 
 
 class Clock:
