@@ -280,10 +280,10 @@ class Link:
         return Message({"Response": "Success", **fields})
 
     async def list(self, name: str) -> list[Message]:
-        assert name == "CoreShowChannels"
+        assert name == "Status"
         await self._send()
         channels = self._asterisk.channels()
-        end = Message({"Event": "CoreShowChannelsComplete", "ListItems": str(len(channels))})
+        end = Message({"Event": "StatusComplete", "ListItems": str(len(channels))})
         if self._asterisk.cuts_lists and channels:
             channels.pop()
         await self._answer()
@@ -291,5 +291,5 @@ class Link:
 
 
 def _listed(unique_id: str, linked_id: str, channel: str, bridge: str) -> Message:
-    names = {"Uniqueid": unique_id, "Linkedid": linked_id, "Channel": channel, "BridgeId": bridge}
-    return Message({"Event": "CoreShowChannel", **names})
+    names = {"Uniqueid": unique_id, "Linkedid": linked_id, "Channel": channel, "BridgeID": bridge}
+    return Message({"Event": "Status", **names})
