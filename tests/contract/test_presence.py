@@ -1,17 +1,22 @@
 """What Asterisk says is up, compared with the books: calls found talking, vanished, or up though they were settled."""
 
+import os
+import time
 from dataclasses import replace
 
 import pytest
 
 from engine import presence
+from engine.accounts import import_numbers
 from engine.domain.metering import CallState
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
-from engine.live import limit_of
+from engine.live import bookings_to_share, limit_of
 from engine.presence import Compared, FoundTalking, Presence
-from tests.contract.samples import DAY, HOUR, SECOND
-from tests.contract.world import World
+from tests.contract.samples import DAY, HOUR, SECOND, START
+from tests.contract.world import World, outsider
+
+LIVE_CALLS = int(os.environ.get("LIVE_CALLS", "50"))
 
 
 @pytest.fixture
@@ -145,3 +150,28 @@ async def test_a_call_from_before_the_machine_was_started_again_is_missing(patie
     asked_after_the_start = 5 * SECOND
     nothing = Presence(frozenset(), {})
     assert (await patient.storage.run(presence.take_presence, nothing, asked_after_the_start)).missing == {"c1"}
+
+
+async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(patient: World) -> None:
+    """It holds up every call that comes in meanwhile. LIVE_CALLS=10000 and `-s`: how long."""
+    with outsider(patient.database) as connection:
+        connection.execute("DELETE FROM numbers")
+    await patient.storage.run(import_numbers, [(n, f"+33199{n:06}") for n in range(LIVE_CALLS)], START)
+    names = [f"rn-{n}" for n in range(LIVE_CALLS)]
+    for name in names:
+        await patient.bridge(await patient.book(UsagePlan.MEDIUM), name)
+        await patient.answered(name)
+    patient.now += SECOND
+    seen = frozenset(names[:-3])
+    statements: list[str] = []
+    patient.storage._connection.set_trace_callback(statements.append)
+    began = time.perf_counter()
+    compared = await patient.storage.run(presence.take_presence, Presence(seen, {}, seen), patient.at.ticks)
+    idle = await patient.storage.run(bookings_to_share, patient.at, patient.policy)
+    took = time.perf_counter() - began
+    patient.storage._connection.set_trace_callback(None)
+    print(f"\n{LIVE_CALLS} live calls compared with the books in {took * 1000:.0f} ms")  # noqa: T201  the figure
+    assert (compared.missing, compared.over, idle) == (set(names[-3:]), set(), [])
+    assert patient.rows("SELECT COUNT(*) AS n FROM calls WHERE seen_ticks = ?", SECOND) == [{"n": LIVE_CALLS - 3}]
+    # Two transactions, four statements, and one for each call that is not in the list.
+    assert len([each for each in statements if "calls" in each]) <= 3 + 3
