@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO
+from io import BufferedRWPair
 
 from agi_scripts.commands import set_variable
 from agi_scripts.errors import UnsafeValue
@@ -59,7 +59,7 @@ class Interview:
                 self.answers.append((command, said[1], said[2]))
 
     @staticmethod
-    def _ask(file: IO[bytes], line: bytes) -> bytes:
+    def _ask(file: BufferedRWPair, line: bytes) -> bytes:
         file.write(line + b"\n")
         file.flush()
         answer = file.readline()
