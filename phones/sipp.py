@@ -16,7 +16,7 @@ from typing import Self
 from phones import child, messages
 from phones.errors import PhoneError, PhoneTimeoutError
 from phones.messages import Message
-from phones.ports import Transport, free_port, free_port_range, is_bound
+from phones.ports import Transport, free_port, free_port_range, give_back, is_bound
 from phones.programs import Programs
 
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
@@ -28,6 +28,7 @@ SIPP_TRANSPORT = {"udp": "u1", "tcp": "t1"}
 # The keys of phones/scenarios/*.xml. SIPp refuses a scenario with a key it has no value for.
 DEFAULT_KEYS: Mapping[str, str | int] = {
     "source": "1000",  # the caller's number
+    "name": "",  # what stands before it: a display name in quotes
     "header": "User-Agent: sipp",  # one more header line of the INVITE
     "ring": 200,  # ms
     "talk": 1000,  # ms
@@ -80,7 +81,6 @@ class Sipp:
         rtp_echo: bool = False,
         transport: Transport = "udp",
         port: int | None = None,
-        media_port: int | None = None,
         trace: bool = True,
         lenient: bool = False,
         lines: Path | None = None,
@@ -102,7 +102,7 @@ class Sipp:
         self._rtp_echo = rtp_echo
         self._transport: Transport = transport
         self.port = port or free_port()
-        self.media_port = media_port or free_port_range(MEDIA_PORTS)
+        self.media_port = free_port_range(MEDIA_PORTS)
         self._trace = trace
         self._lenient = lenient
         self._lines = lines
@@ -147,6 +147,7 @@ class Sipp:
         if self._directory:
             directory, self._directory = self._directory, None
             self._messages = messages.read(directory / "messages")
+            give_back(self.media_port, MEDIA_PORTS)
             if self._keep is None:
                 shutil.rmtree(directory, ignore_errors=True)
 

@@ -17,16 +17,19 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from engine.local.asterisk_files import find_program, write_own
 from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
 from engine.settings import Settings
-from phones.ports import free_port, free_port_range
+from phones.ports import free_port, free_port_range, give_back
+from tests.e2e import canary
 
 READY_SECONDS = 20.0
+RTP_PORTS = 200
 # The plans of the tests: short enough to be used up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
@@ -44,14 +47,14 @@ class Answer:
 
 
 class System:
-    """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
+    """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
     def __init__(self, engine_only: Mapping[str, object] | None = None, **overrides: object) -> None:
         """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk."""
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
-        rtp = free_port_range(200)
+        self._rtp = free_port_range(RTP_PORTS)
         self._environment = _environment(
             {
                 "profile": "demo",
@@ -60,8 +63,8 @@ class System:
                 "fastagi_port": free_port(),
                 "ami_port": free_port(),
                 "sip_port": free_port(),
-                "rtp_start": rtp,
-                "rtp_end": rtp + 199,
+                "rtp_start": self._rtp,
+                "rtp_end": self._rtp + RTP_PORTS - 1,
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
@@ -76,6 +79,21 @@ class System:
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
         self.key = ""
+        # Every hidden number that was ever booked here.
+        self.hidden: set[str] = set()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def start(self) -> None:
         previous = dict(os.environ)
@@ -93,13 +111,18 @@ class System:
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
 
     def stop(self) -> None:
+        """Whatever the tests did here, no file but the database may hold a hidden number."""
+        hits: dict[str, list[str]] = {}
         try:
             if self._asterisk is not None:
                 self._runner.run(self._asterisk.stop())
             self.stop_engine()
+            hits = canary.found_in_files(self.data_dir, self.hidden)
         finally:
             self._runner.close()
+            give_back(self._rtp, RTP_PORTS)
             shutil.rmtree(self.data_dir, ignore_errors=True)
+        assert not hits, f"hidden numbers were left in files:\n{canary.said(hits)}"
 
     @property
     def sip(self) -> str:
@@ -156,6 +179,17 @@ class System:
         assert self._engine is not None
         return self._engine.pid
 
+    @property
+    def pids(self) -> list[int]:
+        """Those of the engine and of Asterisk, as far as they run."""
+        children = [self._engine, self._asterisk.child if self._asterisk else None]
+        return [child.pid for child in children if child is not None]
+
+    def asterisk_command(self, text: str) -> None:
+        """On its console."""
+        assert self._asterisk is not None
+        assert self._runner.run(self._asterisk.command(text)) == 0, text
+
     def kill_asterisk(self) -> None:
         """kill -9: no BYE, no hangup handler, no report."""
         assert self._asterisk is not None
@@ -196,18 +230,30 @@ class System:
 
     def command(self, *words: str) -> Any:
         """What a command of the command line prints, from JSON."""
-        done = subprocess.run(
+        done = self._command(*words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def complaint(self, *words: str) -> str:
+        """Of a command that must fail."""
+        done = self._command(*words)
+        assert done.returncode == 1, done
+        return done.stderr
+
+    def _command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "engine", *words],
             env={**os.environ, **self._environment},
             capture_output=True,
-            check=True,
+            check=False,
+            text=True,
             timeout=30,
         )
-        return json.loads(done.stdout)
 
     def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> "Booked":
         """A booking with a hidden number of its own, so that a search for its digits means something."""
         destination = fictional_number()
+        self.hidden.add(destination)
         answer = self.request(
             "POST", "/bookings", {"destination": destination, "usagePlan": plan, "callback": callback}
         )
@@ -250,8 +296,8 @@ class Booked:
 
 
 def fictional_number() -> str:
-    """+33 1 99 00 xx xx is kept free for fiction; apart from the numbers of the demo."""
-    return f"+3319900{secrets.randbelow(7000) + 1000}"
+    """+33 1 99 00 xx xx is kept free for fiction; apart from the demo's numbers and those that tests name."""
+    return f"+3319900{secrets.randbelow(5000) + 1000}"
 
 
 def _environment(settings: Mapping[str, object]) -> dict[str, str]:

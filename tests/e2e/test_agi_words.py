@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BufferedRWPair
+from typing import Any
 
 from agi_scripts.commands import set_variable
 from agi_scripts.errors import UnsafeValue
@@ -59,10 +59,10 @@ class Interview:
                 self.answers.append((command, said[1], said[2]))
 
     @staticmethod
-    def _ask(file: BufferedRWPair, line: bytes) -> bytes:
+    def _ask(file: Any, line: bytes) -> bytes:
         file.write(line + b"\n")
         file.flush()
-        answer = file.readline()
+        answer: bytes = file.readline()
         while answer.startswith(b"520-") and not (more := file.readline()).startswith(b"520 "):
             assert more
         return answer
