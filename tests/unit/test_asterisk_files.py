@@ -144,6 +144,7 @@ def test_sip_and_sound_leave_from_the_address_of_the_settings(program: AsteriskP
 LEAK_TABLE = {
     "direct_media": "no",
     "allow_transfer": "no",
+    "redirect_method": "user",
     "send_pai": "no",
     "send_rpid": "no",
     "send_diversion": "no",
