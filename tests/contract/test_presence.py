@@ -152,6 +152,7 @@ async def test_a_call_from_before_the_machine_was_started_again_is_missing(patie
     assert (await patient.storage.run(presence.take_presence, nothing, asked_after_the_start)).missing == {"c1"}
 
 
+@pytest.mark.timeout(120 + LIVE_CALLS // 20)
 async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(patient: World) -> None:
     """It holds up every call that comes in meanwhile. LIVE_CALLS=10000 and `-s`: how long."""
     with outsider(patient.database) as connection:

@@ -13,7 +13,7 @@ import pytest
 from engine.ami.wall_clock import LOOK_SECONDS
 from phones.ports import free_port
 from phones.sipp import Sipp
-from tests.e2e.calls import EARLY_SECONDS, LATE_SECONDS, Caller, Outcome, lasted
+from tests.e2e.calls import LATE_SECONDS, Caller, Outcome, lasted
 from tests.e2e.system import System
 from tests.e2e.wall_clock import WallClock
 from tests.e2e.wire import Wire
@@ -95,6 +95,11 @@ def _up(system: System, sipp: Sipp) -> None:
     system.until(lambda: any(m.method == "ACK" for m in sipp.messages()), "the call is up")
 
 
+def fair(cost: int, talked: float) -> bool:
+    """Every second begun, but for what a machine that is behind with its work makes of the caller's own times."""
+    return -LATE_SECONDS <= cost - talked <= 1 + LATE_SECONDS
+
+
 @pytest.mark.parametrize(
     ("who", "hours"), [("both", 1), ("both", -1), ("asterisk", 1), ("asterisk", -1), ("engine", 1)]
 )
@@ -122,13 +127,12 @@ def test_calls_cost_what_their_callers_talked_and_keep_their_limits(
     figures = f"talked {[round(t, 3) for t in talked]} s, charged {charged} s; limit {LIMIT_SECONDS} s"
     print(f"\n{who} set by {hours:+} h: {figures}: talked {until_limit:.3f} s, charged {cut['duration']} s")  # noqa: T201
     assert all(lasted(seconds, talk) for seconds, talk in zip(talked, TALK_SECONDS, strict=True))
-    # Asterisk's clock alone is known by messages, which a machine that is behind with its work notes late.
-    error = LATE_SECONDS if who == "asterisk" else 0.05
-    assert all(-error <= cost - seconds <= 1 + error for cost, seconds in zip(charged, talked, strict=True))
-    assert -error <= cut["duration"] - min(until_limit, LIMIT_SECONDS) <= 1 + error
-    # Set forward, it may cut them early; that it was set is noticed within a second.
+    assert all(fair(cost, seconds) for cost, seconds in zip(charged, talked, strict=True))
+    assert fair(cut["duration"], min(until_limit, LIMIT_SECONDS))
+    # That it was set is noticed within a second. Set forward, it may cut them early; and a limit that is told anew counts
+    # from the answer, after which a machine that is behind takes its time to let them talk.
     assert until_limit < LIMIT_SECONDS + LOOK_SECONDS + LATE_SECONDS
-    assert hours > 0 or until_limit > LIMIT_SECONDS - EARLY_SECONDS
+    assert hours > 0 or until_limit > LIMIT_SECONDS - LATE_SECONDS
 
 
 def test_a_call_that_no_limit_ends_any_more_is_ended_once_asterisk_can_be_reached(
@@ -167,4 +171,4 @@ def test_a_booking_ends_by_the_clock_as_it_is_set(timed: Timed, parties: Caller)
         talked = Outcome(callers.messages()).talked or 0
     assert talked < 20
     assert other.now["status"] == "EXPIRED"
-    assert -0.05 <= other.wait_settled()[0]["duration"] - talked <= 1.05
+    assert fair(other.wait_settled()[0]["duration"], talked)
