@@ -129,8 +129,8 @@ def test_calls_cost_what_their_callers_talked_and_keep_their_limits(
     assert all(lasted(seconds, talk) for seconds, talk in zip(talked, TALK_SECONDS, strict=True))
     assert all(fair(cost, seconds) for cost, seconds in zip(charged, talked, strict=True))
     assert fair(cut["duration"], min(until_limit, LIMIT_SECONDS))
-    # That it was set is noticed within a second. Set forward, it may cut them early; and a limit that is told anew counts
-    # from the answer, after which a machine that is behind takes its time to let them talk.
+    # That it was set is noticed within a second. Set forward, it may cut them early; and a limit that is told anew
+    # counts from the answer, after which a machine that is behind takes its time to let them talk.
     assert until_limit < LIMIT_SECONDS + LOOK_SECONDS + LATE_SECONDS
     assert hours > 0 or until_limit > LIMIT_SECONDS - LATE_SECONDS
 
