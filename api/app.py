@@ -12,6 +12,7 @@ from api.answers import set_headers
 from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
 from api.failures import FailureLimit
+from api.idempotency import UNDER_WAY
 from api.parameters import check_parameters
 from api.problems import problem_of, problem_response
 from api.routes import ROUTES_BY_HANDLER, Handler, Route
@@ -37,6 +38,7 @@ def build_app(deps: Dependencies) -> web.Application:
     )
     app[DEPENDENCIES] = deps
     app[FAILURES] = FailureLimit()
+    app[UNDER_WAY] = set()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):

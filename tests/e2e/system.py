@@ -212,12 +212,22 @@ class System:
     def get(self, path: str) -> Answer:
         return self.request("GET", path)
 
-    def request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.settings.http_port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self.key}",
+                "Content-Type": "application/json",
+                **(headers or {}),
+            },
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  the scheme is ours
