@@ -83,6 +83,12 @@ class Profile(StrEnum):
     DEMO = "demo"
 
 
+class MediaEncryption(StrEnum):
+    NONE = "none"
+    # SRTP with keys in the SDP (RFC 4568).
+    SDES = "sdes"
+
+
 class PlanSettings(BaseModel):
     """What one usage plan gives."""
 
@@ -157,6 +163,21 @@ class Settings(BaseSettings):
     manage_asterisk: bool = Field(True, description="`run` starts and stops an Asterisk of its own")
     sip_host: Address = Field("127.0.0.1", description="address where our own Asterisk speaks SIP and RTP")
     sip_port: Port = Field(5060, description="SIP port of our own Asterisk, UDP and TCP")
+    sip_plain: bool | None = Field(
+        None, description="our own Asterisk listens on `SIP_PORT`; unset: unless calls leave over TLS, and in the demo"
+    )
+    sip_tls_port: Port | None = Field(None, description="port of our own Asterisk for SIP over TLS; unset: none")
+    sip_tls_certificate: Path | None = Field(
+        None, description="PEM file of the certificate that our own Asterisk shows, with those that lead to its CA"
+    )
+    sip_tls_key: Path | None = Field(None, description="PEM file of the certificate's key, readable by its owner only")
+    sip_tls_ca: Path = Field(
+        Path("/etc/ssl/certs/ca-certificates.crt"),
+        description="PEM file of the CAs of which one must have signed the carrier's certificate",
+    )
+    sip_tls_client_certificate: bool = Field(
+        False, description="who connects over TLS must show a certificate of such a CA as well"
+    )
     rtp_start: Port = Field(10000, description="first UDP port of our own Asterisk for sound")
     rtp_end: Port = Field(10999, description="last UDP port of our own Asterisk for sound")
     trunk_uri: str = Field(
@@ -164,6 +185,10 @@ class Settings(BaseSettings):
         pattern=r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$",
         description="where calls to hidden numbers leave to: the carrier's SIP address",
         examples=["sip:sbc.carrier.example:5060", "sip:192.0.2.10;transport=tcp"],
+    )
+    media_encryption: MediaEncryption = Field(
+        MediaEncryption.NONE,
+        description="`none`, or `sdes`: sound from and to the carrier is SRTP, and a call without is refused",
     )
     carrier_addresses: list[Network] = Field(
         ["127.0.0.1"],
@@ -239,7 +264,23 @@ class Settings(BaseSettings):
         if self.longest_call < timedelta(seconds=1) or self.ring_timeout < timedelta(seconds=1):
             raise ValueError("longest_call and ring_timeout must be at least one second")
         self._refuse_shared_ports()
+        self._refuse_half_of_tls()
         return self
+
+    def _refuse_half_of_tls(self) -> None:
+        """Raises ValueError for settings by which nothing could be said, or something in the clear."""
+        if self.media_encryption is not MediaEncryption.NONE and not self.trunk_over_tls:
+            raise ValueError(
+                "media_encryption: trunk_uri must say ;transport=tls, or the keys would be sent in the clear"
+            )
+        if not self.manage_asterisk:
+            return  # the transports are those of the Asterisk that is there
+        if self.sip_tls_port is None and (self.trunk_over_tls or not self.plain_sip):
+            raise ValueError("sip_tls_port must be set: there is no other way to speak SIP over TLS")
+        if self.sip_tls_port is not None and (self.sip_tls_certificate is None or self.sip_tls_key is None):
+            raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
+        if not self.plain_sip and not self.trunk_over_tls:
+            raise ValueError("sip_plain is false, and so trunk_uri must say ;transport=tls")
 
     def _refuse_shared_ports(self) -> None:
         """Raises ValueError that names two settings which cannot both be had."""
@@ -251,6 +292,8 @@ class Settings(BaseSettings):
             listeners += [("ami_port", self.ami_host, self.ami_port), ("sip_port", self.sip_host, self.sip_port)]
             if self.rtp_start <= self.sip_port <= self.rtp_end:
                 raise ValueError(f"sip_port {self.sip_port} lies between rtp_start and rtp_end: choose another")
+            if self.sip_tls_port is not None:
+                listeners.append(("sip_tls_port", self.sip_host, self.sip_tls_port))
         for (name, host, port), (other, other_host, other_port) in combinations(listeners, 2):
             if port == other_port and (host == other_host or not {host, other_host}.isdisjoint(("0.0.0.0", "::"))):  # noqa: S104  compared, not bound
                 raise ValueError(f"{name} and {other} are both {port}: choose another for one of them")
@@ -273,6 +316,17 @@ class Settings(BaseSettings):
     @property
     def journal(self) -> Path:
         return (self.journal_dir or self.data_dir / "journal").absolute()
+
+    @property
+    def trunk_over_tls(self) -> bool:
+        return self.trunk_uri.startswith("sips:") or self.trunk_uri.endswith(";transport=tls")
+
+    @property
+    def plain_sip(self) -> bool:
+        """Whether SIP without TLS is spoken at all."""
+        if self.sip_plain is None:
+            return self.profile is Profile.DEMO or not self.trunk_over_tls
+        return self.sip_plain
 
     @property
     def allow_private_callbacks(self) -> bool:

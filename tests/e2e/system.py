@@ -156,6 +156,19 @@ class System:
         assert self._engine is not None
         return self._engine.pid
 
+    @property
+    def asterisk_pid(self) -> int:
+        assert self._asterisk is not None
+        assert self._asterisk.child is not None
+        assert self._asterisk.child.running
+        return self._asterisk.child.pid
+
+    @property
+    def asterisk_log(self) -> str:
+        """What it keeps, and what it said on its console."""
+        log = self.data_dir / "asterisk" / "log"
+        return (log / "messages").read_text(errors="replace") + (log / "console").read_text(errors="replace")
+
     def kill_asterisk(self) -> None:
         """kill -9: no BYE, no hangup handler, no report."""
         assert self._asterisk is not None

@@ -30,6 +30,8 @@ MODULES = {
     "GLOBAL": "func_global",
     "IF": "func_logic",
     "LEN": "func_strings",
+    "PJSIP_HEADER": "res_pjsip_header_funcs",
+    "REGEX": "func_strings",
     "TIMEOUT": "func_timeout",
 }
 
