@@ -134,14 +134,8 @@ def proper(asked: Asked) -> bool:
 @contextlib.contextmanager
 def besieged(**overrides: object) -> Iterator[Besieged]:
     port, engine_port = free_port(), free_port()
-    system = System(
-        engine_only={"fastagi_port": engine_port},
-        fastagi_port=port,
-        plans=PLANS,
-        ring_timeout=RING_SECONDS,
-        max_calls_per_caller_per_hour=10_000,
-        **overrides,
-    )
+    settings = {"ring_timeout": RING_SECONDS, **overrides, "plans": PLANS, "max_calls_per_caller_per_hour": 10_000}
+    system = System({"fastagi_port": engine_port}, fastagi_port=port, **settings)
     with AgiTap(port, engine_port) as tap:
         try:
             system.start()

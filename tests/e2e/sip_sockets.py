@@ -5,7 +5,7 @@ import re
 import select
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -49,7 +49,14 @@ class Wire:
             self.socket.send(raw)
 
     def read(self) -> None:
-        """Takes what is there, and acknowledges refusals of INVITE, or they would be repeated for half a minute."""
+        """Takes what is there, and acknowledges refusals, or they would be repeated for half a minute."""
+        for data in self.take():
+            self.received.append(data)
+            if ack := ack_of(data):
+                self.send(ack)
+
+    def take(self) -> Iterator[bytes]:
+        """What is there: datagrams, or parts of a stream."""
         while not self._closed:
             try:
                 data = self.socket.recv(LARGEST)
@@ -60,9 +67,7 @@ class Wire:
             if not data:
                 self._closed = self.transport != "udp"
                 return
-            self.received.append(data)
-            if ack := ack_of(data):
-                self.send(ack)
+            yield data
 
     @property
     def closed(self) -> bool:

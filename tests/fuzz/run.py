@@ -1,0 +1,118 @@
+"""One run: mutants at a steady rate, good calls beside them, and a look at what is left."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from phones.ports import free_port_range
+from phones.sipp import Result
+from tests.e2e.besieged import Besieged, Usage, besieged, numbers
+from tests.fuzz.flood import Flood, flood
+
+BAITS = 20
+RTP_PORTS = 2000
+WARM_UP = 400
+GOOD_A_SECOND = 2.0
+SECONDS_A_LINE = 30.0
+# Connections to the manager interface and the console come and go.
+FILES_MORE = 12
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    seed: int
+    count: int
+    rate: float
+
+
+@dataclass
+class Report:
+    wanted: Wanted
+    flood: Flood
+    good: Result
+    asked: int
+    decisions: Counter[str]
+    before: dict[str, Usage]
+    after: dict[str, Usage]
+    failures: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The figures, for whoever reads them."""
+        answers = ", ".join(f"{status or 'no SIP'}: {count}" for status, count in sorted(self.flood.answers.items()))
+        decided = ", ".join(f"{decision}: {count}" for decision, count in sorted(self.decisions.items()))
+        return [
+            f"seed {self.wanted.seed}: {self.flood.sent} mutants at {self.flood.rate:.0f}/s",
+            f"answers, repeated ones too: {answers}",
+            f"the engine was asked {self.asked} times ({decided})",
+            f"good calls beside them: {self.good.succeeded}, failed: {self.good.failed}",
+            *(_growth(name, self.before[name], self.after[name]) for name in self.before),
+            *(f"FAILED: {failure}" for failure in self.failures),
+        ]
+
+
+def run(wanted: Wanted, say: Say) -> Report:
+    rtp = free_port_range(RTP_PORTS)
+    with besieged(ring_timeout=10, rtp_start=rtp, rtp_end=rtp + RTP_PORTS - 1) as siege:
+        baits = [bait.service for bait in numbers(siege.system, BAITS)]
+        good = max(4, int(wanted.count / wanted.rate * GOOD_A_SECOND))
+        with siege.good_calls(good, GOOD_A_SECOND) as callers:
+            flood(siege.system.sip, baits, seed=wanted.seed - 1, count=WARM_UP, rate=wanted.rate)
+            before = _usage(siege)
+            flooded = flood(
+                siege.system.sip,
+                baits,
+                seed=wanted.seed,
+                count=wanted.count,
+                rate=wanted.rate,
+                progress=_Progress(siege, say).tell,
+            )
+            outcome = callers.wait()
+            siege.wait_quiet()
+            after = _usage(siege)
+        asked = siege.requests()
+        decisions = Counter(_decision(each.variables) for each in asked)
+        report = Report(wanted, flooded, outcome, len(asked), decisions, before, after)
+        report.failures = _failures(siege, report)
+        return report
+
+
+class _Progress:
+    def __init__(self, siege: Besieged, say: Say) -> None:
+        self._siege, self._say = siege, say
+        self._next = SECONDS_A_LINE
+
+    def tell(self, flooded: Flood) -> None:
+        if flooded.seconds >= self._next:
+            self._next += SECONDS_A_LINE
+            asterisk = Usage.of(self._siege.asterisk_pid)
+            self._say(f"{flooded.sent} mutants, {flooded.rate:.0f}/s, Asterisk: {asterisk}")
+
+
+def _failures(siege: Besieged, report: Report) -> list[str]:
+    failures = [f"the engine was asked about {asked.arguments}" for asked in siege.improper()]
+    for name, after in report.after.items():
+        if after.files > report.before[name].files + FILES_MORE:
+            failures.append(f"{name} has {after.files} files open, {report.before[name].files} before")
+    try:
+        siege.assert_unharmed(report.good)
+    except AssertionError as error:
+        failures.append(str(error))
+    return failures
+
+
+def _usage(siege: Besieged) -> dict[str, Usage]:
+    return {"Asterisk": Usage.of(siege.asterisk_pid), "engine": Usage.of(siege.system.engine_pid)}
+
+
+def _growth(name: str, before: Usage, after: Usage) -> str:
+    return (
+        f"{name}: memory {before.memory} kB → {after.memory} kB, files {before.files} → {after.files}, "
+        f"threads {before.threads} → {after.threads}"
+    )
+
+
+def _decision(variables: dict[str, str]) -> str:
+    verdict = variables.get("RN_VERDICT", "none")
+    return f"reject {variables.get('RN_CAUSE')}" if verdict == "REJECT" else verdict.lower()
