@@ -5,7 +5,7 @@ it is looked at whether anything stayed behind.
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,10 +132,11 @@ def proper(asked: Asked) -> bool:
 
 
 @contextlib.contextmanager
-def besieged(**overrides: object) -> Iterator[Besieged]:
+def besieged(asterisk_only: Mapping[str, object] | None = None, **overrides: object) -> Iterator[Besieged]:
+    """See System."""
     port, engine_port = free_port(), free_port()
     settings = {"ring_timeout": RING_SECONDS, **overrides, "plans": PLANS, "max_calls_per_caller_per_hour": 10_000}
-    system = System({"fastagi_port": engine_port}, fastagi_port=port, **settings)
+    system = System({"fastagi_port": engine_port}, asterisk_only, fastagi_port=port, **settings)
     with AgiTap(port, engine_port) as tap:
         try:
             system.start()

@@ -46,8 +46,14 @@ class Answer:
 class System:
     """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
 
-    def __init__(self, engine_only: Mapping[str, object] | None = None, **overrides: object) -> None:
-        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk."""
+    def __init__(
+        self,
+        engine_only: Mapping[str, object] | None = None,
+        asterisk_only: Mapping[str, object] | None = None,
+        **overrides: object,
+    ) -> None:
+        """`overrides`: settings; `engine_only`: those that the engine alone sees otherwise; `asterisk_only`: those
+        that Asterisk's files alone are written with."""
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
@@ -72,6 +78,7 @@ class System:
             }
         )
         self._engine_only = _environment(engine_only or {})
+        self._asterisk_only = asterisk_only or {}
         self._runner = asyncio.Runner()
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
@@ -87,7 +94,8 @@ class System:
             os.environ.update(previous)
         kept = set_up(self.settings, lambda line: None)
         self.key = key_file(self.data_dir).read_text().strip()
-        self._asterisk = LocalAsterisk(find_program(), write_own(self.settings, kept, find_program()))
+        files_of = self.settings.model_copy(update=self._asterisk_only)
+        self._asterisk = LocalAsterisk(find_program(), write_own(files_of, kept, find_program()))
         self.start_engine()
         self._runner.run(self._asterisk.start())
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
