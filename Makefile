@@ -17,7 +17,7 @@ call: venv phones ## Beside a running system: one real call, from booking to cal
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
 test: venv asterisk phones ## Everything: unit, contract, integration, and end-to-end over real Asterisk and SIP telephones.
-	$(PYTHON) -m pytest $(PYTEST)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: venv ## What needs neither Asterisk nor telephones.
 	$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST)

@@ -60,7 +60,7 @@ class Journal:
         if settlement is not None:
             log.info("call_ended", call=report.call_id, cdr=settlement.cdr_id, seconds=settlement.duration, late=True)
             self._settled(settlement.booking_id)
-        await asyncio.to_thread(path.unlink)
+        await asyncio.to_thread(path.unlink, missing_ok=True)  # another engine may have taken it in as well
         return settlement is not None
 
     def _files(self) -> list[Path]:

@@ -15,7 +15,7 @@ from phones.baresip_files import RTP_PORTS, Answer, Setup, Tls
 from phones.call import Call
 from phones.control import Control
 from phones.errors import CallEndedError, Ending, PhoneError, PhoneTimeoutError
-from phones.ports import free_port, free_port_range, is_bound
+from phones.ports import free_port, free_port_range, give_back, is_bound
 from phones.programs import Programs
 
 START_TIMEOUT = 10.0
@@ -137,6 +137,7 @@ class Baresip:
             self._keep_recording()
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
+            give_back(self._setup.rtp_port, RTP_PORTS)
 
     def wait_registered(self, timeout: float = 10.0) -> None:
         """Returns once the server has accepted the registration; PhoneTimeoutError with its words if not."""

@@ -1,12 +1,18 @@
 """Free ports on 127.0.0.1, and whether something listens there.
 
 Ports are taken from below the range the kernel gives to outgoing connections: nothing then slips in between
-the moment a port is found free and the moment a program binds it. None is given out twice in a process.
+the moment a port is found free and the moment a program binds it. None is given out twice, neither in a process nor to
+processes side by side: whoever takes ports holds a lock on bytes of a common file, which the kernel lets go of when
+the process ends.
 """
 
+import fcntl
+import functools
 import itertools
+import os
 import random
 import socket
+import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +20,11 @@ from phones.errors import PhoneError
 
 Transport = Literal["udp", "tcp"]
 
-LOWEST = 12_000
-MIDDLE = 20_000
-HIGHEST = 31_000
-LONG = 100
+# Each length has a part of its own: single ports, taken by chance, would leave no long range free.
+SINGLE = range(12_000, 15_000)
+SHORT = range(15_000, 18_000)
+LONG = range(18_000, 31_000)
+LONG_COUNT = 100
 ATTEMPTS = 200
 TCP_LISTEN = "0A"  # state column of /proc/net/tcp
 LOOPBACK_OR_ANY = ("0100007F", "00000000")  # address column: 127.0.0.1 and 0.0.0.0, little-endian
@@ -33,16 +40,25 @@ def free_port() -> int:
 
 def free_port_range(count: int) -> int:
     """The first of `count` consecutive ports free on 127.0.0.1 for UDP and TCP; even, as RTP wants it."""
-    # Long ranges have a part of their own: single ports, taken by chance, would leave no long one free.
-    lowest, highest = (MIDDLE, HIGHEST) if count >= LONG else (LOWEST, MIDDLE)
-    # By chance first, so that programs started side by side rarely meet; then every one.
-    chances = (_choose.randrange(lowest, highest - count, 2) for _ in range(ATTEMPTS))
-    for first in itertools.chain(chances, range(lowest, highest - count, 2)):
+    part = SINGLE if count == 1 else SHORT if count < LONG_COUNT else LONG
+    # By chance first, so that programs started side by side rarely meet; then every one. Side by side without gaps, as
+    # far as they are of one length: ranges at any place would leave no room for another long before all is taken.
+    places = range(part.start, part.stop - count, count + count % 2)
+    chances = (_choose.choice(places) for _ in range(ATTEMPTS))
+    for first in itertools.chain(chances, places):
         ports = range(first, first + count)
-        if _given.isdisjoint(ports) and _all_free(ports):
-            _given.update(ports)
-            return first
-    raise PhoneError(f"no {count} free ports in {LOWEST}-{HIGHEST}")
+        if _given.isdisjoint(ports) and _claimed(ports):
+            if _all_free(ports):
+                _given.update(ports)
+                return first
+            give_back(first, count)
+    raise PhoneError(f"no {count} free ports in {part.start}-{part.stop}")
+
+
+def give_back(first: int, count: int = 1) -> None:
+    """Let others have ports that `free_port_range` gave."""
+    _given.difference_update(range(first, first + count))
+    fcntl.lockf(_claims(), fcntl.LOCK_UN, count, first)
 
 
 def is_bound(port: int, transport: Transport = "udp") -> bool:
@@ -53,6 +69,21 @@ def is_bound(port: int, transport: Transport = "udp") -> bool:
         local in wanted and (transport == "udp" or state == TCP_LISTEN)
         for _number, local, _remote, state, *_rest in sockets
     )
+
+
+@functools.cache
+def _claims() -> int:
+    """The common file, byte n for port n. Never closed: closing it would let go of every lock."""
+    path = Path(tempfile.gettempdir()) / f"rented-numbers-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _claimed(ports: range) -> bool:
+    try:
+        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, len(ports), ports.start)
+    except OSError:
+        return False
+    return True
 
 
 def _all_free(ports: range) -> bool:

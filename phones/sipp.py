@@ -16,7 +16,7 @@ from typing import Self
 from phones import child, messages
 from phones.errors import PhoneError, PhoneTimeoutError
 from phones.messages import Message
-from phones.ports import Transport, free_port, free_port_range, is_bound
+from phones.ports import Transport, free_port, free_port_range, give_back, is_bound
 from phones.programs import Programs
 
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
@@ -80,7 +80,6 @@ class Sipp:
         rtp_echo: bool = False,
         transport: Transport = "udp",
         port: int | None = None,
-        media_port: int | None = None,
         trace: bool = True,
         lenient: bool = False,
         lines: Path | None = None,
@@ -102,7 +101,7 @@ class Sipp:
         self._rtp_echo = rtp_echo
         self._transport: Transport = transport
         self.port = port or free_port()
-        self.media_port = media_port or free_port_range(MEDIA_PORTS)
+        self.media_port = free_port_range(MEDIA_PORTS)
         self._trace = trace
         self._lenient = lenient
         self._lines = lines
@@ -147,6 +146,7 @@ class Sipp:
         if self._directory:
             directory, self._directory = self._directory, None
             self._messages = messages.read(directory / "messages")
+            give_back(self.media_port, MEDIA_PORTS)
             if self._keep is None:
                 shutil.rmtree(directory, ignore_errors=True)
 

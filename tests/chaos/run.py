@@ -60,10 +60,9 @@ def run(wanted: Wanted, say: Say) -> Report:
     )
     began = time.monotonic()
     with ExitStack() as cleanup:
-        cleanup.callback(system.stop)
         directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         listener = cleanup.enter_context(CallbackListener())
-        system.start()
+        cleanup.enter_context(system)
         hidden = cleanup.enter_context(load.callees(system, directory / "callees"))
         scene = _Scene(wanted, say, system, directory, listener, hidden)
         return _play(scene, began)

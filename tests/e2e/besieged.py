@@ -137,12 +137,8 @@ def besieged(asterisk_only: Mapping[str, object] | None = None, **overrides: obj
     port, engine_port = free_port(), free_port()
     settings = {"ring_timeout": RING_SECONDS, **overrides, "plans": PLANS, "max_calls_per_caller_per_hour": 10_000}
     system = System({"fastagi_port": engine_port}, asterisk_only, fastagi_port=port, **settings)
-    with AgiTap(port, engine_port) as tap:
-        try:
-            system.start()
-            yield Besieged(system, tap)
-        finally:
-            system.stop()
+    with AgiTap(port, engine_port) as tap, system:
+        yield Besieged(system, tap)
 
 
 def numbers(system: System, count: int) -> list[Booked]:

@@ -20,12 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_system() -> Iterator[System]:
-    system = System()
-    try:
-        system.start()
+    with System() as system:
         yield system
-    finally:
-        system.stop()
 
 
 @pytest.fixture

@@ -17,16 +17,18 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from engine.local.asterisk_files import find_program, write_own
 from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
 from engine.settings import Settings
-from phones.ports import free_port, free_port_range
+from phones.ports import free_port, free_port_range, give_back
 
 READY_SECONDS = 20.0
+RTP_PORTS = 200
 # The plans of the tests: short enough to be used up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
@@ -44,7 +46,7 @@ class Answer:
 
 
 class System:
-    """`start()` returns when calls can be made; `stop()` ends everything and removes its files."""
+    """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
     def __init__(
         self,
@@ -57,7 +59,7 @@ class System:
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
-        rtp = free_port_range(200)
+        self._rtp = free_port_range(RTP_PORTS)
         self._environment = _environment(
             {
                 "profile": "demo",
@@ -66,8 +68,8 @@ class System:
                 "fastagi_port": free_port(),
                 "ami_port": free_port(),
                 "sip_port": free_port(),
-                "rtp_start": rtp,
-                "rtp_end": rtp + 199,
+                "rtp_start": self._rtp,
+                "rtp_end": self._rtp + RTP_PORTS - 1,
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
@@ -83,6 +85,19 @@ class System:
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
         self.key = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def start(self) -> None:
         previous = dict(os.environ)
@@ -107,6 +122,7 @@ class System:
             self.stop_engine()
         finally:
             self._runner.close()
+            give_back(self._rtp, RTP_PORTS)
             shutil.rmtree(self.data_dir, ignore_errors=True)
 
     @property

@@ -1,5 +1,6 @@
 """The manager interface is silent for a while: no live call is dropped for it, and nobody overspends (M12)."""
 
+import contextlib
 import math
 import os
 import socket
@@ -63,21 +64,21 @@ class Wire:
 def wired() -> Iterator[tuple[System, Wire]]:
     ami_port = free_port()
     wire = Wire(ami_port)
-    system = System(
-        {"ami_port": wire.port},
-        ami_port=ami_port,
-        longest_call=200,
-        rtp_timeout=200,  # SIPp sends no sound
-        reconcile_interval=1,
-        plans={"LARGE": {"seconds": 200, "calls": 25, "valid_for": 3600}},
-    )
-    try:
-        system.start()
-        yield system, wire
-    finally:
-        wire.flow()
-        system.stop()
-        wire.close()
+    with (
+        contextlib.closing(wire),
+        System(
+            {"ami_port": wire.port},
+            ami_port=ami_port,
+            longest_call=200,
+            rtp_timeout=200,  # SIPp sends no sound
+            reconcile_interval=1,
+            plans={"LARGE": {"seconds": 200, "calls": 25, "valid_for": 3600}},
+        ) as system,
+    ):
+        try:
+            yield system, wire
+        finally:
+            wire.flow()
 
 
 def test_while_the_manager_interface_is_silent_calls_go_on_and_share_later(wired: tuple[System, Wire]) -> None:

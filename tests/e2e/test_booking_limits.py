@@ -17,12 +17,8 @@ TOLERANCE = 0.1
 @pytest.fixture(scope="module")
 def generous() -> Iterator[System]:
     """Nothing but the booking's own limits is in the way of a call here."""
-    system = System(longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 100, "valid_for": 3600}})
-    try:
-        system.start()
+    with System(longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 100, "valid_for": 3600}}) as system:
         yield system
-    finally:
-        system.stop()
 
 
 @pytest.fixture

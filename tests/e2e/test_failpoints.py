@@ -17,17 +17,13 @@ CALLBACK_SECONDS = 45.0
 
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[System]:
-    system = System(
+    with System(
         longest_call=60,
         reconcile_interval=0.5,
         callback_timeout=1,
         plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}},
-    )
-    try:
-        system.start()
+    ) as system:
         yield system
-    finally:
-        system.stop()
 
 
 @contextlib.contextmanager

@@ -13,19 +13,15 @@ VALID, GRACE, QUARANTINE = 2.0, 4.0, 3.0
 
 @pytest.fixture(scope="module")
 def short_lived() -> Iterator[System]:
-    system = System(
+    with System(
         plans={
             "SMALL": {"seconds": 60, "calls": 25, "valid_for": VALID},
             "LARGE": {"seconds": 60, "calls": 25, "valid_for": "PT1H"},
         },
         grace=GRACE,
         quarantine=QUARANTINE,
-    )
-    try:
-        system.start()
+    ) as system:
         yield system
-    finally:
-        system.stop()
 
 
 def _gone(system: System, booked: Booked) -> bool:

@@ -12,19 +12,15 @@ from tests.e2e.system import Booked, System
 
 @pytest.fixture(scope="module")
 def sharing() -> Iterator[System]:
-    system = System(
+    with System(
         longest_call=60,
         plans={
             "SMALL": {"seconds": 4, "calls": 25, "valid_for": 3600},
             "MEDIUM": {"seconds": 60, "calls": 3, "valid_for": 3600},
             "LARGE": {"seconds": 12, "calls": 25, "valid_for": 3600},
         },
-    )
-    try:
-        system.start()
+    ) as system:
         yield system
-    finally:
-        system.stop()
 
 
 @pytest.fixture

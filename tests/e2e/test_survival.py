@@ -15,20 +15,16 @@ from tests.e2e.system import Booked, System
 
 @pytest.fixture(scope="module")
 def mortal() -> Iterator[System]:
-    system = System(
+    with System(
         longest_call=60,
         plans={
-            "SMALL": {"seconds": 5, "calls": 25, "valid_for": 3600},
+            "SMALL": {"seconds": 9, "calls": 25, "valid_for": 3600},
             "LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600},
         },
         reconcile_interval=1,
         rtp_timeout=30,
-    )
-    try:
-        system.start()
+    ) as system:
         yield system
-    finally:
-        system.stop()
 
 
 @pytest.fixture
@@ -82,8 +78,8 @@ def test_a_call_outlives_the_engine_and_is_shared_and_settled_by_the_next_one(mo
         mortal.wait_ready()
         assert mortal.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
         callers.wait()
-        assert lasted(Outcome(callers.messages()).talked, 10)
-    assert [cdr["duration"] for cdr in booked.wait_settled()] == [10]
+        assert lasted(Outcome(callers.messages()).talked, 18)
+    assert [cdr["duration"] for cdr in booked.wait_settled()] == [18]
 
 
 def test_a_call_answered_without_the_engine_talks_on_once_it_is_back(mortal: System, parties: Caller) -> None:
@@ -156,9 +152,9 @@ def test_a_full_disk_refuses_calls_and_loses_no_end(mortal: System, parties: Cal
 
 
 def test_a_callee_that_falls_silent_is_hung_up() -> None:
-    system = System(longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}}, rtp_timeout=2)
-    try:
-        system.start()
+    with System(
+        longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}}, rtp_timeout=2
+    ) as system:
         booked = system.book("LARGE")
         parties = Caller(system)
         # SIPp sends no sound at all, as if every BYE and every packet were lost.
@@ -166,5 +162,3 @@ def test_a_callee_that_falls_silent_is_hung_up() -> None:
             outcome = parties.call(booked.service)
         assert outcome.talked == pytest.approx(2.5, abs=1.0)
         assert booked.wait_settled()[0]["duration"] <= 4
-    finally:
-        system.stop()

@@ -74,11 +74,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         media_encryption="sdes",
         trunk_uri=f"sip:127.0.0.1:{port + 1};transport=tls",
     )
-    try:
-        system.start()
+    with system:
         yield Secured(system, ours, theirs, port)
-    finally:
-        system.stop()
 
 
 def _refused(secured: Secured, booked: Booked, caller: Tls, callee: Tls | None = None) -> int | None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from phones.ports import free_port_range
+from phones.ports import free_port_range, give_back
 from phones.sipp import Result
 from tests.e2e.besieged import Besieged, Usage, besieged, numbers
 from tests.fuzz.flood import Flood, flood
@@ -57,6 +57,13 @@ class Report:
 
 def run(wanted: Wanted, say: Say) -> Report:
     rtp = free_port_range(RTP_PORTS)
+    try:
+        return _run(wanted, say, rtp)
+    finally:
+        give_back(rtp, RTP_PORTS)
+
+
+def _run(wanted: Wanted, say: Say, rtp: int) -> Report:
     with besieged(ring_timeout=10, rtp_start=rtp, rtp_end=rtp + RTP_PORTS - 1) as siege:
         baits = [*(bait.service for bait in numbers(siege.system, BAITS)), *NOBODYS]
         good = max(4, int(wanted.count / wanted.rate * GOOD_A_SECOND))

@@ -280,7 +280,7 @@ def test_a_path_that_is_too_long_for_asterisks_socket_is_refused_and_the_longest
 def test_the_name_in_every_call_s_id_is_made_once_for_each_home(program: AsteriskProgram) -> None:
     name = options(own(program).config, "options")["systemname"]
     assert options(own(program).config, "options")["systemname"] == name
-    assert options(own(program, data_dir=Path("other")).config, "options")["systemname"] != name
+    assert options(own(program, data_dir=Path("2")).config, "options")["systemname"] != name
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"command": []}', '{"command": ["x"]}'])
