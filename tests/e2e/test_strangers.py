@@ -28,10 +28,10 @@ ANSWER_SECONDS = 1.0
 _serial = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def with_softphones() -> Iterator[Besieged]:
-    with besieged() as siege:
-        yield siege
+@pytest.fixture
+def with_softphones(siege: Besieged) -> Besieged:
+    siege.tap.forget()
+    return siege
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,11 @@
 
 import itertools
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from phones.ports import Transport
-from tests.e2e.besieged import Besieged, besieged, numbers
+from tests.e2e.besieged import Besieged, numbers
 from tests.e2e.sip_sockets import Wire, read_all
 from tests.e2e.system import Booked
 from tests.e2e.torture import CASES, Case, Fate
@@ -18,12 +17,6 @@ CARRIER_ADDRESS = "127.0.0.1"
 ANSWER_SECONDS = 2.0
 
 _serial = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def siege() -> Iterator[Besieged]:
-    with besieged() as siege:
-        yield siege
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from tests.fuzz.flood import Flood, flood
 BAITS = 5
 NOBODYS = [f"+33199006{number:03}" for number in range(15)]
 RTP_PORTS = 2000
-WARM_UP = 400
-GOOD_A_SECOND = 2.0
+WARM_UP = 200
+GOOD_A_SECOND = 1.0
 SECONDS_A_LINE = 30.0
 # Connections to the manager interface and the console come and go.
 FILES_MORE = 12
