@@ -4,9 +4,10 @@ AGI paths, their arguments in order, and the channel variables that carry the an
 and holds it against this file.
 """
 
+from engine.domain.numbers import ANONYMOUS
 from engine.domain.routing import Bridge, RouteDecision
 
-ROUTE = "route"  # arguments: dialled number, caller's number, its presentation
+ROUTE = "route"  # arguments: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID
 ANSWERED = "answered"  # arguments: unique id of the caller's channel, booking
 ENDED = "ended"  # arguments: unique id, answered milliseconds, dial status
 
@@ -14,6 +15,8 @@ ENDED = "ended"  # arguments: unique id, answered milliseconds, dial status
 # even when the engine closed early or talked nonsense.
 VERDICT = "RN_VERDICT"
 DESTINATION = "RN_DESTINATION"
+# The number that the destination sees as the caller's; empty: none.
+SHOWN = "RN_SHOWN"
 BOOKING = "RN_BOOKING"
 SECONDS = "RN_SECONDS"
 RING_SECONDS = "RN_RING"
@@ -32,6 +35,7 @@ def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[st
     if isinstance(decision, Bridge):
         return [
             (DESTINATION, decision.booking.destination),
+            (SHOWN, "" if decision.shown == ANONYMOUS else decision.shown),
             (BOOKING, decision.booking.id),
             (SECONDS, str(decision.seconds)),
             (RING_SECONDS, str(decision.ring_seconds)),

@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 
 # The presentations of Asterisk that let the number be seen begin with this word.
 PRESENTATION_ALLOWED = "allowed"
+NO_PRIVACY = ("", "none")
+HIDDEN_PARTY = "privacy=full"
 # Room is made for a call up to three times; if it still finds none after the last, the line is busy.
 LAST_ROUND = (False, False, True)
 
@@ -46,7 +48,9 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
     service = from_dialled(call.argument(0))
     if service is None:
         return UNKNOWN_NUMBER
-    source = source_of(number=call.argument(1), presentation=call.argument(2))
+    source = source_of(
+        number=call.argument(1), presentation=call.argument(2), privacy=call.argument(3), party=call.argument(4)
+    )
     incoming = IncomingCall(call.unique_id, service, source)
     decision = await _route(context, incoming)
     for last in LAST_ROUND:
@@ -74,6 +78,11 @@ async def _route(context: CallContext, incoming: IncomingCall, *, last: bool = F
     return await context.storage.run(route_call, incoming, at, context.policy, room_was_made=last)
 
 
-def source_of(*, number: str, presentation: str) -> str:
-    """The caller as the customer is told: E.164 where it is that, else as sent; withheld ones are anonymous."""
-    return caller_of(number if presentation.startswith(PRESENTATION_ALLOWED) else "")
+def source_of(*, number: str, presentation: str, privacy: str = "", party: str = "") -> str:
+    """The caller as the customer is told: E.164 where it is that, else as sent; withheld ones are anonymous.
+
+    `privacy`, `party`: the letters of the headers Privacy and (with `=`) Remote-Party-ID. Any privacy that is asked
+    for counts as all of it.
+    """
+    withheld = privacy not in NO_PRIVACY or HIDDEN_PARTY in party or not presentation.startswith(PRESENTATION_ALLOWED)
+    return caller_of("" if withheld else number)

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from api import bookings, cdrs, explanations, health
+from api import blocked_callers, bookings, cdrs, explanations, health
 from api.answers import set_headers
 from api.auth import authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
@@ -19,7 +19,13 @@ __all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
 
 log = structlog.get_logger(__name__)
 
-ROUTES: tuple[Route, ...] = (*bookings.ROUTES, *explanations.ROUTES, *cdrs.ROUTES, *health.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *bookings.ROUTES,
+    *blocked_callers.ROUTES,
+    *explanations.ROUTES,
+    *cdrs.ROUTES,
+    *health.ROUTES,
+)
 MAX_FRAMES = 8
 
 

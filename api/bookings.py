@@ -36,6 +36,8 @@ async def create(request: web.Request) -> web.Response:
             wanted.usage_plan,
             wanted.callback,
             Limits(**wanted.limits_sent()),
+            wanted.caller_id,
+            wanted.refuse_anonymous,
         ),
         now,
         deps.policy,
@@ -53,7 +55,7 @@ async def index(request: web.Request) -> web.Response:
     records = await deps.reads.bookings(
         request[ACCOUNT_ID],
         expires_after=now - grace_ms,
-        before_id=asked.before_id,
+        before_id=asked.after_id,
         at_most=asked.at_most,
     )
     return page_answer(request, LISTING, asked, records, lambda booking: BookingBody.of(booking, now, deps.policy))
@@ -78,7 +80,14 @@ async def renew(request: web.Request) -> web.Response:
         bookings.renew,
         request[ACCOUNT_ID],
         booking_id,
-        Renewal(change.usage_plan, change.destination, change.callback, change.limits_sent()),
+        Renewal(
+            change.usage_plan,
+            change.destination,
+            change.callback,
+            change.limits_sent(),
+            change.caller_id,
+            change.refuse_anonymous,
+        ),
         now,
         deps.policy,
     )

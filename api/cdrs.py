@@ -18,7 +18,7 @@ async def index(request: web.Request) -> web.Response:
     """Newest first, in the order in which the calls ended."""
     asked = page_request(request, LISTING)
     records = await request.app[DEPENDENCIES].reads.cdrs(
-        request[ACCOUNT_ID], before_id=asked.before_id, at_most=asked.at_most
+        request[ACCOUNT_ID], before_id=asked.after_id, at_most=asked.at_most
     )
     return page_answer(request, LISTING, asked, records, CdrBody.of)
 

@@ -58,8 +58,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
+    """`after_id`: the last record of the page before."""
+
     limit: int
-    before_id: str | None
+    after_id: str | None
 
     @property
     def at_most(self) -> int:
@@ -70,8 +72,8 @@ class PageRequest:
 def page_request(request: web.Request, listing: Listing) -> PageRequest:
     """Raises ProblemError."""
     cursor = request.query.get("cursor")
-    before_id = None if cursor is None else listing.position_of(cursor)
-    return PageRequest(limit_of(request), before_id)
+    after_id = None if cursor is None else listing.position_of(cursor)
+    return PageRequest(limit_of(request), after_id)
 
 
 def page_answer(

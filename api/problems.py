@@ -42,10 +42,13 @@ PROBLEMS: dict[str, Kind] = {
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "The body must be plain application/json"),
     "invalid_request": Kind(422, "The request's content is not acceptable"),
-    "invalid_destination": Kind(422, "The destination is not a number that may be called"),
+    "invalid_destination": Kind(422, "The destination is not a number that exists"),
+    "destination_not_allowed": Kind(422, "The destination is of a kind that may not be called"),
     "destination_is_ours": Kind(422, "The destination is itself a rented number"),
     "unknown_plan": Kind(422, "There is no such usage plan"),
     "callback_not_acceptable": Kind(422, "The callback is not a URL that would be called"),
+    "invalid_caller": Kind(422, "The caller is not a number that could be blocked"),
+    "too_many_blocked_callers": Kind(422, "The booking blocks as many callers as it can"),
     "booking_too_long": Kind(422, "The booking would end too far ahead"),
     "internal": Kind(500, "The server failed"),
     "no_number_free": Kind(503, "Every number is booked or in quarantine", retry_after=60),
@@ -58,8 +61,12 @@ CODE_OF_FIELD = {
     "destination": "invalid_destination",
     "usagePlan": "unknown_plan",
     "callback": "callback_not_acceptable",
+    "caller": "invalid_caller",
 }
-FIELD_OF_CODE = {code: field for field, code in CODE_OF_FIELD.items()} | {"destination_is_ours": "destination"}
+FIELD_OF_CODE = {code: field for field, code in CODE_OF_FIELD.items()} | {
+    "destination_is_ours": "destination",
+    "destination_not_allowed": "destination",
+}
 
 CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 

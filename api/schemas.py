@@ -8,16 +8,17 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from engine.domain.booking import Booking, Status, limits_in_force, longest_call, status_at
+from engine.domain.caller_id import CallerId
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition, Reason
 from engine.domain.times import rfc3339
-from engine.storage.rows import Cdr
+from engine.storage.rows import BlockedCaller, Cdr
 
 # E.164 has 16 characters at most; a little more lets the domain say what is wrong with a longer number.
-MAX_DESTINATION = 32
+MAX_NUMBER = 32
 MAX_CALLBACK = 2048
 
 T = TypeVar("T")
@@ -30,10 +31,11 @@ def _printable(text: str) -> str:
     return text
 
 
-Destination = Annotated[str, Field(min_length=1, max_length=MAX_DESTINATION), AfterValidator(_printable)]
+Number = Annotated[str, Field(min_length=1, max_length=MAX_NUMBER), AfterValidator(_printable)]
 Callback = Annotated[str, Field(min_length=1, max_length=MAX_CALLBACK), AfterValidator(_printable)]
 # Not strict: in strict mode pydantic takes the enum's own objects only, never their JSON strings.
 Plan = Annotated[UsagePlan, Field(strict=False)]
+ShownCaller = Annotated[CallerId, Field(strict=False)]
 
 
 class Incoming(BaseModel):
@@ -53,24 +55,32 @@ class LimitFields(Incoming):
 
 
 class NewBooking(LimitFields):
-    destination: Destination
+    destination: Number
     usage_plan: Plan
     callback: Callback
+    caller_id: ShownCaller = CallerId.CALLER
+    refuse_anonymous: bool = False
 
 
 class BookingChange(LimitFields):
     """What is left out stays as it was. `null` removes a limit; there is no removing of anything else."""
 
     usage_plan: Plan
-    destination: Destination | None = None
+    destination: Number | None = None
     callback: Callback | None = None
+    caller_id: ShownCaller | None = None
+    refuse_anonymous: bool | None = None
 
-    @field_validator("destination", "callback", mode="before")
+    @field_validator("destination", "callback", "caller_id", "refuse_anonymous", mode="before")
     @classmethod
     def _not_null(cls, value: object) -> object:
         if value is None:
-            raise PydanticCustomError("null", "must be a string, or be left out")
+            raise PydanticCustomError("null", "must not be null; leave it out to keep it as it is")
         return value
+
+
+class NewBlockedCaller(Incoming):
+    caller: Number
 
 
 class Outgoing(BaseModel):
@@ -101,6 +111,8 @@ class BookingBody(Outgoing):
     max_concurrent_calls: int | None
     max_calls_per_caller_per_hour: int | None
     max_call_seconds: int | None
+    caller_id: CallerId
+    refuse_anonymous: bool
 
     @classmethod
     def of(cls, booking: Booking, now: int, policy: Policy) -> "BookingBody":
@@ -117,6 +129,8 @@ class BookingBody(Outgoing):
             callback=booking.callback,
             created_at=rfc3339(booking.created_at),
             **asdict(booking.limits),
+            caller_id=booking.caller_id,
+            refuse_anonymous=booking.refuse_anonymous,
         )
 
 
@@ -168,6 +182,15 @@ class ExplanationBody(Outgoing):
             max_calls_per_caller_per_hour=limits.max_calls_per_caller_per_hour,
             max_call_seconds=longest_call(booking, policy),
         )
+
+
+class BlockedCallerBody(Outgoing):
+    caller: str
+    created_at: str
+
+    @classmethod
+    def of(cls, blocked: BlockedCaller) -> "BlockedCallerBody":
+        return cls(caller=blocked.caller, created_at=rfc3339(blocked.created_at))
 
 
 class CdrBody(Outgoing):

@@ -47,7 +47,7 @@ def create_account(tx: Transaction, name: str, now: int) -> Account:
 
 def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
     """`account`: id or name. Raises InvalidInput when there is none."""
-    found = _account(tx, account)
+    found = account_of(tx, account)
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
     key = NewKey(new_id("key"), found.id, secret)
     tx.accounts.insert_key(
@@ -58,7 +58,7 @@ def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
 
 def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
     """The keys of an account, oldest first, revoked ones too. Raises InvalidInput when there is no such account."""
-    return tx.accounts.keys_of(_account(tx, account).id)
+    return tx.accounts.keys_of(account_of(tx, account).id)
 
 
 def revoke_key(tx: Transaction, key_id: str, now: int) -> int:
@@ -70,7 +70,7 @@ def revoke_key(tx: Transaction, key_id: str, now: int) -> int:
     return revoked_at
 
 
-def _account(tx: Transaction, account: str) -> Account:
+def account_of(tx: Transaction, account: str) -> Account:
     found = tx.accounts.by_id(account) or tx.accounts.by_name(account)
     if found is None:
         raise InvalidInput([f"there is no account {account!r}"])

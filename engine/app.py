@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 
 import structlog
@@ -29,9 +30,11 @@ from engine.bookings import sweep
 from engine.callbacks.guard import check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
 from engine.clock import SystemClock
+from engine.control import ControlServer
 from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
+from engine.retention import Retention, forget_all
 from engine.settings import Settings
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
@@ -94,6 +97,7 @@ class Engine:
     def __init__(self, settings: Settings, kept: secrets.Secrets, storage: SqliteStorage, reads: Reads) -> None:
         self._settings = settings
         self._policy: Policy = settings.policy()
+        self._retention = Retention.of(settings)
         self._clock = SystemClock()
         self._storage = storage
         self._reads = reads
@@ -102,6 +106,7 @@ class Engine:
             host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
+        self._control = ControlServer(settings.data_dir, self._limits.adjust)
         self._journal = Journal(settings.journal, storage, self._clock, self._ended_late)
         self._reconciler = Reconciler(
             storage,
@@ -140,6 +145,7 @@ class Engine:
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._limits.run(stop))
             tasks.create_task(self._reconciler.run(stop))
+            tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))
             tasks.create_task(self._sweep(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
@@ -180,22 +186,27 @@ class Engine:
     async def _sweep(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
+                await self._clean_up()
             except StorageError as error:
                 log.error("sweep_failed", reason=str(error))
-            else:
-                if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
-                    log.info(
-                        "swept",
-                        bookings_gone=swept.bookings_gone,
-                        numbers_freed=swept.numbers_freed,
-                        calls_lost=swept.calls_lost,
-                    )
-                if swept.calls_lost:
-                    self._callbacks.wake()
-                await self.hang_up(swept.channels)
             try:
                 async with asyncio.timeout(self._settings.sweep_interval.total_seconds()):
                     await stop.wait()
             except TimeoutError:
                 pass
+
+    async def _clean_up(self) -> None:
+        swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
+        if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
+            log.info(
+                "swept",
+                bookings_gone=swept.bookings_gone,
+                numbers_freed=swept.numbers_freed,
+                calls_lost=swept.calls_lost,
+            )
+        if swept.calls_lost:
+            self._callbacks.wake()
+        await self.hang_up(swept.channels)
+        forgotten = await forget_all(self._storage, self._clock.now(), self._retention)
+        if forgotten.any:
+            log.info("forgotten", **asdict(forgotten))

@@ -5,19 +5,24 @@ from dataclasses import dataclass, field, replace
 
 from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
+from engine.domain.caller_id import CallerId
+from engine.domain.destinations import allowed_destination
 from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound
 from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
-from engine.domain.numbers import callable_destination
-from engine.domain.plans import UsagePlan
+from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
 from engine.ids import new_id
 from engine.live import settle_overdue
+from engine.storage.rows import Grant
 from engine.storage.transaction import Transaction
 
 # How much one clean-up takes on, so that no call ever waits long behind it.
 SWEEP_LIMIT = 200
+UNBLOCK_LIMIT = 10_000
+# Fields of a renewal that need no more than to be taken over.
+CHANGED_AS_THEY_ARE = ("callback", "caller_id", "refuse_anonymous")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +34,26 @@ class BookingRequest:
     usage_plan: UsagePlan
     callback: str
     limits: Limits = NO_LIMITS
+    caller_id: CallerId = CallerId.CALLER
+    refuse_anonymous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """`destination` and `callback` None: as they were. `limits`: by their names in `Limits`, those that change; one
-    that becomes None is no longer the booking's own, the operator's counts again."""
+    """What is None stays as it was. `limits`: by their names in `Limits`, those that change; one that becomes None is
+    no longer the booking's own, the operator's counts again."""
 
     usage_plan: UsagePlan
     destination: str | None = None
     callback: str | None = None
     limits: Mapping[str, int | None] = field(default_factory=dict)
+    caller_id: CallerId | None = None
+    refuse_anonymous: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a clean-up did. `channels`: callers on bookings that are gone, still to be hung up."""
+    """What a clean-up did. `channels`: callers whose booking or destination is gone, still to be hung up."""
 
     bookings_gone: int
     numbers_freed: int
@@ -55,9 +64,9 @@ class Swept:
 def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> Booking:
     """Give a free number to a new booking.
 
-    Raises InvalidDestination, DestinationIsOurs, NoNumberFree.
+    Raises InvalidDestination, DestinationNotAllowed, DestinationIsOurs, NoNumberFree.
     """
-    destination = _checked_destination(tx, request.destination)
+    destination = _checked_destination(tx, request.destination, policy)
     allowance = policy.plans[request.usage_plan]
     booking = Booking(
         id=new_id("bkg"),
@@ -73,9 +82,11 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
         seconds=Credit.new(allowance.seconds),
         calls=Credit.new(allowance.calls),
         limits=request.limits,
+        caller_id=request.caller_id,
+        refuse_anonymous=request.refuse_anonymous,
     )
     tx.bookings.insert(booking)
-    tx.bookings.insert_grant(new_id("grt"), booking, allowance.seconds, allowance.calls, now)
+    _grant(tx, booking, allowance, now)
     return booking
 
 
@@ -84,13 +95,16 @@ def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, n
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     renewed = life.renew(booking, renewal.usage_plan, now, policy)
     if renewal.destination is not None:
-        renewed = replace(renewed, destination=_checked_destination(tx, renewal.destination))
-    if renewal.callback is not None:
-        renewed = replace(renewed, callback=renewal.callback)
-    renewed = replace(renewed, limits=replace(renewed.limits, **renewal.limits))
+        renewed = replace(renewed, destination=_checked_destination(tx, renewal.destination, policy))
+    changes = {name: getattr(renewal, name) for name in CHANGED_AS_THEY_ARE}
+    renewed = replace(
+        renewed,
+        limits=replace(renewed.limits, **renewal.limits),
+        **{name: value for name, value in changes.items() if value is not None},
+    )
     tx.bookings.update(renewed)
     allowance = policy.plans[renewal.usage_plan]
-    tx.bookings.insert_grant(new_id("grt"), renewed, allowance.seconds, allowance.calls, now)
+    _grant(tx, renewed, allowance, now)
     return renewed
 
 
@@ -102,6 +116,7 @@ def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: 
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     tx.bookings.update(life.delete(booking, now, policy))
     tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+    tx.blocked.delete_all(booking.id)
     return [call.call_id for call in tx.calls.up_on(booking.id)]
 
 
@@ -111,14 +126,24 @@ def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
     Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
     """
     now = at.now
-    over = tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT)
-    for booking in over:
-        tx.bookings.update(life.end_grace(booking, now, policy))
-        tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+    gone = _end_graces(tx, now, policy)
     freed = tx.numbers.free_quarantined(now)
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
-    channels = [call.call_id for call in tx.calls.up_on_gone_bookings(SWEEP_LIMIT)]
-    return Swept(len(over), freed, len(lost), channels)
+    channels = [call.call_id for call in tx.calls.to_hang_up(SWEEP_LIMIT)]
+    return Swept(gone, freed, len(lost), channels)
+
+
+def _end_graces(tx: Transaction, now: int, policy: Policy) -> int:
+    """How many bookings are gone now. Long lists of blocked callers leave the rest to the next clean-up."""
+    ended, unblocked = 0, 0
+    for booking in tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT):
+        if unblocked >= UNBLOCK_LIMIT:
+            break
+        tx.bookings.update(life.end_grace(booking, now, policy))
+        tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+        unblocked += tx.blocked.delete_all(booking.id)
+        ended += 1
+    return ended
 
 
 def owned(booking: Booking | None, account_id: str, now: int, policy: Policy) -> Booking:
@@ -133,9 +158,16 @@ def owned(booking: Booking | None, account_id: str, now: int, policy: Policy) ->
     return booking
 
 
-def _checked_destination(tx: Transaction, destination: str) -> str:
+def _grant(tx: Transaction, booking: Booking, allowance: Allowance, now: int) -> None:
+    """Note what its plan has given to the booking."""
+    tx.bookings.insert_grant(
+        Grant(new_id("grt"), booking.id, booking.usage_plan, allowance.seconds, allowance.calls, now)
+    )
+
+
+def _checked_destination(tx: Transaction, destination: str, policy: Policy) -> str:
     """A loop would bill for ever: neither Asterisk nor a carrier counts hops."""
-    checked = callable_destination(destination)
+    checked = allowed_destination(destination, policy.destinations)
     if tx.numbers.exists(checked):
         raise DestinationIsOurs("destination is itself a rented number")
     return checked

@@ -11,6 +11,7 @@ from engine.domain import routing
 from engine.domain.booking import Booking
 from engine.domain.limits import HOUR_MS
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
+from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, Facts, MakeRoom, RouteDecision
 from engine.domain.times import Moment
@@ -88,8 +89,13 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
     """What a call from `source` to the number that `booking` holds is decided by. Writes nothing."""
     if booking is None:
         return Facts(None)
-    is_ours = tx.numbers.exists(booking.destination)
-    return Facts(booking, is_ours, tx.calls.of_caller(booking.id, source, now - HOUR_MS))
+    return Facts(
+        booking,
+        source,
+        destination_is_ours=tx.numbers.exists(booking.destination),
+        caller_blocked=tx.blocked.has(booking.id, source),
+        caller_calls=tx.calls.of_caller(booking.id, source, now - HOUR_MS),
+    )
 
 
 def call_answered(tx: Transaction, call_id: str, callee_channel: str, at: Moment) -> bool:
@@ -98,7 +104,7 @@ def call_answered(tx: Transaction, call_id: str, callee_channel: str, at: Moment
     Their time runs from the first report; one that comes again does not start it again.
     """
     call = tx.calls.by_id(call_id)
-    if call is None or call.ended_at is not None or booking_of(tx, call).gone_at is not None:
+    if call is None or call.ended_at is not None or _leads_nowhere(call, booking_of(tx, call)):
         return False
     tx.calls.update(
         replace(
@@ -159,13 +165,18 @@ def booking_of(tx: Transaction, call: Call) -> Booking:
     return booking
 
 
+def _leads_nowhere(call: Call, booking: Booking) -> bool:
+    return booking.gone_at is not None or call.destination == ERASED
+
+
 def _decision_again(tx: Transaction, call: Call, service: str, policy: Policy) -> RouteDecision:
     """Fails closed: a second Asterisk may use the same call id for another number, and a booking may be gone by now."""
     booking = booking_of(tx, call)
-    if call.ended_at is not None or booking.gone_at is not None or booking.service != service:
+    if call.ended_at is not None or _leads_nowhere(call, booking) or booking.service != service:
         return routing.UNKNOWN_NUMBER
     # To where it was let through: that is what its record will say, though its owner may have moved meanwhile.
-    return Bridge(replace(booking, destination=call.destination), call.seconds_leased, policy.ring_seconds)
+    led_to = replace(booking, destination=call.destination)
+    return routing.bridge(led_to, call.seconds_leased, call.source, policy)
 
 
 def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Moment) -> None:

@@ -1,4 +1,8 @@
-"""The audit: every booking's credit against the rows that should explain it."""
+"""The audit: every booking's credit against the rows that should explain it.
+
+Of settled calls whose time to be kept is over (engine/retention.py), a booking has the sums in their place: they are
+added to only in the transaction that forgets a call, so one that is missing in any other way still shows.
+"""
 
 from dataclasses import dataclass
 from typing import Any

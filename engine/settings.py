@@ -4,129 +4,34 @@ Durations are seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Nested ones join wit
 `RENTED_NUMBERS_PLANS__SMALL__SECONDS=60`. Secrets are not settings, see `engine.secrets`.
 """
 
-import ipaddress
 from datetime import timedelta
-from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, AllowedDestinations, NumberType
 from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
-from engine.setting_names import PREFIX, refuse_unknown_names
+from engine.setting_names import PREFIX
+from engine.setting_sources import Environment, TomlFile
+from engine.setting_types import (
+    Address,
+    Country,
+    Duration,
+    Host,
+    MediaEncryption,
+    Network,
+    PlansSettings,
+    Port,
+    Prefix,
+    Profile,
+    milliseconds,
+)
 
 CONFIG_FILE = "rented-numbers.toml"
-
-
-def _seconds_or_iso8601(value: object) -> object:
-    """The environment has only strings; a plain number in one means seconds."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_seconds_or_iso8601), Field(gt=timedelta(0))]
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-def _address(value: str) -> str:
-    """Without a scope: Python takes any text for one, a line break too."""
-    if "%" in value:
-        raise ValueError("must be an IP address without a scope")
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError("must be an IP address") from None
-    return value
-
-
-def _network(value: str) -> str:
-    """As Asterisk reads it: without bits beside the mask. No scope, as above."""
-    if "%" in value:
-        raise ValueError("must be an IP address or network without a scope")
-    try:
-        return str(ipaddress.ip_network(value, strict=False))
-    except ValueError:
-        raise ValueError("must be an IP address or network") from None
-
-
-# What goes into Asterisk's files must not be able to end its line there.
-Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$", examples=["127.0.0.1"])]
-Address = Annotated[str, AfterValidator(_address)]
-Network = Annotated[str, AfterValidator(_network)]
-
-
-def _lower_keys(value: object) -> object:
-    return {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else value
-
-
-def milliseconds(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)
-
-
-class Profile(StrEnum):
-    PRODUCTION = "production"
-    # Makes an account, numbers and softphones at first run, and lets callbacks go to loopback over plain HTTP.
-    DEMO = "demo"
-
-
-class MediaEncryption(StrEnum):
-    NONE = "none"
-    # SRTP with keys in the SDP (RFC 4568).
-    SDES = "sdes"
-
-
-class PlanSettings(BaseModel):
-    """What one usage plan gives."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seconds: int = Field(gt=0, le=10**9, description="answered seconds that a booking may spend")
-    calls: int = Field(gt=0, le=10**9, description="answered calls that a booking may take")
-    valid_for: Duration = Field(description="how long the booking lasts")
-
-
-class PlansSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    small: PlanSettings = PlanSettings(seconds=30 * 60, calls=25, valid_for=timedelta(days=7))
-    medium: PlanSettings = PlanSettings(seconds=120 * 60, calls=100, valid_for=timedelta(days=30))
-    large: PlanSettings = PlanSettings(seconds=600 * 60, calls=500, valid_for=timedelta(days=90))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _any_case(cls, value: object) -> object:
-        """`SMALL` as in the API, or `small` as the environment's names come."""
-        return _lower_keys(value)
-
-
-class _TomlFile(TomlConfigSettingsSource):
-    """Spells plans as the environment does: under two spellings neither source would override the other."""
-
-    def __call__(self) -> dict[str, Any]:
-        values = super().__call__()
-        return values | {"plans": _lower_keys(values["plans"])} if "plans" in values else values
-
-
-class _Environment(EnvSettingsSource):
-    """Refuses names that are no settings: a misspelt one would be left out without a word."""
-
-    def __call__(self) -> dict[str, Any]:
-        refuse_unknown_names(self.env_vars, self.settings_cls.model_fields)
-        return super().__call__()
 
 
 class Settings(BaseSettings):
@@ -204,6 +109,12 @@ class Settings(BaseSettings):
     quarantine: Duration = Field(
         timedelta(days=30), description="how long a number that lost its booking is given to nobody"
     )
+    cdr_retention: Duration = Field(
+        timedelta(days=180), description="how long a call record is kept, and what else is known of its call"
+    )
+    callback_retention: Duration = Field(
+        timedelta(days=30), description="how long a callback is kept that was delivered or given up"
+    )
     longest_call: Duration = Field(timedelta(hours=4), description="no call is let through for longer than this")
     max_concurrent_calls: int = Field(
         10,
@@ -216,6 +127,24 @@ class Settings(BaseSettings):
         ge=1,
         le=MAX_CALLS_PER_CALLER_PER_HOUR,
         description="calls of one caller within an hour on a booking that sets no limit of its own",
+    )
+    destination_countries: list[Country] | None = Field(
+        None,
+        min_length=1,
+        description="countries (ISO 3166, such as `BE`) whose numbers may be hidden; unset: all",
+        examples=['["BE", "FR", "NL"]'],
+    )
+    destination_types: list[NumberType] = Field(
+        sorted(ORDINARY_TYPES),
+        min_length=1,
+        description="kinds of numbers that may be hidden; also known: "
+        + ", ".join(f"`{each}`" for each in NumberType if each not in ORDINARY_TYPES),
+        examples=['["mobile", "fixed_line", "uan"]'],
+    )
+    destination_denied_prefixes: list[Prefix] = Field(
+        list(DEAR_PREFIXES),
+        description="beginnings of numbers that may not be hidden: satellites, shared cost, premium rate",
+        examples=['["+881", "+3290"]'],
     )
     ring_timeout: Duration = Field(timedelta(seconds=30), description="how long the hidden number rings")
     renewal_horizon: Duration = Field(
@@ -263,6 +192,8 @@ class Settings(BaseSettings):
             raise ValueError("rtp_end must lie at least 10 above rtp_start")
         if self.longest_call < timedelta(seconds=1) or self.ring_timeout < timedelta(seconds=1):
             raise ValueError("longest_call and ring_timeout must be at least one second")
+        if self.cdr_retention < timedelta(hours=1):
+            raise ValueError("cdr_retention must be at least an hour: a caller's calls of the last one are counted")
         self._refuse_shared_ports()
         self._refuse_half_of_tls()
         return self
@@ -307,7 +238,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, _Environment(settings_cls), _TomlFile(settings_cls)
+        return init_settings, Environment(settings_cls), TomlFile(settings_cls)
 
     @property
     def database(self) -> Path:
@@ -352,4 +283,9 @@ class Settings(BaseSettings):
             lost_call_margin_ms=milliseconds(self.lost_call_margin),
             horizon_ms=milliseconds(self.renewal_horizon),
             default_limits=Limits(self.max_concurrent_calls, self.max_calls_per_caller_per_hour),
+            destinations=AllowedDestinations(
+                countries=None if self.destination_countries is None else frozenset(self.destination_countries),
+                types=frozenset(self.destination_types),
+                denied_prefixes=tuple(self.destination_denied_prefixes),
+            ),
         )

@@ -23,7 +23,8 @@ from engine import lock
 from engine.cli.complaints import EXPECTED, complaints
 from engine.local.asterisk_files import reachable
 from engine.local.demo import call_lock, key_file, webhook_secret_file
-from engine.settings import Profile, Settings
+from engine.setting_types import Profile
+from engine.settings import Settings
 from phones import tone
 from phones.baresip import Baresip
 from phones.errors import CallEndedError, PhoneError, PhoneTimeoutError

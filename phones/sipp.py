@@ -28,6 +28,7 @@ SIPP_TRANSPORT = {"udp": "u1", "tcp": "t1"}
 # The keys of phones/scenarios/*.xml. SIPp refuses a scenario with a key it has no value for.
 DEFAULT_KEYS: Mapping[str, str | int] = {
     "source": "1000",  # the caller's number
+    "name": "",  # what stands before it: a display name in quotes
     "header": "User-Agent: sipp",  # one more header line of the INVITE
     "ring": 200,  # ms
     "talk": 1000,  # ms

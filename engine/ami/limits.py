@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from engine import failpoints
+from engine.adjustments import Adjustment, adjust_live
 from engine.ami.errors import AmiError, AmiUnavailable
 from engine.ami.link import AmiLink
 from engine.clock import Clock
@@ -26,6 +27,7 @@ from engine.live import (
     plan_shrinks,
 )
 from engine.storage.errors import StorageError
+from engine.storage.rows import Grant
 from engine.storage.sqlite import SqliteStorage
 
 log = structlog.get_logger(__name__)
@@ -68,6 +70,17 @@ class LimitKeeper:
         """Take so many seconds back from calls that are up, as far as that goes."""
         async with self._alone_with(booking_id):
             await self._share(booking_id, keep_free=seconds)
+
+    async def adjust(self, adjustment: Adjustment) -> Grant:
+        """Give or take away, after calls that are up have given back what they can. Raises NotFound, BookingGone."""
+        booking_id = adjustment.booking_id
+        async with self._alone_with(booking_id):
+            shrunk = await self._shrink(booking_id, keep_free=adjustment.seconds_to_take)
+            at = self._clock.moment()
+            grant, grown = await self._storage.run(adjust_live, adjustment, shrunk, at, self._policy)
+            failpoints.hit("adjustment booked")
+            await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown))
+        return grant
 
     def changed(self, booking_id: str) -> None:
         """Share this booking's seconds anew, soon: a call ended, a plan was added."""
@@ -125,6 +138,14 @@ class LimitKeeper:
 
         Until then its lease does not shrink: if the engine is lost, Asterisk lets it talk for what it first leased.
         """
+        shrunk = await self._shrink(booking_id, newcomer=newcomer, keep_free=keep_free)
+        at = self._clock.moment()
+        grown = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
+        failpoints.hit("growth booked")
+        await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown if limit.call_id != newcomer))
+
+    async def _shrink(self, booking_id: str, *, newcomer: str = "", keep_free: int = 0) -> dict[str, int]:
+        """Have Asterisk lower the limits that must shrink. Returns the leases that the books can follow with."""
         at = self._clock.moment()
         shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
         others = [limit for limit in shrinks if limit.call_id != newcomer]
@@ -133,10 +154,7 @@ class LimitKeeper:
         told = await asyncio.gather(*(self._tell(booking_id, limit) for limit in others))
         shrunk = {limit.call_id: limit.leased for limit, done in zip(others, told, strict=True) if done}
         failpoints.hit("shrinks told")
-        at = self._clock.moment()
-        grown = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
-        failpoints.hit("growth booked")
-        await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown if limit.call_id != newcomer))
+        return shrunk
 
     async def _tell(self, booking_id: str, limit: Limit) -> bool:
         """Whether Asterisk has taken it."""

@@ -27,7 +27,8 @@ from engine.callbacks.lanes import Lanes, Waiting, receiver_of
 from engine.callbacks.steps import Storage
 from engine.clock import Clock
 from engine.domain.retry import Answered, AttemptOutcome, Delivered, GiveUp, RetryAfter, RetryDecision, decide
-from engine.settings import Settings, milliseconds
+from engine.setting_types import milliseconds
+from engine.settings import Settings
 from engine.storage.errors import StorageError
 from engine.storage.rows import Delivery
 

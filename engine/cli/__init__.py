@@ -6,7 +6,8 @@ from typing import NoReturn
 
 import typer
 
-from engine.cli import customers, explanations, ledger, pool, system
+from engine import log
+from engine.cli import bookings, callbacks, customers, doctor, explanations, ledger, pool, privacy, system
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
 
@@ -19,10 +20,14 @@ app.command()(system.run)
 app.command()(system.setup)
 app.command()(system.serve)
 app.command()(system.clean)
+app.command()(doctor.doctor)
 app.command("asterisk-config")(system.asterisk_config)
 app.command()(explanations.explain)
 app.add_typer(pool.app, name="numbers")
+app.add_typer(bookings.app, name="bookings")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(callbacks.app, name="callbacks")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
 
@@ -30,6 +35,8 @@ app.add_typer(customers.keys_app, name="keys")
 def main() -> NoReturn:
     # Whatever we make is its owner's only, also in a directory that others can read.
     os.umask(0o077)
+    # Until a command that serves reads its own level: what goes wrong beneath a command is said there, and masked.
+    log.configure("warning")
     try:
         app()
     except EXPECTED as error:

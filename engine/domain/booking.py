@@ -7,6 +7,7 @@ by the call path even if no clean-up ever ran.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from engine.domain.caller_id import CallerId
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition
 from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
@@ -22,6 +23,7 @@ class Status(StrEnum):
 
 class Event(StrEnum):
     RENEWED = "RENEWED"
+    ADJUSTED = "ADJUSTED"
     DELETED = "DELETED"
     GRACE_OVER = "GRACE_OVER"
 
@@ -29,6 +31,9 @@ class Event(StrEnum):
 TRANSITIONS: dict[tuple[Status, Event], Status] = {
     (Status.ACTIVE, Event.RENEWED): Status.ACTIVE,
     (Status.EXPIRED, Event.RENEWED): Status.ACTIVE,
+    # It may end a booking by taking the last of its credit, and revive it by bringing some: the credit decides.
+    (Status.ACTIVE, Event.ADJUSTED): Status.ACTIVE,
+    (Status.EXPIRED, Event.ADJUSTED): Status.EXPIRED,
     (Status.ACTIVE, Event.DELETED): Status.GONE,
     (Status.EXPIRED, Event.DELETED): Status.GONE,
     # A booking whose grace is over counts as GONE by its times alone; the sweeper then writes it down.
@@ -56,6 +61,9 @@ class Booking:
     calls: Credit
     # Its own; `limits_in_force` has the operator's for those that it does not set.
     limits: Limits = NO_LIMITS
+    # What the destination sees of who calls.
+    caller_id: CallerId = CallerId.CALLER
+    refuse_anonymous: bool = False
 
     @property
     def expires_at(self) -> int:
@@ -133,7 +141,30 @@ def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: int
         seconds=booking.seconds.settle(leased, used),
         calls=booking.calls.settle(1, 1 if answered else 0),
     )
-    spent = settled.seconds.unspent < 1 or settled.calls.unspent < 1
-    if spent and settled.exhausted_at is None and now < settled.end_at:
-        return replace(settled, exhausted_at=now)
-    return settled
+    return _expired_if_spent(settled, now)
+
+
+def adjust(booking: Booking, seconds: int, calls: int, now: int, policy: Policy) -> Booking:
+    """Give so many more, or take them away when negative: of what nobody holds, and no more than that.
+
+    A booking that is given what it had spent is active again, unless its end was reached. Raises BookingGone.
+    """
+    _check(booking, Event.ADJUSTED, now, policy)
+    adjusted = replace(
+        booking,
+        seconds=booking.seconds.top_up(max(seconds, -booking.seconds.remaining)),
+        calls=booking.calls.top_up(max(calls, -booking.calls.remaining)),
+    )
+    if _is_spent(booking) and not _is_spent(adjusted):
+        return replace(adjusted, exhausted_at=None)
+    return _expired_if_spent(adjusted, now)
+
+
+def _expired_if_spent(booking: Booking, now: int) -> Booking:
+    if _is_spent(booking) and booking.exhausted_at is None and now < booking.end_at:
+        return replace(booking, exhausted_at=now)
+    return booking
+
+
+def _is_spent(booking: Booking) -> bool:
+    return booking.seconds.unspent < 1 or booking.calls.unspent < 1

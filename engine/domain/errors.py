@@ -2,12 +2,15 @@
 
 RentedNumbersError
 ├── Refusal                  the request is understood and refused; the caller can tell why from `code`
-│   ├── InvalidDestination       not a telephone number that may be called
+│   ├── InvalidDestination       not a telephone number that exists
+│   ├── DestinationNotAllowed    of a country or kind that the operator does not allow
 │   ├── DestinationIsOurs        a rented number as the destination of another: a loop
 │   ├── UnknownPlan              no such usage plan
 │   ├── CallbackNotAcceptable    not a URL that we would ever call
 │   ├── NoNumberFree             the pool is empty (retryable)
 │   ├── BookingTooLong           renewed so often that it would end beyond the horizon
+│   ├── InvalidCaller            not a telephone number that could be blocked
+│   ├── TooManyBlockedCallers    a booking's list of blocked callers is full
 │   ├── NotFound                 no such thing, or another account's
 │   └── BookingGone              it was there, and is gone for good
 ├── InvalidInput             an operator's file or argument is wrong
@@ -31,6 +34,10 @@ class InvalidDestination(Refusal):
     code = "invalid_destination"
 
 
+class DestinationNotAllowed(Refusal):
+    code = "destination_not_allowed"
+
+
 class DestinationIsOurs(Refusal):
     code = "destination_is_ours"
 
@@ -50,6 +57,14 @@ class NoNumberFree(Refusal):
 
 class BookingTooLong(Refusal):
     code = "booking_too_long"
+
+
+class InvalidCaller(Refusal):
+    code = "invalid_caller"
+
+
+class TooManyBlockedCallers(Refusal):
+    code = "too_many_blocked_callers"
 
 
 class NotFound(Refusal):

@@ -15,6 +15,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.SECONDS_SPENT: "Every second of the booking is spent; a renewal adds some.",
     Reason.CALLS_SPENT: "Every call of the booking is spent; a renewal adds some.",
     Reason.DESTINATION_IS_OURS: "The hidden number has become one of the rented numbers: the call would never arrive.",
+    Reason.DESTINATION_NOT_ALLOWED: "The operator does not allow the hidden number any more, by its {broken_rule}.",
+    Reason.CALLER_BLOCKED: "This caller is blocked on the booking.",
+    Reason.ANONYMOUS_REFUSED: "The booking refuses callers who withhold their number.",
     Reason.CALLER_LIMIT: "This caller has had {caller_calls} calls within an hour, of {caller_limit} that are allowed.",
     Reason.CONCURRENCY_LIMIT: "{calls_up} calls are up, of {concurrency_limit} that are allowed at once.",
     Reason.CALLS_HELD: "All calls that are left are held by the {calls_up} that are up.",
@@ -53,6 +56,7 @@ class Explanation:
         limits = limits_in_force(self.booking, policy)
         return SENTENCES[self.reason].format(
             seconds=self.seconds,
+            broken_rule=policy.destinations.broken_rule(self.booking.destination),
             end_time=rfc3339(self.booking.end_at),
             calls_up=self.booking.calls.leased,
             caller_calls=self.caller_calls,

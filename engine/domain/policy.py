@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from engine.domain.destinations import ORDINARY_DESTINATIONS, AllowedDestinations
 from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.plans import Plans
 
@@ -21,3 +22,4 @@ class Policy:
     horizon_ms: int
     # Of bookings that set none of their own. No call is ever longer than `longest_call_seconds`.
     default_limits: Limits = NO_LIMITS
+    destinations: AllowedDestinations = ORDINARY_DESTINATIONS

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.booking import Booking, Status, limits_in_force, longest_call, status_at
+from engine.domain.caller_id import shown_caller
 from engine.domain.metering import seconds_to_lease
+from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
 from engine.domain.sharing import ring_reserve
 
@@ -21,6 +23,8 @@ class Disposition(StrEnum):
     ALL_SLOTS_HELD = "ALL_SLOTS_HELD"
     CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
     CALLER_LIMIT = "CALLER_LIMIT"
+    CALLER_BLOCKED = "CALLER_BLOCKED"
+    ANONYMOUS_REFUSED = "ANONYMOUS_REFUSED"
     FORBIDDEN = "FORBIDDEN"
     LOST = "LOST"
 
@@ -46,11 +50,15 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Ring `destination` for `ring_seconds`. `seconds` are leased for the beginning; more come once it is answered."""
+    """Ring the booking's destination for `ring_seconds`, and show it `shown` as the caller (a number, or ANONYMOUS).
+
+    `seconds` are leased for the beginning; more come once it is answered.
+    """
 
     booking: Booking
     seconds: int
     ring_seconds: int
+    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +85,16 @@ RouteDecision = Bridge | Reject
 class Facts:
     """All that the decision on a call depends on, but for the time and the operator's choices.
 
-    `booking`: the one that holds the dialled number, if any. `destination_is_ours`: its hidden number has meanwhile
-    become one of our own; bridging would make a loop. `caller_calls`: how many calls of this caller the booking has
-    let through in the hour before now.
+    `booking`: the one that holds the dialled number, if any. `source`: the caller (see `caller_of`).
+    `destination_is_ours`: its hidden number has meanwhile become one of our own; bridging would make a loop.
+    `caller_blocked`: by the booking's owner. `caller_calls`: how many calls of this caller the booking has let through
+    in the hour before now.
     """
 
     booking: Booking | None
+    source: str = ANONYMOUS
     destination_is_ours: bool = False
+    caller_blocked: bool = False
     caller_calls: int = 0
 
 
@@ -95,6 +106,9 @@ class Reason(StrEnum):
     SECONDS_SPENT = "seconds_spent"
     CALLS_SPENT = "calls_spent"
     DESTINATION_IS_OURS = "destination_is_ours"
+    DESTINATION_NOT_ALLOWED = "destination_not_allowed"
+    CALLER_BLOCKED = "caller_blocked"
+    ANONYMOUS_REFUSED = "anonymous_refused"
     CALLER_LIMIT = "caller_limit"
     CONCURRENCY_LIMIT = "concurrency_limit"
     CALLS_HELD = "calls_held"
@@ -107,6 +121,8 @@ BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, notify_expir
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
 CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT)
 CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT)
+CALLER_BLOCKED = Reject(Cause.CALL_REJECTED, Disposition.CALLER_BLOCKED)
+ANONYMOUS_REFUSED = Reject(Cause.CALL_REJECTED, Disposition.ANONYMOUS_REFUSED)
 FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
 
 REJECTIONS: dict[Reason, Reject] = {
@@ -115,6 +131,9 @@ REJECTIONS: dict[Reason, Reject] = {
     Reason.SECONDS_SPENT: BOOKING_EXPIRED,
     Reason.CALLS_SPENT: BOOKING_EXPIRED,
     Reason.DESTINATION_IS_OURS: FORBIDDEN,
+    Reason.DESTINATION_NOT_ALLOWED: FORBIDDEN,
+    Reason.CALLER_BLOCKED: CALLER_BLOCKED,
+    Reason.ANONYMOUS_REFUSED: ANONYMOUS_REFUSED,
     Reason.CALLER_LIMIT: CALLER_LIMIT,
     Reason.CONCURRENCY_LIMIT: CONCURRENCY_LIMIT,
     Reason.CALLS_HELD: ALL_SLOTS_HELD,
@@ -137,6 +156,9 @@ def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
     # Every call that is up, ringing or talking, holds one of the booking's calls: `calls.leased` counts them.
     rules = (
         (facts.destination_is_ours, Reason.DESTINATION_IS_OURS),
+        (policy.destinations.broken_rule(booking.destination) is not None, Reason.DESTINATION_NOT_ALLOWED),
+        (facts.caller_blocked, Reason.CALLER_BLOCKED),
+        (booking.refuse_anonymous and facts.source == ANONYMOUS, Reason.ANONYMOUS_REFUSED),
         (_reached(limits.max_calls_per_caller_per_hour, facts.caller_calls), Reason.CALLER_LIMIT),
         (_reached(limits.max_concurrent_calls, booking.calls.leased), Reason.CONCURRENCY_LIMIT),
         (booking.calls.remaining < 1, Reason.CALLS_HELD),
@@ -150,16 +172,21 @@ def decide(facts: Facts, now: int, policy: Policy, *, room_was_made: bool = Fals
     reason = judge(facts, now, policy)
     booking = facts.booking
     if booking is not None and reason is Reason.PUT_THROUGH:
-        return _bridge(booking, now, policy)
+        return _bridge(booking, facts.source, now, policy)
     if booking is not None and reason is Reason.SECONDS_HELD and not room_was_made:
         return MakeRoom(booking.id, ring_reserve(booking.seconds.unspent))
     return REJECTIONS[reason]
 
 
-def _bridge(booking: Booking, now: int, policy: Policy) -> Bridge:
+def bridge(booking: Booking, seconds: int, source: str, policy: Policy) -> Bridge:
+    """A call from `source` that has leased `seconds`."""
+    return Bridge(booking, seconds, policy.ring_seconds, shown_caller(booking.caller_id, source, booking.service))
+
+
+def _bridge(booking: Booking, source: str, now: int, policy: Policy) -> Bridge:
     wanted = min(ring_reserve(booking.seconds.unspent), booking.seconds.remaining)
     seconds = seconds_to_lease(wanted, booking.end_at - now, longest_call(booking, policy))
-    return Bridge(booking, seconds, policy.ring_seconds)
+    return bridge(booking, seconds, source, policy)
 
 
 def _why_expired(booking: Booking) -> Reason:

@@ -15,7 +15,8 @@ from engine.domain.errors import RentedNumbersError
 from engine.local.demo import SOFTPHONES
 from engine.local.sip_files import bracketed, encryption, media_address, sip_values
 from engine.secrets import Secrets
-from engine.settings import Profile, Settings
+from engine.setting_types import Profile
+from engine.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "asterisk_conf"

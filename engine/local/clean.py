@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from engine import lock
+from engine.control import SOCKET
 from engine.journal import SUFFIX
 from engine.local import demo
 from engine.local.asterisk_files import AsteriskHome
@@ -44,6 +45,7 @@ def clean(settings: Settings) -> list[Path]:
 def _files(settings: Settings) -> Iterator[Path]:
     """Every file that a system may have made, by its name."""
     directory = settings.data_dir
+    yield directory / SOCKET
     for suffix in ("", "-wal", "-shm", "-journal"):
         yield directory / f"{settings.database.name}{suffix}"
     for secret in fields(Secrets):

@@ -10,7 +10,8 @@ from rich.panel import Panel
 from engine.local.asterisk_files import reachable
 from engine.local.demo import SOFTPHONES, key_file, webhook_secret_file
 from engine.secrets import Secrets
-from engine.settings import Profile, Settings
+from engine.setting_types import Profile
+from engine.settings import Settings
 
 WIDTH = 76
 

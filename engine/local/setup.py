@@ -7,7 +7,8 @@ from engine import secrets
 from engine.clock import SystemClock
 from engine.local import demo
 from engine.local.data_dir import make_data_dir
-from engine.settings import Profile, Settings
+from engine.setting_types import Profile
+from engine.settings import Settings
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 

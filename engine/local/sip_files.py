@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.domain.errors import RentedNumbersError
-from engine.settings import MediaEncryption, Profile, Settings
+from engine.setting_types import MediaEncryption, Profile
+from engine.settings import Settings
 
 
 class UnusableFile(RentedNumbersError):

@@ -15,7 +15,7 @@ def migrate(database: Path) -> None:
     Raises StorageUnavailable: it is not a database, not ours to write, or a newer version's.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
-    revision, newest = _revision(database), _newest()
+    revision, newest = revision_of(database), newest_revision()
     if revision == newest:
         return
     if revision is not None and revision > newest:
@@ -28,12 +28,12 @@ def migrate(database: Path) -> None:
     upgrade(database, MIGRATIONS)
 
 
-def _newest() -> str:
+def newest_revision() -> str:
     """Revisions are numbered, and each file's name begins with its number."""
     return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
-def _revision(database: Path) -> str | None:
+def revision_of(database: Path) -> str | None:
     """None: there is no database, or none that Alembic has made."""
     if not database.exists():
         return None

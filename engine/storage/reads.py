@@ -12,7 +12,7 @@ import aiosqlite
 from engine.domain.booking import Booking
 from engine.storage import queries
 from engine.storage.errors import StorageUnavailable
-from engine.storage.rows import Cdr, booking_from_row, cdr_from_row
+from engine.storage.rows import BlockedCaller, Cdr, booking_from_row, cdr_from_row
 
 # Greater than every id: a page "before" it is the first page.
 LAST_ID = "\U0010ffff"
@@ -77,8 +77,25 @@ class Reads:
         )
         return [cdr_from_row(row) for row in rows]
 
+    async def blocked_callers(self, booking_id: str, *, after: str, at_most: int) -> list[BlockedCaller]:
+        """In the order of their numbers."""
+        rows = await _all(
+            self._sql.blocked_page(self._connection(), booking_id=booking_id, after=after, at_most=at_most)
+        )
+        return [BlockedCaller(**row) for row in rows]
+
     async def accounts(self) -> list[dict[str, Any]]:
         return await _all(self._sql.accounts_list(self._connection()))
+
+    async def numbers_by_state(self) -> dict[str, int]:
+        return {row["state"]: row["numbers"] for row in await _all(self._sql.numbers_by_state(self._connection()))}
+
+    async def callback_counts(self, *, due_before: int, since: int) -> dict[str, int]:
+        """How many are `pending`, of these `late` (due before that instant), and how many have `failed` since then."""
+        counts: dict[str, int] = await _one(
+            self._sql.callback_counts(self._connection(), due_before=due_before, since=since)
+        )
+        return counts
 
     async def alive(self) -> bool:
         """Whether the database answers a query."""

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.domain.booking import Booking
+from engine.domain.caller_id import CallerId
 from engine.domain.limits import Limits
 from engine.domain.metering import CallState, Credit
 from engine.domain.plans import UsagePlan
@@ -51,6 +52,32 @@ class Cdr:
     service: str
     destination: str
     disposition: Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a booking was given to spend: with a plan, or by an operator, who says why and may take away."""
+
+    id: str
+    booking_id: str
+    usage_plan: UsagePlan | None
+    seconds: int
+    calls: int
+    granted_at: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedCaller:
+    """`caller`: E.164. `created_at`: when it was blocked."""
+
+    caller: str
+    created_at: int
+
+    @property
+    def id(self) -> str:
+        """What a list of them is ordered by."""
+        return self.caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +128,15 @@ def booking_from_row(row: Row) -> Booking:
             max_calls_per_caller_per_hour=row["max_calls_per_caller_per_hour"],
             max_call_seconds=row["max_call_seconds"],
         ),
+        caller_id=CallerId(row["caller_id"]),
+        refuse_anonymous=bool(row["refuse_anonymous"]),
     )
 
 
 def booking_to_row(booking: Booking) -> dict[str, Any]:
     row = asdict(booking)
     row |= row.pop("limits")
+    row["refuse_anonymous"] = int(booking.refuse_anonymous)
     for unit in ("seconds", "calls"):
         row |= {f"{unit}_{part}": amount for part, amount in row.pop(unit).items()}
     return row
@@ -119,6 +149,11 @@ def _credit(row: Row, unit: str) -> Credit:
         leased=row[f"{unit}_leased"],
         settled=row[f"{unit}_settled"],
     )
+
+
+def grant_from_row(row: Row) -> Grant:
+    plan = row["usage_plan"]
+    return Grant(**{**row, "usage_plan": None if plan is None else UsagePlan(plan)})
 
 
 def call_from_row(row: Row) -> Call:

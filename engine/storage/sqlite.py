@@ -33,12 +33,13 @@ log = structlog.get_logger(__name__)
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A writing connection in WAL mode that reaches the disk at each commit."""
+    """A writing connection in WAL mode that reaches the disk at each commit, and leaves nothing of what it deletes."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
     connection.row_factory = queries.dict_row
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
     return connection
 
 

@@ -4,16 +4,20 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.domain.booking import Booking
+from engine.storage.forgetting import Erasure, Retention
 from engine.storage.rows import (
     Account,
+    BlockedCaller,
     Call,
     Cdr,
     Delivery,
+    Grant,
     Number,
     booking_from_row,
     booking_to_row,
     call_from_row,
     call_to_row,
+    grant_from_row,
 )
 
 
@@ -27,17 +31,17 @@ class Bookings(_Table):
     def insert(self, booking: Booking) -> None:
         self._sql.insert_booking(self._db, **booking_to_row(booking))
 
-    def insert_grant(self, grant_id: str, booking: Booking, seconds: int, calls: int, now: int) -> None:
-        """Note what a booking was given: with its plan, by this renewal."""
-        self._sql.insert_grant(
-            self._db,
-            id=grant_id,
-            booking_id=booking.id,
-            usage_plan=booking.usage_plan,
-            seconds=seconds,
-            calls=calls,
-            granted_at=now,
-        )
+    def insert_grant(self, grant: Grant) -> None:
+        self._sql.insert_grant(self._db, **asdict(grant))
+
+    def grant(self, grant_id: str) -> Grant | None:
+        row = self._sql.grant_by_id(self._db, id=grant_id)
+        return grant_from_row(row) if row else None
+
+    def grants_of(self, booking_id: str, at_most: int) -> list[Grant]:
+        """Newest first."""
+        rows = self._sql.grants_of_booking(self._db, booking_id=booking_id, at_most=at_most)
+        return [grant_from_row(row) for row in rows]
 
     def ledger_page(self, after: str, at_most: int) -> list[dict[str, Any]]:
         """Bookings in the order of their ids, each beside the sums of what should explain it (see ledger.sql)."""
@@ -58,6 +62,31 @@ class Bookings(_Table):
     def expired_before(self, instant: int, at_most: int) -> list[Booking]:
         rows = self._sql.bookings_expired_before(self._db, before=instant, at_most=at_most)
         return [booking_from_row(row) for row in rows]
+
+
+class Blocked(_Table):
+    """Callers that a booking does not want."""
+
+    def has(self, booking_id: str, caller: str) -> bool:
+        return bool(self._sql.is_blocked(self._db, booking_id=booking_id, caller=caller))
+
+    def count(self, booking_id: str) -> int:
+        return int(self._sql.blocked_count(self._db, booking_id=booking_id))
+
+    def by_number(self, booking_id: str, caller: str) -> BlockedCaller | None:
+        row = self._sql.blocked_caller(self._db, booking_id=booking_id, caller=caller)
+        return BlockedCaller(**row) if row else None
+
+    def insert(self, booking_id: str, blocked: BlockedCaller) -> None:
+        self._sql.insert_blocked(self._db, booking_id=booking_id, **asdict(blocked))
+
+    def delete(self, booking_id: str, caller: str) -> bool:
+        """Whether it was there."""
+        return bool(self._sql.delete_blocked(self._db, booking_id=booking_id, caller=caller))
+
+    def delete_all(self, booking_id: str) -> int:
+        """How many there were."""
+        return int(self._sql.delete_all_blocked(self._db, booking_id=booking_id))
 
 
 class Numbers(_Table):
@@ -100,8 +129,9 @@ class Calls(_Table):
     def up_on(self, booking_id: str) -> list[Call]:
         return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]
 
-    def up_on_gone_bookings(self, at_most: int) -> list[Call]:
-        return [call_from_row(row) for row in self._sql.calls_up_on_gone_bookings(self._db, at_most=at_most)]
+    def to_hang_up(self, at_most: int) -> list[Call]:
+        """Calls that are up on gone bookings, and to numbers that were erased meanwhile."""
+        return [call_from_row(row) for row in self._sql.calls_to_hang_up(self._db, at_most=at_most)]
 
     def up(self) -> list[Call]:
         """Every call that holds a lease."""
@@ -199,8 +229,11 @@ class Transaction:
 
     def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as above
         self.bookings = Bookings(queries, connection)
+        self.blocked = Blocked(queries, connection)
         self.numbers = Numbers(queries, connection)
         self.calls = Calls(queries, connection)
         self.cdrs = Cdrs(queries, connection)
         self.outbox = Outbox(queries, connection)
         self.accounts = Accounts(queries, connection)
+        self.retention = Retention(queries, connection)
+        self.erasure = Erasure(queries, connection)

@@ -48,6 +48,7 @@ def upgrade(database: Path, migrations: Path, revision: str = "head") -> None:
 
 def _leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _begin(connection: Connection) -> None:

@@ -10,6 +10,10 @@ RULES = {
     "granted = remaining + leased + settled": """
         SELECT id FROM bookings WHERE seconds_granted <> seconds_remaining + seconds_leased + seconds_settled
             OR calls_granted <> calls_remaining + calls_leased + calls_settled""",
+    "granted = what was given and taken": """
+        SELECT b.id FROM bookings AS b LEFT JOIN grants AS g ON g.booking_id = b.id
+        GROUP BY b.id
+        HAVING b.seconds_granted <> COALESCE(SUM(g.seconds), 0) OR b.calls_granted <> COALESCE(SUM(g.calls), 0)""",
     "remaining >= 0": "SELECT id FROM bookings WHERE seconds_remaining < 0 OR calls_remaining < 0",
     "leased = what the calls that are up hold": """
         SELECT b.id FROM bookings AS b LEFT JOIN calls AS c
@@ -19,8 +23,8 @@ RULES = {
     "settled = durations of the call records": """
         SELECT b.id FROM bookings AS b LEFT JOIN cdrs AS r ON r.booking_id = b.id
         GROUP BY b.id
-        HAVING b.seconds_settled <> COALESCE(SUM(r.duration), 0)
-            OR b.calls_settled <> COUNT(*) FILTER (WHERE r.duration > 0)""",
+        HAVING b.seconds_settled <> b.seconds_forgotten + COALESCE(SUM(r.duration), 0)
+            OR b.calls_settled <> b.calls_forgotten + COUNT(*) FILTER (WHERE r.duration > 0)""",
     "a call has one record once it has ended, and none before": """
         SELECT c.call_id FROM calls AS c LEFT JOIN cdrs AS r USING (call_id)
         GROUP BY c.call_id HAVING COUNT(r.id) <> (c.state IN ('SETTLED', 'VOIDED'))""",

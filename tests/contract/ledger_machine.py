@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from engine import bookings
 from engine.accounts import create_account, import_numbers
+from engine.adjustments import Adjustment, adjust
 from engine.bookings import BookingRequest, Renewal
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
@@ -126,6 +128,15 @@ class Machine(RuleBasedStateMachine):
         self._hidden[booking.id] = renewal.destination or self._hidden[booking.id]
         if self.engine is not None:
             self.engine.keeper.changed(booking.id)
+
+    def adjust(self, booking: Booking, seconds: int, calls: int) -> None:
+        """On the command line: it asks the engine, or does it itself while there is none."""
+        adjustment = Adjustment(f"grt_{next(self._names)}", booking.id, seconds, calls, "a complaint")
+        if self.engine is not None:
+            self.engine.adjust(adjustment)
+            return
+        with suppress(BookingGone):
+            self.books.run(adjust, adjustment, self.clocks.moment(), self.policy)
 
     def cancel(self, booking: Booking) -> None:
         self.held.remove(booking)

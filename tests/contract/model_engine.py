@@ -13,10 +13,12 @@ from agi_scripts.ended import ended
 from agi_scripts.errors import AgiError, CallerGone
 from agi_scripts.route import route
 from agi_scripts.session import Environment, Session
+from engine.adjustments import Adjustment
 from engine.ami.errors import AmiError
 from engine.ami.limits import LimitKeeper
 from engine.ami.presence import Reconciler
 from engine.calls import EndReport, Settlement, call_ended
+from engine.domain.errors import BookingGone
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
 from engine.storage import queries
@@ -192,9 +194,20 @@ class Engine:
         self._start(ended(self._context, cast("Session", talk)), talk, lambda: self._hung_up(leg, talk))
 
     def reconcile(self) -> None:
-        task = self._loop.create_task(self._round())
+        self._begin(self._round())
+
+    def adjust(self, adjustment: Adjustment) -> None:
+        self._begin(self._adjusted(adjustment))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._rounds.add(task)
         task.add_done_callback(self._rounds.discard)
+
+    async def _adjusted(self, adjustment: Adjustment) -> None:
+        """What the control socket has it do."""
+        with suppress(BookingGone, StorageError):
+            await self.keeper.adjust(adjustment)
 
     async def _round(self) -> None:
         """One turn of Reconciler.run."""

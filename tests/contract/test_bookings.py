@@ -7,7 +7,7 @@ import pytest
 
 from engine.accounts import create_account, import_numbers
 from engine.bookings import Swept
-from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NoNumberFree, NotFound
+from engine.domain.errors import BookingGone, DestinationIsOurs, DestinationNotAllowed, NoNumberFree, NotFound
 from engine.domain.metering import Credit
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
@@ -36,7 +36,7 @@ async def test_bookings_at_once_get_numbers_of_their_own_until_there_are_none(wo
 
 
 async def test_a_refused_destination_takes_no_number(world: World) -> None:
-    for destination, refusal in ((POOL[3], DestinationIsOurs), ("+3290012345", InvalidDestination)):
+    for destination, refusal in ((POOL[3], DestinationIsOurs), ("+3290012345", DestinationNotAllowed)):
         with pytest.raises(refusal):
             await world.book(destination=destination)
     assert world.rows("SELECT * FROM numbers WHERE state <> 'FREE'") == []
@@ -44,7 +44,7 @@ async def test_a_refused_destination_takes_no_number(world: World) -> None:
 
 async def test_a_refused_renewal_changes_nothing(world: World) -> None:
     booking = await world.book()
-    for destination, refusal in ((POOL[3], DestinationIsOurs), ("+3290012345", InvalidDestination)):
+    for destination, refusal in ((POOL[3], DestinationIsOurs), ("+3290012345", DestinationNotAllowed)):
         with pytest.raises(refusal):
             await world.renew(booking, destination=destination)
     assert await world.stored(booking) == booking

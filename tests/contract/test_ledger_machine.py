@@ -56,6 +56,16 @@ class Ledger(Audited):
         self.renew(self.held[turn % len(self.held)], plan, moved=moved)
         self.turn()
 
+    @precondition(lambda self: self.held)
+    @rule(
+        turn=st.sampled_from([0, 0, 0, 1]),
+        seconds=st.sampled_from([-600, -100, -20, -7, -1, 7, 60]),
+        calls=st.sampled_from([-9, -1, 0, 0, 0, 2]),
+    )
+    def an_operator_adjusts(self, turn: int, seconds: int, calls: int) -> None:
+        self.adjust(self.held[turn % len(self.held)], seconds, calls)
+        self.turn()
+
     @precondition(lambda self: self.engine and len(self.held) > 1)
     @rule(turn=which)
     def somebody_cancels(self, turn: int) -> None:

@@ -45,6 +45,8 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "maxConcurrentCalls": None,
         "maxCallsPerCallerPerHour": None,
         "maxCallSeconds": None,
+        "callerId": "caller",
+        "refuseAnonymous": False,
     }
 
 

@@ -1,6 +1,7 @@
 """Who may see what: generated from the route table, so that a new route is covered the day it is added."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -8,14 +9,18 @@ from aiohttp import web
 from api.app import ROUTES, build_app
 from api.dependencies import DEPENDENCIES
 from api.routes import Route
-from tests.integration.api_helpers import UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api, a_request
+from tests.integration.api_helpers import CALLER, UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 PRIVATE = [route for route in ROUTES if not route.public]
 WITH_ID = [route for route in PRIVATE if "{id}" in route.path]
 LISTS = [route for route in PRIVATE if "{id}" not in route.path and route.method == "GET"]
-BODIES: dict[str, Any] = {"POST": a_request(), "PUT": {"usagePlan": "SMALL"}}
+BODIES: dict[str, Any] = {
+    "POST /bookings": a_request(),
+    "PUT /bookings/{id}": {"usagePlan": "SMALL"},
+    "POST /bookings/{id}/blocked-callers": {"caller": CALLER},
+}
 
 
 def name_of(route: Route) -> str:
@@ -23,23 +28,27 @@ def name_of(route: Route) -> str:
 
 
 async def ids_of(api: Api, account: str) -> dict[str, str]:
-    """A booking and a call record of the account, by the first part of their paths."""
+    """A booking, with a blocked caller, and a call record of the account, by the first part of their paths."""
     booking = await api.book(account=account)
     await api.talk(booking["service"], f"call-of-{account}", 3)
+    path = f"/bookings/{booking['id']}/blocked-callers"
+    await api.call("POST", path, {"caller": CALLER}, account=account)
     records = (await api.call("GET", "/cdr", account=account)).body["data"]
     return {"bookings": booking["id"], "cdr": records[0]["id"]}
 
 
 def path_to(route: Route, ids: dict[str, str]) -> str:
-    return route.path.replace("{id}", ids[route.path.split("/")[1]])
+    return route.path.replace("{id}", ids[route.path.split("/")[1]]).replace("{caller}", quote(CALLER))
 
 
 async def ask(api: Api, route: Route, ids: dict[str, str], **options: Any) -> Answer:
-    return await api.call(route.method, path_to(route, ids), BODIES.get(route.method), **options)
+    return await api.call(route.method, path_to(route, ids), BODIES.get(name_of(route)), **options)
 
 
 async def snapshot(api: Api, account: str) -> list[Any]:
-    paths = ("/bookings?includeExpired=true", "/cdr")
+    paths = ["/bookings?includeExpired=true", "/cdr"]
+    bookings = (await api.call("GET", paths[0], account=account)).body["data"]
+    paths += [f"/bookings/{booking['id']}/blocked-callers" for booking in bookings]
     return [(await api.call("GET", path, account=account)).body for path in paths]
 
 

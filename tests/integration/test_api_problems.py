@@ -13,6 +13,7 @@ from engine.domain import errors
 from engine.storage.errors import StorageBusy
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
+    CALLER,
     CRASHING_CALLBACK,
     DAY,
     HIDDEN,
@@ -53,6 +54,14 @@ async def no_number_free(api: Api) -> Answer:
     for _ in NUMBERS:
         await api.book()
     return await book(api)
+
+
+async def block(api: Api, caller: str, already: int = 0) -> Answer:
+    booking_id = (await api.book())["id"]
+    rows = [(booking_id, f"+1415{number:07}") for number in range(already)]
+    sql = "INSERT INTO blocked_callers VALUES (?, ?, 1)"
+    await api.storage.run(lambda tx: tx.blocked._db.executemany(sql, rows).rowcount)
+    return await api.call("POST", f"/bookings/{booking_id}/blocked-callers", {"caller": caller})
 
 
 async def slow_body(api: Api) -> Answer:
@@ -100,9 +109,12 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "unsupported_media_type": lambda api: api.call("POST", "/bookings", data=b"x"),
     "invalid_request": lambda api: api.call("POST", "/bookings", {}),
     "invalid_destination": lambda api: book(api, destination="+3247012345678"),
+    "destination_not_allowed": lambda api: book(api, destination="+3290012345"),
     "destination_is_ours": lambda api: book(api, destination=NUMBERS[9]),
     "unknown_plan": lambda api: book(api, usagePlan="HUGE"),
     "callback_not_acceptable": lambda api: book(api, callback="ftp://customer.example"),
+    "invalid_caller": lambda api: block(api, "anonymous"),
+    "too_many_blocked_callers": lambda api: block(api, CALLER, already=1_000),
     "booking_too_long": too_long,
     "internal": internal,
     "no_number_free": no_number_free,
@@ -162,7 +174,7 @@ async def test_other_methods_answer_405_and_what_is_allowed(api: Api, path: str)
     methods = {route.method for route in ROUTES if route.path == path}
     allowed = methods | {"HEAD"} if "GET" in methods else methods
     for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"} - methods:
-        answer = await api.call(method, path.replace("{id}", UNKNOWN_BOOKING))
+        answer = await api.call(method, path.replace("{id}", UNKNOWN_BOOKING).replace("{caller}", "x"))
         assert (answer.status, answer.code) == (405, "method_not_allowed")
         assert set(answer.headers["Allow"].split(",")) == allowed
 

@@ -42,6 +42,7 @@ async def test_a_call_to_an_active_booking_is_bridged_and_the_verdict_comes_last
     channel = await agi.incoming(booking.service).run()
     assert list(channel.variables.items()) == [
         ("RN_DESTINATION", HIDDEN),
+        ("RN_SHOWN", CALLER),
         ("RN_BOOKING", booking.id),
         ("RN_SECONDS", "3"),
         ("RN_RING", str(POLICY.ring_seconds)),
@@ -243,7 +244,7 @@ async def test_a_lease_is_void_when_the_caller_went_before_the_verdict(
 async def test_a_lease_stays_once_the_verdict_was_sent(agi: FastAgi, world: World, reply: Reply) -> None:
     """It may have reached Asterisk: only the end report, or the sweeper, may settle now."""
     booking = await world.book()
-    await agi.incoming(booking.service, replies={4: reply}).run()
+    await agi.incoming(booking.service, replies={5: reply}).run()
     await agi.until_idle()
     assert agi.leases() == 1
     world.now += (POLICY.ring_seconds + 60) * SECOND + POLICY.lost_call_margin_ms

@@ -22,18 +22,22 @@ IN_STATUS: dict[Status, list[tuple[Booking, int]]] = {
 }
 APPLY: dict[Event, Callable[[Booking, int], Booking]] = {
     Event.RENEWED: lambda booking, now: life.renew(booking, UsagePlan.SMALL, now, POLICY),
+    Event.ADJUSTED: lambda booking, now: life.adjust(booking, -1, 1, now, POLICY),
     Event.DELETED: lambda booking, now: life.delete(booking, now, POLICY),
     Event.GRACE_OVER: lambda booking, now: life.end_grace(booking, now, POLICY),
 }
 LEGAL = {
     (Status.ACTIVE, Event.RENEWED): Status.ACTIVE,
     (Status.EXPIRED, Event.RENEWED): Status.ACTIVE,
+    (Status.ACTIVE, Event.ADJUSTED): Status.ACTIVE,
+    (Status.EXPIRED, Event.ADJUSTED): Status.EXPIRED,
     (Status.ACTIVE, Event.DELETED): Status.GONE,
     (Status.EXPIRED, Event.DELETED): Status.GONE,
     (Status.GONE, Event.GRACE_OVER): Status.GONE,
 }
 ILLEGAL: dict[tuple[Status, Event], type[Exception]] = {
     (Status.GONE, Event.RENEWED): BookingGone,
+    (Status.GONE, Event.ADJUSTED): BookingGone,
     (Status.GONE, Event.DELETED): BookingGone,
     (Status.ACTIVE, Event.GRACE_OVER): IllegalTransition,
     (Status.EXPIRED, Event.GRACE_OVER): IllegalTransition,
@@ -158,3 +162,37 @@ def test_a_booking_that_is_spent_after_its_end_keeps_its_end(now: int) -> None:
 def test_a_lease_takes_no_more_than_there_is(seconds: int, calls: int) -> None:
     with pytest.raises(InvariantBroken):
         life.lease(a_booking(seconds=Credit.new(seconds), calls=Credit.new(calls)), 60)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted", "after"),
+    [
+        (Credit.new(300), -120, Credit.new(180)),
+        (Credit.new(300), 120, Credit.new(420)),
+        (Credit(300, 100, 150, 50), -120, Credit(200, 0, 150, 50)),
+        (Credit(300, 0, 250, 50), -120, Credit(300, 0, 250, 50)),
+    ],
+)
+def test_an_adjustment_takes_what_nobody_holds_and_no_more(seconds: Credit, wanted: int, after: Credit) -> None:
+    assert life.adjust(a_booking(seconds=seconds), wanted, 0, START, POLICY).seconds == after
+    calls = Credit(seconds.granted, seconds.remaining, seconds.leased, seconds.settled)
+    assert life.adjust(a_booking(calls=calls), 0, wanted, START, POLICY).calls == after
+
+
+def test_an_adjustment_that_takes_the_last_of_it_ends_the_booking_and_one_that_brings_some_revives_it() -> None:
+    spent = life.adjust(a_booking(), -300, 0, START, POLICY)
+    assert (spent.exhausted_at, status_at(spent, START, POLICY)) == (START, Status.EXPIRED)
+    more_calls = life.adjust(spent, 0, 5, START + 1, POLICY)
+    assert status_at(more_calls, START + 1, POLICY) is Status.EXPIRED
+    revived = life.adjust(more_calls, 1, 0, START + 2, POLICY)
+    assert status_at(revived, START + 2, POLICY) is Status.ACTIVE
+
+
+def test_an_adjustment_does_not_end_a_booking_whose_last_seconds_are_being_talked() -> None:
+    talked = a_booking(seconds=Credit(300, 100, 200, 0))
+    assert life.adjust(talked, -300, 0, START, POLICY).exhausted_at is None
+
+
+def test_an_adjustment_does_not_lengthen_a_booking() -> None:
+    ended = life.adjust(a_booking(), 60, 1, END, POLICY)
+    assert (ended.end_at, status_at(ended, END, POLICY)) == (END, Status.EXPIRED)

@@ -129,7 +129,9 @@ def test_an_expired_booking_says_what_ended_it(changes: dict[str, object], now: 
 
 def test_the_longest_call_of_a_booking_bounds_what_a_ringing_call_leases() -> None:
     booking = a_booking(limits=Limits(max_call_seconds=2))
-    assert decide(Facts(booking), START, POLICY) == Bridge(booking, seconds=2, ring_seconds=POLICY.ring_seconds)
+    assert decide(Facts(booking), START, POLICY) == Bridge(
+        booking, seconds=2, ring_seconds=POLICY.ring_seconds, shown=ANONYMOUS
+    )
 
 
 def test_room_is_asked_for_once() -> None:

@@ -10,13 +10,13 @@ from asterisk.config import Config
 from agi_scripts import dialplan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Bridge
 from engine.local.asterisk_files import TEMPLATES
-from tests.contract.samples import BOOKING
+from tests.contract.samples import BOOKING, CALLER
 
 # AGI path → how many arguments its script takes; the journal's gets those of `ended`.
-ARGUMENTS = {dialplan.ROUTE: 3, dialplan.ANSWERED: 2, dialplan.ENDED: 3, "@journal@": 3}
+ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 2, dialplan.ENDED: 3, "@journal@": 3}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
-FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID"}
+FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER"}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
 MODULES = {
@@ -33,6 +33,7 @@ MODULES = {
     "PJSIP_HEADER": "res_pjsip_header_funcs",
     "REGEX": "func_strings",
     "TIMEOUT": "func_timeout",
+    "TOLOWER": "func_strings",
 }
 
 
@@ -140,7 +141,7 @@ def test_every_variable_of_ours_that_is_read_comes_from_the_engine_or_from_the_d
 
 
 @pytest.mark.parametrize(
-    "decision", [Bridge(BOOKING, 60, 30), UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN]
+    "decision", [Bridge(BOOKING, 60, 30, CALLER), UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN]
 )
 def test_the_verdict_is_a_word_that_the_dialplan_knows_and_comes_last(decision: Bridge) -> None:
     names = [name for name, _ in dialplan.verdict(decision, "custom/expired")]
@@ -211,7 +212,7 @@ def test_whatever_comes_from_outside_is_filtered_before_it_is_used() -> None:
 
 def test_filters_let_nothing_through_that_means_something_to_asterisk() -> None:
     allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
-    assert allowed == {"+0-9", "0-9", "0-9a-z_", r"\x2D0-9", "A-Z", "a-z_", r"A-Za-z0-9/_\x2D"}
+    assert allowed == {"+0-9", "0-9", "0-9a-z_", r"\x2D0-9", "A-Z", "a-z", "a-z=", "a-z_", r"A-Za-z0-9/_\x2D"}
 
 
 def test_no_call_is_let_talk_without_a_limit() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from engine.domain.plans import Allowance, UsagePlan
-from engine.settings import PlansSettings, Settings
+from engine.setting_types import PlansSettings
+from engine.settings import Settings
 from tests.contract.samples import DAY
 
 DEFAULTS = {

@@ -14,7 +14,7 @@ from engine.domain.routing import (
     decide,
     unanswered_disposition,
 )
-from tests.contract.samples import DAY, POLICY, START, a_booking
+from tests.contract.samples import CALLER, DAY, POLICY, START, a_booking
 
 END = START + 7 * DAY
 
@@ -22,12 +22,12 @@ END = START + 7 * DAY
 def decided(
     booking: Booking | None, now: int = START, *, destination_is_ours: bool = False
 ) -> RouteDecision | MakeRoom:
-    return decide(Facts(booking, destination_is_ours), now, POLICY)
+    return decide(Facts(booking, CALLER, destination_is_ours=destination_is_ours), now, POLICY)
 
 
 def test_an_active_booking_is_bridged_with_what_it_needs_to_begin() -> None:
     booking = a_booking()
-    assert decided(booking) == Bridge(booking, seconds=10, ring_seconds=30)
+    assert decided(booking) == Bridge(booking, seconds=10, ring_seconds=30, shown=CALLER)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_when_other_calls_hold_every_second_they_make_room_for_the_beginning_of_
 
 def test_a_call_begins_with_less_than_its_reserve_rather_than_take_from_others() -> None:
     booking = a_booking(seconds=Credit(300, 2, 298, 0))
-    assert decided(booking) == Bridge(booking, seconds=2, ring_seconds=30)
+    assert decided(booking) == Bridge(booking, seconds=2, ring_seconds=30, shown=CALLER)
 
 
 def test_a_loop_to_one_of_our_own_numbers_gets_403_and_no_callback() -> None:
@@ -88,12 +88,12 @@ def test_an_expired_booking_is_expired_before_it_is_forbidden() -> None:
 
 def test_the_last_second_and_the_last_call_are_still_let_through() -> None:
     booking = a_booking(seconds=Credit.new(1), calls=Credit.new(1))
-    assert decided(booking) == Bridge(booking, seconds=1, ring_seconds=30)
+    assert decided(booking) == Bridge(booking, seconds=1, ring_seconds=30, shown=CALLER)
 
 
 def test_a_call_in_the_last_millisecond_is_let_through_for_the_second_it_begins() -> None:
     booking = a_booking()
-    assert decided(booking, END - 1) == Bridge(booking, seconds=1, ring_seconds=30)
+    assert decided(booking, END - 1) == Bridge(booking, seconds=1, ring_seconds=30, shown=CALLER)
 
 
 @pytest.mark.parametrize(

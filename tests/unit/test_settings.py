@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from engine.domain.plans import Allowance, UsagePlan
-from engine.settings import CONFIG_FILE, PlanSettings, Settings
+from engine.setting_types import PlanSettings
+from engine.settings import CONFIG_FILE, Settings
 from tests.contract.samples import DAY, HOUR
 
 FULL_PLAN = '{"SMALL": {"seconds": 60, "calls": 1, "valid_for": "P1D"}}'
@@ -135,6 +136,8 @@ def test_an_unknown_key_is_refused(
         ("CARRIER_ADDRESSES", "[]"),
         ("LONGEST_CALL", "0.9"),
         ("RING_TIMEOUT", "0.9"),
+        ("CDR_RETENTION", "PT59M"),
+        ("CALLBACK_RETENTION", "0"),
         ("RTP_END", "10009"),
     ],
 )

@@ -3,17 +3,23 @@ INSERT INTO bookings (
     id, account_id, service, destination, usage_plan, callback, created_at, end_at, exhausted_at, gone_at,
     seconds_granted, seconds_remaining, seconds_leased, seconds_settled,
     calls_granted, calls_remaining, calls_leased, calls_settled,
-    max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds
+    max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds, caller_id, refuse_anonymous
 ) VALUES (
     :id, :account_id, :service, :destination, :usage_plan, :callback, :created_at, :end_at, :exhausted_at, :gone_at,
     :seconds_granted, :seconds_remaining, :seconds_leased, :seconds_settled,
     :calls_granted, :calls_remaining, :calls_leased, :calls_settled,
-    :max_concurrent_calls, :max_calls_per_caller_per_hour, :max_call_seconds
+    :max_concurrent_calls, :max_calls_per_caller_per_hour, :max_call_seconds, :caller_id, :refuse_anonymous
 );
 
 -- name: insert_grant!
-INSERT INTO grants (id, booking_id, usage_plan, seconds, calls, granted_at)
-VALUES (:id, :booking_id, :usage_plan, :seconds, :calls, :granted_at);
+INSERT INTO grants (id, booking_id, usage_plan, seconds, calls, granted_at, reason)
+VALUES (:id, :booking_id, :usage_plan, :seconds, :calls, :granted_at, :reason);
+
+-- name: grant_by_id^
+SELECT * FROM grants WHERE id = :id;
+
+-- name: grants_of_booking
+SELECT * FROM grants WHERE booking_id = :booking_id ORDER BY id DESC LIMIT :at_most;
 
 -- name: update_booking!
 -- Everything about a booking that can change.
@@ -25,7 +31,7 @@ UPDATE bookings SET
     calls_granted = :calls_granted, calls_remaining = :calls_remaining,
     calls_leased = :calls_leased, calls_settled = :calls_settled,
     max_concurrent_calls = :max_concurrent_calls, max_calls_per_caller_per_hour = :max_calls_per_caller_per_hour,
-    max_call_seconds = :max_call_seconds
+    max_call_seconds = :max_call_seconds, caller_id = :caller_id, refuse_anonymous = :refuse_anonymous
 WHERE id = :id;
 
 -- name: booking_by_id^

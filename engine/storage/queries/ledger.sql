@@ -1,5 +1,5 @@
 -- name: ledger_page
--- Each booking beside what its grants, calls and call records say.
+-- Each booking beside what its grants, calls and call records say, and what is forgotten of them.
 SELECT
     b.*,
     (SELECT COALESCE(SUM(g.seconds), 0) FROM grants AS g WHERE g.booking_id = b.id) AS grants_seconds,
@@ -7,9 +7,11 @@ SELECT
     (SELECT COALESCE(SUM(c.seconds_leased), 0) FROM calls AS c WHERE c.booking_id = b.id AND c.ended_at IS NULL)
         AS leases_seconds,
     (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.ended_at IS NULL) AS leases_calls,
-    (SELECT COALESCE(SUM(c.seconds_charged), 0) FROM calls AS c WHERE c.booking_id = b.id) AS charged_seconds,
-    (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.state = 'SETTLED') AS charged_calls,
-    (SELECT COALESCE(SUM(r.duration), 0) FROM cdrs AS r JOIN calls AS c ON c.call_id = r.call_id
+    b.seconds_forgotten + (SELECT COALESCE(SUM(c.seconds_charged), 0) FROM calls AS c WHERE c.booking_id = b.id)
+        AS charged_seconds,
+    b.calls_forgotten + (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.state = 'SETTLED')
+        AS charged_calls,
+    b.seconds_forgotten + (SELECT COALESCE(SUM(r.duration), 0) FROM cdrs AS r JOIN calls AS c ON c.call_id = r.call_id
         WHERE c.booking_id = b.id) AS records_seconds,
     (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.ended_at IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM cdrs AS r WHERE r.call_id = c.call_id AND r.duration = c.seconds_charged))

@@ -23,3 +23,6 @@ SELECT e164, state, idle_since, quarantined_until FROM numbers
 WHERE e164 > :after AND (:state IS NULL OR state = :state)
 ORDER BY e164
 LIMIT :at_most;
+
+-- name: numbers_by_state
+SELECT state, COUNT(*) AS numbers FROM numbers GROUP BY state;

@@ -31,3 +31,10 @@ WHERE id = :id AND state = 'PENDING' AND attempts = :attempts;
 
 -- name: next_callback_due_at$
 SELECT MIN(due_at) FROM outbox WHERE state = 'PENDING';
+
+-- name: callback_counts^
+-- `late`: due before that instant and not tried; `failed`: given up since then.
+SELECT
+    (SELECT COUNT(*) FROM outbox WHERE state = 'PENDING') AS pending,
+    (SELECT COUNT(*) FROM outbox WHERE state = 'PENDING' AND due_at < :due_before) AS late,
+    (SELECT COUNT(*) FROM outbox WHERE state = 'FAILED' AND finished_at > :since) AS failed;

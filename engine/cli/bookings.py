@@ -1,0 +1,108 @@
+"""`bookings …`: what an operator sees of a booking, and may give to it or take from it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from engine.adjustments import MAX_REASON, Adjustment, adjust
+from engine.cli.database import run_command
+from engine.cli.output import Json, complain, show, show_one
+from engine.clock import SystemClock
+from engine.control import ask_engine
+from engine.domain.booking import Booking, status_at
+from engine.domain.errors import NotFound
+from engine.domain.times import rfc3339
+from engine.ids import new_id
+from engine.local.data_dir import require_database
+from engine.settings import Settings
+from engine.storage.rows import Grant
+from engine.storage.transaction import Transaction
+
+app = typer.Typer(no_args_is_help=True, help="Bookings of all accounts.")
+
+# The newest ones of a booking that are shown.
+SHOWN_GRANTS = 50
+
+BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
+
+
+@app.command("show")
+def show_booking(booking_id: BookingId, as_json: Json = False) -> None:
+    """One booking, with all that it was ever given to spend. The hidden number is not shown."""
+    settings = Settings()
+    booking, grants = run_command(settings, _look_up, booking_id)
+    status = status_at(booking, SystemClock().now(), settings.policy())
+    record = {
+        "id": booking.id,
+        "accountId": booking.account_id,
+        "service": booking.service,
+        "status": status.value,
+        "endTime": rfc3339(booking.end_at),
+        "usagePlan": booking.usage_plan.value,
+        "callerId": booking.caller_id.value,
+        "refuseAnonymous": booking.refuse_anonymous,
+        **_credits(booking),
+    }
+    rows = [_shown(grant) for grant in grants]
+    if as_json:
+        show_one(record | {"grants": rows}, as_json=True)
+    else:
+        show_one(record, as_json=False)
+        show(rows, as_json=False)
+
+
+@app.command("adjust")
+def adjust_booking(
+    booking_id: BookingId,
+    reason: Annotated[str, typer.Option(help=f"Why; kept with it. Up to {MAX_REASON} characters.")],
+    seconds: Annotated[int, typer.Option(help="Seconds to give; to take away when negative.")] = 0,
+    calls: Annotated[int, typer.Option(help="Calls to give; to take away when negative.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Give a booking seconds or calls, or take some away, also while people talk: their calls are cut earlier then.
+
+    What was talked and what ringing calls hold stays, without a running engine all that live calls hold: says how much
+    was done.
+    """
+    settings = Settings()
+    adjustment = Adjustment(new_id("grt"), booking_id, seconds, calls, reason)
+    require_database(settings)
+    grant = ask_engine(settings.data_dir, adjustment)
+    if grant is None:
+        grant = run_command(settings, adjust, adjustment, SystemClock().moment(), settings.policy())
+    booking, _ = run_command(settings, _look_up, booking_id)
+    show_one(_shown(grant) | {"bookingId": booking_id} | _credits(booking), as_json=as_json)
+    for unit, asked, done in (("seconds", seconds, grant.seconds), ("calls", calls, grant.calls)):
+        if done != asked:
+            complain(f"{-asked} {unit} were to be taken, {-done} were: the others are used, or held by calls")
+
+
+def _look_up(tx: Transaction, booking_id: str) -> tuple[Booking, list[Grant]]:
+    booking = tx.bookings.by_id(booking_id)
+    if booking is None:
+        raise NotFound("there is no such booking")
+    return booking, tx.bookings.grants_of(booking_id, SHOWN_GRANTS)
+
+
+def _credits(booking: Booking) -> dict[str, int]:
+    """`…Held`: by calls that are up."""
+    shown: dict[str, int] = {}
+    for unit, credit in (("seconds", booking.seconds), ("calls", booking.calls)):
+        shown |= {
+            f"{unit}Granted": credit.granted,
+            f"{unit}Remaining": credit.remaining,
+            f"{unit}Held": credit.leased,
+            f"{unit}Spent": credit.settled,
+        }
+    return shown
+
+
+def _shown(grant: Grant) -> dict[str, Any]:
+    return {
+        "grant": grant.id,
+        "grantedAt": rfc3339(grant.granted_at),
+        "usagePlan": grant.usage_plan and grant.usage_plan.value,
+        "seconds": grant.seconds,
+        "calls": grant.calls,
+        "reason": grant.reason,
+    }

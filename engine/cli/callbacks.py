@@ -1,0 +1,56 @@
+"""`callbacks …`: what customers are told of calls."""
+
+import asyncio
+import json
+import signal
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from engine import accounts
+from engine.cli.database import run_command
+from engine.cli.output import Json, complain, console
+from engine.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="What customers are told of calls.")
+
+
+@app.callback()
+def _callbacks() -> None:
+    """Makes `listen` a subcommand although it is the only one."""
+
+
+@app.command()
+def listen(
+    account: Annotated[str, typer.Option(help="Id or name of the account whose secret signs them.")] = "demo",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any that is free.")] = 9000,
+    as_json: Json = False,
+) -> None:
+    """Receive callbacks on this machine, verify their signatures and print them, until Ctrl-C.
+
+    Answers 204 to those that are genuine, and 400 to every other.
+    """
+    from engine.local.callback_receiver import CallbackReceiver, Received  # noqa: PLC0415  heavy, and only for this
+
+    def show(received: Received) -> None:
+        if as_json:
+            typer.echo(json.dumps(received.as_record()))
+            return
+        mark = "[green]genuine[/]" if received.genuine else f"[red]refused: {received.why}[/]"
+        again = ", came before" if received.again else ""
+        console.print(f"{mark}{again}  {escape(received.event_id)}", highlight=False)
+        console.print(received.text, highlight=False, markup=False, soft_wrap=True)
+
+    secret = run_command(Settings(), accounts.account_of, account).webhook_secret
+
+    async def receive() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with CallbackReceiver(secret, show) as receiver:
+            await receiver.listen(port)
+            complain(f'listening: book with "callback": "{receiver.url}"')
+            await stop.wait()
+
+    asyncio.run(receive())

@@ -1,0 +1,59 @@
+"""`privacy …`: what is known of people."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from engine.cli.database import run_command
+from engine.cli.output import Json, complain, show_one
+from engine.clock import SystemClock
+from engine.domain.masking import masked
+from engine.erasure import Erasure, Target, check
+from engine.erasure import erase as erase_rows
+from engine.local.traces import wipe
+from engine.settings import Settings
+from engine.storage.sqlite import SqliteStorage
+
+app = typer.Typer(no_args_is_help=True, help="What is known of people.")
+
+
+@app.callback()
+def _privacy() -> None:
+    """Makes `erase` a subcommand although it is the only one."""
+
+
+@app.command()
+def erase(
+    number: Annotated[
+        str | None, typer.Argument(help="E.164. Asked for without it: others see what stands on a command line.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a person's number from everything, as caller and as destination; bookings that hide it end.
+
+    Exit status 1 if something still holds it, which is then named.
+    """
+    settings = Settings()
+    target = run_command(settings, check, number or typer.prompt("Number to erase", err=True))
+    if not yes:
+        typer.confirm(
+            f"Erase {masked(target.number)} for good, and end the bookings that hide it?", abort=True, err=True
+        )
+    erased = asyncio.run(_erase_rows(settings, target))
+    wiped = wipe(settings, target)
+    show_one({**erased.counts, "files": wiped.files}, as_json=as_json)
+    left = [*erased.left, *wiped.left]
+    for what in left:
+        complain(f"still holds it: {what}")
+    if left:
+        raise typer.Exit(1)
+
+
+async def _erase_rows(settings: Settings, target: Target) -> Erasure:
+    storage = SqliteStorage(settings.database)
+    try:
+        return await erase_rows(storage, target, SystemClock().now(), settings.policy())
+    finally:
+        await storage.close()

@@ -1,0 +1,103 @@
+"""The tables as retention and erasure see them: by age, and by a number that stands somewhere in them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.domain.booking import Booking
+from engine.storage.rows import booking_from_row
+
+
+@dataclass(frozen=True, slots=True)
+class OldRecord:
+    """What must be known of a call record to forget it."""
+
+    id: str
+    call_id: str
+    booking_id: str
+    started_at: int
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows with ids after `after` up to `last`."""
+
+    after: str
+    last: str
+
+
+class Retention:
+    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
+        self._sql = queries
+        self._db = connection
+
+    def oldest_records(self, at_most: int) -> list[OldRecord]:
+        return [OldRecord(**row) for row in self._sql.oldest_cdrs(self._db, at_most=at_most)]
+
+    def delete_record(self, cdr_id: str, call_id: str) -> None:
+        """With its call."""
+        self._sql.delete_cdr(self._db, id=cdr_id)
+        self._sql.delete_ended_call(self._db, call_id=call_id)
+
+    def add_forgotten(self, booking_id: str, seconds: int, calls: int) -> None:
+        """Note what the settled calls cost that are deleted."""
+        self._sql.add_forgotten(self._db, booking_id=booking_id, seconds=seconds, calls=calls)
+
+    def delete_finished_callbacks(self, before: int, at_most: int) -> int:
+        return int(self._sql.delete_finished_callbacks(self._db, before=before, at_most=at_most))
+
+    def gone_bookings(self, before: int, at_most: int) -> list[str]:
+        """Ids of bookings gone by then without a call that is up, which still say whom they hid."""
+        return [row["id"] for row in self._sql.gone_bookings_to_forget(self._db, before=before, at_most=at_most)]
+
+    def forget_booking(self, booking_id: str) -> None:
+        self._sql.forget_whom_booking_hid(self._db, id=booking_id)
+        self._sql.delete_blocked_callers_of(self._db, booking_id=booking_id)
+
+
+class Erasure:
+    """`number` is E.164, `digits` the same without its plus."""
+
+    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
+        self._sql = queries
+        self._db = connection
+
+    def next_window(self, table: str, after: str, at_most: int) -> Window | None:
+        """None: there is nothing after `after`."""
+        last: str | None = getattr(self._sql, f"{table}_window")(self._db, after=after, at_most=at_most)
+        return None if last is None else Window(after, last)
+
+    def bookings(self, window: Window, number: str, digits: str) -> list[Booking]:
+        """Those that hide it, and those with its digits in their callback."""
+        rows = self._sql.bookings_with_number(
+            self._db, after=window.after, last=window.last, number=number, digits=digits
+        )
+        return [booking_from_row(row) for row in rows]
+
+    def reasons(self, window: Window, digits: str) -> list[tuple[str, str]]:
+        """(id, reason) of grants with those digits in their reason."""
+        rows = self._sql.grants_with_number(self._db, after=window.after, last=window.last, digits=digits)
+        return [(row["id"], row["reason"]) for row in rows]
+
+    def set_reason(self, grant_id: str, reason: str) -> None:
+        self._sql.set_grant_reason(self._db, id=grant_id, reason=reason)
+
+    def from_calls(self, window: Window, number: str) -> int:
+        return int(self._sql.erase_from_calls(self._db, after=window.after, last=window.last, number=number))
+
+    def from_records(self, window: Window, number: str) -> int:
+        return int(self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number))
+
+    def from_callbacks(self, window: Window, quoted: str) -> int:
+        return int(self._sql.erase_from_callbacks(self._db, after=window.after, last=window.last, quoted=quoted))
+
+    def callbacks_to(self, window: Window, digits: str) -> list[tuple[str, str]]:
+        """(id, URL) of callbacks with those digits in their URL."""
+        rows = self._sql.callbacks_with_number(self._db, after=window.after, last=window.last, digits=digits)
+        return [(row["id"], row["url"]) for row in rows]
+
+    def delete_callback(self, event_id: str) -> None:
+        self._sql.delete_callback(self._db, id=event_id)
+
+    def blocked_caller(self, number: str) -> int:
+        return int(self._sql.erase_blocked_caller(self._db, number=number))

@@ -1,0 +1,53 @@
+-- A number is looked for everywhere and no index leads to it: each table is gone through in windows of its primary key,
+-- each a transaction of its own. `…_window` says where the next one ends.
+
+-- name: bookings_window$
+SELECT MAX(w.id) FROM (SELECT id FROM bookings WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+
+-- name: grants_window$
+SELECT MAX(w.id) FROM (SELECT id FROM grants WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+
+-- name: calls_window$
+SELECT MAX(w.id) FROM (SELECT call_id AS id FROM calls WHERE call_id > :after ORDER BY call_id LIMIT :at_most) AS w;
+
+-- name: cdrs_window$
+SELECT MAX(w.id) FROM (SELECT id FROM cdrs WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+
+-- name: outbox_window$
+SELECT MAX(w.id) FROM (SELECT id FROM outbox WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+
+-- name: bookings_with_number
+SELECT * FROM bookings
+WHERE id > :after AND id <= :last AND (destination = :number OR callback LIKE '%' || :digits || '%');
+
+-- name: grants_with_number
+SELECT id, reason FROM grants WHERE id > :after AND id <= :last AND reason LIKE '%' || :digits || '%';
+
+-- name: set_grant_reason!
+UPDATE grants SET reason = :reason WHERE id = :id;
+
+-- name: erase_from_calls!
+UPDATE calls SET
+    source = CASE WHEN source = :number THEN 'erased' ELSE source END,
+    destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END
+WHERE call_id > :after AND call_id <= :last AND (source = :number OR destination = :number);
+
+-- name: erase_from_cdrs!
+UPDATE cdrs SET
+    source = CASE WHEN source = :number THEN 'erased' ELSE source END,
+    destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END
+WHERE id > :after AND id <= :last AND (source = :number OR destination = :number);
+
+-- name: erase_from_callbacks!
+-- `quoted`: the number as a JSON string.
+UPDATE outbox SET body = replace(body, :quoted, '"erased"')
+WHERE id > :after AND id <= :last AND body LIKE '%' || :quoted || '%';
+
+-- name: callbacks_with_number
+SELECT id, url FROM outbox WHERE id > :after AND id <= :last AND url LIKE '%' || :digits || '%';
+
+-- name: delete_callback!
+DELETE FROM outbox WHERE id = :id;
+
+-- name: erase_blocked_caller!
+DELETE FROM blocked_callers WHERE caller = :number;

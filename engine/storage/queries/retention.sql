@@ -1,0 +1,32 @@
+-- name: oldest_cdrs
+-- In the order of their primary key, which is that of time: the first of the index, however many there are.
+SELECT id, call_id, booking_id, started_at, duration FROM cdrs ORDER BY id LIMIT :at_most;
+
+-- name: add_forgotten!
+UPDATE bookings SET seconds_forgotten = seconds_forgotten + :seconds, calls_forgotten = calls_forgotten + :calls
+WHERE id = :booking_id;
+
+-- name: delete_cdr!
+DELETE FROM cdrs WHERE id = :id;
+
+-- name: delete_ended_call!
+DELETE FROM calls WHERE call_id = :call_id AND ended_at IS NOT NULL;
+
+-- name: delete_finished_callbacks!
+DELETE FROM outbox WHERE id IN (
+    SELECT o.id FROM outbox AS o WHERE o.finished_at <= :before ORDER BY o.finished_at LIMIT :at_most
+);
+
+-- name: gone_bookings_to_forget
+-- A call that is up on one still needs its callback.
+SELECT b.id FROM bookings AS b
+WHERE b.gone_at <= :before AND b.gone_at IS NOT NULL AND b.forgotten = 0
+    AND NOT EXISTS (SELECT 1 FROM calls AS c WHERE c.booking_id = b.id AND c.ended_at IS NULL)
+ORDER BY b.gone_at
+LIMIT :at_most;
+
+-- name: forget_whom_booking_hid!
+UPDATE bookings SET destination = 'erased', callback = '', forgotten = 1 WHERE id = :id;
+
+-- name: delete_blocked_callers_of!
+DELETE FROM blocked_callers WHERE booking_id = :booking_id;

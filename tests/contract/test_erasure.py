@@ -1,0 +1,276 @@
+"""A person's number is erased from every table, as caller and as destination; what was counted and charged stays."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import bookings, calls
+from engine.bookings import BookingRequest
+from engine.calls import EndReport, IncomingCall
+from engine.domain.booking import Booking
+from engine.domain.errors import InvalidInput
+from engine.domain.numbers import ERASED
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import Bridge, Disposition, Reject
+from engine.erasure import Erasure, Target, check, erase
+from engine.ledger import audit_page
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.ledger import broken_rules
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLICY, START
+from tests.contract.test_migrations import insert
+from tests.contract.world import POOL, World, outsider
+
+PERSON = "+14155550188"
+DIGITS = PERSON[1:]
+# The columns of text where nobody's number can stand: ids, words of ours, secrets. A new column needs its decision,
+# and if a number can stand in it, its part in `engine.erasure`.
+NEVER_A_NUMBER = {
+    "accounts": {"id", "name", "webhook_secret"},
+    "api_keys": {"id", "account_id", "digest", "hint"},
+    "bookings": {"id", "account_id", "service", "usage_plan", "caller_id"},
+    "blocked_callers": {"booking_id"},
+    "grants": {"id", "booking_id", "usage_plan"},
+    "numbers": {"e164", "state"},
+    "calls": {"call_id", "booking_id", "state", "callee_channel"},
+    "cdrs": {"id", "account_id", "booking_id", "call_id", "service", "disposition"},
+    "outbox": {"id", "account_id", "booking_id", "state", "last_outcome"},
+    "alembic_version": {"version_num"},
+}
+ERASABLE = {
+    "bookings": {"destination", "callback"},
+    "blocked_callers": {"caller"},
+    "grants": {"reason"},
+    "calls": {"source", "destination"},
+    "cdrs": {"source", "destination"},
+    "outbox": {"body", "url"},
+}
+
+
+async def _erase(world: World, number: str = PERSON) -> Erasure:
+    return await erase(world.storage, Target(number), world.now, world.policy)
+
+
+async def _route(world: World, booking: Booking, call_id: str, source: str) -> Any:
+    incoming = IncomingCall(call_id, booking.service, source)
+    return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
+
+
+async def _call(world: World, booking: Booking, call_id: str, source: str, answered_ms: int = 3_000) -> None:
+    assert isinstance(await _route(world, booking, call_id, source), Bridge)
+    await world.answered(call_id)
+    await world.ended(call_id, answered_ms)
+
+
+def _everything(world: World) -> str:
+    """All that the database says, table by table."""
+    with outsider(world.database) as connection:
+        tables = [row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return "\n".join(repr(connection.execute(f"SELECT * FROM {table}").fetchall()) for table in tables)  # noqa: S608
+
+
+async def _is_balanced(world: World) -> bool:
+    return (await world.storage.run(audit_page, "")).discrepancies == []
+
+
+def _insert(world: World, table: str, **row: Any) -> None:
+    with closing(sqlite3.connect(world.database)) as connection, connection:
+        insert(connection, table, **row)
+
+
+def test_every_column_of_text_is_known_either_to_be_erased_or_never_to_hold_a_number(database: Path) -> None:
+    found: dict[str, set[str]] = {}
+    with outsider(database) as connection:
+        for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            described = connection.execute(f"PRAGMA table_info({row['name']})").fetchall()
+            found[row["name"]] = {each["name"] for each in described if each["type"] != "BIGINT"}
+    for table, columns in found.items():
+        assert columns == NEVER_A_NUMBER[table] | ERASABLE.get(table, set()), table
+
+
+async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: World) -> None:
+    as_caller = await world.book()
+    as_destination = await world.book(destination=PERSON)
+    gone = await world.book(destination=PERSON)
+    await _call(world, as_caller, "from it", PERSON)
+    await _call(world, as_destination, "to it", CALLER)
+    await _call(world, gone, "to it once", CALLER)
+    await world.cancel(gone)
+    _insert(world, "blocked_callers", booking_id=as_caller.id, caller=PERSON)
+    _insert(world, "blocked_callers", booking_id=as_caller.id, caller=CALLER)
+    _insert(
+        world,
+        "grants",
+        id="grt_x",
+        booking_id=gone.id,
+        usage_plan=None,
+        reason=f"asked by {PERSON}.",
+        seconds=0,
+        calls=0,
+    )
+    assert _everything(world).count(DIGITS) >= 10
+
+    erased = await _erase(world)
+
+    assert DIGITS not in _everything(world)
+    assert erased == Erasure(
+        {"bookings": 2, "calls": 3, "call_records": 3, "callbacks": 3, "adjustments": 1, "blocked_callers": 1}, []
+    )
+    assert await _is_balanced(world)
+    # Another caller's stay.
+    assert [row["caller"] for row in world.rows("SELECT caller FROM blocked_callers")] == [CALLER]
+    assert {row["source"] for row in world.rows("SELECT source FROM cdrs")} == {CALLER, ERASED}
+    assert [row["reason"] for row in world.rows("SELECT reason FROM grants WHERE id = 'grt_x'")] == ["asked by erased."]
+    assert (await _erase(world)).counts == dict.fromkeys(erased.counts, 0)
+
+
+async def test_a_booking_that_hides_it_ends_and_its_number_is_quarantined(world: World) -> None:
+    booking, other = await world.book(destination=PERSON), await world.book(destination=OTHER_HIDDEN)
+    await _erase(world)
+    stored = await world.stored(booking)
+    assert (stored.destination, stored.gone_at) == (ERASED, world.now)
+    [number] = world.rows("SELECT state, quarantined_until FROM numbers WHERE e164 = ?", booking.service)
+    assert number == {"state": "QUARANTINED", "quarantined_until": world.now + POLICY.quarantine_ms}
+    assert isinstance(await _route(world, booking, "late", CALLER), Reject)
+    assert await world.stored(other) == other
+
+
+async def test_a_booking_whose_grace_is_over_but_unswept_ends_too(world: World) -> None:
+    booking = await world.book(destination=PERSON)
+    world.now = booking.end_at + POLICY.grace_ms
+    await _erase(world)
+    assert (await world.stored(booking)).destination == ERASED
+    assert (await world.sweep()).bookings_gone == 0
+
+
+async def test_a_live_call_to_it_is_hung_up_by_the_sweep_and_recorded_without_it(world: World) -> None:
+    booking = await world.book(destination=PERSON)
+    await world.bridge(booking, "up")
+    await world.answered("up")
+    await _erase(world)
+    assert (await world.sweep()).channels == ["up"]
+    settlement = await world.ended("up", 4_000)
+    assert settlement is not None
+    assert (settlement.disposition, settlement.duration) == (Disposition.ANSWERED, 4)
+    assert DIGITS not in _everything(world)
+    # Its owner is told of the call all the same, at the callback that the booking had.
+    [told] = world.rows("SELECT url, body FROM outbox")
+    assert (told["url"], json.loads(told["body"])["destination"]) == (CALLBACK, ERASED)
+
+
+async def test_a_call_to_it_on_a_booking_that_has_moved_on_ends_and_the_booking_stays(world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM, destination=PERSON)
+    for call_id in ("ringing", "talking"):
+        await world.bridge(booking, call_id)
+    await world.answered("talking")
+    await world.renew(booking, UsagePlan.MEDIUM, destination=OTHER_HIDDEN)
+    await _erase(world)
+    assert (await world.stored(booking)).gone_at is None
+    assert sorted((await world.sweep()).channels) == ["ringing", "talking"]
+    # Nobody is put through to it any more: neither by an answer that comes now, nor by a question asked again.
+    assert await world.answered("ringing") == 0
+    assert isinstance(await world.route(booking.service, "ringing"), Reject)
+    for call_id in ("ringing", "talking"):
+        await world.ended(call_id, 1_000)
+    assert isinstance(await world.route(booking.service, "next"), Bridge)
+    assert DIGITS not in _everything(world)
+
+
+async def test_a_live_call_from_it_goes_on_and_is_recorded_without_it(world: World) -> None:
+    booking = await world.book()
+    assert isinstance(await _route(world, booking, "up", PERSON), Bridge)
+    await _erase(world)
+    assert await world.answered("up") > 0
+    assert (await world.sweep()).channels == []
+    assert await world.ended("up", 4_000) is not None
+    assert [row["source"] for row in world.rows("SELECT source FROM cdrs")] == [ERASED]
+
+
+async def test_a_pending_callback_is_still_delivered_without_it(world: World) -> None:
+    booking = await world.book()
+    await _call(world, booking, "from it", PERSON)
+    await _erase(world)
+    [(event_id, _, attempts)] = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, world.now + 1, 10))
+    delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, attempts, world.now))
+    assert delivery is not None
+    body = json.loads(delivery.body)
+    assert (body["source"], body["destination"], body["duration"]) == (ERASED, HIDDEN, 3)
+
+
+async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
+    storage: SqliteStorage, database: Path
+) -> None:
+    world = await World.begin(storage, database)
+    url = f"https://customer.example/calls?who=00{DIGITS}"
+    live, gone = [
+        await storage.run(bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, url), START, POLICY)
+        for _ in range(2)
+    ]
+    for booking in (live, gone):
+        await _call(world, booking, booking.id, CALLER)
+    await world.cancel(gone)
+    erased = await _erase(world)
+    assert world.rows("SELECT * FROM outbox") == []
+    assert (await world.stored(gone)).callback == ""
+    # The callback of a booking that lives is its owner's: said, not changed.
+    assert (await world.stored(live)).callback == url
+    assert erased.left == [f"the callback of booking {live.id}, which its owner can change"]
+
+
+async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -> None:
+    longer, url = f"{PERSON}7", f"https://customer.example/9{DIGITS}"
+    booking = await world.storage.run(
+        bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, url), START, POLICY
+    )
+    await _call(world, booking, "longer", longer)
+    assert sum((await _erase(world)).counts.values()) == 0
+    assert {row["source"] for row in world.rows("SELECT source FROM cdrs")} == {longer}
+    assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [url]
+
+
+async def test_tables_larger_than_a_window_are_gone_through_to_their_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.erasure.WINDOW", 2)
+    booking = await world.book(UsagePlan.MEDIUM)
+    for index in range(7):
+        await _call(world, booking, f"call {index}", PERSON if index % 2 else CALLER, 1_000)
+    erased = await _erase(world)
+    assert (erased.counts["calls"], erased.counts["call_records"], erased.counts["callbacks"]) == (3, 3, 3)
+    assert DIGITS not in _everything(world)
+
+
+@pytest.mark.parametrize("bad", ["", "14155550188", "+1", "+1415555018x", "anonymous", "+%", "+0123456789"])
+async def test_what_is_no_e164_number_is_refused(world: World, bad: str) -> None:
+    with pytest.raises(InvalidInput, match=r"not an E\.164 number"):
+        await world.storage.run(check, bad)
+
+
+async def test_a_rented_number_is_refused(world: World) -> None:
+    with pytest.raises(InvalidInput, match="one of the rented numbers"):
+        await world.storage.run(check, POOL[0])
+
+
+async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: World, monkeypatch: Any) -> None:
+    """The calls lose it first, and what is written of them has it from there."""
+    to_it = await world.book(UsagePlan.MEDIUM, destination=PERSON)
+    for index in range(5):
+        await world.bridge(to_it, f"call {index}")
+        await world.answered(f"call {index}")
+    ends = iter(range(5))
+    ordinary = world.storage.run
+
+    async def with_an_end_before(command: Any, *args: Any, **kwargs: Any) -> Any:
+        if (index := next(ends, None)) is not None:
+            await ordinary(calls.call_ended, EndReport(f"call {index}", 1_000, "ANSWER"), world.now)
+        return await ordinary(command, *args, **kwargs)
+
+    monkeypatch.setattr(world.storage, "run", with_an_end_before)
+    await _erase(world)
+    assert next(ends, None) is None
+    assert DIGITS not in _everything(world)
+    with outsider(world.database) as connection:
+        assert broken_rules(connection) == {}

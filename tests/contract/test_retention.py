@@ -1,0 +1,252 @@
+"""What is kept for a time only is forgotten in time, in short steps, and the books still prove every booking."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.domain.numbers import ERASED
+from engine.ledger import audit_page
+from engine.retention import BATCH, Forgotten, Retention, forget, forget_all
+from engine.storage import queries
+from engine.storage.sqlite import connect
+from engine.storage.transaction import Transaction
+from tests.contract.samples import DAY, HIDDEN, HOUR, START
+from tests.contract.test_migrations import insert
+from tests.contract.world import World
+
+RETENTION = Retention(records_ms=180 * DAY, callbacks_ms=30 * DAY, bookings_ms=30 * DAY)
+# `RETENTION_RECORDS=10000000 pytest -s tests/contract/test_retention.py -k however_many` for the figure.
+MANY = int(os.environ.get("RETENTION_RECORDS", "60000"))
+
+
+async def _forget(world: World) -> Forgotten:
+    return await forget_all(world.storage, world.now, RETENTION)
+
+
+async def _discrepancies(world: World) -> list[str]:
+    return [each.rule for each in (await world.storage.run(audit_page, "")).discrepancies]
+
+
+async def _deliver_all(world: World) -> None:
+    def finish(tx: Transaction) -> None:
+        for event_id, _, attempts in tx.outbox.line_up_due(world.now, world.now, 1000):
+            delivery = tx.outbox.begin(event_id, attempts, world.now)
+            assert delivery is not None
+            tx.outbox.finish(delivery, "DELIVERED", "204", world.now)
+
+    await world.storage.run(finish)
+
+
+def _kept(world: World) -> dict[str, int]:
+    """Rows by table."""
+    return {
+        table: world.rows(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]  # noqa: S608  our own words
+        for table in ("cdrs", "calls", "outbox", "bookings", "blocked_callers")
+    }
+
+
+async def test_a_record_and_its_call_are_forgotten_after_their_time_and_not_before(world: World) -> None:
+    booking = await world.book()
+    await world.talk(booking, "first", 7_000)
+    await _deliver_all(world)
+    world.now = START + 180 * DAY - 1
+    # The callback's time is shorter.
+    assert await _forget(world) == Forgotten(callbacks=1)
+    assert (_kept(world)["cdrs"], _kept(world)["calls"]) == (1, 1)
+    world.now += 1
+    assert await _forget(world) == Forgotten(records=1)
+    assert (_kept(world)["cdrs"], _kept(world)["calls"]) == (0, 0)
+    assert await _discrepancies(world) == []
+
+
+async def test_a_callback_that_is_still_to_be_delivered_is_kept_however_old(world: World) -> None:
+    booking = await world.book()
+    await world.talk(booking, "first", 7_000)
+    world.now += 100 * DAY
+    assert await _forget(world) == Forgotten()
+    assert _kept(world)["outbox"] == 1
+
+
+async def test_a_rejected_call_is_forgotten_too(world: World) -> None:
+    booking = await world.book()
+    await world.talk(booking, "first", 7_000)
+    await world.route(booking.service, "rejected")
+    assert _kept(world)["cdrs"] == 2
+    await _deliver_all(world)
+    world.now += 180 * DAY
+    assert (await _forget(world)).records == 2
+    assert await _discrepancies(world) == []
+
+
+async def test_a_call_that_is_up_is_not_forgotten(world: World) -> None:
+    booking = await world.book()
+    await world.bridge(booking, "up")
+    world.now += 200 * DAY
+    assert await _forget(world) == Forgotten()
+    assert _kept(world)["calls"] == 1
+
+
+async def _half_forgotten(world: World) -> None:
+    """A booking with two answered calls and an unanswered one; the first of them is forgotten."""
+    booking = await world.book()
+    booking = await world.renew(booking)
+    booking = await world.renew(booking)
+    await world.talk(booking, "old", 7_000)
+    world.now += 12 * HOUR
+    await world.talk(booking, "young", 5_000)
+    await world.bridge(booking, "unanswered")
+    await world.ended("unanswered", 0, "BUSY")
+    await _deliver_all(world)
+    world.now = START + 180 * DAY
+    assert (await _forget(world)).records == 1
+
+
+async def test_of_a_booking_with_old_and_young_calls_the_books_add_up(storage: Any, database: Path) -> None:
+    world = await World.begin(storage, database)
+    await _half_forgotten(world)
+    assert await _discrepancies(world) == []
+    [row] = world.rows("SELECT seconds_settled, seconds_forgotten, calls_settled, calls_forgotten FROM bookings")
+    assert row == {"seconds_settled": 12, "seconds_forgotten": 7, "calls_settled": 2, "calls_forgotten": 1}
+
+
+@pytest.mark.parametrize(
+    ("damage", "rule"),
+    [
+        ("DELETE FROM cdrs WHERE call_id = 'young'", "seconds_settled = records_seconds"),
+        ("DELETE FROM cdrs WHERE call_id = 'young'", "every ended call has its record"),
+        ("DELETE FROM cdrs WHERE call_id = 'unanswered'", "every ended call has its record"),
+        ("DELETE FROM calls WHERE call_id = 'young'", "seconds_settled = charged_seconds"),
+        ("DELETE FROM calls WHERE call_id = 'young'", "calls_settled = charged_calls"),
+        ("UPDATE cdrs SET duration = 6 WHERE call_id = 'young'", "seconds_settled = records_seconds"),
+        ("UPDATE bookings SET seconds_forgotten = 6", "seconds_settled = charged_seconds"),
+        ("UPDATE bookings SET calls_forgotten = 0", "calls_settled = charged_calls"),
+    ],
+)
+async def test_a_record_that_is_missing_without_having_been_forgotten_is_still_found(
+    storage: Any, database: Path, damage: str, rule: str
+) -> None:
+    world = await World.begin(storage, database)
+    await _half_forgotten(world)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        assert connection.execute(damage).rowcount == 1
+    assert rule in await _discrepancies(world)
+
+
+@pytest.mark.parametrize("forged", ["seconds_forgotten = 13", "calls_forgotten = 3", "seconds_forgotten = -1"])
+async def test_no_more_can_be_forgotten_than_was_settled(storage: Any, database: Path, forged: str) -> None:
+    world = await World.begin(storage, database)
+    await _half_forgotten(world)
+    with closing(sqlite3.connect(database)) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute(f"UPDATE bookings SET {forged}")  # noqa: S608  our own words
+
+
+async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_blocked(world: World) -> None:
+    gone, held = await world.book(), await world.book()
+    await world.cancel(gone)
+    with closing(sqlite3.connect(world.database)) as connection, connection:
+        for booking in (gone, held):
+            insert(connection, "blocked_callers", booking_id=booking.id)
+    world.now += 30 * DAY - 1
+    assert await _forget(world) == Forgotten()
+    world.now += 1
+    assert await _forget(world) == Forgotten(bookings=1)
+    assert await _forget(world) == Forgotten()
+    rows = {row["id"]: (row["destination"], row["callback"]) for row in world.rows("SELECT * FROM bookings")}
+    assert rows == {gone.id: (ERASED, ""), held.id: (HIDDEN, held.callback)}
+    assert [row["booking_id"] for row in world.rows("SELECT * FROM blocked_callers")] == [held.id]
+    assert await _discrepancies(world) == []
+
+
+async def test_a_gone_booking_is_not_forgotten_while_a_call_on_it_is_up(storage: Any, database: Path) -> None:
+    world = await World.begin(storage, database)
+    booking = await world.book()
+    await world.bridge(booking, "up")
+    await world.answered("up")
+    await world.cancel(booking)
+    world.now += 31 * DAY
+    assert await _forget(world) == Forgotten()
+    assert await world.ended("up", 5_000) is not None
+    # Its owner is told of the call.
+    assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [booking.callback]
+    assert await _forget(world) == Forgotten(bookings=1)
+    assert await _discrepancies(world) == []
+
+
+@pytest.fixture
+def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
+    """A database with that many call records, a booking's calls and delivered callbacks; as a connection to it."""
+
+    def fill(many: int) -> sqlite3.Connection:
+        path = database.with_name(f"{many}.sqlite3")
+        path.write_bytes(database.read_bytes())
+        connection = connect(path)
+        connection.execute("PRAGMA synchronous = OFF")
+        insert(connection, "accounts")
+        insert(connection, "bookings", seconds_settled=0, seconds_leased=30, calls_settled=0, calls_leased=2)
+        ids = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        connection.execute("BEGIN")
+        connection.execute(
+            f"""{ids} INSERT INTO cdrs SELECT printf('cdr_%032x', i), 'acc_1', 'bkg_1', printf('c%012d', i), i, 0,
+                '+14155550123', '+3225550001', '{HIDDEN}', 'BUSY' FROM n""",  # noqa: S608  as above
+            [many],
+        )
+        connection.execute(
+            f"""{ids} INSERT INTO calls (call_id, booking_id, state, source, destination, seconds_leased,
+                seconds_charged, started_at, ended_at, started_ticks)
+                SELECT printf('c%012d', i), 'bkg_1', 'VOIDED', '+14155550123', '{HIDDEN}', 1, 0, i, i, i FROM n""",  # noqa: S608
+            [many],
+        )
+        connection.execute(
+            f"""{ids} INSERT INTO outbox SELECT printf('evt_%032x', i), 'acc_1', 'bkg_1', '', '{{}}', 'DELIVERED', 1,
+                i, i, i, '204' FROM n""",  # noqa: S608
+            [many],
+        )
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    return fill
+
+
+def _steps(connection: sqlite3.Connection, now: int, retention: Retention) -> tuple[int, Forgotten, float]:
+    """What one batch costs in hundreds of steps of SQLite's machine, what it did, and its seconds."""
+    count = 0
+
+    def progress() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    tx = Transaction(queries.load("sqlite3"), connection)
+    connection.set_progress_handler(progress, 100)
+    began = time.perf_counter()
+    connection.execute("BEGIN IMMEDIATE")
+    done = forget(tx, now, retention)
+    connection.execute("COMMIT")
+    seconds = time.perf_counter() - began
+    connection.set_progress_handler(None, 0)
+    return count, done, seconds
+
+
+@pytest.mark.timeout(3600)
+def test_forgetting_costs_the_same_however_many_records_there_are(
+    filled: Callable[[int], sqlite3.Connection],
+) -> None:
+    short = Retention(records_ms=1, callbacks_ms=1, bookings_ms=1)
+    long = Retention(records_ms=10**12, callbacks_ms=10**12, bookings_ms=10**12)
+    costs = {}
+    for many in (1_000, MANY):
+        with closing(filled(many)) as connection:
+            nothing = _steps(connection, many + 1, long)
+            batch = _steps(connection, many + 1, short)
+            assert nothing[1] == Forgotten()
+            assert batch[1] == Forgotten(records=BATCH, callbacks=BATCH)
+            costs[many] = nothing[0], batch[0]
+            print(f"\n{many} records: nothing due {nothing[2] * 1e3:.1f} ms, {BATCH} due {batch[2] * 1e3:.1f} ms")  # noqa: T201
+    assert costs[MANY] == costs[1_000]

@@ -1,0 +1,316 @@
+"""L3: a hidden number, a caller, an API key and a callback's URL go through everything and are left nowhere.
+
+One system at its most talkative makes calls of every kind, is broken in the middle of them, and dies. Then every file
+of it is searched but the database, and whatever it has said. What the whole suite books is searched for likewise, when
+each of its systems stops (`System.stop`).
+"""
+
+import contextlib
+import json
+import secrets
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import StringIO
+from os import environ
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from api.app import ROUTES
+from engine import secrets as kept_secrets
+from engine.local import panel
+from phones.listener import CallbackListener
+from phones.sipp import Sipp
+from tests.e2e import canary
+from tests.e2e.calls import Caller
+from tests.e2e.system import Booked, System
+
+CALLER = "+33199008642"
+
+
+@dataclass
+class Flight:
+    """What was done and seen. `words` must be nowhere."""
+
+    system: System
+    words: set[str] = field(default_factory=set)
+    answers: dict[str, str] = field(default_factory=dict)
+    journals: list[str] = field(default_factory=list)
+    cmdlines: set[str] = field(default_factory=set)
+    stranger_key: str = ""
+
+    def book(self, plan: str, callback: str) -> Booked:
+        booked = self.system.book(plan, callback)
+        self.words.add(booked.destination)
+        return booked
+
+
+@pytest.fixture(scope="module")
+def flight() -> Iterator[Flight]:
+    system = System(log_level="debug", callback_retention=1, reconcile_interval=1, ring_timeout=1)
+    try:
+        with pytest.MonkeyPatch.context() as talkative:
+            talkative.setenv("PYTHONASYNCIODEBUG", "1")
+            system.start()
+        # As an operator might while looking for something.
+        for command in ("core set verbose 10", "core set debug 10", "pjsip set logger on"):
+            system.asterisk_command(command)
+        flight = Flight(system, words={CALLER, system.key})
+        with CallbackListener() as listener, canary.command_lines(lambda: system.pids) as flight.cmdlines:
+            path = f"path-{secrets.token_hex(8)}"
+            flight.words.add(path)
+            _fly(flight, Caller(system), f"{listener.url}/{path}", f"http://127.0.0.1:9/{path}")
+        yield flight
+    finally:
+        system.stop()
+
+
+def _fly(flight: Flight, caller: Caller, working: str, refusing: str) -> None:
+    system = flight.system
+    account = system.command("accounts", "create", "stranger", "--json")
+    flight.stranger_key = system.command("keys", "create", account["id"], "--json")["key"]
+    flight.words |= {flight.stranger_key, account["webhookSecret"]}
+    _call_in_every_way(flight, caller, working, refusing)
+    _lose_the_engine(flight, caller, working)
+    _break_a_call(flight, caller, working)
+    _break_the_worker(flight, caller, working)
+    _ask_as_a_stranger(flight)
+    _die_in_the_sweep(flight, working)
+    # Last, for Asterisk goes on sending: a trunk where nobody listens.
+    assert _dial(caller, flight.book("LARGE", refusing)) == 503
+
+
+def _dial(caller: Caller, booked: Booked, scenario: str = "uac_hangs_up") -> int | None:
+    return caller.call(booked.service, scenario, source=CALLER, talk=100).status
+
+
+def _call_in_every_way(flight: Flight, caller: Caller, working: str, refusing: str) -> None:
+    system = flight.system
+    bridged = flight.book("SMALL", working)
+    with caller.hidden():
+        assert _dial(caller, bridged, "uac_waits_for_bye") == 200  # until its three seconds are spent
+    bridged.wait_settled()
+    assert _dial(caller, bridged) == 410
+    for scenario, status in (("uas_busy", 486), ("uas_no_answer", 480)):
+        with caller.hidden(scenario):
+            assert _dial(caller, flight.book("LARGE", refusing)) == status
+    with caller.hidden():
+        assert _dial(caller, flight.book("LARGE", refusing)) == 200
+    deleted = flight.book("LARGE", working)
+    with caller.hidden(), _talking(caller, deleted) as callers:
+        assert system.request("DELETE", f"/bookings/{deleted.id}").status == 204
+        callers.wait()
+    assert _dial(caller, deleted) == 404
+
+
+@contextlib.contextmanager
+def _talking(caller: Caller, booked: Booked) -> Iterator[Sipp]:
+    with caller.dialling(booked.service, keys={"source": CALLER}) as callers:
+        caller.system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+        yield callers
+
+
+def _lose_the_engine(flight: Flight, caller: Caller, working: str) -> None:
+    """Its end goes into the journal, which is looked at before it is taken in."""
+    system, lost = flight.system, flight.book("SMALL", working)
+    with caller.hidden(), _talking(caller, lost) as callers:
+        system.kill_engine()
+        callers.wait()
+    system.until(lambda: bool(list(system.settings.journal.glob("*.json"))), "the end is kept")
+    flight.journals = [path.name + path.read_text() for path in system.settings.journal.iterdir()]
+    assert _dial(caller, lost) == 503
+    system.start_engine(PYTHONASYNCIODEBUG="1")
+    system.wait_ready()
+    lost.wait_settled()
+
+
+@contextlib.contextmanager
+def _broken(system: System, table: str, column: str, key: str, value: str) -> Iterator[None]:
+    """Inside, that column of that row has a value that it cannot have."""
+    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+        [(before,)] = database.execute(f"SELECT {column} FROM {table} WHERE id = ?", [key])  # noqa: S608  our own words
+        for now in (value, before):
+            with database:
+                database.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", [now, key])  # noqa: S608
+            if now is value:
+                yield
+
+
+def _break_a_call(flight: Flight, caller: Caller, working: str) -> None:
+    """The exception's own text is the hidden number, in the call's script and in the API's handler."""
+    system, booked = flight.system, flight.book("LARGE", working)
+    with _broken(system, "bookings", "usage_plan", booked.id, booked.destination):
+        assert _dial(caller, booked) == 503
+        for path in (f"/bookings/{booked.id}", "/bookings"):
+            answer = system.get(path)
+            assert answer.status == 500
+            flight.answers[f"500 {path}"] = json.dumps(answer.body)
+
+
+def _break_the_worker(flight: Flight, caller: Caller, working: str) -> None:
+    """A secret that no callback can be signed with."""
+    system, booked = flight.system, flight.book("LARGE", working)
+    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+        [(account,)] = database.execute("SELECT account_id FROM bookings WHERE id = ?", [booked.id])
+    no_base64 = f"whsec_{booked.destination}A"
+    with _broken(system, "accounts", "webhook_secret", account, no_base64), caller.hidden():
+        assert _dial(caller, booked) == 200
+        system.until(lambda: "callback_attempt_broke" in system.engine_log, "the attempt breaks")
+
+
+def _ask_as_a_stranger(flight: Flight) -> None:
+    """Every route and method with another account's ids; and the owner's own errors, which need not repeat it."""
+    system, owner = flight.system, flight.system.key
+    cdrs = system.get("/cdr?limit=100").body["data"]
+    bookings = system.get("/bookings?includeExpired=true&limit=100").body["data"]
+    hidden = bookings[0]["destination"]
+    for answer, words in ((cdrs, {CALLER}), (bookings, {hidden})):
+        assert canary.found_in(json.dumps(answer), words), "the search finds what the owner is told"
+    for body in (
+        {"destination": f"{hidden}77777", "usagePlan": "SMALL", "callback": "http://127.0.0.1:9/"},
+        {"destination": hidden, "usagePlan": hidden, "callback": hidden},
+        {"destination": [hidden], "usagePlan": "SMALL", "callback": "http://127.0.0.1:9/", hidden: hidden},
+    ):
+        refused = system.request("POST", "/bookings", body)
+        assert refused.status == 422
+        flight.answers[f"422 {body}"[:12] + str(len(flight.answers))] = json.dumps(refused.body)
+    system.key = flight.stranger_key
+    for route in ROUTES:
+        records = cdrs if route.path.startswith("/cdr") else bookings
+        for record in records if "{id}" in route.path else records[:1]:
+            wish = {"usagePlan": "SMALL"} if route.method in {"PUT", "POST"} else None
+            answer = system.request(route.method, route.path.replace("{id}", record["id"]), wish)
+            assert answer.status < 500
+            flight.answers[f"{route.method} {route.path} {record['id']}"] = json.dumps(answer.body)
+    system.key = owner
+
+
+def _die_in_the_sweep(flight: Flight, working: str) -> None:
+    """An exception that nobody foresaw ends the engine, and Python prints it."""
+    system, booked = flight.system, flight.book("LARGE", working)
+    with (
+        contextlib.closing(sqlite3.connect(system.settings.database)) as database,
+        _broken(system, "bookings", "usage_plan", booked.id, booked.destination),
+    ):
+        with database:
+            database.execute("UPDATE bookings SET end_at = 1 WHERE id = ?", [booked.id])
+        system.wait_engine_dead()
+    system.start_engine()
+    system.wait_ready()
+
+
+def test_no_file_but_the_database_holds_any_of_it(flight: Flight) -> None:
+    allowed = {"demo/api-key"}
+    hits = canary.found_in_files(flight.system.data_dir, flight.words)
+    assert {place: words for place, words in hits.items() if place not in allowed} == {}
+    assert hits == {"demo/api-key": [flight.system.key]}  # so the search does find what is there
+
+
+def test_what_broke_was_logged_with_the_number_masked(flight: Flight) -> None:
+    log = flight.system.engine_log
+    masked = "331\\u2022\\u2022\\u2022\\u2022\\u2022"
+    assert any("agi_crashed" in line and masked in line for line in log.splitlines())
+    assert "request_failed" in log
+    assert "callback_attempt_broke" in log
+    # The last words of the process, in which it is no JSON.
+    assert "ExceptionGroup" in log
+    assert "ValueError: '+331•••••" in log
+
+
+def test_the_journal_holds_none_of_it(flight: Flight) -> None:
+    assert flight.journals
+    assert canary.found_in("\n".join(flight.journals), flight.words) == []
+
+
+def test_no_command_line_shows_any_of_it(flight: Flight) -> None:
+    assert any("journal_ended.py" in line for line in flight.cmdlines), "processes that live shortly are seen"
+    assert canary.found_in("\n".join(flight.cmdlines), flight.words) == []
+
+
+def test_no_error_and_no_answer_to_another_account_shows_any_of_it(flight: Flight) -> None:
+    assert len(flight.answers) > len(ROUTES)
+    shown = {asked: canary.found_in(answer, flight.words) for asked, answer in flight.answers.items()}
+    assert {asked: words for asked, words in shown.items() if words} == {}
+
+
+def test_no_command_shows_what_is_none_of_its_business(flight: Flight) -> None:
+    system = flight.system
+    booking = system.get("/bookings").body["data"][0]["id"]
+    for words in (
+        ("numbers", "list"),
+        ("accounts", "list"),
+        ("keys", "list", "demo"),
+        ("ledger", "verify"),
+        ("explain", booking),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "engine", *words],
+            env={**environ, **system._environment},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        assert done.stdout + done.stderr
+        assert canary.found_in(done.stdout + done.stderr, flight.words) == [], words
+
+
+def test_the_panel_and_health_show_none_of_it(flight: Flight) -> None:
+    system, shown = flight.system, StringIO()
+    panel.show(Console(file=shown, width=200), system.settings, kept_secrets.load(system.data_dir / "secrets"), {})
+    # The demo's panel shows the demo's key: that is what it is for.
+    assert canary.found_in(shown.getvalue(), flight.words) == [system.key]
+    assert canary.found_in(json.dumps(system.get("/health").body), flight.words) == []
+
+
+def test_the_books_are_right_after_all_that(flight: Flight) -> None:
+    assert flight.system.command("ledger", "verify", "--json") == []
+
+
+def test_callbacks_that_were_delivered_are_forgotten_by_the_sweep(flight: Flight) -> None:
+    def kept() -> int:
+        with contextlib.closing(sqlite3.connect(flight.system.settings.database)) as database:
+            [(count,)] = database.execute("SELECT COUNT(*) FROM outbox WHERE finished_at IS NOT NULL")
+        return int(count)
+
+    flight.system.until(lambda: kept() == 0, "they are forgotten")
+    assert '"event": "forgotten"' in flight.system.engine_log
+
+
+def test_an_asterisk_that_writes_its_verbose_messages_to_a_file_is_found_out(flight: Flight) -> None:
+    """What docs say of it is so; and the search finds what Asterisk itself has written."""
+    system, caller = flight.system, Caller(flight.system)
+    booked = system.book("LARGE")
+    system.asterisk_command("logger add channel planted verbose(3)")
+    try:
+        assert _dial(caller, booked) == 503  # nobody listens at the trunk
+        planted = {"asterisk/log/planted": [booked.destination]}
+        system.until(lambda: canary.found_in_files(system.data_dir, {booked.destination}) == planted, "it is found")
+    finally:
+        system.asterisk_command("logger remove channel planted")
+        (system.data_dir / "asterisk" / "log" / "planted").unlink()
+
+
+@pytest.mark.parametrize(
+    "place", ["engine.log", "asterisk/log/messages", "journal/x.json", "asterisk/spool/tmp/y", "z"]
+)
+@pytest.mark.parametrize("spelling", ["+33199001234", "0033199001234", "33199001234", "0199001234", "x199001234y"])
+def test_the_search_finds_a_number_in_every_spelling_and_place(tmp_path: Path, place: str, spelling: str) -> None:
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_bytes(b"\xff\x00before" + spelling.encode() + b"after\n")
+    (tmp_path / canary.DATABASE).write_text("+33199001234")
+    (tmp_path / "another").write_text("+33199001235")
+    assert canary.found_in_files(tmp_path, ["+33199001234"]) == {place: ["+33199001234"]}
+
+
+def test_a_system_in_which_a_hidden_number_is_left_does_not_stop_quietly() -> None:
+    system = System()
+    system.hidden.add("+33199001234")
+    (system.data_dir / "asterisk").mkdir()
+    (system.data_dir / "asterisk" / "notes").write_text("dialling 0033199001234")
+    with pytest.raises(AssertionError, match="asterisk/notes"):
+        system.stop()
+    assert not system.data_dir.exists()

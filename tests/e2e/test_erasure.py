@@ -1,0 +1,74 @@
+"""`privacy erase` beside a running system: a live call to the number ends, and no file holds it any more."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from os import environ
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.domain.numbers import ERASED
+from phones.listener import CallbackListener
+from tests.e2e.calls import Caller
+from tests.e2e.system import System, fictional_number
+
+
+def _erase(system: System, number: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "privacy", "erase", "--yes", "--json"],
+        env={**environ, **system._environment},
+        input=f"{number}\n".encode(),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, Any] = json.loads(done.stdout)
+    return counts
+
+
+def _holding(system: System, number: str) -> list[Path]:
+    """Of all files, the database's too."""
+    files = [path for path in system.data_dir.rglob("*") if path.is_file()]
+    return [path for path in files if number[1:].encode() in path.read_bytes()]
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[System]:
+    """Nothing but the erasure ends a call on it early."""
+    system = System(longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}})
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+def test_a_number_is_erased_while_a_call_to_it_is_up(patient: System, listener: CallbackListener) -> None:
+    system, caller = patient, Caller(patient)
+    booked, source = system.book("LARGE", listener.url), fictional_number()
+    log = system.data_dir / "asterisk" / "log" / "messages"
+    with log.open("a") as asterisk:
+        asterisk.write(f"as if Asterisk had written {source}\n")
+    with caller.hidden(calls=2):
+        assert caller.call(booked.service, "uac_hangs_up", talk=100, source=source).status == 200
+        with caller.dialling(booked.service, keys={"source": source}) as callers:
+            system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+            assert _holding(system, booked.destination) != []
+            erased = _erase(system, booked.destination)
+            callers.wait()
+    assert (erased["bookings"], erased["calls"], erased["call_records"]) == (1, 2, 1)
+    assert system.get(f"/bookings/{booked.id}").status == 404
+    assert _erase(system, source)["files"] == 1
+
+    records = booked.wait_settled(2)
+    assert records[0]["duration"] < 55, "it was hung up, and not cut at its limit"
+    assert {record["destination"] for record in records} == {ERASED}
+    _erase(system, source)
+    assert _holding(system, booked.destination) == []
+    assert _holding(system, source) == []
+    assert [callback.content["destination"] for callback in listener.wait(2)] == [booked.destination, ERASED]
+    assert system.command("ledger", "verify", "--json") == []

@@ -1,0 +1,64 @@
+"""`rented-numbers privacy erase`, the real command."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from engine.domain.numbers import ERASED
+from engine.local.demo import SOFTPHONES
+from tests.integration.test_cli import SECONDS, Cli
+
+NUMBER = SOFTPHONES[0].number
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    cli = Cli(tmp_path)
+    assert cli("setup", profile="demo").returncode == 0
+    return cli
+
+
+def _answering(cli: Cli, answers: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        cli.command("privacy", "erase", *arguments),
+        cwd=cli.directory,
+        env=cli.settings(),
+        input=answers,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def test_a_number_is_asked_for_and_erased_and_the_books_hold(cli: Cli) -> None:
+    done = _answering(cli, f"{NUMBER}\ny\n", "--json")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)
+    assert (counts["bookings"], counts["calls"], counts["files"]) == (1, 0, 0)
+    # It is read back to nobody.
+    assert NUMBER[4:-2] not in done.stdout + done.stderr
+    assert cli.rows("SELECT destination FROM bookings WHERE gone_at IS NOT NULL") == [(ERASED,)]
+    assert cli.rows("SELECT state FROM numbers WHERE state = 'QUARANTINED'") == [("QUARANTINED",)]
+    assert not [path for path in cli.data.rglob("*") if path.is_file() and NUMBER[1:].encode() in path.read_bytes()]
+    assert cli.json("ledger", "verify") == []
+
+
+def test_what_still_holds_it_is_named_and_is_a_failure(cli: Cli) -> None:
+    (cli.data / "notes").write_text(NUMBER)
+    done = cli("privacy", "erase", NUMBER, "--yes")
+    assert done.returncode == 1
+    assert f"still holds it: {cli.data / 'notes'}" in done.stderr
+    assert "bookings  1" in done.stdout
+
+
+def test_without_a_yes_nothing_happens(cli: Cli) -> None:
+    assert _answering(cli, "n\n", NUMBER).returncode == 1
+    assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(2,)]
+
+
+def test_a_rented_number_and_what_is_no_number_are_refused(cli: Cli) -> None:
+    assert "one of the rented numbers" in cli.refused("privacy", "erase", SOFTPHONES[0].rented, "--yes")
+    assert "not an E.164 number" in cli.refused("privacy", "erase", "0199004188", "--yes")

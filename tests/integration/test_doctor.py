@@ -1,0 +1,121 @@
+"""`doctor` names what is wrong with a part of a system, and what to do, and says ok of every other."""
+
+import json
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.local.doctor import Verdict, examine
+from engine.local.setup import set_up
+from engine.settings import Settings
+from phones.ports import free_port
+
+ALWAYS = {"engine"}  # no engine runs here
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.chdir(tmp_path)
+    ports = {name: free_port() for name in ("http_port", "fastagi_port", "ami_port", "sip_port")}
+    made = Settings.model_validate({"profile": "demo", "data_dir": tmp_path / "var", **ports})
+    set_up(made, lambda line: None)
+    return made
+
+
+def wrong(settings: Settings) -> dict[str, str]:
+    """What is not ok, part by part, with what to do."""
+    return {
+        finding.part: f"{finding.verdict}: {finding.what} -> {finding.fix}"
+        for finding in examine(settings)
+        if finding.verdict is not Verdict.OK and finding.part not in ALWAYS
+    }
+
+
+def test_of_a_good_system_without_an_engine_only_that_is_wrong(settings: Settings) -> None:
+    assert wrong(settings) == {}
+    [engine] = [finding for finding in examine(settings) if finding.part == "engine"]
+    assert (engine.verdict, engine.fix) == (Verdict.FAILED, "`make run`, or `rented-numbers serve`")
+
+
+def execute(settings: Settings, *statements: str) -> None:
+    with closing(sqlite3.connect(settings.database)) as database:
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+
+
+def _open_secret(settings: Settings) -> None:
+    (settings.data_dir / "secrets" / "ami_secret").chmod(0o644)
+
+
+def _scribble(settings: Settings) -> None:
+    execute(settings, "PRAGMA wal_checkpoint(TRUNCATE)")
+    with settings.database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096)
+
+
+def _callback(settings: Settings, state: str, due: int, finished: str) -> None:
+    execute(
+        settings,
+        f"""INSERT INTO outbox (id, account_id, booking_id, url, body, state, attempts, created_at, due_at, finished_at)
+            SELECT 'evt_1', id, 'bkg_1', '', '', '{state}', 1, 0, {due}, {finished} FROM accounts LIMIT 1""",  # noqa: S608
+    )
+
+
+def _bad_journal(settings: Settings) -> None:
+    settings.journal.mkdir(parents=True, exist_ok=True)
+    (settings.journal / "c1.bad").write_text("")
+
+
+FAULTS: list[tuple[str, Callable[[Settings], object], str, str]] = [
+    ("secrets", _open_secret, "failed", "chmod 600"),
+    ("database", _scribble, "failed", "backup"),
+    ("database", lambda s: execute(s, "UPDATE alembic_version SET version_num = '9999'"), "failed", "newer version"),
+    ("data directory", lambda s: s.database.unlink(), "failed", "rented-numbers setup"),
+    ("numbers", lambda s: execute(s, "UPDATE numbers SET state = 'BOOKED'"), "failed", "numbers import"),
+    ("callbacks", lambda s: _callback(s, "PENDING", 0, "NULL"), "warning", "1 waiting, 1 of them too long"),
+    ("callbacks", lambda s: _callback(s, "FAILED", 0, str(1 << 60)), "warning", "1 given up"),
+    ("journal", _bad_journal, "warning", "1 cannot be read"),
+    ("ledger", lambda s: execute(s, "UPDATE grants SET seconds = seconds + 1"), "failed", "ledger verify"),
+]
+
+
+@pytest.mark.parametrize(("part", "spoil", "verdict", "said"), FAULTS)
+def test_what_is_wrong_is_named_with_what_to_do(
+    settings: Settings, part: str, spoil: Callable[[Settings], object], verdict: str, said: str
+) -> None:
+    spoil(settings)
+    found = wrong(settings)
+    assert found[part].startswith(verdict)
+    assert said in found[part]
+
+
+def test_a_locked_database_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.local.doctor.WRITE_SECONDS", 0.1)
+    with closing(sqlite3.connect(settings.database, isolation_level=None)) as intruder:
+        intruder.execute("BEGIN IMMEDIATE")
+        assert "locked" in wrong(settings)["database"]
+
+
+def test_a_taken_port_is_named(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", settings.http_port)):
+        assert f"127.0.0.1:{settings.http_port}" in wrong(settings)["ports"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"http_host": "192.0.2.1"}, "TLS"), ({"sip_host": "192.0.2.1"}, "softphones")]
+)
+def test_what_strangers_can_reach_is_named(settings: Settings, change: dict[str, str], said: str) -> None:
+    assert said in wrong(settings.model_copy(update=change))["exposure"]
+
+
+def test_nothing_of_it_shows_a_number_or_a_secret(settings: Settings) -> None:
+    text = json.dumps([str(finding) for finding in examine(settings)])
+    secrets = [path.read_text().strip() for path in (settings.data_dir / "secrets").iterdir()]
+    assert not [secret for secret in secrets if secret in text]
+    assert "+33199" not in text

@@ -1,0 +1,179 @@
+"""After an erasure no file holds the number: not the database's unused space, not its log, not Asterisk's logs."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from engine import lock
+from engine.erasure import Target, erase
+from engine.local import traces
+from engine.local.traces import wipe
+from engine.settings import Settings
+from engine.storage.errors import StorageUnavailable
+from engine.storage.migrate import migrate
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.samples import POLICY, START
+from tests.contract.test_migrations import insert
+
+TARGET = Target("+33199004188")
+DIGITS = TARGET.digits.encode()
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Settings:
+    settings = Settings(data_dir=tmp_path / "var")
+    migrate(settings.database)
+    settings.journal.mkdir()
+    (settings.data_dir / "asterisk" / "log").mkdir(parents=True)
+    return settings
+
+
+def _holding(directory: Path) -> list[str]:
+    """The files that hold the digits anywhere."""
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return sorted(path.name for path in files if DIGITS in path.read_bytes())
+
+
+def _write_and_delete(settings: Settings) -> None:
+    """Rows that SQLite only forgets where they lay, as it does unless it is told otherwise."""
+    with closing(sqlite3.connect(settings.database, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        for index in range(500):
+            insert(connection, "cdrs", id=f"cdr_{index}", call_id=f"c{index}", source=TARGET.number)
+        connection.execute("DELETE FROM cdrs WHERE id <> 'cdr_7'")
+        connection.execute("UPDATE cdrs SET source = ''")
+
+
+@contextmanager
+def _busy_engine(settings: Settings) -> Iterator[None]:
+    with lock.held(settings.data_dir, lock.ENGINE_LOCK):
+        yield
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_unused_space_of_the_database_is_found_and_written_anew(system: Settings, is_running: bool) -> None:
+    _write_and_delete(system)
+    assert _holding(system.data_dir) == [system.database.name]
+    if is_running:
+        with _busy_engine(system):
+            assert wipe(system, TARGET).left == []
+    else:
+        assert wipe(system, TARGET).left == []
+    assert _holding(system.data_dir) == []
+    with closing(sqlite3.connect(system.database)) as connection:
+        assert connection.execute("SELECT id FROM cdrs").fetchall() == [("cdr_7",)]
+
+
+def test_a_database_too_large_to_be_written_anew_beside_an_engine_is_said_to_be(
+    system: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_and_delete(system)
+    monkeypatch.setattr(traces, "MAX_BYTES_BESIDE_ENGINE", 1000)
+    with _busy_engine(system):
+        assert "beside a running engine" in wipe(system, TARGET).left[0]
+    assert wipe(system, TARGET).left == []
+    assert _holding(system.data_dir) == []
+
+
+async def test_what_the_write_ahead_log_holds_goes_with_the_rows(system: Settings) -> None:
+    storage, other = SqliteStorage(system.database), sqlite3.connect(system.database)
+    try:
+        with other:
+            insert(other, "accounts")
+            for index in range(300):
+                insert(other, "cdrs", id=f"cdr_{index:04}", call_id=f"c{index}", destination=TARGET.number)
+        assert f"{system.database.name}-wal" in _holding(system.data_dir)
+        await erase(storage, TARGET, START, POLICY)
+        assert wipe(system, TARGET).left == []
+        assert _holding(system.data_dir) == []
+    finally:
+        other.close()
+        await storage.close()
+
+
+def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
+    system: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr("engine.storage.sqlite.BUSY_TIMEOUT_SECONDS", 0.1)
+    with closing(sqlite3.connect(system.database, isolation_level=None)) as reader:
+        reader.execute("PRAGMA journal_mode = WAL")
+        insert(reader, "accounts")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM accounts").fetchall()
+        with closing(sqlite3.connect(system.database, isolation_level=None)) as writer:
+            insert(writer, "accounts", id="acc_2", name="Bob")
+        with pytest.raises(StorageUnavailable, match="run it again"):
+            wipe(system, TARGET)
+    assert wipe(system, TARGET).left == []
+
+
+def test_logs_are_overwritten_in_place_while_they_are_written_to(system: Settings) -> None:
+    log = system.data_dir / "asterisk" / "log" / "messages"
+    lines = [
+        f"from <sip:{TARGET.number}@192.0.2.1> failed",
+        f"00{TARGET.digits} and {TARGET.digits}, twice",
+        f"another: {TARGET.number}5, 5{TARGET.digits}, rn0-{TARGET.digits}.7",
+    ]
+    with log.open("w") as writer:
+        writer.write("\n".join(lines) + "\n")
+        writer.flush()
+        assert wipe(system, TARGET).files == 1
+        writer.write("later\n")
+    found = log.read_text().splitlines()
+    assert [len(line) for line in found[:3]] == [len(line) for line in lines]
+    assert found[0] == f"from <sip:{'x' * 12}@192.0.2.1> failed"
+    assert found[1] == f"{'x' * 13} and {'x' * 11}, twice"
+    assert found[2:] == [lines[2], "later"]
+
+
+def test_a_journal_that_could_not_be_read_is_overwritten_and_one_that_can_is_left(system: Settings) -> None:
+    bad, good = system.journal / "a.bad", system.journal / "b.json"
+    bad.write_text(f"what {TARGET.number} is this")
+    good.write_text(f'{{"now": {TARGET.digits}00, "callId": "{TARGET.digits}.3"}}')
+    before = good.read_text()
+    assert wipe(system, TARGET) == traces.Wiped(1, [])
+    assert TARGET.digits not in bad.read_text()
+    assert good.read_text() == before
+
+
+def test_a_journal_elsewhere_is_searched_too(system: Settings, tmp_path: Path) -> None:
+    elsewhere = Settings(data_dir=system.data_dir, journal_dir=tmp_path / "spool")
+    elsewhere.journal.mkdir()
+    (elsewhere.journal / "a.bad").write_text(TARGET.number)
+    assert wipe(elsewhere, TARGET).files == 1
+
+
+def test_a_file_that_is_not_ours_to_change_is_named_and_no_link_is_followed(system: Settings, tmp_path: Path) -> None:
+    notes, outside = system.data_dir / "notes.txt", tmp_path / "outside"
+    for path in (notes, outside):
+        path.write_text(TARGET.number)
+    (system.data_dir / "asterisk" / "log" / "link").symlink_to(outside)
+    assert wipe(system, TARGET) == traces.Wiped(0, [str(notes)])
+    assert notes.read_text() == outside.read_text() == TARGET.number
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from([TARGET.number, TARGET.digits, "00", "7", ".", "+", "x" * 30, " ", f" {TARGET.number} "]),
+        max_size=30,
+    ),
+    chunk=st.integers(1, 100),
+)
+@examples(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_number_is_found_wherever_the_pieces_of_a_file_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: list[str], chunk: int
+) -> None:
+    content = "".join(pieces).encode()
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    monkeypatch.setattr(traces, "CHUNK", chunk)
+    whole = {match.span() for match in re.finditer(TARGET.in_bytes, content)}
+    assert set(traces._places(file, TARGET.in_bytes)) == whole

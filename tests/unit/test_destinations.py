@@ -1,0 +1,195 @@
+"""Which numbers may be hidden, which rule keeps the others out, and what a refusal gives away."""
+
+import traceback
+
+import pytest
+
+from engine.domain.destinations import (
+    COUNTRIES,
+    DEAR_PREFIXES,
+    ORDINARY_DESTINATIONS,
+    ORDINARY_TYPES,
+    AllowedDestinations,
+    NumberType,
+    Rule,
+    allowed_destination,
+)
+from engine.domain.errors import DestinationNotAllowed, InvalidDestination
+from engine.domain.routing import Facts, Reason, judge
+from engine.local.demo import POOL, SOFTPHONES
+from engine.settings import Settings
+from tests.contract.samples import POLICY, START, a_booking
+from tests.unit.test_numbers import ARABIC, MALFORMED
+
+ORDINARY = {
+    "mobile": "+32470123456",
+    "fixed line": "+3225551234",
+    "fixed line abroad": "+442079460958",
+    "either": "+14155550123",
+    "VoIP": "+445612345678",
+    "kept free for fiction": "+33199001234",
+}
+BY_TYPE = {
+    "premium rate, Belgium": "+3290012345",
+    "premium rate, United States": "+19005551234",
+    "shared cost": "+491803123456",
+    "toll free": "+448001234567",
+    "universal toll free": "+80012345678",
+    "pager": "+447640123456",
+    "personal number": "+447012345678",
+    "company number, Belgium": "+3278150000",
+    "company number, United Kingdom": "+443001234567",
+}
+BY_PREFIX = {
+    "international premium rate": "+979123456789",
+    "international shared cost": "+80812345678",
+    "satellite, Inmarsat": "+870773111632",
+    "satellite, Iridium": "+881612345678",
+    "universal personal number": "+878101234567890",
+    "international network 882": "+882161234567",
+    "international network 883": "+883510000000000",
+}
+NOWHERE = {
+    "not in the numbering plan": "+3211000",
+    "too long for its country": "+3247012345678",
+    "no such country": "+999123456789",
+    "emergency": "+112",
+    "emergency with a country code": "+32112",
+    "a short code with a country code": "+331987654",
+}
+
+
+def a_type_of_each() -> list[tuple[NumberType, str]]:
+    return [
+        (NumberType.FIXED_LINE, "+3225551234"),
+        (NumberType.MOBILE, "+32470123456"),
+        (NumberType.FIXED_LINE_OR_MOBILE, "+14155550123"),
+        (NumberType.VOIP, "+445612345678"),
+        (NumberType.PREMIUM_RATE, "+3290012345"),
+        (NumberType.SHARED_COST, "+491803123456"),
+        (NumberType.TOLL_FREE, "+448001234567"),
+        (NumberType.PAGER, "+447640123456"),
+        (NumberType.PERSONAL_NUMBER, "+447012345678"),
+        (NumberType.UAN, "+443001234567"),
+    ]
+
+
+@pytest.mark.parametrize("number", ORDINARY.values(), ids=ORDINARY)
+def test_ordinary_numbers_may_be_hidden(number: str) -> None:
+    assert allowed_destination(number, ORDINARY_DESTINATIONS) == number
+
+
+def test_every_number_of_the_demo_may_be_hidden() -> None:
+    numbers = {*POOL, *(phone.number for phone in SOFTPHONES), *(phone.rented for phone in SOFTPHONES)}
+    assert [each for each in sorted(numbers) if ORDINARY_DESTINATIONS.broken_rule(each)] == []
+
+
+@pytest.mark.parametrize("number", BY_TYPE.values(), ids=BY_TYPE)
+def test_numbers_of_dear_types_are_refused_by_their_type(number: str) -> None:
+    assert ORDINARY_DESTINATIONS.broken_rule(number) is Rule.TYPE
+    with pytest.raises(DestinationNotAllowed, match="type"):
+        allowed_destination(number, ORDINARY_DESTINATIONS)
+
+
+@pytest.mark.parametrize("number", BY_PREFIX.values(), ids=BY_PREFIX)
+def test_satellites_and_international_services_are_refused_by_their_prefix(number: str) -> None:
+    assert ORDINARY_DESTINATIONS.broken_rule(number) is Rule.PREFIX
+    with pytest.raises(DestinationNotAllowed, match="prefix"):
+        allowed_destination(number, ORDINARY_DESTINATIONS)
+
+
+@pytest.mark.parametrize("number", NOWHERE.values(), ids=NOWHERE)
+def test_what_is_in_no_numbering_plan_is_no_destination_whatever_is_allowed(number: str) -> None:
+    everything = AllowedDestinations(types=frozenset(NumberType), denied_prefixes=())
+    with pytest.raises(InvalidDestination):
+        allowed_destination(number, everything)
+    assert everything.broken_rule(number) is Rule.TYPE
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_a_destination_must_be_written_as_e164(text: str) -> None:
+    with pytest.raises(InvalidDestination):
+        allowed_destination(text, ORDINARY_DESTINATIONS)
+
+
+@pytest.mark.parametrize(
+    "text", [*BY_TYPE.values(), *BY_PREFIX.values(), *NOWHERE.values(), "+32470123456\n", "32470123456", ARABIC]
+)
+def test_a_refusal_never_contains_the_number(text: str) -> None:
+    with pytest.raises((InvalidDestination, DestinationNotAllowed)) as refused:
+        allowed_destination(text, ORDINARY_DESTINATIONS)
+    told = "".join(traceback.format_exception(refused.value)) + repr(refused.value.__dict__)
+    assert text.strip().lstrip("+") not in told
+    assert text[-7:].strip() not in told
+
+
+@pytest.mark.parametrize(("number_type", "number"), a_type_of_each())
+def test_exactly_the_types_that_are_allowed_pass(number_type: NumberType, number: str) -> None:
+    assert AllowedDestinations(types=frozenset({number_type})).broken_rule(number) is None
+    others = frozenset(NumberType) - {number_type}
+    assert AllowedDestinations(types=others).broken_rule(number) is Rule.TYPE
+
+
+def test_exactly_the_countries_that_are_allowed_pass() -> None:
+    belgium = AllowedDestinations(countries=frozenset({"BE"}))
+    assert belgium.broken_rule("+32470123456") is None
+    assert belgium.broken_rule("+33199001234") is Rule.COUNTRY
+
+
+def test_countries_that_share_a_prefix_are_told_apart() -> None:
+    """The islands of +1 are dear to call and look like the United States."""
+    states = AllowedDestinations(countries=frozenset({"US"}))
+    assert states.broken_rule("+14155550123") is None
+    assert states.broken_rule("+18765551234") is Rule.COUNTRY  # Jamaica
+    assert states.broken_rule("+14165551234") is Rule.COUNTRY  # Canada
+
+
+def test_numbers_of_no_country_are_in_none_that_can_be_allowed() -> None:
+    everywhere = AllowedDestinations(countries=frozenset(COUNTRIES), types=frozenset(NumberType), denied_prefixes=())
+    assert everywhere.broken_rule("+883510000000000") is Rule.COUNTRY
+
+
+def test_a_prefix_is_denied_wherever_it_ends() -> None:
+    allowed = AllowedDestinations(denied_prefixes=("+3247",))
+    assert allowed.broken_rule("+32470123456") is Rule.PREFIX
+    assert allowed.broken_rule("+32480123456") is None
+
+
+def test_a_destination_that_is_allowed_no_more_is_refused_at_the_call_as_well() -> None:
+    assert judge(Facts(a_booking()), START, POLICY) is Reason.PUT_THROUGH
+    assert judge(Facts(a_booking(destination="+3290012345")), START, POLICY) is Reason.DESTINATION_NOT_ALLOWED
+
+
+def test_the_settings_are_what_the_rules_are_made_of() -> None:
+    assert Settings().policy().destinations == ORDINARY_DESTINATIONS
+    chosen = Settings(
+        destination_countries=["BE", "FR"],
+        destination_types=[NumberType.MOBILE],
+        destination_denied_prefixes=["+32470"],
+    )
+    assert chosen.policy().destinations == AllowedDestinations(
+        frozenset({"BE", "FR"}), frozenset({NumberType.MOBILE}), ("+32470",)
+    )
+    assert Settings().destination_denied_prefixes == list(DEAR_PREFIXES)
+    assert set(Settings().destination_types) == ORDINARY_TYPES
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"destination_countries": []},
+        {"destination_countries": ["be"]},
+        {"destination_countries": ["Belgium"]},
+        {"destination_countries": ["001"]},
+        {"destination_types": []},
+        {"destination_types": ["satellite"]},
+        {"destination_denied_prefixes": ["881"]},
+        {"destination_denied_prefixes": ["+0"]},
+        {"destination_denied_prefixes": ["+"]},
+        {"destination_denied_prefixes": ["+32\n"]},
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, list[str]]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Settings.model_validate(wrong)

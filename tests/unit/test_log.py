@@ -1,0 +1,108 @@
+"""Whatever reaches standard error of a process with our logs, at every level and from every library, is masked."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NUMBER = "+32470123456"
+
+BEGIN = f"""
+import asyncio, logging, sys, threading, warnings
+import structlog
+from dataclasses import dataclass
+from engine import log
+log.configure(sys.argv[1])
+number = {NUMBER!r}
+ours = structlog.get_logger("ours")
+
+@dataclass
+class Thing:
+    destination: str
+"""
+
+WAYS = {
+    "a value": "ours.error('e', value=number)",
+    "the event": "ours.error(f'calling {number}')",
+    "a name": "ours.error('e', **{number: 1})",
+    "nested": "ours.error('e', value={'a': [(number,), {number: {number}}]})",
+    "deeply nested": "value = number\nfor _ in range(40): value = [value]\nours.error('e', value=value)",
+    "bytes": "ours.error('e', value=number.encode())",
+    "an object": "ours.error('e', value=Thing(number), error=ValueError(number))",
+    "bound": "ours.bind(who=number).error('e')",
+    "a traceback": "try:\n    raise ValueError(number)\nexcept ValueError:\n    ours.exception('crashed')",
+    "a chained traceback": (
+        "try:\n    try:\n        int(number + 'x')\n    except ValueError as error:\n"
+        "        raise LookupError('no') from error\nexcept LookupError:\n    ours.exception('crashed')"
+    ),
+    "the standard library": "logging.getLogger('aiohttp.server').error('for %s', number)",
+    "its tracebacks": (
+        "try:\n    raise OSError(number)\nexcept OSError:\n    logging.getLogger('panoramisk').exception('x')"
+    ),
+    "asyncio's handler": (
+        "async def main():\n"
+        "    asyncio.get_running_loop().call_soon(lambda: int(number + 'x'))\n    await asyncio.sleep(0.01)\n"
+        "asyncio.run(main())"
+    ),
+    "a task that nobody waits for": (
+        "async def fail():\n    raise ValueError(number)\n"
+        "async def main():\n    task = asyncio.create_task(fail())\n    await asyncio.sleep(0.01)\n"
+        "asyncio.run(main())"
+    ),
+    "a warning": "warnings.warn(f'deprecated {number}')",
+    "the end of a thread": (
+        "thread = threading.Thread(target=lambda: int(number + 'x'))\nthread.start()\nthread.join()"
+    ),
+    "a destructor": "class Bad:\n    def __del__(self): raise ValueError(number)\nbad = Bad()\ndel bad",
+}
+LAST_WORDS = {
+    "the end of the process": "raise ValueError(f'no {number}')",
+    "an end with many causes": "raise ExceptionGroup('g', [ValueError(number), KeyError(number)])",
+}
+
+
+MARK = "\n--- next\n"
+
+
+def said(level: str, code: str) -> str:
+    """What a process that runs it writes to standard error, as it is read."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code, level], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == ""
+    return done.stderr.replace("\\u2022", "•")
+
+
+@pytest.fixture(scope="module")
+def logs() -> dict[str, str]:
+    """What each way says, all in one process."""
+    each = f"for code in {list(WAYS.values())!r}:\n    exec(code)\n    sys.stderr.write({MARK!r})"
+    return dict(zip(WAYS, said("debug", each).split(MARK), strict=False))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_into_the_log_shows_a_number(logs: dict[str, str], way: str) -> None:
+    assert "324•••••56" in logs[way]
+    assert NUMBER[4:-2] not in logs[way]
+
+
+@pytest.mark.parametrize("way", LAST_WORDS)
+def test_no_last_words_show_a_number(way: str) -> None:
+    log = said("error", LAST_WORDS[way])
+    assert "Traceback" in log
+    assert "324•••••56" in log
+    assert NUMBER[4:-2] not in log
+
+
+def test_every_level_is_masked_and_says_what_it_always_said() -> None:
+    log = said(
+        "debug", "for say in (ours.debug, ours.info, ours.warning, ours.error): say('e', number=number, ms=18000000)"
+    )
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line["level"] for line in lines] == ["debug", "info", "warning", "error"]
+    for line in lines:
+        assert line["number"] == "+324•••••56"
+        assert line["ms"] == 18_000_000
