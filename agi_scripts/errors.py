@@ -2,6 +2,7 @@
 
 AgiError
 ├── BadPeer         what came is not a FastAGI request: too much, too slow, not text, keys doubled or missing
+│   └── Unproven    the proof that it comes from an Asterisk of ours is missing or wrong
 ├── CallerGone      the channel hung up, or the connection closed, in the middle
 ├── CommandRefused  Asterisk did not accept a command: our bug, or a dialplan that does not fit
 └── UnsafeValue     a value that would break out of its AGI command: refused before the wire
@@ -13,6 +14,10 @@ class AgiError(Exception):
 
 
 class BadPeer(AgiError):
+    pass
+
+
+class Unproven(BadPeer):
     pass
 
 

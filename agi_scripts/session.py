@@ -1,7 +1,7 @@
 """③ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
 
 panoramisk's `Request` sends the commands and parses the answers. What it lets through is caught here: an end of
-the connection in mid-command (a ValueError there), values that would run as a second command, and every wait.
+the connection in mid-command (a ValueError there), and every wait. What may be sent is up to commands.py.
 """
 
 import asyncio
@@ -10,24 +10,28 @@ from dataclasses import dataclass
 
 from panoramisk.fast_agi import Request
 
-from agi_scripts.errors import BadPeer, CallerGone, CommandRefused, UnsafeValue
+from agi_scripts.commands import set_variable
+from agi_scripts.errors import BadPeer, CallerGone, CommandRefused
 
 MAX_ENVIRONMENT = 16 * 1024
 MAX_LINES = 128
-MAX_VALUE = 256
+# "Command Not Permitted on a dead channel".
+DEAD_CHANNEL = 511
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What Asterisk says of itself when it connects. `arguments` are those of the AGI() call, in order."""
+    """What Asterisk says of itself when it connects. `arguments` are those of the AGI() call, in order; its last one
+    is the `proof`, see proof.py."""
 
     script: str
     channel: str
     unique_id: str
     arguments: tuple[str, ...]
+    proof: str = ""
 
     def argument(self, index: int) -> str:
-        """The argument, or an empty string: Asterisk leaves out trailing empty ones."""
+        """The argument, or an empty string."""
         return self.arguments[index] if index < len(self.arguments) else ""
 
 
@@ -61,22 +65,24 @@ def parse_environment(raw: bytes) -> Environment:
         if not colon or key in values:
             raise BadPeer("a line without a colon, or a key that comes twice")
         values[key] = value.removeprefix(" ")
+    *arguments, proof = _arguments(values) or [""]
     try:
         return Environment(
             script=values["agi_network_script"],
             channel=values["agi_channel"],
             unique_id=values["agi_uniqueid"],
-            arguments=tuple(_arguments(values)),
+            arguments=tuple(arguments),
+            proof=proof,
         )
     except KeyError as missing:
         raise BadPeer(f"no {missing.args[0]} in the environment") from None
 
 
-def _arguments(values: dict[str, str]) -> Iterable[str]:
-    index = 1
-    while (value := values.get(f"agi_arg_{index}")) is not None:
-        yield value
-        index += 1
+def _arguments(values: dict[str, str]) -> list[str]:
+    found: list[str] = []
+    while (value := values.get(f"agi_arg_{len(found) + 1}")) is not None:
+        found.append(value)
+    return found
 
 
 class Session:
@@ -90,7 +96,7 @@ class Session:
         """Set channel variables in that order. Raises UnsafeValue before anything of a bad one is sent,
         CallerGone, CommandRefused."""
         for name, value in variables:
-            await self._command(f'SET VARIABLE {_safe(name)} "{_safe(value)}"')
+            await self._command(set_variable(name, value))
 
     async def _command(self, command: str) -> None:
         try:
@@ -98,14 +104,7 @@ class Session:
         except (ValueError, ConnectionError, asyncio.IncompleteReadError) as error:
             # panoramisk parses the empty line of a closed connection as a status and fails with ValueError.
             raise CallerGone("connection closed in mid-command") from error
-        if answer.get("error") == "AGIResultHangup":
+        if answer.get("error") == "AGIResultHangup" or answer.get("status_code") == DEAD_CHANNEL:
             raise CallerGone("hung up in mid-command")
         if answer.get("status_code") != 200 or "error" in answer:
             raise CommandRefused(f"Asterisk answered {answer.get('status_code')} {answer.get('error', '')}")
-
-
-def _safe(text: str) -> str:
-    """No control character, quote or backslash, and no `${`: nothing that ends the value or is evaluated."""
-    if len(text) > MAX_VALUE or not text.isascii() or not text.isprintable() or any(c in '"\\$`' for c in text):
-        raise UnsafeValue("a value that may not go into an AGI command")
-    return text

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -71,12 +71,13 @@ async def serve(settings: Settings) -> None:
 
     Raises InsecureSecrets, DataDirInUse, CannotListen, StorageUnavailable before anything has started.
     """
-    kept = secrets.load(settings.data_dir / "secrets")
+    directory = settings.data_dir / "secrets"
+    kept, tokens = secrets.load(directory), secrets.agi_tokens(directory)
     with lock.held(settings.data_dir, lock.ENGINE_LOCK):
-        await _serve(settings, kept)
+        await _serve(settings, kept, tokens.values())
 
 
-async def _serve(settings: Settings, kept: secrets.Secrets) -> None:
+async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collection[str]) -> None:
     migrate(settings.database)
     http = listen(settings.http_host, settings.http_port)
     fastagi = listen(settings.fastagi_host, settings.fastagi_port)
@@ -86,7 +87,7 @@ async def _serve(settings: Settings, kept: secrets.Secrets) -> None:
     storage = SqliteStorage(settings.database)
     try:
         async with Reads(settings.database) as reads, watched():
-            await Engine(settings, kept, storage, reads).run(http, fastagi, stop)
+            await Engine(settings, kept, agi_tokens, storage, reads).run(http, fastagi, stop)
     finally:
         await storage.close()
 
@@ -94,8 +95,16 @@ async def _serve(settings: Settings, kept: secrets.Secrets) -> None:
 class Engine:
     """One running engine over an open database."""
 
-    def __init__(self, settings: Settings, kept: secrets.Secrets, storage: SqliteStorage, reads: Reads) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kept: secrets.Secrets,
+        agi_tokens: Collection[str],
+        storage: SqliteStorage,
+        reads: Reads,
+    ) -> None:
         self._settings = settings
+        self._agi_tokens = agi_tokens
         self._policy: Policy = settings.policy()
         self._retention = Retention.of(settings)
         self._clock = SystemClock()
@@ -138,7 +147,12 @@ class Engine:
 
     async def run(self, http: socket.socket, fastagi: socket.socket, stop: asyncio.Event) -> None:
         """Serve on the two listening sockets until `stop`."""
-        agi = FastAgiServer(scripts(self._calls), self._settings.call_deadline.total_seconds())
+        agi = FastAgiServer(
+            scripts(self._calls),
+            self._settings.call_deadline.total_seconds(),
+            tokens=self._agi_tokens,
+            peers=self._settings.agi_peers,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agi.run(fastagi, stop))
             tasks.create_task(self._serve_http(http, stop))
@@ -154,7 +168,7 @@ class Engine:
     async def health(self) -> dict[str, str]:
         """State of each part: "up", or what is wrong with it."""
         database = "up" if await self._reads.alive() else "down"
-        # The link asks Asterisk's core for its status every few seconds and is down when that goes unanswered.
+        # The link pings Asterisk every few seconds and is down when that goes unanswered.
         asterisk = "up" if self._ami.is_up else "down"
         return {"database": database, "ami": str(self._ami.state), "asterisk": asterisk}
 

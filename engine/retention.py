@@ -9,7 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import takewhile
 
-from engine.settings import Settings, milliseconds
+from engine.setting_types import milliseconds
+from engine.settings import Settings
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 

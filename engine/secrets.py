@@ -1,9 +1,13 @@
 """The installation's secrets: files of mode 0600 under `data_dir/secrets`, made at first run, never in settings.
 
+Each Asterisk shows the engine that it is one of ours with a token: `agi_token`, and `agi_token.NAME` for every further
+one. Who takes one of these files away locks that Asterisk out, and no other.
+
 `load` refuses what is missing, readable by others, short or a known default: better no start than an open one.
 """
 
 import os
+import re
 import secrets
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +16,10 @@ from engine.domain.errors import RentedNumbersError
 
 MIN_LENGTH = 24
 DEFAULTS = frozenset({"changeme", "change-me", "secret", "password", "default", "asterisk", "rented-numbers", "admin"})
+
+_FIRST_TOKEN = "agi_token"  # noqa: S105  the name of a file
+_FURTHER_TOKEN = "agi_token."  # noqa: S105  likewise
+_NAME_OF_ASTERISK = re.compile("[a-z][a-z0-9-]{0,30}")
 
 
 class InsecureSecrets(RentedNumbersError):
@@ -22,6 +30,7 @@ class InsecureSecrets(RentedNumbersError):
 class Secrets:
     """One field a file of that name."""
 
+    agi_token: str
     ami_secret: str
     key_pepper: str
     softphone1_password: str
@@ -43,25 +52,47 @@ def ensure(directory: Path) -> list[str]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
     for name in (field.name for field in fields(Secrets)):
-        path = directory / name
-        if path.exists():
-            continue
-        # Complete under another name first: a kill in between must not leave an empty secret behind.
-        partial = directory / f".{name}.partial"
-        partial.unlink(missing_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-        made.append(name)
+        if not (directory / name).exists():
+            _make(directory / name)
+            made.append(name)
     return made
+
+
+def _make(path: Path) -> None:
+    # Complete under another name first: a kill in between must not leave an empty secret behind.
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(24) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
 
 
 def load(directory: Path) -> Secrets:
     """Raises InsecureSecrets."""
     return Secrets(**{field.name: _read(directory / field.name) for field in fields(Secrets)})
+
+
+def agi_tokens(directory: Path) -> dict[str, str]:
+    """Name of an Asterisk → its token; the first one has no name. Raises InsecureSecrets."""
+    return {"": _read(directory / _FIRST_TOKEN)} | {
+        path.name.removeprefix(_FURTHER_TOKEN): _read(path) for path in sorted(directory.glob(f"{_FURTHER_TOKEN}*"))
+    }
+
+
+def agi_token_of(directory: Path, name: str) -> tuple[str, bool]:
+    """The token of the Asterisk of that name, and whether it was made just now. Raises InsecureSecrets."""
+    if not name:
+        return _read(directory / _FIRST_TOKEN), False
+    if not _NAME_OF_ASTERISK.fullmatch(name):
+        raise InsecureSecrets(f"{name!r} is no name for an Asterisk: small letters, digits and -, up to 31")
+    path = directory / f"{_FURTHER_TOKEN}{name}"
+    made = not path.exists()
+    if made:
+        _make(path)
+    return _read(path), made
 
 
 def _read(path: Path) -> str:

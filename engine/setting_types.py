@@ -45,6 +45,16 @@ def _network(value: str) -> str:
         raise ValueError("must be an IP address or network") from None
 
 
+LOOPBACK = ("127.0.0.0/8", "::1")
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 # What goes into Asterisk's files must not be able to end its line there.
 Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$", examples=["127.0.0.1"])]
 Address = Annotated[str, AfterValidator(_address)]

@@ -4,6 +4,7 @@ Durations are seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Nested ones join wit
 `RENTED_NUMBERS_PLANS__SMALL__SECONDS=60`. Secrets are not settings, see `engine.secrets`.
 """
 
+import ipaddress
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.domain.policy import Policy
 from engine.setting_names import PREFIX
 from engine.setting_sources import Environment, TomlFile
 from engine.setting_types import (
+    LOOPBACK,
     Address,
     Country,
     Duration,
@@ -28,6 +30,7 @@ from engine.setting_types import (
     Port,
     Prefix,
     Profile,
+    is_loopback,
     milliseconds,
 )
 
@@ -57,6 +60,12 @@ class Settings(BaseSettings):
     http_port: Port = Field(8080, description="port of the HTTP API")
     fastagi_host: Host = Field("127.0.0.1", description="address where Asterisk asks about calls")
     fastagi_port: Port = Field(4573, description="port where Asterisk asks about calls")
+    fastagi_peers: list[Network] | None = Field(
+        None,
+        min_length=1,
+        description="addresses or networks of the Asterisks that may ask; unset: this machine, where no other can",
+        examples=['["192.0.2.20"]'],
+    )
     ami_host: Host = Field("127.0.0.1", description="address of Asterisk's manager interface")
     ami_port: Port = Field(5038, description="port of Asterisk's manager interface")
     ami_user: str = Field(
@@ -64,6 +73,12 @@ class Settings(BaseSettings):
         pattern="^[a-z][a-z0-9-]{0,30}$",
         description="user of Asterisk's manager interface",
         examples=["rented-numbers"],
+    )
+    ami_permit: list[Network] = Field(
+        ["127.0.0.1", "::1"],
+        min_length=1,
+        description="addresses or networks from which the engine reaches Asterisk's manager interface",
+        examples=['["192.0.2.7"]'],
     )
     manage_asterisk: bool = Field(True, description="`run` starts and stops an Asterisk of its own")
     sip_host: Address = Field("127.0.0.1", description="address where our own Asterisk speaks SIP and RTP")
@@ -194,6 +209,11 @@ class Settings(BaseSettings):
             raise ValueError("longest_call and ring_timeout must be at least one second")
         if self.cdr_retention < timedelta(hours=1):
             raise ValueError("cdr_retention must be at least an hour: a caller's calls of the last one are counted")
+        if self.fastagi_peers is None and not is_loopback(self.fastagi_host):
+            raise ValueError(
+                f"other machines can reach fastagi_host {self.fastagi_host}: list in fastagi_peers the addresses from "
+                "which your Asterisks ask"
+            )
         self._refuse_shared_ports()
         self._refuse_half_of_tls()
         return self
@@ -243,6 +263,11 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.data_dir / "rented-numbers.sqlite3"
+
+    @property
+    def agi_peers(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """Who may ask about calls."""
+        return [ipaddress.ip_network(peer) for peer in self.fastagi_peers or LOOPBACK]
 
     @property
     def journal(self) -> Path:

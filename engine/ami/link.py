@@ -1,44 +1,30 @@
-"""The link to Asterisk's manager interface: live calls are ended through it.
+"""The link to Asterisk's manager interface: live calls are ended through it, and their limits moved.
 
-Around panoramisk's `Manager`, for what it does not do by itself: every action has a deadline and is forgotten
-when that passes; nothing is sent again after a reconnect; a peer that no longer answers is noticed by pings; a
-wrong secret is said so; nonsense ends the connection, not the memory; reconnecting is ours, with back-off.
+Around connections that are used once: nothing is sent again after a reconnect; a peer that no longer answers is
+noticed by pings; a wrong secret, or a user without the rights that we need, is said so; reconnecting is ours, with
+back-off.
 """
 
 import asyncio
-from collections import deque
+import random
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Never
+from typing import Never
 
 import structlog
-from panoramisk.actions import Action
-from panoramisk.ami_protocol import AMIProtocol
-from panoramisk.manager import Manager
 from panoramisk.message import Message
 
+from engine.ami.connection import Connection, Limits
 from engine.ami.errors import AmiError, AmiRefused, AmiUnavailable
 
 log = structlog.get_logger(__name__)
 
-NEVER_SECONDS = 10**9
-# An answer of Asterisk has some hundred bytes; one that has not ended by then never will.
-MAX_MESSAGE = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`max_pending`: actions that wait for their answers."""
-
-    action_seconds: float = 2.0
-    ping_every_seconds: float = 5.0
-    first_retry_seconds: float = 0.2
-    longest_retry_seconds: float = 5.0
-    max_pending: int = 1000
-
-
 DEFAULT_LIMITS = Limits()
+# What we do there; all of it is in the class `call`.
+NEEDED = ("AbsoluteTimeout", "Hangup", "Status")
+# Each would let whoever has our secret run commands, make calls or change Asterisk.
+TOO_MUCH = ("Command", "GetConfig", "ModuleLoad", "Originate", "UpdateConfig")
 
 
 class LinkState(StrEnum):
@@ -51,79 +37,6 @@ class _LoginRefused(AmiRefused):
     pass
 
 
-class _Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no types
-    """Knows its connection from the first byte on: panoramisk says it later, and trips over what comes before."""
-
-    def __init__(self, connection: "_Connection") -> None:
-        self._connection = connection
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.factory = self._connection
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            super().data_received(data)
-        except Exception as error:
-            log.warning("ami_nonsense", kind=type(error).__name__)
-            self.transport.abort()
-        if self.queue and len(self.queue[0]) > MAX_MESSAGE:
-            log.warning("ami_nonsense", kind="message without an end")
-            self.transport.abort()
-
-
-class _Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
-    """One connection, never reconnected: the link makes a new one, so that no old action comes along."""
-
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(loop=asyncio.get_running_loop(), ping_delay=NEVER_SECONDS)
-        self.awaiting_actions: deque[Action] = deque(maxlen=0)  # what would be sent again after a reconnect
-        self.lost = asyncio.Event()
-        self._limits = limits
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.lost.set()
-
-    def close(self) -> None:
-        """At once, and whoever waits for an answer is told."""
-        super().close()
-        self.protocol.transport.abort()
-        self.lost.set()
-
-    async def ask(self, name: str, fields: dict[str, str]) -> Message:
-        """Send one action and wait for its answer. Raises AmiUnavailable, AmiRefused."""
-        answer: Message = await self._send(name, fields, as_list=False)
-        if not answer.success:
-            raise AmiRefused(f"{name}: {answer.message}")
-        return answer
-
-    async def ask_list(self, name: str) -> list[Message]:
-        """Likewise, for an action that is answered by several messages, the last of them an event `…Complete`."""
-        answer: list[Message] | Message = await self._send(name, {}, as_list=True)
-        if not isinstance(answer, list) or not answer[0].success:
-            raise AmiRefused(f"{name}: no list came")
-        return answer
-
-    async def _send(self, name: str, fields: dict[str, str], *, as_list: bool) -> Any:  # noqa: ANN401  by as_list
-        if not all(value.isprintable() for value in fields.values()):
-            raise AmiRefused("a control character would begin another action")
-        pending: dict[str, Action] = self.protocol.responses
-        if len(pending) >= self._limits.max_pending:
-            raise AmiUnavailable(f"{self._limits.max_pending} actions wait for their answers")
-        action = Action({"Action": name, **fields}, as_list=as_list)
-        future = self.send_action(action, as_list=as_list)
-        lost = asyncio.ensure_future(self.lost.wait())
-        try:
-            await asyncio.wait({future, lost}, timeout=self._limits.action_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not future.done():
-                raise AmiUnavailable(f"no answer to {name}")
-            return future.result()
-        finally:
-            lost.cancel()
-            future.cancel()
-            pending.pop(action.id, None)
-
-
 class AmiLink:
     """Keeps one authenticated connection while `run` runs."""
 
@@ -133,7 +46,8 @@ class AmiLink:
         self._user = user
         self._secret = secret
         self._limits = limits
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
+        self._said = ""
         self.state = LinkState.DOWN
         # How many have been made; a new one tells that Asterisk may be another than before.
         self.connections = 0
@@ -155,63 +69,91 @@ class AmiLink:
 
     async def action(self, name: str, **fields: str) -> Message:
         """Send one action and wait for its answer. Raises AmiUnavailable, AmiRefused."""
-        if self._connection is None or self.state is not LinkState.UP:
-            raise AmiUnavailable("no link to Asterisk's manager interface")
-        return await self._connection.ask(name, fields)
+        return await self._up().ask(name, fields)
 
     async def list(self, name: str) -> list[Message]:
         """Send an action that is answered by a list; all its messages. Raises AmiUnavailable, AmiRefused."""
+        return await self._up().ask_list(name)
+
+    def _up(self) -> Connection:
         if self._connection is None or self.state is not LinkState.UP:
             raise AmiUnavailable("no link to Asterisk's manager interface")
-        return await self._connection.ask_list(name)
+        return self._connection
 
     async def _keep(self) -> None:
-        retry = self._limits.first_retry_seconds
+        waits = back_off(self._limits)
         while True:
             after = LinkState.DOWN
             try:
                 connection = await self._connect()
-                retry = self._limits.first_retry_seconds
+                await self._ping(connection)
+                # Only now: one that ends as soon as it is made is no reason to come back sooner.
+                waits = back_off(self._limits)
                 await self._ping_until_lost(connection)
             except _LoginRefused:
                 after = LinkState.WRONG_SECRET
-                log.error("ami_login_refused", user=self._user)
+                self._say_once("ami_login_refused", user=self._user)
             except (OSError, AmiError) as error:
-                log.warning("ami_down", reason=str(error) or type(error).__name__)
+                self._say_once("ami_down", reason=str(error) or type(error).__name__)
             finally:
                 self._disconnect(after)
-            await asyncio.sleep(retry)
-            retry = min(retry * 2, self._limits.longest_retry_seconds)
+            refused = after is LinkState.WRONG_SECRET
+            await asyncio.sleep(self._limits.refused_retry_seconds if refused else next(waits))
 
-    async def _connect(self) -> _Connection:
-        connection = _Connection(self._limits)
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._limits.action_seconds):
-            made = await loop.create_connection(lambda: _Protocol(connection), self._host, self._port)
-        connected: asyncio.Future[object] = loop.create_future()
-        connected.set_result(made)
-        connection.connection_made(connected)
-        self._connection = connection
+    async def _connect(self) -> Connection:
+        connection = self._connection = Connection(self._limits)
+        await connection.open(self._host, self._port)
         try:
             await connection.ask("Login", {"Username": self._user, "Secret": self._secret, "Events": "off"})
         except AmiRefused as error:
             raise _LoginRefused(str(error)) from error
-        await connection.ask("CoreStatus", {})
+        await self._look_at_rights(connection)
         self.state = LinkState.UP
         self.connections += 1
+        self._said = ""
         log.info("ami_up")
         return connection
 
-    async def _ping_until_lost(self, connection: _Connection) -> Never:
+    async def _look_at_rights(self, connection: Connection) -> None:
+        """Asterisk lists to each user what it may do. Raises AmiRefused."""
+        allowed = await connection.ask("ListCommands", {})
+        missing = [name for name in NEEDED if name not in allowed]
+        if missing:
+            raise AmiRefused(f"the user {self._user} has no right to {', '.join(missing)}: write = call")
+        too_much = [name for name in TOO_MUCH if name in allowed]
+        if too_much:
+            log.warning("ami_user_has_rights_that_we_do_not_need", user=self._user, actions=too_much)
+
+    async def _ping_until_lost(self, connection: Connection) -> Never:
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.ping_every_seconds):
-                    await connection.lost.wait()
-                raise AmiUnavailable("connection lost")
-            await connection.ask("CoreStatus", {})
+            await self._ping(connection)
+
+    async def _ping(self, connection: Connection) -> None:
+        """After the time between two pings. Raises AmiUnavailable, at once when the connection is lost."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.ping_every_seconds):
+                await connection.lost.wait()
+            raise AmiUnavailable("connection lost")
+        await connection.ping()
 
     def _disconnect(self, state: LinkState) -> None:
         self.state = state
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _say_once(self, event: str, **facts: str) -> None:
+        """Not at every attempt: an Asterisk may be away for days."""
+        said = f"{event} {facts}"
+        if said != self._said:
+            log.warning(event, **facts)
+        self._said = said
+
+
+def back_off(limits: Limits, jitter: Callable[[float, float], float] = random.uniform) -> Iterator[float]:
+    """The waits between attempts, in seconds: twice as long each, up to the longest, and each half by chance, so that
+    several engines do not come back at the same moment."""
+    wait = limits.first_retry_seconds
+    while True:
+        yield jitter(wait / 2, wait)
+        wait = min(wait * 2, limits.longest_retry_seconds)

@@ -27,10 +27,10 @@ LOOK_FOR_LINK_SECONDS = 0.2
 
 async def ask(link: AmiLink) -> Presence:
     """Raises AmiError, also when the list is not complete."""
-    messages = await link.list("CoreShowChannels")
-    if messages[-1].event != "CoreShowChannelsComplete" or not messages[-1].listitems.isdecimal():
+    messages = await link.list("Status")
+    if messages[-1].event != "StatusComplete" or not messages[-1].listitems.isdecimal():
         raise AmiUnavailable("the list of channels is not complete")
-    channels = [message for message in messages if message.event == "CoreShowChannel"]
+    channels = [message for message in messages if message.event == "Status"]
     if len(channels) != int(messages[-1].listitems):
         raise AmiUnavailable("the list of channels is not complete")
     return _presence(channels)

@@ -59,6 +59,9 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 
 def asterisk_config(
     directory: Annotated[Path, typer.Argument(help="Where its configuration is, such as /etc/asterisk.")],
+    name: Annotated[
+        str, typer.Option("--name", help="For one of several Asterisks: gives it a token of its own.")
+    ] = "",
 ) -> None:
     """Write the drop-in files for an Asterisk that is already there, and say how to include them."""
     from engine.local.data_dir import require_database  # noqa: PLC0415  as above
@@ -67,6 +70,9 @@ def asterisk_config(
     settings = Settings()
     require_database(settings)
     kept = secrets.load(settings.data_dir / "secrets")
-    written = write_drop_ins(settings, kept, directory)
+    token, made = secrets.agi_token_of(settings.data_dir / "secrets", name)
+    written = write_drop_ins(settings, kept, directory, token)
     for line in instructions(settings, directory, written):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if made:
+        console.print(f"Before that, start the engine again: it does not know the token of {name} yet")

@@ -98,7 +98,7 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
     if not varlib.exists():
         shutil.copytree(program.varlib, varlib, symlinks=True)
     values = {
-        **drop_in_values(settings, kept),
+        **drop_in_values(settings, kept, kept.agi_token),
         "journal": home.base / "journal-ended",
         "etc": home.etc,
         "modules": program.modules,
@@ -130,8 +130,9 @@ def render(template: str, values: Mapping[str, object]) -> str:
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 
 
-def drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
+def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[str, object]:
     return {
+        "agi_token": agi_token,
         "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
@@ -141,8 +142,7 @@ def drop_in_values(settings: Settings, kept: Secrets) -> dict[str, object]:
         "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
         "ami_user": settings.ami_user,
         "ami_secret": kept.ami_secret,
-        # Where the engine comes from: this machine, unless the manager interface is another one's.
-        "ami_permit": "127.0.0.1/255.255.255.255",
+        "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),
     }
 
 

@@ -20,7 +20,8 @@ from engine.ledger import Audited, audit_page
 from engine.local.asterisk_files import find_program, reachable
 from engine.local.data_dir import make_data_dir, require_database
 from engine.local.ports import refuse_taken_ports
-from engine.settings import Profile, Settings
+from engine.setting_types import Profile
+from engine.settings import Settings
 from engine.storage.migrate import newest_revision, revision_of
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage

@@ -31,8 +31,11 @@ def owner_of(directory: Path) -> Owner:
     return Owner(status.st_uid, status.st_gid)
 
 
-def write_drop_ins(settings: Settings, kept: Secrets, directory: Path) -> list[Path]:
-    """Write the files. Returns those that Asterisk's own are to include. Raises AsteriskMissing."""
+def write_drop_ins(settings: Settings, kept: Secrets, directory: Path, agi_token: str = "") -> list[Path]:
+    """Write the files, with that token or the first one. Returns those that Asterisk's own are to include.
+
+    Raises AsteriskMissing.
+    """
     if not directory.is_dir():
         raise AsteriskMissing(f"{directory} is no directory: give the one that has Asterisk's extensions.conf")
     owner = owner_of(directory)
@@ -42,7 +45,7 @@ def write_drop_ins(settings: Settings, kept: Secrets, directory: Path) -> list[P
         )
     script = directory.absolute() / JOURNAL_SCRIPT
     _give(script, journal_script(settings), 0o750, owner)
-    values = {**drop_in_values(settings, kept), "media": "", "journal": script}
+    values = {**drop_in_values(settings, kept, agi_token or kept.agi_token), "media": "", "journal": script}
     written = []
     for template in sorted((TEMPLATES / "drop_in").glob("*.conf")):
         path = directory / template.name

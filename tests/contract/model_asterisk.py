@@ -255,10 +255,10 @@ class Link:
             raise AmiUnavailable("too late")
 
     async def list(self, name: str) -> list[Message]:
-        assert name == "CoreShowChannels"
+        assert name == "Status"
         await self._send()
         channels = self._asterisk.channels()
-        end = Message({"Event": "CoreShowChannelsComplete", "ListItems": str(len(channels))})
+        end = Message({"Event": "StatusComplete", "ListItems": str(len(channels))})
         if self._asterisk.cuts_lists and channels:
             channels.pop()
         await self._answer()
@@ -268,10 +268,10 @@ class Link:
 def _listed(unique_id: str, linked_id: str, channel: str, bridge: str) -> Message:
     return Message(
         {
-            "Event": "CoreShowChannel",
+            "Event": "Status",
             "Uniqueid": unique_id,
             "Linkedid": linked_id,
             "Channel": channel,
-            "BridgeId": bridge,
+            "BridgeID": bridge,
         }
     )

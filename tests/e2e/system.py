@@ -222,6 +222,12 @@ class System:
         assert self._asterisk is not None
         self._runner.run(self._asterisk.start())
 
+    def asterisk_console(self, command: str) -> str:
+        """What Asterisk prints."""
+        assert self._asterisk is not None
+        words = [*self._asterisk._program.command, "-C", str(self._asterisk._home.config), "-rx", command]
+        return subprocess.run(words, capture_output=True, check=True, text=True, timeout=20).stdout
+
     # -- the API ----------------------------------------------------------------------------------------------------
 
     def get(self, path: str) -> Answer:

@@ -14,6 +14,11 @@ from typing import Any, Self
 
 BANNER = b"Asterisk Call Manager/9.0.0\r\n"
 SUCCESS = "Response: Success\r\nMessage: done"
+RIGHTS = (
+    "Response: Success\r\nAbsoluteTimeout: Set absolute timeout.  (Priv: system,call,all)\r\n"
+    "Hangup: Hangup channel.  (Priv: system,call,all)\r\nPing: Keepalive command.  (Priv: <none>)\r\n"
+    "Status: List channel status.  (Priv: system,call,reporting,all)"
+)
 REFUSED = "Response: Error\r\nMessage: Authentication failed"
 EVENT = b"Event: Newexten\r\nPrivilege: dialplan,all\r\nChannel: PJSIP/carrier-1\r\nAppData: %s\r\n\r\n"
 PATIENCE_SECONDS = 10.0
@@ -30,7 +35,7 @@ class FakeAmi:
         self.secret = "right-secret-of-these-tests"
         self.received: list[Mapping[str, str]] = []
         self.connections = 0
-        self.answer: dict[str, str] = {}
+        self.answer: dict[str, str] = {"ListCommands": RIGHTS}
         self.late: dict[str, float] = {}
         self.drop_on: set[str] = set()
         self.silent = False

@@ -23,6 +23,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from agi_scripts.context import CallContext
+from agi_scripts.proof import proof
 from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
 from engine.ami.limits import LimitKeeper
@@ -34,6 +35,7 @@ from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
 
 PATIENCE_SECONDS = 15.0
+TOKEN = "a-token-of-these-tests-Zx81Qk"
 CALL_ID = "rn0-1772366400.1"
 CHANNEL = "PJSIP/carrier-00000001"
 ALLOWED = "allowed_not_screened"
@@ -41,6 +43,9 @@ ALLOWED = "allowed_not_screened"
 OK = b"200 result=1\n"
 HANGUP = b"HANGUP\n"
 # Data in parentheses is what a variable holds; panoramisk takes this one for a hang-up.
+# In a hangup handler, and for whatever cannot be done on a channel that is gone.
+DEAD = b"511 Command Not Permitted on a dead channel or intercept routine\n"
+FAILED = b"200 result=-1\n"
 DATA_HANGUP = b"200 result=1 (hangup)\n"
 UNKNOWN_COMMAND = b"510 Invalid or unknown command\n"
 USAGE = b"520-Invalid command syntax.  Proper usage follows:\nUsage: SET VARIABLE\n520 End of proper usage.\n"
@@ -81,7 +86,7 @@ class AgiCall:
     ) -> None:
         self._port = port
         self.lines = environment(script, arguments, call_id, changes or {})
-        self._replies = replies or {}
+        self.replies = replies or {}
 
     async def run(self) -> Channel:
         """Until the engine closes the connection, or `replies` say to. Raises TimeoutError."""
@@ -97,7 +102,7 @@ class AgiCall:
     async def _answer(self, channel: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while raw := await reader.readline():
             channel.wire += raw
-            reply = self._replies.get(len(channel.commands), OK)
+            reply = self.replies.get(len(channel.commands), OK)
             command = raw.decode("ascii").removesuffix("\n")
             channel.commands.append(command)
             if reply is Ending.RESET:
@@ -116,7 +121,9 @@ class AgiCall:
 def environment(
     script: str, arguments: Iterable[str], call_id: str = CALL_ID, changes: Mapping[str, str | None] | None = None
 ) -> list[bytes]:
-    """The lines that Asterisk 22 sends, the blank one included."""
+    """The lines that Asterisk 22 sends, the blank one included; the last argument is the proof."""
+    given = tuple(arguments)
+    shown = (changes or {}).get("agi_uniqueid") or call_id
     values: dict[str, str | None] = {
         "agi_network": "yes",
         "agi_network_script": script,
@@ -140,7 +147,7 @@ def environment(
         "agi_enhanced": "0.0",
         "agi_accountcode": "",
         "agi_threadid": "140337",
-        **{f"agi_arg_{index}": argument for index, argument in enumerate(arguments, 1)},
+        **{f"agi_arg_{at}": each for at, each in enumerate((*given, proof(TOKEN, shown, script, given)), 1)},
         **(changes or {}),
     }
     lines = [f"{key}: {value}\n".encode() for key, value in values.items() if value is not None]
@@ -155,9 +162,11 @@ def variable_of(command: str) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to the engine, closed at the end whatever state it is in."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def connected(
+    port: int, source: str = "127.0.0.1"
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to the engine from that address, closed at the end whatever state it is in."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         yield reader, writer
     finally:
@@ -180,11 +189,13 @@ class Parting:
     seconds: float
 
 
-async def send_raw(port: int, *chunks: bytes, pause: float = 0.0, then: Ending = Ending.SILENT) -> Parting:
+async def send_raw(
+    port: int, *chunks: bytes, pause: float = 0.0, then: Ending = Ending.SILENT, source: str = "127.0.0.1"
+) -> Parting:
     """Send anything, then end the connection or wait until the engine does. Raises TimeoutError."""
     began = time.monotonic()
     received = b""
-    async with asyncio.timeout(PATIENCE_SECONDS), connected(port) as (reader, writer):
+    async with asyncio.timeout(PATIENCE_SECONDS), connected(port, source) as (reader, writer):
         with suppress(ConnectionError):
             for chunk in chunks:
                 writer.write(chunk)
@@ -219,6 +230,7 @@ class FastAgi:
     serving: asyncio.Task[None]
     woken: list[None]
     logged: Sequence[Mapping[str, Any]]
+    context: CallContext
 
     def call(
         self,
@@ -268,13 +280,13 @@ async def fast_agi(
     context = CallContext(
         world.storage, clock, POLICY, limits_of_calls, expired_announcement, lambda: woken.append(None)
     )
-    server = FastAgiServer(scripts(context), script_seconds, **limits)
+    server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     stop = asyncio.Event()
     with structlog.testing.capture_logs() as logged:
         serving = asyncio.create_task(server.run(listener, stop))
         try:
-            yield FastAgi(world, listener.getsockname()[1], stop, serving, woken, logged)
+            yield FastAgi(world, listener.getsockname()[1], stop, serving, woken, logged, context)
         finally:
             stop.set()
             await serving

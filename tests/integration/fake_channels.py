@@ -70,7 +70,7 @@ class FakeChannels(FakeAmi):
                 await asyncio.sleep(0.005)
 
     async def _take(self, raw: str, writer: asyncio.StreamWriter) -> None:
-        if "Action: CoreShowChannels\r\n" in raw:
+        if "Action: Status\r\n" in raw:
             await self.before_list()
         if "Action: AbsoluteTimeout\r\n" in raw and self.forgetful and not self.silent:
             self.forgetful -= 1
@@ -80,7 +80,7 @@ class FakeChannels(FakeAmi):
         await super()._take(raw, writer)
 
     def _answer(self, action: Mapping[str, str]) -> bytes:
-        if action["Action"] == "CoreShowChannels":
+        if action["Action"] == "Status":
             self.lists += 1
             messages = self.listed(self._list())
             return b"".join(f"{text}\r\nActionID: {action['ActionID']}\r\n\r\n".encode() for text in messages)
@@ -101,14 +101,14 @@ class FakeChannels(FakeAmi):
             channels.append(_channel(call.call_id, call.call_id, ""))
             channels.append(_channel(call.callee, call.call_id, "bridge-1" if call.talks else ""))
         return [
-            "Response: Success\r\nEventList: start\r\nMessage: Channels will follow",
+            "Response: Success\r\nEventList: start\r\nMessage: Channel status will follow",
             *channels,
-            f"Event: CoreShowChannelsComplete\r\nEventList: Complete\r\nListItems: {len(channels)}",
+            f"Event: StatusComplete\r\nEventList: Complete\r\nListItems: {len(channels)}",
         ]
 
 
 def _channel(unique_id: str, linked_id: str, bridge: str) -> str:
     return (
-        f"Event: CoreShowChannel\r\nChannel: PJSIP/{unique_id}\r\nUniqueid: {unique_id}\r\nLinkedid: {linked_id}\r\n"
-        f"BridgeId: {bridge}"
+        f"Event: Status\r\nChannel: PJSIP/{unique_id}\r\nUniqueid: {unique_id}\r\nLinkedid: {linked_id}\r\n"
+        f"BridgeID: {bridge}"
     )

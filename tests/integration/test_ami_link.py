@@ -7,17 +7,22 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
 import structlog
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from panoramisk.actions import Action
 
+from engine.ami.connection import MAX_VALUE, Connection, Limits, Protocol, refuse_unsafe
 from engine.ami.errors import AmiRefused, AmiUnavailable
-from engine.ami.link import AmiLink, Limits, LinkState, _Connection, _Protocol
-from tests.integration.fake_ami import BANNER, EVENT, FakeAmi
+from engine.ami.link import AmiLink, LinkState, back_off
+from tests.integration.fake_ami import BANNER, EVENT, RIGHTS, FakeAmi
 
 # The product's own figures are some ten times these.
-FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
+FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
 CHANNEL = "PJSIP/carrier-00000001"
 
 
@@ -87,13 +92,41 @@ async def test_a_wrong_secret_is_forgotten_when_asterisk_is_gone(ami: FakeAmi) -
         await until_state(link, LinkState.DOWN)
 
 
+async def test_a_wrong_secret_is_logged_once_and_tried_seldom(ami: FakeAmi) -> None:
+    with structlog.testing.capture_logs() as logged:
+        async with linked(ami, secret="wrong", wait=None, first_retry_seconds=0.001, refused_retry_seconds=0.3):
+            await ami.wait_for("Login", 3)
+    assert len([entry for entry in logged if entry["event"] == "ami_login_refused"]) == 1
+    assert ami.connections == 3
+    assert Limits().refused_retry_seconds >= 60
+
+
+async def test_an_asterisk_that_is_away_is_logged_once(ami: FakeAmi) -> None:
+    await ami.stop()
+    with structlog.testing.capture_logs() as logged:
+        async with linked(ami, wait=None, first_retry_seconds=0.01, longest_retry_seconds=0.02) as link:
+            await asyncio.sleep(0.3)
+            await ami.start()
+            await until_state(link, LinkState.UP)
+    assert [entry["event"] for entry in logged] == ["ami_down", "ami_up"]
+
+
 async def test_a_user_without_the_rights_that_we_need_is_not_called_a_wrong_secret(ami: FakeAmi) -> None:
-    ami.answer["CoreStatus"] = "Response: Error\r\nMessage: Permission denied"
+    ami.answer["ListCommands"] = "\r\n".join(line for line in RIGHTS.split("\r\n") if not line.startswith("Hangup"))
     with structlog.testing.capture_logs() as logged:
         async with linked(ami, wait=None) as link:
-            await ami.wait_for("CoreStatus", 2)
+            await ami.wait_for("ListCommands", 2)
             assert link.state is LinkState.DOWN
-    assert "CoreStatus: Permission denied" in repr(logged)
+    assert "the user us has no right to Hangup" in repr(logged)
+
+
+async def test_a_user_with_rights_that_nobody_needs_is_warned_of_and_used(ami: FakeAmi) -> None:
+    ami.answer["ListCommands"] = f"{RIGHTS}\r\nOriginate: Originate a call.  (Priv: originate,all)"
+    with structlog.testing.capture_logs() as logged:
+        async with linked(ami) as link:
+            await link.hang_up(CHANNEL)
+    [warning] = [entry for entry in logged if entry["event"] == "ami_user_has_rights_that_we_do_not_need"]
+    assert warning["actions"] == ["Originate"]
 
 
 async def test_an_action_that_asterisk_refuses_says_why_and_the_link_stays(ami: FakeAmi) -> None:
@@ -118,8 +151,28 @@ async def test_a_value_that_would_begin_another_action_is_refused_before_the_wir
         before = len(ami.received)
         with pytest.raises(AmiRefused):
             await link.hang_up(value)
+        with pytest.raises(AmiRefused):
+            await link.action(f"Hangup{value}")
+        with pytest.raises(AmiRefused):
+            await link.action("Hangup", **{f"Channel{value}": CHANNEL})
         await link.hang_up(CHANNEL)
         assert [action["Channel"] for action in ami.received[before:]] == [CHANNEL]
+
+
+@given(st.text(max_size=2 * MAX_VALUE))
+@example("a\r\nAction: Originate")
+@example("é" * MAX_VALUE)
+@settings(max_examples=300, deadline=None)
+async def test_any_value_is_one_field_of_one_action_or_refused(value: str) -> None:
+    try:
+        refuse_unsafe("Hangup", {"Channel": value})
+    except AmiRefused:
+        return
+    wire = str(Action({"Action": "Hangup", "Channel": value})).encode()
+    fields = dict(line.split(b": ", 1) for line in wire.removesuffix(b"\r\n\r\n").split(b"\r\n"))
+    assert list(fields) == [b"Action", b"ActionID", b"Channel"]
+    assert fields[b"Channel"].decode() == value
+    assert not {b"\r", b"\n", b"\0"} & {bytes([byte]) for byte in fields[b"Channel"]}
 
 
 async def test_an_action_that_is_not_answered_ends_at_its_deadline(ami: FakeAmi) -> None:
@@ -138,7 +191,7 @@ async def test_an_answer_that_comes_too_late_is_nobody_elses(ami: FakeAmi) -> No
         with pytest.raises(AmiUnavailable):
             await link.hang_up("first")
         ami.late.clear()
-        ami.answer.clear()
+        del ami.answer["Hangup"]
         await asyncio.sleep(0.3)
         await link.hang_up("second")
 
@@ -156,7 +209,7 @@ async def test_nothing_that_waits_outlives_a_half_open_peer(ami: FakeAmi) -> Non
     """Everything that waits for the connection is told when it is given up, not after a deadline of its own."""
     async with linked(ami, action_seconds=1.0, ping_every_seconds=0.1) as link:
         ami.silent = True
-        await ami.wait_for("CoreStatus", 2)
+        await ami.wait_for("Ping")
         await asyncio.sleep(0.7)
         began = time.monotonic()
         ends = await asyncio.gather(*(link.hang_up(CHANNEL) for _ in range(5)), return_exceptions=True)
@@ -208,11 +261,28 @@ async def test_after_a_restart_on_the_same_port_calls_can_be_ended_again(ami: Fa
     assert len(ami.named("Hangup")) == 1
 
 
-async def test_waits_between_attempts_grow_up_to_a_limit(ami: FakeAmi) -> None:
-    ami.closes_at_once = True
-    async with linked(ami, wait=None, first_retry_seconds=0.05, longest_retry_seconds=0.2):
-        await asyncio.sleep(1.0)
-    assert 4 <= ami.connections <= 8
+def test_waits_between_attempts_grow_up_to_a_limit_and_half_of_each_is_chance() -> None:
+    limits = Limits(first_retry_seconds=0.2, longest_retry_seconds=5.0)
+    longest = list(islice(back_off(limits, lambda least, most: most), 8))
+    shortest = list(islice(back_off(limits, lambda least, most: least), 8))
+    assert longest == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    assert shortest == [wait / 2 for wait in longest]
+    assert len({*islice(back_off(limits), 20)}) == 20
+
+
+async def test_a_peer_that_ends_each_connection_once_it_is_made_is_tried_ever_more_seldom(ami: FakeAmi) -> None:
+    ami.drop_on.add("Hangup")
+    async with linked(ami, first_retry_seconds=0.02, longest_retry_seconds=60, ping_every_seconds=60) as link:
+        made = []
+        for _ in range(5):
+            began = time.monotonic()
+            with pytest.raises(AmiUnavailable):
+                await link.hang_up(CHANNEL)
+            await until_state(link, LinkState.DOWN)
+            await until_state(link, LinkState.UP)
+            made.append(time.monotonic() - began)
+    # The fifth wait is at least half of 16 times the first, which is at most 0.02 s.
+    assert made[-1] > 0.16
 
 
 async def test_a_peer_that_closes_at_once_is_tried_again_without_a_crash(ami: FakeAmi) -> None:
@@ -225,9 +295,9 @@ async def test_a_peer_that_closes_at_once_is_tried_again_without_a_crash(ami: Fa
 
 async def test_bytes_that_come_before_the_connection_is_ready_are_no_crash() -> None:
     """uvloop hands them over before create_connection has returned; when, cannot be forced from outside."""
-    connection = _Connection(FAST)
+    connection = Connection(FAST)
     ours, theirs = socket.socketpair()
-    await asyncio.get_running_loop().create_connection(lambda: _Protocol(connection), sock=ours)
+    await asyncio.get_running_loop().create_connection(lambda: Protocol(connection, FAST), sock=ours)
     theirs.sendall(BANNER + EVENT % b"x")
     theirs.close()
     with structlog.testing.capture_logs() as logged:

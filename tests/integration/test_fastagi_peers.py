@@ -52,8 +52,8 @@ BAD_HEADERS = {
     "no script": WHOLE.replace(b"agi_network_script", b"agi_other"),
     "no channel": WHOLE.replace(b"agi_channel", b"agi_other"),
     "no call id": WHOLE.replace(b"agi_uniqueid", b"agi_other"),
-    "an unknown script": WHOLE.replace(b"agi_network_script: route", b"agi_network_script: ../route"),
-    "an empty script": WHOLE.replace(b"agi_network_script: route", b"agi_network_script: "),
+    "an unknown script": b"".join(environment("../route", (POOL[0],))),
+    "an empty script": b"".join(environment("", (POOL[0],))),
 }
 
 
@@ -148,9 +148,9 @@ async def test_a_peer_that_closes_early_does_not_stop_the_event_loop(agi: FastAg
 
 
 async def test_more_conversations_than_allowed_are_closed_at_once_and_room_is_given_back(world: World) -> None:
-    async with fast_agi(world, max_conversations=3, read_seconds=1.0) as agi:
-        held = [asyncio.create_task(send_raw(agi.port, HALF)) for _ in range(3)]
-        await asyncio.sleep(0.1)
+    async with fast_agi(world, max_conversations=3, script_seconds=1.0) as agi:
+        held = [asyncio.create_task(send_raw(agi.port, WHOLE)) for _ in range(3)]
+        await asyncio.sleep(0.3)
         refused = await send_raw(agi.port, WHOLE)
         assert (refused.received, refused.seconds < 10) == (b"", True)
         assert {"event": "agi_overloaded", "conversations": 3, "log_level": "warning"} in agi.logged

@@ -11,8 +11,9 @@ import pytest
 from agi_scripts.context import CallContext
 from agi_scripts.route import _decide
 from agi_scripts.session import Environment, Session
+from engine.ami.connection import Limits
 from engine.ami.limits import LimitKeeper
-from engine.ami.link import AmiLink, Limits, LinkState
+from engine.ami.link import AmiLink, LinkState
 from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from engine.ami.connection import Limits
 from engine.ami.errors import AmiError
 from engine.ami.limits import LimitKeeper
-from engine.ami.link import AmiLink, Limits, LinkState
+from engine.ami.link import AmiLink, LinkState
 from engine.ami.presence import Reconciler, ask
 from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
@@ -105,9 +106,9 @@ INCOMPLETE: dict[str, Broken] = {
     "no channel": lambda messages: [messages[0], messages[-1]],
     "nothing at all": lambda messages: [],
     "the first answer only": lambda messages: messages[:1],
-    "no count": lambda messages: [*messages[:-1], "Event: CoreShowChannelsComplete\r\nEventList: Complete"],
-    "no figure": lambda messages: [*messages[:-1], "Event: CoreShowChannelsComplete\r\nListItems: none"],
-    "cancelled": lambda messages: [messages[0], "Event: CoreShowChannelsComplete\r\nEventList: cancelled"],
+    "no count": lambda messages: [*messages[:-1], "Event: StatusComplete\r\nEventList: Complete"],
+    "no figure": lambda messages: [*messages[:-1], "Event: StatusComplete\r\nListItems: none"],
+    "cancelled": lambda messages: [messages[0], "Event: StatusComplete\r\nEventList: cancelled"],
     "refused": lambda messages: ["Response: Error\r\nMessage: Permission denied"],
 }
 
@@ -134,7 +135,7 @@ async def test_a_whole_list_says_who_is_up_and_who_talks(work: Comparing) -> Non
 
 async def test_an_asterisk_that_is_silent_or_late_drops_no_call(work: Comparing) -> None:
     await work.talk("c1")
-    work.ami.late["CoreShowChannels"] = 0.5
+    work.ami.late["Status"] = 0.5
     await asyncio.sleep(1)
     work.ami.silent = True
     await asyncio.sleep(1)
@@ -183,7 +184,7 @@ def whole(messages: list[str]) -> list[str]:
 
 
 def without_calls(messages: list[str]) -> list[str]:
-    return [messages[0], "Event: CoreShowChannelsComplete\r\nEventList: Complete\r\nListItems: 0"]
+    return [messages[0], "Event: StatusComplete\r\nEventList: Complete\r\nListItems: 0"]
 
 
 @pytest.mark.parametrize("between", [whole, INCOMPLETE["a channel short"], INCOMPLETE["no end"]])

@@ -32,6 +32,7 @@ MODULES = {
     "LEN": "func_strings",
     "PJSIP_HEADER": "res_pjsip_header_funcs",
     "REGEX": "func_strings",
+    "SHA1": "func_sha1",
     "TIMEOUT": "func_timeout",
     "TOLOWER": "func_strings",
 }
@@ -124,10 +125,31 @@ AGIS = [(at, step) for at, step in enumerate(STEPS) if step.app == "AGI"]
 
 def test_every_agi_path_is_on_both_sides_with_its_arguments() -> None:
     called = {}
+    for at, step in AGIS:
+        url, given, *_ = arguments_of(step.data)
+        called[url.rpartition("/")[2]] = len(arguments_of(value_of(given, at)))
+    assert called == ARGUMENTS
+
+
+def value_of(variable: str, at: int) -> str:
+    """What was set last in the same context before step `at`."""
+    name = variable.removeprefix("${").removesuffix("}")
+    found = [step for step in STEPS[:at] if step.context == STEPS[at].context and set_name(step) == name]
+    return found[-1].data.partition("=")[2]
+
+
+def test_every_question_ends_with_the_proof_of_what_it_asks_and_no_token_is_an_argument() -> None:
+    """In the text of an argument, that is: what is between the brackets of SHA1 is gone once Asterisk shows it."""
+    asked = []
     for _, step in AGIS:
         url, *arguments = arguments_of(step.data)
-        called[url.rpartition("/")[2]] = len(arguments)
-    assert called == ARGUMENTS
+        if url.startswith("agi://"):
+            path, given = url.rpartition("/")[2], arguments[0]
+            assert arguments[1:] == [f"${{SHA1(@agi_token@,${{UNIQUEID}},{path},{given})}}"]
+            asked.append(path)
+    assert asked == [dialplan.ROUTE, dialplan.ANSWERED, dialplan.ENDED]
+    text = (TEMPLATES / "drop_in/extensions_rented_numbers.conf").read_text()
+    assert text.count("@agi_token@") == text.count("SHA1(@agi_token@,") == len(asked)
 
 
 def test_every_variable_that_the_engine_sets_is_read() -> None:
@@ -251,7 +273,7 @@ def test_an_end_that_the_engine_did_not_settle_is_kept_in_the_journal_with_the_s
     assert (STEPS[asked - 1].app, STEPS[asked - 1].data) == ("Set", "RN_SETTLED=")
     assert (STEPS[asked + 1].app, STEPS[asked + 1].data) == ("GotoIf", '$["${RN_SETTLED}" = "yes"]?done')
     assert (STEPS[asked + 2].app, STEPS[asked + 3].label) == ("AGI", "done")
-    assert arguments_of(STEPS[asked + 2].data) == ["@journal@", *arguments_of(STEPS[asked].data)[1:]]
+    assert arguments_of(STEPS[asked + 2].data) == ["@journal@", arguments_of(STEPS[asked].data)[1]]
 
 
 def test_every_jump_has_its_target() -> None:

@@ -136,3 +136,42 @@ def test_a_directory_in_the_place_of_a_secret_is_refused(made: Path) -> None:
 def test_a_strong_secret_of_ones_own_is_taken(made: Path) -> None:
     (made / NAMES[0]).write_text(f"{STRONG}\n")
     assert getattr(secrets.load(made), NAMES[0]) == STRONG
+
+
+def test_a_data_directory_from_before_there_were_tokens_gets_one_by_setup(made: Path) -> None:
+    """The engine does not start without it, and says what to do."""
+    before = values(made)
+    (made / "agi_token").unlink()
+    with pytest.raises(InsecureSecrets, match="agi_token is missing: `rented-numbers setup` makes it"):
+        secrets.load(made)
+    assert secrets.ensure(made) == ["agi_token"]
+    assert {name for name, value in values(made).items() if value != before[name]} == {"agi_token"}
+
+
+def test_each_further_asterisk_gets_a_token_of_its_own_once(made: Path) -> None:
+    first, made_now = secrets.agi_token_of(made, "brussels-2")
+    assert made_now
+    assert secrets.agi_token_of(made, "brussels-2") == (first, False)
+    assert secrets.agi_token_of(made, "") == (secrets.load(made).agi_token, False)
+    assert secrets.agi_tokens(made) == {"": secrets.load(made).agi_token, "brussels-2": first}
+    assert (made / "agi_token.brussels-2").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_token_that_is_taken_away_opens_nothing_any_more(made: Path) -> None:
+    secrets.agi_token_of(made, "brussels-2")
+    (made / "agi_token.brussels-2").unlink()
+    assert set(secrets.agi_tokens(made)) == {""}
+
+
+@pytest.mark.parametrize("name", ["../agi_token", "a/b", "A", "a.b", "a\n", "-a", "a" * 32, "é"])
+def test_a_name_of_an_asterisk_that_would_be_another_file_is_refused(made: Path, name: str) -> None:
+    with pytest.raises(InsecureSecrets, match="no name for an Asterisk"):
+        secrets.agi_token_of(made, name)
+    assert sorted(values(made)) == sorted(NAMES)
+
+
+def test_every_further_token_is_held_to_the_same_rules(made: Path) -> None:
+    secrets.agi_token_of(made, "other")
+    (made / "agi_token.other").chmod(0o644)
+    with pytest.raises(InsecureSecrets, match="read by others"):
+        secrets.agi_tokens(made)

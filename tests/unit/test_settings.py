@@ -175,3 +175,23 @@ def test_callbacks_to_private_hosts_are_for_the_demo_unless_said_otherwise(
 def test_every_setting_explains_itself() -> None:
     for name, field in (Settings.model_fields | PlanSettings.model_fields).items():
         assert field.description, name
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
+def test_who_listens_on_loopback_is_asked_by_this_machine_only(host: str) -> None:
+    peers = Settings.model_validate({"fastagi_host": host}).agi_peers
+    assert [str(peer) for peer in peers] == ["127.0.0.0/8", "::1/128"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "agi.test"])  # noqa: S104  refused, not bound
+def test_who_listens_to_other_machines_must_say_to_which(host: str) -> None:
+    with pytest.raises(ValidationError, match="list in fastagi_peers the addresses from which your Asterisks ask"):
+        Settings.model_validate({"fastagi_host": host})
+    peers = Settings.model_validate({"fastagi_host": host, "fastagi_peers": ["192.0.2.20", "2001:db8::/64"]}).agi_peers
+    assert [str(peer) for peer in peers] == ["192.0.2.20/32", "2001:db8::/64"]
+
+
+@pytest.mark.parametrize("peers", [[], ["agi.test"], ["192.0.2.20%a"], ["all"], ""])
+def test_a_list_of_peers_that_is_none_is_refused(peers: object) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"fastagi_peers": peers})

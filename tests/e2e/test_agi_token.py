@@ -1,0 +1,48 @@
+"""Only an Asterisk that has our token is answered, and Asterisk never shows it."""
+
+from pathlib import Path
+
+from engine import secrets
+from tests.e2e.calls import Caller
+from tests.e2e.system import System
+
+
+def test_at_the_highest_log_level_asterisk_shows_no_token(system: System, caller: Caller) -> None:
+    token = secrets.load(system.data_dir / "secrets").agi_token
+    system.asterisk_console("logger add channel everything verbose(10),notice,warning,error")
+    try:
+        booked = system.book("LARGE")
+        with caller.hidden():
+            assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
+        booked.wait_settled()
+        shown = (Path(system.data_dir) / "asterisk" / "log" / "everything").read_text()
+        shown += system.asterisk_console("core show channels verbose")
+    finally:
+        system.asterisk_console("logger remove channel everything")
+    for script in ("route", "answered", "ended"):
+        assert f"/{script}," in shown
+    assert token not in shown
+    assert token not in system.engine_log
+
+
+def test_an_asterisk_whose_token_was_taken_away_gets_no_answer(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    path = system.data_dir / "secrets" / "agi_token"
+    ours = path.read_text()
+    system.stop_engine()
+    path.write_text(ours.swapcase())
+    system.start_engine()
+    try:
+        system.wait_ready()
+        with caller.hidden() as hidden:
+            assert caller.call(booked.service).status == 503
+            assert hidden.messages() == []
+        assert '"kind": "InvalidPassword"' in system.engine_log
+        assert booked.calls == []
+    finally:
+        system.stop_engine()
+        path.write_text(ours)
+        system.start_engine()
+    system.wait_ready()
+    with caller.hidden():
+        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200

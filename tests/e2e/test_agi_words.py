@@ -1,0 +1,115 @@
+"""What a real Asterisk makes of a command: our encoder's are read back as meant, and the model is right.
+
+The model is that of the unit tests. Both are asked in the middle of a call, by a FastAGI server of the test's own.
+"""
+
+import random
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from agi_scripts.commands import set_variable
+from agi_scripts.errors import UnsafeValue
+from tests.e2e.calls import Caller
+from tests.e2e.system import System
+from tests.unit.asterisk_text import words_of
+
+EXTENSION = "4477"
+VARIABLE = "RN_ROUND"
+ALPHABET = "aZ09+-_.:;,&|^~!?=<>()[]{}@#%*/' \t\"\\${}`é"
+SEED = 4477
+
+
+def texts(count: int) -> list[str]:
+    chance = random.Random(SEED)
+    fixed = ["", "${EXTEN}", "$[1+1]", "a,b&c;d=e", '"', "\\", '\\"', "a b", " ", "${SHELL(id)}", "x" * 256]
+    return fixed + ["".join(chance.choices(ALPHABET, k=chance.randrange(1, 30))) for _ in range(count)]
+
+
+@dataclass
+class Interview:
+    """A FastAGI server for one call: sends each command, and asks what the variable is then."""
+
+    commands: list[bytes]
+    answers: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
+
+    @contextmanager
+    def listening(self) -> Iterator[int]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(30)
+            thread = threading.Thread(target=self._serve, args=(server,), daemon=True)
+            thread.start()
+            yield server.getsockname()[1]
+            thread.join(30)
+
+    def _serve(self, server: socket.socket) -> None:
+        connection, _ = server.accept()
+        connection.settimeout(10)
+        with connection, connection.makefile("rwb") as file:
+            while file.readline().strip():
+                pass
+            for command in self.commands:
+                said = [
+                    self._ask(file, line) for line in (b'SET VARIABLE RN_ROUND ""', command, b"GET VARIABLE RN_ROUND")
+                ]
+                self.answers.append((command, said[1], said[2]))
+
+    @staticmethod
+    def _ask(file: Any, line: bytes) -> bytes:
+        file.write(line + b"\n")
+        file.flush()
+        answer: bytes = file.readline()
+        while answer.startswith(b"520-") and not (more := file.readline()).startswith(b"520 "):
+            assert more
+        return answer
+
+
+def interview(system: System, caller: Caller, commands: list[bytes]) -> list[tuple[bytes, bytes, bytes]]:
+    asked = Interview(commands)
+    with asked.listening() as port:
+        system.asterisk_console(
+            f"dialplan add extension {EXTENSION},1,AGI(agi://127.0.0.1:{port}/x) into rented-numbers"
+        )
+        try:
+            caller.call(EXTENSION)
+        finally:
+            system.asterisk_console(f"dialplan remove extension {EXTENSION}@rented-numbers")
+    assert len(asked.answers) == len(commands)
+    return asked.answers
+
+
+def value_in(answer: bytes) -> bytes:
+    match = re.fullmatch(rb"200 result=[01](?: \((.*)\))?\n", answer)
+    assert match, answer
+    return match[1] or b""
+
+
+def test_what_our_encoder_lets_through_is_what_asterisk_has_in_the_variable(system: System, caller: Caller) -> None:
+    meant: dict[bytes, bytes] = {}
+    refused = 0
+    for text in texts(600):
+        try:
+            meant[set_variable(VARIABLE, text).encode()] = text.encode()
+        except UnsafeValue:
+            refused += 1
+    answers = interview(system, caller, list(meant))
+    assert [(command, value_in(value)) for command, _, value in answers] == list(meant.items())
+    print(f"F4 on Asterisk: {len(answers)} values read back as meant, {refused} refused before the wire")  # noqa: T201
+    assert len(answers) > 20 < refused
+
+
+def test_the_model_of_the_unit_tests_cuts_commands_as_asterisk_does(system: System, caller: Caller) -> None:
+    commands = [f"SET VARIABLE RN_ROUND {text}".encode() for text in texts(600)]
+    wrong = []
+    for command, said, value in interview(system, caller, commands):
+        words = words_of(command)
+        # Asterisk wants exactly one value.
+        expected = words[3] if len(words) == 4 else None
+        got = value_in(value) if said.startswith(b"200") else None
+        if expected != got:
+            wrong.append((command, words, said, value))
+    assert wrong == []

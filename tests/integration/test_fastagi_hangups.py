@@ -1,0 +1,204 @@
+"""A caller may hang up at every moment: at each line of each conversation, in each way in which Asterisk says so.
+
+The moments are taken from the conversations themselves: each is held once to its end, then broken off everywhere.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from agi_scripts import dialplan
+from agi_scripts.scripts import scripts
+from engine.domain.booking import Booking
+from engine.domain.plans import UsagePlan
+from tests.contract.world import POOL, World
+from tests.integration.fake_asterisk import (
+    DATA_HANGUP,
+    DEAD,
+    FAILED,
+    HANGUP,
+    UNKNOWN_COMMAND,
+    USAGE,
+    AgiCall,
+    Channel,
+    Ending,
+    FastAgi,
+    Reply,
+    a_world,
+    fast_agi,
+    send_raw,
+)
+
+# How long a script waits for an Asterisk that says nothing; the product's own figure is 2 s.
+SCRIPT_SECONDS = 0.2
+WAYS: dict[str, Reply] = {
+    "closes": Ending.CLOSE,
+    "resets": Ending.RESET,
+    "falls silent": Ending.SILENT,
+    "HANGUP": HANGUP,
+    "HANGUP and more": HANGUP + b"200 result=1\n",
+    "hangup as data": DATA_HANGUP,
+    "511": DEAD,
+    "510": UNKNOWN_COMMAND,
+    "520": USAGE,
+    "200 -1": FAILED,
+    "half an answer": b"200 resu",
+}
+
+
+class Exchange:
+    """A booking with room for many calls, and conversations about them."""
+
+    def __init__(self, agi: FastAgi, booking: Booking) -> None:
+        self.agi = agi
+        self.booking = booking
+        self.call_id = ""
+        self._ids = count()
+
+    def fresh(self) -> str:
+        self.call_id = f"rn0-{next(self._ids)}"
+        return self.call_id
+
+    async def route(self, call_id: str) -> AgiCall:
+        return self.agi.incoming(self.booking.service, call_id)
+
+    async def reject(self, call_id: str) -> AgiCall:
+        return self.agi.incoming(POOL[-1], call_id)
+
+    async def answered(self, call_id: str) -> AgiCall:
+        await (await self.route(call_id)).run()
+        return self.agi.call(dialplan.ANSWERED, call_id, self.booking.id, call_id=f"{call_id}-callee")
+
+    async def answered_too_late(self, call_id: str) -> AgiCall:
+        return self.agi.call(dialplan.ANSWERED, call_id, self.booking.id, call_id=f"{call_id}-callee")
+
+    async def ended(self, call_id: str) -> AgiCall:
+        await (await self.answered(call_id)).run()
+        return self.agi.call(dialplan.ENDED, call_id, "1000", "ANSWER", call_id=call_id)
+
+    async def ended_before(self, call_id: str) -> AgiCall:
+        await (await self.ended(call_id)).run()
+        return self.agi.call(dialplan.ENDED, call_id, "1000", "ANSWER", call_id=call_id)
+
+    async def settle(self) -> None:
+        """What Asterisk reports of a call that may have been bridged."""
+        await self.agi.call(dialplan.ENDED, self.call_id, "", "CANCEL", call_id=self.call_id).run()
+
+
+# Conversation → its script. Every script has one at least.
+CONVERSATIONS: dict[str, tuple[str, Callable[[Exchange, str], Awaitable[AgiCall]]]] = {
+    "route, bridged": (dialplan.ROUTE, Exchange.route),
+    "route, rejected": (dialplan.ROUTE, Exchange.reject),
+    "answered": (dialplan.ANSWERED, Exchange.answered),
+    "answered, unknown": (dialplan.ANSWERED, Exchange.answered_too_late),
+    "ended": (dialplan.ENDED, Exchange.ended),
+    "ended again": (dialplan.ENDED, Exchange.ended_before),
+}
+
+
+@pytest.fixture
+async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
+    async with a_world(tmp_path) as world:
+        booking = await world.book(UsagePlan.LARGE)
+        async with fast_agi(world, script_seconds=SCRIPT_SECONDS, read_seconds=SCRIPT_SECONDS) as agi:
+            yield Exchange(agi, booking)
+        assert await all_is_back(world, booking)
+
+
+async def all_is_back(world: World, booking: Booking) -> bool:
+    """Nothing is leased, and only calls that were answered have cost anything."""
+    stored = await world.stored(booking)
+    [answered] = world.rows("SELECT count(*) AS calls FROM cdrs WHERE disposition = 'ANSWERED'")
+    return (
+        stored.calls.leased == stored.seconds.leased == 0
+        and stored.calls.remaining == booking.calls.remaining - answered["calls"]
+        and stored.seconds.remaining == booking.seconds.remaining - answered["calls"]
+    )
+
+
+def held() -> tuple[int, int]:
+    """Sockets and tasks of this process."""
+    links = [_link(each) for each in os.listdir("/proc/self/fd")]  # noqa: PTH208  the numbers of its entries
+    return sum(link.startswith("socket:") for link in links), len(asyncio.all_tasks())
+
+
+def _link(descriptor: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  no path, but a name of a socket
+    except OSError:
+        return ""  # the one by which the directory itself was read
+
+
+async def until_held(before: tuple[int, int]) -> None:
+    """Until there are no more of them than before. Raises TimeoutError when some stay."""
+    async with asyncio.timeout(10):
+        while held() > before:  # noqa: ASYNC110  nothing that could be waited for
+            await asyncio.sleep(0.005)
+
+
+def names(channel: Channel) -> list[str]:
+    return [command.split()[2] for command in channel.commands]
+
+
+def test_every_script_has_a_conversation(exchange: Exchange) -> None:
+    assert {script for script, _ in CONVERSATIONS.values()} == set(scripts(exchange.agi.context))
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS)
+async def test_a_hang_up_at_any_command_leaves_no_task_no_socket_and_no_lease(
+    exchange: Exchange, conversation: str
+) -> None:
+    _, prepare = CONVERSATIONS[conversation]
+    whole = await (await prepare(exchange, exchange.fresh())).run()
+    await exchange.settle()
+    await exchange.agi.until_idle()
+    before = held()
+    assert whole.commands
+    for step in range(len(whole.commands)):
+        for way, reply in WAYS.items():
+            call = await prepare(exchange, exchange.fresh())
+            call.replies = {step: reply}
+            channel = await call.run()
+            await exchange.agi.until_idle()
+            assert len(channel.commands) == step + 1, way
+            assert names(channel) == names(whole)[: step + 1], way
+            if dialplan.VERDICT not in channel.wire.decode() and conversation.startswith(dialplan.ROUTE):
+                assert exchange.agi.leases() == 0, way
+            await exchange.settle()
+            assert exchange.agi.leases() == 0, way
+    await until_held(before)
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS)
+async def test_a_hang_up_before_the_first_command_leaves_nothing_either(exchange: Exchange, conversation: str) -> None:
+    """At every line of what Asterisk says first; once it has said all, the script runs and meets a closed door."""
+    _, prepare = CONVERSATIONS[conversation]
+    lines = (await prepare(exchange, exchange.fresh())).lines
+    await exchange.settle()
+    await exchange.agi.until_idle()
+    before = held()
+    for said in range(len(lines) + 1):
+        for ending in (Ending.CLOSE, Ending.RESET):
+            call = await prepare(exchange, exchange.fresh())
+            await send_raw(exchange.agi.port, *call.lines[:said], then=ending)
+            await exchange.agi.until_idle()
+            await exchange.settle()
+            assert exchange.agi.leases() == 0, (said, ending)
+    await until_held(before)
+
+
+async def test_a_hang_up_while_the_books_are_busy_leaves_nothing(exchange: Exchange) -> None:
+    """The connection breaks while the script waits for the database, which answers it later."""
+    before = held()
+    calls = [
+        asyncio.create_task(send_raw(exchange.agi.port, *(await exchange.route(exchange.fresh())).lines, then=ending))
+        for ending in [Ending.CLOSE, Ending.RESET] * 10
+    ]
+    await asyncio.gather(*calls)
+    await exchange.agi.until_idle()
+    assert exchange.agi.leases() == 0
+    await until_held(before)

@@ -1,0 +1,165 @@
+"""Who may ask about calls: an address that is listed, with a token that is ours; and what others can do meanwhile."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from agi_scripts import dialplan
+from agi_scripts.proof import proof
+from agi_scripts.scripts import scripts
+from agi_scripts.strangers import LINES_PER_SECOND
+from tests.contract.samples import CALLER
+from tests.contract.world import POOL, World
+from tests.integration.fake_asterisk import (
+    ALLOWED,
+    CALL_ID,
+    TOKEN,
+    Ending,
+    FastAgi,
+    a_world,
+    conversations,
+    environment,
+    fast_agi,
+    send_raw,
+)
+
+OURS = [ipaddress.ip_network("127.0.0.1")]
+STRANGER = "127.0.0.2"
+WHOLE = b"".join(environment("route", (POOL[0], CALLER, ALLOWED)))
+HALF = WHOLE[: len(WHOLE) // 2]
+# What the three scripts would get for a call that is up: whoever could ask these could end it, or learn of it.
+QUESTIONS = {
+    dialplan.ROUTE: (POOL[0], CALLER, ALLOWED),
+    dialplan.ANSWERED: (CALL_ID, "bkg_1"),
+    dialplan.ENDED: (CALL_ID, "", "BUSY"),
+}
+FORGERIES: dict[str, Callable[[str], bytes]] = {
+    "none": lambda good: b"",
+    "an empty one": lambda good: b"agi_arg_9: \n",
+    "the token itself": lambda good: f"agi_arg_9: {TOKEN}\n".encode(),
+    "of another token": lambda good: f"agi_arg_9: {proof('another', CALL_ID, 'route', ())}\n".encode(),
+    "of another call": lambda good: f"agi_arg_9: {proof(TOKEN, 'rn0-9.9', 'route', ())}\n".encode(),
+    "in capitals": lambda good: f"agi_arg_9: {good.upper()}\n".encode(),
+    "with more behind it": lambda good: f"agi_arg_9: {good}0\n".encode(),
+}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as world:
+        await world.book()
+        yield world
+
+
+@pytest.fixture
+async def agi(world: World) -> AsyncIterator[FastAgi]:
+    async with fast_agi(world) as agi:
+        yield agi
+
+
+def test_every_script_is_among_the_questions(agi: FastAgi) -> None:
+    assert set(QUESTIONS) == {dialplan.ROUTE, dialplan.ANSWERED, dialplan.ENDED} == set(scripts(agi.context))
+
+
+def with_proof(script: str, make: Callable[[str], bytes]) -> bytes:
+    """A request of Asterisk's, with another proof in the place of its own."""
+    *lines, own, end = environment(script, QUESTIONS[script])
+    good = own.decode().rpartition(": ")[2].rstrip()
+    at = own.partition(b":")[0]
+    return b"".join([*lines, make(good).replace(b"agi_arg_9", at), end])
+
+
+@pytest.mark.parametrize("script", QUESTIONS)
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_without_the_proof_of_an_asterisk_of_ours_no_script_runs(world: World, script: str, forgery: str) -> None:
+    refused: list[tuple[str, str, str]] = []
+
+    def note(service: str, event: str, address: str) -> None:
+        refused.append((service, event, address))
+
+    async with fast_agi(world, refused=note) as agi:
+        await agi.incoming(POOL[0]).run()
+        before = world.rows("SELECT * FROM calls")
+        parting = await send_raw(agi.port, with_proof(script, FORGERIES[forgery]))
+        assert parting.received == b""
+        assert world.rows("SELECT * FROM calls") == before
+        assert len(before) == 1
+        assert refused == [("AGI", "InvalidPassword", "127.0.0.1")]
+        assert TOKEN not in repr(agi.logged)
+
+
+@pytest.mark.parametrize("script", QUESTIONS)
+async def test_with_it_the_same_question_is_answered(agi: FastAgi, script: str) -> None:
+    await agi.incoming(POOL[0]).run()
+    parting = await send_raw(
+        agi.port, with_proof(script, lambda good: f"agi_arg_9: {good}\n".encode()), b"200 result=1\n" * 5
+    )
+    assert parting.received.startswith(b"SET VARIABLE ")
+
+
+async def test_the_log_names_the_address_that_was_refused_and_repeats_nothing_of_what_it_said(agi: FastAgi) -> None:
+    await send_raw(agi.port, with_proof(dialplan.ROUTE, FORGERIES["of another token"]))
+    [entry] = agi.logged
+    assert (entry["event"], entry["kind"], entry["address"]) == ("agi_refused_peer", "InvalidPassword", "127.0.0.1")
+    assert set(entry) == {"event", "service", "kind", "address", "log_level"}
+
+
+async def test_an_address_that_is_not_listed_is_turned_away_at_the_door(world: World) -> None:
+    refused: list[tuple[str, str, str]] = []
+
+    def note(service: str, event: str, address: str) -> None:
+        refused.append((service, event, address))
+
+    async with fast_agi(world, peers=OURS, refused=note) as agi:
+        for chunks in ((), (WHOLE,), (b"x" * 100_000,)):
+            parting = await send_raw(agi.port, *chunks, source=STRANGER)
+            assert parting.received == b""
+            assert conversations() == []
+        assert refused == [("AGI", "FailedACL", STRANGER)] * 3
+        assert agi.leases() == 0
+
+
+async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world: World) -> None:
+    """Turned away, they take no place; let in because they share its address, they displace each other."""
+    async with fast_agi(world, peers=OURS, max_strangers=8, max_conversations=2, read_seconds=60.0) as agi:
+        from_elsewhere = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(50)]
+        await asyncio.gather(*from_elsewhere)
+        from_here = [asyncio.create_task(send_raw(agi.port, HALF)) for _ in range(50)]
+        await asyncio.wait(from_here, timeout=0.3)
+        assert len(conversations()) == 8
+        for _ in range(5):
+            assert (await agi.incoming(POOL[-1]).run()).variables["RN_VERDICT"] == "REJECT"
+        for task in from_here:
+            task.cancel()
+        await asyncio.gather(*from_here, return_exceptions=True)
+        await agi.until_idle()
+
+
+async def test_the_address_with_the_most_strangers_loses_one_first(world: World) -> None:
+    async with fast_agi(world, max_strangers=4, read_seconds=60.0) as agi:
+        quiet = asyncio.create_task(send_raw(agi.port, HALF, WHOLE[len(HALF) :], b"200 result=1\n" * 4, pause=0.4))
+        await asyncio.sleep(0.05)
+        loud = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(30)]
+        assert (await quiet).received.endswith(b'RN_VERDICT "BRIDGE"\n')
+        for task in loud:
+            task.cancel()
+        await asyncio.gather(*loud, return_exceptions=True)
+
+
+async def test_whoever_can_connect_cannot_fill_the_log(world: World) -> None:
+    async with fast_agi(world, peers=OURS) as agi:
+        for source, chunks in ((STRANGER, ()), ("127.0.0.1", (b"\n\n",)), ("127.0.0.1", (HALF,))):
+            await asyncio.gather(
+                *(send_raw(agi.port, *chunks, source=source, then=Ending.CLOSE) for _ in range(5 * LINES_PER_SECOND))
+            )
+        await agi.until_idle()
+        await asyncio.sleep(1.0)
+        await send_raw(agi.port, source=STRANGER)
+        # A few seconds at most have passed, each with so many lines and one that counts the rest.
+        assert len(agi.logged) < 10 * LINES_PER_SECOND
+        left_out = sum(entry["not_logged"] for entry in agi.logged if entry["event"] == "agi_more_strangers")
+        told = [entry for entry in agi.logged if entry["event"] != "agi_more_strangers"]
+        assert left_out + len(told) == 15 * LINES_PER_SECOND + 1

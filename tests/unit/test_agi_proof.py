@@ -1,0 +1,42 @@
+"""Who may ask about calls: what an Asterisk of ours shows, and what no other can."""
+
+import hashlib
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from agi_scripts.proof import is_proven, proof
+
+TOKENS = ("Zx81Qk-7rTnb_W3mLp9Ydv0c", "another-token-0123456789")
+REQUEST = ("rn0-1.1", "route", ("+3225550001", "", "allowed"))
+WORDS = st.text(st.one_of(st.sampled_from(",rn0-7."), st.characters(exclude_categories=["Cs"])), max_size=20)
+
+
+def test_it_is_what_the_dialplan_makes_of_the_token_and_the_request() -> None:
+    text = f"{TOKENS[0]},rn0-1.1,route,+3225550001,,allowed"
+    assert proof(TOKENS[0], *REQUEST) == hashlib.sha1(text.encode()).hexdigest()  # noqa: S324  what Asterisk has
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_each_of_several_asterisks_has_a_token_of_its_own(token: str) -> None:
+    assert is_proven(TOKENS, proof(token, *REQUEST), *REQUEST)
+
+
+@pytest.mark.parametrize("given", ["", "x", "é", TOKENS[0], proof("no token of ours", *REQUEST), proof("", *REQUEST)])
+def test_nothing_else_is_taken_for_it(given: str) -> None:
+    assert not is_proven(TOKENS, given, *REQUEST)
+
+
+def test_without_a_token_nobody_is_let_in() -> None:
+    assert not is_proven((), proof("", *REQUEST), *REQUEST)
+
+
+@example("rn0-7.7", "ended", ["rn0-7.7,1000", "ANSWER"])
+@example("rn0-7.7,ended", "rn0-7.7", ["1000", "ANSWER"])
+@example("rn0-7.7", "ended", ["rn0-7.7", "1000", "ANSWER"])
+@given(WORDS, st.sampled_from(["route", "answered", "ended"]), st.lists(WORDS, max_size=4))
+def test_what_was_seen_of_one_request_is_good_for_no_other(unique_id: str, script: str, arguments: list[str]) -> None:
+    seen = proof(TOKENS[0], "rn0-7.7", "ended", ("rn0-7.7", "1000", "ANSWER"))
+    other = (unique_id, script, arguments)
+    assert is_proven(TOKENS, seen, *other) is (other == ("rn0-7.7", "ended", ["rn0-7.7", "1000", "ANSWER"]))
