@@ -81,6 +81,8 @@ SDP = (
     b"\0=\0",
 )
 LARGEST = 60_000
+# So many are hit a second time; else nearly half of all would still be calls like any other.
+TWICE = 0.5
 
 
 @dataclass(frozen=True)
@@ -290,4 +292,8 @@ def mutant(seed: int, serial: int, template: Template) -> bytes:
     """The same for the same seed, serial and template."""
     chance = random.Random(f"{seed}/{serial}")
     caller = f"+3319900{chance.randrange(10_000):04}"
-    return chance.choice(MUTATIONS)(chance, template.invite(serial, caller))[:LARGEST]
+    mutation = chance.choice(MUTATIONS)
+    raw = mutation(chance, template.invite(serial, caller))
+    if mutation is not untouched and chance.random() < TWICE:
+        raw = chance.choice((flip_bits, poison_anywhere))(chance, raw.split(b"\r\n"))
+    return raw[:LARGEST]
