@@ -1,16 +1,23 @@
 """Which transports there are, who may speak to us, and that nothing is half encrypted."""
 
+import io
 import os
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
 from engine.local.drop_ins import instructions, write_drop_ins
+from engine.local.panel import show
+from engine.local.ports import refuse_taken_ports
+from engine.local.processes import StartFailed
 from engine.local.sip_files import UnusableFile, known_addresses, trunk_host
 from engine.settings import Settings
+from phones.ports import free_port
 from tests.unit.test_asterisk_files import KEPT, drop_ins, options, own, program
 
 __all__ = ["program"]
@@ -173,3 +180,21 @@ def test_strangers_cannot_write_lines_into_the_log(program: Any) -> None:
     mappings = options(own(program).etc / "pjproject.conf", "log_mappings")
     kept = {name: mappings.get(name) for name in ("asterisk_error", "asterisk_warning", "asterisk_notice")}
     assert kept == {"asterisk_error": "0", "asterisk_warning": "", "asterisk_notice": ""}
+
+
+@pytest.mark.parametrize(("plain", "named"), [(True, ["UDP and TCP", "TLS"]), (False, ["TLS"])])
+def test_the_panel_names_every_way_in_and_no_other(tls: dict[str, Any], plain: bool, named: list[str]) -> None:
+    console = Console(record=True, width=100, file=io.StringIO())
+    show(console, Settings.model_validate({**tls, "sip_plain": plain}), KEPT, {})
+    assert re.findall(r"127\.0\.0\.1:506[01], ([A-Za-z ]*[A-Z])", console.export_text()) == named
+
+
+@pytest.mark.parametrize("name", ["sip_tls_port", "sip_port"])
+def test_a_taken_port_is_named_with_the_setting_that_moves_it(tls: dict[str, Any], name: str) -> None:
+    ports = {each: free_port() for each in ("http_port", "fastagi_port", "ami_port", "sip_port", "sip_tls_port")}
+    settings = Settings.model_validate({**tls, "sip_plain": True, **ports})
+    with (
+        socket.create_server(("127.0.0.1", ports[name])),
+        pytest.raises(StartFailed, match=f"RENTED_NUMBERS_{name.upper()} takes another port"),
+    ):
+        refuse_taken_ports(settings)
