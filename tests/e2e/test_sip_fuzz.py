@@ -20,7 +20,7 @@ def test_mutated_invites_harm_nobody(capsys: pytest.CaptureFixture[str]) -> None
     assert report.flood.sent == 2000
     assert report.flood.answers[400] > 20
     assert report.decisions["bridge"] > 20
-    assert report.good.succeeded > 10
+    assert report.good.succeeded >= 5
 
 
 def test_the_same_seed_makes_the_same_mutants() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from phones.ports import free_port_range, give_back
 from phones.sipp import Result
-from tests.e2e.besieged import Besieged, Usage, besieged, numbers
+from tests.e2e.besieged import CALLS_FOR_EVER, Besieged, Usage, besieged, numbers
 from tests.fuzz.flood import Flood, flood
 
 # Every number dialled by a mutant is one of these: booked, or in nobody's hands. Without the second a flood of mutants
@@ -17,6 +17,7 @@ RTP_PORTS = 2000
 WARM_UP = 200
 GOOD_A_SECOND = 1.0
 SECONDS_A_LINE = 30.0
+LAST_CALLS_SECONDS = 120.0
 # Connections to the manager interface and the console come and go.
 FILES_MORE = 12
 
@@ -66,8 +67,7 @@ def run(wanted: Wanted, say: Say) -> Report:
 def _run(wanted: Wanted, say: Say, rtp: int) -> Report:
     with besieged(ring_timeout=10, rtp_start=rtp, rtp_end=rtp + RTP_PORTS - 1) as siege:
         baits = [*(bait.service for bait in numbers(siege.system, BAITS)), *NOBODYS]
-        good = max(4, int(wanted.count / wanted.rate * GOOD_A_SECOND))
-        with siege.good_calls(good, GOOD_A_SECOND) as callers:
+        with siege.good_calls(CALLS_FOR_EVER, GOOD_A_SECOND) as callers:
             flood(siege.system.sip, baits, seed=wanted.seed - 1, count=WARM_UP, rate=wanted.rate)
             before = _usage(siege)
             flooded = flood(
@@ -78,7 +78,8 @@ def _run(wanted: Wanted, say: Say, rtp: int) -> Report:
                 rate=wanted.rate,
                 progress=_Progress(siege, say).tell,
             )
-            outcome = callers.wait()
+            callers.no_more_calls()
+            outcome = callers.wait(LAST_CALLS_SECONDS)
             siege.wait_quiet()
             after = _usage(siege)
         asked = siege.requests()
