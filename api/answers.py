@@ -3,6 +3,7 @@
 from aiohttp import hdrs, web
 
 from api.schemas import Outgoing
+from engine.storage.rows import KeptAnswer
 
 # aiohttp would tell its version and Python's.
 SERVER = "rented-numbers"
@@ -21,4 +22,12 @@ def json_answer(body: Outgoing, *, status: int = 200, headers: dict[str, str] | 
         body=body.model_dump_json().encode(),
         headers=headers,
         content_type="application/json",
+    )
+
+
+def text_answer(answer: KeptAnswer, *, headers: dict[str, str]) -> web.Response:
+    """An answer that is JSON already."""
+    place: dict[str, str] = {} if answer.location is None else {hdrs.LOCATION: answer.location}
+    return web.Response(
+        status=answer.status, body=answer.body.encode(), headers=headers | place, content_type="application/json"
     )

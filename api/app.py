@@ -11,6 +11,7 @@ from api import blocked_callers, bookings, cdrs, explanations, health
 from api.answers import set_headers
 from api.auth import authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.idempotency import UNDER_WAY
 from api.parameters import check_parameters
 from api.problems import problem_of, problem_response
 from api.routes import ROUTES_BY_HANDLER, Handler, Route
@@ -35,6 +36,7 @@ def build_app(deps: Dependencies) -> web.Application:
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
+    app[UNDER_WAY] = set()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):

@@ -4,11 +4,12 @@ import asyncio
 import re
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from api.answers import json_answer
 from api.bodies import read_body
 from api.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies
+from api.idempotency import answer_once, kept
 from api.paging import Listing, page_answer, page_request
 from api.parameters import flag_of
 from api.routes import Route
@@ -17,6 +18,8 @@ from engine import bookings
 from engine.bookings import BookingRequest, Renewal
 from engine.domain.errors import NotFound
 from engine.domain.limits import Limits
+from engine.storage.rows import KeptAnswer
+from engine.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -28,22 +31,21 @@ async def create(request: web.Request) -> web.Response:
     wanted = await read_body(request, NewBooking)
     now = deps.clock.now()
     deps.check_callback(wanted.callback)
-    booking = await deps.run(
-        bookings.book,
-        BookingRequest(
-            request[ACCOUNT_ID],
-            wanted.destination,
-            wanted.usage_plan,
-            wanted.callback,
-            Limits(**wanted.limits_sent()),
-            wanted.caller_id,
-            wanted.refuse_anonymous,
-        ),
-        now,
-        deps.policy,
+    asked = BookingRequest(
+        request[ACCOUNT_ID],
+        wanted.destination,
+        wanted.usage_plan,
+        wanted.callback,
+        Limits(**wanted.limits_sent()),
+        wanted.caller_id,
+        wanted.refuse_anonymous,
     )
-    headers: dict[str, str] = {hdrs.LOCATION: f"/bookings/{booking.id}"}
-    return json_answer(BookingBody.of(booking, now, deps.policy), status=201, headers=headers)
+
+    def book(tx: Transaction) -> KeptAnswer:
+        booking = bookings.book(tx, asked, now, deps.policy)
+        return kept(BookingBody.of(booking, now, deps.policy), status=201, location=f"/bookings/{booking.id}")
+
+    return await answer_once(request, wanted, book)
 
 
 async def index(request: web.Request) -> web.Response:
@@ -69,30 +71,29 @@ async def show(request: web.Request) -> web.Response:
     return json_answer(BookingBody.of(owned, now, deps.policy))
 
 
-async def renew(request: web.Request) -> web.Response:
+async def change(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
-    change = await read_body(request, BookingChange)
+    wanted = await read_body(request, BookingChange)
     now = deps.clock.now()
-    if change.callback is not None:
-        deps.check_callback(change.callback)
-    booking = await deps.run(
-        bookings.renew,
-        request[ACCOUNT_ID],
-        booking_id,
-        Renewal(
-            change.usage_plan,
-            change.destination,
-            change.callback,
-            change.limits_sent(),
-            change.caller_id,
-            change.refuse_anonymous,
-        ),
-        now,
-        deps.policy,
+    if wanted.callback is not None:
+        deps.check_callback(wanted.callback)
+    asked = Renewal(
+        wanted.usage_plan,
+        wanted.destination,
+        wanted.callback,
+        wanted.limits_sent(),
+        wanted.caller_id,
+        wanted.refuse_anonymous,
     )
+
+    def renew(tx: Transaction) -> KeptAnswer:
+        booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
+        return kept(BookingBody.of(booking, now, deps.policy), status=200)
+
+    answer = await answer_once(request, wanted, renew)
     deps.renewed(booking_id)
-    return json_answer(BookingBody.of(booking, now, deps.policy))
+    return answer
 
 
 async def cancel(request: web.Request) -> web.Response:
@@ -124,6 +125,6 @@ ROUTES = (
     Route("POST", "/bookings", create),
     Route("GET", "/bookings", index, parameters=frozenset({"includeExpired", "limit", "cursor"})),
     Route("GET", "/bookings/{id}", show),
-    Route("PUT", "/bookings/{id}", renew),
+    Route("PUT", "/bookings/{id}", change),
     Route("DELETE", "/bookings/{id}", cancel),
 )

@@ -96,6 +96,7 @@ async def erase(storage: SqliteStorage, target: Target, now: int, policy: Policy
         async for found in _go_through(storage, table, step):
             counts[kind] += found.count
             left += found.left
+    counts["kept_answers"] = await storage.run(lambda tx: tx.erasure.kept_answers(target.digits))
     counts["blocked_callers"] = await storage.run(lambda tx: tx.erasure.blocked_caller(target.number))
     return Erasure(dict(counts), left)
 

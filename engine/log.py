@@ -98,8 +98,13 @@ def configure(level: str) -> None:
 def _mask_last_words() -> None:
     """What ends the process, or a thread of it, is printed by Python itself, with the exception's text."""
     sys.excepthook = _show
-    threading.excepthook = lambda end: _show(end.exc_type, end.exc_value, end.exc_traceback)
-    sys.unraisablehook = lambda end: _show(end.exc_type, end.exc_value, end.exc_traceback)
+    threading.excepthook = _show_end_of_thread
+    sys.unraisablehook = lambda lost: _show(lost.exc_type, lost.exc_value, lost.exc_traceback)
+
+
+def _show_end_of_thread(end: threading.ExceptHookArgs) -> None:
+    if not issubclass(end.exc_type, SystemExit):
+        _show(end.exc_type, end.exc_value, end.exc_traceback)
 
 
 def _show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:

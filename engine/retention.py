@@ -1,4 +1,4 @@
-"""What is kept for a time only: call records, callbacks that are done with, and whom a gone booking hid.
+"""What is kept for a time only: call records, callbacks that are done with, answers, and whom a gone booking hid.
 
 Forgetting goes in short transactions, each as long for ten million records as for ten: it takes the oldest by the
 order of their ids, which is that of time. A settled call is forgotten together with its record, and what it cost is
@@ -6,9 +6,11 @@ added to what its booking has forgotten, so the books add up ever after (see eng
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import takewhile
+from operator import add
 
+from engine.idempotency import KEPT_MS
 from engine.setting_types import milliseconds
 from engine.settings import Settings
 from engine.storage.sqlite import SqliteStorage
@@ -46,18 +48,19 @@ class Forgotten:
     records: int = 0
     callbacks: int = 0
     bookings: int = 0
+    answers: int = 0
 
     @property
     def any(self) -> bool:
-        return bool(self.records or self.callbacks or self.bookings)
+        return any(astuple(self))
 
     @property
     def is_full(self) -> bool:
         """There may be more."""
-        return BATCH in {self.records, self.callbacks, self.bookings}
+        return BATCH in astuple(self)
 
     def __add__(self, other: "Forgotten") -> "Forgotten":
-        return Forgotten(self.records + other.records, self.callbacks + other.callbacks, self.bookings + other.bookings)
+        return Forgotten(*map(add, astuple(self), astuple(other)))
 
 
 async def forget_all(storage: SqliteStorage, now: int, retention: Retention) -> Forgotten:
@@ -80,6 +83,7 @@ def forget(tx: Transaction, now: int, retention: Retention) -> Forgotten:
         records=_forget_records(tx, now - retention.records_ms),
         callbacks=tx.retention.delete_finished_callbacks(now - retention.callbacks_ms, BATCH),
         bookings=_forget_bookings(tx, now - retention.bookings_ms),
+        answers=tx.retention.delete_kept_answers(now - KEPT_MS, BATCH),
     )
 
 

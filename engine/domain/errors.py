@@ -11,6 +11,7 @@ RentedNumbersError
 │   ├── BookingTooLong           renewed so often that it would end beyond the horizon
 │   ├── InvalidCaller            not a telephone number that could be blocked
 │   ├── TooManyBlockedCallers    a booking's list of blocked callers is full
+│   ├── IdempotencyKeyReused     a key that stands for another request
 │   ├── NotFound                 no such thing, or another account's
 │   └── BookingGone              it was there, and is gone for good
 ├── InvalidInput             an operator's file or argument is wrong
@@ -65,6 +66,10 @@ class InvalidCaller(Refusal):
 
 class TooManyBlockedCallers(Refusal):
     code = "too_many_blocked_callers"
+
+
+class IdempotencyKeyReused(Refusal):
+    code = "idempotency_key_reused"
 
 
 class NotFound(Refusal):

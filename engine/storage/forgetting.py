@@ -46,6 +46,9 @@ class Retention:
     def delete_finished_callbacks(self, before: int, at_most: int) -> int:
         return int(self._sql.delete_finished_callbacks(self._db, before=before, at_most=at_most))
 
+    def delete_kept_answers(self, before: int, at_most: int) -> int:
+        return int(self._sql.delete_kept_answers(self._db, before=before, at_most=at_most))
+
     def gone_bookings(self, before: int, at_most: int) -> list[str]:
         """Ids of bookings gone by then without a call that is up, which still say whom they hid."""
         return [row["id"] for row in self._sql.gone_bookings_to_forget(self._db, before=before, at_most=at_most)]
@@ -98,6 +101,9 @@ class Erasure:
 
     def delete_callback(self, event_id: str) -> None:
         self._sql.delete_callback(self._db, id=event_id)
+
+    def kept_answers(self, digits: str) -> int:
+        return int(self._sql.delete_kept_answers_with(self._db, digits=digits))
 
     def blocked_caller(self, number: str) -> int:
         return int(self._sql.erase_blocked_caller(self._db, number=number))

@@ -81,6 +81,24 @@ class BlockedCaller:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What a request was answered, as HTTP has it: `location` the header's value, if it had one."""
+
+    status: int
+    location: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer that is kept: to which request, and since when."""
+
+    fingerprint: str
+    answer: KeptAnswer
+    kept_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     id: str
     name: str

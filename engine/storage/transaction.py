@@ -7,11 +7,13 @@ from engine.domain.booking import Booking
 from engine.storage.forgetting import Erasure, Retention
 from engine.storage.rows import (
     Account,
+    Answered,
     BlockedCaller,
     Call,
     Cdr,
     Delivery,
     Grant,
+    KeptAnswer,
     Number,
     booking_from_row,
     booking_to_row,
@@ -224,6 +226,26 @@ class Accounts(_Table):
         return instant
 
 
+class Answers(_Table):
+    def kept(self, account_id: str, key: str) -> Answered | None:
+        row = self._sql.kept_answer(self._db, account_id=account_id, idempotency_key=key)
+        if row is None:
+            return None
+        answer = KeptAnswer(row["status"], row["location"], row["body"])
+        return Answered(row["fingerprint"], answer, row["kept_at"])
+
+    def keep(self, account_id: str, key: str, fingerprint: str, answer: KeptAnswer, now: int) -> None:
+        """In the place of one that was kept long enough."""
+        self._sql.keep_answer(
+            self._db,
+            account_id=account_id,
+            idempotency_key=key,
+            fingerprint=fingerprint,
+            **asdict(answer),
+            kept_at=now,
+        )
+
+
 class Transaction:
     """Handed to every command. Its tables are valid while the command runs, on the thread that runs it."""
 
@@ -235,5 +257,6 @@ class Transaction:
         self.cdrs = Cdrs(queries, connection)
         self.outbox = Outbox(queries, connection)
         self.accounts = Accounts(queries, connection)
+        self.answers = Answers(queries, connection)
         self.retention = Retention(queries, connection)
         self.erasure = Erasure(queries, connection)

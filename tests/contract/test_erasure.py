@@ -38,6 +38,7 @@ NEVER_A_NUMBER = {
     "calls": {"call_id", "booking_id", "state", "callee_channel"},
     "cdrs": {"id", "account_id", "booking_id", "call_id", "service", "disposition"},
     "outbox": {"id", "account_id", "booking_id", "state", "last_outcome"},
+    "kept_answers": {"account_id", "fingerprint", "location"},
     "alembic_version": {"version_num"},
 }
 ERASABLE = {
@@ -47,6 +48,7 @@ ERASABLE = {
     "calls": {"source", "destination"},
     "cdrs": {"source", "destination"},
     "outbox": {"body", "url"},
+    "kept_answers": {"body", "idempotency_key"},
 }
 
 
@@ -111,13 +113,25 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
         seconds=0,
         calls=0,
     )
-    assert _everything(world).count(DIGITS) >= 10
+    account = as_caller.account_id
+    for key, body in (("k1", f'{{"destination":"{PERSON}"}}'), (f"for-{DIGITS}", "{}"), ("k2", "{}")):
+        _insert(world, "kept_answers", account_id=account, idempotency_key=key, body=body)
+    assert _everything(world).count(DIGITS) >= 12
 
     erased = await _erase(world)
 
     assert DIGITS not in _everything(world)
     assert erased == Erasure(
-        {"bookings": 2, "calls": 3, "call_records": 3, "callbacks": 3, "adjustments": 1, "blocked_callers": 1}, []
+        {
+            "bookings": 2,
+            "calls": 3,
+            "call_records": 3,
+            "callbacks": 3,
+            "adjustments": 1,
+            "kept_answers": 2,
+            "blocked_callers": 1,
+        },
+        [],
     )
     assert await _is_balanced(world)
     # Another caller's stay.

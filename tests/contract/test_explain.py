@@ -1,6 +1,5 @@
 """`explain` says what a call at the same moment meets, whatever came before, and writes nothing by saying so."""
 
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,135 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import bookings, calls, live
-from engine.accounts import create_account, import_numbers
-from engine.bookings import BookingRequest, Renewal
-from engine.calls import EndReport, IncomingCall
-from engine.domain.booking import Booking, Status, status_at
-from engine.domain.errors import BookingGone, BookingTooLong, NotFound
-from engine.domain.explanation import Explanation
+from engine.domain.booking import Status, status_at
+from engine.domain.destinations import ORDINARY_DESTINATIONS, AllowedDestinations
+from engine.domain.errors import BookingGone, NotFound
 from engine.domain.limits import HOUR_MS, Limits
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.policy import Policy
-from engine.domain.routing import REJECTIONS, Bridge, MakeRoom, Reason, RouteDecision
-from engine.domain.times import Moment
+from engine.domain.routing import REJECTIONS, Bridge, Reason
 from engine.explain import explain
-from engine.storage import queries
-from engine.storage.transaction import Transaction
-from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, POLICY, SECOND, START
-
-SQL = queries.load("sqlite3")
-CALLERS = (CALLER, "+14155550199", ANONYMOUS)
-# So little that calls get into each other's way.
-TIGHT = replace(
-    POLICY,
-    plans={
-        UsagePlan.SMALL: Allowance(seconds=3, calls=10, valid_for_ms=DAY),
-        UsagePlan.MEDIUM: Allowance(seconds=60, calls=2, valid_for_ms=DAY),
-        UsagePlan.LARGE: Allowance(seconds=300, calls=10, valid_for_ms=2 * DAY),
-    },
-)
-
-
-class Line:
-    """One booking and its calls, over SQLite in memory, with a clock that only the test moves."""
-
-    def __init__(self, template: Path, plan: UsagePlan, limits: Limits, policy: Policy) -> None:
-        self._db = sqlite3.connect(":memory:", isolation_level=None)
-        with sqlite3.connect(template) as source:
-            source.backup(self._db)
-        source.close()
-        self._db.row_factory = queries.dict_row
-        self.tx = Transaction(SQL, self._db)
-        self.policy = policy
-        self.now = START
-        self.calls: list[str] = []
-        self.account = create_account(self.tx, "Ann", START).id
-        import_numbers(self.tx, [(1, "+3225550001")], START)
-        request = BookingRequest(self.account, HIDDEN, plan, CALLBACK, limits)
-        self.booking = bookings.book(self.tx, request, START, self.policy)
-
-    @property
-    def at(self) -> Moment:
-        return Moment(self.now, self.now - START)
-
-    def close(self) -> None:
-        self._db.close()
-
-    def written(self) -> int:
-        """Rows written since the beginning."""
-        return self._db.total_changes
-
-    def stored(self) -> Booking:
-        found = self.tx.bookings.by_id(self.booking.id)
-        assert found is not None
-        return found
-
-    def explain(self, source: str) -> Explanation:
-        return explain(self.tx, self.account, self.booking.id, source, self.at, self.policy)
-
-    def route(self, source: str) -> RouteDecision:
-        """As agi://…/route does it, with an Asterisk that obeys."""
-        call_id = f"c{len(self.calls):03}"
-        self.calls.append(call_id)
-        incoming = IncomingCall(call_id, self.booking.service, source)
-        decision = calls.route_call(self.tx, incoming, self.at, self.policy)
-        if isinstance(decision, MakeRoom):
-            self.share(decision.seconds)
-            decision = calls.route_call(self.tx, incoming, self.at, self.policy, room_was_made=True)
-        assert not isinstance(decision, MakeRoom)
-        return decision
-
-    def share(self, keep_free: int = 0) -> None:
-        shrinks = live.plan_shrinks(self.tx, self.booking.id, self.at, self.policy, keep_free)
-        shrunk = {limit.call_id: limit.leased for limit in shrinks}
-        live.apply_shares(self.tx, self.booking.id, shrunk, self.at, self.policy, keep_free=keep_free)
-
-    def answer(self, call_id: str) -> int:
-        """The seconds that the call then has."""
-        talk = live.begin_talk(self.tx, self.booking.id, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
-        if talk.crowded:
-            self.share()
-        call = self.tx.calls.by_id(call_id)
-        return call.seconds_leased if call is not None and talk.limit is not None else 0
-
-    def end(self, call_id: str, answered_ms: int) -> None:
-        calls.call_ended(self.tx, EndReport(call_id, answered_ms, "ANSWER"), self.now)
-        self.share()
-
-    def renew(self, limits: dict[str, int | None]) -> None:
-        try:
-            bookings.renew(
-                self.tx,
-                self.account,
-                self.booking.id,
-                Renewal(UsagePlan.SMALL, None, None, limits),
-                self.now,
-                self.policy,
-            )
-        except (BookingGone, BookingTooLong):
-            return
-        self.share()
-
-    def do(self, step: tuple[Any, ...]) -> None:
-        match step:
-            case ("call", source):
-                self.route(source)
-            case ("talk", source):
-                self.route(source)
-                self.answer(self.calls[-1])
-            case ("answer", index) if self.calls:
-                self.answer(self.calls[index % len(self.calls)])
-            case ("end", index, answered_ms) if self.calls:
-                self.end(self.calls[index % len(self.calls)], answered_ms)
-            case ("renew", limits):
-                self.renew(limits)
-            case ("time", milliseconds):
-                self.now += milliseconds
-            case ("import", number):
-                import_numbers(self.tx, [(1, number)], self.now)
-
+from tests.contract.line import CALLERS, TIGHT, Line
+from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 
 small_limit = st.none() | st.none() | st.integers(1, 4)
 long_limit = st.none() | st.none() | st.sampled_from([1, 5, 30, 300])
@@ -148,6 +28,10 @@ STEPS = st.one_of(
     st.tuples(st.just("answer"), st.integers(0, 9)),
     st.tuples(st.just("end"), st.integers(0, 9), st.sampled_from([0, 1, 30 * SECOND, 60 * SECOND])),
     st.tuples(st.just("renew"), st.fixed_dictionaries({}, optional={"max_call_seconds": long_limit})),
+    st.tuples(st.sampled_from(["block", "unblock"]), st.sampled_from(CALLERS)),
+    st.tuples(st.just("refuse anonymous"), st.booleans()),
+    st.tuples(st.just("allow"), st.sampled_from([ORDINARY_DESTINATIONS, AllowedDestinations(frozenset({"FR"}))])),
+    st.tuples(st.just("adjust"), st.sampled_from([-100, -3, 3]), st.sampled_from([-5, -1, 0, 1])),
     st.tuples(
         st.just("time"),
         st.sampled_from(
@@ -206,6 +90,41 @@ def check(line: Line, source: str) -> None:
     assert isinstance(decision, Bridge)
     # A second that cannot be shared evenly goes to one or the other.
     assert explanation.seconds <= line.answer(line.calls[-1]) <= explanation.seconds + 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "source", "reason"),
+    [
+        ([("block", CALLER)], CALLER, Reason.CALLER_BLOCKED),
+        ([("block", CALLER)], "+14155550199", Reason.PUT_THROUGH),
+        ([("block", CALLER), ("unblock", CALLER)], CALLER, Reason.PUT_THROUGH),
+        ([("refuse anonymous", True)], ANONYMOUS, Reason.ANONYMOUS_REFUSED),
+        ([("refuse anonymous", True)], CALLER, Reason.PUT_THROUGH),
+        ([("allow", AllowedDestinations(frozenset({"FR"})))], CALLER, Reason.DESTINATION_NOT_ALLOWED),
+        ([("adjust", -300, 0)], CALLER, Reason.SECONDS_SPENT),
+        ([("adjust", 0, -10)], CALLER, Reason.CALLS_SPENT),
+        ([("talk", CALLER), ("adjust", -300, 0)], CALLER, Reason.SECONDS_HELD),
+        ([("talk", CALLER), ("adjust", 0, -10)], CALLER, Reason.CALLS_HELD),
+    ],
+)
+def test_every_choice_of_owner_and_operator_is_explained(
+    template: Path, steps: list[tuple[Any, ...]], source: str, reason: Reason
+) -> None:
+    line = Line(template, UsagePlan.MEDIUM, Limits(), POLICY)
+    for step in steps:
+        line.do(step)
+    explanation = line.explain(source)
+    assert explanation.reason is reason
+    assert HIDDEN[-6:] not in explanation.sentence(line.policy)
+    assert "{" not in explanation.sentence(line.policy)
+    check(line, source)
+    line.close()
+
+
+def test_whether_a_caller_is_blocked_is_one_look_into_an_index(line: Line) -> None:
+    sql = "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM blocked_callers WHERE booking_id = ? AND caller = ?"
+    [step] = line._db.execute(sql, ("bkg_1", CALLER)).fetchall()
+    assert step["detail"].startswith("SEARCH blocked_callers USING COVERING INDEX")
 
 
 @pytest.fixture

@@ -76,6 +76,14 @@ ROWS: dict[str, dict[str, Any]] = {
         "created_at": START,
         "due_at": START,
     },
+    "kept_answers": {
+        "account_id": "acc_1",
+        "idempotency_key": "k1",
+        "fingerprint": "f",
+        "status": 201,
+        "body": "{}",
+        "kept_at": START,
+    },
     "api_keys": {"id": "key_1", "account_id": "acc_1", "digest": "d", "hint": "h", "created_at": START},
 }  # fmt: skip  one row a paragraph reads better than one column a line
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from engine.domain.numbers import ERASED
+from engine.idempotency import KEPT_MS, Keyed, once
 from engine.ledger import audit_page
 from engine.retention import BATCH, Forgotten, Retention, forget, forget_all
 from engine.storage import queries
+from engine.storage.rows import KeptAnswer
 from engine.storage.sqlite import connect
 from engine.storage.transaction import Transaction
 from tests.contract.samples import DAY, HIDDEN, HOUR, START
@@ -250,3 +252,15 @@ def test_forgetting_costs_the_same_however_many_records_there_are(
             costs[many] = nothing[0], batch[0]
             print(f"\n{many} records: nothing due {nothing[2] * 1e3:.1f} ms, {BATCH} due {batch[2] * 1e3:.1f} ms")  # noqa: T201
     assert costs[MANY] == costs[1_000]
+
+
+async def test_an_answer_is_kept_for_a_day_and_then_forgotten(world: World) -> None:
+    keyed = Keyed(world.account, "k1", "f")
+    await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"))
+    assert await _forgotten_answers(world, world.now + KEPT_MS - 1) == 0
+    assert await _forgotten_answers(world, world.now + KEPT_MS) == 1
+    assert world.rows("SELECT * FROM kept_answers") == []
+
+
+async def _forgotten_answers(world: World, now: int) -> int:
+    return (await forget_all(world.storage, now, RETENTION)).answers

@@ -29,7 +29,6 @@ from phones.ports import free_port, free_port_range, give_back
 from tests.e2e import canary
 
 READY_SECONDS = 20.0
-RTP_PORTS = 200
 # The plans of the tests: short enough to be used up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
@@ -49,6 +48,8 @@ class Answer:
 class System:
     """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
+    rtp_ports = 200
+
     def __init__(
         self,
         engine_only: Mapping[str, object] | None = None,
@@ -60,7 +61,7 @@ class System:
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
-        self._rtp = free_port_range(RTP_PORTS)
+        self._rtp = free_port_range(self.rtp_ports)
         self._environment = _environment(
             {
                 "profile": "demo",
@@ -70,7 +71,7 @@ class System:
                 "ami_port": free_port(),
                 "sip_port": free_port(),
                 "rtp_start": self._rtp,
-                "rtp_end": self._rtp + RTP_PORTS - 1,
+                "rtp_end": self._rtp + self.rtp_ports - 1,
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
@@ -113,10 +114,15 @@ class System:
         kept = set_up(self.settings, lambda line: None)
         self.key = key_file(self.data_dir).read_text().strip()
         files_of = self.settings.model_copy(update=self._asterisk_only)
-        self._asterisk = LocalAsterisk(find_program(), write_own(files_of, kept, find_program()))
+        home = write_own(files_of, kept, find_program())
+        self.alter(home.etc)
+        self._asterisk = LocalAsterisk(find_program(), home)
         self.start_engine()
         self._runner.run(self._asterisk.start())
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
+
+    def alter(self, etc: Path) -> None:
+        """A system that is wrong on purpose changes Asterisk's files here."""
 
     def stop(self) -> None:
         """Whatever the tests did here, no file but the database may hold a hidden number."""
@@ -128,7 +134,7 @@ class System:
             hits = canary.found_in_files(self.data_dir, self.hidden)
         finally:
             self._runner.close()
-            give_back(self._rtp, RTP_PORTS)
+            give_back(self._rtp, self.rtp_ports)
             shutil.rmtree(self.data_dir, ignore_errors=True)
         assert not hits, f"hidden numbers were left in files:\n{canary.said(hits)}"
 
@@ -233,12 +239,22 @@ class System:
     def get(self, path: str) -> Answer:
         return self.request("GET", path)
 
-    def request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.settings.http_port}{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self.key}",
+                "Content-Type": "application/json",
+                **(headers or {}),
+            },
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  the scheme is ours

@@ -23,12 +23,9 @@ GRANTED = 9
 @pytest.fixture(scope="module")
 def generous() -> Iterator[System]:
     plan = {"seconds": GRANTED, "calls": 25, "valid_for": 3600}
-    system = System(longest_call=60, reconcile_interval=1, plans={"SMALL": plan, "MEDIUM": plan, "LARGE": plan})
-    try:
-        system.start()
+    plans = {"SMALL": plan, "MEDIUM": plan, "LARGE": plan}
+    with System(longest_call=60, reconcile_interval=1, plans=plans) as system:
         yield system
-    finally:
-        system.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from engine.failpoints import VARIABLE
 from phones.listener import CallbackListener
 from phones.messages import final_status
 from tests.e2e.calls import Caller
-from tests.e2e.system import Booked, System
+from tests.e2e.system import Booked, System, fictional_number
 
 CALLBACK_SECONDS = 45.0
 
@@ -198,3 +198,17 @@ def _wish() -> dict[str, object]:
 
 def _plan() -> dict[str, object]:
     return {"usagePlan": "LARGE"}
+
+
+@pytest.mark.parametrize(("point", "made"), [("once before commit", 0), ("once committed", 1)])
+def test_killed_while_it_books_under_a_key_the_request_sent_again_makes_one_booking(
+    mortal: System, point: str, made: int
+) -> None:
+    destination = fictional_number()
+    body = {"destination": destination, "usagePlan": "LARGE", "callback": "http://127.0.0.1:9/"}
+    headers = {"Idempotency-Key": destination.removeprefix("+")}
+    with dying_at(mortal, point):
+        assert mortal.request("POST", "/bookings", body, headers).status == 0
+    assert len(_rows(mortal, "SELECT 1 FROM bookings WHERE destination = ?", destination)) == made
+    assert mortal.request("POST", "/bookings", body, headers).status == 201
+    assert len(_rows(mortal, "SELECT 1 FROM bookings WHERE destination = ?", destination)) == 1

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.app import ROUTES, Limits
+from api.idempotency import UNDER_WAY
 from api.problems import PROBLEMS, TYPE_PREFIX, problem_of
 from engine.domain import errors
 from engine.storage.errors import StorageBusy
@@ -87,6 +88,28 @@ async def overloaded(api: Api) -> Answer:
         await busy
 
 
+async def keyed(api: Api, key: str, **changes: object) -> Answer:
+    return await api.call("POST", "/bookings", a_request(**changes), headers={"Idempotency-Key": key})
+
+
+async def key_in_use(api: Api) -> Answer:
+    finish = threading.Event()
+    busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(5)))
+    try:
+        first = asyncio.ensure_future(keyed(api, "k1"))
+        while not api.client.app[UNDER_WAY]:  # noqa: ASYNC110  the API sets no event
+            await asyncio.sleep(0.01)
+        return await keyed(api, "k1")
+    finally:
+        finish.set()
+        await asyncio.gather(busy, first)
+
+
+async def key_reused(api: Api) -> Answer:
+    await keyed(api, "k1")
+    return await keyed(api, "k1", usagePlan="LARGE")
+
+
 async def unavailable(api: Api) -> Answer:
     await api.storage.close()
     return await book(api)
@@ -115,6 +138,9 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "callback_not_acceptable": lambda api: book(api, callback="ftp://customer.example"),
     "invalid_caller": lambda api: block(api, "anonymous"),
     "too_many_blocked_callers": lambda api: block(api, CALLER, already=1_000),
+    "invalid_idempotency_key": lambda api: keyed(api, "a b"),
+    "idempotency_key_in_use": key_in_use,
+    "idempotency_key_reused": key_reused,
     "booking_too_long": too_long,
     "internal": internal,
     "no_number_free": no_number_free,

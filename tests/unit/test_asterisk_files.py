@@ -227,6 +227,7 @@ def test_the_file_with_the_token_is_for_asterisk_alone(tmp_path: Path) -> None:
 LEAK_TABLE = {
     "direct_media": "no",
     "allow_transfer": "no",
+    "redirect_method": "user",
     "send_pai": "no",
     "send_rpid": "no",
     "send_diversion": "no",

@@ -1,0 +1,65 @@
+"""`Idempotency-Key`: a request that is sent again, for whatever reason, is answered and not carried out again."""
+
+import hashlib
+import re
+from collections.abc import Callable
+
+from aiohttp import web
+
+from api.answers import text_answer
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.problems import ProblemError
+from api.schemas import Incoming, Outgoing
+from engine.idempotency import Keyed, once
+from engine.storage.rows import KeptAnswer
+from engine.storage.transaction import Transaction
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+# Account and key of the requests that are being carried out now.
+UNDER_WAY = web.AppKey("UNDER_WAY", set[tuple[str, str]])
+
+
+async def answer_once(
+    request: web.Request, body: Incoming, carry_out: Callable[[Transaction], KeptAnswer]
+) -> web.Response:
+    """Run `carry_out` in a transaction, or not if the request's key has an answer already.
+
+    Raises ProblemError, and what `carry_out` raises.
+    """
+    deps = request.app[DEPENDENCIES]
+    key = _key_of(request)
+    if key is None:
+        return text_answer(await deps.run(carry_out), headers={})
+    account_id, under_way = request[ACCOUNT_ID], request.app[UNDER_WAY]
+    if (account_id, key) in under_way:
+        raise ProblemError("idempotency_key_in_use", "A request with this key is being carried out.")
+    under_way.add((account_id, key))
+    try:
+        keyed = Keyed(account_id, key, _fingerprint(request, body))
+        answer, replayed = await deps.run(once, keyed, deps.clock.now(), carry_out)
+    finally:
+        under_way.discard((account_id, key))
+    return text_answer(answer, headers={REPLAYED: "true"} if replayed else {})
+
+
+def kept(body: Outgoing, *, status: int, location: str | None = None) -> KeptAnswer:
+    return KeptAnswer(status, location, body.model_dump_json())
+
+
+def _key_of(request: web.Request) -> str | None:
+    """None: the request has none. Raises ProblemError."""
+    keys = request.headers.getall(HEADER, [])
+    if not keys:
+        return None
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+        raise ProblemError("invalid_idempotency_key", "Send one key of 1 to 255 visible ASCII characters.")
+    return keys[0]
+
+
+def _fingerprint(request: web.Request, body: Incoming) -> str:
+    """Of what was asked, not of how it was written: blanks and the order of fields make no other request."""
+    asked = f"{request.method} {request.path} {body.model_dump_json(exclude_unset=True)}"
+    return hashlib.sha256(asked.encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""One booking and its calls, whatever happens to them, for tests that ask what the next call would meet."""
+
+import sqlite3
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine import bookings, calls, live
+from engine.accounts import create_account, import_numbers
+from engine.adjustments import Adjustment, adjust_live
+from engine.blocked_callers import block, unblock
+from engine.bookings import BookingRequest, Renewal
+from engine.calls import EndReport, IncomingCall
+from engine.domain.booking import Booking
+from engine.domain.errors import BookingGone, BookingTooLong, NotFound
+from engine.domain.explanation import Explanation
+from engine.domain.limits import Limits
+from engine.domain.numbers import ANONYMOUS
+from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Policy
+from engine.domain.routing import MakeRoom, RouteDecision
+from engine.domain.times import Moment
+from engine.explain import explain
+from engine.ids import new_id
+from engine.storage import queries
+from engine.storage.transaction import Transaction
+from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, POLICY, START
+
+SQL = queries.load("sqlite3")
+CALLERS = (CALLER, "+14155550199", ANONYMOUS)
+# So little that calls get into each other's way.
+TIGHT = replace(
+    POLICY,
+    plans={
+        UsagePlan.SMALL: Allowance(seconds=3, calls=10, valid_for_ms=DAY),
+        UsagePlan.MEDIUM: Allowance(seconds=60, calls=2, valid_for_ms=DAY),
+        UsagePlan.LARGE: Allowance(seconds=300, calls=10, valid_for_ms=2 * DAY),
+    },
+)
+
+
+class Line:
+    """One booking and its calls, over SQLite in memory, with a clock that only the test moves."""
+
+    def __init__(self, template: Path, plan: UsagePlan, limits: Limits, policy: Policy) -> None:
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        with sqlite3.connect(template) as source:
+            source.backup(self._db)
+        source.close()
+        self._db.row_factory = queries.dict_row
+        self.tx = Transaction(SQL, self._db)
+        self.policy = policy
+        self.now = START
+        self.calls: list[str] = []
+        self.account = create_account(self.tx, "Ann", START).id
+        import_numbers(self.tx, [(1, "+3225550001")], START)
+        request = BookingRequest(self.account, HIDDEN, plan, CALLBACK, limits)
+        self.booking = bookings.book(self.tx, request, START, self.policy)
+
+    @property
+    def at(self) -> Moment:
+        return Moment(self.now, self.now - START)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def written(self) -> int:
+        """Rows written since the beginning."""
+        return self._db.total_changes
+
+    def stored(self) -> Booking:
+        found = self.tx.bookings.by_id(self.booking.id)
+        assert found is not None
+        return found
+
+    def explain(self, source: str) -> Explanation:
+        return explain(self.tx, self.account, self.booking.id, source, self.at, self.policy)
+
+    def route(self, source: str) -> RouteDecision:
+        """As agi://…/route does it, with an Asterisk that obeys."""
+        call_id = f"c{len(self.calls):03}"
+        self.calls.append(call_id)
+        incoming = IncomingCall(call_id, self.booking.service, source)
+        decision = calls.route_call(self.tx, incoming, self.at, self.policy)
+        if isinstance(decision, MakeRoom):
+            self.share(decision.seconds)
+            decision = calls.route_call(self.tx, incoming, self.at, self.policy, room_was_made=True)
+        assert not isinstance(decision, MakeRoom)
+        return decision
+
+    def share(self, keep_free: int = 0) -> None:
+        shrinks = live.plan_shrinks(self.tx, self.booking.id, self.at, self.policy, keep_free)
+        shrunk = {limit.call_id: limit.leased for limit in shrinks}
+        live.apply_shares(self.tx, self.booking.id, shrunk, self.at, self.policy, keep_free=keep_free)
+
+    def answer(self, call_id: str) -> int:
+        """The seconds that the call then has."""
+        talk = live.begin_talk(self.tx, self.booking.id, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
+        if talk.crowded:
+            self.share()
+        call = self.tx.calls.by_id(call_id)
+        return call.seconds_leased if call is not None and talk.limit is not None else 0
+
+    def end(self, call_id: str, answered_ms: int) -> None:
+        calls.call_ended(self.tx, EndReport(call_id, answered_ms, "ANSWER"), self.now)
+        self.share()
+
+    def renew(self, limits: dict[str, int | None]) -> None:
+        try:
+            bookings.renew(
+                self.tx,
+                self.account,
+                self.booking.id,
+                Renewal(UsagePlan.SMALL, None, None, limits),
+                self.now,
+                self.policy,
+            )
+        except (BookingGone, BookingTooLong):
+            return
+        self.share()
+
+    def adjust(self, seconds: int, calls: int) -> None:
+        adjustment = Adjustment(new_id("grt"), self.booking.id, seconds, calls, "a complaint")
+        shrinks = live.plan_shrinks(self.tx, self.booking.id, self.at, self.policy, adjustment.seconds_to_take)
+        shrunk = {limit.call_id: limit.leased for limit in shrinks}
+        with suppress(BookingGone):
+            adjust_live(self.tx, adjustment, shrunk, self.at, self.policy)
+
+    def do(self, step: tuple[Any, ...]) -> None:
+        match step:
+            case ("call", source):
+                self.route(source)
+            case ("talk", source):
+                self.route(source)
+                self.answer(self.calls[-1])
+            case ("answer", index) if self.calls:
+                self.answer(self.calls[index % len(self.calls)])
+            case ("end", index, answered_ms) if self.calls:
+                self.end(self.calls[index % len(self.calls)], answered_ms)
+            case ("renew", limits):
+                self.renew(limits)
+            case ("time", milliseconds):
+                self.now += milliseconds
+            case ("import", number):
+                import_numbers(self.tx, [(1, number)], self.now)
+            case _:
+                self._choose(step)
+
+    def _choose(self, step: tuple[Any, ...]) -> None:
+        """What owners and operators do."""
+        match step:
+            case ("block", source) if source != ANONYMOUS:
+                with suppress(BookingGone):
+                    block(self.tx, self.account, self.booking.id, source, self.now, self.policy)
+            case ("unblock", source):
+                with suppress(BookingGone, NotFound):
+                    unblock(self.tx, self.account, self.booking.id, source, self.now, self.policy)
+            case ("refuse anonymous", refuse):
+                self.tx.bookings.update(replace(self.stored(), refuse_anonymous=refuse))
+            case ("allow", destinations):
+                self.policy = replace(self.policy, destinations=destinations)
+            case ("adjust", seconds, calls):
+                self.adjust(seconds, calls)

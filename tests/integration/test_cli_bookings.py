@@ -1,0 +1,83 @@
+"""`rented-numbers bookings`: what an operator sees of a booking, and adjusts while no engine is running."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_cli import Cli
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+@pytest.fixture
+def booking(cli: Cli) -> str:
+    """A softphone's: it was renewed again and again."""
+    assert cli("setup", profile="demo").returncode == 0
+    [(booking_id,)] = cli.rows("SELECT id FROM bookings ORDER BY id LIMIT 1")
+    return str(booking_id)
+
+
+def credit(cli: Cli, booking: str) -> tuple[int, ...]:
+    rows = cli.rows("SELECT id, seconds_granted, seconds_remaining, calls_granted, calls_remaining FROM bookings")
+    [row] = [row for booking_id, *row in rows if booking_id == booking]
+    return tuple(row)
+
+
+def test_a_booking_is_shown_with_its_credit_and_every_grant_and_without_its_hidden_number(
+    cli: Cli, booking: str
+) -> None:
+    shown = cli.json("bookings", "show", booking)
+    assert (shown["id"], shown["status"], shown["callerId"]) == (booking, "ACTIVE", "caller")
+    assert shown["secondsGranted"] == shown["secondsRemaining"] == sum(each["seconds"] for each in shown["grants"])
+    assert [each["usagePlan"] for each in shown["grants"]] == ["LARGE"] * (len(shown["grants"]))
+    [(hidden,)] = cli.rows("SELECT destination FROM bookings ORDER BY id LIMIT 1")
+    for arguments in (("--json",), ()):
+        assert hidden[-6:] not in cli("bookings", "show", booking, *arguments).stdout
+
+
+def test_what_is_given_and_taken_is_kept_with_its_reason_and_the_books_still_add_up(cli: Cli, booking: str) -> None:
+    granted, _, calls, _ = credit(cli, booking)
+    given = cli.json("bookings", "adjust", booking, "--seconds", "60", "--calls", "2", "--reason", "a present")
+    assert (given["seconds"], given["calls"], given["bookingId"]) == (60, 2, booking)
+    taken = cli.json("bookings", "adjust", booking, "--seconds", "-100", "--reason", "a complaint")
+    assert (taken["seconds"], taken["calls"], taken["reason"]) == (-100, 0, "a complaint")
+    assert taken["secondsGranted"] == granted - 40
+    assert credit(cli, booking) == (granted - 40, granted - 40, calls + 2, calls + 2)
+    newest, older, *_ = cli.json("bookings", "show", booking)["grants"]
+    assert [(each["seconds"], each["usagePlan"], each["reason"]) for each in (newest, older)] == [
+        (-100, None, "a complaint"),
+        (60, None, "a present"),
+    ]
+    assert cli.json("ledger", "verify") == []
+
+
+def test_more_than_there_is_cannot_be_taken_and_it_is_said(cli: Cli, booking: str) -> None:
+    granted, _, calls, _ = credit(cli, booking)
+    done = cli("bookings", "adjust", booking, "--seconds", "-100000000", "--reason", "a complaint")
+    assert done.returncode == 0
+    assert f"100000000 seconds were to be taken, {granted} were" in done.stderr
+    assert credit(cli, booking) == (0, 0, calls, calls)
+    assert cli.json("bookings", "show", booking)["status"] == "EXPIRED"
+    assert cli.json("bookings", "adjust", booking, "--seconds", "9", "--reason", "a present")["secondsRemaining"] == 9
+    assert cli.json("bookings", "show", booking)["status"] == "ACTIVE"
+    assert cli.json("ledger", "verify") == []
+
+
+def test_what_cannot_be_adjusted_is_refused_with_the_reason_and_changes_nothing(cli: Cli, booking: str) -> None:
+    before = credit(cli, booking)
+    command = ("bookings", "adjust")
+    assert "there is no such booking" in cli.refused(*command, "bkg_unknown", "--seconds", "1", "--reason", "x")
+    assert "nothing to adjust" in cli.refused(*command, booking, "--reason", "x")
+    assert "--reason" in cli.refused(*command, booking, "--seconds", "1", "--reason", " ")
+    assert "no more than" in cli.refused(*command, booking, "--seconds", "9999999999", "--reason", "x")
+    assert cli(*command, booking, "--seconds", "1").returncode == 2
+    assert "there is no such booking" in cli.refused("bookings", "show", "bkg_unknown")
+    with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
+        database.execute("UPDATE bookings SET gone_at = 1")
+    assert "gone for good" in cli.refused(*command, booking, "--seconds", "1", "--reason", "x")
+    assert credit(cli, booking) == before
