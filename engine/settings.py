@@ -16,6 +16,7 @@ from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, AllowedDes
 from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
+from engine.setting_checks import refuse_half_of_tls
 from engine.setting_names import PREFIX
 from engine.setting_sources import Environment, TomlFile
 from engine.setting_types import (
@@ -215,23 +216,8 @@ class Settings(BaseSettings):
                 "which your Asterisks ask"
             )
         self._refuse_shared_ports()
-        self._refuse_half_of_tls()
+        refuse_half_of_tls(self)
         return self
-
-    def _refuse_half_of_tls(self) -> None:
-        """Raises ValueError for settings by which nothing could be said, or something in the clear."""
-        if self.media_encryption is not MediaEncryption.NONE and not self.trunk_over_tls:
-            raise ValueError(
-                "media_encryption: trunk_uri must say ;transport=tls, or the keys would be sent in the clear"
-            )
-        if not self.manage_asterisk:
-            return  # the transports are those of the Asterisk that is there
-        if self.sip_tls_port is None and (self.trunk_over_tls or not self.plain_sip):
-            raise ValueError("sip_tls_port must be set: there is no other way to speak SIP over TLS")
-        if self.sip_tls_port is not None and (self.sip_tls_certificate is None or self.sip_tls_key is None):
-            raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
-        if not self.plain_sip and not self.trunk_over_tls:
-            raise ValueError("sip_plain is false, and so trunk_uri must say ;transport=tls")
 
     def _refuse_shared_ports(self) -> None:
         """Raises ValueError that names two settings which cannot both be had."""
