@@ -6,7 +6,6 @@ Durations are seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Nested ones join wit
 
 import ipaddress
 from datetime import timedelta
-from itertools import combinations
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -16,7 +15,7 @@ from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, AllowedDes
 from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
-from engine.setting_checks import refuse_half_of_tls
+from engine.setting_checks import refuse_half_of_tls, refuse_shared_ports
 from engine.setting_names import PREFIX
 from engine.setting_sources import Environment, TomlFile
 from engine.setting_types import (
@@ -215,25 +214,9 @@ class Settings(BaseSettings):
                 f"other machines can reach fastagi_host {self.fastagi_host}: list in fastagi_peers the addresses from "
                 "which your Asterisks ask"
             )
-        self._refuse_shared_ports()
+        refuse_shared_ports(self)
         refuse_half_of_tls(self)
         return self
-
-    def _refuse_shared_ports(self) -> None:
-        """Raises ValueError that names two settings which cannot both be had."""
-        listeners = [
-            ("http_port", self.http_host, self.http_port),
-            ("fastagi_port", self.fastagi_host, self.fastagi_port),
-        ]
-        if self.manage_asterisk:
-            listeners += [("ami_port", self.ami_host, self.ami_port), ("sip_port", self.sip_host, self.sip_port)]
-            if self.rtp_start <= self.sip_port <= self.rtp_end:
-                raise ValueError(f"sip_port {self.sip_port} lies between rtp_start and rtp_end: choose another")
-            if self.sip_tls_port is not None:
-                listeners.append(("sip_tls_port", self.sip_host, self.sip_tls_port))
-        for (name, host, port), (other, other_host, other_port) in combinations(listeners, 2):
-            if port == other_port and (host == other_host or not {host, other_host}.isdisjoint(("0.0.0.0", "::"))):  # noqa: S104  compared, not bound
-                raise ValueError(f"{name} and {other} are both {port}: choose another for one of them")
 
     @classmethod
     def settings_customise_sources(
