@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -135,8 +136,13 @@ def proper(asked: Asked) -> bool:
 def besieged(asterisk_only: Mapping[str, object] | None = None, **overrides: object) -> Iterator[Besieged]:
     """See System."""
     port, engine_port = free_port(), free_port()
-    settings = {"ring_timeout": RING_SECONDS, **overrides, "plans": PLANS, "max_calls_per_caller_per_hour": 10_000}
-    system = System({"fastagi_port": engine_port}, asterisk_only, fastagi_port=port, **settings)
+    settings: dict[str, Any] = {
+        "ring_timeout": RING_SECONDS,
+        **overrides,
+        "plans": PLANS,
+        "max_calls_per_caller_per_hour": 10_000,
+    }
+    system = System({"fastagi_port": engine_port}, asterisk_only=asterisk_only, fastagi_port=port, **settings)
     with AgiTap(port, engine_port) as tap, system:
         yield Besieged(system, tap)
 
