@@ -9,9 +9,9 @@ import pytest
 from engine.ami.wall_clock import LOOK_SECONDS, Ahead, ClockWatch
 from tests.contract.samples import HOUR, SECOND
 from tests.integration.fake_ami import SUCCESS
-from tests.integration.fake_asterisk import WorldClock, a_world
 from tests.integration.fake_channels import FakeChannels
 from tests.integration.test_limits import Exchange, at_work
+from tests.integration.worlds import WorldClock, a_world
 
 
 def says(ami: FakeChannels, now: int) -> None:
