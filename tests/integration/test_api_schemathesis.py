@@ -86,7 +86,7 @@ def configure(directory: Path, keys: dict[str, str]) -> Path:
 async def run(address: str, directory: Path, config: Path) -> tuple[dict[str, Any], str]:
     """Its report, and what it said."""
     report = directory / "report.json"
-    options = {"--checks": "all", "--max-examples": EXAMPLES or 10, "--seed": SEED, "--report-json-path": report}
+    options = {"--checks": "all", "--max-examples": EXAMPLES or 20, "--seed": SEED, "--report-json-path": report}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run", f"{address}/openapi.json"),
         *(str(part) for option in options.items() for part in option),
