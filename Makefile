@@ -1,7 +1,7 @@
 # What there is to do: `make help`. Everything that is needed is fetched on the way, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast chaos check format clean
+.PHONY: help run call test test-fast chaos fuzz check format clean
 
 PYTHON := .venv/bin/python
 # Ends in a terminal and in CI alike: pytest's own options come through, `make test PYTEST="-k lease -x"`.
@@ -16,7 +16,7 @@ run: venv asterisk ## Set up what is missing and run the whole system until Ctrl
 call: venv phones ## Beside a running system: one real call, from booking to callback, shown step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones ## Everything: unit, contract, integration, and end-to-end over real Asterisk and SIP telephones.
+test: venv asterisk phones fail2ban ## Everything: unit, contract, integration, and end-to-end over real Asterisk and SIP telephones.
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: venv ## What needs neither Asterisk nor telephones.
@@ -24,6 +24,12 @@ test-fast: venv ## What needs neither Asterisk nor telephones.
 
 chaos: venv asterisk phones ## Ten minutes of calls with 200 kill -9 of the engine and 20 of Asterisk, then an audit. CHAOS="--seed 7 …"
 	$(PYTHON) -m tests.chaos $(CHAOS)
+
+COUNT ?= 100000
+RATE ?= 200
+SEED ?= 1
+fuzz: venv asterisk phones ## Mutated INVITEs against Asterisk, good calls beside them: COUNT=100000 RATE=200 SEED=1.
+	$(PYTHON) -m tests.fuzz --count $(COUNT) --rate $(RATE) --seed $(SEED)
 
 check: venv ## ruff, mypy strict, import-linter: what CI runs before the tests.
 	.venv/bin/ruff format --check .
@@ -39,10 +45,12 @@ clean: ## Forget all state: database, secrets, Asterisk's files. Refused while t
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
 	elif [ -e var ]; then echo "There is no .venv to ask whether a system is running: make venv first" >&2; exit 1; fi
 
-.PHONY: venv asterisk phones
+.PHONY: venv asterisk phones fail2ban
 venv:
 	@deploy/venv.sh
 asterisk:
 	@deploy/tools.sh asterisk
 phones:
 	@deploy/tools.sh phones
+fail2ban:
+	@deploy/tools.sh fail2ban
