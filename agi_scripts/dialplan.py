@@ -44,6 +44,9 @@ def wall_clock(text: str) -> int | None:
     return int(second.timestamp()) * 1000 + int(text[14:])
 
 
+LIMIT_STANDS = [(LIMIT, "set")]
+
+
 def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[str, str]]:
     """The variables that tell the dialplan what to do, in the order in which they must be set."""
     if isinstance(decision, Bridge):

@@ -23,6 +23,7 @@ TEMPLATES = ROOT / "asterisk_conf"
 TOOLS = ROOT / ".tools"
 
 # Asterisk complains, or does not start, without these; empty is enough.
+PORTS_OF_CALL = 4  # sound and its control, to and from each of the two
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "stasis", "udptl")
 # An unanswered AGI is given up then: longer than `call_deadline`, short enough for a carrier to try elsewhere.
 ENGINE_SECONDS = 3
@@ -110,6 +111,7 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         "system_name": _system_name(home),
         **sip_values(settings),
         "rtp_start": settings.rtp_start,
+        "most_calls": (settings.rtp_end - settings.rtp_start + 1) // PORTS_OF_CALL,
         "rtp_end": settings.rtp_end,
         "ami_host": settings.ami_host,
         "ami_port": settings.ami_port,
