@@ -22,4 +22,4 @@ async def answered(context: CallContext, session: Session) -> None:
         asterisk_ahead=None if now is None else now - ticks,
     )
     if not was_set:
-        await session.set_variables(dialplan.LIMIT_STANDS)
+        await session.set_variables(dialplan.limit_stands())

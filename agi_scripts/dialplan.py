@@ -44,9 +44,6 @@ def wall_clock(text: str) -> int | None:
     return int(second.timestamp()) * 1000 + int(text[14:])
 
 
-LIMIT_STANDS = [(LIMIT, "set")]
-
-
 def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[str, str]]:
     """The variables that tell the dialplan what to do, in the order in which they must be set."""
     if isinstance(decision, Bridge):
@@ -67,3 +64,8 @@ def talk_limit(left_ms: int) -> list[tuple[str, str]]:
     if left_ms <= 0:
         return [(LIMIT, "none")]
     return [(TIMEOUT, f"{left_ms // 1000}.{left_ms % 1000:03}"), (LIMIT, "set")]
+
+
+def limit_stands() -> list[tuple[str, str]]:
+    """What `answered` sets where the limit is set already."""
+    return [(LIMIT, "set")]

@@ -23,8 +23,9 @@ TEMPLATES = ROOT / "asterisk_conf"
 TOOLS = ROOT / ".tools"
 
 # Asterisk complains, or does not start, without these; empty is enough.
-PORTS_OF_CALL = 4  # sound and its control, to and from each of the two
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "stasis", "udptl")
+# Sound and its control, with each of the two.
+PORTS_OF_CALL = 4
 # An unanswered AGI is given up then: longer than `call_deadline`, short enough for a carrier to try elsewhere.
 ENGINE_SECONDS = 3
 
