@@ -9,8 +9,9 @@ from aiohttp import web
 
 from api import blocked_callers, bookings, cdrs, explanations, health
 from api.answers import set_headers
-from api.auth import authenticate
+from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.parameters import check_parameters
 from api.problems import problem_of, problem_response
@@ -36,6 +37,7 @@ def build_app(deps: Dependencies) -> web.Application:
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
+    app[FAILURES] = FailureLimit()
     app[UNDER_WAY] = set()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:

@@ -1,17 +1,22 @@
 """Who is asking: `Authorization: Bearer <key>` → account. Every route needs a key unless it is `public`."""
 
+import asyncio
 import re
 
 from aiohttp import hdrs, web
 
 from api.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.failures import FailureLimit
 from api.problems import ProblemError
 from api.routes import ROUTES_BY_HANDLER, Handler
+from api.sources import source_of
 from engine.accounts import key_digest
 
 # RFC 6750's token68, and no longer than any key of ours could get: what is hashed is bounded, and ASCII.
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.IGNORECASE | re.ASCII)
 MAX_HEADER = 256
+SERVICE = "HTTP"
+FAILURES = web.AppKey("FAILURES", FailureLimit)
 
 
 @web.middleware
@@ -25,11 +30,28 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 async def _account_id(request: web.Request) -> str:
-    """Raises ProblemError: the same for a key that is missing, malformed, unknown or revoked."""
+    """Raises ProblemError: the same for a key that is missing, malformed, unknown or revoked.
+
+    The key is looked up even for a source that has failed too often: a good one always opens its account.
+    """
     deps = request.app[DEPENDENCIES]
     headers = request.headers.getall(hdrs.AUTHORIZATION, [])
     match = _BEARER.fullmatch(headers[0]) if len(headers) == 1 and len(headers[0]) <= MAX_HEADER else None
-    account_id = await deps.reads.account_of_key(key_digest(match[1], deps.pepper)) if match else None
-    if account_id is None:
+    key = await deps.reads.key(key_digest(match[1], deps.pepper)) if match else None
+    if key is None:
+        if headers:  # who shows no key at all has not tried one
+            _note_failure(request)
         raise ProblemError("unauthorized", "Send `Authorization: Bearer <key>` with a key of an account.")
-    return account_id
+    deps.key_used(key.id)
+    return key.account_id
+
+
+def _note_failure(request: web.Request) -> None:
+    """Raises ProblemError for a source that has had its failures for this minute."""
+    deps = request.app[DEPENDENCIES]
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    forwarded = request.headers.getall(hdrs.X_FORWARDED_FOR, [])
+    source = source_of(peer[0] if peer else None, forwarded, deps.proxies)
+    if not request.app[FAILURES].count(source, asyncio.get_running_loop().time()):
+        raise ProblemError("too_many_failures", "Too many keys that are none came from this address.")
+    deps.refused(SERVICE, "InvalidPassword", str(source))

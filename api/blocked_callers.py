@@ -50,7 +50,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 ROUTES = (
-    Route("POST", PATH, create),
+    Route("POST", PATH, create, body=NewBlockedCaller),
     Route("GET", PATH, index, parameters=frozenset({"limit", "cursor"})),
     Route("DELETE", PATH + "/{caller}", delete),
 )

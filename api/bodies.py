@@ -32,7 +32,8 @@ def _check_media_type(request: web.Request) -> None:
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
         raise ProblemError("unsupported_media_type", "Send the body as application/json, in UTF-8.")
     # A few compressed bytes can stand for gigabytes, and bodies are far too small here to gain anything.
-    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+    codings = (request.headers.get(hdrs.CONTENT_ENCODING, "identity"), request.headers.get(hdrs.TRANSFER_ENCODING, ""))
+    if codings[0].lower() != "identity" or codings[1].lower() not in {"", "chunked"}:
         raise ProblemError("unsupported_media_type", "Send the body uncompressed.")
 
 
@@ -84,6 +85,6 @@ def _validation_problem(error: ValidationError) -> ProblemError:
     )
     fields = {one.field for one in errors}
     only = fields.pop() if len(fields) == 1 else ""
-    if only in CODE_OF_FIELD and found[0]["type"] != "missing":
+    if only in CODE_OF_FIELD and found[0]["type"] not in {"missing", "extra_forbidden"}:
         return ProblemError(CODE_OF_FIELD[only], f"{only}: {errors[0].message}", errors)
     return ProblemError("invalid_request", "See `errors` for what is wrong with the body.", errors)

@@ -122,9 +122,9 @@ def id_of(request: web.Request) -> str:
 
 
 ROUTES = (
-    Route("POST", "/bookings", create),
+    Route("POST", "/bookings", create, body=NewBooking),
     Route("GET", "/bookings", index, parameters=frozenset({"includeExpired", "limit", "cursor"})),
     Route("GET", "/bookings/{id}", show),
-    Route("PUT", "/bookings/{id}", change),
+    Route("PUT", "/bookings/{id}", change, body=BookingChange),
     Route("DELETE", "/bookings/{id}", cancel),
 )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Concatenate, ParamSpec, TypeVar
 
 from aiohttp import web
@@ -39,6 +40,9 @@ class Dependencies:
 
     `renewed` is told the id of a booking that got more: its live calls may last longer. `health` returns each part's
     name with "up" or what it is instead: {"database": "up", "ami": "connecting"}.
+
+    `key_used` is told the id of a key that opened its account; `refused` the service, event and address of a failed
+    authentication, see `engine.security_log`. `proxies`: whose `X-Forwarded-For` is believed.
     """
 
     storage: SqliteStorage
@@ -50,6 +54,9 @@ class Dependencies:
     hang_up: Callable[[list[str]], Awaitable[None]]
     renewed: Callable[[str], None]
     health: Callable[[], Awaitable[dict[str, str]]]
+    key_used: Callable[[str], None]
+    refused: Callable[[str, str, str], None]
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     limits: Limits = Limits()
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

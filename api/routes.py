@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from api.schemas import Incoming
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`parameters`: the query parameters that it takes, every other is refused. `public`: needs no API key.
+    """`parameters`: the query parameters that it takes, every other is refused. `body`: what it takes as a body, None:
+    none. `public`: needs no API key. Tests try each route with what is not its own, and with wrong bodies, from these.
 
     One handler stands in one line only: the handler is how a request finds its line again.
     """
@@ -19,6 +22,7 @@ class Route:
     path: str
     handler: Handler
     parameters: frozenset[str] = frozenset()
+    body: type[Incoming] | None = None
     public: bool = False
 
 

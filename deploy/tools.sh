@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones]                    (both when none is named)
+# tools.sh [asterisk] [phones] [fail2ban]         (all when none is named)
 #
 # Puts what the tests and the demo run under .tools/ of the project, which is git-ignored:
 #   asterisk   .tools/bin/asterisk               the machine's own if it is 20 or newer and has chan_pjsip,
 #              .tools/asterisk.json              else Debian forky's, in .tools/asterisk-tree
 #   phones     .tools/bin/sipp .tools/bin/baresip .tools/phones.json      Debian 12's, in .tools/phones-tree
 #              and libfaketime, with which tests set the wall clock of one program
+#   fail2ban   .tools/bin/fail2ban-regex .tools/bin/fail2ban-client       Debian 12's, in .tools/fail2ban-tree
 # Paths in the .json files are relative to .tools where they lie inside it: the checkout may be moved.
 #
 #   ASTERISK_FROM=debian    do not look for an asterisk on the machine
@@ -18,6 +19,7 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 tools=$(dirname -- "$here")/.tools
 asterisk_tree=$tools/asterisk-tree
 phones_tree=$tools/phones-tree
+fail2ban_tree=$tools/fail2ban-tree
 mkdir -p -- "$tools/bin"
 
 # A file appears whole or not at all, even when two runs write it.
@@ -150,11 +152,32 @@ END
     say "sipp $sipp_version, baresip $baresip_version"
 }
 
-[ $# -gt 0 ] || set -- asterisk phones
+# Scripts on the Python of their own tree: the machine's may be too new for them.
+make_fail2ban() {
+    local loader arch script
+    "$here/debian-tree.sh" bookworm "$fail2ban_tree" fail2ban
+    loader=$(loader_of "$fail2ban_tree")
+    arch=$(basename -- "$(dirname -- "$loader")")
+    for script in fail2ban-regex fail2ban-client; do
+        write_file "$tools/bin/$script" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh.
+self=\$(readlink -f -- "\$0")
+tree=\${self%/bin/*}/fail2ban-tree
+PYTHONHOME=\$tree/usr PYTHONPATH=\$tree/usr/lib/python3/dist-packages \\
+    exec "\$tree/$loader" --inhibit-cache --library-path "\$tree/usr/lib/$arch:\$tree/lib/$arch" \\
+    "\$tree/usr/bin/python3" "\$tree/usr/bin/$script" "\$@"
+END
+    done
+    say "fail2ban $("$tools/bin/fail2ban-regex" --version | sed 's/.* //')"
+}
+
+[ $# -gt 0 ] || set -- asterisk phones fail2ban
 for tool in "$@"; do
     case $tool in
         asterisk) make_asterisk ;;
         phones) make_phones ;;
-        *) fail "usage: tools.sh [asterisk] [phones]" ;;
+        fail2ban) make_fail2ban ;;
+        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban]" ;;
     esac
 done

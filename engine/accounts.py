@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,12 @@ def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
 def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
     """The keys of an account, oldest first, revoked ones too. Raises InvalidInput when there is no such account."""
     return tx.accounts.keys_of(account_of(tx, account).id)
+
+
+def note_key_use(tx: Transaction, used: Mapping[str, int]) -> None:
+    """`used`: when each key was used, by its id."""
+    for key_id, at in used.items():
+        tx.accounts.note_key_use(key_id, at)
 
 
 def revoke_key(tx: Transaction, key_id: str, now: int) -> int:

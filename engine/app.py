@@ -11,6 +11,7 @@ import socket
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import partial
+from ipaddress import ip_network
 
 import structlog
 from aiohttp import web
@@ -28,14 +29,16 @@ from engine.ami.link import AmiLink
 from engine.ami.presence import Reconciler
 from engine.ami.wall_clock import ClockWatch
 from engine.bookings import sweep
-from engine.callbacks.guard import check_callback
+from engine.callbacks.guard import CallbackRules, check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
 from engine.clock import SystemClock
 from engine.control import ControlServer
 from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
+from engine.key_use import KeyUse
 from engine.retention import Retention, forget_all
+from engine.security_log import SecurityLog
 from engine.settings import Settings
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
@@ -126,16 +129,27 @@ class Engine:
             self._journal,
             settings.reconcile_interval.total_seconds(),
         )
+        self._key_use = KeyUse(storage, self._clock)
+        self._security_log = SecurityLog(
+            settings.security_log,
+            {
+                "HTTP": (settings.http_host, settings.http_port),
+                "AGI": (settings.fastagi_host, settings.fastagi_port),
+            },
+        )
         self._dependencies = Dependencies(
             storage=storage,
             reads=reads,
             clock=self._clock,
             policy=self._policy,
             pepper=kept.key_pepper,
-            check_callback=partial(check_callback, allow_private=settings.allow_private_callbacks),
+            check_callback=partial(check_callback, rules=CallbackRules.of(settings)),
             hang_up=self.hang_up,
             renewed=self._limits.changed,
             health=self.health,
+            key_used=self._key_use.used,
+            refused=self._security_log.refused,
+            proxies=tuple(ip_network(each) for each in settings.http_proxies),
         )
         self._calls = CallContext(
             storage=storage,
@@ -153,6 +167,7 @@ class Engine:
             self._settings.call_deadline.total_seconds(),
             tokens=self._agi_tokens,
             peers=self._settings.agi_peers,
+            refused=self._security_log.refused,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(agi.run(fastagi, stop))
@@ -163,6 +178,7 @@ class Engine:
             tasks.create_task(self._reconciler.run(stop))
             tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))
+            tasks.create_task(self._key_use.run(stop))
             tasks.create_task(self._sweep(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
         log.info("engine_down")

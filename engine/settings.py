@@ -58,6 +58,12 @@ class Settings(BaseSettings):
 
     http_host: Host = Field("127.0.0.1", description="address of the HTTP API")
     http_port: Port = Field(8080, description="port of the HTTP API")
+    http_proxies: list[Network] = Field(
+        [],
+        max_length=100,
+        description="addresses or networks of proxies whose X-Forwarded-For is believed",
+        examples=['["127.0.0.1"]'],
+    )
     fastagi_host: Host = Field("127.0.0.1", description="address where Asterisk asks about calls")
     fastagi_port: Port = Field(4573, description="port where Asterisk asks about calls")
     fastagi_peers: list[Network] | None = Field(
@@ -198,7 +204,15 @@ class Settings(BaseSettings):
     )
     callback_workers: int = Field(16, ge=1, le=256, description="how many callbacks are under way at once")
     callback_hosts_private: bool | None = Field(
-        None, description="callbacks may go to loopback and over plain HTTP; unset: only in the demo profile"
+        None,
+        description="callbacks may go to loopback, to any port and over plain HTTP; unset: only in the demo profile",
+    )
+    callback_ports: list[Port] = Field(
+        [443, 8443],
+        min_length=1,
+        max_length=20,
+        description="ports to which callbacks may go",
+        examples=["[443, 8443]"],
     )
 
     @model_validator(mode="after")
@@ -232,6 +246,10 @@ class Settings(BaseSettings):
     @property
     def database(self) -> Path:
         return self.data_dir / "rented-numbers.sqlite3"
+
+    @property
+    def security_log(self) -> Path:
+        return self.data_dir / "security.log"
 
     @property
     def agi_peers(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

@@ -6,21 +6,20 @@ cookie) decides over it, and every attempt's address is checked anew.
 
 import asyncio
 import contextlib
-import functools
+import ssl
 
 import aiohttp
 import structlog
 from yarl import URL
 
-from engine.callbacks.guard import AddressForbidden, check_callback, open_socket
-from engine.callbacks.resolver import OwnThreadsResolver
+from engine.callbacks.connector import GuardedConnector, tls_of_this_machine
+from engine.callbacks.guard import AddressForbidden, CallbackRules, check_callback
 from engine.callbacks.signing import signature_headers
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.retry import Answered, AttemptOutcome, NotAnswered, Trouble, parse_retry_after
 from engine.storage.rows import Delivery
 
 USER_AGENT = "rented-numbers-callbacks/1"
-MAX_ANSWER_BYTES = 64 * 1024
 # Once the status is known the rest of the answer changes nothing; this long a receiver may take to finish it
 # before the connection is closed on it.
 ANSWER_BODY_SECONDS = 1.0
@@ -28,16 +27,15 @@ ANSWER_BODY_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
-def open_session(*, allow_private: bool, lookups_at_once: int) -> aiohttp.ClientSession:
-    """The HTTP client of all attempts; to be closed by its owner. No proxies, cookies, .netrc or decompression."""
-    connector = aiohttp.TCPConnector(
-        resolver=OwnThreadsResolver(lookups_at_once),
-        socket_factory=functools.partial(open_socket, allow_private=allow_private),
-        force_close=True,
-        limit=0,  # the worker bounds what is under way
-    )
+def open_session(
+    *, rules: CallbackRules, lookups_at_once: int, tls: ssl.SSLContext | None = None
+) -> aiohttp.ClientSession:
+    """The HTTP client of all attempts; to be closed by its owner. No proxies, cookies, .netrc or decompression.
+
+    `tls`: whom to trust, by default the machine's own list of authorities.
+    """
     return aiohttp.ClientSession(
-        connector=connector,
+        connector=GuardedConnector(rules, lookups_at_once=lookups_at_once, tls=tls or tls_of_this_machine()),
         connector_owner=True,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -47,12 +45,12 @@ def open_session(*, allow_private: bool, lookups_at_once: int) -> aiohttp.Client
 
 
 async def attempt(
-    session: aiohttp.ClientSession, delivery: Delivery, *, now: int, timeout_ms: int, allow_private: bool
+    session: aiohttp.ClientSession, delivery: Delivery, *, now: int, timeout_ms: int, rules: CallbackRules
 ) -> AttemptOutcome:
     """Send it, and wait up to `timeout_ms` for the head of the answer. Raises nothing but CancelledError."""
     try:
         async with asyncio.timeout(timeout_ms / 1000):
-            response = await _send(session, delivery, now, allow_private)
+            response = await _send(session, delivery, now, rules)
     except Exception as error:  # whatever a receiver answers or a row holds, it must not end the worker
         trouble = _trouble(error)
         if trouble is Trouble.INTERNAL:
@@ -65,9 +63,9 @@ async def attempt(
 
 
 async def _send(
-    session: aiohttp.ClientSession, delivery: Delivery, now: int, allow_private: bool
+    session: aiohttp.ClientSession, delivery: Delivery, now: int, rules: CallbackRules
 ) -> aiohttp.ClientResponse:
-    check_callback(delivery.url, allow_private)  # the settings may have changed since it was booked
+    check_callback(delivery.url, rules)  # the settings may have changed since it was booked
     return await session.post(
         URL(delivery.url, encoded=True),  # as the customer wrote it: decoding `%2F` breaks a signed URL
         data=delivery.body.encode(),
@@ -83,11 +81,10 @@ async def _send(
 
 async def _let_finish(response: aiohttp.ClientResponse) -> None:
     """Read what is left of the answer, within bounds, so that a well-behaved receiver sees no broken connection."""
-    left = MAX_ANSWER_BYTES
     with contextlib.suppress(Exception):  # nothing that goes wrong here changes the outcome any more
         async with asyncio.timeout(ANSWER_BODY_SECONDS):
-            while left > 0 and (chunk := await response.content.read(left)):
-                left -= len(chunk)
+            while await response.content.readany():
+                pass
     response.close()
 
 

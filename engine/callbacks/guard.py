@@ -3,8 +3,9 @@
 Two checks, and only the second one is a wall:
 
 - `check_callback` at booking time reads the URL, looks nothing up, and tells the customer early what is wrong;
-- `open_socket` at delivery is asked for every socket, after the name was resolved. It holds for names that resolve
-  to a forbidden address, for names that change their mind (rebinding), and for every spelling of an address.
+- `open_socket` makes every socket of a delivery, after the name was resolved, and that socket checks once more what
+  the kernel is about to be given. It holds for names that resolve to a forbidden address, for names that change their
+  mind (rebinding), and for every spelling of an address.
 
 A resolver that checks was rejected: aiohttp asks no resolver about URLs whose host is an address already.
 """
@@ -13,14 +14,16 @@ import errno
 import functools
 import re
 import socket
-from ipaddress import ip_address, ip_network
-from typing import Any
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from ssrfguard import DEFAULT_DENIED, AddressTable, BlockedAddressError, BlockedURLError, Policy, Reach
 from ssrfguard import Block as AddressBlock
 
 from engine.domain.errors import CallbackNotAcceptable
+from engine.settings import Settings
 
 MAX_URL = 2048
 
@@ -43,6 +46,26 @@ _ADDRESSES = AddressTable(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class CallbackRules:
+    """What the operator lets customers do. `this_machine`: loopback, plain HTTP and any port will do as well.
+
+    `own_ports`: where this system itself listens; there no callback goes, whatever else is allowed.
+    """
+
+    ports: frozenset[int]
+    this_machine: bool = False
+    own_ports: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(
+            ports=frozenset(settings.callback_ports),
+            this_machine=settings.allow_private_callbacks,
+            own_ports=frozenset({settings.http_port, settings.fastagi_port, settings.ami_port, settings.sip_port}),
+        )
+
+
 class AddressForbidden(OSError):
     """No socket to this address. One text for all, or aiohttp would join several into an ordinary OSError."""
 
@@ -51,18 +74,18 @@ class AddressForbidden(OSError):
 
 
 @functools.cache
-def policy_for(allow_private: bool) -> Policy:
-    """`allow_private` opens loopback and plain HTTP, and nothing else: not 10/8, not cloud metadata."""
+def policy_for(this_machine: bool) -> Policy:
+    """`this_machine` opens loopback and plain HTTP, and nothing else: not 10/8, not cloud metadata."""
     return Policy(
-        allowed_schemes=frozenset({"http", "https"} if allow_private else {"https"}),
+        allowed_schemes=frozenset({"http", "https"} if this_machine else {"https"}),
         denied_networks=_ADDRESSES,
-        allowed_networks=tuple(ip_network(network) for network in _LOOPBACK) if allow_private else (),
-        allowed_ports=frozenset(range(1, 65536)),
+        allowed_networks=tuple(ip_network(network) for network in _LOOPBACK) if this_machine else (),
+        allowed_ports=frozenset(range(1, 65536)),  # ours are counted below, with a reason that names them
         max_url_length=MAX_URL,
     )
 
 
-def check_callback(url: str, allow_private: bool) -> None:
+def check_callback(url: str, rules: CallbackRules) -> None:
     """Raise CallbackNotAcceptable, with a reason that repeats nothing of the URL's secrets, unless it will do."""
     if len(url) > MAX_URL:
         raise CallbackNotAcceptable(f"a callback URL has at most {MAX_URL} characters")
@@ -73,15 +96,20 @@ def check_callback(url: str, allow_private: bool) -> None:
             "a callback URL consists of the ASCII characters of RFC 3986; write others percent-encoded, in the"
             " host's name as punycode"
         )
-    split = _split(url)
-    _check_authority(split, allow_private)
+    split, port = _split(url)
+    host = _check_authority(split, rules)
+    if not rules.this_machine and port not in rules.ports:
+        raise CallbackNotAcceptable(f"a callback goes to port {_listed(rules.ports)}")
     try:
-        policy_for(allow_private).check_url(url)
+        policy_for(rules.this_machine).check_url(url)
     except BlockedURLError as refused:
         raise CallbackNotAcceptable(f"the callback's address is not allowed: {refused.reason}") from None
+    if (address := _written_address(host)) and _is_ours(address, port, rules):
+        raise CallbackNotAcceptable("the callback's address is this system's own")
 
 
-def _split(url: str) -> SplitResult:
+def _split(url: str) -> tuple[SplitResult, int]:
+    """The URL's parts and its port, named or not."""
     try:
         split = urlsplit(url)
         port = split.port
@@ -89,11 +117,12 @@ def _split(url: str) -> SplitResult:
         raise CallbackNotAcceptable("the callback is not a URL, or its port is none") from None
     if port == 0:
         raise CallbackNotAcceptable("port 0 is not a port")
-    return split
+    return split, port or (443 if split.scheme == "https" else 80)
 
 
-def _check_authority(split: SplitResult, allow_private: bool) -> None:
-    if split.scheme != "https" and not (allow_private and split.scheme == "http"):
+def _check_authority(split: SplitResult, rules: CallbackRules) -> str:
+    """Returns the host."""
+    if split.scheme != "https" and not (rules.this_machine and split.scheme == "http"):
         raise CallbackNotAcceptable("a callback URL begins with https://")
     if "@" in split.netloc:
         raise CallbackNotAcceptable("a callback URL carries no user name or password")
@@ -103,25 +132,84 @@ def _check_authority(split: SplitResult, allow_private: bool) -> None:
     if "%" in host:
         raise CallbackNotAcceptable("a callback's host is written without % signs")
     if ":" not in host:
-        _check_name(host.removesuffix("."), allow_private)
+        _check_name(host.removesuffix("."), rules)
+    return host
 
 
-def _check_name(host: str, allow_private: bool) -> None:
+def _check_name(host: str, rules: CallbackRules) -> None:
     if _ENCODED_ADDRESS.fullmatch(host) and not _DOTTED_QUAD.fullmatch(host):
         raise CallbackNotAcceptable("a callback's host is a name, or an address in its usual spelling")
-    if not allow_private and ("." not in host or host.endswith(".localhost")):
+    if not rules.this_machine and ("." not in host or host.endswith(".localhost")):
         raise CallbackNotAcceptable("a callback's host is a full name that the internet knows")
+
+
+def _written_address(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a host names without being looked up."""
+    host = host.removesuffix(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return IPv4Address("127.0.0.1")
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _listed(ports: frozenset[int]) -> str:
+    return " or ".join(str(port) for port in sorted(ports))
+
+
+def _is_ours(address: IPv4Address | IPv6Address, port: int, rules: CallbackRules) -> bool:
+    """Whether it is this machine, as far as that is closed: at most our own ports, where `this_machine` is open."""
+    return (port in rules.own_ports or not rules.this_machine) and is_this_machine(address)
+
+
+def is_this_machine(address: IPv4Address | IPv6Address) -> bool:
+    """The kernel knows: what goes to an address of this machine leaves from that address. Nothing is sent.
+
+    An address that only a router translates to this machine is not known here.
+    """
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return is_this_machine(address.ipv4_mapped)
+    if address.is_loopback or address.is_unspecified:
+        return True
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ip_address(probe.getsockname()[0]) == address
+    except OSError:  # no route, or no such family here: a connection will not come to be either
+        return False
+
+
+def _refuse(target: tuple[Any, ...], rules: CallbackRules) -> None:
+    """`target`: as a socket's `connect` takes it. Raises AddressForbidden."""
+    try:
+        address = ip_address(target[0])
+        policy_for(rules.this_machine).check_address(address)
+    except (BlockedAddressError, ValueError):
+        raise AddressForbidden from None
+    if _is_ours(address, target[1], rules) or not (rules.this_machine or target[1] in rules.ports):
+        raise AddressForbidden
+
+
+class GuardedSocket(socket.socket):
+    """Connects only where the rules let it, whoever looked the name up, and however often."""
+
+    rules: CallbackRules
+
+    def connect(self, address: Any) -> None:  # noqa: ANN401  as socket.socket has it
+        _refuse(address, self.rules)
+        super().connect(address)
 
 
 def open_socket(
     address_info: tuple[int, int, int, str, tuple[Any, ...]],  # what getaddrinfo gives; Any: v4 and v6 differ
     *,
-    allow_private: bool,
+    rules: CallbackRules,
 ) -> socket.socket:
     """Socket factory for aiohttp. Raises AddressForbidden before a socket is made where none may go."""
     family, kind, protocol, _, target = address_info
-    try:
-        policy_for(allow_private).check_address(ip_address(target[0]))
-    except (BlockedAddressError, ValueError):
-        raise AddressForbidden from None
-    return socket.socket(family, kind, protocol)
+    _refuse(target, rules)
+    guarded = GuardedSocket(family, kind, protocol)
+    guarded.rules = rules
+    return guarded

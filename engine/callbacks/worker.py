@@ -23,6 +23,7 @@ import structlog
 
 from engine.callbacks import steps
 from engine.callbacks.attempt import attempt, open_session
+from engine.callbacks.guard import CallbackRules
 from engine.callbacks.lanes import Lanes, Waiting, receiver_of
 from engine.callbacks.steps import Storage
 from engine.clock import Clock
@@ -48,7 +49,7 @@ class CallbackConfig:
     workers: int
     timeout_ms: int
     waits_ms: tuple[int, ...]
-    allow_private: bool
+    rules: CallbackRules
     # How long after an attempt's timeout its outcome may still be recorded before the row is taken again.
     margin_ms: int = 10_000
     # How long a lined-up row stays with this worker, plus up to as much again so that rows do not move in step.
@@ -62,7 +63,7 @@ class CallbackConfig:
             workers=settings.callback_workers,
             timeout_ms=milliseconds(settings.callback_timeout),
             waits_ms=tuple(milliseconds(wait) for wait in settings.callback_retries),
-            allow_private=settings.allow_private_callbacks,
+            rules=CallbackRules.of(settings),
         )
 
 
@@ -96,7 +97,7 @@ class CallbackWorker:
         config = self._config
         backoff = FIRST_BACKOFF_SECONDS
         async with (
-            open_session(allow_private=config.allow_private, lookups_at_once=config.workers) as session,
+            open_session(rules=config.rules, lookups_at_once=config.workers) as session,
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(self._wake_at(stop))
@@ -161,7 +162,7 @@ class CallbackWorker:
                 delivery,
                 now=self._clock.now(),
                 timeout_ms=self._config.timeout_ms,
-                allow_private=self._config.allow_private,
+                rules=self._config.rules,
             )
             decision = decide(outcome, delivery.attempts, self._config.waits_ms, self._jitter())
             quick = isinstance(decision, Delivered) and loop.time() - began <= QUICK_SECONDS

@@ -51,12 +51,15 @@ def create_key(
 def list_keys(
     account: Annotated[str, typer.Argument(help="Id or name of the account.")], as_json: Json = False
 ) -> None:
-    """The keys of an account: of each its last four characters, and when it was revoked."""
+    """The keys of an account: of each its last four characters, when it was used last (to the minute) and revoked."""
     rows = run_command(Settings(), accounts.keys_of, account)
     show(
         [
             _with_times(
-                {"id": row["id"], "endsWith": row["hint"]}, createdAt=row["created_at"], revokedAt=row["revoked_at"]
+                {"id": row["id"], "endsWith": row["hint"]},
+                createdAt=row["created_at"],
+                lastUsedAt=row["last_used_at"],
+                revokedAt=row["revoked_at"],
             )
             for row in rows
         ],

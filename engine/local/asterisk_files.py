@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine.domain.errors import RentedNumbersError
 from engine.local.demo import SOFTPHONES
-from engine.local.sip_files import bracketed, encryption, media_address, sip_values
+from engine.local.sip_files import bracketed, encryption, media_address, sip_values, trunk_identify
 from engine.secrets import Secrets
 from engine.setting_types import Profile
 from engine.settings import Settings
@@ -139,6 +139,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "encryption": encryption(settings),
         # A bare semicolon would begin a comment, and the transport would be lost.
         "trunk_uri": settings.trunk_uri.replace(";", "\\;"),
+        "trunk_identify": trunk_identify(settings),
         "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
         "ami_user": settings.ami_user,
         "ami_secret": kept.ami_secret,

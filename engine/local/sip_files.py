@@ -105,3 +105,18 @@ def _usable(name: str, path: Path) -> Path:
     if name == "sip_tls_key" and path.stat().st_mode & 0o007:
         raise UnusableFile(f"{name}: {path} can be read by anybody: chmod 600 it")
     return path
+
+
+def trunk_identify(settings: Settings) -> str:
+    """Makes requests from the trunk known, so that Asterisk does not log them as a stranger's, with the number that the
+    stranger says it is: the trunk says the hidden one. Not where they are the carrier's anyway, nor for a name, which
+    Asterisk would look up only as it starts."""
+    host = settings.trunk_uri.partition(":")[2].partition(";")[0]
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    if any(address in ipaddress.ip_network(each) for each in settings.carrier_addresses):
+        return ""
+    return f"[trunk]\ntype = identify\nendpoint = trunk\nmatch = {address}"

@@ -12,7 +12,7 @@ import aiosqlite
 from engine.domain.booking import Booking
 from engine.storage import queries
 from engine.storage.errors import StorageUnavailable
-from engine.storage.rows import BlockedCaller, Cdr, booking_from_row, cdr_from_row
+from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
 
 # Greater than every id: a page "before" it is the first page.
 LAST_ID = "\U0010ffff"
@@ -41,9 +41,10 @@ class Reads:
             await self._db.close()
             self._db = None
 
-    async def account_of_key(self, digest: str) -> str | None:
-        row = await _one(self._sql.account_of_key_digest(self._connection(), digest=digest))
-        return row["account_id"] if row else None
+    async def key(self, digest: str) -> ApiKey | None:
+        """None: unknown or revoked."""
+        row = await _one(self._sql.api_key_of_digest(self._connection(), digest=digest))
+        return ApiKey(**row) if row else None
 
     async def booking(self, booking_id: str) -> Booking | None:
         row = await _one(self._sql.booking_by_id(self._connection(), id=booking_id))

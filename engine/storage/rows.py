@@ -51,6 +51,14 @@ class UpCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that opens its account."""
+
+    id: str
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cdr:
     """A call record, written once. `duration` in whole seconds; `started_at` is when the call came in."""
 

@@ -243,6 +243,10 @@ class Accounts(_Table):
         """Without their digests."""
         return list(self._sql.api_keys_of(self._db, account_id=account_id))
 
+    def note_key_use(self, key_id: str, at: int) -> None:
+        """A later use that is noted already stays."""
+        self._sql.note_api_key_use(self._db, id=key_id, at=at)
+
     def revoke_key(self, key_id: str, now: int) -> None:
         """A key that is revoked already stays revoked since then."""
         self._sql.revoke_api_key(self._db, id=key_id, now=now)

@@ -10,6 +10,7 @@ import pytest
 from engine.accounts import MAX_NAME, MAX_REPORTED, create_account, create_key, import_numbers, key_digest
 from engine.domain.errors import InvalidInput
 from engine.storage.reads import Reads
+from engine.storage.rows import ApiKey
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import START
 from tests.contract.world import POOL, World
@@ -40,9 +41,9 @@ async def test_a_name_is_given_once_even_when_asked_for_at_once(world: World) ->
 async def test_a_key_opens_its_account_and_is_not_stored(world: World, by: str) -> None:
     key = await world.storage.run(create_key, world.account if by == "id" else "Ann", "pepper", START)
     async with Reads(world.database) as reads:
-        assert await reads.account_of_key(key_digest(key.secret, "pepper")) == world.account
-        assert await reads.account_of_key(key_digest(key.secret, "other")) is None
-        assert await reads.account_of_key(key.secret) is None
+        assert await reads.key(key_digest(key.secret, "pepper")) == ApiKey(key.id, world.account)
+        assert await reads.key(key_digest(key.secret, "other")) is None
+        assert await reads.key(key.secret) is None
     [row] = world.rows("SELECT * FROM api_keys")
     assert key.secret not in str(row)
     assert row["hint"] == key.secret[-4:]

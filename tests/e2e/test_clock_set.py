@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from engine.ami.wall_clock import LOOK_SECONDS
+from engine.domain.metering import MESSAGE_MS
 from phones.ports import free_port
 from phones.sipp import Sipp
 from tests.e2e.calls import LATE_SECONDS, Caller, Outcome, lasted
@@ -95,9 +96,9 @@ def _up(system: System, sipp: Sipp) -> None:
     system.until(lambda: any(m.method == "ACK" for m in sipp.messages()), "the call is up")
 
 
-def fair(cost: int, talked: float) -> bool:
+def fair(cost: int, talked: float, error: float = LATE_SECONDS) -> bool:
     """Every second begun, but for what a machine that is behind with its work makes of the caller's own times."""
-    return -LATE_SECONDS <= cost - talked <= 1 + LATE_SECONDS
+    return -error <= cost - talked <= 1 + error
 
 
 @pytest.mark.parametrize(
@@ -127,11 +128,13 @@ def test_calls_cost_what_their_callers_talked_and_keep_their_limits(
     figures = f"talked {[round(t, 3) for t in talked]} s, charged {charged} s; limit {LIMIT_SECONDS} s"
     print(f"\n{who} set by {hours:+} h: {figures}: talked {until_limit:.3f} s, charged {cut['duration']} s")  # noqa: T201
     assert all(lasted(seconds, talk) for seconds, talk in zip(talked, TALK_SECONDS, strict=True))
-    assert all(fair(cost, seconds) for cost, seconds in zip(charged, talked, strict=True))
-    assert fair(cut["duration"], min(until_limit, LIMIT_SECONDS))
-    # That it was set is noticed within a second. Set forward, it may cut them early; and a limit that is told anew counts
-    # from the answer, after which a machine that is behind takes its time to let them talk.
-    assert until_limit < LIMIT_SECONDS + LOOK_SECONDS + LATE_SECONDS
+    # Asterisk's clock alone is known by messages, and they are late on such a machine.
+    error = MESSAGE_MS / 1000 if who == "asterisk" else LATE_SECONDS
+    assert all(fair(cost, seconds, error) for cost, seconds in zip(charged, talked, strict=True))
+    assert fair(cut["duration"], min(until_limit, LIMIT_SECONDS), error)
+    # Not an hour later: that it was set is noticed within a second, or what a busy machine makes of one. Set forward,
+    # it may cut them early; a limit that is told anew counts from the answer, some time before they hear each other.
+    assert until_limit < LIMIT_SECONDS + 10 * LOOK_SECONDS
     assert hours > 0 or until_limit > LIMIT_SECONDS - LATE_SECONDS
 
 

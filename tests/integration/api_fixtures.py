@@ -5,12 +5,16 @@ Test modules load it with `pytest_plugins = ["tests.integration.api_fixtures"]`.
 
 import shutil
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from api.app import Dependencies, Limits, build_app
+from api.server import build_runner
 from engine.accounts import create_account, create_key, import_numbers
 from engine.storage import queries
 from engine.storage.migrate import migrate
@@ -28,6 +32,13 @@ from tests.integration.api_helpers import (
     SettableClock,
     check_callback,
 )
+
+
+class ProductionServer(TestServer):
+    """aiohttp's test server, with what the API has between socket and application."""
+
+    async def _make_runner(self, **_options: Any) -> web.AppRunner:
+        return build_runner(self.app, shutdown_seconds=1.0)
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +72,8 @@ async def api(
     shutil.copy(template, database)
     storage = SqliteStorage(database)
     clock, asterisk, health = SettableClock(), Asterisk(), Health()
+    keys_used: list[str] = []
+    refusals: list[tuple[str, str, str]] = []
     async with Reads(database) as reads:
         deps = Dependencies(
             storage=storage,
@@ -72,9 +85,12 @@ async def api(
             hang_up=asterisk.hang_up,
             renewed=asterisk.renewed.append,
             health=health,
+            key_used=keys_used.append,
+            refused=lambda *refusal: refusals.append(refusal),
+            proxies=(ip_network("127.0.0.9"),),
             limits=api_limits,
         )
-        client = await aiohttp_client(build_app(deps))
-        yield Api(client, storage, reads, clock, asterisk, health, keys)
+        client = await aiohttp_client(ProductionServer(build_app(deps)))
+        yield Api(client, storage, reads, clock, asterisk, health, keys, keys_used, refusals)
         await client.close()
     await storage.close()

@@ -119,6 +119,8 @@ class Api:
     asterisk: Asterisk
     health: Health
     keys: dict[str, str]
+    keys_used: list[str]
+    refusals: list[tuple[str, str, str]]
 
     async def call(
         self, method: str, path: str, body: Any = None, *, account: str | None = "ours", **options: Any

@@ -10,6 +10,7 @@ Answers are used up in turn, and the last one is used from then on; without any,
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,13 +51,14 @@ class Received:
 
 
 class CallbackReceiver:
-    def __init__(self, host: str = "127.0.0.1", path: str = "/callback") -> None:
+    def __init__(self, host: str = "127.0.0.1", path: str = "/callback", *, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
         self.connections = 0
         self.bytes_sent = 0
         self.port = 0
         self._host = host
         self._path = path
+        self._tls = tls
         self._answers: list[Answer] = [Answer()]
         self._arrived = asyncio.Condition()
 
@@ -66,7 +68,8 @@ class CallbackReceiver:
 
     def url_on(self, host: str) -> str:
         """The same socket under another spelling of its host."""
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{self._path}"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{self._path}"
 
     def answer_with(self, *answers: Answer) -> None:
         """Answer the coming requests in this way, from now on."""
@@ -83,7 +86,7 @@ class CallbackReceiver:
     async def __aenter__(self) -> Self:
         self._server = web.Server(self._handle)
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._counting(self._server), self._host, 0)
+        self._listener = await loop.create_server(self._counting(self._server), self._host, 0, ssl=self._tls)
         self.port = self._listener.sockets[0].getsockname()[1]
         return self
 

@@ -1,7 +1,6 @@
 """Who may see what: generated from the route table, so that a new route is covered the day it is added."""
 
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -9,22 +8,33 @@ from aiohttp import web
 from api.app import ROUTES, build_app
 from api.dependencies import DEPENDENCIES
 from api.routes import Route
-from tests.integration.api_helpers import CALLER, UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api, a_request
+from tests.integration.api_helpers import CALLER, UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api
+from tests.integration.api_routes import QUERY, path_of, valid_body
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 PRIVATE = [route for route in ROUTES if not route.public]
 WITH_ID = [route for route in PRIVATE if "{id}" in route.path]
-LISTS = [route for route in PRIVATE if "{id}" not in route.path and route.method == "GET"]
-BODIES: dict[str, Any] = {
-    "POST /bookings": a_request(),
-    "PUT /bookings/{id}": {"usagePlan": "SMALL"},
-    "POST /bookings/{id}/blocked-callers": {"caller": CALLER},
-}
+LISTS = [route for route in PRIVATE if "{" not in route.path and route.method == "GET"]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+UNKNOWN = {"bookings": UNKNOWN_BOOKING, "cdr": UNKNOWN_CDR}
 
 
 def name_of(route: Route) -> str:
     return f"{route.method} {route.path}"
+
+
+def test_the_route_table_is_all_that_the_router_has(api: Api) -> None:
+    """What is tried below is tried for each of these."""
+    router = {(route.method, route.resource.canonical) for route in api.client.app.router.routes() if route.resource}
+    table = {(route.method, route.path) for route in ROUTES}
+    assert router == table | {("HEAD", path) for method, path in table if method == "GET"}
+    assert len(table) == len(ROUTES)
+
+
+@pytest.mark.parametrize("route", PRIVATE, ids=name_of)
+def test_a_route_that_changes_things_says_what_it_takes(route: Route) -> None:
+    assert (route.body is not None) == (route.method in {"POST", "PUT", "PATCH"})
 
 
 async def ids_of(api: Api, account: str) -> dict[str, str]:
@@ -37,31 +47,49 @@ async def ids_of(api: Api, account: str) -> dict[str, str]:
     return {"bookings": booking["id"], "cdr": records[0]["id"]}
 
 
-def path_to(route: Route, ids: dict[str, str]) -> str:
-    return route.path.replace("{id}", ids[route.path.split("/")[1]]).replace("{caller}", quote(CALLER))
-
-
 async def ask(api: Api, route: Route, ids: dict[str, str], **options: Any) -> Answer:
-    return await api.call(route.method, path_to(route, ids), BODIES.get(name_of(route)), **options)
+    body = None if route.body is None else valid_body(route.body)
+    return await api.call(options.pop("method", route.method), path_of(route, ids), body, **options)
 
 
-async def snapshot(api: Api, account: str) -> list[Any]:
-    paths = ["/bookings?includeExpired=true", "/cdr"]
-    bookings = (await api.call("GET", paths[0], account=account)).body["data"]
-    paths += [f"/bookings/{booking['id']}/blocked-callers" for booking in bookings]
-    return [(await api.call("GET", path, account=account)).body for path in paths]
+async def snapshot(api: Api, account: str, ids: dict[str, str]) -> list[str]:
+    """All that the account can see."""
+    reads = [route for route in PRIVATE if route.method == "GET"]
+    paths = [path_of(route, ids) for route in reads] + ["/bookings?includeExpired=true"]
+    return [(await api.call("GET", path, account=account)).text for path in paths]
+
+
+def without_date(answer: Answer) -> tuple[int, list[tuple[str, str]], str]:
+    return answer.status, [(name, value) for name, value in answer.headers.items() if name != "Date"], answer.text
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
 async def test_another_accounts_thing_answers_exactly_like_an_unknown_one(api: Api, route: Route) -> None:
     theirs = await ids_of(api, "theirs")
-    before = await snapshot(api, "theirs")
-    foreign = await ask(api, route, theirs)
-    unknown = await ask(api, route, {"bookings": UNKNOWN_BOOKING, "cdr": UNKNOWN_CDR})
+    before = await snapshot(api, "theirs", theirs)
+    foreign, unknown = await ask(api, route, theirs), await ask(api, route, UNKNOWN)
     assert (foreign.status, foreign.code) == (404, "not_found")
-    assert foreign.text == unknown.text
-    assert {**foreign.headers, "Date": ""} == {**unknown.headers, "Date": ""}
-    assert await snapshot(api, "theirs") == before
+    assert without_date(foreign) == without_date(unknown)
+    assert await snapshot(api, "theirs", theirs) == before
+    assert api.asterisk.hung_up == api.asterisk.renewed == []
+
+
+@pytest.mark.parametrize("route", WITH_ID, ids=name_of)
+async def test_nor_does_any_other_way_to_ask_tell_them_apart(api: Api, route: Route) -> None:
+    """Other methods, bodies that are wrong or none, parameters: never another answer than for an unknown id."""
+    theirs = await ids_of(api, "theirs")
+    before = await snapshot(api, "theirs", theirs)
+    ways: list[dict[str, Any]] = [{"method": method} for method in METHODS]
+    for raw in (b"", b"{}", b"[]", b"{", b'{"usagePlan": "HUGE"}', b'{"id": "x"}'):
+        ways += [{"data": raw, "headers": {"Content-Type": kind}} for kind in ("application/json", "text/plain")]
+    for way in ways:
+        method, options = way.get("method", route.method), {key: way[key] for key in way if key != "method"}
+        for query in ("", "?" + "&".join(f"{name}={QUERY[name]}" for name in sorted(route.parameters))):
+            foreign = await api.call(method, path_of(route, theirs) + query, **options)
+            unknown = await api.call(method, path_of(route, UNKNOWN) + query, **options)
+            assert without_date(foreign) == without_date(unknown), (way, query)
+            assert foreign.status in range(400, 500)
+    assert await snapshot(api, "theirs", theirs) == before
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
@@ -74,7 +102,7 @@ async def test_another_accounts_gone_booking_answers_not_found_and_never_gone(ap
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
 async def test_ones_own_thing_is_answered(api: Api, route: Route) -> None:
-    assert (await ask(api, route, await ids_of(api, "ours"))).status in {200, 204}
+    assert (await ask(api, route, await ids_of(api, "ours"))).status in {200, 201, 204}
 
 
 @pytest.mark.parametrize("route", LISTS, ids=name_of)
@@ -114,11 +142,11 @@ BAD_AUTHORIZATIONS: dict[str, Any] = {
 @pytest.mark.parametrize("headers", BAD_AUTHORIZATIONS.values(), ids=BAD_AUTHORIZATIONS)
 async def test_no_route_answers_without_a_valid_key(api: Api, route: Route, headers: dict[str, str]) -> None:
     ours = await ids_of(api, "ours")
-    before = await snapshot(api, "ours")
+    before = await snapshot(api, "ours", ours)
     answer = await ask(api, route, ours, account=None, headers=headers)
     assert (answer.status, answer.code) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
-    assert await snapshot(api, "ours") == before
+    assert await snapshot(api, "ours", ours) == before
 
 
 async def test_the_scheme_is_read_in_any_case(api: Api) -> None:

@@ -115,6 +115,12 @@ async def unavailable(api: Api) -> Answer:
     return await book(api)
 
 
+async def too_many_failures(api: Api) -> Answer:
+    for _ in range(21):
+        answer = await api.call("GET", "/bookings", account=None, headers={"Authorization": "Bearer wrong"})
+    return answer
+
+
 async def internal(api: Api) -> Answer:
     return await book(api, callback=CRASHING_CALLBACK)
 
@@ -142,6 +148,8 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "idempotency_key_in_use": key_in_use,
     "idempotency_key_reused": key_reused,
     "booking_too_long": too_long,
+    "too_many_failures": too_many_failures,
+    "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),
     "internal": internal,
     "no_number_free": no_number_free,
     "overloaded": overloaded,

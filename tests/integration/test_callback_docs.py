@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.callbacks.guard import MAX_URL, check_callback
+from engine.callbacks.guard import MAX_URL, CallbackRules, check_callback
 from engine.callbacks.signing import signature_headers
 from engine.domain import events
 from engine.domain.errors import CallbackNotAcceptable
@@ -19,6 +19,7 @@ from tests.contract.samples import START
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 SECTION = PAGE.partition("\n## Callbacks\n")[2].partition("\n## ")[0]
+PRODUCTION = CallbackRules.of(Settings())
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 COMMON = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
 ENDED = json.loads(events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON))
@@ -91,6 +92,7 @@ def test_what_follows_an_answer_is_what_is_decided() -> None:
         "https://customer.example/é",
         "https://customer.example:0/",
         "https://customer/",
+        "https://customer.example:8080/",
         "https://0x7f000001/",
         *[f"https://{host}/" for host in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "224.0.0.1", "[fe80::1]")],
     ],
@@ -98,5 +100,5 @@ def test_what_follows_an_answer_is_what_is_decided() -> None:
 def test_what_the_page_says_is_refused_is_refused(url: str) -> None:
     assert f"more than {MAX_URL} characters" in SECTION
     with pytest.raises(CallbackNotAcceptable):
-        check_callback(url, allow_private=False)
-    check_callback("https://customer.example/calls", allow_private=False)
+        check_callback(url, PRODUCTION)
+    check_callback("https://customer.example/calls", PRODUCTION)

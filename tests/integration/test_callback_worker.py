@@ -14,6 +14,7 @@ import structlog
 from standardwebhooks import Webhook
 
 from engine.accounts import create_account
+from engine.callbacks.guard import CallbackRules
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
 from engine.clock import SystemClock
 from engine.ids import new_id
@@ -24,10 +25,11 @@ from engine.storage.rows import Account
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.integration.callback_receiver import Answer, CallbackReceiver
+from tests.integration.callback_sending import DEMO
 
 BODY = '{"id": "cdr_1", "source": "+3225550101", "destination": "+3225550199"}'
 FAST = CallbackConfig(
-    workers=16, timeout_ms=1_000, waits_ms=(30, 30, 30), allow_private=True, margin_ms=200, hold_ms=300, drain_ms=500
+    workers=16, timeout_ms=1_000, waits_ms=(30, 30, 30), rules=DEMO, margin_ms=200, hold_ms=300, drain_ms=500
 )
 
 
@@ -281,7 +283,7 @@ async def test_a_stop_does_not_wait_for_ever(office: Office, receiver: CallbackR
 
 async def test_loopback_is_not_called_unless_allowed(office: Office, receiver: CallbackReceiver) -> None:
     await office.post(receiver.url.replace("http:", "https:"))
-    async with working(office, replace(FAST, allow_private=False)):
+    async with working(office, replace(FAST, rules=CallbackRules(ports=frozenset({443})))):
         [row] = await office.until("FAILED")
     assert receiver.connections == 0
     assert row["last_outcome"] == "address not allowed"

@@ -55,7 +55,7 @@ def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) ->
     cli("keys", "create", "bob")
     listed = cli.json("keys", "list", "ann")
     assert [(each["id"], each["endsWith"]) for each in listed] == [(key["id"], key["key"][-4:]) for key in keys]
-    assert set(listed[0]) == {"id", "endsWith", "createdAt", "revokedAt"}
+    assert set(listed[0]) == {"id", "endsWith", "createdAt", "lastUsedAt", "revokedAt"}
     assert "there is no account 'eve'" in cli.refused("keys", "list", "eve")
 
 
@@ -69,8 +69,9 @@ def test_a_key_is_revoked_once_and_another_is_left_alone(cli: Cli) -> None:
     assert "there is no key 'key_0'" in cli.refused("keys", "revoke", "key_0")
 
 
-def test_a_running_engine_refuses_a_revoked_key_at_once(cli: Cli) -> None:
+def test_a_running_engine_refuses_a_revoked_key_at_once_and_notes_its_last_use(cli: Cli) -> None:
     cli("accounts", "create", "ann")
+    cli("keys", "create", "ann")
     key = cli.json("keys", "create", "ann")
     port = free_port()
     settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))
@@ -82,6 +83,10 @@ def test_a_running_engine_refuses_a_revoked_key_at_once(cli: Cli) -> None:
             assert status_of(port, key["key"]) == 401
         finally:
             engine.send_signal(signal.SIGTERM)
+    never, used = cli.json("keys", "list", "ann")
+    assert never["lastUsedAt"] is None
+    assert used["createdAt"] < used["lastUsedAt"] < used["revokedAt"]
+    assert 'SecurityEvent="InvalidPassword"' in (cli.data / "security.log").read_text()
 
 
 def status_of(port: int, key: str) -> int:

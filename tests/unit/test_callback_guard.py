@@ -1,13 +1,29 @@
 """Which URLs may be called, and to which addresses a socket may be opened."""
 
 import socket
+from ipaddress import ip_address
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.callbacks.guard import AddressForbidden, check_callback, open_socket, policy_for
+from engine.callbacks import guard
+from engine.callbacks.guard import (
+    AddressForbidden,
+    CallbackRules,
+    GuardedSocket,
+    check_callback,
+    is_this_machine,
+    open_socket,
+    policy_for,
+)
 from engine.domain.errors import CallbackNotAcceptable
+from engine.settings import Settings
+from tests.spellings import FORBIDDEN_HOSTS, TRICKS
+
+PRODUCTION = CallbackRules.of(Settings(profile="production"))
+DEMO = CallbackRules.of(Settings(profile="demo"))
 
 ACCEPTABLE = [
     "https://example.com",
@@ -62,90 +78,16 @@ NOT_ACCEPTABLE = [
     "https://" + "a." * 130 + "com/",
 ]
 
-# Spellings of addresses that a callback must never reach. Names of DNS are tried with real sockets elsewhere.
-FORBIDDEN_HOSTS = [
-    "localhost",
-    "LOCALHOST",
-    "localhost.",
-    "evil.localhost",
-    "intranet",
-    "127.0.0.1",
-    "127.0.0.1.",
-    "127.1",
-    "127.0.1",
-    "127.255.255.254",
-    "2130706433",
-    "0x7f000001",
-    "0X7F000001",
-    "0x7f.0.0.1",
-    "127.0.0x1",
-    "0x7f.1",
-    "017700000001",
-    "0177.0.0.1",
-    "127.0.0.01",
-    "0",
-    "0.0.0.0",  # noqa: S104  an address to be refused, nothing binds to it
-    "0x0",
-    "00",
-    "10.0.0.1",
-    "10.1",
-    "172.16.0.1",
-    "172.31.255.255",
-    "192.168.1.1",
-    "3232235777",
-    "169.254.169.254",
-    "169.254.170.2",
-    "0xa9fea9fe",
-    "2852039166",
-    "0251.0376.0251.0376",
-    "100.64.0.1",
-    "100.100.100.200",
-    "192.0.0.192",
-    "192.0.2.1",
-    "198.18.0.1",
-    "198.51.100.1",
-    "203.0.113.1",
-    "224.0.0.1",
-    "239.255.255.250",
-    "240.0.0.1",
-    "255.255.255.255",
-    "[::]",
-    "[::1]",
-    "[0:0:0:0:0:0:0:1]",
-    "[::ffff:127.0.0.1]",
-    "[::ffff:7f00:1]",
-    "[::ffff:10.0.0.1]",
-    "[::ffff:169.254.169.254]",
-    "[::ffff:0:127.0.0.1]",
-    "[::127.0.0.1]",
-    "[64:ff9b::7f00:1]",
-    "[64:ff9b::a9fe:a9fe]",
-    "[64:ff9b:1::1]",
-    "[2002:7f00:1::]",
-    "[2002:a9fe:a9fe::]",
-    "[2001:0:7f00:1::]",
-    "[2001:db8::1]",
-    "[fc00::1]",
-    "[fd00:ec2::254]",
-    "[fe80::1]",
-    "[fe80::1%25lo]",
-    "[2606:4700::1111%25lo]",
-    "[fec0::1]",
-    "[ff02::1]",
-    "[100::1]",
-    "[4000::1]",
-]
-
 
 @pytest.mark.parametrize("url", ACCEPTABLE)
 def test_an_ordinary_url_is_acceptable(url: str) -> None:
-    check_callback(url, allow_private=False)
+    check_callback(url, PRODUCTION)
 
 
 @pytest.mark.parametrize("url", NOT_ACCEPTABLE)
 def test_what_is_no_plain_https_url_is_refused_without_repeating_its_secrets(url: str) -> None:
     with pytest.raises(CallbackNotAcceptable) as refused:
-        check_callback(url, allow_private=False)
+        check_callback(url, PRODUCTION)
     assert "hunter2" not in str(refused.value)
     assert str(refused.value)
 
@@ -153,39 +95,39 @@ def test_what_is_no_plain_https_url_is_refused_without_repeating_its_secrets(url
 @pytest.mark.parametrize("host", FORBIDDEN_HOSTS)
 def test_no_spelling_of_a_forbidden_host_is_acceptable(host: str) -> None:
     with pytest.raises(CallbackNotAcceptable):
-        check_callback(f"https://{host}/", allow_private=False)
+        check_callback(f"https://{host}/", PRODUCTION)
 
 
 def test_a_url_has_a_longest_length() -> None:
     url = "https://example.com/"
-    check_callback(url + "a" * (2048 - len(url)), allow_private=False)
+    check_callback(url + "a" * (2048 - len(url)), PRODUCTION)
     with pytest.raises(CallbackNotAcceptable):
-        check_callback(url + "a" * (2049 - len(url)), allow_private=False)
+        check_callback(url + "a" * (2049 - len(url)), PRODUCTION)
 
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:8080/", "http://127.9.9.9/", "http://[::1]:80/", "http://localhost/", "http://example.com/"],
+    ["http://127.0.0.1:9000/", "http://127.9.9.9/", "http://[::1]:80/", "http://localhost/", "http://example.com/"],
 )
-def test_allow_private_opens_loopback_and_plain_http(url: str) -> None:
-    check_callback(url, allow_private=True)
+def test_the_demo_opens_loopback_plain_http_and_all_ports(url: str) -> None:
+    check_callback(url, DEMO)
     with pytest.raises(CallbackNotAcceptable):
-        check_callback(url, allow_private=False)
+        check_callback(url, PRODUCTION)
 
 
 @pytest.mark.parametrize(
     "host",
     ["10.0.0.1", "192.168.1.1", "169.254.169.254", "[fe80::1]", "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]", "0.0.0.1"],
 )
-def test_allow_private_opens_nothing_else(host: str) -> None:
+def test_the_demo_opens_nothing_else(host: str) -> None:
     with pytest.raises(CallbackNotAcceptable):
-        check_callback(f"http://{host}/", allow_private=True)
+        check_callback(f"http://{host}/", DEMO)
 
 
 @given(st.text(max_size=80) | st.text(max_size=40).map("https://{}".format))
 def test_any_text_is_either_acceptable_or_refused(url: str) -> None:
     try:
-        check_callback(url, allow_private=False)
+        check_callback(url, PRODUCTION)
     except CallbackNotAcceptable:
         return
     assert url.lower().startswith("https://")
@@ -195,11 +137,11 @@ def test_any_text_is_either_acceptable_or_refused(url: str) -> None:
 def test_a_socket_is_made_only_for_what_the_policy_permits(address: object) -> None:
     family = socket.AF_INET6 if ":" in str(address) else socket.AF_INET
     info = (family, socket.SOCK_STREAM, 0, "", (str(address), 443))
-    if policy_for(allow_private=False).permits_address(str(address)):
-        open_socket(info, allow_private=False).close()
+    if policy_for(this_machine=False).permits_address(str(address)):
+        open_socket(info, rules=PRODUCTION).close()
     else:
         with pytest.raises(AddressForbidden):
-            open_socket(info, allow_private=False)
+            open_socket(info, rules=PRODUCTION)
 
 
 @pytest.mark.parametrize(
@@ -208,4 +150,75 @@ def test_a_socket_is_made_only_for_what_the_policy_permits(address: object) -> N
 def test_no_socket_goes_to_a_forbidden_address(address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with pytest.raises(AddressForbidden):
-        open_socket((family, socket.SOCK_STREAM, 0, "", (address, 443)), allow_private=False)
+        open_socket((family, socket.SOCK_STREAM, 0, "", (address, 443)), rules=PRODUCTION)
+
+
+@pytest.mark.parametrize("url", TRICKS, ids=ascii)
+@pytest.mark.parametrize("rules", [PRODUCTION, DEMO], ids=["production", "demo"])
+def test_no_trick_of_parsers_is_acceptable(url: str, rules: CallbackRules) -> None:
+    plain = "https://127.0.0.1:9443/"
+    with_port = url.format(port=9443)
+    if rules is DEMO and with_port.lower() in {plain, "https://127.0.0.1:09443/", "https://localhost:9443/"}:
+        check_callback(with_port, rules)  # loopback in plain words: the demo's own receivers
+        return
+    with pytest.raises(CallbackNotAcceptable):
+        check_callback(with_port, rules)
+
+
+@pytest.mark.parametrize("port", [80, 22, 25, 8080, 444, 65535])
+def test_only_the_operators_ports_are_acceptable_and_are_named(port: int) -> None:
+    with pytest.raises(CallbackNotAcceptable, match="443 or 8443"):
+        check_callback(f"https://example.com:{port}/", PRODUCTION)
+    check_callback(f"https://example.com:{port}/", CallbackRules(ports=frozenset({port})))
+    check_callback(f"https://example.com:{port}/", DEMO)
+
+
+@pytest.mark.parametrize("port", [80, 22, 444])
+def test_no_socket_goes_to_another_port(port: int) -> None:
+    with pytest.raises(AddressForbidden):
+        open_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", port)), rules=PRODUCTION)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "[::1]", "localhost", "LOCALHOST.", "x.localhost"])
+@pytest.mark.parametrize("setting", ["http_port", "fastagi_port", "ami_port", "sip_port"])
+def test_this_systems_own_ports_are_never_acceptable(host: str, setting: str) -> None:
+    port = getattr(Settings(), setting)
+    with pytest.raises(CallbackNotAcceptable, match="this system's own"):
+        check_callback(f"http://{host}:{port}/", DEMO)
+    check_callback(f"http://{host}:{port + 1}/", DEMO)
+
+
+def test_a_guarded_socket_checks_what_the_kernel_is_given() -> None:
+    """However it came to be: a loop that looks the name up again between the factory and the connection."""
+    info = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", 443))
+    with open_socket(info, rules=PRODUCTION) as guarded:
+        assert isinstance(guarded, GuardedSocket)
+        for target in (("127.0.0.1", 443), ("10.0.0.1", 443), ("8.8.8.8", 80), ("localhost", 443)):
+            with pytest.raises(AddressForbidden):
+                guarded.connect(target)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"])  # noqa: S104
+def test_loopback_is_this_machine(address: str) -> None:
+    assert is_this_machine(ip_address(address))
+
+
+def test_an_address_of_an_interface_is_this_machine_and_a_foreign_one_is_not() -> None:
+    own = {
+        found.address
+        for each in psutil.net_if_addrs().values()
+        for found in each
+        if found.family == socket.AF_INET and not found.address.startswith("127.")
+    }
+    assert all(is_this_machine(ip_address(address)) for address in own)
+    for address in ("8.8.8.8", "203.0.113.9", "2606:4700:4700::1111"):
+        assert not is_this_machine(ip_address(address))
+
+
+def test_a_public_address_of_this_machine_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "is_this_machine", lambda address: str(address) == "8.8.4.4")
+    with pytest.raises(CallbackNotAcceptable, match="this system's own"):
+        check_callback("https://8.8.4.4/", PRODUCTION)
+    with pytest.raises(AddressForbidden):
+        open_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.4.4", 443)), rules=PRODUCTION)
+    check_callback("https://8.8.8.8/", PRODUCTION)

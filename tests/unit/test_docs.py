@@ -20,7 +20,7 @@ def _shown(value: object) -> str:
     if isinstance(value, timedelta):
         return str(TypeAdapter(timedelta).dump_python(value, mode="json"))
     if isinstance(value, list):
-        return "[" + ", ".join(_shown(each) if isinstance(each, timedelta) else f'"{each}"' for each in value) + "]"
+        return "[" + ", ".join(f'"{each}"' if isinstance(each, str) else _shown(each) for each in value) + "]"
     if value is None:
         return "unset"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -39,7 +39,26 @@ def test_drop_ins_carry_the_settings(tmp_path: Path) -> None:
     assert texts[DROP_INS[0]].count("agi://192.0.2.7:4999/") == 3
     assert options(tmp_path / DROP_INS[1], "us")["secret"] == KEPT.ami_secret
     matches = re.findall("^match = (.*)$", texts[DROP_INS[2]], re.MULTILINE)
-    assert matches == ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"]
+    carrier, trunk = ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"], ["127.0.0.1"]
+    assert matches == carrier + trunk
+
+
+@pytest.mark.parametrize(
+    ("uri", "match"),
+    [
+        ("sip:192.0.2.7", "192.0.2.7"),
+        ("sip:192.0.2.7:5070;transport=tcp", "192.0.2.7"),
+        ("sips:[2001:db8::7]:5061", "2001:db8::7"),
+        ("sip:198.51.100.9:5060", None),
+        ("sip:sbc.carrier.example:5060", None),
+    ],
+)
+def test_a_trunk_with_an_address_of_its_own_is_no_stranger(tmp_path: Path, uri: str, match: str | None) -> None:
+    """Whose number Asterisk would log. As the carrier's, requests from there are known already."""
+    text = drop_ins(tmp_path, trunk_uri=uri, carrier_addresses=["198.51.100.0/24"])[DROP_INS[2]]
+    identify = f"[trunk]\ntype = identify\nendpoint = trunk\nmatch = {match}\n"
+    assert (identify in text) == (match is not None)
+    assert text.count("type = identify") == (2 if match else 1)
 
 
 def test_the_transport_of_the_trunk_is_no_comment(tmp_path: Path) -> None:

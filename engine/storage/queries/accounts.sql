@@ -14,11 +14,14 @@ SELECT id, name, created_at FROM accounts ORDER BY id;
 INSERT INTO api_keys (id, account_id, digest, hint, created_at, revoked_at)
 VALUES (:id, :account_id, :digest, :hint, :created_at, NULL);
 
--- name: account_of_key_digest^
-SELECT account_id FROM api_keys WHERE digest = :digest AND revoked_at IS NULL;
+-- name: api_key_of_digest^
+SELECT id, account_id FROM api_keys WHERE digest = :digest AND revoked_at IS NULL;
 
 -- name: api_keys_of
-SELECT id, hint, created_at, revoked_at FROM api_keys WHERE account_id = :account_id ORDER BY id;
+SELECT id, hint, created_at, last_used_at, revoked_at FROM api_keys WHERE account_id = :account_id ORDER BY id;
+
+-- name: note_api_key_use!
+UPDATE api_keys SET last_used_at = :at WHERE id = :id AND (last_used_at IS NULL OR last_used_at < :at);
 
 -- name: revoke_api_key!
 UPDATE api_keys SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL;

@@ -108,6 +108,8 @@ def _endpoints(sip: str, number: int, mutant: Mutant) -> str:
         sip, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", sip, flags=re.MULTILINE)
         assert count == 1, name
     sip = re.sub(r"\b(rented-numbers|carrier|trunk)\b(?=[]()\n])", rf"\1-m{number}", sip)
+    # Of the trunks there is one address, which is the product's own.
+    sip = sip[: sip.index(f"[trunk-m{number}]\ntype = identify")]
     return "\n" + re.sub(r"^match = .*", f"match = {address(mutant)}", sip, flags=re.MULTILINE)
 
 

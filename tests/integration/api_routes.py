@@ -1,0 +1,39 @@
+"""What tests that go by the route table put into paths, parameters and bodies. A new field needs an example here."""
+
+from typing import Any
+
+from api.routes import Route
+from api.schemas import Incoming
+from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN
+
+# Of what a path holds beside the first thing's id.
+IN_PATH = {"caller": CALLER, "number": CALLER}
+QUERY = {"source": "%2B14155550123", "limit": "1", "includeExpired": "true", "cursor": "x"}
+# Of the fields that a body must have.
+FIELDS: dict[str, Any] = {
+    "destination": HIDDEN,
+    "usagePlan": "SMALL",
+    "callback": CALLBACK,
+    "caller": CALLER,
+    "number": CALLER,
+}
+
+
+def path_of(route: Route, ids: dict[str, str]) -> str:
+    """`ids`: by the first part of the path."""
+    path = route.path.replace("{id}", ids.get(route.path.split("/")[1], ""))
+    for name, example in IN_PATH.items():
+        path = path.replace(f"{{{name}}}", example.replace("+", "%2B"))
+    assert "{" not in path, f"{path}: IN_PATH has no example"
+    return path
+
+
+def fields_of(model: type[Incoming]) -> list[str]:
+    """As they stand in JSON."""
+    return [str(field.alias or name) for name, field in model.model_fields.items()]
+
+
+def valid_body(model: type[Incoming]) -> dict[str, Any]:
+    """With its required fields. Raises KeyError for one that FIELDS has no example of."""
+    required = [str(field.alias or name) for name, field in model.model_fields.items() if field.is_required()]
+    return {name: FIELDS[name] for name in required}

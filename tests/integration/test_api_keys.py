@@ -1,0 +1,200 @@
+"""Keys at the API: failed attempts are limited and logged by their source; good ones work throughout and are noted."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.failures import MAX_FAILURES
+from engine.key_use import KeyUse
+from engine.storage.errors import StorageUnavailable
+from engine.storage.migrate import migrate
+from engine.storage.sqlite import SqliteStorage
+from tests.integration.api_helpers import HIDDEN, Answer, Api, SettableClock, a_request
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+# Trusted by the fixture; the tests themselves come from 127.0.0.1.
+PROXY = "127.0.0.9"
+
+
+async def guess(api: Api, key: str = "rn_live_guess", **headers: str) -> Answer:
+    return await api.call("GET", "/bookings", account=None, headers={"Authorization": f"Bearer {key}", **headers})
+
+
+async def test_failures_are_refused_beyond_their_limit_and_say_when_to_come_back(api: Api) -> None:
+    codes = [(await guess(api, f"rn_live_{index}")).code for index in range(MAX_FAILURES + 3)]
+    assert codes == ["unauthorized"] * MAX_FAILURES + ["too_many_failures"] * 3
+    answer = await guess(api)
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "60")
+
+
+async def test_a_good_key_works_from_an_address_that_has_failed_too_often(api: Api) -> None:
+    for _ in range(MAX_FAILURES + 5):
+        await guess(api)
+    assert (await api.call("GET", "/bookings")).status == 200
+    assert (await api.call("POST", "/bookings", a_request())).status == 201
+    assert (await guess(api)).status == 429
+
+
+async def test_a_request_without_a_key_is_no_attempt(api: Api) -> None:
+    for _ in range(MAX_FAILURES + 5):
+        assert (await api.call("GET", "/bookings", account=None)).status == 401
+    assert (await guess(api)).status == 401
+    assert len(api.refusals) == 1
+
+
+@pytest.mark.parametrize("key", ["rn_live_guess", "", "x" * 300, "clé", "a b", f"rn_live_{HIDDEN}"])
+async def test_each_failure_is_told_to_the_security_log_without_the_key(api: Api, key: str) -> None:
+    await guess(api, key)
+    assert api.refusals == [("HTTP", "InvalidPassword", "127.0.0.1")]
+
+
+async def test_what_is_refused_for_its_number_is_not_logged_again_and_again(api: Api) -> None:
+    for _ in range(3 * MAX_FAILURES):
+        await guess(api)
+    assert len(api.refusals) == MAX_FAILURES
+
+
+async def test_health_and_unknown_paths_are_no_attempts(api: Api) -> None:
+    wrong = {"Authorization": "Bearer rn_live_guess"}
+    for path in ("/health", "/nowhere"):
+        await api.call("GET", path, account=None, headers=wrong)
+    assert api.refusals == []
+
+
+@pytest.mark.parametrize("forwarded", ["203.0.113.9", "203.0.113.9, 127.0.0.9", "127.0.0.1", "::1", "x"])
+async def test_who_is_no_trusted_proxy_cannot_name_another_source(api: Api, forwarded: str) -> None:
+    for index in range(MAX_FAILURES + 1):
+        answer = await guess(api, **{"X-Forwarded-For": f"203.0.113.{index}, {forwarded}"})
+    assert answer.status == 429
+    assert set(api.refusals) == {("HTTP", "InvalidPassword", "127.0.0.1")}
+
+
+async def test_a_trusted_proxy_names_the_source(api: Api) -> None:
+    """Whoever it names has failures of its own, and the proxy none."""
+    codes = [await through_proxy(api, "203.0.113.9, 198.51.100.7") for _ in range(MAX_FAILURES + 1)]
+    assert codes == [401] * MAX_FAILURES + [429]
+    assert set(api.refusals) == {("HTTP", "InvalidPassword", "198.51.100.7")}
+    assert await through_proxy(api, "198.51.100.8") == 401
+    assert await through_proxy(api, "") == 401
+    assert [address for _, _, address in api.refusals[-2:]] == ["198.51.100.8", PROXY]
+
+
+async def through_proxy(api: Api, forwarded: str) -> int:
+    """The status of a guess that comes from the proxy's address."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.client.port, local_addr=(PROXY, 0))
+    writer.write(
+        b"GET /bookings HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer rn_live_guess\r\n"
+        + f"X-Forwarded-For: {forwarded}\r\n\r\n".encode()
+    )
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    await writer.wait_closed()
+    return int(answer.split(b" ")[1])
+
+
+async def test_each_key_that_opened_its_account_is_told(api: Api) -> None:
+    await api.call("GET", "/bookings")
+    await api.call("GET", "/bookings", account="theirs")
+    await api.call("GET", "/bookings/none", account="theirs")
+    await guess(api)
+    ours, theirs = await key_ids(api.storage, "ours"), await key_ids(api.storage, "theirs")
+    assert api.keys_used == [*ours, *theirs, *theirs]
+
+
+async def key_ids(storage: SqliteStorage, account: str) -> list[str]:
+    rows: list[dict[str, Any]] = await storage.run(
+        lambda tx: tx.accounts._db.execute(
+            "SELECT k.id FROM api_keys k JOIN accounts a ON a.id = k.account_id WHERE a.name = ?", (account,)
+        ).fetchall()
+    )
+    return [row["id"] for row in rows]
+
+
+def last_used(database: Path) -> dict[str, int | None]:
+    with sqlite3.connect(database) as connection:
+        return dict(connection.execute("SELECT id, last_used_at FROM api_keys").fetchall())
+
+
+@pytest.fixture
+async def with_keys(tmp_path: Path) -> Any:
+    """A storage with two keys in it, and its file."""
+    database = tmp_path / "keys.sqlite3"
+    migrate(database)
+    with sqlite3.connect(database) as connection:
+        connection.execute("INSERT INTO accounts VALUES ('acc_1', 'ann', 'whsec_x', 0)")
+        for key in ("key_1", "key_2"):
+            connection.execute(
+                "INSERT INTO api_keys (id, account_id, digest, hint, created_at) VALUES (?, 'acc_1', ?, 'x', 0)",
+                (key, key),
+            )
+    connection.close()
+    storage = SqliteStorage(database)
+    yield storage, database
+    await storage.close()
+
+
+async def test_uses_are_written_together_and_the_latest_counts(with_keys: Any) -> None:
+    storage, database = with_keys
+    clock, stop = SettableClock(), asyncio.Event()
+    use = KeyUse(storage, clock, write_seconds=30)
+    writing = asyncio.create_task(use.run(stop))
+    for _ in range(1000):
+        clock.advance(1)
+        use.used("key_1")
+    await asyncio.sleep(0.05)
+    assert last_used(database) == {"key_1": None, "key_2": None}  # nothing is written on the way of a request
+    stop.set()
+    await writing
+    assert last_used(database) == {"key_1": clock.now(), "key_2": None}
+
+
+async def test_uses_are_written_while_it_runs(with_keys: Any) -> None:
+    storage, database = with_keys
+    clock, stop = SettableClock(), asyncio.Event()
+    use = KeyUse(storage, clock, write_seconds=0.02)
+    writing = asyncio.create_task(use.run(stop))
+    for key in ("key_1", "key_2"):
+        use.used(key)
+        for _ in range(500):
+            await asyncio.sleep(0.01)
+            if last_used(database)[key] == clock.now():
+                break
+        assert last_used(database)[key] == clock.now()
+        clock.advance(60_000)
+    stop.set()
+    await writing
+
+
+async def test_an_earlier_use_never_replaces_a_later_one_and_a_lost_key_is_nothing(with_keys: Any) -> None:
+    storage, database = with_keys
+    clock = SettableClock()
+    for now in (2_000, 1_000):
+        clock.instant = now
+        use = KeyUse(storage, clock)
+        use.used("key_1")
+        use.used("key_gone")
+        stop = asyncio.Event()
+        stop.set()
+        await asyncio.gather(use.run(stop), use._write())
+    assert last_used(database) == {"key_1": 2_000, "key_2": None}
+
+
+async def test_what_could_not_be_written_is_written_later(with_keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, database = with_keys
+    clock = SettableClock()
+    use = KeyUse(storage, clock)
+    use.used("key_1")
+
+    async def fails(*_: object) -> None:
+        raise StorageUnavailable("locked")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "run", fails)
+        await use._write()
+    assert last_used(database)["key_1"] is None
+    await use._write()
+    assert last_used(database)["key_1"] == clock.now()

@@ -1,0 +1,287 @@
+"""Callbacks cannot be turned against the inside: whatever a URL says and names resolve to, no socket is connected.
+
+Two counters: a listener on loopback, and every TCP connection that the process asks the kernel for.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import uvloop
+from yarl import URL
+
+from engine.callbacks.attempt import open_session
+from engine.callbacks.guard import AddressForbidden, CallbackRules, check_callback
+from engine.domain.errors import CallbackNotAcceptable
+from engine.domain.retry import Answered, NotAnswered, Trouble
+from tests.integration.callback_receiver import Answer, CallbackReceiver
+from tests.integration.callback_sending import DEMO, TLS, send
+from tests.integration.connections import connections
+from tests.spellings import FORBIDDEN_HOSTS, TRICKS
+
+FORBIDDEN = NotAnswered(Trouble.FORBIDDEN)
+# A public address by every table. Nothing goes there: the counter ends what would leave the machine.
+PUBLIC = "8.8.8.8"
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[CallbackReceiver]:
+    async with CallbackReceiver() as receiver:
+        yield receiver
+
+
+def production(receiver: CallbackReceiver) -> CallbackRules:
+    """As in production, but for the port, so that only the address is in the way."""
+    return CallbackRules(ports=frozenset({443, receiver.port}))
+
+
+def url_of(host: str, port: int, scheme: str = "https") -> str:
+    has_port = ":" in host.rpartition("]")[2]
+    return f"{scheme}://{host}/" if has_port else f"{scheme}://{host}:{port}/"
+
+
+async def post(url: str, rules: CallbackRules) -> None:
+    """Past the check of the URL: the socket alone is in the way."""
+    async with open_session(rules=rules, lookups_at_once=2, tls=TLS) as session, asyncio.timeout(5):
+        await session.post(URL(url, encoded=True), data=b"{}", allow_redirects=False)
+
+
+async def try_all(urls: list[str], rules: CallbackRules) -> None:
+    for url in urls:
+        try:
+            await post(url, rules)
+        except (aiohttp.ClientError, OSError, ValueError):
+            continue
+        raise AssertionError(url)
+
+
+def all_urls(port: int) -> list[str]:
+    hosts = [url_of(host, port, scheme) for host in FORBIDDEN_HOSTS for scheme in ("http", "https")]
+    return hosts + [trick.format(port=port) for trick in TRICKS]
+
+
+async def test_no_spelling_gets_a_socket(
+    receiver: CallbackReceiver,
+) -> None:
+    urls = all_urls(receiver.port)
+    with connections() as attempts:
+        outcomes = {await send(url, production(receiver), timeout_ms=3_000) for url in urls}
+    assert outcomes == {FORBIDDEN}
+    assert (attempts, receiver.connections) == ([], 0)
+    print(f"\nW3: {len(FORBIDDEN_HOSTS)} hosts, {len(TRICKS)} URLs, {len(urls)} attempts: connects {len(attempts)}")  # noqa: T201  the figure
+
+
+async def test_the_socket_alone_is_a_wall(receiver: CallbackReceiver) -> None:
+    with connections() as attempts:
+        await try_all(all_urls(receiver.port), production(receiver))
+    assert (attempts, receiver.connections) == ([], 0)
+
+
+def test_the_socket_alone_is_a_wall_on_the_loop_that_the_engine_runs_on() -> None:
+    """uvloop looks addresses up once more on its way to `connect`."""
+
+    async def main() -> None:
+        async with CallbackReceiver() as receiver:
+            with connections() as attempts:
+                await try_all(all_urls(receiver.port), production(receiver))
+            assert (attempts, receiver.connections) == ([], 0)
+            with connections() as attempts:
+                assert await send(receiver.url) == Answered(204)
+            assert attempts == ["127.0.0.1"]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+async def test_the_listener_is_found_by_these_spellings_where_nothing_guards(receiver: CallbackReceiver) -> None:
+    """Or the tests above would count 0 whatever the guard did."""
+    found = []
+    with connections() as attempts:
+        for host in FORBIDDEN_HOSTS:
+            timeout = aiohttp.ClientTimeout(total=1)
+            async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+                try:
+                    await session.post(URL(url_of(host, receiver.port, "http"), encoded=True), data=b"{}")
+                except (aiohttp.ClientError, OSError, ValueError):
+                    continue
+                found.append(host)
+    assert len(found) == len(receiver.requests) >= 8
+    assert len(attempts) >= 50
+
+
+def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """A name server under somebody else's control: each look-up gets the next answer. Returns what was asked."""
+    asked: list[str] = []
+    left = list(answers)
+
+    def look_up(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        found = left.pop(0) if len(left) > 1 else left[0]
+        families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in found]
+        return [
+            (family, socket.SOCK_STREAM, 6, "", (address, port))
+            for family, address in zip(families, found, strict=True)
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["127.0.0.1"],
+        ["::1", "127.0.0.1"],
+        ["::ffff:127.0.0.1"],
+        ["10.0.0.1", "169.254.169.254", "fe80::1"],
+        ["0.0.0.0"],  # noqa: S104  what a name resolves to
+        ["64:ff9b::7f00:1", "2002:7f00:1::", "fd00::1", "100.64.0.1", "224.0.0.1", "255.255.255.255"],
+        ["fe80::1%lo", "::1%lo"],
+    ],
+    ids=str,
+)
+async def test_a_public_name_that_leads_inside_is_not_connected_to(
+    receiver: CallbackReceiver, answers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what a CNAME to `localhost` or to an inside name comes to."""
+    asked = names(monkeypatch, answers)
+    with connections() as attempts:
+        outcome = await send(f"https://customer.example.com:{receiver.port}/", production(receiver))
+    assert outcome == FORBIDDEN
+    assert asked == ["customer.example.com"]
+    assert (attempts, receiver.connections) == ([], 0)
+
+
+async def test_of_a_mixed_answer_only_the_public_addresses_are_tried(
+    receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mixed in (["127.0.0.1", PUBLIC], [PUBLIC, "127.0.0.1"], ["::1", PUBLIC, "10.0.0.1"]):
+        names(monkeypatch, mixed)
+        with connections() as attempts:
+            outcome = await send(f"https://customer.example.com:{receiver.port}/", production(receiver))
+        assert isinstance(outcome, NotAnswered)
+        assert set(attempts) == {PUBLIC}
+    assert receiver.connections == 0
+
+
+async def test_a_name_that_changes_its_mind_is_checked_each_time(
+    receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rebinding: public when it was booked and at the first attempt, ours at the next."""
+    asked = names(monkeypatch, [PUBLIC], ["127.0.0.1"])
+    url = f"https://customer.example.com:{receiver.port}/"
+    check_callback(url, production(receiver))
+    with connections() as attempts:
+        outcomes = [await send(url, production(receiver)) for _ in range(3)]
+    assert outcomes == [NotAnswered(Trouble.CONNECTION), FORBIDDEN, FORBIDDEN]
+    assert asked == ["customer.example.com"] * 3
+    assert (attempts, receiver.connections) == ([PUBLIC], 0)
+
+
+async def test_a_name_that_changes_its_mind_within_one_attempt_is_still_refused(
+    receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that resolved once more, between the factory's check and `connect`, would be given the new answer."""
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def rebound(sock: socket.socket, _address: Any) -> None:
+        await connect(sock, ("127.0.0.1", receiver.port))
+
+    monkeypatch.setattr(loop, "sock_connect", rebound)
+    names(monkeypatch, [PUBLIC])
+    with connections() as attempts:
+        outcome = await send(f"https://customer.example.com:{receiver.port}/", production(receiver))
+    assert outcome == FORBIDDEN
+    assert (attempts, receiver.connections) == ([], 0)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
+async def test_a_redirect_is_not_followed(receiver: CallbackReceiver, status: int) -> None:
+    async with CallbackReceiver() as elsewhere:
+        for target in (elsewhere.url, "http://169.254.169.254/latest/meta-data/", "file:///etc/passwd", "//127.0.0.1/"):
+            receiver.answer_with(Answer(status, headers={"Location": target, "Refresh": f"0; url={target}"}))
+            with connections() as attempts:
+                assert await send(receiver.url) == Answered(status)
+            assert attempts == ["127.0.0.1"]
+        assert elsewhere.connections == 0
+
+
+async def test_neither_proxy_variables_nor_a_netrc_are_looked_at(
+    receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ann password hunter2\ndefault login ann password hunter2\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with CallbackReceiver() as proxy:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+            monkeypatch.setenv(name.upper(), proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        assert await send(receiver.url) == Answered(204)
+        assert await send(proxy.url.replace("http", "https"), production(proxy)) == FORBIDDEN
+        assert proxy.connections == 0
+    assert "Authorization" not in receiver.requests[0].headers
+    assert "Proxy-Authorization" not in receiver.requests[0].headers
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST"])
+async def test_the_demo_lets_loopback_through(host: str) -> None:
+    async with CallbackReceiver(host if host[0] == "1" else "127.0.0.1") as receiver:
+        with connections() as attempts:
+            assert await send(receiver.url_on(host)) == Answered(204)
+        assert (len(attempts), receiver.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "customer.example.com"])
+async def test_even_the_demo_never_calls_this_systems_own_ports(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with CallbackReceiver() as own:
+        rules = CallbackRules(ports=frozenset(), this_machine=True, own_ports=frozenset({own.port}))
+        if host[0] == "c":
+            names(monkeypatch, ["127.0.0.1"])
+        with connections() as attempts:
+            assert await send(own.url_on(host), rules) == FORBIDDEN
+            with pytest.raises(aiohttp.ClientConnectorError) as refused:
+                await post(own.url_on(host), rules)
+        assert isinstance(refused.value.os_error, AddressForbidden)
+        assert (attempts, own.connections) == ([], 0)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::ffff:127.0.0.1", "10.255.255.1", "169.254.169.254"])  # noqa: S104
+async def test_the_demo_opens_loopback_only(receiver: CallbackReceiver, host: str) -> None:
+    with connections() as attempts, pytest.raises(aiohttp.ClientConnectorError) as refused:
+        await post(receiver.url_on(host), DEMO)
+    assert isinstance(refused.value.os_error, AddressForbidden)
+    assert (attempts, receiver.connections) == ([], 0)
+
+
+async def test_what_was_acceptable_when_it_was_booked_is_checked_again_at_each_attempt(
+    receiver: CallbackReceiver,
+) -> None:
+    """The operator's rules may have become stricter, or the row may be from before them."""
+    check_callback(receiver.url, DEMO)
+    stricter = CallbackRules(ports=frozenset({443}))
+    with pytest.raises(CallbackNotAcceptable):
+        check_callback(receiver.url, stricter)
+    with connections() as attempts:
+        for rules in (stricter, production(receiver)):
+            assert await send(receiver.url, rules) == FORBIDDEN
+    assert (attempts, receiver.connections) == ([], 0)
+
+
+async def test_another_port_than_the_operators_gets_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    names(monkeypatch, [PUBLIC])
+    rules = CallbackRules(ports=frozenset({443}))
+    with connections() as attempts:
+        for port in (22, 25, 80, 3306, 8080):
+            assert await send(f"https://customer.example.com:{port}/", rules) == FORBIDDEN
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await post(f"https://customer.example.com:{port}/", rules)
+    assert attempts == []

@@ -1,0 +1,109 @@
+"""What the security log says of a refused peer, and what it never does: fail, grow without end, repeat a client."""
+
+import re
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from engine.security_log import SecurityLog, plain_address
+
+LINE = re.compile(
+    r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000)\] SECURITY\[\d+\] res_security_log\.c: "
+    r'SecurityEvent="InvalidPassword",EventTV="\1",Severity="Error",Service="HTTP",EventVersion="1",'
+    r'AccountID="<unknown>",SessionID="<unknown>",LocalAddress="IPV4/TCP/127\.0\.0\.1/8080",'
+    r'RemoteAddress="(IPV[46]/TCP/[0-9a-f.:]+/0)"\n'
+)
+LISTENERS = {"HTTP": ("127.0.0.1", 8080), "AGI": ("localhost", 4573)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "security.log"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("203.0.113.9", "IPV4/TCP/203.0.113.9/0"),
+        ("::ffff:203.0.113.9", "IPV4/TCP/203.0.113.9/0"),
+        ("2001:db8::1", "IPV6/TCP/2001:db8::1/0"),
+        ("fe80::1%eth0", "IPV6/TCP/fe80::1/0"),
+    ],
+)
+def test_a_refusal_is_a_line_as_asterisk_writes_it(path: Path, address: str, shown: str) -> None:
+    SecurityLog(path, LISTENERS).refused("HTTP", "InvalidPassword", address)
+    match = LINE.fullmatch(path.read_text())
+    assert match
+    assert match[2] == shown
+
+
+def test_the_file_is_there_from_the_start_and_for_its_owner_alone(path: Path) -> None:
+    SecurityLog(path, LISTENERS)
+    assert path.read_bytes() == b""
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("service", ["AGI", "Unknown"])
+def test_a_service_that_listens_on_no_address_still_has_a_line(path: Path, service: str) -> None:
+    SecurityLog(path, LISTENERS).refused(service, "FailedACL", "203.0.113.9")
+    assert f'Service="{service}"' in path.read_text()
+    assert 'RemoteAddress="IPV4/TCP/203.0.113.9/0"' in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "nowhere", "203.0.113.9/32", '203.0.113.9",X="', "203.0.113.9\n", "0.0.0.0", "::"],  # noqa: S104
+)
+def test_what_is_no_peers_address_is_not_written(path: Path, address: str) -> None:
+    with capture_logs():
+        SecurityLog(path, LISTENERS).refused("HTTP", "InvalidPassword", address)
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("word", ["", "a b", 'a"', "a\n", "a,b", "x" * 33, "é"])
+def test_a_service_or_an_event_that_is_no_word_is_a_bug(path: Path, word: str) -> None:
+    security = SecurityLog(path, LISTENERS)
+    with pytest.raises(ValueError, match="word"):
+        security.refused(word, "InvalidPassword", "203.0.113.9")
+    with pytest.raises(ValueError, match="word"):
+        security.refused("HTTP", word, "203.0.113.9")
+    assert path.read_bytes() == b""
+
+
+def test_it_never_takes_more_than_twice_its_size(path: Path) -> None:
+    security = SecurityLog(path, LISTENERS, max_bytes=2_000)
+    for last in range(200):
+        security.refused("HTTP", "InvalidPassword", f"203.0.113.{last}")
+    files = sorted(each.name for each in path.parent.iterdir())
+    assert files == ["security.log", "security.log.1"]
+    assert all(each.stat().st_size <= 2_000 for each in path.parent.iterdir())
+    assert "203.0.113.199/0" in path.read_text()
+    assert LINE.match(path.read_text())  # nothing is cut in two
+
+
+def test_a_file_that_was_moved_away_is_begun_anew(path: Path) -> None:
+    security = SecurityLog(path, LISTENERS)
+    security.refused("HTTP", "InvalidPassword", "203.0.113.1")
+    path.rename(path.with_name("moved"))
+    security.refused("HTTP", "InvalidPassword", "203.0.113.2")
+    assert "203.0.113.2/0" in path.read_text()
+    assert "203.0.113.2/0" not in path.with_name("moved").read_text()
+
+
+def test_a_disk_that_takes_nothing_fails_nothing_and_is_told_once(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    for path in (Path("/dev/full"), full, tmp_path / "no" / "directory", tmp_path):
+        security = SecurityLog(path, LISTENERS)
+        with capture_logs() as logs:
+            for _ in range(3):
+                security.refused("HTTP", "InvalidPassword", "203.0.113.9")
+        assert [entry["event"] for entry in logs] == ["security_log_failed"]
+
+
+def test_an_address_without_its_scope() -> None:
+    assert str(plain_address("fe80::1%lo")) == "fe80::1"
+    for wrong in ("%lo", "1.2.3", "1.2.3.4.5", "x"):
+        with pytest.raises(ValueError):
+            plain_address(wrong)

@@ -1,0 +1,43 @@
+"""Whom a request comes from when there are proxies in between, and who can lie about it."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from api.sources import NOWHERE, source_of
+
+PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("2001:db8::/64")]
+
+
+def source(peer: str | None, *forwarded: str) -> str:
+    return str(source_of(peer, forwarded, PROXIES))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("203.0.113.9", [], "203.0.113.9"),
+        ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),  # no proxy of ours
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("127.0.0.1", ["198.51.100.1, 203.0.113.9"], "203.0.113.9"),  # what the client wrote stands before
+        ("127.0.0.1", ["198.51.100.1", "203.0.113.9"], "203.0.113.9"),
+        ("127.0.0.1", ["203.0.113.9, 10.1.2.3"], "203.0.113.9"),  # two proxies
+        ("127.0.0.1", ["203.0.113.9, 10.1.2.3, 192.0.2.1"], "192.0.2.1"),
+        ("127.0.0.1", ["10.1.2.3"], "10.1.2.3"),
+        ("127.0.0.1", ["203.0.113.9, nonsense"], "127.0.0.1"),
+        ("127.0.0.1", [""], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.9:4711"], "127.0.0.1"),
+        ("127.0.0.1", ['203.0.113.9",X="'], "127.0.0.1"),
+        ("::ffff:127.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("2001:db8::1", ["2001:db8:1::9"], "2001:db8:1::9"),
+        ("127.0.0.1", ["::ffff:203.0.113.9"], "203.0.113.9"),
+        (None, ["203.0.113.9"], str(NOWHERE)),
+    ],
+)
+def test_only_what_trusted_proxies_added_counts(peer: str | None, forwarded: list[str], expected: str) -> None:
+    assert source(peer, *forwarded) == expected
+
+
+def test_a_header_of_thousands_of_addresses_is_read_from_its_end() -> None:
+    assert source("127.0.0.1", ", ".join(["198.51.100.1"] * 500 + ["203.0.113.9"])) == "203.0.113.9"
