@@ -8,10 +8,16 @@ from engine.live import Limit
 
 async def answered(context: CallContext, session: Session) -> None:
     call = session.environment
+    # At once: what lies between Asterisk's reading of its clock and ours of the ticks would pass for the clock's doing.
+    ticks, now = context.clock.moment().ticks, dialplan.wall_clock(call.argument(2))
 
     async def set_limit(limit: Limit | None) -> None:
         await session.set_variables(dialplan.talk_limit(limit.left_ms if limit else 0))
 
     await context.limits.answered(
-        booking_id=call.argument(1), call_id=call.argument(0), callee_channel=call.unique_id, set_limit=set_limit
+        booking_id=call.argument(1),
+        call_id=call.argument(0),
+        callee_channel=call.unique_id,
+        set_limit=set_limit,
+        asterisk_ahead=None if now is None else now - ticks,
     )

@@ -4,12 +4,15 @@ AGI paths, their arguments in order, and the channel variables that carry the an
 and holds it against this file.
 """
 
+import datetime as dt
+import re
+
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.routing import Bridge, RouteDecision
 
 ROUTE = "route"  # arguments: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID
-ANSWERED = "answered"  # arguments: unique id of the caller's channel, booking
-ENDED = "ended"  # arguments: unique id, answered milliseconds, dial status
+ANSWERED = "answered"  # arguments: unique id of the caller's channel, booking, wall clock
+ENDED = "ended"  # arguments: unique id, answered milliseconds, dial status, wall clock
 
 # Set last by `route`, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk says AGISTATUS=SUCCESS
 # even when the engine closed early or talked nonsense.
@@ -28,6 +31,17 @@ TIMEOUT = "TIMEOUT(absolute)"
 LIMIT = "RN_LIMIT"
 # Set by `ended` once the end is settled; without it the dialplan keeps the end in the journal.
 SETTLED = "RN_SETTLED"
+
+
+def wall_clock(text: str) -> int | None:
+    """Asterisk's wall clock in epoch milliseconds, from 20260301120000250 in UTC; None: it does not say."""
+    if re.fullmatch(r"[0-9]{17}", text) is None:
+        return None
+    try:
+        second = dt.datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return None
+    return int(second.timestamp()) * 1000 + int(text[14:])
 
 
 def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[str, str]]:

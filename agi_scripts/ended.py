@@ -14,7 +14,13 @@ log = structlog.get_logger(__name__)
 async def ended(context: CallContext, session: Session) -> None:
     call = session.environment
     at = context.clock.moment()
-    report = EndReport(call.argument(0), _milliseconds(call.argument(1)), call.argument(2), at)
+    report = EndReport(
+        call_id=call.argument(0),
+        answered_ms=_milliseconds(call.argument(1)),
+        dial_status=call.argument(2),
+        ended=at,
+        asterisk_now=dialplan.wall_clock(call.argument(3)),
+    )
     settlement = await context.storage.run(call_ended, report, at.now)
     # What follows from it does not depend on Asterisk, which may be gone by now.
     if settlement is None:

@@ -15,7 +15,7 @@ from panoramisk.fast_agi import Application, Request
 
 from agi_scripts.errors import AgiError, BadPeer, Unproven
 from agi_scripts.proof import is_proven
-from agi_scripts.session import MAX_ENVIRONMENT, Environment, Session, read_environment
+from agi_scripts.session import MAX_ENVIRONMENT, Environment, Session, WholeLines, read_environment
 from agi_scripts.strangers import (
     MAX_STRANGERS,
     UNKNOWN_TOKEN,
@@ -103,7 +103,8 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
         try:
             environment = await self._first_words(reader, writer)
             if environment is not None:
-                await self._converse(environment, Session(Request(self, {}, reader, writer), environment))
+                request = Request(self, {}, WholeLines(reader), writer)
+                await self._converse(environment, Session(request, environment))
         finally:
             self._connections.discard(task)
             writer.close()

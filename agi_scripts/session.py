@@ -1,7 +1,7 @@
 """③ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
 
 panoramisk's `Request` sends the commands and parses the answers. What it lets through is caught here: an end of
-the connection in mid-command (a ValueError there), and every wait. What may be sent is up to commands.py.
+the connection in mid-command, and every wait. What may be sent is up to commands.py.
 """
 
 import asyncio
@@ -85,6 +85,20 @@ def _arguments(values: dict[str, str]) -> list[str]:
     return found
 
 
+class WholeLines:
+    """What panoramisk reads answers from: it takes half a line before the end of a connection for a whole one."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    async def readline(self) -> bytes:
+        """Raises IncompleteReadError at the end, ValueError for a line that is too long."""
+        line = await self._reader.readline()
+        if not line.endswith(b"\n"):
+            raise asyncio.IncompleteReadError(line, None)
+        return line
+
+
 class Session:
     """Handed to the scripts: the environment, and the one command that they need."""
 
@@ -102,7 +116,7 @@ class Session:
         try:
             answer = await self._request.send_command(command)
         except (ValueError, ConnectionError, asyncio.IncompleteReadError) as error:
-            # panoramisk parses the empty line of a closed connection as a status and fails with ValueError.
+            # ValueError: an answer that has no status, or no end.
             raise CallerGone("connection closed in mid-command") from error
         if answer.get("error") == "AGIResultHangup" or answer.get("status_code") == DEAD_CHANNEL:
             raise CallerGone("hung up in mid-command")

@@ -5,6 +5,7 @@
 #   asterisk   .tools/bin/asterisk               the machine's own if it is 20 or newer and has chan_pjsip,
 #              .tools/asterisk.json              else Debian forky's, in .tools/asterisk-tree
 #   phones     .tools/bin/sipp .tools/bin/baresip .tools/phones.json      Debian 12's, in .tools/phones-tree
+#              and libfaketime, with which tests set the wall clock of one program
 #   fail2ban   .tools/bin/fail2ban-regex .tools/bin/fail2ban-client       Debian 12's, in .tools/fail2ban-tree
 # Paths in the .json files are relative to .tools where they lie inside it: the checkout may be moved.
 #
@@ -127,8 +128,8 @@ END
 }
 
 make_phones() {
-    local sipp_version baresip_version
-    "$here/debian-tree.sh" bookworm "$phones_tree" sip-tester baresip-core
+    local sipp_version baresip_version libfaketime
+    "$here/debian-tree.sh" bookworm "$phones_tree" sip-tester baresip-core libfaketime
     wrap_from_tree sipp "$phones_tree" usr/bin/sipp
     wrap_from_tree baresip "$phones_tree" usr/bin/baresip
     # Asked for their versions, both end with a status that is not 0.
@@ -136,11 +137,14 @@ make_phones() {
     baresip_version=$({ "$tools/bin/baresip" -h 2>&1 || true; } | sed -nE 's/^baresip v([^ ]+).*/\1/p')
     [ -n "$sipp_version" ] || fail "sipp does not start"
     [ -n "$baresip_version" ] || fail "baresip does not start"
+    libfaketime=usr/lib/$(basename -- "$(dirname -- "$(loader_of "$phones_tree")")")/faketime/libfaketimeMT.so.1
+    [ -r "$phones_tree/$libfaketime" ] || fail "no $libfaketime in $phones_tree"
     write_file "$tools/phones.json" 644 <<END
 {
   "sipp": "bin/sipp",
   "baresip": "bin/baresip",
   "baresip_modules_dir": "phones-tree/usr/lib/baresip/modules",
+  "libfaketime": "phones-tree/$libfaketime",
   "sipp_version": "$sipp_version",
   "baresip_version": "$baresip_version"
 }

@@ -27,6 +27,7 @@ from engine.ami.errors import AmiRefused, AmiUnavailable
 from engine.ami.limits import LimitKeeper
 from engine.ami.link import AmiLink
 from engine.ami.presence import Reconciler
+from engine.ami.wall_clock import ClockWatch
 from engine.bookings import sweep
 from engine.callbacks.guard import CallbackRules, check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
@@ -173,6 +174,7 @@ class Engine:
             tasks.create_task(self._serve_http(http, stop))
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._limits.run(stop))
+            tasks.create_task(ClockWatch(self._ami, self._clock, self._limits).run(stop))
             tasks.create_task(self._reconciler.run(stop))
             tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))

@@ -14,7 +14,7 @@ from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
 from engine.ids import new_id
-from engine.live import settle_overdue
+from engine.presence import settle_overdue
 from engine.storage.rows import Grant
 from engine.storage.transaction import Transaction
 

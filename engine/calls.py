@@ -34,13 +34,15 @@ class EndReport:
     """What Asterisk says of a call that ended. `dial_status`: its DIALSTATUS, empty if it was never dialled.
 
     `answered_ms`: by the wall clock, so negative when that was set back meanwhile; 0: not answered.
-    `ended`: when it said so, by the clocks of its machine.
+    `ended`: when it said so, by the clocks of whoever took it down; `asterisk_now`: by Asterisk's wall clock, if that
+    is another.
     """
 
     call_id: str
     answered_ms: int
     dial_status: str
     ended: Moment | None = None
+    asterisk_now: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
 def call_answered(tx: Transaction, call_id: str, callee_channel: str, at: Moment) -> bool:
     """Note that the callee has answered. False: the call must end (it did already, or its booking is gone).
 
-    Their time runs from the first report; one that comes again does not start it again.
+    Their time runs from the first report; one that comes again does not start it again. `at`: by Asterisk's wall clock,
+    where that is known.
     """
     call = tx.calls.by_id(call_id)
     if call is None or call.ended_at is not None or _leads_nowhere(call, booking_of(tx, call)):
@@ -122,7 +125,7 @@ def call_ended(tx: Transaction, report: EndReport, now: int) -> Settlement | Non
     call = tx.calls.by_id(report.call_id)
     if call is None or call.ended_at is not None:
         return None
-    talked_ms = without_clock_step(report.answered_ms, call.answered, report.ended)
+    talked_ms = _talked_ms(report, call)
     disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
     return settle(tx, call, seconds_charged(talked_ms, call.seconds_leased), disposition, now)
 
@@ -163,6 +166,17 @@ def booking_of(tx: Transaction, call: Call) -> Booking:
     if booking is None:
         raise LookupError(f"call {call.call_id} has no booking")  # the foreign key forbids it
     return booking
+
+
+def _talked_ms(report: EndReport, call: Call) -> int:
+    if report.ended is None or call.answered is None:
+        return without_clock_step(report.answered_ms, ours=0, asterisks=0)
+    came_in = Moment(call.started_at, call.started_ticks)
+    return without_clock_step(
+        report.answered_ms,
+        ours=report.ended.wall_ahead - came_in.wall_ahead,
+        asterisks=report.ended.told_by(report.asterisk_now).wall_ahead - call.answered.wall_ahead,
+    )
 
 
 def _leads_nowhere(call: Call, booking: Booking) -> bool:

@@ -1,26 +1,24 @@
-"""The use cases of calls that are up: sharing what is left, and finding out what became of them.
+"""The use cases of calls that talk: how they share what is left.
 
 `plan_shrinks` → Asterisk lowers those limits → `apply_shares` books them and grows the others → Asterisk raises
 theirs. Whatever fails in between leaves a lease in the books that is at least the limit in Asterisk.
 """
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from engine.calls import Settlement, call_answered, settle
+from engine.calls import call_answered
 from engine.domain import booking as bookings
 from engine.domain.booking import Booking, longest_call
-from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, talk_limit_ms
+from engine.domain.metering import CallState, talk_limit_ms
 from engine.domain.policy import Policy
-from engine.domain.routing import Disposition
 from engine.domain.sharing import Holding, fair_leases
 from engine.domain.times import Moment
 from engine.storage.rows import Call
 from engine.storage.transaction import Transaction
 
-# No list that Asterisk gives is as old as this when it is used.
-LIST_IS_OLD_MS = 60_000
+# A call that is cut at its limit is reported well within this time, or nobody cut it.
+OVERRUN_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +41,21 @@ class Talk:
     crowded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """What Asterisk says is up. `calls`: unique ids of callers' channels; `talking`: those whose callee has answered,
-    with the callee's channel."""
+def begin_talk(
+    tx: Transaction,
+    booking_id: str,
+    call_id: str,
+    callee_channel: str,
+    at: Moment,
+    policy: Policy,
+    *,
+    asterisk_now: int | None = None,
+) -> Talk:
+    """Note the answer and lease all that nobody else holds: everything there is to do for a call that is alone.
 
-    calls: AbstractSet[str]
-    talking: Mapping[str, str]
-
-
-def begin_talk(tx: Transaction, booking_id: str, call_id: str, callee_channel: str, at: Moment, policy: Policy) -> Talk:
-    """Note the answer and lease all that nobody else holds: everything there is to do for a call that is alone."""
-    if not call_answered(tx, call_id, callee_channel, at):
+    `asterisk_now`: `at.now` by Asterisk's wall clock, where that is known.
+    """
+    if not call_answered(tx, call_id, callee_channel, at.told_by(asterisk_now)):
         return Talk(None, crowded=False)
     apply_shares(tx, booking_id, {}, at, policy)
     return Talk(limit_of(tx, call_id, at), crowded=bool(plan_shrinks(tx, booking_id, at, policy)))
@@ -109,103 +110,40 @@ def apply_shares(
 def limit_of(tx: Transaction, call_id: str, at: Moment) -> Limit | None:
     """The present limit of a talking call; None when it is not talking, or must end."""
     call = tx.calls.by_id(call_id)
-    if call is None or call.state is not CallState.LIVE or call.callee_channel is None:
-        return None
-    booking = tx.bookings.by_id(call.booking_id)
-    return None if booking is None or booking.gone_at is not None else _limit(call, booking, at)
+    return (
+        None
+        if call is None
+        else next((each for each in limits_on(tx, call.booking_id, at) if each.call_id == call_id), None)
+    )
 
 
-def bookings_with_talk(tx: Transaction) -> dict[str, list[str]]:
-    """Booking id → ids of its talking calls."""
-    talking: dict[str, list[str]] = {}
-    for call in tx.calls.up():
-        if call.state is CallState.LIVE:
-            talking.setdefault(call.booking_id, []).append(call.call_id)
-    return talking
+def limits_on(tx: Transaction, booking_id: str, at: Moment) -> list[Limit]:
+    """The present limits of all talking calls; none when the booking is gone: they must end."""
+    booking = tx.bookings.by_id(booking_id)
+    if booking is None or booking.gone_at is not None:
+        return []
+    talking = [call for call in tx.calls.up_on(booking_id) if call.state is CallState.LIVE]
+    return [_limit(call, booking, at) for call in talking if call.callee_channel is not None]
+
+
+def bookings_with_talk(tx: Transaction) -> list[str]:
+    return tx.calls.bookings_with_talk()
+
+
+def bookings_overrun(tx: Transaction, ticks: int) -> list[str]:
+    """Bookings with a call that talks past its lease: Asterisk lost its limit, or keeps it by a clock that was set."""
+    return tx.calls.bookings_overrun(ticks - OVERRUN_MS)
 
 
 def bookings_to_share(tx: Transaction, at: Moment, policy: Policy) -> list[str]:
     """Bookings that have seconds lying idle while their calls could use them: an end was settled, and nobody heard."""
     found = []
-    for booking_id in bookings_with_talk(tx):
-        booking = tx.bookings.by_id(booking_id)
-        if booking is not None and booking.gone_at is None and booking.seconds.remaining > 0:
-            calls = tx.calls.up_on(booking_id)
-            fair = _fair(booking, calls, at, policy, keep_free=0)
-            if any(fair.get(call.call_id, 0) > call.seconds_leased for call in calls):
-                found.append(booking_id)
+    for booking in tx.bookings.talking_with_seconds_idle():
+        calls = tx.calls.up_on(booking.id)
+        fair = _fair(booking, calls, at, policy, keep_free=0)
+        if any(fair.get(call.call_id, 0) > call.seconds_leased for call in calls):
+            found.append(booking.id)
     return found
-
-
-def take_presence(tx: Transaction, presence: Presence, at: Moment) -> set[str]:
-    """Note which calls Asterisk says are up, and which talk although their answer was never reported.
-
-    Of those, as much is taken for used as they can have talked at most. Returns their bookings, which must be shared
-    anew.
-    """
-    found = set()
-    for call in tx.calls.up():
-        if call.call_id not in presence.calls:
-            continue
-        channel = presence.talking.get(call.call_id)
-        if call.state is CallState.RINGING and channel is not None:
-            found.add(call.booking_id)
-            tx.calls.update(
-                replace(
-                    call,
-                    state=next_state(call.state, CallEvent.ANSWERED),
-                    callee_channel=channel,
-                    answered=_earliest_answer(call, at),
-                    seen_ticks=at.ticks,
-                )
-            )
-        elif call.state is CallState.LIVE:
-            tx.calls.update(replace(call, seen_ticks=at.ticks))
-    return found
-
-
-def _earliest_answer(call: Call, at: Moment) -> Moment:
-    """No earlier than the call came in, and it would be over if it had talked for all that it leased to begin with."""
-    talked_ms = min(call.seconds_leased * 1000, max(0, at.ticks - call.started_ticks))
-    return Moment(at.now - talked_ms, at.ticks - talked_ms)
-
-
-def missing_calls(tx: Transaction, presence: Presence, asked_ticks: int) -> set[str]:
-    """Calls in the books, from before Asterisk was asked, that it does not know."""
-    # Ticks begin anew when the machine does: one that seems to come from the future is older than that.
-    reborn = asked_ticks + LIST_IS_OLD_MS
-    return {
-        call.call_id
-        for call in tx.calls.up()
-        if not asked_ticks <= call.started_ticks <= reborn and call.call_id not in presence.calls
-    }
-
-
-def settle_vanished(tx: Transaction, vanished: AbstractSet[str], now: int) -> list[Settlement]:
-    """Settle calls that are no longer up in Asterisk and whose end nobody reported.
-
-    The rule: a call that was answered is charged up to the last moment it was known to be up, at least one second,
-    never more than its lease; one that only rang is free.
-    """
-    settled = []
-    for call_id in sorted(vanished):
-        call = tx.calls.by_id(call_id)
-        if call is not None and call.ended_at is None:
-            settled.append(settle(tx, call, _known_seconds(call), Disposition.LOST, now))
-    return settled
-
-
-def settle_overdue(tx: Transaction, at: Moment, policy: Policy, at_most: int) -> list[Settlement]:
-    """Settle calls whose end was never reported though it must long have come; the last resort, without Asterisk.
-
-    The rule: one that was answered may have used all of its lease, and is charged that; one that only rang is free.
-    """
-    ring_ms = policy.ring_seconds * 1000
-    overdue = tx.calls.overdue(at.ticks, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most)
-    return [
-        settle(tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.now)
-        for call in overdue
-    ]
 
 
 def _fair(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int) -> dict[str, int]:
@@ -238,10 +176,3 @@ def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[B
 
 def _talked_ms(call: Call, at: Moment) -> int:
     return 0 if call.answered is None else max(0, at.ticks - call.answered.ticks)
-
-
-def _known_seconds(call: Call) -> int:
-    if call.answered is None:
-        return 0
-    known_ms = (call.seen_ticks or call.answered.ticks) - call.answered.ticks
-    return max(1, seconds_charged(known_ms, call.seconds_leased))

@@ -2,9 +2,10 @@
 
     Baresip   a telephone with audio: registers or not, dials, answers, plays a tone, records what it hears
     Sipp      scripted SIP signalling: many calls, refusals, cancelling, rude callees, every message traced
+    peer      a SIP address of our own that sends any bytes at any moment and keeps all that comes
     tone      makes tones and measures them in a recording
 
-Both programs come from `deploy/tools.sh phones`.
+Baresip and SIPp come from `deploy/tools.sh phones`.
 """
 
 from phones.baresip import Baresip

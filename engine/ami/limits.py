@@ -21,9 +21,11 @@ from engine.live import (
     Limit,
     apply_shares,
     begin_talk,
+    bookings_overrun,
     bookings_to_share,
     bookings_with_talk,
     limit_of,
+    limits_on,
     plan_shrinks,
 )
 from engine.storage.errors import StorageError
@@ -35,7 +37,6 @@ log = structlog.get_logger(__name__)
 # Asterisk takes 0 for "no limit".
 SHORTEST_LIMIT_MS = 10
 LONGEST_NAP_SECONDS = 1.0
-CLOCK_STEP_MS = 500
 
 
 class LimitKeeper:
@@ -54,12 +55,23 @@ class LimitKeeper:
         self._wake = asyncio.Event()
 
     async def answered(
-        self, booking_id: str, call_id: str, callee_channel: str, set_limit: Callable[[Limit | None], Awaitable[None]]
+        self,
+        booking_id: str,
+        call_id: str,
+        callee_channel: str,
+        set_limit: Callable[[Limit | None], Awaitable[None]],
+        asterisk_ahead: int | None = None,
     ) -> None:
-        """Work out how long a call may last that was answered just now, and have `set_limit` carry it out."""
+        """Work out how long a call may last that was answered just now, and have `set_limit` carry it out.
+
+        `asterisk_ahead`: how far Asterisk's wall clock is ahead of our ticks (None: it does not say).
+        """
         async with self._alone_with(booking_id):
             at = self._clock.moment()
-            talk = await self._storage.run(begin_talk, booking_id, call_id, callee_channel, at, self._policy)
+            now = None if asterisk_ahead is None else at.ticks + asterisk_ahead
+            talk = await self._storage.run(
+                begin_talk, booking_id, call_id, callee_channel, at, self._policy, asterisk_now=now
+            )
             limit = talk.limit
             if talk.crowded:
                 await self._share(booking_id, newcomer=call_id)
@@ -88,27 +100,27 @@ class LimitKeeper:
         self._wake.set()
 
     async def look_over(self) -> None:
-        """Share what lies idle: of some ends nobody hears, because the script that settled them was cut off."""
-        for booking_id in await self._storage.run(bookings_to_share, self._clock.moment(), self._policy):
+        """Share what lies idle: of some ends nobody hears, because the script that settled them was cut off.
+
+        And cut what talks past its lease by our ticks, whatever Asterisk has made of its limit.
+        """
+        at = self._clock.moment()
+        for booking_id in await self._storage.run(bookings_to_share, at, self._policy):
             self.changed(booking_id)
+        self._unsure.update(await self._storage.run(bookings_overrun, at.ticks))
+        self._wake.set()
 
     async def resync(self) -> None:
-        """Tell Asterisk every limit again: after a time without it, nobody knows which it has."""
-        for booking_id in await self._storage.run(bookings_with_talk):
-            self._unsure.add(booking_id)
+        """Tell Asterisk every limit again: after a time without it, nobody knows which it has; and it keeps them by the
+        wall clock: when that is set, they are wrong."""
+        self._unsure.update(await self._storage.run(bookings_with_talk))
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
-        wall_ahead = _wall_ahead(self._clock)
         while not stop.is_set():
             self._wake.clear()
             try:
-                # Asterisk keeps its limits by the wall clock: when that is set, they are wrong.
-                if abs(_wall_ahead(self._clock) - wall_ahead) > CLOCK_STEP_MS:
-                    wall_ahead = _wall_ahead(self._clock)
-                    log.warning("wall_clock_was_set")
-                    await self.resync()
                 await self._work_off()
             except StorageError as error:
                 log.warning("limits_wait_for_storage", reason=str(error))
@@ -127,11 +139,8 @@ class LimitKeeper:
         async with self._alone_with(booking_id):
             self._unsure.discard(booking_id)
             await self._share(booking_id)
-            talking = await self._storage.run(bookings_with_talk)
-            for call_id in talking.get(booking_id, []):
-                limit = await self._storage.run(limit_of, call_id, self._clock.moment())
-                if limit is not None:
-                    await self._tell(booking_id, limit)
+            for limit in await self._storage.run(limits_on, booking_id, self._clock.moment()):
+                await self._tell(booking_id, limit)
 
     async def _share(self, booking_id: str, *, newcomer: str = "", keep_free: int = 0) -> None:
         """`newcomer`: a call whose limit Asterisk does not have yet; whoever holds the lock sets it.
@@ -185,11 +194,6 @@ class LimitKeeper:
         if lock is None:
             lock = self._locks[booking_id] = asyncio.Lock()
         return lock
-
-
-def _wall_ahead(clock: Clock) -> int:
-    moment = clock.moment()
-    return moment.now - moment.ticks
 
 
 async def _first_of(seconds: float, *events: asyncio.Event) -> None:

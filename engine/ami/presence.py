@@ -6,16 +6,18 @@ lies in the journal, if there ever was one.
 """
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 from panoramisk.message import Message
 
-from engine.ami.errors import AmiError, AmiUnavailable
+from engine.ami.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.ami.limits import LimitKeeper
 from engine.ami.link import AmiLink
+from engine.ami.wall_clock import asterisk_now
 from engine.clock import Clock
 from engine.journal import Journal
-from engine.live import Presence, missing_calls, settle_vanished, take_presence
+from engine.presence import FoundTalking, Presence, begin_found, settle_vanished, take_presence
 from engine.storage.errors import StorageError
 from engine.storage.sqlite import SqliteStorage
 
@@ -45,7 +47,17 @@ def _presence(channels: list[Message]) -> Presence:
             for channel in channels
             if channel.linkedid != channel.uniqueid and channel.bridgeid
         },
+        callers=frozenset(channel.uniqueid for channel in channels if channel.linkedid == channel.uniqueid),
     )
+
+
+async def _left_ms(link: AmiLink, channel: str) -> int | None:
+    """What is left of the limit that Asterisk has for a channel; None when it does not say. Raises AmiUnavailable."""
+    try:
+        said = (await link.action("Getvar", Channel=channel, Variable="TIMEOUT(absolute)")).value
+        return round(float(said) * 1000) or None  # 0: none was set
+    except (AmiRefused, ValueError, OverflowError):
+        return None
 
 
 class Reconciler:
@@ -67,6 +79,7 @@ class Reconciler:
         self._journal = journal
         self._interval = interval
         self._missing: set[str] = set()
+        self._over: set[str] = set()
         self._was_up = False
         # The connection over which Asterisk was last told every limit.
         self._told_over = 0
@@ -80,6 +93,7 @@ class Reconciler:
             except (AmiError, StorageError) as error:
                 log.warning("not_reconciled", reason=str(error))
                 self._missing.clear()
+                self._over.clear()
             try:
                 async with asyncio.timeout(self._interval if self._was_up else LOOK_FOR_LINK_SECONDS):
                     await stop.wait()
@@ -89,21 +103,40 @@ class Reconciler:
     async def _round(self) -> None:
         if not self._link.is_up:
             self._missing.clear()
+            self._over.clear()
             self._was_up = False
             return
         asked = self._clock.moment()
         presence = await ask(self._link)
-        for booking_id in await self._storage.run(take_presence, presence, asked):
-            self._keeper.changed(booking_id)
-        missing = await self._storage.run(missing_calls, presence, asked.ticks)
-        await self._settle(missing & self._missing)
-        self._missing = missing
+        compared = await self._storage.run(take_presence, presence, asked.ticks)
+        for found in compared.found:
+            await self._begin(found)
+        await self._settle(compared.missing & self._missing)
+        self._missing = compared.missing
+        await self._end(compared.over & self._over)
+        self._over = compared.over
         self._was_up = True
         # Not "was it down when we last looked": it may have been lost and made again in between.
         if self._told_over != self._link.connections:
             self._told_over = self._link.connections
             await self._keeper.resync()
         await self._keeper.look_over()
+
+    async def _begin(self, found: FoundTalking) -> None:
+        """Raises AmiUnavailable: it is found again once Asterisk can be reached."""
+        at = self._clock.moment()
+        left_ms = await _left_ms(self._link, found.callee_channel)
+        now = await asterisk_now(self._link)
+        booking_id = await self._storage.run(begin_found, found, at, left_ms=left_ms, asterisk_now=now)
+        log.info("call_found_talking", call=found.call_id, left_ms=left_ms)
+        if booking_id is not None:
+            self._keeper.changed(booking_id)
+
+    async def _end(self, over: set[str]) -> None:
+        for call_id in sorted(over):
+            log.warning("call_outlived_its_settlement", call=call_id)
+            with suppress(AmiRefused):  # it has ended meanwhile
+                await self._link.hang_up(call_id)
 
     async def _settle(self, vanished: set[str]) -> None:
         if not vanished:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from engine.domain.errors import IllegalTransition, InvariantBroken
-from engine.domain.times import Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +101,24 @@ def talk_limit_ms(leased: int, talked_ms: int, until_end_ms: int) -> int:
     return max(0, min(leased * 1000 - talked_ms, until_end_ms))
 
 
-# Less is the clock being steered, or two readings of it that lie apart.
+# Less is the clock being steered.
 CLOCK_STEP_MS = 500
+# What Asterisk says of its clock may have been under way for so long, or the engine too busy to note when it came.
+MESSAGE_MS = 3_000
 
 
-def without_clock_step(answered_ms: int, answered: Moment | None, ended: Moment | None) -> int:
+def without_clock_step(answered_ms: int, *, ours: int, asterisks: int) -> int:
     """How long a call was answered, without what the wall clock was set forward or back meanwhile; 0: not at all.
 
-    Asterisk measures by the wall clock. How far that is ahead of the ticks, at the answer and at the end, tells by how
-    much it was set in between.
+    Asterisk measures by its wall clock. `asterisks`: by how much that was set between answer and end, as messages tell;
+    `ours`: ours since the call came in, exactly. Both in milliseconds; they differ if they are two machines' clocks, or
+    if it was set while it rang.
     """
     if answered_ms == 0:
         return 0
-    step = 0
-    if answered is not None and ended is not None:
-        step = (ended.now - ended.ticks) - (answered.now - answered.ticks)
+    step = min((0, ours), key=lambda exact: abs(asterisks - exact))
+    if abs(asterisks - step) > MESSAGE_MS:
+        step = asterisks
     return max(1, answered_ms - step if abs(step) > CLOCK_STEP_MS else answered_ms)
 
 

@@ -1,6 +1,6 @@
 """Instants: two clocks, and RFC 3339 on the way out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -13,6 +13,15 @@ class Moment:
 
     now: int
     ticks: int
+
+    @property
+    def wall_ahead(self) -> int:
+        """Of the ticks. It changes when the wall clock is set."""
+        return self.now - self.ticks
+
+    def told_by(self, now: int | None) -> "Moment":
+        """The same moment by another wall clock; None: by this one."""
+        return self if now is None else replace(self, now=now)
 
 
 def rfc3339(instant: int) -> str:

@@ -139,11 +139,27 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         # A bare semicolon would begin a comment, and the transport would be lost.
         "trunk_uri": settings.trunk_uri.replace(";", "\\;"),
+        "trunk_identify": _trunk_identify(settings),
         "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
         "ami_user": settings.ami_user,
         "ami_secret": kept.ami_secret,
         "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),
     }
+
+
+def _trunk_identify(settings: Settings) -> str:
+    """Makes requests from the trunk known, so that Asterisk does not log them as a stranger's, with the number that the
+    stranger says it is: the trunk says the hidden one. Not where they are the carrier's anyway, nor for a name, which
+    Asterisk would look up only as it starts."""
+    host = settings.trunk_uri.partition(":")[2].partition(";")[0]
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    if any(address in ipaddress.ip_network(each) for each in settings.carrier_addresses):
+        return ""
+    return f"[trunk]\ntype = identify\nendpoint = trunk\nmatch = {address}"
 
 
 def reachable(host: str) -> str:

@@ -20,7 +20,8 @@ class Call:
     """A call that was granted a lease. `…_at` epoch milliseconds, `…_ticks` the machine's (see Moment).
 
     `call_id`: unique id of the caller's channel in Asterisk, `callee_channel` that of the one that carries the limit.
-    `seen_ticks`: when Asterisk last said that it is up.
+    `answered`: its `now` is Asterisk's wall clock, where that is known. `seen_ticks`: when Asterisk last said that it
+    is up.
     """
 
     call_id: str
@@ -44,6 +45,17 @@ class ApiKey:
 
     id: str
     account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpCall:
+    """What the comparison with Asterisk needs of a call that holds a lease; there may be ten thousand."""
+
+    call_id: str
+    state: CallState
+    seconds_leased: int
+    started_ticks: int
+    seen_ticks: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """What a command may read and write, in methods named for their use. One object a database connection."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from engine.domain.booking import Booking
+from engine.domain.metering import CallState
 from engine.storage.forgetting import Erasure, Retention
 from engine.storage.rows import (
     Account,
@@ -15,6 +17,7 @@ from engine.storage.rows import (
     Grant,
     KeptAnswer,
     Number,
+    UpCall,
     booking_from_row,
     booking_to_row,
     call_from_row,
@@ -60,6 +63,10 @@ class Bookings(_Table):
         """The booking that holds the number now, if it is not gone."""
         row = self._sql.booking_by_service(self._db, service=service)
         return booking_from_row(row) if row else None
+
+    def talking_with_seconds_idle(self) -> list[Booking]:
+        """Those with calls that talk, and seconds that nobody holds."""
+        return [booking_from_row(row) for row in self._sql.bookings_talking_with_seconds_idle(self._db)]
 
     def expired_before(self, instant: int, at_most: int) -> list[Booking]:
         rows = self._sql.bookings_expired_before(self._db, before=instant, at_most=at_most)
@@ -135,9 +142,29 @@ class Calls(_Table):
         """Calls that are up on gone bookings, and to numbers that were erased meanwhile."""
         return [call_from_row(row) for row in self._sql.calls_to_hang_up(self._db, at_most=at_most)]
 
-    def up(self) -> list[Call]:
+    def up_briefly(self) -> list[UpCall]:
         """Every call that holds a lease."""
-        return [call_from_row(row) for row in self._sql.calls_up(self._db)]
+        return [UpCall(**row | {"state": CallState(row["state"])}) for row in self._sql.calls_up_briefly(self._db)]
+
+    def all_seen(self, ticks: int) -> None:
+        """Asterisk says that all that talk are up."""
+        self._sql.all_calls_seen(self._db, ticks=ticks)
+
+    def last_seen(self, calls: Sequence[UpCall]) -> None:
+        """They were seen when they say, and not since."""
+        if calls:
+            self._sql.calls_last_seen(self._db, [{"call_id": c.call_id, "seen_ticks": c.seen_ticks} for c in calls])
+
+    def has_ended(self, call_id: str) -> bool:
+        """Not of one that is unknown."""
+        return bool(self._sql.call_has_ended(self._db, call_id=call_id))
+
+    def bookings_with_talk(self) -> list[str]:
+        return [row["booking_id"] for row in self._sql.bookings_with_talk(self._db)]
+
+    def bookings_overrun(self, ticks: int) -> list[str]:
+        """Bookings with a talking call whose lease was used up by then."""
+        return [row["booking_id"] for row in self._sql.bookings_overrun(self._db, ticks=ticks)]
 
     def of_caller(self, booking_id: str, source: str, after: int) -> int:
         """How many calls of that caller were let through after that instant (epoch milliseconds)."""

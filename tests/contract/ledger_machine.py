@@ -19,7 +19,8 @@ from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.storage.rows import Call
 from tests.contract.model_asterisk import PATIENCE_MS, Ami, Asterisk, Clocks, Gate, Leg, Phase
-from tests.contract.model_engine import Books, Engine, Kept
+from tests.contract.model_books import Books
+from tests.contract.model_engine import Engine, Kept
 from tests.contract.samples import CALLBACK, DAY, POLICY, SECOND, START
 
 # Enough that some are free and few that they are recycled.

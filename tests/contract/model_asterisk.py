@@ -4,6 +4,7 @@ long people talked. Nothing in it knows a booking's seconds."""
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum, auto
 from itertools import count
 
@@ -33,6 +34,11 @@ class Clocks:
 
     def moment(self) -> Moment:
         return Moment(self.now, self.ticks)
+
+    @property
+    def in_utc(self) -> str:
+        """As the dialplan tells it."""
+        return datetime.fromtimestamp(self.now // 1000, UTC).strftime("%Y%m%d%H%M%S") + f"{self.now % 1000:03}"
 
 
 class Gate:
@@ -66,6 +72,9 @@ class Phase(Enum):
     PICKED_UP = auto()  # the engine is asked how long
     TALKING = auto()
     OVER = auto()
+
+
+UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
 
 
 @dataclass(eq=False)
@@ -227,13 +236,28 @@ class Link:
     def connections(self) -> int:
         return self._asterisk.connections
 
-    async def action(self, name: str, **fields: str) -> None:
-        assert name == "AbsoluteTimeout"
+    async def action(self, name: str, **fields: str) -> Message:
         await self._send()
+        if name == "Ping":
+            return await self._answer(Timestamp=f"{self._clocks.now / 1000:.6f}")
         up = self._asterisk.in_phase(Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
         found = [leg for leg in up if leg.callee_id == fields["Channel"]]
+        if not found:
+            await self._answer()
+            raise AmiRefused("no such channel")
+        [leg] = found
+        if (name, fields.get("Variable")) == ("Getvar", "TIMEOUT(absolute)"):
+            left_ms = 0 if leg.cut_at is None else max(0, leg.cut_at - self._clocks.now)
+            return await self._answer(Value=f"{left_ms / 1000:.3f}")
+        assert name == "AbsoluteTimeout"
+        leg.cut_at = self._clocks.now + round(float(fields["Timeout"]) * 1000)
+        return await self._answer()
+
+    async def hang_up(self, call_id: str) -> None:
+        await self._send()
+        found = [leg for leg in self._asterisk.in_phase(*UP) if leg.call_id == call_id]
         for leg in found:
-            leg.cut_at = self._clocks.now + round(float(fields["Timeout"]) * 1000)
+            self._asterisk.hang_up(leg)
         await self._answer()
         if not found:
             raise AmiRefused("no such channel")
@@ -246,13 +270,14 @@ class Link:
         if self._asterisk.ami is Ami.DEAF or self._clocks.ticks - sent > PROMPT_MS:
             raise AmiUnavailable("lost")
 
-    async def _answer(self) -> None:
+    async def _answer(self, **fields: str) -> Message:
         done = self._clocks.ticks
         if self._asterisk.ami is Ami.MUTE:
             raise AmiUnavailable("answer lost")
         await self._asterisk.gate.passed()
         if self._clocks.ticks - done > PATIENCE_MS:
             raise AmiUnavailable("too late")
+        return Message({"Response": "Success", **fields})
 
     async def list(self, name: str) -> list[Message]:
         assert name == "Status"
@@ -266,12 +291,5 @@ class Link:
 
 
 def _listed(unique_id: str, linked_id: str, channel: str, bridge: str) -> Message:
-    return Message(
-        {
-            "Event": "Status",
-            "Uniqueid": unique_id,
-            "Linkedid": linked_id,
-            "Channel": channel,
-            "BridgeID": bridge,
-        }
-    )
+    names = {"Uniqueid": unique_id, "Linkedid": linked_id, "Channel": channel, "BridgeID": bridge}
+    return Message({"Event": "Status", **names})

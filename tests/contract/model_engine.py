@@ -2,10 +2,9 @@
 memory, between gates at which the machine can hold them up, or have them die."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, cast
 
 from agi_scripts.answered import answered
 from agi_scripts.context import CallContext
@@ -17,68 +16,17 @@ from engine.adjustments import Adjustment
 from engine.ami.errors import AmiError
 from engine.ami.limits import LimitKeeper
 from engine.ami.presence import Reconciler
+from engine.ami.wall_clock import ClockWatch
 from engine.calls import EndReport, Settlement, call_ended
 from engine.domain.errors import BookingGone
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
-from engine.storage import queries
-from engine.storage.errors import StorageError, StorageUnavailable
-from engine.storage.transaction import Transaction
+from engine.storage.errors import StorageError
 from tests.contract.model_asterisk import Asterisk, Clocks, Gate, Leg, Link, Phase
+from tests.contract.model_books import Books, Storage
 from tests.contract.samples import CALLER
 
-SQL = queries.load("sqlite3")
-P = ParamSpec("P")
-T = TypeVar("T")
 ALLOWED = "allowed_not_screened"
-
-
-class Books:
-    """The database: it outlives every engine."""
-
-    def __init__(self, template: sqlite3.Connection) -> None:
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
-        template.backup(self.db)
-        self.db.row_factory = queries.dict_row
-        self.db.execute("PRAGMA foreign_keys = ON")
-        self._tx = Transaction(SQL, self.db)
-
-    def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        self.db.execute("BEGIN")
-        try:
-            result = command(self._tx, *args, **kwargs)
-        except Exception:
-            self.db.execute("ROLLBACK")
-            raise
-        self.db.execute("COMMIT")
-        return result
-
-
-class Storage:
-    """What an engine sees of the books. `failing`: so many of its next commands fail, with nothing kept."""
-
-    def __init__(self, books: Books, gate: Gate) -> None:
-        self._books = books
-        self._gate = gate
-        self.dead = False
-        self.failing = 0
-
-    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            await self._gate.passed()
-        except asyncio.CancelledError:
-            # It was handed over: whether it is still done, nobody waits to hear.
-            if not self.dead:
-                self._books.run(command, *args, **kwargs)
-            raise
-        if self.dead:
-            raise StorageUnavailable("the engine is dead")
-        if self.failing:
-            self.failing -= 1
-            raise StorageUnavailable("disk full")
-        result = self._books.run(command, *args, **kwargs)
-        await self._gate.passed()
-        return result
 
 
 class Clock:
@@ -151,6 +99,7 @@ class Engine:
         self.keeper = LimitKeeper(storage, link, clock, policy)
         self._journal = KeptJournal(kept, self.storage, clock, self.keeper.changed)
         self._reconciler = Reconciler(storage, link, clock, self.keeper, cast("Any", self._journal), 5.0)
+        self._watch = ClockWatch(link, clock, self.keeper)
         self._context = CallContext(storage, clock, policy, self.keeper, "", lambda: None)
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
         self._rounds: set[asyncio.Task[None]] = set()
@@ -160,35 +109,41 @@ class Engine:
     def is_idle(self) -> bool:
         return not self._scripts and not self._rounds
 
-    def check(self) -> None:
-        """The keeper must outlive everything."""
+    def check(self) -> None:  # the keeper must outlive everything
         if self._keeping.done():
             self._keeping.result()
 
     def nap_ends(self) -> None:
         self.keeper._wake.set()
+        self._begin(self._look())
 
     def route(self, leg: Leg) -> None:
-        talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
+        talk = self._comes_in(leg)
         self._start(route(self._context, cast("Session", talk)), talk, lambda: self._routed(leg, talk))
 
     def route_again(self, leg: Leg) -> None:
-        talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
+        talk = self._comes_in(leg)
         self._start(route(self._context, cast("Session", talk)), talk, lambda: self._routed_again(leg, talk))
 
     def answered(self, leg: Leg) -> None:
-        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
-        talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
+        talk = self._picks_up(leg)
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._picked_up(leg, talk))
 
     def answered_again(self, leg: Leg) -> None:
         """The report of an answer that came already."""
-        gate, arguments = self.asterisk.gate, (leg.call_id, leg.booking_id)
-        talk = Conversation(gate, leg.callee_channel, leg.callee_id, *arguments)
+        talk = self._picks_up(leg)
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._limited_again(leg, talk))
 
+    def _comes_in(self, leg: Leg) -> Conversation:
+        return Conversation(self.asterisk.gate, leg.channel, leg.call_id, leg.service, CALLER, ALLOWED)
+
+    def _picks_up(self, leg: Leg) -> Conversation:
+        arguments = (leg.call_id, leg.booking_id, self.asterisk.clocks.in_utc)
+        return Conversation(self.asterisk.gate, leg.callee_channel, leg.callee_id, *arguments)
+
     def ended(self, leg: Leg) -> None:
-        arguments = (leg.call_id, str(leg.measured_ms) if leg.began else "", leg.dial_status)
+        talked = str(leg.measured_ms) if leg.began else ""
+        arguments = (leg.call_id, talked, leg.dial_status, self.asterisk.clocks.in_utc)
         talk = Conversation(self.asterisk.gate, leg.channel, leg.call_id, *arguments)
         self.asterisk.hanging_up.add(leg.call_id)
         self._start(ended(self._context, cast("Session", talk)), talk, lambda: self._hung_up(leg, talk))
@@ -203,6 +158,11 @@ class Engine:
         task = self._loop.create_task(work)
         self._rounds.add(task)
         task.add_done_callback(self._rounds.discard)
+
+    async def _look(self) -> None:
+        """One turn of ClockWatch.run."""
+        with suppress(StorageError):
+            await self._watch._look()
 
     async def _adjusted(self, adjustment: Adjustment) -> None:
         """What the control socket has it do."""

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from engine.calls import Settlement
+from engine.calls import EndReport, Settlement, call_ended
 from engine.domain.metering import Credit
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
+from engine.live import begin_talk
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, OTHER_HIDDEN, SECOND, START
+from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, HOUR, OTHER_HIDDEN, SECOND, START
 from tests.contract.world import POOL, World
 
 
@@ -209,3 +210,34 @@ async def test_a_booking_without_a_callback_is_charged_and_told_to_nobody(world:
     assert settlement is not None
     assert settlement.duration == 1
     assert world.rows("SELECT * FROM outbox") == []
+
+
+@pytest.mark.parametrize("hour", [HOUR, -HOUR])
+@pytest.mark.parametrize("whose", ["both", "asterisk", "engine"])
+@pytest.mark.parametrize("while_it_rings", [False, True])
+async def test_a_call_costs_what_it_lasted_whoevers_clock_was_set(
+    world: World, hour: int, whose: str, *, while_it_rings: bool
+) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    asterisk_ahead = 0
+
+    def step() -> None:
+        nonlocal asterisk_ahead
+        if whose != "asterisk":  # the ticks go on as they do
+            world.now, world.clock_step = world.now + hour, world.clock_step - hour
+        asterisk_ahead = {"both": 0, "asterisk": hour, "engine": -hour}[whose]
+
+    await world.bridge(booking, "c1")
+    if while_it_rings:
+        step()
+    answered = world.now + asterisk_ahead
+    await world.storage.run(begin_talk, booking.id, "c1", "PJSIP/x", world.at, world.policy, asterisk_now=answered)
+    world.now += 20 * SECOND
+    if not while_it_rings:
+        step()
+    world.now += 10 * SECOND
+    ended = world.now + asterisk_ahead
+    report = EndReport("c1", ended - answered, "ANSWER", world.at, ended)
+    settlement = await world.storage.run(call_ended, report, world.now)
+    assert settlement is not None
+    assert settlement.duration == 30

@@ -19,14 +19,13 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 from engine.domain.metering import CallState
 from engine.domain.plans import UsagePlan
 from tests.contract.ledger_audit import Audited
-from tests.contract.model_asterisk import Ami, Phase
+from tests.contract.model_asterisk import UP, Ami, Phase
 from tests.contract.samples import DAY, HOUR, SECOND
 
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
 
 plans = st.sampled_from(UsagePlan)
 which = st.integers(0, 6)
-UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
 # Mostly little, or nearly every call would be over before anything happened to it.
 STEPS = [*[1, 40, 700, SECOND, 3 * SECOND] * 10, *[9 * SECOND, 30 * SECOND] * 4, HOUR, DAY, 8 * DAY, 30 * DAY]
 

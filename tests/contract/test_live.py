@@ -7,11 +7,10 @@ import pytest
 
 from engine import live
 from engine.domain.booking import Booking
-from engine.domain.metering import CallState, Credit
+from engine.domain.metering import Credit
 from engine.domain.plans import UsagePlan
-from engine.domain.routing import ALL_SLOTS_HELD, Bridge, Disposition
-from engine.live import Presence
-from tests.contract.samples import DAY, HOUR, SECOND
+from engine.domain.routing import ALL_SLOTS_HELD, Bridge
+from tests.contract.samples import HOUR, SECOND
 from tests.contract.world import World
 
 
@@ -189,68 +188,3 @@ async def test_a_wall_clock_that_is_set_costs_nobody_an_hour(patient: World, hou
     patient.now += hour
     patient.clock_step -= hour
     assert await left_ms(patient, "c1") == 200 * SECOND
-
-
-async def test_a_call_found_talking_has_used_what_it_can_have_and_gets_its_share(patient: World) -> None:
-    booking = await patient.book(UsagePlan.MEDIUM)
-    await patient.bridge(booking, "c1")
-    patient.now += 5 * SECOND
-    seen = Presence(frozenset({"c1"}), {"c1": "PJSIP/trunk-1"})
-    assert await patient.storage.run(live.take_presence, seen, patient.at) == {booking.id}
-    await patient.share(booking.id)
-    assert leases(patient) == {"c1": 300}
-    assert await left_ms(patient, "c1") == 295 * SECOND
-    # Seen again, it is only known to have lasted longer.
-    patient.now += 7 * SECOND
-    assert await patient.storage.run(live.take_presence, seen, patient.at) == set()
-    [settled] = await patient.storage.run(live.settle_vanished, {"c1"}, patient.now)
-    assert (settled.disposition, settled.duration) == (Disposition.LOST, 12)
-
-
-async def test_a_call_that_rings_is_not_taken_for_talking(patient: World) -> None:
-    booking = await patient.book(UsagePlan.MEDIUM)
-    await patient.bridge(booking, "c1")
-    assert await patient.storage.run(live.take_presence, Presence(frozenset({"c1"}), {}), patient.at) == set()
-    assert patient.rows("SELECT state FROM calls") == [{"state": CallState.RINGING}]
-
-
-@pytest.mark.parametrize(
-    ("answered", "seen_after", "charged"),
-    [(False, None, 0), (True, None, 1), (True, 0, 1), (True, 12_001, 13), (True, 600_000, 300)],
-)
-async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
-    patient: World, *, answered: bool, seen_after: int | None, charged: int
-) -> None:
-    booking = await patient.book(UsagePlan.MEDIUM)
-    await patient.bridge(booking, "c1")
-    if answered:
-        await patient.answered("c1")
-    if seen_after is not None:
-        patient.now += seen_after
-        await patient.storage.run(live.take_presence, Presence(frozenset({"c1"}), {}), patient.at)
-    patient.now += DAY
-    [settled] = await patient.storage.run(live.settle_vanished, {"c1", "never-seen"}, patient.now)
-    assert settled.duration == charged
-    assert await patient.storage.run(live.settle_vanished, {"c1"}, patient.now) == []
-    assert await patient.ended("c1", 40 * SECOND) is None
-
-
-async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient: World) -> None:
-    booking = await patient.book(UsagePlan.MEDIUM)
-    for call_id in ("known", "unknown"):
-        await patient.bridge(booking, call_id)
-    patient.now += SECOND
-    asked = patient.at.ticks
-    await patient.bridge(booking, "newer")
-    seen = Presence(frozenset({"known"}), {})
-    assert await patient.storage.run(live.missing_calls, seen, asked) == {"unknown"}
-
-
-async def test_a_call_from_before_the_machine_was_started_again_is_missing(patient: World) -> None:
-    """Ticks begin anew with the machine: what was written down before it seems to come from the future."""
-    booking = await patient.book(UsagePlan.MEDIUM)
-    patient.now += DAY
-    await patient.bridge(booking, "c1")
-    asked_after_the_start = 5 * SECOND
-    nothing = Presence(frozenset(), {})
-    assert await patient.storage.run(live.missing_calls, nothing, asked_after_the_start) == {"c1"}

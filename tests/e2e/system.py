@@ -27,9 +27,9 @@ from engine.local.setup import set_up
 from engine.settings import Settings
 from phones.ports import free_port, free_port_range, give_back
 from tests.e2e import canary
+from tests.e2e.environment import as_environment, environ
 
 READY_SECONDS = 20.0
-RTP_PORTS = 200
 # The plans of the tests: short enough to be used up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
@@ -49,13 +49,23 @@ class Answer:
 class System:
     """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
-    def __init__(self, engine_only: Mapping[str, object] | None = None, **overrides: object) -> None:
-        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk."""
+    rtp_ports = 200
+
+    def __init__(
+        self,
+        engine_only: Mapping[str, object] | None = None,
+        *,
+        engine_environment: Mapping[str, str] | None = None,
+        asterisk_environment: Mapping[str, str] | None = None,
+        **overrides: object,
+    ) -> None:
+        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk;
+        `…_environment`: variables that are no settings."""
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
-        self._rtp = free_port_range(RTP_PORTS)
-        self._environment = _environment(
+        self._rtp = free_port_range(self.rtp_ports)
+        self._environment = as_environment(
             {
                 "profile": "demo",
                 "data_dir": self.data_dir,
@@ -64,7 +74,7 @@ class System:
                 "ami_port": free_port(),
                 "sip_port": free_port(),
                 "rtp_start": self._rtp,
-                "rtp_end": self._rtp + RTP_PORTS - 1,
+                "rtp_end": self._rtp + self.rtp_ports - 1,
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
@@ -74,7 +84,8 @@ class System:
                 **overrides,
             }
         )
-        self._engine_only = _environment(engine_only or {})
+        self._engine_only = {**as_environment(engine_only or {}), **(engine_environment or {})}
+        self._asterisk_environment = dict(asterisk_environment or {})
         self._runner = asyncio.Runner()
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
@@ -96,19 +107,19 @@ class System:
         self.stop()
 
     def start(self) -> None:
-        previous = dict(os.environ)
-        os.environ.update(self._environment)
-        try:
+        with environ(self._environment):
             self.settings = Settings()
-        finally:
-            os.environ.clear()
-            os.environ.update(previous)
         kept = set_up(self.settings, lambda line: None)
         self.key = key_file(self.data_dir).read_text().strip()
-        self._asterisk = LocalAsterisk(find_program(), write_own(self.settings, kept, find_program()))
+        home = write_own(self.settings, kept, find_program())
+        self.alter(home.etc)
+        self._asterisk = LocalAsterisk(find_program(), home)
         self.start_engine()
-        self._runner.run(self._asterisk.start())
+        self.start_asterisk()
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
+
+    def alter(self, etc: Path) -> None:
+        """A system that is wrong on purpose changes Asterisk's files here."""
 
     def stop(self) -> None:
         """Whatever the tests did here, no file but the database may hold a hidden number."""
@@ -120,7 +131,7 @@ class System:
             hits = canary.found_in_files(self.data_dir, self.hidden)
         finally:
             self._runner.close()
-            give_back(self._rtp, RTP_PORTS)
+            give_back(self._rtp, self.rtp_ports)
             shutil.rmtree(self.data_dir, ignore_errors=True)
         assert not hits, f"hidden numbers were left in files:\n{canary.said(hits)}"
 
@@ -141,13 +152,8 @@ class System:
 
     def start_engine(self, **more: str) -> None:
         """`more`: environment variables for this start alone."""
-        environment = {**self._environment, **self._engine_only, **more}
-        os.environ.update(environment)
-        try:
+        with environ({**self._environment, **self._engine_only, **more}):
             self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
-        finally:
-            for name in environment:
-                os.environ.pop(name, None)
 
     def wait_engine_dead(self, timeout: float = 15.0) -> None:
         """Until the engine has died by itself."""
@@ -199,7 +205,8 @@ class System:
 
     def start_asterisk(self) -> None:
         assert self._asterisk is not None
-        self._runner.run(self._asterisk.start())
+        with environ(self._asterisk_environment):
+            self._runner.run(self._asterisk.start())
 
     def asterisk_console(self, command: str) -> str:
         """What Asterisk prints."""
@@ -308,13 +315,6 @@ class Booked:
 def fictional_number() -> str:
     """+33 1 99 00 xx xx is kept free for fiction; apart from the demo's numbers and those that tests name."""
     return f"+3319900{secrets.randbelow(5000) + 1000}"
-
-
-def _environment(settings: Mapping[str, object]) -> dict[str, str]:
-    return {
-        f"RENTED_NUMBERS_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
-        for name, value in settings.items()
-    }
 
 
 def _answer(status: int, body: bytes) -> Answer:

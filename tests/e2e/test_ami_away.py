@@ -3,8 +3,6 @@
 import contextlib
 import math
 import os
-import socket
-import threading
 import time
 from collections.abc import Iterator
 
@@ -13,51 +11,10 @@ import pytest
 from phones.ports import free_port
 from tests.e2e.calls import Caller, Outcome, lasted
 from tests.e2e.system import System
+from tests.e2e.wire import Wire
 
 # The rule says 60 s: AMI_SILENCE=60 tries that.
 SILENCE_SECONDS = float(os.environ.get("AMI_SILENCE", "12"))
-
-
-class Wire:
-    """A TCP relay that can fall silent: it keeps its connections, and what comes meanwhile is passed on later."""
-
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._flows = threading.Event()
-        self._flows.set()
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def fall_silent(self) -> None:
-        self._flows.clear()
-
-    def flow(self) -> None:
-        self._flows.set()
-
-    def close(self) -> None:
-        self._flows.set()
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-                far = socket.create_connection(("127.0.0.1", self._target))
-            except OSError:
-                return
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with source, sink:
-            try:
-                while data := source.recv(65536):
-                    self._flows.wait()
-                    sink.sendall(data)
-            except OSError:
-                pass
 
 
 @pytest.fixture

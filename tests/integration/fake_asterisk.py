@@ -1,5 +1,5 @@
 """A fake Asterisk: the side of FastAGI that connects, well behaved or not, over a real socket; and the real listener
-to connect to, over a real database (`a_world`, `fast_agi`).
+to connect to (`fast_agi`).
 
     call = AgiCall(port, "route", "+3225550001", "+14155550123", "allowed_not_screened")
     channel = await call.run()              # until the engine closes
@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import structlog
@@ -28,11 +27,9 @@ from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
 from engine.ami.limits import LimitKeeper
 from engine.ami.link import AmiLink
-from engine.domain.times import Moment
-from engine.storage.migrate import migrate
-from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
+from tests.integration.worlds import WorldClock
 
 PATIENCE_SECONDS = 15.0
 TOKEN = "a-token-of-these-tests-Zx81Qk"
@@ -41,6 +38,8 @@ CHANNEL = "PJSIP/carrier-00000001"
 ALLOWED = "allowed_not_screened"
 
 OK = b"200 result=1\n"
+# To as many commands as any script has, sent before they come.
+ALL_OK = OK * 10
 HANGUP = b"HANGUP\n"
 # Data in parentheses is what a variable holds; panoramisk takes this one for a hang-up.
 # In a hangup handler, and for whatever cannot be done on a channel that is gone.
@@ -116,6 +115,8 @@ class AgiCall:
                     channel.variables[name] = value
                 writer.write(reply)
                 await writer.drain()
+                if not reply.endswith(b"\n"):
+                    return  # in the middle of a line
 
 
 def environment(
@@ -209,17 +210,6 @@ async def send_raw(
     return Parting(received, time.monotonic() - began)
 
 
-class WorldClock:
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def now(self) -> int:
-        return self._world.now
-
-    def moment(self) -> Moment:
-        return self._world.at
-
-
 @dataclass
 class FastAgi:
     """The engine's side: the real listener and scripts over a real database. `woken`: how often callbacks were."""
@@ -293,17 +283,3 @@ async def fast_agi(
     assert not crashes
     assert not [entry for entry in logged if entry["event"] == "agi_crashed"]
     assert HIDDEN[-6:] not in repr(logged)
-
-
-@asynccontextmanager
-async def a_world(directory: Path) -> AsyncIterator[World]:
-    """A real database with an account and some numbers. Ends with a look into the books."""
-    database = directory / "rented-numbers.sqlite3"
-    migrate(database)
-    storage = SqliteStorage(database)
-    try:
-        world = await World.begin(storage, database)
-        yield world
-        world.check_ledger()
-    finally:
-        await storage.close()

@@ -84,6 +84,11 @@ class FakeChannels(FakeAmi):
             self.lists += 1
             messages = self.listed(self._list())
             return b"".join(f"{text}\r\nActionID: {action['ActionID']}\r\n\r\n".encode() for text in messages)
+        if action["Action"] == "Getvar" and "Getvar" not in self.answer:
+            assert action["Variable"] == "TIMEOUT(absolute)"
+            left = [call.limit for call in self.up.values() if call.callee == action["Channel"]]
+            text = f"Response: Success\r\nValue: {left[0]:.3f}" if left else REFUSED
+            return f"{text}\r\nActionID: {action['ActionID']}\r\n\r\n".encode()
         if action["Action"] == "AbsoluteTimeout" and not self._set_limit(action):
             return f"{REFUSED}\r\nActionID: {action['ActionID']}\r\n\r\n".encode()
         return super()._answer(action)

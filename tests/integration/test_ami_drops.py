@@ -16,9 +16,9 @@ import pytest
 
 from engine.ami.errors import AmiUnavailable
 from engine.ami.link import LinkState
+from tests.integration.ami_links import linked, until_state
 from tests.integration.fake_ami import FakeAmi
 from tests.integration.fake_asterisk import reset
-from tests.integration.test_ami_link import linked, until_state
 
 EVERY = int(os.environ.get("AMI_CUTS", "9"))
 AT_ONCE = 3

@@ -17,8 +17,8 @@ import structlog
 from engine.ami.connection import Limits
 from engine.ami.errors import AmiUnavailable
 from engine.ami.link import AmiLink, LinkState
+from tests.integration.ami_links import CHANNEL, FAST, linked, until_state
 from tests.integration.fake_ami import EVENT, FakeAmi
-from tests.integration.test_ami_link import CHANNEL, FAST, linked, until_state
 
 MEGABYTE = 1024 * 1024
 FLOOD = 100 * MEGABYTE

@@ -5,10 +5,6 @@ import socket
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from itertools import islice
-from typing import Any
 
 import pytest
 import structlog
@@ -16,43 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from panoramisk.actions import Action
 
-from engine.ami.connection import MAX_VALUE, Connection, Limits, Protocol, refuse_unsafe
+from engine.ami.connection import MAX_VALUE, Connection, Protocol, refuse_unsafe
 from engine.ami.errors import AmiRefused, AmiUnavailable
-from engine.ami.link import AmiLink, LinkState, back_off
+from engine.ami.link import AmiLink, LinkState
+from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected, until_state
 from tests.integration.fake_ami import BANNER, EVENT, RIGHTS, FakeAmi
-
-# The product's own figures are some ten times these.
-FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
-CHANNEL = "PJSIP/carrier-00000001"
-
-
-@asynccontextmanager
-async def linked(
-    ami: FakeAmi, *, secret: str = "", wait: LinkState | None = LinkState.UP, **limits: Any
-) -> AsyncIterator[AmiLink]:
-    """A running link, in the state that is waited for; it must end promptly, whatever happened to it."""
-    link = AmiLink(
-        host="127.0.0.1", port=ami.port, user="us", secret=secret or ami.secret, limits=replace(FAST, **limits)
-    )
-    stop = asyncio.Event()
-    failures: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
-    running = asyncio.create_task(link.run(stop))
-    try:
-        if wait is not None:
-            await until_state(link, wait)
-        yield link
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, 0.2)
-    assert link.state is not LinkState.UP
-    assert not failures
-
-
-async def until_state(link: AmiLink, state: LinkState, seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while link.state is not state:  # noqa: ASYNC110  a state, and nothing that could be waited for
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -77,38 +41,6 @@ async def test_a_wrong_secret_is_said_without_repeating_it(ami: FakeAmi) -> None
     assert "ami_login_refused" in {entry["event"] for entry in logged}
     assert "wrong-secret" not in repr(logged)
     assert ami.named("Hangup") == []
-
-
-async def test_once_the_secret_is_right_the_link_comes_up_by_itself(ami: FakeAmi) -> None:
-    right, ami.secret = ami.secret, "not yet this one"
-    async with linked(ami, secret=right, wait=LinkState.WRONG_SECRET) as link:
-        ami.secret = right
-        await until_state(link, LinkState.UP)
-
-
-async def test_a_wrong_secret_is_forgotten_when_asterisk_is_gone(ami: FakeAmi) -> None:
-    async with linked(ami, secret="wrong", wait=LinkState.WRONG_SECRET) as link:
-        await ami.stop()
-        await until_state(link, LinkState.DOWN)
-
-
-async def test_a_wrong_secret_is_logged_once_and_tried_seldom(ami: FakeAmi) -> None:
-    with structlog.testing.capture_logs() as logged:
-        async with linked(ami, secret="wrong", wait=None, first_retry_seconds=0.001, refused_retry_seconds=0.3):
-            await ami.wait_for("Login", 3)
-    assert len([entry for entry in logged if entry["event"] == "ami_login_refused"]) == 1
-    assert ami.connections == 3
-    assert Limits().refused_retry_seconds >= 60
-
-
-async def test_an_asterisk_that_is_away_is_logged_once(ami: FakeAmi) -> None:
-    await ami.stop()
-    with structlog.testing.capture_logs() as logged:
-        async with linked(ami, wait=None, first_retry_seconds=0.01, longest_retry_seconds=0.02) as link:
-            await asyncio.sleep(0.3)
-            await ami.start()
-            await until_state(link, LinkState.UP)
-    assert [entry["event"] for entry in logged] == ["ami_down", "ami_up"]
 
 
 async def test_a_user_without_the_rights_that_we_need_is_not_called_a_wrong_secret(ami: FakeAmi) -> None:
@@ -215,82 +147,6 @@ async def test_nothing_that_waits_outlives_a_half_open_peer(ami: FakeAmi) -> Non
         ends = await asyncio.gather(*(link.hang_up(CHANNEL) for _ in range(5)), return_exceptions=True)
         assert {type(end) for end in ends} == {AmiUnavailable}
         assert time.monotonic() - began < 10
-
-
-@pytest.mark.parametrize("drop", ["on the action", "before its answer", "with a restart"])
-async def test_nothing_is_ever_sent_again_after_a_reconnect(ami: FakeAmi, drop: str) -> None:
-    """The answer was lost, not the action: Asterisk may have done it."""
-    async with linked(ami) as link:
-        if drop == "on the action":
-            ami.drop_on.add("Hangup")
-        else:
-            ami.late["Hangup"] = 60
-        calling = asyncio.gather(*(link.hang_up(f"PJSIP/{n}") for n in range(3)), return_exceptions=True)
-        await ami.wait_for("Hangup")
-        if drop == "before its answer":
-            ami.drop()
-        if drop == "with a restart":
-            await ami.stop()
-            await ami.start()
-        assert {type(end) for end in await calling} == {AmiUnavailable}
-        ami.drop_on.clear()
-        ami.late.clear()
-        sent = len(ami.named("Hangup"))
-        ami.greeting = b"Event: FullyBooted\r\nPrivilege: system,all\r\nStatus: Fully Booted\r\n\r\n"
-        await until_reconnected(ami, link)
-        await asyncio.sleep(2 * FAST.ping_every_seconds)
-        assert len(ami.named("Hangup")) == sent <= 3
-
-
-async def until_reconnected(ami: FakeAmi, link: AmiLink) -> None:
-    await ami.wait_for("Login", 2)
-    await until_state(link, LinkState.UP)
-
-
-async def test_after_a_restart_on_the_same_port_calls_can_be_ended_again(ami: FakeAmi) -> None:
-    async with linked(ami) as link:
-        await ami.stop()
-        await until_state(link, LinkState.DOWN)
-        with pytest.raises(AmiUnavailable):
-            await link.hang_up(CHANNEL)
-        await asyncio.sleep(0.2)
-        await ami.start()
-        await until_state(link, LinkState.UP)
-        await link.hang_up(CHANNEL)
-        assert ami.open_connections == 1
-    assert len(ami.named("Hangup")) == 1
-
-
-def test_waits_between_attempts_grow_up_to_a_limit_and_half_of_each_is_chance() -> None:
-    limits = Limits(first_retry_seconds=0.2, longest_retry_seconds=5.0)
-    longest = list(islice(back_off(limits, lambda least, most: most), 8))
-    shortest = list(islice(back_off(limits, lambda least, most: least), 8))
-    assert longest == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
-    assert shortest == [wait / 2 for wait in longest]
-    assert len({*islice(back_off(limits), 20)}) == 20
-
-
-async def test_a_peer_that_ends_each_connection_once_it_is_made_is_tried_ever_more_seldom(ami: FakeAmi) -> None:
-    ami.drop_on.add("Hangup")
-    async with linked(ami, first_retry_seconds=0.02, longest_retry_seconds=60, ping_every_seconds=60) as link:
-        made = []
-        for _ in range(5):
-            began = time.monotonic()
-            with pytest.raises(AmiUnavailable):
-                await link.hang_up(CHANNEL)
-            await until_state(link, LinkState.DOWN)
-            await until_state(link, LinkState.UP)
-            made.append(time.monotonic() - began)
-    # The fifth wait is at least half of 16 times the first, which is at most 0.02 s.
-    assert made[-1] > 0.16
-
-
-async def test_a_peer_that_closes_at_once_is_tried_again_without_a_crash(ami: FakeAmi) -> None:
-    ami.closes_at_once = True
-    async with linked(ami, wait=None) as link:
-        await asyncio.sleep(0.2)
-        ami.closes_at_once = False
-        await until_state(link, LinkState.UP)
 
 
 async def test_bytes_that_come_before_the_connection_is_ready_are_no_crash() -> None:

@@ -123,3 +123,22 @@ def test_a_setting_that_cannot_be_is_explained_in_one_line(cli: Cli, settings: d
 def test_wrong_usage_is_told_apart_from_a_refusal(cli: Cli) -> None:
     assert cli("no-such-command").returncode == 2
     assert cli("numbers", "import").returncode == 2
+
+
+def test_each_of_several_asterisks_is_given_a_token_of_its_own_and_keeps_it(cli: Cli, etc: Path) -> None:
+    """None of them is ever printed."""
+    done = [cli("asterisk-config", "etc", *name) for name in ((), ("--name", "brussels"), ("--name", "brussels"))]
+    assert [each.returncode for each in done] == [0, 0, 0]
+    says = ["start the engine again: it does not know the token of brussels yet" in each.stdout for each in done]
+    assert says == [False, True, False]
+    first, second = ((cli.data / "secrets" / name).read_text().strip() for name in ("agi_token", "agi_token.brussels"))
+    assert (etc / DROP_INS[0]).read_text().count(f"SHA1({second},") == 3
+    assert not {first, second} & set("".join(each.stdout + each.stderr for each in done).split())
+    assert "no name for an Asterisk" in cli.refused("asterisk-config", "etc", "--name", "../x")
+
+
+def test_an_engine_from_before_there_were_tokens_says_what_to_do_and_setup_does_it(cli: Cli, etc: Path) -> None:
+    (cli.data / "secrets" / "agi_token").unlink()
+    assert "agi_token is missing: `rented-numbers setup` makes it" in cli.refused("asterisk-config", "etc")
+    assert cli("setup").returncode == 0
+    assert cli("asterisk-config", "etc").returncode == 0

@@ -127,7 +127,7 @@ def test_fail2ban_takes_the_jail(tmp_path: Path) -> None:
     jail = directory / "jail.d" / "rented-numbers.conf"
     for name in ("security.log", "asterisk.log"):
         (tmp_path / name).touch()
-    paths = ("/srv/rented-numbers/var/security.log", "/srv/rented-numbers/var/asterisk/log/security")
+    paths = ("/var/lib/rented-numbers/security.log", "/var/lib/rented-numbers/asterisk/log/security")
     assert all(path in jail.read_text() for path in paths)
     text = jail.read_text().replace(paths[0], str(tmp_path / "security.log"))
     jail.write_text(text.replace(paths[1], str(tmp_path / "asterisk.log")))

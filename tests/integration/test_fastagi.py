@@ -18,9 +18,9 @@ from tests.integration.fake_asterisk import (
     Ending,
     FastAgi,
     Reply,
-    a_world,
     fast_agi,
 )
+from tests.integration.worlds import a_world
 
 REJECTED_404 = {"RN_CAUSE": "1", "RN_ANNOUNCEMENT": "", "RN_VERDICT": "REJECT"}
 

@@ -18,7 +18,8 @@ import pytest
 from engine.domain.plans import UsagePlan
 from tests.contract.world import World
 from tests.integration.agi_attackers import KINDS
-from tests.integration.fake_asterisk import FastAgi, a_world, fast_agi
+from tests.integration.fake_asterisk import FastAgi, fast_agi
+from tests.integration.worlds import a_world
 
 PEERS, SECONDS = os.environ.get("AGI_ATTACK", "200 2").split()
 AT_ONCE = 4

@@ -28,17 +28,14 @@ from tests.integration.fake_asterisk import (
     Ending,
     FastAgi,
     Reply,
-    a_world,
     fast_agi,
     send_raw,
 )
+from tests.integration.worlds import a_world
 
-# How long a script waits for an Asterisk that says nothing; the product's own figure is 2 s.
-SCRIPT_SECONDS = 0.2
 WAYS: dict[str, Reply] = {
     "closes": Ending.CLOSE,
     "resets": Ending.RESET,
-    "falls silent": Ending.SILENT,
     "HANGUP": HANGUP,
     "HANGUP and more": HANGUP + b"200 result=1\n",
     "hangup as data": DATA_HANGUP,
@@ -51,11 +48,12 @@ WAYS: dict[str, Reply] = {
 
 
 class Exchange:
-    """A booking with room for many calls, and conversations about them."""
+    """Bookings with room for many calls, and conversations about them."""
 
-    def __init__(self, agi: FastAgi, booking: Booking) -> None:
+    def __init__(self, agi: FastAgi, bookings: list[Booking]) -> None:
         self.agi = agi
-        self.booking = booking
+        self.bookings = bookings
+        self.booking = bookings[0]
         self.call_id = ""
         self._ids = count()
 
@@ -103,16 +101,18 @@ CONVERSATIONS: dict[str, tuple[str, Callable[[Exchange, str], Awaitable[AgiCall]
 @pytest.fixture
 async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
     async with a_world(tmp_path) as world:
-        booking = await world.book(UsagePlan.LARGE)
-        async with fast_agi(world, script_seconds=SCRIPT_SECONDS, read_seconds=SCRIPT_SECONDS) as agi:
-            yield Exchange(agi, booking)
-        assert await all_is_back(world, booking)
+        bookings = [await world.book(UsagePlan.LARGE) for _ in POOL[:-1]]
+        async with fast_agi(world) as agi:
+            yield Exchange(agi, bookings)
+        assert all([await all_is_back(world, booking) for booking in bookings])
 
 
 async def all_is_back(world: World, booking: Booking) -> bool:
     """Nothing is leased, and only calls that were answered have cost anything."""
     stored = await world.stored(booking)
-    [answered] = world.rows("SELECT count(*) AS calls FROM cdrs WHERE disposition = 'ANSWERED'")
+    [answered] = world.rows(
+        "SELECT count(*) AS calls FROM cdrs WHERE disposition = 'ANSWERED' AND booking_id = ?", booking.id
+    )
     return (
         stored.calls.leased == stored.seconds.leased == 0
         and stored.calls.remaining == booking.calls.remaining - answered["calls"]
@@ -170,6 +170,32 @@ async def test_a_hang_up_at_any_command_leaves_no_task_no_socket_and_no_lease(
                 assert exchange.agi.leases() == 0, way
             await exchange.settle()
             assert exchange.agi.leases() == 0, way
+    await until_held(before)
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS)
+async def test_an_asterisk_that_falls_silent_at_any_command_leaves_nothing_either(
+    exchange: Exchange, conversation: str
+) -> None:
+    """All at once: each is given up when its script has had its time."""
+    _, prepare = CONVERSATIONS[conversation]
+    whole = await (await prepare(exchange, exchange.fresh())).run()
+    await exchange.settle()
+    await exchange.agi.until_idle()
+    before = held()
+    silent = []
+    for step in range(len(whole.commands)):
+        # One that is silent about a call keeps the limits of its booking waiting.
+        exchange.booking = exchange.bookings[step % len(exchange.bookings)]
+        call = await prepare(exchange, exchange.fresh())
+        call.replies = {step: Ending.SILENT}
+        silent.append((exchange.call_id, asyncio.create_task(call.run())))
+    for step, (call_id, running) in enumerate(silent):
+        assert names(await running) == names(whole)[: step + 1]
+        exchange.call_id = call_id
+        await exchange.settle()
+    await exchange.agi.until_idle()
+    assert exchange.agi.leases() == 0
     await until_held(before)
 
 

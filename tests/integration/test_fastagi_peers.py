@@ -12,16 +12,17 @@ from agi_scripts.session import MAX_ENVIRONMENT, MAX_LINES
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World, outsider
 from tests.integration.fake_asterisk import (
+    ALL_OK,
     ALLOWED,
     Ending,
     FastAgi,
-    a_world,
     connected,
     conversations,
     environment,
     fast_agi,
     send_raw,
 )
+from tests.integration.worlds import a_world
 
 # The product's own figure is 2 s.
 READ_SECONDS = 0.3
@@ -70,6 +71,13 @@ async def agi(world: World) -> AsyncIterator[FastAgi]:
         yield agi
 
 
+@pytest.fixture
+async def patient(world: World) -> AsyncIterator[FastAgi]:
+    """With the product's own figures."""
+    async with fast_agi(world) as agi:
+        yield agi
+
+
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  the numbers of its entries, whatever they are
 
@@ -91,16 +99,16 @@ async def test_a_bad_peer_is_dropped_in_time_and_nothing_of_it_stays(agi: FastAg
 
 
 @pytest.mark.parametrize("header", BAD_HEADERS)
-async def test_a_request_that_is_not_asterisks_is_refused_without_a_command(agi: FastAgi, header: str) -> None:
-    parting = await send_raw(agi.port, BAD_HEADERS[header])
+async def test_a_request_that_is_not_asterisks_is_refused_without_a_command(patient: FastAgi, header: str) -> None:
+    parting = await send_raw(patient.port, BAD_HEADERS[header])
     assert parting.received == b""
-    assert parting.seconds < READ_SECONDS
-    assert agi.leases() == 0
-    assert "agi_failed" in {entry["event"] for entry in agi.logged}
+    assert patient.leases() == 0
+    # For what it says, and not because time was up.
+    assert {entry["event"] for entry in patient.logged} == {"agi_failed"}
 
 
 async def test_the_header_of_these_tests_is_a_good_one_before_it_is_broken(agi: FastAgi) -> None:
-    parting = await send_raw(agi.port, WHOLE + b"200 result=1\n" * 4)
+    parting = await send_raw(agi.port, WHOLE + ALL_OK)
     assert parting.received.endswith(b'SET VARIABLE RN_VERDICT "BRIDGE"\n')
 
 
@@ -109,23 +117,27 @@ async def test_a_header_may_be_as_long_as_the_limit_and_no_longer(agi: FastAgi) 
     # asyncio does not count the blank line's two characters.
     for length, accepted in ((room + 2, True), (room + 3, False)):
         header = b"agi_x: " + b"x" * length + b"\n" + WHOLE
-        parting = await send_raw(agi.port, header, b"200 result=1\n" * 4)
+        parting = await send_raw(agi.port, header, ALL_OK)
         assert (parting.received != b"") is accepted
 
 
 async def test_good_calls_are_answered_while_fifty_bad_peers_hang(world: World) -> None:
-    async with fast_agi(world, read_seconds=3.0) as agi:
+    async with fast_agi(world, read_seconds=60.0) as agi:
         hanging = [asyncio.create_task(send_raw(agi.port, HALF)) for _ in range(25)]
-        hanging += [asyncio.create_task(send_raw(agi.port, *[b"a"] * 10, pause=0.3)) for _ in range(25)]
+        hanging += [asyncio.create_task(send_raw(agi.port, *[b"a"] * 100, pause=0.3)) for _ in range(25)]
         await asyncio.sleep(0.1)
-        assert len(conversations()) == 50
+        async with asyncio.timeout(10):
+            while len(conversations()) < 50:  # noqa: ASYNC110  nothing that could be waited for
+                await asyncio.sleep(0.01)
         for number in range(20):
             began = time.monotonic()
             channel = await agi.incoming(POOL[-1], f"good-{number}").run()
             assert channel.variables["RN_VERDICT"] == "REJECT"
             assert time.monotonic() - began < 10
         assert not any(task.done() for task in hanging)
-        await asyncio.gather(*hanging)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
 
 
 async def test_a_peer_that_closes_early_does_not_stop_the_event_loop(agi: FastAgi) -> None:
@@ -189,7 +201,7 @@ async def test_stop_lets_a_call_end_that_is_under_way_and_takes_no_other(world: 
             await asyncio.sleep(0.1)
             with pytest.raises(ConnectionRefusedError):
                 await send_raw(agi.port, WHOLE)
-            writer.write(b"200 result=1\n" * 4)
+            writer.write(ALL_OK)
             assert (await reader.read()).endswith(b'RN_VERDICT "BRIDGE"\n')
         await asyncio.wait_for(agi.serving, 1)
     assert agi.leases() == 1

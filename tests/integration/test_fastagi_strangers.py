@@ -14,17 +14,18 @@ from agi_scripts.strangers import LINES_PER_SECOND
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World
 from tests.integration.fake_asterisk import (
+    ALL_OK,
     ALLOWED,
     CALL_ID,
     TOKEN,
     Ending,
     FastAgi,
-    a_world,
     conversations,
     environment,
     fast_agi,
     send_raw,
 )
+from tests.integration.worlds import a_world
 
 OURS = [ipaddress.ip_network("127.0.0.1")]
 STRANGER = "127.0.0.2"
@@ -94,9 +95,7 @@ async def test_without_the_proof_of_an_asterisk_of_ours_no_script_runs(world: Wo
 @pytest.mark.parametrize("script", QUESTIONS)
 async def test_with_it_the_same_question_is_answered(agi: FastAgi, script: str) -> None:
     await agi.incoming(POOL[0]).run()
-    parting = await send_raw(
-        agi.port, with_proof(script, lambda good: f"agi_arg_9: {good}\n".encode()), b"200 result=1\n" * 5
-    )
+    parting = await send_raw(agi.port, with_proof(script, lambda good: f"agi_arg_9: {good}\n".encode()), ALL_OK)
     assert parting.received.startswith(b"SET VARIABLE ")
 
 
@@ -140,7 +139,7 @@ async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world
 
 async def test_the_address_with_the_most_strangers_loses_one_first(world: World) -> None:
     async with fast_agi(world, max_strangers=4, read_seconds=60.0) as agi:
-        quiet = asyncio.create_task(send_raw(agi.port, HALF, WHOLE[len(HALF) :], b"200 result=1\n" * 4, pause=0.4))
+        quiet = asyncio.create_task(send_raw(agi.port, HALF, WHOLE[len(HALF) :], ALL_OK, pause=0.4))
         await asyncio.sleep(0.05)
         loud = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(30)]
         assert (await quiet).received.endswith(b'RN_VERDICT "BRIDGE"\n')

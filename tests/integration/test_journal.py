@@ -19,7 +19,8 @@ from engine.local.asterisk_files import journal_script
 from engine.settings import Settings
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
-from tests.integration.fake_asterisk import WorldClock, a_world, environment
+from tests.integration.fake_asterisk import environment
+from tests.integration.worlds import WorldClock, a_world
 
 ROOT = Path(__file__).parents[2]
 CALL = ["rn0-1772366400.1", "12345", "ANSWER"]

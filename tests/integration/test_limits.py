@@ -18,11 +18,12 @@ from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
 from engine.live import Limit
-from tests.contract.samples import CALLER, HOUR, SECOND
+from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
-from tests.integration.fake_asterisk import ALLOWED, WorldClock, a_world
+from tests.integration.ami_links import until_state
+from tests.integration.fake_asterisk import ALLOWED
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.test_ami_link import until_state
+from tests.integration.worlds import WorldClock, a_world
 
 # The product's own figures are some ten times these.
 FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
@@ -271,19 +272,6 @@ async def test_room_that_is_made_for_nobody_goes_back(exchange: Exchange) -> Non
     assert exchange.leases() == {"c1": 290}
     exchange.keeper.changed(exchange.booking.id)
     await exchange.until_leased(c1=300)
-
-
-@pytest.mark.parametrize("hour", [HOUR, -HOUR])
-async def test_when_the_wall_clock_is_set_every_limit_is_told_again(exchange: Exchange, hour: int) -> None:
-    """Asterisk keeps its limits by that clock."""
-    await exchange.talk("c1")
-    await exchange.talk("c2")
-    await exchange.until_leased(c1=150, c2=150)
-    sent = len(exchange.ami.told)
-    exchange.world.now += hour
-    exchange.world.clock_step -= hour
-    await exchange.ami.until_told(sent + 2)
-    assert sorted(exchange.ami.sent()[sent:]) == [("c1", 150), ("c2", 150)]
 
 
 async def test_an_engine_that_starts_tells_every_limit(world: World, ami: FakeChannels) -> None:

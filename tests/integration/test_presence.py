@@ -20,9 +20,9 @@ from engine.domain.plans import UsagePlan
 from engine.journal import Journal
 from tests.contract.samples import SECOND
 from tests.contract.world import World
-from tests.integration.fake_asterisk import WorldClock, a_world
+from tests.integration.ami_links import until_state
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.test_ami_link import until_state
+from tests.integration.worlds import WorldClock, a_world
 
 # The product's own figures are some ten times these.
 FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)

@@ -57,7 +57,7 @@ async def sent_for(*variables: tuple[str, str]) -> tuple[bytes, bool]:
 @example(name="RN_CAUSE", value="${SHELL(id)}")
 @example(name="RN_CAUSE", value="é")
 @example(name="RN_CAUSE", value="a,b&c;d=e")
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 async def test_any_text_is_refused_or_becomes_one_command_that_asterisk_reads_as_that_text(
     name: str, value: str
 ) -> None:

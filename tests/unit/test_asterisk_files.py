@@ -91,21 +91,6 @@ def test_the_files_of_our_own_asterisk_can_be_read_by_their_owner_only(program: 
     assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
 
 
-def test_a_file_that_others_could_read_is_closed_to_them_when_written_again(tmp_path: Path) -> None:
-    (tmp_path / DROP_INS[1]).write_text("old")
-    (tmp_path / DROP_INS[1]).chmod(0o644)
-    assert KEPT.ami_secret in drop_ins(tmp_path)[DROP_INS[1]]
-    assert (tmp_path / DROP_INS[1]).stat().st_mode & 0o777 == 0o640
-
-
-def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").write_text("mine")
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc" / DROP_INS[1]).symlink_to(tmp_path / "elsewhere")
-    drop_ins(tmp_path / "etc")
-    assert (tmp_path / "elsewhere").read_text() == "mine"
-
-
 def test_a_secret_stands_only_in_the_file_that_needs_it(program: AsteriskProgram) -> None:
     texts = {path.name: path.read_text() for path in own(program, profile="demo").etc.iterdir()}
     where = {name: {file for file, text in texts.items() if value in text} for name, value in vars_of(KEPT).items()}
@@ -148,43 +133,6 @@ def test_drop_ins_are_the_three_files_that_an_asterisk_includes_and_the_own_one_
         assert f'#include "{name}"' in main
 
 
-def test_drop_ins_carry_the_settings(tmp_path: Path) -> None:
-    texts = drop_ins(
-        tmp_path,
-        fastagi_host="192.0.2.7",
-        fastagi_peers=["192.0.2.20"],
-        fastagi_port=4999,
-        ami_user="us",
-        carrier_addresses=["192.0.2.1", "198.51.100.9/24", "2001:db8::1"],
-    )
-    assert texts[DROP_INS[0]].count("agi://192.0.2.7:4999/") == 3
-    assert options(tmp_path / DROP_INS[1], "us")["secret"] == KEPT.ami_secret
-    matches = re.findall("^match = (.*)$", texts[DROP_INS[2]], re.MULTILINE)
-    assert matches == ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"]
-
-
-def test_the_transport_of_the_trunk_is_no_comment(tmp_path: Path) -> None:
-    text = drop_ins(tmp_path, trunk_uri="sip:192.0.2.1:5060;transport=tcp")[DROP_INS[2]]
-    assert "contact = sip:192.0.2.1:5060\\;transport=tcp\n" in text
-
-
-@pytest.mark.parametrize(
-    ("bound", "asked"),
-    [
-        ("0.0.0.0", "127.0.0.1"),  # noqa: S104  written into a file, not bound
-        ("::", "[::1]"),
-        ("::1", "[::1]"),
-        ("2001:db8::7", "[2001:db8::7]"),
-        ("agi.test", "agi.test"),
-    ],
-)
-def test_asterisk_asks_where_the_engine_can_be_reached(tmp_path: Path, bound: str, asked: str) -> None:
-    assert (
-        f"agi://{asked}:4573/route,"
-        in drop_ins(tmp_path, fastagi_host=bound, fastagi_peers=["192.0.2.20"])[DROP_INS[0]]
-    )
-
-
 @pytest.mark.parametrize(("host", "bind"), [("127.0.0.1", "127.0.0.1:5060"), ("::1", "[::1]:5060")])
 def test_sip_and_sound_leave_from_the_address_of_the_settings(program: AsteriskProgram, host: str, bind: str) -> None:
     etc = own(program, sip_host=host).etc
@@ -192,41 +140,11 @@ def test_sip_and_sound_leave_from_the_address_of_the_settings(program: AsteriskP
     assert options(etc / "pjsip_rented_numbers.conf", "rented-numbers")["media_address"] == host
 
 
-def test_the_manager_s_user_may_neither_run_nor_originate_anything(tmp_path: Path) -> None:
-    drop_ins(tmp_path)
-    user = options(tmp_path / DROP_INS[1], "rented-numbers")
-    assert (user["write"], user["read"]) == ("call", "")
-
-
-@pytest.mark.parametrize(
-    "permitted", [["127.0.0.1/32", "::1/128"], ["192.0.2.7/32"], ["198.51.100.0/24", "2001:db8::/64"]]
-)
-def test_the_manager_s_user_comes_from_where_the_engine_is_and_from_nowhere_else(
-    tmp_path: Path, permitted: list[str]
-) -> None:
-    changes = {} if permitted[0].startswith("127.") else {"ami_permit": permitted}
-    lines = drop_ins(tmp_path, **changes)[DROP_INS[1]].splitlines()
-    rules = [line for line in lines if line.startswith(("deny", "permit"))]
-    # The last rule that fits decides, and where none does, anybody may: both kinds of addresses are closed first.
-    assert rules == ["deny = 0.0.0.0/0.0.0.0", "deny = ::/0", *(f"permit = {each}" for each in permitted)]
-
-
-def test_each_of_several_asterisks_shows_a_token_of_its_own(tmp_path: Path) -> None:
-    one = write_drop_ins(Settings(), KEPT, tmp_path)[0].read_text()
-    other = write_drop_ins(Settings(), KEPT, tmp_path, "another-token-0123456789")[0].read_text()
-    assert one.count(KEPT.agi_token) == other.count("another-token-0123456789") == 3
-    assert KEPT.agi_token not in other
-
-
-def test_the_file_with_the_token_is_for_asterisk_alone(tmp_path: Path) -> None:
-    drop_ins(tmp_path)
-    assert (tmp_path / DROP_INS[0]).stat().st_mode & 0o777 == 0o640
-
-
 # The leak table of the design, and what bounds the cost of a lost BYE.
 LEAK_TABLE = {
     "direct_media": "no",
     "allow_transfer": "no",
+    "redirect_method": "user",
     "send_pai": "no",
     "send_rpid": "no",
     "send_diversion": "no",

@@ -12,8 +12,8 @@ from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UN
 from engine.local.asterisk_files import TEMPLATES
 from tests.contract.samples import BOOKING, CALLER
 
-# AGI path → how many arguments its script takes; the journal's gets those of `ended`.
-ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 2, dialplan.ENDED: 3, "@journal@": 3}
+# AGI path → how many arguments its script takes; the journal's gets those of `ended`, and reads the clock by itself.
+ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@journal@": 4}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
 FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER"}
@@ -32,6 +32,7 @@ MODULES = {
     "LEN": "func_strings",
     "PJSIP_HEADER": "res_pjsip_header_funcs",
     "SHA1": "func_sha1",
+    "STRFTIME": "func_strings",
     "TIMEOUT": "func_timeout",
     "TOLOWER": "func_strings",
 }
@@ -290,3 +291,10 @@ def test_everything_that_the_dialplan_uses_has_its_module_loaded() -> None:
     assert used == set(MODULES)
     # Dial's U() and the hangup handler run through Gosub.
     assert {f"{module}.so" for module in MODULES.values()} <= loaded
+
+
+def test_the_answer_and_the_end_are_reported_with_the_time_in_utc() -> None:
+    """In local time an hour comes twice each autumn."""
+    for words in ("RN_ASK", "RN_END"):
+        told = [step.data for step in STEPS if set_name(step) == words][-1]
+        assert arguments_of(told)[-1] == "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}"

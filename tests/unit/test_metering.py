@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from engine.domain.errors import IllegalTransition, InvariantBroken
 from engine.domain.metering import (
     CLOCK_STEP_MS,
+    MESSAGE_MS,
     CallEvent,
     CallState,
     Credit,
@@ -18,7 +19,6 @@ from engine.domain.metering import (
     talk_limit_ms,
     without_clock_step,
 )
-from engine.domain.times import Moment
 
 UP = (CallState.RINGING, CallState.LIVE)
 ENDED = (CallState.SETTLED, CallState.VOIDED)
@@ -168,7 +168,6 @@ def test_a_limit_that_is_told_late_ends_the_call_no_later(leased: int, talked_ms
 
 
 HOUR = 3_600_000
-ANSWERED = Moment(HOUR, 1_000)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +186,30 @@ ANSWERED = Moment(HOUR, 1_000)
     ],
 )
 def test_what_the_wall_clock_was_set_by_is_not_talked(reported_ms: int, set_by: int, talked_ms: int) -> None:
-    ended = Moment(ANSWERED.now + 60_000 + set_by, ANSWERED.ticks + 60_000)
-    assert without_clock_step(reported_ms, ANSWERED, ended) == talked_ms
+    assert without_clock_step(reported_ms, ours=set_by, asterisks=set_by) == talked_ms
 
 
-def test_without_both_readings_of_the_clocks_the_report_is_taken_as_it_is() -> None:
-    late = Moment(ANSWERED.now + HOUR, ANSWERED.ticks)
-    assert without_clock_step(60_000, None, late) == without_clock_step(60_000, ANSWERED, None) == 60_000
-    assert without_clock_step(-60_000, None, late) == without_clock_step(-60_000, ANSWERED, None) == 1
+@pytest.mark.parametrize(
+    ("ours", "asterisks", "talked_ms"),
+    [
+        # Messages that took their time, and no clock was set.
+        (0, MESSAGE_MS, 60_000),
+        (0, -MESSAGE_MS, 60_000),
+        # One machine whose clock was set: ours is exact.
+        (HOUR, HOUR + 900, 60_000 - HOUR),
+        (-HOUR, -HOUR - MESSAGE_MS, 60_000 + HOUR),
+        # Ours was set alone, or while it rang.
+        (HOUR, 0, 60_000),
+        (-HOUR, 40, 60_000),
+        # Asterisk's was set alone.
+        (0, -HOUR, 60_000 + HOUR),
+        (0, 20_000, 40_000),
+        # Each was set on its own.
+        (-HOUR, 20_000, 40_000),
+    ],
+)
+def test_asterisks_clock_counts_and_ours_is_exact_when_it_is_the_same(
+    ours: int, asterisks: int, talked_ms: int
+) -> None:
+    assert without_clock_step(60_000, ours=ours, asterisks=asterisks) == max(1, talked_ms)
+    assert without_clock_step(0, ours=ours, asterisks=asterisks) == 0

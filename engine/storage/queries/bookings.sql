@@ -53,3 +53,9 @@ WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
     AND COALESCE(exhausted_at, end_at) > :expires_after
 ORDER BY id DESC
 LIMIT :at_most;
+
+-- name: bookings_talking_with_seconds_idle
+-- From the calls that are up: of the bookings there are far more.
+SELECT * FROM bookings
+WHERE id IN (SELECT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE')
+    AND gone_at IS NULL AND seconds_remaining > 0;

@@ -25,8 +25,24 @@ SELECT c.* FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
 WHERE c.ended_at IS NULL AND (b.gone_at IS NOT NULL OR c.destination = 'erased')
 LIMIT :at_most;
 
--- name: calls_up
-SELECT * FROM calls WHERE ended_at IS NULL ORDER BY call_id;
+-- name: calls_up_briefly
+SELECT call_id, state, seconds_leased, started_ticks, seen_ticks FROM calls WHERE ended_at IS NULL;
+
+-- name: all_calls_seen!
+UPDATE calls SET seen_ticks = :ticks WHERE ended_at IS NULL AND state = 'LIVE';
+
+-- name: calls_last_seen*!
+UPDATE calls SET seen_ticks = :seen_ticks WHERE call_id = :call_id;
+
+-- name: call_has_ended$
+SELECT COUNT(*) FROM calls WHERE call_id = :call_id AND ended_at IS NOT NULL;
+
+-- name: bookings_with_talk
+SELECT DISTINCT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE';
+
+-- name: bookings_overrun
+SELECT DISTINCT booking_id FROM calls
+WHERE ended_at IS NULL AND state = 'LIVE' AND answered_ticks + seconds_leased * 1000 <= :ticks;
 
 -- name: calls_of_caller$
 SELECT COUNT(*) FROM calls WHERE booking_id = :booking_id AND source = :source AND started_at > :after;

@@ -1,0 +1,34 @@
+"""A SIP peer that plays by a script, as caller or callee, over UDP and TCP, with sound.
+
+Peer    an address; takes and begins calls
+Dialog  one call: answers, requests, any bytes at any moment; keeps all that came
+Media   RTP and RTCP beside a call
+Stage   runs them in a thread, so that a test can do other things meanwhile
+"""
+
+from phones.peer.dialog import Dialog, Policy, polite
+from phones.peer.media import Media, keys_of, payload_of
+from phones.peer.peer import Peer, Play
+from phones.peer.stage import Stage
+from phones.peer.wire import Address, Packet
+from phones.peer.writing import Body, Reply, media_of, sdp, uri_of, user_of
+
+__all__ = [
+    "Address",
+    "Body",
+    "Dialog",
+    "Media",
+    "Packet",
+    "Peer",
+    "Play",
+    "Policy",
+    "Reply",
+    "Stage",
+    "keys_of",
+    "media_of",
+    "payload_of",
+    "polite",
+    "sdp",
+    "uri_of",
+    "user_of",
+]

@@ -1,0 +1,107 @@
+"""A SIP address that plays by a script: a carrier, a trunk, or anybody else.
+
+No SIP stack: it knows what a script needs to keep a call going, and sends whatever the script wants otherwise.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from phones.messages import Message
+from phones.peer.dialog import Dialog
+from phones.peer.wire import Address, Packet, TcpWire, UdpWire, Wire
+from phones.peer.writing import token, uri_of
+from phones.ports import Transport
+
+# Plays a call that came in.
+Play = Callable[[Dialog], Awaitable[None]]
+
+
+class Peer:
+    """packets: everything that came; strays: what belongs to no call; calls: those that came in, by Call-ID."""
+
+    def __init__(self, local: Address, play: Play | None) -> None:
+        self.packets: list[Packet] = []
+        self.strays: list[Packet] = []
+        self.calls: dict[str, Dialog] = {}
+        self._play = play
+        self._dialogs: dict[str, Dialog] = {}
+        self._playing: set[asyncio.Future[None]] = set()
+        self._udp = UdpWire(local, self._take)
+        self.local = self._udp.local
+        self._tcp: dict[Address, TcpWire] = {}
+        self._connecting = asyncio.Lock()
+        self._server: asyncio.Server | None = None
+
+    @classmethod
+    async def open(cls, host: str, port: int = 0, play: Play | None = None, *, tcp: bool = False) -> "Peer":
+        """`play`: what is done with calls that come in; None: nothing. `tcp`: take connections at the same port, too.
+
+        Raises OSError when the port is taken.
+        """
+        peer = cls((host, port), play)
+        if tcp:
+            peer._server = await asyncio.start_server(peer._accept, *peer.local)
+        return peer
+
+    async def close(self) -> None:
+        """Raises what a script that played a call raised."""
+        if self._server is not None:
+            self._server.close()
+        self._udp.close()
+        for wire in self._tcp.values():
+            wire.close()
+            await wire.wait_closed()
+        for each in self._playing:
+            each.cancel()
+        done = await asyncio.gather(*self._playing, return_exceptions=True)
+        failed = [each for each in done if isinstance(each, Exception)]
+        if failed:
+            raise failed[0]
+
+    async def dialog(
+        self, user: str, target: Address, *, source: str, transport: Transport = "udp", display: str = ""
+    ) -> Dialog:
+        """A call, or anything else, that we begin: nothing is sent yet."""
+        wire = await self._wire(target, transport)
+        host, port = target
+        uri = f"sip:{user}@{host}:{port}" if user else f"sip:{host}:{port}"
+        local = f"{display}<sip:{source}@{wire.local[0]}>;tag={token()}"
+        dialog = Dialog(wire, target, token(), local, f"<{uri}>", f"{uri};transport={transport}")
+        self._dialogs[dialog.call_id] = dialog
+        return dialog
+
+    async def _wire(self, target: Address, transport: Transport) -> Wire:
+        if transport == "udp":
+            return self._udp
+        async with self._connecting:
+            if target not in self._tcp:
+                self._tcp[target] = await TcpWire.connect(self.local[0], target, self._take)
+            return self._tcp[target]
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        wire = TcpWire(reader, writer, self._take)
+        wire.local = self.local
+        self._tcp[wire.remote] = wire
+
+    def _take(self, wire: Wire, packet: Packet) -> None:
+        self.packets.append(packet)
+        message = packet.message
+        dialog = self._dialogs.get(message.call_id)
+        if dialog is None and message.status is None and message.method == "INVITE" and self._play is not None:
+            dialog = self._incoming(wire, packet, message)
+            dialog.take(packet)
+            playing = asyncio.ensure_future(self._play(dialog))
+            self._playing.add(playing)
+        elif dialog is None:
+            self.strays.append(packet)
+        else:
+            dialog.take(packet)
+
+    def _incoming(self, wire: Wire, packet: Packet, invite: Message) -> Dialog:
+        target = uri_of(invite.header("Contact"))
+        dialog = Dialog(wire, packet.source, invite.call_id, "", invite.header("From"), target)
+        dialog.local = f"{invite.header('To')};tag={dialog.tag}"
+        dialog.routes = invite.headers("Record-Route")
+        dialog.invite = invite
+        self._dialogs[dialog.call_id] = self.calls[dialog.call_id] = dialog
+        return dialog

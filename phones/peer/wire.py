@@ -1,0 +1,131 @@
+"""Sockets that keep every byte: SIP messages over UDP and TCP, each with the moment it came and who sent it."""
+
+import asyncio
+import contextlib
+import re
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from phones.messages import Message
+
+Address = tuple[str, int]
+# A burst of calls must not be lost in our own socket.
+BUFFER_BYTES = 4 * 1024 * 1024
+MAX_MESSAGE = 256 * 1024
+# Linux: the socket option, and the kind of ancillary data that it brings: seconds and nanoseconds.
+SO_TIMESTAMPNS = 35
+TIMESTAMP_BYTES = 64
+CONTENT_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*(\d{1,6})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Packet:
+    """What came: a datagram, or one whole message of a stream. at: seconds since the epoch (wall clock)."""
+
+    at: float
+    source: Address
+    data: bytes
+
+    @cached_property
+    def message(self) -> Message:
+        """The same as a SIP message; latin-1, so that no byte is lost."""
+        return Message("received", self.at, self.data.decode("latin-1").replace("\r\n", "\n"))
+
+
+Take = Callable[["Wire", Packet], None]
+
+
+class Wire(Protocol):
+    """One way of sending SIP; `local` is where it can be reached."""
+
+    name: str
+    local: Address
+
+    def send(self, data: bytes, to: Address) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class UdpWire:
+    """Moments are the kernel's own: a busy program that reads late still tells what came before what."""
+
+    name = "UDP"
+
+    def __init__(self, local: Address, take: Take) -> None:
+        """Port 0: any free one. Raises OSError when it is taken."""
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            self._socket.bind(local)
+        except OSError:
+            self._socket.close()
+            raise
+        self.local: Address = self._socket.getsockname()
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._read)
+
+    def _read(self) -> None:
+        try:
+            data, extra, _, source = self._socket.recvmsg(MAX_MESSAGE, TIMESTAMP_BYTES)
+        except OSError:
+            return  # the other side had closed its port: what was sent is lost, as it is in a network
+        times = [struct.unpack("@ll", value) for _, kind, value in extra if kind == SO_TIMESTAMPNS]
+        at = times[0][0] + times[0][1] / 1e9 if times else time.time()
+        self._take(self, Packet(at, source, data))
+
+    def send(self, data: bytes, to: Address) -> None:
+        with contextlib.suppress(OSError):  # as above
+            self._socket.sendto(data, to)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+
+class TcpWire:
+    """One connection; whole messages by their Content-Length."""
+
+    name = "TCP"
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, take: Take) -> None:
+        self.local: Address = writer.get_extra_info("sockname")
+        self.remote: Address = writer.get_extra_info("peername")
+        self._reader = reader
+        self._writer = writer
+        self._take = take
+        self._reading = asyncio.ensure_future(self._read())
+
+    @classmethod
+    async def connect(cls, host: str, to: Address, take: Take) -> "TcpWire":
+        reader, writer = await asyncio.open_connection(*to, local_addr=(host, 0), limit=MAX_MESSAGE)
+        return cls(reader, writer, take)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                head = await self._reader.readuntil(b"\r\n\r\n")
+                length = CONTENT_LENGTH.search(head)
+                body = await self._reader.readexactly(int(length[1])) if length else b""
+                self._take(self, Packet(time.time(), self.remote, head.lstrip() + body))
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            return
+
+    def send(self, data: bytes, to: Address) -> None:
+        """`to` is where the connection leads."""
+        self._writer.write(data)
+
+    def close(self) -> None:
+        self._reading.cancel()
+        self._writer.close()
+
+    async def wait_closed(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()

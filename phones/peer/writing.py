@@ -1,0 +1,111 @@
+"""SIP and SDP as text."""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from phones.messages import Message
+from phones.peer.wire import Address
+
+REASONS = {100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 302: "Moved", 486: "Busy Here",
+           487: "Request Terminated"}  # fmt: skip
+COPIED = ("Via", "Record-Route")
+
+
+@dataclass(frozen=True)
+class Body:
+    content: bytes
+    type: str = "application/sdp"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer to a request. `headers` are whole lines ("Name: value"); one that names a header that we would write
+    ourselves replaces it."""
+
+    status: int
+    reason: str = ""
+    headers: tuple[str, ...] = ()
+    body: Body | None = None
+
+
+def compose(start: str, own: Iterable[str], headers: Iterable[str], body: Body | None) -> bytes:
+    """A message. Of `own` stays what no line of `headers` replaces."""
+    headers = list(headers)
+    replaced = {name_of(line) for line in headers}
+    lines = [start, *(line for line in own if name_of(line) not in replaced), *headers]
+    if body is not None:
+        lines.append(f"Content-Type: {body.type}")
+    content = b"" if body is None else body.content
+    lines.append(f"Content-Length: {len(content)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
+
+
+def answer(request: Message, reply: Reply, tag: str, contact: str) -> bytes:
+    """What answers `request`; `tag` marks our side of the dialogue."""
+    to = request.header("To")
+    own = [f"{name}: {value}" for name in COPIED for value in request.headers(name)]
+    own += [
+        f"From: {request.header('From')}",
+        f"To: {to}" if ";tag=" in to else f"To: {to};tag={tag}",
+        f"Call-ID: {request.call_id}",
+        f"CSeq: {request.header('CSeq')}",
+        f"Contact: {contact}",
+    ]
+    reason = reply.reason or REASONS.get(reply.status, "Whatever")
+    return compose(f"SIP/2.0 {reply.status} {reason}", own, reply.headers, reply.body)
+
+
+def sdp(media: Address, *, version: int = 1, lines: Iterable[str] = ()) -> Body:
+    """An audio offer or answer. A line of `lines` replaces the first of its kind ("s=…") or, with none, comes last."""
+    host, port = media
+    written = [
+        "v=0",
+        f"o=- 1 {version} IN IP4 {host}",
+        "s=-",
+        f"c=IN IP4 {host}",
+        "t=0 0",
+        f"m=audio {port} RTP/AVP 0 101",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-16",
+        "a=sendrecv",
+    ]
+    for line in lines:
+        # i=, u=, e= and p= have their place behind s=.
+        at = next((n for n, old in enumerate(written) if old[:2] == line[:2] and line[0] in "vosct"), None)
+        if at is not None:
+            written[at] = line
+        else:
+            written.insert(3 if line[0] in "iuep" else len(written), line)
+    return Body("".join(f"{line}\r\n" for line in written).encode("latin-1"))
+
+
+def media_of(message: Message) -> Address | None:
+    """Where the SDP in a message wants sound to go; None without one."""
+    host = port = None
+    for line in message.text.partition("\n\n")[2].splitlines():
+        if line.startswith("c=IN IP4 "):
+            host = line.split()[2]
+        elif line.startswith("m=audio "):
+            port = int(line.split()[1])
+    return (host, port) if host and port else None
+
+
+def uri_of(header: str) -> str:
+    """The URI in a Contact or Record-Route."""
+    return header.partition("<")[2].partition(">")[0] if "<" in header else header.partition(";")[0].strip()
+
+
+def user_of(uri: str) -> str:
+    """The user part of a SIP URI: the number that is dialled."""
+    return uri.partition(":")[2].partition("@")[0]
+
+
+def name_of(line: str) -> str:
+    return line.partition(":")[0].strip().lower()
+
+
+def token() -> str:
+    """For tags, branches and Call-IDs; letters, so that a search for digits cannot hit one by chance."""
+    return "".join(chr(ord("a") + each % 26) for each in secrets.token_bytes(20))

@@ -1,0 +1,63 @@
+"""The database of the state machine, in memory, and the way an engine reaches it."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from engine.storage import queries
+from engine.storage.errors import StorageUnavailable
+from engine.storage.transaction import Transaction
+from tests.contract.model_asterisk import Gate
+
+SQL = queries.load("sqlite3")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Books:
+    """The database: it outlives every engine."""
+
+    def __init__(self, template: sqlite3.Connection) -> None:
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        template.backup(self.db)
+        self.db.row_factory = queries.dict_row
+        self.db.execute("PRAGMA foreign_keys = ON")
+        self._tx = Transaction(SQL, self.db)
+
+    def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self.db.execute("BEGIN")
+        try:
+            result = command(self._tx, *args, **kwargs)
+        except Exception:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+        return result
+
+
+class Storage:
+    """What an engine sees of the books. `failing`: so many of its next commands fail, with nothing kept."""
+
+    def __init__(self, books: Books, gate: Gate) -> None:
+        self._books = books
+        self._gate = gate
+        self.dead = False
+        self.failing = 0
+
+    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            await self._gate.passed()
+        except asyncio.CancelledError:
+            # It was handed over: whether it is still done, nobody waits to hear.
+            if not self.dead:
+                self._books.run(command, *args, **kwargs)
+            raise
+        if self.dead:
+            raise StorageUnavailable("the engine is dead")
+        if self.failing:
+            self.failing -= 1
+            raise StorageUnavailable("disk full")
+        result = self._books.run(command, *args, **kwargs)
+        await self._gate.passed()
+        return result

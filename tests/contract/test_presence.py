@@ -1,0 +1,178 @@
+"""What Asterisk says is up, compared with the books: calls found talking, vanished, or up though they were settled."""
+
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from engine import presence
+from engine.accounts import import_numbers
+from engine.domain.metering import CallState
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import Disposition
+from engine.live import bookings_to_share, limit_of
+from engine.presence import Compared, FoundTalking, Presence
+from tests.contract.samples import DAY, HOUR, SECOND, START
+from tests.contract.world import World, outsider
+
+LIVE_CALLS = int(os.environ.get("LIVE_CALLS", "50"))
+
+
+@pytest.fixture
+def patient(world: World) -> World:
+    """A world in which one call may last for four hours."""
+    world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
+    return world
+
+
+async def compare(world: World, seen: Presence) -> Compared:
+    return await world.storage.run(presence.take_presence, seen, world.at.ticks)
+
+
+async def left_ms(world: World, call_id: str) -> int:
+    limit = await world.storage.run(limit_of, call_id, world.at)
+    return limit.left_ms if limit else 0
+
+
+TALKING = Presence(frozenset({"c1"}), {"c1": "PJSIP/trunk-1"})
+FOUND = FoundTalking("c1", "PJSIP/trunk-1", leased=10)
+
+
+@pytest.mark.parametrize(
+    ("asterisk_says", "talked"),
+    [(None, 5), (8 * SECOND, 2), (10 * SECOND, 0), (11 * SECOND, 0), (2 * SECOND, 5), (1, 5)],
+)
+async def test_a_call_found_talking_has_used_what_its_limit_says_but_no_more_than_it_can_have(
+    patient: World, asterisk_says: int | None, talked: int
+) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await patient.bridge(booking, "c1")
+    patient.now += 5 * SECOND
+    assert (await compare(patient, TALKING)).found == [FOUND]
+    begun = await patient.storage.run(
+        presence.begin_found, FOUND, patient.at, left_ms=asterisk_says, asterisk_now=patient.now + HOUR
+    )
+    assert begun == booking.id
+    await patient.share(booking.id)
+    assert await left_ms(patient, "c1") == (300 - talked) * SECOND
+    answered = patient.rows("SELECT answered_at, answered_ticks FROM calls")
+    assert answered == [
+        {"answered_at": patient.now + HOUR - talked * SECOND, "answered_ticks": patient.at.ticks - talked * SECOND}
+    ]
+
+
+async def test_a_call_found_talking_is_found_once_and_then_only_known_to_have_lasted_longer(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await patient.bridge(booking, "c1")
+    patient.now += 5 * SECOND
+    run = patient.storage.run
+    assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) == booking.id
+    assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
+    await patient.share(booking.id)
+    patient.now += 7 * SECOND
+    assert (await compare(patient, TALKING)).found == []
+    [settled] = await run(presence.settle_vanished, {"c1"}, patient.now)
+    assert (settled.disposition, settled.duration) == (Disposition.LOST, 12)
+    assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
+
+
+async def test_a_call_that_is_not_in_the_list_was_last_seen_when_it_was(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    for call_id in ("c1", "c2", "c3"):
+        await patient.bridge(booking, call_id)
+    for call_id in ("c1", "c2"):
+        await patient.answered(call_id)
+    patient.now += SECOND
+    await compare(patient, Presence(frozenset({"c1", "c2", "c3"}), {}))
+    patient.now += SECOND
+    await compare(patient, Presence(frozenset({"c1", "c3"}), {}))
+    seen = {row["call_id"]: row["seen_ticks"] for row in patient.rows("SELECT call_id, seen_ticks FROM calls")}
+    assert seen == {"c1": 2 * SECOND, "c2": SECOND, "c3": None}
+
+
+async def test_a_call_that_is_up_though_it_was_settled_must_end(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    for call_id in ("live", "settled"):
+        await patient.bridge(booking, call_id)
+        await patient.answered(call_id)
+    await patient.ended("settled", SECOND)
+    channels = frozenset({"live", "settled", "somebody-elses"})
+    assert (await compare(patient, Presence(channels, {}, callers=channels))).over == {"settled"}
+    # Of a channel that may be no caller's nothing is known.
+    assert (await compare(patient, Presence(channels, {}))).over == set()
+
+
+async def test_a_call_that_rings_is_not_taken_for_talking(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await patient.bridge(booking, "c1")
+    assert (await compare(patient, Presence(frozenset({"c1"}), {}))).found == []
+    assert patient.rows("SELECT state FROM calls") == [{"state": CallState.RINGING}]
+
+
+@pytest.mark.parametrize(
+    ("answered", "seen_after", "charged"),
+    [(False, None, 0), (True, None, 1), (True, 0, 1), (True, 12_001, 13), (True, 600_000, 300)],
+)
+async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
+    patient: World, *, answered: bool, seen_after: int | None, charged: int
+) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await patient.bridge(booking, "c1")
+    if answered:
+        await patient.answered("c1")
+    if seen_after is not None:
+        patient.now += seen_after
+        await compare(patient, Presence(frozenset({"c1"}), {}))
+    patient.now += DAY
+    [settled] = await patient.storage.run(presence.settle_vanished, {"c1", "never-seen"}, patient.now)
+    assert settled.duration == charged
+    assert await patient.storage.run(presence.settle_vanished, {"c1"}, patient.now) == []
+    assert await patient.ended("c1", 40 * SECOND) is None
+
+
+async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    for call_id in ("known", "unknown"):
+        await patient.bridge(booking, call_id)
+    patient.now += SECOND
+    asked = patient.at.ticks
+    await patient.bridge(booking, "newer")
+    seen = Presence(frozenset({"known"}), {})
+    assert (await patient.storage.run(presence.take_presence, seen, asked)).missing == {"unknown"}
+
+
+async def test_a_call_from_before_the_machine_was_started_again_is_missing(patient: World) -> None:
+    """Ticks begin anew with the machine: what was written down before it seems to come from the future."""
+    booking = await patient.book(UsagePlan.MEDIUM)
+    patient.now += DAY
+    await patient.bridge(booking, "c1")
+    asked_after_the_start = 5 * SECOND
+    nothing = Presence(frozenset(), {})
+    assert (await patient.storage.run(presence.take_presence, nothing, asked_after_the_start)).missing == {"c1"}
+
+
+@pytest.mark.timeout(120 + LIVE_CALLS // 20)
+async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(patient: World) -> None:
+    """It holds up every call that comes in meanwhile. LIVE_CALLS=10000 and `-s`: how long."""
+    with outsider(patient.database) as connection:
+        connection.execute("DELETE FROM numbers")
+    await patient.storage.run(import_numbers, [(n, f"+33199{n:06}") for n in range(LIVE_CALLS)], START)
+    names = [f"rn-{n}" for n in range(LIVE_CALLS)]
+    for name in names:
+        await patient.bridge(await patient.book(UsagePlan.MEDIUM), name)
+        await patient.answered(name)
+    patient.now += SECOND
+    seen = frozenset(names[:-3])
+    statements: list[str] = []
+    patient.storage._connection.set_trace_callback(statements.append)
+    began = time.perf_counter()
+    compared = await patient.storage.run(presence.take_presence, Presence(seen, {}, seen), patient.at.ticks)
+    idle = await patient.storage.run(bookings_to_share, patient.at, patient.policy)
+    took = time.perf_counter() - began
+    patient.storage._connection.set_trace_callback(None)
+    print(f"\n{LIVE_CALLS} live calls compared with the books in {took * 1000:.0f} ms")  # noqa: T201  the figure
+    assert (compared.missing, compared.over, idle) == (set(names[-3:]), set(), [])
+    assert patient.rows("SELECT COUNT(*) AS n FROM calls WHERE seen_ticks = ?", SECOND) == [{"n": LIVE_CALLS - 3}]
+    # Two transactions, four statements, and one for each call that is not in the list.
+    assert len([each for each in statements if "calls" in each]) <= 3 + 3

@@ -1,0 +1,222 @@
+"""What may happen at once, in every order, on a real database with two engines on it. `-s` prints the figures.
+
+RACES=20000 makes a long run of it.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from engine import bookings, calls
+from engine.bookings import BookingRequest, Renewal
+from engine.calls import EndReport, IncomingCall, Settlement
+from engine.domain.booking import Booking
+from engine.domain.errors import NoNumberFree
+from engine.domain.metering import Credit
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import Bridge, MakeRoom
+from engine.live import begin_talk
+from engine.presence import settle_overdue, settle_vanished
+from engine.storage import sqlite
+from engine.storage.errors import StorageUnavailable
+from engine.storage.sqlite import SqliteStorage, connect
+from engine.storage.transaction import Transaction
+from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, OTHER_HIDDEN, SECOND
+from tests.contract.world import World, outsider
+
+RACES = int(os.environ.get("RACES", "100"))
+TOGETHER = 20
+AT_A_TIME = 200
+pytestmark = pytest.mark.timeout(60 + RACES)
+
+Work = Callable[[], Awaitable[object]]
+# What became of a number, or of a call to it, and whose booking that was ("" for nobody's).
+Log = list[tuple[str, str]]
+
+
+@pytest.fixture
+async def pair(world: World, database: Path) -> AsyncIterator[tuple[World, World]]:
+    """Two engines on one database."""
+    world.policy = replace(world.policy, longest_call_seconds=100, quarantine_ms=0, horizon_ms=10_000_000 * DAY)
+    peer = SqliteStorage(database)
+    yield world, replace(world, storage=peer)
+    await peer.close()
+
+
+def say(number: str, text: str) -> None:
+    print(f"\n{number}: {text}")  # noqa: T201  the figure
+
+
+async def all_at_once(work: list[Work], chance: random.Random) -> list[object]:
+    """So many at a time that neither engine keeps the other from the database for too long."""
+    chance.shuffle(work)
+    outcomes = []
+    for first in range(0, len(work), AT_A_TIME):
+        outcomes += await asyncio.gather(*(begin() for begin in work[first : first + AT_A_TIME]))
+    return outcomes
+
+
+async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[World, World]) -> None:
+    """By its script, by the journal, by Asterisk's list, by its lease that has run out; to two engines at once."""
+    chance, world = random.Random(5), pair[0]
+    settled: list[Settlement] = []
+    reports = 0
+    for first in range(0, RACES, TOGETHER):
+        booking = await world.book(UsagePlan.LARGE)
+        names = [f"c{first + n}" for n in range(TOGETHER)]
+        for name in names:
+            await world.bridge(booking, name)
+            if chance.random() < 0.8:
+                await world.storage.run(begin_talk, booking.id, name, "PJSIP/x", world.at, world.policy)
+        world.now += DAY
+        work: list[Work] = []
+        for name in names:
+            for each in pair:
+                for _ in ("script", "journal"):
+                    answered_ms, status = chance.randrange(40 * SECOND), chance.choice(["ANSWER", "CANCEL"])
+                    report = EndReport(name, answered_ms, status, world.at)
+                    work.append(partial(each.storage.run, calls.call_ended, report, world.now))
+                work.append(partial(each.storage.run, settle_vanished, {name}, world.now))
+                work.append(partial(each.storage.run, settle_overdue, world.at, world.policy, 3))
+        reports += len(work)
+        for outcome in await all_at_once(work, chance):
+            settled += outcome if isinstance(outcome, list) else [outcome] if isinstance(outcome, Settlement) else []
+        await world.cancel(booking)
+    records = world.rows("SELECT call_id, COUNT(*) AS n FROM cdrs GROUP BY 1")
+    doubles = len(settled) - len({each.cdr_id for each in settled}) + sum(row["n"] - 1 for row in records)
+    assert (len(settled), len(records), doubles) == (RACES, RACES, 0)
+    assert world.rows("SELECT * FROM bookings WHERE seconds_leased <> 0 OR calls_leased <> 0") == []
+    # The fixture then compares what was debited from each booking with its records.
+    say("M5", f"{len(records)} ends, {reports} reports of them racing in two engines: double debits {doubles}")
+
+
+async def test_no_renewal_during_calls_is_lost(pair: tuple[World, World]) -> None:
+    chance, world = random.Random(11), pair[0]
+    booking = await world.book(UsagePlan.LARGE)
+    work: list[Work] = []
+    for number in range(RACES):
+        each, plus = chance.choice(pair), Renewal(UsagePlan.SMALL)
+        work.append(partial(each.storage.run, bookings.renew, world.account, booking.id, plus, world.now, world.policy))
+        work.append(partial(one_second, chance.choice(pair), booking, f"c{number}"))
+    await all_at_once(work, chance)
+    stored, plans = await world.stored(booking), world.policy.plans
+    small, large = plans[UsagePlan.SMALL], plans[UsagePlan.LARGE]
+    [answered] = world.rows("SELECT COUNT(*) AS n FROM cdrs WHERE duration > 0")
+    lost = (large.seconds + RACES * small.seconds - stored.seconds.granted) // small.seconds
+    assert lost == 0 < answered["n"]
+    assert stored.calls.granted == large.calls + RACES * small.calls
+    assert stored.end_at == booking.end_at + RACES * small.valid_for_ms
+    assert stored.seconds == Credit(stored.seconds.granted, stored.seconds.granted - answered["n"], 0, answered["n"])
+    say("M11", f"{RACES} PUTs among {answered['n']} calls on one booking, in two engines: lost updates {lost}")
+
+
+async def one_second(world: World, booking: Booking, name: str) -> None:
+    """A call, if there is a slot for it."""
+    run, at, policy = world.storage.run, world.at, world.policy
+    incoming = IncomingCall(name, booking.service, CALLER)
+    if isinstance(await run(calls.route_call, incoming, at, policy, room_was_made=True), Bridge):
+        await run(begin_talk, booking.id, name, "PJSIP/x", at, policy)
+        await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.now)
+
+
+async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_and_goes(
+    world: World, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.001)
+    world.policy = replace(world.policy, longest_call_seconds=20)
+    flaky, intruder = replace(world, storage=SqliteStorage(database)), connect(database)
+    booking = await world.book(UsagePlan.LARGE)
+    bridged, refused = [], 0
+    for number in range(RACES):
+        if number % 8 == 7:
+            intruder.execute("COMMIT" if intruder.in_transaction else "BEGIN IMMEDIATE")
+        try:
+            if isinstance(await flaky.route(booking.service, f"c{number}"), Bridge):
+                bridged.append(f"c{number}")
+                await flaky.ended(f"c{number}", 0, "BUSY")
+        except StorageUnavailable:
+            refused += 1
+    intruder.close()
+    await flaky.storage.close()
+    unmetered = set(bridged) - {row["call_id"] for row in world.rows("SELECT call_id FROM calls")}
+    assert unmetered == set()
+    assert refused > 0 < len(bridged)
+    say(
+        "M13",
+        f"{len(bridged)} calls bridged, {refused} refused while the database was locked: unmetered {len(unmetered)}",
+    )
+
+
+async def test_a_number_that_changes_hands_as_calls_come_in_reaches_whoever_holds_it(pair: tuple[World, World]) -> None:
+    """The only number there is, and without a quarantine: it is rented again in the moment in which it is free."""
+    chance, world = random.Random(14), pair[0]
+    with outsider(world.database) as connection:
+        connection.execute("DELETE FROM numbers WHERE e164 <> (SELECT MIN(e164) FROM numbers)")
+    routed = misrouted = changed_hands = 0
+    for race in range(RACES):
+        holder = await world.storage.run(
+            lambda tx: next(iter(tx.bookings.expired_before(world.now + 99 * DAY, 1)), None)
+        )
+        holder = holder or await world.book(UsagePlan.LARGE, chance.choice([HIDDEN, OTHER_HIDDEN]))
+        expires = chance.random() < 0.5
+        log: Log = [("gone" if expires else "booked", holder.id)]
+        world.now = holder.end_at + world.policy.grace_ms if expires else world.now + SECOND
+        destination = chance.choice([HIDDEN, OTHER_HIDDEN])
+        work: list[Work] = [
+            partial(world.storage.run, goes, world, holder, log, expires=expires),
+            partial(pair[1].storage.run, is_rented, world, destination, log),
+        ]
+        for number in range(4):
+            incoming = IncomingCall(f"r{race}-{number}", holder.service, CALLER)
+            work.append(partial(chance.choice(pair).storage.run, comes_in, world, incoming, log))
+        await all_at_once(work, chance)
+        misrouted += await misroutes(world, log)
+        changed_hands += sum(what == "booked" for what, _ in log[1:])
+        routed += 4
+    assert misrouted == 0 < changed_hands
+    text = f"{RACES} DELETEs and ends of a grace, {changed_hands} rentals of the number, {routed} calls to it"
+    say("M14", f"{text}, at once in two engines: misroutes {misrouted}")
+
+
+# Commands are alone while they run, so the log has the order in which they were committed.
+
+
+def goes(tx: Transaction, world: World, holder: Booking, log: Log, *, expires: bool) -> None:
+    if expires:
+        bookings.sweep(tx, world.at, world.policy)
+    else:
+        bookings.cancel(tx, world.account, holder.id, world.now, world.policy)
+    log.append(("gone", holder.id))
+
+
+def is_rented(tx: Transaction, world: World, destination: str, log: Log) -> None:
+    request = BookingRequest(world.account, destination, UsagePlan.LARGE, CALLBACK)
+    with suppress(NoNumberFree):
+        log.append(("booked", bookings.book(tx, request, world.now, world.policy).id))
+
+
+def comes_in(tx: Transaction, world: World, incoming: IncomingCall, log: Log) -> None:
+    decision = calls.route_call(tx, incoming, world.at, world.policy, room_was_made=True)
+    assert not isinstance(decision, MakeRoom)
+    log.append((incoming.call_id, decision.booking.id if isinstance(decision, Bridge) else ""))
+
+
+async def misroutes(world: World, log: Log) -> int:
+    """Calls that were let through to somebody who did not hold the number then, or who begin to talk after that."""
+    wrong, holder, gone = 0, "", {booking_id for what, booking_id in log if what == "gone"}
+    at, run = world.at, world.storage.run
+    for what, booking_id in log:
+        if what in {"booked", "gone"}:
+            holder = booking_id if what == "booked" else ""
+        elif booking_id:
+            talk = await run(begin_talk, booking_id, what, "PJSIP/x", at, world.policy)
+            await run(calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.now)
+            wrong += booking_id != holder or (talk.limit is not None and booking_id in gone)
+    return wrong

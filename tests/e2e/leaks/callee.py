@@ -1,0 +1,173 @@
+"""The callee of a cell: rings, answers or refuses, and lets its number slip wherever its row says."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from phones.messages import Message
+from phones.peer import Body, Dialog, Media, Reply, media_of, sdp, user_of
+from tests.e2e.leaks.search import Secret, national
+from tests.e2e.leaks.table import Cell, Column, Request
+
+HOST = "127.0.0.2"
+# Asterisk passes over some requests without a word: that is no reason to stop.
+PATIENCE = 0.5
+# No part lasts as long as this, on however busy a machine.
+PART_SECONDS = 60.0
+RING_SECONDS = 0.15
+BOUNDARY = "part"
+
+
+@dataclass(eq=False)
+class Part:
+    """A cell as it is played. Events: `rung` when it has shown all that it can while it rings, `answered`
+    when the caller knows that it answered, `go` lets it go on, `played` when it has shown everything."""
+
+    cell: Cell
+    secret: Secret
+    rung: asyncio.Event = field(default_factory=asyncio.Event)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    played: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until(self, event: asyncio.Event) -> None:
+        """Raises TimeoutError."""
+        async with asyncio.timeout(PART_SECONDS):
+            await event.wait()
+
+
+class Stagehand:
+    """Plays one part; every word of it says the number."""
+
+    def __init__(self, part: Part, dialog: Dialog, media: Media) -> None:
+        self.part, self.dialog, self.media = part, dialog, media
+        self.row, self.column = part.cell.row, part.cell.column
+        assert dialog.invite is not None
+        self.towards = media_of(dialog.invite)
+        number, (host, port) = part.secret.number, part.secret.address
+        self.words = {"n": number, "d": number[1:], "national": national(number), "host": host,
+                      "a": f"{host}:{port}", "tag": dialog.tag}  # fmt: skip
+        dialog.policy = self.policy
+
+    @property
+    def over(self) -> bool:
+        """Whether the other side has ended the call."""
+        return any(each.status is None and each.method in ("BYE", "CANCEL") for each in self.dialog.messages)
+
+    def fill(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(line.format(**self.words) for line in lines)
+
+    @property
+    def sound(self) -> Body:
+        described = sdp(self.media.local, lines=self.fill(self.row.sdp))
+        if not self.row.mime:
+            return described
+        other = f"Content-Type: application/ISUP\r\n\r\n{self.words['n']}\r\n".encode()
+        first = b"Content-Type: application/sdp\r\n\r\n" + described.content
+        parts = b"".join(b"--" + BOUNDARY.encode() + b"\r\n" + each for each in (first, other))
+        return Body(parts + b"--" + BOUNDARY.encode() + b"--\r\n", f"multipart/mixed;boundary={BOUNDARY}")
+
+    def reply(self, status: int, body: Body | None = None) -> Reply:
+        return Reply(status, self.row.reason.format(**self.words), self.fill(self.row.headers), body)
+
+    def policy(self, _: Dialog, request: Message) -> Reply:
+        return self.reply(200, self.sound if request.method == "INVITE" else None)
+
+    async def play(self) -> None:
+        await self.ring()
+        await self.say("early", self.row.early)
+        await self.ask()
+        await asyncio.sleep(RING_SECONDS)
+        self.part.rung.set()
+        if self.part.cell.talks:
+            await self.talk()
+        elif self.column in (Column.REFUSED, Column.ENGINE_LOST):
+            await self.part.until(self.part.go)
+            await self.refuse(self.row.refuses or 486)
+        else:
+            await self.dialog.requested("CANCEL")
+            await self.refuse(self.row.refuses or 487)
+
+    async def ring(self) -> None:
+        """A callee that is to send requests makes sure that Asterisk knows the dialogue (RFC 3262): one that overtakes
+        the 180 would be nobody's, and Asterisk logs who a stranger says it is."""
+        ringing = self.reply(180)
+        if self.row.requests:
+            self.dialog.answer(replace(ringing, headers=(*ringing.headers, "Require: 100rel", "RSeq: 1")))
+            await self.dialog.requested("PRACK")
+        else:
+            self.dialog.answer(ringing)
+        for status in (181, 183):
+            self.dialog.answer(self.reply(status, self.sound if status == 183 else None))
+
+    async def talk(self) -> None:
+        self.dialog.answer(self.reply(200, self.sound))
+        if self.part.cell.transport == "udp":
+            # Asterisk has the callee's answer, the caller not yet. Over TCP we could not tell what came first.
+            await self.say("answering", 3)
+        await self.dialog.requested("ACK")
+        await self.part.until(self.part.answered)
+        await self.part.until(self.part.go)
+        await self.ask()
+        await self.say("late", 5)
+        if self.over:
+            return  # before it could show everything: the cell says so
+        self.part.played.set()
+        if self.column.callee_ends:
+            # In a request of ours, To is the other side.
+            lines = [line for line in self.row.headers + self.row.bye if not line.startswith("To:")]
+            await self.dialog.answered(self.dialog.request("BYE", self.fill(tuple(lines))))
+        else:
+            await self.dialog.requested("BYE")
+
+    async def refuse(self, status: int) -> None:
+        self.dialog.answer(self.reply(status))
+        self.part.played.set()
+        await self.dialog.requested("ACK")
+
+    async def ask(self) -> None:
+        for request in self.row.requests:
+            if self.over:
+                # A request in no call any more: Asterisk logs who it says it is from, as it does of any stranger.
+                return
+            number = self.dialog.request(request.method, self.fill(request.headers), self.body_of(request))
+            try:
+                await self.dialog.answered(number, PATIENCE)
+            except TimeoutError:
+                continue
+
+    def body_of(self, request: Request) -> Body | None:
+        if request.sdp:
+            return self.sound
+        return Body(request.text.format(**self.words).encode(), "text/plain") if request.text else None
+
+    async def say(self, when: str, packets: int) -> None:
+        if self.towards is not None:
+            words = f"{when} {self.words['n']} ".encode()
+            self.media.report(self.words["n"].encode(), (self.towards[0], self.towards[1] + 1))
+            await self.media.stream((words * 20)[:160], self.towards, packets)
+
+
+class Callees:
+    """All callees of a run, behind one address; which part is played says the number that was dialled.
+
+    dialled: how many calls each number got.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Part] = {}
+        self.dialled: dict[str, int] = {}
+
+    async def play(self, dialog: Dialog) -> None:
+        assert dialog.invite is not None
+        number = user_of(dialog.invite.start_line.split()[1])
+        self.dialled[number] = self.dialled.get(number, 0) + 1
+        part = self.parts.get(number)
+        if part is None:
+            dialog.answer(Reply(404))
+            return
+        media = Media.open(HOST)
+        part.secret.media.append(media.local)
+        try:
+            await Stagehand(part, dialog, media).play()
+        finally:
+            media.close()

@@ -1,0 +1,68 @@
+"""The caller of a cell, and what it saw."""
+
+import asyncio
+from dataclasses import dataclass
+
+from phones.peer import Address, Dialog, Media, Peer, media_of, sdp
+from tests.e2e.leaks.callee import Part
+from tests.e2e.leaks.search import Shown
+from tests.e2e.leaks.table import Column
+
+SOURCE = "+33199007777"
+HOST = "127.0.0.1"
+# What these might still bring.
+AFTERMATH_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """status: the final answer to the INVITE, None without one. complete: whether the call came to its end."""
+
+    shown: Shown
+    status: int | None
+    complete: bool
+
+
+async def dial(peer: Peer, asterisk: Address, service: str, part: Part) -> Outcome:
+    """One call from its INVITE to its end."""
+    media = Media.open(peer.local[0])
+    try:
+        dialog = await peer.dialog(service, asterisk, source=SOURCE, transport=part.cell.transport)
+        try:
+            await _call(dialog, media, part)
+            complete = True
+        except TimeoutError:
+            complete = False
+        final = next((each for each in dialog.messages if each.method == "INVITE" and (each.status or 0) >= 200), None)
+        answered_at = final.at if final is not None and final.status == 200 else None
+        shown = Shown(dialog.received, media.received, media.reports, answered_at)
+        return Outcome(shown, None if final is None else final.status, complete)
+    finally:
+        media.close()
+
+
+async def _call(dialog: Dialog, media: Media, part: Part) -> None:
+    dialog.sound = sdp(media.local)
+    number = dialog.request("INVITE", body=dialog.sound)
+    if part.cell.column is Column.CANCELLED:
+        await part.until(part.rung)
+        dialog.cancel()
+    final = await dialog.answered(number)
+    if final.status == 200:
+        await _talk(dialog, media, part)
+    # The callee may hear of the end later than the caller, and then says its last words.
+    await part.until(part.played)
+    await asyncio.sleep(AFTERMATH_SECONDS)
+
+
+async def _talk(dialog: Dialog, media: Media, part: Part) -> None:
+    answered = next(each for each in dialog.messages if each.status == 200 and each.method == "INVITE")
+    part.answered.set()
+    towards = media_of(answered)
+    assert towards is not None
+    await media.stream(b"\xd5" * 160, towards, 3)
+    if part.cell.column is Column.CALLER_ENDS:
+        await part.until(part.played)
+        await dialog.answered(dialog.request("BYE"))
+    else:
+        await dialog.requested("BYE")

@@ -1,0 +1,51 @@
+"""What Asterisk really has loaded, read from its console: which protection is not there."""
+
+import re
+
+from tests.e2e.system import System
+
+# Every option of both endpoints that closes a leak or keeps a third leg out, as the console shows it.
+PROTECTING = {
+    "allow_transfer": "false",
+    "direct_media": "false",
+    "redirect_method": "user",
+    "send_connected_line": "no",
+    "send_diversion": "false",
+    "send_history_info": "false",
+    "send_pai": "false",
+    "send_rpid": "false",
+    "trust_connected_line": "no",
+    "trust_id_inbound": "false",
+    "trust_id_outbound": "false",
+}
+# Dial's flags. i: no forward; I: no update of identities; r: no sound before the answer.
+NEEDED = frozenset("iIr")
+# U and b run steps of our own on the callee's channel.
+ALLOWED = NEEDED | frozenset("Ub")
+TARGET = "PJSIP/${RN_DIAL}"
+OPTION = re.compile(r"^ (\w+) +: (.*?) *$", re.MULTILINE)
+DIAL = re.compile(r"Dial\((.*)\) +\[\w+\.conf:\d+\]$", re.MULTILINE)
+INNERMOST = re.compile(r"\([^()]*\)|\$\{[^{}]*\}")
+
+
+def unprotected_endpoint(system: System, name: str) -> set[str]:
+    """The options of an endpoint that are not as they must be."""
+    found = dict(OPTION.findall(system.asterisk_console(f"pjsip show endpoint {name}")))
+    return {option for option, value in PROTECTING.items() if found.get(option) != value}
+
+
+def unprotected_dialplan(system: System, context: str) -> set[str]:
+    """What is wrong with the way to the hidden number."""
+    shown = system.asterisk_console(f"dialplan show {context}")
+    wrong = {"Goto"} if " Goto(" in shown else set()
+    dials = DIAL.findall(shown)
+    if [dial.partition(",")[0] for dial in dials] != [TARGET]:
+        wrong.add("target")
+    return wrong | {f"flags {_flags(dial)}" for dial in dials if not NEEDED <= set(_flags(dial)) <= ALLOWED}
+
+
+def _flags(dial: str) -> str:
+    """The letters of Dial's third argument, without what stands behind them in brackets."""
+    while (bare := INNERMOST.sub("", dial)) != dial:
+        dial = bare
+    return dial.split(",")[2]

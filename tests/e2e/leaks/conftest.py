@@ -1,0 +1,13 @@
+"""One system for all tests of what callers are shown."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.leaks.run import LeakSystem
+
+
+@pytest.fixture(scope="package")
+def leak_system() -> Iterator[LeakSystem]:
+    with LeakSystem() as system:
+        yield system

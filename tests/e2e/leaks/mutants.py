@@ -1,0 +1,130 @@
+"""Asterisk's settings with one protection taken away, as many kinds as there are protections, all in one Asterisk.
+
+Each mutant is a carrier, a trunk and a dialplan beside the product's own, made from the very files that the product
+writes; its callers come from an address of their own.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from tests.e2e.leaks.run import LeakSystem
+
+# What an Asterisk that was there before may have loaded.
+MORE_MODULES = ("res_pjsip_refer.so", "bridge_builtin_features.so")
+
+
+class Seen(Enum):
+    """What notices a mutant."""
+
+    NOWHERE = "nothing: it protects as the product does"
+    CONFIGURATION = "the test of the configuration; on the wire another protection still holds"
+    LEAK = "the search: the caller is shown something"
+    WAY = "the call's way: another answer, or a number dialled that nobody asked for"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """options: of both endpoints. dialplan: what is replaced by what in the way of a call. transfers: whether somebody
+    might move the call, so that REFER and keys are tried, too."""
+
+    name: str
+    seen: Seen
+    options: Mapping[str, str] = field(default_factory=dict)
+    dialplan: Mapping[str, str] = field(default_factory=dict)
+    transfers: bool = False
+
+
+def option(name: str, value: str, seen: Seen = Seen.CONFIGURATION, *, transfers: bool = False) -> Mutant:
+    return Mutant(f"{name}={value}", seen, {name: value}, transfers=transfers)
+
+
+def dial(flags: str, seen: Seen, options: Mapping[str, str] | None = None, *, transfers: bool = False) -> Mutant:
+    """Dial with other options than iIr."""
+    name = "".join(f"{each}={value}, " for each, value in (options or {}).items())
+    return Mutant(f"{name}Dial {flags}", seen, options or {}, {",iIrU(": f",{flags}U("}, transfers)
+
+
+AS_EXTEN = {"Dial": "Goto"}
+# Each of these, and Dial's I, and send_pai and send_rpid, closes by itself what the others would leave open.
+TRUST = {"trust_id_inbound": "yes", "trust_connected_line": "yes", "send_connected_line": "yes"}
+LEAK, WAY, CONFIGURATION = Seen.LEAK, Seen.WAY, Seen.CONFIGURATION
+MUTANTS = (
+    Mutant("nothing", Seen.NOWHERE, transfers=True),
+    # One protection away.
+    option("send_pai", "yes"),
+    option("send_rpid", "yes"),
+    option("send_diversion", "yes"),
+    option("send_history_info", "yes"),
+    option("send_connected_line", "yes"),
+    option("trust_id_inbound", "yes"),
+    option("trust_connected_line", "yes"),
+    option("direct_media", "yes", LEAK),
+    option("allow_transfer", "yes", WAY, transfers=True),
+    option("redirect_method", "uri_core"),
+    option("redirect_method", "uri_pjsip", WAY),
+    dial("Ir", WAY),
+    dial("ir", CONFIGURATION),
+    dial("iI", LEAK),
+    dial("iIrt", WAY, transfers=True),
+    dial("iIrT", WAY, transfers=True),
+    Mutant("destination as EXTEN", CONFIGURATION, {}, AS_EXTEN),
+    # All protections away that hold for one another.
+    dial("ir", LEAK, {"send_pai": "yes", **TRUST}),
+    dial("ir", LEAK, {"send_rpid": "yes", **TRUST}),
+    dial("ir", LEAK, {"send_diversion": "yes"}),
+    dial("ir", LEAK, {"send_history_info": "yes"}),
+    dial("Ir", WAY, {"redirect_method": "uri_core"}),
+    Mutant("destination as EXTEN, Dial ir", LEAK, {"send_pai": "yes"}, {**AS_EXTEN, ",iIrU(": ",irU("}),
+)
+
+
+def address(mutant: Mutant) -> str:
+    """Where its callers are."""
+    return f"127.1.0.{MUTANTS.index(mutant) + 1}"
+
+
+class MutantSystem(LeakSystem):
+    def stop(self) -> None:
+        # Asterisk logs where it could not forward to, for those that would.
+        self.hidden.clear()
+        super().stop()
+
+    def alter(self, etc: Path) -> None:
+        pjsip, dialplan = (etc / f"{name}_rented_numbers.conf" for name in ("pjsip", "extensions"))
+        sip, calls = pjsip.read_text(), dialplan.read_text()
+        with pjsip.open("a") as more_sip, dialplan.open("a") as more_calls:
+            for number, mutant in enumerate(MUTANTS):
+                more_sip.write(_endpoints(sip, number, mutant))
+                more_calls.write(_way(calls, number, mutant))
+        with (etc / "modules.conf").open("a") as modules:
+            modules.write("".join(f"load = {module}\n" for module in MORE_MODULES))
+
+
+def _endpoints(sip: str, number: int, mutant: Mutant) -> str:
+    for name, value in mutant.options.items():
+        sip, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", sip, flags=re.MULTILINE)
+        assert count == 1, name
+    sip = re.sub(r"\b(rented-numbers|carrier|trunk)\b(?=[]()\n])", rf"\1-m{number}", sip)
+    # Of the trunks there is one address, which is the product's own.
+    sip = sip[: sip.index(f"[trunk-m{number}]\ntype = identify")]
+    return "\n" + re.sub(r"^match = .*", f"match = {address(mutant)}", sip, flags=re.MULTILINE)
+
+
+def _way(calls: str, number: int, mutant: Mutant) -> str:
+    way = calls[calls.index("[rented-numbers]") : calls.index("[rented-numbers-answered]")]
+    way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace("@trunk:", f"@trunk-m{number}:")
+    for old, new in mutant.dialplan.items():
+        if old != "Dial":
+            assert old in way, old
+            way = way.replace(old, new)
+    if "Dial" in mutant.dialplan:
+        # The hidden number becomes the extension of the caller's channel.
+        [dialled] = re.findall(r"^ same => n,Dial\(.*\n", way, re.MULTILINE)
+        way = way.replace(dialled, f" same => n,Goto(rented-numbers-m{number}-dial,${{RN_DESTINATION}},1)\n")
+        dialled = dialled.replace(" same => n", "exten => _[+0-9]!,1")
+        dialled = dialled.replace("PJSIP/${RN_DIAL}", f"PJSIP/${{EXTEN}}@trunk-m{number}")
+        way += f"\n[rented-numbers-m{number}-dial]\n{dialled} same => n,Hangup(17)\n"
+    return "\n" + way

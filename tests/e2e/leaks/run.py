@@ -1,0 +1,180 @@
+"""Plays cells of the table on a real system, many at once."""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from phones.peer import Packet, Peer, Stage
+from phones.ports import free_port
+from tests.e2e.leaks import callee, caller
+from tests.e2e.leaks.callee import Callees, Part
+from tests.e2e.leaks.caller import SOURCE, Outcome
+from tests.e2e.leaks.search import Secret
+from tests.e2e.leaks.table import Cell, Column
+from tests.e2e.system import System
+
+AT_ONCE = 80
+CALLS_A_SECOND = 30
+BOOK_AT_ONCE = 8
+# The pool of the demo has a hundred numbers, fewer than the table has cells.
+MORE_NUMBERS = range(100, 1000)
+# So long that a callee has shown everything by then, on however busy a machine.
+LIMIT_SECONDS = 12
+RING_SECONDS = 12
+
+
+class LeakSystem(System):
+    """Its trunk is on another address than everything else, so that this address in a caller's hands is a leak."""
+
+    rtp_ports = 800
+
+    def __init__(self) -> None:
+        self.trunk = (callee.HOST, free_port())
+        plan = {"calls": 25, "valid_for": 3600}
+        super().__init__(
+            trunk_uri=f"sip:{self.trunk[0]}:{self.trunk[1]}",
+            plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
+            longest_call=60,
+            # So long that all calls which ring while the engine dies still do so when it is dead.
+            ring_timeout=RING_SECONDS,
+        )
+        # Hidden numbers of the tests, each used once, in an order without runs of zeros.
+        suffixes = list(range(1111, 7700))
+        random.Random(4).shuffle(suffixes)
+        self._hidden = iter(f"+3319900{suffix}" for suffix in suffixes)
+
+    def start(self) -> None:
+        super().start()
+        self.import_numbers(f"+331990{number:05}" for number in MORE_NUMBERS)
+
+    def import_numbers(self, numbers: Iterable[str]) -> None:
+        """Into the pool of those that can be rented."""
+        with tempfile.NamedTemporaryFile("w", suffix=".csv") as pool:
+            pool.writelines(f"{number}\n" for number in numbers)
+            pool.flush()
+            self.command("numbers", "import", pool.name, "--json")
+
+    @property
+    def asterisk(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.settings.sip_port)
+
+    def hide(self, plan: str = "LARGE") -> "Hidden":
+        """A booking whose hidden number no other has."""
+        return self.hide_number(next(self._hidden), plan)
+
+    def hide_number(self, number: str, plan: str = "LARGE") -> "Hidden":
+        body = {"destination": number, "usagePlan": plan, "callback": "http://127.0.0.1:9/"}
+        answer = self.request("POST", "/bookings", body)
+        assert answer.status == 201, answer
+        self.hidden.add(number)
+        return Hidden(answer.body["id"], answer.body["service"], number)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A booking: its id, its rented and its hidden number."""
+
+    id: str
+    service: str
+    number: str
+
+
+@dataclass(frozen=True)
+class Played:
+    cell: Cell
+    secret: Secret
+    outcome: Outcome
+    shown_all: bool
+    host: str
+
+
+class Run:
+    """One playing of some cells. `hosts`: where the caller of each is; none: where the carrier is.
+
+    dialled: how many calls each number got; also numbers that no cell has. strays: what callers got outside of calls.
+    """
+
+    def __init__(self, system: LeakSystem, cells: Sequence[Cell], hosts: Sequence[str] = ()) -> None:
+        self._system = system
+        self._callees = Callees()
+        self.dialled = self._callees.dialled
+        self.strays: list[Packet] = []
+        each = hosts or [caller.HOST] * len(cells)
+        self._hosts = set(each)
+        with ThreadPoolExecutor(BOOK_AT_ONCE) as pool:
+            self._parts = dict(pool.map(self._prepare, cells, each))
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    def play(self) -> list[Played]:
+        lost = [part for part in self._parts if part.cell.column is Column.ENGINE_LOST]
+        others = [part for part in self._parts if part.cell.column is not Column.ENGINE_LOST]
+        # They take longest and do nothing meanwhile.
+        others.sort(key=lambda part: part.cell.column not in (Column.UNANSWERED, Column.LIMIT))
+        with Stage() as stage:
+            trunk = stage.run(Peer.open(*self._system.trunk, self._callees.play))
+            self._carriers = {host: stage.run(Peer.open(host)) for host in self._hosts}
+            try:
+                return stage.run(self._wave(others), timeout=200) + self._without_engine(stage, lost)
+            finally:
+                for peer in (*self._carriers.values(), trunk):
+                    stage.run(peer.close())
+                self.strays = [packet for peer in self._carriers.values() for packet in peer.strays]
+
+    def _without_engine(self, stage: Stage, parts: Sequence[Part]) -> list[Played]:
+        """The engine dies when all of these calls are up, or ring."""
+        if not parts:
+            return []
+        waiting = stage.start(self._wave(parts))
+        stage.run(self._all_up(parts), timeout=200)
+        self._system.kill_engine()
+        try:
+            stage.run(self._go(parts))
+            return waiting.result(200)
+        finally:
+            self._system.start_engine()
+            self._system.wait_ready()
+
+    def _prepare(self, cell: Cell, host: str) -> tuple[Part, tuple[Hidden, str]]:
+        hidden = self._system.hide("SMALL" if cell.column is Column.LIMIT else "LARGE")
+        part = Part(cell, Secret(hidden.number, (hidden.service, SOURCE), self._system.trunk))
+        if cell.column is not Column.ENGINE_LOST:
+            part.go.set()
+        self._callees.parts[hidden.number] = part
+        return part, (hidden, host)
+
+    async def _wave(self, parts: Sequence[Part]) -> list[Played]:
+        async def one(number: int, part: Part) -> Played:
+            await asyncio.sleep(number / CALLS_A_SECOND)
+            async with self._room:
+                return await self._one(part)
+
+        return await asyncio.gather(*(one(number, part) for number, part in enumerate(parts)))
+
+    async def _one(self, part: Part) -> Played:
+        hidden, host = self._parts[part]
+        async with asyncio.TaskGroup() as tasks:
+            if part.cell.column is Column.DELETED:
+                tasks.create_task(self._delete(part, hidden))
+            call = tasks.create_task(caller.dial(self._carriers[host], self._system.asterisk, hidden.service, part))
+        return Played(part.cell, part.secret, call.result(), part.played.is_set(), host)
+
+    async def _delete(self, part: Part, hidden: Hidden) -> None:
+        try:
+            await part.until(part.played if part.cell.talks else part.rung)
+        except TimeoutError:
+            return  # the call is judged by what was played
+        answer = await asyncio.to_thread(self._system.request, "DELETE", f"/bookings/{hidden.id}")
+        assert answer.status == 204, answer
+
+    @staticmethod
+    async def _all_up(parts: Sequence[Part]) -> None:
+        for part in parts:
+            await part.until(part.answered if part.cell.talks else part.rung)
+
+    @staticmethod
+    async def _go(parts: Sequence[Part]) -> None:
+        for part in parts:
+            part.go.set()

@@ -1,0 +1,118 @@
+"""A carrier, a trunk and others around one system, for tests that play single calls."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from phones.messages import Message
+from phones.peer import Body, Dialog, Media, Peer, Play, Reply, Stage, keys_of, media_of, sdp, user_of
+from tests.e2e.leaks.caller import HOST, SOURCE
+from tests.e2e.leaks.run import Hidden, LeakSystem
+from tests.e2e.leaks.search import Secret, Shown, leaks
+
+# What is not to happen would have happened by then: everything is on this machine.
+QUIET_SECONDS = 0.4
+PATIENCE = 0.5
+
+
+class Scene:
+    """trunk, carrier: their peers. other: an address that nothing should ever come to. dialled: the numbers that calls
+    to the trunk asked for, in order. play: what the trunk does with a call; answer: what it says to it, 200 unless a
+    test says otherwise."""
+
+    def __init__(self, system: LeakSystem, stage: Stage, carrier: str) -> None:
+        self.system = system
+        self.stage = stage
+        self.dialled: list[str] = []
+        self.answer: Reply | None = None
+        self.play: Play = self._play
+        self._sound: dict[str, Media] = {}
+        self.trunk = stage.run(Peer.open(*system.trunk, self._begin))
+        self.carrier = stage.run(Peer.open(carrier))
+        self.other = stage.run(Peer.open("127.0.0.4"))
+
+    async def _begin(self, dialog: Dialog) -> None:
+        await self.play(dialog)
+
+    async def _play(self, dialog: Dialog) -> None:
+        assert dialog.invite is not None
+        self.dialled.append(user_of(dialog.invite.start_line.split()[1]))
+        dialog.sound = self.describe(dialog)
+        dialog.answer(Reply(180))
+        dialog.answer(self.answer or Reply(200, body=dialog.sound))
+
+    def describe(self, dialog: Dialog) -> Body:
+        """Sound of its own for a call."""
+        media = self._sound[dialog.call_id] = Media.open(dialog.wire.local[0])
+        return sdp(media.local)
+
+    def key_reaches(self, key: str, presser: Dialog, listener: Dialog) -> bool:
+        """Whether a telephone key that one side of a call presses is heard at the other."""
+        towards = next(found for each in presser.messages if (found := media_of(each)))
+        ours, theirs = self._sound[presser.call_id], self._sound[listener.call_id]
+        self.stage.run(ours.press(key, towards))
+        self.quiet()
+        return key in keys_of(theirs.received)
+
+    @property
+    def callee(self) -> Dialog:
+        """The callee's side of the first call."""
+        return next(iter(self.trunk.calls.values()))
+
+    def call(self, service: str, headers: Iterable[str] = ()) -> tuple[Dialog, Message]:
+        """A caller who dials, and the final answer that it gets."""
+        return self.stage.run(self._call(service, headers))
+
+    async def _call(self, service: str, headers: Iterable[str]) -> tuple[Dialog, Message]:
+        dialog = await self.carrier.dialog(service, self.system.asterisk, source=SOURCE)
+        dialog.sound = self.describe(dialog)
+        return dialog, await dialog.answered(dialog.request("INVITE", headers, dialog.sound))
+
+    def ask(self, dialog: Dialog, method: str, headers: Iterable[str] = (), text: str = "") -> int | None:
+        """The status that answers a request in a call; None without an answer."""
+        return self.stage.run(self._ask(dialog, method, headers, text))
+
+    def ask_anew(self, peer: Peer, method: str, user: str, headers: Iterable[str] = (), text: str = "") -> int | None:
+        """The same outside of any call."""
+
+        async def begin() -> int | None:
+            dialog = await peer.dialog(user, self.system.asterisk, source=SOURCE)
+            return await self._ask(dialog, method, headers, text)
+
+        return self.stage.run(begin())
+
+    async def _ask(self, dialog: Dialog, method: str, headers: Iterable[str], text: str) -> int | None:
+        body = Body(text.encode(), "text/plain") if text else None
+        try:
+            return (await dialog.answered(dialog.request(method, headers, body), PATIENCE)).status
+        except TimeoutError:
+            return None
+
+    def quiet(self) -> None:
+        """Time in which what should not happen would have happened."""
+        time.sleep(QUIET_SECONDS)
+
+    def leaks(self, hidden: Hidden) -> list[str]:
+        """What shows a hidden number in all that came to the carrier's side."""
+        shown = Shown(self.carrier.packets, [], [], None)
+        return leaks(shown, Secret(hidden.number, (hidden.service, SOURCE), self.system.trunk))
+
+    def close(self) -> None:
+        for peer in (self.carrier, self.trunk, self.other):
+            self.stage.run(peer.close())
+        for media in self._sound.values():
+            self.stage.run(_close(media))
+
+
+async def _close(media: Media) -> None:
+    media.close()
+
+
+@contextmanager
+def scene(system: LeakSystem, carrier: str = HOST) -> Iterator[Scene]:
+    with Stage() as stage:
+        opened = Scene(system, stage, carrier)
+        try:
+            yield opened
+        finally:
+            opened.close()

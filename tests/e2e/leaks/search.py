@@ -1,0 +1,102 @@
+"""Looks for a hidden number, and for where its callee is, in everything that a caller received."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import unquote_to_bytes
+
+from phones.peer import Address, Packet, payload_of
+
+# So many digits of a number in a row give it away; fewer come about by chance.
+WINDOW = 6
+SEPARATORS = re.compile(r"(?<=\d)[ ().\-/]{1,2}(?=\d)")
+# Asterisk's own tags and branches: random, and they would hold any six digits sooner or later.
+RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Secret:
+    """number: the hidden one. known: numbers that the caller knows anyway. address: where the callee speaks SIP.
+    media: where it sends sound from; empty until it has begun."""
+
+    number: str
+    known: tuple[str, ...]
+    address: Address
+    media: list[Address] = field(default_factory=list)
+
+    @cached_property
+    def digits(self) -> frozenset[str]:
+        """Every run of six digits of the number, in all forms, but for those of numbers that the caller knows."""
+        known = {run for number in self.known for run in _runs(number)}
+        return frozenset(set(_runs(self.number)) - known)
+
+
+@dataclass
+class Shown:
+    """What one caller got. sip, sound (RTP), reports (RTCP): all that it received. answered_at: when the answer came;
+    None without one."""
+
+    sip: list[Packet]
+    sound: list[Packet]
+    reports: list[Packet]
+    answered_at: float | None
+
+
+def leaks(shown: Shown, secret: Secret) -> list[str]:
+    """Where it shows, in words; none is good."""
+    found = []
+    for packet in shown.sip:
+        name = _name(packet)
+        found += [f"{name}: {place}" for place in _in_message(packet.data, secret)]
+        if packet.source[0] == secret.address[0]:
+            found.append(f"{name} came straight from the callee")
+    for packet in (*shown.sound, *shown.reports):
+        if packet.source[0] == secret.address[0]:
+            found.append(f"sound came straight from the callee at {packet.source}")
+    # What is said after the answer is what a telephone is for; before, it would be a voice that reads the number.
+    early = [each for each in shown.sound if shown.answered_at is None or each.at < shown.answered_at]
+    if early:
+        found.append(f"{len(early)} packets of sound before the answer")
+    found += ["sound before the answer: the number" for each in early if _digits_in(payload_of(each), secret)]
+    found += ["RTCP: the number" for each in shown.reports if _digits_in(each.data, secret)]
+    return found
+
+
+def _in_message(data: bytes, secret: Secret) -> Iterable[str]:
+    for line in data.split(b"\r\n"):
+        if _digits_in(line, secret) or _address_in(line, secret):
+            yield line.decode("latin-1")
+
+
+def _digits_in(data: bytes, secret: Secret) -> bool:
+    """As they stand, percent-encoded, and with separators as people write them."""
+    texts = {data.decode("latin-1"), unquote_to_bytes(data).decode("latin-1")}
+    return any(run in form for text in texts for form in _forms(RANDOM.sub("", text)) for run in secret.digits)
+
+
+def _address_in(line: bytes, secret: Secret) -> bool:
+    text = line.decode("latin-1")
+    sound = any(text.startswith(f"m=audio {port} ") for _, port in secret.media)
+    return sound or secret.address[0] in text or re.search(rf":{secret.address[1]}\b", text) is not None
+
+
+def _forms(text: str) -> tuple[str, str]:
+    return text, SEPARATORS.sub("", text)
+
+
+def _runs(number: str) -> list[str]:
+    digits = number.removeprefix("+")
+    # France's national form; the international one with 00 has no run of its own beside 0033….
+    forms = (digits, f"00{digits}", national(number))
+    return [form[at : at + WINDOW] for form in forms for at in range(len(form) - WINDOW + 1)]
+
+
+def national(number: str) -> str:
+    """+33199001234 → 0199001234."""
+    return f"0{number.removeprefix('+33')}"
+
+
+def _name(packet: Packet) -> str:
+    message = packet.message
+    return message.method if message.status is None else f"{message.status} to {message.method}"

@@ -1,0 +1,196 @@
+"""The leak table: what a callee does to show who it is (rows), times every way through the dialplan (columns).
+
+In the texts of a row, {n} is the hidden number (+33…), {d} its digits, {national} its national form, {a} and {host}
+the callee's address, {tag} its tag.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from phones.ports import Transport
+
+
+class Column(Enum):
+    """Every way a call can take. `talks`: it is answered before it ends."""
+
+    CALLER_ENDS = "bridged, the caller hangs up"
+    CALLEE_ENDS = "bridged, the callee hangs up"
+    REFUSED = "busy or refused"
+    UNANSWERED = "unanswered"
+    CANCELLED = "cancelled by the caller"
+    LIMIT = "cut at its limit"
+    DELETED = "deleted in mid-call"
+    ENGINE_LOST = "engine lost in mid-call"
+
+    @property
+    def talks(self) -> bool:
+        return self not in (Column.REFUSED, Column.UNANSWERED, Column.CANCELLED)
+
+    @property
+    def callee_ends(self) -> bool:
+        return self in (Column.CALLEE_ENDS, Column.ENGINE_LOST)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the callee sends in the call: once while it rings, once more while they talk."""
+
+    method: str
+    headers: tuple[str, ...]
+    text: str = ""
+    sdp: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """headers, reason: on every answer of the callee, the provisional ones too, and the headers on its BYE.
+    sdp: lines of its session descriptions. refuses: its final answer, instead of 200, 486 or 487.
+    early: how many packets of sound it sends before it answers. mime: its descriptions come beside another part.
+    """
+
+    name: str
+    headers: tuple[str, ...] = ()
+    reason: str = ""
+    sdp: tuple[str, ...] = ()
+    requests: tuple[Request, ...] = ()
+    bye: tuple[str, ...] = ()
+    refuses: int | None = None
+    early: int = 3
+    mime: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    row: Row
+    column: Column
+    transport: Transport = "udp"
+
+    def __str__(self) -> str:
+        return f"{self.row.name} - {self.column.value} ({self.transport})"
+
+    @property
+    def talks(self) -> bool:
+        return self.column.talks and self.row.refuses is None
+
+    @property
+    def status(self) -> int:
+        """What the caller's INVITE must be answered with: it shows that the cell went its way."""
+        if self.talks:
+            return 200
+        if self.column in WITHOUT_ANSWER:
+            return WITHOUT_ANSWER[self.column]
+        return REFUSALS[self.row.refuses or 486]
+
+
+# What a caller gets for a call that nobody has answered…
+WITHOUT_ANSWER = {Column.UNANSWERED: 480, Column.CANCELLED: 487, Column.DELETED: 603}
+# … and for one that the callee refused.
+REFUSALS = {302: 486, 305: 486, 404: 503, 480: 480, 486: 486, 500: 503, 603: 503}
+
+IDENTITY = (
+    'P-Asserted-Identity: "{n}" <sip:{n}@{host}>',
+    'Remote-Party-ID: "{n}" <sip:{n}@{host}>;party=called;privacy=off;screen=yes',
+    'P-Preferred-Identity: "{n}" <sip:{n}@{host}>',
+    'Diversion: "{n}" <sip:{n}@{host}>;reason=unconditional',
+    "History-Info: <sip:{n}@{host}>;index=1",
+)
+CONTACT = 'Contact: "{n}" <sip:{n}@{a}>;+sip.instance="<urn:{d}>"'
+PLAIN = ("Content-Disposition: render", *IDENTITY)
+
+ROWS = (
+    Row("P-Asserted-Identity", (IDENTITY[0], "P-Asserted-Identity: <tel:{n}>", "Privacy: none")),
+    Row("Remote-Party-ID", (IDENTITY[1],)),
+    Row("P-Preferred-Identity", (IDENTITY[2],)),
+    Row("Diversion", (IDENTITY[3], 'Diversion: "moved" <tel:{n}>;reason=no-answer')),
+    Row("History-Info", (IDENTITY[4], "History-Info: <sip:{d}@{host}?Reason=SIP%3Bcause%3D302>;index=1.1")),
+    Row("display names", (CONTACT, 'To: "{n} {national}" <sip:{n}@{host}>;tag={tag}', *IDENTITY[:2])),
+    Row("Contact and routes", (CONTACT, "Record-Route: <sip:{n}@{a};lr>", "Service-Route: <sip:{n}@{a};lr>")),
+    Row("Warning", ('Warning: 399 {a} "{n}"', 'Warning: 301 {host} "call {national}"')),
+    Row("Error-Info", ("Error-Info: <sip:{n}@{a}>",)),
+    Row("Call-Info", ("Call-Info: <http://{a}/{d}.png>;purpose=icon, <sip:{n}@{a}>;purpose=info",)),
+    Row("Alert-Info", ("Alert-Info: <http://{a}/{d}.wav>",)),
+    Row("Subject", ("Subject: {n}", "Organization: {d}", "Priority: {d}")),
+    Row("Server and User-Agent", ("Server: phone of {n}", "User-Agent: phone of {n} at {a}")),
+    Row(
+        "further identities",
+        (
+            "P-Called-Party-ID: <sip:{n}@{host}>",
+            "P-Charging-Vector: icid-value={d};icid-generated-at={host}",
+            "P-Access-Network-Info: 3GPP-UTRAN; utran-cell-id-3gpp={d}",
+            "P-Associated-URI: <tel:{n}>",
+            "Reply-To: <sip:{n}@{host}>",
+            "Referred-By: <sip:{n}@{host}>",
+            "Geolocation: <sip:{n}@{host}>",
+            "Session-ID: {d}{d}{d};remote={d}",
+            "User-to-User: {d};encoding=hex",
+            "Reason: Q.850;cause=31;text={n}",
+            "X-Number: {n}",
+        ),
+    ),
+    Row("reason phrases", reason="{n} or {national} at {a}"),
+    Row(
+        "session description",
+        sdp=(
+            "o={n} {d} {d} IN IP4 {host}",
+            "s={n}",
+            "i={n}",
+            "u=http://{a}/{d}",
+            "e={d}@{host} ({n})",
+            "p={n}",
+            "a=x-number:{n}",
+            "a=ssrc:{d} cname:{n}@{host}",
+            "a=tool:{n}",
+            "a=label:{d}",
+            "a=rtcp:9 IN IP4 {host}",
+            "a=candidate:1 1 UDP 1 {host} 9 typ host",
+        ),
+    ),
+    Row("other parts of a body", mime=True, headers=("MIME-Version: 1.0",)),
+    Row("early media", early=25),
+    Row("UPDATE", requests=(Request("UPDATE", (*IDENTITY, CONTACT)),)),
+    Row("re-INVITE", requests=(Request("INVITE", (*IDENTITY, CONTACT), sdp=True),)),
+    Row("INFO", requests=(Request("INFO", PLAIN, "{n}"),)),
+    Row("MESSAGE", requests=(Request("MESSAGE", PLAIN, "I am {n} at {a}"),)),
+    Row("NOTIFY", requests=(Request("NOTIFY", (*PLAIN, "Event: refer", "Subscription-State: active"), "{n}"),)),
+    Row("REFER", requests=(Request("REFER", (*IDENTITY, "Refer-To: <sip:{n}@{a}>", "Referred-By: <sip:{n}@{a}>")),)),
+    Row(
+        "other requests",
+        requests=(
+            Request("OPTIONS", IDENTITY),
+            Request("SUBSCRIBE", (*IDENTITY, "Event: presence", "Expires: 60")),
+            Request("PUBLISH", (*IDENTITY, "Event: presence"), "{n}"),
+        ),
+    ),
+    Row("BYE with Reason", bye=('Reason: Q.850;cause=16;text="{n}"', 'Reason: SIP;cause=200;text="{a}"', *IDENTITY)),
+    Row("302", (*IDENTITY, "Contact: <sip:+33199009998@{a}>"), "moved to {n}", refuses=302),
+    Row("305", (*IDENTITY, "Contact: <sip:{n}@{a}>"), "use {a}", refuses=305),
+    Row("486 with identity", (*IDENTITY, CONTACT, 'Reason: Q.850;cause=17;text="{n}"'), "{n} is busy", refuses=486),
+    Row("480 with identity", (*IDENTITY, CONTACT, "Retry-After: 60 ({n})"), "{n} is away", refuses=480),
+    Row("603 with identity", (*IDENTITY, CONTACT, 'Reason: Q.850;cause=21;text="{n}"'), "{n} declines", refuses=603),
+    Row("404 with identity", (*IDENTITY, CONTACT, 'Warning: 399 {a} "{n}"'), "no {n}", refuses=404),
+    Row("500 with identity", (*IDENTITY, CONTACT, 'Warning: 399 {a} "{n}"'), "{a} failed", refuses=500),
+)
+
+
+def makes_sense(row: Row, column: Column) -> bool:
+    """Which cells there are.
+
+    - A callee that refuses is never bridged, so that nobody can hang up and no limit can be reached; but a call to it
+      can be deleted, and the engine lost, while it rings, and its refusal can cross a CANCEL.
+    - A BYE of the callee's needs a call that it ends itself.
+    """
+    if row.refuses is not None:
+        return column not in (Column.CALLER_ENDS, Column.CALLEE_ENDS, Column.LIMIT)
+    if row.bye:
+        return column.callee_ends
+    return True
+
+
+def cells() -> list[Cell]:
+    """All over UDP, and of each row one over TCP, in another column each time."""
+    udp = [Cell(row, column) for row in ROWS for column in Column if makes_sense(row, column)]
+    tcp = []
+    for number, row in enumerate(ROWS):
+        possible = [column for column in Column if makes_sense(row, column)]
+        tcp.append(Cell(row, possible[number % len(possible)], "tcp"))
+    return udp + tcp

@@ -1,0 +1,133 @@
+"""Each protection taken away is noticed: by what the caller is shown, by where the call goes, or by the configuration.
+
+Several protections hold for one another, so that one alone can be taken away without a leak. For these there are
+mutants without both, which leak; and the configuration is read from Asterisk itself, option by option.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.e2e.leaks.configuration import unprotected_dialplan, unprotected_endpoint
+from tests.e2e.leaks.mutants import MUTANTS, Mutant, MutantSystem, Seen, address
+from tests.e2e.leaks.run import Run
+from tests.e2e.leaks.scene import scene
+from tests.e2e.leaks.search import leaks
+from tests.e2e.leaks.table import CONTACT, IDENTITY, ROWS, Cell, Column, Request, Row
+
+# The first test waits for all calls.
+pytestmark = pytest.mark.timeout(400)
+# All that leaked in any way, in one call.
+EVERYTHING = Row(
+    "everything",
+    IDENTITY,
+    early=6,
+    requests=(Request("UPDATE", (*IDENTITY, CONTACT)), Request("INVITE", (*IDENTITY, CONTACT), sdp=True)),
+)
+[MOVED] = [row for row in ROWS if row.refuses == 302]
+TEXTS = "res_pjsip_messaging.so"
+CELLS = (Cell(EVERYTHING, Column.CALLEE_ENDS), Cell(MOVED, Column.REFUSED))
+
+
+@dataclass
+class Verdict:
+    """What was noticed of one mutant; by what the caller was shown, by the way of its calls, by the configuration."""
+
+    shown: list[str] = field(default_factory=list)
+    way: list[str] = field(default_factory=list)
+    configuration: set[str] = field(default_factory=set)
+
+
+@pytest.fixture(scope="module")
+def mutant_system() -> Iterator[MutantSystem]:
+    with MutantSystem() as system:
+        yield system
+
+
+@pytest.fixture(scope="module")
+def verdicts(mutant_system: MutantSystem) -> dict[str, Verdict]:
+    found = {address(mutant): Verdict() for mutant in MUTANTS}
+    run = Run(mutant_system, [cell for _ in MUTANTS for cell in CELLS], [host for host in found for _ in CELLS])
+    for played in run.play():
+        verdict, cell, outcome = found[played.host], played.cell, played.outcome
+        verdict.shown += leaks(outcome.shown, played.secret)
+        if outcome.status != cell.status or not outcome.complete:
+            verdict.way.append(f"{cell}: {outcome.status}")
+    for mutant in MUTANTS:
+        if mutant.transfers:
+            found[address(mutant)].way += _transfers(mutant_system, address(mutant))
+    with ThreadPoolExecutor(4) as pool:
+        wrong = pool.map(lambda number: _configuration(mutant_system, number), range(len(MUTANTS)))
+        for mutant, options in zip(MUTANTS, wrong, strict=True):
+            found[address(mutant)].configuration = options
+    return {mutant.name: found[address(mutant)] for mutant in MUTANTS}
+
+
+def _configuration(system: MutantSystem, number: int) -> set[str]:
+    options = {each for side in ("carrier", "trunk") for each in unprotected_endpoint(system, f"{side}-m{number}")}
+    return options | unprotected_dialplan(system, f"rented-numbers-m{number}")
+
+
+def _transfers(system: MutantSystem, carrier: str) -> list[str]:
+    called, other = system.hide(), system.hide()
+    with scene(system, carrier) as on:
+        dialog, _ = on.call(called.service)
+        taken = [
+            f"key # of the {who}"
+            for who, presser, listener in (("caller", dialog, on.callee), ("callee", on.callee, dialog))
+            if not on.key_reaches("#", presser, listener)
+        ]
+        if not taken:
+            on.ask(dialog, "REFER", (f"Refer-To: <sip:{other.service}@127.0.0.1:{system.asterisk[1]}>",))
+            on.quiet()
+        return taken + [f"{number} was dialled, too" for number in on.dialled[1:]]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_protection_that_is_away_is_noticed(verdicts: dict[str, Verdict], mutant: Mutant) -> None:
+    verdict = verdicts[mutant.name]
+    assert bool(verdict.configuration) == (mutant.seen is not Seen.NOWHERE)
+    assert bool(verdict.shown) == (mutant.seen is Seen.LEAK)
+    assert bool(verdict.way) == (mutant.seen is Seen.WAY)
+
+
+def test_every_protecting_option_and_flag_has_its_mutants(verdicts: dict[str, Verdict]) -> None:
+    """Alone, so that the configuration's test is shown to see it; and noticed on the wire, alone or with another."""
+    alone = [mutant for mutant in MUTANTS if len(mutant.options) + len(mutant.dialplan) == 1]
+    options = {name for mutant in alone for name in mutant.options}
+    assert options == {
+        "allow_transfer", "direct_media", "redirect_method", "send_connected_line", "send_diversion",
+        "send_history_info", "send_pai", "send_rpid", "trust_connected_line", "trust_id_inbound",
+    }  # fmt: skip
+    on_the_wire = [mutant for mutant in MUTANTS if verdicts[mutant.name].shown or verdicts[mutant.name].way]
+    assert {name for mutant in on_the_wire for name in mutant.options} == options
+
+
+def test_the_product_s_own_configuration_has_every_protection(mutant_system: MutantSystem) -> None:
+    """These are the very sections that the mutants were made from."""
+    for endpoint in ("carrier", "trunk", "softphone1", "softphone2"):
+        assert unprotected_endpoint(mutant_system, endpoint) == set(), endpoint
+    assert unprotected_dialplan(mutant_system, "rented-numbers") == set()
+
+
+def test_a_module_that_passes_texts_on_is_noticed(mutant_system: MutantSystem) -> None:
+    """Nothing in the product's own files closes this, if an Asterisk has it loaded; our own Asterisk has not."""
+    assert "0 modules loaded" in mutant_system.asterisk_console(f"module show like {TEXTS}")
+    [text] = [row for row in ROWS if row.name == "MESSAGE"]
+    cell = Cell(text, Column.CALLEE_ENDS)
+    [without] = Run(mutant_system, [cell]).play()
+    assert leaks(without.outcome.shown, without.secret) == []
+    mutant_system.asterisk_console(f"module load {TEXTS}")
+    [with_it] = Run(mutant_system, [cell]).play()
+    mutant_system.asterisk_console(f"module unload {TEXTS}")
+    assert leaks(with_it.outcome.shown, with_it.secret) != []
+
+
+def test_all_mutants_are_caught(verdicts: dict[str, Verdict]) -> None:
+    mutants = [verdicts[mutant.name] for mutant in MUTANTS if mutant.seen is not Seen.NOWHERE]
+    wire = sum(bool(verdict.shown or verdict.way) for verdict in mutants)
+    caught = sum(bool(verdict.shown or verdict.way or verdict.configuration) for verdict in mutants)
+    print(f"\nmutants caught {caught} / {len(mutants)}, {wire} of them on the wire")  # noqa: T201  the figure
+    assert caught == len(mutants)

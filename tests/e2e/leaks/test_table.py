@@ -1,0 +1,64 @@
+"""Whatever a callee says, and however a call ends: the caller learns neither the number nor where it is."""
+
+import pytest
+
+from phones.peer import payload_of
+from tests.e2e.leaks.run import LeakSystem, Played, Run
+from tests.e2e.leaks.search import leaks
+from tests.e2e.leaks.table import ROWS, Cell, Column, cells, makes_sense
+
+# The first test waits for all calls.
+pytestmark = pytest.mark.timeout(400)
+CELLS = cells()
+Table = dict[Cell, Played]
+
+
+@pytest.fixture(scope="module")
+def run(leak_system: LeakSystem) -> Run:
+    return Run(leak_system, CELLS)
+
+
+@pytest.fixture(scope="module")
+def table(run: Run) -> Table:
+    """Played once; the tests look at what was seen."""
+    return {played.cell: played for played in run.play()}
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_nothing_that_the_caller_receives_shows_the_callee(table: Table, cell: Cell) -> None:
+    played = table[cell]
+    # First that there was something to see: the callee said all that its row has, and the call went its column's way.
+    assert played.shown_all
+    assert played.outcome.complete
+    assert played.outcome.status == cell.status
+    assert leaks(played.outcome.shown, played.secret) == []
+
+
+def test_once_it_is_answered_the_caller_hears_the_callee(table: Table) -> None:
+    """So the caller's side does record sound, and a silent one before the answer means something."""
+    for cell, played in table.items():
+        if cell.talks:
+            heard = b"".join(payload_of(packet) for packet in played.outcome.shown.sound)
+            assert f"late {played.secret.number}".encode() in heard, str(cell)
+
+
+def test_nobody_is_called_but_the_hidden_number_once_each(run: Run, table: Table) -> None:
+    assert run.dialled == {played.secret.number: 1 for played in table.values()}
+    assert [packet.data for packet in run.strays] == []
+
+
+def test_the_whole_table_leaks_nothing(table: Table) -> None:
+    leaking = [cell for cell, played in table.items() if leaks(played.outcome.shown, played.secret)]
+    messages = sum(len(played.outcome.shown.sip) for played in table.values())
+    tcp = sum(cell.transport == "tcp" for cell in table)
+    print(f"\nleaks {len(leaking)} / {len(table)} cells ({tcp} of them over TCP), {messages} messages searched")  # noqa: T201  the figure
+    assert leaking == []
+    assert len(table) == len(CELLS)
+
+
+def test_every_row_is_in_every_column_where_it_can_be_and_once_over_tcp() -> None:
+    for row in ROWS:
+        over = {name: {c.column for c in CELLS if (c.row, c.transport) == (row, name)} for name in ("udp", "tcp")}
+        assert over["udp"] == {column for column in Column if makes_sense(row, column)}
+        assert len(over["tcp"]) == 1
+    assert {cell.column for cell in CELLS if cell.transport == "tcp"} == set(Column)

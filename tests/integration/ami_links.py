@@ -1,0 +1,51 @@
+"""A running link to a fake manager interface, in the state that a test wants."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from engine.ami.connection import Limits
+from engine.ami.link import AmiLink, LinkState
+from tests.integration.fake_ami import FakeAmi
+
+# The product's own figures are some ten times these.
+FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
+
+
+CHANNEL = "PJSIP/carrier-00000001"
+
+
+@asynccontextmanager
+async def linked(
+    ami: FakeAmi, *, secret: str = "", wait: LinkState | None = LinkState.UP, **limits: Any
+) -> AsyncIterator[AmiLink]:
+    """A running link, in the state that is waited for; it must end promptly, whatever happened to it."""
+    link = AmiLink(
+        host="127.0.0.1", port=ami.port, user="us", secret=secret or ami.secret, limits=replace(FAST, **limits)
+    )
+    stop = asyncio.Event()
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    running = asyncio.create_task(link.run(stop))
+    try:
+        if wait is not None:
+            await until_state(link, wait)
+        yield link
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 0.2)
+    assert link.state is not LinkState.UP
+    assert not failures
+
+
+async def until_state(link: AmiLink, state: LinkState, seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while link.state is not state:  # noqa: ASYNC110  a state, and nothing that could be waited for
+            await asyncio.sleep(0.005)
+
+
+async def until_reconnected(ami: FakeAmi, link: AmiLink) -> None:
+    await ami.wait_for("Login", 2)
+    await until_state(link, LinkState.UP)

@@ -1,0 +1,76 @@
+"""Calls that are otherwise in Asterisk than in the books: talking though nobody reported it, up though settled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.samples import HOUR, SECOND
+from tests.integration.fake_channels import FakeChannels
+from tests.integration.test_presence import Comparing, Sometimes, comparing, whole, without_calls
+from tests.integration.worlds import a_world
+
+GRANTED = 300
+
+
+@pytest.fixture
+async def work(tmp_path: Path) -> AsyncIterator[Comparing]:
+    async with (
+        a_world(tmp_path) as world,
+        FakeChannels() as ami,
+        comparing(world, ami, tmp_path / "journal") as work,
+    ):
+        yield work
+
+
+async def answered(work: Comparing, call_id: str) -> dict[str, int]:
+    async with asyncio.timeout(10):
+        while work.states()[call_id] != "LIVE":  # noqa: ASYNC110  a peer, and no event of it
+            await asyncio.sleep(0.01)
+    [row] = work.world.rows("SELECT answered_at, answered_ticks FROM calls WHERE call_id = ?", call_id)
+    return row
+
+
+async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: Comparing) -> None:
+    work.ami.answer["Ping"] = f"Response: Success\r\nTimestamp: {(work.world.now + HOUR) / 1000:.6f}"
+    work.world.clock_step = 6 * SECOND  # rang for six seconds when it was answered
+    await work.talk("c1", answer_is_reported=False)
+    work.ami.up["c1"].limit -= 2
+    work.world.clock_step += 8 * SECOND
+    row = await answered(work, "c1")
+    assert row == {
+        "answered_at": work.world.now + HOUR - 2 * SECOND,
+        "answered_ticks": work.world.at.ticks - 2 * SECOND,
+    }
+    await work.ami.until_told(1)
+    assert work.ami.sent() == [("c1", GRANTED - 2)]
+
+
+async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_came_in(work: Comparing) -> None:
+    work.ami.answer["Getvar"] = "Response: Success\r\nValue: 0"
+    await work.talk("c1", answer_is_reported=False)
+    work.world.clock_step += 8 * SECOND
+    row = await answered(work, "c1")
+    assert row["answered_ticks"] == work.world.at.ticks - 8 * SECOND
+
+
+async def test_a_call_that_goes_on_after_it_was_settled_is_hung_up_after_the_second_list(work: Comparing) -> None:
+    """Nobody meters it any more. As when its end was overdue, and Asterisk could not be reached."""
+    booking = await work.talk("c1")
+    await work.talk("c2", booking=booking)
+    await work.rounds(3)
+    assert work.ami.named("Hangup") == []
+    await work.world.ended("c1", SECOND)
+    await work.ami.wait_for("Hangup")
+    assert {hangup["Channel"] for hangup in work.ami.named("Hangup")} == {"c1"}
+    assert work.states()["c2"] == "LIVE"
+
+
+async def test_a_call_whose_end_was_settled_just_now_is_left_to_end_by_itself(work: Comparing) -> None:
+    """Its channel is listed as long as its hangup handler runs."""
+    await work.talk("c1")
+    work.ami.listed = Sometimes(whole, without_calls)
+    await work.world.ended("c1", SECOND)
+    await work.rounds(8)
+    assert work.ami.named("Hangup") == []

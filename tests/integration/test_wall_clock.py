@@ -1,0 +1,93 @@
+"""A wall clock that is set, ours or Asterisk's: every limit is told again, and calls end by ticks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from engine.ami.wall_clock import LOOK_SECONDS, Ahead, ClockWatch
+from tests.contract.samples import HOUR, SECOND
+from tests.integration.fake_ami import SUCCESS
+from tests.integration.fake_channels import FakeChannels
+from tests.integration.test_limits import Exchange, at_work
+from tests.integration.worlds import WorldClock, a_world
+
+
+def says(ami: FakeChannels, now: int) -> None:
+    ami.answer["Ping"] = f"{SUCCESS}\r\nPing: Pong\r\nTimestamp: {now / 1000:.6f}"
+
+
+@pytest.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Exchange]:
+    """Two calls talk, and Asterisk has been asked for its clock twice."""
+    async with a_world(tmp_path) as world, FakeChannels() as ami:
+        says(ami, world.now)
+        async with at_work(world, ami) as exchange:
+            stop = asyncio.Event()
+            watching = asyncio.create_task(ClockWatch(exchange.link, WorldClock(world), exchange.keeper).run(stop))
+            await exchange.talk("c1")
+            await exchange.talk("c2")
+            await exchange.until_leased(c1=60, c2=60)
+            await ami.wait_for("Ping", 2)
+            yield exchange
+            stop.set()
+            await watching
+
+
+@pytest.mark.parametrize("hour", [HOUR, -HOUR])
+async def test_when_our_clock_is_set_every_limit_is_told_again(watched: Exchange, hour: int) -> None:
+    """Bookings end by it."""
+    sent = len(watched.ami.told)
+    watched.world.now += hour
+    watched.world.clock_step -= hour
+    await watched.ami.until_told(sent + 2)
+    assert sorted(watched.ami.sent()[sent:]) == [("c1", 60), ("c2", 60)]
+
+
+@pytest.mark.parametrize("hour", [HOUR, -HOUR])
+async def test_when_asterisks_clock_is_set_every_limit_is_told_again_once(watched: Exchange, hour: int) -> None:
+    """Limits are kept by it."""
+    sent = len(watched.ami.told)
+    says(watched.ami, watched.world.now + hour)
+    await watched.ami.until_told(sent + 2)
+    await asyncio.sleep(2 * LOOK_SECONDS)
+    assert sorted(watched.ami.sent()[sent:]) == [("c1", 60), ("c2", 60)]
+
+
+async def test_a_clock_that_is_steered_or_not_told_was_not_set(watched: Exchange) -> None:
+    sent = len(watched.ami.told)
+    says(watched.ami, watched.world.now + 400)
+    await asyncio.sleep(1.5 * LOOK_SECONDS)
+    for nonsense in (SUCCESS, f"{SUCCESS}\r\nTimestamp: nan", f"{SUCCESS}\r\nTimestamp: inf", "Response: Error"):
+        watched.ami.answer["Ping"] = nonsense
+        await asyncio.sleep(1.2 * LOOK_SECONDS)
+    assert watched.ami.sent()[sent:] == []
+
+
+async def test_a_call_that_talks_past_its_lease_is_cut_by_our_ticks(watched: Exchange) -> None:
+    """Whatever Asterisk has made of its limit."""
+    sent = len(watched.ami.told)
+    watched.world.now += 62 * SECOND - 1
+    await watched.keeper.look_over()
+    await asyncio.sleep(0.2)
+    assert watched.ami.sent()[sent:] == []
+    watched.world.now += 1
+    await watched.keeper.look_over()
+    await watched.ami.until_told(sent + 2)
+    assert sorted(watched.ami.sent()[sent:]) == [("c1", 0.01), ("c2", 0.01)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "was_set"),
+    [
+        (Ahead(0, 0), Ahead(500, 500), False),
+        (Ahead(0, 0), Ahead(501, 501), True),
+        (Ahead(0, 0), Ahead(-501, -501), True),
+        (Ahead(0, 2_000), Ahead(2_400, 2_600), False),
+        (Ahead(0, 0), Ahead(400, 3_000), False),
+        (Ahead(0, 2_000), Ahead(2_501, 2_600), True),
+    ],
+)
+def test_an_answer_that_took_its_time_says_only_what_is_sure(before: Ahead, after: Ahead, *, was_set: bool) -> None:
+    assert after.was_set_since(before) is was_set

@@ -1,0 +1,35 @@
+"""A real database for what speaks over real sockets, and the clock of its world."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from engine.domain.times import Moment
+from engine.storage.migrate import migrate
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.world import World
+
+
+class WorldClock:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now(self) -> int:
+        return self._world.now
+
+    def moment(self) -> Moment:
+        return self._world.at
+
+
+@asynccontextmanager
+async def a_world(directory: Path) -> AsyncIterator[World]:
+    """A real database with an account and some numbers. Ends with a look into the books."""
+    database = directory / "rented-numbers.sqlite3"
+    migrate(database)
+    storage = SqliteStorage(database)
+    try:
+        world = await World.begin(storage, database)
+        yield world
+        world.check_ledger()
+    finally:
+        await storage.close()

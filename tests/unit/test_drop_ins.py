@@ -1,0 +1,114 @@
+"""What an Asterisk that is already there is given: the settings, the secrets, and rights for nobody else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engine.local.drop_ins import write_drop_ins
+from engine.settings import Settings
+from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone, drop_ins, options
+
+__all__ = ["alone"]  # a fixture
+
+
+def test_a_file_that_others_could_read_is_closed_to_them_when_written_again(tmp_path: Path) -> None:
+    (tmp_path / DROP_INS[1]).write_text("old")
+    (tmp_path / DROP_INS[1]).chmod(0o644)
+    assert KEPT.ami_secret in drop_ins(tmp_path)[DROP_INS[1]]
+    assert (tmp_path / DROP_INS[1]).stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("mine")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / DROP_INS[1]).symlink_to(tmp_path / "elsewhere")
+    drop_ins(tmp_path / "etc")
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+
+
+def test_drop_ins_carry_the_settings(tmp_path: Path) -> None:
+    texts = drop_ins(
+        tmp_path,
+        fastagi_host="192.0.2.7",
+        fastagi_peers=["192.0.2.20"],
+        fastagi_port=4999,
+        ami_user="us",
+        carrier_addresses=["192.0.2.1", "198.51.100.9/24", "2001:db8::1"],
+    )
+    assert texts[DROP_INS[0]].count("agi://192.0.2.7:4999/") == 3
+    assert options(tmp_path / DROP_INS[1], "us")["secret"] == KEPT.ami_secret
+    matches = re.findall("^match = (.*)$", texts[DROP_INS[2]], re.MULTILINE)
+    carrier, trunk = ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"], ["127.0.0.1"]
+    assert matches == carrier + trunk
+
+
+@pytest.mark.parametrize(
+    ("uri", "match"),
+    [
+        ("sip:192.0.2.7", "192.0.2.7"),
+        ("sip:192.0.2.7:5070;transport=tcp", "192.0.2.7"),
+        ("sips:[2001:db8::7]:5061", "2001:db8::7"),
+        ("sip:198.51.100.9:5060", None),
+        ("sip:sbc.carrier.example:5060", None),
+    ],
+)
+def test_a_trunk_with_an_address_of_its_own_is_no_stranger(tmp_path: Path, uri: str, match: str | None) -> None:
+    """Whose number Asterisk would log. As the carrier's, requests from there are known already."""
+    text = drop_ins(tmp_path, trunk_uri=uri, carrier_addresses=["198.51.100.0/24"])[DROP_INS[2]]
+    identify = f"[trunk]\ntype = identify\nendpoint = trunk\nmatch = {match}\n"
+    assert (identify in text) == (match is not None)
+    assert text.count("type = identify") == (2 if match else 1)
+
+
+def test_the_transport_of_the_trunk_is_no_comment(tmp_path: Path) -> None:
+    text = drop_ins(tmp_path, trunk_uri="sip:192.0.2.1:5060;transport=tcp")[DROP_INS[2]]
+    assert "contact = sip:192.0.2.1:5060\\;transport=tcp\n" in text
+
+
+@pytest.mark.parametrize(
+    ("bound", "asked"),
+    [
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104  written into a file, not bound
+        ("::", "[::1]"),
+        ("::1", "[::1]"),
+        ("2001:db8::7", "[2001:db8::7]"),
+        ("agi.test", "agi.test"),
+    ],
+)
+def test_asterisk_asks_where_the_engine_can_be_reached(tmp_path: Path, bound: str, asked: str) -> None:
+    assert (
+        f"agi://{asked}:4573/route,"
+        in drop_ins(tmp_path, fastagi_host=bound, fastagi_peers=["192.0.2.20"])[DROP_INS[0]]
+    )
+
+
+def test_the_manager_s_user_may_neither_run_nor_originate_anything(tmp_path: Path) -> None:
+    drop_ins(tmp_path)
+    user = options(tmp_path / DROP_INS[1], "rented-numbers")
+    assert (user["write"], user["read"]) == ("call", "")
+
+
+@pytest.mark.parametrize(
+    "permitted", [["127.0.0.1/32", "::1/128"], ["192.0.2.7/32"], ["198.51.100.0/24", "2001:db8::/64"]]
+)
+def test_the_manager_s_user_comes_from_where_the_engine_is_and_from_nowhere_else(
+    tmp_path: Path, permitted: list[str]
+) -> None:
+    changes = {} if permitted[0].startswith("127.") else {"ami_permit": permitted}
+    lines = drop_ins(tmp_path, **changes)[DROP_INS[1]].splitlines()
+    rules = [line for line in lines if line.startswith(("deny", "permit"))]
+    # The last rule that fits decides, and where none does, anybody may: both kinds of addresses are closed first.
+    assert rules == ["deny = 0.0.0.0/0.0.0.0", "deny = ::/0", *(f"permit = {each}" for each in permitted)]
+
+
+def test_each_of_several_asterisks_shows_a_token_of_its_own(tmp_path: Path) -> None:
+    one = write_drop_ins(Settings(), KEPT, tmp_path)[0].read_text()
+    other = write_drop_ins(Settings(), KEPT, tmp_path, "another-token-0123456789")[0].read_text()
+    assert one.count(KEPT.agi_token) == other.count("another-token-0123456789") == 3
+    assert KEPT.agi_token not in other
+
+
+def test_the_file_with_the_token_is_for_asterisk_alone(tmp_path: Path) -> None:
+    drop_ins(tmp_path)
+    assert (tmp_path / DROP_INS[0]).stat().st_mode & 0o777 == 0o640
