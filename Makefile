@@ -1,7 +1,7 @@
 # What there is to do: `make help`. Everything that is needed is fetched on the way, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast chaos check format clean
+.PHONY: help run call test test-fast chaos fuzz check format clean
 
 PYTHON := .venv/bin/python
 # Ends in a terminal and in CI alike: pytest's own options come through, `make test PYTEST="-k lease -x"`.
@@ -24,6 +24,12 @@ test-fast: venv ## What needs neither Asterisk nor telephones.
 
 chaos: venv asterisk phones ## Ten minutes of calls with 200 kill -9 of the engine and 20 of Asterisk, then an audit. CHAOS="--seed 7 …"
 	$(PYTHON) -m tests.chaos $(CHAOS)
+
+COUNT ?= 100000
+RATE ?= 200
+SEED ?= 1
+fuzz: venv asterisk phones ## Mutated INVITEs against Asterisk, good calls beside them: COUNT=100000 RATE=200 SEED=1.
+	$(PYTHON) -m tests.fuzz --count $(COUNT) --rate $(RATE) --seed $(SEED)
 
 check: venv ## ruff, mypy strict, import-linter: what CI runs before the tests.
 	.venv/bin/ruff format --check .

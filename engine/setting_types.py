@@ -85,6 +85,12 @@ class Profile(StrEnum):
     DEMO = "demo"
 
 
+class MediaEncryption(StrEnum):
+    NONE = "none"
+    # SRTP with keys in the SDP (RFC 4568).
+    SDES = "sdes"
+
+
 class PlanSettings(BaseModel):
     """What one usage plan gives."""
 

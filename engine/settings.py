@@ -6,7 +6,6 @@ Durations are seconds (`3.5`) or ISO 8601 (`P7D`, `PT30S`). Nested ones join wit
 
 import ipaddress
 from datetime import timedelta
-from itertools import combinations
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -16,6 +15,7 @@ from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, AllowedDes
 from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
+from engine.setting_checks import refuse_half_of_tls, refuse_shared_ports
 from engine.setting_names import PREFIX
 from engine.setting_sources import Environment, TomlFile
 from engine.setting_types import (
@@ -24,6 +24,7 @@ from engine.setting_types import (
     Country,
     Duration,
     Host,
+    MediaEncryption,
     Network,
     PlansSettings,
     Port,
@@ -88,6 +89,21 @@ class Settings(BaseSettings):
     manage_asterisk: bool = Field(True, description="`run` starts and stops an Asterisk of its own")
     sip_host: Address = Field("127.0.0.1", description="address where our own Asterisk speaks SIP and RTP")
     sip_port: Port = Field(5060, description="SIP port of our own Asterisk, UDP and TCP")
+    sip_plain: bool | None = Field(
+        None, description="our own Asterisk listens on `SIP_PORT`; unset: unless calls leave over TLS, and in the demo"
+    )
+    sip_tls_port: Port | None = Field(None, description="port of our own Asterisk for SIP over TLS; unset: none")
+    sip_tls_certificate: Path | None = Field(
+        None, description="PEM file of the certificate that our own Asterisk shows, with those that lead to its CA"
+    )
+    sip_tls_key: Path | None = Field(None, description="PEM file of the certificate's key, readable by its owner only")
+    sip_tls_ca: Path = Field(
+        Path("/etc/ssl/certs/ca-certificates.crt"),
+        description="PEM file of the CAs of which one must have signed the carrier's certificate",
+    )
+    sip_tls_client_certificate: bool = Field(
+        False, description="who connects over TLS must show a certificate of such a CA as well"
+    )
     rtp_start: Port = Field(10000, description="first UDP port of our own Asterisk for sound")
     rtp_end: Port = Field(10999, description="last UDP port of our own Asterisk for sound")
     trunk_uri: str = Field(
@@ -95,6 +111,10 @@ class Settings(BaseSettings):
         pattern=r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$",
         description="where calls to hidden numbers leave to: the carrier's SIP address",
         examples=["sip:sbc.carrier.example:5060", "sip:192.0.2.10;transport=tcp"],
+    )
+    media_encryption: MediaEncryption = Field(
+        MediaEncryption.NONE,
+        description="`none`, or `sdes`: sound from and to the carrier is SRTP, and a call without is refused",
     )
     carrier_addresses: list[Network] = Field(
         ["127.0.0.1"],
@@ -208,22 +228,9 @@ class Settings(BaseSettings):
                 f"other machines can reach fastagi_host {self.fastagi_host}: list in fastagi_peers the addresses from "
                 "which your Asterisks ask"
             )
-        self._refuse_shared_ports()
+        refuse_shared_ports(self)
+        refuse_half_of_tls(self)
         return self
-
-    def _refuse_shared_ports(self) -> None:
-        """Raises ValueError that names two settings which cannot both be had."""
-        listeners = [
-            ("http_port", self.http_host, self.http_port),
-            ("fastagi_port", self.fastagi_host, self.fastagi_port),
-        ]
-        if self.manage_asterisk:
-            listeners += [("ami_port", self.ami_host, self.ami_port), ("sip_port", self.sip_host, self.sip_port)]
-            if self.rtp_start <= self.sip_port <= self.rtp_end:
-                raise ValueError(f"sip_port {self.sip_port} lies between rtp_start and rtp_end: choose another")
-        for (name, host, port), (other, other_host, other_port) in combinations(listeners, 2):
-            if port == other_port and (host == other_host or not {host, other_host}.isdisjoint(("0.0.0.0", "::"))):  # noqa: S104  compared, not bound
-                raise ValueError(f"{name} and {other} are both {port}: choose another for one of them")
 
     @classmethod
     def settings_customise_sources(
@@ -252,6 +259,17 @@ class Settings(BaseSettings):
     @property
     def journal(self) -> Path:
         return (self.journal_dir or self.data_dir / "journal").absolute()
+
+    @property
+    def trunk_over_tls(self) -> bool:
+        return self.trunk_uri.startswith("sips:") or self.trunk_uri.endswith(";transport=tls")
+
+    @property
+    def plain_sip(self) -> bool:
+        """Whether SIP without TLS is spoken at all."""
+        if self.sip_plain is None:
+            return self.profile is Profile.DEMO or not self.trunk_over_tls
+        return self.sip_plain
 
     @property
     def allow_private_callbacks(self) -> bool:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from phones import baresip_files, child, tone
-from phones.baresip_files import RTP_PORTS, Answer, Setup
+from phones.baresip_files import RTP_PORTS, Answer, Setup, Tls
 from phones.call import Call
 from phones.control import Control
 from phones.errors import CallEndedError, Ending, PhoneError, PhoneTimeoutError
@@ -37,6 +37,7 @@ class Baresip:
     tone      Hz of the sine it plays into a call (None: silence); play: a WAV file instead
     record    where the sound it heard in its last call is put, as WAV, once that call has ended
     port      its SIP port (None: a free one), UDP and TCP; baresip takes the next one too, for TLS
+    tls       with it, it dials over TLS, and answers TLS at `tls_port`
     longest_call  seconds the tone lasts: when its sound is over, baresip hangs up
     """
 
@@ -53,6 +54,7 @@ class Baresip:
         record: Path | None = None,
         port: int | None = None,
         longest_call: float = 300.0,
+        tls: Tls | None = None,
         programs: Programs | None = None,
     ) -> None:
         self._programs = programs or Programs.find()
@@ -70,6 +72,7 @@ class Baresip:
             control_port=free_port(),
             rtp_port=free_port_range(RTP_PORTS),
             modules_dir=self._programs.baresip_modules_dir,
+            tls=tls,
         )
         self._record = record
         self._tokens = itertools.count(1)
@@ -84,6 +87,10 @@ class Baresip:
     def port(self) -> int:
         """Its SIP port on 127.0.0.1."""
         return self._setup.port
+
+    @property
+    def tls_port(self) -> int:
+        return self.port + 1
 
     def __enter__(self) -> Self:
         """Starts baresip; raises PhoneError if it does not run within 10 s."""
@@ -148,7 +155,7 @@ class Baresip:
         if not target.startswith("sip:"):
             if self._setup.server is None:
                 raise PhoneError(f"no server to dial {target} at: give a sip: URI")
-            uri = f"sip:{target}@{self._setup.server}"
+            uri = f"sip:{target}@{self._setup.server}{self._setup.transport}"
         self._handle_waiting()
         if self._call and not self._call.ending:
             raise PhoneError("this telephone has a call already")

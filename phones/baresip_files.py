@@ -31,13 +31,35 @@ ausrc_channels\t1
 auplay_channels\t1
 snd_path\t.
 module_path\t{modules}
-module\tg711.so
+{tls}module\tg711.so
 module\taufile.so
 {recorder}module_tmp\taccount.so
 module_app\tmenu.so
 module_app\tctrl_tcp.so
 ctrl_tcp_listen\t127.0.0.1:{control_port}
 """
+
+
+# Relative, as all paths in its files. Its own certificate is shown by the port above its SIP port.
+TLS_CONFIG = """\
+sip_certificate\t{certificate}
+sip_cafile\t{authority}
+module\tsrtp.so
+"""
+CERTIFICATE = "certificate.pem"
+AUTHORITY = "authority.pem"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A telephone that speaks SIP over TLS, with sound by SRTP alone unless `srtp` is false.
+
+    certificate: PEM with its certificate, those that lead to the CA, and the key; authority: PEM of the CAs it trusts.
+    """
+
+    certificate: Path
+    authority: Path
+    srtp: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +79,7 @@ class Setup:
     control_port: int
     rtp_port: int
     modules_dir: Path
+    tls: Tls | None = None
 
     @property
     def registers(self) -> bool:
@@ -67,6 +90,11 @@ class Setup:
     def account(self) -> str:
         """The address it dials from."""
         return f"sip:{self.user}@{self.server if self.registers else f'127.0.0.1:{self.port}'}"
+
+    @property
+    def transport(self) -> str:
+        """What a URI that it dials ends with."""
+        return ";transport=tls" if self.tls else ""
 
 
 def write(setup: Setup, directory: Path) -> None:
@@ -79,11 +107,15 @@ def write(setup: Setup, directory: Path) -> None:
         sound=SOUND,
         modules=MODULES,
         recorder="module\tsndfile.so\n" if setup.recording else "",
+        tls=TLS_CONFIG.format(certificate=CERTIFICATE, authority=AUTHORITY) if setup.tls else "",
     )
     (directory / "config").write_text(config)
     (directory / "accounts").write_text("".join(f"{account}\n" for account in _accounts(setup)))
     (directory / "contacts").write_text("")  # without the file baresip writes one of its own
     (directory / MODULES).symlink_to(setup.modules_dir.resolve())
+    if setup.tls:
+        (directory / CERTIFICATE).symlink_to(setup.tls.certificate.resolve())
+        (directory / AUTHORITY).symlink_to(setup.tls.authority.resolve())
     if setup.play:
         (directory / SOUND).symlink_to(setup.play.resolve())
     else:
@@ -92,6 +124,8 @@ def write(setup: Setup, directory: Path) -> None:
 
 def _accounts(setup: Setup) -> list[str]:
     common = f"answermode={'auto' if setup.answer == 'auto' else 'manual'};audio_codecs=PCMU"
+    if setup.tls and setup.tls.srtp:
+        common += ";mediaenc=srtp-mand"
     login = f"auth_user={setup.user};auth_pass={setup.password};regint=60" if setup.registers else "regint=0"
     first = f"<{setup.account}>;{login};{common}"
     # baresip answers 404 to a call for a user it has no account of.

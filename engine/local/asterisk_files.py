@@ -1,6 +1,5 @@
 """Writes Asterisk's configuration from the templates in asterisk_conf/ (`@name@` is a placeholder)."""
 
-import ipaddress
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from engine.domain.errors import RentedNumbersError
 from engine.local.demo import SOFTPHONES
+from engine.local.sip_files import bracketed, encryption, media_address, sip_values, trunk_identify
 from engine.secrets import Secrets
 from engine.setting_types import Profile
 from engine.settings import Settings
@@ -23,7 +23,7 @@ TEMPLATES = ROOT / "asterisk_conf"
 TOOLS = ROOT / ".tools"
 
 # Asterisk complains, or does not start, without these; empty is enough.
-EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "pjproject", "stasis", "udptl")
+EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "stasis", "udptl")
 # An unanswered AGI is given up then: longer than `call_deadline`, short enough for a carrier to try elsewhere.
 ENGINE_SECONDS = 3
 
@@ -108,15 +108,14 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         "run": run,
         "log": home.log,
         "system_name": _system_name(home),
-        "sip_host": _bracketed(settings.sip_host),
-        "sip_port": settings.sip_port,
+        **sip_values(settings),
         "rtp_start": settings.rtp_start,
         "rtp_end": settings.rtp_end,
         "ami_host": settings.ami_host,
         "ami_port": settings.ami_port,
         "phone_globals": _phone_globals(settings),
         "softphones": _softphones(settings, kept),
-        "media": _media(settings),
+        "media": media_address(settings),
     }
     write(home.base / "journal-ended", journal_script(settings), 0o700)
     for name in EMPTY_FILES:
@@ -137,9 +136,10 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
+        "encryption": encryption(settings),
         # A bare semicolon would begin a comment, and the transport would be lost.
         "trunk_uri": settings.trunk_uri.replace(";", "\\;"),
-        "trunk_identify": _trunk_identify(settings),
+        "trunk_identify": trunk_identify(settings),
         "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
         "ami_user": settings.ami_user,
         "ami_secret": kept.ami_secret,
@@ -147,35 +147,9 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
     }
 
 
-def _trunk_identify(settings: Settings) -> str:
-    """Makes requests from the trunk known, so that Asterisk does not log them as a stranger's, with the number that the
-    stranger says it is: the trunk says the hidden one. Not where they are the carrier's anyway, nor for a name, which
-    Asterisk would look up only as it starts."""
-    host = settings.trunk_uri.partition(":")[2].partition(";")[0]
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return ""
-    if any(address in ipaddress.ip_network(each) for each in settings.carrier_addresses):
-        return ""
-    return f"[trunk]\ntype = identify\nendpoint = trunk\nmatch = {address}"
-
-
 def reachable(host: str) -> str:
     """Where what listens there can be reached from this machine, as it stands in a URL."""
-    return _bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104  compared, not bound
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _media(settings: Settings) -> str:
-    """Sound leaves from the address where SIP is spoken, unless that is every address."""
-    if ipaddress.ip_address(settings.sip_host).is_unspecified:
-        return ""
-    return f"media_address = {settings.sip_host}\nbind_rtp_to_media_address = yes"
+    return bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104  compared, not bound
 
 
 def _phone_globals(settings: Settings) -> str:

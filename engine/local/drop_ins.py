@@ -64,12 +64,18 @@ def instructions(settings: Settings, directory: Path, written: list[Path]) -> li
         *includes,
         f"The files are for {owner} alone: if Asterisk runs as another user, change that",
         f"manager.conf: [general] must have  enabled = yes  and listen at {settings.ami_host}:{settings.ami_port}",
-        "pjsip.conf: must have a transport (type = transport); the trunk and the carrier use it",
+        f"pjsip.conf: must have a transport ({_transport(settings)}); the trunk and the carrier use it",
         "modules.conf: add  noload = res_pjsip_messaging.so  or what a callee types in a call reaches the caller",
         f"{settings.journal}: Asterisk's user must be able to write there (RENTED_NUMBERS_JOURNAL_DIR moves it)",
         f"{directory / JOURNAL_SCRIPT}: Asterisk's user must be able to run it, and the Python that it names",
         "Then, in Asterisk's console: core reload",
     ]
+
+
+def _transport(settings: Settings) -> str:
+    if settings.trunk_over_tls:
+        return "type = transport, protocol = tls, verify_server = yes"
+    return "type = transport"
 
 
 def _give(path: Path, text: str, mode: int, owner: Owner) -> None:

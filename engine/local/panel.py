@@ -27,7 +27,7 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
         if settings.profile is Profile.DEMO:
             leave.append("in the demo nobody listens there outside `make call`")
         lines += [
-            *_fact("SIP", f"{_host(settings.sip_host)}:{settings.sip_port}, UDP and TCP"),
+            *_fact("SIP", *_sip(settings)),
             *_fact("Trunk", settings.trunk_uri, *leave),
         ]
     lines += [
@@ -44,6 +44,12 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
     if settings.profile is Profile.DEMO:
         # Outside the box and never broken, to be copied.
         console.print("\n".join(_curl(settings)), highlight=False, markup=False, soft_wrap=True)
+
+
+def _sip(settings: Settings) -> list[str]:
+    host = _host(settings.sip_host)
+    plain = [f"{host}:{settings.sip_port}, UDP and TCP"] if settings.plain_sip else []
+    return plain if settings.sip_tls_port is None else [*plain, f"{host}:{settings.sip_tls_port}, TLS"]
 
 
 def _fact(name: str, *values: str) -> list[str]:

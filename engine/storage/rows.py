@@ -40,14 +40,6 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key that opens its account."""
-
-    id: str
-    account_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class UpCall:
     """What the comparison with Asterisk needs of a call that holds a lease; there may be ten thousand."""
 
@@ -56,6 +48,14 @@ class UpCall:
     seconds_leased: int
     started_ticks: int
     seen_ticks: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that opens its account."""
+
+    id: str
+    account_id: str
 
 
 @dataclass(frozen=True, slots=True)

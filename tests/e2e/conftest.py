@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from phones.listener import CallbackListener
+from tests.e2e.besieged import Besieged, besieged
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
 
@@ -34,6 +35,13 @@ def system(shared_system: System) -> System:
 @pytest.fixture
 def caller(system: System) -> Caller:
     return Caller(system)
+
+
+@pytest.fixture(scope="session")
+def siege() -> Iterator[Besieged]:
+    """Of its own, because what its engine is asked is written down."""
+    with besieged() as siege:
+        yield siege
 
 
 @pytest.fixture

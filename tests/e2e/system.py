@@ -55,12 +55,13 @@ class System:
         self,
         engine_only: Mapping[str, object] | None = None,
         *,
+        asterisk_only: Mapping[str, object] | None = None,
         engine_environment: Mapping[str, str] | None = None,
         asterisk_environment: Mapping[str, str] | None = None,
         **overrides: object,
     ) -> None:
-        """`overrides`: settings; `engine_only`: those that the engine sees otherwise than its Asterisk;
-        `…_environment`: variables that are no settings."""
+        """`overrides`: settings; `engine_only`: those that the engine alone sees otherwise; `asterisk_only`: those
+        that Asterisk's files alone are written with; `…_environment`: variables that are no settings."""
         self.trunk_port = free_port()
         # A short path: the one of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
@@ -86,6 +87,7 @@ class System:
         )
         self._engine_only = {**as_environment(engine_only or {}), **(engine_environment or {})}
         self._asterisk_environment = dict(asterisk_environment or {})
+        self._asterisk_only = asterisk_only or {}
         self._runner = asyncio.Runner()
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
@@ -111,7 +113,8 @@ class System:
             self.settings = Settings()
         kept = set_up(self.settings, lambda line: None)
         self.key = key_file(self.data_dir).read_text().strip()
-        home = write_own(self.settings, kept, find_program())
+        files_of = self.settings.model_copy(update=self._asterisk_only)
+        home = write_own(files_of, kept, find_program())
         self.alter(home.etc)
         self._asterisk = LocalAsterisk(find_program(), home)
         self.start_engine()
@@ -184,6 +187,19 @@ class System:
     def engine_pid(self) -> int:
         assert self._engine is not None
         return self._engine.pid
+
+    @property
+    def asterisk_pid(self) -> int:
+        assert self._asterisk is not None
+        assert self._asterisk.child is not None
+        assert self._asterisk.child.running
+        return self._asterisk.child.pid
+
+    @property
+    def asterisk_log(self) -> str:
+        """What it keeps, and what it said on its console."""
+        log = self.data_dir / "asterisk" / "log"
+        return (log / "messages").read_text(errors="replace") + (log / "console").read_text(errors="replace")
 
     @property
     def pids(self) -> list[int]:

@@ -136,7 +136,7 @@ def test_drop_ins_are_the_three_files_that_an_asterisk_includes_and_the_own_one_
 @pytest.mark.parametrize(("host", "bind"), [("127.0.0.1", "127.0.0.1:5060"), ("::1", "[::1]:5060")])
 def test_sip_and_sound_leave_from_the_address_of_the_settings(program: AsteriskProgram, host: str, bind: str) -> None:
     etc = own(program, sip_host=host).etc
-    assert options(etc / "pjsip.conf", "udp")["bind"] == options(etc / "pjsip.conf", "tcp")["bind"] == bind
+    assert options(etc / "pjsip_plain.conf", "udp")["bind"] == options(etc / "pjsip_plain.conf", "tcp")["bind"] == bind
     assert options(etc / "pjsip_rented_numbers.conf", "rented-numbers")["media_address"] == host
 
 

@@ -31,6 +31,7 @@ MODULES = {
     "IF": "func_logic",
     "LEN": "func_strings",
     "PJSIP_HEADER": "res_pjsip_header_funcs",
+    "REGEX": "func_strings",
     "SHA1": "func_sha1",
     "STRFTIME": "func_strings",
     "TIMEOUT": "func_timeout",

@@ -1,0 +1,98 @@
+"""Stands between Asterisk and the engine and writes down what the engine is asked, and what it says to a call."""
+
+import asyncio
+import contextlib
+import re
+import socket
+import threading
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+CHUNK = 4096
+START_SECONDS = 10.0
+SET = re.compile(rb'SET VARIABLE (\S+) "([^"]*)"\n')
+
+
+@dataclass
+class Asked:
+    """One AGI request, as it went over the wire; complete once its connection is closed."""
+
+    raw: bytes = b""
+    said: bytes = b""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        head = self.raw.partition(b"\n\n")[0].decode()
+        pairs = (line.partition(": ") for line in head.split("\n"))
+        return {key: value for key, _, value in pairs}
+
+    @property
+    def script(self) -> str:
+        return self.environment["agi_network_script"]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Asterisk leaves out trailing empty ones."""
+        environment = self.environment
+        return [environment[f"agi_arg_{n}"] for n in range(1, len(environment) + 1) if f"agi_arg_{n}" in environment]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the engine set on the channel."""
+        return {name.decode(): value.decode() for name, value in SET.findall(self.said)}
+
+
+@dataclass
+class AgiTap:
+    """Listens on `port` of 127.0.0.1 for Asterisk and passes everything on to the engine's `engine_port`."""
+
+    port: int
+    engine_port: int
+    _asked: list[Asked] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()], daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(START_SECONDS)
+        self._loop.close()
+
+    def asked(self, script: str = "route") -> list[Asked]:
+        """Until now, in the order of their arrival; only those whose question is all there."""
+        return [each for each in list(self._asked) if b"\n\n" in each.raw and each.script == script]
+
+    def forget(self) -> None:
+        self._asked = []
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._pass_on, sock=self._listener)
+        async with server:
+            await self._stop.wait()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = Asked()
+        self._asked.append(asked)
+        try:
+            engine_reader, engine_writer = await asyncio.open_connection("127.0.0.1", self.engine_port)
+        except OSError:
+            writer.close()
+            return
+
+        async def one_way(source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: str) -> None:
+            with contextlib.suppress(ConnectionError):
+                while data := await source.read(CHUNK):
+                    setattr(asked, kept, getattr(asked, kept) + data)
+                    sink.write(data)
+                    await sink.drain()
+            sink.close()
+
+        await asyncio.gather(one_way(reader, engine_writer, "raw"), one_way(engine_reader, writer, "said"))

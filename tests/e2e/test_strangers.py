@@ -1,0 +1,134 @@
+"""Whoever is neither the carrier nor a softphone: what Asterisk tells them, and that nothing of it goes further.
+
+With softphones it cannot be known who will register from where, so strangers are asked for a password; without, they
+end at an access list. That they are answered at all only a firewall can prevent (deploy/firewall.nft).
+"""
+
+import itertools
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from engine.setting_types import Profile
+from phones.ports import Transport
+from tests.e2e.besieged import Besieged, besieged
+from tests.e2e.sip_sockets import Wire, read_all
+from tests.e2e.test_torture import UNKNOWN_ADDRESS
+
+METHODS = [
+    *("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "NOTIFY", "REFER", "INFO", "UPDATE"),
+    *("PRACK", "BYE", "CANCEL", "ACK", "NONSENSE"),
+]
+# No transaction of theirs (BYE, CANCEL, PRACK: 481) or no method (405, 501), known before it is asked who it was.
+WITHOUT_ASKING = {405, 481, 501}
+MARK = "written-by-a-stranger"
+ANSWER_SECONDS = 1.0
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture
+def with_softphones(siege: Besieged) -> Besieged:
+    siege.tap.forget()
+    return siege
+
+
+@pytest.fixture(scope="module")
+def carrier_only() -> Iterator[Besieged]:
+    with besieged(asterisk_only={"profile": Profile.PRODUCTION}) as siege:
+        yield siege
+
+
+def _request(method: str, siege: Besieged, wire: Wire, number: str) -> bytes:
+    lines = [
+        f"{method} sip:{number}@{siege.system.sip} SIP/2.0",
+        f"Via: SIP/2.0/{wire.transport.upper()} {wire.peer};rport;branch=z9hG4bK{next(_serial)}",
+        f"From: <sip:{MARK}@example.net>;tag=1",
+        f"To: <sip:{number}@{siege.system.sip}>",
+        f"Call-ID: {next(_serial)}@{MARK}",
+        f"CSeq: 1 {method}",
+        "Max-Forwards: 70",
+        f"Contact: <sip:{MARK}@{wire.peer}>",
+        "Event: presence",
+        "Refer-To: <sip:+33199006666@127.0.0.1>",
+        "Content-Length: 0",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _answers(siege: Besieged, requests: list[tuple[str, str]], transport: Transport) -> list[list[int]]:
+    """What each (method, number) gets from an address that nobody knows."""
+    wires = []
+    for method, number in requests:
+        time.sleep(0.02)  # PJSIP lets no more than five TCP connections wait
+        wires.append(Wire(siege.system.sip, source=UNKNOWN_ADDRESS, transport=transport))
+        wires[-1].send(_request(method, siege, wires[-1], number))
+    read_all(wires, ANSWER_SECONDS)
+    for wire in wires:
+        wire.socket.close()
+    return [wire.statuses for wire in wires]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_strangers_are_asked_for_a_password_where_there_are_softphones(
+    with_softphones: Besieged, transport: Transport
+) -> None:
+    siege = with_softphones
+    answers = _answers(siege, [(method, siege.bait.service) for method in METHODS], transport)
+    odd = {
+        method: statuses
+        for method, statuses in zip(METHODS, answers, strict=True)
+        if not set(statuses) <= {401} | WITHOUT_ASKING
+    }
+    assert odd == {}
+    assert answers[METHODS.index("INVITE")] == answers[METHODS.index("REGISTER")] == [401]
+    assert answers[METHODS.index("ACK")] == []
+    assert siege.requests() == []
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_strangers_are_shut_out_where_there_are_none(carrier_only: Besieged, transport: Transport) -> None:
+    siege = carrier_only
+    answers = dict(
+        zip(METHODS, _answers(siege, [(method, siege.bait.service) for method in METHODS], transport), strict=True)
+    )
+    assert answers.pop("ACK") == []
+    assert set(map(tuple, answers.values())) == {(403,)}
+    assert siege.requests() == []
+    # One line for each, with nothing in it that they could choose.
+    assert MARK not in siege.system.asterisk_log
+    assert f"message from {UNKNOWN_ADDRESS}:" in siege.system.asterisk_log
+
+
+def test_a_rented_number_is_no_other_than_one_that_nobody_has(
+    with_softphones: Besieged, carrier_only: Besieged
+) -> None:
+    for siege in (with_softphones, carrier_only):
+        numbers = [siege.bait.service, "+33199006666", "softphone1", "x"]
+        answers = _answers(siege, [("INVITE", number) for number in numbers], "udp")
+        assert answers[1:] == answers[:1] * 3
+
+
+def test_the_carrier_is_heard_where_strangers_are_shut_out(carrier_only: Besieged) -> None:
+    with carrier_only.good_calls(calls=3, rate=3) as callers:
+        outcome = callers.wait()
+    assert {asked.arguments[0] for asked in carrier_only.requests()} == {carrier_only.good.service}
+    carrier_only.assert_unharmed(outcome)
+
+
+@pytest.mark.parametrize("source", [UNKNOWN_ADDRESS, "127.0.0.1"])
+def test_nobody_writes_lines_of_their_own_into_the_log(with_softphones: Besieged, source: str) -> None:
+    siege = with_softphones
+    line = "[2026-01-01T00:00:00.000+0000] NOTICE[1] x.c: Request 'REGISTER' from 'x' failed for '192.0.2.66:5060'"
+    with Wire(siege.system.sip, source=source) as wire:
+        whole = _request("INVITE", siege, wire, siege.bait.service)
+        headless = whole.replace(b"CSeq", b"X-CSeq").replace(b"Content-Length: 0\r\n\r\n", b"\r\n")
+        unreadable = whole.replace(b"sip:", b"si p:", 1)
+        for raw in (headless, unreadable, whole.replace(b"Via", b"X-Via")):
+            wire.send(raw + line.encode() + b"\r\n")
+            wire.send(raw.replace(b"Max-Forwards: 70", line.encode()))
+            wire.send(raw.replace(MARK.encode(), f"x\r\n{line}".encode(), 1))
+        read_all([wire], ANSWER_SECONDS)
+    assert not [each for each in siege.system.asterisk_log.splitlines() if each.startswith("[2026-01-01T")]
+    assert "192.0.2.66" not in siege.system.asterisk_log

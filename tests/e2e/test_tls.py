@@ -1,0 +1,184 @@
+"""SIP over TLS and sound by SRTP, for carriers that offer both: with a telephone that insists on it, and without."""
+
+import itertools
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from phones import tone
+from phones.baresip import Baresip
+from phones.baresip_files import Tls
+from phones.errors import CallEndedError, PhoneTimeoutError
+from phones.ports import free_port, free_port_range, is_bound
+from tests.e2e.certificates import Authority
+from tests.e2e.system import Booked, System
+
+CALLER_HZ, CALLEE_HZ = 440, 620
+TALK_SECONDS = 2.0
+OPTIONS = (
+    "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:9;rport;branch=z9hG4bK{0}\r\nFrom: <sip:a@b>;tag=1\r\n"
+    "To: <sip:127.0.0.1>\r\nCall-ID: tls{0}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+)
+
+_serial = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Secured:
+    """`ours`, `theirs`: the CA of the settings, and another one. `network_port`: where the carrier answers."""
+
+    system: System
+    ours: Authority
+    theirs: Authority
+    network_port: int
+
+    def network(self, booked: Booked, tls: Tls, record: Path | None = None) -> Baresip:
+        """The hidden number's telephone, reached by the trunk."""
+        return Baresip(
+            "network",
+            numbers=[booked.destination],
+            port=self.network_port,
+            answer="auto",
+            tone=CALLEE_HZ,
+            record=record,
+            tls=tls,
+        )
+
+    def caller(self, tls: Tls, record: Path | None = None) -> Baresip:
+        server = f"127.0.0.1:{self.system.settings.sip_tls_port}"
+        return Baresip("+33199007777", server=server, tone=CALLER_HZ, record=record, tls=tls)
+
+    @property
+    def good(self) -> Tls:
+        return Tls(self.ours.issue(), self.ours.file)
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    directory = tmp_path_factory.mktemp("tls")
+    ours, theirs = Authority(directory, "ours"), Authority(directory, "theirs")
+    certificate = ours.issue()
+    port = free_port_range(2)  # the telephone takes the second one for TLS
+    system = System(
+        sip_plain=False,
+        sip_tls_port=free_port(),
+        sip_tls_certificate=certificate,
+        sip_tls_key=certificate,
+        sip_tls_ca=ours.file,
+        sip_tls_client_certificate=True,
+        media_encryption="sdes",
+        trunk_uri=f"sip:127.0.0.1:{port + 1};transport=tls",
+    )
+    with system:
+        yield Secured(system, ours, theirs, port)
+
+
+def _refused(secured: Secured, booked: Booked, caller: Tls, callee: Tls | None = None) -> int | None:
+    """The status by which the call is refused."""
+    with ExitStack() as phones:
+        if callee is not None:
+            phones.enter_context(secured.network(booked, callee))
+        phone = phones.enter_context(secured.caller(caller))
+        phone.dial(booked.service)
+        with pytest.raises(CallEndedError) as refused:
+            phone.wait_established()
+        return refused.value.ending.status
+
+
+def _dispositions(booked: Booked) -> list[str]:
+    return [cdr["disposition"] for cdr in booked.wait_settled()]
+
+
+def test_sound_goes_both_ways_over_tls_and_srtp_alone(secured: Secured, tmp_path: Path) -> None:
+    booked = secured.system.book("LARGE")
+    callee = secured.network(booked, secured.good, tmp_path / "callee.wav")
+    caller = secured.caller(secured.good, tmp_path / "caller.wav")
+    with callee, caller:
+        caller.dial(booked.service)
+        caller.wait_established()
+        with pytest.raises(PhoneTimeoutError):
+            caller.wait_closed(TALK_SECONDS)
+        caller.hangup()
+        caller.wait_closed()
+        callee.wait_closed()
+    assert tone.seconds_of(tmp_path / "caller.wav", CALLEE_HZ) > TALK_SECONDS - 0.7
+    assert tone.seconds_of(tmp_path / "callee.wav", CALLER_HZ) > TALK_SECONDS - 0.7
+    assert _dispositions(booked) == ["ANSWERED"]
+
+
+def test_a_caller_without_srtp_is_refused_and_the_engine_not_asked(secured: Secured) -> None:
+    booked = secured.system.book("LARGE")
+    asked = secured.system.engine_log.count("call_routed")
+    assert _refused(secured, booked, Tls(secured.ours.issue(), secured.ours.file, srtp=False)) == 488
+    assert secured.system.engine_log.count("call_routed") == asked
+    assert booked.calls == []
+
+
+def test_a_hidden_number_without_srtp_is_never_bridged(secured: Secured) -> None:
+    booked = secured.system.book("LARGE")
+    callee = Tls(secured.ours.issue(), secured.ours.file, srtp=False)
+    assert _refused(secured, booked, secured.good, callee) == 503
+    assert _dispositions(booked) == ["UNREACHABLE"]
+
+
+@pytest.mark.parametrize("wrong", ["authority", "name"])
+def test_a_carrier_that_is_not_who_was_called_gets_no_call(secured: Secured, wrong: str) -> None:
+    booked = secured.system.book("LARGE")
+    shown = secured.theirs.issue() if wrong == "authority" else secured.ours.issue("other.example")
+    assert _refused(secured, booked, secured.good, Tls(shown, secured.ours.file)) == 503
+    assert _dispositions(booked) == ["UNREACHABLE"]
+
+
+def test_without_tls_nobody_answers(secured: Secured) -> None:
+    port = secured.system.settings.sip_port
+    assert not is_bound(port)
+    assert not is_bound(port, "tcp")
+
+
+def _answered(secured: Secured, context: ssl.SSLContext) -> bytes:
+    """The first line that comes back over TLS; empty when the connection is refused."""
+    context.load_verify_locations(secured.ours.file)
+    address = ("127.0.0.1", secured.system.settings.sip_tls_port)
+    try:
+        with (
+            socket.create_connection(address, 5) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as wire,
+        ):
+            wire.sendall(OPTIONS.format(next(_serial)).encode())
+            return wire.recv(4096).partition(b"\r\n")[0]
+    except (ssl.SSLError, ConnectionError):
+        return b""
+
+
+def _client(certificate: Path | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if certificate is not None:
+        context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_who_connects_must_show_a_certificate_of_the_authority(secured: Secured, version: str) -> None:
+    def over(certificate: Path | None) -> bytes:
+        context = _client(certificate)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+        return _answered(secured, context)
+
+    assert over(secured.ours.issue()) == b"SIP/2.0 200 OK"
+    assert over(secured.theirs.issue()) == b""
+    assert over(None) == b""
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize("version", ["TLSv1", "TLSv1_1"])
+def test_older_versions_of_tls_are_refused(secured: Secured, version: str) -> None:
+    context = _client(secured.ours.issue())
+    # Or the client itself would not offer them.
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    assert _answered(secured, context) == b""

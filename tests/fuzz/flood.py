@@ -1,0 +1,73 @@
+"""Sends mutants at a steady rate, and answers as a careless caller would."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.e2e.sip_sockets import STATUS, Wire, ack_of
+from tests.fuzz.mutants import Template, mutant
+
+# Of so many refusals one is left without its ACK: Asterisk repeats it for half a minute.
+UNACKNOWLEDGED = 20
+
+
+@dataclass
+class Flood:
+    """`answers`: how often each status came back, repetitions too; 0: not even SIP."""
+
+    sent: int = 0
+    seconds: float = 0.0
+    answers: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def rate(self) -> float:
+        return self.sent / self.seconds if self.seconds else 0.0
+
+
+def flood(
+    target: str,
+    services: list[str],
+    *,
+    seed: int,
+    count: int,
+    rate: float,
+    progress: Callable[[Flood], None] = lambda _flood: None,
+) -> Flood:
+    """Sends `count` mutants to host:port `target`, `rate` a second; they dial `services` in turn."""
+    result = Flood()
+    chance = random.Random(seed)
+    with Wire(target) as wire:
+        began = time.monotonic()
+        for serial in range(count):
+            while (early := began + serial / rate - time.monotonic()) > 0:
+                _drain(wire, result, chance)
+                # In small bursts: what stands between Asterisk and the engine runs in this process too.
+                time.sleep(max(early, 0.02))
+            template = Template(services[serial % len(services)], target, wire.peer)
+            wire.send(mutant(seed, serial, template))
+            result.sent += 1
+            if serial % 64 == 0:
+                _drain(wire, result, chance)
+                result.seconds = time.monotonic() - began
+                progress(result)
+        result.seconds = time.monotonic() - began
+        _linger(wire, result, chance)
+    return result
+
+
+def _linger(wire: Wire, result: Flood, chance: random.Random, seconds: float = 2.0) -> None:
+    """Goes on answering for a moment: what was sent last is still under way."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        _drain(wire, result, chance)
+        time.sleep(0.01)
+
+
+def _drain(wire: Wire, result: Flood, chance: random.Random) -> None:
+    for answer in wire.take():
+        status = STATUS.match(answer)
+        result.answers[int(status[1]) if status else 0] += 1
+        if (ack := ack_of(answer)) and chance.randrange(UNACKNOWLEDGED):
+            wire.send(ack)

@@ -1,0 +1,35 @@
+"""The example of a firewall: its ports are those of the settings, and nft takes it."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from engine.local.asterisk_files import ROOT
+from engine.settings import Settings
+
+FIREWALL = ROOT / "deploy" / "firewall.nft"
+
+
+def _defined(name: str) -> str:
+    [value] = re.findall(rf"^define {name} = (.*)$", FIREWALL.read_text(), re.MULTILINE)
+    return str(value)
+
+
+def test_its_ports_are_the_defaults_of_the_settings() -> None:
+    fields = Settings.model_fields
+    assert _defined("sip") == f"{{ {fields['sip_port'].default}, 5061 }}"  # SIP_TLS_PORT has none: as in the README
+    assert _defined("sound") == f"{fields['rtp_start'].default}-{fields['rtp_end'].default}"
+
+
+def test_every_port_of_asterisk_is_closed_to_those_who_are_not_let_in() -> None:
+    rules = FIREWALL.read_text().partition("chain input {")[2]
+    accepted, _, dropped = rules.partition("tcp dport $sip drop")
+    assert {"$carrier4", "$carrier6"} == set(re.findall(r"saddr (\S+) accept", accepted))
+    assert re.findall(r"udp dport (\S+) drop", dropped) == ["$sip", "$sound"]
+
+
+@pytest.mark.skipif(shutil.which("nft") is None, reason="no nft here")
+def test_nft_takes_it() -> None:
+    subprocess.run(["nft", "-c", "-f", FIREWALL], check=True, timeout=20)  # noqa: S607  wherever the machine has it
