@@ -14,10 +14,12 @@ async def answered(context: CallContext, session: Session) -> None:
     async def set_limit(limit: Limit | None) -> None:
         await session.set_variables(dialplan.talk_limit(limit.left_ms if limit else 0))
 
-    await context.limits.answered(
+    was_set = await context.limits.answered(
         booking_id=call.argument(1),
         call_id=call.argument(0),
         callee_channel=call.unique_id,
         set_limit=set_limit,
         asterisk_ahead=None if now is None else now - ticks,
     )
+    if not was_set:
+        await session.set_variables(dialplan.limit_stands())

@@ -64,3 +64,8 @@ def talk_limit(left_ms: int) -> list[tuple[str, str]]:
     if left_ms <= 0:
         return [(LIMIT, "none")]
     return [(TIMEOUT, f"{left_ms // 1000}.{left_ms % 1000:03}"), (LIMIT, "set")]
+
+
+def limit_stands() -> list[tuple[str, str]]:
+    """What `answered` sets where the limit is set already."""
+    return [(LIMIT, "set")]

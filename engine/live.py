@@ -35,10 +35,12 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A call just answered. `limit` None: it must end. `crowded`: others should give it some of theirs."""
+    """A call just answered. `limit` None: it must end. `crowded`: others should give it some of theirs. `again`: that
+    it was answered is known already, people talk and it has its limit."""
 
     limit: Limit | None
     crowded: bool
+    again: bool = False
 
 
 def begin_talk(
@@ -55,10 +57,12 @@ def begin_talk(
 
     `asterisk_now`: `at.now` by Asterisk's wall clock, where that is known.
     """
+    known = tx.calls.by_id(call_id)
     if not call_answered(tx, call_id, callee_channel, at.told_by(asterisk_now)):
         return Talk(None, crowded=False)
     apply_shares(tx, booking_id, {}, at, policy)
-    return Talk(limit_of(tx, call_id, at), crowded=bool(plan_shrinks(tx, booking_id, at, policy)))
+    again = known is not None and known.answered is not None
+    return Talk(limit_of(tx, call_id, at), crowded=bool(plan_shrinks(tx, booking_id, at, policy)), again=again)
 
 
 def plan_shrinks(tx: Transaction, booking_id: str, at: Moment, policy: Policy, keep_free: int = 0) -> list[Limit]:

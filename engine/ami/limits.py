@@ -61,10 +61,12 @@ class LimitKeeper:
         callee_channel: str,
         set_limit: Callable[[Limit | None], Awaitable[None]],
         asterisk_ahead: int | None = None,
-    ) -> None:
+    ) -> bool:
         """Work out how long a call may last that was answered just now, and have `set_limit` carry it out.
 
-        `asterisk_ahead`: how far Asterisk's wall clock is ahead of our ticks (None: it does not say).
+        `asterisk_ahead`: how far Asterisk's wall clock is ahead of our ticks (None: it does not say). False: that it
+        was answered is an old story. What we answer now may take its time, in which they talk: the limit that they have
+        stands, and is moved over the manager interface if it must be.
         """
         async with self._alone_with(booking_id):
             at = self._clock.moment()
@@ -76,7 +78,11 @@ class LimitKeeper:
             if talk.crowded:
                 await self._share(booking_id, newcomer=call_id)
                 limit = await self._storage.run(limit_of, call_id, self._clock.moment())
+            if talk.again and limit is not None:
+                self.changed(booking_id)
+                return False
             await set_limit(limit)
+            return True
 
     async def make_room(self, booking_id: str, seconds: int) -> None:
         """Take so many seconds back from calls that are up, as far as that goes."""

@@ -24,6 +24,8 @@ TOOLS = ROOT / ".tools"
 
 # Asterisk complains, or does not start, without these; empty is enough.
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "stasis", "udptl")
+# Sound and its control, with each of the two.
+PORTS_OF_CALL = 4
 # An unanswered AGI is given up then: longer than `call_deadline`, short enough for a carrier to try elsewhere.
 ENGINE_SECONDS = 3
 
@@ -110,6 +112,7 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         "system_name": _system_name(home),
         **sip_values(settings),
         "rtp_start": settings.rtp_start,
+        "most_calls": (settings.rtp_end - settings.rtp_start + 1) // PORTS_OF_CALL,
         "rtp_end": settings.rtp_end,
         "ami_host": settings.ami_host,
         "ami_port": settings.ami_port,

@@ -242,7 +242,7 @@ class Engine:
             return
         if talk.variables.get("RN_LIMIT") == "none":
             self.asterisk.hang_up(leg)
-        elif talk.variables.get("RN_LIMIT") == "set":
+        elif "TIMEOUT(absolute)" in talk.variables:
             leg.cut_at = self.asterisk.clocks.now + round(float(talk.variables["TIMEOUT(absolute)"]) * 1000)
 
     def _hung_up(self, leg: Leg, talk: Conversation) -> None:

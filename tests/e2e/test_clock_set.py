@@ -133,7 +133,7 @@ def test_calls_cost_what_their_callers_talked_and_keep_their_limits(
     assert all(fair(cost, seconds, error) for cost, seconds in zip(charged, talked, strict=True))
     assert fair(cut["duration"], min(until_limit, LIMIT_SECONDS), error)
     # Not an hour later: that it was set is noticed within a second, or what a busy machine makes of one. Set forward,
-    # it may cut them early; a limit that is told anew counts from the answer, some time before they hear each other.
+    # it may cut them early; and a limit that is told anew counts from the answer, some time before they can talk.
     assert until_limit < LIMIT_SECONDS + 10 * LOOK_SECONDS
     assert hours > 0 or until_limit > LIMIT_SECONDS - LATE_SECONDS
 

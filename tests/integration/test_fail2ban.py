@@ -40,6 +40,9 @@ FAILURES = {
     "a wrong password": line("ChallengeResponseFailed", rest=digest()),
     "a wrong secret of AMI": line("InvalidPassword", rest=',SessionTV="1970-01-01T00:00:00.000+0000"'),
     "an address outside an ACL": line("FailedACL", rest=',ACLName="registrar_attempt"'),
+    "whom the list of addresses keeps out": (
+        f"[{STAMP}] WARNING[1] res_pjsip_acl.c: Incoming SIP message from {REAL}:5060 did not pass ACL test".encode()
+    ),
     "a caller's number": line("InvalidAccountID", account="+33199001234"),
 }
 
@@ -127,7 +130,9 @@ def test_fail2ban_takes_the_jail(tmp_path: Path) -> None:
     jail = directory / "jail.d" / "rented-numbers.conf"
     for name in ("security.log", "asterisk.log"):
         (tmp_path / name).touch()
-    paths = ("/srv/rented-numbers/var/security.log", "/srv/rented-numbers/var/asterisk/log/security")
+    paths = ("/var/lib/rented-numbers/security.log", "/var/lib/rented-numbers/asterisk/log/security")
+    text = jail.read_text().replace("/var/lib/rented-numbers/asterisk/log/messages", str(tmp_path / "asterisk.log"))
+    jail.write_text(text)
     assert all(path in jail.read_text() for path in paths)
     text = jail.read_text().replace(paths[0], str(tmp_path / "security.log"))
     jail.write_text(text.replace(paths[1], str(tmp_path / "asterisk.log")))

@@ -48,7 +48,7 @@ def test_drop_ins_carry_the_settings(tmp_path: Path) -> None:
     [
         ("sip:192.0.2.7", "192.0.2.7"),
         ("sip:192.0.2.7:5070;transport=tcp", "192.0.2.7"),
-        ("sips:[2001:db8::7]:5061", "2001:db8::7"),
+        ("sip:[2001:db8::7]:5061", "2001:db8::7"),
         ("sip:198.51.100.9:5060", None),
         ("sip:sbc.carrier.example:5060", None),
     ],
