@@ -12,8 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from engine.local.setup import set_up
 from engine.settings import Settings
 from phones.ports import free_port, free_port_range, give_back
 from tests.e2e import canary
+from tests.e2e.answers import Answer, send
 from tests.e2e.environment import as_environment, environ
 
 READY_SECONDS = 20.0
@@ -36,14 +35,6 @@ PLANS = {
     "MEDIUM": {"seconds": 60, "calls": 1, "valid_for": 3600},
     "LARGE": {"seconds": 7, "calls": 25, "valid_for": 3600},
 }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer of the API; `body` is its JSON, None when it has none."""
-
-    status: int
-    body: Any
 
 
 class System:
@@ -207,11 +198,6 @@ class System:
         children = [self._engine, self._asterisk.child if self._asterisk else None]
         return [child.pid for child in children if child is not None]
 
-    def asterisk_command(self, text: str) -> None:
-        """On its console."""
-        assert self._asterisk is not None
-        assert self._runner.run(self._asterisk.command(text)) == 0, text
-
     def kill_asterisk(self) -> None:
         """kill -9: no BYE, no hangup handler, no report."""
         assert self._asterisk is not None
@@ -242,24 +228,9 @@ class System:
         body: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.settings.http_port}{path}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Authorization": f"Bearer {self.key}",
-                "Content-Type": "application/json",
-                **(headers or {}),
-            },
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  the scheme is ours
-                return _answer(answer.status, answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return _answer(error.code, error.read())
-        except OSError:
-            return Answer(0, None)
+        every = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        url = f"http://127.0.0.1:{self.settings.http_port}{path}"
+        return send(method, url, body, {**every, **(headers or {})})
 
     def command(self, *words: str) -> Any:
         """What a command of the command line prints, from JSON."""
@@ -331,7 +302,3 @@ class Booked:
 def fictional_number() -> str:
     """+33 1 99 00 xx xx is kept free for fiction; apart from the demo's numbers and those that tests name."""
     return f"+3319900{secrets.randbelow(5000) + 1000}"
-
-
-def _answer(status: int, body: bytes) -> Answer:
-    return Answer(status, json.loads(body) if body else None)

@@ -57,7 +57,7 @@ def flight() -> Iterator[Flight]:
             system.start()
         # As an operator might while looking for something.
         for command in ("core set verbose 10", "core set debug 10", "pjsip set logger on"):
-            system.asterisk_command(command)
+            system.asterisk_console(command)
         flight = Flight(system, words={CALLER, system.key})
         with CallbackListener() as listener, canary.command_lines(lambda: system.pids) as flight.cmdlines:
             path = f"path-{secrets.token_hex(8)}"
@@ -287,11 +287,11 @@ def test_an_asterisk_that_writes_its_verbose_messages_to_a_file_is_found_out(fli
     """What docs say of it is so; and the search finds what Asterisk itself has written."""
     system, caller = flight.system, Caller(flight.system)
     booked = system.book("LARGE")
-    system.asterisk_command("logger add channel planted verbose(3)")
+    system.asterisk_console("logger add channel planted verbose(3)")
     try:
         assert _dial(caller, booked) == 503  # nobody listens at the trunk
         planted = {"asterisk/log/planted": [booked.destination]}
         system.until(lambda: canary.found_in_files(system.data_dir, {booked.destination}) == planted, "it is found")
     finally:
-        system.asterisk_command("logger remove channel planted")
+        system.asterisk_console("logger remove channel planted")
         (system.data_dir / "asterisk" / "log" / "planted").unlink()
