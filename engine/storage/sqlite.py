@@ -119,8 +119,7 @@ class SqliteStorage:
         batch: list[_Job] = []
         job = self._jobs.get()
         while job is not None:
-            if not job.abandoned.is_set():
-                batch.append(job)
+            batch.append(job)
             if len(batch) >= MAX_BATCH:
                 return batch, True
             try:
@@ -133,6 +132,8 @@ class SqliteStorage:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
+                if job.abandoned.is_set():
+                    continue  # while it waited, or while those before it were carried out
                 self._run_in_savepoint(job)
                 failpoints.hit(f"{job.name} before commit")
             self._connection.execute("COMMIT")
