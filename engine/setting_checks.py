@@ -3,7 +3,7 @@
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from engine.setting_types import MediaEncryption
+from engine.setting_types import MediaEncryption, is_loopback
 
 if TYPE_CHECKING:
     from engine.settings import Settings
@@ -41,3 +41,12 @@ def refuse_half_of_tls(settings: "Settings") -> None:
         raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
     if not settings.plain_sip and not settings.trunk_over_tls:
         raise ValueError("sip_plain is false, and so trunk_uri must say ;transport=tls")
+
+
+def refuse_unknown_peers(settings: "Settings") -> None:
+    """Raises ValueError where other machines could ask about calls and it is not said which may."""
+    if settings.fastagi_peers is None and not is_loopback(settings.fastagi_host):
+        raise ValueError(
+            f"other machines can reach fastagi_host {settings.fastagi_host}: list in fastagi_peers the addresses from "
+            "which your Asterisks ask"
+        )

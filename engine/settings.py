@@ -15,7 +15,7 @@ from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, AllowedDes
 from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
-from engine.setting_checks import refuse_half_of_tls, refuse_shared_ports
+from engine.setting_checks import refuse_half_of_tls, refuse_shared_ports, refuse_unknown_peers
 from engine.setting_names import PREFIX
 from engine.setting_sources import Environment, TomlFile
 from engine.setting_types import (
@@ -30,7 +30,6 @@ from engine.setting_types import (
     Port,
     Prefix,
     Profile,
-    is_loopback,
     milliseconds,
 )
 
@@ -223,11 +222,7 @@ class Settings(BaseSettings):
             raise ValueError("longest_call and ring_timeout must be at least one second")
         if self.cdr_retention < timedelta(hours=1):
             raise ValueError("cdr_retention must be at least an hour: a caller's calls of the last one are counted")
-        if self.fastagi_peers is None and not is_loopback(self.fastagi_host):
-            raise ValueError(
-                f"other machines can reach fastagi_host {self.fastagi_host}: list in fastagi_peers the addresses from "
-                "which your Asterisks ask"
-            )
+        refuse_unknown_peers(self)
         refuse_shared_ports(self)
         refuse_half_of_tls(self)
         return self
