@@ -105,4 +105,5 @@ def _forget_bookings(tx: Transaction, before: int) -> int:
     gone = tx.retention.gone_bookings(before, BATCH)
     for booking_id in gone:
         tx.retention.forget_booking(booking_id)
+        tx.blocked.delete_all(booking_id)
     return len(gone)

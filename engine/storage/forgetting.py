@@ -55,7 +55,6 @@ class Retention:
 
     def forget_booking(self, booking_id: str) -> None:
         self._sql.forget_whom_booking_hid(self._db, id=booking_id)
-        self._sql.delete_blocked_callers_of(self._db, booking_id=booking_id)
 
 
 class Erasure:

@@ -27,6 +27,3 @@ LIMIT :at_most;
 
 -- name: forget_whom_booking_hid!
 UPDATE bookings SET destination = 'erased', callback = '', forgotten = 1 WHERE id = :id;
-
--- name: delete_blocked_callers_of!
-DELETE FROM blocked_callers WHERE booking_id = :booking_id;
