@@ -78,7 +78,7 @@ class LimitKeeper:
             if talk.crowded:
                 await self._share(booking_id, newcomer=call_id)
                 limit = await self._storage.run(limit_of, call_id, self._clock.moment())
-            if talk.again and limit is not None:
+            if talk.again and limit is not None and limit.left_ms > 0:
                 self.changed(booking_id)
                 return False
             await set_limit(limit)

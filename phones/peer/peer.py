@@ -10,7 +10,7 @@ from phones.messages import Message
 from phones.peer.dialog import Dialog
 from phones.peer.wire import Address, Packet, TcpWire, UdpWire, Wire
 from phones.peer.writing import token, uri_of
-from phones.ports import Transport
+from phones.ports import Transport, free_port
 
 # Plays a call that came in.
 Play = Callable[[Dialog], Awaitable[None]]
@@ -38,7 +38,8 @@ class Peer:
 
         Raises OSError when the port is taken.
         """
-        peer = cls((host, port), play)
+        # Not any that the kernel has for UDP: a TCP connection of somebody's may have the same one.
+        peer = cls((host, port or free_port()), play)
         if tcp:
             peer._server = await asyncio.start_server(peer._accept, *peer.local)
         return peer

@@ -44,7 +44,8 @@ async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: C
         "answered_ticks": work.world.at.ticks - 2 * SECOND,
     }
     await work.ami.until_told(1)
-    assert work.ami.sent() == [("c1", GRANTED - 2)]
+    # Perhaps twice: over a new connection every limit is told.
+    assert {*work.ami.sent()} == {("c1", GRANTED - 2)}
 
 
 async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_came_in(work: Comparing) -> None:
