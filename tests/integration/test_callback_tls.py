@@ -3,49 +3,69 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import trustme
 
 from engine.callbacks.connector import tls_of_this_machine
 from engine.domain.retry import Answered, NotAnswered, Trouble
 from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import send
 
-CERTIFICATES = Path(__file__).parent / "tls"
 CLIENT = tls_of_this_machine()
-AUTHORITY = ssl.create_default_context(cafile=str(CERTIFICATES / "ca.pem"))
+NAMES = ("localhost", "127.0.0.1")
+TODAY = datetime.now(UTC).replace(tzinfo=None)
+YEAR = timedelta(days=365)
+
+CA, OTHER_CA = trustme.CA(), trustme.CA()
+GOOD = CA.issue_cert(*NAMES)
+BAD = {
+    "wrong host": CA.issue_cert("receiver.example"),
+    "expired": CA.issue_cert(*NAMES, not_before=TODAY - 2 * YEAR, not_after=TODAY - YEAR),
+    "not yet valid": CA.issue_cert(*NAMES, not_before=TODAY + YEAR, not_after=TODAY + 2 * YEAR),
+    "unknown authority": OTHER_CA.issue_cert(*NAMES),
+}
+AUTHORITY = ssl.create_default_context()
+CA.configure_trust(AUTHORITY)
 
 
 @asynccontextmanager
-async def receiver_with(certificate: str, **options: ssl.TLSVersion) -> AsyncIterator[CallbackReceiver]:
+async def receiver_with(certificate: trustme.LeafCert) -> AsyncIterator[CallbackReceiver]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATES / f"{certificate}.pem")
-    for name, value in options.items():
-        setattr(context, name, value)
+    certificate.configure_cert(context)
     async with CallbackReceiver(tls=context) as receiver:
         yield receiver
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST"])
 async def test_a_good_certificate_is_taken(host: str) -> None:
-    async with receiver_with("good") as receiver:
+    async with receiver_with(GOOD) as receiver:
         assert await send(receiver.url_on(host), tls=AUTHORITY) == Answered(204)
         assert len(receiver.requests) == 1
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-@pytest.mark.parametrize("certificate", ["wrong_host", "expired", "not_yet_valid", "unknown_authority", "self_signed"])
-async def test_a_bad_certificate_gets_nothing(certificate: str, host: str) -> None:
-    async with receiver_with(certificate) as receiver:
+@pytest.mark.parametrize("fault", BAD)
+async def test_a_bad_certificate_gets_nothing(fault: str, host: str) -> None:
+    async with receiver_with(BAD[fault]) as receiver:
         assert await send(receiver.url_on(host), tls=AUTHORITY) == NotAnswered(Trouble.TLS)
         assert receiver.requests == []
 
 
 async def test_an_authority_that_the_machine_does_not_know_gets_nothing() -> None:
     """Nobody but the tests hands over an authority of their own."""
-    async with receiver_with("good") as receiver:
+    async with receiver_with(GOOD) as receiver:
         assert await send(receiver.url) == NotAnswered(Trouble.TLS)
+        assert receiver.requests == []
+
+
+async def test_a_certificate_that_signs_itself_gets_nothing() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with OTHER_CA.cert_pem.tempfile() as certificate, OTHER_CA.private_key_pem.tempfile() as key:
+        context.load_cert_chain(certificate, key)
+    async with CallbackReceiver(tls=context) as receiver:
+        assert await send(receiver.url, tls=AUTHORITY) == NotAnswered(Trouble.TLS)
         assert receiver.requests == []
 
 
