@@ -23,7 +23,7 @@ class Asked:
 
     @property
     def environment(self) -> dict[str, str]:
-        head = self.raw.partition(b"\n\n")[0].decode()
+        head = self.raw.partition(b"\n\n")[0].decode(errors="replace")
         pairs = (line.partition(": ") for line in head.split("\n"))
         return {key: value for key, _, value in pairs}
 

@@ -15,6 +15,8 @@ from tests.e2e.system import System
 # What a carrier may know of the caller beside what the caller shows, and who forwarded the call.
 ASSERTED, FORWARDED = "+33199007123", "+33199007456"
 NAME = "Zoe Quidam"
+# As a byte, that is no UTF-8.
+LATIN_1 = "Zo\udceb"
 
 PAI = f"P-Asserted-Identity: <sip:{ASSERTED}@127.0.0.1>"
 FORWARDING = (
@@ -25,6 +27,8 @@ FORWARDING = (
 CALLERS: dict[str, tuple[dict[str, Any], bool]] = {
     "plain": ({}, True),
     "display name": ({"name": f'"{NAME}" '}, True),
+    "display name in Latin-1": ({"name": f'"{LATIN_1}" '}, True),
+    "forwarded by a name in Latin-1": ({"header": f'Diversion: "{LATIN_1}" <sip:{LATIN_1}@127.0.0.1>'}, True),
     "another PAI": ({"header": PAI}, True),
     "Privacy: none": ({"header": "Privacy: none"}, True),
     "forwarded": ({"header": FORWARDING}, True),
