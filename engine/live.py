@@ -60,9 +60,11 @@ def begin_talk(
     known = tx.calls.by_id(call_id)
     if not call_answered(tx, call_id, callee_channel, at.told_by(asterisk_now)):
         return Talk(None, crowded=False)
+    if known is not None and known.answered is not None:
+        # Nothing is leased that it would not be told of.
+        return Talk(limit_of(tx, call_id, at), crowded=False, again=True)
     apply_shares(tx, booking_id, {}, at, policy)
-    again = known is not None and known.answered is not None
-    return Talk(limit_of(tx, call_id, at), crowded=bool(plan_shrinks(tx, booking_id, at, policy)), again=again)
+    return Talk(limit_of(tx, call_id, at), crowded=bool(plan_shrinks(tx, booking_id, at, policy)))
 
 
 def plan_shrinks(tx: Transaction, booking_id: str, at: Moment, policy: Policy, keep_free: int = 0) -> list[Limit]:
