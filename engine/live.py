@@ -36,11 +36,13 @@ class Limit:
 @dataclass(frozen=True, slots=True)
 class Talk:
     """A call just answered. `limit` None: it must end. `crowded`: others should give it some of theirs. `again`: that
-    it was answered is known already, people talk and it has its limit."""
+    it was answered is known already, people talk and it has its limit. `grown`: of others, for Asterisk to be told:
+    what an end has just given back goes to all."""
 
     limit: Limit | None
     crowded: bool
     again: bool = False
+    grown: tuple[Limit, ...] = ()
 
 
 def begin_talk(
@@ -63,8 +65,8 @@ def begin_talk(
     if known is not None and known.answered is not None:
         # Nothing is leased that it would not be told of.
         return Talk(limit_of(tx, call_id, at), crowded=False, again=True)
-    apply_shares(tx, booking_id, {}, at, policy)
-    return Talk(limit_of(tx, call_id, at), crowded=bool(plan_shrinks(tx, booking_id, at, policy)))
+    grown = tuple(limit for limit in apply_shares(tx, booking_id, {}, at, policy) if limit.call_id != call_id)
+    return Talk(limit_of(tx, call_id, at), crowded=bool(plan_shrinks(tx, booking_id, at, policy)), grown=grown)
 
 
 def plan_shrinks(tx: Transaction, booking_id: str, at: Moment, policy: Policy, keep_free: int = 0) -> list[Limit]:

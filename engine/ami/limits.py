@@ -74,6 +74,8 @@ class LimitKeeper:
             talk = await self._storage.run(
                 begin_talk, booking_id, call_id, callee_channel, at, self._policy, asterisk_now=now
             )
+            # Before anything shrinks: what is told last must be what is booked.
+            await asyncio.gather(*(self._tell(booking_id, each) for each in talk.grown))
             limit = talk.limit
             if talk.crowded:
                 await self._share(booking_id, newcomer=call_id)
