@@ -9,6 +9,8 @@ step is one operation and one audit.
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import structlog
@@ -203,10 +205,15 @@ class Ledger(Audited):
         self.audit()
 
 
+@contextmanager
+def _over(template: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(template)) as Ledger.template, structlog.testing.capture_logs():
+        yield
+
+
 def test_no_order_of_operations_unbalances_the_books_or_lets_people_talk_for_nothing(template: Path) -> None:
-    Ledger.template = sqlite3.connect(template)
     began = time.monotonic()
-    with structlog.testing.capture_logs():
+    with _over(template):
         run_state_machine_as_test(
             Ledger,
             settings=settings(
@@ -218,5 +225,17 @@ def test_no_order_of_operations_unbalances_the_books_or_lets_people_talk_for_not
                 suppress_health_check=[HealthCheck.too_slow],
             ),
         )
-    Ledger.template.close()
     print(f"{Ledger.steps} steps in {time.monotonic() - began:.1f} s")  # noqa: T201  for the longer run's report
+
+
+def test_what_an_end_gave_back_just_before_an_answer_is_told_to_all_who_share_it(template: Path) -> None:
+    """Found by the machine: in the books it was shared with the answer, and Asterisk was told of the newcomer alone."""
+    with _over(template):
+        ledger = Ledger()
+        ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=2)
+        ledger.calls_come_in(turn=0, calls=1)
+        ledger.everything_is_held_up()
+        ledger.a_caller_leaves(turn=1)
+        ledger.a_callee_picks_up(turn=0)
+        ledger.all_is_well_again()
+        ledger.teardown()
