@@ -209,9 +209,9 @@ class Baresip:
         heard = list(self._directory.glob("dump-*-dec.wav"))
         if heard:
             # baresip writes a file's length into its head last, a little after it says that the call is closed; and
-            # it begins another, empty one when the sound is set up again.
+            # it begins another, nearly empty one when the sound is set up again.
             deadline = time.monotonic() + RECORDING_TIMEOUT
-            while max(map(tone.duration, heard)) == 0 and time.monotonic() < deadline:
+            while not tone.are_written(heard) and time.monotonic() < deadline:
                 time.sleep(POLL_INTERVAL)
             shutil.move(max(heard, key=tone.duration), self._record)
         for rest in self._directory.glob("dump-*.wav"):

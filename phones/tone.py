@@ -8,6 +8,8 @@ from pathlib import Path
 
 RATE = 8000
 FULL_SCALE = 32767
+# Of a WAV file before its samples.
+HEAD_BYTES = 44
 
 
 def write(path: Path, hz: int, seconds: float, *, level: float = 0.5, rate: int = RATE) -> None:
@@ -37,6 +39,13 @@ def duration(path: Path) -> float:
     """Seconds of audio in the file."""
     samples, rate = read(path)
     return len(samples) / rate
+
+
+def are_written(recordings: list[Path]) -> bool:
+    """There is sound in one, and none has more of it than its head says."""
+    lengths = {recording: duration(recording) for recording in recordings}
+    begun = [recording for recording in recordings if recording.stat().st_size > HEAD_BYTES]
+    return max(lengths.values()) > 0 and all(lengths[recording] > 0 for recording in begun)
 
 
 def seconds_of(path: Path, hz: float, *, block: float = 0.1, share: float = 0.8, floor: float = 0.01) -> float:
