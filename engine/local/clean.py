@@ -46,11 +46,14 @@ def _files(settings: Settings) -> Iterator[Path]:
     """Every file that a system may have made, by its name."""
     directory = settings.data_dir
     yield directory / SOCKET
+    for suffix in ("", ".1"):
+        yield directory / f"{settings.security_log.name}{suffix}"
     for suffix in ("", "-wal", "-shm", "-journal"):
         yield directory / f"{settings.database.name}{suffix}"
     for secret in fields(Secrets):
         yield directory / "secrets" / secret.name
         yield directory / "secrets" / f".{secret.name}.partial"
+    yield from (directory / "secrets").glob("agi_token.*")
     for file in (demo.key_file(directory), demo.webhook_secret_file(directory), demo.call_lock(directory)):
         yield file
         yield file.with_suffix(".partial")

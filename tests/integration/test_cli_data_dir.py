@@ -106,6 +106,18 @@ def test_everything_of_ours_is_forgotten_and_a_first_run_follows(cli: Cli) -> No
     assert cli("setup", profile="demo").returncode == 0
 
 
+def test_what_a_system_has_made_while_it_ran_is_forgotten_too(cli: Cli) -> None:
+    cli("setup", profile="demo")
+    with serving(cli):
+        pass
+    for name in ("security.log.1", "control.sock", "secrets/agi_token.second", "journal/c1.json"):
+        (cli.data / name).parent.mkdir(exist_ok=True)
+        (cli.data / name).write_text("")
+    assert (cli.data / "security.log").exists()
+    assert cli("clean", "--yes").returncode == 0
+    assert not cli.data.exists()
+
+
 def test_what_is_not_ours_is_never_forgotten(cli: Cli) -> None:
     cli("setup")
     for name in ("letters.txt", "secrets/mine", "journal/notes.txt", "asterisk/mine"):
