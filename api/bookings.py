@@ -134,7 +134,7 @@ ROUTES = (
             TAG,
             "Book a number",
             answers={201: BookingBody},
-            problems=("destination_not_allowed", "destination_is_ours", "no_number_free"),
+            problems=("destination_not_allowed", "destination_is_ours", "quota_reached", "no_number_free"),
             creates="/bookings/{id}",
         ),
         body=NewBooking,

@@ -36,6 +36,7 @@ PROBLEMS: dict[str, Kind] = {
     "invalid_cursor": Kind(400, "The cursor is not one of this list"),
     "invalid_idempotency_key": Kind(400, "The idempotency key is not one"),
     "unauthorized": Kind(401, "A valid API key is required"),
+    "quota_reached": Kind(403, "The account holds as many bookings as it may"),
     "not_found": Kind(404, "There is no such thing"),
     "gone": Kind(404, "The booking is gone for good"),
     "method_not_allowed": Kind(405, "The method is not allowed here"),

@@ -7,7 +7,7 @@ from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
 from engine.domain.caller_id import CallerId
 from engine.domain.destinations import allowed_destination
-from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound
+from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, QuotaReached
 from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
 from engine.domain.plans import Allowance, UsagePlan
@@ -64,9 +64,11 @@ class Swept:
 def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> Booking:
     """Give a free number to a new booking.
 
-    Raises InvalidDestination, DestinationNotAllowed, DestinationIsOurs, NoNumberFree.
+    Raises InvalidDestination, DestinationNotAllowed, DestinationIsOurs, QuotaReached, NoNumberFree.
     """
     destination = _checked_destination(tx, request.destination, policy)
+    if tx.bookings.held_by(request.account_id, policy.max_bookings) >= policy.max_bookings:
+        raise QuotaReached(f"the account holds {policy.max_bookings} bookings, as many as it may")
     allowance = policy.plans[request.usage_plan]
     booking = Booking(
         id=new_id("bkg"),

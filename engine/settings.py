@@ -142,6 +142,9 @@ class Settings(BaseSettings):
         le=MAX_CONCURRENT_CALLS,
         description="calls at once on a booking that sets no limit of its own; ringing ones count",
     )
+    max_bookings_per_account: int = Field(
+        1_000, ge=1, le=10_000_000, description="bookings that an account may hold, those in their grace too"
+    )
     max_calls_per_caller_per_hour: int = Field(
         60,
         ge=1,
@@ -289,6 +292,7 @@ class Settings(BaseSettings):
             ring_seconds=int(self.ring_timeout.total_seconds()),
             lost_call_margin_ms=milliseconds(self.lost_call_margin),
             horizon_ms=milliseconds(self.renewal_horizon),
+            max_bookings=self.max_bookings_per_account,
             default_limits=Limits(self.max_concurrent_calls, self.max_calls_per_caller_per_hour),
             destinations=AllowedDestinations(
                 countries=None if self.destination_countries is None else frozenset(self.destination_countries),

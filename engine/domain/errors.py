@@ -7,6 +7,7 @@ RentedNumbersError
 │   ├── DestinationIsOurs        a rented number as the destination of another: a loop
 │   ├── UnknownPlan              no such usage plan
 │   ├── CallbackNotAcceptable    not a URL that we would ever call
+│   ├── QuotaReached             the account holds as many bookings as it may
 │   ├── NoNumberFree             the pool is empty (retryable)
 │   ├── BookingTooLong           renewed so often that it would end beyond the horizon
 │   ├── InvalidCaller            not a telephone number that could be blocked
@@ -49,6 +50,10 @@ class UnknownPlan(Refusal):
 
 class CallbackNotAcceptable(Refusal):
     code = "callback_not_acceptable"
+
+
+class QuotaReached(Refusal):
+    code = "quota_reached"
 
 
 class NoNumberFree(Refusal):

@@ -22,4 +22,6 @@ class Policy:
     horizon_ms: int
     # Of bookings that set none of their own. No call is ever longer than `longest_call_seconds`.
     default_limits: Limits = NO_LIMITS
+    # That an account may hold, so that none can empty the pool for all.
+    max_bookings: int = 1_000
     destinations: AllowedDestinations = ORDINARY_DESTINATIONS

@@ -72,6 +72,10 @@ class Bookings(_Table):
         rows = self._sql.bookings_expired_before(self._db, before=instant, at_most=at_most)
         return [booking_from_row(row) for row in rows]
 
+    def held_by(self, account_id: str, at_most: int) -> int:
+        """How many an account holds, those in their grace too; counts to `at_most`."""
+        return int(self._sql.bookings_held(self._db, account_id=account_id, at_most=at_most))
+
 
 class Blocked(_Table):
     """Callers that a booking does not want."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +17,7 @@ from engine.domain.times import Moment
 from engine.live import begin_talk
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
 from tests.integration.conformance import check_answer
 
 SECOND = 1_000
@@ -33,12 +34,15 @@ CRASHING_CALLBACK = "https://crash.example/"
 UNKNOWN_BOOKING = "bkg_" + "0" * 32
 UNKNOWN_CDR = "cdr_" + "0" * 32
 
+# More than there are numbers: an empty pool comes first.
+MAX_BOOKINGS = 12
 POLICY = Policy(
     plans={
         UsagePlan.SMALL: Allowance(seconds=90, calls=2, valid_for_ms=DAY),
         UsagePlan.MEDIUM: Allowance(seconds=300, calls=10, valid_for_ms=7 * DAY),
         UsagePlan.LARGE: Allowance(seconds=3_600, calls=100, valid_for_ms=30 * DAY),
     },
+    max_bookings=MAX_BOOKINGS,
     grace_ms=7 * DAY,
     quarantine_ms=30 * DAY,
     longest_call_seconds=60,
@@ -169,3 +173,15 @@ class Api:
 
 def a_request(**changes: Any) -> dict[str, Any]:
     return {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK} | changes
+
+
+async def hold_all_but_one(api: Api, booking_id: str) -> None:
+    """Copies of that booking, on numbers of no pool, until its account may have one more."""
+
+    def copy(tx: Transaction) -> None:
+        booking = tx.bookings.by_id(booking_id)
+        assert booking is not None
+        for number in range(MAX_BOOKINGS - 2):
+            tx.bookings.insert(replace(booking, id=f"bkg_{number:032}", service=f"+32255588{number:02}"))
+
+    await api.storage.run(copy)

@@ -3,7 +3,7 @@
 import asyncio
 
 from engine.bookings import sweep
-from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api, a_request
+from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api, a_request, hold_all_but_one
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -29,6 +29,18 @@ async def test_numbers_come_back_least_recently_used_first(api: Api) -> None:
     api.clock.advance(POLICY.quarantine_ms)
     given = [(await api.book())["service"] for _ in range(3)]
     assert given == [NUMBERS[4], NUMBERS[1], NUMBERS[7]]
+
+
+async def test_an_account_that_holds_as_many_as_it_may_gets_no_more_and_others_still_book(api: Api) -> None:
+    first = await api.book()
+    await hold_all_but_one(api, first["id"])
+    last = await api.book()
+    answer = await api.call("POST", "/bookings", a_request())
+    assert (answer.status, answer.code) == (403, "quota_reached")
+    assert (await api.call("PUT", f"/bookings/{first['id']}", {"usagePlan": "SMALL"})).status == 200
+    await api.book(account="theirs")
+    await cancel(api, last["id"])
+    await api.book()
 
 
 async def test_an_empty_pool_answers_503_and_when_to_come_back(api: Api) -> None:

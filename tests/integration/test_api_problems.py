@@ -24,6 +24,7 @@ from tests.integration.api_helpers import (
     Answer,
     Api,
     a_request,
+    hold_all_but_one,
 )
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -54,6 +55,12 @@ async def too_long(api: Api) -> Answer:
 async def no_number_free(api: Api) -> Answer:
     for _ in NUMBERS:
         await api.book()
+    return await book(api)
+
+
+async def quota_reached(api: Api) -> Answer:
+    await hold_all_but_one(api, (await api.book())["id"])
+    await api.book()
     return await book(api)
 
 
@@ -151,6 +158,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),
     "internal": internal,
+    "quota_reached": quota_reached,
     "no_number_free": no_number_free,
     "overloaded": overloaded,
     "unavailable": unavailable,

@@ -59,3 +59,9 @@ LIMIT :at_most;
 SELECT * FROM bookings
 WHERE id IN (SELECT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE')
     AND gone_at IS NULL AND seconds_remaining > 0;
+
+-- name: bookings_held$
+-- No more than `at_most` are counted.
+SELECT COUNT(*) FROM (
+    SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
+) AS held;

@@ -1,0 +1,12 @@
+"""How many bookings an account holds is counted at every new one."""
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("CREATE INDEX bookings_held ON bookings (account_id) WHERE gone_at IS NULL")
