@@ -33,8 +33,8 @@ log = structlog.get_logger(__name__)
 Script = Callable[[Session], Awaitable[None]]
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
-# A peer that connected has this long to say what it wants (Asterisk sends it at once).
-READ_SECONDS = 2.0
+# A peer that connected has this long to say what it wants (Asterisk sends it at once): gone within 2 s, however busy.
+READ_SECONDS = 1.5
 MAX_CONVERSATIONS = 1024
 # How many connections wait in the kernel, and how many of them are taken at one turn of the event loop.
 BACKLOG = 1024

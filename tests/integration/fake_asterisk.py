@@ -182,6 +182,16 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+async def heard(reader: asyncio.StreamReader, seconds: float) -> bytes:
+    """What came in that time; less than that when the peer has ended the connection."""
+    received = b""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while data := await reader.read(65_536):
+                received += data
+    return received
+
+
 @dataclass(frozen=True)
 class Parting:
     """How a connection ended for a peer: what had come until then, and after how long."""
@@ -201,7 +211,9 @@ async def send_raw(
             for chunk in chunks:
                 writer.write(chunk)
                 await writer.drain()
-                await asyncio.sleep(pause)
+                received += await heard(reader, pause)
+                if reader.at_eof():
+                    break
             if then is Ending.RESET:
                 reset(writer)
             if then is Ending.SILENT:
