@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from api.answers import json_answer
 from api.bodies import read_body
 from api.bookings import ONE, id_of
-from api.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
 from api.paging import Listing, page_answer, page_request
 from api.routes import Operation, Route
 from api.schemas import BlockedCallerBody, NewBlockedCaller, Page
@@ -25,7 +25,7 @@ async def create(request: web.Request) -> web.Response:
     booking_id = id_of(request)
     wanted = await read_body(request, NewBlockedCaller)
     blocked, is_new = await deps.run(
-        blocked_callers.block, request[ACCOUNT_ID], booking_id, wanted.caller, deps.clock.now(), deps.policy
+        blocked_callers.block, request[ACCOUNT_ID], booking_id, wanted.caller, now_of(request), deps.policy
     )
     headers: dict[str, str] = {hdrs.LOCATION: f"{PATH.format(id=booking_id)}/{quote(blocked.caller, safe='')}"}
     return json_answer(BlockedCallerBody.of(blocked), status=201 if is_new else 200, headers=headers)
@@ -36,7 +36,7 @@ async def index(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     asked = page_request(request, LISTING)
     booking = await deps.reads.booking(id_of(request))
-    booking_id = owned(booking, request[ACCOUNT_ID], deps.clock.now(), deps.policy).id
+    booking_id = owned(booking, request[ACCOUNT_ID], now_of(request), deps.policy).id
     records = await deps.reads.blocked_callers(booking_id, after=asked.after_id or "", at_most=asked.at_most)
     return page_answer(request, LISTING, asked, records, BlockedCallerBody.of)
 
@@ -44,7 +44,7 @@ async def index(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     caller = request.match_info["caller"]
-    await deps.run(blocked_callers.unblock, request[ACCOUNT_ID], id_of(request), caller, deps.clock.now(), deps.policy)
+    await deps.run(blocked_callers.unblock, request[ACCOUNT_ID], id_of(request), caller, now_of(request), deps.policy)
     return web.Response(status=204)
 
 

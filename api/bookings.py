@@ -7,7 +7,7 @@ from aiohttp import web
 
 from api.answers import json_answer
 from api.bodies import read_body
-from api.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies, now_of
 from api.fields import BOOKING_ID
 from api.idempotency import answer_once, kept
 from api.paging import Listing, page_answer, page_request
@@ -29,7 +29,7 @@ LISTING = Listing("bookings", BOOKING_ID)
 async def create(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, NewBooking)
-    now = deps.clock.now()
+    now = now_of(request)
     deps.check_callback(wanted.callback)
     asked = BookingRequest(
         request[ACCOUNT_ID],
@@ -51,7 +51,7 @@ async def create(request: web.Request) -> web.Response:
 async def index(request: web.Request) -> web.Response:
     """Newest first. Those in their grace only when asked for."""
     deps = request.app[DEPENDENCIES]
-    now = deps.clock.now()
+    now = now_of(request)
     asked = page_request(request, LISTING)
     grace_ms = deps.policy.grace_ms if flag_of(request, "includeExpired") else 0
     records = await deps.reads.bookings(
@@ -65,7 +65,7 @@ async def index(request: web.Request) -> web.Response:
 
 async def show(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
-    now = deps.clock.now()
+    now = now_of(request)
     booking = await deps.reads.booking(id_of(request))
     owned = bookings.owned(booking, request[ACCOUNT_ID], now, deps.policy)
     return json_answer(BookingBody.of(owned, now, deps.policy))
@@ -75,7 +75,7 @@ async def change(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
     wanted = await read_body(request, BookingChange)
-    now = deps.clock.now()
+    now = now_of(request)
     if wanted.callback is not None:
         deps.check_callback(wanted.callback)
     asked = Renewal(
@@ -98,7 +98,7 @@ async def change(request: web.Request) -> web.Response:
 
 async def cancel(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
-    channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], id_of(request), deps.clock.now(), deps.policy)
+    channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], id_of(request), now_of(request), deps.policy)
     if channels:
         await _hang_up(channels, deps)
     return web.Response(status=204)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from engine.clock import Clock
 from engine.domain.policy import Policy
+from engine.domain.times import Moment
 from engine.storage.errors import StorageBusy
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
@@ -74,3 +75,12 @@ class Dependencies:
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 # The account whose key came with the request; set by `api.auth` on every route that is not public.
 ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)
+
+
+def now_of(request: web.Request) -> int:
+    """Epoch milliseconds."""
+    return moment_of(request).now
+
+
+def moment_of(request: web.Request) -> Moment:
+    return request.app[DEPENDENCIES].clock.moment()

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from api.answers import json_answer
 from api.bookings import ONE, TAG, id_of
-from api.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES, moment_of
 from api.parameters import caller_from
 from api.routes import Operation, Route
 from api.schemas import ExplanationBody
@@ -15,7 +15,7 @@ async def show(request: web.Request) -> web.Response:
     """Asked of the storage thread, beside the calls: so it sees what a call would see at that moment."""
     deps = request.app[DEPENDENCIES]
     source = caller_from(request, "source")
-    explanation = await deps.run(explain, request[ACCOUNT_ID], id_of(request), source, deps.clock.moment(), deps.policy)
+    explanation = await deps.run(explain, request[ACCOUNT_ID], id_of(request), source, moment_of(request), deps.policy)
     return json_answer(ExplanationBody.of(explanation, deps.policy))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from api.answers import text_answer
-from api.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
 from api.problems import ProblemError
 from api.schemas import Incoming, Outgoing
 from engine.idempotency import Keyed, once
@@ -39,7 +39,7 @@ async def answer_once(
     under_way.add((account_id, key))
     try:
         keyed = Keyed(account_id, key, _fingerprint(request, body))
-        answer, replayed = await deps.run(once, keyed, deps.clock.now(), carry_out)
+        answer, replayed = await deps.run(once, keyed, now_of(request), carry_out)
     finally:
         under_way.discard((account_id, key))
     return text_answer(answer, headers={REPLAYED: "true"} if replayed else {})

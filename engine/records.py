@@ -4,6 +4,7 @@ from engine.domain import events
 from engine.domain.booking import Booking
 from engine.domain.routing import Disposition
 from engine.ids import new_id
+from engine.outbox import post
 from engine.storage.rows import Cdr
 from engine.storage.transaction import Transaction
 
@@ -47,7 +48,7 @@ def tell_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
         booking_id=booking.id,
         service=cdr.service,
     )
-    _post(tx, booking, body, now)
+    post(tx, booking, body, now)
 
 
 def tell_expired(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
@@ -59,17 +60,4 @@ def tell_expired(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
         booking_id=booking.id,
         service=cdr.service,
     )
-    _post(tx, booking, body, now)
-
-
-def _post(tx: Transaction, booking: Booking, body: str, now: int) -> None:
-    if not booking.callback:
-        return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback
-    tx.outbox.insert(
-        event_id=new_id("evt"),
-        account_id=booking.account_id,
-        booking_id=booking.id,
-        url=booking.callback,
-        body=body,
-        now=now,
-    )
+    post(tx, booking, body, now)

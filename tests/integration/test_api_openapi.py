@@ -136,25 +136,21 @@ async def test_a_route_takes_a_key_if_it_is_described(api: Api, route: Route) ->
 
 
 SENT: dict[str, Any] = {
-    "callEnded": json.loads(
-        events.call_ended_body(
-            cdr_id="cdr_" + "0" * 32,
-            started_at=START,
-            duration=1,
-            source=CALLER,
-            destination=HIDDEN,
-            booking_id=UNKNOWN_BOOKING,
-            service=RECORD.service,
-        )
+    "callEnded": events.call_ended_body(
+        cdr_id="cdr_" + "0" * 32,
+        started_at=START,
+        duration=1,
+        source=CALLER,
+        destination=HIDDEN,
+        booking_id=UNKNOWN_BOOKING,
+        service=RECORD.service,
     ),
-    "expiredCall": json.loads(
-        events.expired_call_body(
-            called_at=START,
-            source="anonymous",
-            destination=HIDDEN,
-            booking_id=UNKNOWN_BOOKING,
-            service=RECORD.service,
-        )
+    "expiredCall": events.expired_call_body(
+        called_at=START,
+        source="anonymous",
+        destination=HIDDEN,
+        booking_id=UNKNOWN_BOOKING,
+        service=RECORD.service,
     ),
 }
 

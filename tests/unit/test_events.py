@@ -2,7 +2,7 @@
 
 import json
 
-from engine.domain.events import call_ended_body, expired_call_body
+from engine.domain.events import as_json, call_ended_body, expired_call_body
 from tests.contract.samples import CALLER, HIDDEN, START
 
 
@@ -16,7 +16,7 @@ def test_the_body_of_an_ended_call_is_flat_json_with_the_contracts_names() -> No
         booking_id="bkg_1",
         service="+3225550001",
     )
-    assert json.loads(body) == {
+    assert body == {
         "id": "cdr_1",
         "timestamp": "2026-03-01T12:00:00.000Z",
         "duration": 42,
@@ -31,7 +31,7 @@ def test_the_body_of_a_call_to_an_expired_booking_says_so_in_the_contracts_words
     body = expired_call_body(
         called_at=START + 7, source=CALLER, destination=HIDDEN, booking_id="bkg_1", service="+3225550001"
     )
-    assert json.loads(body) == {
+    assert body == {
         "timestamp": "2026-03-01T12:00:00.007Z",
         "source": CALLER,
         "destination": HIDDEN,
@@ -46,7 +46,7 @@ def test_a_hostile_caller_name_stays_one_json_string() -> None:
     body = expired_call_body(
         called_at=START, source=hostile, destination=HIDDEN, booking_id="bkg_1", service="+3225550001"
     )
-    assert json.loads(body)["source"] == hostile
-    assert json.loads(body)["destination"] == HIDDEN
-    assert body.isascii()
-    assert "\n" not in body
+    text = as_json(body)
+    assert json.loads(text) == body
+    assert text.isascii()
+    assert "\n" not in text
