@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from api import blocked_callers, bookings, cdrs, explanations, health
+from api import blocked_callers, bookings, callback_endpoints, callbacks, cdrs, explanations, health, webhook_secret
 from api.answers import set_headers
 from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
@@ -27,6 +27,9 @@ ROUTES: tuple[Route, ...] = (
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
+    *callback_endpoints.ROUTES,  # before /callbacks/{id}, which would take their path for its own
+    *callbacks.ROUTES,
+    *webhook_secret.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )

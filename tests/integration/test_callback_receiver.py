@@ -63,7 +63,7 @@ def test_what_is_genuine_is_taken_and_everything_else_refused(cli: Cli, listenin
     url = listening.stderr.readline().split('"')[3]
     [(secret,)] = cli.rows("SELECT webhook_secret FROM accounts WHERE name = 'demo'")
     now = round(time.time() * 1000)
-    good = signature_headers("evt_1", secret, BODY, now)
+    good = signature_headers("evt_1", (secret,), BODY, now)
     assert post(url, BODY, good) == 204
     assert shown(listening) == {
         "webhookId": "evt_1",
@@ -74,14 +74,14 @@ def test_what_is_genuine_is_taken_and_everything_else_refused(cli: Cli, listenin
     }
     assert post(url, BODY, good) == 204
     assert shown(listening)["again"] is True
-    old = signature_headers("evt_2", secret, BODY, now - 3_600_000)
+    old = signature_headers("evt_2", (secret,), BODY, now - 3_600_000)
     for body, headers in [
         (BODY + " ", good),
         (BODY, good | {"webhook-id": "evt_9"}),
         (BODY, good | {"webhook-signature": "v1,nonsense"}),
         (BODY, {}),
         (BODY, old),
-        ("\x1b[2J", signature_headers("evt_3", secret, "other", now)),
+        ("\x1b[2J", signature_headers("evt_3", (secret,), "other", now)),
     ]:
         assert post(url, body, headers) == 400
         refused = shown(listening)

@@ -62,9 +62,10 @@ class Office:
 
 
 def _insert(tx: Transaction, account_id: str, url: str, ids: list[str]) -> None:
+    now = SystemClock().now()
     for event_id in ids:
         tx.outbox.insert(
-            event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=SystemClock().now()
+            event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=now, due_at=now
         )
 
 
@@ -295,7 +296,11 @@ async def test_logs_hold_neither_the_body_nor_the_urls_path(office: Office, rece
     with structlog.testing.capture_logs() as logs:
         async with working(office):
             await office.until("FAILED")
-    told = [[entry[key] for key in ("event", "event_id", "status", "attempt", "host")] for entry in logs]
+    told = [
+        [entry[key] for key in ("event", "event_id", "status", "attempt", "host")]
+        for entry in logs
+        if "status" in entry
+    ]
     assert ["callback_postponed", event_id, 500, 1, "127.0.0.1"] in told
     assert ["callback_given_up", event_id, 410, 2, "127.0.0.1"] in told
     for secret in ("s3cret", "/callback", "+3225550", office.account.webhook_secret):
