@@ -15,6 +15,7 @@ from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import ERASED
 from engine.domain.plans import UsagePlan
+from engine.domain.retry import Answered
 from engine.domain.routing import Bridge, Disposition, Reject
 from engine.erasure import Erasure, Target, check, erase
 from engine.ledger import audit_page
@@ -23,6 +24,7 @@ from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLICY, START
 from tests.contract.test_migrations import insert
 from tests.contract.world import POOL, World, outsider
+from tests.integration.callback_sending import attempt_due
 
 PERSON = "+14155550188"
 DIGITS = PERSON[1:]
@@ -120,17 +122,24 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
     account = as_caller.account_id
     for key, body in (("k1", f'{{"destination":"{PERSON}"}}'), (f"for-{DIGITS}", "{}"), ("k2", "{}")):
         _insert(world, "kept_answers", account_id=account, idempotency_key=key, body=body)
-    assert _everything(world).count(DIGITS) >= 12
+    await world.storage.run(attempt_due, world.now, Answered(503), f"no {PERSON}, nor {PERSON}9")
+    _insert(world, "callback_endpoints", account_id=account, url=f"https://customer.example/{DIGITS}")
+    assert _everything(world).count(DIGITS) >= 16
 
     erased = await _erase(world)
 
-    assert DIGITS not in _everything(world)
+    assert {row["response"] for row in world.rows("SELECT response FROM callback_attempts")} == {
+        f"no erased, nor {PERSON}9"
+    }
+    assert DIGITS not in _everything(world).replace(f"{DIGITS}9", "")
     assert erased == Erasure(
         {
             "bookings": 2,
             "calls": 3,
             "call_records": 3,
             "callbacks": 3,
+            "responses": 3,
+            "endpoints": 1,
             "adjustments": 1,
             "kept_answers": 2,
             "blocked_callers": 1,

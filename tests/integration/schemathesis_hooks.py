@@ -6,6 +6,7 @@ What was made up to be wrong is sent as it is.
 
 import random
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import schemathesis
@@ -44,7 +45,7 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
         case.query["cursor"] = listing.cursor_after(record_id)
 
 
-def _put(made_up: dict[str, Any], existing: dict[str, tuple[str, ...]]) -> None:
+def _put(made_up: dict[str, Any], existing: Mapping[str, tuple[str, ...]]) -> None:
     """What is left out, or `null`, stays so."""
     for field in existing.keys() & made_up.keys():
         if made_up[field] is not None:

@@ -41,8 +41,8 @@ POOL = [f"+3319900{last:04}" for last in range(7_000)]
 
 @pytest.fixture
 async def address(api: Api) -> AsyncIterator[str]:
-    """Of the API as it runs in production. Both accounts have a booking with a call record, a blocked caller, a callback
-    that failed and its endpoint."""
+    """Of the API as it runs in production. Both accounts have a booking with a call record, a blocked caller and a
+    callback that failed."""
     await api.storage.run(import_numbers, enumerate(POOL), START)
     for account in ("ours", "theirs"):
         booking = await api.book(account=account, usagePlan="LARGE")
