@@ -116,7 +116,7 @@ def _id_of(request: web.Request) -> str:
 
 def _state(request: web.Request) -> str:
     state = request.query.get("state", "")
-    if state and state not in list(CallbackState):
+    if "state" in request.query and state not in list(CallbackState):
         raise unacceptable("state", f"must be one of {', '.join(CallbackState)}")
     return state
 

@@ -133,7 +133,7 @@ async def test_a_list_has_ones_own_only(api: Api, route: Route) -> None:
 @pytest.mark.parametrize("route", LISTS, ids=name_of)
 async def test_another_accounts_cursor_shows_nothing_of_that_account(api: Api, route: Route) -> None:
     for index in range(2):
-        booking = await api.book(account="theirs")
+        booking = await api.book(account="theirs", callback=f"https://customer.example/{index}")
         await api.talk(booking["service"], f"call-{index}", 1)
     ours = await ids_of(api, "ours")
     theirs = await api.call("GET", f"{route.path}?limit=1", account="theirs")

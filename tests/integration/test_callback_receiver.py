@@ -89,6 +89,22 @@ def test_what_is_genuine_is_taken_and_everything_else_refused(cli: Cli, listenin
         assert refused["why"]
 
 
+def test_a_secret_that_is_replaced_meanwhile_is_known_and_so_is_the_old_one(
+    cli: Cli, listening: subprocess.Popen[str]
+) -> None:
+    assert listening.stderr is not None
+    url = listening.stderr.readline().split('"')[3]
+    [(old,)] = cli.rows("SELECT webhook_secret FROM accounts WHERE name = 'demo'")
+    new = "whsec_" + "A" * 44
+    now = round(time.time() * 1000)
+    replaced = f"UPDATE accounts SET old_webhook_secret = '{old}', webhook_secret = '{new}', old_secret_until = "  # noqa: S608  ours
+    cli.execute(replaced + str(now + 3_600_000))
+    for secrets in ((new, old), (new,), (old,)):
+        assert post(url, BODY, signature_headers("evt_1", secrets, BODY, now)) == 204
+    cli.execute(replaced + str(now - 1))
+    assert post(url, BODY, signature_headers("evt_1", (old,), BODY, now)) == 400
+
+
 def test_an_account_that_is_not_there_is_named(cli: Cli) -> None:
     assert "nobody" in cli.refused("callbacks", "listen", "--account", "nobody", profile="demo")
 

@@ -47,10 +47,13 @@ class Office:
         await self.storage.run(_insert, self.account.id, url, ids)
         return ids
 
-    def rows(self) -> list[dict[str, Any]]:
+    def select(self, sql: str) -> list[dict[str, Any]]:
         with contextlib.closing(sqlite3.connect(self.path)) as database:
             database.row_factory = dict_row
-            return database.execute("SELECT * FROM outbox ORDER BY id").fetchall()
+            return database.execute(sql).fetchall()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return self.select("SELECT * FROM outbox ORDER BY id")
 
     async def until(self, state: str, count: int = 1, timeout: float = 5.0) -> list[dict[str, Any]]:  # noqa: ASYNC109
         """Wait until `count` rows are in the state, and return all rows."""
