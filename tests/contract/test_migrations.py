@@ -177,7 +177,7 @@ def test_a_consistent_row_of_each_table_is_kept(database: Path) -> None:
 @pytest.mark.parametrize(("table", "changes"), INCONSISTENT)
 def test_the_database_itself_refuses_an_inconsistent_row(database: Path, table: str, changes: dict[str, Any]) -> None:
     connection = connect(database)
-    for before in [name for name in ("accounts", "bookings") if name != table]:
+    for before in [name for name in ("accounts", "bookings", "outbox") if name != table]:
         insert(connection, before)
     with pytest.raises(sqlite3.IntegrityError):
         insert(connection, table, **changes)
@@ -219,12 +219,21 @@ def test_what_the_first_schema_held_is_still_there(tmp_path: Path) -> None:
             """INSERT INTO calls (call_id, booking_id, state, source, destination, channel, seconds_leased,
                started_at, started_ticks) VALUES ('c1', 'bkg_1', 'RINGING', '', '', 'PJSIP/x', 20, 1, 0)"""
         )
+        insert(connection, "outbox")
+        insert(
+            connection, "outbox", id="evt_2", state="DELIVERED", attempts=3, finished_at=START, last_outcome="HTTP 204"
+        )
     migrate(database)
     with outsider(database) as connection:
         assert [dict(row) for row in connection.execute("SELECT * FROM grants")] == [ROWS["grants"] | {"reason": None}]
         [booking] = connection.execute("SELECT caller_id, refuse_anonymous FROM bookings").fetchall()
         assert booking == {"caller_id": "caller", "refuse_anonymous": 0}
         assert connection.execute("SELECT call_id FROM calls").fetchall() == [{"call_id": "c1"}]
+        kept = "SELECT id, state, attempts, attempts_before, claimed, last_outcome FROM outbox ORDER BY id"
+        assert [tuple(row.values()) for row in connection.execute(kept)] == [
+            ("evt_1", "PENDING", 0, 0, 0, None),
+            ("evt_2", "DELIVERED", 3, 0, 0, "HTTP 204"),
+        ]
 
 
 def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path: Path) -> None:

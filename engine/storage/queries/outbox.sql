@@ -10,23 +10,19 @@ INSERT INTO outbox (
 
 -- name: line_up_due_callbacks
 -- What is due now, pushed ahead for as long as a worker may keep it in its line. That counts no attempt: a worker
--- that dies leaves it to the next one. What would go to a disabled endpoint is held instead, and not looked at again
--- until that is enabled.
-UPDATE outbox SET
-    due_at = :held_until,
-    claimed = 1,
-    state = CASE WHEN EXISTS (
-        SELECT 1 FROM callback_endpoints AS e
-        WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
-    ) THEN 'HELD' ELSE 'PENDING' END,
-    finished_at = CASE WHEN EXISTS (
-        SELECT 1 FROM callback_endpoints AS e
-        WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
-    ) THEN :now ELSE NULL END
+-- that dies leaves it to the next one.
+UPDATE outbox SET due_at = :held_until, claimed = 1
 WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.state = 'PENDING' AND o.due_at <= :now ORDER BY o.due_at LIMIT :at_most
 )
-RETURNING id, url, attempts, state;
+RETURNING id, url, attempts, EXISTS (
+    SELECT 1 FROM callback_endpoints AS e
+    WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
+) AS is_disabled;
+
+-- name: hold_callback*!
+-- Not looked at again until its endpoint is enabled.
+UPDATE outbox SET state = 'HELD', finished_at = :now, claimed = 0 WHERE id = :id AND state = 'PENDING';
 
 -- name: begin_callback_attempt
 -- Counted before it is sent, so that `attempts` fences off every other worker that has the same row in its line. One
