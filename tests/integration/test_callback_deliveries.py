@@ -3,7 +3,6 @@
 import asyncio
 import time
 from dataclasses import replace
-from statistics import median, quantiles
 from typing import Any
 
 import pytest
@@ -164,7 +163,10 @@ async def test_one_dead_receiver_with_ten_thousand_queued_delays_no_other(office
     queued = [row for row in office.rows() if row["url"] == dead.url]
     assert sorted(row["attempts"] for row in queued) == [0] * (QUEUED - 1) + [1]
     assert {row["state"] for row in queued} == {"PENDING"}
-    figures = f"{median(waited):.1f} ms (p50), {quantiles(waited, n=100)[98]:.1f} ms (p99)"
+    first, *others = waited  # the first one waits until all that lay there is lined up
+    others.sort()
+    p50, p99 = (others[len(others) * percent // 100] for percent in (50, 99))
+    figures = f"{p50:.1f} ms (p50), {p99:.1f} ms (p99), the first {first:.0f} ms"
     print(f"\nbeside {QUEUED} queued for a dead receiver, others wait {figures}")  # noqa: T201  its report
 
 
