@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.accounts import KEY_PREFIX, key_digest
+from engine.accounts import LIVE_PREFIX, key_digest
 from phones.ports import free_port
 from tests.integration.test_cli import Cli, contents, wait_until_it_answers
 
@@ -30,7 +30,7 @@ def test_a_new_key_is_shown_once_and_only_its_digest_is_kept(cli: Cli) -> None:
         (key_digest(key["key"], pepper),) for key in (by_name, by_id)
     ]
     kept = b"".join(contents(cli.data).values())
-    assert not [key for key in (by_name, by_id) if key["key"].removeprefix(KEY_PREFIX).encode() in kept]
+    assert not [key for key in (by_name, by_id) if key["key"].removeprefix(LIVE_PREFIX).encode() in kept]
 
 
 def test_an_account_that_cannot_be_is_refused_with_the_reason(cli: Cli) -> None:
