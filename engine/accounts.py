@@ -54,7 +54,7 @@ def create_key(tx: Transaction, account: str, pepper: str, now: int, *, test: bo
 
     Raises InvalidInput when there is no such account.
     """
-    found = test_world_of(tx, account, now) if test else account_of(tx, account)
+    found = world_beside(tx, account, now) if test else account_of(tx, account)
     secret = (TEST_PREFIX if found.test_of else LIVE_PREFIX) + secrets.token_urlsafe(32)
     key = NewKey(new_id("key"), found.id, secret)
     tx.accounts.insert_key(
@@ -63,7 +63,7 @@ def create_key(tx: Transaction, account: str, pepper: str, now: int, *, test: bo
     return key
 
 
-def test_world_of(tx: Transaction, account: str, now: int) -> Account:
+def world_beside(tx: Transaction, account: str, now: int) -> Account:
     """The account that is the test world of `account` (id or name), made at first need; a test world is its own.
 
     Raises InvalidInput when there is no such account.

@@ -66,15 +66,15 @@ def clock(
 
 
 def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Moment, policy: Policy) -> worlds.Simulation:
-    return worlds.simulate_call(tx, accounts.test_world_of(tx, account, at.now).id, asked, at, policy)
+    return worlds.simulate_call(tx, accounts.world_beside(tx, account, at.now).id, asked, at, policy)
 
 
 def _advance(tx: Transaction, account: str, milliseconds: int, now: int) -> int:
-    return worlds.advance_clock(tx, accounts.test_world_of(tx, account, now).id, milliseconds, now)
+    return worlds.advance_clock(tx, accounts.world_beside(tx, account, now).id, milliseconds, now)
 
 
 def _sweep(tx: Transaction, account: str, now: int, policy: Policy) -> int:
-    return worlds.sweep_own(tx, accounts.test_world_of(tx, account, now).id, now, policy)
+    return worlds.sweep_own(tx, accounts.world_beside(tx, account, now).id, now, policy)
 
 
 def _without_hidden_number(told: dict[str, Any]) -> dict[str, Any]:
