@@ -81,8 +81,14 @@ def world_beside(tx: Transaction, account: str, now: int) -> Account:
 
 
 def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
-    """The keys of an account, oldest first, revoked ones too. Raises InvalidInput when there is no such account."""
-    return tx.accounts.keys_of(account_of(tx, account).id)
+    """The keys of an account, oldest first, revoked ones too; then those of its test world.
+
+    Raises InvalidInput when there is no such account.
+    """
+    found = account_of(tx, account)
+    of_world = tx.worlds.beside(found.id)
+    own = [row | {"is_test": found.test_of is not None} for row in tx.accounts.keys_of(found.id)]
+    return own + [row | {"is_test": True} for row in (tx.accounts.keys_of(of_world) if of_world else [])]
 
 
 def note_key_use(tx: Transaction, used: Mapping[str, int]) -> None:

@@ -63,12 +63,13 @@ def create_key(
 def list_keys(
     account: Annotated[str, typer.Argument(help="Id or name of the account.")], as_json: Json = False
 ) -> None:
-    """The keys of an account: of each its last four characters, when it was used last (to the minute) and revoked."""
+    """The keys of an account and of its test world: of each its last four characters, when it was used last (to the
+    minute) and revoked."""
     rows = run_command(Settings(), accounts.keys_of, account)
     show(
         [
             _with_times(
-                {"id": row["id"], "endsWith": row["hint"]},
+                {"id": row["id"], "endsWith": row["hint"], "test": row["is_test"]},
                 createdAt=row["created_at"],
                 lastUsedAt=row["last_used_at"],
                 revokedAt=row["revoked_at"],

@@ -45,7 +45,7 @@ def test_accounts_are_listed_without_their_secrets(cli: Cli) -> None:
     bob = cli.json("accounts", "create", "bob")
     listed = cli.json("accounts", "list")
     assert [(each["id"], each["name"]) for each in listed] == [(ann["id"], "ann"), (bob["id"], "bob")]
-    assert set(listed[0]) == {"id", "name", "createdAt"}
+    assert set(listed[0]) == {"id", "name", "testOf", "createdAt"}
 
 
 def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) -> None:
@@ -55,7 +55,7 @@ def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) ->
     cli("keys", "create", "bob")
     listed = cli.json("keys", "list", "ann")
     assert [(each["id"], each["endsWith"]) for each in listed] == [(key["id"], key["key"][-4:]) for key in keys]
-    assert set(listed[0]) == {"id", "endsWith", "createdAt", "lastUsedAt", "revokedAt"}
+    assert set(listed[0]) == {"id", "endsWith", "test", "createdAt", "lastUsedAt", "revokedAt"}
     assert "there is no account 'eve'" in cli.refused("keys", "list", "eve")
 
 
