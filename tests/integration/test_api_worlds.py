@@ -12,6 +12,7 @@ from engine.ledger import audit_page
 from tests.integration.api_helpers import (
     CALLER,
     DAY,
+    MAX_BOOKINGS,
     NUMBERS,
     SECOND,
     START,
@@ -108,6 +109,22 @@ async def test_a_booking_of_a_test_world_takes_no_number_of_the_pool(api: Api) -
     for account in (TESTED, "ours"):
         answer = await api.call("POST", "/bookings", a_request(destination=booking["service"]), account=account)
         assert (answer.status, answer.code) == (422, "invalid_destination")
+
+
+async def test_what_is_refused_for_real_is_refused_in_a_test_world_too(api: Api) -> None:
+    refused = [
+        ({"callback": "ftp://customer.example"}, "callback_not_acceptable"),
+        ({"destination": "+3290012345"}, "destination_not_allowed"),
+        ({"destination": NUMBERS[0]}, "destination_is_ours"),
+        ({"usagePlan": "HUGE"}, "unknown_plan"),
+    ]
+    for changes, code in refused:
+        answer = await api.call("POST", "/bookings", a_request(**changes), account=TESTED)
+        assert (answer.status, answer.code) == (422, code)
+    for _ in range(MAX_BOOKINGS):
+        await api.book(account=TESTED)
+    assert (await api.call("POST", "/bookings", a_request(), account=TESTED)).code == "quota_reached"
+    await api.book(account="ours")  # each counts its own
 
 
 async def test_a_simulated_call_answers_what_became_of_it(api: Api) -> None:
