@@ -7,7 +7,7 @@ from engine.storage.transaction import Transaction
 
 
 def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
-    """Have the booking's owner told. Whoever commits it wakes the worker."""
+    """Have the booking's owner told. The worker is woken after the commit."""
     if not booking.callback:
         return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback
     tx.outbox.insert(
@@ -18,3 +18,4 @@ def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
         body=as_json(body),
         now=now,
     )
+    tx.posted = True

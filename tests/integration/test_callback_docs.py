@@ -23,7 +23,7 @@ PRODUCTION = CallbackRules.of(Settings())
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 COMMON = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
 ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON)
-EXPIRED = events.expired_call_body(called_at=START, **COMMON)
+EXPIRED = events.expired_call_body(called_at=START, not_reported=0, **COMMON)
 
 
 def code_blocks(text: str) -> list[str]:
