@@ -6,6 +6,7 @@ behind that is looked at no more, however many bookings there are, and an accoun
 comes from then on.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine import expired_calls
@@ -32,6 +33,13 @@ class Told:
 
     looked_at: int
     is_full: bool
+
+
+def choose(tx: Transaction, account_id: str, wanted: Collection[EventType]) -> list[EventType]:
+    """Have the account told of these from now on, and of no other. Returns them in their order."""
+    chosen = [kind for kind in EventType if kind in wanted]
+    tx.notices.choose(account_id, chosen)
+    return chosen
 
 
 def tell_started(tx: Transaction, booking: Booking, call: Call, answered_at: int, now: int) -> None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 
 from engine import log
-from engine.cli import bookings, callbacks, customers, doctor, explanations, ledger, pool, privacy, system
+from engine.cli import bookings, callbacks, customers, doctor, events, explanations, ledger, pool, privacy, system
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
 
@@ -28,6 +28,7 @@ app.add_typer(bookings.app, name="bookings")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(privacy.app, name="privacy")
+customers.accounts_app.command("events")(events.events)
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
 

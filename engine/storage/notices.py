@@ -6,7 +6,7 @@ from typing import Any
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
 from engine.domain.notices import ExpiredCalls
-from engine.storage.rows import Cdr, booking_from_row, cdr_from_row
+from engine.storage.rows import Cdr, Row, booking_from_row, cdr_from_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,21 @@ class Notices:
         """A booking that is gone is told of no more."""
         self._sql.delete_notices(self._db, booking_id=booking_id)
         self._sql.delete_expired_calls(self._db, booking_id=booking_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSeen:
+    """An account without its secret. `events`: those that it has chosen, in the order of EventType."""
+
+    id: str
+    name: str
+    events: list[EventType]
+    created_at: int
+
+
+def account_from_row(row: Row) -> AccountSeen:
+    chosen = chosen_of(row["events"])
+    return AccountSeen(**{**row, "events": [kind for kind in EventType if kind in chosen]})
 
 
 def chosen_of(events: str | None) -> frozenset[str]:

@@ -16,6 +16,7 @@ FIELDS: dict[str, Any] = {
     "callback": CALLBACK,
     "caller": CALLER,
     "number": CALLER,
+    "events": ["call.missed"],
 }
 
 
