@@ -61,16 +61,15 @@ async def change(request: web.Request) -> web.Response:
 
 async def _account(request: web.Request) -> AccountBody:
     deps = request.app[DEPENDENCIES]
-    account = await deps.reads.account(request[ACCOUNT_ID])
-    # More than it may have, it holds only where the operator has lowered that since.
-    held = await deps.reads.bookings_held(account.id, at_most=2 * deps.policy.max_bookings)
+    # It holds more than it may only where the operator has lowered that since.
+    account = await deps.reads.account(request[ACCOUNT_ID], at_most=2 * deps.policy.max_bookings)
     return AccountBody(
         id=account.id,
         name=account.name,
         events=account.events,
         created_at=rfc3339(account.created_at),
         max_bookings=deps.policy.max_bookings,
-        bookings_held=held,
+        bookings_held=account.bookings_held,
     )
 
 

@@ -95,12 +95,14 @@ class Notices:
 
 @dataclass(frozen=True, slots=True)
 class AccountSeen:
-    """An account without its secret. `events`: those that it has chosen, in the order of EventType."""
+    """An account without its secret. `events`: those that it has chosen, in the order of EventType. `bookings_held`:
+    those in their grace too."""
 
     id: str
     name: str
     events: list[EventType]
     created_at: int
+    bookings_held: int
 
 
 def account_from_row(row: Row) -> AccountSeen:

@@ -86,13 +86,11 @@ class Reads:
         )
         return [BlockedCaller(**row) for row in rows]
 
-    async def account(self, account_id: str) -> AccountSeen:
-        """One whose key has just opened it: accounts stay."""
-        return account_from_row(await _one(self._sql.account_seen(self._connection(), account_id=account_id)))
-
-    async def bookings_held(self, account_id: str, *, at_most: int) -> int:
-        """How many an account holds, those in their grace too; counts to `at_most`."""
-        return int(await _one(self._sql.bookings_held(self._connection(), account_id=account_id, at_most=at_most)))
+    async def account(self, account_id: str, *, at_most: int) -> AccountSeen:
+        """One whose key has just opened it: accounts stay. `at_most`: so many of its bookings are counted."""
+        return account_from_row(
+            await _one(self._sql.account_seen(self._connection(), account_id=account_id, at_most=at_most))
+        )
 
     async def accounts(self) -> list[dict[str, Any]]:
         return await _all(self._sql.accounts_list(self._connection()))

@@ -1,7 +1,6 @@
 """Each event that an account has chosen is told exactly once each time it happens, and to nobody else."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from engine.calls import EndReport
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
 from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.routing import Disposition
+from engine.domain.routing import ALL_SLOTS_HELD, Disposition
 from engine.domain.times import Moment, rfc3339
 from engine.erasure import Target, erase
 from engine.presence import FoundTalking, begin_found, settle_vanished
@@ -27,7 +26,7 @@ Body = dict[str, Any]
 
 
 @pytest.fixture
-async def told_all(world: World) -> AsyncIterator[World]:
+async def told_all(world: World) -> World:
     """Its account has chosen every event; bookings of ten minutes and a week."""
     world.policy = TOLD
     await choose(world, *EventType)
@@ -208,7 +207,7 @@ async def test_every_call_that_was_let_through_ends_with_one_callback_and_a_refu
     booking = await told_all.book(UsagePlan.MEDIUM)
     for name in ("c1", "c2"):
         await told_all.bridge(booking, name)
-    assert await told_all.route(booking.service) == calls.routing.ALL_SLOTS_HELD
+    assert await told_all.route(booking.service) == ALL_SLOTS_HELD
     await told_all.ended("c1", 0, "BUSY")
     await told_all.answered("c2")
     await told_all.ended("c2", 1_000)

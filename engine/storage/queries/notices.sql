@@ -8,7 +8,13 @@ UPDATE accounts SET events = :events WHERE id = :account_id;
 SELECT EXISTS (SELECT 1 FROM accounts WHERE events <> '');
 
 -- name: account_seen^
-SELECT id, name, events, created_at FROM accounts WHERE id = :account_id;
+-- No more than `at_most` of its bookings are counted.
+SELECT id, name, events, created_at, (
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
+    ) AS held
+) AS bookings_held
+FROM accounts WHERE id = :account_id;
 
 -- name: insert_notice!
 INSERT INTO notices (booking_id, kind, told_at) VALUES (:booking_id, :kind, :now)
