@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from api.account import AccountBody
 from api.app import ROUTES
 from api.problems import PROBLEMS
 from api.routes import Route
@@ -31,7 +32,7 @@ def test_every_link_inside_the_page_has_its_heading() -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
 
 
-@pytest.mark.parametrize("body", [BookingBody, CdrBody, NewBooking])
+@pytest.mark.parametrize("body", [BookingBody, CdrBody, NewBooking, AccountBody])
 def test_every_field_is_shown(body: type[Outgoing]) -> None:
     assert all(f'"{field.alias}": ' in PAGE for field in body.model_fields.values())
 
