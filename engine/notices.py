@@ -17,6 +17,7 @@ from engine.domain.notices import is_low
 from engine.domain.policy import Policy
 from engine.outbox import post
 from engine.storage.notices import Place
+from engine.storage.reads import LAST_ID
 from engine.storage.rows import Call, Cdr
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -172,19 +173,18 @@ def _ending_of(tx: Transaction, account_id: str, kind: EventType, span: Span) ->
 
 
 def _next_ending(tx: Transaction, kind: EventType, span: Span) -> Found:
-    """From where the last sweep has come to. The first one begins now, as one does after a clock was set back: what
-    was told already is marked."""
+    """From where the last sweep has come to; the first one begins where it ends. After a clock was set back some are
+    looked at again: what was told of them is marked."""
     place = tx.notices.swept_to(kind)
-    if place is None or place.ends_at > span.until or not tx.notices.anybody_chose():
-        tx.notices.set_swept(kind, Place(span.until, ""))
+    if place is None or not tx.notices.anybody_chose():
+        tx.notices.set_swept(kind, Place(span.until, LAST_ID))
         return Found([], 0)
     if place.ends_at < span.after:
-        place = Place(span.after, "")
+        place = Place(span.after, LAST_ID)
     found = tx.notices.ending(place, span.until, BATCH)
     last = found[-1].booking if len(found) == BATCH else None
-    tx.notices.set_swept(kind, Place(last.end_at, last.id) if last else Place(span.until, ""))
-    to_tell = [each.booking for each in found if kind in each.chosen and each.booking.end_at > span.after]
-    return Found(to_tell, len(found))
+    tx.notices.set_swept(kind, Place(last.end_at, last.id) if last else Place(span.until, LAST_ID))
+    return Found([each.booking for each in found if kind in each.chosen], len(found))
 
 
 def _tell_once(tx: Transaction, booking: Booking, kind: EventType, body: Body, now: int) -> None:

@@ -346,12 +346,11 @@ async def test_a_booking_that_is_spent_is_told_as_expired_by_the_call_that_spent
     assert "booking.expiring_soon" not in kinds(told_all)
 
 
-async def test_an_engine_that_was_down_for_two_days_tells_that_it_expired_and_not_that_it_will(
-    told_all: World,
-) -> None:
+@pytest.mark.parametrize("late", [0, DAY])
+async def test_an_engine_that_was_down_tells_that_it_expired_and_not_that_it_will(told_all: World, late: int) -> None:
     booking = await told_all.book()
     await sweep(told_all)
-    told_all.now = booking.end_at + DAY
+    told_all.now = booking.end_at + late
     await sweep(told_all)
     [expired] = told(told_all)
     assert (expired["type"], expired["timestamp"]) == ("booking.expired", rfc3339(booking.end_at))
