@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from api import (
+    account,
     blocked_callers,
     bookings,
     callback_endpoints,
@@ -42,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
     *callbacks.ROUTES,
     *webhook_secret.ROUTES,
     *worlds.ROUTES,
+    *account.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )

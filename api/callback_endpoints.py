@@ -30,7 +30,6 @@ async def enable(request: web.Request) -> web.Response:
     if not ENDPOINT_ID.fullmatch(endpoint_id):
         raise NotFound("there is no such endpoint")
     endpoint = await deps.run(deliveries.enable, request[ACCOUNT_ID], endpoint_id)
-    deps.wake_callbacks()
     return json_answer(EndpointBody.of(endpoint))
 
 

@@ -72,7 +72,6 @@ async def redeliver(request: web.Request) -> web.Response:
     record, begun = await deps.run(
         deliveries.redeliver, request[ACCOUNT_ID], _id_of(request), machines_moment(request).now
     )
-    deps.wake_callbacks()
     return json_answer(CallbackBody.of(record), status=202 if begun else 200)
 
 
@@ -92,7 +91,6 @@ async def redeliver_all(request: web.Request) -> web.Response:
         until,
         machines_moment(request).now,
     )
-    deps.wake_callbacks()
     cursor = None if done.last is None else REDELIVERIES.cursor_after(_place(done.last))
     body = RedeliveredBody(redelivered=done.count, has_more=cursor is not None, next_cursor=cursor)
     return json_answer(body, status=202)

@@ -41,8 +41,7 @@ class Dependencies:
     """`check_callback` raises CallbackNotAcceptable. `hang_up` is given the callers' channels in Asterisk.
 
     `renewed` is told the id of a booking that got more: its live calls may last longer. `health` returns each part's
-    name with "up" or what it is instead: {"database": "up", "ami": "connecting"}. `wake_callbacks` is called after a
-    commit that may have put a callback into the outbox.
+    name with "up" or what it is instead: {"database": "up", "ami": "connecting"}.
 
     `key_used` is told the id of a key that opened its account; `refused` the service, event and address of a failed
     authentication, see `engine.security_log`. `proxies`: whose `X-Forwarded-For` is believed.
@@ -57,7 +56,6 @@ class Dependencies:
     hang_up: Callable[[list[str]], Awaitable[None]]
     renewed: Callable[[str], None]
     health: Callable[[], Awaitable[dict[str, str]]]
-    wake_callbacks: Callable[[], None]
     key_used: Callable[[str], None]
     refused: Callable[[str, str, str], None]
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()

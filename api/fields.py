@@ -15,6 +15,7 @@ from engine.domain.numbers import ANONYMOUS, E164, ERASED, SENT
 from engine.domain.plans import UsagePlan
 
 BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
+ACCOUNT_ID = re.compile(r"acc_[0-9a-f]{32}")
 CDR_ID = re.compile(r"cdr_[0-9a-f]{32}")
 CALLBACK_ID = re.compile(r"evt_[0-9a-f]{32}")
 ENDPOINT_ID = re.compile(r"cep_[0-9a-f]{32}")
@@ -80,6 +81,7 @@ LeftOut = Annotated[T | None, Field(json_schema_extra=_tell_no_null)]
 # In a change: left out it stays as it was, and null is refused.
 Kept = Annotated[T | None, BeforeValidator(_not_null), Field(json_schema_extra=_tell_no_null)]
 
+AccountId = Annotated[str, told(ACCOUNT_ID)]
 BookingId = Annotated[str, told(BOOKING_ID)]
 CdrId = Annotated[str, told(CDR_ID)]
 CallbackId = Annotated[str, told(CALLBACK_ID)]

@@ -26,9 +26,7 @@ async def call(request: web.Request) -> web.Response:
         simulation = worlds.simulate_call(tx, account_id, asked, at, deps.policy)
         return kept(SimulatedCallBody.of(simulation, deps.policy), status=200)
 
-    answer = await answer_once(request, wanted, simulate)
-    deps.wake_callbacks()
-    return answer
+    return await answer_once(request, wanted, simulate)
 
 
 async def clock(request: web.Request) -> web.Response:
@@ -49,7 +47,6 @@ async def advance(request: web.Request) -> web.Response:
     answer = await answer_once(request, wanted, move)
     while await deps.run(worlds.sweep_own, account_id, now, deps.policy):
         pass
-    deps.wake_callbacks()
     return answer
 
 

@@ -7,6 +7,7 @@ So an adjustment may do less than was asked for, and says how much it did: no de
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine import notices
 from engine.domain import booking as life
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.policy import Policy
@@ -72,6 +73,9 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Moment, policy: Policy) 
     )
     tx.bookings.update(adjusted)
     tx.bookings.insert_grant(grant)
+    if grant.seconds > 0:
+        notices.given_seconds(tx, adjusted)
+    notices.tell_credit(tx, booking, adjusted, at.now, policy)
     return grant
 
 

@@ -38,6 +38,7 @@ from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
 from engine.key_use import KeyUse
+from engine.notices import tell_all_due
 from engine.retention import Retention, forget_all
 from engine.security_log import SecurityLog
 from engine.settings import Settings
@@ -117,16 +118,19 @@ class Engine:
         self._storage = storage
         self._reads = reads
         self._callbacks = CallbackWorker(storage, self._clock, CallbackConfig.of(settings))
+        loop = asyncio.get_running_loop()
+        storage.when_posted(lambda: loop.call_soon_threadsafe(self._callbacks.wake))
         self._ami = AmiLink(
             host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
         self._control = ControlServer(settings.data_dir, self._limits.adjust)
-        self._journal = Journal(settings.journal, storage, self._clock, self._ended_late)
+        self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.changed)
         self._reconciler = Reconciler(
             storage,
             self._ami,
             self._clock,
+            self._policy,
             self._limits,
             self._journal,
             settings.reconcile_interval.total_seconds(),
@@ -149,7 +153,6 @@ class Engine:
             hang_up=self.hang_up,
             renewed=self._limits.changed,
             health=self.health,
-            wake_callbacks=self._callbacks.wake,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
@@ -160,7 +163,6 @@ class Engine:
             policy=self._policy,
             limits=self._limits,
             expired_announcement=settings.expired_announcement,
-            wake_callbacks=self._callbacks.wake,
         )
 
     async def run(self, http: socket.socket, fastagi: socket.socket, stop: asyncio.Event) -> None:
@@ -200,10 +202,6 @@ class Engine:
         """End live calls. What cannot be reached now is tried again by the sweeper."""
         await asyncio.gather(*(self._hang_up(channel) for channel in channels))
 
-    def _ended_late(self, booking_id: str) -> None:
-        self._callbacks.wake()
-        self._limits.changed(booking_id)
-
     async def _hang_up(self, channel: str) -> None:
         try:
             await self._ami.hang_up(channel)
@@ -234,6 +232,8 @@ class Engine:
                 pass
 
     async def _clean_up(self) -> None:
+        # First: what has expired is told before it is gone.
+        await tell_all_due(self._storage, self._clock.now(), self._policy)
         swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
         await sweep_worlds(self._storage, self._clock.now(), self._policy)
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
@@ -243,8 +243,6 @@ class Engine:
                 numbers_freed=swept.numbers_freed,
                 calls_lost=swept.calls_lost,
             )
-        if swept.calls_lost:
-            self._callbacks.wake()
         await self.hang_up(swept.channels)
         forgotten = await forget_all(self._storage, self._clock.now(), self._retention)
         if forgotten.any:

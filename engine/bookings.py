@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from engine import notices
 from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
 from engine.domain.caller_id import CallerId
 from engine.domain.destinations import allowed_destination
 from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, QuotaReached
+from engine.domain.events import WhyGone
 from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
 from engine.domain.plans import Allowance, UsagePlan
@@ -106,6 +108,7 @@ def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, n
         **{name: value for name, value in changes.items() if value is not None},
     )
     tx.bookings.update(renewed)
+    notices.renewed(tx, renewed)
     allowance = policy.plans[renewal.usage_plan]
     _grant(tx, renewed, allowance, now)
     return renewed
@@ -117,7 +120,9 @@ def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: 
     Raises NotFound, BookingGone.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
-    tx.bookings.update(life.delete(booking, now, policy))
+    deleted = life.delete(booking, now, policy)
+    tx.bookings.update(deleted)
+    notices.tell_gone(tx, deleted, WhyGone.DELETED, now)
     tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
     tx.blocked.delete_all(booking.id)
     return [call.call_id for call in tx.calls.up_on(booking.id)]
@@ -142,7 +147,9 @@ def end_graces(tx: Transaction, over: Iterable[Booking], now: int, policy: Polic
     for booking in over:
         if unblocked >= UNBLOCK_LIMIT:
             break
-        tx.bookings.update(life.end_grace(booking, now, policy))
+        gone = life.end_grace(booking, now, policy)
+        tx.bookings.update(gone)
+        notices.tell_gone(tx, gone, WhyGone.GRACE_OVER, now)
         tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
         unblocked += tx.blocked.delete_all(booking.id)
         ended += 1

@@ -34,6 +34,7 @@ def redeliver(tx: Transaction, account_id: str, callback_id: str, now: int) -> t
     endpoint = tx.endpoints.of_url(account_id, found.url)
     held = endpoint is not None and endpoint.disabled_at is not None
     begun = tx.outbox.redeliver(callback_id, now, held=held)
+    tx.posted = True
     return _callback(tx, account_id, callback_id), begun
 
 
@@ -46,6 +47,7 @@ def redeliver_all(
     for _, callback_id in chosen:
         # The worker holds those whose endpoint is disabled.
         tx.outbox.redeliver(callback_id, now, held=False)
+        tx.posted = True
     return Redelivered(len(chosen), chosen[-1] if len(found) > at_most else None)
 
 
@@ -57,6 +59,7 @@ def enable(tx: Transaction, account_id: str, endpoint_id: str) -> Endpoint:
     endpoint = _endpoint(tx, account_id, endpoint_id)
     if endpoint.disabled_at is not None:
         tx.endpoints.enable(endpoint_id)
+        tx.posted = True
     return _endpoint(tx, account_id, endpoint_id)
 
 

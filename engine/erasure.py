@@ -14,9 +14,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from engine import notices
 from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
 from engine.domain.errors import InvalidInput
+from engine.domain.events import WhyGone
 from engine.domain.numbers import ERASED, is_e164
 from engine.domain.policy import Policy
 from engine.storage.forgetting import Window
@@ -143,8 +145,11 @@ def _ended(tx: Transaction, booking: Booking, now: int, policy: Policy) -> Booki
         return booking
     tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
     if life.status_at(booking, now, policy) is Status.GONE:
-        return life.end_grace(booking, now, policy)
-    return life.delete(booking, now, policy)
+        gone, why = life.end_grace(booking, now, policy), WhyGone.GRACE_OVER
+    else:
+        gone, why = life.delete(booking, now, policy), WhyGone.DELETED
+    notices.tell_gone(tx, gone, why, now)
+    return gone
 
 
 def erase_callbacks(tx: Transaction, window: Window, target: Target) -> Erased:

@@ -7,7 +7,7 @@ from engine.storage.transaction import Transaction
 
 
 def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
-    """Have the booking's owner told. Whoever commits it wakes the worker.
+    """Have the booking's owner told. The worker is woken after the commit.
 
     `now`: by the clock that the booking lives by.
     """
@@ -23,3 +23,4 @@ def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
         body=as_json(numbered),
         now=now,
     )
+    tx.posted = True

@@ -16,6 +16,7 @@ from engine.domain.simulation import DIAL_STATUS, Outcome, SimulatedCall, lasts_
 from engine.domain.times import Moment
 from engine.ids import new_id
 from engine.live import begin_talk
+from engine.notices import tell_due
 from engine.storage.rows import Cdr
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -115,8 +116,11 @@ def sweep_page(tx: Transaction, after: str, now: int, policy: Policy) -> Swept:
 
 def sweep_world(tx: Transaction, world: World, now: int, policy: Policy) -> int:
     """`now`: by the world's own clock. Here belongs all that the passing of time brings about in an account."""
+    told = tell_due(tx, now, policy, world.account_id)
     over = tx.worlds.expired_before(world.account_id, now - policy.grace_ms, SWEEP_LIMIT)
-    return end_graces(tx, over, now, policy)
+    if told.is_full:
+        return told.looked_at  # what has expired is told before it is gone
+    return told.looked_at + end_graces(tx, over, now, policy)
 
 
 def _carry_through(
@@ -130,7 +134,7 @@ def _carry_through(
     # Before it ends: what is told of it is due by the machine's clock, which the new one is compared with.
     lasted_ms = lasts_ms(call.outcome, talked_ms, decision.ring_seconds)
     moved = _ahead(tx, world, lasted_ms)
-    call_ended(tx, EndReport(call_id, talked_ms, DIAL_STATUS[call.outcome]), began.now + lasted_ms)
+    call_ended(tx, EndReport(call_id, talked_ms, DIAL_STATUS[call.outcome]), began.now + lasted_ms, policy)
     return moved
 
 

@@ -3,8 +3,10 @@ fields here are those is tested."""
 
 from typing import Annotated, Literal
 
-from api.fields import BookingId, CdrId, Count, Instant, PastCaller, PastPhone, Phone, told
+from api.fields import BookingId, CdrId, Count, Instant, LeftOut, PastCaller, PastPhone, Phone, told
 from api.schemas import Outgoing
+from engine.domain.events import WhyGone
+from engine.domain.routing import Disposition, Reason
 
 # Put into every body by `engine.outbox.post`.
 Sequence = Annotated[int, told(minimum=1, description="1, 2, 3 … for each booking, in the order of what happened.")]
@@ -20,6 +22,9 @@ class ExpiredCallBody(Outgoing):
     booking_id: BookingId
     message: Literal["Incoming call for expired booking"]
     service: Phone
+    calls_not_reported: LeftOut[Count] = None
+    """So many calls to this booking came since the last callback about one, and were not told of; all have their call
+    records. Left out where there were none."""
     sequence: Sequence
 
 
@@ -36,4 +41,94 @@ class CallEndedBody(Outgoing):
     destination: PastPhone
     booking_id: BookingId
     service: Phone
+    sequence: Sequence
+
+
+class CallStartedBody(Outgoing):
+    """A call that was answered, at once. What is told of its end has the same `timestamp`."""
+
+    type: Literal["call.started"]
+    timestamp: Instant
+    """When the call came in."""
+    answered_at: Instant
+    source: PastCaller
+    destination: PastPhone
+    booking_id: BookingId
+    service: Phone
+    sequence: Sequence
+
+
+class CallMissedBody(Outgoing):
+    """A call that was let through and not answered, after its end."""
+
+    type: Literal["call.missed"]
+    id: CdrId
+    """The call record."""
+    timestamp: Instant
+    """When the call came in."""
+    disposition: Literal[
+        Disposition.BUSY,
+        Disposition.NO_ANSWER,
+        Disposition.CANCELLED,
+        Disposition.UNREACHABLE,
+        Disposition.LOST,
+    ]
+    """Why, in the words of the call record."""
+    source: PastCaller
+    destination: PastPhone
+    booking_id: BookingId
+    service: Phone
+    sequence: Sequence
+
+
+class OfBooking(Outgoing):
+    type: str
+    timestamp: Instant
+    """When it happened."""
+    booking_id: BookingId
+    service: Phone
+
+
+class CreditLeft(Outgoing):
+    end_time: Instant
+    """When the booking expires at the latest."""
+    seconds_remaining: Count
+    """What is left, without what calls that are up hold."""
+    seconds_held: Count
+    """By calls that are up."""
+    calls_remaining: Count
+    """What is left, without the calls that are up."""
+
+
+class BookingExpiringSoonBody(CreditLeft, OfBooking):
+    """A booking ends within the time that the operator has set, a day unless it is another."""
+
+    type: Literal["booking.expiring_soon"]
+    sequence: Sequence
+
+
+class BookingLowSecondsBody(CreditLeft, OfBooking):
+    """A call has ended, and few seconds are left, fewer than 60 unless the operator has set another number."""
+
+    type: Literal["booking.low_seconds"]
+    sequence: Sequence
+
+
+class BookingExpiredBody(OfBooking):
+    """A booking has expired: calls are refused until it is renewed."""
+
+    type: Literal["booking.expired"]
+    reason: Literal[Reason.END_REACHED, Reason.SECONDS_SPENT, Reason.CALLS_SPENT]
+    """As in `GET /bookings/{id}/explain`."""
+    revivable_until: Instant
+    """Until then a `PUT` revives it; from then on it is gone."""
+    sequence: Sequence
+
+
+class BookingGoneBody(OfBooking):
+    """A booking is gone for good; its number will be another's."""
+
+    type: Literal["booking.gone"]
+    reason: WhyGone
+    """`deleted`: by a `DELETE`, or by the operator; `grace_over`: nobody revived it in time."""
     sequence: Sequence

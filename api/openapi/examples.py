@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.account import AccountBody, AccountChange
 from api.callback_schemas import (
     CallbackAttemptBody,
     CallbackBody,
@@ -15,7 +16,16 @@ from api.callback_schemas import (
     Redelivery,
     WebhookSecretBody,
 )
-from api.openapi.callback_bodies import CallEndedBody, ExpiredCallBody
+from api.openapi.callback_bodies import (
+    BookingExpiredBody,
+    BookingExpiringSoonBody,
+    BookingGoneBody,
+    BookingLowSecondsBody,
+    CallEndedBody,
+    CallMissedBody,
+    CallStartedBody,
+    ExpiredCallBody,
+)
 from api.schemas import (
     BlockedCallerBody,
     BookingBody,
@@ -33,12 +43,13 @@ from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import Status
 from engine.domain.caller_id import CallerId
 from engine.domain.delivery import CallbackState, WhyDisabled
-from engine.domain.events import EXPIRED_MESSAGE, as_json
+from engine.domain.events import EXPIRED_MESSAGE, EventType, WhyGone, as_json
 from engine.domain.explanation import LimitedBy
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition, Reason
 from engine.storage.delivery_rows import WebhookSecrets
 
+ACCOUNT_ID = "acc_01a206bf6f0e7c3b8a3f5b6c7d8e9f01"
 BOOKING_ID = "bkg_01a206bf7ae277579d190ae0d5b05f1a"
 CDR_ID = "cdr_01a206bf8c1d7a1190a6f0f2b7a1c9d3"
 CURSOR = "eyJ2ZXJzaW9uIjoxLCJsaXN0IjoiYm9va2luZ3MiLCJhZnRlciI6ImJrZ18wMWEyMDZiZjdhZTI3NzU3OWQxOTBhZTBkNWIwNWYxYSJ9"
@@ -48,8 +59,10 @@ CALLER = "+14155550123"
 CALLBACK = "https://customer.example/calls"
 BOOKED_AT = "2026-03-01T12:00:00.000Z"
 CALLED_AT = "2026-03-01T12:00:01.000Z"
+ANSWERED_AT = "2026-03-01T12:00:08.250Z"
 ENDS_AT = "2026-03-08T12:00:00.000Z"
 CALLED_TOO_LATE = "2026-03-09T08:15:00.000Z"
+GONE_AT = "2026-03-15T12:00:00.000Z"
 
 BOOKING = BookingBody(
     id=BOOKING_ID,
@@ -173,10 +186,80 @@ SECRETS = WebhookSecretBody.of(
 SIMULATED = SimulatedCallBody(
     put_through=True, reason=Reason.PUT_THROUGH, sip_status=200, cdr=CDR, booking=BOOKING, now=CALLED_AT
 )
+# Of a flood of calls.
+EXPIRED_CALLS = EXPIRED_CALL.model_copy(update={"calls_not_reported": 990})
+ACCOUNT = AccountBody(
+    id=ACCOUNT_ID,
+    name="Customer Ltd",
+    events=[EventType.CALL_MISSED, EventType.BOOKING_EXPIRING_SOON],
+    created_at=BOOKED_AT,
+    max_bookings=1000,
+    bookings_held=1,
+)
+CALL_STARTED = CallStartedBody(
+    type="call.started",
+    timestamp=CALLED_AT,
+    answered_at=ANSWERED_AT,
+    source=CALLER,
+    destination=HIDDEN,
+    booking_id=BOOKING_ID,
+    service=SERVICE,
+    sequence=3,
+)
+CALL_MISSED = CallMissedBody(
+    type="call.missed",
+    id=CDR_ID,
+    timestamp=CALLED_AT,
+    disposition=Disposition.NO_ANSWER,
+    source=CALLER,
+    destination=HIDDEN,
+    booking_id=BOOKING_ID,
+    service=SERVICE,
+    sequence=4,
+)
+EXPIRING_SOON = BookingExpiringSoonBody(
+    type="booking.expiring_soon",
+    timestamp="2026-03-07T12:00:04.000Z",
+    booking_id=BOOKING_ID,
+    service=SERVICE,
+    end_time=ENDS_AT,
+    seconds_remaining=1788,
+    seconds_held=0,
+    calls_remaining=24,
+    sequence=5,
+)
+LOW_SECONDS = BookingLowSecondsBody(
+    type="booking.low_seconds",
+    timestamp="2026-03-05T09:30:00.000Z",
+    booking_id=BOOKING_ID,
+    service=SERVICE,
+    end_time=ENDS_AT,
+    seconds_remaining=42,
+    seconds_held=0,
+    calls_remaining=11,
+    sequence=6,
+)
+BOOKING_EXPIRED = BookingExpiredBody(
+    type="booking.expired",
+    timestamp=ENDS_AT,
+    booking_id=BOOKING_ID,
+    service=SERVICE,
+    reason=Reason.END_REACHED,
+    revivable_until=GONE_AT,
+    sequence=7,
+)
+BOOKING_GONE = BookingGoneBody(
+    type="booking.gone",
+    timestamp=GONE_AT,
+    booking_id=BOOKING_ID,
+    service=SERVICE,
+    reason=WhyGone.GRACE_OVER,
+    sequence=9,
+)
 
 
 def _shown(body: Outgoing) -> dict[str, Any]:
-    return body.model_dump(mode="json")
+    return body.model_dump(mode="json", exclude_unset=True)
 
 
 EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
@@ -211,5 +294,13 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     ClockBody: [_shown(ClockBody(now=ENDS_AT))],
     HealthBody: [_shown(HealthBody(status="up", parts={"database": "up", "ami": "up", "asterisk": "up"}))],
     CallEndedBody: [_shown(CALL_ENDED)],
-    ExpiredCallBody: [_shown(EXPIRED_CALL)],
+    ExpiredCallBody: [_shown(EXPIRED_CALL), _shown(EXPIRED_CALLS)],
+    CallStartedBody: [_shown(CALL_STARTED)],
+    CallMissedBody: [_shown(CALL_MISSED)],
+    BookingExpiringSoonBody: [_shown(EXPIRING_SOON)],
+    BookingLowSecondsBody: [_shown(LOW_SECONDS)],
+    BookingExpiredBody: [_shown(BOOKING_EXPIRED)],
+    BookingGoneBody: [_shown(BOOKING_GONE)],
+    AccountChange: [{"events": ["call.missed", "booking.expiring_soon"]}, {"events": []}],
+    AccountBody: [_shown(ACCOUNT)],
 }

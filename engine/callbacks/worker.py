@@ -94,7 +94,7 @@ class CallbackWorker:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
-        """There is something to do: call it in the event loop after a commit that wrote to the outbox."""
+        """There is something to do: called in the event loop after a commit that wrote to the outbox."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -12,6 +12,7 @@ from engine.cli import (
     callback_log,
     customers,
     doctor,
+    events,
     explanations,
     ledger,
     pool,
@@ -41,6 +42,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(callback_log.app, name="callbacks")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(simulate.app, name="simulate")
+customers.accounts_app.command("events")(events.events)
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
 app.add_typer(webhook_secrets.app, name="secrets")

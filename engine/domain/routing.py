@@ -147,7 +147,7 @@ def judge(facts: Facts, now: int, policy: Policy) -> Reason:
     if booking is None or (status := status_at(booking, now, policy)) is Status.GONE:
         return Reason.NO_BOOKING
     if status is Status.EXPIRED:
-        return _why_expired(booking)
+        return why_expired(booking)
     return _judge_active(facts, booking, policy)
 
 
@@ -189,7 +189,8 @@ def _bridge(booking: Booking, source: str, now: int, policy: Policy) -> Bridge:
     return bridge(booking, seconds, source, policy)
 
 
-def _why_expired(booking: Booking) -> Reason:
+def why_expired(booking: Booking) -> Reason:
+    """Of one that is."""
     if booking.exhausted_at is None:
         return Reason.END_REACHED
     return Reason.SECONDS_SPENT if booking.seconds.unspent < 1 else Reason.CALLS_SPENT

@@ -21,6 +21,7 @@ from engine.storage.delivery_rows import (
     secrets_from_row,
 )
 from engine.storage.errors import StorageUnavailable
+from engine.storage.notices import AccountSeen, account_from_row
 from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
 
 # Greater than every id: a page "before" it is the first page.
@@ -93,6 +94,12 @@ class Reads:
             self._sql.blocked_page(self._connection(), booking_id=booking_id, after=after, at_most=at_most)
         )
         return [BlockedCaller(**row) for row in rows]
+
+    async def account(self, account_id: str, *, at_most: int) -> AccountSeen:
+        """One whose key has just opened it: accounts stay. `at_most`: so many of its bookings are counted."""
+        return account_from_row(
+            await _one(self._sql.account_seen(self._connection(), account_id=account_id, at_most=at_most))
+        )
 
     async def accounts(self) -> list[dict[str, Any]]:
         return await _all(self._sql.accounts_list(self._connection()))

@@ -8,6 +8,7 @@ from engine.domain.booking import Booking
 from engine.domain.metering import CallState
 from engine.storage.deliveries import Endpoints, Outbox, WebhookSecrets
 from engine.storage.forgetting import Erasure, Retention
+from engine.storage.notices import Notices
 from engine.storage.rows import (
     Account,
     Answered,
@@ -260,5 +261,7 @@ class Transaction:
         self.accounts = Accounts(queries, connection)
         self.answers = Answers(queries, connection)
         self.retention = Retention(queries, connection)
+        self.notices = Notices(queries, connection)
         self.erasure = Erasure(queries, connection)
         self.worlds = Worlds(queries, connection)
+        self.posted = False  # True: a callback waits for whoever delivers

@@ -93,6 +93,15 @@ ROWS: dict[str, dict[str, Any]] = {
         "body": "{}",
         "kept_at": START,
     },
+    "notices": {"booking_id": "bkg_1", "kind": "booking.expired", "told_at": START},
+    "notices_swept": {"kind": "booking.expired", "ends_at": START, "booking_id": ""},
+    "expired_calls": {
+        "booking_id": "bkg_1",
+        "began_at": START,
+        "told": 10,
+        "not_told": 1,
+        "last_cdr_id": "cdr_1",
+    },
     "api_keys": {"id": "key_1", "account_id": "acc_1", "digest": "d", "hint": "h", "created_at": START},
 }  # fmt: skip  one row a paragraph reads better than one column a line
 
@@ -152,6 +161,12 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("bookings", {"callbacks_posted": -1}),
     ("outbox", {"account_id": "acc_none"}),
     ("api_keys", {"account_id": "acc_none"}),
+    ("notices", {"booking_id": "bkg_none"}),
+    ("expired_calls", {"booking_id": "bkg_none"}),
+    ("expired_calls", {"told": 0}),
+    ("expired_calls", {"not_told": -1}),
+    ("expired_calls", {"not_told": 0}),
+    ("expired_calls", {"last_cdr_id": None}),
 ]
 
 

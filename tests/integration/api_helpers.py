@@ -171,7 +171,7 @@ class Api:
             booking_id = booking.id if booking else ""
             await self.storage.run(begin_talk, booking_id, call_id, "PJSIP/x", self.clock.moment(), POLICY)
         report = EndReport(call_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
-        await self.storage.run(call_ended, report, self.clock.now())
+        await self.storage.run(call_ended, report, self.clock.now(), POLICY)
 
 
 def a_request(**changes: Any) -> dict[str, Any]:

@@ -30,6 +30,7 @@ FIELDS: dict[str, Any] = {
     "source": CALLER,
     "outcome": "busy",
     "advance": 1,
+    "events": ["call.missed"],
 }
 
 

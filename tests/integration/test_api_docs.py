@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from api.account import AccountBody
 from api.app import ROUTES
 from api.callback_schemas import (
     CallbackAttemptBody,
@@ -54,6 +55,7 @@ def test_every_link_inside_the_page_has_its_heading() -> None:
         BookingBody,
         CdrBody,
         NewBooking,
+        AccountBody,
         CallbackBody,
         CallbackRequestBody,
         CallbackAttemptBody,

@@ -53,8 +53,9 @@ async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cli
         api.client.app[DEPENDENCIES],
         clock=SystemClock(),
         check_callback=lambda url: check_callback(url, DEMO),
-        wake_callbacks=worker.wake,
     )
+    loop = asyncio.get_running_loop()
+    api.storage.when_posted(lambda: loop.call_soon_threadsafe(worker.wake))
     runner = build_runner(build_app(deps), shutdown_seconds=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
