@@ -1,7 +1,6 @@
 """Puts the API together: route table, middlewares from the outermost in, limits."""
 
 import asyncio
-import re
 import traceback
 from pathlib import Path
 
@@ -68,14 +67,13 @@ def build_app(deps: Dependencies) -> web.Application:
 
 
 def _routed(route: Route) -> str:
-    """The path as the router takes it. Where a word of another path would be taken for an id, only ids are.
-
-    Elsewhere anything is: that an id cannot be one is then said as of one that is unknown.
-    """
-    anything = re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path))
-    if not any(anything.fullmatch(other.path) for other in ROUTES if "{" not in other.path):
+    """The path as the router takes it: what is a word of another path is not taken for an id at its end."""
+    before, placeholder, name = route.path.rpartition("/{")
+    others = [other.path.rpartition("/") for other in ROUTES if "{" not in other.path]
+    words = sorted({word for parent, _, word in others if parent == before})
+    if not (placeholder and words and name.endswith("}")):
         return route.path
-    return re.sub(r"\{(\w+)\}", lambda name: f"{{{name[1]}:{route.placeholders[name[1]].pattern}}}", route.path)
+    return f"{before}/{{{name[:-1]}:(?!({'|'.join(words)})$)[^/]+}}"
 
 
 @web.middleware
