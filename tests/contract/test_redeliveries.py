@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine import deliveries, webhook_secrets
+from engine import deliveries, webhook_secrets, worlds
 from engine.callbacks.steps import line_up
 from engine.deliveries import END_OF_TIME
 from engine.domain.delivery import WhyDisabled
@@ -28,6 +28,7 @@ from tests.contract.delivering import (
     tried_once,
 )
 from tests.contract.samples import CALLBACK, DAY, HOUR, START
+from tests.contract.trial import Trial
 from tests.contract.world import World, outsider
 
 
@@ -177,8 +178,10 @@ async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None
 
 
 async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machines(world: World) -> None:
-    booking = await world.book()
-    await world.storage.run(post, booking, {}, world.now + 90 * DAY, due_at=world.now)
+    trial = await Trial.begin(world)
+    booking = await trial.book()
+    await world.storage.run(worlds.advance_clock, trial.account, 90 * DAY, world.now)
+    await world.storage.run(post, booking, {}, await trial.now())
     assert world.rows("SELECT created_at, due_at FROM outbox") == [{"created_at": START + 90 * DAY, "due_at": START}]
     assert len(await begun(world)) == 1
 

@@ -19,18 +19,17 @@ from tests.integration.api_helpers import (
     TESTED,
     THEIRS_TESTED,
     UNKNOWN_BOOKING,
-    UNKNOWN_CDR,
     Answer,
     Api,
     a_request,
 )
 from tests.integration.api_routes import path_of, valid_body
-from tests.integration.test_api_isolation import LISTS, PRIVATE, WITH_ID, name_of, without_date
+from tests.integration.callback_sending import failed_callback
+from tests.integration.test_api_isolation import LISTS, PRIVATE, UNKNOWN, WITH_ID, name_of, without_date
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 TEST_ROUTES = [route for route in ROUTES if route.test]
-UNKNOWN = {"bookings": UNKNOWN_BOOKING, "cdr": UNKNOWN_CDR}
 # Who asks, and whose things it must see nothing of.
 STRANGERS = [("ours", TESTED), (TESTED, "ours"), (TESTED, THEIRS_TESTED), (TESTED, "theirs"), ("ours", THEIRS_TESTED)]
 between = pytest.mark.parametrize(("who", "whose"), STRANGERS)
@@ -46,15 +45,21 @@ async def advance(api: Api, seconds: int, account: str = TESTED, **options: Any)
 
 
 async def things_of(api: Api, account: str) -> dict[str, str]:
-    """A booking, with a blocked caller, and a call record, by the first part of their paths."""
+    """As `ids_of` has them, also of a test world."""
     booking = await api.book(account=account)
-    await api.call("POST", f"/bookings/{booking['id']}/blocked-callers", {"caller": CALLER}, account=account)
     if is_simulated(booking["service"]):
-        assert (await simulate(api, booking["service"], "busy", account)).status == 200
+        assert (await simulate(api, booking["service"], account=account, seconds=3)).status == 200
     else:
         await api.talk(booking["service"], f"call of {account}", 3)
+    await api.call("POST", f"/bookings/{booking['id']}/blocked-callers", {"caller": CALLER}, account=account)
     records = (await api.call("GET", "/cdr", account=account)).body["data"]
-    return {"bookings": booking["id"], "cdr": records[0]["id"]}
+    callback_id, endpoint_id = await api.storage.run(failed_callback, api.clock.now())
+    return {
+        "bookings": booking["id"],
+        "cdr": records[0]["id"],
+        "callbacks": callback_id,
+        "callbacks/endpoints": endpoint_id,
+    }
 
 
 async def seen(api: Api, account: str, ids: dict[str, str]) -> list[str]:
