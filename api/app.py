@@ -2,12 +2,13 @@
 
 import asyncio
 import traceback
+from collections import Counter
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
-from api import blocked_callers, bookings, cdrs, explanations, health
+from api import blocked_callers, bookings, cdrs, explanations, exports, health
 from api.answers import set_headers
 from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
@@ -16,6 +17,7 @@ from api.idempotency import UNDER_WAY
 from api.openapi import served
 from api.parameters import check_parameters
 from api.problems import problem_of, problem_response
+from api.quota import QUOTA, RequestQuota, limit_requests, set_quota_headers
 from api.routes import ROUTES_BY_HANDLER, Handler, Route
 
 __all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
@@ -27,6 +29,7 @@ ROUTES: tuple[Route, ...] = (
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
+    *exports.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )
@@ -35,13 +38,15 @@ MAX_FRAMES = 8
 
 def build_app(deps: Dependencies) -> web.Application:
     app = web.Application(
-        middlewares=[refuse_with_problems, limit_time, authenticate, check_parameters],
+        middlewares=[refuse_with_problems, limit_time, authenticate, limit_requests, check_parameters],
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
     app[served.DOCUMENT] = served.served(ROUTES)
     app[UNDER_WAY] = set()
     app[FAILURES] = FailureLimit()
+    app[QUOTA] = RequestQuota(deps.limits.requests_per_minute)
+    app[exports.UNDER_WAY] = Counter()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
@@ -66,12 +71,16 @@ async def refuse_with_problems(request: web.Request, handler: Handler) -> web.St
 
 @web.middleware
 async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    async with asyncio.timeout(request.app[DEPENDENCIES].limits.request_seconds):
+    """What is sent as it is made bounds itself: a healthy client may need longer."""
+    route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
+    seconds = None if route and route.operation.streams else request.app[DEPENDENCIES].limits.request_seconds
+    async with asyncio.timeout(seconds):
         return await handler(request)
 
 
-async def on_response(_request: web.Request, response: web.StreamResponse) -> None:
+async def on_response(request: web.Request, response: web.StreamResponse) -> None:
     set_headers(response)
+    set_quota_headers(request, response)
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:

@@ -62,6 +62,7 @@ CDR = CdrBody(
     source=CALLER,
     destination=HIDDEN,
     service=SERVICE,
+    booking_id=BOOKING_ID,
     disposition=Disposition.ANSWERED,
 )
 EXPLANATION = ExplanationBody(
@@ -125,4 +126,11 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     HealthBody: [_shown(HealthBody(status="up", parts={"database": "up", "ami": "up", "asterisk": "up"}))],
     CallEndedBody: [_shown(CALL_ENDED)],
     ExpiredCallBody: [_shown(EXPIRED_CALL)],
+}
+
+# By media type: what is sent as it is made.
+STREAMED = {
+    "text/csv": f'"{BOOKING_ID}","{CALLER}","{SERVICE}","","{CALLER}","","","","{HIDDEN}","2026-03-01 12:00:01",'
+    f'"2026-03-01 12:00:05","2026-03-01 12:00:17",16,12,"ANSWERED","","{CDR_ID}","ANSWERED"\n',
+    "application/jsonl": CDR.model_dump_json() + "\n",
 }

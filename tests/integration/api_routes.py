@@ -8,7 +8,17 @@ from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN
 
 # Of what a path holds beside the first thing's id.
 IN_PATH = {"caller": CALLER, "number": CALLER}
-QUERY = {"source": "%2B14155550123", "limit": "1", "includeExpired": "true", "cursor": "x"}
+QUERY = {
+    "source": "%2B14155550123",
+    "limit": "1",
+    "includeExpired": "true",
+    "cursor": "x",
+    "from": "2026-03-01T12:00:00Z",
+    "to": "2026-03-02T12:00:00Z",
+    "service": "%2B3225550000",
+    "disposition": "ANSWERED",
+    "bookingId": "bkg_" + "0" * 32,
+}
 # Of the fields that a body must have.
 FIELDS: dict[str, Any] = {
     "destination": HIDDEN,
