@@ -26,7 +26,7 @@ from engine.storage.record_rows import CallRecord
 log = structlog.get_logger(__name__)
 
 # So few that making its lines takes the event loop, which decides about calls too, a few milliseconds.
-BATCH = 200
+BATCH = 50
 MAX_OF_ACCOUNT = 2
 MAX_AT_ONCE = 16
 

@@ -23,12 +23,14 @@ class RecordPage:
     more_after: Place | None
 
 
-async def record_page(reads: Reads, wanted: WantedRecords, after: Place | None, at_most: int) -> RecordPage:
+async def record_page(
+    reads: Reads, wanted: WantedRecords, after: Place | None, at_most: int, *, looked_at: int = LOOKED_AT
+) -> RecordPage:
     """Up to `at_most` records older than `after`. Raises StorageUnavailable."""
     newest = Place(wanted.until, "")
     before = newest if after is None else min(after, newest)
     between = Between(before, last=Place(wanted.since, ""))
-    looked_up_to = await _end_of_look(reads, wanted, between) if wanted.is_filtered else None
+    looked_up_to = await _end_of_look(reads, wanted, between, looked_at) if wanted.is_filtered else None
     if looked_up_to is not None:
         between = Between(before, last=looked_up_to)
     records = await reads.cdrs(wanted, between, at_most=at_most + 1)
@@ -53,7 +55,7 @@ def place_of(record: CallRecord) -> Place:
     return Place(record.cdr.started_at, record.cdr.id)
 
 
-async def _end_of_look(reads: Reads, wanted: WantedRecords, between: Between) -> Place | None:
+async def _end_of_look(reads: Reads, wanted: WantedRecords, between: Between, looked_at: int) -> Place | None:
     """The last record that is looked at; None: the range's end is nearer."""
-    places = await reads.cdr_places(wanted.account_id, between, skipped=LOOKED_AT - 1)
+    places = await reads.cdr_places(wanted.account_id, between, skipped=looked_at - 1)
     return places[0] if len(places) > 1 else None
