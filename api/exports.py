@@ -25,7 +25,8 @@ from engine.storage.record_rows import CallRecord
 
 log = structlog.get_logger(__name__)
 
-# So few that making its lines takes the event loop, which decides about calls too, a few milliseconds.
+# So few that neither the thread of all reads nor the event loop, which decides about calls too, is held for longer
+# than a millisecond or two: whoever asks meanwhile waits no longer. More at once is no faster.
 BATCH = 50
 MAX_OF_ACCOUNT = 2
 MAX_AT_ONCE = 16

@@ -11,6 +11,7 @@ from engine.call_records import LOOKED_AT
 from engine.calls import EndReport, call_ended
 from engine.domain.times import rfc3339
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
+from tests.integration.many_records import copies
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -124,20 +125,6 @@ async def test_instants_at_the_ends_of_time_are_instants(api: Api) -> None:
     record = await a_call(api, booking, "call-1")
     for query in ("from=0001-01-01T00:00:00%2B23:59", "to=9999-12-31T23:59:60-23:59"):
         assert await ids(api, f"/cdr?{query}") == [record]
-
-
-async def copies(api: Api, cdr_id: str, count: int) -> None:
-    """`count` calls older than that one, as alike as can be, to a booking that is no more."""
-
-    def insert(tx: Any) -> None:
-        tx.cdrs._db.execute(
-            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?) "
-            "INSERT INTO cdrs SELECT 'cdr_' || printf('%032x', n), account_id, 'bkg_' || printf('%032x', 1), "
-            "'copy ' || n, started_at - n, 0, source, service, destination, 'BUSY' FROM n, cdrs WHERE id = ?",
-            [count, cdr_id],
-        )
-
-    await api.storage.run(insert)
 
 
 async def follow(api: Api, path: str) -> list[Answer]:
