@@ -1,5 +1,5 @@
 """The list of call records against a list of Python's: nothing is skipped and nothing repeated, whatever comes and goes
-between its pages (docs/reliability.md, A5)."""
+between its pages."""
 
 import asyncio
 import sqlite3

@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     assert cli("setup").returncode == 0
     with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
         for number, (account, calls) in enumerate((("acc_1", 2), ("acc_2", 4))):
-            database.execute("INSERT INTO accounts VALUES (?, ?, 'x', 0)", [account, f"name of {account}"])
-            database.executemany(
-                f"INSERT INTO cdrs ({', '.join(CDR)}) VALUES ({', '.join('?' * len(CDR))})",  # noqa: S608  our own words
-                [a_record(number, account, call) for call in range(calls)],
+            database.execute(
+                "INSERT INTO accounts (id, name, webhook_secret, created_at) VALUES (?, ?, 'x', 0)",
+                [account, f"name of {account}"],
             )
+            insert(database, (a_record(number, account, call) for call in range(calls)))
     return cli
 
 
@@ -37,6 +38,13 @@ CDR = (
     *("id", "account_id", "booking_id", "call_id", "started_at", "duration"),
     *("source", "service", "destination", "disposition"),
 )
+
+LAST = ("+14155550100", "+3225550000", HIDDEN, "BUSY")
+
+
+def insert(database: sqlite3.Connection, records: Iterable[list[Any]]) -> None:
+    columns = ", ".join(CDR)
+    database.executemany(f"INSERT INTO cdrs ({columns}) VALUES ({', '.join('?' * len(CDR))})", records)  # noqa: S608
 
 
 def a_record(number: int, account: str, call: int) -> list[Any]:
@@ -108,11 +116,10 @@ def test_an_export_has_every_record_with_its_hidden_number(cli: Cli) -> None:
 
 
 def test_a_reader_that_has_had_enough_ends_the_export_without_a_complaint(cli: Cli) -> None:
-    cli.execute(
-        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 5000) "
-        "INSERT INTO cdrs SELECT 'cdr_2' || n, account_id, booking_id, 'copy ' || n, started_at - n, 0, source, "
-        "service, destination, disposition FROM n, cdrs WHERE call_id = 'acc_1-0'"
-    )
+    with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
+        insert(
+            database, ([f"cdr_2{n:031}", *a_record(0, "acc_1", 0)[1:3], f"copy {n}", n, 0, *LAST] for n in range(5_000))
+        )
     process = subprocess.Popen(
         cli.command("cdr", "export"),
         cwd=cli.directory,
