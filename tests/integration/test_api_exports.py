@@ -1,8 +1,13 @@
-"""/cdr.csv and /cdr.jsonl: what is in them, and what their clients may do to everybody else."""
+"""/cdr.csv and /cdr.jsonl: what is in them, and what their clients may do to everybody else.
+
+`EXPORT_RECORDS=1000000 pytest -s --timeout 900 tests/integration/test_api_exports.py -k others` says how long long ones
+take, how much memory, and how long others wait meanwhile.
+"""
 
 import asyncio
 import csv
 import json
+import os
 import socket
 import sqlite3
 from collections.abc import AsyncIterator
@@ -11,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from aiohttp import ClientConnectionError, ClientPayloadError
 
@@ -25,6 +31,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 EXPORTS = ("/cdr.csv", "/cdr.jsonl")
 # More than sockets hold on their way: some 13 MB.
 MANY = 60_000
+RECORDS = int(os.environ.get("EXPORT_RECORDS", "10000"))
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
@@ -51,6 +58,15 @@ class Export:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+
+    async def lines(self) -> int:
+        """How many records came, in a whole answer."""
+        count, end = 0, b""
+        while chunk := await self.reader.read(64 * 1024):
+            count += chunk.count(b"cdr_")
+            end = (end + chunk)[-len(LAST_CHUNK) :]
+        assert end == LAST_CHUNK
+        return count
 
     async def rest(self, pause: float = 0.0) -> bytes:
         """All that comes until the server closes."""
@@ -232,13 +248,36 @@ async def test_a_cut_answer_is_an_error_to_an_ordinary_client(api: Api) -> None:
 
 
 async def test_others_are_answered_while_exports_run(api: Api) -> None:
-    await many(api, 10_000)
+    await many(api, RECORDS)
+    await api.book(account="theirs")
+    loop, memory = asyncio.get_running_loop(), psutil.Process().memory_info
+    idle = [await seconds_of_a_request(api) for _ in range(100)]
+    begun, memory_before, peak = loop.time(), memory().rss, 0
     async with exporting(api) as first, exporting(api, "/cdr.jsonl") as second:
-        reading = [asyncio.create_task(each.rest()) for each in (first, second)]
-        answered = 0
-        while not all(task.done() for task in reading):
-            assert (await api.call("GET", "/bookings", account="theirs")).status == 200
-            answered += 1
-        assert answered > 10
-    texts = await asyncio.gather(*reading)
-    assert all(text.endswith(LAST_CHUNK) for text in texts)
+        reading = asyncio.gather(first.lines(), second.lines())
+        meanwhile: list[float] = []
+        while not reading.done():
+            meanwhile.append(await seconds_of_a_request(api))
+            peak = max(peak, memory().rss)
+            await asyncio.sleep(0.01)
+    assert list(await reading) == [RECORDS, RECORDS]
+    assert len(meanwhile) > 10
+    took = loop.time() - begun
+    print(  # noqa: T201
+        f"\ntwo exports of {RECORDS} records: {took:.1f} s, {2 * RECORDS / took:.0f} records/s, memory grew by "
+        f"{(peak - memory_before) / 2**20:.1f} MiB; other requests p50/p99 {milliseconds(meanwhile)} ms, "
+        f"before {milliseconds(idle)} ms"
+    )
+
+
+async def seconds_of_a_request(api: Api) -> float:
+    headers = {"Authorization": f"Bearer {api.keys['theirs']}"}
+    begun = asyncio.get_running_loop().time()
+    async with api.client.get("/bookings", headers=headers) as answer:
+        assert (answer.status, len((await answer.json())["data"])) == (200, 1)
+    return asyncio.get_running_loop().time() - begun
+
+
+def milliseconds(measured: list[float]) -> str:
+    in_order = sorted(measured)
+    return "/".join(f"{in_order[int(len(in_order) * part)] * 1000:.1f}" for part in (0.5, 0.99))
