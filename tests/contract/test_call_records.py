@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from engine.call_records import record_batches, record_page
@@ -112,7 +112,7 @@ def books(database: Path) -> Iterator[Books]:
 def test_pages_skip_and_repeat_nothing_while_records_come_and_go(books: Books) -> None:
     pages = 0
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate])
     @given(
         records=st.lists(RECORDS, min_size=10, max_size=30),
         wanted=WANTED,
@@ -157,7 +157,7 @@ def test_batches_of_an_export_are_the_whole_list(books: Books) -> None:
     async def export(wanted: WantedRecords, size: int) -> list[str]:
         return [cdr_id async for batch in record_batches(books.reads, wanted, size) for cdr_id in ids(batch)]
 
-    @settings(max_examples=60, deadline=None, database=None)
+    @settings(max_examples=60, deadline=None, database=None, phases=[Phase.generate])
     @given(records=st.lists(RECORDS, max_size=25), wanted=WANTED, size=st.integers(1, 5))
     def check(records: list[Cdr], wanted: WantedRecords, size: int) -> None:
         books.clear()
