@@ -11,7 +11,7 @@ from aiohttp import web
 from api import blocked_callers, bookings, cdrs, explanations, exports, health
 from api.answers import set_headers
 from api.auth import FAILURES, authenticate
-from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.dependencies import DEPENDENCIES, TIME_LIMIT, Dependencies, Limits
 from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.openapi import served
@@ -71,10 +71,8 @@ async def refuse_with_problems(request: web.Request, handler: Handler) -> web.St
 
 @web.middleware
 async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What is sent as it is made bounds itself: a healthy client may need longer."""
-    route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
-    seconds = None if route and route.operation.streams else request.app[DEPENDENCIES].limits.request_seconds
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(request.app[DEPENDENCIES].limits.request_seconds) as limit:
+        request[TIME_LIMIT] = limit
         return await handler(request)
 
 

@@ -78,6 +78,8 @@ class Dependencies:
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 # The account whose key came with the request; set by `api.auth` on every route that is not public.
 ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)
+# Of the whole request. A handler that sends its answer as it makes it puts limits of its own in its place.
+TIME_LIMIT = web.RequestKey("TIME_LIMIT", asyncio.Timeout)
 
 
 def now_of(request: web.Request) -> int:

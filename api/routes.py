@@ -21,7 +21,7 @@ class Operation:
 
     `answers`: body by status; None: no body. `problems`: codes that only what it does can refuse with, beside those
     that its kind of route refuses with anyway (`api.openapi.refusals`). `creates`: the path of what a 201 has made.
-    `streams`: the media type of a 200 that is text, sent as it is made; it keeps to time limits of its own.
+    `streams`: the media type of a 200 that is text, sent as it is made.
     """
 
     id: str

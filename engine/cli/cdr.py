@@ -11,6 +11,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from api.exports import json_lines
+from api.fields import BOOKING_ID
 from engine.accounts import account_of
 from engine.call_records import place_of, record_batches
 from engine.cli.database import run_command
@@ -121,6 +122,8 @@ def _wanted(
         problems.append("--service is not an E.164 number")
     if source is not None and not is_caller(source):
         problems.append("--source is neither a telephone number nor `anonymous`")
+    if booking is not None and not BOOKING_ID.fullmatch(booking):
+        problems.append("--booking is not the id of a booking")
     if earliest is None or latest is None or problems:
         raise InvalidInput(problems)
     if account is None:

@@ -95,8 +95,10 @@ def test_filters_are_those_of_the_api(cli: Cli) -> None:
 
 
 def test_what_makes_no_sense_is_refused_all_at_once(cli: Cli) -> None:
-    said = cli.refused("cdr", "export", "--from", "yesterday", "--service", "3225550001", "--source", "him")
-    assert [line.split()[1] for line in said.splitlines()] == ["--from", "--service", "--source"]
+    said = cli.refused(
+        "cdr", "export", "--from", "yesterday", "--service", "3225550001", "--source", "him", "--booking", "1"
+    )
+    assert [line.split()[1] for line in said.splitlines()] == ["--from", "--service", "--source", "--booking"]
     assert "there is no account 'nobody'" in cli.refused("cdr", "export", "--account", "nobody")
 
 
