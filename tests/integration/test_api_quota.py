@@ -1,14 +1,19 @@
 """How many requests an account may send: what is counted, what is said of it, and that nobody else feels it."""
 
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.app import Limits
 from api.quota import QUOTA, RequestQuota
+from phones.ports import free_port
+from tests.e2e.answers import send
 from tests.integration.api_helpers import UNKNOWN_BOOKING, Answer, Api, a_request
 from tests.integration.api_routes import QUERY
+from tests.integration.test_cli import Cli, wait_until_it_answers
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -113,3 +118,24 @@ def test_accounts_that_have_their_whole_quota_are_forgotten() -> None:
     for _ in range(1_000):
         quota.count("a", 5_000.0)
     assert len(quota) <= 7
+
+
+def test_the_setting_is_what_the_engine_goes_by(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    assert cli("setup", profile="demo").returncode == 0
+    port = free_port()
+    settings = cli.settings(
+        profile="demo",
+        http_port=str(port),
+        fastagi_port=str(free_port()),
+        ami_port=str(free_port()),
+        requests_per_minute="2",
+    )
+    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL) as engine:
+        try:
+            wait_until_it_answers(f"http://127.0.0.1:{port}/health", engine)
+            key = {"Authorization": f"Bearer {(cli.data / 'demo' / 'api-key').read_text().strip()}"}
+            statuses = [send("GET", f"http://127.0.0.1:{port}/bookings", None, key).status for _ in range(3)]
+        finally:
+            engine.kill()
+    assert statuses == [200, 200, 429]
