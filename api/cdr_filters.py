@@ -4,7 +4,7 @@ from aiohttp import web
 
 from api.dependencies import ACCOUNT_ID
 from api.fields import BOOKING_ID
-from api.parameters import caller_from, plus_kept, unacceptable
+from api.parameters import caller_from, unacceptable, with_plus
 from engine.domain.numbers import is_e164
 from engine.domain.routing import Disposition
 from engine.domain.times import instant_from
@@ -53,7 +53,7 @@ def _service(request: web.Request) -> str | None:
     text = request.query.get("service")
     if text is None:
         return None
-    number = plus_kept(text)
+    number = with_plus(text)
     if not is_e164(number):
         raise unacceptable("service", "must be an E.164 number, such as +3225550000")
     return number

@@ -52,15 +52,15 @@ def flag_of(request: web.Request, name: str) -> bool:
 
 def caller_from(request: web.Request, name: str) -> str:
     """The anonymous caller when it is not given. Raises ProblemError."""
-    text = plus_kept(request.query.get(name, ANONYMOUS))
+    text = with_plus(request.query.get(name, ANONYMOUS))
     if not is_caller(text):
         raise unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
     return caller_of(text)
 
 
-def plus_kept(number: str) -> str:
-    """The + of a number that was not percent-encoded has become a space on the way."""
-    return f"+{number[1:]}" if number.startswith(" ") else number
+def with_plus(text: str) -> str:
+    """A number whose + was not percent-encoded: it has become a space on the way."""
+    return f"+{text[1:]}" if text.startswith(" ") else text
 
 
 def unacceptable(name: str, message: str) -> ProblemError:
