@@ -13,6 +13,7 @@ from api.openapi.examples import STREAMED
 from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
 from api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from api.routes import Route
+from engine.domain.delivery import CallbackState
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.routing import Disposition
 
@@ -36,6 +37,25 @@ PARAMETERS: Mapping[str, Json] = {
         "description": f"The caller's number. Left out, or `{ANONYMOUS}`: a caller who withholds it.",
         "schema": {"type": "string", "pattern": whole(CALLER), "default": ANONYMOUS},
         "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
+    },
+    # Of callbacks, where left out means all.
+    "state": {
+        "description": "Only callbacks in this state.",
+        "schema": {"type": "string", "enum": list(CallbackState)},
+    },
+    "bookingId": {
+        "description": "Only callbacks about this booking, which may be gone.",
+        "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
+    },
+    "since": {
+        "description": "Only callbacks that were put down at this instant or later.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-03-01T00:00:00Z",
+    },
+    "until": {
+        "description": "Only callbacks that were put down before this instant.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-04-01T00:00:00Z",
     },
 }
 # Of call records, where left out means all.
