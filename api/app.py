@@ -19,10 +19,11 @@ from api import (
     exports,
     health,
     webhook_secret,
+    worlds,
 )
-from api.answers import set_headers
+from api.answers import WORLD_HEADER, set_headers
 from api.auth import FAILURES, authenticate
-from api.dependencies import DEPENDENCIES, TIME_LIMIT, Dependencies, Limits
+from api.dependencies import DEPENDENCIES, TIME_LIMIT, WORLD, Dependencies, Limits
 from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.openapi import served
@@ -44,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     *callback_endpoints.ROUTES,
     *callbacks.ROUTES,
     *webhook_secret.ROUTES,
+    *worlds.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )
@@ -104,6 +106,8 @@ async def limit_time(request: web.Request, handler: Handler) -> web.StreamRespon
 async def on_response(request: web.Request, response: web.StreamResponse) -> None:
     set_headers(response)
     set_quota_headers(request, response)
+    if WORLD in request:
+        response.headers[WORLD_HEADER] = "test"
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:
