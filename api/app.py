@@ -2,6 +2,7 @@
 
 import asyncio
 import traceback
+from collections import Counter
 from pathlib import Path
 
 import structlog
@@ -15,18 +16,20 @@ from api import (
     callbacks,
     cdrs,
     explanations,
+    exports,
     health,
     webhook_secret,
     worlds,
 )
 from api.answers import WORLD_HEADER, set_headers
 from api.auth import FAILURES, authenticate
-from api.dependencies import DEPENDENCIES, WORLD, Dependencies, Limits
+from api.dependencies import DEPENDENCIES, TIME_LIMIT, WORLD, Dependencies, Limits
 from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.openapi import served
 from api.parameters import check_parameters
 from api.problems import problem_of, problem_response
+from api.quota import QUOTA, RequestQuota, limit_requests, set_quota_headers
 from api.routes import ROUTES_BY_HANDLER, Handler, Route
 
 __all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
@@ -38,6 +41,7 @@ ROUTES: tuple[Route, ...] = (
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
+    *exports.ROUTES,
     *callback_endpoints.ROUTES,
     *callbacks.ROUTES,
     *webhook_secret.ROUTES,
@@ -51,13 +55,15 @@ MAX_FRAMES = 8
 
 def build_app(deps: Dependencies) -> web.Application:
     app = web.Application(
-        middlewares=[refuse_with_problems, limit_time, authenticate, check_parameters],
+        middlewares=[refuse_with_problems, limit_time, authenticate, limit_requests, check_parameters],
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
     app[served.DOCUMENT] = served.served(ROUTES)
     app[UNDER_WAY] = set()
     app[FAILURES] = FailureLimit()
+    app[QUOTA] = RequestQuota(deps.limits.requests_per_minute)
+    app[exports.UNDER_WAY] = Counter()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
@@ -92,12 +98,14 @@ async def refuse_with_problems(request: web.Request, handler: Handler) -> web.St
 
 @web.middleware
 async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    async with asyncio.timeout(request.app[DEPENDENCIES].limits.request_seconds):
+    async with asyncio.timeout(request.app[DEPENDENCIES].limits.request_seconds) as limit:
+        request[TIME_LIMIT] = limit
         return await handler(request)
 
 
 async def on_response(request: web.Request, response: web.StreamResponse) -> None:
     set_headers(response)
+    set_quota_headers(request, response)
     if WORLD in request:
         response.headers[WORLD_HEADER] = "test"
 

@@ -52,12 +52,15 @@ def flag_of(request: web.Request, name: str) -> bool:
 
 def caller_from(request: web.Request, name: str) -> str:
     """The anonymous caller when it is not given. Raises ProblemError."""
-    text = request.query.get(name, ANONYMOUS)
-    # The + of a number that was not percent-encoded has become a space on the way.
-    text = f"+{text[1:]}" if text.startswith(" ") else text
+    text = with_plus(request.query.get(name, ANONYMOUS))
     if not is_caller(text):
         raise unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
     return caller_of(text)
+
+
+def with_plus(text: str) -> str:
+    """A number whose + was not percent-encoded: it has become a space on the way."""
+    return f"+{text[1:]}" if text.startswith(" ") else text
 
 
 def unacceptable(name: str, message: str) -> ProblemError:

@@ -57,6 +57,7 @@ PROBLEMS: dict[str, Kind] = {
     "idempotency_key_reused": Kind(422, "The idempotency key stands for another request"),
     "booking_too_long": Kind(422, "The booking would end too far ahead"),
     "clock_too_far": Kind(422, "The clock cannot be set further ahead"),
+    "too_many_requests": Kind(429, "The account sends too many requests", retry_after=1),
     "too_many_failures": Kind(429, "Too many failed authentications", retry_after=60),
     "internal": Kind(500, "The server failed"),
     "no_number_free": Kind(503, "Every number is booked or in quarantine", retry_after=60),
@@ -80,14 +81,25 @@ CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class ProblemError(RentedNumbersError):
-    """Raised by the edge itself; what the engine raises is translated by `problem_of`."""
+    """Raised by the edge itself; what the engine raises is translated by `problem_of`.
 
-    def __init__(self, code: str, detail: str, errors: tuple[FieldError, ...] = (), allow: str = "") -> None:
+    `retry_after`: seconds, where more is known than the code's kind says.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        errors: tuple[FieldError, ...] = (),
+        allow: str = "",
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.errors = errors[:MAX_ERRORS]
         self.allow = allow
+        self.retry_after = PROBLEMS[code].retry_after if retry_after is None else retry_after
 
 
 INTERNAL = ("internal", "The request could not be carried out. The operator's log says why.")
@@ -123,7 +135,7 @@ def problem_body(problem: ProblemError) -> ProblemBody:
         detail=problem.detail,
         code=problem.code,
         errors=list(problem.errors) or None,
-        retryable=kind.retry_after is not None,
+        retryable=problem.retry_after is not None,
     )
 
 
@@ -131,8 +143,8 @@ def problem_response(problem: ProblemError) -> web.Response:
     kind = PROBLEMS[problem.code]
     body = problem_body(problem).model_dump_json(exclude_none=True).encode()
     response = web.Response(status=kind.status, body=body, content_type=CONTENT_TYPE)
-    if kind.retry_after is not None:
-        response.headers[hdrs.RETRY_AFTER] = str(kind.retry_after)
+    if problem.retry_after is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(problem.retry_after)
     if kind.status == 401:
         response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     if problem.allow:

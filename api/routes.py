@@ -21,6 +21,7 @@ class Operation:
 
     `answers`: body by status; None: no body. `problems`: codes that only what it does can refuse with, beside those
     that its kind of route refuses with anyway (`api.openapi.refusals`). `creates`: the path of what a 201 has made.
+    `streams`: the media type of a 200 that is text, sent as it is made.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Operation:
     problems: tuple[str, ...] = ()
     creates: str = ""
     detail: str = ""
+    streams: str = ""
 
 
 @dataclass(frozen=True, slots=True)

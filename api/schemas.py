@@ -230,6 +230,8 @@ class CdrBody(Outgoing):
     """The hidden number; `erased` where it had to be."""
     service: Phone
     """The rented number that was called."""
+    booking_id: BookingId
+    """The booking, which may be gone by now."""
     disposition: Disposition
 
     @classmethod
@@ -241,6 +243,7 @@ class CdrBody(Outgoing):
             source=cdr.source,
             destination=cdr.destination,
             service=cdr.service,
+            booking_id=cdr.booking_id,
             disposition=cdr.disposition,
         )
 

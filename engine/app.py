@@ -21,7 +21,7 @@ from agi_scripts.context import CallContext
 from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
 from api.app import build_app
-from api.dependencies import Dependencies
+from api.dependencies import Dependencies, Limits
 from api.server import build_runner
 from engine import lock, secrets
 from engine.ami.errors import AmiRefused, AmiUnavailable
@@ -156,6 +156,7 @@ class Engine:
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
+            limits=Limits(requests_per_minute=settings.requests_per_minute),
         )
         self._calls = CallContext(
             storage=storage,

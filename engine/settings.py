@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     max_bookings_per_account: int = Field(
         1_000, ge=1, le=10_000_000, description="bookings that an account may hold, those in their grace too"
     )
+    requests_per_minute: int = Field(
+        600, ge=1, le=1_000_000, description="requests to the API that an account may send, at once or within a minute"
+    )
     max_calls_per_caller_per_hour: int = Field(
         60,
         ge=1,

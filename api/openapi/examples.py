@@ -90,6 +90,7 @@ CDR = CdrBody(
     source=CALLER,
     destination=HIDDEN,
     service=SERVICE,
+    booking_id=BOOKING_ID,
     disposition=Disposition.ANSWERED,
 )
 EXPLANATION = ExplanationBody(
@@ -303,4 +304,11 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     BookingGoneBody: [_shown(BOOKING_GONE)],
     AccountChange: [{"events": ["call.missed", "booking.expiring_soon"]}, {"events": []}],
     AccountBody: [_shown(ACCOUNT)],
+}
+
+# By media type: what is sent as it is made.
+STREAMED = {
+    "text/csv": f'"{BOOKING_ID}","{CALLER}","{SERVICE}","","{CALLER}","","","","{HIDDEN}","2026-03-01 12:00:01",'
+    f'"2026-03-01 12:00:05","2026-03-01 12:00:17",16,12,"ANSWERED","","{CDR_ID}","ANSWERED"\n',
+    "application/jsonl": CDR.model_dump_json() + "\n",
 }

@@ -9,11 +9,13 @@ from pydantic import BaseModel
 from api.fields import BOOKING_ID, CALLER, CURSOR, whole
 from api.idempotency import HEADER, KEY, REPLAYED
 from api.openapi.components import Json, ref, ref_to
-from api.openapi.refusals import codes_of, refusals
+from api.openapi.examples import STREAMED
+from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
 from api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from api.routes import Route
 from engine.domain.delivery import CallbackState
-from engine.domain.numbers import ANONYMOUS
+from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.routing import Disposition
 
 JSON = "application/json"
 
@@ -54,6 +56,37 @@ PARAMETERS: Mapping[str, Json] = {
         "description": "Only callbacks that were put down before this instant.",
         "schema": {"type": "string", "format": "date-time"},
         "example": "2026-04-01T00:00:00Z",
+    },
+}
+# Of call records, where left out means all.
+RECORD_FILTERS: Mapping[str, Json] = {
+    "from": {
+        "description": "Only calls that came in at this instant or later.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-03-01T00:00:00Z",
+    },
+    "to": {
+        "description": "Only calls that came in before this instant.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-04-01T00:00:00Z",
+    },
+    "service": {
+        "description": "Only calls to this rented number.",
+        "schema": {"type": "string", "pattern": whole(E164)},
+        "example": "+3225550000",
+    },
+    "source": {
+        "description": f"Only calls of this caller; `{ANONYMOUS}`: of those who withheld their number.",
+        "schema": {"type": "string", "pattern": whole(CALLER)},
+        "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
+    },
+    "disposition": {
+        "description": "Only calls that ended so.",
+        "schema": {"type": "string", "enum": list(Disposition)},
+    },
+    "bookingId": {
+        "description": "Only calls to this booking, which may be gone.",
+        "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
     },
 }
 IDEMPOTENCY_KEY: Json = {
@@ -99,7 +132,8 @@ def _parameters(route: Route) -> list[Json]:
     ]
     headers = [IDEMPOTENCY_KEY] if route.keyed else []
     # In the table's order, so that the document is the same at every start.
-    queries = [{"name": name, "in": "query", **told} for name, told in PARAMETERS.items() if name in route.parameters]
+    known = {**PARAMETERS, **RECORD_FILTERS} if "from" in route.parameters else PARAMETERS
+    queries = [{"name": name, "in": "query", **told} for name, told in known.items() if name in route.parameters]
     return placeholders + headers + queries
 
 
@@ -109,7 +143,7 @@ def _responses(route: Route, routes: Iterable[Route]) -> Json:
         responses[str(status)] = _answer(route, status, body)
         if links := _links(route, status, routes):
             responses[str(status)]["links"] = links
-    for status, refusal in refusals(codes_of(route)).items():
+    for status, refusal in refusals(codes_of(route), counted=not route.public).items():
         answer = responses.setdefault(str(status), refusal)
         if answer is not refusal:  # a status that both an answer and a problem may have
             answer["content"] |= refusal["content"]
@@ -119,7 +153,10 @@ def _responses(route: Route, routes: Iterable[Route]) -> Json:
 
 def _answer(route: Route, status: int, body: type[BaseModel] | None) -> Json:
     answer: Json = {"description": HTTPStatus(status).phrase}
-    headers: Json = {}
+    headers: Json = {} if route.public else dict(QUOTA_HEADERS)
+    if route.operation.streams:
+        kind = route.operation.streams
+        answer["content"] = {kind: {"schema": {"type": "string"}, "example": STREAMED[kind]}}
     if body:
         answer["content"] = {JSON: {"schema": ref_to(body)}}
     if status == HTTPStatus.CREATED:

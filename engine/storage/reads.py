@@ -22,6 +22,7 @@ from engine.storage.delivery_rows import (
 )
 from engine.storage.errors import StorageUnavailable
 from engine.storage.notices import AccountSeen, account_from_row
+from engine.storage.record_rows import Between, CallRecord, Place, WantedRecords, call_record_from_row
 from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
 
 # Greater than every id: a page "before" it is the first page.
@@ -79,14 +80,19 @@ class Reads:
         row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
         return cdr_from_row(row) if row else None
 
-    async def cdrs(self, account_id: str, *, before_id: str | None, at_most: int) -> list[Cdr]:
+    async def cdr_places(self, account_id: str, between: Between, *, skipped: int) -> list[Place]:
+        """Two at most: those of the records behind the first `skipped` ones, newest first."""
+        rows = await _all(
+            self._sql.cdr_places(self._connection(), account_id=account_id, skipped=skipped, **between.parameters())
+        )
+        return [Place(row["started_at"], row["id"]) for row in rows]
+
+    async def cdrs(self, wanted: WantedRecords, between: Between, *, at_most: int) -> list[CallRecord]:
         """Newest first."""
         rows = await _all(
-            self._sql.cdrs_page(
-                self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=at_most
-            )
+            self._sql.cdrs_between(self._connection(), **wanted.parameters(), **between.parameters(), at_most=at_most)
         )
-        return [cdr_from_row(row) for row in rows]
+        return [call_record_from_row(row) for row in rows]
 
     async def blocked_callers(self, booking_id: str, *, after: str, at_most: int) -> list[BlockedCaller]:
         """In the order of their numbers."""

@@ -13,8 +13,12 @@ QUERY = {
     "limit": "1",
     "includeExpired": "true",
     "cursor": "x",
-    "state": "FAILED",
+    "from": "2026-03-01T12:00:00Z",
+    "to": "2026-03-02T12:00:00Z",
+    "service": "%2B3225550000",
+    "disposition": "ANSWERED",
     "bookingId": "bkg_" + "0" * 32,
+    "state": "FAILED",
     "since": "2026-03-01T00:00:00Z",
     "until": "2026-03-09T00:00:00Z",
 }

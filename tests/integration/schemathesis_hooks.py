@@ -14,7 +14,9 @@ import schemathesis
 
 from api import blocked_callers, bookings, callback_endpoints, callbacks, cdrs
 from api.idempotency import HEADER
-from api.paging import Listing
+from api.paging import CallListing, Listing
+from engine.domain.times import instant_from
+from engine.storage.record_rows import LATEST, Place
 
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
@@ -22,10 +24,12 @@ INSTANTS = ("2026-03-01T00:00:00Z", "2026-03-01T12:00:00.5+01:00", "9999-12-31T2
 CURSORS = (callbacks.REDELIVERIES.cursor_after("1772366400000:evt_" + "0" * 32),)
 TIMES = {"since": INSTANTS, "until": INSTANTS}
 EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "cursor": CURSORS, **TIMES}
-# Each with the id of a record that would stand before all others.
-LISTINGS: dict[str, tuple[Listing, str]] = {
+# Each with the place of a record that would stand before all others.
+NEWEST_CALL = Place(LATEST, "cdr_" + "f" * 32)
+LISTINGS: dict[str, tuple[Listing, str] | tuple[CallListing, Place]] = {
     "/bookings": (bookings.LISTING, "bkg_" + "f" * 32),
-    "/cdr": (cdrs.LISTING, "cdr_" + "f" * 32),
+    "/cdr": (cdrs.LISTING, NEWEST_CALL),
+    "/bookings/{id}/calls": (cdrs.OF_BOOKING_LISTING, NEWEST_CALL),
     "/callbacks": (callbacks.LISTING, "9999999999999:evt_" + "f" * 32),
     "/callbacks/endpoints": (callback_endpoints.LISTING, "cep_" + "f" * 32),
     blocked_callers.PATH: (blocked_callers.LISTING, "+1000000"),
@@ -47,8 +51,14 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     if HEADER in case.headers:
         case.headers[HEADER] = uuid.uuid4().hex
     if "cursor" in case.query:
-        listing, record_id = LISTINGS[case.operation.path]
-        case.query["cursor"] = listing.cursor_after(record_id)
+        match LISTINGS[case.operation.path]:
+            case (Listing() as listing, str(record_id)):
+                case.query["cursor"] = listing.cursor_after(record_id)
+            case (CallListing() as listing, Place() as place):
+                case.query["cursor"] = listing.cursor_after(place)
+    if "from" in case.query and "to" in case.query:
+        ends = sorted((case.query["from"], case.query["to"]), key=lambda text: instant_from(text) or 0)
+        case.query["from"], case.query["to"] = ends
 
 
 def _put(made_up: dict[str, Any], existing: Mapping[str, tuple[str, ...]]) -> None:

@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from api.app import ROUTES
 from api.idempotency import HEADER
 from api.openapi.examples import EXAMPLES
-from api.openapi.operations import PARAMETERS, PLACEHOLDERS
+from api.openapi.operations import PARAMETERS, PLACEHOLDERS, RECORD_FILTERS
 from api.openapi.refusals import OF_NONE, codes_of
 from api.openapi.webhooks import SIGNATURE
 from api.problems import PROBLEMS
@@ -82,7 +82,7 @@ def test_every_problem_stands_somewhere() -> None:
 
 
 def test_nothing_is_described_that_no_route_has() -> None:
-    assert set(PARAMETERS) == {name for route in ROUTES for name in route.parameters}
+    assert set(PARAMETERS) | set(RECORD_FILTERS) == {name for route in ROUTES for name in route.parameters}
     assert set(PLACEHOLDERS) == {name for route in ROUTES for name in route.placeholders}
 
 

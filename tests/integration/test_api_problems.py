@@ -34,7 +34,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 @pytest.fixture
 def api_limits() -> Limits:
-    return Limits(body_seconds=0.2, storage_seconds=0.3, request_seconds=1.0)
+    return Limits(requests_per_minute=60, body_seconds=0.2, storage_seconds=0.3, request_seconds=1.0)
 
 
 async def book(api: Api, **changes: object) -> Answer:
@@ -134,6 +134,12 @@ async def unavailable(api: Api) -> Answer:
     return await book(api)
 
 
+async def too_many_requests(api: Api) -> Answer:
+    while (await api.call("HEAD", "/bookings")).status != 429:
+        pass
+    return await api.call("GET", "/bookings")
+
+
 async def too_many_failures(api: Api) -> Answer:
     for _ in range(21):
         answer = await api.call("GET", "/bookings", account=None, headers={"Authorization": "Bearer wrong"})
@@ -167,6 +173,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "idempotency_key_in_use": key_in_use,
     "idempotency_key_reused": key_reused,
     "booking_too_long": too_long,
+    "too_many_requests": too_many_requests,
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),
     "internal": internal,
