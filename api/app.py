@@ -11,6 +11,7 @@ from api import blocked_callers, bookings, cdrs, explanations, health
 from api.answers import set_headers
 from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.docs_page import served as docs_page
 from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.openapi import served
@@ -42,8 +43,8 @@ def build_app(deps: Dependencies) -> web.Application:
     app[served.DOCUMENT] = served.served(ROUTES)
     app[UNDER_WAY] = set()
     app[FAILURES] = FailureLimit()
-    app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
-    for route in ROUTES:
+    app[ROUTES_BY_HANDLER] = {route.handler: route for route in (*ROUTES, *docs_page.ROUTES)}
+    for route in (*ROUTES, *docs_page.ROUTES):
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
             app.router.add_route(method, route.path, route.handler)
     app.on_response_prepare.append(on_response)
