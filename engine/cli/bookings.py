@@ -8,7 +8,7 @@ from engine.adjustments import MAX_REASON, Adjustment, adjust
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show, show_one
 from engine.clock import SystemClock
-from engine.control import ask_engine
+from engine.control import ask_to_adjust
 from engine.domain.booking import Booking, status_at
 from engine.domain.errors import NotFound
 from engine.domain.times import rfc3339
@@ -67,7 +67,7 @@ def adjust_booking(
     settings = Settings()
     adjustment = Adjustment(new_id("grt"), booking_id, seconds, calls, reason)
     require_database(settings)
-    grant = ask_engine(settings.data_dir, adjustment)
+    grant = ask_to_adjust(settings.data_dir, adjustment)
     if grant is None:
         grant = run_command(settings, adjust, adjustment, SystemClock().moment(), settings.policy())
     booking, _ = run_command(settings, _look_up, booking_id)

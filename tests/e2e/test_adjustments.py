@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from engine.adjustments import Adjustment
-from engine.control import EngineSilent, ask_engine
+from engine.control import EngineSilent, ask_to_adjust
 from engine.failpoints import VARIABLE
 from engine.ids import new_id
 from phones.messages import by_call
@@ -35,7 +35,7 @@ def party(generous: System) -> Caller:
 
 def _adjust(booked: Booked, seconds: int, calls: int = 0) -> tuple[int, int]:
     """As the command line has it done by the engine. Returns the seconds and calls that were really given."""
-    done = ask_engine(booked.system.data_dir, Adjustment(new_id("grt"), booked.id, seconds, calls, "a test"))
+    done = ask_to_adjust(booked.system.data_dir, Adjustment(new_id("grt"), booked.id, seconds, calls, "a test"))
     assert done is not None
     return done.seconds, done.calls
 
