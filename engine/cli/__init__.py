@@ -7,7 +7,7 @@ from typing import NoReturn
 import typer
 
 from engine import log
-from engine.cli import bookings, callbacks, customers, doctor, explanations, ledger, pool, privacy, system
+from engine.cli import bookings, callbacks, calls, customers, doctor, explanations, ledger, pool, privacy, system
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
 
@@ -25,6 +25,7 @@ app.command("asterisk-config")(system.asterisk_config)
 app.command()(explanations.explain)
 app.add_typer(pool.app, name="numbers")
 app.add_typer(bookings.app, name="bookings")
+app.add_typer(calls.app, name="calls")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(privacy.app, name="privacy")

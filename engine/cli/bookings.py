@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.adjustments import MAX_REASON, Adjustment, adjust
+from engine.cli import booking_changes as changes
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show, show_one
 from engine.clock import SystemClock
@@ -19,6 +20,10 @@ from engine.storage.rows import Grant
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="Bookings of all accounts.")
+app.command("create")(changes.create)
+app.command("list")(changes.list_)
+app.command("renew")(changes.renew)
+app.command("delete")(changes.delete)
 
 # The newest ones of a booking that are shown.
 SHOWN_GRANTS = 50

@@ -7,6 +7,7 @@ from typing import Any
 from engine.domain.booking import Booking
 from engine.domain.metering import CallState
 from engine.storage.forgetting import Erasure, Retention
+from engine.storage.overview import Overview
 from engine.storage.rows import (
     Account,
     Answered,
@@ -295,3 +296,4 @@ class Transaction:
         self.answers = Answers(queries, connection)
         self.retention = Retention(queries, connection)
         self.erasure = Erasure(queries, connection)
+        self.overview = Overview(queries, connection)
