@@ -1,0 +1,137 @@
+"""What docs/api.md tells people to run is run: against the API, and as the receiver of really signed callbacks."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from standardwebhooks import Webhook
+
+from engine.callbacks.signing import signature_headers
+from engine.domain.retry import Answered
+from engine.local.asterisk_files import ROOT
+from phones.ports import free_port, is_bound
+from tests.integration.api_helpers import Api
+from tests.integration.callback_sending import BODY, SECRET, send
+from tests.integration.test_callback_docs import PAGE, code_blocks
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+NODE = [str(ROOT / ".tools" / "bin" / "node"), "--input-type=module", "--eval"]
+PYTHON = [sys.executable, "-c"]
+CUSTOMERS_PYTHON = str(ROOT / ".tools" / "clients" / "bin" / "python")
+SECONDS = 60
+
+
+def block_with(text: str) -> str:
+    [block] = [block for block in code_blocks(PAGE) if text in block]
+    return block
+
+
+async def ran(api: Api, command: list[str], cwd: Path | None = None) -> str:
+    """What a program printed that must end well, told where the API is and with which key to ask it."""
+    told = os.environ | {"BASE": str(api.client.make_url("")).rstrip("/"), "KEY": api.keys["ours"]}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, env=told, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    done = await asyncio.to_thread(run)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "block"), [(PYTHON, "def ask("), (NODE, "async function ask(")], ids=["python", "javascript"]
+)
+async def test_the_examples_book_list_renew_cancel_and_read_a_refusal(api: Api, program: list[str], block: str) -> None:
+    kept = await api.book()
+    told, listed, refused = (await ran(api, [*program, block_with(block)])).splitlines()
+    assert told.startswith("they call +32")
+    assert len(re.findall("bkg_[0-9a-f]{32}", listed)) == 2
+    assert kept["id"] in listed
+    assert refused == "404 gone"
+
+
+async def test_a_generated_client_is_complete_and_types_every_answer(api: Api, tmp_path: Path) -> None:
+    """Generated of what the server serves, without a warning; then the example is run with it."""
+    answer = await api.client.get("/openapi.json")
+    (tmp_path / "openapi.json").write_bytes(await answer.read())
+    [shown] = re.findall("openapi-python-client (generate) --url .*/openapi.json (.+)", PAGE)
+    command = [CUSTOMERS_PYTHON, "-m", "openapi_python_client", shown[0], "--path", "openapi.json", shown[1]]
+    path = f"{Path(CUSTOMERS_PYTHON).parent}:{os.environ['PATH']}"  # it lays its code out with ruff
+    await asyncio.to_thread(
+        subprocess.run, command, cwd=tmp_path, env=os.environ | {"PATH": path}, check=True, timeout=SECONDS
+    )
+    example = block_with("from rented_numbers_client import")
+    await ran(api, [CUSTOMERS_PYTHON, "-c", example], cwd=tmp_path / "rented-numbers-client")
+    operations = {path.stem for path in (tmp_path / "rented-numbers-client/rented_numbers_client/api").rglob("*.py")}
+    assert {"create_booking", "get_call_record", "explain_call", "block_caller"} <= operations
+
+
+@pytest.fixture(params=["python", "javascript"])
+async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """The whole receiver of the page: its URL, and the file with what it prints."""
+    blocks = {"python": (PYTHON, "class Receiver("), "javascript": (NODE, "createServer(async")}
+    program, text = blocks[request.param]
+    port, printed = free_port(), tmp_path / "printed"
+    told = os.environ | {"WEBHOOK_SECRET": SECRET, "PORT": str(port)}
+    with printed.open("wb") as output:
+        process = subprocess.Popen([*program, block_with(text)], env=told, stdout=output, stderr=output)  # noqa: ASYNC220
+    try:
+        async with asyncio.timeout(SECONDS):
+            while not is_bound(port, "tcp"):
+                assert process.poll() is None, printed.read_text()
+                await asyncio.sleep(0.02)
+        yield f"http://127.0.0.1:{port}/calls", printed
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def posted(url: str, body: bytes, headers: dict[str, str]) -> int:
+    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
+        return answer.status
+
+
+async def test_a_receiver_takes_what_the_engine_sends_and_shows_it_once(running: tuple[str, Path]) -> None:
+    url, printed = running
+    assert [await send(url), await send(url)] == [Answered(204), Answered(204)]
+    assert printed.read_text().count("cdr_1") == 1
+
+
+async def test_a_receiver_takes_one_right_signature_of_two(running: tuple[str, Path]) -> None:
+    url, _ = running
+    now = time.time_ns() // 1_000_000
+    headers = signature_headers("evt_2", SECRET, BODY, now)
+    other = signature_headers("evt_2", "whsec_" + "A" * 32, BODY, now)["webhook-signature"]
+    headers["webhook-signature"] = f"{other} {headers['webhook-signature']}"
+    Webhook(SECRET).verify(BODY, headers)
+    assert await posted(url, BODY.encode(), headers) == 204
+
+
+async def test_a_receiver_refuses_what_is_forged_changed_or_old(running: tuple[str, Path]) -> None:
+    url, printed = running
+    now = time.time_ns() // 1_000_000
+    right = signature_headers("evt_3", SECRET, BODY, now)
+    forged = signature_headers("evt_3", "whsec_" + "A" * 32, BODY, now)
+    bad: list[tuple[bytes, dict[str, str]]] = [
+        (BODY.encode() + b" ", right),
+        (BODY.encode(), forged),
+        (BODY.encode(), right | {"webhook-id": "evt_4"}),
+        (BODY.encode(), right | {"webhook-timestamp": str(now // 1000 + 1)}),
+        (BODY.encode(), right | {"webhook-timestamp": "soon"}),
+        (BODY.encode(), right | {"webhook-signature": right["webhook-signature"].replace("v1,", "v2,")}),
+        (BODY.encode(), right | {"webhook-signature": "v1"}),
+        (BODY.encode(), signature_headers("evt_3", SECRET, BODY, now - 301_000)),
+        (BODY.encode(), signature_headers("evt_3", SECRET, BODY, now + 302_000)),
+        (BODY.encode(), {}),
+    ]
+    assert [await posted(url, body, headers) for body, headers in bad] == [400] * len(bad)
+    assert printed.read_text().count("cdr_1") == 0
+    assert await posted(url, BODY.encode(), right) == 204
