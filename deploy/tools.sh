@@ -7,6 +7,7 @@
 #   phones     .tools/bin/sipp .tools/bin/baresip .tools/phones.json      Debian 12's, in .tools/phones-tree
 #              and libfaketime, with which tests set the wall clock of one program
 #   fail2ban   .tools/bin/fail2ban-regex .tools/bin/fail2ban-client       Debian 12's, in .tools/fail2ban-tree
+#              and .tools/bin/nft, the firewall's
 #   browser    .tools/bin/chromium               Debian 12's headless one, in .tools/browser-tree
 #   clients    .tools/clients/bin/python         an environment of its own with deploy/clients.txt: what customers use
 #              .tools/bin/node                   that environment's Node.js
@@ -160,7 +161,8 @@ END
 # Scripts on the Python of their own tree: the machine's may be too new for them.
 make_fail2ban() {
     local loader arch script
-    "$here/debian-tree.sh" bookworm "$fail2ban_tree" fail2ban
+    "$here/debian-tree.sh" bookworm "$fail2ban_tree" fail2ban nftables
+    wrap_from_tree nft "$fail2ban_tree" usr/sbin/nft
     loader=$(loader_of "$fail2ban_tree")
     arch=$(basename -- "$(dirname -- "$loader")")
     for script in fail2ban-regex fail2ban-client; do

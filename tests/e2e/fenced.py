@@ -1,0 +1,95 @@
+"""Who gets an answer behind deploy/firewall.nft. Runs in a network namespace of its own, where it may be loaded.
+
+    unshare --net python -m tests.e2e.fenced NFT RULES
+
+Prints JSON: by source address and port ("udp 5060"), whether something came back. Its loopback passes for the network:
+the rule that lets loopback through is left out, and the carrier is an address of it.
+"""
+
+import fcntl
+import json
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+
+SERVER = "127.0.0.1"
+CARRIER = "127.0.0.3"
+STRANGER = "127.0.0.9"
+LOOPBACK_RULE = '        iifname "lo" accept\n'
+CARRIERS = "define carrier4 = { 192.0.2.10, 198.51.100.0/28 }"
+# Of the example: SIP, SIP over TLS, the first and the last port for sound; and one that is none of Asterisk's.
+PORTS = [("udp", 5060), ("tcp", 5060), ("tcp", 5061), ("udp", 10000), ("udp", 10999), ("udp", 11000), ("tcp", 8443)]
+PATIENCE_SECONDS = 0.5
+SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
+
+
+def bring_loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+
+
+def load(nft: Path, rules: Path) -> None:
+    text = rules.read_text()
+    assert LOOPBACK_RULE in text
+    assert CARRIERS in text
+    text = text.replace(LOOPBACK_RULE, "").replace(CARRIERS, f"define carrier4 = {CARRIER}")
+    # What comes back to those who ask passes the same chain: their own ports are none that it names.
+    subprocess.run([nft, "-f", "-"], input=text.encode(), check=True, timeout=20)
+
+
+@contextmanager
+def answering(transport: str, port: int) -> Iterator[None]:
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as server:
+        server.bind((SERVER, port))
+        if transport == "tcp":
+            server.listen()
+        Thread(target=_echo, args=(server, transport), daemon=True).start()
+        yield
+
+
+def _echo(server: socket.socket, transport: str) -> None:
+    with suppress(OSError):
+        while True:
+            if transport == "udp":
+                data, peer = server.recvfrom(64)
+                server.sendto(data, peer)
+            else:
+                connection, _ = server.accept()
+                with connection:
+                    connection.sendall(connection.recv(64))
+
+
+def is_answered(source: str, transport: str, port: int) -> bool:
+    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as client:
+        client.settimeout(PATIENCE_SECONDS)
+        client.bind((source, 0))
+        try:
+            client.connect((SERVER, port))
+            client.send(b"anybody there?")
+            return bool(client.recv(64))
+        except TimeoutError:
+            return False
+
+
+def main(nft: Path, rules: Path) -> None:
+    bring_loopback_up()
+    load(nft, rules)
+    with ExitStack() as servers:
+        for transport, port in PORTS:
+            servers.enter_context(answering(transport, port))
+        answered = {
+            source: {f"{transport} {port}": is_answered(source, transport, port) for transport, port in PORTS}
+            for source in (CARRIER, STRANGER)
+        }
+    print(json.dumps(answered))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
