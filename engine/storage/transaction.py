@@ -293,7 +293,7 @@ class Transaction:
         self.cdrs = Cdrs(queries, connection)
         self.outbox = Outbox(queries, connection)
         self.accounts = Accounts(queries, connection)
+        self.overview = Overview(queries, connection)
         self.answers = Answers(queries, connection)
         self.retention = Retention(queries, connection)
         self.erasure = Erasure(queries, connection)
-        self.overview = Overview(queries, connection)
