@@ -7,10 +7,10 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from api import blocked_callers, bookings, cdrs, explanations, health
-from api.answers import set_headers
+from api import blocked_callers, bookings, cdrs, explanations, health, worlds
+from api.answers import WORLD_HEADER, set_headers
 from api.auth import FAILURES, authenticate
-from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.dependencies import DEPENDENCIES, WORLD, Dependencies, Limits
 from api.docs_page import served as docs_page
 from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
@@ -28,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
+    *worlds.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )
@@ -71,8 +72,10 @@ async def limit_time(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
 
 
-async def on_response(_request: web.Request, response: web.StreamResponse) -> None:
+async def on_response(request: web.Request, response: web.StreamResponse) -> None:
     set_headers(response)
+    if WORLD in request:
+        response.headers[WORLD_HEADER] = "test"
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:

@@ -15,6 +15,7 @@ from engine.storage.errors import StorageBusy
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
+from engine.storage.worlds import World
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +41,8 @@ class Dependencies:
     """`check_callback` raises CallbackNotAcceptable. `hang_up` is given the callers' channels in Asterisk.
 
     `renewed` is told the id of a booking that got more: its live calls may last longer. `health` returns each part's
-    name with "up" or what it is instead: {"database": "up", "ami": "connecting"}.
+    name with "up" or what it is instead: {"database": "up", "ami": "connecting"}. `wake_callbacks` is called after a
+    commit that may have put a callback into the outbox.
 
     `key_used` is told the id of a key that opened its account; `refused` the service, event and address of a failed
     authentication, see `engine.security_log`. `proxies`: whose `X-Forwarded-For` is believed.
@@ -55,6 +57,7 @@ class Dependencies:
     hang_up: Callable[[list[str]], Awaitable[None]]
     renewed: Callable[[str], None]
     health: Callable[[], Awaitable[dict[str, str]]]
+    wake_callbacks: Callable[[], None]
     key_used: Callable[[str], None]
     refused: Callable[[str, str, str], None]
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -75,12 +78,21 @@ class Dependencies:
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 # The account whose key came with the request; set by `api.auth` on every route that is not public.
 ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)
+# The test world whose key came with the request; not set for keys of customers' own accounts.
+WORLD = web.RequestKey("WORLD", World)
 
 
 def now_of(request: web.Request) -> int:
-    """Epoch milliseconds."""
+    """Epoch milliseconds, by the clock that the request's account goes by."""
     return moment_of(request).now
 
 
 def moment_of(request: web.Request) -> Moment:
+    """By the clock that the request's account goes by."""
+    at, world = machines_moment(request), request.get(WORLD)
+    return at if world is None else world.moment(at)
+
+
+def machines_moment(request: web.Request) -> Moment:
+    """For what happens to requests themselves, and for what moves an account's clock."""
     return request.app[DEPENDENCIES].clock.moment()

@@ -47,6 +47,7 @@ from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.watchdog import watched
+from engine.worlds import sweep_worlds
 
 log = structlog.get_logger(__name__)
 
@@ -158,6 +159,7 @@ class Engine:
             hang_up=self.hang_up,
             renewed=self._limits.changed,
             health=self.health,
+            wake_callbacks=self._callbacks.wake,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
@@ -243,6 +245,7 @@ class Engine:
 
     async def _clean_up(self) -> None:
         swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
+        await self._storage.run(sweep_worlds, self._clock.now(), self._policy)
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
             log.info(
                 "swept",

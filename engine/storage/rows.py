@@ -52,10 +52,12 @@ class UpCall:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that opens its account."""
+    """A key that opens its account. `is_test`: that is a test world, its clock so far ahead of the machine's."""
 
     id: str
     account_id: str
+    is_test: bool = False
+    clock_ahead_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +122,13 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """`test_of`: the account whose test world it is; None: a customer's own."""
+
     id: str
     name: str
     webhook_secret: str
     created_at: int
+    test_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

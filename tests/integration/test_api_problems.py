@@ -13,6 +13,7 @@ from api.problems import PROBLEMS, TYPE_PREFIX, problem_of
 from engine.domain import errors
 from engine.storage.errors import StorageBusy
 from engine.storage.transaction import Transaction
+from engine.worlds import MAX_AHEAD_MS
 from tests.integration.api_helpers import (
     CALLER,
     CRASHING_CALLBACK,
@@ -20,6 +21,7 @@ from tests.integration.api_helpers import (
     HIDDEN,
     NUMBERS,
     POLICY,
+    TESTED,
     UNKNOWN_BOOKING,
     Answer,
     Api,
@@ -117,6 +119,15 @@ async def key_reused(api: Api) -> Answer:
     return await keyed(api, "k1", usagePlan="LARGE")
 
 
+async def clock_too_far(api: Api) -> Answer:
+    await api.storage.run(
+        lambda tx: tx.accounts._db.execute(
+            "UPDATE accounts SET clock_ahead_ms = ? WHERE test_of IS NOT NULL", [MAX_AHEAD_MS]
+        )
+    )
+    return await api.call("POST", "/test/clock", {"advance": 1}, account=TESTED)
+
+
 async def unavailable(api: Api) -> Answer:
     await api.storage.close()
     return await book(api)
@@ -161,6 +172,8 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "quota_reached": quota_reached,
     "no_number_free": no_number_free,
     "overloaded": overloaded,
+    "test_key_required": lambda api: api.call("GET", "/test/clock"),
+    "clock_too_far": clock_too_far,
     "unavailable": unavailable,
 }
 
