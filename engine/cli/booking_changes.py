@@ -14,13 +14,13 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show, show_one
 from engine.clock import SystemClock
 from engine.control import EngineSilent, ask_engine
-from engine.domain.booking import Booking, status_at
+from engine.domain.booking import status_at
 from engine.domain.caller_id import CallerId
 from engine.domain.errors import NotFound
 from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
-from engine.domain.times import rfc3339
+from engine.domain.times import Moment, rfc3339
 from engine.requests import EndCalls, Share
 from engine.settings import Settings
 from engine.storage.overview import OwnedBooking
@@ -57,7 +57,7 @@ def create(
     """Book a number for an account. Without a limit the general one counts."""
     settings = Settings()
     _check_callback(callback, settings)
-    owner = run_command(settings, accounts.account_of, account)
+    owner, at, policy = run_command(settings, accounts.account_of, account), SystemClock().moment(), settings.policy()
     request = BookingRequest(
         owner.id,
         destination or typer.prompt("Number to hide", err=True),
@@ -67,8 +67,12 @@ def create(
         caller_id,
         refuse_anonymous,
     )
-    booking = run_command(settings, bookings.book, request, SystemClock().now(), settings.policy())
-    _show_one(OwnedBooking(owner.name, booking), settings, as_json=as_json)
+
+    def book(tx: Transaction) -> dict[str, Any]:
+        booked = bookings.book(tx, request, _now(tx, owner.id, at), policy)
+        return _shown(tx, OwnedBooking(owner.name, booked), at, policy)
+
+    show_one(run_command(settings, book), as_json=as_json)
 
 
 def list_(
@@ -81,19 +85,20 @@ def list_(
 ) -> None:
     """Bookings, newest first. Their hidden numbers are not shown."""
     settings = Settings()
-    policy, now = settings.policy(), SystemClock().now()
+    policy, at = settings.policy(), SystemClock().moment()
 
-    def page(tx: Transaction) -> list[OwnedBooking]:
+    def page(tx: Transaction) -> list[dict[str, Any]]:
         account_id = accounts.account_of(tx, account).id if account else ""
-        expires_after = now - (policy.grace_ms if expired else 0)
-        return tx.overview.bookings(
+        expires_after = _now(tx, account_id, at) - (policy.grace_ms if expired else 0)
+        found = tx.overview.bookings(
             account_id, expires_after=expires_after, gone=gone, before_id=before or LAST_ID, at_most=limit + 1
         )
+        return [_shown(tx, each, at, policy) for each in found]
 
     found = run_command(settings, page)
-    show([_shown(each, now, policy) for each in found[:limit]], as_json=as_json)
+    show(found[:limit], as_json=as_json)
     if len(found) > limit:
-        complain(f"there are more: --before {found[limit - 1].booking.id}")
+        complain(f"there are more: --before {found[limit - 1]['id']}")
 
 
 def renew(
@@ -106,15 +111,15 @@ def renew(
     settings = Settings()
     if callback is not None:
         _check_callback(callback, settings)
-    renewal, now, policy = Renewal(plan, callback=callback), SystemClock().now(), settings.policy()
+    renewal, at, policy = Renewal(plan, callback=callback), SystemClock().moment(), settings.policy()
 
-    def add(tx: Transaction) -> OwnedBooking:
-        owner = _owner(tx, booking_id)
-        renewed = bookings.renew(tx, owner.booking.account_id, booking_id, renewal, now, policy)
-        return OwnedBooking(owner.account, renewed)
+    def add(tx: Transaction) -> dict[str, Any]:
+        owned = _owned(tx, booking_id)
+        account_id = owned.booking.account_id
+        renewed = bookings.renew(tx, account_id, booking_id, renewal, _now(tx, account_id, at), policy)
+        return _shown(tx, OwnedBooking(owned.account, renewed), at, policy)
 
-    renewed = run_command(settings, add)
-    _show_one(renewed, settings, as_json=as_json)
+    show_one(run_command(settings, add), as_json=as_json)
     with suppress(EngineSilent):  # what lies idle is shared at the next look, too
         ask_engine(settings.data_dir, Share(booking_id))
 
@@ -126,17 +131,22 @@ def delete(
 ) -> None:
     """End a booking for good, and its live calls; its number rests in quarantine. Call records stay."""
     settings = Settings()
-    now, policy = SystemClock().now(), settings.policy()
-    owner = run_command(settings, _owner, booking_id)
+    at, policy = SystemClock().moment(), settings.policy()
+    owned = run_command(settings, _owned, booking_id)
     if not yes:
-        typer.confirm(f"End the booking of {owner.booking.service} for {owner.account}?", abort=True, err=True)
-    up = run_command(settings, bookings.cancel, owner.booking.account_id, booking_id, now, policy)
+        typer.confirm(f"End the booking of {owned.booking.service} for {owned.account}?", abort=True, err=True)
+
+    def end(tx: Transaction) -> list[str]:
+        account_id = owned.booking.account_id
+        return bookings.cancel(tx, account_id, booking_id, _now(tx, account_id, at), policy)
+
+    up = run_command(settings, end)
     done = None
     if up:
         with suppress(EngineSilent):
             done = ask_engine(settings.data_dir, EndCalls(booking_id))
     left = len(up) if done is None else done.unreached
-    show_one({"id": booking_id, "service": owner.booking.service, "callsEnded": len(up) - left}, as_json=as_json)
+    show_one({"id": booking_id, "service": owned.booking.service, "callsEnded": len(up) - left}, as_json=as_json)
     if left:
         complain(f"{left} calls could not be ended now: the engine does it as soon as it can reach Asterisk")
 
@@ -148,24 +158,25 @@ def _check_callback(url: str, settings: Settings) -> None:
     check_callback(url, CallbackRules.of(settings))
 
 
-def _owner(tx: Transaction, booking_id: str) -> OwnedBooking:
+def _owned(tx: Transaction, booking_id: str) -> OwnedBooking:
     booking = tx.bookings.by_id(booking_id)
     if booking is None:
         raise NotFound("there is no such booking")
     return OwnedBooking(accounts.account_of(tx, booking.account_id).name, booking)
 
 
-def _show_one(owned: OwnedBooking, settings: Settings, *, as_json: bool) -> None:
-    show_one(_shown(owned, SystemClock().now(), settings.policy()), as_json=as_json)
+def _now(tx: Transaction, account_id: str, at: Moment) -> int:
+    """Epoch milliseconds, by the clock that the account goes by."""
+    return at.now
 
 
-def _shown(owned: OwnedBooking, now: int, policy: Policy) -> dict[str, Any]:
-    booking: Booking = owned.booking
+def _shown(tx: Transaction, owned: OwnedBooking, at: Moment, policy: Policy) -> dict[str, Any]:
+    booking = owned.booking
     return {
         "id": booking.id,
         "account": owned.account,
         "service": booking.service,
-        "status": status_at(booking, now, policy).value,
+        "status": status_at(booking, _now(tx, booking.account_id, at), policy).value,
         "endTime": rfc3339(booking.end_at),
         "usagePlan": booking.usage_plan.value,
         "secondsRemaining": booking.seconds.remaining,
