@@ -167,7 +167,7 @@ def _owned(tx: Transaction, booking_id: str) -> OwnedBooking:
 
 def _now(tx: Transaction, account_id: str, at: Moment) -> int:
     """Epoch milliseconds, by the clock that the account goes by."""
-    return at.now
+    return tx.worlds.moment(account_id, at).now
 
 
 def _shown(tx: Transaction, owned: OwnedBooking, at: Moment, policy: Policy) -> dict[str, Any]:

@@ -124,3 +124,14 @@ def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliHere, booking:
     cli.typed = "n\n"
     assert cli("bookings", "delete", booking).returncode == 1
     assert cli.json("bookings", "show", booking)["status"] == "ACTIVE"
+
+
+def test_a_test_worlds_bookings_go_by_its_own_clock(cli: Cli) -> None:
+    cli("setup", profile="demo")
+    world = cli.json("keys", "create", "demo", "--test")["accountId"]
+    made = cli.json("bookings", "create", "--account", world, "--callback", "https://customer.example/", "+32470123456")
+    cli.json("simulate", "clock", "--account", world, "--advance", str(8 * 24 * 3600))
+    assert cli.json("bookings", "list", "--account", world) == []
+    [expired] = cli.json("bookings", "list", "--account", world, "--expired")
+    assert (expired["id"], expired["status"]) == (made["id"], "EXPIRED")
+    assert cli.json("bookings", "renew", made["id"])["status"] == "ACTIVE"
