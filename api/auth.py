@@ -29,8 +29,8 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     if not nothing_there and not (route and route.public):
         key = await _key(request)
         request[ACCOUNT_ID] = key.account_id
-        if key.is_test:
-            request[WORLD] = World(key.account_id, key.clock_ahead_ms)
+        if key.test_of is not None:
+            request[WORLD] = World(key.account_id, key.clock_ahead_ms, key.test_of)
         elif route and route.test:
             raise ProblemError("test_key_required", "This is for test worlds: send a key that begins with `rn_test_`.")
     return await handler(request)

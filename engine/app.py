@@ -245,7 +245,7 @@ class Engine:
 
     async def _clean_up(self) -> None:
         swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
-        await self._storage.run(sweep_worlds, self._clock.now(), self._policy)
+        await sweep_worlds(self._storage, self._clock.now(), self._policy)
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
             log.info(
                 "swept",

@@ -17,13 +17,15 @@ from engine.domain.times import Moment
 from engine.ids import new_id
 from engine.live import begin_talk
 from engine.storage.rows import Cdr
+from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from engine.storage.worlds import World
 
 # A thousand years: every instant that follows from it can still be written down.
 MAX_AHEAD_MS = 1_000 * 366 * 86_400_000
-# How much one transaction cleans up, so that no call ever waits long behind it.
+# How much one transaction cleans up, and in how many worlds it looks, so that no call ever waits long behind it.
 SWEEP_LIMIT = 200
+WORLDS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,14 @@ class Simulation:
     @property
     def put_through(self) -> bool:
         return self.reason is Reason.PUT_THROUGH
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How much was `done`. `last`: where the next transaction goes on; None: these were all."""
+
+    done: int
+    last: str | None
 
 
 def simulate_call(tx: Transaction, account_id: str, call: SimulatedCall, at: Moment, policy: Policy) -> Simulation:
@@ -80,14 +90,27 @@ def sweep_own(tx: Transaction, account_id: str, now: int, policy: Policy) -> int
     return sweep_world(tx, world, world.now(now), policy)
 
 
-def sweep_worlds(tx: Transaction, now: int, policy: Policy) -> int:
-    """Carry out what is due in all worlds, or as much as one transaction should. `now`: by the machine's clock."""
+async def sweep_worlds(storage: SqliteStorage, now: int, policy: Policy) -> int:
+    """Carry out what is due in all worlds, each by its own clock. `now`: by the machine's. How much was done.
+
+    Calls get their turn after each transaction. Raises StorageError; what was done until then stays done.
+    """
+    swept = Swept(0, "")
+    while swept.last is not None:
+        page = await storage.run(sweep_page, swept.last, now, policy)
+        swept = Swept(swept.done + page.done, page.last)
+    return swept.done
+
+
+def sweep_page(tx: Transaction, after: str, now: int, policy: Policy) -> Swept:
+    """As many worlds after `after` as one transaction should."""
     done = 0
-    for world in tx.worlds.with_expired_bookings(now - policy.grace_ms, SWEEP_LIMIT):
-        if done >= SWEEP_LIMIT:
-            break
+    page = tx.worlds.page(after, WORLDS_AT_ONCE)
+    for world in page:
         done += sweep_world(tx, world, world.now(now), policy)
-    return done
+        if done >= SWEEP_LIMIT:
+            return Swept(done, world.test_of)
+    return Swept(done, page[-1].test_of if len(page) == WORLDS_AT_ONCE else None)
 
 
 def sweep_world(tx: Transaction, world: World, now: int, policy: Policy) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.domain.routing import Bridge, Cause, RouteDecision
+from engine.domain.routing import Bridge, RouteDecision
 
 
 class Outcome(StrEnum):
@@ -34,12 +34,8 @@ DIAL_STATUS = {
     Outcome.CANCELLED: "CANCEL",
 }
 SIP_OF_OUTCOME = {Outcome.ANSWERED: 200, Outcome.BUSY: 486, Outcome.NO_ANSWER: 480, Outcome.CANCELLED: 487}
-SIP_OF_CAUSE = {
-    Cause.UNALLOCATED: 404,
-    Cause.USER_BUSY: 486,
-    Cause.CALL_REJECTED: 403,
-    Cause.NUMBER_CHANGED: 410,
-}
+# By ISDN cause, as Asterisk has it.
+SIP_OF_CAUSE = {1: 404, 17: 486, 19: 480, 21: 403, 22: 410}
 
 
 def sip_status(decision: RouteDecision, outcome: Outcome) -> int:

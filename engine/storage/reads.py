@@ -44,7 +44,7 @@ class Reads:
     async def key(self, digest: str) -> ApiKey | None:
         """None: unknown or revoked."""
         row = await _one(self._sql.api_key_of_digest(self._connection(), digest=digest))
-        return ApiKey(**row | {"is_test": bool(row["is_test"])}) if row else None
+        return ApiKey(**row) if row else None
 
     async def booking(self, booking_id: str) -> Booking | None:
         row = await _one(self._sql.booking_by_id(self._connection(), id=booking_id))

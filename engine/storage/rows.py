@@ -52,11 +52,12 @@ class UpCall:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that opens its account. `is_test`: that is a test world, its clock so far ahead of the machine's."""
+    """A key that opens its account. `test_of`: the account beside which that is a test world, if it is one; its clock
+    is so far ahead of the machine's."""
 
     id: str
     account_id: str
-    is_test: bool = False
+    test_of: str | None = None
     clock_ahead_ms: int = 0
 
 

@@ -10,10 +10,12 @@ from engine.storage.rows import Cdr, booking_from_row, cdr_from_row
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`account_id`: the account that it is. Its clock is so many milliseconds ahead of the machine's."""
+    """`account_id`: the account that it is; `test_of`: the one beside which it stands. Its clock is so many
+    milliseconds ahead of the machine's."""
 
     account_id: str
     clock_ahead_ms: int
+    test_of: str
 
     def now(self, now: int) -> int:
         """`now`: by the machine's clock."""
@@ -47,10 +49,9 @@ class Worlds:
     def set_clock(self, world: World) -> None:
         self._sql.set_clock_ahead(self._db, account_id=world.account_id, clock_ahead_ms=world.clock_ahead_ms)
 
-    def with_expired_bookings(self, before: int, at_most: int) -> list[World]:
-        """Worlds with bookings that expired before that instant: `before` by the machine's clock, each by its own."""
-        rows = self._sql.worlds_with_expired_bookings(self._db, before=before, at_most=at_most)
-        return [World(**row) for row in rows]
+    def page(self, after: str, at_most: int) -> list[World]:
+        """In the order of the accounts beside which they stand, after that one."""
+        return [World(**row) for row in self._sql.worlds_page(self._db, after=after, at_most=at_most)]
 
     def expired_before(self, account_id: str, instant: int, at_most: int) -> list[Booking]:
         rows = self._sql.bookings_of_account_expired_before(

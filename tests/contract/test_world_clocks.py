@@ -47,7 +47,7 @@ async def test_no_other_account_feels_a_worlds_clock(trial: Trial) -> None:
     await trial.advance(100 * DAY)
     assert await other.now() == world.now
     await world.sweep()
-    await world.storage.run(worlds.sweep_worlds, world.now, POLICY)
+    await worlds.sweep_worlds(world.storage, world.now, POLICY)
     for booking in (live, tried):
         assert status_at(await world.stored(booking), world.now, POLICY) is Status.ACTIVE
     assert (await other.call(tried.service)).put_through
@@ -59,9 +59,9 @@ async def test_worlds_age_with_the_machine_too_and_the_sweep_goes_by_each_ones_o
     world = trial.around
     booking = await trial.book()
     await trial.advance(booking.end_at + POLICY.grace_ms - START - 10 * SECOND)
-    assert await world.storage.run(worlds.sweep_worlds, world.now, POLICY) == 0
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 0
     world.now += 10 * SECOND
-    assert await world.storage.run(worlds.sweep_worlds, world.now, POLICY) == 1
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 1
     assert (await world.stored(booking)).gone_at is not None
 
 
@@ -75,6 +75,21 @@ async def test_much_that_is_due_is_carried_out_in_short_transactions(
     swept = [await world.storage.run(worlds.sweep_own, trial.account, world.now, POLICY) for _ in range(4)]
     assert swept == [3, 3, 1, 0]
     assert all([(await world.stored(booking)).gone_at for booking in booked])
+
+
+async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_due(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worlds, "SWEEP_LIMIT", 2)
+    monkeypatch.setattr(worlds, "WORLDS_AT_ONCE", 3)
+    for name in "BCDEFGH":
+        await world.storage.run(create_account, name, START)
+        trial = await Trial.begin(world, name)
+        for _ in range(2):
+            await trial.book()
+        await world.storage.run(worlds.advance_clock, trial.account, 100 * DAY, world.now)
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 14
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 0
 
 
 async def test_a_worlds_clock_has_an_end_and_is_not_set_by_what_is_refused(trial: Trial) -> None:

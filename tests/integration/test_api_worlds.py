@@ -12,6 +12,7 @@ from engine.ledger import audit_page
 from tests.integration.api_helpers import (
     CALLER,
     DAY,
+    MAX_BOOKINGS,
     NUMBERS,
     SECOND,
     START,
@@ -110,6 +111,22 @@ async def test_a_booking_of_a_test_world_takes_no_number_of_the_pool(api: Api) -
         assert (answer.status, answer.code) == (422, "invalid_destination")
 
 
+async def test_what_is_refused_for_real_is_refused_in_a_test_world_too(api: Api) -> None:
+    refused = [
+        ({"callback": "ftp://customer.example"}, "callback_not_acceptable"),
+        ({"destination": "+3290012345"}, "destination_not_allowed"),
+        ({"destination": NUMBERS[0]}, "destination_is_ours"),
+        ({"usagePlan": "HUGE"}, "unknown_plan"),
+    ]
+    for changes, code in refused:
+        answer = await api.call("POST", "/bookings", a_request(**changes), account=TESTED)
+        assert (answer.status, answer.code) == (422, code)
+    for _ in range(MAX_BOOKINGS):
+        await api.book(account=TESTED)
+    assert (await api.call("POST", "/bookings", a_request(), account=TESTED)).code == "quota_reached"
+    await api.book(account="ours")  # each counts its own
+
+
 async def test_a_simulated_call_answers_what_became_of_it(api: Api) -> None:
     booking = await api.book(account=TESTED)
     answer = await simulate(api, booking["service"], seconds=12)
@@ -160,12 +177,12 @@ BAD_CALLS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "wrong"), BAD_CALLS, ids=str)
-async def test_a_call_that_cannot_be_is_refused_by_its_field(api: Api, fields: dict[str, Any], wrong: str) -> None:
-    body = {"service": "+999000000000000", "source": CALLER} | fields
-    answer = await api.call("POST", "/test/calls", body, account=TESTED)
-    assert (answer.status, answer.code) == (422, "invalid_request")
-    assert [error["field"] for error in answer.body["errors"]] == [wrong]
+async def test_a_call_that_cannot_be_is_refused_by_its_field(api: Api) -> None:
+    for fields, wrong in BAD_CALLS:
+        body = {"service": "+999000000000000", "source": CALLER} | fields
+        answer = await api.call("POST", "/test/calls", body, account=TESTED)
+        assert (answer.status, answer.code) == (422, "invalid_request"), fields
+        assert [error["field"] for error in answer.body["errors"]] == [wrong], fields
 
 
 async def test_a_call_sent_again_with_its_key_is_one_call(api: Api) -> None:
@@ -186,11 +203,12 @@ async def test_the_clock_goes_on_from_where_it_was_set(api: Api) -> None:
     assert (await api.call("GET", "/test/clock", account=THEIRS_TESTED)).body == {"now": "2026-03-01T12:00:05.000Z"}
 
 
-@pytest.mark.parametrize("seconds", [0, -1, MAX_ADVANCE + 1, 1.5, "60", None, True, 10**30])
-async def test_the_clock_is_only_set_forward_and_a_year_at_most(api: Api, seconds: Any) -> None:
-    answer = await advance(api, seconds)
-    assert (answer.status, answer.code) == (422, "invalid_request")
-    assert [error["field"] for error in answer.body["errors"]] == ["advance"]
+async def test_the_clock_is_only_set_forward_and_a_year_at_most(api: Api) -> None:
+    wrong: list[Any] = [0, -1, MAX_ADVANCE + 1, 1.5, "60", None, True, 10**30]
+    for seconds in wrong:
+        answer = await advance(api, seconds)
+        assert (answer.status, answer.code) == (422, "invalid_request"), seconds
+        assert [error["field"] for error in answer.body["errors"]] == ["advance"], seconds
     assert (await api.call("GET", "/test/clock", account=TESTED)).body == {"now": "2026-03-01T12:00:00.000Z"}
 
 

@@ -16,7 +16,7 @@ INSERT INTO api_keys (id, account_id, digest, hint, created_at, revoked_at)
 VALUES (:id, :account_id, :digest, :hint, :created_at, NULL);
 
 -- name: api_key_of_digest^
-SELECT k.id, k.account_id, a.test_of IS NOT NULL AS is_test, a.clock_ahead_ms
+SELECT k.id, k.account_id, a.test_of, a.clock_ahead_ms
 FROM api_keys AS k JOIN accounts AS a ON a.id = k.account_id
 WHERE k.digest = :digest AND k.revoked_at IS NULL;
 
