@@ -17,6 +17,8 @@ START_SECONDS = 30.0
 WAIT_SECONDS = 30.0
 # No name is ever looked up, and no address but this machine's is reached.
 OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking")
+# There may be neither a graphics card nor much shared memory.
+FRUGAL = ("--disable-gpu", "--disable-dev-shm-usage")
 DOMAINS = ("Page", "Runtime", "Network", "Log", "Audits")
 
 
@@ -92,7 +94,7 @@ class Page:
 @asynccontextmanager
 async def chromium(directory: Path) -> AsyncIterator[str]:
     """A running one, its profile in `directory`; the address of its DevTools."""
-    command = [str(PROGRAM), *OFFLINE, f"--user-data-dir={directory}", "--remote-debugging-port=0", "--disable-gpu"]
+    command = [str(PROGRAM), *OFFLINE, *FRUGAL, f"--user-data-dir={directory}", "--remote-debugging-port=0"]
     with (directory / "log").open("wb") as log:
         browser = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220  ended below
     try:
