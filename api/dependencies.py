@@ -94,5 +94,5 @@ def moment_of(request: web.Request) -> Moment:
 
 
 def machines_moment(request: web.Request) -> Moment:
-    """For what happens to requests themselves, and for what moves an account's clock."""
+    """For what happens to requests themselves, to callbacks on their way, and for what moves an account's clock."""
     return request.app[DEPENDENCIES].clock.moment()

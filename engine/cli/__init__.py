@@ -9,7 +9,7 @@ import typer
 from engine import log
 from engine.cli import (
     bookings,
-    callbacks,
+    callback_log,
     calls,
     customers,
     doctor,
@@ -19,6 +19,7 @@ from engine.cli import (
     privacy,
     simulate,
     system,
+    webhook_secrets,
 )
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
@@ -39,11 +40,12 @@ app.add_typer(pool.app, name="numbers")
 app.add_typer(bookings.app, name="bookings")
 app.add_typer(calls.app, name="calls")
 app.add_typer(ledger.app, name="ledger")
-app.add_typer(callbacks.app, name="callbacks")
+app.add_typer(callback_log.app, name="callbacks")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
+app.add_typer(webhook_secrets.app, name="secrets")
 
 
 def main() -> NoReturn:
