@@ -24,9 +24,9 @@ async def check_parameters(request: web.Request, handler: Handler) -> web.Stream
         # By pairs: the keys of a MultiDict come once each.
         for name, times in Counter(name for name, _ in request.query.items()).items():
             if name not in route.parameters:
-                raise _unacceptable(name, "is not a parameter here")
+                raise unacceptable(name, "is not a parameter here")
             if times > 1:
-                raise _unacceptable(name, "may be given once")
+                raise unacceptable(name, "may be given once")
     return await handler(request)
 
 
@@ -35,7 +35,7 @@ def limit_of(request: web.Request) -> int:
     text = request.query.get("limit", str(DEFAULT_LIMIT))
     limit = int(text) if _WHOLE_NUMBER.fullmatch(text) else 0
     if not 1 <= limit <= MAX_LIMIT:
-        raise _unacceptable("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+        raise unacceptable("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
     return limit
 
 
@@ -47,7 +47,7 @@ def flag_of(request: web.Request, name: str) -> bool:
         case "false":
             return False
         case _:
-            raise _unacceptable(name, "must be true or false")
+            raise unacceptable(name, "must be true or false")
 
 
 def caller_from(request: web.Request, name: str) -> str:
@@ -56,10 +56,10 @@ def caller_from(request: web.Request, name: str) -> str:
     # The + of a number that was not percent-encoded has become a space on the way.
     text = f"+{text[1:]}" if text.startswith(" ") else text
     if not is_caller(text):
-        raise _unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
+        raise unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
     return caller_of(text)
 
 
-def _unacceptable(name: str, message: str) -> ProblemError:
+def unacceptable(name: str, message: str) -> ProblemError:
     name = safe_name(name)
     return ProblemError("invalid_parameter", f"{name} {message}.", (FieldError(field=name, message=message),))

@@ -121,7 +121,7 @@ async def test_a_route_reads_the_body_that_is_described(api: Api, route: Route) 
     booking = await api.book()
     answer = await api.call(route.method, route.path.replace("{id}", booking["id"]), {"unheardOf": 1})
     assert (answer.status, answer.code) == (422, "invalid_request")
-    assert {error["field"] for error in answer.body["errors"]} == {*schema["required"], "unheardOf"}
+    assert {error["field"] for error in answer.body["errors"]} == {*schema.get("required", []), "unheardOf"}
     assert schema["additionalProperties"] is False
 
 
@@ -158,14 +158,15 @@ SENT: dict[str, Any] = {
 @pytest.mark.parametrize("event", SENT)
 def test_what_callbacks_say_is_what_is_described(event: str) -> None:
     described = DOCUMENT["webhooks"][event]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert list(validator_of(json.dumps(described)).iter_errors(SENT[event])) == []
+    sent = SENT[event] | {"sequence": 1}  # as `engine.outbox.post` puts it into every one
+    assert list(validator_of(json.dumps(described)).iter_errors(sent)) == []
     schema = SCHEMAS[described["$ref"].rpartition("/")[2]]
-    assert list(schema["properties"]) == list(SENT[event]) == schema["required"]
+    assert list(schema["properties"]) == list(sent) == schema["required"]
 
 
 def test_every_callback_is_described_with_the_headers_that_it_has() -> None:
     assert set(DOCUMENT["webhooks"]) == set(SENT)
-    headers = signature_headers("evt_1", "whsec_" + "A" * 32, "{}", START)
+    headers = signature_headers("evt_1", ("whsec_" + "A" * 32,), "{}", START)
     assert list(SIGNATURE) == list(headers)
     assert validator_of(json.dumps(SIGNATURE["webhook-signature"]["schema"])).is_valid(headers["webhook-signature"])
 
