@@ -39,10 +39,10 @@ ROUTES: tuple[Route, ...] = (
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
-    *worlds.ROUTES,
     *callback_endpoints.ROUTES,
     *callbacks.ROUTES,
     *webhook_secret.ROUTES,
+    *worlds.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )

@@ -9,7 +9,7 @@ from engine.storage.transaction import Transaction
 def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
     """Have the booking's owner told. Whoever commits it wakes the worker.
 
-    `now`: by the clock that the booking's account goes by.
+    `now`: by the clock that the booking lives by.
     """
     if not booking.callback:
         return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback

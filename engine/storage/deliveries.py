@@ -31,7 +31,7 @@ class Outbox(_Table):
         return int(row["callbacks_posted"])
 
     def insert(self, *, event_id: str, account_id: str, booking_id: str, url: str, body: str, now: int) -> None:
-        """`now`: by the clock that the account goes by. Due at once, by the machine's, as all that follows."""
+        """`now`: by the clock that the account lives by. All that follows goes by the machine's."""
         self._sql.insert_callback(
             self._db,
             id=event_id,

@@ -25,11 +25,11 @@ FIELDS: dict[str, Any] = {
     "callback": CALLBACK,
     "caller": CALLER,
     "number": CALLER,
+    "since": "2026-03-01T00:00:00Z",
     "service": NUMBERS[0],
     "source": CALLER,
     "outcome": "busy",
     "advance": 1,
-    "since": "2026-03-01T00:00:00Z",
 }
 
 

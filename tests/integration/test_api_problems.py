@@ -102,8 +102,9 @@ async def keyed(api: Api, key: str, **changes: object) -> Answer:
 
 
 async def key_in_use(api: Api) -> Answer:
+    await keyed(api, "k0")  # what is made ready at the first call takes its time
     finish = threading.Event()
-    busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(5)))
+    busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(30)))
     try:
         first = asyncio.ensure_future(keyed(api, "k1"))
         while not api.client.app[UNDER_WAY]:  # noqa: ASYNC110  the API sets no event
