@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine import deliveries, webhook_secrets, worlds
+from engine import deliveries, webhook_secrets
 from engine.accounts import create_account
 from engine.callbacks.lanes import Waiting, receiver_of
 from engine.callbacks.steps import Tried, begin_all, line_up, record
@@ -22,7 +22,6 @@ from engine.storage.deliveries import MAX_LOGGED
 from engine.storage.delivery_rows import Delivery
 from engine.storage.queries import load
 from tests.contract.samples import CALLBACK, DAY, HOUR, START
-from tests.contract.trial import Trial
 from tests.contract.world import World, outsider
 
 FIVE_DAYS = 5 * DAY
