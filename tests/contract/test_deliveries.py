@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine import deliveries, webhook_secrets
+from engine import deliveries, webhook_secrets, worlds
 from engine.accounts import create_account
 from engine.callbacks.lanes import Waiting, receiver_of
 from engine.callbacks.steps import Tried, begin_all, line_up, record
@@ -22,6 +22,7 @@ from engine.storage.deliveries import MAX_LOGGED
 from engine.storage.delivery_rows import Delivery
 from engine.storage.queries import load
 from tests.contract.samples import CALLBACK, DAY, HOUR, START
+from tests.contract.trial import Trial
 from tests.contract.world import World, outsider
 
 FIVE_DAYS = 5 * DAY
@@ -374,10 +375,10 @@ async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None
 
 
 async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machines(world: World) -> None:
-    booking = await world.book()
-    with outsider(world.database) as db:
-        db.execute("UPDATE accounts SET clock_ahead_ms = ?", (90 * DAY,))
-    await world.storage.run(post, booking, {}, world.now + 90 * DAY)
+    trial = await Trial.begin(world)
+    booking = await trial.book()
+    await world.storage.run(worlds.advance_clock, trial.account, 90 * DAY, world.now)
+    await world.storage.run(post, booking, {}, await trial.now())
     assert world.rows("SELECT created_at, due_at FROM outbox") == [{"created_at": START + 90 * DAY, "due_at": START}]
     assert len(await begun(world)) == 1
 
