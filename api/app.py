@@ -24,6 +24,7 @@ from api import (
 from api.answers import WORLD_HEADER, set_headers
 from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, TIME_LIMIT, WORLD, Dependencies, Limits
+from api.docs_page import served as docs_page
 from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.openapi import served
@@ -64,8 +65,8 @@ def build_app(deps: Dependencies) -> web.Application:
     app[FAILURES] = FailureLimit()
     app[QUOTA] = RequestQuota(deps.limits.requests_per_minute)
     app[exports.UNDER_WAY] = Counter()
-    app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
-    for route in ROUTES:
+    app[ROUTES_BY_HANDLER] = {route.handler: route for route in (*ROUTES, *docs_page.ROUTES)}
+    for route in (*ROUTES, *docs_page.ROUTES):
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
             app.router.add_route(method, _routed(route), route.handler)
     app.on_response_prepare.append(on_response)

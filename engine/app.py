@@ -39,6 +39,7 @@ from engine.domain.policy import Policy
 from engine.journal import Journal
 from engine.key_use import KeyUse
 from engine.notices import tell_all_due
+from engine.operator import Operator
 from engine.retention import Retention, forget_all
 from engine.security_log import SecurityLog
 from engine.settings import Settings
@@ -124,7 +125,16 @@ class Engine:
             host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
-        self._control = ControlServer(settings.data_dir, self._limits.adjust)
+        operator = Operator(storage, self._ami, self._limits)
+        self._control = ControlServer(
+            settings.data_dir,
+            {
+                "adjust": operator.adjust,
+                "hang_up": operator.hang_up,
+                "end_calls": operator.end_calls,
+                "share": operator.share,
+            },
+        )
         self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.changed)
         self._reconciler = Reconciler(
             storage,

@@ -10,6 +10,7 @@ from engine import log
 from engine.cli import (
     bookings,
     callback_log,
+    calls,
     cdr,
     customers,
     doctor,
@@ -40,6 +41,7 @@ app.command()(explanations.explain)
 app.add_typer(pool.app, name="numbers")
 app.add_typer(bookings.app, name="bookings")
 app.add_typer(cdr.app, name="cdr")
+app.add_typer(calls.app, name="calls")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(callback_log.app, name="callbacks")
 app.add_typer(privacy.app, name="privacy")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -23,12 +24,17 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(list(rows), indent=2) + "\n")
         return
+    console.print(table_of(rows))
+
+
+def table_of(rows: Sequence[dict[str, Any]], empty: str = "nothing there") -> Table:
+    """Of flat records, all with the same keys."""
     table = Table()
-    for place, name in enumerate(rows[0] if rows else ["nothing there"]):
+    for place, name in enumerate(rows[0] if rows else [empty]):
         table.add_column(name, no_wrap=place == 0)  # an id or a number: to be copied
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    console.print(table)
+        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
+    return table
 
 
 def show_one(record: dict[str, Any], *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from engine.domain.metering import CallState
 from engine.storage.deliveries import Endpoints, Outbox, WebhookSecrets
 from engine.storage.forgetting import Erasure, Retention
 from engine.storage.notices import Notices
+from engine.storage.overview import Overview
 from engine.storage.rows import (
     Account,
     Answered,
@@ -259,6 +260,7 @@ class Transaction:
         self.endpoints = Endpoints(queries, connection)
         self.webhook_secrets = WebhookSecrets(queries, connection)
         self.accounts = Accounts(queries, connection)
+        self.overview = Overview(queries, connection)
         self.answers = Answers(queries, connection)
         self.retention = Retention(queries, connection)
         self.notices = Notices(queries, connection)

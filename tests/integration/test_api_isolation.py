@@ -7,6 +7,7 @@ from aiohttp import web
 
 from api.app import ROUTES, build_app
 from api.dependencies import DEPENDENCIES
+from api.docs_page.served import ROUTES as PAGES
 from api.routes import Route
 from tests.integration.api_helpers import CALLER, UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api
 from tests.integration.api_routes import QUERY, path_of, valid_body
@@ -33,11 +34,12 @@ def name_of(route: Route) -> str:
 
 
 def test_the_route_table_is_all_that_the_router_has(api: Api) -> None:
-    """What is tried below is tried for each of these."""
+    """What is tried below is tried for each of its lines. Beside it are pages for people, which hold nobody's data."""
     router = {(route.method, route.resource.canonical) for route in api.client.app.router.routes() if route.resource}
-    table = {(route.method, route.path) for route in ROUTES}
+    table = {(route.method, route.path) for route in (*ROUTES, *PAGES)}
     assert router == table | {("HEAD", path) for method, path in table if method == "GET"}
-    assert len(table) == len(ROUTES)
+    assert len(table) == len(ROUTES) + len(PAGES)
+    assert all(page.path == "/docs" or page.path.startswith("/docs/") for page in PAGES)
 
 
 @pytest.mark.parametrize("route", PRIVATE, ids=name_of)

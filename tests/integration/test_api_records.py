@@ -42,7 +42,7 @@ async def test_records_stand_in_the_order_in_which_their_calls_came_in(api: Api)
     await api.caller_rings(long["service"], "call-long")
     api.clock.advance(SECOND)
     second = await a_call(api, short, "call-short")
-    await api.storage.run(call_ended, EndReport("call-long", 0, "NOANSWER"), api.clock.now())
+    await api.storage.run(call_ended, EndReport("call-long", 0, "NOANSWER"), api.clock.now(), POLICY)
     found = (await api.call("GET", "/cdr")).body["data"]
     assert found[0]["id"] == second
     assert [one["disposition"] for one in found] == ["ANSWERED", "NO_ANSWER"]
