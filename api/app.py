@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from api import blocked_callers, bookings, cdrs, explanations, health
+from api import blocked_callers, bookings, catalogue, cdrs, explanations, health
 from api.answers import set_headers
 from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
@@ -27,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
+    *catalogue.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )

@@ -7,7 +7,7 @@ from engine.storage.transaction import Transaction
 
 
 def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
-    """Have the booking's owner told. Whoever commits it wakes the worker."""
+    """Have the booking's owner told, with its metadata if it has any. Whoever commits it wakes the worker."""
     if not booking.callback:
         return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback
     tx.outbox.insert(
@@ -15,6 +15,6 @@ def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
         account_id=booking.account_id,
         booking_id=booking.id,
         url=booking.callback,
-        body=as_json(body),
+        body=as_json(body | {"metadata": dict(booking.metadata)} if booking.metadata else body),
         now=now,
     )

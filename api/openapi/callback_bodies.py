@@ -3,7 +3,7 @@ fields here are those is tested."""
 
 from typing import Literal
 
-from api.fields import BookingId, CdrId, Count, Instant, PastCaller, PastPhone, Phone
+from api.fields import BookingId, CdrId, Count, Instant, LeftOut, PastCaller, PastPhone, Phone
 from api.schemas import Outgoing
 
 
@@ -17,6 +17,8 @@ class ExpiredCallBody(Outgoing):
     booking_id: BookingId
     message: Literal["Incoming call for expired booking"]
     service: Phone
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""
 
 
 class CallEndedBody(Outgoing):
@@ -32,3 +34,5 @@ class CallEndedBody(Outgoing):
     destination: PastPhone
     booking_id: BookingId
     service: Phone
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""

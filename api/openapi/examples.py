@@ -4,16 +4,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.booking_schemas import BookingBody, BookingChange, BookingPatch, NewBooking
+from api.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
 from api.openapi.callback_bodies import CallEndedBody, ExpiredCallBody
 from api.schemas import (
     BlockedCallerBody,
-    BookingBody,
-    BookingChange,
     CdrBody,
     ExplanationBody,
     HealthBody,
     NewBlockedCaller,
-    NewBooking,
     Outgoing,
     Page,
 )
@@ -53,6 +52,9 @@ BOOKING = BookingBody(
     max_call_seconds=None,
     caller_id=CallerId.CALLER,
     refuse_anonymous=False,
+    paused=False,
+    label="Order 1871",
+    metadata={"order": "1871"},
 )
 BLOCKED = BlockedCallerBody(caller=CALLER, created_at=BOOKED_AT)
 CDR = CdrBody(
@@ -93,6 +95,7 @@ CALL_ENDED = CallEndedBody(
     destination=HIDDEN,
     booking_id=BOOKING_ID,
     service=SERVICE,
+    metadata={"order": "1871"},
 )
 EXPIRED_CALL = ExpiredCallBody(
     timestamp=CALLED_TOO_LATE,
@@ -101,6 +104,13 @@ EXPIRED_CALL = ExpiredCallBody(
     booking_id=BOOKING_ID,
     message=EXPIRED_MESSAGE,
     service=SERVICE,
+    metadata={"order": "1871"},
+)
+PLANS = PlansBody(data=[PlanBody(id=UsagePlan.SMALL, seconds=1800, minutes=30, calls=25, days=7)])
+NUMBERS = NumbersBody(
+    free=37,
+    days_left=12,
+    countries=[CountryBody(country="BE", free=25), CountryBody(country="FR", free=12)],
 )
 
 
@@ -112,8 +122,17 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     NewBooking: [
         {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK},
         {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK, "maxConcurrentCalls": 5},
+        {
+            "destination": HIDDEN,
+            "usagePlan": "SMALL",
+            "callback": CALLBACK,
+            "country": "BE",
+            "label": "Order 1871",
+            "metadata": {"order": "1871"},
+        },
     ],
     BookingChange: [{"usagePlan": "MEDIUM"}, {"usagePlan": "SMALL", "maxCallSeconds": None, "callback": CALLBACK}],
+    BookingPatch: [{"paused": True}, {"label": None, "metadata": {"order": "1871", "desk": "north"}}],
     BookingBody: [_shown(BOOKING)],
     Page[BookingBody]: [_shown(Page(data=[BOOKING], has_more=True, next_cursor=CURSOR))],
     NewBlockedCaller: [{"caller": CALLER}],
@@ -122,6 +141,10 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     CdrBody: [_shown(CDR)],
     Page[CdrBody]: [_shown(Page(data=[CDR], has_more=False, next_cursor=None))],
     ExplanationBody: [_shown(EXPLANATION)],
+    PlansBody: [_shown(PLANS)],
+    PlanBody: [_shown(plan) for plan in PLANS.data],
+    NumbersBody: [_shown(NUMBERS)],
+    CountryBody: [_shown(country) for country in NUMBERS.countries],
     HealthBody: [_shown(HealthBody(status="up", parts={"database": "up", "ami": "up", "asterisk": "up"}))],
     CallEndedBody: [_shown(CALL_ENDED)],
     ExpiredCallBody: [_shown(EXPIRED_CALL)],

@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from engine.domain.times import rfc3339
 
-Body: TypeAlias = dict[str, str | int]
+# Flat, but for `metadata`: what the booking's owner noted on it.
+Body: TypeAlias = dict[str, str | int | dict[str, str]]
 
 EXPIRED_MESSAGE = "Incoming call for expired booking"
 

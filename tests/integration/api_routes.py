@@ -8,7 +8,18 @@ from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN
 
 # Of what a path holds beside the first thing's id.
 IN_PATH = {"caller": CALLER, "number": CALLER}
-QUERY = {"source": "%2B14155550123", "limit": "1", "includeExpired": "true", "cursor": "x"}
+QUERY = {
+    "source": "%2B14155550123",
+    "limit": "1",
+    "includeExpired": "true",
+    "cursor": "x",
+    "status": "ACTIVE",
+    "destination": "%2B32470123456",
+    "usagePlan": "SMALL",
+    "service": "%2B3225550000",
+    "label": "x",
+    "metadata": "x",
+}
 # Of the fields that a body must have.
 FIELDS: dict[str, Any] = {
     "destination": HIDDEN,

@@ -16,6 +16,14 @@ from api.paging import Listing
 
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
+# Of numbers that are free; the API's tests give some of them away.
+EXISTING = {
+    "destination": DESTINATIONS,
+    "callback": CALLBACKS,
+    "service": tuple(f"+331990{last:05}" for last in range(2_000, 6_000)),
+    "prefix": ("+3319900", "+331"),
+    "country": ("FR",),
+}
 # Each with the id of a record that would stand before all others.
 LISTINGS: dict[str, tuple[Listing, str]] = {
     "/bookings": (bookings.LISTING, "bkg_" + "f" * 32),
@@ -29,7 +37,7 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if isinstance(case.body, dict):
-        for field, existing in (("destination", DESTINATIONS), ("callback", CALLBACKS)):
+        for field, existing in EXISTING.items():
             if field in case.body:
                 case.body[field] = random.choice(existing)
     if HEADER in case.headers:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from api.app import ROUTES
+from api.booking_schemas import BookingBody, NewBooking
 from api.problems import PROBLEMS
 from api.routes import Route
-from api.schemas import BookingBody, CdrBody, NewBooking, Outgoing
+from api.schemas import CdrBody, Outgoing
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
 

@@ -15,7 +15,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 PRIVATE = [route for route in ROUTES if not route.public]
 WITH_ID = [route for route in PRIVATE if "{id}" in route.path]
-LISTS = [route for route in PRIVATE if "{" not in route.path and route.method == "GET"]
+LISTS = [route for route in PRIVATE if "{" not in route.path and "cursor" in route.parameters]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNKNOWN = {"bookings": UNKNOWN_BOOKING, "cdr": UNKNOWN_CDR}
 
