@@ -59,6 +59,6 @@ def _pairs(request: web.Request) -> tuple[str, ...]:
     if len(pairs) > MAX_PAIRS:
         raise unacceptable("metadata", f"may be given with up to {MAX_PAIRS} keys")
     for key, value in pairs.items():
-        if not notes.KEY.fullmatch(key) or len(value) > notes.MAX_VALUE:
+        if not (notes.KEY.fullmatch(key) and notes.is_value(value)):
             raise unacceptable("metadata", "must have keys and values such as a booking can have")
     return tuple(notes.pair_in_text(key, value) for key, value in pairs.items())

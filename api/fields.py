@@ -78,12 +78,11 @@ def _country(text: str) -> str:
 
 
 def _pairs(metadata: dict[str, str]) -> dict[str, str]:
-    """No word of what was sent: keys and values may be anything."""
+    """The refusals have no word of what was sent: keys and values may be anything."""
     if not all(notes.KEY.fullmatch(key) for key in metadata):
         raise PydanticCustomError("bad_key", "a key has 1 to 40 letters, digits, dots, hyphens or underscores")
-    for value in metadata.values():
-        if len(value) > notes.MAX_VALUE or "\0" in value:
-            raise PydanticCustomError("bad_value", "a value has up to 500 characters, none of them NUL")
+    if not all(notes.is_value(value) for value in metadata.values()):
+        raise PydanticCustomError("bad_value", "a value has up to 500 characters, none of them NUL or half a character")
     return metadata
 
 

@@ -8,8 +8,16 @@ MAX_PAIRS = 20
 MAX_VALUE = 500
 MAX_LABEL = 100
 KEY = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+# NUL and halves of characters.
+UNFIT = re.compile("[\0\ud800-\udfff]")
 
 Metadata = Mapping[str, str]
+
+
+def is_value(text: str) -> bool:
+    """Whether metadata may say so: not NUL, which PostgreSQL does not keep, nor half a character, which JSON can write
+    and UTF-8 cannot."""
+    return len(text) <= MAX_VALUE and UNFIT.search(text) is None
 
 
 def as_text(metadata: Metadata) -> str:
