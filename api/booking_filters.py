@@ -4,7 +4,6 @@ from enum import StrEnum
 
 from aiohttp import web
 
-from api.fields import LABEL
 from api.parameters import flag_of, pairs_of, unacceptable, with_plus
 from engine.domain import notes
 from engine.domain.booking import Status
@@ -49,8 +48,8 @@ def _number(request: web.Request, name: str) -> str:
 
 def _label(request: web.Request) -> str:
     text = request.query.get("label", "")
-    if "label" in request.query and not LABEL.fullmatch(text):
-        raise unacceptable("label", f"must have 1 to {notes.MAX_LABEL} characters")
+    if "label" in request.query and not notes.LABEL.fullmatch(text):
+        raise unacceptable("label", "must be one such as a booking can have")
     return text
 
 

@@ -25,7 +25,8 @@ CALLER = re.compile(f"{ANONYMOUS}|{SENT.pattern}")
 PAST_CALLER = re.compile(f"{CALLER.pattern}|{ERASED}")
 PAST_PHONE = re.compile(f"{E164.pattern}|{ERASED}")
 URL = re.compile(r"https?://[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
-LABEL = re.compile(f".{{1,{notes.MAX_LABEL}}}", re.DOTALL)
+# Without the halves of characters, which no JSON in UTF-8 has and not every client's regular expressions can name.
+LABEL = re.compile(notes.LABEL.pattern.replace(r"\ud800-\udfff", ""))
 VALUE = re.compile(r"[^\x00]*")
 # E.164 has 16 characters at most; a little more lets the domain say what is wrong with a longer number.
 MAX_NUMBER = 32
@@ -106,7 +107,11 @@ Service = Annotated[
 COUNTRY = re.compile(r"[A-Z]{2}")
 Country = Annotated[str, AfterValidator(_country), told(COUNTRY)]
 PlaceOfNumbers = Annotated[str, told(COUNTRY)]
-Label = Annotated[str, Field(min_length=1, max_length=notes.MAX_LABEL), AfterValidator(_printable)]
+Label = Annotated[
+    str,
+    AfterValidator(_matches(notes.LABEL, "has 1 to 100 characters, none of them for control or direction")),
+    told(LABEL, minLength=1, maxLength=notes.MAX_LABEL),
+]
 Value = Annotated[str, told(VALUE, maxLength=notes.MAX_VALUE)]
 Metadata = Annotated[
     dict[str, Value],

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from aiohttp import hdrs
 from pydantic import BaseModel
 
-from api.fields import CALLER, CURSOR, whole
+from api.fields import CALLER, CURSOR, LABEL, VALUE, whole
 from api.idempotency import HEADER, KEY, REPLAYED
 from api.openapi.components import Json, ref, ref_to
 from api.openapi.refusals import codes_of, refusals
@@ -45,7 +45,7 @@ PARAMETERS: Mapping[str, Json] = {
     },
     "label": {
         "description": "Only those with this very label.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": notes.MAX_LABEL},
+        "schema": {"type": "string", "pattern": whole(LABEL), "minLength": 1, "maxLength": notes.MAX_LABEL},
     },
     "metadata": {
         "description": "Only those with all of these pairs: `metadata[order]=1871`.",
@@ -55,7 +55,7 @@ PARAMETERS: Mapping[str, Json] = {
             "type": "object",
             "maxProperties": MAX_PAIRS,
             "propertyNames": {"pattern": whole(notes.KEY)},
-            "additionalProperties": {"type": "string", "maxLength": notes.MAX_VALUE},
+            "additionalProperties": {"type": "string", "pattern": whole(VALUE), "maxLength": notes.MAX_VALUE},
         },
         "examples": {"pair": {"value": {"order": "1871"}}},
     },

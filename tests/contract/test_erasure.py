@@ -234,27 +234,6 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
     assert erased.left == [f"the callback of booking {live.id}, which its owner can change"]
 
 
-async def test_it_is_erased_from_what_was_noted_on_bookings_and_from_callbacks_that_repeat_it(world: World) -> None:
-    notes = {"who": f"Ann, {PERSON} or 00{DIGITS}", DIGITS: "her", "order": f"9{DIGITS}"}
-    without = {"who": "Ann, erased or erased", "erased": "her", "order": f"9{DIGITS}"}
-    request = BookingRequest(
-        world.account, HIDDEN, UsagePlan.MEDIUM, CALLBACK, label=f"Ann {PERSON}\u00e9", metadata=notes
-    )
-    booking = await world.storage.run(bookings.book, request, START, POLICY)
-    other = await world.book(UsagePlan.MEDIUM)
-    for each in (booking, other):
-        await _call(world, each, each.id, CALLER)
-    erased = await _erase(world)
-    stored = await world.stored(booking)
-    # It goes on: neither is what it does depends on.
-    assert (stored.gone_at, stored.label, stored.metadata) == (None, "Ann erased\u00e9", without)
-    bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
-    assert [body.get("metadata") for body in bodies] == [without, None]
-    assert (erased.counts["bookings"], erased.counts["callbacks"], erased.left) == (1, 1, [])
-    assert sum((await _erase(world)).counts.values()) == 0
-    assert _everything(world).count(DIGITS) == _everything(world).count(f"9{DIGITS}") == 2
-
-
 async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -> None:
     longer, url = f"{PERSON}7", f"https://customer.example/9{DIGITS}"
     booking = await world.storage.run(

@@ -75,6 +75,9 @@ async def test_metadata_may_be_as_large_as_is_said(api: Api) -> None:
     largest = {f"{index:040}": "\u00e9" * 500 for index in range(20)}
     booking = await api.book(metadata=largest, label="x" * 100)
     assert (await api.see(booking["id"]))["metadata"] == largest
+    assert (await api.book(label="n\u00b0\u00a05, Zo\u00eb \U0001f600"))[
+        "label"
+    ] == "n\u00b0\u00a05, Zo\u00eb \U0001f600"
 
 
 BAD: list[tuple[str, Any]] = [

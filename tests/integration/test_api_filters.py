@@ -1,12 +1,17 @@
 """GET /bookings with conditions: what is found, what is refused, and that pages stay whole and bounded."""
 
+import itertools
+import random
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
 
+from engine.ids import new_id
 from engine.storage import filters
-from tests.integration.api_helpers import DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, Api
+from engine.storage.transaction import Transaction
+from tests.integration.api_helpers import DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, START, Api
 from tests.integration.test_api_paging import all_pages
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -91,6 +96,48 @@ async def test_with_conditions_too_nothing_is_skipped_or_repeated_while_bookings
     second = (await api.call("GET", f"{path}&cursor={first['nextCursor']}")).body
     assert [one["id"] for one in first["data"] + second["data"]] == wanted[::-2]
     assert second["hasMore"] is False
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_in_any_order_of_events_each_that_fits_all_the_while_is_listed_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance, services = random.Random(seed), itertools.count(1_000)
+    monkeypatch.setattr(filters, "LOOKED_AT", 7)
+    booking_id = (await api.book())["id"]
+    model = await api.storage.run(lambda tx: tx.bookings.by_id(booking_id))
+    assert model is not None
+    there: dict[str, str] = {}
+
+    def happen(tx: Transaction) -> None:
+        known = chance.choice([*there, ""])
+        label = chance.choice("xy")
+        if not known or chance.random() < 0.4:
+            known = new_id("bkg")
+            tx.bookings.insert(replace(model, id=known, label=label, service=f"+3225558{next(services)}"))
+        elif chance.random() < 0.5:
+            tx.bookings.update(replace(model, id=known, gone_at=START))
+            del there[known]
+            return
+        else:
+            tx.bookings.update(replace(model, id=known, label=label))
+        there[known] = label
+
+    for _ in range(120):
+        await api.storage.run(happen)
+    # Whatever fitted at the beginning and was never anything else since.
+    steady = {known for known, label in there.items() if label == "x"}
+    listed: list[str] = []
+    path: str | None = "/bookings?label=x&limit=3"
+    while path is not None:
+        answer = await api.call("GET", path)
+        listed += [one["id"] for one in answer.body["data"]]
+        await api.storage.run(happen)
+        steady &= {known for known, label in there.items() if label == "x"}
+        path = f"/bookings?label=x&limit=3&cursor={answer.body['nextCursor']}" if answer.body["hasMore"] else None
+    assert len(listed) == len(set(listed))
+    assert steady <= set(listed)
+    assert len(steady) > 3
 
 
 async def test_a_page_looks_at_so_many_bookings_and_says_that_there_may_be_more(
