@@ -128,6 +128,5 @@ def add_numbers(tx: Transaction, read: ReadNumbers, now: int) -> int:
         rest = len(problems) - MAX_REPORTED
         named = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
         raise InvalidInput(named + ([f"… and {rest} more"] if rest > 0 else []))
-    for number, country in read.countries.items():
-        tx.numbers.insert(number, now, country)
+    tx.numbers.insert_all(read.countries, now)
     return len(read.lines)

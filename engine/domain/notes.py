@@ -8,10 +8,12 @@ MAX_PAIRS = 20
 MAX_VALUE = 500
 MAX_LABEL = 100
 # No control characters, line ends and marks of direction, with which a list could be made to read as another.
-LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]{1,100}")
+LABEL = re.compile(
+    r"[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]" + f"{{1,{MAX_LABEL}}}"
+)
 KEY = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 # NUL and halves of characters.
-UNFIT = re.compile("[\0\ud800-\udfff]")
+UNFIT = re.compile(r"[\x00\ud800-\udfff]")
 
 Metadata = Mapping[str, str]
 

@@ -1,5 +1,6 @@
 """The pool of numbers, as commands read and write it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.domain.numbers import NumberState, Wanted
@@ -16,8 +17,13 @@ class Numbers:
         self._sql = queries
         self._db = connection
 
-    def insert(self, e164: str, idle_since: int, country: str | None = None) -> None:
-        self._sql.insert_number(self._db, e164=e164, idle_since=idle_since, country=country)
+    def insert(self, e164: str, idle_since: int) -> None:
+        self.insert_all({e164: None}, idle_since)
+
+    def insert_all(self, countries: Mapping[str, str | None], idle_since: int) -> None:
+        """`countries`: by number, in the order in which they are to be added."""
+        rows = [{"e164": e164, "idle_since": idle_since, "country": country} for e164, country in countries.items()]
+        self._sql.insert_numbers(self._db, rows)
 
     def by_number(self, e164: str) -> Number | None:
         row = self._sql.number_by_e164(self._db, e164=e164)

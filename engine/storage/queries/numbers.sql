@@ -1,4 +1,4 @@
--- name: insert_number!
+-- name: insert_numbers*!
 INSERT INTO numbers (e164, state, idle_since, quarantined_until, country)
 VALUES (:e164, 'FREE', :idle_since, NULL, :country);
 
