@@ -123,7 +123,8 @@ def add_numbers(tx: Transaction, read: ReadNumbers, now: int) -> int:
     for number, line in read.lines.items():
         if known := tx.numbers.by_number(number):
             retired = known.state == NumberState.RETIRED
-            problems.append((line, f"{number} is {'retired' if retired else 'in the pool already'}"))
+            why = "retired: `numbers restore` brings it back" if retired else "in the pool already"
+            problems.append((line, f"{number} is {why}"))
     if problems:
         rest = len(problems) - MAX_REPORTED
         named = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
