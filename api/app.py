@@ -1,13 +1,24 @@
 """Puts the API together: route table, middlewares from the outermost in, limits."""
 
 import asyncio
+import re
 import traceback
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
-from api import blocked_callers, bookings, catalogue, cdrs, explanations, health
+from api import (
+    blocked_callers,
+    bookings,
+    callback_endpoints,
+    callbacks,
+    catalogue,
+    cdrs,
+    explanations,
+    health,
+    webhook_secret,
+)
 from api.answers import set_headers
 from api.auth import FAILURES, authenticate
 from api.dependencies import DEPENDENCIES, Dependencies, Limits
@@ -28,6 +39,9 @@ ROUTES: tuple[Route, ...] = (
     *explanations.ROUTES,
     *cdrs.ROUTES,
     *catalogue.ROUTES,
+    *callback_endpoints.ROUTES,
+    *callbacks.ROUTES,
+    *webhook_secret.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )
@@ -46,9 +60,20 @@ def build_app(deps: Dependencies) -> web.Application:
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
     for route in ROUTES:
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
-            app.router.add_route(method, route.path, route.handler)
+            app.router.add_route(method, _routed(route), route.handler)
     app.on_response_prepare.append(on_response)
     return app
+
+
+def _routed(route: Route) -> str:
+    """The path as the router takes it. Where a word of another path would be taken for an id, only ids are.
+
+    Elsewhere anything is: that an id cannot be one is then said as of one that is unknown.
+    """
+    anything = re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path))
+    if not any(anything.fullmatch(other.path) for other in ROUTES if "{" not in other.path):
+        return route.path
+    return re.sub(r"\{(\w+)\}", lambda name: f"{{{name[1]}:{route.placeholders[name[1]].pattern}}}", route.path)
 
 
 @web.middleware

@@ -40,7 +40,8 @@ class Dependencies:
     """`check_callback` raises CallbackNotAcceptable. `hang_up` is given the callers' channels in Asterisk.
 
     `renewed` is told the id of a booking that got more: its live calls may last longer. `health` returns each part's
-    name with "up" or what it is instead: {"database": "up", "ami": "connecting"}.
+    name with "up" or what it is instead: {"database": "up", "ami": "connecting"}. `wake_callbacks` is called after a
+    commit that may have put a callback into the outbox.
 
     `key_used` is told the id of a key that opened its account; `refused` the service, event and address of a failed
     authentication, see `engine.security_log`. `proxies`: whose `X-Forwarded-For` is believed.
@@ -55,6 +56,7 @@ class Dependencies:
     hang_up: Callable[[list[str]], Awaitable[None]]
     renewed: Callable[[str], None]
     health: Callable[[], Awaitable[dict[str, str]]]
+    wake_callbacks: Callable[[], None]
     key_used: Callable[[str], None]
     refused: Callable[[str, str, str], None]
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -83,4 +85,9 @@ def now_of(request: web.Request) -> int:
 
 
 def moment_of(request: web.Request) -> Moment:
+    return machines_moment(request)
+
+
+def machines_moment(request: web.Request) -> Moment:
+    """For what happens to requests themselves, and to callbacks on their way."""
     return request.app[DEPENDENCIES].clock.moment()

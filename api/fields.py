@@ -19,6 +19,8 @@ from engine.domain.plans import UsagePlan
 
 BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
 CDR_ID = re.compile(r"cdr_[0-9a-f]{32}")
+CALLBACK_ID = re.compile(r"evt_[0-9a-f]{32}")
+ENDPOINT_ID = re.compile(r"cep_[0-9a-f]{32}")
 CURSOR = re.compile(r"[A-Za-z0-9_-]{1,200}")
 CALLER = re.compile(f"{ANONYMOUS}|{SENT.pattern}")
 # In what is kept of a call, either number may have been erased since.
@@ -130,6 +132,8 @@ Kept = Annotated[T | None, BeforeValidator(_not_null), Field(json_schema_extra=_
 
 BookingId = Annotated[str, told(BOOKING_ID)]
 CdrId = Annotated[str, told(CDR_ID)]
+CallbackId = Annotated[str, told(CALLBACK_ID)]
+EndpointId = Annotated[str, told(ENDPOINT_ID)]
 Phone = Annotated[str, told(E164, format="e164")]
 Cursor = Annotated[str, told(CURSOR)]
 Caller = Annotated[str, told(CALLER)]

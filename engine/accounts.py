@@ -1,6 +1,5 @@
 """Accounts, API keys and the pool of numbers: what an operator makes. Plain functions over a transaction."""
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -14,6 +13,7 @@ from engine.domain.numbers import NumberState, from_dialled, is_e164
 from engine.ids import new_id
 from engine.storage.rows import Account
 from engine.storage.transaction import Transaction
+from engine.webhook_secrets import new_secret
 
 KEY_PREFIX = "rn_live_"
 MAX_NAME = 100
@@ -50,8 +50,7 @@ def create_account(tx: Transaction, name: str, now: int) -> Account:
         raise InvalidInput([f"an account's name has 1 to {MAX_NAME} printable characters"])
     if tx.accounts.by_name(name):
         raise InvalidInput([f"there is an account {name!r} already"])
-    secret = base64.b64encode(secrets.token_bytes(32)).decode()
-    account = Account(new_id("acc"), name, f"whsec_{secret}", now)
+    account = Account(new_id("acc"), name, new_secret(), now)
     tx.accounts.insert(account)
     return account
 

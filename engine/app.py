@@ -148,6 +148,7 @@ class Engine:
             hang_up=self.hang_up,
             renewed=self._limits.changed,
             health=self.health,
+            wake_callbacks=self._callbacks.wake,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),

@@ -87,6 +87,8 @@ async def erase(storage: SqliteStorage, target: Target, now: int, policy: Policy
         ("calls", "calls", lambda tx, window: Erased(tx.erasure.from_calls(window, target.number))),
         ("call_records", "cdrs", lambda tx, window: Erased(tx.erasure.from_records(window, target.number))),
         ("callbacks", "outbox", lambda tx, window: erase_callbacks(tx, window, target)),
+        ("responses", "callback_attempts", lambda tx, window: erase_responses(tx, window, target)),
+        ("endpoints", "callback_endpoints", lambda tx, window: erase_endpoints(tx, window, target)),
         ("adjustments", "grants", lambda tx, window: erase_reasons(tx, window, target)),
     )
     counts, left = Counter({kind: 0 for kind, _, _ in steps}), list[str]()
@@ -173,6 +175,25 @@ def body_without(body: str, target: Target) -> str:
         elif value == target.number:
             content[name] = ERASED
     return as_json(content)
+
+
+def erase_responses(tx: Transaction, window: Window, target: Target) -> Erased:
+    """From what receivers answered: some repeat what they were sent."""
+    count = 0
+    for callback, attempt, response in tx.erasure.responses(window, target.digits):
+        erased = target.in_text.sub(ERASED, response)
+        if erased != response:
+            tx.erasure.set_response(callback, attempt, erased)
+            count += 1
+    return Erased(count)
+
+
+def erase_endpoints(tx: Transaction, window: Window, target: Target) -> Erased:
+    """Those with it in their URL go altogether. What is sent to one later finds it enabled."""
+    to_it = [each for each, url in tx.erasure.endpoints(window, target.digits) if target.in_text.search(url)]
+    for endpoint in to_it:
+        tx.erasure.delete_endpoint(endpoint)
+    return Erased(len(to_it))
 
 
 def erase_reasons(tx: Transaction, window: Window, target: Target) -> Erased:

@@ -6,15 +6,22 @@ from engine.ids import new_id
 from engine.storage.transaction import Transaction
 
 
-def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
-    """Have the booking's owner told, with its metadata if it has any. Whoever commits it wakes the worker."""
+def post(tx: Transaction, booking: Booking, body: Body, now: int, *, due_at: int | None = None) -> None:
+    """Have the booking's owner told. Whoever commits it wakes the worker.
+
+    `now`: by the clock that the booking lives by; `due_at`: by the machine's, which the worker goes by. None: the two
+    are one.
+    """
     if not booking.callback:
         return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback
+    # Counted in the same transaction: commits are in the order of the numbers, without gaps.
+    numbered: Body = body | {"sequence": tx.outbox.next_sequence(booking.id)}
     tx.outbox.insert(
         event_id=new_id("evt"),
         account_id=booking.account_id,
         booking_id=booking.id,
         url=booking.callback,
-        body=as_json(body | {"metadata": dict(booking.metadata)} if booking.metadata else body),
+        body=as_json(numbered | {"metadata": dict(booking.metadata)} if booking.metadata else numbered),
         now=now,
+        due_at=now if due_at is None else due_at,
     )

@@ -133,7 +133,8 @@ class Settings(BaseSettings):
         timedelta(days=180), description="how long a call record is kept, and what else is known of its call"
     )
     callback_retention: Duration = Field(
-        timedelta(days=30), description="how long a callback is kept that was delivered or given up"
+        timedelta(days=30),
+        description="how long a callback is kept, with its log, that was delivered, given up or held",
     )
     longest_call: Duration = Field(timedelta(hours=4), description="no call is let through for longer than this")
     max_concurrent_calls: int = Field(
@@ -203,6 +204,9 @@ class Settings(BaseSettings):
         max_length=20,
         description="the waits between the attempts to deliver a callback, each with up to 10 % of jitter",
         examples=['["PT5S", "PT5M", "PT1H"]'],
+    )
+    callback_disable_after: Duration = Field(
+        timedelta(days=5), description="an endpoint whose tries have all failed for so long is disabled"
     )
     callback_workers: int = Field(16, ge=1, le=256, description="how many callbacks are under way at once")
     callback_hosts_private: bool | None = Field(

@@ -5,6 +5,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.booking_schemas import BookingBody, BookingChange, BookingPatch, NewBooking
+from api.callback_schemas import (
+    CallbackAttemptBody,
+    CallbackBody,
+    CallbackDetailBody,
+    CallbackRequestBody,
+    EndpointBody,
+    NewWebhookSecret,
+    RedeliveredBody,
+    Redelivery,
+    WebhookSecretBody,
+)
 from api.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
 from api.openapi.callback_bodies import CallEndedBody, ExpiredCallBody
 from api.schemas import (
@@ -16,12 +27,15 @@ from api.schemas import (
     Outgoing,
     Page,
 )
+from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import Status
 from engine.domain.caller_id import CallerId
-from engine.domain.events import EXPIRED_MESSAGE
+from engine.domain.delivery import CallbackState, WhyDisabled
+from engine.domain.events import EXPIRED_MESSAGE, as_json
 from engine.domain.explanation import LimitedBy
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition, Reason
+from engine.storage.delivery_rows import WebhookSecrets
 
 BOOKING_ID = "bkg_01a206bf7ae277579d190ae0d5b05f1a"
 CDR_ID = "cdr_01a206bf8c1d7a1190a6f0f2b7a1c9d3"
@@ -95,6 +109,7 @@ CALL_ENDED = CallEndedBody(
     destination=HIDDEN,
     booking_id=BOOKING_ID,
     service=SERVICE,
+    sequence=1,
     metadata={"order": "1871"},
 )
 EXPIRED_CALL = ExpiredCallBody(
@@ -104,7 +119,57 @@ EXPIRED_CALL = ExpiredCallBody(
     booking_id=BOOKING_ID,
     message=EXPIRED_MESSAGE,
     service=SERVICE,
+    sequence=2,
     metadata={"order": "1871"},
+)
+CALLBACK_FACTS: dict[str, Any] = {
+    "id": "evt_01a206bf8c3e7b4480c7d2b5f1e0a9c3",
+    "booking_id": BOOKING_ID,
+    "url": CALLBACK,
+    "state": CallbackState.DELIVERED,
+    "created_at": "2026-03-01T12:00:17.000Z",
+    "attempt_count": 2,
+    "next_attempt_at": None,
+    "finished_at": "2026-03-01T12:00:22.480Z",
+    "last_outcome": "HTTP 204",
+}
+CALLBACK_SENT = CallbackBody(**CALLBACK_FACTS)
+CALLBACK_LOG = CallbackDetailBody(
+    **CALLBACK_FACTS,
+    request=CallbackRequestBody(
+        method="POST",
+        url=CALLBACK,
+        headers=HEADERS | {"webhook-id": CALLBACK_FACTS["id"]},
+        body=as_json(CALL_ENDED.model_dump(mode="json")),
+    ),
+    attempts=[
+        CallbackAttemptBody(
+            attempt=1,
+            began_at="2026-03-01T12:00:17.010Z",
+            took_ms=84,
+            status=503,
+            trouble=None,
+            response="upstream is down",
+        ),
+        CallbackAttemptBody(
+            attempt=2, began_at="2026-03-01T12:00:22.410Z", took_ms=70, status=204, trouble=None, response=""
+        ),
+    ],
+)
+ENDPOINT = EndpointBody(
+    id="cep_01a206bf8c4f7d2290b1e3a5c7d9f0b2",
+    url=CALLBACK,
+    state="DISABLED",
+    failing_since="2026-03-01T12:00:17.094Z",
+    disabled_at="2026-03-06T12:00:31.000Z",
+    reason=WhyDisabled.FAILING,
+)
+# Nobody's: that of the standard's own example, and one like it.
+SECRETS = WebhookSecretBody.of(
+    WebhookSecrets(
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl4kmUqwXA", 1_772_452_800_000
+    ),
+    now=0,
 )
 PLANS = PlansBody(data=[PlanBody(id=UsagePlan.SMALL, seconds=1800, minutes=30, calls=25, days=7)])
 NUMBERS = NumbersBody(
@@ -145,6 +210,15 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     PlanBody: [_shown(plan) for plan in PLANS.data],
     NumbersBody: [_shown(NUMBERS)],
     CountryBody: [_shown(country) for country in NUMBERS.countries],
+    CallbackBody: [_shown(CALLBACK_SENT)],
+    Page[CallbackBody]: [_shown(Page(data=[CALLBACK_SENT], has_more=False, next_cursor=None))],
+    CallbackDetailBody: [_shown(CALLBACK_LOG)],
+    Redelivery: [{"since": "2026-03-01T00:00:00Z"}, {"since": "2026-03-01T00:00:00Z", "state": "DELIVERED"}],
+    RedeliveredBody: [_shown(RedeliveredBody(redelivered=200, has_more=True, next_cursor=CURSOR))],
+    EndpointBody: [_shown(ENDPOINT)],
+    Page[EndpointBody]: [_shown(Page(data=[ENDPOINT], has_more=False, next_cursor=None))],
+    NewWebhookSecret: [{"overlapSeconds": 3600}, {}],
+    WebhookSecretBody: [_shown(SECRETS)],
     HealthBody: [_shown(HealthBody(status="up", parts={"database": "up", "ami": "up", "asterisk": "up"}))],
     CallEndedBody: [_shown(CALL_ENDED)],
     ExpiredCallBody: [_shown(EXPIRED_CALL)],

@@ -6,13 +6,14 @@ from http import HTTPStatus
 from aiohttp import hdrs
 from pydantic import BaseModel
 
-from api.fields import CALLER, CURSOR, LABEL, VALUE, whole
+from api.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
 from api.idempotency import HEADER, KEY, REPLAYED
 from api.openapi.components import Json, ref, ref_to
 from api.openapi.refusals import codes_of, refusals
 from api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from api.routes import Route
 from engine.domain import notes
+from engine.domain.delivery import CallbackState
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.plans import UsagePlan
 from engine.storage.filters import MAX_PAIRS
@@ -71,6 +72,25 @@ PARAMETERS: Mapping[str, Json] = {
         "description": f"The caller's number. Left out, or `{ANONYMOUS}`: a caller who withholds it.",
         "schema": {"type": "string", "pattern": whole(CALLER), "default": ANONYMOUS},
         "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
+    },
+    # Of callbacks, where left out means all.
+    "state": {
+        "description": "Only callbacks in this state.",
+        "schema": {"type": "string", "enum": list(CallbackState)},
+    },
+    "bookingId": {
+        "description": "Only callbacks about this booking, which may be gone.",
+        "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
+    },
+    "since": {
+        "description": "Only callbacks that were put down at this instant or later.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-03-01T00:00:00Z",
+    },
+    "until": {
+        "description": "Only callbacks that were put down before this instant.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-04-01T00:00:00Z",
     },
 }
 IDEMPOTENCY_KEY: Json = {

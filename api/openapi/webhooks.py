@@ -31,7 +31,7 @@ SIGNATURE: Mapping[str, Json] = {
 
 ANSWERS: Mapping[str, str] = {
     "2XX": "It is delivered.",
-    "410": "It is given up: no more tries for this event; the next event is sent all the same.",
+    "410": "It is given up, and the URL is disabled: what follows is held until you enable it.",
     "default": "It is tried again, for about a day; not before `Retry-After`, where 429 or 503 have it.",
 }
 

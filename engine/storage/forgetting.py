@@ -44,10 +44,19 @@ class Retention:
         self._sql.add_forgotten(self._db, booking_id=booking_id, seconds=seconds, calls=calls)
 
     def delete_finished_callbacks(self, before: int, at_most: int) -> int:
+        """With their attempts."""
         return int(self._sql.delete_finished_callbacks(self._db, before=before, at_most=at_most))
 
     def delete_kept_answers(self, before: int, at_most: int) -> int:
         return int(self._sql.delete_kept_answers(self._db, before=before, at_most=at_most))
+
+    def delete_unused_endpoints(self, before: int, at_most: int) -> int:
+        """Those that were not tried since, and for which nothing is held."""
+        return int(self._sql.delete_unused_endpoints(self._db, before=before, at_most=at_most))
+
+    def forget_old_secrets(self, now: int) -> int:
+        """Those that sign no more."""
+        return int(self._sql.forget_old_webhook_secrets(self._db, now=now))
 
     def gone_bookings(self, before: int, at_most: int) -> list[str]:
         """Ids of bookings gone by then without a call that is up, which still say whom they hid."""
@@ -100,6 +109,22 @@ class Erasure:
 
     def delete_callback(self, event_id: str) -> None:
         self._sql.delete_callback(self._db, id=event_id)
+
+    def responses(self, window: Window, digits: str) -> list[tuple[str, int, str]]:
+        """(callback, attempt, response) of attempts that were answered with those digits."""
+        rows = self._sql.responses_with_number(self._db, after=window.after, last=window.last, digits=digits)
+        return [(row["callback_id"], row["attempt"], row["response"]) for row in rows]
+
+    def set_response(self, callback_id: str, attempt: int, response: str) -> None:
+        self._sql.set_response(self._db, callback_id=callback_id, attempt=attempt, response=response)
+
+    def endpoints(self, window: Window, digits: str) -> list[tuple[str, str]]:
+        """(id, URL) of endpoints with those digits in their URL."""
+        rows = self._sql.endpoints_with_number(self._db, after=window.after, last=window.last, digits=digits)
+        return [(row["id"], row["url"]) for row in rows]
+
+    def delete_endpoint(self, endpoint_id: str) -> None:
+        self._sql.delete_endpoint(self._db, id=endpoint_id)
 
     def kept_answers(self, digits: str) -> int:
         return int(self._sql.delete_kept_answers_with(self._db, digits=digits))

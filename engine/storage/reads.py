@@ -11,6 +11,15 @@ import aiosqlite
 
 from engine.domain.booking import Booking
 from engine.storage import filters, queries
+from engine.storage.delivery_rows import (
+    AttemptRecord,
+    CallbackRecord,
+    Endpoint,
+    WebhookSecrets,
+    callback_from_row,
+    endpoint_from_row,
+    secrets_from_row,
+)
 from engine.storage.errors import StorageUnavailable
 from engine.storage.filters import BookingFilter, Found
 from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
@@ -119,6 +128,41 @@ class Reads:
             self._sql.callback_counts(self._connection(), due_before=due_before, since=since)
         )
         return counts
+
+    async def callbacks(
+        self, account_id: str, *, state: str, booking_id: str, since: int, before: tuple[int, str], at_most: int
+    ) -> list[CallbackRecord]:
+        """Newest first, put down since that instant and before (created at, id). Empty: any state, any booking."""
+        sql, chosen = self._sql, {"account_id": account_id, "since": since, "at_most": at_most}
+        chosen |= {"before_at": before[0], "before_id": before[1]}
+        if booking_id:
+            found = sql.callbacks_page_of_booking(self._connection(), **chosen, booking_id=booking_id, state=state)
+        elif state:
+            found = sql.callbacks_page_in_state(self._connection(), **chosen, state=state)
+        else:
+            found = sql.callbacks_page(self._connection(), **chosen)
+        return [callback_from_row(row) for row in await _all(found)]
+
+    async def callback(self, account_id: str, callback_id: str) -> CallbackRecord | None:
+        row = await _one(self._sql.callback_of_account(self._connection(), account_id=account_id, id=callback_id))
+        return callback_from_row(row) if row else None
+
+    async def callback_attempts(self, callback_id: str) -> list[AttemptRecord]:
+        """Oldest first."""
+        rows = await _all(self._sql.callback_attempts_of(self._connection(), callback_id=callback_id))
+        return [AttemptRecord(**row) for row in rows]
+
+    async def endpoints(self, account_id: str, *, before_id: str | None, at_most: int) -> list[Endpoint]:
+        """Newest first."""
+        rows = await _all(
+            self._sql.endpoints_page(
+                self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=at_most
+            )
+        )
+        return [endpoint_from_row(row) for row in rows]
+
+    async def webhook_secrets(self, account_id: str) -> WebhookSecrets:
+        return secrets_from_row(await _one(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
 
     async def alive(self) -> bool:
         """Whether the database answers a query."""

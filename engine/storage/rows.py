@@ -137,19 +137,6 @@ class Number:
     country: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A callback that a worker has claimed. `attempts` counts this one and fences off every other claim."""
-
-    id: str
-    account_id: str
-    url: str
-    body: str
-    attempts: int
-    created_at: int
-    webhook_secret: str
-
-
 def booking_from_row(row: Row) -> Booking:
     return Booking(
         id=row["id"],

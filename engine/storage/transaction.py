@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.domain.booking import Booking
 from engine.domain.metering import CallState
+from engine.storage.deliveries import Endpoints, Outbox, WebhookSecrets
 from engine.storage.forgetting import Erasure, Retention
 from engine.storage.numbers import Numbers
 from engine.storage.rows import (
@@ -14,7 +15,6 @@ from engine.storage.rows import (
     BlockedCaller,
     Call,
     Cdr,
-    Delivery,
     Grant,
     KeptAnswer,
     UpCall,
@@ -162,43 +162,6 @@ class Cdrs(_Table):
         self._sql.insert_cdr(self._db, **asdict(cdr))
 
 
-class Outbox(_Table):
-    def insert(self, *, event_id: str, account_id: str, booking_id: str, url: str, body: str, now: int) -> None:
-        self._sql.insert_callback(
-            self._db,
-            id=event_id,
-            account_id=account_id,
-            booking_id=booking_id,
-            url=url,
-            body=body,
-            created_at=now,
-        )
-
-    def line_up_due(self, now: int, held_until: int, at_most: int) -> list[tuple[str, str, int]]:
-        """Reserve what is due: (event id, URL, attempts so far), oldest event first. Due again at `held_until`."""
-        rows = self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=at_most)
-        return sorted((row["id"], row["url"], row["attempts"]) for row in rows)
-
-    def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:
-        """Begin the attempt after `attempts` earlier ones. None: it is finished, or another worker was first."""
-        rows = self._sql.begin_callback_attempt(self._db, id=event_id, attempts=attempts, claimed_until=claimed_until)
-        return next((Delivery(**row) for row in list(rows)), None)
-
-    def finish(self, delivery: Delivery, state: str, outcome: str, now: int) -> None:
-        self._sql.finish_callback(
-            self._db, id=delivery.id, attempts=delivery.attempts, state=state, outcome=outcome, now=now
-        )
-
-    def postpone(self, delivery: Delivery, due_at: int, outcome: str) -> None:
-        self._sql.postpone_callback(
-            self._db, id=delivery.id, attempts=delivery.attempts, due_at=due_at, outcome=outcome
-        )
-
-    def next_due_at(self) -> int | None:
-        due: int | None = self._sql.next_callback_due_at(self._db)
-        return due
-
-
 class Accounts(_Table):
     def insert(self, account: Account) -> None:
         self._sql.insert_account(self._db, **asdict(account))
@@ -265,6 +228,8 @@ class Transaction:
         self.calls = Calls(queries, connection)
         self.cdrs = Cdrs(queries, connection)
         self.outbox = Outbox(queries, connection)
+        self.endpoints = Endpoints(queries, connection)
+        self.webhook_secrets = WebhookSecrets(queries, connection)
         self.accounts = Accounts(queries, connection)
         self.answers = Answers(queries, connection)
         self.retention = Retention(queries, connection)

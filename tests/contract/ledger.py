@@ -44,6 +44,12 @@ RULES = {
             UNION ALL
             SELECT booking_id, -1 FROM outbox WHERE json_extract(body, '$.message') IS NOT NULL
         ) GROUP BY booking_id HAVING SUM(told) <> 0""",
+    "a booking's callbacks are numbered 1, 2, 3 … without a gap": """
+        SELECT b.id FROM bookings AS b JOIN outbox AS o ON o.booking_id = b.id
+        GROUP BY b.id
+        HAVING MAX(json_extract(o.body, '$.sequence')) <> b.callbacks_posted
+            OR COUNT(DISTINCT json_extract(o.body, '$.sequence')) <> COUNT(*)
+            OR b.callbacks_posted - MIN(json_extract(o.body, '$.sequence')) + 1 <> COUNT(*)""",
     "a number is held by one booking at most": """
         SELECT service FROM bookings WHERE gone_at IS NULL GROUP BY service HAVING COUNT(*) > 1""",
     "a number is BOOKED exactly while a booking holds it": """

@@ -66,6 +66,7 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
         "destination": HIDDEN,
         "bookingId": booking.id,
         "service": booking.service,
+        "sequence": 1,
     }
 
 

@@ -15,6 +15,7 @@ from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import ERASED
 from engine.domain.plans import UsagePlan
+from engine.domain.retry import Answered
 from engine.domain.routing import Bridge, Disposition, Reject
 from engine.erasure import Erasure, Target, check, erase
 from engine.ledger import audit_page
@@ -23,13 +24,14 @@ from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLICY, START
 from tests.contract.test_migrations import insert
 from tests.contract.world import POOL, World, outsider
+from tests.integration.callback_sending import attempt_due
 
 PERSON = "+14155550188"
 DIGITS = PERSON[1:]
 # The columns of text where nobody's number can stand: ids, words of ours, secrets. A new column needs its decision,
 # and if a number can stand in it, its part in `engine.erasure`.
 NEVER_A_NUMBER = {
-    "accounts": {"id", "name", "webhook_secret"},
+    "accounts": {"id", "name", "webhook_secret", "old_webhook_secret"},
     "api_keys": {"id", "account_id", "digest", "hint"},
     "bookings": {"id", "account_id", "service", "usage_plan", "caller_id"},
     "blocked_callers": {"booking_id"},
@@ -38,6 +40,8 @@ NEVER_A_NUMBER = {
     "calls": {"call_id", "booking_id", "state", "callee_channel"},
     "cdrs": {"id", "account_id", "booking_id", "call_id", "service", "disposition"},
     "outbox": {"id", "account_id", "booking_id", "state", "last_outcome"},
+    "callback_attempts": {"callback_id", "trouble"},
+    "callback_endpoints": {"id", "account_id", "reason"},
     "kept_answers": {"account_id", "fingerprint", "location"},
     "alembic_version": {"version_num"},
 }
@@ -48,6 +52,8 @@ ERASABLE = {
     "calls": {"source", "destination"},
     "cdrs": {"source", "destination"},
     "outbox": {"body", "url"},
+    "callback_attempts": {"response"},
+    "callback_endpoints": {"url"},
     "kept_answers": {"body", "idempotency_key"},
 }
 
@@ -116,17 +122,24 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
     account = as_caller.account_id
     for key, body in (("k1", f'{{"destination":"{PERSON}"}}'), (f"for-{DIGITS}", "{}"), ("k2", "{}")):
         _insert(world, "kept_answers", account_id=account, idempotency_key=key, body=body)
-    assert _everything(world).count(DIGITS) >= 12
+    await world.storage.run(attempt_due, world.now, Answered(503), f"no {PERSON}, nor {PERSON}9")
+    _insert(world, "callback_endpoints", account_id=account, url=f"https://customer.example/{DIGITS}")
+    assert _everything(world).count(DIGITS) >= 16
 
     erased = await _erase(world)
 
-    assert DIGITS not in _everything(world)
+    assert {row["response"] for row in world.rows("SELECT response FROM callback_attempts")} == {
+        f"no erased, nor {PERSON}9"
+    }
+    assert DIGITS not in _everything(world).replace(f"{DIGITS}9", "")
     assert erased == Erasure(
         {
             "bookings": 2,
             "calls": 3,
             "call_records": 3,
             "callbacks": 3,
+            "responses": 3,
+            "endpoints": 1,
             "adjustments": 1,
             "kept_answers": 2,
             "blocked_callers": 1,
@@ -207,7 +220,8 @@ async def test_a_pending_callback_is_still_delivered_without_it(world: World) ->
     booking = await world.book()
     await _call(world, booking, "from it", PERSON)
     await _erase(world)
-    [(event_id, _, attempts)] = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, world.now + 1, 10))
+    due, _ = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, world.now + 1, 10))
+    [(event_id, _, attempts)] = due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, attempts, world.now))
     assert delivery is not None
     body = json.loads(delivery.body)

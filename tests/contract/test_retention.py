@@ -39,7 +39,7 @@ async def _discrepancies(world: World) -> list[str]:
 
 async def _deliver_all(world: World) -> None:
     def finish(tx: Transaction) -> None:
-        for event_id, _, attempts in tx.outbox.line_up_due(world.now, world.now, 1000):
+        for event_id, _, attempts in tx.outbox.line_up_due(world.now, world.now, 1000)[0]:
             delivery = tx.outbox.begin(event_id, attempts, world.now)
             assert delivery is not None
             tx.outbox.finish(delivery, "DELIVERED", "204", world.now)
@@ -214,8 +214,9 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
             [many],
         )
         connection.execute(
-            f"""{ids} INSERT INTO outbox SELECT printf('evt_%032x', i), 'acc_1', 'bkg_1', '', '{{}}', 'DELIVERED', 1,
-                i, i, i, '204' FROM n""",  # noqa: S608
+            f"""{ids} INSERT INTO outbox (id, account_id, booking_id, url, body, state, attempts, created_at, due_at,
+                finished_at, last_outcome)
+                SELECT printf('evt_%032x', i), 'acc_1', 'bkg_1', '', '{{}}', 'DELIVERED', 1, i, i, i, '204' FROM n""",  # noqa: S608
             [many],
         )
         connection.execute("COMMIT")

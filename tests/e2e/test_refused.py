@@ -55,6 +55,7 @@ def test_an_expired_booking_is_410_and_its_owner_is_told(
         "bookingId": booked.id,
         "message": "Incoming call for expired booking",
         "service": booked.service,
+        "sequence": 2,
     }
     assert_nothing_shown(outcome.messages, booked)
 

@@ -85,6 +85,7 @@ async def api(
             hang_up=asterisk.hang_up,
             renewed=asterisk.renewed.append,
             health=health,
+            wake_callbacks=lambda: None,
             key_used=keys_used.append,
             refused=lambda *refusal: refusals.append(refusal),
             proxies=(ip_network("127.0.0.9"),),

@@ -19,6 +19,10 @@ QUERY = {
     "service": "%2B3225550000",
     "label": "x",
     "metadata": "x",
+    "state": "FAILED",
+    "bookingId": "bkg_" + "0" * 32,
+    "since": "2026-03-01T00:00:00Z",
+    "until": "2026-03-09T00:00:00Z",
 }
 # Of the fields that a body must have.
 FIELDS: dict[str, Any] = {
@@ -27,12 +31,13 @@ FIELDS: dict[str, Any] = {
     "callback": CALLBACK,
     "caller": CALLER,
     "number": CALLER,
+    "since": "2026-03-01T00:00:00Z",
 }
 
 
 def path_of(route: Route, ids: dict[str, str]) -> str:
-    """`ids`: by the first part of the path."""
-    path = route.path.replace("{id}", ids.get(route.path.split("/")[1], ""))
+    """`ids`: by what stands in the path before them."""
+    path = route.path.replace("{id}", ids.get(route.path.partition("/{")[0].strip("/"), ""))
     for name, example in IN_PATH.items():
         path = path.replace(f"{{{name}}}", example.replace("+", "%2B"))
     assert "{" not in path, f"{path}: IN_PATH has no example"

@@ -6,28 +6,33 @@ What was made up to be wrong is sent as it is.
 
 import random
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import schemathesis
 
-from api import blocked_callers, booking_filters, bookings, cdrs
+from api import blocked_callers, booking_filters, bookings, callback_endpoints, callbacks, cdrs
 from api.idempotency import HEADER
 from api.paging import Listing
 
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
+INSTANTS = ("2026-03-01T00:00:00Z", "2026-03-01T12:00:00.5+01:00", "9999-12-31T23:59:59Z")
+CURSORS = (callbacks.REDELIVERIES.cursor_after("1772366400000:evt_" + "0" * 32),)
+TIMES = {"since": INSTANTS, "until": INSTANTS}
 # Of numbers that are free; the API's tests give some of them away.
-EXISTING = {
-    "destination": DESTINATIONS,
-    "callback": CALLBACKS,
+NUMBERS = {
     "service": tuple(f"+331990{last:05}" for last in range(2_000, 6_000)),
     "prefix": ("+3319900", "+331"),
     "country": ("FR",),
 }
+EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "cursor": CURSORS, **TIMES, **NUMBERS}
 # Each with the id of a record that would stand before all others.
 LISTINGS: dict[str, tuple[Listing, str]] = {
     "/bookings": (bookings.LISTING, "bkg_" + "f" * 32),
     "/cdr": (cdrs.LISTING, "cdr_" + "f" * 32),
+    "/callbacks": (callbacks.LISTING, "9999999999999:evt_" + "f" * 32),
+    "/callbacks/endpoints": (callback_endpoints.LISTING, "cep_" + "f" * 32),
     blocked_callers.PATH: (blocked_callers.LISTING, "+1000000"),
 }
 
@@ -37,9 +42,8 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if isinstance(case.body, dict):
-        for field, existing in EXISTING.items():
-            if field in case.body:
-                case.body[field] = random.choice(existing)
+        _put(case.body, EXISTING)
+    _put(case.query, TIMES)
     if HEADER in case.headers:
         case.headers[HEADER] = uuid.uuid4().hex
     if case.operation.path == "/bookings" and random.random() < 0.5:
@@ -49,3 +53,10 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     if "cursor" in case.query:
         listing, record_id = LISTINGS[case.operation.path]
         case.query["cursor"] = listing.cursor_after(record_id)
+
+
+def _put(made_up: dict[str, Any], existing: Mapping[str, tuple[str, ...]]) -> None:
+    """What is left out, or `null`, stays so."""
+    for field in existing.keys() & made_up.keys():
+        if made_up[field] is not None:
+            made_up[field] = random.choice(existing[field])

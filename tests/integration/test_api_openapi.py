@@ -158,15 +158,16 @@ SENT: dict[str, Any] = {
 @pytest.mark.parametrize("event", SENT)
 def test_what_callbacks_say_is_what_is_described(event: str) -> None:
     described = DOCUMENT["webhooks"][event]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert list(validator_of(json.dumps(described)).iter_errors(SENT[event])) == []
+    sent = SENT[event] | {"sequence": 1}  # as `engine.outbox.post` puts it into every one
+    assert list(validator_of(json.dumps(described)).iter_errors(sent)) == []
     schema = SCHEMAS[described["$ref"].rpartition("/")[2]]
-    assert list(schema["properties"]) == [*SENT[event], "metadata"]
-    assert schema["required"] == list(SENT[event])
+    assert list(schema["properties"]) == [*sent, "metadata"]
+    assert schema["required"] == list(sent)
 
 
 def test_every_callback_is_described_with_the_headers_that_it_has() -> None:
     assert set(DOCUMENT["webhooks"]) == set(SENT)
-    headers = signature_headers("evt_1", "whsec_" + "A" * 32, "{}", START)
+    headers = signature_headers("evt_1", ("whsec_" + "A" * 32,), "{}", START)
     assert list(SIGNATURE) == list(headers)
     assert validator_of(json.dumps(SIGNATURE["webhook-signature"]["schema"])).is_valid(headers["webhook-signature"])
 

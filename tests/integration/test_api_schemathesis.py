@@ -27,6 +27,7 @@ from api.server import build_runner
 from engine.accounts import import_numbers
 from engine.callbacks.guard import CallbackRules, check_callback
 from tests.integration.api_helpers import DAY, POLICY, START, Api
+from tests.integration.callback_sending import failed_callback
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -40,7 +41,8 @@ POOL = [f"+3319900{last:04}" for last in range(7_000)]
 
 @pytest.fixture
 async def address(api: Api) -> AsyncIterator[str]:
-    """Of the API as it runs in production. Both accounts have a booking with a call record and a blocked caller."""
+    """Of the API as it runs in production. Both accounts have a booking with a call record, a blocked caller and a
+    callback that failed."""
     await api.storage.run(import_numbers, enumerate(POOL), START)
     for account in ("ours", "theirs"):
         booking = await api.book(account=account, usagePlan="LARGE")
@@ -48,6 +50,7 @@ async def address(api: Api) -> AsyncIterator[str]:
             await api.talk(booking["service"], f"call-{account}-{seconds}", seconds)
         path = f"/bookings/{booking['id']}/blocked-callers"
         await api.call("POST", path, {"caller": "+33199007002"}, account=account)
+        await api.storage.run(failed_callback, START)
     deps = replace(
         api.client.app[DEPENDENCIES],
         check_callback=partial(check_callback, rules=CallbackRules(ports=frozenset({443, 8443}))),

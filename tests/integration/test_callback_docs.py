@@ -22,8 +22,10 @@ SECTION = PAGE.partition("\n## Callbacks\n")[2].partition("\n## ")[0]
 PRODUCTION = CallbackRules.of(Settings())
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 COMMON = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
-ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON)
-EXPIRED = events.expired_call_body(called_at=START, **COMMON)
+# As `engine.outbox.post` puts it there: a number into every body, metadata where the booking has some.
+ADDED: events.Body = {"sequence": 1, "metadata": {"order": "1871"}}
+ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON) | ADDED
+EXPIRED = events.expired_call_body(called_at=START, **COMMON) | ADDED
 
 
 def code_blocks(text: str) -> list[str]:
@@ -40,7 +42,7 @@ def test_both_bodies_are_shown_with_all_their_fields_in_their_order() -> None:
 
 def test_every_field_and_every_header_is_explained() -> None:
     rows = set(re.findall(r"^\| `([A-Za-z-]+)` \|", SECTION, re.MULTILINE))
-    assert rows == {*ENDED, *EXPIRED, *signature_headers("evt_1", SECRET, "{}", START)}
+    assert rows == {*ENDED, *EXPIRED, *signature_headers("evt_1", (SECRET,), "{}", START)}
 
 
 def test_the_verification_by_hand_tells_right_from_wrong() -> None:
@@ -48,7 +50,7 @@ def test_the_verification_by_hand_tells_right_from_wrong() -> None:
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102  what the page tells people to run
     body = json.dumps(ENDED)
-    headers = signature_headers("evt_1", SECRET, body, START)
+    headers = signature_headers("evt_1", (SECRET,), body, START)
     assert names["is_genuine"](SECRET, headers, body.encode())
     assert names["is_genuine"](
         SECRET, headers | {"webhook-signature": f"v1,x {headers['webhook-signature']}"}, body.encode()
