@@ -18,10 +18,11 @@ from api import (
     explanations,
     health,
     webhook_secret,
+    worlds,
 )
-from api.answers import set_headers
+from api.answers import WORLD_HEADER, set_headers
 from api.auth import FAILURES, authenticate
-from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.dependencies import DEPENDENCIES, WORLD, Dependencies, Limits
 from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.openapi import served
@@ -42,6 +43,7 @@ ROUTES: tuple[Route, ...] = (
     *callback_endpoints.ROUTES,
     *callbacks.ROUTES,
     *webhook_secret.ROUTES,
+    *worlds.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )
@@ -96,8 +98,10 @@ async def limit_time(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
 
 
-async def on_response(_request: web.Request, response: web.StreamResponse) -> None:
+async def on_response(request: web.Request, response: web.StreamResponse) -> None:
     set_headers(response)
+    if WORLD in request:
+        response.headers[WORLD_HEADER] = "test"
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:

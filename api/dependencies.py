@@ -15,6 +15,7 @@ from engine.storage.errors import StorageBusy
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
+from engine.storage.worlds import World
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,17 +78,21 @@ class Dependencies:
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 # The account whose key came with the request; set by `api.auth` on every route that is not public.
 ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)
+# The test world whose key came with the request; not set for keys of customers' own accounts.
+WORLD = web.RequestKey("WORLD", World)
 
 
 def now_of(request: web.Request) -> int:
-    """Epoch milliseconds."""
+    """Epoch milliseconds, by the clock that the request's account goes by."""
     return moment_of(request).now
 
 
 def moment_of(request: web.Request) -> Moment:
-    return machines_moment(request)
+    """By the clock that the request's account goes by."""
+    at, world = machines_moment(request), request.get(WORLD)
+    return at if world is None else world.moment(at)
 
 
 def machines_moment(request: web.Request) -> Moment:
-    """For what happens to requests themselves, and to callbacks on their way."""
+    """For what happens to requests themselves, to callbacks on their way, and for what moves an account's clock."""
     return request.app[DEPENDENCIES].clock.moment()

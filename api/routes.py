@@ -36,7 +36,7 @@ class Operation:
 class Route:
     """`parameters`: the query parameters that it takes, every other is refused. `body`: what it takes as a body, None:
     none. `placeholders`: what the path's take; anything else is not found. `keyed`: may come with an `Idempotency-Key`.
-    `public`: needs no API key.
+    `public`: needs no API key. `test`: needs one to a test world.
 
     One handler stands in one line only: the handler is how a request finds its line again.
     """
@@ -50,6 +50,7 @@ class Route:
     placeholders: Mapping[str, re.Pattern[str]] = field(default_factory=dict, hash=False)
     keyed: bool = False
     public: bool = False
+    test: bool = False
 
 
 ROUTES_BY_HANDLER = web.AppKey("ROUTES_BY_HANDLER", dict[Handler, Route])

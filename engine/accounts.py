@@ -9,14 +9,16 @@ from typing import Any
 
 from engine.domain.destinations import country_of
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import NumberState, from_dialled, is_e164
+from engine.domain.numbers import NumberState, from_dialled, is_e164, is_simulated
 from engine.ids import new_id
 from engine.storage.rows import Account
 from engine.storage.transaction import Transaction
 from engine.webhook_secrets import new_secret
 
-KEY_PREFIX = "rn_live_"
+LIVE_PREFIX = "rn_live_"
+TEST_PREFIX = "rn_test_"
 MAX_NAME = 100
+TEST_SUFFIX = " (test)"
 MAX_REPORTED = 20
 
 
@@ -44,21 +46,26 @@ def key_digest(secret: str, pepper: str) -> str:
     return hmac.new(pepper.encode(), secret.encode(), hashlib.sha256).hexdigest()
 
 
-def create_account(tx: Transaction, name: str, now: int) -> Account:
-    """Raises InvalidInput for a name that is taken, empty or too long."""
+def create_account(tx: Transaction, name: str, now: int, *, test_of: str | None = None) -> Account:
+    """`test_of`: id of the account beside which this one is a test world.
+
+    Raises InvalidInput for a name that is taken, empty or too long."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidInput([f"an account's name has 1 to {MAX_NAME} printable characters"])
     if tx.accounts.by_name(name):
         raise InvalidInput([f"there is an account {name!r} already"])
-    account = Account(new_id("acc"), name, new_secret(), now)
+    account = Account(new_id("acc"), name, new_secret(), now, test_of)
     tx.accounts.insert(account)
     return account
 
 
-def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
-    """`account`: id or name. Raises InvalidInput when there is none."""
-    found = account_of(tx, account)
-    secret = KEY_PREFIX + secrets.token_urlsafe(32)
+def create_key(tx: Transaction, account: str, pepper: str, now: int, *, test: bool = False) -> NewKey:
+    """`account`: id or name. `test`: a key to its test world, which is made with the first one.
+
+    Raises InvalidInput when there is no such account.
+    """
+    found = world_beside(tx, account, now) if test else account_of(tx, account)
+    secret = (TEST_PREFIX if found.test_of else LIVE_PREFIX) + secrets.token_urlsafe(32)
     key = NewKey(new_id("key"), found.id, secret)
     tx.accounts.insert_key(
         key_id=key.id, account_id=found.id, digest=key_digest(secret, pepper), hint=secret[-4:], now=now
@@ -66,9 +73,32 @@ def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
     return key
 
 
+def world_beside(tx: Transaction, account: str, now: int) -> Account:
+    """The account that is the test world of `account` (id or name), made at first need; a test world is its own.
+
+    Raises InvalidInput when there is no such account.
+    """
+    found = account_of(tx, account)
+    if found.test_of:
+        return found
+    beside = tx.worlds.beside(found.id)
+    if beside is not None:
+        return account_of(tx, beside)
+    name = f"{found.name[: MAX_NAME - len(TEST_SUFFIX)]}{TEST_SUFFIX}"
+    # Somebody may be called so.
+    name = f"{found.id}{TEST_SUFFIX}" if tx.accounts.by_name(name) else name
+    return create_account(tx, name, now, test_of=found.id)
+
+
 def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
-    """The keys of an account, oldest first, revoked ones too. Raises InvalidInput when there is no such account."""
-    return tx.accounts.keys_of(account_of(tx, account).id)
+    """The keys of an account, oldest first, revoked ones too; then those of its test world.
+
+    Raises InvalidInput when there is no such account.
+    """
+    found = account_of(tx, account)
+    of_world = tx.worlds.beside(found.id)
+    own = [row | {"is_test": found.test_of is not None} for row in tx.accounts.keys_of(found.id)]
+    return own + [row | {"is_test": True} for row in (tx.accounts.keys_of(of_world) if of_world else [])]
 
 
 def note_key_use(tx: Transaction, used: Mapping[str, int]) -> None:
@@ -105,6 +135,8 @@ def read_numbers(lines: Iterable[tuple[int, str]]) -> ReadNumbers:
         number = from_dialled(text.strip())
         if number is None or not is_e164(number):
             read.problems.append((line, f"{text.strip()[:40]!r} is not an E.164 number"))
+        elif is_simulated(number):
+            read.problems.append((line, f"{number} begins as the numbers of test worlds do, no carrier has it"))
         elif number in read.lines:
             read.problems.append((line, f"{number} stands in line {read.lines[number]} already"))
         else:

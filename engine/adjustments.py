@@ -59,14 +59,15 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Moment, policy: Policy) 
     booking = tx.bookings.by_id(adjustment.booking_id)
     if booking is None:
         raise NotFound("there is no such booking")
-    adjusted = life.adjust(booking, adjustment.seconds, adjustment.calls, at.now, policy)
+    now = tx.worlds.moment(booking.account_id, at).now
+    adjusted = life.adjust(booking, adjustment.seconds, adjustment.calls, now, policy)
     grant = Grant(
         id=adjustment.id,
         booking_id=booking.id,
         usage_plan=None,
         seconds=adjusted.seconds.granted - booking.seconds.granted,
         calls=adjusted.calls.granted - booking.calls.granted,
-        granted_at=at.now,
+        granted_at=now,
         reason=adjustment.reason,
     )
     tx.bookings.update(adjusted)

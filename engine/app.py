@@ -46,6 +46,7 @@ from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.watchdog import watched
+from engine.worlds import sweep_worlds
 
 log = structlog.get_logger(__name__)
 
@@ -234,6 +235,7 @@ class Engine:
 
     async def _clean_up(self) -> None:
         swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
+        await sweep_worlds(self._storage, self._clock.now(), self._policy)
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
             log.info(
                 "swept",

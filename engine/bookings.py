@@ -1,6 +1,6 @@
 """The use cases of a booking: book, renew, cancel, sweep. Plain functions over a transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.domain import booking as life
@@ -17,6 +17,7 @@ from engine.domain.policy import Policy
 from engine.domain.times import Moment
 from engine.ids import new_id
 from engine.presence import settle_overdue
+from engine.simulated_numbers import free_simulated_number
 from engine.storage.rows import Grant
 from engine.storage.transaction import Transaction
 
@@ -88,7 +89,7 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
     booking = Booking(
         id=new_id("bkg"),
         account_id=request.account_id,
-        service=_take_number(tx, request.wanted, now),
+        service=_take_number(tx, request.account_id, request.wanted, now),
         destination=destination,
         usage_plan=request.usage_plan,
         callback=request.callback,
@@ -159,17 +160,17 @@ def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
     Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
     """
     now = at.now
-    gone = _end_graces(tx, now, policy)
+    gone = end_graces(tx, tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT), now, policy)
     freed = tx.numbers.free_quarantined(now)
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
     channels = [call.call_id for call in tx.calls.to_hang_up(SWEEP_LIMIT)]
     return Swept(gone, freed, len(lost), channels)
 
 
-def _end_graces(tx: Transaction, now: int, policy: Policy) -> int:
+def end_graces(tx: Transaction, over: Iterable[Booking], now: int, policy: Policy) -> int:
     """How many bookings are gone now. Long lists of blocked callers leave the rest to the next clean-up."""
     ended, unblocked = 0, 0
-    for booking in tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT):
+    for booking in over:
         if unblocked >= UNBLOCK_LIMIT:
             break
         tx.bookings.update(life.end_grace(booking, now, policy))
@@ -206,7 +207,9 @@ def _checked_destination(tx: Transaction, destination: str, policy: Policy) -> s
     return checked
 
 
-def _take_number(tx: Transaction, wanted: Wanted, now: int) -> str:
+def _take_number(tx: Transaction, account_id: str, wanted: Wanted, now: int) -> str:
+    if tx.worlds.of(account_id) is not None:
+        return free_simulated_number(tx, wanted)
     number = tx.numbers.book(wanted)
     if number is None and tx.numbers.free_quarantined(now):
         number = tx.numbers.book(wanted)

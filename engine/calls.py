@@ -11,7 +11,7 @@ from engine.domain import routing
 from engine.domain.booking import Booking
 from engine.domain.limits import HOUR_MS
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
-from engine.domain.numbers import ERASED
+from engine.domain.numbers import ERASED, is_simulated
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, Facts, MakeRoom, RouteDecision
 from engine.domain.times import Moment
@@ -22,11 +22,15 @@ from engine.storage.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """`call_id`: Asterisk's unique id of the caller's channel. `source`: E.164, as sent, or "anonymous"."""
+    """`call_id`: Asterisk's unique id of the caller's channel. `source`: E.164, as sent, or "anonymous".
+
+    `world`: the account in whose test world the call is simulated; None: it is real.
+    """
 
     call_id: str
     service: str
     source: str
+    world: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def route_call(
     known = tx.calls.by_id(incoming.call_id)
     if known is not None:
         return _decision_again(tx, known, incoming.service, policy)
-    booking = tx.bookings.holding(incoming.service)
+    booking = booking_called(tx, incoming)
     facts = facts_of(tx, booking, incoming.source, at.now)
     decision = routing.decide(facts, at.now, policy, room_was_made=room_was_made)
     if isinstance(decision, MakeRoom):
@@ -85,6 +89,15 @@ def route_call(
         if decision.notify_expired:
             tell_expired(tx, booking, cdr, at.now)
     return decision
+
+
+def booking_called(tx: Transaction, incoming: IncomingCall) -> Booking | None:
+    """Real calls reach real numbers only, simulated ones those of their own world: any other is an unknown number."""
+    booking = tx.bookings.holding(incoming.service)
+    if booking is None:
+        return None
+    world = booking.account_id if is_simulated(booking.service) else None
+    return booking if world == incoming.world else None
 
 
 def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) -> Facts:

@@ -6,11 +6,10 @@ from engine.ids import new_id
 from engine.storage.transaction import Transaction
 
 
-def post(tx: Transaction, booking: Booking, body: Body, now: int, *, due_at: int | None = None) -> None:
+def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
     """Have the booking's owner told. Whoever commits it wakes the worker.
 
-    `now`: by the clock that the booking lives by; `due_at`: by the machine's, which the worker goes by. None: the two
-    are one.
+    `now`: by the clock that the booking lives by.
     """
     if not booking.callback:
         return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback
@@ -23,5 +22,4 @@ def post(tx: Transaction, booking: Booking, body: Body, now: int, *, due_at: int
         url=booking.callback,
         body=as_json(numbered | {"metadata": dict(booking.metadata)} if booking.metadata else numbered),
         now=now,
-        due_at=now if due_at is None else due_at,
     )

@@ -47,7 +47,8 @@ HEADERS: Json = {
 API_KEY: Json = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key of an account, `rn_live_…`. An account sees only what is its own.",
+    "description": "A key of an account, `rn_live_…`, or `rn_test_…` for its test world, whose answers have the header "
+    "`RentedNumbers-World: test`. An account sees only what is its own.",
 }
 
 

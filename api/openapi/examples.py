@@ -27,6 +27,7 @@ from api.schemas import (
     Outgoing,
     Page,
 )
+from api.world_bodies import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import Status
 from engine.domain.caller_id import CallerId
@@ -179,6 +180,11 @@ NUMBERS = NumbersBody(
 )
 
 
+SIMULATED = SimulatedCallBody(
+    put_through=True, reason=Reason.PUT_THROUGH, sip_status=200, cdr=CDR, booking=BOOKING, now=CALLED_AT
+)
+
+
 def _shown(body: Outgoing) -> dict[str, Any]:
     return body.model_dump(mode="json")
 
@@ -219,6 +225,13 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     Page[EndpointBody]: [_shown(Page(data=[ENDPOINT], has_more=False, next_cursor=None))],
     NewWebhookSecret: [{"overlapSeconds": 3600}, {}],
     WebhookSecretBody: [_shown(SECRETS)],
+    NewSimulatedCall: [
+        {"service": SERVICE, "source": CALLER, "outcome": "answered", "seconds": 12},
+        {"service": SERVICE, "source": "anonymous", "outcome": "busy"},
+    ],
+    SimulatedCallBody: [_shown(SIMULATED)],
+    ClockChange: [{"advance": 604_800}],
+    ClockBody: [_shown(ClockBody(now=ENDS_AT))],
     HealthBody: [_shown(HealthBody(status="up", parts={"database": "up", "ami": "up", "asterisk": "up"}))],
     CallEndedBody: [_shown(CALL_ENDED)],
     ExpiredCallBody: [_shown(EXPIRED_CALL)],

@@ -22,6 +22,8 @@ def codes_of(route: Route) -> list[str]:
     codes = OF_ALL | set(route.operation.problems)
     if not route.public:
         codes |= OF_PRIVATE
+    if route.test:
+        codes |= {"test_key_required"}
     if "cursor" in route.parameters:
         codes |= {"invalid_cursor"}
     if route.placeholders:

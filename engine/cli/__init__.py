@@ -16,6 +16,7 @@ from engine.cli import (
     ledger,
     pool,
     privacy,
+    simulate,
     system,
     webhook_secrets,
 )
@@ -39,6 +40,7 @@ app.add_typer(bookings.app, name="bookings")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(callback_log.app, name="callbacks")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(simulate.app, name="simulate")
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
 app.add_typer(webhook_secrets.app, name="secrets")

@@ -30,8 +30,14 @@ BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
 def show_booking(booking_id: BookingId, as_json: Json = False) -> None:
     """One booking, with all that it was ever given to spend. The hidden number is not shown."""
     settings = Settings()
-    booking, grants = run_command(settings, _look_up, booking_id)
-    status = status_at(booking, SystemClock().now(), settings.policy())
+    at = SystemClock().moment()
+
+    def look(tx: Transaction) -> tuple[Booking, list[Grant], int]:
+        booking, grants = _look_up(tx, booking_id)
+        return booking, grants, tx.worlds.moment(booking.account_id, at).now
+
+    booking, grants, now = run_command(settings, look)
+    status = status_at(booking, now, settings.policy())
     record = {
         "id": booking.id,
         "accountId": booking.account_id,

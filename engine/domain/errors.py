@@ -13,6 +13,7 @@ RentedNumbersError
 │   ├── BookingTooLong           renewed so often that it would end beyond the horizon
 │   ├── InvalidCaller            not a telephone number that could be blocked
 │   ├── TooManyBlockedCallers    a booking's list of blocked callers is full
+│   ├── ClockTooFar              a test world's clock cannot be set further ahead
 │   ├── IdempotencyKeyReused     a key that stands for another request
 │   ├── NotFound                 no such thing, or another account's
 │   └── BookingGone              it was there, and is gone for good
@@ -76,6 +77,10 @@ class InvalidCaller(Refusal):
 
 class TooManyBlockedCallers(Refusal):
     code = "too_many_blocked_callers"
+
+
+class ClockTooFar(Refusal):
+    code = "clock_too_far"
 
 
 class IdempotencyKeyReused(Refusal):

@@ -11,6 +11,10 @@ SENT = re.compile(r"[+0-9]{1,32}")
 PREFIX = re.compile(r"\+[1-9][0-9]{0,13}")
 _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
 
+# Numbers of test worlds begin so: E.164 has no such country code, so no carrier can send or take a call to one.
+SIMULATED_PREFIX = "+999"
+SIMULATED_DIGITS = 12
+
 # The caller whose number was withheld or never sent. All of them are one caller.
 ANONYMOUS = "anonymous"
 # Stands where a number was that is no longer known here: its person had it erased, or its time was over.
@@ -40,6 +44,10 @@ ANY_NUMBER = Wanted()
 
 def is_e164(text: str) -> bool:
     return E164.fullmatch(text) is not None
+
+
+def is_simulated(number: str) -> bool:
+    return number.startswith(SIMULATED_PREFIX)
 
 
 def from_dialled(dialled: str) -> str | None:

@@ -30,10 +30,8 @@ class Outbox(_Table):
         [row] = list(self._sql.next_callback_sequence(self._db, booking_id=booking_id))
         return int(row["callbacks_posted"])
 
-    def insert(
-        self, *, event_id: str, account_id: str, booking_id: str, url: str, body: str, now: int, due_at: int
-    ) -> None:
-        """`now`: by the clock that the booking lives by; `due_at` by the machine's, as all that follows."""
+    def insert(self, *, event_id: str, account_id: str, booking_id: str, url: str, body: str, now: int) -> None:
+        """`now`: by the clock that the account lives by. All that follows goes by the machine's."""
         self._sql.insert_callback(
             self._db,
             id=event_id,
@@ -42,7 +40,6 @@ class Outbox(_Table):
             url=url,
             body=body,
             created_at=now,
-            due_at=due_at,
         )
 
     def line_up_due(self, now: int, held_until: int, at_most: int) -> tuple[list[tuple[str, str, int]], int]:

@@ -60,7 +60,10 @@ class Retention:
 
     def gone_bookings(self, before: int, at_most: int) -> list[str]:
         """Ids of bookings gone by then without a call that is up, which still say whom they hid."""
-        return [row["id"] for row in self._sql.gone_bookings_to_forget(self._db, before=before, at_most=at_most)]
+        rows = list(self._sql.gone_bookings_to_forget(self._db, before=before, at_most=at_most))
+        rest = at_most - len(rows)
+        rows += self._sql.gone_bookings_of_worlds_to_forget(self._db, before=before, at_most=rest)
+        return list(dict.fromkeys(row["id"] for row in rows))
 
     def forget_booking(self, booking_id: str) -> None:
         self._sql.forget_whom_booking_hid(self._db, id=booking_id)

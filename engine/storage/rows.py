@@ -54,10 +54,13 @@ class UpCall:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that opens its account."""
+    """A key that opens its account. `test_of`: the account beside which that is a test world, if it is one; its clock
+    is so far ahead of the machine's."""
 
     id: str
     account_id: str
+    test_of: str | None = None
+    clock_ahead_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +125,13 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """`test_of`: the account whose test world it is; None: a customer's own."""
+
     id: str
     name: str
     webhook_secret: str
     created_at: int
+    test_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

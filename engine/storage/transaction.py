@@ -24,6 +24,7 @@ from engine.storage.rows import (
     call_to_row,
     grant_from_row,
 )
+from engine.storage.worlds import Worlds
 
 
 class _Table:
@@ -234,3 +235,4 @@ class Transaction:
         self.answers = Answers(queries, connection)
         self.retention = Retention(queries, connection)
         self.erasure = Erasure(queries, connection)
+        self.worlds = Worlds(queries, connection)

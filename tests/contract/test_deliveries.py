@@ -375,7 +375,9 @@ async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None
 
 async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machines(world: World) -> None:
     booking = await world.book()
-    await world.storage.run(post, booking, {}, world.now + 90 * DAY, due_at=world.now)
+    with outsider(world.database) as db:
+        db.execute("UPDATE accounts SET clock_ahead_ms = ?", (90 * DAY,))
+    await world.storage.run(post, booking, {}, world.now + 90 * DAY)
     assert world.rows("SELECT created_at, due_at FROM outbox") == [{"created_at": START + 90 * DAY, "due_at": START}]
     assert len(await begun(world)) == 1
 

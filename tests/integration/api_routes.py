@@ -4,7 +4,7 @@ from typing import Any
 
 from api.routes import Route
 from api.schemas import Incoming
-from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN
+from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN, NUMBERS, TESTED
 
 # Of what a path holds beside the first thing's id.
 IN_PATH = {"caller": CALLER, "number": CALLER}
@@ -32,6 +32,10 @@ FIELDS: dict[str, Any] = {
     "caller": CALLER,
     "number": CALLER,
     "since": "2026-03-01T00:00:00Z",
+    "service": NUMBERS[0],
+    "source": CALLER,
+    "outcome": "busy",
+    "advance": 1,
 }
 
 
@@ -42,6 +46,11 @@ def path_of(route: Route, ids: dict[str, str]) -> str:
         path = path.replace(f"{{{name}}}", example.replace("+", "%2B"))
     assert "{" not in path, f"{path}: IN_PATH has no example"
     return path
+
+
+def account_for(route: Route) -> str:
+    """Whose key a request must have to get beyond the key."""
+    return TESTED if route.test else "ours"
 
 
 def fields_of(model: type[Incoming]) -> list[str]:

@@ -19,6 +19,7 @@ from engine.domain import events
 from tests.contract.samples import BOOKING as RECORD
 from tests.contract.samples import CALLER, HIDDEN, START
 from tests.integration.api_helpers import UNKNOWN_BOOKING, Api
+from tests.integration.api_routes import account_for
 from tests.integration.conformance import DOCUMENT, validator_of
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -119,7 +120,9 @@ async def test_a_route_reads_the_body_that_is_described(api: Api, route: Route) 
     """Asked with nothing and with a field too many, it names exactly what the schema requires, and that field."""
     schema = SCHEMAS[name_of_body(route)]
     booking = await api.book()
-    answer = await api.call(route.method, route.path.replace("{id}", booking["id"]), {"unheardOf": 1})
+    answer = await api.call(
+        route.method, route.path.replace("{id}", booking["id"]), {"unheardOf": 1}, account=account_for(route)
+    )
     assert (answer.status, answer.code) == (422, "invalid_request")
     assert {error["field"] for error in answer.body["errors"]} == {*schema.get("required", []), "unheardOf"}
     assert schema["additionalProperties"] is False
@@ -130,7 +133,11 @@ async def test_a_route_takes_a_key_if_it_is_described(api: Api, route: Route) ->
     booking = await api.book()
     body = SCHEMAS[name_of_body(route)]["examples"][0]
     answer = await api.call(
-        route.method, route.path.replace("{id}", booking["id"]), body, headers={HEADER: "two words"}
+        route.method,
+        route.path.replace("{id}", booking["id"]),
+        body,
+        account=account_for(route),
+        headers={HEADER: "two words"},
     )
     assert (answer.status == 400) == route.keyed
 

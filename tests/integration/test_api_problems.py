@@ -13,6 +13,7 @@ from api.problems import PROBLEMS, TYPE_PREFIX, problem_of
 from engine.domain import errors
 from engine.storage.errors import StorageBusy
 from engine.storage.transaction import Transaction
+from engine.worlds import MAX_AHEAD_MS
 from tests.integration.api_helpers import (
     CALLER,
     CRASHING_CALLBACK,
@@ -20,6 +21,7 @@ from tests.integration.api_helpers import (
     HIDDEN,
     NUMBERS,
     POLICY,
+    TESTED,
     UNKNOWN_BOOKING,
     Answer,
     Api,
@@ -100,8 +102,9 @@ async def keyed(api: Api, key: str, **changes: object) -> Answer:
 
 
 async def key_in_use(api: Api) -> Answer:
+    await keyed(api, "k0")  # what is made ready at the first call takes its time
     finish = threading.Event()
-    busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(5)))
+    busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(30)))
     try:
         first = asyncio.ensure_future(keyed(api, "k1"))
         while not api.client.app[UNDER_WAY]:  # noqa: ASYNC110  the API sets no event
@@ -115,6 +118,15 @@ async def key_in_use(api: Api) -> Answer:
 async def key_reused(api: Api) -> Answer:
     await keyed(api, "k1")
     return await keyed(api, "k1", usagePlan="LARGE")
+
+
+async def clock_too_far(api: Api) -> Answer:
+    await api.storage.run(
+        lambda tx: tx.accounts._db.execute(
+            "UPDATE accounts SET clock_ahead_ms = ? WHERE test_of IS NOT NULL", [MAX_AHEAD_MS]
+        )
+    )
+    return await api.call("POST", "/test/clock", {"advance": 1}, account=TESTED)
 
 
 async def unavailable(api: Api) -> Answer:
@@ -162,6 +174,8 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "number_not_free": lambda api: book(api, service="+3225559999"),
     "no_number_free": no_number_free,
     "overloaded": overloaded,
+    "test_key_required": lambda api: api.call("GET", "/test/clock"),
+    "clock_too_far": clock_too_far,
     "unavailable": unavailable,
 }
 

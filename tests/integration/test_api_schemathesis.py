@@ -26,7 +26,7 @@ from api.failures import FailureLimit
 from api.server import build_runner
 from engine.accounts import import_numbers
 from engine.callbacks.guard import CallbackRules, check_callback
-from tests.integration.api_helpers import DAY, POLICY, START, Api
+from tests.integration.api_helpers import DAY, POLICY, START, TESTED, Api
 from tests.integration.callback_sending import failed_callback
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -86,7 +86,7 @@ def configure(directory: Path, keys: dict[str, str]) -> Path:
     return config
 
 
-async def run(address: str, directory: Path, config: Path) -> tuple[dict[str, Any], str]:
+async def run(address: str, directory: Path, config: Path, test_key: str) -> tuple[dict[str, Any], str]:
     """Its report, and what it said."""
     report = directory / "report.json"
     options = {"--checks": "all", "--max-examples": EXAMPLES or 20, "--seed": SEED, "--report-json-path": report}
@@ -95,7 +95,7 @@ async def run(address: str, directory: Path, config: Path) -> tuple[dict[str, An
         *(str(part) for option in options.items() for part in option),
         *("--report", "json", "--continue-on-failure", "--generation-database", "none", "--no-color"),
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": HOOKS},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": HOOKS, "SCHEMATHESIS_TEST_KEY": test_key},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -112,7 +112,8 @@ async def run(address: str, directory: Path, config: Path) -> tuple[dict[str, An
 async def test_made_up_requests_get_the_answers_that_the_description_has(
     api: Api, address: str, tmp_path: Path
 ) -> None:
-    report, said = await run(address, tmp_path, configure(tmp_path, api.keys))
+    users = {name: api.keys[name] for name in ("ours", "theirs")}
+    report, said = await run(address, tmp_path, configure(tmp_path, users), api.keys[TESTED])
     cases = report["test_cases"]
     print(f"\nschemathesis, seed {SEED}: {cases['generated']} cases, {cases['with_failures']} with failures")  # noqa: T201
     assert (report["failures"], report["errors"], report["exit_code"]) == ([], [], 0), said

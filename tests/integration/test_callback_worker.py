@@ -67,9 +67,7 @@ class Office:
 def _insert(tx: Transaction, account_id: str, url: str, ids: list[str]) -> None:
     now = SystemClock().now()
     for event_id in ids:
-        tx.outbox.insert(
-            event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=now, due_at=now
-        )
+        tx.outbox.insert(event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=now)
 
 
 @pytest.fixture

@@ -62,7 +62,9 @@ SELECT state, COUNT(*) AS numbers FROM numbers GROUP BY state;
 SELECT country, COUNT(*) AS numbers FROM numbers WHERE state = 'FREE' GROUP BY country;
 
 -- name: numbers_taken^
--- How many were booked within a time, and how many had lost their booking within another.
+-- How many were booked within a time, and how many had lost their booking within another. Not those of test worlds.
 SELECT
-    (SELECT COUNT(*) FROM bookings WHERE created_at > :taken_since AND created_at <= :taken_until) AS taken,
-    (SELECT COUNT(*) FROM bookings WHERE gone_at > :left_since AND gone_at <= :left_until) AS left_behind;
+    (SELECT COUNT(*) FROM bookings
+        WHERE created_at > :taken_since AND created_at <= :taken_until AND service NOT LIKE '+999%') AS taken,
+    (SELECT COUNT(*) FROM bookings
+        WHERE gone_at > :left_since AND gone_at <= :left_until AND service NOT LIKE '+999%') AS left_behind;

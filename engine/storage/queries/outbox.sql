@@ -2,10 +2,12 @@
 UPDATE bookings SET callbacks_posted = callbacks_posted + 1 WHERE id = :booking_id RETURNING callbacks_posted;
 
 -- name: insert_callback!
+-- `created_at`: by the account's own clock. It is due by the machine's, which delivers it.
 INSERT INTO outbox (
     id, account_id, booking_id, url, body, state, attempts, created_at, due_at, finished_at, last_outcome
 ) VALUES (
-    :id, :account_id, :booking_id, :url, :body, 'PENDING', 0, :created_at, :due_at, NULL, NULL
+    :id, :account_id, :booking_id, :url, :body, 'PENDING', 0, :created_at,
+    :created_at - (SELECT a.clock_ahead_ms FROM accounts AS a WHERE a.id = :account_id), NULL, NULL
 );
 
 -- name: line_up_due_callbacks
