@@ -3,7 +3,7 @@
 import pytest
 
 from engine import bookings, pool
-from engine.accounts import import_numbers
+from engine.accounts import import_numbers, world_beside
 from engine.bookings import BookingRequest
 from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
@@ -163,3 +163,21 @@ async def test_what_makes_no_sense_is_refused_and_named(world: World) -> None:
     ):
         with pytest.raises(InvalidInput, match=complaint):
             await world.storage.run(command, e164)
+
+
+async def test_in_a_test_world_only_a_simulated_number_can_be_wanted(world: World) -> None:
+    beside = await world.storage.run(world_beside, world.account, START)
+    simulated = "+999123456789012"
+
+    async def in_world(wanted: Wanted) -> str:
+        request = BookingRequest(beside.id, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
+        return (await world.storage.run(bookings.book, request, world.now, world.policy)).service
+
+    assert await in_world(Wanted(service=simulated)) == simulated
+    for service in (simulated, POOL[0]):
+        with pytest.raises(NumberNotFree):
+            await in_world(Wanted(service=service))
+    assert (await in_world(Wanted(prefix="+99"))).startswith("+999")
+    for wanted in (Wanted(country="BE"), Wanted(prefix="+32")):
+        with pytest.raises(NoNumberFree):
+            await in_world(wanted)
