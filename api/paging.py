@@ -99,10 +99,13 @@ def page_answer(
     asked: PageRequest,
     records: Sequence[R],
     body_of: Callable[[R], B],
+    *,
+    goes_on_after: str | None = None,
 ) -> web.Response:
-    """`records`: up to `asked.at_most`."""
+    """`records`: up to `asked.at_most`. `goes_on_after`: where the next page begins although these are fewer."""
     shown = records[: asked.limit]
-    next_cursor = listing.cursor_after(shown[-1].id) if len(records) > asked.limit else None
+    last_id = shown[-1].id if len(records) > asked.limit else goes_on_after
+    next_cursor = None if last_id is None else listing.cursor_after(last_id)
     return answer_page(request, [body_of(record) for record in shown], next_cursor)
 
 

@@ -6,12 +6,14 @@ from collections import Counter
 from aiohttp import web
 
 from api.problems import ProblemError, safe_name
-from api.routes import ROUTES_BY_HANDLER, Handler
+from api.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.schemas import FieldError
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
+# Parameters that are objects, each pair of theirs given as `name[key]=value` (OpenAPI calls it deepObject).
+OBJECTS = frozenset({"metadata"})
 # `[0-9]`: `int` would also take other scripts' digits, signs, spaces and underscores.
 _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
@@ -23,11 +25,22 @@ async def check_parameters(request: web.Request, handler: Handler) -> web.Stream
     if route is not None:
         # By pairs: the keys of a MultiDict come once each.
         for name, times in Counter(name for name, _ in request.query.items()).items():
-            if name not in route.parameters:
+            if not _is_known(name, route):
                 raise unacceptable(name, "is not a parameter here")
             if times > 1:
-                raise unacceptable(name, "may be given once")
+                raise unacceptable(name.partition("[")[0], "may be given once")
     return await handler(request)
+
+
+def _is_known(name: str, route: Route) -> bool:
+    base, bracket, key = name.partition("[")
+    is_object = base in OBJECTS and bool(bracket) and key.endswith("]")
+    return base in route.parameters and (is_object if base in OBJECTS else base == name)
+
+
+def pairs_of(request: web.Request, name: str) -> dict[str, str]:
+    """What is given as `name[key]=value`, for one of OBJECTS."""
+    return {key[len(name) + 1 : -1]: value for key, value in request.query.items() if key.startswith(f"{name}[")}
 
 
 def limit_of(request: web.Request) -> int:

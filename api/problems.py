@@ -43,6 +43,7 @@ PROBLEMS: dict[str, Kind] = {
     "method_not_allowed": Kind(405, "The method is not allowed here"),
     "request_timeout": Kind(408, "The request's body took too long to arrive", retry_after=1),
     "idempotency_key_in_use": Kind(409, "A request with this idempotency key is being carried out", retry_after=1),
+    "number_not_free": Kind(409, "The wanted number is not free"),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "The body must be plain application/json"),
     "expectation_failed": Kind(417, "The expectation cannot be met"),
@@ -74,6 +75,7 @@ CODE_OF_FIELD = {
 }
 FIELD_OF_CODE = {code: field for field, code in CODE_OF_FIELD.items()} | {
     "destination_is_ours": "destination",
+    "number_not_free": "service",
     "destination_not_allowed": "destination",
 }
 

@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from api.booking_schemas import BookingBody
 from api.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, told
-from api.schemas import BookingBody, CdrBody, Incoming, Outgoing
+from api.schemas import CdrBody, Incoming, Outgoing
 from engine.domain.limits import MAX_CALL_SECONDS
 from engine.domain.numbers import is_caller, is_e164
 from engine.domain.policy import Policy

@@ -8,10 +8,12 @@ from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
 from engine.domain.caller_id import CallerId
 from engine.domain.destinations import allowed_destination
-from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, QuotaReached
+from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, NumberNotFree, QuotaReached
 from engine.domain.events import WhyGone
 from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
+from engine.domain.notes import Metadata
+from engine.domain.numbers import ANY_NUMBER, Wanted
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
@@ -24,8 +26,8 @@ from engine.storage.transaction import Transaction
 # How much one clean-up takes on, so that no call ever waits long behind it.
 SWEEP_LIMIT = 200
 UNBLOCK_LIMIT = 10_000
-# Fields of a renewal that need no more than to be taken over.
-CHANGED_AS_THEY_ARE = ("callback", "caller_id", "refuse_anonymous")
+# Fields of a change that need no more than to be taken over.
+CHANGED_AS_THEY_ARE = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,32 @@ class BookingRequest:
     limits: Limits = NO_LIMITS
     caller_id: CallerId = CallerId.CALLER
     refuse_anonymous: bool = False
+    paused: bool = False
+    label: str = ""
+    metadata: Metadata = field(default_factory=dict)
+    wanted: Wanted = ANY_NUMBER
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
     """What is None stays as it was. `limits`: by their names in `Limits`, those that change; one that becomes None is
     no longer the booking's own, the operator's counts again."""
 
-    usage_plan: UsagePlan
     destination: str | None = None
     callback: str | None = None
     limits: Mapping[str, int | None] = field(default_factory=dict)
     caller_id: CallerId | None = None
     refuse_anonymous: bool | None = None
+    paused: bool | None = None
+    label: str | None = None
+    metadata: Metadata | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal(Changes):
+    """The plan to add, and what changes with it."""
+
+    usage_plan: UsagePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,7 @@ class Swept:
 def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> Booking:
     """Give a free number to a new booking.
 
-    Raises InvalidDestination, DestinationNotAllowed, DestinationIsOurs, QuotaReached, NoNumberFree.
+    Raises InvalidDestination, DestinationNotAllowed, DestinationIsOurs, QuotaReached, NumberNotFree, NoNumberFree.
     """
     destination = _checked_destination(tx, request.destination, policy)
     if tx.bookings.held_by(request.account_id, policy.max_bookings) >= policy.max_bookings:
@@ -76,7 +91,7 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
     booking = Booking(
         id=new_id("bkg"),
         account_id=request.account_id,
-        service=_take_number(tx, request.account_id, now),
+        service=_take_number(tx, request.account_id, request.wanted, now),
         destination=destination,
         usage_plan=request.usage_plan,
         callback=request.callback,
@@ -89,6 +104,9 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
         limits=request.limits,
         caller_id=request.caller_id,
         refuse_anonymous=request.refuse_anonymous,
+        paused=request.paused,
+        label=request.label,
+        metadata=request.metadata,
     )
     tx.bookings.insert(booking)
     _grant(tx, booking, allowance, now)
@@ -96,22 +114,35 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
 
 
 def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, now: int, policy: Policy) -> Booking:
-    """Add a plan to a booking, also one in its grace. Raises NotFound, BookingGone, and what `book` raises."""
+    """Add a plan to a booking, also one in its grace. Raises BookingTooLong, and what `change` raises."""
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
-    renewed = life.renew(booking, renewal.usage_plan, now, policy)
-    if renewal.destination is not None:
-        renewed = replace(renewed, destination=_checked_destination(tx, renewal.destination, policy))
-    changes = {name: getattr(renewal, name) for name in CHANGED_AS_THEY_ARE}
-    renewed = replace(
-        renewed,
-        limits=replace(renewed.limits, **renewal.limits),
-        **{name: value for name, value in changes.items() if value is not None},
-    )
+    renewed = _changed(tx, life.renew(booking, renewal.usage_plan, now, policy), renewal, policy)
     tx.bookings.update(renewed)
     notices.renewed(tx, renewed)
-    allowance = policy.plans[renewal.usage_plan]
-    _grant(tx, renewed, allowance, now)
+    _grant(tx, renewed, policy.plans[renewal.usage_plan], now)
     return renewed
+
+
+def change(tx: Transaction, account_id: str, booking_id: str, changes: Changes, now: int, policy: Policy) -> Booking:
+    """Change a booking, also one in its grace, without adding to it: it lives as long as before.
+
+    Raises NotFound, BookingGone, InvalidDestination, DestinationNotAllowed, DestinationIsOurs.
+    """
+    booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
+    changed = _changed(tx, booking, changes, policy)
+    tx.bookings.update(changed)
+    return changed
+
+
+def _changed(tx: Transaction, booking: Booking, changes: Changes, policy: Policy) -> Booking:
+    taken_over = {name: getattr(changes, name) for name in CHANGED_AS_THEY_ARE}
+    if changes.destination is not None:
+        taken_over["destination"] = _checked_destination(tx, changes.destination, policy)
+    return replace(
+        booking,
+        limits=replace(booking.limits, **changes.limits),
+        **{name: value for name, value in taken_over.items() if value is not None},
+    )
 
 
 def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: Policy) -> list[str]:
@@ -178,17 +209,21 @@ def _grant(tx: Transaction, booking: Booking, allowance: Allowance, now: int) ->
 def _checked_destination(tx: Transaction, destination: str, policy: Policy) -> str:
     """A loop would bill for ever: neither Asterisk nor a carrier counts hops."""
     checked = allowed_destination(destination, policy.destinations)
-    if tx.numbers.exists(checked):
+    if tx.numbers.is_ours(checked):
         raise DestinationIsOurs("destination is itself a rented number")
     return checked
 
 
-def _take_number(tx: Transaction, account_id: str, now: int) -> str:
+def _take_number(tx: Transaction, account_id: str, wanted: Wanted, now: int) -> str:
     if tx.worlds.of(account_id) is not None:
-        return free_simulated_number(tx)
-    number = tx.numbers.book_least_recently_used()
+        return free_simulated_number(tx, wanted)
+    number = tx.numbers.book(wanted)
     if number is None and tx.numbers.free_quarantined(now):
-        number = tx.numbers.book_least_recently_used()
-    if number is None:
-        raise NoNumberFree("every number is booked or in quarantine")
-    return number
+        number = tx.numbers.book(wanted)
+    if number is not None:
+        return number
+    if wanted.service is not None:
+        # The same for one that is booked, at rest or none of ours: whose it is, is for nobody else to know.
+        raise NumberNotFree("this number is not free")
+    which = "every number" if wanted == ANY_NUMBER else "every such number"
+    raise NoNumberFree(f"{which} is booked or in quarantine")

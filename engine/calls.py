@@ -108,7 +108,7 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
     return Facts(
         booking,
         source,
-        destination_is_ours=tx.numbers.exists(booking.destination),
+        destination_is_ours=tx.numbers.is_ours(booking.destination),
         caller_blocked=tx.blocked.has(booking.id, source),
         caller_calls=tx.calls.of_caller(booking.id, source, now - HOUR_MS),
     )

@@ -20,7 +20,7 @@ def post(tx: Transaction, booking: Booking, body: Body, now: int) -> None:
         account_id=booking.account_id,
         booking_id=booking.id,
         url=booking.callback,
-        body=as_json(numbered),
+        body=as_json(numbered | {"metadata": dict(booking.metadata)} if booking.metadata else numbered),
         now=now,
     )
     tx.posted = True

@@ -106,7 +106,7 @@ def _forget_records(tx: Transaction, before: int) -> int:
 
 
 def _forget_bookings(tx: Transaction, before: int) -> int:
-    """Their rows stay, with what was granted and spent; the hidden number, the callback and the blocked callers go."""
+    """Their rows stay, with what was granted and spent; whom they hid, told and blocked goes, and what was noted."""
     gone = tx.retention.gone_bookings(before, BATCH)
     for booking_id in gone:
         tx.retention.forget_booking(booking_id)

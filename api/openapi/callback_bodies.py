@@ -10,6 +10,8 @@ from engine.domain.routing import Disposition, Reason
 
 # Put into every body by `engine.outbox.post`.
 Sequence = Annotated[int, told(minimum=1, description="1, 2, 3 … for each booking, in the order of what happened.")]
+# Likewise.
+Notes = Annotated[LeftOut[dict[str, str]], told(description="Your own notes on the booking, if it has any.")]
 
 
 class ExpiredCallBody(Outgoing):
@@ -26,6 +28,7 @@ class ExpiredCallBody(Outgoing):
     """So many calls to this booking came since the last callback about one, and were not told of; all have their call
     records. Left out where there were none."""
     sequence: Sequence
+    metadata: Notes = None
 
 
 class CallEndedBody(Outgoing):
@@ -42,6 +45,7 @@ class CallEndedBody(Outgoing):
     booking_id: BookingId
     service: Phone
     sequence: Sequence
+    metadata: Notes = None
 
 
 class CallStartedBody(Outgoing):
@@ -56,6 +60,7 @@ class CallStartedBody(Outgoing):
     booking_id: BookingId
     service: Phone
     sequence: Sequence
+    metadata: Notes = None
 
 
 class CallMissedBody(Outgoing):
@@ -79,6 +84,7 @@ class CallMissedBody(Outgoing):
     booking_id: BookingId
     service: Phone
     sequence: Sequence
+    metadata: Notes = None
 
 
 class OfBooking(Outgoing):
@@ -105,6 +111,7 @@ class BookingExpiringSoonBody(CreditLeft, OfBooking):
 
     type: Literal["booking.expiring_soon"]
     sequence: Sequence
+    metadata: Notes = None
 
 
 class BookingLowSecondsBody(CreditLeft, OfBooking):
@@ -112,6 +119,7 @@ class BookingLowSecondsBody(CreditLeft, OfBooking):
 
     type: Literal["booking.low_seconds"]
     sequence: Sequence
+    metadata: Notes = None
 
 
 class BookingExpiredBody(OfBooking):
@@ -123,6 +131,7 @@ class BookingExpiredBody(OfBooking):
     revivable_until: Instant
     """Until then a `PUT` revives it; from then on it is gone."""
     sequence: Sequence
+    metadata: Notes = None
 
 
 class BookingGoneBody(OfBooking):
@@ -132,3 +141,4 @@ class BookingGoneBody(OfBooking):
     reason: WhyGone
     """`deleted`: by a `DELETE`, or by the operator; `grace_over`: nobody revived it in time."""
     sequence: Sequence
+    metadata: Notes = None

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.account import AccountBody, AccountChange
+from api.booking_schemas import BookingBody, BookingChange, BookingPatch, NewBooking
 from api.callback_schemas import (
     CallbackAttemptBody,
     CallbackBody,
@@ -16,6 +17,7 @@ from api.callback_schemas import (
     Redelivery,
     WebhookSecretBody,
 )
+from api.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
 from api.openapi.callback_bodies import (
     BookingExpiredBody,
     BookingExpiringSoonBody,
@@ -28,13 +30,10 @@ from api.openapi.callback_bodies import (
 )
 from api.schemas import (
     BlockedCallerBody,
-    BookingBody,
-    BookingChange,
     CdrBody,
     ExplanationBody,
     HealthBody,
     NewBlockedCaller,
-    NewBooking,
     Outgoing,
     Page,
 )
@@ -81,6 +80,9 @@ BOOKING = BookingBody(
     max_call_seconds=None,
     caller_id=CallerId.CALLER,
     refuse_anonymous=False,
+    paused=False,
+    label="Order 1871",
+    metadata={"order": "1871"},
 )
 BLOCKED = BlockedCallerBody(caller=CALLER, created_at=BOOKED_AT)
 CDR = CdrBody(
@@ -123,6 +125,7 @@ CALL_ENDED = CallEndedBody(
     booking_id=BOOKING_ID,
     service=SERVICE,
     sequence=1,
+    metadata={"order": "1871"},
 )
 EXPIRED_CALL = ExpiredCallBody(
     timestamp=CALLED_TOO_LATE,
@@ -132,6 +135,7 @@ EXPIRED_CALL = ExpiredCallBody(
     message=EXPIRED_MESSAGE,
     service=SERVICE,
     sequence=2,
+    metadata={"order": "1871"},
 )
 CALLBACK_FACTS: dict[str, Any] = {
     "id": "evt_01a206bf8c3e7b4480c7d2b5f1e0a9c3",
@@ -181,6 +185,12 @@ SECRETS = WebhookSecretBody.of(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl4kmUqwXA", 1_772_452_800_000
     ),
     now=0,
+)
+PLANS = PlansBody(data=[PlanBody(id=UsagePlan.SMALL, seconds=1800, minutes=30, calls=25, days=7)])
+NUMBERS = NumbersBody(
+    free=37,
+    days_left=12,
+    countries=[CountryBody(country="BE", free=25), CountryBody(country="FR", free=12)],
 )
 
 
@@ -267,8 +277,17 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     NewBooking: [
         {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK},
         {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK, "maxConcurrentCalls": 5},
+        {
+            "destination": HIDDEN,
+            "usagePlan": "SMALL",
+            "callback": CALLBACK,
+            "country": "BE",
+            "label": "Order 1871",
+            "metadata": {"order": "1871"},
+        },
     ],
     BookingChange: [{"usagePlan": "MEDIUM"}, {"usagePlan": "SMALL", "maxCallSeconds": None, "callback": CALLBACK}],
+    BookingPatch: [{"paused": True}, {"label": None, "metadata": {"order": "1871", "desk": "north"}}],
     BookingBody: [_shown(BOOKING)],
     Page[BookingBody]: [_shown(Page(data=[BOOKING], has_more=True, next_cursor=CURSOR))],
     NewBlockedCaller: [{"caller": CALLER}],
@@ -277,6 +296,10 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     CdrBody: [_shown(CDR)],
     Page[CdrBody]: [_shown(Page(data=[CDR], has_more=False, next_cursor=None))],
     ExplanationBody: [_shown(EXPLANATION)],
+    PlansBody: [_shown(PLANS)],
+    PlanBody: [_shown(plan) for plan in PLANS.data],
+    NumbersBody: [_shown(NUMBERS)],
+    CountryBody: [_shown(country) for country in NUMBERS.countries],
     CallbackBody: [_shown(CALLBACK_SENT)],
     Page[CallbackBody]: [_shown(Page(data=[CALLBACK_SENT], has_more=False, next_cursor=None))],
     CallbackDetailBody: [_shown(CALLBACK_LOG)],

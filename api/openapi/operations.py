@@ -6,16 +6,19 @@ from http import HTTPStatus
 from aiohttp import hdrs
 from pydantic import BaseModel
 
-from api.fields import BOOKING_ID, CALLER, CURSOR, whole
+from api.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
 from api.idempotency import HEADER, KEY, REPLAYED
 from api.openapi.components import Json, ref, ref_to
 from api.openapi.examples import STREAMED
 from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
 from api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from api.routes import Route
+from engine.domain import notes
 from engine.domain.delivery import CallbackState
 from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
+from engine.storage.filters import MAX_PAIRS
 
 JSON = "application/json"
 
@@ -24,6 +27,40 @@ PARAMETERS: Mapping[str, Json] = {
     "includeExpired": {
         "description": "`true`: also those that are expired and can still be revived.",
         "schema": {"type": "boolean", "default": False},
+    },
+    "status": {
+        "description": "Only those, whatever `includeExpired` says.",
+        "schema": {"type": "string", "enum": ["ACTIVE", "EXPIRED"]},
+    },
+    "destination": {
+        "description": "Only those that hide this number.",
+        "schema": {"type": "string", "pattern": whole(E164)},
+        "examples": {"number": {"value": "+32470123456"}},
+    },
+    "usagePlan": {
+        "description": "Only those whose plan, the one booked last, is this.",
+        "schema": {"type": "string", "enum": list(UsagePlan)},
+    },
+    "service": {
+        "description": "Only the one that has this rented number.",
+        "schema": {"type": "string", "pattern": whole(E164)},
+        "examples": {"number": {"value": "+3225550000"}},
+    },
+    "label": {
+        "description": "Only those with this very label.",
+        "schema": {"type": "string", "pattern": whole(LABEL), "minLength": 1, "maxLength": notes.MAX_LABEL},
+    },
+    "metadata": {
+        "description": "Only those with all of these pairs: `metadata[order]=1871`.",
+        "style": "deepObject",
+        "explode": True,
+        "schema": {
+            "type": "object",
+            "maxProperties": MAX_PAIRS,
+            "propertyNames": {"pattern": whole(notes.KEY)},
+            "additionalProperties": {"type": "string", "pattern": whole(VALUE), "maxLength": notes.MAX_VALUE},
+        },
+        "examples": {"pair": {"value": {"order": "1871"}}},
     },
     "limit": {
         "description": "Records on a page.",

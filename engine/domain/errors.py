@@ -8,6 +8,7 @@ RentedNumbersError
 │   ├── UnknownPlan              no such usage plan
 │   ├── CallbackNotAcceptable    not a URL that we would ever call
 │   ├── QuotaReached             the account holds as many bookings as it may
+│   ├── NumberNotFree            the number that is wanted cannot be had, for whatever reason
 │   ├── NoNumberFree             the pool is empty (retryable)
 │   ├── BookingTooLong           renewed so often that it would end beyond the horizon
 │   ├── InvalidCaller            not a telephone number that could be blocked
@@ -55,6 +56,10 @@ class CallbackNotAcceptable(Refusal):
 
 class QuotaReached(Refusal):
     code = "quota_reached"
+
+
+class NumberNotFree(Refusal):
+    code = "number_not_free"
 
 
 class NoNumberFree(Refusal):

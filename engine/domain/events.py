@@ -8,7 +8,8 @@ from engine.domain.booking import Booking
 from engine.domain.routing import Disposition, why_expired
 from engine.domain.times import rfc3339
 
-Body: TypeAlias = dict[str, str | int]
+# Flat, but for `metadata`: what the booking's owner noted on it.
+Body: TypeAlias = dict[str, str | int | dict[str, str]]
 
 EXPIRED_MESSAGE = "Incoming call for expired booking"
 

@@ -82,7 +82,7 @@ class Erasure:
         return None if last is None else Window(after, last)
 
     def bookings(self, window: Window, number: str, digits: str) -> list[Booking]:
-        """Those that hide it, and those with its digits in their callback."""
+        """Those that hide it, and those with its digits in their callback, label or metadata."""
         rows = self._sql.bookings_with_number(
             self._db, after=window.after, last=window.last, number=number, digits=digits
         )
@@ -102,13 +102,13 @@ class Erasure:
     def from_records(self, window: Window, number: str) -> int:
         return int(self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number))
 
-    def from_callbacks(self, window: Window, quoted: str) -> int:
-        return int(self._sql.erase_from_callbacks(self._db, after=window.after, last=window.last, quoted=quoted))
-
-    def callbacks_to(self, window: Window, digits: str) -> list[tuple[str, str]]:
-        """(id, URL) of callbacks with those digits in their URL."""
+    def callbacks(self, window: Window, digits: str) -> list[tuple[str, str, str]]:
+        """(id, URL, body) of callbacks with those digits in either."""
         rows = self._sql.callbacks_with_number(self._db, after=window.after, last=window.last, digits=digits)
-        return [(row["id"], row["url"]) for row in rows]
+        return [(row["id"], row["url"], row["body"]) for row in rows]
+
+    def set_callback_body(self, event_id: str, body: str) -> None:
+        self._sql.set_callback_body(self._db, id=event_id, body=body)
 
     def delete_callback(self, event_id: str) -> None:
         self._sql.delete_callback(self._db, id=event_id)

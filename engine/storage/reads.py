@@ -10,7 +10,7 @@ from typing import Any, Self
 import aiosqlite
 
 from engine.domain.booking import Booking
-from engine.storage import queries
+from engine.storage import filters, queries
 from engine.storage.delivery_rows import (
     AttemptRecord,
     CallbackRecord,
@@ -21,6 +21,7 @@ from engine.storage.delivery_rows import (
     secrets_from_row,
 )
 from engine.storage.errors import StorageUnavailable
+from engine.storage.filters import BookingFilter, Found
 from engine.storage.notices import AccountSeen, account_from_row
 from engine.storage.record_rows import Between, CallRecord, Place, WantedRecords, call_record_from_row
 from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
@@ -62,19 +63,20 @@ class Reads:
         return booking_from_row(row) if row else None
 
     async def bookings(
-        self, account_id: str, *, expires_after: int, before_id: str | None, at_most: int
-    ) -> list[Booking]:
-        """Newest first, those that are not gone and expire after that instant (epoch milliseconds)."""
+        self, account_id: str, wanted: BookingFilter, *, before_id: str | None, at_most: int
+    ) -> Found[Booking]:
+        """Newest first, of those that are not gone."""
+        begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
+        looked_at = filters.LOOKED_AT
+        end = await _one(self._sql.bookings_page_end(self._connection(), **begin, looked_at=looked_at))
+        if end["last_id"] is None:
+            return Found([])
         rows = await _all(
             self._sql.bookings_page(
-                self._connection(),
-                account_id=account_id,
-                expires_after=expires_after,
-                before_id=before_id or LAST_ID,
-                at_most=at_most,
+                self._connection(), **begin, last_id=end["last_id"], at_most=at_most, **wanted.as_parameters()
             )
         )
-        return [booking_from_row(row) for row in rows]
+        return Found([booking_from_row(row) for row in rows], end["last_id"] if end["bookings"] == looked_at else None)
 
     async def cdr(self, account_id: str, cdr_id: str) -> Cdr | None:
         row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
@@ -112,6 +114,26 @@ class Reads:
 
     async def numbers_by_state(self) -> dict[str, int]:
         return {row["state"]: row["numbers"] for row in await _all(self._sql.numbers_by_state(self._connection()))}
+
+    async def free_numbers(self) -> dict[str | None, int]:
+        """By country."""
+        rows = await _all(self._sql.free_numbers_by_country(self._connection()))
+        return {row["country"]: row["numbers"] for row in rows}
+
+    async def net_taken(self, now: int, pace_ms: int, quarantine_ms: int) -> int:
+        """How many more numbers were taken than came back, in the `pace_ms` before `now`. One comes back when its
+        quarantine is over, which began when its booking was gone."""
+        back = now - quarantine_ms
+        counts = await _one(
+            self._sql.numbers_taken(
+                self._connection(),
+                taken_since=now - pace_ms,
+                taken_until=now,
+                left_since=back - pace_ms,
+                left_until=back,
+            )
+        )
+        return int(counts["taken"] - counts["left_behind"])
 
     async def callback_counts(self, *, due_before: int, since: int) -> dict[str, int]:
         """How many are `pending`, of these `late` (due before that instant), and how many have `failed` since then."""

@@ -1,5 +1,6 @@
 """Rows as they lie in the database, as types. One mapper a table; nothing else knows column names."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from engine.domain.booking import Booking
 from engine.domain.caller_id import CallerId
 from engine.domain.limits import Limits
 from engine.domain.metering import CallState, Credit
+from engine.domain.notes import as_text
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
 from engine.domain.times import Moment
@@ -138,6 +140,7 @@ class Number:
     state: str
     idle_since: int
     quarantined_until: int | None
+    country: str | None
 
 
 def booking_from_row(row: Row) -> Booking:
@@ -161,13 +164,17 @@ def booking_from_row(row: Row) -> Booking:
         ),
         caller_id=CallerId(row["caller_id"]),
         refuse_anonymous=bool(row["refuse_anonymous"]),
+        paused=bool(row["paused"]),
+        label=row["label"],
+        metadata=json.loads(row["metadata"]),
     )
 
 
 def booking_to_row(booking: Booking) -> dict[str, Any]:
     row = asdict(booking)
     row |= row.pop("limits")
-    row["refuse_anonymous"] = int(booking.refuse_anonymous)
+    row |= {"refuse_anonymous": int(booking.refuse_anonymous), "paused": int(booking.paused)}
+    row["metadata"] = as_text(booking.metadata)
     for unit in ("seconds", "calls"):
         row |= {f"{unit}_{part}": amount for part, amount in row.pop(unit).items()}
     return row

@@ -9,6 +9,7 @@ from engine.domain.metering import CallState
 from engine.storage.deliveries import Endpoints, Outbox, WebhookSecrets
 from engine.storage.forgetting import Erasure, Retention
 from engine.storage.notices import Notices
+from engine.storage.numbers import Numbers
 from engine.storage.overview import Overview
 from engine.storage.rows import (
     Account,
@@ -18,7 +19,6 @@ from engine.storage.rows import (
     Cdr,
     Grant,
     KeptAnswer,
-    Number,
     UpCall,
     booking_from_row,
     booking_to_row,
@@ -103,32 +103,6 @@ class Blocked(_Table):
     def delete_all(self, booking_id: str) -> int:
         """How many there were."""
         return int(self._sql.delete_all_blocked(self._db, booking_id=booking_id))
-
-
-class Numbers(_Table):
-    def insert(self, e164: str, idle_since: int) -> None:
-        self._sql.insert_number(self._db, e164=e164, idle_since=idle_since)
-
-    def exists(self, e164: str) -> bool:
-        return bool(self._sql.number_exists(self._db, e164=e164))
-
-    def book_least_recently_used(self) -> str | None:
-        """Take the free number that lay idle longest, or None."""
-        e164: str | None = self._sql.least_recently_used_free(self._db)
-        if e164 is not None:
-            self._sql.mark_booked(self._db, e164=e164)
-        return e164
-
-    def quarantine(self, e164: str, now: int, until: int) -> None:
-        self._sql.mark_quarantined(self._db, e164=e164, idle_since=now, quarantined_until=until)
-
-    def free_quarantined(self, now: int) -> int:
-        """Free the numbers whose quarantine is over; how many there were."""
-        return int(self._sql.free_quarantined_until(self._db, now=now))
-
-    def page(self, after: str, state: str | None, at_most: int) -> list[Number]:
-        rows = self._sql.numbers_list(self._db, after=after, state=state, at_most=at_most)
-        return [Number(**row) for row in rows]
 
 
 class Calls(_Table):

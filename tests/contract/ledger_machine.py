@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         self._holder[booking.service] = booking.id
 
     def renew(self, booking: Booking, plan: UsagePlan, *, moved: bool) -> None:
-        renewal = Renewal(plan, self._a_hidden_number() if moved else None)
+        renewal = Renewal(plan, destination=self._a_hidden_number() if moved else None)
         arguments = (self._account, booking.id, renewal, self.clocks.now, self.policy)
         try:
             renewed = self.books.run(bookings.renew, *arguments)

@@ -112,7 +112,7 @@ class Line:
                 self.tx,
                 self.account,
                 self.booking.id,
-                Renewal(UsagePlan.SMALL, None, None, limits),
+                Renewal(UsagePlan.SMALL, limits=limits),
                 self.now,
                 self.policy,
             )

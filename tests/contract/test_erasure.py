@@ -36,7 +36,7 @@ NEVER_A_NUMBER = {
     "bookings": {"id", "account_id", "service", "usage_plan", "caller_id"},
     "blocked_callers": {"booking_id"},
     "grants": {"id", "booking_id", "usage_plan"},
-    "numbers": {"e164", "state"},
+    "numbers": {"e164", "state", "country"},
     "calls": {"call_id", "booking_id", "state", "callee_channel"},
     "cdrs": {"id", "account_id", "booking_id", "call_id", "service", "disposition"},
     "outbox": {"id", "account_id", "booking_id", "state", "last_outcome"},
@@ -49,7 +49,7 @@ NEVER_A_NUMBER = {
     "alembic_version": {"version_num"},
 }
 ERASABLE = {
-    "bookings": {"destination", "callback"},
+    "bookings": {"destination", "callback", "label", "metadata"},
     "blocked_callers": {"caller"},
     "grants": {"reason"},
     "calls": {"source", "destination"},

@@ -129,6 +129,7 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("bookings", {"forgotten": 2}),
     ("blocked_callers", {"booking_id": "bkg_none"}),
     ("grants", {"booking_id": "bkg_none"}),
+    ("bookings", {"paused": 2}),
     ("numbers", {"state": "SOLD"}),
     ("numbers", {"state": "QUARANTINED"}),
     ("numbers", {"quarantined_until": START}),
@@ -249,6 +250,24 @@ def test_what_the_first_schema_held_is_still_there(tmp_path: Path) -> None:
             ("evt_1", "PENDING", 0, 0, 0, None),
             ("evt_2", "DELIVERED", 3, 0, 0, "HTTP 204"),
         ]
+
+
+def test_numbers_of_earlier_schemas_keep_what_they_were_and_get_their_countries(tmp_path: Path) -> None:
+    database = tmp_path / "old.sqlite3"
+    upgrade(database, MIGRATIONS, "0005")
+    numbers = [
+        ("+3225550001", "FREE", 1, None),
+        ("+33199000001", "BOOKED", 2, None),
+        ("+442079460958", "QUARANTINED", 3, START),
+        ("+883510000091", "FREE", 4, None),
+    ]
+    with outsider(database) as connection:
+        connection.executemany("INSERT INTO numbers VALUES (?, ?, ?, ?)", numbers)
+    migrate(database)
+    with outsider(database) as connection:
+        rows = connection.execute("SELECT * FROM numbers ORDER BY idle_since").fetchall()
+    assert [tuple(row.values())[:4] for row in rows] == numbers
+    assert [row["country"] for row in rows] == ["BE", "FR", "GB", None]
 
 
 def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from engine import bookings
+from engine.bookings import Changes
 from engine.domain.numbers import ERASED
 from engine.idempotency import KEPT_MS, Keyed, once
 from engine.ledger import audit_page
@@ -150,6 +152,9 @@ async def test_no_more_can_be_forgotten_than_was_settled(storage: Any, database:
 
 async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_blocked(world: World) -> None:
     gone, held = await world.book(), await world.book()
+    for booking in (gone, held):
+        noted = Changes(label="Ann", metadata={"who": "Ann"})
+        await world.storage.run(bookings.change, world.account, booking.id, noted, world.now, world.policy)
     await world.cancel(gone)
     with closing(sqlite3.connect(world.database)) as connection, connection:
         for booking in (gone, held):
@@ -161,6 +166,10 @@ async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_bloc
     assert await _forget(world) == Forgotten()
     rows = {row["id"]: (row["destination"], row["callback"]) for row in world.rows("SELECT * FROM bookings")}
     assert rows == {gone.id: (ERASED, ""), held.id: (HIDDEN, held.callback)}
+    assert [(row["label"], row["metadata"]) for row in world.rows("SELECT * FROM bookings ORDER BY id")] == [
+        ("", "{}"),
+        ("Ann", '{"who":"Ann"}'),
+    ]
     assert [row["booking_id"] for row in world.rows("SELECT * FROM blocked_callers")] == [held.id]
     assert await _discrepancies(world) == []
 

@@ -7,6 +7,7 @@ import pytest
 
 from api.account import AccountBody
 from api.app import ROUTES
+from api.booking_schemas import BookingBody, NewBooking
 from api.callback_schemas import (
     CallbackAttemptBody,
     CallbackBody,
@@ -19,7 +20,7 @@ from api.callback_schemas import (
 )
 from api.problems import PROBLEMS
 from api.routes import Route
-from api.schemas import BookingBody, CdrBody, NewBooking, Outgoing
+from api.schemas import CdrBody, Outgoing
 from engine.callbacks.attempt import SHOWN_BYTES
 from engine.deliveries import BATCH
 from engine.domain.delivery import CallbackState, WhyDisabled

@@ -196,7 +196,7 @@ def test_what_callbacks_say_is_what_is_described(event: str) -> None:
     sent = SENT[event] | {"sequence": 1}  # as `engine.outbox.post` puts it into every one
     assert list(validator_of(json.dumps(described)).iter_errors(sent)) == []
     schema = SCHEMAS[described["$ref"].rpartition("/")[2]]
-    assert list(schema["properties"]) == list(sent)
+    assert list(schema["properties"]) == [*sent, "metadata"]
     assert schema["required"] == [name for name in sent if name not in LEFT_OUT.get(event, [])]
 
 

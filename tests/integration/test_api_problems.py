@@ -178,6 +178,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),
     "internal": internal,
     "quota_reached": quota_reached,
+    "number_not_free": lambda api: book(api, service="+3225559999"),
     "no_number_free": no_number_free,
     "overloaded": overloaded,
     "test_key_required": lambda api: api.call("GET", "/test/clock"),

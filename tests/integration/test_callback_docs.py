@@ -24,10 +24,11 @@ SECTION = PAGE.partition("\n## Callbacks\n")[2].partition("\n## ")[0]
 PRODUCTION = CallbackRules.of(Settings())
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 COMMON = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
-# What every body has, as `engine.outbox.post` puts it there.
+# As `engine.outbox.post` puts it there: a number into every body, metadata where the booking has some.
+ADDED: events.Body = {"sequence": 1, "metadata": {"order": "1871"}}
 NUMBERED: events.Body = {"sequence": 1}
-ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON) | NUMBERED
-EXPIRED = events.expired_call_body(called_at=START, not_reported=0, **COMMON) | NUMBERED
+ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON) | ADDED
+EXPIRED = events.expired_call_body(called_at=START, not_reported=0, **COMMON) | ADDED
 EVENTS = [
     body | NUMBERED
     for body in (
@@ -41,7 +42,7 @@ EVENTS = [
         events.booking_gone_body(BOOKING, WhyGone.DELETED, START),
     )
 ]
-FLOOD = events.expired_call_body(called_at=START, not_reported=1, **COMMON) | NUMBERED
+FLOOD = events.expired_call_body(called_at=START, not_reported=1, **COMMON) | ADDED
 
 
 def code_blocks(text: str) -> list[str]:

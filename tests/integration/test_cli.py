@@ -210,7 +210,7 @@ def test_numbers_are_listed_with_their_state_and_can_be_chosen_by_it(cli: Cli) -
     cli("setup", profile="demo")
     numbers = cli.json("numbers", "list")
     assert [each["number"] for each in numbers] == cli.numbers()
-    assert set(numbers[0]) == {"number", "state", "idleSince", "quarantinedUntil"}
+    assert set(numbers[0]) == {"number", "state", "country", "idleSince", "quarantinedUntil"}
     for state, count in (("booked", 2), ("FREE", 100), ("quarantined", 0)):
         chosen = cli.json("numbers", "list", "--state", state)
         assert [each["state"] for each in chosen] == [state.upper()] * count

@@ -33,4 +33,4 @@ ORDER BY b.gone_at
 LIMIT :at_most;
 
 -- name: forget_whom_booking_hid!
-UPDATE bookings SET destination = 'erased', callback = '', forgotten = 1 WHERE id = :id;
+UPDATE bookings SET destination = 'erased', callback = '', label = '', metadata = '{}', forgotten = 1 WHERE id = :id;
