@@ -10,8 +10,6 @@ from engine.domain.routing import Disposition, Reason
 
 # Put into every body by `engine.outbox.post`.
 Sequence = Annotated[int, told(minimum=1, description="1, 2, 3 … for each booking, in the order of what happened.")]
-# Likewise.
-Notes = Annotated[LeftOut[dict[str, str]], told(description="Your own notes on the booking, if it has any.")]
 
 
 class ExpiredCallBody(Outgoing):
@@ -28,7 +26,8 @@ class ExpiredCallBody(Outgoing):
     """So many calls to this booking came since the last callback about one, and were not told of; all have their call
     records. Left out where there were none."""
     sequence: Sequence
-    metadata: Notes = None
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""
 
 
 class CallEndedBody(Outgoing):
@@ -45,7 +44,8 @@ class CallEndedBody(Outgoing):
     booking_id: BookingId
     service: Phone
     sequence: Sequence
-    metadata: Notes = None
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""
 
 
 class CallStartedBody(Outgoing):
@@ -60,7 +60,8 @@ class CallStartedBody(Outgoing):
     booking_id: BookingId
     service: Phone
     sequence: Sequence
-    metadata: Notes = None
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""
 
 
 class CallMissedBody(Outgoing):
@@ -84,7 +85,8 @@ class CallMissedBody(Outgoing):
     booking_id: BookingId
     service: Phone
     sequence: Sequence
-    metadata: Notes = None
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""
 
 
 class OfBooking(Outgoing):
@@ -111,7 +113,8 @@ class BookingExpiringSoonBody(CreditLeft, OfBooking):
 
     type: Literal["booking.expiring_soon"]
     sequence: Sequence
-    metadata: Notes = None
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""
 
 
 class BookingLowSecondsBody(CreditLeft, OfBooking):
@@ -119,7 +122,8 @@ class BookingLowSecondsBody(CreditLeft, OfBooking):
 
     type: Literal["booking.low_seconds"]
     sequence: Sequence
-    metadata: Notes = None
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""
 
 
 class BookingExpiredBody(OfBooking):
@@ -131,7 +135,8 @@ class BookingExpiredBody(OfBooking):
     revivable_until: Instant
     """Until then a `PUT` revives it; from then on it is gone."""
     sequence: Sequence
-    metadata: Notes = None
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""
 
 
 class BookingGoneBody(OfBooking):
@@ -141,4 +146,5 @@ class BookingGoneBody(OfBooking):
     reason: WhyGone
     """`deleted`: by a `DELETE`, or by the operator; `grace_over`: nobody revived it in time."""
     sequence: Sequence
-    metadata: Notes = None
+    metadata: LeftOut[dict[str, str]] = None
+    """Your own notes on the booking, if it has any."""

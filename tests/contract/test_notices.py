@@ -87,6 +87,7 @@ async def test_a_booking_whose_end_comes_is_told_soon_then_expired_then_gone_eac
         "secondsRemaining": 600,
         "secondsHeld": 0,
         "callsRemaining": 100,
+        "sequence": 1,
     }
     assert expired == {
         "type": "booking.expired",
@@ -94,8 +95,15 @@ async def test_a_booking_whose_end_comes_is_told_soon_then_expired_then_gone_eac
         **common,
         "reason": "end_reached",
         "revivableUntil": rfc3339(grace_over),
+        "sequence": 2,
     }
-    assert gone == {"type": "booking.gone", "timestamp": rfc3339(grace_over), **common, "reason": "grace_over"}
+    assert gone == {
+        "type": "booking.gone",
+        "timestamp": rfc3339(grace_over),
+        **common,
+        "reason": "grace_over",
+        "sequence": 3,
+    }
     assert told_all.rows("SELECT * FROM notices") == []
 
 

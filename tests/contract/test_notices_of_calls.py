@@ -36,6 +36,7 @@ async def test_an_answered_call_is_told_when_it_is_answered_and_when_it_has_ende
         "type": "call.started",
         "answeredAt": rfc3339(START + 8 * SECOND),
         **of_call(booking, START),
+        "sequence": 1,
     }
     assert await told_all.answered("c1") > 0  # reported again
     told_all.now += 5 * SECOND
@@ -96,6 +97,7 @@ async def test_a_call_that_was_not_answered_is_told_once_with_why(
         "id": record["id"],
         "disposition": disposition,
         **of_call(booking, START),
+        "sequence": 1,
     }
 
 

@@ -28,6 +28,7 @@ async def test_that_few_seconds_are_left_is_told_once_until_it_is_renewed(told_a
             "secondsRemaining": 59,
             "secondsHeld": 0,
             "callsRemaining": 90,
+            "sequence": 11,
         }
     ]
     await told_all.renew(booking)
