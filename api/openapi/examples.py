@@ -303,7 +303,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     CallbackBody: [_shown(CALLBACK_SENT)],
     Page[CallbackBody]: [_shown(Page(data=[CALLBACK_SENT], has_more=False, next_cursor=None))],
     CallbackDetailBody: [_shown(CALLBACK_LOG)],
-    Redelivery: [{"since": "2026-03-01T00:00:00Z"}, {"since": "2026-03-01T00:00:00Z", "state": "DELIVERED"}],
+    Redelivery: [{"from": "2026-03-01T00:00:00Z"}, {"from": "2026-03-01T00:00:00Z", "state": "DELIVERED"}],
     RedeliveredBody: [_shown(RedeliveredBody(redelivered=200, has_more=True, next_cursor=CURSOR))],
     EndpointBody: [_shown(ENDPOINT)],
     Page[EndpointBody]: [_shown(Page(data=[ENDPOINT], has_more=False, next_cursor=None))],
