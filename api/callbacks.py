@@ -15,14 +15,13 @@ from api.parameters import booking_id_of, span_of, unacceptable
 from api.routes import Operation, Route
 from api.schemas import Page
 from engine import deliveries
-from engine.deliveries import END_OF_TIME, Position
+from engine.deliveries import Position
 from engine.domain.delivery import CallbackState
 from engine.domain.errors import NotFound
 from engine.domain.times import instant_from
 from engine.storage.delivery_rows import CallbackRecord
+from engine.storage.record_rows import EARLIEST, LATEST
 
-# Before all that was ever put down.
-BEGINNING_OF_TIME = -END_OF_TIME
 PLACE = re.compile(f"-?[0-9]{{1,16}}:{CALLBACK_ID.pattern}")
 LISTING = Listing("callbacks", PLACE)
 REDELIVERIES = Listing("redeliveries", PLACE)
@@ -45,7 +44,7 @@ class _Placed:
 async def index(request: web.Request) -> web.Response:
     """Newest first."""
     asked = page_request(request, LISTING)
-    since, until = span_of(request, BEGINNING_OF_TIME, END_OF_TIME)
+    since, until = span_of(request, EARLIEST, LATEST)
     before = (until, "") if asked.after_id is None else min((until, ""), _position(asked.after_id))
     records = await request.app[DEPENDENCIES].reads.callbacks(
         request[ACCOUNT_ID],
@@ -82,7 +81,7 @@ async def redeliver_all(request: web.Request) -> web.Response:
         after: Position = (instant_from(wanted.since) or 0, "")
     else:
         after = _position(REDELIVERIES.position_of(wanted.cursor))
-    until = END_OF_TIME if wanted.until is None else instant_from(wanted.until) or 0
+    until = LATEST if wanted.until is None else instant_from(wanted.until) or 0
     done = await deps.run(
         deliveries.redeliver_all,
         request[ACCOUNT_ID],

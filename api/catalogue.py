@@ -10,8 +10,7 @@ from api.schemas import Outgoing
 from engine.domain.numbers import SIMULATED_NUMBERS
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.supply import PACE_DAYS, PACE_MS, days_left
-
-DAY_MS = 24 * 3_600_000
+from engine.domain.times import DAY_MS
 
 
 class PlanBody(Outgoing):

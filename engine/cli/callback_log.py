@@ -12,13 +12,13 @@ from engine.cli import callbacks
 from engine.cli.database import run_command
 from engine.cli.output import Json, show, show_one
 from engine.clock import SystemClock
-from engine.deliveries import END_OF_TIME
 from engine.domain.delivery import CallbackState
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.masking import masked_text
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
 from engine.settings import Settings
 from engine.storage.delivery_rows import AttemptRecord, CallbackRecord, Endpoint
+from engine.storage.record_rows import LATEST
 from engine.storage.transaction import Transaction
 
 app = callbacks.app
@@ -92,7 +92,7 @@ def redeliver(
         )
         show_one(_shown(record), as_json=as_json)
         return
-    bounds = (_instant(since), _instant(until) if until else END_OF_TIME)
+    bounds = (_instant(since), _instant(until) if until else LATEST)
     show_one({"redelivered": _redeliver_all(account, state, *bounds, now)}, as_json=as_json)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
+DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # RFC 3339's date-time. Of a fraction no more than nine digits are of interest, as many as clocks have.
 RFC3339 = re.compile(
