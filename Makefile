@@ -16,7 +16,7 @@ run: venv asterisk ## Set up what is missing and run the whole system until Ctrl
 call: venv phones ## Beside a running system: one real call, from booking to callback, shown step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones fail2ban ## Everything: unit, contract, integration, and end-to-end over real Asterisk and SIP telephones.
+test: venv asterisk phones fail2ban browser clients ## Everything: unit, contract, integration, and end-to-end over real Asterisk and SIP telephones.
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-fast: venv ## What needs neither Asterisk nor telephones.
@@ -49,7 +49,7 @@ clean: ## Forget all state: database, secrets, Asterisk's files. Refused while t
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
 	elif [ -e var ]; then echo "There is no .venv to ask whether a system is running: make venv first" >&2; exit 1; fi
 
-.PHONY: venv asterisk phones fail2ban
+.PHONY: venv asterisk phones fail2ban browser clients
 venv:
 	@deploy/venv.sh
 asterisk:
@@ -58,3 +58,7 @@ phones:
 	@deploy/tools.sh phones
 fail2ban:
 	@deploy/tools.sh fail2ban
+browser:
+	@deploy/tools.sh browser
+clients: venv
+	@deploy/tools.sh clients

@@ -1,6 +1,5 @@
 """What the scripts need of the rest, handed over by the composition root."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.ami.limits import LimitKeeper
@@ -11,12 +10,10 @@ from engine.storage.sqlite import SqliteStorage
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """`wake_callbacks` is called after a commit that may have put a callback into the outbox; `limits` shares what is
-    left among calls that are up."""
+    """`limits` shares what is left among calls that are up."""
 
     storage: SqliteStorage
     clock: Clock
     policy: Policy
     limits: LimitKeeper
     expired_announcement: str
-    wake_callbacks: Callable[[], None]

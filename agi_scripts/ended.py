@@ -21,13 +21,12 @@ async def ended(context: CallContext, session: Session) -> None:
         ended=at,
         asterisk_now=dialplan.wall_clock(call.argument(3)),
     )
-    settlement = await context.storage.run(call_ended, report, at.now)
+    settlement = await context.storage.run(call_ended, report, at.now, context.policy)
     # What follows from it does not depend on Asterisk, which may be gone by now.
     if settlement is None:
         log.info("call_ended_without_lease", call=report.call_id)
     else:
         context.limits.changed(settlement.booking_id)
-        context.wake_callbacks()
         log.info(
             "call_ended",
             call=report.call_id,

@@ -36,7 +36,7 @@ async def route(context: CallContext, session: Session) -> None:
         # only the end report may settle.) A lease that is being granted right now comes before this in the storage.
         # After a rejection there is none of ours, only perhaps that of another Asterisk's call with the same id.
         if not isinstance(decision, Reject):
-            settlement = await context.storage.run(abandon_call, call.unique_id, context.clock.now())
+            settlement = await context.storage.run(abandon_call, call.unique_id, context.clock.now(), context.policy)
             if settlement is not None:
                 context.limits.changed(settlement.booking_id)
         raise
@@ -57,8 +57,6 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
         if isinstance(decision, MakeRoom):
             decision = await _with_room(context, incoming, decision, last=last)
     assert not isinstance(decision, MakeRoom)  # noqa: S101  not in the last round
-    if not isinstance(decision, Bridge) and decision.notify_expired:
-        context.wake_callbacks()
     return decision
 
 

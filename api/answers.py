@@ -7,6 +7,8 @@ from engine.storage.rows import KeptAnswer
 
 # aiohttp would tell its version and Python's.
 SERVER = "rented-numbers"
+# On all that is answered to a key to a test world.
+WORLD_HEADER = "RentedNumbers-World"
 
 
 def set_headers(response: web.StreamResponse) -> None:

@@ -2,20 +2,36 @@
 
 import asyncio
 import traceback
+from collections import Counter
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
-from api import blocked_callers, bookings, cdrs, explanations, health
-from api.answers import set_headers
+from api import (
+    account,
+    blocked_callers,
+    bookings,
+    callback_endpoints,
+    callbacks,
+    catalogue,
+    cdrs,
+    explanations,
+    exports,
+    health,
+    webhook_secret,
+    worlds,
+)
+from api.answers import WORLD_HEADER, set_headers
 from api.auth import FAILURES, authenticate
-from api.dependencies import DEPENDENCIES, Dependencies, Limits
+from api.dependencies import DEPENDENCIES, TIME_LIMIT, WORLD, Dependencies, Limits
+from api.docs_page import served as docs_page
 from api.failures import FailureLimit
 from api.idempotency import UNDER_WAY
 from api.openapi import served
 from api.parameters import check_parameters
 from api.problems import problem_of, problem_response
+from api.quota import QUOTA, RequestQuota, limit_requests, set_quota_headers
 from api.routes import ROUTES_BY_HANDLER, Handler, Route
 
 __all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
@@ -27,6 +43,13 @@ ROUTES: tuple[Route, ...] = (
     *blocked_callers.ROUTES,
     *explanations.ROUTES,
     *cdrs.ROUTES,
+    *exports.ROUTES,
+    *catalogue.ROUTES,
+    *callback_endpoints.ROUTES,
+    *callbacks.ROUTES,
+    *webhook_secret.ROUTES,
+    *worlds.ROUTES,
+    *account.ROUTES,
     *health.ROUTES,
     *served.ROUTES,
 )
@@ -35,19 +58,31 @@ MAX_FRAMES = 8
 
 def build_app(deps: Dependencies) -> web.Application:
     app = web.Application(
-        middlewares=[refuse_with_problems, limit_time, authenticate, check_parameters],
+        middlewares=[refuse_with_problems, limit_time, authenticate, limit_requests, check_parameters],
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
     app[served.DOCUMENT] = served.served(ROUTES)
     app[UNDER_WAY] = set()
     app[FAILURES] = FailureLimit()
-    app[ROUTES_BY_HANDLER] = {route.handler: route for route in ROUTES}
-    for route in ROUTES:
+    app[QUOTA] = RequestQuota(deps.limits.requests_per_minute)
+    app[exports.UNDER_WAY] = Counter()
+    app[ROUTES_BY_HANDLER] = {route.handler: route for route in (*ROUTES, *docs_page.ROUTES)}
+    for route in (*ROUTES, *docs_page.ROUTES):
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
-            app.router.add_route(method, route.path, route.handler)
+            app.router.add_route(method, _routed(route), route.handler)
     app.on_response_prepare.append(on_response)
     return app
+
+
+def _routed(route: Route) -> str:
+    """The path as the router takes it: what is a word of another path is not taken for an id at its end."""
+    before, placeholder, name = route.path.rpartition("/{")
+    others = [other.path.rpartition("/") for other in ROUTES if "{" not in other.path]
+    words = sorted({word for parent, _, word in others if parent == before})
+    if not (placeholder and words and name.endswith("}")):
+        return route.path
+    return f"{before}/{{{name[:-1]}:(?!({'|'.join(words)})$)[^/]+}}"
 
 
 @web.middleware
@@ -66,12 +101,16 @@ async def refuse_with_problems(request: web.Request, handler: Handler) -> web.St
 
 @web.middleware
 async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    async with asyncio.timeout(request.app[DEPENDENCIES].limits.request_seconds):
+    async with asyncio.timeout(request.app[DEPENDENCIES].limits.request_seconds) as limit:
+        request[TIME_LIMIT] = limit
         return await handler(request)
 
 
-async def on_response(_request: web.Request, response: web.StreamResponse) -> None:
+async def on_response(request: web.Request, response: web.StreamResponse) -> None:
     set_headers(response)
+    set_quota_headers(request, response)
+    if WORLD in request:
+        response.headers[WORLD_HEADER] = "test"
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:

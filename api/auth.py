@@ -5,12 +5,14 @@ import re
 
 from aiohttp import hdrs, web
 
-from api.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES, WORLD
 from api.failures import FailureLimit
 from api.problems import ProblemError
 from api.routes import ROUTES_BY_HANDLER, Handler
 from api.sources import source_of
 from engine.accounts import key_digest
+from engine.storage.rows import ApiKey
+from engine.storage.worlds import World
 
 # RFC 6750's token68, and no longer than any key of ours could get: what is hashed is bounded, and ASCII.
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.IGNORECASE | re.ASCII)
@@ -25,11 +27,16 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
     nothing_there = request.match_info.http_exception is not None
     if not nothing_there and not (route and route.public):
-        request[ACCOUNT_ID] = await _account_id(request)
+        key = await _key(request)
+        request[ACCOUNT_ID] = key.account_id
+        if key.test_of is not None:
+            request[WORLD] = World(key.account_id, key.clock_ahead_ms, key.test_of)
+        elif route and route.test:
+            raise ProblemError("test_key_required", "This is for test worlds: send a key that begins with `rn_test_`.")
     return await handler(request)
 
 
-async def _account_id(request: web.Request) -> str:
+async def _key(request: web.Request) -> ApiKey:
     """Raises ProblemError: the same for a key that is missing, malformed, unknown or revoked.
 
     The key is looked up even for a source that has failed too often: a good one always opens its account.
@@ -43,7 +50,7 @@ async def _account_id(request: web.Request) -> str:
             _note_failure(request)
         raise ProblemError("unauthorized", "Send `Authorization: Bearer <key>` with a key of an account.")
     deps.key_used(key.id)
-    return key.account_id
+    return key
 
 
 def _note_failure(request: web.Request) -> None:

@@ -1,23 +1,27 @@
-"""/bookings: book, list, see, renew, cancel. The rules are the use cases'; here they get their HTTP."""
+"""/bookings: book, list, see, renew, change, cancel. The rules are the use cases'; here they get their HTTP."""
 
 import asyncio
+from typing import Any
 
 import structlog
 from aiohttp import web
 
 from api.answers import json_answer
 from api.bodies import read_body
+from api.booking_filters import PARAMETERS as FILTERS
+from api.booking_filters import filter_of
+from api.booking_schemas import BookingBody, BookingChange, BookingPatch, NewBooking
 from api.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies, now_of
 from api.fields import BOOKING_ID
 from api.idempotency import answer_once, kept
 from api.paging import Listing, page_answer, page_request
-from api.parameters import flag_of
 from api.routes import Operation, Route
-from api.schemas import BookingBody, BookingChange, NewBooking, Page
+from api.schemas import Page
 from engine import bookings
-from engine.bookings import BookingRequest, Renewal
+from engine.bookings import BookingRequest, Changes, Renewal
 from engine.domain.errors import NotFound
 from engine.domain.limits import Limits
+from engine.storage.filters import LOOKED_AT
 from engine.storage.rows import KeptAnswer
 from engine.storage.transaction import Transaction
 
@@ -39,6 +43,10 @@ async def create(request: web.Request) -> web.Response:
         Limits(**wanted.limits_sent()),
         wanted.caller_id,
         wanted.refuse_anonymous,
+        wanted.paused,
+        wanted.label or "",
+        wanted.metadata,
+        wanted.wanted,
     )
 
     def book(tx: Transaction) -> KeptAnswer:
@@ -49,18 +57,20 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def index(request: web.Request) -> web.Response:
-    """Newest first. Those in their grace only when asked for."""
+    """Newest first."""
     deps = request.app[DEPENDENCIES]
     now = now_of(request)
     asked = page_request(request, LISTING)
-    grace_ms = deps.policy.grace_ms if flag_of(request, "includeExpired") else 0
-    records = await deps.reads.bookings(
-        request[ACCOUNT_ID],
-        expires_after=now - grace_ms,
-        before_id=asked.after_id,
-        at_most=asked.at_most,
+    wanted = filter_of(request, now, deps.policy)
+    found = await deps.reads.bookings(request[ACCOUNT_ID], wanted, before_id=asked.after_id, at_most=asked.at_most)
+    return page_answer(
+        request,
+        LISTING,
+        asked,
+        found.records,
+        lambda booking: BookingBody.of(booking, now, deps.policy),
+        goes_on_after=found.goes_on_after,
     )
-    return page_answer(request, LISTING, asked, records, lambda booking: BookingBody.of(booking, now, deps.policy))
 
 
 async def show(request: web.Request) -> web.Response:
@@ -71,29 +81,47 @@ async def show(request: web.Request) -> web.Response:
     return json_answer(BookingBody.of(owned, now, deps.policy))
 
 
-async def change(request: web.Request) -> web.Response:
+async def renew(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
     wanted = await read_body(request, BookingChange)
     now = now_of(request)
-    if wanted.callback is not None:
-        deps.check_callback(wanted.callback)
-    asked = Renewal(
-        wanted.usage_plan,
-        wanted.destination,
-        wanted.callback,
-        wanted.limits_sent(),
-        wanted.caller_id,
-        wanted.refuse_anonymous,
-    )
+    asked = Renewal(wanted.usage_plan, **_changes(wanted, deps))
 
-    def renew(tx: Transaction) -> KeptAnswer:
+    def add_plan(tx: Transaction) -> KeptAnswer:
         booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
         return kept(BookingBody.of(booking, now, deps.policy), status=200)
 
-    answer = await answer_once(request, wanted, renew)
+    answer = await answer_once(request, wanted, add_plan)
     deps.renewed(booking_id)
     return answer
+
+
+async def change(request: web.Request) -> web.Response:
+    deps = request.app[DEPENDENCIES]
+    booking_id = id_of(request)
+    wanted = await read_body(request, BookingPatch)
+    now = now_of(request)
+    asked = Changes(**_changes(wanted, deps))
+    booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
+    deps.renewed(booking_id)
+    return json_answer(BookingBody.of(booking, now, deps.policy))
+
+
+def _changes(wanted: BookingPatch, deps: Dependencies) -> dict[str, Any]:
+    """As `Changes` takes them. Raises CallbackNotAcceptable."""
+    if wanted.callback is not None:
+        deps.check_callback(wanted.callback)
+    return {
+        "destination": wanted.destination,
+        "callback": wanted.callback,
+        "limits": wanted.limits_sent(),
+        "caller_id": wanted.caller_id,
+        "refuse_anonymous": wanted.refuse_anonymous,
+        "paused": wanted.paused,
+        "label": wanted.label_sent(),
+        "metadata": wanted.metadata,
+    }
 
 
 async def cancel(request: web.Request) -> web.Response:
@@ -134,8 +162,15 @@ ROUTES = (
             TAG,
             "Book a number",
             answers={201: BookingBody},
-            problems=("destination_not_allowed", "destination_is_ours", "quota_reached", "no_number_free"),
+            problems=(
+                "destination_not_allowed",
+                "destination_is_ours",
+                "quota_reached",
+                "number_not_free",
+                "no_number_free",
+            ),
             creates="/bookings/{id}",
+            detail="Any number, or with `service` that one, with `prefix` or `country` one of these.",
         ),
         body=NewBooking,
         keyed=True,
@@ -144,8 +179,15 @@ ROUTES = (
         "GET",
         "/bookings",
         index,
-        Operation("listBookings", TAG, "List bookings, newest first", answers={200: Page[BookingBody]}),
-        parameters=frozenset({"includeExpired", "limit", "cursor"}),
+        Operation(
+            "listBookings",
+            TAG,
+            "List bookings, newest first",
+            answers={200: Page[BookingBody]},
+            detail="Active ones unless `status` or `includeExpired` say otherwise; of several conditions all must hold."
+            f" A page looks at {LOOKED_AT} bookings: it may have fewer than `limit` although `hasMore` is `true`.",
+        ),
+        parameters=FILTERS | {"limit", "cursor"},
     ),
     Route(
         "GET",
@@ -157,7 +199,7 @@ ROUTES = (
     Route(
         "PUT",
         "/bookings/{id}",
-        change,
+        renew,
         Operation(
             "renewBooking",
             TAG,
@@ -169,6 +211,22 @@ ROUTES = (
         ),
         body=BookingChange,
         keyed=True,
+        placeholders=ONE,
+    ),
+    Route(
+        "PATCH",
+        "/bookings/{id}",
+        change,
+        Operation(
+            "changeBooking",
+            TAG,
+            "Change a booking without renewing it",
+            answers={200: BookingBody},
+            problems=("gone", "destination_not_allowed", "destination_is_ours"),
+            detail="Only what is sent changes; nothing is added, and an expired booking stays expired. `paused` keeps "
+            "calls out until it is `false` again; those that are up go on, and so does the booking's time.",
+        ),
+        body=BookingPatch,
         placeholders=ONE,
     ),
     Route(

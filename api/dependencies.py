@@ -15,6 +15,7 @@ from engine.storage.errors import StorageBusy
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
+from engine.storage.worlds import World
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,17 +23,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one request may bring and how long its parts may take.
+    """How many requests an account may send, how much one may bring and how long its parts may take. `stall_seconds`:
+    how long the client of an export may take over a batch of it; the whole may take longer than `request_seconds`.
 
     A DELETE fits into the request's time with its storage and its hang-up: once committed, it answers 204.
     """
 
+    requests_per_minute: int = 600
     body_bytes: int = 64 * 1024
     request_seconds: float = 10.0
     body_seconds: float = 5.0
     storage_seconds: float = 6.0
     hang_up_seconds: float = 2.0
     health_seconds: float = 3.0
+    stall_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,23 @@ class Dependencies:
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 # The account whose key came with the request; set by `api.auth` on every route that is not public.
 ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)
+# The test world whose key came with the request; not set for keys of customers' own accounts.
+WORLD = web.RequestKey("WORLD", World)
+# Of the whole request. A handler that sends its answer as it makes it puts limits of its own in its place.
+TIME_LIMIT = web.RequestKey("TIME_LIMIT", asyncio.Timeout)
 
 
 def now_of(request: web.Request) -> int:
-    """Epoch milliseconds."""
+    """Epoch milliseconds, by the clock that the request's account goes by."""
     return moment_of(request).now
 
 
 def moment_of(request: web.Request) -> Moment:
+    """By the clock that the request's account goes by."""
+    at, world = machines_moment(request), request.get(WORLD)
+    return at if world is None else world.moment(at)
+
+
+def machines_moment(request: web.Request) -> Moment:
+    """For what happens to requests themselves, to callbacks on their way, and for what moves an account's clock."""
     return request.app[DEPENDENCIES].clock.moment()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from api.answers import text_answer
-from api.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment
 from api.problems import ProblemError
 from api.schemas import Incoming, Outgoing
 from engine.idempotency import Keyed, once
@@ -38,8 +38,9 @@ async def answer_once(
         raise ProblemError("idempotency_key_in_use", "A request with this key is being carried out.")
     under_way.add((account_id, key))
     try:
+        # By the machine's clock: moving an account's must not make a request new that is sent again.
         keyed = Keyed(account_id, key, _fingerprint(request, body))
-        answer, replayed = await deps.run(once, keyed, now_of(request), carry_out)
+        answer, replayed = await deps.run(once, keyed, machines_moment(request).now, carry_out)
     finally:
         under_way.discard((account_id, key))
     return text_answer(answer, headers={REPLAYED: "true"} if replayed else {})

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import hdrs, web
 
@@ -20,6 +20,7 @@ from api.fields import CURSOR
 from api.parameters import limit_of
 from api.problems import ProblemError
 from api.schemas import Outgoing, Page
+from engine.storage.record_rows import EARLIEST, LATEST, Place
 
 VERSION = 1
 
@@ -41,19 +42,35 @@ class Listing:
     id_pattern: re.Pattern[str]
 
     def cursor_after(self, record_id: str) -> str:
-        text = json.dumps({"version": VERSION, "list": self.name, "after": record_id}, separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+        return _cursor({"version": VERSION, "list": self.name, "after": record_id})
 
     def position_of(self, cursor: str) -> str:
         """The id after which the page begins. Raises ProblemError for what `cursor_after` never writes."""
-        record_id = _after(cursor) if CURSOR.fullmatch(cursor) else None
-        if (
-            not isinstance(record_id, str)
-            or not self.id_pattern.fullmatch(record_id)
-            or self.cursor_after(record_id) != cursor
-        ):
-            raise ProblemError("invalid_cursor", "Take cursors from `nextCursor` of the same list, as they are.")
-        return record_id
+        match _content(cursor):
+            case {"after": str(record_id)} if self.id_pattern.fullmatch(record_id):
+                if self.cursor_after(record_id) == cursor:
+                    return record_id
+        raise _not_ours()
+
+
+@dataclass(frozen=True, slots=True)
+class CallListing:
+    """A list of calls in the order in which they came in: a place has an instant, and an id where several share it."""
+
+    name: str
+    id_pattern: re.Pattern[str]
+
+    def cursor_after(self, place: Place) -> str:
+        return _cursor({"version": VERSION, "list": self.name, "at": place.started_at, "after": place.id})
+
+    def position_of(self, cursor: str) -> Place:
+        """Raises ProblemError for what `cursor_after` never writes."""
+        match _content(cursor):
+            case {"at": int(at), "after": str(record_id)} if self.id_pattern.fullmatch(record_id):
+                place = Place(int(at), record_id)  # `true` is an int too, and never written
+                if EARLIEST <= at <= LATEST and self.cursor_after(place) == cursor:
+                    return place
+        raise _not_ours()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +99,19 @@ def page_answer(
     asked: PageRequest,
     records: Sequence[R],
     body_of: Callable[[R], B],
+    *,
+    goes_on_after: str | None = None,
 ) -> web.Response:
-    """`records`: up to `asked.at_most`. The link to the next page keeps the request's other parameters."""
+    """`records`: up to `asked.at_most`. `goes_on_after`: where the next page begins although these are fewer."""
     shown = records[: asked.limit]
-    next_cursor = listing.cursor_after(shown[-1].id) if len(records) > asked.limit else None
-    page = Page[B](
-        data=[body_of(record) for record in shown], has_more=next_cursor is not None, next_cursor=next_cursor
-    )
+    last_id = shown[-1].id if len(records) > asked.limit else goes_on_after
+    next_cursor = None if last_id is None else listing.cursor_after(last_id)
+    return answer_page(request, [body_of(record) for record in shown], next_cursor)
+
+
+def answer_page(request: web.Request, bodies: list[B], next_cursor: str | None) -> web.Response:
+    """The link to the next page keeps the request's other parameters."""
+    page = Page[B](data=bodies, has_more=next_cursor is not None, next_cursor=next_cursor)
     headers: dict[str, str] = {}
     if next_cursor is not None:
         following = request.rel_url.update_query(cursor=next_cursor)
@@ -96,9 +119,20 @@ def page_answer(
     return json_answer(page, headers=headers)
 
 
-def _after(cursor: str) -> object:
-    try:
-        content = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_"))
-        return content["after"]
-    except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
+def _cursor(content: dict[str, Any]) -> str:
+    text = json.dumps(content, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def _content(cursor: str) -> object:
+    """None: no cursor at all."""
+    if not CURSOR.fullmatch(cursor):
         return None
+    try:
+        return json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_"))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+
+
+def _not_ours() -> ProblemError:
+    return ProblemError("invalid_cursor", "Take cursors from `nextCursor` of the same list, as they are.")

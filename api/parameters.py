@@ -6,12 +6,14 @@ from collections import Counter
 from aiohttp import web
 
 from api.problems import ProblemError, safe_name
-from api.routes import ROUTES_BY_HANDLER, Handler
+from api.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.schemas import FieldError
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
+# Parameters that are objects, each pair of theirs given as `name[key]=value` (OpenAPI calls it deepObject).
+OBJECTS = frozenset({"metadata"})
 # `[0-9]`: `int` would also take other scripts' digits, signs, spaces and underscores.
 _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
@@ -23,11 +25,22 @@ async def check_parameters(request: web.Request, handler: Handler) -> web.Stream
     if route is not None:
         # By pairs: the keys of a MultiDict come once each.
         for name, times in Counter(name for name, _ in request.query.items()).items():
-            if name not in route.parameters:
-                raise _unacceptable(name, "is not a parameter here")
+            if not _is_known(name, route):
+                raise unacceptable(name, "is not a parameter here")
             if times > 1:
-                raise _unacceptable(name, "may be given once")
+                raise unacceptable(name.partition("[")[0], "may be given once")
     return await handler(request)
+
+
+def _is_known(name: str, route: Route) -> bool:
+    base, bracket, key = name.partition("[")
+    is_object = base in OBJECTS and bool(bracket) and key.endswith("]")
+    return base in route.parameters and (is_object if base in OBJECTS else base == name)
+
+
+def pairs_of(request: web.Request, name: str) -> dict[str, str]:
+    """What is given as `name[key]=value`, for one of OBJECTS."""
+    return {key[len(name) + 1 : -1]: value for key, value in request.query.items() if key.startswith(f"{name}[")}
 
 
 def limit_of(request: web.Request) -> int:
@@ -35,7 +48,7 @@ def limit_of(request: web.Request) -> int:
     text = request.query.get("limit", str(DEFAULT_LIMIT))
     limit = int(text) if _WHOLE_NUMBER.fullmatch(text) else 0
     if not 1 <= limit <= MAX_LIMIT:
-        raise _unacceptable("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+        raise unacceptable("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
     return limit
 
 
@@ -47,19 +60,22 @@ def flag_of(request: web.Request, name: str) -> bool:
         case "false":
             return False
         case _:
-            raise _unacceptable(name, "must be true or false")
+            raise unacceptable(name, "must be true or false")
 
 
 def caller_from(request: web.Request, name: str) -> str:
     """The anonymous caller when it is not given. Raises ProblemError."""
-    text = request.query.get(name, ANONYMOUS)
-    # The + of a number that was not percent-encoded has become a space on the way.
-    text = f"+{text[1:]}" if text.startswith(" ") else text
+    text = with_plus(request.query.get(name, ANONYMOUS))
     if not is_caller(text):
-        raise _unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
+        raise unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
     return caller_of(text)
 
 
-def _unacceptable(name: str, message: str) -> ProblemError:
+def with_plus(text: str) -> str:
+    """A number whose + was not percent-encoded: it has become a space on the way."""
+    return f"+{text[1:]}" if text.startswith(" ") else text
+
+
+def unacceptable(name: str, message: str) -> ProblemError:
     name = safe_name(name)
     return ProblemError("invalid_parameter", f"{name} {message}.", (FieldError(field=name, message=message),))

@@ -36,12 +36,14 @@ PROBLEMS: dict[str, Kind] = {
     "invalid_cursor": Kind(400, "The cursor is not one of this list"),
     "invalid_idempotency_key": Kind(400, "The idempotency key is not one"),
     "unauthorized": Kind(401, "A valid API key is required"),
+    "test_key_required": Kind(403, "A key to a test world is required"),
     "quota_reached": Kind(403, "The account holds as many bookings as it may"),
     "not_found": Kind(404, "There is no such thing"),
     "gone": Kind(404, "The booking is gone for good"),
     "method_not_allowed": Kind(405, "The method is not allowed here"),
     "request_timeout": Kind(408, "The request's body took too long to arrive", retry_after=1),
     "idempotency_key_in_use": Kind(409, "A request with this idempotency key is being carried out", retry_after=1),
+    "number_not_free": Kind(409, "The wanted number is not free"),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_media_type": Kind(415, "The body must be plain application/json"),
     "expectation_failed": Kind(417, "The expectation cannot be met"),
@@ -55,6 +57,8 @@ PROBLEMS: dict[str, Kind] = {
     "too_many_blocked_callers": Kind(422, "The booking blocks as many callers as it can"),
     "idempotency_key_reused": Kind(422, "The idempotency key stands for another request"),
     "booking_too_long": Kind(422, "The booking would end too far ahead"),
+    "clock_too_far": Kind(422, "The clock cannot be set further ahead"),
+    "too_many_requests": Kind(429, "The account sends too many requests", retry_after=1),
     "too_many_failures": Kind(429, "Too many failed authentications", retry_after=60),
     "internal": Kind(500, "The server failed"),
     "no_number_free": Kind(503, "Every number is booked or in quarantine", retry_after=60),
@@ -71,6 +75,7 @@ CODE_OF_FIELD = {
 }
 FIELD_OF_CODE = {code: field for field, code in CODE_OF_FIELD.items()} | {
     "destination_is_ours": "destination",
+    "number_not_free": "service",
     "destination_not_allowed": "destination",
 }
 
@@ -78,14 +83,25 @@ CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class ProblemError(RentedNumbersError):
-    """Raised by the edge itself; what the engine raises is translated by `problem_of`."""
+    """Raised by the edge itself; what the engine raises is translated by `problem_of`.
 
-    def __init__(self, code: str, detail: str, errors: tuple[FieldError, ...] = (), allow: str = "") -> None:
+    `retry_after`: seconds, where more is known than the code's kind says.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        errors: tuple[FieldError, ...] = (),
+        allow: str = "",
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(code)
         self.code = code
         self.detail = detail
         self.errors = errors[:MAX_ERRORS]
         self.allow = allow
+        self.retry_after = PROBLEMS[code].retry_after if retry_after is None else retry_after
 
 
 INTERNAL = ("internal", "The request could not be carried out. The operator's log says why.")
@@ -121,7 +137,7 @@ def problem_body(problem: ProblemError) -> ProblemBody:
         detail=problem.detail,
         code=problem.code,
         errors=list(problem.errors) or None,
-        retryable=kind.retry_after is not None,
+        retryable=problem.retry_after is not None,
     )
 
 
@@ -129,8 +145,8 @@ def problem_response(problem: ProblemError) -> web.Response:
     kind = PROBLEMS[problem.code]
     body = problem_body(problem).model_dump_json(exclude_none=True).encode()
     response = web.Response(status=kind.status, body=body, content_type=CONTENT_TYPE)
-    if kind.retry_after is not None:
-        response.headers[hdrs.RETRY_AFTER] = str(kind.retry_after)
+    if problem.retry_after is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(problem.retry_after)
     if kind.status == 401:
         response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     if problem.allow:

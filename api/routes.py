@@ -21,6 +21,7 @@ class Operation:
 
     `answers`: body by status; None: no body. `problems`: codes that only what it does can refuse with, beside those
     that its kind of route refuses with anyway (`api.openapi.refusals`). `creates`: the path of what a 201 has made.
+    `streams`: the media type of a 200 that is text, sent as it is made.
     """
 
     id: str
@@ -30,13 +31,14 @@ class Operation:
     problems: tuple[str, ...] = ()
     creates: str = ""
     detail: str = ""
+    streams: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """`parameters`: the query parameters that it takes, every other is refused. `body`: what it takes as a body, None:
     none. `placeholders`: what the path's take; anything else is not found. `keyed`: may come with an `Idempotency-Key`.
-    `public`: needs no API key.
+    `public`: needs no API key. `test`: needs one to a test world.
 
     One handler stands in one line only: the handler is how a request finds its line again.
     """
@@ -50,6 +52,7 @@ class Route:
     placeholders: Mapping[str, re.Pattern[str]] = field(default_factory=dict, hash=False)
     keyed: bool = False
     public: bool = False
+    test: bool = False
 
 
 ROUTES_BY_HANDLER = web.AppKey("ROUTES_BY_HANDLER", dict[Handler, Route])

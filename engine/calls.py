@@ -6,27 +6,32 @@ that was already settled. State, credit, call record and callback always commit 
 
 from dataclasses import dataclass, replace
 
+from engine import expired_calls, notices
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
 from engine.domain.limits import HOUR_MS
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
-from engine.domain.numbers import ERASED
+from engine.domain.numbers import ERASED, is_simulated
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, Facts, MakeRoom, RouteDecision
 from engine.domain.times import Moment
-from engine.records import record_call, tell_ended, tell_expired
+from engine.records import record_call, tell_ended
 from engine.storage.rows import Call
 from engine.storage.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """`call_id`: Asterisk's unique id of the caller's channel. `source`: E.164, as sent, or "anonymous"."""
+    """`call_id`: Asterisk's unique id of the caller's channel. `source`: E.164, as sent, or "anonymous".
+
+    `world`: the account in whose test world the call is simulated; None: it is real.
+    """
 
     call_id: str
     service: str
     source: str
+    world: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def route_call(
     known = tx.calls.by_id(incoming.call_id)
     if known is not None:
         return _decision_again(tx, known, incoming.service, policy)
-    booking = tx.bookings.holding(incoming.service)
+    booking = booking_called(tx, incoming)
     facts = facts_of(tx, booking, incoming.source, at.now)
     decision = routing.decide(facts, at.now, policy, room_was_made=room_was_made)
     if isinstance(decision, MakeRoom):
@@ -83,8 +88,17 @@ def route_call(
             disposition=decision.disposition,
         )
         if decision.notify_expired:
-            tell_expired(tx, booking, cdr, at.now)
+            expired_calls.count_call(tx, booking, cdr, at.now, policy)
     return decision
+
+
+def booking_called(tx: Transaction, incoming: IncomingCall) -> Booking | None:
+    """Real calls reach real numbers only, simulated ones those of their own world: any other is an unknown number."""
+    booking = tx.bookings.holding(incoming.service)
+    if booking is None:
+        return None
+    world = booking.account_id if is_simulated(booking.service) else None
+    return booking if world == incoming.world else None
 
 
 def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) -> Facts:
@@ -94,57 +108,66 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
     return Facts(
         booking,
         source,
-        destination_is_ours=tx.numbers.exists(booking.destination),
+        destination_is_ours=tx.numbers.is_ours(booking.destination),
         caller_blocked=tx.blocked.has(booking.id, source),
         caller_calls=tx.calls.of_caller(booking.id, source, now - HOUR_MS),
     )
 
 
-def call_answered(tx: Transaction, call_id: str, callee_channel: str, at: Moment) -> bool:
+def call_answered(
+    tx: Transaction, call_id: str, callee_channel: str, at: Moment, *, asterisk_now: int | None = None
+) -> bool:
     """Note that the callee has answered. False: the call must end (it did already, or its booking is gone).
 
-    Their time runs from the first report; one that comes again does not start it again. `at`: by Asterisk's wall clock,
-    where that is known.
+    Their time runs from the first report; one that comes again does not start it again. `asterisk_now`: `at.now` by
+    Asterisk's wall clock, where that is known.
     """
     call = tx.calls.by_id(call_id)
-    if call is None or call.ended_at is not None or _leads_nowhere(call, booking_of(tx, call)):
+    if call is None or call.ended_at is not None or _leads_nowhere(call, booking := booking_of(tx, call)):
         return False
+    if call.answered is None:
+        notices.tell_started(tx, booking, call, at.now, at.now)
     tx.calls.update(
         replace(
             call,
             state=next_state(call.state, CallEvent.ANSWERED),
             callee_channel=callee_channel,
-            answered=call.answered or at,
+            answered=call.answered or at.told_by(asterisk_now),
         )
     )
     return True
 
 
-def call_ended(tx: Transaction, report: EndReport, now: int) -> Settlement | None:
+def call_ended(tx: Transaction, report: EndReport, now: int, policy: Policy) -> Settlement | None:
     """Settle a call exactly once. None: no such lease, or it was settled before."""
     call = tx.calls.by_id(report.call_id)
     if call is None or call.ended_at is not None:
         return None
     talked_ms = _talked_ms(report, call)
     disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
-    return settle(tx, call, seconds_charged(talked_ms, call.seconds_leased), disposition, now)
+    if talked_ms and call.answered is None:
+        # Nobody has reported the answer.
+        ended_at = now if report.ended is None else report.ended.now
+        notices.tell_started(tx, booking_of(tx, call), call, max(call.started_at, ended_at - talked_ms), now)
+    return settle(tx, call, seconds_charged(talked_ms, call.seconds_leased), disposition, now, policy)
 
 
-def abandon_call(tx: Transaction, call_id: str, now: int) -> Settlement | None:
+def abandon_call(tx: Transaction, call_id: str, now: int, policy: Policy) -> Settlement | None:
     """Give back the lease of a call that was never let through. None: there is none, or it is more than ringing."""
     call = tx.calls.by_id(call_id)
     if call is None or call.state is not CallState.RINGING:
         return None
-    return settle(tx, call, 0, Disposition.CANCELLED, now)
+    return settle(tx, call, 0, Disposition.CANCELLED, now, policy)
 
 
-def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, now: int) -> Settlement:
+def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, now: int, policy: Policy) -> Settlement:
     """End a call that is up: give back its lease but for the seconds `charged`, record it, tell its owner."""
     answered = charged > 0
     event = CallEvent.ENDED_ANSWERED if answered else CallEvent.ENDED_UNANSWERED
     state = next_state(call.state, event)
     booking = booking_of(tx, call)
-    tx.bookings.update(bookings.settle(booking, call.seconds_leased, charged, answered=answered, now=now))
+    settled = bookings.settle(booking, call.seconds_leased, charged, answered=answered, now=now)
+    tx.bookings.update(settled)
     tx.calls.update(replace(call, state=state, seconds_charged=charged, ended_at=now))
     cdr = record_call(
         tx,
@@ -158,6 +181,9 @@ def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, 
     )
     if answered:
         tell_ended(tx, booking, cdr, now)
+    else:
+        notices.tell_missed(tx, booking, cdr, now)
+    notices.tell_credit(tx, booking, settled, now, policy)
     return Settlement(booking.id, cdr.id, disposition, charged)
 
 

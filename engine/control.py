@@ -1,22 +1,25 @@
 """How the command line reaches a running engine: a socket in the data directory that only its owner can open.
 
-One connection, one request, one answer, each a line of JSON. What an adjustment needs of the engine is that it alone
-moves the limits of live calls.
+One connection, one request, one answer, each a line of JSON: {"op": "hang_up", "call_id": "…"} is answered by
+{"done": {…}} or {"refused": "why"}. What there is to ask for stands in OPERATIONS, and is carried out by
+`engine.operator`.
 """
 
 import asyncio
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeAlias, get_type_hints
 
 import structlog
 
 from engine.adjustments import Adjustment
 from engine.domain.errors import InvalidInput, Refusal, RentedNumbersError
+from engine.requests import Done, EndCalls, HangUp, Share
 from engine.storage.errors import StorageError
 from engine.storage.rows import Grant, grant_from_row
 
@@ -26,9 +29,18 @@ SOCKET = "control.sock"
 MAX_LINE = 4096
 MAX_CONVERSATIONS = 8
 READ_SECONDS = 2.0
-# Limits of live calls may have to be moved in an Asterisk that is slow to answer.
-ADJUST_SECONDS = 10.0
-ANSWER_SECONDS = READ_SECONDS + ADJUST_SECONDS + 3.0
+# Asterisk may be slow to answer while limits of live calls are moved, or calls ended.
+WORK_SECONDS = 10.0
+ANSWER_SECONDS = READ_SECONDS + WORK_SECONDS + 3.0
+
+Request: TypeAlias = Adjustment | HangUp | EndCalls | Share
+OPERATIONS: Mapping[str, type[Request]] = {
+    "adjust": Adjustment,
+    "hang_up": HangUp,
+    "end_calls": EndCalls,
+    "share": Share,
+}
+NAMES = {request: name for name, request in OPERATIONS.items()}
 
 
 class EngineRefused(RentedNumbersError):
@@ -39,15 +51,18 @@ class EngineSilent(RentedNumbersError):
     """It is not known whether it was done."""
 
     def __init__(self) -> None:
-        super().__init__("the engine does not answer; `rented-numbers bookings show` tells whether it was done")
+        super().__init__(
+            "the engine does not answer: it may have been done or not; `bookings show` and `calls live` tell"
+        )
 
 
 class ControlServer:
-    """`adjust` raises Refusal and StorageError."""
+    """`operations`: by their names, what carries each out; raises Refusal and StorageError."""
 
-    def __init__(self, data_dir: Path, adjust: Callable[[Adjustment], Awaitable[Grant]]) -> None:
+    def __init__(self, data_dir: Path, operations: Mapping[str, Callable[[Any], Awaitable[Grant | Done]]]) -> None:
+        assert set(operations) == set(OPERATIONS)  # noqa: S101  a mistake of the composition root
         self._data_dir = data_dir
-        self._adjust = adjust
+        self._operations = operations
         self._free = asyncio.Semaphore(MAX_CONVERSATIONS)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -69,7 +84,7 @@ class ControlServer:
             async with self._free:
                 async with asyncio.timeout(READ_SECONDS):
                     line = await reader.readline()
-                async with asyncio.timeout(ADJUST_SECONDS):
+                async with asyncio.timeout(WORK_SECONDS):
                     answer = await self._answer(line)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 async with asyncio.timeout(READ_SECONDS):
@@ -81,16 +96,30 @@ class ControlServer:
 
     async def _answer(self, line: bytes) -> dict[str, object]:
         try:
-            adjustment = _parse(line)
-            grant = await self._adjust(adjustment)
+            name, request = _parse(line)
+            done = asdict(await self._operations[name](request))
         except (Refusal, InvalidInput, StorageError) as error:
             return {"refused": str(error)}
-        log.info("adjusted", booking=grant.booking_id, seconds=grant.seconds, calls=grant.calls)
-        return {"grant": asdict(grant)}
+        # A booking's reason may name a person; ids and counts do not.
+        log.info(
+            "operator_asked", op=name, **{key: done[key] for key in ("booking_id", "seconds", "calls") if key in done}
+        )
+        return {"done": done}
 
 
-def ask_engine(data_dir: Path, adjustment: Adjustment) -> Grant | None:
+def ask_to_adjust(data_dir: Path, adjustment: Adjustment) -> Grant | None:
     """Have the running engine adjust. None: no engine is running. Raises EngineRefused, EngineSilent."""
+    done = _ask(data_dir, adjustment)
+    return None if done is None else grant_from_row(done)
+
+
+def ask_engine(data_dir: Path, request: HangUp | EndCalls | Share) -> Done | None:
+    """None: no engine is running. Raises EngineRefused, EngineSilent."""
+    done = _ask(data_dir, request)
+    return None if done is None else Done(**done)
+
+
+def _ask(data_dir: Path, request: Request) -> dict[str, Any] | None:
     with _reachable(data_dir) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_SECONDS)
         try:
@@ -98,23 +127,28 @@ def ask_engine(data_dir: Path, adjustment: Adjustment) -> Grant | None:
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         try:
-            connection.sendall(json.dumps(asdict(adjustment)).encode() + b"\n")
+            line = {"op": NAMES[type(request)]} | asdict(request)
+            connection.sendall(json.dumps(line).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 answer = json.loads(lines.readline(MAX_LINE))
         except (OSError, ValueError):
             raise EngineSilent from None
     if "refused" in answer:
         raise EngineRefused(answer["refused"])
-    return grant_from_row(answer["grant"])
+    done: dict[str, Any] = answer["done"]
+    return done
 
 
-def _parse(line: bytes) -> Adjustment:
+def _parse(line: bytes) -> tuple[str, Request]:
     """Raises InvalidInput."""
-    with suppress(ValueError, TypeError, RecursionError):
-        adjustment = Adjustment(**json.loads(line))
-        if [type(value) for value in asdict(adjustment).values()] == [str, str, int, int, str]:
-            return adjustment
-    raise InvalidInput(["this is no adjustment"])
+    with suppress(ValueError, TypeError, KeyError, RecursionError):
+        fields = json.loads(line)
+        name = fields.pop("op")
+        kind = OPERATIONS[name]
+        request = kind(**fields)
+        if {key: type(value) for key, value in asdict(request).items()} == get_type_hints(kind):
+            return name, request
+    raise InvalidInput(["this is nothing that an engine can be asked for"])
 
 
 @contextmanager

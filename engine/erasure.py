@@ -8,15 +8,19 @@ Bookings come first, then calls, then what is written from calls: a call that en
 """
 
 import asyncio
+import json
 import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from engine import notices
 from engine.domain import booking as life
 from engine.domain.booking import Booking, Status
 from engine.domain.errors import InvalidInput
+from engine.domain.events import WhyGone, as_json
+from engine.domain.notes import replaced
 from engine.domain.numbers import ERASED, is_e164
 from engine.domain.policy import Policy
 from engine.storage.forgetting import Window
@@ -38,11 +42,6 @@ class Target:
     @property
     def digits(self) -> str:
         return self.number[1:]
-
-    @property
-    def quoted(self) -> str:
-        """As it stands in a callback's body."""
-        return f'"{self.number}"'
 
     @property
     def in_text(self) -> re.Pattern[str]:
@@ -77,7 +76,7 @@ def check(tx: Transaction, number: str) -> Target:
     """Raises InvalidInput: not E.164, or a number that we rent out."""
     if not is_e164(number):
         raise InvalidInput(["not an E.164 number, such as +3225551234"])
-    if tx.numbers.exists(number):
+    if tx.numbers.is_ours(number):
         raise InvalidInput(["this is one of the rented numbers, not a person's: nothing was erased"])
     return Target(number)
 
@@ -89,6 +88,8 @@ async def erase(storage: SqliteStorage, target: Target, now: int, policy: Policy
         ("calls", "calls", lambda tx, window: Erased(tx.erasure.from_calls(window, target.number))),
         ("call_records", "cdrs", lambda tx, window: Erased(tx.erasure.from_records(window, target.number))),
         ("callbacks", "outbox", lambda tx, window: erase_callbacks(tx, window, target)),
+        ("responses", "callback_attempts", lambda tx, window: erase_responses(tx, window, target)),
+        ("endpoints", "callback_endpoints", lambda tx, window: erase_endpoints(tx, window, target)),
         ("adjustments", "grants", lambda tx, window: erase_reasons(tx, window, target)),
     )
     counts, left = Counter({kind: 0 for kind, _, _ in steps}), list[str]()
@@ -118,7 +119,8 @@ async def _go_through(storage: SqliteStorage, table: str, step: Step) -> AsyncIt
 
 
 def erase_bookings(tx: Transaction, window: Window, target: Target, now: int, policy: Policy) -> Erased:
-    """Those that hide it are ended and lose it; a gone one also its callback, where the number is a part of that."""
+    """Those that hide it are ended and lose it; a gone one also its callback, where the number is a part of that.
+    Labels and metadata lose it in any case."""
     count, left = 0, []
     for booking in tx.erasure.bookings(window, target.number, target.digits):
         hides = booking.destination == target.number
@@ -130,6 +132,11 @@ def erase_bookings(tx: Transaction, window: Window, target: Target, now: int, po
                 changed = replace(changed, callback="")
         if hides:
             changed = replace(changed, destination=ERASED)
+        changed = replace(
+            changed,
+            label=target.in_text.sub(ERASED, changed.label),
+            metadata=replaced(changed.metadata, target.in_text, ERASED),
+        )
         if changed != booking:
             tx.bookings.update(changed)
             count += 1
@@ -141,16 +148,56 @@ def _ended(tx: Transaction, booking: Booking, now: int, policy: Policy) -> Booki
         return booking
     tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
     if life.status_at(booking, now, policy) is Status.GONE:
-        return life.end_grace(booking, now, policy)
-    return life.delete(booking, now, policy)
+        gone, why = life.end_grace(booking, now, policy), WhyGone.GRACE_OVER
+    else:
+        gone, why = life.delete(booking, now, policy), WhyGone.DELETED
+    notices.tell_gone(tx, gone, why, now)
+    return gone
 
 
 def erase_callbacks(tx: Transaction, window: Window, target: Target) -> Erased:
     """From their bodies, whether they were delivered or not. One whose URL holds the number goes altogether."""
-    to_it = [event for event, url in tx.erasure.callbacks_to(window, target.digits) if target.in_text.search(url)]
-    for event in to_it:
-        tx.erasure.delete_callback(event)
-    return Erased(len(to_it) + tx.erasure.from_callbacks(window, target.quoted))
+    count = 0
+    for event, url, body in tx.erasure.callbacks(window, target.digits):
+        erased = body_without(body, target)
+        if target.in_text.search(url):
+            tx.erasure.delete_callback(event)
+        elif erased != body:
+            tx.erasure.set_callback_body(event, erased)
+        else:
+            continue
+        count += 1
+    return Erased(count)
+
+
+def body_without(body: str, target: Target) -> str:
+    """Its fields have a number alone or not at all; in metadata it can stand anywhere."""
+    content = json.loads(body)
+    for name, value in content.items():
+        if isinstance(value, dict):
+            content[name] = replaced(value, target.in_text, ERASED)
+        elif value == target.number:
+            content[name] = ERASED
+    return as_json(content)
+
+
+def erase_responses(tx: Transaction, window: Window, target: Target) -> Erased:
+    """From what receivers answered: some repeat what they were sent."""
+    count = 0
+    for callback, attempt, response in tx.erasure.responses(window, target.digits):
+        erased = target.in_text.sub(ERASED, response)
+        if erased != response:
+            tx.erasure.set_response(callback, attempt, erased)
+            count += 1
+    return Erased(count)
+
+
+def erase_endpoints(tx: Transaction, window: Window, target: Target) -> Erased:
+    """Those with it in their URL go altogether. What is sent to one later finds it enabled."""
+    to_it = [each for each, url in tx.erasure.endpoints(window, target.digits) if target.in_text.search(url)]
+    for endpoint in to_it:
+        tx.erasure.delete_endpoint(endpoint)
+    return Erased(len(to_it))
 
 
 def erase_reasons(tx: Transaction, window: Window, target: Target) -> Erased:

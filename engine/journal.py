@@ -14,6 +14,7 @@ import structlog
 from engine import failpoints
 from engine.calls import EndReport, call_ended
 from engine.clock import Clock
+from engine.domain.policy import Policy
 from engine.domain.times import Moment
 from engine.storage.sqlite import SqliteStorage
 
@@ -27,10 +28,18 @@ MAX_FILES = 1000
 class Journal:
     """`settled` is called with the booking's id after each end that was taken in."""
 
-    def __init__(self, directory: Path, storage: SqliteStorage, clock: Clock, settled: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        storage: SqliteStorage,
+        clock: Clock,
+        policy: Policy,
+        settled: Callable[[str], None],
+    ) -> None:
         self._directory = directory
         self._storage = storage
         self._clock = clock
+        self._policy = policy
         self._settled = settled
 
     async def take_in(self) -> int:
@@ -54,7 +63,7 @@ class Journal:
             log.error("journal_unreadable", file=path.name, kind=type(error).__name__)
             await asyncio.to_thread(path.rename, path.with_suffix(".bad"))
             return False
-        settlement = await self._storage.run(call_ended, report, self._clock.now())
+        settlement = await self._storage.run(call_ended, report, self._clock.now(), self._policy)
         failpoints.hit("journal settled")
         # What was settled is said whatever becomes of the file.
         if settlement is not None:

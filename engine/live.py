@@ -60,7 +60,7 @@ def begin_talk(
     `asterisk_now`: `at.now` by Asterisk's wall clock, where that is known.
     """
     known = tx.calls.by_id(call_id)
-    if not call_answered(tx, call_id, callee_channel, at.told_by(asterisk_now)):
+    if not call_answered(tx, call_id, callee_channel, at, asterisk_now=asterisk_now):
         return Talk(None, crowded=False)
     if known is not None and known.answered is not None:
         # Nothing is leased that it would not be told of.

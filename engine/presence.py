@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from engine.calls import Settlement, settle
+from engine import notices
+from engine.calls import Settlement, booking_of, settle
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
@@ -88,10 +89,11 @@ def begin_found(
             seen_ticks=at.ticks,
         )
     )
+    notices.tell_started(tx, booking_of(tx, call), call, at.now - talked_ms, at.now)
     return call.booking_id
 
 
-def settle_vanished(tx: Transaction, vanished: AbstractSet[str], now: int) -> list[Settlement]:
+def settle_vanished(tx: Transaction, vanished: AbstractSet[str], now: int, policy: Policy) -> list[Settlement]:
     """Settle calls that are no longer up in Asterisk and whose end nobody reported.
 
     The rule: a call that was answered is charged up to the last moment it was known to be up, at least one second,
@@ -101,7 +103,7 @@ def settle_vanished(tx: Transaction, vanished: AbstractSet[str], now: int) -> li
     for call_id in sorted(vanished):
         call = tx.calls.by_id(call_id)
         if call is not None and call.ended_at is None:
-            settled.append(settle(tx, call, _known_seconds(call), Disposition.LOST, now))
+            settled.append(settle(tx, call, _known_seconds(call), Disposition.LOST, now, policy))
     return settled
 
 
@@ -113,7 +115,7 @@ def settle_overdue(tx: Transaction, at: Moment, policy: Policy, at_most: int) ->
     ring_ms = policy.ring_seconds * 1000
     overdue = tx.calls.overdue(at.ticks, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most)
     return [
-        settle(tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.now)
+        settle(tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.now, policy)
         for call in overdue
     ]
 

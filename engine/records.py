@@ -51,13 +51,15 @@ def tell_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
     post(tx, booking, body, now)
 
 
-def tell_expired(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
-    """Put the callback about a call to an expired booking into the outbox."""
+def tell_expired(tx: Transaction, booking: Booking, cdr: Cdr, now: int, *, not_reported: int) -> None:
+    """Put the callback about a call to an expired booking into the outbox. `not_reported`: calls that were not told of
+    since the last one that was."""
     body = events.expired_call_body(
         called_at=cdr.started_at,
         source=cdr.source,
         destination=cdr.destination,
         booking_id=booking.id,
         service=cdr.service,
+        not_reported=not_reported,
     )
     post(tx, booking, body, now)

@@ -1,4 +1,5 @@
-"""What is kept for a time only: call records, callbacks that are done with, answers, and whom a gone booking hid.
+"""What is kept for a time only: call records, callbacks that are done with, endpoints that nothing is sent to, answers,
+secrets that sign no more, and whom a gone booking hid.
 
 Forgetting goes in short transactions, each as long for ten million records as for ten: it takes the oldest by the
 order of their ids, which is that of time. A settled call is forgotten together with its record, and what it cost is
@@ -25,7 +26,7 @@ MAX_BATCHES = 50
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long things are kept, in milliseconds. A call record counts from when the call came in, a callback from when
-    it was delivered or given up, a booking from when it was gone."""
+    it was delivered, given up or held, a booking from when it was gone."""
 
     records_ms: int
     callbacks_ms: int
@@ -49,6 +50,8 @@ class Forgotten:
     callbacks: int = 0
     bookings: int = 0
     answers: int = 0
+    endpoints: int = 0
+    secrets: int = 0
 
     @property
     def any(self) -> bool:
@@ -84,6 +87,8 @@ def forget(tx: Transaction, now: int, retention: Retention) -> Forgotten:
         callbacks=tx.retention.delete_finished_callbacks(now - retention.callbacks_ms, BATCH),
         bookings=_forget_bookings(tx, now - retention.bookings_ms),
         answers=tx.retention.delete_kept_answers(now - KEPT_MS, BATCH),
+        endpoints=tx.retention.delete_unused_endpoints(now - retention.callbacks_ms, BATCH),
+        secrets=tx.retention.forget_old_secrets(now),
     )
 
 
@@ -101,7 +106,7 @@ def _forget_records(tx: Transaction, before: int) -> int:
 
 
 def _forget_bookings(tx: Transaction, before: int) -> int:
-    """Their rows stay, with what was granted and spent; the hidden number, the callback and the blocked callers go."""
+    """Their rows stay, with what was granted and spent; whom they hid, told and blocked goes, and what was noted."""
     gone = tx.retention.gone_bookings(before, BATCH)
     for booking_id in gone:
         tx.retention.forget_booking(booking_id)

@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, AllowedDestinations, NumberType
-from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
-from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, NumberType
+from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.policy import Policy
 from engine.setting_checks import refuse_half_of_tls, refuse_shared_ports, refuse_unknown_peers
 from engine.setting_names import PREFIX
+from engine.setting_policy import policy_of
 from engine.setting_sources import Environment, TomlFile
 from engine.setting_types import (
     LOOPBACK,
@@ -30,7 +30,6 @@ from engine.setting_types import (
     Port,
     Prefix,
     Profile,
-    milliseconds,
 )
 
 CONFIG_FILE = "rented-numbers.toml"
@@ -133,7 +132,8 @@ class Settings(BaseSettings):
         timedelta(days=180), description="how long a call record is kept, and what else is known of its call"
     )
     callback_retention: Duration = Field(
-        timedelta(days=30), description="how long a callback is kept that was delivered or given up"
+        timedelta(days=30),
+        description="how long a callback is kept, with its log, that was delivered, given up or held",
     )
     longest_call: Duration = Field(timedelta(hours=4), description="no call is let through for longer than this")
     max_concurrent_calls: int = Field(
@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     )
     max_bookings_per_account: int = Field(
         1_000, ge=1, le=10_000_000, description="bookings that an account may hold, those in their grace too"
+    )
+    requests_per_minute: int = Field(
+        600, ge=1, le=1_000_000, description="requests to the API that an account may send, at once or within a minute"
     )
     max_calls_per_caller_per_hour: int = Field(
         60,
@@ -204,7 +207,25 @@ class Settings(BaseSettings):
         description="the waits between the attempts to deliver a callback, each with up to 10 % of jitter",
         examples=['["PT5S", "PT5M", "PT1H"]'],
     )
+    callback_disable_after: Duration = Field(
+        timedelta(days=5), description="an endpoint whose tries have all failed for so long is disabled"
+    )
     callback_workers: int = Field(16, ge=1, le=256, description="how many callbacks are under way at once")
+    expired_callbacks: int = Field(
+        10,
+        ge=1,
+        le=10_000,
+        description="callbacks about calls to one expired booking within `EXPIRED_CALLBACKS_WINDOW`",
+    )
+    expired_callbacks_window: Duration = Field(
+        timedelta(hours=1), description="for how long calls to an expired booking are counted before it begins anew"
+    )
+    expiring_soon: Duration = Field(
+        timedelta(hours=24), description="how long before its end `booking.expiring_soon` is told of a booking"
+    )
+    low_seconds: Duration = Field(
+        timedelta(seconds=60), description="`booking.low_seconds` is told when less than this is left (whole seconds)"
+    )
     callback_hosts_private: bool | None = Field(
         None,
         description="callbacks may go to loopback, to any port and over plain HTTP; unset: only in the demo profile",
@@ -223,6 +244,8 @@ class Settings(BaseSettings):
             raise ValueError("rtp_end must lie at least 10 above rtp_start")
         if self.longest_call < timedelta(seconds=1) or self.ring_timeout < timedelta(seconds=1):
             raise ValueError("longest_call and ring_timeout must be at least one second")
+        if self.low_seconds < timedelta(seconds=1) or self.expired_callbacks_window < timedelta(seconds=1):
+            raise ValueError("low_seconds and expired_callbacks_window must be at least one second")
         if self.cdr_retention < timedelta(hours=1):
             raise ValueError("cdr_retention must be at least an hour: a caller's calls of the last one are counted")
         refuse_unknown_peers(self)
@@ -277,26 +300,4 @@ class Settings(BaseSettings):
 
     def policy(self) -> Policy:
         """What the rules need of the settings."""
-        return Policy(
-            plans={
-                plan: Allowance(chosen.seconds, chosen.calls, milliseconds(chosen.valid_for))
-                for plan, chosen in (
-                    (UsagePlan.SMALL, self.plans.small),
-                    (UsagePlan.MEDIUM, self.plans.medium),
-                    (UsagePlan.LARGE, self.plans.large),
-                )
-            },
-            grace_ms=milliseconds(self.grace),
-            quarantine_ms=milliseconds(self.quarantine),
-            longest_call_seconds=int(self.longest_call.total_seconds()),
-            ring_seconds=int(self.ring_timeout.total_seconds()),
-            lost_call_margin_ms=milliseconds(self.lost_call_margin),
-            horizon_ms=milliseconds(self.renewal_horizon),
-            max_bookings=self.max_bookings_per_account,
-            default_limits=Limits(self.max_concurrent_calls, self.max_calls_per_caller_per_hour),
-            destinations=AllowedDestinations(
-                countries=None if self.destination_countries is None else frozenset(self.destination_countries),
-                types=frozenset(self.destination_types),
-                denied_prefixes=tuple(self.destination_denied_prefixes),
-            ),
-        )
+        return policy_of(self)

@@ -13,11 +13,10 @@ from api.problems import PROBLEMS, TYPE_PREFIX
 from api.routes import Route
 from api.schemas import ProblemBody
 from engine.domain.booking import Status
-from engine.domain.routing import Reason
 
 Json = dict[str, Any]
 # What is gone answers 404, and so has no body that could say it.
-NEVER_SHOWN: Mapping[StrEnum, type[StrEnum]] = {Status.GONE: Status, Reason.NO_BOOKING: Reason}
+NEVER_SHOWN: Mapping[StrEnum, type[StrEnum]] = {Status.GONE: Status}
 Kind = Literal["schemas", "headers", "examples", "responses"]
 
 

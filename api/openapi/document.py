@@ -38,6 +38,15 @@ HEADERS: Json = {
         "description": "The first answer to a request that was sent again.",
         "schema": {"type": "string", "const": "true"},
     },
+    "RateLimit": {
+        "description": "What is left of the account's quota: `r` requests may be sent at once, in `t` seconds it is "
+        "whole again if none is. With every answer to a request that came with a valid key.",
+        "schema": {"type": "string", "pattern": '^"requests";r=[0-9]+;t=[0-9]+$'},
+    },
+    "RateLimitPolicy": {
+        "description": "The account's quota: `q` requests in `w` seconds.",
+        "schema": {"type": "string", "pattern": '^"requests";q=[0-9]+;w=[0-9]+$'},
+    },
     "NextPage": {
         "description": 'The next page, as `</bookings?…&cursor=…>; rel="next"`. Not on the last page.',
         "schema": {"type": "string", "pattern": '^</[^>]+>; rel="next"$'},
@@ -47,7 +56,8 @@ HEADERS: Json = {
 API_KEY: Json = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key of an account, `rn_live_…`. An account sees only what is its own.",
+    "description": "A key of an account, `rn_live_…`, or `rn_test_…` for its test world, whose answers have the header "
+    "`RentedNumbers-World: test`. An account sees only what is its own.",
 }
 
 
@@ -72,7 +82,9 @@ def build(routes: Sequence[Route]) -> Json:
         "webhooks": webhooks(),
         "components": {
             "schemas": components.schemas(routes, [body for body, _ in EVENTS.values()]),
-            "responses": {code: refusal for code in sorted(OF_NONE) for refusal in refusals([code]).values()},
+            "responses": {
+                code: refusal for code in sorted(OF_NONE) for refusal in refusals([code], counted=False).values()
+            },
             "headers": HEADERS,
             "examples": problem_examples(),
             "securitySchemes": {"apiKey": API_KEY},

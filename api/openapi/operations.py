@@ -6,13 +6,19 @@ from http import HTTPStatus
 from aiohttp import hdrs
 from pydantic import BaseModel
 
-from api.fields import CALLER, CURSOR, whole
+from api.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
 from api.idempotency import HEADER, KEY, REPLAYED
 from api.openapi.components import Json, ref, ref_to
-from api.openapi.refusals import codes_of, refusals
+from api.openapi.examples import STREAMED
+from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
 from api.parameters import DEFAULT_LIMIT, MAX_LIMIT
 from api.routes import Route
-from engine.domain.numbers import ANONYMOUS
+from engine.domain import notes
+from engine.domain.delivery import CallbackState
+from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import Disposition
+from engine.storage.filters import MAX_PAIRS
 
 JSON = "application/json"
 
@@ -21,6 +27,40 @@ PARAMETERS: Mapping[str, Json] = {
     "includeExpired": {
         "description": "`true`: also those that are expired and can still be revived.",
         "schema": {"type": "boolean", "default": False},
+    },
+    "status": {
+        "description": "Only those, whatever `includeExpired` says.",
+        "schema": {"type": "string", "enum": ["ACTIVE", "EXPIRED"]},
+    },
+    "destination": {
+        "description": "Only those that hide this number.",
+        "schema": {"type": "string", "pattern": whole(E164)},
+        "examples": {"number": {"value": "+32470123456"}},
+    },
+    "usagePlan": {
+        "description": "Only those whose plan, the one booked last, is this.",
+        "schema": {"type": "string", "enum": list(UsagePlan)},
+    },
+    "service": {
+        "description": "Only the one that has this rented number.",
+        "schema": {"type": "string", "pattern": whole(E164)},
+        "examples": {"number": {"value": "+3225550000"}},
+    },
+    "label": {
+        "description": "Only those with this very label.",
+        "schema": {"type": "string", "pattern": whole(LABEL), "minLength": 1, "maxLength": notes.MAX_LABEL},
+    },
+    "metadata": {
+        "description": "Only those with all of these pairs: `metadata[order]=1871`.",
+        "style": "deepObject",
+        "explode": True,
+        "schema": {
+            "type": "object",
+            "maxProperties": MAX_PAIRS,
+            "propertyNames": {"pattern": whole(notes.KEY)},
+            "additionalProperties": {"type": "string", "pattern": whole(VALUE), "maxLength": notes.MAX_VALUE},
+        },
+        "examples": {"pair": {"value": {"order": "1871"}}},
     },
     "limit": {
         "description": "Records on a page.",
@@ -34,6 +74,56 @@ PARAMETERS: Mapping[str, Json] = {
         "description": f"The caller's number. Left out, or `{ANONYMOUS}`: a caller who withholds it.",
         "schema": {"type": "string", "pattern": whole(CALLER), "default": ANONYMOUS},
         "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
+    },
+    # Of callbacks, where left out means all.
+    "state": {
+        "description": "Only callbacks in this state.",
+        "schema": {"type": "string", "enum": list(CallbackState)},
+    },
+    "bookingId": {
+        "description": "Only callbacks about this booking, which may be gone.",
+        "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
+    },
+    "since": {
+        "description": "Only callbacks that were put down at this instant or later.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-03-01T00:00:00Z",
+    },
+    "until": {
+        "description": "Only callbacks that were put down before this instant.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-04-01T00:00:00Z",
+    },
+}
+# Of call records, where left out means all.
+RECORD_FILTERS: Mapping[str, Json] = {
+    "from": {
+        "description": "Only calls that came in at this instant or later.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-03-01T00:00:00Z",
+    },
+    "to": {
+        "description": "Only calls that came in before this instant.",
+        "schema": {"type": "string", "format": "date-time"},
+        "example": "2026-04-01T00:00:00Z",
+    },
+    "service": {
+        "description": "Only calls to this rented number.",
+        "schema": {"type": "string", "pattern": whole(E164)},
+        "example": "+3225550000",
+    },
+    "source": {
+        "description": f"Only calls of this caller; `{ANONYMOUS}`: of those who withheld their number.",
+        "schema": {"type": "string", "pattern": whole(CALLER)},
+        "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
+    },
+    "disposition": {
+        "description": "Only calls that ended so.",
+        "schema": {"type": "string", "enum": list(Disposition)},
+    },
+    "bookingId": {
+        "description": "Only calls to this booking, which may be gone.",
+        "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
     },
 }
 IDEMPOTENCY_KEY: Json = {
@@ -79,7 +169,8 @@ def _parameters(route: Route) -> list[Json]:
     ]
     headers = [IDEMPOTENCY_KEY] if route.keyed else []
     # In the table's order, so that the document is the same at every start.
-    queries = [{"name": name, "in": "query", **told} for name, told in PARAMETERS.items() if name in route.parameters]
+    known = {**PARAMETERS, **RECORD_FILTERS} if "from" in route.parameters else PARAMETERS
+    queries = [{"name": name, "in": "query", **told} for name, told in known.items() if name in route.parameters]
     return placeholders + headers + queries
 
 
@@ -89,7 +180,7 @@ def _responses(route: Route, routes: Iterable[Route]) -> Json:
         responses[str(status)] = _answer(route, status, body)
         if links := _links(route, status, routes):
             responses[str(status)]["links"] = links
-    for status, refusal in refusals(codes_of(route)).items():
+    for status, refusal in refusals(codes_of(route), counted=not route.public).items():
         answer = responses.setdefault(str(status), refusal)
         if answer is not refusal:  # a status that both an answer and a problem may have
             answer["content"] |= refusal["content"]
@@ -99,7 +190,10 @@ def _responses(route: Route, routes: Iterable[Route]) -> Json:
 
 def _answer(route: Route, status: int, body: type[BaseModel] | None) -> Json:
     answer: Json = {"description": HTTPStatus(status).phrase}
-    headers: Json = {}
+    headers: Json = {} if route.public else dict(QUOTA_HEADERS)
+    if route.operation.streams:
+        kind = route.operation.streams
+        answer["content"] = {kind: {"schema": {"type": "string"}, "example": STREAMED[kind]}}
     if body:
         answer["content"] = {JSON: {"schema": ref_to(body)}}
     if status == HTTPStatus.CREATED:

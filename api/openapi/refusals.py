@@ -1,20 +1,28 @@
 """Which problems an operation may answer with, and how they are described: an answer for each status, codes named."""
 
+from collections.abc import Mapping
 from itertools import groupby
 
 from aiohttp import hdrs
 
 from api.openapi.components import Json, ref, ref_to
 from api.problems import CODE_OF_FIELD, CONTENT_TYPE, PROBLEMS, ProblemError, problem_body
+from api.quota import RATE_LIMIT, RATE_LIMIT_POLICY
 from api.routes import Route
 from api.schemas import ProblemBody
 
 OF_ALL = frozenset({"malformed_request", "invalid_parameter", "expectation_failed", "internal", "overloaded"})
-OF_PRIVATE = frozenset({"unauthorized", "too_many_failures", "unavailable"})
+OF_PRIVATE = frozenset({"unauthorized", "too_many_requests", "too_many_failures", "unavailable"})
 OF_BODIES = frozenset({"request_timeout", "too_large", "unsupported_media_type", "invalid_request"})
 OF_KEYED = frozenset({"invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused"})
 # Answers what stands in no line of the route table, so that no operation has it.
 OF_NONE = frozenset({"method_not_allowed"})
+
+
+QUOTA_HEADERS: Mapping[str, Json] = {
+    RATE_LIMIT: ref("RateLimit", "headers"),
+    RATE_LIMIT_POLICY: ref("RateLimitPolicy", "headers"),
+}
 
 
 def codes_of(route: Route) -> list[str]:
@@ -22,6 +30,8 @@ def codes_of(route: Route) -> list[str]:
     codes = OF_ALL | set(route.operation.problems)
     if not route.public:
         codes |= OF_PRIVATE
+    if route.test:
+        codes |= {"test_key_required"}
     if "cursor" in route.parameters:
         codes |= {"invalid_cursor"}
     if route.placeholders:
@@ -34,10 +44,10 @@ def codes_of(route: Route) -> list[str]:
     return [code for code in PROBLEMS if code in codes]
 
 
-def refusals(codes: list[str]) -> dict[int, Json]:
-    """By status."""
+def refusals(codes: list[str], *, counted: bool) -> dict[int, Json]:
+    """By status. `counted`: of an operation that goes against the account's quota of requests."""
     by_status = groupby(sorted(codes, key=_status), key=_status)
-    return {status: _refusal(status, list(group)) for status, group in by_status}
+    return {status: _refusal(status, list(group), counted=counted) for status, group in by_status}
 
 
 def problem_examples() -> Json:
@@ -50,7 +60,7 @@ def _status(code: str) -> int:
     return PROBLEMS[code].status
 
 
-def _refusal(status: int, codes: list[str]) -> Json:
+def _refusal(status: int, codes: list[str], *, counted: bool) -> Json:
     only = {"status": {"const": status}, "code": {"enum": codes}}
     refusal: Json = {
         "description": "\n".join(f"- `{code}`: {PROBLEMS[code].title}" for code in codes),
@@ -61,13 +71,14 @@ def _refusal(status: int, codes: list[str]) -> Json:
             }
         },
     }
-    if headers := _headers(status, codes):
+    if headers := _headers(status, codes, counted=counted):
         refusal["headers"] = headers
     return refusal
 
 
-def _headers(status: int, codes: list[str]) -> Json:
-    headers: Json = {}
+def _headers(status: int, codes: list[str], *, counted: bool) -> Json:
+    # With 401 it is nobody's request.
+    headers: Json = dict(QUOTA_HEADERS) if counted and status != 401 else {}
     if all(PROBLEMS[code].retry_after is not None for code in codes):
         headers[hdrs.RETRY_AFTER] = ref("RetryAfter", "headers")
     if status == 401:

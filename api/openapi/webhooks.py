@@ -4,12 +4,27 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from api.openapi.callback_bodies import CallEndedBody, ExpiredCallBody
+from api.openapi.callback_bodies import (
+    BookingExpiredBody,
+    BookingExpiringSoonBody,
+    BookingGoneBody,
+    BookingLowSecondsBody,
+    CallEndedBody,
+    CallMissedBody,
+    CallStartedBody,
+    ExpiredCallBody,
+)
 from api.openapi.components import Json, ref_to
 
 EVENTS: Mapping[str, tuple[type[BaseModel], str]] = {
     "callEnded": (CallEndedBody, "A call that was answered has ended"),
     "expiredCall": (ExpiredCallBody, "A call came in for an expired booking"),
+    "callStarted": (CallStartedBody, "A call was answered"),
+    "callMissed": (CallMissedBody, "A call was not answered"),
+    "bookingExpiringSoon": (BookingExpiringSoonBody, "A booking ends soon"),
+    "bookingLowSeconds": (BookingLowSecondsBody, "A booking has few seconds left"),
+    "bookingExpired": (BookingExpiredBody, "A booking has expired"),
+    "bookingGone": (BookingGoneBody, "A booking is gone"),
 }
 
 # As Standard Webhooks has them: https://www.standardwebhooks.com
@@ -31,9 +46,12 @@ SIGNATURE: Mapping[str, Json] = {
 
 ANSWERS: Mapping[str, str] = {
     "2XX": "It is delivered.",
-    "410": "It is given up: no more tries for this event; the next event is sent all the same.",
+    "410": "It is given up, and the URL is disabled: what follows is held until you enable it.",
     "default": "It is tried again, for about a day; not before `Retry-After`, where 429 or 503 have it.",
 }
+
+SENT_TO = "Sent to the `callback` that the booking had at that moment."
+CHOSEN = " Only for accounts that have chosen its `type`, by `PUT /account`."
 
 
 def webhooks() -> Json:
@@ -45,7 +63,7 @@ def _event(name: str, body: type[BaseModel], summary: str) -> Json:
         "operationId": name,
         "tags": ["Callbacks"],
         "summary": summary,
-        "description": "Sent to the `callback` that the booking had at that moment.",
+        "description": SENT_TO + (CHOSEN if "type" in body.model_fields else ""),
         "security": [],
         "parameters": [
             {"name": header, "in": "header", "required": True, **told} for header, told in SIGNATURE.items()

@@ -16,6 +16,7 @@ from engine.ami.limits import LimitKeeper
 from engine.ami.link import AmiLink
 from engine.ami.wall_clock import asterisk_now
 from engine.clock import Clock
+from engine.domain.policy import Policy
 from engine.journal import Journal
 from engine.presence import FoundTalking, Presence, begin_found, settle_vanished, take_presence
 from engine.storage.errors import StorageError
@@ -68,6 +69,7 @@ class Reconciler:
         storage: SqliteStorage,
         link: AmiLink,
         clock: Clock,
+        policy: Policy,
         keeper: LimitKeeper,
         journal: Journal,
         interval: float,
@@ -75,6 +77,7 @@ class Reconciler:
         self._storage = storage
         self._link = link
         self._clock = clock
+        self._policy = policy
         self._keeper = keeper
         self._journal = journal
         self._interval = interval
@@ -142,6 +145,7 @@ class Reconciler:
         if not vanished:
             return
         await self._journal.take_in()
-        for settlement in await self._storage.run(settle_vanished, vanished, self._clock.now()):
+        now = self._clock.now()
+        for settlement in await self._storage.run(settle_vanished, vanished, now, self._policy):
             log.warning("call_vanished", cdr=settlement.cdr_id, seconds=settlement.duration)
             self._keeper.changed(settlement.booking_id)

@@ -6,7 +6,10 @@ cookie) decides over it, and every attempt's address is checked anew.
 
 import asyncio
 import contextlib
+import re
 import ssl
+from codecs import getincrementaldecoder
+from dataclasses import dataclass
 
 import aiohttp
 import structlog
@@ -17,14 +20,30 @@ from engine.callbacks.guard import AddressForbidden, CallbackRules, check_callba
 from engine.callbacks.signing import signature_headers
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.retry import Answered, AttemptOutcome, NotAnswered, Trouble, parse_retry_after
-from engine.storage.rows import Delivery
+from engine.storage.delivery_rows import Delivery
 
 USER_AGENT = "rented-numbers-callbacks/1"
 # Once the status is known the rest of the answer changes nothing; this long a receiver may take to finish it
 # before the connection is closed on it.
 ANSWER_BODY_SECONDS = 1.0
+# So much of an answer's body is shown to the callback's owner.
+SHOWN_BYTES = 1024
+# What every callback says of itself, beside its signature.
+HEADERS = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+
+# The bound may cut through a telephone number, and half of one would never be found by who has to erase it.
+_CUT_NUMBER = re.compile(r"\+?[0-9]+\Z")
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """`response`: the beginning of the answer's body as text, empty where there is none. It is the receiver's own, and
+    can hold anything: never to be logged."""
+
+    outcome: AttemptOutcome
+    response: str = ""
 
 
 def open_session(
@@ -46,7 +65,7 @@ def open_session(
 
 async def attempt(
     session: aiohttp.ClientSession, delivery: Delivery, *, now: int, timeout_ms: int, rules: CallbackRules
-) -> AttemptOutcome:
+) -> Attempted:
     """Send it, and wait up to `timeout_ms` for the head of the answer. Raises nothing but CancelledError."""
     try:
         async with asyncio.timeout(timeout_ms / 1000):
@@ -56,10 +75,9 @@ async def attempt(
         if trouble is Trouble.INTERNAL:
             # Its class alone: the text of an exception may hold the URL, the body or the secret.
             log.error("callback_attempt_broke", event_id=delivery.id, error=type(error).__name__)
-        return NotAnswered(trouble)
+        return Attempted(NotAnswered(trouble))
     outcome = Answered(response.status, _retry_after(response, now))
-    await _let_finish(response)
-    return outcome
+    return Attempted(outcome, _as_text(await _let_finish(response)))
 
 
 async def _send(
@@ -69,23 +87,34 @@ async def _send(
     return await session.post(
         URL(delivery.url, encoded=True),  # as the customer wrote it: decoding `%2F` breaks a signed URL
         data=delivery.body.encode(),
-        headers={
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            "Accept-Encoding": "identity",
-            **signature_headers(delivery.id, delivery.webhook_secret, delivery.body, now),
-        },
+        headers=HEADERS | signature_headers(delivery.id, delivery.secrets.valid_at(now), delivery.body, now),
         allow_redirects=False,
     )
 
 
-async def _let_finish(response: aiohttp.ClientResponse) -> None:
-    """Read what is left of the answer, within bounds, so that a well-behaved receiver sees no broken connection."""
+async def _let_finish(response: aiohttp.ClientResponse) -> bytes:
+    """Read what is left of the answer, within bounds, so that a well-behaved receiver sees no broken connection.
+
+    Its beginning.
+    """
+    beginning = bytearray()
     with contextlib.suppress(Exception):  # nothing that goes wrong here changes the outcome any more
         async with asyncio.timeout(ANSWER_BODY_SECONDS):
-            while await response.content.readany():
-                pass
+            while chunk := await response.content.readany():
+                beginning += chunk[: SHOWN_BYTES - len(beginning)]
     response.close()
+    return bytes(beginning)
+
+
+def _as_text(body: bytes) -> str:
+    """UTF-8 or what can be read as that, without a letter that the end cut through, and nothing that moves a cursor."""
+    text = getincrementaldecoder("utf-8")("replace").decode(body)
+    if len(body) == SHOWN_BYTES:
+        text = _CUT_NUMBER.sub("", text)
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for letter in text.replace("\r\n", "\n")
+    )
 
 
 def _retry_after(response: aiohttp.ClientResponse, now: int) -> int | None:

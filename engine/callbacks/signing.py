@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook
 
 
-def signature_headers(event_id: str, secret: str, body: str, now: int) -> dict[str, str]:
+def signature_headers(event_id: str, secrets: tuple[str, ...], body: str, now: int) -> dict[str, str]:
     """`event_id` is the same on every try, so that a receiver can drop doubles; `now` (epoch ms) is this try's.
+
+    Signed once with each of `secrets`: while a secret is replaced, a receiver may know the new one or the old.
 
     Raises ValueError (binascii.Error) or EmptyWebhookSecretError for a secret that is none.
     """
@@ -19,5 +21,5 @@ def signature_headers(event_id: str, secret: str, body: str, now: int) -> dict[s
     return {
         "webhook-id": event_id,
         "webhook-timestamp": str(seconds),
-        "webhook-signature": Webhook(secret).sign(event_id, moment, body),
+        "webhook-signature": " ".join(Webhook(secret).sign(event_id, moment, body) for secret in secrets),
     }

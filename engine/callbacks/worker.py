@@ -6,8 +6,11 @@ A callback goes through three steps, each a transaction:
    lanes.py). This counts no attempt. A row that finds no room, or whose worker dies, is due again after the hold;
 2. begun: when its turn comes, `attempts` is counted and `due_at` pushed to when this attempt must long be over. The
    count fences it: whoever else has the row in a lane can neither begin it nor record anything about it;
-3. recorded: delivered, failed, or due again as the schedule says. A worker that dies between sending and recording
-   leaves a row that is due again: delivered twice, under one id.
+3. recorded: delivered, failed, or due again as the schedule says; with it, how the attempt went, and what that says of
+   its endpoint. A worker that dies between sending and recording leaves a row that is due again: delivered twice, under
+   one id, and the attempt that nobody recorded is missing in the log.
+
+Of an endpoint that is disabled, rows are held when they come due, each once, and released in pages when it is enabled.
 
 Claiming rows straight from the head of the queue was rejected: ten thousand for a dead receiver would fill each
 claim, or have to be skipped by a scan of all of them in the one storage thread that calls depend on.
@@ -25,13 +28,13 @@ from engine.callbacks import steps
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.guard import CallbackRules
 from engine.callbacks.lanes import Lanes, Waiting, receiver_of
-from engine.callbacks.steps import Storage
+from engine.callbacks.steps import Storage, Tried
 from engine.clock import Clock
-from engine.domain.retry import Answered, AttemptOutcome, Delivered, GiveUp, RetryAfter, RetryDecision, decide
+from engine.domain.retry import Answered, Delivered, GiveUp, RetryAfter, RetryDecision, decide
 from engine.setting_types import milliseconds
 from engine.settings import Settings
+from engine.storage.delivery_rows import Delivery
 from engine.storage.errors import StorageError
-from engine.storage.rows import Delivery
 
 PAGE = 128  # rows a transaction lines up: short, since calls wait for the same thread
 LONGEST_NAP_SECONDS = 5.0
@@ -50,6 +53,8 @@ class CallbackConfig:
     timeout_ms: int
     waits_ms: tuple[int, ...]
     rules: CallbackRules
+    # An endpoint that has failed for so long without a success is disabled.
+    disable_after_ms: int = 5 * 24 * 3_600_000
     # How long after an attempt's timeout its outcome may still be recorded before the row is taken again.
     margin_ms: int = 10_000
     # How long a lined-up row stays with this worker, plus up to as much again so that rows do not move in step.
@@ -64,6 +69,7 @@ class CallbackConfig:
             timeout_ms=milliseconds(settings.callback_timeout),
             waits_ms=tuple(milliseconds(wait) for wait in settings.callback_retries),
             rules=CallbackRules.of(settings),
+            disable_after_ms=milliseconds(settings.callback_disable_after),
         )
 
 
@@ -88,7 +94,7 @@ class CallbackWorker:
         self._under_way: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
-        """There is something to do: call it in the event loop after a commit that wrote to the outbox."""
+        """There is something to do: called in the event loop after a commit that wrote to the outbox."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -122,15 +128,15 @@ class CallbackWorker:
         """Line up what is due and begin what has its turn. Returns after how many seconds to look again."""
         now = self._clock.now()
         hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
-        due, next_due_at = await self._storage.run(steps.line_up, now, now + hold_ms, PAGE)
-        for event_id, url, attempts in due:
+        found = await self._storage.run(steps.line_up, now, now + hold_ms, PAGE)
+        for event_id, url, attempts in found.due:
             self._lanes.add(Waiting(event_id, receiver_of(url), attempts))
         chosen = self._lanes.choose()
         if chosen:
             await self._begin(chosen, session, tasks)
-        if len(due) == PAGE:
+        if found.is_full:
             return 0.0
-        until_due = LONGEST_NAP_SECONDS if next_due_at is None else (next_due_at - now) / 1000
+        until_due = LONGEST_NAP_SECONDS if found.next_due_at is None else (found.next_due_at - now) / 1000
         return min(max(until_due, 0.0), LONGEST_NAP_SECONDS)
 
     async def _begin(self, chosen: list[Waiting], session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
@@ -156,35 +162,44 @@ class CallbackWorker:
         loop = asyncio.get_running_loop()
         quick = False
         try:
-            began = loop.time()
-            outcome = await attempt(
+            began, began_at = loop.time(), self._clock.now()
+            attempted = await attempt(
                 session,
                 delivery,
-                now=self._clock.now(),
+                now=began_at,
                 timeout_ms=self._config.timeout_ms,
                 rules=self._config.rules,
             )
-            decision = decide(outcome, delivery.attempts, self._config.waits_ms, self._jitter())
-            quick = isinstance(decision, Delivered) and loop.time() - began <= QUICK_SECONDS
-            _report(delivery, waiting, outcome, decision)
-            await self._record(delivery, outcome, decision, claimed_until)
+            took = loop.time() - began
+            decision = decide(attempted.outcome, delivery.tries, self._config.waits_ms, self._jitter())
+            quick = isinstance(decision, Delivered) and took <= QUICK_SECONDS
+            tried = Tried(attempted.outcome, attempted.response, began_at, int(took * 1000))
+            _report(delivery, waiting, tried, decision)
+            await self._record(delivery, tried, decision, claimed_until)
         finally:
             self._lanes.leave(waiting, quick=quick)
             self.wake()
 
-    async def _record(
-        self, delivery: Delivery, outcome: AttemptOutcome, decision: RetryDecision, claimed_until: int
-    ) -> None:
+    async def _record(self, delivery: Delivery, tried: Tried, decision: RetryDecision, claimed_until: int) -> None:
         """Try to record until the row is anybody's again. Its slot stays taken: storage that is down for long
         must not be answered with more deliveries that cannot be recorded."""
         backoff = FIRST_BACKOFF_SECONDS
         while True:
             try:
-                return await self._storage.run(steps.record, delivery, str(outcome), decision, self._clock.now())
+                disabled = await self._storage.run(
+                    steps.record, delivery, tried, decision, self._clock.now(), self._config.disable_after_ms
+                )
             except StorageError as error:
                 if self._clock.now() + int(backoff * 1000) >= claimed_until:
                     log.error("callback_not_recorded", event_id=delivery.id, error=type(error).__name__)
-                    return None
+                    return
+            else:
+                if disabled is not None:
+                    host, _ = receiver_of(delivery.url)
+                    log.warning(
+                        "callback_endpoint_disabled", account=delivery.account_id, host=host, reason=disabled.value
+                    )
+                return
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, LONGEST_BACKOFF_SECONDS)
 
@@ -198,8 +213,9 @@ class CallbackWorker:
             task.cancel()
 
 
-def _report(delivery: Delivery, waiting: Waiting, outcome: AttemptOutcome, decision: RetryDecision) -> None:
-    """Never the URL's path or query, nor the body: they are the customer's, with telephone numbers in them."""
+def _report(delivery: Delivery, waiting: Waiting, tried: Tried, decision: RetryDecision) -> None:
+    """Never the URL's path or query, nor a body: they are the customer's, with telephone numbers in them."""
+    outcome = tried.outcome
     context = log.bind(
         event_id=delivery.id,
         host=waiting.receiver[0],

@@ -7,7 +7,22 @@ from typing import NoReturn
 import typer
 
 from engine import log
-from engine.cli import bookings, callbacks, customers, doctor, explanations, ledger, pool, privacy, system
+from engine.cli import (
+    bookings,
+    callback_log,
+    calls,
+    cdr,
+    customers,
+    doctor,
+    events,
+    explanations,
+    ledger,
+    pool,
+    privacy,
+    simulate,
+    system,
+    webhook_secrets,
+)
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
 
@@ -25,11 +40,16 @@ app.command("asterisk-config")(system.asterisk_config)
 app.command()(explanations.explain)
 app.add_typer(pool.app, name="numbers")
 app.add_typer(bookings.app, name="bookings")
+app.add_typer(cdr.app, name="cdr")
+app.add_typer(calls.app, name="calls")
 app.add_typer(ledger.app, name="ledger")
-app.add_typer(callbacks.app, name="callbacks")
+app.add_typer(callback_log.app, name="callbacks")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(simulate.app, name="simulate")
+customers.accounts_app.command("events")(events.events)
 app.add_typer(customers.accounts_app, name="accounts")
 app.add_typer(customers.keys_app, name="keys")
+app.add_typer(webhook_secrets.app, name="secrets")
 
 
 def main() -> NoReturn:

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from engine.adjustments import MAX_REASON, Adjustment, adjust
+from engine.cli import booking_changes as changes
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show, show_one
 from engine.clock import SystemClock
-from engine.control import ask_engine
+from engine.control import ask_to_adjust
 from engine.domain.booking import Booking, status_at
 from engine.domain.errors import NotFound
 from engine.domain.times import rfc3339
@@ -19,6 +20,10 @@ from engine.storage.rows import Grant
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="Bookings of all accounts.")
+app.command("create")(changes.create)
+app.command("list")(changes.list_)
+app.command("renew")(changes.renew)
+app.command("delete")(changes.delete)
 
 # The newest ones of a booking that are shown.
 SHOWN_GRANTS = 50
@@ -30,8 +35,14 @@ BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
 def show_booking(booking_id: BookingId, as_json: Json = False) -> None:
     """One booking, with all that it was ever given to spend. The hidden number is not shown."""
     settings = Settings()
-    booking, grants = run_command(settings, _look_up, booking_id)
-    status = status_at(booking, SystemClock().now(), settings.policy())
+    at = SystemClock().moment()
+
+    def look(tx: Transaction) -> tuple[Booking, list[Grant], int]:
+        booking, grants = _look_up(tx, booking_id)
+        return booking, grants, tx.worlds.moment(booking.account_id, at).now
+
+    booking, grants, now = run_command(settings, look)
+    status = status_at(booking, now, settings.policy())
     record = {
         "id": booking.id,
         "accountId": booking.account_id,
@@ -67,7 +78,7 @@ def adjust_booking(
     settings = Settings()
     adjustment = Adjustment(new_id("grt"), booking_id, seconds, calls, reason)
     require_database(settings)
-    grant = ask_engine(settings.data_dir, adjustment)
+    grant = ask_to_adjust(settings.data_dir, adjustment)
     if grant is None:
         grant = run_command(settings, adjust, adjustment, SystemClock().moment(), settings.policy())
     booking, _ = run_command(settings, _look_up, booking_id)

@@ -11,14 +11,11 @@ from rich.markup import escape
 from engine import accounts
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, console
+from engine.clock import SystemClock
 from engine.settings import Settings
+from engine.storage.reads import Reads
 
 app = typer.Typer(no_args_is_help=True, help="What customers are told of calls.")
-
-
-@app.callback()
-def _callbacks() -> None:
-    """Makes `listen` a subcommand although it is the only one."""
 
 
 @app.command()
@@ -42,15 +39,21 @@ def listen(
         console.print(f"{mark}{again}  {escape(received.event_id)}", highlight=False)
         console.print(received.text, highlight=False, markup=False, soft_wrap=True)
 
-    secret = run_command(Settings(), accounts.account_of, account).webhook_secret
+    settings = Settings()
+    account_id = run_command(settings, accounts.account_of, account).id
 
     async def receive() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with CallbackReceiver(secret, show) as receiver:
-            await receiver.listen(port)
-            complain(f'listening: book with "callback": "{receiver.url}"')
-            await stop.wait()
+        async with Reads(settings.database) as reads:
+
+            async def secrets() -> tuple[str, ...]:
+                return (await reads.webhook_secrets(account_id)).valid_at(SystemClock().now())
+
+            async with CallbackReceiver(secrets, show) as receiver:
+                await receiver.listen(port)
+                complain(f'listening: book with "callback": "{receiver.url}"')
+                await stop.wait()
 
     asyncio.run(receive())

@@ -27,36 +27,49 @@ def create_account(
 
 @accounts_app.command("list")
 def list_accounts(as_json: Json = False) -> None:
-    """All accounts, without their secrets."""
+    """All accounts, without their secrets; test worlds with the account that they belong to."""
     rows = run_command(Settings(), lambda tx: tx.accounts.all())
     show(
-        [_with_times({"id": row["id"], "name": row["name"]}, createdAt=row["created_at"]) for row in rows],
+        [
+            _with_times({"id": row["id"], "name": row["name"], "testOf": row["test_of"]}, createdAt=row["created_at"])
+            for row in rows
+        ],
         as_json=as_json,
     )
 
 
 @keys_app.command("create")
 def create_key(
-    account: Annotated[str, typer.Argument(help="Id or name of the account.")], as_json: Json = False
+    account: Annotated[str, typer.Argument(help="Id or name of the account.")],
+    test: Annotated[bool, typer.Option("--test", help="A key to the account's test world.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Make an API key. It is shown this once; only a digest of it is kept."""
+    """Make an API key. It is shown this once; only a digest of it is kept.
+
+    A test world has simulated numbers, calls and time, and signs its callbacks with a secret of its own, which is
+    shown too.
+    """
     settings = Settings()
     require_database(settings)
     pepper = secrets.load(settings.data_dir / "secrets").key_pepper
-    key = run_command(settings, accounts.create_key, account, pepper, SystemClock().now())
-    show_one({"id": key.id, "accountId": key.account_id, "key": key.secret}, as_json=as_json)
+    key = run_command(settings, accounts.create_key, account, pepper, SystemClock().now(), test=test)
+    record = {"id": key.id, "accountId": key.account_id, "key": key.secret}
+    if test:
+        record["webhookSecret"] = run_command(settings, accounts.account_of, key.account_id).webhook_secret
+    show_one(record, as_json=as_json)
 
 
 @keys_app.command("list")
 def list_keys(
     account: Annotated[str, typer.Argument(help="Id or name of the account.")], as_json: Json = False
 ) -> None:
-    """The keys of an account: of each its last four characters, when it was used last (to the minute) and revoked."""
+    """The keys of an account and of its test world: of each its last four characters, when it was used last (to the
+    minute) and revoked."""
     rows = run_command(Settings(), accounts.keys_of, account)
     show(
         [
             _with_times(
-                {"id": row["id"], "endsWith": row["hint"]},
+                {"id": row["id"], "endsWith": row["hint"], "test": row["is_test"]},
                 createdAt=row["created_at"],
                 lastUsedAt=row["last_used_at"],
                 revokedAt=row["revoked_at"],

@@ -35,4 +35,5 @@ def explain(
 def _explain(tx: Transaction, booking_id: str, source: str, at: Moment, policy: Policy) -> Explanation:
     """The operator may ask about every account's bookings."""
     booking = tx.bookings.by_id(booking_id)
-    return explain_booking(tx, booking.account_id if booking else "", booking_id, source, at, policy)
+    account_id = booking.account_id if booking else ""
+    return explain_booking(tx, account_id, booking_id, source, tx.worlds.moment(account_id, at), policy)

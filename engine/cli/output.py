@@ -2,16 +2,21 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 console = Console()
+
+T = TypeVar("T")
 
 
 def complain(text: str) -> None:
@@ -23,12 +28,17 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(list(rows), indent=2) + "\n")
         return
+    console.print(table_of(rows))
+
+
+def table_of(rows: Sequence[dict[str, Any]], empty: str = "nothing there") -> Table:
+    """Of flat records, all with the same keys."""
     table = Table()
-    for place, name in enumerate(rows[0] if rows else ["nothing there"]):
+    for place, name in enumerate(rows[0] if rows else [empty]):
         table.add_column(name, no_wrap=place == 0)  # an id or a number: to be copied
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    console.print(table)
+        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
+    return table
 
 
 def show_one(record: dict[str, Any], *, as_json: bool) -> None:
@@ -39,3 +49,14 @@ def show_one(record: dict[str, Any], *, as_json: bool) -> None:
     width = max(15, *map(len, record))
     for key, value in record.items():
         console.print(f"{key:>{width}}  {'' if value is None else value}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(things: Sequence[T], what: str, *, wanted: bool) -> Iterator[Iterable[T]]:
+    """`things`, while a bar says how many of them were taken; on a terminal only, and away when all is done."""
+    errors = Console(stderr=True)
+    if not (wanted and errors.is_terminal):
+        yield things
+        return
+    with Progress(console=errors, transient=True) as bar:
+        yield bar.track(things, description=what)

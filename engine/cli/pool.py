@@ -7,14 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import accounts
+from engine import accounts, pool
 from engine.cli.database import run_command
-from engine.cli.output import Json, show, show_one
+from engine.cli.output import Json, progress, show, show_one
 from engine.clock import SystemClock
+from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import NumberState
 from engine.domain.times import rfc3339
 from engine.settings import Settings
+from engine.storage.rows import Number
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="The pool of numbers to rent.")
@@ -22,6 +24,9 @@ app = typer.Typer(no_args_is_help=True, help="The pool of numbers to rent.")
 PAGE = 1000
 MAX_BYTES = 64 * 1024 * 1024
 HEADERS = {"number", "e164", "numbers"}
+DAY_MS = 24 * 3_600_000
+
+OneNumber = Annotated[str, typer.Argument(help="E.164.")]
 
 
 @app.command("import")
@@ -36,8 +41,10 @@ def import_(
     lines = list(read_lines(file))
     if not lines:
         raise InvalidInput([f"there is no number in {file}"])
+    with progress(lines, f"Reading {file.name}", wanted=not as_json) as watched:
+        read = accounts.read_numbers(watched)
     try:
-        added = run_command(Settings(), accounts.import_numbers, lines, SystemClock().now())
+        added = run_command(Settings(), accounts.add_numbers, read, SystemClock().now())
     except InvalidInput as error:
         raise InvalidInput([*error.problems, "nothing was imported"]) from error
     show_one({"added": added}, as_json=as_json)
@@ -46,10 +53,38 @@ def import_(
 @app.command("list")
 def list_(
     state: Annotated[NumberState | None, typer.Option(case_sensitive=False, help="Only those.")] = None,
+    country: Annotated[str | None, typer.Option(help="Only those of a country (ISO 3166), such as BE.")] = None,
     as_json: Json = False,
 ) -> None:
     """All numbers with their state."""
-    show(run_command(Settings(), _all_numbers, state), as_json=as_json)
+    if country is not None and country.upper() not in COUNTRIES:
+        raise InvalidInput([f"{country[:40]!r} is no country that has numbers: two letters, such as BE"])
+    show(run_command(Settings(), _all_numbers, state, country and country.upper()), as_json=as_json)
+
+
+@app.command()
+def quarantine(
+    number: OneNumber,
+    days: Annotated[int | None, typer.Option(min=1, max=3650, help="For how long; else as after a booking.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Give a free number to nobody for a time. One that rests already never rests shorter by this."""
+    settings = Settings()
+    rest_ms = settings.policy().quarantine_ms if days is None else days * DAY_MS
+    until = SystemClock().now() + rest_ms
+    show_one(_shown(run_command(settings, pool.quarantine, number, until)), as_json=as_json)
+
+
+@app.command()
+def retire(number: OneNumber, as_json: Json = False) -> None:
+    """Give a number to nobody any more. From now on it is no number of ours: bookings may hide it."""
+    show_one(_shown(run_command(Settings(), pool.retire, number)), as_json=as_json)
+
+
+@app.command()
+def restore(number: OneNumber, as_json: Json = False) -> None:
+    """Bring a retired number back into the pool; what was left of its quarantine still holds."""
+    show_one(_shown(run_command(Settings(), pool.restore, number)), as_json=as_json)
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:
@@ -67,18 +102,20 @@ def read_lines(file: Path) -> Iterator[tuple[int, str]]:
         raise InvalidInput([f"{file} is not a CSV file in UTF-8: {error}"]) from error
 
 
-def _all_numbers(tx: Transaction, state: str | None) -> list[dict[str, Any]]:
+def _all_numbers(tx: Transaction, state: str | None, country: str | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     after = ""
-    while page := tx.numbers.page(after, state, PAGE):
+    while page := tx.numbers.page(after, state, PAGE, country=country):
         after = page[-1].e164
-        rows += [
-            {
-                "number": number.e164,
-                "state": number.state,
-                "idleSince": rfc3339(number.idle_since),
-                "quarantinedUntil": rfc3339(number.quarantined_until) if number.quarantined_until else None,
-            }
-            for number in page
-        ]
+        rows += map(_shown, page)
     return rows
+
+
+def _shown(number: Number) -> dict[str, Any]:
+    return {
+        "number": number.e164,
+        "state": number.state,
+        "country": number.country,
+        "idleSince": rfc3339(number.idle_since),
+        "quarantinedUntil": rfc3339(number.quarantined_until) if number.quarantined_until else None,
+    }

@@ -4,13 +4,14 @@ The status is not stored, it follows from facts and the time (`status_at`). So a
 by the call path even if no clean-up ever ran.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from engine.domain.caller_id import CallerId
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition
 from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
+from engine.domain.notes import Metadata
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 
@@ -64,6 +65,11 @@ class Booking:
     # What the destination sees of who calls.
     caller_id: CallerId = CallerId.CALLER
     refuse_anonymous: bool = False
+    # Calls are refused for now; its time goes on. Not a status: it is ACTIVE or EXPIRED all the same.
+    paused: bool = False
+    # Its owner's own; empty: none.
+    label: str = ""
+    metadata: Metadata = field(default_factory=dict, hash=False)
 
     @property
     def expires_at(self) -> int:

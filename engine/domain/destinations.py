@@ -73,6 +73,15 @@ class AllowedDestinations:
 ORDINARY_DESTINATIONS = AllowedDestinations()
 
 
+def country_of(number: str) -> str | None:
+    """Of an E.164 number, as ISO 3166 has it; None: of no single country, or of none that is known."""
+    try:
+        country = phonenumbers.region_code_for_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return None
+    return country if country in COUNTRIES else None
+
+
 def allowed_destination(text: str, allowed: AllowedDestinations) -> str:
     """Check that `text` is a number that a booking may hide; returns it.
 

@@ -8,10 +8,12 @@ RentedNumbersError
 │   ├── UnknownPlan              no such usage plan
 │   ├── CallbackNotAcceptable    not a URL that we would ever call
 │   ├── QuotaReached             the account holds as many bookings as it may
+│   ├── NumberNotFree            the number that is wanted cannot be had, for whatever reason
 │   ├── NoNumberFree             the pool is empty (retryable)
 │   ├── BookingTooLong           renewed so often that it would end beyond the horizon
 │   ├── InvalidCaller            not a telephone number that could be blocked
 │   ├── TooManyBlockedCallers    a booking's list of blocked callers is full
+│   ├── ClockTooFar              a test world's clock cannot be set further ahead
 │   ├── IdempotencyKeyReused     a key that stands for another request
 │   ├── NotFound                 no such thing, or another account's
 │   └── BookingGone              it was there, and is gone for good
@@ -56,6 +58,10 @@ class QuotaReached(Refusal):
     code = "quota_reached"
 
 
+class NumberNotFree(Refusal):
+    code = "number_not_free"
+
+
 class NoNumberFree(Refusal):
     code = "no_number_free"
     retryable = True
@@ -71,6 +77,10 @@ class InvalidCaller(Refusal):
 
 class TooManyBlockedCallers(Refusal):
     code = "too_many_blocked_callers"
+
+
+class ClockTooFar(Refusal):
+    code = "clock_too_far"
 
 
 class IdempotencyKeyReused(Refusal):

@@ -1,13 +1,35 @@
 """What a customer is told by callback: flat JSON bodies, field names as the customer's contract has them."""
 
 import json
+from enum import StrEnum
 from typing import TypeAlias
 
+from engine.domain.booking import Booking
+from engine.domain.routing import Disposition, why_expired
 from engine.domain.times import rfc3339
 
-Body: TypeAlias = dict[str, str | int]
+# Flat, but for `metadata`: what the booking's owner noted on it.
+Body: TypeAlias = dict[str, str | int | dict[str, str]]
 
 EXPIRED_MESSAGE = "Incoming call for expired booking"
+
+
+class EventType(StrEnum):
+    """Of the events that an account can choose. The two that everybody is told of have no type."""
+
+    CALL_STARTED = "call.started"
+    CALL_MISSED = "call.missed"
+    BOOKING_EXPIRING_SOON = "booking.expiring_soon"
+    BOOKING_LOW_SECONDS = "booking.low_seconds"
+    BOOKING_EXPIRED = "booking.expired"
+    BOOKING_GONE = "booking.gone"
+
+
+class WhyGone(StrEnum):
+    """DELETED: by its owner, or by the operator on a person's wish."""
+
+    DELETED = "deleted"
+    GRACE_OVER = "grace_over"
 
 
 def as_json(body: Body) -> str:
@@ -37,13 +59,88 @@ def call_ended_body(
     }
 
 
-def expired_call_body(*, called_at: int, source: str, destination: str, booking_id: str, service: str) -> Body:
-    """A call to a booking that is in its grace."""
-    return {
+def expired_call_body(
+    *, called_at: int, source: str, destination: str, booking_id: str, service: str, not_reported: int = 0
+) -> Body:
+    """A call to a booking that is in its grace. `not_reported`: so many came since the last that was told of."""
+    body: Body = {
         "timestamp": rfc3339(called_at),
         "source": source,
         "destination": destination,
         "bookingId": booking_id,
         "message": EXPIRED_MESSAGE,
         "service": service,
+    }
+    return body | ({"callsNotReported": not_reported} if not_reported else {})
+
+
+def call_started_body(
+    *, started_at: int, answered_at: int, source: str, destination: str, booking_id: str, service: str
+) -> Body:
+    """A call that was answered. `timestamp` is when it came in, as in what is told of its end."""
+    return {
+        "type": EventType.CALL_STARTED,
+        "timestamp": rfc3339(started_at),
+        "answeredAt": rfc3339(answered_at),
+        "source": source,
+        "destination": destination,
+        "bookingId": booking_id,
+        "service": service,
+    }
+
+
+def call_missed_body(
+    *,
+    cdr_id: str,
+    started_at: int,
+    disposition: Disposition,
+    source: str,
+    destination: str,
+    booking_id: str,
+    service: str,
+) -> Body:
+    """A call that was let through and not answered, after its end."""
+    return {
+        "type": EventType.CALL_MISSED,
+        "id": cdr_id,
+        "timestamp": rfc3339(started_at),
+        "disposition": disposition,
+        "source": source,
+        "destination": destination,
+        "bookingId": booking_id,
+        "service": service,
+    }
+
+
+def expiring_soon_body(booking: Booking, now: int) -> Body:
+    return _of_booking(EventType.BOOKING_EXPIRING_SOON, booking, now) | _credit(booking)
+
+
+def low_seconds_body(booking: Booking, now: int) -> Body:
+    return _of_booking(EventType.BOOKING_LOW_SECONDS, booking, now) | _credit(booking)
+
+
+def booking_expired_body(booking: Booking, grace_ms: int) -> Body:
+    """Of one that has expired already; `timestamp` is when it did."""
+    return _of_booking(EventType.BOOKING_EXPIRED, booking, booking.expires_at) | {
+        "reason": why_expired(booking),
+        "revivableUntil": rfc3339(booking.expires_at + grace_ms),
+    }
+
+
+def booking_gone_body(booking: Booking, why: WhyGone, now: int) -> Body:
+    return _of_booking(EventType.BOOKING_GONE, booking, now) | {"reason": why}
+
+
+def _of_booking(kind: EventType, booking: Booking, at: int) -> Body:
+    return {"type": kind, "timestamp": rfc3339(at), "bookingId": booking.id, "service": booking.service}
+
+
+def _credit(booking: Booking) -> Body:
+    """With the names and meanings that the API has for them."""
+    return {
+        "endTime": rfc3339(booking.end_at),
+        "secondsRemaining": booking.seconds.remaining,
+        "secondsHeld": booking.seconds.leased,
+        "callsRemaining": booking.calls.remaining,
     }

@@ -14,6 +14,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.END_REACHED: "The booking has ended at {end_time}; a renewal revives it.",
     Reason.SECONDS_SPENT: "Every second of the booking is spent; a renewal adds some.",
     Reason.CALLS_SPENT: "Every call of the booking is spent; a renewal adds some.",
+    Reason.PAUSED: "The booking is paused; its owner can let calls through again.",
     Reason.DESTINATION_IS_OURS: "The hidden number has become one of the rented numbers: the call would never arrive.",
     Reason.DESTINATION_NOT_ALLOWED: "The operator does not allow the hidden number any more, by its {broken_rule}.",
     Reason.CALLER_BLOCKED: "This caller is blocked on the booking.",

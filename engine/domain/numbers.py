@@ -1,12 +1,19 @@
 """Telephone numbers: E.164 in, E.164 out."""
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 
 # `[0-9]` and fullmatch: `\d` takes Arabic digits and `$` a trailing newline.
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 SENT = re.compile(r"[+0-9]{1,32}")
+# The beginning of numbers.
+PREFIX = re.compile(r"\+[1-9][0-9]{0,13}")
 _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
+
+# Numbers of test worlds begin so: E.164 has no such country code, so no carrier can send or take a call to one.
+SIMULATED_PREFIX = "+999"
+SIMULATED_DIGITS = 12
 
 # The caller whose number was withheld or never sent. All of them are one caller.
 ANONYMOUS = "anonymous"
@@ -15,15 +22,32 @@ ERASED = "erased"
 
 
 class NumberState(StrEnum):
-    """FREE ← QUARANTINED ← BOOKED ← FREE; as stored."""
+    """FREE ← QUARANTINED ← BOOKED ← FREE; as stored. RETIRED: by the operator, no longer one that we rent out."""
 
     FREE = "FREE"
     BOOKED = "BOOKED"
     QUARANTINED = "QUARANTINED"
+    RETIRED = "RETIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which number a booking may have: one of these at most, or any. `country`: two capital letters (ISO 3166)."""
+
+    service: str | None = None
+    prefix: str | None = None
+    country: str | None = None
+
+
+ANY_NUMBER = Wanted()
 
 
 def is_e164(text: str) -> bool:
     return E164.fullmatch(text) is not None
+
+
+def is_simulated(number: str) -> bool:
+    return number.startswith(SIMULATED_PREFIX)
 
 
 def from_dialled(dialled: str) -> str | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from engine.domain.destinations import ORDINARY_DESTINATIONS, AllowedDestinations
 from engine.domain.limits import NO_LIMITS, Limits
+from engine.domain.notices import ORDINARY_NOTICES, NoticeRules
 from engine.domain.plans import Plans
 
 
@@ -25,3 +26,4 @@ class Policy:
     # That an account may hold, so that none can empty the pool for all.
     max_bookings: int = 1_000
     destinations: AllowedDestinations = ORDINARY_DESTINATIONS
+    notices: NoticeRules = ORDINARY_NOTICES

@@ -20,6 +20,7 @@ class Disposition(StrEnum):
     CANCELLED = "CANCELLED"
     UNREACHABLE = "UNREACHABLE"
     EXPIRED = "EXPIRED"
+    PAUSED = "PAUSED"
     ALL_SLOTS_HELD = "ALL_SLOTS_HELD"
     CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
     CALLER_LIMIT = "CALLER_LIMIT"
@@ -40,10 +41,11 @@ UNANSWERED = {
 
 
 class Cause:
-    """ISDN (Q.850) hangup causes; Asterisk makes the SIP answer of them: 1→404, 17→486, 21→403, 22→410."""
+    """ISDN (Q.850) hangup causes; Asterisk makes the SIP answer of them: 1→404, 17→486, 19→480, 21→403, 22→410."""
 
     UNALLOCATED = 1
     USER_BUSY = 17
+    NO_ANSWER = 19
     CALL_REJECTED = 21
     NUMBER_CHANGED = 22
 
@@ -105,6 +107,7 @@ class Reason(StrEnum):
     END_REACHED = "end_reached"
     SECONDS_SPENT = "seconds_spent"
     CALLS_SPENT = "calls_spent"
+    PAUSED = "paused"
     DESTINATION_IS_OURS = "destination_is_ours"
     DESTINATION_NOT_ALLOWED = "destination_not_allowed"
     CALLER_BLOCKED = "caller_blocked"
@@ -118,6 +121,8 @@ class Reason(StrEnum):
 
 UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None)
 BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, notify_expired=True)
+# "Temporarily Unavailable": whoever calls is not told to forget the number, nor that it is busy.
+BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED)
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
 CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT)
 CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT)
@@ -130,6 +135,7 @@ REJECTIONS: dict[Reason, Reject] = {
     Reason.END_REACHED: BOOKING_EXPIRED,
     Reason.SECONDS_SPENT: BOOKING_EXPIRED,
     Reason.CALLS_SPENT: BOOKING_EXPIRED,
+    Reason.PAUSED: BOOKING_PAUSED,
     Reason.DESTINATION_IS_OURS: FORBIDDEN,
     Reason.DESTINATION_NOT_ALLOWED: FORBIDDEN,
     Reason.CALLER_BLOCKED: CALLER_BLOCKED,
@@ -147,7 +153,7 @@ def judge(facts: Facts, now: int, policy: Policy) -> Reason:
     if booking is None or (status := status_at(booking, now, policy)) is Status.GONE:
         return Reason.NO_BOOKING
     if status is Status.EXPIRED:
-        return _why_expired(booking)
+        return why_expired(booking)
     return _judge_active(facts, booking, policy)
 
 
@@ -155,6 +161,8 @@ def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
     limits = limits_in_force(booking, policy)
     # Every call that is up, ringing or talking, holds one of the booking's calls: `calls.leased` counts them.
     rules = (
+        # Before all that says more of the booking: while it is paused, whoever calls is told the same.
+        (booking.paused, Reason.PAUSED),
         (facts.destination_is_ours, Reason.DESTINATION_IS_OURS),
         (policy.destinations.broken_rule(booking.destination) is not None, Reason.DESTINATION_NOT_ALLOWED),
         (facts.caller_blocked, Reason.CALLER_BLOCKED),
@@ -189,7 +197,8 @@ def _bridge(booking: Booking, source: str, now: int, policy: Policy) -> Bridge:
     return bridge(booking, seconds, source, policy)
 
 
-def _why_expired(booking: Booking) -> Reason:
+def why_expired(booking: Booking) -> Reason:
+    """Of one that is."""
     if booking.exhausted_at is None:
         return Reason.END_REACHED
     return Reason.SECONDS_SPENT if booking.seconds.unspent < 1 else Reason.CALLS_SPENT

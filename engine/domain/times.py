@@ -1,9 +1,15 @@
 """Instants: two clocks, and RFC 3339 on the way out."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# RFC 3339's date-time. Of a fraction no more than nine digits are of interest, as many as clocks have.
+RFC3339 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +34,23 @@ def rfc3339(instant: int) -> str:
     """`2026-03-01T12:00:00.250Z`; exact for every instant that a datetime can hold."""
     moment = _EPOCH + timedelta(milliseconds=instant)
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def instant_from(text: str) -> int | None:
+    """The first millisecond that is not before what RFC 3339 text says; None: it is none.
+
+    Years 0001 to 9999, any offset. A leap second is the second after it, as clocks here have it.
+    """
+    match = RFC3339.fullmatch(text)
+    if match is None:
+        return None
+    day, minute, second, fraction, sign, hours, minutes = match.groups(default="0")
+    try:
+        start = datetime.fromisoformat(f"{day}T{minute}:00+00:00")
+    except ValueError:
+        return None
+    if int(second) > 60 or int(hours) > 23 or int(minutes) > 59:
+        return None
+    offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
+    whole = (start - _EPOCH) // timedelta(milliseconds=1) + int(second) * 1000 - offset // timedelta(milliseconds=1)
+    return whole - -int(fraction.ljust(9, "0")) // 1_000_000

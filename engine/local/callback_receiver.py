@@ -2,7 +2,7 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -41,10 +41,13 @@ class Received:
 
 
 class CallbackReceiver:
-    """Use as an async context manager; `listen` begins. `took` is called with each that came."""
+    """Use as an async context manager; `listen` begins. `took` is called with each that came.
 
-    def __init__(self, secret: str, took: Callable[[Received], None]) -> None:
-        self._webhook = Webhook(secret)
+    `secrets` gives what may have signed them: asked for each, since it can be replaced while this listens.
+    """
+
+    def __init__(self, secrets: Callable[[], Awaitable[Sequence[str]]], took: Callable[[Received], None]) -> None:
+        self._secrets = secrets
         self._took = took
         self._known: OrderedDict[str, None] = OrderedDict()
         application = web.Application(client_max_size=MAX_BODY)
@@ -72,22 +75,12 @@ class CallbackReceiver:
 
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()
-        why = self._fault(body, request)
+        why = _fault(body, request, await self._secrets())
         # Shown on a terminal: what a stranger sends may move its cursor.
         event_id = _printable(request.headers.get("webhook-id", ""))
         text = body.decode(errors="replace") if not why else _printable(body.decode(errors="replace"))
         self._took(Received(event_id, why, not why and self._came_before(event_id), text))
         return web.Response(status=400 if why else 204)
-
-    def _fault(self, body: bytes, request: web.Request) -> str:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        try:
-            self._webhook.verify(body, headers)
-        except WebhookVerificationError as error:
-            return str(error)
-        except ValueError:
-            return "no JSON, or no signature that can be read"
-        return ""
 
     def _came_before(self, event_id: str) -> bool:
         again = event_id in self._known
@@ -95,6 +88,22 @@ class CallbackReceiver:
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
         return again
+
+
+def _fault(body: bytes, request: web.Request, secrets: Sequence[str]) -> str:
+    """What the present secret finds wrong, if the one before it, where there is one, finds something wrong too."""
+    return "" if "" in (faults := [_fault_by(secret, body, request) for secret in secrets]) else faults[0]
+
+
+def _fault_by(secret: str, body: bytes, request: web.Request) -> str:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        Webhook(secret).verify(body, headers)
+    except WebhookVerificationError as error:
+        return str(error)
+    except ValueError:
+        return "no JSON, or no signature that can be read"
+    return ""
 
 
 def _printable(text: str) -> str:

@@ -90,7 +90,10 @@ def write_key(data_dir: Path, key: accounts.NewKey) -> None:
 
 
 def write_webhook_secret(data_dir: Path, secret: str) -> None:
-    _write(webhook_secret_file(data_dir), secret)
+    """Unless it stands there already."""
+    file = webhook_secret_file(data_dir)
+    if not file.exists() or file.read_text() != f"{secret}\n":
+        _write(file, secret)
 
 
 def _write(path: Path, secret: str) -> None:

@@ -153,7 +153,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 def _numbers(settings: Settings) -> Iterator[Finding]:
     states = asyncio.run(_numbers_by_state(settings))
-    total, free = sum(states.values()), states.get("FREE", 0)
+    total, free = sum(states.values()) - states.get("RETIRED", 0), states.get("FREE", 0)
     text = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items())) or "none at all"
     if not free:
         fix = "`rented-numbers numbers import pool.csv`: no booking can be made"

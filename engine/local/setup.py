@@ -51,7 +51,7 @@ async def _set_up_demo(settings: Settings, kept: secrets.Secrets, say: Say) -> N
         elif not demo.key_file(settings.data_dir).exists():
             say("making the demo account another key: the file of the first one is gone")
             demo.write_key(settings.data_dir, await storage.run(demo.another_key, kept.key_pepper, now))
-        if not demo.webhook_secret_file(settings.data_dir).exists():
-            demo.write_webhook_secret(settings.data_dir, await storage.run(demo.webhook_secret))
+        # Also one that was replaced since.
+        demo.write_webhook_secret(settings.data_dir, await storage.run(demo.webhook_secret))
     finally:
         await storage.close()

@@ -44,14 +44,26 @@ class Retention:
         self._sql.add_forgotten(self._db, booking_id=booking_id, seconds=seconds, calls=calls)
 
     def delete_finished_callbacks(self, before: int, at_most: int) -> int:
+        """With their attempts."""
         return int(self._sql.delete_finished_callbacks(self._db, before=before, at_most=at_most))
 
     def delete_kept_answers(self, before: int, at_most: int) -> int:
         return int(self._sql.delete_kept_answers(self._db, before=before, at_most=at_most))
 
+    def delete_unused_endpoints(self, before: int, at_most: int) -> int:
+        """Those that were not tried since, and for which nothing is held."""
+        return int(self._sql.delete_unused_endpoints(self._db, before=before, at_most=at_most))
+
+    def forget_old_secrets(self, now: int) -> int:
+        """Those that sign no more."""
+        return int(self._sql.forget_old_webhook_secrets(self._db, now=now))
+
     def gone_bookings(self, before: int, at_most: int) -> list[str]:
         """Ids of bookings gone by then without a call that is up, which still say whom they hid."""
-        return [row["id"] for row in self._sql.gone_bookings_to_forget(self._db, before=before, at_most=at_most)]
+        rows = list(self._sql.gone_bookings_to_forget(self._db, before=before, at_most=at_most))
+        rest = at_most - len(rows)
+        rows += self._sql.gone_bookings_of_worlds_to_forget(self._db, before=before, at_most=rest)
+        return list(dict.fromkeys(row["id"] for row in rows))
 
     def forget_booking(self, booking_id: str) -> None:
         self._sql.forget_whom_booking_hid(self._db, id=booking_id)
@@ -70,7 +82,7 @@ class Erasure:
         return None if last is None else Window(after, last)
 
     def bookings(self, window: Window, number: str, digits: str) -> list[Booking]:
-        """Those that hide it, and those with its digits in their callback."""
+        """Those that hide it, and those with its digits in their callback, label or metadata."""
         rows = self._sql.bookings_with_number(
             self._db, after=window.after, last=window.last, number=number, digits=digits
         )
@@ -90,16 +102,32 @@ class Erasure:
     def from_records(self, window: Window, number: str) -> int:
         return int(self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number))
 
-    def from_callbacks(self, window: Window, quoted: str) -> int:
-        return int(self._sql.erase_from_callbacks(self._db, after=window.after, last=window.last, quoted=quoted))
-
-    def callbacks_to(self, window: Window, digits: str) -> list[tuple[str, str]]:
-        """(id, URL) of callbacks with those digits in their URL."""
+    def callbacks(self, window: Window, digits: str) -> list[tuple[str, str, str]]:
+        """(id, URL, body) of callbacks with those digits in either."""
         rows = self._sql.callbacks_with_number(self._db, after=window.after, last=window.last, digits=digits)
-        return [(row["id"], row["url"]) for row in rows]
+        return [(row["id"], row["url"], row["body"]) for row in rows]
+
+    def set_callback_body(self, event_id: str, body: str) -> None:
+        self._sql.set_callback_body(self._db, id=event_id, body=body)
 
     def delete_callback(self, event_id: str) -> None:
         self._sql.delete_callback(self._db, id=event_id)
+
+    def responses(self, window: Window, digits: str) -> list[tuple[str, int, str]]:
+        """(callback, attempt, response) of attempts that were answered with those digits."""
+        rows = self._sql.responses_with_number(self._db, after=window.after, last=window.last, digits=digits)
+        return [(row["callback_id"], row["attempt"], row["response"]) for row in rows]
+
+    def set_response(self, callback_id: str, attempt: int, response: str) -> None:
+        self._sql.set_response(self._db, callback_id=callback_id, attempt=attempt, response=response)
+
+    def endpoints(self, window: Window, digits: str) -> list[tuple[str, str]]:
+        """(id, URL) of endpoints with those digits in their URL."""
+        rows = self._sql.endpoints_with_number(self._db, after=window.after, last=window.last, digits=digits)
+        return [(row["id"], row["url"]) for row in rows]
+
+    def delete_endpoint(self, endpoint_id: str) -> None:
+        self._sql.delete_endpoint(self._db, id=endpoint_id)
 
     def kept_answers(self, digits: str) -> int:
         return int(self._sql.delete_kept_answers_with(self._db, digits=digits))

@@ -10,8 +10,20 @@ from typing import Any, Self
 import aiosqlite
 
 from engine.domain.booking import Booking
-from engine.storage import queries
+from engine.storage import filters, queries
+from engine.storage.delivery_rows import (
+    AttemptRecord,
+    CallbackRecord,
+    Endpoint,
+    WebhookSecrets,
+    callback_from_row,
+    endpoint_from_row,
+    secrets_from_row,
+)
 from engine.storage.errors import StorageUnavailable
+from engine.storage.filters import BookingFilter, Found
+from engine.storage.notices import AccountSeen, account_from_row
+from engine.storage.record_rows import Between, CallRecord, Place, WantedRecords, call_record_from_row
 from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
 
 # Greater than every id: a page "before" it is the first page.
@@ -51,32 +63,38 @@ class Reads:
         return booking_from_row(row) if row else None
 
     async def bookings(
-        self, account_id: str, *, expires_after: int, before_id: str | None, at_most: int
-    ) -> list[Booking]:
-        """Newest first, those that are not gone and expire after that instant (epoch milliseconds)."""
+        self, account_id: str, wanted: BookingFilter, *, before_id: str | None, at_most: int
+    ) -> Found[Booking]:
+        """Newest first, of those that are not gone."""
+        begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
+        looked_at = filters.LOOKED_AT
+        end = await _one(self._sql.bookings_page_end(self._connection(), **begin, looked_at=looked_at))
+        if end["last_id"] is None:
+            return Found([])
         rows = await _all(
             self._sql.bookings_page(
-                self._connection(),
-                account_id=account_id,
-                expires_after=expires_after,
-                before_id=before_id or LAST_ID,
-                at_most=at_most,
+                self._connection(), **begin, last_id=end["last_id"], at_most=at_most, **wanted.as_parameters()
             )
         )
-        return [booking_from_row(row) for row in rows]
+        return Found([booking_from_row(row) for row in rows], end["last_id"] if end["bookings"] == looked_at else None)
 
     async def cdr(self, account_id: str, cdr_id: str) -> Cdr | None:
         row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
         return cdr_from_row(row) if row else None
 
-    async def cdrs(self, account_id: str, *, before_id: str | None, at_most: int) -> list[Cdr]:
+    async def cdr_places(self, account_id: str, between: Between, *, skipped: int) -> list[Place]:
+        """Two at most: those of the records behind the first `skipped` ones, newest first."""
+        rows = await _all(
+            self._sql.cdr_places(self._connection(), account_id=account_id, skipped=skipped, **between.parameters())
+        )
+        return [Place(row["started_at"], row["id"]) for row in rows]
+
+    async def cdrs(self, wanted: WantedRecords, between: Between, *, at_most: int) -> list[CallRecord]:
         """Newest first."""
         rows = await _all(
-            self._sql.cdrs_page(
-                self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=at_most
-            )
+            self._sql.cdrs_between(self._connection(), **wanted.parameters(), **between.parameters(), at_most=at_most)
         )
-        return [cdr_from_row(row) for row in rows]
+        return [call_record_from_row(row) for row in rows]
 
     async def blocked_callers(self, booking_id: str, *, after: str, at_most: int) -> list[BlockedCaller]:
         """In the order of their numbers."""
@@ -85,11 +103,37 @@ class Reads:
         )
         return [BlockedCaller(**row) for row in rows]
 
+    async def account(self, account_id: str, *, at_most: int) -> AccountSeen:
+        """One whose key has just opened it: accounts stay. `at_most`: so many of its bookings are counted."""
+        return account_from_row(
+            await _one(self._sql.account_seen(self._connection(), account_id=account_id, at_most=at_most))
+        )
+
     async def accounts(self) -> list[dict[str, Any]]:
         return await _all(self._sql.accounts_list(self._connection()))
 
     async def numbers_by_state(self) -> dict[str, int]:
         return {row["state"]: row["numbers"] for row in await _all(self._sql.numbers_by_state(self._connection()))}
+
+    async def free_numbers(self) -> dict[str | None, int]:
+        """By country."""
+        rows = await _all(self._sql.free_numbers_by_country(self._connection()))
+        return {row["country"]: row["numbers"] for row in rows}
+
+    async def net_taken(self, now: int, pace_ms: int, quarantine_ms: int) -> int:
+        """How many more numbers were taken than came back, in the `pace_ms` before `now`. One comes back when its
+        quarantine is over, which began when its booking was gone."""
+        back = now - quarantine_ms
+        counts = await _one(
+            self._sql.numbers_taken(
+                self._connection(),
+                taken_since=now - pace_ms,
+                taken_until=now,
+                left_since=back - pace_ms,
+                left_until=back,
+            )
+        )
+        return int(counts["taken"] - counts["left_behind"])
 
     async def callback_counts(self, *, due_before: int, since: int) -> dict[str, int]:
         """How many are `pending`, of these `late` (due before that instant), and how many have `failed` since then."""
@@ -97,6 +141,41 @@ class Reads:
             self._sql.callback_counts(self._connection(), due_before=due_before, since=since)
         )
         return counts
+
+    async def callbacks(
+        self, account_id: str, *, state: str, booking_id: str, since: int, before: tuple[int, str], at_most: int
+    ) -> list[CallbackRecord]:
+        """Newest first, put down since that instant and before (created at, id). Empty: any state, any booking."""
+        sql, chosen = self._sql, {"account_id": account_id, "since": since, "at_most": at_most}
+        chosen |= {"before_at": before[0], "before_id": before[1]}
+        if booking_id:
+            found = sql.callbacks_page_of_booking(self._connection(), **chosen, booking_id=booking_id, state=state)
+        elif state:
+            found = sql.callbacks_page_in_state(self._connection(), **chosen, state=state)
+        else:
+            found = sql.callbacks_page(self._connection(), **chosen)
+        return [callback_from_row(row) for row in await _all(found)]
+
+    async def callback(self, account_id: str, callback_id: str) -> CallbackRecord | None:
+        row = await _one(self._sql.callback_of_account(self._connection(), account_id=account_id, id=callback_id))
+        return callback_from_row(row) if row else None
+
+    async def callback_attempts(self, callback_id: str) -> list[AttemptRecord]:
+        """Oldest first."""
+        rows = await _all(self._sql.callback_attempts_of(self._connection(), callback_id=callback_id))
+        return [AttemptRecord(**row) for row in rows]
+
+    async def endpoints(self, account_id: str, *, before_id: str | None, at_most: int) -> list[Endpoint]:
+        """Newest first."""
+        rows = await _all(
+            self._sql.endpoints_page(
+                self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=at_most
+            )
+        )
+        return [endpoint_from_row(row) for row in rows]
+
+    async def webhook_secrets(self, account_id: str) -> WebhookSecrets:
+        return secrets_from_row(await _one(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
 
     async def alive(self) -> bool:
         """Whether the database answers a query."""

@@ -1,5 +1,6 @@
 """Rows as they lie in the database, as types. One mapper a table; nothing else knows column names."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from engine.domain.booking import Booking
 from engine.domain.caller_id import CallerId
 from engine.domain.limits import Limits
 from engine.domain.metering import CallState, Credit
+from engine.domain.notes import as_text
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
 from engine.domain.times import Moment
@@ -52,10 +54,13 @@ class UpCall:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that opens its account."""
+    """A key that opens its account. `test_of`: the account beside which that is a test world, if it is one; its clock
+    is so far ahead of the machine's."""
 
     id: str
     account_id: str
+    test_of: str | None = None
+    clock_ahead_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +125,13 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """`test_of`: the account whose test world it is; None: a customer's own."""
+
     id: str
     name: str
     webhook_secret: str
     created_at: int
+    test_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +140,7 @@ class Number:
     state: str
     idle_since: int
     quarantined_until: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A callback that a worker has claimed. `attempts` counts this one and fences off every other claim."""
-
-    id: str
-    account_id: str
-    url: str
-    body: str
-    attempts: int
-    created_at: int
-    webhook_secret: str
+    country: str | None
 
 
 def booking_from_row(row: Row) -> Booking:
@@ -168,13 +164,17 @@ def booking_from_row(row: Row) -> Booking:
         ),
         caller_id=CallerId(row["caller_id"]),
         refuse_anonymous=bool(row["refuse_anonymous"]),
+        paused=bool(row["paused"]),
+        label=row["label"],
+        metadata=json.loads(row["metadata"]),
     )
 
 
 def booking_to_row(booking: Booking) -> dict[str, Any]:
     row = asdict(booking)
     row |= row.pop("limits")
-    row["refuse_anonymous"] = int(booking.refuse_anonymous)
+    row |= {"refuse_anonymous": int(booking.refuse_anonymous), "paused": int(booking.paused)}
+    row["metadata"] = as_text(booking.metadata)
     for unit in ("seconds", "calls"):
         row |= {f"{unit}_{part}": amount for part, amount in row.pop(unit).items()}
     return row

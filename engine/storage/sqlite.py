@@ -71,8 +71,13 @@ class SqliteStorage:
         self._transaction = Transaction(queries.load("sqlite3"), self._connection)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         self._closed = False
+        self._posted: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
         self._thread.start()
+
+    def when_posted(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called, on this storage's thread, after each commit that put a callback into the outbox."""
+        self._posted = wake
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `command(tx, *args, **kwargs)` in a transaction and return its result once it is on the disk.
@@ -111,6 +116,7 @@ class SqliteStorage:
             batch, open_ = self._next_batch()
             if batch:
                 self._run_batch(batch)
+                self._wake_whoever_delivers()
                 _answer(batch)
         self._connection.close()
 
@@ -147,6 +153,12 @@ class SqliteStorage:
             with suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+
+    def _wake_whoever_delivers(self) -> None:
+        if self._transaction.posted and self._posted is not None:
+            with suppress(RuntimeError):  # its loop has ended: the next start delivers
+                self._posted()
+        self._transaction.posted = False
 
     def _run_in_savepoint(self, job: _Job) -> None:
         execute = self._connection.execute

@@ -6,17 +6,19 @@ from typing import Any
 
 from engine.domain.booking import Booking
 from engine.domain.metering import CallState
+from engine.storage.deliveries import Endpoints, Outbox, WebhookSecrets
 from engine.storage.forgetting import Erasure, Retention
+from engine.storage.notices import Notices
+from engine.storage.numbers import Numbers
+from engine.storage.overview import Overview
 from engine.storage.rows import (
     Account,
     Answered,
     BlockedCaller,
     Call,
     Cdr,
-    Delivery,
     Grant,
     KeptAnswer,
-    Number,
     UpCall,
     booking_from_row,
     booking_to_row,
@@ -24,6 +26,7 @@ from engine.storage.rows import (
     call_to_row,
     grant_from_row,
 )
+from engine.storage.worlds import Worlds
 
 
 class _Table:
@@ -102,32 +105,6 @@ class Blocked(_Table):
         return int(self._sql.delete_all_blocked(self._db, booking_id=booking_id))
 
 
-class Numbers(_Table):
-    def insert(self, e164: str, idle_since: int) -> None:
-        self._sql.insert_number(self._db, e164=e164, idle_since=idle_since)
-
-    def exists(self, e164: str) -> bool:
-        return bool(self._sql.number_exists(self._db, e164=e164))
-
-    def book_least_recently_used(self) -> str | None:
-        """Take the free number that lay idle longest, or None."""
-        e164: str | None = self._sql.least_recently_used_free(self._db)
-        if e164 is not None:
-            self._sql.mark_booked(self._db, e164=e164)
-        return e164
-
-    def quarantine(self, e164: str, now: int, until: int) -> None:
-        self._sql.mark_quarantined(self._db, e164=e164, idle_since=now, quarantined_until=until)
-
-    def free_quarantined(self, now: int) -> int:
-        """Free the numbers whose quarantine is over; how many there were."""
-        return int(self._sql.free_quarantined_until(self._db, now=now))
-
-    def page(self, after: str, state: str | None, at_most: int) -> list[Number]:
-        rows = self._sql.numbers_list(self._db, after=after, state=state, at_most=at_most)
-        return [Number(**row) for row in rows]
-
-
 class Calls(_Table):
     def insert(self, call: Call) -> None:
         self._sql.insert_call(self._db, **call_to_row(call))
@@ -186,43 +163,6 @@ class Cdrs(_Table):
 
     def insert(self, cdr: Cdr) -> None:
         self._sql.insert_cdr(self._db, **asdict(cdr))
-
-
-class Outbox(_Table):
-    def insert(self, *, event_id: str, account_id: str, booking_id: str, url: str, body: str, now: int) -> None:
-        self._sql.insert_callback(
-            self._db,
-            id=event_id,
-            account_id=account_id,
-            booking_id=booking_id,
-            url=url,
-            body=body,
-            created_at=now,
-        )
-
-    def line_up_due(self, now: int, held_until: int, at_most: int) -> list[tuple[str, str, int]]:
-        """Reserve what is due: (event id, URL, attempts so far), oldest event first. Due again at `held_until`."""
-        rows = self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=at_most)
-        return sorted((row["id"], row["url"], row["attempts"]) for row in rows)
-
-    def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:
-        """Begin the attempt after `attempts` earlier ones. None: it is finished, or another worker was first."""
-        rows = self._sql.begin_callback_attempt(self._db, id=event_id, attempts=attempts, claimed_until=claimed_until)
-        return next((Delivery(**row) for row in list(rows)), None)
-
-    def finish(self, delivery: Delivery, state: str, outcome: str, now: int) -> None:
-        self._sql.finish_callback(
-            self._db, id=delivery.id, attempts=delivery.attempts, state=state, outcome=outcome, now=now
-        )
-
-    def postpone(self, delivery: Delivery, due_at: int, outcome: str) -> None:
-        self._sql.postpone_callback(
-            self._db, id=delivery.id, attempts=delivery.attempts, due_at=due_at, outcome=outcome
-        )
-
-    def next_due_at(self) -> int | None:
-        due: int | None = self._sql.next_callback_due_at(self._db)
-        return due
 
 
 class Accounts(_Table):
@@ -291,7 +231,13 @@ class Transaction:
         self.calls = Calls(queries, connection)
         self.cdrs = Cdrs(queries, connection)
         self.outbox = Outbox(queries, connection)
+        self.endpoints = Endpoints(queries, connection)
+        self.webhook_secrets = WebhookSecrets(queries, connection)
         self.accounts = Accounts(queries, connection)
+        self.overview = Overview(queries, connection)
         self.answers = Answers(queries, connection)
         self.retention = Retention(queries, connection)
+        self.notices = Notices(queries, connection)
         self.erasure = Erasure(queries, connection)
+        self.worlds = Worlds(queries, connection)
+        self.posted = False  # True: a callback waits for whoever delivers

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.events import EventType
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
+from tests.contract.noticing import TOLD, choose
 from tests.contract.world import World
 
 ENGINES = ("sqlite",)
@@ -40,3 +42,11 @@ async def world(storage: SqliteStorage, database: Path) -> AsyncIterator[World]:
     world = await World.begin(storage, database)
     yield world
     world.check_ledger()
+
+
+@pytest.fixture
+async def told_all(world: World) -> World:
+    """Its account has chosen every event; bookings of ten minutes and a week."""
+    world.policy = TOLD
+    await choose(world, *EventType)
+    return world

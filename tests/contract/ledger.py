@@ -36,14 +36,28 @@ RULES = {
             SELECT r.id, 1 AS told FROM cdrs AS r JOIN bookings AS b ON b.id = r.booking_id
             WHERE r.duration > 0 AND b.callback <> ''
             UNION ALL
-            SELECT json_extract(body, '$.id'), -1 FROM outbox WHERE json_extract(body, '$.id') IS NOT NULL
+            SELECT json_extract(body, '$.id'), -1 FROM outbox
+            WHERE json_extract(body, '$.id') IS NOT NULL AND json_extract(body, '$.type') IS NULL
         ) GROUP BY id HAVING SUM(told) <> 0""",
-    "each call to an expired booking is told once": """
+    "no call is told of as missed twice, nor one that was answered": """
+        SELECT json_extract(o.body, '$.id') AS cdr_id FROM outbox AS o LEFT JOIN cdrs AS r ON r.id = cdr_id
+        WHERE json_extract(o.body, '$.type') = 'call.missed'
+        GROUP BY cdr_id HAVING COUNT(*) > 1 OR MAX(r.duration) > 0""",
+    "each call to an expired booking is told of once, or counted once as not told of": """
         SELECT booking_id FROM (
             SELECT booking_id, 1 AS told FROM cdrs WHERE disposition = 'EXPIRED'
             UNION ALL
-            SELECT booking_id, -1 FROM outbox WHERE json_extract(body, '$.message') IS NOT NULL
+            SELECT booking_id, -1 - COALESCE(json_extract(body, '$.callsNotReported'), 0) FROM outbox
+            WHERE json_extract(body, '$.message') IS NOT NULL
+            UNION ALL
+            SELECT booking_id, -not_told FROM expired_calls
         ) GROUP BY booking_id HAVING SUM(told) <> 0""",
+    "a booking's callbacks are numbered 1, 2, 3 … without a gap": """
+        SELECT b.id FROM bookings AS b JOIN outbox AS o ON o.booking_id = b.id
+        GROUP BY b.id
+        HAVING MAX(json_extract(o.body, '$.sequence')) <> b.callbacks_posted
+            OR COUNT(DISTINCT json_extract(o.body, '$.sequence')) <> COUNT(*)
+            OR b.callbacks_posted - MIN(json_extract(o.body, '$.sequence')) + 1 <> COUNT(*)""",
     "a number is held by one booking at most": """
         SELECT service FROM bookings WHERE gone_at IS NULL GROUP BY service HAVING COUNT(*) > 1""",
     "a number is BOOKED exactly while a booking holds it": """

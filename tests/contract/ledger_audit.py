@@ -9,6 +9,14 @@ from tests.contract.model_asterisk import Leg, Phase
 
 # By how much a limit in Asterisk may be later than the lease says: the time a message takes.
 LIMIT_TOLERANCE_MS = 50
+# How many more were told of than there were.
+TOLD_TOO_OFTEN = """
+    SELECT
+        TOTAL(kind = 'call.started') - (SELECT COUNT(*) FROM calls WHERE answered_at IS NOT NULL OR seconds_charged > 0)
+            AS started,
+        TOTAL(kind = 'call.missed') - (SELECT COUNT(*) FROM calls WHERE state = 'VOIDED') AS missed,
+        TOTAL(kind = 'booking.gone') - (SELECT COUNT(*) FROM bookings WHERE gone_at IS NOT NULL) AS gone
+    FROM (SELECT json_extract(body, '$.type') AS kind FROM outbox)"""
 
 
 class Audited(Machine):
@@ -23,6 +31,7 @@ class Audited(Machine):
                 self._check_limit(leg)
         self._check_charges()
         self._check_talk()
+        self._check_told()
 
     def _check_routed(self, leg: Leg) -> None:
         if leg.phase is Phase.RINGING:
@@ -51,6 +60,11 @@ class Audited(Machine):
             least = -(-max(0, leg.talked_ms - LIMIT_TOLERANCE_MS) // 1000)
             most = max(-(-leg.talked_ms // 1000), 1 if leg.measured_ms else 0)
             assert least <= record["duration"] <= most, leg
+
+    def _check_told(self) -> None:
+        """Every answer, every call that had none, and every booking that is gone: once each."""
+        [excess] = self.books.db.execute(TOLD_TOO_OFTEN).fetchall()
+        assert excess == {"started": 0, "missed": 0, "gone": 0}
 
     def _check_talk(self) -> None:
         """By booking: what was charged, and what calls that are not settled have really used, was granted."""

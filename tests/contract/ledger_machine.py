@@ -8,12 +8,13 @@ from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from engine import bookings
+from engine import bookings, notices
 from engine.accounts import create_account, import_numbers
 from engine.adjustments import Adjustment, adjust
 from engine.bookings import BookingRequest, Renewal
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
+from engine.domain.events import EventType
 from engine.domain.metering import CallState
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
@@ -61,6 +62,7 @@ class Machine(RuleBasedStateMachine):
         # Call id → where its number led when it was dialled: the booking, and its hidden number.
         self.leads_to: dict[str, tuple[str, str]] = {}
         self._account = self.books.run(create_account, "Ann", START).id
+        self.books.run(notices.choose, self._account, list(EventType))
         self.books.run(import_numbers, list(enumerate(NUMBERS, 1)), START)
 
     def teardown(self) -> None:
@@ -119,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         self._holder[booking.service] = booking.id
 
     def renew(self, booking: Booking, plan: UsagePlan, *, moved: bool) -> None:
-        renewal = Renewal(plan, self._a_hidden_number() if moved else None)
+        renewal = Renewal(plan, destination=self._a_hidden_number() if moved else None)
         arguments = (self._account, booking.id, renewal, self.clocks.now, self.policy)
         try:
             renewed = self.books.run(bookings.renew, *arguments)

@@ -103,7 +103,7 @@ class Line:
         return call.seconds_leased if call is not None and talk.limit is not None else 0
 
     def end(self, call_id: str, answered_ms: int) -> None:
-        calls.call_ended(self.tx, EndReport(call_id, answered_ms, "ANSWER"), self.now)
+        calls.call_ended(self.tx, EndReport(call_id, answered_ms, "ANSWER"), self.now, self.policy)
         self.share()
 
     def renew(self, limits: dict[str, int | None]) -> None:
@@ -112,7 +112,7 @@ class Line:
                 self.tx,
                 self.account,
                 self.booking.id,
-                Renewal(UsagePlan.SMALL, None, None, limits),
+                Renewal(UsagePlan.SMALL, limits=limits),
                 self.now,
                 self.policy,
             )

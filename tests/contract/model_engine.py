@@ -51,15 +51,18 @@ class Kept:
 
 
 class KeptJournal:
-    def __init__(self, kept: Kept, storage: Storage, clock: Clock, settled: Callable[[str], None]) -> None:
+    def __init__(
+        self, kept: Kept, storage: Storage, clock: Clock, policy: Policy, settled: Callable[[str], None]
+    ) -> None:
         self._kept = kept
         self._storage = storage
         self._clock = clock
+        self._policy = policy
         self._settled = settled
 
     async def take_in(self) -> None:
         for report in list(self._kept.ends):
-            settlement: Settlement | None = await self._storage.run(call_ended, report, self._clock.now())
+            settlement: Settlement | None = await self._storage.run(call_ended, report, self._clock.now(), self._policy)
             with suppress(ValueError):  # another round has taken it in meanwhile
                 self._kept.ends.remove(report)
             if settlement is not None:
@@ -97,10 +100,10 @@ class Engine:
         clock = Clock(asterisk.clocks)
         storage, link = cast("Any", self.storage), cast("Any", Link(asterisk))
         self.keeper = LimitKeeper(storage, link, clock, policy)
-        self._journal = KeptJournal(kept, self.storage, clock, self.keeper.changed)
-        self._reconciler = Reconciler(storage, link, clock, self.keeper, cast("Any", self._journal), 5.0)
+        self._journal = KeptJournal(kept, self.storage, clock, policy, self.keeper.changed)
+        self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, cast("Any", self._journal), 5.0)
         self._watch = ClockWatch(link, clock, self.keeper)
-        self._context = CallContext(storage, clock, policy, self.keeper, "", lambda: None)
+        self._context = CallContext(storage, clock, policy, self.keeper, "")
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
         self._rounds: set[asyncio.Task[None]] = set()
         self._keeping = self._loop.create_task(self.keeper.run(asyncio.Event()))

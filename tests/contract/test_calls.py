@@ -66,6 +66,7 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
         "destination": HIDDEN,
         "bookingId": booking.id,
         "service": booking.service,
+        "sequence": 1,
     }
 
 
@@ -238,6 +239,6 @@ async def test_a_call_costs_what_it_lasted_whoevers_clock_was_set(
     world.now += 10 * SECOND
     ended = world.now + asterisk_ahead
     report = EndReport("c1", ended - answered, "ANSWER", world.at, ended)
-    settlement = await world.storage.run(call_ended, report, world.now)
+    settlement = await world.storage.run(call_ended, report, world.now, world.policy)
     assert settlement is not None
     assert settlement.duration == 30

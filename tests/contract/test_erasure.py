@@ -15,6 +15,7 @@ from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import ERASED
 from engine.domain.plans import UsagePlan
+from engine.domain.retry import Answered
 from engine.domain.routing import Bridge, Disposition, Reject
 from engine.erasure import Erasure, Target, check, erase
 from engine.ledger import audit_page
@@ -23,31 +24,39 @@ from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLICY, START
 from tests.contract.test_migrations import insert
 from tests.contract.world import POOL, World, outsider
+from tests.integration.callback_sending import attempt_due
 
 PERSON = "+14155550188"
 DIGITS = PERSON[1:]
 # The columns of text where nobody's number can stand: ids, words of ours, secrets. A new column needs its decision,
 # and if a number can stand in it, its part in `engine.erasure`.
 NEVER_A_NUMBER = {
-    "accounts": {"id", "name", "webhook_secret"},
+    "accounts": {"id", "name", "webhook_secret", "old_webhook_secret", "test_of", "events"},
     "api_keys": {"id", "account_id", "digest", "hint"},
     "bookings": {"id", "account_id", "service", "usage_plan", "caller_id"},
     "blocked_callers": {"booking_id"},
     "grants": {"id", "booking_id", "usage_plan"},
-    "numbers": {"e164", "state"},
+    "numbers": {"e164", "state", "country"},
     "calls": {"call_id", "booking_id", "state", "callee_channel"},
     "cdrs": {"id", "account_id", "booking_id", "call_id", "service", "disposition"},
     "outbox": {"id", "account_id", "booking_id", "state", "last_outcome"},
+    "callback_attempts": {"callback_id", "trouble"},
+    "callback_endpoints": {"id", "account_id", "reason"},
     "kept_answers": {"account_id", "fingerprint", "location"},
+    "notices": {"booking_id", "kind"},
+    "notices_swept": {"kind", "booking_id"},
+    "expired_calls": {"booking_id", "last_cdr_id"},
     "alembic_version": {"version_num"},
 }
 ERASABLE = {
-    "bookings": {"destination", "callback"},
+    "bookings": {"destination", "callback", "label", "metadata"},
     "blocked_callers": {"caller"},
     "grants": {"reason"},
     "calls": {"source", "destination"},
     "cdrs": {"source", "destination"},
     "outbox": {"body", "url"},
+    "callback_attempts": {"response"},
+    "callback_endpoints": {"url"},
     "kept_answers": {"body", "idempotency_key"},
 }
 
@@ -116,17 +125,24 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
     account = as_caller.account_id
     for key, body in (("k1", f'{{"destination":"{PERSON}"}}'), (f"for-{DIGITS}", "{}"), ("k2", "{}")):
         _insert(world, "kept_answers", account_id=account, idempotency_key=key, body=body)
-    assert _everything(world).count(DIGITS) >= 12
+    await world.storage.run(attempt_due, world.now, Answered(503), f"no {PERSON}, nor {PERSON}9")
+    _insert(world, "callback_endpoints", account_id=account, url=f"https://customer.example/{DIGITS}")
+    assert _everything(world).count(DIGITS) >= 16
 
     erased = await _erase(world)
 
-    assert DIGITS not in _everything(world)
+    assert {row["response"] for row in world.rows("SELECT response FROM callback_attempts")} == {
+        f"no erased, nor {PERSON}9"
+    }
+    assert DIGITS not in _everything(world).replace(f"{DIGITS}9", "")
     assert erased == Erasure(
         {
             "bookings": 2,
             "calls": 3,
             "call_records": 3,
             "callbacks": 3,
+            "responses": 3,
+            "endpoints": 1,
             "adjustments": 1,
             "kept_answers": 2,
             "blocked_callers": 1,
@@ -207,7 +223,8 @@ async def test_a_pending_callback_is_still_delivered_without_it(world: World) ->
     booking = await world.book()
     await _call(world, booking, "from it", PERSON)
     await _erase(world)
-    [(event_id, _, attempts)] = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, world.now + 1, 10))
+    due, _ = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, world.now + 1, 10))
+    [(event_id, _, attempts)] = due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, attempts, world.now))
     assert delivery is not None
     body = json.loads(delivery.body)
@@ -279,7 +296,7 @@ async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: Wo
 
     async def with_an_end_before(command: Any, *args: Any, **kwargs: Any) -> Any:
         if (index := next(ends, None)) is not None:
-            await ordinary(calls.call_ended, EndReport(f"call {index}", 1_000, "ANSWER"), world.now)
+            await ordinary(calls.call_ended, EndReport(f"call {index}", 1_000, "ANSWER"), world.now, world.policy)
         return await ordinary(command, *args, **kwargs)
 
     monkeypatch.setattr(world.storage, "run", with_an_end_before)

@@ -148,7 +148,7 @@ async def test_a_command_that_breaks_a_constraint_undoes_only_itself(storage: Sq
 async def test_a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(storage: SqliteStorage) -> None:
     blocked = await hold(storage)
     written = asyncio.ensure_future(storage.run(add, "+32255000001"))
-    seen = asyncio.ensure_future(storage.run(lambda tx: tx.numbers.exists("+32255000001")))
+    seen = asyncio.ensure_future(storage.run(lambda tx: tx.numbers.is_ours("+32255000001")))
     await asyncio.sleep(0)
     await blocked.release()
     await written

@@ -76,6 +76,15 @@ ROWS: dict[str, dict[str, Any]] = {
         "created_at": START,
         "due_at": START,
     },
+    "callback_attempts": {
+        "callback_id": "evt_1",
+        "attempt": 1,
+        "began_at": START,
+        "took_ms": 7,
+        "status": 204,
+        "response": "",
+    },
+    "callback_endpoints": {"id": "cep_1", "account_id": "acc_1", "url": "", "last_attempt_at": START},
     "kept_answers": {
         "account_id": "acc_1",
         "idempotency_key": "k1",
@@ -83,6 +92,15 @@ ROWS: dict[str, dict[str, Any]] = {
         "status": 201,
         "body": "{}",
         "kept_at": START,
+    },
+    "notices": {"booking_id": "bkg_1", "kind": "booking.expired", "told_at": START},
+    "notices_swept": {"kind": "booking.expired", "ends_at": START, "booking_id": ""},
+    "expired_calls": {
+        "booking_id": "bkg_1",
+        "began_at": START,
+        "told": 10,
+        "not_told": 1,
+        "last_cdr_id": "cdr_1",
     },
     "api_keys": {"id": "key_1", "account_id": "acc_1", "digest": "d", "hint": "h", "created_at": START},
 }  # fmt: skip  one row a paragraph reads better than one column a line
@@ -111,6 +129,7 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("bookings", {"forgotten": 2}),
     ("blocked_callers", {"booking_id": "bkg_none"}),
     ("grants", {"booking_id": "bkg_none"}),
+    ("bookings", {"paused": 2}),
     ("numbers", {"state": "SOLD"}),
     ("numbers", {"state": "QUARANTINED"}),
     ("numbers", {"quarantined_until": START}),
@@ -127,8 +146,28 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("calls", {"answered_ticks": 0}),
     ("cdrs", {"duration": -1}),
     ("outbox", {"state": "SENT"}),
+    ("outbox", {"state": "DELIVERED"}),
+    ("outbox", {"finished_at": START}),
+    ("outbox", {"attempts_before": 1}),
+    ("outbox", {"claimed": 2}),
+    ("callback_attempts", {"callback_id": "evt_none"}),
+    ("callback_attempts", {"status": None}),
+    ("callback_attempts", {"trouble": "timeout"}),
+    ("callback_attempts", {"took_ms": -1}),
+    ("callback_endpoints", {"account_id": "acc_none"}),
+    ("callback_endpoints", {"disabled_at": START}),
+    ("callback_endpoints", {"reason": "GONE"}),
+    ("callback_endpoints", {"disabled_at": START, "reason": "BORED"}),
+    ("callback_endpoints", {"disabled_at": START, "reason": "GONE", "releasing": 1}),
+    ("bookings", {"callbacks_posted": -1}),
     ("outbox", {"account_id": "acc_none"}),
     ("api_keys", {"account_id": "acc_none"}),
+    ("notices", {"booking_id": "bkg_none"}),
+    ("expired_calls", {"booking_id": "bkg_none"}),
+    ("expired_calls", {"told": 0}),
+    ("expired_calls", {"not_told": -1}),
+    ("expired_calls", {"not_told": 0}),
+    ("expired_calls", {"last_cdr_id": None}),
 ]
 
 
@@ -154,7 +193,7 @@ def test_a_consistent_row_of_each_table_is_kept(database: Path) -> None:
 @pytest.mark.parametrize(("table", "changes"), INCONSISTENT)
 def test_the_database_itself_refuses_an_inconsistent_row(database: Path, table: str, changes: dict[str, Any]) -> None:
     connection = connect(database)
-    for before in [name for name in ("accounts", "bookings") if name != table]:
+    for before in [name for name in ("accounts", "bookings", "outbox") if name != table]:
         insert(connection, before)
     with pytest.raises(sqlite3.IntegrityError):
         insert(connection, table, **changes)
@@ -196,12 +235,39 @@ def test_what_the_first_schema_held_is_still_there(tmp_path: Path) -> None:
             """INSERT INTO calls (call_id, booking_id, state, source, destination, channel, seconds_leased,
                started_at, started_ticks) VALUES ('c1', 'bkg_1', 'RINGING', '', '', 'PJSIP/x', 20, 1, 0)"""
         )
+        insert(connection, "outbox")
+        insert(
+            connection, "outbox", id="evt_2", state="DELIVERED", attempts=3, finished_at=START, last_outcome="HTTP 204"
+        )
     migrate(database)
     with outsider(database) as connection:
         assert [dict(row) for row in connection.execute("SELECT * FROM grants")] == [ROWS["grants"] | {"reason": None}]
         [booking] = connection.execute("SELECT caller_id, refuse_anonymous FROM bookings").fetchall()
         assert booking == {"caller_id": "caller", "refuse_anonymous": 0}
         assert connection.execute("SELECT call_id FROM calls").fetchall() == [{"call_id": "c1"}]
+        kept = "SELECT id, state, attempts, attempts_before, claimed, last_outcome FROM outbox ORDER BY id"
+        assert [tuple(row.values()) for row in connection.execute(kept)] == [
+            ("evt_1", "PENDING", 0, 0, 0, None),
+            ("evt_2", "DELIVERED", 3, 0, 0, "HTTP 204"),
+        ]
+
+
+def test_numbers_of_earlier_schemas_keep_what_they_were_and_get_their_countries(tmp_path: Path) -> None:
+    database = tmp_path / "old.sqlite3"
+    upgrade(database, MIGRATIONS, "0005")
+    numbers = [
+        ("+3225550001", "FREE", 1, None),
+        ("+33199000001", "BOOKED", 2, None),
+        ("+442079460958", "QUARANTINED", 3, START),
+        ("+883510000091", "FREE", 4, None),
+    ]
+    with outsider(database) as connection:
+        connection.executemany("INSERT INTO numbers VALUES (?, ?, ?, ?)", numbers)
+    migrate(database)
+    with outsider(database) as connection:
+        rows = connection.execute("SELECT * FROM numbers ORDER BY idle_since").fetchall()
+    assert [tuple(row.values())[:4] for row in rows] == numbers
+    assert [row["country"] for row in rows] == ["BE", "FR", "GB", None]
 
 
 def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path: Path) -> None:

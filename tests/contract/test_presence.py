@@ -72,7 +72,7 @@ async def test_a_call_found_talking_is_found_once_and_then_only_known_to_have_la
     await patient.share(booking.id)
     patient.now += 7 * SECOND
     assert (await compare(patient, TALKING)).found == []
-    [settled] = await run(presence.settle_vanished, {"c1"}, patient.now)
+    [settled] = await run(presence.settle_vanished, {"c1"}, patient.now, patient.policy)
     assert (settled.disposition, settled.duration) == (Disposition.LOST, 12)
     assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
 
@@ -125,9 +125,9 @@ async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
         patient.now += seen_after
         await compare(patient, Presence(frozenset({"c1"}), {}))
     patient.now += DAY
-    [settled] = await patient.storage.run(presence.settle_vanished, {"c1", "never-seen"}, patient.now)
+    [settled] = await patient.storage.run(presence.settle_vanished, {"c1", "never-seen"}, patient.now, patient.policy)
     assert settled.duration == charged
-    assert await patient.storage.run(presence.settle_vanished, {"c1"}, patient.now) == []
+    assert await patient.storage.run(presence.settle_vanished, {"c1"}, patient.now, patient.policy) == []
     assert await patient.ended("c1", 40 * SECOND) is None
 
 

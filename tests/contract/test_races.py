@@ -82,8 +82,8 @@ async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[Worl
                 for _ in ("script", "journal"):
                     answered_ms, status = chance.randrange(40 * SECOND), chance.choice(["ANSWER", "CANCEL"])
                     report = EndReport(name, answered_ms, status, world.at)
-                    work.append(partial(each.storage.run, calls.call_ended, report, world.now))
-                work.append(partial(each.storage.run, settle_vanished, {name}, world.now))
+                    work.append(partial(each.storage.run, calls.call_ended, report, world.now, world.policy))
+                work.append(partial(each.storage.run, settle_vanished, {name}, world.now, world.policy))
                 work.append(partial(each.storage.run, settle_overdue, world.at, world.policy, 3))
         reports += len(work)
         for outcome in await all_at_once(work, chance):
@@ -123,7 +123,7 @@ async def one_second(world: World, booking: Booking, name: str) -> None:
     incoming = IncomingCall(name, booking.service, CALLER)
     if isinstance(await run(calls.route_call, incoming, at, policy, room_was_made=True), Bridge):
         await run(begin_talk, booking.id, name, "PJSIP/x", at, policy)
-        await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.now)
+        await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.now, world.policy)
 
 
 async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_and_goes(
@@ -217,6 +217,8 @@ async def misroutes(world: World, log: Log) -> int:
             holder = booking_id if what == "booked" else ""
         elif booking_id:
             talk = await run(begin_talk, booking_id, what, "PJSIP/x", at, world.policy)
-            await run(calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.now)
+            await run(
+                calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.now, world.policy
+            )
             wrong += booking_id != holder or (talk.limit is not None and booking_id in gone)
     return wrong

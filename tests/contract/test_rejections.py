@@ -44,6 +44,7 @@ async def test_an_expired_booking_is_recorded_and_told_in_the_contracts_words(wo
         "bookingId": booking.id,
         "message": "Incoming call for expired booking",
         "service": booking.service,
+        "sequence": 1,
     }
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from engine import bookings
+from engine.bookings import Changes
 from engine.domain.numbers import ERASED
 from engine.idempotency import KEPT_MS, Keyed, once
 from engine.ledger import audit_page
@@ -37,7 +39,7 @@ async def _discrepancies(world: World) -> list[str]:
 
 async def _deliver_all(world: World) -> None:
     def finish(tx: Transaction) -> None:
-        for event_id, _, attempts in tx.outbox.line_up_due(world.now, world.now, 1000):
+        for event_id, _, attempts in tx.outbox.line_up_due(world.now, world.now, 1000)[0]:
             delivery = tx.outbox.begin(event_id, attempts, world.now)
             assert delivery is not None
             tx.outbox.finish(delivery, "DELIVERED", "204", world.now)
@@ -150,6 +152,9 @@ async def test_no_more_can_be_forgotten_than_was_settled(storage: Any, database:
 
 async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_blocked(world: World) -> None:
     gone, held = await world.book(), await world.book()
+    for booking in (gone, held):
+        noted = Changes(label="Ann", metadata={"who": "Ann"})
+        await world.storage.run(bookings.change, world.account, booking.id, noted, world.now, world.policy)
     await world.cancel(gone)
     with closing(sqlite3.connect(world.database)) as connection, connection:
         for booking in (gone, held):
@@ -161,6 +166,10 @@ async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_bloc
     assert await _forget(world) == Forgotten()
     rows = {row["id"]: (row["destination"], row["callback"]) for row in world.rows("SELECT * FROM bookings")}
     assert rows == {gone.id: (ERASED, ""), held.id: (HIDDEN, held.callback)}
+    assert [(row["label"], row["metadata"]) for row in world.rows("SELECT * FROM bookings ORDER BY id")] == [
+        ("", "{}"),
+        ("Ann", '{"who":"Ann"}'),
+    ]
     assert [row["booking_id"] for row in world.rows("SELECT * FROM blocked_callers")] == [held.id]
     assert await _discrepancies(world) == []
 
@@ -205,8 +214,9 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
             [many],
         )
         connection.execute(
-            f"""{ids} INSERT INTO outbox SELECT printf('evt_%032x', i), 'acc_1', 'bkg_1', '', '{{}}', 'DELIVERED', 1,
-                i, i, i, '204' FROM n""",  # noqa: S608
+            f"""{ids} INSERT INTO outbox (id, account_id, booking_id, url, body, state, attempts, created_at, due_at,
+                finished_at, last_outcome)
+                SELECT printf('evt_%032x', i), 'acc_1', 'bkg_1', '', '{{}}', 'DELIVERED', 1, i, i, i, '204' FROM n""",  # noqa: S608
             [many],
         )
         connection.execute("COMMIT")

@@ -155,7 +155,7 @@ async def test_a_corrupt_database_is_named_as_unavailable(storage: SqliteStorage
     await storage.close()
     corrupt_numbers(database)
     broken = SqliteStorage(database)
-    for command in (add, lambda tx, number: tx.numbers.exists(number)):
+    for command in (add, lambda tx, number: tx.numbers.is_ours(number)):
         with pytest.raises(StorageUnavailable, match="malformed"):
             await broken.run(command, "+32255999999")
     await broken.close()

@@ -32,7 +32,7 @@ async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random)
         if chance.random() < 0.7:
             await storage.run(call_answered, call_id, f"PJSIP/trunk-{call_id}", AT)
         talked_ms = chance.choice([0, 1, 900, 2_500])
-        settlement = await storage.run(call_ended, EndReport(call_id, talked_ms, "BUSY"), START)
+        settlement = await storage.run(call_ended, EndReport(call_id, talked_ms, "BUSY"), START, POLICY)
         if settlement is not None:
             print(f"settled {call_id}", flush=True)  # noqa: T201
 

@@ -108,7 +108,9 @@ class World:
         return limit.left_ms if limit else 0
 
     async def ended(self, call_id: str, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
-        return await self.storage.run(calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now)
+        return await self.storage.run(
+            calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now, self.policy
+        )
 
     async def talk(self, booking: Booking, call_id: str, answered_ms: int) -> Settlement | None:
         """A whole call, from the carrier's INVITE to its BYE."""

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from engine.adjustments import Adjustment
-from engine.control import EngineSilent, ask_engine
+from engine.control import EngineSilent, ask_to_adjust
 from engine.failpoints import VARIABLE
 from engine.ids import new_id
 from phones.messages import by_call
@@ -35,7 +35,7 @@ def party(generous: System) -> Caller:
 
 def _adjust(booked: Booked, seconds: int, calls: int = 0) -> tuple[int, int]:
     """As the command line has it done by the engine. Returns the seconds and calls that were really given."""
-    done = ask_engine(booked.system.data_dir, Adjustment(new_id("grt"), booked.id, seconds, calls, "a test"))
+    done = ask_to_adjust(booked.system.data_dir, Adjustment(new_id("grt"), booked.id, seconds, calls, "a test"))
     assert done is not None
     return done.seconds, done.calls
 
@@ -139,3 +139,29 @@ def test_an_engine_that_dies_over_it_leaves_books_that_balance_and_nobody_talks_
     # Asterisk has the lower limit in any case; the engine that comes may raise it again, if it comes in time.
     assert talked is not None
     assert GRANTED - 5 - EARLY_SECONDS <= talked <= granted + LATE_SECONDS
+
+
+def test_a_live_call_is_shown_and_hung_up_on_the_command_line_and_the_other_goes_on(
+    generous: System, party: Caller
+) -> None:
+    booked, other = generous.book(), generous.book()
+    for each in (booked, other):
+        _adjust(each, 60 - GRANTED)
+    with (
+        party.hidden(calls=2),
+        party.dialling(other.service) as staying,
+        party.dialling(booked.service) as callers,
+    ):
+        _wait_talking(generous, callers)
+        _wait_talking(generous, staying)
+        live = {call["booking"]: call for call in generous.command("calls", "live", "--json")}
+        assert {call["state"] for call in live.values()} == {"LIVE"}
+        ended = generous.command("calls", "hangup", live[booked.id]["call"], "--json")
+        assert ended == {"callId": live[booked.id]["call"], "ended": True}
+        callers.wait()
+        [record] = booked.wait_settled()
+        assert record["disposition"] == "ANSWERED"
+        assert [call["booking"] for call in generous.command("calls", "live", "--json")] == [other.id]
+        generous.command("bookings", "delete", other.id, "--yes", "--json")
+        staying.wait()
+    assert generous.command("calls", "live", "--json") == []

@@ -25,7 +25,7 @@ def test_a_call_is_bridged_metered_and_told(system: System, caller: Caller, list
 
     [callback] = listener.wait()
     expected = {name: cdr[name] for name in ("id", "timestamp", "duration", "source", "destination", "service")}
-    assert callback.content == {**expected, "bookingId": booked.id}
+    assert callback.content == {**expected, "bookingId": booked.id, "sequence": 1}
     Webhook(system.webhook_secret).verify(callback.body, callback.headers)
     assert_nothing_shown(outcome.messages, booked)
 

@@ -55,6 +55,7 @@ def test_an_expired_booking_is_410_and_its_owner_is_told(
         "bookingId": booked.id,
         "message": "Incoming call for expired booking",
         "service": booked.service,
+        "sequence": 2,
     }
     assert_nothing_shown(outcome.messages, booked)
 
@@ -77,6 +78,27 @@ def test_when_the_calls_are_used_up_it_is_410(system: System, caller: Caller) ->
     booked.wait_settled()
     assert (booked.now["callsRemaining"], booked.now["secondsRemaining"], booked.now["status"]) == (0, 59, "EXPIRED")
     assert caller.call(booked.service).status == 410
+
+
+def test_a_paused_booking_is_480_and_calls_go_through_again_when_it_is_resumed(
+    system: System, caller: Caller, listener: CallbackListener
+) -> None:
+    booked = system.book("LARGE", listener.url)
+    path = f"/bookings/{booked.id}"
+    assert system.request("PATCH", path, {"paused": True, "metadata": {"order": "1871"}}).status == 200
+    with caller.hidden():
+        outcome = caller.call(booked.service)
+        assert outcome.status == 480
+        assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("PAUSED", 0)]
+        assert _untouched(booked)
+        assert_nothing_shown(outcome.messages, booked)
+
+        assert system.request("PATCH", path, {"paused": False}).status == 200
+        assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
+    [told] = listener.wait(1)
+    answered, paused = booked.wait_settled(2)
+    assert (told.content["id"], told.content["metadata"]) == (answered["id"], {"order": "1871"})
+    assert paused["disposition"] == "PAUSED"
 
 
 def test_a_busy_hidden_number_is_486_and_costs_nothing(

@@ -136,6 +136,40 @@ def test_the_readmes_commands_work_as_they_are_pasted(running: Running, environm
     assert f'"destination":"{SOFTPHONES[1].number}"' in done.stdout
 
 
+def test_ten_minutes_lead_from_a_key_to_a_verified_callback(running: Running, environment: dict[str, str]) -> None:
+    """What docs/api.md has a newcomer paste, up to the end of the receiver, which waits for what it should print."""
+    running.wait_ready()
+    section = (ROOT / "docs" / "api.md").read_text().partition("\n## Ten minutes\n")[2].partition("\n## ")[0]
+    pasted = [line for line in section.splitlines() if line.startswith("    ")]
+    assert (pasted.pop(0).strip(), pasted.pop().strip()) == ("make run", "kill %1")
+    port = str(free_port())
+    script = (
+        "\n".join(pasted).replace("callbacks listen", f"callbacks listen --port {port}").replace(":9000", f":{port}")
+    )
+    script = script.replace(":8080", f":{environment['RENTED_NUMBERS_HTTP_PORT']}").replace(
+        "curl -s", "curl -sS --fail"
+    )
+    told = environment | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        ["/bin/bash", "-e"], cwd=ROOT, env=told, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdin
+        assert shell.stdout
+        try:
+            shell.stdin.write(f"{script}\necho done; wait\n")
+            shell.stdin.flush()
+            said = ""
+            while not ("done" in said and '"duration": 12' in said):
+                line = shell.stdout.readline()
+                assert line, said
+                said += line
+        finally:
+            for child in psutil.Process(shell.pid).children(recursive=True):
+                child.terminate()
+    assert "genuine" in said
+    assert '"callsRemaining":24' in said
+
+
 def test_without_an_asterisk_of_its_own_it_stays_up_and_names_what_is_missing(environment: dict[str, str]) -> None:
     run = Running(environment | {"RENTED_NUMBERS_MANAGE_ASTERISK": "false"})
     try:

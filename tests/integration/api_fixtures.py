@@ -26,6 +26,8 @@ from tests.integration.api_helpers import (
     PEPPER,
     POLICY,
     START,
+    TESTED,
+    THEIRS_TESTED,
     Api,
     Asterisk,
     Health,
@@ -43,7 +45,7 @@ class ProductionServer(TestServer):
 
 @pytest.fixture(scope="session")
 def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Two accounts and ten numbers; with each account's key. Made once, copied by each test."""
+    """Two accounts with test worlds, and ten numbers; with the key of each. Made once, copied by each test."""
     path = tmp_path_factory.mktemp("api") / "filled.sqlite3"
     migrate(path)
     connection = connect(path)
@@ -52,6 +54,8 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dic
     for name in ("ours", "theirs"):
         create_account(tx, name, START)
         keys[name] = create_key(tx, name, PEPPER, START).secret
+    for name, world in (("ours", TESTED), ("theirs", THEIRS_TESTED)):
+        keys[world] = create_key(tx, name, PEPPER, START, test=True).secret
     import_numbers(tx, enumerate(NUMBERS), START)
     connection.close()
     return path, keys
@@ -59,8 +63,8 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dic
 
 @pytest.fixture
 def api_limits() -> Limits:
-    """Overridden by modules that wait for a limit."""
-    return Limits()
+    """Overridden by modules that wait for a limit. A test may send as many requests as it likes."""
+    return Limits(requests_per_minute=10**6)
 
 
 @pytest.fixture
@@ -91,6 +95,6 @@ async def api(
             limits=api_limits,
         )
         client = await aiohttp_client(ProductionServer(build_app(deps)))
-        yield Api(client, storage, reads, clock, asterisk, health, keys, keys_used, refusals)
+        yield Api(client, storage, reads, clock, asterisk, health, dict(keys), keys_used, refusals)
         await client.close()
     await storage.close()

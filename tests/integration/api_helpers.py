@@ -34,6 +34,9 @@ CRASHING_CALLBACK = "https://crash.example/"
 UNKNOWN_BOOKING = "bkg_" + "0" * 32
 UNKNOWN_CDR = "cdr_" + "0" * 32
 
+# The test worlds beside the accounts, by the names that `Api.keys` has for them.
+TESTED = "ours, tested"
+THEIRS_TESTED = "theirs, tested"
 # More than there are numbers: an empty pool comes first.
 MAX_BOOKINGS = 12
 POLICY = Policy(
@@ -115,7 +118,7 @@ class Answer:
 
 @dataclass
 class Api:
-    """Two accounts, "ours" and "theirs", each with a key; ten free numbers."""
+    """Two accounts, "ours" and "theirs", each with a key and one to its test world; ten free numbers."""
 
     client: TestClient[web.Request, web.Application]
     storage: SqliteStorage
@@ -168,7 +171,7 @@ class Api:
             booking_id = booking.id if booking else ""
             await self.storage.run(begin_talk, booking_id, call_id, "PJSIP/x", self.clock.moment(), POLICY)
         report = EndReport(call_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
-        await self.storage.run(call_ended, report, self.clock.now())
+        await self.storage.run(call_ended, report, self.clock.now(), POLICY)
 
 
 def a_request(**changes: Any) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import time
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.connector import tls_of_this_machine
 from engine.callbacks.guard import CallbackRules
-from engine.domain.retry import AttemptOutcome
-from engine.storage.rows import Delivery
+from engine.callbacks.steps import Tried, record
+from engine.domain.retry import Answered, AttemptOutcome, decide
+from engine.storage.delivery_rows import Delivery, WebhookSecrets
+from engine.storage.transaction import Transaction
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"id": "cdr_1",  "name": "caf\u00e9 \\u00e9 \u260e"}'
@@ -15,6 +17,28 @@ BODY = '{"id": "cdr_1",  "name": "caf\u00e9 \\u00e9 \u260e"}'
 TLS = tls_of_this_machine()
 # Receivers of tests listen on this machine.
 DEMO = CallbackRules(ports=frozenset(), this_machine=True)
+
+
+def attempt_due(
+    tx: Transaction, now: int, outcome: AttemptOutcome, response: str = "", disable_after_ms: int = 10**9
+) -> list[str]:
+    """Have all that is due tried now with that outcome, as the worker records it; the ids."""
+    due, _ = tx.outbox.line_up_due(now, now + 1, 1_000)
+    for event_id, _, attempts in due:
+        delivery = tx.outbox.begin(event_id, attempts, now + 1)
+        if delivery is None:
+            continue  # its endpoint was disabled by the one before
+        decision = decide(outcome, delivery.tries, (10, 10), 0)
+        record(tx, delivery, Tried(outcome, response, now, 5), decision, now, disable_after_ms)
+    return [event_id for event_id, _, _ in due]
+
+
+def failed_callback(tx: Transaction, now: int) -> tuple[str, str]:
+    """The ids of the newest callback that is due, which is answered with 410 now, and of its endpoint."""
+    *_, callback_id = attempt_due(tx, now, Answered(410))
+    owner = tx.outbox.owner_of(callback_id)
+    assert owner is not None
+    return callback_id, tx.endpoints.newest(owner, 1)[0].id
 
 
 async def send(
@@ -26,7 +50,7 @@ async def send(
     tls: ssl.SSLContext = TLS,
 ) -> AttemptOutcome:
     """Over a session of its own."""
-    delivery = Delivery("evt_1", "acc_1", url, BODY, 1, 0, secret)
+    delivery = Delivery("evt_1", "acc_1", url, BODY, 1, 1, 0, WebhookSecrets(secret))
     async with open_session(rules=rules, lookups_at_once=2, tls=tls) as session:
         now = time.time_ns() // 1_000_000
-        return await attempt(session, delivery, now=now, timeout_ms=timeout_ms, rules=rules)
+        return (await attempt(session, delivery, now=now, timeout_ms=timeout_ms, rules=rules)).outcome

@@ -279,9 +279,8 @@ async def fast_agi(
     # A link that is never made: limits cannot be moved, which is what the engine must be safe with.
     link = AmiLink(host="127.0.0.1", port=9, user="nobody", secret="none")
     limits_of_calls = LimitKeeper(world.storage, link, clock, POLICY)
-    context = CallContext(
-        world.storage, clock, POLICY, limits_of_calls, expired_announcement, lambda: woken.append(None)
-    )
+    world.storage.when_posted(lambda: woken.append(None))
+    context = CallContext(world.storage, clock, POLICY, limits_of_calls, expired_announcement)
     server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     stop = asyncio.Event()

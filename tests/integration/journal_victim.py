@@ -7,11 +7,12 @@ from pathlib import Path
 from engine.clock import SystemClock
 from engine.journal import Journal
 from engine.storage.sqlite import SqliteStorage
+from tests.contract.samples import POLICY
 
 
 async def main(database: Path, directory: Path) -> None:
     storage = SqliteStorage(database)
-    await Journal(directory, storage, SystemClock(), lambda booking_id: None).take_in()
+    await Journal(directory, storage, SystemClock(), POLICY, lambda booking_id: None).take_in()
     await storage.close()
 
 

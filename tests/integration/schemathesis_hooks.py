@@ -4,22 +4,40 @@ Which numbers exist is known to numbering plans, where a page begins and which k
 What was made up to be wrong is sent as it is.
 """
 
+import os
 import random
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import schemathesis
 
-from api import blocked_callers, bookings, cdrs
+from api import blocked_callers, booking_filters, bookings, callback_endpoints, callbacks, cdrs
 from api.idempotency import HEADER
-from api.paging import Listing
+from api.paging import CallListing, Listing
+from engine.domain.times import instant_from
+from engine.storage.record_rows import LATEST, Place
 
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
-# Each with the id of a record that would stand before all others.
-LISTINGS: dict[str, tuple[Listing, str]] = {
+INSTANTS = ("2026-03-01T00:00:00Z", "2026-03-01T12:00:00.5+01:00", "9999-12-31T23:59:59Z")
+CURSORS = (callbacks.REDELIVERIES.cursor_after("1772366400000:evt_" + "0" * 32),)
+TIMES = {"since": INSTANTS, "until": INSTANTS}
+# Of numbers that are free; the API's tests give some of them away.
+NUMBERS = {
+    "service": tuple(f"+331990{last:05}" for last in range(2_000, 6_000)),
+    "prefix": ("+3319900", "+331"),
+    "country": ("FR",),
+}
+EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "cursor": CURSORS, **TIMES, **NUMBERS}
+# Each with the place of a record that would stand before all others.
+NEWEST_CALL = Place(LATEST, "cdr_" + "f" * 32)
+LISTINGS: dict[str, tuple[Listing, str] | tuple[CallListing, Place]] = {
     "/bookings": (bookings.LISTING, "bkg_" + "f" * 32),
-    "/cdr": (cdrs.LISTING, "cdr_" + "f" * 32),
+    "/cdr": (cdrs.LISTING, NEWEST_CALL),
+    "/bookings/{id}/calls": (cdrs.OF_BOOKING_LISTING, NEWEST_CALL),
+    "/callbacks": (callbacks.LISTING, "9999999999999:evt_" + "f" * 32),
+    "/callbacks/endpoints": (callback_endpoints.LISTING, "cep_" + "f" * 32),
     blocked_callers.PATH: (blocked_callers.LISTING, "+1000000"),
 }
 
@@ -29,11 +47,36 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if isinstance(case.body, dict):
-        for field, existing in (("destination", DESTINATIONS), ("callback", CALLBACKS)):
-            if field in case.body:
-                case.body[field] = random.choice(existing)
+        _put(case.body, EXISTING)
+    _put(case.query, TIMES)
+    if case.operation.path.startswith("/test/"):
+        case.headers["Authorization"] = f"Bearer {os.environ['SCHEMATHESIS_TEST_KEY']}"
+        if isinstance(case.body, dict) and "advance" in case.body:
+            # A year at each request, and it would soon be as far ahead as it may.
+            case.body["advance"] = random.randrange(1, 3_600)
     if HEADER in case.headers:
         case.headers[HEADER] = uuid.uuid4().hex
+    _put_in_query(case)
+
+
+def _put_in_query(case: schemathesis.Case[Any]) -> None:
+    if case.operation.path == "/bookings" and random.random() < 0.5:
+        # Made-up conditions find nothing, and of nothing no other request can be asked about.
+        for name in booking_filters.PARAMETERS & set(case.query):
+            del case.query[name]
     if "cursor" in case.query:
-        listing, record_id = LISTINGS[case.operation.path]
-        case.query["cursor"] = listing.cursor_after(record_id)
+        match LISTINGS[case.operation.path]:
+            case (Listing() as listing, str(record_id)):
+                case.query["cursor"] = listing.cursor_after(record_id)
+            case (CallListing() as listing, Place() as place):
+                case.query["cursor"] = listing.cursor_after(place)
+    if "from" in case.query and "to" in case.query:
+        ends = sorted((case.query["from"], case.query["to"]), key=lambda text: instant_from(text) or 0)
+        case.query["from"], case.query["to"] = ends
+
+
+def _put(made_up: dict[str, Any], existing: Mapping[str, tuple[str, ...]]) -> None:
+    """What is left out, or `null`, stays so."""
+    for field in existing.keys() & made_up.keys():
+        if made_up[field] is not None:
+            made_up[field] = random.choice(existing[field])

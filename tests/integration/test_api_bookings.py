@@ -47,6 +47,9 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
         "maxCallSeconds": None,
         "callerId": "caller",
         "refuseAnonymous": False,
+        "paused": False,
+        "label": None,
+        "metadata": {},
     }
 
 

@@ -27,6 +27,7 @@ async def test_an_answered_call_has_every_field_of_the_contract(api: Api) -> Non
         "source": CALLER,
         "destination": HIDDEN,
         "service": booking["service"],
+        "bookingId": booking["id"],
         "disposition": "ANSWERED",
     }
     alone = await api.call("GET", f"/cdr/{record['id']}")

@@ -5,12 +5,31 @@ from pathlib import Path
 
 import pytest
 
+from api.account import AccountBody
 from api.app import ROUTES
+from api.booking_schemas import BookingBody, NewBooking
+from api.callback_schemas import (
+    CallbackAttemptBody,
+    CallbackBody,
+    CallbackRequestBody,
+    EndpointBody,
+    NewWebhookSecret,
+    RedeliveredBody,
+    Redelivery,
+    WebhookSecretBody,
+)
 from api.problems import PROBLEMS
 from api.routes import Route
-from api.schemas import BookingBody, CdrBody, NewBooking, Outgoing
+from api.schemas import CdrBody, Outgoing
+from engine.callbacks.attempt import SHOWN_BYTES
+from engine.deliveries import BATCH
+from engine.domain.delivery import CallbackState, WhyDisabled
 from engine.domain.plans import UsagePlan
+from engine.domain.retry import Trouble
 from engine.domain.routing import Disposition
+from engine.settings import Settings
+from engine.storage.deliveries import MAX_LOGGED
+from engine.webhook_secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -31,9 +50,47 @@ def test_every_link_inside_the_page_has_its_heading() -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
 
 
-@pytest.mark.parametrize("body", [BookingBody, CdrBody, NewBooking])
+@pytest.mark.parametrize(
+    "body",
+    [
+        BookingBody,
+        CdrBody,
+        NewBooking,
+        AccountBody,
+        CallbackBody,
+        CallbackRequestBody,
+        CallbackAttemptBody,
+        RedeliveredBody,
+        EndpointBody,
+        WebhookSecretBody,
+        NewWebhookSecret,
+    ],
+)
 def test_every_field_is_shown(body: type[Outgoing]) -> None:
     assert all(f'"{field.alias}": ' in PAGE for field in body.model_fields.values())
+
+
+def test_every_field_of_a_redelivery_is_explained() -> None:
+    rows = set(re.findall(r"^\| `([A-Za-z]+)` \|", PAGE.partition("## Send callbacks again")[2], re.MULTILINE))
+    assert {field.alias for field in Redelivery.model_fields.values()} <= rows
+
+
+def test_every_state_trouble_and_reason_of_deliveries_is_explained() -> None:
+    section = PAGE.partition("## Delivery log")[2].partition("## Health")[0]
+    words = " ".join(section.split())
+    assert set(re.findall(r"^- `([A-Z]+)`:", section, re.MULTILINE)) == set(CallbackState)
+    assert [word for word in (*Trouble, *WhyDisabled) if f"`{word}`" not in words] == []
+
+
+def test_the_figures_of_deliveries_are_those_in_the_code() -> None:
+    words = " ".join(PAGE.partition("## Delivery log")[2].partition("## Health")[0].split())
+    days = Settings.model_fields["callback_disable_after"].default.days
+    assert f"for {({5: 'five'})[days]} days" in words
+    assert f"kept, with its tries, for {Settings.model_fields['callback_retention'].default.days} days" in words
+    assert f"first {SHOWN_BYTES} bytes" in words
+    assert f"The last {MAX_LOGGED} tries" in words
+    assert f"up to {BATCH} of them" in words
+    assert f"(0 to {MAX_OVERLAP_SECONDS}, which is 7 days; {DEFAULT_OVERLAP_SECONDS}, a day, unless given)" in words
 
 
 def test_every_word_of_an_enumeration_is_explained() -> None:

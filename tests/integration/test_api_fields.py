@@ -7,10 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from api.app import ROUTES
+from api.booking_schemas import BookingBody
 from api.routes import Route
-from api.schemas import BookingBody, CdrBody, ExplanationBody, Incoming
+from api.schemas import CdrBody, ExplanationBody, Incoming
 from tests.integration.api_helpers import HIDDEN, Answer, Api
-from tests.integration.api_routes import fields_of, path_of, valid_body
+from tests.integration.api_routes import account_for, fields_of, path_of, valid_body
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -42,7 +43,9 @@ async def all_there_is(api: Api) -> list[Any]:
 
 async def send(api: Api, route: Route, booking_id: str, raw: str) -> Answer:
     path = path_of(route, {"bookings": booking_id})
-    return await api.send(raw.encode("utf-8", "surrogatepass"), route.method, path)
+    headers = {"Content-Type": "application/json"}
+    data = raw.encode("utf-8", "surrogatepass")
+    return await api.call(route.method, path, account=account_for(route), data=data, headers=headers)
 
 
 def is_taken(model: type[Incoming], raw: str) -> bool:
@@ -87,7 +90,7 @@ async def test_nothing_can_be_set_that_is_not_asked_for(api: Api, route: Route, 
             answer = await send(api, route, booking["id"], json.dumps({**valid_body(model), name: value}))
             assert (answer.status, answer.code) == (422, "invalid_request"), name
             assert [error["message"] for error in answer.body["errors"]] == ["Extra inputs are not permitted"]
-    assert {"id", "service", "status", "secondsRemaining", "callsRemaining", "accountId"} <= set(tried)
+    assert {"id", "service", "status", "secondsRemaining", "callsRemaining", "accountId"} - own <= set(tried)
     assert await all_there_is(api) == before
 
 

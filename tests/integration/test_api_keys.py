@@ -125,7 +125,9 @@ async def with_keys(tmp_path: Path) -> Any:
     database = tmp_path / "keys.sqlite3"
     migrate(database)
     with sqlite3.connect(database) as connection:
-        connection.execute("INSERT INTO accounts VALUES ('acc_1', 'ann', 'whsec_x', 0)")
+        connection.execute(
+            "INSERT INTO accounts (id, name, webhook_secret, created_at) VALUES ('acc_1', 'ann', 'whsec_x', 0)"
+        )
         for key in ("key_1", "key_2"):
             connection.execute(
                 "INSERT INTO api_keys (id, account_id, digest, hint, created_at) VALUES (?, 'acc_1', ?, 'x', 0)",

@@ -13,6 +13,7 @@ from api.problems import PROBLEMS, TYPE_PREFIX, problem_of
 from engine.domain import errors
 from engine.storage.errors import StorageBusy
 from engine.storage.transaction import Transaction
+from engine.worlds import MAX_AHEAD_MS
 from tests.integration.api_helpers import (
     CALLER,
     CRASHING_CALLBACK,
@@ -20,6 +21,7 @@ from tests.integration.api_helpers import (
     HIDDEN,
     NUMBERS,
     POLICY,
+    TESTED,
     UNKNOWN_BOOKING,
     Answer,
     Api,
@@ -32,7 +34,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 @pytest.fixture
 def api_limits() -> Limits:
-    return Limits(body_seconds=0.2, storage_seconds=0.3, request_seconds=1.0)
+    return Limits(requests_per_minute=60, body_seconds=0.2, storage_seconds=0.3, request_seconds=1.0)
 
 
 async def book(api: Api, **changes: object) -> Answer:
@@ -100,8 +102,9 @@ async def keyed(api: Api, key: str, **changes: object) -> Answer:
 
 
 async def key_in_use(api: Api) -> Answer:
+    await keyed(api, "k0")  # what is made ready at the first call takes its time
     finish = threading.Event()
-    busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(5)))
+    busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(30)))
     try:
         first = asyncio.ensure_future(keyed(api, "k1"))
         while not api.client.app[UNDER_WAY]:  # noqa: ASYNC110  the API sets no event
@@ -117,9 +120,24 @@ async def key_reused(api: Api) -> Answer:
     return await keyed(api, "k1", usagePlan="LARGE")
 
 
+async def clock_too_far(api: Api) -> Answer:
+    await api.storage.run(
+        lambda tx: tx.accounts._db.execute(
+            "UPDATE accounts SET clock_ahead_ms = ? WHERE test_of IS NOT NULL", [MAX_AHEAD_MS]
+        )
+    )
+    return await api.call("POST", "/test/clock", {"advance": 1}, account=TESTED)
+
+
 async def unavailable(api: Api) -> Answer:
     await api.storage.close()
     return await book(api)
+
+
+async def too_many_requests(api: Api) -> Answer:
+    while (await api.call("HEAD", "/bookings")).status != 429:
+        pass
+    return await api.call("GET", "/bookings")
 
 
 async def too_many_failures(api: Api) -> Answer:
@@ -155,12 +173,16 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "idempotency_key_in_use": key_in_use,
     "idempotency_key_reused": key_reused,
     "booking_too_long": too_long,
+    "too_many_requests": too_many_requests,
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),
     "internal": internal,
     "quota_reached": quota_reached,
+    "number_not_free": lambda api: book(api, service="+3225559999"),
     "no_number_free": no_number_free,
     "overloaded": overloaded,
+    "test_key_required": lambda api: api.call("GET", "/test/clock"),
+    "clock_too_far": clock_too_far,
     "unavailable": unavailable,
 }
 

@@ -26,7 +26,8 @@ from api.failures import FailureLimit
 from api.server import build_runner
 from engine.accounts import import_numbers
 from engine.callbacks.guard import CallbackRules, check_callback
-from tests.integration.api_helpers import DAY, POLICY, START, Api
+from tests.integration.api_helpers import DAY, POLICY, START, TESTED, Api
+from tests.integration.callback_sending import failed_callback
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -40,7 +41,8 @@ POOL = [f"+3319900{last:04}" for last in range(7_000)]
 
 @pytest.fixture
 async def address(api: Api) -> AsyncIterator[str]:
-    """Of the API as it runs in production. Both accounts have a booking with a call record and a blocked caller."""
+    """Of the API as it runs in production. Both accounts have a booking with a call record, a blocked caller and a
+    callback that failed."""
     await api.storage.run(import_numbers, enumerate(POOL), START)
     for account in ("ours", "theirs"):
         booking = await api.book(account=account, usagePlan="LARGE")
@@ -48,6 +50,7 @@ async def address(api: Api) -> AsyncIterator[str]:
             await api.talk(booking["service"], f"call-{account}-{seconds}", seconds)
         path = f"/bookings/{booking['id']}/blocked-callers"
         await api.call("POST", path, {"caller": "+33199007002"}, account=account)
+        await api.storage.run(failed_callback, START)
     deps = replace(
         api.client.app[DEPENDENCIES],
         check_callback=partial(check_callback, rules=CallbackRules(ports=frozenset({443, 8443}))),
@@ -83,7 +86,7 @@ def configure(directory: Path, keys: dict[str, str]) -> Path:
     return config
 
 
-async def run(address: str, directory: Path, config: Path) -> tuple[dict[str, Any], str]:
+async def run(address: str, directory: Path, config: Path, test_key: str) -> tuple[dict[str, Any], str]:
     """Its report, and what it said."""
     report = directory / "report.json"
     options = {"--checks": "all", "--max-examples": EXAMPLES or 20, "--seed": SEED, "--report-json-path": report}
@@ -92,7 +95,7 @@ async def run(address: str, directory: Path, config: Path) -> tuple[dict[str, An
         *(str(part) for option in options.items() for part in option),
         *("--report", "json", "--continue-on-failure", "--generation-database", "none", "--no-color"),
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": HOOKS},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": HOOKS, "SCHEMATHESIS_TEST_KEY": test_key},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -109,7 +112,8 @@ async def run(address: str, directory: Path, config: Path) -> tuple[dict[str, An
 async def test_made_up_requests_get_the_answers_that_the_description_has(
     api: Api, address: str, tmp_path: Path
 ) -> None:
-    report, said = await run(address, tmp_path, configure(tmp_path, api.keys))
+    users = {name: api.keys[name] for name in ("ours", "theirs")}
+    report, said = await run(address, tmp_path, configure(tmp_path, users), api.keys[TESTED])
     cases = report["test_cases"]
     print(f"\nschemathesis, seed {SEED}: {cases['generated']} cases, {cases['with_failures']} with failures")  # noqa: T201
     assert (report["failures"], report["errors"], report["exit_code"]) == ([], [], 0), said

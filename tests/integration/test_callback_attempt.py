@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 
 from engine.callbacks.attempt import attempt, open_session
 from engine.domain.retry import Answered, NotAnswered, Trouble
-from engine.storage.rows import Delivery
+from engine.storage.delivery_rows import Delivery, WebhookSecrets
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import BODY, DEMO, SECRET, send
 
@@ -43,7 +43,7 @@ async def test_retry_after_is_read(receiver: CallbackReceiver) -> None:
 
 async def test_cookies_are_not_kept_between_attempts(receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(200, headers={"Set-Cookie": "a=b; Path=/"}))
-    delivery = Delivery("evt_1", "acc_1", receiver.url, BODY, 1, 0, SECRET)
+    delivery = Delivery("evt_1", "acc_1", receiver.url, BODY, 1, 1, 0, WebhookSecrets(SECRET))
     async with open_session(rules=DEMO, lookups_at_once=2) as session:
         for _ in range(2):
             await attempt(session, delivery, now=0, timeout_ms=5_000, rules=DEMO)

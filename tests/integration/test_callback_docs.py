@@ -13,17 +13,36 @@ from engine.callbacks.guard import MAX_URL, CallbackRules, check_callback
 from engine.callbacks.signing import signature_headers
 from engine.domain import events
 from engine.domain.errors import CallbackNotAcceptable
+from engine.domain.events import EventType, WhyGone
 from engine.domain.retry import JITTER, MAY_ASK_FOR_TIME, Answered, Delivered, GiveUp, RetryAfter, decide
+from engine.domain.routing import Disposition
 from engine.settings import Settings
-from tests.contract.samples import START
+from tests.contract.samples import BOOKING, HOUR, START
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 SECTION = PAGE.partition("\n## Callbacks\n")[2].partition("\n## ")[0]
 PRODUCTION = CallbackRules.of(Settings())
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 COMMON = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
-ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON)
-EXPIRED = events.expired_call_body(called_at=START, **COMMON)
+# As `engine.outbox.post` puts it there: a number into every body, metadata where the booking has some.
+ADDED: events.Body = {"sequence": 1, "metadata": {"order": "1871"}}
+NUMBERED: events.Body = {"sequence": 1}
+ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON) | ADDED
+EXPIRED = events.expired_call_body(called_at=START, not_reported=0, **COMMON) | ADDED
+EVENTS = [
+    body | NUMBERED
+    for body in (
+        ENDED,
+        EXPIRED,
+        events.call_started_body(started_at=START, answered_at=START, **COMMON),
+        events.call_missed_body(cdr_id="cdr_1", started_at=START, disposition=Disposition.BUSY, **COMMON),
+        events.expiring_soon_body(BOOKING, START),
+        events.low_seconds_body(BOOKING, START),
+        events.booking_expired_body(BOOKING, 0),
+        events.booking_gone_body(BOOKING, WhyGone.DELETED, START),
+    )
+]
+FLOOD = events.expired_call_body(called_at=START, not_reported=1, **COMMON) | ADDED
 
 
 def code_blocks(text: str) -> list[str]:
@@ -32,15 +51,28 @@ def code_blocks(text: str) -> list[str]:
     return [re.sub("^ {4}", "", block, flags=re.MULTILINE).strip() for block in blocks if block.strip()]
 
 
-def test_both_bodies_are_shown_with_all_their_fields_in_their_order() -> None:
-    shown = [json.loads(block) for block in code_blocks(SECTION) if block.startswith("{")]
-    assert [list(body) for body in shown] == [list(ENDED), list(EXPIRED)]
+def test_all_bodies_are_shown_with_all_their_fields_in_their_order() -> None:
+    shown = [json.loads(block) for text in code_blocks(SECTION) for block in text.split("\n\n") if block[0] == "{"]
+    assert [list(body) for body in shown] == [list(body) for body in EVENTS]
+    assert [body.get("type") for body in shown] == [body.get("type") for body in EVENTS]
     assert shown[1]["message"] == EXPIRED["message"] == events.EXPIRED_MESSAGE
 
 
 def test_every_field_and_every_header_is_explained() -> None:
     rows = set(re.findall(r"^\| `([A-Za-z-]+)` \|", SECTION, re.MULTILINE))
-    assert rows == {*ENDED, *EXPIRED, *signature_headers("evt_1", SECRET, "{}", START)}
+    fields = {field for body in (*EVENTS, FLOOD) for field in body}
+    assert rows == fields | {*signature_headers("evt_1", (SECRET,), "{}", START)}
+
+
+def test_every_event_that_can_be_chosen_is_explained_with_its_defaults() -> None:
+    assert re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", SECTION, re.MULTILINE) == [*EventType]
+    words, rules = " ".join(SECTION.split()), Settings().policy().notices
+    assert f"{rules.expired_callbacks} are told of within an hour" in words
+    assert rules.expired_window_ms == HOUR
+    assert f"it ends within {rules.expiring_soon_ms // HOUR} hours" in words
+    assert f"fewer than {rules.low_seconds} seconds are left" in words
+    sweep = Settings.model_fields["sweep_interval"].default
+    assert f"`SWEEP_INTERVAL`, {sweep // timedelta(seconds=1)} seconds" in words
 
 
 def test_the_verification_by_hand_tells_right_from_wrong() -> None:
@@ -48,7 +80,7 @@ def test_the_verification_by_hand_tells_right_from_wrong() -> None:
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102  what the page tells people to run
     body = json.dumps(ENDED)
-    headers = signature_headers("evt_1", SECRET, body, START)
+    headers = signature_headers("evt_1", (SECRET,), body, START)
     assert names["is_genuine"](SECRET, headers, body.encode())
     assert names["is_genuine"](
         SECRET, headers | {"webhook-signature": f"v1,x {headers['webhook-signature']}"}, body.encode()

@@ -47,10 +47,13 @@ class Office:
         await self.storage.run(_insert, self.account.id, url, ids)
         return ids
 
-    def rows(self) -> list[dict[str, Any]]:
+    def select(self, sql: str) -> list[dict[str, Any]]:
         with contextlib.closing(sqlite3.connect(self.path)) as database:
             database.row_factory = dict_row
-            return database.execute("SELECT * FROM outbox ORDER BY id").fetchall()
+            return database.execute(sql).fetchall()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return self.select("SELECT * FROM outbox ORDER BY id")
 
     async def until(self, state: str, count: int = 1, timeout: float = 5.0) -> list[dict[str, Any]]:  # noqa: ASYNC109
         """Wait until `count` rows are in the state, and return all rows."""
@@ -62,10 +65,9 @@ class Office:
 
 
 def _insert(tx: Transaction, account_id: str, url: str, ids: list[str]) -> None:
+    now = SystemClock().now()
     for event_id in ids:
-        tx.outbox.insert(
-            event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=SystemClock().now()
-        )
+        tx.outbox.insert(event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=now)
 
 
 @pytest.fixture
@@ -295,7 +297,11 @@ async def test_logs_hold_neither_the_body_nor_the_urls_path(office: Office, rece
     with structlog.testing.capture_logs() as logs:
         async with working(office):
             await office.until("FAILED")
-    told = [[entry[key] for key in ("event", "event_id", "status", "attempt", "host")] for entry in logs]
+    told = [
+        [entry[key] for key in ("event", "event_id", "status", "attempt", "host")]
+        for entry in logs
+        if "status" in entry
+    ]
     assert ["callback_postponed", event_id, 500, 1, "127.0.0.1"] in told
     assert ["callback_given_up", event_id, 410, 2, "127.0.0.1"] in told
     for secret in ("s3cret", "/callback", "+3225550", office.account.webhook_secret):

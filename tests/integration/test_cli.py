@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from engine.accounts import KEY_PREFIX, MAX_REPORTED
+from engine.accounts import LIVE_PREFIX, MAX_REPORTED
 from engine.local.asterisk_files import ROOT
 from phones.ports import free_port
 
@@ -117,7 +117,7 @@ def test_setup_makes_a_demo_key_again_when_its_file_is_gone_and_never_shows_it(c
     done = cli("setup", profile="demo")
     assert file.read_text() not in {first, ""}
     assert file.stat().st_mode & 0o777 == 0o600
-    assert KEY_PREFIX not in done.stdout + done.stderr
+    assert LIVE_PREFIX not in done.stdout + done.stderr
 
 
 def test_production_s_setup_makes_no_account_and_no_number(cli: Cli) -> None:
@@ -210,7 +210,7 @@ def test_numbers_are_listed_with_their_state_and_can_be_chosen_by_it(cli: Cli) -
     cli("setup", profile="demo")
     numbers = cli.json("numbers", "list")
     assert [each["number"] for each in numbers] == cli.numbers()
-    assert set(numbers[0]) == {"number", "state", "idleSince", "quarantinedUntil"}
+    assert set(numbers[0]) == {"number", "state", "country", "idleSince", "quarantinedUntil"}
     for state, count in (("booked", 2), ("FREE", 100), ("quarantined", 0)):
         chosen = cli.json("numbers", "list", "--state", state)
         assert [each["state"] for each in chosen] == [state.upper()] * count

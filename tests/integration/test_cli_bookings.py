@@ -1,17 +1,19 @@
 """`rented-numbers bookings`: what an operator sees of a booking, and adjusts while no engine is running."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.integration.in_process import CliHere
 from tests.integration.test_cli import Cli
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    return Cli(tmp_path)
+def cli(tmp_path: Path) -> CliHere:
+    return CliHere(tmp_path)
 
 
 @pytest.fixture
@@ -81,3 +83,55 @@ def test_what_cannot_be_adjusted_is_refused_with_the_reason_and_changes_nothing(
         database.execute("UPDATE bookings SET gone_at = 1")
     assert "gone for good" in cli.refused(*command, booking, "--seconds", "1", "--reason", "x")
     assert credit(cli, booking) == before
+
+
+def test_bookings_are_made_listed_renewed_and_deleted_for_an_account(cli: Cli) -> None:
+    assert cli("setup", profile="demo").returncode == 0
+    made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls")
+    first = cli.json(*made, "+32470123456", "--plan", "small", "--max-concurrent-calls", "3", "--refuse-anonymous")
+    second = cli.json(*made, "+32470123456", "--caller-id", "anonymous")
+    stored = cli.rows("SELECT max_concurrent_calls, refuse_anonymous, caller_id FROM bookings ORDER BY id DESC LIMIT 2")
+    assert stored == [(None, 0, "anonymous"), (3, 1, "caller")]
+    listed = cli.json("bookings", "list", "--account", "demo")
+    assert listed == [second, first]
+    assert "470123456" not in str(listed)
+    page = cli("bookings", "list", "--account", "demo", "--limit", "1", "--json")
+    assert (json.loads(page.stdout), page.stderr.split()[-1]) == ([second], second["id"])
+    assert cli.json("bookings", "list", "--account", "demo", "--before", second["id"]) == [first]
+    renewed = cli.json("bookings", "renew", first["id"], "--plan", "large")
+    assert renewed["usagePlan"] == "LARGE"
+    assert renewed["secondsRemaining"] > first["secondsRemaining"]
+    assert cli.json("bookings", "delete", first["id"], "--yes") == {
+        "id": first["id"],
+        "service": first["service"],
+        "callsEnded": 0,
+    }
+    assert cli.json("bookings", "list", "--account", "demo") == [second]
+    assert [each["status"] for each in cli.json("bookings", "list", "--account", "demo", "--gone")] == [
+        "ACTIVE",
+        "GONE",
+    ]
+    assert cli.json("ledger", "verify") == []
+
+
+def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliHere, booking: str) -> None:
+    made = ("bookings", "create", "--account", "demo", "--callback")
+    assert "callback" in cli.refused(*made, "ftp://customer.example/", "+32470123456")
+    assert "E.164" in cli.refused(*made, "https://customer.example/", "+1")
+    assert "there is no account" in cli.refused("bookings", "list", "--account", "nobody")
+    assert "there is no such booking" in cli.refused("bookings", "renew", "bkg_unknown")
+    assert "there is no such booking" in cli.refused("bookings", "delete", "bkg_unknown", "--yes")
+    cli.typed = "n\n"
+    assert cli("bookings", "delete", booking).returncode == 1
+    assert cli.json("bookings", "show", booking)["status"] == "ACTIVE"
+
+
+def test_a_test_worlds_bookings_go_by_its_own_clock(cli: Cli) -> None:
+    cli("setup", profile="demo")
+    world = cli.json("keys", "create", "demo", "--test")["accountId"]
+    made = cli.json("bookings", "create", "--account", world, "--callback", "https://customer.example/", "+32470123456")
+    cli.json("simulate", "clock", "--account", world, "--advance", str(8 * 24 * 3600))
+    assert cli.json("bookings", "list", "--account", world) == []
+    [expired] = cli.json("bookings", "list", "--account", world, "--expired")
+    assert (expired["id"], expired["status"]) == (made["id"], "EXPIRED")
+    assert cli.json("bookings", "renew", made["id"])["status"] == "ACTIVE"

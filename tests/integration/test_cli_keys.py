@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.accounts import KEY_PREFIX, key_digest
+from engine.accounts import LIVE_PREFIX, key_digest
 from phones.ports import free_port
 from tests.integration.test_cli import Cli, contents, wait_until_it_answers
 
@@ -30,7 +30,7 @@ def test_a_new_key_is_shown_once_and_only_its_digest_is_kept(cli: Cli) -> None:
         (key_digest(key["key"], pepper),) for key in (by_name, by_id)
     ]
     kept = b"".join(contents(cli.data).values())
-    assert not [key for key in (by_name, by_id) if key["key"].removeprefix(KEY_PREFIX).encode() in kept]
+    assert not [key for key in (by_name, by_id) if key["key"].removeprefix(LIVE_PREFIX).encode() in kept]
 
 
 def test_an_account_that_cannot_be_is_refused_with_the_reason(cli: Cli) -> None:
@@ -45,7 +45,7 @@ def test_accounts_are_listed_without_their_secrets(cli: Cli) -> None:
     bob = cli.json("accounts", "create", "bob")
     listed = cli.json("accounts", "list")
     assert [(each["id"], each["name"]) for each in listed] == [(ann["id"], "ann"), (bob["id"], "bob")]
-    assert set(listed[0]) == {"id", "name", "createdAt"}
+    assert set(listed[0]) == {"id", "name", "testOf", "createdAt"}
 
 
 def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) -> None:
@@ -55,7 +55,7 @@ def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) ->
     cli("keys", "create", "bob")
     listed = cli.json("keys", "list", "ann")
     assert [(each["id"], each["endsWith"]) for each in listed] == [(key["id"], key["key"][-4:]) for key in keys]
-    assert set(listed[0]) == {"id", "endsWith", "createdAt", "lastUsedAt", "revokedAt"}
+    assert set(listed[0]) == {"id", "endsWith", "test", "createdAt", "lastUsedAt", "revokedAt"}
     assert "there is no account 'eve'" in cli.refused("keys", "list", "eve")
 
 

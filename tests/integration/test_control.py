@@ -1,4 +1,4 @@
-"""The socket on which the command line has a running engine adjust bookings."""
+"""The socket on which the command line asks a running engine for what it alone can do."""
 
 import asyncio
 import json
@@ -12,9 +12,18 @@ from typing import Any
 import pytest
 
 from engine import control
-from engine.adjustments import Adjustment
-from engine.control import MAX_CONVERSATIONS, SOCKET, ControlServer, EngineRefused, EngineSilent, ask_engine
+from engine.control import (
+    MAX_CONVERSATIONS,
+    OPERATIONS,
+    SOCKET,
+    ControlServer,
+    EngineRefused,
+    EngineSilent,
+    ask_engine,
+    ask_to_adjust,
+)
 from engine.domain.errors import NotFound
+from engine.requests import Done, EndCalls, HangUp, Share
 from engine.storage.errors import StorageUnavailable
 from engine.storage.rows import Grant
 from tests.integration.test_adjustments import an_adjustment
@@ -29,21 +38,21 @@ def _is_heard(directory: Path) -> bool:
 
 
 @asynccontextmanager
-async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Adjustment]]:
-    """A control server whose `adjust` returns or raises `answer`, or never ends if that is None."""
-    asked: list[Adjustment] = []
+async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Any]]:
+    """A control server whose operations return or raise `answer`, or never end if that is None."""
+    asked: list[Any] = []
     stop = asyncio.Event()
 
-    async def adjust(adjustment: Adjustment) -> Grant:
-        asked.append(adjustment)
+    async def carry_out(request: object) -> Grant | Done:
+        asked.append(request)
         if answer is None:
             await asyncio.Event().wait()
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Grant)
+        assert isinstance(answer, Grant | Done)
         return answer
 
-    task = asyncio.create_task(ControlServer(directory, adjust).run(stop))
+    task = asyncio.create_task(ControlServer(directory, dict.fromkeys(OPERATIONS, carry_out)).run(stop))
     try:
         async with asyncio.timeout(20):
             while not _is_heard(directory):  # noqa: ASYNC110  there is no event of it
@@ -55,13 +64,21 @@ async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Adjustment
 
 
 async def ask(directory: Path) -> Grant | None:
-    return await asyncio.to_thread(ask_engine, directory, an_adjustment())
+    return await asyncio.to_thread(ask_to_adjust, directory, an_adjustment())
 
 
 async def test_an_adjustment_reaches_the_engine_as_it_was_asked_for(tmp_path: Path) -> None:
     async with serving(tmp_path, DONE) as asked:
         assert await ask(tmp_path) == DONE
         assert asked == [an_adjustment()]
+
+
+@pytest.mark.parametrize("request_", [HangUp("1772366400.1"), EndCalls("bkg_1"), Share("bkg_1")])
+async def test_every_other_request_reaches_it_too(tmp_path: Path, request_: HangUp | EndCalls | Share) -> None:
+    async with serving(tmp_path, Done(calls=3, unreached=1)) as asked:
+        assert await asyncio.to_thread(ask_engine, tmp_path, request_) == Done(calls=3, unreached=1)
+        assert asked == [request_]
+    assert await asyncio.to_thread(ask_engine, tmp_path, request_) is None
 
 
 async def test_the_path_may_be_longer_than_a_sockets(tmp_path: Path) -> None:
@@ -98,13 +115,13 @@ async def test_a_refusal_is_told_in_the_engines_words(tmp_path: Path, error: Exc
 async def test_an_engine_that_hangs_is_given_up_and_it_is_said_that_nobody_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "ADJUST_SECONDS", 0.2)
+    monkeypatch.setattr(control, "WORK_SECONDS", 0.2)
     async with serving(tmp_path, None):
         with pytest.raises(EngineSilent):
             await ask(tmp_path)
 
 
-GOOD = {"id": "grt_1", "booking_id": "bkg_1", "seconds": -1, "calls": 0, "reason": "x"}
+GOOD = {"op": "adjust", "id": "grt_1", "booking_id": "bkg_1", "seconds": -1, "calls": 0, "reason": "x"}
 LINES: dict[str, bytes] = {
     "nothing": b"",
     "no end": b"{",
@@ -119,12 +136,17 @@ LINES: dict[str, bytes] = {
     "a number for text": json.dumps({**GOOD, "booking_id": 1}).encode() + b"\n",
     "true for a number": json.dumps({**GOOD, "seconds": True}).encode() + b"\n",
     "nothing to do": json.dumps({**GOOD, "seconds": 0}).encode() + b"\n",
+    "no operation": json.dumps({key: value for key, value in GOOD.items() if key != "op"}).encode() + b"\n",
+    "an unknown operation": json.dumps({**GOOD, "op": "shell"}).encode() + b"\n",
+    "an operation that is no name": json.dumps({**GOOD, "op": ["adjust"]}).encode() + b"\n",
+    "another operation's fields": json.dumps({**GOOD, "op": "hang_up"}).encode() + b"\n",
+    "a list of calls": json.dumps({"op": "hang_up", "call_id": ["1.1"]}).encode() + b"\n",
     "too long": b"x" * 100_000 + b"\n",
 }
 
 
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES)
-async def test_what_is_no_adjustment_is_refused_and_the_next_one_is_heard(
+async def test_what_cannot_be_asked_for_is_refused_and_the_next_one_is_heard(
     tmp_path: Path, line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control, "READ_SECONDS", 0.3)

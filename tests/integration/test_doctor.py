@@ -95,6 +95,14 @@ def test_what_is_wrong_is_named_with_what_to_do(
     assert said in found[part]
 
 
+def test_retired_numbers_are_counted_and_are_no_reason_to_want_more(settings: Settings) -> None:
+    execute(settings, "UPDATE numbers SET state = 'RETIRED' WHERE e164 > (SELECT MIN(e164) FROM numbers)")
+    execute(settings, "UPDATE numbers SET state = 'FREE' WHERE state <> 'RETIRED'")
+    [found] = [finding for finding in examine(settings) if finding.part == "numbers"]
+    assert (found.verdict, found.what.split(", ")[0]) == (Verdict.OK, "1 free")
+    assert found.what.endswith(" retired")
+
+
 def test_a_locked_database_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.local.doctor.WRITE_SECONDS", 0.1)
     with closing(sqlite3.connect(settings.database, isolation_level=None)) as intruder:

@@ -1,6 +1,7 @@
 """What the three scripts answer to Asterisk, over real sockets and a real database."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -72,6 +73,23 @@ async def test_an_expired_booking_is_rejected_with_410_and_its_owner_told(agi: F
     channel = await agi.incoming(booking.service).run()
     assert channel.variables == {"RN_CAUSE": "22", "RN_ANNOUNCEMENT": "", "RN_VERDICT": "REJECT"}
     assert len(world.rows("SELECT id FROM outbox")) == len(agi.woken) == 1
+
+
+async def test_a_flood_of_calls_to_an_expired_booking_is_refused_and_recorded_and_told_ten_times(
+    agi: FastAgi, world: World
+) -> None:
+    booking = await world.book()
+    world.now += 2 * DAY
+    calls = [agi.incoming(booking.service, f"flood-{number}") for number in range(300)]
+    for at_once in range(0, len(calls), 50):
+        channels = await asyncio.gather(*(call.run() for call in calls[at_once : at_once + 50]))
+        assert {channel.variables["RN_CAUSE"] for channel in channels} == {"22"}
+    assert len(world.rows("SELECT id FROM cdrs WHERE disposition = 'EXPIRED'")) == len(calls)
+    assert len(world.rows("SELECT id FROM outbox")) == world.policy.notices.expired_callbacks
+    world.now += world.policy.notices.expired_window_ms
+    await agi.incoming(booking.service, "one more").run()
+    [row] = world.rows("SELECT body FROM outbox ORDER BY id DESC LIMIT 1")
+    assert json.loads(row["body"])["callsNotReported"] == len(calls) - world.policy.notices.expired_callbacks
 
 
 async def test_only_callers_of_an_expired_booking_hear_the_announcement(world: World) -> None:

@@ -179,7 +179,9 @@ async def test_engines_that_take_in_the_same_journal_settle_each_end_once(world:
     booking_id = await a_talk(world, "c1")
     write_end(tmp_path / "journal", world, "c1", 7 * SECOND)
     told: list[str] = []
-    journals = [Journal(tmp_path / "journal", world.storage, WorldClock(world), told.append) for _ in range(5)]
+    journals = [
+        Journal(tmp_path / "journal", world.storage, WorldClock(world), world.policy, told.append) for _ in range(5)
+    ]
     taken = await asyncio.gather(*(journal.take_in() for journal in journals))
     assert (sum(taken), told) == (1, [booking_id])
     assert world.rows("SELECT duration FROM cdrs") == [{"duration": 7}]
@@ -194,6 +196,6 @@ async def test_an_engine_killed_between_settling_and_forgetting_settles_once(wor
     assert await asyncio.wait_for(victim.wait(), 30) == -signal.SIGKILL
     assert world.rows("SELECT duration FROM cdrs") == [{"duration": 7}]
     assert len(kept(tmp_path)) == 1
-    assert await Journal(tmp_path / "journal", world.storage, WorldClock(world), print).take_in() == 0
+    assert await Journal(tmp_path / "journal", world.storage, WorldClock(world), world.policy, print).take_in() == 0
     assert world.rows("SELECT duration FROM cdrs") == [{"duration": 7}]
     assert kept(tmp_path) == {}

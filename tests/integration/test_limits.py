@@ -48,9 +48,7 @@ class Exchange:
     booking: Booking
 
     async def incoming(self, call_id: str) -> RouteDecision:
-        context = CallContext(
-            self.world.storage, WorldClock(self.world), self.world.policy, self.keeper, "", lambda: None
-        )  # fmt: skip
+        context = CallContext(self.world.storage, WorldClock(self.world), self.world.policy, self.keeper, "")
         decision = await _decide(context, _NoConversation(call_id, self.booking.service))
         if isinstance(decision, Bridge):
             self.ami.up[call_id] = UpCall(call_id, decision.seconds)

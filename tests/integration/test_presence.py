@@ -76,8 +76,8 @@ async def comparing(
     clock = WorldClock(world)
     keeper = LimitKeeper(world.storage, link, clock, world.policy)
     work = Comparing(world, ami, link, kept)
-    journal = Journal(kept, world.storage, clock, work.journaled.append)
-    reconciler = Reconciler(world.storage, link, clock, keeper, journal, interval)
+    journal = Journal(kept, world.storage, clock, world.policy, work.journaled.append)
+    reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, journal, interval)
     stop = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         for part in (link, keeper, reconciler):

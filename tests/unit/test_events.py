@@ -1,9 +1,16 @@
 """Callback bodies exactly as the contract has them: other people's programs read these names."""
 
 import json
+from dataclasses import replace
 
-from engine.domain.events import as_json, call_ended_body, expired_call_body
-from tests.contract.samples import CALLER, HIDDEN, START
+import pytest
+
+from engine.domain import events
+from engine.domain.booking import Booking
+from engine.domain.events import EventType, WhyGone, as_json, call_ended_body, expired_call_body
+from engine.domain.metering import Credit
+from engine.domain.times import rfc3339
+from tests.contract.samples import BOOKING, CALLER, DAY, HIDDEN, HOUR, START
 
 
 def test_the_body_of_an_ended_call_is_flat_json_with_the_contracts_names() -> None:
@@ -50,3 +57,51 @@ def test_a_hostile_caller_name_stays_one_json_string() -> None:
     assert json.loads(text) == body
     assert text.isascii()
     assert "\n" not in text
+
+
+def test_a_body_says_how_many_calls_were_left_out_only_where_there_were_some() -> None:
+    none, some = (
+        expired_call_body(
+            called_at=START,
+            source=CALLER,
+            destination=HIDDEN,
+            booking_id="bkg_1",
+            service="+3225550001",
+            not_reported=left_out,
+        )
+        for left_out in (0, 7)
+    )
+    assert some == none | {"callsNotReported": 7}
+
+
+@pytest.mark.parametrize(
+    ("booking", "expired_at", "reason"),
+    [
+        (BOOKING, BOOKING.end_at, "end_reached"),
+        (replace(BOOKING, exhausted_at=START + 5, seconds=Credit(300, 0, 0, 300)), START + 5, "seconds_spent"),
+        (replace(BOOKING, exhausted_at=START + 5, calls=Credit(10, 0, 0, 10)), START + 5, "calls_spent"),
+    ],
+)
+def test_an_expired_booking_says_when_and_why_and_until_when_it_can_be_revived(
+    booking: Booking, expired_at: int, reason: str
+) -> None:
+    body = events.booking_expired_body(booking, 7 * DAY)
+    assert body == {
+        "type": "booking.expired",
+        "timestamp": rfc3339(expired_at),
+        "bookingId": "bkg_1",
+        "service": "+3225550001",
+        "reason": reason,
+        "revivableUntil": rfc3339(expired_at + 7 * DAY),
+    }
+
+
+def test_what_is_told_of_a_booking_never_names_the_hidden_number() -> None:
+    bodies = [
+        events.expiring_soon_body(BOOKING, START),
+        events.low_seconds_body(BOOKING, START),
+        events.booking_expired_body(BOOKING, HOUR),
+        events.booking_gone_body(BOOKING, WhyGone.DELETED, START),
+    ]
+    assert [body["type"] for body in bodies] == [kind for kind in EventType if kind.startswith("booking.")]
+    assert HIDDEN[1:] not in "".join(map(as_json, bodies))

@@ -11,11 +11,12 @@ import structlog
 
 from agi_scripts.journal_ended import keep
 from engine.calls import EndReport, Settlement, call_ended
+from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
 from engine.journal import MAX_FILES, Journal
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.samples import START
+from tests.contract.samples import POLICY, START
 
 
 class Settling:
@@ -25,9 +26,9 @@ class Settling:
         self.reports: list[EndReport] = []
         self.failing = False
 
-    async def run(self, command: Callable[..., Any], report: EndReport, now: int) -> Settlement | None:
+    async def run(self, command: Callable[..., Any], report: EndReport, now: int, policy: Policy) -> Settlement | None:
         assert command is call_ended
-        assert now == START
+        assert (now, policy) == (START, POLICY)
         if self.failing:
             raise StorageUnavailable("disk full")
         known = report.call_id in {each.call_id for each in self.reports}
@@ -53,7 +54,7 @@ def told() -> list[str]:
 @pytest.fixture
 def journal(tmp_path: Path, settling: Settling, told: list[str]) -> Journal:
     storage, clock = cast("SqliteStorage", settling), cast("Any", StandingClock())
-    return Journal(tmp_path, storage, clock, told.append)
+    return Journal(tmp_path, storage, clock, POLICY, told.append)
 
 
 def names(directory: Path) -> set[str]:
@@ -93,7 +94,7 @@ async def test_an_end_that_could_not_be_settled_stays(tmp_path: Path, journal: J
 
 async def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path, settling: Settling) -> None:
     clock = cast("Any", StandingClock())
-    journal = Journal(tmp_path / "later", cast("SqliteStorage", settling), clock, print)
+    journal = Journal(tmp_path / "later", cast("SqliteStorage", settling), clock, POLICY, print)
     assert await journal.take_in() == 0
 
 

@@ -1,4 +1,4 @@
-"""Instants on the way out."""
+"""Instants on the way out and in."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.times import rfc3339
+from engine.domain.times import instant_from, rfc3339
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,38 @@ def test_an_instant_is_rfc_3339_in_utc_with_z_and_milliseconds(instant: int, tex
 def test_no_millisecond_is_lost(instant: int) -> None:
     back = datetime.fromisoformat(rfc3339(instant)) - datetime.fromisoformat("1970-01-01T00:00:00Z")
     assert back == timedelta(milliseconds=instant)
+
+
+@given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
+def test_what_is_written_is_read_as_it_was(instant: int) -> None:
+    assert instant_from(rfc3339(instant)) == instant
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2026-03-01t12:00:00z", "2026-03-01T12:00:00Z"),
+        ("2026-03-01T14:00:00+02:00", "2026-03-01T12:00:00Z"),
+        ("2026-03-01T06:30:00-05:30", "2026-03-01T12:00:00Z"),
+        ("2026-03-01T12:00:00-00:00", "2026-03-01T12:00:00Z"),
+        ("2026-03-01T12:00:00.5Z", "2026-03-01T12:00:00.500Z"),
+        ("2026-03-01T12:00:00.000000001Z", "2026-03-01T12:00:00.001Z"),
+        ("2026-03-01T12:00:00.999999999Z", "2026-03-01T12:00:01Z"),
+        ("2026-06-30T23:59:60Z", "2026-07-01T00:00:00Z"),
+    ],
+)
+def test_an_instant_may_be_written_in_many_ways(text: str, same: str) -> None:
+    assert instant_from(text) == instant_from(same) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "now", "1772366400", "2026-03-01", "2026-03-01T12:00:00", "2026-03-01 12:00:00Z", "2026-03-01T12:00Z"),
+        *("2026-02-30T12:00:00Z", "2026-13-01T12:00:00Z", "0000-01-01T00:00:00Z", "2026-03-01T24:00:00Z"),
+        *("2026-03-01T12:60:00Z", "2026-03-01T12:00:61Z", "2026-03-01T12:00:00+24:00", "2026-03-01T12:00:00+02:60"),
+        *("2026-03-01T12:00:00.Z", "2026-03-01T12:00:00.0000000000Z", "2026-03-01T12:00:00Z\n", "٢026-03-01T12:00:00Z"),
+    ],
+)
+def test_what_is_no_instant_is_none(text: str) -> None:
+    assert instant_from(text) is None

@@ -3,12 +3,14 @@ INSERT INTO bookings (
     id, account_id, service, destination, usage_plan, callback, created_at, end_at, exhausted_at, gone_at,
     seconds_granted, seconds_remaining, seconds_leased, seconds_settled,
     calls_granted, calls_remaining, calls_leased, calls_settled,
-    max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds, caller_id, refuse_anonymous
+    max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds, caller_id, refuse_anonymous,
+    paused, label, metadata
 ) VALUES (
     :id, :account_id, :service, :destination, :usage_plan, :callback, :created_at, :end_at, :exhausted_at, :gone_at,
     :seconds_granted, :seconds_remaining, :seconds_leased, :seconds_settled,
     :calls_granted, :calls_remaining, :calls_leased, :calls_settled,
-    :max_concurrent_calls, :max_calls_per_caller_per_hour, :max_call_seconds, :caller_id, :refuse_anonymous
+    :max_concurrent_calls, :max_calls_per_caller_per_hour, :max_call_seconds, :caller_id, :refuse_anonymous,
+    :paused, :label, :metadata
 );
 
 -- name: insert_grant!
@@ -31,7 +33,8 @@ UPDATE bookings SET
     calls_granted = :calls_granted, calls_remaining = :calls_remaining,
     calls_leased = :calls_leased, calls_settled = :calls_settled,
     max_concurrent_calls = :max_concurrent_calls, max_calls_per_caller_per_hour = :max_calls_per_caller_per_hour,
-    max_call_seconds = :max_call_seconds, caller_id = :caller_id, refuse_anonymous = :refuse_anonymous
+    max_call_seconds = :max_call_seconds, caller_id = :caller_id, refuse_anonymous = :refuse_anonymous,
+    paused = :paused, label = :label, metadata = :metadata
 WHERE id = :id;
 
 -- name: booking_by_id^
@@ -46,11 +49,30 @@ WHERE gone_at IS NULL AND COALESCE(exhausted_at, end_at) <= :before
 ORDER BY COALESCE(exhausted_at, end_at)
 LIMIT :at_most;
 
+-- name: bookings_page_end^
+-- The last of so many in the order of the list: a page looks at no more than these, whatever is asked for.
+SELECT MIN(w.id) AS last_id, COUNT(*) AS bookings FROM (
+    SELECT id FROM bookings
+    WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
+    ORDER BY id DESC
+    LIMIT :looked_at
+) AS w;
+
 -- name: bookings_page
--- Newest first. `expires_after`: the present for active ones only, earlier to include those in their grace.
+-- Newest first, down to `last_id`. Those that expire after one instant, the present for active ones only, and up to
+-- another. What is '' is not asked for. A pair stands in `metadata` as it was made by engine/domain/notes.py.
 SELECT * FROM bookings
-WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
-    AND COALESCE(exhausted_at, end_at) > :expires_after
+WHERE account_id = :account_id AND id < :before_id AND id >= :last_id AND gone_at IS NULL
+    AND COALESCE(exhausted_at, end_at) > :expires_after AND COALESCE(exhausted_at, end_at) <= :expires_until
+    AND (:destination = '' OR destination = :destination)
+    AND (:usage_plan = '' OR usage_plan = :usage_plan)
+    AND (:service = '' OR service = :service)
+    AND (:label = '' OR label = :label)
+    AND (:pair_1 = '' OR replace(metadata, :pair_1, '') <> metadata)
+    AND (:pair_2 = '' OR replace(metadata, :pair_2, '') <> metadata)
+    AND (:pair_3 = '' OR replace(metadata, :pair_3, '') <> metadata)
+    AND (:pair_4 = '' OR replace(metadata, :pair_4, '') <> metadata)
+    AND (:pair_5 = '' OR replace(metadata, :pair_5, '') <> metadata)
 ORDER BY id DESC
 LIMIT :at_most;
 

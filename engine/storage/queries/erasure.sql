@@ -18,7 +18,10 @@ SELECT MAX(w.id) FROM (SELECT id FROM outbox WHERE id > :after ORDER BY id LIMIT
 
 -- name: bookings_with_number
 SELECT * FROM bookings
-WHERE id > :after AND id <= :last AND (destination = :number OR callback LIKE '%' || :digits || '%');
+WHERE id > :after AND id <= :last AND (
+    destination = :number OR callback LIKE '%' || :digits || '%'
+    OR label LIKE '%' || :digits || '%' OR metadata LIKE '%' || :digits || '%'
+);
 
 -- name: grants_with_number
 SELECT id, reason FROM grants WHERE id > :after AND id <= :last AND reason LIKE '%' || :digits || '%';
@@ -38,16 +41,35 @@ UPDATE cdrs SET
     destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END
 WHERE id > :after AND id <= :last AND (source = :number OR destination = :number);
 
--- name: erase_from_callbacks!
--- `quoted`: the number as a JSON string.
-UPDATE outbox SET body = replace(body, :quoted, '"erased"')
-WHERE id > :after AND id <= :last AND body LIKE '%' || :quoted || '%';
-
 -- name: callbacks_with_number
-SELECT id, url FROM outbox WHERE id > :after AND id <= :last AND url LIKE '%' || :digits || '%';
+SELECT id, url, body FROM outbox
+WHERE id > :after AND id <= :last AND (url LIKE '%' || :digits || '%' OR body LIKE '%' || :digits || '%');
+
+-- name: set_callback_body!
+UPDATE outbox SET body = :body WHERE id = :id;
 
 -- name: delete_callback!
 DELETE FROM outbox WHERE id = :id;
+
+-- name: callback_attempts_window$
+-- In callbacks: a callback's attempts are looked at together.
+SELECT MAX(w.id) FROM (SELECT id FROM outbox WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+
+-- name: responses_with_number
+SELECT callback_id, attempt, response FROM callback_attempts
+WHERE callback_id > :after AND callback_id <= :last AND response LIKE '%' || :digits || '%';
+
+-- name: set_response!
+UPDATE callback_attempts SET response = :response WHERE callback_id = :callback_id AND attempt = :attempt;
+
+-- name: callback_endpoints_window$
+SELECT MAX(w.id) FROM (SELECT id FROM callback_endpoints WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+
+-- name: endpoints_with_number
+SELECT id, url FROM callback_endpoints WHERE id > :after AND id <= :last AND url LIKE '%' || :digits || '%';
+
+-- name: delete_endpoint!
+DELETE FROM callback_endpoints WHERE id = :id;
 
 -- name: erase_blocked_caller!
 DELETE FROM blocked_callers WHERE caller = :number;

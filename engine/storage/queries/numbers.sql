@@ -1,11 +1,39 @@
--- name: insert_number!
-INSERT INTO numbers (e164, state, idle_since, quarantined_until) VALUES (:e164, 'FREE', :idle_since, NULL);
+-- name: insert_numbers*!
+INSERT INTO numbers (e164, state, idle_since, quarantined_until, country)
+VALUES (:e164, 'FREE', :idle_since, NULL, :country);
 
--- name: number_exists$
-SELECT COUNT(*) FROM numbers WHERE e164 = :e164;
+-- name: number_by_e164^
+SELECT e164, state, idle_since, quarantined_until, country FROM numbers WHERE e164 = :e164;
+
+-- name: number_is_ours$
+-- One that is retired may be anybody's by now.
+SELECT COUNT(*) FROM numbers WHERE e164 = :e164 AND state <> 'RETIRED';
 
 -- name: least_recently_used_free$
 SELECT e164 FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164 LIMIT 1;
+
+-- name: least_recently_used_free_of_country$
+SELECT e164 FROM numbers WHERE state = 'FREE' AND country = :country ORDER BY idle_since, e164 LIMIT 1;
+
+-- name: free_number_among_oldest$
+-- The first from `low` to `high` among so many that lay idle longest.
+SELECT w.e164 FROM (
+    SELECT e164, idle_since FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164 LIMIT :looked_at
+) AS w
+WHERE w.e164 >= :low AND w.e164 <= :high
+ORDER BY w.idle_since, w.e164
+LIMIT 1;
+
+-- name: free_number_among_range$
+-- The one that lay idle longest among so many from `low` to `high`.
+SELECT w.e164 FROM (
+    SELECT e164, idle_since FROM numbers
+    WHERE state = 'FREE' AND e164 >= :low AND e164 <= :high
+    ORDER BY e164
+    LIMIT :looked_at
+) AS w
+ORDER BY w.idle_since, w.e164
+LIMIT 1;
 
 -- name: mark_booked!
 UPDATE numbers SET state = 'BOOKED', quarantined_until = NULL WHERE e164 = :e164 AND state = 'FREE';
@@ -14,15 +42,29 @@ UPDATE numbers SET state = 'BOOKED', quarantined_until = NULL WHERE e164 = :e164
 UPDATE numbers SET state = 'QUARANTINED', idle_since = :idle_since, quarantined_until = :quarantined_until
 WHERE e164 = :e164 AND state = 'BOOKED';
 
+-- name: set_number_state!
+UPDATE numbers SET state = :state, quarantined_until = :quarantined_until WHERE e164 = :e164;
+
 -- name: free_quarantined_until!
 UPDATE numbers SET state = 'FREE', quarantined_until = NULL
 WHERE state = 'QUARANTINED' AND quarantined_until <= :now;
 
 -- name: numbers_list
-SELECT e164, state, idle_since, quarantined_until FROM numbers
-WHERE e164 > :after AND (:state IS NULL OR state = :state)
+SELECT e164, state, idle_since, quarantined_until, country FROM numbers
+WHERE e164 > :after AND (:state IS NULL OR state = :state) AND (:country IS NULL OR country = :country)
 ORDER BY e164
 LIMIT :at_most;
 
 -- name: numbers_by_state
 SELECT state, COUNT(*) AS numbers FROM numbers GROUP BY state;
+
+-- name: free_numbers_by_country
+SELECT country, COUNT(*) AS numbers FROM numbers WHERE state = 'FREE' GROUP BY country;
+
+-- name: numbers_taken^
+-- How many were booked within a time, and how many had lost their booking within another. Not those of test worlds.
+SELECT
+    (SELECT COUNT(*) FROM bookings
+        WHERE created_at > :taken_since AND created_at <= :taken_until AND service NOT LIKE '+999%') AS taken,
+    (SELECT COUNT(*) FROM bookings
+        WHERE gone_at > :left_since AND gone_at <= :left_until AND service NOT LIKE '+999%') AS left_behind;

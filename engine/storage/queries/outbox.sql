@@ -1,32 +1,52 @@
+-- name: next_callback_sequence
+UPDATE bookings SET callbacks_posted = callbacks_posted + 1 WHERE id = :booking_id RETURNING callbacks_posted;
+
 -- name: insert_callback!
+-- `created_at`: by the account's own clock. It is due by the machine's, which delivers it.
 INSERT INTO outbox (
     id, account_id, booking_id, url, body, state, attempts, created_at, due_at, finished_at, last_outcome
 ) VALUES (
-    :id, :account_id, :booking_id, :url, :body, 'PENDING', 0, :created_at, :created_at, NULL, NULL
+    :id, :account_id, :booking_id, :url, :body, 'PENDING', 0, :created_at,
+    :created_at - (SELECT a.clock_ahead_ms FROM accounts AS a WHERE a.id = :account_id), NULL, NULL
 );
 
 -- name: line_up_due_callbacks
 -- What is due now, pushed ahead for as long as a worker may keep it in its line. That counts no attempt: a worker
 -- that dies leaves it to the next one.
-UPDATE outbox SET due_at = :held_until
+UPDATE outbox SET due_at = :held_until, claimed = 1
 WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.state = 'PENDING' AND o.due_at <= :now ORDER BY o.due_at LIMIT :at_most
 )
-RETURNING id, url, attempts;
+RETURNING id, url, attempts, EXISTS (
+    SELECT 1 FROM callback_endpoints AS e
+    WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
+) AS is_disabled;
+
+-- name: hold_callback*!
+-- Not looked at again until its endpoint is enabled.
+UPDATE outbox SET state = 'HELD', finished_at = :now, claimed = 0 WHERE id = :id AND state = 'PENDING';
 
 -- name: begin_callback_attempt
--- Counted before it is sent, so that `attempts` fences off every other worker that has the same row in its line.
+-- Counted before it is sent, so that `attempts` fences off every other worker that has the same row in its line. One
+-- whose endpoint was disabled since it was lined up is not begun: it is due again soon, and then held.
 UPDATE outbox SET attempts = attempts + 1, due_at = :claimed_until
 WHERE id = :id AND state = 'PENDING' AND attempts = :attempts
-RETURNING id, account_id, url, body, attempts, created_at,
-    (SELECT a.webhook_secret FROM accounts AS a WHERE a.id = outbox.account_id) AS webhook_secret;
+    AND NOT EXISTS (
+        SELECT 1 FROM callback_endpoints AS e
+        WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
+    )
+RETURNING id, account_id, url, body, attempts, attempts - attempts_before AS tries, created_at,
+    (SELECT a.webhook_secret FROM accounts AS a WHERE a.id = outbox.account_id) AS webhook_secret,
+    (SELECT a.old_webhook_secret FROM accounts AS a WHERE a.id = outbox.account_id) AS old_webhook_secret,
+    (SELECT a.old_secret_until FROM accounts AS a WHERE a.id = outbox.account_id) AS old_secret_until;
 
 -- name: finish_callback!
-UPDATE outbox SET state = :state, finished_at = :now, last_outcome = :outcome
+-- `state`: DELIVERED, FAILED or HELD.
+UPDATE outbox SET state = :state, finished_at = :now, last_outcome = :outcome, claimed = 0
 WHERE id = :id AND state = 'PENDING' AND attempts = :attempts;
 
 -- name: postpone_callback!
-UPDATE outbox SET due_at = :due_at, last_outcome = :outcome
+UPDATE outbox SET due_at = :due_at, last_outcome = :outcome, claimed = 0
 WHERE id = :id AND state = 'PENDING' AND attempts = :attempts;
 
 -- name: next_callback_due_at$
@@ -38,3 +58,60 @@ SELECT
     (SELECT COUNT(*) FROM outbox WHERE state = 'PENDING') AS pending,
     (SELECT COUNT(*) FROM outbox WHERE state = 'PENDING' AND due_at < :due_before) AS late,
     (SELECT COUNT(*) FROM outbox WHERE state = 'FAILED' AND finished_at > :since) AS failed;
+
+-- name: redeliver_callback!
+-- From the beginning of the schedule. Not one that a worker has in its line, or is sending.
+UPDATE outbox SET state = :state, due_at = :now, finished_at = :finished_at, attempts_before = attempts,
+    claimed = 0
+WHERE id = :id AND (state <> 'PENDING' OR claimed = 0);
+
+-- name: callbacks_to_redeliver
+-- Oldest first; the next page begins after the last of this one.
+SELECT id, created_at FROM outbox
+WHERE account_id = :account_id AND state = :state AND (created_at, id) > (:after_at, :after_id)
+    AND created_at < :until AND (state <> 'PENDING' OR claimed = 0)
+ORDER BY created_at, id
+LIMIT :at_most;
+
+-- name: insert_callback_attempt!
+INSERT INTO callback_attempts (callback_id, attempt, began_at, took_ms, status, trouble, response)
+VALUES (:callback_id, :attempt, :began_at, :took_ms, :status, :trouble, :response);
+
+-- name: delete_callback_attempts!
+DELETE FROM callback_attempts WHERE callback_id = :callback_id AND attempt <= :up_to;
+
+-- name: callback_of_account^
+SELECT id, booking_id, url, body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
+FROM outbox WHERE id = :id AND account_id = :account_id;
+
+-- name: owner_of_callback$
+SELECT account_id FROM outbox WHERE id = :id;
+
+-- name: callback_attempts_of
+SELECT attempt, began_at, took_ms, status, trouble, response FROM callback_attempts
+WHERE callback_id = :callback_id ORDER BY attempt;
+
+-- name: callbacks_page
+-- Newest first, put down since `since` and before (`before_at`, `before_id`).
+SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
+FROM outbox
+WHERE account_id = :account_id AND created_at >= :since AND (created_at, id) < (:before_at, :before_id)
+ORDER BY created_at DESC, id DESC
+LIMIT :at_most;
+
+-- name: callbacks_page_in_state
+SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
+FROM outbox
+WHERE account_id = :account_id AND state = :state AND created_at >= :since
+    AND (created_at, id) < (:before_at, :before_id)
+ORDER BY created_at DESC, id DESC
+LIMIT :at_most;
+
+-- name: callbacks_page_of_booking
+-- `state`: empty for all.
+SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
+FROM outbox
+WHERE booking_id = :booking_id AND account_id = :account_id AND created_at >= :since
+    AND (created_at, id) < (:before_at, :before_id) AND (:state = '' OR state = :state)
+ORDER BY created_at DESC, id DESC
+LIMIT :at_most;

@@ -1,6 +1,13 @@
 -- name: oldest_cdrs
 -- In the order of their primary key, which is that of time: the first of the index, however many there are.
-SELECT id, call_id, booking_id, started_at, duration FROM cdrs ORDER BY id LIMIT :at_most;
+-- `started_at` by the machine's clock as the account's own is set now. That was never further ahead, so no record of a
+-- test world seems younger than it is and keeps those behind it from being forgotten.
+SELECT
+    c.id, c.call_id, c.booking_id, c.duration,
+    c.started_at - COALESCE((SELECT a.clock_ahead_ms FROM accounts AS a WHERE a.id = c.account_id), 0) AS started_at
+FROM cdrs AS c
+ORDER BY c.id
+LIMIT :at_most;
 
 -- name: add_forgotten!
 UPDATE bookings SET seconds_forgotten = seconds_forgotten + :seconds, calls_forgotten = calls_forgotten + :calls
@@ -26,4 +33,4 @@ ORDER BY b.gone_at
 LIMIT :at_most;
 
 -- name: forget_whom_booking_hid!
-UPDATE bookings SET destination = 'erased', callback = '', forgotten = 1 WHERE id = :id;
+UPDATE bookings SET destination = 'erased', callback = '', label = '', metadata = '{}', forgotten = 1 WHERE id = :id;

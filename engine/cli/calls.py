@@ -1,0 +1,91 @@
+"""`calls …`: what is up now, and its end."""
+
+import asyncio
+import signal
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+
+from engine.cli.database import run_command
+from engine.cli.output import Json, console, show, show_one, table_of
+from engine.clock import SystemClock
+from engine.control import EngineRefused, ask_engine
+from engine.domain.masking import masked
+from engine.domain.times import Moment, rfc3339
+from engine.local.data_dir import require_database
+from engine.requests import HangUp
+from engine.settings import Settings
+from engine.storage.overview import LiveCall
+from engine.storage.sqlite import SqliteStorage
+
+app = typer.Typer(no_args_is_help=True, help="Live calls of all accounts.")
+
+MAX_SHOWN = 1000
+EVERY_SECONDS = 1.0
+
+
+@app.command()
+def live(as_json: Json = False) -> None:
+    """Calls that are up, ringing ones too, oldest first. On a terminal the table follows them until Ctrl-C.
+
+    Of the hidden number only a few digits are shown.
+    """
+    settings = Settings()
+    calls = run_command(settings, lambda tx: tx.overview.live_calls(MAX_SHOWN))
+    if console.is_terminal and not as_json:
+        asyncio.run(_follow(settings))
+    else:
+        show([_shown(call, SystemClock().moment()) for call in calls], as_json=as_json)
+
+
+@app.command("hangup")
+def hang_up(
+    call_id: Annotated[str, typer.Argument(help="Id of the call, as `calls live` shows it.")], as_json: Json = False
+) -> None:
+    """End a live call. It is settled and reported like any other."""
+    settings = Settings()
+    require_database(settings)
+    done = ask_engine(settings.data_dir, HangUp(call_id))
+    if done is None:
+        raise EngineRefused("no engine is running here, and only it can end calls")
+    if done.unreached:
+        raise EngineRefused("Asterisk cannot be reached now: the call was not ended; `doctor` says what is wrong")
+    show_one({"callId": call_id, "ended": True}, as_json=as_json)
+
+
+async def _follow(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    clock, storage = SystemClock(), SqliteStorage(settings.database)
+    try:
+        with Live(console=console, auto_refresh=False) as shown:
+            while not stop.is_set():
+                calls = await storage.run(lambda tx: tx.overview.live_calls(MAX_SHOWN))
+                at = clock.moment()
+                shown.update(table_of([_shown(call, at) for call in calls], empty="no call is up"), refresh=True)
+                try:
+                    async with asyncio.timeout(EVERY_SECONDS):
+                        await stop.wait()
+                except TimeoutError:
+                    pass
+    finally:
+        await storage.close()
+
+
+def _shown(live_call: LiveCall, at: Moment) -> dict[str, Any]:
+    """`talking`: whole seconds. `mayTalk`: for how many it is leased, it is cut there."""
+    call = live_call.call
+    return {
+        "call": call.call_id,
+        "account": live_call.account,
+        "booking": call.booking_id,
+        "service": live_call.service,
+        "source": call.source,
+        "destination": masked(call.destination),
+        "state": call.state.value,
+        "since": rfc3339(call.started_at),
+        "talking": None if call.answered is None else max(0, at.ticks - call.answered.ticks) // 1000,
+        "mayTalk": call.seconds_leased,
+    }

@@ -1,0 +1,95 @@
+"""`simulate …`: calls and time in a customer's test world, without telephones and waiting."""
+
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from api.world_bodies import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
+from engine import accounts, worlds
+from engine.cli.database import run_command
+from engine.cli.output import Json, show_one
+from engine.clock import SystemClock
+from engine.domain.errors import InvalidInput
+from engine.domain.numbers import caller_of
+from engine.domain.policy import Policy
+from engine.domain.simulation import Outcome, SimulatedCall
+from engine.domain.times import Moment, rfc3339
+from engine.settings import Settings
+from engine.storage.transaction import Transaction
+
+app = typer.Typer(no_args_is_help=True, help="Test worlds: calls without telephones, time without waiting.")
+
+Account = Annotated[str, typer.Option(help="Id or name of the account whose test world it is, or of that itself.")]
+
+
+@app.command("call")
+def call(
+    account: Account,
+    service: Annotated[str, typer.Option(help="The rented number that is called, one of the test world.")],
+    source: Annotated[str, typer.Option(help="The caller's number, or anonymous.")],
+    outcome: Annotated[Outcome, typer.Option(help="What becomes of the call, if it is put through.")],
+    seconds: Annotated[int | None, typer.Option(help="How long they talk; with `answered` only.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Simulate a call as POST /test/calls does. A running engine delivers its callback within seconds."""
+    try:
+        wanted = NewSimulatedCall(service=service, source=source, outcome=outcome, seconds=seconds)
+    except ValidationError as error:
+        raise InvalidInput([f"--{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]) from None
+    asked = SimulatedCall(service, caller_of(source), wanted.outcome, seconds or 0)
+    settings = Settings()
+    policy = settings.policy()
+    simulation = run_command(settings, _simulate, account, asked, SystemClock().moment(), policy)
+    told = SimulatedCallBody.of(simulation, policy).model_dump(mode="json")
+    show_one(_without_hidden_number(told), as_json=as_json)
+
+
+@app.command("clock")
+def clock(
+    account: Account,
+    advance: Annotated[int, typer.Option(min=0, help="By how many seconds it is set forward; 0: only shown.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Set the clock of a test world forward as POST /test/clock does, or see what it says."""
+    settings = Settings()
+    now = SystemClock().now()
+    if advance:
+        try:
+            ClockChange(advance=advance)
+        except ValidationError as error:
+            raise InvalidInput([f"--advance: {problem['msg']}" for problem in error.errors()]) from None
+    world_now = run_command(settings, _advance, account, advance * 1000, now)
+    while run_command(settings, _sweep, account, now, settings.policy()):
+        pass
+    show_one(ClockBody(now=rfc3339(world_now)).model_dump(mode="json"), as_json=as_json)
+
+
+def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Moment, policy: Policy) -> worlds.Simulation:
+    return worlds.simulate_call(tx, accounts.world_beside(tx, account, at.now).id, asked, at, policy)
+
+
+def _advance(tx: Transaction, account: str, milliseconds: int, now: int) -> int:
+    return worlds.advance_clock(tx, accounts.world_beside(tx, account, now).id, milliseconds, now)
+
+
+def _sweep(tx: Transaction, account: str, now: int, policy: Policy) -> int:
+    return worlds.sweep_own(tx, accounts.world_beside(tx, account, now).id, now, policy)
+
+
+def _without_hidden_number(told: dict[str, Any]) -> dict[str, Any]:
+    """One flat record, of the booking and the call record what the operator is shown elsewhere too."""
+    cdr, booking = told["cdr"] or {}, told["booking"] or {}
+    return {
+        "putThrough": told["putThrough"],
+        "reason": told["reason"],
+        "sipStatus": told["sipStatus"],
+        "cdr": cdr.get("id"),
+        "disposition": cdr.get("disposition"),
+        "duration": cdr.get("duration"),
+        "booking": booking.get("id"),
+        "status": booking.get("status"),
+        "secondsRemaining": booking.get("secondsRemaining"),
+        "callsRemaining": booking.get("callsRemaining"),
+        "now": told["now"],
+    }

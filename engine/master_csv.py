@@ -1,0 +1,73 @@
+"""Call records as lines of Asterisk's Master.csv (its cdr_csv with `loguserfield` and `usegmtime`), for tools that read
+those. No header, texts in quotes, numbers without, and nothing at all for an instant that there is not.
+
+A spreadsheet takes a text that begins with `=`, `+`, `-` or `@` for a formula. A mark in front would break every number
+that begins with `+`, and would guard against nothing: no field is anybody's own text. There are numbers, ids, instants,
+and words of ours.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from engine.domain.routing import Disposition
+from engine.storage.record_rows import CallRecord
+
+COLUMNS = (
+    *("accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata"),
+    *("start", "answer", "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield"),
+)
+# Asterisk knows four words. Which of ours it was stands in `userfield`.
+ANSWERED, BUSY, NO_ANSWER, FAILED = "ANSWERED", "BUSY", "NO ANSWER", "FAILED"
+WORDS: Mapping[Disposition, str] = {
+    Disposition.ANSWERED: ANSWERED,
+    Disposition.BUSY: BUSY,
+    Disposition.NO_ANSWER: NO_ANSWER,
+    Disposition.CANCELLED: NO_ANSWER,
+    Disposition.LOST: NO_ANSWER,  # unless it was charged
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def master_csv(records: Iterable[CallRecord]) -> str:
+    """A line a record, each with its end."""
+    return "".join(f"{_line(record)}\n" for record in records)
+
+
+def _line(record: CallRecord) -> str:
+    cdr = record.cdr
+    was_answered = cdr.duration > 0
+    # A clock that was set back meanwhile makes no call end before it began.
+    ended_at = max(cdr.started_at, record.ended_at or cdr.started_at)
+    fields = (
+        _quoted(cdr.booking_id),
+        _quoted(cdr.source),
+        _quoted(cdr.service),
+        _quoted(""),
+        _quoted(cdr.source),
+        _quoted(""),
+        _quoted(""),
+        _quoted(""),
+        _quoted(cdr.destination),
+        _instant(cdr.started_at),
+        _instant(record.answered_at) if was_answered else "",
+        _instant(ended_at),
+        str(max(cdr.duration, (ended_at - cdr.started_at) // 1000)),
+        str(cdr.duration),
+        _quoted(ANSWERED if was_answered else WORDS.get(cdr.disposition, FAILED)),
+        _quoted(""),
+        _quoted(cdr.id),
+        _quoted(cdr.disposition),
+    )
+    return ",".join(fields)
+
+
+def _quoted(text: str) -> str:
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _instant(instant: int | None) -> str:
+    """To the second, in UTC."""
+    if instant is None:
+        return ""
+    return f'"{(_EPOCH + timedelta(milliseconds=instant)).strftime("%Y-%m-%d %H:%M:%S")}"'

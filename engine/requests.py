@@ -1,0 +1,35 @@
+"""What an operator may ask a running engine for, beside an adjustment: see `engine.operator`.
+
+Text and whole numbers only: they travel as JSON, see `engine.control`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """One live call."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndCalls:
+    """All calls that are up on a booking."""
+
+    booking_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A booking has got more than it had: its live calls may last longer."""
+
+    booking_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many `calls` it was about, and how many of them Asterisk could not be told of."""
+
+    calls: int = 0
+    unreached: int = 0

@@ -1,0 +1,202 @@
+"""The callbacks' tables as commands see them: what waits, what was tried, where to, and what signs it."""
+
+from typing import Any
+
+from engine.domain.delivery import CallbackState
+from engine.storage.delivery_rows import (
+    AttemptRecord,
+    CallbackRecord,
+    Delivery,
+    Endpoint,
+    callback_from_row,
+    endpoint_from_row,
+    secrets_from_row,
+)
+from engine.storage.delivery_rows import WebhookSecrets as Secrets
+
+# Of one callback, the newest. The schedule has no more than 21, so only redeliveries push older ones out.
+MAX_LOGGED = 50
+
+
+class _Table:
+    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
+        self._sql = queries
+        self._db = connection
+
+
+class Outbox(_Table):
+    def next_sequence(self, booking_id: str) -> int:
+        """1, 2, 3 … for each booking."""
+        [row] = list(self._sql.next_callback_sequence(self._db, booking_id=booking_id))
+        return int(row["callbacks_posted"])
+
+    def insert(self, *, event_id: str, account_id: str, booking_id: str, url: str, body: str, now: int) -> None:
+        """`now`: by the clock that the account lives by. All that follows goes by the machine's."""
+        self._sql.insert_callback(
+            self._db,
+            id=event_id,
+            account_id=account_id,
+            booking_id=booking_id,
+            url=url,
+            body=body,
+            created_at=now,
+        )
+
+    def line_up_due(self, now: int, held_until: int, at_most: int) -> tuple[list[tuple[str, str, int]], int]:
+        """Reserve what is due: (event id, URL, attempts so far), oldest event first. Due again at `held_until`.
+
+        And how many were looked at: what would go to a disabled endpoint is held.
+        """
+        rows = list(self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=at_most))
+        due = sorted((row["id"], row["url"], row["attempts"]) for row in rows if not row["is_disabled"])
+        if held := [{"id": row["id"], "now": now} for row in rows if row["is_disabled"]]:
+            self._sql.hold_callback(self._db, held)
+        return due, len(rows)
+
+    def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:
+        """Begin the attempt after `attempts` earlier ones.
+
+        None: it is finished, its endpoint is disabled, or another worker was first.
+        """
+        rows = self._sql.begin_callback_attempt(self._db, id=event_id, attempts=attempts, claimed_until=claimed_until)
+        return next((_delivery(row) for row in list(rows)), None)
+
+    def finish(self, delivery: Delivery, state: str, outcome: str, now: int) -> bool:
+        """`state`: DELIVERED, FAILED or HELD. False: another worker has it."""
+        return bool(
+            self._sql.finish_callback(
+                self._db, id=delivery.id, attempts=delivery.attempts, state=state, outcome=outcome, now=now
+            )
+        )
+
+    def postpone(self, delivery: Delivery, due_at: int, outcome: str) -> bool:
+        """False: another worker has it."""
+        return bool(
+            self._sql.postpone_callback(
+                self._db, id=delivery.id, attempts=delivery.attempts, due_at=due_at, outcome=outcome
+            )
+        )
+
+    def log_attempt(self, callback_id: str, attempt: AttemptRecord) -> None:
+        self._sql.insert_callback_attempt(
+            self._db,
+            callback_id=callback_id,
+            attempt=attempt.attempt,
+            began_at=attempt.began_at,
+            took_ms=attempt.took_ms,
+            status=attempt.status,
+            trouble=attempt.trouble,
+            response=attempt.response,
+        )
+        if attempt.attempt > MAX_LOGGED:
+            self._sql.delete_callback_attempts(self._db, callback_id=callback_id, up_to=attempt.attempt - MAX_LOGGED)
+
+    def next_due_at(self) -> int | None:
+        due: int | None = self._sql.next_callback_due_at(self._db)
+        return due
+
+    def of_account(self, account_id: str, callback_id: str) -> CallbackRecord | None:
+        row = self._sql.callback_of_account(self._db, account_id=account_id, id=callback_id)
+        return callback_from_row(row) if row else None
+
+    def owner_of(self, callback_id: str) -> str | None:
+        owner: str | None = self._sql.owner_of_callback(self._db, id=callback_id)
+        return owner
+
+    def newest(self, account_id: str, state: str, booking_id: str, at_most: int) -> list[CallbackRecord]:
+        """Empty: any state, any booking."""
+        chosen = {"account_id": account_id, "since": 0, "before_at": 2**62, "before_id": "", "at_most": at_most}
+        if booking_id:
+            rows = self._sql.callbacks_page_of_booking(self._db, **chosen, booking_id=booking_id, state=state)
+        elif state:
+            rows = self._sql.callbacks_page_in_state(self._db, **chosen, state=state)
+        else:
+            rows = self._sql.callbacks_page(self._db, **chosen)
+        return [callback_from_row(row) for row in rows]
+
+    def attempts_of(self, callback_id: str) -> list[AttemptRecord]:
+        """Oldest first."""
+        return [AttemptRecord(**row) for row in self._sql.callback_attempts_of(self._db, callback_id=callback_id)]
+
+    def redeliver(self, callback_id: str, now: int, *, held: bool) -> bool:
+        """Begin its schedule anew, or hold it. False: it is being tried, or there is none."""
+        state, finished_at = (CallbackState.HELD, now) if held else (CallbackState.PENDING, None)
+        return bool(
+            self._sql.redeliver_callback(self._db, id=callback_id, state=state.value, now=now, finished_at=finished_at)
+        )
+
+    def to_redeliver(
+        self, account_id: str, state: str, after: tuple[int, str], until: int, at_most: int
+    ) -> list[tuple[int, str]]:
+        """(created at, id), oldest first, after that one and put down before `until`."""
+        rows = self._sql.callbacks_to_redeliver(
+            self._db,
+            account_id=account_id,
+            state=state,
+            after_at=after[0],
+            after_id=after[1],
+            until=until,
+            at_most=at_most,
+        )
+        return [(row["created_at"], row["id"]) for row in rows]
+
+
+class Endpoints(_Table):
+    def note_success(self, endpoint_id: str, delivery: Delivery, now: int) -> None:
+        """`endpoint_id`: for one that is new."""
+        self._sql.note_endpoint_success(
+            self._db, id=endpoint_id, account_id=delivery.account_id, url=delivery.url, now=now
+        )
+
+    def note_failure(self, endpoint_id: str, delivery: Delivery, now: int) -> Endpoint:
+        """As it is then. `endpoint_id`: for one that is new."""
+        [row] = list(
+            self._sql.note_endpoint_failure(
+                self._db, id=endpoint_id, account_id=delivery.account_id, url=delivery.url, now=now
+            )
+        )
+        return endpoint_from_row(row)
+
+    def disable(self, endpoint_id: str, reason: str, now: int) -> None:
+        self._sql.disable_endpoint(self._db, id=endpoint_id, reason=reason, now=now)
+
+    def enable(self, endpoint_id: str) -> None:
+        """What is held for it is to be released, see `release`."""
+        self._sql.enable_endpoint(self._db, id=endpoint_id)
+
+    def of_account(self, account_id: str, endpoint_id: str) -> Endpoint | None:
+        row = self._sql.endpoint_of_account(self._db, account_id=account_id, id=endpoint_id)
+        return endpoint_from_row(row) if row else None
+
+    def of_url(self, account_id: str, url: str) -> Endpoint | None:
+        row = self._sql.endpoint_of_url(self._db, account_id=account_id, url=url)
+        return endpoint_from_row(row) if row else None
+
+    def newest(self, account_id: str, at_most: int) -> list[Endpoint]:
+        rows = self._sql.endpoints_page(self._db, account_id=account_id, before_id="\U0010ffff", at_most=at_most)
+        return [endpoint_from_row(row) for row in rows]
+
+    def release(self, now: int, at_most: int) -> None:
+        """Have up to so many callbacks tried now that were held for an endpoint which has been enabled since."""
+        found = self._sql.endpoint_to_release(self._db)
+        if found is None:
+            return
+        released = self._sql.release_held_callbacks(
+            self._db, account_id=found["account_id"], url=found["url"], now=now, at_most=at_most
+        )
+        if released < at_most:
+            self._sql.endpoint_is_released(self._db, id=found["id"])
+
+
+class WebhookSecrets(_Table):
+    def of(self, account_id: str) -> Secrets:
+        row = self._sql.webhook_secrets_of(self._db, account_id=account_id)
+        return secrets_from_row(row)
+
+    def rotate(self, account_id: str, secret: str, old_until: int) -> None:
+        self._sql.rotate_webhook_secret(self._db, account_id=account_id, secret=secret, until=old_until)
+
+
+def _delivery(row: dict[str, Any]) -> Delivery:
+    names = ("id", "account_id", "url", "body", "attempts", "tries", "created_at")
+    return Delivery(**{name: row[name] for name in names}, secrets=secrets_from_row(row))

@@ -1,0 +1,29 @@
+-- name: world_of_account^
+SELECT id AS account_id, clock_ahead_ms, test_of FROM accounts WHERE id = :account_id AND test_of IS NOT NULL;
+
+-- name: world_beside_account$
+SELECT id FROM accounts WHERE test_of = :account_id;
+
+-- name: set_clock_ahead!
+UPDATE accounts SET clock_ahead_ms = :clock_ahead_ms WHERE id = :account_id;
+
+-- name: worlds_page
+-- In the order of the accounts beside which they stand.
+SELECT id AS account_id, clock_ahead_ms, test_of FROM accounts WHERE test_of > :after ORDER BY test_of LIMIT :at_most;
+
+-- name: bookings_of_account_expired_before
+SELECT * FROM bookings
+WHERE account_id = :account_id AND gone_at IS NULL AND COALESCE(exhausted_at, end_at) <= :before
+ORDER BY COALESCE(exhausted_at, end_at)
+LIMIT :at_most;
+
+-- name: cdr_by_call^
+SELECT * FROM cdrs WHERE call_id = :call_id;
+
+-- name: gone_bookings_of_worlds_to_forget
+-- Each by its own clock. `before`: by the machine's. No call is ever up on them.
+-- CROSS JOIN: from the worlds, for SQLite would else go through all bookings that are gone.
+SELECT b.id FROM accounts AS a CROSS JOIN bookings AS b
+WHERE b.account_id = a.id AND a.test_of IS NOT NULL AND b.gone_at IS NOT NULL AND b.forgotten = 0
+    AND b.gone_at <= :before + a.clock_ahead_ms
+LIMIT :at_most;

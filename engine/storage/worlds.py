@@ -1,0 +1,64 @@
+"""The tables as test worlds see them: accounts with a clock of their own."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.domain.booking import Booking
+from engine.domain.times import Moment
+from engine.storage.rows import Cdr, booking_from_row, cdr_from_row
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`account_id`: the account that it is; `test_of`: the one beside which it stands. Its clock is so many
+    milliseconds ahead of the machine's."""
+
+    account_id: str
+    clock_ahead_ms: int
+    test_of: str
+
+    def now(self, now: int) -> int:
+        """`now`: by the machine's clock."""
+        return now + self.clock_ahead_ms
+
+    def moment(self, at: Moment) -> Moment:
+        """`at`: by the machine's clock. Ticks are for durations, and the same in all worlds."""
+        return replace(at, now=self.now(at.now))
+
+
+class Worlds:
+    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
+        self._sql = queries
+        self._db = connection
+
+    def of(self, account_id: str) -> World | None:
+        """None: the account is a customer's own, or there is none."""
+        row = self._sql.world_of_account(self._db, account_id=account_id)
+        return World(**row) if row else None
+
+    def moment(self, account_id: str, at: Moment) -> Moment:
+        """`at` by the clock that the account goes by."""
+        world = self.of(account_id)
+        return at if world is None else world.moment(at)
+
+    def beside(self, account_id: str) -> str | None:
+        """The account that is the test world of a customer's own."""
+        found: str | None = self._sql.world_beside_account(self._db, account_id=account_id)
+        return found
+
+    def set_clock(self, world: World) -> None:
+        self._sql.set_clock_ahead(self._db, account_id=world.account_id, clock_ahead_ms=world.clock_ahead_ms)
+
+    def page(self, after: str, at_most: int) -> list[World]:
+        """In the order of the accounts beside which they stand, after that one."""
+        return [World(**row) for row in self._sql.worlds_page(self._db, after=after, at_most=at_most)]
+
+    def expired_before(self, account_id: str, instant: int, at_most: int) -> list[Booking]:
+        rows = self._sql.bookings_of_account_expired_before(
+            self._db, account_id=account_id, before=instant, at_most=at_most
+        )
+        return [booking_from_row(row) for row in rows]
+
+    def record_of(self, call_id: str) -> Cdr | None:
+        row = self._sql.cdr_by_call(self._db, call_id=call_id)
+        return cdr_from_row(row) if row else None

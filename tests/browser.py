@@ -1,0 +1,132 @@
+"""Chromium without a display, by its DevTools protocol. It reaches this machine only, and says what a page did."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+PROGRAM = Path(__file__).parents[1] / ".tools" / "bin" / "chromium"
+START_SECONDS = 30.0
+WAIT_SECONDS = 30.0
+# No name is ever looked up, and no address but this machine's is reached.
+OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking")
+# There may be neither a graphics card nor much shared memory.
+FRUGAL = ("--disable-gpu", "--disable-dev-shm-usage")
+DOMAINS = ("Page", "Runtime", "Network", "Log", "Audits")
+
+
+@dataclass
+class Seen:
+    """What a page did. `urls`: all that it asked for; `complaints`: what the browser had to say, in its words."""
+
+    urls: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def note(self, event: str, facts: dict[str, Any]) -> None:
+        match event:
+            case "Network.requestWillBeSent":
+                self.urls.append(facts["request"]["url"])
+            case "Audits.issueAdded":  # a policy that was violated among them
+                self.complaints.append(json.dumps(facts["issue"]))
+            case "Log.entryAdded":
+                self.complaints.append(json.dumps(facts["entry"]))
+            case "Runtime.exceptionThrown":
+                self.complaints.append(json.dumps(facts["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if facts["type"] in {"error", "warning", "assert"}:
+                self.complaints.append(json.dumps(facts["args"]))
+
+
+class Page:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._numbers = count(1)
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.seen = Seen()
+
+    async def read(self) -> None:
+        async for message in self._socket:
+            said = json.loads(message.data)
+            if "id" in said:
+                self._answers.pop(said["id"]).set_result(said)
+            else:
+                self.seen.note(said["method"], said["params"])
+
+    async def tell(self, method: str, **params: Any) -> dict[str, Any]:
+        """Raises AssertionError when the browser refuses."""
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"id": number, "method": method, "params": params})
+        said = await answer
+        assert "error" not in said, said
+        result: dict[str, Any] = said["result"]
+        return result
+
+    async def do(self, script: str) -> Any:
+        """The value of an expression in the page. Raises AssertionError when it throws."""
+        done = await self.tell("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in done, done
+        return done["result"].get("value")
+
+    async def wait(self, script: str) -> None:
+        """Until an expression is true. Raises TimeoutError."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await self.do(f"Boolean({script})"):  # noqa: ASYNC110  there is no event of it
+                await asyncio.sleep(0.02)
+
+    async def click(self, element: str) -> None:
+        """`element`: an expression. As soon as it is there."""
+        await self.wait(element)
+        await self.do(f"({element}).click(), 0")
+
+    async def type(self, element: str, text: str) -> None:
+        await self.wait(element)
+        await self.do(f"({element}).focus(), 0")
+        await self.tell("Input.insertText", text=text)
+
+
+@asynccontextmanager
+async def chromium(directory: Path) -> AsyncIterator[str]:
+    """A running one, its profile in `directory`; the address of its DevTools."""
+    command = [str(PROGRAM), *OFFLINE, *FRUGAL, f"--user-data-dir={directory}", "--remote-debugging-port=0"]
+    with (directory / "log").open("wb") as log:
+        browser = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220  ended below
+    try:
+        yield await _devtools(directory, browser)
+    finally:
+        browser.terminate()
+        await asyncio.to_thread(browser.wait, 10)
+
+
+@asynccontextmanager
+async def opened(devtools: str) -> AsyncIterator[Page]:
+    """A new page, with nothing in it yet."""
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"http://{devtools}/json/new?about:blank") as answer:
+            target = await answer.json(content_type=None)
+        async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+            page = Page(socket)
+            reading = asyncio.create_task(page.read())
+            try:
+                for domain in DOMAINS:
+                    await page.tell(f"{domain}.enable")
+                yield page
+            finally:
+                reading.cancel()
+
+
+async def _devtools(directory: Path, browser: subprocess.Popen[bytes]) -> str:
+    """It writes its port into a file once it listens."""
+    async with asyncio.timeout(START_SECONDS):
+        while browser.poll() is None:
+            with suppress(FileNotFoundError, IndexError):
+                port, _ = (directory / "DevToolsActivePort").read_text().split("\n")
+                return f"127.0.0.1:{port}"
+            await asyncio.sleep(0.02)
+    raise AssertionError((directory / "log").read_text())

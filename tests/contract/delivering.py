@@ -1,0 +1,64 @@
+"""Callbacks that are put down, begun and recorded as the worker does it, with a clock that a test moves."""
+
+from dataclasses import replace
+from typing import Any
+
+from engine.callbacks.lanes import Waiting, receiver_of
+from engine.callbacks.steps import Tried, begin_all, line_up, record
+from engine.domain.booking import Booking
+from engine.domain.delivery import WhyDisabled
+from engine.domain.plans import UsagePlan
+from engine.domain.retry import Answered, GiveUp, RetryDecision
+from engine.outbox import post
+from engine.storage.delivery_rows import Delivery
+from tests.contract.samples import CALLBACK, DAY
+from tests.contract.world import World
+
+FIVE_DAYS = 5 * DAY
+OK, BAD, GONE = Answered(204), Answered(503), Answered(410)
+
+
+async def posted(world: World, count: int = 1, url: str = CALLBACK) -> Booking:
+    booking = await world.book(UsagePlan.MEDIUM)
+    booking = replace(booking, callback=url)
+    for _ in range(count):
+        await world.storage.run(post, booking, {"bookingId": booking.id}, world.now)
+    return booking
+
+
+async def begun(world: World) -> list[Delivery]:
+    """All that is due, begun."""
+    found = await world.storage.run(line_up, world.now, world.now + 1, 1_000)
+    chosen = [Waiting(event_id, receiver_of(url), attempts) for event_id, url, attempts in found.due]
+    made = await world.storage.run(begin_all, chosen, world.now + 1)
+    return [delivery for delivery in made if delivery is not None]
+
+
+async def recorded(
+    world: World, delivery: Delivery, outcome: Any, decision: RetryDecision, response: str = ""
+) -> WhyDisabled | None:
+    tried = Tried(outcome, response, world.now, 12)
+    return await world.storage.run(record, delivery, tried, decision, world.now, FIVE_DAYS)
+
+
+async def tried_once(world: World, outcome: Any, decision: RetryDecision) -> WhyDisabled | None:
+    [delivery] = await begun(world)
+    return await recorded(world, delivery, outcome, decision)
+
+
+def states(world: World) -> list[str]:
+    return [row["state"] for row in world.rows("SELECT state FROM outbox ORDER BY id")]
+
+
+def endpoint(world: World, url: str = CALLBACK) -> dict[str, Any]:
+    [row] = world.rows("SELECT * FROM callback_endpoints WHERE url = ?", url)
+    return row
+
+
+async def disabled(world: World, held: int) -> str:
+    """An endpoint that answered 410, and callbacks that came after; its id."""
+    await posted(world)
+    await tried_once(world, GONE, GiveUp())
+    await posted(world, held)
+    assert await begun(world) == []
+    return str(endpoint(world)["id"])

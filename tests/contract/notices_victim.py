@@ -1,0 +1,71 @@
+"""A program that does one thing of which a customer is told: `… -m tests.contract.notices_victim DATABASE STEP NOW`.
+
+Started with a failpoint it is killed in the middle, and then does it again without one.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from engine import live, notices
+from engine.bookings import sweep
+from engine.calls import EndReport, IncomingCall, call_ended, route_call
+from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.times import Moment
+from engine.storage.sqlite import SqliteStorage
+from tests.contract.samples import CALLER, DAY, POLICY, SECOND, START
+from tests.contract.world import POOL
+
+PLANS = {UsagePlan.SMALL: Allowance(100, 100, 7 * DAY)}
+RULES = replace(POLICY, plans=PLANS, longest_call_seconds=100)
+FLOOD = 500
+Step = Callable[[SqliteStorage, Moment], Awaitable[object]]
+
+
+async def tell(storage: SqliteStorage, at: Moment) -> None:
+    await notices.tell_all_due(storage, at.now, RULES)
+
+
+async def clean_up(storage: SqliteStorage, at: Moment) -> None:
+    await storage.run(sweep, at, RULES)
+
+
+async def answer(storage: SqliteStorage, at: Moment) -> None:
+    call = await storage.run(lambda tx: tx.calls.by_id("c1"))
+    booking_id = call.booking_id if call else ""
+    await storage.run(live.begin_talk, booking_id, "c1", "PJSIP/trunk-1", at, RULES)
+
+
+async def end(storage: SqliteStorage, at: Moment) -> None:
+    await storage.run(call_ended, EndReport("c1", 50 * SECOND, "ANSWER"), at.now, RULES)
+
+
+async def miss(storage: SqliteStorage, at: Moment) -> None:
+    await storage.run(call_ended, EndReport("c1", 0, "BUSY"), at.now, RULES)
+
+
+async def flood(storage: SqliteStorage, at: Moment) -> None:
+    calls = [IncomingCall(f"flood-{number}", POOL[0], CALLER) for number in range(FLOOD)]
+    await asyncio.gather(*(storage.run(route_call, call, at, RULES) for call in calls))
+
+
+STEPS: dict[str, Step] = {
+    "tell": tell,
+    "clean_up": clean_up,
+    "answer": answer,
+    "end": end,
+    "miss": miss,
+    "flood": flood,
+}
+
+
+async def main(database: Path, step: str, now: int) -> None:
+    storage = SqliteStorage(database)
+    await STEPS[step](storage, Moment(now, now - START))
+    await storage.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

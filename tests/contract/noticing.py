@@ -1,0 +1,34 @@
+"""What tests of events start from: an account that has chosen them all, and what it was told."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from engine import notices
+from engine.domain.events import EventType
+from engine.domain.plans import Allowance, UsagePlan
+from tests.contract.samples import DAY, POLICY
+from tests.contract.world import World
+
+TEN_MINUTES = {UsagePlan.SMALL: Allowance(600, 100, 7 * DAY), UsagePlan.MEDIUM: Allowance(600, 2, 7 * DAY)}
+TOLD = replace(POLICY, plans=TEN_MINUTES, longest_call_seconds=600)
+Body = dict[str, Any]
+
+
+async def choose(world: World, *events: EventType) -> None:
+    await world.storage.run(notices.choose, world.account, events)
+
+
+def told(world: World, kind: EventType | None = None) -> list[Body]:
+    """In the order in which they were put down; those of the contract, that have no type, only if all are asked for."""
+    bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
+    return [body for body in bodies if kind is None or body.get("type") == kind]
+
+
+def kinds(world: World) -> list[str | None]:
+    return [body.get("type") for body in told(world)]
+
+
+async def sweep(world: World) -> None:
+    await notices.tell_all_due(world.storage, world.now, world.policy)
+    await world.sweep()

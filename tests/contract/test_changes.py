@@ -1,0 +1,121 @@
+"""Changing a booking without renewing it, and pausing it, over a real database."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine import bookings
+from engine.bookings import BookingRequest, Changes
+from engine.domain.booking import Booking
+from engine.domain.caller_id import CallerId
+from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound
+from engine.domain.limits import Limits
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import BOOKING_EXPIRED, BOOKING_PAUSED, Bridge
+from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND
+from tests.contract.world import POOL, World
+
+NOTES = {"order": "1871", "who": 'Zoë "Z" O\'Hara\\'}
+
+
+async def change(world: World, booking: Booking, account: str | None = None, **changes: Any) -> Booking:
+    asked = Changes(**changes)
+    return await world.storage.run(
+        bookings.change, account or world.account, booking.id, asked, world.now, world.policy
+    )
+
+
+async def book(world: World, **fields: Any) -> Booking:
+    request = BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, CALLBACK, **fields)
+    return await world.storage.run(bookings.book, request, world.now, world.policy)
+
+
+async def test_what_is_sent_changes_and_nothing_else(world: World) -> None:
+    booking = await book(world, limits=Limits(max_call_seconds=9), label="old", metadata={"a": "b"})
+    world.now += DAY
+    everything: dict[str, Any] = {
+        "destination": OTHER_HIDDEN,
+        "callback": "https://customer.example/2",
+        "caller_id": CallerId.SERVICE,
+        "refuse_anonymous": True,
+        "paused": True,
+        "label": "new",
+        "metadata": NOTES,
+    }
+    changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
+    assert changed == replace(booking, **everything, limits=Limits(max_concurrent_calls=2))
+    assert await world.stored(booking) == changed
+    assert await change(world, booking) == changed
+    assert len(world.rows("SELECT id FROM grants")) == 1
+
+
+async def test_an_expired_booking_is_changed_in_its_grace_and_stays_expired(world: World) -> None:
+    booking = await world.book()
+    world.now = booking.end_at
+    assert (await change(world, booking, label="late")).label == "late"
+    assert await world.route(booking.service) == BOOKING_EXPIRED
+    world.now = booking.end_at + world.policy.grace_ms
+    with pytest.raises(BookingGone):
+        await change(world, booking, label="too late")
+
+
+async def test_what_a_new_booking_may_not_hide_a_changed_one_may_not_either(world: World) -> None:
+    booking = await world.book()
+    for destination, refusal in ((POOL[2], DestinationIsOurs), ("+1", InvalidDestination)):
+        with pytest.raises(refusal):
+            await change(world, booking, destination=destination, label="x")
+    with pytest.raises(NotFound):
+        await change(world, booking, account="acc_other", label="x")
+    assert await world.stored(booking) == booking
+
+
+async def test_a_paused_booking_refuses_and_records_without_a_callback_until_it_is_resumed(world: World) -> None:
+    booking = await world.book()
+    await change(world, booking, paused=True)
+    assert await world.route(booking.service, "c1") == BOOKING_PAUSED
+    assert world.rows("SELECT call_id, duration, disposition FROM cdrs") == [
+        {"call_id": "c1", "duration": 0, "disposition": "PAUSED"}
+    ]
+    assert world.rows("SELECT * FROM outbox") == world.rows("SELECT * FROM calls") == []
+    await change(world, booking, paused=False)
+    assert await world.stored(booking) == booking
+    assert isinstance(await world.route(booking.service, "c2"), Bridge)
+
+
+async def test_calls_that_are_up_when_it_is_paused_go_on(world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    await world.bridge(booking, "talking")
+    await world.bridge(booking, "ringing")
+    await world.answered("talking")
+    await change(world, booking, paused=True)
+    assert (await world.sweep()).channels == []
+    assert await world.answered("ringing") > 0
+    for call_id in ("talking", "ringing"):
+        settled = await world.ended(call_id, 5 * SECOND)
+        assert settled is not None
+        assert settled.duration == 5
+    assert len(world.rows("SELECT id FROM outbox")) == 2
+    world.check_ledger()
+
+
+async def test_a_renewal_leaves_it_paused_and_its_end_comes_all_the_same(world: World) -> None:
+    booking = await book(world, paused=True)
+    renewed = await world.renew(booking)
+    assert renewed.paused
+    world.now = renewed.end_at
+    assert await world.route(booking.service) == BOOKING_EXPIRED
+
+
+async def test_callbacks_have_the_metadata_that_the_booking_has_then(world: World) -> None:
+    booking = await book(world, metadata=NOTES)
+    plain = await world.book(UsagePlan.MEDIUM)
+    await world.talk(booking, "with", 2 * SECOND)
+    await world.talk(plain, "without", 2 * SECOND)
+    await change(world, booking, metadata={"order": "1872"})
+    world.now = booking.end_at
+    await world.route(booking.service, "late")
+    bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
+    assert [body.get("metadata") for body in bodies] == [NOTES, None, {"order": "1872"}]
+    assert "metadata" not in bodies[1]

@@ -1,0 +1,183 @@
+"""Which number a booking gets when it wants one, and what an operator does with single numbers."""
+
+import pytest
+
+from engine import bookings, pool
+from engine.accounts import import_numbers, world_beside
+from engine.bookings import BookingRequest
+from engine.domain.booking import Booking
+from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
+from engine.domain.numbers import Wanted
+from engine.domain.plans import UsagePlan
+from engine.storage import numbers
+from engine.storage.rows import Number
+from tests.contract.samples import CALLBACK, DAY, HIDDEN, START
+from tests.contract.world import POOL, World
+
+FRENCH = [f"+331990000{n:02}" for n in range(4)]
+# Of no single country: a network across countries.
+NOWHERE = "+883510000091"
+
+
+async def book(world: World, wanted: Wanted) -> Booking:
+    request = BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
+    return await world.storage.run(bookings.book, request, world.now, world.policy)
+
+
+async def add(world: World, *new: str) -> None:
+    await world.storage.run(import_numbers, list(enumerate(new, 1)), world.now)
+
+
+async def number(world: World, e164: str) -> Number:
+    found = await world.storage.run(lambda tx: tx.numbers.by_number(e164))
+    assert found is not None
+    return found
+
+
+async def test_a_number_is_of_the_country_that_it_is_a_number_of(world: World) -> None:
+    await add(world, FRENCH[0], NOWHERE)
+    assert [(await number(world, each)).country for each in (POOL[0], FRENCH[0], NOWHERE)] == ["BE", "FR", None]
+
+
+async def test_a_wanted_number_is_given_and_then_is_not_free(world: World) -> None:
+    booking = await book(world, Wanted(service=POOL[2]))
+    assert booking.service == POOL[2]
+    with pytest.raises(NumberNotFree) as refused:
+        await book(world, Wanted(service=POOL[2]))
+    await world.cancel(booking)
+    for service in (POOL[2], "+3225559999"):
+        with pytest.raises(NumberNotFree, match=str(refused.value)):
+            await book(world, Wanted(service=service))
+    # The sweep is not waited for.
+    world.now += world.policy.quarantine_ms
+    assert (await book(world, Wanted(service=POOL[2]))).service == POOL[2]
+
+
+@pytest.mark.parametrize("wanted", [Wanted(country="FR"), Wanted(prefix="+331"), Wanted(prefix=FRENCH[0][:-1])])
+async def test_of_those_that_fit_the_one_is_given_that_lay_idle_longest(world: World, wanted: Wanted) -> None:
+    world.now += DAY
+    await add(world, *FRENCH)
+    # The first goes and comes back: now it is the youngest.
+    world.now += DAY
+    await world.cancel(await book(world, Wanted(service=FRENCH[0])))
+    world.now += world.policy.quarantine_ms
+    await world.sweep()
+    given = [(await book(world, wanted)).service for _ in FRENCH]
+    assert given == [*FRENCH[1:], FRENCH[0]]
+    with pytest.raises(NoNumberFree, match="every such number"):
+        await book(world, wanted)
+    assert (await world.book()).service == POOL[0]
+
+
+async def test_a_prefix_is_the_beginning_of_the_number_and_nothing_near_it(world: World) -> None:
+    await add(world, "+33199000099", "+33199000100", "+33199001000")
+    assert (await book(world, Wanted(prefix="+331990001"))).service == "+33199000100"
+    with pytest.raises(NoNumberFree):
+        await book(world, Wanted(prefix="+331990001"))
+
+
+@pytest.mark.parametrize("looked_at", [1, 3])
+async def test_a_prefix_is_found_however_few_are_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    monkeypatch.setattr(numbers, "NUMBERS_LOOKED_AT", looked_at)
+    world.now += DAY
+    await add(world, *FRENCH)
+    given = {(await book(world, Wanted(prefix="+33"))).service for _ in FRENCH}
+    assert given == set(FRENCH)
+
+
+async def test_looking_for_a_number_reads_an_index_and_no_table(world: World) -> None:
+    plans = [
+        "SELECT e164 FROM numbers WHERE state = 'FREE' AND country = 'FR' ORDER BY idle_since, e164 LIMIT 1",
+        "SELECT e164, idle_since FROM numbers WHERE state = 'FREE' AND e164 >= '+33' AND e164 <= '+339' ORDER BY e164",
+        "SELECT e164, idle_since FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164",
+        "SELECT country, COUNT(*) FROM numbers WHERE state = 'FREE' GROUP BY country",
+    ]
+    indexes = ["numbers_free_country", "numbers_free_e164", "numbers_free", "numbers_free_country"]
+    for sql, index in zip(plans, indexes, strict=True):
+        [step] = world.rows(f"EXPLAIN QUERY PLAN {sql}")
+        assert step["detail"].split(" (")[0].endswith(f"INDEX {index}"), step
+
+
+async def test_a_number_taken_out_for_a_time_is_given_to_nobody_until_then(world: World) -> None:
+    until = world.now + 3 * DAY
+    out = await world.storage.run(pool.quarantine, POOL[0][1:], until)
+    assert out == Number(POOL[0], "QUARANTINED", START, until, "BE")
+    assert (await world.storage.run(pool.quarantine, POOL[0], until - DAY)).quarantined_until == until
+    assert (await world.book()).service == POOL[1]
+    world.now = until
+    await world.sweep()
+    assert (await number(world, POOL[0])).state == "FREE"
+
+
+async def test_a_retired_number_is_given_to_nobody_may_be_hidden_and_comes_back_only_when_restored(
+    world: World,
+) -> None:
+    await world.storage.run(pool.retire, POOL[0])
+    with pytest.raises(NumberNotFree):
+        await book(world, Wanted(service=POOL[0]))
+    world.now += world.policy.quarantine_ms
+    await world.sweep()
+    assert (await world.book(destination=HIDDEN)).service == POOL[1]
+    with pytest.raises(InvalidInput, match=f"line 1: .{POOL[0]} is retired".replace("+", "")):
+        await add(world, POOL[0])
+    assert (await world.storage.run(pool.restore, POOL[0])).state == "FREE"
+    assert (await book(world, Wanted(service=POOL[0]))).service == POOL[0]
+
+
+async def test_a_retired_number_is_a_destination_like_any_other_until_it_is_restored(world: World) -> None:
+    await add(world, HIDDEN)
+    await world.storage.run(pool.retire, HIDDEN)
+    booking = await world.book(destination=HIDDEN)
+    await world.bridge(booking, "c1")
+    await world.storage.run(pool.restore, HIDDEN)
+    decision = await world.route(booking.service, "c2")
+    assert getattr(decision, "disposition", None) == "FORBIDDEN"
+
+
+async def test_a_number_that_is_restored_rests_for_what_was_left_of_its_quarantine(world: World) -> None:
+    booking = await world.book()
+    await world.cancel(booking)
+    rests = await number(world, booking.service)
+    await world.storage.run(pool.retire, booking.service)
+    assert await world.storage.run(pool.restore, booking.service) == rests
+
+
+async def test_a_booked_number_is_neither_quarantined_nor_retired(world: World) -> None:
+    booking = await world.book()
+    with pytest.raises(InvalidInput, match="is booked"):
+        await world.storage.run(pool.quarantine, booking.service, START + DAY)
+    with pytest.raises(InvalidInput, match="is booked"):
+        await world.storage.run(pool.retire, booking.service)
+    assert (await number(world, booking.service)).state == "BOOKED"
+
+
+async def test_what_makes_no_sense_is_refused_and_named(world: World) -> None:
+    await world.storage.run(pool.retire, POOL[0])
+    for command, e164, complaint in (
+        (lambda tx, one: pool.quarantine(tx, one, START), POOL[0], "is retired"),
+        (pool.restore, POOL[1], "is not retired, but free"),
+        (pool.retire, "+3225559999", "there is no number"),
+        (pool.retire, "nonsense", "there is no number"),
+    ):
+        with pytest.raises(InvalidInput, match=complaint):
+            await world.storage.run(command, e164)
+
+
+async def test_in_a_test_world_only_a_simulated_number_can_be_wanted(world: World) -> None:
+    beside = await world.storage.run(world_beside, world.account, START)
+    simulated = "+999123456789012"
+
+    async def in_world(wanted: Wanted) -> str:
+        request = BookingRequest(beside.id, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
+        return (await world.storage.run(bookings.book, request, world.now, world.policy)).service
+
+    assert await in_world(Wanted(service=simulated)) == simulated
+    for service in (simulated, POOL[0]):
+        with pytest.raises(NumberNotFree):
+            await in_world(Wanted(service=service))
+    assert (await in_world(Wanted(prefix="+99"))).startswith("+999")
+    for wanted in (Wanted(country="BE"), Wanted(prefix="+32")):
+        with pytest.raises(NoNumberFree):
+            await in_world(wanted)

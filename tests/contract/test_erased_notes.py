@@ -1,0 +1,34 @@
+"""A person's number is erased from labels and metadata too, and from the callbacks that repeat them."""
+
+import json
+
+from engine import bookings
+from engine.bookings import BookingRequest
+from engine.domain.plans import UsagePlan
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
+from tests.contract.test_erasure import DIGITS, PERSON
+from tests.contract.test_erasure import _call as call
+from tests.contract.test_erasure import _erase as erased_from
+from tests.contract.test_erasure import _everything as everything
+from tests.contract.world import World
+
+
+async def test_it_is_erased_from_what_was_noted_on_bookings_and_from_callbacks_that_repeat_it(world: World) -> None:
+    notes = {"who": f"Ann, {PERSON} or 00{DIGITS}", DIGITS: "her", "order": f"9{DIGITS}"}
+    without = {"who": "Ann, erased or erased", "erased": "her", "order": f"9{DIGITS}"}
+    request = BookingRequest(
+        world.account, HIDDEN, UsagePlan.MEDIUM, CALLBACK, label=f"Ann {PERSON}\u00e9", metadata=notes
+    )
+    booking = await world.storage.run(bookings.book, request, START, POLICY)
+    other = await world.book(UsagePlan.MEDIUM)
+    for each in (booking, other):
+        await call(world, each, each.id, CALLER)
+    erased = await erased_from(world)
+    stored = await world.stored(booking)
+    # It goes on: neither is what it does depends on.
+    assert (stored.gone_at, stored.label, stored.metadata) == (None, "Ann erased\u00e9", without)
+    bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
+    assert [body.get("metadata") for body in bodies] == [without, None]
+    assert (erased.counts["bookings"], erased.counts["callbacks"], erased.left) == (1, 1, [])
+    assert sum((await erased_from(world)).counts.values()) == 0
+    assert everything(world).count(DIGITS) == everything(world).count(f"9{DIGITS}") == 2

@@ -1,0 +1,139 @@
+"""What events cost: the sweep no more with twenty thousand bookings than with one thousand, an answered call one read.
+
+`NOTICES_BOOKINGS=1000000 pytest -s tests/contract/test_notices_cost.py` for the figures.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from engine import calls, notices
+from engine.domain.events import EventType
+from engine.domain.times import Moment
+from engine.storage import queries
+from engine.storage.sqlite import connect
+from engine.storage.transaction import Transaction
+from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START
+from tests.contract.test_migrations import insert
+
+MANY = int(os.environ.get("NOTICES_BOOKINGS", "20000"))
+FEW = 1_000
+ACCOUNTS = 100
+CHOSEN = ",".join(EventType)
+
+
+@pytest.fixture
+def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
+    """A database with that many bookings of a hundred accounts, whose ends lie from a week ago to a month ahead."""
+
+    def fill(many: int) -> sqlite3.Connection:
+        path = database.with_name(f"{many}.sqlite3")
+        path.write_bytes(database.read_bytes())
+        connection = connect(path)
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("BEGIN")
+        for number in range(ACCOUNTS):
+            insert(connection, "accounts", id=f"acc_{number}", name=f"{number}")
+        connection.execute(
+            f"""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+                INSERT INTO bookings (id, account_id, service, destination, usage_plan, callback, created_at, end_at,
+                    seconds_granted, seconds_remaining, seconds_leased, seconds_settled,
+                    calls_granted, calls_remaining, calls_leased, calls_settled)
+                SELECT printf('bkg_%032x', i), 'acc_' || (i % {ACCOUNTS}), printf('+322%09d', i), '{HIDDEN}', 'SMALL',
+                    'https://customer.example/', {START}, {START} - 7 * {DAY} + (i * 37 * {DAY}) / ?,
+                    60, 60, 0, 0, 3, 3, 0, 0 FROM n""",  # noqa: S608  our own words
+            [many, many],
+        )
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    return fill
+
+
+@contextmanager
+def steps_of(connection: sqlite3.Connection) -> Iterator[list[int]]:
+    """Counts what is done inside, in tens of steps of SQLite's machine."""
+    count = [0]
+
+    def progress() -> int:
+        count[0] += 1
+        return 0
+
+    connection.set_progress_handler(progress, 10)
+    yield count
+    connection.set_progress_handler(None, 0)
+
+
+def choose(connection: sqlite3.Connection, accounts: str) -> None:
+    connection.execute(f"UPDATE accounts SET events = ? WHERE {accounts}", [CHOSEN])  # noqa: S608  as above
+
+
+def a_sweep(connection: sqlite3.Connection, now: int) -> tuple[int, float, int]:
+    """Ten seconds after the last: its steps, its milliseconds, and how many bookings it has looked at."""
+    tx = Transaction(queries.load("sqlite3"), connection)
+    connection.execute("BEGIN IMMEDIATE")
+    notices.tell_due(tx, now - 10 * SECOND, POLICY)
+    connection.execute("COMMIT")
+    with steps_of(connection) as steps:
+        began = time.perf_counter()
+        connection.execute("BEGIN IMMEDIATE")
+        told = notices.tell_due(tx, now, POLICY)
+        connection.execute("COMMIT")
+        took = time.perf_counter() - began
+    return steps[0], took * 1000, told.looked_at
+
+
+@pytest.mark.parametrize("accounts", ["0", "id = 'acc_7'", "1"], ids=["none", "one", "all"])
+def test_a_sweep_costs_no_more_for_all_the_bookings_that_there_are_beside(
+    filled: Callable[[int], sqlite3.Connection], accounts: str
+) -> None:
+    costs = []
+    for many in (FEW, MANY):
+        connection = filled(many)
+        choose(connection, accounts)
+        steps, ms, looked_at = a_sweep(connection, START + DAY // 2)
+        print(f"{many} bookings, accounts {accounts}: {steps * 10} steps, {ms:.2f} ms, {looked_at} looked at")  # noqa: T201
+        costs.append(steps / (1 + looked_at))
+        connection.close()
+    assert costs[1] <= 1.5 * costs[0] + 20
+
+
+def test_a_day_without_an_engine_is_caught_up_in_short_transactions(
+    filled: Callable[[int], sqlite3.Connection],
+) -> None:
+    connection = filled(FEW * 37)
+    choose(connection, "id = 'acc_7'")
+    tx = Transaction(queries.load("sqlite3"), connection)
+    notices.tell_due(tx, START, POLICY)
+    rounds: list[notices.Told] = []
+    while not rounds or rounds[-1].is_full:
+        rounds.append(notices.tell_due(tx, START + DAY, POLICY))
+    told = connection.execute("SELECT body FROM outbox").fetchall()
+    connection.close()
+    # A thousand a day end; of each hundred one is told of, that it has and that another one will.
+    assert len(told) == 20
+    assert len(rounds) == 6
+    assert max(each.looked_at for each in rounds) <= 2 * notices.BATCH
+
+
+def test_an_answered_call_costs_one_look_at_its_account_by_its_key(database: Path) -> None:
+    connection = connect(database)
+    for table in ("accounts", "bookings", "calls"):
+        insert(connection, table)
+    asked: list[str] = []
+    tx = Transaction(queries.load("sqlite3"), connection)
+    connection.set_trace_callback(asked.append)
+    assert calls.call_answered(tx, "c1", "PJSIP/x", Moment(START, 0))
+    connection.set_trace_callback(None)
+    [look] = [sql for sql in asked if "accounts" in sql]
+    [plan] = connection.execute(f"EXPLAIN QUERY PLAN {look}").fetchall()
+    connection.close()
+    assert len(asked) == 4  # the call, its booking, its account, and the call again, as answered
+    assert "SEARCH accounts USING INDEX" in plan["detail"]
+    assert "(id=?)" in plan["detail"]

@@ -1,0 +1,126 @@
+"""A call that is answered, and one that is missed, is told exactly once, whoever reports it and however often."""
+
+import json
+
+import pytest
+
+from engine import calls
+from engine.calls import EndReport
+from engine.domain.booking import Booking
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import ALL_SLOTS_HELD, Disposition
+from engine.domain.times import Moment, rfc3339
+from engine.presence import FoundTalking, begin_found, settle_vanished
+from tests.contract.noticing import Body, kinds, told
+from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START
+from tests.contract.world import World
+
+
+def of_call(booking: Booking, at: int) -> Body:
+    return {
+        "timestamp": rfc3339(at),
+        "source": CALLER,
+        "destination": HIDDEN,
+        "bookingId": booking.id,
+        "service": booking.service,
+    }
+
+
+async def test_an_answered_call_is_told_when_it_is_answered_and_when_it_has_ended(told_all: World) -> None:
+    booking = await told_all.book()
+    await told_all.bridge(booking, "c1")
+    told_all.now += 8 * SECOND
+    assert await told_all.answered("c1") > 0
+    [started] = told(told_all)
+    assert started == {
+        "type": "call.started",
+        "answeredAt": rfc3339(START + 8 * SECOND),
+        **of_call(booking, START),
+        "sequence": 1,
+    }
+    assert await told_all.answered("c1") > 0  # reported again
+    told_all.now += 5 * SECOND
+    await told_all.ended("c1", 5_000)
+    assert await told_all.ended("c1", 5_000) is None
+    assert kinds(told_all) == ["call.started", None]
+    assert told(told_all)[1]["timestamp"] == started["timestamp"]
+
+
+async def test_a_call_found_talking_is_told_as_started_since_it_was_answered(told_all: World) -> None:
+    booking = await told_all.book()
+    bridge = await told_all.bridge(booking, "c1")
+    told_all.now += 10 * SECOND
+    found = FoundTalking("c1", "PJSIP/trunk-1", bridge.seconds)
+    left = bridge.seconds * SECOND - 4 * SECOND
+    for _ in range(2):
+        await told_all.storage.run(begin_found, found, told_all.at, left_ms=left, asterisk_now=None)
+    await told_all.answered("c1")
+    [started] = told(told_all)
+    assert (started["type"], started["answeredAt"]) == ("call.started", rfc3339(told_all.now - 4 * SECOND))
+
+
+async def test_a_call_whose_answer_nobody_reported_is_told_as_started_with_its_end(told_all: World) -> None:
+    booking = await told_all.book()
+    await told_all.bridge(booking, "c1")
+    ended = Moment(START + 12 * SECOND, 12 * SECOND)
+    told_all.now += DAY  # its end lay in the journal
+    await told_all.storage.run(calls.call_ended, EndReport("c1", 3_000, "ANSWER", ended), told_all.now, told_all.policy)
+    assert kinds(told_all) == ["call.started", None]
+    assert told(told_all)[0]["answeredAt"] == rfc3339(START + 9 * SECOND)
+
+
+async def test_when_asterisks_clock_is_wrong_the_event_is_still_told_by_ours(told_all: World) -> None:
+    booking = await told_all.book()
+    await told_all.bridge(booking, "c1")
+    wrong = told_all.now + 5 * HOUR
+    assert await told_all.storage.run(calls.call_answered, "c1", "PJSIP/x", told_all.at, asterisk_now=wrong)
+    [row] = told_all.rows("SELECT body, due_at FROM outbox")
+    assert (json.loads(row["body"])["answeredAt"], row["due_at"]) == (rfc3339(START), START)
+
+
+@pytest.mark.parametrize(
+    ("dial_status", "disposition"),
+    [("BUSY", "BUSY"), ("NOANSWER", "NO_ANSWER"), ("CANCEL", "CANCELLED"), ("CONGESTION", "UNREACHABLE")],
+)
+async def test_a_call_that_was_not_answered_is_told_once_with_why(
+    told_all: World, dial_status: str, disposition: str
+) -> None:
+    booking = await told_all.book()
+    await told_all.bridge(booking, "c1")
+    told_all.now += 30 * SECOND
+    for _ in range(2):
+        await told_all.ended("c1", 0, dial_status)
+    [missed] = told(told_all)
+    [record] = told_all.rows("SELECT id FROM cdrs")
+    assert missed == {
+        "type": "call.missed",
+        "id": record["id"],
+        "disposition": disposition,
+        **of_call(booking, START),
+        "sequence": 1,
+    }
+
+
+async def test_a_call_that_only_rang_and_was_lost_is_told_as_missed(told_all: World) -> None:
+    booking = await told_all.book()
+    for name in ("vanished", "overdue"):
+        await told_all.bridge(booking, name)
+    for _ in range(2):
+        await told_all.storage.run(settle_vanished, {"vanished"}, told_all.now, told_all.policy)
+    told_all.now += HOUR
+    for _ in range(2):
+        await told_all.sweep()
+    assert [(body["type"], body["disposition"]) for body in told(told_all)] == [("call.missed", Disposition.LOST)] * 2
+
+
+async def test_every_call_that_was_let_through_ends_with_one_callback_and_a_refused_one_with_none(
+    told_all: World,
+) -> None:
+    booking = await told_all.book(UsagePlan.MEDIUM)
+    for name in ("c1", "c2"):
+        await told_all.bridge(booking, name)
+    assert await told_all.route(booking.service) == ALL_SLOTS_HELD
+    await told_all.ended("c1", 0, "BUSY")
+    await told_all.answered("c2")
+    await told_all.ended("c2", 1_000)
+    assert kinds(told_all) == ["call.missed", "call.started", None]

@@ -1,0 +1,74 @@
+"""That few seconds are left is told once until more are given, and that none are when the last is spent."""
+
+from engine.adjustments import Adjustment, adjust
+from engine.domain.booking import Booking
+from engine.domain.events import EventType
+from engine.domain.times import rfc3339
+from tests.contract.noticing import choose, kinds, told
+from tests.contract.samples import SECOND
+from tests.contract.world import World
+
+
+async def test_that_few_seconds_are_left_is_told_once_until_it_is_renewed(told_all: World) -> None:
+    booking = await told_all.book()
+    await choose(told_all, EventType.BOOKING_LOW_SECONDS)
+    for number in range(9):
+        await told_all.talk(booking, f"a{number}", 60 * SECOND)
+    assert told(told_all, EventType.BOOKING_LOW_SECONDS) == []
+    told_all.now += SECOND
+    await told_all.talk(booking, "low", SECOND)
+    await told_all.talk(booking, "lower", SECOND)
+    assert told(told_all, EventType.BOOKING_LOW_SECONDS) == [
+        {
+            "type": "booking.low_seconds",
+            "timestamp": rfc3339(told_all.now),
+            "bookingId": booking.id,
+            "service": booking.service,
+            "endTime": rfc3339(booking.end_at),
+            "secondsRemaining": 59,
+            "secondsHeld": 0,
+            "callsRemaining": 90,
+            "sequence": 11,
+        }
+    ]
+    await told_all.renew(booking)
+    for number in range(11):
+        await told_all.talk(booking, f"b{number}", 60 * SECOND)
+    assert len(told(told_all, EventType.BOOKING_LOW_SECONDS)) == 2
+
+
+async def test_what_others_hold_that_are_up_is_not_yet_few(told_all: World) -> None:
+    booking = await told_all.book()
+    await told_all.bridge(booking, "holds all")
+    await told_all.answered("holds all")
+    for number in range(9):
+        await told_all.talk(booking, f"c{number}", 60 * SECOND)
+    assert (await told_all.stored(booking)).seconds.unspent == 60
+    assert told(told_all, EventType.BOOKING_LOW_SECONDS) == []
+    await told_all.talk(booking, "one more", SECOND)
+    [low] = told(told_all, EventType.BOOKING_LOW_SECONDS)
+    assert low["secondsRemaining"] + low["secondsHeld"] == 59
+
+
+async def adjusted(world: World, booking: Booking, name: str, seconds: int = 0, calls: int = 0) -> None:
+    wanted = Adjustment(f"grt_{name}", booking.id, seconds, calls, "a test")
+    for _ in range(2):  # asked again, it was done already
+        await world.storage.run(adjust, wanted, world.at, world.policy)
+
+
+async def test_an_operator_who_takes_and_gives_is_told_of_like_a_call_and_a_renewal(told_all: World) -> None:
+    booking = await told_all.book()
+    await adjusted(told_all, booking, "1", seconds=-550)
+    await adjusted(told_all, booking, "2", seconds=-10)
+    await adjusted(told_all, booking, "3", seconds=500)
+    await adjusted(told_all, booking, "4", seconds=-500)
+    await adjusted(told_all, booking, "5", seconds=-500)
+    await adjusted(told_all, booking, "6", seconds=500)
+    await adjusted(told_all, booking, "7", calls=-100)
+    assert kinds(told_all) == [
+        "booking.low_seconds",
+        "booking.low_seconds",
+        "booking.expired",
+        "booking.expired",
+    ]
+    assert [body["reason"] for body in told(told_all, EventType.BOOKING_EXPIRED)] == ["seconds_spent", "calls_spent"]

@@ -1,0 +1,237 @@
+"""What is held, released and sent again; what is forgotten; the order of callbacks; secrets that are replaced."""
+
+import json
+from typing import Any
+
+import pytest
+
+from engine import deliveries, webhook_secrets, worlds
+from engine.callbacks.steps import line_up
+from engine.deliveries import END_OF_TIME
+from engine.domain.delivery import WhyDisabled
+from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.plans import UsagePlan
+from engine.domain.retry import Delivered, GiveUp, RetryAfter
+from engine.outbox import post
+from engine.retention import Retention, forget
+from engine.storage.queries import load
+from tests.contract.delivering import (
+    BAD,
+    GONE,
+    OK,
+    begun,
+    disabled,
+    endpoint,
+    posted,
+    recorded,
+    states,
+    tried_once,
+)
+from tests.contract.samples import CALLBACK, DAY, HOUR, START
+from tests.contract.trial import Trial
+from tests.contract.world import World, outsider
+
+
+async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) -> None:
+    endpoint_id = await disabled(world, 5)
+    world.now += HOUR
+    found = await world.storage.run(deliveries.enable, world.account, endpoint_id)
+    assert (found.disabled_at, found.reason, found.failing_since) == (None, None, None)
+    seen: list[str] = []
+    for expected in (2, 2, 1, 0):
+        due = (await world.storage.run(line_up, world.now, world.now + HOUR, 2)).due
+        assert len(due) == expected
+        seen += [event_id for event_id, _, _ in due]
+    held = [row["id"] for row in world.rows("SELECT id FROM outbox ORDER BY id")][1:]
+    assert seen == held
+    assert endpoint(world)["releasing"] == 0
+    # With a schedule of its own.
+    world.now += HOUR
+    assert {(delivery.tries, delivery.attempts) for delivery in await begun(world)} == {(1, 1)}
+
+
+async def test_disabled_again_while_it_is_released_the_rest_stays_held(world: World) -> None:
+    endpoint_id = await disabled(world, 4)
+    await world.storage.run(deliveries.enable, world.account, endpoint_id)
+    [(event_id, _, _), _] = (await world.storage.run(line_up, world.now, world.now + 1, 2)).due
+    delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, 0, START + 1))
+    assert delivery is not None
+    assert await recorded(world, delivery, GONE, GiveUp()) is WhyDisabled.GONE
+    world.now += 1
+    assert await begun(world) == []
+    assert states(world) == ["FAILED", "FAILED", "HELD", "HELD", "HELD"]
+
+
+async def test_a_redelivery_begins_the_schedule_anew_under_the_same_id(world: World) -> None:
+    await posted(world)
+    for _ in range(3):
+        [delivery] = await begun(world)
+        await recorded(world, delivery, BAD, RetryAfter(1))
+        world.now += 1
+    [delivery] = await begun(world)
+    await recorded(world, delivery, BAD, GiveUp())
+    record, begun_anew = await world.storage.run(deliveries.redeliver, world.account, delivery.id, world.now)
+    assert (record.state, begun_anew, record.due_at) == ("PENDING", True, world.now)
+    [again] = await begun(world)
+    assert (again.id, again.attempts, again.tries) == (delivery.id, 5, 1)
+
+
+async def test_one_that_waits_for_its_next_try_is_tried_at_once_and_one_under_way_is_left_alone(world: World) -> None:
+    await posted(world)
+    [delivery] = await begun(world)
+    record, begun_anew = await world.storage.run(deliveries.redeliver, world.account, delivery.id, world.now)
+    assert (record.claimed, begun_anew) == (True, False)
+    await recorded(world, delivery, BAD, RetryAfter(10 * HOUR))
+    for expected in (True, True):
+        record, begun_anew = await world.storage.run(deliveries.redeliver, world.account, delivery.id, world.now)
+        assert (record.due_at, begun_anew) == (world.now, expected)
+    assert [again.attempts for again in await begun(world)] == [2]
+
+
+async def test_a_redelivery_to_a_disabled_endpoint_is_held(world: World) -> None:
+    await disabled(world, 0)
+    [row] = world.rows("SELECT id FROM outbox")
+    record, _ = await world.storage.run(deliveries.redeliver, world.account, row["id"], world.now)
+    assert record.state == "HELD"
+    assert await begun(world) == []
+
+
+async def test_what_is_not_ones_own_is_not_redelivered_nor_enabled(world: World) -> None:
+    endpoint_id = await disabled(world, 1)
+    before = world.rows("SELECT * FROM outbox")
+    [event_id, _] = [row["id"] for row in before]
+    for command, thing in ((deliveries.redeliver, (event_id, world.now)), (deliveries.enable, (endpoint_id,))):
+        with pytest.raises(NotFound):
+            await world.storage.run(command, "acc_other", *thing)
+    done = await world.storage.run(deliveries.redeliver_all, "acc_other", "FAILED", (0, ""), END_OF_TIME, world.now)
+    assert done.count == 0
+    assert world.rows("SELECT * FROM outbox") == before
+
+
+async def test_all_of_a_time_are_redelivered_in_bounded_steps_each_once(world: World) -> None:
+    for hour in range(4):
+        world.now = START + hour * HOUR
+        await posted(world)
+        await tried_once(world, BAD, GiveUp())
+    after: tuple[int, str] = (START + HOUR, "")
+    counts = []
+    while True:
+        done = await world.storage.run(
+            deliveries.redeliver_all, world.account, "FAILED", after, END_OF_TIME, world.now, 2
+        )
+        counts.append(done.count)
+        if done.last is None:
+            break
+        after = done.last
+    assert counts == [2, 1]
+    assert states(world) == ["FAILED", "PENDING", "PENDING", "PENDING"]
+
+
+async def test_endpoints_and_callbacks_are_forgotten_with_their_attempts(world: World) -> None:
+    retention = Retention(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
+    await posted(world, 1, "https://customer.example/once")
+    await tried_once(world, OK, Delivered())
+    await disabled(world, 1)
+    world.now += 29 * DAY
+    await posted(world, 1)
+    assert await begun(world) == []
+    world.now += DAY
+    await world.storage.run(forget, world.now, retention)
+    # The other is disabled for as long as anything is held for it.
+    assert [row["url"] for row in world.rows("SELECT url FROM callback_endpoints")] == [CALLBACK]
+    assert states(world) == ["HELD"]
+    assert world.rows("SELECT * FROM callback_attempts") == []
+    world.now += 30 * DAY
+    await world.storage.run(forget, world.now, retention)
+    await world.storage.run(forget, world.now, retention)
+    assert world.rows("SELECT * FROM callback_endpoints") == world.rows("SELECT * FROM outbox") == []
+
+
+async def test_each_booking_counts_its_own_callbacks_and_an_undone_one_is_not_counted(world: World) -> None:
+    first, second = await posted(world, 2), await posted(world, 1)
+
+    def fails(tx: Any) -> None:
+        post(tx, first, {}, world.now)
+        raise ValueError("undone")
+
+    with pytest.raises(ValueError, match="undone"):
+        await world.storage.run(fails)
+    await world.storage.run(post, first, {}, world.now)
+    numbered = [
+        (row["booking_id"], json.loads(row["body"])["sequence"])
+        for row in world.rows("SELECT * FROM outbox ORDER BY id")
+    ]
+    assert numbered == [(first.id, 1), (first.id, 2), (second.id, 1), (first.id, 3)]
+
+
+async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    for call in range(3):
+        await world.talk(booking, f"c{call}", 1_000)
+        booking = await world.renew(booking, UsagePlan.MEDIUM, callback=f"https://customer.example/{call}")
+    assert [json.loads(row["body"])["sequence"] for row in world.rows("SELECT body FROM outbox ORDER BY id")] == [
+        1,
+        2,
+        3,
+    ]
+    world.check_ledger()
+
+
+async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machines(world: World) -> None:
+    trial = await Trial.begin(world)
+    booking = await trial.book()
+    await world.storage.run(worlds.advance_clock, trial.account, 90 * DAY, world.now)
+    await world.storage.run(post, booking, {}, await trial.now())
+    assert world.rows("SELECT created_at, due_at FROM outbox") == [{"created_at": START + 90 * DAY, "due_at": START}]
+    assert len(await begun(world)) == 1
+
+
+async def test_while_a_secret_is_replaced_both_sign_and_of_three_the_oldest_ends(world: World) -> None:
+    first = (await world.storage.run(webhook_secrets.secrets_at, world.account, world.now)).present
+    second = (await world.storage.run(webhook_secrets.rotate, world.account, 3_600, world.now)).present
+    await posted(world)
+    [delivery] = await begun(world)
+    assert delivery.secrets.valid_at(START + HOUR - 1) == (second, first)
+    assert delivery.secrets.valid_at(START + HOUR) == (second,)
+    third = await world.storage.run(webhook_secrets.rotate, world.account, 60, world.now)
+    assert (third.old, third.old_until) == (second, START + 60_000)
+    assert third.present not in {first, second}
+
+
+@pytest.mark.parametrize("overlap", [-1, 7 * 24 * 3_600 + 1])
+async def test_an_overlap_out_of_bounds_is_refused(world: World, overlap: int) -> None:
+    with pytest.raises(InvalidInput, match="0 to 604800"):
+        await world.storage.run(webhook_secrets.rotate, world.account, overlap, world.now)
+
+
+async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
+    await world.storage.run(webhook_secrets.rotate, world.account, 60, world.now)
+    retention = Retention(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
+    for later, kept in ((59_999, 1), (60_000, 0)):
+        await world.storage.run(forget, START + later, retention)
+        assert world.rows("SELECT COUNT(old_webhook_secret) AS kept FROM accounts") == [{"kept": kept}]
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters"),
+    [
+        ("callbacks_page", {}),
+        ("callbacks_page_in_state", {"state": "FAILED"}),
+        ("callbacks_page_of_booking", {"state": "", "booking_id": "bkg_1"}),
+        ("callbacks_to_redeliver", {"state": "FAILED", "after_at": 0, "after_id": "", "until": 9}),
+        ("line_up_due_callbacks", {"now": 1, "held_until": 2}),
+        ("next_callback_due_at", {}),
+        ("endpoint_to_release", {}),
+        ("release_held_callbacks", {"url": "", "now": 1}),
+        ("endpoints_page", {"before_id": "z"}),
+        ("delete_unused_endpoints", {"before": 1}),
+    ],
+)
+async def test_what_is_asked_often_goes_by_an_index_and_sorts_nothing(
+    world: World, query: str, parameters: dict[str, Any]
+) -> None:
+    known = {"account_id": "a", "since": 0, "before_at": 9, "before_id": "", "at_most": 9} | parameters
+    text = getattr(load("sqlite3"), query).sql
+    with outsider(world.database) as connection:
+        plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", known)]
+    assert not [step for step in plan if step.startswith("SCAN outbox") or "TEMP B-TREE" in step], plan

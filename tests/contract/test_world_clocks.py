@@ -1,0 +1,184 @@
+"""Each test world has a clock: what falls due by it is carried out, and neither other accounts nor clean-ups mind."""
+
+import pytest
+
+from engine import bookings, worlds
+from engine.accounts import create_account, create_key, world_beside
+from engine.adjustments import Adjustment, adjust
+from engine.domain.booking import Status, status_at
+from engine.domain.errors import ClockTooFar, InvalidInput
+from engine.domain.numbers import ERASED
+from engine.domain.plans import UsagePlan
+from engine.domain.routing import Reason
+from engine.ids import new_id
+from engine.retention import BATCH, Forgotten, forget, forget_all
+from engine.worlds import MAX_AHEAD_MS
+from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START
+from tests.contract.test_retention import RETENTION
+from tests.contract.trial import Trial
+from tests.contract.world import World
+
+
+@pytest.fixture
+async def trial(world: World) -> Trial:
+    return await Trial.begin(world)
+
+
+async def test_a_booking_expires_is_in_its_grace_and_gone_by_its_worlds_clock(trial: Trial) -> None:
+    booking = await trial.book()
+    await trial.advance(booking.end_at - START - 1)
+    assert (await trial.call(booking.service)).reason is Reason.PUT_THROUGH
+    await trial.advance(1)
+    assert (await trial.call(booking.service)).reason is Reason.END_REACHED
+    await trial.advance(POLICY.grace_ms - 1)
+    assert (await trial.call(booking.service)).reason is Reason.END_REACHED
+    assert (await trial.around.stored(booking)).gone_at is None
+    await trial.advance(1)
+    assert (await trial.call(booking.service)).reason is Reason.NO_BOOKING
+    assert (await trial.around.stored(booking)).gone_at == booking.end_at + POLICY.grace_ms
+
+
+async def test_no_other_account_feels_a_worlds_clock(trial: Trial) -> None:
+    world = trial.around
+    await world.storage.run(create_account, "Bob", START)
+    other = await Trial.begin(world, "Bob")
+    live, tried = await world.book(), await other.book()
+    await trial.book()
+    await trial.advance(100 * DAY)
+    assert await other.now() == world.now
+    await world.sweep()
+    await worlds.sweep_worlds(world.storage, world.now, POLICY)
+    for booking in (live, tried):
+        assert status_at(await world.stored(booking), world.now, POLICY) is Status.ACTIVE
+    assert (await other.call(tried.service)).put_through
+    await world.bridge(live, "live")
+
+
+async def test_worlds_age_with_the_machine_too_and_the_sweep_goes_by_each_ones_own_clock(trial: Trial) -> None:
+    """A booking that the machine's clock alone would let live is swept when its world's has passed its grace."""
+    world = trial.around
+    booking = await trial.book()
+    await trial.advance(booking.end_at + POLICY.grace_ms - START - 10 * SECOND)
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 0
+    world.now += 10 * SECOND
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 1
+    assert (await world.stored(booking)).gone_at is not None
+
+
+async def test_much_that_is_due_is_carried_out_in_short_transactions(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worlds, "SWEEP_LIMIT", 3)
+    world = trial.around
+    booked = [await trial.book() for _ in range(7)]
+    await world.storage.run(worlds.advance_clock, trial.account, 100 * DAY, world.now)
+    swept = [await world.storage.run(worlds.sweep_own, trial.account, world.now, POLICY) for _ in range(4)]
+    assert swept == [3, 3, 1, 0]
+    assert all([(await world.stored(booking)).gone_at for booking in booked])
+
+
+async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_due(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worlds, "SWEEP_LIMIT", 2)
+    monkeypatch.setattr(worlds, "WORLDS_AT_ONCE", 3)
+    for name in "BCDEFGH":
+        await world.storage.run(create_account, name, START)
+        trial = await Trial.begin(world, name)
+        for _ in range(2):
+            await trial.book()
+        await world.storage.run(worlds.advance_clock, trial.account, 100 * DAY, world.now)
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 14
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 0
+
+
+async def test_a_worlds_clock_has_an_end_and_is_not_set_by_what_is_refused(trial: Trial) -> None:
+    booking = await trial.book(UsagePlan.LARGE)
+    await trial.advance(MAX_AHEAD_MS)
+    latest = await trial.now()
+    with pytest.raises(ClockTooFar):
+        await trial.advance(1)
+    assert await trial.now() == latest
+    another = await trial.book()
+    with pytest.raises(ClockTooFar):
+        await trial.talk(another, 1)
+    assert (await trial.around.stored(another)).seconds == another.seconds
+    assert (await trial.around.stored(booking)).gone_at is not None
+
+
+async def test_an_account_of_a_customer_has_no_clock(world: World) -> None:
+    with pytest.raises(InvalidInput, match="no test world"):
+        await world.storage.run(worlds.advance_clock, world.account, DAY, world.now)
+
+
+async def test_an_operators_adjustment_goes_by_the_worlds_clock(trial: Trial) -> None:
+    world = trial.around
+    booking = await trial.book()
+    await trial.advance(3 * DAY)
+    take_all = Adjustment(new_id("grt"), booking.id, -booking.seconds.remaining, 0, "a trial")
+    await world.storage.run(adjust, take_all, world.at, POLICY)
+    assert (await world.stored(booking)).exhausted_at == START + 3 * DAY
+    assert (await trial.call(booking.service)).reason is Reason.SECONDS_SPENT
+
+
+async def test_records_from_a_worlds_future_keep_no_other_from_being_forgotten(trial: Trial) -> None:
+    """They are the oldest, more than one transaction forgets, and of a time that the machine has not reached."""
+    world = trial.around
+    await trial.advance(1_000 * DAY)
+    tried = await trial.book(UsagePlan.LARGE)
+    for _ in range(BATCH + 1):
+        await trial.call(tried.service)
+        world.now += 1
+    live = await world.book()
+    await world.bridge(live, "live")
+    await world.ended("live", 0, "BUSY")
+    world.now += RETENTION.records_ms
+    assert await forget_all(world.storage, world.now, RETENTION) == Forgotten(records=BATCH + 2)
+    assert world.rows("SELECT id FROM cdrs") == []
+    assert await trial.discrepancies() == []
+
+
+async def test_a_young_record_of_a_world_is_kept(trial: Trial) -> None:
+    booking = await trial.book()
+    await trial.advance(170 * DAY)
+    await trial.call((await trial.book()).service)
+    await trial.advance(10 * DAY)
+    assert not (await forget_all(trial.around.storage, trial.around.now, RETENTION)).records
+    assert len(trial.around.rows("SELECT id FROM cdrs")) == 1
+    assert (await trial.around.stored(booking)).gone_at is not None
+
+
+async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: Trial) -> None:
+    world = trial.around
+    await trial.advance(1_000 * DAY)
+    booking = await trial.book()
+    await world.storage.run(bookings.cancel, trial.account, booking.id, await trial.now(), POLICY)
+    await trial.advance(RETENTION.bookings_ms - 1)
+    assert not (await world.storage.run(forget, world.now, RETENTION)).bookings
+    assert (await world.stored(booking)).destination == HIDDEN
+    await trial.advance(1)
+    assert (await world.storage.run(forget, world.now, RETENTION)).bookings == 1
+    assert ((await world.stored(booking)).destination, (await world.stored(booking)).callback) == (ERASED, "")
+
+
+async def test_a_customer_has_one_world_however_often_it_is_asked_for(world: World) -> None:
+    keys = [await world.storage.run(create_key, name, "p", START, test=True) for name in ("Ann", world.account, "Ann")]
+    [account] = {key.account_id for key in keys}
+    assert account != world.account
+    assert {key.secret[:8] for key in keys} == {"rn_test_"}
+    # A test world's own keys are none but test keys, and it is its own world.
+    for test in (True, False):
+        key = await world.storage.run(create_key, "Ann (test)", "p", START, test=test)
+        assert (key.account_id, key.secret[:8]) == (account, "rn_test_")
+    live = await world.storage.run(create_key, "Ann", "p", START)
+    assert (live.account_id, live.secret[:8]) == (world.account, "rn_live_")
+    secrets = world.rows("SELECT DISTINCT webhook_secret FROM accounts")
+    assert len(secrets) == 2
+
+
+async def test_a_world_is_made_beside_any_name(world: World) -> None:
+    long = "x" * 100
+    for name in ("Ann (test)", long):
+        await world.storage.run(create_account, name, START)
+    beside = [await world.storage.run(world_beside, name, START) for name in ("Ann", long)]
+    assert [account.name for account in beside] == [f"{world.account} (test)", "x" * 93 + " (test)"]

@@ -1,0 +1,58 @@
+"""A test world beside the account of a contract test's world, and what tests do in it."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from engine import bookings, worlds
+from engine.accounts import world_beside
+from engine.bookings import BookingRequest
+from engine.domain.booking import Booking
+from engine.domain.plans import UsagePlan
+from engine.domain.simulation import Outcome, SimulatedCall
+from engine.ledger import audit_page
+from engine.worlds import Simulation
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, START
+from tests.contract.world import World
+
+
+@dataclass
+class Trial:
+    """`around.now` is the machine's clock."""
+
+    around: World
+    account: str
+
+    @classmethod
+    async def begin(cls, around: World, account: str | None = None) -> Self:
+        made = await around.storage.run(world_beside, account or around.account, START)
+        return cls(around, made.id)
+
+    async def now(self) -> int:
+        found = await self.around.storage.run(lambda tx: tx.worlds.of(self.account))
+        assert found is not None
+        return found.now(self.around.now)
+
+    async def book(self, plan: UsagePlan = UsagePlan.MEDIUM, **changes: Any) -> Booking:
+        request = BookingRequest(self.account, HIDDEN, plan, CALLBACK, **changes)
+        return await self.around.storage.run(bookings.book, request, await self.now(), self.around.policy)
+
+    async def call(
+        self, service: str, outcome: Outcome = Outcome.BUSY, seconds: int = 0, source: str = CALLER
+    ) -> Simulation:
+        asked = SimulatedCall(service, source, outcome, seconds)
+        around = self.around
+        return await around.storage.run(worlds.simulate_call, self.account, asked, around.at, around.policy)
+
+    async def talk(self, booking: Booking, seconds: int) -> Simulation:
+        return await self.call(booking.service, Outcome.ANSWERED, seconds)
+
+    async def advance(self, milliseconds: int) -> int:
+        """As POST /test/clock does it."""
+        around = self.around
+        now = await around.storage.run(worlds.advance_clock, self.account, milliseconds, around.now)
+        while await around.storage.run(worlds.sweep_own, self.account, around.now, around.policy):
+            pass
+        return now
+
+    async def discrepancies(self) -> list[str]:
+        return [each.rule for each in (await self.around.storage.run(audit_page, "")).discrepancies]

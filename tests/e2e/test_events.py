@@ -1,0 +1,57 @@
+"""The further events of real calls, as they arrive at a customer who has chosen them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from phones.listener import CallbackListener
+from tests.e2e.calls import SOURCE, Caller
+from tests.e2e.system import System
+
+
+@pytest.fixture
+def choosing(system: System) -> Iterator[System]:
+    """Afterwards nothing is chosen any more: other tests' customers are told of nothing else."""
+    chosen = ["call.started", "call.missed", "booking.gone"]
+    assert system.request("PUT", "/account", {"events": chosen}).body["events"] == chosen
+    yield system
+    assert system.request("PUT", "/account", {"events": []}).status == 200
+
+
+def test_an_answered_call_a_missed_one_and_a_cancelled_booking_are_told_in_their_order(
+    choosing: System, caller: Caller, listener: CallbackListener
+) -> None:
+    system, booked = choosing, choosing.book("LARGE", listener.url)
+    with caller.hidden(), caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 2000}) as callers:
+        # While they talk: nobody could have told of the end.
+        [started] = listener.wait()
+        assert started.content["type"] == "call.started"
+        assert booked.calls == []
+        callers.wait()
+        _, ended = listener.wait(2)
+    with caller.hidden("uas_busy"):
+        assert caller.call(booked.service).status == 486
+        missed = listener.wait(3)[2]
+    assert system.request("DELETE", f"/bookings/{booked.id}").status == 204
+    told = listener.wait(4)
+    assert [each.content.get("type") for each in told] == ["call.started", None, "call.missed", "booking.gone"]
+    assert len({each.headers["webhook-id"] for each in told}) == 4
+
+    busy, answered = booked.wait_settled(2)
+    of_call = {"source": SOURCE, "destination": booked.destination, "bookingId": booked.id, "service": booked.service}
+    assert ended.content == {
+        **of_call,
+        "id": answered["id"],
+        "timestamp": answered["timestamp"],
+        "duration": answered["duration"],
+    }
+    assert started.content.pop("answeredAt") > answered["timestamp"]
+    assert started.content == {**of_call, "type": "call.started", "timestamp": answered["timestamp"]}
+    assert missed.content == {
+        **of_call,
+        "type": "call.missed",
+        "id": busy["id"],
+        "timestamp": busy["timestamp"],
+        "disposition": "BUSY",
+    }
+    assert told[3].content["reason"] == "deleted"

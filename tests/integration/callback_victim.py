@@ -1,0 +1,22 @@
+"""A worker that delivers until somebody kills it: `python -m tests.integration.callback_victim DATABASE`."""
+
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from engine.callbacks.worker import CallbackConfig, CallbackWorker
+from engine.clock import SystemClock
+from engine.storage.sqlite import SqliteStorage
+from tests.integration.callback_sending import DEMO
+
+# Times that let what a dead one held be taken up again soon.
+CONFIG = CallbackConfig(workers=4, timeout_ms=500, waits_ms=(20, 20, 20), rules=DEMO, margin_ms=100, hold_ms=200)
+
+
+async def main(database: Path) -> None:
+    await CallbackWorker(SqliteStorage(database), SystemClock(), replace(CONFIG)).run(asyncio.Event())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,90 @@
+"""/account: an account sees itself, and chooses what its callbacks tell."""
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.domain.events import EventType
+from tests.integration.api_helpers import MAX_BOOKINGS, Api
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+
+async def choose(api: Api, events: Any, account: str = "ours") -> Any:
+    return await api.call("PUT", "/account", {"events": events}, account=account)
+
+
+async def told(api: Api) -> list[dict[str, Any]]:
+    rows = await api.storage.run(lambda tx: list(tx.outbox._db.execute("SELECT body FROM outbox ORDER BY id")))
+    return [json.loads(row["body"]) for row in rows]
+
+
+async def test_an_account_sees_itself_and_what_it_holds(api: Api) -> None:
+    seen = (await api.call("GET", "/account")).body
+    assert seen.pop("id").startswith("acc_")
+    assert seen == {
+        "name": "ours",
+        "events": [],
+        "createdAt": "2026-03-01T12:00:00.000Z",
+        "maxBookings": MAX_BOOKINGS,
+        "bookingsHeld": 0,
+    }
+    first, _ = await api.book(), await api.book()
+    assert (await api.call("GET", "/account")).body["bookingsHeld"] == 2
+    await api.call("DELETE", f"/bookings/{first['id']}")
+    assert (await api.call("GET", "/account")).body["bookingsHeld"] == 1
+    assert (await api.call("GET", "/account", account="theirs")).body["bookingsHeld"] == 0
+
+
+async def test_what_is_chosen_replaces_what_was_and_is_this_account_s_alone(api: Api) -> None:
+    for chosen in (["booking.gone", "call.missed"], list(EventType), ["call.started"], []):
+        changed = await choose(api, chosen)
+        assert changed.status == 200
+        assert changed.body["events"] == [kind for kind in EventType if kind in chosen]
+        assert changed.body == (await api.call("GET", "/account")).body
+        assert changed.body == (await choose(api, chosen)).body
+    await choose(api, ["call.missed"])
+    assert (await api.call("GET", "/account", account="theirs")).body["events"] == []
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        None,
+        "call.missed",
+        ["call.misse"],
+        ["CALL.MISSED"],
+        ["call.missed", "call.missed"],
+        ["call.missed", None],
+        [["call.missed"]],
+        ["call.missed,call.started"],
+        ["call.missed"] * 1000,
+        {"call.missed": True},
+    ],
+)
+async def test_what_is_no_list_of_events_is_refused_and_changes_nothing(api: Api, events: Any) -> None:
+    await choose(api, ["booking.gone"])
+    refused = await choose(api, events)
+    assert (refused.status, refused.code) == (422, "invalid_request")
+    assert {error["field"] for error in refused.body["errors"]} == {"events"}
+    assert (await api.call("GET", "/account")).body["events"] == ["booking.gone"]
+
+
+async def test_nothing_but_the_events_can_be_changed(api: Api) -> None:
+    before = (await api.call("GET", "/account")).body
+    for field, value in (("name", "x"), ("id", "acc_1"), ("maxBookings", 10**6)):
+        refused = await api.call("PUT", "/account", {"events": [], field: value})
+        assert (refused.status, refused.body["errors"][0]["field"]) == (422, field)
+    assert (await api.call("GET", "/account")).body == before
+
+
+async def test_a_choice_counts_from_the_next_call_on(api: Api) -> None:
+    booking = await api.book(usagePlan="MEDIUM")
+    await api.talk(booking["service"], "c1", 0)
+    await choose(api, ["call.missed", "booking.gone"])
+    await api.talk(booking["service"], "c2", 0)
+    await api.call("DELETE", f"/bookings/{booking['id']}")
+    missed, gone = await told(api)
+    assert (missed["type"], missed["bookingId"], missed["disposition"]) == ("call.missed", booking["id"], "BUSY")
+    assert (gone["type"], gone["reason"]) == ("booking.gone", "deleted")

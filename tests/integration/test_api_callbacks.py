@@ -1,0 +1,214 @@
+"""/callbacks, /callbacks/endpoints and /webhook-secret as their owner uses them."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from engine.callbacks.attempt import HEADERS
+from engine.callbacks.signing import signature_headers
+from engine.domain.retry import Answered, NotAnswered, Trouble
+from tests.integration.api_helpers import CALLBACK, START, Api
+from tests.integration.callback_sending import attempt_due
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+HOUR = 3_600_000
+OTHER = "https://other.example/calls"
+
+
+async def told(api: Api, count: int = 1, account: str = "ours", **booking: Any) -> str:
+    """A booking with so many callbacks, each an hour after the one before; its id."""
+    booked = await api.book(account=account, usagePlan="LARGE", **booking)
+    for number in range(count):
+        await api.talk(booked["service"], f"{booked['id']}-{number}", 1)
+        api.clock.advance(HOUR)
+    return str(booked["id"])
+
+
+async def tried(api: Api, outcome: Any = Answered(204), response: str = "") -> list[str]:  # noqa: B008  frozen
+    return await api.storage.run(attempt_due, api.clock.now(), outcome, response)
+
+
+async def listed(api: Api, query: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await api.call("GET", f"/callbacks{query}")).body["data"]
+    return found
+
+
+async def test_a_callback_is_shown_with_what_was_sent_and_every_answer(api: Api) -> None:
+    booking_id = await told(api)
+    [callback_id] = await tried(api, Answered(503), "down")
+    api.clock.advance(5_000)
+    await tried(api, NotAnswered(Trouble.TIMEOUT))
+    body = (await api.call("GET", f"/callbacks/{callback_id}")).body
+    assert {name: body[name] for name in ("id", "bookingId", "url", "state", "attemptCount", "lastOutcome")} == {
+        "id": callback_id,
+        "bookingId": booking_id,
+        "url": CALLBACK,
+        "state": "PENDING",
+        "attemptCount": 2,
+        "lastOutcome": "timeout",
+    }
+    assert body["nextAttemptAt"] == "2026-03-01T13:00:05.010Z"
+    assert [
+        (each["attempt"], each["beganAt"], each["tookMs"], each["status"], each["trouble"], each["response"])
+        for each in body["attempts"]
+    ] == [
+        (1, "2026-03-01T13:00:00.000Z", 5, 503, None, "down"),
+        (2, "2026-03-01T13:00:05.000Z", 5, None, "timeout", ""),
+    ]
+    sent = body["request"]
+    assert (sent["method"], sent["url"]) == ("POST", CALLBACK)
+    assert sent["headers"] == HEADERS | {"webhook-id": callback_id}
+    assert json.loads(sent["body"])["sequence"] == 1
+
+
+async def test_what_the_log_has_of_a_request_verifies_with_the_secret_that_is_shown(api: Api) -> None:
+    await told(api)
+    [callback_id] = await tried(api)
+    sent = (await api.call("GET", f"/callbacks/{callback_id}")).body["request"]
+    secret = (await api.call("GET", "/webhook-secret")).body["secret"]
+    now = time.time_ns() // 1_000_000
+    Webhook(secret).verify(sent["body"], signature_headers(callback_id, (secret,), sent["body"], now))
+
+
+async def test_the_list_is_newest_first_and_filtered(api: Api) -> None:
+    first = await told(api, 3)
+    await tried(api)
+    second = await told(api, 2, callback=OTHER)
+    await tried(api, Answered(410))
+    await told(api, 1, account="theirs")
+    assert [each["bookingId"] for each in await listed(api)] == [second] * 2 + [first] * 3
+    assert [each["createdAt"][11:13] for each in await listed(api)] == ["16", "15", "14", "13", "12"]
+    assert [each["bookingId"] for each in await listed(api, f"?bookingId={first}")] == [first] * 3
+    assert [each["state"] for each in await listed(api, "?state=DELIVERED")] == ["DELIVERED"] * 3
+    assert await listed(api, f"?state=FAILED&bookingId={first}") == []
+    between = await listed(api, "?since=2026-03-01T13:00:00Z&until=2026-03-01T17:00:00%2B02:00")
+    assert [each["createdAt"][11:13] for each in between] == ["14", "13"]
+    shown = await listed(api, "?until=0001-01-01T00:00:00Z")
+    assert shown == []
+
+
+async def test_pages_neither_skip_nor_repeat_while_callbacks_come_and_change(api: Api) -> None:
+    await told(api, 6)
+    seen, query = list[str](), "?limit=2"
+    while query:
+        page = (await api.call("GET", f"/callbacks{query}")).body
+        seen += [each["id"] for each in page["data"]]
+        await told(api, 1)
+        await tried(api)
+        query = f"?limit=2&cursor={page['nextCursor']}" if page["hasMore"] else ""
+    assert len(seen) == len(set(seen)) == 6
+    assert seen == sorted(seen, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "query", ["state=GONE", "state=", "bookingId=x", "bookingId=", "since=yesterday", "until=2026-02-30T00:00:00Z"]
+)
+async def test_a_filter_that_cannot_be_is_refused(api: Api, query: str) -> None:
+    answer = await api.call("GET", f"/callbacks?{query}")
+    assert (answer.status, answer.code) == (400, "invalid_parameter")
+    assert answer.body["errors"][0]["field"] == query.partition("=")[0]
+
+
+async def test_a_redelivery_is_accepted_and_while_it_is_tried_nothing_more(api: Api) -> None:
+    await told(api)
+    [callback_id] = await tried(api, Answered(204))
+    path = f"/callbacks/{callback_id}/redeliver"
+    for _ in range(2):
+        answer = await api.call("POST", path)
+        assert (answer.status, answer.body["state"], answer.body["finishedAt"]) == (202, "PENDING", None)
+    await api.storage.run(lambda tx: tx.outbox.line_up_due(api.clock.now(), api.clock.now() + 1, 10))
+    answer = await api.call("POST", path)
+    assert (answer.status, answer.body["state"], answer.body["nextAttemptAt"]) == (200, "PENDING", None)
+    api.clock.advance(1)
+    assert await tried(api) == [callback_id]
+    assert (await listed(api))[0]["attemptCount"] == 2
+
+
+async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.deliveries.redeliver_all.__defaults__", (2,))
+    await told(api, 5)
+    await tried(api, Answered(410))  # the first disables the endpoint
+    endpoint = (await api.call("GET", "/callbacks/endpoints")).body["data"][0]["id"]
+    await api.call("POST", f"/callbacks/endpoints/{endpoint}/enable")
+    await api.storage.run(lambda tx: tx.endpoints.release(api.clock.now(), 10))
+    api.clock.advance(1)
+    await tried(api, Answered(204))
+    asked: dict[str, Any] = {"since": "2026-03-01T13:00:00Z", "state": "DELIVERED"}
+    done = []
+    while True:
+        answer = await api.call("POST", "/callbacks/redeliver", asked)
+        assert answer.status == 202
+        done.append(answer.body["redelivered"])
+        if not answer.body["hasMore"]:
+            break
+        asked["cursor"] = answer.body["nextCursor"]
+    assert done == [2, 2]
+    assert [each["state"] for each in await listed(api)] == ["PENDING"] * 4 + ["FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"since": "soon"}, 422, "invalid_request"),
+        ({"since": "2026-03-01T00:00:00Z", "until": "x"}, 422, "invalid_request"),
+        ({"since": "2026-03-01T00:00:00Z", "state": "HELD"}, 422, "invalid_request"),
+        ({"since": "2026-03-01T00:00:00Z", "cursor": "x"}, 400, "invalid_cursor"),
+    ],
+)
+async def test_a_time_that_cannot_be_is_refused(api: Api, body: dict[str, Any], status: int, code: str) -> None:
+    answer = await api.call("POST", "/callbacks/redeliver", body)
+    assert (answer.status, answer.code) == (status, code)
+
+
+async def test_a_disabled_endpoint_says_since_when_and_why_and_is_enabled(api: Api) -> None:
+    await told(api)
+    await tried(api, Answered(410))
+    await told(api)
+    await tried(api)
+    [endpoint] = (await api.call("GET", "/callbacks/endpoints")).body["data"]
+    assert endpoint == {
+        "id": endpoint["id"],
+        "url": CALLBACK,
+        "state": "DISABLED",
+        "failingSince": "2026-03-01T13:00:00.000Z",
+        "disabledAt": "2026-03-01T13:00:00.000Z",
+        "reason": "GONE",
+    }
+    assert [each["state"] for each in await listed(api)] == ["HELD", "FAILED"]
+    for _ in range(2):
+        enabled = await api.call("POST", f"/callbacks/endpoints/{endpoint['id']}/enable")
+        assert (enabled.status, enabled.body["state"], enabled.body["reason"]) == (200, "ENABLED", None)
+
+
+async def test_the_secret_is_replaced_once_for_each_key_and_the_old_one_signs_for_the_overlap(api: Api) -> None:
+    before = (await api.call("GET", "/webhook-secret")).body
+    assert (before["oldSecret"], before["oldSecretUntil"]) == (None, None)
+    key = {"Idempotency-Key": "march"}
+    rotated = await api.call("POST", "/webhook-secret/rotate", {"overlapSeconds": 60}, headers=key)
+    again = await api.call("POST", "/webhook-secret/rotate", {"overlapSeconds": 60}, headers=key)
+    assert again.body == rotated.body
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert rotated.body["secret"] != before["secret"] == rotated.body["oldSecret"]
+    assert rotated.body["oldSecretUntil"] == "2026-03-01T12:01:00.000Z"
+    api.clock.advance(60_000)
+    after = (await api.call("GET", "/webhook-secret")).body
+    assert after == {"secret": rotated.body["secret"], "oldSecret": None, "oldSecretUntil": None}
+    theirs = (await api.call("GET", "/webhook-secret", account="theirs")).body
+    assert theirs["secret"] not in {before["secret"], after["secret"]}
+
+
+async def test_a_day_is_the_overlap_unless_given_and_none_is_possible(api: Api) -> None:
+    rotated = (await api.call("POST", "/webhook-secret/rotate", {})).body
+    assert rotated["oldSecretUntil"] == "2026-03-02T12:00:00.000Z"
+    assert (await api.call("POST", "/webhook-secret/rotate", {"overlapSeconds": 0})).body["oldSecret"] is None
+    assert api.clock.now() == START
+
+
+@pytest.mark.parametrize("overlap", [-1, 604_801, "60", None, 1.5])
+async def test_an_overlap_that_cannot_be_is_refused(api: Api, overlap: Any) -> None:
+    answer = await api.call("POST", "/webhook-secret/rotate", {"overlapSeconds": overlap})
+    assert (answer.status, answer.code) == (422, "invalid_request")

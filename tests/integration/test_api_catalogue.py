@@ -1,0 +1,72 @@
+"""GET /usage-plans and GET /numbers: what there is to book."""
+
+from api.catalogue import PlanBody
+from engine.accounts import import_numbers
+from engine.domain.plans import Allowance, UsagePlan
+from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+FRENCH = [f"+331990000{n:02}" for n in range(3)]
+
+
+async def test_plans_give_what_the_operator_has_set(api: Api) -> None:
+    assert (await api.call("GET", "/usage-plans")).body == {
+        "data": [
+            {"id": "SMALL", "seconds": 90, "minutes": 1, "calls": 2, "days": 1},
+            {"id": "MEDIUM", "seconds": 300, "minutes": 5, "calls": 10, "days": 7},
+            {"id": "LARGE", "seconds": 3600, "minutes": 60, "calls": 100, "days": 30},
+        ]
+    }
+
+
+def test_a_plan_of_less_than_a_day_says_so() -> None:
+    assert PlanBody.of(UsagePlan.SMALL, Allowance(60, 1, DAY // 4)).model_dump()["days"] == 0.25
+
+
+async def test_free_numbers_are_counted_by_country_and_all_accounts_see_the_same(api: Api) -> None:
+    await api.storage.run(import_numbers, enumerate([*FRENCH, "+883510000091"]), START)
+    await api.book(country="FR")
+    await api.book(account="theirs")
+    gone = await api.book()
+    await api.call("DELETE", f"/bookings/{gone['id']}")
+    counted = {
+        "free": 11,
+        "daysLeft": 11 * 7 // 3,
+        "countries": [
+            {"country": "BE", "free": len(NUMBERS) - 2},
+            {"country": "FR", "free": len(FRENCH) - 1},
+            {"country": None, "free": 1},
+        ],
+    }
+    for account in ("ours", "theirs"):
+        assert (await api.call("GET", "/numbers", account=account)).body == counted
+
+
+async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: Api) -> None:
+    async def days_left() -> int | None:
+        left: int | None = (await api.call("GET", "/numbers")).body["daysLeft"]
+        return left
+
+    assert await days_left() is None
+    booked = [await api.book(usagePlan="LARGE") for _ in range(4)]
+    assert await days_left() == 6 * 7 // 4
+    api.clock.advance(7 * DAY)
+    assert await days_left() is None
+    for booking in booked:
+        await api.call("DELETE", f"/bookings/{booking['id']}")
+    api.clock.advance(POLICY.quarantine_ms)
+    await api.storage.run(lambda tx: tx.numbers.free_quarantined(api.clock.now()))
+    await api.book()
+    # Four came back and one was taken.
+    assert await days_left() is None
+    api.clock.advance(DAY)
+    for _ in range(4):
+        await api.book()
+    assert await days_left() == 5 * 7 // 1
+
+
+async def test_an_empty_pool_has_nothing_to_count(api: Api) -> None:
+    for _ in NUMBERS:
+        await api.book()
+    assert (await api.call("GET", "/numbers")).body == {"free": 0, "daysLeft": 0, "countries": []}

@@ -1,0 +1,182 @@
+"""PATCH /bookings/{id}: labels, metadata, pauses, and all that a PUT changes, without its plan."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.integration.api_helpers import CALLER, DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, Answer, Api, a_request
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+NOTES = {"order": "1871", "a.b_c-D": "", "unicode": 'Zo\u00eb \U0001f600 \\ " \n'}
+
+
+async def patch(api: Api, booking: Any, **changes: Any) -> Answer:
+    return await api.call("PATCH", f"/bookings/{booking['id']}", changes)
+
+
+async def test_what_is_sent_changes_and_nothing_is_added(api: Api) -> None:
+    booking = await api.book(maxCallSeconds=30, label="old", metadata={"a": "b"})
+    api.clock.advance(DAY // 2)
+    changes = {
+        "destination": OTHER_HIDDEN,
+        "callback": "https://customer.example/2",
+        "maxCallSeconds": None,
+        "callerId": "service",
+        "refuseAnonymous": True,
+        "paused": True,
+        "label": "new",
+        "metadata": NOTES,
+    }
+    answer = await patch(api, booking, **changes)
+    assert (answer.status, answer.body) == (200, booking | changes)
+    assert await api.see(booking["id"]) == answer.body
+    # Calls that are up may last longer, or less long.
+    assert api.asterisk.renewed == [booking["id"]]
+    assert (await patch(api, booking)).body == answer.body
+    removed = await patch(api, booking, label=None, metadata={})
+    assert removed.body == answer.body | {"label": None, "metadata": {}}
+
+
+async def test_an_expired_booking_can_be_changed_and_is_not_revived(api: Api) -> None:
+    booking = await api.book()
+    api.clock.advance(DAY)
+    answer = await patch(api, booking, label="late")
+    assert (answer.status, answer.body["label"], answer.body["status"]) == (200, "late", "EXPIRED")
+    assert answer.body["endTime"] == booking["endTime"]
+    api.clock.advance(30 * DAY)
+    assert (await patch(api, booking, label="too late")).code == "gone"
+
+
+async def test_a_put_changes_them_too_and_keeps_what_it_leaves_out(api: Api) -> None:
+    booking = await api.book(label="old", metadata={"a": "b"}, paused=True)
+    path = f"/bookings/{booking['id']}"
+    kept = (await api.call("PUT", path, {"usagePlan": "SMALL"})).body
+    assert (kept["label"], kept["metadata"], kept["paused"]) == ("old", {"a": "b"}, True)
+    body = {"usagePlan": "SMALL", "label": None, "metadata": {"c": "d"}, "paused": False}
+    changed = (await api.call("PUT", path, body)).body
+    assert (changed["label"], changed["metadata"], changed["paused"]) == (None, {"c": "d"}, False)
+
+
+async def test_a_paused_booking_refuses_calls_says_so_and_is_resumed(api: Api) -> None:
+    booking = await api.book()
+    await patch(api, booking, paused=True)
+    explained = (await api.call("GET", f"/bookings/{booking['id']}/explain?source={CALLER}")).body
+    assert (explained["putThrough"], explained["reason"], explained["status"]) == (False, "paused", "ACTIVE")
+    await api.talk(booking["service"], "refused", 5)
+    await patch(api, booking, paused=False)
+    await api.talk(booking["service"], "taken", 5)
+    records = (await api.call("GET", "/cdr")).body["data"]
+    assert [(record["disposition"], record["duration"]) for record in records] == [("ANSWERED", 5), ("PAUSED", 0)]
+
+
+async def test_metadata_may_be_as_large_as_is_said(api: Api) -> None:
+    largest = {f"{index:040}": "\u00e9" * 500 for index in range(20)}
+    booking = await api.book(metadata=largest, label="x" * 100)
+    assert (await api.see(booking["id"]))["metadata"] == largest
+    assert (await api.book(label="n\u00b0\u00a05, Zo\u00eb \U0001f600"))[
+        "label"
+    ] == "n\u00b0\u00a05, Zo\u00eb \U0001f600"
+
+
+BAD: list[tuple[str, Any]] = [
+    ("label", ""),
+    ("label", "x" * 101),
+    ("label", "a\nb"),
+    ("label", "a\u202eb"),
+    ("label", 5),
+    ("metadata", None),
+    ("metadata", []),
+    ("metadata", {"a": 1}),
+    ("metadata", {"a": None}),
+    ("metadata", {"a": {"b": "c"}}),
+    ("metadata", {"": "x"}),
+    ("metadata", {"x" * 41: "x"}),
+    ("metadata", {"a b": "x"}),
+    ("metadata", {'a"b': "x"}),
+    ("metadata", {"a\n": "x"}),
+    ("metadata", {"\u0661": "x"}),
+    ("metadata", {"a": "x" * 501}),
+    ("metadata", {"a": "x\u0000"}),
+    ("metadata", {str(index): "x" for index in range(21)}),
+    ("paused", None),
+    ("paused", "true"),
+    ("paused", 1),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD)
+async def test_what_cannot_be_kept_is_refused_and_its_field_named(api: Api, field: str, value: Any) -> None:
+    booking = await api.book(label="old", metadata={"a": "b"})
+    for answer in (
+        await patch(api, booking, **{field: value}),
+        await api.call("POST", "/bookings", a_request(**{field: value})),
+        await api.call("PUT", f"/bookings/{booking['id']}", {"usagePlan": "SMALL", field: value}),
+    ):
+        assert (answer.status, answer.code) == (422, "invalid_request"), answer.text
+        assert {error["field"] for error in answer.body["errors"]} == {field}
+    assert await api.see(booking["id"]) == booking
+
+
+async def test_text_that_is_no_unicode_is_refused(api: Api) -> None:
+    for raw in (b'{"metadata": {"a": "\\ud800"}}', b'{"metadata": {"\\ud800": "a"}}', b'{"label": "\\udfff"}'):
+        booking = await api.book()
+        assert (await api.send(raw, "PATCH", f"/bookings/{booking['id']}")).status == 422
+
+
+async def test_a_plan_is_nothing_that_a_patch_takes(api: Api) -> None:
+    booking = await api.book()
+    answer = await patch(api, booking, usagePlan="LARGE")
+    assert (answer.status, answer.code) == (422, "invalid_request")
+
+
+async def test_a_number_of_ones_choice(api: Api) -> None:
+    assert (await api.book(service=NUMBERS[4]))["service"] == NUMBERS[4]
+    assert (await api.book(prefix=NUMBERS[5]))["service"] == NUMBERS[5]
+    assert (await api.book(country="BE"))["service"] == NUMBERS[0]
+
+
+async def test_a_number_that_cannot_be_had_is_refused_alike_whatever_it_is(api: Api) -> None:
+    theirs = await api.book(account="theirs", service=NUMBERS[1])
+    rests = await api.book(account="theirs", service=NUMBERS[2])
+    await api.call("DELETE", f"/bookings/{rests['id']}", account="theirs")
+    answers = [
+        await api.call("POST", "/bookings", a_request(service=service))
+        for service in (theirs["service"], rests["service"], "+3225559999", HIDDEN)
+    ]
+    assert [(answer.status, answer.code) for answer in answers] == [(409, "number_not_free")] * 4
+    assert len({json.dumps(answer.body) for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("wish", [{"prefix": "+331"}, {"country": "FR"}])
+async def test_when_none_that_fits_is_free_it_is_said_as_when_there_is_none(api: Api, wish: dict[str, str]) -> None:
+    answer = await api.call("POST", "/bookings", a_request(**wish))
+    assert (answer.status, answer.code) == (503, "no_number_free")
+    assert (await api.call("GET", "/bookings")).body["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        ({"service": "3225550000"}, "service"),
+        ({"service": "+32 2 555"}, "service"),
+        ({"service": "+3225550000\n"}, "service"),
+        ({"service": None}, "service"),
+        ({"prefix": "+"}, "prefix"),
+        ({"prefix": "+0"}, "prefix"),
+        ({"prefix": "+3%"}, "prefix"),
+        ({"prefix": "+" + "3" * 15}, "prefix"),
+        ({"prefix": "+\u0663"}, "prefix"),
+        ({"country": "be"}, "country"),
+        ({"country": "XX"}, "country"),
+        ({"country": "001"}, "country"),
+        ({"country": "BEL"}, "country"),
+        ({"service": NUMBERS[0], "country": "BE"}, ""),
+        ({"prefix": "+32", "country": "BE"}, ""),
+    ],
+)
+async def test_a_wish_that_is_none_is_refused(api: Api, wish: dict[str, Any], field: str) -> None:
+    answer = await api.call("POST", "/bookings", a_request(**wish))
+    assert (answer.status, answer.code) == (422, "invalid_request")
+    assert [error["field"] for error in answer.body["errors"]] == [field]

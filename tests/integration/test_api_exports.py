@@ -1,0 +1,293 @@
+"""/cdr.csv and /cdr.jsonl: what is in them, and what their clients may do to everybody else.
+
+`EXPORT_RECORDS=1000000 pytest -s --timeout 900 tests/integration/test_api_exports.py -k others` says how long long ones
+take, how much memory, and how long others wait meanwhile.
+"""
+
+import asyncio
+import csv
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from aiohttp import ClientConnectionError, ClientPayloadError
+
+from api.app import Limits
+from api.exports import MAX_AT_ONCE, MAX_OF_ACCOUNT, UNDER_WAY
+from engine.master_csv import COLUMNS
+from tests.integration.api_helpers import CALLER, HIDDEN, SECOND, Api
+from tests.integration.many_records import copies
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+EXPORTS = ("/cdr.csv", "/cdr.jsonl")
+# More than sockets hold on their way: some 6 MB.
+MANY = 30_000
+RECORDS = int(os.environ.get("EXPORT_RECORDS", "10000"))
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+
+
+@pytest.fixture
+def api_limits() -> Limits:
+    return Limits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=0.5)
+
+
+async def booked_and_called(api: Api, seconds: int = 12) -> Any:
+    booking = await api.book(usagePlan="LARGE")
+    await api.talk(booking["service"], "call-1", seconds)
+    return booking
+
+
+async def many(api: Api, count: int = MANY) -> None:
+    await booked_and_called(api)
+    [record] = (await api.call("GET", "/cdr")).body["data"]
+    await copies(api, record["id"], count - 1)
+
+
+@dataclass
+class Export:
+    """A client that reads only when it is told to, and little at a time."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def lines(self) -> int:
+        """How many records came, in a whole answer."""
+        count, end = 0, b""
+        while chunk := await self.reader.read(64 * 1024):
+            count += chunk.count(b"cdr_")
+            end = (end + chunk)[-len(LAST_CHUNK) :]
+        assert end == LAST_CHUNK
+        return count
+
+    async def rest(self, pause: float = 0.0) -> bytes:
+        """All that comes until the server closes."""
+        found = bytearray()
+        while chunk := await self.reader.read(256 * 1024):
+            found += chunk
+            await asyncio.sleep(pause)
+        return bytes(found)
+
+
+@asynccontextmanager
+async def exporting(api: Api, path: str = "/cdr.csv", account: str = "ours") -> AsyncIterator[Export]:
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    connection.connect((api.client.host, api.client.port))
+    connection.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=connection, limit=64 * 1024)
+    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {api.keys[account]}\r\n\r\n"
+    writer.write(head.encode())
+    assert b" 200 " in await reader.readline()
+    try:
+        yield Export(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+async def until_none_is_under_way(api: Api) -> None:
+    for _ in range(1_000):
+        if not api.client.app[UNDER_WAY]:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("exports are still under way")
+
+
+def busy_at_checkpoint(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        [(busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return int(busy)
+
+
+async def test_json_lines_are_the_records_of_the_list(api: Api) -> None:
+    booking = await booked_and_called(api)
+    api.clock.advance(SECOND)
+    await api.talk(booking["service"], "call-2", 0)
+    answer = await api.call("GET", "/cdr.jsonl")
+    assert answer.headers["Content-Type"] == "application/jsonl; charset=utf-8"
+    assert [json.loads(line) for line in answer.text.splitlines()] == (await api.call("GET", "/cdr")).body["data"]
+    assert answer.text.endswith("}\n")
+
+
+async def test_csv_lines_are_the_records_of_the_list_with_the_times_of_their_calls(api: Api) -> None:
+    booking = await api.book(usagePlan="LARGE")
+    await api.caller_rings(booking["service"], "call-0")
+    await api.talk(booking["service"], "call-1", 12)
+    answer = await api.call("GET", "/cdr.csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    [record] = (await api.call("GET", "/cdr")).body["data"]
+    [row] = csv.reader(answer.text.splitlines(), strict=True)
+    known = {name: value for name, value in zip(COLUMNS, row, strict=True) if value}
+    at = "2026-03-01 12:00:00"
+    assert known == {
+        "accountcode": booking["id"],
+        "src": CALLER,
+        "dst": booking["service"],
+        "clid": CALLER,
+        "lastdata": HIDDEN,
+        **dict.fromkeys(("start", "answer", "end"), at),
+        **dict.fromkeys(("duration", "billsec"), "12"),
+        **dict.fromkeys(("disposition", "userfield"), "ANSWERED"),
+        "uniqueid": record["id"],
+    }
+
+
+@pytest.mark.parametrize("path", EXPORTS)
+async def test_filters_are_those_of_the_list_and_nothing_is_an_empty_text(api: Api, path: str) -> None:
+    await many(api, 7_000)
+    for query, count in (
+        ("", 7_000),
+        ("?disposition=ANSWERED", 1),
+        ("?disposition=LOST", 0),
+        (f"?source={CALLER.replace('+', '%2B')}&to=2026-03-01T12:00:00Z", 6_999),
+        ("?from=2026-03-01T11:59:59.000Z", 1_001),
+    ):
+        answer = await api.call("GET", path + query)
+        assert (answer.status, answer.text.count("\n")) == (200, count), query
+    assert (await api.call("GET", path, account="theirs")).text == ""
+
+
+@pytest.mark.parametrize("path", EXPORTS)
+async def test_head_says_what_get_would_and_reads_no_more_than_the_first(api: Api, path: str) -> None:
+    await many(api, 1_000)
+    answer = await api.call("HEAD", path)
+    assert (answer.status, answer.text) == (200, "")
+    assert answer.headers["Content-Type"] == (await api.call("GET", path)).headers["Content-Type"]
+    assert not api.client.app[UNDER_WAY]
+
+
+@pytest.mark.parametrize("path", EXPORTS)
+async def test_neither_limit_nor_cursor_belongs_to_an_export(api: Api, path: str) -> None:
+    for query in ("limit=5", "cursor=x"):
+        answer = await api.call("GET", f"{path}?{query}")
+        assert (answer.status, answer.code) == (400, "invalid_parameter")
+
+
+async def test_a_client_that_reads_slowly_gets_all_of_it_however_long_that_takes(api: Api) -> None:
+    """Longer than a request may take otherwise."""
+    await many(api)
+    begun = asyncio.get_running_loop().time()
+    async with exporting(api, "/cdr.jsonl") as export:
+        text = await export.rest(pause=0.02)
+    assert asyncio.get_running_loop().time() - begun > 1.0
+    assert text.endswith(LAST_CHUNK)
+    assert text.count(b'"id":"cdr_') == MANY
+
+
+async def test_a_client_that_does_not_read_is_cut_and_what_it_has_is_not_the_whole(api: Api) -> None:
+    await many(api)
+    async with exporting(api) as export:
+        await until_none_is_under_way(api)
+        text = await export.rest()
+    assert b"+14155550123" in text
+    assert not text.endswith(LAST_CHUNK)
+
+
+async def test_a_client_that_goes_away_ends_its_export(api: Api) -> None:
+    await many(api)
+    async with exporting(api):
+        assert api.client.app[UNDER_WAY].total() == 1
+    await until_none_is_under_way(api)
+
+
+@pytest.mark.parametrize("api_limits", [Limits()], ids=["as in production"])
+async def test_a_client_that_does_not_read_holds_no_transaction(api: Api) -> None:
+    """What was read from the log before can be written back into the database and the log be emptied."""
+    await many(api)
+    async with exporting(api):
+        await api.book()
+        assert await asyncio.to_thread(busy_at_checkpoint, api.reads._path) == 0
+        assert api.client.app[UNDER_WAY].total() == 1
+
+
+async def test_an_account_has_two_exports_at_once_and_others_have_theirs(api: Api) -> None:
+    await many(api)
+    async with exporting(api), exporting(api, "/cdr.jsonl"):
+        refused = await api.call("GET", "/cdr.csv")
+        assert (refused.status, refused.code) == (429, "too_many_requests")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert (await api.call("GET", "/cdr.csv", account="theirs")).status == 200
+        assert (await api.call("GET", "/cdr")).status == 200
+    await until_none_is_under_way(api)
+    assert (await api.call("GET", "/cdr.csv?from=2026-03-01T12:00:00Z")).status == 200
+    assert MAX_OF_ACCOUNT == 2
+
+
+async def test_so_many_exports_of_all_accounts_and_no_more(api: Api) -> None:
+    api.client.app[UNDER_WAY].update({f"account-{number}": 1 for number in range(MAX_AT_ONCE)})
+    refused = await api.call("GET", "/cdr.csv")
+    assert (refused.status, refused.code) == (503, "overloaded")
+    api.client.app[UNDER_WAY].clear()
+
+
+async def test_a_database_that_fails_half_way_cuts_the_answer(api: Api) -> None:
+    await many(api)
+    async with exporting(api) as export:
+        await api.reads.__aexit__(None, None, None)
+        text = await export.rest()
+    assert not text.endswith(LAST_CHUNK)
+    await until_none_is_under_way(api)
+
+
+async def test_a_record_that_cannot_be_read_cuts_the_answer_and_puts_nothing_else_into_it(api: Api) -> None:
+    await many(api, 1_000)
+    await api.storage.run(lambda tx: tx.cdrs._db.execute("UPDATE cdrs SET disposition = '' WHERE call_id = 'copy 900'"))
+    async with exporting(api, "/cdr.jsonl") as export:
+        text = await export.rest()
+    assert text.count(b'"id":"cdr_') in range(800, 900)
+    assert not text.endswith(LAST_CHUNK)
+    assert text.count(b"HTTP/1.1") == text.count(b"problem") == 0  # the status line was read before
+
+
+async def test_a_cut_answer_is_an_error_to_an_ordinary_client(api: Api) -> None:
+    await many(api)
+    headers = {"Authorization": f"Bearer {api.keys['ours']}"}
+    async with api.client.get("/cdr.csv", headers=headers) as answer:
+        assert answer.status == 200
+        await api.reads.__aexit__(None, None, None)
+        with pytest.raises((ClientPayloadError, ClientConnectionError)):
+            await answer.read()
+
+
+async def test_others_are_answered_while_exports_run(api: Api) -> None:
+    await many(api, RECORDS)
+    await api.book(account="theirs")
+    loop, memory = asyncio.get_running_loop(), psutil.Process().memory_info
+    idle = [await seconds_of_a_request(api) for _ in range(100)]
+    begun, memory_before, peak = loop.time(), memory().rss, 0
+    async with exporting(api) as first, exporting(api, "/cdr.jsonl") as second:
+        reading = asyncio.gather(first.lines(), second.lines())
+        meanwhile: list[float] = []
+        while not reading.done():
+            meanwhile.append(await seconds_of_a_request(api))
+            peak = max(peak, memory().rss)
+            await asyncio.sleep(0.01)
+    assert list(await reading) == [RECORDS, RECORDS]
+    assert len(meanwhile) > 10
+    took = loop.time() - begun
+    print(  # noqa: T201
+        f"\ntwo exports of {RECORDS} records: {took:.1f} s, {2 * RECORDS / took:.0f} records/s, memory grew by "
+        f"{(peak - memory_before) / 2**20:.1f} MiB; other requests p50/p99 {milliseconds(meanwhile)} ms, "
+        f"before {milliseconds(idle)} ms"
+    )
+
+
+async def seconds_of_a_request(api: Api) -> float:
+    headers = {"Authorization": f"Bearer {api.keys['theirs']}"}
+    begun = asyncio.get_running_loop().time()
+    async with api.client.get("/bookings", headers=headers) as answer:
+        assert (answer.status, len((await answer.json())["data"])) == (200, 1)
+    return asyncio.get_running_loop().time() - begun
+
+
+def milliseconds(measured: list[float]) -> str:
+    in_order = sorted(measured)
+    return "/".join(f"{in_order[int(len(in_order) * part)] * 1000:.1f}" for part in (0.5, 0.99))

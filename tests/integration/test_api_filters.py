@@ -1,0 +1,156 @@
+"""GET /bookings with conditions: what is found, what is refused, and that pages stay whole and bounded."""
+
+import itertools
+import random
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from engine.ids import new_id
+from engine.storage import filters
+from engine.storage.transaction import Transaction
+from tests.integration.api_helpers import DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, START, Api
+from tests.integration.test_api_paging import all_pages
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+
+async def found(api: Api, **conditions: str) -> list[str]:
+    """The services, oldest first."""
+    query = urlencode({"limit": "2", **conditions}, quote_via=quote)
+    return [one["service"] for one in await all_pages(api, f"/bookings?{query}")][::-1]
+
+
+async def test_bookings_are_found_by_what_they_have(api: Api) -> None:
+    a = (await api.book(label="Desk"))["service"]
+    b = (await api.book(destination=OTHER_HIDDEN, label="desk", usagePlan="LARGE"))["service"]
+    c = (await api.book(destination=OTHER_HIDDEN))["service"]
+    await api.book(account="theirs", destination=OTHER_HIDDEN, label="desk")
+    assert await found(api) == [a, b, c]
+    assert await found(api, destination=OTHER_HIDDEN) == [b, c]
+    assert await found(api, destination=HIDDEN) == [a]
+    assert await found(api, usagePlan="LARGE") == [b]
+    assert await found(api, service=b) == [b]
+    assert await found(api, service=NUMBERS[3]) == []
+    assert await found(api, label="desk") == [b]
+    assert await found(api, label="des") == []
+    assert await found(api, destination=OTHER_HIDDEN, usagePlan="SMALL") == [c]
+
+
+async def test_a_plus_that_was_not_encoded_is_taken_for_one(api: Api) -> None:
+    await api.book()
+    assert len((await api.call("GET", f"/bookings?destination={HIDDEN}")).body["data"]) == 1
+
+
+async def test_bookings_are_found_by_all_of_some_pairs(api: Api) -> None:
+    hostile = '","b":"2\\'
+    first = (await api.book(metadata={"a": "1", "b": "2", "c": hostile}))["service"]
+    other = (await api.book(metadata={"a": "1", "b": "22", "A": "x"}))["service"]
+    await api.book(metadata={"b": "1", "aa": "1"})
+    await api.book()
+    assert await found(api, **{"metadata[a]": "1"}) == [first, other]
+    assert await found(api, **{"metadata[a]": "1", "metadata[b]": "2"}) == [first]
+    assert await found(api, **{"metadata[c]": hostile}) == [first]
+    assert await found(api, **{"metadata[A]": "x"}) == [other]
+    assert await found(api, **{"metadata[A]": "X"}) == []
+    assert await found(api, **{"metadata[b]": ""}) == []
+    assert await found(api, **{f"metadata[k{index}]": "x" for index in range(5)}) == []
+
+
+async def test_the_status_is_a_condition_that_the_word_for_expired_ones_does_not_change(api: Api) -> None:
+    short, long = (await api.book())["service"], (await api.book(usagePlan="LARGE"))["service"]
+    api.clock.advance(DAY)
+    for also in ({}, {"includeExpired": "true"}, {"includeExpired": "false"}):
+        assert await found(api, status="ACTIVE", **also) == [long]
+        assert await found(api, status="EXPIRED", **also) == [short]
+    assert await found(api, includeExpired="true") == [short, long]
+    api.clock.advance(7 * DAY)
+    assert await found(api, status="EXPIRED") == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("status=active", "status=GONE", "status=", "usagePlan=HUGE", "usagePlan=small", "label=", "service=x"),
+        *("destination=", "destination=32470123456", "destination=%2B32470123456%0A", "label=" + "x" * 101),
+        *("metadata=x", "metadata[]=x", "metadata[a%20b]=x", "metadata[a=x", "metadata[a]]=x", "metadata[a][b]=x"),
+        *("metadata[" + "x" * 41 + "]=x", "metadata[a]=" + "x" * 501, "metadata[a]=1&metadata[a]=1", "metadata]a[=x"),
+        *("&".join(f"metadata[k{index}]=x" for index in range(6)), "label[a]=x", "label=a&label=a", "paused=true"),
+    ],
+)
+async def test_a_condition_that_is_none_is_refused_and_not_repeated(api: Api, query: str) -> None:
+    answer = await api.call("GET", f"/bookings?{query}")
+    assert (answer.status, answer.code) == (400, "invalid_parameter"), answer.text
+    assert "xxx" not in answer.text
+
+
+async def test_with_conditions_too_nothing_is_skipped_or_repeated_while_bookings_come_and_go(api: Api) -> None:
+    wanted = [(await api.book(label="x", metadata={"n": str(n % 2)}))["id"] for n in range(7)]
+    path = "/bookings?limit=2&label=x&metadata[n]=0"
+    first = (await api.call("GET", path)).body
+    await api.call("DELETE", f"/bookings/{first['data'][-1]['id']}")
+    await api.book(label="x", metadata={"n": "0"})
+    await api.call("PATCH", f"/bookings/{wanted[3]}", {"label": "y"})
+    second = (await api.call("GET", f"{path}&cursor={first['nextCursor']}")).body
+    assert [one["id"] for one in first["data"] + second["data"]] == wanted[::-2]
+    assert second["hasMore"] is False
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_in_any_order_of_events_each_that_fits_all_the_while_is_listed_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance, services = random.Random(seed), itertools.count(1_000)
+    monkeypatch.setattr(filters, "LOOKED_AT", 7)
+    booking_id = (await api.book())["id"]
+    model = await api.storage.run(lambda tx: tx.bookings.by_id(booking_id))
+    assert model is not None
+    there: dict[str, str] = {}
+
+    def happen(tx: Transaction) -> None:
+        known = chance.choice([*there, ""])
+        label = chance.choice("xy")
+        if not known or chance.random() < 0.4:
+            known = new_id("bkg")
+            tx.bookings.insert(replace(model, id=known, label=label, service=f"+3225558{next(services)}"))
+        elif chance.random() < 0.5:
+            tx.bookings.update(replace(model, id=known, gone_at=START))
+            del there[known]
+            return
+        else:
+            tx.bookings.update(replace(model, id=known, label=label))
+        there[known] = label
+
+    for _ in range(120):
+        await api.storage.run(happen)
+    # Whatever fitted at the beginning and was never anything else since.
+    steady = {known for known, label in there.items() if label == "x"}
+    listed: list[str] = []
+    path: str | None = "/bookings?label=x&limit=3"
+    while path is not None:
+        answer = await api.call("GET", path)
+        listed += [one["id"] for one in answer.body["data"]]
+        await api.storage.run(happen)
+        steady &= {known for known, label in there.items() if label == "x"}
+        path = f"/bookings?label=x&limit=3&cursor={answer.body['nextCursor']}" if answer.body["hasMore"] else None
+    assert len(listed) == len(set(listed))
+    assert steady <= set(listed)
+    assert len(steady) > 3
+
+
+async def test_a_page_looks_at_so_many_bookings_and_says_that_there_may_be_more(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filters, "LOOKED_AT", 3)
+    oldest = (await api.book(label="x"))["id"]
+    for _ in range(7):
+        await api.book()
+    pages: list[Any] = []
+    path = "/bookings?label=x"
+    while not pages or pages[-1]["hasMore"]:
+        cursor = f"&cursor={pages[-1]['nextCursor']}" if pages else ""
+        pages.append((await api.call("GET", path + cursor)).body)
+    assert [[one["id"] for one in page["data"]] for page in pages] == [[], [], [oldest]]
+    assert len(await all_pages(api, "/bookings?limit=2")) == 8

@@ -1,0 +1,141 @@
+"""How many requests an account may send: what is counted, what is said of it, and that nobody else feels it."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.app import Limits
+from api.quota import QUOTA, RequestQuota
+from phones.ports import free_port
+from tests.e2e.answers import send
+from tests.integration.api_helpers import UNKNOWN_BOOKING, Answer, Api, a_request
+from tests.integration.api_routes import QUERY
+from tests.integration.test_cli import Cli, wait_until_it_answers
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+# One more every 12 seconds: no test lasts so long.
+PER_MINUTE = 5
+
+
+@pytest.fixture
+def api_limits() -> Limits:
+    return Limits(requests_per_minute=PER_MINUTE)
+
+
+def remaining(answer: Answer) -> int:
+    match = re.fullmatch(r'"requests";r=([0-9]+);t=[0-9]+', answer.headers["RateLimit"])
+    assert match is not None
+    return int(match[1])
+
+
+async def test_every_answer_to_a_valid_key_says_what_is_left(api: Api) -> None:
+    """Whatever is asked and answered costs one: HEAD, a refusal, a path that is none."""
+    seen = [
+        await api.call("GET", "/bookings"),
+        await api.call("HEAD", "/cdr"),
+        await api.call("POST", "/bookings", a_request(destination="nonsense")),
+        await api.call("GET", f"/bookings/{UNKNOWN_BOOKING}"),
+        await api.call("GET", f"/cdr.csv?service={QUERY['service']}"),
+    ]
+    assert [answer.status for answer in seen] == [200, 200, 422, 404, 200]
+    assert [remaining(answer) for answer in seen] == [4, 3, 2, 1, 0]
+    assert {answer.headers["RateLimit-Policy"] for answer in seen} == {'"requests";q=5;w=60'}
+
+
+async def test_one_more_is_refused_until_there_is_one_again_and_is_not_carried_out(api: Api) -> None:
+    for _ in range(PER_MINUTE):
+        await api.call("HEAD", "/bookings")
+    refused = await api.call("POST", "/bookings", a_request())
+    assert (refused.status, refused.code, refused.body["retryable"]) == (429, "too_many_requests", True)
+    assert remaining(refused) == 0
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60 // PER_MINUTE
+    assert await api.storage.run(lambda tx: tx.numbers.page("", "BOOKED", 1)) == []
+
+
+async def test_another_account_feels_nothing_of_it(api: Api) -> None:
+    for _ in range(3 * PER_MINUTE):
+        last = await api.call("GET", "/bookings")
+    assert last.status == 429
+    theirs = [await api.call("POST", "/bookings", a_request(), account="theirs") for _ in range(PER_MINUTE)]
+    assert [answer.status for answer in theirs] == [201] * PER_MINUTE
+
+
+@pytest.mark.parametrize("path", ["/health", "/openapi.json"])
+async def test_what_is_public_is_not_counted(api: Api, path: str) -> None:
+    for account in ("ours", None):
+        for _ in range(2 * PER_MINUTE):
+            answer = await api.call("GET", path, account=account)
+            assert answer.status == 200
+            assert not {"RateLimit", "RateLimit-Policy"} & set(answer.headers)
+    assert len(api.client.app[QUOTA]) == 0
+
+
+async def test_who_has_no_valid_key_spends_nothing_of_an_account_and_learns_nothing(api: Api) -> None:
+    wrong: dict[str, Any] = {"Authorization": "Bearer wrong"}
+    answers = [await api.call("GET", "/bookings", account=None, headers=wrong) for _ in range(3)]
+    assert {answer.status for answer in answers} == {401}
+    assert all("RateLimit" not in answer.headers for answer in answers)
+    assert len(api.client.app[QUOTA]) == 0
+
+
+def test_a_bucket_fills_evenly_and_holds_no_more_than_the_quota() -> None:
+    quota, now = RequestQuota(60), 1_000.0
+    assert all(quota.count("a", now).allowed for _ in range(60))
+    for after, more in ((0.0, 0), (0.99, 0), (1.0, 1), (1.5, 0), (4.0, 3), (1_000.0, 60)):
+        allowed = [quota.count("a", now + after).allowed for _ in range(61)]
+        assert sum(allowed) == more, after
+
+
+def test_what_is_refused_costs_nothing() -> None:
+    quota = RequestQuota(60)
+    for _ in range(10_000):
+        refused = quota.count("a", 0.0)
+    assert (refused.allowed, refused.remaining) == (False, 0)
+    assert refused.next_in == pytest.approx(1.0)
+    assert quota.count("a", 1.0).allowed
+
+
+@pytest.mark.parametrize("per_minute", [1, 7, 60, 600, 999_983])
+def test_what_is_left_goes_down_by_one_each_time(per_minute: int) -> None:
+    quota = RequestQuota(per_minute)
+    for spent in range(1, min(per_minute, 700) + 1):
+        standing = quota.count("a", 12_345.678)
+        assert (standing.allowed, standing.remaining) == (True, per_minute - spent)
+        assert standing.full_in == pytest.approx(spent * 60 / per_minute, abs=1e-6)
+
+
+def test_accounts_that_have_their_whole_quota_are_forgotten() -> None:
+    quota = RequestQuota(600)
+    for second in range(1_000):
+        for each in range(3):
+            quota.count(f"account-{second}-{each}", float(second))
+        assert len(quota) <= 6
+    # And nobody is kept beyond the accounts that there are, however often they ask.
+    for _ in range(1_000):
+        quota.count("a", 5_000.0)
+    assert len(quota) <= 7
+
+
+def test_the_setting_is_what_the_engine_goes_by(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    assert cli("setup", profile="demo").returncode == 0
+    port = free_port()
+    settings = cli.settings(
+        profile="demo",
+        http_port=str(port),
+        fastagi_port=str(free_port()),
+        ami_port=str(free_port()),
+        requests_per_minute="2",
+    )
+    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL) as engine:
+        try:
+            wait_until_it_answers(f"http://127.0.0.1:{port}/health", engine)
+            key = {"Authorization": f"Bearer {(cli.data / 'demo' / 'api-key').read_text().strip()}"}
+            statuses = [send("GET", f"http://127.0.0.1:{port}/bookings", None, key).status for _ in range(3)]
+        finally:
+            engine.kill()
+    assert statuses == [200, 200, 429]

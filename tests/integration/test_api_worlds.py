@@ -1,0 +1,248 @@
+"""Keys to test worlds: what they see, what they may do, and that they and live keys see nothing of each other."""
+
+from typing import Any
+
+import pytest
+
+from api.app import ROUTES
+from api.routes import Route
+from api.world_bodies import MAX_ADVANCE
+from engine.domain.numbers import is_simulated
+from engine.ledger import audit_page
+from tests.integration.api_helpers import (
+    CALLER,
+    DAY,
+    MAX_BOOKINGS,
+    NUMBERS,
+    SECOND,
+    START,
+    TESTED,
+    THEIRS_TESTED,
+    UNKNOWN_BOOKING,
+    Answer,
+    Api,
+    a_request,
+)
+from tests.integration.api_routes import path_of, valid_body
+from tests.integration.callback_sending import failed_callback
+from tests.integration.test_api_isolation import LISTS, PRIVATE, UNKNOWN, WITH_ID, name_of, without_date
+
+pytest_plugins = ["tests.integration.api_fixtures"]
+
+TEST_ROUTES = [route for route in ROUTES if route.test]
+# Who asks, and whose things it must see nothing of.
+STRANGERS = [("ours", TESTED), (TESTED, "ours"), (TESTED, THEIRS_TESTED), (TESTED, "theirs"), ("ours", THEIRS_TESTED)]
+between = pytest.mark.parametrize(("who", "whose"), STRANGERS)
+
+
+async def simulate(api: Api, service: str, outcome: str = "answered", account: str = TESTED, **fields: Any) -> Answer:
+    body = {"service": service, "source": CALLER, "outcome": outcome} | fields
+    return await api.call("POST", "/test/calls", body, account=account)
+
+
+async def advance(api: Api, seconds: int, account: str = TESTED, **options: Any) -> Answer:
+    return await api.call("POST", "/test/clock", {"advance": seconds}, account=account, **options)
+
+
+async def things_of(api: Api, account: str) -> dict[str, str]:
+    """As `ids_of` has them, also of a test world."""
+    booking = await api.book(account=account)
+    if is_simulated(booking["service"]):
+        assert (await simulate(api, booking["service"], account=account, seconds=3)).status == 200
+    else:
+        await api.talk(booking["service"], f"call of {account}", 3)
+    await api.call("POST", f"/bookings/{booking['id']}/blocked-callers", {"caller": CALLER}, account=account)
+    records = (await api.call("GET", "/cdr", account=account)).body["data"]
+    callback_id, endpoint_id = await api.storage.run(failed_callback, api.clock.now())
+    return {
+        "bookings": booking["id"],
+        "cdr": records[0]["id"],
+        "callbacks": callback_id,
+        "callbacks/endpoints": endpoint_id,
+    }
+
+
+async def seen(api: Api, account: str, ids: dict[str, str]) -> list[str]:
+    paths = [path_of(route, ids) for route in PRIVATE if route.method == "GET"]
+    return [(await api.call("GET", path, account=account)).text for path in paths]
+
+
+@between
+async def test_a_world_and_all_other_accounts_see_nothing_of_each_other_on_any_route(
+    api: Api, who: str, whose: str
+) -> None:
+    theirs = await things_of(api, whose)
+    before = await seen(api, whose, theirs)
+    for route in WITH_ID:
+        body = None if route.body is None else valid_body(route.body)
+        foreign = await api.call(route.method, path_of(route, theirs), body, account=who)
+        unknown = await api.call(route.method, path_of(route, UNKNOWN), body, account=who)
+        assert (foreign.status, foreign.code) == (404, "not_found"), name_of(route)
+        assert without_date(foreign) == without_date(unknown), name_of(route)
+    for route in LISTS:
+        assert (await api.call("GET", route.path, account=who)).body["data"] == [], name_of(route)
+    assert await seen(api, whose, theirs) == before
+
+
+@pytest.mark.parametrize("route", TEST_ROUTES, ids=name_of)
+async def test_a_live_key_does_nothing_at_the_routes_of_test_worlds(api: Api, route: Route) -> None:
+    body = None if route.body is None else valid_body(route.body)
+    for account in ("ours", "theirs"):
+        answer = await api.call(route.method, route.path, body, account=account)
+        assert (answer.status, answer.code) == (403, "test_key_required")
+    assert await api.storage.run(lambda tx: list(tx.accounts._db.execute("SELECT * FROM cdrs"))) == []
+    assert (await api.call(route.method, route.path, body, account=None)).code == "unauthorized"
+
+
+def test_what_needs_a_test_key_is_all_below_test() -> None:
+    assert {route.path for route in ROUTES if route.path.startswith("/test/")} == {route.path for route in TEST_ROUTES}
+
+
+@pytest.mark.parametrize("path", ["/bookings", "/test/clock", "/bookings/" + UNKNOWN_BOOKING, "/nowhere"])
+async def test_all_answers_of_a_test_world_say_so_and_no_others(api: Api, path: str) -> None:
+    expected = None if path == "/nowhere" else "test"  # where there is nothing, no key is looked at
+    assert (await api.call("GET", path, account=TESTED)).headers.get("RentedNumbers-World") == expected
+    for account in ("ours", None):
+        assert "RentedNumbers-World" not in (await api.call("GET", path, account=account)).headers
+
+
+async def test_a_booking_of_a_test_world_takes_no_number_of_the_pool(api: Api) -> None:
+    booking = await api.book(account=TESTED)
+    assert is_simulated(booking["service"])
+    free = await api.storage.run(lambda tx: tx.numbers.page("", "FREE", 100))
+    assert len(free) == len(NUMBERS)
+    for account in (TESTED, "ours"):
+        answer = await api.call("POST", "/bookings", a_request(destination=booking["service"]), account=account)
+        assert (answer.status, answer.code) == (422, "invalid_destination")
+
+
+async def test_what_is_refused_for_real_is_refused_in_a_test_world_too(api: Api) -> None:
+    refused = [
+        ({"callback": "ftp://customer.example"}, "callback_not_acceptable"),
+        ({"destination": "+3290012345"}, "destination_not_allowed"),
+        ({"destination": NUMBERS[0]}, "destination_is_ours"),
+        ({"usagePlan": "HUGE"}, "unknown_plan"),
+    ]
+    for changes, code in refused:
+        answer = await api.call("POST", "/bookings", a_request(**changes), account=TESTED)
+        assert (answer.status, answer.code) == (422, code)
+    for _ in range(MAX_BOOKINGS):
+        await api.book(account=TESTED)
+    assert (await api.call("POST", "/bookings", a_request(), account=TESTED)).code == "quota_reached"
+    await api.book(account="ours")  # each counts its own
+
+
+async def test_a_simulated_call_answers_what_became_of_it(api: Api) -> None:
+    booking = await api.book(account=TESTED)
+    answer = await simulate(api, booking["service"], seconds=12)
+    body = answer.body
+    assert (answer.status, body["putThrough"], body["reason"], body["sipStatus"]) == (200, True, "put_through", 200)
+    assert body["now"] == "2026-03-01T12:00:12.000Z"
+    record = {"source": CALLER, "duration": 12, "disposition": "ANSWERED", "timestamp": "2026-03-01T12:00:00.000Z"}
+    assert record.items() <= body["cdr"].items()
+    path = f"/cdr/{body['cdr']['id']}"
+    assert (await api.call("GET", path, account=TESTED)).body == body["cdr"]
+    assert (await api.call("GET", f"/bookings/{booking['id']}", account=TESTED)).body == body["booking"]
+    assert (body["booking"]["secondsRemaining"], body["booking"]["callsRemaining"]) == (78, 1)
+    assert (await api.storage.run(audit_page, "")).discrepancies == []
+
+
+async def test_one_who_withholds_the_number_is_anonymous_and_any_spelling_is_one_caller(api: Api) -> None:
+    service = (await api.book(account=TESTED))["service"]
+    for source, known in (("anonymous", "anonymous"), ("0014155550123", CALLER), ("0470123456", "0470123456")):
+        body = (await simulate(api, service, "busy", source=source)).body
+        assert body["cdr"]["source"] == known
+
+
+async def test_a_number_that_nobody_in_this_world_rents_is_an_unknown_one(api: Api) -> None:
+    """Be it free, rented in the real world or in another test world."""
+    others = [(await api.book(account=account))["service"] for account in ("ours", THEIRS_TESTED)]
+    for service in (*others, NUMBERS[9], "+999000000000000"):
+        body = (await simulate(api, service, seconds=5)).body
+        refused = {"putThrough": False, "reason": "no_booking", "sipStatus": 404, "cdr": None, "booking": None}
+        assert refused.items() <= body.items()
+    assert (await api.call("GET", "/cdr", account=THEIRS_TESTED)).body["data"] == []
+
+
+BAD_CALLS: list[tuple[dict[str, Any], str]] = [
+    ({"outcome": "answered"}, "seconds"),
+    ({"outcome": "answered", "seconds": None}, "seconds"),
+    ({"outcome": "answered", "seconds": 0}, "seconds"),
+    ({"outcome": "answered", "seconds": 86_401}, "seconds"),
+    ({"outcome": "answered", "seconds": 1.5}, "seconds"),
+    ({"outcome": "busy", "seconds": 1}, "seconds"),
+    ({"outcome": "no-answer", "seconds": 1}, "seconds"),
+    ({"outcome": "lost"}, "outcome"),
+    ({"outcome": "ANSWERED", "seconds": 1}, "outcome"),
+    ({"outcome": "busy", "service": "0470123456"}, "service"),
+    ({"outcome": "busy", "service": "+99"}, "service"),
+    ({"outcome": "busy", "source": "nobody"}, "source"),
+    ({"outcome": "busy", "source": ""}, "source"),
+    ({"outcome": "busy", "advance": 1}, "advance"),
+]
+
+
+async def test_a_call_that_cannot_be_is_refused_by_its_field(api: Api) -> None:
+    for fields, wrong in BAD_CALLS:
+        body = {"service": "+999000000000000", "source": CALLER} | fields
+        answer = await api.call("POST", "/test/calls", body, account=TESTED)
+        assert (answer.status, answer.code) == (422, "invalid_request"), fields
+        assert [error["field"] for error in answer.body["errors"]] == [wrong], fields
+
+
+async def test_a_call_sent_again_with_its_key_is_one_call(api: Api) -> None:
+    service = (await api.book(account=TESTED))["service"]
+    body = {"service": service, "source": CALLER, "outcome": "answered", "seconds": 5}
+    options: dict[str, Any] = {"account": TESTED, "headers": {"Idempotency-Key": "k1"}}
+    first, again = [await api.call("POST", "/test/calls", body, **options) for _ in range(2)]
+    assert first.text == again.text
+    assert "Idempotent-Replayed" in again.headers
+    assert len((await api.call("GET", "/cdr", account=TESTED)).body["data"]) == 1
+
+
+async def test_the_clock_goes_on_from_where_it_was_set(api: Api) -> None:
+    assert (await advance(api, 3_600)).body == {"now": "2026-03-01T13:00:00.000Z"}
+    api.clock.advance(5 * SECOND)
+    assert (await api.call("GET", "/test/clock", account=TESTED)).body == {"now": "2026-03-01T13:00:05.000Z"}
+    assert (await advance(api, MAX_ADVANCE)).body == {"now": "2027-03-02T13:00:05.000Z"}
+    assert (await api.call("GET", "/test/clock", account=THEIRS_TESTED)).body == {"now": "2026-03-01T12:00:05.000Z"}
+
+
+async def test_the_clock_is_only_set_forward_and_a_year_at_most(api: Api) -> None:
+    wrong: list[Any] = [0, -1, MAX_ADVANCE + 1, 1.5, "60", None, True, 10**30]
+    for seconds in wrong:
+        answer = await advance(api, seconds)
+        assert (answer.status, answer.code) == (422, "invalid_request"), seconds
+        assert [error["field"] for error in answer.body["errors"]] == ["advance"], seconds
+    assert (await api.call("GET", "/test/clock", account=TESTED)).body == {"now": "2026-03-01T12:00:00.000Z"}
+
+
+async def test_setting_the_clock_twice_under_one_key_sets_it_once_however_far(api: Api) -> None:
+    """Keys stand for a day of the machine's time: what was asked for is not asked for anew by doing it."""
+    headers = {"Idempotency-Key": "k1"}
+    first, again = [await advance(api, 10 * 86_400, headers=headers) for _ in range(2)]
+    assert first.text == again.text
+    assert (await api.call("GET", "/test/clock", account=TESTED)).body == {"now": "2026-03-11T12:00:00.000Z"}
+    api.clock.advance(DAY)
+    assert (await advance(api, 1, headers=headers)).status == 200
+
+
+async def test_all_of_the_api_goes_by_the_worlds_clock(api: Api) -> None:
+    await advance(api, 86_400)
+    booking = await api.book(account=TESTED)
+    path = f"/bookings/{booking['id']}"
+    assert (booking["createdAt"], booking["endTime"]) == ("2026-03-02T12:00:00.000Z", "2026-03-03T12:00:00.000Z")
+    explained = (await api.call("GET", f"{path}/explain", account=TESTED)).body
+    assert (explained["at"], explained["putThrough"]) == ("2026-03-02T12:00:00.000Z", True)
+    await advance(api, 86_400)
+    assert (await api.call("GET", path, account=TESTED)).body["status"] == "EXPIRED"
+    assert (await api.call("GET", "/bookings", account=TESTED)).body["data"] == []
+    assert len((await api.call("GET", "/bookings?includeExpired=true", account=TESTED)).body["data"]) == 1
+    assert (await api.call("GET", f"{path}/explain", account=TESTED)).body["reason"] == "end_reached"
+    renewed = (await api.call("PUT", path, {"usagePlan": "SMALL"}, account=TESTED)).body
+    assert (renewed["status"], renewed["endTime"]) == ("ACTIVE", "2026-03-04T12:00:00.000Z")
+    await advance(api, 8 * 86_400)
+    assert (await api.call("GET", path, account=TESTED)).code == "gone"
+    gone = await api.storage.run(lambda tx: tx.bookings.by_id(booking["id"]))
+    assert gone is not None
+    assert gone.gone_at == START + 10 * DAY

@@ -1,0 +1,107 @@
+"""`callbacks list`, `show`, `redeliver`, `endpoints`, `enable` and `secrets …`, beside no engine."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.bookings import BookingRequest, book
+from engine.cli import app
+from engine.clock import SystemClock
+from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.plans import UsagePlan
+from engine.domain.retry import Answered
+from engine.local.demo import webhook_secret_file
+from engine.local.setup import set_up
+from engine.outbox import post
+from engine.settings import Settings
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+from tests.integration.callback_sending import attempt_due
+
+HIDDEN = "+33199009002"
+URL = "https://customer.example/calls"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Of a demo whose account has a callback that was answered with 410."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RENTED_NUMBERS_PROFILE", "demo")
+    settings = Settings()
+    set_up(settings, lambda _: None)
+
+    def fill(tx: Transaction) -> None:
+        now = SystemClock().now()
+        demo = tx.accounts.by_name("demo")
+        assert demo is not None
+        booking = book(tx, BookingRequest(demo.id, HIDDEN, UsagePlan.SMALL, URL), now, settings.policy())
+        post(tx, booking, {"destination": HIDDEN, "bookingId": booking.id}, now)
+        attempt_due(tx, now, Answered(410), f"no more of {HIDDEN}")
+
+    async def run() -> None:
+        storage = SqliteStorage(settings.database)
+        await storage.run(fill)
+        await storage.close()
+
+    asyncio.run(run())
+    return settings
+
+
+def said(*arguments: str) -> str:
+    return CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
+
+
+def printed(*arguments: str) -> Any:
+    return json.loads(said(*arguments, "--json"))
+
+
+def test_callbacks_are_listed_shown_and_sent_again_without_showing_a_number(settings: Settings) -> None:
+    [failed] = printed("callbacks", "list", "--state", "FAILED")
+    assert (failed["attemptCount"], failed["lastOutcome"], failed["url"]) == (1, "HTTP 410", URL)
+    assert printed("callbacks", "list", "--booking", failed["bookingId"]) == [failed]
+    shown = printed("callbacks", "show", failed["id"])
+    assert [(each["status"], each["response"]) for each in shown["attempts"]] == [(410, "no more of +331•••••02")]
+    for text in (json.dumps(shown), said("callbacks", "show", failed["id"])):
+        assert HIDDEN[1:] not in text
+    assert printed("callbacks", "redeliver", "--since", "2020-01-01T00:00:00Z") == {"redelivered": 1}
+    assert [each["state"] for each in printed("callbacks", "list")] == ["PENDING"]
+    [endpoint] = printed("callbacks", "endpoints")
+    assert (endpoint["state"], endpoint["reason"]) == ("DISABLED", "GONE")
+    assert printed("callbacks", "redeliver", failed["id"])["state"] == "HELD"
+    assert printed("callbacks", "enable", endpoint["id"])["state"] == "ENABLED"
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(
+    ("words", "refusal", "why"),
+    [
+        ("callbacks show evt_none", NotFound, "no such callback"),
+        ("callbacks redeliver evt_none", NotFound, "no such callback"),
+        ("callbacks enable cep_none", NotFound, "no such endpoint"),
+        ("callbacks redeliver", InvalidInput, "name one callback"),
+        ("callbacks redeliver evt_1 --since 2026-03-01T00:00:00Z", InvalidInput, "name one callback"),
+        ("callbacks redeliver --since monday", InvalidInput, "'monday' is no time"),
+        ("callbacks redeliver --since 2026-03-01T00:00:00Z --state HELD", InvalidInput, "name one callback"),
+        ("secrets rotate demo --overlap 90", InvalidInput, "'90' is no duration"),
+        ("secrets rotate demo --overlap 8d", InvalidInput, "0 to 604800 seconds"),
+        ("secrets show nobody", InvalidInput, "no account 'nobody'"),
+    ],
+)
+def test_what_cannot_be_is_refused(words: str, refusal: type[Exception], why: str) -> None:
+    with pytest.raises(refusal, match=why):
+        said(*words.split())
+
+
+def test_a_secret_is_replaced_and_the_old_one_shown_while_it_signs(settings: Settings) -> None:
+    file = webhook_secret_file(settings.data_dir)
+    first = file.read_text().strip()
+    rotated = printed("secrets", "rotate", "demo", "--overlap", "30m")
+    assert rotated["oldSecret"] == first != rotated["secret"]
+    assert printed("secrets", "show", "demo") == rotated
+    # What `make call` verifies with is made anew by the next start.
+    set_up(settings, lambda _: None)
+    assert file.read_text().strip() == rotated["secret"]

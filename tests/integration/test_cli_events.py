@@ -1,0 +1,18 @@
+"""`rented-numbers accounts events`: what an account's callbacks tell."""
+
+from pathlib import Path
+
+from engine.domain.events import EventType
+from tests.integration.test_cli import Cli
+
+
+def test_an_operator_sees_and_sets_what_an_account_is_told(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    cli("setup")
+    account = cli.json("accounts", "create", "ann")["id"]
+    chosen = cli.json("accounts", "events", "ann", "--set", "booking.gone, call.missed")
+    assert chosen == {"accountId": account, "events": ["call.missed", "booking.gone"]}
+    refused = cli.refused("accounts", "events", "ann", "--set", "call.missed,call.begun")
+    assert "there is no event 'call.begun'" in refused
+    assert all(kind in refused for kind in EventType)
+    assert "call.missed, booking.gone" in cli("accounts", "events", account).stdout

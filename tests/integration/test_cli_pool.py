@@ -1,0 +1,68 @@
+"""`numbers …`: chosen from, taken out and brought back, and imported under the eyes of whoever waits."""
+
+import os
+import pty
+import subprocess
+
+import pytest
+
+from tests.integration.test_cli import SECONDS, Cli
+
+POOL = ("+3225550001", "+3225550002", "+33199000001")
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A system with a pool of three numbers; each test has its own."""
+    cli = Cli(tmp_path_factory.mktemp("pool"))
+    cli("setup")
+    (cli.directory / "numbers.csv").write_text("".join(f"{number}\n" for number in POOL))
+    assert cli("numbers", "import", "numbers.csv").returncode == 0
+    return cli
+
+
+def test_numbers_are_chosen_by_country_and_state(cli: Cli) -> None:
+    numbers = cli.json("numbers", "list", "--country", "be", "--state", "free")
+    assert [(each["number"], each["country"]) for each in numbers] == [(POOL[0], "BE"), (POOL[1], "BE")]
+    assert "is no country that has numbers" in cli.refused("numbers", "list", "--country", "XX")
+
+
+def test_a_number_is_taken_out_for_a_time_for_good_and_brought_back(cli: Cli) -> None:
+    out = cli.json("numbers", "quarantine", POOL[2], "--days", "90")
+    assert (out["number"], out["state"]) == (POOL[2], "QUARANTINED")
+    retired = cli.json("numbers", "retire", POOL[2])
+    assert retired == out | {"state": "RETIRED"}
+    assert cli.json("numbers", "list", "--state", "retired") == [retired]
+    assert cli.json("numbers", "restore", POOL[2]) == out
+    assert "is not retired, but quarantined" in cli.refused("numbers", "restore", POOL[2])
+
+
+def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
+    """Exit status, standard output, and what a terminal would be shown of standard error."""
+    terminal, its_end = pty.openpty()
+    with subprocess.Popen(
+        cli.command(*words),
+        cwd=cli.directory,
+        env=cli.settings() | {"TERM": "xterm", "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        stderr=its_end,
+    ) as command:
+        os.close(its_end)
+        shown = b""
+        try:
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        except OSError:
+            pass  # how Linux says that nobody holds the other end any more
+        os.close(terminal)
+        printed, _ = command.communicate(timeout=SECONDS)
+    return command.returncode, printed.decode(), shown.decode()
+
+
+def test_an_import_shows_a_bar_on_a_terminal_and_none_to_programs(cli: Cli) -> None:
+    for index, words in enumerate(((), ("--json",))):
+        (cli.directory / "more.csv").write_text(f"+331990001{index:02}\n")
+        status, printed, shown = on_a_terminal(cli, "numbers", "import", "more.csv", *words)
+        assert (status, "added" in printed) == (0, True)
+        assert ("Reading more.csv" in shown) == (not words)
+        assert "Reading" not in printed

@@ -1,0 +1,105 @@
+"""`keys create --test` and `simulate …`: an operator's way into a customer's test world."""
+
+import asyncio
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from engine import bookings
+from engine.accounts import create_account, world_beside
+from engine.bookings import BookingRequest
+from engine.clock import SystemClock
+from engine.domain.plans import UsagePlan
+from engine.domain.times import rfc3339
+from engine.storage.migrate import migrate
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+from phones.ports import free_port
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY
+from tests.integration.test_cli import Cli, wait_until_it_answers
+
+CALL = ("--source", CALLER, "--outcome")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+def booked(cli: Cli) -> str:
+    """The rented number of a booking in the test world of a new account "Acme"."""
+
+    def book(tx: Transaction, now: int) -> str:
+        create_account(tx, "Acme", now)
+        account = world_beside(tx, "Acme", now)
+        return bookings.book(tx, BookingRequest(account.id, HIDDEN, UsagePlan.MEDIUM, CALLBACK), now, POLICY).service
+
+    async def run() -> str:
+        storage = SqliteStorage(database)
+        try:
+            return await storage.run(book, SystemClock().now())
+        finally:
+            await storage.close()
+
+    database = cli.data / "rented-numbers.sqlite3"
+    cli.data.mkdir(mode=0o700, exist_ok=True)
+    migrate(database)
+    return asyncio.run(run())
+
+
+def test_a_test_key_opens_a_world_beside_the_account(cli: Cli) -> None:
+    assert cli("setup", profile="production").returncode == 0
+    cli.json("accounts", "create", "Acme")
+    first = cli.json("keys", "create", "Acme", "--test")
+    live = cli.json("keys", "create", "Acme")
+    assert first["key"].startswith("rn_test_")
+    assert live["key"].startswith("rn_live_")
+    assert first["webhookSecret"].startswith("whsec_")
+    assert "webhookSecret" not in live
+    accounts = {row["name"]: row for row in cli.json("accounts", "list")}
+    assert accounts["Acme (test)"]["testOf"] == accounts["Acme"]["id"] == live["accountId"]
+    assert accounts["Acme (test)"]["id"] == first["accountId"]
+    keys = {row["id"]: row["test"] for row in cli.json("keys", "list", "Acme")}
+    assert keys == {live["id"]: False, first["id"]: True}
+
+
+def test_a_running_engine_carries_out_what_falls_due_in_a_world_by_its_clock(cli: Cli) -> None:
+    assert cli("setup", profile="production").returncode == 0
+    booked(cli)
+    # As after a crash between the clock and what falls due by it.
+    cli.execute("UPDATE accounts SET clock_ahead_ms = 31536000000 WHERE test_of IS NOT NULL")
+    ports = {name: str(free_port()) for name in ("http_port", "fastagi_port", "ami_port")}
+    settings = cli.settings(**ports)
+    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL) as engine:
+        try:
+            wait_until_it_answers(f"http://127.0.0.1:{ports['http_port']}/health", engine)
+            deadline = time.monotonic() + 30
+            while cli.rows("SELECT id FROM bookings WHERE gone_at IS NULL") and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:
+            engine.send_signal(signal.SIGTERM)
+    assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(0,)]
+
+
+def test_a_simulated_call_is_told_without_the_hidden_number_and_the_clock_is_set_forward(cli: Cli) -> None:
+    service = booked(cli)
+    where = ("--account", "Acme", "--service", service)
+    told = cli.json("simulate", "call", *where, *CALL, "answered", "--seconds", "12")
+    expected = {"putThrough": True, "reason": "put_through", "sipStatus": 200, "duration": 12, "status": "ACTIVE"}
+    assert expected.items() <= told.items()
+    assert cli.rows("SELECT source, duration FROM cdrs") == [(CALLER, 12)]
+    assert cli.rows("SELECT COUNT(*) FROM outbox") == [(1,)]
+    shown = cli("simulate", "call", *where, *CALL, "busy").stdout
+    assert "486" in shown
+    assert HIDDEN[-6:] not in shown + str(told)
+    a_year_on = rfc3339(SystemClock().now() + 31_536_000_000)
+    after = cli.json("simulate", "clock", "--account", "Acme (test)", "--advance", "31536000")["now"]
+    assert a_year_on <= after <= rfc3339(SystemClock().now() + 31_536_000_000 + 12_000)  # and the call's 12 seconds
+    assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(0,)]
+
+    # What cannot be is refused by its option.
+    assert "--seconds: must be given" in cli.refused("simulate", "call", *where, *CALL, "answered")
+    assert "--advance: " in cli.refused("simulate", "clock", "--account", "Acme", "--advance", str(400 * 86_400))

@@ -1,0 +1,51 @@
+"""When is told of a call to an expired booking, and when few seconds are left: pure rules."""
+
+import pytest
+
+from engine.domain.metering import Credit
+from engine.domain.notices import ExpiredCalls, NoticeRules, count_expired_call, is_low
+from tests.contract.samples import HOUR, START
+
+RULES = NoticeRules(expired_callbacks=3, expired_window_ms=HOUR, low_seconds=60)
+
+
+def count(calls: int, window: ExpiredCalls | None = None, now: int = START) -> tuple[ExpiredCalls | None, list[int]]:
+    """So many calls at once: the window then, and what those that were told of said of others."""
+    said = []
+    for number in range(calls):
+        counted = count_expired_call(window, f"cdr_{number}", now, RULES)
+        window = counted.window
+        if counted.not_reported is not None:
+            said.append(counted.not_reported)
+    return window, said
+
+
+def test_no_more_are_told_of_than_the_operator_has_set_and_the_last_of_the_others_is_known() -> None:
+    window, said = count(1_000)
+    assert said == [0, 0, 0]
+    assert window == ExpiredCalls(START, 3, 997, "cdr_999")
+
+
+def test_the_first_of_the_next_window_says_how_many_there_were() -> None:
+    window, _ = count(10)
+    assert count(1, window, START + HOUR - 1)[1] == []
+    later, said = count(5, window, START + HOUR)
+    assert said == [7, 0, 0]
+    assert later == ExpiredCalls(START + HOUR, 3, 2, "cdr_4")
+
+
+def test_a_clock_that_is_set_back_does_not_silence_anything() -> None:
+    window, _ = count(10)
+    assert count(1, window, START - 10 * HOUR) == (ExpiredCalls(START - 10 * HOUR, 1, 0, None), [7])
+
+
+@pytest.mark.parametrize(("remaining", "leased", "low"), [(60, 0, False), (59, 0, True), (1, 0, True), (0, 0, False)])
+def test_few_seconds_are_fewer_than_the_operator_has_set_and_more_than_none(
+    remaining: int, leased: int, low: bool
+) -> None:
+    assert is_low(Credit(remaining + leased, remaining, leased, 0), RULES) is low
+
+
+def test_what_calls_that_are_up_hold_counts_as_left() -> None:
+    assert not is_low(Credit(100, 0, 100, 0), RULES)
+    assert is_low(Credit(100, 0, 10, 90), RULES)
