@@ -3,7 +3,7 @@
 from api.catalogue import PlanBody
 from engine.accounts import import_numbers
 from engine.domain.plans import Allowance, UsagePlan
-from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api
+from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, TESTED, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -41,6 +41,14 @@ async def test_free_numbers_are_counted_by_country_and_all_accounts_see_the_same
     }
     for account in ("ours", "theirs"):
         assert (await api.call("GET", "/numbers", account=account)).body == counted
+
+
+async def test_a_test_world_is_told_of_simulated_numbers_and_nothing_of_the_pool(api: Api) -> None:
+    before = (await api.call("GET", "/numbers", account=TESTED)).body
+    assert before == {"free": 10**12, "daysLeft": None, "countries": [{"country": None, "free": 10**12}]}
+    for _ in NUMBERS:
+        await api.book()
+    assert (await api.call("GET", "/numbers", account=TESTED)).body == before
 
 
 async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: Api) -> None:
