@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from api.answers import json_answer
-from api.dependencies import DEPENDENCIES, now_of
+from api.dependencies import DEPENDENCIES, machines_moment
 from api.fields import Count, PlaceOfNumbers
 from api.routes import Operation, Route
 from api.schemas import Outgoing
@@ -65,7 +65,7 @@ async def usage_plans(request: web.Request) -> web.Response:
 async def numbers(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     by_country = await deps.reads.free_numbers()
-    net_taken = await deps.reads.net_taken(now_of(request), PACE_MS, deps.policy.quarantine_ms)
+    net_taken = await deps.reads.net_taken(machines_moment(request).now, PACE_MS, deps.policy.quarantine_ms)
     free = sum(by_country.values())
     found = sorted(by_country.items(), key=lambda one: (one[0] is None, one[0]))
     return json_answer(

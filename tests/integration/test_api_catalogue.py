@@ -3,7 +3,7 @@
 from api.catalogue import PlanBody
 from engine.accounts import import_numbers
 from engine.domain.plans import Allowance, UsagePlan
-from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api
+from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, TESTED, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -64,6 +64,13 @@ async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: 
     for _ in range(4):
         await api.book()
     assert await days_left() == 5 * 7 // 1
+
+
+async def test_the_pace_is_the_pools_whatever_a_test_worlds_clock_says(api: Api) -> None:
+    await api.book()
+    await api.call("POST", "/test/clock", {"advance": 10 * DAY // 1000}, account=TESTED)
+    asked = [await api.call("GET", "/numbers", account=account) for account in ("ours", TESTED)]
+    assert [answer.body["daysLeft"] for answer in asked] == [9 * 7 // 1] * 2
 
 
 async def test_an_empty_pool_has_nothing_to_count(api: Api) -> None:
