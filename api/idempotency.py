@@ -1,6 +1,7 @@
 """`Idempotency-Key`: a request that is sent again, for whatever reason, is answered and not carried out again."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 
@@ -62,5 +63,6 @@ def _key_of(request: web.Request) -> str | None:
 
 def _fingerprint(request: web.Request, body: Incoming) -> str:
     """Of what was asked, not of how it was written: blanks and the order of fields make no other request."""
-    asked = f"{request.method} {request.path} {body.model_dump_json(exclude_unset=True)}"
+    sent = json.dumps(body.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    asked = f"{request.method} {request.path} {sent}"
     return hashlib.sha256(asked.encode()).hexdigest()

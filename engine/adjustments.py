@@ -75,7 +75,7 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Moment, policy: Policy) 
     tx.bookings.insert_grant(grant)
     if grant.seconds > 0:
         notices.given_seconds(tx, adjusted)
-    notices.tell_credit(tx, booking, adjusted, at.now, policy)
+    notices.tell_credit(tx, booking, adjusted, now, policy)
     return grant
 
 

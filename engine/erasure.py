@@ -146,6 +146,7 @@ def erase_bookings(tx: Transaction, window: Window, target: Target, now: int, po
 def _ended(tx: Transaction, booking: Booking, now: int, policy: Policy) -> Booking:
     if booking.gone_at is not None:
         return booking
+    now = tx.worlds.now(booking.account_id, now)
     tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
     if life.status_at(booking, now, policy) is Status.GONE:
         gone, why = life.end_grace(booking, now, policy), WhyGone.GRACE_OVER

@@ -82,6 +82,15 @@ def tell_credit(tx: Transaction, before: Booking, booking: Booking, now: int, po
     low = now < booking.expires_at and is_low(booking.seconds, policy.notices)
     if low and EventType.BOOKING_LOW_SECONDS in tx.notices.chosen(booking.account_id):
         _tell_once(tx, booking, EventType.BOOKING_LOW_SECONDS, events.low_seconds_body(booking, now), now)
+    is_revived = before.exhausted_at is not None and booking.exhausted_at is None
+    if is_revived and now < booking.end_at <= now + policy.notices.expiring_soon_ms:
+        _tell_expiring_soon(tx, booking, now)
+
+
+def _tell_expiring_soon(tx: Transaction, booking: Booking, now: int) -> None:
+    """Of one that was spent when the sweep went by it."""
+    if EventType.BOOKING_EXPIRING_SOON in tx.notices.chosen(booking.account_id):
+        _tell_once(tx, booking, EventType.BOOKING_EXPIRING_SOON, events.expiring_soon_body(booking, now), now)
 
 
 def tell_gone(tx: Transaction, booking: Booking, why: WhyGone, now: int) -> None:

@@ -6,6 +6,9 @@ A receiver that hangs holds each slot for a whole timeout, so what it may hold i
 - any other lane (new, slow, failing) may hold one, and all of these together half of the slots. However many
   receivers are dead, quick ones always find the other half.
 
+Nor can they take the room of the others: when it is full, who has fewer waiting than the longest line gets that one's
+last place.
+
 Pure bookkeeping in memory: no I/O, no clock. Lanes take turns, and within a lane the order is that of arrival.
 """
 
@@ -46,12 +49,34 @@ def receiver_of(url: str) -> Receiver:
     return split.hostname or "", port or (443 if split.scheme == "https" else 80)
 
 
+class _Lengths:
+    """Which line is the longest, kept in constant time: lines grow and shrink by one."""
+
+    def __init__(self) -> None:
+        self.longest = 0
+        self._of: dict[int, dict[Receiver, None]] = {}  # those of each length
+
+    def change(self, receiver: Receiver, before: int, after: int) -> None:
+        if before:
+            del self._of[before][receiver]
+            if not self._of[before]:
+                del self._of[before]
+        if after:
+            self._of.setdefault(after, {})[receiver] = None
+        if after > self.longest or (before == self.longest and before not in self._of):
+            self.longest = after
+
+    def a_longest(self) -> Receiver:
+        return next(iter(self._of[self.longest]))
+
+
 class Lanes:
     def __init__(self, slots: int) -> None:
         self._free = slots
         self._most_quick = max(1, slots // 4)
         self._most_unproven = max(1, slots // 2)
         self._waiting = 0
+        self._lengths = _Lengths()
         self._lanes: dict[Receiver, _Lane] = {}  # only those with something in line or under way
         self._quick: dict[Receiver, None] = {}  # an ordered set: known to be quick, longest known first
 
@@ -60,9 +85,9 @@ class Lanes:
         lane = self._lanes.setdefault(waiting.receiver, _Lane())
         if waiting.event_id in lane.line:
             lane.line[waiting.event_id] = waiting
-        elif len(lane.line) < MAX_IN_LANE and self._waiting < MAX_IN_ALL:
+        elif len(lane.line) < MAX_IN_LANE and self._has_room(len(lane.line)):
             lane.line[waiting.event_id] = waiting
-            self._waiting += 1
+            self._changed(waiting.receiver, lane, 1)
         self._drop_if_idle(waiting.receiver, lane)
 
     def choose(self) -> list[Waiting]:
@@ -97,14 +122,31 @@ class Lanes:
                 continue
             unproven += receiver not in self._quick
             self._lanes[receiver] = self._lanes.pop(receiver)  # to the end: the next turn begins with another
-            yield self._take_first(lane)
+            yield self._take_first(receiver, lane)
 
-    def _take_first(self, lane: _Lane) -> Waiting:
+    def _take_first(self, receiver: Receiver, lane: _Lane) -> Waiting:
         first = lane.line.pop(next(iter(lane.line)))
+        self._changed(receiver, lane, -1)
         lane.under_way += 1
-        self._waiting -= 1
         self._free -= 1
         return first
+
+    def _has_room(self, length: int) -> bool:
+        """For one more in a line of that length; made, if need be, at the end of one that stays longer."""
+        if self._waiting < MAX_IN_ALL:
+            return True
+        if self._lengths.longest <= length + 1:
+            return False
+        receiver = self._lengths.a_longest()
+        longest = self._lanes[receiver]
+        longest.line.popitem()
+        self._changed(receiver, longest, -1)
+        return True
+
+    def _changed(self, receiver: Receiver, lane: _Lane, by: int) -> None:
+        """The line has grown or shrunk by one."""
+        self._waiting += by
+        self._lengths.change(receiver, len(lane.line) - by, len(lane.line))
 
     def _drop_if_idle(self, receiver: Receiver, lane: _Lane) -> None:
         if not lane.line and not lane.under_way:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -32,12 +32,12 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
 
 
 def table_of(rows: Sequence[dict[str, Any]], empty: str = "nothing there") -> Table:
-    """Of flat records, all with the same keys."""
+    """Of flat records, all with the same keys. As `Text`: what customers wrote is neither markup nor emoji."""
     table = Table()
     for place, name in enumerate(rows[0] if rows else [empty]):
         table.add_column(name, no_wrap=place == 0)  # an id or a number: to be copied
     for row in rows:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
+        table.add_row(*("" if value is None else Text(str(value)) for value in row.values()))
     return table
 
 
@@ -48,7 +48,8 @@ def show_one(record: dict[str, Any], *, as_json: bool) -> None:
         return
     width = max(15, *map(len, record))
     for key, value in record.items():
-        console.print(f"{key:>{width}}  {'' if value is None else value}", highlight=False, soft_wrap=True)
+        shown = Text(f"{key:>{width}}  {'' if value is None else value}")
+        console.print(shown, highlight=False, soft_wrap=True)
 
 
 @contextmanager

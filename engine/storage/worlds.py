@@ -41,6 +41,11 @@ class Worlds:
         world = self.of(account_id)
         return at if world is None else world.moment(at)
 
+    def now(self, account_id: str, now: int) -> int:
+        """`now` by the clock that the account goes by."""
+        world = self.of(account_id)
+        return now if world is None else world.now(now)
+
     def beside(self, account_id: str) -> str | None:
         """The account that is the test world of a customer's own."""
         found: str | None = self._sql.world_beside_account(self._db, account_id=account_id)

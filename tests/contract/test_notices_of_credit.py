@@ -3,8 +3,9 @@
 from engine.adjustments import Adjustment, adjust
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
+from engine.domain.limits import HOUR_MS
 from engine.domain.times import rfc3339
-from tests.contract.noticing import choose, kinds, told
+from tests.contract.noticing import choose, kinds, sweep, told
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 
@@ -72,3 +73,21 @@ async def test_an_operator_who_takes_and_gives_is_told_of_like_a_call_and_a_rene
         "booking.expired",
     ]
     assert [body["reason"] for body in told(told_all, EventType.BOOKING_EXPIRED)] == ["seconds_spent", "calls_spent"]
+
+
+async def test_a_spent_booking_that_is_given_more_within_its_last_day_is_told_to_expire_soon_once(
+    told_all: World,
+) -> None:
+    """The sweep has gone by it while it was spent, and does not come back."""
+    booking = await told_all.book()
+    await choose(told_all, EventType.BOOKING_EXPIRING_SOON)
+    for number, seconds in enumerate((-600, 300, -300, 300)):
+        if number == 1:
+            await sweep(told_all)
+            told_all.now = booking.end_at - HOUR_MS
+            await sweep(told_all)
+            assert kinds(told_all) == []
+        given = Adjustment(f"grt_{number}", booking.id, seconds, 0, "a trial")
+        await told_all.storage.run(adjust, given, told_all.at, told_all.policy)
+        await sweep(told_all)
+    assert kinds(told_all) == ["booking.expiring_soon"]

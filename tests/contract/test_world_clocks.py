@@ -1,15 +1,20 @@
 """Each test world has a clock: what falls due by it is carried out, and neither other accounts nor clean-ups mind."""
 
+import json
+
 import pytest
 
-from engine import bookings, worlds
+from engine import bookings, notices, worlds
 from engine.accounts import create_account, create_key, world_beside
 from engine.adjustments import Adjustment, adjust
 from engine.domain.booking import Status, status_at
 from engine.domain.errors import ClockTooFar, InvalidInput
+from engine.domain.events import EventType
 from engine.domain.numbers import ERASED
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Reason
+from engine.domain.times import rfc3339
+from engine.erasure import Target, erase
 from engine.ids import new_id
 from engine.retention import BATCH, Forgotten, forget, forget_all
 from engine.worlds import MAX_AHEAD_MS
@@ -119,6 +124,32 @@ async def test_an_operators_adjustment_goes_by_the_worlds_clock(trial: Trial) ->
     await world.storage.run(adjust, take_all, world.at, POLICY)
     assert (await world.stored(booking)).exhausted_at == START + 3 * DAY
     assert (await trial.call(booking.service)).reason is Reason.SECONDS_SPENT
+
+
+async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(trial: Trial) -> None:
+    world = trial.around
+    booking = await trial.book()
+    await world.storage.run(notices.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_LOW_SECONDS])
+    await trial.advance(3 * DAY)
+    for left in (10, 0):
+        seconds = left - (await world.stored(booking)).seconds.remaining
+        await world.storage.run(adjust, Adjustment(new_id("grt"), booking.id, seconds, 0, "a trial"), world.at, POLICY)
+    rows = world.rows("SELECT created_at, due_at, body FROM outbox ORDER BY id")
+    assert [(row["created_at"], row["due_at"]) for row in rows] == [(START + 3 * DAY, START)] * 2
+    assert {json.loads(row["body"])["timestamp"] for row in rows} == {rfc3339(START + 3 * DAY)}
+
+
+async def test_an_erasure_ends_a_worlds_bookings_by_its_clock(trial: Trial) -> None:
+    world = trial.around
+    booking = await trial.book()
+    await world.storage.run(notices.choose, trial.account, [EventType.BOOKING_GONE])
+    await trial.advance(3 * DAY)
+    await erase(world.storage, Target(HIDDEN), world.now, POLICY)
+    stored = await world.stored(booking)
+    assert (stored.gone_at, stored.destination) == (START + 3 * DAY, ERASED)
+    [row] = world.rows("SELECT created_at, due_at, body FROM outbox")
+    assert (row["created_at"], row["due_at"]) == (START + 3 * DAY, START)
+    assert json.loads(row["body"])["timestamp"] == rfc3339(START + 3 * DAY)
 
 
 async def test_records_from_a_worlds_future_keep_no_other_from_being_forgotten(trial: Trial) -> None:

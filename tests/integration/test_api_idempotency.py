@@ -59,6 +59,8 @@ async def test_what_was_asked_counts_and_not_how_it_was_written(api: Api) -> Non
     first = await post(api, "k1")
     turned = dict(reversed(a_request().items()))
     assert told_twice(first, await api.call("POST", "/bookings", turned, headers={"idempotency-key": "k1"}))
+    noted = await post(api, "k2", metadata={"a": "1", "b": "2"})
+    assert told_twice(noted, await post(api, "k2", metadata={"b": "2", "a": "1"}))
 
 
 async def test_another_request_under_the_same_key_is_refused_and_not_carried_out(api: Api) -> None:

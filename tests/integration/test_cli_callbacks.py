@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from engine.bookings import BookingRequest, book
 from engine.cli import app
+from engine.cli.database import run_command
+from engine.cli.output import console, table_of
 from engine.clock import SystemClock
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.plans import UsagePlan
@@ -73,6 +75,28 @@ def test_callbacks_are_listed_shown_and_sent_again_without_showing_a_number(sett
     assert (endpoint["state"], endpoint["reason"]) == ("DISABLED", "GONE")
     assert printed("callbacks", "redeliver", failed["id"])["state"] == "HELD"
     assert printed("callbacks", "enable", endpoint["id"])["state"] == "ENABLED"
+
+
+def test_what_customers_wrote_is_shown_as_it_is(settings: Settings) -> None:
+    """It stands in callbacks' bodies and URLs, where brackets and colons could be taken for markup."""
+    url, notes = "https://customer.example/[b]:warning:", {"note": "[/b] :warning:"}
+
+    def fill(tx: Transaction) -> str:
+        now = SystemClock().now()
+        demo = tx.accounts.by_name("demo")
+        assert demo is not None
+        wanted = BookingRequest(demo.id, HIDDEN, UsagePlan.SMALL, url, metadata=notes)
+        booking = book(tx, wanted, now, settings.policy())
+        post(tx, booking, {"bookingId": booking.id}, now)
+        attempt_due(tx, now, Answered(410), "")
+        return tx.outbox.newest(demo.id, "", booking.id, 1)[0].id
+
+    shown = said("callbacks", "show", run_command(settings, fill))
+    assert url in shown
+    assert notes["note"] in shown
+    with console.capture() as captured:
+        console.print(table_of([{"url": url}]), width=100)
+    assert url in captured.get()
 
 
 @pytest.mark.usefixtures("settings")

@@ -1,5 +1,6 @@
 """Whose turn it is: slots shared out among receivers."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,37 @@ def test_lines_are_bounded() -> None:
         for each in chosen:
             lanes.leave(each)
     assert served == module.MAX_IN_LANE
+
+
+def test_receivers_with_much_in_line_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else five that hang, with what one account has sent again, would keep everybody out for as long as they do."""
+    monkeypatch.setattr(module, "MAX_IN_ALL", 50)
+    lanes = Lanes(16)
+    make_quick(lanes, "good")
+    for host in range(5):
+        for number in range(20):
+            lanes.add(waiting(f"dead{host}", number))
+    lanes.choose()
+    for host in range(5):
+        for number in range(20, 40):
+            lanes.add(waiting(f"dead{host}", number))
+    for number in range(3):
+        lanes.add(waiting("good", number))
+    assert [each.event_id for each in lanes.choose()] == ["evt_good_0", "evt_good_1", "evt_good_2"]
+
+
+def test_a_full_room_is_shared_evenly_and_who_is_cut_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_IN_ALL", 6)
+    lanes, served = Lanes(1), list[str]()
+    for host in ("a", "b", "c"):
+        for number in range(10):
+            lanes.add(waiting(host, number))
+    while chosen := lanes.choose():
+        served += [each.event_id for each in chosen]
+        for each in chosen:
+            lanes.leave(each)
+    assert sorted(served) == [f"evt_{host}_{number}" for host in "abc" for number in range(2)]
+    assert [each for each in served if "_a_" in each] == ["evt_a_0", "evt_a_1"]
 
 
 @given(
