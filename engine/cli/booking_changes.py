@@ -27,6 +27,7 @@ from engine.storage.reads import LAST_ID
 from engine.storage.transaction import Transaction
 
 MAX_LISTED = 1000
+SHOWN_ONE_BY_ONE = {"usagePlan", "secondsRemaining", "callsRemaining", "callsUp"}
 
 BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
 Plan = Annotated[UsagePlan, typer.Option(case_sensitive=False, help="What it is given to spend.")]
@@ -53,7 +54,10 @@ def list_(
         return [shown(tx, each, at, policy) for each in found]
 
     found = run_command(settings, page)
-    show(found[:limit], as_json=as_json)
+    rows = found[:limit]
+    if not as_json:  # so wide that a terminal would leave little of any column
+        rows = [{name: row[name] for name in row if name not in SHOWN_ONE_BY_ONE} for row in rows]
+    show(rows, as_json=as_json)
     if len(found) > limit:
         complain(f"there are more: --before {found[limit - 1]['id']}")
 
