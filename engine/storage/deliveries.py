@@ -106,8 +106,10 @@ class Outbox(_Table):
     def newest(self, account_id: str, state: str, booking_id: str, at_most: int) -> list[CallbackRecord]:
         """Empty: any state, any booking."""
         chosen = {"account_id": account_id, "since": 0, "before_at": 2**62, "before_id": "", "at_most": at_most}
-        if booking_id:
-            rows = self._sql.callbacks_page_of_booking(self._db, **chosen, booking_id=booking_id, state=state)
+        if booking_id and state:
+            rows = self._sql.callbacks_page_of_booking_in_state(self._db, **chosen, booking_id=booking_id, state=state)
+        elif booking_id:
+            rows = self._sql.callbacks_page_of_booking(self._db, **chosen, booking_id=booking_id)
         elif state:
             rows = self._sql.callbacks_page_in_state(self._db, **chosen, state=state)
         else:

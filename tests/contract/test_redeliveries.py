@@ -217,7 +217,8 @@ async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
     [
         ("callbacks_page", {}),
         ("callbacks_page_in_state", {"state": "FAILED"}),
-        ("callbacks_page_of_booking", {"state": "", "booking_id": "bkg_1"}),
+        ("callbacks_page_of_booking", {"booking_id": "bkg_1"}),
+        ("callbacks_page_of_booking_in_state", {"state": "FAILED", "booking_id": "bkg_1"}),
         ("callbacks_to_redeliver", {"state": "FAILED", "after_at": 0, "after_id": "", "until": 9}),
         ("line_up_due_callbacks", {"now": 1, "held_until": 2}),
         ("next_callback_due_at", {}),
@@ -235,3 +236,12 @@ async def test_what_is_asked_often_goes_by_an_index_and_sorts_nothing(
     with outsider(world.database) as connection:
         plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", known)]
     assert not [step for step in plan if step.startswith("SCAN outbox") or "TEMP B-TREE" in step], plan
+
+
+async def test_a_bookings_callbacks_in_a_state_are_found_without_those_in_others(world: World) -> None:
+    """A test call costs nothing, so one booking may have any number of them."""
+    text = load("sqlite3").callbacks_page_of_booking_in_state.sql
+    known = {"account_id": "a", "booking_id": "b", "state": "FAILED", "since": 0, "before_at": 9, "before_id": ""}
+    with outsider(world.database) as connection:
+        [step] = connection.execute(f"EXPLAIN QUERY PLAN {text}", known | {"at_most": 9})
+    assert "(booking_id=? AND state=? AND created_at>?" in step["detail"]

@@ -108,10 +108,17 @@ ORDER BY created_at DESC, id DESC
 LIMIT :at_most;
 
 -- name: callbacks_page_of_booking
--- `state`: empty for all.
 SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
 FROM outbox
 WHERE booking_id = :booking_id AND account_id = :account_id AND created_at >= :since
-    AND (created_at, id) < (:before_at, :before_id) AND (:state = '' OR state = :state)
+    AND (created_at, id) < (:before_at, :before_id)
+ORDER BY created_at DESC, id DESC
+LIMIT :at_most;
+
+-- name: callbacks_page_of_booking_in_state
+SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
+FROM outbox
+WHERE booking_id = :booking_id AND state = :state AND account_id = :account_id AND created_at >= :since
+    AND (created_at, id) < (:before_at, :before_id)
 ORDER BY created_at DESC, id DESC
 LIMIT :at_most;
