@@ -41,7 +41,7 @@ async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) 
     for expected in (2, 2, 1, 0):
         due = (await world.storage.run(line_up, world.now, world.now + HOUR, 2)).due
         assert len(due) == expected
-        seen += [event_id for event_id, _, _ in due]
+        seen += [event_id for event_id, *_ in due]
     held = [row["id"] for row in world.rows("SELECT id FROM outbox ORDER BY id")][1:]
     assert seen == held
     assert endpoint(world)["releasing"] == 0
@@ -53,7 +53,7 @@ async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) 
 async def test_disabled_again_while_it_is_released_the_rest_stays_held(world: World) -> None:
     endpoint_id = await disabled(world, 4)
     await world.storage.run(deliveries.enable, world.account, endpoint_id)
-    [(event_id, _, _), _] = (await world.storage.run(line_up, world.now, world.now + 1, 2)).due
+    [(event_id, *_), _] = (await world.storage.run(line_up, world.now, world.now + 1, 2)).due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, 0, START + 1))
     assert delivery is not None
     assert await recorded(world, delivery, GONE, GiveUp()) is WhyDisabled.GONE

@@ -17,7 +17,7 @@ UPDATE outbox SET due_at = :held_until, claimed = 1
 WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.state = 'PENDING' AND o.due_at <= :now ORDER BY o.due_at LIMIT :at_most
 )
-RETURNING id, url, attempts, EXISTS (
+RETURNING id, account_id, url, attempts, EXISTS (
     SELECT 1 FROM callback_endpoints AS e
     WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
 ) AS is_disabled;
