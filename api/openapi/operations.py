@@ -21,13 +21,15 @@ from engine.domain.routing import Disposition
 from engine.storage.filters import MAX_PAIRS
 
 JSON = "application/json"
+INSTANT: Json = {"type": "string", "format": "date-time"}
 
 
-def _instant(description: str, example: str) -> Json:
-    return {"description": description, "schema": {"type": "string", "format": "date-time"}, "example": example}
+def _instant(description: str) -> Json:
+    return {"description": f"{description} Such as `2026-03-01T00:00:00Z`.", "schema": INSTANT}
 
 
-# What the query parameters are, by name: the same on all routes.
+# What the query parameters are, by name: the same on all routes. Examples stand in the descriptions: as `example` the
+# page at /docs would fill them in, and ask for less than one meant to.
 PARAMETERS: Mapping[str, Json] = {
     "includeExpired": {
         "description": "`true`: also those that are expired and can still be revived.",
@@ -38,18 +40,16 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string", "enum": ["ACTIVE", "EXPIRED"]},
     },
     "destination": {
-        "description": "Only those that hide this number.",
+        "description": "Only those that hide this number, such as `+32470123456`.",
         "schema": {"type": "string", "pattern": whole(E164)},
-        "examples": {"number": {"value": "+32470123456"}},
     },
     "usagePlan": {
         "description": "Only those whose plan, the one booked last, is this.",
         "schema": {"type": "string", "enum": list(UsagePlan)},
     },
     "service": {
-        "description": "Only the one that has this rented number.",
+        "description": "Only the one that has this rented number, such as `+3225550000`.",
         "schema": {"type": "string", "pattern": whole(E164)},
-        "examples": {"number": {"value": "+3225550000"}},
     },
     "label": {
         "description": "Only those with this very label.",
@@ -65,7 +65,6 @@ PARAMETERS: Mapping[str, Json] = {
             "propertyNames": {"pattern": whole(notes.KEY)},
             "additionalProperties": {"type": "string", "pattern": whole(VALUE), "maxLength": notes.MAX_VALUE},
         },
-        "examples": {"pair": {"value": {"order": "1871"}}},
     },
     "limit": {
         "description": "Records on a page.",
@@ -76,9 +75,9 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string", "pattern": whole(CURSOR)},
     },
     "source": {
-        "description": f"The caller's number. Left out, or `{ANONYMOUS}`: a caller who withholds it.",
+        "description": "The caller's number, such as `+14155550123`. Left out, or "
+        f"`{ANONYMOUS}`: a caller who withholds it.",
         "schema": {"type": "string", "pattern": whole(CALLER), "default": ANONYMOUS},
-        "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
     },
     # Of callbacks, where left out means all.
     "state": {
@@ -89,22 +88,21 @@ PARAMETERS: Mapping[str, Json] = {
         "description": "Only callbacks about this booking, which may be gone.",
         "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
     },
-    "from": _instant("Only callbacks that were put down at this instant or later.", "2026-03-01T00:00:00Z"),
-    "to": _instant("Only callbacks that were put down before this instant.", "2026-04-01T00:00:00Z"),
+    "from": _instant("Only callbacks that were put down at this instant or later."),
+    "to": _instant("Only callbacks that were put down before this instant."),
 }
 # Of call records, where left out means all.
 RECORD_FILTERS: Mapping[str, Json] = {
-    "from": _instant("Only calls that came in at this instant or later.", "2026-03-01T00:00:00Z"),
-    "to": _instant("Only calls that came in before this instant.", "2026-04-01T00:00:00Z"),
+    "from": _instant("Only calls that came in at this instant or later."),
+    "to": _instant("Only calls that came in before this instant."),
     "service": {
-        "description": "Only calls to this rented number.",
+        "description": "Only calls to this rented number, such as `+3225550000`.",
         "schema": {"type": "string", "pattern": whole(E164)},
-        "example": "+3225550000",
     },
     "source": {
-        "description": f"Only calls of this caller; `{ANONYMOUS}`: of those who withheld their number.",
+        "description": "Only calls of this caller, such as `+14155550123`; "
+        f"`{ANONYMOUS}`: of those who withheld their number.",
         "schema": {"type": "string", "pattern": whole(CALLER)},
-        "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
     },
     "disposition": {
         "description": "Only calls that ended so.",
@@ -119,9 +117,8 @@ IDEMPOTENCY_KEY: Json = {
     "name": HEADER,
     "in": "header",
     "description": "Any text that is new for each thing you want. A request that is sent again with its key within 24 "
-    "hours is not carried out again, and gets the first answer.",
+    "hours is not carried out again, and gets the first answer. Such as `5f0c2a9e-order-1871`.",
     "schema": {"type": "string", "pattern": whole(KEY)},
-    "example": "5f0c2a9e-order-1871",
 }
 PLACEHOLDERS: Mapping[str, str] = {
     "id": "As the answer that made it known has it.",

@@ -1,10 +1,12 @@
-"""Whose turn it is: one lane for each receiver (host and port), and free slots shared out among the lanes.
+"""Whose turn it is: a lane for what each account sends to a receiver (host and port), and free slots shared out among
+the lanes. An account's own: many share a host, and none may stand in another's way there.
 
 A receiver that hangs holds each slot for a whole timeout, so what it may hold is bounded:
 
-- a lane whose last attempt was answered promptly with a 2xx is quick: it may hold a quarter of the slots;
-- any other lane (new, slow, failing) may hold one, and all of these together half of the slots. However many
-  receivers are dead, quick ones always find the other half.
+- a lane whose last attempt was answered promptly with a 2xx is quick;
+- any other lane (new, slow, failing) may hold one slot, and all of these together half of them. However many receivers
+  are dead, quick ones always find the other half;
+- all lanes to a receiver together may hold a quarter.
 
 Nor can they take the room of the others: when it is full, who has fewer waiting than the longest line gets that one's
 last place.
@@ -12,6 +14,7 @@ last place.
 Pure bookkeeping in memory: no I/O, no clock. Lanes take turns, and within a lane the order is that of arrival.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -22,6 +25,8 @@ MAX_IN_ALL = 50_000
 MAX_KNOWN_QUICK = 10_000
 
 Receiver = tuple[str, int | None]
+Key = tuple[str, Receiver]
+"""Of a lane: the account and the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,11 @@ class Waiting:
     event_id: str
     receiver: Receiver
     attempts: int
+    account_id: str
+
+    @property
+    def key(self) -> Key:
+        return self.account_id, self.receiver
 
 
 @dataclass(slots=True)
@@ -54,41 +64,42 @@ class _Lengths:
 
     def __init__(self) -> None:
         self.longest = 0
-        self._of: dict[int, dict[Receiver, None]] = {}  # those of each length
+        self._of: dict[int, dict[Key, None]] = {}  # those of each length
 
-    def change(self, receiver: Receiver, before: int, after: int) -> None:
+    def change(self, key: Key, before: int, after: int) -> None:
         if before:
-            del self._of[before][receiver]
+            del self._of[before][key]
             if not self._of[before]:
                 del self._of[before]
         if after:
-            self._of.setdefault(after, {})[receiver] = None
+            self._of.setdefault(after, {})[key] = None
         if after > self.longest or (before == self.longest and before not in self._of):
             self.longest = after
 
-    def a_longest(self) -> Receiver:
+    def a_longest(self) -> Key:
         return next(iter(self._of[self.longest]))
 
 
 class Lanes:
     def __init__(self, slots: int) -> None:
         self._free = slots
-        self._most_quick = max(1, slots // 4)
+        self._most_of_receiver = max(1, slots // 4)
         self._most_unproven = max(1, slots // 2)
         self._waiting = 0
+        self._under_way: Counter[Receiver] = Counter()
         self._lengths = _Lengths()
-        self._lanes: dict[Receiver, _Lane] = {}  # only those with something in line or under way
-        self._quick: dict[Receiver, None] = {}  # an ordered set: known to be quick, longest known first
+        self._lanes: dict[Key, _Lane] = {}  # only those with something in line or under way
+        self._quick: dict[Key, None] = {}  # an ordered set: known to be quick, longest known first
 
     def add(self, waiting: Waiting) -> None:
         """Line it up. What is in the line already keeps its place; what finds no room is forgotten."""
-        lane = self._lanes.setdefault(waiting.receiver, _Lane())
+        lane = self._lanes.setdefault(waiting.key, _Lane())
         if waiting.event_id in lane.line:
             lane.line[waiting.event_id] = waiting
         elif len(lane.line) < MAX_IN_LANE and self._has_room(len(lane.line)):
             lane.line[waiting.event_id] = waiting
-            self._changed(waiting.receiver, lane, 1)
-        self._drop_if_idle(waiting.receiver, lane)
+            self._changed(waiting.key, lane, 1)
+        self._drop_if_idle(waiting.key, lane)
 
     def choose(self) -> list[Waiting]:
         """Those whose turn it is. Each takes a slot, which `leave` gives back."""
@@ -99,35 +110,37 @@ class Lanes:
 
     def leave(self, waiting: Waiting, *, quick: bool | None = None) -> None:
         """Give the slot back. `quick`: how the attempt went; None: there was none."""
-        receiver = waiting.receiver
-        lane = self._lanes[receiver]
+        key = waiting.key
+        lane = self._lanes[key]
         lane.under_way -= 1
+        self._under_way[waiting.receiver] -= 1
+        if not self._under_way[waiting.receiver]:
+            del self._under_way[waiting.receiver]
         self._free += 1
         if quick is not None:
-            self._quick.pop(receiver, None)
+            self._quick.pop(key, None)
         if quick:
-            self._quick[receiver] = None
+            self._quick[key] = None
             if len(self._quick) > MAX_KNOWN_QUICK:
                 del self._quick[next(iter(self._quick))]
-        self._drop_if_idle(receiver, lane)
+        self._drop_if_idle(key, lane)
 
     def _one_of_each(self) -> Iterator[Waiting]:
-        unproven = sum(lane.under_way for receiver, lane in self._lanes.items() if receiver not in self._quick)
-        for receiver, lane in list(self._lanes.items()):
-            if receiver in self._quick:
-                may_more = lane.under_way < self._most_quick
-            else:
-                may_more = lane.under_way == 0 and unproven < self._most_unproven
-            if not (self._free and lane.line and may_more):
+        unproven = sum(lane.under_way for key, lane in self._lanes.items() if key not in self._quick)
+        for key, lane in list(self._lanes.items()):
+            may_more = key in self._quick or (lane.under_way == 0 and unproven < self._most_unproven)
+            is_full = self._under_way[key[1]] >= self._most_of_receiver
+            if not (self._free and lane.line and may_more) or is_full:
                 continue
-            unproven += receiver not in self._quick
-            self._lanes[receiver] = self._lanes.pop(receiver)  # to the end: the next turn begins with another
-            yield self._take_first(receiver, lane)
+            unproven += key not in self._quick
+            self._lanes[key] = self._lanes.pop(key)  # to the end: the next turn begins with another
+            yield self._take_first(key, lane)
 
-    def _take_first(self, receiver: Receiver, lane: _Lane) -> Waiting:
+    def _take_first(self, key: Key, lane: _Lane) -> Waiting:
         first = lane.line.pop(next(iter(lane.line)))
-        self._changed(receiver, lane, -1)
+        self._changed(key, lane, -1)
         lane.under_way += 1
+        self._under_way[first.receiver] += 1
         self._free -= 1
         return first
 
@@ -137,17 +150,17 @@ class Lanes:
             return True
         if self._lengths.longest <= length + 1:
             return False
-        receiver = self._lengths.a_longest()
-        longest = self._lanes[receiver]
+        key = self._lengths.a_longest()
+        longest = self._lanes[key]
         longest.line.popitem()
-        self._changed(receiver, longest, -1)
+        self._changed(key, longest, -1)
         return True
 
-    def _changed(self, receiver: Receiver, lane: _Lane, by: int) -> None:
+    def _changed(self, key: Key, lane: _Lane, by: int) -> None:
         """The line has grown or shrunk by one."""
         self._waiting += by
-        self._lengths.change(receiver, len(lane.line) - by, len(lane.line))
+        self._lengths.change(key, len(lane.line) - by, len(lane.line))
 
-    def _drop_if_idle(self, receiver: Receiver, lane: _Lane) -> None:
+    def _drop_if_idle(self, key: Key, lane: _Lane) -> None:
         if not lane.line and not lane.under_way:
-            del self._lanes[receiver]
+            del self._lanes[key]

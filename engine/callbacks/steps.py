@@ -22,9 +22,10 @@ class Storage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LinedUp:
-    """`due`: (event id, URL, attempts so far). `is_full`: there may be more. `next_due_at`: None, if nothing waits."""
+    """`due`: (event id, URL, attempts so far, account). `is_full`: there may be more. `next_due_at`: None, if nothing
+    waits."""
 
-    due: list[tuple[str, str, int]]
+    due: list[tuple[str, str, int, str]]
     is_full: bool
     next_due_at: int | None
 

@@ -2,8 +2,9 @@
 
 A callback goes through three steps, each a transaction:
 
-1. lined up: a due row's `due_at` is pushed ahead by a hold, and its id goes into its receiver's lane in memory (see
-   lanes.py). This counts no attempt. A row that finds no room, or whose worker dies, is due again after the hold;
+1. lined up: a due row's `due_at` is pushed ahead by a hold, and its id goes into its account's lane to the receiver,
+   in memory (see lanes.py). This counts no attempt. A row that finds no room, or whose worker dies, is due again after
+   the hold;
 2. begun: when its turn comes, `attempts` is counted and `due_at` pushed to when this attempt must long be over. The
    count fences it: whoever else has the row in a lane can neither begin it nor record anything about it;
 3. recorded: delivered, failed, or due again as the schedule says; with it, how the attempt went, and what that says of
@@ -129,8 +130,8 @@ class CallbackWorker:
         now = self._clock.now()
         hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
         found = await self._storage.run(steps.line_up, now, now + hold_ms, PAGE)
-        for event_id, url, attempts in found.due:
-            self._lanes.add(Waiting(event_id, receiver_of(url), attempts))
+        for event_id, url, attempts, account_id in found.due:
+            self._lanes.add(Waiting(event_id, receiver_of(url), attempts, account_id))
         chosen = self._lanes.choose()
         if chosen:
             await self._begin(chosen, session, tasks)

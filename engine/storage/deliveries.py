@@ -43,13 +43,15 @@ class Outbox(_Table):
             created_at=now,
         )
 
-    def line_up_due(self, now: int, held_until: int, at_most: int) -> tuple[list[tuple[str, str, int]], int]:
-        """Reserve what is due: (event id, URL, attempts so far), oldest event first. Due again at `held_until`.
+    def line_up_due(self, now: int, held_until: int, at_most: int) -> tuple[list[tuple[str, str, int, str]], int]:
+        """Reserve what is due: (event id, URL, attempts so far, account), oldest first. Due again at `held_until`.
 
         And how many were looked at: what would go to a disabled endpoint is held.
         """
         rows = list(self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=at_most))
-        due = sorted((row["id"], row["url"], row["attempts"]) for row in rows if not row["is_disabled"])
+        due = sorted(
+            (row["id"], row["url"], row["attempts"], row["account_id"]) for row in rows if not row["is_disabled"]
+        )
         if held := [{"id": row["id"], "now": now} for row in rows if row["is_disabled"]]:
             self._sql.hold_callback(self._db, held)
         return due, len(rows)
@@ -107,8 +109,10 @@ class Outbox(_Table):
     def newest(self, account_id: str, state: str, booking_id: str, at_most: int) -> list[CallbackRecord]:
         """Empty: any state, any booking."""
         chosen = {"account_id": account_id, "since": 0, "before_at": LATEST, "before_id": "", "at_most": at_most}
-        if booking_id:
-            rows = self._sql.callbacks_page_of_booking(self._db, **chosen, booking_id=booking_id, state=state)
+        if booking_id and state:
+            rows = self._sql.callbacks_page_of_booking_in_state(self._db, **chosen, booking_id=booking_id, state=state)
+        elif booking_id:
+            rows = self._sql.callbacks_page_of_booking(self._db, **chosen, booking_id=booking_id)
         elif state:
             rows = self._sql.callbacks_page_in_state(self._db, **chosen, state=state)
         else:

@@ -148,8 +148,12 @@ class Reads:
         """Newest first, put down since that instant and before (created at, id). Empty: any state, any booking."""
         sql, chosen = self._sql, {"account_id": account_id, "since": since, "at_most": at_most}
         chosen |= {"before_at": before[0], "before_id": before[1]}
-        if booking_id:
-            found = sql.callbacks_page_of_booking(self._connection(), **chosen, booking_id=booking_id, state=state)
+        if booking_id and state:
+            found = sql.callbacks_page_of_booking_in_state(
+                self._connection(), **chosen, booking_id=booking_id, state=state
+            )
+        elif booking_id:
+            found = sql.callbacks_page_of_booking(self._connection(), **chosen, booking_id=booking_id)
         elif state:
             found = sql.callbacks_page_in_state(self._connection(), **chosen, state=state)
         else:

@@ -29,7 +29,7 @@ async def posted(world: World, count: int = 1, url: str = CALLBACK) -> Booking:
 async def begun(world: World) -> list[Delivery]:
     """All that is due, begun."""
     found = await world.storage.run(line_up, world.now, world.now + 1, 1_000)
-    chosen = [Waiting(event_id, receiver_of(url), attempts) for event_id, url, attempts in found.due]
+    chosen = [Waiting(event_id, receiver_of(url), tries, owner) for event_id, url, tries, owner in found.due]
     made = await world.storage.run(begin_all, chosen, world.now + 1)
     return [delivery for delivery in made if delivery is not None]
 

@@ -106,7 +106,7 @@ async def test_another_account_with_the_same_url_is_not_disabled(world: World) -
 async def test_one_that_was_lined_up_before_is_not_begun_after_its_endpoint_is_disabled(world: World) -> None:
     await posted(world, 2)
     found = await world.storage.run(line_up, world.now, world.now + 1, 10)
-    (first, _, _), (second, _, _) = found.due
+    (first, *_), (second, *_) = found.due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(first, 0, START + 1))
     assert delivery is not None
     await recorded(world, delivery, GONE, GiveUp())

@@ -224,7 +224,7 @@ async def test_a_pending_callback_is_still_delivered_without_it(world: World) ->
     await _call(world, booking, "from it", PERSON)
     await _erase(world)
     due, _ = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, world.now + 1, 10))
-    [(event_id, _, attempts)] = due
+    [(event_id, _, attempts, _)] = due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, attempts, world.now))
     assert delivery is not None
     body = json.loads(delivery.body)

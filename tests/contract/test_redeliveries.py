@@ -41,7 +41,7 @@ async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) 
     for expected in (2, 2, 1, 0):
         due = (await world.storage.run(line_up, world.now, world.now + HOUR, 2)).due
         assert len(due) == expected
-        seen += [event_id for event_id, _, _ in due]
+        seen += [event_id for event_id, *_ in due]
     held = [row["id"] for row in world.rows("SELECT id FROM outbox ORDER BY id")][1:]
     assert seen == held
     assert endpoint(world)["releasing"] == 0
@@ -53,7 +53,7 @@ async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) 
 async def test_disabled_again_while_it_is_released_the_rest_stays_held(world: World) -> None:
     endpoint_id = await disabled(world, 4)
     await world.storage.run(deliveries.enable, world.account, endpoint_id)
-    [(event_id, _, _), _] = (await world.storage.run(line_up, world.now, world.now + 1, 2)).due
+    [(event_id, *_), _] = (await world.storage.run(line_up, world.now, world.now + 1, 2)).due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, 0, START + 1))
     assert delivery is not None
     assert await recorded(world, delivery, GONE, GiveUp()) is WhyDisabled.GONE
@@ -215,7 +215,8 @@ async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
     [
         ("callbacks_page", {}),
         ("callbacks_page_in_state", {"state": "FAILED"}),
-        ("callbacks_page_of_booking", {"state": "", "booking_id": "bkg_1"}),
+        ("callbacks_page_of_booking", {"booking_id": "bkg_1"}),
+        ("callbacks_page_of_booking_in_state", {"state": "FAILED", "booking_id": "bkg_1"}),
         ("callbacks_to_redeliver", {"state": "FAILED", "after_at": 0, "after_id": "", "until": 9}),
         ("line_up_due_callbacks", {"now": 1, "held_until": 2}),
         ("next_callback_due_at", {}),
@@ -233,3 +234,12 @@ async def test_what_is_asked_often_goes_by_an_index_and_sorts_nothing(
     with outsider(world.database) as connection:
         plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", known)]
     assert not [step for step in plan if step.startswith("SCAN outbox") or "TEMP B-TREE" in step], plan
+
+
+async def test_a_bookings_callbacks_in_a_state_are_found_without_those_in_others(world: World) -> None:
+    """A test call costs nothing, so one booking may have any number of them."""
+    text = load("sqlite3").callbacks_page_of_booking_in_state.sql
+    known = {"account_id": "a", "booking_id": "b", "state": "FAILED", "since": 0, "before_at": 9, "before_id": ""}
+    with outsider(world.database) as connection:
+        [step] = connection.execute(f"EXPLAIN QUERY PLAN {text}", known | {"at_most": 9})
+    assert "(booking_id=? AND state=? AND created_at>?" in step["detail"]

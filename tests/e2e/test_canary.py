@@ -188,7 +188,8 @@ def _ask_as_a_stranger(flight: Flight) -> None:
             path = route.path.replace("{id}", record["id"]).replace("{caller}", CALLER)
             answer = system.request(route.method, path, wish)
             assert answer.status < 500
-            flight.answers[f"{route.method} {route.path} {record['id']}"] = json.dumps(answer.body)
+            if not route.path.startswith("/webhook-secret"):  # its own, which it may see
+                flight.answers[f"{route.method} {route.path} {record['id']}"] = json.dumps(answer.body)
     system.key = owner
 
 

@@ -44,14 +44,16 @@ def test_an_answered_call_a_missed_one_and_a_cancelled_booking_are_told_in_their
         "id": answered["id"],
         "timestamp": answered["timestamp"],
         "duration": answered["duration"],
+        "sequence": 2,
     }
     assert started.content.pop("answeredAt") > answered["timestamp"]
-    assert started.content == {**of_call, "type": "call.started", "timestamp": answered["timestamp"]}
+    assert started.content == {**of_call, "type": "call.started", "timestamp": answered["timestamp"], "sequence": 1}
     assert missed.content == {
         **of_call,
         "type": "call.missed",
         "id": busy["id"],
         "timestamp": busy["timestamp"],
         "disposition": "BUSY",
+        "sequence": 3,
     }
     assert told[3].content["reason"] == "deleted"

@@ -146,8 +146,8 @@ Ask = Callable[[System, Booked], object]
     [
         ("book before commit", lambda system, booked: system.request("POST", "/bookings", _wish())),
         ("book committed", lambda system, booked: system.request("POST", "/bookings", _wish())),
-        ("renew before commit", lambda system, booked: system.request("PUT", f"/bookings/{booked.id}", _plan())),
-        ("renew committed", lambda system, booked: system.request("PUT", f"/bookings/{booked.id}", _plan())),
+        ("add_plan before commit", lambda system, booked: system.request("PUT", f"/bookings/{booked.id}", _plan())),
+        ("add_plan committed", lambda system, booked: system.request("PUT", f"/bookings/{booked.id}", _plan())),
         ("cancel before commit", lambda system, booked: system.request("DELETE", f"/bookings/{booked.id}")),
         ("cancel committed", lambda system, booked: system.request("DELETE", f"/bookings/{booked.id}")),
     ],

@@ -24,13 +24,13 @@ def attempt_due(
 ) -> list[str]:
     """Have all that is due tried now with that outcome, as the worker records it; the ids."""
     due, _ = tx.outbox.line_up_due(now, now + 1, 1_000)
-    for event_id, _, attempts in due:
+    for event_id, _, attempts, _ in due:
         delivery = tx.outbox.begin(event_id, attempts, now + 1)
         if delivery is None:
             continue  # its endpoint was disabled by the one before
         decision = decide(outcome, delivery.tries, (10, 10), 0)
         record(tx, delivery, Tried(outcome, response, now, 5), decision, now, disable_after_ms)
-    return [event_id for event_id, _, _ in due]
+    return [event_id for event_id, *_ in due]
 
 
 def failed_callback(tx: Transaction, now: int) -> tuple[str, str]:

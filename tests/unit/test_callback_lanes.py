@@ -8,8 +8,8 @@ from engine.callbacks import lanes as module
 from engine.callbacks.lanes import Lanes, Waiting, receiver_of
 
 
-def waiting(host: str, number: int, attempts: int = 0) -> Waiting:
-    return Waiting(f"evt_{host}_{number}", (host, 443), attempts)
+def waiting(host: str, number: int, attempts: int = 0, account: str = "acc") -> Waiting:
+    return Waiting(f"evt_{host}_{number}", (host, 443), attempts, account)
 
 
 def make_quick(lanes: Lanes, host: str) -> None:
@@ -105,6 +105,23 @@ def test_receivers_with_much_in_line_leave_room_for_others(monkeypatch: pytest.M
     for number in range(3):
         lanes.add(waiting("good", number))
     assert [each.event_id for each in lanes.choose()] == ["evt_good_0", "evt_good_1", "evt_good_2"]
+
+
+def test_an_account_that_has_much_for_a_host_or_fails_there_keeps_no_other_from_it() -> None:
+    """Customers share hosts: those of the services that receive webhooks for many."""
+    lanes = Lanes(16)
+    make_quick(lanes, "shared")
+    for number in range(module.MAX_IN_LANE + 10):
+        lanes.add(waiting("shared", number, account="other"))
+    [theirs] = lanes.choose()
+    ours = [waiting("shared", number) for number in range(-9, -5)]
+    for each in ours:
+        lanes.add(each)
+    assert lanes.choose() == ours[:3], "all together have a quarter of the slots"
+    lanes.leave(theirs, quick=False)
+    assert lanes.choose() == [waiting("shared", 1, account="other")], "one that fails has one, the other keeps its own"
+    lanes.leave(ours[0], quick=True)
+    assert lanes.choose() == [ours[3]]
 
 
 def test_a_full_room_is_shared_evenly_and_who_is_cut_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ UPDATE outbox SET due_at = :held_until, claimed = 1
 WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.state = 'PENDING' AND o.due_at <= :now ORDER BY o.due_at LIMIT :at_most
 )
-RETURNING id, url, attempts, EXISTS (
+RETURNING id, account_id, url, attempts, EXISTS (
     SELECT 1 FROM callback_endpoints AS e
     WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
 ) AS is_disabled;
@@ -108,10 +108,17 @@ ORDER BY created_at DESC, id DESC
 LIMIT :at_most;
 
 -- name: callbacks_page_of_booking
--- `state`: empty for all.
 SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
 FROM outbox
 WHERE booking_id = :booking_id AND account_id = :account_id AND created_at >= :since
-    AND (created_at, id) < (:before_at, :before_id) AND (:state = '' OR state = :state)
+    AND (created_at, id) < (:before_at, :before_id)
+ORDER BY created_at DESC, id DESC
+LIMIT :at_most;
+
+-- name: callbacks_page_of_booking_in_state
+SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
+FROM outbox
+WHERE booking_id = :booking_id AND state = :state AND account_id = :account_id AND created_at >= :since
+    AND (created_at, id) < (:before_at, :before_id)
 ORDER BY created_at DESC, id DESC
 LIMIT :at_most;

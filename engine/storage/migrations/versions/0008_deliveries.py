@@ -53,6 +53,7 @@ STATEMENTS: tuple[str, ...] = (
     "CREATE INDEX outbox_account ON outbox (account_id, created_at, id)",
     "CREATE INDEX outbox_account_state ON outbox (account_id, state, created_at, id)",
     "CREATE INDEX outbox_booking ON outbox (booking_id, created_at, id)",
+    "CREATE INDEX outbox_booking_state ON outbox (booking_id, state, created_at, id)",
     # One row an attempt whose outcome was recorded; `response`: the beginning of the answer's body.
     """
     CREATE TABLE callback_attempts (
