@@ -24,10 +24,11 @@ JSON = "application/json"
 
 
 def _instant(description: str, example: str) -> Json:
-    return {"description": description, "schema": {"type": "string", "format": "date-time"}, "example": example}
+    return {"description": description, "schema": {"type": "string", "format": "date-time", "examples": [example]}}
 
 
-# What the query parameters are, by name: the same on all routes.
+# What the query parameters are, by name: the same on all routes. Their examples stand in their schemas, and an object
+# has a default: else the page to try things out fills them in, asks with them all, and finds nothing.
 PARAMETERS: Mapping[str, Json] = {
     "includeExpired": {
         "description": "`true`: also those that are expired and can still be revived.",
@@ -39,8 +40,7 @@ PARAMETERS: Mapping[str, Json] = {
     },
     "destination": {
         "description": "Only those that hide this number.",
-        "schema": {"type": "string", "pattern": whole(E164)},
-        "examples": {"number": {"value": "+32470123456"}},
+        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+32470123456"]},
     },
     "usagePlan": {
         "description": "Only those whose plan, the one booked last, is this.",
@@ -48,8 +48,7 @@ PARAMETERS: Mapping[str, Json] = {
     },
     "service": {
         "description": "Only the one that has this rented number.",
-        "schema": {"type": "string", "pattern": whole(E164)},
-        "examples": {"number": {"value": "+3225550000"}},
+        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+3225550000"]},
     },
     "label": {
         "description": "Only those with this very label.",
@@ -64,8 +63,9 @@ PARAMETERS: Mapping[str, Json] = {
             "maxProperties": MAX_PAIRS,
             "propertyNames": {"pattern": whole(notes.KEY)},
             "additionalProperties": {"type": "string", "pattern": whole(VALUE), "maxLength": notes.MAX_VALUE},
+            "default": {},
+            "examples": [{"order": "1871"}],
         },
-        "examples": {"pair": {"value": {"order": "1871"}}},
     },
     "limit": {
         "description": "Records on a page.",
@@ -77,8 +77,12 @@ PARAMETERS: Mapping[str, Json] = {
     },
     "source": {
         "description": f"The caller's number. Left out, or `{ANONYMOUS}`: a caller who withholds it.",
-        "schema": {"type": "string", "pattern": whole(CALLER), "default": ANONYMOUS},
-        "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
+        "schema": {
+            "type": "string",
+            "pattern": whole(CALLER),
+            "default": ANONYMOUS,
+            "examples": ["+14155550123", ANONYMOUS],
+        },
     },
     # Of callbacks, where left out means all.
     "state": {
@@ -98,13 +102,11 @@ RECORD_FILTERS: Mapping[str, Json] = {
     "to": _instant("Only calls that came in before this instant.", "2026-04-01T00:00:00Z"),
     "service": {
         "description": "Only calls to this rented number.",
-        "schema": {"type": "string", "pattern": whole(E164)},
-        "example": "+3225550000",
+        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+3225550000"]},
     },
     "source": {
         "description": f"Only calls of this caller; `{ANONYMOUS}`: of those who withheld their number.",
-        "schema": {"type": "string", "pattern": whole(CALLER)},
-        "examples": {"number": {"value": "+14155550123"}, "withheld": {"value": ANONYMOUS}},
+        "schema": {"type": "string", "pattern": whole(CALLER), "examples": ["+14155550123", ANONYMOUS]},
     },
     "disposition": {
         "description": "Only calls that ended so.",
@@ -120,8 +122,7 @@ IDEMPOTENCY_KEY: Json = {
     "in": "header",
     "description": "Any text that is new for each thing you want. A request that is sent again with its key within 24 "
     "hours is not carried out again, and gets the first answer.",
-    "schema": {"type": "string", "pattern": whole(KEY)},
-    "example": "5f0c2a9e-order-1871",
+    "schema": {"type": "string", "pattern": whole(KEY), "examples": ["5f0c2a9e-order-1871"]},
 }
 PLACEHOLDERS: Mapping[str, str] = {
     "id": "As the answer that made it known has it.",

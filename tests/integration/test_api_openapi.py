@@ -103,9 +103,10 @@ def test_examples_of_problems_and_parameters_validate() -> None:
     examples = DOCUMENT["components"]["examples"]
     assert [code for code, example in examples.items() if not problem.is_valid(example["value"])] == []
     assert [code for code, example in examples.items() if example["value"]["code"] != code] == []
-    for told in PARAMETERS.values():
-        values = [example["value"] for example in told.get("examples", {}).values()]
+    for told in (*PARAMETERS.values(), *RECORD_FILTERS.values()):
+        values = told["schema"].get("examples", [])
         assert all(validator_of(json.dumps(told["schema"])).is_valid(value) for value in values)
+        assert told.keys() <= {"description", "schema", "style", "explode"}
 
 
 def test_every_field_that_is_taken_or_answered_by_an_example_is_described() -> None:
