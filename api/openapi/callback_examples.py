@@ -33,24 +33,21 @@ MISSED_AT = "2026-03-02T09:30:00.000Z"
 CALLED_TOO_LATE = "2026-03-09T08:15:00.000Z"
 GONE_AT = "2026-03-15T12:00:00.000Z"
 
+BOOKED: dict[str, Any] = {"booking_id": BOOKING_ID, "service": SERVICE}
+PARTIES: dict[str, Any] = BOOKED | {"source": CALLER, "destination": HIDDEN}
+LEFT: dict[str, Any] = {"end_time": ENDS_AT, "seconds_remaining": 42, "seconds_held": 0, "calls_remaining": 11}
 CALL_STARTED = CallStartedBody(
     type="call.started",
     timestamp=CALLED_AT,
     answered_at=ANSWERED_AT,
-    source=CALLER,
-    destination=HIDDEN,
-    booking_id=BOOKING_ID,
-    service=SERVICE,
+    **PARTIES,
     sequence=1,
 )
 CALL_ENDED = CallEndedBody(
     id=CDR_ID,
     timestamp=CALLED_AT,
     duration=12,
-    source=CALLER,
-    destination=HIDDEN,
-    booking_id=BOOKING_ID,
-    service=SERVICE,
+    **PARTIES,
     sequence=2,
     metadata={"order": "1871"},
 )
@@ -59,50 +56,35 @@ CALL_MISSED = CallMissedBody(
     id=MISSED_ID,
     timestamp=MISSED_AT,
     disposition=Disposition.NO_ANSWER,
-    source=CALLER,
-    destination=HIDDEN,
-    booking_id=BOOKING_ID,
-    service=SERVICE,
+    **PARTIES,
     sequence=3,
 )
 LOW_SECONDS = BookingLowSecondsBody(
     type="booking.low_seconds",
     timestamp="2026-03-05T09:30:00.000Z",
-    booking_id=BOOKING_ID,
-    service=SERVICE,
-    end_time=ENDS_AT,
-    seconds_remaining=42,
-    seconds_held=0,
-    calls_remaining=11,
+    **BOOKED,
+    **LEFT,
     sequence=4,
 )
 EXPIRING_SOON = BookingExpiringSoonBody(
     type="booking.expiring_soon",
     timestamp="2026-03-07T12:00:04.000Z",
-    booking_id=BOOKING_ID,
-    service=SERVICE,
-    end_time=ENDS_AT,
-    seconds_remaining=42,
-    seconds_held=0,
-    calls_remaining=11,
+    **BOOKED,
+    **LEFT,
     sequence=5,
 )
 BOOKING_EXPIRED = BookingExpiredBody(
     type="booking.expired",
     timestamp=ENDS_AT,
-    booking_id=BOOKING_ID,
-    service=SERVICE,
+    **BOOKED,
     reason=Reason.END_REACHED,
     revivable_until=GONE_AT,
     sequence=6,
 )
 EXPIRED_CALL = ExpiredCallBody(
     timestamp=CALLED_TOO_LATE,
-    source=CALLER,
-    destination=HIDDEN,
-    booking_id=BOOKING_ID,
     message=EXPIRED_MESSAGE,
-    service=SERVICE,
+    **PARTIES,
     sequence=7,
     metadata={"order": "1871"},
 )
@@ -111,8 +93,7 @@ EXPIRED_CALLS = EXPIRED_CALL.model_copy(update={"calls_not_reported": 990})
 BOOKING_GONE = BookingGoneBody(
     type="booking.gone",
     timestamp=GONE_AT,
-    booking_id=BOOKING_ID,
-    service=SERVICE,
+    **BOOKED,
     reason=WhyGone.GRACE_OVER,
     sequence=8,
 )

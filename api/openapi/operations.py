@@ -21,15 +21,14 @@ from engine.domain.routing import Disposition
 from engine.storage.filters import MAX_PAIRS
 
 JSON = "application/json"
-INSTANT: Json = {"type": "string", "format": "date-time"}
 
 
-def _instant(description: str) -> Json:
-    return {"description": f"{description} Such as `2026-03-01T00:00:00Z`.", "schema": INSTANT}
+def _instant(description: str, example: str) -> Json:
+    return {"description": description, "schema": {"type": "string", "format": "date-time", "examples": [example]}}
 
 
-# What the query parameters are, by name: the same on all routes. Examples stand in the descriptions: as `example` the
-# page at /docs would fill them in, and ask for less than one meant to.
+# What the query parameters are, by name: the same on all routes. Their examples stand in their schemas, and an object
+# has a default: else the page to try things out fills them in, asks with them all, and finds nothing.
 PARAMETERS: Mapping[str, Json] = {
     "includeExpired": {
         "description": "`true`: also those that are expired and can still be revived.",
@@ -40,16 +39,16 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string", "enum": ["ACTIVE", "EXPIRED"]},
     },
     "destination": {
-        "description": "Only those that hide this number, such as `+32470123456`.",
-        "schema": {"type": "string", "pattern": whole(E164)},
+        "description": "Only those that hide this number.",
+        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+32470123456"]},
     },
     "usagePlan": {
         "description": "Only those whose plan, the one booked last, is this.",
         "schema": {"type": "string", "enum": list(UsagePlan)},
     },
     "service": {
-        "description": "Only the one that has this rented number, such as `+3225550000`.",
-        "schema": {"type": "string", "pattern": whole(E164)},
+        "description": "Only the one that has this rented number.",
+        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+3225550000"]},
     },
     "label": {
         "description": "Only those with this very label.",
@@ -64,6 +63,8 @@ PARAMETERS: Mapping[str, Json] = {
             "maxProperties": MAX_PAIRS,
             "propertyNames": {"pattern": whole(notes.KEY)},
             "additionalProperties": {"type": "string", "pattern": whole(VALUE), "maxLength": notes.MAX_VALUE},
+            "default": {},
+            "examples": [{"order": "1871"}],
         },
     },
     "limit": {
@@ -75,9 +76,13 @@ PARAMETERS: Mapping[str, Json] = {
         "schema": {"type": "string", "pattern": whole(CURSOR)},
     },
     "source": {
-        "description": "The caller's number, such as `+14155550123`. Left out, or "
-        f"`{ANONYMOUS}`: a caller who withholds it.",
-        "schema": {"type": "string", "pattern": whole(CALLER), "default": ANONYMOUS},
+        "description": f"The caller's number. Left out, or `{ANONYMOUS}`: a caller who withholds it.",
+        "schema": {
+            "type": "string",
+            "pattern": whole(CALLER),
+            "default": ANONYMOUS,
+            "examples": ["+14155550123", ANONYMOUS],
+        },
     },
     # Of callbacks, where left out means all.
     "state": {
@@ -88,21 +93,20 @@ PARAMETERS: Mapping[str, Json] = {
         "description": "Only callbacks about this booking, which may be gone.",
         "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
     },
-    "from": _instant("Only callbacks that were put down at this instant or later."),
-    "to": _instant("Only callbacks that were put down before this instant."),
+    "from": _instant("Only callbacks that were put down at this instant or later.", "2026-03-01T00:00:00Z"),
+    "to": _instant("Only callbacks that were put down before this instant.", "2026-04-01T00:00:00Z"),
 }
 # Of call records, where left out means all.
 RECORD_FILTERS: Mapping[str, Json] = {
-    "from": _instant("Only calls that came in at this instant or later."),
-    "to": _instant("Only calls that came in before this instant."),
+    "from": _instant("Only calls that came in at this instant or later.", "2026-03-01T00:00:00Z"),
+    "to": _instant("Only calls that came in before this instant.", "2026-04-01T00:00:00Z"),
     "service": {
-        "description": "Only calls to this rented number, such as `+3225550000`.",
-        "schema": {"type": "string", "pattern": whole(E164)},
+        "description": "Only calls to this rented number.",
+        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+3225550000"]},
     },
     "source": {
-        "description": "Only calls of this caller, such as `+14155550123`; "
-        f"`{ANONYMOUS}`: of those who withheld their number.",
-        "schema": {"type": "string", "pattern": whole(CALLER)},
+        "description": f"Only calls of this caller; `{ANONYMOUS}`: of those who withheld their number.",
+        "schema": {"type": "string", "pattern": whole(CALLER), "examples": ["+14155550123", ANONYMOUS]},
     },
     "disposition": {
         "description": "Only calls that ended so.",
@@ -117,8 +121,8 @@ IDEMPOTENCY_KEY: Json = {
     "name": HEADER,
     "in": "header",
     "description": "Any text that is new for each thing you want. A request that is sent again with its key within 24 "
-    "hours is not carried out again, and gets the first answer. Such as `5f0c2a9e-order-1871`.",
-    "schema": {"type": "string", "pattern": whole(KEY)},
+    "hours is not carried out again, and gets the first answer.",
+    "schema": {"type": "string", "pattern": whole(KEY), "examples": ["5f0c2a9e-order-1871"]},
 }
 PLACEHOLDERS: Mapping[str, str] = {
     "id": "As the answer that made it known has it.",

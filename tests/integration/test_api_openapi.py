@@ -98,22 +98,15 @@ def test_examples_of_bodies_validate(name: str) -> None:
         assert [error.message for error in errors] == []
 
 
-def test_examples_of_problems_validate() -> None:
+def test_examples_of_problems_and_parameters_validate() -> None:
     problem = validator_of(json.dumps({"$ref": "#/components/schemas/Problem"}))
     examples = DOCUMENT["components"]["examples"]
     assert [code for code, example in examples.items() if not problem.is_valid(example["value"])] == []
     assert [code for code, example in examples.items() if example["value"]["code"] != code] == []
-
-
-def test_what_need_not_be_sent_has_no_example_that_a_page_would_fill_in() -> None:
-    optional = [
-        told
-        for operation in OPERATIONS.values()
-        for told in operation.get("parameters", [])
-        if not told.get("required")
-    ]
-    assert optional
-    assert [told["name"] for told in optional if {"example", "examples"} & {*told, *told["schema"]}] == []
+    for told in (*PARAMETERS.values(), *RECORD_FILTERS.values()):
+        values = told["schema"].get("examples", [])
+        assert all(validator_of(json.dumps(told["schema"])).is_valid(value) for value in values)
+        assert told.keys() <= {"description", "schema", "style", "explode"}
 
 
 def test_every_field_that_is_taken_or_answered_by_an_example_is_described() -> None:
