@@ -1,7 +1,7 @@
 # What there is to do: `make help`. Everything that is needed is fetched on the way, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast chaos fuzz check format clean
+.PHONY: help run call test test-fast chaos fuzz bench check format clean
 
 PYTHON := .venv/bin/python
 # Ends in a terminal and in CI alike: pytest's own options come through, `make test PYTEST="-k lease -x"`.
@@ -30,6 +30,10 @@ RATE ?= 200
 SEED ?= 1
 fuzz: venv asterisk phones ## Mutated INVITEs against Asterisk, good calls beside them: COUNT=100000 RATE=200 SEED=1.
 	$(PYTHON) -m tests.fuzz --count $(COUNT) --rate $(RATE) --seed $(SEED)
+
+BENCH ?=
+bench: venv ## What a call costs, beside other designs and what the machine allows: BENCH="calls one slow memory million".
+	$(PYTHON) -m bench $(BENCH)
 
 check: venv ## ruff, mypy strict, import-linter: what CI runs before the tests.
 	.venv/bin/ruff format --check .

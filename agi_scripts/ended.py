@@ -26,7 +26,8 @@ async def ended(context: CallContext, session: Session) -> None:
     if settlement is None:
         log.info("call_ended_without_lease", call=report.call_id)
     else:
-        context.limits.changed(settlement.booking_id)
+        if settlement.others_up:
+            context.limits.changed(settlement.booking_id)
         log.info(
             "call_ended",
             call=report.call_id,

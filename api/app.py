@@ -23,7 +23,7 @@ from api import (
     worlds,
 )
 from api.answers import WORLD_HEADER, set_headers
-from api.auth import FAILURES, authenticate
+from api.auth import FAILURES, authenticate, keep_to_worlds
 from api.dependencies import DEPENDENCIES, TIME_LIMIT, WORLD, Dependencies, Limits
 from api.docs_page import served as docs_page
 from api.failures import FailureLimit
@@ -58,7 +58,7 @@ MAX_FRAMES = 8
 
 def build_app(deps: Dependencies) -> web.Application:
     app = web.Application(
-        middlewares=[refuse_with_problems, limit_time, authenticate, limit_requests, check_parameters],
+        middlewares=[refuse_with_problems, limit_time, authenticate, limit_requests, keep_to_worlds, check_parameters],
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps

@@ -31,8 +31,15 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         request[ACCOUNT_ID] = key.account_id
         if key.test_of is not None:
             request[WORLD] = World(key.account_id, key.clock_ahead_ms, key.test_of)
-        elif route and route.test:
-            raise ProblemError("test_key_required", "This is for test worlds: send a key that begins with `rn_test_`.")
+    return await handler(request)
+
+
+@web.middleware
+async def keep_to_worlds(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Behind the quota: such a request counts, too."""
+    route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
+    if route and route.test and WORLD not in request:
+        raise ProblemError("test_key_required", "This is for test worlds: send a key that begins with `rn_test_`.")
     return await handler(request)
 
 

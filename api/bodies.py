@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from aiohttp import hdrs, web
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from api.dependencies import DEPENDENCIES, Limits
 from api.problems import CODE_OF_FIELD, MAX_ERRORS, ProblemError, safe_name
@@ -74,6 +75,10 @@ def _no_constant(name: str) -> NoReturn:
     raise ProblemError("malformed_request", f"The body has {name}, which is not JSON.")
 
 
+def _message(found: ErrorDetails) -> str:
+    return "is not a field here" if found["type"] == "extra_forbidden" else found["msg"]
+
+
 def _validation_problem(error: ValidationError) -> ProblemError:
     """One field that is there and wrong has its own code; what is missing or unknown is `invalid_request`.
 
@@ -81,7 +86,7 @@ def _validation_problem(error: ValidationError) -> ProblemError:
     """
     found = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
     errors = tuple(
-        FieldError(field=safe_name(one["loc"][0]) if one["loc"] else "", message=one["msg"]) for one in found
+        FieldError(field=safe_name(one["loc"][0]) if one["loc"] else "", message=_message(one)) for one in found
     )
     fields = {one.field for one in errors}
     only = fields.pop() if len(fields) == 1 else ""

@@ -22,7 +22,7 @@ from api.schemas import Incoming, Outgoing
 from engine.callbacks.attempt import HEADERS
 from engine.domain.delivery import CallbackState, WhyDisabled
 from engine.domain.retry import Trouble
-from engine.domain.times import instant_from, rfc3339
+from engine.domain.times import NO_INSTANT, instant_from, rfc3339
 from engine.storage.delivery_rows import AttemptRecord, CallbackRecord, Endpoint, WebhookSecrets
 from engine.webhook_secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 
@@ -31,7 +31,7 @@ MAX_INSTANT = 40
 
 def _instant(text: str) -> str:
     if instant_from(text) is None:
-        raise PydanticCustomError("instant", "must be a time as RFC 3339 has it, such as 2026-03-01T12:00:00Z")
+        raise PydanticCustomError("instant", NO_INSTANT)
     return text
 
 
@@ -126,9 +126,9 @@ class CallbackDetailBody(CallbackBody):
 
 
 class Redelivery(Incoming):
-    since: InstantSent
+    since: InstantSent = Field(alias="from")
     """The first moment at which they may have been put down."""
-    until: InstantSent | None = None
+    until: InstantSent | None = Field(None, alias="to")
     """The moment before which they were; now, unless given."""
     state: Literal["FAILED", "PENDING", "DELIVERED"] = "FAILED"
     """`PENDING`: those that wait for their next try."""

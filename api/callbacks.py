@@ -9,20 +9,19 @@ from api.answers import json_answer
 from api.bodies import read_body
 from api.callback_schemas import CallbackBody, CallbackDetailBody, RedeliveredBody, Redelivery
 from api.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment
-from api.fields import BOOKING_ID, CALLBACK_ID
+from api.fields import CALLBACK_ID
 from api.paging import Listing, page_answer, page_request
-from api.parameters import unacceptable
+from api.parameters import booking_id_of, span_of, unacceptable
 from api.routes import Operation, Route
 from api.schemas import Page
 from engine import deliveries
-from engine.deliveries import END_OF_TIME, Position
+from engine.deliveries import Position
 from engine.domain.delivery import CallbackState
 from engine.domain.errors import NotFound
 from engine.domain.times import instant_from
 from engine.storage.delivery_rows import CallbackRecord
+from engine.storage.record_rows import EARLIEST, LATEST
 
-# Before all that was ever put down.
-BEGINNING_OF_TIME = -END_OF_TIME
 PLACE = re.compile(f"-?[0-9]{{1,16}}:{CALLBACK_ID.pattern}")
 LISTING = Listing("callbacks", PLACE)
 REDELIVERIES = Listing("redeliveries", PLACE)
@@ -45,12 +44,12 @@ class _Placed:
 async def index(request: web.Request) -> web.Response:
     """Newest first."""
     asked = page_request(request, LISTING)
-    since, until = _instant(request, "since", BEGINNING_OF_TIME), _instant(request, "until", END_OF_TIME)
+    since, until = span_of(request, EARLIEST, LATEST)
     before = (until, "") if asked.after_id is None else min((until, ""), _position(asked.after_id))
     records = await request.app[DEPENDENCIES].reads.callbacks(
         request[ACCOUNT_ID],
         state=_state(request),
-        booking_id=_booking_id(request),
+        booking_id=booking_id_of(request) or "",
         since=since,
         before=before,
         at_most=asked.at_most,
@@ -82,7 +81,7 @@ async def redeliver_all(request: web.Request) -> web.Response:
         after: Position = (instant_from(wanted.since) or 0, "")
     else:
         after = _position(REDELIVERIES.position_of(wanted.cursor))
-    until = END_OF_TIME if wanted.until is None else instant_from(wanted.until) or 0
+    until = LATEST if wanted.until is None else instant_from(wanted.until) or 0
     done = await deps.run(
         deliveries.redeliver_all,
         request[ACCOUNT_ID],
@@ -119,24 +118,6 @@ def _state(request: web.Request) -> str:
     return state
 
 
-def _booking_id(request: web.Request) -> str:
-    booking_id = request.query.get("bookingId", "")
-    if "bookingId" in request.query and not BOOKING_ID.fullmatch(booking_id):
-        raise unacceptable("bookingId", "must be the id of a booking")
-    return booking_id
-
-
-def _instant(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    # The + of an offset that was not percent-encoded has become a space on the way.
-    instant = instant_from(text.replace(" ", "+"))
-    if instant is None:
-        raise unacceptable(name, "must be a time as RFC 3339 has it, such as 2026-03-01T12:00:00Z")
-    return instant
-
-
 TAG = "Delivery of callbacks"
 ONE = {"id": CALLBACK_ID}
 
@@ -146,7 +127,7 @@ ROUTES = (
         "/callbacks",
         index,
         Operation("listCallbacks", TAG, "List callbacks, newest first", answers={200: Page[CallbackBody]}),
-        parameters=frozenset({"limit", "cursor", "state", "bookingId", "since", "until"}),
+        parameters=frozenset({"limit", "cursor", "state", "bookingId", "from", "to"}),
     ),
     Route(
         "POST",

@@ -5,10 +5,12 @@ from collections import Counter
 
 from aiohttp import web
 
+from api.fields import BOOKING_ID
 from api.problems import ProblemError, safe_name
 from api.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.schemas import FieldError
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
+from engine.domain.times import NO_INSTANT, instant_from
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -69,6 +71,39 @@ def caller_from(request: web.Request, name: str) -> str:
     if not is_caller(text):
         raise unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
     return caller_of(text)
+
+
+def span_of(request: web.Request, earliest: int, latest: int) -> tuple[int, int]:
+    """Epoch milliseconds: not before `from`, and before `to`; the given ones where they are left out.
+
+    Raises ProblemError.
+    """
+    first, end = _instant(request, "from"), _instant(request, "to")
+    if first is not None and end is not None and first > end:
+        raise unacceptable("from", "must not be later than to")
+    return earliest if first is None else first, latest if end is None else end
+
+
+def _instant(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    # The + of an offset that was not percent-encoded has become a space on the way.
+    instant = instant_from(text.replace(" ", "+"))
+    if instant is None:
+        raise unacceptable(name, NO_INSTANT)
+    return instant
+
+
+def booking_id_of(request: web.Request) -> str | None:
+    """The filter. Another account's, or an unknown one, finds nothing: what is filtered outlives bookings.
+
+    Raises ProblemError.
+    """
+    text = request.query.get("bookingId")
+    if text is not None and not BOOKING_ID.fullmatch(text):
+        raise unacceptable("bookingId", "must be a booking's id, such as bkg_01a206bf7ae277579d190ae0d5b05f1a")
+    return text
 
 
 def with_plus(text: str) -> str:

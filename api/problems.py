@@ -113,9 +113,7 @@ def problem_of(error: Exception) -> ProblemError:
         case ProblemError():
             return error
         case Refusal() if error.code in PROBLEMS:
-            field = FIELD_OF_CODE.get(error.code)
-            errors = (FieldError(field=field, message=str(error)),) if field else ()
-            return ProblemError(error.code, str(error), errors)
+            return _problem_of_refusal(error)
         case StorageBusy() | TimeoutError():
             return ProblemError(
                 "overloaded", "The request took or would take too long; see whether it was carried out."
@@ -126,6 +124,18 @@ def problem_of(error: Exception) -> ProblemError:
             return _problem_of_http(error)
         case _:
             return ProblemError(*INTERNAL)
+
+
+def _problem_of_refusal(refusal: Refusal) -> ProblemError:
+    field = FIELD_OF_CODE.get(refusal.code)
+    if field:
+        return ProblemError(refusal.code, str(refusal), (FieldError(field=field, message=str(refusal)),))
+    return ProblemError(refusal.code, _sentence(str(refusal)))
+
+
+def _sentence(text: str) -> str:
+    """As all other details are: what the engine raises, the command line goes on with in a line of its own."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def problem_body(problem: ProblemError) -> ProblemBody:

@@ -52,10 +52,22 @@ class EndReport:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
+    """`others_up`: what the call gave back may be of use to others on the booking."""
+
     booking_id: str
     cdr_id: str
     disposition: Disposition
     duration: int
+    others_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A call that talks, and its booking. `again`: that it was answered is known already."""
+
+    call: Call
+    booking: Booking
+    again: bool
 
 
 def route_call(
@@ -116,26 +128,25 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
 
 def call_answered(
     tx: Transaction, call_id: str, callee_channel: str, at: Moment, *, asterisk_now: int | None = None
-) -> bool:
-    """Note that the callee has answered. False: the call must end (it did already, or its booking is gone).
+) -> Answer | None:
+    """Note that the callee has answered. None: the call must end (it did already, or its booking is gone).
 
     Their time runs from the first report; one that comes again does not start it again. `asterisk_now`: `at.now` by
     Asterisk's wall clock, where that is known.
     """
     call = tx.calls.by_id(call_id)
     if call is None or call.ended_at is not None or _leads_nowhere(call, booking := booking_of(tx, call)):
-        return False
+        return None
     if call.answered is None:
         notices.tell_started(tx, booking, call, at.now, at.now)
-    tx.calls.update(
-        replace(
-            call,
-            state=next_state(call.state, CallEvent.ANSWERED),
-            callee_channel=callee_channel,
-            answered=call.answered or at.told_by(asterisk_now),
-        )
+    talking = replace(
+        call,
+        state=next_state(call.state, CallEvent.ANSWERED),
+        callee_channel=callee_channel,
+        answered=call.answered or at.told_by(asterisk_now),
     )
-    return True
+    tx.calls.update(talking)
+    return Answer(talking, booking, again=call.answered is not None)
 
 
 def call_ended(tx: Transaction, report: EndReport, now: int, policy: Policy) -> Settlement | None:
@@ -184,7 +195,7 @@ def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, 
     else:
         notices.tell_missed(tx, booking, cdr, now)
     notices.tell_credit(tx, booking, settled, now, policy)
-    return Settlement(booking.id, cdr.id, disposition, charged)
+    return Settlement(booking.id, cdr.id, disposition, charged, others_up=tx.calls.any_up_on(booking.id))
 
 
 def booking_of(tx: Transaction, call: Call) -> Booking:

@@ -11,8 +11,6 @@ from engine.storage.transaction import Transaction
 
 # What one request puts into line, so that no call ever waits long behind it.
 BATCH = 200
-# After all that was ever put down.
-END_OF_TIME = 2**62
 
 Position = tuple[int, str]
 """When a callback was put down (epoch milliseconds), and its id."""

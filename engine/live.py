@@ -46,27 +46,26 @@ class Talk:
 
 
 def begin_talk(
-    tx: Transaction,
-    booking_id: str,
-    call_id: str,
-    callee_channel: str,
-    at: Moment,
-    policy: Policy,
-    *,
-    asterisk_now: int | None = None,
+    tx: Transaction, call_id: str, callee_channel: str, at: Moment, policy: Policy, *, asterisk_now: int | None = None
 ) -> Talk:
     """Note the answer and lease all that nobody else holds: everything there is to do for a call that is alone.
 
     `asterisk_now`: `at.now` by Asterisk's wall clock, where that is known.
     """
-    known = tx.calls.by_id(call_id)
-    if not call_answered(tx, call_id, callee_channel, at, asterisk_now=asterisk_now):
+    answer = call_answered(tx, call_id, callee_channel, at, asterisk_now=asterisk_now)
+    if answer is None:
         return Talk(None, crowded=False)
-    if known is not None and known.answered is not None:
+    if answer.again:
         # Nothing is leased that it would not be told of.
-        return Talk(limit_of(tx, call_id, at), crowded=False, again=True)
-    grown = tuple(limit for limit in apply_shares(tx, booking_id, {}, at, policy) if limit.call_id != call_id)
-    return Talk(limit_of(tx, call_id, at), crowded=bool(plan_shrinks(tx, booking_id, at, policy)), grown=grown)
+        return Talk(_limit(answer.call, answer.booking, at), crowded=False, again=True)
+    calls = tx.calls.up_on(answer.booking.id)
+    booking, calls, grown = _share(tx, answer.booking, calls, at, policy, keep_free=0)
+    [own] = [call for call in calls if call.call_id == call_id]
+    return Talk(
+        _limit(own, booking, at),
+        crowded=bool(_shrinks(booking, calls, at, policy, keep_free=0)),
+        grown=tuple(limit for limit in grown if limit.call_id != call_id),
+    )
 
 
 def plan_shrinks(tx: Transaction, booking_id: str, at: Moment, policy: Policy, keep_free: int = 0) -> list[Limit]:
@@ -74,7 +73,10 @@ def plan_shrinks(tx: Transaction, booking_id: str, at: Moment, policy: Policy, k
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
         return []
-    calls = tx.calls.up_on(booking_id)
+    return _shrinks(booking, tx.calls.up_on(booking_id), at, policy, keep_free)
+
+
+def _shrinks(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int) -> list[Limit]:
     fair = _fair(booking, calls, at, policy, keep_free)
     return [
         _limit(replace(call, seconds_leased=fair[call.call_id]), booking, at)
@@ -104,15 +106,23 @@ def apply_shares(
         lowered = min(call.seconds_leased, shrunk.get(call.call_id, call.seconds_leased))
         booking, kept = _move(tx, booking, call, lowered)
         calls.append(kept)
+    return _share(tx, booking, calls, at, policy, keep_free)[2]
+
+
+def _share(
+    tx: Transaction, booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int
+) -> tuple[Booking, list[Call], list[Limit]]:
+    """Grow the leases that may. The booking and the calls as they are then, and the limits of those that grew."""
     fair = _fair(booking, calls, at, policy, keep_free)
-    grown = []
+    shared, grown = [], []
     for call in calls:
         spare = max(0, booking.seconds.remaining - keep_free)
-        target = min(fair.get(call.call_id, 0), call.seconds_leased + spare)
-        if target > call.seconds_leased:
-            booking, kept = _move(tx, booking, call, target)
+        target = max(call.seconds_leased, min(fair.get(call.call_id, 0), call.seconds_leased + spare))
+        booking, kept = _move(tx, booking, call, target)
+        shared.append(kept)
+        if kept is not call:
             grown.append(_limit(kept, booking, at))
-    return grown
+    return booking, shared, grown
 
 
 def limit_of(tx: Transaction, call_id: str, at: Moment) -> Limit | None:

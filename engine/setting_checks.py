@@ -1,5 +1,6 @@
-"""Settings that cannot be had together, or are of use together only."""
+"""Settings that are too small to be of use, cannot be had together, or are of use together only."""
 
+from datetime import timedelta
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,18 @@ from engine.setting_types import MediaEncryption, is_loopback
 
 if TYPE_CHECKING:
     from engine.settings import Settings
+
+
+def refuse_too_small(settings: "Settings") -> None:
+    """Raises ValueError."""
+    if settings.rtp_end - settings.rtp_start < 10:
+        raise ValueError("rtp_end must lie at least 10 above rtp_start")
+    if settings.longest_call < timedelta(seconds=1) or settings.ring_timeout < timedelta(seconds=1):
+        raise ValueError("longest_call and ring_timeout must be at least one second")
+    if settings.low_seconds < timedelta(seconds=1) or settings.expired_callbacks_window < timedelta(seconds=1):
+        raise ValueError("low_seconds and expired_callbacks_window must be at least one second")
+    if settings.cdr_retention < timedelta(hours=1):
+        raise ValueError("cdr_retention must be at least an hour: a caller's calls of the last one are counted")
 
 
 def refuse_shared_ports(settings: "Settings") -> None:

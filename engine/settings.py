@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, NumberType
 from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 from engine.domain.policy import Policy
-from engine.setting_checks import refuse_half_of_tls, refuse_shared_ports, refuse_unknown_peers
+from engine.setting_checks import refuse_half_of_tls, refuse_shared_ports, refuse_too_small, refuse_unknown_peers
 from engine.setting_names import PREFIX
 from engine.setting_policy import policy_of
 from engine.setting_sources import Environment, TomlFile
@@ -240,14 +240,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        if self.rtp_end - self.rtp_start < 10:
-            raise ValueError("rtp_end must lie at least 10 above rtp_start")
-        if self.longest_call < timedelta(seconds=1) or self.ring_timeout < timedelta(seconds=1):
-            raise ValueError("longest_call and ring_timeout must be at least one second")
-        if self.low_seconds < timedelta(seconds=1) or self.expired_callbacks_window < timedelta(seconds=1):
-            raise ValueError("low_seconds and expired_callbacks_window must be at least one second")
-        if self.cdr_retention < timedelta(hours=1):
-            raise ValueError("cdr_retention must be at least an hour: a caller's calls of the last one are counted")
+        refuse_too_small(self)
         refuse_unknown_peers(self)
         refuse_shared_ports(self)
         refuse_half_of_tls(self)

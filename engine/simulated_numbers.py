@@ -3,7 +3,14 @@
 import secrets
 
 from engine.domain.errors import NoNumberFree, NumberNotFree
-from engine.domain.numbers import ANY_NUMBER, SIMULATED_DIGITS, SIMULATED_PREFIX, Wanted, is_simulated
+from engine.domain.numbers import (
+    ANY_NUMBER,
+    SIMULATED_DIGITS,
+    SIMULATED_NUMBERS,
+    SIMULATED_PREFIX,
+    Wanted,
+    is_simulated,
+)
 from engine.storage.transaction import Transaction
 
 
@@ -20,6 +27,6 @@ def free_simulated_number(tx: Transaction, wanted: Wanted = ANY_NUMBER) -> str:
     if wanted.country is not None or not SIMULATED_PREFIX.startswith(wanted.prefix or "+"):
         raise NoNumberFree(f"numbers of test worlds begin with {SIMULATED_PREFIX} and are of no country")
     while True:
-        number = f"{SIMULATED_PREFIX}{secrets.randbelow(10**SIMULATED_DIGITS):0{SIMULATED_DIGITS}}"
+        number = f"{SIMULATED_PREFIX}{secrets.randbelow(SIMULATED_NUMBERS):0{SIMULATED_DIGITS}}"
         if tx.bookings.holding(number) is None:
             return number

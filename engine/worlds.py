@@ -129,7 +129,7 @@ def _carry_through(
     """Ring, talk and hang up. The world, whose clock is moved by then."""
     talked_ms = 0
     if call.outcome is Outcome.ANSWERED:
-        talk = begin_talk(tx, decision.booking.id, call_id, call_id, began, policy)
+        talk = begin_talk(tx, call_id, call_id, began, policy)
         talked_ms = min(call.seconds * 1000, talk.limit.left_ms if talk.limit else 0)
     # Before it ends: what is told of it is due by the machine's clock, which the new one is compared with.
     lasted_ms = lasts_ms(call.outcome, talked_ms, decision.ring_seconds)

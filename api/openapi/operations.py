@@ -22,6 +22,11 @@ from engine.storage.filters import MAX_PAIRS
 
 JSON = "application/json"
 
+
+def _instant(description: str, example: str) -> Json:
+    return {"description": description, "schema": {"type": "string", "format": "date-time"}, "example": example}
+
+
 # What the query parameters are, by name: the same on all routes.
 PARAMETERS: Mapping[str, Json] = {
     "includeExpired": {
@@ -84,29 +89,13 @@ PARAMETERS: Mapping[str, Json] = {
         "description": "Only callbacks about this booking, which may be gone.",
         "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
     },
-    "since": {
-        "description": "Only callbacks that were put down at this instant or later.",
-        "schema": {"type": "string", "format": "date-time"},
-        "example": "2026-03-01T00:00:00Z",
-    },
-    "until": {
-        "description": "Only callbacks that were put down before this instant.",
-        "schema": {"type": "string", "format": "date-time"},
-        "example": "2026-04-01T00:00:00Z",
-    },
+    "from": _instant("Only callbacks that were put down at this instant or later.", "2026-03-01T00:00:00Z"),
+    "to": _instant("Only callbacks that were put down before this instant.", "2026-04-01T00:00:00Z"),
 }
 # Of call records, where left out means all.
 RECORD_FILTERS: Mapping[str, Json] = {
-    "from": {
-        "description": "Only calls that came in at this instant or later.",
-        "schema": {"type": "string", "format": "date-time"},
-        "example": "2026-03-01T00:00:00Z",
-    },
-    "to": {
-        "description": "Only calls that came in before this instant.",
-        "schema": {"type": "string", "format": "date-time"},
-        "example": "2026-04-01T00:00:00Z",
-    },
+    "from": _instant("Only calls that came in at this instant or later.", "2026-03-01T00:00:00Z"),
+    "to": _instant("Only calls that came in before this instant.", "2026-04-01T00:00:00Z"),
     "service": {
         "description": "Only calls to this rented number.",
         "schema": {"type": "string", "pattern": whole(E164)},
@@ -169,7 +158,7 @@ def _parameters(route: Route) -> list[Json]:
     ]
     headers = [IDEMPOTENCY_KEY] if route.keyed else []
     # In the table's order, so that the document is the same at every start.
-    known = {**PARAMETERS, **RECORD_FILTERS} if "from" in route.parameters else PARAMETERS
+    known = {**PARAMETERS, **RECORD_FILTERS} if "disposition" in route.parameters else PARAMETERS
     queries = [{"name": name, "in": "query", **told} for name, told in known.items() if name in route.parameters]
     return placeholders + headers + queries
 

@@ -71,9 +71,7 @@ class LimitKeeper:
         async with self._alone_with(booking_id):
             at = self._clock.moment()
             now = None if asterisk_ahead is None else at.ticks + asterisk_ahead
-            talk = await self._storage.run(
-                begin_talk, booking_id, call_id, callee_channel, at, self._policy, asterisk_now=now
-            )
+            talk = await self._storage.run(begin_talk, call_id, callee_channel, at, self._policy, asterisk_now=now)
             # Before anything shrinks: what is told last must be what is booked.
             await asyncio.gather(*(self._tell(booking_id, each) for each in talk.grown))
             limit = talk.limit

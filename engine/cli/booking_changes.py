@@ -1,4 +1,4 @@
-"""`bookings create`, `list`, `renew` and `delete`: what customers do over HTTP, by the operator and for any account.
+"""`bookings list`, `renew` and `delete`: what customers do over HTTP, by the operator and for any account.
 
 All of it is done on the database; a running engine is told what its live calls need to know.
 """
@@ -9,15 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from engine import accounts, bookings
-from engine.bookings import BookingRequest, Renewal
+from engine.bookings import Renewal
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show, show_one
 from engine.clock import SystemClock
 from engine.control import EngineSilent, ask_engine
 from engine.domain.booking import status_at
-from engine.domain.caller_id import CallerId
 from engine.domain.errors import NotFound
-from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
+from engine.domain.masking import masked_text
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment, rfc3339
@@ -28,51 +27,10 @@ from engine.storage.reads import LAST_ID
 from engine.storage.transaction import Transaction
 
 MAX_LISTED = 1000
+SHOWN_ONE_BY_ONE = {"usagePlan", "secondsRemaining", "callsRemaining", "callsUp"}
 
 BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
 Plan = Annotated[UsagePlan, typer.Option(case_sensitive=False, help="What it is given to spend.")]
-
-
-def create(
-    account: Annotated[str, typer.Option(help="Id or name of the account that it is for.")],
-    callback: Annotated[str, typer.Option(help="The URL that is told of its calls.")],
-    destination: Annotated[
-        str | None,
-        typer.Argument(help="The number to hide, E.164. Asked for without it: others can see command lines."),
-    ] = None,
-    plan: Plan = UsagePlan.SMALL,
-    caller_id: Annotated[CallerId, typer.Option(help="What the destination sees of callers.")] = CallerId.CALLER,
-    refuse_anonymous: Annotated[bool, typer.Option("--refuse-anonymous", help="No calls without a number.")] = False,
-    max_concurrent_calls: Annotated[
-        int | None, typer.Option(min=1, max=MAX_CONCURRENT_CALLS, help="How many calls at once.")
-    ] = None,
-    max_calls_per_caller_per_hour: Annotated[
-        int | None, typer.Option(min=1, max=MAX_CALLS_PER_CALLER_PER_HOUR, help="Of one caller within an hour.")
-    ] = None,
-    max_call_seconds: Annotated[
-        int | None, typer.Option(min=1, max=MAX_CALL_SECONDS, help="How long one call may last.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Book a number for an account. Without a limit the general one counts."""
-    settings = Settings()
-    _check_callback(callback, settings)
-    owner, at, policy = run_command(settings, accounts.account_of, account), SystemClock().moment(), settings.policy()
-    request = BookingRequest(
-        owner.id,
-        destination or typer.prompt("Number to hide", err=True),
-        plan,
-        callback,
-        Limits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds),
-        caller_id,
-        refuse_anonymous,
-    )
-
-    def book(tx: Transaction) -> dict[str, Any]:
-        booked = bookings.book(tx, request, _now(tx, owner.id, at), policy)
-        return _shown(tx, OwnedBooking(owner.name, booked), at, policy)
-
-    show_one(run_command(settings, book), as_json=as_json)
 
 
 def list_(
@@ -89,14 +47,17 @@ def list_(
 
     def page(tx: Transaction) -> list[dict[str, Any]]:
         account_id = accounts.account_of(tx, account).id if account else ""
-        expires_after = _now(tx, account_id, at) - (policy.grace_ms if expired else 0)
+        expires_after = now_of(tx, account_id, at) - (policy.grace_ms if expired else 0)
         found = tx.overview.bookings(
             account_id, expires_after=expires_after, gone=gone, before_id=before or LAST_ID, at_most=limit + 1
         )
-        return [_shown(tx, each, at, policy) for each in found]
+        return [shown(tx, each, at, policy) for each in found]
 
     found = run_command(settings, page)
-    show(found[:limit], as_json=as_json)
+    rows = found[:limit]
+    if not as_json:  # so wide that a terminal would leave little of any column
+        rows = [{name: row[name] for name in row if name not in SHOWN_ONE_BY_ONE} for row in rows]
+    show(rows, as_json=as_json)
     if len(found) > limit:
         complain(f"there are more: --before {found[limit - 1]['id']}")
 
@@ -110,14 +71,14 @@ def renew(
     """Add a plan to a booking, also to one that is expired. Calls that are up may last longer at once."""
     settings = Settings()
     if callback is not None:
-        _check_callback(callback, settings)
+        check_callback(callback, settings)
     renewal, at, policy = Renewal(plan, callback=callback), SystemClock().moment(), settings.policy()
 
     def add(tx: Transaction) -> dict[str, Any]:
         owned = _owned(tx, booking_id)
         account_id = owned.booking.account_id
-        renewed = bookings.renew(tx, account_id, booking_id, renewal, _now(tx, account_id, at), policy)
-        return _shown(tx, OwnedBooking(owned.account, renewed), at, policy)
+        renewed = bookings.renew(tx, account_id, booking_id, renewal, now_of(tx, account_id, at), policy)
+        return shown(tx, OwnedBooking(owned.account, renewed), at, policy)
 
     show_one(run_command(settings, add), as_json=as_json)
     with suppress(EngineSilent):  # what lies idle is shared at the next look, too
@@ -138,7 +99,7 @@ def delete(
 
     def end(tx: Transaction) -> list[str]:
         account_id = owned.booking.account_id
-        return bookings.cancel(tx, account_id, booking_id, _now(tx, account_id, at), policy)
+        return bookings.cancel(tx, account_id, booking_id, now_of(tx, account_id, at), policy)
 
     up = run_command(settings, end)
     done = None
@@ -151,7 +112,7 @@ def delete(
         complain(f"{left} calls could not be ended now: the engine does it as soon as it can reach Asterisk")
 
 
-def _check_callback(url: str, settings: Settings) -> None:
+def check_callback(url: str, settings: Settings) -> None:
     """Raises CallbackNotAcceptable, like the API."""
     from engine.callbacks.guard import CallbackRules, check_callback  # noqa: PLC0415  heavy, and only for this
 
@@ -165,21 +126,23 @@ def _owned(tx: Transaction, booking_id: str) -> OwnedBooking:
     return OwnedBooking(accounts.account_of(tx, booking.account_id).name, booking)
 
 
-def _now(tx: Transaction, account_id: str, at: Moment) -> int:
+def now_of(tx: Transaction, account_id: str, at: Moment) -> int:
     """Epoch milliseconds, by the clock that the account goes by."""
     return tx.worlds.moment(account_id, at).now
 
 
-def _shown(tx: Transaction, owned: OwnedBooking, at: Moment, policy: Policy) -> dict[str, Any]:
+def shown(tx: Transaction, owned: OwnedBooking, at: Moment, policy: Policy) -> dict[str, Any]:
     booking = owned.booking
     return {
         "id": booking.id,
         "account": owned.account,
         "service": booking.service,
-        "status": status_at(booking, _now(tx, booking.account_id, at), policy).value,
+        "status": status_at(booking, now_of(tx, booking.account_id, at), policy).value,
         "endTime": rfc3339(booking.end_at),
         "usagePlan": booking.usage_plan.value,
         "secondsRemaining": booking.seconds.remaining,
         "callsRemaining": booking.calls.remaining,
         "callsUp": booking.calls.leased,
+        "paused": booking.paused,
+        "label": masked_text(booking.label) or None,
     }

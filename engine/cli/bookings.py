@@ -4,14 +4,18 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.accounts import account_of
 from engine.adjustments import MAX_REASON, Adjustment, adjust
 from engine.cli import booking_changes as changes
 from engine.cli.database import run_command
+from engine.cli.new_booking import create
 from engine.cli.output import Json, complain, show, show_one
 from engine.clock import SystemClock
 from engine.control import ask_to_adjust
 from engine.domain.booking import Booking, status_at
 from engine.domain.errors import NotFound
+from engine.domain.masking import masked_text
+from engine.domain.policy import Policy
 from engine.domain.times import rfc3339
 from engine.ids import new_id
 from engine.local.data_dir import require_database
@@ -20,7 +24,7 @@ from engine.storage.rows import Grant
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="Bookings of all accounts.")
-app.command("create")(changes.create)
+app.command("create")(create)
 app.command("list")(changes.list_)
 app.command("renew")(changes.renew)
 app.command("delete")(changes.delete)
@@ -37,23 +41,12 @@ def show_booking(booking_id: BookingId, as_json: Json = False) -> None:
     settings = Settings()
     at = SystemClock().moment()
 
-    def look(tx: Transaction) -> tuple[Booking, list[Grant], int]:
+    def look(tx: Transaction) -> tuple[dict[str, Any], list[Grant]]:
         booking, grants = _look_up(tx, booking_id)
-        return booking, grants, tx.worlds.moment(booking.account_id, at).now
+        account = account_of(tx, booking.account_id).name
+        return _record(booking, account, changes.now_of(tx, booking.account_id, at), settings.policy()), grants
 
-    booking, grants, now = run_command(settings, look)
-    status = status_at(booking, now, settings.policy())
-    record = {
-        "id": booking.id,
-        "accountId": booking.account_id,
-        "service": booking.service,
-        "status": status.value,
-        "endTime": rfc3339(booking.end_at),
-        "usagePlan": booking.usage_plan.value,
-        "callerId": booking.caller_id.value,
-        "refuseAnonymous": booking.refuse_anonymous,
-        **_credits(booking),
-    }
+    record, grants = run_command(settings, look)
     rows = [_shown(grant) for grant in grants]
     if as_json:
         show_one(record | {"grants": rows}, as_json=True)
@@ -93,6 +86,37 @@ def _look_up(tx: Transaction, booking_id: str) -> tuple[Booking, list[Grant]]:
     if booking is None:
         raise NotFound("there is no such booking")
     return booking, tx.bookings.grants_of(booking_id, SHOWN_GRANTS)
+
+
+def _record(booking: Booking, account: str, now: int, policy: Policy) -> dict[str, Any]:
+    """Numbers in what its owner noted are masked, as the hidden one may be among them."""
+    return {
+        "id": booking.id,
+        "account": account,
+        "accountId": booking.account_id,
+        "service": booking.service,
+        "status": status_at(booking, now, policy).value,
+        "endTime": rfc3339(booking.end_at),
+        "usagePlan": booking.usage_plan.value,
+        "createdAt": rfc3339(booking.created_at),
+        "callback": masked_text(booking.callback),
+        "paused": booking.paused,
+        "label": masked_text(booking.label) or None,
+        "metadata": {masked_text(key): masked_text(value) for key, value in booking.metadata.items()},
+        "callerId": booking.caller_id.value,
+        "refuseAnonymous": booking.refuse_anonymous,
+        **_limits(booking),
+        **_credits(booking),
+    }
+
+
+def _limits(booking: Booking) -> dict[str, int | None]:
+    """None: the general one counts."""
+    return {
+        "maxConcurrentCalls": booking.limits.max_concurrent_calls,
+        "maxCallsPerCallerPerHour": booking.limits.max_calls_per_caller_per_hour,
+        "maxCallSeconds": booking.limits.max_call_seconds,
+    }
 
 
 def _credits(booking: Booking) -> dict[str, int]:

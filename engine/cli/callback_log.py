@@ -12,13 +12,13 @@ from engine.cli import callbacks
 from engine.cli.database import run_command
 from engine.cli.output import Json, show, show_one
 from engine.clock import SystemClock
-from engine.deliveries import END_OF_TIME
 from engine.domain.delivery import CallbackState
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.masking import masked_text
-from engine.domain.times import instant_from, rfc3339
+from engine.domain.times import NO_INSTANT, instant_from, rfc3339
 from engine.settings import Settings
 from engine.storage.delivery_rows import AttemptRecord, CallbackRecord, Endpoint
+from engine.storage.record_rows import LATEST
 from engine.storage.transaction import Transaction
 
 app = callbacks.app
@@ -69,9 +69,11 @@ def show_callback(
 
 @app.command()
 def redeliver(
-    callback_id: Annotated[str, typer.Argument(help="Id of the callback. Left out: all since `--since`.")] = "",
-    since: Annotated[str, typer.Option(help="All put down since then, such as 2026-03-01T12:00:00Z.")] = "",
-    until: Annotated[str, typer.Option(help="And before then. Left out: until now.")] = "",
+    callback_id: Annotated[str, typer.Argument(help="Id of the callback. Left out: all `--from` an instant on.")] = "",
+    since: Annotated[
+        str, typer.Option("--from", help="All put down then or later, such as 2026-03-01T12:00:00Z.")
+    ] = "",
+    until: Annotated[str, typer.Option("--to", help="And before then. Left out: until now.")] = "",
     state: Annotated[CallbackState, typer.Option(help="Those in this state. HELD: enable their URL.")] = (
         CallbackState.FAILED
     ),
@@ -80,7 +82,9 @@ def redeliver(
 ) -> None:
     """Send callbacks again, under their ids. A running engine takes them up within seconds."""
     if bool(callback_id) == bool(since) or state is CallbackState.HELD:
-        raise InvalidInput(["name one callback, or with --since all FAILED, PENDING or DELIVERED ones since a time"])
+        raise InvalidInput(
+            ["name one callback, or with --from all FAILED, PENDING or DELIVERED ones from an instant on"]
+        )
     now = SystemClock().now()
     if callback_id:
         record, _ = run_command(
@@ -88,7 +92,7 @@ def redeliver(
         )
         show_one(_shown(record), as_json=as_json)
         return
-    bounds = (_instant(since), _instant(until) if until else END_OF_TIME)
+    bounds = (_instant(since), _instant(until) if until else LATEST)
     show_one({"redelivered": _redeliver_all(account, state, *bounds, now)}, as_json=as_json)
 
 
@@ -138,7 +142,7 @@ def _owner_of(tx: Transaction, callback_id: str) -> str:
 def _instant(text: str) -> int:
     instant = instant_from(text)
     if instant is None:
-        raise InvalidInput([f"{text!r} is no time as RFC 3339 has it, such as 2026-03-01T12:00:00Z"])
+        raise InvalidInput([f"{text!r} {NO_INSTANT}"])
     return instant
 
 

@@ -19,7 +19,7 @@ from engine.cli.output import Json, complain, show
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import caller_of, is_caller, is_e164
 from engine.domain.routing import Disposition
-from engine.domain.times import instant_from, rfc3339
+from engine.domain.times import NO_INSTANT, instant_from, rfc3339
 from engine.master_csv import master_csv
 from engine.settings import Settings
 from engine.storage.reads import Reads
@@ -114,9 +114,7 @@ def _wanted(
     """Of each account. Raises InvalidInput with all that is wrong."""
     earliest, latest = _instant(since, EARLIEST), _instant(until, LATEST)
     problems = [
-        f"{option} is not an instant such as 2026-03-01T12:00:00Z"
-        for option, instant in (("--from", earliest), ("--to", latest))
-        if instant is None
+        f"{option} {NO_INSTANT}" for option, instant in (("--from", earliest), ("--to", latest)) if instant is None
     ]
     if service is not None and not is_e164(service):
         problems.append("--service is not an E.164 number")

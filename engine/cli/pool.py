@@ -14,7 +14,7 @@ from engine.clock import SystemClock
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import NumberState
-from engine.domain.times import rfc3339
+from engine.domain.times import DAY_MS, rfc3339
 from engine.settings import Settings
 from engine.storage.rows import Number
 from engine.storage.transaction import Transaction
@@ -24,7 +24,6 @@ app = typer.Typer(no_args_is_help=True, help="The pool of numbers to rent.")
 PAGE = 1000
 MAX_BYTES = 64 * 1024 * 1024
 HEADERS = {"number", "e164", "numbers"}
-DAY_MS = 24 * 3_600_000
 
 OneNumber = Annotated[str, typer.Argument(help="E.164.")]
 

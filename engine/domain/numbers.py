@@ -14,6 +14,7 @@ _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
 # Numbers of test worlds begin so: E.164 has no such country code, so no carrier can send or take a call to one.
 SIMULATED_PREFIX = "+999"
 SIMULATED_DIGITS = 12
+SIMULATED_NUMBERS = 10**SIMULATED_DIGITS
 
 # The caller whose number was withheld or never sent. All of them are one caller.
 ANONYMOUS = "anonymous"

@@ -1,8 +1,10 @@
 """How long the free numbers will last."""
 
+from engine.domain.times import DAY_MS
+
 # The present pace is that of so many days.
 PACE_DAYS = 7
-PACE_MS = PACE_DAYS * 24 * 3_600_000
+PACE_MS = PACE_DAYS * DAY_MS
 
 
 def days_left(free: int, net_taken: int) -> int | None:

@@ -3,13 +3,18 @@
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 
+DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # RFC 3339's date-time. Of a fraction no more than nine digits are of interest, as many as clocks have.
 RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
+
+# What is said of text that is none.
+NO_INSTANT: LiteralString = "must be an instant of RFC 3339, such as 2026-03-01T12:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from engine import lock, secrets
 from engine.clock import SystemClock
 from engine.domain.errors import RentedNumbersError
+from engine.domain.times import DAY_MS
 from engine.ledger import Audited, audit_page
 from engine.local.asterisk_files import find_program, reachable
 from engine.local.data_dir import make_data_dir, require_database
@@ -34,7 +35,6 @@ LOW_DISK, NO_DISK = 1 << 30, 64 << 20
 FEW_NUMBERS = 0.05
 # A callback that is due and not tried for so long waits for an engine that does not deliver.
 LATE_MS = 60_000
-DAY_MS = 86_400_000
 
 NEWER = "a newer version of this program made it: use that one"
 BACKUP = "stop the system, and put the database back from a backup"

@@ -13,6 +13,7 @@ from engine.storage.delivery_rows import (
     secrets_from_row,
 )
 from engine.storage.delivery_rows import WebhookSecrets as Secrets
+from engine.storage.record_rows import LATEST
 
 # Of one callback, the newest. The schedule has no more than 21, so only redeliveries push older ones out.
 MAX_LOGGED = 50
@@ -107,7 +108,7 @@ class Outbox(_Table):
 
     def newest(self, account_id: str, state: str, booking_id: str, at_most: int) -> list[CallbackRecord]:
         """Empty: any state, any booking."""
-        chosen = {"account_id": account_id, "since": 0, "before_at": 2**62, "before_id": "", "at_most": at_most}
+        chosen = {"account_id": account_id, "since": 0, "before_at": LATEST, "before_id": "", "at_most": at_most}
         if booking_id and state:
             rows = self._sql.callbacks_page_of_booking_in_state(self._db, **chosen, booking_id=booking_id, state=state)
         elif booking_id:

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -52,7 +52,7 @@ class _Job:
     result: Any = None
     error: Exception | None = None
     # Set by the event loop when nobody waits any more: a job that has not begun is then skipped.
-    abandoned: threading.Event = field(default_factory=threading.Event)
+    abandoned: bool = False
 
     def resolve(self) -> None:
         if self.future.done():
@@ -98,7 +98,7 @@ class SqliteStorage:
         try:
             result: T = await job.future
         except asyncio.CancelledError:
-            job.abandoned.set()
+            job.abandoned = True
             raise
         return result
 
@@ -138,7 +138,7 @@ class SqliteStorage:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
-                if job.abandoned.is_set():
+                if job.abandoned:
                     continue  # while it waited, or while those before it were carried out
                 self._run_in_savepoint(job)
                 failpoints.hit(f"{job.name} before commit")

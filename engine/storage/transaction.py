@@ -1,7 +1,6 @@
 """What a command may read and write, in methods named for their use. One object a database connection."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from engine.domain.booking import Booking
@@ -24,6 +23,7 @@ from engine.storage.rows import (
     booking_to_row,
     call_from_row,
     call_to_row,
+    fields_of,
     grant_from_row,
 )
 from engine.storage.worlds import Worlds
@@ -40,7 +40,7 @@ class Bookings(_Table):
         self._sql.insert_booking(self._db, **booking_to_row(booking))
 
     def insert_grant(self, grant: Grant) -> None:
-        self._sql.insert_grant(self._db, **asdict(grant))
+        self._sql.insert_grant(self._db, **fields_of(grant))
 
     def grant(self, grant_id: str) -> Grant | None:
         row = self._sql.grant_by_id(self._db, id=grant_id)
@@ -94,7 +94,7 @@ class Blocked(_Table):
         return BlockedCaller(**row) if row else None
 
     def insert(self, booking_id: str, blocked: BlockedCaller) -> None:
-        self._sql.insert_blocked(self._db, booking_id=booking_id, **asdict(blocked))
+        self._sql.insert_blocked(self._db, booking_id=booking_id, **fields_of(blocked))
 
     def delete(self, booking_id: str, caller: str) -> bool:
         """Whether it was there."""
@@ -118,6 +118,9 @@ class Calls(_Table):
 
     def up_on(self, booking_id: str) -> list[Call]:
         return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]
+
+    def any_up_on(self, booking_id: str) -> bool:
+        return bool(self._sql.any_call_up_on_booking(self._db, booking_id=booking_id))
 
     def to_hang_up(self, at_most: int) -> list[Call]:
         """Calls that are up on gone bookings, and to numbers that were erased meanwhile."""
@@ -162,12 +165,12 @@ class Cdrs(_Table):
         return bool(self._sql.cdr_of_call(self._db, call_id=call_id))
 
     def insert(self, cdr: Cdr) -> None:
-        self._sql.insert_cdr(self._db, **asdict(cdr))
+        self._sql.insert_cdr(self._db, **fields_of(cdr))
 
 
 class Accounts(_Table):
     def insert(self, account: Account) -> None:
-        self._sql.insert_account(self._db, **asdict(account))
+        self._sql.insert_account(self._db, **fields_of(account))
 
     def by_name(self, name: str) -> Account | None:
         row = self._sql.account_by_name(self._db, name=name)
@@ -216,7 +219,7 @@ class Answers(_Table):
             account_id=account_id,
             idempotency_key=key,
             fingerprint=fingerprint,
-            **asdict(answer),
+            **fields_of(answer),
             kept_at=now,
         )
 

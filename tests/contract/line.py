@@ -96,7 +96,7 @@ class Line:
 
     def answer(self, call_id: str) -> int:
         """The seconds that the call then has."""
-        talk = live.begin_talk(self.tx, self.booking.id, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
+        talk = live.begin_talk(self.tx, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
         if talk.crowded:
             self.share()
         call = self.tx.calls.by_id(call_id)

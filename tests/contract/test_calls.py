@@ -39,7 +39,9 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
     booking = await world.book(UsagePlan.MEDIUM)
     world.now += 5 * SECOND
     settlement = await world.talk(booking, "c1", 12_001)
-    assert settlement == Settlement(booking.id, settlement.cdr_id if settlement else "", Disposition.ANSWERED, 13)
+    assert settlement == Settlement(
+        booking.id, settlement.cdr_id if settlement else "", Disposition.ANSWERED, 13, others_up=False
+    )
     stored = await world.stored(booking)
     assert (stored.seconds, stored.calls) == (Credit(300, 287, 0, 13), Credit(10, 9, 0, 1))
     assert world.rows("SELECT * FROM cdrs") == [
@@ -232,7 +234,7 @@ async def test_a_call_costs_what_it_lasted_whoevers_clock_was_set(
     if while_it_rings:
         step()
     answered = world.now + asterisk_ahead
-    await world.storage.run(begin_talk, booking.id, "c1", "PJSIP/x", world.at, world.policy, asterisk_now=answered)
+    await world.storage.run(begin_talk, "c1", "PJSIP/x", world.at, world.policy, asterisk_now=answered)
     world.now += 20 * SECOND
     if not while_it_rings:
         step()

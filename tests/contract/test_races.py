@@ -74,7 +74,7 @@ async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[Worl
         for name in names:
             await world.bridge(booking, name)
             if chance.random() < 0.8:
-                await world.storage.run(begin_talk, booking.id, name, "PJSIP/x", world.at, world.policy)
+                await world.storage.run(begin_talk, name, "PJSIP/x", world.at, world.policy)
         world.now += DAY
         work: list[Work] = []
         for name in names:
@@ -122,7 +122,7 @@ async def one_second(world: World, booking: Booking, name: str) -> None:
     run, at, policy = world.storage.run, world.at, world.policy
     incoming = IncomingCall(name, booking.service, CALLER)
     if isinstance(await run(calls.route_call, incoming, at, policy, room_was_made=True), Bridge):
-        await run(begin_talk, booking.id, name, "PJSIP/x", at, policy)
+        await run(begin_talk, name, "PJSIP/x", at, policy)
         await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.now, world.policy)
 
 
@@ -216,7 +216,7 @@ async def misroutes(world: World, log: Log) -> int:
         if what in {"booked", "gone"}:
             holder = booking_id if what == "booked" else ""
         elif booking_id:
-            talk = await run(begin_talk, booking_id, what, "PJSIP/x", at, world.policy)
+            talk = await run(begin_talk, what, "PJSIP/x", at, world.policy)
             await run(
                 calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.now, world.policy
             )

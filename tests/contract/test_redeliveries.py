@@ -7,7 +7,6 @@ import pytest
 
 from engine import deliveries, webhook_secrets, worlds
 from engine.callbacks.steps import line_up
-from engine.deliveries import END_OF_TIME
 from engine.domain.delivery import WhyDisabled
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.plans import UsagePlan
@@ -15,6 +14,7 @@ from engine.domain.retry import Delivered, GiveUp, RetryAfter
 from engine.outbox import post
 from engine.retention import Retention, forget
 from engine.storage.queries import load
+from engine.storage.record_rows import LATEST
 from tests.contract.delivering import (
     BAD,
     GONE,
@@ -103,7 +103,7 @@ async def test_what_is_not_ones_own_is_not_redelivered_nor_enabled(world: World)
     for command, thing in ((deliveries.redeliver, (event_id, world.now)), (deliveries.enable, (endpoint_id,))):
         with pytest.raises(NotFound):
             await world.storage.run(command, "acc_other", *thing)
-    done = await world.storage.run(deliveries.redeliver_all, "acc_other", "FAILED", (0, ""), END_OF_TIME, world.now)
+    done = await world.storage.run(deliveries.redeliver_all, "acc_other", "FAILED", (0, ""), LATEST, world.now)
     assert done.count == 0
     assert world.rows("SELECT * FROM outbox") == before
 
@@ -116,9 +116,7 @@ async def test_all_of_a_time_are_redelivered_in_bounded_steps_each_once(world: W
     after: tuple[int, str] = (START + HOUR, "")
     counts = []
     while True:
-        done = await world.storage.run(
-            deliveries.redeliver_all, world.account, "FAILED", after, END_OF_TIME, world.now, 2
-        )
+        done = await world.storage.run(deliveries.redeliver_all, world.account, "FAILED", after, LATEST, world.now, 2)
         counts.append(done.count)
         if done.last is None:
             break

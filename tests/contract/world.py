@@ -101,7 +101,7 @@ class World:
         call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
         booking_id = call.booking_id if call else ""
         channel = f"PJSIP/trunk-{call_id}"
-        talk = await self.storage.run(live.begin_talk, booking_id, call_id, channel, self.at, self.policy)
+        talk = await self.storage.run(live.begin_talk, call_id, channel, self.at, self.policy)
         if talk.crowded:
             await self.share(booking_id)
         limit = await self.storage.run(live.limit_of, call_id, self.at) if talk.limit else None

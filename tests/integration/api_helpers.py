@@ -167,9 +167,7 @@ class Api:
         """A whole call that lasts `seconds`; 0: nobody answers."""
         await self.caller_rings(service, call_id)
         if seconds:
-            booking = await self.storage.run(lambda tx: tx.bookings.holding(service))
-            booking_id = booking.id if booking else ""
-            await self.storage.run(begin_talk, booking_id, call_id, "PJSIP/x", self.clock.moment(), POLICY)
+            await self.storage.run(begin_talk, call_id, "PJSIP/x", self.clock.moment(), POLICY)
         report = EndReport(call_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
         await self.storage.run(call_ended, report, self.clock.now(), POLICY)
 

@@ -24,8 +24,6 @@ QUERY = {
     "metadata": "x",
     "bookingId": "bkg_" + "0" * 32,
     "state": "FAILED",
-    "since": "2026-03-01T00:00:00Z",
-    "until": "2026-03-09T00:00:00Z",
 }
 # Of the fields that a body must have.
 FIELDS: dict[str, Any] = {
@@ -34,7 +32,7 @@ FIELDS: dict[str, Any] = {
     "callback": CALLBACK,
     "caller": CALLER,
     "number": CALLER,
-    "since": "2026-03-01T00:00:00Z",
+    "from": "2026-03-01T00:00:00Z",
     "service": NUMBERS[0],
     "source": CALLER,
     "outcome": "busy",

@@ -22,7 +22,7 @@ DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
 INSTANTS = ("2026-03-01T00:00:00Z", "2026-03-01T12:00:00.5+01:00", "9999-12-31T23:59:59Z")
 CURSORS = (callbacks.REDELIVERIES.cursor_after("1772366400000:evt_" + "0" * 32),)
-TIMES = {"since": INSTANTS, "until": INSTANTS}
+TIMES = {"from": INSTANTS, "to": INSTANTS}
 # Of numbers that are free; the API's tests give some of them away.
 NUMBERS = {
     "service": tuple(f"+331990{last:05}" for last in range(2_000, 6_000)),

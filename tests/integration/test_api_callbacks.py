@@ -85,9 +85,9 @@ async def test_the_list_is_newest_first_and_filtered(api: Api) -> None:
     assert [each["bookingId"] for each in await listed(api, f"?bookingId={first}")] == [first] * 3
     assert [each["state"] for each in await listed(api, "?state=DELIVERED")] == ["DELIVERED"] * 3
     assert await listed(api, f"?state=FAILED&bookingId={first}") == []
-    between = await listed(api, "?since=2026-03-01T13:00:00Z&until=2026-03-01T17:00:00%2B02:00")
+    between = await listed(api, "?from=2026-03-01T13:00:00Z&to=2026-03-01T17:00:00%2B02:00")
     assert [each["createdAt"][11:13] for each in between] == ["14", "13"]
-    shown = await listed(api, "?until=0001-01-01T00:00:00Z")
+    shown = await listed(api, "?to=0001-01-01T00:00:00Z")
     assert shown == []
 
 
@@ -105,7 +105,16 @@ async def test_pages_neither_skip_nor_repeat_while_callbacks_come_and_change(api
 
 
 @pytest.mark.parametrize(
-    "query", ["state=GONE", "state=", "bookingId=x", "bookingId=", "since=yesterday", "until=2026-02-30T00:00:00Z"]
+    "query",
+    [
+        "state=GONE",
+        "state=",
+        "bookingId=x",
+        "bookingId=",
+        "from=yesterday",
+        "to=2026-02-30T00:00:00Z",
+        "from=2026-03-01T00:00:01Z&to=2026-03-01T00:00:00Z",
+    ],
 )
 async def test_a_filter_that_cannot_be_is_refused(api: Api, query: str) -> None:
     answer = await api.call("GET", f"/callbacks?{query}")
@@ -137,7 +146,7 @@ async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch:
     await api.storage.run(lambda tx: tx.endpoints.release(api.clock.now(), 10))
     api.clock.advance(1)
     await tried(api, Answered(204))
-    asked: dict[str, Any] = {"since": "2026-03-01T13:00:00Z", "state": "DELIVERED"}
+    asked: dict[str, Any] = {"from": "2026-03-01T13:00:00Z", "state": "DELIVERED"}
     done = []
     while True:
         answer = await api.call("POST", "/callbacks/redeliver", asked)
@@ -153,10 +162,10 @@ async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch:
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"since": "soon"}, 422, "invalid_request"),
-        ({"since": "2026-03-01T00:00:00Z", "until": "x"}, 422, "invalid_request"),
-        ({"since": "2026-03-01T00:00:00Z", "state": "HELD"}, 422, "invalid_request"),
-        ({"since": "2026-03-01T00:00:00Z", "cursor": "x"}, 400, "invalid_cursor"),
+        ({"from": "soon"}, 422, "invalid_request"),
+        ({"from": "2026-03-01T00:00:00Z", "to": "x"}, 422, "invalid_request"),
+        ({"from": "2026-03-01T00:00:00Z", "state": "HELD"}, 422, "invalid_request"),
+        ({"from": "2026-03-01T00:00:00Z", "cursor": "x"}, 400, "invalid_cursor"),
     ],
 )
 async def test_a_time_that_cannot_be_is_refused(api: Api, body: dict[str, Any], status: int, code: str) -> None:

@@ -43,6 +43,14 @@ async def test_free_numbers_are_counted_by_country_and_all_accounts_see_the_same
         assert (await api.call("GET", "/numbers", account=account)).body == counted
 
 
+async def test_a_test_world_is_told_of_simulated_numbers_and_nothing_of_the_pool(api: Api) -> None:
+    before = (await api.call("GET", "/numbers", account=TESTED)).body
+    assert before == {"free": 10**12, "daysLeft": None, "countries": [{"country": None, "free": 10**12}]}
+    for _ in NUMBERS:
+        await api.book()
+    assert (await api.call("GET", "/numbers", account=TESTED)).body == before
+
+
 async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: Api) -> None:
     async def days_left() -> int | None:
         left: int | None = (await api.call("GET", "/numbers")).body["daysLeft"]
@@ -64,13 +72,6 @@ async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: 
     for _ in range(4):
         await api.book()
     assert await days_left() == 5 * 7 // 1
-
-
-async def test_the_pace_is_the_pools_whatever_a_test_worlds_clock_says(api: Api) -> None:
-    await api.book()
-    await api.call("POST", "/test/clock", {"advance": 10 * DAY // 1000}, account=TESTED)
-    asked = [await api.call("GET", "/numbers", account=account) for account in ("ours", TESTED)]
-    assert [answer.body["daysLeft"] for answer in asked] == [9 * 7 // 1] * 2
 
 
 async def test_an_empty_pool_has_nothing_to_count(api: Api) -> None:

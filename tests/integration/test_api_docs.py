@@ -37,6 +37,14 @@ PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8
 def test_the_table_of_problems_is_the_one_in_the_code() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| ([0-9]{3}) \|", PAGE, re.MULTILINE)
     assert {code: int(status) for code, status in rows} == {code: kind.status for code, kind in PROBLEMS.items()}
+    assert [int(status) for _, status in rows] == sorted(int(status) for _, status in rows)
+
+
+def test_the_table_of_routes_is_in_the_order_of_the_page() -> None:
+    anchors = [title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)]
+    places = [anchors.index(anchor) for anchor in re.findall(r"^\| \[`[A-Z]+ [^`]+`\]\(#([^)]+)\)", PAGE, re.MULTILINE)]
+    assert len(places) == len(ROUTES) + 1  # and /docs, which is for people
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")

@@ -172,11 +172,11 @@ async def test_neither_limit_nor_cursor_belongs_to_an_export(api: Api, path: str
 
 
 async def test_a_client_that_reads_slowly_gets_all_of_it_however_long_that_takes(api: Api) -> None:
-    """Longer than a request may take otherwise."""
+    """Longer than a request may take otherwise: some 6 MB in parts of 256 KiB at most, with a pause after each."""
     await many(api)
     begun = asyncio.get_running_loop().time()
     async with exporting(api, "/cdr.jsonl") as export:
-        text = await export.rest(pause=0.02)
+        text = await export.rest(pause=0.05)
     assert asyncio.get_running_loop().time() - begun > 1.0
     assert text.endswith(LAST_CHUNK)
     assert text.count(b'"id":"cdr_') == MANY

@@ -89,7 +89,7 @@ async def test_nothing_can_be_set_that_is_not_asked_for(api: Api, route: Route, 
         for value in ("x", None):
             answer = await send(api, route, booking["id"], json.dumps({**valid_body(model), name: value}))
             assert (answer.status, answer.code) == (422, "invalid_request"), name
-            assert [error["message"] for error in answer.body["errors"]] == ["Extra inputs are not permitted"]
+            assert [error["message"] for error in answer.body["errors"]] == ["is not a field here"]
     assert {"id", "service", "status", "secondsRemaining", "callsRemaining", "accountId"} - own <= set(tried)
     assert await all_there_is(api) == before
 

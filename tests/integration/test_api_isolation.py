@@ -53,12 +53,16 @@ async def ids_of(api: Api, account: str) -> dict[str, str]:
     account, by what their paths begin with."""
     booking = await api.book(account=account)
     await api.talk(booking["service"], f"call-of-{account}", 3)
-    path = f"/bookings/{booking['id']}/blocked-callers"
+    return await ids_after_a_call(api, account, booking["id"])
+
+
+async def ids_after_a_call(api: Api, account: str, booking_id: str) -> dict[str, str]:
+    path = f"/bookings/{booking_id}/blocked-callers"
     await api.call("POST", path, {"caller": CALLER}, account=account)
     records = (await api.call("GET", "/cdr", account=account)).body["data"]
     callback_id, endpoint_id = await api.storage.run(failed_callback, api.clock.now())
     return {
-        "bookings": booking["id"],
+        "bookings": booking_id,
         "cdr": records[0]["id"],
         "callbacks": callback_id,
         "callbacks/endpoints": endpoint_id,

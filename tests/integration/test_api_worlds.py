@@ -24,8 +24,15 @@ from tests.integration.api_helpers import (
     a_request,
 )
 from tests.integration.api_routes import path_of, valid_body
-from tests.integration.callback_sending import failed_callback
-from tests.integration.test_api_isolation import LISTS, PRIVATE, UNKNOWN, WITH_ID, name_of, without_date
+from tests.integration.test_api_isolation import (
+    LISTS,
+    PRIVATE,
+    UNKNOWN,
+    WITH_ID,
+    ids_after_a_call,
+    name_of,
+    without_date,
+)
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -51,15 +58,7 @@ async def things_of(api: Api, account: str) -> dict[str, str]:
         assert (await simulate(api, booking["service"], account=account, seconds=3)).status == 200
     else:
         await api.talk(booking["service"], f"call of {account}", 3)
-    await api.call("POST", f"/bookings/{booking['id']}/blocked-callers", {"caller": CALLER}, account=account)
-    records = (await api.call("GET", "/cdr", account=account)).body["data"]
-    callback_id, endpoint_id = await api.storage.run(failed_callback, api.clock.now())
-    return {
-        "bookings": booking["id"],
-        "cdr": records[0]["id"],
-        "callbacks": callback_id,
-        "callbacks/endpoints": endpoint_id,
-    }
+    return await ids_after_a_call(api, account, booking["id"])
 
 
 async def seen(api: Api, account: str, ids: dict[str, str]) -> list[str]:

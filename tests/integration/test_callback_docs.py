@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api.openapi.callback_examples import CALLBACKS
 from engine.callbacks.guard import MAX_URL, CallbackRules, check_callback
 from engine.callbacks.signing import signature_headers
 from engine.domain import events
@@ -51,8 +52,22 @@ def code_blocks(text: str) -> list[str]:
     return [re.sub("^ {4}", "", block, flags=re.MULTILINE).strip() for block in blocks if block.strip()]
 
 
+def bodies_shown() -> list[dict[str, Any]]:
+    return [json.loads(block) for text in code_blocks(SECTION) for block in text.split("\n\n") if block[0] == "{"]
+
+
+def test_the_bodies_shown_are_those_of_the_description_and_numbered_as_they_happened() -> None:
+    described = [examples[0] for examples in CALLBACKS.values()]
+    assert sorted(bodies_shown(), key=sequence) == sorted(described, key=sequence)
+    assert sorted(map(sequence, described)) == list(range(1, len(described) + 1))
+
+
+def sequence(body: dict[str, Any]) -> int:
+    return int(body["sequence"])
+
+
 def test_all_bodies_are_shown_with_all_their_fields_in_their_order() -> None:
-    shown = [json.loads(block) for text in code_blocks(SECTION) for block in text.split("\n\n") if block[0] == "{"]
+    shown = bodies_shown()
     assert [list(body) for body in shown] == [list(body) for body in EVENTS]
     assert [body.get("type") for body in shown] == [body.get("type") for body in EVENTS]
     assert shown[1]["message"] == EXPIRED["message"] == events.EXPIRED_MESSAGE

@@ -114,6 +114,47 @@ def test_bookings_are_made_listed_renewed_and_deleted_for_an_account(cli: Cli) -
     assert cli.json("ledger", "verify") == []
 
 
+def test_a_booking_is_made_with_a_number_of_choice_and_notes_which_are_shown_without_numbers(cli: Cli) -> None:
+    assert cli("setup", profile="demo").returncode == 0
+    made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
+    noted = ("--label", "for +32470123456", "--metadata", "order=1871", "--metadata", "who=+32470123456=x", "--paused")
+    first = cli.json(*made, "--service", "+33199000007", *noted, "--max-call-seconds", "60")
+    assert (first["service"], first["paused"]) == ("+33199000007", True)
+    shown = cli.json("bookings", "show", first["id"])
+    assert (shown["paused"], shown["account"], shown["callback"]) == (True, "demo", "https://customer.example/calls")
+    assert (shown["maxCallSeconds"], shown["maxConcurrentCalls"]) == (60, None)
+    assert shown["metadata"] == {"order": "1871", "who": "+324•••••56=x"}
+    assert shown["label"] == first["label"] == "for +324•••••56"
+    [stored] = cli.rows("SELECT label, metadata FROM bookings WHERE service = '+33199000007'")
+    assert (stored[0], json.loads(stored[1])) == ("for +32470123456", {"order": "1871", "who": "+32470123456=x"})
+    assert cli.json(*made, "--prefix", "+3319900001")["service"].startswith("+3319900001")
+    assert cli.json(*made, "--country", "FR")["service"].startswith("+33")
+    assert "not free" in cli.refused(*made, "--service", "+33199000007")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--service", "+33199000007", "--country", "FR"), "give one of"),
+        (("--service", "33199000007"), "--service must be"),
+        (("--prefix", "33"), "--prefix must be"),
+        (("--country", "fr"), "--country is no country"),
+        (("--label", "x" * 101), "--label has"),
+        (("--metadata", "order"), "--metadata is key=value"),
+        (("--metadata", "order=1", "--metadata", "order=2"), "each key once"),
+        (("--metadata", "two words=1"), "a key has"),
+        (("--metadata", f"order={'x' * 501}"), "a value up to"),
+    ],
+)
+def test_a_choice_or_note_that_cannot_be_is_refused_before_anything_is_booked(
+    cli: CliHere, booking: str, options: tuple[str, ...], why: str
+) -> None:
+    made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
+    assert why in cli.refused(*made, *options)
+    assert booking
+    assert cli.json("bookings", "list", "--account", "demo") == []
+
+
 def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliHere, booking: str) -> None:
     made = ("bookings", "create", "--account", "demo", "--callback")
     assert "callback" in cli.refused(*made, "ftp://customer.example/", "+32470123456")

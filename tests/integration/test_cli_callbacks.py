@@ -69,7 +69,7 @@ def test_callbacks_are_listed_shown_and_sent_again_without_showing_a_number(sett
     assert [(each["status"], each["response"]) for each in shown["attempts"]] == [(410, "no more of +331•••••02")]
     for text in (json.dumps(shown), said("callbacks", "show", failed["id"])):
         assert HIDDEN[1:] not in text
-    assert printed("callbacks", "redeliver", "--since", "2020-01-01T00:00:00Z") == {"redelivered": 1}
+    assert printed("callbacks", "redeliver", "--from", "2020-01-01T00:00:00Z") == {"redelivered": 1}
     assert [each["state"] for each in printed("callbacks", "list")] == ["PENDING"]
     [endpoint] = printed("callbacks", "endpoints")
     assert (endpoint["state"], endpoint["reason"]) == ("DISABLED", "GONE")
@@ -107,9 +107,9 @@ def test_what_customers_wrote_is_shown_as_it_is(settings: Settings) -> None:
         ("callbacks redeliver evt_none", NotFound, "no such callback"),
         ("callbacks enable cep_none", NotFound, "no such endpoint"),
         ("callbacks redeliver", InvalidInput, "name one callback"),
-        ("callbacks redeliver evt_1 --since 2026-03-01T00:00:00Z", InvalidInput, "name one callback"),
-        ("callbacks redeliver --since monday", InvalidInput, "'monday' is no time"),
-        ("callbacks redeliver --since 2026-03-01T00:00:00Z --state HELD", InvalidInput, "name one callback"),
+        ("callbacks redeliver evt_1 --from 2026-03-01T00:00:00Z", InvalidInput, "name one callback"),
+        ("callbacks redeliver --from monday", InvalidInput, "'monday' must be an instant"),
+        ("callbacks redeliver --from 2026-03-01T00:00:00Z --state HELD", InvalidInput, "name one callback"),
         ("secrets rotate demo --overlap 90", InvalidInput, "'90' is no duration"),
         ("secrets rotate demo --overlap 8d", InvalidInput, "0 to 604800 seconds"),
         ("secrets show nobody", InvalidInput, "no account 'nobody'"),

@@ -33,7 +33,7 @@ class Settling:
             raise StorageUnavailable("disk full")
         known = report.call_id in {each.call_id for each in self.reports}
         self.reports.append(report)
-        return None if known else Settlement(f"bkg-{report.call_id}", "cdr_1", Disposition.ANSWERED, 1)
+        return None if known else Settlement(f"bkg-{report.call_id}", "cdr_1", Disposition.ANSWERED, 1, others_up=False)
 
 
 class StandingClock:

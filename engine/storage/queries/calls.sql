@@ -20,6 +20,9 @@ SELECT * FROM calls WHERE call_id = :call_id;
 -- name: calls_up_on_booking
 SELECT * FROM calls WHERE booking_id = :booking_id AND ended_at IS NULL;
 
+-- name: any_call_up_on_booking$
+SELECT EXISTS (SELECT 1 FROM calls WHERE booking_id = :booking_id AND ended_at IS NULL);
+
 -- name: calls_to_hang_up
 SELECT c.* FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
 WHERE c.ended_at IS NULL AND (b.gone_at IS NOT NULL OR c.destination = 'erased')

@@ -1,0 +1,26 @@
+"""The programs in C, made with the machine's own compiler when they are needed."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FLAGS = {"generator": ["-O2"], "limit": ["-O2"], "slow_sync": ["-O2", "-shared", "-fPIC"]}
+
+
+class NoCompiler(Exception):
+    """Says what to install."""
+
+
+def built(name: str, directory: Path) -> Path:
+    """The program (or library) made of NAME.c. Raises NoCompiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise NoCompiler(
+            "the bench's load generator is C, and this machine has no C compiler: apt install gcc libc6-dev"
+        )
+    made = directory / "native" / name
+    made.parent.mkdir(exist_ok=True)
+    if not made.exists():
+        subprocess.run([compiler, *FLAGS[name], "-Wall", "-o", made, HERE / f"{name}.c", "-ldl"], check=True)
+    return made

@@ -1,0 +1,170 @@
+"""How each refusal of the API comes about, by its code."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from api.idempotency import UNDER_WAY
+from engine.storage.transaction import Transaction
+from engine.worlds import MAX_AHEAD_MS
+from tests.integration.api_helpers import (
+    CALLER,
+    CRASHING_CALLBACK,
+    NUMBERS,
+    TESTED,
+    UNKNOWN_BOOKING,
+    Answer,
+    Api,
+    a_request,
+    hold_all_but_one,
+)
+
+
+async def book(api: Api, **changes: object) -> Answer:
+    return await api.call("POST", "/bookings", a_request(**changes))
+
+
+async def gone(api: Api) -> Answer:
+    path = f"/bookings/{(await api.book())['id']}"
+    await api.call("DELETE", path)
+    return await api.call("GET", path)
+
+
+async def too_long(api: Api) -> Answer:
+    path = f"/bookings/{(await api.book(usagePlan='LARGE'))['id']}"
+    for _ in range(3):
+        answer = await api.call("PUT", path, {"usagePlan": "LARGE"})
+    return answer
+
+
+async def no_number_free(api: Api) -> Answer:
+    for _ in NUMBERS:
+        await api.book()
+    return await book(api)
+
+
+async def quota_reached(api: Api) -> Answer:
+    await hold_all_but_one(api, (await api.book())["id"])
+    await api.book()
+    return await book(api)
+
+
+async def block(api: Api, caller: str, already: int = 0) -> Answer:
+    booking_id = (await api.book())["id"]
+    rows = [(booking_id, f"+1415{number:07}") for number in range(already)]
+    sql = "INSERT INTO blocked_callers VALUES (?, ?, 1)"
+    await api.storage.run(lambda tx: tx.blocked._db.executemany(sql, rows).rowcount)
+    return await api.call("POST", f"/bookings/{booking_id}/blocked-callers", {"caller": caller})
+
+
+async def slow_body(api: Api) -> Answer:
+    async def never_ends() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(1)
+
+    headers = {"Content-Type": "application/json"}
+    return await api.call("POST", "/bookings", data=never_ends(), headers=headers)
+
+
+async def overloaded(api: Api) -> Answer:
+    finish = threading.Event()
+
+    def occupy(_tx: Transaction) -> None:
+        finish.wait(5)
+
+    busy = asyncio.ensure_future(api.storage.run(occupy))
+    try:
+        return await book(api)
+    finally:
+        finish.set()
+        await busy
+
+
+async def keyed(api: Api, key: str, **changes: object) -> Answer:
+    return await api.call("POST", "/bookings", a_request(**changes), headers={"Idempotency-Key": key})
+
+
+async def key_in_use(api: Api) -> Answer:
+    await keyed(api, "k0")  # what is made ready at the first call takes its time
+    finish = threading.Event()
+    busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(30)))
+    try:
+        first = asyncio.ensure_future(keyed(api, "k1"))
+        while not api.client.app[UNDER_WAY]:  # noqa: ASYNC110  the API sets no event
+            await asyncio.sleep(0.01)
+        return await keyed(api, "k1")
+    finally:
+        finish.set()
+        await asyncio.gather(busy, first)
+
+
+async def key_reused(api: Api) -> Answer:
+    await keyed(api, "k1")
+    return await keyed(api, "k1", usagePlan="LARGE")
+
+
+async def clock_too_far(api: Api) -> Answer:
+    await api.storage.run(
+        lambda tx: tx.accounts._db.execute(
+            "UPDATE accounts SET clock_ahead_ms = ? WHERE test_of IS NOT NULL", [MAX_AHEAD_MS]
+        )
+    )
+    return await api.call("POST", "/test/clock", {"advance": 1}, account=TESTED)
+
+
+async def unavailable(api: Api) -> Answer:
+    await api.storage.close()
+    return await book(api)
+
+
+async def too_many_requests(api: Api) -> Answer:
+    while (await api.call("HEAD", "/bookings")).status != 429:
+        pass
+    return await api.call("GET", "/bookings")
+
+
+async def too_many_failures(api: Api) -> Answer:
+    for _ in range(21):
+        answer = await api.call("GET", "/bookings", account=None, headers={"Authorization": "Bearer wrong"})
+    return answer
+
+
+async def internal(api: Api) -> Answer:
+    return await book(api, callback=CRASHING_CALLBACK)
+
+
+CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
+    "malformed_request": lambda api: api.send(b"{"),
+    "invalid_parameter": lambda api: api.call("GET", "/bookings?limit=x"),
+    "invalid_cursor": lambda api: api.call("GET", "/bookings?cursor=x"),
+    "unauthorized": lambda api: api.call("GET", "/bookings", account=None),
+    "not_found": lambda api: api.call("GET", f"/bookings/{UNKNOWN_BOOKING}"),
+    "gone": gone,
+    "method_not_allowed": lambda api: api.call("PATCH", "/bookings"),
+    "request_timeout": slow_body,
+    "too_large": lambda api: api.send(b" " * 100_000),
+    "unsupported_media_type": lambda api: api.call("POST", "/bookings", data=b"x"),
+    "invalid_request": lambda api: api.call("POST", "/bookings", {}),
+    "invalid_destination": lambda api: book(api, destination="+3247012345678"),
+    "destination_not_allowed": lambda api: book(api, destination="+3290012345"),
+    "destination_is_ours": lambda api: book(api, destination=NUMBERS[9]),
+    "unknown_plan": lambda api: book(api, usagePlan="HUGE"),
+    "callback_not_acceptable": lambda api: book(api, callback="ftp://customer.example"),
+    "invalid_caller": lambda api: block(api, "anonymous"),
+    "too_many_blocked_callers": lambda api: block(api, CALLER, already=1_000),
+    "invalid_idempotency_key": lambda api: keyed(api, "a b"),
+    "idempotency_key_in_use": key_in_use,
+    "idempotency_key_reused": key_reused,
+    "booking_too_long": too_long,
+    "too_many_requests": too_many_requests,
+    "too_many_failures": too_many_failures,
+    "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),
+    "internal": internal,
+    "quota_reached": quota_reached,
+    "number_not_free": lambda api: book(api, service="+3225559999"),
+    "no_number_free": no_number_free,
+    "overloaded": overloaded,
+    "test_key_required": lambda api: api.call("GET", "/test/clock"),
+    "clock_too_far": clock_too_far,
+    "unavailable": unavailable,
+}
