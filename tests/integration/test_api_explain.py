@@ -180,5 +180,4 @@ def test_every_word_of_an_explanation_is_explained_in_the_page() -> None:
     assert all(f'"{field}": ' in PAGE for field in fields)
     section = PAGE.partition("## Explain")[2].partition("\n## ")[0]
     words = set(re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)) - fields
-    # What is gone answers 404 and is not explained.
-    assert words == {str(word) for word in (*Reason, *LimitedBy)} - {Reason.NO_BOOKING}
+    assert words == {str(word) for word in (*Reason, *LimitedBy)}

@@ -176,7 +176,7 @@ async def test_a_client_that_reads_slowly_gets_all_of_it_however_long_that_takes
     await many(api)
     begun = asyncio.get_running_loop().time()
     async with exporting(api, "/cdr.jsonl") as export:
-        text = await export.rest(pause=0.2)
+        text = await export.rest(pause=0.1)
     assert asyncio.get_running_loop().time() - begun > 1.0
     assert text.endswith(LAST_CHUNK)
     assert text.count(b'"id":"cdr_') == MANY
