@@ -171,6 +171,10 @@ async def test_neither_limit_nor_cursor_belongs_to_an_export(api: Api, path: str
         assert (answer.status, answer.code) == (400, "invalid_parameter")
 
 
+# The kernel takes megabytes at a time, so what is read steadily may seem to stand still for a while.
+@pytest.mark.parametrize(
+    "api_limits", [Limits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=10.0)], ids=["patient"]
+)
 async def test_a_client_that_reads_slowly_gets_all_of_it_however_long_that_takes(api: Api) -> None:
     """Longer than a request may take otherwise: some 6 MB in parts of 256 KiB at most, with a pause after each."""
     await many(api)
