@@ -26,8 +26,7 @@ async def ended(context: CallContext, session: Session) -> None:
     if settlement is None:
         log.info("call_ended_without_lease", call=report.call_id)
     else:
-        if settlement.others_up:
-            context.limits.changed(settlement.booking_id)
+        context.limits.settled(settlement)
         log.info(
             "call_ended",
             call=report.call_id,

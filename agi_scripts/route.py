@@ -38,7 +38,7 @@ async def route(context: CallContext, session: Session) -> None:
         if not isinstance(decision, Reject):
             settlement = await context.storage.run(abandon_call, call.unique_id, context.clock.now(), context.policy)
             if settlement is not None:
-                context.limits.changed(settlement.booking_id)
+                context.limits.settled(settlement)
         raise
     await session.set_variables([verdict])
 

@@ -135,7 +135,7 @@ class Engine:
                 "share": operator.share,
             },
         )
-        self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.changed)
+        self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.settled)
         self._reconciler = Reconciler(
             storage,
             self._ami,

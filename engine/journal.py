@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from engine import failpoints
-from engine.calls import EndReport, call_ended
+from engine.calls import EndReport, Settlement, call_ended
 from engine.clock import Clock
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
@@ -26,7 +26,7 @@ MAX_FILES = 1000
 
 
 class Journal:
-    """`settled` is called with the booking's id after each end that was taken in."""
+    """`settled` is called after each end that was taken in."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Journal:
         storage: SqliteStorage,
         clock: Clock,
         policy: Policy,
-        settled: Callable[[str], None],
+        settled: Callable[[Settlement], None],
     ) -> None:
         self._directory = directory
         self._storage = storage
@@ -68,7 +68,7 @@ class Journal:
         # What was settled is said whatever becomes of the file.
         if settlement is not None:
             log.info("call_ended", call=report.call_id, cdr=settlement.cdr_id, seconds=settlement.duration, late=True)
-            self._settled(settlement.booking_id)
+            self._settled(settlement)
         await asyncio.to_thread(path.unlink, missing_ok=True)  # another engine may have taken it in as well
         return settlement is not None
 

@@ -15,6 +15,7 @@ from engine import failpoints
 from engine.adjustments import Adjustment, adjust_live
 from engine.ami.errors import AmiError, AmiUnavailable
 from engine.ami.link import AmiLink
+from engine.calls import Settlement
 from engine.clock import Clock
 from engine.domain.policy import Policy
 from engine.live import (
@@ -104,6 +105,11 @@ class LimitKeeper:
         """Share this booking's seconds anew, soon: a call ended, a plan was added."""
         self._changed.add(booking_id)
         self._wake.set()
+
+    def settled(self, settlement: Settlement) -> None:
+        """Share what a call gave back, if there is anybody to have it."""
+        if settlement.others_up:
+            self.changed(settlement.booking_id)
 
     async def look_over(self) -> None:
         """Share what lies idle: of some ends nobody hears, because the script that settled them was cut off.

@@ -148,4 +148,4 @@ class Reconciler:
         now = self._clock.now()
         for settlement in await self._storage.run(settle_vanished, vanished, now, self._policy):
             log.warning("call_vanished", cdr=settlement.cdr_id, seconds=settlement.duration)
-            self._keeper.changed(settlement.booking_id)
+            self._keeper.settled(settlement)

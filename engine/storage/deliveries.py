@@ -14,18 +14,13 @@ from engine.storage.delivery_rows import (
 )
 from engine.storage.delivery_rows import WebhookSecrets as Secrets
 from engine.storage.record_rows import LATEST
+from engine.storage.table import Table
 
 # Of one callback, the newest. The schedule has no more than 21, so only redeliveries push older ones out.
 MAX_LOGGED = 50
 
 
-class _Table:
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
-        self._sql = queries
-        self._db = connection
-
-
-class Outbox(_Table):
+class Outbox(Table):
     def next_sequence(self, booking_id: str) -> int:
         """1, 2, 3 … for each booking."""
         [row] = list(self._sql.next_callback_sequence(self._db, booking_id=booking_id))
@@ -146,7 +141,7 @@ class Outbox(_Table):
         return [(row["created_at"], row["id"]) for row in rows]
 
 
-class Endpoints(_Table):
+class Endpoints(Table):
     def note_success(self, endpoint_id: str, delivery: Delivery, now: int) -> None:
         """`endpoint_id`: for one that is new."""
         self._sql.note_endpoint_success(
@@ -193,7 +188,7 @@ class Endpoints(_Table):
             self._sql.endpoint_is_released(self._db, id=found["id"])
 
 
-class WebhookSecrets(_Table):
+class WebhookSecrets(Table):
     def of(self, account_id: str) -> Secrets:
         row = self._sql.webhook_secrets_of(self._db, account_id=account_id)
         return secrets_from_row(row)

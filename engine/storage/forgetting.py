@@ -1,10 +1,10 @@
 """The tables as retention and erasure see them: by age, and by a number that stands somewhere in them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from engine.domain.booking import Booking
 from engine.storage.rows import booking_from_row
+from engine.storage.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,7 @@ class Window:
     last: str
 
 
-class Retention:
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
-        self._sql = queries
-        self._db = connection
-
+class Retention(Table):
     def oldest_records(self, at_most: int) -> list[OldRecord]:
         return [OldRecord(**row) for row in self._sql.oldest_cdrs(self._db, at_most=at_most)]
 
@@ -69,12 +65,8 @@ class Retention:
         self._sql.forget_whom_booking_hid(self._db, id=booking_id)
 
 
-class Erasure:
+class Erasure(Table):
     """`number` is E.164, `digits` the same without its plus."""
-
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
-        self._sql = queries
-        self._db = connection
 
     def next_window(self, table: str, after: str, at_most: int) -> Window | None:
         """None: there is nothing after `after`."""

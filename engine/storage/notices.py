@@ -1,12 +1,12 @@
 """The tables of what customers are told of their bookings' course: what they chose, and what they know already."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
 from engine.domain.notices import ExpiredCalls
 from engine.storage.rows import Cdr, Row, booking_from_row, cdr_from_row
+from engine.storage.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,7 @@ class Ending:
     chosen: frozenset[str]
 
 
-class Notices:
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
-        self._sql = queries
-        self._db = connection
-
+class Notices(Table):
     def chosen(self, account_id: str) -> frozenset[str]:
         """The types of the events that the account wants."""
         return chosen_of(self._sql.events_chosen(self._db, account_id=account_id))

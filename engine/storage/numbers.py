@@ -1,10 +1,10 @@
 """The pool of numbers, as commands read and write it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from engine.domain.numbers import NumberState, Wanted
 from engine.storage.rows import Number
+from engine.storage.table import Table
 
 # Comes after every number that begins with what stands before it.
 LAST_NUMBER = "9" * 15
@@ -12,11 +12,7 @@ LAST_NUMBER = "9" * 15
 NUMBERS_LOOKED_AT = 2_000
 
 
-class Numbers:
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
-        self._sql = queries
-        self._db = connection
-
+class Numbers(Table):
     def insert(self, e164: str, idle_since: int) -> None:
         self.insert_all({e164: None}, idle_since)
 

@@ -1,10 +1,10 @@
 """What the operator sees of all accounts."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from engine.domain.booking import Booking
 from engine.storage.rows import Call, booking_from_row, call_from_row
+from engine.storage.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,7 @@ class LiveCall:
     call: Call
 
 
-class Overview:
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  aiosql and DB-API: both untyped
-        self._sql = queries
-        self._db = connection
-
+class Overview(Table):
     def bookings(
         self, account_id: str, *, expires_after: int, gone: bool, before_id: str, at_most: int
     ) -> list[OwnedBooking]:

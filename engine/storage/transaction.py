@@ -26,16 +26,11 @@ from engine.storage.rows import (
     fields_of,
     grant_from_row,
 )
+from engine.storage.table import Table
 from engine.storage.worlds import Worlds
 
 
-class _Table:
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  aiosql and DB-API: both untyped
-        self._sql = queries
-        self._db = connection
-
-
-class Bookings(_Table):
+class Bookings(Table):
     def insert(self, booking: Booking) -> None:
         self._sql.insert_booking(self._db, **booking_to_row(booking))
 
@@ -80,7 +75,7 @@ class Bookings(_Table):
         return int(self._sql.bookings_held(self._db, account_id=account_id, at_most=at_most))
 
 
-class Blocked(_Table):
+class Blocked(Table):
     """Callers that a booking does not want."""
 
     def has(self, booking_id: str, caller: str) -> bool:
@@ -105,7 +100,7 @@ class Blocked(_Table):
         return int(self._sql.delete_all_blocked(self._db, booking_id=booking_id))
 
 
-class Calls(_Table):
+class Calls(Table):
     def insert(self, call: Call) -> None:
         self._sql.insert_call(self._db, **call_to_row(call))
 
@@ -160,7 +155,7 @@ class Calls(_Table):
         return [call_from_row(row) for row in rows]
 
 
-class Cdrs(_Table):
+class Cdrs(Table):
     def has_call(self, call_id: str) -> bool:
         return bool(self._sql.cdr_of_call(self._db, call_id=call_id))
 
@@ -168,7 +163,7 @@ class Cdrs(_Table):
         self._sql.insert_cdr(self._db, **fields_of(cdr))
 
 
-class Accounts(_Table):
+class Accounts(Table):
     def insert(self, account: Account) -> None:
         self._sql.insert_account(self._db, **fields_of(account))
 
@@ -204,7 +199,7 @@ class Accounts(_Table):
         return instant
 
 
-class Answers(_Table):
+class Answers(Table):
     def kept(self, account_id: str, key: str) -> Answered | None:
         row = self._sql.kept_answer(self._db, account_id=account_id, idempotency_key=key)
         if row is None:

@@ -1,11 +1,11 @@
 """The tables as test worlds see them: accounts with a clock of their own."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from engine.domain.booking import Booking
 from engine.domain.times import Moment
 from engine.storage.rows import Cdr, booking_from_row, cdr_from_row
+from engine.storage.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,7 @@ class World:
         return replace(at, now=self.now(at.now))
 
 
-class Worlds:
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as in transaction.py
-        self._sql = queries
-        self._db = connection
-
+class Worlds(Table):
     def of(self, account_id: str) -> World | None:
         """None: the account is a customer's own, or there is none."""
         row = self._sql.world_of_account(self._db, account_id=account_id)

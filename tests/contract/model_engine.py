@@ -52,7 +52,7 @@ class Kept:
 
 class KeptJournal:
     def __init__(
-        self, kept: Kept, storage: Storage, clock: Clock, policy: Policy, settled: Callable[[str], None]
+        self, kept: Kept, storage: Storage, clock: Clock, policy: Policy, settled: Callable[[Settlement], None]
     ) -> None:
         self._kept = kept
         self._storage = storage
@@ -66,7 +66,7 @@ class KeptJournal:
             with suppress(ValueError):  # another round has taken it in meanwhile
                 self._kept.ends.remove(report)
             if settlement is not None:
-                self._settled(settlement.booking_id)
+                self._settled(settlement)
 
 
 class Conversation:
@@ -100,7 +100,7 @@ class Engine:
         clock = Clock(asterisk.clocks)
         storage, link = cast("Any", self.storage), cast("Any", Link(asterisk))
         self.keeper = LimitKeeper(storage, link, clock, policy)
-        self._journal = KeptJournal(kept, self.storage, clock, policy, self.keeper.changed)
+        self._journal = KeptJournal(kept, self.storage, clock, policy, self.keeper.settled)
         self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, cast("Any", self._journal), 5.0)
         self._watch = ClockWatch(link, clock, self.keeper)
         self._context = CallContext(storage, clock, policy, self.keeper, "")

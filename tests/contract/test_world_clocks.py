@@ -70,6 +70,17 @@ async def test_worlds_age_with_the_machine_too_and_the_sweep_goes_by_each_ones_o
     assert (await world.stored(booking)).gone_at is not None
 
 
+async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(trial: Trial) -> None:
+    world = trial.around
+    await world.storage.run(notices.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE])
+    booking = await trial.book()
+    world.now = booking.end_at + POLICY.grace_ms
+    assert (await world.sweep()).bookings_gone == 0
+    await worlds.sweep_worlds(world.storage, world.now, POLICY)
+    told = [json.loads(row["body"])["type"] for row in world.rows("SELECT body FROM outbox ORDER BY id")]
+    assert told == [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE]
+
+
 async def test_much_that_is_due_is_carried_out_in_short_transactions(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from tests.contract.samples import POLICY
 
 async def main(database: Path, directory: Path) -> None:
     storage = SqliteStorage(database)
-    await Journal(directory, storage, SystemClock(), POLICY, lambda booking_id: None).take_in()
+    await Journal(directory, storage, SystemClock(), POLICY, lambda settlement: None).take_in()
     await storage.close()
 
 

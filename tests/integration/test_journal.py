@@ -180,7 +180,14 @@ async def test_engines_that_take_in_the_same_journal_settle_each_end_once(world:
     write_end(tmp_path / "journal", world, "c1", 7 * SECOND)
     told: list[str] = []
     journals = [
-        Journal(tmp_path / "journal", world.storage, WorldClock(world), world.policy, told.append) for _ in range(5)
+        Journal(
+            tmp_path / "journal",
+            world.storage,
+            WorldClock(world),
+            world.policy,
+            lambda settlement: told.append(settlement.booking_id),
+        )
+        for _ in range(5)
     ]
     taken = await asyncio.gather(*(journal.take_in() for journal in journals))
     assert (sum(taken), told) == (1, [booking_id])

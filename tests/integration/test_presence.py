@@ -76,7 +76,9 @@ async def comparing(
     clock = WorldClock(world)
     keeper = LimitKeeper(world.storage, link, clock, world.policy)
     work = Comparing(world, ami, link, kept)
-    journal = Journal(kept, world.storage, clock, world.policy, work.journaled.append)
+    journal = Journal(
+        kept, world.storage, clock, world.policy, lambda settlement: work.journaled.append(settlement.booking_id)
+    )
     reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, journal, interval)
     stop = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:

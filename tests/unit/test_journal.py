@@ -54,7 +54,7 @@ def told() -> list[str]:
 @pytest.fixture
 def journal(tmp_path: Path, settling: Settling, told: list[str]) -> Journal:
     storage, clock = cast("SqliteStorage", settling), cast("Any", StandingClock())
-    return Journal(tmp_path, storage, clock, POLICY, told.append)
+    return Journal(tmp_path, storage, clock, POLICY, lambda settlement: told.append(settlement.booking_id))
 
 
 def names(directory: Path) -> set[str]:

@@ -28,13 +28,14 @@ class Seen(Enum):
 @dataclass(frozen=True)
 class Mutant:
     """options: of both endpoints. dialplan: what is replaced by what in the way of a call. transfers: whether somebody
-    might move the call, so that REFER and keys are tried, too."""
+    might move the call, so that REFER and keys are tried, too. tries: how often each of its calls is made."""
 
     name: str
     seen: Seen
     options: Mapping[str, str] = field(default_factory=dict)
     dialplan: Mapping[str, str] = field(default_factory=dict)
     transfers: bool = False
+    tries: int = 1
 
 
 def option(name: str, value: str, seen: Seen = Seen.CONFIGURATION, *, transfers: bool = False) -> Mutant:
@@ -77,7 +78,8 @@ MUTANTS = (
     dial("ir", LEAK, {"send_diversion": "yes"}),
     dial("ir", LEAK, {"send_history_info": "yes"}),
     dial("Ir", WAY, {"redirect_method": "uri_core"}),
-    Mutant("destination as EXTEN, Dial ir", LEAK, {"send_pai": "yes"}, {**AS_EXTEN, ",iIrU(": ",irU("}),
+    # Asterisk shows it in most calls, not in all: on a busy machine 1 of 20 keeps its caller's identity to itself.
+    Mutant("destination as EXTEN, Dial ir", LEAK, {"send_pai": "yes"}, {**AS_EXTEN, ",iIrU(": ",irU("}, tries=10),
 )
 
 

@@ -49,7 +49,8 @@ def mutant_system() -> Iterator[MutantSystem]:
 @pytest.fixture(scope="module")
 def verdicts(mutant_system: MutantSystem) -> dict[str, Verdict]:
     found = {address(mutant): Verdict() for mutant in MUTANTS}
-    run = Run(mutant_system, [cell for _ in MUTANTS for cell in CELLS], [host for host in found for _ in CELLS])
+    calls = [(cell, address(mutant)) for mutant in MUTANTS for cell in CELLS for _ in range(mutant.tries)]
+    run = Run(mutant_system, [cell for cell, _ in calls], [host for _, host in calls])
     for played in run.play():
         verdict, cell, outcome = found[played.host], played.cell, played.outcome
         verdict.shown += leaks(outcome.shown, played.secret)
