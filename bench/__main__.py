@@ -1,6 +1,6 @@
 """`make bench`: what a call costs, beside what else could be done and what the machine allows.
 
-python -m bench [calls] [one] [slow] [memory] [million]        (the first four when none is named)
+python -m bench [calls] [one] [slow] [memory] [million] [asterisk]        (the first four when none is named)
 """
 
 import sys
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import million
+from bench.asterisk import scenario
 from bench.compare import ENGINE, LIMIT, OBVIOUS, Contender, Line, Terms, compare, contenders
 from bench.forked import cpu_a_call
 from bench.house import furnish
@@ -113,6 +114,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "slow": slow,
     "memory": memory,
     "million": million.million,
+    "asterisk": lambda directory: scenario.asterisk(directory, say),
 }
 
 

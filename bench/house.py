@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,17 @@ class House:
     bookings: list[str]
 
 
-def furnish(directory: Path, ports: tuple[int, int], callback: str, *, held: int, records: int = 0) -> House:
-    """`held`: bookings. `records`: call records, of those bookings."""
-    settings = settings_of(directory, ports)
+def furnish(
+    directory: Path,
+    ports: tuple[int, int],
+    callback: str,
+    *,
+    held: int,
+    records: int = 0,
+    more: Mapping[str, object] | None = None,
+) -> House:
+    """`held`: bookings. `records`: call records, of those bookings. `more`: settings."""
+    settings = settings_of(directory, ports, more or {})
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")
     migrate(settings.database)
@@ -52,18 +60,20 @@ def furnish(directory: Path, ports: tuple[int, int], callback: str, *, held: int
     return House(settings, kept.agi_token, key, [row["service"] for row in rows], [row["id"] for row in rows])
 
 
-def settings_of(directory: Path, ports: tuple[int, int]) -> Settings:
+def settings_of(directory: Path, ports: tuple[int, int], more: Mapping[str, object]) -> Settings:
     """Credit is ample, so that no round runs out of it."""
     http, fastagi = ports
-    return Settings(
-        data_dir=directory,
-        http_port=http,
-        fastagi_port=fastagi,
-        callback_hosts_private=True,
-        max_bookings_per_account=10_000_000,
-        max_concurrent_calls=1000,
-        plans={"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
-    )
+    chosen: dict[str, Any] = {
+        "data_dir": directory,
+        "http_port": http,
+        "fastagi_port": fastagi,
+        "callback_hosts_private": True,
+        "max_bookings_per_account": 10_000_000,
+        "max_concurrent_calls": 1000,
+        "plans": {"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
+        **more,
+    }
+    return Settings(**chosen)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
