@@ -1,4 +1,4 @@
-"""④ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
+"""③ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
 
 panoramisk parses the answers. What may be sent is up to commands.py.
 """
