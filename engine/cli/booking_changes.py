@@ -22,8 +22,8 @@ from engine.domain.policy import Policy
 from engine.domain.times import Moment, rfc3339
 from engine.requests import EndCalls, Share
 from engine.settings import Settings
+from engine.storage.bounds import LAST_ID
 from engine.storage.overview import OwnedBooking
-from engine.storage.reads import LAST_ID
 from engine.storage.transaction import Transaction
 
 MAX_LISTED = 1000

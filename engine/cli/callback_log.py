@@ -17,8 +17,8 @@ from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.masking import masked_text
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
 from engine.settings import Settings
+from engine.storage.bounds import LATEST
 from engine.storage.delivery_rows import AttemptRecord, CallbackRecord, Endpoint
-from engine.storage.record_rows import LATEST
 from engine.storage.transaction import Transaction
 
 app = callbacks.app

@@ -16,7 +16,8 @@ from api import blocked_callers, booking_filters, bookings, callback_endpoints, 
 from api.idempotency import HEADER
 from api.paging import CallListing, Listing
 from engine.domain.times import instant_from
-from engine.storage.record_rows import LATEST, Place
+from engine.storage.bounds import LATEST
+from engine.storage.record_rows import Place
 
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
