@@ -168,6 +168,11 @@ class Endpoints(Table):
         row = self._sql.endpoint_of_account(self._db, account_id=account_id, id=endpoint_id)
         return endpoint_from_row(row) if row else None
 
+    def owner_of(self, endpoint_id: str) -> str | None:
+        """Its account's id."""
+        owner: str | None = self._sql.owner_of_endpoint(self._db, id=endpoint_id)
+        return owner
+
     def of_url(self, account_id: str, url: str) -> Endpoint | None:
         row = self._sql.endpoint_of_url(self._db, account_id=account_id, url=url)
         return endpoint_from_row(row) if row else None
