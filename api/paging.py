@@ -20,7 +20,8 @@ from api.fields import CURSOR
 from api.parameters import limit_of
 from api.problems import ProblemError
 from api.schemas import Outgoing, Page
-from engine.storage.record_rows import EARLIEST, LATEST, Place
+from engine.storage.bounds import EARLIEST, LATEST
+from engine.storage.record_rows import Place
 
 VERSION = 1
 

@@ -10,10 +10,11 @@ from typing import Any
 import uuid_utils
 
 from engine import bookings, secrets
-from engine.accounts import create_account, create_key, import_numbers
+from engine.accounts import create_account, create_key
 from engine.bookings import BookingRequest
 from engine.clock import SystemClock
 from engine.domain.plans import UsagePlan
+from engine.pool import import_numbers
 from engine.settings import Settings
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage

@@ -11,6 +11,7 @@ import aiosqlite
 
 from engine.domain.booking import Booking
 from engine.storage import filters, queries
+from engine.storage.bounds import LAST_ID
 from engine.storage.delivery_rows import (
     AttemptRecord,
     CallbackRecord,
@@ -25,9 +26,6 @@ from engine.storage.filters import BookingFilter, Found
 from engine.storage.notices import AccountSeen, account_from_row
 from engine.storage.record_rows import Between, CallRecord, Place, WantedRecords, call_record_from_row
 from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
-
-# Greater than every id: a page "before" it is the first page.
-LAST_ID = "\U0010ffff"
 
 
 class Reads:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from engine.domain.routing import Disposition
+from engine.storage.bounds import EARLIEST, LATEST
 from engine.storage.rows import Cdr, Row, cdr_from_row
 
 
@@ -12,11 +13,6 @@ class Place(NamedTuple):
 
     started_at: int
     id: str
-
-
-# What BIGINT holds: before and after every call.
-EARLIEST = -(2**63)
-LATEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
