@@ -59,7 +59,7 @@ def subqueries(steps: list[str]) -> set[str]:
 
 
 def test_no_query_goes_through_a_table_that_grows(db: sqlite3.Connection) -> None:
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in ALL:
         steps = plan(db, name)
         tables = [step for step in steps if passed_over(db, step) and step.split()[1] not in subqueries(steps)]
