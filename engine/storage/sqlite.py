@@ -29,6 +29,8 @@ T = TypeVar("T")
 MAX_BATCH = 256
 MAX_WAITING = 4096
 BUSY_TIMEOUT_SECONDS = 5.0
+# Of a large database the upper levels of its indices, so that a page is read for each leaf only.
+CACHE_KIB = 16 * 1024
 # What a burst has made of the write-ahead log does not stay.
 LOG_BYTES = 64 * 1024 * 1024
 
@@ -71,6 +73,7 @@ class SqliteStorage:
 
     def __init__(self, path: Path, pace: Pace = Pace()) -> None:  # noqa: B008  it cannot change
         self._connection = connect(path)
+        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._connection.execute("PRAGMA wal_autocheckpoint = 0")
         self._connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         self._checkpoints = Checkpoints(path, pace)
