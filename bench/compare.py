@@ -100,7 +100,8 @@ def compare(
 
 @dataclass(frozen=True)
 class Line:
-    """Medians of the rounds. Microseconds; `memory` in bytes."""
+    """Medians of the rounds. Microseconds; `memory` in bytes. `late`: how late the engine's event loop was in its worst
+    round, in milliseconds: 99th centile, longest, and how much of that it was at work itself."""
 
     name: str
     rate: float
@@ -111,6 +112,7 @@ class Line:
     p999: float
     memory: float
     failed: int
+    late: tuple[int, int, int] | None
 
     @classmethod
     def of(cls, runs: list[Run]) -> "Line":
@@ -125,4 +127,7 @@ class Line:
             p999=median(each["p999"] for each in route),
             memory=median(run.memory for run in runs),
             failed=sum(run.failed for run in runs),
+            late=max(
+                ((run.late.p99_ms, run.late.longest_ms, run.late.busy_ms) for run in runs if run.late), default=None
+            ),
         )

@@ -33,3 +33,20 @@ class Done:
 
     calls: int = 0
     unreached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HowLate:
+    """How late the engine's event loop has been since this was last asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """In milliseconds, of so many `looks`. `busy_ms`: how much of the time up to the longest one the loop itself was at
+    work; the rest it was kept from working. `pauses`: looks that were more than 10 ms late."""
+
+    looks: int
+    p99_ms: int
+    longest_ms: int
+    busy_ms: int
+    pauses: int
