@@ -42,7 +42,7 @@ HEADINGS = (
         "MB",
         "generator busy",
     ),
-    *("failed", "loop late ms: p99, longest (at work)"),
+    *("failed", "loop late ms: p99, longest (own)"),
 )
 
 

@@ -46,7 +46,7 @@ class Run:
 def play(load: Load, server: Server, first: int, count: int) -> Run:
     """Calls `first` up to `first + count` of the workload. Raises CalledProcessError."""
     arguments = [server.port, load.workload, first, count, load.scripts, load.slots, load.rate]
-    server.lateness()
+    server.lateness(watch_seconds=RUN_SECONDS)
     used = server.cpu()
     done = subprocess.run(
         [*on_core(GENERATOR_CORE), load.program, *map(str, arguments)],

@@ -13,7 +13,7 @@ import psutil
 
 from bench.house import House, environment_of
 from engine.control import ask_lateness
-from engine.requests import Lateness
+from engine.requests import HowLate, Lateness
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
@@ -48,9 +48,9 @@ class Server:
         """Resident bytes."""
         return int(self.process.memory_info().rss)
 
-    def lateness(self) -> Lateness | None:
-        """Of its event loop, since this was last asked. None: it is no engine."""
-        return None if self.house is None else ask_lateness(self.house.settings.data_dir)
+    def lateness(self, watch_seconds: int = 0) -> Lateness | None:
+        """Of its event loop, as far as it was watched since this was last asked. None: it is no engine."""
+        return None if self.house is None else ask_lateness(self.house.settings.data_dir, HowLate(watch_seconds))
 
 
 @contextmanager

@@ -121,9 +121,9 @@ def ask_engine(data_dir: Path, request: HangUp | EndCalls | Share) -> Done | Non
     return None if done is None else Done(**done)
 
 
-def ask_lateness(data_dir: Path) -> Lateness | None:
+def ask_lateness(data_dir: Path, wanted: HowLate) -> Lateness | None:
     """None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, HowLate())
+    done = _ask(data_dir, wanted)
     return None if done is None else Lateness(**done)
 
 

@@ -37,16 +37,19 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class HowLate:
-    """How late the engine's event loop has been since this was last asked."""
+    """How late the engine's event loop has been since this was last asked, if it was watched: so many seconds from now
+    it is."""
+
+    watch_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """In milliseconds, of so many `looks`. `busy_ms`: how much of the time up to the longest one the loop itself was at
-    work; the rest it was kept from working. `pauses`: looks that were more than 10 ms late."""
+    """In milliseconds, of so many `looks`. `own_ms`: the longest that could be the engine's own doing, for its threads
+    were at work so long; what is beyond that it waited for the machine. `pauses`: looks more than 10 ms late."""
 
     looks: int
     p99_ms: int
     longest_ms: int
-    busy_ms: int
+    own_ms: int
     pauses: int

@@ -108,11 +108,11 @@ async def test_a_dead_engines_socket_is_no_engine_and_does_not_stop_the_next_one
 
 
 async def test_how_late_its_event_loop_has_been_can_be_asked(tmp_path: Path) -> None:
-    late = Lateness(looks=500, p99_ms=4, longest_ms=12, busy_ms=11, pauses=1)
+    late = Lateness(looks=500, p99_ms=4, longest_ms=12, own_ms=11, pauses=1)
     async with serving(tmp_path, late) as asked:
-        assert await asyncio.to_thread(ask_lateness, tmp_path) == late
-        assert asked == [HowLate()]
-    assert await asyncio.to_thread(ask_lateness, tmp_path) is None
+        assert await asyncio.to_thread(ask_lateness, tmp_path, HowLate(60)) == late
+        assert asked == [HowLate(60)]
+    assert await asyncio.to_thread(ask_lateness, tmp_path, HowLate(60)) is None
 
 
 @pytest.mark.parametrize("error", [NotFound("there is no such booking"), StorageUnavailable("disk full")])
