@@ -42,7 +42,7 @@ HEADINGS = (
         "MB",
         "generator busy",
     ),
-    "failed",
+    *("failed", "loop late ms: p99, longest (own)"),
 )
 
 
@@ -68,6 +68,7 @@ def _cells(line: Line, obvious: Line, limit: Line) -> list[str]:
         f"{line.memory / 1e6:.0f}",
         f"{line.busy:.0%}",
         str(line.failed),
+        "{}, {} ({})".format(*line.late) if line.late else "",
     ]
 
 

@@ -16,14 +16,16 @@ from engine.control import (
     MAX_CONVERSATIONS,
     OPERATIONS,
     SOCKET,
+    Answer,
     ControlServer,
     EngineRefused,
     EngineSilent,
     ask_engine,
+    ask_lateness,
     ask_to_adjust,
 )
 from engine.domain.errors import NotFound
-from engine.requests import Done, EndCalls, HangUp, Share
+from engine.requests import Done, EndCalls, HangUp, HowLate, Lateness, Share
 from engine.storage.errors import StorageUnavailable
 from engine.storage.rows import Grant
 from tests.integration.test_adjustments import an_adjustment
@@ -43,13 +45,13 @@ async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Any]]:
     asked: list[Any] = []
     stop = asyncio.Event()
 
-    async def carry_out(request: object) -> Grant | Done:
+    async def carry_out(request: object) -> Answer:
         asked.append(request)
         if answer is None:
             await asyncio.Event().wait()
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Grant | Done)
+        assert isinstance(answer, Grant | Done | Lateness)
         return answer
 
     task = asyncio.create_task(ControlServer(directory, dict.fromkeys(OPERATIONS, carry_out)).run(stop))
@@ -103,6 +105,14 @@ async def test_a_dead_engines_socket_is_no_engine_and_does_not_stop_the_next_one
     assert await ask(tmp_path) is None
     async with serving(tmp_path, DONE):
         assert await ask(tmp_path) == DONE
+
+
+async def test_how_late_its_event_loop_has_been_can_be_asked(tmp_path: Path) -> None:
+    late = Lateness(looks=500, p99_ms=4, longest_ms=12, own_ms=11, pauses=1)
+    async with serving(tmp_path, late) as asked:
+        assert await asyncio.to_thread(ask_lateness, tmp_path, HowLate(60)) == late
+        assert asked == [HowLate(60)]
+    assert await asyncio.to_thread(ask_lateness, tmp_path, HowLate(60)) is None
 
 
 @pytest.mark.parametrize("error", [NotFound("there is no such booking"), StorageUnavailable("disk full")])
