@@ -1,6 +1,7 @@
 """A data directory as an operator has it, with as many bookings and call records in it as are wanted."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,9 +70,10 @@ def settings_of(directory: Path, ports: tuple[int, int]) -> Settings:
 def environment_of(settings: Settings) -> dict[str, str]:
     """The same for a process of its own."""
     chosen = settings.model_dump(mode="json", exclude_unset=True)
-    plans = chosen.pop("plans")["large"]
-    named = {f"RENTED_NUMBERS_{name.upper()}": str(value) for name, value in chosen.items()}
-    return named | {f"RENTED_NUMBERS_PLANS__LARGE__{name.upper()}": str(value) for name, value in plans.items()}
+    return {
+        f"RENTED_NUMBERS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in chosen.items()
+    }
 
 
 async def _first_booking(settings: Settings, pepper: str, callback: str) -> str:

@@ -133,6 +133,7 @@ class Engine:
                 "hang_up": operator.hang_up,
                 "end_calls": operator.end_calls,
                 "share": operator.share,
+                "look": operator.look,
             },
         )
         self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.settled)

@@ -28,6 +28,11 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What the engine holds of itself now: see `engine.vitals`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """How many `calls` it was about, and how many of them Asterisk could not be told of."""
 
