@@ -25,5 +25,5 @@ class Vitals:
 def vitals() -> Vitals:
     """Of the process and of the event loop that asks."""
     tasks = asyncio.all_tasks()
-    names = Counter(getattr(task.get_coro(), "__qualname__", "?")[:MOST_LETTERS] for task in tasks)
+    names = Counter(getattr(task.get_coro(), "__qualname__", "?")[-MOST_LETTERS:] for task in tasks)
     return Vitals(len(tasks), threading.active_count(), sys.getallocatedblocks(), dict(names.most_common(MOST_NAMES)))
