@@ -63,7 +63,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A call that talks, and its booking. `again`: that it was answered is known already."""
+    """A call that talks, not written down yet, and its booking. `again`: that it was answered is known already."""
 
     call: Call
     booking: Booking
@@ -126,10 +126,10 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
     )
 
 
-def call_answered(
+def answer_of(
     tx: Transaction, call_id: str, callee_channel: str, at: Moment, *, asterisk_now: int | None = None
 ) -> Answer | None:
-    """Note that the callee has answered. None: the call must end (it did already, or its booking is gone).
+    """Of a call whose callee has answered. None: the call must end (it did already, or its booking is gone).
 
     Their time runs from the first report; one that comes again does not start it again. `asterisk_now`: `at.now` by
     Asterisk's wall clock, where that is known.
@@ -145,7 +145,6 @@ def call_answered(
         callee_channel=callee_channel,
         answered=call.answered or at.told_by(asterisk_now),
     )
-    tx.calls.update(talking)
     return Answer(talking, booking, again=call.answered is not None)
 
 
@@ -178,8 +177,11 @@ def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, 
     state = next_state(call.state, event)
     booking = booking_of(tx, call)
     settled = bookings.settle(booking, call.seconds_leased, charged, answered=answered, now=now)
-    tx.bookings.update(settled)
-    tx.calls.update(replace(call, state=state, seconds_charged=charged, ended_at=now))
+    if settled.exhausted_at == booking.exhausted_at:
+        tx.bookings.update_credit(settled)
+    else:
+        tx.bookings.update(settled)
+    tx.calls.end(call.call_id, state, charged=charged, now=now)
     cdr = record_call(
         tx,
         booking,
@@ -195,7 +197,7 @@ def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, 
     else:
         notices.tell_missed(tx, booking, cdr, now)
     notices.tell_credit(tx, booking, settled, now, policy)
-    return Settlement(booking.id, cdr.id, disposition, charged, others_up=tx.calls.any_up_on(booking.id))
+    return Settlement(booking.id, cdr.id, disposition, charged, others_up=settled.calls.leased > 0)
 
 
 def booking_of(tx: Transaction, call: Call) -> Booking:
@@ -232,7 +234,7 @@ def _decision_again(tx: Transaction, call: Call, service: str, policy: Policy) -
 
 def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Moment) -> None:
     booking = decision.booking
-    tx.bookings.update(bookings.lease(booking, decision.seconds))
+    tx.bookings.update_credit(bookings.lease(booking, decision.seconds))
     tx.calls.insert(
         Call(
             call_id=incoming.call_id,

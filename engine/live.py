@@ -7,7 +7,7 @@ theirs. Whatever fails in between leaves a lease in the books that is at least t
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from engine.calls import call_answered
+from engine.calls import Answer, answer_of
 from engine.domain import booking as bookings
 from engine.domain.booking import Booking, longest_call
 from engine.domain.metering import CallState, talk_limit_ms
@@ -52,20 +52,29 @@ def begin_talk(
 
     `asterisk_now`: `at.now` by Asterisk's wall clock, where that is known.
     """
-    answer = call_answered(tx, call_id, callee_channel, at, asterisk_now=asterisk_now)
+    answer = answer_of(tx, call_id, callee_channel, at, asterisk_now=asterisk_now)
     if answer is None:
         return Talk(None, crowded=False)
     if answer.again:
         # Nothing is leased that it would not be told of.
+        tx.calls.update(answer.call)
         return Talk(_limit(answer.call, answer.booking, at), crowded=False, again=True)
-    calls = tx.calls.up_on(answer.booking.id)
-    booking, calls, grown = _share(tx, answer.booking, calls, at, policy, keep_free=0)
+    booking, calls, grown = _share(tx, answer.booking, _beside(tx, answer), at, policy, keep_free=0)
     [own] = [call for call in calls if call.call_id == call_id]
+    if own is answer.call:
+        tx.calls.update(own)  # its lease stays, so that nothing has written it down yet
     return Talk(
         _limit(own, booking, at),
         crowded=bool(_shrinks(booking, calls, at, policy, keep_free=0)),
         grown=tuple(limit for limit in grown if limit.call_id != call_id),
     )
+
+
+def _beside(tx: Transaction, answer: Answer) -> list[Call]:
+    """The call that was answered just now among those that are up on its booking."""
+    if answer.booking.calls.leased == 1:
+        return [answer.call]  # each that is up holds one
+    return [answer.call if call.call_id == answer.call.call_id else call for call in tx.calls.up_on(answer.booking.id)]
 
 
 def plan_shrinks(tx: Transaction, booking_id: str, at: Moment, policy: Policy, keep_free: int = 0) -> list[Limit]:
@@ -187,7 +196,7 @@ def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[B
         return booking, call
     moved = bookings.move_leases(booking, leased - call.seconds_leased)
     changed = replace(call, seconds_leased=leased)
-    tx.bookings.update(moved)
+    tx.bookings.update_credit(moved)
     tx.calls.update(changed)
     return moved, changed
 

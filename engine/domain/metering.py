@@ -5,7 +5,7 @@ back what it did not use exactly once, at its end (`settle`). Every step returns
 into a state that does not add up: `Credit` checks itself.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.errors import IllegalTransition, InvariantBroken
@@ -36,21 +36,16 @@ class Credit:
         return self.remaining + self.leased
 
     def top_up(self, amount: int) -> "Credit":
-        return replace(self, granted=self.granted + amount, remaining=self.remaining + amount)
+        return Credit(self.granted + amount, self.remaining + amount, self.leased, self.settled)
 
     def lease(self, amount: int) -> "Credit":
-        return replace(self, remaining=self.remaining - amount, leased=self.leased + amount)
+        return Credit(self.granted, self.remaining - amount, self.leased + amount, self.settled)
 
     def settle(self, leased: int, used: int) -> "Credit":
         """End a lease of `leased` units of which `used` were spent; the rest becomes available again."""
         if not 0 <= used <= leased:
             raise InvariantBroken(f"{used} used of a lease of {leased}")
-        return replace(
-            self,
-            remaining=self.remaining + leased - used,
-            leased=self.leased - leased,
-            settled=self.settled + used,
-        )
+        return Credit(self.granted, self.remaining + leased - used, self.leased - leased, self.settled + used)
 
 
 class CallState(StrEnum):

@@ -53,6 +53,20 @@ class Bookings(Table):
     def update(self, booking: Booking) -> None:
         self._sql.update_booking(self._db, **booking_to_row(booking))
 
+    def update_credit(self, booking: Booking) -> None:
+        """Of one that has changed in nothing but what remains, is leased and is settled."""
+        seconds, calls = booking.seconds, booking.calls
+        self._sql.update_credit(
+            self._db,
+            id=booking.id,
+            seconds_remaining=seconds.remaining,
+            seconds_leased=seconds.leased,
+            seconds_settled=seconds.settled,
+            calls_remaining=calls.remaining,
+            calls_leased=calls.leased,
+            calls_settled=calls.settled,
+        )
+
     def by_id(self, booking_id: str) -> Booking | None:
         row = self._sql.booking_by_id(self._db, id=booking_id)
         return booking_from_row(row) if row else None
@@ -105,7 +119,11 @@ class Calls(Table):
         self._sql.insert_call(self._db, **call_to_row(call))
 
     def update(self, call: Call) -> None:
+        """Of one that is up."""
         self._sql.update_call(self._db, **call_to_row(call))
+
+    def end(self, call_id: str, state: CallState, *, charged: int, now: int) -> None:
+        self._sql.end_call(self._db, call_id=call_id, state=state, seconds_charged=charged, ended_at=now)
 
     def by_id(self, call_id: str) -> Call | None:
         row = self._sql.call_by_id(self._db, call_id=call_id)
@@ -113,9 +131,6 @@ class Calls(Table):
 
     def up_on(self, booking_id: str) -> list[Call]:
         return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]
-
-    def any_up_on(self, booking_id: str) -> bool:
-        return bool(self._sql.any_call_up_on_booking(self._db, booking_id=booking_id))
 
     def to_hang_up(self, at_most: int) -> list[Call]:
         """Calls that are up on gone bookings, and to numbers that were erased meanwhile."""

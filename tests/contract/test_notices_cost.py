@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import calls, notices
+from engine import live, notices
 from engine.domain.events import EventType
 from engine.domain.times import Moment
 from engine.storage import queries
@@ -129,11 +129,11 @@ def test_an_answered_call_costs_one_look_at_its_account_by_its_key(database: Pat
     asked: list[str] = []
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.set_trace_callback(asked.append)
-    assert calls.call_answered(tx, "c1", "PJSIP/x", Moment(START, 0))
+    assert live.begin_talk(tx, "c1", "PJSIP/x", Moment(START, 0), POLICY).limit
     connection.set_trace_callback(None)
     [look] = [sql for sql in asked if "accounts" in sql]
     [plan] = connection.execute(f"EXPLAIN QUERY PLAN {look}").fetchall()
     connection.close()
-    assert len(asked) == 4  # the call, its booking, its account, and the call again, as answered
+    assert len(asked) == 5  # the call, its booking, its account; then what it leases, and the call as answered
     assert "SEARCH accounts USING INDEX" in plan["detail"]
     assert "(id=?)" in plan["detail"]

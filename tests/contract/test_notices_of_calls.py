@@ -10,6 +10,7 @@ from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Disposition
 from engine.domain.times import Moment, rfc3339
+from engine.live import begin_talk
 from engine.presence import FoundTalking, begin_found, settle_vanished
 from tests.contract.noticing import Body, kinds, told
 from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START
@@ -73,7 +74,7 @@ async def test_when_asterisks_clock_is_wrong_the_event_is_still_told_by_ours(tol
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
     wrong = told_all.now + 5 * HOUR
-    assert await told_all.storage.run(calls.call_answered, "c1", "PJSIP/x", told_all.at, asterisk_now=wrong)
+    await told_all.storage.run(begin_talk, "c1", "PJSIP/x", told_all.at, told_all.policy, asterisk_now=wrong)
     [row] = told_all.rows("SELECT body, due_at FROM outbox")
     assert (json.loads(row["body"])["answeredAt"], row["due_at"]) == (rfc3339(START), START)
 

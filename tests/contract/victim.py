@@ -8,9 +8,10 @@ import random
 import sys
 from pathlib import Path
 
-from engine.calls import EndReport, IncomingCall, call_answered, call_ended, route_call
+from engine.calls import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.routing import Bridge
 from engine.domain.times import Moment
+from engine.live import begin_talk
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, POLICY, START
 from tests.contract.world import POOL
@@ -30,7 +31,7 @@ async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random)
             continue
         print(f"leased {call_id}", flush=True)  # noqa: T201
         if chance.random() < 0.7:
-            await storage.run(call_answered, call_id, f"PJSIP/trunk-{call_id}", AT)
+            await storage.run(begin_talk, call_id, f"PJSIP/trunk-{call_id}", AT, POLICY)
         talked_ms = chance.choice([0, 1, 900, 2_500])
         settlement = await storage.run(call_ended, EndReport(call_id, talked_ms, "BUSY"), START, POLICY)
         if settlement is not None:

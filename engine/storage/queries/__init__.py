@@ -2,18 +2,72 @@
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import aiosql
+from aiosql.adapters.sqlite3 import SQLite3Adapter
 
 HERE = Path(__file__).parent
+Parameters: TypeAlias = dict[str, Any] | list[Any] | None
 
 
 def load(driver: str) -> Any:  # noqa: ANN401  aiosql makes its methods at run time
-    """All queries as methods over `driver` (an aiosql adapter name such as `sqlite3` or `aiosqlite`)."""
-    return aiosql.from_path(HERE, driver, mandatory_parameters=False)
+    """All queries as methods over `driver`: `sqlite3`, or an aiosql adapter's name such as `aiosqlite`."""
+    adapter = LeanSqlite if driver == "sqlite3" else driver
+    return aiosql.from_path(HERE, adapter, mandatory_parameters=False)
 
 
 def dict_row(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
     """Row factory: column name → value (aiosql reads single values from a dict or a tuple, not from sqlite3.Row)."""
-    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+    return dict(zip(_names(cursor), row, strict=True))
+
+
+class LeanSqlite(SQLite3Adapter):
+    """aiosql's adapter without what costs as much as a small statement itself: a row factory in Python that asks for
+    the columns' names row by row, and generators. Rows are dicts, whatever row factory the connection has."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # as aiosql has it
+        self._columns: dict[str, tuple[str, ...]] = {}
+
+    def select(  # type: ignore[override]  # typed for tuples; aiosql hands on whatever rows are
+        self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
+    ) -> list[dict[str, Any]]:
+        cursor = _executed(conn, sql, parameters)
+        rows = cursor.fetchall()
+        names = self._names(query_name, cursor) if rows else ()
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def select_one(  # type: ignore[override]  # as above
+        self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
+    ) -> dict[str, Any] | None:
+        cursor = _executed(conn, sql, parameters)
+        row = cursor.fetchone()
+        names = self._names(query_name, cursor) if row else ()
+        cursor.close()
+        return dict(zip(names, row, strict=True)) if row else None
+
+    def select_value(self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters) -> Any:  # noqa: ANN401  a column's value
+        cursor = _executed(conn, sql, parameters)
+        row = cursor.fetchone()
+        cursor.close()
+        return row[0] if row else None
+
+    def insert_update_delete(self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters) -> int:
+        return _executed(conn, sql, parameters).rowcount
+
+    def _names(self, query_name: str, cursor: sqlite3.Cursor) -> tuple[str, ...]:
+        names = self._columns.get(query_name)
+        if names is None:
+            names = self._columns[query_name] = _names(cursor)
+        return names
+
+
+def _executed(connection: sqlite3.Connection, sql: str, parameters: Parameters) -> sqlite3.Cursor:
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return cursor.execute(sql, parameters or ())
+
+
+def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
+    return tuple(column[0] for column in cursor.description)

@@ -37,6 +37,13 @@ UPDATE bookings SET
     paused = :paused, label = :label, metadata = :metadata
 WHERE id = :id;
 
+-- name: update_credit!
+-- What every call changes, three times: no index lies on any of it.
+UPDATE bookings SET
+    seconds_remaining = :seconds_remaining, seconds_leased = :seconds_leased, seconds_settled = :seconds_settled,
+    calls_remaining = :calls_remaining, calls_leased = :calls_leased, calls_settled = :calls_settled
+WHERE id = :id;
+
 -- name: booking_by_id^
 SELECT * FROM bookings WHERE id = :id;
 

@@ -8,20 +8,20 @@ INSERT INTO calls (
 );
 
 -- name: update_call!
+-- What changes while it is up: no index lies on any of it.
 UPDATE calls SET
     state = :state, callee_channel = :callee_channel, seconds_leased = :seconds_leased,
-    seconds_charged = :seconds_charged, ended_at = :ended_at, answered_at = :answered_at,
-    answered_ticks = :answered_ticks, seen_ticks = :seen_ticks
+    answered_at = :answered_at, answered_ticks = :answered_ticks, seen_ticks = :seen_ticks
 WHERE call_id = :call_id;
+
+-- name: end_call!
+UPDATE calls SET state = :state, seconds_charged = :seconds_charged, ended_at = :ended_at WHERE call_id = :call_id;
 
 -- name: call_by_id^
 SELECT * FROM calls WHERE call_id = :call_id;
 
 -- name: calls_up_on_booking
 SELECT * FROM calls WHERE booking_id = :booking_id AND ended_at IS NULL;
-
--- name: any_call_up_on_booking$
-SELECT EXISTS (SELECT 1 FROM calls WHERE booking_id = :booking_id AND ended_at IS NULL);
 
 -- name: calls_to_hang_up
 SELECT c.* FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
