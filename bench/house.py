@@ -35,8 +35,10 @@ class House:
     bookings: list[str]
 
 
-def furnish(directory: Path, ports: tuple[int, int], callback: str, *, held: int, records: int = 0) -> House:
-    """`held`: bookings. `records`: call records, of those bookings."""
+def furnish(
+    directory: Path, ports: tuple[int, int], callback: str, *, held: int, records: int = 0, free: int = 0
+) -> House:
+    """`held`: bookings. `records`: call records, of those bookings. `free`: numbers beside theirs."""
     settings = settings_of(directory, ports)
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")
@@ -48,6 +50,7 @@ def furnish(directory: Path, ports: tuple[int, int], callback: str, *, held: int
         db.execute("PRAGMA synchronous = OFF")
         _copy_bookings(db, held)
         _write_records(db, records)
+        _add_numbers(db, free)
         db.commit()
         rows = db.execute("SELECT id, service FROM bookings ORDER BY id LIMIT 20000").fetchall()
     return House(settings, kept.agi_token, key, [row["service"] for row in rows], [row["id"] for row in rows])
@@ -63,6 +66,7 @@ def settings_of(directory: Path, ports: tuple[int, int]) -> Settings:
         callback_hosts_private=True,
         max_bookings_per_account=10_000_000,
         max_concurrent_calls=1000,
+        requests_per_minute=1_000_000,
         plans={"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
     )
 
@@ -99,6 +103,12 @@ def _copy_bookings(db: sqlite3.Connection, held: int) -> None:
         _insert(db, "numbers", [number | {"e164": service} for _, service in several])
         _insert(db, "bookings", [booking | {"id": each, "service": service} for each, service in several])
         _insert(db, "grants", [grant | {"id": _id("grt"), "booking_id": each} for each, _ in several])
+
+
+def _add_numbers(db: sqlite3.Connection, free: int) -> None:
+    if free:
+        number = dict(db.execute("SELECT * FROM numbers LIMIT 1").fetchone()) | {"state": "FREE"}
+        _insert(db, "numbers", [number | {"e164": f"+32{60_000_000 + each}"} for each in range(free)])
 
 
 def _write_records(db: sqlite3.Connection, records: int) -> None:
