@@ -1,5 +1,6 @@
 """What a request to the API costs, beside a bare aiohttp handler that does the same work on the same rows."""
 
+import asyncio
 import json
 import random
 import struct
@@ -20,6 +21,9 @@ from bench.house import HIDDEN, House, furnish
 from bench.native import built
 from bench.servers import GENERATOR_CORE, Server, on_core
 from engine import secrets
+from engine.accounts import create_account, create_key
+from engine.clock import SystemClock
+from engine.storage.sqlite import SqliteStorage
 from phones.ports import free_port
 
 PRODUCT, BARE = "product", "bare"
@@ -28,6 +32,7 @@ ROUNDS = 5
 REQUESTS = {1: 400, 32: 2_000}
 WARM_UP = 200
 BOOKINGS, RECORDS = 5_000, 20_000
+CUSTOMERS = 50
 CALLBACK = "http://127.0.0.1:9/calls"
 RUN_SECONDS = 300
 out = Console(width=120, highlight=False)
@@ -84,16 +89,19 @@ class Run:
 
 @dataclass
 class Contender:
+    """`keys`: of customers who book in turn, so that none holds more than some hundred bookings."""
+
     house: House
+    keys: list[str]
     server: Server
     client: Path
     directory: Path
 
     def ask(self, kind: Kind, requests: int, slots: int) -> Run:
         """Raises CalledProcessError."""
-        raw = kind.raw(self.house.key)
         file = self.directory / "requests"
-        file.write_bytes(struct.pack("<I", len(raw)) + raw)
+        several = [kind.raw(key) for key in (self.keys if kind.body else [self.house.key])]
+        file.write_bytes(b"".join(struct.pack("<I", len(raw)) + raw for raw in several))
         used = self.server.cpu()
         done = subprocess.run(
             [
@@ -137,15 +145,27 @@ def _contenders(directory: Path) -> Iterator[dict[str, Contender]]:
         name: furnish(directory / name, (free_port(), free_port()), CALLBACK, held=BOOKINGS, records=RECORDS, free=free)
         for name in (PRODUCT, BARE)
     }
+    keys = {name: asyncio.run(_customers(house)) for name, house in houses.items()}
     pepper = secrets.load(houses[BARE].settings.data_dir / "secrets").key_pepper
     with (
         servers.engine(houses[PRODUCT], directory / "product.log") as product,
         servers.bare_api(houses[BARE], pepper, directory / "bare.log") as bare,
     ):
         yield {
-            name: Contender(houses[name], server, client, directory)
+            name: Contender(houses[name], keys[name], server, client, directory)
             for name, server in ((PRODUCT, product), (BARE, bare))
         }
+
+
+async def _customers(house: House) -> list[str]:
+    """Their keys."""
+    pepper = secrets.load(house.settings.data_dir / "secrets").key_pepper
+    storage, now = SqliteStorage(house.settings.database), SystemClock().now()
+    try:
+        accounts = [await storage.run(create_account, f"customer {each}", now) for each in range(CUSTOMERS)]
+        return [(await storage.run(create_key, account.id, pepper, now)).secret for account in accounts]
+    finally:
+        await storage.close()
 
 
 def api(directory: Path, say: Callable[[str], None]) -> None:
