@@ -1,6 +1,6 @@
 """Call records as lists and exports read them: where they stand in their order, and which of them are wanted."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.domain.routing import Disposition
@@ -53,9 +53,13 @@ class WantedRecords:
         return any((self.booking_id, self.service, self.source, self.disposition))
 
     def parameters(self) -> dict[str, Any]:
-        values = asdict(self)
-        del values["since"], values["until"]
-        return values
+        return {
+            "account_id": self.account_id,
+            "booking_id": self.booking_id,
+            "service": self.service,
+            "source": self.source,
+            "disposition": self.disposition,
+        }
 
 
 @dataclass(frozen=True, slots=True)
