@@ -123,9 +123,9 @@ def ask_engine(data_dir: Path, request: HangUp | EndCalls | Share) -> Done | Non
     return None if done is None else Done(**done)
 
 
-def look_at_engine(data_dir: Path) -> Vitals | None:
+def look_at_engine(data_dir: Path, *, collected: bool = False) -> Vitals | None:
     """None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, Look())
+    done = _ask(data_dir, Look(collected))
     return None if done is None else Vitals(**done)
 
 

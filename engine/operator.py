@@ -36,8 +36,8 @@ class Operator:
         self._limits.changed(wanted.booking_id)
         return Done()
 
-    async def look(self, _wanted: Look) -> Vitals:
-        return vitals()
+    async def look(self, wanted: Look) -> Vitals:
+        return vitals(collected=wanted.collected)
 
     async def _end(self, channels: Sequence[str]) -> Done:
         reached = await asyncio.gather(*map(self._reached, channels))

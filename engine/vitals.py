@@ -1,6 +1,7 @@
 """What a running engine holds of itself: the figures that must not grow with the calls that it has had."""
 
 import asyncio
+import gc
 import sys
 import threading
 from collections import Counter
@@ -22,8 +23,10 @@ class Vitals:
     commonest: dict[str, int]
 
 
-def vitals() -> Vitals:
-    """Of the process and of the event loop that asks."""
+def vitals(*, collected: bool = False) -> Vitals:
+    """Of the process and of the event loop that asks. `collected`: without what only waits for Python's collector."""
+    if collected:
+        gc.collect()
     tasks = asyncio.all_tasks()
     names = Counter(getattr(task.get_coro(), "__qualname__", "?")[-MOST_LETTERS:] for task in tasks)
     return Vitals(len(tasks), threading.active_count(), sys.getallocatedblocks(), dict(names.most_common(MOST_NAMES)))

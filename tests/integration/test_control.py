@@ -87,7 +87,8 @@ async def test_what_an_engine_holds_of_itself_can_be_asked_for(tmp_path: Path) -
     held = Vitals(tasks=17, threads=9, memory_blocks=400_000, commonest={"Engine._sweep": 1})
     async with serving(tmp_path, held) as asked:
         assert await asyncio.to_thread(look_at_engine, tmp_path) == held
-        assert asked == [Look()]
+        assert await asyncio.to_thread(look_at_engine, tmp_path, collected=True) == held
+        assert asked == [Look(), Look(collected=True)]
     assert await asyncio.to_thread(look_at_engine, tmp_path) is None
 
 
@@ -107,6 +108,14 @@ async def test_each_task_counts_and_the_commonest_are_named() -> None:
         task.cancel()
     await asyncio.gather(*kept, return_exceptions=True)
     assert vitals().tasks == before.tasks
+
+
+async def test_what_waits_for_the_collector_only_does_not_count_once_that_was_asked_for() -> None:
+    before = vitals(collected=True)
+    for _ in range(500):
+        ring: list[object] = []
+        ring.append(ring)
+    assert vitals(collected=True).memory_blocks < before.memory_blocks + 500
 
 
 async def test_the_path_may_be_longer_than_a_sockets(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import aiohttp
 from bench.house import HIDDEN, House
 from engine.domain.events import EventType
 from tests.soak.house import KEYED_OF_ROUNDS
+from tests.soak.plan import Wanted
 
-STANDING = 20
+# Each lets ten calls through at once, of which all of the soak's should find room.
+LEAST_STANDING = 20
 BLOCKED = "+14155559999"
 # Of the bookings that may have expired by now.
 REMEMBERED = 50
@@ -32,13 +34,14 @@ class Unexpected(Exception):
 
 
 class Customer:
-    """Use as an async context manager. `counts`: what was done. `life`: seconds of a small booking."""
+    """Use as an async context manager. `counts`: what was done."""
 
-    def __init__(self, house: House, life: int, callback: str) -> None:
+    def __init__(self, house: House, wanted: Wanted, callback: str) -> None:
         self.counts: Counter[str] = Counter()
         self.standing: list[Booked] = []
         self._short: deque[Booked] = deque(maxlen=REMEMBERED)
-        self._life = life
+        self._life = wanted.life
+        self._most_standing = max(LEAST_STANDING, int(wanted.rate * wanted.talk))
         self._callback = callback
         self._base = f"http://127.0.0.1:{house.settings.http_port}"
         self._headers = {"Authorization": f"Bearer {house.key}"}
@@ -63,7 +66,7 @@ class Customer:
     async def move_in(self) -> None:
         """Choose all events, and book what stands throughout."""
         await self._ask("PUT", "/account", 200, {"events": list(EventType)})
-        self.standing = [await self.book("LARGE") for _ in range(STANDING)]
+        self.standing = [await self.book("LARGE") for _ in range(self._most_standing)]
         for booked in self.standing:
             await self._ask("POST", f"/bookings/{booked.id}/blocked-callers", 201, {"caller": BLOCKED})
 
@@ -88,7 +91,7 @@ class Customer:
 
     async def go_round(self, number: int) -> None:
         """The `number`-th of the rounds, each of a few requests."""
-        booked = self.standing[number % STANDING]
+        booked = self.standing[number % len(self.standing)]
         match number % KEYED_OF_ROUNDS:
             case 0:
                 self._short.append(await self.book(key=f"round-{number}-{time.time_ns()}"))

@@ -2,7 +2,6 @@
 others. The Asterisk is a fake that knows which of its channels are up."""
 
 import asyncio
-import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -32,7 +31,6 @@ class Load:
         self._wanted = wanted
         self._ami = ami
         self._customer = customer
-        self._numbers = itertools.count()
 
     async def run(self, seconds: float) -> None:
         """Until all that began within that time has ended."""
@@ -43,9 +41,9 @@ class Load:
     async def _begin_each(self, every: float, seconds: float, act: Callable[[int], Awaitable[None]]) -> None:
         began = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
-            for at in itertools.takewhile(lambda at: at < seconds, itertools.count(0.0, every)):
-                await asyncio.sleep(max(0.0, began + at - time.monotonic()))
-                tasks.create_task(self._noted(act, next(self._numbers)))
+            for number in range(int(seconds / every)):
+                await asyncio.sleep(max(0.0, began + number * every - time.monotonic()))
+                tasks.create_task(self._noted(act, number))
 
     async def _noted(self, act: Callable[[int], Awaitable[None]], number: int) -> None:
         try:

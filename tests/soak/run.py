@@ -66,7 +66,7 @@ async def _run(directory: Path, wanted: Wanted, say: Say, environment: Mapping[s
         running = engine(furnished, directory / "engine.log", environment)
         server = await asyncio.to_thread(running.__enter__)
         try:
-            async with Customer(furnished, wanted.life, receiver.url) as customer:
+            async with Customer(furnished, wanted, receiver.url) as customer:
                 await customer.move_in()
                 soak = _Soak(furnished, server, wanted, customer, Load(furnished, wanted, ami, customer), say)
                 report = await soak.run()
@@ -128,8 +128,8 @@ class _Soak:
         await load
         return samples
 
-    async def _look(self) -> Sample:
-        return await look(self._server, self._house, self._customer.counts)
+    async def _look(self, *, at_rest: bool = False) -> Sample:
+        return await look(self._server, self._house, self._customer.counts, at_rest=at_rest)
 
     async def _rest(self) -> Sample:
         """The least of each while nothing is under way; after REST_SECONDS, whatever is.
@@ -145,7 +145,7 @@ class _Soak:
         looks = []
         for _ in range(LOOKS_AT_REST):
             await asyncio.sleep(LOOK_SECONDS)
-            looks.append(await self._look())
+            looks.append(await self._look(at_rest=True))
         least = {name: min(each.values[name] for each in looks) for name in looks[0].values}
         return Sample(looks[-1].at, least, min((each.tasks for each in looks), key=len))
 

@@ -33,13 +33,13 @@ class Sample:
     tasks: Mapping[str, int] = field(default_factory=dict)
 
 
-async def look(server: Server, house: House, done: Mapping[str, int]) -> Sample:
+async def look(server: Server, house: House, done: Mapping[str, int], *, at_rest: bool = False) -> Sample:
     """`done`: how many bookings were `booked` and `renewed` so far. Raises EngineSilent."""
-    return await asyncio.to_thread(_look, server, house, dict(done))
+    return await asyncio.to_thread(_look, server, house, dict(done), at_rest)
 
 
-def _look(server: Server, house: House, done: Mapping[str, int]) -> Sample:
-    said = look_at_engine(house.settings.data_dir)
+def _look(server: Server, house: House, done: Mapping[str, int], at_rest: bool) -> Sample:
+    said = look_at_engine(house.settings.data_dir, collected=at_rest)
     if said is None:
         raise RuntimeError("the engine is gone")
     with server.process.oneshot():
