@@ -15,6 +15,8 @@ from engine.domain.routing import Disposition
 from engine.domain.times import Moment
 
 Row = Mapping[str, Any]
+# Of most bookings, and three of them are read for each call.
+NO_METADATA = as_text({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def booking_from_row(row: Row) -> Booking:
         refuse_anonymous=bool(row["refuse_anonymous"]),
         paused=bool(row["paused"]),
         label=row["label"],
-        metadata=json.loads(row["metadata"]),
+        metadata={} if row["metadata"] == NO_METADATA else json.loads(row["metadata"]),
     )
 
 

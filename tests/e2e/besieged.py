@@ -27,7 +27,7 @@ RING_SECONDS = 3
 QUIET_SECONDS = 90.0
 CALLS_FOR_EVER = 10_000_000
 SOURCE = "+33199007123"
-# A caller who leaves while the engine answers (agi_failed, CallerGone) is no crash.
+# A caller who leaves while the engine answers (agi_failed, CallerGone or HungUp) is no crash.
 CRASHES = re.compile(
     r'^.*"event": "(?:agi_crashed|agi_refused|agi_timeout|agi_cut_off|agi_overloaded)".*$', re.MULTILINE
 )

@@ -56,7 +56,7 @@ def _garbage(connection: socket.socket) -> None:
 
 
 def _half_a_verdict(connection: socket.socket) -> None:
-    connection.sendall(b'SET VARIABLE RN_DESTINATION "+33199007001"\nSET VARIABLE RN_VERD')
+    connection.sendall(b'SET VARIABLE RN_DESTINATION "+33199007001"\nSET VARIABLE ARRAY(RN_VERD')
 
 
 def _another_verdict(connection: socket.socket) -> None:
