@@ -72,6 +72,4 @@ class CallRecord:
 
 
 def call_record_from_row(row: Row) -> CallRecord:
-    values = dict(row)
-    answered_at, ended_at = values.pop("answered_at"), values.pop("ended_at")
-    return CallRecord(cdr_from_row(values), answered_at, ended_at)
+    return CallRecord(cdr_from_row(row), row["answered_at"], row["ended_at"])
