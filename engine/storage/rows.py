@@ -215,4 +215,16 @@ def call_to_row(call: Call) -> dict[str, Any]:
 
 
 def cdr_from_row(row: Row) -> Cdr:
-    return Cdr(**{**row, "disposition": Disposition(row["disposition"])})
+    """Of a row that may have more columns than a call record."""
+    return Cdr(
+        id=row["id"],
+        account_id=row["account_id"],
+        booking_id=row["booking_id"],
+        call_id=row["call_id"],
+        started_at=row["started_at"],
+        duration=row["duration"],
+        source=row["source"],
+        service=row["service"],
+        destination=row["destination"],
+        disposition=Disposition(row["disposition"]),
+    )
