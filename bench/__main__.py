@@ -1,6 +1,6 @@
 """`make bench`: what a call costs, beside what else could be done and what the machine allows.
 
-python -m bench [calls] [one] [slow] [memory] [api] [million]        (the first five when none is named)
+python -m bench [calls] [one] [slow] [memory] [api] [million] [asterisk]        (the first five when none is named)
 """
 
 import sys
@@ -15,6 +15,7 @@ from rich.table import Table
 
 from bench import million
 from bench.api import api
+from bench.asterisk import scenario
 from bench.compare import ENGINE, LIMIT, OBVIOUS, Contender, Line, Terms, compare, contenders
 from bench.forked import cpu_a_call
 from bench.house import furnish
@@ -117,6 +118,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "memory": memory,
     "api": partial(api, say=say),
     "million": million.million,
+    "asterisk": lambda directory: scenario.asterisk(directory, say),
 }
 
 

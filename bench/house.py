@@ -4,9 +4,11 @@ import asyncio
 import json
 import random
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import history
 from bench.history import History
@@ -36,10 +38,18 @@ class House:
 
 
 def furnish(
-    directory: Path, ports: tuple[int, int], callback: str, *, held: int, calls_each: int = 0, free: int = 0
+    directory: Path,
+    ports: tuple[int, int],
+    callback: str,
+    *,
+    held: int,
+    calls_each: int = 0,
+    free: int = 0,
+    more: Mapping[str, object] | None = None,
 ) -> House:
-    """`held`: bookings. `calls_each`: how many calls each of them has had. `free`: numbers beside theirs."""
-    settings = settings_of(directory, ports)
+    """`held`: bookings. `calls_each`: how many calls each of them has had. `free`: numbers beside theirs. `more`:
+    settings."""
+    settings = settings_of(directory, ports, more or {})
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")
     migrate(settings.database)
@@ -54,19 +64,21 @@ def furnish(
     return House(settings, kept.agi_token, key, [row["service"] for row in rows], [row["id"] for row in rows])
 
 
-def settings_of(directory: Path, ports: tuple[int, int]) -> Settings:
+def settings_of(directory: Path, ports: tuple[int, int], more: Mapping[str, object]) -> Settings:
     """Credit is ample, so that no round runs out of it."""
     http, fastagi = ports
-    return Settings(
-        data_dir=directory,
-        http_port=http,
-        fastagi_port=fastagi,
-        callback_hosts_private=True,
-        max_bookings_per_account=10_000_000,
-        max_concurrent_calls=1000,
-        requests_per_minute=1_000_000,
-        plans={"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
-    )
+    chosen: dict[str, Any] = {
+        "data_dir": directory,
+        "http_port": http,
+        "fastagi_port": fastagi,
+        "callback_hosts_private": True,
+        "max_bookings_per_account": 10_000_000,
+        "max_concurrent_calls": 1000,
+        "requests_per_minute": 1_000_000,
+        "plans": {"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
+        **more,
+    }
+    return Settings(**chosen)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -13,12 +13,13 @@ from typing import Any
 
 from bench.house import HIDDEN, House
 from engine import bookings, secrets
-from engine.accounts import create_account, create_key, import_numbers
+from engine.accounts import create_account, create_key
 from engine.bookings import BookingRequest
 from engine.clock import SystemClock
 from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
 from engine.idempotency import KEPT_MS
+from engine.pool import import_numbers
 from engine.setting_types import PlanSettings, PlansSettings
 from engine.settings import Settings
 from engine.storage.migrate import migrate
