@@ -6,7 +6,7 @@ import structlog
 
 from agi_scripts import dialplan
 from agi_scripts.context import CallContext
-from agi_scripts.errors import AgiError
+from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
 from agi_scripts.session import Session
 from engine.calls import IncomingCall, abandon_call, route_call
 from engine.domain.numbers import caller_of, from_dialled
@@ -29,18 +29,26 @@ async def route(context: CallContext, session: Session) -> None:
         decision = await _decide(context, session)
         kind = "bridge" if isinstance(decision, Bridge) else f"reject_{decision.cause}"
         log.info("call_routed", call=call.unique_id, decision=kind)
-        *facts, verdict = dialplan.verdict(decision, context.expired_announcement)
-        await session.set_variables(facts)
-    except (AgiError, asyncio.CancelledError):
-        # Hung up, refused or out of time: without a verdict nothing can have been bridged. (Once the verdict is sent,
-        # only the end report may settle.) A lease that is being granted right now comes before this in the storage.
-        # After a rejection there is none of ours, only perhaps that of another Asterisk's call with the same id.
-        if not isinstance(decision, Reject):
-            settlement = await context.storage.run(abandon_call, call.unique_id, context.clock.now(), context.policy)
-            if settlement is not None:
-                context.limits.settled(settlement)
+    except asyncio.CancelledError:
+        # Out of time: without a verdict nothing can have been bridged.
+        await _abandon(context, call.unique_id, decision)
         raise
-    await session.set_variables([verdict])
+    try:
+        await session.set_variables(dialplan.verdict(decision, context.expired_announcement))
+    except (UnsafeValue, HungUp, CommandRefused):
+        # Not sent, or Asterisk says that it came to nothing. If it does not say so, only the end report may settle.
+        await _abandon(context, call.unique_id, decision)
+        raise
+
+
+async def _abandon(context: CallContext, call_id: str, decision: RouteDecision | None) -> None:
+    """A lease that is being granted right now comes before this in the storage. After a rejection there is none of
+    ours, only perhaps that of another Asterisk's call with the same id."""
+    if isinstance(decision, Reject):
+        return
+    settlement = await context.storage.run(abandon_call, call_id, context.clock.now(), context.policy)
+    if settlement is not None:
+        context.limits.settled(settlement)
 
 
 async def _decide(context: CallContext, session: Session) -> RouteDecision:

@@ -1,21 +1,15 @@
-"""② The FastAGI listener: who may come in, bounded reads, deadlines, admission, drain.
-
-It stands on panoramisk's `Application` for routes and commands; its `handler` is replaced, because that one
-freezes the event loop when a peer closes before the blank line, and knows neither limit nor timeout.
-"""
+"""② The FastAGI listener: who may come in, deadlines, admission, drain."""
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from socket import socket
-from typing import cast
 
 import structlog
-from panoramisk.fast_agi import Application, Request
 
 from agi_scripts.errors import AgiError, BadPeer, Unproven
 from agi_scripts.proof import is_proven
-from agi_scripts.session import MAX_ENVIRONMENT, Environment, Session, WholeLines, read_environment
+from agi_scripts.session import Environment, Session, parse_environment
 from agi_scripts.strangers import (
     MAX_STRANGERS,
     UNKNOWN_TOKEN,
@@ -23,9 +17,9 @@ from agi_scripts.strangers import (
     Network,
     Refused,
     Strangers,
-    address_of,
     log_refusal,
 )
+from agi_scripts.wire import Wire
 from engine.domain.errors import RentedNumbersError
 
 log = structlog.get_logger(__name__)
@@ -41,7 +35,7 @@ BACKLOG = 1024
 ACCEPTS_PER_TURN = 100
 
 
-class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no types
+class FastAgiServer:
     """Serves scripts on a listening socket.
 
     `script_seconds`: each has this long before its connection closes. `tokens`: those of our Asterisks. `peers`: where
@@ -51,7 +45,7 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
 
     def __init__(
         self,
-        scripts: dict[str, Script],
+        scripts: Mapping[str, Script],
         script_seconds: float,
         *,
         tokens: Collection[str],
@@ -61,21 +55,20 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
         max_conversations: int = MAX_CONVERSATIONS,
         max_strangers: int = MAX_STRANGERS,
     ) -> None:
-        super().__init__(loop=asyncio.get_running_loop())
+        self._scripts = scripts
         self._script_seconds = script_seconds
         self._tokens = tuple(tokens)
         self._strangers = Strangers(peers, refused, Limits(strangers=max_strangers))
         self._read_seconds = read_seconds
         self._max_conversations = max_conversations
-        self._connections: set[asyncio.Task[None]] = set()
-        self._conversations = 0
-        for path, script in scripts.items():
-            self.add_route(path, script)
+        self._conversations: set[asyncio.Task[None]] = set()
 
     async def run(self, listener: socket, stop: asyncio.Event) -> None:
         """Serve until `stop`; then take no more, and give what is under way its deadline to end."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Door(self), sock=listener, backlog=ACCEPTS_PER_TURN)
+        server = await loop.create_server(
+            lambda: Wire(self, self._read_seconds), sock=listener, backlog=ACCEPTS_PER_TURN
+        )
         listener.listen(BACKLOG)
         try:
             await stop.wait()
@@ -84,49 +77,49 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
             await self._drain()
 
     async def _drain(self) -> None:
-        """The second wait is for what a cancelled script still has to undo."""
-        if self._connections:
-            await asyncio.wait(self._connections, timeout=self._script_seconds)
-        for task in self._connections:
+        """The last wait is for what a cancelled script still has to undo."""
+        await self._strangers.until_gone(self._script_seconds)
+        if self._conversations:
+            await asyncio.wait(self._conversations, timeout=self._script_seconds)
+        for task in self._conversations:
             task.cancel()
-        if self._connections:
-            await asyncio.wait(self._connections, timeout=self._script_seconds)
+        if self._conversations:
+            await asyncio.wait(self._conversations, timeout=self._script_seconds)
 
-    def may_enter(self, transport: asyncio.BaseTransport) -> bool:
-        return self._strangers.may_enter(transport)
+    @property
+    def connections(self) -> int:
+        """How many are being served, those included that have not shown who they are."""
+        return len(self._strangers) + len(self._conversations)
 
-    async def handler(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, one script. Whatever goes wrong ends this connection and nothing else."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  streams run each handler in a task of its own
-        self._connections.add(task)
-        try:
-            environment = await self._first_words(reader, writer)
-            if environment is not None:
-                request = Request(self, {}, WholeLines(reader), writer)
-                await self._converse(environment, Session(request, environment))
-        finally:
-            self._connections.discard(task)
-            writer.close()
+    def opened(self, wire: Wire) -> bool:
+        return self._strangers.enter(wire)
 
-    async def _first_words(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Environment | None:
-        """What a peer says that has proven who it is. Of any other, None: nothing of its request was looked at."""
-        transport = writer.transport
-        self._strangers.enter(transport)
-        try:
-            async with asyncio.timeout(self._read_seconds):
-                return self._proven(await read_environment(reader))
-        except TimeoutError:
+    def failed(self, wire: Wire, error: AgiError | TimeoutError) -> None:
+        self._strangers.leave(wire)
+        if isinstance(error, TimeoutError):
             self._strangers.complain("agi_timeout", script="-")
-        except asyncio.CancelledError:
-            log.warning("agi_cut_off", script="-")
-        except Unproven:
-            self._strangers.refuse(UNKNOWN_TOKEN, address_of(transport))
-        except AgiError as error:
+        elif isinstance(error, Unproven):
+            self._strangers.refuse(UNKNOWN_TOKEN, wire.address)
+        else:
             self._strangers.complain("agi_failed", script="-", kind=type(error).__name__, reason=str(error))
-        finally:
-            self._strangers.leave(transport)
-        return None
+
+    def said(self, wire: Wire, environment: bytes) -> None:
+        """Of a peer that has not proven who it is nothing is looked at."""
+        try:
+            proven = self._proven(parse_environment(environment))
+        except AgiError as error:
+            self.failed(wire, error)
+            wire.close()
+            return
+        self._strangers.leave(wire)
+        if len(self._conversations) >= self._max_conversations:
+            # Without a verdict the caller gets 503 at once, and its carrier tries the next route.
+            log.warning("agi_overloaded", conversations=self._max_conversations)
+            wire.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._converse(wire, proven))
+        self._conversations.add(task)
+        task.add_done_callback(self._conversations.discard)
 
     def _proven(self, said: Environment) -> Environment:
         """Raises Unproven."""
@@ -134,21 +127,16 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
             raise Unproven("not from an Asterisk of ours")
         return said
 
-    async def _converse(self, environment: Environment, session: Session) -> None:
+    async def _converse(self, wire: Wire, environment: Environment) -> None:
+        """One connection, one script. Whatever goes wrong ends this connection and nothing else."""
         script = environment.script
-        if self._conversations >= self._max_conversations:
-            # Without a verdict the caller gets 503 at once, and its carrier tries the next route.
-            log.warning("agi_overloaded", conversations=self._max_conversations)
-            return
-        self._conversations += 1
         try:
             async with asyncio.timeout(self._script_seconds):
-                await self._route.get(script, _no_such_script)(session)
+                await self._scripts.get(script, _no_such_script)(Session(wire, environment))
         except TimeoutError:
             log.warning("agi_timeout", script=script)
         except asyncio.CancelledError:
-            # By `_drain`. Not raised again: asyncio's streams report a handler that ends cancelled as a crash.
-            log.warning("agi_cut_off", script=script)
+            log.warning("agi_cut_off", script=script)  # by `_drain`
         except AgiError as error:
             log.warning("agi_failed", script=script, kind=type(error).__name__, reason=str(error))
         except RentedNumbersError as error:
@@ -156,21 +144,7 @@ class FastAgiServer(Application):  # type: ignore[misc]  # panoramisk carries no
         except Exception:
             log.exception("agi_crashed", script=script)
         finally:
-            self._conversations -= 1
-
-
-class _Door(asyncio.StreamReaderProtocol):
-    """Turns away who may not enter, before a byte is read."""
-
-    def __init__(self, server: FastAgiServer) -> None:
-        super().__init__(asyncio.StreamReader(limit=MAX_ENVIRONMENT), server.handler)
-        self._server = server
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if self._server.may_enter(transport):
-            super().connection_made(transport)
-        else:
-            cast("asyncio.WriteTransport", transport).abort()
+            wire.close()
 
 
 async def _no_such_script(session: Session) -> None:

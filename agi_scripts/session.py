@@ -1,22 +1,24 @@
 """③ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
 
-panoramisk's `Request` sends the commands and parses the answers. What it lets through is caught here: an end of
-the connection in mid-command, and every wait. What may be sent is up to commands.py.
+panoramisk parses the answers. What may be sent is up to commands.py.
 """
 
-import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from panoramisk.fast_agi import Request
+from panoramisk.utils import parse_agi_result
 
-from agi_scripts.commands import set_variable
-from agi_scripts.errors import BadPeer, CallerGone, CommandRefused
+from agi_scripts.commands import set_variables
+from agi_scripts.errors import BadPeer, CallerGone, CommandRefused, HungUp
+from agi_scripts.wire import Wire
 
-MAX_ENVIRONMENT = 16 * 1024
 MAX_LINES = 128
+# "100 Trying…": the answer comes later.
+TRYING = 100
 # "Command Not Permitted on a dead channel".
 DEAD_CHANNEL = 511
+# "Invalid or unknown command", "Invalid command syntax": it was not carried out.
+REFUSALS = (510, 520)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,6 @@ class Environment:
         return self.arguments[index] if index < len(self.arguments) else ""
 
 
-async def read_environment(reader: asyncio.StreamReader) -> Environment:
-    """Read up to the blank line. The reader's own limit bounds its size. Raises BadPeer, CallerGone."""
-    try:
-        raw = await reader.readuntil(b"\n\n")
-    except asyncio.IncompleteReadError:
-        raise CallerGone("closed before the end of the environment") from None
-    except asyncio.LimitOverrunError:
-        raise BadPeer(f"environment longer than {MAX_ENVIRONMENT} bytes") from None
-    except ConnectionError as error:
-        raise CallerGone(str(error)) from error
-    return parse_environment(raw)
-
-
 def parse_environment(raw: bytes) -> Environment:
     """`raw`: lines `agi_key: value` and a blank line. Raises BadPeer."""
     try:
@@ -59,18 +48,18 @@ def parse_environment(raw: bytes) -> Environment:
     lines = text.split("\n")[:-2]
     if len(lines) > MAX_LINES:
         raise BadPeer(f"more than {MAX_LINES} lines in the environment")
-    values: dict[str, str] = {}
-    for line in lines:
-        key, colon, value = line.partition(":")
-        if not colon or key in values:
-            raise BadPeer("a line without a colon, or a key that comes twice")
-        values[key] = value.removeprefix(" ")
+    try:
+        values = dict([line.split(":", 1) for line in lines])
+    except ValueError:
+        raise BadPeer("a line without a colon") from None
+    if len(values) < len(lines):
+        raise BadPeer("a key that comes twice")
     *arguments, proof = _arguments(values) or [""]
     try:
         return Environment(
-            script=values["agi_network_script"],
-            channel=values["agi_channel"],
-            unique_id=values["agi_uniqueid"],
+            script=values["agi_network_script"].removeprefix(" "),
+            channel=values["agi_channel"].removeprefix(" "),
+            unique_id=values["agi_uniqueid"].removeprefix(" "),
             arguments=tuple(arguments),
             proof=proof,
         )
@@ -81,44 +70,40 @@ def parse_environment(raw: bytes) -> Environment:
 def _arguments(values: dict[str, str]) -> list[str]:
     found: list[str] = []
     while (value := values.get(f"agi_arg_{len(found) + 1}")) is not None:
-        found.append(value)
+        found.append(value.removeprefix(" "))
     return found
 
 
-class WholeLines:
-    """What panoramisk reads answers from: it takes half a line before the end of a connection for a whole one."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    async def readline(self) -> bytes:
-        """Raises IncompleteReadError at the end, ValueError for a line that is too long."""
-        line = await self._reader.readline()
-        if not line.endswith(b"\n"):
-            raise asyncio.IncompleteReadError(line, None)
-        return line
-
-
 class Session:
-    """Handed to the scripts: the environment, and the one command that they need."""
+    """Handed to the scripts: the environment, and commands."""
 
-    def __init__(self, request: Request, environment: Environment) -> None:
-        self._request = request
+    def __init__(self, wire: Wire, environment: Environment) -> None:
+        self._wire = wire
         self.environment = environment
 
-    async def set_variables(self, variables: Iterable[tuple[str, str]]) -> None:
-        """Set channel variables in that order. Raises UnsafeValue before anything of a bad one is sent,
-        CallerGone, CommandRefused."""
-        for name, value in variables:
-            await self._command(set_variable(name, value))
+    async def set_variables(self, variables: Sequence[tuple[str, str]]) -> None:
+        """Set channel variables in that order, all or none. Raises UnsafeValue before anything is sent, and as
+        `execute` does."""
+        await self.execute(set_variables(variables))
 
-    async def _command(self, command: str) -> None:
+    async def execute(self, command: str) -> None:
+        """Have Asterisk carry out a command. Raises HungUp, CommandRefused; another CallerGone, or BadPeer, when nobody
+        knows whether it did."""
+        if not self._wire.write(command):
+            raise HungUp("closed before the command")
+        answer = await self._answer()
+        status, error = answer.get("status_code"), answer.get("error", "")
+        if error == "AGIResultHangup" or status == DEAD_CHANNEL:
+            raise HungUp("hung up in mid-command")
+        if status != 200 or error:
+            what = f"Asterisk answered {status or ''} {error}"
+            raise CommandRefused(what) if status in REFUSALS else CallerGone(what)
+
+    async def _answer(self) -> dict[str, object]:
         try:
-            answer = await self._request.send_command(command)
-        except (ValueError, ConnectionError, asyncio.IncompleteReadError) as error:
-            # ValueError: an answer that has no status, or no end.
-            raise CallerGone("connection closed in mid-command") from error
-        if answer.get("error") == "AGIResultHangup" or answer.get("status_code") == DEAD_CHANNEL:
-            raise CallerGone("hung up in mid-command")
-        if answer.get("status_code") != 200 or "error" in answer:
-            raise CommandRefused(f"Asterisk answered {answer.get('status_code')} {answer.get('error', '')}")
+            while True:
+                answer: dict[str, object] = parse_agi_result((await self._wire.read()).decode())
+                if answer.get("status_code") != TRYING:
+                    return answer
+        except ValueError as error:
+            raise CallerGone("an answer without a status") from error

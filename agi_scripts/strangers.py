@@ -11,9 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, Protocol, TypeAlias
 
 import structlog
+
+from agi_scripts.wire import Wire
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +24,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_STRANGERS = 256
 LINES_PER_SECOND = 10
+ADDRESSES_REMEMBERED = 1024
 SERVICE = "AGI"
 # Names of Asterisk's own security events.
 UNKNOWN_ADDRESS = "FailedACL"
@@ -47,32 +51,46 @@ class Strangers:
     """The connections of one listener that have not proven anything yet."""
 
     def __init__(self, peers: Collection[Network], refused: Refused, limits: Limits) -> None:
-        self._peers = tuple(peers)
         self._refused = refused
         self._limits = limits
+        # Addresses come again and again: looking at one costs as much as reading all that its peer says.
+        self._is_peer = lru_cache(ADDRESSES_REMEMBERED)(partial(_is_one_of, tuple(peers)))
         # In the order in which they came.
-        self._waiting: dict[asyncio.WriteTransport, str] = {}
+        self._waiting: dict[Wire, None] = {}
+        self._last_gone: asyncio.Future[None] | None = None
         self._second = 0
         self._lines = 0
 
-    def may_enter(self, transport: asyncio.BaseTransport) -> bool:
-        address = address_of(transport)
-        if _is_one_of(self._peers, address):
-            return True
-        self.refuse(UNKNOWN_ADDRESS, address)
-        return False
+    def __len__(self) -> int:
+        return len(self._waiting)
 
-    def enter(self, transport: asyncio.WriteTransport) -> None:
-        self._waiting[transport] = address_of(transport)
+    def enter(self, wire: Wire) -> bool:
+        """Whether it may."""
+        if not self._is_peer(wire.address):
+            self.refuse(UNKNOWN_ADDRESS, wire.address)
+            return False
+        self._waiting[wire] = None
         if len(self._waiting) > self._limits.strangers:
-            [(busiest, _)] = Counter(self._waiting.values()).most_common(1)
-            longest = next(each for each, address in self._waiting.items() if address == busiest)
+            [(busiest, _)] = Counter(each.address for each in self._waiting).most_common(1)
+            longest = next(each for each in self._waiting if each.address == busiest)
             del self._waiting[longest]
             longest.abort()
+        return True
 
-    def leave(self, transport: asyncio.WriteTransport) -> None:
+    def leave(self, wire: Wire) -> None:
         """It has proven who it is, or is gone."""
-        self._waiting.pop(transport, None)
+        self._waiting.pop(wire, None)
+        if self._last_gone is not None and not self._waiting and not self._last_gone.done():
+            self._last_gone.set_result(None)
+
+    async def until_gone(self, seconds: float) -> None:
+        """Each speaks, or is out of time; whoever is left after `seconds` is cut off."""
+        if self._waiting:
+            self._last_gone = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._last_gone], timeout=seconds)
+        for each in list(self._waiting):
+            log.warning("agi_cut_off", script="-")
+            each.abort()
 
     def refuse(self, event: str, address: str) -> None:
         if self._may_log():
@@ -92,12 +110,6 @@ class Strangers:
             self._second, self._lines = second, 0
         self._lines += 1
         return self._lines <= self._limits.lines_per_second
-
-
-def address_of(transport: asyncio.BaseTransport) -> str:
-    """Empty when the peer went before anybody could ask."""
-    name = transport.get_extra_info("peername")
-    return str(name[0]) if name else ""
 
 
 def _is_one_of(networks: Collection[Network], text: str) -> bool:

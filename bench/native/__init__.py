@@ -6,7 +6,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LIBRARY = ["-O2", "-shared", "-fPIC"]
-FLAGS = {"generator": ["-O2"], "limit": ["-O2"], "slow_sync": LIBRARY, "fine_clock": LIBRARY}
+FLAGS = {
+    "generator": ["-O2"],
+    "limit": ["-O2"],
+    "http_client": ["-O2"],
+    "slow_sync": LIBRARY,
+    "fine_clock": LIBRARY,
+}
 
 
 class NoCompiler(Exception):

@@ -31,7 +31,8 @@
 #define GIVE_UP_SECONDS 60
 
 static const char OK[] = "200 result=1\n";
-static const char BRIDGE[] = "SET VARIABLE RN_VERDICT \"BRIDGE\"";
+/* How the command ends that sets RN_VERDICT, alone or as the last of several. */
+static const char BRIDGE[] = "BRIDGE\"";
 
 struct slot {
     int fd, step, connected, bridged;
@@ -117,7 +118,7 @@ static void send_lines(struct slot *slot) {
 static void answer(struct slot *slot) {
     char *from = slot->buffer, *end = slot->buffer + slot->held, *newline;
     while ((newline = memchr(from, '\n', (size_t)(end - from)))) {
-        if ((size_t)(newline - from) >= sizeof BRIDGE - 1 && !memcmp(from, BRIDGE, sizeof BRIDGE - 1)) slot->bridged = 1;
+        if ((size_t)(newline - from) >= sizeof BRIDGE - 1 && !memcmp(newline - (sizeof BRIDGE - 1), BRIDGE, sizeof BRIDGE - 1)) slot->bridged = 1;
         if (send(slot->fd, OK, sizeof OK - 1, MSG_NOSIGNAL) < 0) break;
         from = newline + 1;
     }

@@ -33,10 +33,9 @@ static char written[1 << 20];
 static size_t written_count;
 
 static const char *const ROUTE[] = {
-    "SET VARIABLE RN_DESTINATION \"+33199111111\"\n", "SET VARIABLE RN_SHOWN \"+14155550123\"\n",
-    "SET VARIABLE RN_BOOKING \"bkg_01a206bf7ae277579d190ae0d5b05f1a\"\n", "SET VARIABLE RN_SECONDS \"1800\"\n",
-    "SET VARIABLE RN_RING \"30\"\n", "SET VARIABLE RN_VERDICT \"BRIDGE\"\n"};
-static const char *const ANSWERED[] = {"SET VARIABLE TIMEOUT(absolute) \"1800.000\"\n", "SET VARIABLE RN_LIMIT \"set\"\n"};
+    "SET VARIABLE ARRAY(RN_DESTINATION,RN_SHOWN,RN_BOOKING,RN_SECONDS,RN_RING,RN_VERDICT) "
+    "\"+33199111111,+14155550123,bkg_01a206bf7ae277579d190ae0d5b05f1a,1800,30,BRIDGE\"\n"};
+static const char *const ANSWERED[] = {"SET VARIABLE ARRAY(TIMEOUT(absolute),RN_LIMIT) \"1800.000,set\"\n"};
 static const char *const ENDED[] = {"SET VARIABLE RN_SETTLED \"yes\"\n"};
 
 static void die(const char *what) { perror(what); exit(1); }
@@ -82,8 +81,8 @@ static int decide(struct peer *peer) {
         struct booking *booking = find(service, service_length);
         if (!booking->service[0] || booking->calls < 1) return 0;
         booking->calls--;
-        peer->script = ROUTE; peer->commands = 6;
-    } else if (!strncmp(script, "answered", 8)) { peer->script = ANSWERED; peer->commands = 2; }
+        peer->script = ROUTE; peer->commands = 1;
+    } else if (!strncmp(script, "answered", 8)) { peer->script = ANSWERED; peer->commands = 1; }
     else { peer->script = ENDED; peer->commands = 1; }
     size_t record = peer->held < 200 ? peer->held : 200; /* about what a record of it needs */
     if (written_count + record > sizeof written) return 0;

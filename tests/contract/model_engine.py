@@ -80,11 +80,10 @@ class Conversation:
         self._gate = gate
 
     async def set_variables(self, variables: list[tuple[str, str]]) -> None:
-        for name, value in variables:
-            await self._gate.passed()
-            if self.closed:
-                raise CallerGone("closed")
-            self.variables[name] = value
+        await self._gate.passed()
+        if self.closed:
+            raise CallerGone("closed")
+        self.variables |= dict(variables)
 
 
 class Engine:

@@ -14,6 +14,10 @@ START_SECONDS = 10.0
 SET = re.compile(rb'SET VARIABLE (\S+) "([^"]*)"\n')
 
 
+def names_in(names: str) -> list[str]:
+    return names.removeprefix("ARRAY(").removesuffix(")").split(",") if names.startswith("ARRAY(") else [names]
+
+
 @dataclass
 class Asked:
     """One AGI request, as it went over the wire; complete once its connection is closed."""
@@ -40,7 +44,11 @@ class Asked:
     @property
     def variables(self) -> dict[str, str]:
         """What the engine set on the channel."""
-        return {name.decode(): value.decode() for name, value in SET.findall(self.said)}
+        return {
+            name: value
+            for names, values in SET.findall(self.said)
+            for name, value in zip(names_in(names.decode()), values.decode().split(","), strict=True)
+        }
 
 
 @dataclass

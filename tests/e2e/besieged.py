@@ -17,8 +17,9 @@ from phones.ports import free_port
 from phones.sipp import Result, Sipp
 from tests.chaos.books import leases_up
 from tests.e2e.agi_tap import AgiTap, Asked
+from tests.e2e.booked import Booked
 from tests.e2e.sip_sockets import Wire, read_all
-from tests.e2e.system import Booked, System
+from tests.e2e.system import System
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 PLANS = {"LARGE": {"seconds": 1_000_000, "calls": 100_000, "valid_for": 86400}}
@@ -27,7 +28,7 @@ RING_SECONDS = 3
 QUIET_SECONDS = 90.0
 CALLS_FOR_EVER = 10_000_000
 SOURCE = "+33199007123"
-# A caller who leaves while the engine answers (agi_failed, CallerGone) is no crash.
+# A caller who leaves while the engine answers (agi_failed, CallerGone or HungUp) is no crash.
 CRASHES = re.compile(
     r'^.*"event": "(?:agi_crashed|agi_refused|agi_timeout|agi_cut_off|agi_overloaded)".*$', re.MULTILINE
 )

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from agi_scripts.commands import set_variable
+from agi_scripts.commands import set_variables
 from agi_scripts.errors import UnsafeValue
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
@@ -93,7 +93,7 @@ def test_what_our_encoder_lets_through_is_what_asterisk_has_in_the_variable(syst
     refused = 0
     for text in texts(600):
         try:
-            meant[set_variable(VARIABLE, text).encode()] = text.encode()
+            meant[set_variables([(VARIABLE, text)]).encode()] = text.encode()
         except UnsafeValue:
             refused += 1
     answers = interview(system, caller, list(meant))

@@ -111,8 +111,7 @@ class AgiCall:
                 return
             if isinstance(reply, bytes):
                 if reply.startswith(b"200"):
-                    name, value = variable_of(command)
-                    channel.variables[name] = value
+                    channel.variables |= variables_of(command)
                 writer.write(reply)
                 await writer.drain()
                 if not reply.endswith(b"\n"):
@@ -155,11 +154,13 @@ def environment(
     return [*lines, b"\n"]
 
 
-def variable_of(command: str) -> tuple[str, str]:
-    """Name and value of the one command that the engine may send."""
-    match = re.fullmatch(r'SET VARIABLE ([A-Z_]+|TIMEOUT\(absolute\)) "([^"\\]*)"', command)
+def variables_of(command: str) -> dict[str, str]:
+    """Names and values of the one command that the engine may send."""
+    match = re.fullmatch(r'SET VARIABLE (?:ARRAY\((\S+)\)|([^\s,]+)) "([^"\\]*)"', command)
     assert match, f"not a command that Asterisk would understand as meant: {command!r}"
-    return match[1], match[2]
+    names, values = ([match[2]], [match[3]]) if match[2] else (match[1].split(","), match[3].split(","))
+    assert all(re.fullmatch(r"[A-Z_]+|TIMEOUT\(absolute\)", name) for name in names), command
+    return dict(zip(names, values, strict=True))
 
 
 @asynccontextmanager
@@ -227,6 +228,7 @@ class FastAgi:
     """The engine's side: the real listener and scripts over a real database. `woken`: how often callbacks were."""
 
     world: World
+    server: FastAgiServer
     port: int
     stop: asyncio.Event
     serving: asyncio.Task[None]
@@ -255,13 +257,8 @@ class FastAgi:
     async def until_idle(self) -> None:
         """Until no conversation is left; fails when one stays."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while running := conversations():
-                await asyncio.wait(running)
-
-
-def conversations() -> list[asyncio.Task[Any]]:
-    """The tasks that serve a connection."""
-    return [task for task in asyncio.all_tasks() if "FastAgiServer.handler" in repr(task.get_coro())]
+            while self.server.connections:  # noqa: ASYNC110  the server has no such event: only tests ask
+                await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -287,7 +284,7 @@ async def fast_agi(
     with structlog.testing.capture_logs() as logged:
         serving = asyncio.create_task(server.run(listener, stop))
         try:
-            yield FastAgi(world, listener.getsockname()[1], stop, serving, woken, logged, context)
+            yield FastAgi(world, server, listener.getsockname()[1], stop, serving, woken, logged, context)
         finally:
             stop.set()
             await serving

@@ -20,7 +20,6 @@ from tests.integration.fake_asterisk import (
     TOKEN,
     Ending,
     FastAgi,
-    conversations,
     environment,
     fast_agi,
     send_raw,
@@ -116,7 +115,7 @@ async def test_an_address_that_is_not_listed_is_turned_away_at_the_door(world: W
         for chunks in ((), (WHOLE,), (b"x" * 100_000,)):
             parting = await send_raw(agi.port, *chunks, source=STRANGER)
             assert parting.received == b""
-            assert conversations() == []
+            assert agi.server.connections == 0
         assert refused == [("AGI", "FailedACL", STRANGER)] * 3
         assert agi.leases() == 0
 
@@ -128,7 +127,7 @@ async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world
         await asyncio.gather(*from_elsewhere)
         from_here = [asyncio.create_task(send_raw(agi.port, HALF)) for _ in range(50)]
         await asyncio.wait(from_here, timeout=0.3)
-        assert len(conversations()) == 8
+        assert agi.server.connections == 8
         for _ in range(5):
             assert (await agi.incoming(POOL[-1]).run()).variables["RN_VERDICT"] == "REJECT"
         for task in from_here:
@@ -142,7 +141,7 @@ async def test_the_address_with_the_most_strangers_loses_one_first(world: World)
         quiet = asyncio.create_task(send_raw(agi.port, HALF, WHOLE[len(HALF) :], ALL_OK, pause=0.4))
         await asyncio.sleep(0.05)
         loud = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(30)]
-        assert (await quiet).received.endswith(b'RN_VERDICT "BRIDGE"\n')
+        assert (await quiet).received.endswith(b',BRIDGE"\n')
         for task in loud:
             task.cancel()
         await asyncio.gather(*loud, return_exceptions=True)

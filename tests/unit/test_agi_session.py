@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from panoramisk.fast_agi import Request
 
 from agi_scripts.commands import MAX_VALUE
 from agi_scripts.errors import BadPeer, UnsafeValue
 from agi_scripts.session import Environment, Session, parse_environment
+from agi_scripts.wire import Wire
 from tests.unit.asterisk_text import lines_of, substituted, words_of
 
 ENVIRONMENT = Environment(script="route", channel="PJSIP/carrier-1", unique_id="rn0-1.1", arguments=("a", "", "c"))
@@ -21,17 +21,34 @@ ENVIRONMENT = Environment(script="route", channel="PJSIP/carrier-1", unique_id="
 TEXT = st.text(st.one_of(st.sampled_from('"\\\r\n\0`${}&,; aA0+/\x85\u2028'), st.characters(exclude_categories=["Cs"])))
 
 
+class Listening:
+    """Lets everybody in."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def opened(self, wire: Wire) -> bool:
+        return True
+
+    def said(self, wire: Wire, environment: bytes) -> None:
+        self.heard.set_result(environment)
+
+    def failed(self, wire: Wire, error: Exception) -> None:
+        self.heard.set_exception(error)
+
+
 @asynccontextmanager
 async def a_session() -> AsyncIterator[tuple[Session, socket.socket]]:
     """A session, and the other end of its connection with all answers waiting in it."""
     ours, theirs = socket.socketpair()
-    reader, writer = await asyncio.open_connection(sock=ours)
-    theirs.sendall(b"200 result=1\n" * 4)
+    host = Listening()
+    _, wire = await asyncio.get_running_loop().create_connection(lambda: Wire(host, 5.0), sock=ours)
+    theirs.sendall(b"agi_network: yes\n\n" + b"200 result=1\n" * 4)
+    await asyncio.wait_for(host.heard, 5.0)
     try:
-        yield Session(Request(None, {}, reader, writer), ENVIRONMENT), theirs
+        yield Session(wire, ENVIRONMENT), theirs
     finally:
-        writer.close()
-        await writer.wait_closed()
+        wire.close()
         theirs.close()
 
 
@@ -97,11 +114,13 @@ async def test_each_character_that_could_break_out_is_refused_before_the_wire(va
 async def test_what_the_scripts_send_is_let_through_unchanged() -> None:
     wire, refused = await sent_for(("RN_DESTINATION", "+32470123456"), ("RN_ANNOUNCEMENT", "custom/gone-now"))
     assert not refused
-    assert wire == b'SET VARIABLE RN_DESTINATION "+32470123456"\nSET VARIABLE RN_ANNOUNCEMENT "custom/gone-now"\n'
+    assert wire == b'SET VARIABLE ARRAY(RN_DESTINATION,RN_ANNOUNCEMENT) "+32470123456,custom/gone-now"\n'
 
 
-async def test_after_a_value_that_is_refused_none_is_sent() -> None:
-    assert await sent_for(("A", "1"), ("B", "\n"), ("C", "3")) == (b'SET VARIABLE A "1"\n', True)
+@pytest.mark.parametrize("value", ["\n", "1,2", "(1", "1)", "[1", "1]"])
+async def test_of_several_values_none_is_sent_if_one_is_refused(value: str) -> None:
+    """Among others a comma ends a value, and a bracket hides the commas behind it."""
+    assert await sent_for(("A", "1"), ("B", value), ("C", "3")) == (b"", True)
 
 
 @pytest.mark.parametrize(("length", "refused"), [(MAX_VALUE, False), (MAX_VALUE + 1, True)])
