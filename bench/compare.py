@@ -13,6 +13,7 @@ from bench.house import House, furnish
 from bench.load import Load, Run, play
 from bench.native import built
 from bench.servers import Server
+from engine.requests import Lateness
 from phones.ports import free_port
 
 ENGINE, OBVIOUS, LIMIT = "engine", "obvious design", "limit"
@@ -100,7 +101,8 @@ def compare(
 
 @dataclass(frozen=True)
 class Line:
-    """Medians of the rounds. Microseconds; `memory` in bytes."""
+    """Medians of the rounds. Microseconds; `memory` in bytes. `late`: how late the engine's event loop was at
+    worst, in milliseconds: 99th centile, longest, and what of it can be its own doing."""
 
     name: str
     rate: float
@@ -111,6 +113,7 @@ class Line:
     p999: float
     memory: float
     failed: int
+    late: tuple[int, int, int] | None
 
     @classmethod
     def of(cls, runs: list[Run]) -> "Line":
@@ -125,4 +128,17 @@ class Line:
             p999=median(each["p999"] for each in route),
             memory=median(run.memory for run in runs),
             failed=sum(run.failed for run in runs),
+            late=_worst([run.late for run in runs if run.late]),
         )
+
+
+def _worst(rounds: list[Lateness]) -> tuple[int, int, int] | None:
+    return (
+        (
+            max(each.p99_ms for each in rounds),
+            max(each.longest_ms for each in rounds),
+            max(each.own_ms for each in rounds),
+        )
+        if rounds
+        else None
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.servers import GENERATOR_CORE, Server, on_core
+from engine.requests import Lateness
 
 RUN_SECONDS = 900
 
@@ -24,7 +25,8 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """Times in microseconds. `busy`: the generator's own share of its core; near 1, it is what was measured."""
+    """Times in microseconds. `busy`: the generator's own share of its core; near 1, it is what was measured. `late`:
+    of the engine's event loop."""
 
     server: str
     calls: int
@@ -34,6 +36,7 @@ class Run:
     cpu_a_call: float
     memory: int
     latency: dict[str, dict[str, int]]
+    late: Lateness | None
 
     @property
     def rate(self) -> float:
@@ -43,6 +46,7 @@ class Run:
 def play(load: Load, server: Server, first: int, count: int) -> Run:
     """Calls `first` up to `first + count` of the workload. Raises CalledProcessError."""
     arguments = [server.port, load.workload, first, count, load.scripts, load.slots, load.rate]
+    server.lateness(watch_seconds=RUN_SECONDS)
     used = server.cpu()
     done = subprocess.run(
         [*on_core(GENERATOR_CORE), load.program, *map(str, arguments)],
@@ -60,4 +64,5 @@ def play(load: Load, server: Server, first: int, count: int) -> Run:
         (server.cpu() - used) * 1e6 / max(1, said["calls"]),
         server.memory(),
         {script: said[script] for script in ("route", "answered", "ended") if script in said},
+        server.lateness(),
     )

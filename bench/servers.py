@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from bench.house import House, environment_of
+from engine.control import ask_lateness
+from engine.requests import HowLate, Lateness
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
@@ -28,12 +30,14 @@ def on_core(core: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Server:
-    """`started`: how long it took until it could be asked, in seconds."""
+    """`started`: how long it took until it could be asked, in seconds. `house`: the engine's, who can be asked how late
+    its event loop is."""
 
     name: str
     port: int
     process: psutil.Process
     started: float
+    house: House | None = None
 
     def cpu(self) -> float:
         """Seconds of all its threads so far."""
@@ -44,6 +48,10 @@ class Server:
         """Resident bytes."""
         return int(self.process.memory_info().rss)
 
+    def lateness(self, watch_seconds: int = 0) -> Lateness | None:
+        """Of its event loop, as far as it was watched since this was last asked. None: it is no engine."""
+        return None if self.house is None else ask_lateness(self.house.settings.data_dir, HowLate(watch_seconds))
+
 
 @contextmanager
 def engine(house: House, log: Path, preload: Mapping[str, str] | None = None) -> Iterator[Server]:
@@ -52,13 +60,21 @@ def engine(house: House, log: Path, preload: Mapping[str, str] | None = None) ->
     with _running(
         "engine", command, house.settings.fastagi_port, log, {**environment_of(house.settings), **(preload or {})}
     ) as server:
-        yield server
+        yield replace(server, house=house)
 
 
 @contextmanager
 def obvious(database: Path, port: int, log: Path, preload: Mapping[str, str] | None = None) -> Iterator[Server]:
     command = [sys.executable, "-m", "bench.rivals.obvious", str(port), str(database)]
     with _running("obvious design", command, port, log, preload or {}) as server:
+        yield server
+
+
+@contextmanager
+def bare_api(house: House, pepper: str, log: Path) -> Iterator[Server]:
+    settings = house.settings
+    command = [sys.executable, "-m", "bench.rivals.bare_api", str(settings.http_port), str(settings.database), pepper]
+    with _running("bare", command, settings.http_port, log, {}) as server:
         yield server
 
 

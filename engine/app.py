@@ -38,6 +38,7 @@ from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
 from engine.journal import Journal
 from engine.key_use import KeyUse
+from engine.lateness import LoopWatch
 from engine.notices import tell_all_due
 from engine.operator import Operator
 from engine.retention import Retention, forget_all
@@ -125,6 +126,7 @@ class Engine:
             host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
+        self._lateness = LoopWatch()
         operator = Operator(storage, self._ami, self._limits)
         self._control = ControlServer(
             settings.data_dir,
@@ -133,6 +135,8 @@ class Engine:
                 "hang_up": operator.hang_up,
                 "end_calls": operator.end_calls,
                 "share": operator.share,
+                "lateness": self._lateness.told,
+                "look": operator.look,
             },
         )
         self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.settled)
@@ -198,6 +202,7 @@ class Engine:
             tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))
             tasks.create_task(self._key_use.run(stop))
+            tasks.create_task(self._lateness.run(stop))
             tasks.create_task(self._sweep(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
         log.info("engine_down")

@@ -18,9 +18,9 @@ from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
 # What one transaction forgets of each kind, so that no call ever waits long behind it.
-BATCH = 200
+BATCH = 50
 # What one sweep does: at one every ten seconds, a thousand records a second.
-MAX_BATCHES = 50
+MAX_BATCHES = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Call records as lists and exports read them: where they stand in their order, and which of them are wanted."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.domain.routing import Disposition
@@ -49,9 +49,13 @@ class WantedRecords:
         return any((self.booking_id, self.service, self.source, self.disposition))
 
     def parameters(self) -> dict[str, Any]:
-        values = asdict(self)
-        del values["since"], values["until"]
-        return values
+        return {
+            "account_id": self.account_id,
+            "booking_id": self.booking_id,
+            "service": self.service,
+            "source": self.source,
+            "disposition": self.disposition,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,4 @@ class CallRecord:
 
 
 def call_record_from_row(row: Row) -> CallRecord:
-    values = dict(row)
-    answered_at, ended_at = values.pop("answered_at"), values.pop("ended_at")
-    return CallRecord(cdr_from_row(values), answered_at, ended_at)
+    return CallRecord(cdr_from_row(row), row["answered_at"], row["ended_at"])

@@ -19,6 +19,7 @@ import structlog
 
 from engine import failpoints
 from engine.storage import queries
+from engine.storage.checkpoints import BRING_OVER, Checkpoints, Pace
 from engine.storage.errors import StorageBusy, StorageUnavailable
 from engine.storage.transaction import Transaction
 
@@ -28,6 +29,10 @@ T = TypeVar("T")
 MAX_BATCH = 256
 MAX_WAITING = 4096
 BUSY_TIMEOUT_SECONDS = 5.0
+# Of a large database the upper levels of its indices, so that a page is read for each leaf only.
+CACHE_KIB = 16 * 1024
+# What a burst has made of the write-ahead log does not stay.
+LOG_BYTES = 64 * 1024 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -66,10 +71,14 @@ class _Job:
 class SqliteStorage:
     """Runs commands durably. Made by `SqliteStorage(path)` over a migrated database; `close()` ends the thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pace: Pace = Pace()) -> None:  # noqa: B008  it cannot change
         self._connection = connect(path)
+        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._connection.execute("PRAGMA wal_autocheckpoint = 0")
+        self._connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        self._checkpoints = Checkpoints(path, pace)
         self._transaction = Transaction(queries.load("sqlite3"), self._connection)
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._posted: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
@@ -88,13 +97,12 @@ class SqliteStorage:
         """
         if self._closed:
             raise StorageUnavailable("the storage is closed")
+        if self._jobs.qsize() >= MAX_WAITING:
+            raise StorageBusy(f"{MAX_WAITING} commands are waiting")
         loop = asyncio.get_running_loop()
         name = getattr(command, "__name__", "command")
         job = _Job(name, lambda tx: command(tx, *args, **kwargs), loop, loop.create_future())
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise StorageBusy(f"{MAX_WAITING} commands are waiting") from None
+        self._jobs.put(job)
         try:
             result: T = await job.future
         except asyncio.CancelledError:
@@ -107,7 +115,7 @@ class SqliteStorage:
         if self._closed:
             return
         self._closed = True
-        await asyncio.to_thread(self._jobs.put, None)
+        self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
@@ -116,8 +124,10 @@ class SqliteStorage:
             batch, open_ = self._next_batch()
             if batch:
                 self._run_batch(batch)
+                self._checkpoints.committed()
                 self._wake_whoever_delivers()
                 _answer(batch)
+        self._checkpoints.close()
         self._connection.close()
 
     def _next_batch(self) -> tuple[list[_Job], bool]:
@@ -136,6 +146,8 @@ class SqliteStorage:
 
     def _run_batch(self, batch: list[_Job]) -> None:
         try:
+            if self._checkpoints.rest_is_wanted():
+                self._connection.execute(BRING_OVER)
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
                 if job.abandoned:

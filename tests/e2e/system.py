@@ -40,7 +40,7 @@ PLANS = {
 class System:
     """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
-    rtp_ports = 200
+    rtp_ports = 250
     up: ClassVar[list["System"]] = []
     """Those that have their logs."""
 

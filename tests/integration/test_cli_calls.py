@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from engine.clock import SystemClock
-from engine.control import ControlServer
+from engine.control import Answer, ControlServer
 from engine.domain.booking import Booking
+from engine.lateness import LoopWatch
 from engine.operator import Operator
-from engine.requests import Done
-from engine.storage.rows import Grant
 from tests.contract.samples import CALLER, HIDDEN
 from tests.contract.world import World
 from tests.integration.fake_channels import FakeChannels
@@ -49,11 +48,12 @@ def cli(tmp_path: Path) -> Cli:
 async def an_engine(cli: Cli, exchange: Exchange) -> AsyncIterator[None]:
     """Its control socket."""
     operator = Operator(exchange.world.storage, exchange.link, exchange.keeper)
-    operations: dict[str, Callable[[Any], Awaitable[Grant | Done]]] = {
+    operations: dict[str, Callable[[Any], Awaitable[Answer]]] = {
         "adjust": operator.adjust,
         "hang_up": operator.hang_up,
         "end_calls": operator.end_calls,
         "share": operator.share,
+        "lateness": LoopWatch().told,
     }
     stop = asyncio.Event()
     task = asyncio.create_task(ControlServer(cli.data, operations).run(stop))

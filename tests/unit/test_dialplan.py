@@ -26,6 +26,8 @@ MODULES = {
     "CHANNEL": "func_channel",
     "FILTER": "func_strings",
     "GLOBAL": "func_global",
+    "GROUP": "func_groupcount",
+    "GROUP_COUNT": "func_groupcount",
     "IF": "func_logic",
     "LEN": "func_strings",
     "PJSIP_HEADER": "res_pjsip_header_funcs",
@@ -90,9 +92,10 @@ def test_the_verdict_is_a_word_that_the_dialplan_knows_and_comes_last(decision: 
 def test_the_verdict_is_empty_before_the_engine_is_asked_and_without_one_the_caller_gets_503() -> None:
     assert (STEPS[0].app, STEPS[0].data) == ("Set", "RN_VERDICT=")
     asked = position("AGI", "/route")
-    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 5]]
+    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 6]]
     assert after == [
         ("Set", "TIMEOUT(absolute)=0"),
+        ("Set", "GROUP(rented-numbers)="),
         ("GotoIf", '$["${RN_VERDICT}" = "BRIDGE"]?bridge'),
         ("GotoIf", '$["${RN_VERDICT}" = "REJECT"]?reject'),
         ("Hangup", "42"),

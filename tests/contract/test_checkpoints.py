@@ -1,0 +1,141 @@
+"""The write-ahead log: it is emptied beside the calls, not by them, and stays short however long they go on."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from engine.storage import checkpoints
+from engine.storage.checkpoints import Pace
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+from tests.contract.samples import START
+from tests.contract.test_group_commit import add
+
+PAGE_BYTES = 4096
+QUICK = Pace(every=0.02, lull=0.1, long=64, little=16, tries=4)
+SLOW = Pace(every=3600.0, long=8)
+
+
+def log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}-wal")
+
+
+def beginning_of(log: Path) -> bytes:
+    """The log's header. It has a salt that is another one each time."""
+    with log.open("rb") as file:
+        return file.read(32)
+
+
+def in_file(database: Path, copy: Path) -> int:
+    """How many numbers the database's file holds, without its log."""
+    copy.write_bytes(database.read_bytes())
+    with closing(sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True)) as connection:
+        [count] = connection.execute("SELECT COUNT(*) FROM numbers").fetchone()
+    return int(count)
+
+
+def fill(tx: Transaction, first: int) -> None:
+    for n in range(first, first + 100):
+        tx.numbers.insert(f"+3225{n:07}", START)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110  there is no event of it
+            await asyncio.sleep(0.01)
+
+
+async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: Path) -> None:
+    storage = SqliteStorage(database, SLOW)
+    try:
+        await storage.run(fill, 0)
+        with closing(sqlite3.connect(database, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT COUNT(*) FROM numbers").fetchone()
+            await storage.run(fill, 100)
+            with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+                storage._checkpoints._look(partial(checkpoints._checkpoint, connection))
+        before = beginning_of(log_of(database))
+        await storage.run(add, "+32255999999")
+        assert beginning_of(log_of(database)) != before
+        before = beginning_of(log_of(database))
+        await storage.run(add, "+32255999998")
+        assert beginning_of(log_of(database)) == before
+    finally:
+        await storage.close()
+
+
+async def test_no_commit_brings_the_log_over_itself(database: Path, tmp_path: Path) -> None:
+    storage = SqliteStorage(database, SLOW)
+    try:
+        for first in range(0, 60_000, 10_000):
+            await asyncio.gather(*(storage.run(fill, first + 100 * each) for each in range(100)))
+        assert log_of(database).stat().st_size > 1_000 * PAGE_BYTES
+        assert in_file(database, tmp_path / "copy") == 0
+    finally:
+        await storage.close()
+
+
+async def test_what_is_committed_reaches_the_file_while_the_engine_runs(database: Path, tmp_path: Path) -> None:
+    storage = SqliteStorage(database, QUICK)
+    try:
+        await storage.run(fill, 0)
+        await until(lambda: in_file(database, tmp_path / "copy") == 100)
+    finally:
+        await storage.close()
+
+
+async def test_the_log_is_cut_to_nothing_in_a_lull(database: Path) -> None:
+    storage = SqliteStorage(database, QUICK)
+    try:
+        await storage.run(fill, 0)
+        assert log_of(database).stat().st_size > 0
+        await until(lambda: log_of(database).stat().st_size == 0)
+        await storage.run(add, "+32255999999")
+        assert log_of(database).stat().st_size > 0
+    finally:
+        await storage.close()
+
+
+async def test_a_reader_that_needs_the_log_delays_nobody(database: Path) -> None:
+    storage = SqliteStorage(database, QUICK)
+    try:
+        await storage.run(fill, 0)
+        with closing(sqlite3.connect(database, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT COUNT(*) FROM numbers").fetchone()
+            for first in range(100, 20_000, 100):
+                await storage.run(fill, first)
+            assert log_of(database).stat().st_size > QUICK.long * PAGE_BYTES
+            assert reader.execute("SELECT COUNT(*) FROM numbers").fetchone() == (100,)
+            reader.execute("COMMIT")
+        await until(lambda: log_of(database).stat().st_size == 0)
+    finally:
+        await storage.close()
+
+
+async def test_a_checkpoint_that_fails_is_tried_again(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [sqlite3.OperationalError("disk I/O error"), sqlite3.DatabaseError("no")]
+
+    works = checkpoints._checkpoint
+
+    def fails_at_first(connection: sqlite3.Connection, how: str) -> tuple[int, int]:
+        if failures:
+            raise failures.pop()
+        return works(connection, how)
+
+    monkeypatch.setattr(checkpoints, "_checkpoint", fails_at_first)
+    storage = SqliteStorage(database, QUICK)
+    try:
+        await storage.run(fill, 0)
+        await until(lambda: log_of(database).stat().st_size == 0)
+    finally:
+        await storage.close()
+    assert not failures
