@@ -1,6 +1,6 @@
 """`make bench`: what a call costs, beside what else could be done and what the machine allows.
 
-python -m bench [calls] [one] [slow] [memory] [million]        (the first four when none is named)
+python -m bench [calls] [one] [slow] [memory] [open] [million]        (the first four when none is named)
 """
 
 import sys
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import million
+from bench import million, open_loop
 from bench.compare import ENGINE, LIMIT, OBVIOUS, Contender, Line, Terms, compare, contenders
 from bench.forked import cpu_a_call
 from bench.house import furnish
@@ -114,6 +114,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "slow": slow,
     "memory": memory,
     "million": million.million,
+    "open": lambda directory: open_loop.open_loop(directory, say),
 }
 
 
