@@ -31,8 +31,8 @@ def on_core(core: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Server:
-    """`started`: how long it took until it answered (the engine) or listened, in seconds. `house`: the engine's, who can be asked how late
-    its event loop is."""
+    """`started`: how long it took until it answered (the engine) or listened, in seconds. `house`: the engine's, which
+    can be asked how late its event loop is."""
 
     name: str
     port: int
