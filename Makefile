@@ -1,7 +1,7 @@
 # What there is to do: `make help`. Everything that is needed is fetched on the way, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast chaos fuzz bench check format clean
+.PHONY: help run call test test-fast chaos fuzz bench soak check format clean
 
 PYTHON := .venv/bin/python
 # Ends in a terminal and in CI alike: pytest's own options come through, `make test PYTEST="-k lease -x"`.
@@ -32,8 +32,12 @@ fuzz: venv asterisk phones ## Mutated INVITEs against Asterisk, good calls besid
 	$(PYTHON) -m tests.fuzz --count $(COUNT) --rate $(RATE) --seed $(SEED)
 
 BENCH ?=
-bench: venv ## What a call costs, beside other designs and what the machine allows: BENCH="calls one slow memory million".
+bench: venv $(if $(findstring asterisk,$(BENCH)),asterisk phones) ## What a call costs, beside other designs and what the machine allows: BENCH="calls one slow memory api million asterisk".
 	$(PYTHON) -m bench $(BENCH)
+
+SOAK ?=
+soak: venv ## An hour at 5 calls/s, and whether memory, tasks, sockets or rows grew: SOAK="--minutes 60 --rate 5".
+	$(PYTHON) -m tests.soak $(SOAK)
 
 check: venv ## ruff, mypy strict, import-linter: what CI runs before the tests.
 	.venv/bin/ruff format --check .

@@ -11,6 +11,8 @@ MAX_VALUE = 256
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(\([a-z]{1,32}\))?")
 
 
+# Printable ASCII without quote, backslash, `$` and backquote: nothing that ends the value or is evaluated later.
+_VALUE = re.compile(rf"[ !#%-\[\]-_a-~]{{0,{MAX_VALUE}}}")
 # What ARRAY() would take for the end of a value, or for the beginning of something that has commas in it.
 _SEPARATING = re.compile(r"[,()\[\]]")
 
@@ -33,7 +35,6 @@ def set_variables(variables: Sequence[tuple[str, str]]) -> str:
 
 
 def _safe(text: str) -> str:
-    """No control character, quote or backslash, and no `$`: nothing that ends the value or is evaluated later."""
-    if len(text) > MAX_VALUE or not text.isascii() or not text.isprintable() or any(c in '"\\$`' for c in text):
+    if not _VALUE.fullmatch(text):
         raise UnsafeValue("a value that may not go into an AGI command")
     return text

@@ -1,4 +1,4 @@
-"""④ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
+"""③ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
 
 panoramisk parses the answers. What may be sent is up to commands.py.
 """
@@ -48,18 +48,18 @@ def parse_environment(raw: bytes) -> Environment:
     lines = text.split("\n")[:-2]
     if len(lines) > MAX_LINES:
         raise BadPeer(f"more than {MAX_LINES} lines in the environment")
-    values: dict[str, str] = {}
-    for line in lines:
-        key, colon, value = line.partition(":")
-        if not colon or key in values:
-            raise BadPeer("a line without a colon, or a key that comes twice")
-        values[key] = value.removeprefix(" ")
+    try:
+        values = dict([line.split(":", 1) for line in lines])
+    except ValueError:
+        raise BadPeer("a line without a colon") from None
+    if len(values) < len(lines):
+        raise BadPeer("a key that comes twice")
     *arguments, proof = _arguments(values) or [""]
     try:
         return Environment(
-            script=values["agi_network_script"],
-            channel=values["agi_channel"],
-            unique_id=values["agi_uniqueid"],
+            script=values["agi_network_script"].removeprefix(" "),
+            channel=values["agi_channel"].removeprefix(" "),
+            unique_id=values["agi_uniqueid"].removeprefix(" "),
             arguments=tuple(arguments),
             proof=proof,
         )
@@ -70,7 +70,7 @@ def parse_environment(raw: bytes) -> Environment:
 def _arguments(values: dict[str, str]) -> list[str]:
     found: list[str] = []
     while (value := values.get(f"agi_arg_{len(found) + 1}")) is not None:
-        found.append(value)
+        found.append(value.removeprefix(" "))
     return found
 
 

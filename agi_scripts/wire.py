@@ -1,4 +1,4 @@
-"""③ One connection with Asterisk, line by line: its environment, then answers to commands.
+"""② One connection with Asterisk, line by line: its environment, then answers to commands.
 
 A protocol of its own in place of asyncio's streams: whoever has not shown who it is costs a buffer and a timer, no
 task, and nobody is woken before there is a whole line to read. See docs/decisions/0022-one-command-and-no-streams.md.

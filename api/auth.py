@@ -5,7 +5,7 @@ import re
 
 from aiohttp import hdrs, web
 
-from api.dependencies import ACCOUNT_ID, DEPENDENCIES, WORLD
+from api.dependencies import ACCOUNT_ID, DEPENDENCIES, KEY_DIGEST, WORLD
 from api.failures import FailureLimit
 from api.problems import ProblemError
 from api.routes import ROUTES_BY_HANDLER, Handler
@@ -51,13 +51,25 @@ async def _key(request: web.Request) -> ApiKey:
     deps = request.app[DEPENDENCIES]
     headers = request.headers.getall(hdrs.AUTHORIZATION, [])
     match = _BEARER.fullmatch(headers[0]) if len(headers) == 1 and len(headers[0]) <= MAX_HEADER else None
-    key = await deps.reads.key(key_digest(match[1], deps.pepper)) if match else None
+    digest = key_digest(match[1], deps.pepper) if match else ""
+    key = await deps.reads.key(digest) if match else None
     if key is None:
         if headers:  # who shows no key at all has not tried one
             _note_failure(request)
-        raise ProblemError("unauthorized", "Send `Authorization: Bearer <key>` with a key of an account.")
+        raise _no_key()
     deps.key_used(key.id)
+    request[KEY_DIGEST] = digest
     return key
+
+
+async def check_key_again(request: web.Request) -> None:
+    """Raises ProblemError where the key that came with the request was revoked since."""
+    if await request.app[DEPENDENCIES].reads.key(request[KEY_DIGEST]) is None:
+        raise _no_key()
+
+
+def _no_key() -> ProblemError:
+    return ProblemError("unauthorized", "Send `Authorization: Bearer <key>` with a key of an account.")
 
 
 def _note_failure(request: web.Request) -> None:

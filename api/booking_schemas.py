@@ -1,6 +1,5 @@
 """A booking as it comes in and goes out."""
 
-from dataclasses import asdict
 from itertools import combinations
 from typing import Annotated, Self
 
@@ -168,7 +167,9 @@ class BookingBody(Outgoing):
             status=status_at(booking, now, policy),
             callback=booking.callback,
             created_at=rfc3339(booking.created_at),
-            **asdict(booking.limits),
+            max_concurrent_calls=booking.limits.max_concurrent_calls,
+            max_calls_per_caller_per_hour=booking.limits.max_calls_per_caller_per_hour,
+            max_call_seconds=booking.limits.max_call_seconds,
             caller_id=booking.caller_id,
             refuse_anonymous=booking.refuse_anonymous,
             paused=booking.paused,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from api.fields import (
@@ -134,6 +134,14 @@ class Redelivery(Incoming):
     """`PENDING`: those that wait for their next try."""
     cursor: CursorSent | None = None
     """`nextCursor` of the answer before, with everything else as it was."""
+
+    @field_validator("until")
+    @classmethod
+    def _not_before_since(cls, until: str | None, info: ValidationInfo) -> str | None:
+        begin, end = (instant_from(text or "") for text in (info.data.get("since"), until))
+        if begin is not None and end is not None and begin > end:
+            raise PydanticCustomError("ends_before_it_begins", "must not be earlier than from")
+        return until
 
 
 class RedeliveredBody(Outgoing):

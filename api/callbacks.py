@@ -19,8 +19,8 @@ from engine.deliveries import Position
 from engine.domain.delivery import CallbackState
 from engine.domain.errors import NotFound
 from engine.domain.times import instant_from
+from engine.storage.bounds import EARLIEST, LATEST
 from engine.storage.delivery_rows import CallbackRecord
-from engine.storage.record_rows import EARLIEST, LATEST
 
 PLACE = re.compile(f"-?[0-9]{{1,16}}:{CALLBACK_ID.pattern}")
 LISTING = Listing("callbacks", PLACE)

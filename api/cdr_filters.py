@@ -6,7 +6,8 @@ from api.dependencies import ACCOUNT_ID
 from api.parameters import booking_id_of, caller_from, span_of, unacceptable, with_plus
 from engine.domain.numbers import is_e164
 from engine.domain.routing import Disposition
-from engine.storage.record_rows import EARLIEST, LATEST, WantedRecords
+from engine.storage.bounds import EARLIEST, LATEST
+from engine.storage.record_rows import WantedRecords
 
 OF_BOOKING = frozenset({"from", "to", "source", "disposition"})
 OF_ALL = OF_BOOKING | {"service", "bookingId"}

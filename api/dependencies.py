@@ -79,6 +79,8 @@ class Dependencies:
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 # The account whose key came with the request; set by `api.auth` on every route that is not public.
 ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)
+# The digest of that key, by which it is looked up again where an answer takes long.
+KEY_DIGEST = web.RequestKey("KEY_DIGEST", str)
 # The test world whose key came with the request; not set for keys of customers' own accounts.
 WORLD = web.RequestKey("WORLD", World)
 # Of the whole request. A handler that sends its answer as it makes it puts limits of its own in its place.

@@ -2,7 +2,7 @@
 
 An export has no time of its own: it may take as long as its client keeps reading. It holds a batch of records, no open
 query and no transaction while the client does not; one that takes too long over a batch is cut. What is cut ends
-without its last chunk, so no client can take it for the whole.
+without its last chunk, so no client can take it for the whole. It is cut as well when its key is revoked.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from contextlib import aclosing, contextmanager
 import structlog
 from aiohttp import hdrs, web
 
+from api.auth import check_key_again
 from api.cdr_filters import OF_ALL, wanted_records
 from api.dependencies import ACCOUNT_ID, DEPENDENCIES, TIME_LIMIT
 from api.problems import ProblemError
@@ -79,6 +80,7 @@ async def _next_lines(
     """None: that was all."""
     async with asyncio.timeout(request.app[DEPENDENCIES].limits.storage_seconds):
         records = await anext(batches, None)
+        await check_key_again(request)  # an export may go on for hours after its key was revoked
     return None if records is None else lines_of(records)
 
 

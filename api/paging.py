@@ -20,7 +20,8 @@ from api.fields import CURSOR
 from api.parameters import limit_of
 from api.problems import ProblemError
 from api.schemas import Outgoing, Page
-from engine.storage.record_rows import EARLIEST, LATEST, Place
+from engine.storage.bounds import EARLIEST, LATEST
+from engine.storage.record_rows import Place
 
 VERSION = 1
 
@@ -111,7 +112,8 @@ def page_answer(
 
 def answer_page(request: web.Request, bodies: list[B], next_cursor: str | None) -> web.Response:
     """The link to the next page keeps the request's other parameters."""
-    page = Page[B](data=bodies, has_more=next_cursor is not None, next_cursor=next_cursor)
+    # Not Page[B]: pydantic would make that class, which nothing else holds, again and again.
+    page: Page[B] = Page(data=bodies, has_more=next_cursor is not None, next_cursor=next_cursor)
     headers: dict[str, str] = {}
     if next_cursor is not None:
         following = request.rel_url.update_query(cursor=next_cursor)

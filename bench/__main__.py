@@ -1,11 +1,12 @@
 """`make bench`: what a call costs, beside what else could be done and what the machine allows.
 
-python -m bench [calls] [one] [slow] [memory] [open] [million]        (the first four when none is named)
+python -m bench [calls] [one] [slow] [memory] [api] [open] [million] [asterisk]   (the first five when none is named)
 """
 
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -13,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import million, open_loop
+from bench.api import api
+from bench.asterisk import scenario
 from bench.compare import ENGINE, LIMIT, OBVIOUS, Contender, Line, Terms, compare, contenders
 from bench.forked import cpu_a_call
 from bench.house import furnish
@@ -113,15 +116,17 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "one": one,
     "slow": slow,
     "memory": memory,
+    "api": partial(api, say=say),
     "million": million.million,
-    "open": lambda directory: open_loop.open_loop(directory, say),
+    "open": partial(open_loop.open_loop, say=say),
+    "asterisk": lambda directory: scenario.asterisk(directory, say),
 }
 
 
 def main(wanted: list[str] = typer.Argument(None, help=f"of {', '.join(SCENARIOS)}")) -> None:  # noqa: B008  as typer has it
     if len(CORES) < 2:
         say("one core only: server and generator are in each other's way")
-    for name in wanted or ["calls", "one", "slow", "memory"]:
+    for name in wanted or ["calls", "one", "slow", "memory", "api"]:
         with tempfile.TemporaryDirectory(prefix="rented-numbers-bench-") as directory:
             try:
                 SCENARIOS[name](Path(directory))

@@ -1,19 +1,23 @@
 """A data directory as an operator has it, with as many bookings and call records in it as are wanted."""
 
 import asyncio
+import json
 import random
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import history
 from bench.history import History
 from engine import bookings, secrets
-from engine.accounts import create_account, create_key, import_numbers
+from engine.accounts import create_account, create_key
 from engine.bookings import BookingRequest
 from engine.clock import SystemClock
 from engine.domain.plans import UsagePlan
+from engine.pool import import_numbers
 from engine.settings import Settings
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -33,9 +37,19 @@ class House:
     bookings: list[str]
 
 
-def furnish(directory: Path, ports: tuple[int, int], callback: str, *, held: int, calls_each: int = 0) -> House:
-    """`held`: bookings. `calls_each`: how many calls each of them has had."""
-    settings = settings_of(directory, ports)
+def furnish(
+    directory: Path,
+    ports: tuple[int, int],
+    callback: str,
+    *,
+    held: int,
+    calls_each: int = 0,
+    free: int = 0,
+    more: Mapping[str, object] | None = None,
+) -> House:
+    """`held`: bookings. `calls_each`: how many calls each of them has had. `free`: numbers beside theirs. `more`:
+    settings."""
+    settings = settings_of(directory, ports, more or {})
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")
     migrate(settings.database)
@@ -44,31 +58,36 @@ def furnish(directory: Path, ports: tuple[int, int], callback: str, *, held: int
     with closing(sqlite3.connect(settings.database)) as db:
         db.row_factory = sqlite3.Row
         history.write(db, History(held, calls_each, SystemClock().now()))
+        _add_numbers(db, free)
         rows = db.execute("SELECT id, service FROM bookings WHERE rowid % ? = 0", (max(1, held // DIALLED),)).fetchall()
     random.Random(0).shuffle(rows)
     return House(settings, kept.agi_token, key, [row["service"] for row in rows], [row["id"] for row in rows])
 
 
-def settings_of(directory: Path, ports: tuple[int, int]) -> Settings:
+def settings_of(directory: Path, ports: tuple[int, int], more: Mapping[str, object]) -> Settings:
     """Credit is ample, so that no round runs out of it."""
     http, fastagi = ports
-    return Settings(
-        data_dir=directory,
-        http_port=http,
-        fastagi_port=fastagi,
-        callback_hosts_private=True,
-        max_bookings_per_account=10_000_000,
-        max_concurrent_calls=1000,
-        plans={"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
-    )
+    chosen: dict[str, Any] = {
+        "data_dir": directory,
+        "http_port": http,
+        "fastagi_port": fastagi,
+        "callback_hosts_private": True,
+        "max_bookings_per_account": 10_000_000,
+        "max_concurrent_calls": 1000,
+        "requests_per_minute": 1_000_000,
+        "plans": {"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
+        **more,
+    }
+    return Settings(**chosen)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The same for a process of its own."""
     chosen = settings.model_dump(mode="json", exclude_unset=True)
-    plans = chosen.pop("plans")["large"]
-    named = {f"RENTED_NUMBERS_{name.upper()}": str(value) for name, value in chosen.items()}
-    return named | {f"RENTED_NUMBERS_PLANS__LARGE__{name.upper()}": str(value) for name, value in plans.items()}
+    return {
+        f"RENTED_NUMBERS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in chosen.items()
+    }
 
 
 async def _first_booking(settings: Settings, pepper: str, callback: str) -> str:
@@ -82,3 +101,9 @@ async def _first_booking(settings: Settings, pepper: str, callback: str) -> str:
         return (await storage.run(create_key, account.id, pepper, now)).secret
     finally:
         await storage.close()
+
+
+def _add_numbers(db: sqlite3.Connection, free: int) -> None:
+    numbers = [(f"+32{60_000_000 + each}",) for each in range(free)]
+    db.executemany("INSERT INTO numbers (e164, state, idle_since) VALUES (?, 'FREE', 0)", numbers)
+    db.commit()

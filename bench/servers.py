@@ -74,6 +74,14 @@ def obvious(database: Path, port: int, log: Path, preload: Mapping[str, str] | N
 
 
 @contextmanager
+def bare_api(house: House, pepper: str, log: Path) -> Iterator[Server]:
+    settings = house.settings
+    command = [sys.executable, "-m", "bench.rivals.bare_api", str(settings.http_port), str(settings.database), pepper]
+    with _running("bare", command, settings.http_port, log, {}) as server:
+        yield server
+
+
+@contextmanager
 def limit(
     program: Path, services: Path, journal: Path, port: int, log: Path, preload: Mapping[str, str] | None = None
 ) -> Iterator[Server]:

@@ -1,15 +1,13 @@
-"""Accounts, API keys and the pool of numbers: what an operator makes. Plain functions over a transaction."""
+"""Accounts and API keys: what an operator makes. Plain functions over a transaction."""
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.domain.destinations import country_of
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import NumberState, from_dialled, is_e164, is_simulated
 from engine.ids import new_id
 from engine.storage.rows import Account
 from engine.storage.transaction import Transaction
@@ -19,7 +17,6 @@ LIVE_PREFIX = "rn_live_"
 TEST_PREFIX = "rn_test_"
 MAX_NAME = 100
 TEST_SUFFIX = " (test)"
-MAX_REPORTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +26,6 @@ class NewKey:
     id: str
     account_id: str
     secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReadNumbers:
-    """Numbers to add: in which line each stands first, and of which country it is. `problems`: of which line, and
-    what."""
-
-    lines: dict[str, int]
-    countries: dict[str, str | None]
-    problems: list[tuple[int, str]]
 
 
 def key_digest(secret: str, pepper: str) -> str:
@@ -121,44 +108,3 @@ def account_of(tx: Transaction, account: str) -> Account:
     if found is None:
         raise InvalidInput([f"there is no account {account!r}"])
     return found
-
-
-def import_numbers(tx: Transaction, lines: Iterable[tuple[int, str]], now: int) -> int:
-    """`read_numbers` and `add_numbers` in one. For few of them: a transaction should not wait for the reading."""
-    return add_numbers(tx, read_numbers(lines), now)
-
-
-def read_numbers(lines: Iterable[tuple[int, str]]) -> ReadNumbers:
-    """`lines`: (line number, text), one number each."""
-    read = ReadNumbers({}, {}, [])
-    for line, text in lines:
-        number = from_dialled(text.strip())
-        if number is None or not is_e164(number):
-            read.problems.append((line, f"{text.strip()[:40]!r} is not an E.164 number"))
-        elif is_simulated(number):
-            read.problems.append((line, f"{number} begins as the numbers of test worlds do, no carrier has it"))
-        elif number in read.lines:
-            read.problems.append((line, f"{number} stands in line {read.lines[number]} already"))
-        else:
-            read.lines[number] = line
-            read.countries[number] = country_of(number)
-    return read
-
-
-def add_numbers(tx: Transaction, read: ReadNumbers, now: int) -> int:
-    """Add numbers to the pool, all or nothing. How many were added.
-
-    Raises InvalidInput with a line for each bad one (the first MAX_REPORTED of them).
-    """
-    problems = list(read.problems)
-    for number, line in read.lines.items():
-        if known := tx.numbers.by_number(number):
-            retired = known.state == NumberState.RETIRED
-            why = "retired: `numbers restore` brings it back" if retired else "in the pool already"
-            problems.append((line, f"{number} is {why}"))
-    if problems:
-        rest = len(problems) - MAX_REPORTED
-        named = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
-        raise InvalidInput(named + ([f"… and {rest} more"] if rest > 0 else []))
-    tx.numbers.insert_all(read.countries, now)
-    return len(read.lines)

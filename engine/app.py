@@ -136,6 +136,7 @@ class Engine:
                 "end_calls": operator.end_calls,
                 "share": operator.share,
                 "lateness": self._lateness.told,
+                "look": operator.look,
             },
         )
         self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.settled)

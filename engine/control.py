@@ -19,9 +19,10 @@ import structlog
 
 from engine.adjustments import Adjustment
 from engine.domain.errors import InvalidInput, Refusal, RentedNumbersError
-from engine.requests import Done, EndCalls, HangUp, HowLate, Lateness, Share
+from engine.requests import Done, EndCalls, HangUp, HowLate, Lateness, Look, Share
 from engine.storage.errors import StorageError
 from engine.storage.rows import Grant, grant_from_row
+from engine.vitals import Vitals
 
 log = structlog.get_logger(__name__)
 
@@ -33,14 +34,15 @@ READ_SECONDS = 2.0
 WORK_SECONDS = 10.0
 ANSWER_SECONDS = READ_SECONDS + WORK_SECONDS + 3.0
 
-Request: TypeAlias = Adjustment | HangUp | EndCalls | Share | HowLate
-Answer: TypeAlias = Grant | Done | Lateness
+Request: TypeAlias = Adjustment | HangUp | EndCalls | Share | HowLate | Look
+Answer: TypeAlias = Grant | Done | Lateness | Vitals
 OPERATIONS: Mapping[str, type[Request]] = {
     "adjust": Adjustment,
     "hang_up": HangUp,
     "end_calls": EndCalls,
     "share": Share,
     "lateness": HowLate,
+    "look": Look,
 }
 NAMES = {request: name for name, request in OPERATIONS.items()}
 
@@ -125,6 +127,12 @@ def ask_lateness(data_dir: Path, wanted: HowLate) -> Lateness | None:
     """None: no engine is running. Raises EngineRefused, EngineSilent."""
     done = _ask(data_dir, wanted)
     return None if done is None else Lateness(**done)
+
+
+def look_at_engine(data_dir: Path, *, collected: bool = False) -> Vitals | None:
+    """None: no engine is running. Raises EngineRefused, EngineSilent."""
+    done = _ask(data_dir, Look(collected))
+    return None if done is None else Vitals(**done)
 
 
 def _ask(data_dir: Path, request: Request) -> dict[str, Any] | None:

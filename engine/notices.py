@@ -16,8 +16,8 @@ from engine.domain.events import Body, EventType, WhyGone
 from engine.domain.notices import is_low
 from engine.domain.policy import Policy
 from engine.outbox import post
+from engine.storage.bounds import LAST_ID
 from engine.storage.notices import Place
-from engine.storage.reads import LAST_ID
 from engine.storage.rows import Call, Cdr
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction

@@ -8,10 +8,11 @@ from engine.ami.errors import AmiRefused, AmiUnavailable
 from engine.ami.limits import LimitKeeper
 from engine.ami.link import AmiLink
 from engine.domain.errors import NotFound
-from engine.requests import Done, EndCalls, HangUp, Share
+from engine.requests import Done, EndCalls, HangUp, Look, Share
 from engine.storage.rows import Grant
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
+from engine.vitals import Vitals, vitals
 
 
 class Operator:
@@ -34,6 +35,9 @@ class Operator:
     async def share(self, wanted: Share) -> Done:
         self._limits.changed(wanted.booking_id)
         return Done()
+
+    async def look(self, wanted: Look) -> Vitals:
+        return vitals(collected=wanted.collected)
 
     async def _end(self, channels: Sequence[str]) -> Done:
         reached = await asyncio.gather(*map(self._reached, channels))

@@ -28,6 +28,14 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What the engine holds of itself now: see `engine.vitals`. `collected`: after Python's collector has been through
+    all of it, which holds up calls for some milliseconds."""
+
+    collected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """How many `calls` it was about, and how many of them Asterisk could not be told of."""
 

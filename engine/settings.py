@@ -200,6 +200,12 @@ class Settings(BaseSettings):
     call_deadline: Duration = Field(
         timedelta(seconds=2), description="a call that is not decided within this time gets 503"
     )
+    max_undecided_calls: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="calls on an Asterisk that may wait for a decision at once, more get 503; unset: 32 for each core",
+    )
     callback_timeout: Duration = Field(timedelta(seconds=15), description="a receiver must have answered by then")
     callback_retries: list[Duration] = Field(
         [timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 36000)],

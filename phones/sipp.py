@@ -61,6 +61,7 @@ class Sipp:
     timeout    seconds until it gives up
     rtp_echo   send the audio of a call back to who it came from
     trace      keep every message for messages(); without, it is faster
+    stopwatches  keep each time that a stop-watch of the scenario (start_rtd, rtd) showed, in a file `*_rtt.csv`
     lenient    go on when a message comes that the scenario does not expect (a second 180 in a pause)
     lines      a file of SIPp's (-inf) whose lines the calls take one after another, as [field0], [field1], …
     patience   seconds that a call waits for any message before it gives up (None: for ever)
@@ -82,6 +83,7 @@ class Sipp:
         transport: Transport = "udp",
         port: int | None = None,
         trace: bool = True,
+        stopwatches: bool = False,
         lenient: bool = False,
         lines: Path | None = None,
         patience: float | None = None,
@@ -104,6 +106,7 @@ class Sipp:
         self.port = port or free_port()
         self.media_port = free_port_range(MEDIA_PORTS)
         self._trace = trace
+        self._stopwatches = stopwatches
         self._lenient = lenient
         self._lines = lines
         self._patience = patience
@@ -188,6 +191,8 @@ class Sipp:
             command += ["-l", str(self._concurrent)]
         if self._trace:
             command += ["-trace_msg", "-message_file", "messages"]
+        if self._stopwatches:
+            command += ["-trace_rtt", "-rtt_freq", "1"]
         if self._lines is not None:
             command += ["-inf", str(self._lines.resolve())]
         if self._patience is not None:

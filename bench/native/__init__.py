@@ -5,7 +5,14 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FLAGS = {"generator": ["-O2"], "limit": ["-O2"], "slow_sync": ["-O2", "-shared", "-fPIC"]}
+LIBRARY = ["-O2", "-shared", "-fPIC"]
+FLAGS = {
+    "generator": ["-O2"],
+    "limit": ["-O2"],
+    "http_client": ["-O2"],
+    "slow_sync": LIBRARY,
+    "fine_clock": LIBRARY,
+}
 
 
 class NoCompiler(Exception):

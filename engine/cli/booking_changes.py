@@ -22,8 +22,8 @@ from engine.domain.policy import Policy
 from engine.domain.times import Moment, rfc3339
 from engine.requests import EndCalls, Share
 from engine.settings import Settings
+from engine.storage.bounds import LAST_ID
 from engine.storage.overview import OwnedBooking
-from engine.storage.reads import LAST_ID
 from engine.storage.transaction import Transaction
 
 MAX_LISTED = 1000
@@ -75,7 +75,7 @@ def renew(
     renewal, at, policy = Renewal(plan, callback=callback), SystemClock().moment(), settings.policy()
 
     def add(tx: Transaction) -> dict[str, Any]:
-        owned = _owned(tx, booking_id)
+        owned = owned_booking(tx, booking_id)
         account_id = owned.booking.account_id
         renewed = bookings.renew(tx, account_id, booking_id, renewal, now_of(tx, account_id, at), policy)
         return shown(tx, OwnedBooking(owned.account, renewed), at, policy)
@@ -93,7 +93,7 @@ def delete(
     """End a booking for good, and its live calls; its number rests in quarantine. Call records stay."""
     settings = Settings()
     at, policy = SystemClock().moment(), settings.policy()
-    owned = run_command(settings, _owned, booking_id)
+    owned = run_command(settings, owned_booking, booking_id)
     if not yes:
         typer.confirm(f"End the booking of {owned.booking.service} for {owned.account}?", abort=True, err=True)
 
@@ -119,7 +119,7 @@ def check_callback(url: str, settings: Settings) -> None:
     check_callback(url, CallbackRules.of(settings))
 
 
-def _owned(tx: Transaction, booking_id: str) -> OwnedBooking:
+def owned_booking(tx: Transaction, booking_id: str) -> OwnedBooking:
     booking = tx.bookings.by_id(booking_id)
     if booking is None:
         raise NotFound("there is no such booking")

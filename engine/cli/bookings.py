@@ -7,6 +7,7 @@ import typer
 from engine.accounts import account_of
 from engine.adjustments import MAX_REASON, Adjustment, adjust
 from engine.cli import booking_changes as changes
+from engine.cli.booking_patch import change
 from engine.cli.database import run_command
 from engine.cli.new_booking import create
 from engine.cli.output import Json, complain, show, show_one
@@ -26,6 +27,7 @@ from engine.storage.transaction import Transaction
 app = typer.Typer(no_args_is_help=True, help="Bookings of all accounts.")
 app.command("create")(create)
 app.command("list")(changes.list_)
+app.command("change")(change)
 app.command("renew")(changes.renew)
 app.command("delete")(changes.delete)
 

@@ -17,8 +17,8 @@ from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.masking import masked_text
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
 from engine.settings import Settings
+from engine.storage.bounds import LATEST
 from engine.storage.delivery_rows import AttemptRecord, CallbackRecord, Endpoint
-from engine.storage.record_rows import LATEST
 from engine.storage.transaction import Transaction
 
 app = callbacks.app
@@ -30,7 +30,7 @@ Limit = Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="So many at most
 
 @app.command("list")
 def list_callbacks(
-    account: Account = "demo",
+    account: Account,
     state: Annotated[CallbackState | None, typer.Option(help="Only those in this state.")] = None,
     booking: Annotated[str, typer.Option(help="Only those about this booking.")] = "",
     limit: Limit = 20,
@@ -77,13 +77,13 @@ def redeliver(
     state: Annotated[CallbackState, typer.Option(help="Those in this state. HELD: enable their URL.")] = (
         CallbackState.FAILED
     ),
-    account: Account = "demo",
+    account: Annotated[str, typer.Option(help="Id or name of the account, with `--from`.")] = "",
     as_json: Json = False,
 ) -> None:
     """Send callbacks again, under their ids. A running engine takes them up within seconds."""
-    if bool(callback_id) == bool(since) or state is CallbackState.HELD:
+    if bool(callback_id) == bool(since) or bool(since) != bool(account) or state is CallbackState.HELD:
         raise InvalidInput(
-            ["name one callback, or with --from all FAILED, PENDING or DELIVERED ones from an instant on"]
+            ["name one callback, or with --account and --from all FAILED, PENDING or DELIVERED ones from an instant on"]
         )
     now = SystemClock().now()
     if callback_id:
@@ -93,11 +93,13 @@ def redeliver(
         show_one(_shown(record), as_json=as_json)
         return
     bounds = (_instant(since), _instant(until) if until else LATEST)
+    if bounds[0] > bounds[1]:
+        raise InvalidInput(["--from must not be later than --to"])
     show_one({"redelivered": _redeliver_all(account, state, *bounds, now)}, as_json=as_json)
 
 
 @app.command()
-def endpoints(account: Account = "demo", limit: Limit = 100, as_json: Json = False) -> None:
+def endpoints(account: Account, limit: Limit = 100, as_json: Json = False) -> None:
     """The URLs that callbacks of an account went to, newest first, and which of them are disabled."""
 
     def look_up(tx: Transaction) -> list[Endpoint]:
@@ -109,13 +111,15 @@ def endpoints(account: Account = "demo", limit: Limit = 100, as_json: Json = Fal
 @app.command()
 def enable(
     endpoint_id: Annotated[str, typer.Argument(help="Id of the endpoint, as `callbacks endpoints` shows it.")],
-    account: Account = "demo",
     as_json: Json = False,
 ) -> None:
     """Try a disabled URL again, beginning with what was held for it."""
 
     def carry_out(tx: Transaction) -> Endpoint:
-        return deliveries.enable(tx, accounts.account_of(tx, account).id, endpoint_id)
+        owner = tx.endpoints.owner_of(endpoint_id)
+        if owner is None:
+            raise NotFound("there is no such endpoint")
+        return deliveries.enable(tx, owner, endpoint_id)
 
     show_one(_endpoint(run_command(Settings(), carry_out)), as_json=as_json)
 

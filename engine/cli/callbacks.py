@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="What customers are told of calls."
 
 @app.command()
 def listen(
-    account: Annotated[str, typer.Option(help="Id or name of the account whose secret signs them.")] = "demo",
+    account: Annotated[str, typer.Option(help="Id or name of the account whose secret signs them.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any that is free.")] = 9000,
     as_json: Json = False,
 ) -> None:

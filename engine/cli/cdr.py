@@ -22,8 +22,9 @@ from engine.domain.routing import Disposition
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
 from engine.master_csv import master_csv
 from engine.settings import Settings
+from engine.storage.bounds import EARLIEST, LATEST
 from engine.storage.reads import Reads
-from engine.storage.record_rows import EARLIEST, LATEST, CallRecord, WantedRecords
+from engine.storage.record_rows import CallRecord, WantedRecords
 
 app = typer.Typer(no_args_is_help=True, help="Call records.")
 

@@ -52,7 +52,7 @@ def create(
     """Book a number for an account. Without a limit the general one counts."""
     settings = Settings()
     check_callback(callback, settings)
-    wanted, pairs = _wanted(service, prefix, country), _notes(label, metadata or [])
+    wanted, pairs = _wanted(service, prefix, country), checked_notes(label, metadata or [])
     owner = run_command(settings, accounts.account_of, account)
     limits = Limits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     hidden = destination or typer.prompt("Number to hide", err=True)
@@ -88,7 +88,7 @@ def _wanted(service: str | None, prefix: str | None, country: str | None) -> Wan
     return Wanted(service, prefix, country)
 
 
-def _notes(label: str, metadata: list[str]) -> dict[str, str]:
+def checked_notes(label: str, metadata: list[str]) -> dict[str, str]:
     """Raises InvalidInput, with no word of what was given."""
     pairs = {key: value for key, _, value in (each.partition("=") for each in metadata)}
     problems = []

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import accounts, pool
+from engine import pool
 from engine.cli.database import run_command
 from engine.cli.output import Json, progress, show, show_one
 from engine.clock import SystemClock
@@ -41,9 +41,9 @@ def import_(
     if not lines:
         raise InvalidInput([f"there is no number in {file}"])
     with progress(lines, f"Reading {file.name}", wanted=not as_json) as watched:
-        read = accounts.read_numbers(watched)
+        read = pool.read_numbers(watched)
     try:
-        added = run_command(Settings(), accounts.add_numbers, read, SystemClock().now())
+        added = run_command(Settings(), pool.add_numbers, read, SystemClock().now())
     except InvalidInput as error:
         raise InvalidInput([*error.problems, "nothing was imported"]) from error
     show_one({"added": added}, as_json=as_json)

@@ -37,8 +37,8 @@ class Moment:
 
 def rfc3339(instant: int) -> str:
     """`2026-03-01T12:00:00.250Z`; exact for every instant that a datetime can hold."""
-    moment = _EPOCH + timedelta(milliseconds=instant)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    seconds, milliseconds = divmod(instant, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03}Z"
 
 
 def instant_from(text: str) -> int | None:

@@ -24,8 +24,11 @@ TOOLS = ROOT / ".tools"
 
 # Asterisk complains, or does not start, without these; empty is enough.
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "stasis", "udptl")
-# Sound and its control, with each of the two.
-PORTS_OF_CALL = 4
+# Sound and its control, with each of the two; and one, together with others', for calls that are refused: Asterisk
+# takes ports before it counts calls, and without any it would say 488, which sends no carrier elsewhere.
+PORTS_OF_CALL = 5
+# Who comes last then waits for about half a second.
+UNDECIDED_PER_CORE = 32
 # An unanswered AGI is given up then: longer than `call_deadline`, short enough for a carrier to try elsewhere.
 ENGINE_SECONDS = 3
 
@@ -138,6 +141,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "agi_token": agi_token,
         "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
+        "most_undecided": settings.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "encryption": encryption(settings),
         # A bare semicolon would begin a comment, and the transport would be lost.

@@ -3,6 +3,7 @@
 from typing import Any
 
 from engine.domain.delivery import CallbackState
+from engine.storage.bounds import LAST_ID, LATEST
 from engine.storage.delivery_rows import (
     AttemptRecord,
     CallbackRecord,
@@ -13,7 +14,6 @@ from engine.storage.delivery_rows import (
     secrets_from_row,
 )
 from engine.storage.delivery_rows import WebhookSecrets as Secrets
-from engine.storage.record_rows import LATEST
 from engine.storage.table import Table
 
 # Of one callback, the newest. The schedule has no more than 21, so only redeliveries push older ones out.
@@ -168,12 +168,17 @@ class Endpoints(Table):
         row = self._sql.endpoint_of_account(self._db, account_id=account_id, id=endpoint_id)
         return endpoint_from_row(row) if row else None
 
+    def owner_of(self, endpoint_id: str) -> str | None:
+        """Its account's id."""
+        owner: str | None = self._sql.owner_of_endpoint(self._db, id=endpoint_id)
+        return owner
+
     def of_url(self, account_id: str, url: str) -> Endpoint | None:
         row = self._sql.endpoint_of_url(self._db, account_id=account_id, url=url)
         return endpoint_from_row(row) if row else None
 
     def newest(self, account_id: str, at_most: int) -> list[Endpoint]:
-        rows = self._sql.endpoints_page(self._db, account_id=account_id, before_id="\U0010ffff", at_most=at_most)
+        rows = self._sql.endpoints_page(self._db, account_id=account_id, before_id=LAST_ID, at_most=at_most)
         return [endpoint_from_row(row) for row in rows]
 
     def release(self, now: int, at_most: int) -> None:

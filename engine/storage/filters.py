@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Self, TypeVar
 
+from engine.storage.bounds import LATEST
+
 T = TypeVar("T")
 
 # Bookings that one page looks at.
 LOOKED_AT = 5_000
 # Pairs of metadata that can be asked for at once; bookings.sql has a place for each.
 MAX_PAIRS = 5
-FOR_EVER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class BookingFilter:
     """Instants are epoch milliseconds. What is empty is not asked for. `pairs`: see `engine.domain.notes`."""
 
     expires_after: int
-    expires_until: int = FOR_EVER
+    expires_until: int = LATEST
     destination: str = ""
     usage_plan: str = ""
     service: str = ""

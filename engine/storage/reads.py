@@ -11,6 +11,7 @@ import aiosqlite
 
 from engine.domain.booking import Booking
 from engine.storage import filters, queries
+from engine.storage.bounds import LAST_ID
 from engine.storage.delivery_rows import (
     AttemptRecord,
     CallbackRecord,
@@ -26,8 +27,8 @@ from engine.storage.notices import AccountSeen, account_from_row
 from engine.storage.record_rows import Between, CallRecord, Place, WantedRecords, call_record_from_row
 from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
 
-# Greater than every id: a page "before" it is the first page.
-LAST_ID = "\U0010ffff"
+# A page whose filter passes most bookings is full after so many times its length; only others look at all they may.
+FEW_TIMES = 4
 
 
 class Reads:
@@ -43,7 +44,7 @@ class Reads:
 
     async def __aenter__(self) -> Self:
         self._db = await aiosqlite.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        self._db.row_factory = queries.dict_row  # type: ignore[assignment]  # typed as a class, takes a callable
+        self._db.row_factory = sqlite3.Row
         return self
 
     async def __aexit__(
@@ -67,16 +68,19 @@ class Reads:
     ) -> Found[Booking]:
         """Newest first, of those that are not gone."""
         begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
-        looked_at = filters.LOOKED_AT
-        end = await _one(self._sql.bookings_page_end(self._connection(), **begin, looked_at=looked_at))
-        if end["last_id"] is None:
-            return Found([])
-        rows = await _all(
-            self._sql.bookings_page(
-                self._connection(), **begin, last_id=end["last_id"], at_most=at_most, **wanted.as_parameters()
+        for looked_at in (min(FEW_TIMES * at_most, filters.LOOKED_AT), filters.LOOKED_AT):
+            rows = await _all(
+                self._sql.bookings_page(
+                    self._connection(), **begin, looked_at=looked_at, at_most=at_most, **wanted.as_parameters()
+                )
             )
-        )
-        return Found([booking_from_row(row) for row in rows], end["last_id"] if end["bookings"] == looked_at else None)
+            found = [booking_from_row(row) for row in rows]
+            if len(found) == at_most:
+                return Found(found)  # the next page begins behind the last of them
+            end = await _one(self._sql.bookings_page_end(self._connection(), **begin, looked_at=looked_at))
+            if end["bookings"] < looked_at:
+                return Found(found)
+        return Found(found, end["last_id"])
 
     async def cdr(self, account_id: str, cdr_id: str) -> Cdr | None:
         row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
@@ -200,11 +204,9 @@ async def _one(row: Any) -> Any:  # noqa: ANN401  aiosql's methods are untyped
         return await row
 
 
-async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  aiosql: a coroutine or an async generator, by version
+async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  likewise
     with _failures_named():
-        if hasattr(rows, "__aiter__"):
-            return [row async for row in rows]
-        return list(await rows)
+        return [row async for row in rows]
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """Call records as lists and exports read them: where they stand in their order, and which of them are wanted."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.domain.routing import Disposition
+from engine.storage.bounds import EARLIEST, LATEST
 from engine.storage.rows import Cdr, Row, cdr_from_row
 
 
@@ -12,11 +13,6 @@ class Place(NamedTuple):
 
     started_at: int
     id: str
-
-
-# What BIGINT holds: before and after every call.
-EARLIEST = -(2**63)
-LATEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +49,13 @@ class WantedRecords:
         return any((self.booking_id, self.service, self.source, self.disposition))
 
     def parameters(self) -> dict[str, Any]:
-        values = asdict(self)
-        del values["since"], values["until"]
-        return values
+        return {
+            "account_id": self.account_id,
+            "booking_id": self.booking_id,
+            "service": self.service,
+            "source": self.source,
+            "disposition": self.disposition,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,4 @@ class CallRecord:
 
 
 def call_record_from_row(row: Row) -> CallRecord:
-    values = dict(row)
-    answered_at, ended_at = values.pop("answered_at"), values.pop("ended_at")
-    return CallRecord(cdr_from_row(values), answered_at, ended_at)
+    return CallRecord(cdr_from_row(row), row["answered_at"], row["ended_at"])

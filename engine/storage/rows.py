@@ -15,6 +15,8 @@ from engine.domain.routing import Disposition
 from engine.domain.times import Moment
 
 Row = Mapping[str, Any]
+# Of most bookings, and three of them are read for each call.
+NO_METADATA = as_text({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def booking_from_row(row: Row) -> Booking:
         refuse_anonymous=bool(row["refuse_anonymous"]),
         paused=bool(row["paused"]),
         label=row["label"],
-        metadata=json.loads(row["metadata"]),
+        metadata={} if row["metadata"] == NO_METADATA else json.loads(row["metadata"]),
     )
 
 
@@ -213,4 +215,16 @@ def call_to_row(call: Call) -> dict[str, Any]:
 
 
 def cdr_from_row(row: Row) -> Cdr:
-    return Cdr(**{**row, "disposition": Disposition(row["disposition"])})
+    """Of a row that may have more columns than a call record."""
+    return Cdr(
+        id=row["id"],
+        account_id=row["account_id"],
+        booking_id=row["booking_id"],
+        call_id=row["call_id"],
+        started_at=row["started_at"],
+        duration=row["duration"],
+        source=row["source"],
+        service=row["service"],
+        destination=row["destination"],
+        disposition=Disposition(row["disposition"]),
+    )

@@ -78,7 +78,7 @@ class SqliteStorage:
         self._connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         self._checkpoints = Checkpoints(path, pace)
         self._transaction = Transaction(queries.load("sqlite3"), self._connection)
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._posted: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
@@ -97,13 +97,12 @@ class SqliteStorage:
         """
         if self._closed:
             raise StorageUnavailable("the storage is closed")
+        if self._jobs.qsize() >= MAX_WAITING:
+            raise StorageBusy(f"{MAX_WAITING} commands are waiting")
         loop = asyncio.get_running_loop()
         name = getattr(command, "__name__", "command")
         job = _Job(name, lambda tx: command(tx, *args, **kwargs), loop, loop.create_future())
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise StorageBusy(f"{MAX_WAITING} commands are waiting") from None
+        self._jobs.put(job)
         try:
             result: T = await job.future
         except asyncio.CancelledError:
@@ -116,7 +115,7 @@ class SqliteStorage:
         if self._closed:
             return
         self._closed = True
-        await asyncio.to_thread(self._jobs.put, None)
+        self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:

@@ -17,7 +17,8 @@ from tests.chaos import books, judge, load, plan, seen, trouble
 from tests.chaos.figures import Crowd, Report
 from tests.chaos.plan import Wanted
 from tests.chaos.trouble import Outage, Renewals, Trouble
-from tests.e2e.system import Booked, System
+from tests.e2e.booked import Booked
+from tests.e2e.system import System
 
 PLANS = {
     "SMALL": {"seconds": 20, "calls": 8, "valid_for": 86400},  # scarce

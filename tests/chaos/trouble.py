@@ -8,7 +8,8 @@ from random import Random
 from typing import Self
 
 from tests.chaos.plan import Kill, Step
-from tests.e2e.system import Booked, System
+from tests.e2e.booked import Booked
+from tests.e2e.system import System
 
 RENEWAL_SECONDS = 1.0
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine
 
 from engine import bookings, notices
-from engine.accounts import create_account, import_numbers
+from engine.accounts import create_account
 from engine.adjustments import Adjustment, adjust
 from engine.bookings import BookingRequest, Renewal
 from engine.domain.booking import Booking
@@ -18,6 +18,7 @@ from engine.domain.events import EventType
 from engine.domain.metering import CallState
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
+from engine.pool import import_numbers
 from engine.storage.rows import Call
 from tests.contract.model_asterisk import PATIENCE_MS, Ami, Asterisk, Clocks, Gate, Leg, Phase
 from tests.contract.model_books import Books

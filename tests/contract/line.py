@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import bookings, calls, live
-from engine.accounts import create_account, import_numbers
+from engine.accounts import create_account
 from engine.adjustments import Adjustment, adjust_live
 from engine.blocked_callers import block, unblock
 from engine.bookings import BookingRequest, Renewal
@@ -23,6 +23,7 @@ from engine.domain.routing import MakeRoom, RouteDecision
 from engine.domain.times import Moment
 from engine.explain import explain
 from engine.ids import new_id
+from engine.pool import import_numbers
 from engine.storage import queries
 from engine.storage.transaction import Transaction
 from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, POLICY, START

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from engine.call_records import record_batches, record_page
 from engine.domain.routing import Disposition
 from engine.storage import queries
+from engine.storage.bounds import EARLIEST, LATEST
 from engine.storage.reads import Reads
-from engine.storage.record_rows import EARLIEST, LATEST, CallRecord, Place, WantedRecords
+from engine.storage.record_rows import CallRecord, Place, WantedRecords
 from engine.storage.rows import Cdr
 
 EXAMPLES = int(os.environ.get("PAGING_EXAMPLES", "60"))

@@ -3,12 +3,13 @@
 import pytest
 
 from engine import bookings, pool
-from engine.accounts import import_numbers, world_beside
+from engine.accounts import world_beside
 from engine.bookings import BookingRequest
 from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
 from engine.domain.numbers import Wanted
 from engine.domain.plans import UsagePlan
+from engine.pool import import_numbers
 from engine.storage import numbers
 from engine.storage.rows import Number
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, START

@@ -5,11 +5,8 @@ import json
 from engine import bookings
 from engine.bookings import BookingRequest
 from engine.domain.plans import UsagePlan
+from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
-from tests.contract.test_erasure import DIGITS, PERSON
-from tests.contract.test_erasure import _call as call
-from tests.contract.test_erasure import _erase as erased_from
-from tests.contract.test_erasure import _everything as everything
 from tests.contract.world import World
 
 

@@ -1,8 +1,6 @@
 """A person's number is erased from every table, as caller and as destination; what was counted and charged stays."""
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +8,20 @@ import pytest
 
 from engine import bookings, calls
 from engine.bookings import BookingRequest
-from engine.calls import EndReport, IncomingCall
-from engine.domain.booking import Booking
+from engine.calls import EndReport
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import ERASED
 from engine.domain.plans import UsagePlan
 from engine.domain.retry import Answered
 from engine.domain.routing import Bridge, Disposition, Reject
-from engine.erasure import Erasure, Target, check, erase
-from engine.ledger import audit_page
+from engine.erasure import Erasure, check
 from engine.storage.sqlite import SqliteStorage
+from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row, is_balanced, route
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLICY, START
-from tests.contract.test_migrations import insert
 from tests.contract.world import POOL, World, outsider
 from tests.integration.callback_sending import attempt_due
 
-PERSON = "+14155550188"
-DIGITS = PERSON[1:]
 # The columns of text where nobody's number can stand: ids, words of ours, secrets. A new column needs its decision,
 # and if a number can stand in it, its part in `engine.erasure`.
 NEVER_A_NUMBER = {
@@ -61,37 +55,6 @@ ERASABLE = {
 }
 
 
-async def _erase(world: World, number: str = PERSON) -> Erasure:
-    return await erase(world.storage, Target(number), world.now, world.policy)
-
-
-async def _route(world: World, booking: Booking, call_id: str, source: str) -> Any:
-    incoming = IncomingCall(call_id, booking.service, source)
-    return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
-
-
-async def _call(world: World, booking: Booking, call_id: str, source: str, answered_ms: int = 3_000) -> None:
-    assert isinstance(await _route(world, booking, call_id, source), Bridge)
-    await world.answered(call_id)
-    await world.ended(call_id, answered_ms)
-
-
-def _everything(world: World) -> str:
-    """All that the database says, table by table."""
-    with outsider(world.database) as connection:
-        tables = [row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return "\n".join(repr(connection.execute(f"SELECT * FROM {table}").fetchall()) for table in tables)  # noqa: S608
-
-
-async def _is_balanced(world: World) -> bool:
-    return (await world.storage.run(audit_page, "")).discrepancies == []
-
-
-def _insert(world: World, table: str, **row: Any) -> None:
-    with closing(sqlite3.connect(world.database)) as connection, connection:
-        insert(connection, table, **row)
-
-
 def test_every_column_of_text_is_known_either_to_be_erased_or_never_to_hold_a_number(database: Path) -> None:
     found: dict[str, set[str]] = {}
     with outsider(database) as connection:
@@ -106,13 +69,13 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
     as_caller = await world.book()
     as_destination = await world.book(destination=PERSON)
     gone = await world.book(destination=PERSON)
-    await _call(world, as_caller, "from it", PERSON)
-    await _call(world, as_destination, "to it", CALLER)
-    await _call(world, gone, "to it once", CALLER)
+    await call(world, as_caller, "from it", PERSON)
+    await call(world, as_destination, "to it", CALLER)
+    await call(world, gone, "to it once", CALLER)
     await world.cancel(gone)
-    _insert(world, "blocked_callers", booking_id=as_caller.id, caller=PERSON)
-    _insert(world, "blocked_callers", booking_id=as_caller.id, caller=CALLER)
-    _insert(
+    insert_row(world, "blocked_callers", booking_id=as_caller.id, caller=PERSON)
+    insert_row(world, "blocked_callers", booking_id=as_caller.id, caller=CALLER)
+    insert_row(
         world,
         "grants",
         id="grt_x",
@@ -124,17 +87,17 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
     )
     account = as_caller.account_id
     for key, body in (("k1", f'{{"destination":"{PERSON}"}}'), (f"for-{DIGITS}", "{}"), ("k2", "{}")):
-        _insert(world, "kept_answers", account_id=account, idempotency_key=key, body=body)
+        insert_row(world, "kept_answers", account_id=account, idempotency_key=key, body=body)
     await world.storage.run(attempt_due, world.now, Answered(503), f"no {PERSON}, nor {PERSON}9")
-    _insert(world, "callback_endpoints", account_id=account, url=f"https://customer.example/{DIGITS}")
-    assert _everything(world).count(DIGITS) >= 16
+    insert_row(world, "callback_endpoints", account_id=account, url=f"https://customer.example/{DIGITS}")
+    assert everything(world).count(DIGITS) >= 16
 
-    erased = await _erase(world)
+    erased = await erased_from(world)
 
     assert {row["response"] for row in world.rows("SELECT response FROM callback_attempts")} == {
         f"no erased, nor {PERSON}9"
     }
-    assert DIGITS not in _everything(world).replace(f"{DIGITS}9", "")
+    assert DIGITS not in everything(world).replace(f"{DIGITS}9", "")
     assert erased == Erasure(
         {
             "bookings": 2,
@@ -149,29 +112,29 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
         },
         [],
     )
-    assert await _is_balanced(world)
+    assert await is_balanced(world)
     # Another caller's stay.
     assert [row["caller"] for row in world.rows("SELECT caller FROM blocked_callers")] == [CALLER]
     assert {row["source"] for row in world.rows("SELECT source FROM cdrs")} == {CALLER, ERASED}
     assert [row["reason"] for row in world.rows("SELECT reason FROM grants WHERE id = 'grt_x'")] == ["asked by erased."]
-    assert (await _erase(world)).counts == dict.fromkeys(erased.counts, 0)
+    assert (await erased_from(world)).counts == dict.fromkeys(erased.counts, 0)
 
 
 async def test_a_booking_that_hides_it_ends_and_its_number_is_quarantined(world: World) -> None:
     booking, other = await world.book(destination=PERSON), await world.book(destination=OTHER_HIDDEN)
-    await _erase(world)
+    await erased_from(world)
     stored = await world.stored(booking)
     assert (stored.destination, stored.gone_at) == (ERASED, world.now)
     [number] = world.rows("SELECT state, quarantined_until FROM numbers WHERE e164 = ?", booking.service)
     assert number == {"state": "QUARANTINED", "quarantined_until": world.now + POLICY.quarantine_ms}
-    assert isinstance(await _route(world, booking, "late", CALLER), Reject)
+    assert isinstance(await route(world, booking, "late", CALLER), Reject)
     assert await world.stored(other) == other
 
 
 async def test_a_booking_whose_grace_is_over_but_unswept_ends_too(world: World) -> None:
     booking = await world.book(destination=PERSON)
     world.now = booking.end_at + POLICY.grace_ms
-    await _erase(world)
+    await erased_from(world)
     assert (await world.stored(booking)).destination == ERASED
     assert (await world.sweep()).bookings_gone == 0
 
@@ -180,12 +143,12 @@ async def test_a_live_call_to_it_is_hung_up_by_the_sweep_and_recorded_without_it
     booking = await world.book(destination=PERSON)
     await world.bridge(booking, "up")
     await world.answered("up")
-    await _erase(world)
+    await erased_from(world)
     assert (await world.sweep()).channels == ["up"]
     settlement = await world.ended("up", 4_000)
     assert settlement is not None
     assert (settlement.disposition, settlement.duration) == (Disposition.ANSWERED, 4)
-    assert DIGITS not in _everything(world)
+    assert DIGITS not in everything(world)
     # Its owner is told of the call all the same, at the callback that the booking had.
     [told] = world.rows("SELECT url, body FROM outbox")
     assert (told["url"], json.loads(told["body"])["destination"]) == (CALLBACK, ERASED)
@@ -197,7 +160,7 @@ async def test_a_call_to_it_on_a_booking_that_has_moved_on_ends_and_the_booking_
         await world.bridge(booking, call_id)
     await world.answered("talking")
     await world.renew(booking, UsagePlan.MEDIUM, destination=OTHER_HIDDEN)
-    await _erase(world)
+    await erased_from(world)
     assert (await world.stored(booking)).gone_at is None
     assert sorted((await world.sweep()).channels) == ["ringing", "talking"]
     # Nobody is put through to it any more: neither by an answer that comes now, nor by a question asked again.
@@ -206,13 +169,13 @@ async def test_a_call_to_it_on_a_booking_that_has_moved_on_ends_and_the_booking_
     for call_id in ("ringing", "talking"):
         await world.ended(call_id, 1_000)
     assert isinstance(await world.route(booking.service, "next"), Bridge)
-    assert DIGITS not in _everything(world)
+    assert DIGITS not in everything(world)
 
 
 async def test_a_live_call_from_it_goes_on_and_is_recorded_without_it(world: World) -> None:
     booking = await world.book()
-    assert isinstance(await _route(world, booking, "up", PERSON), Bridge)
-    await _erase(world)
+    assert isinstance(await route(world, booking, "up", PERSON), Bridge)
+    await erased_from(world)
     assert await world.answered("up") > 0
     assert (await world.sweep()).channels == []
     assert await world.ended("up", 4_000) is not None
@@ -221,8 +184,8 @@ async def test_a_live_call_from_it_goes_on_and_is_recorded_without_it(world: Wor
 
 async def test_a_pending_callback_is_still_delivered_without_it(world: World) -> None:
     booking = await world.book()
-    await _call(world, booking, "from it", PERSON)
-    await _erase(world)
+    await call(world, booking, "from it", PERSON)
+    await erased_from(world)
     due, _ = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, world.now + 1, 10))
     [(event_id, _, attempts, _)] = due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, attempts, world.now))
@@ -241,9 +204,9 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
         for _ in range(2)
     ]
     for booking in (live, gone):
-        await _call(world, booking, booking.id, CALLER)
+        await call(world, booking, booking.id, CALLER)
     await world.cancel(gone)
-    erased = await _erase(world)
+    erased = await erased_from(world)
     assert world.rows("SELECT * FROM outbox") == []
     assert (await world.stored(gone)).callback == ""
     # The callback of a booking that lives is its owner's: said, not changed.
@@ -256,8 +219,8 @@ async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -
     booking = await world.storage.run(
         bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, url), START, POLICY
     )
-    await _call(world, booking, "longer", longer)
-    assert sum((await _erase(world)).counts.values()) == 0
+    await call(world, booking, "longer", longer)
+    assert sum((await erased_from(world)).counts.values()) == 0
     assert {row["source"] for row in world.rows("SELECT source FROM cdrs")} == {longer}
     assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [url]
 
@@ -268,10 +231,10 @@ async def test_tables_larger_than_a_window_are_gone_through_to_their_end(
     monkeypatch.setattr("engine.erasure.WINDOW", 2)
     booking = await world.book(UsagePlan.MEDIUM)
     for index in range(7):
-        await _call(world, booking, f"call {index}", PERSON if index % 2 else CALLER, 1_000)
-    erased = await _erase(world)
+        await call(world, booking, f"call {index}", PERSON if index % 2 else CALLER, 1_000)
+    erased = await erased_from(world)
     assert (erased.counts["calls"], erased.counts["call_records"], erased.counts["callbacks"]) == (3, 3, 3)
-    assert DIGITS not in _everything(world)
+    assert DIGITS not in everything(world)
 
 
 @pytest.mark.parametrize("bad", ["", "14155550188", "+1", "+1415555018x", "anonymous", "+%", "+0123456789"])
@@ -300,8 +263,8 @@ async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: Wo
         return await ordinary(command, *args, **kwargs)
 
     monkeypatch.setattr(world.storage, "run", with_an_end_before)
-    await _erase(world)
+    await erased_from(world)
     assert next(ends, None) is None
-    assert DIGITS not in _everything(world)
+    assert DIGITS not in everything(world)
     with outsider(world.database) as connection:
         assert broken_rules(connection) == {}

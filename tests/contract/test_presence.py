@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from engine import presence
-from engine.accounts import import_numbers
 from engine.domain.metering import CallState
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
 from engine.live import bookings_to_share, limit_of
+from engine.pool import import_numbers
 from engine.presence import Compared, FoundTalking, Presence
 from tests.contract.samples import DAY, HOUR, SECOND, START
 from tests.contract.world import World, outsider

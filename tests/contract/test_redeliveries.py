@@ -13,8 +13,8 @@ from engine.domain.plans import UsagePlan
 from engine.domain.retry import Delivered, GiveUp, RetryAfter
 from engine.outbox import post
 from engine.retention import Retention, forget
+from engine.storage.bounds import LATEST
 from engine.storage.queries import load
-from engine.storage.record_rows import LATEST
 from tests.contract.delivering import (
     BAD,
     GONE,

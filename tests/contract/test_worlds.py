@@ -6,7 +6,7 @@ import random
 import pytest
 
 from engine import bookings, calls
-from engine.accounts import create_account, import_numbers
+from engine.accounts import create_account
 from engine.bookings import BookingRequest, Renewal
 from engine.calls import IncomingCall
 from engine.domain.booking import Status, status_at
@@ -17,6 +17,7 @@ from engine.domain.plans import UsagePlan
 from engine.domain.routing import UNKNOWN_NUMBER, Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import rfc3339
+from engine.pool import import_numbers
 from engine.presence import Presence, take_presence
 from engine.storage.rows import BlockedCaller
 from tests.contract.samples import CALLBACK, CALLER, DAY, HOUR, POLICY, SECOND, START

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine import bookings, calls, live
-from engine.accounts import create_account, import_numbers
+from engine.accounts import create_account
 from engine.bookings import BookingRequest, Renewal, Swept
 from engine.calls import EndReport, IncomingCall, Settlement
 from engine.domain.booking import Booking
@@ -17,6 +17,7 @@ from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, RouteDecision
 from engine.domain.times import Moment
+from engine.pool import import_numbers
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START

@@ -17,8 +17,9 @@ from phones.ports import free_port
 from phones.sipp import Result, Sipp
 from tests.chaos.books import leases_up
 from tests.e2e.agi_tap import AgiTap, Asked
+from tests.e2e.booked import Booked
 from tests.e2e.sip_sockets import Wire, read_all
-from tests.e2e.system import Booked, System
+from tests.e2e.system import System
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 PLANS = {"LARGE": {"seconds": 1_000_000, "calls": 100_000, "valid_for": 86400}}

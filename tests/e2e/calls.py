@@ -7,7 +7,8 @@ from phones import messages
 from phones.messages import Message
 from phones.ports import Transport
 from phones.sipp import Sipp
-from tests.e2e.system import Booked, System
+from tests.e2e.booked import Booked
+from tests.e2e.system import System
 
 SOURCE = "+33199007777"
 # They are told things while they pause or send: Asterisk says 180 when it dials and again when the callee rings.
@@ -96,6 +97,18 @@ class Outcome:
         invite = next(message for message in self.messages if message.method == "INVITE")
         final = next(m for m in self.messages if m.method == "INVITE" and m.status is not None and m.status >= 200)
         return final.at - invite.at
+
+
+def wait_talking(system: System, callers: Sipp, calls: int = 1) -> None:
+    """Until so many calls are up. Fails at once over one that is refused: an ACK alone follows a refusal, too."""
+
+    def are_up() -> bool:
+        traces = messages.by_call(callers.messages()).values()
+        refused = [status for trace in traces if (status := messages.final_status(trace)) not in {None, 200}]
+        assert not refused, f"refused with {refused}\n{system.engine_log[-3000:]}\n{system.asterisk_log[-3000:]}"
+        return sum(any(message.method == "ACK" for message in trace) for trace in traces) >= calls
+
+    system.until(are_up, f"{calls} calls are up")
 
 
 def assert_nothing_shown(trace: list[Message], booked: Booked) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import shutil
 import signal
 import sqlite3
@@ -13,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,9 +24,11 @@ from engine.settings import Settings
 from phones.ports import free_port, free_port_range, give_back
 from tests.e2e import canary
 from tests.e2e.answers import Answer, send
+from tests.e2e.booked import Booked, fictional_number
 from tests.e2e.environment import as_environment, environ
 
-READY_SECONDS = 20.0
+# How long a test waits for what must come: no figure of anything.
+READY_SECONDS = 60.0
 # The plans of the tests: short enough to be used up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
@@ -40,7 +40,7 @@ PLANS = {
 class System:
     """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
-    rtp_ports = 200
+    rtp_ports = 250
 
     def __init__(
         self,
@@ -70,7 +70,8 @@ class System:
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
-                "ring_timeout": 3,
+                # A callee who means to answer does within this time on a machine that is busy, too.
+                "ring_timeout": 8,
                 "sweep_interval": 0.5,
                 "requests_per_minute": 1_000_000,  # tests ask again and again until something has happened
                 "callback_retries": [0.2, 0.5, 1],
@@ -255,7 +256,7 @@ class System:
             timeout=30,
         )
 
-    def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> "Booked":
+    def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> Booked:
         """A booking with a hidden number of its own, so that a search for its digits means something."""
         destination = fictional_number()
         self.hidden.add(destination)
@@ -274,32 +275,3 @@ class System:
         while not true():
             assert time.monotonic() < deadline, f"not within {timeout} s: {what}\n{self.engine_log[-3000:]}"
             time.sleep(0.05)
-
-
-@dataclass(frozen=True)
-class Booked:
-    system: System
-    id: str
-    service: str
-    destination: str
-
-    @property
-    def now(self) -> dict[str, Any]:
-        answer = self.system.get(f"/bookings/{self.id}")
-        assert answer.status == 200, answer
-        body: dict[str, Any] = answer.body
-        return body
-
-    @property
-    def calls(self) -> list[dict[str, Any]]:
-        return self.system.cdrs(self.service)
-
-    def wait_settled(self, calls: int = 1) -> list[dict[str, Any]]:
-        """The call records, once there are that many."""
-        self.system.until(lambda: len(self.calls) >= calls, f"{calls} call records")
-        return self.calls
-
-
-def fictional_number() -> str:
-    """+33 1 99 00 xx xx is kept free for fiction; apart from the demo's numbers and those that tests name."""
-    return f"+3319900{secrets.randbelow(5000) + 1000}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from phones.ports import free_port
-from tests.e2e.calls import Caller, Outcome, lasted
+from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 from tests.e2e.wire import Wire
 
@@ -46,7 +46,7 @@ def test_while_the_manager_interface_is_silent_calls_go_on_and_share_later(wired
         caller.hidden(calls=2),
         caller.dialling(booked.service, "uac_hangs_up", keys={"talk": round((SILENCE_SECONDS + 13) * 1000)}) as first,
     ):
-        system.until(lambda: any(m.method == "ACK" for m in first.messages()), "the first call is up")
+        wait_talking(system, first)
         wire.fall_silent()
         system.until(lambda: system.get("/health").status == 503, "the silence is noticed", 15)
         # All seconds are the first call's, and nobody can take them back now: the second is turned away, not unmetered.

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from phones.messages import by_call, final_status
-from phones.sipp import Sipp
-from tests.e2e.calls import SOURCE, Caller, Outcome, lasted
-from tests.e2e.system import Booked, System, fictional_number
+from tests.e2e.booked import Booked, fictional_number
+from tests.e2e.calls import SOURCE, Caller, Outcome, lasted, wait_talking
+from tests.e2e.system import System
 
 TOLERANCE = 0.1
 
@@ -44,10 +44,6 @@ def _explained(booked: Booked, source: str = SOURCE) -> Any:
     assert answer.status == 200, answer
     assert booked.destination[-6:] not in str(answer.body)
     return answer.body
-
-
-def _wait_talking(booked: Booked, callers: Sipp) -> None:
-    booked.system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
 
 
 def test_of_three_calls_at_once_two_are_bridged_where_two_are_allowed(generous: System, party: Caller) -> None:
@@ -111,7 +107,7 @@ def test_a_longest_call_that_is_moved_in_mid_call_moves_its_end(
     """One that has lasted longer already ends with the second that it is in."""
     booked = _book(generous, maxCallSeconds=longest)
     with party.hidden(), party.dialling(booked.service) as callers:
-        _wait_talking(booked, callers)
+        wait_talking(booked.system, callers)
         time.sleep(1.2)
         _change(booked, maxCallSeconds=changed)
         callers.wait()
@@ -123,7 +119,7 @@ def test_a_longest_call_that_is_moved_in_mid_call_moves_its_end(
 def test_a_longest_call_that_is_removed_in_mid_call_no_longer_ends_it(party: Caller, generous: System) -> None:
     booked = _book(generous, maxCallSeconds=2)
     with party.hidden(), party.dialling(booked.service, "uac_hangs_up", keys={"talk": 3500}) as callers:
-        _wait_talking(booked, callers)
+        wait_talking(booked.system, callers)
         time.sleep(1)
         _change(booked, maxCallSeconds=None)
         callers.wait()

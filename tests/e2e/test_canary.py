@@ -25,8 +25,9 @@ from engine.local import panel
 from phones.listener import CallbackListener
 from phones.sipp import Sipp
 from tests.e2e import canary
-from tests.e2e.calls import Caller
-from tests.e2e.system import Booked, System
+from tests.e2e.booked import Booked
+from tests.e2e.calls import Caller, wait_talking
+from tests.e2e.system import System
 
 CALLER = "+33199008642"
 
@@ -112,7 +113,7 @@ def _call_in_every_way(flight: Flight, caller: Caller, working: str, refusing: s
 @contextlib.contextmanager
 def _talking(caller: Caller, booked: Booked) -> Iterator[Sipp]:
     with caller.dialling(booked.service, keys={"source": CALLER}) as callers:
-        caller.system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+        wait_talking(caller.system, callers)
         yield callers
 
 

@@ -14,7 +14,7 @@ from engine.ami.wall_clock import LOOK_SECONDS
 from engine.domain.metering import MESSAGE_MS
 from phones.ports import free_port
 from phones.sipp import Sipp
-from tests.e2e.calls import LATE_SECONDS, Caller, Outcome, lasted
+from tests.e2e.calls import LATE_SECONDS, Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 from tests.e2e.wall_clock import WallClock
 from tests.e2e.wire import Wire
@@ -93,7 +93,7 @@ def parties(timed: Timed) -> Caller:
 
 
 def _up(system: System, sipp: Sipp) -> None:
-    system.until(lambda: any(m.method == "ACK" for m in sipp.messages()), "the call is up")
+    wait_talking(system, sipp)
 
 
 def fair(cost: int, talked: float, error: float = LATE_SECONDS) -> bool:

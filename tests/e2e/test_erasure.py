@@ -12,8 +12,9 @@ import pytest
 
 from engine.domain.numbers import ERASED
 from phones.listener import CallbackListener
-from tests.e2e.calls import Caller
-from tests.e2e.system import System, fictional_number
+from tests.e2e.booked import fictional_number
+from tests.e2e.calls import Caller, wait_talking
+from tests.e2e.system import System
 
 
 def _erase(system: System, number: str) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def test_a_number_is_erased_while_a_call_to_it_is_up(patient: System, listener: 
     with caller.hidden(calls=2):
         assert caller.call(booked.service, "uac_hangs_up", talk=100, source=source).status == 200
         with caller.dialling(booked.service, keys={"source": source}) as callers:
-            system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+            wait_talking(system, callers)
             assert _holding(system, booked.destination) != []
             erased = _erase(system, booked.destination)
             callers.wait()

@@ -9,8 +9,9 @@ import pytest
 from engine.failpoints import VARIABLE
 from phones.listener import CallbackListener
 from phones.messages import final_status
-from tests.e2e.calls import Caller
-from tests.e2e.system import Booked, System, fictional_number
+from tests.e2e.booked import Booked, fictional_number
+from tests.e2e.calls import Caller, wait_talking
+from tests.e2e.system import System
 
 CALLBACK_SECONDS = 45.0
 
@@ -101,7 +102,7 @@ def test_killed_after_a_journaled_end_was_settled_it_is_not_settled_again(mortal
     booked = mortal.book("LARGE")
     caller = Caller(mortal)
     with caller.hidden(), caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
-        mortal.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+        wait_talking(mortal, callers)
         mortal.kill_engine()
         callers.wait()
     mortal.start_engine(**{VARIABLE: "journal settled"})
@@ -124,7 +125,7 @@ def test_killed_while_sharing_both_calls_go_on_within_what_there_is(mortal: Syst
         caller.hidden(calls=2),
         caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 6500}) as first,
     ):
-        mortal.until(lambda: any(m.method == "ACK" for m in first.messages()), "the first call is up")
+        wait_talking(mortal, first)
         with (
             dying_at(mortal, point),
             caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 4500}) as second,

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from phones.listener import CallbackListener
+from tests.e2e.booked import Booked
 from tests.e2e.calls import Caller
-from tests.e2e.system import Booked, System
+from tests.e2e.system import System
 
 VALID, GRACE, QUARANTINE = 2.0, 4.0, 3.0
 

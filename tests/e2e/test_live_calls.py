@@ -4,7 +4,7 @@ import time
 
 from phones.listener import CallbackListener
 from phones.messages import by_call, final_status
-from tests.e2e.calls import Caller, Outcome
+from tests.e2e.calls import Caller, Outcome, wait_talking
 from tests.e2e.system import System
 
 
@@ -33,7 +33,7 @@ def test_of_ten_calls_at_once_on_credit_for_one_exactly_one_is_bridged(system: S
 def test_a_delete_ends_a_live_call_at_once(system: System, caller: Caller, listener: CallbackListener) -> None:
     booked = system.book("LARGE", listener.url)
     with caller.hidden(), caller.dialling(booked.service) as callers:
-        system.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+        wait_talking(system, callers)
         time.sleep(1.2)
         deleted_at = time.time()
         assert system.request("DELETE", f"/bookings/{booked.id}").status == 204

@@ -1,8 +1,9 @@
 """Calls that do not go through: the caller's SIP answer, what it costs (nothing), and who is told."""
 
 from phones.listener import CallbackListener
+from tests.e2e.booked import Booked
 from tests.e2e.calls import SOURCE, Caller, assert_nothing_shown
-from tests.e2e.system import Booked, System
+from tests.e2e.system import System
 
 
 def _untouched(booked: Booked, seconds: int = 7, calls: int = 25) -> bool:

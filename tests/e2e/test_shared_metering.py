@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from phones.messages import by_call
-from tests.e2e.calls import Caller, Outcome, lasted
-from tests.e2e.system import Booked, System
+from tests.e2e.booked import Booked
+from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
+from tests.e2e.system import System
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_calls_at_once_use_exactly_what_there_is(sharing: System, parties: Calle
 def test_a_second_call_comes_in_late_and_takes_half_of_what_is_left(sharing: System, parties: Caller) -> None:
     booked = sharing.book("LARGE")
     with parties.hidden(calls=2), parties.dialling(booked.service) as first:
-        sharing.until(lambda: any(m.method == "ACK" for m in first.messages()), "the first call is up")
+        wait_talking(sharing, first)
         time.sleep(4)
         with parties.dialling(booked.service) as second:
             second.wait()
@@ -80,7 +81,7 @@ def test_what_one_call_does_not_use_goes_to_the_other(sharing: System, parties: 
 def test_a_call_that_only_rings_holds_no_more_than_a_second(sharing: System, parties: Caller) -> None:
     booked = sharing.book("SMALL")
     with parties.hidden() as first_hidden, parties.dialling(booked.service) as talks:
-        sharing.until(lambda: any(m.method == "ACK" for m in talks.messages()), "the first call is up")
+        wait_talking(sharing, talks)
         first_hidden.close()  # nobody is at the trunk any more: the second only tries
         with parties.dialling(booked.service, "uac_rejected") as rings:
             talks.wait()
@@ -94,7 +95,7 @@ def test_a_call_that_only_rings_holds_no_more_than_a_second(sharing: System, par
 def test_a_put_lengthens_a_running_call_even_in_its_last_second(sharing: System, parties: Caller, after: float) -> None:
     booked = sharing.book("SMALL")
     with parties.hidden(), parties.dialling(booked.service) as callers:
-        sharing.until(lambda: any(m.method == "ACK" for m in callers.messages()), "the call is up")
+        wait_talking(sharing, callers)
         time.sleep(after)
         assert sharing.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
         callers.wait()

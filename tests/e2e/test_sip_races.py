@@ -16,8 +16,9 @@ import pytest
 
 from phones.baresip import Baresip
 from phones.messages import by_call
+from tests.e2e.booked import Booked
 from tests.e2e.calls import Caller, Outcome
-from tests.e2e.system import Booked, System
+from tests.e2e.system import System
 
 RING_SECONDS = 0.4
 ROUNDS = int(os.environ.get("SIP_RACES", "8"))

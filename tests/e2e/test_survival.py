@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from phones.sipp import Sipp
-from tests.e2e.calls import Caller, Outcome, lasted
-from tests.e2e.system import Booked, System
+from tests.e2e.booked import Booked
+from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
+from tests.e2e.system import System
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,6 @@ def parties(mortal: System) -> Caller:
     return Caller(mortal)
 
 
-def _up(system: System, sipp: Sipp) -> None:
-    system.until(lambda: any(m.method == "ACK" for m in sipp.messages()), "the call is up")
-
-
 def _books_are_right(system: System) -> bool:
     return bool(system.command("ledger", "verify", "--json") == [])
 
@@ -55,24 +51,24 @@ def _nothing_leased(booked: Booked) -> Callable[[], bool]:
 def test_a_call_that_ends_while_the_engine_is_away_is_settled_when_it_is_back(mortal: System, parties: Caller) -> None:
     booked = mortal.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 2500}) as callers:
-        _up(mortal, callers)
+        wait_talking(mortal, callers)
         mortal.kill_engine()
         callers.wait()
         talked = Outcome(callers.messages()).talked
     assert lasted(talked, 2.5)
-    mortal.until(lambda: len(list(mortal.settings.journal.glob("*.json"))) == 1, "the end is journaled", 5)
+    mortal.until(lambda: len(list(mortal.settings.journal.glob("*.json"))) == 1, "the end is journaled")
     mortal.start_engine()
     mortal.wait_ready()
     [cdr] = booked.wait_settled()
     assert (cdr["disposition"], cdr["duration"]) == ("ANSWERED", 3)
-    mortal.until(lambda: not list(mortal.settings.journal.glob("*.json")), "the journal is taken in", 5)
+    mortal.until(lambda: not list(mortal.settings.journal.glob("*.json")), "the journal is taken in")
     assert _books_are_right(mortal)
 
 
 def test_a_call_outlives_the_engine_and_is_shared_and_settled_by_the_next_one(mortal: System, parties: Caller) -> None:
     booked = mortal.book("SMALL")
     with parties.hidden(), parties.dialling(booked.service) as callers:
-        _up(mortal, callers)
+        wait_talking(mortal, callers)
         mortal.kill_engine()
         mortal.start_engine()
         mortal.wait_ready()
@@ -91,7 +87,7 @@ def test_a_call_answered_without_the_engine_talks_for_all_of_its_time_once_it_is
     with parties.hidden(ring=1500), parties.dialling(booked.service) as callers:
         mortal.until(lambda: any(m.status == 180 for m in callers.messages()), "it rings")
         mortal.kill_engine()
-        _up(mortal, callers)
+        wait_talking(mortal, callers)
         mortal.start_engine()
         callers.wait()
         assert lasted(Outcome(callers.messages()).talked, 12)
@@ -104,7 +100,7 @@ def test_calls_that_were_up_in_a_killed_asterisk_are_settled_and_nothing_stays_l
 ) -> None:
     booked = mortal.book("LARGE")
     with parties.hidden(calls=2), parties.dialling(booked.service, calls=2) as callers:
-        mortal.until(lambda: sum(m.method == "ACK" for m in callers.messages()) == 2, "two calls are up")
+        wait_talking(mortal, callers, 2)
         time.sleep(3.5)
         mortal.kill_asterisk()
         killed_at = time.monotonic()
@@ -120,7 +116,7 @@ def test_calls_that_were_up_in_a_killed_asterisk_are_settled_and_nothing_stays_l
 def test_a_locked_database_refuses_calls_and_loses_no_end(mortal: System, parties: Caller) -> None:
     booked = mortal.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
-        _up(mortal, callers)
+        wait_talking(mortal, callers)
         with contextlib.closing(sqlite3.connect(mortal.settings.database, isolation_level=None)) as intruder:
             intruder.execute("BEGIN IMMEDIATE")
             refused = parties.call(booked.service)
@@ -139,7 +135,7 @@ def test_a_locked_database_refuses_calls_and_loses_no_end(mortal: System, partie
 def test_a_full_disk_refuses_calls_and_loses_no_end(mortal: System, parties: Caller) -> None:
     booked = mortal.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
-        _up(mortal, callers)
+        wait_talking(mortal, callers)
         # The engine's process alone can make no file grow; the journal is written by Asterisk's side.
         _, hard = resource.prlimit(mortal.engine_pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         assert hard == resource.RLIM_INFINITY

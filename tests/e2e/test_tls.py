@@ -15,8 +15,9 @@ from phones.baresip import Baresip
 from phones.baresip_files import Tls
 from phones.errors import CallEndedError, PhoneTimeoutError
 from phones.ports import free_port, free_port_range, is_bound
+from tests.e2e.booked import Booked
 from tests.e2e.certificates import Authority
-from tests.e2e.system import Booked, System
+from tests.e2e.system import System
 
 CALLER_HZ, CALLEE_HZ = 440, 620
 TALK_SECONDS = 2.0

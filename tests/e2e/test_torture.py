@@ -7,8 +7,8 @@ import pytest
 
 from phones.ports import Transport
 from tests.e2e.besieged import Besieged, numbers
+from tests.e2e.booked import Booked
 from tests.e2e.sip_sockets import Wire, read_all
-from tests.e2e.system import Booked
 from tests.e2e.torture import CASES, Case, Fate
 
 UNKNOWN_ADDRESS = "127.0.0.3"

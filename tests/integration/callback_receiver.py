@@ -3,7 +3,7 @@
     async with CallbackReceiver() as receiver:
         receiver.answer_with(Answer(503, headers={"Retry-After": "2"}), Answer(200))
         ...                                # something posts to receiver.url
-        await receiver.wait_for(2)         # or fails after 5 seconds
+        await receiver.wait_for(2)         # or fails after 30 seconds
         receiver.requests[0].body
 
 Answers are used up in turn, and the last one is used from then on; without any, all is answered with 204.
@@ -75,7 +75,7 @@ class CallbackReceiver:
         """Answer the coming requests in this way, from now on."""
         self._answers = list(answers)
 
-    async def wait_for(self, count: int, timeout: float = 5.0) -> None:  # noqa: ASYNC109  a test's patience
+    async def wait_for(self, count: int, timeout: float = 30.0) -> None:  # noqa: ASYNC109  a test's patience
         """Until `count` requests have come in all. Raises AssertionError when they do not come in time."""
         try:
             async with asyncio.timeout(timeout), self._arrived:

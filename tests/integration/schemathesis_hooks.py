@@ -16,7 +16,8 @@ from api import blocked_callers, booking_filters, bookings, callback_endpoints, 
 from api.idempotency import HEADER
 from api.paging import CallListing, Listing
 from engine.domain.times import instant_from
-from engine.storage.record_rows import LATEST, Place
+from engine.storage.bounds import LATEST
+from engine.storage.record_rows import Place
 
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
@@ -49,6 +50,9 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     if isinstance(case.body, dict):
         _put(case.body, EXISTING)
     _put(case.query, TIMES)
+    _put_in_order(case.query)
+    if isinstance(case.body, dict):
+        _put_in_order(case.body)
     if case.operation.path.startswith("/test/"):
         case.headers["Authorization"] = f"Bearer {os.environ['SCHEMATHESIS_TEST_KEY']}"
         if isinstance(case.body, dict) and "advance" in case.body:
@@ -70,9 +74,13 @@ def _put_in_query(case: schemathesis.Case[Any]) -> None:
                 case.query["cursor"] = listing.cursor_after(record_id)
             case (CallListing() as listing, Place() as place):
                 case.query["cursor"] = listing.cursor_after(place)
-    if "from" in case.query and "to" in case.query:
-        ends = sorted((case.query["from"], case.query["to"]), key=lambda text: instant_from(text) or 0)
-        case.query["from"], case.query["to"] = ends
+
+
+def _put_in_order(made_up: dict[str, Any]) -> None:
+    """What begins before it ends: no description can say so."""
+    if made_up.get("from") and made_up.get("to"):
+        ends = sorted((made_up["from"], made_up["to"]), key=lambda text: instant_from(text) or 0)
+        made_up["from"], made_up["to"] = ends
 
 
 def _put(made_up: dict[str, Any], existing: Mapping[str, tuple[str, ...]]) -> None:

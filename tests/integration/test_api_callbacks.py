@@ -164,6 +164,8 @@ async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch:
     [
         ({"from": "soon"}, 422, "invalid_request"),
         ({"from": "2026-03-01T00:00:00Z", "to": "x"}, 422, "invalid_request"),
+        ({"from": "2026-03-01T00:00:00Z", "to": "2026-02-28T23:59:59.999Z"}, 422, "invalid_request"),
+        ({"from": "2026-03-01T00:00:00+02:00", "to": "2026-02-28T22:30:00+01:00"}, 422, "invalid_request"),
         ({"from": "2026-03-01T00:00:00Z", "state": "HELD"}, 422, "invalid_request"),
         ({"from": "2026-03-01T00:00:00Z", "cursor": "x"}, 400, "invalid_cursor"),
     ],
@@ -171,6 +173,14 @@ async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch:
 async def test_a_time_that_cannot_be_is_refused(api: Api, body: dict[str, Any], status: int, code: str) -> None:
     answer = await api.call("POST", "/callbacks/redeliver", body)
     assert (answer.status, answer.code) == (status, code)
+
+
+async def test_a_time_that_ends_before_it_begins_is_refused_by_name_and_one_that_is_empty_is_not(api: Api) -> None:
+    body = {"from": "2026-03-01T00:00:00Z", "to": "2026-02-28T23:59:59Z"}
+    refused = await api.call("POST", "/callbacks/redeliver", body)
+    assert refused.body["errors"] == [{"field": "to", "message": "must not be earlier than from"}]
+    answer = await api.call("POST", "/callbacks/redeliver", body | {"to": "2026-03-01T01:00:00+01:00"})
+    assert (answer.status, answer.body["redelivered"]) == (202, 0)
 
 
 async def test_a_disabled_endpoint_says_since_when_and_why_and_is_enabled(api: Api) -> None:

@@ -8,13 +8,9 @@ import asyncio
 import csv
 import json
 import os
-import socket
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -22,83 +18,22 @@ from aiohttp import ClientConnectionError, ClientPayloadError
 
 from api.app import Limits
 from api.exports import MAX_AT_ONCE, MAX_OF_ACCOUNT, UNDER_WAY
+from engine.accounts import create_key, keys_of, revoke_key
 from engine.master_csv import COLUMNS
-from tests.integration.api_helpers import CALLER, HIDDEN, SECOND, Api
-from tests.integration.many_records import copies
+from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, SECOND, Api
+from tests.integration.exporting import LAST_CHUNK, MANY, booked_and_called, exporting, many, until_none_is_under_way
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 EXPORTS = ("/cdr.csv", "/cdr.jsonl")
-# More than sockets hold on their way: some 6 MB.
-MANY = 30_000
+# The kernel takes megabytes at a time, so what is read steadily may seem to stand still for a while.
+PATIENT = Limits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=30.0)
 RECORDS = int(os.environ.get("EXPORT_RECORDS", "10000"))
-LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 @pytest.fixture
 def api_limits() -> Limits:
     return Limits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=0.5)
-
-
-async def booked_and_called(api: Api, seconds: int = 12) -> Any:
-    booking = await api.book(usagePlan="LARGE")
-    await api.talk(booking["service"], "call-1", seconds)
-    return booking
-
-
-async def many(api: Api, count: int = MANY) -> None:
-    await booked_and_called(api)
-    [record] = (await api.call("GET", "/cdr")).body["data"]
-    await copies(api, record["id"], count - 1)
-
-
-@dataclass
-class Export:
-    """A client that reads only when it is told to, and little at a time."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def lines(self) -> int:
-        """How many records came, in a whole answer."""
-        count, end = 0, b""
-        while chunk := await self.reader.read(64 * 1024):
-            count += chunk.count(b"cdr_")
-            end = (end + chunk)[-len(LAST_CHUNK) :]
-        assert end == LAST_CHUNK
-        return count
-
-    async def rest(self, pause: float = 0.0) -> bytes:
-        """All that comes until the server closes."""
-        found = bytearray()
-        while chunk := await self.reader.read(256 * 1024):
-            found += chunk
-            await asyncio.sleep(pause)
-        return bytes(found)
-
-
-@asynccontextmanager
-async def exporting(api: Api, path: str = "/cdr.csv", account: str = "ours") -> AsyncIterator[Export]:
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-    connection.connect((api.client.host, api.client.port))
-    connection.setblocking(False)
-    reader, writer = await asyncio.open_connection(sock=connection, limit=64 * 1024)
-    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {api.keys[account]}\r\n\r\n"
-    writer.write(head.encode())
-    assert b" 200 " in await reader.readline()
-    try:
-        yield Export(reader, writer)
-    finally:
-        writer.transport.abort()
-
-
-async def until_none_is_under_way(api: Api) -> None:
-    for _ in range(1_000):
-        if not api.client.app[UNDER_WAY]:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("exports are still under way")
 
 
 def busy_at_checkpoint(database: Path) -> int:
@@ -171,10 +106,7 @@ async def test_neither_limit_nor_cursor_belongs_to_an_export(api: Api, path: str
         assert (answer.status, answer.code) == (400, "invalid_parameter")
 
 
-# The kernel takes megabytes at a time, so what is read steadily may seem to stand still for a while.
-@pytest.mark.parametrize(
-    "api_limits", [Limits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=10.0)], ids=["patient"]
-)
+@pytest.mark.parametrize("api_limits", [PATIENT], ids=["patient"])
 async def test_a_client_that_reads_slowly_gets_all_of_it_however_long_that_takes(api: Api) -> None:
     """Longer than a request may take otherwise: some 6 MB in parts of 256 KiB at most, with a pause after each."""
     await many(api)
@@ -239,6 +171,20 @@ async def test_a_database_that_fails_half_way_cuts_the_answer(api: Api) -> None:
         text = await export.rest()
     assert not text.endswith(LAST_CHUNK)
     await until_none_is_under_way(api)
+
+
+@pytest.mark.parametrize("api_limits", [PATIENT], ids=["patient"])
+async def test_a_key_that_is_revoked_half_way_cuts_its_exports_and_no_others(api: Api) -> None:
+    await many(api)
+    [own] = [key["id"] for key in await api.storage.run(keys_of, "ours") if not key["is_test"]]
+    api.keys["another of ours"] = (await api.storage.run(create_key, "ours", PEPPER, api.clock.now())).secret
+    async with exporting(api) as revoked, exporting(api, account="another of ours") as other:
+        await api.storage.run(revoke_key, own, api.clock.now())
+        text, others = await asyncio.gather(revoked.rest(), other.lines())
+    assert b"+14155550123" in text
+    assert not text.endswith(LAST_CHUNK)
+    assert others == MANY
+    assert (await api.call("GET", "/cdr.csv")).status == 401
 
 
 async def test_a_record_that_cannot_be_read_cuts_the_answer_and_puts_nothing_else_into_it(api: Api) -> None:

@@ -24,8 +24,8 @@ from api.auth import FAILURES
 from api.dependencies import DEPENDENCIES
 from api.failures import FailureLimit
 from api.server import build_runner
-from engine.accounts import import_numbers
 from engine.callbacks.guard import CallbackRules, check_callback
+from engine.pool import import_numbers
 from tests.integration.api_helpers import DAY, POLICY, START, TESTED, Api
 from tests.integration.callback_sending import failed_callback
 

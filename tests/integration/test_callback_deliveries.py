@@ -13,9 +13,9 @@ from engine import deliveries, webhook_secrets
 from engine.callbacks.attempt import SHOWN_BYTES
 from engine.clock import SystemClock
 from engine.domain.retry import Answered
+from tests.integration.callback_office import FAST, Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import attempt_due
-from tests.integration.test_callback_worker import FAST, Office, office, receiver, working
 
 __all__ = ["office", "receiver"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.failpoints import VARIABLE
+from tests.integration.callback_office import Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_victim import CONFIG
-from tests.integration.test_callback_worker import Office, office, receiver, working
 
 __all__ = ["office", "receiver"]
 
@@ -61,7 +61,7 @@ async def test_killed_at_a_write_point_all_are_delivered_and_the_log_agrees(
     ids = await office.post(receiver.url, CALLBACKS)
     await killed_at(office, point)
     async with working(office, CONFIG):
-        await office.until("DELIVERED", CALLBACKS, timeout=20)
+        await office.until("DELIVERED", CALLBACKS)
     check(office, receiver, ids)
 
 
@@ -77,6 +77,6 @@ async def test_killed_between_send_and_acknowledge_it_is_sent_again_under_its_id
     victim.kill()
     await victim.wait()
     async with working(office, CONFIG):
-        await office.until("DELIVERED", timeout=20)
+        await office.until("DELIVERED")
     assert [request.event_id for request in receiver.requests] == [event_id] * 2
     assert [row["attempt"] for row in office.select("SELECT attempt FROM callback_attempts")] == [2]

@@ -37,13 +37,16 @@ class Hostile:
     pause: float = 0.0
     sent: int = 0
     port: int = 0
-    under_way: set[asyncio.Task[None]] = field(default_factory=set)
+    conversations: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.current_task()
+        assert conversation is not None
+        self.conversations.add(conversation)
         try:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(self.head)
@@ -55,7 +58,14 @@ class Hostile:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
-            writer.close()
+            writer.transport.abort()  # closing waits until all is sent, and nobody reads it any more
+
+    async def end(self) -> None:
+        """Nothing of a conversation may be left for the collector: it would complain in the middle of another test."""
+        for conversation in self.conversations:
+            conversation.cancel()
+        await asyncio.gather(*self.conversations, return_exceptions=True)
+        await asyncio.sleep(0)  # in which an aborted transport closes its socket
 
 
 @asynccontextmanager
@@ -66,6 +76,7 @@ async def listening(hostile: Hostile) -> AsyncIterator[Hostile]:
         yield hostile
     finally:
         server.close()
+        await hostile.end()
 
 
 async def longest_stall(until: asyncio.Event) -> float:

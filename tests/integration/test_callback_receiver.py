@@ -28,7 +28,7 @@ def cli(tmp_path: Path) -> Cli:
 @pytest.fixture
 def listening(cli: Cli) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-u", *cli.command("callbacks", "listen", "--port", "0", "--json")[1:]],
+        [sys.executable, "-u", *cli.command("callbacks", "listen", "--account", "demo", "--port", "0", "--json")[1:]],
         cwd=cli.directory,
         env=cli.settings(profile="demo"),
         stdout=subprocess.PIPE,
@@ -112,4 +112,4 @@ def test_an_account_that_is_not_there_is_named(cli: Cli) -> None:
 def test_a_port_that_is_taken_is_named(cli: Cli, listening: subprocess.Popen[str]) -> None:
     assert listening.stderr is not None
     port = listening.stderr.readline().rsplit(":", 1)[1].split("/")[0]
-    assert "in use" in cli.refused("callbacks", "listen", "--port", port, profile="demo")
+    assert "in use" in cli.refused("callbacks", "listen", "--account", "demo", "--port", port, profile="demo")

@@ -62,16 +62,18 @@ def printed(*arguments: str) -> Any:
 
 
 def test_callbacks_are_listed_shown_and_sent_again_without_showing_a_number(settings: Settings) -> None:
-    [failed] = printed("callbacks", "list", "--state", "FAILED")
+    [failed] = printed("callbacks", "list", "--account", "demo", "--state", "FAILED")
     assert (failed["attemptCount"], failed["lastOutcome"], failed["url"]) == (1, "HTTP 410", URL)
-    assert printed("callbacks", "list", "--booking", failed["bookingId"]) == [failed]
+    assert printed("callbacks", "list", "--account", "demo", "--booking", failed["bookingId"]) == [failed]
     shown = printed("callbacks", "show", failed["id"])
     assert [(each["status"], each["response"]) for each in shown["attempts"]] == [(410, "no more of +331•••••02")]
     for text in (json.dumps(shown), said("callbacks", "show", failed["id"])):
         assert HIDDEN[1:] not in text
-    assert printed("callbacks", "redeliver", "--from", "2020-01-01T00:00:00Z") == {"redelivered": 1}
-    assert [each["state"] for each in printed("callbacks", "list")] == ["PENDING"]
-    [endpoint] = printed("callbacks", "endpoints")
+    assert printed("callbacks", "redeliver", "--account", "demo", "--from", "2020-01-01T00:00:00Z") == {
+        "redelivered": 1
+    }
+    assert [each["state"] for each in printed("callbacks", "list", "--account", "demo")] == ["PENDING"]
+    [endpoint] = printed("callbacks", "endpoints", "--account", "demo")
     assert (endpoint["state"], endpoint["reason"]) == ("DISABLED", "GONE")
     assert printed("callbacks", "redeliver", failed["id"])["state"] == "HELD"
     assert printed("callbacks", "enable", endpoint["id"])["state"] == "ENABLED"
@@ -108,8 +110,20 @@ def test_what_customers_wrote_is_shown_as_it_is(settings: Settings) -> None:
         ("callbacks enable cep_none", NotFound, "no such endpoint"),
         ("callbacks redeliver", InvalidInput, "name one callback"),
         ("callbacks redeliver evt_1 --from 2026-03-01T00:00:00Z", InvalidInput, "name one callback"),
-        ("callbacks redeliver --from monday", InvalidInput, "'monday' must be an instant"),
-        ("callbacks redeliver --from 2026-03-01T00:00:00Z --state HELD", InvalidInput, "name one callback"),
+        ("callbacks redeliver --from 2026-03-01T00:00:00Z", InvalidInput, "with --account"),
+        ("callbacks redeliver evt_1 --account demo", InvalidInput, "name one callback"),
+        ("callbacks redeliver --account demo --from monday", InvalidInput, "'monday' must be an instant"),
+        (
+            "callbacks redeliver --account demo --from 2026-03-01T00:00:00Z --state HELD",
+            InvalidInput,
+            "FAILED, PENDING",
+        ),
+        ("callbacks redeliver --account demo --from 2026-03-02 --to 2026-03-01", InvalidInput, "must be an instant"),
+        (
+            "callbacks redeliver --account demo --from 2026-03-01T00:00:01Z --to 2026-03-01T00:00:00Z",
+            InvalidInput,
+            "--from must not be later than --to",
+        ),
         ("secrets rotate demo --overlap 90", InvalidInput, "'90' is no duration"),
         ("secrets rotate demo --overlap 8d", InvalidInput, "0 to 604800 seconds"),
         ("secrets show nobody", InvalidInput, "no account 'nobody'"),

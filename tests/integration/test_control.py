@@ -23,11 +23,13 @@ from engine.control import (
     ask_engine,
     ask_lateness,
     ask_to_adjust,
+    look_at_engine,
 )
 from engine.domain.errors import NotFound
-from engine.requests import Done, EndCalls, HangUp, HowLate, Lateness, Share
+from engine.requests import Done, EndCalls, HangUp, HowLate, Lateness, Look, Share
 from engine.storage.errors import StorageUnavailable
 from engine.storage.rows import Grant
+from engine.vitals import MOST_NAMES, Vitals, vitals
 from tests.integration.test_adjustments import an_adjustment
 
 DONE = Grant("grt_1", "bkg_1", None, -120, 0, 1, "a complaint")
@@ -51,7 +53,7 @@ async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Any]]:
             await asyncio.Event().wait()
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Grant | Done | Lateness)
+        assert isinstance(answer, Grant | Done | Lateness | Vitals)
         return answer
 
     task = asyncio.create_task(ControlServer(directory, dict.fromkeys(OPERATIONS, carry_out)).run(stop))
@@ -81,6 +83,41 @@ async def test_every_other_request_reaches_it_too(tmp_path: Path, request_: Hang
         assert await asyncio.to_thread(ask_engine, tmp_path, request_) == Done(calls=3, unreached=1)
         assert asked == [request_]
     assert await asyncio.to_thread(ask_engine, tmp_path, request_) is None
+
+
+async def test_what_an_engine_holds_of_itself_can_be_asked_for(tmp_path: Path) -> None:
+    held = Vitals(tasks=17, threads=9, memory_blocks=400_000, commonest={"Engine._sweep": 1})
+    async with serving(tmp_path, held) as asked:
+        assert await asyncio.to_thread(look_at_engine, tmp_path) == held
+        assert await asyncio.to_thread(look_at_engine, tmp_path, collected=True) == held
+        assert asked == [Look(), Look(collected=True)]
+    assert await asyncio.to_thread(look_at_engine, tmp_path) is None
+
+
+async def test_each_task_counts_and_the_commonest_are_named() -> None:
+    async def waits(gone: asyncio.Event) -> None:
+        await gone.wait()
+
+    gone, before = asyncio.Event(), vitals()
+    kept = [asyncio.create_task(waits(gone)) for _ in range(50)]
+    kept += [asyncio.create_task(asyncio.sleep(60)) for _ in range(3)]
+    after = vitals()
+    assert after.tasks == before.tasks + 53
+    assert after.memory_blocks > before.memory_blocks
+    assert len(after.commonest) <= MOST_NAMES
+    assert max(after.commonest, key=lambda name: after.commonest[name]).endswith("waits")
+    for task in kept:
+        task.cancel()
+    await asyncio.gather(*kept, return_exceptions=True)
+    assert vitals().tasks == before.tasks
+
+
+async def test_what_waits_for_the_collector_only_does_not_count_once_that_was_asked_for() -> None:
+    before = vitals(collected=True)
+    for _ in range(500):
+        ring: list[object] = []
+        ring.append(ring)
+    assert vitals(collected=True).memory_blocks < before.memory_blocks + 500
 
 
 async def test_the_path_may_be_longer_than_a_sockets(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
-"""What the three scripts answer to Asterisk, over real sockets and a real database."""
+"""What `route` answers to Asterisk, over real sockets and a real database, and what an answer that is lost does."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +9,7 @@ from engine.domain.plans import UsagePlan
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
+from tests.integration.agi_world import agi, world
 from tests.integration.fake_asterisk import (
     ALLOWED,
     CALL_ID,
@@ -26,21 +25,10 @@ from tests.integration.fake_asterisk import (
     fast_agi,
     send_raw,
 )
-from tests.integration.worlds import a_world
+
+__all__ = ["agi", "world"]
 
 REJECTED_404 = {"RN_CAUSE": "1", "RN_ANNOUNCEMENT": "", "RN_VERDICT": "REJECT"}
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
-        yield world
-
-
-@pytest.fixture
-async def agi(world: World) -> AsyncIterator[FastAgi]:
-    async with fast_agi(world) as agi:
-        yield agi
 
 
 async def test_a_call_to_an_active_booking_is_bridged_and_the_verdict_comes_last(agi: FastAgi, world: World) -> None:
@@ -180,73 +168,6 @@ async def test_a_call_id_seen_again_after_its_end_is_refused(agi: FastAgi, world
     assert (await agi.incoming(booking.service).run()).variables == REJECTED_404
 
 
-@pytest.mark.parametrize(
-    ("after_ms", "variables"),
-    [
-        (0, {"RN_LIMIT": "set"}),
-        (59_999, {"RN_LIMIT": "set"}),
-        (60_000, {"RN_LIMIT": "none"}),
-    ],
-)
-async def test_answered_reported_again_leaves_the_limit_that_there_is_and_ends_what_is_over(
-    agi: FastAgi, world: World, after_ms: int, variables: dict[str, str]
-) -> None:
-    booking = await world.book()
-    await agi.incoming(booking.service).run()
-    first = await agi.call("answered", CALL_ID, booking.id).run()
-    assert first.variables == {"TIMEOUT(absolute)": "60.000", "RN_LIMIT": "set"}
-    world.now += after_ms
-    assert (await agi.call("answered", CALL_ID, booking.id).run()).variables == variables
-
-
-@pytest.mark.parametrize("call_id", ["", "unknown"])
-async def test_answered_of_a_call_that_nobody_let_through_must_end_it(agi: FastAgi, call_id: str) -> None:
-    assert (await agi.call("answered", call_id).run()).variables == {"RN_LIMIT": "none"}
-
-
-@pytest.mark.parametrize(
-    ("milliseconds", "dial_status", "duration", "disposition"),
-    [
-        ("1", "ANSWER", 1, "ANSWERED"),
-        ("1001", "ANSWER", 2, "ANSWERED"),
-        ("61000", "ANSWER", 60, "ANSWERED"),
-        ("", "BUSY", 0, "BUSY"),
-        ("0", "NOANSWER", 0, "NO_ANSWER"),
-        ("", "CANCEL", 0, "CANCELLED"),
-        ("", "CONGESTION", 0, "UNREACHABLE"),
-        ("", "", 0, "UNREACHABLE"),
-    ],
-)
-async def test_ended_settles_what_was_talked(
-    agi: FastAgi, world: World, milliseconds: str, dial_status: str, duration: int, disposition: str
-) -> None:
-    booking = await world.book()
-    await agi.incoming(booking.service).run()
-    await agi.call("answered", CALL_ID, booking.id).run()
-    world.now += int(milliseconds or 0)
-    channel = await agi.call("ended", CALL_ID, milliseconds, dial_status).run()
-    assert channel.variables == {"RN_SETTLED": "yes"}
-    assert world.rows("SELECT duration, disposition FROM cdrs") == [{"duration": duration, "disposition": disposition}]
-
-
-async def test_ended_reported_by_many_at_once_settles_once(agi: FastAgi, world: World) -> None:
-    booking = await world.book()
-    await agi.incoming(booking.service).run()
-    await asyncio.gather(*(agi.call("ended", CALL_ID, "1500", "ANSWER").run() for _ in range(20)))
-    assert [row["duration"] for row in world.rows("SELECT duration FROM cdrs")] == [2]
-    assert len(agi.woken) == 1
-
-
-@pytest.mark.parametrize("milliseconds", ["--1", "1.5", "١٢", "1e3", "9" * 13, "x", " 1"])
-async def test_an_end_without_a_sensible_time_is_refused_and_the_lease_stays_for_the_sweeper(
-    agi: FastAgi, world: World, milliseconds: str
-) -> None:
-    booking = await world.book()
-    await agi.incoming(booking.service).run()
-    await agi.call("ended", CALL_ID, milliseconds, "ANSWER").run()
-    assert agi.leases() == 1
-
-
 @pytest.mark.parametrize("reply", [HANGUP, DATA_HANGUP, DEAD, UNKNOWN_COMMAND, USAGE])
 async def test_a_lease_is_void_when_asterisk_says_that_the_verdict_came_to_nothing(
     agi: FastAgi, world: World, reply: Reply
@@ -306,11 +227,3 @@ async def test_a_lease_stays_when_asterisk_never_answers_the_verdict(world: Worl
         await agi.until_idle()
         assert agi.leases() == 1
         assert [entry["event"] for entry in agi.logged if entry["event"] == "agi_timeout"] == ["agi_timeout"]
-
-
-async def test_the_callee_s_channel_may_go_at_answered_and_the_call_still_settles(agi: FastAgi, world: World) -> None:
-    booking = await world.book()
-    await agi.incoming(booking.service).run()
-    await agi.call("answered", CALL_ID, booking.id, replies={0: HANGUP}).run()
-    await agi.call("ended", CALL_ID, "", "ANSWER").run()
-    assert (agi.leases(), (await world.stored(booking)).calls.remaining) == (0, 1)

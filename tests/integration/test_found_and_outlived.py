@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.samples import HOUR, SECOND
+from tests.integration.comparing import Comparing, Sometimes, comparing, whole, without_calls
 from tests.integration.fake_channels import FakeChannels
-from tests.integration.test_presence import Comparing, Sometimes, comparing, whole, without_calls
 from tests.integration.worlds import a_world
 
 GRANTED = 300

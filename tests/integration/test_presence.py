@@ -2,93 +2,28 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.ami.connection import Limits
 from engine.ami.errors import AmiError
-from engine.ami.limits import LimitKeeper
-from engine.ami.link import AmiLink, LinkState
-from engine.ami.presence import Reconciler, ask
-from engine.domain.booking import Booking
-from engine.domain.plans import UsagePlan
-from engine.journal import Journal
+from engine.ami.link import LinkState
+from engine.ami.presence import ask
 from tests.contract.samples import SECOND
-from tests.contract.world import World
 from tests.integration.ami_links import until_state
+from tests.integration.comparing import (
+    Broken,
+    Comparing,
+    Once,
+    Sometimes,
+    comparing,
+    whole,
+    without_calls,
+)
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.worlds import WorldClock, a_world
-
-# The product's own figures are some ten times these.
-FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
-INTERVAL = 0.05
-ROUNDS = 5
-
-Broken = Callable[[list[str]], list[str]]
-
-
-@dataclass
-class Comparing:
-    """A reconciler at work. `kept`: where ends lie that found no engine."""
-
-    world: World
-    ami: FakeChannels
-    link: AmiLink
-    kept: Path
-    journaled: list[str] = field(default_factory=list)
-
-    async def talk(self, call_id: str, *, booking: Booking | None = None, answer_is_reported: bool = True) -> Booking:
-        booking = booking or await self.world.book(UsagePlan.MEDIUM)
-        decision = await self.world.bridge(booking, call_id)
-        if answer_is_reported:
-            await self.world.answered(call_id)
-        self.ami.up[call_id] = UpCall(call_id, decision.seconds, talks=True)
-        return booking
-
-    async def rounds(self, count: int = ROUNDS) -> None:
-        """Until Asterisk was asked so often, and what came of it is written down."""
-        until = self.ami.lists + count
-        async with asyncio.timeout(20):
-            while self.ami.lists < until:  # noqa: ASYNC110  a number, and nothing that could be waited for
-                await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
-
-    def ended(self) -> dict[str, tuple[str, int]]:
-        """Call id → disposition and duration."""
-        rows = self.world.rows("SELECT call_id, disposition, duration FROM cdrs")
-        return {row["call_id"]: (row["disposition"], row["duration"]) for row in rows}
-
-    def states(self) -> dict[str, str]:
-        return {row["call_id"]: row["state"] for row in self.world.rows("SELECT call_id, state FROM calls")}
-
-
-@asynccontextmanager
-async def comparing(
-    world: World, ami: FakeChannels, kept: Path, interval: float = INTERVAL
-) -> AsyncIterator[Comparing]:
-    world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
-    link = AmiLink(host="127.0.0.1", port=ami.port, user="us", secret=ami.secret, limits=FAST)
-    clock = WorldClock(world)
-    keeper = LimitKeeper(world.storage, link, clock, world.policy)
-    work = Comparing(world, ami, link, kept)
-    journal = Journal(
-        kept, world.storage, clock, world.policy, lambda settlement: work.journaled.append(settlement.booking_id)
-    )
-    reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, journal, interval)
-    stop = asyncio.Event()
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        for part in (link, keeper, reconciler):
-            tasks.create_task(part.run(stop))
-        await until_state(link, LinkState.UP)
-        try:
-            yield work
-        finally:
-            stop.set()
+from tests.integration.worlds import a_world
 
 
 @pytest.fixture
@@ -156,37 +91,6 @@ async def test_a_call_that_vanished_is_settled_after_the_second_list_without_it(
     del work.ami.up["c1"]
     await work.rounds()
     assert work.ended() == {"c1": ("LOST", 13)}
-
-
-class Once:
-    """Only the next list is broken."""
-
-    def __init__(self, broken: Broken) -> None:
-        self._broken: Broken | None = broken
-
-    def __call__(self, messages: list[str]) -> list[str]:
-        broken, self._broken = self._broken, None
-        return broken(messages) if broken else messages
-
-
-class Sometimes:
-    """A list that lacks its calls now and then; `pattern`: what becomes of one list after the other."""
-
-    def __init__(self, *pattern: Broken) -> None:
-        self._pattern = pattern
-        self._turn = 0
-
-    def __call__(self, messages: list[str]) -> list[str]:
-        self._turn += 1
-        return self._pattern[self._turn % len(self._pattern)](messages)
-
-
-def whole(messages: list[str]) -> list[str]:
-    return messages
-
-
-def without_calls(messages: list[str]) -> list[str]:
-    return [messages[0], "Event: StatusComplete\r\nEventList: Complete\r\nListItems: 0"]
 
 
 @pytest.mark.parametrize("between", [whole, INCOMPLETE["a channel short"], INCOMPLETE["no end"]])

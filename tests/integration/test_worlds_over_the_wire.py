@@ -26,10 +26,10 @@ from tests.contract.samples import HIDDEN
 from tests.contract.trial import Trial
 from tests.contract.world import World
 from tests.integration.api_helpers import CALLER, TESTED, Api, a_request
+from tests.integration.callback_office import FAST
 from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import DEMO
 from tests.integration.fake_asterisk import fast_agi
-from tests.integration.test_callback_worker import FAST
 from tests.integration.test_fastagi import REJECTED_404
 from tests.integration.worlds import a_world
 

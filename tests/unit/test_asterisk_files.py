@@ -243,3 +243,23 @@ def test_the_program_s_paths_are_beneath_the_tools(tmp_path: Path) -> None:
     found = find_program(tmp_path)
     assert found.command == (str(tmp_path / "bin/asterisk"), "-x")
     assert (found.modules, found.data, found.varlib) == (tmp_path / "m", tmp_path / "d", tmp_path / "v")
+
+
+def most_undecided(program: AsteriskProgram, **changes: Any) -> str:
+    text = (own(program, **changes).etc / "extensions_rented_numbers.conf").read_text()
+    [most] = re.findall(r"GROUP_COUNT\(undecided@rented-numbers\)} >= (\d+)]", text)
+    return str(most)
+
+
+def test_how_many_calls_may_wait_for_a_decision_is_set_or_follows_from_the_cores(
+    program: AsteriskProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5})
+    assert most_undecided(program) == "96"
+    assert most_undecided(program, max_undecided_calls=7) == "7"
+
+
+def test_of_the_ports_some_are_left_for_calls_that_are_refused(program: AsteriskProgram) -> None:
+    home = own(program, rtp_start=10_000, rtp_end=10_099)
+    most = int(options(home.config, "options")["maxcalls"])
+    assert (most, 100 - 4 * most) == (20, 20)

@@ -49,6 +49,11 @@ def test_a_command_that_prints_data_prints_json_too(name: str) -> None:
     assert {"--json", "--format"} & options(COMMANDS[name])
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_takes_an_account_for_granted(name: str) -> None:
+    assert [each.default for each in COMMANDS[name].params if each.name == "account" and each.default] == []
+
+
 @pytest.mark.parametrize("name", GROUPS)
 def test_a_group_says_what_it_is_about(name: str) -> None:
     assert (GROUPS[name].help or "").endswith(".")

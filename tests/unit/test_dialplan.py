@@ -1,16 +1,14 @@
 """The dialplan against the scripts, and against the leak table: what a change on one side only would break."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
-from asterisk.config import Config
 
 from agi_scripts import dialplan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Bridge
 from engine.local.asterisk_files import TEMPLATES
 from tests.contract.samples import BOOKING, CALLER
+from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, position, set_name, uses
 
 # AGI path → how many arguments its script takes; the journal's gets those of `ended`, and reads the clock by itself.
 ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@journal@": 4}
@@ -28,6 +26,8 @@ MODULES = {
     "CHANNEL": "func_channel",
     "FILTER": "func_strings",
     "GLOBAL": "func_global",
+    "GROUP": "func_groupcount",
+    "GROUP_COUNT": "func_groupcount",
     "IF": "func_logic",
     "LEN": "func_strings",
     "PJSIP_HEADER": "res_pjsip_header_funcs",
@@ -37,91 +37,6 @@ MODULES = {
     "TIMEOUT": "func_timeout",
     "TOLOWER": "func_strings",
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    context: str
-    exten: str
-    label: str
-    app: str
-    data: str
-
-
-@dataclass(frozen=True)
-class Use:
-    """A variable or function that is read; `inside`: the functions around it, innermost last."""
-
-    name: str
-    inside: tuple[str, ...]
-    argument: str
-
-
-class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
-    """pyst2's parser, which does not know templates and includes."""
-
-    def load(self) -> None:
-        text = (TEMPLATES / self.filename).read_text()
-        lines = [re.sub(r"^(\[[^]]+\])\(.*\)$", r"\1", line) for line in text.splitlines()]
-        self.raw_lines = [line for line in lines if not line.startswith(("#", "@"))]
-
-
-def steps() -> list[Step]:
-    found: list[Step] = []
-    for category in Parsed("drop_in/extensions_rented_numbers.conf").categories:
-        exten = ""
-        for item in category.items:
-            if item.name == "exten":
-                exten, _, value = item.value.partition(",")
-            else:
-                assert item.name == "same", item.get_line()
-                value = item.value
-            match = re.fullmatch(r"(?:1|n)(?:\((\w+)\))?,(\w+)\((.*)\)", value)
-            assert match, value
-            found.append(Step(category.name, exten, match[1] or "", match[2], match[3]))
-    return found
-
-
-def uses(text: str, inside: tuple[str, ...] = ()) -> Iterator[Use]:
-    """Every ${…} of an expression, the nested ones too."""
-    at = 0
-    while (at := text.find("${", at)) >= 0:
-        end, depth = at + 2, 1
-        while depth:
-            depth += {"{": 1, "}": -1}.get(text[end], 0)
-            end += 1
-        body = text[at + 2 : end - 1]
-        match = re.match(r"([A-Za-z0-9_]+)(?:\((.*)\))?", body)
-        assert match, body
-        yield Use(match[1], inside, match[2] or "")
-        yield from uses(body, (*inside, match[1]))
-        at = end
-
-
-def arguments_of(data: str) -> list[str]:
-    """Split at the commas that stand in no brackets."""
-    parts, depth = [""], 0
-    for character in data:
-        depth += {"{": 1, "(": 1, "}": -1, ")": -1}.get(character, 0)
-        if character == "," and not depth:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
-
-
-def set_name(step: Step) -> str:
-    return step.data.partition("=")[0] if step.app == "Set" else ""
-
-
-def position(app: str, data: str) -> int:
-    [index] = [at for at, step in enumerate(STEPS) if step.app == app and data in step.data]
-    return index
-
-
-STEPS = steps()
-AGIS = [(at, step) for at, step in enumerate(STEPS) if step.app == "AGI"]
-[DIAL] = [arguments_of(step.data) for step in STEPS if step.app == "Dial"]
 
 
 def test_every_agi_path_is_on_both_sides_with_its_arguments() -> None:
@@ -177,9 +92,10 @@ def test_the_verdict_is_a_word_that_the_dialplan_knows_and_comes_last(decision: 
 def test_the_verdict_is_empty_before_the_engine_is_asked_and_without_one_the_caller_gets_503() -> None:
     assert (STEPS[0].app, STEPS[0].data) == ("Set", "RN_VERDICT=")
     asked = position("AGI", "/route")
-    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 5]]
+    after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 6]]
     assert after == [
         ("Set", "TIMEOUT(absolute)=0"),
+        ("Set", "GROUP(rented-numbers)="),
         ("GotoIf", '$["${RN_VERDICT}" = "BRIDGE"]?bridge'),
         ("GotoIf", '$["${RN_VERDICT}" = "REJECT"]?reject'),
         ("Hangup", "42"),

@@ -1,10 +1,13 @@
 """The SQL of the product, loaded once. Parameters are `:name`, values are never pasted into the text."""
 
 import sqlite3
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import aiosql
+import aiosqlite
+from aiosql.adapters.aiosqlite import AioSQLiteAdapter
 from aiosql.adapters.sqlite3 import SQLite3Adapter
 
 HERE = Path(__file__).parent
@@ -12,9 +15,8 @@ Parameters: TypeAlias = dict[str, Any] | list[Any] | None
 
 
 def load(driver: str) -> Any:  # noqa: ANN401  aiosql makes its methods at run time
-    """All queries as methods over `driver`: `sqlite3`, or an aiosql adapter's name such as `aiosqlite`."""
-    adapter = LeanSqlite if driver == "sqlite3" else driver
-    return aiosql.from_path(HERE, adapter, mandatory_parameters=False)
+    """All queries as methods over `driver`: `sqlite3` or `aiosqlite`."""
+    return aiosql.from_path(HERE, ADAPTERS[driver], mandatory_parameters=False)
 
 
 def dict_row(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
@@ -71,3 +73,33 @@ def _executed(connection: sqlite3.Connection, sql: str, parameters: Parameters) 
 
 def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
     return tuple(column[0] for column in cursor.description)
+
+
+class LeanAiosqlite(AioSQLiteAdapter):
+    """Likewise for reads, over a connection whose rows are sqlite3.Row: aiosql's own goes over to the connection's
+    thread and back three times for a query, to execute it, to fetch and to close, and this goes once."""
+
+    async def select(
+        self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        for row in await _fetched(conn, sql, parameters):
+            yield row
+
+    async def select_one(
+        self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
+    ) -> dict[str, Any] | None:
+        rows = await _fetched(conn, sql, parameters)
+        return rows[0] if rows else None
+
+    async def select_value(self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters) -> Any:  # noqa: ANN401  a column's value
+        rows = await _fetched(conn, sql, parameters)
+        return next(iter(rows[0].values())) if rows else None
+
+
+async def _fetched(connection: aiosqlite.Connection, sql: str, parameters: Parameters) -> list[dict[str, Any]]:
+    rows = list(await connection.execute_fetchall(sql, parameters or ()))
+    names = rows[0].keys() if rows else ()
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+ADAPTERS: dict[str, Callable[[], Any]] = {"sqlite3": LeanSqlite, "aiosqlite": LeanAiosqlite}

@@ -58,7 +58,7 @@ ORDER BY COALESCE(b.exhausted_at, b.end_at)
 LIMIT :at_most;
 
 -- name: bookings_page_end^
--- The last of so many in the order of the list: a page looks at no more than these, whatever is asked for.
+-- The last of so many in the order of the list, and how many they are: a page looks at no more than these.
 SELECT MIN(w.id) AS last_id, COUNT(*) AS bookings FROM (
     SELECT id FROM bookings
     WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
@@ -67,11 +67,20 @@ SELECT MIN(w.id) AS last_id, COUNT(*) AS bookings FROM (
 ) AS w;
 
 -- name: bookings_page
--- Newest first, down to `last_id`. Those that expire after one instant, the present for active ones only, and up to
--- another. What is '' is not asked for. A pair stands in `metadata` as it was made by engine/domain/notes.py.
+-- Newest first, of so many in that order, whatever is asked for. Those that expire after one instant, the present for
+-- active ones only, and up to another. The + keeps SQLite from an index by that, in which all would have to be sorted.
+-- What is '' is not asked for. A pair stands in `metadata` as it was made by engine/domain/notes.py.
 SELECT * FROM bookings
-WHERE account_id = :account_id AND id < :before_id AND id >= :last_id AND gone_at IS NULL
-    AND COALESCE(exhausted_at, end_at) > :expires_after AND COALESCE(exhausted_at, end_at) <= :expires_until
+WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
+    AND id >= (
+        SELECT MIN(w.id) FROM (
+            SELECT id FROM bookings
+            WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
+            ORDER BY id DESC
+            LIMIT :looked_at
+        ) AS w
+    )
+    AND +COALESCE(exhausted_at, end_at) > :expires_after AND +COALESCE(exhausted_at, end_at) <= :expires_until
     AND (:destination = '' OR destination = :destination)
     AND (:usage_plan = '' OR usage_plan = :usage_plan)
     AND (:service = '' OR service = :service)

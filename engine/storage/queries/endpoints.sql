@@ -24,6 +24,9 @@ UPDATE callback_endpoints SET disabled_at = NULL, reason = NULL, failing_since =
 SELECT id, account_id, url, failing_since, disabled_at, reason FROM callback_endpoints
 WHERE id = :id AND account_id = :account_id;
 
+-- name: owner_of_endpoint$
+SELECT account_id FROM callback_endpoints WHERE id = :id;
+
 -- name: endpoint_of_url^
 SELECT id, account_id, url, failing_since, disabled_at, reason FROM callback_endpoints
 WHERE account_id = :account_id AND url = :url;

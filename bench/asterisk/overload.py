@@ -1,0 +1,63 @@
+"""Far more calls than can be carried: what becomes of those that are let in, and of the others."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.asterisk.figures import percentile
+from bench.asterisk.site import site
+from bench.asterisk.traffic import ANSWERED, REFUSED, RINGING, Round, Telephones
+from tests.chaos import books
+
+SECONDS = 10
+WARM_UP_RATE, WARM_UP = 10, 40
+QUIET_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Overload:
+    """`recorded`: answered calls that have a call record; `broken`: rules of the books that do not hold."""
+
+    round: Round
+    recorded: int
+    broken: list[str]
+
+    @property
+    def answered(self) -> int:
+        return len(self.round.times[ANSWERED])
+
+    def cells(self) -> list[str]:
+        times = self.round.times
+        return [
+            str(self.round.calls),
+            str(self.round.refused),
+            *(f"{percentile(times[REFUSED], each):.0f}" for each in (50, 99)),
+            str(self.answered),
+            *(f"{percentile(times[RINGING], each):.0f}" for each in (50, 99)),
+            str(self.round.cleared),
+            str(self.recorded),
+            str(self.round.calls - self.round.refused - self.round.cleared),
+            "adds up" if not self.broken else ", ".join(self.broken),
+        ]
+
+
+def overload(directory: Path, rate: int, **more: object) -> Overload:
+    """`more`: settings."""
+    directory.mkdir()
+    with site(directory, **more) as place:
+        telephones = Telephones(place, directory)
+        database = place.house.settings.database
+        with telephones.answering():
+            telephones.play(WARM_UP, WARM_UP_RATE, plain=False)
+            before = len(books.read(database).answered)
+            round_ = telephones.play(rate * SECONDS, rate, plain=False)
+            _wait_settled(database)
+        recorded = len(books.read(database).answered) - before
+        return Overload(round_, recorded, [*books.read(database).broken, *place.ledger()])
+
+
+def _wait_settled(database: Path) -> None:
+    """Until no lease is up, or it has been long enough: the books then say so."""
+    until = time.monotonic() + QUIET_SECONDS
+    while books.leases_up(database) and time.monotonic() < until:
+        time.sleep(0.2)

@@ -1,0 +1,123 @@
+"""The product with an Asterisk of its own, as `run` has it: both on the server's core, telephones on the other."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench import servers
+from bench.compare import silent_receiver
+from bench.house import HIDDEN, House, environment_of, furnish
+from bench.servers import ROOT, SERVER_CORE, Server
+from engine import secrets
+from engine.local.asterisk_files import find_program, write_own
+from engine.local.processes import LocalAsterisk
+from phones.ports import free_port, free_port_range, give_back
+
+BOOKINGS = 5_000
+READY_SECONDS = 30.0
+# As many as the default settings have.
+RTP_PORTS = 1_000
+PLAIN = "plain"
+# The same Dial to the same trunk, from the same endpoint, and nobody is asked.
+PLAIN_DIAL = f"""
+[rented-numbers](+)
+exten => {PLAIN},1,Dial(PJSIP/{HIDDEN}@trunk,30,iIr)
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """`trunk_port`: where calls to the hidden number arrive."""
+
+    house: House
+    engine: Server
+    asterisk: psutil.Process
+    trunk_port: int
+
+    @property
+    def sip(self) -> str:
+        return f"127.0.0.1:{self.house.settings.sip_port}"
+
+    def cpu(self) -> tuple[float, float]:
+        """Seconds so far: Asterisk's, the engine's."""
+        times = self.asterisk.cpu_times()
+        return float(times.user + times.system), self.engine.cpu()
+
+    def ledger(self) -> list[str]:
+        """The rules that do not hold, as `ledger verify` says."""
+        command = [sys.executable, "-m", "engine", "ledger", "verify", "--json"]
+        environment = {**os.environ, **environment_of(self.house.settings)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+        return [str(each["rule"]) for each in json.loads(done.stdout)]
+
+
+@contextmanager
+def site(directory: Path, **more: object) -> Iterator[Site]:
+    """Running and ready for calls. `more`: settings."""
+    trunk_port, rtp = free_port(), free_port_range(RTP_PORTS)
+    own: Mapping[str, object] = {
+        "sip_port": free_port(),
+        "ami_port": free_port(),
+        "rtp_start": rtp,
+        "rtp_end": rtp + RTP_PORTS - 1,
+        "trunk_uri": f"sip:127.0.0.1:{trunk_port}",
+        **more,
+    }
+    with ExitStack() as running:
+        running.callback(give_back, rtp, RTP_PORTS)
+        callback = running.enter_context(silent_receiver())
+        house = furnish(directory / "house", (free_port(), free_port()), callback, held=BOOKINGS, more=own)
+        asterisk = running.enter_context(_asterisk(house))
+        engine = running.enter_context(servers.engine(house, directory / "engine.log"))
+        _wait_ready(house)
+        yield Site(house, engine, asterisk, trunk_port)
+
+
+@contextmanager
+def _asterisk(house: House) -> Iterator[psutil.Process]:
+    kept = secrets.load(house.settings.data_dir / "secrets")
+    program = find_program()
+    home = write_own(house.settings, kept, program)
+    extensions = home.etc / "extensions.conf"
+    extensions.write_text(extensions.read_text() + PLAIN_DIAL)
+    with asyncio.Runner() as runner:
+        asterisk = LocalAsterisk(program, home)
+        try:
+            with children_on(SERVER_CORE):
+                child = runner.run(asterisk.start())
+            yield psutil.Process(child.pid)
+        finally:
+            runner.run(asterisk.stop())
+
+
+@contextmanager
+def children_on(core: int) -> Iterator[None]:
+    """What is started in its `with` has that core alone: the place is inherited."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _wait_ready(house: House) -> None:
+    """Until the engine has found Asterisk."""
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{house.settings.http_port}/health", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError("the engine is not ready")

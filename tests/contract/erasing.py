@@ -1,0 +1,48 @@
+"""A person who is to be forgotten, and what a database still says of her."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+from engine import calls
+from engine.calls import IncomingCall
+from engine.domain.booking import Booking
+from engine.domain.routing import Bridge
+from engine.erasure import Erasure, Target, erase
+from engine.ledger import audit_page
+from tests.contract.test_migrations import insert
+from tests.contract.world import World, outsider
+
+PERSON = "+14155550188"
+DIGITS = PERSON[1:]
+
+
+async def erased_from(world: World, number: str = PERSON) -> Erasure:
+    return await erase(world.storage, Target(number), world.now, world.policy)
+
+
+async def route(world: World, booking: Booking, call_id: str, source: str) -> Any:
+    incoming = IncomingCall(call_id, booking.service, source)
+    return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
+
+
+async def call(world: World, booking: Booking, call_id: str, source: str, answered_ms: int = 3_000) -> None:
+    assert isinstance(await route(world, booking, call_id, source), Bridge)
+    await world.answered(call_id)
+    await world.ended(call_id, answered_ms)
+
+
+def everything(world: World) -> str:
+    """All that the database says, table by table."""
+    with outsider(world.database) as connection:
+        tables = [row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return "\n".join(repr(connection.execute(f"SELECT * FROM {table}").fetchall()) for table in tables)  # noqa: S608
+
+
+async def is_balanced(world: World) -> bool:
+    return (await world.storage.run(audit_page, "")).discrepancies == []
+
+
+def insert_row(world: World, table: str, **row: Any) -> None:
+    with closing(sqlite3.connect(world.database)) as connection, connection:
+        insert(connection, table, **row)

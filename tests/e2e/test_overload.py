@@ -1,0 +1,68 @@
+"""More calls than can be taken: the rest is refused at once, and those that were let in are not harmed."""
+
+import signal
+from collections import Counter
+
+from phones.messages import by_call, final_status
+from phones.sipp import Sipp
+from tests.e2e.calls import Caller, Outcome
+from tests.e2e.system import System
+
+PLENTY = {"LARGE": {"seconds": 600, "calls": 100, "valid_for": 3600}}
+
+
+class SmallSystem(System):
+    """With ports for twelve calls, and a few more."""
+
+    rtp_ports = 60
+
+
+def _statuses(callers: Sipp) -> Counter[int | None]:
+    return Counter(final_status(trace) for trace in by_call(callers.messages()).values())
+
+
+def _talked(callers: Sipp) -> list[float]:
+    outcomes = [Outcome(trace) for trace in by_call(callers.messages()).values()]
+    return [outcome.talked for outcome in outcomes if outcome.talked is not None]
+
+
+def test_of_more_calls_than_may_wait_for_a_decision_the_rest_gets_503_at_once_and_the_others_their_call() -> None:
+    with System(max_undecided_calls=2, max_concurrent_calls=20) as system:
+        booked, caller = system.book("SMALL"), Caller(system)
+        with (
+            caller.hidden(calls=2) as hidden,
+            caller.dialling(booked.service, "uac_hangs_up", calls=10, keys={"talk": 300}) as callers,
+        ):
+            # Nobody is decided on meanwhile; who waits, waits for this and not for his time to run out.
+            system.signal_engine(signal.SIGSTOP)
+            try:
+                system.until(lambda: _statuses(callers)[503] == 8, "those above the limit are refused", 2.5)
+                assert hidden.messages() == []
+            finally:
+                system.signal_engine(signal.SIGCONT)
+            callers.wait()
+            assert _statuses(callers) == {200: 2, 503: 8}
+            assert [round(talked, 1) for talked in _talked(callers)] == [0.3, 0.3]
+        records = booked.wait_settled(2)
+        # Of those that were refused the engine has never heard.
+        assert [(cdr["disposition"], cdr["duration"]) for cdr in records] == [("ANSWERED", 1)] * 2
+        assert system.command("ledger", "verify", "--json") == []
+
+
+def test_where_there_are_as_many_calls_as_ports_allow_the_next_get_503_and_the_others_go_on() -> None:
+    with SmallSystem(max_concurrent_calls=30, plans=PLENTY, longest_call=60) as system:
+        booked, caller = system.book("LARGE"), Caller(system)
+        with (
+            caller.hidden(calls=12),
+            caller.dialling(booked.service, "uac_hangs_up", calls=12, keys={"talk": 4000}) as first,
+        ):
+            system.until(lambda: _statuses(first)[200] == 12, "twelve calls are up")
+            with caller.dialling(booked.service, "uac_rejected", calls=20) as more:
+                more.wait()
+                assert _statuses(more) == {503: 20}
+            first.wait()
+            assert [round(talked) for talked in _talked(first)] == [4] * 12
+        records = booked.wait_settled(12)
+        assert [cdr["disposition"] for cdr in records] == ["ANSWERED"] * 12
+        assert {cdr["duration"] for cdr in records} <= {4, 5}
+        assert system.command("ledger", "verify", "--json") == []

@@ -1,0 +1,25 @@
+"""Fixtures: a world of bookings, and the server that Asterisk asks about its calls."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.world import World
+from tests.integration.fake_asterisk import (
+    FastAgi,
+    fast_agi,
+)
+from tests.integration.worlds import a_world
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def agi(world: World) -> AsyncIterator[FastAgi]:
+    async with fast_agi(world) as agi:
+        yield agi

@@ -1,0 +1,117 @@
+"""The worker's side of a callback: an account with an outbox, a worker that delivers it, and storage that fails."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.accounts import create_account
+from engine.callbacks.worker import CallbackConfig, CallbackWorker
+from engine.clock import SystemClock
+from engine.ids import new_id
+from engine.storage.errors import StorageUnavailable
+from engine.storage.migrate import migrate
+from engine.storage.queries import dict_row
+from engine.storage.rows import Account
+from engine.storage.sqlite import SqliteStorage
+from engine.storage.transaction import Transaction
+from tests.integration.callback_receiver import CallbackReceiver
+from tests.integration.callback_sending import DEMO
+
+BODY = '{"id": "cdr_1", "source": "+3225550101", "destination": "+3225550199"}'
+# A test that counts attempts must not see more of them on a machine that is slow: none times out, none is taken for
+# one whose worker died, and a stop waits for those under way, unless the test is about that.
+FAST = CallbackConfig(
+    workers=16, timeout_ms=20_000, waits_ms=(30, 30, 30), rules=DEMO, margin_ms=5_000, hold_ms=300, drain_ms=20_000
+)
+# How long a test waits for what must come: no figure of anything.
+PATIENCE = 60.0
+
+
+@dataclass
+class Office:
+    """An account with an outbox in a database of its own."""
+
+    path: Path
+    storage: SqliteStorage
+    account: Account
+
+    async def post(self, url: str, count: int = 1) -> list[str]:
+        """Put callbacks into the outbox as a call does; their event ids."""
+        ids = [new_id("evt") for _ in range(count)]
+        await self.storage.run(_insert, self.account.id, url, ids)
+        return ids
+
+    def select(self, sql: str) -> list[dict[str, Any]]:
+        with contextlib.closing(sqlite3.connect(self.path)) as database:
+            database.row_factory = dict_row
+            return database.execute(sql).fetchall()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return self.select("SELECT * FROM outbox ORDER BY id")
+
+    async def until(self, state: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until `count` rows are in the state, and return all rows."""
+        deadline = time.monotonic() + PATIENCE
+        while self._count(state) < count:
+            assert time.monotonic() < deadline, self.rows()[:5]
+            await asyncio.sleep(0.02)
+        return self.rows()
+
+    def _count(self, state: str) -> int:
+        """Little work, since the worker that is waited for shares this thread."""
+        [found] = self.select(f"SELECT COUNT(*) AS count FROM outbox WHERE state = '{state}'")  # noqa: S608  a test's own
+        return int(found["count"])
+
+
+def _insert(tx: Transaction, account_id: str, url: str, ids: list[str]) -> None:
+    now = SystemClock().now()
+    for event_id in ids:
+        tx.outbox.insert(event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=now)
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    path = tmp_path / "outbox.sqlite3"
+    await asyncio.to_thread(migrate, path)
+    storage = SqliteStorage(path)
+    account = await storage.run(create_account, "customer", SystemClock().now())
+    yield Office(path, storage, account)
+    await storage.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[CallbackReceiver]:
+    async with CallbackReceiver() as receiver:
+        yield receiver
+
+
+@contextlib.asynccontextmanager
+async def working(office: Office, config: CallbackConfig = FAST, storage: Any = None) -> AsyncIterator[CallbackWorker]:
+    worker = CallbackWorker(storage or office.storage, SystemClock(), config)
+    stop = asyncio.Event()
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run(stop))
+        yield worker
+        stop.set()
+
+
+@dataclass
+class FailingStorage:
+    """Storage of which the commands chosen by `fails` are unavailable."""
+
+    storage: SqliteStorage
+    fails: Callable[[str], bool]
+    failures: int = 0
+
+    async def run(self, command: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.fails(command.__name__):
+            self.failures += 1
+            raise StorageUnavailable("on purpose")
+        return await self.storage.run(command, *args, **kwargs)

@@ -1,0 +1,116 @@
+"""A reconciler at work beside a false Asterisk, and lists of its calls that are broken in some way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from engine.ami.connection import Limits
+from engine.ami.limits import LimitKeeper
+from engine.ami.link import AmiLink, LinkState
+from engine.ami.presence import Reconciler
+from engine.domain.booking import Booking
+from engine.domain.plans import UsagePlan
+from engine.journal import Journal
+from tests.contract.world import World
+from tests.integration.ami_links import until_state
+from tests.integration.fake_channels import FakeChannels, UpCall
+from tests.integration.worlds import WorldClock
+
+# The product's own figures are some ten times these.
+FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
+INTERVAL = 0.05
+ROUNDS = 5
+
+Broken = Callable[[list[str]], list[str]]
+
+
+@dataclass
+class Comparing:
+    """A reconciler at work. `kept`: where ends lie that found no engine."""
+
+    world: World
+    ami: FakeChannels
+    link: AmiLink
+    kept: Path
+    journaled: list[str] = field(default_factory=list)
+
+    async def talk(self, call_id: str, *, booking: Booking | None = None, answer_is_reported: bool = True) -> Booking:
+        booking = booking or await self.world.book(UsagePlan.MEDIUM)
+        decision = await self.world.bridge(booking, call_id)
+        if answer_is_reported:
+            await self.world.answered(call_id)
+        self.ami.up[call_id] = UpCall(call_id, decision.seconds, talks=True)
+        return booking
+
+    async def rounds(self, count: int = ROUNDS) -> None:
+        """Until Asterisk was asked so often, and what came of it is written down."""
+        until = self.ami.lists + count
+        async with asyncio.timeout(20):
+            while self.ami.lists < until:  # noqa: ASYNC110  a number, and nothing that could be waited for
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+
+    def ended(self) -> dict[str, tuple[str, int]]:
+        """Call id → disposition and duration."""
+        rows = self.world.rows("SELECT call_id, disposition, duration FROM cdrs")
+        return {row["call_id"]: (row["disposition"], row["duration"]) for row in rows}
+
+    def states(self) -> dict[str, str]:
+        return {row["call_id"]: row["state"] for row in self.world.rows("SELECT call_id, state FROM calls")}
+
+
+@asynccontextmanager
+async def comparing(
+    world: World, ami: FakeChannels, kept: Path, interval: float = INTERVAL
+) -> AsyncIterator[Comparing]:
+    world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
+    link = AmiLink(host="127.0.0.1", port=ami.port, user="us", secret=ami.secret, limits=FAST)
+    clock = WorldClock(world)
+    keeper = LimitKeeper(world.storage, link, clock, world.policy)
+    work = Comparing(world, ami, link, kept)
+    journal = Journal(
+        kept, world.storage, clock, world.policy, lambda settlement: work.journaled.append(settlement.booking_id)
+    )
+    reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, journal, interval)
+    stop = asyncio.Event()
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        for part in (link, keeper, reconciler):
+            tasks.create_task(part.run(stop))
+        await until_state(link, LinkState.UP)
+        try:
+            yield work
+        finally:
+            stop.set()
+
+
+class Once:
+    """Only the next list is broken."""
+
+    def __init__(self, broken: Broken) -> None:
+        self._broken: Broken | None = broken
+
+    def __call__(self, messages: list[str]) -> list[str]:
+        broken, self._broken = self._broken, None
+        return broken(messages) if broken else messages
+
+
+class Sometimes:
+    """A list that lacks its calls now and then; `pattern`: what becomes of one list after the other."""
+
+    def __init__(self, *pattern: Broken) -> None:
+        self._pattern = pattern
+        self._turn = 0
+
+    def __call__(self, messages: list[str]) -> list[str]:
+        self._turn += 1
+        return self._pattern[self._turn % len(self._pattern)](messages)
+
+
+def whole(messages: list[str]) -> list[str]:
+    return messages
+
+
+def without_calls(messages: list[str]) -> list[str]:
+    return [messages[0], "Event: StatusComplete\r\nEventList: Complete\r\nListItems: 0"]

@@ -1,0 +1,89 @@
+"""`rented-numbers bookings change`: an operator changes a booking, and nothing is added to it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.in_process import CliHere
+
+CALLBACK = "https://customer.example/calls"
+STORED = "destination, callback, label, metadata, paused, caller_id, refuse_anonymous"
+LIMITS = "max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CliHere:
+    cli = CliHere(tmp_path)
+    assert cli("setup", profile="demo").returncode == 0
+    return cli
+
+
+@pytest.fixture
+def booking(cli: CliHere) -> str:
+    noted = ("--label", "Order 1871", "--metadata", "order=1871", "--max-call-seconds", "60")
+    made = cli.json("bookings", "create", "--account", "demo", "--callback", CALLBACK, "+32470123456", *noted)
+    return str(made["id"])
+
+
+def stored(cli: CliHere, columns: str, booking: str) -> list[object]:
+    [row] = [row for booking_id, *row in cli.rows(f"SELECT id, {columns} FROM bookings") if booking_id == booking]  # noqa: S608  a test's own
+    return row
+
+
+def test_only_what_is_given_changes_and_nothing_is_added(cli: CliHere, booking: str) -> None:
+    before, credit = cli.json("bookings", "show", booking), "seconds_granted, calls_granted, end_at"
+    granted = stored(cli, credit, booking)
+    changed = cli.json("bookings", "change", booking, "--paused", "--label", "Order 1872")
+    assert (changed["id"], changed["paused"], changed["label"]) == (booking, True, "Order 1872")
+    assert cli.json("bookings", "show", booking) == before | {"paused": True, "label": "Order 1872"}
+    assert cli.json("bookings", "change", booking, "--resumed")["paused"] is False
+    assert stored(cli, credit, booking) == granted
+    assert cli.json("ledger", "verify") == []
+
+
+def test_everything_that_patch_changes_can_be_changed(cli: CliHere, booking: str) -> None:
+    cli.typed = "+32470654321\n"
+    options = ("--callback", f"{CALLBACK}/2", "--label", "", "--metadata", "a=1", "--metadata", "b=2", "--paused")
+    callers = ("--caller-id", "service", "--refuse-anonymous", "--max-concurrent-calls", "3")
+    changed = cli("bookings", "change", booking, "--destination", *options, *callers, "--json")
+    assert changed.returncode == 0, changed.stderr
+    assert "470654321" not in changed.stdout.removeprefix(" +32470654321\n")  # what was typed, as a terminal shows it
+    destination, callback, label, metadata, *rest = stored(cli, STORED, booking)
+    assert (destination, callback, label) == ("+32470654321", f"{CALLBACK}/2", "")
+    assert json.loads(str(metadata)) == {"a": "1", "b": "2"}
+    assert rest == [1, "service", 1]
+    assert stored(cli, LIMITS, booking) == [3, None, 60]
+
+
+def test_limits_and_notes_can_be_removed(cli: CliHere, booking: str) -> None:
+    cli.json("bookings", "change", booking, "--max-calls-per-caller-per-hour", "5", "--max-call-seconds", "0")
+    assert stored(cli, LIMITS, booking) == [None, 5, None]
+    cli.json("bookings", "change", booking, "--no-metadata", "--take-anonymous")
+    shown = cli.json("bookings", "show", booking)
+    assert (shown["metadata"], shown["label"], shown["refuseAnonymous"]) == ({}, "Order 1871", False)
+
+
+def test_what_cannot_be_changed_is_refused_with_the_reason_and_changes_nothing(cli: CliHere, booking: str) -> None:
+    before = stored(cli, f"{STORED}, {LIMITS}", booking)
+    command = ("bookings", "change", booking, "--paused")
+    assert "say what to change" in cli.refused("bookings", "change", booking)
+    assert "there is no such booking" in cli.refused("bookings", "change", "bkg_unknown", "--paused")
+    assert "callback" in cli.refused(*command, "--callback", "ftp://customer.example/")
+    assert "--label has" in cli.refused(*command, "--label", "x" * 101)
+    assert "--metadata is key=value" in cli.refused(*command, "--metadata", "order")
+    assert "--metadata or --no-metadata" in cli.refused(*command, "--metadata", "a=1", "--no-metadata")
+    assert cli(*command, "--max-call-seconds", "-1").returncode == 2
+    cli.typed = "+1\n"
+    assert "E.164" in cli(*command, "--destination").stderr
+    assert stored(cli, f"{STORED}, {LIMITS}", booking) == before
+    assert cli("bookings", "delete", booking, "--yes").returncode == 0
+    assert "gone for good" in cli.refused(*command)
+
+
+def test_a_booking_of_a_test_world_is_changed_in_its_own_time(cli: CliHere) -> None:
+    world = cli.json("keys", "create", "demo", "--test")["accountId"]
+    made = cli.json("bookings", "create", "--account", world, "--callback", CALLBACK, "+32470123456")
+    cli.json("simulate", "clock", "--account", world, "--advance", str(8 * 24 * 3600))
+    changed = cli.json("bookings", "change", made["id"], "--label", "late")
+    assert (changed["status"], changed["endTime"]) == ("EXPIRED", made["endTime"])

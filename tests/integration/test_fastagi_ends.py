@@ -1,0 +1,90 @@
+"""What `answered` and `ended` say to Asterisk, over real sockets and a real database."""
+
+import asyncio
+
+import pytest
+
+from tests.contract.world import World
+from tests.integration.agi_world import agi, world
+from tests.integration.fake_asterisk import (
+    CALL_ID,
+    HANGUP,
+    FastAgi,
+)
+
+__all__ = ["agi", "world"]
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "variables"),
+    [
+        (0, {"RN_LIMIT": "set"}),
+        (59_999, {"RN_LIMIT": "set"}),
+        (60_000, {"RN_LIMIT": "none"}),
+    ],
+)
+async def test_answered_reported_again_leaves_the_limit_that_there_is_and_ends_what_is_over(
+    agi: FastAgi, world: World, after_ms: int, variables: dict[str, str]
+) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    first = await agi.call("answered", CALL_ID, booking.id).run()
+    assert first.variables == {"TIMEOUT(absolute)": "60.000", "RN_LIMIT": "set"}
+    world.now += after_ms
+    assert (await agi.call("answered", CALL_ID, booking.id).run()).variables == variables
+
+
+@pytest.mark.parametrize("call_id", ["", "unknown"])
+async def test_answered_of_a_call_that_nobody_let_through_must_end_it(agi: FastAgi, call_id: str) -> None:
+    assert (await agi.call("answered", call_id).run()).variables == {"RN_LIMIT": "none"}
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "dial_status", "duration", "disposition"),
+    [
+        ("1", "ANSWER", 1, "ANSWERED"),
+        ("1001", "ANSWER", 2, "ANSWERED"),
+        ("61000", "ANSWER", 60, "ANSWERED"),
+        ("", "BUSY", 0, "BUSY"),
+        ("0", "NOANSWER", 0, "NO_ANSWER"),
+        ("", "CANCEL", 0, "CANCELLED"),
+        ("", "CONGESTION", 0, "UNREACHABLE"),
+        ("", "", 0, "UNREACHABLE"),
+    ],
+)
+async def test_ended_settles_what_was_talked(
+    agi: FastAgi, world: World, milliseconds: str, dial_status: str, duration: int, disposition: str
+) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await agi.call("answered", CALL_ID, booking.id).run()
+    world.now += int(milliseconds or 0)
+    channel = await agi.call("ended", CALL_ID, milliseconds, dial_status).run()
+    assert channel.variables == {"RN_SETTLED": "yes"}
+    assert world.rows("SELECT duration, disposition FROM cdrs") == [{"duration": duration, "disposition": disposition}]
+
+
+async def test_ended_reported_by_many_at_once_settles_once(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await asyncio.gather(*(agi.call("ended", CALL_ID, "1500", "ANSWER").run() for _ in range(20)))
+    assert [row["duration"] for row in world.rows("SELECT duration FROM cdrs")] == [2]
+    assert len(agi.woken) == 1
+
+
+@pytest.mark.parametrize("milliseconds", ["--1", "1.5", "١٢", "1e3", "9" * 13, "x", " 1"])
+async def test_an_end_without_a_sensible_time_is_refused_and_the_lease_stays_for_the_sweeper(
+    agi: FastAgi, world: World, milliseconds: str
+) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await agi.call("ended", CALL_ID, milliseconds, "ANSWER").run()
+    assert agi.leases() == 1
+
+
+async def test_the_callee_s_channel_may_go_at_answered_and_the_call_still_settles(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await agi.call("answered", CALL_ID, booking.id, replies={0: HANGUP}).run()
+    await agi.call("ended", CALL_ID, "", "ANSWER").run()
+    assert (agi.leases(), (await world.stored(booking)).calls.remaining) == (0, 1)

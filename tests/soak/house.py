@@ -1,0 +1,153 @@
+"""A data directory as after a day of the soak's own load: what is kept for a time goes as fast as new of it comes.
+
+So nothing that has a term should grow, even what is kept for longer than the soak lasts: of call records an hour's are
+there (the least that can be set), of kept answers a day's.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bench.house import HIDDEN, House
+from engine import bookings, secrets
+from engine.accounts import create_account, create_key
+from engine.bookings import BookingRequest
+from engine.clock import SystemClock
+from engine.domain.booking import Booking
+from engine.domain.plans import UsagePlan
+from engine.idempotency import KEPT_MS
+from engine.pool import import_numbers
+from engine.setting_types import PlanSettings, PlansSettings
+from engine.settings import Settings
+from engine.storage.migrate import migrate
+from engine.storage.sqlite import SqliteStorage
+from tests.soak.plan import KINDS, Wanted
+
+NUMBERS = 400
+RECORDS_KEPT = timedelta(hours=1)
+# Of five rounds of API requests one sends an idempotency key, and keeps an answer.
+KEYED_OF_ROUNDS = 5
+
+
+def furnish(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> House:
+    settings = settings_of(directory, wanted, ports, ami_port)
+    directory.mkdir(parents=True, exist_ok=True)
+    secrets.ensure(directory / "secrets")
+    migrate(settings.database)
+    kept = secrets.load(directory / "secrets")
+    key, booking = asyncio.run(_begun(settings, kept.key_pepper))
+    now = SystemClock().now()
+    with sqlite3.connect(settings.database) as db:
+        db.execute("PRAGMA synchronous = OFF")
+        _insert(db, "calls", _old_calls(booking, wanted, now))
+        _insert(db, "cdrs", _old_records(booking, wanted, now))
+        _insert(db, "kept_answers", _old_answers(booking, wanted, now))
+    db.close()
+    return House(settings, kept.agi_token, key, [booking.service], [booking.id])
+
+
+def settings_of(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> Settings:
+    """As in production, but that everything lives for as short as can be, and callbacks may go to this machine."""
+    life = timedelta(seconds=wanted.life)
+    http, fastagi = ports
+    return Settings(
+        data_dir=directory,
+        http_port=http,
+        fastagi_port=fastagi,
+        ami_port=ami_port,
+        manage_asterisk=False,
+        callback_hosts_private=True,
+        callback_retries=[timedelta(seconds=1)] * 3,
+        requests_per_minute=100_000,
+        grace=life,
+        quarantine=life,
+        callback_retention=life,
+        cdr_retention=RECORDS_KEPT,
+        expired_callbacks_window=life,
+        expiring_soon=life / 2,
+        sweep_interval=timedelta(seconds=wanted.sweep),
+        plans=PlansSettings(
+            small=PlanSettings(seconds=600, calls=25, valid_for=life),
+            large=PlanSettings(seconds=10**8, calls=10**6, valid_for=timedelta(days=90)),
+        ),
+    )
+
+
+async def _begun(settings: Settings, pepper: str) -> tuple[str, Booking]:
+    """The account's key, and the booking that all old calls were on."""
+    storage, now = SqliteStorage(settings.database), SystemClock().now()
+    try:
+        account = await storage.run(create_account, "soak", now)
+        numbers = [(line, f"+32{25_000_000 + line}") for line in range(1, NUMBERS + 1)]
+        await storage.run(import_numbers, numbers, now)
+        request = BookingRequest(account.id, HIDDEN, UsagePlan.LARGE, "http://127.0.0.1:9/")
+        booking = await storage.run(bookings.book, request, now, settings.policy())
+        return (await storage.run(create_key, account.id, pepper, now)).secret, booking
+    finally:
+        await storage.close()
+
+
+def _instants(rate: float, now: int, kept_ms: int) -> Iterator[tuple[int, int]]:
+    """(number, epoch milliseconds) of what came in at that rate while it is kept, oldest first."""
+    count = int(rate * kept_ms / 1000)
+    return ((number, now - kept_ms + number * kept_ms // count) for number in range(count))
+
+
+def _old_calls(booking: Booking, wanted: Wanted, now: int) -> Iterator[dict[str, Any]]:
+    """Unanswered ones, which cost nothing."""
+    for number, at in _instants(wanted.rate, now, RECORDS_KEPT // timedelta(milliseconds=1)):
+        if KINDS[number % len(KINDS)].let_through:
+            yield {
+                "call_id": f"old-{number}",
+                "booking_id": booking.id,
+                "state": "VOIDED",
+                "source": f"+1415{number % 10_000_000:07}",
+                "destination": HIDDEN,
+                "seconds_leased": 60,
+                "seconds_charged": 0,
+                "started_at": at,
+                "ended_at": at,
+                "started_ticks": 0,
+            }
+
+
+def _old_records(booking: Booking, wanted: Wanted, now: int) -> Iterator[dict[str, Any]]:
+    for number, at in _instants(wanted.rate, now, RECORDS_KEPT // timedelta(milliseconds=1)):
+        if KINDS[number % len(KINDS)].recorded:
+            yield {
+                "id": f"cdr_{at:012x}7{number:019x}",  # in the order of time, as those that are made one by one
+                "account_id": booking.account_id,
+                "booking_id": booking.id,
+                "call_id": f"old-{number}",
+                "started_at": at,
+                "duration": 0,
+                "source": f"+1415{number % 10_000_000:07}",
+                "service": booking.service,
+                "destination": HIDDEN,
+                "disposition": "NO_ANSWER",
+            }
+
+
+def _old_answers(booking: Booking, wanted: Wanted, now: int) -> Iterator[dict[str, Any]]:
+    for number, at in _instants(wanted.requests / KEYED_OF_ROUNDS, now, KEPT_MS):
+        yield {
+            "account_id": booking.account_id,
+            "idempotency_key": f"old-{number}",
+            "fingerprint": f"{number:064x}",
+            "status": 201,
+            "body": "{}",
+            "kept_at": at,
+        }
+
+
+def _insert(db: sqlite3.Connection, table: str, rows: Iterator[dict[str, Any]]) -> None:
+    first = next(rows, None)
+    if first is None:
+        return
+    names = ", ".join(first)
+    into = f"INSERT INTO {table} ({names}) VALUES ({', '.join(f':{name}' for name in first)})"  # noqa: S608  names from above
+    db.execute(into, first)
+    db.executemany(into, rows)

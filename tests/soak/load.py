@@ -1,0 +1,106 @@
+"""The load of a soak, in an open loop: so many calls and rounds of API requests begin a second, whatever became of the
+others. The Asterisk is a fake that knows which of its channels are up."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from agi_scripts.dialplan import ANSWERED, BOOKING, CAUSE, ENDED, ROUTE, SECONDS, VERDICT
+from agi_scripts.proof import proof
+from bench.house import House
+from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
+from tests.integration.fake_channels import FakeChannels, UpCall
+from tests.soak.customer import BLOCKED, Booked, Customer, Unexpected
+from tests.soak.plan import KINDS, Kind, Wanted
+
+RING_SECONDS = 0.2
+CAUSES = {Kind.EXPIRED: "22", Kind.BLOCKED: "21", Kind.UNKNOWN: "1"}
+UNKNOWN_NUMBER = "+3229999999"
+MOST_COMPLAINTS = 20
+
+
+class Load:
+    """`counts`: calls by kind. `complaints`: what went wrong, the first of it."""
+
+    def __init__(self, house: House, wanted: Wanted, ami: FakeChannels, customer: Customer) -> None:
+        self.counts: Counter[str] = Counter()
+        self.complaints: list[str] = []
+        self._port = house.settings.fastagi_port
+        self._token = house.token
+        self._wanted = wanted
+        self._ami = ami
+        self._customer = customer
+
+    async def run(self, seconds: float) -> None:
+        """Until all that began within that time has ended."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._begin_each(1 / self._wanted.rate, seconds, self._call))
+            tasks.create_task(self._begin_each(1 / self._wanted.requests, seconds, self._customer.go_round))
+
+    async def _begin_each(self, every: float, seconds: float, act: Callable[[int], Awaitable[None]]) -> None:
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(int(seconds / every)):
+                await asyncio.sleep(max(0.0, began + number * every - time.monotonic()))
+                tasks.create_task(self._noted(act, number))
+
+    async def _noted(self, act: Callable[[int], Awaitable[None]], number: int) -> None:
+        try:
+            await act(number)
+        except (Unexpected, OSError, TimeoutError, AssertionError) as error:
+            self.counts["failed"] += 1
+            if len(self.complaints) < MOST_COMPLAINTS:
+                self.complaints.append(f"{type(error).__name__}: {error}"[:300])
+
+    async def _call(self, number: int) -> None:
+        kind = KINDS[self.counts["calls"] % len(KINDS)]
+        self.counts["calls"] += 1
+        service, own = await self._dialled(kind, number)
+        if service is None:
+            return  # no booking has expired yet
+        caller = BLOCKED if kind is Kind.BLOCKED else f"+1415{number % 10_000_000:07}"
+        call_id = f"soak{time.time_ns() // 1_000_000}-{number}.1"
+        channel = await self._ask(ROUTE, call_id, service, caller, ALLOWED, "", "")
+        said = channel.variables.get(VERDICT)
+        if said != ("BRIDGE" if kind.let_through else "REJECT") or (
+            not kind.let_through and channel.variables[CAUSE] != CAUSES[kind]
+        ):
+            raise Unexpected(f"{kind.name}: {channel.variables}")
+        if kind.let_through:
+            await self._go_through(kind, call_id, channel, number, own)
+        self.counts[kind.name] += 1
+
+    async def _dialled(self, kind: Kind, number: int) -> tuple[str | None, Booked | None]:
+        """The number to dial, and the booking that was made for this call alone."""
+        if kind is Kind.UNKNOWN:
+            return UNKNOWN_NUMBER, None
+        if kind is Kind.EXPIRED:
+            expired = self._customer.expired()
+            return None if expired is None else expired.service, None
+        if kind is Kind.DELETED:
+            own = await self._customer.book()
+            return own.service, own
+        standing = self._customer.standing
+        return standing[number % len(standing)].service, None
+
+    async def _go_through(self, kind: Kind, call_id: str, channel: Channel, number: int, own: Booked | None) -> None:
+        up = self._ami.up[call_id] = UpCall(call_id, float(channel.variables[SECONDS]))
+        try:
+            await asyncio.sleep(RING_SECONDS)
+            status, talked = {Kind.BUSY: "BUSY", Kind.NO_ANSWER: "NOANSWER", Kind.CANCELLED: "CANCEL"}.get(kind, ""), ""
+            if not status:
+                await self._ask(ANSWERED, up.callee, call_id, channel.variables[BOOKING], "")
+                up.talks = True
+                began = time.monotonic()
+                await asyncio.sleep(self._wanted.talk * (1 + number % 10) / 10)
+                if own:
+                    await self._customer.delete(own.id)
+                status, talked = "ANSWER", str(int((time.monotonic() - began) * 1000))
+        finally:
+            del self._ami.up[call_id]
+        await self._ask(ENDED, call_id, call_id, talked, status, "")
+
+    async def _ask(self, script: str, asking: str, *arguments: str) -> Channel:
+        shown = {f"agi_arg_{len(arguments) + 1}": proof(self._token, asking, script, arguments)}
+        return await AgiCall(self._port, script, *arguments, call_id=asking, changes=shown).run()

@@ -1,0 +1,155 @@
+"""A soak: the engine's own process under the same load for a long time, and watched."""
+
+import asyncio
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.house import House
+from bench.servers import Server, engine
+from engine import secrets
+from phones.ports import free_port
+from tests.contract.ledger import RULES
+from tests.integration.fake_channels import FakeChannels
+from tests.soak import house, judge
+from tests.soak.customer import Customer
+from tests.soak.load import Load
+from tests.soak.plan import Wanted
+from tests.soak.receiver import Receiver
+from tests.soak.watch import Sample, look
+
+Say = Callable[[str], None]
+
+# Until calls have ended, callbacks are delivered and connections closed that are under way.
+REST_SECONDS = 40.0
+LOOK_SECONDS = 0.5
+TOLD_EACH = 10  # samples
+AT_REST = ("calls up", "callbacks pending")
+LOOKS_AT_REST = 4
+# Of the calls. One that is not decided in time is refused, and a machine may be busy with something else for so long.
+MOST_FAILED = 0.01
+# Of these the books can be held to, whose callbacks and records are forgotten on the way.
+MONEY = [rule for rule in RULES if "told" not in rule and "callbacks" not in rule]
+
+
+@dataclass(frozen=True)
+class Report:
+    """`calls` while it was watched; `counts`: all that was done. `tasks`: those that were there at rest."""
+
+    calls: int
+    samples: list[Sample]
+    trends: list[judge.Trend]
+    counts: Mapping[str, int]
+    failures: list[str]
+    tasks: Mapping[str, int]
+
+
+def run(wanted: Wanted, say: Say, environment: Mapping[str, str] | None = None) -> Report:
+    """`environment`: further variables for the engine."""
+    with tempfile.TemporaryDirectory(prefix="rented-numbers-soak-") as directory:
+        return asyncio.run(_run(Path(directory), wanted, say, environment or {}))
+
+
+async def _run(directory: Path, wanted: Wanted, say: Say, environment: Mapping[str, str]) -> Report:
+    async with FakeChannels() as ami, Receiver() as receiver:
+        furnished = await asyncio.to_thread(
+            house.furnish, directory / "house", wanted, (free_port(), free_port()), ami.port
+        )
+        ami.secret = secrets.load(furnished.settings.data_dir / "secrets").ami_secret
+        warm_up = wanted.warm_up + wanted.settle
+        say(f"{wanted.rate:g} calls/s: {warm_up:.0f} s to warm up, {wanted.watched:.0f} s watched")
+        # A thread starts it, and this event loop must answer it meanwhile.
+        running = engine(furnished, directory / "engine.log", environment)
+        server = await asyncio.to_thread(running.__enter__)
+        try:
+            async with Customer(furnished, wanted, receiver.url) as customer:
+                await customer.move_in()
+                soak = _Soak(furnished, server, wanted, customer, Load(furnished, wanted, ami, customer), say)
+                report = await soak.run()
+        finally:
+            await asyncio.to_thread(running.__exit__, None, None, None)
+        broken = _broken(furnished)
+    counts = Counter(report.counts) + Counter({f"callback: {name}": times for name, times in receiver.counts.items()})
+    return Report(report.calls, report.samples, report.trends, counts, [*report.failures, *broken], report.tasks)
+
+
+def _broken(furnished: House) -> list[str]:
+    with closing(sqlite3.connect(furnished.settings.database)) as db:
+        found = {rule: db.execute(RULES[rule]).fetchall() for rule in MONEY}
+    return [f"the books: {rule}: {len(ids)} break it" for rule, ids in found.items() if ids]
+
+
+class _Soak:
+    def __init__(
+        self, furnished: House, server: Server, wanted: Wanted, customer: Customer, load: Load, say: Say
+    ) -> None:
+        self._house = furnished
+        self._server = server
+        self._wanted = wanted
+        self._customer = customer
+        self._load = load
+        self._say = say
+
+    async def run(self) -> Report:
+        await self._load.run(self._wanted.warm_up)
+        before = await self._rest()
+        calls = self._load.counts["calls"]
+        samples = await self._watched()
+        calls = self._load.counts["calls"] - calls
+        after = await self._rest()
+        found = judge.trends(samples, (before, after))
+        failed = self._load.counts["failed"]
+        complaints = [f"{failed} calls or requests failed, such as:", *self._load.complaints] if failed else []
+        for complaint in complaints:
+            self._say(complaint)
+        return Report(
+            calls,
+            samples,
+            found,
+            self._load.counts + self._customer.counts,
+            judge.faults(found, calls) + (complaints if failed > calls * MOST_FAILED else []),
+            after.tasks,
+        )
+
+    async def _watched(self) -> list[Sample]:
+        """Until no more calls begin: then the last ones end, and that is not what it is like under load."""
+        load = asyncio.create_task(self._load.run(self._wanted.settle + self._wanted.watched))
+        await asyncio.sleep(self._wanted.settle)
+        samples = [await self._look()]
+        while (latest := samples[-1]).at - samples[0].at < self._wanted.watched - self._wanted.sample_every:
+            if len(samples) % TOLD_EACH == 1:
+                self._tell(latest)
+            await asyncio.sleep(self._wanted.sample_every)
+            samples.append(await self._look())
+        await load
+        return samples
+
+    async def _look(self, *, at_rest: bool = False) -> Sample:
+        return await look(self._server, self._house, self._customer.counts, at_rest=at_rest)
+
+    async def _rest(self) -> Sample:
+        """The least of each while nothing is under way; after REST_SECONDS, whatever is.
+
+        Bookings go on to expire, and to be told of: what is to be found is what never ends.
+        """
+        for _ in range(int(REST_SECONDS / LOOK_SECONDS)):
+            seen = await self._look()
+            if not any(seen.values[name] for name in AT_REST):
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        await self._customer.rest()
+        looks = []
+        for _ in range(LOOKS_AT_REST):
+            await asyncio.sleep(LOOK_SECONDS)
+            looks.append(await self._look(at_rest=True))
+        least = {name: min(each.values[name] for each in looks) for name in looks[0].values}
+        return Sample(looks[-1].at, least, min((each.tasks for each in looks), key=len))
+
+    def _tell(self, sample: Sample) -> None:
+        shown = ("resident bytes", "pieces of memory", "tasks", "open files and sockets", "calls up")
+        said = ", ".join(f"{name} {sample.values[name]:,.0f}" for name in shown)
+        self._say(f"{self._load.counts['calls']} calls, {self._load.counts['failed']} failed: {said}")
