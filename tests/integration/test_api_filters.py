@@ -154,3 +154,13 @@ async def test_a_page_looks_at_so_many_bookings_and_says_that_there_may_be_more(
         pages.append((await api.call("GET", path + cursor)).body)
     assert [[one["id"] for one in page["data"]] for page in pages] == [[], [], [oldest]]
     assert len(await all_pages(api, "/bookings?limit=2")) == 8
+
+
+async def test_a_page_that_few_bookings_fit_looks_further_than_one_that_most_fit(api: Api) -> None:
+    oldest = [(await api.book(label="x"))["id"] for _ in range(2)]
+    for _ in range(20):
+        await api.book()
+    page = (await api.call("GET", "/bookings?label=x&limit=1")).body
+    assert ([one["id"] for one in page["data"]], page["hasMore"]) == ([oldest[1]], True)
+    page = (await api.call("GET", f"/bookings?label=x&limit=1&cursor={page['nextCursor']}")).body
+    assert ([one["id"] for one in page["data"]], page["hasMore"]) == ([oldest[0]], False)
