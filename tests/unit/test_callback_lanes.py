@@ -136,7 +136,7 @@ def test_a_full_room_is_shared_evenly_and_who_is_cut_keeps_its_order(monkeypatch
             lanes.leave(each)
     assert sorted(served) == [f"evt_{host}_{number}" for host in "abc" for number in range(2)]
     assert [each for each in served if "_a_" in each] == ["evt_a_0", "evt_a_1"]
-    assert lanes._lanes == {}, "what nobody uses is kept"
+    assert (lanes._lanes, dict(lanes._under_way)) == ({}, {}), "what nobody uses is kept"
 
 
 def test_in_a_full_room_nobody_gets_a_place_by_which_another_would_have_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
