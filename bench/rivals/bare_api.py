@@ -28,7 +28,7 @@ BOOK = """INSERT INTO bookings (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0) RETURNING *"""
 GRANT = """INSERT INTO grants (id, booking_id, usage_plan, seconds, calls, granted_at)
     VALUES (?, ?, ?, ?, ?, ?)"""
-BOOKINGS = """SELECT * FROM bookings WHERE account_id = ? AND gone_at IS NULL AND COALESCE(exhausted_at, end_at) > ?
+BOOKINGS = """SELECT * FROM bookings WHERE account_id = ? AND gone_at IS NULL AND +COALESCE(exhausted_at, end_at) > ?
     ORDER BY id DESC LIMIT ?"""
 CDRS = "SELECT * FROM cdrs WHERE account_id = ? ORDER BY started_at DESC, id DESC LIMIT ?"
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from engine.ids import new_id
-from engine.storage import filters
+from engine.storage import filters, reads
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, START, Api
 from tests.integration.test_api_paging import all_pages
@@ -154,3 +154,16 @@ async def test_a_page_looks_at_so_many_bookings_and_says_that_there_may_be_more(
         pages.append((await api.call("GET", path + cursor)).body)
     assert [[one["id"] for one in page["data"]] for page in pages] == [[], [], [oldest]]
     assert len(await all_pages(api, "/bookings?limit=2")) == 8
+
+
+async def test_a_page_that_few_bookings_fit_looks_further_than_one_that_most_fit(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "FEW_TIMES", 1)
+    oldest = [(await api.book(label="x"))["id"] for _ in range(2)]
+    for _ in range(6):
+        await api.book()
+    page = (await api.call("GET", "/bookings?label=x&limit=1")).body
+    assert ([one["id"] for one in page["data"]], page["hasMore"]) == ([oldest[1]], True)
+    page = (await api.call("GET", f"/bookings?label=x&limit=1&cursor={page['nextCursor']}")).body
+    assert ([one["id"] for one in page["data"]], page["hasMore"]) == ([oldest[0]], False)
