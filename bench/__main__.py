@@ -1,6 +1,6 @@
 """`make bench`: what a call costs, beside what else could be done and what the machine allows.
 
-python -m bench [calls] [one] [slow] [memory] [api] [million] [asterisk]        (the first five when none is named)
+python -m bench [calls] [one] [slow] [memory] [api] [open] [million] [asterisk]   (the first five when none is named)
 """
 
 import sys
@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import million
+from bench import million, open_loop
 from bench.api import api
 from bench.asterisk import scenario
 from bench.compare import ENGINE, LIMIT, OBVIOUS, Contender, Line, Terms, compare, contenders
@@ -118,6 +118,7 @@ SCENARIOS: dict[str, Callable[[Path], None]] = {
     "memory": memory,
     "api": partial(api, say=say),
     "million": million.million,
+    "open": partial(open_loop.open_loop, say=say),
     "asterisk": lambda directory: scenario.asterisk(directory, say),
 }
 

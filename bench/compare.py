@@ -41,8 +41,9 @@ class Contender:
     load: Load
     played: int = 0
 
-    def play(self, calls: int, *, slots: int, scripts: int = 3) -> Run:
-        run = play(replace(self.load, slots=slots, scripts=scripts), self.server, self.played, calls)
+    def play(self, calls: int, *, slots: int, scripts: int = 3, rate: float = 0.0) -> Run:
+        load = replace(self.load, slots=slots, scripts=scripts, rate=rate)
+        run = play(load, self.server, self.played, calls)
         self.played += calls
         return run
 

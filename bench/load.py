@@ -25,14 +25,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """Times in microseconds. `busy`: the generator's own share of its core; near 1, it is what was measured. `late`:
-    of the engine's event loop."""
+    """Times in microseconds. `busy`: the generator's own share of its core; near 1, it is what was measured. `behind`:
+    the longest that it began a call of the open loop too late. `late`: of the engine's event loop."""
 
     server: str
     calls: int
     failed: int
     seconds: float
     busy: float
+    behind: int
     cpu_a_call: float
     memory: int
     latency: dict[str, dict[str, int]]
@@ -61,6 +62,7 @@ def play(load: Load, server: Server, first: int, count: int) -> Run:
         said["failed"],
         said["seconds"],
         said["busy"],
+        said["behind"],
         (server.cpu() - used) * 1e6 / max(1, said["calls"]),
         server.memory(),
         {script: said[script] for script in ("route", "answered", "ended") if script in said},

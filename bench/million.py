@@ -5,8 +5,10 @@ MILLION="BOOKINGS CALLS_EACH" for other sizes.
 
 import os
 import time
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 
@@ -20,7 +22,10 @@ from phones.ports import free_port
 BOOKINGS, CALLS_EACH = map(int, os.environ.get("MILLION", "1000000 10").split())
 FEW_BOOKINGS = 5_000
 TERMS = Terms(5, 4_000, {})
+SLOTS = 64
+STARTS = 3
 PAGES = 20
+LISTS = ("/cdr?limit=100", "/bookings?limit=100")
 out = Console(width=120, highlight=False)
 
 
@@ -29,28 +34,46 @@ def million(directory: Path) -> None:
     with silent_receiver() as callback:
         began = time.monotonic()
         full = furnish(directory / "full", (free_port(), free_port()), callback, held=BOOKINGS, calls_each=CALLS_EACH)
-        size = full.settings.database.stat().st_size / 1e9
         out.print(
-            f"{BOOKINGS:,} bookings and {BOOKINGS * CALLS_EACH:,} call records written in "
-            f"{time.monotonic() - began:.0f} s: {size:.1f} GB"
+            f"{BOOKINGS:,} bookings and {BOOKINGS * CALLS_EACH:,} calls written in {time.monotonic() - began:.0f} s: "
+            f"{full.settings.database.stat().st_size / 1e9:.1f} GB"
         )
         empty = furnish(directory / "empty", (free_port(), free_port()), callback, held=FEW_BOOKINGS)
-        with (
-            servers.engine(full, directory / "full.log") as first,
-            servers.engine(empty, directory / "empty.log") as second,
-        ):
-            out.print(f"start to first answer: {first.started:.2f} s full, {second.started:.2f} s empty")
-            both = {
-                "full": _contender(first, full, generator, directory),
-                "empty": _contender(second, empty, generator, directory),
-            }
-            runs = compare(both, TERMS, out.print, 64)
-            pages = _first_pages(full)
-    with_many, with_few = (Line.of(runs[name]) for name in ("full", "empty"))
-    out.print(f"calls/s {with_many.rate:.0f} : {with_few.rate:.0f} = {with_many.rate / with_few.rate:.2f}")
-    out.print(f"CPU µs a call {with_many.cpu:.0f} : {with_few.cpu:.0f} = {with_many.cpu / with_few.cpu:.2f}")
-    out.print(f"route p99 {with_many.p99:.0f} : {with_few.p99:.0f} µs = {with_many.p99 / with_few.p99:.2f}")
-    out.print(f"first page of /cdr: median {pages[len(pages) // 2]:.1f} ms, longest {pages[-1]:.1f} ms")
+        many, few = (median(_start(house, directory) for _ in range(STARTS)) for house in (full, empty))
+        out.print(f"start to first answer: {many:.2f} s, {few:.2f} s with an empty database")
+        _play(full, empty, generator, directory)
+
+
+def _start(house: House, directory: Path) -> float:
+    with servers.engine(house, directory / "start.log") as server:
+        return server.started
+
+
+def _play(full: House, empty: House, generator: Path, directory: Path) -> None:
+    with (
+        servers.engine(full, directory / "full.log") as first,
+        servers.engine(empty, directory / "empty.log") as second,
+    ):
+        both = {
+            "full": _contender(first, full, generator, directory),
+            "empty": _contender(second, empty, generator, directory),
+        }
+        runs = compare(both, TERMS, out.print, SLOTS)
+        log = full.settings.database.with_name(f"{full.settings.database.name}-wal").stat().st_size
+        pages = {path: _pages(full, path) for path in LISTS}
+    many, few = (Line.of(runs[name]) for name in ("full", "empty"))
+    out.print(f"calls/s {many.rate:.0f} : {few.rate:.0f} = {many.rate / few.rate:.2f}")
+    out.print(f"CPU µs a call {many.cpu:.0f} : {few.cpu:.0f} = {many.cpu / few.cpu:.2f}")
+    for name, of_many, of_few in (
+        ("p50", many.p50, few.p50),
+        ("p99", many.p99, few.p99),
+        ("p99.9", many.p999, few.p999),
+    ):
+        out.print(f"route {name} {of_many / 1000:.1f} : {of_few / 1000:.1f} ms = {of_many / of_few:.2f}")
+    out.print(f"event loop late, ms (p99, longest, of that its own): {many.late} : {few.late}")
+    out.print(f"failed {many.failed} : {few.failed}; the longest that the write-ahead log became: {log / 1e6:.0f} MB")
+    for path, took in pages.items():
+        out.print(f"first page of {path}: median {median(took):.1f} ms, longest {max(took):.1f} ms")
 
 
 def _contender(server: servers.Server, house: House, generator: Path, directory: Path) -> Contender:
@@ -60,16 +83,15 @@ def _contender(server: servers.Server, house: House, generator: Path, directory:
     return Contender(server, Load(generator, calls_file))
 
 
-def _first_pages(house: House) -> list[float]:
-    """Milliseconds, ascending."""
+def _pages(house: House, path: str) -> list[float]:
+    """How many milliseconds each took."""
     took = []
-    connection = HTTPConnection("127.0.0.1", house.settings.http_port, timeout=30)
-    for _ in range(PAGES):
-        began = time.monotonic()
-        connection.request("GET", "/cdr?limit=100", headers={"Authorization": f"Bearer {house.key}"})
-        answer = connection.getresponse()
-        answer.read()
-        took.append((time.monotonic() - began) * 1000)
-        assert answer.status == 200
-    connection.close()
-    return sorted(took)
+    with closing(HTTPConnection("127.0.0.1", house.settings.http_port, timeout=30)) as connection:
+        for _ in range(PAGES):
+            began = time.monotonic()
+            connection.request("GET", path, headers={"Authorization": f"Bearer {house.key}"})
+            answer = connection.getresponse()
+            answer.read()
+            took.append((time.monotonic() - began) * 1000)
+            assert answer.status == 200
+    return took

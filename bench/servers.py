@@ -5,8 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
@@ -30,8 +31,8 @@ def on_core(core: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Server:
-    """`started`: how long it took until it could be asked, in seconds. `house`: the engine's, who can be asked how late
-    its event loop is."""
+    """`started`: how long it took until it answered (the engine) or listened, in seconds. `house`: the engine's, which
+    can be asked how late its event loop is."""
 
     name: str
     port: int
@@ -60,7 +61,9 @@ def engine(house: House, log: Path, preload: Mapping[str, str] | None = None) ->
     with _running(
         "engine", command, house.settings.fastagi_port, log, {**environment_of(house.settings), **(preload or {})}
     ) as server:
-        yield replace(server, house=house)
+        waiting = time.monotonic()
+        _ask(house.settings.http_port)
+        yield replace(server, house=house, started=server.started + time.monotonic() - waiting)
 
 
 @contextmanager
@@ -109,6 +112,13 @@ def _running(
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def _ask(port: int) -> None:
+    """It listens before it can answer: this takes until it does, whatever it answers."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)) as connection:
+        connection.request("GET", "/health")
+        connection.getresponse().read()
 
 
 def _wait_for(port: int, child: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -173,6 +174,12 @@ class Sipp:
         """Makes no new calls; SIPp ends once those that are up are over."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGUSR1)
+
+    def finish(self, patience: float) -> None:
+        """Lets the calls that are up come to their ends, for so many seconds at most."""
+        self.no_more_calls()
+        with suppress(PhoneTimeoutError):
+            self.wait(patience)
 
     def messages(self) -> list[Message]:
         """Every message until now, in order, also after the end."""

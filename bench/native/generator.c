@@ -6,7 +6,8 @@
  * WORKLOAD: see bench/workload.py. STEPS: how many scripts of a call are played (3: all). SLOTS: calls at once.
  * RATE 0: closed loop, each slot begins a call when its last one has ended; else open loop, so many calls begin a
  * second whatever became of the others, and a route's time runs from when it was due.
- * Prints one line of JSON. Times are microseconds; `busy` is this program's own share of its core.
+ * Prints one line of JSON. Times are microseconds; `busy` is this program's own share of its core, `behind` the longest
+ * that a call of the open loop began after it was due, because no slot was free or this program was late.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,6 +23,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +48,7 @@ static const unsigned char *steps_of_calls, **at;
 static long first, count, next_call, done, failed, bridged_calls;
 static int steps, slots, port, poller;
 static double rate;
+static uint64_t behind;
 static uint32_t *took[MAX_STEPS];
 static long took_count[MAX_STEPS];
 static uint64_t start;
@@ -92,10 +95,12 @@ static void begin_step(struct slot *slot) {
     if (epoll_ctl(poller, EPOLL_CTL_ADD, slot->fd, &wanted) < 0) die("epoll_ctl");
 }
 
+static uint64_t next_due(void) { return start + (uint64_t)((double)next_call / rate * 1e9); }
+
 static int begin_call(struct slot *slot) {
     slot->fd = -1;
     if (next_call >= count) return 0;
-    slot->due = rate > 0 ? start + (uint64_t)((double)next_call / rate * 1e9) : 0;
+    slot->due = rate > 0 ? next_due() : 0;
     slot->call = first + next_call++;
     slot->step = 0;
     slot->bridged = 0;
@@ -153,6 +158,24 @@ static void on_event(struct slot *slot, uint32_t events) {
     answer(slot);
 }
 
+/* Begins what is due, as far as slots are free, and has the timer go off when the next one is. */
+static void begin_due(struct slot *all, int timer) {
+    static uint64_t set_to;
+    for (int each = 0; each < slots && next_call < count; each++) {
+        uint64_t due = next_due(), time = now();
+        if (due > time) {
+            if (due == set_to) return;
+            set_to = due;
+            struct itimerspec when = {.it_value = {.tv_sec = (time_t)(due / 1000000000u), .tv_nsec = (long)(due % 1000000000u)}};
+            if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL) < 0) die("timerfd_settime");
+            return;
+        }
+        if (all[each].fd >= 0) continue;
+        if (time - due > behind) behind = time - due;
+        begin_call(&all[each]);
+    }
+}
+
 static int ascending(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return x < y ? -1 : x > y;
@@ -168,7 +191,8 @@ static void report(double seconds) {
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
     double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-    printf("{\"calls\": %ld, \"bridged\": %ld, \"failed\": %ld, \"seconds\": %.6f, \"busy\": %.4f", done, bridged_calls, failed, seconds, cpu / seconds);
+    printf("{\"calls\": %ld, \"bridged\": %ld, \"failed\": %ld, \"seconds\": %.6f, \"busy\": %.4f, \"behind\": %lu", done, bridged_calls, failed, seconds, cpu / seconds,
+           (unsigned long)(behind / 1000));
     for (int step = 0; step < steps; step++) {
         qsort(took[step], (size_t)took_count[step], sizeof(uint32_t), ascending);
         printf(", \"%s\": {\"p50\": %u, \"p99\": %u, \"p999\": %u, \"max\": %u}", names[step], quantile(step, 0.5),
@@ -186,21 +210,20 @@ int main(int argc, char **argv) {
     struct slot *all = calloc((size_t)slots, sizeof *all);
     struct epoll_event events[256];
     poller = epoll_create1(0);
-    struct rusage before;
-    getrusage(RUSAGE_SELF, &before);
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    struct epoll_event ticks = {.events = EPOLLIN, .data.ptr = NULL};
+    if (timer < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, timer, &ticks) < 0) die("timerfd");
     start = now();
     for (int each = 0; each < slots; each++) { all[each].fd = -1; if (rate == 0) begin_call(&all[each]); }
     while (done < count) {
-        int wait = 1000;
-        if (rate > 0) {
-            uint64_t time = now();
-            for (int each = 0; each < slots && next_call < count && start + (uint64_t)((double)next_call / rate * 1e9) <= time; each++)
-                if (all[each].fd < 0) begin_call(&all[each]);
-            wait = 1;
-        }
-        int ready = epoll_wait(poller, events, 256, wait);
+        if (rate > 0) begin_due(all, timer);
+        int ready = epoll_wait(poller, events, 256, 1000);
         if (ready == 0 && now() - start > (uint64_t)GIVE_UP_SECONDS * 10 * 1000000000u) { fprintf(stderr, "nothing comes\n"); return 1; }
-        for (int each = 0; each < ready; each++) on_event(events[each].data.ptr, events[each].events);
+        for (int each = 0; each < ready; each++) {
+            uint64_t expirations;
+            if (events[each].data.ptr) on_event(events[each].data.ptr, events[each].events);
+            else if (read(timer, &expirations, sizeof expirations) < 0 && errno != EAGAIN) die("timerfd");
+        }
     }
     report((double)(now() - start) / 1e9);
     return 0;

@@ -23,7 +23,7 @@ TEMPLATES = ROOT / "asterisk_conf"
 TOOLS = ROOT / ".tools"
 
 # Asterisk complains, or does not start, without these; empty is enough.
-EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "stasis", "udptl")
+EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
 # Sound and its control, with each of the two; and one, together with others', for calls that are refused: Asterisk
 # takes ports before it counts calls, and without any it would say 488, which sends no carrier elsewhere.
 PORTS_OF_CALL = 5

@@ -18,6 +18,8 @@ LENIENT = frozenset({"uac_cancel", "uac_repeats_invite"})
 # A limit can be reached late by as much as the machine is behind with its work, which is nobody's fault here (figures:
 # test_overrun.py); early would take time that was paid for.
 EARLY_SECONDS, LATE_SECONDS = 0.15, 1.0
+# How long the hidden number's side of a call may last after the test is through with it.
+LAST_WORDS_SECONDS = 5.0
 
 
 def lasted(talked: float | None, seconds: float) -> bool:
@@ -33,9 +35,14 @@ class Caller:
 
     @contextmanager
     def hidden(self, scenario: str = "uas_answer", *, calls: int = 1, **keys: int | str) -> Iterator[Sipp]:
-        """The hidden number's side of the trunk."""
+        """The hidden number's side of the trunk.
+
+        Its calls come to their ends there, also where the caller's have already: a BYE that finds nobody is sent again,
+        to the next one who listens on this port, and is that one's first and last call.
+        """
         with Sipp(scenario, port=self.system.trunk_port, calls=calls, keys=keys, timeout=120) as sipp:
             yield sipp
+            sipp.finish(LAST_WORDS_SECONDS)
 
     @contextmanager
     def dialling(

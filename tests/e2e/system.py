@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from engine.local.asterisk_files import find_program, write_own
 from engine.local.demo import key_file
@@ -41,6 +41,8 @@ class System:
     """In its `with` calls can be made; at the end everything is ended and its files are removed."""
 
     rtp_ports = 250
+    up: ClassVar[list["System"]] = []
+    """Those that have their logs."""
 
     def __init__(
         self,
@@ -112,6 +114,7 @@ class System:
         self._asterisk = LocalAsterisk(find_program(), home)
         self.start_engine()
         self.start_asterisk()
+        self.up.append(self)
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
 
     def alter(self, etc: Path) -> None:
@@ -120,6 +123,8 @@ class System:
     def stop(self) -> None:
         """Whatever the tests did here, no file but the database may hold a hidden number."""
         hits: dict[str, list[str]] = {}
+        if self in self.up:
+            self.up.remove(self)
         try:
             if self._asterisk is not None:
                 self._runner.run(self._asterisk.stop())

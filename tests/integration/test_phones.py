@@ -1,5 +1,6 @@
 """The telephones themselves: they call one another directly, with nothing in between."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,6 +207,25 @@ def test_a_callee_whom_nobody_calls_gives_up() -> None:
         with pytest.raises(PhoneTimeoutError):
             callee.wait(0.1)
         assert callee.wait().exit_code != 0
+
+
+def test_a_callee_that_is_to_finish_takes_its_call_to_the_end_and_no_other() -> None:
+    with (
+        Sipp("uas_answer", calls=3, timeout=20) as callee,
+        Sipp("uac_hangs_up", target=f"127.0.0.1:{callee.port}", keys={"talk": 1000}, timeout=20) as caller,
+    ):
+        while messages.final_status(caller.messages()) != 200:
+            time.sleep(0.01)
+        callee.finish(20)
+        assert [message.method for message in callee.messages() if message.status == 200] == ["INVITE", "BYE"]
+        assert caller.wait().succeeded == 1
+        assert not is_bound(callee.port)
+
+
+def test_a_callee_that_nobody_called_has_nothing_to_finish() -> None:
+    with Sipp("uas_answer", calls=3, timeout=20) as callee:
+        callee.finish(20)
+        assert callee.wait().succeeded == 0
 
 
 def test_an_unknown_scenario_is_refused() -> None:
