@@ -5,7 +5,8 @@ pace. A route's time runs from when its call was due, so that one who comes whil
 figures, too.
 """
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -16,12 +17,11 @@ from bench.compare import WARM_UP, Contender, contenders
 from bench.load import Run
 
 SHARES = (0.25, 0.5, 0.75, 0.9)
-SECONDS = 10.0
-CLOSED_CALLS, CLOSED_SLOTS, CLOSED_ROUNDS = 1_500, 64, 3
+ROUNDS, SECONDS, MOST_CALLS = 3, 4.0, 2_000
+CLOSED_CALLS, CLOSED_SLOTS = 1_000, 64
 # More at once than any of them is to have: who comes while none is free begins late, which is shown.
 SLOTS = 1_024
-MOST_CALLS = 4_000
-CALLS = WARM_UP + CLOSED_ROUNDS * CLOSED_CALLS + len(SHARES) * MOST_CALLS
+CALLS = WARM_UP + ROUNDS * (CLOSED_CALLS + len(SHARES) * MOST_CALLS)
 HEADINGS = ("of its most", "calls/s due", "done", "route p50 ms", "p99", "p99.9", "longest", "begun late by", "failed")
 out = Console(width=120, highlight=False)
 
@@ -34,23 +34,33 @@ def open_loop(directory: Path, say: Callable[[str], None]) -> None:
         most = {name: _most(contender) for name, contender in all_of_them.items()}
         say("at most: " + ", ".join(f"{name} {rate:.0f}/s" for name, rate in most.items()))
         for share in SHARES:
-            for name, contender in all_of_them.items():
-                rate = share * most[name]
-                run = contender.play(min(MOST_CALLS, max(100, int(rate * SECONDS))), slots=SLOTS, rate=rate)
-                table.add_row(name, f"{share:.0%}", f"{rate:.0f}", *_cells(run))
+            for name, runs in _rounds(all_of_them, {name: share * rate for name, rate in most.items()}).items():
+                table.add_row(name, f"{share:.0%}", f"{share * most[name]:.0f}", *_cells(runs))
             table.add_section()
     out.print(table)
 
 
 def _most(contender: Contender) -> float:
     contender.play(WARM_UP, slots=8)
-    return median(contender.play(CLOSED_CALLS, slots=CLOSED_SLOTS).rate for _ in range(CLOSED_ROUNDS))
+    return median(contender.play(CLOSED_CALLS, slots=CLOSED_SLOTS).rate for _ in range(ROUNDS))
 
 
-def _cells(run: Run) -> list[str]:
-    route = run.latency["route"]
-    waits = [
-        f"{microseconds / 1000:.1f}"
-        for microseconds in (*(route[name] for name in ("p50", "p99", "p999", "max")), run.behind)
+def _rounds(all_of_them: Mapping[str, Contender], rates: Mapping[str, float]) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {name: [] for name in all_of_them}
+    for _ in range(ROUNDS):
+        for name in random.sample(list(all_of_them), len(all_of_them)):
+            calls = min(MOST_CALLS, max(100, int(rates[name] * SECONDS)))
+            runs[name].append(all_of_them[name].play(calls, slots=SLOTS, rate=rates[name]))
+    return runs
+
+
+def _cells(runs: list[Run]) -> list[str]:
+    """Medians of the rounds."""
+    waits = [median(run.latency["route"][part] for run in runs) for part in ("p50", "p99", "p999", "max")]
+    waits.append(median(run.behind for run in runs))
+    return [
+        f"{median(run.rate for run in runs):.0f}",
+        *(f"{microseconds / 1000:.1f}" for microseconds in waits),
+        str(sum(run.failed for run in runs)),
+        f"{median(run.busy for run in runs):.0%}",
     ]
-    return [f"{run.rate:.0f}", *waits, str(run.failed), f"{run.busy:.0%}"]
