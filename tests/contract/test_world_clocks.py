@@ -70,15 +70,21 @@ async def test_worlds_age_with_the_machine_too_and_the_sweep_goes_by_each_ones_o
     assert (await world.stored(booking)).gone_at is not None
 
 
-async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(trial: Trial) -> None:
+@pytest.mark.parametrize("bookings_due", [1, 3])
+async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch, bookings_due: int
+) -> None:
+    """Also where more is to be told than one transaction does: none is gone before it was told to be expired."""
+    monkeypatch.setattr(notices, "BATCH", 2)
     world = trial.around
     await world.storage.run(notices.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE])
-    booking = await trial.book()
-    world.now = booking.end_at + POLICY.grace_ms
+    booked = [await trial.book() for _ in range(bookings_due)]
+    world.now = booked[-1].end_at + POLICY.grace_ms
     assert (await world.sweep()).bookings_gone == 0
-    await worlds.sweep_worlds(world.storage, world.now, POLICY)
+    while await worlds.sweep_worlds(world.storage, world.now, POLICY):
+        pass
     told = [json.loads(row["body"])["type"] for row in world.rows("SELECT body FROM outbox ORDER BY id")]
-    assert told == [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE]
+    assert told == [EventType.BOOKING_EXPIRED] * bookings_due + [EventType.BOOKING_GONE] * bookings_due
 
 
 async def test_much_that_is_due_is_carried_out_in_short_transactions(
@@ -93,10 +99,12 @@ async def test_much_that_is_due_is_carried_out_in_short_transactions(
     assert all([(await world.stored(booking)).gone_at for booking in booked])
 
 
+@pytest.mark.parametrize(("limit", "of_first"), [(2, 2), (100, 6)], ids=["one world's", "three worlds'"])
 async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_due(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: int, of_first: int
 ) -> None:
-    monkeypatch.setattr(worlds, "SWEEP_LIMIT", 2)
+    """`of_first`: what the first transaction does."""
+    monkeypatch.setattr(worlds, "SWEEP_LIMIT", limit)
     monkeypatch.setattr(worlds, "WORLDS_AT_ONCE", 3)
     for name in "BCDEFGH":
         await world.storage.run(create_account, name, START)
@@ -104,7 +112,9 @@ async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_d
         for _ in range(2):
             await trial.book()
         await world.storage.run(worlds.advance_clock, trial.account, 100 * DAY, world.now)
-    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 14
+    first = await world.storage.run(worlds.sweep_page, "", world.now, POLICY)
+    assert (first.done, first.last is None) == (of_first, False)
+    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 14 - of_first
     assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 0
 
 

@@ -156,7 +156,7 @@ class System:
         with environ({**self._environment, **self._engine_only, **more}):
             self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
 
-    def wait_engine_dead(self, timeout: float = 15.0) -> None:
+    def wait_engine_dead(self, timeout: float = READY_SECONDS) -> None:
         """Until the engine has died by itself."""
         assert self._engine is not None
         self._runner.run(asyncio.wait_for(self._engine.wait(), timeout))
@@ -258,7 +258,7 @@ class System:
             capture_output=True,
             check=False,
             text=True,
-            timeout=30,
+            timeout=90,
         )
 
     def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> Booked:

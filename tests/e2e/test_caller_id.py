@@ -46,7 +46,9 @@ TELLING = ("From", "Contact", "P-Asserted-Identity", "Remote-Party-ID", "Privacy
 
 
 def _received(trace: list[Message]) -> list[Message]:
-    found = [message for message in trace if message.direction == "received"]
+    # What is sent once more, because an answer was late, is the same to the letter.
+    once = {message.text: message for message in reversed(trace) if message.direction == "received"}
+    found = list(reversed(once.values()))
     assert [message.method for message in found] == ["INVITE", "ACK", "BYE"]
     return found
 
@@ -66,7 +68,7 @@ def test_the_destination_sees_what_the_booking_says_and_nothing_that_a_caller_wi
         system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", "callerId": choice})
         with caller.hidden() as hidden:
             assert caller.call(booked.service, "uac_hangs_up", talk=50, **keys).status == 200
-            trace = _received(hidden.messages())
+        trace = _received(hidden.messages())
 
         shown = {"caller": SOURCE if shows_number else "", "service": booked.service, "anonymous": ""}[choice]
         sender = re.sub(";tag=.*", "", trace[0].header("From"))
@@ -89,7 +91,7 @@ def test_a_put_changes_what_the_next_call_shows(system: System, caller: Caller) 
     assert system.request("PUT", f"/bookings/{booked.id}", change).body["callerId"] == "service"
     with caller.hidden() as hidden:
         assert caller.call(booked.service, "uac_hangs_up", talk=50).status == 200
-        assert booked.service in _received(hidden.messages())[0].header("From")
+    assert booked.service in _received(hidden.messages())[0].header("From")
 
 
 def test_blocked_and_anonymous_callers_get_403_and_others_are_put_through(system: System, caller: Caller) -> None:

@@ -136,6 +136,7 @@ def test_the_readmes_commands_work_as_they_are_pasted(running: Running, environm
     assert f'"destination":"{SOFTPHONES[1].number}"' in done.stdout
 
 
+@pytest.mark.timeout(300)  # some twenty programs, one after the other
 def test_ten_minutes_lead_from_a_key_to_a_verified_callback(running: Running, environment: dict[str, str]) -> None:
     """What docs/api.md has a newcomer paste, up to the end of the receiver, which waits for what it should print."""
     running.wait_ready()

@@ -79,12 +79,14 @@ async def test_the_list_is_newest_first_and_filtered(api: Api) -> None:
     await tried(api)
     second = await told(api, 2, callback=OTHER)
     await tried(api, Answered(410))
-    await told(api, 1, account="theirs")
+    theirs = await told(api, 1, account="theirs")
     assert [each["bookingId"] for each in await listed(api)] == [second] * 2 + [first] * 3
     assert [each["createdAt"][11:13] for each in await listed(api)] == ["16", "15", "14", "13", "12"]
     assert [each["bookingId"] for each in await listed(api, f"?bookingId={first}")] == [first] * 3
     assert [each["state"] for each in await listed(api, "?state=DELIVERED")] == ["DELIVERED"] * 3
     assert await listed(api, f"?state=FAILED&bookingId={first}") == []
+    for state in ("", "state=PENDING&"):
+        assert await listed(api, f"?{state}bookingId={theirs}") == [], "another account's"
     between = await listed(api, "?from=2026-03-01T13:00:00Z&to=2026-03-01T17:00:00%2B02:00")
     assert [each["createdAt"][11:13] for each in between] == ["14", "13"]
     shown = await listed(api, "?to=0001-01-01T00:00:00Z")

@@ -136,6 +136,33 @@ def test_a_full_room_is_shared_evenly_and_who_is_cut_keeps_its_order(monkeypatch
             lanes.leave(each)
     assert sorted(served) == [f"evt_{host}_{number}" for host in "abc" for number in range(2)]
     assert [each for each in served if "_a_" in each] == ["evt_a_0", "evt_a_1"]
+    assert (lanes._lanes, dict(lanes._under_way)) == ({}, {}), "what nobody uses is kept"
+
+
+def test_in_a_full_room_nobody_gets_a_place_by_which_another_would_have_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_IN_ALL", 3)
+    lanes, served = Lanes(1), list[str]()
+    for each in (waiting("a", 0), waiting("a", 1), waiting("b", 0), waiting("b", 1)):
+        lanes.add(each)
+    while chosen := lanes.choose():
+        served += [each.event_id for each in chosen]
+        for each in chosen:
+            lanes.leave(each)
+    assert sorted(served) == ["evt_a_0", "evt_a_1", "evt_b_0"]
+
+
+def test_of_too_many_quick_receivers_the_one_that_was_quick_longest_ago_is_new_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_KNOWN_QUICK", 2)
+    lanes = Lanes(16)
+    for host in ("a", "b", "a", "c"):
+        make_quick(lanes, host)
+    for host in ("a", "b", "c"):
+        for number in range(10):
+            lanes.add(waiting(host, number))
+    under_way = [each.receiver[0] for each in lanes.choose()]
+    assert [under_way.count(host) for host in ("a", "b", "c")] == [4, 1, 4]
 
 
 @given(
