@@ -58,7 +58,7 @@ def test_what_goes_down_is_not_found() -> None:
     ("name", "a_call"),
     [
         ("pieces_of_memory", 1.0),  # a list that grows by an object each call
-        ("resident_bytes", 1000),
+        ("resident_bytes", 2000),
         ("tasks", 1 / 500),  # one call of five hundred leaves a task that never ends
         ("open_files_and_sockets", 1 / 500),
         ("threads", 1 / 5000),
