@@ -32,7 +32,7 @@ fuzz: venv asterisk phones ## Mutated INVITEs against Asterisk, good calls besid
 	$(PYTHON) -m tests.fuzz --count $(COUNT) --rate $(RATE) --seed $(SEED)
 
 BENCH ?=
-bench: venv $(if $(findstring asterisk,$(BENCH)),asterisk phones) ## What a call costs, beside other designs and what the machine allows: BENCH="calls one slow memory api million asterisk".
+bench: venv $(if $(findstring asterisk,$(BENCH)),asterisk phones) ## What a call costs, beside other designs and what the machine allows: BENCH="calls one slow memory api open million asterisk".
 	$(PYTHON) -m bench $(BENCH)
 
 SOAK ?=

@@ -5,6 +5,7 @@ MILLION="BOOKINGS CALLS_EACH" for other sizes.
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.console import Console
 from bench import servers, workload
 from bench.compare import Contender, Line, Terms, compare, silent_receiver
 from bench.house import House, furnish
-from bench.load import Load
+from bench.load import Load, Run
 from bench.native import built
 from phones.ports import free_port
 
@@ -61,19 +62,27 @@ def _play(full: House, empty: House, generator: Path, directory: Path) -> None:
         runs = compare(both, TERMS, out.print, SLOTS)
         log = full.settings.database.with_name(f"{full.settings.database.name}-wal").stat().st_size
         pages = {path: _pages(full, path) for path in LISTS}
-    many, few = (Line.of(runs[name]) for name in ("full", "empty"))
-    out.print(f"calls/s {many.rate:.0f} : {few.rate:.0f} = {many.rate / few.rate:.2f}")
-    out.print(f"CPU µs a call {many.cpu:.0f} : {few.cpu:.0f} = {many.cpu / few.cpu:.2f}")
-    for name, of_many, of_few in (
-        ("p50", many.p50, few.p50),
-        ("p99", many.p99, few.p99),
-        ("p99.9", many.p999, few.p999),
-    ):
-        out.print(f"route {name} {of_many / 1000:.1f} : {of_few / 1000:.1f} ms = {of_many / of_few:.2f}")
-    out.print(f"event loop late, ms (p99, longest, of that its own): {many.late} : {few.late}")
-    out.print(f"failed {many.failed} : {few.failed}; the longest that the write-ahead log became: {log / 1e6:.0f} MB")
+    _show(runs["full"], runs["empty"])
+    out.print(f"the longest that the write-ahead log became: {log / 1e6:.0f} MB")
     for path, took in pages.items():
         out.print(f"first page of {path}: median {median(took):.1f} ms, longest {max(took):.1f} ms")
+
+
+def _show(full: list[Run], empty: list[Run]) -> None:
+    """Beside the medians the median of the rounds' ratios: what else the machine does moves both sides of a round."""
+
+    def line(name: str, of: Callable[[Run], float], unit: str) -> None:
+        many, few = [of(run) for run in full], [of(run) for run in empty]
+        ratio = median(one / other for one, other in zip(many, few, strict=True))
+        out.print(f"{name}: {median(many):.0f} full, {median(few):.0f} empty ({unit}), ratio {ratio:.2f}")
+
+    line("throughput", lambda run: run.rate, "calls/s")
+    line("CPU", lambda run: run.cpu_a_call, "µs a call")
+    for part in ("p50", "p99", "p999"):
+        line(f"route {part}", lambda run, part=part: run.latency["route"][part], "µs")  # type: ignore[misc]  # of lambdas
+    for name, runs in (("full", full), ("empty", empty)):
+        said = Line.of(runs)
+        out.print(f"{name}: {said.failed} failed; event loop late, ms (p99, longest, of that its own): {said.late}")
 
 
 def _contender(server: servers.Server, house: House, generator: Path, directory: Path) -> Contender:

@@ -204,7 +204,7 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=100_000,
-        description="calls on an Asterisk that may wait for a decision at once, more get 503; unset: 32 for each core",
+        description="calls on an Asterisk that may wait for a decision at once, more get 503; unset: 16 for each core",
     )
     callback_timeout: Duration = Field(timedelta(seconds=15), description="a receiver must have answered by then")
     callback_retries: list[Duration] = Field(

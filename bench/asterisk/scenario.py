@@ -104,7 +104,7 @@ def _show_overload(rate: int, runs: dict[str, Overload]) -> None:
     title = f"{rate} calls/s, {TIMES_TOO_MANY} times what the engine carries"
     table = Table("limit of calls that wait for a decision", title=title, title_justify="left")
     for heading in (
-        *("calls", "503", "after p50 ms", "p99", "let in", "ring after p50 ms", "p99", "ended", "recorded", "lost"),
+        *("calls", "503", "after p50 ms", "p99", "let in", "ring after p50 ms", "p99", "ended", "recorded", "neither"),
         "ledger",
     ):
         table.add_column(heading, justify="right")

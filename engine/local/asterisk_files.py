@@ -28,7 +28,7 @@ EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
 # takes ports before it counts calls, and without any it would say 488, which sends no carrier elsewhere.
 PORTS_OF_CALL = 5
 # Who comes last then waits for about half a second.
-UNDECIDED_PER_CORE = 32
+UNDECIDED_PER_CORE = 16
 # An unanswered AGI is given up then: longer than `call_deadline`, short enough for a carrier to try elsewhere.
 ENGINE_SECONDS = 3
 

@@ -147,7 +147,7 @@ class SqliteStorage:
     def _run_batch(self, batch: list[_Job]) -> None:
         try:
             if self._checkpoints.rest_is_wanted():
-                self._connection.execute(BRING_OVER)
+                self._bring_rest_over()
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
                 if job.abandoned:
@@ -165,6 +165,13 @@ class SqliteStorage:
             with suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+
+    def _bring_rest_over(self) -> None:
+        try:
+            self._connection.execute(BRING_OVER)
+        except sqlite3.Error as error:
+            # What is committed stays in the log, and what comes can be committed all the same.
+            log.warning("checkpoint_failed", error=str(error))
 
     def _wake_whoever_delivers(self) -> None:
         if self._transaction.posted and self._posted is not None:

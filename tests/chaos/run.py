@@ -58,6 +58,7 @@ def run(wanted: Wanted, say: Say) -> Report:
         rtp_start=rtp,
         rtp_end=rtp + RTP_PORTS - 1,
         callback_retries=[1] * 20,
+        max_undecided_calls=1000,  # a crowd is to meet the engine, not a refusal before it
     )
     began = time.monotonic()
     with ExitStack() as cleanup:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.storage import checkpoints
+from engine.storage import checkpoints, sqlite
 from engine.storage.checkpoints import Pace
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -139,3 +139,16 @@ async def test_a_checkpoint_that_fails_is_tried_again(
     finally:
         await storage.close()
     assert not failures
+
+
+async def test_a_rest_that_cannot_be_brought_over_fails_no_command(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SqliteStorage(database, SLOW)
+    try:
+        monkeypatch.setattr(sqlite, "BRING_OVER", "SELECT 1 FROM nowhere")
+        storage._checkpoints._rest_is_wanted = True
+        assert await storage.run(add, "+32255999999") == "+32255999999"
+        assert not storage._checkpoints._rest_is_wanted
+    finally:
+        await storage.close()

@@ -54,6 +54,7 @@ async def an_engine(cli: Cli, exchange: Exchange) -> AsyncIterator[None]:
         "end_calls": operator.end_calls,
         "share": operator.share,
         "lateness": LoopWatch().told,
+        "look": operator.look,
     }
     stop = asyncio.Event()
     task = asyncio.create_task(ControlServer(cli.data, operations).run(stop))

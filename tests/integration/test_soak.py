@@ -25,7 +25,7 @@ async def request_and_stay(*arguments, **options):
     return await request(*arguments, **options)
 
 def uuid7_and_more(*arguments):
-    kept.extend([object() for _ in range(50)])
+    kept.extend([object() for _ in range(200)])
     return uuid7(*arguments)
 
 aiohttp.ClientSession._request, uuid_utils.uuid7 = request_and_stay, uuid7_and_more

@@ -32,11 +32,11 @@ def main() -> int:
 
 def show(report: Report) -> None:
     table = Table(title=f"{report.calls:,} calls, {len(report.samples)} samples", title_justify="left")
-    for heading in ("", "start", "end", "an hour", "growth", "at most", "at rest before", "behind"):
+    for heading in ("", "start", "end", "highest", "an hour", "growth", "at most", "at rest before", "behind"):
         table.add_column(heading, justify="left" if not heading else "right")
     for each in report.trends:
         most = BOUNDS.get(each.name, ROWS).under_load(report.calls)
-        figures = (each.start, each.end, each.an_hour, each.growth, most, *each.rest)
+        figures = (each.start, each.end, each.highest, each.an_hour, each.growth, most, *each.rest)
         table.add_row(each.name, *(f"{figure:,.0f}" for figure in figures))
     out = Console(width=140, highlight=False)
     out.print(table)

@@ -255,7 +255,7 @@ def test_how_many_calls_may_wait_for_a_decision_is_set_or_follows_from_the_cores
     program: AsteriskProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5})
-    assert most_undecided(program) == "96"
+    assert most_undecided(program) == "48"
     assert most_undecided(program, max_undecided_calls=7) == "7"
 
 

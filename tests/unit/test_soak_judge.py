@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from engine.storage.checkpoints import Pace
 from tests.soak.judge import BOUNDS, ROWS, faults, trends
 from tests.soak.watch import Sample
 
@@ -61,7 +62,6 @@ def test_what_goes_down_is_not_found() -> None:
         ("tasks", 1 / 500),  # one call of five hundred leaves a task that never ends
         ("open_files_and_sockets", 1 / 500),
         ("threads", 1 / 5000),
-        ("bytes_of_WAL", 1000),
         ("calls_up", 1 / 500),
         ("callbacks_pending", 1 / 500),
         ("rows_of_cdrs", 1 / 20),
@@ -75,6 +75,13 @@ def test_what_is_left_by_calls_is_found_under_load_and_at_rest(name: str, a_call
     bound = BOUNDS.get(named, ROWS)
     assert any("under load" in each for each in complaints) == (CALLS * a_call > bound.under_load(CALLS))
     assert any("at rest" in each for each in complaints) == (bound.rest is not None)
+
+
+def test_a_log_that_grows_until_it_is_begun_anew_is_not_found_and_one_that_never_is_is() -> None:
+    long = Pace().long * 4096
+    assert found(bytes_of_WAL=lambda part: long * (part * 1.9 % 1)) == []
+    [complaint] = found(bytes_of_WAL=lambda part: 2.5 * long * part)
+    assert "at one time" in complaint
 
 
 def test_a_leak_that_begins_late_is_found() -> None:
