@@ -1,5 +1,7 @@
 """That few seconds are left is told once until more are given, and that none are when the last is spent."""
 
+import pytest
+
 from engine.adjustments import Adjustment, adjust
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
@@ -91,3 +93,18 @@ async def test_a_spent_booking_that_is_given_more_within_its_last_day_is_told_to
         await told_all.storage.run(adjust, given, told_all.at, told_all.policy)
         await sweep(told_all)
     assert kinds(told_all) == ["booking.expiring_soon"]
+
+
+@pytest.mark.parametrize("late", [0, HOUR_MS])
+async def test_a_spent_booking_that_is_given_more_after_its_end_is_not_told_to_expire_soon(
+    told_all: World, late: int
+) -> None:
+    booking = await told_all.book()
+    await choose(told_all, EventType.BOOKING_EXPIRING_SOON)
+    told_all.now = booking.end_at - HOUR_MS
+    await adjusted(told_all, booking, "1", seconds=-600)
+    await sweep(told_all)
+    told_all.now = booking.end_at + late
+    await adjusted(told_all, booking, "2", seconds=300)
+    await sweep(told_all)
+    assert kinds(told_all) == []

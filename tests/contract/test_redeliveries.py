@@ -243,3 +243,21 @@ async def test_a_bookings_callbacks_in_a_state_are_found_without_those_in_others
     with outsider(world.database) as connection:
         [step] = connection.execute(f"EXPLAIN QUERY PLAN {text}", known | {"at_most": 9})
     assert "(booking_id=? AND state=? AND created_at>?" in step["detail"]
+
+
+async def test_whatever_is_to_be_sent_again_wakes_the_worker_and_nothing_else_does(world: World) -> None:
+    endpoint_id = await disabled(world, 2)
+    failed_id = world.rows("SELECT id FROM outbox WHERE state = 'FAILED'")[0]["id"]
+    woken: list[str] = []
+    for command, arguments, wakes in (
+        (deliveries.enable, (endpoint_id,), True),
+        (deliveries.enable, (endpoint_id,), False),
+        (deliveries.redeliver_all, ("DELIVERED", (0, ""), LATEST, world.now), False),
+        (deliveries.redeliver_all, ("FAILED", (0, ""), LATEST, world.now), True),
+        (deliveries.redeliver, (failed_id, world.now), True),
+    ):
+        woken.clear()
+        world.storage.when_posted(lambda: woken.append("up"))
+        await world.storage.run(command, world.account, *arguments)
+        await world.storage.run(lambda _: None)  # what follows a commit is done by then
+        assert bool(woken) is wakes, (command.__name__, arguments)

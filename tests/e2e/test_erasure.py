@@ -61,7 +61,9 @@ def test_a_number_is_erased_while_a_call_to_it_is_up(patient: System, listener: 
             assert _holding(system, booked.destination) != []
             erased = _erase(system, booked.destination)
             callers.wait()
-    assert (erased["bookings"], erased["calls"], erased["call_records"]) == (1, 2, 1)
+    assert (erased["bookings"], erased["calls"]) == (1, 2)
+    # The second call's is written without it or, if the call ends while the tables are gone through, erased as well.
+    assert erased["call_records"] in {1, 2}
     assert system.get(f"/bookings/{booked.id}").status == 404
     assert _erase(system, source)["files"] == 1
 

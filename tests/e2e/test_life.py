@@ -1,5 +1,7 @@
 """The life of bookings and numbers on a system whose plans last seconds."""
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -70,7 +72,7 @@ def test_a_number_is_quarantined_and_then_rented_again(short_lived: System) -> N
     assert system.request("DELETE", f"/bookings/{before.id}").status == 204
     assert _pool(system)[before.service] == "QUARANTINED"
     assert caller.call(before.service).status == 404
-    system.until(lambda: _pool(system)[before.service] == "FREE", "the quarantine ends", QUARANTINE + 2)
+    system.until(lambda: _pool(system)[before.service] == "FREE", "the quarantine ends")
 
     # Least recently used first: every other number comes before it.
     after = system.book("LARGE")
@@ -86,4 +88,6 @@ def test_a_number_is_quarantined_and_then_rented_again(short_lived: System) -> N
 
 
 def _pool(system: System) -> dict[str, str]:
-    return {row["number"]: row["state"] for row in system.command("numbers", "list", "--json")}
+    """Looked up at once: a command of its own takes longer to start than the quarantine may last."""
+    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+        return dict(database.execute("SELECT e164, state FROM numbers"))
