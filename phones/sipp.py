@@ -176,7 +176,9 @@ class Sipp:
             self._process.send_signal(signal.SIGUSR1)
 
     def finish(self, patience: float) -> None:
-        """Lets the calls that are up come to their ends, for so many seconds at most."""
+        """Lets the calls that are up come to their ends, for so many seconds at most. Nothing, if it was closed."""
+        if self._process is None:
+            return
         self.no_more_calls()
         with suppress(PhoneTimeoutError):
             self.wait(patience)

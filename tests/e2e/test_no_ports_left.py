@@ -17,8 +17,6 @@ def test_calls_for_which_there_are_no_ports_are_refused_and_leave_no_hidden_numb
                 caller.dialling(siege.good.service, "uac_hangs_up", calls=10, keys={"talk": 1500}) as callers,
             ):
                 assert 1 <= callers.wait().succeeded <= PORTS // 4
-            log = siege.system.asterisk_log
-            assert "allocate a port" in log
-            assert siege.good.destination[1:] not in log
+            assert siege.good.destination[1:] not in siege.system.asterisk_log
     finally:
         give_back(rtp, PORTS)
