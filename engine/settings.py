@@ -201,10 +201,7 @@ class Settings(BaseSettings):
         timedelta(seconds=2), description="a call that is not decided within this time gets 503"
     )
     max_undecided_calls: int | None = Field(
-        None,
-        ge=1,
-        le=100_000,
-        description="calls on an Asterisk that may wait for a decision at once, more get 503; unset: 16 for each core",
+        None, ge=1, le=100_000, description="so many calls may wait for a decision, others get 503; unset: 16 a core"
     )
     callback_timeout: Duration = Field(timedelta(seconds=15), description="a receiver must have answered by then")
     callback_retries: list[Duration] = Field(

@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,6 +100,30 @@ def test_what_our_encoder_lets_through_is_what_asterisk_has_in_the_variable(syst
     assert [(command, value_in(value)) for command, _, value in answers] == list(meant.items())
     print(f"F4 on Asterisk: {len(answers)} values read back as meant, {refused} refused before the wire")  # noqa: T201
     assert len(answers) > 20 < refused
+
+
+def test_among_several_variables_each_has_the_value_that_was_meant_for_it(system: System, caller: Caller) -> None:
+    """The one that is asked for stands in the middle: whatever the others hold must not move it."""
+    meant: dict[bytes, bytes] = {}
+    chance = random.Random(SEED)
+    harmless, refused = [text for text in texts(2000) if _may_stand_among_others(text)], 0
+    for text in texts(2000):
+        first, last = chance.choices(harmless, k=2)
+        try:
+            command = set_variables([("RN_FIRST", first), (VARIABLE, text), ("RN_LAST", last)])
+        except UnsafeValue:
+            refused += 1
+        else:
+            meant[command.encode()] = text.encode()
+    answers = interview(system, caller, list(meant))
+    assert [(command, value_in(value)) for command, _, value in answers] == list(meant.items())
+    assert len(answers) > 20 < refused
+
+
+def _may_stand_among_others(text: str) -> bool:
+    with suppress(UnsafeValue):
+        return bool(set_variables([(VARIABLE, text), (VARIABLE, "")]))
+    return False
 
 
 def test_the_model_of_the_unit_tests_cuts_commands_as_asterisk_does(system: System, caller: Caller) -> None:
