@@ -16,6 +16,9 @@ RTP_PORTS = 20
 
 # dns_server: no name is ever looked up, and this makes sure of it.
 # call_max_calls: a telephone has one call; a second caller hears that it is busy.
+# jitter_buffer_delay: without the buffer. It drops everything to the call's end when the sound comes from another
+# source (SSRC) with lower sequence numbers (baresip issue 817), as it does here if Asterisk has passed on the first
+# packet itself before it joins the two streams.
 CONFIG = """\
 sip_listen\t127.0.0.1:{port}
 net_interface\t127.0.0.1
@@ -30,6 +33,7 @@ auplay_srate\t8000
 ausrc_channels\t1
 auplay_channels\t1
 snd_path\t.
+jitter_buffer_delay\t0-0
 module_path\t{modules}
 {tls}module\tg711.so
 module\taufile.so
