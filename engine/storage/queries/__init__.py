@@ -20,7 +20,7 @@ def load(driver: str) -> Any:  # noqa: ANN401  aiosql makes its methods at run t
 
 
 def dict_row(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    """Row factory: column name → value (aiosql reads single values from a dict or a tuple, not from sqlite3.Row)."""
+    """Row factory for statements beside these: column name → value."""
     return dict(zip(_names(cursor), row, strict=True))
 
 
