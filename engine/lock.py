@@ -44,8 +44,8 @@ def _lock(path: Path) -> int:
             pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise DataDirInUse(
-                f"a system is running on {path.parent} already (process {pid}). For a second one beside it set other "
-                "ports, and RENTED_NUMBERS_DATA_DIR as well"
+                f"a system is running on {path.parent} already (process {pid}): end that first. For a second "
+                "one beside it set other ports, and RENTED_NUMBERS_DATA_DIR as well"
             ) from None
         except BaseException:
             os.close(descriptor)

@@ -33,7 +33,7 @@ def read_numbers(lines: Iterable[tuple[int, str]]) -> ReadNumbers:
     for line, text in lines:
         number = from_dialled(text.strip())
         if number is None or not is_e164(number):
-            read.problems.append((line, f"{text.strip()[:40]!r} is not an E.164 number"))
+            read.problems.append((line, f"{text.strip()[:40]!r} is not an E.164 number, such as +3225550000"))
         elif is_simulated(number):
             read.problems.append((line, f"{number} begins as the numbers of test worlds do, no carrier has it"))
         elif number in read.lines:

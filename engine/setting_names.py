@@ -10,10 +10,16 @@ PREFIX = "RENTED_NUMBERS_"
 NO_SETTINGS = frozenset({"TEST_FAILPOINT"})
 # Names of parts of these go on behind two underscores, and are checked where they are read.
 NESTED = "PLANS"
+LISTED = "README lists them all"
 
 
 class UnknownSetting(RentedNumbersError):
     """One line for each."""
+
+
+def closest(name: str, known: Collection[str]) -> str | None:
+    """The one of `known` that may have been meant."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)), None)
 
 
 def refuse_unknown_names(environment: Collection[str], known: Collection[str]) -> None:
@@ -23,8 +29,8 @@ def refuse_unknown_names(environment: Collection[str], known: Collection[str]) -
     for variable in sorted({name.upper() for name in environment}):
         name = variable.removeprefix(PREFIX)
         if name != variable and name not in names and not name.startswith(f"{NESTED}__"):
-            close = difflib.get_close_matches(name, sorted(names - NO_SETTINGS), n=1, cutoff=0.75)
-            hint = f"did you mean {PREFIX}{close[0]}?" if close else "README lists them all"
+            close = closest(name, names - NO_SETTINGS)
+            hint = f"did you mean {PREFIX}{close}?" if close else LISTED
             complaints.append(f"{variable} is no setting: {hint}")
     if complaints:
         raise UnknownSetting("\n".join(complaints))

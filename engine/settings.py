@@ -178,7 +178,7 @@ class Settings(BaseSettings):
     )
     lost_call_margin: Duration = Field(
         timedelta(seconds=60),
-        description="a call unreported this long after its latest end is settled without",
+        description="a call whose end nobody reports is settled so long after the latest that it can have ended",
     )
     sweep_interval: Duration = Field(timedelta(seconds=10), description="how often expired things are cleaned up")
     reconcile_interval: Duration = Field(

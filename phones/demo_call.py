@@ -212,9 +212,19 @@ class Api:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
+                if error.headers.get_content_type() != "application/problem+json":
+                    raise self._of_others() from error
                 raise DemoFailed(f"{method} {path}: {error.code} {error.read().decode()}") from error
+        except ValueError as error:
+            raise self._of_others() from error
         except OSError as error:
             raise DemoFailed(f"{self._base} does not answer: is `make run` running, in another terminal?") from error
+
+    def _of_others(self) -> DemoFailed:
+        return DemoFailed(
+            f"what answers on {self._base} is not this system: end it, or give `make run` and `make call` another "
+            "RENTED_NUMBERS_HTTP_PORT"
+        )
 
 
 if __name__ == "__main__":

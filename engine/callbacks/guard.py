@@ -123,7 +123,8 @@ def _split(url: str) -> tuple[SplitResult, int]:
 def _check_authority(split: SplitResult, rules: CallbackRules) -> str:
     """Returns the host."""
     if split.scheme != "https" and not (rules.this_machine and split.scheme == "http"):
-        raise CallbackNotAcceptable("a callback URL begins with https://")
+        also = " or http://" if rules.this_machine else ""
+        raise CallbackNotAcceptable(f"a callback URL begins with https://{also}")
     if "@" in split.netloc:
         raise CallbackNotAcceptable("a callback URL carries no user name or password")
     host = split.hostname

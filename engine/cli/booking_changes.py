@@ -15,7 +15,7 @@ from engine.cli.output import Json, complain, show, show_one
 from engine.clock import SystemClock
 from engine.control import EngineSilent, ask_engine
 from engine.domain.booking import status_at
-from engine.domain.errors import NotFound
+from engine.domain.errors import CallbackNotAcceptable, NotFound
 from engine.domain.masking import masked_text
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
@@ -27,6 +27,8 @@ from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
 
 MAX_LISTED = 1000
+# As `make run` has it.
+DEMO = "RENTED_NUMBERS_PROFILE=demo"
 SHOWN_ONE_BY_ONE = {"usagePlan", "secondsRemaining", "callsRemaining", "callsUp"}
 
 BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
@@ -116,7 +118,12 @@ def check_callback(url: str, settings: Settings) -> None:
     """Raises CallbackNotAcceptable, like the API."""
     from engine.callbacks.guard import CallbackRules, check_callback  # noqa: PLC0415  heavy, and only for this
 
-    check_callback(url, CallbackRules.of(settings))
+    try:
+        check_callback(url, CallbackRules.of(settings))
+    except CallbackNotAcceptable as refused:
+        if settings.allow_private_callbacks:
+            raise
+        raise CallbackNotAcceptable(f"{refused}\none on this machine is for a demo only ({DEMO})") from None
 
 
 def owned_booking(tx: Transaction, booking_id: str) -> OwnedBooking:

@@ -9,13 +9,19 @@ import typer
 from rich.markup import escape
 
 from engine import accounts
+from engine.cli.booking_changes import DEMO
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, console
 from engine.clock import SystemClock
+from engine.domain.errors import RentedNumbersError
 from engine.settings import Settings
 from engine.storage.reads import Reads
 
 app = typer.Typer(no_args_is_help=True, help="What customers are told of calls.")
+
+
+class PortUnusable(RentedNumbersError):
+    """Taken, or for others only."""
 
 
 @app.command()
@@ -52,8 +58,15 @@ def listen(
                 return (await reads.webhook_secrets(account_id)).valid_at(SystemClock().now())
 
             async with CallbackReceiver(secrets, show) as receiver:
-                await receiver.listen(port)
-                complain(f'listening: book with "callback": "{receiver.url}"')
+                try:
+                    await receiver.listen(port)
+                except OSError as error:
+                    raise PortUnusable(f"port {port}: {error.strerror}; `--port` takes another") from None
+                complain(f'listening: book with "callback": "{receiver.url}"{_where_taken(settings)}')
                 await stop.wait()
 
     asyncio.run(receive())
+
+
+def _where_taken(settings: Settings) -> str:
+    return "" if settings.allow_private_callbacks else f", where the engine runs as a demo ({DEMO})"

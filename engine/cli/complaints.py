@@ -9,10 +9,18 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from engine.domain.errors import InvalidInput, RentedNumbersError
+from engine.setting_names import LISTED, closest
+from engine.setting_types import PlanSettings, PlansSettings
 from engine.settings import CONFIG_FILE, Settings
 
 # What a person can bring about. Anything else is a bug, and shows its traceback.
 EXPECTED = (ValidationError, SettingsError, TOMLDecodeError, RentedNumbersError, OSError)
+# What the API may not say: there a key has only its own.
+SHOWN_BY = {
+    "there is no such booking": "`bookings list --gone`",
+    "there is no such callback": "`callbacks list`",
+    "there is no such endpoint": "`callbacks endpoints`",
+}
 
 
 def complaints(error: Exception) -> list[str]:
@@ -29,7 +37,9 @@ def complaints(error: Exception) -> list[str]:
         case OSError() if error.strerror:
             return [f"{error.filename}: {error.strerror}" if error.filename else error.strerror]
         case _:
-            return str(error).splitlines()
+            text = str(error)
+            where = f": {SHOWN_BY[text]} shows them" if text in SHOWN_BY else ""
+            return f"{text}{where}".splitlines()
 
 
 def _bad_setting(problem: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
@@ -41,8 +51,24 @@ def _bad_setting(problem: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
     if problem["type"] == "string_pattern_mismatch":
         message = "cannot be taken"
     elif problem["type"] == "extra_forbidden":
-        return f"setting {name}: there is no such setting"
+        return f"setting {name}: there is no such setting; {_meant(problem['loc'])}"
+    elif problem["type"] == "time_delta_parsing":
+        message = "must be seconds or ISO 8601; for example 10, PT10S or P7D"
     return f"setting {name}: {message}{_example(field)}"
+
+
+def _meant(path: tuple[int | str, ...]) -> str:
+    """For a name that is none, of the file or of a plan: those of the environment are looked at before."""
+    match [str(part) for part in path]:
+        case ["plans", _]:
+            return f"the plans are {', '.join(PlansSettings.model_fields)}"
+        case ["plans", _, _]:
+            return f"a plan has {', '.join(PlanSettings.model_fields)}"
+        case [name, *_]:
+            close = closest(name.lower(), Settings.model_fields.keys())
+            return f"did you mean {close} in {CONFIG_FILE}?" if close else f"{CONFIG_FILE} names it; {LISTED}"
+        case _:
+            return LISTED
 
 
 def _not_json(text: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from engine.cli.output import Json, console, show
 from engine.settings import Settings
@@ -22,7 +22,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         show([asdict(finding) for finding in findings], as_json=True)
     else:
-        table = Table("part", "", "what", "what to do")
+        table = Table("part", "", Column("what", overflow="fold"), Column("what to do", overflow="fold"))
         for finding in findings:
             table.add_row(finding.part, MARKS[finding.verdict], finding.what, finding.fix)
         console.print(table)

@@ -14,7 +14,10 @@ from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-console = Console()
+# Into a file or a program a line is as long as it is.
+WIDTH_ELSEWHERE = 1_000
+
+console = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
 
 T = TypeVar("T")
 
@@ -35,7 +38,8 @@ def table_of(rows: Sequence[dict[str, Any]], empty: str = "nothing there") -> Ta
     """Of flat records, all with the same keys. As `Text`: what customers wrote is neither markup nor emoji."""
     table = Table()
     for place, name in enumerate(rows[0] if rows else [empty]):
-        table.add_column(name, no_wrap=place == 0)  # an id or a number: to be copied
+        # The first is an id or a number, to be copied; of the others nothing is cut off, however narrow the terminal.
+        table.add_column(name, no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else Text(str(value)) for value in row.values()))
     return table

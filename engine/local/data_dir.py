@@ -31,7 +31,12 @@ def make_data_dir(settings: Settings) -> None:
 
 def require_database(settings: Settings) -> None:
     """Commands that manage a system do not make one, least of all in another directory than they were meant for."""
-    if not settings.database.is_file():
+    try:
+        there = settings.database.is_file()
+    except PermissionError:
+        _check(settings.data_dir)
+        raise
+    if not there:
         raise DataDirUnusable(
             f"no database in {settings.data_dir}: run in the project's directory, or set RENTED_NUMBERS_DATA_DIR; "
             "`rented-numbers setup` makes a new one"

@@ -66,6 +66,8 @@ def instructions(settings: Settings, directory: Path, written: list[Path]) -> li
         f"manager.conf: [general] must have  enabled = yes  and listen at {settings.ami_host}:{settings.ami_port}",
         f"pjsip.conf: must have a transport ({_transport(settings)}); the trunk and the carrier use it",
         "modules.conf: add  noload = res_pjsip_messaging.so  or what a callee types in a call reaches the caller",
+        "logger.conf: keep debug, verbose and warning out of files: they can hold a hidden number",
+        f"pjproject.conf: take the [log_mappings] of {TEMPLATES / 'own' / 'pjproject.conf'}, or others write its log",
         f"{settings.journal}: Asterisk's user must be able to write there (RENTED_NUMBERS_JOURNAL_DIR moves it)",
         f"{directory / JOURNAL_SCRIPT}: Asterisk's user must be able to run it, and the Python that it names",
         "Then, in Asterisk's console: core reload",

@@ -134,6 +134,7 @@ def test_the_readmes_commands_work_as_they_are_pasted(running: Running, environm
     )
     assert (done.returncode, done.stderr) == (0, ""), done
     assert f'"destination":"{SOFTPHONES[1].number}"' in done.stdout
+    assert '"putThrough":true' in done.stdout, "the section goes on with dialling it"
 
 
 @pytest.mark.timeout(300)  # some twenty programs, one after the other

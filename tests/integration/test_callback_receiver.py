@@ -112,4 +112,6 @@ def test_an_account_that_is_not_there_is_named(cli: Cli) -> None:
 def test_a_port_that_is_taken_is_named(cli: Cli, listening: subprocess.Popen[str]) -> None:
     assert listening.stderr is not None
     port = listening.stderr.readline().rsplit(":", 1)[1].split("/")[0]
-    assert "in use" in cli.refused("callbacks", "listen", "--account", "demo", "--port", port, profile="demo")
+    said = cli.refused("callbacks", "listen", "--account", "demo", "--port", port, profile="demo")
+    assert f"port {port}: " in said
+    assert "in use; `--port` takes another" in said

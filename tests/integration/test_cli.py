@@ -166,11 +166,11 @@ def test_bad_lines_are_named_with_their_numbers_and_nothing_is_imported(cli: Cli
     done = load(b"number\n+3225550001\nnot a number\n\n+1\n+3225550001\n\xd9\xa3\xd9\xa2\nnumber\n")
     assert done.returncode == 1
     assert [line.removeprefix("rented-numbers: ") for line in done.stderr.splitlines()] == [
-        "line 3: 'not a number' is not an E.164 number",
-        "line 5: '+1' is not an E.164 number",
+        "line 3: 'not a number' is not an E.164 number, such as +3225550000",
+        "line 5: '+1' is not an E.164 number, such as +3225550000",
         "line 6: +3225550001 stands in line 2 already",
-        "line 7: '٣٢' is not an E.164 number",
-        "line 8: 'number' is not an E.164 number",
+        "line 7: '٣٢' is not an E.164 number, such as +3225550000",
+        "line 8: 'number' is not an E.164 number, such as +3225550000",
         "nothing was imported",
     ]
     assert cli.numbers() == []

@@ -78,7 +78,8 @@ def test_what_cannot_be_adjusted_is_refused_with_the_reason_and_changes_nothing(
     assert "--reason" in cli.refused(*command, booking, "--seconds", "1", "--reason", " ")
     assert "no more than" in cli.refused(*command, booking, "--seconds", "9999999999", "--reason", "x")
     assert cli(*command, booking, "--seconds", "1").returncode == 2
-    assert "there is no such booking" in cli.refused("bookings", "show", "bkg_unknown")
+    said = cli.refused("bookings", "show", "bkg_unknown")
+    assert "there is no such booking: `bookings list --gone` shows them" in said
     with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
         database.execute("UPDATE bookings SET gone_at = 1")
     assert "gone for good" in cli.refused(*command, booking, "--seconds", "1", "--reason", "x")
@@ -176,3 +177,23 @@ def test_a_test_worlds_bookings_go_by_its_own_clock(cli: Cli) -> None:
     [expired] = cli.json("bookings", "list", "--account", world, "--expired")
     assert (expired["id"], expired["status"]) == (made["id"], "EXPIRED")
     assert cli.json("bookings", "renew", made["id"])["status"] == "ACTIVE"
+
+
+def test_a_callback_on_this_machine_is_for_the_demo_only_and_it_is_said(cli: Cli, booking: str) -> None:
+    there = ("--callback", "http://127.0.0.1:9000/calls")
+    for command in (("create", "--account", "demo", "+33199111111"), ("change", booking)):
+        said = cli.refused("bookings", *command, *there)
+        assert "begins with https://" in said
+        assert "RENTED_NUMBERS_PROFILE=demo" in said
+    assert cli("bookings", "change", booking, *there, profile="demo").returncode == 0
+    assert "begins with https:// or http://" in cli.refused(
+        "bookings", "change", booking, "--callback", "ftp://127.0.0.1/", profile="demo"
+    )
+
+
+def test_a_table_cuts_nothing_off(cli: Cli, booking: str) -> None:
+    listed = cli("bookings", "list").stdout
+    assert booking in listed
+    assert "…" not in listed
+    for row in cli.json("bookings", "list"):
+        assert str(row["service"]) in listed

@@ -3,12 +3,15 @@
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from engine.local.data_dir import DataDirUnusable, require_database
+from engine.settings import Settings
 from phones.ports import free_port
 from tests.integration.test_cli import Cli, contents, wait_until_it_answers
 
@@ -79,6 +82,20 @@ def test_a_data_directory_of_another_user_is_refused(cli: Cli) -> None:
     cli.data.mkdir()
     os.chown(cli.data, 12345, 12345)
     assert "belongs to another user" in cli.refused("setup")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_whoever_may_not_look_into_it_is_told_whose_it_is() -> None:
+    with tempfile.TemporaryDirectory() as parent:  # not pytest's, which others may not pass through
+        Path(parent).chmod(0o755)
+        data = Path(parent, "var")
+        data.mkdir(mode=0o700)
+        os.seteuid(12345)
+        try:
+            with pytest.raises(DataDirUnusable, match="belongs to another user"):
+                require_database(Settings(data_dir=data))
+        finally:
+            os.seteuid(0)
 
 
 def test_one_system_runs_on_a_data_directory(cli: Cli) -> None:

@@ -52,6 +52,21 @@ def test_a_bad_file_of_settings_is_refused_without_its_values(cli: Cli, text: st
     assert VALUE not in said or text.startswith(VALUE)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("http_prot = 1", "did you mean http_port in rented-numbers.toml?"),
+        ("zork = 1", "README lists them all"),
+        ("[plans.tiny]\nseconds = 1", "the plans are small, medium, large"),
+        ("[plans.small]\nminutes = 1", "a plan has seconds, calls, valid_for"),
+        ("grace = '10s'", "for example 10, PT10S or P7D"),
+    ],
+)
+def test_a_bad_file_of_settings_is_refused_with_what_may_have_been_meant(cli: Cli, text: str, hint: str) -> None:
+    (cli.directory / CONFIG_FILE).write_text(text)
+    assert hint in cli.refused("setup")
+
+
 @pytest.fixture
 def etc(cli: Cli) -> Path:
     """Of an Asterisk that is already there."""
