@@ -117,6 +117,14 @@ def test_an_export_has_every_record_with_its_hidden_number(cli: Cli) -> None:
     assert {record["destination"] for record in records} == {HIDDEN}
 
 
+def test_simulated_calls_are_not_among_those_of_all_accounts(cli: Cli) -> None:
+    everything = ("cdr", "export", "--format", "jsonl")
+    cli.execute("UPDATE accounts SET test_of = 'acc_1' WHERE id = 'acc_2'")
+    assert len(cli(*everything).stdout.splitlines()) == 2
+    assert {row["accountId"] for row in cli.json("cdr", "list")} == {"acc_1"}
+    assert len(cli(*everything, "--account", "acc_2").stdout.splitlines()) == 4
+
+
 def test_a_reader_that_has_had_enough_ends_the_export_without_a_complaint(cli: Cli) -> None:
     with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
         insert(
