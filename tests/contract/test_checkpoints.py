@@ -1,13 +1,15 @@
 """The write-ahead log: it is emptied beside the calls, not by them, and stays short however long they go on."""
 
 import asyncio
+import resource
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 
 from engine.storage import checkpoints, sqlite
 from engine.storage.checkpoints import Pace
@@ -37,6 +39,17 @@ def in_file(database: Path, copy: Path) -> int:
     with closing(sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True)) as connection:
         [count] = connection.execute("SELECT COUNT(*) FROM numbers").fetchone()
     return int(count)
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """What is open stays open."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
 
 
 def fill(tx: Transaction, first: int) -> None:
@@ -139,6 +152,18 @@ async def test_a_checkpoint_that_fails_is_tried_again(
     finally:
         await storage.close()
     assert not failures
+
+
+async def test_a_database_that_cannot_be_opened_for_it_is_opened_later(database: Path) -> None:
+    """All descriptors are in use, when it begins or later."""
+    storage = SqliteStorage(database, Pace(every=0.5, lull=0.5))
+    try:
+        await storage.run(fill, 0)
+        with structlog.testing.capture_logs() as logged, no_descriptors_left():
+            await until(lambda: any(entry["event"] == "checkpoint_failed" for entry in logged))
+        await until(lambda: log_of(database).stat().st_size == 0)
+    finally:
+        await storage.close()
 
 
 async def test_a_rest_that_cannot_be_brought_over_fails_no_command(
