@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agi_scripts.session import MAX_LINES
-from agi_scripts.wire import MAX_HELD
+from agi_scripts.wire import MAX_HELD, Wire
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World, outsider
 from tests.integration.fake_asterisk import (
@@ -216,3 +217,20 @@ async def test_stop_ends_what_does_not_end_by_itself(world: World) -> None:
         assert agi.server.connections == 0
         await asyncio.gather(*silent)
     assert agi.leases() == 1  # its verdict was sent, and may have been heard
+
+
+async def test_whoever_was_accepted_in_the_moment_of_the_stop_is_turned_away(world: World) -> None:
+    """Its connection is made a turn of the event loop later, when nobody would wait for its end any more."""
+    async with fast_agi(world) as agi:
+        agi.stop.set()
+        await agi.serving
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            peer = socket.create_connection(listener.getsockname())
+            accepted, _ = listener.accept()
+        with peer:
+            peer.sendall(WHOLE)
+            await asyncio.get_running_loop().create_connection(lambda: Wire(agi.server, READ_SECONDS), sock=accepted)
+            await agi.until_idle()
+            with pytest.raises(ConnectionResetError):
+                await asyncio.to_thread(peer.recv, 1)
+        assert agi.leases() == 0
