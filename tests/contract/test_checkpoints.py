@@ -199,6 +199,15 @@ async def test_a_reader_that_needs_the_log_delays_nobody(database: Path) -> None
         await storage.close()
 
 
+async def test_closing_ends_it_too_and_leaves_one_file(database: Path, tmp_path: Path) -> None:
+    storage = SqliteStorage(database, QUICK)
+    await storage.run(fill, 0)
+    await until(lambda: in_file(database, tmp_path / "copy") == 100)  # so it has opened the database
+    await storage.close()
+    assert not storage._checkpoints._thread.is_alive()
+    assert not log_of(database).exists()
+
+
 async def test_a_checkpoint_that_fails_is_tried_again(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
