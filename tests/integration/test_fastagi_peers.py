@@ -12,6 +12,7 @@ import pytest
 from agi_scripts.session import MAX_LINES
 from agi_scripts.wire import MAX_HELD, Wire
 from tests.contract.samples import CALLER
+from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World, outsider
 from tests.integration.fake_asterisk import (
     ALL_OK,
@@ -218,6 +219,19 @@ async def test_stop_ends_what_does_not_end_by_itself(world: World) -> None:
         assert agi.server.connections == 0
         await asyncio.gather(*silent)
     assert agi.leases() == 1  # its verdict was sent, and may have been heard
+
+
+async def test_stop_ends_even_what_waits_for_a_database_that_does_not_answer(world: World) -> None:
+    async with fast_agi(world, script_seconds=0.3) as agi:
+        books = await hold(world.storage)
+        waiting = asyncio.create_task(send_raw(agi.port, WHOLE))
+        await asyncio.sleep(0.1)
+        agi.stop.set()
+        await asyncio.wait_for(agi.serving, 5)
+        assert agi.server.connections == 0
+        await books.release()
+        assert (await waiting).received == b""
+    assert agi.leases() == 0
 
 
 async def test_whoever_was_accepted_in_the_moment_of_the_stop_is_turned_away(world: World) -> None:
