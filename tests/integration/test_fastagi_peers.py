@@ -221,6 +221,30 @@ async def test_stop_ends_what_does_not_end_by_itself(world: World) -> None:
     assert agi.leases() == 1  # its verdict was sent, and may have been heard
 
 
+async def test_stop_waits_for_each_who_has_begun_to_speak(world: World) -> None:
+    async with fast_agi(world, read_seconds=60.0) as agi, connected(agi.port) as first, connected(agi.port) as last:
+        for _, writer in (first, last):
+            writer.write(HALF)
+        async with asyncio.timeout(10):
+            while agi.server.connections < 2:  # noqa: ASYNC110  nothing that could be waited for
+                await asyncio.sleep(0.01)
+        agi.stop.set()
+        await asyncio.sleep(0.05)
+        for reader, writer in (first, last):
+            writer.write(WHOLE[len(HALF) :] + ALL_OK)
+            assert (await reader.read()).endswith(b',BRIDGE"\n')
+
+
+@pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.SILENT])
+async def test_of_a_stranger_that_does_not_finish_one_line_is_logged(agi: FastAgi, ending: Ending) -> None:
+    await send_raw(agi.port, HALF, then=ending)
+    async with asyncio.timeout(10):
+        while not agi.logged or agi.server.connections:  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert [entry["event"] for entry in agi.logged] == ["agi_timeout" if ending is Ending.SILENT else "agi_failed"]
+
+
 async def test_stop_ends_even_what_waits_for_a_database_that_does_not_answer(world: World) -> None:
     async with fast_agi(world, script_seconds=0.3) as agi:
         books = await hold(world.storage)
