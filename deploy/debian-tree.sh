@@ -12,10 +12,9 @@ say() { printf '  %s\n' "$*" >&2; }
 fail() { printf 'debian-tree.sh: %s\n' "$*" >&2; exit 1; }
 
 # Ctrl-C ends it at once and nothing is tried again; see venv.sh.
-child=
 stop() { # STATUS
     trap '' INT TERM
-    if [ -n "$child" ]; then kill -TERM -- "-$child" 2>/dev/null || true; fi
+    for child in $(jobs -p); do kill -TERM -- "-$child" 2>/dev/null || true; done
     say "interrupted"
     exit "$1"
 }
@@ -29,7 +28,6 @@ interruptible() { # COMMAND...
     child=$!
     set +m
     wait "$child" || status=$?
-    child=
     return "$status"
 }
 

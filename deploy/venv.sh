@@ -10,10 +10,9 @@ fail() { printf 'venv.sh: %s\n' "$*" >&2; exit 1; }
 
 # Ctrl-C ends it at once, whatever is under way, and nothing is tried again. A command that takes long runs beside us,
 # because bash would wait for its end before it looks at a signal; SIGTERM, because Python meets Ctrl-C with a traceback.
-child=
 stop() { # STATUS
     trap '' INT TERM
-    if [ -n "$child" ]; then kill -TERM -- "-$child" 2>/dev/null || true; fi
+    for child in $(jobs -p); do kill -TERM -- "-$child" 2>/dev/null || true; done
     printf '  venv.sh: interrupted\n' >&2
     exit "$1"
 }
@@ -27,7 +26,6 @@ interruptible() { # COMMAND...   its output and status are the command's
     child=$!
     set +m
     wait "$child" || status=$?
-    child=
     return "$status"
 }
 

@@ -28,7 +28,8 @@ def test_an_interrupted_first_start_ends_at_once(tmp_path: Path, number: signal.
     python.write_text(PYTHON.format(note=note))
     python.chmod(0o755)
     started = subprocess.Popen(
-        ["/bin/bash", str(tmp_path / "deploy" / "venv.sh")],
+        # Tests that run in the background of a shell have Ctrl-C ignored, and hand that on.
+        ["/usr/bin/env", "--default-signal=INT,TERM", "/bin/bash", str(tmp_path / "deploy" / "venv.sh")],
         env={**os.environ, "PYTHON": str(python)},
         stderr=subprocess.PIPE,
         text=True,
