@@ -62,6 +62,7 @@ class FastAgiServer:
         self._read_seconds = read_seconds
         self._max_conversations = max_conversations
         self._conversations: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     async def run(self, listener: socket, stop: asyncio.Event) -> None:
         """Serve until `stop`; then take no more, and give what is under way its deadline to end."""
@@ -74,6 +75,7 @@ class FastAgiServer:
             await stop.wait()
         finally:
             server.close()
+            self._stopped = True
             await self._drain()
 
     async def _drain(self) -> None:
@@ -92,7 +94,8 @@ class FastAgiServer:
         return len(self._strangers) + len(self._conversations)
 
     def opened(self, wire: Wire) -> bool:
-        return self._strangers.enter(wire)
+        # Accepted in the very turn of the event loop in which it stopped: nobody would wait for its end.
+        return not self._stopped and self._strangers.enter(wire)
 
     def failed(self, wire: Wire, error: AgiError | TimeoutError) -> None:
         self._strangers.leave(wire)

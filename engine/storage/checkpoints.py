@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -65,18 +66,19 @@ class Checkpoints:
         self._thread.join()
 
     def _run(self) -> None:
-        # A command that is over sooner opens no second connection.
-        if self._closing.wait(self._pace.every):
-            return
-        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=0)) as connection:
-            while True:
-                try:
-                    self._look(lambda how: _checkpoint(connection, how))
-                except sqlite3.Error as error:
-                    log.warning("checkpoint_failed", error=str(error))
-                    self._committed = True  # so that it is tried again
-                if self._closing.wait(self._pace.every):
-                    return
+        # Not at once: a command that is over sooner opens no second connection.
+        while not self._closing.wait(self._pace.every):
+            try:
+                with closing(sqlite3.connect(self._path, isolation_level=None, timeout=0)) as connection:
+                    self._keep_looking(partial(_checkpoint, connection))
+            except sqlite3.Error as error:
+                log.warning("checkpoint_failed", error=str(error))
+                self._committed = True  # so that it is tried again, over a connection that works
+
+    def _keep_looking(self, checkpoint: Callable[[str], tuple[int, int]]) -> None:
+        self._look(checkpoint)
+        while not self._closing.wait(self._pace.every):
+            self._look(checkpoint)
 
     def _look(self, checkpoint: Callable[[str], tuple[int, int]]) -> None:
         if self._committed:

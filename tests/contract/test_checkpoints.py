@@ -1,16 +1,18 @@
 """The write-ahead log: it is emptied beside the calls, not by them, and stays short however long they go on."""
 
 import asyncio
+import resource
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 
-from engine.storage import checkpoints, sqlite
-from engine.storage.checkpoints import Pace
+from engine.storage import checkpoints, queries, sqlite
+from engine.storage.checkpoints import BRING_OVER, CUT, Pace
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.contract.samples import START
@@ -39,9 +41,36 @@ def in_file(database: Path, copy: Path) -> int:
     return int(count)
 
 
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """What is open stays open."""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+
+
 def fill(tx: Transaction, first: int) -> None:
     for n in range(first, first + 100):
         tx.numbers.insert(f"+3225{n:07}", START)
+
+
+def commit(database: Path, first: int) -> None:
+    """As the storage's thread would, beside it."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        fill(Transaction(queries.load("sqlite3"), connection), first)
+        connection.execute("COMMIT")
+
+
+def reading(database: Path) -> sqlite3.Connection:
+    """Of what is committed later nothing is brought over until it is closed."""
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("BEGIN")
+    connection.execute("SELECT COUNT(*) FROM numbers").fetchone()
+    return connection
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -54,9 +83,7 @@ async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: 
     storage = SqliteStorage(database, SLOW)
     try:
         await storage.run(fill, 0)
-        with closing(sqlite3.connect(database, isolation_level=None)) as reader:
-            reader.execute("BEGIN")
-            reader.execute("SELECT COUNT(*) FROM numbers").fetchone()
+        with closing(reading(database)):
             await storage.run(fill, 100)
             with closing(sqlite3.connect(database, isolation_level=None)) as connection:
                 storage._checkpoints._look(partial(checkpoints._checkpoint, connection))
@@ -68,6 +95,42 @@ async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: 
         assert beginning_of(log_of(database)) == before
     finally:
         await storage.close()
+
+
+async def test_of_a_short_log_nothing_is_left_to_the_thread_that_commits(database: Path) -> None:
+    storage = SqliteStorage(database, Pace(every=3600.0))
+    try:
+        await storage.run(fill, 0)
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            storage._checkpoints._look(partial(checkpoints._checkpoint, connection))
+        assert not storage._checkpoints.rest_is_wanted()
+    finally:
+        await storage.close()
+
+
+async def test_of_a_long_log_what_comes_meanwhile_is_brought_over_until_it_is_little(database: Path) -> None:
+    storage = SqliteStorage(database, Pace(every=3600.0, long=4, little=2, tries=8))
+    await storage.run(fill, 0)
+    seen: list[tuple[int, int]] = []
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        readers = [reading(database)]
+        commit(database, 100)
+
+        def while_it_looks(how: str) -> tuple[int, int]:
+            seen.append(checkpoints._checkpoint(connection, how))
+            if len(seen) < 3:
+                readers.append(reading(database))
+                commit(database, 100 + 100 * len(seen))
+            if len(seen) <= 3:
+                readers.pop(0).close()
+            return seen[-1]
+
+        storage._checkpoints._look(while_it_looks)
+    assert storage._checkpoints.rest_is_wanted()
+    await storage.close()
+    brought = [pages for _, pages in seen]
+    assert len(seen) == 5
+    assert brought[0] < brought[1] < brought[2] < brought[3] == brought[4] == seen[4][0]
 
 
 async def test_no_commit_brings_the_log_over_itself(database: Path, tmp_path: Path) -> None:
@@ -98,6 +161,25 @@ async def test_the_log_is_cut_to_nothing_in_a_lull(database: Path) -> None:
         await until(lambda: log_of(database).stat().st_size == 0)
         await storage.run(add, "+32255999999")
         assert log_of(database).stat().st_size > 0
+        await until(lambda: log_of(database).stat().st_size == 0)
+    finally:
+        await storage.close()
+
+
+async def test_who_reads_all_through_a_lull_delays_nobody_and_the_log_is_cut_afterwards(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 1.0)
+    storage = SqliteStorage(database, QUICK)
+    try:
+        await storage.run(fill, 0)
+        with closing(reading(database)):
+            await storage.run(fill, 100)
+            await asyncio.sleep(3 * QUICK.lull)
+            # Whoever waited for the reader would hold the lock that a commit needs.
+            await storage.run(add, "+32255999999")
+            await asyncio.sleep(3 * QUICK.lull)
+        await until(lambda: log_of(database).stat().st_size == 0)
     finally:
         await storage.close()
 
@@ -106,9 +188,7 @@ async def test_a_reader_that_needs_the_log_delays_nobody(database: Path) -> None
     storage = SqliteStorage(database, QUICK)
     try:
         await storage.run(fill, 0)
-        with closing(sqlite3.connect(database, isolation_level=None)) as reader:
-            reader.execute("BEGIN")
-            reader.execute("SELECT COUNT(*) FROM numbers").fetchone()
+        with closing(reading(database)) as reader:
             for first in range(100, 20_000, 100):
                 await storage.run(fill, first)
             assert log_of(database).stat().st_size > QUICK.long * PAGE_BYTES
@@ -119,16 +199,25 @@ async def test_a_reader_that_needs_the_log_delays_nobody(database: Path) -> None
         await storage.close()
 
 
+async def test_closing_ends_it_too_and_leaves_one_file(database: Path, tmp_path: Path) -> None:
+    storage = SqliteStorage(database, QUICK)
+    await storage.run(fill, 0)
+    await until(lambda: in_file(database, tmp_path / "copy") == 100)  # so it has opened the database
+    await storage.close()
+    assert not storage._checkpoints._thread.is_alive()
+    assert not log_of(database).exists()
+
+
 async def test_a_checkpoint_that_fails_is_tried_again(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures = [sqlite3.OperationalError("disk I/O error"), sqlite3.DatabaseError("no")]
+    failures = {BRING_OVER: sqlite3.OperationalError("disk I/O error"), CUT: sqlite3.DatabaseError("no")}
 
     works = checkpoints._checkpoint
 
     def fails_at_first(connection: sqlite3.Connection, how: str) -> tuple[int, int]:
-        if failures:
-            raise failures.pop()
+        if how in failures:
+            raise failures.pop(how)
         return works(connection, how)
 
     monkeypatch.setattr(checkpoints, "_checkpoint", fails_at_first)
@@ -139,6 +228,18 @@ async def test_a_checkpoint_that_fails_is_tried_again(
     finally:
         await storage.close()
     assert not failures
+
+
+async def test_a_database_that_cannot_be_opened_for_it_is_opened_later(database: Path) -> None:
+    """All descriptors are in use, when it begins or later."""
+    storage = SqliteStorage(database, Pace(every=0.5, lull=0.5))
+    try:
+        await storage.run(fill, 0)
+        with structlog.testing.capture_logs() as logged, no_descriptors_left():
+            await until(lambda: any(entry["event"] == "checkpoint_failed" for entry in logged))
+        await until(lambda: log_of(database).stat().st_size == 0)
+    finally:
+        await storage.close()
 
 
 async def test_a_rest_that_cannot_be_brought_over_fails_no_command(

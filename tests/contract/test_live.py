@@ -42,6 +42,16 @@ async def test_a_call_that_is_alone_may_talk_for_all_that_is_left(patient: World
     assert await talk_begins(patient, booking, "c1") == 300 * SECOND
 
 
+async def test_an_answer_that_is_told_again_moves_the_limit_to_the_channel_that_tells_it(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await talk_begins(patient, booking, "c1")
+    patient.now += 10 * SECOND
+    talk = await patient.storage.run(live.begin_talk, "c1", "PJSIP/other", patient.at, patient.policy)
+    limit = await patient.storage.run(live.limit_of, "c1", patient.at)
+    assert limit is not None
+    assert (talk.again, talk.limit, limit.channel, limit.left_ms) == (True, limit, "PJSIP/other", 290 * SECOND)
+
+
 async def test_several_calls_at_once_share_what_is_left(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, "c1")
@@ -80,6 +90,21 @@ async def test_one_calls_end_gives_its_unused_lease_to_the_others(patient: World
     await patient.share(booking.id)
     assert leases(patient) == {"c1": 145, "c3": 145}
     assert (await patient.stored(booking)).seconds == Credit(300, 0, 290, 10)
+
+
+@pytest.mark.parametrize("talks", [False, True])
+async def test_an_end_says_whether_one_other_call_is_left_that_could_use_what_it_gives_back(
+    patient: World, *, talks: bool
+) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await talk_begins(patient, booking, "c1")
+    await patient.bridge(booking, "c2")
+    if talks:
+        await patient.answered("c2")
+    first, last = await patient.ended("c1", SECOND), await patient.ended("c2", 0, "CANCEL")
+    assert first
+    assert last
+    assert (first.others_up, last.others_up) == (True, False)
 
 
 async def test_seconds_that_lie_idle_beside_a_call_that_could_use_them_are_noticed(patient: World) -> None:

@@ -77,6 +77,17 @@ async def test_a_call_found_talking_is_found_once_and_then_only_known_to_have_la
     assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
 
 
+async def test_a_call_that_vanishes_once_it_was_found_talking_had_lasted_till_then(patient: World) -> None:
+    booking = await patient.book(UsagePlan.MEDIUM)
+    await patient.bridge(booking, "c1")
+    patient.now += 5 * SECOND
+    run = patient.storage.run
+    assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) == booking.id
+    patient.now += 7 * SECOND
+    [settled] = await run(presence.settle_vanished, {"c1"}, patient.now, patient.policy)
+    assert settled.duration == 5
+
+
 async def test_a_call_that_is_not_in_the_list_was_last_seen_when_it_was(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2", "c3"):

@@ -179,6 +179,14 @@ async def test_a_lease_is_void_when_asterisk_says_that_the_verdict_came_to_nothi
     assert (await world.stored(booking)).calls.remaining == 1
 
 
+async def test_a_lease_is_void_when_the_verdict_holds_what_may_not_be_said(agi: FastAgi, world: World) -> None:
+    """A number with a bracket in it, which the dialplan would not have let through."""
+    booking = await world.book()
+    channel = await agi.call("route", booking.service, "(0470123456", ALLOWED).run()
+    await agi.until_idle()
+    assert (channel.commands, agi.leases()) == ([], 0)
+
+
 async def test_a_lease_is_void_when_the_connection_went_before_the_verdict(agi: FastAgi, world: World) -> None:
     booking = await world.book()
     held = await hold(world.storage)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from engine.domain.plans import UsagePlan
 from tests.contract.world import World
 from tests.integration.agi_world import agi, world
 from tests.integration.fake_asterisk import (
@@ -88,3 +89,41 @@ async def test_the_callee_s_channel_may_go_at_answered_and_the_call_still_settle
     await agi.call("answered", CALL_ID, booking.id, replies={0: HANGUP}).run()
     await agi.call("ended", CALL_ID, "", "ANSWER").run()
     assert (agi.leases(), (await world.stored(booking)).calls.remaining) == (0, 1)
+
+
+async def test_the_answer_is_noted_by_asterisks_wall_clock(agi: FastAgi, world: World) -> None:
+    booking = await world.book()
+    await agi.incoming(booking.service).run()
+    await agi.call("answered", CALL_ID, booking.id, "20260301130000250").run()
+    assert world.rows("SELECT answered_at FROM calls") == [{"answered_at": 1_772_370_000_250}]
+
+
+def to_be_shared(agi: FastAgi) -> set[str]:
+    """The bookings that the keeper of limits has been told of since this was asked last."""
+    told = set(agi.context.limits._changed)
+    agi.context.limits._changed.clear()
+    return told
+
+
+async def test_what_an_end_gives_back_is_shared_if_there_is_anybody_to_have_it(agi: FastAgi, world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    for call_id in ("c1", "c2"):
+        await agi.incoming(booking.service, call_id).run()
+    assert to_be_shared(agi) == set()
+    await agi.call("ended", "c1", "", "BUSY").run()
+    assert to_be_shared(agi) == {booking.id}
+    await agi.incoming(booking.service, "c3", replies={0: HANGUP}).run()
+    await agi.until_idle()
+    assert to_be_shared(agi) == {booking.id}
+    await agi.call("ended", "c2", "", "BUSY").run()
+    assert to_be_shared(agi) == set()
+
+
+async def test_room_that_a_call_could_not_use_goes_back_to_those_that_made_it(agi: FastAgi, world: World) -> None:
+    booking = await world.book(UsagePlan.MEDIUM)
+    for call_id in ("c1", "c2", "c3", "c4", "c5"):
+        await agi.incoming(booking.service, call_id).run()
+        await agi.call("answered", call_id, booking.id).run()
+    to_be_shared(agi)
+    assert (await agi.incoming(booking.service, "c6").run()).variables["RN_CAUSE"] == "17"
+    assert to_be_shared(agi) == {booking.id}

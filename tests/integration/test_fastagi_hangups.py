@@ -15,6 +15,7 @@ from agi_scripts import dialplan
 from agi_scripts.scripts import scripts
 from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
+from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
 from tests.integration.fake_asterisk import (
     DATA_HANGUP,
@@ -220,11 +221,14 @@ async def test_a_hang_up_before_the_first_command_leaves_nothing_either(exchange
 async def test_a_hang_up_while_the_books_are_busy_leaves_nothing(exchange: Exchange) -> None:
     """The connection breaks while the script waits for the database, which answers it later."""
     before = held()
+    books = await hold(exchange.agi.world.storage)
     calls = [
         asyncio.create_task(send_raw(exchange.agi.port, *(await exchange.route(exchange.fresh())).lines, then=ending))
         for ending in [Ending.CLOSE, Ending.RESET] * 10
     ]
     await asyncio.gather(*calls)
+    await send_raw(exchange.agi.port, b"\n\n")  # comes last: once it is turned away, all others have been heard
+    await books.release()
     await exchange.agi.until_idle()
     assert exchange.agi.leases() == 0
     await until_held(before)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from agi_scripts.session import MAX_LINES
-from agi_scripts.wire import MAX_HELD
+from agi_scripts.wire import MAX_HELD, Wire
 from tests.contract.samples import CALLER
+from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World, outsider
 from tests.integration.fake_asterisk import (
     ALL_OK,
@@ -93,8 +95,9 @@ async def test_a_bad_peer_is_dropped_in_time_and_nothing_of_it_stays(agi: FastAg
     await agi.until_idle()
     assert time.monotonic() - began < READ_SECONDS + 10
     await dropping
-    await asyncio.sleep(0.05)
-    assert open_files() == before
+    async with asyncio.timeout(10):
+        while open_files() > before:  # noqa: ASYNC110  nothing that could be waited for
+            await asyncio.sleep(0.01)
     assert agi.leases() == 0
 
 
@@ -216,3 +219,57 @@ async def test_stop_ends_what_does_not_end_by_itself(world: World) -> None:
         assert agi.server.connections == 0
         await asyncio.gather(*silent)
     assert agi.leases() == 1  # its verdict was sent, and may have been heard
+
+
+async def test_stop_waits_for_each_who_has_begun_to_speak(world: World) -> None:
+    async with fast_agi(world, read_seconds=60.0) as agi, connected(agi.port) as first, connected(agi.port) as last:
+        for _, writer in (first, last):
+            writer.write(HALF)
+        async with asyncio.timeout(10):
+            while agi.server.connections < 2:  # noqa: ASYNC110  nothing that could be waited for
+                await asyncio.sleep(0.01)
+        agi.stop.set()
+        await asyncio.sleep(0.05)
+        for reader, writer in (first, last):
+            writer.write(WHOLE[len(HALF) :] + ALL_OK)
+            assert (await reader.read()).endswith(b',BRIDGE"\n')
+
+
+@pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.SILENT])
+async def test_of_a_stranger_that_does_not_finish_one_line_is_logged(agi: FastAgi, ending: Ending) -> None:
+    await send_raw(agi.port, HALF, then=ending)
+    async with asyncio.timeout(10):
+        while not agi.logged or agi.server.connections:  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert [entry["event"] for entry in agi.logged] == ["agi_timeout" if ending is Ending.SILENT else "agi_failed"]
+
+
+async def test_stop_ends_even_what_waits_for_a_database_that_does_not_answer(world: World) -> None:
+    async with fast_agi(world, script_seconds=0.3) as agi:
+        books = await hold(world.storage)
+        waiting = asyncio.create_task(send_raw(agi.port, WHOLE))
+        await asyncio.sleep(0.1)
+        agi.stop.set()
+        await asyncio.wait_for(agi.serving, 5)
+        assert agi.server.connections == 0
+        await books.release()
+        assert (await waiting).received == b""
+    assert agi.leases() == 0
+
+
+async def test_whoever_was_accepted_in_the_moment_of_the_stop_is_turned_away(world: World) -> None:
+    """Its connection is made a turn of the event loop later, when nobody would wait for its end any more."""
+    async with fast_agi(world) as agi:
+        agi.stop.set()
+        await agi.serving
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            peer = socket.create_connection(listener.getsockname())
+            accepted, _ = listener.accept()
+        with peer:
+            peer.sendall(WHOLE)
+            await asyncio.get_running_loop().create_connection(lambda: Wire(agi.server, READ_SECONDS), sock=accepted)
+            await agi.until_idle()
+            with pytest.raises(ConnectionResetError):
+                await asyncio.to_thread(peer.recv, 1)
+        assert agi.leases() == 0
