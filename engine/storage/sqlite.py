@@ -188,7 +188,8 @@ class SqliteStorage:
             raise  # the disk or the database itself: the whole batch fails
         except Exception as error:
             execute("ROLLBACK TO command")
-            job.error = error
+            # A future refuses a StopIteration, as a coroutine does.
+            job.error = RuntimeError("a command raised StopIteration") if isinstance(error, StopIteration) else error
         execute("RELEASE command")
 
 

@@ -135,6 +135,26 @@ async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, 
     assert [type(outcome) for outcome in outcomes[1::2]] == [ZeroDivisionError] * 10
 
 
+async def test_a_command_that_ends_an_iteration_too_far_keeps_nobody_waiting(
+    storage: SqliteStorage, database: Path
+) -> None:
+    """A future refuses a StopIteration, and whoever comes after it in the batch would never be answered."""
+
+    def too_far(tx: Transaction) -> object:
+        tx.numbers.insert("+3225509999", START)
+        return next(iter(()))
+
+    blocked = await hold(storage)
+    failing, good = asyncio.create_task(storage.run(too_far)), asyncio.create_task(storage.run(add, "+3225500001"))
+    await asyncio.sleep(0)
+    await blocked.release()
+    async with asyncio.timeout(10):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await failing
+        await good
+    assert stored(database) == ["+3225500001"]
+
+
 async def test_a_command_that_breaks_a_constraint_undoes_only_itself(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
     waiting = asyncio.gather(*(storage.run(add, "+32255000001") for _ in range(5)), return_exceptions=True)
