@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
@@ -31,18 +32,31 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(list(rows), indent=2) + "\n")
         return
-    console.print(table_of(rows))
+    table = table_of(rows)
+    if _width_of(table) <= console.width:
+        console.print(table)
+        return
+    # Nothing of an id or a number may be cut off: on a narrow terminal the records stand one below the other.
+    for place, row in enumerate(rows):
+        if place:
+            console.print()
+        show_one(row, as_json=False)
 
 
 def table_of(rows: Sequence[dict[str, Any]], empty: str = "nothing there") -> Table:
     """Of flat records, all with the same keys. As `Text`: what customers wrote is neither markup nor emoji."""
     table = Table()
     for place, name in enumerate(rows[0] if rows else [empty]):
-        # The first is an id or a number, to be copied; of the others nothing is cut off, however narrow the terminal.
+        # The first is an id or a number, to be copied.
         table.add_column(name, no_wrap=place == 0, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else Text(str(value)) for value in row.values()))
     return table
+
+
+def _width_of(table: Table) -> int:
+    """With every row on a line of its own."""
+    return Measurement.get(console, console.options.update(width=WIDTH_ELSEWHERE), table).maximum
 
 
 def show_one(record: dict[str, Any], *, as_json: bool) -> None:

@@ -1,8 +1,12 @@
 """`rented-numbers bookings`: what an operator sees of a booking, and adjusts while no engine is running."""
 
 import json
+import os
+import pty
 import sqlite3
-from contextlib import closing
+import subprocess
+from contextlib import closing, suppress
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -193,7 +197,35 @@ def test_a_callback_on_this_machine_is_for_the_demo_only_and_it_is_said(cli: Cli
 
 def test_a_table_cuts_nothing_off(cli: Cli, booking: str) -> None:
     listed = cli("bookings", "list").stdout
-    assert booking in listed
+    assert [row for row in listed.splitlines() if booking in row and "ACTIVE" in row]
     assert "…" not in listed
+
+
+def test_on_a_narrow_terminal_records_stand_below_each_other_whole(tmp_path: Path, cli: Cli, booking: str) -> None:
+    real = Cli(tmp_path)  # a process of its own, over the same directory
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        try:
+            subprocess.run(
+                real.command("bookings", "list"),
+                cwd=tmp_path,
+                env=real.settings() | {"COLUMNS": "80", "TERM": "xterm"},
+                stdout=theirs,
+                timeout=60,
+                check=True,
+            )
+        finally:
+            os.close(theirs)
+        shown = [line.split() for line in _all_of(screen).decode().splitlines()]
     for row in cli.json("bookings", "list"):
-        assert str(row["service"]) in listed
+        for name in ("id", "service", "status", "endTime"):
+            assert [name, str(row[name])] in shown
+
+
+def _all_of(screen: FileIO) -> bytes:
+    """What was written to it until nobody could write any more."""
+    text = b""
+    with suppress(OSError):  # so Linux says that the other end is closed
+        while read := screen.read(65_536):
+            text += read
+    return text
