@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -215,10 +216,10 @@ class Api:
                 if error.headers.get_content_type() != "application/problem+json":
                     raise self._of_others() from error
                 raise DemoFailed(f"{method} {path}: {error.code} {error.read().decode()}") from error
-        except ValueError as error:
-            raise self._of_others() from error
         except OSError as error:
             raise DemoFailed(f"{self._base} does not answer: is `make run` running, in another terminal?") from error
+        except (ValueError, HTTPException) as error:
+            raise self._of_others() from error
 
     def _of_others(self) -> DemoFailed:
         return DemoFailed(
