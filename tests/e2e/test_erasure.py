@@ -73,5 +73,8 @@ def test_a_number_is_erased_while_a_call_to_it_is_up(patient: System, listener: 
     _erase(system, source)
     assert _holding(system, booked.destination) == []
     assert _holding(system, source) == []
-    assert [callback.content["destination"] for callback in listener.wait(2)] == [booked.destination, ERASED]
+    first, second = (callback.content["destination"] for callback in listener.wait(2))
+    assert first == booked.destination
+    # That same end may be told at once, before the callbacks' turn has come.
+    assert second == ERASED or (second, erased["call_records"]) == (booked.destination, 2)
     assert system.command("ledger", "verify", "--json") == []
