@@ -3,7 +3,7 @@
 from agi_scripts import dialplan
 from agi_scripts.context import CallContext
 from agi_scripts.session import Session
-from engine.live import Limit
+from engine.calls.lease_rebalancing import Limit
 
 
 async def answered(context: CallContext, session: Session) -> None:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from engine.ami.limits import LimitKeeper
-from engine.clock import Clock
+from engine.asterisk.limit_keeper import LimitKeeper
 from engine.domain.policy import Policy
+from engine.runtime.clock import Clock
 from engine.storage.sqlite import SqliteStorage
 
 

@@ -6,7 +6,7 @@ from agi_scripts import dialplan
 from agi_scripts.context import CallContext
 from agi_scripts.errors import BadPeer
 from agi_scripts.session import Session
-from engine.calls import EndReport, call_ended
+from engine.calls.lifecycle import EndReport, call_ended
 
 log = structlog.get_logger(__name__)
 

@@ -7,19 +7,11 @@ from socket import socket
 
 import structlog
 
+from agi_scripts.admission import MAX_STRANGERS, UNKNOWN_TOKEN, Limits, Network, Refused, Strangers, log_refusal
 from agi_scripts.errors import AgiError, BadPeer, Unproven
-from agi_scripts.proof import is_proven
+from agi_scripts.protocol import Wire
+from agi_scripts.request_auth import is_proven
 from agi_scripts.session import Environment, Session, parse_environment
-from agi_scripts.strangers import (
-    MAX_STRANGERS,
-    UNKNOWN_TOKEN,
-    Limits,
-    Network,
-    Refused,
-    Strangers,
-    log_refusal,
-)
-from agi_scripts.wire import Wire
 from engine.domain.errors import RentedNumbersError
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from panoramisk.utils import parse_agi_result
 
 from agi_scripts.commands import set_variables
 from agi_scripts.errors import BadPeer, CallerGone, CommandRefused, HungUp
-from agi_scripts.wire import Wire
+from agi_scripts.protocol import Wire
 
 MAX_LINES = 128
 # "100 Trying…": the answer comes later.

@@ -8,7 +8,18 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from api import (
+from api.docs_page import served as docs_page
+from api.http.auth import FAILURES, authenticate, keep_to_worlds
+from api.http.auth_failures import FailureLimit
+from api.http.dependencies import DEPENDENCIES, TIME_LIMIT, WORLD, Dependencies, Limits
+from api.http.idempotency import UNDER_WAY
+from api.http.parameters import check_parameters
+from api.http.problems import problem_of, problem_response
+from api.http.rate_limit import QUOTA, RequestQuota, limit_requests, set_quota_headers
+from api.http.responses import WORLD_HEADER, set_headers
+from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
+from api.openapi import served
+from api.resources import (
     account,
     blocked_callers,
     bookings,
@@ -19,20 +30,9 @@ from api import (
     explanations,
     exports,
     health,
+    sandbox,
     webhook_secret,
-    worlds,
 )
-from api.answers import WORLD_HEADER, set_headers
-from api.auth import FAILURES, authenticate, keep_to_worlds
-from api.dependencies import DEPENDENCIES, TIME_LIMIT, WORLD, Dependencies, Limits
-from api.docs_page import served as docs_page
-from api.failures import FailureLimit
-from api.idempotency import UNDER_WAY
-from api.openapi import served
-from api.parameters import check_parameters
-from api.problems import problem_of, problem_response
-from api.quota import QUOTA, RequestQuota, limit_requests, set_quota_headers
-from api.routes import ROUTES_BY_HANDLER, Handler, Route
 
 __all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
 
@@ -48,7 +48,7 @@ ROUTES: tuple[Route, ...] = (
     *callback_endpoints.ROUTES,
     *callbacks.ROUTES,
     *webhook_secret.ROUTES,
-    *worlds.ROUTES,
+    *sandbox.ROUTES,
     *account.ROUTES,
     *health.ROUTES,
     *served.ROUTES,

@@ -12,13 +12,14 @@ from typing import Any
 
 from bench import history
 from bench.history import History
-from engine import bookings, secrets
-from engine.accounts import create_account, create_key
-from engine.bookings import BookingRequest
-from engine.clock import SystemClock
+from engine.accounts.accounts import create_account, create_key
+from engine.bookings import lifecycle as bookings
+from engine.bookings.lifecycle import BookingRequest
+from engine.bookings.number_pool import import_numbers
+from engine.config import secrets
+from engine.config.settings import Settings
 from engine.domain.plans import UsagePlan
-from engine.pool import import_numbers
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 

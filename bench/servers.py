@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 
 from bench.house import House, environment_of
-from engine.control import ask_lateness
-from engine.requests import HowLate, Lateness
+from engine.control.requests import HowLate, Lateness
+from engine.control.server import ask_lateness
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0

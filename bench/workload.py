@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agi_scripts.dialplan import ANSWERED, ENDED, ROUTE
-from agi_scripts.proof import proof
+from agi_scripts.request_auth import proof
 from tests.integration.fake_asterisk import ALLOWED, environment
 
 TALKED_MS = "12000"

@@ -21,35 +21,36 @@ from agi_scripts.context import CallContext
 from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
 from api.app import build_app
-from api.dependencies import Dependencies, Limits
-from api.server import build_runner
-from engine import lock, secrets
-from engine.ami.errors import AmiRefused, AmiUnavailable
-from engine.ami.limits import LimitKeeper
-from engine.ami.link import AmiLink
-from engine.ami.presence import Reconciler
-from engine.ami.wall_clock import ClockWatch
-from engine.bookings import sweep
-from engine.callbacks.guard import CallbackRules, check_callback
+from api.http.dependencies import Dependencies, Limits
+from api.http.server import build_runner
+from engine.accounts.key_use import KeyUse
+from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.errors import AmiRefused, AmiUnavailable
+from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.reconciler import Reconciler
+from engine.asterisk.wall_clock import ClockWatch
+from engine.bookings.lifecycle import sweep
+from engine.callbacks.notifications import tell_all_due
+from engine.callbacks.ssrf import CallbackRules, check_callback
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
-from engine.clock import SystemClock
-from engine.control import ControlServer
+from engine.calls.end_spool import Journal
+from engine.config import secrets
+from engine.config.settings import Settings
+from engine.control.operator import Operator
+from engine.control.server import ControlServer
 from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
-from engine.journal import Journal
-from engine.key_use import KeyUse
-from engine.lateness import LoopWatch
-from engine.notices import tell_all_due
-from engine.operator import Operator
-from engine.retention import Retention, forget_all
-from engine.security_log import SecurityLog
-from engine.settings import Settings
+from engine.privacy.retention import Retention, forget_all
+from engine.runtime import lock
+from engine.runtime.clock import SystemClock
+from engine.runtime.lateness import LoopWatch
+from engine.runtime.security_log import SecurityLog
+from engine.runtime.watchdog import watched
+from engine.sandbox.worlds import sweep_worlds
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
-from engine.watchdog import watched
-from engine.worlds import sweep_worlds
 
 log = structlog.get_logger(__name__)
 

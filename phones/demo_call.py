@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.markup import escape
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from engine import lock
+from engine.asterisk.config_files import reachable
 from engine.cli.complaints import EXPECTED, complaints
-from engine.local.asterisk_files import reachable
+from engine.config.settings import Settings
+from engine.config.types import Profile
 from engine.local.demo import call_lock, key_file, webhook_secret_file
-from engine.setting_types import Profile
-from engine.settings import Settings
+from engine.runtime import lock
 from phones import tone
 from phones.baresip import Baresip
 from phones.errors import CallEndedError, PhoneError, PhoneTimeoutError

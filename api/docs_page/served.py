@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 
-from api.routes import Handler, Operation, Route
+from api.http.routes import Handler, Operation, Route
 
 PATH = "/docs"
 FILES = Path(__file__).parent

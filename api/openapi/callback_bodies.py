@@ -3,8 +3,8 @@ fields here are those is tested."""
 
 from typing import Annotated, Literal
 
-from api.fields import BookingId, CdrId, Count, Instant, LeftOut, PastCaller, PastPhone, Phone, told
-from api.schemas import Outgoing
+from api.schemas.common import Outgoing
+from api.schemas.fields import BookingId, CdrId, Count, Instant, LeftOut, PastCaller, PastPhone, Phone, told
 from engine.domain.events import WhyGone
 from engine.domain.routing import Disposition, Reason
 

@@ -14,7 +14,7 @@ from api.openapi.callback_bodies import (
     CallStartedBody,
     ExpiredCallBody,
 )
-from api.schemas import Outgoing
+from api.schemas.common import Outgoing
 from engine.domain.events import EXPIRED_MESSAGE, WhyGone
 from engine.domain.routing import Disposition, Reason
 

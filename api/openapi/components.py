@@ -8,10 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from api.http.problems import PROBLEMS, TYPE_PREFIX
+from api.http.routes import Route
 from api.openapi.examples import EXAMPLES
-from api.problems import PROBLEMS, TYPE_PREFIX
-from api.routes import Route
-from api.schemas import ProblemBody
+from api.schemas.common import ProblemBody
 from engine.domain.booking import Status
 
 Json = dict[str, Any]

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from api.http.routes import Route
 from api.openapi import components
 from api.openapi.components import Json
 from api.openapi.operations import operation_of
 from api.openapi.refusals import OF_NONE, problem_examples, refusals
 from api.openapi.webhooks import EVENTS, webhooks
-from api.routes import Route
 
 DESCRIPTION = """\
 Book a temporary number for a hidden one; whoever dials it is bridged, and the hidden number is never shown.

@@ -4,20 +4,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.account import AccountBody, AccountChange
-from api.booking_schemas import BookingBody, BookingChange, BookingPatch, NewBooking
-from api.callback_schemas import (
-    CallbackAttemptBody,
-    CallbackBody,
-    CallbackDetailBody,
-    CallbackRequestBody,
-    EndpointBody,
-    NewWebhookSecret,
-    RedeliveredBody,
-    Redelivery,
-    WebhookSecretBody,
-)
-from api.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
 from api.openapi.callback_examples import (
     BOOKED_AT,
     BOOKING_ID,
@@ -32,15 +18,22 @@ from api.openapi.callback_examples import (
     SERVICE,
     shown,
 )
-from api.schemas import (
-    BlockedCallerBody,
-    CdrBody,
-    ExplanationBody,
-    HealthBody,
-    NewBlockedCaller,
-    Page,
+from api.resources.account import AccountBody, AccountChange
+from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
+from api.schemas.bookings import BookingBody, BookingChange, BookingPatch, NewBooking
+from api.schemas.callbacks import (
+    CallbackAttemptBody,
+    CallbackBody,
+    CallbackDetailBody,
+    CallbackRequestBody,
+    EndpointBody,
+    NewWebhookSecret,
+    RedeliveredBody,
+    Redelivery,
+    WebhookSecretBody,
 )
-from api.world_bodies import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
+from api.schemas.common import BlockedCallerBody, CdrBody, ExplanationBody, HealthBody, NewBlockedCaller, Page
+from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import Status
 from engine.domain.caller_id import CallerId

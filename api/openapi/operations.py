@@ -6,13 +6,13 @@ from http import HTTPStatus
 from aiohttp import hdrs
 from pydantic import BaseModel
 
-from api.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
-from api.idempotency import HEADER, KEY, REPLAYED
+from api.http.idempotency import HEADER, KEY, REPLAYED
+from api.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from api.http.routes import Route
 from api.openapi.components import Json, ref, ref_to
 from api.openapi.examples import STREAMED
 from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
-from api.parameters import DEFAULT_LIMIT, MAX_LIMIT
-from api.routes import Route
+from api.schemas.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
 from engine.domain import notes
 from engine.domain.delivery import CallbackState
 from engine.domain.numbers import ANONYMOUS, E164

@@ -5,11 +5,11 @@ from itertools import groupby
 
 from aiohttp import hdrs
 
+from api.http.problems import CODE_OF_FIELD, CONTENT_TYPE, PROBLEMS, ProblemError, problem_body
+from api.http.rate_limit import RATE_LIMIT, RATE_LIMIT_POLICY
+from api.http.routes import Route
 from api.openapi.components import Json, ref, ref_to
-from api.problems import CODE_OF_FIELD, CONTENT_TYPE, PROBLEMS, ProblemError, problem_body
-from api.quota import RATE_LIMIT, RATE_LIMIT_POLICY
-from api.routes import Route
-from api.schemas import ProblemBody
+from api.schemas.common import ProblemBody
 
 OF_ALL = frozenset({"malformed_request", "invalid_parameter", "expectation_failed", "internal", "overloaded"})
 OF_PRIVATE = frozenset({"unauthorized", "too_many_requests", "too_many_failures", "unavailable"})

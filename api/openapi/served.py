@@ -9,8 +9,8 @@ from functools import cache
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict
 
+from api.http.routes import Operation, Route
 from api.openapi.document import build
-from api.routes import Operation, Route
 
 # A client that asks again within this time gets what its cache has; later it costs 304 and no body.
 CACHE_CONTROL = "public, max-age=300"

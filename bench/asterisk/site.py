@@ -18,8 +18,8 @@ from bench import servers
 from bench.compare import silent_receiver
 from bench.house import HIDDEN, House, environment_of, furnish
 from bench.servers import ROOT, SERVER_CORE, Server
-from engine import secrets
-from engine.local.asterisk_files import find_program, write_own
+from engine.asterisk.config_files import find_program, write_own
+from engine.config import secrets
 from engine.local.processes import LocalAsterisk
 from phones.ports import free_port, free_port_range, give_back
 
@@ -78,7 +78,7 @@ def site(directory: Path, **more: object) -> Iterator[Site]:
         callback = running.enter_context(silent_receiver())
         house = furnish(directory / "house", (free_port(), free_port()), callback, held=BOOKINGS, more=own)
         asterisk = running.enter_context(_asterisk(house))
-        engine = running.enter_context(servers.engine(house, directory / "engine.log"))
+        engine = running.enter_context(servers.engine(house, directory / "engine.runtime.logs"))
         _wait_ready(house)
         yield Site(house, engine, asterisk, trunk_port)
 

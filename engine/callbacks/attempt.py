@@ -16,8 +16,8 @@ import structlog
 from yarl import URL
 
 from engine.callbacks.connector import GuardedConnector, tls_of_this_machine
-from engine.callbacks.guard import AddressForbidden, CallbackRules, check_callback
 from engine.callbacks.signing import signature_headers
+from engine.callbacks.ssrf import AddressForbidden, CallbackRules, check_callback
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.retry import Answered, AttemptOutcome, NotAnswered, Trouble, parse_retry_after
 from engine.storage.delivery_rows import Delivery

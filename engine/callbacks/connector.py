@@ -11,8 +11,8 @@ import ssl
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from engine.callbacks.guard import CallbackRules, open_socket
 from engine.callbacks.resolver import OwnThreadsResolver
+from engine.callbacks.ssrf import CallbackRules, open_socket
 
 # Interim answers, head and body together.
 MAX_ANSWER_BYTES = 64 * 1024

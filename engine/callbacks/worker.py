@@ -25,15 +25,15 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 
-from engine.callbacks import steps
+from engine.callbacks import outbox
 from engine.callbacks.attempt import attempt, open_session
-from engine.callbacks.guard import CallbackRules
-from engine.callbacks.lanes import Lanes, Waiting, receiver_of
-from engine.callbacks.steps import Storage, Tried
-from engine.clock import Clock
+from engine.callbacks.fair_queue import Lanes, Waiting, receiver_of
+from engine.callbacks.outbox import Storage, Tried
+from engine.callbacks.ssrf import CallbackRules
+from engine.config.settings import Settings
+from engine.config.types import milliseconds
 from engine.domain.retry import Answered, Delivered, GiveUp, RetryAfter, RetryDecision, decide
-from engine.setting_types import milliseconds
-from engine.settings import Settings
+from engine.runtime.clock import Clock
 from engine.storage.delivery_rows import Delivery
 from engine.storage.errors import StorageError
 
@@ -129,7 +129,7 @@ class CallbackWorker:
         """Line up what is due and begin what has its turn. Returns after how many seconds to look again."""
         now = self._clock.now()
         hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
-        found = await self._storage.run(steps.line_up, now, now + hold_ms, PAGE)
+        found = await self._storage.run(outbox.line_up, now, now + hold_ms, PAGE)
         for event_id, url, attempts, account_id in found.due:
             self._lanes.add(Waiting(event_id, receiver_of(url), attempts, account_id))
         chosen = self._lanes.choose()
@@ -143,7 +143,7 @@ class CallbackWorker:
     async def _begin(self, chosen: list[Waiting], session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
         claimed_until = self._clock.now() + self._config.timeout_ms + self._config.margin_ms
         try:
-            begun = await self._storage.run(steps.begin_all, chosen, claimed_until)
+            begun = await self._storage.run(outbox.begin_all, chosen, claimed_until)
         except StorageError:
             for waiting in chosen:
                 self._lanes.leave(waiting)
@@ -188,7 +188,7 @@ class CallbackWorker:
         while True:
             try:
                 disabled = await self._storage.run(
-                    steps.record, delivery, tried, decision, self._clock.now(), self._config.disable_after_ms
+                    outbox.record, delivery, tried, decision, self._clock.now(), self._config.disable_after_ms
                 )
             except StorageError as error:
                 if self._clock.now() + int(backoff * 1000) >= claimed_until:

@@ -6,7 +6,6 @@ from typing import NoReturn
 
 import typer
 
-from engine import log
 from engine.cli import (
     bookings,
     callback_log,
@@ -25,6 +24,7 @@ from engine.cli import (
 )
 from engine.cli.complaints import EXPECTED, complaints
 from engine.cli.output import complain
+from engine.runtime import logs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,7 +56,7 @@ def main() -> NoReturn:
     # Whatever we make is its owner's only, also in a directory that others can read.
     os.umask(0o077)
     # Until a command that serves reads its own level: what goes wrong beneath a command is said there, and masked.
-    log.configure("warning")
+    logs.configure("warning")
     try:
         app()
     except EXPECTED as error:

@@ -8,20 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import accounts, bookings
-from engine.bookings import Renewal
+from engine.accounts import accounts
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import Renewal
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show, show_one
-from engine.clock import SystemClock
-from engine.control import EngineSilent, ask_engine
+from engine.config.settings import Settings
+from engine.control.requests import EndCalls, Share
+from engine.control.server import EngineSilent, ask_engine
 from engine.domain.booking import status_at
 from engine.domain.errors import CallbackNotAcceptable, NotFound
 from engine.domain.masking import masked_text
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment, rfc3339
-from engine.requests import EndCalls, Share
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.bounds import LAST_ID
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -79,7 +80,7 @@ def renew(
     def add(tx: Transaction) -> dict[str, Any]:
         owned = owned_booking(tx, booking_id)
         account_id = owned.booking.account_id
-        renewed = bookings.renew(tx, account_id, booking_id, renewal, now_of(tx, account_id, at), policy)
+        renewed = tmp_bookings.renew(tx, account_id, booking_id, renewal, now_of(tx, account_id, at), policy)
         return shown(tx, OwnedBooking(owned.account, renewed), at, policy)
 
     show_one(run_command(settings, add), as_json=as_json)
@@ -101,7 +102,7 @@ def delete(
 
     def end(tx: Transaction) -> list[str]:
         account_id = owned.booking.account_id
-        return bookings.cancel(tx, account_id, booking_id, now_of(tx, account_id, at), policy)
+        return tmp_bookings.cancel(tx, account_id, booking_id, now_of(tx, account_id, at), policy)
 
     up = run_command(settings, end)
     done = None
@@ -116,7 +117,7 @@ def delete(
 
 def check_callback(url: str, settings: Settings) -> None:
     """Raises CallbackNotAcceptable, like the API."""
-    from engine.callbacks.guard import CallbackRules, check_callback  # noqa: PLC0415  heavy, and only for this
+    from engine.callbacks.ssrf import CallbackRules, check_callback  # noqa: PLC0415  heavy, and only for this
 
     try:
         check_callback(url, CallbackRules.of(settings))

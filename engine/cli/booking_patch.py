@@ -6,19 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import bookings
-from engine.bookings import Changes
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import Changes
 from engine.cli.booking_changes import BookingId, check_callback, now_of, owned_booking, shown
 from engine.cli.database import run_command
 from engine.cli.new_booking import checked_notes
 from engine.cli.output import Json, show_one
-from engine.clock import SystemClock
-from engine.control import EngineSilent, ask_engine
+from engine.config.settings import Settings
+from engine.control.requests import Share
+from engine.control.server import EngineSilent, ask_engine
 from engine.domain.caller_id import CallerId
 from engine.domain.errors import InvalidInput
 from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
-from engine.requests import Share
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
 
@@ -84,7 +84,7 @@ def _changed(settings: Settings, booking_id: str, changes: Changes) -> dict[str,
     def carry_out(tx: Transaction) -> dict[str, Any]:
         found = owned_booking(tx, booking_id)
         account_id = found.booking.account_id
-        changed = bookings.change(tx, account_id, booking_id, changes, now_of(tx, account_id, at), policy)
+        changed = tmp_bookings.change(tx, account_id, booking_id, changes, now_of(tx, account_id, at), policy)
         return shown(tx, OwnedBooking(found.account, changed), at, policy)
 
     return run_command(settings, carry_out)

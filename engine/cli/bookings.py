@@ -4,23 +4,23 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.accounts import account_of
-from engine.adjustments import MAX_REASON, Adjustment, adjust
+from engine.accounts.accounts import account_of
+from engine.bookings.adjustments import MAX_REASON, Adjustment, adjust
 from engine.cli import booking_changes as changes
 from engine.cli.booking_patch import change
 from engine.cli.database import run_command
 from engine.cli.new_booking import create
 from engine.cli.output import Json, complain, show, show_one
-from engine.clock import SystemClock
-from engine.control import ask_to_adjust
+from engine.config.settings import Settings
+from engine.control.server import ask_to_adjust
 from engine.domain.booking import Booking, status_at
 from engine.domain.errors import NotFound
 from engine.domain.masking import masked_text
 from engine.domain.policy import Policy
 from engine.domain.times import rfc3339
-from engine.ids import new_id
 from engine.local.data_dir import require_database
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
+from engine.runtime.ids import new_id
 from engine.storage.rows import Grant
 from engine.storage.transaction import Transaction
 

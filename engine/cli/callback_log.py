@@ -7,16 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import accounts, deliveries
+from engine.accounts import accounts
+from engine.callbacks import redelivery
 from engine.cli import callbacks
 from engine.cli.database import run_command
 from engine.cli.output import Json, show, show_one
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain.delivery import CallbackState
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.masking import masked_text
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.bounds import LATEST
 from engine.storage.delivery_rows import AttemptRecord, CallbackRecord, Endpoint
 from engine.storage.transaction import Transaction
@@ -88,7 +89,7 @@ def redeliver(
     now = SystemClock().now()
     if callback_id:
         record, _ = run_command(
-            Settings(), lambda tx: deliveries.redeliver(tx, _owner_of(tx, callback_id), callback_id, now)
+            Settings(), lambda tx: redelivery.redeliver(tx, _owner_of(tx, callback_id), callback_id, now)
         )
         show_one(_shown(record), as_json=as_json)
         return
@@ -119,7 +120,7 @@ def enable(
         owner = tx.endpoints.owner_of(endpoint_id)
         if owner is None:
             raise NotFound("there is no such endpoint")
-        return deliveries.enable(tx, owner, endpoint_id)
+        return redelivery.enable(tx, owner, endpoint_id)
 
     show_one(_endpoint(run_command(Settings(), carry_out)), as_json=as_json)
 
@@ -129,7 +130,7 @@ def _redeliver_all(account: str, state: CallbackState, since: int, until: int, n
     settings, count, after = Settings(), 0, (since, "")
     owner = run_command(settings, accounts.account_of, account).id
     while True:
-        done = run_command(settings, deliveries.redeliver_all, owner, state.value, after, until, now)
+        done = run_command(settings, redelivery.redeliver_all, owner, state.value, after, until, now)
         count += done.count
         if done.last is None:
             return count

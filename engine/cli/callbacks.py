@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from engine import accounts
+from engine.accounts import accounts
 from engine.cli.booking_changes import DEMO
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, console
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.reads import Reads
 
 app = typer.Typer(no_args_is_help=True, help="What customers are told of calls.")

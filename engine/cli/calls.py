@@ -9,13 +9,13 @@ from rich.live import Live
 
 from engine.cli.database import run_command
 from engine.cli.output import Json, console, show, show_one, table_of
-from engine.clock import SystemClock
-from engine.control import EngineRefused, ask_engine
+from engine.config.settings import Settings
+from engine.control.requests import HangUp
+from engine.control.server import EngineRefused, ask_engine
 from engine.domain.masking import masked
 from engine.domain.times import Moment, rfc3339
 from engine.local.data_dir import require_database
-from engine.requests import HangUp
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.overview import LiveCall
 from engine.storage.sqlite import SqliteStorage
 

@@ -10,18 +10,18 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from api.exports import json_lines
-from api.fields import BOOKING_ID
-from engine.accounts import account_of
-from engine.call_records import place_of, record_batches
+from api.resources.exports import json_lines
+from api.schemas.fields import BOOKING_ID
+from engine.accounts.accounts import account_of
+from engine.cdr.listing import place_of, record_batches
+from engine.cdr.master_csv import master_csv
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show
+from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import caller_of, is_caller, is_e164
 from engine.domain.routing import Disposition
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
-from engine.master_csv import master_csv
-from engine.settings import Settings
 from engine.storage.bounds import EARLIEST, LATEST
 from engine.storage.reads import Reads
 from engine.storage.record_rows import CallRecord, WantedRecords

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from engine.config.names import LISTED, closest
+from engine.config.settings import CONFIG_FILE, Settings
+from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.errors import InvalidInput, RentedNumbersError
-from engine.setting_names import LISTED, closest
-from engine.setting_types import PlanSettings, PlansSettings
-from engine.settings import CONFIG_FILE, Settings
 
 # What a person can bring about. Anything else is a bug, and shows its traceback.
 EXPECTED = (ValidationError, SettingsError, TOMLDecodeError, RentedNumbersError, OSError)

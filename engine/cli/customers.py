@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import accounts, secrets
+from engine.accounts import accounts
 from engine.cli.database import run_command
 from engine.cli.output import Json, show, show_one
-from engine.clock import SystemClock
+from engine.config import secrets
+from engine.config.settings import Settings
 from engine.domain.times import rfc3339
 from engine.local.data_dir import require_database
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 
 accounts_app = typer.Typer(no_args_is_help=True, help="Customers.")
 keys_app = typer.Typer(no_args_is_help=True, help="API keys.")

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
+from engine.config.settings import Settings
 from engine.local.data_dir import require_database
-from engine.settings import Settings
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction

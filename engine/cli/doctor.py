@@ -6,7 +6,7 @@ import typer
 from rich.table import Column, Table
 
 from engine.cli.output import Json, console, show
-from engine.settings import Settings
+from engine.config.settings import Settings
 
 MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
 

@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import notices
-from engine.accounts import account_of
+from engine.accounts.accounts import account_of
+from engine.callbacks import notifications
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
+from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.events import EventType
-from engine.settings import Settings
 from engine.storage.transaction import Transaction
 
 
@@ -33,7 +33,7 @@ def events(
 def _events(tx: Transaction, account: str, chosen: list[EventType] | None) -> dict[str, Any]:
     account_id = account_of(tx, account).id
     if chosen is not None:
-        notices.choose(tx, account_id, chosen)
+        notifications.choose(tx, account_id, chosen)
     held = tx.notices.chosen(account_id)
     return {"accountId": account_id, "events": [str(kind) for kind in EventType if kind in held]}
 

@@ -4,17 +4,17 @@ from typing import Annotated
 
 import typer
 
-from api.schemas import ExplanationBody
+from api.schemas.common import ExplanationBody
+from engine.bookings.explain import explain as explain_booking
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.explanation import Explanation
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
-from engine.explain import explain as explain_booking
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.transaction import Transaction
 
 

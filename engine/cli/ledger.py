@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 import typer
 
+from engine.cdr.ledger import Discrepancy, audit_page
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show
-from engine.ledger import Discrepancy, audit_page
-from engine.settings import Settings
+from engine.config.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Whether the books are right.")
 

@@ -4,12 +4,13 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import accounts, bookings
-from engine.bookings import BookingRequest
+from engine.accounts import accounts
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import BookingRequest
 from engine.cli.booking_changes import Plan, check_callback, now_of, shown
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain import notes
 from engine.domain.caller_id import CallerId
 from engine.domain.destinations import COUNTRIES
@@ -17,7 +18,7 @@ from engine.domain.errors import InvalidInput
 from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
 from engine.domain.numbers import PREFIX, Wanted, is_e164
 from engine.domain.plans import UsagePlan
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
 
@@ -66,7 +67,7 @@ def _booked(settings: Settings, request: BookingRequest, owner: str) -> dict[str
     at, policy = SystemClock().moment(), settings.policy()
 
     def book(tx: Transaction) -> dict[str, Any]:
-        booked = bookings.book(tx, request, now_of(tx, request.account_id, at), policy)
+        booked = tmp_bookings.book(tx, request, now_of(tx, request.account_id, at), policy)
         return shown(tx, OwnedBooking(owner, booked), at, policy)
 
     return run_command(settings, book)

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import pool
+from engine.bookings import number_pool
 from engine.cli.database import run_command
 from engine.cli.output import Json, progress, show, show_one
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import NumberState
 from engine.domain.times import DAY_MS, rfc3339
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.rows import Number
 from engine.storage.transaction import Transaction
 
@@ -41,9 +41,9 @@ def import_(
     if not lines:
         raise InvalidInput([f"there is no number in {file}"])
     with progress(lines, f"Reading {file.name}", wanted=not as_json) as watched:
-        read = pool.read_numbers(watched)
+        read = number_pool.read_numbers(watched)
     try:
-        added = run_command(Settings(), pool.add_numbers, read, SystemClock().now())
+        added = run_command(Settings(), number_pool.add_numbers, read, SystemClock().now())
     except InvalidInput as error:
         raise InvalidInput([*error.problems, "nothing was imported"]) from error
     show_one({"added": added}, as_json=as_json)
@@ -71,19 +71,19 @@ def quarantine(
     settings = Settings()
     rest_ms = settings.policy().quarantine_ms if days is None else days * DAY_MS
     until = SystemClock().now() + rest_ms
-    show_one(_shown(run_command(settings, pool.quarantine, number, until)), as_json=as_json)
+    show_one(_shown(run_command(settings, number_pool.quarantine, number, until)), as_json=as_json)
 
 
 @app.command()
 def retire(number: OneNumber, as_json: Json = False) -> None:
     """Give a number to nobody any more. From now on it is no number of ours: bookings may hide it."""
-    show_one(_shown(run_command(Settings(), pool.retire, number)), as_json=as_json)
+    show_one(_shown(run_command(Settings(), number_pool.retire, number)), as_json=as_json)
 
 
 @app.command()
 def restore(number: OneNumber, as_json: Json = False) -> None:
     """Bring a retired number back into the pool; what was left of its quarantine still holds."""
-    show_one(_shown(run_command(Settings(), pool.restore, number)), as_json=as_json)
+    show_one(_shown(run_command(Settings(), number_pool.restore, number)), as_json=as_json)
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:

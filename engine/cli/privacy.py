@@ -7,12 +7,12 @@ import typer
 
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show_one
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain.masking import masked
-from engine.erasure import Erasure, Target, check
-from engine.erasure import erase as erase_rows
-from engine.local.traces import wipe
-from engine.settings import Settings
+from engine.privacy.erasure import Erasure, Target, check
+from engine.privacy.erasure import erase as erase_rows
+from engine.privacy.scrub_files import wipe
+from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 
 app = typer.Typer(no_args_is_help=True, help="What is known of people.")

@@ -5,17 +5,18 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from api.world_bodies import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
-from engine import accounts, worlds
+from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
+from engine.accounts import accounts
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import caller_of
 from engine.domain.policy import Policy
 from engine.domain.simulation import Outcome, SimulatedCall
 from engine.domain.times import Moment, rfc3339
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
+from engine.sandbox import worlds
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="Test worlds: calls without telephones, time without waiting.")

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from engine import log, secrets
 from engine.cli.output import complain, console
-from engine.settings import Settings
+from engine.config import secrets
+from engine.config.settings import Settings
+from engine.runtime import logs
 
 
 def run() -> None:
@@ -16,7 +17,7 @@ def run() -> None:
     from engine.local.run import run as run_all  # noqa: PLC0415  other commands start faster without it
 
     settings = Settings()
-    log.configure(settings.log_level)
+    logs.configure(settings.log_level)
     run_all(settings, console)
 
 
@@ -36,7 +37,7 @@ def serve() -> None:
     from engine.app import serve as serve_engine  # noqa: PLC0415  as above
 
     settings = Settings()
-    log.configure(settings.log_level)
+    logs.configure(settings.log_level)
     try:
         import uvloop  # noqa: PLC0415  optional: there is none for some platforms
     except ImportError:
@@ -64,8 +65,8 @@ def asterisk_config(
     ] = "",
 ) -> None:
     """Write the drop-in files for an Asterisk that is already there, and say how to include them."""
+    from engine.asterisk.drop_ins import instructions, write_drop_ins  # noqa: PLC0415  as above
     from engine.local.data_dir import require_database  # noqa: PLC0415  as above
-    from engine.local.drop_ins import instructions, write_drop_ins  # noqa: PLC0415  as above
 
     settings = Settings()
     require_database(settings)

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from engine import accounts, webhook_secrets
+from engine.accounts import accounts
+from engine.callbacks import webhook_secrets
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.times import rfc3339
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.delivery_rows import WebhookSecrets
 from engine.storage.transaction import Transaction
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from engine.domain.destinations import ORDINARY_DESTINATIONS, AllowedDestinations
 from engine.domain.limits import NO_LIMITS, Limits
-from engine.domain.notices import ORDINARY_NOTICES, NoticeRules
+from engine.domain.notifications import ORDINARY_NOTICES, NoticeRules
 from engine.domain.plans import Plans
 
 

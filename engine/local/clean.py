@@ -6,14 +6,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import fields
 from pathlib import Path
 
-from engine import lock
-from engine.control import SOCKET
-from engine.journal import SUFFIX
+from engine.asterisk.config_files import AsteriskHome
+from engine.calls.end_spool import SUFFIX
+from engine.config.secrets import Secrets
+from engine.config.settings import Settings
+from engine.control.server import SOCKET
 from engine.local import demo
-from engine.local.asterisk_files import AsteriskHome
 from engine.local.data_dir import make_data_dir
-from engine.secrets import Secrets
-from engine.settings import Settings
+from engine.runtime import lock
 
 
 def clean(settings: Settings) -> list[Path]:

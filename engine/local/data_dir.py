@@ -8,8 +8,8 @@ they could put a database or secrets of their own in the place of ours.
 import os
 from pathlib import Path
 
+from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
-from engine.settings import Settings
 
 
 class DataDirUnusable(RentedNumbersError):

@@ -8,8 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import accounts, bookings, pool
-from engine.bookings import BookingRequest, Renewal
+from engine.accounts import accounts
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import number_pool
+from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.domain.errors import BookingTooLong, InvalidInput
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
@@ -45,13 +47,13 @@ def prepare(tx: Transaction, pepper: str, now: int, policy: Policy) -> accounts.
     owner = accounts.create_account(tx, SOFTPHONE_ACCOUNT, now)
     for phone in SOFTPHONES:
         # The only free number at that moment, so the booking gets it.
-        pool.import_numbers(tx, [(1, phone.rented)], now)
+        number_pool.import_numbers(tx, [(1, phone.rented)], now)
         request = BookingRequest(owner.id, phone.number, UsagePlan.LARGE, NO_CALLBACK)
-        booking = bookings.book(tx, request, now, policy)
+        booking = tmp_bookings.book(tx, request, now, policy)
         with suppress(BookingTooLong):
             for _ in range(SOFTPHONE_RENEWALS):
-                bookings.renew(tx, owner.id, booking.id, Renewal(UsagePlan.LARGE), now, policy)
-    pool.import_numbers(tx, list(enumerate(POOL, 1)), now)
+                tmp_bookings.renew(tx, owner.id, booking.id, Renewal(UsagePlan.LARGE), now, policy)
+    number_pool.import_numbers(tx, list(enumerate(POOL, 1)), now)
     return accounts.create_key(tx, DEMO_ACCOUNT, pepper, now)
 
 

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 
-from engine import lock, secrets
-from engine.clock import SystemClock
+from engine.asterisk.config_files import find_program, reachable
+from engine.cdr.ledger import Audited, audit_page
+from engine.config import secrets
+from engine.config.settings import Settings
+from engine.config.types import Profile
 from engine.domain.errors import RentedNumbersError
 from engine.domain.times import DAY_MS
-from engine.ledger import Audited, audit_page
-from engine.local.asterisk_files import find_program, reachable
 from engine.local.data_dir import make_data_dir, require_database
 from engine.local.ports import refuse_taken_ports
-from engine.setting_types import Profile
-from engine.settings import Settings
+from engine.runtime import lock
+from engine.runtime.clock import SystemClock
 from engine.storage.migrate import newest_revision, revision_of
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from engine.local.asterisk_files import reachable
+from engine.asterisk.config_files import reachable
+from engine.config.secrets import Secrets
+from engine.config.settings import Settings
+from engine.config.types import Profile
 from engine.local.demo import SOFTPHONES, key_file, webhook_secret_file
-from engine.secrets import Secrets
-from engine.setting_types import Profile
-from engine.settings import Settings
 
 WIDTH = 76
 

@@ -3,8 +3,8 @@
 import errno
 import socket
 
+from engine.config.settings import Settings
 from engine.local.processes import StartFailed
-from engine.settings import Settings
 
 
 def refuse_taken_ports(settings: Settings) -> None:

@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.asterisk.config_files import AsteriskHome, AsteriskProgram
 from engine.domain.errors import RentedNumbersError
-from engine.local.asterisk_files import AsteriskHome, AsteriskProgram
 
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0

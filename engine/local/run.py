@@ -9,14 +9,15 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from rich.console import Console
 
-from engine import lock, secrets
+from engine.asterisk.config_files import find_program, reachable, write_own
+from engine.config import secrets
+from engine.config.settings import Settings
 from engine.local import panel
-from engine.local.asterisk_files import find_program, reachable, write_own
 from engine.local.data_dir import make_data_dir
 from engine.local.ports import refuse_taken_ports
 from engine.local.processes import Child, LocalAsterisk, StartFailed, engine_command
 from engine.local.setup import set_up
-from engine.settings import Settings
+from engine.runtime import lock
 
 READY_SECONDS = 30.0
 # An Asterisk that is not ours is there at once, or is shown as missing.

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
-from engine import secrets
-from engine.clock import SystemClock
+from engine.config import secrets
+from engine.config.settings import Settings
+from engine.config.types import Profile
 from engine.local import demo
 from engine.local.data_dir import make_data_dir
-from engine.setting_types import Profile
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 

@@ -23,7 +23,7 @@ from engine.storage.delivery_rows import (
 )
 from engine.storage.errors import StorageUnavailable
 from engine.storage.filters import BookingFilter, Found
-from engine.storage.notices import AccountSeen, account_from_row
+from engine.storage.notifications import AccountSeen, account_from_row
 from engine.storage.record_rows import Between, CallRecord, Place, WantedRecords, call_record_from_row
 from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
 

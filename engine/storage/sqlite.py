@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
-from engine import failpoints
+from engine.runtime import failpoints
 from engine.storage import queries
 from engine.storage.checkpoints import BRING_OVER, Checkpoints, Pace
 from engine.storage.errors import StorageBusy, StorageUnavailable

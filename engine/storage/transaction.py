@@ -5,11 +5,11 @@ from typing import Any
 
 from engine.domain.booking import Booking
 from engine.domain.metering import CallState
-from engine.storage.deliveries import Endpoints, Outbox, WebhookSecrets
-from engine.storage.forgetting import Erasure, Retention
-from engine.storage.notices import Notices
+from engine.storage.notifications import Notices
 from engine.storage.numbers import Numbers
+from engine.storage.outbox import Endpoints, Outbox, WebhookSecrets
 from engine.storage.overview import Overview
+from engine.storage.retention import Erasure, Retention
 from engine.storage.rows import (
     Account,
     Answered,
@@ -26,8 +26,8 @@ from engine.storage.rows import (
     fields_of,
     grant_from_row,
 )
+from engine.storage.sandboxes import Worlds
 from engine.storage.table import Table
-from engine.storage.worlds import Worlds
 
 
 class Bookings(Table):

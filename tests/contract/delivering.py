@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from engine.callbacks.lanes import Waiting, receiver_of
-from engine.callbacks.steps import Tried, begin_all, line_up, record
+from engine.callbacks.fair_queue import Waiting, receiver_of
+from engine.callbacks.outbox import Tried, begin_all, line_up, record
+from engine.callbacks.posting import post
 from engine.domain.booking import Booking
 from engine.domain.delivery import WhyDisabled
 from engine.domain.plans import UsagePlan
 from engine.domain.retry import Answered, GiveUp, RetryDecision
-from engine.outbox import post
 from engine.storage.delivery_rows import Delivery
 from tests.contract.samples import CALLBACK, DAY
 from tests.contract.world import World

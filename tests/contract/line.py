@@ -6,12 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine import bookings, calls, live
-from engine.accounts import create_account
-from engine.adjustments import Adjustment, adjust_live
-from engine.blocked_callers import block, unblock
-from engine.bookings import BookingRequest, Renewal
-from engine.calls import EndReport, IncomingCall
+from engine.accounts.accounts import create_account
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.adjustments import Adjustment, adjust_live
+from engine.bookings.blocked_callers import block, unblock
+from engine.bookings.explain import explain
+from engine.bookings.lifecycle import BookingRequest, Renewal
+from engine.bookings.number_pool import import_numbers
+from engine.calls import lease_rebalancing
+from engine.calls import lifecycle as calls
+from engine.calls.lifecycle import EndReport, IncomingCall
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NotFound
 from engine.domain.explanation import Explanation
@@ -21,9 +25,7 @@ from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.routing import MakeRoom, RouteDecision
 from engine.domain.times import Moment
-from engine.explain import explain
-from engine.ids import new_id
-from engine.pool import import_numbers
+from engine.runtime.ids import new_id
 from engine.storage import queries
 from engine.storage.transaction import Transaction
 from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, POLICY, START
@@ -57,7 +59,7 @@ class Line:
         self.account = create_account(self.tx, "Ann", START).id
         import_numbers(self.tx, [(1, "+3225550001")], START)
         request = BookingRequest(self.account, HIDDEN, plan, CALLBACK, limits)
-        self.booking = bookings.book(self.tx, request, START, self.policy)
+        self.booking = tmp_bookings.book(self.tx, request, START, self.policy)
 
     @property
     def at(self) -> Moment:
@@ -91,13 +93,13 @@ class Line:
         return decision
 
     def share(self, keep_free: int = 0) -> None:
-        shrinks = live.plan_shrinks(self.tx, self.booking.id, self.at, self.policy, keep_free)
+        shrinks = lease_rebalancing.plan_shrinks(self.tx, self.booking.id, self.at, self.policy, keep_free)
         shrunk = {limit.call_id: limit.leased for limit in shrinks}
-        live.apply_shares(self.tx, self.booking.id, shrunk, self.at, self.policy, keep_free=keep_free)
+        lease_rebalancing.apply_shares(self.tx, self.booking.id, shrunk, self.at, self.policy, keep_free=keep_free)
 
     def answer(self, call_id: str) -> int:
         """The seconds that the call then has."""
-        talk = live.begin_talk(self.tx, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
+        talk = lease_rebalancing.begin_talk(self.tx, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
         if talk.crowded:
             self.share()
         call = self.tx.calls.by_id(call_id)
@@ -109,7 +111,7 @@ class Line:
 
     def renew(self, limits: dict[str, int | None]) -> None:
         try:
-            bookings.renew(
+            tmp_bookings.renew(
                 self.tx,
                 self.account,
                 self.booking.id,
@@ -123,7 +125,9 @@ class Line:
 
     def adjust(self, seconds: int, calls: int) -> None:
         adjustment = Adjustment(new_id("grt"), self.booking.id, seconds, calls, "a complaint")
-        shrinks = live.plan_shrinks(self.tx, self.booking.id, self.at, self.policy, adjustment.seconds_to_take)
+        shrinks = lease_rebalancing.plan_shrinks(
+            self.tx, self.booking.id, self.at, self.policy, adjustment.seconds_to_take
+        )
         shrunk = {limit.call_id: limit.leased for limit in shrinks}
         with suppress(BookingGone):
             adjust_live(self.tx, adjustment, shrunk, self.at, self.policy)

@@ -10,7 +10,7 @@ from itertools import count
 
 from panoramisk.message import Message
 
-from engine.ami.errors import AmiRefused, AmiUnavailable
+from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.domain.times import Moment
 from tests.contract.samples import SECOND, START
 

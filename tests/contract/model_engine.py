@@ -12,12 +12,12 @@ from agi_scripts.ended import ended
 from agi_scripts.errors import AgiError, CallerGone
 from agi_scripts.route import route
 from agi_scripts.session import Environment, Session
-from engine.adjustments import Adjustment
-from engine.ami.errors import AmiError
-from engine.ami.limits import LimitKeeper
-from engine.ami.presence import Reconciler
-from engine.ami.wall_clock import ClockWatch
-from engine.calls import EndReport, Settlement, call_ended
+from engine.asterisk.errors import AmiError
+from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.reconciler import Reconciler
+from engine.asterisk.wall_clock import ClockWatch
+from engine.bookings.adjustments import Adjustment
+from engine.calls.lifecycle import EndReport, Settlement, call_ended
 from engine.domain.errors import BookingGone
 from engine.domain.policy import Policy
 from engine.domain.times import Moment

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from engine import live, notices
-from engine.bookings import sweep
-from engine.calls import EndReport, IncomingCall, call_ended, route_call
+from engine.bookings.lifecycle import sweep
+from engine.callbacks import notifications
+from engine.calls import lease_rebalancing
+from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.times import Moment
 from engine.storage.sqlite import SqliteStorage
@@ -25,7 +26,7 @@ Step = Callable[[SqliteStorage, Moment], Awaitable[object]]
 
 
 async def tell(storage: SqliteStorage, at: Moment) -> None:
-    await notices.tell_all_due(storage, at.now, RULES)
+    await notifications.tell_all_due(storage, at.now, RULES)
 
 
 async def clean_up(storage: SqliteStorage, at: Moment) -> None:
@@ -33,7 +34,7 @@ async def clean_up(storage: SqliteStorage, at: Moment) -> None:
 
 
 async def answer(storage: SqliteStorage, at: Moment) -> None:
-    await storage.run(live.begin_talk, "c1", "PJSIP/trunk-1", at, RULES)
+    await storage.run(lease_rebalancing.begin_talk, "c1", "PJSIP/trunk-1", at, RULES)
 
 
 async def end(storage: SqliteStorage, at: Moment) -> None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from engine import notices
+from engine.callbacks import notifications
 from engine.domain.events import EventType
 from engine.domain.plans import Allowance, UsagePlan
 from tests.contract.samples import DAY, POLICY
@@ -16,7 +16,7 @@ Body = dict[str, Any]
 
 
 async def choose(world: World, *events: EventType) -> None:
-    await world.storage.run(notices.choose, world.account, events)
+    await world.storage.run(notifications.choose, world.account, events)
 
 
 def told(world: World, kind: EventType | None = None) -> list[Body]:
@@ -30,5 +30,5 @@ def kinds(world: World) -> list[str | None]:
 
 
 async def sweep(world: World) -> None:
-    await notices.tell_all_due(world.storage, world.now, world.policy)
+    await notifications.tell_all_due(world.storage, world.now, world.policy)
     await world.sweep()

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from engine.accounts import create_account
-from engine.bookings import Swept
+from engine.accounts.accounts import create_account
+from engine.bookings.lifecycle import Swept
+from engine.bookings.number_pool import import_numbers
 from engine.domain.errors import BookingGone, DestinationIsOurs, DestinationNotAllowed, NoNumberFree, NotFound
 from engine.domain.metering import Credit
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
-from engine.pool import import_numbers
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND, START
 from tests.contract.world import POOL, World
 

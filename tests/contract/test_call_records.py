@@ -14,7 +14,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from engine.call_records import record_batches, record_page
+from engine.cdr.listing import record_batches, record_page
 from engine.domain.routing import Disposition
 from engine.storage import queries
 from engine.storage.bounds import EARLIEST, LATEST

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine import bookings
-from engine.bookings import BookingRequest, Changes
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import BookingRequest, Changes
 from engine.domain.booking import Booking
 from engine.domain.caller_id import CallerId
 from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound
@@ -23,13 +23,13 @@ NOTES = {"order": "1871", "who": 'Zoë "Z" O\'Hara\\'}
 async def change(world: World, booking: Booking, account: str | None = None, **changes: Any) -> Booking:
     asked = Changes(**changes)
     return await world.storage.run(
-        bookings.change, account or world.account, booking.id, asked, world.now, world.policy
+        tmp_bookings.change, account or world.account, booking.id, asked, world.now, world.policy
     )
 
 
 async def book(world: World, **fields: Any) -> Booking:
     request = BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, CALLBACK, **fields)
-    return await world.storage.run(bookings.book, request, world.now, world.policy)
+    return await world.storage.run(tmp_bookings.book, request, world.now, world.policy)
 
 
 async def test_what_is_sent_changes_and_nothing_else(world: World) -> None:

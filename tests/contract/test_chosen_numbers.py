@@ -2,14 +2,15 @@
 
 import pytest
 
-from engine import bookings, pool
-from engine.accounts import world_beside
-from engine.bookings import BookingRequest
+from engine.accounts.accounts import world_beside
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import number_pool
+from engine.bookings.lifecycle import BookingRequest
+from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
 from engine.domain.numbers import Wanted
 from engine.domain.plans import UsagePlan
-from engine.pool import import_numbers
 from engine.storage import numbers
 from engine.storage.rows import Number
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, START
@@ -22,7 +23,7 @@ NOWHERE = "+883510000091"
 
 async def book(world: World, wanted: Wanted) -> Booking:
     request = BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
-    return await world.storage.run(bookings.book, request, world.now, world.policy)
+    return await world.storage.run(tmp_bookings.book, request, world.now, world.policy)
 
 
 async def add(world: World, *new: str) -> None:
@@ -103,9 +104,9 @@ async def test_looking_for_a_number_reads_an_index_and_no_table(world: World) ->
 
 async def test_a_number_taken_out_for_a_time_is_given_to_nobody_until_then(world: World) -> None:
     until = world.now + 3 * DAY
-    out = await world.storage.run(pool.quarantine, POOL[0][1:], until)
+    out = await world.storage.run(number_pool.quarantine, POOL[0][1:], until)
     assert out == Number(POOL[0], "QUARANTINED", START, until, "BE")
-    assert (await world.storage.run(pool.quarantine, POOL[0], until - DAY)).quarantined_until == until
+    assert (await world.storage.run(number_pool.quarantine, POOL[0], until - DAY)).quarantined_until == until
     assert (await world.book()).service == POOL[1]
     world.now = until
     await world.sweep()
@@ -115,7 +116,7 @@ async def test_a_number_taken_out_for_a_time_is_given_to_nobody_until_then(world
 async def test_a_retired_number_is_given_to_nobody_may_be_hidden_and_comes_back_only_when_restored(
     world: World,
 ) -> None:
-    await world.storage.run(pool.retire, POOL[0])
+    await world.storage.run(number_pool.retire, POOL[0])
     with pytest.raises(NumberNotFree):
         await book(world, Wanted(service=POOL[0]))
     world.now += world.policy.quarantine_ms
@@ -123,16 +124,16 @@ async def test_a_retired_number_is_given_to_nobody_may_be_hidden_and_comes_back_
     assert (await world.book(destination=HIDDEN)).service == POOL[1]
     with pytest.raises(InvalidInput, match=f"line 1: .{POOL[0]} is retired".replace("+", "")):
         await add(world, POOL[0])
-    assert (await world.storage.run(pool.restore, POOL[0])).state == "FREE"
+    assert (await world.storage.run(number_pool.restore, POOL[0])).state == "FREE"
     assert (await book(world, Wanted(service=POOL[0]))).service == POOL[0]
 
 
 async def test_a_retired_number_is_a_destination_like_any_other_until_it_is_restored(world: World) -> None:
     await add(world, HIDDEN)
-    await world.storage.run(pool.retire, HIDDEN)
+    await world.storage.run(number_pool.retire, HIDDEN)
     booking = await world.book(destination=HIDDEN)
     await world.bridge(booking, "c1")
-    await world.storage.run(pool.restore, HIDDEN)
+    await world.storage.run(number_pool.restore, HIDDEN)
     decision = await world.route(booking.service, "c2")
     assert getattr(decision, "disposition", None) == "FORBIDDEN"
 
@@ -141,26 +142,26 @@ async def test_a_number_that_is_restored_rests_for_what_was_left_of_its_quaranti
     booking = await world.book()
     await world.cancel(booking)
     rests = await number(world, booking.service)
-    await world.storage.run(pool.retire, booking.service)
-    assert await world.storage.run(pool.restore, booking.service) == rests
+    await world.storage.run(number_pool.retire, booking.service)
+    assert await world.storage.run(number_pool.restore, booking.service) == rests
 
 
 async def test_a_booked_number_is_neither_quarantined_nor_retired(world: World) -> None:
     booking = await world.book()
     with pytest.raises(InvalidInput, match="is booked"):
-        await world.storage.run(pool.quarantine, booking.service, START + DAY)
+        await world.storage.run(number_pool.quarantine, booking.service, START + DAY)
     with pytest.raises(InvalidInput, match="is booked"):
-        await world.storage.run(pool.retire, booking.service)
+        await world.storage.run(number_pool.retire, booking.service)
     assert (await number(world, booking.service)).state == "BOOKED"
 
 
 async def test_what_makes_no_sense_is_refused_and_named(world: World) -> None:
-    await world.storage.run(pool.retire, POOL[0])
+    await world.storage.run(number_pool.retire, POOL[0])
     for command, e164, complaint in (
-        (lambda tx, one: pool.quarantine(tx, one, START), POOL[0], "is retired"),
-        (pool.restore, POOL[1], "is not retired, but free"),
-        (pool.retire, "+3225559999", "there is no number"),
-        (pool.retire, "nonsense", "there is no number"),
+        (lambda tx, one: number_pool.quarantine(tx, one, START), POOL[0], "is retired"),
+        (number_pool.restore, POOL[1], "is not retired, but free"),
+        (number_pool.retire, "+3225559999", "there is no number"),
+        (number_pool.retire, "nonsense", "there is no number"),
     ):
         with pytest.raises(InvalidInput, match=complaint):
             await world.storage.run(command, e164)
@@ -172,7 +173,7 @@ async def test_in_a_test_world_only_a_simulated_number_can_be_wanted(world: Worl
 
     async def in_world(wanted: Wanted) -> str:
         request = BookingRequest(beside.id, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
-        return (await world.storage.run(bookings.book, request, world.now, world.policy)).service
+        return (await world.storage.run(tmp_bookings.book, request, world.now, world.policy)).service
 
     assert await in_world(Wanted(service=simulated)) == simulated
     for service in (simulated, POOL[0]):

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from engine.accounts import create_account
-from engine.callbacks.steps import line_up
+from engine.accounts.accounts import create_account
+from engine.callbacks.outbox import line_up
+from engine.callbacks.posting import post
 from engine.domain.delivery import WhyDisabled
 from engine.domain.retry import Delivered, GiveUp, NotAnswered, RetryAfter, Trouble
-from engine.outbox import post
-from engine.storage.deliveries import MAX_LOGGED
+from engine.storage.outbox import MAX_LOGGED
 from engine.storage.queries import load
 from tests.contract.delivering import (
     BAD,

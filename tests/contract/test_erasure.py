@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from engine import bookings, calls
-from engine.bookings import BookingRequest
-from engine.calls import EndReport
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import BookingRequest
+from engine.calls import lifecycle as tmp_calls
+from engine.calls.lifecycle import EndReport
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import ERASED
 from engine.domain.plans import UsagePlan
 from engine.domain.retry import Answered
 from engine.domain.routing import Bridge, Disposition, Reject
-from engine.erasure import Erasure, check
+from engine.privacy.erasure import Erasure, check
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row, is_balanced, route
 from tests.contract.ledger import broken_rules
@@ -200,7 +201,7 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
     world = await World.begin(storage, database)
     url = f"https://customer.example/calls?who=00{DIGITS}"
     live, gone = [
-        await storage.run(bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, url), START, POLICY)
+        await storage.run(tmp_bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, url), START, POLICY)
         for _ in range(2)
     ]
     for booking in (live, gone):
@@ -217,7 +218,7 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
 async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -> None:
     longer, url = f"{PERSON}7", f"https://customer.example/9{DIGITS}"
     booking = await world.storage.run(
-        bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, url), START, POLICY
+        tmp_bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, url), START, POLICY
     )
     await call(world, booking, "longer", longer)
     assert sum((await erased_from(world)).counts.values()) == 0
@@ -228,7 +229,7 @@ async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -
 async def test_tables_larger_than_a_window_are_gone_through_to_their_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.erasure.WINDOW", 2)
+    monkeypatch.setattr("engine.privacy.erasure.WINDOW", 2)
     booking = await world.book(UsagePlan.MEDIUM)
     for index in range(7):
         await call(world, booking, f"call {index}", PERSON if index % 2 else CALLER, 1_000)
@@ -259,7 +260,7 @@ async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: Wo
 
     async def with_an_end_before(command: Any, *args: Any, **kwargs: Any) -> Any:
         if (index := next(ends, None)) is not None:
-            await ordinary(calls.call_ended, EndReport(f"call {index}", 1_000, "ANSWER"), world.now, world.policy)
+            await ordinary(tmp_calls.call_ended, EndReport(f"call {index}", 1_000, "ANSWER"), world.now, world.policy)
         return await ordinary(command, *args, **kwargs)
 
     monkeypatch.setattr(world.storage, "run", with_an_end_before)

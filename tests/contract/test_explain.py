@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.bookings.explain import explain
 from engine.domain.booking import Status, status_at
 from engine.domain.destinations import ORDINARY_DESTINATIONS, AllowedDestinations
 from engine.domain.errors import BookingGone, NotFound
@@ -15,7 +16,6 @@ from engine.domain.limits import HOUR_MS, Limits
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.routing import REJECTIONS, Bridge, Reason
-from engine.explain import explain
 from tests.contract.line import CALLERS, TIGHT, Line
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from engine.bookings import SWEEP_LIMIT, BookingRequest, book, sweep
+from engine.bookings.lifecycle import SWEEP_LIMIT, BookingRequest, book, sweep
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.times import Moment
 from engine.storage.sqlite import SqliteStorage

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from engine import bookings, calls, live
-from engine.bookings import BookingRequest, Renewal
-from engine.calls import IncomingCall
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import BookingRequest, Renewal
+from engine.calls import lease_rebalancing
+from engine.calls import lifecycle as tmp_calls
+from engine.calls.lifecycle import IncomingCall
 from engine.domain.booking import Booking
 from engine.domain.limits import HOUR_MS, NO_LIMITS, Limits
 from engine.domain.numbers import ANONYMOUS
@@ -25,17 +27,17 @@ OTHER_CALLER = "+14155550199"
 async def booked(world: World, destination: str = HIDDEN, **limits: int) -> Booking:
     """3,600 s, 100 calls."""
     request = BookingRequest(world.account, destination, UsagePlan.LARGE, CALLBACK, Limits(**limits))
-    return await world.storage.run(bookings.book, request, world.now, world.policy)
+    return await world.storage.run(tmp_bookings.book, request, world.now, world.policy)
 
 
 async def renewed(world: World, booking: Booking, **limits: int | None) -> Booking:
     renewal = Renewal(UsagePlan.SMALL, limits=limits)
-    return await world.storage.run(bookings.renew, world.account, booking.id, renewal, world.now, world.policy)
+    return await world.storage.run(tmp_bookings.renew, world.account, booking.id, renewal, world.now, world.policy)
 
 
 async def route(world: World, booking: Booking, call_id: str, source: str = CALLER) -> RouteDecision | MakeRoom:
     incoming = IncomingCall(call_id, booking.service, source)
-    return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
+    return await world.storage.run(tmp_calls.route_call, incoming, world.at, world.policy)
 
 
 async def lease_of(world: World, call_id: str) -> int:
@@ -176,9 +178,9 @@ async def test_a_longest_call_below_the_reserve_of_a_ringing_call_bounds_that_to
 
 async def shares(world: World, booking: Booking) -> tuple[list[Any], list[Any]]:
     """What `LimitKeeper.changed` leads to: (call, milliseconds left) of the limits lowered and of those raised."""
-    shrinks = await world.storage.run(live.plan_shrinks, booking.id, world.at, world.policy)
+    shrinks = await world.storage.run(lease_rebalancing.plan_shrinks, booking.id, world.at, world.policy)
     shrunk = {limit.call_id: limit.leased for limit in shrinks}
-    grown = await world.storage.run(live.apply_shares, booking.id, shrunk, world.at, world.policy)
+    grown = await world.storage.run(lease_rebalancing.apply_shares, booking.id, shrunk, world.at, world.policy)
     return [(each.call_id, each.left_ms) for each in shrinks], [(each.call_id, each.left_ms) for each in grown]
 
 

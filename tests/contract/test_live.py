@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine import live
+from engine.calls import lease_rebalancing
 from engine.domain.booking import Booking
 from engine.domain.metering import Credit
 from engine.domain.plans import UsagePlan
@@ -28,7 +28,7 @@ async def talk_begins(world: World, booking: Booking, call_id: str) -> int:
 
 
 async def left_ms(world: World, call_id: str) -> int:
-    limit = await world.storage.run(live.limit_of, call_id, world.at)
+    limit = await world.storage.run(lease_rebalancing.limit_of, call_id, world.at)
     return limit.left_ms if limit else 0
 
 
@@ -46,8 +46,8 @@ async def test_an_answer_that_is_told_again_moves_the_limit_to_the_channel_that_
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, "c1")
     patient.now += 10 * SECOND
-    talk = await patient.storage.run(live.begin_talk, "c1", "PJSIP/other", patient.at, patient.policy)
-    limit = await patient.storage.run(live.limit_of, "c1", patient.at)
+    talk = await patient.storage.run(lease_rebalancing.begin_talk, "c1", "PJSIP/other", patient.at, patient.policy)
+    limit = await patient.storage.run(lease_rebalancing.limit_of, "c1", patient.at)
     assert limit is not None
     assert (talk.again, talk.limit, limit.channel, limit.left_ms) == (True, limit, "PJSIP/other", 290 * SECOND)
 
@@ -112,15 +112,18 @@ async def test_seconds_that_lie_idle_beside_a_call_that_could_use_them_are_notic
     run = patient.storage.run
     for call_id in ("c1", "c2"):
         await talk_begins(patient, booking, call_id)
-    assert await run(live.bookings_to_share, patient.at, patient.policy) == []
+    assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == []
     await patient.ended("c2", SECOND)
-    assert await run(live.bookings_to_share, patient.at, patient.policy) == [booking.id]
+    assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == [booking.id]
     # Not if it may not last any longer.
-    assert await run(live.bookings_to_share, patient.at, replace(patient.policy, longest_call_seconds=150)) == []
+    assert (
+        await run(lease_rebalancing.bookings_to_share, patient.at, replace(patient.policy, longest_call_seconds=150))
+        == []
+    )
     await patient.share(booking.id)
-    assert await run(live.bookings_to_share, patient.at, patient.policy) == []
+    assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == []
     await patient.ended("c1", SECOND)
-    assert await run(live.bookings_to_share, patient.at, patient.policy) == []
+    assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == []
 
 
 async def test_what_one_may_not_use_goes_to_the_others(world: World) -> None:
@@ -152,7 +155,7 @@ async def test_after_a_delete_no_lease_moves(patient: World) -> None:
     await patient.cancel(booking)
     await patient.share(booking.id)
     assert leases(patient) == before
-    assert await patient.storage.run(live.limit_of, "c1", patient.at) is None
+    assert await patient.storage.run(lease_rebalancing.limit_of, "c1", patient.at) is None
 
 
 async def test_at_the_bookings_end_no_call_may_last_any_longer(patient: World) -> None:
@@ -168,12 +171,12 @@ async def test_what_asterisk_was_not_told_is_not_booked(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, "c1")
     run = patient.storage.run
-    await run(live.apply_shares, booking.id, {}, patient.at, patient.policy, keep_free=100)
+    await run(lease_rebalancing.apply_shares, booking.id, {}, patient.at, patient.policy, keep_free=100)
     assert leases(patient) == {"c1": 300}
     # Whoever says that it lowered a limit cannot raise a lease with it.
-    await run(live.apply_shares, booking.id, {"c1": 1_000}, patient.at, patient.policy)
+    await run(lease_rebalancing.apply_shares, booking.id, {"c1": 1_000}, patient.at, patient.policy)
     assert leases(patient) == {"c1": 300}
-    await run(live.apply_shares, booking.id, {"c1": 200}, patient.at, patient.policy, keep_free=100)
+    await run(lease_rebalancing.apply_shares, booking.id, {"c1": 200}, patient.at, patient.policy, keep_free=100)
     assert leases(patient) == {"c1": 200}
 
 
@@ -182,7 +185,7 @@ async def test_no_lease_ever_shrinks_to_nothing(patient: World) -> None:
     for call_id in ("c1", "c2"):
         await patient.bridge(booking, call_id)
         await patient.answered(call_id)
-    shrinks = await patient.storage.run(live.plan_shrinks, booking.id, patient.at, patient.policy, 1_000)
+    shrinks = await patient.storage.run(lease_rebalancing.plan_shrinks, booking.id, patient.at, patient.policy, 1_000)
     assert {limit.call_id: limit.leased for limit in shrinks} == {"c1": 1, "c2": 1}
     await patient.share(booking.id, keep_free=1_000)
     assert leases(patient) == {"c1": 1, "c2": 1}

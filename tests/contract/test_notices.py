@@ -2,12 +2,12 @@
 
 import pytest
 
-from engine import notices
-from engine.accounts import create_account
+from engine.accounts.accounts import create_account
+from engine.callbacks import notifications
 from engine.domain.events import EventType
 from engine.domain.plans import UsagePlan
 from engine.domain.times import rfc3339
-from engine.erasure import Target, erase
+from engine.privacy.erasure import Target, erase
 from tests.contract.noticing import TOLD, choose, kinds, sweep, told
 from tests.contract.samples import CALLBACK, DAY, HOUR, SECOND, START
 from tests.contract.world import World
@@ -215,12 +215,12 @@ async def test_a_clock_that_was_ahead_and_is_set_back_tells_nothing_twice_and_le
 
 async def test_one_account_can_be_swept_by_a_time_of_its_own(told_all: World) -> None:
     eve = await told_all.storage.run(create_account, "Eve", START)
-    await told_all.storage.run(notices.choose, eve.id, list(EventType))
+    await told_all.storage.run(notifications.choose, eve.id, list(EventType))
     ours, theirs = await told_all.book(), await told_all.book(account=eve.id)
     await sweep(told_all)
     for _ in range(2):
-        await told_all.storage.run(notices.tell_due, theirs.end_at - HOUR, told_all.policy, eve.id)
-        await told_all.storage.run(notices.tell_due, theirs.end_at, told_all.policy, eve.id)
+        await told_all.storage.run(notifications.tell_due, theirs.end_at - HOUR, told_all.policy, eve.id)
+        await told_all.storage.run(notifications.tell_due, theirs.end_at, told_all.policy, eve.id)
     for instant in (ours.end_at - DAY, ours.end_at):
         told_all.now = instant
         await sweep(told_all)
@@ -233,8 +233,8 @@ async def test_more_than_one_transaction_should_do_is_told_in_several_and_each_o
     told_all: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where they all end at the same moment."""
-    monkeypatch.setattr(notices, "BATCH", 2)
-    monkeypatch.setattr(notices, "MAX_BATCHES", 2)
+    monkeypatch.setattr(notifications, "BATCH", 2)
+    monkeypatch.setattr(notifications, "MAX_BATCHES", 2)
     held = [await told_all.book() for _ in range(4)]
     await sweep(told_all)
     told_all.now = held[0].end_at - HOUR

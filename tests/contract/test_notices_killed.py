@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import notices
+from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
-from engine.failpoints import VARIABLE
+from engine.runtime.failpoints import VARIABLE
 from tests.contract.notices_victim import FLOOD, RULES, STEPS
 from tests.contract.samples import SECOND
 from tests.contract.world import World
@@ -23,8 +23,8 @@ LATER = 10 * SECOND
 @pytest.fixture
 async def booking(world: World) -> Booking:
     world.policy = RULES
-    await world.storage.run(notices.choose, world.account, list(EventType))
-    await notices.tell_all_due(world.storage, world.now, world.policy)
+    await world.storage.run(notifications.choose, world.account, list(EventType))
+    await notifications.tell_all_due(world.storage, world.now, world.policy)
     return await world.book()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.adjustments import Adjustment, adjust
+from engine.bookings.adjustments import Adjustment, adjust
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
 from engine.domain.limits import HOUR_MS

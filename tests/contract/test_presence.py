@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from engine import presence
+from engine.bookings.number_pool import import_numbers
+from engine.calls import reconciliation
+from engine.calls.lease_rebalancing import bookings_to_share, limit_of
+from engine.calls.reconciliation import Compared, FoundTalking, Presence
 from engine.domain.metering import CallState
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Disposition
-from engine.live import bookings_to_share, limit_of
-from engine.pool import import_numbers
-from engine.presence import Compared, FoundTalking, Presence
 from tests.contract.samples import DAY, HOUR, SECOND, START
 from tests.contract.world import World, outsider
 
@@ -27,7 +27,7 @@ def patient(world: World) -> World:
 
 
 async def compare(world: World, seen: Presence) -> Compared:
-    return await world.storage.run(presence.take_presence, seen, world.at.ticks)
+    return await world.storage.run(reconciliation.take_presence, seen, world.at.ticks)
 
 
 async def left_ms(world: World, call_id: str) -> int:
@@ -51,7 +51,7 @@ async def test_a_call_found_talking_has_used_what_its_limit_says_but_no_more_tha
     patient.now += 5 * SECOND
     assert (await compare(patient, TALKING)).found == [FOUND]
     begun = await patient.storage.run(
-        presence.begin_found, FOUND, patient.at, left_ms=asterisk_says, asterisk_now=patient.now + HOUR
+        reconciliation.begin_found, FOUND, patient.at, left_ms=asterisk_says, asterisk_now=patient.now + HOUR
     )
     assert begun == booking.id
     await patient.share(booking.id)
@@ -67,14 +67,14 @@ async def test_a_call_found_talking_is_found_once_and_then_only_known_to_have_la
     await patient.bridge(booking, "c1")
     patient.now += 5 * SECOND
     run = patient.storage.run
-    assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) == booking.id
-    assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
+    assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) == booking.id
+    assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
     await patient.share(booking.id)
     patient.now += 7 * SECOND
     assert (await compare(patient, TALKING)).found == []
-    [settled] = await run(presence.settle_vanished, {"c1"}, patient.now, patient.policy)
+    [settled] = await run(reconciliation.settle_vanished, {"c1"}, patient.now, patient.policy)
     assert (settled.disposition, settled.duration) == (Disposition.LOST, 12)
-    assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
+    assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
 
 
 async def test_a_call_that_vanishes_once_it_was_found_talking_had_lasted_till_then(patient: World) -> None:
@@ -82,9 +82,9 @@ async def test_a_call_that_vanishes_once_it_was_found_talking_had_lasted_till_th
     await patient.bridge(booking, "c1")
     patient.now += 5 * SECOND
     run = patient.storage.run
-    assert await run(presence.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) == booking.id
+    assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) == booking.id
     patient.now += 7 * SECOND
-    [settled] = await run(presence.settle_vanished, {"c1"}, patient.now, patient.policy)
+    [settled] = await run(reconciliation.settle_vanished, {"c1"}, patient.now, patient.policy)
     assert settled.duration == 5
 
 
@@ -136,9 +136,11 @@ async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
         patient.now += seen_after
         await compare(patient, Presence(frozenset({"c1"}), {}))
     patient.now += DAY
-    [settled] = await patient.storage.run(presence.settle_vanished, {"c1", "never-seen"}, patient.now, patient.policy)
+    [settled] = await patient.storage.run(
+        reconciliation.settle_vanished, {"c1", "never-seen"}, patient.now, patient.policy
+    )
     assert settled.duration == charged
-    assert await patient.storage.run(presence.settle_vanished, {"c1"}, patient.now, patient.policy) == []
+    assert await patient.storage.run(reconciliation.settle_vanished, {"c1"}, patient.now, patient.policy) == []
     assert await patient.ended("c1", 40 * SECOND) is None
 
 
@@ -150,7 +152,7 @@ async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient:
     asked = patient.at.ticks
     await patient.bridge(booking, "newer")
     seen = Presence(frozenset({"known"}), {})
-    assert (await patient.storage.run(presence.take_presence, seen, asked)).missing == {"unknown"}
+    assert (await patient.storage.run(reconciliation.take_presence, seen, asked)).missing == {"unknown"}
 
 
 async def test_a_call_from_before_the_machine_was_started_again_is_missing(patient: World) -> None:
@@ -160,7 +162,7 @@ async def test_a_call_from_before_the_machine_was_started_again_is_missing(patie
     await patient.bridge(booking, "c1")
     asked_after_the_start = 5 * SECOND
     nothing = Presence(frozenset(), {})
-    assert (await patient.storage.run(presence.take_presence, nothing, asked_after_the_start)).missing == {"c1"}
+    assert (await patient.storage.run(reconciliation.take_presence, nothing, asked_after_the_start)).missing == {"c1"}
 
 
 @pytest.mark.timeout(120 + LIVE_CALLS // 20)
@@ -178,7 +180,7 @@ async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(pat
     statements: list[str] = []
     patient.storage._connection.set_trace_callback(statements.append)
     began = time.perf_counter()
-    compared = await patient.storage.run(presence.take_presence, Presence(seen, {}, seen), patient.at.ticks)
+    compared = await patient.storage.run(reconciliation.take_presence, Presence(seen, {}, seen), patient.at.ticks)
     idle = await patient.storage.run(bookings_to_share, patient.at, patient.policy)
     took = time.perf_counter() - began
     patient.storage._connection.set_trace_callback(None)

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from engine import deliveries, webhook_secrets, worlds
-from engine.callbacks.steps import line_up
+from engine.callbacks import redelivery, webhook_secrets
+from engine.callbacks.outbox import line_up
+from engine.callbacks.posting import post
 from engine.domain.delivery import WhyDisabled
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.plans import UsagePlan
 from engine.domain.retry import Delivered, GiveUp, RetryAfter
-from engine.outbox import post
-from engine.retention import Retention, forget
+from engine.privacy.retention import Retention, forget
+from engine.sandbox import worlds
 from engine.storage.bounds import LATEST
 from engine.storage.queries import load
 from tests.contract.delivering import (
@@ -35,7 +36,7 @@ from tests.contract.world import World, outsider
 async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) -> None:
     endpoint_id = await disabled(world, 5)
     world.now += HOUR
-    found = await world.storage.run(deliveries.enable, world.account, endpoint_id)
+    found = await world.storage.run(redelivery.enable, world.account, endpoint_id)
     assert (found.disabled_at, found.reason, found.failing_since) == (None, None, None)
     seen: list[str] = []
     for expected in (2, 2, 1, 0):
@@ -52,7 +53,7 @@ async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) 
 
 async def test_disabled_again_while_it_is_released_the_rest_stays_held(world: World) -> None:
     endpoint_id = await disabled(world, 4)
-    await world.storage.run(deliveries.enable, world.account, endpoint_id)
+    await world.storage.run(redelivery.enable, world.account, endpoint_id)
     [(event_id, *_), _] = (await world.storage.run(line_up, world.now, world.now + 1, 2)).due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, 0, START + 1))
     assert delivery is not None
@@ -70,7 +71,7 @@ async def test_a_redelivery_begins_the_schedule_anew_under_the_same_id(world: Wo
         world.now += 1
     [delivery] = await begun(world)
     await recorded(world, delivery, BAD, GiveUp())
-    record, begun_anew = await world.storage.run(deliveries.redeliver, world.account, delivery.id, world.now)
+    record, begun_anew = await world.storage.run(redelivery.redeliver, world.account, delivery.id, world.now)
     assert (record.state, begun_anew, record.due_at) == ("PENDING", True, world.now)
     [again] = await begun(world)
     assert (again.id, again.attempts, again.tries) == (delivery.id, 5, 1)
@@ -79,11 +80,11 @@ async def test_a_redelivery_begins_the_schedule_anew_under_the_same_id(world: Wo
 async def test_one_that_waits_for_its_next_try_is_tried_at_once_and_one_under_way_is_left_alone(world: World) -> None:
     await posted(world)
     [delivery] = await begun(world)
-    record, begun_anew = await world.storage.run(deliveries.redeliver, world.account, delivery.id, world.now)
+    record, begun_anew = await world.storage.run(redelivery.redeliver, world.account, delivery.id, world.now)
     assert (record.claimed, begun_anew) == (True, False)
     await recorded(world, delivery, BAD, RetryAfter(10 * HOUR))
     for expected in (True, True):
-        record, begun_anew = await world.storage.run(deliveries.redeliver, world.account, delivery.id, world.now)
+        record, begun_anew = await world.storage.run(redelivery.redeliver, world.account, delivery.id, world.now)
         assert (record.due_at, begun_anew) == (world.now, expected)
     assert [again.attempts for again in await begun(world)] == [2]
 
@@ -91,7 +92,7 @@ async def test_one_that_waits_for_its_next_try_is_tried_at_once_and_one_under_wa
 async def test_a_redelivery_to_a_disabled_endpoint_is_held(world: World) -> None:
     await disabled(world, 0)
     [row] = world.rows("SELECT id FROM outbox")
-    record, _ = await world.storage.run(deliveries.redeliver, world.account, row["id"], world.now)
+    record, _ = await world.storage.run(redelivery.redeliver, world.account, row["id"], world.now)
     assert record.state == "HELD"
     assert await begun(world) == []
 
@@ -100,10 +101,10 @@ async def test_what_is_not_ones_own_is_not_redelivered_nor_enabled(world: World)
     endpoint_id = await disabled(world, 1)
     before = world.rows("SELECT * FROM outbox")
     [event_id, _] = [row["id"] for row in before]
-    for command, thing in ((deliveries.redeliver, (event_id, world.now)), (deliveries.enable, (endpoint_id,))):
+    for command, thing in ((redelivery.redeliver, (event_id, world.now)), (redelivery.enable, (endpoint_id,))):
         with pytest.raises(NotFound):
             await world.storage.run(command, "acc_other", *thing)
-    done = await world.storage.run(deliveries.redeliver_all, "acc_other", "FAILED", (0, ""), LATEST, world.now)
+    done = await world.storage.run(redelivery.redeliver_all, "acc_other", "FAILED", (0, ""), LATEST, world.now)
     assert done.count == 0
     assert world.rows("SELECT * FROM outbox") == before
 
@@ -116,7 +117,7 @@ async def test_all_of_a_time_are_redelivered_in_bounded_steps_each_once(world: W
     after: tuple[int, str] = (START + HOUR, "")
     counts = []
     while True:
-        done = await world.storage.run(deliveries.redeliver_all, world.account, "FAILED", after, LATEST, world.now, 2)
+        done = await world.storage.run(redelivery.redeliver_all, world.account, "FAILED", after, LATEST, world.now, 2)
         counts.append(done.count)
         if done.last is None:
             break
@@ -250,11 +251,11 @@ async def test_whatever_is_to_be_sent_again_wakes_the_worker_and_nothing_else_do
     failed_id = world.rows("SELECT id FROM outbox WHERE state = 'FAILED'")[0]["id"]
     woken: list[str] = []
     for command, arguments, wakes in (
-        (deliveries.enable, (endpoint_id,), True),
-        (deliveries.enable, (endpoint_id,), False),
-        (deliveries.redeliver_all, ("DELIVERED", (0, ""), LATEST, world.now), False),
-        (deliveries.redeliver_all, ("FAILED", (0, ""), LATEST, world.now), True),
-        (deliveries.redeliver, (failed_id, world.now), True),
+        (redelivery.enable, (endpoint_id,), True),
+        (redelivery.enable, (endpoint_id,), False),
+        (redelivery.redeliver_all, ("DELIVERED", (0, ""), LATEST, world.now), False),
+        (redelivery.redeliver_all, ("FAILED", (0, ""), LATEST, world.now), True),
+        (redelivery.redeliver, (failed_id, world.now), True),
     ):
         woken.clear()
         world.storage.when_posted(lambda: woken.append("up"))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, RouteDecision
-from engine.pool import import_numbers
 from tests.contract.samples import CALLER, HIDDEN, SECOND
 from tests.contract.world import POOL, World, outsider
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from engine import bookings
-from engine.bookings import Changes
+from engine.accounts.idempotency import KEPT_MS, Keyed, once
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import Changes
+from engine.cdr.ledger import audit_page
 from engine.domain.numbers import ERASED
-from engine.idempotency import KEPT_MS, Keyed, once
-from engine.ledger import audit_page
-from engine.retention import BATCH, Forgotten, Retention, forget, forget_all
+from engine.privacy.retention import BATCH, Forgotten, Retention, forget, forget_all
 from engine.storage import queries
 from engine.storage.rows import KeptAnswer
 from engine.storage.sqlite import connect
@@ -154,7 +154,7 @@ async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_bloc
     gone, held = await world.book(), await world.book()
     for booking in (gone, held):
         noted = Changes(label="Ann", metadata={"who": "Ann"})
-        await world.storage.run(bookings.change, world.account, booking.id, noted, world.now, world.policy)
+        await world.storage.run(tmp_bookings.change, world.account, booking.id, noted, world.now, world.policy)
     await world.cancel(gone)
     with closing(sqlite3.connect(world.database)) as connection, connection:
         for booking in (gone, held):

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from engine import bookings, notices, worlds
-from engine.accounts import create_account, create_key, world_beside
-from engine.adjustments import Adjustment, adjust
+from engine.accounts.accounts import create_account, create_key, world_beside
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.adjustments import Adjustment, adjust
+from engine.callbacks import notifications
 from engine.domain.booking import Status, status_at
 from engine.domain.errors import ClockTooFar, InvalidInput
 from engine.domain.events import EventType
@@ -14,10 +15,11 @@ from engine.domain.numbers import ERASED
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import Reason
 from engine.domain.times import rfc3339
-from engine.erasure import Target, erase
-from engine.ids import new_id
-from engine.retention import BATCH, Forgotten, forget, forget_all
-from engine.worlds import MAX_AHEAD_MS
+from engine.privacy.erasure import Target, erase
+from engine.privacy.retention import BATCH, Forgotten, forget, forget_all
+from engine.runtime.ids import new_id
+from engine.sandbox import worlds
+from engine.sandbox.worlds import MAX_AHEAD_MS
 from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START
 from tests.contract.test_retention import RETENTION
 from tests.contract.trial import Trial
@@ -75,9 +77,9 @@ async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(
     trial: Trial, monkeypatch: pytest.MonkeyPatch, bookings_due: int
 ) -> None:
     """Also where more is to be told than one transaction does: none is gone before it was told to be expired."""
-    monkeypatch.setattr(notices, "BATCH", 2)
+    monkeypatch.setattr(notifications, "BATCH", 2)
     world = trial.around
-    await world.storage.run(notices.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE])
+    await world.storage.run(notifications.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE])
     booked = [await trial.book() for _ in range(bookings_due)]
     world.now = booked[-1].end_at + POLICY.grace_ms
     assert (await world.sweep()).bookings_gone == 0
@@ -150,7 +152,9 @@ async def test_an_operators_adjustment_goes_by_the_worlds_clock(trial: Trial) ->
 async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(trial: Trial) -> None:
     world = trial.around
     booking = await trial.book()
-    await world.storage.run(notices.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_LOW_SECONDS])
+    await world.storage.run(
+        notifications.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_LOW_SECONDS]
+    )
     await trial.advance(3 * DAY)
     for left in (10, 0):
         seconds = left - (await world.stored(booking)).seconds.remaining
@@ -163,7 +167,7 @@ async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(tria
 async def test_an_erasure_ends_a_worlds_bookings_by_its_clock(trial: Trial) -> None:
     world = trial.around
     booking = await trial.book()
-    await world.storage.run(notices.choose, trial.account, [EventType.BOOKING_GONE])
+    await world.storage.run(notifications.choose, trial.account, [EventType.BOOKING_GONE])
     await trial.advance(3 * DAY)
     await erase(world.storage, Target(HIDDEN), world.now, POLICY)
     stored = await world.stored(booking)
@@ -204,7 +208,7 @@ async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: T
     world = trial.around
     await trial.advance(1_000 * DAY)
     booking = await trial.book()
-    await world.storage.run(bookings.cancel, trial.account, booking.id, await trial.now(), POLICY)
+    await world.storage.run(tmp_bookings.cancel, trial.account, booking.id, await trial.now(), POLICY)
     await trial.advance(RETENTION.bookings_ms - 1)
     assert not (await world.storage.run(forget, world.now, RETENTION)).bookings
     assert (await world.stored(booking)).destination == HIDDEN

@@ -5,10 +5,13 @@ import random
 
 import pytest
 
-from engine import bookings, calls
-from engine.accounts import create_account
-from engine.bookings import BookingRequest, Renewal
-from engine.calls import IncomingCall
+from engine.accounts.accounts import create_account
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import BookingRequest, Renewal
+from engine.bookings.number_pool import import_numbers
+from engine.calls import lifecycle as tmp_calls
+from engine.calls.lifecycle import IncomingCall
+from engine.calls.reconciliation import Presence, take_presence
 from engine.domain.booking import Status, status_at
 from engine.domain.errors import BookingGone, InvalidDestination, InvalidInput
 from engine.domain.limits import Limits
@@ -17,8 +20,6 @@ from engine.domain.plans import UsagePlan
 from engine.domain.routing import UNKNOWN_NUMBER, Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import rfc3339
-from engine.pool import import_numbers
-from engine.presence import Presence, take_presence
 from engine.storage.rows import BlockedCaller
 from tests.contract.samples import CALLBACK, CALLER, DAY, HOUR, POLICY, SECOND, START
 from tests.contract.trial import Trial
@@ -113,7 +114,7 @@ async def test_no_call_leads_from_one_world_into_another(trial: Trial) -> None:
         assert (simulation.reason, simulation.sip_status) == (Reason.NO_BOOKING, 404)
         assert (simulation.record, simulation.booking) == (None, None)
     incoming = IncomingCall("a real one", simulated.service, CALLER)
-    assert await world.storage.run(calls.route_call, incoming, world.at, world.policy) == UNKNOWN_NUMBER
+    assert await world.storage.run(tmp_calls.route_call, incoming, world.at, world.policy) == UNKNOWN_NUMBER
     assert world.rows("SELECT call_id FROM calls UNION ALL SELECT call_id FROM cdrs") == []
     assert world.rows("SELECT id FROM outbox") == []
 
@@ -126,7 +127,7 @@ async def test_simulated_numbers_come_from_no_pool_and_no_carrier_has_them(trial
     assert len({booking.service for booking in booked}) == 10
     assert all(is_simulated(booking.service) and is_e164(booking.service) for booking in booked)
     assert {row["e164"] for row in world.rows("SELECT e164 FROM numbers")} == set(POOL)
-    await world.storage.run(bookings.cancel, trial.account, booked[0].id, world.now, world.policy)
+    await world.storage.run(tmp_bookings.cancel, trial.account, booked[0].id, world.now, world.policy)
     assert {row["state"] for row in world.rows("SELECT state FROM numbers")} == {"BOOKED"}
 
 
@@ -138,7 +139,7 @@ async def test_a_simulated_number_is_neither_imported_nor_hidden(trial: Trial) -
     for account in (trial.account, world.account):
         request = BookingRequest(account, service, UsagePlan.SMALL, CALLBACK)
         with pytest.raises(InvalidDestination):
-            await world.storage.run(bookings.book, request, world.now, world.policy)
+            await world.storage.run(tmp_bookings.book, request, world.now, world.policy)
 
 
 async def test_nobody_who_compares_live_calls_ever_sees_a_simulated_one(trial: Trial) -> None:
@@ -165,7 +166,7 @@ async def test_the_books_hold_after_any_order_of_calls_renewals_and_time(trial: 
             case 1:
                 renewal, now = Renewal(UsagePlan.SMALL), await trial.now()
                 try:
-                    await world.storage.run(bookings.renew, trial.account, booking.id, renewal, now, POLICY)
+                    await world.storage.run(tmp_bookings.renew, trial.account, booking.id, renewal, now, POLICY)
                 except BookingGone:
                     held.append(await trial.book())
             case _:

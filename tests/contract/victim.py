@@ -8,10 +8,10 @@ import random
 import sys
 from pathlib import Path
 
-from engine.calls import EndReport, IncomingCall, call_ended, route_call
+from engine.calls.lease_rebalancing import begin_talk
+from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.routing import Bridge
 from engine.domain.times import Moment
-from engine.live import begin_talk
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, POLICY, START
 from tests.contract.world import POOL

@@ -8,16 +8,18 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from engine import bookings, calls, live
-from engine.accounts import create_account
-from engine.bookings import BookingRequest, Renewal, Swept
-from engine.calls import EndReport, IncomingCall, Settlement
+from engine.accounts.accounts import create_account
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import BookingRequest, Renewal, Swept
+from engine.bookings.number_pool import import_numbers
+from engine.calls import lease_rebalancing
+from engine.calls import lifecycle as tmp_calls
+from engine.calls.lifecycle import EndReport, IncomingCall, Settlement
 from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, RouteDecision
 from engine.domain.times import Moment
-from engine.pool import import_numbers
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
@@ -63,33 +65,35 @@ class World:
         self, plan: UsagePlan = UsagePlan.SMALL, destination: str = HIDDEN, account: str | None = None
     ) -> Booking:
         request = BookingRequest(account or self.account, destination, plan, CALLBACK)
-        return await self.storage.run(bookings.book, request, self.now, self.policy)
+        return await self.storage.run(tmp_bookings.book, request, self.now, self.policy)
 
     async def renew(self, booking: Booking, plan: UsagePlan = UsagePlan.SMALL, **changes: Any) -> Booking:
         renewal = Renewal(plan, **changes)
-        return await self.storage.run(bookings.renew, self.account, booking.id, renewal, self.now, self.policy)
+        return await self.storage.run(tmp_bookings.renew, self.account, booking.id, renewal, self.now, self.policy)
 
     async def cancel(self, booking: Booking) -> list[str]:
-        return await self.storage.run(bookings.cancel, self.account, booking.id, self.now, self.policy)
+        return await self.storage.run(tmp_bookings.cancel, self.account, booking.id, self.now, self.policy)
 
     async def sweep(self) -> Swept:
-        return await self.storage.run(bookings.sweep, self.at, self.policy)
+        return await self.storage.run(tmp_bookings.sweep, self.at, self.policy)
 
     async def route(self, service: str, call_id: str | None = None) -> RouteDecision:
         name = call_id or f"auto-{next(self._call_ids)}"
         incoming = IncomingCall(name, service, CALLER)
-        decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy)
+        decision = await self.storage.run(tmp_calls.route_call, incoming, self.at, self.policy)
         if isinstance(decision, MakeRoom):
             await self.share(decision.booking_id, keep_free=decision.seconds)
-            decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy, room_was_made=True)
+            decision = await self.storage.run(tmp_calls.route_call, incoming, self.at, self.policy, room_was_made=True)
         assert not isinstance(decision, MakeRoom)
         return decision
 
     async def share(self, booking_id: str, *, keep_free: int = 0) -> None:
         """What the limit keeper does, with an Asterisk that always obeys."""
-        shrinks = await self.storage.run(live.plan_shrinks, booking_id, self.at, self.policy, keep_free)
+        shrinks = await self.storage.run(lease_rebalancing.plan_shrinks, booking_id, self.at, self.policy, keep_free)
         shrunk = {limit.call_id: limit.leased for limit in shrinks}
-        await self.storage.run(live.apply_shares, booking_id, shrunk, self.at, self.policy, keep_free=keep_free)
+        await self.storage.run(
+            lease_rebalancing.apply_shares, booking_id, shrunk, self.at, self.policy, keep_free=keep_free
+        )
 
     async def bridge(self, booking: Booking, call_id: str) -> Bridge:
         """Route a call that must be let through."""
@@ -102,15 +106,15 @@ class World:
         call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
         booking_id = call.booking_id if call else ""
         channel = f"PJSIP/trunk-{call_id}"
-        talk = await self.storage.run(live.begin_talk, call_id, channel, self.at, self.policy)
+        talk = await self.storage.run(lease_rebalancing.begin_talk, call_id, channel, self.at, self.policy)
         if talk.crowded:
             await self.share(booking_id)
-        limit = await self.storage.run(live.limit_of, call_id, self.at) if talk.limit else None
+        limit = await self.storage.run(lease_rebalancing.limit_of, call_id, self.at) if talk.limit else None
         return limit.left_ms if limit else 0
 
     async def ended(self, call_id: str, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
         return await self.storage.run(
-            calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now, self.policy
+            tmp_calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now, self.policy
         )
 
     async def talk(self, booking: Booking, call_id: str, answered_ms: int) -> Settlement | None:

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from engine.local.asterisk_files import find_program, write_own
+from engine.asterisk.config_files import find_program, write_own
+from engine.config.settings import Settings
 from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
-from engine.settings import Settings
 from phones.ports import free_port, free_port_range, give_back
 from tests.e2e import canary
 from tests.e2e.answers import Answer, send
@@ -149,12 +149,14 @@ class System:
 
     @property
     def engine_log(self) -> str:
-        return (self.data_dir / "engine.log").read_text()
+        return (self.data_dir / "engine.runtime.logs").read_text()
 
     def start_engine(self, **more: str) -> None:
         """`more`: environment variables for this start alone."""
         with environ({**self._environment, **self._engine_only, **more}):
-            self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
+            self._engine = self._runner.run(
+                Child.start("engine", engine_command(), self.data_dir / "engine.runtime.logs")
+            )
 
     def wait_engine_dead(self, timeout: float = READY_SECONDS) -> None:
         """Until the engine has died by itself."""

@@ -7,10 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from engine.adjustments import Adjustment
-from engine.control import EngineSilent, ask_to_adjust
-from engine.failpoints import VARIABLE
-from engine.ids import new_id
+from engine.bookings.adjustments import Adjustment
+from engine.control.server import EngineSilent, ask_to_adjust
+from engine.runtime.failpoints import VARIABLE
+from engine.runtime.ids import new_id
 from phones.messages import by_call
 from tests.contract.ledger import broken_rules
 from tests.e2e.booked import Booked

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine import secrets
+from engine.config import secrets
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from engine import secrets
-from engine.ami.link import NEEDED, TOO_MUCH
+from engine.asterisk.ami_link import NEEDED, TOO_MUCH
+from engine.config import secrets
 from tests.e2e.system import System
 
 DENIED = "Permission denied"

@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 from api.app import ROUTES
-from engine import secrets as kept_secrets
+from engine.config import secrets as kept_secrets
 from engine.local import panel
 from phones.listener import CallbackListener
 from phones.sipp import Sipp

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from engine.ami.wall_clock import LOOK_SECONDS
+from engine.asterisk.wall_clock import LOOK_SECONDS
 from engine.domain.metering import MESSAGE_MS
 from phones.ports import free_port
 from phones.sipp import Sipp

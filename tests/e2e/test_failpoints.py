@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine.failpoints import VARIABLE
+from engine.runtime.failpoints import VARIABLE
 from phones.listener import CallbackListener
 from phones.messages import final_status
 from tests.e2e.booked import Booked, fictional_number

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from engine.local.asterisk_files import ROOT
+from engine.asterisk.config_files import ROOT
 from tests.e2e.fenced import CARRIER, STRANGER
 
 NFT = ROOT / ".tools" / "bin" / "nft"

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.local.asterisk_files import ROOT
+from engine.asterisk.config_files import ROOT
 from engine.local.demo import SOFTPHONES
 from phones.ports import free_port, free_port_range, is_bound
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.setting_types import Profile
+from engine.config.types import Profile
 from phones.ports import Transport
 from tests.e2e.besieged import Besieged, besieged
 from tests.e2e.sip_sockets import Wire, read_all

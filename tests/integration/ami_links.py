@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from engine.ami.connection import Limits
-from engine.ami.link import AmiLink, LinkState
+from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_link import AmiLink, LinkState
 from tests.integration.fake_ami import FakeAmi
 
 # The product's own figures are some ten times these.

@@ -14,9 +14,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from api.app import Dependencies, Limits, build_app
-from api.server import build_runner
-from engine.accounts import create_account, create_key
-from engine.pool import import_numbers
+from api.http.server import build_runner
+from engine.accounts.accounts import create_account, create_key
+from engine.bookings.number_pool import import_numbers
 from engine.storage import queries
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads

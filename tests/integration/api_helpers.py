@@ -9,12 +9,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
-from engine.calls import EndReport, IncomingCall, call_ended, route_call
+from engine.calls.lease_rebalancing import begin_talk
+from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
 from engine.domain.plans import Allowance, UsagePlan
 from engine.domain.policy import Policy
 from engine.domain.times import Moment
-from engine.live import begin_talk
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction

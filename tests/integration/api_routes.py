@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from api.routes import Route
-from api.schemas import Incoming
+from api.http.routes import Route
+from api.schemas.common import Incoming
 from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN, NUMBERS, TESTED
 
 # Of what a path holds beside the first thing's id.

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from engine.accounts import create_account
+from engine.accounts.accounts import create_account
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
-from engine.clock import SystemClock
-from engine.ids import new_id
+from engine.runtime.clock import SystemClock
+from engine.runtime.ids import new_id
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
 from engine.storage.queries import dict_row

@@ -5,8 +5,8 @@ import time
 
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.connector import tls_of_this_machine
-from engine.callbacks.guard import CallbackRules
-from engine.callbacks.steps import Tried, record
+from engine.callbacks.outbox import Tried, record
+from engine.callbacks.ssrf import CallbackRules
 from engine.domain.retry import Answered, AttemptOutcome, decide
 from engine.storage.delivery_rows import Delivery, WebhookSecrets
 from engine.storage.transaction import Transaction

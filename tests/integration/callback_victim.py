@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.callbacks.worker import CallbackConfig, CallbackWorker
-from engine.clock import SystemClock
+from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 from tests.integration.callback_sending import DEMO
 

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.ami.connection import Limits
-from engine.ami.limits import LimitKeeper
-from engine.ami.link import AmiLink, LinkState
-from engine.ami.presence import Reconciler
+from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_link import AmiLink, LinkState
+from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.reconciler import Reconciler
+from engine.calls.end_spool import Journal
 from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
-from engine.journal import Journal
 from tests.contract.world import World
 from tests.integration.ami_links import until_state
 from tests.integration.fake_channels import FakeChannels, UpCall

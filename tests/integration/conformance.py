@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema_rs
 
 from api.app import ROUTES
+from api.http.problems import CONTENT_TYPE
 from api.openapi.served import served
-from api.problems import CONTENT_TYPE
 
 DOCUMENT: dict[str, Any] = json.loads(served(ROUTES).body)
 PATHS = {re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): path for path in DOCUMENT["paths"]}

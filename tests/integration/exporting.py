@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from api.exports import UNDER_WAY
+from api.resources.exports import UNDER_WAY
 from tests.integration.api_helpers import Api
 from tests.integration.many_records import copies
 

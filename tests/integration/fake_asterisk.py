@@ -22,11 +22,11 @@ from typing import Any, TypeAlias
 import structlog
 
 from agi_scripts.context import CallContext
-from agi_scripts.proof import proof
+from agi_scripts.request_auth import proof
 from agi_scripts.scripts import scripts
 from agi_scripts.server import FastAgiServer
-from engine.ami.limits import LimitKeeper
-from engine.ami.link import AmiLink
+from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.limit_keeper import LimitKeeper
 from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
 from tests.integration.worlds import WorldClock

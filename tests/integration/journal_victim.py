@@ -4,8 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from engine.clock import SystemClock
-from engine.journal import Journal
+from engine.calls.end_spool import Journal
+from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import POLICY
 

@@ -4,9 +4,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from api.idempotency import UNDER_WAY
+from api.http.idempotency import UNDER_WAY
+from engine.sandbox.worlds import MAX_AHEAD_MS
 from engine.storage.transaction import Transaction
-from engine.worlds import MAX_AHEAD_MS
 from tests.integration.api_helpers import (
     CALLER,
     CRASHING_CALLBACK,

@@ -12,9 +12,9 @@ from typing import Any
 
 import schemathesis
 
-from api import blocked_callers, booking_filters, bookings, callback_endpoints, callbacks, cdrs
-from api.idempotency import HEADER
-from api.paging import CallListing, Listing
+from api.http.idempotency import HEADER
+from api.http.paging import CallListing, Listing
+from api.resources import blocked_callers, booking_filters, bookings, callback_endpoints, callbacks, cdrs
 from engine.domain.times import instant_from
 from engine.storage.bounds import LATEST
 from engine.storage.record_rows import Place

@@ -7,7 +7,7 @@ import asyncio
 import sys
 import time
 
-from engine.watchdog import watched
+from engine.runtime.watchdog import watched
 
 BUSY_SECONDS = 4.0
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from engine import adjustments
-from engine.adjustments import MAX_ADJUSTMENT, MAX_REASON, Adjustment
+from engine.bookings import adjustments
+from engine.bookings.adjustments import MAX_ADJUSTMENT, MAX_REASON, Adjustment
+from engine.calls.lease_rebalancing import Limit
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.plans import UsagePlan
-from engine.live import Limit
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 from tests.integration.fake_channels import FakeChannels

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import pytest
 
-from engine.ami.errors import AmiUnavailable
-from engine.ami.link import LinkState
+from engine.asterisk.ami_link import LinkState
+from engine.asterisk.errors import AmiUnavailable
 from tests.integration.ami_links import linked, until_state
 from tests.integration.fake_ami import FakeAmi
 from tests.integration.fake_asterisk import reset

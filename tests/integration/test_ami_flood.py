@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from engine.ami.connection import Limits
-from engine.ami.errors import AmiUnavailable
-from engine.ami.link import AmiLink, LinkState
+from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_link import AmiLink, LinkState
+from engine.asterisk.errors import AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_state
 from tests.integration.fake_ami import EVENT, FakeAmi
 

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from panoramisk.actions import Action
 
-from engine.ami.connection import MAX_VALUE, Connection, Protocol, refuse_unsafe
-from engine.ami.errors import AmiRefused, AmiUnavailable
-from engine.ami.link import AmiLink, LinkState
+from engine.asterisk.ami_connection import MAX_VALUE, Connection, Protocol, refuse_unsafe
+from engine.asterisk.ami_link import AmiLink, LinkState
+from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected, until_state
 from tests.integration.fake_ami import BANNER, EVENT, RIGHTS, FakeAmi
 

@@ -8,9 +8,9 @@ from itertools import islice
 import pytest
 import structlog
 
-from engine.ami.connection import Limits
-from engine.ami.errors import AmiUnavailable
-from engine.ami.link import LinkState, back_off
+from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_link import LinkState, back_off
+from engine.asterisk.errors import AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected, until_state
 from tests.integration.fake_ami import FakeAmi
 

@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 
 from api.app import Limits, build_app
-from api.dependencies import DEPENDENCIES
-from api.server import build_runner
+from api.http.dependencies import DEPENDENCIES
+from api.http.server import build_runner
 from tests.integration.api_helpers import Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from engine.pool import import_numbers
+from engine.bookings.number_pool import import_numbers
 from tests.integration.api_helpers import (
     CALLBACK,
     DAY,

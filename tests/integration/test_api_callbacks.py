@@ -140,7 +140,7 @@ async def test_a_redelivery_is_accepted_and_while_it_is_tried_nothing_more(api: 
 
 
 async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.deliveries.redeliver_all.__defaults__", (2,))
+    monkeypatch.setattr("engine.callbacks.redelivery.redeliver_all.__defaults__", (2,))
     await told(api, 5)
     await tried(api, Answered(410))  # the first disables the endpoint
     endpoint = (await api.call("GET", "/callbacks/endpoints")).body["data"][0]["id"]

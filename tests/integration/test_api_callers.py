@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from engine.blocked_callers import MAX_BLOCKED_CALLERS
-from engine.bookings import sweep
+from engine.bookings.blocked_callers import MAX_BLOCKED_CALLERS
+from engine.bookings.lifecycle import sweep
 from tests.integration.api_helpers import CALLER, DAY, POLICY, Answer, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]

@@ -1,8 +1,8 @@
 """GET /usage-plans and GET /numbers: what there is to book."""
 
-from api.catalogue import PlanBody
+from api.resources.catalogue import PlanBody
+from engine.bookings.number_pool import import_numbers
 from engine.domain.plans import Allowance, UsagePlan
-from engine.pool import import_numbers
 from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, TESTED, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]

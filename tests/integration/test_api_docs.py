@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from api.account import AccountBody
 from api.app import ROUTES
-from api.booking_schemas import BookingBody, NewBooking
-from api.callback_schemas import (
+from api.http.problems import PROBLEMS
+from api.http.routes import Route
+from api.resources.account import AccountBody
+from api.schemas.bookings import BookingBody, NewBooking
+from api.schemas.callbacks import (
     CallbackAttemptBody,
     CallbackBody,
     CallbackRequestBody,
@@ -18,18 +20,16 @@ from api.callback_schemas import (
     Redelivery,
     WebhookSecretBody,
 )
-from api.problems import PROBLEMS
-from api.routes import Route
-from api.schemas import CdrBody, Outgoing
+from api.schemas.common import CdrBody, Outgoing
 from engine.callbacks.attempt import SHOWN_BYTES
-from engine.deliveries import BATCH
+from engine.callbacks.redelivery import BATCH
+from engine.callbacks.webhook_secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
+from engine.config.settings import Settings
 from engine.domain.delivery import CallbackState, WhyDisabled
 from engine.domain.plans import UsagePlan
 from engine.domain.retry import Trouble
 from engine.domain.routing import Disposition
-from engine.settings import Settings
-from engine.storage.deliveries import MAX_LOGGED
-from engine.webhook_secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
+from engine.storage.outbox import MAX_LOGGED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 

@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 
-from api.schemas import ExplanationBody
+from api.schemas.common import ExplanationBody
+from engine.bookings.number_pool import import_numbers
 from engine.domain.explanation import LimitedBy
 from engine.domain.routing import Reason
-from engine.pool import import_numbers
 from tests.integration.api_helpers import CALLER, DAY, HIDDEN, POLICY, START, UNKNOWN_BOOKING, Answer, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]

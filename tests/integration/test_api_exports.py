@@ -17,9 +17,9 @@ import pytest
 from aiohttp import ClientConnectionError, ClientPayloadError
 
 from api.app import Limits
-from api.exports import MAX_AT_ONCE, MAX_OF_ACCOUNT, UNDER_WAY
-from engine.accounts import create_key, keys_of, revoke_key
-from engine.master_csv import COLUMNS
+from api.resources.exports import MAX_AT_ONCE, MAX_OF_ACCOUNT, UNDER_WAY
+from engine.accounts.accounts import create_key, keys_of, revoke_key
+from engine.cdr.master_csv import COLUMNS
 from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, SECOND, Api
 from tests.integration.exporting import LAST_CHUNK, MANY, booked_and_called, exporting, many, until_none_is_under_way
 

@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from api.app import ROUTES
-from api.booking_schemas import BookingBody
-from api.routes import Route
-from api.schemas import CdrBody, ExplanationBody, Incoming
+from api.http.routes import Route
+from api.schemas.bookings import BookingBody
+from api.schemas.common import CdrBody, ExplanationBody, Incoming
 from tests.integration.api_helpers import HIDDEN, Answer, Api
 from tests.integration.api_routes import account_for, fields_of, path_of, valid_body
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from engine.ids import new_id
+from engine.runtime.ids import new_id
 from engine.storage import filters, reads
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, START, Api

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from engine.idempotency import KEPT_MS
+from engine.accounts.idempotency import KEPT_MS
 from tests.integration.api_helpers import NUMBERS, SECOND, Answer, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]

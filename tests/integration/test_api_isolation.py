@@ -6,9 +6,9 @@ import pytest
 from aiohttp import web
 
 from api.app import ROUTES, build_app
-from api.dependencies import DEPENDENCIES
 from api.docs_page.served import ROUTES as PAGES
-from api.routes import Route
+from api.http.dependencies import DEPENDENCIES
+from api.http.routes import Route
 from tests.integration.api_helpers import CALLER, UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api
 from tests.integration.api_routes import QUERY, path_of, valid_body
 from tests.integration.callback_sending import failed_callback

@@ -8,13 +8,13 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from api.app import ROUTES
-from api.idempotency import HEADER
+from api.http.idempotency import HEADER
+from api.http.problems import PROBLEMS
+from api.http.routes import Route
 from api.openapi.examples import EXAMPLES
 from api.openapi.operations import PARAMETERS, PLACEHOLDERS, RECORD_FILTERS
 from api.openapi.refusals import OF_NONE, codes_of
 from api.openapi.webhooks import SIGNATURE
-from api.problems import PROBLEMS
-from api.routes import Route
 from engine.callbacks.signing import signature_headers
 from engine.domain import events
 from engine.domain.events import WhyGone

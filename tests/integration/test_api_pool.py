@@ -2,7 +2,7 @@
 
 import asyncio
 
-from engine.bookings import sweep
+from engine.bookings.lifecycle import sweep
 from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api, a_request, hold_all_but_one
 
 pytest_plugins = ["tests.integration.api_fixtures"]

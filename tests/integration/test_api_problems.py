@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.app import ROUTES, Limits
-from api.problems import PROBLEMS, TYPE_PREFIX, problem_of
+from api.http.problems import PROBLEMS, TYPE_PREFIX, problem_of
 from engine.domain import errors
 from engine.storage.errors import StorageBusy
 from tests.integration.api_helpers import (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.app import Limits
-from api.quota import QUOTA, RequestQuota
+from api.http.rate_limit import QUOTA, RequestQuota
 from phones.ports import free_port
 from tests.e2e.answers import send
 from tests.integration.api_helpers import Answer, Api, a_request

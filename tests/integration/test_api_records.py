@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from api.fields import CDR_ID
-from engine.call_records import LOOKED_AT
-from engine.calls import EndReport, call_ended
+from api.schemas.fields import CDR_ID
+from engine.calls.lifecycle import EndReport, call_ended
+from engine.cdr.listing import LOOKED_AT
 from engine.domain.times import rfc3339
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
 from tests.integration.many_records import copies

@@ -20,12 +20,12 @@ import pytest
 from aiohttp import web
 
 from api.app import ROUTES, build_app
-from api.auth import FAILURES
-from api.dependencies import DEPENDENCIES
-from api.failures import FailureLimit
-from api.server import build_runner
-from engine.callbacks.guard import CallbackRules, check_callback
-from engine.pool import import_numbers
+from api.http.auth import FAILURES
+from api.http.auth_failures import FailureLimit
+from api.http.dependencies import DEPENDENCIES
+from api.http.server import build_runner
+from engine.bookings.number_pool import import_numbers
+from engine.callbacks.ssrf import CallbackRules, check_callback
 from tests.integration.api_helpers import DAY, POLICY, START, TESTED, Api
 from tests.integration.callback_sending import failed_callback
 

@@ -8,8 +8,8 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from api.app import build_app
-from api.dependencies import DEPENDENCIES
-from api.server import build_runner
+from api.http.dependencies import DEPENDENCIES
+from api.http.server import build_runner
 from tests.integration.api_helpers import HIDDEN, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from api.app import ROUTES
-from api.routes import Route
-from api.world_bodies import MAX_ADVANCE
+from api.http.routes import Route
+from api.schemas.sandbox import MAX_ADVANCE
+from engine.cdr.ledger import audit_page
 from engine.domain.numbers import is_simulated
-from engine.ledger import audit_page
 from tests.integration.api_helpers import (
     CALLER,
     DAY,

@@ -9,10 +9,10 @@ import pytest
 import structlog
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from engine import deliveries, webhook_secrets
+from engine.callbacks import redelivery, webhook_secrets
 from engine.callbacks.attempt import SHOWN_BYTES
-from engine.clock import SystemClock
 from engine.domain.retry import Answered
+from engine.runtime.clock import SystemClock
 from tests.integration.callback_office import FAST, Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import attempt_due
@@ -96,7 +96,7 @@ async def test_410_holds_all_that_follows_and_enabling_sends_it_in_order(
         assert len(receiver.requests) == 1
         receiver.answer_with(Answer(204))
         [endpoint] = office.select("SELECT id FROM callback_endpoints")
-        await office.storage.run(deliveries.enable, office.account.id, endpoint["id"])
+        await office.storage.run(redelivery.enable, office.account.id, endpoint["id"])
         worker.wake()
         await office.until("DELIVERED", 300)
     assert sorted(request.event_id for request in receiver.requests) == [gone, *held]

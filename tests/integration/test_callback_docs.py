@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from api.openapi.callback_examples import CALLBACKS
-from engine.callbacks.guard import MAX_URL, CallbackRules, check_callback
 from engine.callbacks.signing import signature_headers
+from engine.callbacks.ssrf import MAX_URL, CallbackRules, check_callback
+from engine.config.settings import Settings
 from engine.domain import events
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.events import EventType, WhyGone
 from engine.domain.retry import JITTER, MAY_ASK_FOR_TIME, Answered, Delivered, GiveUp, RetryAfter, decide
 from engine.domain.routing import Disposition
-from engine.settings import Settings
 from tests.contract.samples import BOOKING, HOUR, START
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.failpoints import VARIABLE
+from engine.runtime.failpoints import VARIABLE
 from tests.integration.callback_office import Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_victim import CONFIG

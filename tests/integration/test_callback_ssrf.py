@@ -15,7 +15,7 @@ import uvloop
 from yarl import URL
 
 from engine.callbacks.attempt import open_session
-from engine.callbacks.guard import AddressForbidden, CallbackRules, check_callback
+from engine.callbacks.ssrf import AddressForbidden, CallbackRules, check_callback
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.retry import Answered, NotAnswered, Trouble
 from tests.integration.callback_receiver import Answer, CallbackReceiver

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from engine.accounts import LIVE_PREFIX
-from engine.local.asterisk_files import ROOT
-from engine.pool import MAX_REPORTED
+from engine.accounts.accounts import LIVE_PREFIX
+from engine.asterisk.config_files import ROOT
+from engine.bookings.number_pool import MAX_REPORTED
 from phones.ports import free_port
 
 SECONDS = 60

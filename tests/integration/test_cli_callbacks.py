@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from engine.bookings import BookingRequest, book
+from engine.bookings.lifecycle import BookingRequest, book
+from engine.callbacks.posting import post
 from engine.cli import app
 from engine.cli.database import run_command
 from engine.cli.output import console, table_of
-from engine.clock import SystemClock
+from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.plans import UsagePlan
 from engine.domain.retry import Answered
 from engine.local.demo import webhook_secret_file
 from engine.local.setup import set_up
-from engine.outbox import post
-from engine.settings import Settings
+from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.integration.callback_sending import attempt_due

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from engine.clock import SystemClock
-from engine.control import Answer, ControlServer
+from engine.control.operator import Operator
+from engine.control.server import Answer, ControlServer
 from engine.domain.booking import Booking
-from engine.lateness import LoopWatch
-from engine.operator import Operator
+from engine.runtime.clock import SystemClock
+from engine.runtime.lateness import LoopWatch
 from tests.contract.samples import CALLER, HIDDEN
 from tests.contract.world import World
 from tests.integration.fake_channels import FakeChannels

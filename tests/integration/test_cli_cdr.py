@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.master_csv import COLUMNS
+from engine.cdr.master_csv import COLUMNS
 from tests.integration.test_cli import Cli
 
 HIDDEN = "+32470123456"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.local.asterisk_files import ROOT
+from engine.asterisk.config_files import ROOT
 
 PROGRAM = Path(sys.executable).parent / "rented-numbers"
 

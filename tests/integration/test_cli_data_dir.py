@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.config.settings import Settings
 from engine.local.data_dir import DataDirUnusable, require_database
-from engine.settings import Settings
 from phones.ports import free_port
 from tests.integration.test_cli import Cli, contents, wait_until_it_answers
 

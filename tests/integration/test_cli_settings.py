@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.local.drop_ins import JOURNAL_SCRIPT
-from engine.settings import CONFIG_FILE
+from engine.asterisk.drop_ins import JOURNAL_SCRIPT
+from engine.config.settings import CONFIG_FILE
 from tests.integration.test_cli import Cli
 
 # What somebody put into the wrong setting.

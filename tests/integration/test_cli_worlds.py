@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engine import bookings
-from engine.accounts import create_account, world_beside
-from engine.bookings import BookingRequest
-from engine.clock import SystemClock
+from engine.accounts.accounts import create_account, world_beside
+from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings.lifecycle import BookingRequest
 from engine.domain.plans import UsagePlan
 from engine.domain.times import rfc3339
+from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -35,7 +35,9 @@ def booked(cli: Cli) -> str:
     def book(tx: Transaction, now: int) -> str:
         create_account(tx, "Acme", now)
         account = world_beside(tx, "Acme", now)
-        return bookings.book(tx, BookingRequest(account.id, HIDDEN, UsagePlan.MEDIUM, CALLBACK), now, POLICY).service
+        return tmp_bookings.book(
+            tx, BookingRequest(account.id, HIDDEN, UsagePlan.MEDIUM, CALLBACK), now, POLICY
+        ).service
 
     async def run() -> str:
         storage = SqliteStorage(database)

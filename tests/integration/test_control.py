@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from engine import control
-from engine.control import (
+from engine.control import server as tmp_control
+from engine.control.requests import Done, EndCalls, HangUp, HowLate, Lateness, Look, Share
+from engine.control.server import (
     MAX_CONVERSATIONS,
     OPERATIONS,
     SOCKET,
@@ -26,10 +27,9 @@ from engine.control import (
     look_at_engine,
 )
 from engine.domain.errors import NotFound
-from engine.requests import Done, EndCalls, HangUp, HowLate, Lateness, Look, Share
+from engine.runtime.diagnostics import MOST_NAMES, Vitals, vitals
 from engine.storage.errors import StorageUnavailable
 from engine.storage.rows import Grant
-from engine.vitals import MOST_NAMES, Vitals, vitals
 from tests.integration.test_adjustments import an_adjustment
 
 DONE = Grant("grt_1", "bkg_1", None, -120, 0, 1, "a complaint")
@@ -37,7 +37,7 @@ DONE = Grant("grt_1", "bkg_1", None, -120, 0, 1, "a complaint")
 
 def _is_heard(directory: Path) -> bool:
     """Directories of these tests may have longer paths than sockets."""
-    with control._reachable(directory) as path, socket.socket(socket.AF_UNIX) as connection:
+    with tmp_control._reachable(directory) as path, socket.socket(socket.AF_UNIX) as connection:
         return connection.connect_ex(str(path)) == 0
 
 
@@ -162,7 +162,7 @@ async def test_a_refusal_is_told_in_the_engines_words(tmp_path: Path, error: Exc
 async def test_an_engine_that_hangs_is_given_up_and_it_is_said_that_nobody_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "WORK_SECONDS", 0.2)
+    monkeypatch.setattr(tmp_control, "WORK_SECONDS", 0.2)
     async with serving(tmp_path, None):
         with pytest.raises(EngineSilent):
             await ask(tmp_path)
@@ -196,7 +196,7 @@ LINES: dict[str, bytes] = {
 async def test_what_cannot_be_asked_for_is_refused_and_the_next_one_is_heard(
     tmp_path: Path, line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(tmp_control, "READ_SECONDS", 0.3)
     async with serving(tmp_path, DONE) as asked:
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / SOCKET))
         with_answer = await _said(reader, writer, line)
@@ -219,7 +219,7 @@ async def _said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line
 async def test_peers_that_say_nothing_do_not_keep_others_out_for_longer_than_they_are_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(tmp_control, "READ_SECONDS", 0.3)
     async with serving(tmp_path, DONE):
         silent = [await asyncio.open_unix_connection(str(tmp_path / SOCKET)) for _ in range(MAX_CONVERSATIONS)]
         assert await ask(tmp_path) == DONE

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.local.asterisk_files import ROOT
+from engine.asterisk.config_files import ROOT
 
 # A Python that makes environments for ever, and writes down who it is.
 PYTHON = """#!/bin/sh

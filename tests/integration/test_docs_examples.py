@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 from standardwebhooks import Webhook
 
+from engine.asterisk.config_files import ROOT
 from engine.domain.retry import Answered
-from engine.local.asterisk_files import ROOT
 from phones.ports import free_port, is_bound
 from tests.integration.api_helpers import Api
 from tests.integration.callback_sending import BODY, SECRET, send

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.config.settings import Settings
 from engine.local.doctor import Verdict, examine
 from engine.local.setup import set_up
-from engine.settings import Settings
 from phones.ports import free_port
 
 ALWAYS = {"engine"}  # no engine runs here

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from engine.security_log import SecurityLog
+from engine.runtime.security_log import SecurityLog
 from tests.fail2ban import FILES, FILTER, PROGRAM, banned_by, banned_of
 
 STAMP = "2026-11-23T08:30:52.677+0000"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agi_scripts.protocol import MAX_HELD, Wire
 from agi_scripts.session import MAX_LINES
-from agi_scripts.wire import MAX_HELD, Wire
 from tests.contract.samples import CALLER
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World, outsider

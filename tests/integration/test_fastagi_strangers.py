@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from agi_scripts import dialplan
-from agi_scripts.proof import proof
+from agi_scripts.admission import LINES_PER_SECOND
+from agi_scripts.request_auth import proof
 from agi_scripts.scripts import scripts
-from agi_scripts.strangers import LINES_PER_SECOND
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World
 from tests.integration.fake_asterisk import (

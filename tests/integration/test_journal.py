@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
-from engine.failpoints import VARIABLE
-from engine.journal import Journal
-from engine.local.asterisk_files import journal_script
-from engine.settings import Settings
+from engine.asterisk.config_files import journal_script
+from engine.calls.end_spool import Journal
+from engine.config.settings import Settings
+from engine.runtime.failpoints import VARIABLE
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
 from tests.integration.fake_asterisk import environment

@@ -5,8 +5,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine.lateness import LOOK_SECONDS, PAUSE_MS, LoopWatch
-from engine.requests import HowLate
+from engine.control.requests import HowLate
+from engine.runtime.lateness import LOOK_SECONDS, PAUSE_MS, LoopWatch
 
 PAUSE_SECONDS = 0.3
 WATCH = HowLate(60)

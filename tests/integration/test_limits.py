@@ -11,13 +11,13 @@ import pytest
 from agi_scripts.context import CallContext
 from agi_scripts.route import _decide
 from agi_scripts.session import Environment, Session
-from engine.ami.connection import Limits
-from engine.ami.limits import LimitKeeper
-from engine.ami.link import AmiLink, LinkState
+from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_link import AmiLink, LinkState
+from engine.asterisk.limit_keeper import LimitKeeper
+from engine.calls.lease_rebalancing import Limit
 from engine.domain.booking import Booking
 from engine.domain.plans import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
-from engine.live import Limit
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
 from tests.integration.ami_links import until_state

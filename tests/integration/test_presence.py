@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.ami.errors import AmiError
-from engine.ami.link import LinkState
-from engine.ami.presence import ask
+from engine.asterisk.ami_link import LinkState
+from engine.asterisk.errors import AmiError
+from engine.asterisk.reconciler import ask
 from tests.contract.samples import SECOND
 from tests.integration.ami_links import until_state
 from tests.integration.comparing import (

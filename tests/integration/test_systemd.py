@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from engine.asterisk.config_files import ROOT
 from engine.cli import app
-from engine.local.asterisk_files import ROOT
-from engine.settings import Settings
+from engine.config.settings import Settings
 
 UNIT = ROOT / "deploy" / "systemd" / "rented-numbers.service"
 ANALYZE = shutil.which("systemd-analyze")

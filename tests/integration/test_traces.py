@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from engine import lock
-from engine.erasure import Target, erase
-from engine.local import traces
-from engine.local.traces import wipe
-from engine.settings import Settings
+from engine.config.settings import Settings
+from engine.privacy import scrub_files
+from engine.privacy.erasure import Target, erase
+from engine.privacy.scrub_files import wipe
+from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -75,7 +75,7 @@ def test_a_database_too_large_to_be_written_anew_beside_an_engine_is_said_to_be(
     system: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_and_delete(system)
-    monkeypatch.setattr(traces, "MAX_BYTES_BESIDE_ENGINE", 1000)
+    monkeypatch.setattr(scrub_files, "MAX_BYTES_BESIDE_ENGINE", 1000)
     with _busy_engine(system):
         assert "beside a running engine" in wipe(system, TARGET).left[0]
     assert wipe(system, TARGET).left == []
@@ -101,7 +101,7 @@ async def test_what_the_write_ahead_log_holds_goes_with_the_rows(system: Setting
 def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
     system: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(traces, "CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr(scrub_files, "CHECKPOINT_SECONDS", 0.1)
     monkeypatch.setattr("engine.storage.sqlite.BUSY_TIMEOUT_SECONDS", 0.1)
     with closing(sqlite3.connect(system.database, isolation_level=None)) as reader:
         reader.execute("PRAGMA journal_mode = WAL")
@@ -139,7 +139,7 @@ def test_a_journal_that_could_not_be_read_is_overwritten_and_one_that_can_is_lef
     bad.write_text(f"what {TARGET.number} is this")
     good.write_text(f'{{"now": {TARGET.digits}00, "callId": "{TARGET.digits}.3"}}')
     before = good.read_text()
-    assert wipe(system, TARGET) == traces.Wiped(1, [])
+    assert wipe(system, TARGET) == scrub_files.Wiped(1, [])
     assert TARGET.digits not in bad.read_text()
     assert good.read_text() == before
 
@@ -156,7 +156,7 @@ def test_a_file_that_is_not_ours_to_change_is_named_and_no_link_is_followed(syst
     for path in (notes, outside):
         path.write_text(TARGET.number)
     (system.data_dir / "asterisk" / "log" / "link").symlink_to(outside)
-    assert wipe(system, TARGET) == traces.Wiped(0, [str(notes)])
+    assert wipe(system, TARGET) == scrub_files.Wiped(0, [str(notes)])
     assert notes.read_text() == outside.read_text() == TARGET.number
 
 
@@ -174,6 +174,6 @@ def test_a_number_is_found_wherever_the_pieces_of_a_file_end(
     content = "".join(pieces).encode()
     file = tmp_path / "file"
     file.write_bytes(content)
-    monkeypatch.setattr(traces, "CHUNK", chunk)
+    monkeypatch.setattr(scrub_files, "CHUNK", chunk)
     whole = {match.span() for match in re.finditer(TARGET.in_bytes, content)}
-    assert set(traces._places(file, TARGET.in_bytes)) == whole
+    assert set(scrub_files._places(file, TARGET.in_bytes)) == whole

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.ami.wall_clock import LOOK_SECONDS, Ahead, ClockWatch
+from engine.asterisk.wall_clock import LOOK_SECONDS, Ahead, ClockWatch
 from tests.contract.samples import HOUR, SECOND
 from tests.integration.fake_ami import SUCCESS
 from tests.integration.fake_channels import FakeChannels

@@ -13,15 +13,15 @@ from aiohttp import ClientSession, web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from api.app import build_app
-from api.dependencies import DEPENDENCIES
-from api.server import build_runner
-from engine.accounts import account_of
+from api.http.dependencies import DEPENDENCIES
+from api.http.server import build_runner
+from engine.accounts.accounts import account_of
 from engine.callbacks import worker as worker_module
-from engine.callbacks.guard import check_callback
+from engine.callbacks.ssrf import check_callback
 from engine.callbacks.worker import CallbackWorker
-from engine.clock import SystemClock
+from engine.cdr.ledger import audit_page
 from engine.domain.simulation import Outcome
-from engine.ledger import audit_page
+from engine.runtime.clock import SystemClock
 from tests.contract.samples import HIDDEN
 from tests.contract.trial import Trial
 from tests.contract.world import World

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from agi_scripts.dialplan import ANSWERED, BOOKING, CAUSE, ENDED, ROUTE, SECONDS, VERDICT
-from agi_scripts.proof import proof
+from agi_scripts.request_auth import proof
 from bench.house import House
 from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
 from tests.integration.fake_channels import FakeChannels, UpCall

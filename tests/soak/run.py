@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.house import House
 from bench.servers import Server, engine
-from engine import secrets
+from engine.config import secrets
 from phones.ports import free_port
 from tests.contract.ledger import RULES
 from tests.integration.fake_channels import FakeChannels
@@ -63,7 +63,7 @@ async def _run(directory: Path, wanted: Wanted, say: Say, environment: Mapping[s
         warm_up = wanted.warm_up + wanted.settle
         say(f"{wanted.rate:g} calls/s: {warm_up:.0f} s to warm up, {wanted.watched:.0f} s watched")
         # A thread starts it, and this event loop must answer it meanwhile.
-        running = engine(furnished, directory / "engine.log", environment)
+        running = engine(furnished, directory / "engine.runtime.logs", environment)
         server = await asyncio.to_thread(running.__enter__)
         try:
             async with Customer(furnished, wanted, receiver.url) as customer:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.house import House
 from bench.servers import Server
-from engine.control import look_at_engine
+from engine.control.server import look_at_engine
 
 # Of every booking that there ever was, one row and one for each plan that it was given stay: the books need them.
 KEPT_FOR_EVER = {"bookings": ("booked",), "grants": ("booked", "renewed")}

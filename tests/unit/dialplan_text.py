@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from asterisk.config import Config
 
-from engine.local.asterisk_files import TEMPLATES
+from engine.asterisk.config_files import TEMPLATES
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agi_scripts.proof import is_proven, proof
+from agi_scripts.request_auth import is_proven, proof
 
 TOKENS = ("Zx81Qk-7rTnb_W3mLp9Ydv0c", "another-token-0123456789")
 REQUEST = ("rn0-1.1", "route", ("+3225550001", "", "allowed"))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from agi_scripts.commands import MAX_VALUE
 from agi_scripts.errors import BadPeer, UnsafeValue
+from agi_scripts.protocol import Wire
 from agi_scripts.session import Environment, Session, parse_environment
-from agi_scripts.wire import Wire
 from tests.unit.asterisk_text import lines_of, substituted, words_of
 
 ENVIRONMENT = Environment(script="route", channel="PJSIP/carrier-1", unique_id="rn0-1.1", arguments=("a", "", "c"))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agi_scripts.errors import BadPeer, CallerGone
-from agi_scripts.wire import END_OF_ENVIRONMENT, MAX_HELD, Wire
+from agi_scripts.protocol import END_OF_ENVIRONMENT, MAX_HELD, Wire
 from tests.unit.test_agi_session import Listening
 
 ENVIRONMENT = b"agi_network: yes\nagi_type: PJSIP\n\n"

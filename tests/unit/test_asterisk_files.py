@@ -11,7 +11,7 @@ import pytest
 from asterisk.config import Config
 from pydantic import ValidationError
 
-from engine.local.asterisk_files import (
+from engine.asterisk.config_files import (
     MAX_RUN_PATH,
     TEMPLATES,
     AsteriskHome,
@@ -21,10 +21,10 @@ from engine.local.asterisk_files import (
     render,
     write_own,
 )
+from engine.asterisk.drop_ins import write_drop_ins
+from engine.config.secrets import Secrets
+from engine.config.settings import Settings
 from engine.local.demo import SOFTPHONES
-from engine.local.drop_ins import write_drop_ins
-from engine.secrets import Secrets
-from engine.settings import Settings
 
 KEPT = Secrets(**{field.name: f"value-of-{field.name}-0123456789" for field in fields(Secrets)})
 DROP_INS = ["extensions_rented_numbers.conf", "manager_rented_numbers.conf", "pjsip_rented_numbers.conf"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.callbacks import guard
-from engine.callbacks.guard import (
+from engine.callbacks import ssrf
+from engine.callbacks.ssrf import (
     AddressForbidden,
     CallbackRules,
     GuardedSocket,
@@ -18,8 +18,8 @@ from engine.callbacks.guard import (
     open_socket,
     policy_for,
 )
+from engine.config.settings import Settings
 from engine.domain.errors import CallbackNotAcceptable
-from engine.settings import Settings
 from tests.spellings import FORBIDDEN_HOSTS, TRICKS
 
 PRODUCTION = CallbackRules.of(Settings(profile="production"))
@@ -216,7 +216,7 @@ def test_an_address_of_an_interface_is_this_machine_and_a_foreign_one_is_not() -
 
 
 def test_a_public_address_of_this_machine_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "is_this_machine", lambda address: str(address) == "8.8.4.4")
+    monkeypatch.setattr(ssrf, "is_this_machine", lambda address: str(address) == "8.8.4.4")
     with pytest.raises(CallbackNotAcceptable, match="this system's own"):
         check_callback("https://8.8.4.4/", PRODUCTION)
     with pytest.raises(AddressForbidden):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.callbacks import lanes as module
-from engine.callbacks.lanes import Lanes, Waiting, receiver_of
+from engine.callbacks import fair_queue as module
+from engine.callbacks.fair_queue import Lanes, Waiting, receiver_of
 
 
 def waiting(host: str, number: int, attempts: int = 0, account: str = "acc") -> Waiting:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from engine.clock import SystemClock
+from engine.runtime.clock import SystemClock
 
 
 def test_a_moment_is_now_by_both_clocks() -> None:

@@ -4,6 +4,7 @@ import traceback
 
 import pytest
 
+from engine.config.settings import Settings
 from engine.domain.destinations import (
     COUNTRIES,
     DEAR_PREFIXES,
@@ -17,7 +18,6 @@ from engine.domain.destinations import (
 from engine.domain.errors import DestinationNotAllowed, InvalidDestination
 from engine.domain.routing import Facts, Reason, judge
 from engine.local.demo import POOL, SOFTPHONES
-from engine.settings import Settings
 from tests.contract.samples import POLICY, START, a_booking
 from tests.unit.test_numbers import ARABIC, MALFORMED
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from agi_scripts import dialplan
+from engine.asterisk.config_files import TEMPLATES
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Bridge
-from engine.local.asterisk_files import TEMPLATES
 from tests.contract.samples import BOOKING, CALLER
 from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, position, set_name, uses
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from engine.cli import app
-from engine.settings import CONFIG_FILE, Settings
+from engine.config.settings import CONFIG_FILE, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

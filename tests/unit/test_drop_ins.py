@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.local.drop_ins import write_drop_ins
-from engine.settings import Settings
+from engine.asterisk.drop_ins import write_drop_ins
+from engine.config.settings import Settings
 from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone, drop_ins, options
 
 __all__ = ["alone"]  # a fixture

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.failures import MAX_FAILURES, WINDOW_SECONDS, FailureLimit
+from api.http.auth_failures import MAX_FAILURES, WINDOW_SECONDS, FailureLimit
 
 ANN = ip_address("203.0.113.1")
 BOB = ip_address("203.0.113.2")

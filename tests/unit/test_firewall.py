@@ -2,8 +2,8 @@
 
 import re
 
-from engine.local.asterisk_files import ROOT
-from engine.settings import Settings
+from engine.asterisk.config_files import ROOT
+from engine.config.settings import Settings
 
 FIREWALL = ROOT / "deploy" / "firewall.nft"
 

@@ -10,10 +10,10 @@ import pytest
 import structlog
 
 from agi_scripts.journal_ended import keep
-from engine.calls import EndReport, Settlement, call_ended
+from engine.calls.end_spool import MAX_FILES, Journal
+from engine.calls.lifecycle import EndReport, Settlement, call_ended
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
-from engine.journal import MAX_FILES, Journal
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import POLICY, START

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.domain.masking import masked, masked_text
-from engine.ids import new_id
+from engine.runtime.ids import new_id
 
 NUMBERS = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
 # What may stand directly beside a number: everything but digits, which would make it another one.

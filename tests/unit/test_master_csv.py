@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from engine.cdr.master_csv import COLUMNS, master_csv
 from engine.domain.routing import Disposition
-from engine.master_csv import COLUMNS, master_csv
 from engine.storage.record_rows import CallRecord
 from engine.storage.rows import Cdr
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.domain.metering import Credit
-from engine.domain.notices import ExpiredCalls, NoticeRules, count_expired_call, is_low
+from engine.domain.notifications import ExpiredCalls, NoticeRules, count_expired_call, is_low
 from tests.contract.samples import HOUR, START
 
 RULES = NoticeRules(expired_callbacks=3, expired_window_ms=HOUR, low_seconds=60)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from engine.config.settings import Settings
+from engine.config.types import PlansSettings
 from engine.domain.plans import Allowance, UsagePlan
-from engine.setting_types import PlansSettings
-from engine.settings import Settings
 from tests.contract.samples import DAY
 
 DEFAULTS = {

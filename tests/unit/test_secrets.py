@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import secrets
-from engine.secrets import InsecureSecrets, Secrets
+from engine.config import secrets
+from engine.config.secrets import InsecureSecrets, Secrets
 
 NAMES = [field.name for field in fields(Secrets)]
 STRONG = "Zx81Qk-7rTnb_W3mLp9Ydv0c"

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from engine.config.settings import CONFIG_FILE, Settings
+from engine.config.types import PlanSettings
 from engine.domain.plans import Allowance, UsagePlan
-from engine.setting_types import PlanSettings
-from engine.settings import CONFIG_FILE, Settings
 from tests.contract.samples import DAY, HOUR
 
 FULL_PLAN = '{"SMALL": {"seconds": 60, "calls": 1, "valid_for": "P1D"}}'

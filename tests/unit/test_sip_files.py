@@ -11,12 +11,12 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from engine.local.drop_ins import instructions, write_drop_ins
+from engine.asterisk.drop_ins import instructions, write_drop_ins
+from engine.asterisk.sip_config import UnusableFile, known_addresses, trunk_host
+from engine.config.settings import Settings
 from engine.local.panel import show
 from engine.local.ports import refuse_taken_ports
 from engine.local.processes import StartFailed
-from engine.local.sip_files import UnusableFile, known_addresses, trunk_host
-from engine.settings import Settings
 from phones.ports import free_port
 from tests.unit.test_asterisk_files import KEPT, drop_ins, options, own, program
 

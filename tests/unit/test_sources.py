@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from api.sources import NOWHERE, source_of
+from api.http.client_ip import NOWHERE, source_of
 
 PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("2001:db8::/64")]
 

@@ -1,0 +1,68 @@
+"""`Idempotency-Key`: a request that is sent again, for whatever reason, is answered and not carried out again."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+
+from aiohttp import web
+
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment
+from api.http.problems import ProblemError
+from api.http.responses import text_answer
+from api.schemas.common import Incoming, Outgoing
+from engine.accounts.idempotency import Keyed, once
+from engine.storage.rows import KeptAnswer
+from engine.storage.transaction import Transaction
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
+KEY = re.compile(r"[!-~]{1,255}")
+
+# Account and key of the requests that are being carried out now.
+UNDER_WAY = web.AppKey("UNDER_WAY", set[tuple[str, str]])
+
+
+async def answer_once(
+    request: web.Request, body: Incoming, carry_out: Callable[[Transaction], KeptAnswer]
+) -> web.Response:
+    """Run `carry_out` in a transaction, or not if the request's key has an answer already.
+
+    Raises ProblemError, and what `carry_out` raises.
+    """
+    deps = request.app[DEPENDENCIES]
+    key = _key_of(request)
+    if key is None:
+        return text_answer(await deps.run(carry_out), headers={})
+    account_id, under_way = request[ACCOUNT_ID], request.app[UNDER_WAY]
+    if (account_id, key) in under_way:
+        raise ProblemError("idempotency_key_in_use", "A request with this key is being carried out.")
+    under_way.add((account_id, key))
+    try:
+        # By the machine's clock: moving an account's must not make a request new that is sent again.
+        keyed = Keyed(account_id, key, _fingerprint(request, body))
+        answer, replayed = await deps.run(once, keyed, machines_moment(request).now, carry_out)
+    finally:
+        under_way.discard((account_id, key))
+    return text_answer(answer, headers={REPLAYED: "true"} if replayed else {})
+
+
+def kept(body: Outgoing, *, status: int, location: str | None = None) -> KeptAnswer:
+    return KeptAnswer(status, location, body.model_dump_json())
+
+
+def _key_of(request: web.Request) -> str | None:
+    """None: the request has none. Raises ProblemError."""
+    keys = request.headers.getall(HEADER, [])
+    if not keys:
+        return None
+    if len(keys) > 1 or not KEY.fullmatch(keys[0]):
+        raise ProblemError("invalid_idempotency_key", "Send one key of 1 to 255 visible ASCII characters.")
+    return keys[0]
+
+
+def _fingerprint(request: web.Request, body: Incoming) -> str:
+    """Of what was asked, not of how it was written: blanks and the order of fields make no other request."""
+    sent = json.dumps(body.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    asked = f"{request.method} {request.path} {sent}"
+    return hashlib.sha256(asked.encode()).hexdigest()

@@ -1,0 +1,63 @@
+"""Which bookings a list is to have, from its query."""
+
+from enum import StrEnum
+
+from aiohttp import web
+
+from api.http.parameters import flag_of, pairs_of, unacceptable, with_plus
+from engine.domain import notes
+from engine.domain.booking import Status
+from engine.domain.numbers import is_e164
+from engine.domain.plans import UsagePlan
+from engine.domain.policy import Policy
+from engine.storage.filters import MAX_PAIRS, BookingFilter
+
+PARAMETERS = frozenset({"includeExpired", "status", "destination", "usagePlan", "service", "label", "metadata"})
+STATUSES = (Status.ACTIVE, Status.EXPIRED)
+
+
+def filter_of(request: web.Request, now: int, policy: Policy) -> BookingFilter:
+    """Active ones unless others are asked for. Raises ProblemError."""
+    status = _word(request, "status", STATUSES)
+    with_expired = flag_of(request, "includeExpired") if status is None else status == Status.EXPIRED
+    chosen = BookingFilter(
+        expires_after=now - policy.grace_ms if with_expired else now,
+        destination=_number(request, "destination"),
+        usage_plan=_word(request, "usagePlan", tuple(UsagePlan)) or "",
+        service=_number(request, "service"),
+        label=_label(request),
+        pairs=_pairs(request),
+    )
+    return chosen.until(now) if status == Status.EXPIRED else chosen
+
+
+def _word(request: web.Request, name: str, words: tuple[StrEnum, ...]) -> str | None:
+    text = request.query.get(name)
+    if text is not None and text not in words:
+        raise unacceptable(name, f"must be {' or '.join(words)}")
+    return text
+
+
+def _number(request: web.Request, name: str) -> str:
+    """Empty: it is not asked for."""
+    text = with_plus(request.query.get(name, ""))
+    if name in request.query and not is_e164(text):
+        raise unacceptable(name, "must be an E.164 number, such as +3225551234, its + as %2B")
+    return text
+
+
+def _label(request: web.Request) -> str:
+    text = request.query.get("label", "")
+    if "label" in request.query and not notes.LABEL.fullmatch(text):
+        raise unacceptable("label", "must be one such as a booking can have")
+    return text
+
+
+def _pairs(request: web.Request) -> tuple[str, ...]:
+    pairs = pairs_of(request, "metadata")
+    if len(pairs) > MAX_PAIRS:
+        raise unacceptable("metadata", f"may be given with up to {MAX_PAIRS} keys")
+    for key, value in pairs.items():
+        if not (notes.KEY.fullmatch(key) and notes.is_value(value)):
+            raise unacceptable("metadata", "must have keys and values such as a booking can have")
+    return tuple(notes.pair_in_text(key, value) for key, value in pairs.items())

@@ -1,0 +1,166 @@
+"""/callbacks: what became of each callback, and sending it again."""
+
+import re
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from api.http.bodies import read_body
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment
+from api.http.paging import Listing, page_answer, page_request
+from api.http.parameters import booking_id_of, span_of, unacceptable
+from api.http.responses import json_answer
+from api.http.routes import Operation, Route
+from api.schemas.callbacks import CallbackBody, CallbackDetailBody, RedeliveredBody, Redelivery
+from api.schemas.common import Page
+from api.schemas.fields import CALLBACK_ID
+from engine.callbacks import redelivery
+from engine.callbacks.redelivery import Position
+from engine.domain.delivery import CallbackState
+from engine.domain.errors import NotFound
+from engine.domain.times import instant_from
+from engine.storage.bounds import EARLIEST, LATEST
+from engine.storage.delivery_rows import CallbackRecord
+
+PLACE = re.compile(f"-?[0-9]{{1,16}}:{CALLBACK_ID.pattern}")
+LISTING = Listing("callbacks", PLACE)
+REDELIVERIES = Listing("redeliveries", PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """Callbacks lie in the order in which they were put down; of those of one moment, in that of their ids."""
+
+    record: CallbackRecord
+
+    @property
+    def id(self) -> str:
+        return _place((self.record.created_at, self.record.id))
+
+    def body(self) -> CallbackBody:
+        return CallbackBody.of(self.record)
+
+
+async def index(request: web.Request) -> web.Response:
+    """Newest first."""
+    asked = page_request(request, LISTING)
+    since, until = span_of(request, EARLIEST, LATEST)
+    before = (until, "") if asked.after_id is None else min((until, ""), _position(asked.after_id))
+    records = await request.app[DEPENDENCIES].reads.callbacks(
+        request[ACCOUNT_ID],
+        state=_state(request),
+        booking_id=booking_id_of(request) or "",
+        since=since,
+        before=before,
+        at_most=asked.at_most,
+    )
+    return page_answer(request, LISTING, asked, [_Placed(record) for record in records], _Placed.body)
+
+
+async def show(request: web.Request) -> web.Response:
+    reads, callback_id = request.app[DEPENDENCIES].reads, _id_of(request)
+    record = await reads.callback(request[ACCOUNT_ID], callback_id)
+    if record is None:
+        raise NotFound("there is no such callback")
+    return json_answer(CallbackDetailBody.with_log(record, await reads.callback_attempts(callback_id)))
+
+
+async def redeliver(request: web.Request) -> web.Response:
+    """202 for one that is sent again, 200 for one that is being tried now and left alone."""
+    deps = request.app[DEPENDENCIES]
+    record, begun = await deps.run(
+        redelivery.redeliver, request[ACCOUNT_ID], _id_of(request), machines_moment(request).now
+    )
+    return json_answer(CallbackBody.of(record), status=202 if begun else 200)
+
+
+async def redeliver_all(request: web.Request) -> web.Response:
+    deps = request.app[DEPENDENCIES]
+    wanted = await read_body(request, Redelivery)
+    if wanted.cursor is None:
+        after: Position = (instant_from(wanted.since) or 0, "")
+    else:
+        after = _position(REDELIVERIES.position_of(wanted.cursor))
+    until = LATEST if wanted.until is None else instant_from(wanted.until) or 0
+    done = await deps.run(
+        redelivery.redeliver_all,
+        request[ACCOUNT_ID],
+        wanted.state,
+        after,
+        until,
+        machines_moment(request).now,
+    )
+    cursor = None if done.last is None else REDELIVERIES.cursor_after(_place(done.last))
+    body = RedeliveredBody(redelivered=done.count, has_more=cursor is not None, next_cursor=cursor)
+    return json_answer(body, status=202)
+
+
+def _place(position: Position) -> str:
+    return f"{position[0]}:{position[1]}"
+
+
+def _position(place: str) -> Position:
+    instant, _, callback_id = place.partition(":")
+    return int(instant), callback_id
+
+
+def _id_of(request: web.Request) -> str:
+    callback_id = request.match_info["id"]
+    if not CALLBACK_ID.fullmatch(callback_id):
+        raise NotFound("there is no such callback")
+    return callback_id
+
+
+def _state(request: web.Request) -> str:
+    state = request.query.get("state", "")
+    if "state" in request.query and state not in list(CallbackState):
+        raise unacceptable("state", f"must be one of {', '.join(CallbackState)}")
+    return state
+
+
+TAG = "Delivery of callbacks"
+ONE = {"id": CALLBACK_ID}
+
+ROUTES = (
+    Route(
+        "GET",
+        "/callbacks",
+        index,
+        Operation("listCallbacks", TAG, "List callbacks, newest first", answers={200: Page[CallbackBody]}),
+        parameters=frozenset({"limit", "cursor", "state", "bookingId", "from", "to"}),
+    ),
+    Route(
+        "POST",
+        "/callbacks/redeliver",
+        redeliver_all,
+        Operation(
+            "redeliverCallbacks",
+            TAG,
+            "Send callbacks of a time again",
+            answers={202: RedeliveredBody},
+            problems=("invalid_cursor",),
+            detail=f"Oldest first, up to {redelivery.BATCH} with a request; go on with `nextCursor` for the rest.",
+        ),
+        body=Redelivery,
+    ),
+    Route(
+        "GET",
+        "/callbacks/{id}",
+        show,
+        Operation("getCallback", TAG, "See a callback and its tries", answers={200: CallbackDetailBody}),
+        placeholders=ONE,
+    ),
+    Route(
+        "POST",
+        "/callbacks/{id}/redeliver",
+        redeliver,
+        Operation(
+            "redeliverCallback",
+            TAG,
+            "Send a callback again",
+            answers={200: CallbackBody, 202: CallbackBody},
+            detail="Under the same id, from the beginning of the schedule. 200: it is being tried now, and left alone.",
+        ),
+        placeholders=ONE,
+    ),
+)

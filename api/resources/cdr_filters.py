@@ -1,0 +1,45 @@
+"""Which call records are asked for, by query parameters: the same for lists and exports."""
+
+from aiohttp import web
+
+from api.http.dependencies import ACCOUNT_ID
+from api.http.parameters import booking_id_of, caller_from, span_of, unacceptable, with_plus
+from engine.domain.numbers import is_e164
+from engine.domain.routing import Disposition
+from engine.storage.bounds import EARLIEST, LATEST
+from engine.storage.record_rows import WantedRecords
+
+OF_BOOKING = frozenset({"from", "to", "source", "disposition"})
+OF_ALL = OF_BOOKING | {"service", "bookingId"}
+
+
+def wanted_records(request: web.Request) -> WantedRecords:
+    """Of the account that asks. Raises ProblemError."""
+    since, until = span_of(request, EARLIEST, LATEST)
+    return WantedRecords(
+        request[ACCOUNT_ID],
+        since=since,
+        until=until,
+        booking_id=booking_id_of(request),
+        service=_service(request),
+        source=caller_from(request, "source") if "source" in request.query else None,
+        disposition=_disposition(request),
+    )
+
+
+def _service(request: web.Request) -> str | None:
+    text = request.query.get("service")
+    if text is None:
+        return None
+    number = with_plus(text)
+    if not is_e164(number):
+        raise unacceptable("service", "must be an E.164 number, such as +3225550000")
+    return number
+
+
+def _disposition(request: web.Request) -> Disposition | None:
+    text = request.query.get("disposition")
+    try:
+        return None if text is None else Disposition(text)
+    except ValueError:
+        raise unacceptable("disposition", f"must be one of {', '.join(Disposition)}") from None

@@ -1,0 +1,46 @@
+"""/health: whether every part that a call needs is up. Public, and says nothing but names and states."""
+
+import asyncio
+
+import structlog
+from aiohttp import web
+
+from api.http.dependencies import DEPENDENCIES
+from api.http.responses import json_answer
+from api.http.routes import Operation, Route
+from api.schemas.common import HealthBody
+
+log = structlog.get_logger(__name__)
+
+UP = "up"
+DOWN = "down"
+
+
+async def show(request: web.Request) -> web.Response:
+    """503 when a part is down, and when the parts cannot be asked; the same body in every case."""
+    deps = request.app[DEPENDENCIES]
+    try:
+        async with asyncio.timeout(deps.limits.health_seconds):
+            parts = await deps.health()
+    except Exception as error:
+        # A check that fails is an answer, too. No traceback: it would be logged again every few seconds.
+        log.warning("health_check_failed", error=type(error).__name__)
+        return json_answer(HealthBody(status=DOWN, parts={}), status=503)
+    is_up = all(state == UP for state in parts.values())
+    return json_answer(HealthBody(status=UP if is_up else DOWN, parts=parts), status=200 if is_up else 503)
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "/health",
+        show,
+        Operation(
+            "getHealth",
+            "Operation",
+            "Whether every part is up",
+            answers={200: HealthBody, 503: HealthBody},
+        ),
+        public=True,
+    ),
+)

@@ -1,0 +1,96 @@
+"""/test: calls and time without telephones and waiting, for keys to a test world."""
+
+from aiohttp import web
+
+from api.http.bodies import read_body
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment, now_of
+from api.http.idempotency import answer_once, kept
+from api.http.responses import json_answer
+from api.http.routes import Operation, Route
+from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
+from engine.domain.numbers import caller_of
+from engine.domain.simulation import SimulatedCall
+from engine.domain.times import rfc3339
+from engine.sandbox import worlds
+from engine.storage.rows import KeptAnswer
+from engine.storage.transaction import Transaction
+
+
+async def call(request: web.Request) -> web.Response:
+    deps = request.app[DEPENDENCIES]
+    wanted = await read_body(request, NewSimulatedCall)
+    asked = SimulatedCall(wanted.service, caller_of(wanted.source), wanted.outcome, wanted.seconds or 0)
+    account_id, at = request[ACCOUNT_ID], machines_moment(request)
+
+    def simulate(tx: Transaction) -> KeptAnswer:
+        simulation = worlds.simulate_call(tx, account_id, asked, at, deps.policy)
+        return kept(SimulatedCallBody.of(simulation, deps.policy), status=200)
+
+    return await answer_once(request, wanted, simulate)
+
+
+async def clock(request: web.Request) -> web.Response:
+    return json_answer(ClockBody(now=rfc3339(now_of(request))))
+
+
+async def advance(request: web.Request) -> web.Response:
+    """Answers when all that is due by then was carried out; after a crash in between, the sweeps do the rest."""
+    deps = request.app[DEPENDENCIES]
+    wanted = await read_body(request, ClockChange)
+    account_id, now = request[ACCOUNT_ID], machines_moment(request).now
+
+    def move(tx: Transaction) -> KeptAnswer:
+        return kept(
+            ClockBody(now=rfc3339(worlds.advance_clock(tx, account_id, wanted.advance * 1000, now))), status=200
+        )
+
+    answer = await answer_once(request, wanted, move)
+    while await deps.run(worlds.sweep_own, account_id, now, deps.policy):
+        pass
+    return answer
+
+
+TAG = "Test worlds"
+
+ROUTES = (
+    Route(
+        "POST",
+        "/test/calls",
+        call,
+        Operation(
+            "simulateCall",
+            TAG,
+            "Simulate a call",
+            answers={200: SimulatedCallBody},
+            problems=("clock_too_far",),
+            detail="It goes through the code of real calls and costs, is recorded and is told like one. The clock of "
+            "the test world moves by as long as it lasts.",
+        ),
+        body=NewSimulatedCall,
+        keyed=True,
+        test=True,
+    ),
+    Route(
+        "GET",
+        "/test/clock",
+        clock,
+        Operation("getClock", TAG, "See what the clock says", answers={200: ClockBody}),
+        test=True,
+    ),
+    Route(
+        "POST",
+        "/test/clock",
+        advance,
+        Operation(
+            "advanceClock",
+            TAG,
+            "Set the clock forward",
+            answers={200: ClockBody},
+            problems=("clock_too_far",),
+            detail="Answered when all that falls due until then was carried out. The clock is never set back.",
+        ),
+        body=ClockChange,
+        keyed=True,
+        test=True,
+    ),
+)

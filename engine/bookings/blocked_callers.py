@@ -1,0 +1,37 @@
+"""The use cases of a booking's blocked callers: their calls are refused. They go when the booking goes."""
+
+from engine.bookings.lifecycle import owned
+from engine.domain.errors import InvalidCaller, NotFound, TooManyBlockedCallers
+from engine.domain.numbers import is_e164
+from engine.domain.policy import Policy
+from engine.storage.rows import BlockedCaller
+from engine.storage.transaction import Transaction
+
+MAX_BLOCKED_CALLERS = 1_000
+
+
+def block(
+    tx: Transaction, account_id: str, booking_id: str, caller: str, now: int, policy: Policy
+) -> tuple[BlockedCaller, bool]:
+    """Refuse that caller from now on. Whether it is new: one that is blocked already stays blocked since then.
+
+    Raises InvalidCaller, TooManyBlockedCallers, NotFound, BookingGone.
+    """
+    if not is_e164(caller):
+        raise InvalidCaller("caller must be an E.164 number, such as +3225551234")
+    booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
+    known = tx.blocked.by_number(booking.id, caller)
+    if known is not None:
+        return known, False
+    if tx.blocked.count(booking.id) >= MAX_BLOCKED_CALLERS:
+        raise TooManyBlockedCallers(f"a booking can block {MAX_BLOCKED_CALLERS} callers")
+    blocked = BlockedCaller(caller, now)
+    tx.blocked.insert(booking.id, blocked)
+    return blocked, True
+
+
+def unblock(tx: Transaction, account_id: str, booking_id: str, caller: str, now: int, policy: Policy) -> None:
+    """Raises NotFound, also for a caller who is not blocked, and BookingGone."""
+    booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
+    if not tx.blocked.delete(booking.id, caller):
+        raise NotFound("this caller is not blocked")

@@ -1,0 +1,56 @@
+"""Would a call be put through now, and why or why not? Decided by the code that decides on calls; writes nothing."""
+
+from dataclasses import replace
+
+from engine.bookings.lifecycle import owned
+from engine.calls.lease_rebalancing import holding, plan_shrinks
+from engine.calls.lifecycle import facts_of
+from engine.domain.booking import Booking, move_leases
+from engine.domain.explanation import Explanation, limited_by, room_for_call
+from engine.domain.metering import CallState
+from engine.domain.policy import Policy
+from engine.domain.routing import Bridge, MakeRoom, decide, judge
+from engine.domain.sharing import Holding, fair_leases
+from engine.domain.times import Moment
+from engine.storage.transaction import Transaction
+
+# Sorts before every call's id: of seconds that cannot be shared evenly it gets none.
+NEWCOMER = ""
+
+
+def explain(tx: Transaction, account_id: str, booking_id: str, source: str, at: Moment, policy: Policy) -> Explanation:
+    """As for a call from `source` (see `caller_of`) that came in `at` that moment, with an Asterisk that is up.
+
+    Raises NotFound, BookingGone.
+    """
+    booking = owned(tx.bookings.by_id(booking_id), account_id, at.now, policy)
+    facts = facts_of(tx, booking, source, at.now)
+    decision = decide(facts, at.now, policy)
+    if isinstance(decision, MakeRoom):
+        facts = replace(facts, booking=_with_room(tx, booking, decision.seconds, at, policy))
+        decision = decide(facts, at.now, policy, room_was_made=True)
+    seconds = _talk_seconds(tx, booking, decision, at, policy) if isinstance(decision, Bridge) else 0
+    return Explanation(
+        booking=booking,
+        source=source,
+        at=at.now,
+        reason=judge(facts, at.now, policy),
+        seconds=seconds,
+        limited_by=limited_by(booking, seconds, at.now, policy) if seconds else None,
+        caller_calls=facts.caller_calls,
+    )
+
+
+def _with_room(tx: Transaction, booking: Booking, seconds: int, at: Moment, policy: Policy) -> Booking:
+    """The booking as it would be once the calls that are up had given back what they can."""
+    leased = {call.call_id: call.seconds_leased for call in tx.calls.up_on(booking.id)}
+    shrinks = plan_shrinks(tx, booking.id, at, policy, seconds)
+    return move_leases(booking, sum(limit.leased - leased[limit.call_id] for limit in shrinks))
+
+
+def _talk_seconds(tx: Transaction, booking: Booking, decision: Bridge, at: Moment, policy: Policy) -> int:
+    """Its share once it is answered. Room made for it has only moved between the calls: the sum is the same."""
+    up = [holding(call, booking, at, policy) for call in tx.calls.up_on(booking.id)]
+    longest = room_for_call(booking, at.now, policy)
+    newcomer = Holding(NEWCOMER, CallState.LIVE, decision.seconds, used=0, longest=longest)
+    return max(1, fair_leases(booking.seconds.remaining - decision.seconds, [*up, newcomer])[NEWCOMER])

@@ -1,0 +1,229 @@
+"""The use cases of a booking: book, renew, cancel, sweep. Plain functions over a transaction."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from engine.bookings.simulated_numbers import free_simulated_number
+from engine.callbacks import notifications
+from engine.calls.reconciliation import settle_overdue
+from engine.domain import booking as life
+from engine.domain.booking import Booking, Status
+from engine.domain.caller_id import CallerId
+from engine.domain.destinations import allowed_destination
+from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, NumberNotFree, QuotaReached
+from engine.domain.events import WhyGone
+from engine.domain.limits import NO_LIMITS, Limits
+from engine.domain.metering import Credit
+from engine.domain.notes import Metadata
+from engine.domain.numbers import ANY_NUMBER, Wanted
+from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Policy
+from engine.domain.times import Moment
+from engine.runtime.ids import new_id
+from engine.storage.rows import Grant
+from engine.storage.transaction import Transaction
+
+# How much one clean-up takes on, so that no call ever waits long behind it.
+SWEEP_LIMIT = 200
+UNBLOCK_LIMIT = 10_000
+# Fields of a change that need no more than to be taken over.
+CHANGED_AS_THEY_ARE = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class BookingRequest:
+    """Checked at the edge already, but for what only the database knows."""
+
+    account_id: str
+    destination: str
+    usage_plan: UsagePlan
+    callback: str
+    limits: Limits = NO_LIMITS
+    caller_id: CallerId = CallerId.CALLER
+    refuse_anonymous: bool = False
+    paused: bool = False
+    label: str = ""
+    metadata: Metadata = field(default_factory=dict)
+    wanted: Wanted = ANY_NUMBER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is None stays as it was. `limits`: by their names in `Limits`, those that change; one that becomes None is
+    no longer the booking's own, the operator's counts again."""
+
+    destination: str | None = None
+    callback: str | None = None
+    limits: Mapping[str, int | None] = field(default_factory=dict)
+    caller_id: CallerId | None = None
+    refuse_anonymous: bool | None = None
+    paused: bool | None = None
+    label: str | None = None
+    metadata: Metadata | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal(Changes):
+    """The plan to add, and what changes with it."""
+
+    usage_plan: UsagePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a clean-up did. `channels`: callers whose booking or destination is gone, still to be hung up."""
+
+    bookings_gone: int
+    numbers_freed: int
+    calls_lost: int
+    channels: list[str]
+
+
+def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> Booking:
+    """Give a free number to a new booking.
+
+    Raises InvalidDestination, DestinationNotAllowed, DestinationIsOurs, QuotaReached, NumberNotFree, NoNumberFree.
+    """
+    destination = _checked_destination(tx, request.destination, policy)
+    if tx.bookings.held_by(request.account_id, policy.max_bookings) >= policy.max_bookings:
+        raise QuotaReached(f"the account holds {policy.max_bookings} bookings, as many as it may")
+    allowance = policy.plans[request.usage_plan]
+    booking = Booking(
+        id=new_id("bkg"),
+        account_id=request.account_id,
+        service=_take_number(tx, request.account_id, request.wanted, now),
+        destination=destination,
+        usage_plan=request.usage_plan,
+        callback=request.callback,
+        created_at=now,
+        end_at=now + allowance.valid_for_ms,
+        exhausted_at=None,
+        gone_at=None,
+        seconds=Credit.new(allowance.seconds),
+        calls=Credit.new(allowance.calls),
+        limits=request.limits,
+        caller_id=request.caller_id,
+        refuse_anonymous=request.refuse_anonymous,
+        paused=request.paused,
+        label=request.label,
+        metadata=request.metadata,
+    )
+    tx.bookings.insert(booking)
+    _grant(tx, booking, allowance, now)
+    return booking
+
+
+def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, now: int, policy: Policy) -> Booking:
+    """Add a plan to a booking, also one in its grace. Raises BookingTooLong, and what `change` raises."""
+    booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
+    renewed = _changed(tx, life.renew(booking, renewal.usage_plan, now, policy), renewal, policy)
+    tx.bookings.update(renewed)
+    notifications.renewed(tx, renewed)
+    _grant(tx, renewed, policy.plans[renewal.usage_plan], now)
+    return renewed
+
+
+def change(tx: Transaction, account_id: str, booking_id: str, changes: Changes, now: int, policy: Policy) -> Booking:
+    """Change a booking, also one in its grace, without adding to it: it lives as long as before.
+
+    Raises NotFound, BookingGone, InvalidDestination, DestinationNotAllowed, DestinationIsOurs.
+    """
+    booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
+    changed = _changed(tx, booking, changes, policy)
+    tx.bookings.update(changed)
+    return changed
+
+
+def _changed(tx: Transaction, booking: Booking, changes: Changes, policy: Policy) -> Booking:
+    taken_over = {name: getattr(changes, name) for name in CHANGED_AS_THEY_ARE}
+    if changes.destination is not None:
+        taken_over["destination"] = _checked_destination(tx, changes.destination, policy)
+    return replace(
+        booking,
+        limits=replace(booking.limits, **changes.limits),
+        **{name: value for name, value in taken_over.items() if value is not None},
+    )
+
+
+def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: Policy) -> list[str]:
+    """End a booking for good. Returns the callers' channels that must be hung up now.
+
+    Raises NotFound, BookingGone.
+    """
+    booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
+    deleted = life.delete(booking, now, policy)
+    tx.bookings.update(deleted)
+    notifications.tell_gone(tx, deleted, WhyGone.DELETED, now)
+    tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+    tx.blocked.delete_all(booking.id)
+    return [call.call_id for call in tx.calls.up_on(booking.id)]
+
+
+def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
+    """Clean up: end graces, free quarantined numbers, settle calls whose end was never reported.
+
+    Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
+    """
+    now = at.now
+    gone = end_graces(tx, tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT), now, policy)
+    freed = tx.numbers.free_quarantined(now)
+    lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
+    channels = [call.call_id for call in tx.calls.to_hang_up(SWEEP_LIMIT)]
+    return Swept(gone, freed, len(lost), channels)
+
+
+def end_graces(tx: Transaction, over: Iterable[Booking], now: int, policy: Policy) -> int:
+    """How many bookings are gone now. Long lists of blocked callers leave the rest to the next clean-up."""
+    ended, unblocked = 0, 0
+    for booking in over:
+        if unblocked >= UNBLOCK_LIMIT:
+            break
+        gone = life.end_grace(booking, now, policy)
+        tx.bookings.update(gone)
+        notifications.tell_gone(tx, gone, WhyGone.GRACE_OVER, now)
+        tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+        unblocked += tx.blocked.delete_all(booking.id)
+        ended += 1
+    return ended
+
+
+def owned(booking: Booking | None, account_id: str, now: int, policy: Policy) -> Booking:
+    """The booking, if it is the account's and not gone. Another account's answers like an unknown one.
+
+    Raises NotFound, BookingGone.
+    """
+    if booking is None or booking.account_id != account_id:
+        raise NotFound("there is no such booking")
+    if life.status_at(booking, now, policy) is Status.GONE:
+        raise BookingGone("this booking is gone for good")
+    return booking
+
+
+def _grant(tx: Transaction, booking: Booking, allowance: Allowance, now: int) -> None:
+    """Note what its plan has given to the booking."""
+    tx.bookings.insert_grant(
+        Grant(new_id("grt"), booking.id, booking.usage_plan, allowance.seconds, allowance.calls, now)
+    )
+
+
+def _checked_destination(tx: Transaction, destination: str, policy: Policy) -> str:
+    """A loop would bill for ever: neither Asterisk nor a carrier counts hops."""
+    checked = allowed_destination(destination, policy.destinations)
+    if tx.numbers.is_ours(checked):
+        raise DestinationIsOurs("destination is itself a rented number")
+    return checked
+
+
+def _take_number(tx: Transaction, account_id: str, wanted: Wanted, now: int) -> str:
+    if tx.worlds.of(account_id) is not None:
+        return free_simulated_number(tx, wanted)
+    number = tx.numbers.book(wanted)
+    if number is None and tx.numbers.free_quarantined(now):
+        number = tx.numbers.book(wanted)
+    if number is not None:
+        return number
+    if wanted.service is not None:
+        # The same for one that is booked, at rest or none of ours: whose it is, is for nobody else to know.
+        raise NumberNotFree("this number is not free")
+    which = "every number" if wanted == ANY_NUMBER else "every such number"
+    raise NoNumberFree(f"{which} is booked or in quarantine")
