@@ -16,13 +16,13 @@ from typing import Any, Protocol, TypeAlias
 
 import structlog
 
-from agi_scripts.protocol import Wire
+from agi_scripts.protocol import AgiProtocol
 
 log = structlog.get_logger(__name__)
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-MAX_STRANGERS = 256
+MAX_PENDING = 256
 LINES_PER_SECOND = 10
 ADDRESSES_REMEMBERED = 1024
 SERVICE = "AGI"
@@ -42,21 +42,21 @@ def log_refusal(service: str, event: str, address: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    strangers: int = MAX_STRANGERS
+class AdmissionLimits:
+    strangers: int = MAX_PENDING
     lines_per_second: int = LINES_PER_SECOND
 
 
-class Strangers:
+class Admission:
     """The connections of one listener that have not proven anything yet."""
 
-    def __init__(self, peers: Collection[Network], refused: Refused, limits: Limits) -> None:
+    def __init__(self, peers: Collection[Network], refused: Refused, limits: AdmissionLimits) -> None:
         self._refused = refused
         self._limits = limits
         # Addresses come again and again: looking at one costs as much as reading all that its peer says.
         self._is_peer = lru_cache(ADDRESSES_REMEMBERED)(partial(_is_one_of, tuple(peers)))
         # In the order in which they came.
-        self._waiting: dict[Wire, None] = {}
+        self._waiting: dict[AgiProtocol, None] = {}
         self._last_gone: asyncio.Future[None] | None = None
         self._second = 0
         self._lines = 0
@@ -64,7 +64,7 @@ class Strangers:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def enter(self, wire: Wire) -> bool:
+    def enter(self, wire: AgiProtocol) -> bool:
         """Whether it may."""
         if not self._is_peer(wire.address):
             self.refuse(UNKNOWN_ADDRESS, wire.address)
@@ -77,7 +77,7 @@ class Strangers:
             longest.abort()
         return True
 
-    def leave(self, wire: Wire) -> None:
+    def leave(self, wire: AgiProtocol) -> None:
         """It has proven who it is, or is gone."""
         self._waiting.pop(wire, None)
         if self._last_gone is not None and not self._waiting and not self._last_gone.done():

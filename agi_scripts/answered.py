@@ -1,9 +1,8 @@
 """agi://…/answered: the hidden number has picked up. Sets how long the two may talk, on the callee's channel."""
 
 from agi_scripts import dialplan
-from agi_scripts.context import CallContext
-from agi_scripts.session import Session
-from engine.calls.lease_rebalancing import Limit
+from agi_scripts.session import CallContext, Session
+from engine.calls.lease_rebalancing import TalkLimit
 
 
 async def answered(context: CallContext, session: Session) -> None:
@@ -11,7 +10,7 @@ async def answered(context: CallContext, session: Session) -> None:
     # At once: what lies between Asterisk's reading of its clock and ours of the ticks would pass for the clock's doing.
     ticks, now = context.clock.moment().ticks, dialplan.wall_clock(call.argument(2))
 
-    async def set_limit(limit: Limit | None) -> None:
+    async def set_limit(limit: TalkLimit | None) -> None:
         await session.set_variables(dialplan.talk_limit(limit.left_ms if limit else 0))
 
     was_set = await context.limits.answered(

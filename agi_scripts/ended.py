@@ -3,9 +3,8 @@
 import structlog
 
 from agi_scripts import dialplan
-from agi_scripts.context import CallContext
 from agi_scripts.errors import BadPeer
-from agi_scripts.session import Session
+from agi_scripts.session import CallContext, Session
 from engine.calls.lifecycle import EndReport, call_ended
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ class BadPeer(AgiError):
     pass
 
 
-class Unproven(BadPeer):
+class NotAuthenticated(BadPeer):
     pass
 
 

@@ -14,23 +14,23 @@ MAX_HELD = 16 * 1024
 END_OF_ENVIRONMENT = b"\n\n"
 
 
-class Host(Protocol):
+class ConnectionHost(Protocol):
     """Whom a wire tells. After `opened` has let it in, either `said` or `failed` follows, once."""
 
-    def opened(self, wire: "Wire") -> bool:
+    def opened(self, wire: "AgiProtocol") -> bool:
         """Whether it may come in. If not, nothing of it is read."""
 
-    def said(self, wire: "Wire", environment: bytes) -> None:
+    def said(self, wire: "AgiProtocol", environment: bytes) -> None:
         """The whole environment, with its blank line."""
 
-    def failed(self, wire: "Wire", error: AgiError | TimeoutError) -> None:
+    def failed(self, wire: "AgiProtocol", error: AgiError | TimeoutError) -> None:
         """It will not say who it is any more. Its connection is being closed."""
 
 
-class Wire(asyncio.Protocol):
+class AgiProtocol(asyncio.Protocol):
     """`read_seconds`: so long may the environment take. `address`: the peer's; empty when it went at once."""
 
-    def __init__(self, host: Host, read_seconds: float) -> None:
+    def __init__(self, host: ConnectionHost, read_seconds: float) -> None:
         self._host = host
         self._read_seconds = read_seconds
         self._transport: asyncio.Transport

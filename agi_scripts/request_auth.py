@@ -11,16 +11,17 @@ import hmac
 from collections.abc import Collection, Iterable
 
 
-def proof(token: str, unique_id: str, script: str, arguments: Iterable[str]) -> str:
+def request_mac(token: str, unique_id: str, script: str, arguments: Iterable[str]) -> str:
     request = ",".join((token, unique_id, script, *arguments))
     return hashlib.sha1(request.encode()).hexdigest()  # noqa: S324  what the dialplan can; no collision helps here
 
 
-def is_proven(tokens: Collection[str], given: str, unique_id: str, script: str, arguments: Collection[str]) -> bool:
+def is_authentic(tokens: Collection[str], given: str, unique_id: str, script: str, arguments: Collection[str]) -> bool:
     """Whether `given` was made with one of the tokens. Takes as long for a wrong one as for a right one."""
     if any("," in each for each in (unique_id, script, *arguments)):
         return False  # as text it would be the same as another request, cut elsewhere
     matches = [
-        hmac.compare_digest(proof(token, unique_id, script, arguments).encode(), given.encode()) for token in tokens
+        hmac.compare_digest(request_mac(token, unique_id, script, arguments).encode(), given.encode())
+        for token in tokens
     ]
     return any(matches)

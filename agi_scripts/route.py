@@ -5,9 +5,8 @@ import asyncio
 import structlog
 
 from agi_scripts import dialplan
-from agi_scripts.context import CallContext
 from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
-from agi_scripts.session import Session
+from agi_scripts.session import CallContext, Session
 from engine.calls.lifecycle import IncomingCall, abandon_call, route_call
 from engine.domain.numbers import caller_of, from_dialled
 from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, Reject, RouteDecision

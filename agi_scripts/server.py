@@ -3,15 +3,20 @@
 import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from socket import socket
 
 import structlog
 
-from agi_scripts.admission import MAX_STRANGERS, UNKNOWN_TOKEN, Limits, Network, Refused, Strangers, log_refusal
-from agi_scripts.errors import AgiError, BadPeer, Unproven
-from agi_scripts.protocol import Wire
-from agi_scripts.request_auth import is_proven
-from agi_scripts.session import Environment, Session, parse_environment
+from agi_scripts import dialplan
+from agi_scripts.admission import MAX_PENDING, UNKNOWN_TOKEN, Admission, AdmissionLimits, Network, Refused, log_refusal
+from agi_scripts.answered import answered
+from agi_scripts.ended import ended
+from agi_scripts.errors import AgiError, BadPeer, NotAuthenticated
+from agi_scripts.protocol import AgiProtocol
+from agi_scripts.request_auth import is_authentic
+from agi_scripts.route import route
+from agi_scripts.session import CallContext, Environment, Session, parse_environment
 from engine.domain.errors import RentedNumbersError
 
 log = structlog.get_logger(__name__)
@@ -45,12 +50,12 @@ class FastAgiServer:
         refused: Refused = log_refusal,
         read_seconds: float = READ_SECONDS,
         max_conversations: int = MAX_CONVERSATIONS,
-        max_strangers: int = MAX_STRANGERS,
+        max_strangers: int = MAX_PENDING,
     ) -> None:
         self._scripts = scripts
         self._script_seconds = script_seconds
         self._tokens = tuple(tokens)
-        self._strangers = Strangers(peers, refused, Limits(strangers=max_strangers))
+        self._strangers = Admission(peers, refused, AdmissionLimits(strangers=max_strangers))
         self._read_seconds = read_seconds
         self._max_conversations = max_conversations
         self._conversations: set[asyncio.Task[None]] = set()
@@ -60,7 +65,7 @@ class FastAgiServer:
         """Serve until `stop`; then take no more, and give what is under way its deadline to end."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Wire(self, self._read_seconds), sock=listener, backlog=ACCEPTS_PER_TURN
+            lambda: AgiProtocol(self, self._read_seconds), sock=listener, backlog=ACCEPTS_PER_TURN
         )
         listener.listen(BACKLOG)
         try:
@@ -85,20 +90,20 @@ class FastAgiServer:
         """How many are being served, those included that have not shown who they are."""
         return len(self._strangers) + len(self._conversations)
 
-    def opened(self, wire: Wire) -> bool:
+    def opened(self, wire: AgiProtocol) -> bool:
         # Accepted in the very turn of the event loop in which it stopped: nobody would wait for its end.
         return not self._stopped and self._strangers.enter(wire)
 
-    def failed(self, wire: Wire, error: AgiError | TimeoutError) -> None:
+    def failed(self, wire: AgiProtocol, error: AgiError | TimeoutError) -> None:
         self._strangers.leave(wire)
         if isinstance(error, TimeoutError):
             self._strangers.complain("agi_timeout", script="-")
-        elif isinstance(error, Unproven):
+        elif isinstance(error, NotAuthenticated):
             self._strangers.refuse(UNKNOWN_TOKEN, wire.address)
         else:
             self._strangers.complain("agi_failed", script="-", kind=type(error).__name__, reason=str(error))
 
-    def said(self, wire: Wire, environment: bytes) -> None:
+    def said(self, wire: AgiProtocol, environment: bytes) -> None:
         """Of a peer that has not proven who it is nothing is looked at."""
         try:
             proven = self._proven(parse_environment(environment))
@@ -118,11 +123,11 @@ class FastAgiServer:
 
     def _proven(self, said: Environment) -> Environment:
         """Raises Unproven."""
-        if not is_proven(self._tokens, said.proof, said.unique_id, said.script, said.arguments):
-            raise Unproven("not from an Asterisk of ours")
+        if not is_authentic(self._tokens, said.proof, said.unique_id, said.script, said.arguments):
+            raise NotAuthenticated("not from an Asterisk of ours")
         return said
 
-    async def _converse(self, wire: Wire, environment: Environment) -> None:
+    async def _converse(self, wire: AgiProtocol, environment: Environment) -> None:
         """One connection, one script. Whatever goes wrong ends this connection and nothing else."""
         script = environment.script
         try:
@@ -144,3 +149,12 @@ class FastAgiServer:
 
 async def _no_such_script(session: Session) -> None:
     raise BadPeer("no such script")
+
+
+def scripts(context: CallContext) -> dict[str, Script]:
+    """AGI path → script."""
+    return {
+        dialplan.ROUTE: partial(route, context),
+        dialplan.ANSWERED: partial(answered, context),
+        dialplan.ENDED: partial(ended, context),
+    }

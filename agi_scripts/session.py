@@ -10,7 +10,11 @@ from panoramisk.utils import parse_agi_result
 
 from agi_scripts.commands import set_variables
 from agi_scripts.errors import BadPeer, CallerGone, CommandRefused, HungUp
-from agi_scripts.protocol import Wire
+from agi_scripts.protocol import AgiProtocol
+from engine.asterisk.limit_keeper import LimitKeeper
+from engine.domain.policy import Policy
+from engine.runtime.clock import Clock
+from engine.storage.sqlite import SqliteStorage
 
 MAX_LINES = 128
 # "100 Trying…": the answer comes later.
@@ -77,7 +81,7 @@ def _arguments(values: dict[str, str]) -> list[str]:
 class Session:
     """Handed to the scripts: the environment, and commands."""
 
-    def __init__(self, wire: Wire, environment: Environment) -> None:
+    def __init__(self, wire: AgiProtocol, environment: Environment) -> None:
         self._wire = wire
         self.environment = environment
 
@@ -107,3 +111,14 @@ class Session:
                     return answer
         except ValueError as error:
             raise CallerGone("an answer without a status") from error
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """`limits` shares what is left among calls that are up."""
+
+    storage: SqliteStorage
+    clock: Clock
+    policy: Policy
+    limits: LimitKeeper
+    expired_announcement: str

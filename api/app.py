@@ -9,14 +9,14 @@ import structlog
 from aiohttp import web
 
 from api.docs_page import served as docs_page
-from api.http.auth import FAILURES, authenticate, keep_to_worlds
+from api.http.auth import FAILURES, authenticate, keep_to_sandboxes
 from api.http.auth_failures import FailureLimit
-from api.http.dependencies import DEPENDENCIES, TIME_LIMIT, WORLD, Dependencies, Limits
+from api.http.dependencies import DEPENDENCIES, SANDBOX, TIME_LIMIT, Dependencies, RequestLimits
 from api.http.idempotency import UNDER_WAY
 from api.http.parameters import check_parameters
 from api.http.problems import problem_of, problem_response
-from api.http.rate_limit import QUOTA, RequestQuota, limit_requests, set_quota_headers
-from api.http.responses import WORLD_HEADER, set_headers
+from api.http.rate_limit import QUOTA, RateLimit, limit_requests, set_rate_limit_headers
+from api.http.responses import SANDBOX_HEADER, set_headers
 from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.openapi import served
 from api.resources import (
@@ -34,7 +34,7 @@ from api.resources import (
     webhook_secret,
 )
 
-__all__ = ["ROUTES", "Dependencies", "Limits", "build_app"]
+__all__ = ["ROUTES", "Dependencies", "RequestLimits", "build_app"]
 
 log = structlog.get_logger(__name__)
 
@@ -58,14 +58,21 @@ MAX_FRAMES = 8
 
 def build_app(deps: Dependencies) -> web.Application:
     app = web.Application(
-        middlewares=[refuse_with_problems, limit_time, authenticate, limit_requests, keep_to_worlds, check_parameters],
+        middlewares=[
+            refuse_with_problems,
+            limit_time,
+            authenticate,
+            limit_requests,
+            keep_to_sandboxes,
+            check_parameters,
+        ],
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
     app[served.DOCUMENT] = served.served(ROUTES)
     app[UNDER_WAY] = set()
     app[FAILURES] = FailureLimit()
-    app[QUOTA] = RequestQuota(deps.limits.requests_per_minute)
+    app[QUOTA] = RateLimit(deps.limits.requests_per_minute)
     app[exports.UNDER_WAY] = Counter()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in (*ROUTES, *docs_page.ROUTES)}
     for route in (*ROUTES, *docs_page.ROUTES):
@@ -108,9 +115,9 @@ async def limit_time(request: web.Request, handler: Handler) -> web.StreamRespon
 
 async def on_response(request: web.Request, response: web.StreamResponse) -> None:
     set_headers(response)
-    set_quota_headers(request, response)
-    if WORLD in request:
-        response.headers[WORLD_HEADER] = "test"
+    set_rate_limit_headers(request, response)
+    if SANDBOX in request:
+        response.headers[SANDBOX_HEADER] = "test"
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:

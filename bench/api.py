@@ -20,7 +20,8 @@ from bench import servers
 from bench.house import HIDDEN, House, furnish
 from bench.native import built
 from bench.servers import GENERATOR_CORE, Server, on_core
-from engine.accounts.accounts import create_account, create_key
+from engine.accounts.accounts import create_account
+from engine.accounts.keys import create_key
 from engine.config import secrets
 from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage

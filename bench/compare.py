@@ -13,7 +13,7 @@ from bench.house import House, furnish
 from bench.load import Load, Run, play
 from bench.native import built
 from bench.servers import Server
-from engine.control.requests import Lateness
+from engine.runtime.diagnostics import Lateness
 from phones.ports import free_port
 
 ENGINE, OBVIOUS, LIMIT = "engine", "obvious design", "limit"

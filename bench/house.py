@@ -12,13 +12,15 @@ from typing import Any
 
 from bench import history
 from bench.history import History
-from engine.accounts.accounts import create_account, create_key
+from engine.accounts.accounts import create_account
+from engine.accounts.keys import create_key
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.bookings.number_pool import import_numbers
 from engine.config import secrets
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -98,7 +100,7 @@ async def _first_booking(settings: Settings, pepper: str, callback: str) -> str:
         account = await storage.run(create_account, "bench", now)
         await storage.run(import_numbers, [(1, "+3225000000")], now)
         request = BookingRequest(account.id, HIDDEN, UsagePlan.LARGE, callback)
-        await storage.run(bookings.book, request, now, settings.policy())
+        await storage.run(bookings.book, request, now, policy_of(settings))
         return (await storage.run(create_key, account.id, pepper, now)).secret
     finally:
         await storage.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.servers import GENERATOR_CORE, Server, on_core
-from engine.control.requests import Lateness
+from engine.runtime.diagnostics import Lateness
 
 RUN_SECONDS = 900
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 
 from bench.house import House, environment_of
-from engine.control.requests import HowLate, Lateness
-from engine.control.server import ask_lateness
+from engine.control.client import ask_lateness
+from engine.runtime.diagnostics import Lateness, LatenessRequest
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
@@ -51,7 +51,9 @@ class Server:
 
     def lateness(self, watch_seconds: int = 0) -> Lateness | None:
         """Of its event loop, as far as it was watched since this was last asked. None: it is no engine."""
-        return None if self.house is None else ask_lateness(self.house.settings.data_dir, HowLate(watch_seconds))
+        return (
+            None if self.house is None else ask_lateness(self.house.settings.data_dir, LatenessRequest(watch_seconds))
+        )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agi_scripts.dialplan import ANSWERED, ENDED, ROUTE
-from agi_scripts.request_auth import proof
+from agi_scripts.request_auth import request_mac
 from tests.integration.fake_asterisk import ALLOWED, environment
 
 TALKED_MS = "12000"
@@ -37,7 +37,7 @@ def lines_of_call(call_id: str, number: int, service: str, booking: str, token: 
     )
     return [
         environment(
-            script, arguments, asking, {f"agi_arg_{len(arguments) + 1}": proof(token, asking, script, arguments)}
+            script, arguments, asking, {f"agi_arg_{len(arguments) + 1}": request_mac(token, asking, script, arguments)}
         )
         for script, asking, arguments in scripts
     ]

@@ -17,36 +17,36 @@ from ipaddress import ip_network
 import structlog
 from aiohttp import web
 
-from agi_scripts.context import CallContext
-from agi_scripts.scripts import scripts
-from agi_scripts.server import FastAgiServer
+from agi_scripts.server import FastAgiServer, scripts
+from agi_scripts.session import CallContext
 from api.app import build_app
-from api.http.dependencies import Dependencies, Limits
+from api.http.dependencies import Dependencies, RequestLimits
 from api.http.server import build_runner
-from engine.accounts.key_use import KeyUse
+from engine.accounts.keys import KeyUse
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
 from engine.asterisk.wall_clock import ClockWatch
 from engine.bookings.lifecycle import sweep
-from engine.callbacks.notifications import tell_all_due
-from engine.callbacks.ssrf import CallbackRules, check_callback
-from engine.callbacks.worker import CallbackConfig, CallbackWorker
-from engine.calls.end_spool import Journal
+from engine.callbacks.notifications import notify_all_due
+from engine.callbacks.ssrf import check_callback
+from engine.callbacks.worker import CallbackWorker
+from engine.calls.end_spool import EndSpool
 from engine.config import secrets
+from engine.config.policy import callback_rules_of, delivery_rules_of, policy_of, retention_of
 from engine.config.settings import Settings
 from engine.control.operator import Operator
 from engine.control.server import ControlServer
 from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
-from engine.privacy.retention import Retention, forget_all
+from engine.privacy.retention import forget_all
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
-from engine.runtime.lateness import LoopWatch
+from engine.runtime.diagnostics import LoopWatch
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.watchdog import watched
-from engine.sandbox.worlds import sweep_worlds
+from engine.sandbox.worlds import sweep_sandboxes
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
@@ -115,12 +115,12 @@ class Engine:
     ) -> None:
         self._settings = settings
         self._agi_tokens = agi_tokens
-        self._policy: Policy = settings.policy()
-        self._retention = Retention.of(settings)
+        self._policy: Policy = policy_of(settings)
+        self._retention = retention_of(settings)
         self._clock = SystemClock()
         self._storage = storage
         self._reads = reads
-        self._callbacks = CallbackWorker(storage, self._clock, CallbackConfig.of(settings))
+        self._callbacks = CallbackWorker(storage, self._clock, delivery_rules_of(settings))
         loop = asyncio.get_running_loop()
         storage.when_posted(lambda: loop.call_soon_threadsafe(self._callbacks.wake))
         self._ami = AmiLink(
@@ -140,7 +140,7 @@ class Engine:
                 "look": operator.look,
             },
         )
-        self._journal = Journal(settings.journal, storage, self._clock, self._policy, self._limits.settled)
+        self._journal = EndSpool(settings.journal, storage, self._clock, self._policy, self._limits.settled)
         self._reconciler = Reconciler(
             storage,
             self._ami,
@@ -164,14 +164,14 @@ class Engine:
             clock=self._clock,
             policy=self._policy,
             pepper=kept.key_pepper,
-            check_callback=partial(check_callback, rules=CallbackRules.of(settings)),
+            check_callback=partial(check_callback, rules=callback_rules_of(settings)),
             hang_up=self.hang_up,
             renewed=self._limits.changed,
             health=self.health,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
-            limits=Limits(requests_per_minute=settings.requests_per_minute),
+            limits=RequestLimits(requests_per_minute=settings.requests_per_minute),
         )
         self._calls = CallContext(
             storage=storage,
@@ -250,9 +250,9 @@ class Engine:
 
     async def _clean_up(self) -> None:
         # First: what has expired is told before it is gone.
-        await tell_all_due(self._storage, self._clock.now(), self._policy)
+        await notify_all_due(self._storage, self._clock.now(), self._policy)
         swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
-        await sweep_worlds(self._storage, self._clock.now(), self._policy)
+        await sweep_sandboxes(self._storage, self._clock.now(), self._policy)
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
             log.info(
                 "swept",

@@ -6,13 +6,13 @@ import re
 from aiohttp import hdrs, web
 
 from api.http.auth_failures import FailureLimit
-from api.http.client_ip import source_of
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, KEY_DIGEST, WORLD
+from api.http.client_ip import client_ip_of
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, KEY_DIGEST, SANDBOX
 from api.http.problems import ProblemError
 from api.http.routes import ROUTES_BY_HANDLER, Handler
-from engine.accounts.accounts import key_digest
-from engine.storage.rows import ApiKey
-from engine.storage.sandboxes import World
+from engine.accounts.keys import key_digest
+from engine.storage.accounts import ApiKey
+from engine.storage.sandboxes import Sandbox
 
 # RFC 6750's token68, and no longer than any key of ours could get: what is hashed is bounded, and ASCII.
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]{1,128}=*)", re.IGNORECASE | re.ASCII)
@@ -30,15 +30,15 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         key = await _key(request)
         request[ACCOUNT_ID] = key.account_id
         if key.test_of is not None:
-            request[WORLD] = World(key.account_id, key.clock_ahead_ms, key.test_of)
+            request[SANDBOX] = Sandbox(key.account_id, key.clock_ahead_ms, key.test_of)
     return await handler(request)
 
 
 @web.middleware
-async def keep_to_worlds(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def keep_to_sandboxes(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Behind the quota: such a request counts, too."""
     route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
-    if route and route.test and WORLD not in request:
+    if route and route.test and SANDBOX not in request:
         raise ProblemError("test_key_required", "This is for test worlds: send a key that begins with `rn_test_`.")
     return await handler(request)
 
@@ -77,7 +77,7 @@ def _note_failure(request: web.Request) -> None:
     deps = request.app[DEPENDENCIES]
     peer = request.transport.get_extra_info("peername") if request.transport else None
     forwarded = request.headers.getall(hdrs.X_FORWARDED_FOR, [])
-    source = source_of(peer[0] if peer else None, forwarded, deps.proxies)
+    source = client_ip_of(peer[0] if peer else None, forwarded, deps.proxies)
     if not request.app[FAILURES].count(source, asyncio.get_running_loop().time()):
         raise ProblemError("too_many_failures", "Too many keys that are none came from this address.")
     deps.refused(SERVICE, "InvalidPassword", str(source))

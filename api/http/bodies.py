@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from api.http.dependencies import DEPENDENCIES, Limits
+from api.http.dependencies import DEPENDENCIES, RequestLimits
 from api.http.problems import CODE_OF_FIELD, MAX_ERRORS, ProblemError, safe_name
 from api.schemas.common import FieldError, Incoming
 
@@ -38,7 +38,7 @@ def _check_media_type(request: web.Request) -> None:
         raise ProblemError("unsupported_media_type", "Send the body uncompressed.")
 
 
-async def _read(request: web.Request, limits: Limits) -> bytes:
+async def _read(request: web.Request, limits: RequestLimits) -> bytes:
     if (request.content_length or 0) > limits.body_bytes:
         raise ProblemError("too_large", f"The body may have {limits.body_bytes} bytes.")
     try:

@@ -10,7 +10,7 @@ Network = IPv4Network | IPv6Network
 NOWHERE: Address = IPv4Address(0)
 
 
-def source_of(peer: str | None, forwarded: Sequence[str], proxies: Sequence[Network]) -> Address:
+def client_ip_of(peer: str | None, forwarded: Sequence[str], proxies: Sequence[Network]) -> Address:
     """`peer`: the connection's other end, None: it is gone; `forwarded`: the request's X-Forwarded-For headers.
 
     Of these only what trusted proxies added counts: they are read from their end, up to the first address that is none

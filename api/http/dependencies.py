@@ -9,11 +9,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 from aiohttp import web
 
 from engine.domain.policy import Policy
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageBusy
 from engine.storage.reads import Reads
-from engine.storage.sandboxes import World
+from engine.storage.sandboxes import Sandbox
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """How many requests an account may send, how much one may bring and how long its parts may take. `stall_seconds`:
     how long the client of an export may take over a batch of it; the whole may take longer than `request_seconds`.
 
@@ -62,7 +62,7 @@ class Dependencies:
     key_used: Callable[[str], None]
     refused: Callable[[str, str, str], None]
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    limits: Limits = Limits()
+    limits: RequestLimits = RequestLimits()
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`storage.run`, for no longer than `limits.storage_seconds`. Raises what it raises.
@@ -82,22 +82,22 @@ ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)
 # The digest of that key, by which it is looked up again where an answer takes long.
 KEY_DIGEST = web.RequestKey("KEY_DIGEST", str)
 # The test world whose key came with the request; not set for keys of customers' own accounts.
-WORLD = web.RequestKey("WORLD", World)
+SANDBOX = web.RequestKey("SANDBOX", Sandbox)
 # Of the whole request. A handler that sends its answer as it makes it puts limits of its own in its place.
 TIME_LIMIT = web.RequestKey("TIME_LIMIT", asyncio.Timeout)
 
 
 def now_of(request: web.Request) -> int:
     """Epoch milliseconds, by the clock that the request's account goes by."""
-    return moment_of(request).now
+    return timestamp_of(request).now
 
 
-def moment_of(request: web.Request) -> Moment:
+def timestamp_of(request: web.Request) -> Timestamp:
     """By the clock that the request's account goes by."""
-    at, world = machines_moment(request), request.get(WORLD)
+    at, world = machine_timestamp(request), request.get(SANDBOX)
     return at if world is None else world.moment(at)
 
 
-def machines_moment(request: web.Request) -> Moment:
+def machine_timestamp(request: web.Request) -> Timestamp:
     """For what happens to requests themselves, to callbacks on their way, and for what moves an account's clock."""
     return request.app[DEPENDENCIES].clock.moment()

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp
 from api.http.problems import ProblemError
 from api.http.responses import text_answer
 from api.schemas.common import Incoming, Outgoing
-from engine.accounts.idempotency import Keyed, once
-from engine.storage.rows import KeptAnswer
+from engine.accounts.idempotency import KeyedRequest, once
+from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
 HEADER = "Idempotency-Key"
@@ -40,8 +40,8 @@ async def answer_once(
     under_way.add((account_id, key))
     try:
         # By the machine's clock: moving an account's must not make a request new that is sent again.
-        keyed = Keyed(account_id, key, _fingerprint(request, body))
-        answer, replayed = await deps.run(once, keyed, machines_moment(request).now, carry_out)
+        keyed = KeyedRequest(account_id, key, _fingerprint(request, body))
+        answer, replayed = await deps.run(once, keyed, machine_timestamp(request).now, carry_out)
     finally:
         under_way.discard((account_id, key))
     return text_answer(answer, headers={REPLAYED: "true"} if replayed else {})

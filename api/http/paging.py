@@ -20,8 +20,8 @@ from api.http.problems import ProblemError
 from api.http.responses import json_answer
 from api.schemas.common import Outgoing, Page
 from api.schemas.fields import CURSOR
-from engine.storage.bounds import EARLIEST, LATEST
-from engine.storage.record_rows import Place
+from engine.storage.cdrs import CdrPosition
+from engine.storage.filters import EARLIEST, LATEST
 
 VERSION = 1
 
@@ -61,14 +61,14 @@ class CallListing:
     name: str
     id_pattern: re.Pattern[str]
 
-    def cursor_after(self, place: Place) -> str:
+    def cursor_after(self, place: CdrPosition) -> str:
         return _cursor({"version": VERSION, "list": self.name, "at": place.started_at, "after": place.id})
 
-    def position_of(self, cursor: str) -> Place:
+    def position_of(self, cursor: str) -> CdrPosition:
         """Raises ProblemError for what `cursor_after` never writes."""
         match _content(cursor):
             case {"at": int(at), "after": str(record_id)} if self.id_pattern.fullmatch(record_id):
-                place = Place(int(at), record_id)  # `true` is an int too, and never written
+                place = CdrPosition(int(at), record_id)  # `true` is an int too, and never written
                 if EARLIEST <= at <= LATEST and self.cursor_after(place) == cursor:
                     return place
         raise _not_ours()

@@ -26,7 +26,7 @@ RATE_LIMIT_POLICY = "RateLimit-Policy"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class QuotaStanding:
     """`remaining`: requests that may be sent at once. `full_in`: seconds until it is all of them. `next_in`: seconds
     until there is one, 0 if there is."""
 
@@ -36,7 +36,7 @@ class Standing:
     next_in: float
 
 
-class RequestQuota:
+class RateLimit:
     """`per_minute`: of one account, at once or one after the other."""
 
     def __init__(self, per_minute: int) -> None:
@@ -46,7 +46,7 @@ class RequestQuota:
         # here has a full one.
         self._lacks: dict[str, tuple[float, float]] = {}
 
-    def count(self, account_id: str, now: float) -> Standing:
+    def count(self, account_id: str, now: float) -> QuotaStanding:
         """One more request, at `now` (monotonic seconds). One that is not allowed costs nothing."""
         lacks, before = self._lacks.pop(account_id, (0.0, now))
         lacks = max(0.0, lacks - (now - before) * self._per_second)
@@ -56,7 +56,7 @@ class RequestQuota:
         self._forget_full(now)
         remaining = max(0, math.floor(self.per_minute - lacks + ROUNDING))
         next_in = 0.0 if remaining else (lacks + 1 - self.per_minute) / self._per_second
-        return Standing(allowed, remaining, lacks / self._per_second, next_in)
+        return QuotaStanding(allowed, remaining, lacks / self._per_second, next_in)
 
     def __len__(self) -> int:
         return len(self._lacks)
@@ -68,8 +68,8 @@ class RequestQuota:
                 del self._lacks[account_id]
 
 
-QUOTA = web.AppKey("QUOTA", RequestQuota)
-STANDING = web.RequestKey("STANDING", Standing)
+QUOTA = web.AppKey("QUOTA", RateLimit)
+STANDING = web.RequestKey("STANDING", QuotaStanding)
 
 
 @web.middleware
@@ -88,7 +88,7 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
-def set_quota_headers(request: web.Request, response: web.StreamResponse) -> None:
+def set_rate_limit_headers(request: web.Request, response: web.StreamResponse) -> None:
     standing = request.get(STANDING)
     if standing is not None:
         full_in = math.ceil(standing.full_in)

@@ -3,12 +3,12 @@
 from aiohttp import hdrs, web
 
 from api.schemas.common import Outgoing
-from engine.storage.rows import KeptAnswer
+from engine.storage.kept_answers import KeptAnswer
 
 # aiohttp would tell its version and Python's.
 SERVER = "rented-numbers"
 # On all that is answered to a key to a test world.
-WORLD_HEADER = "RentedNumbers-World"
+SANDBOX_HEADER = "RentedNumbers-World"
 
 
 def set_headers(response: web.StreamResponse) -> None:

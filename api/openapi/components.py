@@ -12,11 +12,11 @@ from api.http.problems import PROBLEMS, TYPE_PREFIX
 from api.http.routes import Route
 from api.openapi.examples import EXAMPLES
 from api.schemas.common import ProblemBody
-from engine.domain.booking import Status
+from engine.domain.booking import BookingStatus
 
 Json = dict[str, Any]
 # What is gone answers 404, and so has no body that could say it.
-NEVER_SHOWN: Mapping[StrEnum, type[StrEnum]] = {Status.GONE: Status}
+NEVER_SHOWN: Mapping[StrEnum, type[StrEnum]] = {BookingStatus.GONE: BookingStatus}
 Kind = Literal["schemas", "headers", "examples", "responses"]
 
 

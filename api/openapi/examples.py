@@ -20,29 +20,39 @@ from api.openapi.callback_examples import (
 )
 from api.resources.account import AccountBody, AccountChange
 from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
-from api.schemas.bookings import BookingBody, BookingChange, BookingPatch, NewBooking
+from api.schemas.bookings import BookingBody, BookingChange, BookingPage, BookingPatchBody, NewBooking
 from api.schemas.callbacks import (
     CallbackAttemptBody,
     CallbackBody,
     CallbackDetailBody,
+    CallbackPage,
     CallbackRequestBody,
     EndpointBody,
+    EndpointPage,
     NewWebhookSecret,
     RedeliveredBody,
     Redelivery,
     WebhookSecretBody,
 )
-from api.schemas.common import BlockedCallerBody, CdrBody, ExplanationBody, HealthBody, NewBlockedCaller, Page
+from api.schemas.common import (
+    BlockedCallerBody,
+    BlockedCallerPage,
+    CdrBody,
+    CdrPage,
+    ExplanationBody,
+    HealthBody,
+    NewBlockedCaller,
+    Page,
+)
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
-from engine.domain.booking import Status
-from engine.domain.caller_id import CallerId
-from engine.domain.delivery import CallbackState, WhyDisabled
+from engine.domain.booking import BookingStatus, CallerId
 from engine.domain.events import EventType, as_json
 from engine.domain.explanation import LimitedBy
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
+from engine.domain.retry import CallbackState, WhyDisabled
 from engine.domain.routing import Disposition, Reason
-from engine.storage.delivery_rows import WebhookSecrets
+from engine.storage.webhook_secrets import SigningSecrets
 
 ACCOUNT_ID = "acc_01a206bf6f0e7c3b8a3f5b6c7d8e9f01"
 CURSOR = "eyJ2ZXJzaW9uIjoxLCJsaXN0IjoiYm9va2luZ3MiLCJhZnRlciI6ImJrZ18wMWEyMDZiZjdhZTI3NzU3OWQxOTBhZTBkNWIwNWYxYSJ9"
@@ -56,7 +66,7 @@ BOOKING = BookingBody(
     calls_remaining=25,
     destination=HIDDEN,
     usage_plan=UsagePlan.SMALL,
-    status=Status.ACTIVE,
+    status=BookingStatus.ACTIVE,
     callback=CALLBACK,
     created_at=BOOKED_AT,
     max_concurrent_calls=5,
@@ -89,7 +99,7 @@ EXPLANATION = ExplanationBody(
     message="The call would be put through; answered at once, it could last 895 s.",
     seconds=895,
     limited_by=LimitedBy.SECONDS_LEFT,
-    status=Status.ACTIVE,
+    status=BookingStatus.ACTIVE,
     end_time=ENDS_AT,
     seconds_remaining=0,
     seconds_held=1790,
@@ -144,7 +154,7 @@ ENDPOINT = EndpointBody(
 )
 # Nobody's: that of the standard's own example, and one like it.
 SECRETS = WebhookSecretBody.of(
-    WebhookSecrets(
+    SigningSecrets(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl4kmUqwXA", 1_772_452_800_000
     ),
     now=0,
@@ -182,26 +192,26 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
         },
     ],
     BookingChange: [{"usagePlan": "MEDIUM"}, {"usagePlan": "SMALL", "maxCallSeconds": None, "callback": CALLBACK}],
-    BookingPatch: [{"paused": True}, {"label": None, "metadata": {"order": "1871", "desk": "north"}}],
+    BookingPatchBody: [{"paused": True}, {"label": None, "metadata": {"order": "1871", "desk": "north"}}],
     BookingBody: [shown(BOOKING)],
-    Page[BookingBody]: [shown(Page(data=[BOOKING], has_more=True, next_cursor=CURSOR))],
+    BookingPage: [shown(Page(data=[BOOKING], has_more=True, next_cursor=CURSOR))],
     NewBlockedCaller: [{"caller": CALLER}],
     BlockedCallerBody: [shown(BLOCKED)],
-    Page[BlockedCallerBody]: [shown(Page(data=[BLOCKED], has_more=False, next_cursor=None))],
+    BlockedCallerPage: [shown(Page(data=[BLOCKED], has_more=False, next_cursor=None))],
     CdrBody: [shown(CDR)],
-    Page[CdrBody]: [shown(Page(data=[CDR], has_more=False, next_cursor=None))],
+    CdrPage: [shown(Page(data=[CDR], has_more=False, next_cursor=None))],
     ExplanationBody: [shown(EXPLANATION)],
     PlansBody: [shown(PLANS)],
     PlanBody: [shown(plan) for plan in PLANS.data],
     NumbersBody: [shown(NUMBERS)],
     CountryBody: [shown(country) for country in NUMBERS.countries],
     CallbackBody: [shown(CALLBACK_SENT)],
-    Page[CallbackBody]: [shown(Page(data=[CALLBACK_SENT], has_more=False, next_cursor=None))],
+    CallbackPage: [shown(Page(data=[CALLBACK_SENT], has_more=False, next_cursor=None))],
     CallbackDetailBody: [shown(CALLBACK_LOG)],
     Redelivery: [{"from": "2026-03-01T00:00:00Z"}, {"from": "2026-03-01T00:00:00Z", "state": "DELIVERED"}],
     RedeliveredBody: [shown(RedeliveredBody(redelivered=200, has_more=True, next_cursor=CURSOR))],
     EndpointBody: [shown(ENDPOINT)],
-    Page[EndpointBody]: [shown(Page(data=[ENDPOINT], has_more=False, next_cursor=None))],
+    EndpointPage: [shown(Page(data=[ENDPOINT], has_more=False, next_cursor=None))],
     NewWebhookSecret: [{"overlapSeconds": 3600}, {}],
     WebhookSecretBody: [shown(SECRETS)],
     NewSimulatedCall: [

@@ -14,9 +14,9 @@ from api.openapi.examples import STREAMED
 from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
 from api.schemas.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
 from engine.domain import notes
-from engine.domain.delivery import CallbackState
 from engine.domain.numbers import ANONYMOUS, E164
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
+from engine.domain.retry import CallbackState
 from engine.domain.routing import Disposition
 from engine.storage.filters import MAX_PAIRS
 

@@ -55,7 +55,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     wanted = await read_body(request, AccountChange)
-    await request.app[DEPENDENCIES].run(notifications.choose, request[ACCOUNT_ID], wanted.events)
+    await request.app[DEPENDENCIES].run(notifications.choose_events, request[ACCOUNT_ID], wanted.events)
     return json_answer(await _account(request))
 
 

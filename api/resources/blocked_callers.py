@@ -10,7 +10,7 @@ from api.http.paging import Listing, page_answer, page_request
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.bookings import ONE, id_of
-from api.schemas.common import BlockedCallerBody, NewBlockedCaller, Page
+from api.schemas.common import BlockedCallerBody, BlockedCallerPage, NewBlockedCaller
 from engine.bookings import blocked_callers
 from engine.bookings.lifecycle import owned
 from engine.domain.numbers import E164
@@ -75,7 +75,7 @@ ROUTES = (
             "listBlockedCallers",
             TAG,
             "List blocked callers, by number",
-            answers={200: Page[BlockedCallerBody]},
+            answers={200: BlockedCallerPage},
             problems=("gone",),
         ),
         parameters=frozenset({"limit", "cursor"}),

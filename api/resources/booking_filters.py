@@ -6,20 +6,19 @@ from aiohttp import web
 
 from api.http.parameters import flag_of, pairs_of, unacceptable, with_plus
 from engine.domain import notes
-from engine.domain.booking import Status
+from engine.domain.booking import BookingStatus
 from engine.domain.numbers import is_e164
-from engine.domain.plans import UsagePlan
-from engine.domain.policy import Policy
+from engine.domain.policy import Policy, UsagePlan
 from engine.storage.filters import MAX_PAIRS, BookingFilter
 
 PARAMETERS = frozenset({"includeExpired", "status", "destination", "usagePlan", "service", "label", "metadata"})
-STATUSES = (Status.ACTIVE, Status.EXPIRED)
+STATUSES = (BookingStatus.ACTIVE, BookingStatus.EXPIRED)
 
 
 def filter_of(request: web.Request, now: int, policy: Policy) -> BookingFilter:
     """Active ones unless others are asked for. Raises ProblemError."""
     status = _word(request, "status", STATUSES)
-    with_expired = flag_of(request, "includeExpired") if status is None else status == Status.EXPIRED
+    with_expired = flag_of(request, "includeExpired") if status is None else status == BookingStatus.EXPIRED
     chosen = BookingFilter(
         expires_after=now - policy.grace_ms if with_expired else now,
         destination=_number(request, "destination"),
@@ -28,7 +27,7 @@ def filter_of(request: web.Request, now: int, policy: Policy) -> BookingFilter:
         label=_label(request),
         pairs=_pairs(request),
     )
-    return chosen.until(now) if status == Status.EXPIRED else chosen
+    return chosen.until(now) if status == BookingStatus.EXPIRED else chosen
 
 
 def _word(request: web.Request, name: str, words: tuple[StrEnum, ...]) -> str | None:

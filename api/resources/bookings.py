@@ -14,15 +14,14 @@ from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.booking_filters import PARAMETERS as FILTERS
 from api.resources.booking_filters import filter_of
-from api.schemas.bookings import BookingBody, BookingChange, BookingPatch, NewBooking
-from api.schemas.common import Page
+from api.schemas.bookings import BookingBody, BookingChange, BookingPage, BookingPatchBody, NewBooking
 from api.schemas.fields import BOOKING_ID
-from engine.bookings import lifecycle as tmp_bookings
-from engine.bookings.lifecycle import BookingRequest, Changes, Renewal
+from engine.bookings import lifecycle as bookings
+from engine.bookings.lifecycle import BookingPatch, BookingRequest, Renewal
 from engine.domain.errors import NotFound
-from engine.domain.limits import Limits
+from engine.domain.policy import BookingLimits
 from engine.storage.filters import LOOKED_AT
-from engine.storage.rows import KeptAnswer
+from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
@@ -40,7 +39,7 @@ async def create(request: web.Request) -> web.Response:
         wanted.destination,
         wanted.usage_plan,
         wanted.callback,
-        Limits(**wanted.limits_sent()),
+        BookingLimits(**wanted.limits_sent()),
         wanted.caller_id,
         wanted.refuse_anonymous,
         wanted.paused,
@@ -50,7 +49,7 @@ async def create(request: web.Request) -> web.Response:
     )
 
     def book(tx: Transaction) -> KeptAnswer:
-        booking = tmp_bookings.book(tx, asked, now, deps.policy)
+        booking = bookings.book(tx, asked, now, deps.policy)
         return kept(BookingBody.of(booking, now, deps.policy), status=201, location=f"/bookings/{booking.id}")
 
     return await answer_once(request, wanted, book)
@@ -77,7 +76,7 @@ async def show(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     now = now_of(request)
     booking = await deps.reads.booking(id_of(request))
-    owned = tmp_bookings.owned(booking, request[ACCOUNT_ID], now, deps.policy)
+    owned = bookings.owned(booking, request[ACCOUNT_ID], now, deps.policy)
     return json_answer(BookingBody.of(owned, now, deps.policy))
 
 
@@ -89,7 +88,7 @@ async def renew(request: web.Request) -> web.Response:
     asked = Renewal(wanted.usage_plan, **_changes(wanted, deps))
 
     def add_plan(tx: Transaction) -> KeptAnswer:
-        booking = tmp_bookings.renew(tx, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
+        booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
         return kept(BookingBody.of(booking, now, deps.policy), status=200)
 
     answer = await answer_once(request, wanted, add_plan)
@@ -100,15 +99,15 @@ async def renew(request: web.Request) -> web.Response:
 async def change(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
-    wanted = await read_body(request, BookingPatch)
+    wanted = await read_body(request, BookingPatchBody)
     now = now_of(request)
-    asked = Changes(**_changes(wanted, deps))
-    booking = await deps.run(tmp_bookings.change, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
+    asked = BookingPatch(**_changes(wanted, deps))
+    booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
     deps.renewed(booking_id)
     return json_answer(BookingBody.of(booking, now, deps.policy))
 
 
-def _changes(wanted: BookingPatch, deps: Dependencies) -> dict[str, Any]:
+def _changes(wanted: BookingPatchBody, deps: Dependencies) -> dict[str, Any]:
     """As `Changes` takes them. Raises CallbackNotAcceptable."""
     if wanted.callback is not None:
         deps.check_callback(wanted.callback)
@@ -126,7 +125,7 @@ def _changes(wanted: BookingPatch, deps: Dependencies) -> dict[str, Any]:
 
 async def cancel(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
-    channels = await deps.run(tmp_bookings.cancel, request[ACCOUNT_ID], id_of(request), now_of(request), deps.policy)
+    channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], id_of(request), now_of(request), deps.policy)
     if channels:
         await _hang_up(channels, deps)
     return web.Response(status=204)
@@ -183,7 +182,7 @@ ROUTES = (
             "listBookings",
             TAG,
             "List bookings, newest first",
-            answers={200: Page[BookingBody]},
+            answers={200: BookingPage},
             detail="Active ones unless `status` or `includeExpired` say otherwise; of several conditions all must hold."
             f" A page looks at {LOOKED_AT} bookings: it may have fewer than `limit` although `hasMore` is `true`.",
         ),
@@ -226,7 +225,7 @@ ROUTES = (
             detail="Only what is sent changes; nothing is added, and an expired booking stays expired. `paused` keeps "
             "calls out until it is `false` again; those that are up go on, and so does the booking's time.",
         ),
-        body=BookingPatch,
+        body=BookingPatchBody,
         placeholders=ONE,
     ),
     Route(

@@ -7,8 +7,7 @@ from api.http.paging import Listing, page_answer, page_request
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.callbacks import TAG
-from api.schemas.callbacks import EndpointBody
-from api.schemas.common import Page
+from api.schemas.callbacks import EndpointBody, EndpointPage
 from api.schemas.fields import ENDPOINT_ID
 from engine.callbacks import redelivery
 from engine.domain.errors import NotFound
@@ -38,9 +37,7 @@ ROUTES = (
         "GET",
         "/callbacks/endpoints",
         index,
-        Operation(
-            "listCallbackEndpoints", TAG, "List the URLs that callbacks went to", answers={200: Page[EndpointBody]}
-        ),
+        Operation("listCallbackEndpoints", TAG, "List the URLs that callbacks went to", answers={200: EndpointPage}),
         parameters=frozenset({"limit", "cursor"}),
     ),
     Route(

@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from api.http.bodies import read_body
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp
 from api.http.paging import Listing, page_answer, page_request
 from api.http.parameters import booking_id_of, span_of, unacceptable
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
-from api.schemas.callbacks import CallbackBody, CallbackDetailBody, RedeliveredBody, Redelivery
-from api.schemas.common import Page
+from api.schemas.callbacks import CallbackBody, CallbackDetailBody, CallbackPage, RedeliveredBody, Redelivery
 from api.schemas.fields import CALLBACK_ID
 from engine.callbacks import redelivery
 from engine.callbacks.redelivery import Position
-from engine.domain.delivery import CallbackState
 from engine.domain.errors import NotFound
+from engine.domain.retry import CallbackState
 from engine.domain.times import instant_from
-from engine.storage.bounds import EARLIEST, LATEST
-from engine.storage.delivery_rows import CallbackRecord
+from engine.storage.filters import EARLIEST, LATEST
+from engine.storage.outbox import CallbackRecord
 
 PLACE = re.compile(f"-?[0-9]{{1,16}}:{CALLBACK_ID.pattern}")
 LISTING = Listing("callbacks", PLACE)
@@ -69,7 +68,7 @@ async def redeliver(request: web.Request) -> web.Response:
     """202 for one that is sent again, 200 for one that is being tried now and left alone."""
     deps = request.app[DEPENDENCIES]
     record, begun = await deps.run(
-        redelivery.redeliver, request[ACCOUNT_ID], _id_of(request), machines_moment(request).now
+        redelivery.redeliver, request[ACCOUNT_ID], _id_of(request), machine_timestamp(request).now
     )
     return json_answer(CallbackBody.of(record), status=202 if begun else 200)
 
@@ -88,7 +87,7 @@ async def redeliver_all(request: web.Request) -> web.Response:
         wanted.state,
         after,
         until,
-        machines_moment(request).now,
+        machine_timestamp(request).now,
     )
     cursor = None if done.last is None else REDELIVERIES.cursor_after(_place(done.last))
     body = RedeliveredBody(redelivered=done.count, has_more=cursor is not None, next_cursor=cursor)
@@ -126,7 +125,7 @@ ROUTES = (
         "GET",
         "/callbacks",
         index,
-        Operation("listCallbacks", TAG, "List callbacks, newest first", answers={200: Page[CallbackBody]}),
+        Operation("listCallbacks", TAG, "List callbacks, newest first", answers={200: CallbackPage}),
         parameters=frozenset({"limit", "cursor", "state", "bookingId", "from", "to"}),
     ),
     Route(

@@ -2,14 +2,14 @@
 
 from aiohttp import web
 
-from api.http.dependencies import DEPENDENCIES, WORLD, now_of
+from api.http.dependencies import DEPENDENCIES, SANDBOX, now_of
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.common import Outgoing
 from api.schemas.fields import Count, PlaceOfNumbers
+from engine.bookings.number_pool import PACE_DAYS, PACE_MS, days_left
 from engine.domain.numbers import SIMULATED_NUMBERS
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.supply import PACE_DAYS, PACE_MS, days_left
+from engine.domain.policy import Allowance, UsagePlan
 from engine.domain.times import DAY_MS
 
 
@@ -70,7 +70,7 @@ async def usage_plans(request: web.Request) -> web.Response:
 
 
 async def numbers(request: web.Request) -> web.Response:
-    if WORLD in request:
+    if SANDBOX in request:
         return json_answer(_OF_TEST_WORLDS)
     deps = request.app[DEPENDENCIES]
     by_country = await deps.reads.free_numbers()

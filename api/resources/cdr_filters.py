@@ -6,8 +6,8 @@ from api.http.dependencies import ACCOUNT_ID
 from api.http.parameters import booking_id_of, caller_from, span_of, unacceptable, with_plus
 from engine.domain.numbers import is_e164
 from engine.domain.routing import Disposition
-from engine.storage.bounds import EARLIEST, LATEST
-from engine.storage.record_rows import WantedRecords
+from engine.storage.cdrs import WantedRecords
+from engine.storage.filters import EARLIEST, LATEST
 
 OF_BOOKING = frozenset({"from", "to", "source", "disposition"})
 OF_ALL = OF_BOOKING | {"service", "bookingId"}

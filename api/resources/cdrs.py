@@ -12,12 +12,12 @@ from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.bookings import ONE, id_of
 from api.resources.cdr_filters import OF_ALL, OF_BOOKING, wanted_records
-from api.schemas.common import CdrBody, Page
+from api.schemas.common import CdrBody, CdrPage
 from api.schemas.fields import CDR_ID
 from engine.bookings.lifecycle import owned
 from engine.cdr.listing import record_page
 from engine.domain.errors import NotFound
-from engine.storage.record_rows import WantedRecords
+from engine.storage.cdrs import WantedRecords
 
 LISTING = CallListing("cdrs", CDR_ID)
 OF_BOOKING_LISTING = CallListing("booking-calls", CDR_ID)
@@ -68,7 +68,7 @@ ROUTES = (
         "/cdr",
         index,
         Operation(
-            "listCallRecords", TAG, "List call records, newest call first", answers={200: Page[CdrBody]}, detail=DETAIL
+            "listCallRecords", TAG, "List call records, newest call first", answers={200: CdrPage}, detail=DETAIL
         ),
         parameters=OF_ALL | PAGES,
     ),
@@ -87,7 +87,7 @@ ROUTES = (
             "listCallsOfBooking",
             TAG,
             "List the call records of a booking, newest call first",
-            answers={200: Page[CdrBody]},
+            answers={200: CdrPage},
             problems=("gone",),
             detail=DETAIL,
         ),

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, moment_of
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, timestamp_of
 from api.http.parameters import caller_from
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
@@ -15,7 +15,9 @@ async def show(request: web.Request) -> web.Response:
     """Asked of the storage thread, beside the calls: so it sees what a call would see at that moment."""
     deps = request.app[DEPENDENCIES]
     source = caller_from(request, "source")
-    explanation = await deps.run(explain, request[ACCOUNT_ID], id_of(request), source, moment_of(request), deps.policy)
+    explanation = await deps.run(
+        explain, request[ACCOUNT_ID], id_of(request), source, timestamp_of(request), deps.policy
+    )
     return json_answer(ExplanationBody.of(explanation, deps.policy))
 
 

@@ -21,7 +21,7 @@ from api.resources.cdr_filters import OF_ALL, wanted_records
 from api.schemas.common import CdrBody
 from engine.cdr.listing import record_batches
 from engine.cdr.master_csv import master_csv
-from engine.storage.record_rows import CallRecord
+from engine.storage.cdrs import CallRecord
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from api.http.bodies import read_body
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment, now_of
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp, now_of
 from api.http.idempotency import answer_once, kept
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
@@ -12,7 +12,7 @@ from engine.domain.numbers import caller_of
 from engine.domain.simulation import SimulatedCall
 from engine.domain.times import rfc3339
 from engine.sandbox import worlds
-from engine.storage.rows import KeptAnswer
+from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
 
@@ -20,7 +20,7 @@ async def call(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, NewSimulatedCall)
     asked = SimulatedCall(wanted.service, caller_of(wanted.source), wanted.outcome, wanted.seconds or 0)
-    account_id, at = request[ACCOUNT_ID], machines_moment(request)
+    account_id, at = request[ACCOUNT_ID], machine_timestamp(request)
 
     def simulate(tx: Transaction) -> KeptAnswer:
         simulation = worlds.simulate_call(tx, account_id, asked, at, deps.policy)
@@ -37,7 +37,7 @@ async def advance(request: web.Request) -> web.Response:
     """Answers when all that is due by then was carried out; after a crash in between, the sweeps do the rest."""
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, ClockChange)
-    account_id, now = request[ACCOUNT_ID], machines_moment(request).now
+    account_id, now = request[ACCOUNT_ID], machine_timestamp(request).now
 
     def move(tx: Transaction) -> KeptAnswer:
         return kept(

@@ -7,28 +7,28 @@ is set up by a program, or anew, must get it from somewhere. What it protects is
 from aiohttp import web
 
 from api.http.bodies import read_body
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machines_moment
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp
 from api.http.idempotency import answer_once, kept
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.callbacks import TAG
 from api.schemas.callbacks import NewWebhookSecret, WebhookSecretBody
-from engine.callbacks import webhook_secrets
-from engine.storage.rows import KeptAnswer
+from engine.callbacks import signing
+from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
 
 async def show(request: web.Request) -> web.Response:
     secrets = await request.app[DEPENDENCIES].reads.webhook_secrets(request[ACCOUNT_ID])
-    return json_answer(WebhookSecretBody.of(secrets, machines_moment(request).now))
+    return json_answer(WebhookSecretBody.of(secrets, machine_timestamp(request).now))
 
 
 async def rotate(request: web.Request) -> web.Response:
     wanted = await read_body(request, NewWebhookSecret)
-    account_id, now = request[ACCOUNT_ID], machines_moment(request).now
+    account_id, now = request[ACCOUNT_ID], machine_timestamp(request).now
 
     def carry_out(tx: Transaction) -> KeptAnswer:
-        secrets = webhook_secrets.rotate(tx, account_id, wanted.overlap_seconds, now)
+        secrets = signing.rotate(tx, account_id, wanted.overlap_seconds, now)
         return kept(WebhookSecretBody.of(secrets, now), status=200)
 
     return await answer_once(request, wanted, carry_out)

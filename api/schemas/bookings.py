@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.schemas.common import Incoming, Outgoing
+from api.schemas.common import Incoming, Outgoing, Page
 from api.schemas.fields import (
     WHOLE,
     BookingId,
@@ -25,12 +25,15 @@ from api.schemas.fields import (
     ShownCaller,
     Url,
 )
-from engine.domain.booking import Booking, Status, status_at
-from engine.domain.caller_id import CallerId
-from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
-from engine.domain.numbers import Wanted
-from engine.domain.plans import UsagePlan
-from engine.domain.policy import Policy
+from engine.domain.booking import Booking, BookingStatus, CallerId, status_at
+from engine.domain.numbers import NumberRequest
+from engine.domain.policy import (
+    MAX_CALL_SECONDS,
+    MAX_CALLS_PER_CALLER_PER_HOUR,
+    MAX_CONCURRENT_CALLS,
+    Policy,
+    UsagePlan,
+)
 from engine.domain.times import rfc3339
 
 # What a new booking may ask of its number: one of these.
@@ -84,11 +87,11 @@ class NewBooking(LimitFields):
         return self
 
     @property
-    def wanted(self) -> Wanted:
-        return Wanted(self.service, self.prefix, self.country)
+    def wanted(self) -> NumberRequest:
+        return NumberRequest(self.service, self.prefix, self.country)
 
 
-class BookingPatch(LimitFields):
+class BookingPatchBody(LimitFields):
     """What is left out stays as it was. `null` removes a limit or the label; nothing else can be removed."""
 
     destination: Kept[Number] = None
@@ -111,7 +114,7 @@ class BookingPatch(LimitFields):
         return (self.label or "") if "label" in self.model_fields_set else None
 
 
-class BookingChange(BookingPatch):
+class BookingChange(BookingPatchBody):
     """What is left out stays as it was. `null` removes a limit or the label; nothing else can be removed."""
 
     usage_plan: Plan
@@ -134,7 +137,7 @@ class BookingBody(Outgoing):
     """The hidden number."""
     usage_plan: UsagePlan
     """The plan that was booked last."""
-    status: Status
+    status: BookingStatus
     """`EXPIRED`: calls are refused, `PUT` still revives it."""
     callback: Url
     created_at: Instant
@@ -176,3 +179,6 @@ class BookingBody(Outgoing):
             label=booking.label or None,
             metadata=dict(booking.metadata),
         )
+
+
+BookingPage = Page[BookingBody]

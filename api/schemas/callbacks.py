@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from api.schemas.common import Incoming, Outgoing
+from api.schemas.common import Incoming, Outgoing, Page
 from api.schemas.fields import CURSOR, WHOLE, BookingId, CallbackId, Count, Cursor, EndpointId, Instant, Url, told
 from engine.callbacks.attempt import HEADERS
-from engine.callbacks.webhook_secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
-from engine.domain.delivery import CallbackState, WhyDisabled
-from engine.domain.retry import Trouble
+from engine.callbacks.signing import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
+from engine.domain.retry import CallbackState, Trouble, WhyDisabled
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
-from engine.storage.delivery_rows import AttemptRecord, CallbackRecord, Endpoint, WebhookSecrets
+from engine.storage.endpoints import Endpoint
+from engine.storage.outbox import AttemptRecord, CallbackRecord
+from engine.storage.webhook_secrets import SigningSecrets
 
 MAX_INSTANT = 40
 
@@ -176,10 +177,14 @@ class WebhookSecretBody(Outgoing):
     old_secret_until: Instant | None
 
     @classmethod
-    def of(cls, secrets: WebhookSecrets, now: int) -> "WebhookSecretBody":
+    def of(cls, secrets: SigningSecrets, now: int) -> "WebhookSecretBody":
         both = len(secrets.valid_at(now)) > 1
         return cls(
             secret=secrets.present,
             old_secret=secrets.old if both else None,
             old_secret_until=_time(secrets.old_until) if both else None,
         )
+
+
+CallbackPage = Page[CallbackBody]
+EndpointPage = Page[EndpointBody]

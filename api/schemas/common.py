@@ -18,12 +18,13 @@ from api.schemas.fields import (
     PastPhone,
     Phone,
 )
-from engine.domain.booking import Status, limits_in_force, longest_call, status_at
+from engine.domain.booking import BookingStatus, limits_in_force, longest_call, status_at
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition, Reason
 from engine.domain.times import rfc3339
-from engine.storage.rows import BlockedCaller, Cdr
+from engine.storage.blocked_callers import BlockedCaller
+from engine.storage.cdrs import Cdr
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ class ExplanationBody(Outgoing):
     """How long the call could last if it were answered at once and nothing else happened; 0 if not put through."""
     limited_by: LimitedBy | None
     """What would end it then; `null` if it is not put through."""
-    status: Status
+    status: BookingStatus
     end_time: Instant
     seconds_remaining: Count
     seconds_held: Count
@@ -182,3 +183,7 @@ class ProblemBody(Outgoing):
     """Whether the same request may succeed later; `Retry-After` says when to try."""
     errors: LeftOut[list[FieldError]] = None
     """Where fields or parameters are to blame."""
+
+
+BlockedCallerPage = Page[BlockedCallerBody]
+CdrPage = Page[CdrBody]

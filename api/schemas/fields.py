@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from engine.domain import notes
-from engine.domain.caller_id import CallerId
+from engine.domain.booking import CallerId
 from engine.domain.destinations import COUNTRIES
 from engine.domain.numbers import ANONYMOUS, E164, ERASED, PREFIX, SENT
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 
 BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
 ACCOUNT_ID = re.compile(r"acc_[0-9a-f]{32}")

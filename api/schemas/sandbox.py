@@ -8,9 +8,8 @@ from pydantic_core import PydanticCustomError
 from api.schemas.bookings import BookingBody
 from api.schemas.common import CdrBody, Incoming, Outgoing
 from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, told
-from engine.domain.limits import MAX_CALL_SECONDS
 from engine.domain.numbers import is_caller, is_e164
-from engine.domain.policy import Policy
+from engine.domain.policy import MAX_CALL_SECONDS, Policy
 from engine.domain.routing import Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import rfc3339

@@ -15,7 +15,7 @@ import aiosqlite
 import uvloop
 from aiohttp import web
 
-from engine.accounts.accounts import key_digest
+from engine.accounts.keys import key_digest
 
 SECONDS, CALLS, DAYS = 1_000_000_000, 100_000_000, 90
 KEY = "SELECT account_id FROM api_keys WHERE digest = ? AND revoked_at IS NULL"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.domain.errors import IdempotencyKeyReused
-from engine.storage.rows import KeptAnswer
+from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
 # As long as an answer is kept, its key means that request.
@@ -16,7 +16,7 @@ KEPT_MS = 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
+class KeyedRequest:
     """`fingerprint`: the same for the same request, and for no other."""
 
     account_id: str
@@ -25,7 +25,7 @@ class Keyed:
 
 
 def once(
-    tx: Transaction, keyed: Keyed, now: int, carry_out: Callable[[Transaction], KeptAnswer]
+    tx: Transaction, keyed: KeyedRequest, now: int, carry_out: Callable[[Transaction], KeptAnswer]
 ) -> tuple[KeptAnswer, bool]:
     """The answer, and whether it is one that was given before.
 

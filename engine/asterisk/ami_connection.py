@@ -39,7 +39,7 @@ KEPT_OF_A_LIST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AmiLimits:
     """`max_pending`: actions that wait for their answers; `max_message`: bytes of one message, of which an honest one
     has some hundred; `max_list`: bytes of one list; `max_unasked`: bytes of messages that answer nothing, between two
     pings (we ask for no events)."""
@@ -58,10 +58,10 @@ class Limits:
 
 # In a list each message counts as so many bytes at least: what is kept of it, and Python's share. An honest one of a
 # channel has half of that.
-LEAST_OF_A_LIST = 2048
+MIN_LIST_EVENTS = 2048
 
 
-class _Asked(Action):  # type: ignore[misc]  # panoramisk carries no types
+class _PendingAction(Action):  # type: ignore[misc]  # panoramisk carries no types
     """`taken`: bytes of its answer so far."""
 
     taken = 0
@@ -71,10 +71,10 @@ class TooMuch(Exception):
     """More came than any Asterisk sends."""
 
 
-class Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no types
+class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no types
     """Knows its connection from the first byte on: panoramisk says it later, and trips over what comes before."""
 
-    def __init__(self, connection: "Connection", limits: Limits) -> None:
+    def __init__(self, connection: "AmiConnection", limits: AmiLimits) -> None:
         self._connection = connection
         self._limits = limits
         self._rest = b""
@@ -112,7 +112,7 @@ class Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no type
             if self._unasked > self._limits.max_unasked:
                 raise TooMuch("a flood that nobody asked for")
         elif action.as_list:
-            action.taken += max(len(raw), LEAST_OF_A_LIST)
+            action.taken += max(len(raw), MIN_LIST_EVENTS)
             if action.taken > self._limits.max_list:
                 raise TooMuch("a list without an end")
             message = Message({key: message[key] for key in KEPT_OF_A_LIST if key in message})
@@ -124,10 +124,10 @@ class Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no type
             raise TooMuch("a message without an end")
 
 
-class Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
+class AmiConnection(Manager):  # type: ignore[misc]  # panoramisk carries no types
     """Never reconnected: the link makes a new one, so that no old action comes along."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: AmiLimits) -> None:
         super().__init__(loop=asyncio.get_running_loop(), ping_delay=NEVER_SECONDS)
         self.awaiting_actions: deque[Action] = deque(maxlen=0)  # what would be sent again after a reconnect
         self.lost = asyncio.Event()
@@ -137,7 +137,7 @@ class Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
         """Raises OSError, TimeoutError."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._limits.action_seconds):
-            made = await loop.create_connection(lambda: Protocol(self, self._limits), host, port)
+            made = await loop.create_connection(lambda: AmiProtocol(self, self._limits), host, port)
         connected: asyncio.Future[object] = loop.create_future()
         connected.set_result(made)
         self.connection_made(connected)
@@ -181,7 +181,7 @@ class Connection(Manager):  # type: ignore[misc]  # panoramisk carries no types
         pending: dict[str, Action] = self.protocol.responses
         if len(pending) >= self._limits.max_pending:
             raise AmiUnavailable(f"{self._limits.max_pending} actions wait for their answers")
-        action = _Asked({"Action": name, **fields}, as_list=as_list)
+        action = _PendingAction({"Action": name, **fields}, as_list=as_list)
         future = self.send_action(action, as_list=as_list)
         lost = asyncio.ensure_future(self.lost.wait())
         try:

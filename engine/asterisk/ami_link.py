@@ -15,12 +15,12 @@ from typing import Never
 import structlog
 from panoramisk.message import Message
 
-from engine.asterisk.ami_connection import Connection, Limits
+from engine.asterisk.ami_connection import AmiConnection, AmiLimits
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 
 log = structlog.get_logger(__name__)
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = AmiLimits()
 # What we do there; all of it is in the class `call`.
 NEEDED = ("AbsoluteTimeout", "Hangup", "Status")
 # Each would let whoever has our secret run commands, make calls or change Asterisk.
@@ -40,13 +40,13 @@ class _LoginRefused(AmiRefused):
 class AmiLink:
     """Keeps one authenticated connection while `run` runs."""
 
-    def __init__(self, *, host: str, port: int, user: str, secret: str, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, *, host: str, port: int, user: str, secret: str, limits: AmiLimits = DEFAULT_LIMITS) -> None:
         self._host = host
         self._port = port
         self._user = user
         self._secret = secret
         self._limits = limits
-        self._connection: Connection | None = None
+        self._connection: AmiConnection | None = None
         self._said = ""
         self.state = LinkState.DOWN
         # How many have been made; a new one tells that Asterisk may be another than before.
@@ -75,7 +75,7 @@ class AmiLink:
         """Send an action that is answered by a list; all its messages. Raises AmiUnavailable, AmiRefused."""
         return await self._up().ask_list(name)
 
-    def _up(self) -> Connection:
+    def _up(self) -> AmiConnection:
         if self._connection is None or self.state is not LinkState.UP:
             raise AmiUnavailable("no link to Asterisk's manager interface")
         return self._connection
@@ -100,8 +100,8 @@ class AmiLink:
             refused = after is LinkState.WRONG_SECRET
             await asyncio.sleep(self._limits.refused_retry_seconds if refused else next(waits))
 
-    async def _connect(self) -> Connection:
-        connection = self._connection = Connection(self._limits)
+    async def _connect(self) -> AmiConnection:
+        connection = self._connection = AmiConnection(self._limits)
         await connection.open(self._host, self._port)
         try:
             await connection.ask("Login", {"Username": self._user, "Secret": self._secret, "Events": "off"})
@@ -114,7 +114,7 @@ class AmiLink:
         log.info("ami_up")
         return connection
 
-    async def _look_at_rights(self, connection: Connection) -> None:
+    async def _look_at_rights(self, connection: AmiConnection) -> None:
         """Asterisk lists to each user what it may do. Raises AmiRefused."""
         allowed = await connection.ask("ListCommands", {})
         missing = [name for name in NEEDED if name not in allowed]
@@ -124,11 +124,11 @@ class AmiLink:
         if too_much:
             log.warning("ami_user_has_rights_that_we_do_not_need", user=self._user, actions=too_much)
 
-    async def _ping_until_lost(self, connection: Connection) -> Never:
+    async def _ping_until_lost(self, connection: AmiConnection) -> Never:
         while True:
             await self._ping(connection)
 
-    async def _ping(self, connection: Connection) -> None:
+    async def _ping(self, connection: AmiConnection) -> None:
         """After the time between two pings. Raises AmiUnavailable, at once when the connection is lost."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.ping_every_seconds):
@@ -150,7 +150,7 @@ class AmiLink:
         self._said = said
 
 
-def back_off(limits: Limits, jitter: Callable[[float, float], float] = random.uniform) -> Iterator[float]:
+def back_off(limits: AmiLimits, jitter: Callable[[float, float], float] = random.uniform) -> Iterator[float]:
     """The waits between attempts, in seconds: twice as long each, up to the longest, and each half by chance, so that
     several engines do not come back at the same moment."""
     wait = limits.first_retry_seconds

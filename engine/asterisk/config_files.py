@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.asterisk.sip_config import bracketed, encryption, media_address, sip_values, trunk_identify
+from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
-from engine.config.types import Profile
 from engine.domain.errors import RentedNumbersError
-from engine.local.demo import SOFTPHONES
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "asterisk_conf"
@@ -119,8 +118,8 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         "rtp_end": settings.rtp_end,
         "ami_host": settings.ami_host,
         "ami_port": settings.ami_port,
-        "phone_globals": _phone_globals(settings),
-        "softphones": _softphones(settings, kept),
+        "phone_globals": phone_globals(settings),
+        "softphones": softphone_sections(settings, kept),
         "media": media_address(settings),
     }
     write(home.base / "journal-ended", journal_script(settings), 0o700)
@@ -157,25 +156,6 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
 def reachable(host: str) -> str:
     """Where what listens there can be reached from this machine, as it stands in a URL."""
     return bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104  compared, not bound
-
-
-def _phone_globals(settings: Settings) -> str:
-    if settings.profile is not Profile.DEMO:
-        return ""
-    return "\n".join(f"RN_PHONE_{phone.number.removeprefix('+')}={phone.user}" for phone in SOFTPHONES)
-
-
-def _softphones(settings: Settings, kept: Secrets) -> str:
-    if settings.profile is not Profile.DEMO:
-        return ""
-    passwords = (kept.softphone1_password, kept.softphone2_password)
-    return "\n".join(
-        f"[{phone.user}](softphone)\nauth = {phone.user}\naors = {phone.user}\n"
-        f"callerid = <{phone.number}>\n"
-        f"[{phone.user}](softphone-auth)\nusername = {phone.user}\npassword = {password}\n"
-        f"[{phone.user}](softphone-aor)\n"
-        for phone, password in zip(SOFTPHONES, passwords, strict=True)
-    )
 
 
 def _system_name(home: AsteriskHome) -> str:

@@ -15,7 +15,7 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError, AmiUnavailable
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
-    Limit,
+    TalkLimit,
     apply_shares,
     begin_talk,
     bookings_overrun,
@@ -29,8 +29,8 @@ from engine.calls.lifecycle import Settlement
 from engine.domain.policy import Policy
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
+from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
-from engine.storage.rows import Grant
 from engine.storage.sqlite import SqliteStorage
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class LimitKeeper:
         booking_id: str,
         call_id: str,
         callee_channel: str,
-        set_limit: Callable[[Limit | None], Awaitable[None]],
+        set_limit: Callable[[TalkLimit | None], Awaitable[None]],
         asterisk_ahead: int | None = None,
     ) -> bool:
         """Work out how long a call may last that was answered just now, and have `set_limit` carry it out.
@@ -177,7 +177,7 @@ class LimitKeeper:
         failpoints.hit("shrinks told")
         return shrunk
 
-    async def _tell(self, booking_id: str, limit: Limit) -> bool:
+    async def _tell(self, booking_id: str, limit: TalkLimit) -> bool:
         """Whether Asterisk has taken it."""
         left_ms = limit.left_ms - (self._clock.moment().ticks - limit.at_ticks)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000

@@ -15,8 +15,8 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.wall_clock import asterisk_now
-from engine.calls.end_spool import Journal
-from engine.calls.reconciliation import FoundTalking, Presence, begin_found, settle_vanished, take_presence
+from engine.calls.end_spool import EndSpool
+from engine.calls.reconciliation import FoundTalking, LiveChannels, begin_found, compare_with_asterisk, settle_vanished
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageError
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 LOOK_FOR_LINK_SECONDS = 0.2
 
 
-async def ask(link: AmiLink) -> Presence:
+async def ask(link: AmiLink) -> LiveChannels:
     """Raises AmiError, also when the list is not complete."""
     messages = await link.list("Status")
     if messages[-1].event != "StatusComplete" or not messages[-1].listitems.isdecimal():
@@ -39,9 +39,9 @@ async def ask(link: AmiLink) -> Presence:
     return _presence(channels)
 
 
-def _presence(channels: list[Message]) -> Presence:
+def _presence(channels: list[Message]) -> LiveChannels:
     # A callee's channel is linked to the caller's unique id, and has a bridge once the two talk.
-    return Presence(
+    return LiveChannels(
         calls=frozenset(channel.uniqueid for channel in channels),
         talking={
             channel.linkedid: channel.uniqueid
@@ -71,7 +71,7 @@ class Reconciler:
         clock: Clock,
         policy: Policy,
         keeper: LimitKeeper,
-        journal: Journal,
+        journal: EndSpool,
         interval: float,
     ) -> None:
         self._storage = storage
@@ -111,7 +111,7 @@ class Reconciler:
             return
         asked = self._clock.moment()
         presence = await ask(self._link)
-        compared = await self._storage.run(take_presence, presence, asked.ticks)
+        compared = await self._storage.run(compare_with_asterisk, presence, asked.ticks)
         for found in compared.found:
             await self._begin(found)
         await self._settle(compared.missing & self._missing)

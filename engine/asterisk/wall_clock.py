@@ -28,13 +28,13 @@ async def asterisk_now(link: AmiLink) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class ClockOffset:
     """How far a wall clock is ahead of our ticks, in milliseconds: between the two, as it was read over a wire."""
 
     least: int
     most: int
 
-    def was_set_since(self, before: "Ahead") -> bool:
+    def was_set_since(self, before: "ClockOffset") -> bool:
         return self.least - before.most > CLOCK_STEP_MS or before.least - self.most > CLOCK_STEP_MS
 
     @property
@@ -50,7 +50,7 @@ class ClockWatch:
         self._clock = clock
         self._keeper = keeper
         self._ours = self._read_ours()
-        self._asterisks: Ahead | None = None
+        self._asterisks: ClockOffset | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
@@ -77,11 +77,11 @@ class ClockWatch:
             known = asterisks
         self._asterisks = known
 
-    def _read_ours(self) -> Ahead:
+    def _read_ours(self) -> ClockOffset:
         exactly = self._clock.moment().wall_ahead
-        return Ahead(exactly, exactly)
+        return ClockOffset(exactly, exactly)
 
-    async def _read_asterisks(self) -> Ahead | None:
+    async def _read_asterisks(self) -> ClockOffset | None:
         """None: it cannot be reached, and will be told every limit when it can."""
         if not self._link.is_up:
             return None
@@ -90,4 +90,4 @@ class ClockWatch:
             now = await asterisk_now(self._link)
         except AmiError:
             return None
-        return None if now is None else Ahead(now - self._clock.moment().ticks, now - before)
+        return None if now is None else ClockOffset(now - self._clock.moment().ticks, now - before)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.callbacks import notifications
-from engine.calls.lease_rebalancing import Limit, apply_shares
+from engine.calls.lease_rebalancing import TalkLimit, apply_shares
 from engine.domain import booking as life
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.policy import Policy
-from engine.domain.times import Moment
-from engine.storage.rows import Grant
+from engine.domain.times import Timestamp
+from engine.storage.bookings import Grant
 from engine.storage.transaction import Transaction
 
 MAX_ADJUSTMENT = 10**9
@@ -49,7 +49,7 @@ class Adjustment:
         return max(0, -self.seconds)
 
 
-def adjust(tx: Transaction, adjustment: Adjustment, at: Moment, policy: Policy) -> Grant:
+def adjust(tx: Transaction, adjustment: Adjustment, at: Timestamp, policy: Policy) -> Grant:
     """Give, or take of what nobody holds; returns what was done. One that comes again was done already.
 
     Raises NotFound, BookingGone.
@@ -74,14 +74,14 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Moment, policy: Policy) 
     tx.bookings.update(adjusted)
     tx.bookings.insert_grant(grant)
     if grant.seconds > 0:
-        notifications.given_seconds(tx, adjusted)
-    notifications.tell_credit(tx, booking, adjusted, now, policy)
+        notifications.allow_low_seconds_again(tx, adjusted)
+    notifications.notify_credit_changed(tx, booking, adjusted, now, policy)
     return grant
 
 
 def adjust_live(
-    tx: Transaction, adjustment: Adjustment, shrunk: Mapping[str, int], at: Moment, policy: Policy
-) -> tuple[Grant, list[Limit]]:
+    tx: Transaction, adjustment: Adjustment, shrunk: Mapping[str, int], at: Timestamp, policy: Policy
+) -> tuple[Grant, list[TalkLimit]]:
     """Book the leases that Asterisk has lowered for it (see `apply_shares`), adjust, and share what is there then.
 
     Also returns the limits that Asterisk is to raise. Nobody can come between: what was freed is taken.

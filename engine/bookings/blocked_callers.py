@@ -4,7 +4,7 @@ from engine.bookings.lifecycle import owned
 from engine.domain.errors import InvalidCaller, NotFound, TooManyBlockedCallers
 from engine.domain.numbers import is_e164
 from engine.domain.policy import Policy
-from engine.storage.rows import BlockedCaller
+from engine.storage.blocked_callers import BlockedCaller
 from engine.storage.transaction import Transaction
 
 MAX_BLOCKED_CALLERS = 1_000

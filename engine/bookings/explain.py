@@ -11,14 +11,16 @@ from engine.domain.metering import CallState
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, decide, judge
 from engine.domain.sharing import Holding, fair_leases
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.storage.transaction import Transaction
 
 # Sorts before every call's id: of seconds that cannot be shared evenly it gets none.
 NEWCOMER = ""
 
 
-def explain(tx: Transaction, account_id: str, booking_id: str, source: str, at: Moment, policy: Policy) -> Explanation:
+def explain(
+    tx: Transaction, account_id: str, booking_id: str, source: str, at: Timestamp, policy: Policy
+) -> Explanation:
     """As for a call from `source` (see `caller_of`) that came in `at` that moment, with an Asterisk that is up.
 
     Raises NotFound, BookingGone.
@@ -41,14 +43,14 @@ def explain(tx: Transaction, account_id: str, booking_id: str, source: str, at: 
     )
 
 
-def _with_room(tx: Transaction, booking: Booking, seconds: int, at: Moment, policy: Policy) -> Booking:
+def _with_room(tx: Transaction, booking: Booking, seconds: int, at: Timestamp, policy: Policy) -> Booking:
     """The booking as it would be once the calls that are up had given back what they can."""
     leased = {call.call_id: call.seconds_leased for call in tx.calls.up_on(booking.id)}
     shrinks = plan_shrinks(tx, booking.id, at, policy, seconds)
     return move_leases(booking, sum(limit.leased - leased[limit.call_id] for limit in shrinks))
 
 
-def _talk_seconds(tx: Transaction, booking: Booking, decision: Bridge, at: Moment, policy: Policy) -> int:
+def _talk_seconds(tx: Transaction, booking: Booking, decision: Bridge, at: Timestamp, policy: Policy) -> int:
     """Its share once it is answered. Room made for it has only moved between the calls: the sum is the same."""
     up = [holding(call, booking, at, policy) for call in tx.calls.up_on(booking.id)]
     longest = room_for_call(booking, at.now, policy)

@@ -3,24 +3,21 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from engine.bookings.simulated_numbers import free_simulated_number
+from engine.bookings.number_pool import free_simulated_number
 from engine.callbacks import notifications
 from engine.calls.reconciliation import settle_overdue
 from engine.domain import booking as life
-from engine.domain.booking import Booking, Status
-from engine.domain.caller_id import CallerId
+from engine.domain.booking import Booking, BookingStatus, CallerId
 from engine.domain.destinations import allowed_destination
 from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, NumberNotFree, QuotaReached
 from engine.domain.events import WhyGone
-from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
-from engine.domain.numbers import ANY_NUMBER, Wanted
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.policy import Policy
-from engine.domain.times import Moment
+from engine.domain.numbers import ANY_NUMBER, NumberRequest
+from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
+from engine.domain.times import Timestamp
 from engine.runtime.ids import new_id
-from engine.storage.rows import Grant
+from engine.storage.bookings import Grant
 from engine.storage.transaction import Transaction
 
 # How much one clean-up takes on, so that no call ever waits long behind it.
@@ -38,17 +35,17 @@ class BookingRequest:
     destination: str
     usage_plan: UsagePlan
     callback: str
-    limits: Limits = NO_LIMITS
+    limits: BookingLimits = NO_BOOKING_LIMITS
     caller_id: CallerId = CallerId.CALLER
     refuse_anonymous: bool = False
     paused: bool = False
     label: str = ""
     metadata: Metadata = field(default_factory=dict)
-    wanted: Wanted = ANY_NUMBER
+    wanted: NumberRequest = ANY_NUMBER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class BookingPatch:
     """What is None stays as it was. `limits`: by their names in `Limits`, those that change; one that becomes None is
     no longer the booking's own, the operator's counts again."""
 
@@ -63,14 +60,14 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal(Changes):
+class Renewal(BookingPatch):
     """The plan to add, and what changes with it."""
 
     usage_plan: UsagePlan
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     """What a clean-up did. `channels`: callers whose booking or destination is gone, still to be hung up."""
 
     bookings_gone: int
@@ -118,12 +115,14 @@ def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, n
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     renewed = _changed(tx, life.renew(booking, renewal.usage_plan, now, policy), renewal, policy)
     tx.bookings.update(renewed)
-    notifications.renewed(tx, renewed)
+    notifications.allow_all_again(tx, renewed)
     _grant(tx, renewed, policy.plans[renewal.usage_plan], now)
     return renewed
 
 
-def change(tx: Transaction, account_id: str, booking_id: str, changes: Changes, now: int, policy: Policy) -> Booking:
+def change(
+    tx: Transaction, account_id: str, booking_id: str, changes: BookingPatch, now: int, policy: Policy
+) -> Booking:
     """Change a booking, also one in its grace, without adding to it: it lives as long as before.
 
     Raises NotFound, BookingGone, InvalidDestination, DestinationNotAllowed, DestinationIsOurs.
@@ -134,7 +133,7 @@ def change(tx: Transaction, account_id: str, booking_id: str, changes: Changes, 
     return changed
 
 
-def _changed(tx: Transaction, booking: Booking, changes: Changes, policy: Policy) -> Booking:
+def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: Policy) -> Booking:
     taken_over = {name: getattr(changes, name) for name in CHANGED_AS_THEY_ARE}
     if changes.destination is not None:
         taken_over["destination"] = _checked_destination(tx, changes.destination, policy)
@@ -153,13 +152,13 @@ def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: 
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     deleted = life.delete(booking, now, policy)
     tx.bookings.update(deleted)
-    notifications.tell_gone(tx, deleted, WhyGone.DELETED, now)
+    notifications.notify_booking_gone(tx, deleted, WhyGone.DELETED, now)
     tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
     tx.blocked.delete_all(booking.id)
     return [call.call_id for call in tx.calls.up_on(booking.id)]
 
 
-def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
+def sweep(tx: Transaction, at: Timestamp, policy: Policy) -> SweepResult:
     """Clean up: end graces, free quarantined numbers, settle calls whose end was never reported.
 
     Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
@@ -169,7 +168,7 @@ def sweep(tx: Transaction, at: Moment, policy: Policy) -> Swept:
     freed = tx.numbers.free_quarantined(now)
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
     channels = [call.call_id for call in tx.calls.to_hang_up(SWEEP_LIMIT)]
-    return Swept(gone, freed, len(lost), channels)
+    return SweepResult(gone, freed, len(lost), channels)
 
 
 def end_graces(tx: Transaction, over: Iterable[Booking], now: int, policy: Policy) -> int:
@@ -180,7 +179,7 @@ def end_graces(tx: Transaction, over: Iterable[Booking], now: int, policy: Polic
             break
         gone = life.end_grace(booking, now, policy)
         tx.bookings.update(gone)
-        notifications.tell_gone(tx, gone, WhyGone.GRACE_OVER, now)
+        notifications.notify_booking_gone(tx, gone, WhyGone.GRACE_OVER, now)
         tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
         unblocked += tx.blocked.delete_all(booking.id)
         ended += 1
@@ -194,7 +193,7 @@ def owned(booking: Booking | None, account_id: str, now: int, policy: Policy) ->
     """
     if booking is None or booking.account_id != account_id:
         raise NotFound("there is no such booking")
-    if life.status_at(booking, now, policy) is Status.GONE:
+    if life.status_at(booking, now, policy) is BookingStatus.GONE:
         raise BookingGone("this booking is gone for good")
     return booking
 
@@ -214,7 +213,7 @@ def _checked_destination(tx: Transaction, destination: str, policy: Policy) -> s
     return checked
 
 
-def _take_number(tx: Transaction, account_id: str, wanted: Wanted, now: int) -> str:
+def _take_number(tx: Transaction, account_id: str, wanted: NumberRequest, now: int) -> str:
     if tx.worlds.of(account_id) is not None:
         return free_simulated_number(tx, wanted)
     number = tx.numbers.book(wanted)

@@ -1,12 +1,24 @@
 """What an operator does with the pool: adds numbers, and takes single ones out. Plain functions over a transaction."""
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.domain.destinations import country_of
-from engine.domain.errors import InvalidInput
-from engine.domain.numbers import NumberState, from_dialled, is_e164, is_simulated
-from engine.storage.rows import Number
+from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
+from engine.domain.numbers import (
+    ANY_NUMBER,
+    SIMULATED_DIGITS,
+    SIMULATED_NUMBERS,
+    SIMULATED_PREFIX,
+    NumberRequest,
+    NumberState,
+    from_dialled,
+    is_e164,
+    is_simulated,
+)
+from engine.domain.times import DAY_MS
+from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
 
 MAX_REPORTED = 20
@@ -101,3 +113,34 @@ def _found(tx: Transaction, number: str) -> Number:
     if found is None:
         raise InvalidInput([f"there is no number {number[:40]!r} in the pool"])
     return found
+
+
+# The present pace is that of so many days.
+PACE_DAYS = 7
+
+
+PACE_MS = PACE_DAYS * DAY_MS
+
+
+def days_left(free: int, net_taken: int) -> int | None:
+    """Whole days until none is free; None: there do not become fewer. `net_taken`: how many more numbers were taken
+    than came back, within PACE_DAYS."""
+    return free * PACE_DAYS // net_taken if net_taken > 0 else None
+
+
+def free_simulated_number(tx: Transaction, wanted: NumberRequest = ANY_NUMBER) -> str:
+    """One that no booking of any world holds. They are so many that none comes again, which is all that a quarantine
+    is for. They are of no country.
+
+    Raises NumberNotFree, NoNumberFree.
+    """
+    if wanted.service is not None:
+        if is_simulated(wanted.service) and tx.bookings.holding(wanted.service) is None:
+            return wanted.service
+        raise NumberNotFree("this number is not free")
+    if wanted.country is not None or not SIMULATED_PREFIX.startswith(wanted.prefix or "+"):
+        raise NoNumberFree(f"numbers of test worlds begin with {SIMULATED_PREFIX} and are of no country")
+    while True:
+        number = f"{SIMULATED_PREFIX}{secrets.randbelow(SIMULATED_NUMBERS):0{SIMULATED_DIGITS}}"
+        if tx.bookings.holding(number) is None:
+            return number

@@ -17,10 +17,11 @@ from yarl import URL
 
 from engine.callbacks.connector import GuardedConnector, tls_of_this_machine
 from engine.callbacks.signing import signature_headers
-from engine.callbacks.ssrf import AddressForbidden, CallbackRules, check_callback
+from engine.callbacks.ssrf import AddressForbidden, check_callback
 from engine.domain.errors import CallbackNotAcceptable
-from engine.domain.retry import Answered, AttemptOutcome, NotAnswered, Trouble, parse_retry_after
-from engine.storage.delivery_rows import Delivery
+from engine.domain.policy import CallbackRules
+from engine.domain.retry import AttemptOutcome, HttpAnswer, NoAnswer, Trouble, parse_retry_after
+from engine.storage.outbox import Delivery
 
 USER_AGENT = "rented-numbers-callbacks/1"
 # Once the status is known the rest of the answer changes nothing; this long a receiver may take to finish it
@@ -38,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempted:
+class AttemptResult:
     """`response`: the beginning of the answer's body as text, empty where there is none. It is the receiver's own, and
     can hold anything: never to be logged."""
 
@@ -65,7 +66,7 @@ def open_session(
 
 async def attempt(
     session: aiohttp.ClientSession, delivery: Delivery, *, now: int, timeout_ms: int, rules: CallbackRules
-) -> Attempted:
+) -> AttemptResult:
     """Send it, and wait up to `timeout_ms` for the head of the answer. Raises nothing but CancelledError."""
     try:
         async with asyncio.timeout(timeout_ms / 1000):
@@ -75,9 +76,9 @@ async def attempt(
         if trouble is Trouble.INTERNAL:
             # Its class alone: the text of an exception may hold the URL, the body or the secret.
             log.error("callback_attempt_broke", event_id=delivery.id, error=type(error).__name__)
-        return Attempted(NotAnswered(trouble))
-    outcome = Answered(response.status, _retry_after(response, now))
-    return Attempted(outcome, _as_text(await _let_finish(response)))
+        return AttemptResult(NoAnswer(trouble))
+    outcome = HttpAnswer(response.status, _retry_after(response, now))
+    return AttemptResult(outcome, _as_text(await _let_finish(response)))
 
 
 async def _send(

@@ -6,13 +6,16 @@ answers (1xx), blank lines and chunk extensions without end cost the event loop 
 
 import asyncio
 import functools
+import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 
-from engine.callbacks.resolver import OwnThreadsResolver
-from engine.callbacks.ssrf import CallbackRules, open_socket
+from engine.callbacks.ssrf import open_socket
+from engine.domain.policy import CallbackRules
 
 # Interim answers, head and body together.
 MAX_ANSWER_BYTES = 64 * 1024
@@ -54,3 +57,40 @@ def tls_of_this_machine() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # Python's default leaves it to the machine's OpenSSL
     return context
+
+
+class OwnThreadsResolver(AbstractResolver):
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="callback-dns")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Every address of the host. Raises OSError (socket.gaierror) when there is none."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._threads, _look_up, host, port, family)
+        except UnicodeError as error:  # a label that is empty or too long
+            raise OSError(f"not a host name: {type(error).__name__}") from None
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=found_family,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for found_family, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """A look-up that is under way cannot be stopped, and nobody waits for it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(
+    host: str, port: int, family: socket.AddressFamily
+) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int | bytes, ...]]]:
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return [(kin, kind, protocol, name, tuple(address)) for kin, kind, protocol, name, address in found]

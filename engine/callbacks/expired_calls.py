@@ -4,33 +4,34 @@ Counted by the transaction that decides on the call. What was not told when the 
 of the next call, or of the last one that was not told of, by the sweep, so that a flood that ends is told of too.
 """
 
-from engine.cdr.write import tell_expired
+from engine.callbacks.outbox import post
+from engine.domain import events
 from engine.domain.booking import Booking
-from engine.domain.notifications import ExpiredCalls, count_expired_call
+from engine.domain.notifications import ExpiredCalls, count_in_window
 from engine.domain.policy import Policy
-from engine.storage.rows import Cdr
+from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
 
 
-def count_call(tx: Transaction, booking: Booking, cdr: Cdr, now: int, policy: Policy) -> None:
+def count_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: int, policy: Policy) -> None:
     """Tell of a call, or count it as one that was not told of."""
-    counted = count_expired_call(tx.notices.expired_calls(booking.id), cdr.id, now, policy.notices)
+    counted = count_in_window(tx.notices.expired_calls(booking.id), cdr.id, now, policy.notices)
     tx.notices.set_expired_calls(booking.id, counted.window)
     if counted.not_reported is not None:
-        tell_expired(tx, booking, cdr, now, not_reported=counted.not_reported)
+        notify_expired_call(tx, booking, cdr, now, not_reported=counted.not_reported)
 
 
-def tell_unreported(tx: Transaction, now: int, policy: Policy, account_id: str, at_most: int) -> int:
+def notify_closed_windows(tx: Transaction, now: int, policy: Policy, account_id: str, at_most: int) -> int:
     """Of windows that are over, of one account or (empty) of all. How many bookings there were."""
     over = tx.notices.with_calls_not_told(now - policy.notices.expired_window_ms, account_id, at_most)
     for booking_id in over:
         booking = tx.bookings.by_id(booking_id)
         if booking is not None:
-            tell_of_rest(tx, booking, now)
+            notify_suppressed(tx, booking, now)
     return len(over)
 
 
-def tell_of_rest(tx: Transaction, booking: Booking, now: int) -> None:
+def notify_suppressed(tx: Transaction, booking: Booking, now: int) -> None:
     """Of the last call that was not told of, if there is one, with how many there were before it."""
     window = tx.notices.expired_calls(booking.id)
     if window is None or window.last_cdr_id is None:
@@ -38,4 +39,18 @@ def tell_of_rest(tx: Transaction, booking: Booking, now: int) -> None:
     tx.notices.set_expired_calls(booking.id, ExpiredCalls(now, 1, 0, None))
     cdr = tx.notices.call_record(booking.account_id, window.last_cdr_id)
     if cdr is not None:  # else it was kept for a shorter time than the window
-        tell_expired(tx, booking, cdr, now, not_reported=window.not_told - 1)
+        notify_expired_call(tx, booking, cdr, now, not_reported=window.not_told - 1)
+
+
+def notify_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: int, *, not_reported: int) -> None:
+    """Put the callback about a call to an expired booking into the outbox. `not_reported`: calls that were not told of
+    since the last one that was."""
+    body = events.expired_call_body(
+        called_at=cdr.started_at,
+        source=cdr.source,
+        destination=cdr.destination,
+        booking_id=booking.id,
+        service=cdr.service,
+        not_reported=not_reported,
+    )
+    post(tx, booking, body, now)

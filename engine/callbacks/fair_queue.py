@@ -24,17 +24,17 @@ MAX_IN_LANE = 10_000
 MAX_IN_ALL = 50_000
 MAX_KNOWN_QUICK = 10_000
 
-Receiver = tuple[str, int | None]
-Key = tuple[str, Receiver]
+ReceiverKey = tuple[str, int | None]
+Key = tuple[str, ReceiverKey]
 """Of a lane: the account and the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedCallback:
     """A callback that waits for its turn. `attempts`: how many it has had."""
 
     event_id: str
-    receiver: Receiver
+    receiver: ReceiverKey
     attempts: int
     account_id: str
 
@@ -45,11 +45,11 @@ class Waiting:
 
 @dataclass(slots=True)
 class _Lane:
-    line: dict[str, Waiting] = field(default_factory=dict)  # by event id, in the order of arrival
+    line: dict[str, QueuedCallback] = field(default_factory=dict)  # by event id, in the order of arrival
     under_way: int = 0
 
 
-def receiver_of(url: str) -> Receiver:
+def receiver_of(url: str) -> ReceiverKey:
     """Host and port, or an empty host for what is no URL."""
     try:
         split = urlsplit(url)
@@ -80,18 +80,18 @@ class _Lengths:
         return next(iter(self._of[self.longest]))
 
 
-class Lanes:
+class FairQueue:
     def __init__(self, slots: int) -> None:
         self._free = slots
         self._most_of_receiver = max(1, slots // 4)
         self._most_unproven = max(1, slots // 2)
         self._waiting = 0
-        self._under_way: Counter[Receiver] = Counter()
+        self._under_way: Counter[ReceiverKey] = Counter()
         self._lengths = _Lengths()
         self._lanes: dict[Key, _Lane] = {}  # only those with something in line or under way
         self._quick: dict[Key, None] = {}  # an ordered set: known to be quick, longest known first
 
-    def add(self, waiting: Waiting) -> None:
+    def add(self, waiting: QueuedCallback) -> None:
         """Line it up. What is in the line already keeps its place; what finds no room is forgotten."""
         lane = self._lanes.setdefault(waiting.key, _Lane())
         if waiting.event_id in lane.line:
@@ -101,14 +101,14 @@ class Lanes:
             self._changed(waiting.key, lane, 1)
         self._drop_if_idle(waiting.key, lane)
 
-    def choose(self) -> list[Waiting]:
+    def choose(self) -> list[QueuedCallback]:
         """Those whose turn it is. Each takes a slot, which `leave` gives back."""
-        chosen: list[Waiting] = []
+        chosen: list[QueuedCallback] = []
         while self._free and (turn := list(self._one_of_each())):
             chosen += turn
         return chosen
 
-    def leave(self, waiting: Waiting, *, quick: bool | None = None) -> None:
+    def leave(self, waiting: QueuedCallback, *, quick: bool | None = None) -> None:
         """Give the slot back. `quick`: how the attempt went; None: there was none."""
         key = waiting.key
         lane = self._lanes[key]
@@ -125,7 +125,7 @@ class Lanes:
                 del self._quick[next(iter(self._quick))]
         self._drop_if_idle(key, lane)
 
-    def _one_of_each(self) -> Iterator[Waiting]:
+    def _one_of_each(self) -> Iterator[QueuedCallback]:
         unproven = sum(lane.under_way for key, lane in self._lanes.items() if key not in self._quick)
         for key, lane in list(self._lanes.items()):
             may_more = key in self._quick or (lane.under_way == 0 and unproven < self._most_unproven)
@@ -136,7 +136,7 @@ class Lanes:
             self._lanes[key] = self._lanes.pop(key)  # to the end: the next turn begins with another
             yield self._take_first(key, lane)
 
-    def _take_first(self, key: Key, lane: _Lane) -> Waiting:
+    def _take_first(self, key: Key, lane: _Lane) -> QueuedCallback:
         first = lane.line.pop(next(iter(lane.line)))
         self._changed(key, lane, -1)
         lane.under_way += 1

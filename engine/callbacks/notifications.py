@@ -10,15 +10,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine.callbacks import expired_calls
-from engine.callbacks.posting import post
+from engine.callbacks.outbox import post
 from engine.domain import events
 from engine.domain.booking import Booking
-from engine.domain.events import Body, EventType, WhyGone
+from engine.domain.events import EventBody, EventType, WhyGone
 from engine.domain.notifications import is_low
 from engine.domain.policy import Policy
-from engine.storage.bounds import LAST_ID
-from engine.storage.notifications import Place
-from engine.storage.rows import Call, Cdr
+from engine.storage.calls import Call
+from engine.storage.cdrs import Cdr
+from engine.storage.filters import LAST_ID
+from engine.storage.notifications import EndingPosition
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
@@ -29,21 +30,21 @@ MAX_BATCHES = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NotifiedBatch:
     """`looked_at`: bookings, whether anything was told of them or not. `is_full`: there may be more."""
 
     looked_at: int
     is_full: bool
 
 
-def choose(tx: Transaction, account_id: str, wanted: Collection[EventType]) -> list[EventType]:
+def choose_events(tx: Transaction, account_id: str, wanted: Collection[EventType]) -> list[EventType]:
     """Have the account told of these from now on, and of no other. Returns them in their order."""
     chosen = [kind for kind in EventType if kind in wanted]
     tx.notices.choose(account_id, chosen)
     return chosen
 
 
-def tell_started(tx: Transaction, booking: Booking, call: Call, answered_at: int, now: int) -> None:
+def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_at: int, now: int) -> None:
     """Of the one report by which a call becomes known as answered."""
     if EventType.CALL_STARTED in tx.notices.chosen(booking.account_id):
         body = events.call_started_body(
@@ -57,7 +58,7 @@ def tell_started(tx: Transaction, booking: Booking, call: Call, answered_at: int
         post(tx, booking, body, now)
 
 
-def tell_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
+def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
     """Of a call that was let through and has ended without an answer."""
     if EventType.CALL_MISSED in tx.notices.chosen(booking.account_id):
         body = events.call_missed_body(
@@ -72,7 +73,7 @@ def tell_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
         post(tx, booking, body, now)
 
 
-def tell_credit(tx: Transaction, before: Booking, booking: Booking, now: int, policy: Policy) -> None:
+def notify_credit_changed(tx: Transaction, before: Booking, booking: Booking, now: int, policy: Policy) -> None:
     """After a booking's credit has changed: that it is spent, or that few seconds are left."""
     if booking.gone_at is not None:
         return
@@ -93,67 +94,69 @@ def _tell_expiring_soon(tx: Transaction, booking: Booking, now: int) -> None:
         _tell_once(tx, booking, EventType.BOOKING_EXPIRING_SOON, events.expiring_soon_body(booking, now), now)
 
 
-def tell_gone(tx: Transaction, booking: Booking, why: WhyGone, now: int) -> None:
+def notify_booking_gone(tx: Transaction, booking: Booking, why: WhyGone, now: int) -> None:
     """The last that is told of it, but for calls that are up; what was noted of it is removed."""
-    expired_calls.tell_of_rest(tx, booking, now)
+    expired_calls.notify_suppressed(tx, booking, now)
     if EventType.BOOKING_GONE in tx.notices.chosen(booking.account_id):
         post(tx, booking, events.booking_gone_body(booking, why, now), now)
     tx.notices.forget(booking.id)
 
 
-def renewed(tx: Transaction, booking: Booking) -> None:
+def allow_all_again(tx: Transaction, booking: Booking) -> None:
     """Everything can be told of it again."""
     tx.notices.unmark_all(booking.id)
 
 
-def given_seconds(tx: Transaction, booking: Booking) -> None:
+def allow_low_seconds_again(tx: Transaction, booking: Booking) -> None:
     """That few are left can be told of it again."""
     tx.notices.unmark(booking.id, EventType.BOOKING_LOW_SECONDS)
 
 
-async def tell_all_due(storage: SqliteStorage, now: int, policy: Policy) -> int:
+async def notify_all_due(storage: SqliteStorage, now: int, policy: Policy) -> int:
     """Of all accounts, or as much as one sweep should. Calls get their turn after each transaction.
 
     Returns how many bookings were looked at. Raises StorageError; what was told until then stays told.
     """
     looked_at = 0
     for _ in range(MAX_BATCHES):
-        told = await storage.run(tell_due, now, policy)
+        told = await storage.run(notify_due, now, policy)
         looked_at += told.looked_at
         if not told.is_full:
             break
     return looked_at
 
 
-def tell_due(tx: Transaction, now: int, policy: Policy, account_id: str | None = None) -> Told:
+def notify_due(tx: Transaction, now: int, policy: Policy, account_id: str | None = None) -> NotifiedBatch:
     """Tell of bookings that have expired by time or soon will, and of calls to expired ones that nobody was told of.
 
     `account_id`: of this account only, whatever time it has elsewhere. At most BATCH of each kind.
     """
     counts = [
-        _tell_ending(tx, EventType.BOOKING_EXPIRED, Span(0, now), now, policy, account_id),
+        _tell_ending(tx, EventType.BOOKING_EXPIRED, EndingSpan(0, now), now, policy, account_id),
         _tell_ending(
             tx,
             EventType.BOOKING_EXPIRING_SOON,
-            Span(now, now + policy.notices.expiring_soon_ms),
+            EndingSpan(now, now + policy.notices.expiring_soon_ms),
             now,
             policy,
             account_id,
         ),
-        expired_calls.tell_unreported(tx, now, policy, account_id or "", BATCH),
+        expired_calls.notify_closed_windows(tx, now, policy, account_id or "", BATCH),
     ]
-    return Told(sum(counts), BATCH in counts)
+    return NotifiedBatch(sum(counts), BATCH in counts)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class EndingSpan:
     """Bookings that end after `after`, up to `until`."""
 
     after: int
     until: int
 
 
-def _tell_ending(tx: Transaction, kind: EventType, span: Span, now: int, policy: Policy, account_id: str | None) -> int:
+def _tell_ending(
+    tx: Transaction, kind: EventType, span: EndingSpan, now: int, policy: Policy, account_id: str | None
+) -> int:
     """How many it has looked at."""
     if account_id is None:
         bookings = _next_ending(tx, kind, span)
@@ -171,31 +174,45 @@ def _tell_ending(tx: Transaction, kind: EventType, span: Span, now: int, policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EndingBookings:
     to_tell: list[Booking]
     looked_at: int
 
 
-def _ending_of(tx: Transaction, account_id: str, kind: EventType, span: Span) -> Found:
+def _ending_of(tx: Transaction, account_id: str, kind: EventType, span: EndingSpan) -> EndingBookings:
     found = tx.notices.ending_of(account_id, kind, after=span.after, until=span.until, at_most=BATCH)
-    return Found(found, len(found))
+    return EndingBookings(found, len(found))
 
 
-def _next_ending(tx: Transaction, kind: EventType, span: Span) -> Found:
+def _next_ending(tx: Transaction, kind: EventType, span: EndingSpan) -> EndingBookings:
     """From where the last sweep has come to; the first one begins where it ends. After a clock was set back some are
     looked at again: what was told of them is marked."""
     place = tx.notices.swept_to(kind)
     if place is None or not tx.notices.anybody_chose():
-        tx.notices.set_swept(kind, Place(span.until, LAST_ID))
-        return Found([], 0)
+        tx.notices.set_swept(kind, EndingPosition(span.until, LAST_ID))
+        return EndingBookings([], 0)
     if place.ends_at < span.after:
-        place = Place(span.after, LAST_ID)
+        place = EndingPosition(span.after, LAST_ID)
     found = tx.notices.ending(place, span.until, BATCH)
     last = found[-1].booking if len(found) == BATCH else None
-    tx.notices.set_swept(kind, Place(last.end_at, last.id) if last else Place(span.until, LAST_ID))
-    return Found([each.booking for each in found if kind in each.chosen], len(found))
+    tx.notices.set_swept(kind, EndingPosition(last.end_at, last.id) if last else EndingPosition(span.until, LAST_ID))
+    return EndingBookings([each.booking for each in found if kind in each.chosen], len(found))
 
 
-def _tell_once(tx: Transaction, booking: Booking, kind: EventType, body: Body, now: int) -> None:
+def _tell_once(tx: Transaction, booking: Booking, kind: EventType, body: EventBody, now: int) -> None:
     if tx.notices.mark(booking.id, kind, now):
         post(tx, booking, body, now)
+
+
+def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
+    """Put the callback about an answered call into the outbox."""
+    body = events.call_ended_body(
+        cdr_id=cdr.id,
+        started_at=cdr.started_at,
+        duration=cdr.duration,
+        source=cdr.source,
+        destination=cdr.destination,
+        booking_id=booking.id,
+        service=cdr.service,
+    )
+    post(tx, booking, body, now)

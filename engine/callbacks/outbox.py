@@ -4,11 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from engine.callbacks.fair_queue import Waiting
-from engine.domain.delivery import CallbackState, WhyDisabled, is_its_failure, why_disabled
-from engine.domain.retry import Answered, AttemptOutcome, Delivered, GiveUp, RetryAfter, RetryDecision
+from engine.callbacks.fair_queue import QueuedCallback
+from engine.domain.booking import Booking
+from engine.domain.events import EventBody, as_json
+from engine.domain.retry import (
+    AttemptOutcome,
+    CallbackState,
+    Delivered,
+    GiveUp,
+    HttpAnswer,
+    RetryAfter,
+    RetryDecision,
+    WhyDisabled,
+    is_its_failure,
+    why_disabled,
+)
 from engine.runtime.ids import new_id
-from engine.storage.delivery_rows import AttemptRecord, Delivery
+from engine.storage.outbox import AttemptRecord, Delivery
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
@@ -21,7 +33,7 @@ class Storage(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LinedUp:
+class DueCallbacks:
     """`due`: (event id, URL, attempts so far, account). `is_full`: there may be more. `next_due_at`: None, if nothing
     waits."""
 
@@ -31,7 +43,7 @@ class LinedUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class DeliveryReport:
     """An attempt that is over. `began_at`: epoch milliseconds. `response`: the beginning of the answer's body."""
 
     outcome: AttemptOutcome
@@ -40,18 +52,18 @@ class Tried:
     took_ms: int
 
 
-def line_up(tx: Transaction, now: int, held_until: int, at_most: int) -> LinedUp:
+def line_up(tx: Transaction, now: int, held_until: int, at_most: int) -> DueCallbacks:
     tx.endpoints.release(now, at_most)
     due, looked_at = tx.outbox.line_up_due(now, held_until, at_most)
-    return LinedUp(due, looked_at == at_most, tx.outbox.next_due_at())
+    return DueCallbacks(due, looked_at == at_most, tx.outbox.next_due_at())
 
 
-def begin_all(tx: Transaction, chosen: list[Waiting], claimed_until: int) -> list[Delivery | None]:
+def begin_all(tx: Transaction, chosen: list[QueuedCallback], claimed_until: int) -> list[Delivery | None]:
     return [tx.outbox.begin(waiting.event_id, waiting.attempts, claimed_until) for waiting in chosen]
 
 
 def record(
-    tx: Transaction, delivery: Delivery, tried: Tried, decision: RetryDecision, now: int, disable_after_ms: int
+    tx: Transaction, delivery: Delivery, tried: DeliveryReport, decision: RetryDecision, now: int, disable_after_ms: int
 ) -> WhyDisabled | None:
     """What follows for the callback, its line in the log and what it says of the endpoint, kept together or not at all.
 
@@ -77,7 +89,7 @@ def record(
 
 
 def _note_failure(
-    tx: Transaction, delivery: Delivery, tried: Tried, decision: RetryDecision, now: int, disable_after_ms: int
+    tx: Transaction, delivery: Delivery, tried: DeliveryReport, decision: RetryDecision, now: int, disable_after_ms: int
 ) -> WhyDisabled | None:
     endpoint = tx.endpoints.note_failure(new_id("cep"), delivery, now)
     reason = None
@@ -96,14 +108,34 @@ def _note_failure(
     return reason
 
 
-def _logged(delivery: Delivery, tried: Tried) -> AttemptRecord:
+def _logged(delivery: Delivery, tried: DeliveryReport) -> AttemptRecord:
     outcome = tried.outcome
-    is_answered = isinstance(outcome, Answered)
+    is_answered = isinstance(outcome, HttpAnswer)
     return AttemptRecord(
         attempt=delivery.attempts,
         began_at=tried.began_at,
         took_ms=tried.took_ms,
-        status=outcome.status if isinstance(outcome, Answered) else None,
+        status=outcome.status if isinstance(outcome, HttpAnswer) else None,
         trouble=None if is_answered else str(outcome),
         response=tried.response,
     )
+
+
+def post(tx: Transaction, booking: Booking, body: EventBody, now: int) -> None:
+    """Have the booking's owner told. The worker is woken after the commit.
+
+    `now`: by the clock that the booking lives by.
+    """
+    if not booking.callback:
+        return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback
+    # Counted in the same transaction: commits are in the order of the numbers, without gaps.
+    numbered: EventBody = body | {"sequence": tx.outbox.next_sequence(booking.id)}
+    tx.outbox.insert(
+        event_id=new_id("evt"),
+        account_id=booking.account_id,
+        booking_id=booking.id,
+        url=booking.callback,
+        body=as_json(numbered | {"metadata": dict(booking.metadata)} if booking.metadata else numbered),
+        now=now,
+    )
+    tx.posted = True

@@ -6,7 +6,8 @@ Plain functions over a transaction. Whoever commits them wakes the worker.
 from dataclasses import dataclass
 
 from engine.domain.errors import NotFound
-from engine.storage.delivery_rows import CallbackRecord, Endpoint
+from engine.storage.endpoints import Endpoint
+from engine.storage.outbox import CallbackRecord
 from engine.storage.transaction import Transaction
 
 # What one request puts into line, so that no call ever waits long behind it.

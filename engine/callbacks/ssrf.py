@@ -14,16 +14,15 @@ import errno
 import functools
 import re
 import socket
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any, Self
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from ssrfguard import DEFAULT_DENIED, AddressTable, BlockedAddressError, BlockedURLError, Policy, Reach
 from ssrfguard import Block as AddressBlock
 
-from engine.config.settings import Settings
 from engine.domain.errors import CallbackNotAcceptable
+from engine.domain.policy import CallbackRules
 
 MAX_URL = 2048
 
@@ -44,26 +43,6 @@ _ADDRESSES = AddressTable(
         AddressBlock(ip_network("2000::/3"), "Global unicast", "RFC4291", Reach.PERMITTED),
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackRules:
-    """What the operator lets customers do. `this_machine`: loopback, plain HTTP and any port will do as well.
-
-    `own_ports`: where this system itself listens; there no callback goes, whatever else is allowed.
-    """
-
-    ports: frozenset[int]
-    this_machine: bool = False
-    own_ports: frozenset[int] = frozenset()
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        return cls(
-            ports=frozenset(settings.callback_ports),
-            this_machine=settings.allow_private_callbacks,
-            own_ports=frozenset({settings.http_port, settings.fastagi_port, settings.ami_port, settings.sip_port}),
-        )
 
 
 class AddressForbidden(OSError):

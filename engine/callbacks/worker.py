@@ -20,22 +20,19 @@ claim, or have to be skipped by a scan of all of them in the one storage thread 
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import aiohttp
 import structlog
 
 from engine.callbacks import outbox
 from engine.callbacks.attempt import attempt, open_session
-from engine.callbacks.fair_queue import Lanes, Waiting, receiver_of
-from engine.callbacks.outbox import Storage, Tried
-from engine.callbacks.ssrf import CallbackRules
-from engine.config.settings import Settings
-from engine.config.types import milliseconds
-from engine.domain.retry import Answered, Delivered, GiveUp, RetryAfter, RetryDecision, decide
+from engine.callbacks.fair_queue import FairQueue, QueuedCallback, receiver_of
+from engine.callbacks.outbox import DeliveryReport, Storage
+from engine.domain.policy import DeliveryRules
+from engine.domain.retry import Delivered, GiveUp, HttpAnswer, RetryAfter, RetryDecision, decide
 from engine.runtime.clock import Clock
-from engine.storage.delivery_rows import Delivery
 from engine.storage.errors import StorageError
+from engine.storage.outbox import Delivery
 
 PAGE = 128  # rows a transaction lines up: short, since calls wait for the same thread
 LONGEST_NAP_SECONDS = 5.0
@@ -46,34 +43,6 @@ LONGEST_BACKOFF_SECONDS = 5.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackConfig:
-    """Durations in milliseconds. `waits_ms`: between the attempts; one attempt more than it has entries."""
-
-    workers: int
-    timeout_ms: int
-    waits_ms: tuple[int, ...]
-    rules: CallbackRules
-    # An endpoint that has failed for so long without a success is disabled.
-    disable_after_ms: int = 5 * 24 * 3_600_000
-    # How long after an attempt's timeout its outcome may still be recorded before the row is taken again.
-    margin_ms: int = 10_000
-    # How long a lined-up row stays with this worker, plus up to as much again so that rows do not move in step.
-    hold_ms: int = 20_000
-    # How long a stopping worker waits for attempts under way.
-    drain_ms: int = 5_000
-
-    @classmethod
-    def of(cls, settings: Settings) -> "CallbackConfig":
-        return cls(
-            workers=settings.callback_workers,
-            timeout_ms=milliseconds(settings.callback_timeout),
-            waits_ms=tuple(milliseconds(wait) for wait in settings.callback_retries),
-            rules=CallbackRules.of(settings),
-            disable_after_ms=milliseconds(settings.callback_disable_after),
-        )
-
-
 class CallbackWorker:
     """Made by the composition root; `run(stop)` delivers until `stop` is set. Runs once, in one event loop."""
 
@@ -81,7 +50,7 @@ class CallbackWorker:
         self,
         storage: Storage,
         clock: Clock,
-        config: CallbackConfig,
+        config: DeliveryRules,
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -90,7 +59,7 @@ class CallbackWorker:
         self._clock = clock
         self._config = config
         self._jitter = jitter
-        self._lanes = Lanes(config.workers)
+        self._lanes = FairQueue(config.workers)
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -131,7 +100,7 @@ class CallbackWorker:
         hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
         found = await self._storage.run(outbox.line_up, now, now + hold_ms, PAGE)
         for event_id, url, attempts, account_id in found.due:
-            self._lanes.add(Waiting(event_id, receiver_of(url), attempts, account_id))
+            self._lanes.add(QueuedCallback(event_id, receiver_of(url), attempts, account_id))
         chosen = self._lanes.choose()
         if chosen:
             await self._begin(chosen, session, tasks)
@@ -140,7 +109,9 @@ class CallbackWorker:
         until_due = LONGEST_NAP_SECONDS if found.next_due_at is None else (found.next_due_at - now) / 1000
         return min(max(until_due, 0.0), LONGEST_NAP_SECONDS)
 
-    async def _begin(self, chosen: list[Waiting], session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
+    async def _begin(
+        self, chosen: list[QueuedCallback], session: aiohttp.ClientSession, tasks: asyncio.TaskGroup
+    ) -> None:
         claimed_until = self._clock.now() + self._config.timeout_ms + self._config.margin_ms
         try:
             begun = await self._storage.run(outbox.begin_all, chosen, claimed_until)
@@ -158,7 +129,7 @@ class CallbackWorker:
             task.add_done_callback(self._under_way.discard)
 
     async def _deliver(
-        self, session: aiohttp.ClientSession, waiting: Waiting, delivery: Delivery, claimed_until: int
+        self, session: aiohttp.ClientSession, waiting: QueuedCallback, delivery: Delivery, claimed_until: int
     ) -> None:
         loop = asyncio.get_running_loop()
         quick = False
@@ -174,14 +145,16 @@ class CallbackWorker:
             took = loop.time() - began
             decision = decide(attempted.outcome, delivery.tries, self._config.waits_ms, self._jitter())
             quick = isinstance(decision, Delivered) and took <= QUICK_SECONDS
-            tried = Tried(attempted.outcome, attempted.response, began_at, int(took * 1000))
+            tried = DeliveryReport(attempted.outcome, attempted.response, began_at, int(took * 1000))
             _report(delivery, waiting, tried, decision)
             await self._record(delivery, tried, decision, claimed_until)
         finally:
             self._lanes.leave(waiting, quick=quick)
             self.wake()
 
-    async def _record(self, delivery: Delivery, tried: Tried, decision: RetryDecision, claimed_until: int) -> None:
+    async def _record(
+        self, delivery: Delivery, tried: DeliveryReport, decision: RetryDecision, claimed_until: int
+    ) -> None:
         """Try to record until the row is anybody's again. Its slot stays taken: storage that is down for long
         must not be answered with more deliveries that cannot be recorded."""
         backoff = FIRST_BACKOFF_SECONDS
@@ -214,7 +187,7 @@ class CallbackWorker:
             task.cancel()
 
 
-def _report(delivery: Delivery, waiting: Waiting, tried: Tried, decision: RetryDecision) -> None:
+def _report(delivery: Delivery, waiting: QueuedCallback, tried: DeliveryReport, decision: RetryDecision) -> None:
     """Never the URL's path or query, nor a body: they are the customer's, with telephone numbers in them."""
     outcome = tried.outcome
     context = log.bind(
@@ -222,7 +195,7 @@ def _report(delivery: Delivery, waiting: Waiting, tried: Tried, decision: RetryD
         host=waiting.receiver[0],
         attempt=delivery.attempts,
         outcome=str(outcome),
-        status=outcome.status if isinstance(outcome, Answered) else None,
+        status=outcome.status if isinstance(outcome, HttpAnswer) else None,
     )
     match decision:
         case Delivered():

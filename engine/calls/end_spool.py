@@ -13,7 +13,7 @@ import structlog
 
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
 from engine.domain.policy import Policy
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
 from engine.storage.sqlite import SqliteStorage
@@ -25,7 +25,7 @@ MAX_BYTES = 4096
 MAX_FILES = 1000
 
 
-class Journal:
+class EndSpool:
     """`settled` is called after each end that was taken in."""
 
     def __init__(
@@ -85,5 +85,5 @@ def _read(path: Path) -> EndReport:
     call_id = str(content["callId"])
     if not call_id.isascii():
         raise ValueError("not the id of a call")
-    at = Moment(int(content["now"]), int(content["ticks"]))
+    at = Timestamp(int(content["now"]), int(content["ticks"]))
     return EndReport(call_id, int(content["answeredMs"]), str(content["dialStatus"]), at)

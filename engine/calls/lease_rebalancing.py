@@ -7,14 +7,14 @@ theirs. Whatever fails in between leaves a lease in the books that is at least t
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from engine.calls.lifecycle import Answer, answer_of
+from engine.calls.lifecycle import AnsweredCall, answered_call
 from engine.domain import booking as bookings
 from engine.domain.booking import Booking, longest_call
 from engine.domain.metering import CallState, talk_limit_ms
 from engine.domain.policy import Policy
 from engine.domain.sharing import Holding, fair_leases
-from engine.domain.times import Moment
-from engine.storage.rows import Call
+from engine.domain.times import Timestamp
+from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
 # A call that is cut at its limit is reported well within this time, or nobody cut it.
@@ -22,7 +22,7 @@ OVERRUN_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class TalkLimit:
     """What the callee's channel of a call should be told: `left_ms` from `at_ticks` on. `leased`: the whole seconds
     behind it."""
 
@@ -34,50 +34,58 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class AnswerResult:
     """A call just answered. `limit` None: it must end. `crowded`: others should give it some of theirs. `again`: that
     it was answered is known already, people talk and it has its limit. `grown`: of others, for Asterisk to be told:
     what an end has just given back goes to all."""
 
-    limit: Limit | None
+    limit: TalkLimit | None
     crowded: bool
     again: bool = False
-    grown: tuple[Limit, ...] = ()
+    grown: tuple[TalkLimit, ...] = ()
 
 
 def begin_talk(
-    tx: Transaction, call_id: str, callee_channel: str, at: Moment, policy: Policy, *, asterisk_now: int | None = None
-) -> Talk:
+    tx: Transaction,
+    call_id: str,
+    callee_channel: str,
+    at: Timestamp,
+    policy: Policy,
+    *,
+    asterisk_now: int | None = None,
+) -> AnswerResult:
     """Note the answer and lease all that nobody else holds: everything there is to do for a call that is alone.
 
     `asterisk_now`: `at.now` by Asterisk's wall clock, where that is known.
     """
-    answer = answer_of(tx, call_id, callee_channel, at, asterisk_now=asterisk_now)
+    answer = answered_call(tx, call_id, callee_channel, at, asterisk_now=asterisk_now)
     if answer is None:
-        return Talk(None, crowded=False)
+        return AnswerResult(None, crowded=False)
     if answer.again:
         # Nothing is leased that it would not be told of.
         tx.calls.update(answer.call)
-        return Talk(_limit(answer.call, answer.booking, at), crowded=False, again=True)
+        return AnswerResult(_limit(answer.call, answer.booking, at), crowded=False, again=True)
     booking, calls, grown = _share(tx, answer.booking, _beside(tx, answer), at, policy, keep_free=0)
     [own] = [call for call in calls if call.call_id == call_id]
     if own is answer.call:
         tx.calls.update(own)  # its lease stays, so that nothing has written it down yet
-    return Talk(
+    return AnswerResult(
         _limit(own, booking, at),
         crowded=bool(_shrinks(booking, calls, at, policy, keep_free=0)),
         grown=tuple(limit for limit in grown if limit.call_id != call_id),
     )
 
 
-def _beside(tx: Transaction, answer: Answer) -> list[Call]:
+def _beside(tx: Transaction, answer: AnsweredCall) -> list[Call]:
     """The call that was answered just now among those that are up on its booking."""
     if answer.booking.calls.leased == 1:
         return [answer.call]  # each that is up holds one
     return [answer.call if call.call_id == answer.call.call_id else call for call in tx.calls.up_on(answer.booking.id)]
 
 
-def plan_shrinks(tx: Transaction, booking_id: str, at: Moment, policy: Policy, keep_free: int = 0) -> list[Limit]:
+def plan_shrinks(
+    tx: Transaction, booking_id: str, at: Timestamp, policy: Policy, keep_free: int = 0
+) -> list[TalkLimit]:
     """The calls whose lease must shrink for the others' sake. Writes nothing."""
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
@@ -85,7 +93,7 @@ def plan_shrinks(tx: Transaction, booking_id: str, at: Moment, policy: Policy, k
     return _shrinks(booking, tx.calls.up_on(booking_id), at, policy, keep_free)
 
 
-def _shrinks(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int) -> list[Limit]:
+def _shrinks(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int) -> list[TalkLimit]:
     fair = _fair(booking, calls, at, policy, keep_free)
     return [
         _limit(replace(call, seconds_leased=fair[call.call_id]), booking, at)
@@ -98,11 +106,11 @@ def apply_shares(
     tx: Transaction,
     booking_id: str,
     shrunk: Mapping[str, int],
-    at: Moment,
+    at: Timestamp,
     policy: Policy,
     *,
     keep_free: int = 0,
-) -> list[Limit]:
+) -> list[TalkLimit]:
     """Book the leases that Asterisk has lowered (`shrunk`: call id → seconds), then grow those that may.
 
     Returns the limits of all talking calls that grew, for Asterisk to be told.
@@ -119,8 +127,8 @@ def apply_shares(
 
 
 def _share(
-    tx: Transaction, booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int
-) -> tuple[Booking, list[Call], list[Limit]]:
+    tx: Transaction, booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int
+) -> tuple[Booking, list[Call], list[TalkLimit]]:
     """Grow the leases that may. The booking and the calls as they are then, and the limits of those that grew."""
     fair = _fair(booking, calls, at, policy, keep_free)
     shared, grown = [], []
@@ -134,7 +142,7 @@ def _share(
     return booking, shared, grown
 
 
-def limit_of(tx: Transaction, call_id: str, at: Moment) -> Limit | None:
+def limit_of(tx: Transaction, call_id: str, at: Timestamp) -> TalkLimit | None:
     """The present limit of a talking call; None when it is not talking, or must end."""
     call = tx.calls.by_id(call_id)
     return (
@@ -144,7 +152,7 @@ def limit_of(tx: Transaction, call_id: str, at: Moment) -> Limit | None:
     )
 
 
-def limits_on(tx: Transaction, booking_id: str, at: Moment) -> list[Limit]:
+def limits_on(tx: Transaction, booking_id: str, at: Timestamp) -> list[TalkLimit]:
     """The present limits of all talking calls; none when the booking is gone: they must end."""
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
@@ -162,7 +170,7 @@ def bookings_overrun(tx: Transaction, ticks: int) -> list[str]:
     return tx.calls.bookings_overrun(ticks - OVERRUN_MS)
 
 
-def bookings_to_share(tx: Transaction, at: Moment, policy: Policy) -> list[str]:
+def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[str]:
     """Bookings that have seconds lying idle while their calls could use them: an end was settled, and nobody heard."""
     found = []
     for booking in tx.bookings.talking_with_seconds_idle():
@@ -173,12 +181,12 @@ def bookings_to_share(tx: Transaction, at: Moment, policy: Policy) -> list[str]:
     return found
 
 
-def _fair(booking: Booking, calls: list[Call], at: Moment, policy: Policy, keep_free: int) -> dict[str, int]:
+def _fair(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int) -> dict[str, int]:
     holdings = [holding(call, booking, at, policy) for call in calls]
     return fair_leases(booking.seconds.remaining, holdings, keep_free=keep_free)
 
 
-def holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding:
+def holding(call: Call, booking: Booking, at: Timestamp, policy: Policy) -> Holding:
     # Its first second has begun with its answer: no lease ever shrinks to nothing.
     used = max(1, -(-_talked_ms(call, at) // 1000))
     until_end = -(-max(0, booking.end_at - at.now) // 1000)
@@ -186,9 +194,9 @@ def holding(call: Call, booking: Booking, at: Moment, policy: Policy) -> Holding
     return Holding(call.call_id, call.state, call.seconds_leased, used, longest)
 
 
-def _limit(call: Call, booking: Booking, at: Moment) -> Limit:
+def _limit(call: Call, booking: Booking, at: Timestamp) -> TalkLimit:
     left = talk_limit_ms(call.seconds_leased, _talked_ms(call, at), booking.end_at - at.now)
-    return Limit(call.call_id, call.callee_channel or "", call.seconds_leased, left, at.ticks)
+    return TalkLimit(call.call_id, call.callee_channel or "", call.seconds_leased, left, at.ticks)
 
 
 def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[Booking, Call]:
@@ -201,5 +209,5 @@ def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[B
     return moved, changed
 
 
-def _talked_ms(call: Call, at: Moment) -> int:
+def _talked_ms(call: Call, at: Timestamp) -> int:
     return 0 if call.answered is None else max(0, at.ticks - call.answered.ticks)

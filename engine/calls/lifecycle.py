@@ -7,17 +7,17 @@ that was already settled. State, credit, call record and callback always commit 
 from dataclasses import dataclass, replace
 
 from engine.callbacks import expired_calls, notifications
-from engine.cdr.write import record_call, tell_ended
+from engine.callbacks.notifications import notify_call_ended
+from engine.cdr.write import record_call
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
-from engine.domain.limits import HOUR_MS
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
 from engine.domain.numbers import ERASED, is_simulated
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, Facts, MakeRoom, RouteDecision
-from engine.domain.times import Moment
-from engine.storage.rows import Call
+from engine.domain.times import HOUR_MS, Timestamp
+from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
 
@@ -46,7 +46,7 @@ class EndReport:
     call_id: str
     answered_ms: int
     dial_status: str
-    ended: Moment | None = None
+    ended: Timestamp | None = None
     asterisk_now: int | None = None
 
 
@@ -62,7 +62,7 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnsweredCall:
     """A call that talks, not written down yet, and its booking. `again`: that it was answered is known already."""
 
     call: Call
@@ -71,7 +71,7 @@ class Answer:
 
 
 def route_call(
-    tx: Transaction, incoming: IncomingCall, at: Moment, policy: Policy, *, room_was_made: bool = False
+    tx: Transaction, incoming: IncomingCall, at: Timestamp, policy: Policy, *, room_was_made: bool = False
 ) -> RouteDecision | MakeRoom:
     """Decide on a call, and lease what a bridged one needs; record what is rejected.
 
@@ -100,7 +100,7 @@ def route_call(
             disposition=decision.disposition,
         )
         if decision.notify_expired:
-            expired_calls.count_call(tx, booking, cdr, at.now, policy)
+            expired_calls.count_expired_call(tx, booking, cdr, at.now, policy)
     return decision
 
 
@@ -126,9 +126,9 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
     )
 
 
-def answer_of(
-    tx: Transaction, call_id: str, callee_channel: str, at: Moment, *, asterisk_now: int | None = None
-) -> Answer | None:
+def answered_call(
+    tx: Transaction, call_id: str, callee_channel: str, at: Timestamp, *, asterisk_now: int | None = None
+) -> AnsweredCall | None:
     """Of a call whose callee has answered. None: the call must end (it did already, or its booking is gone).
 
     Their time runs from the first report; one that comes again does not start it again. `asterisk_now`: `at.now` by
@@ -138,14 +138,14 @@ def answer_of(
     if call is None or call.ended_at is not None or _leads_nowhere(call, booking := booking_of(tx, call)):
         return None
     if call.answered is None:
-        notifications.tell_started(tx, booking, call, at.now, at.now)
+        notifications.notify_call_started(tx, booking, call, at.now, at.now)
     talking = replace(
         call,
         state=next_state(call.state, CallEvent.ANSWERED),
         callee_channel=callee_channel,
         answered=call.answered or at.told_by(asterisk_now),
     )
-    return Answer(talking, booking, again=call.answered is not None)
+    return AnsweredCall(talking, booking, again=call.answered is not None)
 
 
 def call_ended(tx: Transaction, report: EndReport, now: int, policy: Policy) -> Settlement | None:
@@ -158,7 +158,9 @@ def call_ended(tx: Transaction, report: EndReport, now: int, policy: Policy) -> 
     if talked_ms and call.answered is None:
         # Nobody has reported the answer.
         ended_at = now if report.ended is None else report.ended.now
-        notifications.tell_started(tx, booking_of(tx, call), call, max(call.started_at, ended_at - talked_ms), now)
+        notifications.notify_call_started(
+            tx, booking_of(tx, call), call, max(call.started_at, ended_at - talked_ms), now
+        )
     return settle(tx, call, seconds_charged(talked_ms, call.seconds_leased), disposition, now, policy)
 
 
@@ -193,10 +195,10 @@ def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, 
         disposition=disposition,
     )
     if answered:
-        tell_ended(tx, booking, cdr, now)
+        notify_call_ended(tx, booking, cdr, now)
     else:
-        notifications.tell_missed(tx, booking, cdr, now)
-    notifications.tell_credit(tx, booking, settled, now, policy)
+        notifications.notify_call_missed(tx, booking, cdr, now)
+    notifications.notify_credit_changed(tx, booking, settled, now, policy)
     return Settlement(booking.id, cdr.id, disposition, charged, others_up=settled.calls.leased > 0)
 
 
@@ -210,7 +212,7 @@ def booking_of(tx: Transaction, call: Call) -> Booking:
 def _talked_ms(report: EndReport, call: Call) -> int:
     if report.ended is None or call.answered is None:
         return without_clock_step(report.answered_ms, ours=0, asterisks=0)
-    came_in = Moment(call.started_at, call.started_ticks)
+    came_in = Timestamp(call.started_at, call.started_ticks)
     return without_clock_step(
         report.answered_ms,
         ours=report.ended.wall_ahead - came_in.wall_ahead,
@@ -232,7 +234,7 @@ def _decision_again(tx: Transaction, call: Call, service: str, policy: Policy) -
     return routing.bridge(led_to, call.seconds_leased, call.source, policy)
 
 
-def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Moment) -> None:
+def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Timestamp) -> None:
     booking = decision.booking
     tx.bookings.update_credit(bookings.lease(booking, decision.seconds))
     tx.calls.insert(

@@ -9,8 +9,8 @@ from engine.calls.lifecycle import Settlement, booking_of, settle
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
-from engine.domain.times import Moment
-from engine.storage.rows import Call
+from engine.domain.times import Timestamp
+from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
 # No list that Asterisk gives is as old as this when it is used.
@@ -18,7 +18,7 @@ LIST_IS_OLD_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class LiveChannels:
     """What Asterisk says is up. `calls`: unique ids of callers' channels, and of others; `talking`: those whose callee
     has answered, with the callee's channel. `callers`: those of `calls` that surely are callers'."""
 
@@ -37,7 +37,7 @@ class FoundTalking:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     """`missing`: calls in the books, from before Asterisk was asked, that it does not know. `over`: calls that are up
     in Asterisk though they were settled: nobody meters them any more, so they must end."""
 
@@ -46,7 +46,7 @@ class Compared:
     over: set[str]
 
 
-def take_presence(tx: Transaction, presence: Presence, asked_ticks: int) -> Compared:
+def compare_with_asterisk(tx: Transaction, presence: LiveChannels, asked_ticks: int) -> Comparison:
     """Compare the books with what Asterisk says was up when it was asked, and note which calls were seen."""
     # Ticks begin anew when the machine does: one that seems to come from the future is older than that.
     reborn = asked_ticks + LIST_IS_OLD_MS
@@ -63,11 +63,11 @@ def take_presence(tx: Transaction, presence: Presence, asked_ticks: int) -> Comp
     tx.calls.all_seen(asked_ticks)
     tx.calls.last_seen(unseen)
     over = {call_id for call_id in presence.callers - up if tx.calls.has_ended(call_id)}
-    return Compared(found, missing, over)
+    return Comparison(found, missing, over)
 
 
 def begin_found(
-    tx: Transaction, found: FoundTalking, at: Moment, *, left_ms: int | None, asterisk_now: int | None
+    tx: Transaction, found: FoundTalking, at: Timestamp, *, left_ms: int | None, asterisk_now: int | None
 ) -> str | None:
     """Note that it talks; since when, its limit in Asterisk tells. Returns its booking, which must be shared anew.
 
@@ -85,11 +85,11 @@ def begin_found(
             call,
             state=next_state(call.state, CallEvent.ANSWERED),
             callee_channel=found.callee_channel,
-            answered=Moment(told.now - talked_ms, told.ticks - talked_ms),
+            answered=Timestamp(told.now - talked_ms, told.ticks - talked_ms),
             seen_ticks=at.ticks,
         )
     )
-    notifications.tell_started(tx, booking_of(tx, call), call, at.now - talked_ms, at.now)
+    notifications.notify_call_started(tx, booking_of(tx, call), call, at.now - talked_ms, at.now)
     return call.booking_id
 
 
@@ -107,7 +107,7 @@ def settle_vanished(tx: Transaction, vanished: AbstractSet[str], now: int, polic
     return settled
 
 
-def settle_overdue(tx: Transaction, at: Moment, policy: Policy, at_most: int) -> list[Settlement]:
+def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, at_most: int) -> list[Settlement]:
     """Settle calls whose end was never reported though it must long have come; the last resort, without Asterisk.
 
     The rule: one that was answered may have used all of its lease, and is charged that; one that only rang is free.

@@ -8,8 +8,8 @@ answer may then have few records or none, and says where to go on.
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from engine.storage.cdrs import Between, CallRecord, CdrPosition, WantedRecords
 from engine.storage.reads import Reads
-from engine.storage.record_rows import Between, CallRecord, Place, WantedRecords
 
 # For one answer; some milliseconds of the thread that all reads share.
 LOOKED_AT = 5_000
@@ -20,16 +20,16 @@ class RecordPage:
     """`more_after`: the place after which the next page begins; None: this was the last."""
 
     records: list[CallRecord]
-    more_after: Place | None
+    more_after: CdrPosition | None
 
 
 async def record_page(
-    reads: Reads, wanted: WantedRecords, after: Place | None, at_most: int, *, looked_at: int = LOOKED_AT
+    reads: Reads, wanted: WantedRecords, after: CdrPosition | None, at_most: int, *, looked_at: int = LOOKED_AT
 ) -> RecordPage:
     """Up to `at_most` records older than `after`. Raises StorageUnavailable."""
-    newest = Place(wanted.until, "")
+    newest = CdrPosition(wanted.until, "")
     before = newest if after is None else min(after, newest)
-    between = Between(before, last=Place(wanted.since, ""))
+    between = Between(before, last=CdrPosition(wanted.since, ""))
     looked_up_to = await _end_of_look(reads, wanted, between, looked_at) if wanted.is_filtered else None
     if looked_up_to is not None:
         between = Between(before, last=looked_up_to)
@@ -42,7 +42,7 @@ async def record_page(
 
 async def record_batches(reads: Reads, wanted: WantedRecords, size: int) -> AsyncGenerator[list[CallRecord], None]:
     """All of them, `size` at most at a time and sometimes none. Nothing is held open in between."""
-    after: Place | None = None
+    after: CdrPosition | None = None
     while True:
         page = await record_page(reads, wanted, after, size)
         yield page.records
@@ -51,11 +51,11 @@ async def record_batches(reads: Reads, wanted: WantedRecords, size: int) -> Asyn
         after = page.more_after
 
 
-def place_of(record: CallRecord) -> Place:
-    return Place(record.cdr.started_at, record.cdr.id)
+def place_of(record: CallRecord) -> CdrPosition:
+    return CdrPosition(record.cdr.started_at, record.cdr.id)
 
 
-async def _end_of_look(reads: Reads, wanted: WantedRecords, between: Between, looked_at: int) -> Place | None:
+async def _end_of_look(reads: Reads, wanted: WantedRecords, between: Between, looked_at: int) -> CdrPosition | None:
     """The last record that is looked at; None: the range's end is nearer."""
     places = await reads.cdr_places(wanted.account_id, between, skipped=looked_at - 1)
     return places[0] if len(places) > 1 else None

@@ -1,11 +1,9 @@
 """What remains of a call, written in the transaction that ends it: its record, and the callback to its owner."""
 
-from engine.callbacks.posting import post
-from engine.domain import events
 from engine.domain.booking import Booking
 from engine.domain.routing import Disposition
 from engine.runtime.ids import new_id
-from engine.storage.rows import Cdr
+from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
 
 
@@ -35,31 +33,3 @@ def record_call(
     )
     tx.cdrs.insert(cdr)
     return cdr
-
-
-def tell_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
-    """Put the callback about an answered call into the outbox."""
-    body = events.call_ended_body(
-        cdr_id=cdr.id,
-        started_at=cdr.started_at,
-        duration=cdr.duration,
-        source=cdr.source,
-        destination=cdr.destination,
-        booking_id=booking.id,
-        service=cdr.service,
-    )
-    post(tx, booking, body, now)
-
-
-def tell_expired(tx: Transaction, booking: Booking, cdr: Cdr, now: int, *, not_reported: int) -> None:
-    """Put the callback about a call to an expired booking into the outbox. `not_reported`: calls that were not told of
-    since the last one that was."""
-    body = events.expired_call_body(
-        called_at=cdr.started_at,
-        source=cdr.source,
-        destination=cdr.destination,
-        booking_id=booking.id,
-        service=cdr.service,
-        not_reported=not_reported,
-    )
-    post(tx, booking, body, now)

@@ -9,21 +9,22 @@ from typing import Annotated, Any
 import typer
 
 from engine.accounts import accounts
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import Renewal
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show, show_one
+from engine.config.policy import callback_rules_of, policy_of
 from engine.config.settings import Settings
-from engine.control.requests import EndCalls, Share
-from engine.control.server import EngineSilent, ask_engine
+from engine.control.client import ask_engine
+from engine.control.requests import EndCalls, ShareSeconds
+from engine.control.server import EngineSilent
 from engine.domain.booking import status_at
 from engine.domain.errors import CallbackNotAcceptable, NotFound
 from engine.domain.masking import masked_text
-from engine.domain.plans import UsagePlan
-from engine.domain.policy import Policy
-from engine.domain.times import Moment, rfc3339
+from engine.domain.policy import Policy, UsagePlan
+from engine.domain.times import Timestamp, rfc3339
 from engine.runtime.clock import SystemClock
-from engine.storage.bounds import LAST_ID
+from engine.storage.filters import LAST_ID
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
 
@@ -46,7 +47,7 @@ def list_(
 ) -> None:
     """Bookings, newest first. Their hidden numbers are not shown."""
     settings = Settings()
-    policy, at = settings.policy(), SystemClock().moment()
+    policy, at = policy_of(settings), SystemClock().moment()
 
     def page(tx: Transaction) -> list[dict[str, Any]]:
         account_id = accounts.account_of(tx, account).id if account else ""
@@ -75,17 +76,17 @@ def renew(
     settings = Settings()
     if callback is not None:
         check_callback(callback, settings)
-    renewal, at, policy = Renewal(plan, callback=callback), SystemClock().moment(), settings.policy()
+    renewal, at, policy = Renewal(plan, callback=callback), SystemClock().moment(), policy_of(settings)
 
     def add(tx: Transaction) -> dict[str, Any]:
         owned = owned_booking(tx, booking_id)
         account_id = owned.booking.account_id
-        renewed = tmp_bookings.renew(tx, account_id, booking_id, renewal, now_of(tx, account_id, at), policy)
+        renewed = bookings.renew(tx, account_id, booking_id, renewal, now_of(tx, account_id, at), policy)
         return shown(tx, OwnedBooking(owned.account, renewed), at, policy)
 
     show_one(run_command(settings, add), as_json=as_json)
     with suppress(EngineSilent):  # what lies idle is shared at the next look, too
-        ask_engine(settings.data_dir, Share(booking_id))
+        ask_engine(settings.data_dir, ShareSeconds(booking_id))
 
 
 def delete(
@@ -95,14 +96,14 @@ def delete(
 ) -> None:
     """End a booking for good, and its live calls; its number rests in quarantine. Call records stay."""
     settings = Settings()
-    at, policy = SystemClock().moment(), settings.policy()
+    at, policy = SystemClock().moment(), policy_of(settings)
     owned = run_command(settings, owned_booking, booking_id)
     if not yes:
         typer.confirm(f"End the booking of {owned.booking.service} for {owned.account}?", abort=True, err=True)
 
     def end(tx: Transaction) -> list[str]:
         account_id = owned.booking.account_id
-        return tmp_bookings.cancel(tx, account_id, booking_id, now_of(tx, account_id, at), policy)
+        return bookings.cancel(tx, account_id, booking_id, now_of(tx, account_id, at), policy)
 
     up = run_command(settings, end)
     done = None
@@ -117,10 +118,10 @@ def delete(
 
 def check_callback(url: str, settings: Settings) -> None:
     """Raises CallbackNotAcceptable, like the API."""
-    from engine.callbacks.ssrf import CallbackRules, check_callback  # noqa: PLC0415  heavy, and only for this
+    from engine.callbacks.ssrf import check_callback  # noqa: PLC0415  heavy, and only for this
 
     try:
-        check_callback(url, CallbackRules.of(settings))
+        check_callback(url, callback_rules_of(settings))
     except CallbackNotAcceptable as refused:
         if settings.allow_private_callbacks:
             raise
@@ -134,12 +135,12 @@ def owned_booking(tx: Transaction, booking_id: str) -> OwnedBooking:
     return OwnedBooking(accounts.account_of(tx, booking.account_id).name, booking)
 
 
-def now_of(tx: Transaction, account_id: str, at: Moment) -> int:
+def now_of(tx: Transaction, account_id: str, at: Timestamp) -> int:
     """Epoch milliseconds, by the clock that the account goes by."""
     return tx.worlds.moment(account_id, at).now
 
 
-def shown(tx: Transaction, owned: OwnedBooking, at: Moment, policy: Policy) -> dict[str, Any]:
+def shown(tx: Transaction, owned: OwnedBooking, at: Timestamp, policy: Policy) -> dict[str, Any]:
     booking = owned.booking
     return {
         "id": booking.id,

@@ -6,18 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.bookings import lifecycle as tmp_bookings
-from engine.bookings.lifecycle import Changes
+from engine.bookings import lifecycle as bookings
+from engine.bookings.lifecycle import BookingPatch
 from engine.cli.booking_changes import BookingId, check_callback, now_of, owned_booking, shown
 from engine.cli.database import run_command
 from engine.cli.new_booking import checked_notes
 from engine.cli.output import Json, show_one
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
-from engine.control.requests import Share
-from engine.control.server import EngineSilent, ask_engine
-from engine.domain.caller_id import CallerId
+from engine.control.client import ask_engine
+from engine.control.requests import ShareSeconds
+from engine.control.server import EngineSilent
+from engine.domain.booking import CallerId
 from engine.domain.errors import InvalidInput
-from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
+from engine.domain.policy import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, BookingLimits
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -61,7 +63,7 @@ def change(
     settings = Settings()
     if callback is not None:
         check_callback(callback, settings)
-    changes = Changes(
+    changes = BookingPatch(
         destination=typer.prompt("Number to hide", err=True) if destination else None,
         callback=callback,
         limits=_limits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds),
@@ -71,20 +73,20 @@ def change(
         label=label,
         metadata=_metadata(label, metadata or [], removed=no_metadata),
     )
-    if changes == Changes():
+    if changes == BookingPatch():
         raise InvalidInput(["say what to change: `bookings change --help` shows what can be"])
     show_one(_changed(settings, booking_id, changes), as_json=as_json)
     with suppress(EngineSilent):  # another longest call is heeded at the next look, too
-        ask_engine(settings.data_dir, Share(booking_id))
+        ask_engine(settings.data_dir, ShareSeconds(booking_id))
 
 
-def _changed(settings: Settings, booking_id: str, changes: Changes) -> dict[str, Any]:
-    at, policy = SystemClock().moment(), settings.policy()
+def _changed(settings: Settings, booking_id: str, changes: BookingPatch) -> dict[str, Any]:
+    at, policy = SystemClock().moment(), policy_of(settings)
 
     def carry_out(tx: Transaction) -> dict[str, Any]:
         found = owned_booking(tx, booking_id)
         account_id = found.booking.account_id
-        changed = tmp_bookings.change(tx, account_id, booking_id, changes, now_of(tx, account_id, at), policy)
+        changed = bookings.change(tx, account_id, booking_id, changes, now_of(tx, account_id, at), policy)
         return shown(tx, OwnedBooking(found.account, changed), at, policy)
 
     return run_command(settings, carry_out)
@@ -92,7 +94,7 @@ def _changed(settings: Settings, booking_id: str, changes: Changes) -> dict[str,
 
 def _limits(*given: int | None) -> dict[str, int | None]:
     """In the order of `Limits`, by their names there: those that were given, None for a 0."""
-    names = (each.name for each in fields(Limits))
+    names = (each.name for each in fields(BookingLimits))
     return {name: limit or None for name, limit in zip(names, given, strict=True) if limit is not None}
 
 

@@ -11,8 +11,9 @@ from engine.cli.booking_patch import change
 from engine.cli.database import run_command
 from engine.cli.new_booking import create
 from engine.cli.output import Json, complain, show, show_one
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
-from engine.control.server import ask_to_adjust
+from engine.control.client import ask_to_adjust
 from engine.domain.booking import Booking, status_at
 from engine.domain.errors import NotFound
 from engine.domain.masking import masked_text
@@ -21,7 +22,7 @@ from engine.domain.times import rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
 from engine.runtime.ids import new_id
-from engine.storage.rows import Grant
+from engine.storage.bookings import Grant
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="Bookings of all accounts.")
@@ -46,7 +47,7 @@ def show_booking(booking_id: BookingId, as_json: Json = False) -> None:
     def look(tx: Transaction) -> tuple[dict[str, Any], list[Grant]]:
         booking, grants = _look_up(tx, booking_id)
         account = account_of(tx, booking.account_id).name
-        return _record(booking, account, changes.now_of(tx, booking.account_id, at), settings.policy()), grants
+        return _record(booking, account, changes.now_of(tx, booking.account_id, at), policy_of(settings)), grants
 
     record, grants = run_command(settings, look)
     rows = [_shown(grant) for grant in grants]
@@ -75,7 +76,7 @@ def adjust_booking(
     require_database(settings)
     grant = ask_to_adjust(settings.data_dir, adjustment)
     if grant is None:
-        grant = run_command(settings, adjust, adjustment, SystemClock().moment(), settings.policy())
+        grant = run_command(settings, adjust, adjustment, SystemClock().moment(), policy_of(settings))
     booking, _ = run_command(settings, _look_up, booking_id)
     show_one(_shown(grant) | {"bookingId": booking_id} | _credits(booking), as_json=as_json)
     for unit, asked, done in (("seconds", seconds, grant.seconds), ("calls", calls, grant.calls)):

@@ -13,13 +13,14 @@ from engine.cli import callbacks
 from engine.cli.database import run_command
 from engine.cli.output import Json, show, show_one
 from engine.config.settings import Settings
-from engine.domain.delivery import CallbackState
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.masking import masked_text
+from engine.domain.retry import CallbackState
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
 from engine.runtime.clock import SystemClock
-from engine.storage.bounds import LATEST
-from engine.storage.delivery_rows import AttemptRecord, CallbackRecord, Endpoint
+from engine.storage.endpoints import Endpoint
+from engine.storage.filters import LATEST
+from engine.storage.outbox import AttemptRecord, CallbackRecord
 from engine.storage.transaction import Transaction
 
 app = callbacks.app

@@ -10,10 +10,11 @@ from rich.live import Live
 from engine.cli.database import run_command
 from engine.cli.output import Json, console, show, show_one, table_of
 from engine.config.settings import Settings
+from engine.control.client import ask_engine
 from engine.control.requests import HangUp
-from engine.control.server import EngineRefused, ask_engine
+from engine.control.server import EngineRefused
 from engine.domain.masking import masked
-from engine.domain.times import Moment, rfc3339
+from engine.domain.times import Timestamp, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import LiveCall
@@ -74,7 +75,7 @@ async def _follow(settings: Settings) -> None:
         await storage.close()
 
 
-def _shown(live_call: LiveCall, at: Moment) -> dict[str, Any]:
+def _shown(live_call: LiveCall, at: Timestamp) -> dict[str, Any]:
     """`talking`: whole seconds. `mayTalk`: for how many it is leased, it is cut there."""
     call = live_call.call
     return {

@@ -22,9 +22,9 @@ from engine.domain.errors import InvalidInput
 from engine.domain.numbers import caller_of, is_caller, is_e164
 from engine.domain.routing import Disposition
 from engine.domain.times import NO_INSTANT, instant_from, rfc3339
-from engine.storage.bounds import EARLIEST, LATEST
+from engine.storage.cdrs import CallRecord, WantedRecords
+from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
-from engine.storage.record_rows import CallRecord, WantedRecords
 
 app = typer.Typer(no_args_is_help=True, help="Call records.")
 

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from engine.config.names import LISTED, closest
 from engine.config.settings import CONFIG_FILE, Settings
+from engine.config.sources import LISTED, closest
 from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.errors import InvalidInput, RentedNumbersError
 

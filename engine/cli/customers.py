@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.accounts import accounts
+from engine.accounts import accounts, keys
 from engine.cli.database import run_command
 from engine.cli.output import Json, show, show_one
 from engine.config import secrets
@@ -53,7 +53,7 @@ def create_key(
     settings = Settings()
     require_database(settings)
     pepper = secrets.load(settings.data_dir / "secrets").key_pepper
-    key = run_command(settings, accounts.create_key, account, pepper, SystemClock().now(), test=test)
+    key = run_command(settings, keys.create_key, account, pepper, SystemClock().now(), test=test)
     record = {"id": key.id, "accountId": key.account_id, "key": key.secret}
     if test:
         record["webhookSecret"] = run_command(settings, accounts.account_of, key.account_id).webhook_secret
@@ -66,7 +66,7 @@ def list_keys(
 ) -> None:
     """The keys of an account and of its test world: of each its last four characters, when it was used last (to the
     minute) and revoked."""
-    rows = run_command(Settings(), accounts.keys_of, account)
+    rows = run_command(Settings(), keys.keys_of, account)
     show(
         [
             _with_times(
@@ -86,7 +86,7 @@ def revoke_key(
     key: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")], as_json: Json = False
 ) -> None:
     """End an API key. From now on the API answers 401 to it; the account's other keys stay."""
-    revoked_at = run_command(Settings(), accounts.revoke_key, key, SystemClock().now())
+    revoked_at = run_command(Settings(), keys.revoke_key, key, SystemClock().now())
     show_one(_with_times({"id": key}, revokedAt=revoked_at), as_json=as_json)
 
 

@@ -33,7 +33,7 @@ def events(
 def _events(tx: Transaction, account: str, chosen: list[EventType] | None) -> dict[str, Any]:
     account_id = account_of(tx, account).id
     if chosen is not None:
-        notifications.choose(tx, account_id, chosen)
+        notifications.choose_events(tx, account_id, chosen)
     held = tx.notices.chosen(account_id)
     return {"accountId": account_id, "events": [str(kind) for kind in EventType if kind in held]}
 

@@ -8,12 +8,13 @@ from api.schemas.common import ExplanationBody
 from engine.bookings.explain import explain as explain_booking
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.explanation import Explanation
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
 from engine.domain.policy import Policy
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.runtime.clock import SystemClock
 from engine.storage.transaction import Transaction
 
@@ -27,12 +28,12 @@ def explain(
     if not is_caller(source):
         raise InvalidInput(["--source must be a telephone number, such as +3225551234, or anonymous"])
     settings = Settings()
-    policy = settings.policy()
+    policy = policy_of(settings)
     explanation = run_command(settings, _explain, booking_id, caller_of(source), SystemClock().moment(), policy)
     show_one(ExplanationBody.of(explanation, policy).model_dump(mode="json"), as_json=as_json)
 
 
-def _explain(tx: Transaction, booking_id: str, source: str, at: Moment, policy: Policy) -> Explanation:
+def _explain(tx: Transaction, booking_id: str, source: str, at: Timestamp, policy: Policy) -> Explanation:
     """The operator may ask about every account's bookings."""
     booking = tx.bookings.by_id(booking_id)
     account_id = booking.account_id if booking else ""

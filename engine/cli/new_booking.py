@@ -5,19 +5,25 @@ from typing import Annotated, Any
 import typer
 
 from engine.accounts import accounts
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.cli.booking_changes import Plan, check_callback, now_of, shown
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain import notes
-from engine.domain.caller_id import CallerId
+from engine.domain.booking import CallerId
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
-from engine.domain.limits import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, Limits
-from engine.domain.numbers import PREFIX, Wanted, is_e164
-from engine.domain.plans import UsagePlan
+from engine.domain.numbers import PREFIX, NumberRequest, is_e164
+from engine.domain.policy import (
+    MAX_CALL_SECONDS,
+    MAX_CALLS_PER_CALLER_PER_HOUR,
+    MAX_CONCURRENT_CALLS,
+    BookingLimits,
+    UsagePlan,
+)
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -55,7 +61,7 @@ def create(
     check_callback(callback, settings)
     wanted, pairs = _wanted(service, prefix, country), checked_notes(label, metadata or [])
     owner = run_command(settings, accounts.account_of, account)
-    limits = Limits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
+    limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     hidden = destination or typer.prompt("Number to hide", err=True)
     request = BookingRequest(
         owner.id, hidden, plan, callback, limits, caller_id, refuse_anonymous, paused, label, pairs, wanted
@@ -64,16 +70,16 @@ def create(
 
 
 def _booked(settings: Settings, request: BookingRequest, owner: str) -> dict[str, Any]:
-    at, policy = SystemClock().moment(), settings.policy()
+    at, policy = SystemClock().moment(), policy_of(settings)
 
     def book(tx: Transaction) -> dict[str, Any]:
-        booked = tmp_bookings.book(tx, request, now_of(tx, request.account_id, at), policy)
+        booked = bookings.book(tx, request, now_of(tx, request.account_id, at), policy)
         return shown(tx, OwnedBooking(owner, booked), at, policy)
 
     return run_command(settings, book)
 
 
-def _wanted(service: str | None, prefix: str | None, country: str | None) -> Wanted:
+def _wanted(service: str | None, prefix: str | None, country: str | None) -> NumberRequest:
     """Raises InvalidInput."""
     problems = []
     if sum(wish is not None for wish in (service, prefix, country)) > 1:
@@ -86,7 +92,7 @@ def _wanted(service: str | None, prefix: str | None, country: str | None) -> Wan
         problems.append("--country is no country that has numbers: two capital letters, such as BE")
     if problems:
         raise InvalidInput(problems)
-    return Wanted(service, prefix, country)
+    return NumberRequest(service, prefix, country)
 
 
 def checked_notes(label: str, metadata: list[str]) -> dict[str, str]:

@@ -10,13 +10,14 @@ import typer
 from engine.bookings import number_pool
 from engine.cli.database import run_command
 from engine.cli.output import Json, progress, show, show_one
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import NumberState
 from engine.domain.times import DAY_MS, rfc3339
 from engine.runtime.clock import SystemClock
-from engine.storage.rows import Number
+from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(no_args_is_help=True, help="The pool of numbers to rent.")
@@ -69,7 +70,7 @@ def quarantine(
 ) -> None:
     """Give a free number to nobody for a time. One that rests already never rests shorter by this."""
     settings = Settings()
-    rest_ms = settings.policy().quarantine_ms if days is None else days * DAY_MS
+    rest_ms = policy_of(settings).quarantine_ms if days is None else days * DAY_MS
     until = SystemClock().now() + rest_ms
     show_one(_shown(run_command(settings, number_pool.quarantine, number, until)), as_json=as_json)
 

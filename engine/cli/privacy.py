@@ -7,11 +7,12 @@ import typer
 
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show_one
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.masking import masked
-from engine.privacy.erasure import Erasure, Target, check
+from engine.privacy.erasure import ErasureStep, Target, check
 from engine.privacy.erasure import erase as erase_rows
-from engine.privacy.scrub_files import wipe
+from engine.privacy.scrub_files import SystemFiles, scrub
 from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 
@@ -42,7 +43,7 @@ def erase(
             f"Erase {masked(target.number)} for good, and end the bookings that hide it?", abort=True, err=True
         )
     erased = asyncio.run(_erase_rows(settings, target))
-    wiped = wipe(settings, target)
+    wiped = scrub(SystemFiles(settings.data_dir.absolute(), settings.database.absolute(), settings.journal), target)
     show_one({**erased.counts, "files": wiped.files}, as_json=as_json)
     left = [*erased.left, *wiped.left]
     for what in left:
@@ -51,9 +52,9 @@ def erase(
         raise typer.Exit(1)
 
 
-async def _erase_rows(settings: Settings, target: Target) -> Erasure:
+async def _erase_rows(settings: Settings, target: Target) -> ErasureStep:
     storage = SqliteStorage(settings.database)
     try:
-        return await erase_rows(storage, target, SystemClock().now(), settings.policy())
+        return await erase_rows(storage, target, SystemClock().now(), policy_of(settings))
     finally:
         await storage.close()

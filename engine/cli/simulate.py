@@ -9,12 +9,13 @@ from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, Simula
 from engine.accounts import accounts
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import caller_of
 from engine.domain.policy import Policy
 from engine.domain.simulation import Outcome, SimulatedCall
-from engine.domain.times import Moment, rfc3339
+from engine.domain.times import Timestamp, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.sandbox import worlds
 from engine.storage.transaction import Transaction
@@ -40,7 +41,7 @@ def call(
         raise InvalidInput([f"--{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]) from None
     asked = SimulatedCall(service, caller_of(source), wanted.outcome, seconds or 0)
     settings = Settings()
-    policy = settings.policy()
+    policy = policy_of(settings)
     simulation = run_command(settings, _simulate, account, asked, SystemClock().moment(), policy)
     told = SimulatedCallBody.of(simulation, policy).model_dump(mode="json")
     show_one(_without_hidden_number(told), as_json=as_json)
@@ -61,12 +62,12 @@ def clock(
         except ValidationError as error:
             raise InvalidInput([f"--advance: {problem['msg']}" for problem in error.errors()]) from None
     world_now = run_command(settings, _advance, account, advance * 1000, now)
-    while run_command(settings, _sweep, account, now, settings.policy()):
+    while run_command(settings, _sweep, account, now, policy_of(settings)):
         pass
     show_one(ClockBody(now=rfc3339(world_now)).model_dump(mode="json"), as_json=as_json)
 
 
-def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Moment, policy: Policy) -> worlds.Simulation:
+def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Timestamp, policy: Policy) -> worlds.Simulation:
     return worlds.simulate_call(tx, accounts.world_beside(tx, account, at.now).id, asked, at, policy)
 
 

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from engine.accounts import accounts
-from engine.callbacks import webhook_secrets
+from engine.callbacks import signing
 from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.times import rfc3339
 from engine.runtime.clock import SystemClock
-from engine.storage.delivery_rows import WebhookSecrets
 from engine.storage.transaction import Transaction
+from engine.storage.webhook_secrets import SigningSecrets
 
 app = typer.Typer(no_args_is_help=True, help="What signs callbacks.")
 
@@ -29,9 +29,9 @@ def show_secrets(account: Account, as_json: Json = False) -> None:
     """What an account verifies its callbacks with."""
     now = SystemClock().now()
 
-    def look_up(tx: Transaction) -> tuple[str, WebhookSecrets]:
+    def look_up(tx: Transaction) -> tuple[str, SigningSecrets]:
         found = accounts.account_of(tx, account)
-        return found.id, webhook_secrets.secrets_at(tx, found.id, now)
+        return found.id, signing.secrets_at(tx, found.id, now)
 
     show_one(_shown(*run_command(Settings(), look_up)), as_json=as_json)
 
@@ -50,9 +50,9 @@ def rotate(
     """
     now, seconds = SystemClock().now(), _seconds(overlap)
 
-    def carry_out(tx: Transaction) -> tuple[str, WebhookSecrets]:
+    def carry_out(tx: Transaction) -> tuple[str, SigningSecrets]:
         found = accounts.account_of(tx, account)
-        return found.id, webhook_secrets.rotate(tx, found.id, seconds, now)
+        return found.id, signing.rotate(tx, found.id, seconds, now)
 
     show_one(_shown(*run_command(Settings(), carry_out)), as_json=as_json)
 
@@ -64,7 +64,7 @@ def _seconds(text: str) -> int:
     return int(duration[1]) * SECONDS[duration[2]]
 
 
-def _shown(account_id: str, secrets: WebhookSecrets) -> dict[str, Any]:
+def _shown(account_id: str, secrets: SigningSecrets) -> dict[str, Any]:
     return {
         "accountId": account_id,
         "secret": secrets.present,

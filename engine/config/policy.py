@@ -1,19 +1,22 @@
-"""What the rules need of the settings."""
+"""Builds the values that the rules depend on from the settings."""
 
-from typing import TYPE_CHECKING
-
+from engine.config.settings import Settings
 from engine.config.types import milliseconds
 from engine.domain.destinations import AllowedDestinations
-from engine.domain.limits import Limits
-from engine.domain.notifications import NoticeRules
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.policy import Policy
+from engine.domain.notifications import NotificationRules
+from engine.domain.policy import (
+    Allowance,
+    BookingLimits,
+    CallbackRules,
+    DeliveryRules,
+    Policy,
+    RetentionPeriods,
+    UsagePlan,
+)
 
-if TYPE_CHECKING:
-    from engine.config.settings import Settings
 
-
-def policy_of(settings: "Settings") -> Policy:
+def policy_of(settings: Settings) -> Policy:
+    """Returns what decides about bookings and calls."""
     plans = settings.plans
     return Policy(
         plans={
@@ -31,16 +34,46 @@ def policy_of(settings: "Settings") -> Policy:
         lost_call_margin_ms=milliseconds(settings.lost_call_margin),
         horizon_ms=milliseconds(settings.renewal_horizon),
         max_bookings=settings.max_bookings_per_account,
-        default_limits=Limits(settings.max_concurrent_calls, settings.max_calls_per_caller_per_hour),
+        default_limits=BookingLimits(settings.max_concurrent_calls, settings.max_calls_per_caller_per_hour),
         destinations=AllowedDestinations(
             countries=None if settings.destination_countries is None else frozenset(settings.destination_countries),
             types=frozenset(settings.destination_types),
             denied_prefixes=tuple(settings.destination_denied_prefixes),
         ),
-        notices=NoticeRules(
+        notices=NotificationRules(
             expired_callbacks=settings.expired_callbacks,
             expired_window_ms=milliseconds(settings.expired_callbacks_window),
             expiring_soon_ms=milliseconds(settings.expiring_soon),
             low_seconds=int(settings.low_seconds.total_seconds()),
         ),
+    )
+
+
+def retention_of(settings: Settings) -> RetentionPeriods:
+    """Returns how long records, callbacks and gone bookings are kept."""
+    return RetentionPeriods(
+        records_ms=milliseconds(settings.cdr_retention),
+        callbacks_ms=milliseconds(settings.callback_retention),
+        # The owner of a gone booking may ask about it for as long as its number is in quarantine.
+        bookings_ms=milliseconds(settings.quarantine),
+    )
+
+
+def callback_rules_of(settings: Settings) -> CallbackRules:
+    """Returns where callbacks may go."""
+    return CallbackRules(
+        ports=frozenset(settings.callback_ports),
+        this_machine=settings.allow_private_callbacks,
+        own_ports=frozenset({settings.http_port, settings.fastagi_port, settings.ami_port, settings.sip_port}),
+    )
+
+
+def delivery_rules_of(settings: Settings) -> DeliveryRules:
+    """Returns how callbacks are delivered and retried."""
+    return DeliveryRules(
+        workers=settings.callback_workers,
+        timeout_ms=milliseconds(settings.callback_timeout),
+        waits_ms=tuple(milliseconds(wait) for wait in settings.callback_retries),
+        rules=callback_rules_of(settings),
+        disable_after_ms=milliseconds(settings.callback_disable_after),
     )

@@ -11,10 +11,15 @@ from pathlib import Path
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from engine.config.checks import refuse_half_of_tls, refuse_shared_ports, refuse_too_small, refuse_unknown_peers
-from engine.config.names import PREFIX
-from engine.config.policy import policy_of
-from engine.config.sources import Environment, TomlFile
+from engine.config.checks import (
+    Listener,
+    refuse_half_of_tls,
+    refuse_open_fastagi,
+    refuse_rtp_range,
+    refuse_shared_ports,
+    refuse_short,
+)
+from engine.config.sources import PREFIX, Environment, TomlFile
 from engine.config.types import (
     LOOPBACK,
     Address,
@@ -28,9 +33,8 @@ from engine.config.types import (
     Prefix,
     Profile,
 )
-from engine.domain.destinations import DEAR_PREFIXES, ORDINARY_TYPES, NumberType
-from engine.domain.limits import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
-from engine.domain.policy import Policy
+from engine.domain.destinations import DEFAULT_TYPES, PREMIUM_PREFIXES, NumberType
+from engine.domain.policy import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 
 CONFIG_FILE = "rented-numbers.toml"
 
@@ -161,14 +165,14 @@ class Settings(BaseSettings):
         examples=['["BE", "FR", "NL"]'],
     )
     destination_types: list[NumberType] = Field(
-        sorted(ORDINARY_TYPES),
+        sorted(DEFAULT_TYPES),
         min_length=1,
         description="kinds of numbers that may be hidden; also known: "
-        + ", ".join(f"`{each}`" for each in NumberType if each not in ORDINARY_TYPES),
+        + ", ".join(f"`{each}`" for each in NumberType if each not in DEFAULT_TYPES),
         examples=['["mobile", "fixed_line", "uan"]'],
     )
     destination_denied_prefixes: list[Prefix] = Field(
-        list(DEAR_PREFIXES),
+        list(PREMIUM_PREFIXES),
         description="beginnings of numbers that may not be hidden: satellites, shared cost, premium rate",
         examples=['["+881", "+3290"]'],
     )
@@ -243,11 +247,50 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
-        refuse_too_small(self)
-        refuse_unknown_peers(self)
-        refuse_shared_ports(self)
-        refuse_half_of_tls(self)
+        self._refuse_short_durations()
+        refuse_open_fastagi(self.fastagi_host, self.fastagi_peers)
+        refuse_rtp_range(self.rtp_start, self.rtp_end, sip_port=self.sip_port if self.manage_asterisk else None)
+        refuse_shared_ports(self._listeners())
+        refuse_half_of_tls(
+            media_encryption=self.media_encryption,
+            trunk_over_tls=self.trunk_over_tls,
+            plain_sip=self.plain_sip,
+            manage_asterisk=self.manage_asterisk,
+            tls_port=self.sip_tls_port,
+            has_certificate=self.sip_tls_certificate is not None and self.sip_tls_key is not None,
+        )
         return self
+
+    def _refuse_short_durations(self) -> None:
+        refuse_short(
+            [
+                ("longest_call", self.longest_call),
+                ("ring_timeout", self.ring_timeout),
+                ("low_seconds", self.low_seconds),
+                ("expired_callbacks_window", self.expired_callbacks_window),
+            ],
+            timedelta(seconds=1),
+            "",
+        )
+        refuse_short(
+            [("cdr_retention", self.cdr_retention)],
+            timedelta(hours=1),
+            ": a caller's calls within the last hour are counted",
+        )
+
+    def _listeners(self) -> list[Listener]:
+        listeners = [
+            Listener("http_port", self.http_host, self.http_port),
+            Listener("fastagi_port", self.fastagi_host, self.fastagi_port),
+        ]
+        if self.manage_asterisk:
+            listeners += [
+                Listener("ami_port", self.ami_host, self.ami_port),
+                Listener("sip_port", self.sip_host, self.sip_port),
+            ]
+            if self.sip_tls_port is not None:
+                listeners.append(Listener("sip_tls_port", self.sip_host, self.sip_tls_port))
+        return listeners
 
     @classmethod
     def settings_customise_sources(
@@ -293,7 +336,3 @@ class Settings(BaseSettings):
         if self.callback_hosts_private is None:
             return self.profile is Profile.DEMO
         return self.callback_hosts_private
-
-    def policy(self) -> Policy:
-        """What the rules need of the settings."""
-        return policy_of(self)

@@ -7,10 +7,10 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.bookings.adjustments import Adjustment
-from engine.control.requests import Done, EndCalls, HangUp, Look, Share
+from engine.control.requests import DiagnosticsRequest, Done, EndCalls, HangUp, ShareSeconds
 from engine.domain.errors import NotFound
-from engine.runtime.diagnostics import Vitals, vitals
-from engine.storage.rows import Grant
+from engine.runtime.diagnostics import Diagnostics, diagnose
+from engine.storage.bookings import Grant
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
@@ -32,12 +32,12 @@ class Operator:
     async def end_calls(self, wanted: EndCalls) -> Done:
         return await self._end(await self._storage.run(_up_on, wanted.booking_id))
 
-    async def share(self, wanted: Share) -> Done:
+    async def share(self, wanted: ShareSeconds) -> Done:
         self._limits.changed(wanted.booking_id)
         return Done()
 
-    async def look(self, wanted: Look) -> Vitals:
-        return vitals(collected=wanted.collected)
+    async def look(self, wanted: DiagnosticsRequest) -> Diagnostics:
+        return diagnose(collected=wanted.collected)
 
     async def _end(self, channels: Sequence[str]) -> Done:
         reached = await asyncio.gather(*map(self._reached, channels))

@@ -18,11 +18,11 @@ from typing import Any, TypeAlias, get_type_hints
 import structlog
 
 from engine.bookings.adjustments import Adjustment
-from engine.control.requests import Done, EndCalls, HangUp, HowLate, Lateness, Look, Share
+from engine.control.requests import DiagnosticsRequest, Done, EndCalls, HangUp, ShareSeconds
 from engine.domain.errors import InvalidInput, Refusal, RentedNumbersError
-from engine.runtime.diagnostics import Vitals
+from engine.runtime.diagnostics import Diagnostics, Lateness, LatenessRequest
+from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
-from engine.storage.rows import Grant, grant_from_row
 
 log = structlog.get_logger(__name__)
 
@@ -34,15 +34,15 @@ READ_SECONDS = 2.0
 WORK_SECONDS = 10.0
 ANSWER_SECONDS = READ_SECONDS + WORK_SECONDS + 3.0
 
-Request: TypeAlias = Adjustment | HangUp | EndCalls | Share | HowLate | Look
-Answer: TypeAlias = Grant | Done | Lateness | Vitals
+Request: TypeAlias = Adjustment | HangUp | EndCalls | ShareSeconds | LatenessRequest | DiagnosticsRequest
+Answer: TypeAlias = Grant | Done | Lateness | Diagnostics
 OPERATIONS: Mapping[str, type[Request]] = {
     "adjust": Adjustment,
     "hang_up": HangUp,
     "end_calls": EndCalls,
-    "share": Share,
-    "lateness": HowLate,
-    "look": Look,
+    "share": ShareSeconds,
+    "lateness": LatenessRequest,
+    "look": DiagnosticsRequest,
 }
 NAMES = {request: name for name, request in OPERATIONS.items()}
 
@@ -109,50 +109,6 @@ class ControlServer:
             "operator_asked", op=name, **{key: done[key] for key in ("booking_id", "seconds", "calls") if key in done}
         )
         return {"done": done}
-
-
-def ask_to_adjust(data_dir: Path, adjustment: Adjustment) -> Grant | None:
-    """Have the running engine adjust. None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, adjustment)
-    return None if done is None else grant_from_row(done)
-
-
-def ask_engine(data_dir: Path, request: HangUp | EndCalls | Share) -> Done | None:
-    """None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, request)
-    return None if done is None else Done(**done)
-
-
-def ask_lateness(data_dir: Path, wanted: HowLate) -> Lateness | None:
-    """None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, wanted)
-    return None if done is None else Lateness(**done)
-
-
-def look_at_engine(data_dir: Path, *, collected: bool = False) -> Vitals | None:
-    """None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, Look(collected))
-    return None if done is None else Vitals(**done)
-
-
-def _ask(data_dir: Path, request: Request) -> dict[str, Any] | None:
-    with _reachable(data_dir) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_SECONDS)
-        try:
-            connection.connect(str(path))
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        try:
-            line = {"op": NAMES[type(request)]} | asdict(request)
-            connection.sendall(json.dumps(line).encode() + b"\n")
-            with connection.makefile("rb") as lines:
-                answer = json.loads(lines.readline(MAX_LINE))
-        except (OSError, ValueError):
-            raise EngineSilent from None
-    if "refused" in answer:
-        raise EngineRefused(answer["refused"])
-    done: dict[str, Any] = answer["done"]
-    return done
 
 
 def _parse(line: bytes) -> tuple[str, Request]:

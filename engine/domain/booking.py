@@ -7,39 +7,45 @@ by the call path even if no clean-up ever ran.
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from engine.domain.caller_id import CallerId
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition
-from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.policy import Policy
+from engine.domain.numbers import ANONYMOUS
+from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 
 
-class Status(StrEnum):
+class BookingStatus(StrEnum):
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
     GONE = "GONE"
 
 
-class Event(StrEnum):
+class BookingEvent(StrEnum):
     RENEWED = "RENEWED"
     ADJUSTED = "ADJUSTED"
     DELETED = "DELETED"
     GRACE_OVER = "GRACE_OVER"
 
 
-TRANSITIONS: dict[tuple[Status, Event], Status] = {
-    (Status.ACTIVE, Event.RENEWED): Status.ACTIVE,
-    (Status.EXPIRED, Event.RENEWED): Status.ACTIVE,
+TRANSITIONS: dict[tuple[BookingStatus, BookingEvent], BookingStatus] = {
+    (BookingStatus.ACTIVE, BookingEvent.RENEWED): BookingStatus.ACTIVE,
+    (BookingStatus.EXPIRED, BookingEvent.RENEWED): BookingStatus.ACTIVE,
     # It may end a booking by taking the last of its credit, and revive it by bringing some: the credit decides.
-    (Status.ACTIVE, Event.ADJUSTED): Status.ACTIVE,
-    (Status.EXPIRED, Event.ADJUSTED): Status.EXPIRED,
-    (Status.ACTIVE, Event.DELETED): Status.GONE,
-    (Status.EXPIRED, Event.DELETED): Status.GONE,
+    (BookingStatus.ACTIVE, BookingEvent.ADJUSTED): BookingStatus.ACTIVE,
+    (BookingStatus.EXPIRED, BookingEvent.ADJUSTED): BookingStatus.EXPIRED,
+    (BookingStatus.ACTIVE, BookingEvent.DELETED): BookingStatus.GONE,
+    (BookingStatus.EXPIRED, BookingEvent.DELETED): BookingStatus.GONE,
     # A booking whose grace is over counts as GONE by its times alone; the sweeper then writes it down.
-    (Status.GONE, Event.GRACE_OVER): Status.GONE,
+    (BookingStatus.GONE, BookingEvent.GRACE_OVER): BookingStatus.GONE,
 }
+
+
+class CallerId(StrEnum):
+    """The choice of a booking: the caller's own number, the rented one that was dialled, or none."""
+
+    CALLER = "caller"
+    SERVICE = "service"
+    ANONYMOUS = "anonymous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Booking:
     seconds: Credit
     calls: Credit
     # Its own; `limits_in_force` has the operator's for those that it does not set.
-    limits: Limits = NO_LIMITS
+    limits: BookingLimits = NO_BOOKING_LIMITS
     # What the destination sees of who calls.
     caller_id: CallerId = CallerId.CALLER
     refuse_anonymous: bool = False
@@ -76,13 +82,13 @@ class Booking:
         return self.end_at if self.exhausted_at is None else self.exhausted_at
 
 
-def status_at(booking: Booking, now: int, policy: Policy) -> Status:
+def status_at(booking: Booking, now: int, policy: Policy) -> BookingStatus:
     if booking.gone_at is not None or now >= booking.expires_at + policy.grace_ms:
-        return Status.GONE
-    return Status.EXPIRED if now >= booking.expires_at else Status.ACTIVE
+        return BookingStatus.GONE
+    return BookingStatus.EXPIRED if now >= booking.expires_at else BookingStatus.ACTIVE
 
 
-def limits_in_force(booking: Booking, policy: Policy) -> Limits:
+def limits_in_force(booking: Booking, policy: Policy) -> BookingLimits:
     return booking.limits.or_else(policy.default_limits)
 
 
@@ -92,18 +98,18 @@ def longest_call(booking: Booking, policy: Policy) -> int:
     return policy.longest_call_seconds if own is None else min(own, policy.longest_call_seconds)
 
 
-def _check(booking: Booking, event: Event, now: int, policy: Policy) -> None:
+def _check(booking: Booking, event: BookingEvent, now: int, policy: Policy) -> None:
     status = status_at(booking, now, policy)
     if (status, event) in TRANSITIONS:
         return
-    if status is Status.GONE:
+    if status is BookingStatus.GONE:
         raise BookingGone(f"booking {booking.id} is gone for good")
     raise IllegalTransition(f"a {status} booking cannot take {event}")
 
 
 def renew(booking: Booking, plan: UsagePlan, now: int, policy: Policy) -> Booking:
     """Add the plan's seconds, calls and validity to what is left. Raises BookingGone, BookingTooLong."""
-    _check(booking, Event.RENEWED, now, policy)
+    _check(booking, BookingEvent.RENEWED, now, policy)
     allowance: Allowance = policy.plans[plan]
     end_at = max(now, booking.end_at) + allowance.valid_for_ms
     if end_at > now + policy.horizon_ms:
@@ -120,13 +126,13 @@ def renew(booking: Booking, plan: UsagePlan, now: int, policy: Policy) -> Bookin
 
 def delete(booking: Booking, now: int, policy: Policy) -> Booking:
     """Gone at once and for good. Raises BookingGone."""
-    _check(booking, Event.DELETED, now, policy)
+    _check(booking, BookingEvent.DELETED, now, policy)
     return replace(booking, gone_at=now)
 
 
 def end_grace(booking: Booking, now: int, policy: Policy) -> Booking:
     """Write down that the grace is over. Raises IllegalTransition when it is not."""
-    _check(booking, Event.GRACE_OVER, now, policy)
+    _check(booking, BookingEvent.GRACE_OVER, now, policy)
     return replace(booking, gone_at=now)
 
 
@@ -155,7 +161,7 @@ def adjust(booking: Booking, seconds: int, calls: int, now: int, policy: Policy)
 
     A booking that is given what it had spent is active again, unless its end was reached. Raises BookingGone.
     """
-    _check(booking, Event.ADJUSTED, now, policy)
+    _check(booking, BookingEvent.ADJUSTED, now, policy)
     adjusted = replace(
         booking,
         seconds=booking.seconds.top_up(max(seconds, -booking.seconds.remaining)),
@@ -174,3 +180,9 @@ def _expired_if_spent(booking: Booking, now: int) -> Booking:
 
 def _is_spent(booking: Booking) -> bool:
     return booking.seconds.unspent < 1 or booking.calls.unspent < 1
+
+
+def shown_caller(choice: CallerId, source: str, service: str) -> str:
+    """The number to show, or ANONYMOUS. Callers who withhold their number are never shown by it."""
+    shown = {CallerId.CALLER: source, CallerId.SERVICE: service, CallerId.ANONYMOUS: ANONYMOUS}
+    return shown[choice]

@@ -39,12 +39,12 @@ NAMES = {getattr(PhoneNumberType, name): each for name, each in NumberType.__mem
 COUNTRIES: Collection[str] = phonenumbers.SUPPORTED_REGIONS
 
 # Toll-free numbers cannot be called from abroad, the other national services are charged by their owners.
-ORDINARY_TYPES = frozenset({NumberType.FIXED_LINE, NumberType.MOBILE, NumberType.FIXED_LINE_OR_MOBILE, NumberType.VOIP})
+DEFAULT_TYPES = frozenset({NumberType.FIXED_LINE, NumberType.MOBILE, NumberType.FIXED_LINE_OR_MOBILE, NumberType.VOIP})
 # Shared cost, satellites, international networks, premium rate. The library takes some of them for VoIP.
-DEAR_PREFIXES = ("+808", "+870", "+878", "+881", "+882", "+883", "+888", "+979")
+PREMIUM_PREFIXES = ("+808", "+870", "+878", "+881", "+882", "+883", "+888", "+979")
 
 
-class Rule(StrEnum):
+class DestinationRule(StrEnum):
     """What an allowed destination must keep to, in the order in which it is looked at."""
 
     PREFIX = "prefix"
@@ -57,20 +57,20 @@ class AllowedDestinations:
     """`countries`: two capital letters each (ISO 3166); None: all."""
 
     countries: frozenset[str] | None = None
-    types: frozenset[NumberType] = ORDINARY_TYPES
-    denied_prefixes: tuple[str, ...] = DEAR_PREFIXES
+    types: frozenset[NumberType] = DEFAULT_TYPES
+    denied_prefixes: tuple[str, ...] = PREMIUM_PREFIXES
 
-    def broken_rule(self, number: str) -> Rule | None:
+    def broken_rule(self, number: str) -> DestinationRule | None:
         """The first rule that an E.164 number breaks; one that does not exist is of no country and type."""
         if number.startswith(self.denied_prefixes):
-            return Rule.PREFIX
+            return DestinationRule.PREFIX
         kind = _kind_of(number)
         if self.countries is not None and kind.country not in self.countries:
-            return Rule.COUNTRY
-        return None if kind.number_type in self.types else Rule.TYPE
+            return DestinationRule.COUNTRY
+        return None if kind.number_type in self.types else DestinationRule.TYPE
 
 
-ORDINARY_DESTINATIONS = AllowedDestinations()
+DEFAULT_DESTINATIONS = AllowedDestinations()
 
 
 def country_of(number: str) -> str | None:
@@ -94,11 +94,11 @@ def allowed_destination(text: str, allowed: AllowedDestinations) -> str:
     if kind.number_type is None:
         raise InvalidDestination("destination is not a number that exists in its country's numbering plan")
     match allowed.broken_rule(text):
-        case Rule.PREFIX:
+        case DestinationRule.PREFIX:
             raise DestinationNotAllowed("destination begins with a prefix that may not be called")
-        case Rule.COUNTRY:
+        case DestinationRule.COUNTRY:
             raise DestinationNotAllowed("destination is in a country that may not be called")
-        case Rule.TYPE:
+        case DestinationRule.TYPE:
             raise DestinationNotAllowed(f"destination is of a type that may not be called: {kind.number_type}")
     return text
 

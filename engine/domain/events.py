@@ -9,7 +9,7 @@ from engine.domain.routing import Disposition, why_expired
 from engine.domain.times import rfc3339
 
 # Flat, but for `metadata`: what the booking's owner noted on it.
-Body: TypeAlias = dict[str, str | int | dict[str, str]]
+EventBody: TypeAlias = dict[str, str | int | dict[str, str]]
 
 EXPIRED_MESSAGE = "Incoming call for expired booking"
 
@@ -32,7 +32,7 @@ class WhyGone(StrEnum):
     GRACE_OVER = "grace_over"
 
 
-def as_json(body: Body) -> str:
+def as_json(body: EventBody) -> str:
     """One line of ASCII, whatever callers call themselves."""
     return json.dumps(body)
 
@@ -46,7 +46,7 @@ def call_ended_body(
     destination: str,
     booking_id: str,
     service: str,
-) -> Body:
+) -> EventBody:
     """A call that was answered, after its end. `duration` in seconds; `timestamp` is when the call came in."""
     return {
         "id": cdr_id,
@@ -61,9 +61,9 @@ def call_ended_body(
 
 def expired_call_body(
     *, called_at: int, source: str, destination: str, booking_id: str, service: str, not_reported: int = 0
-) -> Body:
+) -> EventBody:
     """A call to a booking that is in its grace. `not_reported`: so many came since the last that was told of."""
-    body: Body = {
+    body: EventBody = {
         "timestamp": rfc3339(called_at),
         "source": source,
         "destination": destination,
@@ -76,7 +76,7 @@ def expired_call_body(
 
 def call_started_body(
     *, started_at: int, answered_at: int, source: str, destination: str, booking_id: str, service: str
-) -> Body:
+) -> EventBody:
     """A call that was answered. `timestamp` is when it came in, as in what is told of its end."""
     return {
         "type": EventType.CALL_STARTED,
@@ -98,7 +98,7 @@ def call_missed_body(
     destination: str,
     booking_id: str,
     service: str,
-) -> Body:
+) -> EventBody:
     """A call that was let through and not answered, after its end."""
     return {
         "type": EventType.CALL_MISSED,
@@ -112,15 +112,15 @@ def call_missed_body(
     }
 
 
-def expiring_soon_body(booking: Booking, now: int) -> Body:
+def expiring_soon_body(booking: Booking, now: int) -> EventBody:
     return _of_booking(EventType.BOOKING_EXPIRING_SOON, booking, now) | _credit(booking)
 
 
-def low_seconds_body(booking: Booking, now: int) -> Body:
+def low_seconds_body(booking: Booking, now: int) -> EventBody:
     return _of_booking(EventType.BOOKING_LOW_SECONDS, booking, now) | _credit(booking)
 
 
-def booking_expired_body(booking: Booking, grace_ms: int) -> Body:
+def booking_expired_body(booking: Booking, grace_ms: int) -> EventBody:
     """Of one that has expired already; `timestamp` is when it did."""
     return _of_booking(EventType.BOOKING_EXPIRED, booking, booking.expires_at) | {
         "reason": why_expired(booking),
@@ -128,15 +128,15 @@ def booking_expired_body(booking: Booking, grace_ms: int) -> Body:
     }
 
 
-def booking_gone_body(booking: Booking, why: WhyGone, now: int) -> Body:
+def booking_gone_body(booking: Booking, why: WhyGone, now: int) -> EventBody:
     return _of_booking(EventType.BOOKING_GONE, booking, now) | {"reason": why}
 
 
-def _of_booking(kind: EventType, booking: Booking, at: int) -> Body:
+def _of_booking(kind: EventType, booking: Booking, at: int) -> EventBody:
     return {"type": kind, "timestamp": rfc3339(at), "bookingId": booking.id, "service": booking.service}
 
 
-def _credit(booking: Booking) -> Body:
+def _credit(booking: Booking) -> EventBody:
     """With the names and meanings that the API has for them."""
     return {
         "endTime": rfc3339(booking.end_at),

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from engine.domain.limits import HOUR_MS
 from engine.domain.metering import Credit
+from engine.domain.times import HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeRules:
+class NotificationRules:
     """The operator's choices. `expired_callbacks`: that many within `expired_window_ms` a booking."""
 
     expired_callbacks: int = 10
@@ -16,7 +16,7 @@ class NoticeRules:
     low_seconds: int = 60
 
 
-ORDINARY_NOTICES = NoticeRules()
+DEFAULT_NOTIFICATION_RULES = NotificationRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ExpiredCalls:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CountedCall:
     """The window with a call in it. `not_reported`: how many calls before this one were not told of, if this one is;
     None: it is not."""
 
@@ -39,19 +39,19 @@ class Told:
     not_reported: int | None
 
 
-def count_expired_call(window: ExpiredCalls | None, cdr_id: str, now: int, rules: NoticeRules) -> Told:
+def count_in_window(window: ExpiredCalls | None, cdr_id: str, now: int, rules: NotificationRules) -> CountedCall:
     """Whether a call to an expired booking is told of. A clock that was set back begins a new window."""
     if window is None or is_over(window, now, rules):
-        return Told(ExpiredCalls(now, 1, 0, None), window.not_told if window else 0)
+        return CountedCall(ExpiredCalls(now, 1, 0, None), window.not_told if window else 0)
     if window.told < rules.expired_callbacks:
-        return Told(replace(window, told=window.told + 1), 0)
-    return Told(replace(window, not_told=window.not_told + 1, last_cdr_id=cdr_id), None)
+        return CountedCall(replace(window, told=window.told + 1), 0)
+    return CountedCall(replace(window, not_told=window.not_told + 1, last_cdr_id=cdr_id), None)
 
 
-def is_over(window: ExpiredCalls, now: int, rules: NoticeRules) -> bool:
+def is_over(window: ExpiredCalls, now: int, rules: NotificationRules) -> bool:
     return not window.began_at <= now < window.began_at + rules.expired_window_ms
 
 
-def is_low(seconds: Credit, rules: NoticeRules) -> bool:
+def is_low(seconds: Credit, rules: NotificationRules) -> bool:
     """Whether few are left, but some; what calls that are up hold, they may still use."""
     return 0 < seconds.unspent < rules.low_seconds

@@ -32,7 +32,7 @@ class NumberState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class NumberRequest:
     """Which number a booking may have: one of these at most, or any. `country`: two capital letters (ISO 3166)."""
 
     service: str | None = None
@@ -40,7 +40,7 @@ class Wanted:
     country: str | None = None
 
 
-ANY_NUMBER = Wanted()
+ANY_NUMBER = NumberRequest()
 
 
 def is_e164(text: str) -> bool:

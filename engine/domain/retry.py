@@ -31,7 +31,7 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class HttpAnswer:
     """The receiver answered with an HTTP status. `retry_after_ms`: the time it asked for, if it asked."""
 
     status: int
@@ -42,14 +42,14 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class NotAnswered:
+class NoAnswer:
     trouble: Trouble
 
     def __str__(self) -> str:
         return self.trouble.value
 
 
-AttemptOutcome = Answered | NotAnswered
+AttemptOutcome = HttpAnswer | NoAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def decide(outcome: AttemptOutcome, attempt: int, waits_ms: Sequence[int], jitte
     A receiver that asks for time gets it, up to the longest wait of the schedule, and never less than the schedule
     gives: `Retry-After: 0` must not burn all attempts in a moment. Jitter only lengthens.
     """
-    if isinstance(outcome, Answered):
+    if isinstance(outcome, HttpAnswer):
         if 200 <= outcome.status <= 299:
             return Delivered()
         if outcome.status == GONE:
@@ -104,6 +104,40 @@ def parse_retry_after(value: str, now: int) -> int | None:
 
 
 def _time_asked_for(outcome: AttemptOutcome) -> int:
-    if isinstance(outcome, Answered) and outcome.status in MAY_ASK_FOR_TIME:
+    if isinstance(outcome, HttpAnswer) and outcome.status in MAY_ASK_FOR_TIME:
         return outcome.retry_after_ms or 0
     return 0
+
+
+class CallbackState(StrEnum):
+    """PENDING: it will be tried, or is being. FAILED: given up. HELD: its endpoint is disabled."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+    HELD = "HELD"
+
+
+class WhyDisabled(StrEnum):
+    GONE = "GONE"
+    FAILING = "FAILING"
+
+
+def is_its_failure(outcome: AttemptOutcome) -> bool:
+    """Whether a failed attempt is the endpoint's: a fault of ours must disable nobody."""
+    return outcome != NoAnswer(Trouble.INTERNAL)
+
+
+def why_disabled(
+    outcome: AttemptOutcome, *, tries: int, failing_since: int, now: int, disable_after_ms: int
+) -> WhyDisabled | None:
+    """Why an endpoint is disabled after a failed attempt; None: it is not.
+
+    `tries`: of this callback, in its present schedule. A first try disables nothing for having failed long: after a
+    quiet time it may be the first one in days, and its next try is seconds away.
+    """
+    if isinstance(outcome, HttpAnswer) and outcome.status == GONE:
+        return WhyDisabled.GONE
+    if tries > 1 and now - failing_since >= disable_after_ms:
+        return WhyDisabled.FAILING
+    return None

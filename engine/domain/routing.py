@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.domain.booking import Booking, Status, limits_in_force, longest_call, status_at
-from engine.domain.caller_id import shown_caller
+from engine.domain.booking import Booking, BookingStatus, limits_in_force, longest_call, shown_caller, status_at
 from engine.domain.metering import seconds_to_lease
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
@@ -150,9 +149,9 @@ REJECTIONS: dict[Reason, Reject] = {
 def judge(facts: Facts, now: int, policy: Policy) -> Reason:
     """The only place that says whether a call may be put through, to whoever asks: the call itself, or `explain`."""
     booking = facts.booking
-    if booking is None or (status := status_at(booking, now, policy)) is Status.GONE:
+    if booking is None or (status := status_at(booking, now, policy)) is BookingStatus.GONE:
         return Reason.NO_BOOKING
-    if status is Status.EXPIRED:
+    if status is BookingStatus.EXPIRED:
         return why_expired(booking)
     return _judge_active(facts, booking, policy)
 

@@ -18,7 +18,7 @@ NO_INSTANT: LiteralString = "must be an instant of RFC 3339, such as 2026-03-01T
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Timestamp:
     """`now`: epoch milliseconds, for dates. `ticks`: milliseconds since the machine's start, for durations: the wall
     clock can be set while people talk, and must not cost them an hour."""
 
@@ -30,7 +30,7 @@ class Moment:
         """Of the ticks. It changes when the wall clock is set."""
         return self.now - self.ticks
 
-    def told_by(self, now: int | None) -> "Moment":
+    def told_by(self, now: int | None) -> "Timestamp":
         """The same moment by another wall clock; None: by this one."""
         return self if now is None else replace(self, now=now)
 
@@ -59,3 +59,6 @@ def instant_from(text: str) -> int | None:
     offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
     whole = (start - _EPOCH) // timedelta(milliseconds=1) + int(second) * 1000 - offset // timedelta(milliseconds=1)
     return whole - -int(fraction.ljust(9, "0")) // 1_000_000
+
+
+HOUR_MS = 3_600_000

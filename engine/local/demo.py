@@ -5,16 +5,15 @@ All numbers lie in +33 1 99 00, which France's regulator keeps free for fiction:
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from engine.accounts import accounts
-from engine.bookings import lifecycle as tmp_bookings
+from engine.accounts import accounts, keys
+from engine.asterisk.softphones import SOFTPHONES
+from engine.bookings import lifecycle as bookings
 from engine.bookings import number_pool
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.domain.errors import BookingTooLong, InvalidInput
-from engine.domain.plans import UsagePlan
-from engine.domain.policy import Policy
+from engine.domain.policy import Policy, UsagePlan
 from engine.storage.transaction import Transaction
 
 DEMO_ACCOUNT = "demo"
@@ -24,24 +23,11 @@ POOL = tuple(f"+331990000{index:02}" for index in range(100))
 NO_CALLBACK = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Softphone:
-    """`number` is its hidden one; dialling `rented` makes it ring."""
-
-    user: str
-    number: str
-    rented: str
-
-
-SOFTPHONES = (
-    Softphone("softphone1", "+33199009001", "+33199008001"),
-    Softphone("softphone2", "+33199009002", "+33199008002"),
-)
 # Together a little more than seven years, so that nobody who tries the product finds them expired.
 SOFTPHONE_RENEWALS = 29
 
 
-def prepare(tx: Transaction, pepper: str, now: int, policy: Policy) -> accounts.NewKey:
+def prepare(tx: Transaction, pepper: str, now: int, policy: Policy) -> keys.NewKey:
     """Everything in one transaction. Raises InvalidInput when the demo account is there already."""
     accounts.create_account(tx, DEMO_ACCOUNT, now)
     owner = accounts.create_account(tx, SOFTPHONE_ACCOUNT, now)
@@ -49,17 +35,17 @@ def prepare(tx: Transaction, pepper: str, now: int, policy: Policy) -> accounts.
         # The only free number at that moment, so the booking gets it.
         number_pool.import_numbers(tx, [(1, phone.rented)], now)
         request = BookingRequest(owner.id, phone.number, UsagePlan.LARGE, NO_CALLBACK)
-        booking = tmp_bookings.book(tx, request, now, policy)
+        booking = bookings.book(tx, request, now, policy)
         with suppress(BookingTooLong):
             for _ in range(SOFTPHONE_RENEWALS):
-                tmp_bookings.renew(tx, owner.id, booking.id, Renewal(UsagePlan.LARGE), now, policy)
+                bookings.renew(tx, owner.id, booking.id, Renewal(UsagePlan.LARGE), now, policy)
     number_pool.import_numbers(tx, list(enumerate(POOL, 1)), now)
-    return accounts.create_key(tx, DEMO_ACCOUNT, pepper, now)
+    return keys.create_key(tx, DEMO_ACCOUNT, pepper, now)
 
 
-def another_key(tx: Transaction, pepper: str, now: int) -> accounts.NewKey:
+def another_key(tx: Transaction, pepper: str, now: int) -> keys.NewKey:
     """For an installation that has the account but lost the file with its key."""
-    return accounts.create_key(tx, DEMO_ACCOUNT, pepper, now)
+    return keys.create_key(tx, DEMO_ACCOUNT, pepper, now)
 
 
 def exists(tx: Transaction) -> bool:
@@ -87,7 +73,7 @@ def call_lock(data_dir: Path) -> Path:
     return data_dir / "demo" / "call.lock"
 
 
-def write_key(data_dir: Path, key: accounts.NewKey) -> None:
+def write_key(data_dir: Path, key: keys.NewKey) -> None:
     _write(key_file(data_dir), key.secret)
 
 

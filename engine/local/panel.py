@@ -8,10 +8,11 @@ from rich.markup import escape
 from rich.panel import Panel
 
 from engine.asterisk.config_files import reachable
+from engine.asterisk.softphones import SOFTPHONES
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
 from engine.config.types import Profile
-from engine.local.demo import SOFTPHONES, key_file, webhook_secret_file
+from engine.local.demo import key_file, webhook_secret_file
 
 WIDTH = 76
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from engine.config import secrets
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.config.types import Profile
 from engine.local import demo
@@ -46,7 +47,7 @@ async def _set_up_demo(settings: Settings, kept: secrets.Secrets, say: Say) -> N
     try:
         if not await storage.run(demo.exists):
             say(f"making a demo account and {len(demo.POOL)} numbers to rent")
-            key = await storage.run(demo.prepare, kept.key_pepper, now, settings.policy())
+            key = await storage.run(demo.prepare, kept.key_pepper, now, policy_of(settings))
             demo.write_key(settings.data_dir, key)
         elif not demo.key_file(settings.data_dir).exists():
             say("making the demo account another key: the file of the first one is gone")

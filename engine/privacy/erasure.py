@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from engine.callbacks import notifications
 from engine.domain import booking as life
-from engine.domain.booking import Booking, Status
+from engine.domain.booking import Booking, BookingStatus
 from engine.domain.errors import InvalidInput
 from engine.domain.events import WhyGone, as_json
 from engine.domain.notes import replaced
@@ -62,7 +62,7 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
-class Erasure:
+class ErasureStep:
     """Rows changed by kind."""
 
     counts: dict[str, int]
@@ -81,7 +81,7 @@ def check(tx: Transaction, number: str) -> Target:
     return Target(number)
 
 
-async def erase(storage: SqliteStorage, target: Target, now: int, policy: Policy) -> Erasure:
+async def erase(storage: SqliteStorage, target: Target, now: int, policy: Policy) -> ErasureStep:
     """From every table, in short transactions. Raises StorageError; run again, it finishes what is left."""
     steps: tuple[tuple[str, str, Step], ...] = (
         ("bookings", "bookings", lambda tx, window: erase_bookings(tx, window, target, now, policy)),
@@ -99,7 +99,7 @@ async def erase(storage: SqliteStorage, target: Target, now: int, policy: Policy
             left += found.left
     counts["kept_answers"] = await storage.run(lambda tx: tx.erasure.kept_answers(target.digits))
     counts["blocked_callers"] = await storage.run(lambda tx: tx.erasure.blocked_caller(target.number))
-    return Erasure(dict(counts), left)
+    return ErasureStep(dict(counts), left)
 
 
 async def _go_through(storage: SqliteStorage, table: str, step: Step) -> AsyncIterator[Erased]:
@@ -148,11 +148,11 @@ def _ended(tx: Transaction, booking: Booking, now: int, policy: Policy) -> Booki
         return booking
     now = tx.worlds.now(booking.account_id, now)
     tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
-    if life.status_at(booking, now, policy) is Status.GONE:
+    if life.status_at(booking, now, policy) is BookingStatus.GONE:
         gone, why = life.end_grace(booking, now, policy), WhyGone.GRACE_OVER
     else:
         gone, why = life.delete(booking, now, policy), WhyGone.DELETED
-    notifications.tell_gone(tx, gone, why, now)
+    notifications.notify_booking_gone(tx, gone, why, now)
     return gone
 
 

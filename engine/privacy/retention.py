@@ -12,8 +12,7 @@ from itertools import takewhile
 from operator import add
 
 from engine.accounts.idempotency import KEPT_MS
-from engine.config.settings import Settings
-from engine.config.types import milliseconds
+from engine.domain.policy import RetentionPeriods
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
@@ -21,25 +20,6 @@ from engine.storage.transaction import Transaction
 BATCH = 50
 # What one sweep does: at one every ten seconds, a thousand records a second.
 MAX_BATCHES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long things are kept, in milliseconds. A call record counts from when the call came in, a callback from when
-    it was delivered, given up or held, a booking from when it was gone."""
-
-    records_ms: int
-    callbacks_ms: int
-    bookings_ms: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Retention":
-        return cls(
-            records_ms=milliseconds(settings.cdr_retention),
-            callbacks_ms=milliseconds(settings.callback_retention),
-            # As long as its number waits for it to be over, so may its owner's questions.
-            bookings_ms=milliseconds(settings.quarantine),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +46,7 @@ class Forgotten:
         return Forgotten(*map(add, astuple(self), astuple(other)))
 
 
-async def forget_all(storage: SqliteStorage, now: int, retention: Retention) -> Forgotten:
+async def forget_all(storage: SqliteStorage, now: int, retention: RetentionPeriods) -> Forgotten:
     """Forget what is due, or as much of it as one sweep should. Calls get their turn after each transaction.
 
     Raises StorageError; what was forgotten until then stays forgotten.
@@ -80,7 +60,7 @@ async def forget_all(storage: SqliteStorage, now: int, retention: Retention) -> 
     return total
 
 
-def forget(tx: Transaction, now: int, retention: Retention) -> Forgotten:
+def forget(tx: Transaction, now: int, retention: RetentionPeriods) -> Forgotten:
     """At most BATCH of each kind."""
     return Forgotten(
         records=_forget_records(tx, now - retention.records_ms),

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.asterisk.config_files import AsteriskHome
-from engine.config.settings import Settings
 from engine.privacy.erasure import Target
 from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
@@ -32,36 +31,45 @@ CONTEXT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wiped:
+class SystemFiles:
+    """Where a system keeps its files; absolute paths. `journal` may lie outside of `data_dir`."""
+
+    data_dir: Path
+    database: Path
+    journal: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubResult:
     """`files`: how many were overwritten in places. `left`: what still holds the number, in words."""
 
     files: int
     left: list[str]
 
 
-def wipe(settings: Settings, target: Target) -> Wiped:
+def scrub(system: SystemFiles, target: Target) -> ScrubResult:
     """After the rows are erased. Raises OSError, StorageUnavailable; it may be run again."""
     try:
-        left = _wipe_database(settings, target)
+        left = _wipe_database(system, target)
     except sqlite3.Error as error:
         raise StorageUnavailable(str(error)) from error
     files = 0
-    for path in _other_files(settings):
+    for path in _other_files(system):
         try:
             if not _holds(path, target.in_bytes):
                 continue
-            if _may_overwrite(path, settings):
+            if _may_overwrite(path, system):
                 _overwrite(path, target.in_bytes)
                 files += 1
             else:
                 left.append(str(path))
         except FileNotFoundError:
             continue  # gone meanwhile, and what it held with it
-    return Wiped(files, left)
+    return ScrubResult(files, left)
 
 
-def _wipe_database(settings: Settings, target: Target) -> list[str]:
-    database = settings.database.absolute()
+def _wipe_database(system: SystemFiles, target: Target) -> list[str]:
+    database = system.database
     with closing(connect(database)) as connection:
         _empty_log(connection)
         # The bare digits: in a row nothing parts them from what stands before and after. Found more often than there.
@@ -69,7 +77,7 @@ def _wipe_database(settings: Settings, target: Target) -> list[str]:
             return []
         with ExitStack() as engine_kept_out:
             try:
-                engine_kept_out.enter_context(lock.held(settings.data_dir, lock.ENGINE_LOCK))
+                engine_kept_out.enter_context(lock.held(system.data_dir, lock.ENGINE_LOCK))
             except lock.DataDirInUse:
                 if database.stat().st_size > MAX_BYTES_BESIDE_ENGINE:
                     return ["unused space of the database, too large to be written anew beside a running engine"]
@@ -96,12 +104,12 @@ def _database_files(database: Path) -> list[Path]:
     return [database, *(database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm"))]
 
 
-def _other_files(settings: Settings) -> Iterator[Path]:
+def _other_files(system: SystemFiles) -> Iterator[Path]:
     """Every regular file of the system but the database's. Links are not followed."""
-    passed_over = set(_database_files(settings.database.absolute()))
-    roots = [settings.data_dir.absolute()]
-    if not settings.journal.is_relative_to(roots[0]):
-        roots.append(settings.journal)
+    passed_over = set(_database_files(system.database))
+    roots = [system.data_dir]
+    if not system.journal.is_relative_to(roots[0]):
+        roots.append(system.journal)
     for root in roots:
         for directory, _, names in os.walk(root):
             for path in (Path(directory) / name for name in names):
@@ -110,10 +118,10 @@ def _other_files(settings: Settings) -> Iterator[Path]:
                         yield path
 
 
-def _may_overwrite(path: Path, settings: Settings) -> bool:
+def _may_overwrite(path: Path, system: SystemFiles) -> bool:
     """Logs, and journal files that could not be read: nothing that means anything else."""
-    logs = AsteriskHome(settings.data_dir.absolute() / "asterisk").log
-    return path.is_relative_to(logs) or (path.parent == settings.journal and path.suffix == ".bad")
+    logs = AsteriskHome(system.data_dir / "asterisk").log
+    return path.is_relative_to(logs) or (path.parent == system.journal and path.suffix == ".bad")
 
 
 def _holds(path: Path, pattern: re.Pattern[bytes]) -> bool:

@@ -3,7 +3,7 @@
 import time
 from typing import Protocol
 
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 
 TRIES = 5
 
@@ -12,7 +12,7 @@ class Clock(Protocol):
     def now(self) -> int:
         """Epoch milliseconds."""
 
-    def moment(self) -> Moment:
+    def moment(self) -> Timestamp:
         """The same, with the ticks of this machine."""
 
 
@@ -20,13 +20,13 @@ class SystemClock:
     def now(self) -> int:
         return time.time_ns() // 1_000_000
 
-    def moment(self) -> Moment:
+    def moment(self) -> Timestamp:
         # What comes between two readings on a busy machine would pass for a wall clock that was set.
         for _ in range(TRIES):
             before, now, after = self._ticks(), self.now(), self._ticks()
             if after - before <= 1:
                 break
-        return Moment(now, after)
+        return Timestamp(now, after)
 
     @staticmethod
     def _ticks() -> int:

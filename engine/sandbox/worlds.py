@@ -7,18 +7,18 @@ the use cases of real ones within one transaction, so it is never up for anybody
 from dataclasses import dataclass, replace
 
 from engine.bookings.lifecycle import end_graces
-from engine.callbacks.notifications import tell_due
+from engine.callbacks.notifications import notify_due
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, IncomingCall, booking_called, call_ended, facts_of, route_call
-from engine.domain.booking import Booking, Status, status_at
+from engine.domain.booking import Booking, BookingStatus, status_at
 from engine.domain.errors import ClockTooFar, InvalidInput, InvariantBroken
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, Reason, judge
 from engine.domain.simulation import DIAL_STATUS, Outcome, SimulatedCall, lasts_ms, sip_status
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.runtime.ids import new_id
-from engine.storage.rows import Cdr
-from engine.storage.sandboxes import World
+from engine.storage.cdrs import Cdr
+from engine.storage.sandboxes import Sandbox
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
@@ -26,7 +26,7 @@ from engine.storage.transaction import Transaction
 MAX_AHEAD_MS = 1_000 * 366 * 86_400_000
 # How much one transaction cleans up, and in how many worlds it looks, so that no call ever waits long behind it.
 SWEEP_LIMIT = 200
-WORLDS_AT_ONCE = 50
+SANDBOXES_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Simulation:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SandboxSweep:
     """How much was `done`. `last`: where the next transaction goes on; None: these were all."""
 
     done: int
     last: str | None
 
 
-def simulate_call(tx: Transaction, account_id: str, call: SimulatedCall, at: Moment, policy: Policy) -> Simulation:
+def simulate_call(tx: Transaction, account_id: str, call: SimulatedCall, at: Timestamp, policy: Policy) -> Simulation:
     """From the caller's INVITE to the end. `at`: by the machine's clock. Raises ClockTooFar."""
     world = _world(tx, account_id)
     began = world.moment(at)
@@ -66,13 +66,13 @@ def simulate_call(tx: Transaction, account_id: str, call: SimulatedCall, at: Mom
     if isinstance(decision, Bridge):
         world = _carry_through(tx, world, incoming.call_id, call, decision, began, policy)
     now = world.now(at.now)
-    sweep_world(tx, world, now, policy)
+    sweep_sandbox(tx, world, now, policy)
     booking = tx.bookings.by_id(called.id) if called else None
     return Simulation(
         reason=reason,
         sip_status=sip_status(decision, call.outcome),
         record=tx.worlds.record_of(incoming.call_id),
-        booking=None if booking is None or status_at(booking, now, policy) is Status.GONE else booking,
+        booking=None if booking is None or status_at(booking, now, policy) is BookingStatus.GONE else booking,
         now=now,
     )
 
@@ -88,35 +88,35 @@ def advance_clock(tx: Transaction, account_id: str, milliseconds: int, now: int)
 def sweep_own(tx: Transaction, account_id: str, now: int, policy: Policy) -> int:
     """Carry out what is due in one world. `now`: by the machine's clock. How much was done: 0 when nothing is left."""
     world = _world(tx, account_id)
-    return sweep_world(tx, world, world.now(now), policy)
+    return sweep_sandbox(tx, world, world.now(now), policy)
 
 
-async def sweep_worlds(storage: SqliteStorage, now: int, policy: Policy) -> int:
+async def sweep_sandboxes(storage: SqliteStorage, now: int, policy: Policy) -> int:
     """Carry out what is due in all worlds, each by its own clock. `now`: by the machine's. How much was done.
 
     Calls get their turn after each transaction. Raises StorageError; what was done until then stays done.
     """
-    swept = Swept(0, "")
+    swept = SandboxSweep(0, "")
     while swept.last is not None:
         page = await storage.run(sweep_page, swept.last, now, policy)
-        swept = Swept(swept.done + page.done, page.last)
+        swept = SandboxSweep(swept.done + page.done, page.last)
     return swept.done
 
 
-def sweep_page(tx: Transaction, after: str, now: int, policy: Policy) -> Swept:
+def sweep_page(tx: Transaction, after: str, now: int, policy: Policy) -> SandboxSweep:
     """As many worlds after `after` as one transaction should."""
     done = 0
-    page = tx.worlds.page(after, WORLDS_AT_ONCE)
+    page = tx.worlds.page(after, SANDBOXES_AT_ONCE)
     for world in page:
-        done += sweep_world(tx, world, world.now(now), policy)
+        done += sweep_sandbox(tx, world, world.now(now), policy)
         if done >= SWEEP_LIMIT:
-            return Swept(done, world.test_of)
-    return Swept(done, page[-1].test_of if len(page) == WORLDS_AT_ONCE else None)
+            return SandboxSweep(done, world.test_of)
+    return SandboxSweep(done, page[-1].test_of if len(page) == SANDBOXES_AT_ONCE else None)
 
 
-def sweep_world(tx: Transaction, world: World, now: int, policy: Policy) -> int:
+def sweep_sandbox(tx: Transaction, world: Sandbox, now: int, policy: Policy) -> int:
     """`now`: by the world's own clock. Here belongs all that the passing of time brings about in an account."""
-    told = tell_due(tx, now, policy, world.account_id)
+    told = notify_due(tx, now, policy, world.account_id)
     over = tx.worlds.expired_before(world.account_id, now - policy.grace_ms, SWEEP_LIMIT)
     if told.is_full:
         return told.looked_at  # what has expired is told before it is gone
@@ -124,8 +124,14 @@ def sweep_world(tx: Transaction, world: World, now: int, policy: Policy) -> int:
 
 
 def _carry_through(
-    tx: Transaction, world: World, call_id: str, call: SimulatedCall, decision: Bridge, began: Moment, policy: Policy
-) -> World:
+    tx: Transaction,
+    world: Sandbox,
+    call_id: str,
+    call: SimulatedCall,
+    decision: Bridge,
+    began: Timestamp,
+    policy: Policy,
+) -> Sandbox:
     """Ring, talk and hang up. The world, whose clock is moved by then."""
     talked_ms = 0
     if call.outcome is Outcome.ANSWERED:
@@ -138,7 +144,7 @@ def _carry_through(
     return moved
 
 
-def _ahead(tx: Transaction, world: World, milliseconds: int) -> World:
+def _ahead(tx: Transaction, world: Sandbox, milliseconds: int) -> Sandbox:
     moved = replace(world, clock_ahead_ms=world.clock_ahead_ms + milliseconds)
     if moved.clock_ahead_ms > MAX_AHEAD_MS:
         raise ClockTooFar("the clock of this test world cannot be set further ahead")
@@ -146,7 +152,7 @@ def _ahead(tx: Transaction, world: World, milliseconds: int) -> World:
     return moved
 
 
-def _world(tx: Transaction, account_id: str) -> World:
+def _world(tx: Transaction, account_id: str) -> Sandbox:
     """Raises InvalidInput: the API asks for test keys before it comes here."""
     world = tx.worlds.of(account_id)
     if world is None:

@@ -4,14 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Self, TypeVar
 
-from engine.storage.bounds import LATEST
-
 T = TypeVar("T")
 
 # Bookings that one page looks at.
 LOOKED_AT = 5_000
+
 # Pairs of metadata that can be asked for at once; bookings.sql has a place for each.
 MAX_PAIRS = 5
+
+# What BIGINT holds: before and after every instant (epoch milliseconds).
+EARLIEST = -(2**63)
+
+LATEST = 2**63 - 1
+
+# Greater than every id: a page "before" it is the first page.
+LAST_ID = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class BookingFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
+class ScannedPage(Generic[T]):
     """`goes_on_after`: the last record that was looked at, where there may be others that were not; their page may hold
     some, however few this one holds."""
 

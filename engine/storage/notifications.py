@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
 from engine.domain.notifications import ExpiredCalls
-from engine.storage.rows import Cdr, Row, booking_from_row, cdr_from_row
+from engine.storage.accounts import chosen_events_from_column
+from engine.storage.bookings import booking_from_row
+from engine.storage.cdrs import Cdr, cdr_from_row
 from engine.storage.table import Table
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EndingPosition:
     """In the order in which bookings end, and of those that end at the same moment in that of their ids."""
 
     ends_at: int
@@ -25,10 +27,10 @@ class Ending:
     chosen: frozenset[str]
 
 
-class Notices(Table):
+class Notifications(Table):
     def chosen(self, account_id: str) -> frozenset[str]:
         """The types of the events that the account wants."""
-        return chosen_of(self._sql.events_chosen(self._db, account_id=account_id))
+        return chosen_events_from_column(self._sql.events_chosen(self._db, account_id=account_id))
 
     def choose(self, account_id: str, events: list[EventType]) -> None:
         self._sql.choose_events(self._db, account_id=account_id, events=",".join(events))
@@ -46,19 +48,19 @@ class Notices(Table):
     def unmark_all(self, booking_id: str) -> None:
         self._sql.delete_notices(self._db, booking_id=booking_id)
 
-    def swept_to(self, kind: EventType) -> Place | None:
+    def swept_to(self, kind: EventType) -> EndingPosition | None:
         row = self._sql.notices_swept_to(self._db, kind=kind)
-        return Place(**row) if row else None
+        return EndingPosition(**row) if row else None
 
-    def set_swept(self, kind: EventType, place: Place) -> None:
+    def set_swept(self, kind: EventType, place: EndingPosition) -> None:
         self._sql.set_notices_swept(self._db, kind=kind, **asdict(place))
 
-    def ending(self, after: Place, until: int, at_most: int) -> list[Ending]:
+    def ending(self, after: EndingPosition, until: int, at_most: int) -> list[Ending]:
         """Those that run out of time, not of credit, behind that place up to that instant, in that order."""
         rows = self._sql.bookings_ending(
             self._db, after=after.ends_at, after_id=after.booking_id, until=until, at_most=at_most
         )
-        return [Ending(booking_from_row(row), chosen_of(row["events"])) for row in rows]
+        return [Ending(booking_from_row(row), chosen_events_from_column(row["events"])) for row in rows]
 
     def ending_of(self, account_id: str, kind: EventType, *, after: int, until: int, at_most: int) -> list[Booking]:
         """Those of one account of which this was not told yet."""
@@ -87,25 +89,3 @@ class Notices(Table):
         """A booking that is gone is told of no more."""
         self._sql.delete_notices(self._db, booking_id=booking_id)
         self._sql.delete_expired_calls(self._db, booking_id=booking_id)
-
-
-@dataclass(frozen=True, slots=True)
-class AccountSeen:
-    """An account without its secret. `events`: those that it has chosen, in the order of EventType. `bookings_held`:
-    those in their grace too."""
-
-    id: str
-    name: str
-    events: list[EventType]
-    created_at: int
-    bookings_held: int
-
-
-def account_from_row(row: Row) -> AccountSeen:
-    chosen = chosen_of(row["events"])
-    return AccountSeen(**{**row, "events": [kind for kind in EventType if kind in chosen]})
-
-
-def chosen_of(events: str | None) -> frozenset[str]:
-    """Of the column: most accounts have chosen nothing."""
-    return frozenset(events.split(",")) if events else frozenset()

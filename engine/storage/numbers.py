@@ -1,15 +1,25 @@
 """The pool of numbers, as commands read and write it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from engine.domain.numbers import NumberState, Wanted
-from engine.storage.rows import Number
+from engine.domain.numbers import NumberRequest, NumberState
 from engine.storage.table import Table
 
 # Comes after every number that begins with what stands before it.
 LAST_NUMBER = "9" * 15
+
 # Free numbers that are looked at for one that begins with some digits.
 NUMBERS_LOOKED_AT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    e164: str
+    state: str
+    idle_since: int
+    quarantined_until: int | None
+    country: str | None
 
 
 class Numbers(Table):
@@ -29,12 +39,12 @@ class Numbers(Table):
         """Whether it is one to rent, whoever has it now. Not if it is retired."""
         return bool(self._sql.number_is_ours(self._db, e164=e164))
 
-    def book(self, wanted: Wanted) -> str | None:
+    def book(self, wanted: NumberRequest) -> str | None:
         """Take a free number: of those that are wanted the one that lay idle longest. None: there is none."""
         e164 = wanted.service or self._longest_idle(wanted)
         return e164 if e164 is not None and self._sql.mark_booked(self._db, e164=e164) else None
 
-    def _longest_idle(self, wanted: Wanted) -> str | None:
+    def _longest_idle(self, wanted: NumberRequest) -> str | None:
         e164: str | None
         if wanted.country is not None:
             e164 = self._sql.least_recently_used_free_of_country(self._db, country=wanted.country)

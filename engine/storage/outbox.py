@@ -1,23 +1,60 @@
 """The callbacks' tables as commands see them: what waits, what was tried, where to, and what signs it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from engine.domain.delivery import CallbackState
-from engine.storage.bounds import LAST_ID, LATEST
-from engine.storage.delivery_rows import (
-    AttemptRecord,
-    CallbackRecord,
-    Delivery,
-    Endpoint,
-    callback_from_row,
-    endpoint_from_row,
-    secrets_from_row,
-)
-from engine.storage.delivery_rows import WebhookSecrets as Secrets
+from engine.domain.retry import CallbackState
+from engine.storage.filters import LATEST
 from engine.storage.table import Table
+from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
 # Of one callback, the newest. The schedule has no more than 21, so only redeliveries push older ones out.
 MAX_LOGGED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A callback that a worker has claimed. `attempts` counts this one and fences off every other claim; `tries` counts
+    from the beginning of the present schedule."""
+
+    id: str
+    account_id: str
+    url: str
+    body: str
+    attempts: int
+    tries: int
+    created_at: int
+    secrets: SigningSecrets
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """`attempt` counts from 1. Either `status` or `trouble` is None. `response`: the beginning of the answer's body."""
+
+    attempt: int
+    began_at: int
+    took_ms: int
+    status: int | None
+    trouble: str | None
+    response: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRecord:
+    """A callback as its owner sees it. `body`: empty in lists. `claimed`: it is being tried, or about to be."""
+
+    id: str
+    booking_id: str
+    url: str
+    body: str
+    state: CallbackState
+    attempts: int
+    claimed: bool
+    created_at: int
+    due_at: int
+    finished_at: int | None
+    last_outcome: str | None
 
 
 class Outbox(Table):
@@ -141,67 +178,10 @@ class Outbox(Table):
         return [(row["created_at"], row["id"]) for row in rows]
 
 
-class Endpoints(Table):
-    def note_success(self, endpoint_id: str, delivery: Delivery, now: int) -> None:
-        """`endpoint_id`: for one that is new."""
-        self._sql.note_endpoint_success(
-            self._db, id=endpoint_id, account_id=delivery.account_id, url=delivery.url, now=now
-        )
-
-    def note_failure(self, endpoint_id: str, delivery: Delivery, now: int) -> Endpoint:
-        """As it is then. `endpoint_id`: for one that is new."""
-        [row] = list(
-            self._sql.note_endpoint_failure(
-                self._db, id=endpoint_id, account_id=delivery.account_id, url=delivery.url, now=now
-            )
-        )
-        return endpoint_from_row(row)
-
-    def disable(self, endpoint_id: str, reason: str, now: int) -> None:
-        self._sql.disable_endpoint(self._db, id=endpoint_id, reason=reason, now=now)
-
-    def enable(self, endpoint_id: str) -> None:
-        """What is held for it is to be released, see `release`."""
-        self._sql.enable_endpoint(self._db, id=endpoint_id)
-
-    def of_account(self, account_id: str, endpoint_id: str) -> Endpoint | None:
-        row = self._sql.endpoint_of_account(self._db, account_id=account_id, id=endpoint_id)
-        return endpoint_from_row(row) if row else None
-
-    def owner_of(self, endpoint_id: str) -> str | None:
-        """Its account's id."""
-        owner: str | None = self._sql.owner_of_endpoint(self._db, id=endpoint_id)
-        return owner
-
-    def of_url(self, account_id: str, url: str) -> Endpoint | None:
-        row = self._sql.endpoint_of_url(self._db, account_id=account_id, url=url)
-        return endpoint_from_row(row) if row else None
-
-    def newest(self, account_id: str, at_most: int) -> list[Endpoint]:
-        rows = self._sql.endpoints_page(self._db, account_id=account_id, before_id=LAST_ID, at_most=at_most)
-        return [endpoint_from_row(row) for row in rows]
-
-    def release(self, now: int, at_most: int) -> None:
-        """Have up to so many callbacks tried now that were held for an endpoint which has been enabled since."""
-        found = self._sql.endpoint_to_release(self._db)
-        if found is None:
-            return
-        released = self._sql.release_held_callbacks(
-            self._db, account_id=found["account_id"], url=found["url"], now=now, at_most=at_most
-        )
-        if released < at_most:
-            self._sql.endpoint_is_released(self._db, id=found["id"])
-
-
-class WebhookSecrets(Table):
-    def of(self, account_id: str) -> Secrets:
-        row = self._sql.webhook_secrets_of(self._db, account_id=account_id)
-        return secrets_from_row(row)
-
-    def rotate(self, account_id: str, secret: str, old_until: int) -> None:
-        self._sql.rotate_webhook_secret(self._db, account_id=account_id, secret=secret, until=old_until)
-
-
 def _delivery(row: dict[str, Any]) -> Delivery:
     names = ("id", "account_id", "url", "body", "attempts", "tries", "created_at")
     return Delivery(**{name: row[name] for name in names}, secrets=secrets_from_row(row))
+
+
+def callback_from_row(row: Mapping[str, Any]) -> CallbackRecord:
+    return CallbackRecord(**{**row, "state": CallbackState(row["state"]), "claimed": bool(row["claimed"])})

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from engine.domain.booking import Booking
-from engine.storage.rows import Call, booking_from_row, call_from_row
+from engine.storage.bookings import booking_from_row
+from engine.storage.calls import Call, call_from_row
 from engine.storage.table import Table
 
 

@@ -11,21 +11,15 @@ import aiosqlite
 
 from engine.domain.booking import Booking
 from engine.storage import filters, queries
-from engine.storage.bounds import LAST_ID
-from engine.storage.delivery_rows import (
-    AttemptRecord,
-    CallbackRecord,
-    Endpoint,
-    WebhookSecrets,
-    callback_from_row,
-    endpoint_from_row,
-    secrets_from_row,
-)
+from engine.storage.accounts import AccountSummary, ApiKey, account_summary_from_row
+from engine.storage.blocked_callers import BlockedCaller
+from engine.storage.bookings import booking_from_row
+from engine.storage.cdrs import Between, CallRecord, Cdr, CdrPosition, WantedRecords, call_record_from_row, cdr_from_row
+from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.errors import StorageUnavailable
-from engine.storage.filters import BookingFilter, Found
-from engine.storage.notifications import AccountSeen, account_from_row
-from engine.storage.record_rows import Between, CallRecord, Place, WantedRecords, call_record_from_row
-from engine.storage.rows import ApiKey, BlockedCaller, Cdr, booking_from_row, cdr_from_row
+from engine.storage.filters import LAST_ID, BookingFilter, ScannedPage
+from engine.storage.outbox import AttemptRecord, CallbackRecord, callback_from_row
+from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
 # A page whose filter passes most bookings is full after so many times its length; only others look at all they may.
 FEW_TIMES = 4
@@ -65,7 +59,7 @@ class Reads:
 
     async def bookings(
         self, account_id: str, wanted: BookingFilter, *, before_id: str | None, at_most: int
-    ) -> Found[Booking]:
+    ) -> ScannedPage[Booking]:
         """Newest first, of those that are not gone."""
         begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
         for looked_at in (min(FEW_TIMES * at_most, filters.LOOKED_AT), filters.LOOKED_AT):
@@ -76,22 +70,22 @@ class Reads:
             )
             found = [booking_from_row(row) for row in rows]
             if len(found) == at_most:
-                return Found(found)  # the next page begins behind the last of them
+                return ScannedPage(found)  # the next page begins behind the last of them
             end = await _one(self._sql.bookings_page_end(self._connection(), **begin, looked_at=looked_at))
             if end["bookings"] < looked_at:
-                return Found(found)
-        return Found(found, end["last_id"])
+                return ScannedPage(found)
+        return ScannedPage(found, end["last_id"])
 
     async def cdr(self, account_id: str, cdr_id: str) -> Cdr | None:
         row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
         return cdr_from_row(row) if row else None
 
-    async def cdr_places(self, account_id: str, between: Between, *, skipped: int) -> list[Place]:
+    async def cdr_places(self, account_id: str, between: Between, *, skipped: int) -> list[CdrPosition]:
         """Two at most: those of the records behind the first `skipped` ones, newest first."""
         rows = await _all(
             self._sql.cdr_places(self._connection(), account_id=account_id, skipped=skipped, **between.parameters())
         )
-        return [Place(row["started_at"], row["id"]) for row in rows]
+        return [CdrPosition(row["started_at"], row["id"]) for row in rows]
 
     async def cdrs(self, wanted: WantedRecords, between: Between, *, at_most: int) -> list[CallRecord]:
         """Newest first."""
@@ -107,9 +101,9 @@ class Reads:
         )
         return [BlockedCaller(**row) for row in rows]
 
-    async def account(self, account_id: str, *, at_most: int) -> AccountSeen:
+    async def account(self, account_id: str, *, at_most: int) -> AccountSummary:
         """One whose key has just opened it: accounts stay. `at_most`: so many of its bookings are counted."""
-        return account_from_row(
+        return account_summary_from_row(
             await _one(self._sql.account_seen(self._connection(), account_id=account_id, at_most=at_most))
         )
 
@@ -182,7 +176,7 @@ class Reads:
         )
         return [endpoint_from_row(row) for row in rows]
 
-    async def webhook_secrets(self, account_id: str) -> WebhookSecrets:
+    async def webhook_secrets(self, account_id: str) -> SigningSecrets:
         return secrets_from_row(await _one(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
 
     async def alive(self) -> bool:

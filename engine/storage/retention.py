@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.domain.booking import Booking
-from engine.storage.rows import booking_from_row
+from engine.storage.bookings import booking_from_row
 from engine.storage.table import Table
 
 
@@ -26,7 +26,7 @@ class Window:
     last: str
 
 
-class Retention(Table):
+class RetentionTables(Table):
     def oldest_records(self, at_most: int) -> list[OldRecord]:
         return [OldRecord(**row) for row in self._sql.oldest_cdrs(self._db, at_most=at_most)]
 
@@ -65,7 +65,7 @@ class Retention(Table):
         self._sql.forget_whom_booking_hid(self._db, id=booking_id)
 
 
-class Erasure(Table):
+class ErasureTables(Table):
     """`number` is E.164, `digits` the same without its plus."""
 
     def next_window(self, table: str, after: str, at_most: int) -> Window | None:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 
 from engine.domain.booking import Booking
-from engine.domain.times import Moment
-from engine.storage.rows import Cdr, booking_from_row, cdr_from_row
+from engine.domain.times import Timestamp
+from engine.storage.bookings import booking_from_row
+from engine.storage.cdrs import Cdr, cdr_from_row
 from engine.storage.table import Table
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Sandbox:
     """`account_id`: the account that it is; `test_of`: the one beside which it stands. Its clock is so many
     milliseconds ahead of the machine's."""
 
@@ -21,18 +22,18 @@ class World:
         """`now`: by the machine's clock."""
         return now + self.clock_ahead_ms
 
-    def moment(self, at: Moment) -> Moment:
+    def moment(self, at: Timestamp) -> Timestamp:
         """`at`: by the machine's clock. Ticks are for durations, and the same in all worlds."""
         return replace(at, now=self.now(at.now))
 
 
-class Worlds(Table):
-    def of(self, account_id: str) -> World | None:
+class Sandboxes(Table):
+    def of(self, account_id: str) -> Sandbox | None:
         """None: the account is a customer's own, or there is none."""
         row = self._sql.world_of_account(self._db, account_id=account_id)
-        return World(**row) if row else None
+        return Sandbox(**row) if row else None
 
-    def moment(self, account_id: str, at: Moment) -> Moment:
+    def moment(self, account_id: str, at: Timestamp) -> Timestamp:
         """`at` by the clock that the account goes by."""
         world = self.of(account_id)
         return at if world is None else world.moment(at)
@@ -47,12 +48,12 @@ class Worlds(Table):
         found: str | None = self._sql.world_beside_account(self._db, account_id=account_id)
         return found
 
-    def set_clock(self, world: World) -> None:
+    def set_clock(self, world: Sandbox) -> None:
         self._sql.set_clock_ahead(self._db, account_id=world.account_id, clock_ahead_ms=world.clock_ahead_ms)
 
-    def page(self, after: str, at_most: int) -> list[World]:
+    def page(self, after: str, at_most: int) -> list[Sandbox]:
         """In the order of the accounts beside which they stand, after that one."""
-        return [World(**row) for row in self._sql.worlds_page(self._db, after=after, at_most=at_most)]
+        return [Sandbox(**row) for row in self._sql.worlds_page(self._db, after=after, at_most=at_most)]
 
     def expired_before(self, account_id: str, instant: int, at_most: int) -> list[Booking]:
         rows = self._sql.bookings_of_account_expired_before(

@@ -3,19 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-from engine.callbacks.fair_queue import Waiting, receiver_of
-from engine.callbacks.outbox import Tried, begin_all, line_up, record
-from engine.callbacks.posting import post
+from engine.callbacks.fair_queue import QueuedCallback, receiver_of
+from engine.callbacks.outbox import DeliveryReport, begin_all, line_up, post, record
 from engine.domain.booking import Booking
-from engine.domain.delivery import WhyDisabled
-from engine.domain.plans import UsagePlan
-from engine.domain.retry import Answered, GiveUp, RetryDecision
-from engine.storage.delivery_rows import Delivery
+from engine.domain.policy import UsagePlan
+from engine.domain.retry import GiveUp, HttpAnswer, RetryDecision, WhyDisabled
+from engine.storage.outbox import Delivery
 from tests.contract.samples import CALLBACK, DAY
 from tests.contract.world import World
 
 FIVE_DAYS = 5 * DAY
-OK, BAD, GONE = Answered(204), Answered(503), Answered(410)
+OK, BAD, GONE = HttpAnswer(204), HttpAnswer(503), HttpAnswer(410)
 
 
 async def posted(world: World, count: int = 1, url: str = CALLBACK) -> Booking:
@@ -29,7 +27,7 @@ async def posted(world: World, count: int = 1, url: str = CALLBACK) -> Booking:
 async def begun(world: World) -> list[Delivery]:
     """All that is due, begun."""
     found = await world.storage.run(line_up, world.now, world.now + 1, 1_000)
-    chosen = [Waiting(event_id, receiver_of(url), tries, owner) for event_id, url, tries, owner in found.due]
+    chosen = [QueuedCallback(event_id, receiver_of(url), tries, owner) for event_id, url, tries, owner in found.due]
     made = await world.storage.run(begin_all, chosen, world.now + 1)
     return [delivery for delivery in made if delivery is not None]
 
@@ -37,7 +35,7 @@ async def begun(world: World) -> list[Delivery]:
 async def recorded(
     world: World, delivery: Delivery, outcome: Any, decision: RetryDecision, response: str = ""
 ) -> WhyDisabled | None:
-    tried = Tried(outcome, response, world.now, 12)
+    tried = DeliveryReport(outcome, response, world.now, 12)
     return await world.storage.run(record, delivery, tried, decision, world.now, FIVE_DAYS)
 
 

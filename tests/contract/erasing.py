@@ -4,12 +4,12 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
-from engine.calls import lifecycle as tmp_calls
+from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import IncomingCall
 from engine.cdr.ledger import audit_page
 from engine.domain.booking import Booking
 from engine.domain.routing import Bridge
-from engine.privacy.erasure import Erasure, Target, erase
+from engine.privacy.erasure import ErasureStep, Target, erase
 from tests.contract.test_migrations import insert
 from tests.contract.world import World, outsider
 
@@ -17,13 +17,13 @@ PERSON = "+14155550188"
 DIGITS = PERSON[1:]
 
 
-async def erased_from(world: World, number: str = PERSON) -> Erasure:
+async def erased_from(world: World, number: str = PERSON) -> ErasureStep:
     return await erase(world.storage, Target(number), world.now, world.policy)
 
 
 async def route(world: World, booking: Booking, call_id: str, source: str) -> Any:
     incoming = IncomingCall(call_id, booking.service, source)
-    return await world.storage.run(tmp_calls.route_call, incoming, world.at, world.policy)
+    return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
 
 
 async def call(world: World, booking: Booking, call_id: str, source: str, answered_ms: int = 3_000) -> None:

@@ -1,6 +1,6 @@
 """What must be true of the state machine's world after every step, and what once all is well again."""
 
-from engine.domain.booking import Booking, Status, status_at
+from engine.domain.booking import Booking, BookingStatus, status_at
 from engine.domain.metering import CallState
 from engine.domain.routing import Disposition
 from tests.contract.ledger import broken_rules
@@ -88,7 +88,7 @@ class Audited(Machine):
         for booking in self.held:
             stored = self.books.run(lambda tx, key: tx.bookings.by_id(key), booking.id)
             assert stored is not None
-            if status_at(stored, self.clocks.now, self.policy) is Status.ACTIVE:
+            if status_at(stored, self.clocks.now, self.policy) is BookingStatus.ACTIVE:
                 self._check_shares(stored)
 
     def _check_shares(self, booking: Booking) -> None:

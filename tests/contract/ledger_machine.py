@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine
 
 from engine.accounts.accounts import create_account
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.adjustments import Adjustment, adjust
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
@@ -18,9 +18,8 @@ from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
 from engine.domain.events import EventType
 from engine.domain.metering import CallState
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.policy import Policy
-from engine.storage.rows import Call
+from engine.domain.policy import Allowance, Policy, UsagePlan
+from engine.storage.calls import Call
 from tests.contract.model_asterisk import PATIENCE_MS, Ami, Asterisk, Clocks, Gate, Leg, Phase
 from tests.contract.model_books import Books
 from tests.contract.model_engine import Engine, Kept
@@ -64,7 +63,7 @@ class Machine(RuleBasedStateMachine):
         # Call id → where its number led when it was dialled: the booking, and its hidden number.
         self.leads_to: dict[str, tuple[str, str]] = {}
         self._account = self.books.run(create_account, "Ann", START).id
-        self.books.run(notifications.choose, self._account, list(EventType))
+        self.books.run(notifications.choose_events, self._account, list(EventType))
         self.books.run(import_numbers, list(enumerate(NUMBERS, 1)), START)
 
     def teardown(self) -> None:
@@ -115,7 +114,7 @@ class Machine(RuleBasedStateMachine):
     def book(self, plan: UsagePlan) -> None:
         request = BookingRequest(self._account, self._a_hidden_number(), plan, CALLBACK)
         try:
-            booking = self.books.run(tmp_bookings.book, request, self.clocks.now, self.policy)
+            booking = self.books.run(bookings.book, request, self.clocks.now, self.policy)
         except NoNumberFree:
             return
         self.held.append(booking)
@@ -126,7 +125,7 @@ class Machine(RuleBasedStateMachine):
         renewal = Renewal(plan, destination=self._a_hidden_number() if moved else None)
         arguments = (self._account, booking.id, renewal, self.clocks.now, self.policy)
         try:
-            renewed = self.books.run(tmp_bookings.renew, *arguments)
+            renewed = self.books.run(bookings.renew, *arguments)
         except (BookingGone, BookingTooLong):
             return
         assert renewed.end_at > self.clocks.now
@@ -146,7 +145,7 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, booking: Booking) -> None:
         self.held.remove(booking)
         try:
-            channels = self.books.run(tmp_bookings.cancel, self._account, booking.id, self.clocks.now, self.policy)
+            channels = self.books.run(bookings.cancel, self._account, booking.id, self.clocks.now, self.policy)
         except BookingGone:
             return
         self.hang_up(channels)
@@ -154,7 +153,7 @@ class Machine(RuleBasedStateMachine):
         assert holder is None or holder.id != booking.id
 
     def sweep(self) -> None:
-        self.hang_up(self.books.run(tmp_bookings.sweep, self.clocks.moment(), self.policy).channels)
+        self.hang_up(self.books.run(bookings.sweep, self.clocks.moment(), self.policy).channels)
 
     def hang_up(self, channels: list[str]) -> None:
         if self.asterisk.ami is Ami.UP:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.accounts.accounts import create_account
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.bookings.blocked_callers import block, unblock
 from engine.bookings.explain import explain
@@ -19,12 +19,10 @@ from engine.calls.lifecycle import EndReport, IncomingCall
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NotFound
 from engine.domain.explanation import Explanation
-from engine.domain.limits import Limits
 from engine.domain.numbers import ANONYMOUS
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.policy import Policy
+from engine.domain.policy import Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.routing import MakeRoom, RouteDecision
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.runtime.ids import new_id
 from engine.storage import queries
 from engine.storage.transaction import Transaction
@@ -46,7 +44,7 @@ TIGHT = replace(
 class Line:
     """One booking and its calls, over SQLite in memory, with a clock that only the test moves."""
 
-    def __init__(self, template: Path, plan: UsagePlan, limits: Limits, policy: Policy) -> None:
+    def __init__(self, template: Path, plan: UsagePlan, limits: BookingLimits, policy: Policy) -> None:
         self._db = sqlite3.connect(":memory:", isolation_level=None)
         with sqlite3.connect(template) as source:
             source.backup(self._db)
@@ -59,11 +57,11 @@ class Line:
         self.account = create_account(self.tx, "Ann", START).id
         import_numbers(self.tx, [(1, "+3225550001")], START)
         request = BookingRequest(self.account, HIDDEN, plan, CALLBACK, limits)
-        self.booking = tmp_bookings.book(self.tx, request, START, self.policy)
+        self.booking = bookings.book(self.tx, request, START, self.policy)
 
     @property
-    def at(self) -> Moment:
-        return Moment(self.now, self.now - START)
+    def at(self) -> Timestamp:
+        return Timestamp(self.now, self.now - START)
 
     def close(self) -> None:
         self._db.close()
@@ -111,7 +109,7 @@ class Line:
 
     def renew(self, limits: dict[str, int | None]) -> None:
         try:
-            tmp_bookings.renew(
+            bookings.renew(
                 self.tx,
                 self.account,
                 self.booking.id,

@@ -11,7 +11,7 @@ from itertools import count
 from panoramisk.message import Message
 
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from tests.contract.samples import SECOND, START
 
 RING_MS = 30 * SECOND
@@ -32,8 +32,8 @@ class Clocks:
     def wall_ahead(self) -> int:
         return self.now - self.ticks
 
-    def moment(self) -> Moment:
-        return Moment(self.now, self.ticks)
+    def moment(self) -> Timestamp:
+        return Timestamp(self.now, self.ticks)
 
     @property
     def in_utc(self) -> str:
@@ -86,7 +86,7 @@ class Leg:
     phase: Phase = Phase.ASKED
     variables: dict[str, str] = field(default_factory=dict)
     ring_until: int = 0
-    began: Moment | None = None
+    began: Timestamp | None = None
     # By the wall clock, as Asterisk keeps it.
     cut_at: int | None = None
     talked_ms: int = 0
@@ -167,7 +167,7 @@ class Asterisk:
         leg.began = self.clocks.moment()
         leg.cut_at = self.clocks.now + limit_ms
 
-    def hang_up(self, leg: Leg, dial_status: str = "ANSWER", at: Moment | None = None) -> None:
+    def hang_up(self, leg: Leg, dial_status: str = "ANSWER", at: Timestamp | None = None) -> None:
         """As of `at`, if that is in the past."""
         moment = at or self.clocks.moment()
         if leg.began is not None:
@@ -192,12 +192,12 @@ class Asterisk:
         self.clocks.now += by
         self._cut(self.clocks.moment())
 
-    def _cut(self, before: Moment) -> None:
+    def _cut(self, before: Timestamp) -> None:
         for leg in self.in_phase(Phase.TALKING):
             assert leg.cut_at is not None
             if leg.cut_at <= self.clocks.now:
                 late = max(0, leg.cut_at - before.now)
-                self.hang_up(leg, at=Moment(before.now + late, before.ticks + late))
+                self.hang_up(leg, at=Timestamp(before.now + late, before.ticks + late))
 
     def limit_ms(self, leg: Leg) -> int:
         """How long they will have talked when they are cut."""

@@ -7,11 +7,10 @@ from contextlib import suppress
 from typing import Any, cast
 
 from agi_scripts.answered import answered
-from agi_scripts.context import CallContext
 from agi_scripts.ended import ended
 from agi_scripts.errors import AgiError, CallerGone
 from agi_scripts.route import route
-from agi_scripts.session import Environment, Session
+from agi_scripts.session import CallContext, Environment, Session
 from engine.asterisk.errors import AmiError
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
@@ -20,7 +19,7 @@ from engine.bookings.adjustments import Adjustment
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
 from engine.domain.errors import BookingGone
 from engine.domain.policy import Policy
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.storage.errors import StorageError
 from tests.contract.model_asterisk import Asterisk, Clocks, Gate, Leg, Link, Phase
 from tests.contract.model_books import Books, Storage
@@ -36,7 +35,7 @@ class Clock:
     def now(self) -> int:
         return self._clocks.now
 
-    def moment(self) -> Moment:
+    def moment(self) -> Timestamp:
         return self._clocks.moment()
 
 
@@ -46,7 +45,7 @@ class Kept:
     def __init__(self) -> None:
         self.ends: list[EndReport] = []
 
-    def keep(self, leg: Leg, at: Moment) -> None:
+    def keep(self, leg: Leg, at: Timestamp) -> None:
         self.ends.append(EndReport(leg.call_id, leg.measured_ms, leg.dial_status, at))
 
 

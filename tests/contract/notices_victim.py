@@ -13,8 +13,8 @@ from engine.bookings.lifecycle import sweep
 from engine.callbacks import notifications
 from engine.calls import lease_rebalancing
 from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.times import Moment
+from engine.domain.policy import Allowance, UsagePlan
+from engine.domain.times import Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, DAY, POLICY, SECOND, START
 from tests.contract.world import POOL
@@ -22,30 +22,30 @@ from tests.contract.world import POOL
 PLANS = {UsagePlan.SMALL: Allowance(100, 100, 7 * DAY)}
 RULES = replace(POLICY, plans=PLANS, longest_call_seconds=100)
 FLOOD = 500
-Step = Callable[[SqliteStorage, Moment], Awaitable[object]]
+Step = Callable[[SqliteStorage, Timestamp], Awaitable[object]]
 
 
-async def tell(storage: SqliteStorage, at: Moment) -> None:
-    await notifications.tell_all_due(storage, at.now, RULES)
+async def tell(storage: SqliteStorage, at: Timestamp) -> None:
+    await notifications.notify_all_due(storage, at.now, RULES)
 
 
-async def clean_up(storage: SqliteStorage, at: Moment) -> None:
+async def clean_up(storage: SqliteStorage, at: Timestamp) -> None:
     await storage.run(sweep, at, RULES)
 
 
-async def answer(storage: SqliteStorage, at: Moment) -> None:
+async def answer(storage: SqliteStorage, at: Timestamp) -> None:
     await storage.run(lease_rebalancing.begin_talk, "c1", "PJSIP/trunk-1", at, RULES)
 
 
-async def end(storage: SqliteStorage, at: Moment) -> None:
+async def end(storage: SqliteStorage, at: Timestamp) -> None:
     await storage.run(call_ended, EndReport("c1", 50 * SECOND, "ANSWER"), at.now, RULES)
 
 
-async def miss(storage: SqliteStorage, at: Moment) -> None:
+async def miss(storage: SqliteStorage, at: Timestamp) -> None:
     await storage.run(call_ended, EndReport("c1", 0, "BUSY"), at.now, RULES)
 
 
-async def flood(storage: SqliteStorage, at: Moment) -> None:
+async def flood(storage: SqliteStorage, at: Timestamp) -> None:
     calls = [IncomingCall(f"flood-{number}", POOL[0], CALLER) for number in range(FLOOD)]
     await asyncio.gather(*(storage.run(route_call, call, at, RULES) for call in calls))
 
@@ -62,7 +62,7 @@ STEPS: dict[str, Step] = {
 
 async def main(database: Path, step: str, now: int) -> None:
     storage = SqliteStorage(database)
-    await STEPS[step](storage, Moment(now, now - START))
+    await STEPS[step](storage, Timestamp(now, now - START))
     await storage.close()
 
 

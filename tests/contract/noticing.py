@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.callbacks import notifications
 from engine.domain.events import EventType
-from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Allowance, UsagePlan
 from tests.contract.samples import DAY, POLICY
 from tests.contract.world import World
 
@@ -16,7 +16,7 @@ Body = dict[str, Any]
 
 
 async def choose(world: World, *events: EventType) -> None:
-    await world.storage.run(notifications.choose, world.account, events)
+    await world.storage.run(notifications.choose_events, world.account, events)
 
 
 def told(world: World, kind: EventType | None = None) -> list[Body]:
@@ -30,5 +30,5 @@ def kinds(world: World) -> list[str | None]:
 
 
 async def sweep(world: World) -> None:
-    await notifications.tell_all_due(world.storage, world.now, world.policy)
+    await notifications.notify_all_due(world.storage, world.now, world.policy)
     await world.sweep()

@@ -5,8 +5,7 @@ from typing import Any
 
 from engine.domain.booking import Booking
 from engine.domain.metering import Credit
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.policy import Policy
+from engine.domain.policy import Allowance, Policy, UsagePlan
 
 SECOND = 1_000
 HOUR = 3_600 * SECOND

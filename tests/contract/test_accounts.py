@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.accounts.accounts import MAX_NAME, create_account, create_key, key_digest
+from engine.accounts.accounts import MAX_NAME, create_account
+from engine.accounts.keys import create_key, key_digest
 from engine.bookings.number_pool import MAX_REPORTED, import_numbers
 from engine.domain.errors import InvalidInput
+from engine.storage.accounts import ApiKey
 from engine.storage.reads import Reads
-from engine.storage.rows import ApiKey
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import START
 from tests.contract.world import POOL, World

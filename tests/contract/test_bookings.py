@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from engine.accounts.accounts import create_account
-from engine.bookings.lifecycle import Swept
+from engine.bookings.lifecycle import SweepResult
 from engine.bookings.number_pool import import_numbers
 from engine.domain.errors import BookingGone, DestinationIsOurs, DestinationNotAllowed, NoNumberFree, NotFound
 from engine.domain.metering import Credit
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND, START
 from tests.contract.world import POOL, World
@@ -202,8 +202,8 @@ async def test_a_sweep_ends_graces_frees_numbers_and_settles_what_was_lost(world
     world.now += world.policy.quarantine_ms
     live = await world.renew(await world.book())
     await world.bridge(live, "up")
-    assert await world.sweep() == Swept(bookings_gone=2, numbers_freed=1, calls_lost=1, channels=[])
-    assert await world.sweep() == Swept(bookings_gone=0, numbers_freed=0, calls_lost=0, channels=[])
+    assert await world.sweep() == SweepResult(bookings_gone=2, numbers_freed=1, calls_lost=1, channels=[])
+    assert await world.sweep() == SweepResult(bookings_gone=0, numbers_freed=0, calls_lost=0, channels=[])
     assert state_of(world, quarantined.service) == ("FREE", None)
     assert state_of(world, graced.service) == ("QUARANTINED", world.now + world.policy.quarantine_ms)
     assert state_of(world, live.service) == ("BOOKED", None)

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from engine.cdr.listing import record_batches, record_page
 from engine.domain.routing import Disposition
 from engine.storage import queries
-from engine.storage.bounds import EARLIEST, LATEST
+from engine.storage.cdrs import CallRecord, Cdr, CdrPosition, WantedRecords
+from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
-from engine.storage.record_rows import CallRecord, Place, WantedRecords
-from engine.storage.rows import Cdr
 
 EXAMPLES = int(os.environ.get("PAGING_EXAMPLES", "60"))
 OURS, THEIRS = "acc_ours", "acc_theirs"
@@ -130,7 +129,7 @@ def test_pages_skip_and_repeat_nothing_while_records_come_and_go(books: Books) -
             books.add(cdr)
         stayed = set(books.wanted(wanted))
         shown: list[tuple[int, str]] = []
-        after: Place | None = None
+        after: CdrPosition | None = None
         for arriving, leaving in [*changes, *[([], [])] * 60]:
             now_there = set(books.wanted(wanted))
             page = books.runner.run(record_page(books.reads, wanted, after, limit, looked_at=looked_at))

@@ -9,7 +9,7 @@ import pytest
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
 from engine.domain.metering import Credit
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, HOUR, OTHER_HIDDEN, SECOND, START

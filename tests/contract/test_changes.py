@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from engine.bookings import lifecycle as tmp_bookings
-from engine.bookings.lifecycle import BookingRequest, Changes
-from engine.domain.booking import Booking
-from engine.domain.caller_id import CallerId
+from engine.bookings import lifecycle as bookings
+from engine.bookings.lifecycle import BookingPatch, BookingRequest
+from engine.domain.booking import Booking, CallerId
 from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound
-from engine.domain.limits import Limits
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.routing import BOOKING_EXPIRED, BOOKING_PAUSED, Bridge
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import POOL, World
@@ -21,19 +19,19 @@ NOTES = {"order": "1871", "who": 'Zoë "Z" O\'Hara\\'}
 
 
 async def change(world: World, booking: Booking, account: str | None = None, **changes: Any) -> Booking:
-    asked = Changes(**changes)
+    asked = BookingPatch(**changes)
     return await world.storage.run(
-        tmp_bookings.change, account or world.account, booking.id, asked, world.now, world.policy
+        bookings.change, account or world.account, booking.id, asked, world.now, world.policy
     )
 
 
 async def book(world: World, **fields: Any) -> Booking:
     request = BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, CALLBACK, **fields)
-    return await world.storage.run(tmp_bookings.book, request, world.now, world.policy)
+    return await world.storage.run(bookings.book, request, world.now, world.policy)
 
 
 async def test_what_is_sent_changes_and_nothing_else(world: World) -> None:
-    booking = await book(world, limits=Limits(max_call_seconds=9), label="old", metadata={"a": "b"})
+    booking = await book(world, limits=BookingLimits(max_call_seconds=9), label="old", metadata={"a": "b"})
     world.now += DAY
     everything: dict[str, Any] = {
         "destination": OTHER_HIDDEN,
@@ -45,7 +43,7 @@ async def test_what_is_sent_changes_and_nothing_else(world: World) -> None:
         "metadata": NOTES,
     }
     changed = await change(world, booking, **everything, limits={"max_call_seconds": None, "max_concurrent_calls": 2})
-    assert changed == replace(booking, **everything, limits=Limits(max_concurrent_calls=2))
+    assert changed == replace(booking, **everything, limits=BookingLimits(max_concurrent_calls=2))
     assert await world.stored(booking) == changed
     assert await change(world, booking) == changed
     assert len(world.rows("SELECT id FROM grants")) == 1

@@ -3,16 +3,16 @@
 import pytest
 
 from engine.accounts.accounts import world_beside
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings import number_pool
 from engine.bookings.lifecycle import BookingRequest
 from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
-from engine.domain.numbers import Wanted
-from engine.domain.plans import UsagePlan
+from engine.domain.numbers import NumberRequest
+from engine.domain.policy import UsagePlan
 from engine.storage import numbers
-from engine.storage.rows import Number
+from engine.storage.numbers import Number
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, START
 from tests.contract.world import POOL, World
 
@@ -21,9 +21,9 @@ FRENCH = [f"+331990000{n:02}" for n in range(4)]
 NOWHERE = "+883510000091"
 
 
-async def book(world: World, wanted: Wanted) -> Booking:
+async def book(world: World, wanted: NumberRequest) -> Booking:
     request = BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
-    return await world.storage.run(tmp_bookings.book, request, world.now, world.policy)
+    return await world.storage.run(bookings.book, request, world.now, world.policy)
 
 
 async def add(world: World, *new: str) -> None:
@@ -42,26 +42,28 @@ async def test_a_number_is_of_the_country_that_it_is_a_number_of(world: World) -
 
 
 async def test_a_wanted_number_is_given_and_then_is_not_free(world: World) -> None:
-    booking = await book(world, Wanted(service=POOL[2]))
+    booking = await book(world, NumberRequest(service=POOL[2]))
     assert booking.service == POOL[2]
     with pytest.raises(NumberNotFree) as refused:
-        await book(world, Wanted(service=POOL[2]))
+        await book(world, NumberRequest(service=POOL[2]))
     await world.cancel(booking)
     for service in (POOL[2], "+3225559999"):
         with pytest.raises(NumberNotFree, match=str(refused.value)):
-            await book(world, Wanted(service=service))
+            await book(world, NumberRequest(service=service))
     # The sweep is not waited for.
     world.now += world.policy.quarantine_ms
-    assert (await book(world, Wanted(service=POOL[2]))).service == POOL[2]
+    assert (await book(world, NumberRequest(service=POOL[2]))).service == POOL[2]
 
 
-@pytest.mark.parametrize("wanted", [Wanted(country="FR"), Wanted(prefix="+331"), Wanted(prefix=FRENCH[0][:-1])])
-async def test_of_those_that_fit_the_one_is_given_that_lay_idle_longest(world: World, wanted: Wanted) -> None:
+@pytest.mark.parametrize(
+    "wanted", [NumberRequest(country="FR"), NumberRequest(prefix="+331"), NumberRequest(prefix=FRENCH[0][:-1])]
+)
+async def test_of_those_that_fit_the_one_is_given_that_lay_idle_longest(world: World, wanted: NumberRequest) -> None:
     world.now += DAY
     await add(world, *FRENCH)
     # The first goes and comes back: now it is the youngest.
     world.now += DAY
-    await world.cancel(await book(world, Wanted(service=FRENCH[0])))
+    await world.cancel(await book(world, NumberRequest(service=FRENCH[0])))
     world.now += world.policy.quarantine_ms
     await world.sweep()
     given = [(await book(world, wanted)).service for _ in FRENCH]
@@ -73,9 +75,9 @@ async def test_of_those_that_fit_the_one_is_given_that_lay_idle_longest(world: W
 
 async def test_a_prefix_is_the_beginning_of_the_number_and_nothing_near_it(world: World) -> None:
     await add(world, "+33199000099", "+33199000100", "+33199001000")
-    assert (await book(world, Wanted(prefix="+331990001"))).service == "+33199000100"
+    assert (await book(world, NumberRequest(prefix="+331990001"))).service == "+33199000100"
     with pytest.raises(NoNumberFree):
-        await book(world, Wanted(prefix="+331990001"))
+        await book(world, NumberRequest(prefix="+331990001"))
 
 
 @pytest.mark.parametrize("looked_at", [1, 3])
@@ -85,7 +87,7 @@ async def test_a_prefix_is_found_however_few_are_looked_at(
     monkeypatch.setattr(numbers, "NUMBERS_LOOKED_AT", looked_at)
     world.now += DAY
     await add(world, *FRENCH)
-    given = {(await book(world, Wanted(prefix="+33"))).service for _ in FRENCH}
+    given = {(await book(world, NumberRequest(prefix="+33"))).service for _ in FRENCH}
     assert given == set(FRENCH)
 
 
@@ -118,14 +120,14 @@ async def test_a_retired_number_is_given_to_nobody_may_be_hidden_and_comes_back_
 ) -> None:
     await world.storage.run(number_pool.retire, POOL[0])
     with pytest.raises(NumberNotFree):
-        await book(world, Wanted(service=POOL[0]))
+        await book(world, NumberRequest(service=POOL[0]))
     world.now += world.policy.quarantine_ms
     await world.sweep()
     assert (await world.book(destination=HIDDEN)).service == POOL[1]
     with pytest.raises(InvalidInput, match=f"line 1: .{POOL[0]} is retired".replace("+", "")):
         await add(world, POOL[0])
     assert (await world.storage.run(number_pool.restore, POOL[0])).state == "FREE"
-    assert (await book(world, Wanted(service=POOL[0]))).service == POOL[0]
+    assert (await book(world, NumberRequest(service=POOL[0]))).service == POOL[0]
 
 
 async def test_a_retired_number_is_a_destination_like_any_other_until_it_is_restored(world: World) -> None:
@@ -171,15 +173,15 @@ async def test_in_a_test_world_only_a_simulated_number_can_be_wanted(world: Worl
     beside = await world.storage.run(world_beside, world.account, START)
     simulated = "+999123456789012"
 
-    async def in_world(wanted: Wanted) -> str:
+    async def in_world(wanted: NumberRequest) -> str:
         request = BookingRequest(beside.id, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
-        return (await world.storage.run(tmp_bookings.book, request, world.now, world.policy)).service
+        return (await world.storage.run(bookings.book, request, world.now, world.policy)).service
 
-    assert await in_world(Wanted(service=simulated)) == simulated
+    assert await in_world(NumberRequest(service=simulated)) == simulated
     for service in (simulated, POOL[0]):
         with pytest.raises(NumberNotFree):
-            await in_world(Wanted(service=service))
-    assert (await in_world(Wanted(prefix="+99"))).startswith("+999")
-    for wanted in (Wanted(country="BE"), Wanted(prefix="+32")):
+            await in_world(NumberRequest(service=service))
+    assert (await in_world(NumberRequest(prefix="+99"))).startswith("+999")
+    for wanted in (NumberRequest(country="BE"), NumberRequest(prefix="+32")):
         with pytest.raises(NoNumberFree):
             await in_world(wanted)

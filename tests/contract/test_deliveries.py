@@ -5,10 +5,8 @@ from dataclasses import replace
 import pytest
 
 from engine.accounts.accounts import create_account
-from engine.callbacks.outbox import line_up
-from engine.callbacks.posting import post
-from engine.domain.delivery import WhyDisabled
-from engine.domain.retry import Delivered, GiveUp, NotAnswered, RetryAfter, Trouble
+from engine.callbacks.outbox import line_up, post
+from engine.domain.retry import Delivered, GiveUp, NoAnswer, RetryAfter, Trouble, WhyDisabled
 from engine.storage.outbox import MAX_LOGGED
 from engine.storage.queries import load
 from tests.contract.delivering import (
@@ -33,7 +31,7 @@ async def test_a_line_of_the_log_is_written_with_its_outcome(world: World) -> No
     await tried_once(world, BAD, RetryAfter(1_000))
     world.now += 1_000
     [delivery] = await begun(world)
-    await recorded(world, delivery, NotAnswered(Trouble.TIMEOUT), RetryAfter(1_000), "half an ans")
+    await recorded(world, delivery, NoAnswer(Trouble.TIMEOUT), RetryAfter(1_000), "half an ans")
     assert world.rows("SELECT * FROM callback_attempts ORDER BY attempt") == [
         {
             "callback_id": delivery.id,
@@ -151,7 +149,7 @@ async def test_a_first_try_after_a_quiet_time_disables_nothing_and_its_second_on
 
 async def test_a_fault_of_ours_is_not_counted_against_the_endpoint(world: World) -> None:
     await posted(world)
-    await tried_once(world, NotAnswered(Trouble.INTERNAL), RetryAfter(1))
+    await tried_once(world, NoAnswer(Trouble.INTERNAL), RetryAfter(1))
     assert world.rows("SELECT * FROM callback_endpoints") == []
     assert [row["trouble"] for row in world.rows("SELECT trouble FROM callback_attempts")] == ["internal error"]
 

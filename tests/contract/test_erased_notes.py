@@ -2,9 +2,9 @@
 
 import json
 
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
 from tests.contract.world import World
@@ -16,7 +16,7 @@ async def test_it_is_erased_from_what_was_noted_on_bookings_and_from_callbacks_t
     request = BookingRequest(
         world.account, HIDDEN, UsagePlan.MEDIUM, CALLBACK, label=f"Ann {PERSON}\u00e9", metadata=notes
     )
-    booking = await world.storage.run(tmp_bookings.book, request, START, POLICY)
+    booking = await world.storage.run(bookings.book, request, START, POLICY)
     other = await world.book(UsagePlan.MEDIUM)
     for each in (booking, other):
         await call(world, each, each.id, CALLER)

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
-from engine.calls import lifecycle as tmp_calls
+from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import EndReport
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import ERASED
-from engine.domain.plans import UsagePlan
-from engine.domain.retry import Answered
+from engine.domain.policy import UsagePlan
+from engine.domain.retry import HttpAnswer
 from engine.domain.routing import Bridge, Disposition, Reject
-from engine.privacy.erasure import Erasure, check
+from engine.privacy.erasure import ErasureStep, check
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row, is_balanced, route
 from tests.contract.ledger import broken_rules
@@ -89,7 +89,7 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
     account = as_caller.account_id
     for key, body in (("k1", f'{{"destination":"{PERSON}"}}'), (f"for-{DIGITS}", "{}"), ("k2", "{}")):
         insert_row(world, "kept_answers", account_id=account, idempotency_key=key, body=body)
-    await world.storage.run(attempt_due, world.now, Answered(503), f"no {PERSON}, nor {PERSON}9")
+    await world.storage.run(attempt_due, world.now, HttpAnswer(503), f"no {PERSON}, nor {PERSON}9")
     insert_row(world, "callback_endpoints", account_id=account, url=f"https://customer.example/{DIGITS}")
     assert everything(world).count(DIGITS) >= 16
 
@@ -99,7 +99,7 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
         f"no erased, nor {PERSON}9"
     }
     assert DIGITS not in everything(world).replace(f"{DIGITS}9", "")
-    assert erased == Erasure(
+    assert erased == ErasureStep(
         {
             "bookings": 2,
             "calls": 3,
@@ -201,7 +201,7 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
     world = await World.begin(storage, database)
     url = f"https://customer.example/calls?who=00{DIGITS}"
     live, gone = [
-        await storage.run(tmp_bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, url), START, POLICY)
+        await storage.run(bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, url), START, POLICY)
         for _ in range(2)
     ]
     for booking in (live, gone):
@@ -218,7 +218,7 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
 async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -> None:
     longer, url = f"{PERSON}7", f"https://customer.example/9{DIGITS}"
     booking = await world.storage.run(
-        tmp_bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, url), START, POLICY
+        bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, url), START, POLICY
     )
     await call(world, booking, "longer", longer)
     assert sum((await erased_from(world)).counts.values()) == 0
@@ -260,7 +260,7 @@ async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: Wo
 
     async def with_an_end_before(command: Any, *args: Any, **kwargs: Any) -> Any:
         if (index := next(ends, None)) is not None:
-            await ordinary(tmp_calls.call_ended, EndReport(f"call {index}", 1_000, "ANSWER"), world.now, world.policy)
+            await ordinary(calls.call_ended, EndReport(f"call {index}", 1_000, "ANSWER"), world.now, world.policy)
         return await ordinary(command, *args, **kwargs)
 
     monkeypatch.setattr(world.storage, "run", with_an_end_before)

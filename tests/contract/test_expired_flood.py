@@ -10,7 +10,7 @@ import pytest
 
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
-from engine.domain.notifications import NoticeRules
+from engine.domain.notifications import NotificationRules
 from engine.domain.routing import BOOKING_EXPIRED
 from engine.domain.times import rfc3339
 from engine.storage.sqlite import SqliteStorage
@@ -34,7 +34,7 @@ async def flood(world: World, booking: Booking, many: int) -> None:
 
 
 async def sweep(world: World) -> None:
-    await notifications.tell_all_due(world.storage, world.now, world.policy)
+    await notifications.notify_all_due(world.storage, world.now, world.policy)
 
 
 def told(world: World) -> list[dict[str, Any]]:
@@ -122,9 +122,9 @@ async def test_each_booking_is_counted_by_itself(world: World, expired: Booking)
 
 async def test_one_account_s_rest_can_be_told_by_a_time_of_its_own(world: World, expired: Booking) -> None:
     await flood(world, expired, 20)
-    await world.storage.run(notifications.tell_due, world.now + HOUR, world.policy, "acc_other")
+    await world.storage.run(notifications.notify_due, world.now + HOUR, world.policy, "acc_other")
     assert len(told(world)) == MOST
-    await world.storage.run(notifications.tell_due, world.now + HOUR, world.policy, world.account)
+    await world.storage.run(notifications.notify_due, world.now + HOUR, world.policy, world.account)
     assert left_out(world)[MOST:] == [9]
 
 
@@ -145,7 +145,7 @@ async def test_the_count_outlives_the_engine(world: World, expired: Booking) -> 
 async def test_a_call_whose_record_was_forgotten_is_told_no_more_and_stops_nothing(
     world: World, expired: Booking
 ) -> None:
-    world.policy = replace(POLICY, notices=NoticeRules(expired_window_ms=2 * DAY))
+    world.policy = replace(POLICY, notices=NotificationRules(expired_window_ms=2 * DAY))
     await flood(world, expired, 20)
     with outsider(world.database) as connection:
         connection.execute("DELETE FROM cdrs")

@@ -9,19 +9,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.bookings.explain import explain
-from engine.domain.booking import Status, status_at
-from engine.domain.destinations import ORDINARY_DESTINATIONS, AllowedDestinations
+from engine.domain.booking import BookingStatus, status_at
+from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
 from engine.domain.errors import BookingGone, NotFound
-from engine.domain.limits import HOUR_MS, Limits
 from engine.domain.numbers import ANONYMOUS
-from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Allowance, BookingLimits, UsagePlan
 from engine.domain.routing import REJECTIONS, Bridge, Reason
+from engine.domain.times import HOUR_MS
 from tests.contract.line import CALLERS, TIGHT, Line
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 
 small_limit = st.none() | st.none() | st.integers(1, 4)
 long_limit = st.none() | st.none() | st.sampled_from([1, 5, 30, 300])
-some_limits = st.builds(Limits, small_limit, small_limit, long_limit)
+some_limits = st.builds(BookingLimits, small_limit, small_limit, long_limit)
 STEPS = st.one_of(
     st.tuples(st.just("call"), st.sampled_from(CALLERS)),
     st.tuples(st.just("talk"), st.sampled_from(CALLERS)),
@@ -30,7 +30,7 @@ STEPS = st.one_of(
     st.tuples(st.just("renew"), st.fixed_dictionaries({}, optional={"max_call_seconds": long_limit})),
     st.tuples(st.sampled_from(["block", "unblock"]), st.sampled_from(CALLERS)),
     st.tuples(st.just("refuse anonymous"), st.booleans()),
-    st.tuples(st.just("allow"), st.sampled_from([ORDINARY_DESTINATIONS, AllowedDestinations(frozenset({"FR"}))])),
+    st.tuples(st.just("allow"), st.sampled_from([DEFAULT_DESTINATIONS, AllowedDestinations(frozenset({"FR"}))])),
     st.tuples(st.just("adjust"), st.sampled_from([-100, -3, 3]), st.sampled_from([-5, -1, 0, 1])),
     st.tuples(
         st.just("time"),
@@ -58,8 +58,8 @@ STEPS = st.one_of(
 def test_what_is_explained_is_what_a_call_then_meets(
     template: Path,
     plan: UsagePlan,
-    own: Limits,
-    default: Limits,
+    own: BookingLimits,
+    default: BookingLimits,
     steps: list[tuple[Any, ...]],
     source: str,
     *,
@@ -110,7 +110,7 @@ def check(line: Line, source: str) -> None:
 def test_every_choice_of_owner_and_operator_is_explained(
     template: Path, steps: list[tuple[Any, ...]], source: str, reason: Reason
 ) -> None:
-    line = Line(template, UsagePlan.MEDIUM, Limits(), POLICY)
+    line = Line(template, UsagePlan.MEDIUM, BookingLimits(), POLICY)
     for step in steps:
         line.do(step)
     explanation = line.explain(source)
@@ -130,7 +130,7 @@ def test_whether_a_caller_is_blocked_is_one_look_into_an_index(line: Line) -> No
 @pytest.fixture
 def line(template: Path) -> Any:
     """A booking of 300 s and ten calls, 60 s at most for each call."""
-    line = Line(template, UsagePlan.MEDIUM, Limits(), POLICY)
+    line = Line(template, UsagePlan.MEDIUM, BookingLimits(), POLICY)
     yield line
     line.close()
 
@@ -169,7 +169,7 @@ def test_calls_of_the_caller_within_the_hour_are_told(line: Line) -> None:
 def test_a_call_answered_in_the_last_second_keeps_the_second_that_it_leased(template: Path) -> None:
     """Another call has used up all the rest, and both end with the booking."""
     policy = replace(TIGHT, plans={UsagePlan.SMALL: Allowance(seconds=6, calls=10, valid_for_ms=DAY)})
-    line = Line(template, UsagePlan.SMALL, Limits(), policy)
+    line = Line(template, UsagePlan.SMALL, BookingLimits(), policy)
     line.now = line.booking.end_at - 5 * SECOND
     line.calls = ["", "", ""]
     line.route(CALLER)
@@ -196,7 +196,7 @@ def test_a_booking_in_its_grace_is_explained_and_one_past_it_is_gone(line: Line)
     end_at = line.stored().end_at
     line.now = end_at
     assert line.explain(CALLER).reason is Reason.END_REACHED
-    assert status_at(line.stored(), line.now, line.policy) is Status.EXPIRED
+    assert status_at(line.stored(), line.now, line.policy) is BookingStatus.EXPIRED
     line.now = end_at + POLICY.grace_ms
     with pytest.raises(BookingGone):
         line.explain(CALLER)

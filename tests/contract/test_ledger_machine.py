@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from engine.domain.metering import CallState
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.ledger_audit import Audited
 from tests.contract.model_asterisk import UP, Ami, Phase
 from tests.contract.samples import DAY, HOUR, SECOND

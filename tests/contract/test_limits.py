@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.calls import lease_rebalancing
-from engine.calls import lifecycle as tmp_calls
+from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import IncomingCall
 from engine.domain.booking import Booking
-from engine.domain.limits import HOUR_MS, NO_LIMITS, Limits
 from engine.domain.numbers import ANONYMOUS
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits, UsagePlan
 from engine.domain.routing import CALLER_LIMIT, CONCURRENCY_LIMIT, Bridge, MakeRoom, RouteDecision
+from engine.domain.times import HOUR_MS
 from engine.storage import queries
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import World, outsider
@@ -26,18 +26,18 @@ OTHER_CALLER = "+14155550199"
 
 async def booked(world: World, destination: str = HIDDEN, **limits: int) -> Booking:
     """3,600 s, 100 calls."""
-    request = BookingRequest(world.account, destination, UsagePlan.LARGE, CALLBACK, Limits(**limits))
-    return await world.storage.run(tmp_bookings.book, request, world.now, world.policy)
+    request = BookingRequest(world.account, destination, UsagePlan.LARGE, CALLBACK, BookingLimits(**limits))
+    return await world.storage.run(bookings.book, request, world.now, world.policy)
 
 
 async def renewed(world: World, booking: Booking, **limits: int | None) -> Booking:
     renewal = Renewal(UsagePlan.SMALL, limits=limits)
-    return await world.storage.run(tmp_bookings.renew, world.account, booking.id, renewal, world.now, world.policy)
+    return await world.storage.run(bookings.renew, world.account, booking.id, renewal, world.now, world.policy)
 
 
 async def route(world: World, booking: Booking, call_id: str, source: str = CALLER) -> RouteDecision | MakeRoom:
     incoming = IncomingCall(call_id, booking.service, source)
-    return await world.storage.run(tmp_calls.route_call, incoming, world.at, world.policy)
+    return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
 
 
 async def lease_of(world: World, call_id: str) -> int:
@@ -135,7 +135,7 @@ async def test_a_route_that_is_asked_again_is_answered_again_and_counted_once(wo
 
 async def test_the_operators_limits_count_for_bookings_without_their_own(world: World) -> None:
     first, own = await booked(world), await booked(world, OTHER_HIDDEN, max_concurrent_calls=2)
-    world.policy = replace(world.policy, default_limits=Limits(max_concurrent_calls=1))
+    world.policy = replace(world.policy, default_limits=BookingLimits(max_concurrent_calls=1))
     for booking, allowed in ((first, 1), (own, 2)):
         decisions = [await route(world, booking, f"{booking.id}-{n}") for n in range(3)]
         assert sum(isinstance(decision, Bridge) for decision in decisions) == allowed
@@ -143,13 +143,13 @@ async def test_the_operators_limits_count_for_bookings_without_their_own(world: 
 
 async def test_limits_are_kept_and_changed_one_by_one(world: World) -> None:
     booking = await booked(world, max_concurrent_calls=2, max_call_seconds=9)
-    assert (await world.stored(booking)).limits == Limits(2, None, 9)
+    assert (await world.stored(booking)).limits == BookingLimits(2, None, 9)
     await renewed(world, booking)
-    assert (await world.stored(booking)).limits == Limits(2, None, 9)
+    assert (await world.stored(booking)).limits == BookingLimits(2, None, 9)
     await renewed(world, booking, max_concurrent_calls=None, max_calls_per_caller_per_hour=4)
-    assert (await world.stored(booking)).limits == Limits(None, 4, 9)
+    assert (await world.stored(booking)).limits == BookingLimits(None, 4, 9)
     await renewed(world, booking, max_calls_per_caller_per_hour=None, max_call_seconds=None)
-    assert (await world.stored(booking)).limits == NO_LIMITS
+    assert (await world.stored(booking)).limits == NO_BOOKING_LIMITS
 
 
 @pytest.mark.parametrize("column", ["max_concurrent_calls", "max_calls_per_caller_per_hour", "max_call_seconds"])

@@ -8,7 +8,7 @@ import pytest
 from engine.calls import lease_rebalancing
 from engine.domain.booking import Booking
 from engine.domain.metering import Credit
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Bridge
 from tests.contract.samples import HOUR, SECOND
 from tests.contract.world import World

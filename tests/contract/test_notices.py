@@ -5,7 +5,7 @@ import pytest
 from engine.accounts.accounts import create_account
 from engine.callbacks import notifications
 from engine.domain.events import EventType
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.times import rfc3339
 from engine.privacy.erasure import Target, erase
 from tests.contract.noticing import TOLD, choose, kinds, sweep, told
@@ -215,12 +215,12 @@ async def test_a_clock_that_was_ahead_and_is_set_back_tells_nothing_twice_and_le
 
 async def test_one_account_can_be_swept_by_a_time_of_its_own(told_all: World) -> None:
     eve = await told_all.storage.run(create_account, "Eve", START)
-    await told_all.storage.run(notifications.choose, eve.id, list(EventType))
+    await told_all.storage.run(notifications.choose_events, eve.id, list(EventType))
     ours, theirs = await told_all.book(), await told_all.book(account=eve.id)
     await sweep(told_all)
     for _ in range(2):
-        await told_all.storage.run(notifications.tell_due, theirs.end_at - HOUR, told_all.policy, eve.id)
-        await told_all.storage.run(notifications.tell_due, theirs.end_at, told_all.policy, eve.id)
+        await told_all.storage.run(notifications.notify_due, theirs.end_at - HOUR, told_all.policy, eve.id)
+        await told_all.storage.run(notifications.notify_due, theirs.end_at, told_all.policy, eve.id)
     for instant in (ours.end_at - DAY, ours.end_at):
         told_all.now = instant
         await sweep(told_all)

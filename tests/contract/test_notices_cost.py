@@ -15,7 +15,7 @@ import pytest
 from engine.callbacks import notifications
 from engine.calls import lease_rebalancing
 from engine.domain.events import EventType
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.storage import queries
 from engine.storage.sqlite import connect
 from engine.storage.transaction import Transaction
@@ -79,12 +79,12 @@ def a_sweep(connection: sqlite3.Connection, now: int) -> tuple[int, float, int]:
     """Ten seconds after the last: its steps, its milliseconds, and how many bookings it has looked at."""
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.execute("BEGIN IMMEDIATE")
-    notifications.tell_due(tx, now - 10 * SECOND, POLICY)
+    notifications.notify_due(tx, now - 10 * SECOND, POLICY)
     connection.execute("COMMIT")
     with steps_of(connection) as steps:
         began = time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")
-        told = notifications.tell_due(tx, now, POLICY)
+        told = notifications.notify_due(tx, now, POLICY)
         connection.execute("COMMIT")
         took = time.perf_counter() - began
     return steps[0], took * 1000, told.looked_at
@@ -111,10 +111,10 @@ def test_a_day_without_an_engine_is_caught_up_in_short_transactions(
     connection = filled(FEW * 37)
     choose(connection, "id = 'acc_7'")
     tx = Transaction(queries.load("sqlite3"), connection)
-    notifications.tell_due(tx, START, POLICY)
-    rounds: list[notifications.Told] = []
+    notifications.notify_due(tx, START, POLICY)
+    rounds: list[notifications.NotifiedBatch] = []
     while not rounds or rounds[-1].is_full:
-        rounds.append(notifications.tell_due(tx, START + DAY, POLICY))
+        rounds.append(notifications.notify_due(tx, START + DAY, POLICY))
     told = connection.execute("SELECT body FROM outbox").fetchall()
     connection.close()
     # A thousand a day end; of each hundred one is told of, that it has and that another one will.
@@ -130,7 +130,7 @@ def test_an_answered_call_costs_one_look_at_its_account_by_its_key(database: Pat
     asked: list[str] = []
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.set_trace_callback(asked.append)
-    assert lease_rebalancing.begin_talk(tx, "c1", "PJSIP/x", Moment(START, 0), POLICY).limit
+    assert lease_rebalancing.begin_talk(tx, "c1", "PJSIP/x", Timestamp(START, 0), POLICY).limit
     connection.set_trace_callback(None)
     [look] = [sql for sql in asked if "accounts" in sql]
     [plan] = connection.execute(f"EXPLAIN QUERY PLAN {look}").fetchall()

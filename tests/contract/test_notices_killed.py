@@ -23,8 +23,8 @@ LATER = 10 * SECOND
 @pytest.fixture
 async def booking(world: World) -> Booking:
     world.policy = RULES
-    await world.storage.run(notifications.choose, world.account, list(EventType))
-    await notifications.tell_all_due(world.storage, world.now, world.policy)
+    await world.storage.run(notifications.choose_events, world.account, list(EventType))
+    await notifications.notify_all_due(world.storage, world.now, world.policy)
     return await world.book()
 
 

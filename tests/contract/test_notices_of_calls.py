@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from engine.calls import lifecycle as tmp_calls
+from engine.calls import lifecycle as calls
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport
 from engine.calls.reconciliation import FoundTalking, begin_found, settle_vanished
 from engine.domain.booking import Booking
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Disposition
-from engine.domain.times import Moment, rfc3339
+from engine.domain.times import Timestamp, rfc3339
 from tests.contract.noticing import Body, kinds, told
 from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START
 from tests.contract.world import World
@@ -63,11 +63,9 @@ async def test_a_call_found_talking_is_told_as_started_since_it_was_answered(tol
 async def test_a_call_whose_answer_nobody_reported_is_told_as_started_with_its_end(told_all: World) -> None:
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
-    ended = Moment(START + 12 * SECOND, 12 * SECOND)
+    ended = Timestamp(START + 12 * SECOND, 12 * SECOND)
     told_all.now += DAY  # its end lay in the journal
-    await told_all.storage.run(
-        tmp_calls.call_ended, EndReport("c1", 3_000, "ANSWER", ended), told_all.now, told_all.policy
-    )
+    await told_all.storage.run(calls.call_ended, EndReport("c1", 3_000, "ANSWER", ended), told_all.now, told_all.policy)
     assert kinds(told_all) == ["call.started", None]
     assert told(told_all)[0]["answeredAt"] == rfc3339(START + 9 * SECOND)
 

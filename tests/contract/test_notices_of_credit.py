@@ -5,8 +5,7 @@ import pytest
 from engine.bookings.adjustments import Adjustment, adjust
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
-from engine.domain.limits import HOUR_MS
-from engine.domain.times import rfc3339
+from engine.domain.times import HOUR_MS, rfc3339
 from tests.contract.noticing import choose, kinds, sweep, told
 from tests.contract.samples import SECOND
 from tests.contract.world import World

@@ -9,9 +9,9 @@ import pytest
 from engine.bookings.number_pool import import_numbers
 from engine.calls import reconciliation
 from engine.calls.lease_rebalancing import bookings_to_share, limit_of
-from engine.calls.reconciliation import Compared, FoundTalking, Presence
+from engine.calls.reconciliation import Comparison, FoundTalking, LiveChannels
 from engine.domain.metering import CallState
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.routing import Disposition
 from tests.contract.samples import DAY, HOUR, SECOND, START
 from tests.contract.world import World, outsider
@@ -26,8 +26,8 @@ def patient(world: World) -> World:
     return world
 
 
-async def compare(world: World, seen: Presence) -> Compared:
-    return await world.storage.run(reconciliation.take_presence, seen, world.at.ticks)
+async def compare(world: World, seen: LiveChannels) -> Comparison:
+    return await world.storage.run(reconciliation.compare_with_asterisk, seen, world.at.ticks)
 
 
 async def left_ms(world: World, call_id: str) -> int:
@@ -35,7 +35,7 @@ async def left_ms(world: World, call_id: str) -> int:
     return limit.left_ms if limit else 0
 
 
-TALKING = Presence(frozenset({"c1"}), {"c1": "PJSIP/trunk-1"})
+TALKING = LiveChannels(frozenset({"c1"}), {"c1": "PJSIP/trunk-1"})
 FOUND = FoundTalking("c1", "PJSIP/trunk-1", leased=10)
 
 
@@ -95,9 +95,9 @@ async def test_a_call_that_is_not_in_the_list_was_last_seen_when_it_was(patient:
     for call_id in ("c1", "c2"):
         await patient.answered(call_id)
     patient.now += SECOND
-    await compare(patient, Presence(frozenset({"c1", "c2", "c3"}), {}))
+    await compare(patient, LiveChannels(frozenset({"c1", "c2", "c3"}), {}))
     patient.now += SECOND
-    await compare(patient, Presence(frozenset({"c1", "c3"}), {}))
+    await compare(patient, LiveChannels(frozenset({"c1", "c3"}), {}))
     seen = {row["call_id"]: row["seen_ticks"] for row in patient.rows("SELECT call_id, seen_ticks FROM calls")}
     assert seen == {"c1": 2 * SECOND, "c2": SECOND, "c3": None}
 
@@ -109,15 +109,15 @@ async def test_a_call_that_is_up_though_it_was_settled_must_end(patient: World) 
         await patient.answered(call_id)
     await patient.ended("settled", SECOND)
     channels = frozenset({"live", "settled", "somebody-elses"})
-    assert (await compare(patient, Presence(channels, {}, callers=channels))).over == {"settled"}
+    assert (await compare(patient, LiveChannels(channels, {}, callers=channels))).over == {"settled"}
     # Of a channel that may be no caller's nothing is known.
-    assert (await compare(patient, Presence(channels, {}))).over == set()
+    assert (await compare(patient, LiveChannels(channels, {}))).over == set()
 
 
 async def test_a_call_that_rings_is_not_taken_for_talking(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await patient.bridge(booking, "c1")
-    assert (await compare(patient, Presence(frozenset({"c1"}), {}))).found == []
+    assert (await compare(patient, LiveChannels(frozenset({"c1"}), {}))).found == []
     assert patient.rows("SELECT state FROM calls") == [{"state": CallState.RINGING}]
 
 
@@ -134,7 +134,7 @@ async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
         await patient.answered("c1")
     if seen_after is not None:
         patient.now += seen_after
-        await compare(patient, Presence(frozenset({"c1"}), {}))
+        await compare(patient, LiveChannels(frozenset({"c1"}), {}))
     patient.now += DAY
     [settled] = await patient.storage.run(
         reconciliation.settle_vanished, {"c1", "never-seen"}, patient.now, patient.policy
@@ -151,8 +151,8 @@ async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient:
     patient.now += SECOND
     asked = patient.at.ticks
     await patient.bridge(booking, "newer")
-    seen = Presence(frozenset({"known"}), {})
-    assert (await patient.storage.run(reconciliation.take_presence, seen, asked)).missing == {"unknown"}
+    seen = LiveChannels(frozenset({"known"}), {})
+    assert (await patient.storage.run(reconciliation.compare_with_asterisk, seen, asked)).missing == {"unknown"}
 
 
 async def test_a_call_from_before_the_machine_was_started_again_is_missing(patient: World) -> None:
@@ -161,8 +161,10 @@ async def test_a_call_from_before_the_machine_was_started_again_is_missing(patie
     patient.now += DAY
     await patient.bridge(booking, "c1")
     asked_after_the_start = 5 * SECOND
-    nothing = Presence(frozenset(), {})
-    assert (await patient.storage.run(reconciliation.take_presence, nothing, asked_after_the_start)).missing == {"c1"}
+    nothing = LiveChannels(frozenset(), {})
+    assert (
+        await patient.storage.run(reconciliation.compare_with_asterisk, nothing, asked_after_the_start)
+    ).missing == {"c1"}
 
 
 @pytest.mark.timeout(120 + LIVE_CALLS // 20)
@@ -180,7 +182,9 @@ async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(pat
     statements: list[str] = []
     patient.storage._connection.set_trace_callback(statements.append)
     began = time.perf_counter()
-    compared = await patient.storage.run(reconciliation.take_presence, Presence(seen, {}, seen), patient.at.ticks)
+    compared = await patient.storage.run(
+        reconciliation.compare_with_asterisk, LiveChannels(seen, {}, seen), patient.at.ticks
+    )
     idle = await patient.storage.run(bookings_to_share, patient.at, patient.policy)
     took = time.perf_counter() - began
     patient.storage._connection.set_trace_callback(None)

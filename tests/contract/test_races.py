@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest, Renewal
-from engine.calls import lifecycle as tmp_calls
+from engine.calls import lifecycle as calls
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, IncomingCall, Settlement
 from engine.calls.reconciliation import settle_overdue, settle_vanished
 from engine.domain.booking import Booking
 from engine.domain.errors import NoNumberFree
 from engine.domain.metering import Credit
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.routing import Bridge, MakeRoom
 from engine.storage import sqlite
 from engine.storage.errors import StorageUnavailable
@@ -83,7 +83,7 @@ async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[Worl
                 for _ in ("script", "journal"):
                     answered_ms, status = chance.randrange(40 * SECOND), chance.choice(["ANSWER", "CANCEL"])
                     report = EndReport(name, answered_ms, status, world.at)
-                    work.append(partial(each.storage.run, tmp_calls.call_ended, report, world.now, world.policy))
+                    work.append(partial(each.storage.run, calls.call_ended, report, world.now, world.policy))
                 work.append(partial(each.storage.run, settle_vanished, {name}, world.now, world.policy))
                 work.append(partial(each.storage.run, settle_overdue, world.at, world.policy, 3))
         reports += len(work)
@@ -104,9 +104,7 @@ async def test_no_renewal_during_calls_is_lost(pair: tuple[World, World]) -> Non
     work: list[Work] = []
     for number in range(RACES):
         each, plus = chance.choice(pair), Renewal(UsagePlan.SMALL)
-        work.append(
-            partial(each.storage.run, tmp_bookings.renew, world.account, booking.id, plus, world.now, world.policy)
-        )
+        work.append(partial(each.storage.run, bookings.renew, world.account, booking.id, plus, world.now, world.policy))
         work.append(partial(one_second, chance.choice(pair), booking, f"c{number}"))
     await all_at_once(work, chance)
     stored, plans = await world.stored(booking), world.policy.plans
@@ -124,9 +122,9 @@ async def one_second(world: World, booking: Booking, name: str) -> None:
     """A call, if there is a slot for it."""
     run, at, policy = world.storage.run, world.at, world.policy
     incoming = IncomingCall(name, booking.service, CALLER)
-    if isinstance(await run(tmp_calls.route_call, incoming, at, policy, room_was_made=True), Bridge):
+    if isinstance(await run(calls.route_call, incoming, at, policy, room_was_made=True), Bridge):
         await run(begin_talk, name, "PJSIP/x", at, policy)
-        await run(tmp_calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.now, world.policy)
+        await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.now, world.policy)
 
 
 async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_and_goes(
@@ -193,20 +191,20 @@ async def test_a_number_that_changes_hands_as_calls_come_in_reaches_whoever_hold
 
 def goes(tx: Transaction, world: World, holder: Booking, log: Log, *, expires: bool) -> None:
     if expires:
-        tmp_bookings.sweep(tx, world.at, world.policy)
+        bookings.sweep(tx, world.at, world.policy)
     else:
-        tmp_bookings.cancel(tx, world.account, holder.id, world.now, world.policy)
+        bookings.cancel(tx, world.account, holder.id, world.now, world.policy)
     log.append(("gone", holder.id))
 
 
 def is_rented(tx: Transaction, world: World, destination: str, log: Log) -> None:
     request = BookingRequest(world.account, destination, UsagePlan.LARGE, CALLBACK)
     with suppress(NoNumberFree):
-        log.append(("booked", tmp_bookings.book(tx, request, world.now, world.policy).id))
+        log.append(("booked", bookings.book(tx, request, world.now, world.policy).id))
 
 
 def comes_in(tx: Transaction, world: World, incoming: IncomingCall, log: Log) -> None:
-    decision = tmp_calls.route_call(tx, incoming, world.at, world.policy, room_was_made=True)
+    decision = calls.route_call(tx, incoming, world.at, world.policy, room_was_made=True)
     assert not isinstance(decision, MakeRoom)
     log.append((incoming.call_id, decision.booking.id if isinstance(decision, Bridge) else ""))
 
@@ -221,7 +219,7 @@ async def misroutes(world: World, log: Log) -> int:
         elif booking_id:
             talk = await run(begin_talk, what, "PJSIP/x", at, world.policy)
             await run(
-                tmp_calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.now, world.policy
+                calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.now, world.policy
             )
             wrong += booking_id != holder or (talk.limit is not None and booking_id in gone)
     return wrong

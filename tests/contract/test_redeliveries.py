@@ -5,16 +5,14 @@ from typing import Any
 
 import pytest
 
-from engine.callbacks import redelivery, webhook_secrets
-from engine.callbacks.outbox import line_up
-from engine.callbacks.posting import post
-from engine.domain.delivery import WhyDisabled
+from engine.callbacks import redelivery, signing
+from engine.callbacks.outbox import line_up, post
 from engine.domain.errors import InvalidInput, NotFound
-from engine.domain.plans import UsagePlan
-from engine.domain.retry import Delivered, GiveUp, RetryAfter
-from engine.privacy.retention import Retention, forget
+from engine.domain.policy import RetentionPeriods, UsagePlan
+from engine.domain.retry import Delivered, GiveUp, RetryAfter, WhyDisabled
+from engine.privacy.retention import forget
 from engine.sandbox import worlds
-from engine.storage.bounds import LATEST
+from engine.storage.filters import LATEST
 from engine.storage.queries import load
 from tests.contract.delivering import (
     BAD,
@@ -127,7 +125,7 @@ async def test_all_of_a_time_are_redelivered_in_bounded_steps_each_once(world: W
 
 
 async def test_endpoints_and_callbacks_are_forgotten_with_their_attempts(world: World) -> None:
-    retention = Retention(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
+    retention = RetentionPeriods(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
     await posted(world, 1, "https://customer.example/once")
     await tried_once(world, OK, Delivered())
     await disabled(world, 1)
@@ -186,13 +184,13 @@ async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machin
 
 
 async def test_while_a_secret_is_replaced_both_sign_and_of_three_the_oldest_ends(world: World) -> None:
-    first = (await world.storage.run(webhook_secrets.secrets_at, world.account, world.now)).present
-    second = (await world.storage.run(webhook_secrets.rotate, world.account, 3_600, world.now)).present
+    first = (await world.storage.run(signing.secrets_at, world.account, world.now)).present
+    second = (await world.storage.run(signing.rotate, world.account, 3_600, world.now)).present
     await posted(world)
     [delivery] = await begun(world)
     assert delivery.secrets.valid_at(START + HOUR - 1) == (second, first)
     assert delivery.secrets.valid_at(START + HOUR) == (second,)
-    third = await world.storage.run(webhook_secrets.rotate, world.account, 60, world.now)
+    third = await world.storage.run(signing.rotate, world.account, 60, world.now)
     assert (third.old, third.old_until) == (second, START + 60_000)
     assert third.present not in {first, second}
 
@@ -200,12 +198,12 @@ async def test_while_a_secret_is_replaced_both_sign_and_of_three_the_oldest_ends
 @pytest.mark.parametrize("overlap", [-1, 7 * 24 * 3_600 + 1])
 async def test_an_overlap_out_of_bounds_is_refused(world: World, overlap: int) -> None:
     with pytest.raises(InvalidInput, match="0 to 604800"):
-        await world.storage.run(webhook_secrets.rotate, world.account, overlap, world.now)
+        await world.storage.run(signing.rotate, world.account, overlap, world.now)
 
 
 async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
-    await world.storage.run(webhook_secrets.rotate, world.account, 60, world.now)
-    retention = Retention(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
+    await world.storage.run(signing.rotate, world.account, 60, world.now)
+    retention = RetentionPeriods(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
     for later, kept in ((59_999, 1), (60_000, 0)):
         await world.storage.run(forget, START + later, retention)
         assert world.rows("SELECT COUNT(old_webhook_secret) AS kept FROM accounts") == [{"kept": kept}]

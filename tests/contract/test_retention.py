@@ -10,21 +10,22 @@ from typing import Any
 
 import pytest
 
-from engine.accounts.idempotency import KEPT_MS, Keyed, once
-from engine.bookings import lifecycle as tmp_bookings
-from engine.bookings.lifecycle import Changes
+from engine.accounts.idempotency import KEPT_MS, KeyedRequest, once
+from engine.bookings import lifecycle as bookings
+from engine.bookings.lifecycle import BookingPatch
 from engine.cdr.ledger import audit_page
 from engine.domain.numbers import ERASED
-from engine.privacy.retention import BATCH, Forgotten, Retention, forget, forget_all
+from engine.domain.policy import RetentionPeriods
+from engine.privacy.retention import BATCH, Forgotten, forget, forget_all
 from engine.storage import queries
-from engine.storage.rows import KeptAnswer
+from engine.storage.kept_answers import KeptAnswer
 from engine.storage.sqlite import connect
 from engine.storage.transaction import Transaction
 from tests.contract.samples import DAY, HIDDEN, HOUR, START
 from tests.contract.test_migrations import insert
 from tests.contract.world import World
 
-RETENTION = Retention(records_ms=180 * DAY, callbacks_ms=30 * DAY, bookings_ms=30 * DAY)
+RETENTION = RetentionPeriods(records_ms=180 * DAY, callbacks_ms=30 * DAY, bookings_ms=30 * DAY)
 # `RETENTION_RECORDS=10000000 pytest -s tests/contract/test_retention.py -k however_many` for the figure.
 MANY = int(os.environ.get("RETENTION_RECORDS", "60000"))
 
@@ -153,8 +154,8 @@ async def test_no_more_can_be_forgotten_than_was_settled(storage: Any, database:
 async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_blocked(world: World) -> None:
     gone, held = await world.book(), await world.book()
     for booking in (gone, held):
-        noted = Changes(label="Ann", metadata={"who": "Ann"})
-        await world.storage.run(tmp_bookings.change, world.account, booking.id, noted, world.now, world.policy)
+        noted = BookingPatch(label="Ann", metadata={"who": "Ann"})
+        await world.storage.run(bookings.change, world.account, booking.id, noted, world.now, world.policy)
     await world.cancel(gone)
     with closing(sqlite3.connect(world.database)) as connection, connection:
         for booking in (gone, held):
@@ -226,7 +227,7 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
     return fill
 
 
-def _steps(connection: sqlite3.Connection, now: int, retention: Retention) -> tuple[int, Forgotten, float]:
+def _steps(connection: sqlite3.Connection, now: int, retention: RetentionPeriods) -> tuple[int, Forgotten, float]:
     """What one batch costs in hundreds of steps of SQLite's machine, what it did, and its seconds."""
     count = 0
 
@@ -250,8 +251,8 @@ def _steps(connection: sqlite3.Connection, now: int, retention: Retention) -> tu
 def test_forgetting_costs_the_same_however_many_records_there_are(
     filled: Callable[[int], sqlite3.Connection],
 ) -> None:
-    short = Retention(records_ms=1, callbacks_ms=1, bookings_ms=1)
-    long = Retention(records_ms=10**12, callbacks_ms=10**12, bookings_ms=10**12)
+    short = RetentionPeriods(records_ms=1, callbacks_ms=1, bookings_ms=1)
+    long = RetentionPeriods(records_ms=10**12, callbacks_ms=10**12, bookings_ms=10**12)
     costs = {}
     for many in (1_000, MANY):
         with closing(filled(many)) as connection:
@@ -265,7 +266,7 @@ def test_forgetting_costs_the_same_however_many_records_there_are(
 
 
 async def test_an_answer_is_kept_for_a_day_and_then_forgotten(world: World) -> None:
-    keyed = Keyed(world.account, "k1", "f")
+    keyed = KeyedRequest(world.account, "k1", "f")
     await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"))
     assert await _forgotten_answers(world, world.now + KEPT_MS - 1) == 0
     assert await _forgotten_answers(world, world.now + KEPT_MS) == 1

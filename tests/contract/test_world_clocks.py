@@ -4,15 +4,16 @@ import json
 
 import pytest
 
-from engine.accounts.accounts import create_account, create_key, world_beside
-from engine.bookings import lifecycle as tmp_bookings
+from engine.accounts.accounts import create_account, world_beside
+from engine.accounts.keys import create_key
+from engine.bookings import lifecycle as bookings
 from engine.bookings.adjustments import Adjustment, adjust
 from engine.callbacks import notifications
-from engine.domain.booking import Status, status_at
+from engine.domain.booking import BookingStatus, status_at
 from engine.domain.errors import ClockTooFar, InvalidInput
 from engine.domain.events import EventType
 from engine.domain.numbers import ERASED
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.routing import Reason
 from engine.domain.times import rfc3339
 from engine.privacy.erasure import Target, erase
@@ -54,9 +55,9 @@ async def test_no_other_account_feels_a_worlds_clock(trial: Trial) -> None:
     await trial.advance(100 * DAY)
     assert await other.now() == world.now
     await world.sweep()
-    await worlds.sweep_worlds(world.storage, world.now, POLICY)
+    await worlds.sweep_sandboxes(world.storage, world.now, POLICY)
     for booking in (live, tried):
-        assert status_at(await world.stored(booking), world.now, POLICY) is Status.ACTIVE
+        assert status_at(await world.stored(booking), world.now, POLICY) is BookingStatus.ACTIVE
     assert (await other.call(tried.service)).put_through
     await world.bridge(live, "live")
 
@@ -66,9 +67,9 @@ async def test_worlds_age_with_the_machine_too_and_the_sweep_goes_by_each_ones_o
     world = trial.around
     booking = await trial.book()
     await trial.advance(booking.end_at + POLICY.grace_ms - START - 10 * SECOND)
-    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 0
+    assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 0
     world.now += 10 * SECOND
-    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 1
+    assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 1
     assert (await world.stored(booking)).gone_at is not None
 
 
@@ -79,11 +80,13 @@ async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(
     """Also where more is to be told than one transaction does: none is gone before it was told to be expired."""
     monkeypatch.setattr(notifications, "BATCH", 2)
     world = trial.around
-    await world.storage.run(notifications.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE])
+    await world.storage.run(
+        notifications.choose_events, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE]
+    )
     booked = [await trial.book() for _ in range(bookings_due)]
     world.now = booked[-1].end_at + POLICY.grace_ms
     assert (await world.sweep()).bookings_gone == 0
-    while await worlds.sweep_worlds(world.storage, world.now, POLICY):
+    while await worlds.sweep_sandboxes(world.storage, world.now, POLICY):
         pass
     told = [json.loads(row["body"])["type"] for row in world.rows("SELECT body FROM outbox ORDER BY id")]
     assert told == [EventType.BOOKING_EXPIRED] * bookings_due + [EventType.BOOKING_GONE] * bookings_due
@@ -116,8 +119,8 @@ async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_d
         await world.storage.run(worlds.advance_clock, trial.account, 100 * DAY, world.now)
     first = await world.storage.run(worlds.sweep_page, "", world.now, POLICY)
     assert (first.done, first.last is None) == (of_first, False)
-    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 14 - of_first
-    assert await worlds.sweep_worlds(world.storage, world.now, POLICY) == 0
+    assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 14 - of_first
+    assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 0
 
 
 async def test_a_worlds_clock_has_an_end_and_is_not_set_by_what_is_refused(trial: Trial) -> None:
@@ -153,7 +156,7 @@ async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(tria
     world = trial.around
     booking = await trial.book()
     await world.storage.run(
-        notifications.choose, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_LOW_SECONDS]
+        notifications.choose_events, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_LOW_SECONDS]
     )
     await trial.advance(3 * DAY)
     for left in (10, 0):
@@ -167,7 +170,7 @@ async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(tria
 async def test_an_erasure_ends_a_worlds_bookings_by_its_clock(trial: Trial) -> None:
     world = trial.around
     booking = await trial.book()
-    await world.storage.run(notifications.choose, trial.account, [EventType.BOOKING_GONE])
+    await world.storage.run(notifications.choose_events, trial.account, [EventType.BOOKING_GONE])
     await trial.advance(3 * DAY)
     await erase(world.storage, Target(HIDDEN), world.now, POLICY)
     stored = await world.stored(booking)
@@ -208,7 +211,7 @@ async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: T
     world = trial.around
     await trial.advance(1_000 * DAY)
     booking = await trial.book()
-    await world.storage.run(tmp_bookings.cancel, trial.account, booking.id, await trial.now(), POLICY)
+    await world.storage.run(bookings.cancel, trial.account, booking.id, await trial.now(), POLICY)
     await trial.advance(RETENTION.bookings_ms - 1)
     assert not (await world.storage.run(forget, world.now, RETENTION)).bookings
     assert (await world.stored(booking)).destination == HIDDEN

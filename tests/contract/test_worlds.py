@@ -6,21 +6,20 @@ import random
 import pytest
 
 from engine.accounts.accounts import create_account
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
-from engine.calls import lifecycle as tmp_calls
+from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import IncomingCall
-from engine.calls.reconciliation import Presence, take_presence
-from engine.domain.booking import Status, status_at
+from engine.calls.reconciliation import LiveChannels, compare_with_asterisk
+from engine.domain.booking import BookingStatus, status_at
 from engine.domain.errors import BookingGone, InvalidDestination, InvalidInput
-from engine.domain.limits import Limits
 from engine.domain.numbers import ANONYMOUS, is_e164, is_simulated
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.routing import UNKNOWN_NUMBER, Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import rfc3339
-from engine.storage.rows import BlockedCaller
+from engine.storage.blocked_callers import BlockedCaller
 from tests.contract.samples import CALLBACK, CALLER, DAY, HOUR, POLICY, SECOND, START
 from tests.contract.trial import Trial
 from tests.contract.world import POOL, World
@@ -80,12 +79,12 @@ async def test_a_call_is_cut_where_a_real_one_is(trial: Trial) -> None:
     assert simulation.record is not None
     assert (simulation.record.duration, simulation.now) == (3, ending.end_at)
     assert simulation.booking is not None
-    assert status_at(simulation.booking, simulation.now, POLICY) is Status.EXPIRED
+    assert status_at(simulation.booking, simulation.now, POLICY) is BookingStatus.EXPIRED
 
 
 async def test_what_real_calls_are_refused_for_simulated_ones_are_too(trial: Trial) -> None:
     world = trial.around
-    booking = await trial.book(refuse_anonymous=True, limits=Limits(max_calls_per_caller_per_hour=1))
+    booking = await trial.book(refuse_anonymous=True, limits=BookingLimits(max_calls_per_caller_per_hour=1))
     blocked = BlockedCaller("+14155550199", START)
     await world.storage.run(lambda tx: tx.blocked.insert(booking.id, blocked))
     assert (await trial.call(booking.service, source=ANONYMOUS)).reason is Reason.ANONYMOUS_REFUSED
@@ -114,7 +113,7 @@ async def test_no_call_leads_from_one_world_into_another(trial: Trial) -> None:
         assert (simulation.reason, simulation.sip_status) == (Reason.NO_BOOKING, 404)
         assert (simulation.record, simulation.booking) == (None, None)
     incoming = IncomingCall("a real one", simulated.service, CALLER)
-    assert await world.storage.run(tmp_calls.route_call, incoming, world.at, world.policy) == UNKNOWN_NUMBER
+    assert await world.storage.run(calls.route_call, incoming, world.at, world.policy) == UNKNOWN_NUMBER
     assert world.rows("SELECT call_id FROM calls UNION ALL SELECT call_id FROM cdrs") == []
     assert world.rows("SELECT id FROM outbox") == []
 
@@ -127,7 +126,7 @@ async def test_simulated_numbers_come_from_no_pool_and_no_carrier_has_them(trial
     assert len({booking.service for booking in booked}) == 10
     assert all(is_simulated(booking.service) and is_e164(booking.service) for booking in booked)
     assert {row["e164"] for row in world.rows("SELECT e164 FROM numbers")} == set(POOL)
-    await world.storage.run(tmp_bookings.cancel, trial.account, booked[0].id, world.now, world.policy)
+    await world.storage.run(bookings.cancel, trial.account, booked[0].id, world.now, world.policy)
     assert {row["state"] for row in world.rows("SELECT state FROM numbers")} == {"BOOKED"}
 
 
@@ -139,15 +138,15 @@ async def test_a_simulated_number_is_neither_imported_nor_hidden(trial: Trial) -
     for account in (trial.account, world.account):
         request = BookingRequest(account, service, UsagePlan.SMALL, CALLBACK)
         with pytest.raises(InvalidDestination):
-            await world.storage.run(tmp_bookings.book, request, world.now, world.policy)
+            await world.storage.run(bookings.book, request, world.now, world.policy)
 
 
 async def test_nobody_who_compares_live_calls_ever_sees_a_simulated_one(trial: Trial) -> None:
     booking = await trial.book()
     await trial.talk(booking, 30)
     world = trial.around
-    nothing = Presence(frozenset(), {})
-    compared = await world.storage.run(take_presence, nothing, world.at.ticks + HOUR)
+    nothing = LiveChannels(frozenset(), {})
+    compared = await world.storage.run(compare_with_asterisk, nothing, world.at.ticks + HOUR)
     assert (compared.found, compared.missing, compared.over) == ([], set(), set())
     assert (await world.sweep()).calls_lost == 0
     assert await trial.discrepancies() == []
@@ -166,7 +165,7 @@ async def test_the_books_hold_after_any_order_of_calls_renewals_and_time(trial: 
             case 1:
                 renewal, now = Renewal(UsagePlan.SMALL), await trial.now()
                 try:
-                    await world.storage.run(tmp_bookings.renew, trial.account, booking.id, renewal, now, POLICY)
+                    await world.storage.run(bookings.renew, trial.account, booking.id, renewal, now, POLICY)
                 except BookingGone:
                     held.append(await trial.book())
             case _:

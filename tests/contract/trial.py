@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from engine.accounts.accounts import world_beside
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.cdr.ledger import audit_page
 from engine.domain.booking import Booking
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.simulation import Outcome, SimulatedCall
 from engine.sandbox import worlds
 from engine.sandbox.worlds import Simulation
@@ -35,7 +35,7 @@ class Trial:
 
     async def book(self, plan: UsagePlan = UsagePlan.MEDIUM, **changes: Any) -> Booking:
         request = BookingRequest(self.account, HIDDEN, plan, CALLBACK, **changes)
-        return await self.around.storage.run(tmp_bookings.book, request, await self.now(), self.around.policy)
+        return await self.around.storage.run(bookings.book, request, await self.now(), self.around.policy)
 
     async def call(
         self, service: str, outcome: Outcome = Outcome.BUSY, seconds: int = 0, source: str = CALLER

@@ -11,13 +11,13 @@ from pathlib import Path
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.routing import Bridge
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, POLICY, START
 from tests.contract.world import POOL
 
 CALLERS = 8
-AT = Moment(START, 0)
+AT = Timestamp(START, 0)
 
 
 async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random) -> None:

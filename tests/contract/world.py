@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from engine.accounts.accounts import create_account
-from engine.bookings import lifecycle as tmp_bookings
-from engine.bookings.lifecycle import BookingRequest, Renewal, Swept
+from engine.bookings import lifecycle as bookings
+from engine.bookings.lifecycle import BookingRequest, Renewal, SweepResult
 from engine.bookings.number_pool import import_numbers
 from engine.calls import lease_rebalancing
-from engine.calls import lifecycle as tmp_calls
+from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import EndReport, IncomingCall, Settlement
 from engine.domain.booking import Booking
-from engine.domain.plans import UsagePlan
-from engine.domain.policy import Policy
+from engine.domain.policy import Policy, UsagePlan
 from engine.domain.routing import Bridge, MakeRoom, RouteDecision
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
@@ -51,9 +50,9 @@ class World:
     _call_ids: Iterator[int] = field(default_factory=count)
 
     @property
-    def at(self) -> Moment:
+    def at(self) -> Timestamp:
         """The machine's clock and the wall's go together here; tests of clock steps part them."""
-        return Moment(self.now, self.now - START + self.clock_step)
+        return Timestamp(self.now, self.now - START + self.clock_step)
 
     @classmethod
     async def begin(cls, storage: SqliteStorage, database: Path) -> Self:
@@ -65,25 +64,25 @@ class World:
         self, plan: UsagePlan = UsagePlan.SMALL, destination: str = HIDDEN, account: str | None = None
     ) -> Booking:
         request = BookingRequest(account or self.account, destination, plan, CALLBACK)
-        return await self.storage.run(tmp_bookings.book, request, self.now, self.policy)
+        return await self.storage.run(bookings.book, request, self.now, self.policy)
 
     async def renew(self, booking: Booking, plan: UsagePlan = UsagePlan.SMALL, **changes: Any) -> Booking:
         renewal = Renewal(plan, **changes)
-        return await self.storage.run(tmp_bookings.renew, self.account, booking.id, renewal, self.now, self.policy)
+        return await self.storage.run(bookings.renew, self.account, booking.id, renewal, self.now, self.policy)
 
     async def cancel(self, booking: Booking) -> list[str]:
-        return await self.storage.run(tmp_bookings.cancel, self.account, booking.id, self.now, self.policy)
+        return await self.storage.run(bookings.cancel, self.account, booking.id, self.now, self.policy)
 
-    async def sweep(self) -> Swept:
-        return await self.storage.run(tmp_bookings.sweep, self.at, self.policy)
+    async def sweep(self) -> SweepResult:
+        return await self.storage.run(bookings.sweep, self.at, self.policy)
 
     async def route(self, service: str, call_id: str | None = None) -> RouteDecision:
         name = call_id or f"auto-{next(self._call_ids)}"
         incoming = IncomingCall(name, service, CALLER)
-        decision = await self.storage.run(tmp_calls.route_call, incoming, self.at, self.policy)
+        decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy)
         if isinstance(decision, MakeRoom):
             await self.share(decision.booking_id, keep_free=decision.seconds)
-            decision = await self.storage.run(tmp_calls.route_call, incoming, self.at, self.policy, room_was_made=True)
+            decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy, room_was_made=True)
         assert not isinstance(decision, MakeRoom)
         return decision
 
@@ -114,7 +113,7 @@ class World:
 
     async def ended(self, call_id: str, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
         return await self.storage.run(
-            tmp_calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now, self.policy
+            calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now, self.policy
         )
 
     async def talk(self, booking: Booking, call_id: str, answered_ms: int) -> Settlement | None:

@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 
 from engine.bookings.adjustments import Adjustment
-from engine.control.server import EngineSilent, ask_to_adjust
+from engine.control.client import ask_to_adjust
+from engine.control.server import EngineSilent
 from engine.runtime.failpoints import VARIABLE
 from engine.runtime.ids import new_id
 from phones.messages import by_call

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from engine.asterisk.config_files import ROOT
-from engine.local.demo import SOFTPHONES
+from engine.asterisk.softphones import SOFTPHONES
 from phones.ports import free_port, free_port_range, is_bound
 
 START_SECONDS = 60.0

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.asterisk.softphones import SOFTPHONES
 from engine.config.secrets import load
-from engine.local.demo import SOFTPHONES
 from phones import tone
 from phones.baresip import Baresip
 from phones.errors import CallEndedError, PhoneTimeoutError

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink, LinkState
 from tests.integration.fake_ami import FakeAmi
 
 # The product's own figures are some ten times these.
-FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
+FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
 
 
 CHANNEL = "PJSIP/carrier-00000001"

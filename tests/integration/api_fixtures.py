@@ -13,9 +13,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from api.app import Dependencies, Limits, build_app
+from api.app import Dependencies, RequestLimits, build_app
 from api.http.server import build_runner
-from engine.accounts.accounts import create_account, create_key
+from engine.accounts.accounts import create_account
+from engine.accounts.keys import create_key
 from engine.bookings.number_pool import import_numbers
 from engine.storage import queries
 from engine.storage.migrate import migrate
@@ -63,14 +64,14 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dic
 
 
 @pytest.fixture
-def api_limits() -> Limits:
+def api_limits() -> RequestLimits:
     """Overridden by modules that wait for a limit. A test may send as many requests as it likes."""
-    return Limits(requests_per_minute=10**6)
+    return RequestLimits(requests_per_minute=10**6)
 
 
 @pytest.fixture
 async def api(
-    tmp_path: Path, filled_database: tuple[Path, dict[str, str]], aiohttp_client: Any, api_limits: Limits
+    tmp_path: Path, filled_database: tuple[Path, dict[str, str]], aiohttp_client: Any, api_limits: RequestLimits
 ) -> AsyncIterator[Api]:
     template, keys = filled_database
     database = tmp_path / "api.sqlite3"

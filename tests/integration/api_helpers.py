@@ -12,9 +12,8 @@ from yarl import URL
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
-from engine.domain.plans import Allowance, UsagePlan
-from engine.domain.policy import Policy
-from engine.domain.times import Moment
+from engine.domain.policy import Allowance, Policy, UsagePlan
+from engine.domain.times import Timestamp
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -62,8 +61,8 @@ class SettableClock:
     def now(self) -> int:
         return self.instant
 
-    def moment(self) -> Moment:
-        return Moment(self.instant, self.instant - START)
+    def moment(self) -> Timestamp:
+        return Timestamp(self.instant, self.instant - START)
 
     def advance(self, milliseconds: int) -> None:
         self.instant += milliseconds

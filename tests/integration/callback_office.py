@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from engine.accounts.accounts import create_account
-from engine.callbacks.worker import CallbackConfig, CallbackWorker
+from engine.callbacks.worker import CallbackWorker
+from engine.domain.policy import DeliveryRules
 from engine.runtime.clock import SystemClock
 from engine.runtime.ids import new_id
+from engine.storage.accounts import Account
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
 from engine.storage.queries import dict_row
-from engine.storage.rows import Account
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.integration.callback_receiver import CallbackReceiver
@@ -27,7 +28,7 @@ from tests.integration.callback_sending import DEMO
 BODY = '{"id": "cdr_1", "source": "+3225550101", "destination": "+3225550199"}'
 # A test that counts attempts must not see more of them on a machine that is slow: none times out, none is taken for
 # one whose worker died, and a stop waits for those under way, unless the test is about that.
-FAST = CallbackConfig(
+FAST = DeliveryRules(
     workers=16, timeout_ms=20_000, waits_ms=(30, 30, 30), rules=DEMO, margin_ms=5_000, hold_ms=300, drain_ms=20_000
 )
 # How long a test waits for what must come: no figure of anything.
@@ -93,7 +94,7 @@ async def receiver() -> AsyncIterator[CallbackReceiver]:
 
 
 @contextlib.asynccontextmanager
-async def working(office: Office, config: CallbackConfig = FAST, storage: Any = None) -> AsyncIterator[CallbackWorker]:
+async def working(office: Office, config: DeliveryRules = FAST, storage: Any = None) -> AsyncIterator[CallbackWorker]:
     worker = CallbackWorker(storage or office.storage, SystemClock(), config)
     stop = asyncio.Event()
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:

@@ -5,11 +5,12 @@ import time
 
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.connector import tls_of_this_machine
-from engine.callbacks.outbox import Tried, record
-from engine.callbacks.ssrf import CallbackRules
-from engine.domain.retry import Answered, AttemptOutcome, decide
-from engine.storage.delivery_rows import Delivery, WebhookSecrets
+from engine.callbacks.outbox import DeliveryReport, record
+from engine.domain.policy import CallbackRules
+from engine.domain.retry import AttemptOutcome, HttpAnswer, decide
+from engine.storage.outbox import Delivery
 from engine.storage.transaction import Transaction
+from engine.storage.webhook_secrets import SigningSecrets
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"id": "cdr_1",  "name": "caf\u00e9 \\u00e9 \u260e"}'
@@ -29,13 +30,13 @@ def attempt_due(
         if delivery is None:
             continue  # its endpoint was disabled by the one before
         decision = decide(outcome, delivery.tries, (10, 10), 0)
-        record(tx, delivery, Tried(outcome, response, now, 5), decision, now, disable_after_ms)
+        record(tx, delivery, DeliveryReport(outcome, response, now, 5), decision, now, disable_after_ms)
     return [event_id for event_id, *_ in due]
 
 
 def failed_callback(tx: Transaction, now: int) -> tuple[str, str]:
     """The ids of the newest callback that is due, which is answered with 410 now, and of its endpoint."""
-    *_, callback_id = attempt_due(tx, now, Answered(410))
+    *_, callback_id = attempt_due(tx, now, HttpAnswer(410))
     owner = tx.outbox.owner_of(callback_id)
     assert owner is not None
     return callback_id, tx.endpoints.newest(owner, 1)[0].id
@@ -50,7 +51,7 @@ async def send(
     tls: ssl.SSLContext = TLS,
 ) -> AttemptOutcome:
     """Over a session of its own."""
-    delivery = Delivery("evt_1", "acc_1", url, BODY, 1, 1, 0, WebhookSecrets(secret))
+    delivery = Delivery("evt_1", "acc_1", url, BODY, 1, 1, 0, SigningSecrets(secret))
     async with open_session(rules=rules, lookups_at_once=2, tls=tls) as session:
         now = time.time_ns() // 1_000_000
         return (await attempt(session, delivery, now=now, timeout_ms=timeout_ms, rules=rules)).outcome

@@ -5,13 +5,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from engine.callbacks.worker import CallbackConfig, CallbackWorker
+from engine.callbacks.worker import CallbackWorker
+from engine.domain.policy import DeliveryRules
 from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 from tests.integration.callback_sending import DEMO
 
 # Times that let what a dead one held be taken up again soon.
-CONFIG = CallbackConfig(workers=4, timeout_ms=500, waits_ms=(20, 20, 20), rules=DEMO, margin_ms=100, hold_ms=200)
+CONFIG = DeliveryRules(workers=4, timeout_ms=500, waits_ms=(20, 20, 20), rules=DEMO, margin_ms=100, hold_ms=200)
 
 
 async def main(database: Path) -> None:

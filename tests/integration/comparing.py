@@ -6,20 +6,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
-from engine.calls.end_spool import Journal
+from engine.calls.end_spool import EndSpool
 from engine.domain.booking import Booking
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.ami_links import until_state
 from tests.integration.fake_channels import FakeChannels, UpCall
 from tests.integration.worlds import WorldClock
 
 # The product's own figures are some ten times these.
-FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
+FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
 INTERVAL = 0.05
 ROUNDS = 5
 
@@ -70,7 +70,7 @@ async def comparing(
     clock = WorldClock(world)
     keeper = LimitKeeper(world.storage, link, clock, world.policy)
     work = Comparing(world, ami, link, kept)
-    journal = Journal(
+    journal = EndSpool(
         kept, world.storage, clock, world.policy, lambda settlement: work.journaled.append(settlement.booking_id)
     )
     reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, journal, interval)

@@ -21,10 +21,9 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from agi_scripts.context import CallContext
-from agi_scripts.request_auth import proof
-from agi_scripts.scripts import scripts
-from agi_scripts.server import FastAgiServer
+from agi_scripts.request_auth import request_mac
+from agi_scripts.server import FastAgiServer, scripts
+from agi_scripts.session import CallContext
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.limit_keeper import LimitKeeper
 from tests.contract.samples import CALLER, HIDDEN, POLICY
@@ -147,7 +146,7 @@ def environment(
         "agi_enhanced": "0.0",
         "agi_accountcode": "",
         "agi_threadid": "140337",
-        **{f"agi_arg_{at}": each for at, each in enumerate((*given, proof(TOKEN, shown, script, given)), 1)},
+        **{f"agi_arg_{at}": each for at, each in enumerate((*given, request_mac(TOKEN, shown, script, given)), 1)},
         **(changes or {}),
     }
     lines = [f"{key}: {value}\n".encode() for key, value in values.items() if value is not None]

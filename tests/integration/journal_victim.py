@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from engine.calls.end_spool import Journal
+from engine.calls.end_spool import EndSpool
 from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import POLICY
@@ -12,7 +12,7 @@ from tests.contract.samples import POLICY
 
 async def main(database: Path, directory: Path) -> None:
     storage = SqliteStorage(database)
-    await Journal(directory, storage, SystemClock(), POLICY, lambda settlement: None).take_in()
+    await EndSpool(directory, storage, SystemClock(), POLICY, lambda settlement: None).take_in()
     await storage.close()
 
 

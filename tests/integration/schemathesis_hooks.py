@@ -16,8 +16,8 @@ from api.http.idempotency import HEADER
 from api.http.paging import CallListing, Listing
 from api.resources import blocked_callers, booking_filters, bookings, callback_endpoints, callbacks, cdrs
 from engine.domain.times import instant_from
-from engine.storage.bounds import LATEST
-from engine.storage.record_rows import Place
+from engine.storage.cdrs import CdrPosition
+from engine.storage.filters import LATEST
 
 DESTINATIONS = ("+33199007000", "+32470123456", "+442079460958")
 CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8443/a?b=c%20d")
@@ -32,8 +32,8 @@ NUMBERS = {
 }
 EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "cursor": CURSORS, **TIMES, **NUMBERS}
 # Each with the place of a record that would stand before all others.
-NEWEST_CALL = Place(LATEST, "cdr_" + "f" * 32)
-LISTINGS: dict[str, tuple[Listing, str] | tuple[CallListing, Place]] = {
+NEWEST_CALL = CdrPosition(LATEST, "cdr_" + "f" * 32)
+LISTINGS: dict[str, tuple[Listing, str] | tuple[CallListing, CdrPosition]] = {
     "/bookings": (bookings.LISTING, "bkg_" + "f" * 32),
     "/cdr": (cdrs.LISTING, NEWEST_CALL),
     "/bookings/{id}/calls": (cdrs.OF_BOOKING_LISTING, NEWEST_CALL),
@@ -72,7 +72,7 @@ def _put_in_query(case: schemathesis.Case[Any]) -> None:
         match LISTINGS[case.operation.path]:
             case (Listing() as listing, str(record_id)):
                 case.query["cursor"] = listing.cursor_after(record_id)
-            case (CallListing() as listing, Place() as place):
+            case (CallListing() as listing, CdrPosition() as place):
                 case.query["cursor"] = listing.cursor_after(place)
 
 

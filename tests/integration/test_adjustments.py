@@ -9,9 +9,9 @@ import pytest
 
 from engine.bookings import adjustments
 from engine.bookings.adjustments import MAX_ADJUSTMENT, MAX_REASON, Adjustment
-from engine.calls.lease_rebalancing import Limit
+from engine.calls.lease_rebalancing import TalkLimit
 from engine.domain.errors import InvalidInput, NotFound
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 from tests.integration.fake_channels import FakeChannels
@@ -113,7 +113,7 @@ async def test_an_adjustment_waits_until_asterisk_has_the_limit_of_an_answer(exc
     await exchange.incoming("c1")
     call, told = exchange.ami.up["c1"], asyncio.Event()
 
-    async def set_limit(limit: Limit | None) -> None:
+    async def set_limit(limit: TalkLimit | None) -> None:
         assert limit is not None
         call.talks = True
         await told.wait()

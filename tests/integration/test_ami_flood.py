@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.errors import AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_state
@@ -112,7 +112,7 @@ async def test_a_flood_ends_the_connection_and_not_the_memory(ami: MadAmi, flood
 @pytest.mark.parametrize("kind", LISTS)
 async def test_a_list_without_an_end_ends_the_connection_and_not_the_memory(ami: MadAmi, kind: str) -> None:
     ami.item = LISTS[kind]
-    async with linked(ami, ping_every_seconds=60, action_seconds=Limits().action_seconds) as link:
+    async with linked(ami, ping_every_seconds=60, action_seconds=AmiLimits().action_seconds) as link:
         before = resident()
         with pytest.raises(AmiUnavailable):
             await link.list("Status")
@@ -163,7 +163,7 @@ async def test_an_honest_list_of_many_calls_is_within_the_limits(ami: MadAmi) ->
 
 async def test_a_half_open_peer_is_noticed_in_two_pings() -> None:
     """AMI_LIMITS=product measures with the product's own figures."""
-    limits = Limits() if os.environ.get("AMI_LIMITS") == "product" else FAST
+    limits = AmiLimits() if os.environ.get("AMI_LIMITS") == "product" else FAST
     async with FakeAmi() as ami:
         link = AmiLink(host="127.0.0.1", port=ami.port, user="us", secret=ami.secret, limits=replace(limits))
         stop = asyncio.Event()

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from panoramisk.actions import Action
 
-from engine.asterisk.ami_connection import MAX_VALUE, Connection, Protocol, refuse_unsafe
+from engine.asterisk.ami_connection import MAX_VALUE, AmiConnection, AmiProtocol, refuse_unsafe
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected, until_state
@@ -151,9 +151,9 @@ async def test_nothing_that_waits_outlives_a_half_open_peer(ami: FakeAmi) -> Non
 
 async def test_bytes_that_come_before_the_connection_is_ready_are_no_crash() -> None:
     """uvloop hands them over before create_connection has returned; when, cannot be forced from outside."""
-    connection = Connection(FAST)
+    connection = AmiConnection(FAST)
     ours, theirs = socket.socketpair()
-    await asyncio.get_running_loop().create_connection(lambda: Protocol(connection, FAST), sock=ours)
+    await asyncio.get_running_loop().create_connection(lambda: AmiProtocol(connection, FAST), sock=ours)
     theirs.sendall(BANNER + EVENT % b"x")
     theirs.close()
     with structlog.testing.capture_logs() as logged:

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 import structlog
 
-from engine.asterisk.ami_connection import Limits
+from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import LinkState, back_off
 from engine.asterisk.errors import AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected, until_state
@@ -40,7 +40,7 @@ async def test_a_wrong_secret_is_logged_once_and_tried_seldom(ami: FakeAmi) -> N
             await ami.wait_for("Login", 3)
     assert len([entry for entry in logged if entry["event"] == "ami_login_refused"]) == 1
     assert ami.connections == 3
-    assert Limits().refused_retry_seconds >= 60
+    assert AmiLimits().refused_retry_seconds >= 60
 
 
 async def test_an_asterisk_that_is_away_is_logged_once(ami: FakeAmi) -> None:
@@ -93,7 +93,7 @@ async def test_after_a_restart_on_the_same_port_calls_can_be_ended_again(ami: Fa
 
 
 def test_waits_between_attempts_grow_up_to_a_limit_and_half_of_each_is_chance() -> None:
-    limits = Limits(first_retry_seconds=0.2, longest_retry_seconds=5.0)
+    limits = AmiLimits(first_retry_seconds=0.2, longest_retry_seconds=5.0)
     longest = list(islice(back_off(limits, lambda least, most: most), 8))
     shortest = list(islice(back_off(limits, lambda least, most: least), 8))
     assert longest == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from aiohttp import web
 
-from api.app import Limits, build_app
+from api.app import RequestLimits, build_app
 from api.http.dependencies import DEPENDENCIES
 from api.http.server import build_runner
 from tests.integration.api_helpers import Api, a_request
@@ -26,8 +26,8 @@ IDLE_SECONDS = 1.0
 
 
 @pytest.fixture
-def api_limits() -> Limits:
-    return Limits(body_seconds=1.0)
+def api_limits() -> RequestLimits:
+    return RequestLimits(body_seconds=1.0)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 
 from engine.callbacks.attempt import HEADERS
 from engine.callbacks.signing import signature_headers
-from engine.domain.retry import Answered, NotAnswered, Trouble
+from engine.domain.retry import HttpAnswer, NoAnswer, Trouble
 from tests.integration.api_helpers import CALLBACK, START, Api
 from tests.integration.callback_sending import attempt_due
 
@@ -28,7 +28,7 @@ async def told(api: Api, count: int = 1, account: str = "ours", **booking: Any) 
     return str(booked["id"])
 
 
-async def tried(api: Api, outcome: Any = Answered(204), response: str = "") -> list[str]:  # noqa: B008  frozen
+async def tried(api: Api, outcome: Any = HttpAnswer(204), response: str = "") -> list[str]:  # noqa: B008  frozen
     return await api.storage.run(attempt_due, api.clock.now(), outcome, response)
 
 
@@ -39,9 +39,9 @@ async def listed(api: Api, query: str = "") -> list[dict[str, Any]]:
 
 async def test_a_callback_is_shown_with_what_was_sent_and_every_answer(api: Api) -> None:
     booking_id = await told(api)
-    [callback_id] = await tried(api, Answered(503), "down")
+    [callback_id] = await tried(api, HttpAnswer(503), "down")
     api.clock.advance(5_000)
-    await tried(api, NotAnswered(Trouble.TIMEOUT))
+    await tried(api, NoAnswer(Trouble.TIMEOUT))
     body = (await api.call("GET", f"/callbacks/{callback_id}")).body
     assert {name: body[name] for name in ("id", "bookingId", "url", "state", "attemptCount", "lastOutcome")} == {
         "id": callback_id,
@@ -78,7 +78,7 @@ async def test_the_list_is_newest_first_and_filtered(api: Api) -> None:
     first = await told(api, 3)
     await tried(api)
     second = await told(api, 2, callback=OTHER)
-    await tried(api, Answered(410))
+    await tried(api, HttpAnswer(410))
     theirs = await told(api, 1, account="theirs")
     assert [each["bookingId"] for each in await listed(api)] == [second] * 2 + [first] * 3
     assert [each["createdAt"][11:13] for each in await listed(api)] == ["16", "15", "14", "13", "12"]
@@ -126,7 +126,7 @@ async def test_a_filter_that_cannot_be_is_refused(api: Api, query: str) -> None:
 
 async def test_a_redelivery_is_accepted_and_while_it_is_tried_nothing_more(api: Api) -> None:
     await told(api)
-    [callback_id] = await tried(api, Answered(204))
+    [callback_id] = await tried(api, HttpAnswer(204))
     path = f"/callbacks/{callback_id}/redeliver"
     for _ in range(2):
         answer = await api.call("POST", path)
@@ -142,12 +142,12 @@ async def test_a_redelivery_is_accepted_and_while_it_is_tried_nothing_more(api: 
 async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.callbacks.redelivery.redeliver_all.__defaults__", (2,))
     await told(api, 5)
-    await tried(api, Answered(410))  # the first disables the endpoint
+    await tried(api, HttpAnswer(410))  # the first disables the endpoint
     endpoint = (await api.call("GET", "/callbacks/endpoints")).body["data"][0]["id"]
     await api.call("POST", f"/callbacks/endpoints/{endpoint}/enable")
     await api.storage.run(lambda tx: tx.endpoints.release(api.clock.now(), 10))
     api.clock.advance(1)
-    await tried(api, Answered(204))
+    await tried(api, HttpAnswer(204))
     asked: dict[str, Any] = {"from": "2026-03-01T13:00:00Z", "state": "DELIVERED"}
     done = []
     while True:
@@ -187,7 +187,7 @@ async def test_a_time_that_ends_before_it_begins_is_refused_by_name_and_one_that
 
 async def test_a_disabled_endpoint_says_since_when_and_why_and_is_enabled(api: Api) -> None:
     await told(api)
-    await tried(api, Answered(410))
+    await tried(api, HttpAnswer(410))
     await told(api)
     await tried(api)
     [endpoint] = (await api.call("GET", "/callbacks/endpoints")).body["data"]

@@ -2,7 +2,7 @@
 
 from api.resources.catalogue import PlanBody
 from engine.bookings.number_pool import import_numbers
-from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Allowance, UsagePlan
 from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, TESTED, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]

@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from api.app import Limits
+from api.app import RequestLimits
 from tests.integration.api_helpers import CALLER, DAY, HIDDEN, SECOND, UNKNOWN_CDR, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 
 @pytest.fixture
-def api_limits() -> Limits:
-    return Limits(health_seconds=0.2)
+def api_limits() -> RequestLimits:
+    return RequestLimits(health_seconds=0.2)
 
 
 async def test_an_answered_call_has_every_field_of_the_contract(api: Api) -> None:

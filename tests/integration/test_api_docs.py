@@ -23,11 +23,10 @@ from api.schemas.callbacks import (
 from api.schemas.common import CdrBody, Outgoing
 from engine.callbacks.attempt import SHOWN_BYTES
 from engine.callbacks.redelivery import BATCH
-from engine.callbacks.webhook_secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
+from engine.callbacks.signing import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 from engine.config.settings import Settings
-from engine.domain.delivery import CallbackState, WhyDisabled
-from engine.domain.plans import UsagePlan
-from engine.domain.retry import Trouble
+from engine.domain.policy import UsagePlan
+from engine.domain.retry import CallbackState, Trouble, WhyDisabled
 from engine.domain.routing import Disposition
 from engine.storage.outbox import MAX_LOGGED
 

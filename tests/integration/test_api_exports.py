@@ -16,9 +16,9 @@ import psutil
 import pytest
 from aiohttp import ClientConnectionError, ClientPayloadError
 
-from api.app import Limits
+from api.app import RequestLimits
 from api.resources.exports import MAX_AT_ONCE, MAX_OF_ACCOUNT, UNDER_WAY
-from engine.accounts.accounts import create_key, keys_of, revoke_key
+from engine.accounts.keys import create_key, keys_of, revoke_key
 from engine.cdr.master_csv import COLUMNS
 from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, SECOND, Api
 from tests.integration.exporting import LAST_CHUNK, MANY, booked_and_called, exporting, many, until_none_is_under_way
@@ -27,13 +27,13 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 EXPORTS = ("/cdr.csv", "/cdr.jsonl")
 # The kernel takes megabytes at a time, so what is read steadily may seem to stand still for a while.
-PATIENT = Limits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=30.0)
+PATIENT = RequestLimits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=30.0)
 RECORDS = int(os.environ.get("EXPORT_RECORDS", "10000"))
 
 
 @pytest.fixture
-def api_limits() -> Limits:
-    return Limits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=0.5)
+def api_limits() -> RequestLimits:
+    return RequestLimits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=0.5)
 
 
 def busy_at_checkpoint(database: Path) -> int:
@@ -134,7 +134,7 @@ async def test_a_client_that_goes_away_ends_its_export(api: Api) -> None:
     await until_none_is_under_way(api)
 
 
-@pytest.mark.parametrize("api_limits", [Limits()], ids=["as in production"])
+@pytest.mark.parametrize("api_limits", [RequestLimits()], ids=["as in production"])
 async def test_a_client_that_does_not_read_holds_no_transaction(api: Api) -> None:
     """What was read from the log before can be written back into the database and the log be emptied."""
     await many(api)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from api.app import Limits
+from api.app import RequestLimits
 from tests.integration.api_helpers import CALLBACK, HIDDEN, NUMBERS, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 
 @pytest.fixture
-def api_limits() -> Limits:
-    return Limits(body_seconds=1.0)
+def api_limits() -> RequestLimits:
+    return RequestLimits(body_seconds=1.0)
 
 
 WRONG_TYPES: tuple[Any, ...] = (None, True, 0, 32470123456, 1.5, [], [HIDDEN], {}, {"x": HIDDEN}, "")

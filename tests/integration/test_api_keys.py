@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.http.auth_failures import MAX_FAILURES
-from engine.accounts.key_use import KeyUse
+from engine.accounts.keys import KeyUse
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage

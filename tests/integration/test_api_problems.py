@@ -6,7 +6,7 @@ import re
 import pytest
 from structlog.testing import capture_logs
 
-from api.app import ROUTES, Limits
+from api.app import ROUTES, RequestLimits
 from api.http.problems import PROBLEMS, TYPE_PREFIX, problem_of
 from engine.domain import errors
 from engine.storage.errors import StorageBusy
@@ -24,8 +24,8 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 
 @pytest.fixture
-def api_limits() -> Limits:
-    return Limits(requests_per_minute=60, body_seconds=0.2, storage_seconds=0.3, request_seconds=1.0)
+def api_limits() -> RequestLimits:
+    return RequestLimits(requests_per_minute=60, body_seconds=0.2, storage_seconds=0.3, request_seconds=1.0)
 
 
 def test_every_code_has_a_cause_here() -> None:

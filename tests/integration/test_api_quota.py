@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.app import Limits
-from api.http.rate_limit import QUOTA, RequestQuota
+from api.app import RequestLimits
+from api.http.rate_limit import QUOTA, RateLimit
 from phones.ports import free_port
 from tests.e2e.answers import send
 from tests.integration.api_helpers import Answer, Api, a_request
@@ -22,8 +22,8 @@ PER_MINUTE = 5
 
 
 @pytest.fixture
-def api_limits() -> Limits:
-    return Limits(requests_per_minute=PER_MINUTE)
+def api_limits() -> RequestLimits:
+    return RequestLimits(requests_per_minute=PER_MINUTE)
 
 
 def remaining(answer: Answer) -> int:
@@ -83,7 +83,7 @@ async def test_who_has_no_valid_key_spends_nothing_of_an_account_and_learns_noth
 
 
 def test_a_bucket_fills_evenly_and_holds_no_more_than_the_quota() -> None:
-    quota, now = RequestQuota(60), 1_000.0
+    quota, now = RateLimit(60), 1_000.0
     assert all(quota.count("a", now).allowed for _ in range(60))
     for after, more in ((0.0, 0), (0.99, 0), (1.0, 1), (1.5, 0), (4.0, 3), (1_000.0, 60)):
         allowed = [quota.count("a", now + after).allowed for _ in range(61)]
@@ -91,7 +91,7 @@ def test_a_bucket_fills_evenly_and_holds_no_more_than_the_quota() -> None:
 
 
 def test_what_is_refused_costs_nothing() -> None:
-    quota = RequestQuota(60)
+    quota = RateLimit(60)
     for _ in range(10_000):
         refused = quota.count("a", 0.0)
     assert (refused.allowed, refused.remaining) == (False, 0)
@@ -101,7 +101,7 @@ def test_what_is_refused_costs_nothing() -> None:
 
 @pytest.mark.parametrize("per_minute", [1, 7, 60, 600, 999_983])
 def test_what_is_left_goes_down_by_one_each_time(per_minute: int) -> None:
-    quota = RequestQuota(per_minute)
+    quota = RateLimit(per_minute)
     for spent in range(1, min(per_minute, 700) + 1):
         standing = quota.count("a", 12_345.678)
         assert (standing.allowed, standing.remaining) == (True, per_minute - spent)
@@ -109,7 +109,7 @@ def test_what_is_left_goes_down_by_one_each_time(per_minute: int) -> None:
 
 
 def test_accounts_that_have_their_whole_quota_are_forgotten() -> None:
-    quota = RequestQuota(600)
+    quota = RateLimit(600)
     for second in range(1_000):
         for each in range(3):
             quota.count(f"account-{second}-{each}", float(second))

@@ -25,7 +25,8 @@ from api.http.auth_failures import FailureLimit
 from api.http.dependencies import DEPENDENCIES
 from api.http.server import build_runner
 from engine.bookings.number_pool import import_numbers
-from engine.callbacks.ssrf import CallbackRules, check_callback
+from engine.callbacks.ssrf import check_callback
+from engine.domain.policy import CallbackRules
 from tests.integration.api_helpers import DAY, POLICY, START, TESTED, Api
 from tests.integration.callback_sending import failed_callback
 

@@ -8,8 +8,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from engine.callbacks.attempt import attempt, open_session
-from engine.domain.retry import Answered, NotAnswered, Trouble
-from engine.storage.delivery_rows import Delivery, WebhookSecrets
+from engine.domain.retry import HttpAnswer, NoAnswer, Trouble
+from engine.storage.outbox import Delivery
+from engine.storage.webhook_secrets import SigningSecrets
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import BODY, DEMO, SECRET, send
 
@@ -21,7 +22,7 @@ async def receiver() -> AsyncIterator[CallbackReceiver]:
 
 
 async def test_the_body_goes_out_byte_for_byte_and_signed(receiver: CallbackReceiver) -> None:
-    assert await send(receiver.url) == Answered(204)
+    assert await send(receiver.url) == HttpAnswer(204)
     [request] = receiver.requests
     assert request.body == BODY.encode()
     assert request.headers["Content-Type"] == "application/json"
@@ -37,13 +38,13 @@ async def test_the_path_and_query_go_out_as_the_customer_wrote_them(receiver: Ca
 
 async def test_retry_after_is_read(receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(503, headers={"Retry-After": "17"}), Answer(429, headers={"Retry-After": "later"}))
-    assert await send(receiver.url) == Answered(503, 17_000)
-    assert await send(receiver.url) == Answered(429, None)
+    assert await send(receiver.url) == HttpAnswer(503, 17_000)
+    assert await send(receiver.url) == HttpAnswer(429, None)
 
 
 async def test_cookies_are_not_kept_between_attempts(receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(200, headers={"Set-Cookie": "a=b; Path=/"}))
-    delivery = Delivery("evt_1", "acc_1", receiver.url, BODY, 1, 1, 0, WebhookSecrets(SECRET))
+    delivery = Delivery("evt_1", "acc_1", receiver.url, BODY, 1, 1, 0, SigningSecrets(SECRET))
     async with open_session(rules=DEMO, lookups_at_once=2) as session:
         for _ in range(2):
             await attempt(session, delivery, now=0, timeout_ms=5_000, rules=DEMO)
@@ -54,20 +55,20 @@ async def test_cookies_are_not_kept_between_attempts(receiver: CallbackReceiver)
 async def test_a_receiver_that_does_not_answer_times_out(receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(delay=30))
     began = time.monotonic()
-    assert await send(receiver.url, timeout_ms=200) == NotAnswered(Trouble.TIMEOUT)
+    assert await send(receiver.url, timeout_ms=200) == NoAnswer(Trouble.TIMEOUT)
     assert time.monotonic() - began < 10
 
 
 async def test_a_dropped_connection_and_a_closed_port_are_connection_failures(receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(reset=True))
-    assert await send(receiver.url) == NotAnswered(Trouble.CONNECTION)
+    assert await send(receiver.url) == NoAnswer(Trouble.CONNECTION)
     async with CallbackReceiver() as closed:
         pass
-    assert await send(closed.url) == NotAnswered(Trouble.CONNECTION)
+    assert await send(closed.url) == NoAnswer(Trouble.CONNECTION)
 
 
 async def test_a_name_that_does_not_exist_is_a_connection_failure() -> None:
-    assert await send("http://no-such-host.invalid/") == NotAnswered(Trouble.CONNECTION)
+    assert await send("http://no-such-host.invalid/") == NoAnswer(Trouble.CONNECTION)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +85,11 @@ async def test_an_answer_that_is_not_http_is_no_delivery(answer: bytes) -> None:
     port = server.sockets[0].getsockname()[1]
     outcome = await send(f"http://127.0.0.1:{port}/")
     server.close()
-    assert outcome in (NotAnswered(Trouble.MALFORMED), NotAnswered(Trouble.CONNECTION))
+    assert outcome in (NoAnswer(Trouble.MALFORMED), NoAnswer(Trouble.CONNECTION))
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_x", "whsec_\u00e9"])
 async def test_an_unusable_secret_is_our_own_error_and_sends_nothing(receiver: CallbackReceiver, secret: str) -> None:
     outcome = await send(receiver.url, secret=secret)
-    assert outcome == NotAnswered(Trouble.INTERNAL)
+    assert outcome == NoAnswer(Trouble.INTERNAL)
     assert receiver.requests == []

@@ -9,9 +9,9 @@ import pytest
 import structlog
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from engine.callbacks import redelivery, webhook_secrets
+from engine.callbacks import redelivery, signing
 from engine.callbacks.attempt import SHOWN_BYTES
-from engine.domain.retry import Answered
+from engine.domain.retry import HttpAnswer
 from engine.runtime.clock import SystemClock
 from tests.integration.callback_office import FAST, Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver
@@ -124,7 +124,7 @@ async def test_while_a_secret_is_replaced_either_verifies_and_afterwards_the_new
     office: Office, receiver: CallbackReceiver
 ) -> None:
     old = office.account.webhook_secret
-    rotated = await office.storage.run(webhook_secrets.rotate, office.account.id, 1, SystemClock().now())
+    rotated = await office.storage.run(signing.rotate, office.account.id, 1, SystemClock().now())
     async with working(office) as worker:
         await office.post(receiver.url)
         worker.wake()
@@ -174,7 +174,7 @@ async def test_of_a_dead_receiver_that_is_disabled_what_is_queued_is_held_withou
     office: Office, receiver: CallbackReceiver
 ) -> None:
     await office.post(receiver.url)
-    await office.storage.run(attempt_due, SystemClock().now(), Answered(410))
+    await office.storage.run(attempt_due, SystemClock().now(), HttpAnswer(410))
     await office.post(receiver.url, 1_000)
     async with working(office):
         await office.until("HELD", 1_000)

@@ -11,23 +11,24 @@ import pytest
 
 from api.openapi.callback_examples import CALLBACKS
 from engine.callbacks.signing import signature_headers
-from engine.callbacks.ssrf import MAX_URL, CallbackRules, check_callback
+from engine.callbacks.ssrf import MAX_URL, check_callback
+from engine.config.policy import callback_rules_of, policy_of
 from engine.config.settings import Settings
 from engine.domain import events
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.events import EventType, WhyGone
-from engine.domain.retry import JITTER, MAY_ASK_FOR_TIME, Answered, Delivered, GiveUp, RetryAfter, decide
+from engine.domain.retry import JITTER, MAY_ASK_FOR_TIME, Delivered, GiveUp, HttpAnswer, RetryAfter, decide
 from engine.domain.routing import Disposition
 from tests.contract.samples import BOOKING, HOUR, START
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 SECTION = PAGE.partition("\n## Callbacks\n")[2].partition("\n## ")[0]
-PRODUCTION = CallbackRules.of(Settings())
+PRODUCTION = callback_rules_of(Settings())
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 COMMON = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
 # As `engine.outbox.post` puts it there: a number into every body, metadata where the booking has some.
-ADDED: events.Body = {"sequence": 1, "metadata": {"order": "1871"}}
-NUMBERED: events.Body = {"sequence": 1}
+ADDED: events.EventBody = {"sequence": 1, "metadata": {"order": "1871"}}
+NUMBERED: events.EventBody = {"sequence": 1}
 ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON) | ADDED
 EXPIRED = events.expired_call_body(called_at=START, not_reported=0, **COMMON) | ADDED
 EVENTS = [
@@ -81,7 +82,7 @@ def test_every_field_and_every_header_is_explained() -> None:
 
 def test_every_event_that_can_be_chosen_is_explained_with_its_defaults() -> None:
     assert re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", SECTION, re.MULTILINE) == [*EventType]
-    words, rules = " ".join(SECTION.split()), Settings().policy().notices
+    words, rules = " ".join(SECTION.split()), policy_of(Settings()).notices
     assert f"{rules.expired_callbacks} are told of within an hour" in words
     assert rules.expired_window_ms == HOUR
     assert f"it ends within {rules.expiring_soon_ms // HOUR} hours" in words
@@ -123,9 +124,9 @@ def test_timeout_and_schedule_are_the_defaults() -> None:
 
 def test_what_follows_an_answer_is_what_is_decided() -> None:
     waits = [1000, 9000]
-    assert [decide(Answered(status), 1, waits, 0.0) for status in (204, 410)] == [Delivered(), GiveUp()]
-    assert [decide(Answered(status), 1, waits, 0.0) for status in (301, 404, 500)] == [RetryAfter(1000)] * 3
-    assert decide(Answered(503, 10**6), 1, waits, 0.0) == RetryAfter(9000)
+    assert [decide(HttpAnswer(status), 1, waits, 0.0) for status in (204, 410)] == [Delivered(), GiveUp()]
+    assert [decide(HttpAnswer(status), 1, waits, 0.0) for status in (301, 404, 500)] == [RetryAfter(1000)] * 3
+    assert decide(HttpAnswer(503, 10**6), 1, waits, 0.0) == RetryAfter(9000)
     assert f"| {', '.join(map(str, sorted(MAY_ASK_FOR_TIME)))} with `Retry-After` |" in SECTION
 
 

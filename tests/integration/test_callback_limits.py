@@ -13,15 +13,15 @@ import psutil
 import pytest
 
 from engine.callbacks.connector import MAX_ANSWER_BYTES
-from engine.domain.retry import Answered, AttemptOutcome, NotAnswered, Trouble
+from engine.domain.retry import AttemptOutcome, HttpAnswer, NoAnswer, Trouble
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import send
 
 MIB = 2**20
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-DELIVERED = Answered(200)
-MALFORMED = NotAnswered(Trouble.MALFORMED)
+DELIVERED = HttpAnswer(200)
+MALFORMED = NoAnswer(Trouble.MALFORMED)
 # What the process may hold more of afterwards; the answers have no end.
 MAX_GROWTH = 16 * MIB
 # Far beyond what any attempt below takes: it ends by size, not by time.
@@ -145,7 +145,7 @@ SLOW = {
 async def test_a_slow_head_is_cut_by_the_time(name: str) -> None:
     async with listening(Hostile(*SLOW[name], pause=1.0)) as hostile:
         outcome, _ = await measured(name, hostile.url, timeout_ms=1_500)
-        assert outcome == NotAnswered(Trouble.TIMEOUT)
+        assert outcome == NoAnswer(Trouble.TIMEOUT)
 
 
 @pytest.mark.parametrize("head", [OK + b"Content-Length: 100000\r\n\r\n", CHUNKED])

@@ -15,15 +15,16 @@ import uvloop
 from yarl import URL
 
 from engine.callbacks.attempt import open_session
-from engine.callbacks.ssrf import AddressForbidden, CallbackRules, check_callback
+from engine.callbacks.ssrf import AddressForbidden, check_callback
 from engine.domain.errors import CallbackNotAcceptable
-from engine.domain.retry import Answered, NotAnswered, Trouble
+from engine.domain.policy import CallbackRules
+from engine.domain.retry import HttpAnswer, NoAnswer, Trouble
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import DEMO, TLS, send
 from tests.integration.connections import connections
 from tests.spellings import FORBIDDEN_HOSTS, TRICKS
 
-FORBIDDEN = NotAnswered(Trouble.FORBIDDEN)
+FORBIDDEN = NoAnswer(Trouble.FORBIDDEN)
 # A public address by every table. Nothing goes there: the counter ends what would leave the machine.
 PUBLIC = "8.8.8.8"
 
@@ -90,7 +91,7 @@ def test_the_socket_alone_is_a_wall_on_the_loop_that_the_engine_runs_on() -> Non
                 await try_all(all_urls(receiver.port), production(receiver))
             assert (attempts, receiver.connections) == ([], 0)
             with connections() as attempts:
-                assert await send(receiver.url) == Answered(204)
+                assert await send(receiver.url) == HttpAnswer(204)
             assert attempts == ["127.0.0.1"]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -163,7 +164,7 @@ async def test_of_a_mixed_answer_only_the_public_addresses_are_tried(
         names(monkeypatch, mixed)
         with connections() as attempts:
             outcome = await send(f"https://customer.example.com:{receiver.port}/", production(receiver))
-        assert isinstance(outcome, NotAnswered)
+        assert isinstance(outcome, NoAnswer)
         assert set(attempts) == {PUBLIC}
     assert receiver.connections == 0
 
@@ -177,7 +178,7 @@ async def test_a_name_that_changes_its_mind_is_checked_each_time(
     check_callback(url, production(receiver))
     with connections() as attempts:
         outcomes = [await send(url, production(receiver)) for _ in range(3)]
-    assert outcomes == [NotAnswered(Trouble.CONNECTION), FORBIDDEN, FORBIDDEN]
+    assert outcomes == [NoAnswer(Trouble.CONNECTION), FORBIDDEN, FORBIDDEN]
     assert asked == ["customer.example.com"] * 3
     assert (attempts, receiver.connections) == ([PUBLIC], 0)
 
@@ -206,7 +207,7 @@ async def test_a_redirect_is_not_followed(receiver: CallbackReceiver, status: in
         for target in (elsewhere.url, "http://169.254.169.254/latest/meta-data/", "file:///etc/passwd", "//127.0.0.1/"):
             receiver.answer_with(Answer(status, headers={"Location": target, "Refresh": f"0; url={target}"}))
             with connections() as attempts:
-                assert await send(receiver.url) == Answered(status)
+                assert await send(receiver.url) == HttpAnswer(status)
             assert attempts == ["127.0.0.1"]
         assert elsewhere.connections == 0
 
@@ -225,7 +226,7 @@ async def test_neither_proxy_variables_nor_a_netrc_are_looked_at(
             monkeypatch.setenv(name.upper(), proxy.url)
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        assert await send(receiver.url) == Answered(204)
+        assert await send(receiver.url) == HttpAnswer(204)
         assert await send(proxy.url.replace("http", "https"), production(proxy)) == FORBIDDEN
         assert proxy.connections == 0
     assert "Authorization" not in receiver.requests[0].headers
@@ -236,7 +237,7 @@ async def test_neither_proxy_variables_nor_a_netrc_are_looked_at(
 async def test_the_demo_lets_loopback_through(host: str) -> None:
     async with CallbackReceiver(host if host[0] == "1" else "127.0.0.1") as receiver:
         with connections() as attempts:
-            assert await send(receiver.url_on(host)) == Answered(204)
+            assert await send(receiver.url_on(host)) == HttpAnswer(204)
         assert (len(attempts), receiver.connections) == (1, 1)
 
 

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from engine.callbacks.connector import tls_of_this_machine
-from engine.domain.retry import Answered, NotAnswered, Trouble
+from engine.domain.retry import HttpAnswer, NoAnswer, Trouble
 from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import send
 
@@ -41,7 +41,7 @@ async def receiver_with(certificate: trustme.LeafCert) -> AsyncIterator[Callback
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST"])
 async def test_a_good_certificate_is_taken(host: str) -> None:
     async with receiver_with(GOOD) as receiver:
-        assert await send(receiver.url_on(host), tls=AUTHORITY) == Answered(204)
+        assert await send(receiver.url_on(host), tls=AUTHORITY) == HttpAnswer(204)
         assert len(receiver.requests) == 1
 
 
@@ -49,14 +49,14 @@ async def test_a_good_certificate_is_taken(host: str) -> None:
 @pytest.mark.parametrize("fault", BAD)
 async def test_a_bad_certificate_gets_nothing(fault: str, host: str) -> None:
     async with receiver_with(BAD[fault]) as receiver:
-        assert await send(receiver.url_on(host), tls=AUTHORITY) == NotAnswered(Trouble.TLS)
+        assert await send(receiver.url_on(host), tls=AUTHORITY) == NoAnswer(Trouble.TLS)
         assert receiver.requests == []
 
 
 async def test_an_authority_that_the_machine_does_not_know_gets_nothing() -> None:
     """Nobody but the tests hands over an authority of their own."""
     async with receiver_with(GOOD) as receiver:
-        assert await send(receiver.url) == NotAnswered(Trouble.TLS)
+        assert await send(receiver.url) == NoAnswer(Trouble.TLS)
         assert receiver.requests == []
 
 
@@ -65,13 +65,13 @@ async def test_a_certificate_that_signs_itself_gets_nothing() -> None:
     with OTHER_CA.cert_pem.tempfile() as certificate, OTHER_CA.private_key_pem.tempfile() as key:
         context.load_cert_chain(certificate, key)
     async with CallbackReceiver(tls=context) as receiver:
-        assert await send(receiver.url, tls=AUTHORITY) == NotAnswered(Trouble.TLS)
+        assert await send(receiver.url, tls=AUTHORITY) == NoAnswer(Trouble.TLS)
         assert receiver.requests == []
 
 
 async def test_plain_http_on_the_port_of_https_gets_nothing() -> None:
     async with CallbackReceiver() as receiver:
-        assert await send(receiver.url.replace("http:", "https:"), tls=AUTHORITY) == NotAnswered(Trouble.TLS)
+        assert await send(receiver.url.replace("http:", "https:"), tls=AUTHORITY) == NoAnswer(Trouble.TLS)
         assert receiver.requests == []
 
 

@@ -8,8 +8,8 @@ import pytest
 import structlog
 from standardwebhooks import Webhook
 
-from engine.callbacks.ssrf import CallbackRules
 from engine.callbacks.worker import CallbackWorker
+from engine.domain.policy import CallbackRules
 from engine.runtime.clock import SystemClock
 from tests.integration.callback_office import BODY, FAST, FailingStorage, Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from engine.accounts.accounts import LIVE_PREFIX
+from engine.accounts.keys import LIVE_PREFIX
 from engine.asterisk.config_files import ROOT
 from engine.bookings.number_pool import MAX_REPORTED
 from phones.ports import free_port

@@ -9,14 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.bookings.lifecycle import BookingRequest, book
-from engine.callbacks.posting import post
+from engine.callbacks.outbox import post
 from engine.cli import app
 from engine.cli.database import run_command
 from engine.cli.output import console, table_of
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
-from engine.domain.plans import UsagePlan
-from engine.domain.retry import Answered
+from engine.domain.policy import UsagePlan
+from engine.domain.retry import HttpAnswer
 from engine.local.demo import webhook_secret_file
 from engine.local.setup import set_up
 from engine.runtime.clock import SystemClock
@@ -40,9 +41,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         now = SystemClock().now()
         demo = tx.accounts.by_name("demo")
         assert demo is not None
-        booking = book(tx, BookingRequest(demo.id, HIDDEN, UsagePlan.SMALL, URL), now, settings.policy())
+        booking = book(tx, BookingRequest(demo.id, HIDDEN, UsagePlan.SMALL, URL), now, policy_of(settings))
         post(tx, booking, {"destination": HIDDEN, "bookingId": booking.id}, now)
-        attempt_due(tx, now, Answered(410), f"no more of {HIDDEN}")
+        attempt_due(tx, now, HttpAnswer(410), f"no more of {HIDDEN}")
 
     async def run() -> None:
         storage = SqliteStorage(settings.database)
@@ -88,9 +89,9 @@ def test_what_customers_wrote_is_shown_as_it_is(settings: Settings) -> None:
         demo = tx.accounts.by_name("demo")
         assert demo is not None
         wanted = BookingRequest(demo.id, HIDDEN, UsagePlan.SMALL, url, metadata=notes)
-        booking = book(tx, wanted, now, settings.policy())
+        booking = book(tx, wanted, now, policy_of(settings))
         post(tx, booking, {"bookingId": booking.id}, now)
-        attempt_due(tx, now, Answered(410), "")
+        attempt_due(tx, now, HttpAnswer(410), "")
         return tx.outbox.newest(demo.id, "", booking.id, 1)[0].id
 
     shown = said("callbacks", "show", run_command(settings, fill))

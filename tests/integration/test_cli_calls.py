@@ -17,7 +17,7 @@ from engine.control.operator import Operator
 from engine.control.server import Answer, ControlServer
 from engine.domain.booking import Booking
 from engine.runtime.clock import SystemClock
-from engine.runtime.lateness import LoopWatch
+from engine.runtime.diagnostics import LoopWatch
 from tests.contract.samples import CALLER, HIDDEN
 from tests.contract.world import World
 from tests.integration.fake_channels import FakeChannels

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.accounts.accounts import LIVE_PREFIX, key_digest
+from engine.accounts.keys import LIVE_PREFIX, key_digest
 from phones.ports import free_port
 from tests.integration.test_cli import Cli, contents, wait_until_it_answers
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.asterisk.softphones import SOFTPHONES
 from engine.domain.numbers import ERASED
-from engine.local.demo import SOFTPHONES
 from tests.integration.test_cli import SECONDS, Cli
 
 NUMBER = SOFTPHONES[0].number

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.accounts.accounts import create_account, world_beside
-from engine.bookings import lifecycle as tmp_bookings
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.times import rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
@@ -35,9 +35,7 @@ def booked(cli: Cli) -> str:
     def book(tx: Transaction, now: int) -> str:
         create_account(tx, "Acme", now)
         account = world_beside(tx, "Acme", now)
-        return tmp_bookings.book(
-            tx, BookingRequest(account.id, HIDDEN, UsagePlan.MEDIUM, CALLBACK), now, POLICY
-        ).service
+        return bookings.book(tx, BookingRequest(account.id, HIDDEN, UsagePlan.MEDIUM, CALLBACK), now, POLICY).service
 
     async def run() -> str:
         storage = SqliteStorage(database)

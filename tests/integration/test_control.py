@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from engine.control import server as tmp_control
-from engine.control.requests import Done, EndCalls, HangUp, HowLate, Lateness, Look, Share
+from engine.control import server as control
+from engine.control.client import ask_diagnostics, ask_engine, ask_lateness, ask_to_adjust
+from engine.control.requests import DiagnosticsRequest, Done, EndCalls, HangUp, ShareSeconds
 from engine.control.server import (
     MAX_CONVERSATIONS,
     OPERATIONS,
@@ -21,15 +22,11 @@ from engine.control.server import (
     ControlServer,
     EngineRefused,
     EngineSilent,
-    ask_engine,
-    ask_lateness,
-    ask_to_adjust,
-    look_at_engine,
 )
 from engine.domain.errors import NotFound
-from engine.runtime.diagnostics import MOST_NAMES, Vitals, vitals
+from engine.runtime.diagnostics import MOST_NAMES, Diagnostics, Lateness, LatenessRequest, diagnose
+from engine.storage.bookings import Grant
 from engine.storage.errors import StorageUnavailable
-from engine.storage.rows import Grant
 from tests.integration.test_adjustments import an_adjustment
 
 DONE = Grant("grt_1", "bkg_1", None, -120, 0, 1, "a complaint")
@@ -37,7 +34,7 @@ DONE = Grant("grt_1", "bkg_1", None, -120, 0, 1, "a complaint")
 
 def _is_heard(directory: Path) -> bool:
     """Directories of these tests may have longer paths than sockets."""
-    with tmp_control._reachable(directory) as path, socket.socket(socket.AF_UNIX) as connection:
+    with control._reachable(directory) as path, socket.socket(socket.AF_UNIX) as connection:
         return connection.connect_ex(str(path)) == 0
 
 
@@ -53,7 +50,7 @@ async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Any]]:
             await asyncio.Event().wait()
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Grant | Done | Lateness | Vitals)
+        assert isinstance(answer, Grant | Done | Lateness | Diagnostics)
         return answer
 
     task = asyncio.create_task(ControlServer(directory, dict.fromkeys(OPERATIONS, carry_out)).run(stop))
@@ -77,8 +74,8 @@ async def test_an_adjustment_reaches_the_engine_as_it_was_asked_for(tmp_path: Pa
         assert asked == [an_adjustment()]
 
 
-@pytest.mark.parametrize("request_", [HangUp("1772366400.1"), EndCalls("bkg_1"), Share("bkg_1")])
-async def test_every_other_request_reaches_it_too(tmp_path: Path, request_: HangUp | EndCalls | Share) -> None:
+@pytest.mark.parametrize("request_", [HangUp("1772366400.1"), EndCalls("bkg_1"), ShareSeconds("bkg_1")])
+async def test_every_other_request_reaches_it_too(tmp_path: Path, request_: HangUp | EndCalls | ShareSeconds) -> None:
     async with serving(tmp_path, Done(calls=3, unreached=1)) as asked:
         assert await asyncio.to_thread(ask_engine, tmp_path, request_) == Done(calls=3, unreached=1)
         assert asked == [request_]
@@ -86,22 +83,22 @@ async def test_every_other_request_reaches_it_too(tmp_path: Path, request_: Hang
 
 
 async def test_what_an_engine_holds_of_itself_can_be_asked_for(tmp_path: Path) -> None:
-    held = Vitals(tasks=17, threads=9, memory_blocks=400_000, commonest={"Engine._sweep": 1})
+    held = Diagnostics(tasks=17, threads=9, memory_blocks=400_000, commonest={"Engine._sweep": 1})
     async with serving(tmp_path, held) as asked:
-        assert await asyncio.to_thread(look_at_engine, tmp_path) == held
-        assert await asyncio.to_thread(look_at_engine, tmp_path, collected=True) == held
-        assert asked == [Look(), Look(collected=True)]
-    assert await asyncio.to_thread(look_at_engine, tmp_path) is None
+        assert await asyncio.to_thread(ask_diagnostics, tmp_path) == held
+        assert await asyncio.to_thread(ask_diagnostics, tmp_path, collected=True) == held
+        assert asked == [DiagnosticsRequest(), DiagnosticsRequest(collected=True)]
+    assert await asyncio.to_thread(ask_diagnostics, tmp_path) is None
 
 
 async def test_each_task_counts_and_the_commonest_are_named() -> None:
     async def waits(gone: asyncio.Event) -> None:
         await gone.wait()
 
-    gone, before = asyncio.Event(), vitals(collected=True)
+    gone, before = asyncio.Event(), diagnose(collected=True)
     kept = [asyncio.create_task(waits(gone)) for _ in range(50)]
     kept += [asyncio.create_task(asyncio.sleep(60)) for _ in range(3)]
-    after = vitals(collected=True)
+    after = diagnose(collected=True)
     assert after.tasks == before.tasks + 53
     assert after.memory_blocks > before.memory_blocks
     assert len(after.commonest) <= MOST_NAMES
@@ -109,15 +106,15 @@ async def test_each_task_counts_and_the_commonest_are_named() -> None:
     for task in kept:
         task.cancel()
     await asyncio.gather(*kept, return_exceptions=True)
-    assert vitals().tasks == before.tasks
+    assert diagnose().tasks == before.tasks
 
 
 async def test_what_waits_for_the_collector_only_does_not_count_once_that_was_asked_for() -> None:
-    before = vitals(collected=True)
+    before = diagnose(collected=True)
     for _ in range(500):
         ring: list[object] = []
         ring.append(ring)
-    assert vitals(collected=True).memory_blocks < before.memory_blocks + 500
+    assert diagnose(collected=True).memory_blocks < before.memory_blocks + 500
 
 
 async def test_the_path_may_be_longer_than_a_sockets(tmp_path: Path) -> None:
@@ -147,9 +144,9 @@ async def test_a_dead_engines_socket_is_no_engine_and_does_not_stop_the_next_one
 async def test_how_late_its_event_loop_has_been_can_be_asked(tmp_path: Path) -> None:
     late = Lateness(looks=500, p99_ms=4, longest_ms=12, own_ms=11, pauses=1)
     async with serving(tmp_path, late) as asked:
-        assert await asyncio.to_thread(ask_lateness, tmp_path, HowLate(60)) == late
-        assert asked == [HowLate(60)]
-    assert await asyncio.to_thread(ask_lateness, tmp_path, HowLate(60)) is None
+        assert await asyncio.to_thread(ask_lateness, tmp_path, LatenessRequest(60)) == late
+        assert asked == [LatenessRequest(60)]
+    assert await asyncio.to_thread(ask_lateness, tmp_path, LatenessRequest(60)) is None
 
 
 @pytest.mark.parametrize("error", [NotFound("there is no such booking"), StorageUnavailable("disk full")])
@@ -162,7 +159,7 @@ async def test_a_refusal_is_told_in_the_engines_words(tmp_path: Path, error: Exc
 async def test_an_engine_that_hangs_is_given_up_and_it_is_said_that_nobody_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tmp_control, "WORK_SECONDS", 0.2)
+    monkeypatch.setattr(control, "WORK_SECONDS", 0.2)
     async with serving(tmp_path, None):
         with pytest.raises(EngineSilent):
             await ask(tmp_path)
@@ -196,7 +193,7 @@ LINES: dict[str, bytes] = {
 async def test_what_cannot_be_asked_for_is_refused_and_the_next_one_is_heard(
     tmp_path: Path, line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tmp_control, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(control, "READ_SECONDS", 0.3)
     async with serving(tmp_path, DONE) as asked:
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / SOCKET))
         with_answer = await _said(reader, writer, line)
@@ -219,7 +216,7 @@ async def _said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line
 async def test_peers_that_say_nothing_do_not_keep_others_out_for_longer_than_they_are_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tmp_control, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(control, "READ_SECONDS", 0.3)
     async with serving(tmp_path, DONE):
         silent = [await asyncio.open_unix_connection(str(tmp_path / SOCKET)) for _ in range(MAX_CONVERSATIONS)]
         assert await ask(tmp_path) == DONE

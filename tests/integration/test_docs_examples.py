@@ -15,7 +15,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from engine.asterisk.config_files import ROOT
-from engine.domain.retry import Answered
+from engine.domain.retry import HttpAnswer
 from phones.ports import free_port, is_bound
 from tests.integration.api_helpers import Api
 from tests.integration.callback_sending import BODY, SECRET, send
@@ -110,7 +110,7 @@ async def posted(url: str, body: bytes, headers: dict[str, str]) -> int:
 
 async def test_a_receiver_takes_what_the_engine_sends_and_shows_it_once(running: tuple[str, Path]) -> None:
     url, printed = running
-    assert [await send(url), await send(url)] == [Answered(204), Answered(204)]
+    assert [await send(url), await send(url)] == [HttpAnswer(204), HttpAnswer(204)]
     assert printed.read_text().count("cdr_1") == 1
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.agi_attackers import KINDS
 from tests.integration.fake_asterisk import FastAgi, fast_agi

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.agi_world import agi, world
 from tests.integration.fake_asterisk import (

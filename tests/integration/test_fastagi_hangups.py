@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from agi_scripts import dialplan
-from agi_scripts.scripts import scripts
+from agi_scripts.server import scripts
 from engine.domain.booking import Booking
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
 from tests.integration.fake_asterisk import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agi_scripts.protocol import MAX_HELD, Wire
+from agi_scripts.protocol import MAX_HELD, AgiProtocol
 from agi_scripts.session import MAX_LINES
 from tests.contract.samples import CALLER
 from tests.contract.test_group_commit import hold
@@ -268,7 +268,9 @@ async def test_whoever_was_accepted_in_the_moment_of_the_stop_is_turned_away(wor
             accepted, _ = listener.accept()
         with peer:
             peer.sendall(WHOLE)
-            await asyncio.get_running_loop().create_connection(lambda: Wire(agi.server, READ_SECONDS), sock=accepted)
+            await asyncio.get_running_loop().create_connection(
+                lambda: AgiProtocol(agi.server, READ_SECONDS), sock=accepted
+            )
             await agi.until_idle()
             with pytest.raises(ConnectionResetError):
                 await asyncio.to_thread(peer.recv, 1)

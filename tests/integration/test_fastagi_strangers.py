@@ -9,8 +9,8 @@ import pytest
 
 from agi_scripts import dialplan
 from agi_scripts.admission import LINES_PER_SECOND
-from agi_scripts.request_auth import proof
-from agi_scripts.scripts import scripts
+from agi_scripts.request_auth import request_mac
+from agi_scripts.server import scripts
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World
 from tests.integration.fake_asterisk import (
@@ -40,8 +40,8 @@ FORGERIES: dict[str, Callable[[str], bytes]] = {
     "none": lambda good: b"",
     "an empty one": lambda good: b"agi_arg_9: \n",
     "the token itself": lambda good: f"agi_arg_9: {TOKEN}\n".encode(),
-    "of another token": lambda good: f"agi_arg_9: {proof('another', CALL_ID, 'route', ())}\n".encode(),
-    "of another call": lambda good: f"agi_arg_9: {proof(TOKEN, 'rn0-9.9', 'route', ())}\n".encode(),
+    "of another token": lambda good: f"agi_arg_9: {request_mac('another', CALL_ID, 'route', ())}\n".encode(),
+    "of another call": lambda good: f"agi_arg_9: {request_mac(TOKEN, 'rn0-9.9', 'route', ())}\n".encode(),
     "in capitals": lambda good: f"agi_arg_9: {good.upper()}\n".encode(),
     "with more behind it": lambda good: f"agi_arg_9: {good}0\n".encode(),
 }

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from engine.asterisk.config_files import journal_script
-from engine.calls.end_spool import Journal
+from engine.calls.end_spool import EndSpool
 from engine.config.settings import Settings
 from engine.runtime.failpoints import VARIABLE
 from tests.contract.samples import CALLER, SECOND
@@ -180,7 +180,7 @@ async def test_engines_that_take_in_the_same_journal_settle_each_end_once(world:
     write_end(tmp_path / "journal", world, "c1", 7 * SECOND)
     told: list[str] = []
     journals = [
-        Journal(
+        EndSpool(
             tmp_path / "journal",
             world.storage,
             WorldClock(world),
@@ -203,6 +203,6 @@ async def test_an_engine_killed_between_settling_and_forgetting_settles_once(wor
     assert await asyncio.wait_for(victim.wait(), 30) == -signal.SIGKILL
     assert world.rows("SELECT duration FROM cdrs") == [{"duration": 7}]
     assert len(kept(tmp_path)) == 1
-    assert await Journal(tmp_path / "journal", world.storage, WorldClock(world), world.policy, print).take_in() == 0
+    assert await EndSpool(tmp_path / "journal", world.storage, WorldClock(world), world.policy, print).take_in() == 0
     assert world.rows("SELECT duration FROM cdrs") == [{"duration": 7}]
     assert kept(tmp_path) == {}

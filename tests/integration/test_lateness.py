@@ -5,11 +5,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from engine.control.requests import HowLate
-from engine.runtime.lateness import LOOK_SECONDS, PAUSE_MS, LoopWatch
+from engine.runtime.diagnostics import LOOK_SECONDS, PAUSE_MS, LatenessRequest, LoopWatch
 
 PAUSE_SECONDS = 0.3
-WATCH = HowLate(60)
+WATCH = LatenessRequest(60)
 
 
 @asynccontextmanager
@@ -55,11 +54,11 @@ async def test_it_looks_only_while_somebody_wants_to_know() -> None:
     await asyncio.sleep(20 * LOOK_SECONDS)
     assert (await watch.told(WATCH)).looks == 0
     await asyncio.sleep(20 * LOOK_SECONDS)
-    assert (await watch.told(HowLate(0))).looks > 0
+    assert (await watch.told(LatenessRequest(0))).looks > 0
     await asyncio.sleep(5 * LOOK_SECONDS)
-    await watch.told(HowLate(0))
+    await watch.told(LatenessRequest(0))
     await asyncio.sleep(20 * LOOK_SECONDS)
-    assert (await watch.told(HowLate(0))).looks == 0
+    assert (await watch.told(LatenessRequest(0))).looks == 0
     stop.set()
     await asyncio.wait_for(task, 10)
 

@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from agi_scripts.context import CallContext
 from agi_scripts.route import _decide
-from agi_scripts.session import Environment, Session
-from engine.asterisk.ami_connection import Limits
+from agi_scripts.session import CallContext, Environment, Session
+from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.limit_keeper import LimitKeeper
-from engine.calls.lease_rebalancing import Limit
+from engine.calls.lease_rebalancing import TalkLimit
 from engine.domain.booking import Booking
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
@@ -26,7 +25,7 @@ from tests.integration.fake_channels import FakeChannels, UpCall
 from tests.integration.worlds import WorldClock, a_world
 
 # The product's own figures are some ten times these.
-FAST = Limits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
+FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
 GRANTED = 300
 
 
@@ -57,7 +56,7 @@ class Exchange:
     async def answered(self, call_id: str) -> None:
         call = self.ami.up[call_id]
 
-        async def set_limit(limit: Limit | None) -> None:
+        async def set_limit(limit: TalkLimit | None) -> None:
             assert limit is not None
             call.talks = True
             self.ami.limit(call_id, limit.left_ms / 1000)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.config.settings import Settings
 from engine.privacy import scrub_files
 from engine.privacy.erasure import Target, erase
-from engine.privacy.scrub_files import wipe
+from engine.privacy.scrub_files import ScrubResult, SystemFiles, scrub
 from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
@@ -24,6 +24,10 @@ from tests.contract.test_migrations import insert
 
 TARGET = Target("+33199004188")
 DIGITS = TARGET.digits.encode()
+
+
+def files_of(settings: Settings) -> SystemFiles:
+    return SystemFiles(settings.data_dir.absolute(), settings.database.absolute(), settings.journal)
 
 
 @pytest.fixture
@@ -63,9 +67,9 @@ def test_unused_space_of_the_database_is_found_and_written_anew(system: Settings
     assert _holding(system.data_dir) == [system.database.name]
     if is_running:
         with _busy_engine(system):
-            assert wipe(system, TARGET).left == []
+            assert scrub(files_of(system), TARGET).left == []
     else:
-        assert wipe(system, TARGET).left == []
+        assert scrub(files_of(system), TARGET).left == []
     assert _holding(system.data_dir) == []
     with closing(sqlite3.connect(system.database)) as connection:
         assert connection.execute("SELECT id FROM cdrs").fetchall() == [("cdr_7",)]
@@ -75,10 +79,10 @@ def test_a_database_too_large_to_be_written_anew_beside_an_engine_is_said_to_be(
     system: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_and_delete(system)
-    monkeypatch.setattr(scrub_files, "MAX_BYTES_BESIDE_ENGINE", 1000)
+    monkeypatch.setattr(scrub, "MAX_BYTES_BESIDE_ENGINE", 1000)
     with _busy_engine(system):
-        assert "beside a running engine" in wipe(system, TARGET).left[0]
-    assert wipe(system, TARGET).left == []
+        assert "beside a running engine" in scrub(files_of(system), TARGET).left[0]
+    assert scrub(files_of(system), TARGET).left == []
     assert _holding(system.data_dir) == []
 
 
@@ -91,7 +95,7 @@ async def test_what_the_write_ahead_log_holds_goes_with_the_rows(system: Setting
                 insert(other, "cdrs", id=f"cdr_{index:04}", call_id=f"c{index}", destination=TARGET.number)
         assert f"{system.database.name}-wal" in _holding(system.data_dir)
         await erase(storage, TARGET, START, POLICY)
-        assert wipe(system, TARGET).left == []
+        assert scrub(files_of(system), TARGET).left == []
         assert _holding(system.data_dir) == []
     finally:
         other.close()
@@ -101,7 +105,7 @@ async def test_what_the_write_ahead_log_holds_goes_with_the_rows(system: Setting
 def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
     system: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scrub_files, "CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr(scrub, "CHECKPOINT_SECONDS", 0.1)
     monkeypatch.setattr("engine.storage.sqlite.BUSY_TIMEOUT_SECONDS", 0.1)
     with closing(sqlite3.connect(system.database, isolation_level=None)) as reader:
         reader.execute("PRAGMA journal_mode = WAL")
@@ -111,8 +115,8 @@ def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
         with closing(sqlite3.connect(system.database, isolation_level=None)) as writer:
             insert(writer, "accounts", id="acc_2", name="Bob")
         with pytest.raises(StorageUnavailable, match="run it again"):
-            wipe(system, TARGET)
-    assert wipe(system, TARGET).left == []
+            scrub(files_of(system), TARGET)
+    assert scrub(files_of(system), TARGET).left == []
 
 
 def test_logs_are_overwritten_in_place_while_they_are_written_to(system: Settings) -> None:
@@ -125,7 +129,7 @@ def test_logs_are_overwritten_in_place_while_they_are_written_to(system: Setting
     with log.open("w") as writer:
         writer.write("\n".join(lines) + "\n")
         writer.flush()
-        assert wipe(system, TARGET).files == 1
+        assert scrub(files_of(system), TARGET).files == 1
         writer.write("later\n")
     found = log.read_text().splitlines()
     assert [len(line) for line in found[:3]] == [len(line) for line in lines]
@@ -139,7 +143,7 @@ def test_a_journal_that_could_not_be_read_is_overwritten_and_one_that_can_is_lef
     bad.write_text(f"what {TARGET.number} is this")
     good.write_text(f'{{"now": {TARGET.digits}00, "callId": "{TARGET.digits}.3"}}')
     before = good.read_text()
-    assert wipe(system, TARGET) == scrub_files.Wiped(1, [])
+    assert scrub(files_of(system), TARGET) == ScrubResult(1, [])
     assert TARGET.digits not in bad.read_text()
     assert good.read_text() == before
 
@@ -148,7 +152,7 @@ def test_a_journal_elsewhere_is_searched_too(system: Settings, tmp_path: Path) -
     elsewhere = Settings(data_dir=system.data_dir, journal_dir=tmp_path / "spool")
     elsewhere.journal.mkdir()
     (elsewhere.journal / "a.bad").write_text(TARGET.number)
-    assert wipe(elsewhere, TARGET).files == 1
+    assert scrub(files_of(elsewhere), TARGET).files == 1
 
 
 def test_a_file_that_is_not_ours_to_change_is_named_and_no_link_is_followed(system: Settings, tmp_path: Path) -> None:
@@ -156,7 +160,7 @@ def test_a_file_that_is_not_ours_to_change_is_named_and_no_link_is_followed(syst
     for path in (notes, outside):
         path.write_text(TARGET.number)
     (system.data_dir / "asterisk" / "log" / "link").symlink_to(outside)
-    assert wipe(system, TARGET) == scrub_files.Wiped(0, [str(notes)])
+    assert scrub(files_of(system), TARGET) == ScrubResult(0, [str(notes)])
     assert notes.read_text() == outside.read_text() == TARGET.number
 
 
@@ -174,6 +178,6 @@ def test_a_number_is_found_wherever_the_pieces_of_a_file_end(
     content = "".join(pieces).encode()
     file = tmp_path / "file"
     file.write_bytes(content)
-    monkeypatch.setattr(scrub_files, "CHUNK", chunk)
+    monkeypatch.setattr(scrub, "CHUNK", chunk)
     whole = {match.span() for match in re.finditer(TARGET.in_bytes, content)}
     assert set(scrub_files._places(file, TARGET.in_bytes)) == whole

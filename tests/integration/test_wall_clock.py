@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.asterisk.wall_clock import LOOK_SECONDS, Ahead, ClockWatch
+from engine.asterisk.wall_clock import LOOK_SECONDS, ClockOffset, ClockWatch
 from tests.contract.samples import HOUR, SECOND
 from tests.integration.fake_ami import SUCCESS
 from tests.integration.fake_channels import FakeChannels
@@ -81,13 +81,15 @@ async def test_a_call_that_talks_past_its_lease_is_cut_by_our_ticks(watched: Exc
 @pytest.mark.parametrize(
     ("before", "after", "was_set"),
     [
-        (Ahead(0, 0), Ahead(500, 500), False),
-        (Ahead(0, 0), Ahead(501, 501), True),
-        (Ahead(0, 0), Ahead(-501, -501), True),
-        (Ahead(0, 2_000), Ahead(2_400, 2_600), False),
-        (Ahead(0, 0), Ahead(400, 3_000), False),
-        (Ahead(0, 2_000), Ahead(2_501, 2_600), True),
+        (ClockOffset(0, 0), ClockOffset(500, 500), False),
+        (ClockOffset(0, 0), ClockOffset(501, 501), True),
+        (ClockOffset(0, 0), ClockOffset(-501, -501), True),
+        (ClockOffset(0, 2_000), ClockOffset(2_400, 2_600), False),
+        (ClockOffset(0, 0), ClockOffset(400, 3_000), False),
+        (ClockOffset(0, 2_000), ClockOffset(2_501, 2_600), True),
     ],
 )
-def test_an_answer_that_took_its_time_says_only_what_is_sure(before: Ahead, after: Ahead, *, was_set: bool) -> None:
+def test_an_answer_that_took_its_time_says_only_what_is_sure(
+    before: ClockOffset, after: ClockOffset, *, was_set: bool
+) -> None:
     assert after.was_set_since(before) is was_set

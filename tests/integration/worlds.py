@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from engine.domain.times import Moment
+from engine.domain.times import Timestamp
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.world import World
@@ -17,7 +17,7 @@ class WorldClock:
     def now(self) -> int:
         return self._world.now
 
-    def moment(self) -> Moment:
+    def moment(self) -> Timestamp:
         return self._world.at
 
 

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.house import HIDDEN, House
-from engine.accounts.accounts import create_account, create_key
+from engine.accounts.accounts import create_account
 from engine.accounts.idempotency import KEPT_MS
-from engine.bookings import lifecycle as tmp_bookings
+from engine.accounts.keys import create_key
+from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.bookings.number_pool import import_numbers
 from engine.config import secrets
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.booking import Booking
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -85,7 +87,7 @@ async def _begun(settings: Settings, pepper: str) -> tuple[str, Booking]:
         numbers = [(line, f"+32{25_000_000 + line}") for line in range(1, NUMBERS + 1)]
         await storage.run(import_numbers, numbers, now)
         request = BookingRequest(account.id, HIDDEN, UsagePlan.LARGE, "http://127.0.0.1:9/")
-        booking = await storage.run(tmp_bookings.book, request, now, settings.policy())
+        booking = await storage.run(bookings.book, request, now, policy_of(settings))
         return (await storage.run(create_key, account.id, pepper, now)).secret, booking
     finally:
         await storage.close()

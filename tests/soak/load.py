@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from agi_scripts.dialplan import ANSWERED, BOOKING, CAUSE, ENDED, ROUTE, SECONDS, VERDICT
-from agi_scripts.request_auth import proof
+from agi_scripts.request_auth import request_mac
 from bench.house import House
 from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
 from tests.integration.fake_channels import FakeChannels, UpCall
@@ -102,5 +102,5 @@ class Load:
         await self._ask(ENDED, call_id, call_id, talked, status, "")
 
     async def _ask(self, script: str, asking: str, *arguments: str) -> Channel:
-        shown = {f"agi_arg_{len(arguments) + 1}": proof(self._token, asking, script, arguments)}
+        shown = {f"agi_arg_{len(arguments) + 1}": request_mac(self._token, asking, script, arguments)}
         return await AgiCall(self._port, script, *arguments, call_id=asking, changes=shown).run()

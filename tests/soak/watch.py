@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.house import House
 from bench.servers import Server
-from engine.control.server import look_at_engine
+from engine.control.client import ask_diagnostics
 
 # Of every booking that there ever was, one row and one for each plan that it was given stay: the books need them.
 KEPT_FOR_EVER = {"bookings": ("booked",), "grants": ("booked", "renewed")}
@@ -39,7 +39,7 @@ async def look(server: Server, house: House, done: Mapping[str, int], *, at_rest
 
 
 def _look(server: Server, house: House, done: Mapping[str, int], at_rest: bool) -> Sample:
-    said = look_at_engine(house.settings.data_dir, collected=at_rest)
+    said = ask_diagnostics(house.settings.data_dir, collected=at_rest)
     if said is None:
         raise RuntimeError("the engine is gone")
     with server.process.oneshot():

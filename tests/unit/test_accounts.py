@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 
-from engine.accounts.accounts import key_digest
+from engine.accounts.keys import key_digest
 
 
 def test_a_key_is_kept_as_a_keyed_digest_only() -> None:

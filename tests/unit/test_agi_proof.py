@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agi_scripts.request_auth import is_proven, proof
+from agi_scripts.request_auth import is_authentic, request_mac
 
 TOKENS = ("Zx81Qk-7rTnb_W3mLp9Ydv0c", "another-token-0123456789")
 REQUEST = ("rn0-1.1", "route", ("+3225550001", "", "allowed"))
@@ -15,21 +15,23 @@ WORDS = st.text(st.one_of(st.sampled_from(",rn0-7."), st.characters(exclude_cate
 
 def test_it_is_what_the_dialplan_makes_of_the_token_and_the_request() -> None:
     text = f"{TOKENS[0]},rn0-1.1,route,+3225550001,,allowed"
-    assert proof(TOKENS[0], *REQUEST) == hashlib.sha1(text.encode()).hexdigest()  # noqa: S324  what Asterisk has
+    assert request_mac(TOKENS[0], *REQUEST) == hashlib.sha1(text.encode()).hexdigest()  # noqa: S324  what Asterisk has
 
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_each_of_several_asterisks_has_a_token_of_its_own(token: str) -> None:
-    assert is_proven(TOKENS, proof(token, *REQUEST), *REQUEST)
+    assert is_authentic(TOKENS, request_mac(token, *REQUEST), *REQUEST)
 
 
-@pytest.mark.parametrize("given", ["", "x", "é", TOKENS[0], proof("no token of ours", *REQUEST), proof("", *REQUEST)])
+@pytest.mark.parametrize(
+    "given", ["", "x", "é", TOKENS[0], request_mac("no token of ours", *REQUEST), request_mac("", *REQUEST)]
+)
 def test_nothing_else_is_taken_for_it(given: str) -> None:
-    assert not is_proven(TOKENS, given, *REQUEST)
+    assert not is_authentic(TOKENS, given, *REQUEST)
 
 
 def test_without_a_token_nobody_is_let_in() -> None:
-    assert not is_proven((), proof("", *REQUEST), *REQUEST)
+    assert not is_authentic((), request_mac("", *REQUEST), *REQUEST)
 
 
 @example("rn0-7.7", "ended", ["rn0-7.7,1000", "ANSWER"])
@@ -37,6 +39,6 @@ def test_without_a_token_nobody_is_let_in() -> None:
 @example("rn0-7.7", "ended", ["rn0-7.7", "1000", "ANSWER"])
 @given(WORDS, st.sampled_from(["route", "answered", "ended"]), st.lists(WORDS, max_size=4))
 def test_what_was_seen_of_one_request_is_good_for_no_other(unique_id: str, script: str, arguments: list[str]) -> None:
-    seen = proof(TOKENS[0], "rn0-7.7", "ended", ("rn0-7.7", "1000", "ANSWER"))
+    seen = request_mac(TOKENS[0], "rn0-7.7", "ended", ("rn0-7.7", "1000", "ANSWER"))
     other = (unique_id, script, arguments)
-    assert is_proven(TOKENS, seen, *other) is (other == ("rn0-7.7", "ended", ["rn0-7.7", "1000", "ANSWER"]))
+    assert is_authentic(TOKENS, seen, *other) is (other == ("rn0-7.7", "ended", ["rn0-7.7", "1000", "ANSWER"]))

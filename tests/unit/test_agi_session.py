@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agi_scripts.commands import MAX_VALUE
 from agi_scripts.errors import BadPeer, UnsafeValue
-from agi_scripts.protocol import Wire
+from agi_scripts.protocol import AgiProtocol
 from agi_scripts.session import Environment, Session, parse_environment
 from tests.unit.asterisk_text import lines_of, substituted, words_of
 
@@ -27,13 +27,13 @@ class Listening:
     def __init__(self) -> None:
         self.heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    def opened(self, wire: Wire) -> bool:
+    def opened(self, wire: AgiProtocol) -> bool:
         return True
 
-    def said(self, wire: Wire, environment: bytes) -> None:
+    def said(self, wire: AgiProtocol, environment: bytes) -> None:
         self.heard.set_result(environment)
 
-    def failed(self, wire: Wire, error: Exception) -> None:
+    def failed(self, wire: AgiProtocol, error: Exception) -> None:
         self.heard.set_exception(error)
 
 
@@ -42,7 +42,7 @@ async def a_session() -> AsyncIterator[tuple[Session, socket.socket]]:
     """A session, and the other end of its connection with all answers waiting in it."""
     ours, theirs = socket.socketpair()
     host = Listening()
-    _, wire = await asyncio.get_running_loop().create_connection(lambda: Wire(host, 5.0), sock=ours)
+    _, wire = await asyncio.get_running_loop().create_connection(lambda: AgiProtocol(host, 5.0), sock=ours)
     theirs.sendall(b"agi_network: yes\n\n" + b"200 result=1\n" * 4)
     await asyncio.wait_for(host.heard, 5.0)
     try:

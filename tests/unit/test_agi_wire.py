@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agi_scripts.errors import BadPeer, CallerGone
-from agi_scripts.protocol import END_OF_ENVIRONMENT, MAX_HELD, Wire
+from agi_scripts.protocol import END_OF_ENVIRONMENT, MAX_HELD, AgiProtocol
 from tests.unit.test_agi_session import Listening
 
 ENVIRONMENT = b"agi_network: yes\nagi_type: PJSIP\n\n"
@@ -17,12 +17,12 @@ ONE_READ = 256 * 1024
 
 
 @asynccontextmanager
-async def a_wire(said: bytes = b"") -> AsyncIterator[tuple[Wire, socket.socket, Listening]]:
+async def a_wire(said: bytes = b"") -> AsyncIterator[tuple[AgiProtocol, socket.socket, Listening]]:
     """A wire, the other end of its connection, and who hears what was said first."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     host = Listening()
-    _, wire = await asyncio.get_running_loop().create_connection(lambda: Wire(host, 5.0), sock=ours)
+    _, wire = await asyncio.get_running_loop().create_connection(lambda: AgiProtocol(host, 5.0), sock=ours)
     theirs.send(said)
     if END_OF_ENVIRONMENT in said:
         await asyncio.wait_for(host.heard, 10)

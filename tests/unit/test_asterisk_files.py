@@ -22,9 +22,9 @@ from engine.asterisk.config_files import (
     write_own,
 )
 from engine.asterisk.drop_ins import write_drop_ins
+from engine.asterisk.softphones import SOFTPHONES
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
-from engine.local.demo import SOFTPHONES
 
 KEPT = Secrets(**{field.name: f"value-of-{field.name}-0123456789" for field in fields(Secrets)})
 DROP_INS = ["extensions_rented_numbers.conf", "manager_rented_numbers.conf", "pjsip_rented_numbers.conf"]

@@ -6,58 +6,58 @@ from itertools import product
 import pytest
 
 from engine.domain import booking as life
-from engine.domain.booking import TRANSITIONS, Booking, Event, Status, status_at
+from engine.domain.booking import TRANSITIONS, Booking, BookingEvent, BookingStatus, status_at
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition, InvariantBroken
 from engine.domain.metering import Credit
-from engine.domain.plans import UsagePlan
+from engine.domain.policy import UsagePlan
 from tests.contract.samples import DAY, POLICY, START, a_booking
 
 END = START + 7 * DAY
 GRACE_END = END + POLICY.grace_ms
 
-IN_STATUS: dict[Status, list[tuple[Booking, int]]] = {
-    Status.ACTIVE: [(a_booking(), START), (a_booking(), END - 1)],
-    Status.EXPIRED: [(a_booking(), END), (a_booking(exhausted_at=START), START)],
-    Status.GONE: [(a_booking(gone_at=START), START), (a_booking(), GRACE_END)],
+IN_STATUS: dict[BookingStatus, list[tuple[Booking, int]]] = {
+    BookingStatus.ACTIVE: [(a_booking(), START), (a_booking(), END - 1)],
+    BookingStatus.EXPIRED: [(a_booking(), END), (a_booking(exhausted_at=START), START)],
+    BookingStatus.GONE: [(a_booking(gone_at=START), START), (a_booking(), GRACE_END)],
 }
-APPLY: dict[Event, Callable[[Booking, int], Booking]] = {
-    Event.RENEWED: lambda booking, now: life.renew(booking, UsagePlan.SMALL, now, POLICY),
-    Event.ADJUSTED: lambda booking, now: life.adjust(booking, -1, 1, now, POLICY),
-    Event.DELETED: lambda booking, now: life.delete(booking, now, POLICY),
-    Event.GRACE_OVER: lambda booking, now: life.end_grace(booking, now, POLICY),
+APPLY: dict[BookingEvent, Callable[[Booking, int], Booking]] = {
+    BookingEvent.RENEWED: lambda booking, now: life.renew(booking, UsagePlan.SMALL, now, POLICY),
+    BookingEvent.ADJUSTED: lambda booking, now: life.adjust(booking, -1, 1, now, POLICY),
+    BookingEvent.DELETED: lambda booking, now: life.delete(booking, now, POLICY),
+    BookingEvent.GRACE_OVER: lambda booking, now: life.end_grace(booking, now, POLICY),
 }
 LEGAL = {
-    (Status.ACTIVE, Event.RENEWED): Status.ACTIVE,
-    (Status.EXPIRED, Event.RENEWED): Status.ACTIVE,
-    (Status.ACTIVE, Event.ADJUSTED): Status.ACTIVE,
-    (Status.EXPIRED, Event.ADJUSTED): Status.EXPIRED,
-    (Status.ACTIVE, Event.DELETED): Status.GONE,
-    (Status.EXPIRED, Event.DELETED): Status.GONE,
-    (Status.GONE, Event.GRACE_OVER): Status.GONE,
+    (BookingStatus.ACTIVE, BookingEvent.RENEWED): BookingStatus.ACTIVE,
+    (BookingStatus.EXPIRED, BookingEvent.RENEWED): BookingStatus.ACTIVE,
+    (BookingStatus.ACTIVE, BookingEvent.ADJUSTED): BookingStatus.ACTIVE,
+    (BookingStatus.EXPIRED, BookingEvent.ADJUSTED): BookingStatus.EXPIRED,
+    (BookingStatus.ACTIVE, BookingEvent.DELETED): BookingStatus.GONE,
+    (BookingStatus.EXPIRED, BookingEvent.DELETED): BookingStatus.GONE,
+    (BookingStatus.GONE, BookingEvent.GRACE_OVER): BookingStatus.GONE,
 }
-ILLEGAL: dict[tuple[Status, Event], type[Exception]] = {
-    (Status.GONE, Event.RENEWED): BookingGone,
-    (Status.GONE, Event.ADJUSTED): BookingGone,
-    (Status.GONE, Event.DELETED): BookingGone,
-    (Status.ACTIVE, Event.GRACE_OVER): IllegalTransition,
-    (Status.EXPIRED, Event.GRACE_OVER): IllegalTransition,
+ILLEGAL: dict[tuple[BookingStatus, BookingEvent], type[Exception]] = {
+    (BookingStatus.GONE, BookingEvent.RENEWED): BookingGone,
+    (BookingStatus.GONE, BookingEvent.ADJUSTED): BookingGone,
+    (BookingStatus.GONE, BookingEvent.DELETED): BookingGone,
+    (BookingStatus.ACTIVE, BookingEvent.GRACE_OVER): IllegalTransition,
+    (BookingStatus.EXPIRED, BookingEvent.GRACE_OVER): IllegalTransition,
 }
 
 
 def test_every_pair_of_status_and_event_is_ruled_on_here() -> None:
-    assert LEGAL.keys() | ILLEGAL.keys() == set(product(Status, Event))
+    assert LEGAL.keys() | ILLEGAL.keys() == set(product(BookingStatus, BookingEvent))
     assert TRANSITIONS == LEGAL
 
 
 @pytest.mark.parametrize(("status", "event"), LEGAL)
-def test_a_step_in_the_table_leads_where_the_table_says(status: Status, event: Event) -> None:
+def test_a_step_in_the_table_leads_where_the_table_says(status: BookingStatus, event: BookingEvent) -> None:
     for booking, now in IN_STATUS[status]:
         assert status_at(booking, now, POLICY) is status
         assert status_at(APPLY[event](booking, now), now, POLICY) is LEGAL[status, event]
 
 
 @pytest.mark.parametrize(("status", "event"), ILLEGAL)
-def test_a_step_that_is_not_in_the_table_is_refused(status: Status, event: Event) -> None:
+def test_a_step_that_is_not_in_the_table_is_refused(status: BookingStatus, event: BookingEvent) -> None:
     for booking, now in IN_STATUS[status]:
         assert status_at(booking, now, POLICY) is status
         with pytest.raises(ILLEGAL[status, event]):
@@ -67,34 +67,34 @@ def test_a_step_that_is_not_in_the_table_is_refused(status: Status, event: Event
 @pytest.mark.parametrize(
     ("now", "status"),
     [
-        (START, Status.ACTIVE),
-        (END - 1, Status.ACTIVE),
-        (END, Status.EXPIRED),
-        (GRACE_END - 1, Status.EXPIRED),
-        (GRACE_END, Status.GONE),
+        (START, BookingStatus.ACTIVE),
+        (END - 1, BookingStatus.ACTIVE),
+        (END, BookingStatus.EXPIRED),
+        (GRACE_END - 1, BookingStatus.EXPIRED),
+        (GRACE_END, BookingStatus.GONE),
     ],
 )
-def test_time_alone_moves_a_booking_to_the_millisecond(now: int, status: Status) -> None:
+def test_time_alone_moves_a_booking_to_the_millisecond(now: int, status: BookingStatus) -> None:
     assert status_at(a_booking(), now, POLICY) is status
 
 
 @pytest.mark.parametrize(
     ("after", "status"),
     [
-        (-1, Status.ACTIVE),
-        (0, Status.EXPIRED),
-        (POLICY.grace_ms - 1, Status.EXPIRED),
-        (POLICY.grace_ms, Status.GONE),
+        (-1, BookingStatus.ACTIVE),
+        (0, BookingStatus.EXPIRED),
+        (POLICY.grace_ms - 1, BookingStatus.EXPIRED),
+        (POLICY.grace_ms, BookingStatus.GONE),
     ],
 )
-def test_grace_of_a_spent_booking_runs_from_when_it_was_spent(after: int, status: Status) -> None:
+def test_grace_of_a_spent_booking_runs_from_when_it_was_spent(after: int, status: BookingStatus) -> None:
     spent = START + DAY
     assert status_at(a_booking(exhausted_at=spent), spent + after, POLICY) is status
 
 
 def test_a_deleted_booking_is_gone_whatever_its_times_say() -> None:
-    assert status_at(life.delete(a_booking(), START, POLICY), START, POLICY) is Status.GONE
-    assert status_at(life.delete(a_booking(), START, POLICY), GRACE_END * 2, POLICY) is Status.GONE
+    assert status_at(life.delete(a_booking(), START, POLICY), START, POLICY) is BookingStatus.GONE
+    assert status_at(life.delete(a_booking(), START, POLICY), GRACE_END * 2, POLICY) is BookingStatus.GONE
 
 
 def test_renewing_an_active_booking_adds_the_plan_to_what_is_left() -> None:
@@ -141,7 +141,7 @@ def test_a_booking_expires_when_its_last_second_or_call_is_used(seconds: Credit,
     booking = a_booking(seconds=seconds, calls=calls)
     settled = life.settle(booking, 60, 60, answered=True, now=START)
     assert settled.exhausted_at == (START if spent else None)
-    assert (status_at(settled, START, POLICY) is Status.EXPIRED) == spent
+    assert (status_at(settled, START, POLICY) is BookingStatus.EXPIRED) == spent
 
 
 def test_an_unanswered_call_gives_back_all_and_expires_nothing() -> None:
@@ -181,11 +181,11 @@ def test_an_adjustment_takes_what_nobody_holds_and_no_more(seconds: Credit, want
 
 def test_an_adjustment_that_takes_the_last_of_it_ends_the_booking_and_one_that_brings_some_revives_it() -> None:
     spent = life.adjust(a_booking(), -300, 0, START, POLICY)
-    assert (spent.exhausted_at, status_at(spent, START, POLICY)) == (START, Status.EXPIRED)
+    assert (spent.exhausted_at, status_at(spent, START, POLICY)) == (START, BookingStatus.EXPIRED)
     more_calls = life.adjust(spent, 0, 5, START + 1, POLICY)
-    assert status_at(more_calls, START + 1, POLICY) is Status.EXPIRED
+    assert status_at(more_calls, START + 1, POLICY) is BookingStatus.EXPIRED
     revived = life.adjust(more_calls, 1, 0, START + 2, POLICY)
-    assert status_at(revived, START + 2, POLICY) is Status.ACTIVE
+    assert status_at(revived, START + 2, POLICY) is BookingStatus.ACTIVE
 
 
 def test_an_adjustment_does_not_end_a_booking_whose_last_seconds_are_being_talked() -> None:
@@ -195,4 +195,4 @@ def test_an_adjustment_does_not_end_a_booking_whose_last_seconds_are_being_talke
 
 def test_an_adjustment_does_not_lengthen_a_booking() -> None:
     ended = life.adjust(a_booking(), 60, 1, END, POLICY)
-    assert (ended.end_at, status_at(ended, END, POLICY)) == (END, Status.EXPIRED)
+    assert (ended.end_at, status_at(ended, END, POLICY)) == (END, BookingStatus.EXPIRED)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from engine.domain.booking import Booking, limits_in_force, longest_call
 from engine.domain.explanation import SENTENCES, Explanation, LimitedBy, limited_by, room_for_call
-from engine.domain.limits import NO_LIMITS, Limits
 from engine.domain.metering import CallState, Credit
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
+from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
 from engine.domain.routing import (
     REJECTIONS,
     Bridge,
@@ -26,42 +26,42 @@ from engine.domain.routing import (
 from engine.domain.sharing import Holding, fair_leases
 from tests.contract.samples import CALLER, HIDDEN, POLICY, SECOND, START, a_booking
 
-DEFAULTS = Limits(max_concurrent_calls=3, max_calls_per_caller_per_hour=5, max_call_seconds=20)
+DEFAULTS = BookingLimits(max_concurrent_calls=3, max_calls_per_caller_per_hour=5, max_call_seconds=20)
 STRICT = replace(POLICY, default_limits=DEFAULTS)
 
 some_limit = st.none() | st.integers(1, 50)
-some_limits = st.builds(Limits, some_limit, some_limit, some_limit)
+some_limits = st.builds(BookingLimits, some_limit, some_limit, some_limit)
 
 
 def up(calls: int, **limits: int | None) -> Booking:
     """A booking with so many calls up, of ten."""
-    return a_booking(calls=Credit(10, 10 - calls, calls, 0), limits=Limits(**limits))
+    return a_booking(calls=Credit(10, 10 - calls, calls, 0), limits=BookingLimits(**limits))
 
 
 @given(some_limits, some_limits)
-def test_each_limit_is_the_bookings_own_or_else_the_operators(own: Limits, default: Limits) -> None:
+def test_each_limit_is_the_bookings_own_or_else_the_operators(own: BookingLimits, default: BookingLimits) -> None:
     both = own.or_else(default)
-    for limit in fields(Limits):
+    for limit in fields(BookingLimits):
         mine = getattr(own, limit.name)
         assert getattr(both, limit.name) == (getattr(default, limit.name) if mine is None else mine)
 
 
 def test_a_booking_without_limits_under_an_operator_without_limits_has_none() -> None:
-    assert limits_in_force(a_booking(), POLICY) == NO_LIMITS
+    assert limits_in_force(a_booking(), POLICY) == NO_BOOKING_LIMITS
 
 
 @pytest.mark.parametrize(
     ("own", "default", "longest"), [(None, None, 60), (7, None, 7), (None, 20, 20), (30, 20, 30), (61, 20, 60)]
 )
 def test_a_call_is_never_longer_than_the_operator_s_longest(own: int | None, default: int | None, longest: int) -> None:
-    policy = replace(POLICY, default_limits=Limits(max_call_seconds=default))
-    assert longest_call(a_booking(limits=Limits(max_call_seconds=own)), policy) == longest
+    policy = replace(POLICY, default_limits=BookingLimits(max_call_seconds=default))
+    assert longest_call(a_booking(limits=BookingLimits(max_call_seconds=own)), policy) == longest
 
 
 def test_the_last_call_below_each_limit_is_let_through_and_the_next_is_not() -> None:
     assert judge(Facts(up(1, max_concurrent_calls=2)), START, POLICY) is Reason.PUT_THROUGH
     assert judge(Facts(up(2, max_concurrent_calls=2)), START, POLICY) is Reason.CONCURRENCY_LIMIT
-    booking = a_booking(limits=Limits(max_calls_per_caller_per_hour=3))
+    booking = a_booking(limits=BookingLimits(max_calls_per_caller_per_hour=3))
     assert judge(Facts(booking, caller_calls=2), START, POLICY) is Reason.PUT_THROUGH
     assert judge(Facts(booking, caller_calls=3), START, POLICY) is Reason.CALLER_LIMIT
 
@@ -98,7 +98,7 @@ def test_of_several_reasons_the_first_counts() -> None:
     seen.append(judge(facts, START, POLICY))
     facts = replace(facts, caller_calls=0)
     seen.append(judge(facts, START, POLICY))
-    freed: list[dict[str, Any]] = [{"limits": NO_LIMITS}, {"calls": Credit.new(3)}, {"seconds": Credit.new(60)}]
+    freed: list[dict[str, Any]] = [{"limits": NO_BOOKING_LIMITS}, {"calls": Credit.new(3)}, {"seconds": Credit.new(60)}]
     for changes in freed:
         assert facts.booking is not None
         facts = replace(facts, booking=replace(facts.booking, **changes))
@@ -128,7 +128,7 @@ def test_an_expired_booking_says_what_ended_it(changes: dict[str, object], now: 
 
 
 def test_the_longest_call_of_a_booking_bounds_what_a_ringing_call_leases() -> None:
-    booking = a_booking(limits=Limits(max_call_seconds=2))
+    booking = a_booking(limits=BookingLimits(max_call_seconds=2))
     assert decide(Facts(booking), START, POLICY) == Bridge(
         booking, seconds=2, ring_seconds=POLICY.ring_seconds, shown=ANONYMOUS
     )
@@ -159,9 +159,9 @@ def test_no_sentence_names_the_hidden_number(reason: Reason) -> None:
     [
         ({}, 59, START, LimitedBy.SECONDS_LEFT),
         ({}, 60, START, LimitedBy.LONGEST_CALL),
-        ({"limits": Limits(max_call_seconds=9)}, 9, START, LimitedBy.MAX_CALL_SECONDS),
-        ({"limits": Limits(max_call_seconds=9)}, 8, START, LimitedBy.SECONDS_LEFT),
-        ({"limits": Limits(max_call_seconds=900)}, 60, START, LimitedBy.LONGEST_CALL),
+        ({"limits": BookingLimits(max_call_seconds=9)}, 9, START, LimitedBy.MAX_CALL_SECONDS),
+        ({"limits": BookingLimits(max_call_seconds=9)}, 8, START, LimitedBy.SECONDS_LEFT),
+        ({"limits": BookingLimits(max_call_seconds=900)}, 60, START, LimitedBy.LONGEST_CALL),
         ({}, 5, a_booking().end_at - 5 * SECOND, LimitedBy.END_TIME),
         ({}, 5, a_booking().end_at - 4 * SECOND - 1, LimitedBy.END_TIME),
     ],

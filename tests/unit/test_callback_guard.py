@@ -11,19 +11,20 @@ from hypothesis import strategies as st
 from engine.callbacks import ssrf
 from engine.callbacks.ssrf import (
     AddressForbidden,
-    CallbackRules,
     GuardedSocket,
     check_callback,
     is_this_machine,
     open_socket,
     policy_for,
 )
+from engine.config.policy import callback_rules_of
 from engine.config.settings import Settings
 from engine.domain.errors import CallbackNotAcceptable
+from engine.domain.policy import CallbackRules
 from tests.spellings import FORBIDDEN_HOSTS, TRICKS
 
-PRODUCTION = CallbackRules.of(Settings(profile="production"))
-DEMO = CallbackRules.of(Settings(profile="demo"))
+PRODUCTION = callback_rules_of(Settings(profile="production"))
+DEMO = callback_rules_of(Settings(profile="demo"))
 
 ACCEPTABLE = [
     "https://example.com",

@@ -5,21 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.callbacks import fair_queue as module
-from engine.callbacks.fair_queue import Lanes, Waiting, receiver_of
+from engine.callbacks.fair_queue import FairQueue, QueuedCallback, receiver_of
 
 
-def waiting(host: str, number: int, attempts: int = 0, account: str = "acc") -> Waiting:
-    return Waiting(f"evt_{host}_{number}", (host, 443), attempts, account)
+def waiting(host: str, number: int, attempts: int = 0, account: str = "acc") -> QueuedCallback:
+    return QueuedCallback(f"evt_{host}_{number}", (host, 443), attempts, account)
 
 
-def make_quick(lanes: Lanes, host: str) -> None:
+def make_quick(lanes: FairQueue, host: str) -> None:
     lanes.add(waiting(host, -1))
     [first] = lanes.choose()
     lanes.leave(first, quick=True)
 
 
 def test_a_new_receiver_has_one_slot_until_it_was_quick() -> None:
-    lanes = Lanes(16)
+    lanes = FairQueue(16)
     for number in range(10):
         lanes.add(waiting("a", number))
     [first] = lanes.choose()
@@ -30,7 +30,7 @@ def test_a_new_receiver_has_one_slot_until_it_was_quick() -> None:
 
 
 def test_a_receiver_that_stops_being_quick_is_back_to_one_slot() -> None:
-    lanes = Lanes(16)
+    lanes = FairQueue(16)
     make_quick(lanes, "a")
     for number in range(10):
         lanes.add(waiting("a", number))
@@ -44,7 +44,7 @@ def test_a_receiver_that_stops_being_quick_is_back_to_one_slot() -> None:
 
 
 def test_however_many_receivers_hang_quick_ones_find_slots() -> None:
-    lanes = Lanes(16)
+    lanes = FairQueue(16)
     make_quick(lanes, "good")
     for host in range(100):
         for number in range(10):
@@ -55,7 +55,7 @@ def test_however_many_receivers_hang_quick_ones_find_slots() -> None:
 
 
 def test_receivers_take_turns() -> None:
-    lanes = Lanes(4)
+    lanes = FairQueue(4)
     for number in range(3):
         for host in ("a", "b", "c"):
             lanes.add(waiting(host, number))
@@ -68,7 +68,7 @@ def test_receivers_take_turns() -> None:
 
 
 def test_a_row_that_comes_again_keeps_its_place_and_is_chosen_once() -> None:
-    lanes = Lanes(16)
+    lanes = FairQueue(16)
     lanes.add(waiting("a", 0))
     lanes.add(waiting("a", 1))
     lanes.add(waiting("a", 0, attempts=1))
@@ -79,7 +79,7 @@ def test_a_row_that_comes_again_keeps_its_place_and_is_chosen_once() -> None:
 
 
 def test_lines_are_bounded() -> None:
-    lanes = Lanes(1)
+    lanes = FairQueue(1)
     for number in range(module.MAX_IN_LANE + 10):
         lanes.add(waiting("a", number))
     served = 0
@@ -93,7 +93,7 @@ def test_lines_are_bounded() -> None:
 def test_receivers_with_much_in_line_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else five that hang, with what one account has sent again, would keep everybody out for as long as they do."""
     monkeypatch.setattr(module, "MAX_IN_ALL", 50)
-    lanes = Lanes(16)
+    lanes = FairQueue(16)
     make_quick(lanes, "good")
     for host in range(5):
         for number in range(20):
@@ -109,7 +109,7 @@ def test_receivers_with_much_in_line_leave_room_for_others(monkeypatch: pytest.M
 
 def test_an_account_that_has_much_for_a_host_or_fails_there_keeps_no_other_from_it() -> None:
     """Customers share hosts: those of the services that receive webhooks for many."""
-    lanes = Lanes(16)
+    lanes = FairQueue(16)
     make_quick(lanes, "shared")
     for number in range(module.MAX_IN_LANE + 10):
         lanes.add(waiting("shared", number, account="other"))
@@ -126,7 +126,7 @@ def test_an_account_that_has_much_for_a_host_or_fails_there_keeps_no_other_from_
 
 def test_a_full_room_is_shared_evenly_and_who_is_cut_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_IN_ALL", 6)
-    lanes, served = Lanes(1), list[str]()
+    lanes, served = FairQueue(1), list[str]()
     for host in ("a", "b", "c"):
         for number in range(10):
             lanes.add(waiting(host, number))
@@ -141,7 +141,7 @@ def test_a_full_room_is_shared_evenly_and_who_is_cut_keeps_its_order(monkeypatch
 
 def test_in_a_full_room_nobody_gets_a_place_by_which_another_would_have_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_IN_ALL", 3)
-    lanes, served = Lanes(1), list[str]()
+    lanes, served = FairQueue(1), list[str]()
     for each in (waiting("a", 0), waiting("a", 1), waiting("b", 0), waiting("b", 1)):
         lanes.add(each)
     while chosen := lanes.choose():
@@ -155,7 +155,7 @@ def test_of_too_many_quick_receivers_the_one_that_was_quick_longest_ago_is_new_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_KNOWN_QUICK", 2)
-    lanes = Lanes(16)
+    lanes = FairQueue(16)
     for host in ("a", "b", "a", "c"):
         make_quick(lanes, host)
     for host in ("a", "b", "c"):
@@ -170,9 +170,9 @@ def test_of_too_many_quick_receivers_the_one_that_was_quick_longest_ago_is_new_a
     st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from([None, True, False])), max_size=200),
 )
 def test_all_are_served_once_in_order_and_within_the_bounds(slots: int, steps: list[tuple[str, bool | None]]) -> None:
-    lanes = Lanes(slots)
-    under_way: list[Waiting] = []
-    served: list[Waiting] = []
+    lanes = FairQueue(slots)
+    under_way: list[QueuedCallback] = []
+    served: list[QueuedCallback] = []
     for number, (host, quick) in enumerate(steps):
         lanes.add(waiting(host, number))
         chosen = lanes.choose()

@@ -4,7 +4,7 @@ import pytest
 
 from agi_scripts import dialplan
 from agi_scripts.route import source_of
-from engine.domain.caller_id import CallerId, shown_caller
+from engine.domain.booking import CallerId, shown_caller
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.routing import Bridge, Facts, Reason, bridge, decide, judge
 from tests.contract.samples import CALLER, POLICY, START, a_booking

@@ -4,20 +4,22 @@ import traceback
 
 import pytest
 
+from engine.asterisk.softphones import SOFTPHONES
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.destinations import (
     COUNTRIES,
-    DEAR_PREFIXES,
-    ORDINARY_DESTINATIONS,
-    ORDINARY_TYPES,
+    DEFAULT_DESTINATIONS,
+    DEFAULT_TYPES,
+    PREMIUM_PREFIXES,
     AllowedDestinations,
+    DestinationRule,
     NumberType,
-    Rule,
     allowed_destination,
 )
 from engine.domain.errors import DestinationNotAllowed, InvalidDestination
 from engine.domain.routing import Facts, Reason, judge
-from engine.local.demo import POOL, SOFTPHONES
+from engine.local.demo import POOL
 from tests.contract.samples import POLICY, START, a_booking
 from tests.unit.test_numbers import ARABIC, MALFORMED
 
@@ -76,26 +78,26 @@ def a_type_of_each() -> list[tuple[NumberType, str]]:
 
 @pytest.mark.parametrize("number", ORDINARY.values(), ids=ORDINARY)
 def test_ordinary_numbers_may_be_hidden(number: str) -> None:
-    assert allowed_destination(number, ORDINARY_DESTINATIONS) == number
+    assert allowed_destination(number, DEFAULT_DESTINATIONS) == number
 
 
 def test_every_number_of_the_demo_may_be_hidden() -> None:
     numbers = {*POOL, *(phone.number for phone in SOFTPHONES), *(phone.rented for phone in SOFTPHONES)}
-    assert [each for each in sorted(numbers) if ORDINARY_DESTINATIONS.broken_rule(each)] == []
+    assert [each for each in sorted(numbers) if DEFAULT_DESTINATIONS.broken_rule(each)] == []
 
 
 @pytest.mark.parametrize("number", BY_TYPE.values(), ids=BY_TYPE)
 def test_numbers_of_dear_types_are_refused_by_their_type(number: str) -> None:
-    assert ORDINARY_DESTINATIONS.broken_rule(number) is Rule.TYPE
+    assert DEFAULT_DESTINATIONS.broken_rule(number) is DestinationRule.TYPE
     with pytest.raises(DestinationNotAllowed, match="type"):
-        allowed_destination(number, ORDINARY_DESTINATIONS)
+        allowed_destination(number, DEFAULT_DESTINATIONS)
 
 
 @pytest.mark.parametrize("number", BY_PREFIX.values(), ids=BY_PREFIX)
 def test_satellites_and_international_services_are_refused_by_their_prefix(number: str) -> None:
-    assert ORDINARY_DESTINATIONS.broken_rule(number) is Rule.PREFIX
+    assert DEFAULT_DESTINATIONS.broken_rule(number) is DestinationRule.PREFIX
     with pytest.raises(DestinationNotAllowed, match="prefix"):
-        allowed_destination(number, ORDINARY_DESTINATIONS)
+        allowed_destination(number, DEFAULT_DESTINATIONS)
 
 
 @pytest.mark.parametrize("number", NOWHERE.values(), ids=NOWHERE)
@@ -103,13 +105,13 @@ def test_what_is_in_no_numbering_plan_is_no_destination_whatever_is_allowed(numb
     everything = AllowedDestinations(types=frozenset(NumberType), denied_prefixes=())
     with pytest.raises(InvalidDestination):
         allowed_destination(number, everything)
-    assert everything.broken_rule(number) is Rule.TYPE
+    assert everything.broken_rule(number) is DestinationRule.TYPE
 
 
 @pytest.mark.parametrize("text", MALFORMED)
 def test_a_destination_must_be_written_as_e164(text: str) -> None:
     with pytest.raises(InvalidDestination):
-        allowed_destination(text, ORDINARY_DESTINATIONS)
+        allowed_destination(text, DEFAULT_DESTINATIONS)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_a_destination_must_be_written_as_e164(text: str) -> None:
 )
 def test_a_refusal_never_contains_the_number(text: str) -> None:
     with pytest.raises((InvalidDestination, DestinationNotAllowed)) as refused:
-        allowed_destination(text, ORDINARY_DESTINATIONS)
+        allowed_destination(text, DEFAULT_DESTINATIONS)
     told = "".join(traceback.format_exception(refused.value)) + repr(refused.value.__dict__)
     assert text.strip().lstrip("+") not in told
     assert text[-7:].strip() not in told
@@ -127,31 +129,31 @@ def test_a_refusal_never_contains_the_number(text: str) -> None:
 def test_exactly_the_types_that_are_allowed_pass(number_type: NumberType, number: str) -> None:
     assert AllowedDestinations(types=frozenset({number_type})).broken_rule(number) is None
     others = frozenset(NumberType) - {number_type}
-    assert AllowedDestinations(types=others).broken_rule(number) is Rule.TYPE
+    assert AllowedDestinations(types=others).broken_rule(number) is DestinationRule.TYPE
 
 
 def test_exactly_the_countries_that_are_allowed_pass() -> None:
     belgium = AllowedDestinations(countries=frozenset({"BE"}))
     assert belgium.broken_rule("+32470123456") is None
-    assert belgium.broken_rule("+33199001234") is Rule.COUNTRY
+    assert belgium.broken_rule("+33199001234") is DestinationRule.COUNTRY
 
 
 def test_countries_that_share_a_prefix_are_told_apart() -> None:
     """The islands of +1 are dear to call and look like the United States."""
     states = AllowedDestinations(countries=frozenset({"US"}))
     assert states.broken_rule("+14155550123") is None
-    assert states.broken_rule("+18765551234") is Rule.COUNTRY  # Jamaica
-    assert states.broken_rule("+14165551234") is Rule.COUNTRY  # Canada
+    assert states.broken_rule("+18765551234") is DestinationRule.COUNTRY  # Jamaica
+    assert states.broken_rule("+14165551234") is DestinationRule.COUNTRY  # Canada
 
 
 def test_numbers_of_no_country_are_in_none_that_can_be_allowed() -> None:
     everywhere = AllowedDestinations(countries=frozenset(COUNTRIES), types=frozenset(NumberType), denied_prefixes=())
-    assert everywhere.broken_rule("+883510000000000") is Rule.COUNTRY
+    assert everywhere.broken_rule("+883510000000000") is DestinationRule.COUNTRY
 
 
 def test_a_prefix_is_denied_wherever_it_ends() -> None:
     allowed = AllowedDestinations(denied_prefixes=("+3247",))
-    assert allowed.broken_rule("+32470123456") is Rule.PREFIX
+    assert allowed.broken_rule("+32470123456") is DestinationRule.PREFIX
     assert allowed.broken_rule("+32480123456") is None
 
 
@@ -161,17 +163,17 @@ def test_a_destination_that_is_allowed_no_more_is_refused_at_the_call_as_well() 
 
 
 def test_the_settings_are_what_the_rules_are_made_of() -> None:
-    assert Settings().policy().destinations == ORDINARY_DESTINATIONS
+    assert policy_of(Settings()).destinations == DEFAULT_DESTINATIONS
     chosen = Settings(
         destination_countries=["BE", "FR"],
         destination_types=[NumberType.MOBILE],
         destination_denied_prefixes=["+32470"],
     )
-    assert chosen.policy().destinations == AllowedDestinations(
+    assert policy_of(chosen).destinations == AllowedDestinations(
         frozenset({"BE", "FR"}), frozenset({NumberType.MOBILE}), ("+32470",)
     )
-    assert Settings().destination_denied_prefixes == list(DEAR_PREFIXES)
-    assert set(Settings().destination_types) == ORDINARY_TYPES
+    assert Settings().destination_denied_prefixes == list(PREMIUM_PREFIXES)
+    assert set(Settings().destination_types) == DEFAULT_TYPES
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from agi_scripts.journal_ended import keep
-from engine.calls.end_spool import MAX_FILES, Journal
+from engine.calls.end_spool import MAX_FILES, EndSpool
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
@@ -52,9 +52,9 @@ def told() -> list[str]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path, settling: Settling, told: list[str]) -> Journal:
+def journal(tmp_path: Path, settling: Settling, told: list[str]) -> EndSpool:
     storage, clock = cast("SqliteStorage", settling), cast("Any", StandingClock())
-    return Journal(tmp_path, storage, clock, POLICY, lambda settlement: told.append(settlement.booking_id))
+    return EndSpool(tmp_path, storage, clock, POLICY, lambda settlement: told.append(settlement.booking_id))
 
 
 def names(directory: Path) -> set[str]:
@@ -62,7 +62,7 @@ def names(directory: Path) -> set[str]:
 
 
 async def test_what_was_kept_is_what_is_taken_in(
-    tmp_path: Path, journal: Journal, settling: Settling, told: list[str]
+    tmp_path: Path, journal: EndSpool, settling: Settling, told: list[str]
 ) -> None:
     keep(tmp_path, "rn0-1.1", 12_345, "ANSWER")
     assert await journal.take_in() == 1
@@ -74,7 +74,7 @@ async def test_what_was_kept_is_what_is_taken_in(
 
 
 async def test_an_end_that_was_settled_already_only_loses_its_file(
-    tmp_path: Path, journal: Journal, told: list[str]
+    tmp_path: Path, journal: EndSpool, told: list[str]
 ) -> None:
     for _ in range(2):
         keep(tmp_path, "rn0-1.1", 1, "ANSWER")
@@ -82,7 +82,7 @@ async def test_an_end_that_was_settled_already_only_loses_its_file(
     assert (told, names(tmp_path)) == (["bkg-rn0-1.1"], set())
 
 
-async def test_an_end_that_could_not_be_settled_stays(tmp_path: Path, journal: Journal, settling: Settling) -> None:
+async def test_an_end_that_could_not_be_settled_stays(tmp_path: Path, journal: EndSpool, settling: Settling) -> None:
     keep(tmp_path, "rn0-1.1", 1, "ANSWER")
     settling.failing = True
     with pytest.raises(StorageUnavailable):
@@ -94,7 +94,7 @@ async def test_an_end_that_could_not_be_settled_stays(tmp_path: Path, journal: J
 
 async def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path, settling: Settling) -> None:
     clock = cast("Any", StandingClock())
-    journal = Journal(tmp_path / "later", cast("SqliteStorage", settling), clock, POLICY, print)
+    journal = EndSpool(tmp_path / "later", cast("SqliteStorage", settling), clock, POLICY, print)
     assert await journal.take_in() == 0
 
 
@@ -121,7 +121,7 @@ GOOD = {"callId": "a", "answeredMs": 1, "dialStatus": "ANSWER", "now": 1, "ticks
     ],
 )
 async def test_what_nobody_can_read_is_set_aside_and_holds_up_nothing(
-    tmp_path: Path, journal: Journal, content: bytes
+    tmp_path: Path, journal: EndSpool, content: bytes
 ) -> None:
     (tmp_path / "a.json").write_bytes(content)
     keep(tmp_path, "b", 1, "ANSWER")
@@ -131,7 +131,7 @@ async def test_what_nobody_can_read_is_set_aside_and_holds_up_nothing(
     assert [entry["file"] for entry in logged if entry["event"] == "journal_unreadable"] == ["a.json"]
 
 
-async def test_a_file_that_cannot_be_opened_stays_and_holds_up_nothing(tmp_path: Path, journal: Journal) -> None:
+async def test_a_file_that_cannot_be_opened_stays_and_holds_up_nothing(tmp_path: Path, journal: EndSpool) -> None:
     (tmp_path / "a.json").mkdir()
     keep(tmp_path, "b", 1, "ANSWER")
     with structlog.testing.capture_logs() as logged:
@@ -141,7 +141,7 @@ async def test_a_file_that_cannot_be_opened_stays_and_holds_up_nothing(tmp_path:
 
 
 async def test_a_file_that_another_engine_took_meanwhile_is_nothing_to_speak_of(
-    tmp_path: Path, journal: Journal
+    tmp_path: Path, journal: EndSpool
 ) -> None:
     (tmp_path / "a.json").symlink_to(tmp_path / "taken")
     with structlog.testing.capture_logs() as logged:
@@ -149,13 +149,13 @@ async def test_a_file_that_another_engine_took_meanwhile_is_nothing_to_speak_of(
     assert logged == []
 
 
-async def test_what_is_still_being_written_is_left_alone(tmp_path: Path, journal: Journal) -> None:
+async def test_what_is_still_being_written_is_left_alone(tmp_path: Path, journal: EndSpool) -> None:
     (tmp_path / ".rn0-1.1.77.partial").write_text("{")
     assert await journal.take_in() == 0
     assert names(tmp_path) == {".rn0-1.1.77.partial"}
 
 
-async def test_so_many_are_taken_in_at_a_time_and_the_rest_the_next_time(tmp_path: Path, journal: Journal) -> None:
+async def test_so_many_are_taken_in_at_a_time_and_the_rest_the_next_time(tmp_path: Path, journal: EndSpool) -> None:
     for number in range(MAX_FILES + 1):
         (tmp_path / f"{number}.json").write_text(json.dumps(GOOD | {"callId": str(number)}))
     assert [await journal.take_in() for _ in range(3)] == [MAX_FILES, 1, 0]

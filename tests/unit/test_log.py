@@ -14,7 +14,7 @@ BEGIN = f"""
 import asyncio, logging, sys, threading, warnings
 import structlog
 from dataclasses import dataclass
-from engine import log
+from engine.runtime import logs as log
 log.configure(sys.argv[1])
 number = {NUMBER!r}
 ours = structlog.get_logger("ours")

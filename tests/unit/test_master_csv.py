@@ -8,8 +8,7 @@ import pytest
 
 from engine.cdr.master_csv import COLUMNS, master_csv
 from engine.domain.routing import Disposition
-from engine.storage.record_rows import CallRecord
-from engine.storage.rows import Cdr
+from engine.storage.cdrs import CallRecord, Cdr
 
 START = 1_772_366_400_999
 

@@ -3,17 +3,17 @@
 import pytest
 
 from engine.domain.metering import Credit
-from engine.domain.notifications import ExpiredCalls, NoticeRules, count_expired_call, is_low
+from engine.domain.notifications import ExpiredCalls, NotificationRules, count_in_window, is_low
 from tests.contract.samples import HOUR, START
 
-RULES = NoticeRules(expired_callbacks=3, expired_window_ms=HOUR, low_seconds=60)
+RULES = NotificationRules(expired_callbacks=3, expired_window_ms=HOUR, low_seconds=60)
 
 
 def count(calls: int, window: ExpiredCalls | None = None, now: int = START) -> tuple[ExpiredCalls | None, list[int]]:
     """So many calls at once: the window then, and what those that were told of said of others."""
     said = []
     for number in range(calls):
-        counted = count_expired_call(window, f"cdr_{number}", now, RULES)
+        counted = count_in_window(window, f"cdr_{number}", now, RULES)
         window = counted.window
         if counted.not_reported is not None:
             said.append(counted.not_reported)

@@ -2,9 +2,10 @@
 
 import pytest
 
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.config.types import PlansSettings
-from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Allowance, UsagePlan
 from tests.contract.samples import DAY
 
 DEFAULTS = {
@@ -16,7 +17,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("plan", UsagePlan)
 def test_each_plan_gives_by_default_what_the_contract_says(plan: UsagePlan) -> None:
-    assert Settings(plans=PlansSettings()).policy().plans[plan] == DEFAULTS[plan]
+    assert policy_of(Settings(plans=PlansSettings())).plans[plan] == DEFAULTS[plan]
 
 
 def test_the_three_plans_carry_the_customers_names() -> None:

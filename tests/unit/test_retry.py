@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.retry import (
-    Answered,
     AttemptOutcome,
     Delivered,
     GiveUp,
-    NotAnswered,
+    HttpAnswer,
+    NoAnswer,
     RetryAfter,
     Trouble,
     decide,
@@ -24,9 +24,9 @@ WAITS = (5_000, 300_000, 1_800_000, 7_200_000)
 NOW = 1_780_000_000_000
 
 failures = st.one_of(
-    st.sampled_from(Trouble).map(NotAnswered),
+    st.sampled_from(Trouble).map(NoAnswer),
     st.builds(
-        Answered,
+        HttpAnswer,
         st.integers(100, 599).filter(lambda status: not 200 <= status <= 299 and status != 410),
         st.none() | st.integers(0, 10**12),
     ),
@@ -35,30 +35,30 @@ failures = st.one_of(
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_any_2xx_is_delivered_even_on_the_last_attempt(status: int) -> None:
-    assert decide(Answered(status), 99, WAITS, 0) == Delivered()
+    assert decide(HttpAnswer(status), 99, WAITS, 0) == Delivered()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 400, 401, 404, 408, 425, 429, 500, 503, 599])
 def test_every_other_status_is_tried_again(status: int) -> None:
-    assert decide(Answered(status), 1, WAITS, 0) == RetryAfter(5_000)
+    assert decide(HttpAnswer(status), 1, WAITS, 0) == RetryAfter(5_000)
 
 
 @pytest.mark.parametrize("trouble", Trouble)
 def test_no_answer_is_tried_again(trouble: Trouble) -> None:
-    assert decide(NotAnswered(trouble), 2, WAITS, 0) == RetryAfter(300_000)
+    assert decide(NoAnswer(trouble), 2, WAITS, 0) == RetryAfter(300_000)
 
 
 def test_410_ends_it_at_once() -> None:
-    assert decide(Answered(410, retry_after_ms=1_000), 1, WAITS, 0) == GiveUp()
+    assert decide(HttpAnswer(410, retry_after_ms=1_000), 1, WAITS, 0) == GiveUp()
 
 
 def test_the_schedule_has_one_attempt_more_than_waits() -> None:
-    decisions = [decide(Answered(500), attempt, WAITS, 0) for attempt in range(1, 6)]
+    decisions = [decide(HttpAnswer(500), attempt, WAITS, 0) for attempt in range(1, 6)]
     assert decisions == [*(RetryAfter(wait) for wait in WAITS), GiveUp()]
 
 
 def test_without_waits_there_is_one_attempt() -> None:
-    assert decide(Answered(500), 1, (), 0.5) == GiveUp()
+    assert decide(HttpAnswer(500), 1, (), 0.5) == GiveUp()
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_without_waits_there_is_one_attempt() -> None:
     ],
 )
 def test_retry_after_is_honoured_within_bounds(status: int, asked: int, wait: int) -> None:
-    assert decide(Answered(status, asked), 1, WAITS, 0) == RetryAfter(wait)
+    assert decide(HttpAnswer(status, asked), 1, WAITS, 0) == RetryAfter(wait)
 
 
 def test_jitter_adds_up_to_a_tenth() -> None:
-    assert decide(Answered(500), 1, WAITS, 0.5) == RetryAfter(5_250)
-    assert decide(Answered(500), 1, WAITS, 1) == RetryAfter(5_500)
+    assert decide(HttpAnswer(500), 1, WAITS, 0.5) == RetryAfter(5_250)
+    assert decide(HttpAnswer(500), 1, WAITS, 1) == RetryAfter(5_500)
 
 
 @given(failures, st.integers(1, 30), st.lists(st.integers(1, 10**8), max_size=20), st.floats(0, 1))

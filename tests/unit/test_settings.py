@@ -8,9 +8,10 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from engine.config.policy import policy_of
 from engine.config.settings import CONFIG_FILE, Settings
 from engine.config.types import PlanSettings
-from engine.domain.plans import Allowance, UsagePlan
+from engine.domain.policy import Allowance, UsagePlan
 from tests.contract.samples import DAY, HOUR
 
 FULL_PLAN = '{"SMALL": {"seconds": 60, "calls": 1, "valid_for": "P1D"}}'
@@ -35,11 +36,11 @@ def settings_from(
 
 
 def small(settings: Settings) -> Allowance:
-    return settings.policy().plans[UsagePlan.SMALL]
+    return policy_of(settings).plans[UsagePlan.SMALL]
 
 
 def test_without_any_source_the_defaults_are_the_contracts() -> None:
-    policy = Settings().policy()
+    policy = policy_of(Settings())
     assert (policy.grace_ms, policy.quarantine_ms) == (7 * DAY, 30 * DAY)
     assert small(Settings()) == Allowance(30 * 60, 25, 7 * DAY)
 
@@ -47,7 +48,7 @@ def test_without_any_source_the_defaults_are_the_contracts() -> None:
 def test_one_figure_of_one_plan_can_be_set_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_from(monkeypatch, {"PLANS__SMALL__SECONDS": "60"})
     assert small(settings) == Allowance(60, 25, 7 * DAY)
-    assert settings.policy().plans[UsagePlan.LARGE] == Allowance(600 * 60, 500, 90 * DAY)
+    assert policy_of(settings).plans[UsagePlan.LARGE] == Allowance(600 * 60, 500, 90 * DAY)
 
 
 @pytest.mark.parametrize("text", [FULL_PLAN, FULL_PLAN.replace("SMALL", "small")])
@@ -84,9 +85,9 @@ def test_an_argument_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     [("3", 3_000), ("3.5", 3_500), ("0.001", 1), ("P7D", 7 * DAY), ("PT30S", 30_000), ("PT1H", HOUR)],
 )
 def test_a_duration_is_seconds_or_iso_8601(monkeypatch: pytest.MonkeyPatch, text: str, milliseconds: int) -> None:
-    assert settings_from(monkeypatch, {"GRACE": text}).policy().grace_ms == milliseconds
+    assert policy_of(settings_from(monkeypatch, {"GRACE": text})).grace_ms == milliseconds
     monkeypatch.delenv("RENTED_NUMBERS_GRACE")
-    assert settings_from(monkeypatch, toml=f"grace = '{text}'\n").policy().grace_ms == milliseconds
+    assert policy_of(settings_from(monkeypatch, toml=f"grace = '{text}'\n")).grace_ms == milliseconds
 
 
 def test_a_duration_in_the_file_may_be_a_plain_number(monkeypatch: pytest.MonkeyPatch) -> None:

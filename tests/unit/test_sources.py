@@ -4,13 +4,13 @@ from ipaddress import ip_network
 
 import pytest
 
-from api.http.client_ip import NOWHERE, source_of
+from api.http.client_ip import NOWHERE, client_ip_of
 
 PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("2001:db8::/64")]
 
 
 def source(peer: str | None, *forwarded: str) -> str:
-    return str(source_of(peer, forwarded, PROXIES))
+    return str(client_ip_of(peer, forwarded, PROXIES))
 
 
 @pytest.mark.parametrize(

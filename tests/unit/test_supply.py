@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.domain.supply import days_left
+from engine.bookings.number_pool import days_left
 
 
 @pytest.mark.parametrize(

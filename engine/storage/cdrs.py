@@ -1,14 +1,54 @@
-"""Call records as lists and exports read them: where they stand in their order, and which of them are wanted."""
+"""The table of call detail records, and the order in which lists and exports read it."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.domain.routing import Disposition
-from engine.storage.bounds import EARLIEST, LATEST
-from engine.storage.rows import Cdr, Row, cdr_from_row
+from engine.storage.filters import EARLIEST, LATEST
+from engine.storage.table import Row, Table, fields_of
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Cdr:
+    """A call record, written once. `duration` in whole seconds; `started_at` is when the call came in."""
+
+    id: str
+    account_id: str
+    booking_id: str
+    call_id: str
+    started_at: int
+    duration: int
+    source: str
+    service: str
+    destination: str
+    disposition: Disposition
+
+
+class Cdrs(Table):
+    def has_call(self, call_id: str) -> bool:
+        return bool(self._sql.cdr_of_call(self._db, call_id=call_id))
+
+    def insert(self, cdr: Cdr) -> None:
+        self._sql.insert_cdr(self._db, **fields_of(cdr))
+
+
+def cdr_from_row(row: Row) -> Cdr:
+    """Of a row that may have more columns than a call record."""
+    return Cdr(
+        id=row["id"],
+        account_id=row["account_id"],
+        booking_id=row["booking_id"],
+        call_id=row["call_id"],
+        started_at=row["started_at"],
+        duration=row["duration"],
+        source=row["source"],
+        service=row["service"],
+        destination=row["destination"],
+        disposition=Disposition(row["disposition"]),
+    )
+
+
+class CdrPosition(NamedTuple):
     """Where a record stands: by when its call came in (epoch milliseconds), then by its id. Later ones are greater."""
 
     started_at: int
@@ -19,8 +59,8 @@ class Place(NamedTuple):
 class Between:
     """A range of places: older than `before`, not older than `last`."""
 
-    before: Place
-    last: Place
+    before: CdrPosition
+    last: CdrPosition
 
     def parameters(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,43 @@
+"""The table of callers that a booking refuses."""
+
+from dataclasses import dataclass
+
+from engine.storage.table import Table, fields_of
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedCaller:
+    """`caller`: E.164. `created_at`: when it was blocked."""
+
+    caller: str
+    created_at: int
+
+    @property
+    def id(self) -> str:
+        """What a list of them is ordered by."""
+        return self.caller
+
+
+class BlockedCallers(Table):
+    """Callers that a booking does not want."""
+
+    def has(self, booking_id: str, caller: str) -> bool:
+        return bool(self._sql.is_blocked(self._db, booking_id=booking_id, caller=caller))
+
+    def count(self, booking_id: str) -> int:
+        return int(self._sql.blocked_count(self._db, booking_id=booking_id))
+
+    def by_number(self, booking_id: str, caller: str) -> BlockedCaller | None:
+        row = self._sql.blocked_caller(self._db, booking_id=booking_id, caller=caller)
+        return BlockedCaller(**row) if row else None
+
+    def insert(self, booking_id: str, blocked: BlockedCaller) -> None:
+        self._sql.insert_blocked(self._db, booking_id=booking_id, **fields_of(blocked))
+
+    def delete(self, booking_id: str, caller: str) -> bool:
+        """Whether it was there."""
+        return bool(self._sql.delete_blocked(self._db, booking_id=booking_id, caller=caller))
+
+    def delete_all(self, booking_id: str) -> int:
+        """How many there were."""
+        return int(self._sql.delete_all_blocked(self._db, booking_id=booking_id))
