@@ -1,5 +1,5 @@
 """What a customer is told of a booking's course, where the account has chosen it: each once, by the transaction that
-does what it tells of. What time alone brings about is found by the sweep, `tell_due`.
+does what it tells of. What time alone brings about is found by the sweep, `notify_due`.
 
 Marks say what was told since the last renewal. The sweep keeps its place in the order in which bookings end: what lies
 behind that is looked at no more, however many bookings there are, and an account that chooses an event is told of what

@@ -45,7 +45,7 @@ def kinds(world: World) -> list[str | None]:
     return [json.loads(row["body"]).get("type") for row in world.rows("SELECT body FROM outbox ORDER BY id")]
 
 
-@pytest.mark.parametrize("point", ["tell_due before commit", "tell_due committed"])
+@pytest.mark.parametrize("point", ["notify_due before commit", "notify_due committed"])
 async def test_that_a_booking_has_expired_is_told_once(world: World, booking: Booking, point: str) -> None:
     world.now = booking.end_at
     await die_at(world, "tell", point)

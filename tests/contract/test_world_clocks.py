@@ -110,7 +110,7 @@ async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_d
 ) -> None:
     """`of_first`: what the first transaction does."""
     monkeypatch.setattr(worlds, "SWEEP_LIMIT", limit)
-    monkeypatch.setattr(worlds, "WORLDS_AT_ONCE", 3)
+    monkeypatch.setattr(worlds, "SANDBOXES_AT_ONCE", 3)
     for name in "BCDEFGH":
         await world.storage.run(create_account, name, START)
         trial = await Trial.begin(world, name)

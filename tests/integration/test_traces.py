@@ -79,7 +79,7 @@ def test_a_database_too_large_to_be_written_anew_beside_an_engine_is_said_to_be(
     system: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_and_delete(system)
-    monkeypatch.setattr(scrub, "MAX_BYTES_BESIDE_ENGINE", 1000)
+    monkeypatch.setattr(scrub_files, "MAX_BYTES_BESIDE_ENGINE", 1000)
     with _busy_engine(system):
         assert "beside a running engine" in scrub(files_of(system), TARGET).left[0]
     assert scrub(files_of(system), TARGET).left == []
@@ -105,7 +105,7 @@ async def test_what_the_write_ahead_log_holds_goes_with_the_rows(system: Setting
 def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
     system: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scrub, "CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr(scrub_files, "CHECKPOINT_SECONDS", 0.1)
     monkeypatch.setattr("engine.storage.sqlite.BUSY_TIMEOUT_SECONDS", 0.1)
     with closing(sqlite3.connect(system.database, isolation_level=None)) as reader:
         reader.execute("PRAGMA journal_mode = WAL")
@@ -178,6 +178,6 @@ def test_a_number_is_found_wherever_the_pieces_of_a_file_end(
     content = "".join(pieces).encode()
     file = tmp_path / "file"
     file.write_bytes(content)
-    monkeypatch.setattr(scrub, "CHUNK", chunk)
+    monkeypatch.setattr(scrub_files, "CHUNK", chunk)
     whole = {match.span() for match in re.finditer(TARGET.in_bytes, content)}
     assert set(scrub_files._places(file, TARGET.in_bytes)) == whole
