@@ -20,7 +20,7 @@ async def ended(context: CallContext, session: Session) -> None:
         ended=at,
         asterisk_now=dialplan.wall_clock(call.argument(3)),
     )
-    settlement = await context.storage.run(call_ended, report, at.now, context.policy)
+    settlement = await context.storage.run(call_ended, report, at.wall_ms, context.policy)
     # What follows from it does not depend on Asterisk, which may be gone by now.
     if settlement is None:
         log.info("call_ended_without_lease", call=report.call_id)

@@ -89,7 +89,7 @@ TIME_LIMIT = web.RequestKey("TIME_LIMIT", asyncio.Timeout)
 
 def now_of(request: web.Request) -> int:
     """Epoch milliseconds, by the clock that the request's account goes by."""
-    return timestamp_of(request).now
+    return timestamp_of(request).wall_ms
 
 
 def timestamp_of(request: web.Request) -> Timestamp:

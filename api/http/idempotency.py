@@ -41,7 +41,7 @@ async def answer_once(
     try:
         # By the machine's clock: moving an account's must not make a request new that is sent again.
         keyed = KeyedRequest(account_id, key, _fingerprint(request, body))
-        answer, replayed = await deps.run(once, keyed, machine_timestamp(request).now, carry_out)
+        answer, replayed = await deps.run(once, keyed, machine_timestamp(request).wall_ms, carry_out)
     finally:
         under_way.discard((account_id, key))
     return text_answer(answer, headers={REPLAYED: "true"} if replayed else {})

@@ -68,7 +68,7 @@ async def redeliver(request: web.Request) -> web.Response:
     """202 for one that is sent again, 200 for one that is being tried now and left alone."""
     deps = request.app[DEPENDENCIES]
     record, begun = await deps.run(
-        redelivery.redeliver, request[ACCOUNT_ID], _id_of(request), machine_timestamp(request).now
+        redelivery.redeliver, request[ACCOUNT_ID], _id_of(request), machine_timestamp(request).wall_ms
     )
     return json_answer(CallbackBody.of(record), status=202 if begun else 200)
 
@@ -87,7 +87,7 @@ async def redeliver_all(request: web.Request) -> web.Response:
         wanted.state,
         after,
         until,
-        machine_timestamp(request).now,
+        machine_timestamp(request).wall_ms,
     )
     cursor = None if done.last is None else REDELIVERIES.cursor_after(_place(done.last))
     body = RedeliveredBody(redelivered=done.count, has_more=cursor is not None, next_cursor=cursor)

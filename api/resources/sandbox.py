@@ -37,7 +37,7 @@ async def advance(request: web.Request) -> web.Response:
     """Answers when all that is due by then was carried out; after a crash in between, the sweeps do the rest."""
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, ClockChange)
-    account_id, now = request[ACCOUNT_ID], machine_timestamp(request).now
+    account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
 
     def move(tx: Transaction) -> KeptAnswer:
         return kept(

@@ -20,12 +20,12 @@ from engine.storage.transaction import Transaction
 
 async def show(request: web.Request) -> web.Response:
     secrets = await request.app[DEPENDENCIES].reads.webhook_secrets(request[ACCOUNT_ID])
-    return json_answer(WebhookSecretBody.of(secrets, machine_timestamp(request).now))
+    return json_answer(WebhookSecretBody.of(secrets, machine_timestamp(request).wall_ms))
 
 
 async def rotate(request: web.Request) -> web.Response:
     wanted = await read_body(request, NewWebhookSecret)
-    account_id, now = request[ACCOUNT_ID], machine_timestamp(request).now
+    account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
 
     def carry_out(tx: Transaction) -> KeptAnswer:
         secrets = signing.rotate(tx, account_id, wanted.overlap_seconds, now)

@@ -71,7 +71,7 @@ class LimitKeeper:
         """
         async with self._alone_with(booking_id):
             at = self._clock.moment()
-            now = None if asterisk_ahead is None else at.ticks + asterisk_ahead
+            now = None if asterisk_ahead is None else at.boot_ms + asterisk_ahead
             talk = await self._storage.run(begin_talk, call_id, callee_channel, at, self._policy, asterisk_now=now)
             # Before anything shrinks: what is told last must be what is booked.
             await asyncio.gather(*(self._tell(booking_id, each) for each in talk.grown))
@@ -119,7 +119,7 @@ class LimitKeeper:
         at = self._clock.moment()
         for booking_id in await self._storage.run(bookings_to_share, at, self._policy):
             self.changed(booking_id)
-        self._unsure.update(await self._storage.run(bookings_overrun, at.ticks))
+        self._unsure.update(await self._storage.run(bookings_overrun, at.boot_ms))
         self._wake.set()
 
     async def resync(self) -> None:
@@ -179,7 +179,7 @@ class LimitKeeper:
 
     async def _tell(self, booking_id: str, limit: TalkLimit) -> bool:
         """Whether Asterisk has taken it."""
-        left_ms = limit.left_ms - (self._clock.moment().ticks - limit.at_ticks)
+        left_ms = limit.left_ms - (self._clock.moment().boot_ms - limit.at_ticks)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         try:
             await self._link.action("AbsoluteTimeout", Channel=limit.channel, Timeout=f"{seconds:.3f}")

@@ -111,7 +111,7 @@ class Reconciler:
             return
         asked = self._clock.moment()
         presence = await ask(self._link)
-        compared = await self._storage.run(compare_with_asterisk, presence, asked.ticks)
+        compared = await self._storage.run(compare_with_asterisk, presence, asked.boot_ms)
         for found in compared.found:
             await self._begin(found)
         await self._settle(compared.missing & self._missing)

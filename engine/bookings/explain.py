@@ -25,20 +25,20 @@ def explain(
 
     Raises NotFound, BookingGone.
     """
-    booking = owned(tx.bookings.by_id(booking_id), account_id, at.now, policy)
-    facts = facts_of(tx, booking, source, at.now)
-    decision = decide(facts, at.now, policy)
+    booking = owned(tx.bookings.by_id(booking_id), account_id, at.wall_ms, policy)
+    facts = facts_of(tx, booking, source, at.wall_ms)
+    decision = decide(facts, at.wall_ms, policy)
     if isinstance(decision, MakeRoom):
         facts = replace(facts, booking=_with_room(tx, booking, decision.seconds, at, policy))
-        decision = decide(facts, at.now, policy, room_was_made=True)
+        decision = decide(facts, at.wall_ms, policy, room_was_made=True)
     seconds = _talk_seconds(tx, booking, decision, at, policy) if isinstance(decision, Bridge) else 0
     return Explanation(
         booking=booking,
         source=source,
-        at=at.now,
-        reason=judge(facts, at.now, policy),
+        at=at.wall_ms,
+        reason=judge(facts, at.wall_ms, policy),
         seconds=seconds,
-        limited_by=limited_by(booking, seconds, at.now, policy) if seconds else None,
+        limited_by=limited_by(booking, seconds, at.wall_ms, policy) if seconds else None,
         caller_calls=facts.caller_calls,
     )
 
@@ -53,6 +53,6 @@ def _with_room(tx: Transaction, booking: Booking, seconds: int, at: Timestamp, p
 def _talk_seconds(tx: Transaction, booking: Booking, decision: Bridge, at: Timestamp, policy: Policy) -> int:
     """Its share once it is answered. Room made for it has only moved between the calls: the sum is the same."""
     up = [holding(call, booking, at, policy) for call in tx.calls.up_on(booking.id)]
-    longest = room_for_call(booking, at.now, policy)
+    longest = room_for_call(booking, at.wall_ms, policy)
     newcomer = Holding(NEWCOMER, CallState.LIVE, decision.seconds, used=0, longest=longest)
     return max(1, fair_leases(booking.seconds.remaining - decision.seconds, [*up, newcomer])[NEWCOMER])

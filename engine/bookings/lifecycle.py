@@ -163,7 +163,7 @@ def sweep(tx: Transaction, at: Timestamp, policy: Policy) -> SweepResult:
 
     Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
     """
-    now = at.now
+    now = at.wall_ms
     gone = end_graces(tx, tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT), now, policy)
     freed = tx.numbers.free_quarantined(now)
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)

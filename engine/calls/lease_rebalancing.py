@@ -189,14 +189,14 @@ def _fair(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, ke
 def holding(call: Call, booking: Booking, at: Timestamp, policy: Policy) -> Holding:
     # Its first second has begun with its answer: no lease ever shrinks to nothing.
     used = max(1, -(-_talked_ms(call, at) // 1000))
-    until_end = -(-max(0, booking.end_at - at.now) // 1000)
+    until_end = -(-max(0, booking.end_at - at.wall_ms) // 1000)
     longest = max(1, min(longest_call(booking, policy), used + until_end))
     return Holding(call.call_id, call.state, call.seconds_leased, used, longest)
 
 
 def _limit(call: Call, booking: Booking, at: Timestamp) -> TalkLimit:
-    left = talk_limit_ms(call.seconds_leased, _talked_ms(call, at), booking.end_at - at.now)
-    return TalkLimit(call.call_id, call.callee_channel or "", call.seconds_leased, left, at.ticks)
+    left = talk_limit_ms(call.seconds_leased, _talked_ms(call, at), booking.end_at - at.wall_ms)
+    return TalkLimit(call.call_id, call.callee_channel or "", call.seconds_leased, left, at.boot_ms)
 
 
 def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[Booking, Call]:
@@ -210,4 +210,4 @@ def _move(tx: Transaction, booking: Booking, call: Call, leased: int) -> tuple[B
 
 
 def _talked_ms(call: Call, at: Timestamp) -> int:
-    return 0 if call.answered is None else max(0, at.ticks - call.answered.ticks)
+    return 0 if call.answered is None else max(0, at.boot_ms - call.answered.boot_ms)

@@ -82,8 +82,8 @@ def route_call(
     if known is not None:
         return _decision_again(tx, known, incoming.service, policy)
     booking = booking_called(tx, incoming)
-    facts = facts_of(tx, booking, incoming.source, at.now)
-    decision = routing.decide(facts, at.now, policy, room_was_made=room_was_made)
+    facts = facts_of(tx, booking, incoming.source, at.wall_ms)
+    decision = routing.decide(facts, at.wall_ms, policy, room_was_made=room_was_made)
     if isinstance(decision, MakeRoom):
         return decision
     if isinstance(decision, Bridge):
@@ -95,12 +95,12 @@ def route_call(
             call_id=incoming.call_id,
             source=incoming.source,
             destination=booking.destination,
-            started_at=at.now,
+            started_at=at.wall_ms,
             duration=0,
             disposition=decision.disposition,
         )
         if decision.notify_expired:
-            expired_calls.count_expired_call(tx, booking, cdr, at.now, policy)
+            expired_calls.count_expired_call(tx, booking, cdr, at.wall_ms, policy)
     return decision
 
 
@@ -138,12 +138,12 @@ def answered_call(
     if call is None or call.ended_at is not None or _leads_nowhere(call, booking := booking_of(tx, call)):
         return None
     if call.answered is None:
-        notifications.notify_call_started(tx, booking, call, at.now, at.now)
+        notifications.notify_call_started(tx, booking, call, at.wall_ms, at.wall_ms)
     talking = replace(
         call,
         state=next_state(call.state, CallEvent.ANSWERED),
         callee_channel=callee_channel,
-        answered=call.answered or at.told_by(asterisk_now),
+        answered=call.answered or at.with_wall(asterisk_now),
     )
     return AnsweredCall(talking, booking, again=call.answered is not None)
 
@@ -157,7 +157,7 @@ def call_ended(tx: Transaction, report: EndReport, now: int, policy: Policy) -> 
     disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
     if talked_ms and call.answered is None:
         # Nobody has reported the answer.
-        ended_at = now if report.ended is None else report.ended.now
+        ended_at = now if report.ended is None else report.ended.wall_ms
         notifications.notify_call_started(
             tx, booking_of(tx, call), call, max(call.started_at, ended_at - talked_ms), now
         )
@@ -215,8 +215,8 @@ def _talked_ms(report: EndReport, call: Call) -> int:
     came_in = Timestamp(call.started_at, call.started_ticks)
     return without_clock_step(
         report.answered_ms,
-        ours=report.ended.wall_ahead - came_in.wall_ahead,
-        asterisks=report.ended.told_by(report.asterisk_now).wall_ahead - call.answered.wall_ahead,
+        ours=report.ended.wall_ahead_ms - came_in.wall_ahead_ms,
+        asterisks=report.ended.with_wall(report.asterisk_now).wall_ahead_ms - call.answered.wall_ahead_ms,
     )
 
 
@@ -247,9 +247,9 @@ def _lease(tx: Transaction, incoming: IncomingCall, decision: Bridge, at: Timest
             callee_channel=None,
             seconds_leased=decision.seconds,
             seconds_charged=None,
-            started_at=at.now,
+            started_at=at.wall_ms,
             ended_at=None,
-            started_ticks=at.ticks,
+            started_ticks=at.boot_ms,
             answered=None,
             seen_ticks=None,
         )

@@ -77,19 +77,19 @@ def begin_found(
     call = tx.calls.by_id(found.call_id)
     if call is None or call.state is not CallState.RINGING:
         return None
-    most_ms = min(call.seconds_leased * 1000, max(0, at.ticks - call.started_ticks))
+    most_ms = min(call.seconds_leased * 1000, max(0, at.boot_ms - call.started_ticks))
     talked_ms = most_ms if left_ms is None else min(most_ms, max(0, call.seconds_leased * 1000 - left_ms))
-    told = at.told_by(asterisk_now)
+    told = at.with_wall(asterisk_now)
     tx.calls.update(
         replace(
             call,
             state=next_state(call.state, CallEvent.ANSWERED),
             callee_channel=found.callee_channel,
-            answered=Timestamp(told.now - talked_ms, told.ticks - talked_ms),
-            seen_ticks=at.ticks,
+            answered=Timestamp(told.wall_ms - talked_ms, told.boot_ms - talked_ms),
+            seen_ticks=at.boot_ms,
         )
     )
-    notifications.notify_call_started(tx, booking_of(tx, call), call, at.now - talked_ms, at.now)
+    notifications.notify_call_started(tx, booking_of(tx, call), call, at.wall_ms - talked_ms, at.wall_ms)
     return call.booking_id
 
 
@@ -113,9 +113,9 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, at_most: int)
     The rule: one that was answered may have used all of its lease, and is charged that; one that only rang is free.
     """
     ring_ms = policy.ring_seconds * 1000
-    overdue = tx.calls.overdue(at.ticks, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most)
+    overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most)
     return [
-        settle(tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.now, policy)
+        settle(tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.wall_ms, policy)
         for call in overdue
     ]
 
@@ -123,5 +123,5 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, at_most: int)
 def _known_seconds(call: Call) -> int:
     if call.answered is None:
         return 0
-    known_ms = (call.seen_ticks or call.answered.ticks) - call.answered.ticks
+    known_ms = (call.seen_ticks or call.answered.boot_ms) - call.answered.boot_ms
     return max(1, seconds_charged(known_ms, call.seconds_leased))

@@ -137,7 +137,7 @@ def owned_booking(tx: Transaction, booking_id: str) -> OwnedBooking:
 
 def now_of(tx: Transaction, account_id: str, at: Timestamp) -> int:
     """Epoch milliseconds, by the clock that the account goes by."""
-    return tx.worlds.moment(account_id, at).now
+    return tx.worlds.moment(account_id, at).wall_ms
 
 
 def shown(tx: Transaction, owned: OwnedBooking, at: Timestamp, policy: Policy) -> dict[str, Any]:

@@ -87,6 +87,6 @@ def _shown(live_call: LiveCall, at: Timestamp) -> dict[str, Any]:
         "destination": masked(call.destination),
         "state": call.state.value,
         "since": rfc3339(call.started_at),
-        "talking": None if call.answered is None else max(0, at.ticks - call.answered.ticks) // 1000,
+        "talking": None if call.answered is None else max(0, at.boot_ms - call.answered.boot_ms) // 1000,
         "mayTalk": call.seconds_leased,
     }

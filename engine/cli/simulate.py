@@ -68,7 +68,7 @@ def clock(
 
 
 def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Timestamp, policy: Policy) -> worlds.Simulation:
-    return worlds.simulate_call(tx, accounts.world_beside(tx, account, at.now).id, asked, at, policy)
+    return worlds.simulate_call(tx, accounts.world_beside(tx, account, at.wall_ms).id, asked, at, policy)
 
 
 def _advance(tx: Transaction, account: str, milliseconds: int, now: int) -> int:

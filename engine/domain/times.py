@@ -19,20 +19,26 @@ NO_INSTANT: LiteralString = "must be an instant of RFC 3339, such as 2026-03-01T
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """`now`: epoch milliseconds, for dates. `ticks`: milliseconds since the machine's start, for durations: the wall
-    clock can be set while people talk, and must not cost them an hour."""
+    """One instant by two clocks.
 
-    now: int
-    ticks: int
+    Durations come from the boot clock: the wall clock can be set while people talk, and must not cost them an hour.
+
+    Attributes:
+        wall_ms: Epoch milliseconds, for dates.
+        boot_ms: Milliseconds since the machine's start, for durations.
+    """
+
+    wall_ms: int
+    boot_ms: int
 
     @property
-    def wall_ahead(self) -> int:
-        """Of the ticks. It changes when the wall clock is set."""
-        return self.now - self.ticks
+    def wall_ahead_ms(self) -> int:
+        """How far the wall clock is ahead of the boot clock. It changes when the wall clock is set."""
+        return self.wall_ms - self.boot_ms
 
-    def told_by(self, now: int | None) -> "Timestamp":
-        """The same moment by another wall clock; None: by this one."""
-        return self if now is None else replace(self, now=now)
+    def with_wall(self, wall_ms: int | None) -> "Timestamp":
+        """Returns the same instant by another wall clock; unchanged for None."""
+        return self if wall_ms is None else replace(self, wall_ms=wall_ms)
 
 
 def rfc3339(instant: int) -> str:

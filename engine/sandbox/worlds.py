@@ -59,13 +59,13 @@ def simulate_call(tx: Transaction, account_id: str, call: SimulatedCall, at: Tim
     began = world.moment(at)
     incoming = IncomingCall(new_id("sim"), call.service, call.source, world=account_id)
     called = booking_called(tx, incoming)
-    reason = judge(facts_of(tx, called, call.source, began.now), began.now, policy)
+    reason = judge(facts_of(tx, called, call.source, began.wall_ms), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
     if isinstance(decision, MakeRoom):
         raise InvariantBroken("no call is up in a test world, and none can make room")
     if isinstance(decision, Bridge):
         world = _carry_through(tx, world, incoming.call_id, call, decision, began, policy)
-    now = world.now(at.now)
+    now = world.now(at.wall_ms)
     sweep_sandbox(tx, world, now, policy)
     booking = tx.bookings.by_id(called.id) if called else None
     return Simulation(
@@ -140,7 +140,7 @@ def _carry_through(
     # Before it ends: what is told of it is due by the machine's clock, which the new one is compared with.
     lasted_ms = lasts_ms(call.outcome, talked_ms, decision.ring_seconds)
     moved = _ahead(tx, world, lasted_ms)
-    call_ended(tx, EndReport(call_id, talked_ms, DIAL_STATUS[call.outcome]), began.now + lasted_ms, policy)
+    call_ended(tx, EndReport(call_id, talked_ms, DIAL_STATUS[call.outcome]), began.wall_ms + lasted_ms, policy)
     return moved
 
 

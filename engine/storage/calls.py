@@ -109,5 +109,5 @@ def call_from_row(row: Row) -> Call:
 def call_to_row(call: Call) -> dict[str, Any]:
     row = fields_of(call)
     answered: Timestamp | None = row.pop("answered")
-    row["answered_at"], row["answered_ticks"] = (answered.now, answered.ticks) if answered else (None, None)
+    row["answered_at"], row["answered_ticks"] = (answered.wall_ms, answered.boot_ms) if answered else (None, None)
     return row

@@ -24,7 +24,7 @@ class Sandbox:
 
     def moment(self, at: Timestamp) -> Timestamp:
         """`at`: by the machine's clock. Ticks are for durations, and the same in all worlds."""
-        return replace(at, now=self.now(at.now))
+        return replace(at, wall_ms=self.now(at.wall_ms))
 
 
 class Sandboxes(Table):

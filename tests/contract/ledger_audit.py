@@ -93,7 +93,7 @@ class Audited(Machine):
 
     def _check_shares(self, booking: Booking) -> None:
         at = self.clocks.moment()
-        until_end = booking.end_at - at.now
+        until_end = booking.end_at - at.wall_ms
         unused, with_room = [], []
         for call in self.books.run(lambda tx: tx.calls.up_on(booking.id)):
             [leg] = [leg for leg in self.asterisk.legs if leg.call_id == call.call_id]
@@ -102,9 +102,9 @@ class Audited(Machine):
             assert call.state is CallState.LIVE
             assert call.answered is not None
             assert leg.cut_at is not None
-            left_ms = call.seconds_leased * 1000 - (at.ticks - call.answered.ticks)
+            left_ms = call.seconds_leased * 1000 - (at.boot_ms - call.answered.boot_ms)
             # It may be later there: their talk began a little after the engine had reckoned it.
-            assert leg.cut_at - at.now >= min(left_ms, until_end) - LIMIT_TOLERANCE_MS, "Asterisk was not told"
+            assert leg.cut_at - at.wall_ms >= min(left_ms, until_end) - LIMIT_TOLERANCE_MS, "Asterisk was not told"
             unused.append(left_ms / 1000)
             if call.seconds_leased < self.policy.longest_call_seconds and left_ms < until_end:
                 with_room.append(left_ms / 1000)

@@ -29,7 +29,7 @@ class Clocks:
         self.ticks = 1_000
 
     @property
-    def wall_ahead(self) -> int:
+    def wall_ahead_ms(self) -> int:
         return self.now - self.ticks
 
     def moment(self) -> Timestamp:
@@ -96,7 +96,7 @@ class Leg:
     # The wall clock was set while they talked, and the engine had not heard of the answer.
     immeasurable: bool = False
     # How far the wall clock was ahead when it ended: a report that comes later must be made by the same clocks.
-    wall_ahead: int = 0
+    wall_ahead_ms: int = 0
 
     @property
     def channel(self) -> str:
@@ -171,10 +171,10 @@ class Asterisk:
         """As of `at`, if that is in the past."""
         moment = at or self.clocks.moment()
         if leg.began is not None:
-            leg.talked_ms = moment.ticks - leg.began.ticks
-            leg.measured_ms = moment.now - leg.began.now
+            leg.talked_ms = moment.boot_ms - leg.began.boot_ms
+            leg.measured_ms = moment.wall_ms - leg.began.wall_ms
         bridged, leg.phase, leg.dial_status = leg.phase is not Phase.ASKED, Phase.OVER, dial_status
-        leg.wall_ahead = self.clocks.wall_ahead
+        leg.wall_ahead_ms = self.clocks.wall_ahead_ms
         if bridged:
             self.ended.append(leg)
 
@@ -196,17 +196,17 @@ class Asterisk:
         for leg in self.in_phase(Phase.TALKING):
             assert leg.cut_at is not None
             if leg.cut_at <= self.clocks.now:
-                late = max(0, leg.cut_at - before.now)
-                self.hang_up(leg, at=Timestamp(before.now + late, before.ticks + late))
+                late = max(0, leg.cut_at - before.wall_ms)
+                self.hang_up(leg, at=Timestamp(before.wall_ms + late, before.boot_ms + late))
 
     def limit_ms(self, leg: Leg) -> int:
         """How long they will have talked when they are cut."""
         assert leg.cut_at is not None
         assert leg.began is not None
-        return leg.cut_at - self.clocks.now + self.clocks.ticks - leg.began.ticks
+        return leg.cut_at - self.clocks.now + self.clocks.ticks - leg.began.boot_ms
 
     def talked_so_far(self, leg: Leg) -> int:
-        return self.clocks.ticks - leg.began.ticks if leg.phase is Phase.TALKING and leg.began else leg.talked_ms
+        return self.clocks.ticks - leg.began.boot_ms if leg.phase is Phase.TALKING and leg.began else leg.talked_ms
 
     def channels(self) -> list[Message]:
         return [channel for leg in self.legs for channel in self._channels_of(leg)]

@@ -26,7 +26,7 @@ Step = Callable[[SqliteStorage, Timestamp], Awaitable[object]]
 
 
 async def tell(storage: SqliteStorage, at: Timestamp) -> None:
-    await notifications.notify_all_due(storage, at.now, RULES)
+    await notifications.notify_all_due(storage, at.wall_ms, RULES)
 
 
 async def clean_up(storage: SqliteStorage, at: Timestamp) -> None:
@@ -38,11 +38,11 @@ async def answer(storage: SqliteStorage, at: Timestamp) -> None:
 
 
 async def end(storage: SqliteStorage, at: Timestamp) -> None:
-    await storage.run(call_ended, EndReport("c1", 50 * SECOND, "ANSWER"), at.now, RULES)
+    await storage.run(call_ended, EndReport("c1", 50 * SECOND, "ANSWER"), at.wall_ms, RULES)
 
 
 async def miss(storage: SqliteStorage, at: Timestamp) -> None:
-    await storage.run(call_ended, EndReport("c1", 0, "BUSY"), at.now, RULES)
+    await storage.run(call_ended, EndReport("c1", 0, "BUSY"), at.wall_ms, RULES)
 
 
 async def flood(storage: SqliteStorage, at: Timestamp) -> None:

@@ -117,7 +117,7 @@ class Ledger(Audited):
     @rule(turn=which)
     def an_end_is_reported_again(self, turn: int) -> None:
         leg = self.pick(turn, Phase.OVER)
-        if self.engine is not None and leg.booking_id and leg.wall_ahead == self.clocks.wall_ahead:
+        if self.engine is not None and leg.booking_id and leg.wall_ahead_ms == self.clocks.wall_ahead_ms:
             self.engine.ended(leg)
         self.turn()
 

@@ -27,7 +27,7 @@ def patient(world: World) -> World:
 
 
 async def compare(world: World, seen: LiveChannels) -> Comparison:
-    return await world.storage.run(reconciliation.compare_with_asterisk, seen, world.at.ticks)
+    return await world.storage.run(reconciliation.compare_with_asterisk, seen, world.at.boot_ms)
 
 
 async def left_ms(world: World, call_id: str) -> int:
@@ -58,7 +58,7 @@ async def test_a_call_found_talking_has_used_what_its_limit_says_but_no_more_tha
     assert await left_ms(patient, "c1") == (300 - talked) * SECOND
     answered = patient.rows("SELECT answered_at, answered_ticks FROM calls")
     assert answered == [
-        {"answered_at": patient.now + HOUR - talked * SECOND, "answered_ticks": patient.at.ticks - talked * SECOND}
+        {"answered_at": patient.now + HOUR - talked * SECOND, "answered_ticks": patient.at.boot_ms - talked * SECOND}
     ]
 
 
@@ -149,7 +149,7 @@ async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient:
     for call_id in ("known", "unknown"):
         await patient.bridge(booking, call_id)
     patient.now += SECOND
-    asked = patient.at.ticks
+    asked = patient.at.boot_ms
     await patient.bridge(booking, "newer")
     seen = LiveChannels(frozenset({"known"}), {})
     assert (await patient.storage.run(reconciliation.compare_with_asterisk, seen, asked)).missing == {"unknown"}
@@ -183,7 +183,7 @@ async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(pat
     patient.storage._connection.set_trace_callback(statements.append)
     began = time.perf_counter()
     compared = await patient.storage.run(
-        reconciliation.compare_with_asterisk, LiveChannels(seen, {}, seen), patient.at.ticks
+        reconciliation.compare_with_asterisk, LiveChannels(seen, {}, seen), patient.at.boot_ms
     )
     idle = await patient.storage.run(bookings_to_share, patient.at, patient.policy)
     took = time.perf_counter() - began

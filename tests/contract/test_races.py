@@ -124,7 +124,7 @@ async def one_second(world: World, booking: Booking, name: str) -> None:
     incoming = IncomingCall(name, booking.service, CALLER)
     if isinstance(await run(calls.route_call, incoming, at, policy, room_was_made=True), Bridge):
         await run(begin_talk, name, "PJSIP/x", at, policy)
-        await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.now, world.policy)
+        await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.wall_ms, world.policy)
 
 
 async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_and_goes(
@@ -219,7 +219,7 @@ async def misroutes(world: World, log: Log) -> int:
         elif booking_id:
             talk = await run(begin_talk, what, "PJSIP/x", at, world.policy)
             await run(
-                calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.now, world.policy
+                calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.wall_ms, world.policy
             )
             wrong += booking_id != holder or (talk.limit is not None and booking_id in gone)
     return wrong

@@ -41,7 +41,7 @@ async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: C
     row = await answered(work, "c1")
     assert row == {
         "answered_at": work.world.now + HOUR - 2 * SECOND,
-        "answered_ticks": work.world.at.ticks - 2 * SECOND,
+        "answered_ticks": work.world.at.boot_ms - 2 * SECOND,
     }
     await work.ami.until_told(1)
     # Perhaps twice: over a new connection every limit is told.
@@ -53,7 +53,7 @@ async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_
     await work.talk("c1", answer_is_reported=False)
     work.world.clock_step += 8 * SECOND
     row = await answered(work, "c1")
-    assert row["answered_ticks"] == work.world.at.ticks - 8 * SECOND
+    assert row["answered_ticks"] == work.world.at.boot_ms - 8 * SECOND
 
 
 async def test_a_call_that_goes_on_after_it_was_settled_is_hung_up_after_the_second_list(work: Comparing) -> None:

@@ -172,7 +172,7 @@ async def a_talk(world: World, call_id: str) -> str:
 def write_end(directory: Path, world: World, call_id: str, answered_ms: int) -> None:
     directory.mkdir(exist_ok=True)
     end = {"callId": call_id, "answeredMs": answered_ms, "dialStatus": "ANSWER", "now": world.now}
-    (directory / f"{call_id}.json").write_text(json.dumps(end | {"ticks": world.at.ticks}))
+    (directory / f"{call_id}.json").write_text(json.dumps(end | {"ticks": world.at.boot_ms}))
 
 
 async def test_engines_that_take_in_the_same_journal_settle_each_end_once(world: World, tmp_path: Path) -> None:

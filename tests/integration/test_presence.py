@@ -130,7 +130,7 @@ async def test_what_the_journal_knows_of_a_vanished_call_comes_first(work: Compa
         asked += 1
         if asked == 2:
             end: dict[str, Any] = {"callId": "c1", "answeredMs": 7 * SECOND, "dialStatus": "ANSWER"}
-            end |= {"now": work.world.now, "ticks": work.world.at.ticks}
+            end |= {"now": work.world.now, "ticks": work.world.at.boot_ms}
             await asyncio.to_thread((work.kept / "c1.json").write_text, json.dumps(end))
 
     work.ami.before_list = write
