@@ -8,7 +8,7 @@ from engine.calls.lease_rebalancing import TalkLimit
 async def answered(context: CallContext, session: Session) -> None:
     call = session.environment
     # At once: what lies between Asterisk's reading of its clock and ours of the ticks would pass for the clock's doing.
-    ticks, now = context.clock.moment().boot_ms, dialplan.wall_clock(call.argument(2))
+    ticks, now = context.clock.timestamp().boot_ms, dialplan.wall_clock(call.argument(2))
 
     async def set_limit(limit: TalkLimit | None) -> None:
         await session.set_variables(dialplan.talk_limit(limit.left_ms if limit else 0))

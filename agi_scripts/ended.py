@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 async def ended(context: CallContext, session: Session) -> None:
     call = session.environment
-    at = context.clock.moment()
+    at = context.clock.timestamp()
     report = EndReport(
         call_id=call.argument(0),
         answered_ms=_milliseconds(call.argument(1)),

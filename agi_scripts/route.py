@@ -79,7 +79,7 @@ async def _with_room(
 
 
 async def _route(context: CallContext, incoming: IncomingCall, *, last: bool = False) -> RouteDecision | MakeRoom:
-    at = context.clock.moment()
+    at = context.clock.timestamp()
     return await context.storage.run(route_call, incoming, at, context.policy, room_was_made=last)
 
 

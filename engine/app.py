@@ -251,7 +251,7 @@ class Engine:
     async def _clean_up(self) -> None:
         # First: what has expired is told before it is gone.
         await notify_all_due(self._storage, self._clock.now(), self._policy)
-        swept = await self._storage.run(sweep, self._clock.moment(), self._policy)
+        swept = await self._storage.run(sweep, self._clock.timestamp(), self._policy)
         await sweep_sandboxes(self._storage, self._clock.now(), self._policy)
         if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
             log.info(

@@ -95,9 +95,9 @@ def now_of(request: web.Request) -> int:
 def timestamp_of(request: web.Request) -> Timestamp:
     """By the clock that the request's account goes by."""
     at, world = machine_timestamp(request), request.get(SANDBOX)
-    return at if world is None else world.moment(at)
+    return at if world is None else world.timestamp(at)
 
 
 def machine_timestamp(request: web.Request) -> Timestamp:
     """For what happens to requests themselves, to callbacks on their way, and for what moves an account's clock."""
-    return request.app[DEPENDENCIES].clock.moment()
+    return request.app[DEPENDENCIES].clock.timestamp()

@@ -4,7 +4,7 @@ fields here are those is tested."""
 from typing import Annotated, Literal
 
 from api.schemas.common import Outgoing
-from api.schemas.fields import BookingId, CdrId, Count, Instant, LeftOut, PastCaller, PastPhone, Phone, told
+from api.schemas.fields import BookingIdField, CdrIdField, Count, Instant, LeftOut, PastCaller, PastPhone, Phone, told
 from engine.domain.events import WhyGone
 from engine.domain.routing import Disposition, Reason
 
@@ -19,7 +19,7 @@ class ExpiredCallBody(Outgoing):
     """When the call came in."""
     source: PastCaller
     destination: PastPhone
-    booking_id: BookingId
+    booking_id: BookingIdField
     message: Literal["Incoming call for expired booking"]
     service: Phone
     calls_not_reported: LeftOut[Count] = None
@@ -33,7 +33,7 @@ class ExpiredCallBody(Outgoing):
 class CallEndedBody(Outgoing):
     """A call that was answered, after its end."""
 
-    id: CdrId
+    id: CdrIdField
     """The call record."""
     timestamp: Instant
     """When the call came in."""
@@ -41,7 +41,7 @@ class CallEndedBody(Outgoing):
     """Charged seconds."""
     source: PastCaller
     destination: PastPhone
-    booking_id: BookingId
+    booking_id: BookingIdField
     service: Phone
     sequence: Sequence
     metadata: LeftOut[dict[str, str]] = None
@@ -57,7 +57,7 @@ class CallStartedBody(Outgoing):
     answered_at: Instant
     source: PastCaller
     destination: PastPhone
-    booking_id: BookingId
+    booking_id: BookingIdField
     service: Phone
     sequence: Sequence
     metadata: LeftOut[dict[str, str]] = None
@@ -68,7 +68,7 @@ class CallMissedBody(Outgoing):
     """A call that was let through and not answered, after its end."""
 
     type: Literal["call.missed"]
-    id: CdrId
+    id: CdrIdField
     """The call record."""
     timestamp: Instant
     """When the call came in."""
@@ -82,7 +82,7 @@ class CallMissedBody(Outgoing):
     """Why, in the words of the call record."""
     source: PastCaller
     destination: PastPhone
-    booking_id: BookingId
+    booking_id: BookingIdField
     service: Phone
     sequence: Sequence
     metadata: LeftOut[dict[str, str]] = None
@@ -93,7 +93,7 @@ class OfBooking(Outgoing):
     type: str
     timestamp: Instant
     """When it happened."""
-    booking_id: BookingId
+    booking_id: BookingIdField
     service: Phone
 
 

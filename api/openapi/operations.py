@@ -14,7 +14,7 @@ from api.openapi.examples import STREAMED
 from api.openapi.refusals import QUOTA_HEADERS, codes_of, refusals
 from api.schemas.fields import BOOKING_ID, CALLER, CURSOR, LABEL, VALUE, whole
 from engine.domain import notes
-from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.numbers import ANONYMOUS, E164_PATTERN
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState
 from engine.domain.routing import Disposition
@@ -40,7 +40,7 @@ PARAMETERS: Mapping[str, Json] = {
     },
     "destination": {
         "description": "Only those that hide this number.",
-        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+32470123456"]},
+        "schema": {"type": "string", "pattern": whole(E164_PATTERN), "examples": ["+32470123456"]},
     },
     "usagePlan": {
         "description": "Only those whose plan, the one booked last, is this.",
@@ -48,7 +48,7 @@ PARAMETERS: Mapping[str, Json] = {
     },
     "service": {
         "description": "Only the one that has this rented number.",
-        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+3225550000"]},
+        "schema": {"type": "string", "pattern": whole(E164_PATTERN), "examples": ["+3225550000"]},
     },
     "label": {
         "description": "Only those with this very label.",
@@ -102,7 +102,7 @@ RECORD_FILTERS: Mapping[str, Json] = {
     "to": _instant("Only calls that came in before this instant.", "2026-04-01T00:00:00Z"),
     "service": {
         "description": "Only calls to this rented number.",
-        "schema": {"type": "string", "pattern": whole(E164), "examples": ["+3225550000"]},
+        "schema": {"type": "string", "pattern": whole(E164_PATTERN), "examples": ["+3225550000"]},
     },
     "source": {
         "description": f"Only calls of this caller; `{ANONYMOUS}`: of those who withheld their number.",

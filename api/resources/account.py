@@ -11,7 +11,7 @@ from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.common import Incoming, Outgoing
-from api.schemas.fields import AccountId, Count, Instant
+from api.schemas.fields import AccountIdField, Count, Instant
 from engine.callbacks import notifications
 from engine.domain.events import EventType
 from engine.domain.times import rfc3339
@@ -37,7 +37,7 @@ class AccountChange(Incoming):
 
 
 class AccountBody(Outgoing):
-    id: AccountId
+    id: AccountIdField
     name: str
     """As the operator has named it."""
     events: list[EventType]

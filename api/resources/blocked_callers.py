@@ -13,10 +13,10 @@ from api.resources.bookings import ONE, id_of
 from api.schemas.common import BlockedCallerBody, BlockedCallerPage, NewBlockedCaller
 from engine.bookings import blocked_callers
 from engine.bookings.lifecycle import owned
-from engine.domain.numbers import E164
+from engine.domain.numbers import E164_PATTERN
 
 PATH = "/bookings/{id}/blocked-callers"
-LISTING = Listing("blocked-callers", E164)
+LISTING = Listing("blocked-callers", E164_PATTERN)
 
 
 async def create(request: web.Request) -> web.Response:
@@ -86,6 +86,6 @@ ROUTES = (
         PATH + "/{caller}",
         delete,
         Operation("unblockCaller", TAG, "Unblock a caller", answers={204: None}, problems=("gone",)),
-        placeholders=ONE | {"caller": E164},
+        placeholders=ONE | {"caller": E164_PATTERN},
     ),
 )

@@ -7,24 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Incoming, Outgoing, Page
-from api.schemas.fields import (
-    WHOLE,
-    BookingId,
-    Callback,
-    Count,
-    Country,
-    Instant,
-    Kept,
-    Label,
-    Metadata,
-    Number,
-    Phone,
-    Plan,
-    Prefix,
-    Service,
-    ShownCaller,
-    Url,
-)
+from api.schemas.fields import WHOLE, BookingIdField, Callback, Count, Country, Instant, Kept, Label, Metadata, Number, Phone, Plan, Prefix, Service, ShownCaller, Url
 from engine.domain.booking import Booking, BookingStatus, CallerId, status_at
 from engine.domain.numbers import NumberRequest
 from engine.domain.policy import (
@@ -122,7 +105,7 @@ class BookingChange(BookingPatchBody):
 
 
 class BookingBody(Outgoing):
-    id: BookingId
+    id: BookingIdField
     service: Phone
     """The rented number: who calls it reaches `destination`."""
     end_time: Instant

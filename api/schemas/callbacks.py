@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Incoming, Outgoing, Page
-from api.schemas.fields import CURSOR, WHOLE, BookingId, CallbackId, Count, Cursor, EndpointId, Instant, Url, told
+from api.schemas.fields import CURSOR, WHOLE, BookingIdField, CallbackIdField, Count, Cursor, EndpointIdField, Instant, Url, told
 from engine.callbacks.attempt import HEADERS
 from engine.callbacks.signing import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 from engine.domain.retry import CallbackState, Trouble, WhyDisabled
@@ -34,9 +34,9 @@ def _time(instant: int | None) -> str | None:
 
 
 class CallbackBody(Outgoing):
-    id: CallbackId
+    id: CallbackIdField
     """The `webhook-id` that it is sent with."""
-    booking_id: BookingId
+    booking_id: BookingIdField
     url: Url
     state: CallbackState
     created_at: Instant
@@ -143,7 +143,7 @@ class RedeliveredBody(Outgoing):
 
 
 class EndpointBody(Outgoing):
-    id: EndpointId
+    id: EndpointIdField
     url: Url
     state: Literal["ENABLED", "DISABLED"]
     failing_since: Instant | None

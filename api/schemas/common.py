@@ -5,19 +5,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from api.schemas.fields import (
-    BookingId,
-    Caller,
-    CdrId,
-    Count,
-    Cursor,
-    Instant,
-    LeftOut,
-    Number,
-    PastCaller,
-    PastPhone,
-    Phone,
-)
+from api.schemas.fields import BookingIdField, Caller, CdrIdField, Count, Cursor, Instant, LeftOut, Number, PastCaller, PastPhone, Phone
 from engine.domain.booking import BookingStatus, limits_in_force, longest_call, status_at
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.policy import Policy
@@ -52,7 +40,7 @@ class Outgoing(BaseModel):
 
 
 class ExplanationBody(Outgoing):
-    booking_id: BookingId
+    booking_id: BookingIdField
     service: Phone
     source: Caller
     """The caller that was asked about."""
@@ -119,7 +107,7 @@ class BlockedCallerBody(Outgoing):
 
 
 class CdrBody(Outgoing):
-    id: CdrId
+    id: CdrIdField
     timestamp: Instant
     """When the call came in."""
     duration: Count
@@ -130,7 +118,7 @@ class CdrBody(Outgoing):
     """The hidden number; `erased` where it had to be."""
     service: Phone
     """The rented number that was called."""
-    booking_id: BookingId
+    booking_id: BookingIdField
     """The booking, which may be gone by now."""
     disposition: Disposition
 

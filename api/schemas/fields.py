@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from engine.domain import notes
 from engine.domain.booking import CallerId
 from engine.domain.destinations import COUNTRIES
-from engine.domain.numbers import ANONYMOUS, E164, ERASED, PREFIX, SENT
+from engine.domain.numbers import ANONYMOUS, E164_PATTERN, ERASED, PREFIX, SENT
 from engine.domain.policy import UsagePlan
 
 BOOKING_ID = re.compile(r"bkg_[0-9a-f]{32}")
@@ -26,7 +26,7 @@ CURSOR = re.compile(r"[A-Za-z0-9_-]{1,200}")
 CALLER = re.compile(f"{ANONYMOUS}|{SENT.pattern}")
 # In what is kept of a call, either number may have been erased since.
 PAST_CALLER = re.compile(f"{CALLER.pattern}|{ERASED}")
-PAST_PHONE = re.compile(f"{E164.pattern}|{ERASED}")
+PAST_PHONE = re.compile(f"{E164_PATTERN.pattern}|{ERASED}")
 URL = re.compile(r"https?://[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]+")
 # Without the halves of characters, which no JSON in UTF-8 has and not every client's regular expressions can name.
 LABEL = re.compile(notes.LABEL.pattern.replace(r"\ud800-\udfff", ""))
@@ -97,14 +97,14 @@ def _tell_no_null(schema: dict[str, Any]) -> None:
 
 
 Number = Annotated[
-    str, Field(min_length=1, max_length=MAX_NUMBER), AfterValidator(_printable), told(E164, format="e164")
+    str, Field(min_length=1, max_length=MAX_NUMBER), AfterValidator(_printable), told(E164_PATTERN, format="e164")
 ]
 Callback = Annotated[
     str, Field(min_length=1, max_length=MAX_CALLBACK), AfterValidator(_printable), told(URL, format="uri")
 ]
 Prefix = Annotated[str, AfterValidator(_matches(PREFIX, "must be + and 1 to 14 digits, such as +32255")), told(PREFIX)]
 Service = Annotated[
-    str, AfterValidator(_matches(E164, "must be an E.164 number, such as +3225551234")), told(E164, format="e164")
+    str, AfterValidator(_matches(E164_PATTERN, "must be an E.164 number, such as +3225551234")), told(E164_PATTERN, format="e164")
 ]
 # Which countries there are, no pattern can say.
 COUNTRY = re.compile(r"[A-Z]{2}")
@@ -131,12 +131,12 @@ LeftOut = Annotated[T | None, Field(json_schema_extra=_tell_no_null)]
 # Left out it stays as it was, or is not asked for; null is refused.
 Kept = Annotated[T | None, BeforeValidator(_not_null), Field(json_schema_extra=_tell_no_null)]
 
-AccountId = Annotated[str, told(ACCOUNT_ID)]
-BookingId = Annotated[str, told(BOOKING_ID)]
-CdrId = Annotated[str, told(CDR_ID)]
-CallbackId = Annotated[str, told(CALLBACK_ID)]
-EndpointId = Annotated[str, told(ENDPOINT_ID)]
-Phone = Annotated[str, told(E164, format="e164")]
+AccountIdField = Annotated[str, told(ACCOUNT_ID)]
+BookingIdField = Annotated[str, told(BOOKING_ID)]
+CdrIdField = Annotated[str, told(CDR_ID)]
+CallbackIdField = Annotated[str, told(CALLBACK_ID)]
+EndpointIdField = Annotated[str, told(ENDPOINT_ID)]
+Phone = Annotated[str, told(E164_PATTERN, format="e164")]
 Cursor = Annotated[str, told(CURSOR)]
 Caller = Annotated[str, told(CALLER)]
 PastCaller = Annotated[str, told(PAST_CALLER)]

@@ -70,7 +70,7 @@ class LimitKeeper:
         stands, and is moved over the manager interface if it must be.
         """
         async with self._alone_with(booking_id):
-            at = self._clock.moment()
+            at = self._clock.timestamp()
             now = None if asterisk_ahead is None else at.boot_ms + asterisk_ahead
             talk = await self._storage.run(begin_talk, call_id, callee_channel, at, self._policy, asterisk_now=now)
             # Before anything shrinks: what is told last must be what is booked.
@@ -78,7 +78,7 @@ class LimitKeeper:
             limit = talk.limit
             if talk.crowded:
                 await self._share(booking_id, newcomer=call_id)
-                limit = await self._storage.run(limit_of, call_id, self._clock.moment())
+                limit = await self._storage.run(limit_of, call_id, self._clock.timestamp())
             if talk.again and limit is not None and limit.left_ms > 0:
                 self.changed(booking_id)
                 return False
@@ -95,7 +95,7 @@ class LimitKeeper:
         booking_id = adjustment.booking_id
         async with self._alone_with(booking_id):
             shrunk = await self._shrink(booking_id, keep_free=adjustment.seconds_to_take)
-            at = self._clock.moment()
+            at = self._clock.timestamp()
             grant, grown = await self._storage.run(adjust_live, adjustment, shrunk, at, self._policy)
             failpoints.hit("adjustment booked")
             await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown))
@@ -116,7 +116,7 @@ class LimitKeeper:
 
         And cut what talks past its lease by our ticks, whatever Asterisk has made of its limit.
         """
-        at = self._clock.moment()
+        at = self._clock.timestamp()
         for booking_id in await self._storage.run(bookings_to_share, at, self._policy):
             self.changed(booking_id)
         self._unsure.update(await self._storage.run(bookings_overrun, at.boot_ms))
@@ -151,7 +151,7 @@ class LimitKeeper:
         async with self._alone_with(booking_id):
             self._unsure.discard(booking_id)
             await self._share(booking_id)
-            for limit in await self._storage.run(limits_on, booking_id, self._clock.moment()):
+            for limit in await self._storage.run(limits_on, booking_id, self._clock.timestamp()):
                 await self._tell(booking_id, limit)
 
     async def _share(self, booking_id: str, *, newcomer: str = "", keep_free: int = 0) -> None:
@@ -160,14 +160,14 @@ class LimitKeeper:
         Until then its lease does not shrink: if the engine is lost, Asterisk lets it talk for what it first leased.
         """
         shrunk = await self._shrink(booking_id, newcomer=newcomer, keep_free=keep_free)
-        at = self._clock.moment()
+        at = self._clock.timestamp()
         grown = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
         failpoints.hit("growth booked")
         await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown if limit.call_id != newcomer))
 
     async def _shrink(self, booking_id: str, *, newcomer: str = "", keep_free: int = 0) -> dict[str, int]:
         """Have Asterisk lower the limits that must shrink. Returns the leases that the books can follow with."""
-        at = self._clock.moment()
+        at = self._clock.timestamp()
         shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
         others = [limit for limit in shrinks if limit.call_id != newcomer]
         if len(others) < len(shrinks):
@@ -179,7 +179,7 @@ class LimitKeeper:
 
     async def _tell(self, booking_id: str, limit: TalkLimit) -> bool:
         """Whether Asterisk has taken it."""
-        left_ms = limit.left_ms - (self._clock.moment().boot_ms - limit.at_ticks)
+        left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_ticks)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         try:
             await self._link.action("AbsoluteTimeout", Channel=limit.channel, Timeout=f"{seconds:.3f}")

@@ -109,7 +109,7 @@ class Reconciler:
             self._over.clear()
             self._was_up = False
             return
-        asked = self._clock.moment()
+        asked = self._clock.timestamp()
         presence = await ask(self._link)
         compared = await self._storage.run(compare_with_asterisk, presence, asked.boot_ms)
         for found in compared.found:
@@ -127,7 +127,7 @@ class Reconciler:
 
     async def _begin(self, found: FoundTalking) -> None:
         """Raises AmiUnavailable: it is found again once Asterisk can be reached."""
-        at = self._clock.moment()
+        at = self._clock.timestamp()
         left_ms = await _left_ms(self._link, found.callee_channel)
         now = await asterisk_now(self._link)
         booking_id = await self._storage.run(begin_found, found, at, left_ms=left_ms, asterisk_now=now)

@@ -78,16 +78,16 @@ class ClockWatch:
         self._asterisks = known
 
     def _read_ours(self) -> ClockOffset:
-        exactly = self._clock.moment().wall_ahead_ms
+        exactly = self._clock.timestamp().wall_ahead_ms
         return ClockOffset(exactly, exactly)
 
     async def _read_asterisks(self) -> ClockOffset | None:
         """None: it cannot be reached, and will be told every limit when it can."""
         if not self._link.is_up:
             return None
-        before = self._clock.moment().boot_ms
+        before = self._clock.timestamp().boot_ms
         try:
             now = await asterisk_now(self._link)
         except AmiError:
             return None
-        return None if now is None else ClockOffset(now - self._clock.moment().boot_ms, now - before)
+        return None if now is None else ClockOffset(now - self._clock.timestamp().boot_ms, now - before)

@@ -47,7 +47,7 @@ def list_(
 ) -> None:
     """Bookings, newest first. Their hidden numbers are not shown."""
     settings = Settings()
-    policy, at = policy_of(settings), SystemClock().moment()
+    policy, at = policy_of(settings), SystemClock().timestamp()
 
     def page(tx: Transaction) -> list[dict[str, Any]]:
         account_id = accounts.account_of(tx, account).id if account else ""
@@ -76,7 +76,7 @@ def renew(
     settings = Settings()
     if callback is not None:
         check_callback(callback, settings)
-    renewal, at, policy = Renewal(plan, callback=callback), SystemClock().moment(), policy_of(settings)
+    renewal, at, policy = Renewal(plan, callback=callback), SystemClock().timestamp(), policy_of(settings)
 
     def add(tx: Transaction) -> dict[str, Any]:
         owned = owned_booking(tx, booking_id)
@@ -96,7 +96,7 @@ def delete(
 ) -> None:
     """End a booking for good, and its live calls; its number rests in quarantine. Call records stay."""
     settings = Settings()
-    at, policy = SystemClock().moment(), policy_of(settings)
+    at, policy = SystemClock().timestamp(), policy_of(settings)
     owned = run_command(settings, owned_booking, booking_id)
     if not yes:
         typer.confirm(f"End the booking of {owned.booking.service} for {owned.account}?", abort=True, err=True)
@@ -137,7 +137,7 @@ def owned_booking(tx: Transaction, booking_id: str) -> OwnedBooking:
 
 def now_of(tx: Transaction, account_id: str, at: Timestamp) -> int:
     """Epoch milliseconds, by the clock that the account goes by."""
-    return tx.worlds.moment(account_id, at).wall_ms
+    return tx.worlds.timestamp(account_id, at).wall_ms
 
 
 def shown(tx: Transaction, owned: OwnedBooking, at: Timestamp, policy: Policy) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def change(
 
 
 def _changed(settings: Settings, booking_id: str, changes: BookingPatch) -> dict[str, Any]:
-    at, policy = SystemClock().moment(), policy_of(settings)
+    at, policy = SystemClock().timestamp(), policy_of(settings)
 
     def carry_out(tx: Transaction) -> dict[str, Any]:
         found = owned_booking(tx, booking_id)

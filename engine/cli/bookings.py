@@ -42,7 +42,7 @@ BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
 def show_booking(booking_id: BookingId, as_json: Json = False) -> None:
     """One booking, with all that it was ever given to spend. The hidden number is not shown."""
     settings = Settings()
-    at = SystemClock().moment()
+    at = SystemClock().timestamp()
 
     def look(tx: Transaction) -> tuple[dict[str, Any], list[Grant]]:
         booking, grants = _look_up(tx, booking_id)
@@ -76,7 +76,7 @@ def adjust_booking(
     require_database(settings)
     grant = ask_to_adjust(settings.data_dir, adjustment)
     if grant is None:
-        grant = run_command(settings, adjust, adjustment, SystemClock().moment(), policy_of(settings))
+        grant = run_command(settings, adjust, adjustment, SystemClock().timestamp(), policy_of(settings))
     booking, _ = run_command(settings, _look_up, booking_id)
     show_one(_shown(grant) | {"bookingId": booking_id} | _credits(booking), as_json=as_json)
     for unit, asked, done in (("seconds", seconds, grant.seconds), ("calls", calls, grant.calls)):

@@ -37,7 +37,7 @@ def live(as_json: Json = False) -> None:
     if console.is_terminal and not as_json:
         asyncio.run(_follow(settings))
     else:
-        show([_shown(call, SystemClock().moment()) for call in calls], as_json=as_json)
+        show([_shown(call, SystemClock().timestamp()) for call in calls], as_json=as_json)
 
 
 @app.command("hangup")
@@ -64,7 +64,7 @@ async def _follow(settings: Settings) -> None:
         with Live(console=console, auto_refresh=False) as shown:
             while not stop.is_set():
                 calls = await storage.run(lambda tx: tx.overview.live_calls(MAX_SHOWN))
-                at = clock.moment()
+                at = clock.timestamp()
                 shown.update(table_of([_shown(call, at) for call in calls], empty="no call is up"), refresh=True)
                 try:
                     async with asyncio.timeout(EVERY_SECONDS):

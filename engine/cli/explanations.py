@@ -29,7 +29,7 @@ def explain(
         raise InvalidInput(["--source must be a telephone number, such as +3225551234, or anonymous"])
     settings = Settings()
     policy = policy_of(settings)
-    explanation = run_command(settings, _explain, booking_id, caller_of(source), SystemClock().moment(), policy)
+    explanation = run_command(settings, _explain, booking_id, caller_of(source), SystemClock().timestamp(), policy)
     show_one(ExplanationBody.of(explanation, policy).model_dump(mode="json"), as_json=as_json)
 
 
@@ -37,4 +37,4 @@ def _explain(tx: Transaction, booking_id: str, source: str, at: Timestamp, polic
     """The operator may ask about every account's bookings."""
     booking = tx.bookings.by_id(booking_id)
     account_id = booking.account_id if booking else ""
-    return explain_booking(tx, account_id, booking_id, source, tx.worlds.moment(account_id, at), policy)
+    return explain_booking(tx, account_id, booking_id, source, tx.worlds.timestamp(account_id, at), policy)

@@ -70,7 +70,7 @@ def create(
 
 
 def _booked(settings: Settings, request: BookingRequest, owner: str) -> dict[str, Any]:
-    at, policy = SystemClock().moment(), policy_of(settings)
+    at, policy = SystemClock().timestamp(), policy_of(settings)
 
     def book(tx: Transaction) -> dict[str, Any]:
         booked = bookings.book(tx, request, now_of(tx, request.account_id, at), policy)

@@ -42,7 +42,7 @@ def call(
     asked = SimulatedCall(service, caller_of(source), wanted.outcome, seconds or 0)
     settings = Settings()
     policy = policy_of(settings)
-    simulation = run_command(settings, _simulate, account, asked, SystemClock().moment(), policy)
+    simulation = run_command(settings, _simulate, account, asked, SystemClock().timestamp(), policy)
     told = SimulatedCallBody.of(simulation, policy).model_dump(mode="json")
     show_one(_without_hidden_number(told), as_json=as_json)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 # `[0-9]` and fullmatch: `\d` takes Arabic digits and `$` a trailing newline.
-E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+E164_PATTERN = re.compile(r"\+[1-9][0-9]{6,14}")
 SENT = re.compile(r"[+0-9]{1,32}")
 # The beginning of numbers.
 PREFIX = re.compile(r"\+[1-9][0-9]{0,13}")
@@ -44,7 +44,7 @@ ANY_NUMBER = NumberRequest()
 
 
 def is_e164(text: str) -> bool:
-    return E164.fullmatch(text) is not None
+    return E164_PATTERN.fullmatch(text) is not None
 
 
 def is_simulated(number: str) -> bool:

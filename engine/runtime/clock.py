@@ -12,7 +12,7 @@ class Clock(Protocol):
     def now(self) -> int:
         """Epoch milliseconds."""
 
-    def moment(self) -> Timestamp:
+    def timestamp(self) -> Timestamp:
         """The same, with the ticks of this machine."""
 
 
@@ -20,7 +20,7 @@ class SystemClock:
     def now(self) -> int:
         return time.time_ns() // 1_000_000
 
-    def moment(self) -> Timestamp:
+    def timestamp(self) -> Timestamp:
         # What comes between two readings on a busy machine would pass for a wall clock that was set.
         for _ in range(TRIES):
             before, now, after = self._ticks(), self.now(), self._ticks()

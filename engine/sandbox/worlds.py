@@ -56,7 +56,7 @@ class SandboxSweep:
 def simulate_call(tx: Transaction, account_id: str, call: SimulatedCall, at: Timestamp, policy: Policy) -> Simulation:
     """From the caller's INVITE to the end. `at`: by the machine's clock. Raises ClockTooFar."""
     world = _world(tx, account_id)
-    began = world.moment(at)
+    began = world.timestamp(at)
     incoming = IncomingCall(new_id("sim"), call.service, call.source, world=account_id)
     called = booking_called(tx, incoming)
     reason = judge(facts_of(tx, called, call.source, began.wall_ms), began.wall_ms, policy)

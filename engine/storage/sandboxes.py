@@ -22,7 +22,7 @@ class Sandbox:
         """`now`: by the machine's clock."""
         return now + self.clock_ahead_ms
 
-    def moment(self, at: Timestamp) -> Timestamp:
+    def timestamp(self, at: Timestamp) -> Timestamp:
         """`at`: by the machine's clock. Ticks are for durations, and the same in all worlds."""
         return replace(at, wall_ms=self.now(at.wall_ms))
 
@@ -33,10 +33,10 @@ class Sandboxes(Table):
         row = self._sql.world_of_account(self._db, account_id=account_id)
         return Sandbox(**row) if row else None
 
-    def moment(self, account_id: str, at: Timestamp) -> Timestamp:
+    def timestamp(self, account_id: str, at: Timestamp) -> Timestamp:
         """`at` by the clock that the account goes by."""
         world = self.of(account_id)
-        return at if world is None else world.moment(at)
+        return at if world is None else world.timestamp(at)
 
     def now(self, account_id: str, now: int) -> int:
         """`now` by the clock that the account goes by."""

@@ -92,7 +92,7 @@ class Audited(Machine):
                 self._check_shares(stored)
 
     def _check_shares(self, booking: Booking) -> None:
-        at = self.clocks.moment()
+        at = self.clocks.timestamp()
         until_end = booking.end_at - at.wall_ms
         unused, with_room = [], []
         for call in self.books.run(lambda tx: tx.calls.up_on(booking.id)):

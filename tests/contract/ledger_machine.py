@@ -94,7 +94,7 @@ class Machine(RuleBasedStateMachine):
             if self.engine is not None and self.ends_go_to == "engine":
                 self.engine.ended(leg)
             else:
-                self.kept.keep(leg, self.clocks.moment())
+                self.kept.keep(leg, self.clocks.timestamp())
 
     # The engine.
 
@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
             self.engine.adjust(adjustment)
             return
         with suppress(BookingGone):
-            self.books.run(adjust, adjustment, self.clocks.moment(), self.policy)
+            self.books.run(adjust, adjustment, self.clocks.timestamp(), self.policy)
 
     def cancel(self, booking: Booking) -> None:
         self.held.remove(booking)
@@ -153,7 +153,7 @@ class Machine(RuleBasedStateMachine):
         assert holder is None or holder.id != booking.id
 
     def sweep(self) -> None:
-        self.hang_up(self.books.run(bookings.sweep, self.clocks.moment(), self.policy).channels)
+        self.hang_up(self.books.run(bookings.sweep, self.clocks.timestamp(), self.policy).channels)
 
     def hang_up(self, channels: list[str]) -> None:
         if self.asterisk.ami is Ami.UP:

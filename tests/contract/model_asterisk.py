@@ -32,7 +32,7 @@ class Clocks:
     def wall_ahead_ms(self) -> int:
         return self.now - self.ticks
 
-    def moment(self) -> Timestamp:
+    def timestamp(self) -> Timestamp:
         return Timestamp(self.now, self.ticks)
 
     @property
@@ -164,12 +164,12 @@ class Asterisk:
 
     def talks(self, leg: Leg, limit_ms: int) -> None:
         leg.phase = Phase.TALKING
-        leg.began = self.clocks.moment()
+        leg.began = self.clocks.timestamp()
         leg.cut_at = self.clocks.now + limit_ms
 
     def hang_up(self, leg: Leg, dial_status: str = "ANSWER", at: Timestamp | None = None) -> None:
         """As of `at`, if that is in the past."""
-        moment = at or self.clocks.moment()
+        moment = at or self.clocks.timestamp()
         if leg.began is not None:
             leg.talked_ms = moment.boot_ms - leg.began.boot_ms
             leg.measured_ms = moment.wall_ms - leg.began.wall_ms
@@ -180,7 +180,7 @@ class Asterisk:
 
     def elapse(self, step: int) -> None:
         """Time goes by, and limits and ring times with it."""
-        before = self.clocks.moment()
+        before = self.clocks.timestamp()
         self.clocks.now += step
         self.clocks.ticks += step
         for leg in self.in_phase(Phase.RINGING):
@@ -190,7 +190,7 @@ class Asterisk:
 
     def set_wall_clock(self, by: int) -> None:
         self.clocks.now += by
-        self._cut(self.clocks.moment())
+        self._cut(self.clocks.timestamp())
 
     def _cut(self, before: Timestamp) -> None:
         for leg in self.in_phase(Phase.TALKING):

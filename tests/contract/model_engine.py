@@ -35,8 +35,8 @@ class Clock:
     def now(self) -> int:
         return self._clocks.now
 
-    def moment(self) -> Timestamp:
-        return self._clocks.moment()
+    def timestamp(self) -> Timestamp:
+        return self._clocks.timestamp()
 
 
 class Kept:
@@ -249,4 +249,4 @@ class Engine:
     def _hung_up(self, leg: Leg, talk: Conversation) -> None:
         self.asterisk.hanging_up.discard(leg.call_id)
         if "RN_SETTLED" not in talk.variables:
-            self._kept.keep(leg, self.asterisk.clocks.moment())
+            self._kept.keep(leg, self.asterisk.clocks.timestamp())

@@ -61,7 +61,7 @@ class SettableClock:
     def now(self) -> int:
         return self.instant
 
-    def moment(self) -> Timestamp:
+    def timestamp(self) -> Timestamp:
         return Timestamp(self.instant, self.instant - START)
 
     def advance(self, milliseconds: int) -> None:
@@ -160,13 +160,13 @@ class Api:
 
     async def caller_rings(self, service: str, call_id: str, source: str = CALLER) -> None:
         incoming = IncomingCall(call_id, service, source)
-        await self.storage.run(route_call, incoming, self.clock.moment(), POLICY)
+        await self.storage.run(route_call, incoming, self.clock.timestamp(), POLICY)
 
     async def talk(self, service: str, call_id: str, seconds: int) -> None:
         """A whole call that lasts `seconds`; 0: nobody answers."""
         await self.caller_rings(service, call_id)
         if seconds:
-            await self.storage.run(begin_talk, call_id, "PJSIP/x", self.clock.moment(), POLICY)
+            await self.storage.run(begin_talk, call_id, "PJSIP/x", self.clock.timestamp(), POLICY)
         report = EndReport(call_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
         await self.storage.run(call_ended, report, self.clock.now(), POLICY)
 

@@ -198,7 +198,7 @@ async def test_blocked_callers_survive_a_put_and_an_end_and_go_with_the_booking(
 
     api.clock.advance(POLICY.grace_ms)
     assert (await api.call("POST", blocked_path(booking), {"caller": CALLER})).code == "gone"
-    await api.storage.run(sweep, api.clock.moment(), POLICY)
+    await api.storage.run(sweep, api.clock.timestamp(), POLICY)
     assert await rows(api) == []
 
 

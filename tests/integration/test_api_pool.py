@@ -66,7 +66,7 @@ async def test_a_number_whose_booking_ran_out_its_grace_is_quarantined_before_it
         await api.book()
     api.clock.advance(DAY + POLICY.grace_ms)
     assert (await api.call("POST", "/bookings", a_request())).code == "no_number_free"
-    await api.storage.run(sweep, api.clock.moment(), POLICY)
+    await api.storage.run(sweep, api.clock.timestamp(), POLICY)
     assert (await api.call("POST", "/bookings", a_request())).code == "no_number_free"
     api.clock.advance(POLICY.quarantine_ms)
     assert (await api.book())["service"] == NUMBERS[0]

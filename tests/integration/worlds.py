@@ -17,7 +17,7 @@ class WorldClock:
     def now(self) -> int:
         return self._world.now
 
-    def moment(self) -> Timestamp:
+    def timestamp(self) -> Timestamp:
         return self._world.at
 
 
