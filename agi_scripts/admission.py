@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeAlias
 import structlog
 
 from agi_scripts.protocol import AgiProtocol
+from engine.domain.numbers import E164
 
 log = structlog.get_logger(__name__)
 
@@ -34,10 +35,10 @@ UNKNOWN_TOKEN = "InvalidPassword"  # noqa: S105  a name of an event
 class Refused(Protocol):
     """Is told of a peer that was turned away: which service it asked, what was wrong, its address."""
 
-    def __call__(self, service: str, event: str, address: str) -> None: ...
+    def __call__(self, service: E164, event: str, address: str) -> None: ...
 
 
-def log_refusal(service: str, event: str, address: str) -> None:
+def log_refusal(service: E164, event: str, address: str) -> None:
     log.warning("agi_refused_peer", service=service, kind=event, address=address)
 
 
@@ -94,7 +95,7 @@ class Admission:
 
     def refuse(self, event: str, address: str) -> None:
         if self._may_log():
-            self._refused(SERVICE, event, address)
+            self._refused(E164(SERVICE), event, address)
 
     def complain(self, event: str, **facts: Any) -> None:  # noqa: ANN401  as structlog takes them
         """Log a warning, unless there were too many of late: whoever can connect must not fill the disk."""

@@ -3,6 +3,7 @@
 from agi_scripts import dialplan
 from agi_scripts.session import CallContext, Session
 from engine.calls.lease_rebalancing import TalkLimit
+from engine.domain.ids import BookingId, CallId
 
 
 async def answered(context: CallContext, session: Session) -> None:
@@ -14,8 +15,8 @@ async def answered(context: CallContext, session: Session) -> None:
         await session.set_variables(dialplan.talk_limit(limit.left_ms if limit else 0))
 
     was_set = await context.limits.answered(
-        booking_id=call.argument(1),
-        call_id=call.argument(0),
+        booking_id=BookingId(call.argument(1)),
+        call_id=CallId(call.argument(0)),
         callee_channel=call.unique_id,
         set_limit=set_limit,
         asterisk_ahead=None if now is None else now - ticks,

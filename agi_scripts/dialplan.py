@@ -9,6 +9,7 @@ import re
 
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.times import EpochMs
 
 ROUTE = "route"  # arguments: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID
 ANSWERED = "answered"  # arguments: unique id of the caller's channel, booking, wall clock
@@ -33,7 +34,7 @@ LIMIT = "RN_LIMIT"
 SETTLED = "RN_SETTLED"
 
 
-def wall_clock(text: str) -> int | None:
+def wall_clock(text: str) -> EpochMs | None:
     """Asterisk's wall clock in epoch milliseconds, from 20260301120000250 in UTC; None: it does not say."""
     if re.fullmatch(r"[0-9]{17}", text) is None:
         return None
@@ -41,7 +42,7 @@ def wall_clock(text: str) -> int | None:
         second = dt.datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
     except ValueError:
         return None
-    return int(second.timestamp()) * 1000 + int(text[14:])
+    return EpochMs(int(second.timestamp()) * 1000 + int(text[14:]))
 
 
 def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[str, str]]:

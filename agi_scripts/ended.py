@@ -6,6 +6,7 @@ from agi_scripts import dialplan
 from agi_scripts.errors import BadPeer
 from agi_scripts.session import CallContext, Session
 from engine.calls.lifecycle import EndReport, call_ended
+from engine.domain.ids import CallId
 
 log = structlog.get_logger(__name__)
 
@@ -14,7 +15,7 @@ async def ended(context: CallContext, session: Session) -> None:
     call = session.environment
     at = context.clock.timestamp()
     report = EndReport(
-        call_id=call.argument(0),
+        call_id=CallId(call.argument(0)),
         answered_ms=_milliseconds(call.argument(1)),
         dial_status=call.argument(2),
         ended=at,

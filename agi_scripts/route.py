@@ -8,6 +8,7 @@ from agi_scripts import dialplan
 from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
 from agi_scripts.session import CallContext, Session
 from engine.calls.lifecycle import IncomingCall, abandon_call, route_call
+from engine.domain.ids import CallId
 from engine.domain.numbers import caller_of, from_dialled
 from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, Reject, RouteDecision
 
@@ -30,17 +31,17 @@ async def route(context: CallContext, session: Session) -> None:
         log.info("call_routed", call=call.unique_id, decision=kind)
     except asyncio.CancelledError:
         # Out of time: without a verdict nothing can have been bridged.
-        await _abandon(context, call.unique_id, decision)
+        await _abandon(context, CallId(call.unique_id), decision)
         raise
     try:
         await session.set_variables(dialplan.verdict(decision, context.expired_announcement))
     except (UnsafeValue, HungUp, CommandRefused):
         # Not sent, or Asterisk says that it came to nothing. If it does not say so, only the end report may settle.
-        await _abandon(context, call.unique_id, decision)
+        await _abandon(context, CallId(call.unique_id), decision)
         raise
 
 
-async def _abandon(context: CallContext, call_id: str, decision: RouteDecision | None) -> None:
+async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecision | None) -> None:
     """A lease that is being granted right now comes before this in the storage. After a rejection there is none of
     ours, only perhaps that of another Asterisk's call with the same id."""
     if isinstance(decision, Reject):
@@ -58,7 +59,7 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
     source = source_of(
         number=call.argument(1), presentation=call.argument(2), privacy=call.argument(3), party=call.argument(4)
     )
-    incoming = IncomingCall(call.unique_id, service, source)
+    incoming = IncomingCall(CallId(call.unique_id), service, source)
     decision = await _route(context, incoming)
     for last in LAST_ROUND:
         if isinstance(decision, MakeRoom):

@@ -20,12 +20,13 @@ from engine.bookings.number_pool import import_numbers
 from engine.config import secrets
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 
-HIDDEN = "+33199111111"
+HIDDEN = E164("+33199111111")
 DIALLED = 20_000
 
 

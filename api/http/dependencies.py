@@ -8,8 +8,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from aiohttp import web
 
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.policy import Policy
-from engine.domain.times import Timestamp
+from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageBusy
 from engine.storage.reads import Reads
@@ -56,8 +57,8 @@ class Dependencies:
     policy: Policy
     pepper: str
     check_callback: Callable[[str], None]
-    hang_up: Callable[[list[str]], Awaitable[None]]
-    renewed: Callable[[str], None]
+    hang_up: Callable[[list[CallId]], Awaitable[None]]
+    renewed: Callable[[BookingId], None]
     health: Callable[[], Awaitable[dict[str, str]]]
     key_used: Callable[[str], None]
     refused: Callable[[str, str, str], None]
@@ -78,7 +79,7 @@ class Dependencies:
 
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 # The account whose key came with the request; set by `api.auth` on every route that is not public.
-ACCOUNT_ID = web.RequestKey("ACCOUNT_ID", str)
+ACCOUNT_ID: web.RequestKey[AccountId] = web.RequestKey("ACCOUNT_ID")
 # The digest of that key, by which it is looked up again where an answer takes long.
 KEY_DIGEST = web.RequestKey("KEY_DIGEST", str)
 # The test world whose key came with the request; not set for keys of customers' own accounts.
@@ -87,7 +88,7 @@ SANDBOX = web.RequestKey("SANDBOX", Sandbox)
 TIME_LIMIT = web.RequestKey("TIME_LIMIT", asyncio.Timeout)
 
 
-def now_of(request: web.Request) -> int:
+def now_of(request: web.Request) -> EpochMs:
     """Epoch milliseconds, by the clock that the request's account goes by."""
     return timestamp_of(request).wall_ms
 

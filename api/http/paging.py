@@ -20,6 +20,7 @@ from api.http.problems import ProblemError
 from api.http.responses import json_answer
 from api.schemas.common import Outgoing, Page
 from api.schemas.fields import CURSOR
+from engine.domain.times import EpochMs
 from engine.storage.cdrs import CdrPosition
 from engine.storage.filters import EARLIEST, LATEST
 
@@ -68,7 +69,7 @@ class CallListing:
         """Raises ProblemError for what `cursor_after` never writes."""
         match _content(cursor):
             case {"at": int(at), "after": str(record_id)} if self.id_pattern.fullmatch(record_id):
-                place = CdrPosition(int(at), record_id)  # `true` is an int too, and never written
+                place = CdrPosition(EpochMs(int(at)), record_id)  # `true` is an int too, and never written
                 if EARLIEST <= at <= LATEST and self.cursor_after(place) == cursor:
                     return place
         raise _not_ours()

@@ -9,8 +9,9 @@ from api.http.problems import ProblemError, safe_name
 from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.schemas.common import FieldError
 from api.schemas.fields import BOOKING_ID
-from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
-from engine.domain.times import NO_INSTANT, instant_from
+from engine.domain.ids import BookingId
+from engine.domain.numbers import ANONYMOUS, E164, caller_of, is_caller
+from engine.domain.times import NO_INSTANT, EpochMs, instant_from
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -84,7 +85,7 @@ def span_of(request: web.Request, earliest: int, latest: int) -> tuple[int, int]
     return earliest if first is None else first, latest if end is None else end
 
 
-def _instant(request: web.Request, name: str) -> int | None:
+def _instant(request: web.Request, name: str) -> EpochMs | None:
     text = request.query.get(name)
     if text is None:
         return None
@@ -95,7 +96,7 @@ def _instant(request: web.Request, name: str) -> int | None:
     return instant
 
 
-def booking_id_of(request: web.Request) -> str | None:
+def booking_id_of(request: web.Request) -> BookingId | None:
     """The filter. Another account's, or an unknown one, finds nothing: what is filtered outlives bookings.
 
     Raises ProblemError.
@@ -103,12 +104,12 @@ def booking_id_of(request: web.Request) -> str | None:
     text = request.query.get("bookingId")
     if text is not None and not BOOKING_ID.fullmatch(text):
         raise unacceptable("bookingId", "must be a booking's id, such as bkg_01a206bf7ae277579d190ae0d5b05f1a")
-    return text
+    return None if text is None else BookingId(text)
 
 
-def with_plus(text: str) -> str:
+def with_plus(text: str) -> E164:
     """A number whose + was not percent-encoded: it has become a space on the way."""
-    return f"+{text[1:]}" if text.startswith(" ") else text
+    return E164(f"+{text[1:]}" if text.startswith(" ") else text)
 
 
 def unacceptable(name: str, message: str) -> ProblemError:

@@ -15,6 +15,7 @@ from aiohttp import web
 from api.http.dependencies import ACCOUNT_ID
 from api.http.problems import ProblemError
 from api.http.routes import Handler
+from engine.domain.ids import AccountId
 
 WINDOW_SECONDS = 60
 # Of a request: sums of fractions of them may miss a whole one by less.
@@ -46,7 +47,7 @@ class RateLimit:
         # here has a full one.
         self._lacks: dict[str, tuple[float, float]] = {}
 
-    def count(self, account_id: str, now: float) -> QuotaStanding:
+    def count(self, account_id: AccountId, now: float) -> QuotaStanding:
         """One more request, at `now` (monotonic seconds). One that is not allowed costs nothing."""
         lacks, before = self._lacks.pop(account_id, (0.0, now))
         lacks = max(0.0, lacks - (now - before) * self._per_second)

@@ -52,6 +52,7 @@ from engine.domain.explanation import LimitedBy
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState, WhyDisabled
 from engine.domain.routing import Disposition, Reason
+from engine.domain.times import EpochMs
 from engine.storage.webhook_secrets import SigningSecrets
 
 ACCOUNT_ID = "acc_01a206bf6f0e7c3b8a3f5b6c7d8e9f01"
@@ -157,7 +158,7 @@ SECRETS = WebhookSecretBody.of(
     SigningSecrets(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl4kmUqwXA", 1_772_452_800_000
     ),
-    now=0,
+    now=EpochMs(0),
 )
 PLANS = PlansBody(data=[PlanBody(id=UsagePlan.SMALL, seconds=1800, minutes=30, calls=25, days=7)])
 NUMBERS = NumbersBody(

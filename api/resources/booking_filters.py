@@ -7,20 +7,21 @@ from aiohttp import web
 from api.http.parameters import flag_of, pairs_of, unacceptable, with_plus
 from engine.domain import notes
 from engine.domain.booking import BookingStatus
-from engine.domain.numbers import is_e164
+from engine.domain.numbers import E164, is_e164
 from engine.domain.policy import Policy, UsagePlan
+from engine.domain.times import EpochMs
 from engine.storage.filters import MAX_PAIRS, BookingFilter
 
 PARAMETERS = frozenset({"includeExpired", "status", "destination", "usagePlan", "service", "label", "metadata"})
 STATUSES = (BookingStatus.ACTIVE, BookingStatus.EXPIRED)
 
 
-def filter_of(request: web.Request, now: int, policy: Policy) -> BookingFilter:
+def filter_of(request: web.Request, now: EpochMs, policy: Policy) -> BookingFilter:
     """Active ones unless others are asked for. Raises ProblemError."""
     status = _word(request, "status", STATUSES)
     with_expired = flag_of(request, "includeExpired") if status is None else status == BookingStatus.EXPIRED
     chosen = BookingFilter(
-        expires_after=now - policy.grace_ms if with_expired else now,
+        expires_after=EpochMs(now - policy.grace_ms if with_expired else now),
         destination=_number(request, "destination"),
         usage_plan=_word(request, "usagePlan", tuple(UsagePlan)) or "",
         service=_number(request, "service"),
@@ -37,7 +38,7 @@ def _word(request: web.Request, name: str, words: tuple[StrEnum, ...]) -> str | 
     return text
 
 
-def _number(request: web.Request, name: str) -> str:
+def _number(request: web.Request, name: str) -> E164 | None:
     """Empty: it is not asked for."""
     text = with_plus(request.query.get(name, ""))
     if name in request.query and not is_e164(text):

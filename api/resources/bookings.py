@@ -19,6 +19,8 @@ from api.schemas.fields import BOOKING_ID
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest, Renewal
 from engine.domain.errors import NotFound
+from engine.domain.ids import BookingId, CallId
+from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits
 from engine.storage.filters import LOOKED_AT
 from engine.storage.kept_answers import KeptAnswer
@@ -36,7 +38,7 @@ async def create(request: web.Request) -> web.Response:
     deps.check_callback(wanted.callback)
     asked = BookingRequest(
         request[ACCOUNT_ID],
-        wanted.destination,
+        E164(wanted.destination),
         wanted.usage_plan,
         wanted.callback,
         BookingLimits(**wanted.limits_sent()),
@@ -131,7 +133,7 @@ async def cancel(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def _hang_up(channels: list[str], deps: Dependencies) -> None:
+async def _hang_up(channels: list[CallId], deps: Dependencies) -> None:
     """Never raises: the booking is gone already. Calls that cannot be ended now are left to the sweeps."""
     try:
         async with asyncio.timeout(deps.limits.hang_up_seconds):
@@ -140,12 +142,12 @@ async def _hang_up(channels: list[str], deps: Dependencies) -> None:
         log.warning("hang_up_failed", error=type(error).__name__, calls=len(channels))
 
 
-def id_of(request: web.Request) -> str:
+def id_of(request: web.Request) -> BookingId:
     """Raises NotFound, the same as for an id that is well formed and unknown."""
     booking_id = request.match_info["id"]
     if not LISTING.id_pattern.fullmatch(booking_id):
         raise NotFound("there is no such booking")
-    return booking_id
+    return BookingId(booking_id)
 
 
 TAG = "Bookings"

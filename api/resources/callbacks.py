@@ -16,8 +16,9 @@ from api.schemas.fields import CALLBACK_ID
 from engine.callbacks import redelivery
 from engine.callbacks.redelivery import Position
 from engine.domain.errors import NotFound
+from engine.domain.ids import BookingId
 from engine.domain.retry import CallbackState
-from engine.domain.times import instant_from
+from engine.domain.times import EpochMs, instant_from
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.outbox import CallbackRecord
 
@@ -48,8 +49,8 @@ async def index(request: web.Request) -> web.Response:
     records = await request.app[DEPENDENCIES].reads.callbacks(
         request[ACCOUNT_ID],
         state=_state(request),
-        booking_id=booking_id_of(request) or "",
-        since=since,
+        booking_id=BookingId(booking_id_of(request) or ""),
+        since=EpochMs(since),
         before=before,
         at_most=asked.at_most,
     )
@@ -86,7 +87,7 @@ async def redeliver_all(request: web.Request) -> web.Response:
         request[ACCOUNT_ID],
         wanted.state,
         after,
-        until,
+        EpochMs(until),
         machine_timestamp(request).wall_ms,
     )
     cursor = None if done.last is None else REDELIVERIES.cursor_after(_place(done.last))

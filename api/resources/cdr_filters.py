@@ -4,8 +4,9 @@ from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID
 from api.http.parameters import booking_id_of, caller_from, span_of, unacceptable, with_plus
-from engine.domain.numbers import is_e164
+from engine.domain.numbers import E164, is_e164
 from engine.domain.routing import Disposition
+from engine.domain.times import EpochMs
 from engine.storage.cdrs import WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 
@@ -18,8 +19,8 @@ def wanted_records(request: web.Request) -> WantedRecords:
     since, until = span_of(request, EARLIEST, LATEST)
     return WantedRecords(
         request[ACCOUNT_ID],
-        since=since,
-        until=until,
+        since=EpochMs(since),
+        until=EpochMs(until),
         booking_id=booking_id_of(request),
         service=_service(request),
         source=caller_from(request, "source") if "source" in request.query else None,
@@ -27,7 +28,7 @@ def wanted_records(request: web.Request) -> WantedRecords:
     )
 
 
-def _service(request: web.Request) -> str | None:
+def _service(request: web.Request) -> E164 | None:
     text = request.query.get("service")
     if text is None:
         return None

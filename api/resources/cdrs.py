@@ -17,6 +17,7 @@ from api.schemas.fields import CDR_ID
 from engine.bookings.lifecycle import owned
 from engine.cdr.listing import record_page
 from engine.domain.errors import NotFound
+from engine.domain.times import EpochMs
 from engine.storage.cdrs import WantedRecords
 
 LISTING = CallListing("cdrs", CDR_ID)
@@ -35,7 +36,7 @@ async def of_booking(request: web.Request) -> web.Response:
     wanted = wanted_records(request)
     booking = owned(await deps.reads.booking(id_of(request)), request[ACCOUNT_ID], now_of(request), deps.policy)
     since = max(wanted.since, booking.created_at - CLOCK_SET_BACK_MS)
-    return await _page(request, OF_BOOKING_LISTING, replace(wanted, booking_id=booking.id, since=since))
+    return await _page(request, OF_BOOKING_LISTING, replace(wanted, booking_id=booking.id, since=EpochMs(since)))
 
 
 async def show(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from api.http.idempotency import answer_once, kept
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
-from engine.domain.numbers import caller_of
+from engine.domain.numbers import E164, caller_of
 from engine.domain.simulation import SimulatedCall
 from engine.domain.times import rfc3339
 from engine.sandbox import worlds
@@ -19,7 +19,7 @@ from engine.storage.transaction import Transaction
 async def call(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, NewSimulatedCall)
-    asked = SimulatedCall(wanted.service, caller_of(wanted.source), wanted.outcome, wanted.seconds or 0)
+    asked = SimulatedCall(E164(wanted.service), caller_of(wanted.source), wanted.outcome, wanted.seconds or 0)
     account_id, at = request[ACCOUNT_ID], machine_timestamp(request)
 
     def simulate(tx: Transaction) -> KeptAnswer:

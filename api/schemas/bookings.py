@@ -7,9 +7,26 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Incoming, Outgoing, Page
-from api.schemas.fields import WHOLE, BookingIdField, Callback, Count, Country, Instant, Kept, Label, Metadata, Number, Phone, Plan, Prefix, Service, ShownCaller, Url
+from api.schemas.fields import (
+    WHOLE,
+    BookingIdField,
+    Callback,
+    Count,
+    Country,
+    Instant,
+    Kept,
+    Label,
+    Metadata,
+    Number,
+    Phone,
+    Plan,
+    Prefix,
+    Service,
+    ShownCaller,
+    Url,
+)
 from engine.domain.booking import Booking, BookingStatus, CallerId, status_at
-from engine.domain.numbers import NumberRequest
+from engine.domain.numbers import E164, NumberRequest
 from engine.domain.policy import (
     MAX_CALL_SECONDS,
     MAX_CALLS_PER_CALLER_PER_HOUR,
@@ -17,7 +34,7 @@ from engine.domain.policy import (
     Policy,
     UsagePlan,
 )
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 
 # What a new booking may ask of its number: one of these.
 WANTED = ("service", "prefix", "country")
@@ -71,7 +88,8 @@ class NewBooking(LimitFields):
 
     @property
     def wanted(self) -> NumberRequest:
-        return NumberRequest(self.service, self.prefix, self.country)
+        service = None if self.service is None else E164(self.service)
+        return NumberRequest(service, self.prefix, self.country)
 
 
 class BookingPatchBody(LimitFields):
@@ -140,7 +158,7 @@ class BookingBody(Outgoing):
     metadata: dict[str, str]
 
     @classmethod
-    def of(cls, booking: Booking, now: int, policy: Policy) -> "BookingBody":
+    def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":
         return cls(
             id=booking.id,
             service=booking.service,

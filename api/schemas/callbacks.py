@@ -7,11 +7,22 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Incoming, Outgoing, Page
-from api.schemas.fields import CURSOR, WHOLE, BookingIdField, CallbackIdField, Count, Cursor, EndpointIdField, Instant, Url, told
+from api.schemas.fields import (
+    CURSOR,
+    WHOLE,
+    BookingIdField,
+    CallbackIdField,
+    Count,
+    Cursor,
+    EndpointIdField,
+    Instant,
+    Url,
+    told,
+)
 from engine.callbacks.attempt import HEADERS
 from engine.callbacks.signing import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 from engine.domain.retry import CallbackState, Trouble, WhyDisabled
-from engine.domain.times import NO_INSTANT, instant_from, rfc3339
+from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.storage.endpoints import Endpoint
 from engine.storage.outbox import AttemptRecord, CallbackRecord
 from engine.storage.webhook_secrets import SigningSecrets
@@ -30,7 +41,7 @@ CursorSent = Annotated[str, Field(max_length=200), told(CURSOR)]
 
 
 def _time(instant: int | None) -> str | None:
-    return None if instant is None else rfc3339(instant)
+    return None if instant is None else rfc3339(EpochMs(instant))
 
 
 class CallbackBody(Outgoing):
@@ -177,7 +188,7 @@ class WebhookSecretBody(Outgoing):
     old_secret_until: Instant | None
 
     @classmethod
-    def of(cls, secrets: SigningSecrets, now: int) -> "WebhookSecretBody":
+    def of(cls, secrets: SigningSecrets, now: EpochMs) -> "WebhookSecretBody":
         both = len(secrets.valid_at(now)) > 1
         return cls(
             secret=secrets.present,

@@ -5,12 +5,24 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from api.schemas.fields import BookingIdField, Caller, CdrIdField, Count, Cursor, Instant, LeftOut, Number, PastCaller, PastPhone, Phone
+from api.schemas.fields import (
+    BookingIdField,
+    Caller,
+    CdrIdField,
+    Count,
+    Cursor,
+    Instant,
+    LeftOut,
+    Number,
+    PastCaller,
+    PastPhone,
+    Phone,
+)
 from engine.domain.booking import BookingStatus, limits_in_force, longest_call, status_at
 from engine.domain.explanation import Explanation, LimitedBy
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition, Reason
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 from engine.storage.blocked_callers import BlockedCaller
 from engine.storage.cdrs import Cdr
 
@@ -78,13 +90,13 @@ class ExplanationBody(Outgoing):
             booking_id=booking.id,
             service=booking.service,
             source=explanation.source,
-            at=rfc3339(explanation.at),
+            at=rfc3339(EpochMs(explanation.at)),
             put_through=explanation.put_through,
             reason=explanation.reason,
             message=explanation.sentence(policy),
             seconds=explanation.seconds,
             limited_by=explanation.limited_by,
-            status=status_at(booking, explanation.at, policy),
+            status=status_at(booking, EpochMs(explanation.at), policy),
             end_time=rfc3339(booking.end_at),
             seconds_remaining=booking.seconds.remaining,
             seconds_held=booking.seconds.leased,

@@ -104,7 +104,9 @@ Callback = Annotated[
 ]
 Prefix = Annotated[str, AfterValidator(_matches(PREFIX, "must be + and 1 to 14 digits, such as +32255")), told(PREFIX)]
 Service = Annotated[
-    str, AfterValidator(_matches(E164_PATTERN, "must be an E.164 number, such as +3225551234")), told(E164_PATTERN, format="e164")
+    str,
+    AfterValidator(_matches(E164_PATTERN, "must be an E.164 number, such as +3225551234")),
+    told(E164_PATTERN, format="e164"),
 ]
 # Which countries there are, no pattern can say.
 COUNTRY = re.compile(r"[A-Z]{2}")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.domain.errors import IdempotencyKeyReused
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
@@ -19,13 +21,13 @@ KEPT_MS = 24 * 60 * 60 * 1000
 class KeyedRequest:
     """`fingerprint`: the same for the same request, and for no other."""
 
-    account_id: str
+    account_id: AccountId
     key: str
     fingerprint: str
 
 
 def once(
-    tx: Transaction, keyed: KeyedRequest, now: int, carry_out: Callable[[Transaction], KeptAnswer]
+    tx: Transaction, keyed: KeyedRequest, now: EpochMs, carry_out: Callable[[Transaction], KeptAnswer]
 ) -> tuple[KeptAnswer, bool]:
     """The answer, and whether it is one that was given before.
 

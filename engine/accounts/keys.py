@@ -12,6 +12,8 @@ import structlog
 
 from engine.accounts.accounts import account_of, world_beside
 from engine.domain.errors import InvalidInput
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
 from engine.runtime.clock import Clock
 from engine.runtime.ids import new_id
 from engine.storage.errors import StorageError
@@ -29,7 +31,7 @@ class NewKey:
     """`secret` is shown this once; only a digest of it is stored."""
 
     id: str
-    account_id: str
+    account_id: AccountId
     secret: str
 
 
@@ -38,7 +40,7 @@ def key_digest(secret: str, pepper: str) -> str:
     return hmac.new(pepper.encode(), secret.encode(), hashlib.sha256).hexdigest()
 
 
-def create_key(tx: Transaction, account: str, pepper: str, now: int, *, test: bool = False) -> NewKey:
+def create_key(tx: Transaction, account: AccountId, pepper: str, now: EpochMs, *, test: bool = False) -> NewKey:
     """`account`: id or name. `test`: a key to its test world, which is made with the first one.
 
     Raises InvalidInput when there is no such account.
@@ -52,7 +54,7 @@ def create_key(tx: Transaction, account: str, pepper: str, now: int, *, test: bo
     return key
 
 
-def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
+def keys_of(tx: Transaction, account: AccountId) -> list[dict[str, Any]]:
     """The keys of an account, oldest first, revoked ones too; then those of its test world.
 
     Raises InvalidInput when there is no such account.
@@ -69,7 +71,7 @@ def note_key_use(tx: Transaction, used: Mapping[str, int]) -> None:
         tx.accounts.note_key_use(key_id, at)
 
 
-def revoke_key(tx: Transaction, key_id: str, now: int) -> int:
+def revoke_key(tx: Transaction, key_id: str, now: EpochMs) -> int:
     """Returns since when it is revoked: an earlier time when it was so already. Raises InvalidInput for no key."""
     tx.accounts.revoke_key(key_id, now)
     revoked_at = tx.accounts.revoked_at(key_id)

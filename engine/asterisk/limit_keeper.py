@@ -26,7 +26,9 @@ from engine.calls.lease_rebalancing import (
     plan_shrinks,
 )
 from engine.calls.lifecycle import Settlement
+from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
+from engine.domain.times import EpochMs
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
 from engine.storage.bookings import Grant
@@ -49,16 +51,16 @@ class LimitKeeper:
         self._clock = clock
         self._policy = policy
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._changed: set[str] = set()
+        self._changed: set[BookingId] = set()
         # Bookings with a limit that Asterisk may or may not have, by what is in the books: told again once it can be
         # reached.
-        self._unsure: set[str] = set()
+        self._unsure: set[BookingId] = set()
         self._wake = asyncio.Event()
 
     async def answered(
         self,
-        booking_id: str,
-        call_id: str,
+        booking_id: BookingId,
+        call_id: CallId,
         callee_channel: str,
         set_limit: Callable[[TalkLimit | None], Awaitable[None]],
         asterisk_ahead: int | None = None,
@@ -71,7 +73,7 @@ class LimitKeeper:
         """
         async with self._alone_with(booking_id):
             at = self._clock.timestamp()
-            now = None if asterisk_ahead is None else at.boot_ms + asterisk_ahead
+            now = None if asterisk_ahead is None else EpochMs(at.boot_ms + asterisk_ahead)
             talk = await self._storage.run(begin_talk, call_id, callee_channel, at, self._policy, asterisk_now=now)
             # Before anything shrinks: what is told last must be what is booked.
             await asyncio.gather(*(self._tell(booking_id, each) for each in talk.grown))
@@ -85,7 +87,7 @@ class LimitKeeper:
             await set_limit(limit)
             return True
 
-    async def make_room(self, booking_id: str, seconds: int) -> None:
+    async def make_room(self, booking_id: BookingId, seconds: int) -> None:
         """Take so many seconds back from calls that are up, as far as that goes."""
         async with self._alone_with(booking_id):
             await self._share(booking_id, keep_free=seconds)
@@ -101,7 +103,7 @@ class LimitKeeper:
             await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown))
         return grant
 
-    def changed(self, booking_id: str) -> None:
+    def changed(self, booking_id: BookingId) -> None:
         """Share this booking's seconds anew, soon: a call ended, a plan was added."""
         self._changed.add(booking_id)
         self._wake.set()
@@ -147,14 +149,14 @@ class LimitKeeper:
             for booking_id in list(self._unsure):
                 await self._tell_all(booking_id)
 
-    async def _tell_all(self, booking_id: str) -> None:
+    async def _tell_all(self, booking_id: BookingId) -> None:
         async with self._alone_with(booking_id):
             self._unsure.discard(booking_id)
             await self._share(booking_id)
             for limit in await self._storage.run(limits_on, booking_id, self._clock.timestamp()):
                 await self._tell(booking_id, limit)
 
-    async def _share(self, booking_id: str, *, newcomer: str = "", keep_free: int = 0) -> None:
+    async def _share(self, booking_id: BookingId, *, newcomer: CallId | None = None, keep_free: int = 0) -> None:
         """`newcomer`: a call whose limit Asterisk does not have yet; whoever holds the lock sets it.
 
         Until then its lease does not shrink: if the engine is lost, Asterisk lets it talk for what it first leased.
@@ -165,7 +167,9 @@ class LimitKeeper:
         failpoints.hit("growth booked")
         await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown if limit.call_id != newcomer))
 
-    async def _shrink(self, booking_id: str, *, newcomer: str = "", keep_free: int = 0) -> dict[str, int]:
+    async def _shrink(
+        self, booking_id: BookingId, *, newcomer: CallId | None = None, keep_free: int = 0
+    ) -> dict[CallId, int]:
         """Have Asterisk lower the limits that must shrink. Returns the leases that the books can follow with."""
         at = self._clock.timestamp()
         shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
@@ -177,7 +181,7 @@ class LimitKeeper:
         failpoints.hit("shrinks told")
         return shrunk
 
-    async def _tell(self, booking_id: str, limit: TalkLimit) -> bool:
+    async def _tell(self, booking_id: BookingId, limit: TalkLimit) -> bool:
         """Whether Asterisk has taken it."""
         left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_ticks)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
@@ -192,7 +196,7 @@ class LimitKeeper:
         return True
 
     @asynccontextmanager
-    async def _alone_with(self, booking_id: str) -> AsyncIterator[None]:
+    async def _alone_with(self, booking_id: BookingId) -> AsyncIterator[None]:
         async with self._lock(booking_id):
             try:
                 yield
@@ -201,7 +205,7 @@ class LimitKeeper:
                 self._unsure.add(booking_id)
                 raise
 
-    def _lock(self, booking_id: str) -> asyncio.Lock:
+    def _lock(self, booking_id: BookingId) -> asyncio.Lock:
         lock = self._locks.get(booking_id)
         if lock is None:
             lock = self._locks[booking_id] = asyncio.Lock()

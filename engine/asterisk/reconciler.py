@@ -17,6 +17,7 @@ from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.wall_clock import asterisk_now
 from engine.calls.end_spool import EndSpool
 from engine.calls.reconciliation import FoundTalking, LiveChannels, begin_found, compare_with_asterisk, settle_vanished
+from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageError
@@ -81,8 +82,8 @@ class Reconciler:
         self._keeper = keeper
         self._journal = journal
         self._interval = interval
-        self._missing: set[str] = set()
-        self._over: set[str] = set()
+        self._missing: set[CallId] = set()
+        self._over: set[CallId] = set()
         self._was_up = False
         # The connection over which Asterisk was last told every limit.
         self._told_over = 0
@@ -133,15 +134,15 @@ class Reconciler:
         booking_id = await self._storage.run(begin_found, found, at, left_ms=left_ms, asterisk_now=now)
         log.info("call_found_talking", call=found.call_id, left_ms=left_ms)
         if booking_id is not None:
-            self._keeper.changed(booking_id)
+            self._keeper.changed(BookingId(booking_id))
 
-    async def _end(self, over: set[str]) -> None:
+    async def _end(self, over: set[CallId]) -> None:
         for call_id in sorted(over):
             log.warning("call_outlived_its_settlement", call=call_id)
             with suppress(AmiRefused):  # it has ended meanwhile
                 await self._link.hang_up(call_id)
 
-    async def _settle(self, vanished: set[str]) -> None:
+    async def _settle(self, vanished: set[CallId]) -> None:
         if not vanished:
             return
         await self._journal.take_in()

@@ -8,6 +8,7 @@ import structlog
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError
 from engine.asterisk.limit_keeper import LimitKeeper
+from engine.domain.times import EpochMs
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageError
 
@@ -18,11 +19,11 @@ LOOK_SECONDS = 1.0
 CLOCK_STEP_MS = 500
 
 
-async def asterisk_now(link: AmiLink) -> int | None:
+async def asterisk_now(link: AmiLink) -> EpochMs | None:
     """Asterisk's wall clock, in epoch milliseconds; None when it does not say. Raises AmiError."""
     said = (await link.action("Ping")).timestamp
     try:
-        return round(float(said) * 1000)
+        return EpochMs(round(float(said) * 1000))
     except (ValueError, OverflowError):
         return None
 

@@ -11,6 +11,7 @@ from engine.callbacks import notifications
 from engine.calls.lease_rebalancing import TalkLimit, apply_shares
 from engine.domain import booking as life
 from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.domain.times import Timestamp
 from engine.storage.bookings import Grant
@@ -28,7 +29,7 @@ class Adjustment:
     """
 
     id: str
-    booking_id: str
+    booking_id: BookingId
     seconds: int
     calls: int
     reason: str
@@ -80,7 +81,7 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Timestamp, policy: Polic
 
 
 def adjust_live(
-    tx: Transaction, adjustment: Adjustment, shrunk: Mapping[str, int], at: Timestamp, policy: Policy
+    tx: Transaction, adjustment: Adjustment, shrunk: Mapping[CallId, int], at: Timestamp, policy: Policy
 ) -> tuple[Grant, list[TalkLimit]]:
     """Book the leases that Asterisk has lowered for it (see `apply_shares`), adjust, and share what is there then.
 

@@ -2,8 +2,10 @@
 
 from engine.bookings.lifecycle import owned
 from engine.domain.errors import InvalidCaller, NotFound, TooManyBlockedCallers
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import is_e164
 from engine.domain.policy import Policy
+from engine.domain.times import EpochMs
 from engine.storage.blocked_callers import BlockedCaller
 from engine.storage.transaction import Transaction
 
@@ -11,7 +13,7 @@ MAX_BLOCKED_CALLERS = 1_000
 
 
 def block(
-    tx: Transaction, account_id: str, booking_id: str, caller: str, now: int, policy: Policy
+    tx: Transaction, account_id: AccountId, booking_id: BookingId, caller: str, now: EpochMs, policy: Policy
 ) -> tuple[BlockedCaller, bool]:
     """Refuse that caller from now on. Whether it is new: one that is blocked already stays blocked since then.
 
@@ -30,7 +32,9 @@ def block(
     return blocked, True
 
 
-def unblock(tx: Transaction, account_id: str, booking_id: str, caller: str, now: int, policy: Policy) -> None:
+def unblock(
+    tx: Transaction, account_id: AccountId, booking_id: BookingId, caller: str, now: EpochMs, policy: Policy
+) -> None:
     """Raises NotFound, also for a caller who is not blocked, and BookingGone."""
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     if not tx.blocked.delete(booking.id, caller):

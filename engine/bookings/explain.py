@@ -7,6 +7,7 @@ from engine.calls.lease_rebalancing import holding, plan_shrinks
 from engine.calls.lifecycle import facts_of
 from engine.domain.booking import Booking, move_leases
 from engine.domain.explanation import Explanation, limited_by, room_for_call
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import CallState
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, decide, judge
@@ -15,11 +16,11 @@ from engine.domain.times import Timestamp
 from engine.storage.transaction import Transaction
 
 # Sorts before every call's id: of seconds that cannot be shared evenly it gets none.
-NEWCOMER = ""
+NEWCOMER = CallId("")
 
 
 def explain(
-    tx: Transaction, account_id: str, booking_id: str, source: str, at: Timestamp, policy: Policy
+    tx: Transaction, account_id: AccountId, booking_id: BookingId, source: str, at: Timestamp, policy: Policy
 ) -> Explanation:
     """As for a call from `source` (see `caller_of`) that came in `at` that moment, with an Asterisk that is up.
 

@@ -11,11 +11,12 @@ from engine.domain.booking import Booking, BookingStatus, CallerId
 from engine.domain.destinations import allowed_destination
 from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, NumberNotFree, QuotaReached
 from engine.domain.events import WhyGone
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
-from engine.domain.numbers import ANY_NUMBER, NumberRequest
+from engine.domain.numbers import ANY_NUMBER, E164, NumberRequest
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
-from engine.domain.times import Timestamp
+from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
 from engine.storage.transaction import Transaction
@@ -31,8 +32,8 @@ CHANGED_AS_THEY_ARE = ("callback", "caller_id", "refuse_anonymous", "paused", "l
 class BookingRequest:
     """Checked at the edge already, but for what only the database knows."""
 
-    account_id: str
-    destination: str
+    account_id: AccountId
+    destination: E164
     usage_plan: UsagePlan
     callback: str
     limits: BookingLimits = NO_BOOKING_LIMITS
@@ -49,7 +50,7 @@ class BookingPatch:
     """What is None stays as it was. `limits`: by their names in `Limits`, those that change; one that becomes None is
     no longer the booking's own, the operator's counts again."""
 
-    destination: str | None = None
+    destination: E164 | None = None
     callback: str | None = None
     limits: Mapping[str, int | None] = field(default_factory=dict)
     caller_id: CallerId | None = None
@@ -73,10 +74,10 @@ class SweepResult:
     bookings_gone: int
     numbers_freed: int
     calls_lost: int
-    channels: list[str]
+    channels: list[CallId]
 
 
-def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> Booking:
+def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy) -> Booking:
     """Give a free number to a new booking.
 
     Raises InvalidDestination, DestinationNotAllowed, DestinationIsOurs, QuotaReached, NumberNotFree, NoNumberFree.
@@ -86,14 +87,14 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
         raise QuotaReached(f"the account holds {policy.max_bookings} bookings, as many as it may")
     allowance = policy.plans[request.usage_plan]
     booking = Booking(
-        id=new_id("bkg"),
+        id=BookingId(new_id("bkg")),
         account_id=request.account_id,
         service=_take_number(tx, request.account_id, request.wanted, now),
         destination=destination,
         usage_plan=request.usage_plan,
         callback=request.callback,
         created_at=now,
-        end_at=now + allowance.valid_for_ms,
+        end_at=EpochMs(now + allowance.valid_for_ms),
         exhausted_at=None,
         gone_at=None,
         seconds=Credit.new(allowance.seconds),
@@ -110,7 +111,9 @@ def book(tx: Transaction, request: BookingRequest, now: int, policy: Policy) -> 
     return booking
 
 
-def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, now: int, policy: Policy) -> Booking:
+def renew(
+    tx: Transaction, account_id: AccountId, booking_id: BookingId, renewal: Renewal, now: EpochMs, policy: Policy
+) -> Booking:
     """Add a plan to a booking, also one in its grace. Raises BookingTooLong, and what `change` raises."""
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     renewed = _changed(tx, life.renew(booking, renewal.usage_plan, now, policy), renewal, policy)
@@ -121,7 +124,7 @@ def renew(tx: Transaction, account_id: str, booking_id: str, renewal: Renewal, n
 
 
 def change(
-    tx: Transaction, account_id: str, booking_id: str, changes: BookingPatch, now: int, policy: Policy
+    tx: Transaction, account_id: AccountId, booking_id: BookingId, changes: BookingPatch, now: EpochMs, policy: Policy
 ) -> Booking:
     """Change a booking, also one in its grace, without adding to it: it lives as long as before.
 
@@ -144,7 +147,7 @@ def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: P
     )
 
 
-def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: Policy) -> list[str]:
+def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: EpochMs, policy: Policy) -> list[CallId]:
     """End a booking for good. Returns the callers' channels that must be hung up now.
 
     Raises NotFound, BookingGone.
@@ -153,7 +156,7 @@ def cancel(tx: Transaction, account_id: str, booking_id: str, now: int, policy: 
     deleted = life.delete(booking, now, policy)
     tx.bookings.update(deleted)
     notifications.notify_booking_gone(tx, deleted, WhyGone.DELETED, now)
-    tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+    tx.numbers.quarantine(booking.service, now, EpochMs(now + policy.quarantine_ms))
     tx.blocked.delete_all(booking.id)
     return [call.call_id for call in tx.calls.up_on(booking.id)]
 
@@ -164,14 +167,14 @@ def sweep(tx: Transaction, at: Timestamp, policy: Policy) -> SweepResult:
     Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
     """
     now = at.wall_ms
-    gone = end_graces(tx, tx.bookings.expired_before(now - policy.grace_ms, SWEEP_LIMIT), now, policy)
+    gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)
     freed = tx.numbers.free_quarantined(now)
     lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
     channels = [call.call_id for call in tx.calls.to_hang_up(SWEEP_LIMIT)]
     return SweepResult(gone, freed, len(lost), channels)
 
 
-def end_graces(tx: Transaction, over: Iterable[Booking], now: int, policy: Policy) -> int:
+def end_graces(tx: Transaction, over: Iterable[Booking], now: EpochMs, policy: Policy) -> int:
     """How many bookings are gone now. Long lists of blocked callers leave the rest to the next clean-up."""
     ended, unblocked = 0, 0
     for booking in over:
@@ -180,13 +183,13 @@ def end_graces(tx: Transaction, over: Iterable[Booking], now: int, policy: Polic
         gone = life.end_grace(booking, now, policy)
         tx.bookings.update(gone)
         notifications.notify_booking_gone(tx, gone, WhyGone.GRACE_OVER, now)
-        tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+        tx.numbers.quarantine(booking.service, now, EpochMs(now + policy.quarantine_ms))
         unblocked += tx.blocked.delete_all(booking.id)
         ended += 1
     return ended
 
 
-def owned(booking: Booking | None, account_id: str, now: int, policy: Policy) -> Booking:
+def owned(booking: Booking | None, account_id: AccountId, now: EpochMs, policy: Policy) -> Booking:
     """The booking, if it is the account's and not gone. Another account's answers like an unknown one.
 
     Raises NotFound, BookingGone.
@@ -198,14 +201,14 @@ def owned(booking: Booking | None, account_id: str, now: int, policy: Policy) ->
     return booking
 
 
-def _grant(tx: Transaction, booking: Booking, allowance: Allowance, now: int) -> None:
+def _grant(tx: Transaction, booking: Booking, allowance: Allowance, now: EpochMs) -> None:
     """Note what its plan has given to the booking."""
     tx.bookings.insert_grant(
         Grant(new_id("grt"), booking.id, booking.usage_plan, allowance.seconds, allowance.calls, now)
     )
 
 
-def _checked_destination(tx: Transaction, destination: str, policy: Policy) -> str:
+def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> E164:
     """A loop would bill for ever: neither Asterisk nor a carrier counts hops."""
     checked = allowed_destination(destination, policy.destinations)
     if tx.numbers.is_ours(checked):
@@ -213,9 +216,9 @@ def _checked_destination(tx: Transaction, destination: str, policy: Policy) -> s
     return checked
 
 
-def _take_number(tx: Transaction, account_id: str, wanted: NumberRequest, now: int) -> str:
+def _take_number(tx: Transaction, account_id: AccountId, wanted: NumberRequest, now: EpochMs) -> E164:
     if tx.worlds.of(account_id) is not None:
-        return free_simulated_number(tx, wanted)
+        return E164(free_simulated_number(tx, wanted))
     number = tx.numbers.book(wanted)
     if number is None and tx.numbers.free_quarantined(now):
         number = tx.numbers.book(wanted)

@@ -8,6 +8,7 @@ from engine.domain.destinations import country_of
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
 from engine.domain.numbers import (
     ANY_NUMBER,
+    E164,
     SIMULATED_DIGITS,
     SIMULATED_NUMBERS,
     SIMULATED_PREFIX,
@@ -17,7 +18,7 @@ from engine.domain.numbers import (
     is_e164,
     is_simulated,
 )
-from engine.domain.times import DAY_MS
+from engine.domain.times import DAY_MS, EpochMs
 from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
 
@@ -34,7 +35,7 @@ class ReadNumbers:
     problems: list[tuple[int, str]]
 
 
-def import_numbers(tx: Transaction, lines: Iterable[tuple[int, str]], now: int) -> int:
+def import_numbers(tx: Transaction, lines: Iterable[tuple[int, str]], now: EpochMs) -> int:
     """`read_numbers` and `add_numbers` in one. For few of them: a transaction should not wait for the reading."""
     return add_numbers(tx, read_numbers(lines), now)
 
@@ -56,14 +57,14 @@ def read_numbers(lines: Iterable[tuple[int, str]]) -> ReadNumbers:
     return read
 
 
-def add_numbers(tx: Transaction, read: ReadNumbers, now: int) -> int:
+def add_numbers(tx: Transaction, read: ReadNumbers, now: EpochMs) -> int:
     """Add numbers to the pool, all or nothing. How many were added.
 
     Raises InvalidInput with a line for each bad one (the first MAX_REPORTED of them).
     """
     problems = list(read.problems)
     for number, line in read.lines.items():
-        if known := tx.numbers.by_number(number):
+        if known := tx.numbers.by_number(E164(number)):
             retired = known.state == NumberState.RETIRED
             why = "retired: `numbers restore` brings it back" if retired else "in the pool already"
             problems.append((line, f"{number} is {why}"))
@@ -75,12 +76,12 @@ def add_numbers(tx: Transaction, read: ReadNumbers, now: int) -> int:
     return len(read.lines)
 
 
-def quarantine(tx: Transaction, number: str, until: int) -> Number:
+def quarantine(tx: Transaction, number: str, until: EpochMs) -> Number:
     """Take a number out for a time; one that rests already never rests shorter. Raises InvalidInput."""
     found = _not_booked(tx, number)
     if found.state == NumberState.RETIRED:
         raise InvalidInput([f"{found.e164} is retired: `numbers restore` brings it back first"])
-    tx.numbers.set_state(found.e164, NumberState.QUARANTINED, max(until, found.quarantined_until or 0))
+    tx.numbers.set_state(found.e164, NumberState.QUARANTINED, EpochMs(max(until, found.quarantined_until or 0)))
     return _found(tx, found.e164)
 
 
@@ -109,7 +110,7 @@ def _not_booked(tx: Transaction, number: str) -> Number:
 
 
 def _found(tx: Transaction, number: str) -> Number:
-    found = tx.numbers.by_number(from_dialled(number) or "")
+    found = tx.numbers.by_number(E164(from_dialled(number) or ""))
     if found is None:
         raise InvalidInput([f"there is no number {number[:40]!r} in the pool"])
     return found
@@ -142,5 +143,5 @@ def free_simulated_number(tx: Transaction, wanted: NumberRequest = ANY_NUMBER) -
         raise NoNumberFree(f"numbers of test worlds begin with {SIMULATED_PREFIX} and are of no country")
     while True:
         number = f"{SIMULATED_PREFIX}{secrets.randbelow(SIMULATED_NUMBERS):0{SIMULATED_DIGITS}}"
-        if tx.bookings.holding(number) is None:
+        if tx.bookings.holding(E164(number)) is None:
             return number

@@ -21,6 +21,7 @@ from engine.callbacks.ssrf import AddressForbidden, check_callback
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.policy import CallbackRules
 from engine.domain.retry import AttemptOutcome, HttpAnswer, NoAnswer, Trouble, parse_retry_after
+from engine.domain.times import EpochMs
 from engine.storage.outbox import Delivery
 
 USER_AGENT = "rented-numbers-callbacks/1"
@@ -65,7 +66,7 @@ def open_session(
 
 
 async def attempt(
-    session: aiohttp.ClientSession, delivery: Delivery, *, now: int, timeout_ms: int, rules: CallbackRules
+    session: aiohttp.ClientSession, delivery: Delivery, *, now: EpochMs, timeout_ms: int, rules: CallbackRules
 ) -> AttemptResult:
     """Send it, and wait up to `timeout_ms` for the head of the answer. Raises nothing but CancelledError."""
     try:
@@ -82,7 +83,7 @@ async def attempt(
 
 
 async def _send(
-    session: aiohttp.ClientSession, delivery: Delivery, now: int, rules: CallbackRules
+    session: aiohttp.ClientSession, delivery: Delivery, now: EpochMs, rules: CallbackRules
 ) -> aiohttp.ClientResponse:
     check_callback(delivery.url, rules)  # the settings may have changed since it was booked
     return await session.post(
@@ -118,7 +119,7 @@ def _as_text(body: bytes) -> str:
     )
 
 
-def _retry_after(response: aiohttp.ClientResponse, now: int) -> int | None:
+def _retry_after(response: aiohttp.ClientResponse, now: EpochMs) -> int | None:
     value = response.headers.get("Retry-After")
     return None if value is None else parse_retry_after(value, now)
 

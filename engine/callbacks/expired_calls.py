@@ -7,13 +7,15 @@ of the next call, or of the last one that was not told of, by the sweep, so that
 from engine.callbacks.outbox import post
 from engine.domain import events
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId
 from engine.domain.notifications import ExpiredCalls, count_in_window
 from engine.domain.policy import Policy
+from engine.domain.times import EpochMs
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
 
 
-def count_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: int, policy: Policy) -> None:
+def count_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs, policy: Policy) -> None:
     """Tell of a call, or count it as one that was not told of."""
     counted = count_in_window(tx.notices.expired_calls(booking.id), cdr.id, now, policy.notices)
     tx.notices.set_expired_calls(booking.id, counted.window)
@@ -21,9 +23,11 @@ def count_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: int, po
         notify_expired_call(tx, booking, cdr, now, not_reported=counted.not_reported)
 
 
-def notify_closed_windows(tx: Transaction, now: int, policy: Policy, account_id: str, at_most: int) -> int:
+def notify_closed_windows(
+    tx: Transaction, now: EpochMs, policy: Policy, account_id: AccountId | None, at_most: int
+) -> int:
     """Of windows that are over, of one account or (empty) of all. How many bookings there were."""
-    over = tx.notices.with_calls_not_told(now - policy.notices.expired_window_ms, account_id, at_most)
+    over = tx.notices.with_calls_not_told(EpochMs(now - policy.notices.expired_window_ms), account_id, at_most)
     for booking_id in over:
         booking = tx.bookings.by_id(booking_id)
         if booking is not None:
@@ -31,7 +35,7 @@ def notify_closed_windows(tx: Transaction, now: int, policy: Policy, account_id:
     return len(over)
 
 
-def notify_suppressed(tx: Transaction, booking: Booking, now: int) -> None:
+def notify_suppressed(tx: Transaction, booking: Booking, now: EpochMs) -> None:
     """Of the last call that was not told of, if there is one, with how many there were before it."""
     window = tx.notices.expired_calls(booking.id)
     if window is None or window.last_cdr_id is None:
@@ -42,7 +46,7 @@ def notify_suppressed(tx: Transaction, booking: Booking, now: int) -> None:
         notify_expired_call(tx, booking, cdr, now, not_reported=window.not_told - 1)
 
 
-def notify_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: int, *, not_reported: int) -> None:
+def notify_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs, *, not_reported: int) -> None:
     """Put the callback about a call to an expired booking into the outbox. `not_reported`: calls that were not told of
     since the last one that was."""
     body = events.expired_call_body(

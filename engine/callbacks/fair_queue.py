@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from engine.domain.ids import AccountId
+
 # What is beyond stays in the database and is found again when its hold is over, see worker.py.
 MAX_IN_LANE = 10_000
 MAX_IN_ALL = 50_000
@@ -36,7 +38,7 @@ class QueuedCallback:
     event_id: str
     receiver: ReceiverKey
     attempts: int
-    account_id: str
+    account_id: AccountId
 
     @property
     def key(self) -> Key:

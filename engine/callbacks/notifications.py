@@ -14,8 +14,10 @@ from engine.callbacks.outbox import post
 from engine.domain import events
 from engine.domain.booking import Booking
 from engine.domain.events import EventBody, EventType, WhyGone
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.notifications import is_low
 from engine.domain.policy import Policy
+from engine.domain.times import EpochMs
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.filters import LAST_ID
@@ -37,14 +39,14 @@ class NotifiedBatch:
     is_full: bool
 
 
-def choose_events(tx: Transaction, account_id: str, wanted: Collection[EventType]) -> list[EventType]:
+def choose_events(tx: Transaction, account_id: AccountId, wanted: Collection[EventType]) -> list[EventType]:
     """Have the account told of these from now on, and of no other. Returns them in their order."""
     chosen = [kind for kind in EventType if kind in wanted]
     tx.notices.choose(account_id, chosen)
     return chosen
 
 
-def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_at: int, now: int) -> None:
+def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_at: EpochMs, now: EpochMs) -> None:
     """Of the one report by which a call becomes known as answered."""
     if EventType.CALL_STARTED in tx.notices.chosen(booking.account_id):
         body = events.call_started_body(
@@ -58,7 +60,7 @@ def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_
         post(tx, booking, body, now)
 
 
-def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
+def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs) -> None:
     """Of a call that was let through and has ended without an answer."""
     if EventType.CALL_MISSED in tx.notices.chosen(booking.account_id):
         body = events.call_missed_body(
@@ -73,7 +75,7 @@ def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: int) ->
         post(tx, booking, body, now)
 
 
-def notify_credit_changed(tx: Transaction, before: Booking, booking: Booking, now: int, policy: Policy) -> None:
+def notify_credit_changed(tx: Transaction, before: Booking, booking: Booking, now: EpochMs, policy: Policy) -> None:
     """After a booking's credit has changed: that it is spent, or that few seconds are left."""
     if booking.gone_at is not None:
         return
@@ -88,13 +90,13 @@ def notify_credit_changed(tx: Transaction, before: Booking, booking: Booking, no
         _tell_expiring_soon(tx, booking, now)
 
 
-def _tell_expiring_soon(tx: Transaction, booking: Booking, now: int) -> None:
+def _tell_expiring_soon(tx: Transaction, booking: Booking, now: EpochMs) -> None:
     """Of one that was spent when the sweep went by it."""
     if EventType.BOOKING_EXPIRING_SOON in tx.notices.chosen(booking.account_id):
         _tell_once(tx, booking, EventType.BOOKING_EXPIRING_SOON, events.expiring_soon_body(booking, now), now)
 
 
-def notify_booking_gone(tx: Transaction, booking: Booking, why: WhyGone, now: int) -> None:
+def notify_booking_gone(tx: Transaction, booking: Booking, why: WhyGone, now: EpochMs) -> None:
     """The last that is told of it, but for calls that are up; what was noted of it is removed."""
     expired_calls.notify_suppressed(tx, booking, now)
     if EventType.BOOKING_GONE in tx.notices.chosen(booking.account_id):
@@ -112,7 +114,7 @@ def allow_low_seconds_again(tx: Transaction, booking: Booking) -> None:
     tx.notices.unmark(booking.id, EventType.BOOKING_LOW_SECONDS)
 
 
-async def notify_all_due(storage: SqliteStorage, now: int, policy: Policy) -> int:
+async def notify_all_due(storage: SqliteStorage, now: EpochMs, policy: Policy) -> int:
     """Of all accounts, or as much as one sweep should. Calls get their turn after each transaction.
 
     Returns how many bookings were looked at. Raises StorageError; what was told until then stays told.
@@ -126,7 +128,7 @@ async def notify_all_due(storage: SqliteStorage, now: int, policy: Policy) -> in
     return looked_at
 
 
-def notify_due(tx: Transaction, now: int, policy: Policy, account_id: str | None = None) -> NotifiedBatch:
+def notify_due(tx: Transaction, now: EpochMs, policy: Policy, account_id: AccountId | None = None) -> NotifiedBatch:
     """Tell of bookings that have expired by time or soon will, and of calls to expired ones that nobody was told of.
 
     `account_id`: of this account only, whatever time it has elsewhere. At most BATCH of each kind.
@@ -136,12 +138,12 @@ def notify_due(tx: Transaction, now: int, policy: Policy, account_id: str | None
         _tell_ending(
             tx,
             EventType.BOOKING_EXPIRING_SOON,
-            EndingSpan(now, now + policy.notices.expiring_soon_ms),
+            EndingSpan(now, EpochMs(now + policy.notices.expiring_soon_ms)),
             now,
             policy,
             account_id,
         ),
-        expired_calls.notify_closed_windows(tx, now, policy, account_id or "", BATCH),
+        expired_calls.notify_closed_windows(tx, now, policy, account_id, BATCH),
     ]
     return NotifiedBatch(sum(counts), BATCH in counts)
 
@@ -151,11 +153,11 @@ class EndingSpan:
     """Bookings that end after `after`, up to `until`."""
 
     after: int
-    until: int
+    until: EpochMs
 
 
 def _tell_ending(
-    tx: Transaction, kind: EventType, span: EndingSpan, now: int, policy: Policy, account_id: str | None
+    tx: Transaction, kind: EventType, span: EndingSpan, now: EpochMs, policy: Policy, account_id: AccountId | None
 ) -> int:
     """How many it has looked at."""
     if account_id is None:
@@ -179,7 +181,7 @@ class EndingBookings:
     looked_at: int
 
 
-def _ending_of(tx: Transaction, account_id: str, kind: EventType, span: EndingSpan) -> EndingBookings:
+def _ending_of(tx: Transaction, account_id: AccountId, kind: EventType, span: EndingSpan) -> EndingBookings:
     found = tx.notices.ending_of(account_id, kind, after=span.after, until=span.until, at_most=BATCH)
     return EndingBookings(found, len(found))
 
@@ -189,22 +191,24 @@ def _next_ending(tx: Transaction, kind: EventType, span: EndingSpan) -> EndingBo
     looked at again: what was told of them is marked."""
     place = tx.notices.swept_to(kind)
     if place is None or not tx.notices.anybody_chose():
-        tx.notices.set_swept(kind, EndingPosition(span.until, LAST_ID))
+        tx.notices.set_swept(kind, EndingPosition(span.until, BookingId(LAST_ID)))
         return EndingBookings([], 0)
     if place.ends_at < span.after:
-        place = EndingPosition(span.after, LAST_ID)
+        place = EndingPosition(EpochMs(span.after), BookingId(LAST_ID))
     found = tx.notices.ending(place, span.until, BATCH)
     last = found[-1].booking if len(found) == BATCH else None
-    tx.notices.set_swept(kind, EndingPosition(last.end_at, last.id) if last else EndingPosition(span.until, LAST_ID))
+    tx.notices.set_swept(
+        kind, EndingPosition(last.end_at, last.id) if last else EndingPosition(span.until, BookingId(LAST_ID))
+    )
     return EndingBookings([each.booking for each in found if kind in each.chosen], len(found))
 
 
-def _tell_once(tx: Transaction, booking: Booking, kind: EventType, body: EventBody, now: int) -> None:
+def _tell_once(tx: Transaction, booking: Booking, kind: EventType, body: EventBody, now: EpochMs) -> None:
     if tx.notices.mark(booking.id, kind, now):
         post(tx, booking, body, now)
 
 
-def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: int) -> None:
+def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs) -> None:
     """Put the callback about an answered call into the outbox."""
     body = events.call_ended_body(
         cdr_id=cdr.id,

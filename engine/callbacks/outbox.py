@@ -19,6 +19,7 @@ from engine.domain.retry import (
     is_its_failure,
     why_disabled,
 )
+from engine.domain.times import EpochMs
 from engine.runtime.ids import new_id
 from engine.storage.outbox import AttemptRecord, Delivery
 from engine.storage.transaction import Transaction
@@ -39,7 +40,7 @@ class DueCallbacks:
 
     due: list[tuple[str, str, int, str]]
     is_full: bool
-    next_due_at: int | None
+    next_due_at: EpochMs | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,11 @@ class DeliveryReport:
 
     outcome: AttemptOutcome
     response: str
-    began_at: int
+    began_at: EpochMs
     took_ms: int
 
 
-def line_up(tx: Transaction, now: int, held_until: int, at_most: int) -> DueCallbacks:
+def line_up(tx: Transaction, now: EpochMs, held_until: EpochMs, at_most: int) -> DueCallbacks:
     tx.endpoints.release(now, at_most)
     due, looked_at = tx.outbox.line_up_due(now, held_until, at_most)
     return DueCallbacks(due, looked_at == at_most, tx.outbox.next_due_at())
@@ -63,7 +64,12 @@ def begin_all(tx: Transaction, chosen: list[QueuedCallback], claimed_until: int)
 
 
 def record(
-    tx: Transaction, delivery: Delivery, tried: DeliveryReport, decision: RetryDecision, now: int, disable_after_ms: int
+    tx: Transaction,
+    delivery: Delivery,
+    tried: DeliveryReport,
+    decision: RetryDecision,
+    now: EpochMs,
+    disable_after_ms: int,
 ) -> WhyDisabled | None:
     """What follows for the callback, its line in the log and what it says of the endpoint, kept together or not at all.
 
@@ -76,7 +82,7 @@ def record(
         case GiveUp():
             is_ours = tx.outbox.finish(delivery, CallbackState.FAILED.value, outcome, now)
         case RetryAfter(ms):
-            is_ours = tx.outbox.postpone(delivery, now + ms, outcome)
+            is_ours = tx.outbox.postpone(delivery, EpochMs(now + ms), outcome)
     if not is_ours:
         return None
     tx.outbox.log_attempt(delivery.id, _logged(delivery, tried))
@@ -89,7 +95,12 @@ def record(
 
 
 def _note_failure(
-    tx: Transaction, delivery: Delivery, tried: DeliveryReport, decision: RetryDecision, now: int, disable_after_ms: int
+    tx: Transaction,
+    delivery: Delivery,
+    tried: DeliveryReport,
+    decision: RetryDecision,
+    now: EpochMs,
+    disable_after_ms: int,
 ) -> WhyDisabled | None:
     endpoint = tx.endpoints.note_failure(new_id("cep"), delivery, now)
     reason = None
@@ -121,7 +132,7 @@ def _logged(delivery: Delivery, tried: DeliveryReport) -> AttemptRecord:
     )
 
 
-def post(tx: Transaction, booking: Booking, body: EventBody, now: int) -> None:
+def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs) -> None:
     """Have the booking's owner told. The worker is woken after the commit.
 
     `now`: by the clock that the booking lives by.

@@ -6,6 +6,8 @@ Plain functions over a transaction. Whoever commits them wakes the worker.
 from dataclasses import dataclass
 
 from engine.domain.errors import NotFound
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
 from engine.storage.endpoints import Endpoint
 from engine.storage.outbox import CallbackRecord
 from engine.storage.transaction import Transaction
@@ -25,7 +27,7 @@ class Redelivered:
     last: Position | None
 
 
-def redeliver(tx: Transaction, account_id: str, callback_id: str, now: int) -> tuple[CallbackRecord, bool]:
+def redeliver(tx: Transaction, account_id: AccountId, callback_id: str, now: EpochMs) -> tuple[CallbackRecord, bool]:
     """Send it again, under its id, from the beginning of the schedule; and whether anything was to be done for that:
     one that is being tried right now is left alone. Held, where its endpoint is disabled. Raises NotFound.
     """
@@ -38,7 +40,13 @@ def redeliver(tx: Transaction, account_id: str, callback_id: str, now: int) -> t
 
 
 def redeliver_all(
-    tx: Transaction, account_id: str, state: str, after: Position, until: int, now: int, at_most: int = BATCH
+    tx: Transaction,
+    account_id: AccountId,
+    state: str,
+    after: Position,
+    until: EpochMs,
+    now: EpochMs,
+    at_most: int = BATCH,
 ) -> Redelivered:
     """All in that state that were put down after that place and before `until`, the oldest `at_most` of them."""
     found = tx.outbox.to_redeliver(account_id, state, after, until, at_most + 1)
@@ -50,7 +58,7 @@ def redeliver_all(
     return Redelivered(len(chosen), chosen[-1] if len(found) > at_most else None)
 
 
-def enable(tx: Transaction, account_id: str, endpoint_id: str) -> Endpoint:
+def enable(tx: Transaction, account_id: AccountId, endpoint_id: str) -> Endpoint:
     """Have the worker try it again, beginning with what was held for it. Nothing for one that is not disabled.
 
     Raises NotFound.
@@ -62,14 +70,14 @@ def enable(tx: Transaction, account_id: str, endpoint_id: str) -> Endpoint:
     return _endpoint(tx, account_id, endpoint_id)
 
 
-def _callback(tx: Transaction, account_id: str, callback_id: str) -> CallbackRecord:
+def _callback(tx: Transaction, account_id: AccountId, callback_id: str) -> CallbackRecord:
     found = tx.outbox.of_account(account_id, callback_id)
     if found is None:
         raise NotFound("there is no such callback")
     return found
 
 
-def _endpoint(tx: Transaction, account_id: str, endpoint_id: str) -> Endpoint:
+def _endpoint(tx: Transaction, account_id: AccountId, endpoint_id: str) -> Endpoint:
     found = tx.endpoints.of_account(account_id, endpoint_id)
     if found is None:
         raise NotFound("there is no such endpoint")

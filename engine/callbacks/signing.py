@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook
 
 from engine.domain.errors import InvalidInput
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
 from engine.storage.transaction import Transaction
 from engine.storage.webhook_secrets import SigningSecrets
 
 
-def signature_headers(event_id: str, secrets: tuple[str, ...], body: str, now: int) -> dict[str, str]:
+def signature_headers(event_id: str, secrets: tuple[str, ...], body: str, now: EpochMs) -> dict[str, str]:
     """`event_id` is the same on every try, so that a receiver can drop doubles; `now` (epoch ms) is this try's.
 
     Signed once with each of `secrets`: while a secret is replaced, a receiver may know the new one or the old.
@@ -42,12 +44,12 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def secrets_at(tx: Transaction, account_id: str, now: int) -> SigningSecrets:
+def secrets_at(tx: Transaction, account_id: AccountId, now: EpochMs) -> SigningSecrets:
     """Without one that signs no more."""
     return _valid(tx.webhook_secrets.of(account_id), now)
 
 
-def rotate(tx: Transaction, account_id: str, overlap_seconds: int, now: int) -> SigningSecrets:
+def rotate(tx: Transaction, account_id: AccountId, overlap_seconds: int, now: EpochMs) -> SigningSecrets:
     """Make another secret. The present one signs beside it for that long; one that did so until now, no more.
 
     Raises InvalidInput for an overlap out of bounds.
@@ -58,5 +60,5 @@ def rotate(tx: Transaction, account_id: str, overlap_seconds: int, now: int) -> 
     return secrets_at(tx, account_id, now)
 
 
-def _valid(kept: SigningSecrets, now: int) -> SigningSecrets:
+def _valid(kept: SigningSecrets, now: EpochMs) -> SigningSecrets:
     return kept if len(kept.valid_at(now)) > 1 else SigningSecrets(kept.present)

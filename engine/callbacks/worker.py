@@ -28,8 +28,10 @@ from engine.callbacks import outbox
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.fair_queue import FairQueue, QueuedCallback, receiver_of
 from engine.callbacks.outbox import DeliveryReport, Storage
+from engine.domain.ids import AccountId
 from engine.domain.policy import DeliveryRules
 from engine.domain.retry import Delivered, GiveUp, HttpAnswer, RetryAfter, RetryDecision, decide
+from engine.domain.times import EpochMs
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageError
 from engine.storage.outbox import Delivery
@@ -98,9 +100,9 @@ class CallbackWorker:
         """Line up what is due and begin what has its turn. Returns after how many seconds to look again."""
         now = self._clock.now()
         hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
-        found = await self._storage.run(outbox.line_up, now, now + hold_ms, PAGE)
+        found = await self._storage.run(outbox.line_up, now, EpochMs(now + hold_ms), PAGE)
         for event_id, url, attempts, account_id in found.due:
-            self._lanes.add(QueuedCallback(event_id, receiver_of(url), attempts, account_id))
+            self._lanes.add(QueuedCallback(event_id, receiver_of(url), attempts, AccountId(account_id)))
         chosen = self._lanes.choose()
         if chosen:
             await self._begin(chosen, session, tasks)

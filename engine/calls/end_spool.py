@@ -12,8 +12,9 @@ from pathlib import Path
 import structlog
 
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
+from engine.domain.ids import CallId
 from engine.domain.policy import Policy
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
 from engine.storage.sqlite import SqliteStorage
@@ -85,5 +86,5 @@ def _read(path: Path) -> EndReport:
     call_id = str(content["callId"])
     if not call_id.isascii():
         raise ValueError("not the id of a call")
-    at = Timestamp(int(content["now"]), int(content["ticks"]))
-    return EndReport(call_id, int(content["answeredMs"]), str(content["dialStatus"]), at)
+    at = Timestamp(EpochMs(int(content["now"])), BootMs(int(content["ticks"])))
+    return EndReport(CallId(call_id), int(content["answeredMs"]), str(content["dialStatus"]), at)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from engine.calls.lifecycle import AnsweredCall, answered_call
 from engine.domain import booking as bookings
 from engine.domain.booking import Booking, longest_call
+from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallState, talk_limit_ms
 from engine.domain.policy import Policy
 from engine.domain.sharing import Holding, fair_leases
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
@@ -26,11 +27,11 @@ class TalkLimit:
     """What the callee's channel of a call should be told: `left_ms` from `at_ticks` on. `leased`: the whole seconds
     behind it."""
 
-    call_id: str
+    call_id: CallId
     channel: str
     leased: int
     left_ms: int
-    at_ticks: int
+    at_ticks: BootMs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,12 @@ class AnswerResult:
 
 def begin_talk(
     tx: Transaction,
-    call_id: str,
+    call_id: CallId,
     callee_channel: str,
     at: Timestamp,
     policy: Policy,
     *,
-    asterisk_now: int | None = None,
+    asterisk_now: EpochMs | None = None,
 ) -> AnswerResult:
     """Note the answer and lease all that nobody else holds: everything there is to do for a call that is alone.
 
@@ -84,7 +85,7 @@ def _beside(tx: Transaction, answer: AnsweredCall) -> list[Call]:
 
 
 def plan_shrinks(
-    tx: Transaction, booking_id: str, at: Timestamp, policy: Policy, keep_free: int = 0
+    tx: Transaction, booking_id: BookingId, at: Timestamp, policy: Policy, keep_free: int = 0
 ) -> list[TalkLimit]:
     """The calls whose lease must shrink for the others' sake. Writes nothing."""
     booking = tx.bookings.by_id(booking_id)
@@ -104,8 +105,8 @@ def _shrinks(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy,
 
 def apply_shares(
     tx: Transaction,
-    booking_id: str,
-    shrunk: Mapping[str, int],
+    booking_id: BookingId,
+    shrunk: Mapping[CallId, int],
     at: Timestamp,
     policy: Policy,
     *,
@@ -142,7 +143,7 @@ def _share(
     return booking, shared, grown
 
 
-def limit_of(tx: Transaction, call_id: str, at: Timestamp) -> TalkLimit | None:
+def limit_of(tx: Transaction, call_id: CallId, at: Timestamp) -> TalkLimit | None:
     """The present limit of a talking call; None when it is not talking, or must end."""
     call = tx.calls.by_id(call_id)
     return (
@@ -152,7 +153,7 @@ def limit_of(tx: Transaction, call_id: str, at: Timestamp) -> TalkLimit | None:
     )
 
 
-def limits_on(tx: Transaction, booking_id: str, at: Timestamp) -> list[TalkLimit]:
+def limits_on(tx: Transaction, booking_id: BookingId, at: Timestamp) -> list[TalkLimit]:
     """The present limits of all talking calls; none when the booking is gone: they must end."""
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
@@ -161,16 +162,16 @@ def limits_on(tx: Transaction, booking_id: str, at: Timestamp) -> list[TalkLimit
     return [_limit(call, booking, at) for call in talking if call.callee_channel is not None]
 
 
-def bookings_with_talk(tx: Transaction) -> list[str]:
+def bookings_with_talk(tx: Transaction) -> list[BookingId]:
     return tx.calls.bookings_with_talk()
 
 
-def bookings_overrun(tx: Transaction, ticks: int) -> list[str]:
+def bookings_overrun(tx: Transaction, ticks: BootMs) -> list[BookingId]:
     """Bookings with a call that talks past its lease: Asterisk lost its limit, or keeps it by a clock that was set."""
-    return tx.calls.bookings_overrun(ticks - OVERRUN_MS)
+    return tx.calls.bookings_overrun(BootMs(ticks - OVERRUN_MS))
 
 
-def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[str]:
+def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[BookingId]:
     """Bookings that have seconds lying idle while their calls could use them: an end was settled, and nobody heard."""
     found = []
     for booking in tx.bookings.talking_with_seconds_idle():
@@ -181,7 +182,7 @@ def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[st
     return found
 
 
-def _fair(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int) -> dict[str, int]:
+def _fair(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int) -> dict[CallId, int]:
     holdings = [holding(call, booking, at, policy) for call in calls]
     return fair_leases(booking.seconds.remaining, holdings, keep_free=keep_free)
 

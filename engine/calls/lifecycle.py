@@ -12,11 +12,12 @@ from engine.cdr.write import record_call
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
-from engine.domain.numbers import ERASED, is_simulated
+from engine.domain.numbers import E164, ERASED, is_simulated
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, Facts, MakeRoom, RouteDecision
-from engine.domain.times import HOUR_MS, Timestamp
+from engine.domain.times import HOUR_MS, EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
@@ -28,10 +29,10 @@ class IncomingCall:
     `world`: the account in whose test world the call is simulated; None: it is real.
     """
 
-    call_id: str
-    service: str
+    call_id: CallId
+    service: E164
     source: str
-    world: str | None = None
+    world: AccountId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,18 @@ class EndReport:
     is another.
     """
 
-    call_id: str
+    call_id: CallId
     answered_ms: int
     dial_status: str
     ended: Timestamp | None = None
-    asterisk_now: int | None = None
+    asterisk_now: EpochMs | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """`others_up`: what the call gave back may be of use to others on the booking."""
 
-    booking_id: str
+    booking_id: BookingId
     cdr_id: str
     disposition: Disposition
     duration: int
@@ -113,7 +114,7 @@ def booking_called(tx: Transaction, incoming: IncomingCall) -> Booking | None:
     return booking if world == incoming.world else None
 
 
-def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) -> Facts:
+def facts_of(tx: Transaction, booking: Booking | None, source: str, now: EpochMs) -> Facts:
     """What a call from `source` to the number that `booking` holds is decided by. Writes nothing."""
     if booking is None:
         return Facts(None)
@@ -122,12 +123,12 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: int) ->
         source,
         destination_is_ours=tx.numbers.is_ours(booking.destination),
         caller_blocked=tx.blocked.has(booking.id, source),
-        caller_calls=tx.calls.of_caller(booking.id, source, now - HOUR_MS),
+        caller_calls=tx.calls.of_caller(booking.id, source, EpochMs(now - HOUR_MS)),
     )
 
 
 def answered_call(
-    tx: Transaction, call_id: str, callee_channel: str, at: Timestamp, *, asterisk_now: int | None = None
+    tx: Transaction, call_id: CallId, callee_channel: str, at: Timestamp, *, asterisk_now: EpochMs | None = None
 ) -> AnsweredCall | None:
     """Of a call whose callee has answered. None: the call must end (it did already, or its booking is gone).
 
@@ -148,7 +149,7 @@ def answered_call(
     return AnsweredCall(talking, booking, again=call.answered is not None)
 
 
-def call_ended(tx: Transaction, report: EndReport, now: int, policy: Policy) -> Settlement | None:
+def call_ended(tx: Transaction, report: EndReport, now: EpochMs, policy: Policy) -> Settlement | None:
     """Settle a call exactly once. None: no such lease, or it was settled before."""
     call = tx.calls.by_id(report.call_id)
     if call is None or call.ended_at is not None:
@@ -159,12 +160,12 @@ def call_ended(tx: Transaction, report: EndReport, now: int, policy: Policy) -> 
         # Nobody has reported the answer.
         ended_at = now if report.ended is None else report.ended.wall_ms
         notifications.notify_call_started(
-            tx, booking_of(tx, call), call, max(call.started_at, ended_at - talked_ms), now
+            tx, booking_of(tx, call), call, EpochMs(max(call.started_at, ended_at - talked_ms)), now
         )
     return settle(tx, call, seconds_charged(talked_ms, call.seconds_leased), disposition, now, policy)
 
 
-def abandon_call(tx: Transaction, call_id: str, now: int, policy: Policy) -> Settlement | None:
+def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy) -> Settlement | None:
     """Give back the lease of a call that was never let through. None: there is none, or it is more than ringing."""
     call = tx.calls.by_id(call_id)
     if call is None or call.state is not CallState.RINGING:
@@ -172,7 +173,9 @@ def abandon_call(tx: Transaction, call_id: str, now: int, policy: Policy) -> Set
     return settle(tx, call, 0, Disposition.CANCELLED, now, policy)
 
 
-def settle(tx: Transaction, call: Call, charged: int, disposition: Disposition, now: int, policy: Policy) -> Settlement:
+def settle(
+    tx: Transaction, call: Call, charged: int, disposition: Disposition, now: EpochMs, policy: Policy
+) -> Settlement:
     """End a call that is up: give back its lease but for the seconds `charged`, record it, tell its owner."""
     answered = charged > 0
     event = CallEvent.ENDED_ANSWERED if answered else CallEvent.ENDED_UNANSWERED
@@ -224,7 +227,7 @@ def _leads_nowhere(call: Call, booking: Booking) -> bool:
     return booking.gone_at is not None or call.destination == ERASED
 
 
-def _decision_again(tx: Transaction, call: Call, service: str, policy: Policy) -> RouteDecision:
+def _decision_again(tx: Transaction, call: Call, service: E164, policy: Policy) -> RouteDecision:
     """Fails closed: a second Asterisk may use the same call id for another number, and a booking may be gone by now."""
     booking = booking_of(tx, call)
     if call.ended_at is not None or _leads_nowhere(call, booking) or booking.service != service:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from engine.callbacks import notifications
 from engine.calls.lifecycle import Settlement, booking_of, settle
+from engine.domain.ids import CallId
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
@@ -22,16 +23,16 @@ class LiveChannels:
     """What Asterisk says is up. `calls`: unique ids of callers' channels, and of others; `talking`: those whose callee
     has answered, with the callee's channel. `callers`: those of `calls` that surely are callers'."""
 
-    calls: AbstractSet[str]
-    talking: Mapping[str, str]
-    callers: AbstractSet[str] = frozenset()
+    calls: AbstractSet[CallId]
+    talking: Mapping[CallId, str]
+    callers: AbstractSet[CallId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class FoundTalking:
     """A call that talks though its answer was never reported."""
 
-    call_id: str
+    call_id: CallId
     callee_channel: str
     leased: int
 
@@ -42,11 +43,11 @@ class Comparison:
     in Asterisk though they were settled: nobody meters them any more, so they must end."""
 
     found: list[FoundTalking]
-    missing: set[str]
-    over: set[str]
+    missing: set[CallId]
+    over: set[CallId]
 
 
-def compare_with_asterisk(tx: Transaction, presence: LiveChannels, asked_ticks: int) -> Comparison:
+def compare_with_asterisk(tx: Transaction, presence: LiveChannels, asked_ticks: BootMs) -> Comparison:
     """Compare the books with what Asterisk says was up when it was asked, and note which calls were seen."""
     # Ticks begin anew when the machine does: one that seems to come from the future is older than that.
     reborn = asked_ticks + LIST_IS_OLD_MS
@@ -67,7 +68,7 @@ def compare_with_asterisk(tx: Transaction, presence: LiveChannels, asked_ticks: 
 
 
 def begin_found(
-    tx: Transaction, found: FoundTalking, at: Timestamp, *, left_ms: int | None, asterisk_now: int | None
+    tx: Transaction, found: FoundTalking, at: Timestamp, *, left_ms: int | None, asterisk_now: EpochMs | None
 ) -> str | None:
     """Note that it talks; since when, its limit in Asterisk tells. Returns its booking, which must be shared anew.
 
@@ -85,15 +86,15 @@ def begin_found(
             call,
             state=next_state(call.state, CallEvent.ANSWERED),
             callee_channel=found.callee_channel,
-            answered=Timestamp(told.wall_ms - talked_ms, told.boot_ms - talked_ms),
+            answered=Timestamp(EpochMs(told.wall_ms - talked_ms), BootMs(told.boot_ms - talked_ms)),
             seen_ticks=at.boot_ms,
         )
     )
-    notifications.notify_call_started(tx, booking_of(tx, call), call, at.wall_ms - talked_ms, at.wall_ms)
+    notifications.notify_call_started(tx, booking_of(tx, call), call, EpochMs(at.wall_ms - talked_ms), at.wall_ms)
     return call.booking_id
 
 
-def settle_vanished(tx: Transaction, vanished: AbstractSet[str], now: int, policy: Policy) -> list[Settlement]:
+def settle_vanished(tx: Transaction, vanished: AbstractSet[CallId], now: EpochMs, policy: Policy) -> list[Settlement]:
     """Settle calls that are no longer up in Asterisk and whose end nobody reported.
 
     The rule: a call that was answered is charged up to the last moment it was known to be up, at least one second,
@@ -115,7 +116,9 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, at_most: int)
     ring_ms = policy.ring_seconds * 1000
     overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most)
     return [
-        settle(tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.wall_ms, policy)
+        settle(
+            tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.wall_ms, policy
+        )
         for call in overdue
     ]
 

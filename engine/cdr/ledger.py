@@ -7,6 +7,7 @@ added to only in the transaction that forgets a call, so one that is missing in 
 from dataclasses import dataclass
 from typing import Any
 
+from engine.domain.ids import BookingId
 from engine.storage.transaction import Transaction
 
 PAGE = 500
@@ -27,7 +28,7 @@ EQUATIONS = (
 class Discrepancy:
     """`rule` in words, such as `seconds_settled = records_seconds`, with both amounts."""
 
-    booking_id: str
+    booking_id: BookingId
     rule: str
     booked: int
     explained: int

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from engine.domain.routing import Disposition
+from engine.domain.times import EpochMs
 from engine.storage.cdrs import CallRecord
 
 COLUMNS = (
@@ -66,7 +67,7 @@ def _quoted(text: str) -> str:
     return f'"{doubled}"'
 
 
-def _instant(instant: int | None) -> str:
+def _instant(instant: EpochMs | None) -> str:
     """To the second, in UTC."""
     if instant is None:
         return ""

@@ -1,7 +1,10 @@
 """What remains of a call, written in the transaction that ends it: its record, and the callback to its owner."""
 
 from engine.domain.booking import Booking
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164
 from engine.domain.routing import Disposition
+from engine.domain.times import EpochMs
 from engine.runtime.ids import new_id
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
@@ -11,10 +14,10 @@ def record_call(
     tx: Transaction,
     booking: Booking,
     *,
-    call_id: str,
+    call_id: CallId,
     source: str,
-    destination: str,
-    started_at: int,
+    destination: E164,
+    started_at: EpochMs,
     duration: int,
     disposition: Disposition,
 ) -> Cdr:

@@ -20,9 +20,10 @@ from engine.control.requests import EndCalls, ShareSeconds
 from engine.control.server import EngineSilent
 from engine.domain.booking import status_at
 from engine.domain.errors import CallbackNotAcceptable, NotFound
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.masking import masked_text
 from engine.domain.policy import Policy, UsagePlan
-from engine.domain.times import Timestamp, rfc3339
+from engine.domain.times import EpochMs, Timestamp, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.filters import LAST_ID
 from engine.storage.overview import OwnedBooking
@@ -33,7 +34,7 @@ MAX_LISTED = 1000
 DEMO = "RENTED_NUMBERS_PROFILE=demo"
 SHOWN_ONE_BY_ONE = {"usagePlan", "secondsRemaining", "callsRemaining", "callsUp"}
 
-BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
+BookingIdArgument = Annotated[str, typer.Argument(help="Id of the booking.")]
 Plan = Annotated[UsagePlan, typer.Option(case_sensitive=False, help="What it is given to spend.")]
 
 
@@ -53,7 +54,11 @@ def list_(
         account_id = accounts.account_of(tx, account).id if account else ""
         expires_after = now_of(tx, account_id, at) - (policy.grace_ms if expired else 0)
         found = tx.overview.bookings(
-            account_id, expires_after=expires_after, gone=gone, before_id=before or LAST_ID, at_most=limit + 1
+            AccountId(account_id),
+            expires_after=expires_after,
+            gone=gone,
+            before_id=before or LAST_ID,
+            at_most=limit + 1,
         )
         return [shown(tx, each, at, policy) for each in found]
 
@@ -67,7 +72,7 @@ def list_(
 
 
 def renew(
-    booking_id: BookingId,
+    booking_id: BookingIdArgument,
     plan: Plan = UsagePlan.SMALL,
     callback: Annotated[str | None, typer.Option(help="The URL that is told of calls from now on.")] = None,
     as_json: Json = False,
@@ -81,16 +86,18 @@ def renew(
     def add(tx: Transaction) -> dict[str, Any]:
         owned = owned_booking(tx, booking_id)
         account_id = owned.booking.account_id
-        renewed = bookings.renew(tx, account_id, booking_id, renewal, now_of(tx, account_id, at), policy)
+        renewed = bookings.renew(
+            tx, account_id, BookingId(booking_id), renewal, EpochMs(now_of(tx, account_id, at)), policy
+        )
         return shown(tx, OwnedBooking(owned.account, renewed), at, policy)
 
     show_one(run_command(settings, add), as_json=as_json)
     with suppress(EngineSilent):  # what lies idle is shared at the next look, too
-        ask_engine(settings.data_dir, ShareSeconds(booking_id))
+        ask_engine(settings.data_dir, ShareSeconds(BookingId(booking_id)))
 
 
 def delete(
-    booking_id: BookingId,
+    booking_id: BookingIdArgument,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -101,15 +108,15 @@ def delete(
     if not yes:
         typer.confirm(f"End the booking of {owned.booking.service} for {owned.account}?", abort=True, err=True)
 
-    def end(tx: Transaction) -> list[str]:
+    def end(tx: Transaction) -> list[CallId]:
         account_id = owned.booking.account_id
-        return bookings.cancel(tx, account_id, booking_id, now_of(tx, account_id, at), policy)
+        return bookings.cancel(tx, account_id, BookingId(booking_id), EpochMs(now_of(tx, account_id, at)), policy)
 
     up = run_command(settings, end)
     done = None
     if up:
         with suppress(EngineSilent):
-            done = ask_engine(settings.data_dir, EndCalls(booking_id))
+            done = ask_engine(settings.data_dir, EndCalls(BookingId(booking_id)))
     left = len(up) if done is None else done.unreached
     show_one({"id": booking_id, "service": owned.booking.service, "callsEnded": len(up) - left}, as_json=as_json)
     if left:
@@ -129,7 +136,7 @@ def check_callback(url: str, settings: Settings) -> None:
 
 
 def owned_booking(tx: Transaction, booking_id: str) -> OwnedBooking:
-    booking = tx.bookings.by_id(booking_id)
+    booking = tx.bookings.by_id(BookingId(booking_id))
     if booking is None:
         raise NotFound("there is no such booking")
     return OwnedBooking(accounts.account_of(tx, booking.account_id).name, booking)
@@ -137,7 +144,7 @@ def owned_booking(tx: Transaction, booking_id: str) -> OwnedBooking:
 
 def now_of(tx: Transaction, account_id: str, at: Timestamp) -> int:
     """Epoch milliseconds, by the clock that the account goes by."""
-    return tx.worlds.timestamp(account_id, at).wall_ms
+    return tx.worlds.timestamp(AccountId(account_id), at).wall_ms
 
 
 def shown(tx: Transaction, owned: OwnedBooking, at: Timestamp, policy: Policy) -> dict[str, Any]:
@@ -146,7 +153,7 @@ def shown(tx: Transaction, owned: OwnedBooking, at: Timestamp, policy: Policy) -
         "id": booking.id,
         "account": owned.account,
         "service": booking.service,
-        "status": status_at(booking, now_of(tx, booking.account_id, at), policy).value,
+        "status": status_at(booking, EpochMs(now_of(tx, booking.account_id, at)), policy).value,
         "endTime": rfc3339(booking.end_at),
         "usagePlan": booking.usage_plan.value,
         "secondsRemaining": booking.seconds.remaining,

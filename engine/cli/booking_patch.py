@@ -8,7 +8,7 @@ import typer
 
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch
-from engine.cli.booking_changes import BookingId, check_callback, now_of, owned_booking, shown
+from engine.cli.booking_changes import BookingIdArgument, check_callback, now_of, owned_booking, shown
 from engine.cli.database import run_command
 from engine.cli.new_booking import checked_notes
 from engine.cli.output import Json, show_one
@@ -19,7 +19,9 @@ from engine.control.requests import ShareSeconds
 from engine.control.server import EngineSilent
 from engine.domain.booking import CallerId
 from engine.domain.errors import InvalidInput
+from engine.domain.ids import BookingId
 from engine.domain.policy import MAX_CALL_SECONDS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS, BookingLimits
+from engine.domain.times import EpochMs
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -45,7 +47,7 @@ Longest = Annotated[
 
 
 def change(
-    booking_id: BookingId,
+    booking_id: BookingIdArgument,
     destination: Destination = False,
     callback: Annotated[str | None, typer.Option(help="The URL that is told of calls from now on.")] = None,
     label: Annotated[str | None, typer.Option(help="A name for people; an empty one removes it.")] = None,
@@ -77,7 +79,7 @@ def change(
         raise InvalidInput(["say what to change: `bookings change --help` shows what can be"])
     show_one(_changed(settings, booking_id, changes), as_json=as_json)
     with suppress(EngineSilent):  # another longest call is heeded at the next look, too
-        ask_engine(settings.data_dir, ShareSeconds(booking_id))
+        ask_engine(settings.data_dir, ShareSeconds(BookingId(booking_id)))
 
 
 def _changed(settings: Settings, booking_id: str, changes: BookingPatch) -> dict[str, Any]:
@@ -86,7 +88,9 @@ def _changed(settings: Settings, booking_id: str, changes: BookingPatch) -> dict
     def carry_out(tx: Transaction) -> dict[str, Any]:
         found = owned_booking(tx, booking_id)
         account_id = found.booking.account_id
-        changed = bookings.change(tx, account_id, booking_id, changes, now_of(tx, account_id, at), policy)
+        changed = bookings.change(
+            tx, account_id, BookingId(booking_id), changes, EpochMs(now_of(tx, account_id, at)), policy
+        )
         return shown(tx, OwnedBooking(found.account, changed), at, policy)
 
     return run_command(settings, carry_out)

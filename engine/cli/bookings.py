@@ -16,9 +16,10 @@ from engine.config.settings import Settings
 from engine.control.client import ask_to_adjust
 from engine.domain.booking import Booking, status_at
 from engine.domain.errors import NotFound
+from engine.domain.ids import BookingId
 from engine.domain.masking import masked_text
 from engine.domain.policy import Policy
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
 from engine.runtime.ids import new_id
@@ -35,11 +36,11 @@ app.command("delete")(changes.delete)
 # The newest ones of a booking that are shown.
 SHOWN_GRANTS = 50
 
-BookingId = Annotated[str, typer.Argument(help="Id of the booking.")]
+BookingIdArgument = Annotated[str, typer.Argument(help="Id of the booking.")]
 
 
 @app.command("show")
-def show_booking(booking_id: BookingId, as_json: Json = False) -> None:
+def show_booking(booking_id: BookingIdArgument, as_json: Json = False) -> None:
     """One booking, with all that it was ever given to spend. The hidden number is not shown."""
     settings = Settings()
     at = SystemClock().timestamp()
@@ -60,7 +61,7 @@ def show_booking(booking_id: BookingId, as_json: Json = False) -> None:
 
 @app.command("adjust")
 def adjust_booking(
-    booking_id: BookingId,
+    booking_id: BookingIdArgument,
     reason: Annotated[str, typer.Option(help=f"Why; kept with it. Up to {MAX_REASON} characters.")],
     seconds: Annotated[int, typer.Option(help="Seconds to give; to take away when negative.")] = 0,
     calls: Annotated[int, typer.Option(help="Calls to give; to take away when negative.")] = 0,
@@ -72,7 +73,7 @@ def adjust_booking(
     was done.
     """
     settings = Settings()
-    adjustment = Adjustment(new_id("grt"), booking_id, seconds, calls, reason)
+    adjustment = Adjustment(new_id("grt"), BookingId(booking_id), seconds, calls, reason)
     require_database(settings)
     grant = ask_to_adjust(settings.data_dir, adjustment)
     if grant is None:
@@ -85,10 +86,10 @@ def adjust_booking(
 
 
 def _look_up(tx: Transaction, booking_id: str) -> tuple[Booking, list[Grant]]:
-    booking = tx.bookings.by_id(booking_id)
+    booking = tx.bookings.by_id(BookingId(booking_id))
     if booking is None:
         raise NotFound("there is no such booking")
-    return booking, tx.bookings.grants_of(booking_id, SHOWN_GRANTS)
+    return booking, tx.bookings.grants_of(BookingId(booking_id), SHOWN_GRANTS)
 
 
 def _record(booking: Booking, account: str, now: int, policy: Policy) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _record(booking: Booking, account: str, now: int, policy: Policy) -> dict[st
         "account": account,
         "accountId": booking.account_id,
         "service": booking.service,
-        "status": status_at(booking, now, policy).value,
+        "status": status_at(booking, EpochMs(now), policy).value,
         "endTime": rfc3339(booking.end_at),
         "usagePlan": booking.usage_plan.value,
         "createdAt": rfc3339(booking.created_at),

@@ -14,9 +14,10 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, show, show_one
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.masking import masked_text
 from engine.domain.retry import CallbackState
-from engine.domain.times import NO_INSTANT, instant_from, rfc3339
+from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.endpoints import Endpoint
 from engine.storage.filters import LATEST
@@ -42,7 +43,7 @@ def list_callbacks(
 
     def look_up(tx: Transaction) -> list[CallbackRecord]:
         owner = accounts.account_of(tx, account).id
-        return tx.outbox.newest(owner, "" if state is None else state.value, booking, limit)
+        return tx.outbox.newest(owner, "" if state is None else state.value, BookingId(booking), limit)
 
     show([_shown(record) for record in run_command(Settings(), look_up)], as_json=as_json)
 
@@ -54,7 +55,7 @@ def show_callback(
     """One callback, every try to deliver it, and what the receiver answered."""
 
     def look_up(tx: Transaction) -> tuple[CallbackRecord, list[AttemptRecord]]:
-        record = tx.outbox.of_account(_owner_of(tx, callback_id), callback_id)
+        record = tx.outbox.of_account(AccountId(_owner_of(tx, callback_id)), callback_id)
         if record is None:
             raise NotFound("there is no such callback")
         return record, tx.outbox.attempts_of(callback_id)
@@ -90,7 +91,7 @@ def redeliver(
     now = SystemClock().now()
     if callback_id:
         record, _ = run_command(
-            Settings(), lambda tx: redelivery.redeliver(tx, _owner_of(tx, callback_id), callback_id, now)
+            Settings(), lambda tx: redelivery.redeliver(tx, AccountId(_owner_of(tx, callback_id)), callback_id, now)
         )
         show_one(_shown(record), as_json=as_json)
         return
@@ -131,7 +132,7 @@ def _redeliver_all(account: str, state: CallbackState, since: int, until: int, n
     settings, count, after = Settings(), 0, (since, "")
     owner = run_command(settings, accounts.account_of, account).id
     while True:
-        done = run_command(settings, redelivery.redeliver_all, owner, state.value, after, until, now)
+        done = run_command(settings, redelivery.redeliver_all, owner, state.value, after, EpochMs(until), EpochMs(now))
         count += done.count
         if done.last is None:
             return count

@@ -13,6 +13,7 @@ from engine.config.settings import Settings
 from engine.control.client import ask_engine
 from engine.control.requests import HangUp
 from engine.control.server import EngineRefused
+from engine.domain.ids import CallId
 from engine.domain.masking import masked
 from engine.domain.times import Timestamp, rfc3339
 from engine.local.data_dir import require_database
@@ -47,7 +48,7 @@ def hang_up(
     """End a live call. It is settled and reported like any other."""
     settings = Settings()
     require_database(settings)
-    done = ask_engine(settings.data_dir, HangUp(call_id))
+    done = ask_engine(settings.data_dir, HangUp(CallId(call_id)))
     if done is None:
         raise EngineRefused("no engine is running here, and only it can end calls")
     if done.unreached:

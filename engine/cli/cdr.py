@@ -19,9 +19,10 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import caller_of, is_caller, is_e164
+from engine.domain.ids import BookingId
+from engine.domain.numbers import E164, caller_of, is_caller, is_e164
 from engine.domain.routing import Disposition
-from engine.domain.times import NO_INSTANT, instant_from, rfc3339
+from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.storage.cdrs import CallRecord, WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
@@ -132,10 +133,12 @@ def _wanted(
     else:
         accounts = [run_command(settings, account_of, account).id]
     caller = None if source is None else caller_of(source)
-    return [WantedRecords(each, earliest, latest, booking, service, caller, disposition) for each in accounts]
+    booking_id = None if booking is None else BookingId(booking)
+    number = None if service is None else E164(service)
+    return [WantedRecords(each, earliest, latest, booking_id, number, caller, disposition) for each in accounts]
 
 
-def _instant(text: str | None, otherwise: int) -> int | None:
+def _instant(text: str | None, otherwise: EpochMs) -> EpochMs | None:
     return otherwise if text is None else instant_from(text)
 
 

@@ -9,7 +9,8 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, show, show_one
 from engine.config import secrets
 from engine.config.settings import Settings
-from engine.domain.times import rfc3339
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
 
@@ -53,7 +54,7 @@ def create_key(
     settings = Settings()
     require_database(settings)
     pepper = secrets.load(settings.data_dir / "secrets").key_pepper
-    key = run_command(settings, keys.create_key, account, pepper, SystemClock().now(), test=test)
+    key = run_command(settings, keys.create_key, AccountId(account), pepper, SystemClock().now(), test=test)
     record = {"id": key.id, "accountId": key.account_id, "key": key.secret}
     if test:
         record["webhookSecret"] = run_command(settings, accounts.account_of, key.account_id).webhook_secret
@@ -66,7 +67,7 @@ def list_keys(
 ) -> None:
     """The keys of an account and of its test world: of each its last four characters, when it was used last (to the
     minute) and revoked."""
-    rows = run_command(Settings(), keys.keys_of, account)
+    rows = run_command(Settings(), keys.keys_of, AccountId(account))
     show(
         [
             _with_times(
@@ -91,4 +92,4 @@ def revoke_key(
 
 
 def _with_times(record: dict[str, Any], **instants: int | None) -> dict[str, Any]:
-    return record | {name: None if instant is None else rfc3339(instant) for name, instant in instants.items()}
+    return record | {name: None if instant is None else rfc3339(EpochMs(instant)) for name, instant in instants.items()}

@@ -12,6 +12,7 @@ from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.explanation import Explanation
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
 from engine.domain.policy import Policy
 from engine.domain.times import Timestamp
@@ -35,6 +36,8 @@ def explain(
 
 def _explain(tx: Transaction, booking_id: str, source: str, at: Timestamp, policy: Policy) -> Explanation:
     """The operator may ask about every account's bookings."""
-    booking = tx.bookings.by_id(booking_id)
+    booking = tx.bookings.by_id(BookingId(booking_id))
     account_id = booking.account_id if booking else ""
-    return explain_booking(tx, account_id, booking_id, source, tx.worlds.timestamp(account_id, at), policy)
+    return explain_booking(
+        tx, AccountId(account_id), BookingId(booking_id), source, tx.worlds.timestamp(AccountId(account_id), at), policy
+    )

@@ -16,7 +16,7 @@ from engine.domain import notes
 from engine.domain.booking import CallerId
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import PREFIX, NumberRequest, is_e164
+from engine.domain.numbers import E164, PREFIX, NumberRequest, is_e164
 from engine.domain.policy import (
     MAX_CALL_SECONDS,
     MAX_CALLS_PER_CALLER_PER_HOUR,
@@ -24,6 +24,7 @@ from engine.domain.policy import (
     BookingLimits,
     UsagePlan,
 )
+from engine.domain.times import EpochMs
 from engine.runtime.clock import SystemClock
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
@@ -64,7 +65,7 @@ def create(
     limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     hidden = destination or typer.prompt("Number to hide", err=True)
     request = BookingRequest(
-        owner.id, hidden, plan, callback, limits, caller_id, refuse_anonymous, paused, label, pairs, wanted
+        owner.id, E164(hidden), plan, callback, limits, caller_id, refuse_anonymous, paused, label, pairs, wanted
     )
     show_one(_booked(settings, request, owner.name), as_json=as_json)
 
@@ -73,7 +74,7 @@ def _booked(settings: Settings, request: BookingRequest, owner: str) -> dict[str
     at, policy = SystemClock().timestamp(), policy_of(settings)
 
     def book(tx: Transaction) -> dict[str, Any]:
-        booked = bookings.book(tx, request, now_of(tx, request.account_id, at), policy)
+        booked = bookings.book(tx, request, EpochMs(now_of(tx, request.account_id, at)), policy)
         return shown(tx, OwnedBooking(owner, booked), at, policy)
 
     return run_command(settings, book)
@@ -92,7 +93,7 @@ def _wanted(service: str | None, prefix: str | None, country: str | None) -> Num
         problems.append("--country is no country that has numbers: two capital letters, such as BE")
     if problems:
         raise InvalidInput(problems)
-    return NumberRequest(service, prefix, country)
+    return NumberRequest(None if service is None else E164(service), prefix, country)
 
 
 def checked_notes(label: str, metadata: list[str]) -> dict[str, str]:

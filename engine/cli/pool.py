@@ -15,7 +15,7 @@ from engine.config.settings import Settings
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
 from engine.domain.numbers import NumberState
-from engine.domain.times import DAY_MS, rfc3339
+from engine.domain.times import DAY_MS, EpochMs, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
@@ -72,7 +72,7 @@ def quarantine(
     settings = Settings()
     rest_ms = policy_of(settings).quarantine_ms if days is None else days * DAY_MS
     until = SystemClock().now() + rest_ms
-    show_one(_shown(run_command(settings, number_pool.quarantine, number, until)), as_json=as_json)
+    show_one(_shown(run_command(settings, number_pool.quarantine, number, EpochMs(until))), as_json=as_json)
 
 
 @app.command()

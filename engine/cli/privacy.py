@@ -10,6 +10,7 @@ from engine.cli.output import Json, complain, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.masking import masked
+from engine.domain.numbers import E164
 from engine.privacy.erasure import ErasureStep, Target, check
 from engine.privacy.erasure import erase as erase_rows
 from engine.privacy.scrub_files import SystemFiles, scrub
@@ -37,7 +38,7 @@ def erase(
     Exit status 1 if something still holds it, which is then named.
     """
     settings = Settings()
-    target = run_command(settings, check, number or typer.prompt("Number to erase", err=True))
+    target = run_command(settings, check, E164(number or typer.prompt("Number to erase", err=True)))
     if not yes:
         typer.confirm(
             f"Erase {masked(target.number)} for good, and end the bookings that hide it?", abort=True, err=True

@@ -12,10 +12,11 @@ from engine.cli.output import Json, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import caller_of
+from engine.domain.ids import AccountId
+from engine.domain.numbers import E164, caller_of
 from engine.domain.policy import Policy
 from engine.domain.simulation import Outcome, SimulatedCall
-from engine.domain.times import Timestamp, rfc3339
+from engine.domain.times import EpochMs, Timestamp, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.sandbox import worlds
 from engine.storage.transaction import Transaction
@@ -39,7 +40,7 @@ def call(
         wanted = NewSimulatedCall(service=service, source=source, outcome=outcome, seconds=seconds)
     except ValidationError as error:
         raise InvalidInput([f"--{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()]) from None
-    asked = SimulatedCall(service, caller_of(source), wanted.outcome, seconds or 0)
+    asked = SimulatedCall(E164(service), caller_of(source), wanted.outcome, seconds or 0)
     settings = Settings()
     policy = policy_of(settings)
     simulation = run_command(settings, _simulate, account, asked, SystemClock().timestamp(), policy)
@@ -64,19 +65,21 @@ def clock(
     world_now = run_command(settings, _advance, account, advance * 1000, now)
     while run_command(settings, _sweep, account, now, policy_of(settings)):
         pass
-    show_one(ClockBody(now=rfc3339(world_now)).model_dump(mode="json"), as_json=as_json)
+    show_one(ClockBody(now=rfc3339(EpochMs(world_now))).model_dump(mode="json"), as_json=as_json)
 
 
 def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Timestamp, policy: Policy) -> worlds.Simulation:
-    return worlds.simulate_call(tx, accounts.world_beside(tx, account, at.wall_ms).id, asked, at, policy)
+    return worlds.simulate_call(tx, accounts.world_beside(tx, AccountId(account), at.wall_ms).id, asked, at, policy)
 
 
 def _advance(tx: Transaction, account: str, milliseconds: int, now: int) -> int:
-    return worlds.advance_clock(tx, accounts.world_beside(tx, account, now).id, milliseconds, now)
+    return worlds.advance_clock(
+        tx, accounts.world_beside(tx, AccountId(account), EpochMs(now)).id, milliseconds, EpochMs(now)
+    )
 
 
 def _sweep(tx: Transaction, account: str, now: int, policy: Policy) -> int:
-    return worlds.sweep_own(tx, accounts.world_beside(tx, account, now).id, now, policy)
+    return worlds.sweep_own(tx, accounts.world_beside(tx, AccountId(account), EpochMs(now)).id, EpochMs(now), policy)
 
 
 def _without_hidden_number(told: dict[str, Any]) -> dict[str, Any]:

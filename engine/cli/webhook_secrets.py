@@ -11,7 +11,7 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, show_one
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.transaction import Transaction
 from engine.storage.webhook_secrets import SigningSecrets
@@ -69,5 +69,5 @@ def _shown(account_id: str, secrets: SigningSecrets) -> dict[str, Any]:
         "accountId": account_id,
         "secret": secrets.present,
         "oldSecret": secrets.old,
-        "oldSecretUntil": None if secrets.old_until is None else rfc3339(secrets.old_until),
+        "oldSecretUntil": None if secrets.old_until is None else rfc3339(EpochMs(secrets.old_until)),
     }

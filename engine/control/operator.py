@@ -9,6 +9,7 @@ from engine.asterisk.limit_keeper import LimitKeeper
 from engine.bookings.adjustments import Adjustment
 from engine.control.requests import DiagnosticsRequest, Done, EndCalls, HangUp, ShareSeconds
 from engine.domain.errors import NotFound
+from engine.domain.ids import BookingId, CallId
 from engine.runtime.diagnostics import Diagnostics, diagnose
 from engine.storage.bookings import Grant
 from engine.storage.sqlite import SqliteStorage
@@ -39,7 +40,7 @@ class Operator:
     async def look(self, wanted: DiagnosticsRequest) -> Diagnostics:
         return diagnose(collected=wanted.collected)
 
-    async def _end(self, channels: Sequence[str]) -> Done:
+    async def _end(self, channels: Sequence[CallId]) -> Done:
         reached = await asyncio.gather(*map(self._reached, channels))
         return Done(len(channels), reached.count(False))
 
@@ -53,12 +54,12 @@ class Operator:
         return True
 
 
-def _up(tx: Transaction, call_id: str) -> str:
+def _up(tx: Transaction, call_id: CallId) -> CallId:
     call = tx.calls.by_id(call_id)
     if call is None or call.ended_at is not None:
         raise NotFound("there is no such live call: `calls live` shows their ids")
     return call.call_id
 
 
-def _up_on(tx: Transaction, booking_id: str) -> list[str]:
+def _up_on(tx: Transaction, booking_id: BookingId) -> list[CallId]:
     return [call.call_id for call in tx.calls.up_on(booking_id)]

@@ -5,26 +5,28 @@ Text and whole numbers only: they travel as JSON, see `engine.control`.
 
 from dataclasses import dataclass
 
+from engine.domain.ids import BookingId, CallId
+
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
     """One live call."""
 
-    call_id: str
+    call_id: CallId
 
 
 @dataclass(frozen=True, slots=True)
 class EndCalls:
     """All calls that are up on a booking."""
 
-    booking_id: str
+    booking_id: BookingId
 
 
 @dataclass(frozen=True, slots=True)
 class ShareSeconds:
     """A booking has got more than it had: its live calls may last longer."""
 
-    booking_id: str
+    booking_id: BookingId
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
-from engine.domain.numbers import ANONYMOUS
+from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
+from engine.domain.times import EpochMs
 
 
 class BookingStatus(StrEnum):
@@ -52,18 +54,18 @@ class CallerId(StrEnum):
 class Booking:
     """One rented number with its hidden destination. Instants are epoch milliseconds, numbers E.164."""
 
-    id: str
-    account_id: str
-    service: str
-    destination: str
+    id: BookingId
+    account_id: AccountId
+    service: E164
+    destination: E164
     usage_plan: UsagePlan
     callback: str
-    created_at: int
-    end_at: int
+    created_at: EpochMs
+    end_at: EpochMs
     # When the last second or the last call was spent, if that was before `end_at`.
-    exhausted_at: int | None
+    exhausted_at: EpochMs | None
     # When it was deleted, or when the sweeper wrote down that its grace is over.
-    gone_at: int | None
+    gone_at: EpochMs | None
     seconds: Credit
     calls: Credit
     # Its own; `limits_in_force` has the operator's for those that it does not set.
@@ -78,11 +80,11 @@ class Booking:
     metadata: Metadata = field(default_factory=dict, hash=False)
 
     @property
-    def expires_at(self) -> int:
+    def expires_at(self) -> EpochMs:
         return self.end_at if self.exhausted_at is None else self.exhausted_at
 
 
-def status_at(booking: Booking, now: int, policy: Policy) -> BookingStatus:
+def status_at(booking: Booking, now: EpochMs, policy: Policy) -> BookingStatus:
     if booking.gone_at is not None or now >= booking.expires_at + policy.grace_ms:
         return BookingStatus.GONE
     return BookingStatus.EXPIRED if now >= booking.expires_at else BookingStatus.ACTIVE
@@ -98,7 +100,7 @@ def longest_call(booking: Booking, policy: Policy) -> int:
     return policy.longest_call_seconds if own is None else min(own, policy.longest_call_seconds)
 
 
-def _check(booking: Booking, event: BookingEvent, now: int, policy: Policy) -> None:
+def _check(booking: Booking, event: BookingEvent, now: EpochMs, policy: Policy) -> None:
     status = status_at(booking, now, policy)
     if (status, event) in TRANSITIONS:
         return
@@ -107,7 +109,7 @@ def _check(booking: Booking, event: BookingEvent, now: int, policy: Policy) -> N
     raise IllegalTransition(f"a {status} booking cannot take {event}")
 
 
-def renew(booking: Booking, plan: UsagePlan, now: int, policy: Policy) -> Booking:
+def renew(booking: Booking, plan: UsagePlan, now: EpochMs, policy: Policy) -> Booking:
     """Add the plan's seconds, calls and validity to what is left. Raises BookingGone, BookingTooLong."""
     _check(booking, BookingEvent.RENEWED, now, policy)
     allowance: Allowance = policy.plans[plan]
@@ -117,20 +119,20 @@ def renew(booking: Booking, plan: UsagePlan, now: int, policy: Policy) -> Bookin
     return replace(
         booking,
         usage_plan=plan,
-        end_at=end_at,
+        end_at=EpochMs(end_at),
         exhausted_at=None,
         seconds=booking.seconds.top_up(allowance.seconds),
         calls=booking.calls.top_up(allowance.calls),
     )
 
 
-def delete(booking: Booking, now: int, policy: Policy) -> Booking:
+def delete(booking: Booking, now: EpochMs, policy: Policy) -> Booking:
     """Gone at once and for good. Raises BookingGone."""
     _check(booking, BookingEvent.DELETED, now, policy)
     return replace(booking, gone_at=now)
 
 
-def end_grace(booking: Booking, now: int, policy: Policy) -> Booking:
+def end_grace(booking: Booking, now: EpochMs, policy: Policy) -> Booking:
     """Write down that the grace is over. Raises IllegalTransition when it is not."""
     _check(booking, BookingEvent.GRACE_OVER, now, policy)
     return replace(booking, gone_at=now)
@@ -146,7 +148,7 @@ def move_leases(booking: Booking, seconds: int) -> Booking:
     return replace(booking, seconds=booking.seconds.lease(seconds))
 
 
-def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: int) -> Booking:
+def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: EpochMs) -> Booking:
     """Give back what a call leased and did not use, and expire the booking if nothing is left to use."""
     settled = replace(
         booking,
@@ -156,7 +158,7 @@ def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: int
     return _expired_if_spent(settled, now)
 
 
-def adjust(booking: Booking, seconds: int, calls: int, now: int, policy: Policy) -> Booking:
+def adjust(booking: Booking, seconds: int, calls: int, now: EpochMs, policy: Policy) -> Booking:
     """Give so many more, or take them away when negative: of what nobody holds, and no more than that.
 
     A booking that is given what it had spent is active again, unless its end was reached. Raises BookingGone.
@@ -172,7 +174,7 @@ def adjust(booking: Booking, seconds: int, calls: int, now: int, policy: Policy)
     return _expired_if_spent(adjusted, now)
 
 
-def _expired_if_spent(booking: Booking, now: int) -> Booking:
+def _expired_if_spent(booking: Booking, now: EpochMs) -> Booking:
     if _is_spent(booking) and booking.exhausted_at is None and now < booking.end_at:
         return replace(booking, exhausted_at=now)
     return booking
@@ -182,7 +184,7 @@ def _is_spent(booking: Booking) -> bool:
     return booking.seconds.unspent < 1 or booking.calls.unspent < 1
 
 
-def shown_caller(choice: CallerId, source: str, service: str) -> str:
+def shown_caller(choice: CallerId, source: str, service: E164) -> str:
     """The number to show, or ANONYMOUS. Callers who withhold their number are never shown by it."""
     shown = {CallerId.CALLER: source, CallerId.SERVICE: service, CallerId.ANONYMOUS: ANONYMOUS}
     return shown[choice]

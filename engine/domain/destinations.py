@@ -12,7 +12,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberType
 
 from engine.domain.errors import DestinationNotAllowed, InvalidDestination
-from engine.domain.numbers import is_e164
+from engine.domain.numbers import E164, is_e164
 
 # The library takes some 30 µs for a number that it has not met lately.
 REMEMBERED = 10_000
@@ -82,7 +82,7 @@ def country_of(number: str) -> str | None:
     return country if country in COUNTRIES else None
 
 
-def allowed_destination(text: str, allowed: AllowedDestinations) -> str:
+def allowed_destination(text: E164, allowed: AllowedDestinations) -> E164:
     """Check that `text` is a number that a booking may hide; returns it.
 
     Raises InvalidDestination, DestinationNotAllowed. The refusal never repeats the number: its text may end up in a

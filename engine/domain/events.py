@@ -5,8 +5,10 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from engine.domain.booking import Booking
+from engine.domain.ids import BookingId
+from engine.domain.numbers import E164
 from engine.domain.routing import Disposition, why_expired
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 
 # Flat, but for `metadata`: what the booking's owner noted on it.
 EventBody: TypeAlias = dict[str, str | int | dict[str, str]]
@@ -40,12 +42,12 @@ def as_json(body: EventBody) -> str:
 def call_ended_body(
     *,
     cdr_id: str,
-    started_at: int,
+    started_at: EpochMs,
     duration: int,
     source: str,
-    destination: str,
-    booking_id: str,
-    service: str,
+    destination: E164,
+    booking_id: BookingId,
+    service: E164,
 ) -> EventBody:
     """A call that was answered, after its end. `duration` in seconds; `timestamp` is when the call came in."""
     return {
@@ -60,7 +62,7 @@ def call_ended_body(
 
 
 def expired_call_body(
-    *, called_at: int, source: str, destination: str, booking_id: str, service: str, not_reported: int = 0
+    *, called_at: EpochMs, source: str, destination: E164, booking_id: BookingId, service: E164, not_reported: int = 0
 ) -> EventBody:
     """A call to a booking that is in its grace. `not_reported`: so many came since the last that was told of."""
     body: EventBody = {
@@ -75,7 +77,7 @@ def expired_call_body(
 
 
 def call_started_body(
-    *, started_at: int, answered_at: int, source: str, destination: str, booking_id: str, service: str
+    *, started_at: EpochMs, answered_at: EpochMs, source: str, destination: E164, booking_id: BookingId, service: E164
 ) -> EventBody:
     """A call that was answered. `timestamp` is when it came in, as in what is told of its end."""
     return {
@@ -92,12 +94,12 @@ def call_started_body(
 def call_missed_body(
     *,
     cdr_id: str,
-    started_at: int,
+    started_at: EpochMs,
     disposition: Disposition,
     source: str,
-    destination: str,
-    booking_id: str,
-    service: str,
+    destination: E164,
+    booking_id: BookingId,
+    service: E164,
 ) -> EventBody:
     """A call that was let through and not answered, after its end."""
     return {
@@ -112,11 +114,11 @@ def call_missed_body(
     }
 
 
-def expiring_soon_body(booking: Booking, now: int) -> EventBody:
+def expiring_soon_body(booking: Booking, now: EpochMs) -> EventBody:
     return _of_booking(EventType.BOOKING_EXPIRING_SOON, booking, now) | _credit(booking)
 
 
-def low_seconds_body(booking: Booking, now: int) -> EventBody:
+def low_seconds_body(booking: Booking, now: EpochMs) -> EventBody:
     return _of_booking(EventType.BOOKING_LOW_SECONDS, booking, now) | _credit(booking)
 
 
@@ -124,15 +126,15 @@ def booking_expired_body(booking: Booking, grace_ms: int) -> EventBody:
     """Of one that has expired already; `timestamp` is when it did."""
     return _of_booking(EventType.BOOKING_EXPIRED, booking, booking.expires_at) | {
         "reason": why_expired(booking),
-        "revivableUntil": rfc3339(booking.expires_at + grace_ms),
+        "revivableUntil": rfc3339(EpochMs(booking.expires_at + grace_ms)),
     }
 
 
-def booking_gone_body(booking: Booking, why: WhyGone, now: int) -> EventBody:
+def booking_gone_body(booking: Booking, why: WhyGone, now: EpochMs) -> EventBody:
     return _of_booking(EventType.BOOKING_GONE, booking, now) | {"reason": why}
 
 
-def _of_booking(kind: EventType, booking: Booking, at: int) -> EventBody:
+def _of_booking(kind: EventType, booking: Booking, at: EpochMs) -> EventBody:
     return {"type": kind, "timestamp": rfc3339(at), "bookingId": booking.id, "service": booking.service}
 
 

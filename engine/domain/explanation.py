@@ -7,7 +7,7 @@ from engine.domain.booking import Booking, limits_in_force, longest_call
 from engine.domain.metering import seconds_to_lease
 from engine.domain.policy import Policy
 from engine.domain.routing import Reason
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 
 SENTENCES: dict[Reason, str] = {
     Reason.NO_BOOKING: "The booking is gone.",
@@ -66,13 +66,13 @@ class Explanation:
         )
 
 
-def room_for_call(booking: Booking, now: int, policy: Policy) -> int:
+def room_for_call(booking: Booking, now: EpochMs, policy: Policy) -> int:
     """The most seconds that a call answered now could last, however many are left."""
     most = longest_call(booking, policy)
     return seconds_to_lease(most, booking.end_at - now, most)
 
 
-def limited_by(booking: Booking, seconds: int, now: int, policy: Policy) -> LimitedBy:
+def limited_by(booking: Booking, seconds: int, now: EpochMs, policy: Policy) -> LimitedBy:
     """What keeps a new call from lasting longer than `seconds`, its share of what is left."""
     if seconds < room_for_call(booking, now, policy):
         return LimitedBy.SECONDS_LEFT

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from engine.domain.metering import Credit
-from engine.domain.times import HOUR_MS
+from engine.domain.times import HOUR_MS, EpochMs
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ExpiredCalls:
     """A window of calls to an expired booking: `told` of them were told of, `not_told` were not since, the last of
     those being the one with the record `last_cdr_id`."""
 
-    began_at: int
+    began_at: EpochMs
     told: int
     not_told: int
     last_cdr_id: str | None
@@ -39,7 +39,7 @@ class CountedCall:
     not_reported: int | None
 
 
-def count_in_window(window: ExpiredCalls | None, cdr_id: str, now: int, rules: NotificationRules) -> CountedCall:
+def count_in_window(window: ExpiredCalls | None, cdr_id: str, now: EpochMs, rules: NotificationRules) -> CountedCall:
     """Whether a call to an expired booking is told of. A clock that was set back begins a new window."""
     if window is None or is_over(window, now, rules):
         return CountedCall(ExpiredCalls(now, 1, 0, None), window.not_told if window else 0)
@@ -48,7 +48,7 @@ def count_in_window(window: ExpiredCalls | None, cdr_id: str, now: int, rules: N
     return CountedCall(replace(window, not_told=window.not_told + 1, last_cdr_id=cdr_id), None)
 
 
-def is_over(window: ExpiredCalls, now: int, rules: NotificationRules) -> bool:
+def is_over(window: ExpiredCalls, now: EpochMs, rules: NotificationRules) -> bool:
     return not window.began_at <= now < window.began_at + rules.expired_window_ms
 
 

@@ -3,6 +3,10 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NewType
+
+# A number as E.164 writes it: `+`, country code, subscriber number; at most 15 digits.
+E164 = NewType("E164", str)
 
 # `[0-9]` and fullmatch: `\d` takes Arabic digits and `$` a trailing newline.
 E164_PATTERN = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -35,7 +39,7 @@ class NumberState(StrEnum):
 class NumberRequest:
     """Which number a booking may have: one of these at most, or any. `country`: two capital letters (ISO 3166)."""
 
-    service: str | None = None
+    service: E164 | None = None
     prefix: str | None = None
     country: str | None = None
 
@@ -51,10 +55,10 @@ def is_simulated(number: str) -> bool:
     return number.startswith(SIMULATED_PREFIX)
 
 
-def from_dialled(dialled: str) -> str | None:
+def from_dialled(dialled: str) -> E164 | None:
     """The E.164 form of what a carrier or a phone sent (`+32…`, `0032…` or `32…`), or None."""
     match = _DIALLED.fullmatch(dialled)
-    return f"+{match[1]}" if match else None
+    return E164(f"+{match[1]}") if match else None
 
 
 def is_caller(text: str) -> bool:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from engine.domain.times import EpochMs
+
 JITTER = 0.1
 GONE = 410
 MAY_ASK_FOR_TIME = frozenset({429, 503})
@@ -89,7 +91,7 @@ def decide(outcome: AttemptOutcome, attempt: int, waits_ms: Sequence[int], jitte
     return RetryAfter(wait + int(wait * JITTER * jitter))
 
 
-def parse_retry_after(value: str, now: int) -> int | None:
+def parse_retry_after(value: str, now: EpochMs) -> int | None:
     """Milliseconds from `now` (epoch milliseconds) that a Retry-After header asks for; None: not understood."""
     text = value.strip()
     if _SECONDS.fullmatch(text):
@@ -129,7 +131,7 @@ def is_its_failure(outcome: AttemptOutcome) -> bool:
 
 
 def why_disabled(
-    outcome: AttemptOutcome, *, tries: int, failing_since: int, now: int, disable_after_ms: int
+    outcome: AttemptOutcome, *, tries: int, failing_since: EpochMs, now: EpochMs, disable_after_ms: int
 ) -> WhyDisabled | None:
     """Why an endpoint is disabled after a failed attempt; None: it is not.
 

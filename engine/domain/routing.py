@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.booking import Booking, BookingStatus, limits_in_force, longest_call, shown_caller, status_at
+from engine.domain.ids import BookingId
 from engine.domain.metering import seconds_to_lease
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
 from engine.domain.sharing import ring_reserve
+from engine.domain.times import EpochMs
 
 
 class Disposition(StrEnum):
@@ -75,7 +77,7 @@ class Reject:
 class MakeRoom:
     """Every second is leased to calls that are up and do not need them all: take some back, then ask again."""
 
-    booking_id: str
+    booking_id: BookingId
     seconds: int
 
 
@@ -146,7 +148,7 @@ REJECTIONS: dict[Reason, Reject] = {
 }
 
 
-def judge(facts: Facts, now: int, policy: Policy) -> Reason:
+def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
     """The only place that says whether a call may be put through, to whoever asks: the call itself, or `explain`."""
     booking = facts.booking
     if booking is None or (status := status_at(booking, now, policy)) is BookingStatus.GONE:
@@ -174,7 +176,7 @@ def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
     return next((reason for applies, reason in rules if applies), Reason.PUT_THROUGH)
 
 
-def decide(facts: Facts, now: int, policy: Policy, *, room_was_made: bool = False) -> RouteDecision | MakeRoom:
+def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = False) -> RouteDecision | MakeRoom:
     """`room_was_made`: calls that are up have given back what they can; MakeRoom is then never the answer."""
     reason = judge(facts, now, policy)
     booking = facts.booking
@@ -190,7 +192,7 @@ def bridge(booking: Booking, seconds: int, source: str, policy: Policy) -> Bridg
     return Bridge(booking, seconds, policy.ring_seconds, shown_caller(booking.caller_id, source, booking.service))
 
 
-def _bridge(booking: Booking, source: str, now: int, policy: Policy) -> Bridge:
+def _bridge(booking: Booking, source: str, now: EpochMs, policy: Policy) -> Bridge:
     wanted = min(ring_reserve(booking.seconds.unspent), booking.seconds.remaining)
     seconds = seconds_to_lease(wanted, booking.end_at - now, longest_call(booking, policy))
     return bridge(booking, seconds, source, policy)

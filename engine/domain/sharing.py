@@ -12,6 +12,7 @@ that grows the other way round. So a lease in the books is never below the limit
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.domain.ids import CallId
 from engine.domain.metering import CallState
 
 # A ringing call holds this share of what is left, so that it can begin to talk even if the engine is lost just then.
@@ -23,7 +24,7 @@ LONGEST_RESERVE_SECONDS = 10
 class Holding:
     """A call that is up, with its lease. `used`: seconds begun since its answer; `longest`: the most it may lease."""
 
-    call_id: str
+    call_id: CallId
     state: CallState
     leased: int
     used: int
@@ -35,7 +36,7 @@ def ring_reserve(unspent: int) -> int:
     return min(unspent, max(1, min(unspent // RESERVE_SHARE, LONGEST_RESERVE_SECONDS)))
 
 
-def fair_leases(remaining: int, holdings: Sequence[Holding], *, keep_free: int = 0) -> dict[str, int]:
+def fair_leases(remaining: int, holdings: Sequence[Holding], *, keep_free: int = 0) -> dict[CallId, int]:
     """The lease that each talking call should have, by call id; ringing calls keep what they hold.
 
     `remaining`: seconds that nobody holds; `keep_free`: so many of them are wanted for a call that is to come.
@@ -43,7 +44,7 @@ def fair_leases(remaining: int, holdings: Sequence[Holding], *, keep_free: int =
     """
     talking = [each for each in holdings if each.state is CallState.LIVE]
     left = max(0, remaining + sum(_unused(each) for each in talking) - keep_free)
-    leases: dict[str, int] = {}
+    leases: dict[CallId, int] = {}
     # Those with the least room first: what they leave is shared by the rest.
     by_room = sorted(talking, key=lambda each: (_room(each), each.call_id))
     for index, holding in enumerate(by_room):

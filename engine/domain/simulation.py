@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.domain.numbers import E164
 from engine.domain.routing import Bridge, RouteDecision
 
 
@@ -20,7 +21,7 @@ class SimulatedCall:
     """`source`: E.164, as sent, or "anonymous". `seconds`: how long they would talk if nothing cut them; 0 unless it is
     answered."""
 
-    service: str
+    service: E164
     source: str
     outcome: Outcome
     seconds: int

@@ -3,7 +3,11 @@
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString
+from typing import LiteralString, NewType
+
+# Milliseconds since 1970-01-01T00:00:00Z, and since the machine's start.
+EpochMs = NewType("EpochMs", int)
+BootMs = NewType("BootMs", int)
 
 DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,26 +32,26 @@ class Timestamp:
         boot_ms: Milliseconds since the machine's start, for durations.
     """
 
-    wall_ms: int
-    boot_ms: int
+    wall_ms: EpochMs
+    boot_ms: BootMs
 
     @property
     def wall_ahead_ms(self) -> int:
         """How far the wall clock is ahead of the boot clock. It changes when the wall clock is set."""
         return self.wall_ms - self.boot_ms
 
-    def with_wall(self, wall_ms: int | None) -> "Timestamp":
+    def with_wall(self, wall_ms: EpochMs | None) -> "Timestamp":
         """Returns the same instant by another wall clock; unchanged for None."""
         return self if wall_ms is None else replace(self, wall_ms=wall_ms)
 
 
-def rfc3339(instant: int) -> str:
+def rfc3339(instant: EpochMs) -> str:
     """`2026-03-01T12:00:00.250Z`; exact for every instant that a datetime can hold."""
     seconds, milliseconds = divmod(instant, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03}Z"
 
 
-def instant_from(text: str) -> int | None:
+def instant_from(text: str) -> EpochMs | None:
     """The first millisecond that is not before what RFC 3339 text says; None: it is none.
 
     Years 0001 to 9999, any offset. A leap second is the second after it, as clocks here have it.
@@ -64,7 +68,7 @@ def instant_from(text: str) -> int | None:
         return None
     offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
     whole = (start - _EPOCH) // timedelta(milliseconds=1) + int(second) * 1000 - offset // timedelta(milliseconds=1)
-    return whole - -int(fraction.ljust(9, "0")) // 1_000_000
+    return EpochMs(whole - -int(fraction.ljust(9, "0")) // 1_000_000)
 
 
 HOUR_MS = 3_600_000

@@ -13,10 +13,13 @@ from engine.bookings import lifecycle as bookings
 from engine.bookings import number_pool
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.domain.errors import BookingTooLong, InvalidInput
+from engine.domain.ids import AccountId
+from engine.domain.numbers import E164
 from engine.domain.policy import Policy, UsagePlan
+from engine.domain.times import EpochMs
 from engine.storage.transaction import Transaction
 
-DEMO_ACCOUNT = "demo"
+DEMO_ACCOUNT = AccountId("demo")
 SOFTPHONE_ACCOUNT = "softphones"
 POOL = tuple(f"+331990000{index:02}" for index in range(100))
 # An empty callback: there is nobody to tell about the softphones' calls.
@@ -27,14 +30,14 @@ NO_CALLBACK = ""
 SOFTPHONE_RENEWALS = 29
 
 
-def prepare(tx: Transaction, pepper: str, now: int, policy: Policy) -> keys.NewKey:
+def prepare(tx: Transaction, pepper: str, now: EpochMs, policy: Policy) -> keys.NewKey:
     """Everything in one transaction. Raises InvalidInput when the demo account is there already."""
     accounts.create_account(tx, DEMO_ACCOUNT, now)
     owner = accounts.create_account(tx, SOFTPHONE_ACCOUNT, now)
     for phone in SOFTPHONES:
         # The only free number at that moment, so the booking gets it.
         number_pool.import_numbers(tx, [(1, phone.rented)], now)
-        request = BookingRequest(owner.id, phone.number, UsagePlan.LARGE, NO_CALLBACK)
+        request = BookingRequest(owner.id, E164(phone.number), UsagePlan.LARGE, NO_CALLBACK)
         booking = bookings.book(tx, request, now, policy)
         with suppress(BookingTooLong):
             for _ in range(SOFTPHONE_RENEWALS):
@@ -43,7 +46,7 @@ def prepare(tx: Transaction, pepper: str, now: int, policy: Policy) -> keys.NewK
     return keys.create_key(tx, DEMO_ACCOUNT, pepper, now)
 
 
-def another_key(tx: Transaction, pepper: str, now: int) -> keys.NewKey:
+def another_key(tx: Transaction, pepper: str, now: EpochMs) -> keys.NewKey:
     """For an installation that has the account but lost the file with its key."""
     return keys.create_key(tx, DEMO_ACCOUNT, pepper, now)
 

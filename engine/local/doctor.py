@@ -19,7 +19,7 @@ from engine.config import secrets
 from engine.config.settings import Settings
 from engine.config.types import Profile
 from engine.domain.errors import RentedNumbersError
-from engine.domain.times import DAY_MS
+from engine.domain.times import DAY_MS, EpochMs
 from engine.local.data_dir import make_data_dir, require_database
 from engine.local.ports import refuse_taken_ports
 from engine.runtime import lock
@@ -167,7 +167,7 @@ def _numbers(settings: Settings) -> Iterator[Finding]:
 
 def _callbacks(settings: Settings) -> Iterator[Finding]:
     now = SystemClock().now()
-    counts = asyncio.run(_callback_counts(settings, due_before=now - LATE_MS, since=now - DAY_MS))
+    counts = asyncio.run(_callback_counts(settings, due_before=EpochMs(now - LATE_MS), since=EpochMs(now - DAY_MS)))
     text = f"{counts['pending']} waiting, {counts['late']} of them too long; {counts['failed']} given up within a day"
     if counts["late"]:
         yield Finding("callbacks", Verdict.WARNING, text, "the engine delivers them: is it running? See its log")
@@ -268,7 +268,7 @@ async def _numbers_by_state(settings: Settings) -> dict[str, int]:
         return await reads.numbers_by_state()
 
 
-async def _callback_counts(settings: Settings, *, due_before: int, since: int) -> dict[str, int]:
+async def _callback_counts(settings: Settings, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
     async with Reads(settings.database) as reads:
         return await reads.callback_counts(due_before=due_before, since=since)
 

@@ -21,8 +21,9 @@ from engine.domain.booking import Booking, BookingStatus
 from engine.domain.errors import InvalidInput
 from engine.domain.events import WhyGone, as_json
 from engine.domain.notes import replaced
-from engine.domain.numbers import ERASED, is_e164
+from engine.domain.numbers import E164, ERASED, is_e164
 from engine.domain.policy import Policy
+from engine.domain.times import EpochMs
 from engine.storage.retention import Window
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -72,7 +73,7 @@ class ErasureStep:
 Step = Callable[[Transaction, Window], Erased]
 
 
-def check(tx: Transaction, number: str) -> Target:
+def check(tx: Transaction, number: E164) -> Target:
     """Raises InvalidInput: not E.164, or a number that we rent out."""
     if not is_e164(number):
         raise InvalidInput(["not an E.164 number, such as +3225551234"])
@@ -81,7 +82,7 @@ def check(tx: Transaction, number: str) -> Target:
     return Target(number)
 
 
-async def erase(storage: SqliteStorage, target: Target, now: int, policy: Policy) -> ErasureStep:
+async def erase(storage: SqliteStorage, target: Target, now: EpochMs, policy: Policy) -> ErasureStep:
     """From every table, in short transactions. Raises StorageError; run again, it finishes what is left."""
     steps: tuple[tuple[str, str, Step], ...] = (
         ("bookings", "bookings", lambda tx, window: erase_bookings(tx, window, target, now, policy)),
@@ -118,7 +119,7 @@ async def _go_through(storage: SqliteStorage, table: str, step: Step) -> AsyncIt
         await asyncio.sleep(PAUSE * (time.monotonic() - began))
 
 
-def erase_bookings(tx: Transaction, window: Window, target: Target, now: int, policy: Policy) -> Erased:
+def erase_bookings(tx: Transaction, window: Window, target: Target, now: EpochMs, policy: Policy) -> Erased:
     """Those that hide it are ended and lose it; a gone one also its callback, where the number is a part of that.
     Labels and metadata lose it in any case."""
     count, left = 0, []
@@ -131,7 +132,7 @@ def erase_bookings(tx: Transaction, window: Window, target: Target, now: int, po
             else:
                 changed = replace(changed, callback="")
         if hides:
-            changed = replace(changed, destination=ERASED)
+            changed = replace(changed, destination=E164(ERASED))
         changed = replace(
             changed,
             label=target.in_text.sub(ERASED, changed.label),
@@ -143,11 +144,11 @@ def erase_bookings(tx: Transaction, window: Window, target: Target, now: int, po
     return Erased(count, left)
 
 
-def _ended(tx: Transaction, booking: Booking, now: int, policy: Policy) -> Booking:
+def _ended(tx: Transaction, booking: Booking, now: EpochMs, policy: Policy) -> Booking:
     if booking.gone_at is not None:
         return booking
     now = tx.worlds.now(booking.account_id, now)
-    tx.numbers.quarantine(booking.service, now, now + policy.quarantine_ms)
+    tx.numbers.quarantine(booking.service, now, EpochMs(now + policy.quarantine_ms))
     if life.status_at(booking, now, policy) is BookingStatus.GONE:
         gone, why = life.end_grace(booking, now, policy), WhyGone.GRACE_OVER
     else:

@@ -12,7 +12,9 @@ from itertools import takewhile
 from operator import add
 
 from engine.accounts.idempotency import KEPT_MS
+from engine.domain.ids import BookingId
 from engine.domain.policy import RetentionPeriods
+from engine.domain.times import EpochMs
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
@@ -46,7 +48,7 @@ class Forgotten:
         return Forgotten(*map(add, astuple(self), astuple(other)))
 
 
-async def forget_all(storage: SqliteStorage, now: int, retention: RetentionPeriods) -> Forgotten:
+async def forget_all(storage: SqliteStorage, now: EpochMs, retention: RetentionPeriods) -> Forgotten:
     """Forget what is due, or as much of it as one sweep should. Calls get their turn after each transaction.
 
     Raises StorageError; what was forgotten until then stays forgotten.
@@ -60,14 +62,14 @@ async def forget_all(storage: SqliteStorage, now: int, retention: RetentionPerio
     return total
 
 
-def forget(tx: Transaction, now: int, retention: RetentionPeriods) -> Forgotten:
+def forget(tx: Transaction, now: EpochMs, retention: RetentionPeriods) -> Forgotten:
     """At most BATCH of each kind."""
     return Forgotten(
         records=_forget_records(tx, now - retention.records_ms),
-        callbacks=tx.retention.delete_finished_callbacks(now - retention.callbacks_ms, BATCH),
-        bookings=_forget_bookings(tx, now - retention.bookings_ms),
-        answers=tx.retention.delete_kept_answers(now - KEPT_MS, BATCH),
-        endpoints=tx.retention.delete_unused_endpoints(now - retention.callbacks_ms, BATCH),
+        callbacks=tx.retention.delete_finished_callbacks(EpochMs(now - retention.callbacks_ms), BATCH),
+        bookings=_forget_bookings(tx, EpochMs(now - retention.bookings_ms)),
+        answers=tx.retention.delete_kept_answers(EpochMs(now - KEPT_MS), BATCH),
+        endpoints=tx.retention.delete_unused_endpoints(EpochMs(now - retention.callbacks_ms), BATCH),
         secrets=tx.retention.forget_old_secrets(now),
     )
 
@@ -81,11 +83,11 @@ def _forget_records(tx: Transaction, before: int) -> int:
         calls[record.booking_id] += record.duration > 0  # one that was answered has lasted at least a second
         tx.retention.delete_record(record.id, record.call_id)
     for booking_id in seconds:
-        tx.retention.add_forgotten(booking_id, seconds[booking_id], calls[booking_id])
+        tx.retention.add_forgotten(BookingId(booking_id), seconds[booking_id], calls[booking_id])
     return len(old)
 
 
-def _forget_bookings(tx: Transaction, before: int) -> int:
+def _forget_bookings(tx: Transaction, before: EpochMs) -> int:
     """Their rows stay, with what was granted and spent; whom they hid, told and blocked goes, and what was noted."""
     gone = tx.retention.gone_bookings(before, BATCH)
     for booking_id in gone:

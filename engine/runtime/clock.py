@@ -3,13 +3,13 @@
 import time
 from typing import Protocol
 
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 
 TRIES = 5
 
 
 class Clock(Protocol):
-    def now(self) -> int:
+    def now(self) -> EpochMs:
         """Epoch milliseconds."""
 
     def timestamp(self) -> Timestamp:
@@ -17,8 +17,8 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    def now(self) -> int:
-        return time.time_ns() // 1_000_000
+    def now(self) -> EpochMs:
+        return EpochMs(time.time_ns() // 1_000_000)
 
     def timestamp(self) -> Timestamp:
         # What comes between two readings on a busy machine would pass for a wall clock that was set.
@@ -29,6 +29,6 @@ class SystemClock:
         return Timestamp(now, after)
 
     @staticmethod
-    def _ticks() -> int:
+    def _ticks() -> BootMs:
         # BOOTTIME goes on through a restart of the engine and a suspend of the machine.
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+        return BootMs(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)

@@ -12,10 +12,11 @@ from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, IncomingCall, booking_called, call_ended, facts_of, route_call
 from engine.domain.booking import Booking, BookingStatus, status_at
 from engine.domain.errors import ClockTooFar, InvalidInput, InvariantBroken
+from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, Reason, judge
 from engine.domain.simulation import DIAL_STATUS, Outcome, SimulatedCall, lasts_ms, sip_status
-from engine.domain.times import Timestamp
+from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage.cdrs import Cdr
 from engine.storage.sandboxes import Sandbox
@@ -38,7 +39,7 @@ class Simulation:
     sip_status: int
     record: Cdr | None
     booking: Booking | None
-    now: int
+    now: EpochMs
 
     @property
     def put_through(self) -> bool:
@@ -53,11 +54,13 @@ class SandboxSweep:
     last: str | None
 
 
-def simulate_call(tx: Transaction, account_id: str, call: SimulatedCall, at: Timestamp, policy: Policy) -> Simulation:
+def simulate_call(
+    tx: Transaction, account_id: AccountId, call: SimulatedCall, at: Timestamp, policy: Policy
+) -> Simulation:
     """From the caller's INVITE to the end. `at`: by the machine's clock. Raises ClockTooFar."""
     world = _world(tx, account_id)
     began = world.timestamp(at)
-    incoming = IncomingCall(new_id("sim"), call.service, call.source, world=account_id)
+    incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, world=account_id)
     called = booking_called(tx, incoming)
     reason = judge(facts_of(tx, called, call.source, began.wall_ms), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
@@ -77,7 +80,7 @@ def simulate_call(tx: Transaction, account_id: str, call: SimulatedCall, at: Tim
     )
 
 
-def advance_clock(tx: Transaction, account_id: str, milliseconds: int, now: int) -> int:
+def advance_clock(tx: Transaction, account_id: AccountId, milliseconds: int, now: EpochMs) -> EpochMs:
     """What the world's clock says then. `now`: by the machine's. Raises ClockTooFar.
 
     What falls due is left to `sweep_own`.
@@ -85,13 +88,13 @@ def advance_clock(tx: Transaction, account_id: str, milliseconds: int, now: int)
     return _ahead(tx, _world(tx, account_id), milliseconds).now(now)
 
 
-def sweep_own(tx: Transaction, account_id: str, now: int, policy: Policy) -> int:
+def sweep_own(tx: Transaction, account_id: AccountId, now: EpochMs, policy: Policy) -> int:
     """Carry out what is due in one world. `now`: by the machine's clock. How much was done: 0 when nothing is left."""
     world = _world(tx, account_id)
     return sweep_sandbox(tx, world, world.now(now), policy)
 
 
-async def sweep_sandboxes(storage: SqliteStorage, now: int, policy: Policy) -> int:
+async def sweep_sandboxes(storage: SqliteStorage, now: EpochMs, policy: Policy) -> int:
     """Carry out what is due in all worlds, each by its own clock. `now`: by the machine's. How much was done.
 
     Calls get their turn after each transaction. Raises StorageError; what was done until then stays done.
@@ -103,7 +106,7 @@ async def sweep_sandboxes(storage: SqliteStorage, now: int, policy: Policy) -> i
     return swept.done
 
 
-def sweep_page(tx: Transaction, after: str, now: int, policy: Policy) -> SandboxSweep:
+def sweep_page(tx: Transaction, after: str, now: EpochMs, policy: Policy) -> SandboxSweep:
     """As many worlds after `after` as one transaction should."""
     done = 0
     page = tx.worlds.page(after, SANDBOXES_AT_ONCE)
@@ -114,10 +117,10 @@ def sweep_page(tx: Transaction, after: str, now: int, policy: Policy) -> Sandbox
     return SandboxSweep(done, page[-1].test_of if len(page) == SANDBOXES_AT_ONCE else None)
 
 
-def sweep_sandbox(tx: Transaction, world: Sandbox, now: int, policy: Policy) -> int:
+def sweep_sandbox(tx: Transaction, world: Sandbox, now: EpochMs, policy: Policy) -> int:
     """`now`: by the world's own clock. Here belongs all that the passing of time brings about in an account."""
     told = notify_due(tx, now, policy, world.account_id)
-    over = tx.worlds.expired_before(world.account_id, now - policy.grace_ms, SWEEP_LIMIT)
+    over = tx.worlds.expired_before(world.account_id, EpochMs(now - policy.grace_ms), SWEEP_LIMIT)
     if told.is_full:
         return told.looked_at  # what has expired is told before it is gone
     return told.looked_at + end_graces(tx, over, now, policy)
@@ -126,7 +129,7 @@ def sweep_sandbox(tx: Transaction, world: Sandbox, now: int, policy: Policy) -> 
 def _carry_through(
     tx: Transaction,
     world: Sandbox,
-    call_id: str,
+    call_id: CallId,
     call: SimulatedCall,
     decision: Bridge,
     began: Timestamp,
@@ -140,7 +143,7 @@ def _carry_through(
     # Before it ends: what is told of it is due by the machine's clock, which the new one is compared with.
     lasted_ms = lasts_ms(call.outcome, talked_ms, decision.ring_seconds)
     moved = _ahead(tx, world, lasted_ms)
-    call_ended(tx, EndReport(call_id, talked_ms, DIAL_STATUS[call.outcome]), began.wall_ms + lasted_ms, policy)
+    call_ended(tx, EndReport(call_id, talked_ms, DIAL_STATUS[call.outcome]), EpochMs(began.wall_ms + lasted_ms), policy)
     return moved
 
 
@@ -152,7 +155,7 @@ def _ahead(tx: Transaction, world: Sandbox, milliseconds: int) -> Sandbox:
     return moved
 
 
-def _world(tx: Transaction, account_id: str) -> Sandbox:
+def _world(tx: Transaction, account_id: AccountId) -> Sandbox:
     """Raises InvalidInput: the API asks for test keys before it comes here."""
     world = tx.worlds.of(account_id)
     if world is None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.domain.events import EventType
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
 from engine.storage.table import Row, Table, fields_of
 
 
@@ -11,11 +13,11 @@ from engine.storage.table import Row, Table, fields_of
 class Account:
     """`test_of`: the account whose test world it is; None: a customer's own."""
 
-    id: str
+    id: AccountId
     name: str
     webhook_secret: str
-    created_at: int
-    test_of: str | None = None
+    created_at: EpochMs
+    test_of: AccountId | None = None
 
 
 class Accounts(Table):
@@ -26,17 +28,17 @@ class Accounts(Table):
         row = self._sql.account_by_name(self._db, name=name)
         return Account(**row) if row else None
 
-    def by_id(self, account_id: str) -> Account | None:
+    def by_id(self, account_id: AccountId) -> Account | None:
         row = self._sql.account_by_id(self._db, id=account_id)
         return Account(**row) if row else None
 
-    def insert_key(self, *, key_id: str, account_id: str, digest: str, hint: str, now: int) -> None:
+    def insert_key(self, *, key_id: str, account_id: AccountId, digest: str, hint: str, now: EpochMs) -> None:
         self._sql.insert_api_key(self._db, id=key_id, account_id=account_id, digest=digest, hint=hint, created_at=now)
 
     def all(self) -> list[dict[str, Any]]:
         return list(self._sql.accounts_list(self._db))
 
-    def keys_of(self, account_id: str) -> list[dict[str, Any]]:
+    def keys_of(self, account_id: AccountId) -> list[dict[str, Any]]:
         """Without their digests."""
         return list(self._sql.api_keys_of(self._db, account_id=account_id))
 
@@ -44,13 +46,13 @@ class Accounts(Table):
         """A later use that is noted already stays."""
         self._sql.note_api_key_use(self._db, id=key_id, at=at)
 
-    def revoke_key(self, key_id: str, now: int) -> None:
+    def revoke_key(self, key_id: str, now: EpochMs) -> None:
         """A key that is revoked already stays revoked since then."""
         self._sql.revoke_api_key(self._db, id=key_id, now=now)
 
-    def revoked_at(self, key_id: str) -> int | None:
+    def revoked_at(self, key_id: str) -> EpochMs | None:
         """None: not revoked, or no such key."""
-        instant: int | None = self._sql.api_key_revoked_at(self._db, id=key_id)
+        instant: EpochMs | None = self._sql.api_key_revoked_at(self._db, id=key_id)
         return instant
 
 
@@ -60,8 +62,8 @@ class ApiKey:
     is so far ahead of the machine's."""
 
     id: str
-    account_id: str
-    test_of: str | None = None
+    account_id: AccountId
+    test_of: AccountId | None = None
     clock_ahead_ms: int = 0
 
 
@@ -70,10 +72,10 @@ class AccountSummary:
     """An account without its secret. `events`: those that it has chosen, in the order of EventType. `bookings_held`:
     those in their grace too."""
 
-    id: str
+    id: AccountId
     name: str
     events: list[EventType]
-    created_at: int
+    created_at: EpochMs
     bookings_held: int
 
 

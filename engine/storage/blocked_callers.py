@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from engine.domain.ids import BookingId
+from engine.domain.times import EpochMs
 from engine.storage.table import Table, fields_of
 
 
@@ -10,7 +12,7 @@ class BlockedCaller:
     """`caller`: E.164. `created_at`: when it was blocked."""
 
     caller: str
-    created_at: int
+    created_at: EpochMs
 
     @property
     def id(self) -> str:
@@ -21,23 +23,23 @@ class BlockedCaller:
 class BlockedCallers(Table):
     """Callers that a booking does not want."""
 
-    def has(self, booking_id: str, caller: str) -> bool:
+    def has(self, booking_id: BookingId, caller: str) -> bool:
         return bool(self._sql.is_blocked(self._db, booking_id=booking_id, caller=caller))
 
-    def count(self, booking_id: str) -> int:
+    def count(self, booking_id: BookingId) -> int:
         return int(self._sql.blocked_count(self._db, booking_id=booking_id))
 
-    def by_number(self, booking_id: str, caller: str) -> BlockedCaller | None:
+    def by_number(self, booking_id: BookingId, caller: str) -> BlockedCaller | None:
         row = self._sql.blocked_caller(self._db, booking_id=booking_id, caller=caller)
         return BlockedCaller(**row) if row else None
 
-    def insert(self, booking_id: str, blocked: BlockedCaller) -> None:
+    def insert(self, booking_id: BookingId, blocked: BlockedCaller) -> None:
         self._sql.insert_blocked(self._db, booking_id=booking_id, **fields_of(blocked))
 
-    def delete(self, booking_id: str, caller: str) -> bool:
+    def delete(self, booking_id: BookingId, caller: str) -> bool:
         """Whether it was there."""
         return bool(self._sql.delete_blocked(self._db, booking_id=booking_id, caller=caller))
 
-    def delete_all(self, booking_id: str) -> int:
+    def delete_all(self, booking_id: BookingId) -> int:
         """How many there were."""
         return int(self._sql.delete_all_blocked(self._db, booking_id=booking_id))

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.domain.booking import Booking, CallerId
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit
 from engine.domain.notes import as_text
+from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits, UsagePlan
+from engine.domain.times import EpochMs
 from engine.storage.table import Row, Table, fields_of
 
 # Of most bookings, and three of them are read for each call.
@@ -19,11 +22,11 @@ class Grant:
     """What a booking was given to spend: with a plan, or by an operator, who says why and may take away."""
 
     id: str
-    booking_id: str
+    booking_id: BookingId
     usage_plan: UsagePlan | None
     seconds: int
     calls: int
-    granted_at: int
+    granted_at: EpochMs
     reason: str | None = None
 
 
@@ -38,7 +41,7 @@ class Bookings(Table):
         row = self._sql.grant_by_id(self._db, id=grant_id)
         return grant_from_row(row) if row else None
 
-    def grants_of(self, booking_id: str, at_most: int) -> list[Grant]:
+    def grants_of(self, booking_id: BookingId, at_most: int) -> list[Grant]:
         """Newest first."""
         rows = self._sql.grants_of_booking(self._db, booking_id=booking_id, at_most=at_most)
         return [grant_from_row(row) for row in rows]
@@ -64,11 +67,11 @@ class Bookings(Table):
             calls_settled=calls.settled,
         )
 
-    def by_id(self, booking_id: str) -> Booking | None:
+    def by_id(self, booking_id: BookingId) -> Booking | None:
         row = self._sql.booking_by_id(self._db, id=booking_id)
         return booking_from_row(row) if row else None
 
-    def holding(self, service: str) -> Booking | None:
+    def holding(self, service: E164) -> Booking | None:
         """The booking that holds the number now, if it is not gone."""
         row = self._sql.booking_by_service(self._db, service=service)
         return booking_from_row(row) if row else None
@@ -77,11 +80,11 @@ class Bookings(Table):
         """Those with calls that talk, and seconds that nobody holds."""
         return [booking_from_row(row) for row in self._sql.bookings_talking_with_seconds_idle(self._db)]
 
-    def expired_before(self, instant: int, at_most: int) -> list[Booking]:
+    def expired_before(self, instant: EpochMs, at_most: int) -> list[Booking]:
         rows = self._sql.bookings_expired_before(self._db, before=instant, at_most=at_most)
         return [booking_from_row(row) for row in rows]
 
-    def held_by(self, account_id: str, at_most: int) -> int:
+    def held_by(self, account_id: AccountId, at_most: int) -> int:
         """How many an account holds, those in their grace too; counts to `at_most`."""
         return int(self._sql.bookings_held(self._db, account_id=account_id, at_most=at_most))
 

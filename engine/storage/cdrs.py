@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from engine.domain.ids import AccountId, BookingId, CallId
+from engine.domain.numbers import E164
 from engine.domain.routing import Disposition
+from engine.domain.times import EpochMs
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.table import Row, Table, fields_of
 
@@ -13,19 +16,19 @@ class Cdr:
     """A call record, written once. `duration` in whole seconds; `started_at` is when the call came in."""
 
     id: str
-    account_id: str
-    booking_id: str
-    call_id: str
-    started_at: int
+    account_id: AccountId
+    booking_id: BookingId
+    call_id: CallId
+    started_at: EpochMs
     duration: int
     source: str
-    service: str
-    destination: str
+    service: E164
+    destination: E164
     disposition: Disposition
 
 
 class Cdrs(Table):
-    def has_call(self, call_id: str) -> bool:
+    def has_call(self, call_id: CallId) -> bool:
         return bool(self._sql.cdr_of_call(self._db, call_id=call_id))
 
     def insert(self, cdr: Cdr) -> None:
@@ -51,7 +54,7 @@ def cdr_from_row(row: Row) -> Cdr:
 class CdrPosition(NamedTuple):
     """Where a record stands: by when its call came in (epoch milliseconds), then by its id. Later ones are greater."""
 
-    started_at: int
+    started_at: EpochMs
     id: str
 
 
@@ -75,11 +78,11 @@ class Between:
 class WantedRecords:
     """Of one account, from calls that came in from `since` on and before `until`; None lets everything through."""
 
-    account_id: str
-    since: int = EARLIEST
-    until: int = LATEST
-    booking_id: str | None = None
-    service: str | None = None
+    account_id: AccountId
+    since: EpochMs = EARLIEST
+    until: EpochMs = LATEST
+    booking_id: BookingId | None = None
+    service: E164 | None = None
     source: str | None = None
     disposition: Disposition | None = None
 
@@ -103,8 +106,8 @@ class CallRecord:
     """With when its call was answered and ended (epoch milliseconds), of calls that were let through."""
 
     cdr: Cdr
-    answered_at: int | None
-    ended_at: int | None
+    answered_at: EpochMs | None
+    ended_at: EpochMs | None
 
 
 def call_record_from_row(row: Row) -> CallRecord:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Self, TypeVar
 
+from engine.domain.numbers import E164
+from engine.domain.times import EpochMs
+
 T = TypeVar("T")
 
 # Bookings that one page looks at.
@@ -13,9 +16,9 @@ LOOKED_AT = 5_000
 MAX_PAIRS = 5
 
 # What BIGINT holds: before and after every instant (epoch milliseconds).
-EARLIEST = -(2**63)
+EARLIEST = EpochMs(-(2**63))
 
-LATEST = 2**63 - 1
+LATEST = EpochMs(2**63 - 1)
 
 # Greater than every id: a page "before" it is the first page.
 LAST_ID = "\U0010ffff"
@@ -25,15 +28,15 @@ LAST_ID = "\U0010ffff"
 class BookingFilter:
     """Instants are epoch milliseconds. What is empty is not asked for. `pairs`: see `engine.domain.notes`."""
 
-    expires_after: int
-    expires_until: int = LATEST
-    destination: str = ""
-    usage_plan: str = ""
-    service: str = ""
-    label: str = ""
+    expires_after: EpochMs
+    expires_until: EpochMs = LATEST
+    destination: E164 | None = None
+    usage_plan: str | None = None
+    service: E164 | None = None
+    label: str | None = None
     pairs: Sequence[str] = ()
 
-    def until(self, instant: int) -> Self:
+    def until(self, instant: EpochMs) -> Self:
         """Those of them that expire by then."""
         return replace(self, expires_until=instant)
 
@@ -43,10 +46,10 @@ class BookingFilter:
         return {
             "expires_after": self.expires_after,
             "expires_until": self.expires_until,
-            "destination": self.destination,
-            "usage_plan": self.usage_plan,
-            "service": self.service,
-            "label": self.label,
+            "destination": self.destination or "",
+            "usage_plan": self.usage_plan or "",
+            "service": self.service or "",
+            "label": self.label or "",
             **{f"pair_{place}": pair for place, pair in enumerate(pairs, 1)},
         }
 

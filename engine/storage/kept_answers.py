@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
 from engine.storage.table import Table, fields_of
 
 
@@ -20,18 +22,18 @@ class KeptAnswerOf:
 
     fingerprint: str
     answer: KeptAnswer
-    kept_at: int
+    kept_at: EpochMs
 
 
 class KeptAnswers(Table):
-    def kept(self, account_id: str, key: str) -> KeptAnswerOf | None:
+    def kept(self, account_id: AccountId, key: str) -> KeptAnswerOf | None:
         row = self._sql.kept_answer(self._db, account_id=account_id, idempotency_key=key)
         if row is None:
             return None
         answer = KeptAnswer(row["status"], row["location"], row["body"])
         return KeptAnswerOf(row["fingerprint"], answer, row["kept_at"])
 
-    def keep(self, account_id: str, key: str, fingerprint: str, answer: KeptAnswer, now: int) -> None:
+    def keep(self, account_id: AccountId, key: str, fingerprint: str, answer: KeptAnswer, now: EpochMs) -> None:
         """In the place of one that was kept long enough."""
         self._sql.keep_answer(
             self._db,

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.retry import CallbackState
+from engine.domain.times import EpochMs
 from engine.storage.filters import LATEST
 from engine.storage.table import Table
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
@@ -19,12 +21,12 @@ class Delivery:
     from the beginning of the present schedule."""
 
     id: str
-    account_id: str
+    account_id: AccountId
     url: str
     body: str
     attempts: int
     tries: int
-    created_at: int
+    created_at: EpochMs
     secrets: SigningSecrets
 
 
@@ -33,7 +35,7 @@ class AttemptRecord:
     """`attempt` counts from 1. Either `status` or `trouble` is None. `response`: the beginning of the answer's body."""
 
     attempt: int
-    began_at: int
+    began_at: EpochMs
     took_ms: int
     status: int | None
     trouble: str | None
@@ -45,25 +47,27 @@ class CallbackRecord:
     """A callback as its owner sees it. `body`: empty in lists. `claimed`: it is being tried, or about to be."""
 
     id: str
-    booking_id: str
+    booking_id: BookingId
     url: str
     body: str
     state: CallbackState
     attempts: int
     claimed: bool
-    created_at: int
-    due_at: int
-    finished_at: int | None
+    created_at: EpochMs
+    due_at: EpochMs
+    finished_at: EpochMs | None
     last_outcome: str | None
 
 
 class Outbox(Table):
-    def next_sequence(self, booking_id: str) -> int:
+    def next_sequence(self, booking_id: BookingId) -> int:
         """1, 2, 3 … for each booking."""
         [row] = list(self._sql.next_callback_sequence(self._db, booking_id=booking_id))
         return int(row["callbacks_posted"])
 
-    def insert(self, *, event_id: str, account_id: str, booking_id: str, url: str, body: str, now: int) -> None:
+    def insert(
+        self, *, event_id: str, account_id: AccountId, booking_id: BookingId, url: str, body: str, now: EpochMs
+    ) -> None:
         """`now`: by the clock that the account lives by. All that follows goes by the machine's."""
         self._sql.insert_callback(
             self._db,
@@ -75,7 +79,9 @@ class Outbox(Table):
             created_at=now,
         )
 
-    def line_up_due(self, now: int, held_until: int, at_most: int) -> tuple[list[tuple[str, str, int, str]], int]:
+    def line_up_due(
+        self, now: EpochMs, held_until: EpochMs, at_most: int
+    ) -> tuple[list[tuple[str, str, int, str]], int]:
         """Reserve what is due: (event id, URL, attempts so far, account), oldest first. Due again at `held_until`.
 
         And how many were looked at: what would go to a disabled endpoint is held.
@@ -96,7 +102,7 @@ class Outbox(Table):
         rows = self._sql.begin_callback_attempt(self._db, id=event_id, attempts=attempts, claimed_until=claimed_until)
         return next((_delivery(row) for row in list(rows)), None)
 
-    def finish(self, delivery: Delivery, state: str, outcome: str, now: int) -> bool:
+    def finish(self, delivery: Delivery, state: str, outcome: str, now: EpochMs) -> bool:
         """`state`: DELIVERED, FAILED or HELD. False: another worker has it."""
         return bool(
             self._sql.finish_callback(
@@ -104,7 +110,7 @@ class Outbox(Table):
             )
         )
 
-    def postpone(self, delivery: Delivery, due_at: int, outcome: str) -> bool:
+    def postpone(self, delivery: Delivery, due_at: EpochMs, outcome: str) -> bool:
         """False: another worker has it."""
         return bool(
             self._sql.postpone_callback(
@@ -126,19 +132,19 @@ class Outbox(Table):
         if attempt.attempt > MAX_LOGGED:
             self._sql.delete_callback_attempts(self._db, callback_id=callback_id, up_to=attempt.attempt - MAX_LOGGED)
 
-    def next_due_at(self) -> int | None:
-        due: int | None = self._sql.next_callback_due_at(self._db)
+    def next_due_at(self) -> EpochMs | None:
+        due: EpochMs | None = self._sql.next_callback_due_at(self._db)
         return due
 
-    def of_account(self, account_id: str, callback_id: str) -> CallbackRecord | None:
+    def of_account(self, account_id: AccountId, callback_id: str) -> CallbackRecord | None:
         row = self._sql.callback_of_account(self._db, account_id=account_id, id=callback_id)
         return callback_from_row(row) if row else None
 
-    def owner_of(self, callback_id: str) -> str | None:
-        owner: str | None = self._sql.owner_of_callback(self._db, id=callback_id)
+    def owner_of(self, callback_id: str) -> AccountId | None:
+        owner: AccountId | None = self._sql.owner_of_callback(self._db, id=callback_id)
         return owner
 
-    def newest(self, account_id: str, state: str, booking_id: str, at_most: int) -> list[CallbackRecord]:
+    def newest(self, account_id: AccountId, state: str, booking_id: BookingId, at_most: int) -> list[CallbackRecord]:
         """Empty: any state, any booking."""
         chosen = {"account_id": account_id, "since": 0, "before_at": LATEST, "before_id": "", "at_most": at_most}
         if booking_id and state:
@@ -155,7 +161,7 @@ class Outbox(Table):
         """Oldest first."""
         return [AttemptRecord(**row) for row in self._sql.callback_attempts_of(self._db, callback_id=callback_id)]
 
-    def redeliver(self, callback_id: str, now: int, *, held: bool) -> bool:
+    def redeliver(self, callback_id: str, now: EpochMs, *, held: bool) -> bool:
         """Begin its schedule anew, or hold it. False: it is being tried, or there is none."""
         state, finished_at = (CallbackState.HELD, now) if held else (CallbackState.PENDING, None)
         return bool(
@@ -163,7 +169,7 @@ class Outbox(Table):
         )
 
     def to_redeliver(
-        self, account_id: str, state: str, after: tuple[int, str], until: int, at_most: int
+        self, account_id: AccountId, state: str, after: tuple[int, str], until: EpochMs, at_most: int
     ) -> list[tuple[int, str]]:
         """(created at, id), oldest first, after that one and put down before `until`."""
         rows = self._sql.callbacks_to_redeliver(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId
+from engine.domain.numbers import E164
 from engine.storage.bookings import booking_from_row
 from engine.storage.calls import Call, call_from_row
 from engine.storage.table import Table
@@ -21,13 +23,13 @@ class LiveCall:
     """`account`: the name of the one whose booking it is on; `service`: the rented number."""
 
     account: str
-    service: str
+    service: E164
     call: Call
 
 
 class Overview(Table):
     def bookings(
-        self, account_id: str, *, expires_after: int, gone: bool, before_id: str, at_most: int
+        self, account_id: AccountId, *, expires_after: int, gone: bool, before_id: str, at_most: int
     ) -> list[OwnedBooking]:
         """Newest first. `account_id`: empty for all. `gone`: also those that are, else what expires after then."""
         rows = self._sql.overview_bookings(

@@ -10,6 +10,8 @@ from typing import Any, Self
 import aiosqlite
 
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId, BookingId
+from engine.domain.times import EpochMs
 from engine.storage import filters, queries
 from engine.storage.accounts import AccountSummary, ApiKey, account_summary_from_row
 from engine.storage.blocked_callers import BlockedCaller
@@ -53,12 +55,12 @@ class Reads:
         row = await _one(self._sql.api_key_of_digest(self._connection(), digest=digest))
         return ApiKey(**row) if row else None
 
-    async def booking(self, booking_id: str) -> Booking | None:
+    async def booking(self, booking_id: BookingId) -> Booking | None:
         row = await _one(self._sql.booking_by_id(self._connection(), id=booking_id))
         return booking_from_row(row) if row else None
 
     async def bookings(
-        self, account_id: str, wanted: BookingFilter, *, before_id: str | None, at_most: int
+        self, account_id: AccountId, wanted: BookingFilter, *, before_id: str | None, at_most: int
     ) -> ScannedPage[Booking]:
         """Newest first, of those that are not gone."""
         begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
@@ -76,11 +78,11 @@ class Reads:
                 return ScannedPage(found)
         return ScannedPage(found, end["last_id"])
 
-    async def cdr(self, account_id: str, cdr_id: str) -> Cdr | None:
+    async def cdr(self, account_id: AccountId, cdr_id: str) -> Cdr | None:
         row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
         return cdr_from_row(row) if row else None
 
-    async def cdr_places(self, account_id: str, between: Between, *, skipped: int) -> list[CdrPosition]:
+    async def cdr_places(self, account_id: AccountId, between: Between, *, skipped: int) -> list[CdrPosition]:
         """Two at most: those of the records behind the first `skipped` ones, newest first."""
         rows = await _all(
             self._sql.cdr_places(self._connection(), account_id=account_id, skipped=skipped, **between.parameters())
@@ -94,14 +96,14 @@ class Reads:
         )
         return [call_record_from_row(row) for row in rows]
 
-    async def blocked_callers(self, booking_id: str, *, after: str, at_most: int) -> list[BlockedCaller]:
+    async def blocked_callers(self, booking_id: BookingId, *, after: str, at_most: int) -> list[BlockedCaller]:
         """In the order of their numbers."""
         rows = await _all(
             self._sql.blocked_page(self._connection(), booking_id=booking_id, after=after, at_most=at_most)
         )
         return [BlockedCaller(**row) for row in rows]
 
-    async def account(self, account_id: str, *, at_most: int) -> AccountSummary:
+    async def account(self, account_id: AccountId, *, at_most: int) -> AccountSummary:
         """One whose key has just opened it: accounts stay. `at_most`: so many of its bookings are counted."""
         return account_summary_from_row(
             await _one(self._sql.account_seen(self._connection(), account_id=account_id, at_most=at_most))
@@ -118,7 +120,7 @@ class Reads:
         rows = await _all(self._sql.free_numbers_by_country(self._connection()))
         return {row["country"]: row["numbers"] for row in rows}
 
-    async def net_taken(self, now: int, pace_ms: int, quarantine_ms: int) -> int:
+    async def net_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> int:
         """How many more numbers were taken than came back, in the `pace_ms` before `now`. One comes back when its
         quarantine is over, which began when its booking was gone."""
         back = now - quarantine_ms
@@ -133,7 +135,7 @@ class Reads:
         )
         return int(counts["taken"] - counts["left_behind"])
 
-    async def callback_counts(self, *, due_before: int, since: int) -> dict[str, int]:
+    async def callback_counts(self, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
         """How many are `pending`, of these `late` (due before that instant), and how many have `failed` since then."""
         counts: dict[str, int] = await _one(
             self._sql.callback_counts(self._connection(), due_before=due_before, since=since)
@@ -141,7 +143,14 @@ class Reads:
         return counts
 
     async def callbacks(
-        self, account_id: str, *, state: str, booking_id: str, since: int, before: tuple[int, str], at_most: int
+        self,
+        account_id: AccountId,
+        *,
+        state: str,
+        booking_id: BookingId,
+        since: EpochMs,
+        before: tuple[int, str],
+        at_most: int,
     ) -> list[CallbackRecord]:
         """Newest first, put down since that instant and before (created at, id). Empty: any state, any booking."""
         sql, chosen = self._sql, {"account_id": account_id, "since": since, "at_most": at_most}
@@ -158,7 +167,7 @@ class Reads:
             found = sql.callbacks_page(self._connection(), **chosen)
         return [callback_from_row(row) for row in await _all(found)]
 
-    async def callback(self, account_id: str, callback_id: str) -> CallbackRecord | None:
+    async def callback(self, account_id: AccountId, callback_id: str) -> CallbackRecord | None:
         row = await _one(self._sql.callback_of_account(self._connection(), account_id=account_id, id=callback_id))
         return callback_from_row(row) if row else None
 
@@ -167,7 +176,7 @@ class Reads:
         rows = await _all(self._sql.callback_attempts_of(self._connection(), callback_id=callback_id))
         return [AttemptRecord(**row) for row in rows]
 
-    async def endpoints(self, account_id: str, *, before_id: str | None, at_most: int) -> list[Endpoint]:
+    async def endpoints(self, account_id: AccountId, *, before_id: str | None, at_most: int) -> list[Endpoint]:
         """Newest first."""
         rows = await _all(
             self._sql.endpoints_page(
@@ -176,7 +185,7 @@ class Reads:
         )
         return [endpoint_from_row(row) for row in rows]
 
-    async def webhook_secrets(self, account_id: str) -> SigningSecrets:
+    async def webhook_secrets(self, account_id: AccountId) -> SigningSecrets:
         return secrets_from_row(await _one(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
 
     async def alive(self) -> bool:

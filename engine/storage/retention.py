@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from engine.domain.booking import Booking
+from engine.domain.ids import BookingId, CallId
+from engine.domain.times import EpochMs
 from engine.storage.bookings import booking_from_row
 from engine.storage.table import Table
 
@@ -12,9 +14,9 @@ class OldRecord:
     """What must be known of a call record to forget it."""
 
     id: str
-    call_id: str
-    booking_id: str
-    started_at: int
+    call_id: CallId
+    booking_id: BookingId
+    started_at: EpochMs
     duration: int
 
 
@@ -30,38 +32,38 @@ class RetentionTables(Table):
     def oldest_records(self, at_most: int) -> list[OldRecord]:
         return [OldRecord(**row) for row in self._sql.oldest_cdrs(self._db, at_most=at_most)]
 
-    def delete_record(self, cdr_id: str, call_id: str) -> None:
+    def delete_record(self, cdr_id: str, call_id: CallId) -> None:
         """With its call."""
         self._sql.delete_cdr(self._db, id=cdr_id)
         self._sql.delete_ended_call(self._db, call_id=call_id)
 
-    def add_forgotten(self, booking_id: str, seconds: int, calls: int) -> None:
+    def add_forgotten(self, booking_id: BookingId, seconds: int, calls: int) -> None:
         """Note what the settled calls cost that are deleted."""
         self._sql.add_forgotten(self._db, booking_id=booking_id, seconds=seconds, calls=calls)
 
-    def delete_finished_callbacks(self, before: int, at_most: int) -> int:
+    def delete_finished_callbacks(self, before: EpochMs, at_most: int) -> int:
         """With their attempts."""
         return int(self._sql.delete_finished_callbacks(self._db, before=before, at_most=at_most))
 
-    def delete_kept_answers(self, before: int, at_most: int) -> int:
+    def delete_kept_answers(self, before: EpochMs, at_most: int) -> int:
         return int(self._sql.delete_kept_answers(self._db, before=before, at_most=at_most))
 
-    def delete_unused_endpoints(self, before: int, at_most: int) -> int:
+    def delete_unused_endpoints(self, before: EpochMs, at_most: int) -> int:
         """Those that were not tried since, and for which nothing is held."""
         return int(self._sql.delete_unused_endpoints(self._db, before=before, at_most=at_most))
 
-    def forget_old_secrets(self, now: int) -> int:
+    def forget_old_secrets(self, now: EpochMs) -> int:
         """Those that sign no more."""
         return int(self._sql.forget_old_webhook_secrets(self._db, now=now))
 
-    def gone_bookings(self, before: int, at_most: int) -> list[str]:
+    def gone_bookings(self, before: EpochMs, at_most: int) -> list[BookingId]:
         """Ids of bookings gone by then without a call that is up, which still say whom they hid."""
         rows = list(self._sql.gone_bookings_to_forget(self._db, before=before, at_most=at_most))
         rest = at_most - len(rows)
         rows += self._sql.gone_bookings_of_worlds_to_forget(self._db, before=before, at_most=rest)
         return list(dict.fromkeys(row["id"] for row in rows))
 
-    def forget_booking(self, booking_id: str) -> None:
+    def forget_booking(self, booking_id: BookingId) -> None:
         self._sql.forget_whom_booking_hid(self._db, id=booking_id)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
 from engine.storage.table import Table
 
 
@@ -15,7 +17,7 @@ class SigningSecrets:
     old: str | None = None
     old_until: int | None = None
 
-    def valid_at(self, now: int) -> tuple[str, ...]:
+    def valid_at(self, now: EpochMs) -> tuple[str, ...]:
         """The present one first."""
         if self.old is None or self.old_until is None or self.old_until <= now:
             return (self.present,)
@@ -23,11 +25,11 @@ class SigningSecrets:
 
 
 class WebhookSecrets(Table):
-    def of(self, account_id: str) -> SigningSecrets:
+    def of(self, account_id: AccountId) -> SigningSecrets:
         row = self._sql.webhook_secrets_of(self._db, account_id=account_id)
         return secrets_from_row(row)
 
-    def rotate(self, account_id: str, secret: str, old_until: int) -> None:
+    def rotate(self, account_id: AccountId, secret: str, old_until: int) -> None:
         self._sql.rotate_webhook_secret(self._db, account_id=account_id, secret=secret, until=old_until)
 
 

@@ -6,8 +6,10 @@ from typing import Any
 from engine.callbacks.fair_queue import QueuedCallback, receiver_of
 from engine.callbacks.outbox import DeliveryReport, begin_all, line_up, post, record
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import GiveUp, HttpAnswer, RetryDecision, WhyDisabled
+from engine.domain.times import EpochMs
 from engine.storage.outbox import Delivery
 from tests.contract.samples import CALLBACK, DAY
 from tests.contract.world import World
@@ -26,8 +28,10 @@ async def posted(world: World, count: int = 1, url: str = CALLBACK) -> Booking:
 
 async def begun(world: World) -> list[Delivery]:
     """All that is due, begun."""
-    found = await world.storage.run(line_up, world.now, world.now + 1, 1_000)
-    chosen = [QueuedCallback(event_id, receiver_of(url), tries, owner) for event_id, url, tries, owner in found.due]
+    found = await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 1_000)
+    chosen = [
+        QueuedCallback(event_id, receiver_of(url), tries, AccountId(owner)) for event_id, url, tries, owner in found.due
+    ]
     made = await world.storage.run(begin_all, chosen, world.now + 1)
     return [delivery for delivery in made if delivery is not None]
 

@@ -8,12 +8,14 @@ from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import IncomingCall
 from engine.cdr.ledger import audit_page
 from engine.domain.booking import Booking
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
 from engine.privacy.erasure import ErasureStep, Target, erase
 from tests.contract.test_migrations import insert
 from tests.contract.world import World, outsider
 
-PERSON = "+14155550188"
+PERSON = E164("+14155550188")
 DIGITS = PERSON[1:]
 
 
@@ -21,12 +23,12 @@ async def erased_from(world: World, number: str = PERSON) -> ErasureStep:
     return await erase(world.storage, Target(number), world.now, world.policy)
 
 
-async def route(world: World, booking: Booking, call_id: str, source: str) -> Any:
+async def route(world: World, booking: Booking, call_id: CallId, source: str) -> Any:
     incoming = IncomingCall(call_id, booking.service, source)
     return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
 
 
-async def call(world: World, booking: Booking, call_id: str, source: str, answered_ms: int = 3_000) -> None:
+async def call(world: World, booking: Booking, call_id: CallId, source: str, answered_ms: int = 3_000) -> None:
     assert isinstance(await route(world, booking, call_id, source), Bridge)
     await world.answered(call_id)
     await world.ended(call_id, answered_ms)

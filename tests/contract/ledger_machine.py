@@ -17,7 +17,9 @@ from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
 from engine.domain.events import EventType
+from engine.domain.ids import CallId
 from engine.domain.metering import CallState
+from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
 from engine.storage.calls import Call
 from tests.contract.model_asterisk import PATIENCE_MS, Ami, Asterisk, Clocks, Gate, Leg, Phase
@@ -112,7 +114,7 @@ class Machine(RuleBasedStateMachine):
     # The API: it answers while the engine is there.
 
     def book(self, plan: UsagePlan) -> None:
-        request = BookingRequest(self._account, self._a_hidden_number(), plan, CALLBACK)
+        request = BookingRequest(self._account, E164(self._a_hidden_number()), plan, CALLBACK)
         try:
             booking = self.books.run(bookings.book, request, self.clocks.now, self.policy)
         except NoNumberFree:
@@ -122,7 +124,7 @@ class Machine(RuleBasedStateMachine):
         self._holder[booking.service] = booking.id
 
     def renew(self, booking: Booking, plan: UsagePlan, *, moved: bool) -> None:
-        renewal = Renewal(plan, destination=self._a_hidden_number() if moved else None)
+        renewal = Renewal(plan, destination=E164(self._a_hidden_number()) if moved else None)
         arguments = (self._account, booking.id, renewal, self.clocks.now, self.policy)
         try:
             renewed = self.books.run(bookings.renew, *arguments)
@@ -155,7 +157,7 @@ class Machine(RuleBasedStateMachine):
     def sweep(self) -> None:
         self.hang_up(self.books.run(bookings.sweep, self.clocks.timestamp(), self.policy).channels)
 
-    def hang_up(self, channels: list[str]) -> None:
+    def hang_up(self, channels: list[CallId]) -> None:
         if self.asterisk.ami is Ami.UP:
             for leg in self.asterisk.in_phase(Phase.RINGING, Phase.PICKED_UP, Phase.TALKING):
                 if {leg.channel, leg.call_id} & {*channels}:
@@ -196,7 +198,7 @@ class Machine(RuleBasedStateMachine):
         self.asterisk.hang_up(leg, "CANCEL" if leg.phase is Phase.RINGING else "ANSWER")
 
     def call_of(self, leg: Leg) -> Call | None:
-        return self.books.run(lambda tx: tx.calls.by_id(leg.call_id))
+        return self.books.run(lambda tx: tx.calls.by_id(CallId(leg.call_id)))
 
     def elapse(self, step: int) -> None:
         """Whatever is under way for too long then is given up at once, not in the middle of it."""

@@ -19,10 +19,11 @@ from engine.calls.lifecycle import EndReport, IncomingCall
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NotFound
 from engine.domain.explanation import Explanation
+from engine.domain.ids import CallId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.routing import MakeRoom, RouteDecision
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage import queries
 from engine.storage.transaction import Transaction
@@ -52,16 +53,24 @@ class Line:
         self._db.row_factory = queries.dict_row
         self.tx = Transaction(SQL, self._db)
         self.policy = policy
-        self.now = START
-        self.calls: list[str] = []
+        self._now: int = START
+        self.calls: list[CallId] = []
         self.account = create_account(self.tx, "Ann", START).id
         import_numbers(self.tx, [(1, "+3225550001")], START)
         request = BookingRequest(self.account, HIDDEN, plan, CALLBACK, limits)
         self.booking = bookings.book(self.tx, request, START, self.policy)
 
     @property
+    def now(self) -> EpochMs:
+        return EpochMs(self._now)
+
+    @now.setter
+    def now(self, instant: int) -> None:
+        self._now = instant
+
+    @property
     def at(self) -> Timestamp:
-        return Timestamp(self.now, self.now - START)
+        return Timestamp(self.now, BootMs(self.now - START))
 
     def close(self) -> None:
         self._db.close()
@@ -81,8 +90,8 @@ class Line:
     def route(self, source: str) -> RouteDecision:
         """As agi://…/route does it, with an Asterisk that obeys."""
         call_id = f"c{len(self.calls):03}"
-        self.calls.append(call_id)
-        incoming = IncomingCall(call_id, self.booking.service, source)
+        self.calls.append(CallId(call_id))
+        incoming = IncomingCall(CallId(call_id), self.booking.service, source)
         decision = calls.route_call(self.tx, incoming, self.at, self.policy)
         if isinstance(decision, MakeRoom):
             self.share(decision.seconds)
@@ -95,7 +104,7 @@ class Line:
         shrunk = {limit.call_id: limit.leased for limit in shrinks}
         lease_rebalancing.apply_shares(self.tx, self.booking.id, shrunk, self.at, self.policy, keep_free=keep_free)
 
-    def answer(self, call_id: str) -> int:
+    def answer(self, call_id: CallId) -> int:
         """The seconds that the call then has."""
         talk = lease_rebalancing.begin_talk(self.tx, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
         if talk.crowded:
@@ -103,7 +112,7 @@ class Line:
         call = self.tx.calls.by_id(call_id)
         return call.seconds_leased if call is not None and talk.limit is not None else 0
 
-    def end(self, call_id: str, answered_ms: int) -> None:
+    def end(self, call_id: CallId, answered_ms: int) -> None:
         calls.call_ended(self.tx, EndReport(call_id, answered_ms, "ANSWER"), self.now, self.policy)
         self.share()
 
@@ -136,7 +145,7 @@ class Line:
                 self.route(source)
             case ("talk", source):
                 self.route(source)
-                self.answer(self.calls[-1])
+                self.answer(CallId(self.calls[-1]))
             case ("answer", index) if self.calls:
                 self.answer(self.calls[index % len(self.calls)])
             case ("end", index, answered_ms) if self.calls:

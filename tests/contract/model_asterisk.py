@@ -11,7 +11,7 @@ from itertools import count
 from panoramisk.message import Message
 
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from tests.contract.samples import SECOND, START
 
 RING_MS = 30 * SECOND
@@ -25,15 +25,23 @@ class Clocks:
     """The wall clock and the machine's. They part when the wall clock is set."""
 
     def __init__(self) -> None:
-        self.now = START
+        self._now: int = START
         self.ticks = 1_000
+
+    @property
+    def now(self) -> EpochMs:
+        return EpochMs(self._now)
+
+    @now.setter
+    def now(self, instant: int) -> None:
+        self._now = instant
 
     @property
     def wall_ahead_ms(self) -> int:
         return self.now - self.ticks
 
     def timestamp(self) -> Timestamp:
-        return Timestamp(self.now, self.ticks)
+        return Timestamp(EpochMs(self.now), BootMs(self.ticks))
 
     @property
     def in_utc(self) -> str:
@@ -197,7 +205,7 @@ class Asterisk:
             assert leg.cut_at is not None
             if leg.cut_at <= self.clocks.now:
                 late = max(0, leg.cut_at - before.wall_ms)
-                self.hang_up(leg, at=Timestamp(before.wall_ms + late, before.boot_ms + late))
+                self.hang_up(leg, at=Timestamp(EpochMs(before.wall_ms + late), BootMs(before.boot_ms + late)))
 
     def limit_ms(self, leg: Leg) -> int:
         """How long they will have talked when they are cut."""

@@ -18,8 +18,9 @@ from engine.asterisk.wall_clock import ClockWatch
 from engine.bookings.adjustments import Adjustment
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
 from engine.domain.errors import BookingGone
+from engine.domain.ids import CallId
 from engine.domain.policy import Policy
-from engine.domain.times import Timestamp
+from engine.domain.times import EpochMs, Timestamp
 from engine.storage.errors import StorageError
 from tests.contract.model_asterisk import Asterisk, Clocks, Gate, Leg, Link, Phase
 from tests.contract.model_books import Books, Storage
@@ -32,7 +33,7 @@ class Clock:
     def __init__(self, clocks: Clocks) -> None:
         self._clocks = clocks
 
-    def now(self) -> int:
+    def now(self) -> EpochMs:
         return self._clocks.now
 
     def timestamp(self) -> Timestamp:
@@ -46,7 +47,7 @@ class Kept:
         self.ends: list[EndReport] = []
 
     def keep(self, leg: Leg, at: Timestamp) -> None:
-        self.ends.append(EndReport(leg.call_id, leg.measured_ms, leg.dial_status, at))
+        self.ends.append(EndReport(CallId(leg.call_id), leg.measured_ms, leg.dial_status, at))
 
 
 class KeptJournal:
@@ -61,7 +62,9 @@ class KeptJournal:
 
     async def take_in(self) -> None:
         for report in list(self._kept.ends):
-            settlement: Settlement | None = await self._storage.run(call_ended, report, self._clock.now(), self._policy)
+            settlement: Settlement | None = await self._storage.run(
+                call_ended, report, EpochMs(self._clock.now()), self._policy
+            )
             with suppress(ValueError):  # another round has taken it in meanwhile
                 self._kept.ends.remove(report)
             if settlement is not None:

@@ -13,8 +13,10 @@ from engine.bookings.lifecycle import sweep
 from engine.callbacks import notifications
 from engine.calls import lease_rebalancing
 from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, UsagePlan
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, DAY, POLICY, SECOND, START
 from tests.contract.world import POOL
@@ -34,19 +36,19 @@ async def clean_up(storage: SqliteStorage, at: Timestamp) -> None:
 
 
 async def answer(storage: SqliteStorage, at: Timestamp) -> None:
-    await storage.run(lease_rebalancing.begin_talk, "c1", "PJSIP/trunk-1", at, RULES)
+    await storage.run(lease_rebalancing.begin_talk, CallId("c1"), "PJSIP/trunk-1", at, RULES)
 
 
 async def end(storage: SqliteStorage, at: Timestamp) -> None:
-    await storage.run(call_ended, EndReport("c1", 50 * SECOND, "ANSWER"), at.wall_ms, RULES)
+    await storage.run(call_ended, EndReport(CallId("c1"), 50 * SECOND, "ANSWER"), at.wall_ms, RULES)
 
 
 async def miss(storage: SqliteStorage, at: Timestamp) -> None:
-    await storage.run(call_ended, EndReport("c1", 0, "BUSY"), at.wall_ms, RULES)
+    await storage.run(call_ended, EndReport(CallId("c1"), 0, "BUSY"), at.wall_ms, RULES)
 
 
 async def flood(storage: SqliteStorage, at: Timestamp) -> None:
-    calls = [IncomingCall(f"flood-{number}", POOL[0], CALLER) for number in range(FLOOD)]
+    calls = [IncomingCall(CallId(f"flood-{number}"), E164(POOL[0]), CALLER) for number in range(FLOOD)]
     await asyncio.gather(*(storage.run(route_call, call, at, RULES) for call in calls))
 
 
@@ -60,11 +62,11 @@ STEPS: dict[str, Step] = {
 }
 
 
-async def main(database: Path, step: str, now: int) -> None:
+async def main(database: Path, step: str, now: EpochMs) -> None:
     storage = SqliteStorage(database)
-    await STEPS[step](storage, Timestamp(now, now - START))
+    await STEPS[step](storage, Timestamp(now, BootMs(now - START)))
     await storage.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], EpochMs(int(sys.argv[3]))))

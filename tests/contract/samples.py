@@ -4,14 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit
+from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
+from engine.domain.times import BootMs, EpochMs
 
 SECOND = 1_000
-HOUR = 3_600 * SECOND
+HOUR = BootMs(3_600 * SECOND)
 DAY = 24 * HOUR
 # 2026-03-01T12:00:00.000Z
-START = 1_772_366_400_000
+START = EpochMs(1_772_366_400_000)
 
 POLICY = Policy(
     plans={
@@ -28,19 +31,19 @@ POLICY = Policy(
 )
 
 CALLER = "+14155550123"
-HIDDEN = "+32470123456"
-OTHER_HIDDEN = "+442079460958"
+HIDDEN = E164("+32470123456")
+OTHER_HIDDEN = E164("+442079460958")
 CALLBACK = "https://customer.example/calls"
 
 BOOKING = Booking(
-    id="bkg_1",
-    account_id="acc_1",
-    service="+3225550001",
+    id=BookingId("bkg_1"),
+    account_id=AccountId("acc_1"),
+    service=E164("+3225550001"),
     destination=HIDDEN,
     usage_plan=UsagePlan.MEDIUM,
     callback=CALLBACK,
     created_at=START,
-    end_at=START + 7 * DAY,
+    end_at=EpochMs(START + 7 * DAY),
     exhausted_at=None,
     gone_at=None,
     seconds=Credit.new(300),

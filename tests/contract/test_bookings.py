@@ -9,9 +9,12 @@ from engine.accounts.accounts import create_account
 from engine.bookings.lifecycle import SweepResult
 from engine.bookings.number_pool import import_numbers
 from engine.domain.errors import BookingGone, DestinationIsOurs, DestinationNotAllowed, NoNumberFree, NotFound
+from engine.domain.ids import CallId
 from engine.domain.metering import Credit
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
+from engine.domain.times import EpochMs
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND, START
 from tests.contract.world import POOL, World
 
@@ -39,7 +42,7 @@ async def test_bookings_at_once_get_numbers_of_their_own_until_there_are_none(wo
 async def test_a_refused_destination_takes_no_number(world: World) -> None:
     for destination, refusal in ((POOL[3], DestinationIsOurs), ("+3290012345", DestinationNotAllowed)):
         with pytest.raises(refusal):
-            await world.book(destination=destination)
+            await world.book(destination=E164(destination))
     assert world.rows("SELECT * FROM numbers WHERE state <> 'FREE'") == []
 
 
@@ -70,19 +73,19 @@ async def test_a_renewal_may_change_where_calls_go(world: World) -> None:
 
 async def test_an_expired_booking_lives_again_by_a_renewal(world: World) -> None:
     booking = await world.book()
-    await world.talk(booking, "c1", 60 * SECOND)
+    await world.talk(booking, CallId("c1"), 60 * SECOND)
     assert await world.route(booking.service) == BOOKING_EXPIRED
     renewed = await world.renew(booking)
     assert (renewed.seconds, renewed.calls) == (Credit(120, 60, 0, 60), Credit(2, 1, 0, 1))
     assert (await world.bridge(booking, "c2")).seconds == 3
-    assert await world.answered("c2") == 60 * SECOND
+    assert await world.answered(CallId("c2")) == 60 * SECOND
 
 
 async def test_a_renewal_during_a_call_is_not_lost_when_the_call_ends(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
-    await world.answered("c1")
-    await asyncio.gather(world.renew(booking), world.ended("c1", 40 * SECOND), world.renew(booking))
+    await world.answered(CallId("c1"))
+    await asyncio.gather(world.renew(booking), world.ended(CallId("c1"), 40 * SECOND), world.renew(booking))
     stored = await world.stored(booking)
     assert (stored.seconds, stored.calls) == (Credit(180, 140, 0, 40), Credit(3, 2, 0, 1))
     assert stored.end_at == START + 3 * DAY
@@ -100,7 +103,7 @@ async def test_a_call_reaches_and_records_the_destination_that_it_was_bridged_to
     booking = await world.book()
     await world.bridge(booking, "c1")
     await world.renew(booking, destination=OTHER_HIDDEN)
-    await world.ended("c1", SECOND)
+    await world.ended(CallId("c1"), SECOND)
     assert world.rows("SELECT destination FROM cdrs") == [{"destination": HIDDEN}]
 
 
@@ -108,13 +111,13 @@ async def test_a_delete_names_the_calls_to_hang_up_and_their_end_is_settled_once
     booking = await world.book(UsagePlan.LARGE)
     for call_id in ("c1", "c2", "c3"):
         await world.bridge(booking, call_id)
-    await world.ended("c3", 0, "BUSY")
-    await world.answered("c1")
+    await world.ended(CallId("c3"), 0, "BUSY")
+    await world.answered(CallId("c1"))
     assert sorted(await world.cancel(booking)) == ["c1", "c2"]
-    assert await world.answered("c2") == 0
-    first = await world.ended("c1", 10 * SECOND)
-    assert (first and first.duration, await world.ended("c1", 10 * SECOND)) == (10, None)
-    assert await world.ended("c2", 0, "CANCEL")
+    assert await world.answered(CallId("c2")) == 0
+    first = await world.ended(CallId("c1"), 10 * SECOND)
+    assert (first and first.duration, await world.ended(CallId("c1"), 10 * SECOND)) == (10, None)
+    assert await world.ended(CallId("c2"), 0, "CANCEL")
     stored = await world.stored(booking)
     assert (stored.seconds.settled, stored.seconds.leased, stored.calls.leased) == (10, 0, 0)
     assert len(world.rows("SELECT * FROM cdrs WHERE booking_id = ?", booking.id)) == 3
@@ -163,7 +166,7 @@ async def test_the_number_that_lay_idle_longest_is_given_out_first(world: World)
 
 
 async def test_an_imported_number_waits_behind_those_that_were_idle_before(world: World) -> None:
-    await world.storage.run(import_numbers, [(1, "+3225549999")], START + SECOND)
+    await world.storage.run(import_numbers, [(1, "+3225549999")], EpochMs(START + SECOND))
     assert [(await world.book()).service for _ in range(5)] == [*POOL, "+3225549999"]
 
 
@@ -177,9 +180,9 @@ async def test_a_recycled_number_reaches_its_new_owner_only(world: World) -> Non
     [new] = [booking for booking in others if booking.service == old.service]
     assert (await world.bridge(new, "c1")).booking == new
     assert await world.route(old.service, "from-before") == UNKNOWN_NUMBER
-    assert await world.answered("from-before") == 0
-    late = await world.ended("from-before", SECOND)
-    await world.ended("c1", 7 * SECOND)
+    assert await world.answered(CallId("from-before")) == 0
+    late = await world.ended(CallId("from-before"), SECOND)
+    await world.ended(CallId("c1"), 7 * SECOND)
     assert late is not None
     assert world.rows("SELECT booking_id, destination, duration FROM cdrs ORDER BY duration") == [
         {"booking_id": old.id, "destination": HIDDEN, "duration": 1},
@@ -223,7 +226,7 @@ async def test_a_sweep_names_calls_that_are_still_up_on_gone_bookings(world: Wor
     assert (await world.sweep()).channels == []
     await world.cancel(booking)
     assert (await world.sweep()).channels == ["c1"]
-    await world.ended("c1", 0, "CANCEL")
+    await world.ended(CallId("c1"), 0, "CANCEL")
     assert (await world.sweep()).channels == []
 
 
@@ -236,12 +239,12 @@ async def test_a_call_whose_end_was_never_reported_is_settled_when_it_must_be_ov
     longest = 60 if answered else 3 + world.policy.ring_seconds
     if answered:
         world.now += 10 * SECOND
-        assert await world.answered("c1") == 60 * SECOND
+        assert await world.answered(CallId("c1")) == 60 * SECOND
     world.now += longest * SECOND + world.policy.lost_call_margin_ms - 1
     assert (await world.sweep()).calls_lost == 0
     world.now += 1
     assert (await world.sweep()).calls_lost == 1
-    assert await world.ended("c1", 20 * SECOND) is None
+    assert await world.ended(CallId("c1"), 20 * SECOND) is None
     [record] = world.rows("SELECT duration, disposition FROM cdrs")
     assert record == {"duration": charged, "disposition": Disposition.LOST}
     assert (await world.stored(booking)).seconds == Credit(60, 60 - charged, 0, charged)

@@ -15,6 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from engine.cdr.listing import record_batches, record_page
+from engine.domain.ids import CallId
 from engine.domain.routing import Disposition
 from engine.storage import queries
 from engine.storage.cdrs import CallRecord, Cdr, CdrPosition, WantedRecords
@@ -72,7 +73,7 @@ class Books:
     def add(self, cdr: Cdr) -> None:
         if cdr.id not in self.kept:
             self.kept[cdr.id] = cdr
-            row = asdict(replace(cdr, call_id=f"call of {cdr.id}"))
+            row = asdict(replace(cdr, call_id=CallId(f"call of {cdr.id}")))
             columns = ", ".join(row)
             self.db.execute(f"INSERT INTO cdrs ({columns}) VALUES ({', '.join('?' * len(row))})", [*row.values()])  # noqa: S608
 

@@ -8,9 +8,12 @@ import pytest
 
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
+from engine.domain.ids import CallId
 from engine.domain.metering import Credit
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
+from engine.domain.times import EpochMs
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, HOUR, OTHER_HIDDEN, SECOND, START
 from tests.contract.world import POOL, World
@@ -38,7 +41,7 @@ async def test_two_engines_on_one_database_bridge_one_call_between_them(world: W
 async def test_an_answered_call_writes_debit_record_and_callback(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     world.now += 5 * SECOND
-    settlement = await world.talk(booking, "c1", 12_001)
+    settlement = await world.talk(booking, CallId("c1"), 12_001)
     assert settlement == Settlement(
         booking.id, settlement.cdr_id if settlement else "", Disposition.ANSWERED, 13, others_up=False
     )
@@ -82,7 +85,7 @@ async def test_a_call_without_an_answer_costs_nothing_and_frees_its_slot(
     booking = await world.book()
     await world.bridge(booking, "c1")
     assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
-    settlement = await world.ended("c1", 0, dial_status)
+    settlement = await world.ended(CallId("c1"), 0, dial_status)
     assert settlement is not None
     assert (settlement.disposition, settlement.duration) == (disposition, 0)
     stored = await world.stored(booking)
@@ -95,24 +98,24 @@ async def test_a_call_without_an_answer_costs_nothing_and_frees_its_slot(
 
 async def test_an_end_that_is_reported_twice_is_settled_once(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
-    assert await world.talk(booking, "c1", 12 * SECOND)
+    assert await world.talk(booking, CallId("c1"), 12 * SECOND)
     before = await world.stored(booking)
-    assert await world.ended("c1", 40 * SECOND) is None
-    assert await world.ended("c1", 0, "BUSY") is None
+    assert await world.ended(CallId("c1"), 40 * SECOND) is None
+    assert await world.ended(CallId("c1"), 0, "BUSY") is None
     assert await world.stored(booking) == before
 
 
 async def test_of_twenty_reports_of_one_end_at_once_one_settles(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "c1")
-    settled = await asyncio.gather(*(world.ended("c1", 10 * SECOND) for _ in range(20)))
+    settled = await asyncio.gather(*(world.ended(CallId("c1"), 10 * SECOND) for _ in range(20)))
     assert sum(settlement is not None for settlement in settled) == 1
 
 
 async def test_an_end_whose_answer_was_never_reported_is_charged_all_the_same(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "c1")
-    settlement = await world.ended("c1", 1)
+    settlement = await world.ended(CallId("c1"), 1)
     assert settlement is not None
     assert (settlement.disposition, settlement.duration) == (Disposition.ANSWERED, 1)
 
@@ -120,31 +123,31 @@ async def test_an_end_whose_answer_was_never_reported_is_charged_all_the_same(wo
 async def test_an_answer_that_is_reported_after_the_end_changes_nothing(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "c1")
-    await world.ended("c1", 5 * SECOND)
+    await world.ended(CallId("c1"), 5 * SECOND)
     before = world.rows("SELECT * FROM calls")
-    assert await world.answered("c1") == 0
+    assert await world.answered(CallId("c1")) == 0
     assert world.rows("SELECT * FROM calls") == before
 
 
 async def test_a_callee_who_picked_up_after_the_caller_left_costs_nothing(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
-    assert await world.answered("c1") == 60 * SECOND
-    settlement = await world.ended("c1", 0, "ANSWER")
+    assert await world.answered(CallId("c1")) == 60 * SECOND
+    settlement = await world.ended(CallId("c1"), 0, "ANSWER")
     assert settlement is not None
     assert (settlement.disposition, settlement.duration) == (Disposition.CANCELLED, 0)
 
 
 async def test_a_report_of_an_unknown_call_changes_nothing(world: World) -> None:
     await world.book()
-    assert await world.ended("never-seen", 10 * SECOND) is None
-    assert await world.answered("never-seen") == 0
+    assert await world.ended(CallId("never-seen"), 10 * SECOND) is None
+    assert await world.answered(CallId("never-seen")) == 0
     assert world.rows("SELECT * FROM cdrs") == world.rows("SELECT * FROM calls") == []
 
 
 async def test_a_call_measured_past_its_limit_is_charged_its_lease(world: World) -> None:
     booking = await world.book()
-    settlement = await world.talk(booking, "c1", 2 * DAY)
+    settlement = await world.talk(booking, CallId("c1"), 2 * DAY)
     assert settlement is not None
     assert settlement.duration == 60
     assert await world.route(booking.service) == BOOKING_EXPIRED
@@ -157,16 +160,16 @@ async def test_a_call_may_talk_for_its_lease_but_not_past_the_booking(
     booking = await world.book()
     await world.bridge(booking, "c1")
     world.now = booking.end_at - before_end
-    assert await world.answered("c1") == limit
+    assert await world.answered(CallId("c1")) == limit
 
 
 async def test_an_answer_that_is_reported_again_does_not_start_the_time_again(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
-    assert await world.answered("c1") == 60 * SECOND
+    assert await world.answered(CallId("c1")) == 60 * SECOND
     before = world.rows("SELECT answered_at, answered_ticks FROM calls")
     world.now += 20 * SECOND
-    assert await world.answered("c1") == 40 * SECOND
+    assert await world.answered(CallId("c1")) == 40 * SECOND
     assert world.rows("SELECT answered_at, answered_ticks FROM calls") == before
 
 
@@ -187,7 +190,7 @@ async def test_a_request_that_comes_again_after_its_owner_moved_goes_where_its_r
 
 async def test_a_request_that_comes_after_its_own_end_is_not_bridged(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
-    await world.talk(booking, "c1", SECOND)
+    await world.talk(booking, CallId("c1"), SECOND)
     assert await world.route(booking.service, "c1") == UNKNOWN_NUMBER
 
 
@@ -197,7 +200,7 @@ async def test_a_call_id_that_is_used_for_another_number_never_reaches_the_first
     booking, other = await world.book(UsagePlan.MEDIUM), await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "c1")
     assert await world.route(other.service, "c1") == UNKNOWN_NUMBER
-    assert await world.route(POOL[3], "c1") == UNKNOWN_NUMBER
+    assert await world.route(E164(POOL[3]), "c1") == UNKNOWN_NUMBER
 
 
 async def test_a_request_that_comes_again_after_a_delete_is_not_bridged(world: World) -> None:
@@ -209,7 +212,7 @@ async def test_a_request_that_comes_again_after_a_delete_is_not_bridged(world: W
 
 async def test_a_booking_without_a_callback_is_charged_and_told_to_nobody(world: World) -> None:
     booking = await world.renew(await world.book(UsagePlan.MEDIUM), callback="")
-    settlement = await world.talk(booking, "c1", SECOND)
+    settlement = await world.talk(booking, CallId("c1"), SECOND)
     assert settlement is not None
     assert settlement.duration == 1
     assert world.rows("SELECT * FROM outbox") == []
@@ -234,13 +237,13 @@ async def test_a_call_costs_what_it_lasted_whoevers_clock_was_set(
     if while_it_rings:
         step()
     answered = world.now + asterisk_ahead
-    await world.storage.run(begin_talk, "c1", "PJSIP/x", world.at, world.policy, asterisk_now=answered)
+    await world.storage.run(begin_talk, CallId("c1"), "PJSIP/x", world.at, world.policy, asterisk_now=EpochMs(answered))
     world.now += 20 * SECOND
     if not while_it_rings:
         step()
     world.now += 10 * SECOND
     ended = world.now + asterisk_ahead
-    report = EndReport("c1", ended - answered, "ANSWER", world.at, ended)
+    report = EndReport(CallId("c1"), ended - answered, "ANSWER", world.at, EpochMs(ended))
     settlement = await world.storage.run(call_ended, report, world.now, world.policy)
     assert settlement is not None
     assert settlement.duration == 30

@@ -10,6 +10,7 @@ from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch, BookingRequest
 from engine.domain.booking import Booking, CallerId
 from engine.domain.errors import BookingGone, DestinationIsOurs, InvalidDestination, NotFound
+from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.routing import BOOKING_EXPIRED, BOOKING_PAUSED, Bridge
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, SECOND
@@ -21,7 +22,7 @@ NOTES = {"order": "1871", "who": 'Zoë "Z" O\'Hara\\'}
 async def change(world: World, booking: Booking, account: str | None = None, **changes: Any) -> Booking:
     asked = BookingPatch(**changes)
     return await world.storage.run(
-        bookings.change, account or world.account, booking.id, asked, world.now, world.policy
+        bookings.change, AccountId(account or world.account), booking.id, asked, world.now, world.policy
     )
 
 
@@ -86,12 +87,12 @@ async def test_calls_that_are_up_when_it_is_paused_go_on(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "talking")
     await world.bridge(booking, "ringing")
-    await world.answered("talking")
+    await world.answered(CallId("talking"))
     await change(world, booking, paused=True)
     assert (await world.sweep()).channels == []
-    assert await world.answered("ringing") > 0
+    assert await world.answered(CallId("ringing")) > 0
     for call_id in ("talking", "ringing"):
-        settled = await world.ended(call_id, 5 * SECOND)
+        settled = await world.ended(CallId(call_id), 5 * SECOND)
         assert settled is not None
         assert settled.duration == 5
     assert len(world.rows("SELECT id FROM outbox")) == 2
@@ -109,8 +110,8 @@ async def test_a_renewal_leaves_it_paused_and_its_end_comes_all_the_same(world: 
 async def test_callbacks_have_the_metadata_that_the_booking_has_then(world: World) -> None:
     booking = await book(world, metadata=NOTES)
     plain = await world.book(UsagePlan.MEDIUM)
-    await world.talk(booking, "with", 2 * SECOND)
-    await world.talk(plain, "without", 2 * SECOND)
+    await world.talk(booking, CallId("with"), 2 * SECOND)
+    await world.talk(plain, CallId("without"), 2 * SECOND)
     await change(world, booking, metadata={"order": "1872"})
     world.now = booking.end_at
     await world.route(booking.service, "late")

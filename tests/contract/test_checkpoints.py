@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from engine.domain.numbers import E164
 from engine.storage import checkpoints, queries, sqlite
 from engine.storage.checkpoints import BRING_OVER, CUT, Pace
 from engine.storage.sqlite import SqliteStorage
@@ -54,7 +55,7 @@ def no_descriptors_left() -> Iterator[None]:
 
 def fill(tx: Transaction, first: int) -> None:
     for n in range(first, first + 100):
-        tx.numbers.insert(f"+3225{n:07}", START)
+        tx.numbers.insert(E164(f"+3225{n:07}"), START)
 
 
 def commit(database: Path, first: int) -> None:
@@ -88,10 +89,10 @@ async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: 
             with closing(sqlite3.connect(database, isolation_level=None)) as connection:
                 storage._checkpoints._look(partial(checkpoints._checkpoint, connection))
         before = beginning_of(log_of(database))
-        await storage.run(add, "+32255999999")
+        await storage.run(add, E164("+32255999999"))
         assert beginning_of(log_of(database)) != before
         before = beginning_of(log_of(database))
-        await storage.run(add, "+32255999998")
+        await storage.run(add, E164("+32255999998"))
         assert beginning_of(log_of(database)) == before
     finally:
         await storage.close()
@@ -159,7 +160,7 @@ async def test_the_log_is_cut_to_nothing_in_a_lull(database: Path) -> None:
         await storage.run(fill, 0)
         assert log_of(database).stat().st_size > 0
         await until(lambda: log_of(database).stat().st_size == 0)
-        await storage.run(add, "+32255999999")
+        await storage.run(add, E164("+32255999999"))
         assert log_of(database).stat().st_size > 0
         await until(lambda: log_of(database).stat().st_size == 0)
     finally:
@@ -177,7 +178,7 @@ async def test_who_reads_all_through_a_lull_delays_nobody_and_the_log_is_cut_aft
             await storage.run(fill, 100)
             await asyncio.sleep(3 * QUICK.lull)
             # Whoever waited for the reader would hold the lock that a commit needs.
-            await storage.run(add, "+32255999999")
+            await storage.run(add, E164("+32255999999"))
             await asyncio.sleep(3 * QUICK.lull)
         await until(lambda: log_of(database).stat().st_size == 0)
     finally:
@@ -249,7 +250,7 @@ async def test_a_rest_that_cannot_be_brought_over_fails_no_command(
     try:
         monkeypatch.setattr(sqlite, "BRING_OVER", "SELECT 1 FROM nowhere")
         storage._checkpoints._rest_is_wanted = True
-        assert await storage.run(add, "+32255999999") == "+32255999999"
+        assert await storage.run(add, E164("+32255999999")) == "+32255999999"
         assert not storage._checkpoints._rest_is_wanted
     finally:
         await storage.close()

@@ -9,8 +9,9 @@ from engine.bookings.lifecycle import BookingRequest
 from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
-from engine.domain.numbers import NumberRequest
+from engine.domain.numbers import E164, NumberRequest
 from engine.domain.policy import UsagePlan
+from engine.domain.times import EpochMs
 from engine.storage import numbers
 from engine.storage.numbers import Number
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, START
@@ -30,7 +31,7 @@ async def add(world: World, *new: str) -> None:
     await world.storage.run(import_numbers, list(enumerate(new, 1)), world.now)
 
 
-async def number(world: World, e164: str) -> Number:
+async def number(world: World, e164: E164) -> Number:
     found = await world.storage.run(lambda tx: tx.numbers.by_number(e164))
     assert found is not None
     return found
@@ -38,21 +39,21 @@ async def number(world: World, e164: str) -> Number:
 
 async def test_a_number_is_of_the_country_that_it_is_a_number_of(world: World) -> None:
     await add(world, FRENCH[0], NOWHERE)
-    assert [(await number(world, each)).country for each in (POOL[0], FRENCH[0], NOWHERE)] == ["BE", "FR", None]
+    assert [(await number(world, E164(each))).country for each in (POOL[0], FRENCH[0], NOWHERE)] == ["BE", "FR", None]
 
 
 async def test_a_wanted_number_is_given_and_then_is_not_free(world: World) -> None:
-    booking = await book(world, NumberRequest(service=POOL[2]))
+    booking = await book(world, NumberRequest(service=E164(POOL[2])))
     assert booking.service == POOL[2]
     with pytest.raises(NumberNotFree) as refused:
-        await book(world, NumberRequest(service=POOL[2]))
+        await book(world, NumberRequest(service=E164(POOL[2])))
     await world.cancel(booking)
     for service in (POOL[2], "+3225559999"):
         with pytest.raises(NumberNotFree, match=str(refused.value)):
-            await book(world, NumberRequest(service=service))
+            await book(world, NumberRequest(service=E164(service)))
     # The sweep is not waited for.
     world.now += world.policy.quarantine_ms
-    assert (await book(world, NumberRequest(service=POOL[2]))).service == POOL[2]
+    assert (await book(world, NumberRequest(service=E164(POOL[2])))).service == POOL[2]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ async def test_of_those_that_fit_the_one_is_given_that_lay_idle_longest(world: W
     await add(world, *FRENCH)
     # The first goes and comes back: now it is the youngest.
     world.now += DAY
-    await world.cancel(await book(world, NumberRequest(service=FRENCH[0])))
+    await world.cancel(await book(world, NumberRequest(service=E164(FRENCH[0]))))
     world.now += world.policy.quarantine_ms
     await world.sweep()
     given = [(await book(world, wanted)).service for _ in FRENCH]
@@ -106,13 +107,13 @@ async def test_looking_for_a_number_reads_an_index_and_no_table(world: World) ->
 
 async def test_a_number_taken_out_for_a_time_is_given_to_nobody_until_then(world: World) -> None:
     until = world.now + 3 * DAY
-    out = await world.storage.run(number_pool.quarantine, POOL[0][1:], until)
-    assert out == Number(POOL[0], "QUARANTINED", START, until, "BE")
-    assert (await world.storage.run(number_pool.quarantine, POOL[0], until - DAY)).quarantined_until == until
+    out = await world.storage.run(number_pool.quarantine, POOL[0][1:], EpochMs(until))
+    assert out == Number(E164(POOL[0]), "QUARANTINED", START, EpochMs(until), "BE")
+    assert (await world.storage.run(number_pool.quarantine, POOL[0], EpochMs(until - DAY))).quarantined_until == until
     assert (await world.book()).service == POOL[1]
     world.now = until
     await world.sweep()
-    assert (await number(world, POOL[0])).state == "FREE"
+    assert (await number(world, E164(POOL[0]))).state == "FREE"
 
 
 async def test_a_retired_number_is_given_to_nobody_may_be_hidden_and_comes_back_only_when_restored(
@@ -120,14 +121,14 @@ async def test_a_retired_number_is_given_to_nobody_may_be_hidden_and_comes_back_
 ) -> None:
     await world.storage.run(number_pool.retire, POOL[0])
     with pytest.raises(NumberNotFree):
-        await book(world, NumberRequest(service=POOL[0]))
+        await book(world, NumberRequest(service=E164(POOL[0])))
     world.now += world.policy.quarantine_ms
     await world.sweep()
     assert (await world.book(destination=HIDDEN)).service == POOL[1]
     with pytest.raises(InvalidInput, match=f"line 1: .{POOL[0]} is retired".replace("+", "")):
         await add(world, POOL[0])
     assert (await world.storage.run(number_pool.restore, POOL[0])).state == "FREE"
-    assert (await book(world, NumberRequest(service=POOL[0]))).service == POOL[0]
+    assert (await book(world, NumberRequest(service=E164(POOL[0])))).service == POOL[0]
 
 
 async def test_a_retired_number_is_a_destination_like_any_other_until_it_is_restored(world: World) -> None:
@@ -151,7 +152,7 @@ async def test_a_number_that_is_restored_rests_for_what_was_left_of_its_quaranti
 async def test_a_booked_number_is_neither_quarantined_nor_retired(world: World) -> None:
     booking = await world.book()
     with pytest.raises(InvalidInput, match="is booked"):
-        await world.storage.run(number_pool.quarantine, booking.service, START + DAY)
+        await world.storage.run(number_pool.quarantine, booking.service, EpochMs(START + DAY))
     with pytest.raises(InvalidInput, match="is booked"):
         await world.storage.run(number_pool.retire, booking.service)
     assert (await number(world, booking.service)).state == "BOOKED"
@@ -177,10 +178,10 @@ async def test_in_a_test_world_only_a_simulated_number_can_be_wanted(world: Worl
         request = BookingRequest(beside.id, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
         return (await world.storage.run(bookings.book, request, world.now, world.policy)).service
 
-    assert await in_world(NumberRequest(service=simulated)) == simulated
+    assert await in_world(NumberRequest(service=E164(simulated))) == simulated
     for service in (simulated, POOL[0]):
         with pytest.raises(NumberNotFree):
-            await in_world(NumberRequest(service=service))
+            await in_world(NumberRequest(service=E164(service)))
     assert (await in_world(NumberRequest(prefix="+99"))).startswith("+999")
     for wanted in (NumberRequest(country="BE"), NumberRequest(prefix="+32")):
         with pytest.raises(NoNumberFree):

@@ -7,6 +7,7 @@ import pytest
 from engine.accounts.accounts import create_account
 from engine.callbacks.outbox import line_up, post
 from engine.domain.retry import Delivered, GiveUp, NoAnswer, RetryAfter, Trouble, WhyDisabled
+from engine.domain.times import EpochMs
 from engine.storage.outbox import MAX_LOGGED
 from engine.storage.queries import load
 from tests.contract.delivering import (
@@ -103,7 +104,7 @@ async def test_another_account_with_the_same_url_is_not_disabled(world: World) -
 
 async def test_one_that_was_lined_up_before_is_not_begun_after_its_endpoint_is_disabled(world: World) -> None:
     await posted(world, 2)
-    found = await world.storage.run(line_up, world.now, world.now + 1, 10)
+    found = await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 10)
     (first, *_), (second, *_) = found.due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(first, 0, START + 1))
     assert delivery is not None

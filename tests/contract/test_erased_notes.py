@@ -4,6 +4,7 @@ import json
 
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
+from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
@@ -19,7 +20,7 @@ async def test_it_is_erased_from_what_was_noted_on_bookings_and_from_callbacks_t
     booking = await world.storage.run(bookings.book, request, START, POLICY)
     other = await world.book(UsagePlan.MEDIUM)
     for each in (booking, other):
-        await call(world, each, each.id, CALLER)
+        await call(world, each, CallId(each.id), CALLER)
     erased = await erased_from(world)
     stored = await world.stored(booking)
     # It goes on: neither is what it does depends on.

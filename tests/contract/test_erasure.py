@@ -11,10 +11,12 @@ from engine.bookings.lifecycle import BookingRequest
 from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import EndReport
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import ERASED
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164, ERASED
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import HttpAnswer
 from engine.domain.routing import Bridge, Disposition, Reject
+from engine.domain.times import EpochMs
 from engine.privacy.erasure import ErasureStep, check
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row, is_balanced, route
@@ -70,9 +72,9 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
     as_caller = await world.book()
     as_destination = await world.book(destination=PERSON)
     gone = await world.book(destination=PERSON)
-    await call(world, as_caller, "from it", PERSON)
-    await call(world, as_destination, "to it", CALLER)
-    await call(world, gone, "to it once", CALLER)
+    await call(world, as_caller, CallId("from it"), PERSON)
+    await call(world, as_destination, CallId("to it"), CALLER)
+    await call(world, gone, CallId("to it once"), CALLER)
     await world.cancel(gone)
     insert_row(world, "blocked_callers", booking_id=as_caller.id, caller=PERSON)
     insert_row(world, "blocked_callers", booking_id=as_caller.id, caller=CALLER)
@@ -128,7 +130,7 @@ async def test_a_booking_that_hides_it_ends_and_its_number_is_quarantined(world:
     assert (stored.destination, stored.gone_at) == (ERASED, world.now)
     [number] = world.rows("SELECT state, quarantined_until FROM numbers WHERE e164 = ?", booking.service)
     assert number == {"state": "QUARANTINED", "quarantined_until": world.now + POLICY.quarantine_ms}
-    assert isinstance(await route(world, booking, "late", CALLER), Reject)
+    assert isinstance(await route(world, booking, CallId("late"), CALLER), Reject)
     assert await world.stored(other) == other
 
 
@@ -143,10 +145,10 @@ async def test_a_booking_whose_grace_is_over_but_unswept_ends_too(world: World) 
 async def test_a_live_call_to_it_is_hung_up_by_the_sweep_and_recorded_without_it(world: World) -> None:
     booking = await world.book(destination=PERSON)
     await world.bridge(booking, "up")
-    await world.answered("up")
+    await world.answered(CallId("up"))
     await erased_from(world)
     assert (await world.sweep()).channels == ["up"]
-    settlement = await world.ended("up", 4_000)
+    settlement = await world.ended(CallId("up"), 4_000)
     assert settlement is not None
     assert (settlement.disposition, settlement.duration) == (Disposition.ANSWERED, 4)
     assert DIGITS not in everything(world)
@@ -159,35 +161,35 @@ async def test_a_call_to_it_on_a_booking_that_has_moved_on_ends_and_the_booking_
     booking = await world.book(UsagePlan.MEDIUM, destination=PERSON)
     for call_id in ("ringing", "talking"):
         await world.bridge(booking, call_id)
-    await world.answered("talking")
+    await world.answered(CallId("talking"))
     await world.renew(booking, UsagePlan.MEDIUM, destination=OTHER_HIDDEN)
     await erased_from(world)
     assert (await world.stored(booking)).gone_at is None
     assert sorted((await world.sweep()).channels) == ["ringing", "talking"]
     # Nobody is put through to it any more: neither by an answer that comes now, nor by a question asked again.
-    assert await world.answered("ringing") == 0
+    assert await world.answered(CallId("ringing")) == 0
     assert isinstance(await world.route(booking.service, "ringing"), Reject)
     for call_id in ("ringing", "talking"):
-        await world.ended(call_id, 1_000)
+        await world.ended(CallId(call_id), 1_000)
     assert isinstance(await world.route(booking.service, "next"), Bridge)
     assert DIGITS not in everything(world)
 
 
 async def test_a_live_call_from_it_goes_on_and_is_recorded_without_it(world: World) -> None:
     booking = await world.book()
-    assert isinstance(await route(world, booking, "up", PERSON), Bridge)
+    assert isinstance(await route(world, booking, CallId("up"), PERSON), Bridge)
     await erased_from(world)
-    assert await world.answered("up") > 0
+    assert await world.answered(CallId("up")) > 0
     assert (await world.sweep()).channels == []
-    assert await world.ended("up", 4_000) is not None
+    assert await world.ended(CallId("up"), 4_000) is not None
     assert [row["source"] for row in world.rows("SELECT source FROM cdrs")] == [ERASED]
 
 
 async def test_a_pending_callback_is_still_delivered_without_it(world: World) -> None:
     booking = await world.book()
-    await call(world, booking, "from it", PERSON)
+    await call(world, booking, CallId("from it"), PERSON)
     await erased_from(world)
-    due, _ = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, world.now + 1, 10))
+    due, _ = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, EpochMs(world.now + 1), 10))
     [(event_id, _, attempts, _)] = due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, attempts, world.now))
     assert delivery is not None
@@ -205,7 +207,7 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
         for _ in range(2)
     ]
     for booking in (live, gone):
-        await call(world, booking, booking.id, CALLER)
+        await call(world, booking, CallId(booking.id), CALLER)
     await world.cancel(gone)
     erased = await erased_from(world)
     assert world.rows("SELECT * FROM outbox") == []
@@ -220,7 +222,7 @@ async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -
     booking = await world.storage.run(
         bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, url), START, POLICY
     )
-    await call(world, booking, "longer", longer)
+    await call(world, booking, CallId("longer"), longer)
     assert sum((await erased_from(world)).counts.values()) == 0
     assert {row["source"] for row in world.rows("SELECT source FROM cdrs")} == {longer}
     assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [url]
@@ -232,21 +234,21 @@ async def test_tables_larger_than_a_window_are_gone_through_to_their_end(
     monkeypatch.setattr("engine.privacy.erasure.WINDOW", 2)
     booking = await world.book(UsagePlan.MEDIUM)
     for index in range(7):
-        await call(world, booking, f"call {index}", PERSON if index % 2 else CALLER, 1_000)
+        await call(world, booking, CallId(f"call {index}"), PERSON if index % 2 else CALLER, 1_000)
     erased = await erased_from(world)
     assert (erased.counts["calls"], erased.counts["call_records"], erased.counts["callbacks"]) == (3, 3, 3)
     assert DIGITS not in everything(world)
 
 
 @pytest.mark.parametrize("bad", ["", "14155550188", "+1", "+1415555018x", "anonymous", "+%", "+0123456789"])
-async def test_what_is_no_e164_number_is_refused(world: World, bad: str) -> None:
+async def test_what_is_no_e164_number_is_refused(world: World, bad: E164) -> None:
     with pytest.raises(InvalidInput, match=r"not an E\.164 number"):
         await world.storage.run(check, bad)
 
 
 async def test_a_rented_number_is_refused(world: World) -> None:
     with pytest.raises(InvalidInput, match="one of the rented numbers"):
-        await world.storage.run(check, POOL[0])
+        await world.storage.run(check, E164(POOL[0]))
 
 
 async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: World, monkeypatch: Any) -> None:
@@ -254,13 +256,15 @@ async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: Wo
     to_it = await world.book(UsagePlan.MEDIUM, destination=PERSON)
     for index in range(5):
         await world.bridge(to_it, f"call {index}")
-        await world.answered(f"call {index}")
+        await world.answered(CallId(f"call {index}"))
     ends = iter(range(5))
     ordinary = world.storage.run
 
     async def with_an_end_before(command: Any, *args: Any, **kwargs: Any) -> Any:
         if (index := next(ends, None)) is not None:
-            await ordinary(calls.call_ended, EndReport(f"call {index}", 1_000, "ANSWER"), world.now, world.policy)
+            await ordinary(
+                calls.call_ended, EndReport(CallId(f"call {index}"), 1_000, "ANSWER"), world.now, world.policy
+            )
         return await ordinary(command, *args, **kwargs)
 
     monkeypatch.setattr(world.storage, "run", with_an_end_before)

@@ -10,9 +10,10 @@ import pytest
 
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId
 from engine.domain.notifications import NotificationRules
 from engine.domain.routing import BOOKING_EXPIRED
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import DAY, HOUR, POLICY, SECOND
 from tests.contract.world import World, outsider
@@ -81,7 +82,9 @@ async def test_without_a_next_call_the_sweep_tells_of_the_last_one_and_how_many_
         await sweep(world)
         world.now += 2 * HOUR
     said = told(world)[MOST:]
-    assert [(body["timestamp"], body["callsNotReported"]) for body in said] == [(rfc3339(last), FLOOD - MOST - 1)]
+    assert [(body["timestamp"], body["callsNotReported"]) for body in said] == [
+        (rfc3339(EpochMs(last)), FLOOD - MOST - 1)
+    ]
 
 
 async def test_what_the_sweep_tells_counts_as_the_first_of_a_new_window(world: World, expired: Booking) -> None:
@@ -122,9 +125,9 @@ async def test_each_booking_is_counted_by_itself(world: World, expired: Booking)
 
 async def test_one_account_s_rest_can_be_told_by_a_time_of_its_own(world: World, expired: Booking) -> None:
     await flood(world, expired, 20)
-    await world.storage.run(notifications.notify_due, world.now + HOUR, world.policy, "acc_other")
+    await world.storage.run(notifications.notify_due, EpochMs(world.now + HOUR), world.policy, AccountId("acc_other"))
     assert len(told(world)) == MOST
-    await world.storage.run(notifications.notify_due, world.now + HOUR, world.policy, world.account)
+    await world.storage.run(notifications.notify_due, EpochMs(world.now + HOUR), world.policy, world.account)
     assert left_out(world)[MOST:] == [9]
 
 

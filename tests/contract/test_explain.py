@@ -12,6 +12,7 @@ from engine.bookings.explain import explain
 from engine.domain.booking import BookingStatus, status_at
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
 from engine.domain.errors import BookingGone, NotFound
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Allowance, BookingLimits, UsagePlan
 from engine.domain.routing import REJECTIONS, Bridge, Reason
@@ -138,8 +139,8 @@ def line(template: Path) -> Any:
 def test_the_seconds_are_what_is_left_up_to_the_longest_call(line: Line) -> None:
     assert (line.explain(CALLER).seconds, line.explain(CALLER).limited_by) == (60, "longest_call")
     line.route(CALLER)
-    line.answer("c000")
-    line.end("c000", 50 * SECOND)
+    line.answer(CallId("c000"))
+    line.end(CallId("c000"), 50 * SECOND)
     line.renew({"max_call_seconds": 20})
     assert (line.explain(CALLER).seconds, line.explain(CALLER).limited_by) == (20, "max_call_seconds")
     line.now = line.stored().end_at - 3 * SECOND
@@ -149,7 +150,7 @@ def test_the_seconds_are_what_is_left_up_to_the_longest_call(line: Line) -> None
 def test_seconds_that_live_calls_would_give_back_count(line: Line) -> None:
     for index in range(5):
         line.route(CALLER)
-        line.answer(f"c{index:03}")
+        line.answer(CallId(f"c{index:03}"))
     assert line.stored().seconds.remaining == 0
     before = line.written()
     explanation = line.explain(CALLER)
@@ -171,13 +172,13 @@ def test_a_call_answered_in_the_last_second_keeps_the_second_that_it_leased(temp
     policy = replace(TIGHT, plans={UsagePlan.SMALL: Allowance(seconds=6, calls=10, valid_for_ms=DAY)})
     line = Line(template, UsagePlan.SMALL, BookingLimits(), policy)
     line.now = line.booking.end_at - 5 * SECOND
-    line.calls = ["", "", ""]
+    line.calls = [CallId(""), CallId(""), CallId("")]
     line.route(CALLER)
-    line.answer("c003")
+    line.answer(CallId("c003"))
     line.calls = []
     line.route(CALLER)
     line.now += 4_500
-    assert line.answer("c000") == 1
+    assert line.answer(CallId("c000")) == 1
     assert {call.call_id: call.seconds_leased for call in line.tx.calls.up_on(line.booking.id)} == {
         "c003": 5,
         "c000": 1,
@@ -187,9 +188,9 @@ def test_a_call_answered_in_the_last_second_keeps_the_second_that_it_leased(temp
 
 def test_another_accounts_booking_is_not_explained(line: Line) -> None:
     with pytest.raises(NotFound):
-        explain(line.tx, "acc_other", line.booking.id, CALLER, line.at, line.policy)
+        explain(line.tx, AccountId("acc_other"), line.booking.id, CALLER, line.at, line.policy)
     with pytest.raises(NotFound):
-        explain(line.tx, line.account, "bkg_unknown", CALLER, line.at, line.policy)
+        explain(line.tx, line.account, BookingId("bkg_unknown"), CALLER, line.at, line.policy)
 
 
 def test_a_booking_in_its_grace_is_explained_and_one_past_it_is_gone(line: Line) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.numbers import E164
 from engine.storage import sqlite
 from engine.storage.errors import StorageBusy, StorageUnavailable
 from engine.storage.sqlite import SqliteStorage
@@ -41,12 +42,12 @@ async def hold(storage: SqliteStorage) -> Blocked:
     return blocked
 
 
-def add(tx: Transaction, number: str) -> str:
+def add(tx: Transaction, number: E164) -> str:
     tx.numbers.insert(number, START)
     return number
 
 
-def add_and_fail(tx: Transaction, number: str) -> None:
+def add_and_fail(tx: Transaction, number: E164) -> None:
     tx.numbers.insert(number, START)
     raise ZeroDivisionError(number)
 
@@ -70,7 +71,7 @@ def commits_counted(storage: SqliteStorage) -> Iterator[list[str]]:
 
 async def test_what_waits_together_is_committed_together(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
-    waiting = asyncio.gather(*(storage.run(add, number) for number in numbers(100)))
+    waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(100)))
     await asyncio.sleep(0)
     with commits_counted(storage) as commits:
         await blocked.release()
@@ -83,7 +84,7 @@ async def test_no_commit_takes_more_than_the_largest_batch(
 ) -> None:
     monkeypatch.setattr(sqlite, "MAX_BATCH", 10)
     blocked = await hold(storage)
-    waiting = asyncio.gather(*(storage.run(add, number) for number in numbers(25)))
+    waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(25)))
     await asyncio.sleep(0)
     with commits_counted(storage) as commits:
         await blocked.release()
@@ -93,18 +94,18 @@ async def test_no_commit_takes_more_than_the_largest_batch(
 
 
 async def test_an_answer_comes_only_after_its_commit(storage: SqliteStorage, database: Path) -> None:
-    async def visible_when_answered(number: str) -> bool:
+    async def visible_when_answered(number: E164) -> bool:
         await storage.run(add, number)
         return number in stored(database)
 
-    assert all(await asyncio.gather(*(visible_when_answered(number) for number in numbers(100))))
+    assert all(await asyncio.gather(*(visible_when_answered(E164(number)) for number in numbers(100))))
 
 
 async def test_nothing_is_visible_before_the_commit(storage: SqliteStorage, database: Path) -> None:
     written, look = threading.Event(), threading.Event()
 
     def slow(tx: Transaction) -> None:
-        add(tx, "+32255000001")
+        add(tx, E164("+32255000001"))
         written.set()
         assert look.wait(10)
 
@@ -121,7 +122,7 @@ async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, 
     blocked = await hold(storage)
     good, bad = numbers(20)[::2], numbers(20)[1::2]
     jobs = [
-        storage.run(step, number)
+        storage.run(step, E164(number))
         for pair in zip(good, bad, strict=True)
         for step, number in zip((add, add_and_fail), pair, strict=True)
     ]
@@ -141,11 +142,14 @@ async def test_a_command_that_ends_an_iteration_too_far_keeps_nobody_waiting(
     """A future refuses a StopIteration, and whoever comes after it in the batch would never be answered."""
 
     def too_far(tx: Transaction) -> object:
-        tx.numbers.insert("+3225509999", START)
+        tx.numbers.insert(E164("+3225509999"), START)
         return next(iter(()))
 
     blocked = await hold(storage)
-    failing, good = asyncio.create_task(storage.run(too_far)), asyncio.create_task(storage.run(add, "+3225500001"))
+    failing, good = (
+        asyncio.create_task(storage.run(too_far)),
+        asyncio.create_task(storage.run(add, E164("+3225500001"))),
+    )
     await asyncio.sleep(0)
     await blocked.release()
     async with asyncio.timeout(10):
@@ -157,7 +161,7 @@ async def test_a_command_that_ends_an_iteration_too_far_keeps_nobody_waiting(
 
 async def test_a_command_that_breaks_a_constraint_undoes_only_itself(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
-    waiting = asyncio.gather(*(storage.run(add, "+32255000001") for _ in range(5)), return_exceptions=True)
+    waiting = asyncio.gather(*(storage.run(add, E164("+32255000001")) for _ in range(5)), return_exceptions=True)
     await asyncio.sleep(0)
     await blocked.release()
     outcomes = await waiting
@@ -167,8 +171,8 @@ async def test_a_command_that_breaks_a_constraint_undoes_only_itself(storage: Sq
 
 async def test_a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(storage: SqliteStorage) -> None:
     blocked = await hold(storage)
-    written = asyncio.ensure_future(storage.run(add, "+32255000001"))
-    seen = asyncio.ensure_future(storage.run(lambda tx: tx.numbers.is_ours("+32255000001")))
+    written = asyncio.ensure_future(storage.run(add, E164("+32255000001")))
+    seen = asyncio.ensure_future(storage.run(lambda tx: tx.numbers.is_ours(E164("+32255000001"))))
     await asyncio.sleep(0)
     await blocked.release()
     await written
@@ -177,8 +181,8 @@ async def test_a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(storage
 
 async def test_a_waiter_that_gives_up_before_its_turn_leaves_nothing(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
-    given_up = asyncio.ensure_future(storage.run(add, "+32255000001"))
-    other = asyncio.ensure_future(storage.run(add, "+32255000002"))
+    given_up = asyncio.ensure_future(storage.run(add, E164("+32255000001")))
+    other = asyncio.ensure_future(storage.run(add, E164("+32255000002")))
     await asyncio.sleep(0)
     given_up.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -193,7 +197,7 @@ async def test_a_waiter_that_gives_up_in_the_middle_of_a_batch_harms_nobody(
 ) -> None:
     first = await hold(storage)
     second = Blocked(storage)
-    other = asyncio.ensure_future(storage.run(add, "+32255000001"))
+    other = asyncio.ensure_future(storage.run(add, E164("+32255000001")))
     await asyncio.sleep(0)
     await first.release()
     await second.begun()
@@ -207,12 +211,12 @@ async def test_a_waiter_that_gives_up_in_the_middle_of_a_batch_harms_nobody(
 
 async def test_closing_finishes_what_waits_and_takes_no_more(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
-    waiting = asyncio.gather(*(storage.run(add, number) for number in numbers(20)))
+    waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(20)))
     await asyncio.sleep(0)
     closing = asyncio.ensure_future(storage.close())
     await asyncio.sleep(0)
     with pytest.raises(StorageUnavailable):
-        await storage.run(add, "+32255999999")
+        await storage.run(add, E164("+32255999999"))
     await blocked.release()
     assert await waiting == stored(database) == numbers(20)
     await closing
@@ -225,20 +229,20 @@ async def test_what_finds_the_queue_full_is_refused_at_once_and_the_rest_is_kept
     monkeypatch.setattr(sqlite, "MAX_WAITING", 3)
     storage = SqliteStorage(database)
     blocked = await hold(storage)
-    waiting = asyncio.gather(*(storage.run(add, number) for number in numbers(3)))
+    waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(3)))
     await asyncio.sleep(0)
     with pytest.raises(StorageBusy):
-        await storage.run(add, "+32255999999")
+        await storage.run(add, E164("+32255999999"))
     await blocked.release()
     assert await waiting == stored(database) == numbers(3)
-    assert await storage.run(add, "+32255999999")
+    assert await storage.run(add, E164("+32255999999"))
     await storage.close()
 
 
 async def test_callers_on_two_event_loops_are_both_answered(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
-    elsewhere = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(storage.run(add, "+32255000001"))))
-    here = asyncio.ensure_future(storage.run(add, "+32255000002"))
+    elsewhere = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(storage.run(add, E164("+32255000001")))))
+    here = asyncio.ensure_future(storage.run(add, E164("+32255000002")))
     await asyncio.sleep(0.05)
     await blocked.release()
     assert [await elsewhere, await here] == stored(database) == ["+32255000001", "+32255000002"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.bookings.lifecycle import SWEEP_LIMIT, BookingRequest, book, sweep
 from engine.domain.policy import Allowance, UsagePlan
-from engine.domain.times import Timestamp
+from engine.domain.times import EpochMs, Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, HIDDEN, HOUR, POLICY, START
@@ -54,7 +54,7 @@ async def prepare(database: Path) -> None:
 
 async def settle_the_lost(database: Path) -> int:
     storage = SqliteStorage(database)
-    swept = await storage.run(sweep, Timestamp(START + HOUR, HOUR), PLENTY)
+    swept = await storage.run(sweep, Timestamp(EpochMs(START + HOUR), HOUR), PLENTY)
     await storage.close()
     return swept.calls_lost
 

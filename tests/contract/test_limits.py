@@ -13,10 +13,11 @@ from engine.calls import lease_rebalancing
 from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import IncomingCall
 from engine.domain.booking import Booking
-from engine.domain.numbers import ANONYMOUS
+from engine.domain.ids import CallId
+from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits, UsagePlan
 from engine.domain.routing import CALLER_LIMIT, CONCURRENCY_LIMIT, Bridge, MakeRoom, RouteDecision
-from engine.domain.times import HOUR_MS
+from engine.domain.times import HOUR_MS, EpochMs
 from engine.storage import queries
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import World, outsider
@@ -24,7 +25,7 @@ from tests.contract.world import World, outsider
 OTHER_CALLER = "+14155550199"
 
 
-async def booked(world: World, destination: str = HIDDEN, **limits: int) -> Booking:
+async def booked(world: World, destination: E164 = HIDDEN, **limits: int) -> Booking:
     """3,600 s, 100 calls."""
     request = BookingRequest(world.account, destination, UsagePlan.LARGE, CALLBACK, BookingLimits(**limits))
     return await world.storage.run(bookings.book, request, world.now, world.policy)
@@ -35,12 +36,12 @@ async def renewed(world: World, booking: Booking, **limits: int | None) -> Booki
     return await world.storage.run(bookings.renew, world.account, booking.id, renewal, world.now, world.policy)
 
 
-async def route(world: World, booking: Booking, call_id: str, source: str = CALLER) -> RouteDecision | MakeRoom:
+async def route(world: World, booking: Booking, call_id: CallId, source: str = CALLER) -> RouteDecision | MakeRoom:
     incoming = IncomingCall(call_id, booking.service, source)
     return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
 
 
-async def lease_of(world: World, call_id: str) -> int:
+async def lease_of(world: World, call_id: CallId) -> int:
     call = await world.storage.run(lambda tx: tx.calls.by_id(call_id))
     assert call is not None
     return call.seconds_leased
@@ -54,7 +55,7 @@ def dispositions(world: World) -> dict[str, tuple[str, int]]:
 @pytest.mark.parametrize("limit", [1, 3, 50])
 async def test_of_fifty_calls_at_once_exactly_as_many_are_bridged_as_are_allowed(world: World, limit: int) -> None:
     booking = await booked(world, max_concurrent_calls=limit)
-    decisions = await asyncio.gather(*(route(world, booking, f"c{n}", f"+1415555{n:04}") for n in range(50)))
+    decisions = await asyncio.gather(*(route(world, booking, CallId(f"c{n}"), f"+1415555{n:04}") for n in range(50)))
     assert sum(isinstance(decision, Bridge) for decision in decisions) == limit
     assert [decision for decision in decisions if not isinstance(decision, Bridge)] == [CONCURRENCY_LIMIT] * (
         50 - limit
@@ -65,7 +66,7 @@ async def test_of_fifty_calls_at_once_exactly_as_many_are_bridged_as_are_allowed
 
 async def test_of_fifty_calls_of_one_caller_exactly_as_many_are_bridged_as_are_allowed(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=7)
-    decisions = await asyncio.gather(*(route(world, booking, f"c{n}") for n in range(50)))
+    decisions = await asyncio.gather(*(route(world, booking, CallId(f"c{n}")) for n in range(50)))
     assert sum(isinstance(decision, Bridge) for decision in decisions) == 7
     assert list(dispositions(world).values()) == [("CALLER_LIMIT", 0)] * 43
     assert world.rows("SELECT * FROM outbox") == []
@@ -74,11 +75,11 @@ async def test_of_fifty_calls_of_one_caller_exactly_as_many_are_bridged_as_are_a
 @pytest.mark.parametrize("answered", [0, SECOND])
 async def test_a_call_that_ended_makes_room_for_the_next(world: World, answered: int) -> None:
     booking = await booked(world, max_concurrent_calls=1)
-    await route(world, booking, "c1")
-    await world.answered("c1")
-    assert await route(world, booking, "c2") == CONCURRENCY_LIMIT
-    await world.ended("c1", answered)
-    assert isinstance(await route(world, booking, "c3"), Bridge)
+    await route(world, booking, CallId("c1"))
+    await world.answered(CallId("c1"))
+    assert await route(world, booking, CallId("c2")) == CONCURRENCY_LIMIT
+    await world.ended(CallId("c1"), answered)
+    assert isinstance(await route(world, booking, CallId("c3")), Bridge)
 
 
 async def test_a_caller_is_let_in_again_an_hour_after_and_not_a_millisecond_before(world: World) -> None:
@@ -86,58 +87,58 @@ async def test_a_caller_is_let_in_again_an_hour_after_and_not_a_millisecond_befo
     begin = world.now
     for call_id, later in (("c1", 0), ("c2", 1)):
         world.now = begin + later
-        await route(world, booking, call_id)
-        await world.ended(call_id, SECOND)
+        await route(world, booking, CallId(call_id))
+        await world.ended(CallId(call_id), SECOND)
     seen = {}
     for later in (2, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1):
         world.now = begin + later
-        seen[later] = await route(world, booking, f"after-{later}")
-        await world.ended(f"after-{later}", SECOND)
+        seen[later] = await route(world, booking, CallId(f"after-{later}"))
+        await world.ended(CallId(f"after-{later}"), SECOND)
     # Each of the two leaves the hour by itself, and who was let in then counts anew.
     assert [later for later, decision in seen.items() if decision == CALLER_LIMIT] == [2, HOUR_MS - 1]
-    assert await route(world, booking, "again") == CALLER_LIMIT
+    assert await route(world, booking, CallId("again")) == CALLER_LIMIT
 
 
 async def test_calls_that_nobody_answered_count_and_refused_ones_do_not(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=1)
     begin = world.now
-    await route(world, booking, "c1")
-    await world.ended("c1", 0, "NOANSWER")
+    await route(world, booking, CallId("c1"))
+    await world.ended(CallId("c1"), 0, "NOANSWER")
     for minute in range(1, 60):
         world.now = begin + minute * 60 * SECOND
-        assert await route(world, booking, f"refused-{minute}") == CALLER_LIMIT
+        assert await route(world, booking, CallId(f"refused-{minute}")) == CALLER_LIMIT
     world.now = begin + HOUR_MS
-    assert isinstance(await route(world, booking, "c2"), Bridge)
+    assert isinstance(await route(world, booking, CallId("c2")), Bridge)
 
 
 async def test_each_caller_and_each_booking_is_counted_by_itself(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=1)
     other = await booked(world, OTHER_HIDDEN, max_calls_per_caller_per_hour=1)
-    assert isinstance(await route(world, booking, "c1"), Bridge)
-    assert isinstance(await route(world, booking, "c2", OTHER_CALLER), Bridge)
-    assert isinstance(await route(world, other, "c3"), Bridge)
-    assert await route(world, booking, "c4") == CALLER_LIMIT
+    assert isinstance(await route(world, booking, CallId("c1")), Bridge)
+    assert isinstance(await route(world, booking, CallId("c2"), OTHER_CALLER), Bridge)
+    assert isinstance(await route(world, other, CallId("c3")), Bridge)
+    assert await route(world, booking, CallId("c4")) == CALLER_LIMIT
 
 
 async def test_all_anonymous_callers_are_one_caller(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=2)
-    decisions = [await route(world, booking, f"c{n}", ANONYMOUS) for n in range(3)]
+    decisions = [await route(world, booking, CallId(f"c{n}"), ANONYMOUS) for n in range(3)]
     assert [isinstance(decision, Bridge) for decision in decisions] == [True, True, False]
-    assert isinstance(await route(world, booking, "c4"), Bridge)
+    assert isinstance(await route(world, booking, CallId("c4")), Bridge)
 
 
 async def test_a_route_that_is_asked_again_is_answered_again_and_counted_once(world: World) -> None:
     booking = await booked(world, max_concurrent_calls=1, max_calls_per_caller_per_hour=1)
     for _ in range(2):
-        assert isinstance(await route(world, booking, "c1"), Bridge)
-    assert await world.storage.run(lambda tx: tx.calls.of_caller(booking.id, CALLER, 0)) == 1
+        assert isinstance(await route(world, booking, CallId("c1")), Bridge)
+    assert await world.storage.run(lambda tx: tx.calls.of_caller(booking.id, CALLER, EpochMs(0))) == 1
 
 
 async def test_the_operators_limits_count_for_bookings_without_their_own(world: World) -> None:
     first, own = await booked(world), await booked(world, OTHER_HIDDEN, max_concurrent_calls=2)
     world.policy = replace(world.policy, default_limits=BookingLimits(max_concurrent_calls=1))
     for booking, allowed in ((first, 1), (own, 2)):
-        decisions = [await route(world, booking, f"{booking.id}-{n}") for n in range(3)]
+        decisions = [await route(world, booking, CallId(f"{booking.id}-{n}")) for n in range(3)]
         assert sum(isinstance(decision, Bridge) for decision in decisions) == allowed
 
 
@@ -161,19 +162,19 @@ async def test_the_database_itself_refuses_a_limit_of_nothing(world: World, colu
 
 async def test_a_call_may_last_as_long_as_its_booking_allows(world: World) -> None:
     booking = await booked(world, max_call_seconds=20)
-    await route(world, booking, "c1")
-    assert await world.answered("c1") == 20 * SECOND
-    settled = await world.ended("c1", 25 * SECOND)
+    await route(world, booking, CallId("c1"))
+    assert await world.answered(CallId("c1")) == 20 * SECOND
+    settled = await world.ended(CallId("c1"), 25 * SECOND)
     assert settled is not None
     assert settled.duration == 20
 
 
 async def test_a_longest_call_below_the_reserve_of_a_ringing_call_bounds_that_too(world: World) -> None:
     booking = await booked(world, max_call_seconds=1)
-    decision = await route(world, booking, "c1")
+    decision = await route(world, booking, CallId("c1"))
     assert isinstance(decision, Bridge)
     assert decision.seconds == 1
-    assert await world.answered("c1") == SECOND
+    assert await world.answered(CallId("c1")) == SECOND
 
 
 async def shares(world: World, booking: Booking) -> tuple[list[Any], list[Any]]:
@@ -186,22 +187,22 @@ async def shares(world: World, booking: Booking) -> tuple[list[Any], list[Any]]:
 
 async def test_a_lowered_longest_call_shortens_a_call_that_is_up_though_nobody_needs_its_seconds(world: World) -> None:
     booking = await booked(world)
-    await route(world, booking, "c1")
-    assert await world.answered("c1") == 60 * SECOND
+    await route(world, booking, CallId("c1"))
+    assert await world.answered(CallId("c1")) == 60 * SECOND
     world.now += 10 * SECOND
     await renewed(world, booking, max_call_seconds=25)
     assert await shares(world, booking) == ([("c1", 15 * SECOND)], [])
-    assert await lease_of(world, "c1") == 25
+    assert await lease_of(world, CallId("c1")) == 25
 
 
 async def test_a_call_that_lasts_longer_than_the_new_longest_ends_with_its_present_second(world: World) -> None:
     booking = await booked(world)
-    await route(world, booking, "c1")
-    await world.answered("c1")
+    await route(world, booking, CallId("c1"))
+    await world.answered(CallId("c1"))
     world.now += 10 * SECOND + 400
     await renewed(world, booking, max_call_seconds=5)
     assert await shares(world, booking) == ([("c1", 600)], [])
-    settled = await world.ended("c1", 11 * SECOND)
+    settled = await world.ended(CallId("c1"), 11 * SECOND)
     assert settled is not None
     assert settled.duration == 11
 
@@ -209,8 +210,8 @@ async def test_a_call_that_lasts_longer_than_the_new_longest_ends_with_its_prese
 @pytest.mark.parametrize("raised", [None, 40])
 async def test_a_raised_longest_call_lengthens_a_call_that_is_up(world: World, raised: int | None) -> None:
     booking = await booked(world, max_call_seconds=5)
-    await route(world, booking, "c1")
-    await world.answered("c1")
+    await route(world, booking, CallId("c1"))
+    await world.answered(CallId("c1"))
     world.now += 2 * SECOND
     await renewed(world, booking, max_call_seconds=raised)
     assert await shares(world, booking) == ([], [("c1", (raised or 60) * SECOND - 2 * SECOND)])
@@ -219,15 +220,15 @@ async def test_a_raised_longest_call_lengthens_a_call_that_is_up(world: World, r
 async def test_a_limit_of_calls_at_once_that_is_lowered_ends_no_call(world: World) -> None:
     booking = await booked(world)
     for call_id in ("c1", "c2", "c3"):
-        await route(world, booking, call_id)
-        await world.answered(call_id)
+        await route(world, booking, CallId(call_id))
+        await world.answered(CallId(call_id))
     await renewed(world, booking, max_concurrent_calls=1)
     assert await shares(world, booking) == ([], [])
-    await world.ended("c1", SECOND)
-    await world.ended("c2", SECOND)
-    assert await route(world, booking, "c4") == CONCURRENCY_LIMIT
-    await world.ended("c3", SECOND)
-    assert isinstance(await route(world, booking, "c5"), Bridge)
+    await world.ended(CallId("c1"), SECOND)
+    await world.ended(CallId("c2"), SECOND)
+    assert await route(world, booking, CallId("c4")) == CONCURRENCY_LIMIT
+    await world.ended(CallId("c3"), SECOND)
+    assert isinstance(await route(world, booking, CallId("c5")), Bridge)
 
 
 async def test_a_callers_calls_are_counted_in_their_index_alone(world: World) -> None:

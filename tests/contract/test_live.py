@@ -7,6 +7,7 @@ import pytest
 
 from engine.calls import lease_rebalancing
 from engine.domain.booking import Booking
+from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Bridge
@@ -21,13 +22,13 @@ def patient(world: World) -> World:
     return world
 
 
-async def talk_begins(world: World, booking: Booking, call_id: str) -> int:
+async def talk_begins(world: World, booking: Booking, call_id: CallId) -> int:
     """Milliseconds that it may last, as of its answer."""
     await world.bridge(booking, call_id)
     return await world.answered(call_id)
 
 
-async def left_ms(world: World, call_id: str) -> int:
+async def left_ms(world: World, call_id: CallId) -> int:
     limit = await world.storage.run(lease_rebalancing.limit_of, call_id, world.at)
     return limit.left_ms if limit else 0
 
@@ -39,44 +40,46 @@ def leases(world: World) -> dict[str, int]:
 
 async def test_a_call_that_is_alone_may_talk_for_all_that_is_left(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
-    assert await talk_begins(patient, booking, "c1") == 300 * SECOND
+    assert await talk_begins(patient, booking, CallId("c1")) == 300 * SECOND
 
 
 async def test_an_answer_that_is_told_again_moves_the_limit_to_the_channel_that_tells_it(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
-    await talk_begins(patient, booking, "c1")
+    await talk_begins(patient, booking, CallId("c1"))
     patient.now += 10 * SECOND
-    talk = await patient.storage.run(lease_rebalancing.begin_talk, "c1", "PJSIP/other", patient.at, patient.policy)
-    limit = await patient.storage.run(lease_rebalancing.limit_of, "c1", patient.at)
+    talk = await patient.storage.run(
+        lease_rebalancing.begin_talk, CallId("c1"), "PJSIP/other", patient.at, patient.policy
+    )
+    limit = await patient.storage.run(lease_rebalancing.limit_of, CallId("c1"), patient.at)
     assert limit is not None
     assert (talk.again, talk.limit, limit.channel, limit.left_ms) == (True, limit, "PJSIP/other", 290 * SECOND)
 
 
 async def test_several_calls_at_once_share_what_is_left(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
-    await talk_begins(patient, booking, "c1")
+    await talk_begins(patient, booking, CallId("c1"))
     patient.now += 100 * SECOND
     # Its first second has begun, so it is counted as used.
-    assert await talk_begins(patient, booking, "c2") == 101 * SECOND
+    assert await talk_begins(patient, booking, CallId("c2")) == 101 * SECOND
     assert leases(patient) == {"c1": 199, "c2": 101}
     patient.now += 50 * SECOND
-    assert await talk_begins(patient, booking, "c3") == 34 * SECOND
+    assert await talk_begins(patient, booking, CallId("c3")) == 34 * SECOND
     assert leases(patient) == {"c1": 183, "c2": 83, "c3": 34}
-    assert [await left_ms(patient, call_id) for call_id in ("c1", "c2", "c3")] == [33_000, 33_000, 34_000]
+    assert [await left_ms(patient, CallId(call_id)) for call_id in ("c1", "c2", "c3")] == [33_000, 33_000, 34_000]
 
 
 async def test_every_call_is_let_through_while_another_could_talk_for_all_of_it(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
-    await talk_begins(patient, booking, "c0")
+    await talk_begins(patient, booking, CallId("c0"))
     for n in range(1, 10):
-        await talk_begins(patient, booking, f"c{n}")
+        await talk_begins(patient, booking, CallId(f"c{n}"))
     assert leases(patient) == {f"c{n}": 30 for n in range(10)}
     assert await patient.route(booking.service) == ALL_SLOTS_HELD
 
 
 async def test_a_call_that_rings_takes_little_from_one_that_talks(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
-    await talk_begins(patient, booking, "c1")
+    await talk_begins(patient, booking, CallId("c1"))
     assert (await patient.bridge(booking, "c2")).seconds == 10
     assert leases(patient) == {"c1": 290, "c2": 10}
 
@@ -84,9 +87,9 @@ async def test_a_call_that_rings_takes_little_from_one_that_talks(patient: World
 async def test_one_calls_end_gives_its_unused_lease_to_the_others(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2", "c3"):
-        await talk_begins(patient, booking, call_id)
+        await talk_begins(patient, booking, CallId(call_id))
     patient.now += 10 * SECOND
-    await patient.ended("c2", 10 * SECOND)
+    await patient.ended(CallId("c2"), 10 * SECOND)
     await patient.share(booking.id)
     assert leases(patient) == {"c1": 145, "c3": 145}
     assert (await patient.stored(booking)).seconds == Credit(300, 0, 290, 10)
@@ -97,11 +100,11 @@ async def test_an_end_says_whether_one_other_call_is_left_that_could_use_what_it
     patient: World, *, talks: bool
 ) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
-    await talk_begins(patient, booking, "c1")
+    await talk_begins(patient, booking, CallId("c1"))
     await patient.bridge(booking, "c2")
     if talks:
-        await patient.answered("c2")
-    first, last = await patient.ended("c1", SECOND), await patient.ended("c2", 0, "CANCEL")
+        await patient.answered(CallId("c2"))
+    first, last = await patient.ended(CallId("c1"), SECOND), await patient.ended(CallId("c2"), 0, "CANCEL")
     assert first
     assert last
     assert (first.others_up, last.others_up) == (True, False)
@@ -111,9 +114,9 @@ async def test_seconds_that_lie_idle_beside_a_call_that_could_use_them_are_notic
     booking = await patient.book(UsagePlan.MEDIUM)
     run = patient.storage.run
     for call_id in ("c1", "c2"):
-        await talk_begins(patient, booking, call_id)
+        await talk_begins(patient, booking, CallId(call_id))
     assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == []
-    await patient.ended("c2", SECOND)
+    await patient.ended(CallId("c2"), SECOND)
     assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == [booking.id]
     # Not if it may not last any longer.
     assert (
@@ -122,61 +125,63 @@ async def test_seconds_that_lie_idle_beside_a_call_that_could_use_them_are_notic
     )
     await patient.share(booking.id)
     assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == []
-    await patient.ended("c1", SECOND)
+    await patient.ended(CallId("c1"), SECOND)
     assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == []
 
 
 async def test_what_one_may_not_use_goes_to_the_others(world: World) -> None:
     world.policy = replace(world.policy, longest_call_seconds=200)
     booking = await world.book(UsagePlan.MEDIUM)
-    assert await talk_begins(world, booking, "c1") == 200 * SECOND
+    assert await talk_begins(world, booking, CallId("c1")) == 200 * SECOND
     world.now += 150 * SECOND
-    assert await talk_begins(world, booking, "c2") == 100 * SECOND
+    assert await talk_begins(world, booking, CallId("c2")) == 100 * SECOND
     assert leases(world) == {"c1": 200, "c2": 100}
 
 
 async def test_a_put_during_calls_lengthens_them_all(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2"):
-        await talk_begins(patient, booking, call_id)
+        await talk_begins(patient, booking, CallId(call_id))
     patient.now += 50 * SECOND
     await patient.renew(booking, UsagePlan.SMALL)
     await patient.share(booking.id)
     assert leases(patient) == {"c1": 180, "c2": 180}
-    assert await left_ms(patient, "c1") == 130 * SECOND
+    assert await left_ms(patient, CallId("c1")) == 130 * SECOND
 
 
 async def test_after_a_delete_no_lease_moves(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2"):
-        await talk_begins(patient, booking, call_id)
-    await patient.ended("c2", SECOND)
+        await talk_begins(patient, booking, CallId(call_id))
+    await patient.ended(CallId("c2"), SECOND)
     before = leases(patient)
     await patient.cancel(booking)
     await patient.share(booking.id)
     assert leases(patient) == before
-    assert await patient.storage.run(lease_rebalancing.limit_of, "c1", patient.at) is None
+    assert await patient.storage.run(lease_rebalancing.limit_of, CallId("c1"), patient.at) is None
 
 
 async def test_at_the_bookings_end_no_call_may_last_any_longer(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     patient.now = booking.end_at - 100 * SECOND
-    assert await talk_begins(patient, booking, "c1") == 100 * SECOND
+    assert await talk_begins(patient, booking, CallId("c1")) == 100 * SECOND
     patient.now += 60 * SECOND
-    assert await talk_begins(patient, booking, "c2") == 40 * SECOND
-    assert [await left_ms(patient, call_id) for call_id in ("c1", "c2")] == [40 * SECOND] * 2
+    assert await talk_begins(patient, booking, CallId("c2")) == 40 * SECOND
+    assert [await left_ms(patient, CallId(call_id)) for call_id in ("c1", "c2")] == [40 * SECOND] * 2
 
 
 async def test_what_asterisk_was_not_told_is_not_booked(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
-    await talk_begins(patient, booking, "c1")
+    await talk_begins(patient, booking, CallId("c1"))
     run = patient.storage.run
     await run(lease_rebalancing.apply_shares, booking.id, {}, patient.at, patient.policy, keep_free=100)
     assert leases(patient) == {"c1": 300}
     # Whoever says that it lowered a limit cannot raise a lease with it.
-    await run(lease_rebalancing.apply_shares, booking.id, {"c1": 1_000}, patient.at, patient.policy)
+    await run(lease_rebalancing.apply_shares, booking.id, {CallId("c1"): 1_000}, patient.at, patient.policy)
     assert leases(patient) == {"c1": 300}
-    await run(lease_rebalancing.apply_shares, booking.id, {"c1": 200}, patient.at, patient.policy, keep_free=100)
+    await run(
+        lease_rebalancing.apply_shares, booking.id, {CallId("c1"): 200}, patient.at, patient.policy, keep_free=100
+    )
     assert leases(patient) == {"c1": 200}
 
 
@@ -184,7 +189,7 @@ async def test_no_lease_ever_shrinks_to_nothing(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2"):
         await patient.bridge(booking, call_id)
-        await patient.answered(call_id)
+        await patient.answered(CallId(call_id))
     shrinks = await patient.storage.run(lease_rebalancing.plan_shrinks, booking.id, patient.at, patient.policy, 1_000)
     assert {limit.call_id: limit.leased for limit in shrinks} == {"c1": 1, "c2": 1}
     await patient.share(booking.id, keep_free=1_000)
@@ -194,7 +199,7 @@ async def test_no_lease_ever_shrinks_to_nothing(patient: World) -> None:
 async def test_when_no_call_can_give_anything_back_one_more_is_told_busy(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
-    await talk_begins(world, booking, "c1")
+    await talk_begins(world, booking, CallId("c1"))
     world.now += 299_001
     assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
 
@@ -203,7 +208,7 @@ async def test_ten_calls_that_come_and_are_answered_at_once_all_talk(patient: Wo
     booking = await patient.book(UsagePlan.MEDIUM)
     decisions = await asyncio.gather(*(patient.route(booking.service, f"c{n}") for n in range(10)))
     assert all(isinstance(decision, Bridge) for decision in decisions)
-    limits = [await patient.answered(f"c{n}") for n in range(10)]
+    limits = [await patient.answered(CallId(f"c{n}")) for n in range(10)]
     assert min(limits) >= SECOND
     assert sum(leases(patient).values()) == 300
 
@@ -211,8 +216,8 @@ async def test_ten_calls_that_come_and_are_answered_at_once_all_talk(patient: Wo
 @pytest.mark.parametrize("hour", [HOUR, -HOUR])
 async def test_a_wall_clock_that_is_set_costs_nobody_an_hour(patient: World, hour: int) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
-    await talk_begins(patient, booking, "c1")
+    await talk_begins(patient, booking, CallId("c1"))
     patient.now += 100 * SECOND
     patient.now += hour
     patient.clock_step -= hour
-    assert await left_ms(patient, "c1") == 200 * SECOND
+    assert await left_ms(patient, CallId("c1")) == 200 * SECOND

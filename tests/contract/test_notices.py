@@ -5,8 +5,10 @@ import pytest
 from engine.accounts.accounts import create_account
 from engine.callbacks import notifications
 from engine.domain.events import EventType
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 from engine.privacy.erasure import Target, erase
 from tests.contract.noticing import TOLD, choose, kinds, sweep, told
 from tests.contract.samples import CALLBACK, DAY, HOUR, SECOND, START
@@ -17,8 +19,8 @@ async def a_whole_life(world: World) -> None:
     """Everything that there is an event for."""
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, f"{booking.id} busy")
-    await world.ended(f"{booking.id} busy", 0, "BUSY")
-    await world.talk(booking, f"{booking.id} long", 595 * SECOND)
+    await world.ended(CallId(f"{booking.id} busy"), 0, "BUSY")
+    await world.talk(booking, CallId(f"{booking.id} long"), 595 * SECOND)
     await sweep(world)
     world.now += 6 * DAY
     await sweep(world)
@@ -81,7 +83,7 @@ async def test_a_booking_whose_end_comes_is_told_soon_then_expired_then_gone_eac
     common = {"bookingId": booking.id, "service": booking.service}
     assert soon == {
         "type": "booking.expiring_soon",
-        "timestamp": rfc3339(booking.end_at - DAY),
+        "timestamp": rfc3339(EpochMs(booking.end_at - DAY)),
         **common,
         "endTime": rfc3339(booking.end_at),
         "secondsRemaining": 600,
@@ -94,12 +96,12 @@ async def test_a_booking_whose_end_comes_is_told_soon_then_expired_then_gone_eac
         "timestamp": rfc3339(booking.end_at),
         **common,
         "reason": "end_reached",
-        "revivableUntil": rfc3339(grace_over),
+        "revivableUntil": rfc3339(EpochMs(grace_over)),
         "sequence": 2,
     }
     assert gone == {
         "type": "booking.gone",
-        "timestamp": rfc3339(grace_over),
+        "timestamp": rfc3339(EpochMs(grace_over)),
         **common,
         "reason": "grace_over",
         "sequence": 3,
@@ -124,7 +126,7 @@ async def test_a_booking_that_is_spent_is_told_as_expired_by_the_call_that_spent
 ) -> None:
     booking = await told_all.book(UsagePlan.MEDIUM)
     for name in ("c1", "c2"):
-        await told_all.talk(booking, name, SECOND)
+        await told_all.talk(booking, CallId(name), SECOND)
     [expired] = told(told_all, EventType.BOOKING_EXPIRED)
     assert (expired["reason"], expired["timestamp"]) == ("calls_spent", rfc3339(told_all.now))
     for instant in (booking.end_at - HOUR, booking.end_at, booking.end_at + HOUR):
@@ -153,7 +155,7 @@ async def test_one_whose_grace_is_over_too_is_told_as_expired_and_then_as_gone(t
 
 
 async def test_a_booking_that_is_deleted_or_erased_is_told_as_gone_once(told_all: World) -> None:
-    first, second = await told_all.book(), await told_all.book(destination="+442079460958")
+    first, second = await told_all.book(), await told_all.book(destination=E164("+442079460958"))
     await told_all.cancel(first)
     for _ in range(2):
         await erase(told_all.storage, Target("+442079460958"), told_all.now, told_all.policy)
@@ -167,10 +169,10 @@ async def test_after_it_is_gone_only_calls_that_were_up_are_told_of(told_all: Wo
     booking = await told_all.book()
     for name in ("talks", "rings"):
         await told_all.bridge(booking, name)
-    await told_all.answered("talks")
+    await told_all.answered(CallId("talks"))
     await told_all.cancel(booking)
-    await told_all.ended("talks", 590 * SECOND)
-    await told_all.ended("rings", 0, "CANCEL")
+    await told_all.ended(CallId("talks"), 590 * SECOND)
+    await told_all.ended(CallId("rings"), 0, "CANCEL")
     told_all.now = booking.end_at + DAY
     await sweep(told_all)
     assert kinds(told_all) == ["call.started", "booking.gone", None, "call.missed"]
@@ -219,7 +221,7 @@ async def test_one_account_can_be_swept_by_a_time_of_its_own(told_all: World) ->
     ours, theirs = await told_all.book(), await told_all.book(account=eve.id)
     await sweep(told_all)
     for _ in range(2):
-        await told_all.storage.run(notifications.notify_due, theirs.end_at - HOUR, told_all.policy, eve.id)
+        await told_all.storage.run(notifications.notify_due, EpochMs(theirs.end_at - HOUR), told_all.policy, eve.id)
         await told_all.storage.run(notifications.notify_due, theirs.end_at, told_all.policy, eve.id)
     for instant in (ours.end_at - DAY, ours.end_at):
         told_all.now = instant

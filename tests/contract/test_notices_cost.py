@@ -15,7 +15,8 @@ import pytest
 from engine.callbacks import notifications
 from engine.calls import lease_rebalancing
 from engine.domain.events import EventType
-from engine.domain.times import Timestamp
+from engine.domain.ids import CallId
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage import queries
 from engine.storage.sqlite import connect
 from engine.storage.transaction import Transaction
@@ -75,11 +76,11 @@ def choose(connection: sqlite3.Connection, accounts: str) -> None:
     connection.execute(f"UPDATE accounts SET events = ? WHERE {accounts}", [CHOSEN])  # noqa: S608  as above
 
 
-def a_sweep(connection: sqlite3.Connection, now: int) -> tuple[int, float, int]:
+def a_sweep(connection: sqlite3.Connection, now: EpochMs) -> tuple[int, float, int]:
     """Ten seconds after the last: its steps, its milliseconds, and how many bookings it has looked at."""
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.execute("BEGIN IMMEDIATE")
-    notifications.notify_due(tx, now - 10 * SECOND, POLICY)
+    notifications.notify_due(tx, EpochMs(now - 10 * SECOND), POLICY)
     connection.execute("COMMIT")
     with steps_of(connection) as steps:
         began = time.perf_counter()
@@ -98,7 +99,7 @@ def test_a_sweep_costs_no_more_for_all_the_bookings_that_there_are_beside(
     for many in (FEW, MANY):
         connection = filled(many)
         choose(connection, accounts)
-        steps, ms, looked_at = a_sweep(connection, START + DAY // 2)
+        steps, ms, looked_at = a_sweep(connection, EpochMs(START + DAY // 2))
         print(f"{many} bookings, accounts {accounts}: {steps * 10} steps, {ms:.2f} ms, {looked_at} looked at")  # noqa: T201
         costs.append(steps / (1 + looked_at))
         connection.close()
@@ -114,7 +115,7 @@ def test_a_day_without_an_engine_is_caught_up_in_short_transactions(
     notifications.notify_due(tx, START, POLICY)
     rounds: list[notifications.NotifiedBatch] = []
     while not rounds or rounds[-1].is_full:
-        rounds.append(notifications.notify_due(tx, START + DAY, POLICY))
+        rounds.append(notifications.notify_due(tx, EpochMs(START + DAY), POLICY))
     told = connection.execute("SELECT body FROM outbox").fetchall()
     connection.close()
     # A thousand a day end; of each hundred one is told of, that it has and that another one will.
@@ -130,7 +131,7 @@ def test_an_answered_call_costs_one_look_at_its_account_by_its_key(database: Pat
     asked: list[str] = []
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.set_trace_callback(asked.append)
-    assert lease_rebalancing.begin_talk(tx, "c1", "PJSIP/x", Timestamp(START, 0), POLICY).limit
+    assert lease_rebalancing.begin_talk(tx, CallId("c1"), "PJSIP/x", Timestamp(START, BootMs(0)), POLICY).limit
     connection.set_trace_callback(None)
     [look] = [sql for sql in asked if "accounts" in sql]
     [plan] = connection.execute(f"EXPLAIN QUERY PLAN {look}").fetchall()

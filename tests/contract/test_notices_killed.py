@@ -11,6 +11,7 @@ import pytest
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
+from engine.domain.ids import CallId
 from engine.runtime.failpoints import VARIABLE
 from tests.contract.notices_victim import FLOOD, RULES, STEPS
 from tests.contract.samples import SECOND
@@ -71,7 +72,7 @@ async def test_that_few_seconds_are_left_is_told_once_with_the_end_of_the_call(
     world: World, booking: Booking, point: str
 ) -> None:
     await world.bridge(booking, "c1")
-    await world.answered("c1")
+    await world.answered(CallId("c1"))
     await die_at(world, "end", point)
     assert kinds(world) == ["call.started", None, "booking.low_seconds"]
 

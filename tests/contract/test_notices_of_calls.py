@@ -9,15 +9,16 @@ from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport
 from engine.calls.reconciliation import FoundTalking, begin_found, settle_vanished
 from engine.domain.booking import Booking
+from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Disposition
-from engine.domain.times import Timestamp, rfc3339
+from engine.domain.times import BootMs, EpochMs, Timestamp, rfc3339
 from tests.contract.noticing import Body, kinds, told
 from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START
 from tests.contract.world import World
 
 
-def of_call(booking: Booking, at: int) -> Body:
+def of_call(booking: Booking, at: EpochMs) -> Body:
     return {
         "timestamp": rfc3339(at),
         "source": CALLER,
@@ -31,18 +32,18 @@ async def test_an_answered_call_is_told_when_it_is_answered_and_when_it_has_ende
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
     told_all.now += 8 * SECOND
-    assert await told_all.answered("c1") > 0
+    assert await told_all.answered(CallId("c1")) > 0
     [started] = told(told_all)
     assert started == {
         "type": "call.started",
-        "answeredAt": rfc3339(START + 8 * SECOND),
+        "answeredAt": rfc3339(EpochMs(START + 8 * SECOND)),
         **of_call(booking, START),
         "sequence": 1,
     }
-    assert await told_all.answered("c1") > 0  # reported again
+    assert await told_all.answered(CallId("c1")) > 0  # reported again
     told_all.now += 5 * SECOND
-    await told_all.ended("c1", 5_000)
-    assert await told_all.ended("c1", 5_000) is None
+    await told_all.ended(CallId("c1"), 5_000)
+    assert await told_all.ended(CallId("c1"), 5_000) is None
     assert kinds(told_all) == ["call.started", None]
     assert told(told_all)[1]["timestamp"] == started["timestamp"]
 
@@ -51,30 +52,34 @@ async def test_a_call_found_talking_is_told_as_started_since_it_was_answered(tol
     booking = await told_all.book()
     bridge = await told_all.bridge(booking, "c1")
     told_all.now += 10 * SECOND
-    found = FoundTalking("c1", "PJSIP/trunk-1", bridge.seconds)
+    found = FoundTalking(CallId("c1"), "PJSIP/trunk-1", bridge.seconds)
     left = bridge.seconds * SECOND - 4 * SECOND
     for _ in range(2):
         await told_all.storage.run(begin_found, found, told_all.at, left_ms=left, asterisk_now=None)
-    await told_all.answered("c1")
+    await told_all.answered(CallId("c1"))
     [started] = told(told_all)
-    assert (started["type"], started["answeredAt"]) == ("call.started", rfc3339(told_all.now - 4 * SECOND))
+    assert (started["type"], started["answeredAt"]) == ("call.started", rfc3339(EpochMs(told_all.now - 4 * SECOND)))
 
 
 async def test_a_call_whose_answer_nobody_reported_is_told_as_started_with_its_end(told_all: World) -> None:
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
-    ended = Timestamp(START + 12 * SECOND, 12 * SECOND)
+    ended = Timestamp(EpochMs(START + 12 * SECOND), BootMs(12 * SECOND))
     told_all.now += DAY  # its end lay in the journal
-    await told_all.storage.run(calls.call_ended, EndReport("c1", 3_000, "ANSWER", ended), told_all.now, told_all.policy)
+    await told_all.storage.run(
+        calls.call_ended, EndReport(CallId("c1"), 3_000, "ANSWER", ended), told_all.now, told_all.policy
+    )
     assert kinds(told_all) == ["call.started", None]
-    assert told(told_all)[0]["answeredAt"] == rfc3339(START + 9 * SECOND)
+    assert told(told_all)[0]["answeredAt"] == rfc3339(EpochMs(START + 9 * SECOND))
 
 
 async def test_when_asterisks_clock_is_wrong_the_event_is_still_told_by_ours(told_all: World) -> None:
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
     wrong = told_all.now + 5 * HOUR
-    await told_all.storage.run(begin_talk, "c1", "PJSIP/x", told_all.at, told_all.policy, asterisk_now=wrong)
+    await told_all.storage.run(
+        begin_talk, CallId("c1"), "PJSIP/x", told_all.at, told_all.policy, asterisk_now=EpochMs(wrong)
+    )
     [row] = told_all.rows("SELECT body, due_at FROM outbox")
     assert (json.loads(row["body"])["answeredAt"], row["due_at"]) == (rfc3339(START), START)
 
@@ -90,7 +95,7 @@ async def test_a_call_that_was_not_answered_is_told_once_with_why(
     await told_all.bridge(booking, "c1")
     told_all.now += 30 * SECOND
     for _ in range(2):
-        await told_all.ended("c1", 0, dial_status)
+        await told_all.ended(CallId("c1"), 0, dial_status)
     [missed] = told(told_all)
     [record] = told_all.rows("SELECT id FROM cdrs")
     assert missed == {
@@ -107,7 +112,7 @@ async def test_a_call_that_only_rang_and_was_lost_is_told_as_missed(told_all: Wo
     for name in ("vanished", "overdue"):
         await told_all.bridge(booking, name)
     for _ in range(2):
-        await told_all.storage.run(settle_vanished, {"vanished"}, told_all.now, told_all.policy)
+        await told_all.storage.run(settle_vanished, {CallId("vanished")}, told_all.now, told_all.policy)
     told_all.now += HOUR
     for _ in range(2):
         await told_all.sweep()
@@ -121,7 +126,7 @@ async def test_every_call_that_was_let_through_ends_with_one_callback_and_a_refu
     for name in ("c1", "c2"):
         await told_all.bridge(booking, name)
     assert await told_all.route(booking.service) == ALL_SLOTS_HELD
-    await told_all.ended("c1", 0, "BUSY")
-    await told_all.answered("c2")
-    await told_all.ended("c2", 1_000)
+    await told_all.ended(CallId("c1"), 0, "BUSY")
+    await told_all.answered(CallId("c2"))
+    await told_all.ended(CallId("c2"), 1_000)
     assert kinds(told_all) == ["call.missed", "call.started", None]

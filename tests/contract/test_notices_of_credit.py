@@ -5,6 +5,7 @@ import pytest
 from engine.bookings.adjustments import Adjustment, adjust
 from engine.domain.booking import Booking
 from engine.domain.events import EventType
+from engine.domain.ids import CallId
 from engine.domain.times import HOUR_MS, rfc3339
 from tests.contract.noticing import choose, kinds, sweep, told
 from tests.contract.samples import SECOND
@@ -15,11 +16,11 @@ async def test_that_few_seconds_are_left_is_told_once_until_it_is_renewed(told_a
     booking = await told_all.book()
     await choose(told_all, EventType.BOOKING_LOW_SECONDS)
     for number in range(9):
-        await told_all.talk(booking, f"a{number}", 60 * SECOND)
+        await told_all.talk(booking, CallId(f"a{number}"), 60 * SECOND)
     assert told(told_all, EventType.BOOKING_LOW_SECONDS) == []
     told_all.now += SECOND
-    await told_all.talk(booking, "low", SECOND)
-    await told_all.talk(booking, "lower", SECOND)
+    await told_all.talk(booking, CallId("low"), SECOND)
+    await told_all.talk(booking, CallId("lower"), SECOND)
     assert told(told_all, EventType.BOOKING_LOW_SECONDS) == [
         {
             "type": "booking.low_seconds",
@@ -35,19 +36,19 @@ async def test_that_few_seconds_are_left_is_told_once_until_it_is_renewed(told_a
     ]
     await told_all.renew(booking)
     for number in range(11):
-        await told_all.talk(booking, f"b{number}", 60 * SECOND)
+        await told_all.talk(booking, CallId(f"b{number}"), 60 * SECOND)
     assert len(told(told_all, EventType.BOOKING_LOW_SECONDS)) == 2
 
 
 async def test_what_others_hold_that_are_up_is_not_yet_few(told_all: World) -> None:
     booking = await told_all.book()
     await told_all.bridge(booking, "holds all")
-    await told_all.answered("holds all")
+    await told_all.answered(CallId("holds all"))
     for number in range(9):
-        await told_all.talk(booking, f"c{number}", 60 * SECOND)
+        await told_all.talk(booking, CallId(f"c{number}"), 60 * SECOND)
     assert (await told_all.stored(booking)).seconds.unspent == 60
     assert told(told_all, EventType.BOOKING_LOW_SECONDS) == []
-    await told_all.talk(booking, "one more", SECOND)
+    await told_all.talk(booking, CallId("one more"), SECOND)
     [low] = told(told_all, EventType.BOOKING_LOW_SECONDS)
     assert low["secondsRemaining"] + low["secondsHeld"] == 59
 

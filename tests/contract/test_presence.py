@@ -10,9 +10,11 @@ from engine.bookings.number_pool import import_numbers
 from engine.calls import reconciliation
 from engine.calls.lease_rebalancing import bookings_to_share, limit_of
 from engine.calls.reconciliation import Comparison, FoundTalking, LiveChannels
+from engine.domain.ids import CallId
 from engine.domain.metering import CallState
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import Disposition
+from engine.domain.times import BootMs, EpochMs
 from tests.contract.samples import DAY, HOUR, SECOND, START
 from tests.contract.world import World, outsider
 
@@ -30,13 +32,13 @@ async def compare(world: World, seen: LiveChannels) -> Comparison:
     return await world.storage.run(reconciliation.compare_with_asterisk, seen, world.at.boot_ms)
 
 
-async def left_ms(world: World, call_id: str) -> int:
+async def left_ms(world: World, call_id: CallId) -> int:
     limit = await world.storage.run(limit_of, call_id, world.at)
     return limit.left_ms if limit else 0
 
 
-TALKING = LiveChannels(frozenset({"c1"}), {"c1": "PJSIP/trunk-1"})
-FOUND = FoundTalking("c1", "PJSIP/trunk-1", leased=10)
+TALKING = LiveChannels(frozenset({CallId("c1")}), {CallId("c1"): "PJSIP/trunk-1"})
+FOUND = FoundTalking(CallId("c1"), "PJSIP/trunk-1", leased=10)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +53,11 @@ async def test_a_call_found_talking_has_used_what_its_limit_says_but_no_more_tha
     patient.now += 5 * SECOND
     assert (await compare(patient, TALKING)).found == [FOUND]
     begun = await patient.storage.run(
-        reconciliation.begin_found, FOUND, patient.at, left_ms=asterisk_says, asterisk_now=patient.now + HOUR
+        reconciliation.begin_found, FOUND, patient.at, left_ms=asterisk_says, asterisk_now=EpochMs(patient.now + HOUR)
     )
     assert begun == booking.id
     await patient.share(booking.id)
-    assert await left_ms(patient, "c1") == (300 - talked) * SECOND
+    assert await left_ms(patient, CallId("c1")) == (300 - talked) * SECOND
     answered = patient.rows("SELECT answered_at, answered_ticks FROM calls")
     assert answered == [
         {"answered_at": patient.now + HOUR - talked * SECOND, "answered_ticks": patient.at.boot_ms - talked * SECOND}
@@ -72,7 +74,7 @@ async def test_a_call_found_talking_is_found_once_and_then_only_known_to_have_la
     await patient.share(booking.id)
     patient.now += 7 * SECOND
     assert (await compare(patient, TALKING)).found == []
-    [settled] = await run(reconciliation.settle_vanished, {"c1"}, patient.now, patient.policy)
+    [settled] = await run(reconciliation.settle_vanished, {CallId("c1")}, patient.now, patient.policy)
     assert (settled.disposition, settled.duration) == (Disposition.LOST, 12)
     assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
 
@@ -84,7 +86,7 @@ async def test_a_call_that_vanishes_once_it_was_found_talking_had_lasted_till_th
     run = patient.storage.run
     assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) == booking.id
     patient.now += 7 * SECOND
-    [settled] = await run(reconciliation.settle_vanished, {"c1"}, patient.now, patient.policy)
+    [settled] = await run(reconciliation.settle_vanished, {CallId("c1")}, patient.now, patient.policy)
     assert settled.duration == 5
 
 
@@ -93,11 +95,11 @@ async def test_a_call_that_is_not_in_the_list_was_last_seen_when_it_was(patient:
     for call_id in ("c1", "c2", "c3"):
         await patient.bridge(booking, call_id)
     for call_id in ("c1", "c2"):
-        await patient.answered(call_id)
+        await patient.answered(CallId(call_id))
     patient.now += SECOND
-    await compare(patient, LiveChannels(frozenset({"c1", "c2", "c3"}), {}))
+    await compare(patient, LiveChannels(frozenset({CallId("c1"), CallId("c2"), CallId("c3")}), {}))
     patient.now += SECOND
-    await compare(patient, LiveChannels(frozenset({"c1", "c3"}), {}))
+    await compare(patient, LiveChannels(frozenset({CallId("c1"), CallId("c3")}), {}))
     seen = {row["call_id"]: row["seen_ticks"] for row in patient.rows("SELECT call_id, seen_ticks FROM calls")}
     assert seen == {"c1": 2 * SECOND, "c2": SECOND, "c3": None}
 
@@ -106,9 +108,9 @@ async def test_a_call_that_is_up_though_it_was_settled_must_end(patient: World) 
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("live", "settled"):
         await patient.bridge(booking, call_id)
-        await patient.answered(call_id)
-    await patient.ended("settled", SECOND)
-    channels = frozenset({"live", "settled", "somebody-elses"})
+        await patient.answered(CallId(call_id))
+    await patient.ended(CallId("settled"), SECOND)
+    channels = frozenset(map(CallId, ("live", "settled", "somebody-elses")))
     assert (await compare(patient, LiveChannels(channels, {}, callers=channels))).over == {"settled"}
     # Of a channel that may be no caller's nothing is known.
     assert (await compare(patient, LiveChannels(channels, {}))).over == set()
@@ -117,7 +119,7 @@ async def test_a_call_that_is_up_though_it_was_settled_must_end(patient: World) 
 async def test_a_call_that_rings_is_not_taken_for_talking(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await patient.bridge(booking, "c1")
-    assert (await compare(patient, LiveChannels(frozenset({"c1"}), {}))).found == []
+    assert (await compare(patient, LiveChannels(frozenset({CallId("c1")}), {}))).found == []
     assert patient.rows("SELECT state FROM calls") == [{"state": CallState.RINGING}]
 
 
@@ -131,17 +133,17 @@ async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
     booking = await patient.book(UsagePlan.MEDIUM)
     await patient.bridge(booking, "c1")
     if answered:
-        await patient.answered("c1")
+        await patient.answered(CallId("c1"))
     if seen_after is not None:
         patient.now += seen_after
-        await compare(patient, LiveChannels(frozenset({"c1"}), {}))
+        await compare(patient, LiveChannels(frozenset({CallId("c1")}), {}))
     patient.now += DAY
     [settled] = await patient.storage.run(
-        reconciliation.settle_vanished, {"c1", "never-seen"}, patient.now, patient.policy
+        reconciliation.settle_vanished, {CallId("c1"), CallId("never-seen")}, patient.now, patient.policy
     )
     assert settled.duration == charged
-    assert await patient.storage.run(reconciliation.settle_vanished, {"c1"}, patient.now, patient.policy) == []
-    assert await patient.ended("c1", 40 * SECOND) is None
+    assert await patient.storage.run(reconciliation.settle_vanished, {CallId("c1")}, patient.now, patient.policy) == []
+    assert await patient.ended(CallId("c1"), 40 * SECOND) is None
 
 
 async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient: World) -> None:
@@ -151,7 +153,7 @@ async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient:
     patient.now += SECOND
     asked = patient.at.boot_ms
     await patient.bridge(booking, "newer")
-    seen = LiveChannels(frozenset({"known"}), {})
+    seen = LiveChannels(frozenset({CallId("known")}), {})
     assert (await patient.storage.run(reconciliation.compare_with_asterisk, seen, asked)).missing == {"unknown"}
 
 
@@ -163,7 +165,7 @@ async def test_a_call_from_before_the_machine_was_started_again_is_missing(patie
     asked_after_the_start = 5 * SECOND
     nothing = LiveChannels(frozenset(), {})
     assert (
-        await patient.storage.run(reconciliation.compare_with_asterisk, nothing, asked_after_the_start)
+        await patient.storage.run(reconciliation.compare_with_asterisk, nothing, BootMs(asked_after_the_start))
     ).missing == {"c1"}
 
 
@@ -176,9 +178,9 @@ async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(pat
     names = [f"rn-{n}" for n in range(LIVE_CALLS)]
     for name in names:
         await patient.bridge(await patient.book(UsagePlan.MEDIUM), name)
-        await patient.answered(name)
+        await patient.answered(CallId(name))
     patient.now += SECOND
-    seen = frozenset(names[:-3])
+    seen = frozenset(map(CallId, names[:-3]))
     statements: list[str] = []
     patient.storage._connection.set_trace_callback(statements.append)
     began = time.perf_counter()

@@ -22,9 +22,12 @@ from engine.calls.lifecycle import EndReport, IncomingCall, Settlement
 from engine.calls.reconciliation import settle_overdue, settle_vanished
 from engine.domain.booking import Booking
 from engine.domain.errors import NoNumberFree
+from engine.domain.ids import CallId
 from engine.domain.metering import Credit
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import Bridge, MakeRoom
+from engine.domain.times import EpochMs
 from engine.storage import sqlite
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import SqliteStorage, connect
@@ -75,16 +78,16 @@ async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[Worl
         for name in names:
             await world.bridge(booking, name)
             if chance.random() < 0.8:
-                await world.storage.run(begin_talk, name, "PJSIP/x", world.at, world.policy)
+                await world.storage.run(begin_talk, CallId(name), "PJSIP/x", world.at, world.policy)
         world.now += DAY
         work: list[Work] = []
         for name in names:
             for each in pair:
                 for _ in ("script", "journal"):
                     answered_ms, status = chance.randrange(40 * SECOND), chance.choice(["ANSWER", "CANCEL"])
-                    report = EndReport(name, answered_ms, status, world.at)
+                    report = EndReport(CallId(name), answered_ms, status, world.at)
                     work.append(partial(each.storage.run, calls.call_ended, report, world.now, world.policy))
-                work.append(partial(each.storage.run, settle_vanished, {name}, world.now, world.policy))
+                work.append(partial(each.storage.run, settle_vanished, {CallId(name)}, world.now, world.policy))
                 work.append(partial(each.storage.run, settle_overdue, world.at, world.policy, 3))
         reports += len(work)
         for outcome in await all_at_once(work, chance):
@@ -104,8 +107,18 @@ async def test_no_renewal_during_calls_is_lost(pair: tuple[World, World]) -> Non
     work: list[Work] = []
     for number in range(RACES):
         each, plus = chance.choice(pair), Renewal(UsagePlan.SMALL)
-        work.append(partial(each.storage.run, bookings.renew, world.account, booking.id, plus, world.now, world.policy))
-        work.append(partial(one_second, chance.choice(pair), booking, f"c{number}"))
+        work.append(
+            partial(
+                each.storage.run,
+                bookings.renew,
+                world.account,
+                booking.id,
+                plus,
+                world.now,
+                world.policy,
+            )
+        )
+        work.append(partial(one_second, chance.choice(pair), booking, CallId(f"c{number}")))
     await all_at_once(work, chance)
     stored, plans = await world.stored(booking), world.policy.plans
     small, large = plans[UsagePlan.SMALL], plans[UsagePlan.LARGE]
@@ -118,7 +131,7 @@ async def test_no_renewal_during_calls_is_lost(pair: tuple[World, World]) -> Non
     say("M11", f"{RACES} PUTs among {answered['n']} calls on one booking, in two engines: lost updates {lost}")
 
 
-async def one_second(world: World, booking: Booking, name: str) -> None:
+async def one_second(world: World, booking: Booking, name: CallId) -> None:
     """A call, if there is a slot for it."""
     run, at, policy = world.storage.run, world.at, world.policy
     incoming = IncomingCall(name, booking.service, CALLER)
@@ -141,7 +154,7 @@ async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_a
         try:
             if isinstance(await flaky.route(booking.service, f"c{number}"), Bridge):
                 bridged.append(f"c{number}")
-                await flaky.ended(f"c{number}", 0, "BUSY")
+                await flaky.ended(CallId(f"c{number}"), 0, "BUSY")
         except StorageUnavailable:
             refused += 1
     intruder.close()
@@ -163,19 +176,19 @@ async def test_a_number_that_changes_hands_as_calls_come_in_reaches_whoever_hold
     routed = misrouted = changed_hands = 0
     for race in range(RACES):
         holder = await world.storage.run(
-            lambda tx: next(iter(tx.bookings.expired_before(world.now + 99 * DAY, 1)), None)
+            lambda tx: next(iter(tx.bookings.expired_before(EpochMs(world.now + 99 * DAY), 1)), None)
         )
-        holder = holder or await world.book(UsagePlan.LARGE, chance.choice([HIDDEN, OTHER_HIDDEN]))
+        holder = holder or await world.book(UsagePlan.LARGE, E164(chance.choice([HIDDEN, OTHER_HIDDEN])))
         expires = chance.random() < 0.5
         log: Log = [("gone" if expires else "booked", holder.id)]
         world.now = holder.end_at + world.policy.grace_ms if expires else world.now + SECOND
         destination = chance.choice([HIDDEN, OTHER_HIDDEN])
         work: list[Work] = [
             partial(world.storage.run, goes, world, holder, log, expires=expires),
-            partial(pair[1].storage.run, is_rented, world, destination, log),
+            partial(pair[1].storage.run, is_rented, world, E164(destination), log),
         ]
         for number in range(4):
-            incoming = IncomingCall(f"r{race}-{number}", holder.service, CALLER)
+            incoming = IncomingCall(CallId(f"r{race}-{number}"), holder.service, CALLER)
             work.append(partial(chance.choice(pair).storage.run, comes_in, world, incoming, log))
         await all_at_once(work, chance)
         misrouted += await misroutes(world, log)
@@ -197,7 +210,7 @@ def goes(tx: Transaction, world: World, holder: Booking, log: Log, *, expires: b
     log.append(("gone", holder.id))
 
 
-def is_rented(tx: Transaction, world: World, destination: str, log: Log) -> None:
+def is_rented(tx: Transaction, world: World, destination: E164, log: Log) -> None:
     request = BookingRequest(world.account, destination, UsagePlan.LARGE, CALLBACK)
     with suppress(NoNumberFree):
         log.append(("booked", bookings.book(tx, request, world.now, world.policy).id))
@@ -217,9 +230,12 @@ async def misroutes(world: World, log: Log) -> int:
         if what in {"booked", "gone"}:
             holder = booking_id if what == "booked" else ""
         elif booking_id:
-            talk = await run(begin_talk, what, "PJSIP/x", at, world.policy)
+            talk = await run(begin_talk, CallId(what), "PJSIP/x", at, world.policy)
             await run(
-                calls.call_ended, EndReport(what, SECOND if talk.limit else 0, "ANSWER", at), at.wall_ms, world.policy
+                calls.call_ended,
+                EndReport(CallId(what), SECOND if talk.limit else 0, "ANSWER", at),
+                at.wall_ms,
+                world.policy,
             )
             wrong += booking_id != holder or (talk.limit is not None and booking_id in gone)
     return wrong

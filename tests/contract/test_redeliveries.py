@@ -8,8 +8,10 @@ import pytest
 from engine.callbacks import redelivery, signing
 from engine.callbacks.outbox import line_up, post
 from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import RetentionPeriods, UsagePlan
 from engine.domain.retry import Delivered, GiveUp, RetryAfter, WhyDisabled
+from engine.domain.times import EpochMs
 from engine.privacy.retention import forget
 from engine.sandbox import worlds
 from engine.storage.filters import LATEST
@@ -38,7 +40,7 @@ async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) 
     assert (found.disabled_at, found.reason, found.failing_since) == (None, None, None)
     seen: list[str] = []
     for expected in (2, 2, 1, 0):
-        due = (await world.storage.run(line_up, world.now, world.now + HOUR, 2)).due
+        due = (await world.storage.run(line_up, world.now, EpochMs(world.now + HOUR), 2)).due
         assert len(due) == expected
         seen += [event_id for event_id, *_ in due]
     held = [row["id"] for row in world.rows("SELECT id FROM outbox ORDER BY id")][1:]
@@ -52,7 +54,7 @@ async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) 
 async def test_disabled_again_while_it_is_released_the_rest_stays_held(world: World) -> None:
     endpoint_id = await disabled(world, 4)
     await world.storage.run(redelivery.enable, world.account, endpoint_id)
-    [(event_id, *_), _] = (await world.storage.run(line_up, world.now, world.now + 1, 2)).due
+    [(event_id, *_), _] = (await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 2)).due
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, 0, START + 1))
     assert delivery is not None
     assert await recorded(world, delivery, GONE, GiveUp()) is WhyDisabled.GONE
@@ -101,8 +103,10 @@ async def test_what_is_not_ones_own_is_not_redelivered_nor_enabled(world: World)
     [event_id, _] = [row["id"] for row in before]
     for command, thing in ((redelivery.redeliver, (event_id, world.now)), (redelivery.enable, (endpoint_id,))):
         with pytest.raises(NotFound):
-            await world.storage.run(command, "acc_other", *thing)
-    done = await world.storage.run(redelivery.redeliver_all, "acc_other", "FAILED", (0, ""), LATEST, world.now)
+            await world.storage.run(command, AccountId("acc_other"), *thing)
+    done = await world.storage.run(
+        redelivery.redeliver_all, AccountId("acc_other"), "FAILED", (0, ""), LATEST, world.now
+    )
     assert done.count == 0
     assert world.rows("SELECT * FROM outbox") == before
 
@@ -164,7 +168,7 @@ async def test_each_booking_counts_its_own_callbacks_and_an_undone_one_is_not_co
 async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     for call in range(3):
-        await world.talk(booking, f"c{call}", 1_000)
+        await world.talk(booking, CallId(f"c{call}"), 1_000)
         booking = await world.renew(booking, UsagePlan.MEDIUM, callback=f"https://customer.example/{call}")
     assert [json.loads(row["body"])["sequence"] for row in world.rows("SELECT body FROM outbox ORDER BY id")] == [
         1,
@@ -177,8 +181,8 @@ async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None
 async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machines(world: World) -> None:
     trial = await Trial.begin(world)
     booking = await trial.book()
-    await world.storage.run(worlds.advance_clock, trial.account, 90 * DAY, world.now)
-    await world.storage.run(post, booking, {}, await trial.now())
+    await world.storage.run(worlds.advance_clock, AccountId(trial.account), 90 * DAY, world.now)
+    await world.storage.run(post, booking, {}, EpochMs(await trial.now()))
     assert world.rows("SELECT created_at, due_at FROM outbox") == [{"created_at": START + 90 * DAY, "due_at": START}]
     assert len(await begun(world)) == 1
 
@@ -188,8 +192,8 @@ async def test_while_a_secret_is_replaced_both_sign_and_of_three_the_oldest_ends
     second = (await world.storage.run(signing.rotate, world.account, 3_600, world.now)).present
     await posted(world)
     [delivery] = await begun(world)
-    assert delivery.secrets.valid_at(START + HOUR - 1) == (second, first)
-    assert delivery.secrets.valid_at(START + HOUR) == (second,)
+    assert delivery.secrets.valid_at(EpochMs(START + HOUR - 1)) == (second, first)
+    assert delivery.secrets.valid_at(EpochMs(START + HOUR)) == (second,)
     third = await world.storage.run(signing.rotate, world.account, 60, world.now)
     assert (third.old, third.old_until) == (second, START + 60_000)
     assert third.present not in {first, second}
@@ -205,7 +209,7 @@ async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
     await world.storage.run(signing.rotate, world.account, 60, world.now)
     retention = RetentionPeriods(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
     for later, kept in ((59_999, 1), (60_000, 0)):
-        await world.storage.run(forget, START + later, retention)
+        await world.storage.run(forget, EpochMs(START + later), retention)
         assert world.rows("SELECT COUNT(old_webhook_secret) AS kept FROM accounts") == [{"kept": kept}]
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, RouteDecision
 from tests.contract.samples import CALLER, HIDDEN, SECOND
 from tests.contract.world import POOL, World, outsider
@@ -62,7 +64,7 @@ async def test_debit_record_and_callback_of_a_call_are_kept_together_or_not_at_a
     refuse_callbacks(world)
     before = world.rows("SELECT * FROM bookings") + world.rows("SELECT * FROM calls")
     with pytest.raises(sqlite3.IntegrityError, match="refused"):
-        await world.ended("c1", 10 * SECOND)
+        await world.ended(CallId("c1"), 10 * SECOND)
     assert world.rows("SELECT * FROM bookings") + world.rows("SELECT * FROM calls") == before
     assert records(world) == []
 
@@ -93,6 +95,6 @@ async def test_a_number_without_a_booking_is_unknown_and_leaves_no_trace(world: 
         await world.cancel(booking)
     if case == "grace over":
         world.now = booking.end_at + world.policy.grace_ms
-    decision: RouteDecision = await world.route(service, "c1")
+    decision: RouteDecision = await world.route(E164(service), "c1")
     assert decision == UNKNOWN_NUMBER
     assert records(world) == world.rows("SELECT * FROM outbox") == world.rows("SELECT * FROM calls") == []

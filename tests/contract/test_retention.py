@@ -14,8 +14,10 @@ from engine.accounts.idempotency import KEPT_MS, KeyedRequest, once
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch
 from engine.cdr.ledger import audit_page
+from engine.domain.ids import CallId
 from engine.domain.numbers import ERASED
 from engine.domain.policy import RetentionPeriods
+from engine.domain.times import EpochMs
 from engine.privacy.retention import BATCH, Forgotten, forget, forget_all
 from engine.storage import queries
 from engine.storage.kept_answers import KeptAnswer
@@ -58,7 +60,7 @@ def _kept(world: World) -> dict[str, int]:
 
 async def test_a_record_and_its_call_are_forgotten_after_their_time_and_not_before(world: World) -> None:
     booking = await world.book()
-    await world.talk(booking, "first", 7_000)
+    await world.talk(booking, CallId("first"), 7_000)
     await _deliver_all(world)
     world.now = START + 180 * DAY - 1
     # The callback's time is shorter.
@@ -72,7 +74,7 @@ async def test_a_record_and_its_call_are_forgotten_after_their_time_and_not_befo
 
 async def test_a_callback_that_is_still_to_be_delivered_is_kept_however_old(world: World) -> None:
     booking = await world.book()
-    await world.talk(booking, "first", 7_000)
+    await world.talk(booking, CallId("first"), 7_000)
     world.now += 100 * DAY
     assert await _forget(world) == Forgotten()
     assert _kept(world)["outbox"] == 1
@@ -80,7 +82,7 @@ async def test_a_callback_that_is_still_to_be_delivered_is_kept_however_old(worl
 
 async def test_a_rejected_call_is_forgotten_too(world: World) -> None:
     booking = await world.book()
-    await world.talk(booking, "first", 7_000)
+    await world.talk(booking, CallId("first"), 7_000)
     await world.route(booking.service, "rejected")
     assert _kept(world)["cdrs"] == 2
     await _deliver_all(world)
@@ -102,11 +104,11 @@ async def _half_forgotten(world: World) -> None:
     booking = await world.book()
     booking = await world.renew(booking)
     booking = await world.renew(booking)
-    await world.talk(booking, "old", 7_000)
+    await world.talk(booking, CallId("old"), 7_000)
     world.now += 12 * HOUR
-    await world.talk(booking, "young", 5_000)
+    await world.talk(booking, CallId("young"), 5_000)
     await world.bridge(booking, "unanswered")
-    await world.ended("unanswered", 0, "BUSY")
+    await world.ended(CallId("unanswered"), 0, "BUSY")
     await _deliver_all(world)
     world.now = START + 180 * DAY
     assert (await _forget(world)).records == 1
@@ -179,11 +181,11 @@ async def test_a_gone_booking_is_not_forgotten_while_a_call_on_it_is_up(storage:
     world = await World.begin(storage, database)
     booking = await world.book()
     await world.bridge(booking, "up")
-    await world.answered("up")
+    await world.answered(CallId("up"))
     await world.cancel(booking)
     world.now += 31 * DAY
     assert await _forget(world) == Forgotten()
-    assert await world.ended("up", 5_000) is not None
+    assert await world.ended(CallId("up"), 5_000) is not None
     # Its owner is told of the call.
     assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [booking.callback]
     assert await _forget(world) == Forgotten(bookings=1)
@@ -227,7 +229,7 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
     return fill
 
 
-def _steps(connection: sqlite3.Connection, now: int, retention: RetentionPeriods) -> tuple[int, Forgotten, float]:
+def _steps(connection: sqlite3.Connection, now: EpochMs, retention: RetentionPeriods) -> tuple[int, Forgotten, float]:
     """What one batch costs in hundreds of steps of SQLite's machine, what it did, and its seconds."""
     count = 0
 
@@ -256,8 +258,8 @@ def test_forgetting_costs_the_same_however_many_records_there_are(
     costs = {}
     for many in (1_000, MANY):
         with closing(filled(many)) as connection:
-            nothing = _steps(connection, many + 1, long)
-            batch = _steps(connection, many + 1, short)
+            nothing = _steps(connection, EpochMs(many + 1), long)
+            batch = _steps(connection, EpochMs(many + 1), short)
             assert nothing[1] == Forgotten()
             assert batch[1] == Forgotten(records=BATCH, callbacks=BATCH)
             costs[many] = nothing[0], batch[0]
@@ -268,10 +270,10 @@ def test_forgetting_costs_the_same_however_many_records_there_are(
 async def test_an_answer_is_kept_for_a_day_and_then_forgotten(world: World) -> None:
     keyed = KeyedRequest(world.account, "k1", "f")
     await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"))
-    assert await _forgotten_answers(world, world.now + KEPT_MS - 1) == 0
-    assert await _forgotten_answers(world, world.now + KEPT_MS) == 1
+    assert await _forgotten_answers(world, EpochMs(world.now + KEPT_MS - 1)) == 0
+    assert await _forgotten_answers(world, EpochMs(world.now + KEPT_MS)) == 1
     assert world.rows("SELECT * FROM kept_answers") == []
 
 
-async def _forgotten_answers(world: World, now: int) -> int:
+async def _forgotten_answers(world: World, now: EpochMs) -> int:
     return (await forget_all(world.storage, now, RETENTION)).answers

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164
 from engine.storage import sqlite
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import SqliteStorage, connect
@@ -48,7 +50,7 @@ def full_disk(storage: SqliteStorage) -> Iterator[None]:
 
 def fill(tx: Transaction, first: int) -> None:
     for n in range(first, first + 2_000):
-        tx.numbers.insert(f"+32255{n:06}", START)
+        tx.numbers.insert(E164(f"+32255{n:06}"), START)
 
 
 async def test_on_a_full_disk_a_command_fails_whole_and_the_next_one_after_it_works(
@@ -68,9 +70,9 @@ async def test_on_a_full_disk_the_whole_batch_fails_and_no_one_is_told_otherwise
     with full_disk(storage):
         blocked = await hold(storage)
         waiting = asyncio.gather(
-            storage.run(add, "+32470000001"),
+            storage.run(add, E164("+32470000001")),
             storage.run(fill, 0),
-            storage.run(add, "+32470000002"),
+            storage.run(add, E164("+32470000002")),
             return_exceptions=True,
         )
         await asyncio.sleep(0)
@@ -82,7 +84,7 @@ async def test_on_a_full_disk_the_whole_batch_fails_and_no_one_is_told_otherwise
 async def test_on_a_full_disk_no_call_is_let_through_unmetered(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "before")
-    await world.ended("before", 0, "BUSY")
+    await world.ended(CallId("before"), 0, "BUSY")
     let_through = 0
 
     async def calls_without_end() -> None:
@@ -90,7 +92,7 @@ async def test_on_a_full_disk_no_call_is_let_through_unmetered(world: World) -> 
         for n in range(10_000):
             await world.bridge(booking, f"c{n}")
             let_through += 1
-            await world.ended(f"c{n}", 0, "BUSY")
+            await world.ended(CallId(f"c{n}"), 0, "BUSY")
 
     # The pages that are there take some more calls; then there is no room for a lease.
     with full_disk(world.storage), pytest.raises(StorageUnavailable, match="full"):
@@ -105,14 +107,16 @@ async def test_a_failing_statement_of_the_database_undoes_its_batch_and_the_next
     with outsider(world.database) as connection:
         connection.execute("ALTER TABLE outbox RENAME TO elsewhere")
     blocked = await hold(world.storage)
-    waiting = asyncio.gather(world.storage.run(add, "+32470000001"), world.ended("c1", SECOND), return_exceptions=True)
+    waiting = asyncio.gather(
+        world.storage.run(add, E164("+32470000001")), world.ended(CallId("c1"), SECOND), return_exceptions=True
+    )
     await asyncio.sleep(0)
     await blocked.release()
     assert [type(outcome) for outcome in await waiting] == [StorageUnavailable] * 2
     assert world.rows("SELECT * FROM numbers WHERE e164 = '+32470000001'") == world.rows("SELECT * FROM cdrs") == []
     with outsider(world.database) as connection:
         connection.execute("ALTER TABLE elsewhere RENAME TO outbox")
-    assert await world.ended("c1", SECOND)
+    assert await world.ended(CallId("c1"), SECOND)
 
 
 async def test_while_another_process_holds_the_database_nothing_is_kept_and_then_it_goes_on(
@@ -122,18 +126,18 @@ async def test_while_another_process_holds_the_database_nothing_is_kept_and_then
     storage = SqliteStorage(database)
     with locked_by_another_process(database):
         outcomes = await asyncio.gather(
-            *(storage.run(add, f"+3225500000{n}") for n in range(5)), return_exceptions=True
+            *(storage.run(add, E164(f"+3225500000{n}")) for n in range(5)), return_exceptions=True
         )
         assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 5
     assert stored(database) == []
-    assert await storage.run(add, "+32255000009") == "+32255000009"
+    assert await storage.run(add, E164("+32255000009")) == "+32255000009"
     await storage.close()
     assert stored(database) == ["+32255000009"]
 
 
 async def test_a_short_lock_of_another_process_is_waited_for(storage: SqliteStorage, database: Path) -> None:
     with locked_by_another_process(database):
-        waiting = asyncio.ensure_future(storage.run(add, "+32255000001"))
+        waiting = asyncio.ensure_future(storage.run(add, E164("+32255000001")))
         await asyncio.sleep(0.1)
         assert not waiting.done()
     assert await waiting == "+32255000001"
@@ -157,7 +161,7 @@ async def test_a_corrupt_database_is_named_as_unavailable(storage: SqliteStorage
     broken = SqliteStorage(database)
     for command in (add, lambda tx, number: tx.numbers.is_ours(number)):
         with pytest.raises(StorageUnavailable, match="malformed"):
-            await broken.run(command, "+32255999999")
+            await broken.run(command, E164("+32255999999"))
     await broken.close()
 
 
@@ -171,10 +175,10 @@ async def test_every_commit_reaches_the_disk(database: Path) -> None:
 
 async def test_what_was_answered_is_there_when_the_storage_is_opened_again(world: World) -> None:
     booking = await world.book()
-    await world.talk(booking, "c1", 10 * SECOND)
+    await world.talk(booking, CallId("c1"), 10 * SECOND)
     await world.storage.close()
     world.storage = SqliteStorage(world.database)
     stored_again = await world.stored(booking)
     assert (stored_again.seconds.settled, stored_again.calls.settled) == (10, 1)
-    assert await world.ended("c1", 10 * SECOND) is None
+    assert await world.ended(CallId("c1"), 10 * SECOND) is None
     await world.storage.close()

@@ -12,10 +12,11 @@ from engine.callbacks import notifications
 from engine.domain.booking import BookingStatus, status_at
 from engine.domain.errors import ClockTooFar, InvalidInput
 from engine.domain.events import EventType
+from engine.domain.ids import AccountId, CallId
 from engine.domain.numbers import ERASED
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import Reason
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 from engine.privacy.erasure import Target, erase
 from engine.privacy.retention import BATCH, Forgotten, forget, forget_all
 from engine.runtime.ids import new_id
@@ -81,7 +82,7 @@ async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(
     monkeypatch.setattr(notifications, "BATCH", 2)
     world = trial.around
     await world.storage.run(
-        notifications.choose_events, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE]
+        notifications.choose_events, AccountId(trial.account), [EventType.BOOKING_EXPIRED, EventType.BOOKING_GONE]
     )
     booked = [await trial.book() for _ in range(bookings_due)]
     world.now = booked[-1].end_at + POLICY.grace_ms
@@ -98,8 +99,8 @@ async def test_much_that_is_due_is_carried_out_in_short_transactions(
     monkeypatch.setattr(worlds, "SWEEP_LIMIT", 3)
     world = trial.around
     booked = [await trial.book() for _ in range(7)]
-    await world.storage.run(worlds.advance_clock, trial.account, 100 * DAY, world.now)
-    swept = [await world.storage.run(worlds.sweep_own, trial.account, world.now, POLICY) for _ in range(4)]
+    await world.storage.run(worlds.advance_clock, AccountId(trial.account), 100 * DAY, world.now)
+    swept = [await world.storage.run(worlds.sweep_own, AccountId(trial.account), world.now, POLICY) for _ in range(4)]
     assert swept == [3, 3, 1, 0]
     assert all([(await world.stored(booking)).gone_at for booking in booked])
 
@@ -116,7 +117,7 @@ async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_d
         trial = await Trial.begin(world, name)
         for _ in range(2):
             await trial.book()
-        await world.storage.run(worlds.advance_clock, trial.account, 100 * DAY, world.now)
+        await world.storage.run(worlds.advance_clock, AccountId(trial.account), 100 * DAY, world.now)
     first = await world.storage.run(worlds.sweep_page, "", world.now, POLICY)
     assert (first.done, first.last is None) == (of_first, False)
     assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 14 - of_first
@@ -156,7 +157,9 @@ async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(tria
     world = trial.around
     booking = await trial.book()
     await world.storage.run(
-        notifications.choose_events, trial.account, [EventType.BOOKING_EXPIRED, EventType.BOOKING_LOW_SECONDS]
+        notifications.choose_events,
+        AccountId(trial.account),
+        [EventType.BOOKING_EXPIRED, EventType.BOOKING_LOW_SECONDS],
     )
     await trial.advance(3 * DAY)
     for left in (10, 0):
@@ -164,20 +167,20 @@ async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(tria
         await world.storage.run(adjust, Adjustment(new_id("grt"), booking.id, seconds, 0, "a trial"), world.at, POLICY)
     rows = world.rows("SELECT created_at, due_at, body FROM outbox ORDER BY id")
     assert [(row["created_at"], row["due_at"]) for row in rows] == [(START + 3 * DAY, START)] * 2
-    assert {json.loads(row["body"])["timestamp"] for row in rows} == {rfc3339(START + 3 * DAY)}
+    assert {json.loads(row["body"])["timestamp"] for row in rows} == {rfc3339(EpochMs(START + 3 * DAY))}
 
 
 async def test_an_erasure_ends_a_worlds_bookings_by_its_clock(trial: Trial) -> None:
     world = trial.around
     booking = await trial.book()
-    await world.storage.run(notifications.choose_events, trial.account, [EventType.BOOKING_GONE])
+    await world.storage.run(notifications.choose_events, AccountId(trial.account), [EventType.BOOKING_GONE])
     await trial.advance(3 * DAY)
     await erase(world.storage, Target(HIDDEN), world.now, POLICY)
     stored = await world.stored(booking)
     assert (stored.gone_at, stored.destination) == (START + 3 * DAY, ERASED)
     [row] = world.rows("SELECT created_at, due_at, body FROM outbox")
     assert (row["created_at"], row["due_at"]) == (START + 3 * DAY, START)
-    assert json.loads(row["body"])["timestamp"] == rfc3339(START + 3 * DAY)
+    assert json.loads(row["body"])["timestamp"] == rfc3339(EpochMs(START + 3 * DAY))
 
 
 async def test_records_from_a_worlds_future_keep_no_other_from_being_forgotten(trial: Trial) -> None:
@@ -190,7 +193,7 @@ async def test_records_from_a_worlds_future_keep_no_other_from_being_forgotten(t
         world.now += 1
     live = await world.book()
     await world.bridge(live, "live")
-    await world.ended("live", 0, "BUSY")
+    await world.ended(CallId("live"), 0, "BUSY")
     world.now += RETENTION.records_ms
     assert await forget_all(world.storage, world.now, RETENTION) == Forgotten(records=BATCH + 2)
     assert world.rows("SELECT id FROM cdrs") == []
@@ -211,7 +214,7 @@ async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: T
     world = trial.around
     await trial.advance(1_000 * DAY)
     booking = await trial.book()
-    await world.storage.run(bookings.cancel, trial.account, booking.id, await trial.now(), POLICY)
+    await world.storage.run(bookings.cancel, AccountId(trial.account), booking.id, EpochMs(await trial.now()), POLICY)
     await trial.advance(RETENTION.bookings_ms - 1)
     assert not (await world.storage.run(forget, world.now, RETENTION)).bookings
     assert (await world.stored(booking)).destination == HIDDEN
@@ -221,15 +224,18 @@ async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: T
 
 
 async def test_a_customer_has_one_world_however_often_it_is_asked_for(world: World) -> None:
-    keys = [await world.storage.run(create_key, name, "p", START, test=True) for name in ("Ann", world.account, "Ann")]
+    keys = [
+        await world.storage.run(create_key, AccountId(name), "p", START, test=True)
+        for name in ("Ann", world.account, "Ann")
+    ]
     [account] = {key.account_id for key in keys}
     assert account != world.account
     assert {key.secret[:8] for key in keys} == {"rn_test_"}
     # A test world's own keys are none but test keys, and it is its own world.
     for test in (True, False):
-        key = await world.storage.run(create_key, "Ann (test)", "p", START, test=test)
+        key = await world.storage.run(create_key, AccountId("Ann (test)"), "p", START, test=test)
         assert (key.account_id, key.secret[:8]) == (account, "rn_test_")
-    live = await world.storage.run(create_key, "Ann", "p", START)
+    live = await world.storage.run(create_key, AccountId("Ann"), "p", START)
     assert (live.account_id, live.secret[:8]) == (world.account, "rn_live_")
     secrets = world.rows("SELECT DISTINCT webhook_secret FROM accounts")
     assert len(secrets) == 2
@@ -239,5 +245,5 @@ async def test_a_world_is_made_beside_any_name(world: World) -> None:
     long = "x" * 100
     for name in ("Ann (test)", long):
         await world.storage.run(create_account, name, START)
-    beside = [await world.storage.run(world_beside, name, START) for name in ("Ann", long)]
+    beside = [await world.storage.run(world_beside, AccountId(name), START) for name in ("Ann", long)]
     assert [account.name for account in beside] == [f"{world.account} (test)", "x" * 93 + " (test)"]

@@ -14,11 +14,12 @@ from engine.calls.lifecycle import IncomingCall
 from engine.calls.reconciliation import LiveChannels, compare_with_asterisk
 from engine.domain.booking import BookingStatus, status_at
 from engine.domain.errors import BookingGone, InvalidDestination, InvalidInput
-from engine.domain.numbers import ANONYMOUS, is_e164, is_simulated
+from engine.domain.ids import AccountId, CallId
+from engine.domain.numbers import ANONYMOUS, E164, is_e164, is_simulated
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.routing import UNKNOWN_NUMBER, Reason
 from engine.domain.simulation import Outcome
-from engine.domain.times import rfc3339
+from engine.domain.times import BootMs, EpochMs, rfc3339
 from engine.storage.blocked_callers import BlockedCaller
 from tests.contract.samples import CALLBACK, CALLER, DAY, HOUR, POLICY, SECOND, START
 from tests.contract.trial import Trial
@@ -62,7 +63,7 @@ async def test_its_callback_tells_the_worlds_time_and_is_due_by_the_machines_clo
     [event] = trial.around.rows("SELECT account_id, body, due_at, created_at FROM outbox")
     assert (event["account_id"], event["due_at"]) == (trial.account, trial.around.now)
     assert event["created_at"] == START + 5 * DAY + 12 * SECOND
-    assert json.loads(event["body"])["timestamp"] == rfc3339(START + 5 * DAY)
+    assert json.loads(event["body"])["timestamp"] == rfc3339(EpochMs(START + 5 * DAY))
 
 
 async def test_a_call_is_cut_where_a_real_one_is(trial: Trial) -> None:
@@ -109,10 +110,10 @@ async def test_no_call_leads_from_one_world_into_another(trial: Trial) -> None:
     await world.storage.run(create_account, "Bob", START)
     other = await Trial.begin(world, "Bob")
     for service, from_world in ((real.service, trial), (simulated.service, other), (POOL[-1], trial)):
-        simulation = await from_world.call(service, Outcome.ANSWERED, 5)
+        simulation = await from_world.call(E164(service), Outcome.ANSWERED, 5)
         assert (simulation.reason, simulation.sip_status) == (Reason.NO_BOOKING, 404)
         assert (simulation.record, simulation.booking) == (None, None)
-    incoming = IncomingCall("a real one", simulated.service, CALLER)
+    incoming = IncomingCall(CallId("a real one"), simulated.service, CALLER)
     assert await world.storage.run(calls.route_call, incoming, world.at, world.policy) == UNKNOWN_NUMBER
     assert world.rows("SELECT call_id FROM calls UNION ALL SELECT call_id FROM cdrs") == []
     assert world.rows("SELECT id FROM outbox") == []
@@ -126,7 +127,7 @@ async def test_simulated_numbers_come_from_no_pool_and_no_carrier_has_them(trial
     assert len({booking.service for booking in booked}) == 10
     assert all(is_simulated(booking.service) and is_e164(booking.service) for booking in booked)
     assert {row["e164"] for row in world.rows("SELECT e164 FROM numbers")} == set(POOL)
-    await world.storage.run(bookings.cancel, trial.account, booked[0].id, world.now, world.policy)
+    await world.storage.run(bookings.cancel, AccountId(trial.account), booked[0].id, world.now, world.policy)
     assert {row["state"] for row in world.rows("SELECT state FROM numbers")} == {"BOOKED"}
 
 
@@ -136,7 +137,7 @@ async def test_a_simulated_number_is_neither_imported_nor_hidden(trial: Trial) -
     with pytest.raises(InvalidInput, match=r"line 7: .* test worlds"):
         await world.storage.run(import_numbers, [(7, service)], START)
     for account in (trial.account, world.account):
-        request = BookingRequest(account, service, UsagePlan.SMALL, CALLBACK)
+        request = BookingRequest(AccountId(account), service, UsagePlan.SMALL, CALLBACK)
         with pytest.raises(InvalidDestination):
             await world.storage.run(bookings.book, request, world.now, world.policy)
 
@@ -146,7 +147,7 @@ async def test_nobody_who_compares_live_calls_ever_sees_a_simulated_one(trial: T
     await trial.talk(booking, 30)
     world = trial.around
     nothing = LiveChannels(frozenset(), {})
-    compared = await world.storage.run(compare_with_asterisk, nothing, world.at.boot_ms + HOUR)
+    compared = await world.storage.run(compare_with_asterisk, nothing, BootMs(world.at.boot_ms + HOUR))
     assert (compared.found, compared.missing, compared.over) == ([], set(), set())
     assert (await world.sweep()).calls_lost == 0
     assert await trial.discrepancies() == []
@@ -165,7 +166,9 @@ async def test_the_books_hold_after_any_order_of_calls_renewals_and_time(trial: 
             case 1:
                 renewal, now = Renewal(UsagePlan.SMALL), await trial.now()
                 try:
-                    await world.storage.run(bookings.renew, trial.account, booking.id, renewal, now, POLICY)
+                    await world.storage.run(
+                        bookings.renew, AccountId(trial.account), booking.id, renewal, EpochMs(now), POLICY
+                    )
                 except BookingGone:
                     held.append(await trial.book())
             case _:

@@ -8,8 +8,11 @@ from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.cdr.ledger import audit_page
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.simulation import Outcome, SimulatedCall
+from engine.domain.times import EpochMs
 from engine.sandbox import worlds
 from engine.sandbox.worlds import Simulation
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, START
@@ -25,24 +28,24 @@ class Trial:
 
     @classmethod
     async def begin(cls, around: World, account: str | None = None) -> Self:
-        made = await around.storage.run(world_beside, account or around.account, START)
+        made = await around.storage.run(world_beside, AccountId(account or around.account), START)
         return cls(around, made.id)
 
     async def now(self) -> int:
-        found = await self.around.storage.run(lambda tx: tx.worlds.of(self.account))
+        found = await self.around.storage.run(lambda tx: tx.worlds.of(AccountId(self.account)))
         assert found is not None
         return found.now(self.around.now)
 
     async def book(self, plan: UsagePlan = UsagePlan.MEDIUM, **changes: Any) -> Booking:
-        request = BookingRequest(self.account, HIDDEN, plan, CALLBACK, **changes)
-        return await self.around.storage.run(bookings.book, request, await self.now(), self.around.policy)
+        request = BookingRequest(AccountId(self.account), HIDDEN, plan, CALLBACK, **changes)
+        return await self.around.storage.run(bookings.book, request, EpochMs(await self.now()), self.around.policy)
 
     async def call(
-        self, service: str, outcome: Outcome = Outcome.BUSY, seconds: int = 0, source: str = CALLER
+        self, service: E164, outcome: Outcome = Outcome.BUSY, seconds: int = 0, source: str = CALLER
     ) -> Simulation:
         asked = SimulatedCall(service, source, outcome, seconds)
         around = self.around
-        return await around.storage.run(worlds.simulate_call, self.account, asked, around.at, around.policy)
+        return await around.storage.run(worlds.simulate_call, AccountId(self.account), asked, around.at, around.policy)
 
     async def talk(self, booking: Booking, seconds: int) -> Simulation:
         return await self.call(booking.service, Outcome.ANSWERED, seconds)
@@ -50,8 +53,8 @@ class Trial:
     async def advance(self, milliseconds: int) -> int:
         """As POST /test/clock does it."""
         around = self.around
-        now = await around.storage.run(worlds.advance_clock, self.account, milliseconds, around.now)
-        while await around.storage.run(worlds.sweep_own, self.account, around.now, around.policy):
+        now = await around.storage.run(worlds.advance_clock, AccountId(self.account), milliseconds, around.now)
+        while await around.storage.run(worlds.sweep_own, AccountId(self.account), around.now, around.policy):
             pass
         return now
 

@@ -10,14 +10,16 @@ from pathlib import Path
 
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
+from engine.domain.ids import CallId
+from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import CALLER, POLICY, START
 from tests.contract.world import POOL
 
 CALLERS = 8
-AT = Timestamp(START, 0)
+AT = Timestamp(START, BootMs(0))
 
 
 async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random) -> None:
@@ -25,15 +27,15 @@ async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random)
     while True:
         call_id = f"{name}-{number}"
         number += 1
-        incoming = IncomingCall(call_id, chance.choice(POOL), CALLER)
+        incoming = IncomingCall(CallId(call_id), E164(chance.choice(POOL)), CALLER)
         if not isinstance(await storage.run(route_call, incoming, AT, POLICY), Bridge):
             print(f"rejected {call_id}", flush=True)  # noqa: T201  its report to the test
             continue
         print(f"leased {call_id}", flush=True)  # noqa: T201
         if chance.random() < 0.7:
-            await storage.run(begin_talk, call_id, f"PJSIP/trunk-{call_id}", AT, POLICY)
+            await storage.run(begin_talk, CallId(call_id), f"PJSIP/trunk-{call_id}", AT, POLICY)
         talked_ms = chance.choice([0, 1, 900, 2_500])
-        settlement = await storage.run(call_ended, EndReport(call_id, talked_ms, "BUSY"), START, POLICY)
+        settlement = await storage.run(call_ended, EndReport(CallId(call_id), talked_ms, "BUSY"), START, POLICY)
         if settlement is not None:
             print(f"settled {call_id}", flush=True)  # noqa: T201
 

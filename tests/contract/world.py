@@ -16,9 +16,11 @@ from engine.calls import lease_rebalancing
 from engine.calls import lifecycle as calls
 from engine.calls.lifecycle import EndReport, IncomingCall, Settlement
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId, BookingId, CallId
+from engine.domain.numbers import E164
 from engine.domain.policy import Policy, UsagePlan
 from engine.domain.routing import Bridge, MakeRoom, RouteDecision
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
@@ -43,16 +45,24 @@ def outsider(database: Path) -> Iterator[sqlite3.Connection]:
 class World:
     storage: SqliteStorage
     database: Path
-    account: str
+    account: AccountId
     policy: Policy = POLICY
-    now: int = START
+    _now: int = START
     clock_step: int = 0
     _call_ids: Iterator[int] = field(default_factory=count)
 
     @property
+    def now(self) -> EpochMs:
+        return EpochMs(self._now)
+
+    @now.setter
+    def now(self, instant: int) -> None:
+        self._now = instant
+
+    @property
     def at(self) -> Timestamp:
         """The machine's clock and the wall's go together here; tests of clock steps part them."""
-        return Timestamp(self.now, self.now - START + self.clock_step)
+        return Timestamp(self.now, BootMs(self.now - START + self.clock_step))
 
     @classmethod
     async def begin(cls, storage: SqliteStorage, database: Path) -> Self:
@@ -61,24 +71,24 @@ class World:
         return cls(storage, database, account.id)
 
     async def book(
-        self, plan: UsagePlan = UsagePlan.SMALL, destination: str = HIDDEN, account: str | None = None
+        self, plan: UsagePlan = UsagePlan.SMALL, destination: E164 = HIDDEN, account: str | None = None
     ) -> Booking:
-        request = BookingRequest(account or self.account, destination, plan, CALLBACK)
+        request = BookingRequest(AccountId(account) if account else self.account, destination, plan, CALLBACK)
         return await self.storage.run(bookings.book, request, self.now, self.policy)
 
     async def renew(self, booking: Booking, plan: UsagePlan = UsagePlan.SMALL, **changes: Any) -> Booking:
         renewal = Renewal(plan, **changes)
         return await self.storage.run(bookings.renew, self.account, booking.id, renewal, self.now, self.policy)
 
-    async def cancel(self, booking: Booking) -> list[str]:
+    async def cancel(self, booking: Booking) -> list[CallId]:
         return await self.storage.run(bookings.cancel, self.account, booking.id, self.now, self.policy)
 
     async def sweep(self) -> SweepResult:
         return await self.storage.run(bookings.sweep, self.at, self.policy)
 
-    async def route(self, service: str, call_id: str | None = None) -> RouteDecision:
+    async def route(self, service: E164, call_id: str | None = None) -> RouteDecision:
         name = call_id or f"auto-{next(self._call_ids)}"
-        incoming = IncomingCall(name, service, CALLER)
+        incoming = IncomingCall(CallId(name), service, CALLER)
         decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy)
         if isinstance(decision, MakeRoom):
             await self.share(decision.booking_id, keep_free=decision.seconds)
@@ -86,7 +96,7 @@ class World:
         assert not isinstance(decision, MakeRoom)
         return decision
 
-    async def share(self, booking_id: str, *, keep_free: int = 0) -> None:
+    async def share(self, booking_id: BookingId, *, keep_free: int = 0) -> None:
         """What the limit keeper does, with an Asterisk that always obeys."""
         shrinks = await self.storage.run(lease_rebalancing.plan_shrinks, booking_id, self.at, self.policy, keep_free)
         shrunk = {limit.call_id: limit.leased for limit in shrinks}
@@ -100,23 +110,23 @@ class World:
         assert isinstance(decision, Bridge)
         return decision
 
-    async def answered(self, call_id: str) -> int:
+    async def answered(self, call_id: CallId) -> int:
         """Milliseconds that the call may talk from now; 0: it must end."""
         call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
         booking_id = call.booking_id if call else ""
         channel = f"PJSIP/trunk-{call_id}"
         talk = await self.storage.run(lease_rebalancing.begin_talk, call_id, channel, self.at, self.policy)
         if talk.crowded:
-            await self.share(booking_id)
+            await self.share(BookingId(booking_id))
         limit = await self.storage.run(lease_rebalancing.limit_of, call_id, self.at) if talk.limit else None
         return limit.left_ms if limit else 0
 
-    async def ended(self, call_id: str, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
+    async def ended(self, call_id: CallId, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
         return await self.storage.run(
             calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now, self.policy
         )
 
-    async def talk(self, booking: Booking, call_id: str, answered_ms: int) -> Settlement | None:
+    async def talk(self, booking: Booking, call_id: CallId, answered_ms: int) -> Settlement | None:
         """A whole call, from the carrier's INVITE to its BYE."""
         await self.bridge(booking, call_id)
         await self.answered(call_id)

@@ -10,6 +10,7 @@ import pytest
 from engine.bookings.adjustments import Adjustment
 from engine.control.client import ask_to_adjust
 from engine.control.server import EngineSilent
+from engine.domain.ids import BookingId
 from engine.runtime.failpoints import VARIABLE
 from engine.runtime.ids import new_id
 from phones.messages import by_call
@@ -36,7 +37,9 @@ def party(generous: System) -> Caller:
 
 def _adjust(booked: Booked, seconds: int, calls: int = 0) -> tuple[int, int]:
     """As the command line has it done by the engine. Returns the seconds and calls that were really given."""
-    done = ask_to_adjust(booked.system.data_dir, Adjustment(new_id("grt"), booked.id, seconds, calls, "a test"))
+    done = ask_to_adjust(
+        booked.system.data_dir, Adjustment(new_id("grt"), BookingId(booked.id), seconds, calls, "a test")
+    )
     assert done is not None
     return done.seconds, done.calls
 

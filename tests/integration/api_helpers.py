@@ -12,8 +12,10 @@ from yarl import URL
 from engine.calls.lease_rebalancing import begin_talk
 from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
 from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
+from engine.domain.ids import BookingId, CallId
+from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
-from engine.domain.times import Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -22,7 +24,7 @@ from tests.integration.conformance import check_answer
 SECOND = 1_000
 DAY = 24 * 3_600 * SECOND
 # 2026-03-01T12:00:00.000Z
-START = 1_772_366_400_000
+START = EpochMs(1_772_366_400_000)
 PEPPER = "a pepper of throw-away tests"
 NUMBERS = tuple(f"+32255500{last:02}" for last in range(10))
 HIDDEN = "+32470123456"
@@ -30,7 +32,7 @@ OTHER_HIDDEN = "+442079460958"
 CALLER = "+14155550123"
 CALLBACK = "https://customer.example/calls"
 CRASHING_CALLBACK = "https://crash.example/"
-UNKNOWN_BOOKING = "bkg_" + "0" * 32
+UNKNOWN_BOOKING = BookingId("bkg_" + "0" * 32)
 UNKNOWN_CDR = "cdr_" + "0" * 32
 
 # The test worlds beside the accounts, by the names that `Api.keys` has for them.
@@ -58,25 +60,25 @@ class SettableClock:
     def __init__(self) -> None:
         self.instant = START
 
-    def now(self) -> int:
+    def now(self) -> EpochMs:
         return self.instant
 
     def timestamp(self) -> Timestamp:
-        return Timestamp(self.instant, self.instant - START)
+        return Timestamp(self.instant, BootMs(self.instant - START))
 
     def advance(self, milliseconds: int) -> None:
-        self.instant += milliseconds
+        self.instant = EpochMs(self.instant + milliseconds)
 
 
 @dataclass
 class Asterisk:
     """Notes whom it was told to hang up, after `behave`, and which bookings' calls may last longer."""
 
-    hung_up: list[str] = field(default_factory=list)
-    renewed: list[str] = field(default_factory=list)
+    hung_up: list[CallId] = field(default_factory=list)
+    renewed: list[BookingId] = field(default_factory=list)
     behave: Callable[[], Awaitable[None]] | None = None
 
-    async def hang_up(self, channels: list[str]) -> None:
+    async def hang_up(self, channels: list[CallId]) -> None:
         if self.behave is not None:
             await self.behave()
         self.hung_up += channels
@@ -158,17 +160,17 @@ class Api:
         assert answer.status == 200, answer.text
         return answer.body
 
-    async def caller_rings(self, service: str, call_id: str, source: str = CALLER) -> None:
+    async def caller_rings(self, service: E164, call_id: CallId, source: str = CALLER) -> None:
         incoming = IncomingCall(call_id, service, source)
         await self.storage.run(route_call, incoming, self.clock.timestamp(), POLICY)
 
-    async def talk(self, service: str, call_id: str, seconds: int) -> None:
+    async def talk(self, service: E164, call_id: CallId, seconds: int) -> None:
         """A whole call that lasts `seconds`; 0: nobody answers."""
         await self.caller_rings(service, call_id)
         if seconds:
             await self.storage.run(begin_talk, call_id, "PJSIP/x", self.clock.timestamp(), POLICY)
         report = EndReport(call_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
-        await self.storage.run(call_ended, report, self.clock.now(), POLICY)
+        await self.storage.run(call_ended, report, EpochMs(self.clock.now()), POLICY)
 
 
 def a_request(**changes: Any) -> dict[str, Any]:
@@ -179,9 +181,11 @@ async def hold_all_but_one(api: Api, booking_id: str) -> None:
     """Copies of that booking, on numbers of no pool, until its account may have one more."""
 
     def copy(tx: Transaction) -> None:
-        booking = tx.bookings.by_id(booking_id)
+        booking = tx.bookings.by_id(BookingId(booking_id))
         assert booking is not None
         for number in range(MAX_BOOKINGS - 2):
-            tx.bookings.insert(replace(booking, id=f"bkg_{number:032}", service=f"+32255588{number:02}"))
+            tx.bookings.insert(
+                replace(booking, id=BookingId(f"bkg_{number:032}"), service=E164(f"+32255588{number:02}"))
+            )
 
     await api.storage.run(copy)

@@ -13,6 +13,7 @@ import pytest
 
 from engine.accounts.accounts import create_account
 from engine.callbacks.worker import CallbackWorker
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.policy import DeliveryRules
 from engine.runtime.clock import SystemClock
 from engine.runtime.ids import new_id
@@ -71,10 +72,12 @@ class Office:
         return int(found["count"])
 
 
-def _insert(tx: Transaction, account_id: str, url: str, ids: list[str]) -> None:
+def _insert(tx: Transaction, account_id: AccountId, url: str, ids: list[str]) -> None:
     now = SystemClock().now()
     for event_id in ids:
-        tx.outbox.insert(event_id=event_id, account_id=account_id, booking_id="bkg_1", url=url, body=BODY, now=now)
+        tx.outbox.insert(
+            event_id=event_id, account_id=account_id, booking_id=BookingId("bkg_1"), url=url, body=BODY, now=now
+        )
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import time
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.connector import tls_of_this_machine
 from engine.callbacks.outbox import DeliveryReport, record
+from engine.domain.ids import AccountId
 from engine.domain.policy import CallbackRules
 from engine.domain.retry import AttemptOutcome, HttpAnswer, decide
+from engine.domain.times import EpochMs
 from engine.storage.outbox import Delivery
 from engine.storage.transaction import Transaction
 from engine.storage.webhook_secrets import SigningSecrets
@@ -21,10 +23,10 @@ DEMO = CallbackRules(ports=frozenset(), this_machine=True)
 
 
 def attempt_due(
-    tx: Transaction, now: int, outcome: AttemptOutcome, response: str = "", disable_after_ms: int = 10**9
+    tx: Transaction, now: EpochMs, outcome: AttemptOutcome, response: str = "", disable_after_ms: int = 10**9
 ) -> list[str]:
     """Have all that is due tried now with that outcome, as the worker records it; the ids."""
-    due, _ = tx.outbox.line_up_due(now, now + 1, 1_000)
+    due, _ = tx.outbox.line_up_due(now, EpochMs(now + 1), 1_000)
     for event_id, _, attempts, _ in due:
         delivery = tx.outbox.begin(event_id, attempts, now + 1)
         if delivery is None:
@@ -34,7 +36,7 @@ def attempt_due(
     return [event_id for event_id, *_ in due]
 
 
-def failed_callback(tx: Transaction, now: int) -> tuple[str, str]:
+def failed_callback(tx: Transaction, now: EpochMs) -> tuple[str, str]:
     """The ids of the newest callback that is due, which is answered with 410 now, and of its endpoint."""
     *_, callback_id = attempt_due(tx, now, HttpAnswer(410))
     owner = tx.outbox.owner_of(callback_id)
@@ -51,7 +53,7 @@ async def send(
     tls: ssl.SSLContext = TLS,
 ) -> AttemptOutcome:
     """Over a session of its own."""
-    delivery = Delivery("evt_1", "acc_1", url, BODY, 1, 1, 0, SigningSecrets(secret))
+    delivery = Delivery("evt_1", AccountId("acc_1"), url, BODY, 1, 1, EpochMs(0), SigningSecrets(secret))
     async with open_session(rules=rules, lookups_at_once=2, tls=tls) as session:
         now = time.time_ns() // 1_000_000
-        return (await attempt(session, delivery, now=now, timeout_ms=timeout_ms, rules=rules)).outcome
+        return (await attempt(session, delivery, now=EpochMs(now), timeout_ms=timeout_ms, rules=rules)).outcome

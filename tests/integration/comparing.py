@@ -12,6 +12,7 @@ from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
 from engine.calls.end_spool import EndSpool
 from engine.domain.booking import Booking
+from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.ami_links import until_state
@@ -36,7 +37,9 @@ class Comparing:
     kept: Path
     journaled: list[str] = field(default_factory=list)
 
-    async def talk(self, call_id: str, *, booking: Booking | None = None, answer_is_reported: bool = True) -> Booking:
+    async def talk(
+        self, call_id: CallId, *, booking: Booking | None = None, answer_is_reported: bool = True
+    ) -> Booking:
         booking = booking or await self.world.book(UsagePlan.MEDIUM)
         decision = await self.world.bridge(booking, call_id)
         if answer_is_reported:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.resources.exports import UNDER_WAY
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import Api
 from tests.integration.many_records import copies
 
@@ -18,7 +19,7 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 async def booked_and_called(api: Api, seconds: int = 12) -> Any:
     booking = await api.book(usagePlan="LARGE")
-    await api.talk(booking["service"], "call-1", seconds)
+    await api.talk(booking["service"], CallId("call-1"), seconds)
     return booking
 
 

@@ -11,6 +11,7 @@ from engine.bookings import adjustments
 from engine.bookings.adjustments import MAX_ADJUSTMENT, MAX_REASON, Adjustment
 from engine.calls.lease_rebalancing import TalkLimit
 from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from tests.contract.samples import SECOND
 from tests.contract.world import World
@@ -43,7 +44,7 @@ async def adjust(exchange: Exchange, seconds: int, calls: int = 0, **changes: An
 
 
 async def test_seconds_that_a_call_holds_are_taken_once_asterisk_has_lowered_its_limit(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     assert await adjust(exchange, -120) == (-120, 0)
     assert exchange.leases() == exchange.ami.limits == {"c1": 180}
     stored = (await exchange.world.stored(exchange.booking)).seconds
@@ -51,14 +52,14 @@ async def test_seconds_that_a_call_holds_are_taken_once_asterisk_has_lowered_its
 
 
 async def test_calls_that_are_up_bear_it_together(exchange: Exchange) -> None:
-    await exchange.talk("c1")
-    await exchange.talk("c2")
+    await exchange.talk(CallId("c1"))
+    await exchange.talk(CallId("c2"))
     assert await adjust(exchange, -100) == (-100, 0)
     assert exchange.leases() == exchange.ami.limits == {"c1": 100, "c2": 100}
 
 
 async def test_seconds_that_were_talked_stay(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     exchange.world.now += 59_400
     assert await adjust(exchange, -1000) == (-240, 0)
     assert exchange.leases() == {"c1": 60}
@@ -72,14 +73,14 @@ async def test_what_a_ringing_call_holds_stays(exchange: Exchange) -> None:
 
 
 async def test_seconds_that_are_given_lengthen_the_calls_that_are_up(exchange: Exchange) -> None:
-    await exchange.talk("c1")
-    await exchange.talk("c2")
+    await exchange.talk(CallId("c1"))
+    await exchange.talk(CallId("c2"))
     assert await adjust(exchange, 100, 5) == (100, 5)
     await exchange.until_leased(c1=200, c2=200)
 
 
 async def test_while_asterisk_does_not_obey_only_what_nobody_holds_is_taken(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     exchange.ami.silent = True
     assert await adjust(exchange, -120) == (0, 0)
     assert exchange.leases() == {"c1": 300}
@@ -89,7 +90,7 @@ async def test_while_asterisk_does_not_obey_only_what_nobody_holds_is_taken(exch
 
 
 async def test_an_adjustment_that_comes_again_is_not_done_again(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     assert [await adjust(exchange, -120) for _ in range(3)] == [(-120, 0)] * 3
     await exchange.until_leased(c1=180)
     assert exchange.world.rows("SELECT seconds, reason, usage_plan FROM grants WHERE id = 'grt_1'") == [
@@ -98,7 +99,7 @@ async def test_an_adjustment_that_comes_again_is_not_done_again(exchange: Exchan
 
 
 async def test_calls_that_come_and_go_meanwhile_leave_books_that_balance(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     exchange.ami.late["AbsoluteTimeout"] = 0.05
     outcomes = await asyncio.gather(
         adjust(exchange, -200), exchange.incoming("c2"), adjust(exchange, -60, id="grt_2"), exchange.incoming("c3")
@@ -119,7 +120,7 @@ async def test_an_adjustment_waits_until_asterisk_has_the_limit_of_an_answer(exc
         await told.wait()
         exchange.ami.limit("c1", limit.left_ms / 1000)
 
-    answer = asyncio.create_task(exchange.keeper.answered(exchange.booking.id, "c1", call.callee, set_limit))
+    answer = asyncio.create_task(exchange.keeper.answered(exchange.booking.id, CallId("c1"), call.callee, set_limit))
     adjusting = asyncio.create_task(adjust(exchange, -120))
     done, _ = await asyncio.wait([adjusting], timeout=0.5)
     assert not done

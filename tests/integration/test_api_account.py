@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.domain.events import EventType
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import MAX_BOOKINGS, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -81,9 +82,9 @@ async def test_nothing_but_the_events_can_be_changed(api: Api) -> None:
 
 async def test_a_choice_counts_from_the_next_call_on(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM")
-    await api.talk(booking["service"], "c1", 0)
+    await api.talk(booking["service"], CallId("c1"), 0)
     await choose(api, ["call.missed", "booking.gone"])
-    await api.talk(booking["service"], "c2", 0)
+    await api.talk(booking["service"], CallId("c2"), 0)
     await api.call("DELETE", f"/bookings/{booking['id']}")
     missed, gone = await told(api)
     assert (missed["type"], missed["bookingId"], missed["disposition"]) == ("call.missed", booking["id"], "BUSY")

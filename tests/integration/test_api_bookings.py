@@ -6,6 +6,7 @@ import time
 import pytest
 
 from engine.bookings.number_pool import import_numbers
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import (
     CALLBACK,
     DAY,
@@ -83,10 +84,10 @@ async def test_head_answers_like_get_without_a_body(api: Api) -> None:
 
 async def test_what_a_live_call_holds_is_not_remaining_and_comes_back(api: Api) -> None:
     booking = await api.book()
-    await api.caller_rings(booking["service"], "call-1")
+    await api.caller_rings(booking["service"], CallId("call-1"))
     during = await api.see(booking["id"])
     assert (during["secondsRemaining"], during["minutesRemaining"], during["callsRemaining"]) == (86, 1, 1)
-    await api.talk(booking["service"], "call-1", 0)
+    await api.talk(booking["service"], CallId("call-1"), 0)
     after = await api.see(booking["id"])
     assert (after["secondsRemaining"], after["minutesRemaining"], after["callsRemaining"]) == (90, 1, 2)
 
@@ -102,7 +103,7 @@ async def test_a_booking_is_active_until_its_end_and_expired_from_then_on(api: A
 async def test_a_booking_whose_last_call_is_spent_is_expired(api: Api) -> None:
     booking = await api.book()
     for call_id in ("call-1", "call-2"):
-        await api.talk(booking["service"], call_id, 10)
+        await api.talk(booking["service"], CallId(call_id), 10)
     seen = await api.see(booking["id"])
     assert (seen["status"], seen["callsRemaining"], seen["secondsRemaining"]) == ("EXPIRED", 0, 70)
     assert seen["endTime"] == booking["endTime"]
@@ -144,9 +145,9 @@ async def test_delete_quarantines_the_number(api: Api) -> None:
 
 async def test_delete_hangs_up_the_calls_of_this_booking_only(api: Api) -> None:
     doomed, other = await api.book(), await api.book()
-    await api.caller_rings(doomed["service"], "call-1")
-    await api.talk(doomed["service"], "call-2", 0)
-    await api.caller_rings(other["service"], "call-3")
+    await api.caller_rings(doomed["service"], CallId("call-1"))
+    await api.talk(doomed["service"], CallId("call-2"), 0)
+    await api.caller_rings(other["service"], CallId("call-3"))
     await api.call("DELETE", f"/bookings/{doomed['id']}")
     assert api.asterisk.hung_up == ["call-1"]
 
@@ -166,7 +167,7 @@ async def test_delete_succeeds_when_hanging_up_fails(api: Api) -> None:
 
     api.asterisk.behave = fail
     booking = await api.book()
-    await api.caller_rings(booking["service"], "call-1")
+    await api.caller_rings(booking["service"], CallId("call-1"))
     assert (await api.call("DELETE", f"/bookings/{booking['id']}")).status == 204
     assert (await api.call("GET", f"/bookings/{booking['id']}")).code == "gone"
 
@@ -177,7 +178,7 @@ async def test_delete_waits_no_longer_than_two_seconds_for_asterisk(api: Api) ->
 
     api.asterisk.behave = hang
     booking = await api.book()
-    await api.caller_rings(booking["service"], "call-1")
+    await api.caller_rings(booking["service"], CallId("call-1"))
     begun = time.monotonic()
     assert (await api.call("DELETE", f"/bookings/{booking['id']}")).status == 204
     assert time.monotonic() - begun < 3
@@ -185,7 +186,7 @@ async def test_delete_waits_no_longer_than_two_seconds_for_asterisk(api: Api) ->
 
 async def test_a_settled_call_of_a_deleted_booking_still_has_its_record(api: Api) -> None:
     booking = await api.book()
-    await api.talk(booking["service"], "call-1", 7)
+    await api.talk(booking["service"], CallId("call-1"), 7)
     await api.call("DELETE", f"/bookings/{booking['id']}")
     records = (await api.call("GET", "/cdr")).body["data"]
     assert [(one["service"], one["duration"]) for one in records] == [(booking["service"], 7)]

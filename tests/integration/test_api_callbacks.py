@@ -9,7 +9,9 @@ from standardwebhooks import Webhook
 
 from engine.callbacks.attempt import HEADERS
 from engine.callbacks.signing import signature_headers
+from engine.domain.ids import CallId
 from engine.domain.retry import HttpAnswer, NoAnswer, Trouble
+from engine.domain.times import EpochMs
 from tests.integration.api_helpers import CALLBACK, START, Api
 from tests.integration.callback_sending import attempt_due
 
@@ -23,13 +25,13 @@ async def told(api: Api, count: int = 1, account: str = "ours", **booking: Any) 
     """A booking with so many callbacks, each an hour after the one before; its id."""
     booked = await api.book(account=account, usagePlan="LARGE", **booking)
     for number in range(count):
-        await api.talk(booked["service"], f"{booked['id']}-{number}", 1)
+        await api.talk(booked["service"], CallId(f"{booked['id']}-{number}"), 1)
         api.clock.advance(HOUR)
     return str(booked["id"])
 
 
 async def tried(api: Api, outcome: Any = HttpAnswer(204), response: str = "") -> list[str]:  # noqa: B008  frozen
-    return await api.storage.run(attempt_due, api.clock.now(), outcome, response)
+    return await api.storage.run(attempt_due, EpochMs(api.clock.now()), outcome, response)
 
 
 async def listed(api: Api, query: str = "") -> list[dict[str, Any]]:
@@ -71,7 +73,7 @@ async def test_what_the_log_has_of_a_request_verifies_with_the_secret_that_is_sh
     sent = (await api.call("GET", f"/callbacks/{callback_id}")).body["request"]
     secret = (await api.call("GET", "/webhook-secret")).body["secret"]
     now = time.time_ns() // 1_000_000
-    Webhook(secret).verify(sent["body"], signature_headers(callback_id, (secret,), sent["body"], now))
+    Webhook(secret).verify(sent["body"], signature_headers(callback_id, (secret,), sent["body"], EpochMs(now)))
 
 
 async def test_the_list_is_newest_first_and_filtered(api: Api) -> None:
@@ -131,7 +133,7 @@ async def test_a_redelivery_is_accepted_and_while_it_is_tried_nothing_more(api: 
     for _ in range(2):
         answer = await api.call("POST", path)
         assert (answer.status, answer.body["state"], answer.body["finishedAt"]) == (202, "PENDING", None)
-    await api.storage.run(lambda tx: tx.outbox.line_up_due(api.clock.now(), api.clock.now() + 1, 10))
+    await api.storage.run(lambda tx: tx.outbox.line_up_due(EpochMs(api.clock.now()), EpochMs(api.clock.now() + 1), 10))
     answer = await api.call("POST", path)
     assert (answer.status, answer.body["state"], answer.body["nextAttemptAt"]) == (200, "PENDING", None)
     api.clock.advance(1)
@@ -145,7 +147,7 @@ async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch:
     await tried(api, HttpAnswer(410))  # the first disables the endpoint
     endpoint = (await api.call("GET", "/callbacks/endpoints")).body["data"][0]["id"]
     await api.call("POST", f"/callbacks/endpoints/{endpoint}/enable")
-    await api.storage.run(lambda tx: tx.endpoints.release(api.clock.now(), 10))
+    await api.storage.run(lambda tx: tx.endpoints.release(EpochMs(api.clock.now()), 10))
     api.clock.advance(1)
     await tried(api, HttpAnswer(204))
     asked: dict[str, Any] = {"from": "2026-03-01T13:00:00Z", "state": "DELIVERED"}

@@ -8,6 +8,7 @@ import pytest
 
 from engine.bookings.blocked_callers import MAX_BLOCKED_CALLERS
 from engine.bookings.lifecycle import sweep
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import CALLER, DAY, POLICY, Answer, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -77,7 +78,7 @@ async def test_what_is_no_choice_is_refused_and_named(api: Api, method: str, fie
 
 async def test_callers_who_withhold_their_number_are_refused_recorded_and_explained(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM", refuseAnonymous=True)
-    await api.caller_rings(booking["service"], "call-1", "anonymous")
+    await api.caller_rings(booking["service"], CallId("call-1"), "anonymous")
     assert await dispositions(api) == ["ANONYMOUS_REFUSED"]
     assert await explained(api, booking, "anonymous") == ("anonymous_refused", False)
     assert await explained(api, booking, CALLER) == ("put_through", True)
@@ -92,7 +93,7 @@ async def test_a_caller_is_blocked_listed_refused_explained_and_unblocked(api: A
     assert answer.headers["Location"] == blocked_path(booking, CALLER)
     assert (await api.call("GET", blocked_path(booking))).body["data"] == [answer.body]
 
-    await api.caller_rings(booking["service"], "call-1")
+    await api.caller_rings(booking["service"], CallId("call-1"))
     assert await dispositions(api) == ["CALLER_BLOCKED"]
     assert await explained(api, booking, CALLER) == ("caller_blocked", False)
     assert await explained(api, booking, OTHER_CALLER) == ("put_through", True)

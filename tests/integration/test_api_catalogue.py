@@ -3,6 +3,7 @@
 from api.resources.catalogue import PlanBody
 from engine.bookings.number_pool import import_numbers
 from engine.domain.policy import Allowance, UsagePlan
+from engine.domain.times import EpochMs
 from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, TESTED, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -64,7 +65,7 @@ async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: 
     for booking in booked:
         await api.call("DELETE", f"/bookings/{booking['id']}")
     api.clock.advance(POLICY.quarantine_ms)
-    await api.storage.run(lambda tx: tx.numbers.free_quarantined(api.clock.now()))
+    await api.storage.run(lambda tx: tx.numbers.free_quarantined(EpochMs(api.clock.now())))
     await api.book()
     # Four came back and one was taken.
     assert await days_left() is None

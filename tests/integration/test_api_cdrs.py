@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from api.app import RequestLimits
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import CALLER, DAY, HIDDEN, SECOND, UNKNOWN_CDR, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -18,7 +19,7 @@ def api_limits() -> RequestLimits:
 async def test_an_answered_call_has_every_field_of_the_contract(api: Api) -> None:
     booking = await api.book()
     api.clock.advance(SECOND)
-    await api.talk(booking["service"], "call-1", 12)
+    await api.talk(booking["service"], CallId("call-1"), 12)
     (record,) = (await api.call("GET", "/cdr")).body["data"]
     assert record == {
         "id": record["id"],
@@ -36,16 +37,16 @@ async def test_an_answered_call_has_every_field_of_the_contract(api: Api) -> Non
 
 async def test_calls_that_were_not_answered_are_listed_with_duration_0(api: Api) -> None:
     booking = await api.book()
-    await api.talk(booking["service"], "call-1", 0)
+    await api.talk(booking["service"], CallId("call-1"), 0)
     api.clock.advance(DAY)
-    await api.caller_rings(booking["service"], "call-2")
+    await api.caller_rings(booking["service"], CallId("call-2"))
     records = (await api.call("GET", "/cdr")).body["data"]
     assert [(one["disposition"], one["duration"]) for one in records] == [("EXPIRED", 0), ("BUSY", 0)]
 
 
 async def test_records_keep_the_destination_of_their_call(api: Api) -> None:
     booking = await api.book()
-    await api.talk(booking["service"], "call-1", 1)
+    await api.talk(booking["service"], CallId("call-1"), 1)
     change = {"usagePlan": "SMALL", "destination": "+442079460958"}
     await api.call("PUT", f"/bookings/{booking['id']}", change)
     (record,) = (await api.call("GET", "/cdr")).body["data"]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import CALLER, DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, Answer, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -64,9 +65,9 @@ async def test_a_paused_booking_refuses_calls_says_so_and_is_resumed(api: Api) -
     await patch(api, booking, paused=True)
     explained = (await api.call("GET", f"/bookings/{booking['id']}/explain?source={CALLER}")).body
     assert (explained["putThrough"], explained["reason"], explained["status"]) == (False, "paused", "ACTIVE")
-    await api.talk(booking["service"], "refused", 5)
+    await api.talk(booking["service"], CallId("refused"), 5)
     await patch(api, booking, paused=False)
-    await api.talk(booking["service"], "taken", 5)
+    await api.talk(booking["service"], CallId("taken"), 5)
     records = (await api.call("GET", "/cdr")).body["data"]
     assert [(record["disposition"], record["duration"]) for record in records] == [("ANSWERED", 5), ("PAUSED", 0)]
 

@@ -10,6 +10,7 @@ import pytest
 from api.schemas.common import ExplanationBody
 from engine.bookings.number_pool import import_numbers
 from engine.domain.explanation import LimitedBy
+from engine.domain.ids import CallId
 from engine.domain.routing import Reason
 from tests.integration.api_helpers import CALLER, DAY, HIDDEN, POLICY, START, UNKNOWN_BOOKING, Answer, Api
 
@@ -58,8 +59,8 @@ async def test_a_call_that_would_be_put_through_is_explained_in_full(api: Api) -
 
 async def test_what_live_calls_hold_and_this_caller_had_is_told(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM")
-    await api.caller_rings(booking["service"], "call-1")
-    await api.caller_rings(booking["service"], "call-2", "+14155550199")
+    await api.caller_rings(booking["service"], CallId("call-1"))
+    await api.caller_rings(booking["service"], CallId("call-2"), "+14155550199")
     body = await explained(api, booking)
     assert (body["callsHeld"], body["callsRemaining"], body["callerCallsLastHour"]) == (2, 8, 1)
     assert body["secondsHeld"] + body["secondsRemaining"] == 300
@@ -80,10 +81,10 @@ async def test_a_booking_past_its_end(api: Api) -> None:
 
 async def test_a_booking_without_seconds_or_without_calls(api: Api) -> None:
     seconds, calls = await api.book(), await api.book()
-    await api.talk(seconds["service"], "call-1", 60)
-    await api.talk(seconds["service"], "call-2", 30)
+    await api.talk(seconds["service"], CallId("call-1"), 60)
+    await api.talk(seconds["service"], CallId("call-2"), 30)
     for call_id in ("call-3", "call-4"):
-        await api.talk(calls["service"], call_id, 1)
+        await api.talk(calls["service"], CallId(call_id), 1)
     assert await reasons(api, seconds) == ("seconds_spent", "EXPIRED", 0, None)
     assert await reasons(api, calls) == ("calls_spent", "EXPIRED", 0, None)
 
@@ -91,13 +92,13 @@ async def test_a_booking_without_seconds_or_without_calls(api: Api) -> None:
 async def test_calls_that_are_up_hold_all(api: Api) -> None:
     booking = await api.book()
     for call_id in ("call-1", "call-2"):
-        await api.caller_rings(booking["service"], call_id)
+        await api.caller_rings(booking["service"], CallId(call_id))
     assert await reasons(api, booking) == ("calls_held", "ACTIVE", 0, None)
 
 
 async def test_the_limits_of_calls_at_once_and_of_a_caller(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM", maxConcurrentCalls=1, maxCallsPerCallerPerHour=1)
-    await api.caller_rings(booking["service"], "call-1")
+    await api.caller_rings(booking["service"], CallId("call-1"))
     assert await reasons(api, booking) == ("caller_limit", "ACTIVE", 0, None)
     assert await reasons(api, booking, None) == ("concurrency_limit", "ACTIVE", 0, None)
 
@@ -123,7 +124,7 @@ async def test_a_hidden_number_that_became_a_rented_one(api: Api) -> None:
 )
 async def test_a_caller_is_named_as_calls_name_them(api: Api, query: str, source: str) -> None:
     booking = await api.book(usagePlan="MEDIUM")
-    await api.caller_rings(booking["service"], "call-1", source)
+    await api.caller_rings(booking["service"], CallId("call-1"), source)
     answer = await api.call("GET", f"/bookings/{booking['id']}/explain{query}")
     assert (answer.status, answer.body["source"], answer.body["callerCallsLastHour"]) == (200, source, 1)
 
@@ -163,10 +164,10 @@ async def everything(api: Api) -> Any:
 
 async def test_asking_leaves_no_trace_in_any_table(api: Api) -> None:
     active, expired = await api.book(usagePlan="MEDIUM"), await api.book()
-    await api.talk(active["service"], "call-1", 60)
-    await api.caller_rings(active["service"], "call-2")
-    await api.talk(expired["service"], "call-3", 60)
-    await api.talk(expired["service"], "call-4", 30)
+    await api.talk(active["service"], CallId("call-1"), 60)
+    await api.caller_rings(active["service"], CallId("call-2"))
+    await api.talk(expired["service"], CallId("call-3"), 60)
+    await api.talk(expired["service"], CallId("call-4"), 30)
     before = await everything(api)
     for booking in (active, expired):
         for source in (CALLER, None):

@@ -20,6 +20,8 @@ from api.app import RequestLimits
 from api.resources.exports import MAX_AT_ONCE, MAX_OF_ACCOUNT, UNDER_WAY
 from engine.accounts.keys import create_key, keys_of, revoke_key
 from engine.cdr.master_csv import COLUMNS
+from engine.domain.ids import AccountId, CallId
+from engine.domain.times import EpochMs
 from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, SECOND, Api
 from tests.integration.exporting import LAST_CHUNK, MANY, booked_and_called, exporting, many, until_none_is_under_way
 
@@ -45,7 +47,7 @@ def busy_at_checkpoint(database: Path) -> int:
 async def test_json_lines_are_the_records_of_the_list(api: Api) -> None:
     booking = await booked_and_called(api)
     api.clock.advance(SECOND)
-    await api.talk(booking["service"], "call-2", 0)
+    await api.talk(booking["service"], CallId("call-2"), 0)
     answer = await api.call("GET", "/cdr.jsonl")
     assert answer.headers["Content-Type"] == "application/jsonl; charset=utf-8"
     assert [json.loads(line) for line in answer.text.splitlines()] == (await api.call("GET", "/cdr")).body["data"]
@@ -54,8 +56,8 @@ async def test_json_lines_are_the_records_of_the_list(api: Api) -> None:
 
 async def test_csv_lines_are_the_records_of_the_list_with_the_times_of_their_calls(api: Api) -> None:
     booking = await api.book(usagePlan="LARGE")
-    await api.caller_rings(booking["service"], "call-0")
-    await api.talk(booking["service"], "call-1", 12)
+    await api.caller_rings(booking["service"], CallId("call-0"))
+    await api.talk(booking["service"], CallId("call-1"), 12)
     answer = await api.call("GET", "/cdr.csv")
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     [record] = (await api.call("GET", "/cdr")).body["data"]
@@ -176,10 +178,12 @@ async def test_a_database_that_fails_half_way_cuts_the_answer(api: Api) -> None:
 @pytest.mark.parametrize("api_limits", [PATIENT], ids=["patient"])
 async def test_a_key_that_is_revoked_half_way_cuts_its_exports_and_no_others(api: Api) -> None:
     await many(api)
-    [own] = [key["id"] for key in await api.storage.run(keys_of, "ours") if not key["is_test"]]
-    api.keys["another of ours"] = (await api.storage.run(create_key, "ours", PEPPER, api.clock.now())).secret
+    [own] = [key["id"] for key in await api.storage.run(keys_of, AccountId("ours")) if not key["is_test"]]
+    api.keys["another of ours"] = (
+        await api.storage.run(create_key, AccountId("ours"), PEPPER, EpochMs(api.clock.now()))
+    ).secret
     async with exporting(api) as revoked, exporting(api, account="another of ours") as other:
-        await api.storage.run(revoke_key, own, api.clock.now())
+        await api.storage.run(revoke_key, own, EpochMs(api.clock.now()))
         text, others = await asyncio.gather(revoked.rest(), other.lines())
     assert b"+14155550123" in text
     assert not text.endswith(LAST_CHUNK)

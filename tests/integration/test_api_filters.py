@@ -8,6 +8,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from engine.domain.ids import BookingId
+from engine.domain.numbers import E164
 from engine.runtime.ids import new_id
 from engine.storage import filters, reads
 from engine.storage.transaction import Transaction
@@ -114,13 +116,15 @@ async def test_in_any_order_of_events_each_that_fits_all_the_while_is_listed_onc
         label = chance.choice("xy")
         if not known or chance.random() < 0.4:
             known = new_id("bkg")
-            tx.bookings.insert(replace(model, id=known, label=label, service=f"+3225558{next(services)}"))
+            tx.bookings.insert(
+                replace(model, id=BookingId(known), label=label, service=E164(f"+3225558{next(services)}"))
+            )
         elif chance.random() < 0.5:
-            tx.bookings.update(replace(model, id=known, gone_at=START))
+            tx.bookings.update(replace(model, id=BookingId(known), gone_at=START))
             del there[known]
             return
         else:
-            tx.bookings.update(replace(model, id=known, label=label))
+            tx.bookings.update(replace(model, id=BookingId(known), label=label))
         there[known] = label
 
     for _ in range(120):

@@ -9,6 +9,7 @@ import pytest
 from multidict import CIMultiDict
 
 from engine.accounts.idempotency import KEPT_MS
+from engine.domain.times import EpochMs
 from tests.integration.api_helpers import NUMBERS, SECOND, Answer, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -99,7 +100,7 @@ async def test_what_was_refused_may_be_carried_out_later_under_the_same_key(api:
     assert (await post(api, "k1")).status == 503
     await api.call("DELETE", f"/bookings/{held[0]['id']}")
     api.clock.advance(10**12)
-    await api.storage.run(lambda tx: tx.numbers.free_quarantined(api.clock.now()))
+    await api.storage.run(lambda tx: tx.numbers.free_quarantined(EpochMs(api.clock.now())))
     assert (await post(api, "k1")).status == 201
 
 

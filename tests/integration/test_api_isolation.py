@@ -9,6 +9,8 @@ from api.app import ROUTES, build_app
 from api.docs_page.served import ROUTES as PAGES
 from api.http.dependencies import DEPENDENCIES
 from api.http.routes import Route
+from engine.domain.ids import CallId
+from engine.domain.times import EpochMs
 from tests.integration.api_helpers import CALLER, UNKNOWN_BOOKING, UNKNOWN_CDR, Answer, Api
 from tests.integration.api_routes import QUERY, path_of, valid_body
 from tests.integration.callback_sending import failed_callback
@@ -52,7 +54,7 @@ async def ids_of(api: Api, account: str) -> dict[str, str]:
     """A booking, with a blocked caller, a call record, a callback and the endpoint that failed to take it, of the
     account, by what their paths begin with."""
     booking = await api.book(account=account)
-    await api.talk(booking["service"], f"call-of-{account}", 3)
+    await api.talk(booking["service"], CallId(f"call-of-{account}"), 3)
     return await ids_after_a_call(api, account, booking["id"])
 
 
@@ -60,7 +62,7 @@ async def ids_after_a_call(api: Api, account: str, booking_id: str) -> dict[str,
     path = f"/bookings/{booking_id}/blocked-callers"
     await api.call("POST", path, {"caller": CALLER}, account=account)
     records = (await api.call("GET", "/cdr", account=account)).body["data"]
-    callback_id, endpoint_id = await api.storage.run(failed_callback, api.clock.now())
+    callback_id, endpoint_id = await api.storage.run(failed_callback, EpochMs(api.clock.now()))
     return {
         "bookings": booking_id,
         "cdr": records[0]["id"],
@@ -98,7 +100,7 @@ async def test_another_accounts_thing_answers_exactly_like_an_unknown_one(api: A
     assert (foreign.status, foreign.code) == (404, "not_found")
     assert without_date(foreign) == without_date(unknown)
     assert await snapshot(api, "theirs", theirs) == before
-    assert api.asterisk.hung_up == api.asterisk.renewed == []
+    assert (api.asterisk.hung_up, api.asterisk.renewed) == ([], [])
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
@@ -145,7 +147,7 @@ async def test_a_list_has_ones_own_only(api: Api, route: Route) -> None:
 async def test_another_accounts_cursor_shows_nothing_of_that_account(api: Api, route: Route) -> None:
     for index in range(2):
         booking = await api.book(account="theirs", callback=f"https://customer.example/{index}")
-        await api.talk(booking["service"], f"call-{index}", 1)
+        await api.talk(booking["service"], CallId(f"call-{index}"), 1)
     ours = await ids_of(api, "ours")
     theirs = await api.call("GET", f"{route.path}?limit=1", account="theirs")
     answer = await api.call("GET", f"{route.path}?cursor={theirs.body['nextCursor']}")

@@ -9,6 +9,7 @@ import pytest
 
 from api.http.auth_failures import MAX_FAILURES
 from engine.accounts.keys import KeyUse
+from engine.domain.times import EpochMs
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -175,7 +176,7 @@ async def test_an_earlier_use_never_replaces_a_later_one_and_a_lost_key_is_nothi
     storage, database = with_keys
     clock = SettableClock()
     for now in (2_000, 1_000):
-        clock.instant = now
+        clock.instant = EpochMs(now)
         use = KeyUse(storage, clock)
         use.used("key_1")
         use.used("key_gone")

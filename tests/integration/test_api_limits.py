@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import CALLER, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -92,18 +93,18 @@ async def records(api: Api) -> list[Any]:
 async def test_a_call_beyond_the_calls_at_once_is_recorded_as_such(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM", maxConcurrentCalls=1)
     for call_id in ("call-1", "call-2"):
-        await api.caller_rings(booking["service"], call_id)
+        await api.caller_rings(booking["service"], CallId(call_id))
     assert await records(api) == [("CONCURRENCY_LIMIT", 0)]
     await put(api, booking, maxConcurrentCalls=2)
-    await api.caller_rings(booking["service"], "call-3")
+    await api.caller_rings(booking["service"], CallId("call-3"))
     assert len(await records(api)) == 1
 
 
 async def test_a_call_beyond_the_callers_calls_is_recorded_as_such(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM", maxCallsPerCallerPerHour=1)
-    await api.talk(booking["service"], "call-1", 3)
-    await api.caller_rings(booking["service"], "call-2")
-    await api.caller_rings(booking["service"], "call-3", "+14155550199")
+    await api.talk(booking["service"], CallId("call-1"), 3)
+    await api.caller_rings(booking["service"], CallId("call-2"))
+    await api.caller_rings(booking["service"], CallId("call-3"), "+14155550199")
     answered, refused = ("ANSWERED", 3), ("CALLER_LIMIT", 0)
     assert await records(api) == [refused, answered]
     [refusal, _] = (await api.call("GET", "/cdr")).body["data"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import DAY, POLICY, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
@@ -23,7 +24,7 @@ async def fill(api: Api, path: str, count: int) -> list[str]:
         await api.book(usagePlan="LARGE")
     (booking,) = (await api.call("GET", "/bookings")).body["data"]
     for index in range(count):
-        await api.talk(booking["service"], f"call-{len(known)}-{index}", 1)
+        await api.talk(booking["service"], CallId(f"call-{len(known)}-{index}"), 1)
     found = await all_pages(api, "/cdr?limit=100")
     return [one["id"] for one in reversed(found) if one["id"] not in known]
 

@@ -9,6 +9,7 @@ import pytest
 
 from api.app import RequestLimits
 from api.http.rate_limit import QUOTA, RateLimit
+from engine.domain.ids import AccountId
 from phones.ports import free_port
 from tests.e2e.answers import send
 from tests.integration.api_helpers import Answer, Api, a_request
@@ -84,26 +85,26 @@ async def test_who_has_no_valid_key_spends_nothing_of_an_account_and_learns_noth
 
 def test_a_bucket_fills_evenly_and_holds_no_more_than_the_quota() -> None:
     quota, now = RateLimit(60), 1_000.0
-    assert all(quota.count("a", now).allowed for _ in range(60))
+    assert all(quota.count(AccountId("a"), now).allowed for _ in range(60))
     for after, more in ((0.0, 0), (0.99, 0), (1.0, 1), (1.5, 0), (4.0, 3), (1_000.0, 60)):
-        allowed = [quota.count("a", now + after).allowed for _ in range(61)]
+        allowed = [quota.count(AccountId("a"), now + after).allowed for _ in range(61)]
         assert sum(allowed) == more, after
 
 
 def test_what_is_refused_costs_nothing() -> None:
     quota = RateLimit(60)
     for _ in range(10_000):
-        refused = quota.count("a", 0.0)
+        refused = quota.count(AccountId("a"), 0.0)
     assert (refused.allowed, refused.remaining) == (False, 0)
     assert refused.next_in == pytest.approx(1.0)
-    assert quota.count("a", 1.0).allowed
+    assert quota.count(AccountId("a"), 1.0).allowed
 
 
 @pytest.mark.parametrize("per_minute", [1, 7, 60, 600, 999_983])
 def test_what_is_left_goes_down_by_one_each_time(per_minute: int) -> None:
     quota = RateLimit(per_minute)
     for spent in range(1, min(per_minute, 700) + 1):
-        standing = quota.count("a", 12_345.678)
+        standing = quota.count(AccountId("a"), 12_345.678)
         assert (standing.allowed, standing.remaining) == (True, per_minute - spent)
         assert standing.full_in == pytest.approx(spent * 60 / per_minute, abs=1e-6)
 
@@ -112,11 +113,11 @@ def test_accounts_that_have_their_whole_quota_are_forgotten() -> None:
     quota = RateLimit(600)
     for second in range(1_000):
         for each in range(3):
-            quota.count(f"account-{second}-{each}", float(second))
+            quota.count(AccountId(f"account-{second}-{each}"), float(second))
         assert len(quota) <= 6
     # And nobody is kept beyond the accounts that there are, however often they ask.
     for _ in range(1_000):
-        quota.count("a", 5_000.0)
+        quota.count(AccountId("a"), 5_000.0)
     assert len(quota) <= 7
 
 

@@ -9,7 +9,8 @@ import pytest
 from api.schemas.fields import CDR_ID
 from engine.calls.lifecycle import EndReport, call_ended
 from engine.cdr.listing import LOOKED_AT
-from engine.domain.times import rfc3339
+from engine.domain.ids import CallId
+from engine.domain.times import EpochMs, rfc3339
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
 from tests.integration.many_records import copies
 
@@ -24,7 +25,7 @@ async def ids(api: Api, path: str, **options: Any) -> list[str]:
     return [one["id"] for one in answer.body["data"]]
 
 
-async def a_call(api: Api, booking: Any, call_id: str, seconds: int = 1, source: str = CALLER) -> str:
+async def a_call(api: Api, booking: Any, call_id: CallId, seconds: int = 1, source: str = CALLER) -> str:
     """Its record's id."""
     before = set(await ids(api, "/cdr?limit=100"))
     if source == CALLER:
@@ -39,10 +40,10 @@ async def test_records_stand_in_the_order_in_which_their_calls_came_in(api: Api)
     """The first call ends last."""
     long = await api.book(usagePlan="LARGE")
     short = await api.book(usagePlan="LARGE")
-    await api.caller_rings(long["service"], "call-long")
+    await api.caller_rings(long["service"], CallId("call-long"))
     api.clock.advance(SECOND)
-    second = await a_call(api, short, "call-short")
-    await api.storage.run(call_ended, EndReport("call-long", 0, "NOANSWER"), api.clock.now(), POLICY)
+    second = await a_call(api, short, CallId("call-short"))
+    await api.storage.run(call_ended, EndReport(CallId("call-long"), 0, "NOANSWER"), EpochMs(api.clock.now()), POLICY)
     found = (await api.call("GET", "/cdr")).body["data"]
     assert found[0]["id"] == second
     assert [one["disposition"] for one in found] == ["ANSWERED", "NO_ANSWER"]
@@ -53,9 +54,9 @@ async def test_a_range_has_its_beginning_and_not_its_end(api: Api) -> None:
     booking = await api.book(usagePlan="LARGE")
     made = []
     for number in range(3):
-        made.append(await a_call(api, booking, f"call-{number}"))
+        made.append(await a_call(api, booking, CallId(f"call-{number}")))
         api.clock.advance(SECOND)
-    first, second, third = (rfc3339(START + number * SECOND) for number in range(3))
+    first, second, third = (rfc3339(EpochMs(START + number * SECOND)) for number in range(3))
     assert await ids(api, f"/cdr?from={second}") == [made[2], made[1]]
     assert await ids(api, f"/cdr?to={second}") == [made[0]]
     assert await ids(api, f"/cdr?from={first}&to={third}") == [made[1], made[0]]
@@ -69,12 +70,12 @@ async def test_a_range_has_its_beginning_and_not_its_end(api: Api) -> None:
 
 async def test_filters_hold_together_and_a_page_link_keeps_them(api: Api) -> None:
     ours, other = await api.book(usagePlan="LARGE"), await api.book(usagePlan="LARGE")
-    one = await a_call(api, ours, "call-1")
+    one = await a_call(api, ours, CallId("call-1"))
     api.clock.advance(SECOND)
-    two = await a_call(api, ours, "call-2", seconds=0)
-    three = await a_call(api, other, "call-3")
+    two = await a_call(api, ours, CallId("call-2"), seconds=0)
+    three = await a_call(api, other, CallId("call-3"))
     await api.call("POST", f"/bookings/{other['id']}/blocked-callers", {"caller": OTHER_CALLER})
-    four = await a_call(api, other, "call-4", source=OTHER_CALLER)
+    four = await a_call(api, other, CallId("call-4"), source=OTHER_CALLER)
     number = ours["service"].replace("+", "%2B")
     for query, found in (
         ("disposition=ANSWERED", {one, three}),
@@ -122,7 +123,7 @@ async def test_a_filter_that_makes_no_sense_is_refused_and_named(api: Api, path:
 
 async def test_instants_at_the_ends_of_time_are_instants(api: Api) -> None:
     booking = await api.book()
-    record = await a_call(api, booking, "call-1")
+    record = await a_call(api, booking, CallId("call-1"))
     for query in ("from=0001-01-01T00:00:00%2B23:59", "to=9999-12-31T23:59:60-23:59"):
         assert await ids(api, f"/cdr?{query}") == [record]
 
@@ -138,7 +139,7 @@ async def follow(api: Api, path: str) -> list[Answer]:
 
 async def test_a_page_comes_after_a_bounded_look_even_when_nothing_was_found(api: Api) -> None:
     booking = await api.book()
-    newest = await a_call(api, booking, "call-1")
+    newest = await a_call(api, booking, CallId("call-1"))
     await copies(api, newest, 2 * LOOKED_AT + 10)
     pages = await follow(api, "/cdr?disposition=ANSWERED")
     assert [[one["id"] for one in page.body["data"]] for page in pages] == [[newest], [], []]
@@ -159,7 +160,7 @@ def encoded(content: Any) -> str:
 async def test_a_cursor_of_the_order_of_before_and_one_that_was_never_given_is_refused(api: Api) -> None:
     booking = await api.book()
     for number in range(2):
-        await a_call(api, booking, f"call-{number}")
+        await a_call(api, booking, CallId(f"call-{number}"))
     given = cursor_content(await api.call("GET", "/cdr?limit=1"))
     assert (await api.call("GET", f"/cdr?cursor={encoded(given)}")).status == 200
     old = {name: value for name, value in given.items() if name != "at"}
@@ -181,7 +182,7 @@ async def test_a_cursor_of_the_order_of_before_and_one_that_was_never_given_is_r
 async def test_the_calls_of_a_booking_are_its_own_and_read_as_in_the_whole_list(api: Api) -> None:
     booking, other = await api.book(usagePlan="LARGE"), await api.book(usagePlan="LARGE")
     for number in range(5):
-        await a_call(api, booking if number % 2 else other, f"call-{number}", seconds=number % 3)
+        await a_call(api, booking if number % 2 else other, CallId(f"call-{number}"), seconds=number % 3)
         api.clock.advance(SECOND)
     path = f"/bookings/{booking['id']}/calls"
     everything = (await api.call("GET", "/cdr")).body["data"]
@@ -197,7 +198,7 @@ async def test_the_calls_of_a_booking_are_its_own_and_read_as_in_the_whole_list(
 
 async def test_the_look_for_a_bookings_calls_ends_where_it_was_made(api: Api) -> None:
     booking = await api.book()
-    newest = await a_call(api, booking, "call-1")
+    newest = await a_call(api, booking, CallId("call-1"))
     await copies(api, newest, 2 * LOOKED_AT)
     await api.storage.run(lambda tx: tx.cdrs._db.execute("UPDATE cdrs SET started_at = started_at - ?", [3 * DAY]))
     assert [page.body["data"] for page in await follow(api, f"/bookings/{booking['id']}/calls")] == [[]]
@@ -206,7 +207,7 @@ async def test_the_look_for_a_bookings_calls_ends_where_it_was_made(api: Api) ->
 async def test_a_call_is_found_though_the_clock_was_set_back_after_its_booking(api: Api) -> None:
     booking = await api.book()
     api.clock.advance(-3_600 * SECOND)
-    record = await a_call(api, booking, "call-1")
+    record = await a_call(api, booking, CallId("call-1"))
     assert await ids(api, f"/bookings/{booking['id']}/calls") == [record]
 
 
@@ -214,7 +215,7 @@ async def test_the_calls_of_a_booking_are_seen_in_its_grace_and_not_after_it_but
     api: Api,
 ) -> None:
     booking = await api.book()
-    record = await a_call(api, booking, "call-1")
+    record = await a_call(api, booking, CallId("call-1"))
     path = f"/bookings/{booking['id']}/calls"
     api.clock.advance(DAY + POLICY.grace_ms - 1)
     assert await ids(api, path) == [record]
@@ -226,7 +227,7 @@ async def test_the_calls_of_a_booking_are_seen_in_its_grace_and_not_after_it_but
 
 async def test_another_accounts_booking_finds_no_record_in_ones_own_list(api: Api) -> None:
     theirs = await api.book(account="theirs")
-    await api.talk(theirs["service"], "call-1", 1)
+    await api.talk(theirs["service"], CallId("call-1"), 1)
     for query in (f"bookingId={theirs['id']}", f"service={theirs['service'].replace('+', '%2B')}"):
         assert await ids(api, f"/cdr?{query}") == []
         assert len(await ids(api, f"/cdr?{query}", account="theirs")) == 1

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from engine.domain.ids import CallId
 from tests.integration.api_helpers import (
     CALLBACK,
     DAY,
@@ -26,7 +27,7 @@ async def renewed(api: Api, booking: Any, **body: Any) -> Any:
 
 async def test_put_adds_the_plan_to_what_is_left(api: Api) -> None:
     booking = await api.book()
-    await api.talk(booking["service"], "call-1", 40)
+    await api.talk(booking["service"], CallId("call-1"), 40)
     body = await renewed(api, booking)
     assert (body["secondsRemaining"], body["callsRemaining"]) == (90 - 40 + 300, 1 + 10)
     assert (body["usagePlan"], body["status"]) == ("MEDIUM", "ACTIVE")
@@ -49,7 +50,7 @@ async def test_put_in_grace_revives_and_counts_from_now(api: Api) -> None:
 async def test_put_revives_a_booking_that_ran_out_of_calls_and_keeps_its_later_end(api: Api) -> None:
     booking = await api.book()
     for call_id in ("call-1", "call-2"):
-        await api.talk(booking["service"], call_id, 1)
+        await api.talk(booking["service"], CallId(call_id), 1)
     body = await renewed(api, booking)
     assert (body["status"], body["callsRemaining"]) == ("ACTIVE", 10)
     assert body["endTime"] == "2026-03-09T12:00:00.000Z"
@@ -72,7 +73,7 @@ async def test_put_on_the_last_millisecond_of_grace_revives_and_later_answers_go
 
 async def test_put_during_a_call_adds_to_what_the_call_does_not_hold(api: Api) -> None:
     booking = await api.book()
-    await api.caller_rings(booking["service"], "call-1")
+    await api.caller_rings(booking["service"], CallId("call-1"))
     body = await renewed(api, booking)
     assert (body["secondsRemaining"], body["callsRemaining"]) == (86 + 300, 1 + 10)
 

@@ -26,6 +26,7 @@ from api.http.dependencies import DEPENDENCIES
 from api.http.server import build_runner
 from engine.bookings.number_pool import import_numbers
 from engine.callbacks.ssrf import check_callback
+from engine.domain.ids import CallId
 from engine.domain.policy import CallbackRules
 from tests.integration.api_helpers import DAY, POLICY, START, TESTED, Api
 from tests.integration.callback_sending import failed_callback
@@ -48,7 +49,7 @@ async def address(api: Api) -> AsyncIterator[str]:
     for account in ("ours", "theirs"):
         booking = await api.book(account=account, usagePlan="LARGE")
         for seconds in (0, 3):
-            await api.talk(booking["service"], f"call-{account}-{seconds}", seconds)
+            await api.talk(booking["service"], CallId(f"call-{account}-{seconds}"), seconds)
         path = f"/bookings/{booking['id']}/blocked-callers"
         await api.call("POST", path, {"caller": "+33199007002"}, account=account)
         await api.storage.run(failed_callback, START)

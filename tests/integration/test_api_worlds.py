@@ -8,6 +8,7 @@ from api.app import ROUTES
 from api.http.routes import Route
 from api.schemas.sandbox import MAX_ADVANCE
 from engine.cdr.ledger import audit_page
+from engine.domain.ids import CallId
 from engine.domain.numbers import is_simulated
 from tests.integration.api_helpers import (
     CALLER,
@@ -57,7 +58,7 @@ async def things_of(api: Api, account: str) -> dict[str, str]:
     if is_simulated(booking["service"]):
         assert (await simulate(api, booking["service"], account=account, seconds=3)).status == 200
     else:
-        await api.talk(booking["service"], f"call of {account}", 3)
+        await api.talk(booking["service"], CallId(f"call of {account}"), 3)
     return await ids_after_a_call(api, account, booking["id"])
 
 

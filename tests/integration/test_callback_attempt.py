@@ -8,7 +8,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from engine.callbacks.attempt import attempt, open_session
+from engine.domain.ids import AccountId
 from engine.domain.retry import HttpAnswer, NoAnswer, Trouble
+from engine.domain.times import EpochMs
 from engine.storage.outbox import Delivery
 from engine.storage.webhook_secrets import SigningSecrets
 from tests.integration.callback_receiver import Answer, CallbackReceiver
@@ -44,10 +46,10 @@ async def test_retry_after_is_read(receiver: CallbackReceiver) -> None:
 
 async def test_cookies_are_not_kept_between_attempts(receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(200, headers={"Set-Cookie": "a=b; Path=/"}))
-    delivery = Delivery("evt_1", "acc_1", receiver.url, BODY, 1, 1, 0, SigningSecrets(SECRET))
+    delivery = Delivery("evt_1", AccountId("acc_1"), receiver.url, BODY, 1, 1, EpochMs(0), SigningSecrets(SECRET))
     async with open_session(rules=DEMO, lookups_at_once=2) as session:
         for _ in range(2):
-            await attempt(session, delivery, now=0, timeout_ms=5_000, rules=DEMO)
+            await attempt(session, delivery, now=EpochMs(0), timeout_ms=5_000, rules=DEMO)
     assert ["Cookie" in request.headers for request in receiver.requests] == [False, False]
     assert receiver.connections == 2
 

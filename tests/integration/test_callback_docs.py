@@ -25,7 +25,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8
 SECTION = PAGE.partition("\n## Callbacks\n")[2].partition("\n## ")[0]
 PRODUCTION = callback_rules_of(Settings())
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
-COMMON = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
+COMMON: Any = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
 # As `engine.outbox.post` puts it there: a number into every body, metadata where the booking has some.
 ADDED: events.EventBody = {"sequence": 1, "metadata": {"order": "1871"}}
 NUMBERED: events.EventBody = {"sequence": 1}

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine.callbacks.signing import signature_headers
+from engine.domain.times import EpochMs
 from tests.integration.test_cli import Cli
 
 BODY = json.dumps({"bookingId": "bkg_1", "source": "+33199007777"})
@@ -63,7 +64,7 @@ def test_what_is_genuine_is_taken_and_everything_else_refused(cli: Cli, listenin
     url = listening.stderr.readline().split('"')[3]
     [(secret,)] = cli.rows("SELECT webhook_secret FROM accounts WHERE name = 'demo'")
     now = round(time.time() * 1000)
-    good = signature_headers("evt_1", (secret,), BODY, now)
+    good = signature_headers("evt_1", (secret,), BODY, EpochMs(now))
     assert post(url, BODY, good) == 204
     assert shown(listening) == {
         "webhookId": "evt_1",
@@ -74,14 +75,14 @@ def test_what_is_genuine_is_taken_and_everything_else_refused(cli: Cli, listenin
     }
     assert post(url, BODY, good) == 204
     assert shown(listening)["again"] is True
-    old = signature_headers("evt_2", (secret,), BODY, now - 3_600_000)
+    old = signature_headers("evt_2", (secret,), BODY, EpochMs(now - 3_600_000))
     for body, headers in [
         (BODY + " ", good),
         (BODY, good | {"webhook-id": "evt_9"}),
         (BODY, good | {"webhook-signature": "v1,nonsense"}),
         (BODY, {}),
         (BODY, old),
-        ("\x1b[2J", signature_headers("evt_3", (secret,), "other", now)),
+        ("\x1b[2J", signature_headers("evt_3", (secret,), "other", EpochMs(now))),
     ]:
         assert post(url, body, headers) == 400
         refused = shown(listening)
@@ -100,9 +101,9 @@ def test_a_secret_that_is_replaced_meanwhile_is_known_and_so_is_the_old_one(
     replaced = f"UPDATE accounts SET old_webhook_secret = '{old}', webhook_secret = '{new}', old_secret_until = "  # noqa: S608  ours
     cli.execute(replaced + str(now + 3_600_000))
     for secrets in ((new, old), (new,), (old,)):
-        assert post(url, BODY, signature_headers("evt_1", secrets, BODY, now)) == 204
+        assert post(url, BODY, signature_headers("evt_1", secrets, BODY, EpochMs(now))) == 204
     cli.execute(replaced + str(now - 1))
-    assert post(url, BODY, signature_headers("evt_1", (old,), BODY, now)) == 400
+    assert post(url, BODY, signature_headers("evt_1", (old,), BODY, EpochMs(now))) == 400
 
 
 def test_an_account_that_is_not_there_is_named(cli: Cli) -> None:

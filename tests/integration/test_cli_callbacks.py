@@ -16,6 +16,7 @@ from engine.cli.output import console, table_of
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import HttpAnswer
 from engine.local.demo import webhook_secret_file
@@ -25,7 +26,7 @@ from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.integration.callback_sending import attempt_due
 
-HIDDEN = "+33199009002"
+HIDDEN = E164("+33199009002")
 URL = "https://customer.example/calls"
 
 

@@ -16,6 +16,7 @@ import pytest
 from engine.control.operator import Operator
 from engine.control.server import Answer, ControlServer
 from engine.domain.booking import Booking
+from engine.domain.ids import CallId
 from engine.runtime.clock import SystemClock
 from engine.runtime.diagnostics import LoopWatch
 from tests.contract.samples import CALLER, HIDDEN
@@ -78,7 +79,7 @@ async def test_live_calls_are_shown_with_what_they_may_use_and_without_the_hidde
 ) -> None:
     assert await ran(cli.json, "calls", "live") == []
     async with at_work(world, ami) as exchange:
-        await exchange.talk("c1")
+        await exchange.talk(CallId("c1"))
         await exchange.incoming("c2")
         first, second = await ran(cli.json, "calls", "live")
         assert (first["call"], first["state"], second["state"]) == ("c1", "LIVE", "RINGING")
@@ -92,7 +93,7 @@ async def test_live_calls_are_shown_with_what_they_may_use_and_without_the_hidde
 
 async def test_a_call_is_hung_up_through_the_engine(world: World, ami: FakeChannels, cli: Cli) -> None:
     async with at_work(world, ami) as exchange:
-        await exchange.talk("c1")
+        await exchange.talk(CallId("c1"))
         assert "no engine is running" in await ran(cli.refused, "calls", "hangup", "c1")
         async with an_engine(cli, exchange):
             assert "there is no such live call" in await ran(cli.refused, "calls", "hangup", "c9")
@@ -105,7 +106,7 @@ async def test_a_call_is_hung_up_through_the_engine(world: World, ami: FakeChann
 async def test_deleting_a_booking_ends_its_calls_and_no_others(world: World, ami: FakeChannels, cli: Cli) -> None:
     async with at_work(world, ami) as exchange:
         other = await world.book()
-        await exchange.talk("c1")
+        await exchange.talk(CallId("c1"))
         await exchange.incoming("c2")
         await world.bridge(other, "c3")
         async with an_engine(cli, exchange):
@@ -128,7 +129,7 @@ async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_
 
 async def test_a_renewal_lengthens_the_calls_that_are_up(world: World, ami: FakeChannels, cli: Cli) -> None:
     async with at_work(world, ami) as exchange:
-        await exchange.talk("c1")
+        await exchange.talk(CallId("c1"))
         before = exchange.leases()["c1"]
         async with an_engine(cli, exchange):
             renewed = await ran(cli.json, "bookings", "renew", exchange.booking.id, "--plan", "small")

@@ -11,8 +11,9 @@ import pytest
 from engine.accounts.accounts import create_account, world_beside
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
+from engine.domain.ids import AccountId
 from engine.domain.policy import UsagePlan
-from engine.domain.times import rfc3339
+from engine.domain.times import EpochMs, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -32,9 +33,9 @@ def cli(tmp_path: Path) -> Cli:
 def booked(cli: Cli) -> str:
     """The rented number of a booking in the test world of a new account "Acme"."""
 
-    def book(tx: Transaction, now: int) -> str:
+    def book(tx: Transaction, now: EpochMs) -> str:
         create_account(tx, "Acme", now)
-        account = world_beside(tx, "Acme", now)
+        account = world_beside(tx, AccountId("Acme"), now)
         return bookings.book(tx, BookingRequest(account.id, HIDDEN, UsagePlan.MEDIUM, CALLBACK), now, POLICY).service
 
     async def run() -> str:
@@ -95,9 +96,11 @@ def test_a_simulated_call_is_told_without_the_hidden_number_and_the_clock_is_set
     shown = cli("simulate", "call", *where, *CALL, "busy").stdout
     assert "486" in shown
     assert HIDDEN[-6:] not in shown + str(told)
-    a_year_on = rfc3339(SystemClock().now() + 31_536_000_000)
+    a_year_on = rfc3339(EpochMs(SystemClock().now() + 31_536_000_000))
     after = cli.json("simulate", "clock", "--account", "Acme (test)", "--advance", "31536000")["now"]
-    assert a_year_on <= after <= rfc3339(SystemClock().now() + 31_536_000_000 + 12_000)  # and the call's 12 seconds
+    assert (
+        a_year_on <= after <= rfc3339(EpochMs(SystemClock().now() + 31_536_000_000 + 12_000))
+    )  # and the call's 12 seconds
     assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(0,)]
 
     # What cannot be is refused by its option.

@@ -24,12 +24,14 @@ from engine.control.server import (
     EngineSilent,
 )
 from engine.domain.errors import NotFound
+from engine.domain.ids import BookingId, CallId
+from engine.domain.times import EpochMs
 from engine.runtime.diagnostics import MOST_NAMES, Diagnostics, Lateness, LatenessRequest, diagnose
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageUnavailable
 from tests.integration.test_adjustments import an_adjustment
 
-DONE = Grant("grt_1", "bkg_1", None, -120, 0, 1, "a complaint")
+DONE = Grant("grt_1", BookingId("bkg_1"), None, -120, 0, EpochMs(1), "a complaint")
 
 
 def _is_heard(directory: Path) -> bool:
@@ -74,7 +76,9 @@ async def test_an_adjustment_reaches_the_engine_as_it_was_asked_for(tmp_path: Pa
         assert asked == [an_adjustment()]
 
 
-@pytest.mark.parametrize("request_", [HangUp("1772366400.1"), EndCalls("bkg_1"), ShareSeconds("bkg_1")])
+@pytest.mark.parametrize(
+    "request_", [HangUp(CallId("1772366400.1")), EndCalls(BookingId("bkg_1")), ShareSeconds(BookingId("bkg_1"))]
+)
 async def test_every_other_request_reaches_it_too(tmp_path: Path, request_: HangUp | EndCalls | ShareSeconds) -> None:
     async with serving(tmp_path, Done(calls=3, unreached=1)) as asked:
         assert await asyncio.to_thread(ask_engine, tmp_path, request_) == Done(calls=3, unreached=1)

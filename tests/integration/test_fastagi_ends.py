@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from engine.domain.ids import BookingId
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.agi_world import agi, world
@@ -98,7 +99,7 @@ async def test_the_answer_is_noted_by_asterisks_wall_clock(agi: FastAgi, world: 
     assert world.rows("SELECT answered_at FROM calls") == [{"answered_at": 1_772_370_000_250}]
 
 
-def to_be_shared(agi: FastAgi) -> set[str]:
+def to_be_shared(agi: FastAgi) -> set[BookingId]:
     """The bookings that the keeper of limits has been told of since this was asked last."""
     told = set(agi.context.limits._changed)
     agi.context.limits._changed.clear()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.domain.ids import CallId
 from tests.contract.samples import HOUR, SECOND
 from tests.integration.comparing import Comparing, Sometimes, comparing, whole, without_calls
 from tests.integration.fake_channels import FakeChannels
@@ -35,7 +36,7 @@ async def answered(work: Comparing, call_id: str) -> dict[str, int]:
 async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: Comparing) -> None:
     work.ami.answer["Ping"] = f"Response: Success\r\nTimestamp: {(work.world.now + HOUR) / 1000:.6f}"
     work.world.clock_step = 6 * SECOND  # rang for six seconds when it was answered
-    await work.talk("c1", answer_is_reported=False)
+    await work.talk(CallId("c1"), answer_is_reported=False)
     work.ami.up["c1"].limit -= 2
     work.world.clock_step += 8 * SECOND
     row = await answered(work, "c1")
@@ -50,7 +51,7 @@ async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: C
 
 async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_came_in(work: Comparing) -> None:
     work.ami.answer["Getvar"] = "Response: Success\r\nValue: 0"
-    await work.talk("c1", answer_is_reported=False)
+    await work.talk(CallId("c1"), answer_is_reported=False)
     work.world.clock_step += 8 * SECOND
     row = await answered(work, "c1")
     assert row["answered_ticks"] == work.world.at.boot_ms - 8 * SECOND
@@ -58,11 +59,11 @@ async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_
 
 async def test_a_call_that_goes_on_after_it_was_settled_is_hung_up_after_the_second_list(work: Comparing) -> None:
     """Nobody meters it any more. As when its end was overdue, and Asterisk could not be reached."""
-    booking = await work.talk("c1")
-    await work.talk("c2", booking=booking)
+    booking = await work.talk(CallId("c1"))
+    await work.talk(CallId("c2"), booking=booking)
     await work.rounds(3)
     assert work.ami.named("Hangup") == []
-    await work.world.ended("c1", SECOND)
+    await work.world.ended(CallId("c1"), SECOND)
     await work.ami.wait_for("Hangup")
     assert {hangup["Channel"] for hangup in work.ami.named("Hangup")} == {"c1"}
     assert work.states()["c2"] == "LIVE"
@@ -70,8 +71,8 @@ async def test_a_call_that_goes_on_after_it_was_settled_is_hung_up_after_the_sec
 
 async def test_a_call_whose_end_was_settled_just_now_is_left_to_end_by_itself(work: Comparing) -> None:
     """Its channel is listed as long as its hangup handler runs."""
-    await work.talk("c1")
+    await work.talk(CallId("c1"))
     work.ami.listed = Sometimes(whole, without_calls)
-    await work.world.ended("c1", SECOND)
+    await work.world.ended(CallId("c1"), SECOND)
     await work.rounds(8)
     assert work.ami.named("Hangup") == []

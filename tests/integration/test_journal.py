@@ -16,6 +16,7 @@ import pytest
 from engine.asterisk.config_files import journal_script
 from engine.calls.end_spool import EndSpool
 from engine.config.settings import Settings
+from engine.domain.ids import CallId
 from engine.runtime.failpoints import VARIABLE
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
@@ -161,7 +162,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-async def a_talk(world: World, call_id: str) -> str:
+async def a_talk(world: World, call_id: CallId) -> str:
     """A live call; the id of its booking."""
     booking = await world.book()
     await world.bridge(booking, call_id)
@@ -176,7 +177,7 @@ def write_end(directory: Path, world: World, call_id: str, answered_ms: int) -> 
 
 
 async def test_engines_that_take_in_the_same_journal_settle_each_end_once(world: World, tmp_path: Path) -> None:
-    booking_id = await a_talk(world, "c1")
+    booking_id = await a_talk(world, CallId("c1"))
     write_end(tmp_path / "journal", world, "c1", 7 * SECOND)
     told: list[str] = []
     journals = [
@@ -196,7 +197,7 @@ async def test_engines_that_take_in_the_same_journal_settle_each_end_once(world:
 
 
 async def test_an_engine_killed_between_settling_and_forgetting_settles_once(world: World, tmp_path: Path) -> None:
-    await a_talk(world, "c1")
+    await a_talk(world, CallId("c1"))
     write_end(tmp_path / "journal", world, "c1", 7 * SECOND)
     command = [sys.executable, "-m", "tests.integration.journal_victim", str(world.database), str(tmp_path / "journal")]
     victim = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, VARIABLE: "journal settled"})

@@ -15,6 +15,7 @@ from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.calls.lease_rebalancing import TalkLimit
 from engine.domain.booking import Booking
+from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
 from tests.contract.samples import CALLER, SECOND
@@ -53,7 +54,7 @@ class Exchange:
             self.ami.up[call_id] = UpCall(call_id, decision.seconds)
         return decision
 
-    async def answered(self, call_id: str) -> None:
+    async def answered(self, call_id: CallId) -> None:
         call = self.ami.up[call_id]
 
         async def set_limit(limit: TalkLimit | None) -> None:
@@ -63,11 +64,11 @@ class Exchange:
 
         await self.keeper.answered(self.booking.id, call_id, call.callee, set_limit)
 
-    async def talk(self, call_id: str) -> None:
+    async def talk(self, call_id: CallId) -> None:
         assert isinstance(await self.incoming(call_id), Bridge)
         await self.answered(call_id)
 
-    async def ended(self, call_id: str, seconds: int = 1) -> None:
+    async def ended(self, call_id: CallId, seconds: int = 1) -> None:
         del self.ami.up[call_id]
         await self.world.ended(call_id, seconds * SECOND)
         self.keeper.changed(self.booking.id)
@@ -121,47 +122,47 @@ async def exchange(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
 
 
 async def test_a_call_that_is_alone_gets_all_without_a_word_to_asterisk(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     assert exchange.ami.sent() == [("c1", 300)]
     assert exchange.ami.named("AbsoluteTimeout") == []
 
 
 async def test_the_first_call_is_shortened_before_the_second_may_talk(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     exchange.ami.told.clear()
-    await exchange.talk("c2")
+    await exchange.talk(CallId("c2"))
     # For the second's ringing, then for its talk.
     assert exchange.ami.sent() == [("c1", 290), ("c1", 150), ("c2", 150)]
     assert exchange.leases() == {"c1": 150, "c2": 150}
 
 
 async def test_a_limit_is_told_as_time_from_now(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     exchange.world.now += 100_400
-    await exchange.talk("c2")
+    await exchange.talk(CallId("c2"))
     assert exchange.leases() == {"c1": 200, "c2": 100}
     assert exchange.ami.limits == {"c1": 99.6, "c2": 100}
 
 
 async def test_two_answers_at_once_are_taken_one_after_the_other(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     for call_id in ("c2", "c3", "c4"):
         await exchange.incoming(call_id)
     exchange.ami.late["AbsoluteTimeout"] = 0.05
-    await asyncio.gather(*(exchange.answered(call_id) for call_id in ("c2", "c3", "c4")))
+    await asyncio.gather(*(exchange.answered(CallId(call_id)) for call_id in ("c2", "c3", "c4")))
     await exchange.until_leased(c1=75, c2=75, c3=75, c4=75)
 
 
 async def test_one_calls_end_gives_its_unused_lease_to_the_other(exchange: Exchange) -> None:
-    await exchange.talk("c1")
-    await exchange.talk("c2")
-    await exchange.ended("c1", 30)
+    await exchange.talk(CallId("c1"))
+    await exchange.talk(CallId("c2"))
+    await exchange.ended(CallId("c1"), 30)
     await exchange.until_leased(c2=270)
 
 
 async def test_a_renewal_lengthens_the_calls_that_are_up(exchange: Exchange) -> None:
-    await exchange.talk("c1")
-    await exchange.talk("c2")
+    await exchange.talk(CallId("c1"))
+    await exchange.talk(CallId("c2"))
     exchange.ami.told.clear()
     await exchange.world.renew(exchange.booking, UsagePlan.SMALL)
     exchange.keeper.changed(exchange.booking.id)
@@ -170,8 +171,8 @@ async def test_a_renewal_lengthens_the_calls_that_are_up(exchange: Exchange) -> 
 
 
 async def test_after_a_delete_nothing_is_told(exchange: Exchange) -> None:
-    await exchange.talk("c1")
-    await exchange.talk("c2")
+    await exchange.talk(CallId("c1"))
+    await exchange.talk(CallId("c2"))
     sent = len(exchange.ami.told)
     await exchange.world.cancel(exchange.booking)
     exchange.keeper.changed(exchange.booking.id)
@@ -183,21 +184,21 @@ async def test_after_a_delete_nothing_is_told(exchange: Exchange) -> None:
 async def test_while_asterisk_is_away_the_second_has_its_reserve_and_both_get_their_shares_later(
     exchange: Exchange,
 ) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
     await exchange.ami.stop()
     await until_state(exchange.link, LinkState.DOWN)
-    await exchange.answered("c2")
+    await exchange.answered(CallId("c2"))
     assert exchange.ami.limits == exchange.leases() == {"c1": 290, "c2": 10}
     await exchange.ami.start()
     await exchange.until_leased(c1=150, c2=150)
 
 
 async def test_while_asterisk_is_silent_the_books_give_nothing_away(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
     exchange.ami.silent = True
-    await exchange.answered("c2")
+    await exchange.answered(CallId("c2"))
     assert exchange.ami.limits == exchange.leases() == {"c1": 290, "c2": 10}
     exchange.ami.silent = False
     await exchange.until_leased(c1=150, c2=150)
@@ -205,10 +206,10 @@ async def test_while_asterisk_is_silent_the_books_give_nothing_away(exchange: Ex
 
 async def test_a_limit_whose_answer_is_lost_is_told_again(exchange: Exchange) -> None:
     """Asterisk has lowered it, nobody knows: until that is known, nobody else gets those seconds."""
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
     exchange.ami.forgetful = 1
-    await exchange.answered("c2")
+    await exchange.answered(CallId("c2"))
     assert exchange.ami.limits == {"c1": 150, "c2": 10}
     assert exchange.leases() == {"c1": 290, "c2": 10}
     await exchange.until_leased(c1=150, c2=150)
@@ -216,10 +217,10 @@ async def test_a_limit_whose_answer_is_lost_is_told_again(exchange: Exchange) ->
 
 async def test_what_breaks_off_in_the_middle_is_made_good(exchange: Exchange) -> None:
     """The script's time is over, or its caller is gone, while Asterisk is asked."""
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
     exchange.ami.late["AbsoluteTimeout"] = 0.1
-    answering = asyncio.create_task(exchange.answered("c2"))
+    answering = asyncio.create_task(exchange.answered(CallId("c2")))
     await exchange.ami.wait_for("AbsoluteTimeout", 2)
     answering.cancel()
     await asyncio.wait({answering})
@@ -229,18 +230,18 @@ async def test_what_breaks_off_in_the_middle_is_made_good(exchange: Exchange) ->
 
 
 async def test_a_call_that_is_gone_in_asterisk_holds_nobody_up(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
     del exchange.ami.up["c1"]
-    await exchange.answered("c2")
+    await exchange.answered(CallId("c2"))
     assert exchange.leases() == {"c1": 290, "c2": 10}
-    await exchange.world.ended("c1", SECOND)
+    await exchange.world.ended(CallId("c1"), SECOND)
     exchange.keeper.changed(exchange.booking.id)
     await exchange.until_leased(c2=299)
 
 
 async def test_without_asterisk_there_is_no_room_for_a_second_call(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     await exchange.ami.stop()
     await until_state(exchange.link, LinkState.DOWN)
     assert await exchange.incoming("c2") == ALL_SLOTS_HELD
@@ -251,7 +252,7 @@ async def test_without_asterisk_there_is_no_room_for_a_second_call(exchange: Exc
 
 
 async def test_every_one_of_a_burst_of_calls_finds_room_beside_one_that_holds_all(exchange: Exchange) -> None:
-    await exchange.talk("c0")
+    await exchange.talk(CallId("c0"))
 
     async def comes(number: int) -> RouteDecision:
         await asyncio.sleep(number * 0.002)
@@ -259,12 +260,12 @@ async def test_every_one_of_a_burst_of_calls_finds_room_beside_one_that_holds_al
 
     decisions = await asyncio.gather(*(comes(number) for number in range(1, 10)))
     assert [type(decision) for decision in decisions] == [Bridge] * 9
-    await asyncio.gather(*(exchange.answered(f"c{number}") for number in range(1, 10)))
+    await asyncio.gather(*(exchange.answered(CallId(f"c{number}")) for number in range(1, 10)))
     await exchange.until_leased(**{f"c{number}": 30 for number in range(10)})
 
 
 async def test_room_that_is_made_for_nobody_goes_back(exchange: Exchange) -> None:
-    await exchange.talk("c1")
+    await exchange.talk(CallId("c1"))
     await exchange.keeper.make_room(exchange.booking.id, 10)
     assert exchange.leases() == {"c1": 290}
     exchange.keeper.changed(exchange.booking.id)
@@ -273,8 +274,8 @@ async def test_room_that_is_made_for_nobody_goes_back(exchange: Exchange) -> Non
 
 async def test_an_engine_that_starts_tells_every_limit(world: World, ami: FakeChannels) -> None:
     async with at_work(world, ami) as before:
-        await before.talk("c1")
-        await before.talk("c2")
+        await before.talk(CallId("c1"))
+        await before.talk(CallId("c2"))
         await before.until_leased(c1=150, c2=150)
     ami.told.clear()
     async with at_work(world, ami) as after:

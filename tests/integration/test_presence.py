@@ -11,6 +11,7 @@ import pytest
 from engine.asterisk.ami_link import LinkState
 from engine.asterisk.errors import AmiError
 from engine.asterisk.reconciler import ask
+from engine.domain.ids import CallId
 from tests.contract.samples import SECOND
 from tests.integration.ami_links import until_state
 from tests.integration.comparing import (
@@ -52,7 +53,7 @@ INCOMPLETE: dict[str, Broken] = {
 
 @pytest.mark.parametrize("broken", INCOMPLETE.values(), ids=INCOMPLETE)
 async def test_a_list_that_is_not_whole_is_no_list(work: Comparing, broken: Broken) -> None:
-    await work.talk("c1")
+    await work.talk(CallId("c1"))
     work.ami.listed = broken
     with pytest.raises(AmiError):
         await ask(work.link)
@@ -61,7 +62,7 @@ async def test_a_list_that_is_not_whole_is_no_list(work: Comparing, broken: Brok
 
 
 async def test_a_whole_list_says_who_is_up_and_who_talks(work: Comparing) -> None:
-    await work.talk("c1")
+    await work.talk(CallId("c1"))
     work.ami.up["c2"] = UpCall("c2", 10)
     presence = await ask(work.link)
     assert {"c1", "c2"} <= presence.calls
@@ -71,7 +72,7 @@ async def test_a_whole_list_says_who_is_up_and_who_talks(work: Comparing) -> Non
 
 
 async def test_an_asterisk_that_is_silent_or_late_drops_no_call(work: Comparing) -> None:
-    await work.talk("c1")
+    await work.talk(CallId("c1"))
     work.ami.late["Status"] = 0.5
     await asyncio.sleep(1)
     work.ami.silent = True
@@ -84,7 +85,7 @@ async def test_an_asterisk_that_is_silent_or_late_drops_no_call(work: Comparing)
 
 
 async def test_a_call_that_vanished_is_settled_after_the_second_list_without_it(work: Comparing) -> None:
-    await work.talk("c1")
+    await work.talk(CallId("c1"))
     await work.rounds(2)
     work.world.now += 12_001
     await work.rounds(2)
@@ -96,7 +97,7 @@ async def test_a_call_that_vanished_is_settled_after_the_second_list_without_it(
 @pytest.mark.parametrize("between", [whole, INCOMPLETE["a channel short"], INCOMPLETE["no end"]])
 async def test_a_call_that_is_missing_now_and_then_is_up(work: Comparing, between: Broken) -> None:
     """Missing, but not twice in a row; and after a list that broke, everything begins anew."""
-    await work.talk("c1")
+    await work.talk(CallId("c1"))
     work.world.now += SECOND
     work.ami.listed = Sometimes(without_calls, between)
     await work.rounds(10)
@@ -105,7 +106,7 @@ async def test_a_call_that_is_missing_now_and_then_is_up(work: Comparing, betwee
 
 async def test_two_lists_with_a_lost_link_between_them_are_not_two_in_a_row(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world, FakeChannels() as ami, comparing(world, ami, tmp_path, 0.5) as work:
-        await work.talk("c1")
+        await work.talk(CallId("c1"))
         world.now += SECOND
         ami.listed = without_calls
         await work.rounds(1)
@@ -119,7 +120,7 @@ async def test_two_lists_with_a_lost_link_between_them_are_not_two_in_a_row(tmp_
 
 async def test_what_the_journal_knows_of_a_vanished_call_comes_first(work: Comparing) -> None:
     """Also when it was written as late as can be: while Asterisk is asked for the second time."""
-    await work.talk("c1")
+    await work.talk(CallId("c1"))
     await work.rounds(1)
     del work.ami.up["c1"]
     work.kept.mkdir()
@@ -140,8 +141,8 @@ async def test_what_the_journal_knows_of_a_vanished_call_comes_first(work: Compa
 
 
 async def test_a_call_whose_answer_was_lost_is_found_talking_and_gets_its_share(work: Comparing) -> None:
-    booking = await work.talk("c1")
-    await work.talk("c2", booking=booking, answer_is_reported=False)
+    booking = await work.talk(CallId("c1"))
+    await work.talk(CallId("c2"), booking=booking, answer_is_reported=False)
     async with asyncio.timeout(10):
         while work.ami.limits != {"c1": 150, "c2": 150}:  # noqa: ASYNC110  a peer, and no event of it
             await asyncio.sleep(0.01)
@@ -150,24 +151,24 @@ async def test_a_call_whose_answer_was_lost_is_found_talking_and_gets_its_share(
 
 async def test_seconds_that_lie_idle_are_given_to_the_calls_that_are_up(work: Comparing) -> None:
     """As after a script that was cut off just when it had settled the end of another call."""
-    booking = await work.talk("c1")
-    await work.talk("c2", booking=booking)
+    booking = await work.talk(CallId("c1"))
+    await work.talk(CallId("c2"), booking=booking)
     del work.ami.up["c2"]
-    await work.world.ended("c2", SECOND)
+    await work.world.ended(CallId("c2"), SECOND)
     async with asyncio.timeout(10):
         while work.ami.limits != {"c1": 299}:  # noqa: ASYNC110  a peer, and no event of it
             await asyncio.sleep(0.01)
 
 
 async def test_a_call_that_only_rings_is_left_ringing(work: Comparing) -> None:
-    await work.talk("c1", answer_is_reported=False)
+    await work.talk(CallId("c1"), answer_is_reported=False)
     work.ami.up["c1"].talks = False
     await work.rounds()
     assert (work.states(), work.ami.sent()) == ({"c1": "RINGING"}, [])
 
 
 async def test_a_ringing_call_that_vanished_costs_nothing(work: Comparing) -> None:
-    await work.talk("c1", answer_is_reported=False)
+    await work.talk(CallId("c1"), answer_is_reported=False)
     del work.ami.up["c1"]
     work.world.now += SECOND
     await work.rounds()
@@ -183,7 +184,7 @@ async def test_a_call_that_comes_while_asterisk_is_asked_is_not_missing(work: Co
 
 
 async def test_when_the_link_is_back_every_limit_is_told_again(work: Comparing) -> None:
-    await work.talk("c1")
+    await work.talk(CallId("c1"))
     await work.rounds(2)
     before = len(work.ami.told)
     work.ami.drop()  # it is back before anybody looks
@@ -193,7 +194,7 @@ async def test_when_the_link_is_back_every_limit_is_told_again(work: Comparing) 
 
 async def test_an_asterisk_that_died_with_its_calls_leaves_no_lease_behind(work: Comparing) -> None:
     for number in range(4):
-        await work.talk(f"c{number}")
+        await work.talk(CallId(f"c{number}"))
     work.world.now += 5 * SECOND
     await work.rounds(2)
     await work.ami.stop()

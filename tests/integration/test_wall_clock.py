@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.asterisk.wall_clock import LOOK_SECONDS, ClockOffset, ClockWatch
+from engine.domain.ids import CallId
 from tests.contract.samples import HOUR, SECOND
 from tests.integration.fake_ami import SUCCESS
 from tests.integration.fake_channels import FakeChannels
@@ -26,8 +27,8 @@ async def watched(tmp_path: Path) -> AsyncIterator[Exchange]:
         async with at_work(world, ami) as exchange:
             stop = asyncio.Event()
             watching = asyncio.create_task(ClockWatch(exchange.link, WorldClock(world), exchange.keeper).run(stop))
-            await exchange.talk("c1")
-            await exchange.talk("c2")
+            await exchange.talk(CallId("c1"))
+            await exchange.talk(CallId("c2"))
             await exchange.until_leased(c1=60, c2=60)
             await ami.wait_for("Ping", 2)
             yield exchange

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from engine.domain.times import Timestamp
+from engine.domain.times import EpochMs, Timestamp
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.world import World
@@ -14,7 +14,7 @@ class WorldClock:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def now(self) -> int:
+    def now(self) -> EpochMs:
         return self._world.now
 
     def timestamp(self) -> Timestamp:

@@ -10,9 +10,10 @@ from engine.domain.booking import TRANSITIONS, Booking, BookingEvent, BookingSta
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition, InvariantBroken
 from engine.domain.metering import Credit
 from engine.domain.policy import UsagePlan
+from engine.domain.times import EpochMs
 from tests.contract.samples import DAY, POLICY, START, a_booking
 
-END = START + 7 * DAY
+END = EpochMs(START + 7 * DAY)
 GRACE_END = END + POLICY.grace_ms
 
 IN_STATUS: dict[BookingStatus, list[tuple[Booking, int]]] = {
@@ -21,10 +22,10 @@ IN_STATUS: dict[BookingStatus, list[tuple[Booking, int]]] = {
     BookingStatus.GONE: [(a_booking(gone_at=START), START), (a_booking(), GRACE_END)],
 }
 APPLY: dict[BookingEvent, Callable[[Booking, int], Booking]] = {
-    BookingEvent.RENEWED: lambda booking, now: life.renew(booking, UsagePlan.SMALL, now, POLICY),
-    BookingEvent.ADJUSTED: lambda booking, now: life.adjust(booking, -1, 1, now, POLICY),
-    BookingEvent.DELETED: lambda booking, now: life.delete(booking, now, POLICY),
-    BookingEvent.GRACE_OVER: lambda booking, now: life.end_grace(booking, now, POLICY),
+    BookingEvent.RENEWED: lambda booking, now: life.renew(booking, UsagePlan.SMALL, EpochMs(now), POLICY),
+    BookingEvent.ADJUSTED: lambda booking, now: life.adjust(booking, -1, 1, EpochMs(now), POLICY),
+    BookingEvent.DELETED: lambda booking, now: life.delete(booking, EpochMs(now), POLICY),
+    BookingEvent.GRACE_OVER: lambda booking, now: life.end_grace(booking, EpochMs(now), POLICY),
 }
 LEGAL = {
     (BookingStatus.ACTIVE, BookingEvent.RENEWED): BookingStatus.ACTIVE,
@@ -52,14 +53,14 @@ def test_every_pair_of_status_and_event_is_ruled_on_here() -> None:
 @pytest.mark.parametrize(("status", "event"), LEGAL)
 def test_a_step_in_the_table_leads_where_the_table_says(status: BookingStatus, event: BookingEvent) -> None:
     for booking, now in IN_STATUS[status]:
-        assert status_at(booking, now, POLICY) is status
-        assert status_at(APPLY[event](booking, now), now, POLICY) is LEGAL[status, event]
+        assert status_at(booking, EpochMs(now), POLICY) is status
+        assert status_at(APPLY[event](booking, now), EpochMs(now), POLICY) is LEGAL[status, event]
 
 
 @pytest.mark.parametrize(("status", "event"), ILLEGAL)
 def test_a_step_that_is_not_in_the_table_is_refused(status: BookingStatus, event: BookingEvent) -> None:
     for booking, now in IN_STATUS[status]:
-        assert status_at(booking, now, POLICY) is status
+        assert status_at(booking, EpochMs(now), POLICY) is status
         with pytest.raises(ILLEGAL[status, event]):
             APPLY[event](booking, now)
 
@@ -74,7 +75,7 @@ def test_a_step_that_is_not_in_the_table_is_refused(status: BookingStatus, event
         (GRACE_END, BookingStatus.GONE),
     ],
 )
-def test_time_alone_moves_a_booking_to_the_millisecond(now: int, status: BookingStatus) -> None:
+def test_time_alone_moves_a_booking_to_the_millisecond(now: EpochMs, status: BookingStatus) -> None:
     assert status_at(a_booking(), now, POLICY) is status
 
 
@@ -89,17 +90,17 @@ def test_time_alone_moves_a_booking_to_the_millisecond(now: int, status: Booking
 )
 def test_grace_of_a_spent_booking_runs_from_when_it_was_spent(after: int, status: BookingStatus) -> None:
     spent = START + DAY
-    assert status_at(a_booking(exhausted_at=spent), spent + after, POLICY) is status
+    assert status_at(a_booking(exhausted_at=spent), EpochMs(spent + after), POLICY) is status
 
 
 def test_a_deleted_booking_is_gone_whatever_its_times_say() -> None:
     assert status_at(life.delete(a_booking(), START, POLICY), START, POLICY) is BookingStatus.GONE
-    assert status_at(life.delete(a_booking(), START, POLICY), GRACE_END * 2, POLICY) is BookingStatus.GONE
+    assert status_at(life.delete(a_booking(), START, POLICY), EpochMs(GRACE_END * 2), POLICY) is BookingStatus.GONE
 
 
 def test_renewing_an_active_booking_adds_the_plan_to_what_is_left() -> None:
     booking = a_booking(seconds=Credit(300, 100, 50, 150), calls=Credit(10, 7, 1, 2))
-    renewed = life.renew(booking, UsagePlan.LARGE, START + DAY, POLICY)
+    renewed = life.renew(booking, UsagePlan.LARGE, EpochMs(START + DAY), POLICY)
     assert renewed.seconds == Credit(3_900, 3_700, 50, 150)
     assert renewed.calls == Credit(110, 107, 1, 2)
     assert renewed.usage_plan is UsagePlan.LARGE
@@ -107,13 +108,13 @@ def test_renewing_an_active_booking_adds_the_plan_to_what_is_left() -> None:
 
 
 @pytest.mark.parametrize(("now", "end_at"), [(END - 1, END + DAY), (END, END + DAY), (END + 1, END + 1 + DAY)])
-def test_a_renewal_counts_from_the_later_of_now_and_the_end(now: int, end_at: int) -> None:
+def test_a_renewal_counts_from_the_later_of_now_and_the_end(now: EpochMs, end_at: int) -> None:
     assert life.renew(a_booking(), UsagePlan.SMALL, now, POLICY).end_at == end_at
 
 
 def test_renewing_a_spent_booking_keeps_its_unused_days() -> None:
     spent = a_booking(exhausted_at=START + DAY, seconds=Credit(300, 0, 0, 300))
-    renewed = life.renew(spent, UsagePlan.SMALL, START + 2 * DAY, POLICY)
+    renewed = life.renew(spent, UsagePlan.SMALL, EpochMs(START + 2 * DAY), POLICY)
     assert (renewed.end_at, renewed.exhausted_at) == (END + DAY, None)
     assert renewed.seconds == Credit(360, 60, 0, 300)
 
@@ -152,7 +153,7 @@ def test_an_unanswered_call_gives_back_all_and_expires_nothing() -> None:
 
 
 @pytest.mark.parametrize("now", [END, END + DAY])
-def test_a_booking_that_is_spent_after_its_end_keeps_its_end(now: int) -> None:
+def test_a_booking_that_is_spent_after_its_end_keeps_its_end(now: EpochMs) -> None:
     leased = life.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
     settled = life.settle(leased, 60, 60, answered=True, now=now)
     assert (settled.exhausted_at, settled.expires_at) == (None, END)
@@ -182,10 +183,10 @@ def test_an_adjustment_takes_what_nobody_holds_and_no_more(seconds: Credit, want
 def test_an_adjustment_that_takes_the_last_of_it_ends_the_booking_and_one_that_brings_some_revives_it() -> None:
     spent = life.adjust(a_booking(), -300, 0, START, POLICY)
     assert (spent.exhausted_at, status_at(spent, START, POLICY)) == (START, BookingStatus.EXPIRED)
-    more_calls = life.adjust(spent, 0, 5, START + 1, POLICY)
-    assert status_at(more_calls, START + 1, POLICY) is BookingStatus.EXPIRED
-    revived = life.adjust(more_calls, 1, 0, START + 2, POLICY)
-    assert status_at(revived, START + 2, POLICY) is BookingStatus.ACTIVE
+    more_calls = life.adjust(spent, 0, 5, EpochMs(START + 1), POLICY)
+    assert status_at(more_calls, EpochMs(START + 1), POLICY) is BookingStatus.EXPIRED
+    revived = life.adjust(more_calls, 1, 0, EpochMs(START + 2), POLICY)
+    assert status_at(revived, EpochMs(START + 2), POLICY) is BookingStatus.ACTIVE
 
 
 def test_an_adjustment_does_not_end_a_booking_whose_last_seconds_are_being_talked() -> None:

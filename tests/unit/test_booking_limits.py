@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.domain.booking import Booking, limits_in_force, longest_call
 from engine.domain.explanation import SENTENCES, Explanation, LimitedBy, limited_by, room_for_call
+from engine.domain.ids import CallId
 from engine.domain.metering import CallState, Credit
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
@@ -24,6 +25,7 @@ from engine.domain.routing import (
     judge,
 )
 from engine.domain.sharing import Holding, fair_leases
+from engine.domain.times import EpochMs
 from tests.contract.samples import CALLER, HIDDEN, POLICY, SECOND, START, a_booking
 
 DEFAULTS = BookingLimits(max_concurrent_calls=3, max_calls_per_caller_per_hour=5, max_call_seconds=20)
@@ -91,7 +93,7 @@ def test_of_several_reasons_the_first_counts() -> None:
     booking = a_booking(exhausted_at=START, limits=DEFAULTS, **all_held)
     facts = Facts(booking, destination_is_ours=True, caller_calls=5)
     later = START + POLICY.grace_ms
-    seen = [judge(facts, later, POLICY), judge(facts, START, POLICY)]
+    seen = [judge(facts, EpochMs(later), POLICY), judge(facts, START, POLICY)]
     facts = replace(facts, booking=replace(booking, exhausted_at=None))
     seen.append(judge(facts, START, POLICY))
     facts = replace(facts, destination_is_ours=False)
@@ -123,7 +125,7 @@ def test_of_several_reasons_the_first_counts() -> None:
         ({"exhausted_at": START, "calls": Credit(1, 0, 0, 1)}, START, Reason.CALLS_SPENT),
     ],
 )
-def test_an_expired_booking_says_what_ended_it(changes: dict[str, object], now: int, reason: Reason) -> None:
+def test_an_expired_booking_says_what_ended_it(changes: dict[str, object], now: EpochMs, reason: Reason) -> None:
     assert judge(Facts(a_booking(**changes)), now, POLICY) is reason
 
 
@@ -166,18 +168,18 @@ def test_no_sentence_names_the_hidden_number(reason: Reason) -> None:
         ({}, 5, a_booking().end_at - 4 * SECOND - 1, LimitedBy.END_TIME),
     ],
 )
-def test_what_limits_a_call_is_named(changes: dict[str, object], seconds: int, now: int, by: LimitedBy) -> None:
+def test_what_limits_a_call_is_named(changes: dict[str, object], seconds: int, now: EpochMs, by: LimitedBy) -> None:
     booking = a_booking(**changes)
     assert limited_by(booking, seconds, now, POLICY) is by
     assert seconds <= room_for_call(booking, now, POLICY)
 
 
 def test_a_lowered_longest_call_shrinks_a_call_that_nobody_else_needs_seconds_of() -> None:
-    assert fair_leases(240, [Holding("c1", CallState.LIVE, leased=60, used=10, longest=20)]) == {"c1": 20}
+    assert fair_leases(240, [Holding(CallId("c1"), CallState.LIVE, leased=60, used=10, longest=20)]) == {"c1": 20}
 
 
 def test_a_call_that_has_lasted_longer_than_its_new_longest_keeps_only_what_it_used() -> None:
-    assert fair_leases(240, [Holding("c1", CallState.LIVE, leased=60, used=30, longest=20)]) == {"c1": 30}
+    assert fair_leases(240, [Holding(CallId("c1"), CallState.LIVE, leased=60, used=30, longest=20)]) == {"c1": 30}
 
 
 @pytest.mark.parametrize(

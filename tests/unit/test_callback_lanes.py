@@ -6,9 +6,12 @@ from hypothesis import strategies as st
 
 from engine.callbacks import fair_queue as module
 from engine.callbacks.fair_queue import FairQueue, QueuedCallback, receiver_of
+from engine.domain.ids import AccountId
+
+ACCOUNT = AccountId("acc")
 
 
-def waiting(host: str, number: int, attempts: int = 0, account: str = "acc") -> QueuedCallback:
+def waiting(host: str, number: int, attempts: int = 0, account: AccountId = ACCOUNT) -> QueuedCallback:
     return QueuedCallback(f"evt_{host}_{number}", (host, 443), attempts, account)
 
 
@@ -112,14 +115,16 @@ def test_an_account_that_has_much_for_a_host_or_fails_there_keeps_no_other_from_
     lanes = FairQueue(16)
     make_quick(lanes, "shared")
     for number in range(module.MAX_IN_LANE + 10):
-        lanes.add(waiting("shared", number, account="other"))
+        lanes.add(waiting("shared", number, account=AccountId("other")))
     [theirs] = lanes.choose()
     ours = [waiting("shared", number) for number in range(-9, -5)]
     for each in ours:
         lanes.add(each)
     assert lanes.choose() == ours[:3], "all together have a quarter of the slots"
     lanes.leave(theirs, quick=False)
-    assert lanes.choose() == [waiting("shared", 1, account="other")], "one that fails has one, the other keeps its own"
+    assert lanes.choose() == [waiting("shared", 1, account=AccountId("other"))], (
+        "one that fails has one, the other keeps its own"
+    )
     lanes.leave(ours[0], quick=True)
     assert lanes.choose() == [ours[3]]
 

@@ -8,13 +8,14 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from engine.callbacks.signing import signature_headers
+from engine.domain.times import EpochMs
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def test_the_example_of_the_standard_comes_out_the_same() -> None:
     body = '{"test": 2432232314}'
-    headers = signature_headers("msg_p5jXN8AQM9LWM0D4loKWxJek", (SECRET,), body, 1614265330_999)
+    headers = signature_headers("msg_p5jXN8AQM9LWM0D4loKWxJek", (SECRET,), body, EpochMs(1614265330_999))
     assert headers["webhook-timestamp"] == "1614265330"
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
@@ -24,7 +25,7 @@ def test_the_signature_verifies_wherever_the_engine_runs(zone: str, monkeypatch:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        headers = signature_headers("evt_1", (SECRET,), '{"é": "☎"}', time.time_ns() // 1_000_000)
+        headers = signature_headers("evt_1", (SECRET,), '{"é": "☎"}', EpochMs(time.time_ns() // 1_000_000))
         assert Webhook(SECRET).verify('{"é": "☎"}'.encode(), headers) == {"é": "☎"}
         with pytest.raises(WebhookVerificationError):
             Webhook(SECRET).verify(b"{}", headers)
@@ -36,5 +37,5 @@ def test_the_signature_verifies_wherever_the_engine_runs(zone: str, monkeypatch:
 @pytest.mark.parametrize("size", [24, 32, 64])
 def test_secrets_of_every_allowed_size_sign(size: int) -> None:
     secret = "whsec_" + base64.b64encode(os.urandom(size)).decode()
-    headers = signature_headers("evt_1", (secret,), "{}", time.time_ns() // 1_000_000)
+    headers = signature_headers("evt_1", (secret,), "{}", EpochMs(time.time_ns() // 1_000_000))
     assert Webhook(secret).verify(b"{}", headers) == {}

@@ -18,6 +18,7 @@ from engine.domain.destinations import (
     allowed_destination,
 )
 from engine.domain.errors import DestinationNotAllowed, InvalidDestination
+from engine.domain.numbers import E164
 from engine.domain.routing import Facts, Reason, judge
 from engine.local.demo import POOL
 from tests.contract.samples import POLICY, START, a_booking
@@ -77,7 +78,7 @@ def a_type_of_each() -> list[tuple[NumberType, str]]:
 
 
 @pytest.mark.parametrize("number", ORDINARY.values(), ids=ORDINARY)
-def test_ordinary_numbers_may_be_hidden(number: str) -> None:
+def test_ordinary_numbers_may_be_hidden(number: E164) -> None:
     assert allowed_destination(number, DEFAULT_DESTINATIONS) == number
 
 
@@ -87,21 +88,21 @@ def test_every_number_of_the_demo_may_be_hidden() -> None:
 
 
 @pytest.mark.parametrize("number", BY_TYPE.values(), ids=BY_TYPE)
-def test_numbers_of_dear_types_are_refused_by_their_type(number: str) -> None:
+def test_numbers_of_dear_types_are_refused_by_their_type(number: E164) -> None:
     assert DEFAULT_DESTINATIONS.broken_rule(number) is DestinationRule.TYPE
     with pytest.raises(DestinationNotAllowed, match="type"):
         allowed_destination(number, DEFAULT_DESTINATIONS)
 
 
 @pytest.mark.parametrize("number", BY_PREFIX.values(), ids=BY_PREFIX)
-def test_satellites_and_international_services_are_refused_by_their_prefix(number: str) -> None:
+def test_satellites_and_international_services_are_refused_by_their_prefix(number: E164) -> None:
     assert DEFAULT_DESTINATIONS.broken_rule(number) is DestinationRule.PREFIX
     with pytest.raises(DestinationNotAllowed, match="prefix"):
         allowed_destination(number, DEFAULT_DESTINATIONS)
 
 
 @pytest.mark.parametrize("number", NOWHERE.values(), ids=NOWHERE)
-def test_what_is_in_no_numbering_plan_is_no_destination_whatever_is_allowed(number: str) -> None:
+def test_what_is_in_no_numbering_plan_is_no_destination_whatever_is_allowed(number: E164) -> None:
     everything = AllowedDestinations(types=frozenset(NumberType), denied_prefixes=())
     with pytest.raises(InvalidDestination):
         allowed_destination(number, everything)
@@ -109,7 +110,7 @@ def test_what_is_in_no_numbering_plan_is_no_destination_whatever_is_allowed(numb
 
 
 @pytest.mark.parametrize("text", MALFORMED)
-def test_a_destination_must_be_written_as_e164(text: str) -> None:
+def test_a_destination_must_be_written_as_e164(text: E164) -> None:
     with pytest.raises(InvalidDestination):
         allowed_destination(text, DEFAULT_DESTINATIONS)
 
@@ -117,7 +118,7 @@ def test_a_destination_must_be_written_as_e164(text: str) -> None:
 @pytest.mark.parametrize(
     "text", [*BY_TYPE.values(), *BY_PREFIX.values(), *NOWHERE.values(), "+32470123456\n", "32470123456", ARABIC]
 )
-def test_a_refusal_never_contains_the_number(text: str) -> None:
+def test_a_refusal_never_contains_the_number(text: E164) -> None:
     with pytest.raises((InvalidDestination, DestinationNotAllowed)) as refused:
         allowed_destination(text, DEFAULT_DESTINATIONS)
     told = "".join(traceback.format_exception(refused.value)) + repr(refused.value.__dict__)

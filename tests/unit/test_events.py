@@ -8,8 +8,10 @@ import pytest
 from engine.domain import events
 from engine.domain.booking import Booking
 from engine.domain.events import EventType, WhyGone, as_json, call_ended_body, expired_call_body
+from engine.domain.ids import BookingId
 from engine.domain.metering import Credit
-from engine.domain.times import rfc3339
+from engine.domain.numbers import E164
+from engine.domain.times import EpochMs, rfc3339
 from tests.contract.samples import BOOKING, CALLER, DAY, HIDDEN, HOUR, START
 
 
@@ -20,8 +22,8 @@ def test_the_body_of_an_ended_call_is_flat_json_with_the_contracts_names() -> No
         duration=42,
         source=CALLER,
         destination=HIDDEN,
-        booking_id="bkg_1",
-        service="+3225550001",
+        booking_id=BookingId("bkg_1"),
+        service=E164("+3225550001"),
     )
     assert body == {
         "id": "cdr_1",
@@ -36,7 +38,11 @@ def test_the_body_of_an_ended_call_is_flat_json_with_the_contracts_names() -> No
 
 def test_the_body_of_a_call_to_an_expired_booking_says_so_in_the_contracts_words() -> None:
     body = expired_call_body(
-        called_at=START + 7, source=CALLER, destination=HIDDEN, booking_id="bkg_1", service="+3225550001"
+        called_at=EpochMs(START + 7),
+        source=CALLER,
+        destination=HIDDEN,
+        booking_id=BookingId("bkg_1"),
+        service=E164("+3225550001"),
     )
     assert body == {
         "timestamp": "2026-03-01T12:00:00.007Z",
@@ -51,7 +57,7 @@ def test_the_body_of_a_call_to_an_expired_booking_says_so_in_the_contracts_words
 def test_a_hostile_caller_name_stays_one_json_string() -> None:
     hostile = 'x", "destination": "+1\n\0\u2028é'
     body = expired_call_body(
-        called_at=START, source=hostile, destination=HIDDEN, booking_id="bkg_1", service="+3225550001"
+        called_at=START, source=hostile, destination=HIDDEN, booking_id=BookingId("bkg_1"), service=E164("+3225550001")
     )
     text = as_json(body)
     assert json.loads(text) == body
@@ -65,8 +71,8 @@ def test_a_body_says_how_many_calls_were_left_out_only_where_there_were_some() -
             called_at=START,
             source=CALLER,
             destination=HIDDEN,
-            booking_id="bkg_1",
-            service="+3225550001",
+            booking_id=BookingId("bkg_1"),
+            service=E164("+3225550001"),
             not_reported=left_out,
         )
         for left_out in (0, 7)
@@ -78,12 +84,12 @@ def test_a_body_says_how_many_calls_were_left_out_only_where_there_were_some() -
     ("booking", "expired_at", "reason"),
     [
         (BOOKING, BOOKING.end_at, "end_reached"),
-        (replace(BOOKING, exhausted_at=START + 5, seconds=Credit(300, 0, 0, 300)), START + 5, "seconds_spent"),
-        (replace(BOOKING, exhausted_at=START + 5, calls=Credit(10, 0, 0, 10)), START + 5, "calls_spent"),
+        (replace(BOOKING, exhausted_at=EpochMs(START + 5), seconds=Credit(300, 0, 0, 300)), START + 5, "seconds_spent"),
+        (replace(BOOKING, exhausted_at=EpochMs(START + 5), calls=Credit(10, 0, 0, 10)), START + 5, "calls_spent"),
     ],
 )
 def test_an_expired_booking_says_when_and_why_and_until_when_it_can_be_revived(
-    booking: Booking, expired_at: int, reason: str
+    booking: Booking, expired_at: EpochMs, reason: str
 ) -> None:
     body = events.booking_expired_body(booking, 7 * DAY)
     assert body == {
@@ -92,7 +98,7 @@ def test_an_expired_booking_says_when_and_why_and_until_when_it_can_be_revived(
         "bookingId": "bkg_1",
         "service": "+3225550001",
         "reason": reason,
-        "revivableUntil": rfc3339(expired_at + 7 * DAY),
+        "revivableUntil": rfc3339(EpochMs(expired_at + 7 * DAY)),
     }
 
 

@@ -12,6 +12,7 @@ import structlog
 from agi_scripts.journal_ended import keep
 from engine.calls.end_spool import MAX_FILES, EndSpool
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
+from engine.domain.ids import BookingId
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
 from engine.storage.errors import StorageUnavailable
@@ -33,7 +34,11 @@ class Settling:
             raise StorageUnavailable("disk full")
         known = report.call_id in {each.call_id for each in self.reports}
         self.reports.append(report)
-        return None if known else Settlement(f"bkg-{report.call_id}", "cdr_1", Disposition.ANSWERED, 1, others_up=False)
+        return (
+            None
+            if known
+            else Settlement(BookingId(f"bkg-{report.call_id}"), "cdr_1", Disposition.ANSWERED, 1, others_up=False)
+        )
 
 
 class StandingClock:

@@ -8,12 +8,13 @@ import pytest
 
 from engine.cdr.master_csv import COLUMNS, master_csv
 from engine.domain.routing import Disposition
+from engine.domain.times import EpochMs
 from engine.storage.cdrs import CallRecord, Cdr
 
 START = 1_772_366_400_999
 
 
-def a_record(answered_at: int | None = None, ended_at: int | None = None, **changes: Any) -> CallRecord:
+def a_record(answered_at: EpochMs | None = None, ended_at: EpochMs | None = None, **changes: Any) -> CallRecord:
     values: dict[str, Any] = {
         "id": "cdr_1",
         "account_id": "acc_1",
@@ -35,7 +36,7 @@ def fields(record: CallRecord) -> dict[str, str]:
 
 
 def test_a_line_is_what_asterisk_would_have_written() -> None:
-    record = a_record(START + 4_000, START + 15_500, duration=12, disposition=Disposition.ANSWERED)
+    record = a_record(EpochMs(START + 4_000), EpochMs(START + 15_500), duration=12, disposition=Disposition.ANSWERED)
     assert master_csv([record, record]) == 2 * (
         '"bkg_1","+14155550123","+3225550000","","+14155550123","","","","+32470123456",'
         '"2026-03-01 12:00:00","2026-03-01 12:00:04","2026-03-01 12:00:16",15,12,"ANSWERED","","cdr_1","ANSWERED"\n'
@@ -43,7 +44,7 @@ def test_a_line_is_what_asterisk_would_have_written() -> None:
 
 
 def test_a_call_that_was_not_answered_has_no_answer_and_nothing_in_its_place() -> None:
-    line = master_csv([a_record(ended_at=START + 3_000)])
+    line = master_csv([a_record(ended_at=EpochMs(START + 3_000))])
     assert '"2026-03-01 12:00:00",,"2026-03-01 12:00:03",3,0,"BUSY"' in line
 
 
@@ -54,7 +55,9 @@ def test_a_call_that_was_never_let_through_ends_as_it_begins() -> None:
 
 
 def test_a_clock_that_was_set_back_makes_no_call_end_before_it_began() -> None:
-    found = fields(a_record(START - 3_000_000, START - 3_600_000, duration=9, disposition=Disposition.ANSWERED))
+    found = fields(
+        a_record(EpochMs(START - 3_000_000), EpochMs(START - 3_600_000), duration=9, disposition=Disposition.ANSWERED)
+    )
     assert (found["end"], found["duration"], found["billsec"]) == (found["start"], "9", "9")
 
 

@@ -4,12 +4,15 @@ import pytest
 
 from engine.domain.metering import Credit
 from engine.domain.notifications import ExpiredCalls, NotificationRules, count_in_window, is_low
+from engine.domain.times import EpochMs
 from tests.contract.samples import HOUR, START
 
 RULES = NotificationRules(expired_callbacks=3, expired_window_ms=HOUR, low_seconds=60)
 
 
-def count(calls: int, window: ExpiredCalls | None = None, now: int = START) -> tuple[ExpiredCalls | None, list[int]]:
+def count(
+    calls: int, window: ExpiredCalls | None = None, now: EpochMs = START
+) -> tuple[ExpiredCalls | None, list[int]]:
     """So many calls at once: the window then, and what those that were told of said of others."""
     said = []
     for number in range(calls):
@@ -28,15 +31,15 @@ def test_no_more_are_told_of_than_the_operator_has_set_and_the_last_of_the_other
 
 def test_the_first_of_the_next_window_says_how_many_there_were() -> None:
     window, _ = count(10)
-    assert count(1, window, START + HOUR - 1)[1] == []
-    later, said = count(5, window, START + HOUR)
+    assert count(1, window, EpochMs(START + HOUR - 1))[1] == []
+    later, said = count(5, window, EpochMs(START + HOUR))
     assert said == [7, 0, 0]
-    assert later == ExpiredCalls(START + HOUR, 3, 2, "cdr_4")
+    assert later == ExpiredCalls(EpochMs(START + HOUR), 3, 2, "cdr_4")
 
 
 def test_a_clock_that_is_set_back_does_not_silence_anything() -> None:
     window, _ = count(10)
-    assert count(1, window, START - 10 * HOUR) == (ExpiredCalls(START - 10 * HOUR, 1, 0, None), [7])
+    assert count(1, window, EpochMs(START - 10 * HOUR)) == (ExpiredCalls(EpochMs(START - 10 * HOUR), 1, 0, None), [7])
 
 
 @pytest.mark.parametrize(("remaining", "leased", "low"), [(60, 0, False), (59, 0, True), (1, 0, True), (0, 0, False)])

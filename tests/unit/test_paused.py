@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from engine.domain.metering import Credit
-from engine.domain.numbers import ANONYMOUS
+from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.routing import Bridge, Disposition, Facts, Reason, Reject, decide, judge
 from tests.contract.samples import CALLER, POLICY, START, a_booking
 
@@ -24,7 +24,7 @@ def test_a_call_to_a_paused_booking_gets_480_and_nobody_is_told() -> None:
         Facts(PAUSED, CALLER, caller_blocked=True),
         Facts(PAUSED, CALLER, caller_calls=10**6),
         Facts(replace(PAUSED, refuse_anonymous=True), ANONYMOUS),
-        Facts(replace(PAUSED, destination="+88213000000"), CALLER),
+        Facts(replace(PAUSED, destination=E164("+88213000000")), CALLER),
         Facts(replace(PAUSED, calls=Credit(1, 0, 1, 0)), CALLER),
         Facts(replace(PAUSED, seconds=Credit(60, 0, 60, 0)), CALLER),
     ],

@@ -19,9 +19,10 @@ from engine.domain.retry import (
     decide,
     parse_retry_after,
 )
+from engine.domain.times import EpochMs
 
 WAITS = (5_000, 300_000, 1_800_000, 7_200_000)
-NOW = 1_780_000_000_000
+NOW = EpochMs(1_780_000_000_000)
 
 failures = st.one_of(
     st.sampled_from(Trouble).map(NoAnswer),

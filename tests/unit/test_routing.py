@@ -14,13 +14,14 @@ from engine.domain.routing import (
     decide,
     unanswered_disposition,
 )
+from engine.domain.times import EpochMs
 from tests.contract.samples import CALLER, DAY, POLICY, START, a_booking
 
-END = START + 7 * DAY
+END = EpochMs(START + 7 * DAY)
 
 
 def decided(
-    booking: Booking | None, now: int = START, *, destination_is_ours: bool = False
+    booking: Booking | None, now: EpochMs = START, *, destination_is_ours: bool = False
 ) -> RouteDecision | MakeRoom:
     return decide(Facts(booking, CALLER, destination_is_ours=destination_is_ours), now, POLICY)
 
@@ -40,7 +41,7 @@ def test_an_active_booking_is_bridged_with_what_it_needs_to_begin() -> None:
     ],
     ids=["nobody's number", "deleted", "grace over, not swept", "spent, grace over"],
 )
-def test_a_number_without_a_booking_gets_404_and_leaves_no_trace(booking: Booking | None, now: int) -> None:
+def test_a_number_without_a_booking_gets_404_and_leaves_no_trace(booking: Booking | None, now: EpochMs) -> None:
     assert decided(booking, now) == Reject(cause=1, disposition=None, notify_expired=False)
 
 
@@ -54,7 +55,7 @@ def test_a_number_without_a_booking_gets_404_and_leaves_no_trace(booking: Bookin
     ],
     ids=["just ended", "grace nearly over", "spent", "ended with a call up"],
 )
-def test_an_expired_booking_gets_410_and_tells_its_customer(booking: Booking, now: int) -> None:
+def test_an_expired_booking_gets_410_and_tells_its_customer(booking: Booking, now: EpochMs) -> None:
     assert decided(booking, now) == Reject(cause=22, disposition=Disposition.EXPIRED, notify_expired=True)
 
 
@@ -93,7 +94,7 @@ def test_the_last_second_and_the_last_call_are_still_let_through() -> None:
 
 def test_a_call_in_the_last_millisecond_is_let_through_for_the_second_it_begins() -> None:
     booking = a_booking()
-    assert decided(booking, END - 1) == Bridge(booking, seconds=1, ring_seconds=30, shown=CALLER)
+    assert decided(booking, EpochMs(END - 1)) == Bridge(booking, seconds=1, ring_seconds=30, shown=CALLER)
 
 
 @pytest.mark.parametrize(

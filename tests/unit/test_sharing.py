@@ -7,17 +7,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from engine.domain.ids import CallId
 from engine.domain.metering import CallState
 from engine.domain.sharing import LONGEST_RESERVE_SECONDS, Holding, fair_leases, ring_reserve
 
 LONG = 14_400
 
 
-def talking(name: str, leased: int, used: int = 0, longest: int = LONG) -> Holding:
+def talking(name: CallId, leased: int, used: int = 0, longest: int = LONG) -> Holding:
     return Holding(name, CallState.LIVE, leased, used, longest)
 
 
-def ringing(name: str, leased: int) -> Holding:
+def ringing(name: CallId, leased: int) -> Holding:
     return Holding(name, CallState.RINGING, leased, 0, LONG)
 
 
@@ -39,21 +40,21 @@ def there_is(remaining: int, holdings: Sequence[Holding]) -> int:
     ("remaining", "holdings", "leases"),
     [
         (300, [], {}),
-        (300, [talking("a", 10)], {"a": 310}),
-        (300, [talking("a", 10, longest=60)], {"a": 60}),
-        (0, [talking("a", 290), talking("b", 10)], {"a": 150, "b": 150}),
-        (0, [talking("a", 290, used=100), talking("b", 10)], {"a": 200, "b": 100}),
-        (0, [talking("a", 10), talking("b", 1)], {"a": 5, "b": 6}),
-        (0, [talking("a", 1), talking("b", 1), talking("c", 9)], {"a": 3, "b": 4, "c": 4}),
+        (300, [talking(CallId("a"), 10)], {"a": 310}),
+        (300, [talking(CallId("a"), 10, longest=60)], {"a": 60}),
+        (0, [talking(CallId("a"), 290), talking(CallId("b"), 10)], {"a": 150, "b": 150}),
+        (0, [talking(CallId("a"), 290, used=100), talking(CallId("b"), 10)], {"a": 200, "b": 100}),
+        (0, [talking(CallId("a"), 10), talking(CallId("b"), 1)], {"a": 5, "b": 6}),
+        (0, [talking(CallId("a"), 1), talking(CallId("b"), 1), talking(CallId("c"), 9)], {"a": 3, "b": 4, "c": 4}),
         # What one cannot use goes to the others.
-        (0, [talking("a", 200, longest=20), talking("b", 100)], {"a": 20, "b": 280}),
-        (100, [talking("a", 0, longest=20), talking("b", 0, longest=30)], {"a": 20, "b": 30}),
+        (0, [talking(CallId("a"), 200, longest=20), talking(CallId("b"), 100)], {"a": 20, "b": 280}),
+        (100, [talking(CallId("a"), 0, longest=20), talking(CallId("b"), 0, longest=30)], {"a": 20, "b": 30}),
         # One that is past its longest keeps what it has used.
-        (0, [talking("a", 100, used=80, longest=60), talking("b", 10)], {"a": 80, "b": 30}),
+        (0, [talking(CallId("a"), 100, used=80, longest=60), talking(CallId("b"), 10)], {"a": 80, "b": 30}),
         # A used-up one gets its share as all do.
-        (0, [talking("a", 10, used=10), talking("b", 30, used=10)], {"a": 20, "b": 20}),
+        (0, [talking(CallId("a"), 10, used=10), talking(CallId("b"), 30, used=10)], {"a": 20, "b": 20}),
         # Seen a moment late it may look as if it had passed its lease.
-        (0, [talking("a", 10, used=12), talking("b", 30, used=10)], {"a": 20, "b": 20}),
+        (0, [talking(CallId("a"), 10, used=12), talking(CallId("b"), 30, used=10)], {"a": 20, "b": 20}),
     ],
 )
 def test_all_that_is_left_is_shared_alike(remaining: int, holdings: list[Holding], leases: dict[str, int]) -> None:
@@ -61,7 +62,7 @@ def test_all_that_is_left_is_shared_alike(remaining: int, holdings: list[Holding
 
 
 def test_a_ringing_call_keeps_what_it_holds_and_gets_no_more() -> None:
-    assert fair_leases(100, [ringing("r", 10), talking("a", 5)]) == {"a": 105}
+    assert fair_leases(100, [ringing(CallId("r"), 10), talking(CallId("a"), 5)]) == {"a": 105}
 
 
 @pytest.mark.parametrize(
@@ -75,11 +76,11 @@ def test_a_ringing_call_keeps_what_it_holds_and_gets_no_more() -> None:
     ],
 )
 def test_what_a_call_to_come_needs_is_kept_free(keep_free: int, leases: dict[str, int]) -> None:
-    assert fair_leases(0, [talking("a", 90), talking("b", 10)], keep_free=keep_free) == leases
+    assert fair_leases(0, [talking(CallId("a"), 90), talking(CallId("b"), 10)], keep_free=keep_free) == leases
 
 
 def test_what_is_used_cannot_be_kept_free() -> None:
-    assert fair_leases(0, [talking("a", 60, used=58)], keep_free=10) == {"a": 58}
+    assert fair_leases(0, [talking(CallId("a"), 60, used=58)], keep_free=10) == {"a": 58}
 
 
 @pytest.mark.parametrize(
@@ -102,15 +103,15 @@ def calls(draw: st.DrawFn) -> list[Holding]:
     states = st.sampled_from([CallState.LIVE, CallState.LIVE, CallState.RINGING])
     holdings = st.builds(Holding, st.just(""), states, seconds, seconds, st.one_of(seconds, st.just(LONG)))
     drawn = draw(st.lists(holdings, max_size=8))
-    return [replace(each, call_id=f"c{n}") for n, each in enumerate(drawn)]
+    return [replace(each, call_id=CallId(f"c{n}")) for n, each in enumerate(drawn)]
 
 
 amounts = st.one_of(st.integers(0, 30), st.integers(0, 10**5))
 
 
 @given(amounts, calls(), amounts)
-@example(0, [talking("a", 1), talking("b", 0)], 0)
-@example(7, [talking("a", 0, longest=3), talking("b", 0, longest=3)], 1)
+@example(0, [talking(CallId("a"), 1), talking(CallId("b"), 0)], 0)
+@example(7, [talking(CallId("a"), 0, longest=3), talking(CallId("b"), 0, longest=3)], 1)
 def test_leases_are_never_more_than_there_is_and_nobody_gets_less_than_it_used(
     remaining: int, holdings: list[Holding], keep_free: int
 ) -> None:

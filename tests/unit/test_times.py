@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.times import instant_from, rfc3339
+from engine.domain.times import EpochMs, instant_from, rfc3339
 
 
 @pytest.mark.parametrize(
@@ -20,18 +20,18 @@ from engine.domain.times import instant_from, rfc3339
         (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
     ],
 )
-def test_an_instant_is_rfc_3339_in_utc_with_z_and_milliseconds(instant: int, text: str) -> None:
+def test_an_instant_is_rfc_3339_in_utc_with_z_and_milliseconds(instant: EpochMs, text: str) -> None:
     assert rfc3339(instant) == text
 
 
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
-def test_no_millisecond_is_lost(instant: int) -> None:
+def test_no_millisecond_is_lost(instant: EpochMs) -> None:
     back = datetime.fromisoformat(rfc3339(instant)) - datetime.fromisoformat("1970-01-01T00:00:00Z")
     assert back == timedelta(milliseconds=instant)
 
 
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
-def test_what_is_written_is_read_as_it_was(instant: int) -> None:
+def test_what_is_written_is_read_as_it_was(instant: EpochMs) -> None:
     assert instant_from(rfc3339(instant)) == instant
 
 
