@@ -18,6 +18,7 @@ import structlog
 
 from agi_scripts.protocol import AgiProtocol
 from engine.domain.numbers import E164
+from engine.runtime.addresses import plain_address
 
 log = structlog.get_logger(__name__)
 
@@ -115,9 +116,7 @@ class Admission:
 
 def _is_one_of(networks: Collection[Network], text: str) -> bool:
     try:
-        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(text)
+        address = plain_address(text)
     except ValueError:
         return False
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address
     return any(address in network for network in networks)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from asterisk.agi import AGI
 
+from engine.runtime.atomic_file import write_atomically
+
 # Asterisk writes the environment at once; pyst2 would wait for the rest of it for ever.
 PATIENCE_SECONDS = 5
 CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -44,21 +46,10 @@ def main(arguments: list[str]) -> int:
 def keep(directory: Path, call_id: str, answered_ms: int, dial_status: str) -> None:
     """Write the file, durably. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{call_id}.json"
-    partial = directory / f".{call_id}.{os.getpid()}.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        # The two clocks of engine/clock.py.
-        now, ticks = time.time_ns() // 1_000_000, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-        end = {"callId": call_id, "answeredMs": answered_ms, "dialStatus": dial_status, "now": now, "ticks": ticks}
-        json.dump(end, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # The two clocks of engine/runtime/clock.py.
+    now, ticks = time.time_ns() // 1_000_000, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    end = {"callId": call_id, "answeredMs": answered_ms, "dialStatus": dial_status, "now": now, "ticks": ticks}
+    write_atomically(directory / f"{call_id}.json", json.dumps(end), sync_directory=True)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ from engine.privacy.retention import forget_all
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
 from engine.runtime.diagnostics import LoopWatch
+from engine.runtime.periodic import wait_for
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.watchdog import watched
 from engine.sandbox.worlds import sweep_sandboxes
@@ -242,11 +243,7 @@ class Engine:
                 await self._clean_up()
             except StorageError as error:
                 log.error("sweep_failed", reason=str(error))
-            try:
-                async with asyncio.timeout(self._settings.sweep_interval.total_seconds()):
-                    await stop.wait()
-            except TimeoutError:
-                pass
+            await wait_for(stop, self._settings.sweep_interval.total_seconds())
 
     async def _clean_up(self) -> None:
         # First: what has expired is told before it is gone.

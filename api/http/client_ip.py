@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from engine.runtime.security_log import plain_address
+from engine.runtime.addresses import plain_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -16,6 +16,7 @@ from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs
 from engine.runtime.clock import Clock
 from engine.runtime.ids import new_id
+from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -98,11 +99,7 @@ class KeyUse:
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop`, and then once more. A crash loses at most a minute of it."""
         while not stop.is_set():
-            try:
-                async with asyncio.timeout(self._write_seconds):
-                    await stop.wait()
-            except TimeoutError:
-                pass
+            await wait_for(stop, self._write_seconds)
             await self._write()
 
     async def _write(self) -> None:

@@ -6,9 +6,6 @@ back-off.
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from enum import StrEnum
 from typing import Never
 
@@ -17,6 +14,8 @@ from panoramisk.message import Message
 
 from engine.asterisk.ami_connection import AmiConnection, AmiLimits
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
+from engine.runtime.backoff import with_jitter
+from engine.runtime.periodic import wait_for
 
 log = structlog.get_logger(__name__)
 
@@ -81,14 +80,14 @@ class AmiLink:
         return self._connection
 
     async def _keep(self) -> None:
-        waits = back_off(self._limits)
+        waits = with_jitter(self._limits.first_retry_seconds, self._limits.longest_retry_seconds)
         while True:
             after = LinkState.DOWN
             try:
                 connection = await self._connect()
                 await self._ping(connection)
                 # Only now: one that ends as soon as it is made is no reason to come back sooner.
-                waits = back_off(self._limits)
+                waits.reset()
                 await self._ping_until_lost(connection)
             except _LoginRefused:
                 after = LinkState.WRONG_SECRET
@@ -98,7 +97,7 @@ class AmiLink:
             finally:
                 self._disconnect(after)
             refused = after is LinkState.WRONG_SECRET
-            await asyncio.sleep(self._limits.refused_retry_seconds if refused else next(waits))
+            await asyncio.sleep(self._limits.refused_retry_seconds if refused else waits.next())
 
     async def _connect(self) -> AmiConnection:
         connection = self._connection = AmiConnection(self._limits)
@@ -130,9 +129,7 @@ class AmiLink:
 
     async def _ping(self, connection: AmiConnection) -> None:
         """After the time between two pings. Raises AmiUnavailable, at once when the connection is lost."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._limits.ping_every_seconds):
-                await connection.lost.wait()
+        if await wait_for(connection.lost, self._limits.ping_every_seconds):
             raise AmiUnavailable("connection lost")
         await connection.ping()
 
@@ -148,12 +145,3 @@ class AmiLink:
         if said != self._said:
             log.warning(event, **facts)
         self._said = said
-
-
-def back_off(limits: AmiLimits, jitter: Callable[[float, float], float] = random.uniform) -> Iterator[float]:
-    """The waits between attempts, in seconds: twice as long each, up to the longest, and each half by chance, so that
-    several engines do not come back at the same moment."""
-    wait = limits.first_retry_seconds
-    while True:
-        yield jitter(wait / 2, wait)
-        wait = min(wait * 2, limits.longest_retry_seconds)

@@ -7,7 +7,7 @@ import secrets
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
+from engine.runtime.atomic_file import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "asterisk_conf"
@@ -122,11 +123,11 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         "softphones": softphone_sections(settings, kept),
         "media": media_address(settings),
     }
-    write(home.base / "journal-ended", journal_script(settings), 0o700)
+    write_atomically(home.base / "journal-ended", journal_script(settings), 0o700)
     for name in EMPTY_FILES:
         (home.etc / f"{name}.conf").write_text("")
     for template in (*(TEMPLATES / "own").glob("*.conf"), *(TEMPLATES / "drop_in").glob("*.conf")):
-        write(home.etc / template.name, render(template.read_text(), values), 0o600)
+        write_atomically(home.etc / template.name, render(template.read_text(), values), 0o600)
     return home
 
 
@@ -174,15 +175,3 @@ def journal_script(settings: Settings) -> str:
     """
     words = [sys.executable, str(ROOT / "agi_scripts" / "journal_ended.py"), str(settings.journal)]
     return f"#!/bin/sh\ntrap '' HUP\nexec nice -n 10 {shlex.join(words)} \"$@\"\n"
-
-
-def write(path: Path, text: str, mode: int, prepare: Callable[[int], None] = lambda descriptor: None) -> None:
-    """Whole or not at all, and never through a link that somebody put there. `prepare` gets the open file."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        prepare(descriptor)
-        os.fchmod(descriptor, mode)
-        file.write(text)
-    partial.rename(path)

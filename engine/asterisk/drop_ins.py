@@ -6,9 +6,10 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.asterisk.config_files import TEMPLATES, AsteriskMissing, drop_in_values, journal_script, render, write
+from engine.asterisk.config_files import TEMPLATES, AsteriskMissing, drop_in_values, journal_script, render
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
+from engine.runtime.atomic_file import write_atomically
 
 JOURNAL_SCRIPT = "rented-numbers-journal"
 # Whose files Asterisk can read, in the order in which they are asked.
@@ -81,7 +82,7 @@ def _transport(settings: Settings) -> str:
 
 
 def _give(path: Path, text: str, mode: int, owner: Owner) -> None:
-    write(path, text, mode, lambda descriptor: os.fchown(descriptor, owner.uid, owner.gid))
+    write_atomically(path, text, mode, prepare=lambda descriptor: os.fchown(descriptor, owner.uid, owner.gid))
 
 
 def _name_of_user(uid: int) -> str:

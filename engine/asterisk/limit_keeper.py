@@ -31,6 +31,7 @@ from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
+from engine.runtime.periodic import wait_for_any
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
 from engine.storage.sqlite import SqliteStorage
@@ -138,7 +139,7 @@ class LimitKeeper:
                 await self._work_off()
             except StorageError as error:
                 log.warning("limits_wait_for_storage", reason=str(error))
-            await _first_of(LONGEST_NAP_SECONDS, self._wake, stop)
+            await wait_for_any((self._wake, stop), LONGEST_NAP_SECONDS)
 
     async def _work_off(self) -> None:
         while self._changed:
@@ -210,12 +211,3 @@ class LimitKeeper:
         if lock is None:
             lock = self._locks[booking_id] = asyncio.Lock()
         return lock
-
-
-async def _first_of(seconds: float, *events: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

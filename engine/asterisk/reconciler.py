@@ -20,6 +20,7 @@ from engine.calls.reconciliation import FoundTalking, LiveChannels, begin_found,
 from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
+from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
 from engine.storage.sqlite import SqliteStorage
 
@@ -98,11 +99,7 @@ class Reconciler:
                 log.warning("not_reconciled", reason=str(error))
                 self._missing.clear()
                 self._over.clear()
-            try:
-                async with asyncio.timeout(self._interval if self._was_up else LOOK_FOR_LINK_SECONDS):
-                    await stop.wait()
-            except TimeoutError:
-                pass
+            await wait_for(stop, self._interval if self._was_up else LOOK_FOR_LINK_SECONDS)
 
     async def _round(self) -> None:
         if not self._link.is_up:

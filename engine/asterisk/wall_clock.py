@@ -10,6 +10,7 @@ from engine.asterisk.errors import AmiError
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.domain.times import EpochMs
 from engine.runtime.clock import Clock
+from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
@@ -60,11 +61,7 @@ class ClockWatch:
                 await self._look()
             except StorageError as error:
                 log.warning("limits_wait_for_storage", reason=str(error))
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await stop.wait()
-            except TimeoutError:
-                pass
+            await wait_for(stop, LOOK_SECONDS)
 
     async def _look(self) -> None:
         ours, asterisks = self._read_ours(), await self._read_asterisks()

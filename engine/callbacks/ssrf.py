@@ -23,6 +23,7 @@ from ssrfguard import Block as AddressBlock
 
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.policy import CallbackRules
+from engine.runtime.addresses import unmapped
 
 MAX_URL = 2048
 
@@ -148,8 +149,7 @@ def is_this_machine(address: IPv4Address | IPv6Address) -> bool:
 
     An address that only a router translates to this machine is not known here.
     """
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        return is_this_machine(address.ipv4_mapped)
+    address = unmapped(address)
     if address.is_loopback or address.is_unspecified:
         return True
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET

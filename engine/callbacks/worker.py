@@ -32,7 +32,9 @@ from engine.domain.ids import AccountId
 from engine.domain.policy import DeliveryRules
 from engine.domain.retry import Delivered, GiveUp, HttpAnswer, RetryAfter, RetryDecision, decide
 from engine.domain.times import EpochMs
+from engine.runtime.backoff import Backoff
 from engine.runtime.clock import Clock
+from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
 from engine.storage.outbox import Delivery
 
@@ -73,7 +75,7 @@ class CallbackWorker:
         """Deliver until `stop`; then let attempts under way finish for `drain_ms` and leave the rest to the next
         start. Storage that fails for a while is waited for. Raises only for bugs."""
         config = self._config
-        backoff = FIRST_BACKOFF_SECONDS
+        backoff = Backoff(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
         async with (
             open_session(rules=config.rules, lookups_at_once=config.workers) as session,
             asyncio.TaskGroup() as tasks,
@@ -83,13 +85,13 @@ class CallbackWorker:
                 self._wake.clear()
                 try:
                     nap = await self._round(session, tasks)
-                    backoff = FIRST_BACKOFF_SECONDS
+                    backoff.reset()
                 except StorageError as error:
-                    log.warning("callbacks_wait_for_storage", error=type(error).__name__, seconds=backoff)
-                    await _wait(stop, backoff)
-                    backoff = min(2 * backoff, LONGEST_BACKOFF_SECONDS)
+                    seconds = backoff.next()
+                    log.warning("callbacks_wait_for_storage", error=type(error).__name__, seconds=seconds)
+                    await wait_for(stop, seconds)
                     continue
-                await _wait(self._wake, nap)
+                await wait_for(self._wake, nap)
             await self._drain()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
@@ -159,14 +161,15 @@ class CallbackWorker:
     ) -> None:
         """Try to record until the row is anybody's again. Its slot stays taken: storage that is down for long
         must not be answered with more deliveries that cannot be recorded."""
-        backoff = FIRST_BACKOFF_SECONDS
+        backoff = Backoff(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
         while True:
+            seconds = backoff.next()
             try:
                 disabled = await self._storage.run(
                     outbox.record, delivery, tried, decision, self._clock.now(), self._config.disable_after_ms
                 )
             except StorageError as error:
-                if self._clock.now() + int(backoff * 1000) >= claimed_until:
+                if self._clock.now() + int(seconds * 1000) >= claimed_until:
                     log.error("callback_not_recorded", event_id=delivery.id, error=type(error).__name__)
                     return
             else:
@@ -176,8 +179,7 @@ class CallbackWorker:
                         "callback_endpoint_disabled", account=delivery.account_id, host=host, reason=disabled.value
                     )
                 return
-            await asyncio.sleep(backoff)
-            backoff = min(2 * backoff, LONGEST_BACKOFF_SECONDS)
+            await asyncio.sleep(seconds)
 
     async def _drain(self) -> None:
         if not self._under_way:
@@ -206,12 +208,3 @@ def _report(delivery: Delivery, waiting: QueuedCallback, tried: DeliveryReport, 
             context.warning("callback_given_up")
         case RetryAfter(ms):
             context.info("callback_postponed", retry_ms=ms)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Until the event is set, or the time is over."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass

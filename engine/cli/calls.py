@@ -18,6 +18,7 @@ from engine.domain.masking import masked
 from engine.domain.times import Timestamp, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
+from engine.runtime.periodic import wait_for
 from engine.storage.overview import LiveCall
 from engine.storage.sqlite import SqliteStorage
 
@@ -67,11 +68,7 @@ async def _follow(settings: Settings) -> None:
                 calls = await storage.run(lambda tx: tx.overview.live_calls(MAX_SHOWN))
                 at = clock.timestamp()
                 shown.update(table_of([_shown(call, at) for call in calls], empty="no call is up"), refresh=True)
-                try:
-                    async with asyncio.timeout(EVERY_SECONDS):
-                        await stop.wait()
-                except TimeoutError:
-                    pass
+                await wait_for(stop, EVERY_SECONDS)
     finally:
         await storage.close()
 

@@ -6,13 +6,13 @@ one. Who takes one of these files away locks that Asterisk out, and no other.
 `load` refuses what is missing, readable by others, short or a known default: better no start than an open one.
 """
 
-import os
 import re
 import secrets
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from engine.domain.errors import RentedNumbersError
+from engine.runtime.atomic_file import write_atomically
 
 MIN_LENGTH = 24
 DEFAULTS = frozenset({"changeme", "change-me", "secret", "password", "default", "asterisk", "rented-numbers", "admin"})
@@ -59,15 +59,7 @@ def ensure(directory: Path) -> list[str]:
 
 
 def _make(path: Path) -> None:
-    # Complete under another name first: a kill in between must not leave an empty secret behind.
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(24) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    write_atomically(path, secrets.token_urlsafe(24) + "\n")
 
 
 def load(directory: Path) -> Secrets:

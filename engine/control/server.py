@@ -111,6 +111,11 @@ class ControlServer:
         return {"done": done}
 
 
+def _field_types(kind: type[Request]) -> dict[str, type]:
+    """Returns the classes that a request's fields have at run time, where a NewType is the type that it stands for."""
+    return {name: getattr(hint, "__supertype__", hint) for name, hint in get_type_hints(kind).items()}
+
+
 def _parse(line: bytes) -> tuple[str, Request]:
     """Raises InvalidInput."""
     with suppress(ValueError, TypeError, KeyError, RecursionError):
@@ -118,7 +123,7 @@ def _parse(line: bytes) -> tuple[str, Request]:
         name = fields.pop("op")
         kind = OPERATIONS[name]
         request = kind(**fields)
-        if {key: type(value) for key, value in asdict(request).items()} == get_type_hints(kind):
+        if {key: type(value) for key, value in asdict(request).items()} == _field_types(kind):
             return name, request
     raise InvalidInput(["this is nothing that an engine can be asked for"])
 

@@ -3,7 +3,6 @@
 All numbers lie in +33 1 99 00, which France's regulator keeps free for fiction: nobody real is ever shown.
 """
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy, UsagePlan
 from engine.domain.times import EpochMs
+from engine.runtime.atomic_file import write_atomically
 from engine.storage.transaction import Transaction
 
 DEMO_ACCOUNT = AccountId("demo")
@@ -88,10 +88,5 @@ def write_webhook_secret(data_dir: Path, secret: str) -> None:
 
 
 def _write(path: Path, secret: str) -> None:
-    """Mode 0600, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
-    partial.rename(path)
+    write_atomically(path, secret + "\n")

@@ -18,6 +18,7 @@ from engine.local.ports import refuse_taken_ports
 from engine.local.processes import Child, LocalAsterisk, StartFailed, engine_command
 from engine.local.setup import set_up
 from engine.runtime import lock
+from engine.runtime.backoff import Backoff
 
 READY_SECONDS = 30.0
 # An Asterisk that is not ours is there at once, or is shown as missing.
@@ -96,16 +97,15 @@ class Supervised:
 
     async def keep(self) -> None:
         """Until cancelled."""
-        wait = FIRST_RESTART_SECONDS
+        backoff = Backoff(FIRST_RESTART_SECONDS, LONGEST_RESTART_SECONDS)
         while True:
             began = time.monotonic()
             if self._child is not None:
                 status = await self._child.wait()
                 self._say(f"{self.name} ended with status {status}, starting it again")
             if time.monotonic() - began > HEALTHY_SECONDS:
-                wait = FIRST_RESTART_SECONDS
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, LONGEST_RESTART_SECONDS)
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
             try:
                 self._child = await self._start()
             except StartFailed as error:

@@ -9,10 +9,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import structlog
+
+from engine.runtime.addresses import plain_address
 
 log = structlog.get_logger(__name__)
 
@@ -71,12 +73,6 @@ class SecurityLog:
         if time.monotonic() - self._warned_at >= WARN_SECONDS:
             self._warned_at = time.monotonic()
             log.warning("security_log_failed", error=why)
-
-
-def plain_address(text: str) -> IPv4Address | IPv6Address:
-    """Without a scope, and IPv4 as such where an IPv6 socket took it. Raises ValueError."""
-    address = ip_address(text.partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _local(host: str, port: int) -> str:

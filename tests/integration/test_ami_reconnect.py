@@ -3,13 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from itertools import islice
 
 import pytest
 import structlog
 
 from engine.asterisk.ami_connection import AmiLimits
-from engine.asterisk.ami_link import LinkState, back_off
+from engine.asterisk.ami_link import LinkState
 from engine.asterisk.errors import AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected, until_state
 from tests.integration.fake_ami import FakeAmi
@@ -90,15 +89,6 @@ async def test_after_a_restart_on_the_same_port_calls_can_be_ended_again(ami: Fa
         await link.hang_up(CHANNEL)
         assert ami.open_connections == 1
     assert len(ami.named("Hangup")) == 1
-
-
-def test_waits_between_attempts_grow_up_to_a_limit_and_half_of_each_is_chance() -> None:
-    limits = AmiLimits(first_retry_seconds=0.2, longest_retry_seconds=5.0)
-    longest = list(islice(back_off(limits, lambda least, most: most), 8))
-    shortest = list(islice(back_off(limits, lambda least, most: least), 8))
-    assert longest == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
-    assert shortest == [wait / 2 for wait in longest]
-    assert len({*islice(back_off(limits), 20)}) == 20
 
 
 async def test_a_peer_that_ends_each_connection_once_it_is_made_is_tried_ever_more_seldom(ami: FakeAmi) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from engine.runtime.security_log import SecurityLog, plain_address
+from engine.runtime.addresses import plain_address
+from engine.runtime.security_log import SecurityLog
 
 LINE = re.compile(
     r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000)\] SECURITY\[\d+\] res_security_log\.c: "

@@ -1,0 +1,73 @@
+"""Waits, back-offs, files and addresses: what every part of the engine shares."""
+
+import asyncio
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from engine.runtime.addresses import plain_address
+from engine.runtime.atomic_file import write_atomically
+from engine.runtime.backoff import Backoff, with_jitter
+from engine.runtime.periodic import wait_for, wait_for_any
+
+
+def test_waits_double_up_to_the_longest_and_begin_again_after_a_success() -> None:
+    backoff = Backoff(0.2, 5.0)
+    assert [backoff.next() for _ in range(8)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    backoff.reset()
+    assert backoff.next() == 0.2
+
+
+def test_with_jitter_a_wait_lies_between_its_half_and_its_whole() -> None:
+    shortest = Backoff(0.2, 5.0, jitter=lambda least, most: least)
+    assert [shortest.next() for _ in range(3)] == [0.1, 0.2, 0.4]
+    waits = [with_jitter(1.0, 1.0).next() for _ in range(20)]
+    assert len(set(waits)) == 20
+    assert all(0.5 <= wait <= 1.0 for wait in waits)
+
+
+async def test_a_wait_ends_with_its_event_or_its_time() -> None:
+    event, never = asyncio.Event(), asyncio.Event()
+    assert await wait_for(event, 0.01) is False
+    event.set()
+    assert await wait_for(event, 60) is True
+    await wait_for_any((never, event), 60)
+    await wait_for_any((never,), 0.01)
+    await asyncio.sleep(0)  # the cancelled waits end
+    assert len(asyncio.all_tasks()) == 1
+
+
+def test_a_file_is_replaced_whole_with_its_mode_and_never_through_a_link(tmp_path: Path) -> None:
+    file, elsewhere = tmp_path / "secret", tmp_path / "elsewhere"
+    file.write_text("old")
+    elsewhere.write_text("untouched")
+    (tmp_path / ".secret.partial").symlink_to(elsewhere)
+    write_atomically(file, "new\n", 0o640, sync_directory=True)
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("new\n", 0o640)
+    assert elsewhere.read_text() == "untouched"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "secret"]
+
+
+def test_a_file_that_cannot_be_prepared_stays_as_it_was(tmp_path: Path) -> None:
+    def refuse(_: int) -> None:
+        raise PermissionError
+
+    file = tmp_path / "secret"
+    file.write_text("old")
+    with pytest.raises(PermissionError):
+        write_atomically(file, "new", prepare=refuse)
+    assert file.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("shown", "plain"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_an_address_is_plain(shown: str, plain: str) -> None:
+    assert plain_address(shown) == ip_address(plain)
