@@ -21,7 +21,7 @@ from rich.markup import escape
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from engine.asterisk.config_files import reachable
-from engine.cli.complaints import EXPECTED, complaints
+from engine.cli.errors import EXPECTED, messages_of
 from engine.config.settings import Settings
 from engine.config.types import Profile
 from engine.local.demo import call_lock, key_file, webhook_secret_file
@@ -56,7 +56,7 @@ def main() -> int:
     except (DemoFailed, PhoneError) as error:  # first: a PhoneTimeoutError is an OSError too
         problems = [str(error)]
     except EXPECTED as error:
-        problems = complaints(error)
+        problems = messages_of(error)
     else:
         return 0
     for problem in problems:

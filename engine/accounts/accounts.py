@@ -25,7 +25,7 @@ def create_account(tx: Transaction, name: str, now: EpochMs, *, test_of: Account
     return account
 
 
-def world_beside(tx: Transaction, account: AccountId, now: EpochMs) -> Account:
+def world_beside(tx: Transaction, account: str, now: EpochMs) -> Account:
     """The account that is the test world of `account` (id or name), made at first need; a test world is its own.
 
     Raises InvalidInput when there is no such account.

@@ -41,7 +41,7 @@ def key_digest(secret: str, pepper: str) -> str:
     return hmac.new(pepper.encode(), secret.encode(), hashlib.sha256).hexdigest()
 
 
-def create_key(tx: Transaction, account: AccountId, pepper: str, now: EpochMs, *, test: bool = False) -> NewKey:
+def create_key(tx: Transaction, account: str, pepper: str, now: EpochMs, *, test: bool = False) -> NewKey:
     """`account`: id or name. `test`: a key to its test world, which is made with the first one.
 
     Raises InvalidInput when there is no such account.
@@ -55,7 +55,7 @@ def create_key(tx: Transaction, account: AccountId, pepper: str, now: EpochMs, *
     return key
 
 
-def keys_of(tx: Transaction, account: AccountId) -> list[dict[str, Any]]:
+def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
     """The keys of an account, oldest first, revoked ones too; then those of its test world.
 
     Raises InvalidInput when there is no such account.

@@ -1,52 +1,69 @@
-"""`callbacks …`: what customers are told of calls."""
+"""`callbacks …`: deliveries and receivers of callbacks, redelivery, and a receiver for trying them out.
+
+Numbers are masked wherever they may occur: an operator sees how a delivery went, not whom it was about.
+"""
 
 import asyncio
 import json
 import signal
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from engine.accounts import accounts
-from engine.cli.booking_changes import DEMO
+from engine.accounts.accounts import account_of
+from engine.callbacks import redelivery
 from engine.cli.database import run_command
-from engine.cli.output import Json, complain, console
+from engine.cli.options import DEMO_PROFILE, AccountOption
+from engine.cli.output import Json, complain, console, show, show_one
 from engine.config.settings import Settings
-from engine.domain.errors import RentedNumbersError
+from engine.domain.errors import InvalidInput, NotFound, RentedNumbersError
+from engine.domain.ids import AccountId, BookingId
+from engine.domain.masking import masked_text
+from engine.domain.retry import CallbackState
+from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.runtime.clock import SystemClock
+from engine.storage.endpoints import Endpoint
+from engine.storage.filters import LATEST
+from engine.storage.outbox import AttemptRecord, CallbackRecord
 from engine.storage.reads import Reads
+from engine.storage.transaction import Transaction
 
-app = typer.Typer(no_args_is_help=True, help="What customers are told of calls.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Callbacks to customers: their deliveries and their receivers."
+)
+
+MAX_LISTED = 1_000
+LimitOption = Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="The most to list.")]
 
 
 class PortUnusable(RentedNumbersError):
-    """Taken, or for others only."""
+    """The port is taken, or needs rights that this user does not have."""
 
 
 @app.command()
 def listen(
-    account: Annotated[str, typer.Option(help="Id or name of the account whose secret signs them.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any that is free.")] = 9000,
+    account: AccountOption,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0: any free port.")] = 9000,
     as_json: Json = False,
 ) -> None:
     """Receive callbacks on this machine, verify their signatures and print them, until Ctrl-C.
 
-    Answers 204 to those that are genuine, and 400 to every other.
+    Answers 204 to a genuine callback of the account, and 400 to anything else.
     """
-    from engine.local.callback_receiver import CallbackReceiver, Received  # noqa: PLC0415  heavy, and only for this
+    from engine.local.callback_receiver import CallbackReceiver, Received  # noqa: PLC0415  slow to import
 
-    def show(received: Received) -> None:
+    def show_received(received: Received) -> None:
         if as_json:
             typer.echo(json.dumps(received.as_record()))
             return
         mark = "[green]genuine[/]" if received.genuine else f"[red]refused: {received.why}[/]"
-        again = ", came before" if received.again else ""
-        console.print(f"{mark}{again}  {escape(received.event_id)}", highlight=False)
+        repeated = ", received before" if received.again else ""
+        console.print(f"{mark}{repeated}  {escape(received.event_id)}", highlight=False)
         console.print(received.text, highlight=False, markup=False, soft_wrap=True)
 
     settings = Settings()
-    account_id = run_command(settings, accounts.account_of, account).id
+    account_id = run_command(settings, account_of, account).id
 
     async def receive() -> None:
         stop = asyncio.Event()
@@ -57,16 +74,175 @@ def listen(
             async def secrets() -> tuple[str, ...]:
                 return (await reads.webhook_secrets(account_id)).valid_at(SystemClock().now())
 
-            async with CallbackReceiver(secrets, show) as receiver:
+            async with CallbackReceiver(secrets, show_received) as receiver:
                 try:
                     await receiver.listen(port)
                 except OSError as error:
-                    raise PortUnusable(f"port {port}: {error.strerror}; `--port` takes another") from None
-                complain(f'listening: book with "callback": "{receiver.url}"{_where_taken(settings)}')
+                    raise PortUnusable(f"port {port}: {error.strerror}; choose another with `--port`") from None
+                where = "" if settings.allow_private_callbacks else f", in the demo profile ({DEMO_PROFILE})"
+                complain(f'listening: book with "callback": "{receiver.url}"{where}')
                 await stop.wait()
 
     asyncio.run(receive())
 
 
-def _where_taken(settings: Settings) -> str:
-    return "" if settings.allow_private_callbacks else f", where the engine runs as a demo ({DEMO})"
+@app.command("list")
+def list_callbacks(
+    account: AccountOption,
+    state: Annotated[CallbackState | None, typer.Option(help="Only callbacks in this state.")] = None,
+    booking: Annotated[str, typer.Option(help="Only callbacks about the booking with this id.")] = "",
+    limit: LimitOption = 20,
+    as_json: Json = False,
+) -> None:
+    """List an account's callbacks, newest first."""
+
+    def look_up(tx: Transaction) -> list[CallbackRecord]:
+        owner = account_of(tx, account).id
+        return tx.outbox.newest(owner, "" if state is None else state.value, BookingId(booking), limit)
+
+    show([_callback_row(record) for record in run_command(Settings(), look_up)], as_json=as_json)
+
+
+@app.command("show")
+def show_callback(
+    callback_id: Annotated[str, typer.Argument(help="Id of the callback, its `webhook-id`.")], as_json: Json = False
+) -> None:
+    """Show one callback, every attempt to deliver it, and what the receiver answered."""
+
+    def look_up(tx: Transaction) -> tuple[CallbackRecord, list[AttemptRecord]]:
+        record = tx.outbox.of_account(_owner_of(tx, callback_id), callback_id)
+        if record is None:
+            raise NotFound("there is no such callback")
+        return record, tx.outbox.attempts_of(callback_id)
+
+    record, attempts = run_command(Settings(), look_up)
+    rows = [_attempt_row(each) for each in attempts]
+    shown = _callback_row(record) | {"body": masked_text(record.body)}
+    if as_json:
+        show_one(shown | {"attempts": rows}, as_json=True)
+    else:
+        show_one(shown, as_json=False)
+        show(rows, as_json=False)
+
+
+@app.command()
+def redeliver(
+    callback_id: Annotated[
+        str, typer.Argument(help="Id of the callback. Leave it out to redeliver many with `--from`.")
+    ] = "",
+    since: Annotated[
+        str,
+        typer.Option("--from", help="All callbacks created at this instant or later, such as 2026-03-01T12:00:00Z."),
+    ] = "",
+    until: Annotated[str, typer.Option("--to", help="And created before this instant. Without it: until now.")] = "",
+    state: Annotated[
+        CallbackState, typer.Option(help="Those in this state. To redeliver HELD ones, enable their endpoint.")
+    ] = CallbackState.FAILED,
+    account: Annotated[str, typer.Option(help="Id or name of the account; needed with `--from`.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Send callbacks again, with their ids unchanged. A running engine begins within seconds."""
+    if bool(callback_id) == bool(since) or bool(since) != bool(account) or state is CallbackState.HELD:
+        raise InvalidInput(
+            ["give one callback's id, or --account and --from for all FAILED, PENDING or DELIVERED ones since then"]
+        )
+    now = SystemClock().now()
+    if callback_id:
+        record, _ = run_command(
+            Settings(), lambda tx: redelivery.redeliver(tx, _owner_of(tx, callback_id), callback_id, now)
+        )
+        show_one(_callback_row(record), as_json=as_json)
+        return
+    first, end = _instant(since), _instant(until) if until else LATEST
+    if first > end:
+        raise InvalidInput(["--from must not be later than --to"])
+    show_one({"redelivered": _redeliver_all(account, state, first, end, now)}, as_json=as_json)
+
+
+@app.command()
+def endpoints(account: AccountOption, limit: LimitOption = 100, as_json: Json = False) -> None:
+    """List the URLs that received an account's callbacks, newest first, and which of them are disabled."""
+
+    def look_up(tx: Transaction) -> list[Endpoint]:
+        return tx.endpoints.newest(account_of(tx, account).id, limit)
+
+    show([_endpoint_row(each) for each in run_command(Settings(), look_up)], as_json=as_json)
+
+
+@app.command()
+def enable(
+    endpoint_id: Annotated[str, typer.Argument(help="Id of the endpoint, as `callbacks endpoints` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Enable a disabled endpoint again. The callbacks that were held for it go first."""
+
+    def carry_out(tx: Transaction) -> Endpoint:
+        owner = tx.endpoints.owner_of(endpoint_id)
+        if owner is None:
+            raise NotFound("there is no such endpoint")
+        return redelivery.enable(tx, owner, endpoint_id)
+
+    show_one(_endpoint_row(run_command(Settings(), carry_out)), as_json=as_json)
+
+
+def _redeliver_all(account: str, state: CallbackState, since: EpochMs, until: EpochMs, now: EpochMs) -> int:
+    """Redelivers in short transactions, and returns how many callbacks there were."""
+    settings, count = Settings(), 0
+    after: tuple[int, str] = (since, "")
+    owner = run_command(settings, account_of, account).id
+    while True:
+        done = run_command(settings, redelivery.redeliver_all, owner, state.value, after, until, now)
+        count += done.count
+        if done.last is None:
+            return count
+        after = done.last
+
+
+def _owner_of(tx: Transaction, callback_id: str) -> AccountId:
+    owner = tx.outbox.owner_of(callback_id)
+    if owner is None:
+        raise NotFound("there is no such callback")
+    return owner
+
+
+def _instant(text: str) -> EpochMs:
+    instant = instant_from(text)
+    if instant is None:
+        raise InvalidInput([f"{text!r} {NO_INSTANT}"])
+    return instant
+
+
+def _callback_row(record: CallbackRecord) -> dict[str, Any]:
+    waits = record.state is CallbackState.PENDING and not record.claimed
+    return {
+        "id": record.id,
+        "bookingId": record.booking_id,
+        "state": record.state.value,
+        "attemptCount": record.attempts,
+        "lastOutcome": record.last_outcome,
+        "createdAt": rfc3339(record.created_at),
+        "nextAttemptAt": rfc3339(record.due_at) if waits else None,
+        "url": masked_text(record.url),
+    }
+
+
+def _attempt_row(record: AttemptRecord) -> dict[str, Any]:
+    return {
+        "attempt": record.attempt,
+        "beganAt": rfc3339(record.began_at),
+        "tookMs": record.took_ms,
+        "status": record.status,
+        "trouble": record.trouble,
+        "response": masked_text(record.response),
+    }
+
+
+def _endpoint_row(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "id": endpoint.id,
+        "state": "ENABLED" if endpoint.disabled_at is None else "DISABLED",
+        "reason": None if endpoint.reason is None else endpoint.reason.value,
+        "failingSince": None if endpoint.failing_since is None else rfc3339(endpoint.failing_since),
+        "disabledAt": None if endpoint.disabled_at is None else rfc3339(endpoint.disabled_at),
+        "url": masked_text(endpoint.url),
+    }

@@ -1,4 +1,4 @@
-"""`calls …`: what is up now, and its end."""
+"""`calls …`: live calls, and how to end one."""
 
 import asyncio
 import signal
@@ -22,38 +22,38 @@ from engine.runtime.periodic import wait_for
 from engine.storage.overview import LiveCall
 from engine.storage.sqlite import SqliteStorage
 
-app = typer.Typer(no_args_is_help=True, help="Live calls of all accounts.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Live calls of all accounts.")
 
 MAX_SHOWN = 1000
-EVERY_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 
 
 @app.command()
 def live(as_json: Json = False) -> None:
-    """Calls that are up, ringing ones too, oldest first. On a terminal the table follows them until Ctrl-C.
+    """Show the calls that are ringing or talking, oldest first. On a terminal the table follows them until Ctrl-C.
 
-    Of the hidden number only a few digits are shown.
+    Hidden numbers are masked.
     """
     settings = Settings()
     calls = run_command(settings, lambda tx: tx.overview.live_calls(MAX_SHOWN))
     if console.is_terminal and not as_json:
         asyncio.run(_follow(settings))
     else:
-        show([_shown(call, SystemClock().timestamp()) for call in calls], as_json=as_json)
+        show([_row(call, SystemClock().timestamp()) for call in calls], as_json=as_json)
 
 
 @app.command("hangup")
 def hang_up(
     call_id: Annotated[str, typer.Argument(help="Id of the call, as `calls live` shows it.")], as_json: Json = False
 ) -> None:
-    """End a live call. It is settled and reported like any other."""
+    """End a live call. It is settled, recorded and called back like any other."""
     settings = Settings()
     require_database(settings)
     done = ask_engine(settings.data_dir, HangUp(CallId(call_id)))
     if done is None:
-        raise EngineRefused("no engine is running here, and only it can end calls")
+        raise EngineRefused("no engine is running here, and only an engine can end calls")
     if done.unreached:
-        raise EngineRefused("Asterisk cannot be reached now: the call was not ended; `doctor` says what is wrong")
+        raise EngineRefused("the call was not ended: Asterisk cannot be reached now; `doctor` says what is wrong")
     show_one({"callId": call_id, "ended": True}, as_json=as_json)
 
 
@@ -67,14 +67,14 @@ async def _follow(settings: Settings) -> None:
             while not stop.is_set():
                 calls = await storage.run(lambda tx: tx.overview.live_calls(MAX_SHOWN))
                 at = clock.timestamp()
-                shown.update(table_of([_shown(call, at) for call in calls], empty="no call is up"), refresh=True)
-                await wait_for(stop, EVERY_SECONDS)
+                shown.update(table_of([_row(call, at) for call in calls], empty="no live calls"), refresh=True)
+                await wait_for(stop, REFRESH_SECONDS)
     finally:
         await storage.close()
 
 
-def _shown(live_call: LiveCall, at: Timestamp) -> dict[str, Any]:
-    """`talking`: whole seconds. `mayTalk`: for how many it is leased, it is cut there."""
+def _row(live_call: LiveCall, at: Timestamp) -> dict[str, Any]:
+    """Returns one line of the table. `talking`: seconds since the answer; `mayTalk`: leased seconds, its limit."""
     call = live_call.call
     return {
         "call": call.call_id,

@@ -1,4 +1,4 @@
-"""`cdr …`: call records of one account, or of all. Read beside a running engine, a batch at a time."""
+"""`cdr …`: call records of one account or of all, read in batches, also while an engine runs."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from api.resources.exports import json_lines
+from api.schemas.common import CdrBody
 from api.schemas.fields import BOOKING_ID
 from engine.accounts.accounts import account_of
 from engine.cdr.listing import place_of, record_batches
@@ -27,7 +27,7 @@ from engine.storage.cdrs import CallRecord, WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
 
-app = typer.Typer(no_args_is_help=True, help="Call records.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Call records.")
 
 BATCH = 500
 MAX_SHOWN = 1_000
@@ -38,15 +38,22 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
+def json_lines(records: list[CallRecord]) -> str:
+    """Returns the records as `GET /cdr.jsonl` writes them."""
+    return "".join(f"{CdrBody.of(record.cdr).model_dump_json()}\n" for record in records)
+
+
 LINES: dict[Format, Callable[[list[CallRecord]], str]] = {Format.CSV: master_csv, Format.JSONL: json_lines}
 
-Account = Annotated[str | None, typer.Option(help="Id or name of the account. Left out: all accounts but test worlds.")]
-From = Annotated[str | None, typer.Option("--from", help="Calls that came in at this instant (RFC 3339) or later.")]
-To = Annotated[str | None, typer.Option("--to", help="Calls that came in before this instant.")]
-Service = Annotated[str | None, typer.Option(help="Calls to this rented number.")]
-Source = Annotated[str | None, typer.Option(help="Calls of this caller, or of `anonymous` ones.")]
-Ended = Annotated[Disposition | None, typer.Option(case_sensitive=False, help="Calls that ended so.")]
-Booking = Annotated[str | None, typer.Option(help="Calls to the booking of this id.")]
+Account = Annotated[str | None, typer.Option(help="Id or name of the account. Without it: all accounts but sandboxes.")]
+From = Annotated[
+    str | None, typer.Option("--from", help="Only calls that came in at this instant (RFC 3339) or later.")
+]
+To = Annotated[str | None, typer.Option("--to", help="Only calls that came in before this instant.")]
+Service = Annotated[str | None, typer.Option(help="Only calls to this rented number.")]
+Source = Annotated[str | None, typer.Option(help="Only calls of this caller, or of `anonymous` callers.")]
+Ended = Annotated[Disposition | None, typer.Option(case_sensitive=False, help="Only calls that ended like this.")]
+Booking = Annotated[str | None, typer.Option(help="Only calls to the booking with this id.")]
 
 
 @app.command("list")
@@ -58,14 +65,14 @@ def list_(
     source: Source = None,
     disposition: Ended = None,
     booking: Booking = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_SHOWN, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_SHOWN, help="The most records to list.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """The newest call records. The hidden number is not shown."""
+    """List the newest call records. Hidden numbers are not shown."""
     settings = Settings()
     wanted = _wanted(settings, account, since, until, service, source, disposition, booking)
     rows = [_shown(record) for record in asyncio.run(_newest(settings, wanted, limit))]
-    if not as_json:  # so wide that a terminal would leave little of any column
+    if not as_json:  # a table with these columns would be too wide for a terminal
         rows = [{name: row[name] for name in row if name not in {"bookingId", "accountId"}} for row in rows]
     show(rows, as_json=as_json)
 
@@ -80,13 +87,13 @@ def export(
     disposition: Ended = None,
     booking: Booking = None,
     format_: Annotated[
-        Format, typer.Option("--format", case_sensitive=False, help="Asterisk's Master.csv, or JSON lines.")
+        Format, typer.Option("--format", case_sensitive=False, help="Asterisk's Master.csv, or one JSON object a line.")
     ] = Format.CSV,
-    output: Annotated[Path | None, typer.Option(help="The file to write. Left out: standard output.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file to write. Without it: standard output.")] = None,
 ) -> None:
-    """All call records, with their hidden numbers, newest first; of several accounts one after the other.
+    """Export all call records with their hidden numbers, newest first, one account after the other.
 
-    They are those of `GET /cdr.csv` and `GET /cdr.jsonl`.
+    The lines are those of `GET /cdr.csv` and `GET /cdr.jsonl`.
     """
     settings = Settings()
     wanted = _wanted(settings, account, since, until, service, source, disposition, booking)
@@ -99,7 +106,7 @@ def export(
         asyncio.run(_write(settings, wanted, LINES[format_], sys.stdout))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read it has had enough, as `head` does. Python would complain once more at its end.
+        # The reader closed the pipe, as `head` does. Without this, Python would complain once more when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -113,7 +120,7 @@ def _wanted(
     disposition: Disposition | None,
     booking: str | None,
 ) -> list[WantedRecords]:
-    """Of each account. Raises InvalidInput with all that is wrong."""
+    """Returns the filter of each account. Raises InvalidInput with everything that is wrong."""
     earliest, latest = _instant(since, EARLIEST), _instant(until, LATEST)
     problems = [
         f"{option} {NO_INSTANT}" for option, instant in (("--from", earliest), ("--to", latest)) if instant is None
@@ -127,7 +134,7 @@ def _wanted(
     if earliest is None or latest is None or problems:
         raise InvalidInput(problems)
     if account is None:
-        # Not of test worlds: nobody talked there, and they have clocks of their own.
+        # Without sandboxes: their calls are simulated, and their clocks run ahead.
         rows = run_command(settings, lambda tx: tx.accounts.all())
         accounts = [row["id"] for row in rows if row["test_of"] is None]
     else:
@@ -143,7 +150,7 @@ def _instant(text: str | None, otherwise: EpochMs) -> EpochMs | None:
 
 
 async def _newest(settings: Settings, wanted: list[WantedRecords], limit: int) -> list[CallRecord]:
-    """Of all accounts together."""
+    """Returns the newest records of all accounts together."""
     found: list[CallRecord] = []
     async with Reads(settings.database) as reads:
         for each in wanted:
@@ -160,7 +167,7 @@ async def _newest(settings: Settings, wanted: list[WantedRecords], limit: int) -
 async def _write(
     settings: Settings, wanted: list[WantedRecords], lines_of: Callable[[list[CallRecord]], str], file: TextIO
 ) -> int:
-    """How many were written."""
+    """Writes all records, and returns how many there were."""
     written = 0
     async for batch in _all(settings, wanted):
         file.write(lines_of(batch))

@@ -1,4 +1,4 @@
-"""Commands of the command line run on the database directly, beside a running engine or without one."""
+"""Runs commands on the database directly, beside a running engine or without one."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,12 @@ T = TypeVar("T")
 def run_command(
     settings: Settings, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Run one command in a transaction. Raises what it raises, DataDirUnusable when there is no database."""
+    """Runs one command in a transaction of its own, and returns its result.
+
+    Raises:
+        DataDirUnusable: There is no database.
+        Exception: Whatever the command raises; nothing is then kept.
+    """
 
     async def once() -> T:
         storage = SqliteStorage(settings.database)

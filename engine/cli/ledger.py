@@ -1,4 +1,4 @@
-"""`ledger …`: whether the books are right."""
+"""`ledger …`: proof that the credit of every booking adds up."""
 
 from dataclasses import asdict
 
@@ -9,19 +9,19 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show
 from engine.config.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Whether the books are right.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Proof that the credit of every booking adds up.")
 
 
 @app.callback()
 def _ledger() -> None:
-    """Makes `verify` a subcommand although it is the only one."""
+    """Keeps `verify` a subcommand although it is the only one."""
 
 
 @app.command()
 def verify(as_json: Json = False) -> None:
-    """Prove for every booking that its credit is explained by grants, leases, settlements and call records.
+    """Check for every booking that grants, leases, settlements and call records explain its credit.
 
-    Exit status 1 if it is not.
+    Exit status 1 if a booking's credit does not add up.
     """
     settings = Settings()
     bookings, discrepancies, after = 0, list[Discrepancy](), ""

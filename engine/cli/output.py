@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for programs, complaints on standard error."""
+"""How commands print: tables for people, JSON for programs, messages on standard error."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-# Into a file or a program a line is as long as it is.
+# Into a file or a pipe, lines are not folded.
 WIDTH_ELSEWHERE = 1_000
 
 console = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
@@ -24,11 +24,12 @@ T = TypeVar("T")
 
 
 def complain(text: str) -> None:
+    """Prints a message on standard error."""
     sys.stderr.write(f"rented-numbers: {text}\n")
 
 
 def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """A list of flat records, all with the same keys."""
+    """Prints a list of flat records that all have the same keys."""
     if as_json:
         sys.stdout.write(json.dumps(list(rows), indent=2) + "\n")
         return
@@ -36,31 +37,32 @@ def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if _width_of(table) <= console.width:
         console.print(table)
         return
-    # Nothing of an id or a number may be cut off: on a narrow terminal the records stand one below the other.
-    for place, row in enumerate(rows):
-        if place:
+    # An id or a number must never be cut off: on a narrow terminal the records stand one below the other.
+    for index, row in enumerate(rows):
+        if index:
             console.print()
         show_one(row, as_json=False)
 
 
-def table_of(rows: Sequence[dict[str, Any]], empty: str = "nothing there") -> Table:
-    """Of flat records, all with the same keys. As `Text`: what customers wrote is neither markup nor emoji."""
+def table_of(rows: Sequence[dict[str, Any]], empty: str = "nothing found") -> Table:
+    """Returns a table of flat records that all have the same keys; `empty` is its heading where there are none."""
     table = Table()
-    for place, name in enumerate(rows[0] if rows else [empty]):
-        # The first is an id or a number, to be copied.
-        table.add_column(name, no_wrap=place == 0, overflow="fold")
+    for index, name in enumerate(rows[0] if rows else [empty]):
+        # The first column is an id or a number, which people copy.
+        table.add_column(name, no_wrap=index == 0, overflow="fold")
     for row in rows:
+        # As `Text`: a customer's label is not markup.
         table.add_row(*("" if value is None else Text(str(value)) for value in row.values()))
     return table
 
 
 def _width_of(table: Table) -> int:
-    """With every row on a line of its own."""
+    """Returns the width at which every row fits on one line."""
     return Measurement.get(console, console.options.update(width=WIDTH_ELSEWHERE), table).maximum
 
 
 def show_one(record: dict[str, Any], *, as_json: bool) -> None:
-    """One flat record."""
+    """Prints one flat record, a line for each field."""
     if as_json:
         sys.stdout.write(json.dumps(record, indent=2) + "\n")
         return
@@ -72,7 +74,7 @@ def show_one(record: dict[str, Any], *, as_json: bool) -> None:
 
 @contextmanager
 def progress(things: Sequence[T], what: str, *, wanted: bool) -> Iterator[Iterable[T]]:
-    """`things`, while a bar says how many of them were taken; on a terminal only, and away when all is done."""
+    """Yields `things`, and shows a progress bar on a terminal while they are iterated over."""
     errors = Console(stderr=True)
     if not (wanted and errors.is_terminal):
         yield things

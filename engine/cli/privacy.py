@@ -1,4 +1,4 @@
-"""`privacy …`: what is known of people."""
+"""`privacy …`: personal data."""
 
 import asyncio
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.database import run_command
+from engine.cli.options import YesOption
 from engine.cli.output import Json, complain, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
@@ -17,25 +18,28 @@ from engine.privacy.scrub_files import SystemFiles, scrub
 from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 
-app = typer.Typer(no_args_is_help=True, help="What is known of people.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Personal data.")
 
 
 @app.callback()
 def _privacy() -> None:
-    """Makes `erase` a subcommand although it is the only one."""
+    """Keeps `erase` a subcommand although it is the only one."""
 
 
 @app.command()
 def erase(
     number: Annotated[
-        str | None, typer.Argument(help="E.164. Asked for without it: others see what stands on a command line.")
+        str | None,
+        typer.Argument(
+            help="The number, E.164. Leave it out to be asked: other users of this machine see command lines."
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: YesOption = False,
     as_json: Json = False,
 ) -> None:
-    """Erase a person's number from everything, as caller and as destination; bookings that hide it end.
+    """Erase a person's number everywhere, as caller and as destination. Bookings that hide it end.
 
-    Exit status 1 if something still holds it, which is then named.
+    Exit status 1 if a place still holds the number; the output names it.
     """
     settings = Settings()
     target = run_command(settings, check, E164(number or typer.prompt("Number to erase", err=True)))

@@ -1,4 +1,4 @@
-"""`simulate …`: calls and time in a customer's test world, without telephones and waiting."""
+"""`simulate …`: calls and time in a customer's sandbox, without telephones and without waiting."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,6 @@ from engine.cli.output import Json, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
-from engine.domain.ids import AccountId
 from engine.domain.numbers import E164, caller_of
 from engine.domain.policy import Policy
 from engine.domain.simulation import Outcome, SimulatedCall
@@ -21,18 +20,22 @@ from engine.runtime.clock import SystemClock
 from engine.sandbox import worlds
 from engine.storage.transaction import Transaction
 
-app = typer.Typer(no_args_is_help=True, help="Test worlds: calls without telephones, time without waiting.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Calls and time in a sandbox, without telephones and without waiting.",
+)
 
-Account = Annotated[str, typer.Option(help="Id or name of the account whose test world it is, or of that itself.")]
+Account = Annotated[str, typer.Option(help="Id or name of the account that the sandbox belongs to, or of the sandbox.")]
 
 
 @app.command("call")
 def call(
     account: Account,
-    service: Annotated[str, typer.Option(help="The rented number that is called, one of the test world.")],
+    service: Annotated[str, typer.Option(help="The rented number to call, one of the sandbox.")],
     source: Annotated[str, typer.Option(help="The caller's number, or anonymous.")],
-    outcome: Annotated[Outcome, typer.Option(help="What becomes of the call, if it is put through.")],
-    seconds: Annotated[int | None, typer.Option(help="How long they talk; with `answered` only.")] = None,
+    outcome: Annotated[Outcome, typer.Option(help="How the call ends, if it is put through.")],
+    seconds: Annotated[int | None, typer.Option(help="How long the call lasts; with `answered` only.")] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate a call as POST /test/calls does. A running engine delivers its callback within seconds."""
@@ -44,17 +47,17 @@ def call(
     settings = Settings()
     policy = policy_of(settings)
     simulation = run_command(settings, _simulate, account, asked, SystemClock().timestamp(), policy)
-    told = SimulatedCallBody.of(simulation, policy).model_dump(mode="json")
-    show_one(_without_hidden_number(told), as_json=as_json)
+    record = SimulatedCallBody.of(simulation, policy).model_dump(mode="json")
+    show_one(_without_hidden_number(record), as_json=as_json)
 
 
 @app.command("clock")
 def clock(
     account: Account,
-    advance: Annotated[int, typer.Option(min=0, help="By how many seconds it is set forward; 0: only shown.")] = 0,
+    advance: Annotated[int, typer.Option(min=0, help="The seconds to set the clock forward; 0: only show it.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Set the clock of a test world forward as POST /test/clock does, or see what it says."""
+    """Set the clock of a sandbox forward as POST /test/clock does, or show it."""
     settings = Settings()
     now = SystemClock().now()
     if advance:
@@ -69,26 +72,24 @@ def clock(
 
 
 def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Timestamp, policy: Policy) -> worlds.Simulation:
-    return worlds.simulate_call(tx, accounts.world_beside(tx, AccountId(account), at.wall_ms).id, asked, at, policy)
+    return worlds.simulate_call(tx, accounts.world_beside(tx, account, at.wall_ms).id, asked, at, policy)
 
 
 def _advance(tx: Transaction, account: str, milliseconds: int, now: int) -> int:
-    return worlds.advance_clock(
-        tx, accounts.world_beside(tx, AccountId(account), EpochMs(now)).id, milliseconds, EpochMs(now)
-    )
+    return worlds.advance_clock(tx, accounts.world_beside(tx, account, EpochMs(now)).id, milliseconds, EpochMs(now))
 
 
 def _sweep(tx: Transaction, account: str, now: int, policy: Policy) -> int:
-    return worlds.sweep_own(tx, accounts.world_beside(tx, AccountId(account), EpochMs(now)).id, EpochMs(now), policy)
+    return worlds.sweep_own(tx, accounts.world_beside(tx, account, EpochMs(now)).id, EpochMs(now), policy)
 
 
-def _without_hidden_number(told: dict[str, Any]) -> dict[str, Any]:
-    """One flat record, of the booking and the call record what the operator is shown elsewhere too."""
-    cdr, booking = told["cdr"] or {}, told["booking"] or {}
+def _without_hidden_number(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns one flat record with what operators see of a booking and of a call record elsewhere."""
+    cdr, booking = record["cdr"] or {}, record["booking"] or {}
     return {
-        "putThrough": told["putThrough"],
-        "reason": told["reason"],
-        "sipStatus": told["sipStatus"],
+        "putThrough": record["putThrough"],
+        "reason": record["reason"],
+        "sipStatus": record["sipStatus"],
         "cdr": cdr.get("id"),
         "disposition": cdr.get("disposition"),
         "duration": cdr.get("duration"),
@@ -96,5 +97,5 @@ def _without_hidden_number(told: dict[str, Any]) -> dict[str, Any]:
         "status": booking.get("status"),
         "secondsRemaining": booking.get("secondsRemaining"),
         "callsRemaining": booking.get("callsRemaining"),
-        "now": told["now"],
+        "now": record["now"],
     }

@@ -1,72 +1,119 @@
-"""Commands that set up and run the system."""
+"""The commands that set up, run, check and clear the system: `run`, `setup`, `serve`, `clean`, `doctor`, …
 
+Each command imports what it needs when it is called: `serve` needs neither `doctor` nor the supervisor.
+"""
+
+# ruff: noqa: PLC0415  see the docstring
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Column, Table
 
-from engine.cli.output import complain, console
+from engine.cli.options import YesOption
+from engine.cli.output import Json, complain, console, show
 from engine.config import secrets
 from engine.config.settings import Settings
 from engine.runtime import logs
 
+VERDICT_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
 
+run_app, setup_app, serve_app = (
+    typer.Typer(add_completion=False),
+    typer.Typer(add_completion=False),
+    typer.Typer(add_completion=False),
+)
+clean_app, doctor_app, asterisk_config_app = (
+    typer.Typer(add_completion=False),
+    typer.Typer(add_completion=False),
+    typer.Typer(add_completion=False),
+)
+
+
+@run_app.command()
 def run() -> None:
-    """Set up what is missing and run everything on this machine: Asterisk, engine, API. Ctrl-C ends it."""
-    from engine.local.run import run as run_all  # noqa: PLC0415  other commands start faster without it
+    """Set up what is missing and run everything on this machine until Ctrl-C: Asterisk, engine, API."""
+    from engine.local.run import run as run_all
 
     settings = Settings()
     logs.configure(settings.log_level)
     run_all(settings, console)
 
 
+@setup_app.command()
 def setup(
     new_key_pepper: Annotated[
-        bool, typer.Option("--new-key-pepper", help="Make another when it is lost. All API keys die.")
+        bool, typer.Option("--new-key-pepper", help="Replace a lost key pepper. All API keys become invalid.")
     ] = False,
 ) -> None:
     """Make what a first start needs: secrets, database, and in the demo profile an account and numbers."""
-    from engine.local.setup import set_up  # noqa: PLC0415  as above
+    from engine.local.setup import set_up
 
     set_up(Settings(), complain, new_pepper=new_key_pepper)
 
 
+@serve_app.command()
 def serve() -> None:
-    """Run the engine alone: API, FastAGI, callbacks. Asterisk is somebody else's to start."""
-    from engine.app import serve as serve_engine  # noqa: PLC0415  as above
+    """Run the engine alone: API, FastAGI and callbacks. Something else must start Asterisk."""
+    from engine.app import serve as serve_engine
 
     settings = Settings()
     logs.configure(settings.log_level)
     try:
-        import uvloop  # noqa: PLC0415  optional: there is none for some platforms
-    except ImportError:
+        import uvloop
+    except ImportError:  # uvloop does not exist for every platform
         asyncio.run(serve_engine(settings))
     else:
         uvloop.run(serve_engine(settings))
 
 
-def clean(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Forget all state: database, secrets, Asterisk's files. Refused while the system is running."""
-    from engine.local.clean import clean as forget  # noqa: PLC0415  as above
+@clean_app.command()
+def clean(yes: YesOption = False) -> None:
+    """Delete all state: database, secrets, Asterisk's files. Refused while the system is running."""
+    from engine.local.clean import clean as delete_all
 
     settings = Settings()
     if not yes:
-        typer.confirm(f"Remove the database, the secrets and all else of {settings.data_dir.absolute()}?", abort=True)
-    left = forget(settings)
+        typer.confirm(
+            f"Delete the database, the secrets and all other state in {settings.data_dir.absolute()}?", abort=True
+        )
+    left = delete_all(settings)
     if left:
-        complain(f"left in {settings.data_dir}, as it is not ours: {', '.join(path.name for path in left)}")
+        complain(f"left in {settings.data_dir}, as this program did not make it: {', '.join(p.name for p in left)}")
 
 
+@doctor_app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check each part of the system, running or not, and say what is wrong and how to mend it. Changes nothing.
+
+    Exit status 1 if a part has failed.
+    """
+    from engine.local.doctor import Verdict, examine
+
+    findings = examine(Settings())
+    if as_json:
+        show([asdict(finding) for finding in findings], as_json=True)
+    else:
+        table = Table("part", "", Column("finding", overflow="fold"), Column("what to do", overflow="fold"))
+        for finding in findings:
+            table.add_row(finding.part, VERDICT_MARKS[finding.verdict], finding.what, finding.fix)
+        console.print(table)
+    if any(finding.verdict is Verdict.FAILED for finding in findings):
+        raise typer.Exit(1)
+
+
+@asterisk_config_app.command()
 def asterisk_config(
-    directory: Annotated[Path, typer.Argument(help="Where its configuration is, such as /etc/asterisk.")],
+    directory: Annotated[Path, typer.Argument(help="Asterisk's configuration directory, such as /etc/asterisk.")],
     name: Annotated[
-        str, typer.Option("--name", help="For one of several Asterisks: gives it a token of its own.")
+        str, typer.Option("--name", help="A name for one of several Asterisks, which gets a token of its own.")
     ] = "",
 ) -> None:
-    """Write the drop-in files for an Asterisk that is already there, and say how to include them."""
-    from engine.asterisk.drop_ins import instructions, write_drop_ins  # noqa: PLC0415  as above
-    from engine.local.data_dir import require_database  # noqa: PLC0415  as above
+    """Write the drop-in files for an Asterisk that already runs, and say how to include them."""
+    from engine.asterisk.drop_ins import instructions, write_drop_ins
+    from engine.local.data_dir import require_database
 
     settings = Settings()
     require_database(settings)

@@ -11,7 +11,6 @@ from engine.accounts.accounts import MAX_NAME, create_account
 from engine.accounts.keys import create_key, key_digest
 from engine.bookings.number_pool import MAX_REPORTED, import_numbers
 from engine.domain.errors import InvalidInput
-from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
 from engine.storage.accounts import ApiKey
 from engine.storage.reads import Reads
@@ -43,7 +42,7 @@ async def test_a_name_is_given_once_even_when_asked_for_at_once(world: World) ->
 
 @pytest.mark.parametrize("by", ["id", "name"])
 async def test_a_key_opens_its_account_and_is_not_stored(world: World, by: str) -> None:
-    key = await world.storage.run(create_key, AccountId(world.account if by == "id" else "Ann"), "pepper", START)
+    key = await world.storage.run(create_key, world.account if by == "id" else "Ann", "pepper", START)
     async with Reads(world.database) as reads:
         assert await reads.key(key_digest(key.secret, "pepper")) == ApiKey(key.id, world.account)
         assert await reads.key(key_digest(key.secret, "other")) is None
@@ -55,7 +54,7 @@ async def test_a_key_opens_its_account_and_is_not_stored(world: World, by: str) 
 
 async def test_a_key_for_nobody_is_refused(world: World) -> None:
     with pytest.raises(InvalidInput, match="no account 'Eve'"):
-        await world.storage.run(create_key, AccountId("Eve"), "pepper", START)
+        await world.storage.run(create_key, "Eve", "pepper", START)
 
 
 async def test_numbers_are_taken_in_every_spelling_and_stored_as_e164(storage: SqliteStorage, database: Path) -> None:

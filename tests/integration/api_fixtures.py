@@ -18,7 +18,6 @@ from api.http.server import build_runner
 from engine.accounts.accounts import create_account
 from engine.accounts.keys import create_key
 from engine.bookings.number_pool import import_numbers
-from engine.domain.ids import AccountId
 from engine.storage import queries
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
@@ -56,9 +55,9 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dic
     keys = {}
     for name in ("ours", "theirs"):
         create_account(tx, name, START)
-        keys[name] = create_key(tx, AccountId(name), PEPPER, START).secret
+        keys[name] = create_key(tx, name, PEPPER, START).secret
     for name, world in (("ours", TESTED), ("theirs", THEIRS_TESTED)):
-        keys[world] = create_key(tx, AccountId(name), PEPPER, START, test=True).secret
+        keys[world] = create_key(tx, name, PEPPER, START, test=True).secret
     import_numbers(tx, enumerate(NUMBERS), START)
     connection.close()
     return path, keys

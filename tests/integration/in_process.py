@@ -5,7 +5,7 @@ import subprocess
 from typer.testing import CliRunner
 
 from engine.cli import app
-from engine.cli.complaints import EXPECTED, complaints
+from engine.cli.errors import EXPECTED, messages_of
 from tests.integration.test_cli import Cli
 
 
@@ -19,7 +19,7 @@ class CliHere(Cli):
         done = CliRunner().invoke(app, list(arguments), input=self.typed, env=environment)
         said = done.stderr
         if isinstance(done.exception, EXPECTED):  # as `engine.cli.main` has it
-            said += "".join(f"rented-numbers: {line}\n" for line in complaints(done.exception))
+            said += "".join(f"rented-numbers: {line}\n" for line in messages_of(done.exception))
         elif not isinstance(done.exception, SystemExit | None):
             raise done.exception
         return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, said)

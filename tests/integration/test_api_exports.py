@@ -20,7 +20,7 @@ from api.app import RequestLimits
 from api.resources.exports import MAX_AT_ONCE, MAX_OF_ACCOUNT, UNDER_WAY
 from engine.accounts.keys import create_key, keys_of, revoke_key
 from engine.cdr.master_csv import COLUMNS
-from engine.domain.ids import AccountId, CallId
+from engine.domain.ids import CallId
 from engine.domain.times import EpochMs
 from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, SECOND, Api
 from tests.integration.exporting import LAST_CHUNK, MANY, booked_and_called, exporting, many, until_none_is_under_way
@@ -178,10 +178,8 @@ async def test_a_database_that_fails_half_way_cuts_the_answer(api: Api) -> None:
 @pytest.mark.parametrize("api_limits", [PATIENT], ids=["patient"])
 async def test_a_key_that_is_revoked_half_way_cuts_its_exports_and_no_others(api: Api) -> None:
     await many(api)
-    [own] = [key["id"] for key in await api.storage.run(keys_of, AccountId("ours")) if not key["is_test"]]
-    api.keys["another of ours"] = (
-        await api.storage.run(create_key, AccountId("ours"), PEPPER, EpochMs(api.clock.now()))
-    ).secret
+    [own] = [key["id"] for key in await api.storage.run(keys_of, "ours") if not key["is_test"]]
+    api.keys["another of ours"] = (await api.storage.run(create_key, "ours", PEPPER, EpochMs(api.clock.now()))).secret
     async with exporting(api) as revoked, exporting(api, account="another of ours") as other:
         await api.storage.run(revoke_key, own, EpochMs(api.clock.now()))
         text, others = await asyncio.gather(revoked.rest(), other.lines())

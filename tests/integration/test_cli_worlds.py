@@ -11,7 +11,6 @@ import pytest
 from engine.accounts.accounts import create_account, world_beside
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
-from engine.domain.ids import AccountId
 from engine.domain.policy import UsagePlan
 from engine.domain.times import EpochMs, rfc3339
 from engine.runtime.clock import SystemClock
@@ -35,7 +34,7 @@ def booked(cli: Cli) -> str:
 
     def book(tx: Transaction, now: EpochMs) -> str:
         create_account(tx, "Acme", now)
-        account = world_beside(tx, AccountId("Acme"), now)
+        account = world_beside(tx, "Acme", now)
         return bookings.book(tx, BookingRequest(account.id, HIDDEN, UsagePlan.MEDIUM, CALLBACK), now, POLICY).service
 
     async def run() -> str:

@@ -1,4 +1,4 @@
-"""`secrets …`: what signs callbacks."""
+"""`secrets …`: the secrets that sign callbacks."""
 
 import re
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ import typer
 from engine.accounts import accounts
 from engine.callbacks import signing
 from engine.cli.database import run_command
+from engine.cli.options import AccountArgument
 from engine.cli.output import Json, show_one
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
@@ -16,17 +17,15 @@ from engine.runtime.clock import SystemClock
 from engine.storage.transaction import Transaction
 from engine.storage.webhook_secrets import SigningSecrets
 
-app = typer.Typer(no_args_is_help=True, help="What signs callbacks.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The secrets that sign callbacks.")
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
-Account = Annotated[str, typer.Argument(help="Id or name of the account.")]
-
 
 @app.command("show")
-def show_secrets(account: Account, as_json: Json = False) -> None:
-    """What an account verifies its callbacks with."""
+def show_secrets(account: AccountArgument, as_json: Json = False) -> None:
+    """Show the secrets with which an account verifies its callbacks."""
     now = SystemClock().now()
 
     def look_up(tx: Transaction) -> tuple[str, SigningSecrets]:
@@ -38,15 +37,16 @@ def show_secrets(account: Account, as_json: Json = False) -> None:
 
 @app.command()
 def rotate(
-    account: Account,
+    account: AccountArgument,
     overlap: Annotated[
-        str, typer.Option(help="How long the present secret signs too: 90s, 30m, 24h, up to 7d; 0s: not at all.")
+        str,
+        typer.Option(help="How long the present secret still signs as well: 90s, 30m, 24h, up to 7d; 0s: not at all."),
     ] = "24h",
     as_json: Json = False,
 ) -> None:
-    """Make another secret. Until the overlap is over callbacks have two signatures, and either will do.
+    """Make a new secret. During the overlap callbacks carry two signatures, and either verifies.
 
-    One that was replaced before ends at once, even if its own overlap is not over.
+    A secret that an earlier rotation replaced stops signing at once, even within its own overlap.
     """
     now, seconds = SystemClock().now(), _seconds(overlap)
 
@@ -58,9 +58,10 @@ def rotate(
 
 
 def _seconds(text: str) -> int:
+    """Returns the duration in seconds. Raises InvalidInput."""
     duration = _DURATION.fullmatch(text)
     if duration is None:
-        raise InvalidInput([f"{text!r} is no duration, such as 90s, 30m, 24h or 7d"])
+        raise InvalidInput([f"{text!r} is not a duration such as 90s, 30m, 24h or 7d"])
     return int(duration[1]) * SECONDS[duration[2]]
 
 

@@ -20,23 +20,23 @@ from engine.runtime.clock import SystemClock
 from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
 
-app = typer.Typer(no_args_is_help=True, help="The pool of numbers to rent.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="The pool of numbers to rent.")
 
 PAGE = 1000
 MAX_BYTES = 64 * 1024 * 1024
 HEADERS = {"number", "e164", "numbers"}
 
-OneNumber = Annotated[str, typer.Argument(help="E.164.")]
+NumberArgument = Annotated[str, typer.Argument(help="The number, E.164.")]
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV: one E.164 number a line, in the first column.")],
+    file: Annotated[Path, typer.Argument(help="A CSV file with one E.164 number a line, in the first column.")],
     as_json: Json = False,
 ) -> None:
-    """Add the numbers of a CSV file, all or none; bad lines are reported with their line numbers.
+    """Add the numbers of a CSV file, all or none. Bad lines are reported with their line numbers.
 
-    A header (`number`, `e164` or `numbers`) and all columns but the first are passed over.
+    A header (`number`, `e164` or `numbers`) and all columns but the first are ignored.
     """
     lines = list(read_lines(file))
     if not lines:
@@ -52,23 +52,25 @@ def import_(
 
 @app.command("list")
 def list_(
-    state: Annotated[NumberState | None, typer.Option(case_sensitive=False, help="Only those.")] = None,
-    country: Annotated[str | None, typer.Option(help="Only those of a country (ISO 3166), such as BE.")] = None,
+    state: Annotated[NumberState | None, typer.Option(case_sensitive=False, help="Only numbers in this state.")] = None,
+    country: Annotated[str | None, typer.Option(help="Only numbers of this country (ISO 3166), such as BE.")] = None,
     as_json: Json = False,
 ) -> None:
-    """All numbers with their state."""
+    """List all numbers with their state."""
     if country is not None and country.upper() not in COUNTRIES:
-        raise InvalidInput([f"{country[:40]!r} is no country that has numbers: two letters, such as BE"])
+        raise InvalidInput([f"{country[:40]!r} is not a country with telephone numbers; give two letters, such as BE"])
     show(run_command(Settings(), _all_numbers, state, country and country.upper()), as_json=as_json)
 
 
 @app.command()
 def quarantine(
-    number: OneNumber,
-    days: Annotated[int | None, typer.Option(min=1, max=3650, help="For how long; else as after a booking.")] = None,
+    number: NumberArgument,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="For how many days; without it, as long as after a booking.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Give a free number to nobody for a time. One that rests already never rests shorter by this."""
+    """Keep a free number out of use for a time. A quarantine that is longer already is not shortened."""
     settings = Settings()
     rest_ms = policy_of(settings).quarantine_ms if days is None else days * DAY_MS
     until = SystemClock().now() + rest_ms
@@ -76,19 +78,23 @@ def quarantine(
 
 
 @app.command()
-def retire(number: OneNumber, as_json: Json = False) -> None:
-    """Give a number to nobody any more. From now on it is no number of ours: bookings may hide it."""
+def retire(number: NumberArgument, as_json: Json = False) -> None:
+    """Take a number out of the pool for good. It may then be hidden by bookings like any other number."""
     show_one(_shown(run_command(Settings(), number_pool.retire, number)), as_json=as_json)
 
 
 @app.command()
-def restore(number: OneNumber, as_json: Json = False) -> None:
-    """Bring a retired number back into the pool; what was left of its quarantine still holds."""
+def restore(number: NumberArgument, as_json: Json = False) -> None:
+    """Bring a retired number back into the pool. The rest of its quarantine still applies."""
     show_one(_shown(run_command(Settings(), number_pool.restore, number)), as_json=as_json)
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """(line number, first column) of every line that is not empty; a header is passed over. Raises InvalidInput."""
+    """Yields (line number, first column) of every line that is not empty, without the header.
+
+    Raises:
+        InvalidInput: The file is too large, or not a CSV file in UTF-8.
+    """
     if file.stat().st_size > MAX_BYTES:
         raise InvalidInput([f"{file} is larger than {MAX_BYTES >> 20} MB"])
     try:

@@ -1,4 +1,4 @@
-"""`explain`: what would become of a call, and why."""
+"""`explain`: would a call be put through, and why."""
 
 from typing import Annotated
 
@@ -6,23 +6,29 @@ import typer
 
 from api.schemas.common import ExplanationBody
 from engine.bookings.explain import explain as explain_booking
+from engine.cli.booking_rows import owned_booking
 from engine.cli.database import run_command
+from engine.cli.options import BookingIdArgument
 from engine.cli.output import Json, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.explanation import Explanation
-from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
 from engine.domain.policy import Policy
 from engine.domain.times import Timestamp
 from engine.runtime.clock import SystemClock
 from engine.storage.transaction import Transaction
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def explain(
-    booking_id: Annotated[str, typer.Argument(help="Id of the booking.")],
-    source: Annotated[str, typer.Option(help="The caller's number; one that is withheld without it.")] = ANONYMOUS,
+    booking_id: BookingIdArgument,
+    source: Annotated[
+        str, typer.Option(help="The caller's number; without it, a caller who withholds the number.")
+    ] = ANONYMOUS,
     as_json: Json = False,
 ) -> None:
     """Say whether a call to a booking would be put through now, for how long, and why or why not."""
@@ -35,9 +41,6 @@ def explain(
 
 
 def _explain(tx: Transaction, booking_id: str, source: str, at: Timestamp, policy: Policy) -> Explanation:
-    """The operator may ask about every account's bookings."""
-    booking = tx.bookings.by_id(BookingId(booking_id))
-    account_id = booking.account_id if booking else ""
-    return explain_booking(
-        tx, AccountId(account_id), BookingId(booking_id), source, tx.worlds.timestamp(AccountId(account_id), at), policy
-    )
+    booking = owned_booking(tx, booking_id).booking
+    at = tx.worlds.timestamp(booking.account_id, at)
+    return explain_booking(tx, booking.account_id, booking.id, source, at, policy)

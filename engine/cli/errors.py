@@ -1,4 +1,4 @@
-"""What went wrong, for people: one line for each thing, never the value of a setting (it may be a secret)."""
+"""Puts errors into words: one line for each problem, and never the value of a setting, which may be a secret."""
 
 import re
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from engine.config.sources import LISTED, closest
 from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.errors import InvalidInput, RentedNumbersError
 
-# What a person can bring about. Anything else is a bug, and shows its traceback.
+# Errors that a person can cause. Any other is a bug, and shows its traceback.
 EXPECTED = (ValidationError, SettingsError, TOMLDecodeError, RentedNumbersError, OSError)
-# What the API may not say: there a key has only its own.
-SHOWN_BY = {
+# The commands that list what was not found. The API does not say this: a key there sees its own account only.
+LISTED_BY = {
     "there is no such booking": "`bookings list --gone`",
     "there is no such callback": "`callbacks list`",
     "there is no such endpoint": "`callbacks endpoints`",
 }
 
 
-def complaints(error: Exception) -> list[str]:
-    """For one of EXPECTED."""
+def messages_of(error: Exception) -> list[str]:
+    """Returns the lines that explain one of EXPECTED."""
     match error:
         case ValidationError():
             return [_bad_setting(problem) for problem in error.errors(include_input=False, include_url=False)]
@@ -38,7 +38,7 @@ def complaints(error: Exception) -> list[str]:
             return [f"{error.filename}: {error.strerror}" if error.filename else error.strerror]
         case _:
             text = str(error)
-            where = f": {SHOWN_BY[text]} shows them" if text in SHOWN_BY else ""
+            where = f": {LISTED_BY[text]} shows them" if text in LISTED_BY else ""
             return f"{text}{where}".splitlines()
 
 
@@ -49,7 +49,7 @@ def _bad_setting(problem: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
         return f"settings: {message}"
     field = str(problem["loc"][0])
     if problem["type"] == "string_pattern_mismatch":
-        message = "cannot be taken"
+        message = "is not in the form that is needed"
     elif problem["type"] == "extra_forbidden":
         return f"setting {name}: there is no such setting; {_meant(problem['loc'])}"
     elif problem["type"] == "time_delta_parsing":
@@ -58,7 +58,7 @@ def _bad_setting(problem: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
 
 
 def _meant(path: tuple[int | str, ...]) -> str:
-    """For a name that is none, of the file or of a plan: those of the environment are looked at before."""
+    """Suggests a name for an unknown one in the file; unknown names in the environment are refused before."""
     match [str(part) for part in path]:
         case ["plans", _]:
             return f"the plans are {', '.join(PlansSettings.model_fields)}"
@@ -72,7 +72,7 @@ def _meant(path: tuple[int | str, ...]) -> str:
 
 
 def _not_json(text: str) -> Iterator[str]:
-    """pydantic-settings names the field and its source in a sentence, and nothing else."""
+    """pydantic-settings puts the field and its source into one sentence, from which the field is taken."""
     found = re.search(r'field "([a-z_]+)"', text)
     if found is None:
         yield text

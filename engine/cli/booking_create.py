@@ -1,0 +1,125 @@
+"""`bookings create`: a booking for an account, with everything that `POST /bookings` takes."""
+
+from typing import Annotated, Any
+
+import typer
+
+from engine.accounts.accounts import account_of
+from engine.bookings import lifecycle
+from engine.bookings.lifecycle import BookingRequest
+from engine.cli.booking_rows import check_callback, now_of, row_of
+from engine.cli.database import run_command
+from engine.cli.options import AccountOption, PlanOption
+from engine.cli.output import Json, show_one
+from engine.config.policy import policy_of
+from engine.config.settings import Settings
+from engine.domain import notes
+from engine.domain.booking import CallerId
+from engine.domain.destinations import COUNTRIES
+from engine.domain.errors import InvalidInput
+from engine.domain.numbers import E164, PREFIX, NumberRequest, is_e164
+from engine.domain.policy import (
+    MAX_CALL_SECONDS,
+    MAX_CALLS_PER_CALLER_PER_HOUR,
+    MAX_CONCURRENT_CALLS,
+    BookingLimits,
+    UsagePlan,
+)
+from engine.runtime.clock import SystemClock
+from engine.storage.overview import OwnedBooking
+from engine.storage.transaction import Transaction
+
+ConcurrentCalls = Annotated[int | None, typer.Option(min=1, max=MAX_CONCURRENT_CALLS, help="The most calls at once.")]
+CallsPerCaller = Annotated[
+    int | None,
+    typer.Option(min=1, max=MAX_CALLS_PER_CALLER_PER_HOUR, help="The most calls of one caller within an hour."),
+]
+CallSeconds = Annotated[
+    int | None, typer.Option(min=1, max=MAX_CALL_SECONDS, help="The longest that one call may last, in seconds.")
+]
+
+
+def create(
+    account: AccountOption,
+    callback: Annotated[str, typer.Option(help="The URL that receives callbacks about its calls.")],
+    destination: Annotated[
+        str | None,
+        typer.Argument(
+            help="The number to hide, E.164. Leave it out to be asked: other users of this machine see command lines."
+        ),
+    ] = None,
+    plan: PlanOption = UsagePlan.SMALL,
+    service: Annotated[str | None, typer.Option(help="The number to rent, and no other.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Or any number that begins so.")] = None,
+    country: Annotated[str | None, typer.Option(help="Or any number of this country, such as BE.")] = None,
+    label: Annotated[str, typer.Option(help="A name for people to read.")] = "",
+    metadata: Annotated[list[str] | None, typer.Option(help="`key=value`; may be repeated.")] = None,
+    paused: Annotated[bool, typer.Option("--paused", help="Let no calls in until the booking is resumed.")] = False,
+    caller_id: Annotated[CallerId, typer.Option(help="What the destination sees of callers.")] = CallerId.CALLER,
+    refuse_anonymous: Annotated[
+        bool, typer.Option("--refuse-anonymous", help="Refuse callers who withhold their number.")
+    ] = False,
+    max_concurrent_calls: ConcurrentCalls = None,
+    max_calls_per_caller_per_hour: CallsPerCaller = None,
+    max_call_seconds: CallSeconds = None,
+    as_json: Json = False,
+) -> None:
+    """Book a number for an account. Where no limit is given, the operator's general one holds."""
+    settings = Settings()
+    check_callback(callback, settings)
+    number, pairs = _number_request(service, prefix, country), checked_metadata(label, metadata or [])
+    owner = run_command(settings, account_of, account)
+    limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
+    hidden = E164(destination or typer.prompt("Number to hide", err=True))
+    request = BookingRequest(
+        owner.id, hidden, plan, callback, limits, caller_id, refuse_anonymous, paused, label, pairs, number
+    )
+    show_one(_book(settings, request, owner.name), as_json=as_json)
+
+
+def _book(settings: Settings, request: BookingRequest, owner: str) -> dict[str, Any]:
+    at, policy = SystemClock().timestamp(), policy_of(settings)
+
+    def book(tx: Transaction) -> dict[str, Any]:
+        booked = lifecycle.book(tx, request, now_of(tx, request.account_id, at), policy)
+        return row_of(tx, OwnedBooking(owner, booked), at, policy)
+
+    return run_command(settings, book)
+
+
+def _number_request(service: str | None, prefix: str | None, country: str | None) -> NumberRequest:
+    """Returns which number is wanted. Raises InvalidInput with everything that is wrong."""
+    problems = []
+    if sum(wish is not None for wish in (service, prefix, country)) > 1:
+        problems.append("give only one of --service, --prefix and --country")
+    if service is not None and not is_e164(service):
+        problems.append("--service must be an E.164 number, such as +3225551234")
+    if prefix is not None and not PREFIX.fullmatch(prefix):
+        problems.append("--prefix must be + and 1 to 14 digits, such as +32255")
+    if country is not None and country not in COUNTRIES:
+        problems.append("--country must be a country with telephone numbers: two capital letters, such as BE")
+    if problems:
+        raise InvalidInput(problems)
+    return NumberRequest(None if service is None else E164(service), prefix, country)
+
+
+def checked_metadata(label: str, metadata: list[str]) -> dict[str, str]:
+    """Checks a label and `key=value` texts, and returns the pairs.
+
+    Raises:
+        InvalidInput: With everything that is wrong, and without the texts themselves, which may be personal.
+    """
+    pairs = {key: value for key, _, value in (each.partition("=") for each in metadata)}
+    problems = []
+    if label and not notes.LABEL.fullmatch(label):
+        problems.append("--label must have 1 to 100 characters, without control or direction marks")
+    if not all("=" in each for each in metadata) or len(pairs) != len(metadata) or len(pairs) > notes.MAX_PAIRS:
+        problems.append(f"--metadata must be key=value, with each key once, at most {notes.MAX_PAIRS} times")
+    if not all(notes.KEY.fullmatch(key) and notes.is_value(value) for key, value in pairs.items()):
+        problems.append(
+            "--metadata: a key must have 1 to 40 letters, digits, dots, hyphens or underscores, "
+            f"a value at most {notes.MAX_VALUE} characters"
+        )
+    if problems:
+        raise InvalidInput(problems)
+    return pairs
