@@ -15,12 +15,14 @@ from pathlib import Path
 from docs.generate.markdown import LINK, pieces
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGED = ROOT / ".site"
-BUILT = ROOT / "site"
 RENAMED = {"README.md": "index.md", "LICENSE": "LICENSE.md"}
-# What a page's script or style may fetch while somebody reads it. Links that a reader clicks are no concern.
+PICTURES = {".svg", ".png"}
+# What a page fetches while somebody reads it; links that a reader clicks are no concern. The theme's script fetches
+# the renderer of Mermaid diagrams from a CDN as soon as a page has one, so pictures are SVG files instead.
 FETCHED = re.compile(
-    r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?(https?:)?//|<link[^>]*\shref=["']?(https?:)?//"""
+    r"""<(?:script|img|iframe|source)\b[^>]*\ssrc=["']?(?:https?:)?//"""
+    r"""|<link\b[^>]*rel=["']?(?:stylesheet|preconnect|preload|icon|manifest)[^>]*\shref=["']?(?:https?:)?//"""
+    r"""|class=["']?mermaid"""
 )
 
 
@@ -35,7 +37,7 @@ def page_of(path: Path) -> str:
     return RENAMED.get(name) or (name if path.suffix == ".md" else f"source/{name}.md")
 
 
-def stage(target: Path = STAGED) -> None:
+def stage(target: Path) -> None:
     """Copy the documents, and pages for the source files that they link to, into an empty `target`."""
     shutil.rmtree(target, ignore_errors=True)
     linked: set[Path] = set()
@@ -43,7 +45,7 @@ def stage(target: Path = STAGED) -> None:
         text = f"# Licence\n\n```text\n{path.read_text()}```\n" if path.suffix != ".md" else path.read_text()
         _write(target / page_of(path), _relinked(path, text, linked))
     for path in sorted(linked):
-        if path.suffix in {".svg", ".png"}:
+        if path.suffix in PICTURES:
             page = target / path.relative_to(ROOT)
             page.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, page)
@@ -51,19 +53,26 @@ def stage(target: Path = STAGED) -> None:
             _write(target / page_of(path), _source_page(path))
 
 
-def build() -> None:
-    """Build the site. Raises CalledProcessError when a link leads nowhere, or the site would fetch from elsewhere."""
-    stage()
-    shutil.rmtree(BUILT, ignore_errors=True)
+def build(target: Path = ROOT) -> Path:
+    """Build the site in `target`/site and return that directory.
+
+    Raises CalledProcessError when the generator finds a dead link, SystemExit when a page fetches from elsewhere.
+    """
+    stage(target / ".site")
+    if target != ROOT:
+        shutil.copyfile(ROOT / "zensical.toml", target / "zensical.toml")
+    built = target / "site"
+    shutil.rmtree(built, ignore_errors=True)
     zensical = Path(sys.executable).with_name("zensical")
-    subprocess.run([zensical, "build", "--clean", "--strict"], cwd=ROOT, check=True)  # noqa: S603  no input of others
-    if fetched := foreign_pages():
+    subprocess.run([zensical, "build", "--clean", "--strict"], cwd=target, check=True)  # noqa: S603  no input of others
+    if fetched := foreign_pages(built):
         raise SystemExit(f"these pages fetch from other servers: {', '.join(fetched)}")
+    return built
 
 
-def foreign_pages() -> list[str]:
+def foreign_pages(built: Path) -> list[str]:
     """Built pages that fetch a script, a style, a font or a picture from another server."""
-    return [str(page.relative_to(BUILT)) for page in sorted(BUILT.rglob("*.html")) if FETCHED.search(page.read_text())]
+    return [str(page.relative_to(built)) for page in sorted(built.rglob("*.html")) if FETCHED.search(page.read_text())]
 
 
 def _relinked(path: Path, text: str, linked: set[Path]) -> str:
@@ -77,7 +86,7 @@ def _relinked(path: Path, text: str, linked: set[Path]) -> str:
         if not goal.is_file():
             return shown
         linked.add(goal)
-        page = str(goal.relative_to(ROOT)) if picture or goal.suffix == ".svg" else page_of(goal)
+        page = str(goal.relative_to(ROOT)) if goal.suffix in PICTURES else page_of(goal)
         here = Path(page_of(path)).parent
         return f"{picture}[{shown}]({os.path.relpath(page, here)}{fragment})"
 
