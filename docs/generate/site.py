@@ -16,6 +16,7 @@ from docs.generate.markdown import LINK, pieces
 
 ROOT = Path(__file__).resolve().parents[2]
 RENAMED = {"README.md": "index.md", "LICENSE": "LICENSE.md"}
+STYLE = Path(__file__).with_name("site.css")
 PICTURES = {".svg", ".png"}
 # What a page fetches while somebody reads it; links that a reader clicks are no concern. The theme's script fetches
 # the renderer of Mermaid diagrams from a CDN as soon as a page has one, so pictures are SVG files instead.
@@ -41,6 +42,7 @@ def stage(target: Path) -> None:
     """Copy the documents, and pages for the source files that they link to, into an empty `target`."""
     shutil.rmtree(target, ignore_errors=True)
     linked: set[Path] = set()
+    _write(target / STYLE.name, STYLE.read_text())
     for path in documents():
         text = f"# Licence\n\n```text\n{path.read_text()}```\n" if path.suffix != ".md" else path.read_text()
         _write(target / page_of(path), _relinked(path, text, linked))
