@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from docs.generate import api_reference, command_line, configuration, navigation
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS: Mapping[str, Callable[[], str]] = {
+DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration.render,
     "docs/cli.md": command_line.render,
     "docs/api-reference.md": api_reference.render,

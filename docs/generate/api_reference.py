@@ -23,18 +23,14 @@ Every refusal is a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/r
 [`Problem`](#problem). Decide by its `code`. Where "retry after" has a number, the same request may succeed after that
 many seconds; the `Retry-After` header of the answer may name another number."""
 
-# In the order in which a reader wants them. What is not here is written for machines only.
-LIMITS = {
-    "minimum": "at least {}",
-    "maximum": "at most {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} items",
-    "maxItems": "at most {} items",
-    "maxProperties": "at most {} pairs",
-    "default": "default `{}`",
-}
-# Kept out of the tables: readers know what a time or a number looks like.
+# Least and most of a value, by their names in JSON Schema, with the unit.
+RANGES = (
+    ("minimum", "maximum", ""),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " items"),
+    ("minProperties", "maxProperties", " pairs"),
+)
+# Shown instead of the JSON type; their patterns are left out.
 SHOWN_FORMATS = {"date-time": "time", "e164": "E.164 number", "uri": "URL"}
 
 
@@ -116,16 +112,20 @@ def _callbacks(served: Json) -> Iterator[str]:
     first = next(iter(events.values()))
     yield table(["header", "meaning"], [(code(each["name"]), each["description"]) for each in first["parameters"]])
     yield "The answer of the receiver decides what follows:"
+    answers = first["responses"].items()
     yield table(
-        ["answer", "what follows"], [(str(status), each["description"]) for status, each in first["responses"].items()]
+        ["answer", "what follows"],
+        [("any other" if status == "default" else str(status), each["description"]) for status, each in answers],
     )
-    yield table(
-        ["event", "body", "when"],
-        [
-            (each["summary"], _content(each["requestBody"]["content"]), each.get("description", ""))
-            for each in events.values()
-        ],
-    )
+    yield "An event with a `type` is sent only to accounts that have chosen it with `PUT /account`."
+    yield table(["event", "type", "body"], [_event(served, each) for each in events.values()])
+
+
+def _event(served: Json, event: Json) -> tuple[str, str, str]:
+    content = event["requestBody"]["content"]
+    body = _resolved(served, next(iter(content.values()))["schema"])
+    kind = body["properties"].get("type")
+    return event["summary"], "" if kind is None else _type(kind), _content(content)
 
 
 def _schemas(served: Json) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _schemas(served: Json) -> Iterator[str]:
                 (code(field), _type(each), "yes" if field in required else "no", _meaning(each))
                 for field, each in schema["properties"].items()
             ]
-            yield table(["field", "type", "always there", "meaning"], rows)
+            yield table(["field", "type", "required", "meaning"], rows)
 
 
 def _problems() -> str:
@@ -189,14 +189,23 @@ def _type(schema: Json) -> str:
 
 
 def _meaning(schema: Json) -> str:
-    """The description, then the limits that are not in it."""
+    """The description, then the range of the value and its default."""
     inner: Json = {}
     for each in schema.get("anyOf", []):
         inner |= each
-    limits = [
-        text.format(json.dumps(found, ensure_ascii=False) if name == "default" else found)
-        for name, text in LIMITS.items()
-        if (found := (inner | schema).get(name)) is not None
+    everything = inner | schema
+    notes = [
+        _range(everything.get(least), everything.get(most)) + unit
+        for least, most, unit in RANGES
+        if most in everything or everything.get(least, 0) > 1
     ]
+    if everything.get("default") is not None:
+        notes.append(f"default `{json.dumps(everything['default'], ensure_ascii=False)}`")
     described = str(schema.get("description", ""))
-    return " ".join(filter(None, [described, f"({', '.join(limits)})" if limits else ""]))
+    return " ".join(filter(None, [described, f"({', '.join(notes)})" if notes else ""]))
+
+
+def _range(least: int | None, most: int | None) -> str:
+    if most is None:
+        return f"at least {least}"
+    return f"at most {most}" if least is None else f"{least} to {most}"

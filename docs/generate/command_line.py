@@ -85,4 +85,4 @@ def _parameters(entry: _Entry) -> Iterator[tuple[str, str]]:
     for parameter in entry.command.get_params(entry.context):
         record = parameter.get_help_record(entry.context)
         if record is not None and not record[0].startswith(COMMON):
-            yield code(record[0]), record[1].replace("  ", " ")
+            yield code(record[0].replace("|", "/")), record[1].replace("  ", " ")
