@@ -1,14 +1,14 @@
 # What there is to do: `make help`. Everything that is needed is fetched on the way, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast chaos fuzz bench soak check format clean
+.PHONY: help run call test test-fast chaos fuzz bench soak check docs docs-reference format clean
 
 PYTHON := .venv/bin/python
 # Ends in a terminal and in CI alike: pytest's own options come through, `make test PYTEST="-k lease -x"`.
 PYTEST ?=
 
 help: ## Show this.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: venv asterisk ## Set up what is missing and run the whole system until Ctrl-C.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m engine run
@@ -39,11 +39,18 @@ SOAK ?=
 soak: venv ## An hour at 5 calls/s, and whether memory, tasks, sockets or rows grew: SOAK="--minutes 60 --rate 5".
 	$(PYTHON) -m tests.soak $(SOAK)
 
-check: venv ## ruff, mypy strict, import-linter: what CI runs before the tests.
+check: venv ## ruff, mypy strict, import-linter, generated documents: what CI runs before the tests.
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	$(PYTHON) -m docs.generate --check
+
+docs: venv ## Build all documents into a site with search: site/index.html.
+	$(PYTHON) -m docs.generate.site
+
+docs-reference: venv ## Write the documents that are generated from the code.
+	$(PYTHON) -m docs.generate
 
 format: venv ## Let ruff lay out the code.
 	.venv/bin/ruff format .

@@ -37,7 +37,7 @@ NO_SETTINGS = frozenset({"TEST_FAILPOINT"})
 NESTED = "PLANS"
 
 
-LISTED = "README lists them all"
+LISTED = "docs/configuration.md lists them all"
 
 
 class UnknownSetting(RentedNumbersError):

@@ -39,4 +39,4 @@ def _hint(name: str, error: OSError) -> str:
             f"Is another one running? RENTED_NUMBERS_{port}_PORT takes another port; for a second system set "
             "RENTED_NUMBERS_DATA_DIR as well"
         )
-    return "Every address and port is a setting, see README"
+    return "Every address and port is a setting, see docs/configuration.md"

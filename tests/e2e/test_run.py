@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -118,20 +119,30 @@ def test_the_panel_fits_a_terminal_and_its_command_can_be_copied(running: Runnin
     assert json.loads(done.stdout) == {"data": [], "hasMore": False, "nextCursor": None}
 
 
-def test_the_readmes_commands_work_as_they_are_pasted(running: Running, environment: dict[str, str]) -> None:
-    running.wait_ready()
-    section = (ROOT / "README.md").read_text().partition("\n## The API\n")[2].partition("\n## ")[0]
-    pasted = "\n".join(line for line in section.splitlines() if line.startswith("    "))
-    pasted = pasted.replace("var/demo/api-key", f"{environment['RENTED_NUMBERS_DATA_DIR']}/demo/api-key")
-    pasted = pasted.replace(":8080", f":{environment['RENTED_NUMBERS_HTTP_PORT']}")
-    done = subprocess.run(
+def pasted(document: str, heading: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the shell blocks of a section as somebody would who pastes them, on this system's port and key."""
+    section = (ROOT / document).read_text().partition(f"\n{heading}\n")[2].partition("\n##")[0]
+    assert "```sh" in section, heading
+    commands = "".join(re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
+    commands = commands.replace("var/demo/api-key", f"{environment['RENTED_NUMBERS_DATA_DIR']}/demo/api-key")
+    commands = commands.replace(":8080", f":{environment['RENTED_NUMBERS_HTTP_PORT']}")
+    return subprocess.run(
         ["/bin/bash", "-e"],
         check=False,
-        input=pasted.replace("curl -s", "curl -sS --fail"),
+        input=commands.replace("curl -s", "curl -sS --fail"),
         capture_output=True,
         text=True,
         timeout=20,
     )
+
+
+def test_the_documented_commands_work_as_they_are_pasted(running: Running, environment: dict[str, str]) -> None:
+    running.wait_ready()
+    readme = pasted("README.md", "## Use", environment)
+    assert (readme.returncode, readme.stderr) == (0, ""), readme
+    assert f'"destination":"{SOFTPHONES[1].number}"' in readme.stdout
+    assert '"hasMore":false' in readme.stdout
+    done = pasted("docs/operations.md", "### Try the API", environment)
     assert (done.returncode, done.stderr) == (0, ""), done
     assert f'"destination":"{SOFTPHONES[1].number}"' in done.stdout
     assert '"putThrough":true' in done.stdout, "the section goes on with dialling it"

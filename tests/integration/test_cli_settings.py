@@ -56,7 +56,7 @@ def test_a_bad_file_of_settings_is_refused_without_its_values(cli: Cli, text: st
     ("text", "hint"),
     [
         ("http_prot = 1", "did you mean http_port in rented-numbers.toml?"),
-        ("zork = 1", "README lists them all"),
+        ("zork = 1", "docs/configuration.md lists them all"),
         ("[plans.tiny]\nseconds = 1", "the plans are small, medium, large"),
         ("[plans.small]\nminutes = 1", "a plan has seconds, calls, valid_for"),
         ("grace = '10s'", "for example 10, PT10S or P7D"),
@@ -120,7 +120,7 @@ def test_asterisk_config_keeps_the_secret_that_is_there(cli: Cli, etc: Path) -> 
         ({"sip_port": "10500"}, "settings: sip_port 10500 lies between rtp_start and rtp_end"),
         ({"rtp_end": "10001"}, "settings: rtp_end must lie at least 10 above rtp_start"),
         ({"htp_port": "8081"}, "RENTED_NUMBERS_HTP_PORT is no setting: did you mean RENTED_NUMBERS_HTTP_PORT?"),
-        ({"colour": "red"}, "RENTED_NUMBERS_COLOUR is no setting: README lists them all"),
+        ({"colour": "red"}, "RENTED_NUMBERS_COLOUR is no setting: docs/configuration.md lists them all"),
         (
             {"carrier_addresses": "192.0.2.10"},
             'setting carrier_addresses: must be a JSON list; for example ["192.0.2.10"',

@@ -1,99 +1,190 @@
-"""What the documents say is what the code has."""
+"""The documents state what the code does; links, anchors, names and generated parts are checked."""
 
 import re
-import textwrap
-from datetime import timedelta
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
 
-from engine.cli import app
+from docs.generate import command_line, site
+from docs.generate.__main__ import DOCUMENTS as GENERATED
+from docs.generate.__main__ import stale
+from docs.generate.markdown import LINK, anchors, pieces
 from engine.config.settings import CONFIG_FILE, Settings
+from engine.config.sources import PREFIX
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-LINK = re.compile(r"\]\((?!https?:|#)([^)]+)\)")
+DOCUMENTS = [path for path in site.documents() if path.suffix == ".md"]
+TEXTS = {path: path.read_text() for path in DOCUMENTS}
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, timedelta):
-        return str(TypeAdapter(timedelta).dump_python(value, mode="json"))
-    if isinstance(value, list):
-        return "[" + ", ".join(f'"{each}"' if isinstance(each, str) else _shown(each) for each in value) + "]"
-    if value is None:
-        return "unset"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def links() -> Iterator[tuple[Path, str, str]]:
+    """Document, target and anchor of every link within the repository."""
+    for path, text in TEXTS.items():
+        for piece, is_prose in pieces(text):
+            for found in LINK.finditer(piece) if is_prose else ():
+                if found[2] is not None and ":" not in found[3]:
+                    yield path, found[3], (found[4] or "").removeprefix("#")
 
 
-def _row(name: str, default: object, meaning: str | None) -> str:
-    shown = f" `{_shown(default)}` " if _shown(default) else " "
-    return f"| `{name}` |{shown}| {meaning} |"
+def test_generated_documents_are_what_the_code_gives_now() -> None:
+    assert stale() == [], "run `make docs-reference`"
 
 
-def _settings_rows() -> list[str]:
-    rows = []
+def test_a_generated_document_that_is_out_of_date_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GENERATED, "docs/cli.md", lambda: "something else")
+    assert stale() == ["docs/cli.md"]
+
+
+@pytest.mark.parametrize("path", GENERATED)
+def test_generated_documents_do_not_depend_on_the_terminal_or_the_environment(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    monkeypatch.setenv(f"{PREFIX}HTTP_PORT", "9999")
+    assert GENERATED[path]() == (ROOT / path).read_text()
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
     for name, field in Settings.model_fields.items():
         if name != "plans":
-            rows.append(_row(name.upper(), field.default, field.description))
-            continue
-        for plan, chosen in field.default:
-            rows += [
-                _row(f"PLANS__{plan.upper()}__{part.upper()}", value, type(chosen).model_fields[part].description)
-                for part, value in chosen
-            ]
-    return rows
+            assert f"\n| `{name.upper()}` |" in text
+            assert f"| {' '.join((field.description or '').split())} |\n" in text
+    assert text.count("\n| `PLANS__") == 9
 
 
-def test_every_setting_stands_in_the_readme_with_its_default_and_meaning() -> None:
-    table = README.partition("| `RENTED_NUMBERS_…` |")[2]
-    assert [line for line in table.splitlines() if line.startswith("| `")] == _settings_rows()
-
-
-def test_the_readmes_file_of_settings_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [block] = re.findall(r"As a file:\n\n((?:    .*\n|\n)+)", README)
+def test_the_documented_file_of_settings_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
     monkeypatch.chdir(tmp_path)
-    (tmp_path / CONFIG_FILE).write_text(textwrap.dedent(block))
+    (tmp_path / CONFIG_FILE).write_text(text.partition("```toml\n")[2].partition("```")[0])
     settings = Settings()
     assert (settings.http_port, settings.plans.small.seconds, settings.plans.small.calls) == (8081, 600, 25)
 
 
-def test_every_link_of_every_document_leads_somewhere() -> None:
-    documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
-    dead = [
-        f"{document.relative_to(ROOT)}: {target}"
-        for document in documents
-        for target in LINK.findall(document.read_text())
-        if not (document.parent / target.partition("#")[0]).exists()
-    ]
+def test_every_setting_that_a_document_names_exists() -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    named = {
+        (path.name, name)
+        for path, text in TEXTS.items()
+        for name in re.findall(rf"{PREFIX}([A-Z][A-Z_]+)", text)
+        if name not in known and not name.startswith("PLANS__")
+    }
+    assert named == set()
+
+
+def test_every_command_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text()
+    names = command_line.names()
+    assert {"run", "numbers", "numbers import", "bookings create"} <= set(names)
+    assert [name for name in names if not re.search(rf"^##+ rented-numbers {name}$", text, re.MULTILINE)] == []
+
+
+def test_every_command_of_the_operators_page_exists() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    used = re.findall(r"^(?:\.venv|.*/\.venv)/bin/rented-numbers ([a-z-]+(?: [a-z-]+)?)", text, re.MULTILINE)
+    assert len(used) > 30
+    names = set(command_line.names())
+    assert [each for each in used if each not in names and each.split()[0] not in names] == []
+    groups = {name.split()[0] for name in names if " " in name}
+    assert groups <= {each.split()[0] for each in used}
+
+
+def test_every_link_leads_to_a_file() -> None:
+    dead = [f"{path.relative_to(ROOT)}: {target}" for path, target, _ in links() if not (path.parent / target).exists()]
     assert dead == []
 
 
-def test_every_command_group_stands_in_the_readme() -> None:
-    groups = {str(group.name) for group in app.registered_groups}
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert [name for name in sorted(groups | commands) if name not in README] == []
+def test_every_anchor_leads_to_a_heading() -> None:
+    dead = []
+    for path, target, anchor in links():
+        goal = (path.parent / target).resolve() if target else path
+        if anchor and goal in TEXTS and anchor not in anchors(TEXTS[goal]):
+            dead.append(f"{path.relative_to(ROOT)}: {target}#{anchor}")
+    assert dead == []
 
 
-def test_every_make_target_that_the_readme_names_is_there() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z-]+)`|^    make ([a-z-]+)", README, re.MULTILINE))
-    assert {first or second for first, second in named} <= targets
+def test_anchors_are_named_as_on_github() -> None:
+    text = "# What there is\n\n## `GET /bookings/{id}`\n\n## Same\n\n```sh\n# no heading\n```\n\n## Same\n"
+    assert anchors(text) == {"what-there-is", "get-bookingsid", "same", "same-1"}
+
+
+def test_every_name_that_the_architecture_shows_in_a_file_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"\]\(\.\./([a-z_/]+\.py)\) `(\w+)`", text)
+    assert len(named) > 5
+    missing = [
+        f"{path}: {name}"
+        for path, name in named
+        if not re.search(rf"^(?:async )?(?:def|class) {name}\b", (ROOT / path).read_text(), re.MULTILINE)
+    ]
+    assert missing == []
+
+
+def test_the_architecture_lists_the_rooms_in_their_order() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text().partition("\n## Rooms\n")[2].partition("\n## ")[0]
+    rooms = re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert rooms == [room for layer in layers for room in layer.split(" : ") if room != "engine.__main__"]
+
+
+def test_the_readme_fits_a_page() -> None:
+    assert len(README.encode()) <= 8_000
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        first or second
+        for text in TEXTS.values()
+        for first, second in re.findall(r"`make ([a-z0-9-]+)[ `]|^    make ([a-z0-9-]+)", text, re.MULTILINE)
+    }
+    assert {"run", "test", "check", "docs"} <= named
+    assert named <= targets
 
 
 def test_decision_records_are_numbered_without_gaps_and_have_their_parts() -> None:
-    records = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    records = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
     for record in records:
         assert "**Context.**" in record.read_text(), record.name
         assert "**Decision.**" in record.read_text(), record.name
 
 
-def test_every_test_that_a_document_names_is_there() -> None:
-    named = {
-        name
-        for document in (ROOT / "docs").rglob("*.md")
-        for name in re.findall(r"tests/[a-z0-9_/]+\.py", document.read_text())
-    }
+def test_every_test_that_a_document_names_exists() -> None:
+    named = {name for text in TEXTS.values() for name in re.findall(r"tests/[a-z0-9_/]+\.py", text)}
     assert named
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_sites_navigation_names_every_document() -> None:
+    text = (ROOT / "zensical.toml").read_text()
+    pages = re.findall(r'= "([^"]+\.md)"', text.partition("\nnav = [\n")[2].partition("\n]\n")[0])
+    assert sorted(pages) == sorted({site.page_of(path) for path in site.documents()})
+
+
+def test_the_site_is_built_of_all_documents_and_fetches_nothing(tmp_path: Path) -> None:
+    built = site.build(tmp_path)
+    pages = {str(page.relative_to(built)) for page in built.rglob("*.html")}
+    assert {f"{site.page_of(path).removesuffix('.md')}.html" for path in site.documents()} <= pages
+    assert "source/engine/domain/routing.py.html" in pages
+    assert site.foreign_pages(built) == []
+    assert "rented" in (built / "search.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        '<script src="https://cdn.example/x.js"></script>',
+        '<link rel="stylesheet" href="https://fonts.example/css">',
+        "<img alt=a src=//cdn.example/x.png>",
+        '<pre class="mermaid">',
+    ],
+)
+def test_what_a_page_would_fetch_from_elsewhere_is_found(tmp_path: Path, element: str) -> None:
+    (tmp_path / "page.html").write_text(f"<html>{element}</html>")
+    assert site.foreign_pages(tmp_path) == ["page.html"]

@@ -15,7 +15,9 @@ def _defined(name: str) -> str:
 
 def test_its_ports_are_the_defaults_of_the_settings() -> None:
     fields = Settings.model_fields
-    assert _defined("sip") == f"{{ {fields['sip_port'].default}, 5061 }}"  # SIP_TLS_PORT has none: as in the README
+    assert (
+        _defined("sip") == f"{{ {fields['sip_port'].default}, 5061 }}"
+    )  # SIP_TLS_PORT has none: as in docs/asterisk.md
     assert _defined("sound") == f"{fields['rtp_start'].default}-{fields['rtp_end'].default}"
 
 

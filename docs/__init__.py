@@ -1,0 +1,1 @@
+"""The documents, and in docs/generate the code that writes the references and builds the site."""
