@@ -71,9 +71,9 @@ def test_the_openapi_document_has_every_operation_with_its_parameters(route: Rou
 
 
 def test_the_guide_links_to_the_reference_of_every_operation_and_to_nothing_else() -> None:
-    linked = set(re.findall(r"\[([A-Za-z]+)\]\(api-reference\.md#[a-z]+\)", PAGE))
-    assert linked == {operation(route)["operationId"] for route in ROUTES}
-    assert all(anchor == name.lower() for name, anchor in re.findall(r"\[(\w+)\]\(api-reference\.md#([^)]+)\)", PAGE))
+    linked = re.findall(r"\[`([^`]+)`\]\(api-reference\.md#([^)]+)\)", PAGE)
+    assert {name for name, _ in linked} == {f"{route.method} {route.path}" for route in ROUTES}
+    assert all(anchor == re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-") for name, anchor in linked)
 
 
 def test_the_guide_names_only_routes_that_exist() -> None:
