@@ -150,11 +150,11 @@ def test_the_documented_commands_work_as_they_are_pasted(running: Running, envir
 
 @pytest.mark.timeout(300)  # some twenty programs, one after the other
 def test_ten_minutes_lead_from_a_key_to_a_verified_callback(running: Running, environment: dict[str, str]) -> None:
-    """What docs/api.md has a newcomer paste, up to the end of the receiver, which waits for what it should print."""
+    """Paste what docs/api.md tells a newcomer to paste, up to the end of the receiver, and wait for its output."""
     running.wait_ready()
     section = (ROOT / "docs" / "api.md").read_text().partition("\n## Ten minutes\n")[2].partition("\n## ")[0]
-    pasted = [line for line in section.splitlines() if line.startswith("    ")]
-    assert (pasted.pop(0).strip(), pasted.pop().strip()) == ("make run", "kill %1")
+    pasted = "\n".join(re.findall(r"^```bash\n(.*?)\n```$", section, re.MULTILINE | re.DOTALL)).splitlines()
+    assert (pasted.pop(0), pasted.pop()) == ("make run", "kill %1")
     port = str(free_port())
     script = (
         "\n".join(pasted).replace("callbacks listen", f"callbacks listen --port {port}").replace(":9000", f":{port}")

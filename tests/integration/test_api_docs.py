@@ -1,13 +1,21 @@
-"""docs/api.md names everything that the API has, and nothing that it has not."""
+"""docs/api.md describes the API as it is.
+
+The guide explains tasks. Operations, parameters and fields are listed in docs/api-reference.md, which is generated from
+the OpenAPI document; so the tests check the document for completeness, and the guide for its links, words and figures.
+"""
 
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from api.app import ROUTES
 from api.http.problems import PROBLEMS
 from api.http.routes import Route
+from api.openapi.document import build
 from api.resources.account import AccountBody
 from api.schemas.bookings import BookingBody, NewBooking
 from api.schemas.callbacks import (
@@ -31,6 +39,17 @@ from engine.domain.routing import Disposition
 from engine.storage.outbox import MAX_LOGGED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+HEADINGS = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
+
+
+@cache
+def document() -> dict[str, Any]:
+    return dict(build(ROUTES))
+
+
+def operation(route: Route) -> dict[str, Any]:
+    found: dict[str, Any] = document()["paths"][route.path][route.method.lower()]
+    return found
 
 
 def test_the_table_of_problems_is_the_one_in_the_code() -> None:
@@ -39,21 +58,32 @@ def test_the_table_of_problems_is_the_one_in_the_code() -> None:
     assert [int(status) for _, status in rows] == sorted(int(status) for _, status in rows)
 
 
-def test_the_table_of_routes_is_in_the_order_of_the_page() -> None:
-    anchors = [title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)]
-    places = [anchors.index(anchor) for anchor in re.findall(r"^\| \[`[A-Z]+ [^`]+`\]\(#([^)]+)\)", PAGE, re.MULTILINE)]
-    assert len(places) == len(ROUTES) + 1  # and /docs, which is for people
-    assert places == sorted(places)
+def test_the_openapi_document_lists_every_problem() -> None:
+    assert set(document()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(PROBLEMS)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_stands_in_the_table_with_its_parameters(route: Route) -> None:
-    assert f"[`{route.method} {route.path}`]" in PAGE
-    assert all(f"| `{name}` |" in PAGE for name in route.parameters)
+def test_the_openapi_document_has_every_operation_with_its_parameters(route: Route) -> None:
+    described = operation(route)
+    parameters = {each["name"]: each.get("description") for each in described.get("parameters", ())}
+    assert described["summary"]
+    assert all(parameters.get(name) for name in route.parameters)
+
+
+def test_the_guide_links_to_the_reference_of_every_operation_and_to_nothing_else() -> None:
+    linked = re.findall(r"\[`([^`]+)`\]\(api-reference\.md#([^)]+)\)", PAGE)
+    assert {name for name, _ in linked} == {f"{route.method} {route.path}" for route in ROUTES}
+    assert all(anchor == re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-") for name, anchor in linked)
+
+
+def test_the_guide_names_only_routes_that_exist() -> None:
+    named = set(re.findall(r"`([A-Z]+) (/[^`?…]*)(?:\?[^`]*)?`", PAGE))
+    assert named
+    assert named <= {(route.method, route.path) for route in ROUTES} | {("GET", "/docs")}
 
 
 def test_every_link_inside_the_page_has_its_heading() -> None:
-    headings = {title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)}
+    headings = {title.lower().replace(" ", "-") for title in HEADINGS}
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= headings
 
 
@@ -73,31 +103,41 @@ def test_every_link_inside_the_page_has_its_heading() -> None:
         NewWebhookSecret,
     ],
 )
-def test_every_field_is_shown(body: type[Outgoing]) -> None:
+def test_the_guide_shows_every_field(body: type[Outgoing]) -> None:
     assert all(f'"{field.alias}": ' in PAGE for field in body.model_fields.values())
 
 
-def test_every_field_of_a_redelivery_is_explained() -> None:
-    rows = set(re.findall(r"^\| `([A-Za-z]+)` \|", PAGE.partition("## Send callbacks again")[2], re.MULTILINE))
-    assert {field.alias for field in Redelivery.model_fields.values()} <= rows
+def section(first: str, last: str) -> str:
+    assert {first, last} <= set(HEADINGS)
+    return PAGE.partition(f"\n## {first}\n")[2].partition(f"\n## {last}\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "first", "last"),
+    [(NewBooking, "Book a number", "List bookings"), (Redelivery, "Send callbacks again", "Disabled URLs")],
+)
+def test_the_guide_explains_every_field_of_a_request(body: type[BaseModel], first: str, last: str) -> None:
+    text = section(first, last)
+    fields = [str(field.alias) for field in body.model_fields.values()]
+    assert [name for name in fields if not re.search(rf"`{name}[`:]", text)] == []
 
 
 def test_every_state_trouble_and_reason_of_deliveries_is_explained() -> None:
-    section = PAGE.partition("## Delivery log")[2].partition("## Health")[0]
-    words = " ".join(section.split())
-    assert set(re.findall(r"^- `([A-Z]+)`:", section, re.MULTILINE)) == set(CallbackState)
+    text = section("Delivery log", "Call records")
+    words = " ".join(text.split())
+    assert set(re.findall(r"^- `([A-Z]+)`:", text, re.MULTILINE)) == set(CallbackState)
     assert [word for word in (*Trouble, *WhyDisabled) if f"`{word}`" not in words] == []
 
 
 def test_the_figures_of_deliveries_are_those_in_the_code() -> None:
-    words = " ".join(PAGE.partition("## Delivery log")[2].partition("## Health")[0].split())
+    words = " ".join(section("Delivery log", "Call records").split())
     days = Settings.model_fields["callback_disable_after"].default.days
     assert f"for {({5: 'five'})[days]} days" in words
-    assert f"kept, with its tries, for {Settings.model_fields['callback_retention'].default.days} days" in words
+    assert f"kept, with its attempts, for {Settings.model_fields['callback_retention'].default.days} days" in words
     assert f"first {SHOWN_BYTES} bytes" in words
-    assert f"The last {MAX_LOGGED} tries" in words
+    assert f"The last {MAX_LOGGED} attempts" in words
     assert f"up to {BATCH} of them" in words
-    assert f"(0 to {MAX_OVERLAP_SECONDS}, which is 7 days; {DEFAULT_OVERLAP_SECONDS}, a day, unless given)" in words
+    assert f"(0 to {MAX_OVERLAP_SECONDS}, which is 7 days; the default is {DEFAULT_OVERLAP_SECONDS}, one day)" in words
 
 
 def test_every_word_of_an_enumeration_is_explained() -> None:

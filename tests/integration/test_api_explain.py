@@ -176,7 +176,7 @@ async def test_asking_leaves_no_trace_in_any_table(api: Api) -> None:
     assert await everything(api) == before
 
 
-def test_every_word_of_an_explanation_is_explained_in_the_page() -> None:
+def test_the_page_explains_every_word_of_an_explanation() -> None:
     fields = {str(field.alias) for field in ExplanationBody.model_fields.values()}
     assert all(f'"{field}": ' in PAGE for field in fields)
     section = PAGE.partition("## Explain")[2].partition("\n## ")[0]

@@ -1,4 +1,4 @@
-"""docs/api.md describes callbacks as they are: fields, headers, verification, schedule, what is refused."""
+"""docs/api.md describes callbacks as they are: fields, headers, verification, schedule, refused URLs."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ SECTION = PAGE.partition("\n## Callbacks\n")[2].partition("\n## ")[0]
 PRODUCTION = callback_rules_of(Settings())
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 COMMON: Any = {"source": "+14155550123", "destination": "+32470123456", "booking_id": "bkg_1", "service": "+3225550000"}
-# As `engine.outbox.post` puts it there: a number into every body, metadata where the booking has some.
+# What the outbox adds: a number to every body, and metadata if the booking has some.
 ADDED: events.EventBody = {"sequence": 1, "metadata": {"order": "1871"}}
 NUMBERED: events.EventBody = {"sequence": 1}
 ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON) | ADDED
@@ -48,16 +48,15 @@ FLOOD = events.expired_call_body(called_at=START, not_reported=1, **COMMON) | AD
 
 
 def code_blocks(text: str) -> list[str]:
-    """Indented blocks, without their indentation."""
-    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE)
-    return [re.sub("^ {4}", "", block, flags=re.MULTILINE).strip() for block in blocks if block.strip()]
+    """Return the contents of the fenced code blocks, in their order."""
+    return re.findall(r"^```[a-z]+\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL)
 
 
 def bodies_shown() -> list[dict[str, Any]]:
     return [json.loads(block) for text in code_blocks(SECTION) for block in text.split("\n\n") if block[0] == "{"]
 
 
-def test_the_bodies_shown_are_those_of_the_description_and_numbered_as_they_happened() -> None:
+def test_the_page_shows_the_bodies_of_the_openapi_document_numbered_in_the_order_of_events() -> None:
     described = [examples[0] for examples in CALLBACKS.values()]
     assert sorted(bodies_shown(), key=sequence) == sorted(described, key=sequence)
     assert sorted(map(sequence, described)) == list(range(1, len(described) + 1))
@@ -67,34 +66,34 @@ def sequence(body: dict[str, Any]) -> int:
     return int(body["sequence"])
 
 
-def test_all_bodies_are_shown_with_all_their_fields_in_their_order() -> None:
+def test_the_page_shows_every_body_with_all_its_fields_in_their_order() -> None:
     shown = bodies_shown()
     assert [list(body) for body in shown] == [list(body) for body in EVENTS]
     assert [body.get("type") for body in shown] == [body.get("type") for body in EVENTS]
     assert shown[1]["message"] == EXPIRED["message"] == events.EXPIRED_MESSAGE
 
 
-def test_every_field_and_every_header_is_explained() -> None:
+def test_the_page_explains_every_field_and_every_header() -> None:
     rows = set(re.findall(r"^\| `([A-Za-z-]+)` \|", SECTION, re.MULTILINE))
     fields = {field for body in (*EVENTS, FLOOD) for field in body}
     assert rows == fields | {*signature_headers("evt_1", (SECRET,), "{}", START)}
 
 
-def test_every_event_that_can_be_chosen_is_explained_with_its_defaults() -> None:
+def test_the_page_explains_every_event_with_its_defaults() -> None:
     assert re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", SECTION, re.MULTILINE) == [*EventType]
     words, rules = " ".join(SECTION.split()), policy_of(Settings()).notices
-    assert f"{rules.expired_callbacks} are told of within an hour" in words
+    assert f"at most {rules.expired_callbacks} callbacks within an hour" in words
     assert rules.expired_window_ms == HOUR
-    assert f"it ends within {rules.expiring_soon_ms // HOUR} hours" in words
+    assert f"the booking ends within {rules.expiring_soon_ms // HOUR} hours" in words
     assert f"fewer than {rules.low_seconds} seconds are left" in words
     sweep = Settings.model_fields["sweep_interval"].default
-    assert f"`SWEEP_INTERVAL`, {sweep // timedelta(seconds=1)} seconds" in words
+    assert f"`SWEEP_INTERVAL`, {sweep // timedelta(seconds=1)} seconds by default" in words
 
 
-def test_the_verification_by_hand_tells_right_from_wrong() -> None:
-    [code] = [block for block in code_blocks(SECTION) if "def is_genuine" in block]
+def test_the_verification_without_a_package_accepts_genuine_and_refuses_forged_callbacks() -> None:
+    [code] = [block for block in code_blocks(SECTION) if "def is_genuine(secret" in block]
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102  what the page tells people to run
+    exec(code, names)  # noqa: S102  the page tells people to run it
     body = json.dumps(ENDED)
     headers = signature_headers("evt_1", (SECRET,), body, START)
     assert names["is_genuine"](SECRET, headers, body.encode())
@@ -112,17 +111,19 @@ def in_words(wait: timedelta) -> str:
     raise AssertionError(wait)
 
 
-def test_timeout_and_schedule_are_the_defaults() -> None:
+def test_the_page_states_the_default_timeout_and_schedule() -> None:
     waits = Settings.model_fields["callback_retries"].default
     *first, last = map(in_words, waits)
     words = " ".join(SECTION.split())
-    assert f"There are {len(waits) + 1} tries, after the first one with waits of {', '.join(first)} and {last}" in words
+    assert (
+        f"There are {len(waits) + 1} attempts. After the first one the waits are {', '.join(first)} and {last}" in words
+    )
     assert f"up to {JITTER:.0%} longer".replace("%", " %") in words
     timeout = Settings.model_fields["callback_timeout"].default
     assert f"within {timeout // timedelta(seconds=1)} seconds" in words
 
 
-def test_what_follows_an_answer_is_what_is_decided() -> None:
+def test_the_page_says_what_follows_an_answer() -> None:
     waits = [1000, 9000]
     assert [decide(HttpAnswer(status), 1, waits, 0.0) for status in (204, 410)] == [Delivered(), GiveUp()]
     assert [decide(HttpAnswer(status), 1, waits, 0.0) for status in (301, 404, 500)] == [RetryAfter(1000)] * 3
@@ -145,7 +146,7 @@ def test_what_follows_an_answer_is_what_is_decided() -> None:
         *[f"https://{host}/" for host in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "224.0.0.1", "[fe80::1]")],
     ],
 )
-def test_what_the_page_says_is_refused_is_refused(url: str) -> None:
+def test_the_urls_that_the_page_calls_refused_are_refused(url: str) -> None:
     assert f"more than {MAX_URL} characters" in SECTION
     with pytest.raises(CallbackNotAcceptable):
         check_callback(url, PRODUCTION)

@@ -67,12 +67,12 @@ def test_limits_and_notes_can_be_removed(cli: CliHere, booking: str) -> None:
 def test_what_cannot_be_changed_is_refused_with_the_reason_and_changes_nothing(cli: CliHere, booking: str) -> None:
     before = stored(cli, f"{STORED}, {LIMITS}", booking)
     command = ("bookings", "change", booking, "--paused")
-    assert "say what to change" in cli.refused("bookings", "change", booking)
+    assert "nothing to change" in cli.refused("bookings", "change", booking)
     assert "there is no such booking" in cli.refused("bookings", "change", "bkg_unknown", "--paused")
     assert "callback" in cli.refused(*command, "--callback", "ftp://customer.example/")
-    assert "--label has" in cli.refused(*command, "--label", "x" * 101)
-    assert "--metadata is key=value" in cli.refused(*command, "--metadata", "order")
-    assert "--metadata or --no-metadata" in cli.refused(*command, "--metadata", "a=1", "--no-metadata")
+    assert "--label must have" in cli.refused(*command, "--label", "x" * 101)
+    assert "--metadata must be key=value" in cli.refused(*command, "--metadata", "order")
+    assert "either --metadata or --no-metadata" in cli.refused(*command, "--metadata", "a=1", "--no-metadata")
     assert cli(*command, "--max-call-seconds", "-1").returncode == 2
     cli.typed = "+1\n"
     assert "E.164" in cli(*command, "--destination").stderr

@@ -148,7 +148,7 @@ async def test_on_a_terminal_the_table_follows_the_calls_until_ctrl_c(world: Wor
     ) as shown:
         try:
             os.close(theirs)
-            await until_read(ours, b"no call is up")
+            await until_read(ours, b"no live calls")
             await world.bridge(booking, "1772366400.7")
             await until_read(ours, b"1772366400.7")
             shown.terminate()

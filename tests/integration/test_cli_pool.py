@@ -24,7 +24,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
 def test_numbers_are_chosen_by_country_and_state(cli: Cli) -> None:
     numbers = cli.json("numbers", "list", "--country", "be", "--state", "free")
     assert [(each["number"], each["country"]) for each in numbers] == [(POOL[0], "BE"), (POOL[1], "BE")]
-    assert "is no country that has numbers" in cli.refused("numbers", "list", "--country", "XX")
+    assert "is not a country with telephone numbers" in cli.refused("numbers", "list", "--country", "XX")
 
 
 def test_a_number_is_taken_out_for_a_time_for_good_and_brought_back(cli: Cli) -> None:

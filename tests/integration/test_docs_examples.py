@@ -1,4 +1,4 @@
-"""What docs/api.md tells people to run is run: against the API, and as the receiver of really signed callbacks."""
+"""Runs the programs of docs/api.md: the clients against the API, the receivers with genuinely signed callbacks."""
 
 import asyncio
 import os
@@ -36,11 +36,13 @@ def block_with(text: str) -> str:
 
 
 async def ran(api: Api, command: list[str], cwd: Path | None = None) -> str:
-    """What a program printed that must end well, told where the API is and with which key to ask it."""
-    told = os.environ | {"BASE": str(api.client.make_url("")).rstrip("/"), "KEY": api.keys["ours"]}
+    """Run a program that must succeed, with the address of the API and a key, and return its output."""
+    environment = os.environ | {"BASE": str(api.client.make_url("")).rstrip("/"), "KEY": api.keys["ours"]}
 
     def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, env=told, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False)
+        return subprocess.run(
+            command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
 
     done = await asyncio.to_thread(run)
     assert done.returncode == 0, done.stderr
@@ -50,23 +52,23 @@ async def ran(api: Api, command: list[str], cwd: Path | None = None) -> str:
 @pytest.mark.parametrize(
     ("program", "block"), [(PYTHON, "def ask("), (NODE, "async function ask(")], ids=["python", "javascript"]
 )
-async def test_the_examples_book_list_renew_cancel_and_read_a_refusal(api: Api, program: list[str], block: str) -> None:
+async def test_the_clients_book_list_renew_cancel_and_read_a_refusal(api: Api, program: list[str], block: str) -> None:
     kept = await api.book()
-    told, listed, refused = (await ran(api, [*program, block_with(block)])).splitlines()
-    assert told.startswith("they call +32")
+    dialled, listed, refused = (await ran(api, [*program, block_with(block)])).splitlines()
+    assert dialled.startswith("callers dial +32")
     assert len(re.findall("bkg_[0-9a-f]{32}", listed)) == 2
     assert kept["id"] in listed
     assert refused == "404 gone"
 
 
 async def test_a_generated_client_is_complete_and_types_every_answer(api: Api, tmp_path: Path) -> None:
-    """Generated of what the server serves, without a warning; then the example is run with it."""
+    """Generate a client from the served document without a warning, then run the example with it."""
     answer = await api.client.get("/openapi.json")
     (tmp_path / "openapi.json").write_bytes(await answer.read())
     shown = block_with("openapi-python-client generate")
     shown = re.sub("--url \\S+/openapi.json", "--path openapi.json", shown)
     shown = shown.replace("openapi-python-client", f"{CUSTOMERS_PYTHON} -m openapi_python_client")
-    path = f"{Path(CUSTOMERS_PYTHON).parent}:{os.environ['PATH']}"  # it lays its code out with ruff
+    path = f"{Path(CUSTOMERS_PYTHON).parent}:{os.environ['PATH']}"  # the generator formats its code with ruff
     await asyncio.to_thread(
         subprocess.run, ["/bin/bash", "-ec", shown], cwd=tmp_path, env=os.environ | {"PATH": path}, check=True
     )
@@ -78,13 +80,15 @@ async def test_a_generated_client_is_complete_and_types_every_answer(api: Api, t
 
 @pytest.fixture(params=["python", "javascript"])
 async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
-    """The whole receiver of the page: its URL, and the file with what it prints."""
+    """Start a receiver of the page. Yields its URL and the file with its output."""
     blocks = {"python": (PYTHON, "class Receiver("), "javascript": (NODE, "createServer(async")}
     program, text = blocks[request.param]
     port, printed = free_port(), tmp_path / "printed"
-    told = os.environ | {"WEBHOOK_SECRET": SECRET, "PORT": str(port)}
+    environment = os.environ | {"WEBHOOK_SECRET": SECRET, "PORT": str(port)}
     with printed.open("wb") as output:
-        process = subprocess.Popen([*program, block_with(text)], env=told, stdout=output, stderr=output)  # noqa: ASYNC220
+        process = subprocess.Popen(  # noqa: ASYNC220  starting it takes no time that matters to a test
+            [*program, block_with(text)], env=environment, stdout=output, stderr=output
+        )
     try:
         async with asyncio.timeout(SECONDS):
             while not is_bound(port, "tcp"):
@@ -97,7 +101,7 @@ async def running(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 def signed(event_id: str, secret: str = SECRET, age: int = 0) -> dict[str, str]:
-    """What a genuine BODY comes with that was sent `age` seconds ago."""
+    """Return the headers of a genuine BODY that was sent `age` seconds ago."""
     sent = int(time.time()) - age
     signature = Webhook(secret).sign(event_id, datetime.fromtimestamp(sent, tz=UTC), BODY)
     return {"webhook-id": event_id, "webhook-timestamp": str(sent), "webhook-signature": signature}
@@ -108,13 +112,13 @@ async def posted(url: str, body: bytes, headers: dict[str, str]) -> int:
         return answer.status
 
 
-async def test_a_receiver_takes_what_the_engine_sends_and_shows_it_once(running: tuple[str, Path]) -> None:
+async def test_a_receiver_accepts_a_callback_and_handles_its_repetition_once(running: tuple[str, Path]) -> None:
     url, printed = running
     assert [await send(url), await send(url)] == [HttpAnswer(204), HttpAnswer(204)]
     assert printed.read_text().count("cdr_1") == 1
 
 
-async def test_a_receiver_takes_one_right_signature_of_two(running: tuple[str, Path]) -> None:
+async def test_a_receiver_accepts_one_right_signature_of_two(running: tuple[str, Path]) -> None:
     url, _ = running
     headers, other = signed("evt_2"), signed("evt_2", OTHER_SECRET)
     headers["webhook-signature"] = f"{other['webhook-signature']} {headers['webhook-signature']}"
@@ -122,7 +126,7 @@ async def test_a_receiver_takes_one_right_signature_of_two(running: tuple[str, P
     assert await posted(url, BODY.encode(), headers) == 204
 
 
-async def test_a_receiver_refuses_what_is_forged_changed_or_old(running: tuple[str, Path]) -> None:
+async def test_a_receiver_refuses_forged_changed_and_old_callbacks(running: tuple[str, Path]) -> None:
     url, printed = running
     right, forged = signed("evt_3"), signed("evt_3", OTHER_SECRET)
     later = str(int(right["webhook-timestamp"]) + 1)
