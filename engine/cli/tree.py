@@ -72,7 +72,10 @@ class _LazyCommands(MutableMapping[str, Any]):
 
 
 class _LazyGroup(TyperGroup):
-    """The root: it lists its commands from the table, and imports the one that is called."""
+    """The root: it lists its commands from the table, and imports the one that is called.
+
+    The context's `obj`, where there is one, is called before a command is imported.
+    """
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -87,7 +90,8 @@ class _LazyGroup(TyperGroup):
             return TyperCommand(cmd_name, help=ENTRIES[cmd_name].help)
         if cmd_name not in ENTRIES:
             return None
-        _configure_logs()
+        if ctx.obj is not None:
+            ctx.obj()
         return self.commands[cmd_name]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -97,13 +101,6 @@ class _LazyGroup(TyperGroup):
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         self._is_listing = True
         return super().shell_complete(ctx, incomplete)
-
-
-def _configure_logs() -> None:
-    """Masks numbers in whatever a command logs; `run` and `serve` set their own level later."""
-    from engine.runtime import logs  # noqa: PLC0415  `--help` does without
-
-    logs.configure("warning")
 
 
 app = typer.Typer(

@@ -125,7 +125,10 @@ def test_asterisk_config_keeps_the_secret_that_is_there(cli: Cli, etc: Path) -> 
             {"carrier_addresses": "192.0.2.10"},
             'setting carrier_addresses: must be a JSON list; for example ["192.0.2.10"',
         ),
-        ({"trunk_uri": "carrier"}, "setting trunk_uri: is not in the form that is needed; for example sip:sbc.carrier.example:5060"),
+        (
+            {"trunk_uri": "carrier"},
+            "setting trunk_uri: is not in the form that is needed; for example sip:sbc.carrier.example:5060",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_is_explained_in_one_line(cli: Cli, settings: dict[str, str], complaint: str) -> None:
