@@ -121,7 +121,7 @@ def facts_of(tx: Transaction, booking: Booking | None, source: str, now: EpochMs
     return Facts(
         booking,
         source,
-        destination_is_ours=tx.numbers.is_ours(booking.destination),
+        destination_is_engine_step_ms=tx.numbers.is_ours(booking.destination),
         caller_blocked=tx.blocked.has(booking.id, source),
         caller_calls=tx.calls.of_caller(booking.id, source, EpochMs(now - HOUR_MS)),
     )
@@ -214,12 +214,12 @@ def booking_of(tx: Transaction, call: Call) -> Booking:
 
 def _talked_ms(report: EndReport, call: Call) -> int:
     if report.ended is None or call.answered is None:
-        return without_clock_step(report.answered_ms, ours=0, asterisks=0)
+        return without_clock_step(report.answered_ms, engine_step_ms=0, asterisk_step_ms=0)
     came_in = Timestamp(call.started_at, call.started_ticks)
     return without_clock_step(
         report.answered_ms,
-        ours=report.ended.wall_ahead_ms - came_in.wall_ahead_ms,
-        asterisks=report.ended.with_wall(report.asterisk_now).wall_ahead_ms - call.answered.wall_ahead_ms,
+        engine_step_ms=report.ended.wall_ahead_ms - came_in.wall_ahead_ms,
+        asterisk_step_ms=report.ended.with_wall(report.asterisk_now).wall_ahead_ms - call.answered.wall_ahead_ms,
     )
 
 
