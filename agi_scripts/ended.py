@@ -30,9 +30,9 @@ async def ended(context: CallContext, session: Session) -> None:
         log.info(
             "call_ended",
             call=report.call_id,
-            cdr=settlement.cdr_id,
-            disposition=settlement.disposition,
-            seconds=settlement.duration,
+            cdr=settlement.cdr.id,
+            disposition=settlement.cdr.disposition,
+            seconds=settlement.cdr.duration,
         )
     await session.set_variables([(dialplan.SETTLED, "yes")])
 

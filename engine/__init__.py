@@ -1,1 +1,1 @@
-"""Rented numbers: the engine that hides a telephone number behind a rented one."""
+"""Rented Numbers: an engine that hides a telephone number behind a rented one."""

@@ -1,4 +1,4 @@
-"""`python -m engine`: the command line."""
+"""Runs the command line for `python -m engine`."""
 
 from engine.cli import main
 

@@ -137,7 +137,7 @@ class Engine:
                 "hang_up": operator.hang_up,
                 "end_calls": operator.end_calls,
                 "share": operator.share,
-                "lateness": self._lateness.told,
+                "lateness": self._lateness.report,
                 "look": operator.look,
             },
         )

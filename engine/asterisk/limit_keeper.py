@@ -77,12 +77,12 @@ class LimitKeeper:
             now = None if asterisk_ahead is None else EpochMs(at.boot_ms + asterisk_ahead)
             talk = await self._storage.run(begin_talk, call_id, callee_channel, at, self._policy, asterisk_now=now)
             # Before anything shrinks: what is told last must be what is booked.
-            await asyncio.gather(*(self._tell(booking_id, each) for each in talk.grown))
+            await asyncio.gather(*(self._tell(booking_id, each) for each in talk.raised_limits))
             limit = talk.limit
             if talk.crowded:
                 await self._share(booking_id, newcomer=call_id)
                 limit = await self._storage.run(limit_of, call_id, self._clock.timestamp())
-            if talk.again and limit is not None and limit.left_ms > 0:
+            if talk.is_repeat and limit is not None and limit.left_ms > 0:
                 self.changed(booking_id)
                 return False
             await set_limit(limit)
@@ -112,7 +112,7 @@ class LimitKeeper:
     def settled(self, settlement: Settlement) -> None:
         """Share what a call gave back, if there is anybody to have it."""
         if settlement.others_up:
-            self.changed(settlement.booking_id)
+            self.changed(settlement.cdr.booking_id)
 
     async def look_over(self) -> None:
         """Share what lies idle: of some ends nobody hears, because the script that settled them was cut off.
@@ -184,7 +184,7 @@ class LimitKeeper:
 
     async def _tell(self, booking_id: BookingId, limit: TalkLimit) -> bool:
         """Whether Asterisk has taken it."""
-        left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_ticks)
+        left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_boot_ms)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         try:
             await self._link.action("AbsoluteTimeout", Channel=limit.channel, Timeout=f"{seconds:.3f}")

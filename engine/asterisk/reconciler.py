@@ -114,8 +114,8 @@ class Reconciler:
             await self._begin(found)
         await self._settle(compared.missing & self._missing)
         self._missing = compared.missing
-        await self._end(compared.over & self._over)
-        self._over = compared.over
+        await self._end(compared.unmetered & self._over)
+        self._over = compared.unmetered
         self._was_up = True
         # Not "was it down when we last looked": it may have been lost and made again in between.
         if self._told_over != self._link.connections:
@@ -145,5 +145,5 @@ class Reconciler:
         await self._journal.take_in()
         now = self._clock.now()
         for settlement in await self._storage.run(settle_vanished, vanished, now, self._policy):
-            log.warning("call_vanished", cdr=settlement.cdr_id, seconds=settlement.duration)
+            log.warning("call_vanished", cdr=settlement.cdr.id, seconds=settlement.cdr.duration)
             self._keeper.settled(settlement)

@@ -16,7 +16,7 @@ from engine.domain.retry import (
     RetryAfter,
     RetryDecision,
     WhyDisabled,
-    is_its_failure,
+    is_endpoint_failure,
     why_disabled,
 )
 from engine.domain.times import EpochMs
@@ -89,7 +89,7 @@ def record(
     if isinstance(decision, Delivered):
         tx.endpoints.note_success(new_id("cep"), delivery, now)
         return None
-    if not is_its_failure(tried.outcome):
+    if not is_endpoint_failure(tried.outcome):
         return None
     return _note_failure(tx, delivery, tried, decision, now, disable_after_ms)
 

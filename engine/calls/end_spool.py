@@ -1,7 +1,7 @@
-"""Ends of calls that found no engine: files that Asterisk's side wrote (agi_scripts/journal_ended.py), taken in once.
+"""Settles the ends of calls that could not reach the engine.
 
-A file is removed only after its end is settled and committed; settling knows a call by its id, so a file that is
-taken in twice changes nothing.
+Asterisk spools such an end as a file (agi_scripts/journal_ended.py). The engine removes a file only after the end is
+settled and committed. Settling is keyed by the call's id, so reading a file twice changes nothing.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ MAX_FILES = 1000
 
 
 class EndSpool:
-    """`settled` is called after each end that was taken in."""
+    """Reads the spool directory and settles what it finds. Calls `settled` after each end that it settled."""
 
     def __init__(
         self,
@@ -44,33 +44,41 @@ class EndSpool:
         self._settled = settled
 
     async def take_in(self) -> int:
-        """Settle what lies there. Returns how many ends. Raises StorageError; what was not settled stays."""
-        taken = 0
+        """Settles every spooled end, up to MAX_FILES.
+
+        Returns:
+            How many ends it settled.
+
+        Raises:
+            StorageError: The database failed. The rest of the files stays.
+        """
+        settled = 0
         for path in await asyncio.to_thread(self._files):
             try:
-                taken += await self._take_in(path)
+                settled += await self._take_in(path)
             except FileNotFoundError:
-                continue  # another engine was faster
+                continue  # another engine has removed it
             except OSError as error:
-                # No right to it, a disk that fails: of no file is more known than that it lies there.
-                log.error("journal_file_stays", file=path.name, reason=str(error))
-        return taken
+                # No permission, or a failing disk. The next round tries the file again.
+                log.error("end_spool_file_stays", file=path.name, reason=str(error))
+        return settled
 
     async def _take_in(self, path: Path) -> bool:
-        """Whether it settled a call. Raises StorageError, OSError."""
+        """Returns whether the file settled a call. Raises StorageError, OSError."""
         try:
             report = await asyncio.to_thread(_read, path)
         except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
-            log.error("journal_unreadable", file=path.name, kind=type(error).__name__)
+            log.error("end_spool_file_unreadable", file=path.name, kind=type(error).__name__)
             await asyncio.to_thread(path.rename, path.with_suffix(".bad"))
             return False
         settlement = await self._storage.run(call_ended, report, self._clock.now(), self._policy)
-        failpoints.hit("journal settled")
-        # What was settled is said whatever becomes of the file.
+        failpoints.hit("end spool settled")
+        # Before the file is removed: that may fail.
         if settlement is not None:
-            log.info("call_ended", call=report.call_id, cdr=settlement.cdr_id, seconds=settlement.duration, late=True)
+            cdr = settlement.cdr
+            log.info("call_ended", call=report.call_id, cdr=cdr.id, seconds=cdr.duration, late=True)
             self._settled(settlement)
-        await asyncio.to_thread(path.unlink, missing_ok=True)  # another engine may have taken it in as well
+        await asyncio.to_thread(path.unlink, missing_ok=True)  # another engine may have read it as well
         return settlement is not None
 
     def _files(self) -> list[Path]:
@@ -80,11 +88,11 @@ class EndSpool:
 
 
 def _read(path: Path) -> EndReport:
-    """Raises OSError; anything else when it is not what was once written there."""
+    """Reads one end. Raises OSError, or another exception if the file's content is not an end."""
     with path.open("rb") as file:
         content = json.loads(file.read(MAX_BYTES))
     call_id = str(content["callId"])
     if not call_id.isascii():
-        raise ValueError("not the id of a call")
+        raise ValueError("not a call id")
     at = Timestamp(EpochMs(int(content["now"])), BootMs(int(content["ticks"])))
     return EndReport(CallId(call_id), int(content["answeredMs"]), str(content["dialStatus"]), at)

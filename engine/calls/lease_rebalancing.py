@@ -1,11 +1,13 @@
-"""The use cases of calls that talk: how they share what is left.
+"""Shares a booking's seconds among its talking calls, by the rule of engine/domain/sharing.py.
 
-`plan_shrinks` → Asterisk lowers those limits → `apply_shares` books them and grows the others → Asterisk raises
-theirs. Whatever fails in between leaves a lease in the books that is at least the limit in Asterisk.
+The order is: `plan_shrinks` → Asterisk lowers those limits → `apply_shares` writes the smaller leases and raises
+others → Asterisk raises the limits of those. Wherever this fails, no lease in the database is below its limit in
+Asterisk.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from engine.calls.lifecycle import AnsweredCall, answered_call
 from engine.domain import booking as bookings
@@ -18,32 +20,52 @@ from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
-# A call that is cut at its limit is reported well within this time, or nobody cut it.
+# The end of a call that Asterisk cut at its limit is reported well within this time.
 OVERRUN_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class TalkLimit:
-    """What the callee's channel of a call should be told: `left_ms` from `at_ticks` on. `leased`: the whole seconds
-    behind it."""
+    """The limit that Asterisk should set on a call.
+
+    Attributes:
+        call_id: The call.
+        channel: The callee's channel, which carries the limit.
+        leased: The call's lease, in seconds.
+        left_ms: How many milliseconds longer the call may last, counted from `at_boot_ms`.
+        at_boot_ms: Milliseconds since the machine's start.
+    """
 
     call_id: CallId
     channel: str
     leased: int
     left_ms: int
-    at_ticks: BootMs
+    at_boot_ms: BootMs
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerResult:
-    """A call just answered. `limit` None: it must end. `crowded`: others should give it some of theirs. `again`: that
-    it was answered is known already, people talk and it has its limit. `grown`: of others, for Asterisk to be told:
-    what an end has just given back goes to all."""
+    """What follows the answer of a call.
+
+    Attributes:
+        limit: The limit of this call; None if it must end.
+        crowded: Whether other calls should give this one some of their seconds.
+        is_repeat: Whether the answer was reported before: the call has its limit already.
+        raised_limits: Larger limits of other calls, which share what an ended call gave back.
+    """
 
     limit: TalkLimit | None
     crowded: bool
-    again: bool = False
-    grown: tuple[TalkLimit, ...] = ()
+    is_repeat: bool = False
+    raised_limits: tuple[TalkLimit, ...] = ()
+
+
+class _Shares(NamedTuple):
+    """A booking and its calls after leases were raised, and the limits that were."""
+
+    booking: Booking
+    calls: list[Call]
+    raised_limits: list[TalkLimit]
 
 
 def begin_talk(
@@ -55,39 +77,55 @@ def begin_talk(
     *,
     asterisk_now: EpochMs | None = None,
 ) -> AnswerResult:
-    """Note the answer and lease all that nobody else holds: everything there is to do for a call that is alone.
+    """Notes the answer of a call and leases its share of what no call holds.
 
-    `asterisk_now`: `at.now` by Asterisk's wall clock, where that is known.
+    That is all that a call needs if it is the only one on its booking.
+
+    Args:
+        tx: The transaction.
+        call_id: The call.
+        callee_channel: The callee's channel, which carries the limit.
+        at: When the answer was reported.
+        policy: The operator's choices.
+        asterisk_now: `at.wall_ms` by Asterisk's wall clock, if known.
     """
     answer = answered_call(tx, call_id, callee_channel, at, asterisk_now=asterisk_now)
     if answer is None:
         return AnswerResult(None, crowded=False)
-    if answer.again:
-        # Nothing is leased that it would not be told of.
+    if answer.is_repeat:
+        # Its lease stays: Asterisk does not set a new limit after a repeated report.
         tx.calls.update(answer.call)
-        return AnswerResult(_limit(answer.call, answer.booking, at), crowded=False, again=True)
-    booking, calls, grown = _share(tx, answer.booking, _beside(tx, answer), at, policy, keep_free=0)
-    [own] = [call for call in calls if call.call_id == call_id]
+        return AnswerResult(_limit(answer.call, answer.booking, at), crowded=False, is_repeat=True)
+    shares = _share(tx, answer.booking, _calls_up(tx, answer), at, policy, keep_free=0)
+    [own] = [call for call in shares.calls if call.call_id == call_id]
     if own is answer.call:
-        tx.calls.update(own)  # its lease stays, so that nothing has written it down yet
+        tx.calls.update(own)  # `_share` writes only calls whose lease it changes
     return AnswerResult(
-        _limit(own, booking, at),
-        crowded=bool(_shrinks(booking, calls, at, policy, keep_free=0)),
-        grown=tuple(limit for limit in grown if limit.call_id != call_id),
+        _limit(own, shares.booking, at),
+        crowded=bool(_shrinks(shares.booking, shares.calls, at, policy, keep_free=0)),
+        raised_limits=tuple(limit for limit in shares.raised_limits if limit.call_id != call_id),
     )
 
 
-def _beside(tx: Transaction, answer: AnsweredCall) -> list[Call]:
-    """The call that was answered just now among those that are up on its booking."""
+def _calls_up(tx: Transaction, answer: AnsweredCall) -> list[Call]:
+    """Returns the calls that are up on the booking, with the answered call in its new state."""
     if answer.booking.calls.leased == 1:
-        return [answer.call]  # each that is up holds one
+        return [answer.call]  # every call that is up has leased one, so there is no other
     return [answer.call if call.call_id == answer.call.call_id else call for call in tx.calls.up_on(answer.booking.id)]
 
 
 def plan_shrinks(
     tx: Transaction, booking_id: BookingId, at: Timestamp, policy: Policy, keep_free: int = 0
 ) -> list[TalkLimit]:
-    """The calls whose lease must shrink for the others' sake. Writes nothing."""
+    """Returns the smaller limits of calls that must give seconds to others. Writes nothing.
+
+    Args:
+        tx: The transaction.
+        booking_id: The booking.
+        at: Now.
+        policy: The operator's choices.
+        keep_free: Seconds to set aside for a call that is about to ring.
+    """
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
         return []
@@ -112,9 +150,18 @@ def apply_shares(
     *,
     keep_free: int = 0,
 ) -> list[TalkLimit]:
-    """Book the leases that Asterisk has lowered (`shrunk`: call id → seconds), then grow those that may.
+    """Writes the leases whose limits Asterisk has lowered, then raises the leases that may grow.
 
-    Returns the limits of all talking calls that grew, for Asterisk to be told.
+    Args:
+        tx: The transaction.
+        booking_id: The booking.
+        shrunk: The lowered leases in seconds, by call.
+        at: Now.
+        policy: The operator's choices.
+        keep_free: Seconds to set aside for a call that is about to ring.
+
+    Returns:
+        The larger limits, which Asterisk must set now.
     """
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
@@ -124,37 +171,34 @@ def apply_shares(
         lowered = min(call.seconds_leased, shrunk.get(call.call_id, call.seconds_leased))
         booking, kept = _move(tx, booking, call, lowered)
         calls.append(kept)
-    return _share(tx, booking, calls, at, policy, keep_free)[2]
+    return _share(tx, booking, calls, at, policy, keep_free).raised_limits
 
 
 def _share(
     tx: Transaction, booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, keep_free: int
-) -> tuple[Booking, list[Call], list[TalkLimit]]:
-    """Grow the leases that may. The booking and the calls as they are then, and the limits of those that grew."""
+) -> _Shares:
+    """Raises the leases that may grow."""
     fair = _fair(booking, calls, at, policy, keep_free)
-    shared, grown = [], []
+    shared, raised_limits = [], []
     for call in calls:
         spare = max(0, booking.seconds.remaining - keep_free)
         target = max(call.seconds_leased, min(fair.get(call.call_id, 0), call.seconds_leased + spare))
         booking, kept = _move(tx, booking, call, target)
         shared.append(kept)
         if kept is not call:
-            grown.append(_limit(kept, booking, at))
-    return booking, shared, grown
+            raised_limits.append(_limit(kept, booking, at))
+    return _Shares(booking, shared, raised_limits)
 
 
 def limit_of(tx: Transaction, call_id: CallId, at: Timestamp) -> TalkLimit | None:
-    """The present limit of a talking call; None when it is not talking, or must end."""
+    """Returns the present limit of a talking call; None if it does not talk or must end."""
     call = tx.calls.by_id(call_id)
-    return (
-        None
-        if call is None
-        else next((each for each in limits_on(tx, call.booking_id, at) if each.call_id == call_id), None)
-    )
+    limits = [] if call is None else limits_on(tx, call.booking_id, at)
+    return next((limit for limit in limits if limit.call_id == call_id), None)
 
 
 def limits_on(tx: Transaction, booking_id: BookingId, at: Timestamp) -> list[TalkLimit]:
-    """The present limits of all talking calls; none when the booking is gone: they must end."""
+    """Returns the present limits of all talking calls on a booking; none if it is gone, as its calls must end."""
     booking = tx.bookings.by_id(booking_id)
     if booking is None or booking.gone_at is not None:
         return []
@@ -163,16 +207,24 @@ def limits_on(tx: Transaction, booking_id: BookingId, at: Timestamp) -> list[Tal
 
 
 def bookings_with_talk(tx: Transaction) -> list[BookingId]:
+    """Returns the bookings with a talking call."""
     return tx.calls.bookings_with_talk()
 
 
-def bookings_overrun(tx: Transaction, ticks: BootMs) -> list[BookingId]:
-    """Bookings with a call that talks past its lease: Asterisk lost its limit, or keeps it by a clock that was set."""
-    return tx.calls.bookings_overrun(BootMs(ticks - OVERRUN_MS))
+def bookings_overrun(tx: Transaction, boot_ms: BootMs) -> list[BookingId]:
+    """Returns the bookings with a call that talks past its lease.
+
+    That happens if Asterisk lost the limit, or measures it by a clock that was set. `boot_ms` is now, in milliseconds
+    since the machine's start.
+    """
+    return tx.calls.bookings_overrun(BootMs(boot_ms - OVERRUN_MS))
 
 
 def bookings_to_share(tx: Transaction, at: Timestamp, policy: Policy) -> list[BookingId]:
-    """Bookings that have seconds lying idle while their calls could use them: an end was settled, and nobody heard."""
+    """Returns the bookings with idle seconds that their talking calls could use.
+
+    A script that settles an end can be cut off before it starts the sharing.
+    """
     found = []
     for booking in tx.bookings.talking_with_seconds_idle():
         calls = tx.calls.up_on(booking.id)
@@ -188,7 +240,8 @@ def _fair(booking: Booking, calls: list[Call], at: Timestamp, policy: Policy, ke
 
 
 def holding(call: Call, booking: Booking, at: Timestamp, policy: Policy) -> Holding:
-    # Its first second has begun with its answer: no lease ever shrinks to nothing.
+    """Returns what the rule for sharing needs of a call."""
+    # The first second begins with the answer, so no lease ever shrinks to nothing.
     used = max(1, -(-_talked_ms(call, at) // 1000))
     until_end = -(-max(0, booking.end_at - at.wall_ms) // 1000)
     longest = max(1, min(longest_call(booking, policy), used + until_end))

@@ -1,4 +1,8 @@
-"""The use cases of what Asterisk says is up: calls that talk unreported, and what became of those it does not know."""
+"""Compares the database with the calls that Asterisk reports as up, and repairs the differences.
+
+Reports of answers and ends can be lost. This module finds calls that talk although no answer was reported, calls that
+Asterisk no longer has, and calls that are up although they were settled.
+"""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -6,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from engine.callbacks import notifications
 from engine.calls.lifecycle import Settlement, booking_of, settle
-from engine.domain.ids import CallId
+from engine.cdr.write import CallOutcome
+from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
@@ -14,14 +19,19 @@ from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
-# No list that Asterisk gives is as old as this when it is used.
-LIST_IS_OLD_MS = 60_000
+# Asterisk's list of channels is always used before it is this old.
+MAX_LIST_AGE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class LiveChannels:
-    """What Asterisk says is up. `calls`: unique ids of callers' channels, and of others; `talking`: those whose callee
-    has answered, with the callee's channel. `callers`: those of `calls` that surely are callers'."""
+    """What Asterisk reports as up.
+
+    Attributes:
+        calls: Unique ids of all channels, callers' and others.
+        talking: Unique id of the caller's channel → that of the callee's channel, for bridged calls.
+        callers: The ids in `calls` that certainly belong to callers' channels.
+    """
 
     calls: AbstractSet[CallId]
     talking: Mapping[CallId, str]
@@ -30,7 +40,7 @@ class LiveChannels:
 
 @dataclass(frozen=True, slots=True)
 class FoundTalking:
-    """A call that talks though its answer was never reported."""
+    """A call that talks although its answer was not reported; its lease is in seconds."""
 
     call_id: CallId
     callee_channel: str
@@ -39,54 +49,73 @@ class FoundTalking:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`missing`: calls in the books, from before Asterisk was asked, that it does not know. `over`: calls that are up
-    in Asterisk though they were settled: nobody meters them any more, so they must end."""
+    """The differences between the database and Asterisk.
+
+    Attributes:
+        found: Calls that talk although the database has them as RINGING.
+        missing: Calls that are up in the database since before the question, but not in Asterisk.
+        unmetered: Calls that are up in Asterisk although they are settled. They must end, as nothing limits their cost.
+    """
 
     found: list[FoundTalking]
     missing: set[CallId]
-    over: set[CallId]
+    unmetered: set[CallId]
 
 
-def compare_with_asterisk(tx: Transaction, presence: LiveChannels, asked_ticks: BootMs) -> Comparison:
-    """Compare the books with what Asterisk says was up when it was asked, and note which calls were seen."""
-    # Ticks begin anew when the machine does: one that seems to come from the future is older than that.
-    reborn = asked_ticks + LIST_IS_OLD_MS
+def compare_with_asterisk(tx: Transaction, channels: LiveChannels, asked_ticks: BootMs) -> Comparison:
+    """Compares the database with Asterisk's list, and notes which calls were seen in it.
+
+    Args:
+        tx: The transaction.
+        channels: Asterisk's list.
+        asked_ticks: When the list was requested, in milliseconds since the machine's start.
+    """
+    # A call that seems to start after the list was used began before the machine's last restart, which reset the clock.
+    before_restart = asked_ticks + MAX_LIST_AGE_MS
     found, unseen, missing, up = [], [], set(), set()
     for call in tx.calls.up_briefly():
         up.add(call.call_id)
-        if call.call_id not in presence.calls:
+        if call.call_id not in channels.calls:
             unseen.append(call)
-            if not asked_ticks <= call.started_ticks <= reborn:
+            if not asked_ticks <= call.started_ticks <= before_restart:
                 missing.add(call.call_id)
-        elif call.state is CallState.RINGING and call.call_id in presence.talking:
-            found.append(FoundTalking(call.call_id, presence.talking[call.call_id], call.seconds_leased))
-    # One statement for all and one for each exception, instead of one for each of ten thousand.
+        elif call.state is CallState.RINGING and call.call_id in channels.talking:
+            found.append(FoundTalking(call.call_id, channels.talking[call.call_id], call.seconds_leased))
+    # One statement for all calls and one for each exception: there may be ten thousand calls.
     tx.calls.all_seen(asked_ticks)
     tx.calls.last_seen(unseen)
-    over = {call_id for call_id in presence.callers - up if tx.calls.has_ended(call_id)}
-    return Comparison(found, missing, over)
+    unmetered = {call_id for call_id in channels.callers - up if tx.calls.has_ended(call_id)}
+    return Comparison(found, missing, unmetered)
 
 
 def begin_found(
     tx: Transaction, found: FoundTalking, at: Timestamp, *, left_ms: int | None, asterisk_now: EpochMs | None
-) -> str | None:
-    """Note that it talks; since when, its limit in Asterisk tells. Returns its booking, which must be shared anew.
+) -> BookingId | None:
+    """Makes a call that was found talking LIVE. Derives the time of its answer from its limit in Asterisk.
 
-    `left_ms`: what is left of that limit at `at`. None: Asterisk does not say; then as much is taken for used as it can
-    have talked at most. `asterisk_now`: `at.now` by Asterisk's wall clock, where that is known.
+    Args:
+        tx: The transaction.
+        found: The call.
+        at: Now.
+        left_ms: What Asterisk has left of the call's limit. None if unknown; then the call counts as answered for as
+            long as it can have been.
+        asterisk_now: `at.wall_ms` by Asterisk's wall clock, if known.
+
+    Returns:
+        The booking, whose seconds must be shared again; None if the call is not RINGING any more.
     """
     call = tx.calls.by_id(found.call_id)
     if call is None or call.state is not CallState.RINGING:
         return None
     most_ms = min(call.seconds_leased * 1000, max(0, at.boot_ms - call.started_ticks))
     talked_ms = most_ms if left_ms is None else min(most_ms, max(0, call.seconds_leased * 1000 - left_ms))
-    told = at.with_wall(asterisk_now)
+    by_asterisk = at.with_wall(asterisk_now)
     tx.calls.update(
         replace(
             call,
             state=next_state(call.state, CallEvent.ANSWERED),
             callee_channel=found.callee_channel,
-            answered=Timestamp(EpochMs(told.wall_ms - talked_ms), BootMs(told.boot_ms - talked_ms)),
+            answered=Timestamp(EpochMs(by_asterisk.wall_ms - talked_ms), BootMs(by_asterisk.boot_ms - talked_ms)),
             seen_ticks=at.boot_ms,
         )
     )
@@ -95,32 +124,31 @@ def begin_found(
 
 
 def settle_vanished(tx: Transaction, vanished: AbstractSet[CallId], now: EpochMs, policy: Policy) -> list[Settlement]:
-    """Settle calls that are no longer up in Asterisk and whose end nobody reported.
+    """Settles calls that are no longer up in Asterisk although no end was reported.
 
-    The rule: a call that was answered is charged up to the last moment it was known to be up, at least one second,
-    never more than its lease; one that only rang is free.
+    An answered call is charged until it was last seen up: at least one second, and never more than its lease. A call
+    that only rang is free.
     """
     settled = []
     for call_id in sorted(vanished):
         call = tx.calls.by_id(call_id)
         if call is not None and call.ended_at is None:
-            settled.append(settle(tx, call, _known_seconds(call), Disposition.LOST, now, policy))
+            settled.append(settle(tx, call, CallOutcome(Disposition.LOST, _known_seconds(call)), now, policy))
     return settled
 
 
-def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, at_most: int) -> list[Settlement]:
-    """Settle calls whose end was never reported though it must long have come; the last resort, without Asterisk.
+def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int) -> list[Settlement]:
+    """Settles up to `limit` calls that must have ended long ago. This is the last resort, and works without Asterisk.
 
-    The rule: one that was answered may have used all of its lease, and is charged that; one that only rang is free.
+    An answered call may have used its whole lease and is charged for it. A call that only rang is free.
     """
     ring_ms = policy.ring_seconds * 1000
-    overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most)
-    return [
-        settle(
-            tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.wall_ms, policy
-        )
-        for call in overdue
-    ]
+    overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=limit)
+    settled = []
+    for call in overdue:
+        charged = call.seconds_leased if call.state is CallState.LIVE else 0
+        settled.append(settle(tx, call, CallOutcome(Disposition.LOST, charged), at.wall_ms, policy))
+    return settled
 
 
 def _known_seconds(call: Call) -> int:

@@ -1,7 +1,7 @@
-"""The audit: every booking's credit against the rows that should explain it.
+"""Audits every booking's credit against the grants, calls and call records that explain it.
 
-Of settled calls whose time to be kept is over (engine/retention.py), a booking has the sums in their place: they are
-added to only in the transaction that forgets a call, so one that is missing in any other way still shows.
+Settled calls are deleted after their retention period (engine/privacy/retention.py). Their sums stay with the booking.
+Only the transaction that deletes a call adds to these sums, so a call that is missing for another reason still shows.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from engine.storage.transaction import Transaction
 
 PAGE = 500
 
-# Credit as the booking's row has it → what the other rows say. Each must be equal.
+# Column of the booking → sum over the rows that explain it. Each pair must be equal.
 EQUATIONS = (
     ("seconds_granted", "grants_seconds"),
     ("seconds_leased", "leases_seconds"),
@@ -26,7 +26,14 @@ EQUATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """`rule` in words, such as `seconds_settled = records_seconds`, with both amounts."""
+    """A rule that a booking breaks.
+
+    Attributes:
+        booking_id: The booking.
+        rule: In words, such as `seconds_settled = records_seconds`.
+        booked: The amount on the left side.
+        explained: The amount on the right side.
+    """
 
     booking_id: BookingId
     rule: str
@@ -35,19 +42,25 @@ class Discrepancy:
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
-    """`last` is to be given as `after` for the next page; empty when there is none."""
+class AuditPage:
+    """The result for one page of bookings.
+
+    Attributes:
+        bookings: How many bookings the page has.
+        discrepancies: What does not add up.
+        last: The booking after which the next page begins; None on the last page.
+    """
 
     bookings: int
     discrepancies: list[Discrepancy]
-    last: str
+    last: BookingId | None
 
 
-def audit_page(tx: Transaction, after: str) -> Audited:
-    """Audit the PAGE bookings after that id. Writes nothing."""
-    rows = tx.bookings.ledger_page(after, PAGE)
+def audit_page(tx: Transaction, after: BookingId | None = None) -> AuditPage:
+    """Audits the PAGE bookings after `after`, or the first ones. Writes nothing."""
+    rows = tx.bookings.ledger_page(after or "", PAGE)
     found = [discrepancy for row in rows for discrepancy in _audit(row)]
-    return Audited(len(rows), found, rows[-1]["id"] if len(rows) == PAGE else "")
+    return AuditPage(len(rows), found, rows[-1]["id"] if len(rows) == PAGE else None)
 
 
 def _audit(row: dict[str, Any]) -> list[Discrepancy]:

@@ -1,8 +1,8 @@
-"""Call records as people ask for them: filtered, newest call first, a bounded piece of work at a time.
+"""Lists call records, filtered, newest call first, a bounded amount of work at a time.
 
-A filter is not looked up in an index of its own: on the largest table that would be random order, and a place more that
-holds people's numbers. Records are looked at in the order of the list instead, so many and no more for one answer; an
-answer may then have few records or none, and says where to go on.
+Filters have no index of their own. On the largest table an index would be read in random order, and it would be one
+more place that holds people's numbers. Instead, a page scans a bounded number of records in the order of the list. It
+may then have few records or none, and names the position where the next page begins.
 """
 
 from collections.abc import AsyncGenerator
@@ -11,37 +11,48 @@ from dataclasses import dataclass
 from engine.storage.cdrs import Between, CallRecord, CdrPosition, WantedRecords
 from engine.storage.reads import Reads
 
-# For one answer; some milliseconds of the thread that all reads share.
-LOOKED_AT = 5_000
+# Records that one page scans: a few milliseconds of the thread that all reads share.
+SCAN_LIMIT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """`more_after`: the place after which the next page begins; None: this was the last."""
+    """One page of call records. The next page begins after `more_after`; None on the last page."""
 
     records: list[CallRecord]
     more_after: CdrPosition | None
 
 
 async def record_page(
-    reads: Reads, wanted: WantedRecords, after: CdrPosition | None, at_most: int, *, looked_at: int = LOOKED_AT
+    reads: Reads, wanted: WantedRecords, after: CdrPosition | None, limit: int, *, scan_limit: int = SCAN_LIMIT
 ) -> RecordPage:
-    """Up to `at_most` records older than `after`. Raises StorageUnavailable."""
+    """Returns up to `limit` records older than `after`.
+
+    Args:
+        reads: The database.
+        wanted: Account, time range and filters.
+        after: The position after which the page begins; None for the first page.
+        limit: The most records to return.
+        scan_limit: The most records to scan if there is a filter.
+
+    Raises:
+        StorageUnavailable: The database failed.
+    """
     newest = CdrPosition(wanted.until, "")
     before = newest if after is None else min(after, newest)
     between = Between(before, last=CdrPosition(wanted.since, ""))
-    looked_up_to = await _end_of_look(reads, wanted, between, looked_at) if wanted.is_filtered else None
-    if looked_up_to is not None:
-        between = Between(before, last=looked_up_to)
-    records = await reads.cdrs(wanted, between, at_most=at_most + 1)
-    if len(records) > at_most:
-        shown = records[:at_most]
-        return RecordPage(shown, place_of(shown[-1]))
-    return RecordPage(records, looked_up_to)
+    scanned_up_to = await _end_of_scan(reads, wanted, between, scan_limit) if wanted.is_filtered else None
+    if scanned_up_to is not None:
+        between = Between(before, last=scanned_up_to)
+    records = await reads.cdrs(wanted, between, at_most=limit + 1)
+    if len(records) > limit:
+        shown = records[:limit]
+        return RecordPage(shown, position_of(shown[-1]))
+    return RecordPage(records, scanned_up_to)
 
 
 async def record_batches(reads: Reads, wanted: WantedRecords, size: int) -> AsyncGenerator[list[CallRecord], None]:
-    """All of them, `size` at most at a time and sometimes none. Nothing is held open in between."""
+    """Yields all records in batches of at most `size`; a batch may be empty. Holds no cursor open in between."""
     after: CdrPosition | None = None
     while True:
         page = await record_page(reads, wanted, after, size)
@@ -51,11 +62,12 @@ async def record_batches(reads: Reads, wanted: WantedRecords, size: int) -> Asyn
         after = page.more_after
 
 
-def place_of(record: CallRecord) -> CdrPosition:
+def position_of(record: CallRecord) -> CdrPosition:
+    """Returns the record's position in the list."""
     return CdrPosition(record.cdr.started_at, record.cdr.id)
 
 
-async def _end_of_look(reads: Reads, wanted: WantedRecords, between: Between, looked_at: int) -> CdrPosition | None:
-    """The last record that is looked at; None: the range's end is nearer."""
-    places = await reads.cdr_places(wanted.account_id, between, skipped=looked_at - 1)
-    return places[0] if len(places) > 1 else None
+async def _end_of_scan(reads: Reads, wanted: WantedRecords, between: Between, scan_limit: int) -> CdrPosition | None:
+    """Returns the position of the last record to scan; None if the range ends before it."""
+    positions = await reads.cdr_places(wanted.account_id, between, skipped=scan_limit - 1)
+    return positions[0] if len(positions) > 1 else None

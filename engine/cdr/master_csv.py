@@ -1,9 +1,11 @@
-"""Call records as lines of Asterisk's Master.csv (its cdr_csv with `loguserfield` and `usegmtime`), for tools that read
-those. No header, texts in quotes, numbers without, and nothing at all for an instant that there is not.
+"""Writes call records as lines of Asterisk's Master.csv, for tools that read that file.
 
-A spreadsheet takes a text that begins with `=`, `+`, `-` or `@` for a formula. A mark in front would break every number
-that begins with `+`, and would guard against nothing: no field is anybody's own text. There are numbers, ids, instants,
-and words of ours.
+The format is that of cdr_csv with `loguserfield` and `usegmtime`: no header, texts in quotes, numbers without, and an
+empty field for a missing instant.
+
+Texts are not protected against spreadsheets that read `=`, `+`, `-` or `@` at the beginning as a formula. A mark in
+front would break every telephone number that begins with `+`, and no field contains a text that somebody chose: there
+are only numbers, ids, instants and fixed words.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,27 +19,27 @@ COLUMNS = (
     *("accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata"),
     *("start", "answer", "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield"),
 )
-# Asterisk knows four words. Which of ours it was stands in `userfield`.
+# Asterisk has four dispositions. Our own goes into `userfield`.
 ANSWERED, BUSY, NO_ANSWER, FAILED = "ANSWERED", "BUSY", "NO ANSWER", "FAILED"
 WORDS: Mapping[Disposition, str] = {
     Disposition.ANSWERED: ANSWERED,
     Disposition.BUSY: BUSY,
     Disposition.NO_ANSWER: NO_ANSWER,
     Disposition.CANCELLED: NO_ANSWER,
-    Disposition.LOST: NO_ANSWER,  # unless it was charged
+    Disposition.LOST: NO_ANSWER,  # unless it was charged: then it is ANSWERED
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def master_csv(records: Iterable[CallRecord]) -> str:
-    """A line a record, each with its end."""
+    """Returns one line for each record, each with a line end."""
     return "".join(f"{_line(record)}\n" for record in records)
 
 
 def _line(record: CallRecord) -> str:
     cdr = record.cdr
     was_answered = cdr.duration > 0
-    # A clock that was set back meanwhile makes no call end before it began.
+    # No call ends before it began, even if the clock was set back meanwhile.
     ended_at = max(cdr.started_at, record.ended_at or cdr.started_at)
     fields = (
         _quoted(cdr.booking_id),
@@ -68,7 +70,7 @@ def _quoted(text: str) -> str:
 
 
 def _instant(instant: EpochMs | None) -> str:
-    """To the second, in UTC."""
+    """Returns the instant in UTC, to the second."""
     if instant is None:
         return ""
     return f'"{(_EPOCH + timedelta(milliseconds=instant)).strftime("%Y-%m-%d %H:%M:%S")}"'

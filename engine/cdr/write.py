@@ -1,38 +1,36 @@
-"""What remains of a call, written in the transaction that ends it: its record, and the callback to its owner."""
+"""Writes the record of a call, in the transaction that ends or rejects the call."""
+
+from typing import NamedTuple
 
 from engine.domain.booking import Booking
-from engine.domain.ids import CallId
-from engine.domain.numbers import E164
 from engine.domain.routing import Disposition
-from engine.domain.times import EpochMs
 from engine.runtime.ids import new_id
+from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
 
 
-def record_call(
-    tx: Transaction,
-    booking: Booking,
-    *,
-    call_id: CallId,
-    source: str,
-    destination: E164,
-    started_at: EpochMs,
-    duration: int,
-    disposition: Disposition,
-) -> Cdr:
-    """Write the call record. `duration` in seconds, `started_at` epoch milliseconds."""
+class CallOutcome(NamedTuple):
+    """How a call ended, and its duration in whole seconds: 0 if it was not answered."""
+
+    disposition: Disposition
+    duration: int = 0
+
+
+def record_call(tx: Transaction, booking: Booking, call: Call, outcome: CallOutcome) -> Cdr:
+    """Writes the call record of `call` on `booking`, and returns it."""
     cdr = Cdr(
         id=new_id("cdr"),
         account_id=booking.account_id,
         booking_id=booking.id,
-        call_id=call_id,
-        started_at=started_at,
-        duration=duration,
-        source=source,
+        call_id=call.call_id,
+        started_at=call.started_at,
+        duration=outcome.duration,
+        source=call.source,
         service=booking.service,
-        destination=destination,
-        disposition=disposition,
+        # Where the call was let through to: the booking's destination may have changed since.
+        destination=call.destination,
+        disposition=outcome.disposition,
     )
     tx.cdrs.insert(cdr)
     return cdr

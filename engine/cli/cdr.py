@@ -13,7 +13,7 @@ import typer
 from api.schemas.common import CdrBody
 from api.schemas.fields import BOOKING_ID
 from engine.accounts.accounts import account_of
-from engine.cdr.listing import place_of, record_batches
+from engine.cdr.listing import position_of, record_batches
 from engine.cdr.master_csv import master_csv
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show
@@ -160,7 +160,7 @@ async def _newest(settings: Settings, wanted: list[WantedRecords], limit: int) -
                 of_account += len(batch)
                 if of_account >= limit:
                     break
-            found = sorted(found, key=place_of, reverse=True)[:limit]
+            found = sorted(found, key=position_of, reverse=True)[:limit]
     return found
 
 

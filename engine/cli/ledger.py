@@ -8,6 +8,7 @@ from engine.cdr.ledger import Discrepancy, audit_page
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show
 from engine.config.settings import Settings
+from engine.domain.ids import BookingId
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Proof that the credit of every booking adds up.")
 
@@ -24,13 +25,14 @@ def verify(as_json: Json = False) -> None:
     Exit status 1 if a booking's credit does not add up.
     """
     settings = Settings()
-    bookings, discrepancies, after = 0, list[Discrepancy](), ""
+    bookings, discrepancies = 0, list[Discrepancy]()
+    after: BookingId | None = None
     while True:
         page = run_command(settings, audit_page, after)
         bookings += page.bookings
         discrepancies += page.discrepancies
         after = page.last
-        if not after:
+        if after is None:
             break
     if discrepancies or as_json:
         show([asdict(each) for each in discrepancies], as_json=as_json)

@@ -3,12 +3,12 @@
 from engine.config.settings import Settings
 from engine.config.types import milliseconds
 from engine.domain.destinations import AllowedDestinations
-from engine.domain.notifications import NotificationRules
 from engine.domain.policy import (
     Allowance,
     BookingLimits,
     CallbackRules,
     DeliveryRules,
+    NotificationRules,
     Policy,
     RetentionPeriods,
     UsagePlan,

@@ -1,1 +1,4 @@
-"""The rules, pure: no I/O, no clock. Every function that needs the time is given `now` in epoch milliseconds."""
+"""The business rules as pure functions: no I/O and no clock.
+
+A function that depends on the time takes it as `now`, in epoch milliseconds.
+"""

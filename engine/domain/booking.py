@@ -1,7 +1,14 @@
-"""The life of a booking: ACTIVE → EXPIRED → gone, with one literal table of what may happen when.
+"""The life of a booking, ACTIVE → EXPIRED → GONE, and the changes of its credit.
 
-The status is not stored, it follows from facts and the time (`status_at`). So a booking past its end is refused
-by the call path even if no clean-up ever ran.
+Theory of operation: the status is not stored. `status_at` derives it from stored facts and the time, so the call path
+rejects a booking past its end even if no sweep ever ran.
+
+- ACTIVE: calls are let through. The booking expires when its end is reached or its last second or call is spent.
+- EXPIRED: calls are rejected. During the grace period the customer can renew the booking, which makes it ACTIVE.
+- GONE: nothing brings the booking back. It is GONE when the customer deletes it or when the grace period is over; the
+  sweep then records that and quarantines the number.
+
+TRANSITIONS lists what may happen in which status.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,12 +24,16 @@ from engine.domain.times import EpochMs
 
 
 class BookingStatus(StrEnum):
+    """Status of a booking; see the top of this module."""
+
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
     GONE = "GONE"
 
 
 class BookingEvent(StrEnum):
+    """What the customer (RENEWED, DELETED), the operator (ADJUSTED) or the sweep (GRACE_OVER) does to a booking."""
+
     RENEWED = "RENEWED"
     ADJUSTED = "ADJUSTED"
     DELETED = "DELETED"
@@ -32,18 +43,18 @@ class BookingEvent(StrEnum):
 TRANSITIONS: dict[tuple[BookingStatus, BookingEvent], BookingStatus] = {
     (BookingStatus.ACTIVE, BookingEvent.RENEWED): BookingStatus.ACTIVE,
     (BookingStatus.EXPIRED, BookingEvent.RENEWED): BookingStatus.ACTIVE,
-    # It may end a booking by taking the last of its credit, and revive it by bringing some: the credit decides.
+    # Taking the last credit expires the booking, giving some can revive it: the credit decides, not this table.
     (BookingStatus.ACTIVE, BookingEvent.ADJUSTED): BookingStatus.ACTIVE,
     (BookingStatus.EXPIRED, BookingEvent.ADJUSTED): BookingStatus.EXPIRED,
     (BookingStatus.ACTIVE, BookingEvent.DELETED): BookingStatus.GONE,
     (BookingStatus.EXPIRED, BookingEvent.DELETED): BookingStatus.GONE,
-    # A booking whose grace is over counts as GONE by its times alone; the sweeper then writes it down.
+    # A booking is GONE by its times alone once its grace period is over; the sweep records that.
     (BookingStatus.GONE, BookingEvent.GRACE_OVER): BookingStatus.GONE,
 }
 
 
 class CallerId(StrEnum):
-    """The choice of a booking: the caller's own number, the rented one that was dialled, or none."""
+    """What the destination sees of a caller: the caller's number, the dialled service number, or no number."""
 
     CALLER = "caller"
     SERVICE = "service"
@@ -52,7 +63,29 @@ class CallerId(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One rented number with its hidden destination. Instants are epoch milliseconds, numbers E.164."""
+    """A service number with its hidden destination. Instants are epoch milliseconds.
+
+    Attributes:
+        id: The booking's id.
+        account_id: The account that owns it.
+        service: The rented number.
+        destination: The hidden number.
+        usage_plan: The plan of the booking or of its last renewal.
+        callback: The URL to which callbacks are sent.
+        created_at: When it was booked.
+        end_at: When its validity ends.
+        exhausted_at: When the last second or call was spent, if that was before `end_at`.
+        gone_at: When it was deleted, or when the sweep recorded that its grace period is over.
+        seconds: Credit in whole seconds.
+        calls: Credit in calls. Every call that is up holds one.
+        limits: The booking's own limits; `limits_in_force` adds the operator's.
+        caller_id: What the destination sees of callers.
+        refuse_anonymous: Whether calls without a caller's number are rejected.
+        paused: Whether calls are rejected for now. This is not a status: the booking is ACTIVE or EXPIRED all the same,
+            and its time goes on.
+        label: The customer's label; empty if there is none.
+        metadata: The customer's metadata.
+    """
 
     id: BookingId
     account_id: AccountId
@@ -62,40 +95,37 @@ class Booking:
     callback: str
     created_at: EpochMs
     end_at: EpochMs
-    # When the last second or the last call was spent, if that was before `end_at`.
     exhausted_at: EpochMs | None
-    # When it was deleted, or when the sweeper wrote down that its grace is over.
     gone_at: EpochMs | None
     seconds: Credit
     calls: Credit
-    # Its own; `limits_in_force` has the operator's for those that it does not set.
     limits: BookingLimits = NO_BOOKING_LIMITS
-    # What the destination sees of who calls.
     caller_id: CallerId = CallerId.CALLER
     refuse_anonymous: bool = False
-    # Calls are refused for now; its time goes on. Not a status: it is ACTIVE or EXPIRED all the same.
     paused: bool = False
-    # Its owner's own; empty: none.
     label: str = ""
     metadata: Metadata = field(default_factory=dict, hash=False)
 
     @property
     def expires_at(self) -> EpochMs:
+        """When the booking expires or has expired: its end, or the moment in which its credit was spent."""
         return self.end_at if self.exhausted_at is None else self.exhausted_at
 
 
 def status_at(booking: Booking, now: EpochMs, policy: Policy) -> BookingStatus:
+    """Returns the status of the booking at `now`."""
     if booking.gone_at is not None or now >= booking.expires_at + policy.grace_ms:
         return BookingStatus.GONE
     return BookingStatus.EXPIRED if now >= booking.expires_at else BookingStatus.ACTIVE
 
 
 def limits_in_force(booking: Booking, policy: Policy) -> BookingLimits:
+    """Returns the booking's own limits, completed with the operator's defaults."""
     return booking.limits.or_else(policy.default_limits)
 
 
 def longest_call(booking: Booking, policy: Policy) -> int:
-    """The most seconds that one call on this booking may last."""
+    """Returns the most seconds that one call on this booking may last."""
     own = limits_in_force(booking, policy).max_call_seconds
     return policy.longest_call_seconds if own is None else min(own, policy.longest_call_seconds)
 
@@ -110,7 +140,12 @@ def _check(booking: Booking, event: BookingEvent, now: EpochMs, policy: Policy) 
 
 
 def renew(booking: Booking, plan: UsagePlan, now: EpochMs, policy: Policy) -> Booking:
-    """Add the plan's seconds, calls and validity to what is left. Raises BookingGone, BookingTooLong."""
+    """Adds the plan's seconds, calls and validity to what is left.
+
+    Raises:
+        BookingGone: The booking is GONE.
+        BookingTooLong: The new end would lie beyond the operator's horizon.
+    """
     _check(booking, BookingEvent.RENEWED, now, policy)
     allowance: Allowance = policy.plans[plan]
     end_at = max(now, booking.end_at) + allowance.valid_for_ms
@@ -127,29 +162,53 @@ def renew(booking: Booking, plan: UsagePlan, now: EpochMs, policy: Policy) -> Bo
 
 
 def delete(booking: Booking, now: EpochMs, policy: Policy) -> Booking:
-    """Gone at once and for good. Raises BookingGone."""
+    """Makes the booking GONE.
+
+    Raises:
+        BookingGone: It is GONE already.
+    """
     _check(booking, BookingEvent.DELETED, now, policy)
     return replace(booking, gone_at=now)
 
 
 def end_grace(booking: Booking, now: EpochMs, policy: Policy) -> Booking:
-    """Write down that the grace is over. Raises IllegalTransition when it is not."""
+    """Records that the grace period is over.
+
+    Raises:
+        IllegalTransition: It is not over.
+    """
     _check(booking, BookingEvent.GRACE_OVER, now, policy)
     return replace(booking, gone_at=now)
 
 
 def lease(booking: Booking, seconds: int) -> Booking:
-    """Take `seconds` and one call out of what remains. Raises InvariantBroken when there is not enough."""
+    """Moves `seconds` and one call from what remains into a lease.
+
+    Raises:
+        InvariantBroken: Not enough remains.
+    """
     return replace(booking, seconds=booking.seconds.lease(seconds), calls=booking.calls.lease(1))
 
 
 def move_leases(booking: Booking, seconds: int) -> Booking:
-    """Lease so many seconds more, or less when negative, to calls that are up already. Raises InvariantBroken."""
+    """Leases `seconds` more, or fewer if negative, to calls that are up already.
+
+    Raises:
+        InvariantBroken: Not enough remains, or is leased.
+    """
     return replace(booking, seconds=booking.seconds.lease(seconds))
 
 
 def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: EpochMs) -> Booking:
-    """Give back what a call leased and did not use, and expire the booking if nothing is left to use."""
+    """Ends a call's lease, and expires the booking if no second or no call is left.
+
+    Args:
+        booking: The booking that was called.
+        leased: The call's lease, in seconds.
+        used: The seconds to charge.
+        answered: Whether the call counts as one of the booking's calls.
+        now: Epoch milliseconds.
+    """
     settled = replace(
         booking,
         seconds=booking.seconds.settle(leased, used),
@@ -159,9 +218,13 @@ def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: Epo
 
 
 def adjust(booking: Booking, seconds: int, calls: int, now: EpochMs, policy: Policy) -> Booking:
-    """Give so many more, or take them away when negative: of what nobody holds, and no more than that.
+    """Gives the booking seconds and calls, or takes them away if negative.
 
-    A booking that is given what it had spent is active again, unless its end was reached. Raises BookingGone.
+    Takes no more than what remains; leases stay as they are. A booking that had spent its credit is ACTIVE again when
+    it gets some, unless its end is reached.
+
+    Raises:
+        BookingGone: The booking is GONE.
     """
     _check(booking, BookingEvent.ADJUSTED, now, policy)
     adjusted = replace(
@@ -185,6 +248,12 @@ def _is_spent(booking: Booking) -> bool:
 
 
 def shown_caller(choice: CallerId, source: str, service: E164) -> str:
-    """The number to show, or ANONYMOUS. Callers who withhold their number are never shown by it."""
+    """Returns the number that the destination sees, or ANONYMOUS.
+
+    Args:
+        choice: The booking's choice.
+        source: The caller; ANONYMOUS for a withheld number, which therefore is never shown.
+        service: The dialled number.
+    """
     shown = {CallerId.CALLER: source, CallerId.SERVICE: service, CallerId.ANONYMOUS: ANONYMOUS}
     return shown[choice]

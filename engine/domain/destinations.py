@@ -1,6 +1,7 @@
-"""Which numbers may be hidden behind a rented one: a call there is paid for by the operator.
+"""Decides which numbers a booking may hide.
 
-What is dear to call, or pays somebody for being called, is left out unless the operator wants it.
+The operator pays for the calls to them. So numbers that are expensive to call, or that pay their owners for being
+called, are refused unless the operator allows them.
 """
 
 from collections.abc import Collection
@@ -14,12 +15,12 @@ from phonenumbers import PhoneNumberType
 from engine.domain.errors import DestinationNotAllowed, InvalidDestination
 from engine.domain.numbers import E164, is_e164
 
-# The library takes some 30 µs for a number that it has not met lately.
-REMEMBERED = 10_000
+# The library takes about 30 µs for a number.
+CACHED_NUMBERS = 10_000
 
 
 class NumberType(StrEnum):
-    """Kinds of numbers. Satellite is none of them: such numbers are known by their prefixes."""
+    """Types of numbers as the phonenumbers library knows them. It has no type for satellites: see PREMIUM_PREFIXES."""
 
     FIXED_LINE = "fixed_line"
     MOBILE = "mobile"
@@ -34,18 +35,18 @@ class NumberType(StrEnum):
     VOICEMAIL = "voicemail"
 
 
-NAMES = {getattr(PhoneNumberType, name): each for name, each in NumberType.__members__.items()}
+TYPES = {getattr(PhoneNumberType, name): each for name, each in NumberType.__members__.items()}
 
 COUNTRIES: Collection[str] = phonenumbers.SUPPORTED_REGIONS
 
-# Toll-free numbers cannot be called from abroad, the other national services are charged by their owners.
+# Not toll-free numbers, which cannot be called from abroad, nor other national services, for which callers pay extra.
 DEFAULT_TYPES = frozenset({NumberType.FIXED_LINE, NumberType.MOBILE, NumberType.FIXED_LINE_OR_MOBILE, NumberType.VOIP})
-# Shared cost, satellites, international networks, premium rate. The library takes some of them for VoIP.
+# Shared cost, satellites, international networks, premium rate. The library reports some of them as VoIP.
 PREMIUM_PREFIXES = ("+808", "+870", "+878", "+881", "+882", "+883", "+888", "+979")
 
 
 class DestinationRule(StrEnum):
-    """What an allowed destination must keep to, in the order in which it is looked at."""
+    """The rules for a destination, in the order in which they are checked."""
 
     PREFIX = "prefix"
     COUNTRY = "country"
@@ -54,14 +55,23 @@ class DestinationRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AllowedDestinations:
-    """`countries`: two capital letters each (ISO 3166); None: all."""
+    """The operator's choice of destinations.
+
+    Attributes:
+        countries: Two capital letters each (ISO 3166); None allows all countries.
+        types: The allowed types of numbers.
+        denied_prefixes: Beginnings of E.164 numbers that are refused, whatever their country and type.
+    """
 
     countries: frozenset[str] | None = None
     types: frozenset[NumberType] = DEFAULT_TYPES
     denied_prefixes: tuple[str, ...] = PREMIUM_PREFIXES
 
     def broken_rule(self, number: str) -> DestinationRule | None:
-        """The first rule that an E.164 number breaks; one that does not exist is of no country and type."""
+        """Returns the first rule that an E.164 number breaks, or None.
+
+        A number that does not exist has no country and no type, so it breaks a rule.
+        """
         if number.startswith(self.denied_prefixes):
             return DestinationRule.PREFIX
         kind = _kind_of(number)
@@ -74,7 +84,7 @@ DEFAULT_DESTINATIONS = AllowedDestinations()
 
 
 def country_of(number: str) -> str | None:
-    """Of an E.164 number, as ISO 3166 has it; None: of no single country, or of none that is known."""
+    """Returns the ISO 3166 country of an E.164 number; None if it is unknown or the number is international."""
     try:
         country = phonenumbers.region_code_for_number(phonenumbers.parse(number))
     except phonenumbers.NumberParseException:
@@ -83,10 +93,13 @@ def country_of(number: str) -> str | None:
 
 
 def allowed_destination(text: E164, allowed: AllowedDestinations) -> E164:
-    """Check that `text` is a number that a booking may hide; returns it.
+    """Checks that a booking may hide a number, and returns it.
 
-    Raises InvalidDestination, DestinationNotAllowed. The refusal never repeats the number: its text may end up in a
-    log.
+    The refusal never repeats the number, because its text may appear in a log.
+
+    Raises:
+        InvalidDestination: The number does not exist.
+        DestinationNotAllowed: The operator does not allow it.
     """
     if not is_e164(text):
         raise InvalidDestination("destination must be an E.164 number, such as +3225551234")
@@ -105,16 +118,16 @@ def allowed_destination(text: E164, allowed: AllowedDestinations) -> E164:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Both None: no numbering plan has such a number."""
+    """Country and type of a number; both are None if no numbering plan has it."""
 
     country: str | None
     number_type: NumberType | None
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHED_NUMBERS)
 def _kind_of(number: str) -> _Kind:
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
         return _Kind(None, None)
-    return _Kind(phonenumbers.region_code_for_number(parsed), NAMES.get(phonenumbers.number_type(parsed)))
+    return _Kind(phonenumbers.region_code_for_number(parsed), TYPES.get(phonenumbers.number_type(parsed)))

@@ -1,102 +1,141 @@
-"""What the engine can refuse, as exceptions that carry their own verdict.
+"""Everything that the engine refuses or rejects, as exceptions.
 
 RentedNumbersError
-├── Refusal                  the request is understood and refused; the caller can tell why from `code`
-│   ├── InvalidDestination       not a telephone number that exists
-│   ├── DestinationNotAllowed    of a country or kind that the operator does not allow
-│   ├── DestinationIsOurs        a rented number as the destination of another: a loop
-│   ├── UnknownPlan              no such usage plan
-│   ├── CallbackNotAcceptable    not a URL that we would ever call
-│   ├── QuotaReached             the account holds as many bookings as it may
-│   ├── NumberNotFree            the number that is wanted cannot be had, for whatever reason
-│   ├── NoNumberFree             the pool is empty (retryable)
-│   ├── BookingTooLong           renewed so often that it would end beyond the horizon
-│   ├── InvalidCaller            not a telephone number that could be blocked
-│   ├── TooManyBlockedCallers    a booking's list of blocked callers is full
-│   ├── ClockTooFar              a test world's clock cannot be set further ahead
-│   ├── IdempotencyKeyReused     a key that stands for another request
-│   ├── NotFound                 no such thing, or another account's
-│   └── BookingGone              it was there, and is gone for good
-├── InvalidInput             an operator's file or argument is wrong
-├── IllegalTransition        a life cycle was asked for a step that its table does not have: a bug
-└── InvariantBroken          credit that does not add up: a bug, never stored
+├── Refusal
+│   ├── InvalidDestination
+│   ├── DestinationNotAllowed
+│   ├── DestinationIsOurs
+│   ├── UnknownPlan
+│   ├── CallbackNotAcceptable
+│   ├── QuotaReached
+│   ├── NumberNotFree
+│   ├── NoNumberFree (retryable)
+│   ├── BookingTooLong
+│   ├── InvalidCaller
+│   ├── TooManyBlockedCallers
+│   ├── ClockTooFar
+│   ├── IdempotencyKeyReused
+│   ├── NotFound
+│   └── BookingGone
+├── InvalidInput
+├── IllegalTransition (a bug)
+└── InvariantBroken (a bug)
 """
 
 
 class RentedNumbersError(Exception):
-    """Root of everything that this program raises on purpose."""
+    """Base class of every exception that this program raises on purpose."""
 
 
 class Refusal(RentedNumbersError):
-    """A refusal with a stable, documented `code`. `retryable`: the same request may succeed later."""
+    """The engine understands the request and refuses it.
+
+    Attributes:
+        code: Stable and documented; clients decide by it.
+        retryable: Whether the same request may succeed later.
+    """
 
     code = "refused"
     retryable = False
 
 
 class InvalidDestination(Refusal):
+    """The destination is not an existing telephone number."""
+
     code = "invalid_destination"
 
 
 class DestinationNotAllowed(Refusal):
+    """The operator does not allow calls to the destination's country, type or prefix."""
+
     code = "destination_not_allowed"
 
 
 class DestinationIsOurs(Refusal):
+    """The destination is itself a rented number: calls would loop."""
+
     code = "destination_is_ours"
 
 
 class UnknownPlan(Refusal):
+    """There is no such usage plan."""
+
     code = "unknown_plan"
 
 
 class CallbackNotAcceptable(Refusal):
+    """The engine may not send callbacks to this URL."""
+
     code = "callback_not_acceptable"
 
 
 class QuotaReached(Refusal):
+    """The account holds as many bookings as the operator allows."""
+
     code = "quota_reached"
 
 
 class NumberNotFree(Refusal):
+    """The requested number is not available; the refusal does not tell why."""
+
     code = "number_not_free"
 
 
 class NoNumberFree(Refusal):
+    """The pool has no free number that fits the request."""
+
     code = "no_number_free"
     retryable = True
 
 
 class BookingTooLong(Refusal):
+    """The renewal would set the booking's end beyond the operator's horizon."""
+
     code = "booking_too_long"
 
 
 class InvalidCaller(Refusal):
+    """The number to block is not a telephone number."""
+
     code = "invalid_caller"
 
 
 class TooManyBlockedCallers(Refusal):
+    """The booking's list of blocked callers is full."""
+
     code = "too_many_blocked_callers"
 
 
 class ClockTooFar(Refusal):
+    """A sandbox's clock cannot be set that far ahead."""
+
     code = "clock_too_far"
 
 
 class IdempotencyKeyReused(Refusal):
+    """The client has used the idempotency key for another request."""
+
     code = "idempotency_key_reused"
 
 
 class NotFound(Refusal):
+    """The resource does not exist, or belongs to another account."""
+
     code = "not_found"
 
 
 class BookingGone(Refusal):
+    """The booking has existed and is gone for good."""
+
     code = "gone"
 
 
 class InvalidInput(RentedNumbersError):
-    """Carries one line for each thing that is wrong, with its place (file line, field)."""
+    """An operator's file or argument is wrong.
+
+    Attributes:
+        problems: One line for each problem, with its place (file line, field).
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -104,8 +143,8 @@ class InvalidInput(RentedNumbersError):
 
 
 class IllegalTransition(RentedNumbersError):
-    pass
+    """A state table does not have the requested step. This is a bug."""
 
 
 class InvariantBroken(RentedNumbersError):
-    pass
+    """Credit does not add up. This is a bug; nothing of it is stored."""

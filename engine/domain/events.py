@@ -1,4 +1,4 @@
-"""What a customer is told by callback: flat JSON bodies, field names as the customer's contract has them."""
+"""Builds the JSON bodies of callbacks. Field names are those of the customers' contract."""
 
 import json
 from enum import StrEnum
@@ -10,14 +10,14 @@ from engine.domain.numbers import E164
 from engine.domain.routing import Disposition, why_expired
 from engine.domain.times import EpochMs, rfc3339
 
-# Flat, but for `metadata`: what the booking's owner noted on it.
+# Flat, except for `metadata`: the customer's notes on the booking.
 EventBody: TypeAlias = dict[str, str | int | dict[str, str]]
 
 EXPIRED_MESSAGE = "Incoming call for expired booking"
 
 
 class EventType(StrEnum):
-    """Of the events that an account can choose. The two that everybody is told of have no type."""
+    """The optional events, which an account chooses. The two callbacks that every account gets have no type."""
 
     CALL_STARTED = "call.started"
     CALL_MISSED = "call.missed"
@@ -28,14 +28,14 @@ class EventType(StrEnum):
 
 
 class WhyGone(StrEnum):
-    """DELETED: by its owner, or by the operator on a person's wish."""
+    """Why a booking is gone: deleted by its owner or by an erasure, or its grace period is over."""
 
     DELETED = "deleted"
     GRACE_OVER = "grace_over"
 
 
 def as_json(body: EventBody) -> str:
-    """One line of ASCII, whatever callers call themselves."""
+    """Returns the body as one line of ASCII, whatever characters it contains."""
     return json.dumps(body)
 
 
@@ -49,7 +49,10 @@ def call_ended_body(
     booking_id: BookingId,
     service: E164,
 ) -> EventBody:
-    """A call that was answered, after its end. `duration` in seconds; `timestamp` is when the call came in."""
+    """Returns the body about an answered call after its end.
+
+    `duration` is in seconds; `timestamp` is when the call came in.
+    """
     return {
         "id": cdr_id,
         "timestamp": rfc3339(started_at),
@@ -64,7 +67,10 @@ def call_ended_body(
 def expired_call_body(
     *, called_at: EpochMs, source: str, destination: E164, booking_id: BookingId, service: E164, not_reported: int = 0
 ) -> EventBody:
-    """A call to a booking that is in its grace. `not_reported`: so many came since the last that was told of."""
+    """Returns the body about a call to a booking in its grace period.
+
+    `not_reported` is the number of calls suppressed since the last callback.
+    """
     body: EventBody = {
         "timestamp": rfc3339(called_at),
         "source": source,
@@ -79,7 +85,7 @@ def expired_call_body(
 def call_started_body(
     *, started_at: EpochMs, answered_at: EpochMs, source: str, destination: E164, booking_id: BookingId, service: E164
 ) -> EventBody:
-    """A call that was answered. `timestamp` is when it came in, as in what is told of its end."""
+    """Returns the body about a call that was just answered. `timestamp` is when the call came in."""
     return {
         "type": EventType.CALL_STARTED,
         "timestamp": rfc3339(started_at),
@@ -101,7 +107,7 @@ def call_missed_body(
     booking_id: BookingId,
     service: E164,
 ) -> EventBody:
-    """A call that was let through and not answered, after its end."""
+    """Returns the body about a call that was let through and not answered, after its end."""
     return {
         "type": EventType.CALL_MISSED,
         "id": cdr_id,
@@ -115,15 +121,17 @@ def call_missed_body(
 
 
 def expiring_soon_body(booking: Booking, now: EpochMs) -> EventBody:
+    """Returns the body about a booking whose end is near."""
     return _of_booking(EventType.BOOKING_EXPIRING_SOON, booking, now) | _credit(booking)
 
 
 def low_seconds_body(booking: Booking, now: EpochMs) -> EventBody:
+    """Returns the body about a booking with few seconds left."""
     return _of_booking(EventType.BOOKING_LOW_SECONDS, booking, now) | _credit(booking)
 
 
 def booking_expired_body(booking: Booking, grace_ms: int) -> EventBody:
-    """Of one that has expired already; `timestamp` is when it did."""
+    """Returns the body about a booking that has expired; `timestamp` is when it expired."""
     return _of_booking(EventType.BOOKING_EXPIRED, booking, booking.expires_at) | {
         "reason": why_expired(booking),
         "revivableUntil": rfc3339(EpochMs(booking.expires_at + grace_ms)),
@@ -131,6 +139,7 @@ def booking_expired_body(booking: Booking, grace_ms: int) -> EventBody:
 
 
 def booking_gone_body(booking: Booking, why: WhyGone, now: EpochMs) -> EventBody:
+    """Returns the body about a booking that is gone for good."""
     return _of_booking(EventType.BOOKING_GONE, booking, now) | {"reason": why}
 
 
@@ -139,7 +148,7 @@ def _of_booking(kind: EventType, booking: Booking, at: EpochMs) -> EventBody:
 
 
 def _credit(booking: Booking) -> EventBody:
-    """With the names and meanings that the API has for them."""
+    # The same names and meanings as in the API's booking.
     return {
         "endTime": rfc3339(booking.end_at),
         "secondsRemaining": booking.seconds.remaining,

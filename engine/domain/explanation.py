@@ -1,4 +1,4 @@
-"""In words what a decision on a call rests on. Never names the hidden number."""
+"""Explains in words why a call would be put through or rejected. No explanation contains the hidden number."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,24 +11,24 @@ from engine.domain.times import EpochMs, rfc3339
 
 SENTENCES: dict[Reason, str] = {
     Reason.NO_BOOKING: "The booking is gone.",
-    Reason.END_REACHED: "The booking has ended at {end_time}; a renewal revives it.",
-    Reason.SECONDS_SPENT: "Every second of the booking is spent; a renewal adds some.",
-    Reason.CALLS_SPENT: "Every call of the booking is spent; a renewal adds some.",
+    Reason.END_REACHED: "The booking ended at {end_time}; a renewal revives it.",
+    Reason.SECONDS_SPENT: "The booking has no seconds left; a renewal adds some.",
+    Reason.CALLS_SPENT: "The booking has no calls left; a renewal adds some.",
     Reason.PAUSED: "The booking is paused; its owner can let calls through again.",
-    Reason.DESTINATION_IS_OURS: "The hidden number has become one of the rented numbers: the call would never arrive.",
-    Reason.DESTINATION_NOT_ALLOWED: "The operator does not allow the hidden number any more, by its {broken_rule}.",
+    Reason.DESTINATION_IS_OURS: "The hidden number is now a rented number itself: the call would never arrive.",
+    Reason.DESTINATION_NOT_ALLOWED: "The operator no longer allows the hidden number, because of its {broken_rule}.",
     Reason.CALLER_BLOCKED: "This caller is blocked on the booking.",
     Reason.ANONYMOUS_REFUSED: "The booking refuses callers who withhold their number.",
-    Reason.CALLER_LIMIT: "This caller has had {caller_calls} calls within an hour, of {caller_limit} that are allowed.",
-    Reason.CONCURRENCY_LIMIT: "{calls_up} calls are up, of {concurrency_limit} that are allowed at once.",
-    Reason.CALLS_HELD: "All calls that are left are held by the {calls_up} that are up.",
-    Reason.SECONDS_HELD: "All seconds that are left are held, for good, by the {calls_up} calls that are up.",
+    Reason.CALLER_LIMIT: "This caller has made {caller_calls} calls within an hour; {caller_limit} are allowed.",
+    Reason.CONCURRENCY_LIMIT: "{calls_up} calls are up; {concurrency_limit} are allowed at once.",
+    Reason.CALLS_HELD: "The {calls_up} calls that are up hold all remaining calls of the booking.",
+    Reason.SECONDS_HELD: "The {calls_up} calls that are up hold all remaining seconds and need them.",
     Reason.PUT_THROUGH: "The call would be put through; answered at once, it could last {seconds} s.",
 }
 
 
 class LimitedBy(StrEnum):
-    """What ends a call that is put through, if nobody hangs up before."""
+    """What ends a call that is put through, if neither side hangs up before."""
 
     SECONDS_LEFT = "seconds_left"
     MAX_CALL_SECONDS = "max_call_seconds"
@@ -38,12 +38,21 @@ class LimitedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`seconds`: how long the call could last if it were answered at once and nothing else happened; 0 if it is not
-    put through, and `limited_by` is None then."""
+    """The decision on an imagined call.
+
+    Attributes:
+        booking: The booking that is called.
+        source: The caller: E.164, as sent, or "anonymous".
+        at: When the call would come in, in epoch milliseconds.
+        reason: Why the call is put through or rejected.
+        seconds: How long the call could last if it were answered at once and nothing else happened; 0 if rejected.
+        limited_by: What ends the call after `seconds`; None if rejected.
+        caller_calls: Calls of this caller that were let through within the last hour.
+    """
 
     booking: Booking
     source: str
-    at: int
+    at: EpochMs
     reason: Reason
     seconds: int
     limited_by: LimitedBy | None
@@ -51,9 +60,11 @@ class Explanation:
 
     @property
     def put_through(self) -> bool:
+        """Whether the call would ring at the destination."""
         return self.reason is Reason.PUT_THROUGH
 
     def sentence(self, policy: Policy) -> str:
+        """Returns one English sentence for the customer."""
         limits = limits_in_force(self.booking, policy)
         return SENTENCES[self.reason].format(
             seconds=self.seconds,
@@ -67,13 +78,13 @@ class Explanation:
 
 
 def room_for_call(booking: Booking, now: EpochMs, policy: Policy) -> int:
-    """The most seconds that a call answered now could last, however many are left."""
+    """Returns how many seconds a call answered now could last if the booking's seconds were unlimited."""
     most = longest_call(booking, policy)
     return seconds_to_lease(most, booking.end_at - now, most)
 
 
 def limited_by(booking: Booking, seconds: int, now: EpochMs, policy: Policy) -> LimitedBy:
-    """What keeps a new call from lasting longer than `seconds`, its share of what is left."""
+    """Returns what keeps a new call from lasting longer than `seconds`, its share of what is left."""
     if seconds < room_for_call(booking, now, policy):
         return LimitedBy.SECONDS_LEFT
     most = longest_call(booking, policy)

@@ -1,8 +1,10 @@
-"""Credit and leases: granted = remaining + leased + settled, at every moment, in whole seconds and whole calls.
+"""Credit and leases, in whole seconds and whole calls.
 
-A booking has two credits, seconds and calls. A call leases from both before it is bridged (`grant`), and gives
-back what it did not use exactly once, at its end (`settle`). Every step returns new credit and cannot be built
-into a state that does not add up: `Credit` checks itself.
+At every moment, granted = remaining + leased + settled.
+
+A booking has two credits, seconds and calls. A call leases from both before it is bridged (`Credit.lease`). At its end
+it gives back what it did not use, exactly once (`Credit.settle`). Every step returns a new Credit, and a Credit that
+does not add up cannot be built.
 """
 
 from dataclasses import dataclass
@@ -13,7 +15,17 @@ from engine.domain.errors import IllegalTransition, InvariantBroken
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """An amount in whole units. Raises InvariantBroken when built with parts that do not add up."""
+    """An amount of seconds or calls and where it is.
+
+    Attributes:
+        granted: All that the booking was ever given.
+        remaining: What no call has leased yet.
+        leased: What calls that are up hold.
+        settled: What ended calls used.
+
+    Raises:
+        InvariantBroken: The parts do not add up, or one is negative.
+    """
 
     granted: int
     remaining: int
@@ -28,28 +40,37 @@ class Credit:
 
     @classmethod
     def new(cls, amount: int) -> "Credit":
+        """Returns a credit of which nothing is leased or settled."""
         return cls(granted=amount, remaining=amount, leased=0, settled=0)
 
     @property
     def unspent(self) -> int:
-        """What may still be used by calls that come or that are up."""
+        """What calls can still use: those that are up, and those to come."""
         return self.remaining + self.leased
 
     def top_up(self, amount: int) -> "Credit":
+        """Grants `amount` more, or takes it out of what remains if negative."""
         return Credit(self.granted + amount, self.remaining + amount, self.leased, self.settled)
 
     def lease(self, amount: int) -> "Credit":
+        """Moves `amount` from what remains into a lease, or back if negative."""
         return Credit(self.granted, self.remaining - amount, self.leased + amount, self.settled)
 
     def settle(self, leased: int, used: int) -> "Credit":
-        """End a lease of `leased` units of which `used` were spent; the rest becomes available again."""
+        """Ends a lease of `leased` units, of which `used` were spent; the rest remains again."""
         if not 0 <= used <= leased:
             raise InvariantBroken(f"{used} used of a lease of {leased}")
         return Credit(self.granted, self.remaining + leased - used, self.leased - leased, self.settled + used)
 
 
 class CallState(StrEnum):
-    """RINGING and LIVE calls hold a lease. SETTLED: answered, and charged. VOIDED: ended without an answer."""
+    """State of a call that was let through.
+
+    Theory of operation: `route_call` inserts a call as RINGING, with a lease. The report of the answer makes it LIVE.
+    The report of its end makes it SETTLED, with a charge, or VOIDED, without one. Reports may be lost, repeated or come
+    late; reconciliation with Asterisk then does the same steps. SETTLED and VOIDED have no way out, so that a lease
+    ends exactly once.
+    """
 
     RINGING = "RINGING"
     LIVE = "LIVE"
@@ -58,25 +79,32 @@ class CallState(StrEnum):
 
 
 class CallEvent(StrEnum):
+    """What can happen to a call; how long it was answered decides between the two ends."""
+
     ANSWERED = "ANSWERED"
     ENDED_ANSWERED = "ENDED_ANSWERED"
     ENDED_UNANSWERED = "ENDED_UNANSWERED"
 
 
-# ENDED_ANSWERED from RINGING: the report of the answer was lost, the end still says how long they talked.
-# ENDED_UNANSWERED from LIVE: the callee picked up, but the caller was gone before the two were bridged.
 CALL_TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
     (CallState.RINGING, CallEvent.ANSWERED): CallState.LIVE,
+    # A repeated report.
     (CallState.LIVE, CallEvent.ANSWERED): CallState.LIVE,
+    # The report of the answer was lost; the report of the end still has the answered time.
     (CallState.RINGING, CallEvent.ENDED_ANSWERED): CallState.SETTLED,
     (CallState.LIVE, CallEvent.ENDED_ANSWERED): CallState.SETTLED,
     (CallState.RINGING, CallEvent.ENDED_UNANSWERED): CallState.VOIDED,
+    # The callee picked up, but the caller hung up before the two were bridged.
     (CallState.LIVE, CallEvent.ENDED_UNANSWERED): CallState.VOIDED,
 }
 
 
 def next_state(state: CallState, event: CallEvent) -> CallState:
-    """Raises IllegalTransition for a step that is not in the table (an ended call never moves again)."""
+    """Returns the state after an event.
+
+    Raises:
+        IllegalTransition: The table does not have this step; an ended call never changes again.
+    """
     try:
         return CALL_TRANSITIONS[state, event]
     except KeyError:
@@ -84,43 +112,60 @@ def next_state(state: CallState, event: CallEvent) -> CallState:
 
 
 def seconds_to_lease(remaining: int, until_end_ms: int, longest_call_seconds: int) -> int:
-    """Whole seconds that a call may get now; 0 when there is not one. `until_end_ms`: to the booking's end.
+    """Returns the whole seconds that a call can lease now; 0 if there is none.
 
-    A second begun before the booking's end is leased whole; `talk_limit_ms` cuts the call at the end itself.
+    The last second is leased whole if it begins before the booking's end; `talk_limit_ms` cuts the call at the end
+    itself.
+
+    Args:
+        remaining: Seconds that the call could have by the credit alone.
+        until_end_ms: Milliseconds until the booking's end.
+        longest_call_seconds: The longest call on this booking.
     """
     return max(0, min(remaining, -(-until_end_ms // 1000), longest_call_seconds))
 
 
 def talk_limit_ms(leased: int, talked_ms: int, until_end_ms: int) -> int:
-    """How much longer a call may last that was answered `talked_ms` ago; 0: it must end at once."""
+    """Returns how many milliseconds longer a call may last; 0 means that it must end at once.
+
+    Args:
+        leased: The call's lease, in seconds.
+        talked_ms: Milliseconds since its answer.
+        until_end_ms: Milliseconds until the booking's end.
+    """
     return max(0, min(leased * 1000 - talked_ms, until_end_ms))
 
 
-# Less is the clock being steered.
+# A smaller difference is NTP adjusting the clock's speed, not somebody setting it.
 CLOCK_STEP_MS = 500
-# What Asterisk says of its clock may have been under way for so long, or the engine too busy to note when it came.
+# How far Asterisk's time in a message can be off: the message was under way, or the engine was too busy to read it.
 MESSAGE_MS = 3_000
 
 
-def without_clock_step(answered_ms: int, *, ours: int, asterisks: int) -> int:
-    """How long a call was answered, without what the wall clock was set forward or back meanwhile; 0: not at all.
+def without_clock_step(answered_ms: int, *, engine_step_ms: int, asterisk_step_ms: int) -> int:
+    """Returns how many milliseconds a call was answered, corrected for a wall clock that was set meanwhile.
 
-    Asterisk measures by its wall clock. `asterisks`: by how much that was set between answer and end, as messages tell;
-    `ours`: ours since the call came in, exactly. Both in milliseconds; they differ if they are two machines' clocks, or
-    if it was set while it rang.
+    Asterisk measures the time by its wall clock. The two steps differ if engine and Asterisk run on two machines, or
+    if the clock was set while the call rang.
+
+    Args:
+        answered_ms: Asterisk's measurement; 0 if the call was not answered.
+        engine_step_ms: By how much the engine's wall clock was set since the call came in. This is exact.
+        asterisk_step_ms: By how much Asterisk's wall clock was set between answer and end. This comes from Asterisk's
+            messages and is off by as much as MESSAGE_MS.
     """
     if answered_ms == 0:
         return 0
-    step = min((0, ours), key=lambda exact: abs(asterisks - exact))
-    if abs(asterisks - step) > MESSAGE_MS:
-        step = asterisks
+    step = min((0, engine_step_ms), key=lambda exact: abs(asterisk_step_ms - exact))
+    if abs(asterisk_step_ms - step) > MESSAGE_MS:
+        step = asterisk_step_ms
     return max(1, answered_ms - step if abs(step) > CLOCK_STEP_MS else answered_ms)
 
 
 def seconds_charged(answered_ms: int, leased: int) -> int:
-    """Every second begun counts, and never more than the lease.
+    """Returns the seconds to charge: every second begun, but never more than the lease.
 
-    A call that is cut at its limit may be measured a few milliseconds past it; that overrun is the engine's, not
-    the customer's.
+    Asterisk may measure a call that it cuts at its limit as a few milliseconds longer; the customer does not pay for
+    that.
     """
     return min(-(-max(0, answered_ms) // 1000), leased)

@@ -1,28 +1,26 @@
-"""When a customer is told of a booking's course, and of how many calls to an expired one."""
+"""Which calls to an expired booking cause a callback, and when a booking counts as low on seconds.
+
+Calls to an expired booking are counted in windows. The first calls of a window cause a callback each, up to the
+operator's limit; the rest are only counted. The next callback after that carries their count.
+"""
 
 from dataclasses import dataclass, replace
 
 from engine.domain.metering import Credit
-from engine.domain.times import HOUR_MS, EpochMs
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationRules:
-    """The operator's choices. `expired_callbacks`: that many within `expired_window_ms` a booking."""
-
-    expired_callbacks: int = 10
-    expired_window_ms: int = HOUR_MS
-    expiring_soon_ms: int = 24 * HOUR_MS
-    low_seconds: int = 60
-
-
-DEFAULT_NOTIFICATION_RULES = NotificationRules()
+from engine.domain.policy import NotificationRules
+from engine.domain.times import EpochMs
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiredCalls:
-    """A window of calls to an expired booking: `told` of them were told of, `not_told` were not since, the last of
-    those being the one with the record `last_cdr_id`."""
+    """One window of calls to an expired booking.
+
+    Attributes:
+        began_at: Start of the window, in epoch milliseconds.
+        told: Calls in this window that caused a callback.
+        not_told: Calls suppressed since the last callback.
+        last_cdr_id: Call record of the latest suppressed call; None if there is none.
+    """
 
     began_at: EpochMs
     told: int
@@ -32,15 +30,28 @@ class ExpiredCalls:
 
 @dataclass(frozen=True, slots=True)
 class CountedCall:
-    """The window with a call in it. `not_reported`: how many calls before this one were not told of, if this one is;
-    None: it is not."""
+    """The result of counting one call.
+
+    Attributes:
+        window: The window that includes the call.
+        not_reported: Calls suppressed before this one, if this one causes a callback; None if it does not.
+    """
 
     window: ExpiredCalls
     not_reported: int | None
 
 
 def count_in_window(window: ExpiredCalls | None, cdr_id: str, now: EpochMs, rules: NotificationRules) -> CountedCall:
-    """Whether a call to an expired booking is told of. A clock that was set back begins a new window."""
+    """Counts a call to an expired booking and decides whether it causes a callback.
+
+    A clock that was set back begins a new window.
+
+    Args:
+        window: The booking's latest window; None before its first call.
+        cdr_id: The record of this call.
+        now: Epoch milliseconds.
+        rules: The operator's limits.
+    """
     if window is None or is_over(window, now, rules):
         return CountedCall(ExpiredCalls(now, 1, 0, None), window.not_told if window else 0)
     if window.told < rules.expired_callbacks:
@@ -49,9 +60,10 @@ def count_in_window(window: ExpiredCalls | None, cdr_id: str, now: EpochMs, rule
 
 
 def is_over(window: ExpiredCalls, now: EpochMs, rules: NotificationRules) -> bool:
+    """Returns whether `now` is outside the window."""
     return not window.began_at <= now < window.began_at + rules.expired_window_ms
 
 
 def is_low(seconds: Credit, rules: NotificationRules) -> bool:
-    """Whether few are left, but some; what calls that are up hold, they may still use."""
+    """Returns whether few seconds are left, but at least one. Seconds leased to live calls count as left."""
     return 0 < seconds.unspent < rules.low_seconds

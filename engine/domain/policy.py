@@ -1,29 +1,34 @@
-"""The operator's choices that the rules depend on. Built from the settings, once, at start."""
+"""The operator's choices that the rules depend on, built once from the settings when the engine starts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
-from engine.domain.notifications import DEFAULT_NOTIFICATION_RULES, NotificationRules
+from engine.domain.times import DAY_MS, HOUR_MS
 
+# The largest limits that a customer may set on a booking.
 MAX_CONCURRENT_CALLS = 1_000
-
 MAX_CALLS_PER_CALLER_PER_HOUR = 10_000
-
 MAX_CALL_SECONDS = 24 * 3_600
 
 
 @dataclass(frozen=True, slots=True)
 class BookingLimits:
-    """None: none of that kind. A caller's calls are those that were let through, answered or not."""
+    """Limits of one booking; None means no such limit.
+
+    Attributes:
+        max_concurrent_calls: Calls that ring or talk at the same time.
+        max_calls_per_caller_per_hour: Calls of one caller that are let through, answered or not.
+        max_call_seconds: The longest call.
+    """
 
     max_concurrent_calls: int | None = None
     max_calls_per_caller_per_hour: int | None = None
     max_call_seconds: int | None = None
 
     def or_else(self, default: "BookingLimits") -> "BookingLimits":
-        """These limits, and `default` where there is none."""
+        """Returns these limits, completed with those of `default` where one is None."""
         return BookingLimits(
             _first(self.max_concurrent_calls, default.max_concurrent_calls),
             _first(self.max_calls_per_caller_per_hour, default.max_calls_per_caller_per_hour),
@@ -31,10 +36,16 @@ class BookingLimits:
         )
 
 
+def _first(own: int | None, default: int | None) -> int | None:
+    return default if own is None else own
+
+
 NO_BOOKING_LIMITS = BookingLimits()
 
 
 class UsagePlan(StrEnum):
+    """The plans that a booking or a renewal can choose; `Policy.plans` says what each one gives."""
+
     SMALL = "SMALL"
     MEDIUM = "MEDIUM"
     LARGE = "LARGE"
@@ -42,7 +53,13 @@ class UsagePlan(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What one plan gives: whole `seconds` of answered time, `calls`, and `valid_for_ms` of validity."""
+    """What one plan adds to a booking.
+
+    Attributes:
+        seconds: Whole seconds of answered time.
+        calls: Answered calls.
+        valid_for_ms: Validity, in milliseconds.
+    """
 
     seconds: int
     calls: int
@@ -53,34 +70,65 @@ Plans = Mapping[UsagePlan, Allowance]
 
 
 @dataclass(frozen=True, slots=True)
+class NotificationRules:
+    """When customers are notified.
+
+    Attributes:
+        expired_callbacks: Callbacks about calls to one expired booking within one window.
+        expired_window_ms: Length of that window, in milliseconds.
+        expiring_soon_ms: How long before a booking's end `booking.expiring_soon` is sent, in milliseconds.
+        low_seconds: Below this many seconds left, `booking.low_seconds` is sent.
+    """
+
+    expired_callbacks: int = 10
+    expired_window_ms: int = HOUR_MS
+    expiring_soon_ms: int = 24 * HOUR_MS
+    low_seconds: int = 60
+
+
+DEFAULT_NOTIFICATION_RULES = NotificationRules()
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
-    """Durations are milliseconds unless their name says seconds."""
+    """What the rules for bookings and calls need. Durations are milliseconds unless the name says seconds.
+
+    Attributes:
+        plans: What each usage plan gives.
+        grace_ms: How long an expired booking can still be renewed.
+        quarantine_ms: How long the number of a gone booking stays out of the pool.
+        longest_call_seconds: The longest call on any booking.
+        ring_seconds: How long the destination rings.
+        lost_call_margin_ms: Grace period after a call's latest possible end before it is settled without an end report.
+        horizon_ms: The furthest that a renewal may move a booking's end into the future.
+        default_limits: Limits of bookings that do not set their own.
+        max_bookings: Bookings that one account may hold, so that no account can empty the pool.
+        destinations: Which numbers a booking may hide.
+        notices: When customers are notified.
+    """
 
     plans: Plans
     grace_ms: int
     quarantine_ms: int
     longest_call_seconds: int
     ring_seconds: int
-    # How long after its latest possible end a call may stay unreported before its lease is settled without a report.
     lost_call_margin_ms: int
-    # A booking can be renewed again and again; its end never lies further ahead than this.
     horizon_ms: int
-    # Of bookings that set none of their own. No call is ever longer than `longest_call_seconds`.
     default_limits: BookingLimits = NO_BOOKING_LIMITS
-    # That an account may hold, so that none can empty the pool for all.
     max_bookings: int = 1_000
     destinations: AllowedDestinations = DEFAULT_DESTINATIONS
     notices: NotificationRules = DEFAULT_NOTIFICATION_RULES
 
 
-def _first(own: int | None, default: int | None) -> int | None:
-    return default if own is None else own
-
-
 @dataclass(frozen=True, slots=True)
 class RetentionPeriods:
-    """How long things are kept, in milliseconds. A call record counts from when the call came in, a callback from when
-    it was delivered, given up or held, a booking from when it was gone."""
+    """How long data is kept, in milliseconds.
+
+    Attributes:
+        records_ms: Call records, counted from when the call came in.
+        callbacks_ms: Callbacks, counted from when they were delivered, given up or held.
+        bookings_ms: Bookings, counted from when they were gone.
+    """
 
     records_ms: int
     callbacks_ms: int
@@ -89,9 +137,12 @@ class RetentionPeriods:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRules:
-    """What the operator lets customers do. `this_machine`: loopback, plain HTTP and any port will do as well.
+    """To which addresses callbacks may go.
 
-    `own_ports`: where this system itself listens; there no callback goes, whatever else is allowed.
+    Attributes:
+        ports: The allowed ports.
+        this_machine: Whether loopback addresses, plain HTTP and every port are allowed as well.
+        own_ports: Ports on which this system itself listens. Callbacks never go there, whatever else is allowed.
     """
 
     ports: frozenset[int]
@@ -101,17 +152,25 @@ class CallbackRules:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRules:
-    """Durations in milliseconds. `waits_ms`: between the attempts; one attempt more than it has entries."""
+    """How callbacks are delivered. Durations are milliseconds.
+
+    Attributes:
+        workers: Attempts that run at the same time.
+        timeout_ms: The longest attempt.
+        waits_ms: Waits between the attempts; there is one attempt more than waits.
+        rules: To which addresses callbacks may go.
+        disable_after_ms: An endpoint that fails for this long without a success is disabled.
+        margin_ms: How long after an attempt's timeout its outcome may still be recorded before the row is taken again.
+        hold_ms: How long a queued row stays reserved for this worker. Up to the same time is added at random, so that
+            rows do not move in step.
+        drain_ms: How long a stopping worker waits for running attempts.
+    """
 
     workers: int
     timeout_ms: int
     waits_ms: tuple[int, ...]
     rules: CallbackRules
-    # An endpoint that has failed for so long without a success is disabled.
-    disable_after_ms: int = 5 * 24 * 3_600_000
-    # How long after an attempt's timeout its outcome may still be recorded before the row is taken again.
+    disable_after_ms: int = 5 * DAY_MS
     margin_ms: int = 10_000
-    # How long a lined-up row stays with this worker, plus up to as much again so that rows do not move in step.
     hold_ms: int = 20_000
-    # How long a stopping worker waits for attempts under way.
     drain_ms: int = 5_000

@@ -1,7 +1,8 @@
-"""What follows an attempt to deliver a callback. Pure: the time and the jitter are passed in.
+"""Decides what follows an attempt to deliver a callback. The caller passes in the time and the jitter.
 
-Only three things end a delivery: a 2xx, a 410 (the receiver wants no more of it), and the end of the schedule.
-Everything else is tried again, a redirect too: following one would let a receiver choose where we connect.
+Three things end a delivery: a 2xx answer, a 410 answer (the receiver wants no more callbacks), and the end of the
+schedule. Everything else is tried again. That includes redirects: the engine does not follow them, because a receiver
+could then choose where the engine connects.
 """
 
 import re
@@ -15,6 +16,7 @@ from engine.domain.times import EpochMs
 
 JITTER = 0.1
 GONE = 410
+# Answers whose Retry-After header counts (RFC 9110, 15.6.4; RFC 6585, 4).
 MAY_ASK_FOR_TIME = frozenset({429, 503})
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,7 +24,7 @@ _SECONDS = re.compile("[0-9]{1,9}")
 
 
 class Trouble(StrEnum):
-    """Why an attempt brought no HTTP status."""
+    """Why an attempt ended without an HTTP status."""
 
     TIMEOUT = "timeout"
     CONNECTION = "connection failed"
@@ -34,7 +36,12 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """The receiver answered with an HTTP status. `retry_after_ms`: the time it asked for, if it asked."""
+    """The receiver answered.
+
+    Attributes:
+        status: The HTTP status.
+        retry_after_ms: The wait that the Retry-After header asks for; None without that header.
+    """
 
     status: int
     retry_after_ms: int | None = None
@@ -45,6 +52,8 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
+    """The attempt ended without an HTTP status."""
+
     trouble: Trouble
 
     def __str__(self) -> str:
@@ -56,29 +65,35 @@ AttemptOutcome = HttpAnswer | NoAnswer
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    pass
+    """The receiver accepted the callback."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Try again `ms` milliseconds from now."""
+    """The next attempt is due `ms` milliseconds from now."""
 
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    pass
+    """No attempt follows."""
 
 
 RetryDecision = Delivered | RetryAfter | GiveUp
 
 
 def decide(outcome: AttemptOutcome, attempt: int, waits_ms: Sequence[int], jitter: float) -> RetryDecision:
-    """What follows attempt number `attempt` (from 1). `waits_ms`: the waits between attempts; `jitter`: 0 to 1.
+    """Decides what follows an attempt.
 
-    A receiver that asks for time gets it, up to the longest wait of the schedule, and never less than the schedule
-    gives: `Retry-After: 0` must not burn all attempts in a moment. Jitter only lengthens.
+    A receiver that asks for time gets it, up to the longest wait of the schedule. It never gets less than the schedule
+    gives: `Retry-After: 0` must not use up all attempts within a moment. Jitter only lengthens a wait.
+
+    Args:
+        outcome: How the attempt ended.
+        attempt: Its number in the schedule, from 1.
+        waits_ms: The waits between attempts, in milliseconds.
+        jitter: A random number from 0 to 1.
     """
     if isinstance(outcome, HttpAnswer):
         if 200 <= outcome.status <= 299:
@@ -92,16 +107,20 @@ def decide(outcome: AttemptOutcome, attempt: int, waits_ms: Sequence[int], jitte
 
 
 def parse_retry_after(value: str, now: EpochMs) -> int | None:
-    """Milliseconds from `now` (epoch milliseconds) that a Retry-After header asks for; None: not understood."""
+    """Parses a Retry-After header (RFC 9110, 10.2.3).
+
+    Returns:
+        Milliseconds from `now`; None if the value is neither seconds nor a date.
+    """
     text = value.strip()
     if _SECONDS.fullmatch(text):
         return int(text) * 1000
     try:
-        moment = parsedate_to_datetime(text)
+        parsed = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    # HTTP dates are in GMT; the parser leaves the zone out where the text does ("-0000").
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # HTTP dates are in GMT. The parser returns no zone for "-0000".
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return max(0, (aware - _EPOCH) // timedelta(milliseconds=1) - now)
 
 
@@ -112,7 +131,12 @@ def _time_asked_for(outcome: AttemptOutcome) -> int:
 
 
 class CallbackState(StrEnum):
-    """PENDING: it will be tried, or is being. FAILED: given up. HELD: its endpoint is disabled."""
+    """State of a callback in the outbox.
+
+    Theory of operation: the transaction that causes a callback inserts it as PENDING. The callback worker moves it to
+    DELIVERED or, at the end of the schedule, to FAILED. While the endpoint is disabled, its callbacks are HELD. A
+    redelivery makes a callback PENDING again.
+    """
 
     PENDING = "PENDING"
     DELIVERED = "DELIVERED"
@@ -121,22 +145,31 @@ class CallbackState(StrEnum):
 
 
 class WhyDisabled(StrEnum):
+    """Why an endpoint is disabled: it answered 410, or it has failed for too long."""
+
     GONE = "GONE"
     FAILING = "FAILING"
 
 
-def is_its_failure(outcome: AttemptOutcome) -> bool:
-    """Whether a failed attempt is the endpoint's: a fault of ours must disable nobody."""
+def is_endpoint_failure(outcome: AttemptOutcome) -> bool:
+    """Returns whether a failed attempt counts against the endpoint. An internal error of the engine does not."""
     return outcome != NoAnswer(Trouble.INTERNAL)
 
 
 def why_disabled(
     outcome: AttemptOutcome, *, tries: int, failing_since: EpochMs, now: EpochMs, disable_after_ms: int
 ) -> WhyDisabled | None:
-    """Why an endpoint is disabled after a failed attempt; None: it is not.
+    """Returns why a failed attempt disables its endpoint, or None if it does not.
 
-    `tries`: of this callback, in its present schedule. A first try disables nothing for having failed long: after a
-    quiet time it may be the first one in days, and its next try is seconds away.
+    A callback's first try never disables an endpoint for failing too long: after a quiet time it may be the first try
+    in days, and the next one follows within seconds.
+
+    Args:
+        outcome: How the attempt failed.
+        tries: Attempts of this callback in its present schedule, including this one.
+        failing_since: When the endpoint began to fail, in epoch milliseconds.
+        now: Epoch milliseconds.
+        disable_after_ms: How long an endpoint may fail.
     """
     if isinstance(outcome, HttpAnswer) and outcome.status == GONE:
         return WhyDisabled.GONE

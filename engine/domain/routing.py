@@ -1,7 +1,11 @@
-"""What becomes of a call that came in: facts in, decision out."""
+"""Decides what happens to an incoming call: facts in, decision out.
+
+To add a reason to reject a call: add it to `Reason`, its rule to `_judge_active`, its answer to `REJECTIONS`, and its
+sentence to explanation.SENTENCES.
+"""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from engine.domain.booking import Booking, BookingStatus, limits_in_force, longest_call, shown_caller, status_at
 from engine.domain.ids import BookingId
@@ -13,7 +17,10 @@ from engine.domain.times import EpochMs
 
 
 class Disposition(StrEnum):
-    """How a call ended, as its CDR says it."""
+    """How a call ended, as its CDR records it.
+
+    The engine rejected the call for EXPIRED to FORBIDDEN. LOST means that no report of its end arrived.
+    """
 
     ANSWERED = "ANSWERED"
     BUSY = "BUSY"
@@ -31,18 +38,18 @@ class Disposition(StrEnum):
     LOST = "LOST"
 
 
-# The words of Asterisk's DIALSTATUS for a call that was not answered. What is not listed counts as UNREACHABLE.
+# By Asterisk's DIALSTATUS (application Dial), for a call that was not answered. Any other value means UNREACHABLE.
 UNANSWERED = {
     "BUSY": Disposition.BUSY,
     "NOANSWER": Disposition.NO_ANSWER,
     "CANCEL": Disposition.CANCELLED,
-    # Dial had begun, or even connected, and the caller went away before anybody could talk.
+    # The callee picked up, but the caller hung up before the two could talk.
     "ANSWER": Disposition.CANCELLED,
 }
 
 
-class Cause:
-    """ISDN (Q.850) hangup causes; Asterisk makes the SIP answer of them: 1→404, 17→486, 19→480, 21→403, 22→410."""
+class Cause(IntEnum):
+    """Hangup causes of ITU-T Q.850. Asterisk turns them into SIP answers: 1→404, 17→486, 19→480, 21→403, 22→410."""
 
     UNALLOCATED = 1
     USER_BUSY = 17
@@ -53,9 +60,13 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Ring the booking's destination for `ring_seconds`, and show it `shown` as the caller (a number, or ANONYMOUS).
+    """Put the call through to the booking's destination.
 
-    `seconds` are leased for the beginning; more come once it is answered.
+    Attributes:
+        booking: The booking that was called.
+        seconds: The lease while it rings. The call gets more once it is answered.
+        ring_seconds: How long the destination rings.
+        shown: The caller's number as the destination sees it, or ANONYMOUS.
     """
 
     booking: Booking
@@ -66,16 +77,25 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """End the call with `cause`. `disposition` None: no account is concerned, nothing is recorded."""
+    """End the call without ringing anybody.
 
-    cause: int
+    Attributes:
+        cause: Decides the caller's SIP answer.
+        disposition: For the call record; None if the call concerns no account and is not recorded.
+        notify_expired: Whether the customer gets the callback about calls to an expired booking.
+    """
+
+    cause: Cause
     disposition: Disposition | None
     notify_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MakeRoom:
-    """Every second is leased to calls that are up and do not need them all: take some back, then ask again."""
+    """Take `seconds` back from talking calls, then decide again.
+
+    Calls that are up hold every second of the booking, and do not need them all.
+    """
 
     booking_id: BookingId
     seconds: int
@@ -86,12 +106,14 @@ RouteDecision = Bridge | Reject
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the decision on a call depends on, but for the time and the operator's choices.
+    """What the decision on a call depends on, besides the time and the operator's policy.
 
-    `booking`: the one that holds the dialled number, if any. `source`: the caller (see `caller_of`).
-    `destination_is_ours`: its hidden number has meanwhile become one of our own; bridging would make a loop.
-    `caller_blocked`: by the booking's owner. `caller_calls`: how many calls of this caller the booking has let through
-    in the hour before now.
+    Attributes:
+        booking: The booking that holds the dialled number; None if there is none.
+        source: The caller, as `caller_of` returns it.
+        destination_is_ours: Whether the hidden number is a rented number by now; bridging would make a loop.
+        caller_blocked: Whether the booking blocks this caller.
+        caller_calls: Calls of this caller that the booking has let through within the last hour.
     """
 
     booking: Booking | None
@@ -102,7 +124,7 @@ class Facts:
 
 
 class Reason(StrEnum):
-    """Why a call is put through or not, in the order in which it is looked at."""
+    """Why a call is put through or rejected, in the order in which the rules are checked."""
 
     NO_BOOKING = "no_booking"
     END_REACHED = "end_reached"
@@ -122,7 +144,7 @@ class Reason(StrEnum):
 
 UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None)
 BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, notify_expired=True)
-# "Temporarily Unavailable": whoever calls is not told to forget the number, nor that it is busy.
+# SIP 480 "Temporarily Unavailable": the number is neither wrong nor busy.
 BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED)
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
 CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT)
@@ -149,7 +171,10 @@ REJECTIONS: dict[Reason, Reject] = {
 
 
 def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
-    """The only place that says whether a call may be put through, to whoever asks: the call itself, or `explain`."""
+    """Returns why the call is put through or rejected.
+
+    Both the call itself and the API's explanation use this function, so that they cannot disagree.
+    """
     booking = facts.booking
     if booking is None or (status := status_at(booking, now, policy)) is BookingStatus.GONE:
         return Reason.NO_BOOKING
@@ -160,9 +185,9 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
 
 def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
     limits = limits_in_force(booking, policy)
-    # Every call that is up, ringing or talking, holds one of the booking's calls: `calls.leased` counts them.
+    # Every call that is up, ringing or talking, has leased one of the booking's calls: `calls.leased` counts them.
     rules = (
-        # Before all that says more of the booking: while it is paused, whoever calls is told the same.
+        # First, so that a paused booking gives every caller the same answer.
         (booking.paused, Reason.PAUSED),
         (facts.destination_is_ours, Reason.DESTINATION_IS_OURS),
         (policy.destinations.broken_rule(booking.destination) is not None, Reason.DESTINATION_NOT_ALLOWED),
@@ -177,7 +202,14 @@ def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
 
 
 def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = False) -> RouteDecision | MakeRoom:
-    """`room_was_made`: calls that are up have given back what they can; MakeRoom is then never the answer."""
+    """Decides on an incoming call.
+
+    Args:
+        facts: What the decision depends on.
+        now: Epoch milliseconds.
+        policy: The operator's choices.
+        room_was_made: Whether talking calls have already given back what they can. MakeRoom is then never the result.
+    """
     reason = judge(facts, now, policy)
     booking = facts.booking
     if booking is not None and reason is Reason.PUT_THROUGH:
@@ -188,7 +220,7 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
 
 
 def bridge(booking: Booking, seconds: int, source: str, policy: Policy) -> Bridge:
-    """A call from `source` that has leased `seconds`."""
+    """Returns the decision for a call from `source` that has leased `seconds`."""
     return Bridge(booking, seconds, policy.ring_seconds, shown_caller(booking.caller_id, source, booking.service))
 
 
@@ -199,7 +231,7 @@ def _bridge(booking: Booking, source: str, now: EpochMs, policy: Policy) -> Brid
 
 
 def why_expired(booking: Booking) -> Reason:
-    """Of one that is."""
+    """Returns why an expired booking has expired."""
     if booking.exhausted_at is None:
         return Reason.END_REACHED
     return Reason.SECONDS_SPENT if booking.seconds.unspent < 1 else Reason.CALLS_SPENT
@@ -210,4 +242,5 @@ def _reached(limit: int | None, count: int) -> bool:
 
 
 def unanswered_disposition(dial_status: str) -> Disposition:
+    """Returns the disposition of an unanswered call by its DIALSTATUS."""
     return UNANSWERED.get(dial_status, Disposition.UNREACHABLE)

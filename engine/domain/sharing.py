@@ -1,12 +1,12 @@
-"""How calls that are up at the same time share what is left of their booking.
+"""Shares what is left of a booking among the calls that are up at the same time.
 
-A lease is what a call has been allowed so far: Asterisk cuts it there, so it is the most it can cost. Together the
-leases never exceed what there is. Shares are worked out anew whenever something changes (a call comes, is answered
-or ends, a renewal), always by the same rule, so that all calls would be cut at the same moment if nothing else
-happened, with nothing left unused.
+A lease is the most that a call can cost, because Asterisk cuts the call there. The sum of the leases never exceeds
+what the booking has. The shares are computed again whenever something changes: a call comes, is answered or ends, the
+booking is renewed. The rule is always the same: if nothing else happened, Asterisk would cut all calls at the same
+moment and no second would stay unused.
 
-To move a limit safely takes an order: one that shrinks is lowered in Asterisk first and in the books after, one
-that grows the other way round. So a lease in the books is never below the limit in Asterisk.
+The order of writes keeps this safe. A limit that shrinks is lowered in Asterisk first and in the database afterwards;
+a limit that grows, the other way round. So a lease in the database is never below the limit in Asterisk.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,22 @@ from dataclasses import dataclass
 from engine.domain.ids import CallId
 from engine.domain.metering import CallState
 
-# A ringing call holds this share of what is left, so that it can begin to talk even if the engine is lost just then.
+# A ringing call leases one part in 20 of what is left, so that it can begin to talk even if the engine dies just then.
 RESERVE_SHARE = 20
 LONGEST_RESERVE_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A call that is up, with its lease. `used`: seconds begun since its answer; `longest`: the most it may lease."""
+    """A call that is up, with its lease. All amounts are whole seconds.
+
+    Attributes:
+        call_id: The call.
+        state: RINGING or LIVE.
+        leased: Its lease.
+        used: Seconds begun since its answer.
+        longest: The largest lease that it may have.
+    """
 
     call_id: CallId
     state: CallState
@@ -32,20 +40,31 @@ class Holding:
 
 
 def ring_reserve(unspent: int) -> int:
-    """Seconds that a call leases before it rings: enough to begin, too little for others to miss; 0 if none is left."""
+    """Returns the seconds that a call leases before it rings; 0 if none is left.
+
+    That is enough to begin to talk, and so little that other calls hardly lose anything.
+
+    Args:
+        unspent: Seconds of the booking that are not settled, leased or not.
+    """
     return min(unspent, max(1, min(unspent // RESERVE_SHARE, LONGEST_RESERVE_SECONDS)))
 
 
 def fair_leases(remaining: int, holdings: Sequence[Holding], *, keep_free: int = 0) -> dict[CallId, int]:
-    """The lease that each talking call should have, by call id; ringing calls keep what they hold.
+    """Returns the lease that each talking call should have; ringing calls keep theirs.
 
-    `remaining`: seconds that nobody holds; `keep_free`: so many of them are wanted for a call that is to come.
-    What a call cannot use (it would pass its `longest`) goes to the others; the sum is never more than there is.
+    What a call cannot use, because it would exceed its `longest`, goes to the others. The sum of the leases never
+    exceeds what there is.
+
+    Args:
+        remaining: Seconds of the booking that no call has leased.
+        holdings: All calls that are up on the booking.
+        keep_free: Seconds to set aside for a call that is about to ring.
     """
     talking = [each for each in holdings if each.state is CallState.LIVE]
     left = max(0, remaining + sum(_unused(each) for each in talking) - keep_free)
     leases: dict[CallId, int] = {}
-    # Those with the least room first: what they leave is shared by the rest.
+    # Calls with the least room come first, so that the rest share what they leave.
     by_room = sorted(talking, key=lambda each: (_room(each), each.call_id))
     for index, holding in enumerate(by_room):
         share = min(_room(holding), left // (len(by_room) - index))

@@ -1,14 +1,14 @@
-"""Calls without telephones: what a customer may choose of one, and what its caller would hear."""
+"""Simulated calls of the sandbox: what a customer chooses, and what the caller's telephone would get."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.domain.numbers import E164
-from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.routing import Bridge, Cause, RouteDecision
 
 
 class Outcome(StrEnum):
-    """What becomes of a simulated call that is put through."""
+    """How a simulated call goes on after it is put through."""
 
     ANSWERED = "answered"
     BUSY = "busy"
@@ -18,8 +18,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SimulatedCall:
-    """`source`: E.164, as sent, or "anonymous". `seconds`: how long they would talk if nothing cut them; 0 unless it is
-    answered."""
+    """A call that a customer asks the sandbox to simulate.
+
+    Attributes:
+        service: The dialled number.
+        source: The caller: E.164, as sent, or "anonymous".
+        outcome: What happens if the call is put through.
+        seconds: How long the two would talk without a limit; 0 unless `outcome` is ANSWERED.
+    """
 
     service: E164
     source: str
@@ -27,7 +33,7 @@ class SimulatedCall:
     seconds: int
 
 
-# What Asterisk's DIALSTATUS is for each, and what the caller's telephone is told.
+# Asterisk's DIALSTATUS and the final SIP status for each outcome.
 DIAL_STATUS = {
     Outcome.ANSWERED: "ANSWER",
     Outcome.BUSY: "BUSY",
@@ -35,18 +41,24 @@ DIAL_STATUS = {
     Outcome.CANCELLED: "CANCEL",
 }
 SIP_OF_OUTCOME = {Outcome.ANSWERED: 200, Outcome.BUSY: 486, Outcome.NO_ANSWER: 480, Outcome.CANCELLED: 487}
-# By ISDN cause, as Asterisk has it.
-SIP_OF_CAUSE = {1: 404, 17: 486, 19: 480, 21: 403, 22: 410}
+# Asterisk's table (hangup_cause2sip in chan_pjsip.c), as far as the engine uses it.
+SIP_OF_CAUSE = {
+    Cause.UNALLOCATED: 404,
+    Cause.USER_BUSY: 486,
+    Cause.NO_ANSWER: 480,
+    Cause.CALL_REJECTED: 403,
+    Cause.NUMBER_CHANGED: 410,
+}
 
 
 def sip_status(decision: RouteDecision, outcome: Outcome) -> int:
-    """What the caller's telephone would be told last before the call is over or up."""
+    """Returns the final SIP status that the caller's telephone would get."""
     return SIP_OF_OUTCOME[outcome] if isinstance(decision, Bridge) else SIP_OF_CAUSE[decision.cause]
 
 
 def lasts_ms(outcome: Outcome, talked_ms: int, ring_seconds: int) -> int:
-    """How far a call that was put through moves its world's clock: by the talk, or by all the ringing to no avail.
+    """Returns by how many milliseconds a call that was put through moves the sandbox's clock.
 
-    An answer, a busy tone and a change of mind come at once.
+    A call without an answer takes the whole ring time; any other outcome comes at once, and only talking takes time.
     """
     return ring_seconds * 1000 if outcome is Outcome.NO_ANSWER else talked_ms

@@ -1,4 +1,4 @@
-"""Instants: two clocks, and RFC 3339 on the way out."""
+"""Instants by two clocks, and their RFC 3339 texts."""
 
 import re
 from dataclasses import dataclass, replace
@@ -9,16 +9,18 @@ from typing import LiteralString, NewType
 EpochMs = NewType("EpochMs", int)
 BootMs = NewType("BootMs", int)
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# RFC 3339's date-time. Of a fraction no more than nine digits are of interest, as many as clocks have.
+# RFC 3339's date-time, with at most nine digits of a fraction: no clock is finer than a nanosecond.
 RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
 )
 
-# What is said of text that is none.
-NO_INSTANT: LiteralString = "must be an instant of RFC 3339, such as 2026-03-01T12:00:00Z"
+# The error text for anything else.
+NO_INSTANT: LiteralString = "must be an RFC 3339 date-time, such as 2026-03-01T12:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,18 @@ class Timestamp:
 
 
 def rfc3339(instant: EpochMs) -> str:
-    """`2026-03-01T12:00:00.250Z`; exact for every instant that a datetime can hold."""
+    """Returns the instant as `2026-03-01T12:00:00.250Z`; exact for every instant that a datetime can hold."""
     seconds, milliseconds = divmod(instant, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03}Z"
 
 
 def instant_from(text: str) -> EpochMs | None:
-    """The first millisecond that is not before what RFC 3339 text says; None: it is none.
+    """Parses an RFC 3339 date-time: years 0001 to 9999, any offset.
 
-    Years 0001 to 9999, any offset. A leap second is the second after it, as clocks here have it.
+    A leap second becomes the second after it, because epoch milliseconds do not count leap seconds.
+
+    Returns:
+        Epoch milliseconds, rounded up; None if `text` is not a date-time.
     """
     match = RFC3339.fullmatch(text)
     if match is None:
@@ -69,6 +74,3 @@ def instant_from(text: str) -> EpochMs | None:
     offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
     whole = (start - _EPOCH) // timedelta(milliseconds=1) + int(second) * 1000 - offset // timedelta(milliseconds=1)
     return EpochMs(whole - -int(fraction.ljust(9, "0")) // 1_000_000)
-
-
-HOUR_MS = 3_600_000

@@ -14,11 +14,12 @@ from enum import StrEnum
 from ipaddress import ip_address
 
 from engine.asterisk.config_files import find_program, reachable
-from engine.cdr.ledger import Audited, audit_page
+from engine.cdr.ledger import AuditPage, audit_page
 from engine.config import secrets
 from engine.config.settings import Settings
 from engine.config.types import Profile
 from engine.domain.errors import RentedNumbersError
+from engine.domain.ids import BookingId
 from engine.domain.times import DAY_MS, EpochMs
 from engine.local.data_dir import make_data_dir, require_database
 from engine.local.ports import refuse_taken_ports
@@ -191,7 +192,8 @@ def _journal(settings: Settings) -> Iterator[Finding]:
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:
-    bookings, wrong, after = 0, 0, ""
+    bookings, wrong = 0, 0
+    after: BookingId | None = None
     deadline = time.monotonic() + SEARCH_SECONDS
     while True:
         page = asyncio.run(_audited(settings, after))
@@ -273,7 +275,7 @@ async def _callback_counts(settings: Settings, *, due_before: EpochMs, since: Ep
         return await reads.callback_counts(due_before=due_before, since=since)
 
 
-async def _audited(settings: Settings, after: str) -> Audited:
+async def _audited(settings: Settings, after: BookingId | None) -> AuditPage:
     storage = SqliteStorage(settings.database)
     try:
         return await storage.run(audit_page, after)

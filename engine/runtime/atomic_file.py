@@ -1,6 +1,6 @@
 """Writes a file whole or not at all.
 
-Standard library only: a classic AGI script imports this module, and must start within milliseconds.
+It imports only the standard library, because a classic AGI script imports it and must start within milliseconds.
 """
 
 import os

@@ -1,34 +1,40 @@
-"""Clocks. Handed to whatever needs the time, so that tests can hand over another."""
+"""Clocks. Every part that needs the time takes one, so that tests can pass a clock of their own."""
 
 import time
 from typing import Protocol
 
 from engine.domain.times import BootMs, EpochMs, Timestamp
 
-TRIES = 5
+MAX_READINGS = 5
 
 
 class Clock(Protocol):
+    """What the engine needs of a clock."""
+
     def now(self) -> EpochMs:
-        """Epoch milliseconds."""
+        """Returns the wall clock's time, in epoch milliseconds."""
 
     def timestamp(self) -> Timestamp:
-        """The same, with the ticks of this machine."""
+        """Returns the wall clock's and the boot clock's time of the same moment."""
 
 
 class SystemClock:
+    """The machine's clocks."""
+
     def now(self) -> EpochMs:
+        """Returns the wall clock's time, in epoch milliseconds."""
         return EpochMs(time.time_ns() // 1_000_000)
 
     def timestamp(self) -> Timestamp:
-        # What comes between two readings on a busy machine would pass for a wall clock that was set.
-        for _ in range(TRIES):
-            before, now, after = self._ticks(), self.now(), self._ticks()
+        """Returns the wall clock's and the boot clock's time of the same moment."""
+        # A pause between the two readings would look like a wall clock that was set, so read again.
+        for _ in range(MAX_READINGS):
+            before, now, after = self._boot_ms(), self.now(), self._boot_ms()
             if after - before <= 1:
                 break
         return Timestamp(now, after)
 
     @staticmethod
-    def _ticks() -> BootMs:
-        # BOOTTIME goes on through a restart of the engine and a suspend of the machine.
+    def _boot_ms() -> BootMs:
+        # CLOCK_BOOTTIME goes on while the engine restarts and while the machine is suspended.
         return BootMs(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)

@@ -1,4 +1,7 @@
-"""What a running engine holds of itself: the figures that must not grow with the calls that it has had."""
+"""Measures the running engine: what it holds in memory, and how late its event loop is.
+
+What it holds must not grow with the number of calls that it has handled. The control socket asks for both.
+"""
 
 import asyncio
 import gc
@@ -9,22 +12,26 @@ from collections import Counter
 from dataclasses import dataclass
 
 # An answer of the control socket is one line of bounded length.
-MOST_NAMES = 20
+MAX_NAMES = 20
+MAX_NAME_LENGTH = 60
 
-MOST_LETTERS = 60
-
-# A pause that falls between two looks is seen for the part that the second one had to wait.
-LOOK_SECONDS = 0.002
-
+# A pause that begins between two samples counts only for the part by which it delays the second one.
+SAMPLE_SECONDS = 0.002
 LONGEST_WATCH_SECONDS = 3_600
-
 PAUSE_MS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """`tasks` of the event loop; `commonest` of them by what they run. `memory_blocks`: pieces of memory that Python
-    has given out, which grow with every object that is kept, while the process's own size moves in steps."""
+    """What the process holds.
+
+    Attributes:
+        tasks: Tasks of the event loop.
+        threads: Threads of the process.
+        memory_blocks: Blocks of memory that Python has allocated. They grow with every object that is kept; the size of
+            the process grows in steps instead.
+        commonest: Counts of the most common tasks, by the name of their coroutine.
+    """
 
     tasks: int
     threads: int
@@ -33,30 +40,41 @@ class Diagnostics:
 
 
 def diagnose(*, collected: bool = False) -> Diagnostics:
-    """Of the process and of the event loop that asks. `collected`: without what only waits for Python's collector."""
+    """Returns what the process and the running event loop hold.
+
+    Args:
+        collected: Whether to run Python's garbage collector first.
+    """
     if collected:
         gc.collect()
     tasks = asyncio.all_tasks()
-    names = Counter(getattr(task.get_coro(), "__qualname__", "?")[-MOST_LETTERS:] for task in tasks)
+    names = Counter(getattr(task.get_coro(), "__qualname__", "?")[-MAX_NAME_LENGTH:] for task in tasks)
     return Diagnostics(
-        len(tasks), threading.active_count(), sys.getallocatedblocks(), dict(names.most_common(MOST_NAMES))
+        len(tasks), threading.active_count(), sys.getallocatedblocks(), dict(names.most_common(MAX_NAMES))
     )
 
 
 @dataclass(frozen=True, slots=True)
 class LatenessRequest:
-    """How late the engine's event loop has been since this was last asked, if it was watched: so many seconds from now
-    it is."""
+    """Asks how late the event loop was since the last request, and has it watched for `watch_seconds` from now on."""
 
     watch_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lateness:
-    """In milliseconds, of so many `looks`. `own_ms`: the longest that could be the engine's own doing, for its threads
-    were at work so long; what is beyond that it waited for the machine. `pauses`: looks more than 10 ms late."""
+    """How late the event loop was.
 
-    looks: int
+    Attributes:
+        samples: How often it was measured.
+        p99_ms: The 99th percentile, in milliseconds.
+        longest_ms: The longest delay, in milliseconds.
+        own_ms: The longest delay during which the engine's own threads used the CPU, in milliseconds. The rest of a
+            delay is time for which the engine waited for the machine.
+        pauses: Samples that were more than PAUSE_MS late.
+    """
+
+    samples: int
     p99_ms: int
     longest_ms: int
     own_ms: int
@@ -64,50 +82,53 @@ class Lateness:
 
 
 class LoopWatch:
-    """Runs in the event loop that it watches. Keeps whole milliseconds and how often there were so many."""
+    """Measures on request how late the event loop is in which it runs.
+
+    It keeps one counter for each whole millisecond of delay.
+    """
 
     def __init__(self) -> None:
-        self._seen = Counter[int]()
+        self._counts = Counter[int]()
         self._own_ms = 0
-        self._until = 0.0
-        self._asked = asyncio.Event()
+        self._watch_until = 0.0
+        self._requested = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Measures while requested, until `stop`."""
         stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(lambda _: self._asked.set())
+        stopping.add_done_callback(lambda _: self._requested.set())
         while not stop.is_set():
-            self._asked.clear()
-            while time.monotonic() < self._until and not stop.is_set():
-                due, used = time.monotonic() + LOOK_SECONDS, time.process_time()
-                await asyncio.sleep(LOOK_SECONDS)
+            self._requested.clear()
+            while time.monotonic() < self._watch_until and not stop.is_set():
+                due, used = time.monotonic() + SAMPLE_SECONDS, time.process_time()
+                await asyncio.sleep(SAMPLE_SECONDS)
                 self._note(time.monotonic() - due, time.process_time() - used)
-            await self._asked.wait()
+            await self._requested.wait()
 
-    async def told(self, wanted: LatenessRequest) -> Lateness:
-        """What was seen since it was asked last. Looks on for as long as is wanted."""
-        seen, self._seen = self._seen, Counter[int]()
+    async def report(self, wanted: LatenessRequest) -> Lateness:
+        """Returns what was measured since the last report, and measures on for as long as requested."""
+        counts, self._counts = self._counts, Counter[int]()
         own_ms, self._own_ms = self._own_ms, 0
-        self._until = time.monotonic() + min(wanted.watch_seconds, LONGEST_WATCH_SECONDS)
-        self._asked.set()
+        self._watch_until = time.monotonic() + min(wanted.watch_seconds, LONGEST_WATCH_SECONDS)
+        self._requested.set()
         return Lateness(
-            looks=seen.total(),
-            p99_ms=_quantile(seen, 0.99),
-            longest_ms=max(seen, default=0),
+            samples=counts.total(),
+            p99_ms=_quantile(counts, 0.99),
+            longest_ms=max(counts, default=0),
             own_ms=own_ms,
-            pauses=sum(count for late_ms, count in seen.items() if late_ms > PAUSE_MS),
+            pauses=sum(count for late_ms, count in counts.items() if late_ms > PAUSE_MS),
         )
 
     def _note(self, late: float, used: float) -> None:
-        """Seconds; `used`: of CPU, by all of the engine, since the last look."""
-        self._seen[max(0, int(late * 1000))] += 1
+        """Counts one sample: its delay and the CPU time of all threads since the one before, both in seconds."""
+        self._counts[max(0, int(late * 1000))] += 1
         self._own_ms = max(self._own_ms, int(min(late, used) * 1000))
 
 
-def _quantile(seen: Counter[int], part: float) -> int:
-    left = seen.total() * part
-    for late_ms in sorted(seen):
-        left -= seen[late_ms]
+def _quantile(counts: Counter[int], part: float) -> int:
+    left = counts.total() * part
+    for late_ms in sorted(counts):
+        left -= counts[late_ms]
         if left <= 0:
             return late_ms
     return 0

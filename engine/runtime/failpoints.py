@@ -1,7 +1,7 @@
-"""Places where a test can have the process killed as by `kill -9`.
+"""Places where a test can have the process killed, as by `kill -9`.
 
-Armed by the environment alone, `RENTED_NUMBERS_TEST_FAILPOINT=name` or `name:3` for its third time, and read once:
-in a process that was started without it, `hit` does nothing. Points are named for what has just been done.
+The environment variable RENTED_NUMBERS_TEST_FAILPOINT arms one of them: `name`, or `name:3` for its third time. It is
+read once; in a process that was started without it, `hit` does nothing. A failpoint is named for the step just done.
 """
 
 import os
@@ -15,6 +15,6 @@ _hits = count(1)
 
 
 def hit(name: str) -> None:
-    """Die here, if this is the point that was asked for."""
+    """Kills the process if this failpoint is armed and its turn has come."""
     if _name and name == _name and next(_hits) >= int(_times or 1):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,8 @@
-"""One system a data directory. `run` holds `lock`; the engine, as its child or alone, holds `engine.lock`.
+"""Allows one system for each data directory, by file locks.
 
-Two files, because `run` starts an engine beside itself and starts another when that one dies. The kernel gives a lock
-back when its holder dies, however it dies.
+`rented-numbers run` holds `lock`. The engine holds `engine.lock`, both as a child of `run` and on its own. There are
+two files because `run` lives longer than the engines that it starts. The kernel releases a lock when its holder dies,
+however it dies.
 """
 
 import fcntl
@@ -13,16 +14,20 @@ from pathlib import Path
 from engine.domain.errors import RentedNumbersError
 
 RUN_LOCK = "lock"
-ENGINE_LOCK = "engine.runtime.lock"
+ENGINE_LOCK = "engine.lock"
 
 
 class DataDirInUse(RentedNumbersError):
-    """Says by which process."""
+    """Another process uses the data directory; the message has its process id."""
 
 
 @contextmanager
 def held(data_dir: Path, name: str) -> Iterator[None]:
-    """Hold the lock. Raises DataDirInUse at once when another process does."""
+    """Holds the lock `name` inside the `with` block.
+
+    Raises:
+        DataDirInUse: Another process holds it. There is no wait.
+    """
     path = data_dir / name
     descriptor = _lock(path)
     try:
@@ -38,14 +43,14 @@ def _lock(path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(path, descriptor):
+            if _is_same_file(path, descriptor):
                 return descriptor
         except BlockingIOError:
             pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise DataDirInUse(
-                f"a system is running on {path.parent} already (process {pid}): end that first. For a second "
-                "one beside it set other ports, and RENTED_NUMBERS_DATA_DIR as well"
+                f"a system is already running on {path.parent} (process {pid}): stop it first. To run a second "
+                "system, give it other ports and another RENTED_NUMBERS_DATA_DIR"
             ) from None
         except BaseException:
             os.close(descriptor)
@@ -53,8 +58,8 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
-    """`clean` removes the file: a lock on what it removed would keep nobody out."""
+def _is_same_file(path: Path, descriptor: int) -> bool:
+    # `rented-numbers clean` removes the file, and a lock on a removed file excludes no other process.
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -1,7 +1,8 @@
-"""Logs: one line an event, to standard error. No telephone number ever goes into one: call ids and record ids do.
+"""Sets up logging: one line for each event, to standard error, without telephone numbers.
 
-Nothing logs a number on purpose. Beneath that lies a net: in whatever reaches standard error, also from other
-libraries and in tracebacks, numbers are masked, at every level, and no setting turns that off.
+The engine logs ids of calls and records instead of numbers. As a second line of defence, every text that reaches
+standard error has its numbers masked: at every log level, from other libraries too, and in tracebacks. No setting turns
+that off.
 """
 
 import io
@@ -18,12 +19,12 @@ import structlog
 
 from engine.domain.masking import masked_text
 
-# Deeper ones are shown as text.
+# Values nested deeper than this are logged as text.
 MAX_DEPTH = 6
 
 
 class _Unfailing(io.TextIOBase):
-    """A log on a full disk loses lines; it must not make anything else fail."""
+    """A stream that drops lines if the disk is full, so that logging never makes anything else fail."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class _Unfailing(io.TextIOBase):
 
 
 class _MaskedFormatter(logging.Formatter):
-    """For the standard library's loggers: message, traceback and stack."""
+    """Masks message, traceback and stack of the standard library's loggers."""
 
     def format(self, record: logging.LogRecord) -> str:
         return masked_text(super().format(record))
@@ -49,14 +50,14 @@ class _MaskedFormatter(logging.Formatter):
 def mask_numbers(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict | Mapping[str, object]:
-    """Processor, to stand after whatever turns exceptions into text."""
+    """Masks numbers in an event. A structlog processor, to run after the one that turns exceptions into text."""
     return {masked_text(key): _masked_value(value) for key, value in event.items()}
 
 
 def _masked_value(value: object, depth: int = 0) -> object:
-    """Of the same shape. What is no plain value is shown as its text, as the renderer would do."""
+    """Returns a value of the same shape. Other objects become text, as the renderer would do."""
     if value is None or isinstance(value, bool | int | float):
-        return value  # a measure: a number that can be dialled is a string everywhere
+        return value  # an amount; telephone numbers are strings everywhere
     if depth < MAX_DEPTH:
         if isinstance(value, Mapping):
             return {masked_text(str(key)): _masked_value(inner, depth + 1) for key, inner in value.items()}
@@ -66,15 +67,19 @@ def _masked_value(value: object, depth: int = 0) -> object:
 
 
 def configure(level: str) -> None:
-    """`level`: debug, info, warning or error. Human-readable on a terminal, JSON elsewhere."""
+    """Sets up logging for the process: human-readable on a terminal, JSON elsewhere.
+
+    Args:
+        level: debug, info, warning or error.
+    """
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    # aiohttp, panoramisk and asyncio log through the standard library: their warnings are wanted, their chatter not
-    # (panoramisk prints whole messages at debug, numbers included).
+    # aiohttp, panoramisk and asyncio use the standard library's loggers. Only their warnings are kept: panoramisk logs
+    # whole messages at debug level, numbers included.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_MaskedFormatter("%(name)s: %(message)s"))
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    _mask_last_words()
+    _mask_uncaught_exceptions()
     # Plain tracebacks: rich ones print local variables, and those hold hidden numbers.
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -95,8 +100,8 @@ def configure(level: str) -> None:
     )
 
 
-def _mask_last_words() -> None:
-    """What ends the process, or a thread of it, is printed by Python itself, with the exception's text."""
+def _mask_uncaught_exceptions() -> None:
+    # Python itself prints an exception that ends the process or a thread, with its text.
     sys.excepthook = _show
     threading.excepthook = _show_end_of_thread
     sys.unraisablehook = lambda lost: _show(lost.exc_type, lost.exc_value, lost.exc_traceback)

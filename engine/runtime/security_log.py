@@ -1,6 +1,7 @@
-"""Who was refused, in the form in which Asterisk's security log says it, so that one fail2ban filter reads both.
+"""Logs refused peers in the format of Asterisk's security log, so that one fail2ban filter reads both logs.
 
-Nothing that a client sent goes into it: service and event are our own words, and the address is the connection's.
+Nothing that a client sent goes into the log: service and event are the engine's own words, and the address is that of
+the connection.
 """
 
 import os
@@ -24,9 +25,14 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 
 
 class SecurityLog:
-    """`path` and, when it is full, `path` with `.1` behind it: never more than twice `max_bytes`.
+    """Writes the log, and renames it to `.1` when it is full, so that it never takes more than twice `max_bytes`.
 
-    `listeners`: address and port of each service. A file that somebody else moves away is begun anew.
+    If somebody moves the file away, the next line begins a new one.
+
+    Args:
+        path: The file.
+        listeners: Address and port of each service that refuses peers.
+        max_bytes: Size at which the file is full.
     """
 
     def __init__(self, path: Path, listeners: Mapping[str, tuple[str, int]], *, max_bytes: int = MAX_BYTES) -> None:
@@ -35,22 +41,27 @@ class SecurityLog:
         self._max_bytes = max_bytes
         self._warned_at = -WARN_SECONDS
         with suppress(OSError):
-            self._append(b"")  # fail2ban does not start on a file that is not there
+            self._append(b"")  # fail2ban does not start if the file is missing
 
     def refused(self, service: str, event: str, address: str) -> None:
-        """Note that `service` refused the peer at `address` (an IP address, no port).
+        """Logs that a service refused a peer. A failed write is reported in the log, not raised.
 
-        `event`: `InvalidPassword`, `InvalidAccountID`, `ChallengeResponseFailed` or `FailedACL`, as Asterisk has them.
-        A full disk fails nothing. Raises ValueError for a service or event that is no word.
+        Args:
+            service: One word, such as `HTTP`.
+            event: Asterisk's word: `InvalidPassword`, `InvalidAccountID`, `ChallengeResponseFailed` or `FailedACL`.
+            address: The peer's IP address, without port.
+
+        Raises:
+            ValueError: `service` or `event` is not a single word.
         """
         if not _WORD.fullmatch(service) or not _WORD.fullmatch(event):
             raise ValueError("a service and an event are single words")
         try:
             remote = plain_address(address)
         except ValueError:
-            self._warn("no address")
+            self._warn("the peer's address is not an IP address")
             return
-        if remote.is_unspecified:  # a connection that is gone: there is nobody to keep out
+        if remote.is_unspecified:  # the connection is closed, and its peer unknown
             return
         line = _line(service, event, self._local.get(service, _local("", 0)), f"{_shown(remote)}/0")
         try:
@@ -59,7 +70,7 @@ class SecurityLog:
             self._warn(type(error).__name__)
 
     def _append(self, line: bytes) -> None:
-        """Opened for each line: it may have been moved, and there are few, as failures are limited."""
+        # Opens the file for each line, because it may have been moved. Lines are few, as refusals are rate-limited.
         with suppress(FileNotFoundError):
             if self._path.stat().st_size + len(line) > self._max_bytes:
                 self._path.replace(self._path.with_name(self._path.name + ".1"))
@@ -76,7 +87,7 @@ class SecurityLog:
 
 
 def _local(host: str, port: int) -> str:
-    """A service that listens on a name, or is not known, has none."""
+    """Returns the local address as Asterisk writes it; 0.0.0.0 if the service is unknown or listens on a host name."""
     try:
         return f"{_shown(plain_address(host))}/{port}"
     except ValueError:

@@ -1,7 +1,7 @@
-"""Ends the process when its event loop stalls.
+"""Kills the process if its event loop stalls.
 
-A stalled engine keeps every caller waiting that asks it something: Asterisk has no time-out for a hangup handler.
-A dead one frees them at once, its sockets are closed, and whoever supervises it starts it again.
+A stalled engine keeps callers waiting, because Asterisk has no time-out for a hangup handler. When the process dies,
+its sockets close, which frees the callers at once, and its supervisor starts it again.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ import threading
 from collections.abc import AsyncIterator
 
 BEAT_SECONDS = 0.2
-# In looks of the watchdog's own thread, not in time: after a suspend of the whole process both clocks have jumped,
-# and neither side is to blame.
-MISSED_LOOKS = 8
+# Checks of the watchdog thread without a beat. Not a duration: after the whole process was suspended, the clock has
+# jumped although the loop has not stalled.
+MAX_MISSED_BEATS = 8
 
 
 @contextlib.asynccontextmanager
 async def watched() -> AsyncIterator[None]:
-    """While inside, the process is killed when the event loop does not turn for about 1.6 s."""
+    """Inside the `async with` block, kills the process if the event loop does not run for about 1.6 s."""
     beat = threading.Event()
     done = threading.Event()
     watchdog = threading.Thread(target=_watch, args=(beat, done), name="watchdog", daemon=True)
@@ -44,7 +44,7 @@ def _watch(beat: threading.Event, done: threading.Event) -> None:
     while not done.wait(BEAT_SECONDS):
         missed = 0 if beat.is_set() else missed + 1
         beat.clear()
-        if missed >= MISSED_LOOKS:
-            sys.stderr.write("the event loop has stalled: ending the process\n")
+        if missed >= MAX_MISSED_BEATS:
+            sys.stderr.write("the event loop has stalled: killing the process\n")
             sys.stderr.flush()
             os.kill(os.getpid(), signal.SIGKILL)

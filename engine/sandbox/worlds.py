@@ -60,7 +60,7 @@ def simulate_call(
     """From the caller's INVITE to the end. `at`: by the machine's clock. Raises ClockTooFar."""
     world = _world(tx, account_id)
     began = world.timestamp(at)
-    incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, world=account_id)
+    incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, sandbox=account_id)
     called = booking_called(tx, incoming)
     reason = judge(facts_of(tx, called, call.source, began.wall_ms), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)

@@ -42,7 +42,7 @@ def everything(world: World) -> str:
 
 
 async def is_balanced(world: World) -> bool:
-    return (await world.storage.run(audit_page, "")).discrepancies == []
+    return (await world.storage.run(audit_page)).discrepancies == []
 
 
 def insert_row(world: World, table: str, **row: Any) -> None:

@@ -133,7 +133,7 @@ def test_pages_skip_and_repeat_nothing_while_records_come_and_go(books: Books) -
         after: CdrPosition | None = None
         for arriving, leaving in [*changes, *[([], [])] * 60]:
             now_there = set(books.wanted(wanted))
-            page = books.runner.run(record_page(books.reads, wanted, after, limit, looked_at=looked_at))
+            page = books.runner.run(record_page(books.reads, wanted, after, limit, scan_limit=looked_at))
             assert len(page.records) <= limit
             assert set(ids(page.records)) <= now_there
             shown += [(record.cdr.started_at, record.cdr.id) for record in page.records]

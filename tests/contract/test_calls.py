@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.calls.lease_rebalancing import begin_talk
-from engine.calls.lifecycle import EndReport, Settlement, call_ended
+from engine.calls.lifecycle import EndReport, call_ended
 from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
@@ -42,14 +42,14 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
     booking = await world.book(UsagePlan.MEDIUM)
     world.now += 5 * SECOND
     settlement = await world.talk(booking, CallId("c1"), 12_001)
-    assert settlement == Settlement(
-        booking.id, settlement.cdr_id if settlement else "", Disposition.ANSWERED, 13, others_up=False
-    )
+    assert settlement is not None
+    assert (settlement.cdr.booking_id, settlement.others_up) == (booking.id, False)
+    assert (settlement.cdr.disposition, settlement.cdr.duration) == (Disposition.ANSWERED, 13)
     stored = await world.stored(booking)
     assert (stored.seconds, stored.calls) == (Credit(300, 287, 0, 13), Credit(10, 9, 0, 1))
     assert world.rows("SELECT * FROM cdrs") == [
         {
-            "id": settlement.cdr_id,
+            "id": settlement.cdr.id,
             "account_id": world.account,
             "booking_id": booking.id,
             "call_id": "c1",
@@ -64,7 +64,7 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
     [callback] = world.rows("SELECT * FROM outbox")
     assert (callback["url"], callback["state"], callback["due_at"]) == (CALLBACK, "PENDING", world.now)
     assert json.loads(callback["body"]) == {
-        "id": settlement.cdr_id,
+        "id": settlement.cdr.id,
         "timestamp": "2026-03-01T12:00:05.000Z",
         "duration": 13,
         "source": CALLER,
@@ -87,7 +87,7 @@ async def test_a_call_without_an_answer_costs_nothing_and_frees_its_slot(
     assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
     settlement = await world.ended(CallId("c1"), 0, dial_status)
     assert settlement is not None
-    assert (settlement.disposition, settlement.duration) == (disposition, 0)
+    assert (settlement.cdr.disposition, settlement.cdr.duration) == (disposition, 0)
     stored = await world.stored(booking)
     assert (stored.seconds, stored.calls) == (Credit.new(60), Credit.new(1))
     await world.bridge(booking, "c3")
@@ -117,7 +117,7 @@ async def test_an_end_whose_answer_was_never_reported_is_charged_all_the_same(wo
     await world.bridge(booking, "c1")
     settlement = await world.ended(CallId("c1"), 1)
     assert settlement is not None
-    assert (settlement.disposition, settlement.duration) == (Disposition.ANSWERED, 1)
+    assert (settlement.cdr.disposition, settlement.cdr.duration) == (Disposition.ANSWERED, 1)
 
 
 async def test_an_answer_that_is_reported_after_the_end_changes_nothing(world: World) -> None:
@@ -135,7 +135,7 @@ async def test_a_callee_who_picked_up_after_the_caller_left_costs_nothing(world:
     assert await world.answered(CallId("c1")) == 60 * SECOND
     settlement = await world.ended(CallId("c1"), 0, "ANSWER")
     assert settlement is not None
-    assert (settlement.disposition, settlement.duration) == (Disposition.CANCELLED, 0)
+    assert (settlement.cdr.disposition, settlement.cdr.duration) == (Disposition.CANCELLED, 0)
 
 
 async def test_a_report_of_an_unknown_call_changes_nothing(world: World) -> None:
@@ -149,7 +149,7 @@ async def test_a_call_measured_past_its_limit_is_charged_its_lease(world: World)
     booking = await world.book()
     settlement = await world.talk(booking, CallId("c1"), 2 * DAY)
     assert settlement is not None
-    assert settlement.duration == 60
+    assert settlement.cdr.duration == 60
     assert await world.route(booking.service) == BOOKING_EXPIRED
 
 
@@ -214,7 +214,7 @@ async def test_a_booking_without_a_callback_is_charged_and_told_to_nobody(world:
     booking = await world.renew(await world.book(UsagePlan.MEDIUM), callback="")
     settlement = await world.talk(booking, CallId("c1"), SECOND)
     assert settlement is not None
-    assert settlement.duration == 1
+    assert settlement.cdr.duration == 1
     assert world.rows("SELECT * FROM outbox") == []
 
 
@@ -246,4 +246,4 @@ async def test_a_call_costs_what_it_lasted_whoevers_clock_was_set(
     report = EndReport(CallId("c1"), ended - answered, "ANSWER", world.at, EpochMs(ended))
     settlement = await world.storage.run(call_ended, report, world.now, world.policy)
     assert settlement is not None
-    assert settlement.duration == 30
+    assert settlement.cdr.duration == 30

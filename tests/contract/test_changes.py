@@ -94,7 +94,7 @@ async def test_calls_that_are_up_when_it_is_paused_go_on(world: World) -> None:
     for call_id in ("talking", "ringing"):
         settled = await world.ended(CallId(call_id), 5 * SECOND)
         assert settled is not None
-        assert settled.duration == 5
+        assert settled.cdr.duration == 5
     assert len(world.rows("SELECT id FROM outbox")) == 2
     world.check_ledger()
 

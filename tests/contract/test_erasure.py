@@ -150,7 +150,7 @@ async def test_a_live_call_to_it_is_hung_up_by_the_sweep_and_recorded_without_it
     assert (await world.sweep()).channels == ["up"]
     settlement = await world.ended(CallId("up"), 4_000)
     assert settlement is not None
-    assert (settlement.disposition, settlement.duration) == (Disposition.ANSWERED, 4)
+    assert (settlement.cdr.disposition, settlement.cdr.duration) == (Disposition.ANSWERED, 4)
     assert DIGITS not in everything(world)
     # Its owner is told of the call all the same, at the callback that the booking had.
     [told] = world.rows("SELECT url, body FROM outbox")

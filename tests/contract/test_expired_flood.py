@@ -11,7 +11,7 @@ import pytest
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId
-from engine.domain.notifications import NotificationRules
+from engine.domain.policy import NotificationRules
 from engine.domain.routing import BOOKING_EXPIRED
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.sqlite import SqliteStorage

@@ -166,7 +166,7 @@ async def test_a_call_may_last_as_long_as_its_booking_allows(world: World) -> No
     assert await world.answered(CallId("c1")) == 20 * SECOND
     settled = await world.ended(CallId("c1"), 25 * SECOND)
     assert settled is not None
-    assert settled.duration == 20
+    assert settled.cdr.duration == 20
 
 
 async def test_a_longest_call_below_the_reserve_of_a_ringing_call_bounds_that_too(world: World) -> None:
@@ -204,7 +204,7 @@ async def test_a_call_that_lasts_longer_than_the_new_longest_ends_with_its_prese
     assert await shares(world, booking) == ([("c1", 600)], [])
     settled = await world.ended(CallId("c1"), 11 * SECOND)
     assert settled is not None
-    assert settled.duration == 11
+    assert settled.cdr.duration == 11
 
 
 @pytest.mark.parametrize("raised", [None, 40])

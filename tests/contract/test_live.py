@@ -52,7 +52,7 @@ async def test_an_answer_that_is_told_again_moves_the_limit_to_the_channel_that_
     )
     limit = await patient.storage.run(lease_rebalancing.limit_of, CallId("c1"), patient.at)
     assert limit is not None
-    assert (talk.again, talk.limit, limit.channel, limit.left_ms) == (True, limit, "PJSIP/other", 290 * SECOND)
+    assert (talk.is_repeat, talk.limit, limit.channel, limit.left_ms) == (True, limit, "PJSIP/other", 290 * SECOND)
 
 
 async def test_several_calls_at_once_share_what_is_left(patient: World) -> None:

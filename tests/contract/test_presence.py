@@ -75,7 +75,7 @@ async def test_a_call_found_talking_is_found_once_and_then_only_known_to_have_la
     patient.now += 7 * SECOND
     assert (await compare(patient, TALKING)).found == []
     [settled] = await run(reconciliation.settle_vanished, {CallId("c1")}, patient.now, patient.policy)
-    assert (settled.disposition, settled.duration) == (Disposition.LOST, 12)
+    assert (settled.cdr.disposition, settled.cdr.duration) == (Disposition.LOST, 12)
     assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
 
 
@@ -87,7 +87,7 @@ async def test_a_call_that_vanishes_once_it_was_found_talking_had_lasted_till_th
     assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) == booking.id
     patient.now += 7 * SECOND
     [settled] = await run(reconciliation.settle_vanished, {CallId("c1")}, patient.now, patient.policy)
-    assert settled.duration == 5
+    assert settled.cdr.duration == 5
 
 
 async def test_a_call_that_is_not_in_the_list_was_last_seen_when_it_was(patient: World) -> None:
@@ -111,9 +111,9 @@ async def test_a_call_that_is_up_though_it_was_settled_must_end(patient: World) 
         await patient.answered(CallId(call_id))
     await patient.ended(CallId("settled"), SECOND)
     channels = frozenset(map(CallId, ("live", "settled", "somebody-elses")))
-    assert (await compare(patient, LiveChannels(channels, {}, callers=channels))).over == {"settled"}
+    assert (await compare(patient, LiveChannels(channels, {}, callers=channels))).unmetered == {"settled"}
     # Of a channel that may be no caller's nothing is known.
-    assert (await compare(patient, LiveChannels(channels, {}))).over == set()
+    assert (await compare(patient, LiveChannels(channels, {}))).unmetered == set()
 
 
 async def test_a_call_that_rings_is_not_taken_for_talking(patient: World) -> None:
@@ -141,7 +141,7 @@ async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
     [settled] = await patient.storage.run(
         reconciliation.settle_vanished, {CallId("c1"), CallId("never-seen")}, patient.now, patient.policy
     )
-    assert settled.duration == charged
+    assert settled.cdr.duration == charged
     assert await patient.storage.run(reconciliation.settle_vanished, {CallId("c1")}, patient.now, patient.policy) == []
     assert await patient.ended(CallId("c1"), 40 * SECOND) is None
 
@@ -191,7 +191,7 @@ async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(pat
     took = time.perf_counter() - began
     patient.storage._connection.set_trace_callback(None)
     print(f"\n{LIVE_CALLS} live calls compared with the books in {took * 1000:.0f} ms")  # noqa: T201  the figure
-    assert (compared.missing, compared.over, idle) == (set(names[-3:]), set(), [])
+    assert (compared.missing, compared.unmetered, idle) == (set(names[-3:]), set(), [])
     assert patient.rows("SELECT COUNT(*) AS n FROM calls WHERE seen_ticks = ?", SECOND) == [{"n": LIVE_CALLS - 3}]
     # Two transactions, four statements, and one for each call that is not in the list.
     assert len([each for each in statements if "calls" in each]) <= 3 + 3

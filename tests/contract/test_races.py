@@ -94,7 +94,7 @@ async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[Worl
             settled += outcome if isinstance(outcome, list) else [outcome] if isinstance(outcome, Settlement) else []
         await world.cancel(booking)
     records = world.rows("SELECT call_id, COUNT(*) AS n FROM cdrs GROUP BY 1")
-    doubles = len(settled) - len({each.cdr_id for each in settled}) + sum(row["n"] - 1 for row in records)
+    doubles = len(settled) - len({each.cdr.id for each in settled}) + sum(row["n"] - 1 for row in records)
     assert (len(settled), len(records), doubles) == (RACES, RACES, 0)
     assert world.rows("SELECT * FROM bookings WHERE seconds_leased <> 0 OR calls_leased <> 0") == []
     # The fixture then compares what was debited from each booking with its records.

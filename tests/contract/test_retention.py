@@ -37,7 +37,7 @@ async def _forget(world: World) -> Forgotten:
 
 
 async def _discrepancies(world: World) -> list[str]:
-    return [each.rule for each in (await world.storage.run(audit_page, "")).discrepancies]
+    return [each.rule for each in (await world.storage.run(audit_page)).discrepancies]
 
 
 async def _deliver_all(world: World) -> None:

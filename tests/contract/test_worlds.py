@@ -148,7 +148,7 @@ async def test_nobody_who_compares_live_calls_ever_sees_a_simulated_one(trial: T
     world = trial.around
     nothing = LiveChannels(frozenset(), {})
     compared = await world.storage.run(compare_with_asterisk, nothing, BootMs(world.at.boot_ms + HOUR))
-    assert (compared.found, compared.missing, compared.over) == ([], set(), set())
+    assert (compared.found, compared.missing, compared.unmetered) == ([], set(), set())
     assert (await world.sweep()).calls_lost == 0
     assert await trial.discrepancies() == []
 

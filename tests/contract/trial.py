@@ -59,4 +59,4 @@ class Trial:
         return now
 
     async def discrepancies(self) -> list[str]:
-        return [each.rule for each in (await self.around.storage.run(audit_page, "")).discrepancies]
+        return [each.rule for each in (await self.around.storage.run(audit_page)).discrepancies]

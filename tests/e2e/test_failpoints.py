@@ -105,7 +105,7 @@ def test_killed_after_a_journaled_end_was_settled_it_is_not_settled_again(mortal
         wait_talking(mortal, callers)
         mortal.kill_engine()
         callers.wait()
-    mortal.start_engine(**{VARIABLE: "journal settled"})
+    mortal.start_engine(**{VARIABLE: "end spool settled"})
     mortal.wait_engine_dead()
     assert len(list(mortal.settings.journal.glob("*.json"))) == 1
     mortal.start_engine()

@@ -74,7 +74,7 @@ async def comparing(
     keeper = LimitKeeper(world.storage, link, clock, world.policy)
     work = Comparing(world, ami, link, kept)
     journal = EndSpool(
-        kept, world.storage, clock, world.policy, lambda settlement: work.journaled.append(settlement.booking_id)
+        kept, world.storage, clock, world.policy, lambda settlement: work.journaled.append(settlement.cdr.booking_id)
     )
     reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, journal, interval)
     stop = asyncio.Event()

@@ -8,7 +8,7 @@ import pytest
 
 from api.schemas.fields import CDR_ID
 from engine.calls.lifecycle import EndReport, call_ended
-from engine.cdr.listing import LOOKED_AT
+from engine.cdr.listing import SCAN_LIMIT
 from engine.domain.ids import CallId
 from engine.domain.times import EpochMs, rfc3339
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
@@ -140,7 +140,7 @@ async def follow(api: Api, path: str) -> list[Answer]:
 async def test_a_page_comes_after_a_bounded_look_even_when_nothing_was_found(api: Api) -> None:
     booking = await api.book()
     newest = await a_call(api, booking, CallId("call-1"))
-    await copies(api, newest, 2 * LOOKED_AT + 10)
+    await copies(api, newest, 2 * SCAN_LIMIT + 10)
     pages = await follow(api, "/cdr?disposition=ANSWERED")
     assert [[one["id"] for one in page.body["data"]] for page in pages] == [[newest], [], []]
     none = await follow(api, f"/cdr?bookingId={UNKNOWN_BOOKING}")
@@ -199,7 +199,7 @@ async def test_the_calls_of_a_booking_are_its_own_and_read_as_in_the_whole_list(
 async def test_the_look_for_a_bookings_calls_ends_where_it_was_made(api: Api) -> None:
     booking = await api.book()
     newest = await a_call(api, booking, CallId("call-1"))
-    await copies(api, newest, 2 * LOOKED_AT)
+    await copies(api, newest, 2 * SCAN_LIMIT)
     await api.storage.run(lambda tx: tx.cdrs._db.execute("UPDATE cdrs SET started_at = started_at - ?", [3 * DAY]))
     assert [page.body["data"] for page in await follow(api, f"/bookings/{booking['id']}/calls")] == [[]]
 

@@ -144,7 +144,7 @@ async def test_a_simulated_call_answers_what_became_of_it(api: Api) -> None:
     assert (await api.call("GET", path, account=TESTED)).body == body["cdr"]
     assert (await api.call("GET", f"/bookings/{booking['id']}", account=TESTED)).body == body["booking"]
     assert (body["booking"]["secondsRemaining"], body["booking"]["callsRemaining"]) == (78, 1)
-    assert (await api.storage.run(audit_page, "")).discrepancies == []
+    assert (await api.storage.run(audit_page)).discrepancies == []
 
 
 async def test_one_who_withholds_the_number_is_anonymous_and_any_spelling_is_one_caller(api: Api) -> None:

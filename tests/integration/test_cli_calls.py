@@ -54,7 +54,7 @@ async def an_engine(cli: Cli, exchange: Exchange) -> AsyncIterator[None]:
         "hang_up": operator.hang_up,
         "end_calls": operator.end_calls,
         "share": operator.share,
-        "lateness": LoopWatch().told,
+        "lateness": LoopWatch().report,
         "look": operator.look,
     }
     stop = asyncio.Event()

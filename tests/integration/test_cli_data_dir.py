@@ -110,7 +110,7 @@ def test_one_system_runs_on_a_data_directory(cli: Cli) -> None:
 def test_nothing_is_forgotten_while_a_system_runs(cli: Cli) -> None:
     cli("setup")
     with serving(cli):
-        assert "a system is running on var already" in cli.refused("clean", "--yes")
+        assert "a system is already running on var" in cli.refused("clean", "--yes")
         assert (cli.data / DATABASE).exists()
         assert cli.json("accounts", "list") == []
 

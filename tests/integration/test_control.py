@@ -26,7 +26,7 @@ from engine.control.server import (
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs
-from engine.runtime.diagnostics import MOST_NAMES, Diagnostics, Lateness, LatenessRequest, diagnose
+from engine.runtime.diagnostics import MAX_NAMES, Diagnostics, Lateness, LatenessRequest, diagnose
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageUnavailable
 from tests.integration.test_adjustments import an_adjustment
@@ -105,7 +105,7 @@ async def test_each_task_counts_and_the_commonest_are_named() -> None:
     after = diagnose(collected=True)
     assert after.tasks == before.tasks + 53
     assert after.memory_blocks > before.memory_blocks
-    assert len(after.commonest) <= MOST_NAMES
+    assert len(after.commonest) <= MAX_NAMES
     assert max(after.commonest, key=lambda name: after.commonest[name]).endswith("waits")
     for task in kept:
         task.cancel()
@@ -146,7 +146,7 @@ async def test_a_dead_engines_socket_is_no_engine_and_does_not_stop_the_next_one
 
 
 async def test_how_late_its_event_loop_has_been_can_be_asked(tmp_path: Path) -> None:
-    late = Lateness(looks=500, p99_ms=4, longest_ms=12, own_ms=11, pauses=1)
+    late = Lateness(samples=500, p99_ms=4, longest_ms=12, own_ms=11, pauses=1)
     async with serving(tmp_path, late) as asked:
         assert await asyncio.to_thread(ask_lateness, tmp_path, LatenessRequest(60)) == late
         assert asked == [LatenessRequest(60)]

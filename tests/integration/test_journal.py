@@ -186,7 +186,7 @@ async def test_engines_that_take_in_the_same_journal_settle_each_end_once(world:
             world.storage,
             WorldClock(world),
             world.policy,
-            lambda settlement: told.append(settlement.booking_id),
+            lambda settlement: told.append(settlement.cdr.booking_id),
         )
         for _ in range(5)
     ]
@@ -200,7 +200,7 @@ async def test_an_engine_killed_between_settling_and_forgetting_settles_once(wor
     await a_talk(world, CallId("c1"))
     write_end(tmp_path / "journal", world, "c1", 7 * SECOND)
     command = [sys.executable, "-m", "tests.integration.journal_victim", str(world.database), str(tmp_path / "journal")]
-    victim = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, VARIABLE: "journal settled"})
+    victim = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, VARIABLE: "end spool settled"})
     assert await asyncio.wait_for(victim.wait(), 30) == -signal.SIGKILL
     assert world.rows("SELECT duration FROM cdrs") == [{"duration": 7}]
     assert len(kept(tmp_path)) == 1

@@ -34,7 +34,7 @@ def test_a_stalled_event_loop_is_the_end_of_its_process_within_two_and_a_half_se
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
         assert 1.0 < time.monotonic() - began <= 8
         assert process.stderr is not None
-        assert process.stderr.read() == "the event loop has stalled: ending the process\n"
+        assert process.stderr.read() == "the event loop has stalled: killing the process\n"
 
 
 @pytest.mark.parametrize("how", ["works", "idles"])

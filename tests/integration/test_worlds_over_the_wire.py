@@ -107,7 +107,7 @@ async def test_a_booking_is_called_expires_is_in_its_grace_and_gone_while_one_lo
     assert {body["bookingId"] for body in bodies} == {booking["id"]}
     with pytest.raises(WebhookVerificationError):
         Webhook(other).verify(receiver.requests[0].body, dict(receiver.requests[0].headers))
-    assert (await api.storage.run(audit_page, "")).discrepancies == []
+    assert (await api.storage.run(audit_page)).discrepancies == []
 
 
 @pytest.mark.parametrize("spelling", ["{}", "+{}", "00{}"])

@@ -16,6 +16,7 @@ from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
 from engine.domain.routing import (
     REJECTIONS,
     Bridge,
+    Cause,
     Disposition,
     Facts,
     MakeRoom,
@@ -80,10 +81,10 @@ def test_the_operator_s_defaults_count_where_the_booking_has_none() -> None:
 
 def test_a_limit_of_calls_at_once_is_486_and_one_of_a_caller_403_and_neither_is_told() -> None:
     assert decide(Facts(up(2, max_concurrent_calls=2)), START, POLICY) == Reject(
-        cause=17, disposition=Disposition.CONCURRENCY_LIMIT, notify_expired=False
+        cause=Cause(17), disposition=Disposition.CONCURRENCY_LIMIT, notify_expired=False
     )
     assert decide(Facts(a_booking(limits=DEFAULTS), caller_calls=5), START, POLICY) == Reject(
-        cause=21, disposition=Disposition.CALLER_LIMIT, notify_expired=False
+        cause=Cause(21), disposition=Disposition.CALLER_LIMIT, notify_expired=False
     )
 
 

@@ -12,12 +12,13 @@ import structlog
 from agi_scripts.journal_ended import keep
 from engine.calls.end_spool import MAX_FILES, EndSpool
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
-from engine.domain.ids import BookingId
+from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.domain.routing import Disposition
+from engine.storage.cdrs import Cdr
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.samples import POLICY, START
+from tests.contract.samples import BOOKING, CALLER, POLICY, START
 
 
 class Settling:
@@ -34,11 +35,22 @@ class Settling:
             raise StorageUnavailable("disk full")
         known = report.call_id in {each.call_id for each in self.reports}
         self.reports.append(report)
-        return (
-            None
-            if known
-            else Settlement(BookingId(f"bkg-{report.call_id}"), "cdr_1", Disposition.ANSWERED, 1, others_up=False)
-        )
+        return None if known else Settlement(_cdr(report.call_id), others_up=False)
+
+
+def _cdr(call_id: CallId) -> Cdr:
+    return Cdr(
+        id="cdr_1",
+        account_id=BOOKING.account_id,
+        booking_id=BookingId(f"bkg-{call_id}"),
+        call_id=call_id,
+        started_at=START,
+        duration=1,
+        source=CALLER,
+        service=BOOKING.service,
+        destination=BOOKING.destination,
+        disposition=Disposition.ANSWERED,
+    )
 
 
 class StandingClock:
@@ -59,7 +71,7 @@ def told() -> list[str]:
 @pytest.fixture
 def journal(tmp_path: Path, settling: Settling, told: list[str]) -> EndSpool:
     storage, clock = cast("SqliteStorage", settling), cast("Any", StandingClock())
-    return EndSpool(tmp_path, storage, clock, POLICY, lambda settlement: told.append(settlement.booking_id))
+    return EndSpool(tmp_path, storage, clock, POLICY, lambda settlement: told.append(settlement.cdr.booking_id))
 
 
 def names(directory: Path) -> set[str]:
@@ -133,7 +145,7 @@ async def test_what_nobody_can_read_is_set_aside_and_holds_up_nothing(
     with structlog.testing.capture_logs() as logged:
         assert await journal.take_in() == 1
     assert names(tmp_path) == {"a.bad"}
-    assert [entry["file"] for entry in logged if entry["event"] == "journal_unreadable"] == ["a.json"]
+    assert [entry["file"] for entry in logged if entry["event"] == "end_spool_file_unreadable"] == ["a.json"]
 
 
 async def test_a_file_that_cannot_be_opened_stays_and_holds_up_nothing(tmp_path: Path, journal: EndSpool) -> None:
@@ -142,7 +154,7 @@ async def test_a_file_that_cannot_be_opened_stays_and_holds_up_nothing(tmp_path:
     with structlog.testing.capture_logs() as logged:
         assert await journal.take_in() == 1
     assert names(tmp_path) == {"a.json"}
-    assert "journal_file_stays" in {entry["event"] for entry in logged}
+    assert "end_spool_file_stays" in {entry["event"] for entry in logged}
 
 
 async def test_a_file_that_another_engine_took_meanwhile_is_nothing_to_speak_of(
@@ -181,4 +193,4 @@ def test_a_file_gets_its_name_only_once_it_is_on_the_disk_and_the_name_too(
     keep(tmp_path, "rn0-1.1", 5, "ANSWER")
     [(content, before), (directory, after)] = synced
     assert json.loads(content)["answeredMs"] == 5
-    assert (before, directory, after) == ({f".rn0-1.1.{os.getpid()}.partial"}, "directory", {"rn0-1.1.json"})
+    assert (before, directory, after) == ({".rn0-1.1.json.partial"}, "directory", {"rn0-1.1.json"})

@@ -186,7 +186,7 @@ HOUR = 3_600_000
     ],
 )
 def test_what_the_wall_clock_was_set_by_is_not_talked(reported_ms: int, set_by: int, talked_ms: int) -> None:
-    assert without_clock_step(reported_ms, ours=set_by, asterisks=set_by) == talked_ms
+    assert without_clock_step(reported_ms, engine_step_ms=set_by, asterisk_step_ms=set_by) == talked_ms
 
 
 @pytest.mark.parametrize(
@@ -211,5 +211,5 @@ def test_what_the_wall_clock_was_set_by_is_not_talked(reported_ms: int, set_by: 
 def test_asterisks_clock_counts_and_ours_is_exact_when_it_is_the_same(
     ours: int, asterisks: int, talked_ms: int
 ) -> None:
-    assert without_clock_step(60_000, ours=ours, asterisks=asterisks) == max(1, talked_ms)
-    assert without_clock_step(0, ours=ours, asterisks=asterisks) == 0
+    assert without_clock_step(60_000, engine_step_ms=ours, asterisk_step_ms=asterisks) == max(1, talked_ms)
+    assert without_clock_step(0, engine_step_ms=ours, asterisk_step_ms=asterisks) == 0

@@ -3,7 +3,8 @@
 import pytest
 
 from engine.domain.metering import Credit
-from engine.domain.notifications import ExpiredCalls, NotificationRules, count_in_window, is_low
+from engine.domain.notifications import ExpiredCalls, count_in_window, is_low
+from engine.domain.policy import NotificationRules
 from engine.domain.times import EpochMs
 from tests.contract.samples import HOUR, START
 

@@ -6,14 +6,14 @@ import pytest
 
 from engine.domain.metering import Credit
 from engine.domain.numbers import ANONYMOUS, E164
-from engine.domain.routing import Bridge, Disposition, Facts, Reason, Reject, decide, judge
+from engine.domain.routing import Bridge, Cause, Disposition, Facts, Reason, Reject, decide, judge
 from tests.contract.samples import CALLER, POLICY, START, a_booking
 
 PAUSED = a_booking(paused=True)
 
 
 def test_a_call_to_a_paused_booking_gets_480_and_nobody_is_told() -> None:
-    assert decide(Facts(PAUSED, CALLER), START, POLICY) == Reject(19, Disposition.PAUSED, notify_expired=False)
+    assert decide(Facts(PAUSED, CALLER), START, POLICY) == Reject(Cause(19), Disposition.PAUSED, notify_expired=False)
     assert isinstance(decide(Facts(replace(PAUSED, paused=False), CALLER), START, POLICY), Bridge)
 
 

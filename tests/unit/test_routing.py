@@ -6,6 +6,7 @@ from engine.domain.booking import Booking
 from engine.domain.metering import Credit
 from engine.domain.routing import (
     Bridge,
+    Cause,
     Disposition,
     Facts,
     MakeRoom,
@@ -42,7 +43,7 @@ def test_an_active_booking_is_bridged_with_what_it_needs_to_begin() -> None:
     ids=["nobody's number", "deleted", "grace over, not swept", "spent, grace over"],
 )
 def test_a_number_without_a_booking_gets_404_and_leaves_no_trace(booking: Booking | None, now: EpochMs) -> None:
-    assert decided(booking, now) == Reject(cause=1, disposition=None, notify_expired=False)
+    assert decided(booking, now) == Reject(cause=Cause(1), disposition=None, notify_expired=False)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +57,13 @@ def test_a_number_without_a_booking_gets_404_and_leaves_no_trace(booking: Bookin
     ids=["just ended", "grace nearly over", "spent", "ended with a call up"],
 )
 def test_an_expired_booking_gets_410_and_tells_its_customer(booking: Booking, now: EpochMs) -> None:
-    assert decided(booking, now) == Reject(cause=22, disposition=Disposition.EXPIRED, notify_expired=True)
+    assert decided(booking, now) == Reject(cause=Cause(22), disposition=Disposition.EXPIRED, notify_expired=True)
 
 
 @pytest.mark.parametrize("seconds", [Credit.new(300), Credit(60, 0, 60, 0)], ids=["seconds left", "no second left"])
 def test_when_other_calls_hold_every_slot_the_caller_gets_486_and_nobody_is_told(seconds: Credit) -> None:
     booking = a_booking(calls=Credit(1, 0, 1, 0), seconds=seconds)
-    assert decided(booking) == Reject(cause=17, disposition=Disposition.ALL_SLOTS_HELD, notify_expired=False)
+    assert decided(booking) == Reject(cause=Cause(17), disposition=Disposition.ALL_SLOTS_HELD, notify_expired=False)
 
 
 @pytest.mark.parametrize(("held", "wanted"), [(300, 10), (60, 3), (1, 1)])
@@ -79,7 +80,7 @@ def test_a_call_begins_with_less_than_its_reserve_rather_than_take_from_others()
 
 
 def test_a_loop_to_one_of_our_own_numbers_gets_403_and_no_callback() -> None:
-    rejected = Reject(cause=21, disposition=Disposition.FORBIDDEN, notify_expired=False)
+    rejected = Reject(cause=Cause(21), disposition=Disposition.FORBIDDEN, notify_expired=False)
     assert decided(a_booking(), destination_is_ours=True) == rejected
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.domain.routing import REJECTIONS, UNANSWERED, Bridge, Disposition, Reason, Reject
+from engine.domain.routing import REJECTIONS, UNANSWERED, Bridge, Cause, Disposition, Reason, Reject
 from engine.domain.simulation import DIAL_STATUS, Outcome, lasts_ms, sip_status
 from tests.contract.samples import BOOKING, CALLER
 
@@ -32,6 +32,8 @@ def test_only_talk_and_ringing_in_vain_take_time() -> None:
     assert lasts_ms(Outcome.ANSWERED, 2_500, 30) == 2_500
 
 
-def test_a_status_is_there_for_no_cause_that_is_unheard_of() -> None:
-    with pytest.raises(KeyError):
-        sip_status(Reject(99, None), Outcome.BUSY)
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_a_status_and_no_other_number_is_a_cause(cause: Cause) -> None:
+    assert sip_status(Reject(cause, None), Outcome.BUSY) >= 400
+    with pytest.raises(ValueError, match="99"):
+        Cause(99)
