@@ -47,7 +47,7 @@ from engine.runtime.diagnostics import LoopWatch
 from engine.runtime.periodic import wait_for
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.watchdog import watched
-from engine.sandbox.worlds import sweep_sandboxes
+from engine.sandbox.clock import sweep_sandboxes
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads

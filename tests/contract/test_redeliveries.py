@@ -13,7 +13,7 @@ from engine.domain.policy import RetentionPeriods, UsagePlan
 from engine.domain.retry import Delivered, GiveUp, RetryAfter, WhyDisabled
 from engine.domain.times import EpochMs
 from engine.privacy.retention import forget
-from engine.sandbox import worlds
+from engine.sandbox import clock
 from engine.storage.filters import LATEST
 from engine.storage.queries import load
 from tests.contract.delivering import (
@@ -181,7 +181,7 @@ async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None
 async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machines(world: World) -> None:
     trial = await Trial.begin(world)
     booking = await trial.book()
-    await world.storage.run(worlds.advance_clock, AccountId(trial.account), 90 * DAY, world.now)
+    await world.storage.run(clock.advance_clock, AccountId(trial.account), 90 * DAY, world.now)
     await world.storage.run(post, booking, {}, EpochMs(await trial.now()))
     assert world.rows("SELECT created_at, due_at FROM outbox") == [{"created_at": START + 90 * DAY, "due_at": START}]
     assert len(await begun(world)) == 1
