@@ -150,7 +150,7 @@ async def notify_all_due(storage: SqliteStorage, now: EpochMs, policy: Policy) -
 
 
 def notify_due(tx: Transaction, now: EpochMs, policy: Policy, account_id: AccountId | None = None) -> NotifiedBatch:
-    """Posts callbacks that fall due by time: bookings that expired or expire soon, and suppressed calls to expired ones.
+    """Posts callbacks that fall due by time: bookings that expired or soon will, and suppressed calls to expired ones.
 
     Args:
         tx: The transaction. It scans up to `BATCH` bookings of each kind.

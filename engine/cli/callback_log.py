@@ -21,7 +21,7 @@ from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.endpoints import Endpoint
 from engine.storage.filters import LATEST
-from engine.storage.outbox import AttemptRecord, CallbackRecord
+from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord
 from engine.storage.transaction import Transaction
 
 app = callbacks.app
@@ -43,7 +43,7 @@ def list_callbacks(
 
     def look_up(tx: Transaction) -> list[CallbackRecord]:
         owner = accounts.account_of(tx, account).id
-        return tx.outbox.newest(owner, "" if state is None else state.value, BookingId(booking), limit)
+        return tx.outbox.newest(owner, state, BookingId(booking) if booking else None, limit)
 
     show([_shown(record) for record in run_command(Settings(), look_up)], as_json=as_json)
 
@@ -129,10 +129,10 @@ def enable(
 
 def _redeliver_all(account: str, state: CallbackState, since: int, until: int, now: int) -> int:
     """In as many short transactions as it takes; how many."""
-    settings, count, after = Settings(), 0, (since, "")
+    settings, count, after = Settings(), 0, CallbackPosition(since, "")
     owner = run_command(settings, accounts.account_of, account).id
     while True:
-        done = run_command(settings, redelivery.redeliver_all, owner, state.value, after, EpochMs(until), EpochMs(now))
+        done = run_command(settings, redelivery.redeliver_all, owner, state, after, EpochMs(until), EpochMs(now))
         count += done.count
         if done.last is None:
             return count

@@ -10,11 +10,12 @@ from engine.callbacks.outbox import line_up, post
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import RetentionPeriods, UsagePlan
-from engine.domain.retry import Delivered, GiveUp, RetryAfter, WhyDisabled
+from engine.domain.retry import CallbackState, Delivered, GiveUp, RetryAfter, WhyDisabled
 from engine.domain.times import EpochMs
 from engine.privacy.retention import forget
 from engine.sandbox import clock
 from engine.storage.filters import LATEST
+from engine.storage.outbox import CallbackPosition
 from engine.storage.queries import load
 from tests.contract.delivering import (
     BAD,
@@ -31,6 +32,8 @@ from tests.contract.delivering import (
 from tests.contract.samples import CALLBACK, DAY, HOUR, START
 from tests.contract.trial import Trial
 from tests.contract.world import World, outsider
+
+FIRST = CallbackPosition(0, "")
 
 
 async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) -> None:
@@ -105,7 +108,7 @@ async def test_what_is_not_ones_own_is_not_redelivered_nor_enabled(world: World)
         with pytest.raises(NotFound):
             await world.storage.run(command, AccountId("acc_other"), *thing)
     done = await world.storage.run(
-        redelivery.redeliver_all, AccountId("acc_other"), "FAILED", (0, ""), LATEST, world.now
+        redelivery.redeliver_all, AccountId("acc_other"), CallbackState.FAILED, FIRST, LATEST, world.now
     )
     assert done.count == 0
     assert world.rows("SELECT * FROM outbox") == before
@@ -116,10 +119,12 @@ async def test_all_of_a_time_are_redelivered_in_bounded_steps_each_once(world: W
         world.now = START + hour * HOUR
         await posted(world)
         await tried_once(world, BAD, GiveUp())
-    after: tuple[int, str] = (START + HOUR, "")
+    after = CallbackPosition(START + HOUR, "")
     counts = []
     while True:
-        done = await world.storage.run(redelivery.redeliver_all, world.account, "FAILED", after, LATEST, world.now, 2)
+        done = await world.storage.run(
+            redelivery.redeliver_all, world.account, CallbackState.FAILED, after, LATEST, world.now, 2
+        )
         counts.append(done.count)
         if done.last is None:
             break
@@ -255,8 +260,8 @@ async def test_whatever_is_to_be_sent_again_wakes_the_worker_and_nothing_else_do
     for command, arguments, wakes in (
         (redelivery.enable, (endpoint_id,), True),
         (redelivery.enable, (endpoint_id,), False),
-        (redelivery.redeliver_all, ("DELIVERED", (0, ""), LATEST, world.now), False),
-        (redelivery.redeliver_all, ("FAILED", (0, ""), LATEST, world.now), True),
+        (redelivery.redeliver_all, (CallbackState.DELIVERED, FIRST, LATEST, world.now), False),
+        (redelivery.redeliver_all, (CallbackState.FAILED, FIRST, LATEST, world.now), True),
         (redelivery.redeliver, (failed_id, world.now), True),
     ):
         woken.clear()
