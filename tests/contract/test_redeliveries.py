@@ -12,7 +12,7 @@ from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import RetentionPeriods, UsagePlan
 from engine.domain.retry import CallbackState, Delivered, GiveUp, RetryAfter, WhyDisabled
 from engine.domain.times import EpochMs
-from engine.privacy.retention import forget
+from engine.privacy.retention import delete_batch
 from engine.sandbox import clock
 from engine.storage.filters import LATEST
 from engine.storage.outbox import CallbackPosition
@@ -142,14 +142,14 @@ async def test_endpoints_and_callbacks_are_forgotten_with_their_attempts(world: 
     await posted(world, 1)
     assert await begun(world) == []
     world.now += DAY
-    await world.storage.run(forget, world.now, retention)
+    await world.storage.run(delete_batch, world.now, retention)
     # The other is disabled for as long as anything is held for it.
     assert [row["url"] for row in world.rows("SELECT url FROM callback_endpoints")] == [CALLBACK]
     assert states(world) == ["HELD"]
     assert world.rows("SELECT * FROM callback_attempts") == []
     world.now += 30 * DAY
-    await world.storage.run(forget, world.now, retention)
-    await world.storage.run(forget, world.now, retention)
+    await world.storage.run(delete_batch, world.now, retention)
+    await world.storage.run(delete_batch, world.now, retention)
     assert world.rows("SELECT * FROM callback_endpoints") == world.rows("SELECT * FROM outbox") == []
 
 
@@ -214,7 +214,7 @@ async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
     await world.storage.run(signing.rotate, world.account, 60, world.now)
     retention = RetentionPeriods(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
     for later, kept in ((59_999, 1), (60_000, 0)):
-        await world.storage.run(forget, EpochMs(START + later), retention)
+        await world.storage.run(delete_batch, EpochMs(START + later), retention)
         assert world.rows("SELECT COUNT(old_webhook_secret) AS kept FROM accounts") == [{"kept": kept}]
 
 

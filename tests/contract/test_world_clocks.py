@@ -18,7 +18,7 @@ from engine.domain.policy import UsagePlan
 from engine.domain.routing import Reason
 from engine.domain.times import EpochMs, rfc3339
 from engine.privacy.erasure import Target, erase
-from engine.privacy.retention import BATCH, Forgotten, forget, forget_all
+from engine.privacy.retention import BATCH, DeletedCounts, delete_batch, delete_expired
 from engine.runtime.ids import new_id
 from engine.sandbox import clock
 from engine.sandbox.clock import MAX_AHEAD_MS
@@ -197,7 +197,7 @@ async def test_records_from_a_worlds_future_keep_no_other_from_being_forgotten(t
     await world.bridge(live, "live")
     await world.ended(CallId("live"), 0, "BUSY")
     world.now += RETENTION.records_ms
-    assert await forget_all(world.storage, world.now, RETENTION) == Forgotten(records=BATCH + 2)
+    assert await delete_expired(world.storage, world.now, RETENTION) == DeletedCounts(records=BATCH + 2)
     assert world.rows("SELECT id FROM cdrs") == []
     assert await trial.discrepancies() == []
 
@@ -207,7 +207,7 @@ async def test_a_young_record_of_a_world_is_kept(trial: Trial) -> None:
     await trial.advance(170 * DAY)
     await trial.call((await trial.book()).service)
     await trial.advance(10 * DAY)
-    assert not (await forget_all(trial.around.storage, trial.around.now, RETENTION)).records
+    assert not (await delete_expired(trial.around.storage, trial.around.now, RETENTION)).records
     assert len(trial.around.rows("SELECT id FROM cdrs")) == 1
     assert (await trial.around.stored(booking)).gone_at is not None
 
@@ -218,10 +218,10 @@ async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: T
     booking = await trial.book()
     await world.storage.run(bookings.cancel, AccountId(trial.account), booking.id, EpochMs(await trial.now()), POLICY)
     await trial.advance(RETENTION.bookings_ms - 1)
-    assert not (await world.storage.run(forget, world.now, RETENTION)).bookings
+    assert not (await world.storage.run(delete_batch, world.now, RETENTION)).bookings
     assert (await world.stored(booking)).destination == HIDDEN
     await trial.advance(1)
-    assert (await world.storage.run(forget, world.now, RETENTION)).bookings == 1
+    assert (await world.storage.run(delete_batch, world.now, RETENTION)).bookings == 1
     assert ((await world.stored(booking)).destination, (await world.stored(booking)).callback) == (ERASED, "")
 
 
