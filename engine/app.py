@@ -40,14 +40,14 @@ from engine.control.operator import Operator
 from engine.control.server import ControlServer
 from engine.domain.errors import RentedNumbersError
 from engine.domain.policy import Policy
-from engine.privacy.retention import forget_all
+from engine.privacy.retention import delete_expired
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
 from engine.runtime.diagnostics import LoopWatch
 from engine.runtime.periodic import wait_for
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.watchdog import watched
-from engine.sandbox.worlds import sweep_sandboxes
+from engine.sandbox.clock import sweep_sandboxes
 from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
@@ -258,6 +258,6 @@ class Engine:
                 calls_lost=swept.calls_lost,
             )
         await self.hang_up(swept.channels)
-        forgotten = await forget_all(self._storage, self._clock.now(), self._retention)
-        if forgotten.any:
-            log.info("forgotten", **asdict(forgotten))
+        deleted = await delete_expired(self._storage, self._clock.now(), self._retention)
+        if deleted.any:
+            log.info("expired_records_deleted", **asdict(deleted))

@@ -14,13 +14,12 @@ from api.http.routes import Operation, Route
 from api.schemas.callbacks import CallbackBody, CallbackDetailBody, CallbackPage, RedeliveredBody, Redelivery
 from api.schemas.fields import CALLBACK_ID
 from engine.callbacks import redelivery
-from engine.callbacks.redelivery import Position
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, instant_from
 from engine.storage.filters import EARLIEST, LATEST
-from engine.storage.outbox import CallbackRecord
+from engine.storage.outbox import CallbackPosition, CallbackRecord
 
 PLACE = re.compile(f"-?[0-9]{{1,16}}:{CALLBACK_ID.pattern}")
 LISTING = Listing("callbacks", PLACE)
@@ -35,7 +34,7 @@ class _Placed:
 
     @property
     def id(self) -> str:
-        return _place((self.record.created_at, self.record.id))
+        return _place(CallbackPosition(self.record.created_at, self.record.id))
 
     def body(self) -> CallbackBody:
         return CallbackBody.of(self.record)
@@ -78,14 +77,14 @@ async def redeliver_all(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, Redelivery)
     if wanted.cursor is None:
-        after: Position = (instant_from(wanted.since) or 0, "")
+        after = CallbackPosition(instant_from(wanted.since) or 0, "")
     else:
         after = _position(REDELIVERIES.position_of(wanted.cursor))
     until = LATEST if wanted.until is None else instant_from(wanted.until) or 0
     done = await deps.run(
         redelivery.redeliver_all,
         request[ACCOUNT_ID],
-        wanted.state,
+        CallbackState(wanted.state),
         after,
         EpochMs(until),
         machine_timestamp(request).wall_ms,
@@ -95,13 +94,13 @@ async def redeliver_all(request: web.Request) -> web.Response:
     return json_answer(body, status=202)
 
 
-def _place(position: Position) -> str:
-    return f"{position[0]}:{position[1]}"
+def _place(position: CallbackPosition) -> str:
+    return f"{position.created_at}:{position.id}"
 
 
-def _position(place: str) -> Position:
+def _position(place: str) -> CallbackPosition:
     instant, _, callback_id = place.partition(":")
-    return int(instant), callback_id
+    return CallbackPosition(int(instant), callback_id)
 
 
 def _id_of(request: web.Request) -> str:

@@ -11,7 +11,8 @@ from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, Simula
 from engine.domain.numbers import E164, caller_of
 from engine.domain.simulation import SimulatedCall
 from engine.domain.times import rfc3339
-from engine.sandbox import worlds
+from engine.sandbox.clock import advance_clock, sweep_sandbox_of
+from engine.sandbox.simulation import simulate_call
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
@@ -23,7 +24,7 @@ async def call(request: web.Request) -> web.Response:
     account_id, at = request[ACCOUNT_ID], machine_timestamp(request)
 
     def simulate(tx: Transaction) -> KeptAnswer:
-        simulation = worlds.simulate_call(tx, account_id, asked, at, deps.policy)
+        simulation = simulate_call(tx, account_id, asked, at, deps.policy)
         return kept(SimulatedCallBody.of(simulation, deps.policy), status=200)
 
     return await answer_once(request, wanted, simulate)
@@ -40,12 +41,10 @@ async def advance(request: web.Request) -> web.Response:
     account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
 
     def move(tx: Transaction) -> KeptAnswer:
-        return kept(
-            ClockBody(now=rfc3339(worlds.advance_clock(tx, account_id, wanted.advance * 1000, now))), status=200
-        )
+        return kept(ClockBody(now=rfc3339(advance_clock(tx, account_id, wanted.advance * 1000, now))), status=200)
 
     answer = await answer_once(request, wanted, move)
-    while await deps.run(worlds.sweep_own, account_id, now, deps.policy):
+    while await deps.run(sweep_sandbox_of, account_id, now, deps.policy):
         pass
     return answer
 

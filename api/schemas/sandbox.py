@@ -13,7 +13,7 @@ from engine.domain.policy import MAX_CALL_SECONDS, Policy
 from engine.domain.routing import Reason
 from engine.domain.simulation import Outcome
 from engine.domain.times import rfc3339
-from engine.sandbox.worlds import Simulation
+from engine.sandbox.simulation import Simulation
 
 MAX_ADVANCE = 366 * 86_400
 

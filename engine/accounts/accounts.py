@@ -1,4 +1,4 @@
-"""Accounts and API keys: what an operator makes. Plain functions over a transaction."""
+"""Customers' accounts and their sandboxes. Each is a plain function over a transaction."""
 
 from engine.callbacks.signing import new_secret
 from engine.domain.errors import InvalidInput
@@ -13,36 +13,55 @@ TEST_SUFFIX = " (test)"
 
 
 def create_account(tx: Transaction, name: str, now: EpochMs, *, test_of: AccountId | None = None) -> Account:
-    """`test_of`: id of the account beside which this one is a test world.
+    """Creates an account with a webhook secret.
 
-    Raises InvalidInput for a name that is taken, empty or too long."""
+    Args:
+        tx: The transaction.
+        name: The account's name, unique.
+        now: The present time.
+        test_of: The account whose sandbox the new account is; None for a customer's own account.
+
+    Raises:
+        InvalidInput: The name is taken, empty, too long or not printable.
+    """
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidInput([f"an account's name has 1 to {MAX_NAME} printable characters"])
     if tx.accounts.by_name(name):
-        raise InvalidInput([f"there is an account {name!r} already"])
+        raise InvalidInput([f"there is already an account {name!r}"])
     account = Account(AccountId(new_id("acc")), name, new_secret(), now, test_of)
     tx.accounts.insert(account)
     return account
 
 
-def world_beside(tx: Transaction, account: str, now: EpochMs) -> Account:
-    """The account that is the test world of `account` (id or name), made at first need; a test world is its own.
+def sandbox_of(tx: Transaction, account: str, now: EpochMs) -> Account:
+    """Returns an account's sandbox, and creates it the first time. The sandbox of a sandbox is itself.
 
-    Raises InvalidInput when there is no such account.
+    Args:
+        tx: The transaction.
+        account: Id or name of the account.
+        now: The present time.
+
+    Raises:
+        InvalidInput: There is no such account.
     """
-    found = account_of(tx, account)
-    if found.test_of:
-        return found
-    beside = tx.worlds.beside(found.id)
-    if beside is not None:
-        return account_of(tx, beside)
-    name = f"{found.name[: MAX_NAME - len(TEST_SUFFIX)]}{TEST_SUFFIX}"
-    # Somebody may be called so.
-    name = f"{found.id}{TEST_SUFFIX}" if tx.accounts.by_name(name) else name
-    return create_account(tx, name, now, test_of=found.id)
+    owner = account_of(tx, account)
+    if owner.test_of:
+        return owner
+    sandbox_id = tx.worlds.beside(owner.id)
+    if sandbox_id is not None:
+        return account_of(tx, sandbox_id)
+    name = f"{owner.name[: MAX_NAME - len(TEST_SUFFIX)]}{TEST_SUFFIX}"
+    if tx.accounts.by_name(name):  # a customer chose this name
+        name = f"{owner.id}{TEST_SUFFIX}"
+    return create_account(tx, name, now, test_of=owner.id)
 
 
 def account_of(tx: Transaction, account: str) -> Account:
+    """Returns the account with this id or name.
+
+    Raises:
+        InvalidInput: There is no such account.
+    """
     found = tx.accounts.by_id(AccountId(account)) or tx.accounts.by_name(account)
     if found is None:
         raise InvalidInput([f"there is no account {account!r}"])

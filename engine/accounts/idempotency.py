@@ -1,7 +1,7 @@
-"""A request under an idempotency key is carried out once: sent again, it gets the first answer again.
+"""Idempotency keys: a request is carried out once, and every repetition gets the first answer.
 
-The answer is kept in the transaction that carries the request out. So a crash leaves both or neither, and of many at
-once under one key the first is carried out and the others get its answer.
+The transaction that carries out the request also stores its answer. A crash therefore leaves both or neither, and of
+several simultaneous requests with one key the first is carried out and the others get its answer.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,19 @@ from engine.domain.times import EpochMs
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
-# As long as an answer is kept, its key means that request.
+# Until then a key stands for one request; afterwards it can be used for another.
 KEPT_MS = 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
-    """`fingerprint`: the same for the same request, and for no other."""
+    """A request with an idempotency key.
+
+    Attributes:
+        account_id: The account that sent the request. Keys of different accounts are independent.
+        key: The `Idempotency-Key` header.
+        fingerprint: A digest of the request. Two requests have the same one only if they are equal.
+    """
 
     account_id: AccountId
     key: str
@@ -29,10 +35,16 @@ class KeyedRequest:
 def once(
     tx: Transaction, keyed: KeyedRequest, now: EpochMs, carry_out: Callable[[Transaction], KeptAnswer]
 ) -> tuple[KeptAnswer, bool]:
-    """The answer, and whether it is one that was given before.
+    """Carries out a request, unless it was carried out before.
 
-    Only what was carried out is kept: `carry_out` raises a refusal, and the same request may fare better later.
-    Raises IdempotencyKeyReused, and what `carry_out` raises.
+    A refusal is not stored, because the same request may succeed later: `carry_out` raises it.
+
+    Returns:
+        The answer, and whether it is a repetition of an earlier one.
+
+    Raises:
+        IdempotencyKeyReused: The key was used for another request.
+        Refusal: `carry_out` refused the request.
     """
     kept = tx.answers.kept(keyed.account_id, keyed.key)
     if kept is not None and kept.kept_at > now - KEPT_MS:

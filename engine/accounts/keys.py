@@ -1,4 +1,4 @@
-"""API keys: how they are made, recognised and revoked."""
+"""API keys: creation, digest, last use, revocation."""
 
 import asyncio
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from engine.accounts.accounts import account_of, world_beside
+from engine.accounts.accounts import account_of, sandbox_of
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs
@@ -22,14 +22,21 @@ from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
 LIVE_PREFIX = "rn_live_"
-
-
 TEST_PREFIX = "rn_test_"
+WRITE_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """`secret` is shown this once; only a digest of it is stored."""
+    """A key that was just created.
+
+    Attributes:
+        id: The key's id, for listing and revoking.
+        account_id: The account, or its sandbox, that the key opens.
+        secret: The key itself. It is shown once; the database has only its digest.
+    """
 
     id: str
     account_id: AccountId
@@ -37,16 +44,24 @@ class NewKey:
 
 
 def key_digest(secret: str, pepper: str) -> str:
-    """HMAC-SHA256 in hex. A key has 256 random bits, so a slow hash would add nothing but load."""
+    """Returns the key's HMAC-SHA256 in hex. A slow hash would add only load, for a key has 256 random bits."""
     return hmac.new(pepper.encode(), secret.encode(), hashlib.sha256).hexdigest()
 
 
 def create_key(tx: Transaction, account: str, pepper: str, now: EpochMs, *, test: bool = False) -> NewKey:
-    """`account`: id or name. `test`: a key to its test world, which is made with the first one.
+    """Creates an API key.
 
-    Raises InvalidInput when there is no such account.
+    Args:
+        tx: The transaction.
+        account: Id or name of the account.
+        pepper: The secret with which digests of keys are made.
+        now: The present time.
+        test: Create a key to the account's sandbox. The first such key also creates the sandbox.
+
+    Raises:
+        InvalidInput: There is no such account.
     """
-    found = world_beside(tx, account, now) if test else account_of(tx, account)
+    found = sandbox_of(tx, account, now) if test else account_of(tx, account)
     secret = (TEST_PREFIX if found.test_of else LIVE_PREFIX) + secrets.token_urlsafe(32)
     key = NewKey(new_id("key"), found.id, secret)
     tx.accounts.insert_key(
@@ -56,24 +71,41 @@ def create_key(tx: Transaction, account: str, pepper: str, now: EpochMs, *, test
 
 
 def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
-    """The keys of an account, oldest first, revoked ones too; then those of its test world.
+    """Returns an account's keys, oldest first, then those of its sandbox. Revoked keys are included.
 
-    Raises InvalidInput when there is no such account.
+    Args:
+        tx: The transaction.
+        account: Id or name of the account.
+
+    Raises:
+        InvalidInput: There is no such account.
     """
     found = account_of(tx, account)
-    of_world = tx.worlds.beside(found.id)
+    sandbox_id = tx.worlds.beside(found.id)
     own = [row | {"is_test": found.test_of is not None} for row in tx.accounts.keys_of(found.id)]
-    return own + [row | {"is_test": True} for row in (tx.accounts.keys_of(of_world) if of_world else [])]
+    return own + [row | {"is_test": True} for row in (tx.accounts.keys_of(sandbox_id) if sandbox_id else [])]
 
 
-def note_key_use(tx: Transaction, used: Mapping[str, int]) -> None:
-    """`used`: when each key was used, by its id."""
+def note_key_use(tx: Transaction, used: Mapping[str, EpochMs]) -> None:
+    """Stores when keys were last used.
+
+    Args:
+        tx: The transaction.
+        used: The time of the last use by key id.
+    """
     for key_id, at in used.items():
         tx.accounts.note_key_use(key_id, at)
 
 
-def revoke_key(tx: Transaction, key_id: str, now: EpochMs) -> int:
-    """Returns since when it is revoked: an earlier time when it was so already. Raises InvalidInput for no key."""
+def revoke_key(tx: Transaction, key_id: str, now: EpochMs) -> EpochMs:
+    """Revokes a key. A key that is revoked already keeps the earlier time.
+
+    Returns:
+        Since when the key is revoked.
+
+    Raises:
+        InvalidInput: There is no such key.
+    """
     tx.accounts.revoke_key(key_id, now)
     revoked_at = tx.accounts.revoked_at(key_id)
     if revoked_at is None:
@@ -81,23 +113,24 @@ def revoke_key(tx: Transaction, key_id: str, now: EpochMs) -> int:
     return revoked_at
 
 
-WRITE_SECONDS = 60.0
-
-
 class KeyUse:
-    """Only keys that exist are noted, so there are never more entries than keys."""
+    """Collects when each key was last used, and writes it to the database once a minute.
+
+    Only existing keys are noted, so the memory is bounded by the number of keys.
+    """
 
     def __init__(self, storage: SqliteStorage, clock: Clock, *, write_seconds: float = WRITE_SECONDS) -> None:
         self._storage = storage
         self._clock = clock
         self._write_seconds = write_seconds
-        self._unwritten: dict[str, int] = {}
+        self._unwritten: dict[str, EpochMs] = {}
 
     def used(self, key_id: str) -> None:
+        """Notes that the key was used just now."""
         self._unwritten[key_id] = self._clock.now()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Write until `stop`, and then once more. A crash loses at most a minute of it."""
+        """Writes once a minute until `stop`, and once at the end. A crash loses at most the last minute."""
         while not stop.is_set():
             await wait_for(stop, self._write_seconds)
             await self._write()
@@ -112,8 +145,5 @@ class KeyUse:
             log.warning("key_use_not_written", error=type(error).__name__)
             self._keep(used)
 
-    def _keep(self, used: Mapping[str, int]) -> None:
+    def _keep(self, used: Mapping[str, EpochMs]) -> None:
         self._unwritten = {**used, **self._unwritten}
-
-
-log = structlog.get_logger(__name__)

@@ -1,0 +1,1 @@
+"""Bookings: their life, adjustments, blocked callers, explanations, and the number pool."""

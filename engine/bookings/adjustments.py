@@ -1,7 +1,7 @@
-"""The use case of an operator who gives a booking seconds or calls beside its plans, or takes some away.
+"""The operator's adjustments: seconds or calls that are added to a booking outside its plans, or taken away.
 
-What calls that are up hold can only be taken once Asterisk has lowered their limits; `LimitKeeper.adjust` sees to that.
-So an adjustment may do less than was asked for, and says how much it did: no debt is left to be lost.
+Seconds that live calls hold can only be taken once Asterisk has lowered their limits (`LimitKeeper.adjust` does that).
+An adjustment may therefore take less than was asked. It returns what it took, and the rest does not stay as a debt.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,17 @@ MAX_REASON = 200
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """So many seconds and calls are to be given; taken away where negative. `id`: of the grant that it becomes.
+    """A request to change a booking's credit.
 
-    Raises InvalidInput when it is built of something else.
+    Attributes:
+        id: Id of the grant that the adjustment becomes. It makes a repeated request recognisable.
+        booking_id: The booking to adjust.
+        seconds: Seconds to add; negative to take away.
+        calls: Calls to add; negative to take away.
+        reason: The operator's reason, one line.
+
+    Raises:
+        InvalidInput: An amount or the reason is out of bounds.
     """
 
     id: str
@@ -47,13 +55,21 @@ class Adjustment:
 
     @property
     def seconds_to_take(self) -> int:
+        """The seconds to take away, as a positive number; 0 if none."""
         return max(0, -self.seconds)
 
 
 def adjust(tx: Transaction, adjustment: Adjustment, at: Timestamp, policy: Policy) -> Grant:
-    """Give, or take of what nobody holds; returns what was done. One that comes again was done already.
+    """Adds credit, or takes away credit that no live call holds.
 
-    Raises NotFound, BookingGone.
+    An adjustment whose id is already stored changes nothing.
+
+    Returns:
+        What was added or taken.
+
+    Raises:
+        NotFound: There is no such booking.
+        BookingGone: The booking is gone.
     """
     known = tx.bookings.grant(adjustment.id)
     if known is not None:
@@ -81,14 +97,27 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Timestamp, policy: Polic
 
 
 def adjust_live(
-    tx: Transaction, adjustment: Adjustment, shrunk: Mapping[CallId, int], at: Timestamp, policy: Policy
+    tx: Transaction, adjustment: Adjustment, lowered: Mapping[CallId, int], at: Timestamp, policy: Policy
 ) -> tuple[Grant, list[TalkLimit]]:
-    """Book the leases that Asterisk has lowered for it (see `apply_shares`), adjust, and share what is there then.
+    """Adjusts a booking that has live calls, in one transaction, so that no call leases what was just freed.
 
-    Also returns the limits that Asterisk is to raise. Nobody can come between: what was freed is taken.
+    It first books the leases that Asterisk has lowered, then adjusts, then shares what remains among the live calls.
+
+    Args:
+        tx: The transaction.
+        adjustment: What to change.
+        lowered: The seconds that each call holds now, where Asterisk has lowered its limit (see `apply_shares`).
+        at: The present instant.
+        policy: The operator's rules.
+
+    Returns:
+        What was added or taken, and the limits that Asterisk must raise.
+
+    Raises:
+        NotFound: There is no such booking.
+        BookingGone: The booking is gone.
     """
-    wanted = adjustment.seconds_to_take
-    grown = apply_shares(tx, adjustment.booking_id, shrunk, at, policy, keep_free=wanted)
+    raised_limits = apply_shares(tx, adjustment.booking_id, lowered, at, policy, keep_free=adjustment.seconds_to_take)
     grant = adjust(tx, adjustment, at, policy)
-    grown += apply_shares(tx, adjustment.booking_id, {}, at, policy)
-    return grant, list({limit.call_id: limit for limit in grown}.values())
+    raised_limits += apply_shares(tx, adjustment.booking_id, {}, at, policy)
+    return grant, list({limit.call_id: limit for limit in raised_limits}.values())

@@ -1,4 +1,4 @@
-"""The use cases of a booking's blocked callers: their calls are refused. They go when the booking goes."""
+"""A booking's blocked callers, whose calls are refused. The list is deleted with the booking."""
 
 from engine.bookings.lifecycle import owned
 from engine.domain.errors import InvalidCaller, NotFound, TooManyBlockedCallers
@@ -15,9 +15,16 @@ MAX_BLOCKED_CALLERS = 1_000
 def block(
     tx: Transaction, account_id: AccountId, booking_id: BookingId, caller: str, now: EpochMs, policy: Policy
 ) -> tuple[BlockedCaller, bool]:
-    """Refuse that caller from now on. Whether it is new: one that is blocked already stays blocked since then.
+    """Refuses the caller's calls from now on.
 
-    Raises InvalidCaller, TooManyBlockedCallers, NotFound, BookingGone.
+    Returns:
+        The entry, and whether it is new. A caller who is blocked already keeps the earlier entry.
+
+    Raises:
+        InvalidCaller: The caller is not an E.164 number.
+        TooManyBlockedCallers: The booking's list is full.
+        NotFound: The account has no such booking.
+        BookingGone: The booking is gone.
     """
     if not is_e164(caller):
         raise InvalidCaller("caller must be an E.164 number, such as +3225551234")
@@ -35,7 +42,12 @@ def block(
 def unblock(
     tx: Transaction, account_id: AccountId, booking_id: BookingId, caller: str, now: EpochMs, policy: Policy
 ) -> None:
-    """Raises NotFound, also for a caller who is not blocked, and BookingGone."""
+    """Accepts the caller's calls again.
+
+    Raises:
+        NotFound: The account has no such booking, or the caller is not blocked.
+        BookingGone: The booking is gone.
+    """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     if not tx.blocked.delete(booking.id, caller):
         raise NotFound("this caller is not blocked")

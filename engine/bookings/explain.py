@@ -1,4 +1,7 @@
-"""Would a call be put through now, and why or why not? Decided by the code that decides on calls; writes nothing."""
+"""Explains whether a call would be put through now, and why.
+
+It uses the code that routes real calls, and writes nothing.
+"""
 
 from dataclasses import replace
 
@@ -15,16 +18,26 @@ from engine.domain.sharing import Holding, fair_leases
 from engine.domain.times import Timestamp
 from engine.storage.transaction import Transaction
 
-# Sorts before every call's id: of seconds that cannot be shared evenly it gets none.
+# Sorts before the id of every call, so the hypothetical call gets none of the seconds that cannot be shared evenly.
 NEWCOMER = CallId("")
 
 
 def explain(
     tx: Transaction, account_id: AccountId, booking_id: BookingId, source: str, at: Timestamp, policy: Policy
 ) -> Explanation:
-    """As for a call from `source` (see `caller_of`) that came in `at` that moment, with an Asterisk that is up.
+    """Explains the decision on a call from `source` that arrives at `at`, assuming that Asterisk is up.
 
-    Raises NotFound, BookingGone.
+    Args:
+        tx: The transaction.
+        account_id: The booking's owner.
+        booking_id: The booking that is called.
+        source: The caller, as `caller_of` returns it.
+        at: When the call arrives.
+        policy: The operator's rules.
+
+    Raises:
+        NotFound: The account has no such booking.
+        BookingGone: The booking is gone.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, at.wall_ms, policy)
     facts = facts_of(tx, booking, source, at.wall_ms)
@@ -45,14 +58,17 @@ def explain(
 
 
 def _with_room(tx: Transaction, booking: Booking, seconds: int, at: Timestamp, policy: Policy) -> Booking:
-    """The booking as it would be once the calls that are up had given back what they can."""
+    """Returns the booking as it would be after the live calls gave back what they can."""
     leased = {call.call_id: call.seconds_leased for call in tx.calls.up_on(booking.id)}
     shrinks = plan_shrinks(tx, booking.id, at, policy, seconds)
     return move_leases(booking, sum(limit.leased - leased[limit.call_id] for limit in shrinks))
 
 
 def _talk_seconds(tx: Transaction, booking: Booking, decision: Bridge, at: Timestamp, policy: Policy) -> int:
-    """Its share once it is answered. Room made for it has only moved between the calls: the sum is the same."""
+    """Returns the new call's share of the seconds once it is answered.
+
+    Making room only moves seconds from one call to another, so the sum stays the same.
+    """
     up = [holding(call, booking, at, policy) for call in tx.calls.up_on(booking.id)]
     longest = room_for_call(booking, at.wall_ms, policy)
     newcomer = Holding(NEWCOMER, CallState.LIVE, decision.seconds, used=0, longest=longest)

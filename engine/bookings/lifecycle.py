@@ -1,4 +1,4 @@
-"""The use cases of a booking: book, renew, cancel, sweep. Plain functions over a transaction."""
+"""The life of a booking: book, renew, change, cancel, sweep. Each is a plain function over a transaction."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,16 +21,20 @@ from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
 from engine.storage.transaction import Transaction
 
-# How much one clean-up takes on, so that no call ever waits long behind it.
+# Rows that one sweep handles, so that no call waits long for the database.
 SWEEP_LIMIT = 200
 UNBLOCK_LIMIT = 10_000
-# Fields of a change that need no more than to be taken over.
-CHANGED_AS_THEY_ARE = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata")
+# Fields of a patch that are copied to the booking without a check.
+COPIED_FIELDS = ("callback", "caller_id", "refuse_anonymous", "paused", "label", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
 class BookingRequest:
-    """Checked at the edge already, but for what only the database knows."""
+    """What a customer asks for. The API has validated it, except for the rules that need the database.
+
+    Attributes:
+        wanted: The number that the booking should get.
+    """
 
     account_id: AccountId
     destination: E164
@@ -47,8 +51,11 @@ class BookingRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingPatch:
-    """What is None stays as it was. `limits`: by their names in `Limits`, those that change; one that becomes None is
-    no longer the booking's own, the operator's counts again."""
+    """Changes to a booking. A field that is None stays unchanged.
+
+    Attributes:
+        limits: The limits that change, by their names in `BookingLimits`. None resets a limit to the operator's.
+    """
 
     destination: E164 | None = None
     callback: str | None = None
@@ -62,14 +69,21 @@ class BookingPatch:
 
 @dataclass(frozen=True, slots=True)
 class Renewal(BookingPatch):
-    """The plan to add, and what changes with it."""
+    """A usage plan to add to a booking, with changes to apply at the same time."""
 
     usage_plan: UsagePlan
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What a clean-up did. `channels`: callers whose booking or destination is gone, still to be hung up."""
+    """What a sweep did.
+
+    Attributes:
+        bookings_gone: Bookings whose grace ended.
+        numbers_freed: Numbers whose quarantine ended.
+        calls_lost: Calls that were settled without an end report.
+        channels: Callers' channels that must be hung up, because their booking or destination is gone.
+    """
 
     bookings_gone: int
     numbers_freed: int
@@ -78,13 +92,19 @@ class SweepResult:
 
 
 def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy) -> Booking:
-    """Give a free number to a new booking.
+    """Creates a booking and gives it a free number.
 
-    Raises InvalidDestination, DestinationNotAllowed, DestinationIsOurs, QuotaReached, NumberNotFree, NoNumberFree.
+    Raises:
+        InvalidDestination: The destination is not a telephone number.
+        DestinationNotAllowed: The operator does not allow the destination.
+        DestinationIsOurs: The destination is a rented number.
+        QuotaReached: The account has as many bookings as it may have.
+        NumberNotFree: The number that the customer asked for is not free.
+        NoNumberFree: No number that matches the request is free.
     """
     destination = _checked_destination(tx, request.destination, policy)
     if tx.bookings.held_by(request.account_id, policy.max_bookings) >= policy.max_bookings:
-        raise QuotaReached(f"the account holds {policy.max_bookings} bookings, as many as it may")
+        raise QuotaReached(f"the account has reached its limit of {policy.max_bookings} bookings")
     allowance = policy.plans[request.usage_plan]
     booking = Booking(
         id=BookingId(new_id("bkg")),
@@ -114,7 +134,12 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
 def renew(
     tx: Transaction, account_id: AccountId, booking_id: BookingId, renewal: Renewal, now: EpochMs, policy: Policy
 ) -> Booking:
-    """Add a plan to a booking, also one in its grace. Raises BookingTooLong, and what `change` raises."""
+    """Adds a plan to a booking that is active or in its grace, and applies the changes.
+
+    Raises:
+        BookingTooLong: The booking would end beyond the operator's horizon.
+        Refusal: For the reasons for which `change` raises.
+    """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     renewed = _changed(tx, life.renew(booking, renewal.usage_plan, now, policy), renewal, policy)
     tx.bookings.update(renewed)
@@ -126,9 +151,14 @@ def renew(
 def change(
     tx: Transaction, account_id: AccountId, booking_id: BookingId, changes: BookingPatch, now: EpochMs, policy: Policy
 ) -> Booking:
-    """Change a booking, also one in its grace, without adding to it: it lives as long as before.
+    """Changes a booking that is active or in its grace. Its end and its credit stay the same.
 
-    Raises NotFound, BookingGone, InvalidDestination, DestinationNotAllowed, DestinationIsOurs.
+    Raises:
+        NotFound: The account has no such booking.
+        BookingGone: The booking is gone.
+        InvalidDestination: The destination is not a telephone number.
+        DestinationNotAllowed: The operator does not allow the destination.
+        DestinationIsOurs: The destination is a rented number.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     changed = _changed(tx, booking, changes, policy)
@@ -137,20 +167,25 @@ def change(
 
 
 def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: Policy) -> Booking:
-    taken_over = {name: getattr(changes, name) for name in CHANGED_AS_THEY_ARE}
+    fields = {name: getattr(changes, name) for name in COPIED_FIELDS}
     if changes.destination is not None:
-        taken_over["destination"] = _checked_destination(tx, changes.destination, policy)
+        fields["destination"] = _checked_destination(tx, changes.destination, policy)
     return replace(
         booking,
         limits=replace(booking.limits, **changes.limits),
-        **{name: value for name, value in taken_over.items() if value is not None},
+        **{name: value for name, value in fields.items() if value is not None},
     )
 
 
 def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: EpochMs, policy: Policy) -> list[CallId]:
-    """End a booking for good. Returns the callers' channels that must be hung up now.
+    """Ends a booking for good and quarantines its number.
 
-    Raises NotFound, BookingGone.
+    Returns:
+        The callers' channels that must be hung up now.
+
+    Raises:
+        NotFound: The account has no such booking.
+        BookingGone: The booking is gone already.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     deleted = life.delete(booking, now, policy)
@@ -162,9 +197,10 @@ def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: E
 
 
 def sweep(tx: Transaction, at: Timestamp, policy: Policy) -> SweepResult:
-    """Clean up: end graces, free quarantined numbers, settle calls whose end was never reported.
+    """Ends graces, frees quarantined numbers and settles calls whose end was never reported.
 
-    Only the supply of numbers depends on it: what a booking's times forbid is refused without it.
+    Routing does not depend on the sweep: it compares a booking's times with the clock. Only the supply of free numbers
+    depends on it.
     """
     now = at.wall_ms
     gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)
@@ -175,7 +211,13 @@ def sweep(tx: Transaction, at: Timestamp, policy: Policy) -> SweepResult:
 
 
 def end_graces(tx: Transaction, over: Iterable[Booking], now: EpochMs, policy: Policy) -> int:
-    """How many bookings are gone now. Long lists of blocked callers leave the rest to the next clean-up."""
+    """Ends bookings whose grace is over, and quarantines their numbers.
+
+    It stops early after it has deleted `UNBLOCK_LIMIT` blocked callers; the next sweep handles the rest.
+
+    Returns:
+        How many bookings it ended.
+    """
     ended, unblocked = 0, 0
     for booking in over:
         if unblocked >= UNBLOCK_LIMIT:
@@ -190,9 +232,11 @@ def end_graces(tx: Transaction, over: Iterable[Booking], now: EpochMs, policy: P
 
 
 def owned(booking: Booking | None, account_id: AccountId, now: EpochMs, policy: Policy) -> Booking:
-    """The booking, if it is the account's and not gone. Another account's answers like an unknown one.
+    """Returns the booking if it belongs to the account and is not gone.
 
-    Raises NotFound, BookingGone.
+    Raises:
+        NotFound: There is no such booking, or another account has it. The two cases must look the same to a customer.
+        BookingGone: The booking is gone.
     """
     if booking is None or booking.account_id != account_id:
         raise NotFound("there is no such booking")
@@ -202,14 +246,14 @@ def owned(booking: Booking | None, account_id: AccountId, now: EpochMs, policy: 
 
 
 def _grant(tx: Transaction, booking: Booking, allowance: Allowance, now: EpochMs) -> None:
-    """Note what its plan has given to the booking."""
+    """Records the credit that the plan gives to the booking."""
     tx.bookings.insert_grant(
         Grant(new_id("grt"), booking.id, booking.usage_plan, allowance.seconds, allowance.calls, now)
     )
 
 
 def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> E164:
-    """A loop would bill for ever: neither Asterisk nor a carrier counts hops."""
+    """Refuses a rented number as destination: neither Asterisk nor a carrier counts hops, so a loop never ends."""
     checked = allowed_destination(destination, policy.destinations)
     if tx.numbers.is_ours(checked):
         raise DestinationIsOurs("destination is itself a rented number")
@@ -218,14 +262,14 @@ def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> 
 
 def _take_number(tx: Transaction, account_id: AccountId, wanted: NumberRequest, now: EpochMs) -> E164:
     if tx.worlds.of(account_id) is not None:
-        return E164(free_simulated_number(tx, wanted))
+        return free_simulated_number(tx, wanted)
     number = tx.numbers.book(wanted)
     if number is None and tx.numbers.free_quarantined(now):
         number = tx.numbers.book(wanted)
     if number is not None:
         return number
     if wanted.service is not None:
-        # The same for one that is booked, at rest or none of ours: whose it is, is for nobody else to know.
+        # One answer for a number that is booked, quarantined or unknown: a customer must not learn the difference.
         raise NumberNotFree("this number is not free")
     which = "every number" if wanted == ANY_NUMBER else "every such number"
     raise NoNumberFree(f"{which} is booked or in quarantine")

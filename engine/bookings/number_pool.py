@@ -1,4 +1,7 @@
-"""What an operator does with the pool: adds numbers, and takes single ones out. Plain functions over a transaction."""
+"""The pool of rented numbers: import, quarantine, retire, restore; the forecast; and the sandbox's simulated numbers.
+
+Each is a plain function over a transaction, except for the parsing and the forecast, which need no database.
+"""
 
 import secrets
 from collections.abc import Iterable
@@ -23,34 +26,49 @@ from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
 
 MAX_REPORTED = 20
+# The forecast assumes the pace of the last week.
+PACE_DAYS = 7
+PACE_MS = PACE_DAYS * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
 class ReadNumbers:
-    """Numbers to add: in which line each stands first, and of which country it is. `problems`: of which line, and
-    what."""
+    """Numbers that were read from a file.
 
-    lines: dict[str, int]
+    Attributes:
+        lines: The line in which each number first occurs.
+        countries: Each number's country (ISO 3166), or None where the number has no single country.
+        problems: Line number and message of each bad line.
+    """
+
+    lines: dict[E164, int]
     countries: dict[str, str | None]
     problems: list[tuple[int, str]]
 
 
 def import_numbers(tx: Transaction, lines: Iterable[tuple[int, str]], now: EpochMs) -> int:
-    """`read_numbers` and `add_numbers` in one. For few of them: a transaction should not wait for the reading."""
+    """Reads and adds a few numbers.
+
+    For a long file, call `read_numbers` outside of the transaction first: other transactions wait for this one.
+    """
     return add_numbers(tx, read_numbers(lines), now)
 
 
 def read_numbers(lines: Iterable[tuple[int, str]]) -> ReadNumbers:
-    """`lines`: (line number, text), one number each."""
+    """Parses one number a line.
+
+    Args:
+        lines: Line number and text of each line.
+    """
     read = ReadNumbers({}, {}, [])
     for line, text in lines:
         number = from_dialled(text.strip())
         if number is None or not is_e164(number):
             read.problems.append((line, f"{text.strip()[:40]!r} is not an E.164 number, such as +3225550000"))
         elif is_simulated(number):
-            read.problems.append((line, f"{number} begins as the numbers of test worlds do, no carrier has it"))
+            read.problems.append((line, f"{number} begins with {SIMULATED_PREFIX}, which is reserved for sandboxes"))
         elif number in read.lines:
-            read.problems.append((line, f"{number} stands in line {read.lines[number]} already"))
+            read.problems.append((line, f"{number} is already in line {read.lines[number]}"))
         else:
             read.lines[number] = line
             read.countries[number] = country_of(number)
@@ -58,48 +76,99 @@ def read_numbers(lines: Iterable[tuple[int, str]]) -> ReadNumbers:
 
 
 def add_numbers(tx: Transaction, read: ReadNumbers, now: EpochMs) -> int:
-    """Add numbers to the pool, all or nothing. How many were added.
+    """Adds numbers to the pool, all or none.
 
-    Raises InvalidInput with a line for each bad one (the first MAX_REPORTED of them).
+    Returns:
+        How many numbers it added.
+
+    Raises:
+        InvalidInput: Some lines are bad. It lists the first `MAX_REPORTED` of them.
     """
     problems = list(read.problems)
     for number, line in read.lines.items():
-        if known := tx.numbers.by_number(E164(number)):
+        if known := tx.numbers.by_number(number):
             retired = known.state == NumberState.RETIRED
-            why = "retired: `numbers restore` brings it back" if retired else "in the pool already"
+            why = "retired: `numbers restore` brings it back" if retired else "already in the pool"
             problems.append((line, f"{number} is {why}"))
     if problems:
         rest = len(problems) - MAX_REPORTED
-        named = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
-        raise InvalidInput(named + ([f"… and {rest} more"] if rest > 0 else []))
+        reported = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
+        raise InvalidInput(reported + ([f"… and {rest} more"] if rest > 0 else []))
     tx.numbers.insert_all(read.countries, now)
     return len(read.lines)
 
 
 def quarantine(tx: Transaction, number: str, until: EpochMs) -> Number:
-    """Take a number out for a time; one that rests already never rests shorter. Raises InvalidInput."""
+    """Keeps a free number out of use until `until`. It never shortens a quarantine.
+
+    Raises:
+        InvalidInput: The number is unknown, booked or retired.
+    """
     found = _not_booked(tx, number)
     if found.state == NumberState.RETIRED:
-        raise InvalidInput([f"{found.e164} is retired: `numbers restore` brings it back first"])
+        raise InvalidInput([f"{found.e164} is retired: use `numbers restore` first"])
     tx.numbers.set_state(found.e164, NumberState.QUARANTINED, EpochMs(max(until, found.quarantined_until or 0)))
     return _found(tx, found.e164)
 
 
 def retire(tx: Transaction, number: str) -> Number:
-    """Take a number out for good: it is given to nobody any more, and may be anybody's. Raises InvalidInput."""
+    """Takes a number out of the pool for good. It no longer counts as ours: a booking may have it as destination.
+
+    Raises:
+        InvalidInput: The number is unknown or booked.
+    """
     found = _not_booked(tx, number)
     tx.numbers.set_state(found.e164, NumberState.RETIRED, found.quarantined_until)
     return _found(tx, found.e164)
 
 
 def restore(tx: Transaction, number: str) -> Number:
-    """Bring a retired number back, into what is left of its quarantine. Raises InvalidInput."""
+    """Brings a retired number back. What is left of its quarantine still applies.
+
+    Raises:
+        InvalidInput: The number is unknown or not retired.
+    """
     found = _found(tx, number)
     if found.state != NumberState.RETIRED:
         raise InvalidInput([f"{found.e164} is not retired, but {found.state.lower()}"])
     state = NumberState.FREE if found.quarantined_until is None else NumberState.QUARANTINED
     tx.numbers.set_state(found.e164, state, found.quarantined_until)
     return _found(tx, found.e164)
+
+
+def days_left(free: int, net_taken: int) -> int | None:
+    """Forecasts after how many whole days no number is free, if the pace of the last `PACE_DAYS` continues.
+
+    Args:
+        free: How many numbers are free now.
+        net_taken: Numbers booked minus numbers that became free again, within the last `PACE_DAYS`.
+
+    Returns:
+        Whole days, or None if the number of free numbers does not fall.
+    """
+    return free * PACE_DAYS // net_taken if net_taken > 0 else None
+
+
+def free_simulated_number(tx: Transaction, wanted: NumberRequest = ANY_NUMBER) -> E164:
+    """Returns a simulated number that no booking of any sandbox holds.
+
+    Simulated numbers need no quarantine: there are so many that a number is practically never chosen twice. They
+    belong to no country.
+
+    Raises:
+        NumberNotFree: The wanted number is in use or not a simulated one.
+        NoNumberFree: No simulated number matches the wanted prefix or country.
+    """
+    if wanted.service is not None:
+        if is_simulated(wanted.service) and tx.bookings.holding(wanted.service) is None:
+            return wanted.service
+        raise NumberNotFree("this number is not free")
+    if wanted.country is not None or not SIMULATED_PREFIX.startswith(wanted.prefix or "+"):
+        raise NoNumberFree(f"numbers of the sandbox begin with {SIMULATED_PREFIX} and belong to no country")
+    while True:
+        number = E164(f"{SIMULATED_PREFIX}{secrets.randbelow(SIMULATED_NUMBERS):0{SIMULATED_DIGITS}}")
+        if tx.bookings.holding(number) is None:
+            return number
 
 
 def _not_booked(tx: Transaction, number: str) -> Number:
@@ -110,38 +179,8 @@ def _not_booked(tx: Transaction, number: str) -> Number:
 
 
 def _found(tx: Transaction, number: str) -> Number:
-    found = tx.numbers.by_number(E164(from_dialled(number) or ""))
+    e164 = from_dialled(number)
+    found = None if e164 is None else tx.numbers.by_number(e164)
     if found is None:
         raise InvalidInput([f"there is no number {number[:40]!r} in the pool"])
     return found
-
-
-# The present pace is that of so many days.
-PACE_DAYS = 7
-
-
-PACE_MS = PACE_DAYS * DAY_MS
-
-
-def days_left(free: int, net_taken: int) -> int | None:
-    """Whole days until none is free; None: there do not become fewer. `net_taken`: how many more numbers were taken
-    than came back, within PACE_DAYS."""
-    return free * PACE_DAYS // net_taken if net_taken > 0 else None
-
-
-def free_simulated_number(tx: Transaction, wanted: NumberRequest = ANY_NUMBER) -> str:
-    """One that no booking of any world holds. They are so many that none comes again, which is all that a quarantine
-    is for. They are of no country.
-
-    Raises NumberNotFree, NoNumberFree.
-    """
-    if wanted.service is not None:
-        if is_simulated(wanted.service) and tx.bookings.holding(wanted.service) is None:
-            return wanted.service
-        raise NumberNotFree("this number is not free")
-    if wanted.country is not None or not SIMULATED_PREFIX.startswith(wanted.prefix or "+"):
-        raise NoNumberFree(f"numbers of test worlds begin with {SIMULATED_PREFIX} and are of no country")
-    while True:
-        number = f"{SIMULATED_PREFIX}{secrets.randbelow(SIMULATED_NUMBERS):0{SIMULATED_DIGITS}}"
-        if tx.bookings.holding(E164(number)) is None:
-            return number

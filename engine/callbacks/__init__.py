@@ -1,1 +1,1 @@
-"""⑨ Delivery of callbacks: rows of the outbox go out, at least once, signed, and only to where they may go."""
+"""Callbacks: what customers are notified of, the outbox, and its signed delivery."""

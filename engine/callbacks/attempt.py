@@ -1,7 +1,7 @@
-"""One attempt to deliver one callback: a signed POST over a guarded socket → a typed outcome.
+"""One attempt to deliver a callback: a signed POST over a guarded socket, with a typed outcome.
 
-Every attempt has a connection of its own: nothing that an earlier one left behind (a dead kept-alive connection, a
-cookie) decides over it, and every attempt's address is checked anew.
+Every attempt opens a new connection. So nothing left over from an earlier attempt (a dead kept-alive connection, a
+cookie) can affect it, and its address is checked again.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from engine.domain.times import EpochMs
 from engine.storage.outbox import Delivery
 
 USER_AGENT = "rented-numbers-callbacks/1"
-# Once the status is known the rest of the answer changes nothing; this long a receiver may take to finish it
-# before the connection is closed on it.
+# The status decides; the rest of the answer changes nothing. A receiver has this long to finish it before the
+# connection is closed.
 ANSWER_BODY_SECONDS = 1.0
-# So much of an answer's body is shown to the callback's owner.
+# How much of an answer's body is stored for the customer.
 SHOWN_BYTES = 1024
-# What every callback says of itself, beside its signature.
+# The headers of every callback, in addition to the signature.
 HEADERS = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
-# The bound may cut through a telephone number, and half of one would never be found by who has to erase it.
+# The cut at SHOWN_BYTES may split a telephone number, and `privacy erase` would not find half a number.
 _CUT_NUMBER = re.compile(r"\+?[0-9]+\Z")
 
 log = structlog.get_logger(__name__)
@@ -41,8 +41,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """`response`: the beginning of the answer's body as text, empty where there is none. It is the receiver's own, and
-    can hold anything: never to be logged."""
+    """The result of an attempt.
+
+    Attributes:
+        outcome: The HTTP status, or why there was none.
+        response: The beginning of the answer's body; empty if there was no answer. It must not be logged, because a
+            receiver may put anything into it.
+    """
 
     outcome: AttemptOutcome
     response: str = ""
@@ -51,9 +56,12 @@ class AttemptResult:
 def open_session(
     *, rules: CallbackRules, lookups_at_once: int, tls: ssl.SSLContext | None = None
 ) -> aiohttp.ClientSession:
-    """The HTTP client of all attempts; to be closed by its owner. No proxies, cookies, .netrc or decompression.
+    """Returns the HTTP client for all attempts. It uses no proxies, cookies, .netrc or decompression.
 
-    `tls`: whom to trust, by default the machine's own list of authorities.
+    Args:
+        rules: Where callbacks may go.
+        lookups_at_once: The most DNS look-ups at one time.
+        tls: The TLS settings; by default the machine's own list of authorities.
     """
     return aiohttp.ClientSession(
         connector=GuardedConnector(rules, lookups_at_once=lookups_at_once, tls=tls or tls_of_this_machine()),
@@ -61,21 +69,29 @@ def open_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # attempt() has an exact one for all of it
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # attempt() limits the whole attempt
     )
 
 
 async def attempt(
     session: aiohttp.ClientSession, delivery: Delivery, *, now: EpochMs, timeout_ms: int, rules: CallbackRules
 ) -> AttemptResult:
-    """Send it, and wait up to `timeout_ms` for the head of the answer. Raises nothing but CancelledError."""
+    """Sends a callback and waits for the head of the answer. Raises nothing but CancelledError.
+
+    Args:
+        session: From `open_session`.
+        delivery: The callback.
+        now: The present time.
+        timeout_ms: How long everything up to the head of the answer may take.
+        rules: Where callbacks may go.
+    """
     try:
         async with asyncio.timeout(timeout_ms / 1000):
             response = await _send(session, delivery, now, rules)
-    except Exception as error:  # whatever a receiver answers or a row holds, it must not end the worker
+    except Exception as error:  # neither an odd answer nor a bad row may end the worker
         trouble = _trouble(error)
         if trouble is Trouble.INTERNAL:
-            # Its class alone: the text of an exception may hold the URL, the body or the secret.
+            # The class alone, because the text of an exception may contain the URL, the body or the secret.
             log.error("callback_attempt_broke", event_id=delivery.id, error=type(error).__name__)
         return AttemptResult(NoAnswer(trouble))
     outcome = HttpAnswer(response.status, _retry_after(response, now))
@@ -85,9 +101,9 @@ async def attempt(
 async def _send(
     session: aiohttp.ClientSession, delivery: Delivery, now: EpochMs, rules: CallbackRules
 ) -> aiohttp.ClientResponse:
-    check_callback(delivery.url, rules)  # the settings may have changed since it was booked
+    check_callback(delivery.url, rules)  # the settings may have changed since the booking was made
     return await session.post(
-        URL(delivery.url, encoded=True),  # as the customer wrote it: decoding `%2F` breaks a signed URL
+        URL(delivery.url, encoded=True),  # unchanged, because decoding `%2F` breaks a signed URL
         data=delivery.body.encode(),
         headers=HEADERS | signature_headers(delivery.id, delivery.secrets.valid_at(now), delivery.body, now),
         allow_redirects=False,
@@ -95,12 +111,12 @@ async def _send(
 
 
 async def _let_finish(response: aiohttp.ClientResponse) -> bytes:
-    """Read what is left of the answer, within bounds, so that a well-behaved receiver sees no broken connection.
+    """Reads the rest of the answer, within limits, so that a well-behaved receiver sees no broken connection.
 
-    Its beginning.
+    Returns the beginning of the body.
     """
     beginning = bytearray()
-    with contextlib.suppress(Exception):  # nothing that goes wrong here changes the outcome any more
+    with contextlib.suppress(Exception):  # an error here does not change the outcome
         async with asyncio.timeout(ANSWER_BODY_SECONDS):
             while chunk := await response.content.readany():
                 beginning += chunk[: SHOWN_BYTES - len(beginning)]
@@ -109,7 +125,7 @@ async def _let_finish(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _as_text(body: bytes) -> str:
-    """UTF-8 or what can be read as that, without a letter that the end cut through, and nothing that moves a cursor."""
+    """Decodes a body as UTF-8, drops a character that was cut at the end, and replaces control characters."""
     text = getincrementaldecoder("utf-8")("replace").decode(body)
     if len(body) == SHOWN_BYTES:
         text = _CUT_NUMBER.sub("", text)
@@ -124,7 +140,7 @@ def _retry_after(response: aiohttp.ClientResponse, now: EpochMs) -> int | None:
     return None if value is None else parse_retry_after(value, now)
 
 
-# The first that fits.
+# The first entry that matches decides.
 _TROUBLES: tuple[tuple[type[Exception], Trouble], ...] = (
     (TimeoutError, Trouble.TIMEOUT),
     (CallbackNotAcceptable, Trouble.FORBIDDEN),

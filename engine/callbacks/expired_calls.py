@@ -1,7 +1,8 @@
-"""Calls to an expired booking: its owner is told of so many within a window, and of how many there were beside.
+"""Callbacks about calls to an expired booking, limited to a few in each window of time.
 
-Counted by the transaction that decides on the call. What was not told when the window is over, the next callback says:
-of the next call, or of the last one that was not told of, by the sweep, so that a flood that ends is told of too.
+The transaction that routes a call also counts it. Calls above the limit cause no callback; they are suppressed and
+counted. After the window the next callback reports the count: the callback about the next call or, if none comes, one
+that the sweep posts about the last suppressed call. So the customer also learns of a flood that has stopped.
 """
 
 from engine.callbacks.outbox import post
@@ -16,7 +17,7 @@ from engine.storage.transaction import Transaction
 
 
 def count_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs, policy: Policy) -> None:
-    """Tell of a call, or count it as one that was not told of."""
+    """Posts a callback about a call, or counts the call as suppressed."""
     counted = count_in_window(tx.notices.expired_calls(booking.id), cdr.id, now, policy.notices)
     tx.notices.set_expired_calls(booking.id, counted.window)
     if counted.not_reported is not None:
@@ -24,10 +25,21 @@ def count_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs
 
 
 def notify_closed_windows(
-    tx: Transaction, now: EpochMs, policy: Policy, account_id: AccountId | None, at_most: int
+    tx: Transaction, now: EpochMs, policy: Policy, account_id: AccountId | None, limit: int
 ) -> int:
-    """Of windows that are over, of one account or (empty) of all. How many bookings there were."""
-    over = tx.notices.with_calls_not_told(EpochMs(now - policy.notices.expired_window_ms), account_id, at_most)
+    """Reports suppressed calls whose window is over.
+
+    Args:
+        tx: The transaction.
+        now: The present time; of a sandbox, by the sandbox's clock.
+        policy: The operator's rules.
+        account_id: Only this account; None for all customers' own accounts.
+        limit: The most bookings to handle.
+
+    Returns:
+        How many bookings it handled.
+    """
+    over = tx.notices.with_calls_not_told(EpochMs(now - policy.notices.expired_window_ms), account_id, limit)
     for booking_id in over:
         booking = tx.bookings.by_id(booking_id)
         if booking is not None:
@@ -36,19 +48,26 @@ def notify_closed_windows(
 
 
 def notify_suppressed(tx: Transaction, booking: Booking, now: EpochMs) -> None:
-    """Of the last call that was not told of, if there is one, with how many there were before it."""
+    """Posts a callback about the last suppressed call, if there is one, with the count of those before it."""
     window = tx.notices.expired_calls(booking.id)
     if window is None or window.last_cdr_id is None:
         return
     tx.notices.set_expired_calls(booking.id, ExpiredCalls(now, 1, 0, None))
     cdr = tx.notices.call_record(booking.account_id, window.last_cdr_id)
-    if cdr is not None:  # else it was kept for a shorter time than the window
+    if cdr is not None:  # retention may have deleted it, if it is shorter than the window
         notify_expired_call(tx, booking, cdr, now, not_reported=window.not_told - 1)
 
 
 def notify_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs, *, not_reported: int) -> None:
-    """Put the callback about a call to an expired booking into the outbox. `not_reported`: calls that were not told of
-    since the last one that was."""
+    """Posts the callback about a call to an expired booking.
+
+    Args:
+        tx: The transaction.
+        booking: The expired booking.
+        cdr: The call's record.
+        now: The present time by the account's clock.
+        not_reported: How many calls were suppressed since the last callback.
+    """
     body = events.expired_call_body(
         called_at=cdr.started_at,
         source=cdr.source,

@@ -1,168 +1,206 @@
-"""Whose turn it is: a lane for what each account sends to a receiver (host and port), and free slots shared out among
-the lanes. An account's own: many share a host, and none may stand in another's way there.
+"""A fair queue: divides the delivery slots among many receivers, so that no receiver starves another.
 
-A receiver that hangs holds each slot for a whole timeout, so what it may hold is bounded:
+There is one queue for each account and receiver (host and port). Accounts have queues of their own because customers
+share hosts: one account's failing URL must not delay another account's callbacks to the same host.
 
-- a lane whose last attempt was answered promptly with a 2xx is quick;
-- any other lane (new, slow, failing) may hold one slot, and all of these together half of them. However many receivers
-  are dead, quick ones always find the other half;
-- all lanes to a receiver together may hold a quarter.
+A receiver that hangs keeps each of its slots for a whole timeout. Its share is therefore limited:
 
-Nor can they take the room of the others: when it is full, who has fewer waiting than the longest line gets that one's
-last place.
+- A queue is *responsive* if its last attempt brought a 2xx within a short time.
+- Any other queue (new, slow, failing) gets one slot, and all of these together get at most half of the slots. However
+  many receivers hang, the responsive ones share the other half.
+- All queues to one receiver together get at most a quarter of the slots.
 
-Pure bookkeeping in memory: no I/O, no clock. Lanes take turns, and within a lane the order is that of arrival.
+The memory is limited too. When it is full, a callback for a short queue replaces the last one of the longest queue.
+
+The queues take turns, and each is first in, first out. The module does no I/O and reads no clock.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from engine.domain.ids import AccountId
 
-# What is beyond stays in the database and is found again when its hold is over, see worker.py.
-MAX_IN_LANE = 10_000
+# A callback that finds no room stays in the database and is found again when its hold is over, see worker.py.
+MAX_IN_QUEUE = 10_000
 MAX_IN_ALL = 50_000
-MAX_KNOWN_QUICK = 10_000
+MAX_RESPONSIVE = 10_000
 
-ReceiverKey = tuple[str, int | None]
-Key = tuple[str, ReceiverKey]
-"""Of a lane: the account and the receiver."""
+
+class Receiver(NamedTuple):
+    """Where callbacks are sent to.
+
+    Attributes:
+        host: The URL's host; empty if the URL cannot be parsed.
+        port: The URL's port, or the default port of its scheme; None if the URL cannot be parsed.
+    """
+
+    host: str
+    port: int | None
+
+
+class QueueKey(NamedTuple):
+    """What identifies a queue."""
+
+    account_id: AccountId
+    receiver: Receiver
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedCallback:
-    """A callback that waits for its turn. `attempts`: how many it has had."""
+    """A callback that waits for its turn.
+
+    Attributes:
+        event_id: The callback's id.
+        receiver: Where it goes.
+        attempts: How many attempts it has had.
+        account_id: The account that gets it.
+    """
 
     event_id: str
-    receiver: ReceiverKey
+    receiver: Receiver
     attempts: int
     account_id: AccountId
 
     @property
-    def key(self) -> Key:
-        return self.account_id, self.receiver
+    def key(self) -> QueueKey:
+        """The queue that the callback belongs to."""
+        return QueueKey(self.account_id, self.receiver)
 
 
 @dataclass(slots=True)
-class _Lane:
-    line: dict[str, QueuedCallback] = field(default_factory=dict)  # by event id, in the order of arrival
+class _Queue:
+    waiting: dict[str, QueuedCallback] = field(default_factory=dict)  # by event id, in the order of arrival
     under_way: int = 0
 
 
-def receiver_of(url: str) -> ReceiverKey:
-    """Host and port, or an empty host for what is no URL."""
+def receiver_of(url: str) -> Receiver:
+    """Returns the host and port that a URL points to."""
     try:
         split = urlsplit(url)
         port = split.port
     except ValueError:
-        return "", None
-    return split.hostname or "", port or (443 if split.scheme == "https" else 80)
+        return Receiver("", None)
+    return Receiver(split.hostname or "", port or (443 if split.scheme == "https" else 80))
 
 
 class _Lengths:
-    """Which line is the longest, kept in constant time: lines grow and shrink by one."""
+    """Finds the longest queue in constant time, which works because queues grow and shrink by one."""
 
     def __init__(self) -> None:
         self.longest = 0
-        self._of: dict[int, dict[Key, None]] = {}  # those of each length
+        self._keys: dict[int, dict[QueueKey, None]] = {}  # the queues of each length
 
-    def change(self, key: Key, before: int, after: int) -> None:
+    def change(self, key: QueueKey, before: int, after: int) -> None:
         if before:
-            del self._of[before][key]
-            if not self._of[before]:
-                del self._of[before]
+            del self._keys[before][key]
+            if not self._keys[before]:
+                del self._keys[before]
         if after:
-            self._of.setdefault(after, {})[key] = None
-        if after > self.longest or (before == self.longest and before not in self._of):
+            self._keys.setdefault(after, {})[key] = None
+        if after > self.longest or (before == self.longest and before not in self._keys):
             self.longest = after
 
-    def a_longest(self) -> Key:
-        return next(iter(self._of[self.longest]))
+    def a_longest(self) -> QueueKey:
+        return next(iter(self._keys[self.longest]))
 
 
 class FairQueue:
-    def __init__(self, slots: int) -> None:
-        self._free = slots
-        self._most_of_receiver = max(1, slots // 4)
-        self._most_unproven = max(1, slots // 2)
-        self._waiting = 0
-        self._under_way: Counter[ReceiverKey] = Counter()
-        self._lengths = _Lengths()
-        self._lanes: dict[Key, _Lane] = {}  # only those with something in line or under way
-        self._quick: dict[Key, None] = {}  # an ordered set: known to be quick, longest known first
+    """Waiting callbacks, and the slots that they share."""
 
-    def add(self, waiting: QueuedCallback) -> None:
-        """Line it up. What is in the line already keeps its place; what finds no room is forgotten."""
-        lane = self._lanes.setdefault(waiting.key, _Lane())
-        if waiting.event_id in lane.line:
-            lane.line[waiting.event_id] = waiting
-        elif len(lane.line) < MAX_IN_LANE and self._has_room(len(lane.line)):
-            lane.line[waiting.event_id] = waiting
-            self._changed(waiting.key, lane, 1)
-        self._drop_if_idle(waiting.key, lane)
+    def __init__(self, slots: int) -> None:
+        self._free_slots = slots
+        self._slots_per_receiver = max(1, slots // 4)
+        self._slots_unresponsive = max(1, slots // 2)
+        self._waiting = 0
+        self._under_way: Counter[Receiver] = Counter()
+        self._lengths = _Lengths()
+        self._queues: dict[QueueKey, _Queue] = {}  # only those with a callback that waits or is under way
+        self._responsive: dict[QueueKey, None] = {}  # an ordered set, the one proven longest ago first
+
+    def add(self, callback: QueuedCallback) -> None:
+        """Adds a callback to its queue.
+
+        A callback that is already queued keeps its place. A callback that finds no room is dropped.
+        """
+        queue = self._queues.setdefault(callback.key, _Queue())
+        if callback.event_id in queue.waiting:
+            queue.waiting[callback.event_id] = callback
+        elif len(queue.waiting) < MAX_IN_QUEUE and self._make_room(len(queue.waiting)):
+            queue.waiting[callback.event_id] = callback
+            self._length_changed(callback.key, queue, 1)
+        self._drop_if_idle(callback.key, queue)
 
     def choose(self) -> list[QueuedCallback]:
-        """Those whose turn it is. Each takes a slot, which `leave` gives back."""
+        """Takes the callbacks whose turn it is. Each occupies a slot until it is passed to `release`."""
         chosen: list[QueuedCallback] = []
-        while self._free and (turn := list(self._one_of_each())):
+        while self._free_slots and (turn := list(self._one_of_each())):
             chosen += turn
         return chosen
 
-    def leave(self, waiting: QueuedCallback, *, quick: bool | None = None) -> None:
-        """Give the slot back. `quick`: how the attempt went; None: there was none."""
-        key = waiting.key
-        lane = self._lanes[key]
-        lane.under_way -= 1
-        self._under_way[waiting.receiver] -= 1
-        if not self._under_way[waiting.receiver]:
-            del self._under_way[waiting.receiver]
-        self._free += 1
-        if quick is not None:
-            self._quick.pop(key, None)
-        if quick:
-            self._quick[key] = None
-            if len(self._quick) > MAX_KNOWN_QUICK:
-                del self._quick[next(iter(self._quick))]
-        self._drop_if_idle(key, lane)
+    def release(self, callback: QueuedCallback, *, responsive: bool | None = None) -> None:
+        """Frees a callback's slot.
+
+        Args:
+            callback: A callback that `choose` returned.
+            responsive: Whether the attempt brought a prompt 2xx; None if there was no attempt.
+        """
+        key = callback.key
+        queue = self._queues[key]
+        queue.under_way -= 1
+        self._under_way[callback.receiver] -= 1
+        if not self._under_way[callback.receiver]:
+            del self._under_way[callback.receiver]
+        self._free_slots += 1
+        if responsive is not None:
+            self._responsive.pop(key, None)
+        if responsive:
+            self._responsive[key] = None
+            if len(self._responsive) > MAX_RESPONSIVE:
+                del self._responsive[next(iter(self._responsive))]
+        self._drop_if_idle(key, queue)
 
     def _one_of_each(self) -> Iterator[QueuedCallback]:
-        unproven = sum(lane.under_way for key, lane in self._lanes.items() if key not in self._quick)
-        for key, lane in list(self._lanes.items()):
-            may_more = key in self._quick or (lane.under_way == 0 and unproven < self._most_unproven)
-            is_full = self._under_way[key[1]] >= self._most_of_receiver
-            if not (self._free and lane.line and may_more) or is_full:
+        unresponsive = sum(queue.under_way for key, queue in self._queues.items() if key not in self._responsive)
+        for key, queue in list(self._queues.items()):
+            is_responsive = key in self._responsive
+            may_start = is_responsive or (queue.under_way == 0 and unresponsive < self._slots_unresponsive)
+            receiver_is_full = self._under_way[key.receiver] >= self._slots_per_receiver
+            if not (self._free_slots and queue.waiting and may_start) or receiver_is_full:
                 continue
-            unproven += key not in self._quick
-            self._lanes[key] = self._lanes.pop(key)  # to the end: the next turn begins with another
-            yield self._take_first(key, lane)
+            unresponsive += not is_responsive
+            self._queues[key] = self._queues.pop(key)  # to the end, so that the next turn begins with another queue
+            yield self._take_first(key, queue)
 
-    def _take_first(self, key: Key, lane: _Lane) -> QueuedCallback:
-        first = lane.line.pop(next(iter(lane.line)))
-        self._changed(key, lane, -1)
-        lane.under_way += 1
+    def _take_first(self, key: QueueKey, queue: _Queue) -> QueuedCallback:
+        first = queue.waiting.pop(next(iter(queue.waiting)))
+        self._length_changed(key, queue, -1)
+        queue.under_way += 1
         self._under_way[first.receiver] += 1
-        self._free -= 1
+        self._free_slots -= 1
         return first
 
-    def _has_room(self, length: int) -> bool:
-        """For one more in a line of that length; made, if need be, at the end of one that stays longer."""
+    def _make_room(self, length: int) -> bool:
+        """Makes room for one more callback in a queue of this length. Returns False if that is not possible.
+
+        If necessary, it drops the last callback of the longest queue, unless that would become the shorter one.
+        """
         if self._waiting < MAX_IN_ALL:
             return True
         if self._lengths.longest <= length + 1:
             return False
         key = self._lengths.a_longest()
-        longest = self._lanes[key]
-        longest.line.popitem()
-        self._changed(key, longest, -1)
+        longest = self._queues[key]
+        longest.waiting.popitem()
+        self._length_changed(key, longest, -1)
         return True
 
-    def _changed(self, key: Key, lane: _Lane, by: int) -> None:
-        """The line has grown or shrunk by one."""
+    def _length_changed(self, key: QueueKey, queue: _Queue, by: int) -> None:
         self._waiting += by
-        self._lengths.change(key, len(lane.line) - by, len(lane.line))
+        self._lengths.change(key, len(queue.waiting) - by, len(queue.waiting))
 
-    def _drop_if_idle(self, key: Key, lane: _Lane) -> None:
-        if not lane.line and not lane.under_way:
-            del self._lanes[key]
+    def _drop_if_idle(self, key: QueueKey, queue: _Queue) -> None:
+        if not queue.waiting and not queue.under_way:
+            del self._queues[key]

@@ -1,9 +1,13 @@
-"""What a customer is told of a booking's course, where the account has chosen it: each once, by the transaction that
-does what it tells of. What time alone brings about is found by the sweep, `notify_due`.
+"""Notifications: the optional events that an account can choose, such as `booking.expired`. Each is sent once.
 
-Marks say what was told since the last renewal. The sweep keeps its place in the order in which bookings end: what lies
-behind that is looked at no more, however many bookings there are, and an account that chooses an event is told of what
-comes from then on.
+The transaction that changes a booking also posts the notification. A booking that expires by time alone is found by
+the sweep, `notify_due`.
+
+Marks in the database record which notifications a booking has had since its last renewal. The sweep stores its position
+in the order in which bookings end, and never scans behind it. Its cost therefore does not grow with the number of
+bookings, and an account that chooses an event gets it for later bookings only.
+
+The callback about the end of an answered call is posted here too. It is not optional.
 """
 
 from collections.abc import Collection
@@ -25,29 +29,34 @@ from engine.storage.notifications import EndingPosition
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
-# What one transaction of the sweep looks at of each kind, so that no call ever waits long behind it.
+# Bookings of each kind that one transaction of the sweep scans, so that no call waits long for the database.
 BATCH = 200
-# What one sweep does.
+# Transactions of one sweep.
 MAX_BATCHES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class NotifiedBatch:
-    """`looked_at`: bookings, whether anything was told of them or not. `is_full`: there may be more."""
+    """The result of one transaction of the sweep.
 
-    looked_at: int
+    Attributes:
+        scanned: How many bookings it scanned, with or without a notification.
+        is_full: There may be more to do.
+    """
+
+    scanned: int
     is_full: bool
 
 
 def choose_events(tx: Transaction, account_id: AccountId, wanted: Collection[EventType]) -> list[EventType]:
-    """Have the account told of these from now on, and of no other. Returns them in their order."""
+    """Sets the events that the account gets from now on. Returns them in the order of `EventType`."""
     chosen = [kind for kind in EventType if kind in wanted]
     tx.notices.choose(account_id, chosen)
     return chosen
 
 
 def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_at: EpochMs, now: EpochMs) -> None:
-    """Of the one report by which a call becomes known as answered."""
+    """Posts `call.started`, if the account has chosen it. Only the first report of an answer may call this."""
     if EventType.CALL_STARTED in tx.notices.chosen(booking.account_id):
         body = events.call_started_body(
             started_at=call.started_at,
@@ -61,7 +70,7 @@ def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_
 
 
 def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs) -> None:
-    """Of a call that was let through and has ended without an answer."""
+    """Posts `call.missed`, if the account has chosen it, for a call that rang and ended without an answer."""
     if EventType.CALL_MISSED in tx.notices.chosen(booking.account_id):
         body = events.call_missed_body(
             cdr_id=cdr.id,
@@ -76,7 +85,15 @@ def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs
 
 
 def notify_credit_changed(tx: Transaction, before: Booking, booking: Booking, now: EpochMs, policy: Policy) -> None:
-    """After a booking's credit has changed: that it is spent, or that few seconds are left."""
+    """Posts the notifications that follow from a change of credit, as far as the account has chosen them.
+
+    Args:
+        tx: The transaction.
+        before: The booking before the change.
+        booking: The booking after the change.
+        now: The present time by the account's clock.
+        policy: The operator's rules.
+    """
     if booking.gone_at is not None:
         return
     is_spent = before.exhausted_at is None and booking.exhausted_at is not None
@@ -84,20 +101,20 @@ def notify_credit_changed(tx: Transaction, before: Booking, booking: Booking, no
         post(tx, booking, events.booking_expired_body(booking, policy.grace_ms), now)
     low = now < booking.expires_at and is_low(booking.seconds, policy.notices)
     if low and EventType.BOOKING_LOW_SECONDS in tx.notices.chosen(booking.account_id):
-        _tell_once(tx, booking, EventType.BOOKING_LOW_SECONDS, events.low_seconds_body(booking, now), now)
+        _notify_once(tx, booking, EventType.BOOKING_LOW_SECONDS, events.low_seconds_body(booking, now), now)
     is_revived = before.exhausted_at is not None and booking.exhausted_at is None
     if is_revived and now < booking.end_at <= now + policy.notices.expiring_soon_ms:
-        _tell_expiring_soon(tx, booking, now)
+        _notify_expiring_soon(tx, booking, now)
 
 
-def _tell_expiring_soon(tx: Transaction, booking: Booking, now: EpochMs) -> None:
-    """Of one that was spent when the sweep went by it."""
+def _notify_expiring_soon(tx: Transaction, booking: Booking, now: EpochMs) -> None:
+    """Posts `booking.expiring_soon` for a revived booking. The sweep skipped it while its credit was spent."""
     if EventType.BOOKING_EXPIRING_SOON in tx.notices.chosen(booking.account_id):
-        _tell_once(tx, booking, EventType.BOOKING_EXPIRING_SOON, events.expiring_soon_body(booking, now), now)
+        _notify_once(tx, booking, EventType.BOOKING_EXPIRING_SOON, events.expiring_soon_body(booking, now), now)
 
 
 def notify_booking_gone(tx: Transaction, booking: Booking, why: WhyGone, now: EpochMs) -> None:
-    """The last that is told of it, but for calls that are up; what was noted of it is removed."""
+    """Posts `booking.gone` and deletes the booking's marks. Only live calls can cause further callbacks."""
     expired_calls.notify_suppressed(tx, booking, now)
     if EventType.BOOKING_GONE in tx.notices.chosen(booking.account_id):
         post(tx, booking, events.booking_gone_body(booking, why, now), now)
@@ -105,37 +122,45 @@ def notify_booking_gone(tx: Transaction, booking: Booking, why: WhyGone, now: Ep
 
 
 def allow_all_again(tx: Transaction, booking: Booking) -> None:
-    """Everything can be told of it again."""
+    """Deletes all marks of a renewed booking, so that every notification can be sent again."""
     tx.notices.unmark_all(booking.id)
 
 
 def allow_low_seconds_again(tx: Transaction, booking: Booking) -> None:
-    """That few are left can be told of it again."""
+    """Deletes the mark for `booking.low_seconds`, so that it can be sent again."""
     tx.notices.unmark(booking.id, EventType.BOOKING_LOW_SECONDS)
 
 
 async def notify_all_due(storage: SqliteStorage, now: EpochMs, policy: Policy) -> int:
-    """Of all accounts, or as much as one sweep should. Calls get their turn after each transaction.
+    """Sends the due notifications of all accounts, up to `MAX_BATCHES` transactions. Calls can run in between.
 
-    Returns how many bookings were looked at. Raises StorageError; what was told until then stays told.
+    Returns:
+        How many bookings it scanned.
+
+    Raises:
+        StorageError: The database failed. What was committed before stays done.
     """
-    looked_at = 0
+    scanned = 0
     for _ in range(MAX_BATCHES):
-        told = await storage.run(notify_due, now, policy)
-        looked_at += told.looked_at
-        if not told.is_full:
+        batch = await storage.run(notify_due, now, policy)
+        scanned += batch.scanned
+        if not batch.is_full:
             break
-    return looked_at
+    return scanned
 
 
 def notify_due(tx: Transaction, now: EpochMs, policy: Policy, account_id: AccountId | None = None) -> NotifiedBatch:
-    """Tell of bookings that have expired by time or soon will, and of calls to expired ones that nobody was told of.
+    """Posts callbacks that fall due by time: bookings that expired or soon will, and suppressed calls to expired ones.
 
-    `account_id`: of this account only, whatever time it has elsewhere. At most BATCH of each kind.
+    Args:
+        tx: The transaction. It scans up to `BATCH` bookings of each kind.
+        now: The present time; of a sandbox, by the sandbox's clock.
+        policy: The operator's rules.
+        account_id: Only this account, a sandbox; None for all customers' own accounts.
     """
     counts = [
-        _tell_ending(tx, EventType.BOOKING_EXPIRED, EndingSpan(0, now), now, policy, account_id),
-        _tell_ending(
+        _notify_ending(tx, EventType.BOOKING_EXPIRED, EndingSpan(EpochMs(0), now), now, policy, account_id),
+        _notify_ending(
             tx,
             EventType.BOOKING_EXPIRING_SOON,
             EndingSpan(now, EpochMs(now + policy.notices.expiring_soon_ms)),
@@ -150,35 +175,37 @@ def notify_due(tx: Transaction, now: EpochMs, policy: Policy, account_id: Accoun
 
 @dataclass(frozen=True, slots=True)
 class EndingSpan:
-    """Bookings that end after `after`, up to `until`."""
+    """The bookings that end after `after` and not later than `until`."""
 
-    after: int
+    after: EpochMs
     until: EpochMs
 
 
-def _tell_ending(
+def _notify_ending(
     tx: Transaction, kind: EventType, span: EndingSpan, now: EpochMs, policy: Policy, account_id: AccountId | None
 ) -> int:
-    """How many it has looked at."""
+    """Sends one kind of notification about the bookings that end within the span. Returns how many it scanned."""
     if account_id is None:
         bookings = _next_ending(tx, kind, span)
     elif kind in tx.notices.chosen(account_id):
         bookings = _ending_of(tx, account_id, kind, span)
     else:
         return 0
-    for booking in bookings.to_tell:
+    for booking in bookings.to_notify:
         if kind is EventType.BOOKING_EXPIRED:
             body = events.booking_expired_body(booking, policy.grace_ms)
         else:
             body = events.expiring_soon_body(booking, now)
-        _tell_once(tx, booking, kind, body, now)
-    return bookings.looked_at
+        _notify_once(tx, booking, kind, body, now)
+    return bookings.scanned
 
 
 @dataclass(frozen=True, slots=True)
 class EndingBookings:
-    to_tell: list[Booking]
-    looked_at: int
+    """Bookings to notify about, and how many were scanned to find them."""
+
+    to_notify: list[Booking]
+    scanned: int
 
 
 def _ending_of(tx: Transaction, account_id: AccountId, kind: EventType, span: EndingSpan) -> EndingBookings:
@@ -187,15 +214,17 @@ def _ending_of(tx: Transaction, account_id: AccountId, kind: EventType, span: En
 
 
 def _next_ending(tx: Transaction, kind: EventType, span: EndingSpan) -> EndingBookings:
-    """From where the last sweep has come to; the first one begins where it ends. After a clock was set back some are
-    looked at again: what was told of them is marked."""
-    place = tx.notices.swept_to(kind)
-    if place is None or not tx.notices.anybody_chose():
+    """Continues where the last sweep stopped. The very first sweep only stores its position.
+
+    After the clock was set back, some bookings are scanned again; their marks prevent a second notification.
+    """
+    position = tx.notices.swept_to(kind)
+    if position is None or not tx.notices.anybody_chose():
         tx.notices.set_swept(kind, EndingPosition(span.until, BookingId(LAST_ID)))
         return EndingBookings([], 0)
-    if place.ends_at < span.after:
-        place = EndingPosition(EpochMs(span.after), BookingId(LAST_ID))
-    found = tx.notices.ending(place, span.until, BATCH)
+    if position.ends_at < span.after:
+        position = EndingPosition(span.after, BookingId(LAST_ID))
+    found = tx.notices.ending(position, span.until, BATCH)
     last = found[-1].booking if len(found) == BATCH else None
     tx.notices.set_swept(
         kind, EndingPosition(last.end_at, last.id) if last else EndingPosition(span.until, BookingId(LAST_ID))
@@ -203,13 +232,13 @@ def _next_ending(tx: Transaction, kind: EventType, span: EndingSpan) -> EndingBo
     return EndingBookings([each.booking for each in found if kind in each.chosen], len(found))
 
 
-def _tell_once(tx: Transaction, booking: Booking, kind: EventType, body: EventBody, now: EpochMs) -> None:
+def _notify_once(tx: Transaction, booking: Booking, kind: EventType, body: EventBody, now: EpochMs) -> None:
     if tx.notices.mark(booking.id, kind, now):
         post(tx, booking, body, now)
 
 
 def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs) -> None:
-    """Put the callback about an answered call into the outbox."""
+    """Posts the callback about an answered call."""
     body = events.call_ended_body(
         cdr_id=cdr.id,
         started_at=cdr.started_at,

@@ -1,4 +1,7 @@
-"""The three transactions of a delivery: lined up, begun, recorded. worker.py says why there are three."""
+"""The outbox: posting a callback, and the three transactions of its delivery (line up, begin, record).
+
+`worker.py` explains why there are three.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ from engine.domain.retry import (
 )
 from engine.domain.times import EpochMs
 from engine.runtime.ids import new_id
-from engine.storage.outbox import AttemptRecord, Delivery
+from engine.storage.outbox import AttemptRecord, Delivery, DueCallback
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
@@ -29,23 +32,41 @@ T = TypeVar("T")
 
 
 class Storage(Protocol):
+    """What delivery needs of the database. Tests pass one that fails on purpose."""
+
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a command in a transaction. Raises StorageError when that is not possible now."""
+        """Runs a command in a transaction.
+
+        Raises:
+            StorageError: That is not possible now.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class DueCallbacks:
-    """`due`: (event id, URL, attempts so far, account). `is_full`: there may be more. `next_due_at`: None, if nothing
-    waits."""
+    """Callbacks to deliver now.
 
-    due: list[tuple[str, str, int, str]]
+    Attributes:
+        due: Due callbacks, oldest first.
+        is_full: There may be more of them.
+        next_due_at: When the next callback falls due; None if no callback waits.
+    """
+
+    due: list[DueCallback]
     is_full: bool
     next_due_at: EpochMs | None
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """An attempt that is over. `began_at`: epoch milliseconds. `response`: the beginning of the answer's body."""
+    """A finished attempt.
+
+    Attributes:
+        outcome: The HTTP status, or why there was none.
+        response: The beginning of the answer's body; empty if there was no answer.
+        began_at: When the attempt began.
+        took_ms: How long it took, in milliseconds.
+    """
 
     outcome: AttemptOutcome
     response: str
@@ -53,29 +74,42 @@ class DeliveryReport:
     took_ms: int
 
 
-def line_up(tx: Transaction, now: EpochMs, held_until: EpochMs, at_most: int) -> DueCallbacks:
-    tx.endpoints.release(now, at_most)
-    due, looked_at = tx.outbox.line_up_due(now, held_until, at_most)
-    return DueCallbacks(due, looked_at == at_most, tx.outbox.next_due_at())
+def line_up(tx: Transaction, now: EpochMs, held_until: EpochMs, limit: int) -> DueCallbacks:
+    """Reserves due callbacks until `held_until`, after releasing those that were held for an endpoint enabled since."""
+    tx.endpoints.release(now, limit)
+    page = tx.outbox.line_up_due(now, held_until, limit)
+    return DueCallbacks(page.due, page.scanned == limit, tx.outbox.next_due_at())
 
 
 def begin_all(tx: Transaction, chosen: list[QueuedCallback], claimed_until: int) -> list[Delivery | None]:
-    return [tx.outbox.begin(waiting.event_id, waiting.attempts, claimed_until) for waiting in chosen]
+    """Counts an attempt of each callback. None stands for a callback that is finished, held or claimed by another."""
+    return [tx.outbox.begin(callback.event_id, callback.attempts, claimed_until) for callback in chosen]
 
 
 def record(
     tx: Transaction,
     delivery: Delivery,
-    tried: DeliveryReport,
+    report: DeliveryReport,
     decision: RetryDecision,
     now: EpochMs,
     disable_after_ms: int,
 ) -> WhyDisabled | None:
-    """What follows for the callback, its line in the log and what it says of the endpoint, kept together or not at all.
+    """Stores the result of an attempt: the callback's new state, a log entry, and the endpoint's success or failure.
 
-    Why that was disabled by it, None if it was not.
+    If another worker has claimed the callback meanwhile, nothing is stored.
+
+    Args:
+        tx: The transaction.
+        delivery: The callback, as `begin_all` returned it.
+        report: How the attempt went.
+        decision: What follows for the callback.
+        now: The present time.
+        disable_after_ms: How long an endpoint may fail without a success before it is disabled.
+
+    Returns:
+        Why the endpoint was disabled just now; None if it was not.
     """
-    outcome = str(tried.outcome)
+    outcome = str(report.outcome)
     match decision:
         case Delivered():
             is_ours = tx.outbox.finish(delivery, CallbackState.DELIVERED.value, outcome, now)
@@ -85,19 +119,19 @@ def record(
             is_ours = tx.outbox.postpone(delivery, EpochMs(now + ms), outcome)
     if not is_ours:
         return None
-    tx.outbox.log_attempt(delivery.id, _logged(delivery, tried))
+    tx.outbox.log_attempt(delivery.id, _logged(delivery, report))
     if isinstance(decision, Delivered):
         tx.endpoints.note_success(new_id("cep"), delivery, now)
         return None
-    if not is_endpoint_failure(tried.outcome):
+    if not is_endpoint_failure(report.outcome):
         return None
-    return _note_failure(tx, delivery, tried, decision, now, disable_after_ms)
+    return _note_failure(tx, delivery, report, decision, now, disable_after_ms)
 
 
 def _note_failure(
     tx: Transaction,
     delivery: Delivery,
-    tried: DeliveryReport,
+    report: DeliveryReport,
     decision: RetryDecision,
     now: EpochMs,
     disable_after_ms: int,
@@ -106,7 +140,7 @@ def _note_failure(
     reason = None
     if endpoint.disabled_at is None:
         reason = why_disabled(
-            tried.outcome,
+            report.outcome,
             tries=delivery.tries,
             failing_since=now if endpoint.failing_since is None else endpoint.failing_since,
             now=now,
@@ -115,31 +149,35 @@ def _note_failure(
         if reason is not None:
             tx.endpoints.disable(endpoint.id, reason.value, now)
     if isinstance(decision, RetryAfter) and (reason is not None or endpoint.disabled_at is not None):
-        tx.outbox.finish(delivery, CallbackState.HELD.value, str(tried.outcome), now)
+        tx.outbox.finish(delivery, CallbackState.HELD.value, str(report.outcome), now)
     return reason
 
 
-def _logged(delivery: Delivery, tried: DeliveryReport) -> AttemptRecord:
-    outcome = tried.outcome
+def _logged(delivery: Delivery, report: DeliveryReport) -> AttemptRecord:
+    outcome = report.outcome
     is_answered = isinstance(outcome, HttpAnswer)
     return AttemptRecord(
         attempt=delivery.attempts,
-        began_at=tried.began_at,
-        took_ms=tried.took_ms,
+        began_at=report.began_at,
+        took_ms=report.took_ms,
         status=outcome.status if isinstance(outcome, HttpAnswer) else None,
         trouble=None if is_answered else str(outcome),
-        response=tried.response,
+        response=report.response,
     )
 
 
 def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs) -> None:
-    """Have the booking's owner told. The worker is woken after the commit.
+    """Adds a callback to the outbox. The worker is woken after the commit.
 
-    `now`: by the clock that the booking lives by.
+    Args:
+        tx: The transaction.
+        booking: The booking that the callback is about.
+        body: The callback's body, without `sequence` and `metadata`.
+        now: The present time by the account's clock.
     """
     if not booking.callback:
-        return  # the engine's own bookings (softphones) have nobody to tell; the API demands a callback
-    # Counted in the same transaction: commits are in the order of the numbers, without gaps.
+        return  # the softphones' bookings have no callback; the API demands one
+    # Counted in the same transaction, so that numbers are committed in order and without gaps.
     numbered: EventBody = body | {"sequence": tx.outbox.next_sequence(booking.id)}
     tx.outbox.insert(
         event_id=new_id("evt"),

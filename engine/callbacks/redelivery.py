@@ -1,67 +1,88 @@
-"""What an owner does with callbacks that were put down: has them sent again, and their endpoints tried again.
+"""Redelivery of callbacks, and the enabling of disabled endpoints. Each is a plain function over a transaction.
 
-Plain functions over a transaction. Whoever commits them wakes the worker.
+They set `tx.posted`, so the storage wakes the worker after the commit.
 """
 
 from dataclasses import dataclass
 
 from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId
+from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage.endpoints import Endpoint
-from engine.storage.outbox import CallbackRecord
+from engine.storage.outbox import CallbackPosition, CallbackRecord
 from engine.storage.transaction import Transaction
 
-# What one request puts into line, so that no call ever waits long behind it.
+# Callbacks that one request sends again, so that no call waits long for the database.
 BATCH = 200
-
-Position = tuple[int, str]
-"""When a callback was put down (epoch milliseconds), and its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redelivered:
-    """`count`: how many were put into line. `last`: where the next request begins; None: nothing is left."""
+    """The result of one request.
+
+    Attributes:
+        count: How many callbacks will be sent again.
+        last: The position after which the next request continues; None if no callback is left.
+    """
 
     count: int
-    last: Position | None
+    last: CallbackPosition | None
 
 
 def redeliver(tx: Transaction, account_id: AccountId, callback_id: str, now: EpochMs) -> tuple[CallbackRecord, bool]:
-    """Send it again, under its id, from the beginning of the schedule; and whether anything was to be done for that:
-    one that is being tried right now is left alone. Held, where its endpoint is disabled. Raises NotFound.
+    """Sends a callback again, under the same id, from the beginning of the schedule.
+
+    A callback whose endpoint is disabled is held. A callback that a worker is delivering just now stays unchanged.
+
+    Returns:
+        The callback, and whether it was changed.
+
+    Raises:
+        NotFound: The account has no such callback.
     """
     found = _callback(tx, account_id, callback_id)
     endpoint = tx.endpoints.of_url(account_id, found.url)
     held = endpoint is not None and endpoint.disabled_at is not None
-    begun = tx.outbox.redeliver(callback_id, now, held=held)
+    changed = tx.outbox.redeliver(callback_id, now, held=held)
     tx.posted = True
-    return _callback(tx, account_id, callback_id), begun
+    return _callback(tx, account_id, callback_id), changed
 
 
 def redeliver_all(
     tx: Transaction,
     account_id: AccountId,
-    state: str,
-    after: Position,
+    state: CallbackState,
+    after: CallbackPosition,
     until: EpochMs,
     now: EpochMs,
-    at_most: int = BATCH,
+    limit: int = BATCH,
 ) -> Redelivered:
-    """All in that state that were put down after that place and before `until`, the oldest `at_most` of them."""
-    found = tx.outbox.to_redeliver(account_id, state, after, until, at_most + 1)
-    chosen = found[:at_most]
-    for _, callback_id in chosen:
+    """Sends callbacks in a state again, oldest first.
+
+    Args:
+        tx: The transaction.
+        account_id: The callbacks' account.
+        state: Only callbacks in this state.
+        after: Only callbacks after this position.
+        until: Only callbacks created before this instant.
+        now: The present time.
+        limit: The most callbacks to send again.
+    """
+    found = tx.outbox.to_redeliver(account_id, state, after, until, limit + 1)
+    chosen = found[:limit]
+    for position in chosen:
         # The worker holds those whose endpoint is disabled.
-        tx.outbox.redeliver(callback_id, now, held=False)
+        tx.outbox.redeliver(position.id, now, held=False)
         tx.posted = True
-    return Redelivered(len(chosen), chosen[-1] if len(found) > at_most else None)
+    return Redelivered(len(chosen), chosen[-1] if len(found) > limit else None)
 
 
 def enable(tx: Transaction, account_id: AccountId, endpoint_id: str) -> Endpoint:
-    """Have the worker try it again, beginning with what was held for it. Nothing for one that is not disabled.
+    """Enables a disabled endpoint. The worker then delivers the callbacks that were held for it.
 
-    Raises NotFound.
+    Raises:
+        NotFound: The account has no such endpoint.
     """
     endpoint = _endpoint(tx, account_id, endpoint_id)
     if endpoint.disabled_at is not None:

@@ -1,20 +1,20 @@
-"""Delivers the outbox: at least once, each event under the same id, no receiver at another's expense.
+"""The callback worker: delivers the outbox at least once, and keeps slow receivers from delaying the others.
 
 A callback goes through three steps, each a transaction:
 
-1. lined up: a due row's `due_at` is pushed ahead by a hold, and its id goes into its account's lane to the receiver,
-   in memory (see lanes.py). This counts no attempt. A row that finds no room, or whose worker dies, is due again after
-   the hold;
-2. begun: when its turn comes, `attempts` is counted and `due_at` pushed to when this attempt must long be over. The
-   count fences it: whoever else has the row in a lane can neither begin it nor record anything about it;
-3. recorded: delivered, failed, or due again as the schedule says; with it, how the attempt went, and what that says of
-   its endpoint. A worker that dies between sending and recording leaves a row that is due again: delivered twice, under
-   one id, and the attempt that nobody recorded is missing in the log.
+1. Line up: the worker reads due rows, moves their `due_at` ahead by a hold, and puts them into the fair queue in memory
+   (see fair_queue.py). This does not count as an attempt. A row that finds no room in the queue, or whose worker dies,
+   is due again after the hold.
+2. Begin: when the callback's turn comes, the worker increments `attempts` and moves `due_at` to a time when the attempt
+   must be over. The count is a fencing token: a worker that has an older count can neither begin nor record the row.
+3. Record: the worker marks the row as delivered, as failed, or as due again by the schedule, logs the attempt, and
+   updates the endpoint. If it dies between sending and recording, the row falls due again. The receiver then gets the
+   callback twice, with the same id, and the log lacks the first attempt.
 
-Of an endpoint that is disabled, rows are held when they come due, each once, and released in pages when it is enabled.
+Rows of a disabled endpoint are held when they fall due, and released in pages when the endpoint is enabled.
 
-Claiming rows straight from the head of the queue was rejected: ten thousand for a dead receiver would fill each
-claim, or have to be skipped by a scan of all of them in the one storage thread that calls depend on.
+Claiming rows directly from the head of the table was rejected: ten thousand rows for a dead receiver would fill every
+claim, or a scan would have to skip them all in the storage thread that calls depend on.
 """
 
 import asyncio
@@ -28,7 +28,6 @@ from engine.callbacks import outbox
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.fair_queue import FairQueue, QueuedCallback, receiver_of
 from engine.callbacks.outbox import DeliveryReport, Storage
-from engine.domain.ids import AccountId
 from engine.domain.policy import DeliveryRules
 from engine.domain.retry import Delivered, GiveUp, HttpAnswer, RetryAfter, RetryDecision, decide
 from engine.domain.times import EpochMs
@@ -38,9 +37,10 @@ from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
 from engine.storage.outbox import Delivery
 
-PAGE = 128  # rows a transaction lines up: short, since calls wait for the same thread
+PAGE = 128  # rows that one transaction lines up; few, because calls wait for the same thread
 LONGEST_NAP_SECONDS = 5.0
-QUICK_SECONDS = 2.0
+# A 2xx within this time makes a queue responsive.
+RESPONSIVE_SECONDS = 2.0
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 
 class CallbackWorker:
-    """Made by the composition root; `run(stop)` delivers until `stop` is set. Runs once, in one event loop."""
+    """Delivers callbacks. `run` can be called once, in one event loop."""
 
     def __init__(
         self,
@@ -58,22 +58,32 @@ class CallbackWorker:
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`jitter` gives numbers from 0 to 1."""
+        """Creates a worker.
+
+        Args:
+            storage: The database.
+            clock: The machine's clock.
+            config: Slots, timeouts and the retry schedule.
+            jitter: Returns a random number from 0 to 1.
+        """
         self._storage = storage
         self._clock = clock
         self._config = config
         self._jitter = jitter
-        self._lanes = FairQueue(config.workers)
+        self._queue = FairQueue(config.workers)
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
-        """There is something to do: called in the event loop after a commit that wrote to the outbox."""
+        """Ends the worker's nap. To be called in the event loop after a commit that wrote to the outbox."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until `stop`; then let attempts under way finish for `drain_ms` and leave the rest to the next
-        start. Storage that fails for a while is waited for. Raises only for bugs."""
+        """Delivers until `stop`, then gives attempts under way `drain_ms` to finish.
+
+        The rest is delivered after the next start. When the storage fails, the worker waits and tries again. It raises
+        only for bugs.
+        """
         config = self._config
         backoff = Backoff(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
         async with (
@@ -99,13 +109,13 @@ class CallbackWorker:
         self._wake.set()
 
     async def _round(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> float:
-        """Line up what is due and begin what has its turn. Returns after how many seconds to look again."""
+        """Lines up due callbacks and begins those whose turn it is. Returns the seconds until the next round."""
         now = self._clock.now()
         hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
         found = await self._storage.run(outbox.line_up, now, EpochMs(now + hold_ms), PAGE)
-        for event_id, url, attempts, account_id in found.due:
-            self._lanes.add(QueuedCallback(event_id, receiver_of(url), attempts, AccountId(account_id)))
-        chosen = self._lanes.choose()
+        for due in found.due:
+            self._queue.add(QueuedCallback(due.event_id, receiver_of(due.url), due.attempts, due.account_id))
+        chosen = self._queue.choose()
         if chosen:
             await self._begin(chosen, session, tasks)
         if found.is_full:
@@ -120,26 +130,26 @@ class CallbackWorker:
         try:
             begun = await self._storage.run(outbox.begin_all, chosen, claimed_until)
         except StorageError:
-            for waiting in chosen:
-                self._lanes.leave(waiting)
+            for callback in chosen:
+                self._queue.release(callback)
             raise  # the rows are due again when their hold is over
-        for waiting, delivery in zip(chosen, begun, strict=True):
+        for callback, delivery in zip(chosen, begun, strict=True):
             if delivery is None:
-                self._lanes.leave(waiting)
+                self._queue.release(callback)
                 self.wake()
                 continue
-            task = tasks.create_task(self._deliver(session, waiting, delivery, claimed_until))
+            task = tasks.create_task(self._deliver(session, callback, delivery, claimed_until))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
     async def _deliver(
-        self, session: aiohttp.ClientSession, waiting: QueuedCallback, delivery: Delivery, claimed_until: int
+        self, session: aiohttp.ClientSession, callback: QueuedCallback, delivery: Delivery, claimed_until: int
     ) -> None:
         loop = asyncio.get_running_loop()
-        quick = False
+        responsive = False
         try:
             began, began_at = loop.time(), self._clock.now()
-            attempted = await attempt(
+            result = await attempt(
                 session,
                 delivery,
                 now=began_at,
@@ -147,26 +157,28 @@ class CallbackWorker:
                 rules=self._config.rules,
             )
             took = loop.time() - began
-            decision = decide(attempted.outcome, delivery.tries, self._config.waits_ms, self._jitter())
-            quick = isinstance(decision, Delivered) and took <= QUICK_SECONDS
-            tried = DeliveryReport(attempted.outcome, attempted.response, began_at, int(took * 1000))
-            _report(delivery, waiting, tried, decision)
-            await self._record(delivery, tried, decision, claimed_until)
+            decision = decide(result.outcome, delivery.tries, self._config.waits_ms, self._jitter())
+            responsive = isinstance(decision, Delivered) and took <= RESPONSIVE_SECONDS
+            report = DeliveryReport(result.outcome, result.response, began_at, int(took * 1000))
+            _log_attempt(delivery, callback, report, decision)
+            await self._record(delivery, report, decision, claimed_until)
         finally:
-            self._lanes.leave(waiting, quick=quick)
+            self._queue.release(callback, responsive=responsive)
             self.wake()
 
     async def _record(
-        self, delivery: Delivery, tried: DeliveryReport, decision: RetryDecision, claimed_until: int
+        self, delivery: Delivery, report: DeliveryReport, decision: RetryDecision, claimed_until: int
     ) -> None:
-        """Try to record until the row is anybody's again. Its slot stays taken: storage that is down for long
-        must not be answered with more deliveries that cannot be recorded."""
+        """Records the attempt; while the storage fails, tries again until the claim on the row ends.
+
+        The slot stays occupied meanwhile, so that a long failure causes no more deliveries that cannot be recorded.
+        """
         backoff = Backoff(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
         while True:
             seconds = backoff.next()
             try:
                 disabled = await self._storage.run(
-                    outbox.record, delivery, tried, decision, self._clock.now(), self._config.disable_after_ms
+                    outbox.record, delivery, report, decision, self._clock.now(), self._config.disable_after_ms
                 )
             except StorageError as error:
                 if self._clock.now() + int(seconds * 1000) >= claimed_until:
@@ -174,9 +186,11 @@ class CallbackWorker:
                     return
             else:
                 if disabled is not None:
-                    host, _ = receiver_of(delivery.url)
                     log.warning(
-                        "callback_endpoint_disabled", account=delivery.account_id, host=host, reason=disabled.value
+                        "callback_endpoint_disabled",
+                        account=delivery.account_id,
+                        host=receiver_of(delivery.url).host,
+                        reason=disabled.value,
                     )
                 return
             await asyncio.sleep(seconds)
@@ -191,12 +205,12 @@ class CallbackWorker:
             task.cancel()
 
 
-def _report(delivery: Delivery, waiting: QueuedCallback, tried: DeliveryReport, decision: RetryDecision) -> None:
-    """Never the URL's path or query, nor a body: they are the customer's, with telephone numbers in them."""
-    outcome = tried.outcome
+def _log_attempt(delivery: Delivery, callback: QueuedCallback, report: DeliveryReport, decision: RetryDecision) -> None:
+    """Logs an attempt without the URL's path and query and without the body: they may contain telephone numbers."""
+    outcome = report.outcome
     context = log.bind(
         event_id=delivery.id,
-        host=waiting.receiver[0],
+        host=callback.receiver.host,
         attempt=delivery.attempts,
         outcome=str(outcome),
         status=outcome.status if isinstance(outcome, HttpAnswer) else None,

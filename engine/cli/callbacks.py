@@ -25,7 +25,7 @@ from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.endpoints import Endpoint
 from engine.storage.filters import LATEST
-from engine.storage.outbox import AttemptRecord, CallbackRecord
+from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord
 from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
 
@@ -90,7 +90,7 @@ def listen(
 def list_callbacks(
     account: AccountOption,
     state: Annotated[CallbackState | None, typer.Option(help="Only callbacks in this state.")] = None,
-    booking: Annotated[str, typer.Option(help="Only callbacks about the booking with this id.")] = "",
+    booking: Annotated[str | None, typer.Option(help="Only callbacks about the booking with this id.")] = None,
     limit: LimitOption = 20,
     as_json: Json = False,
 ) -> None:
@@ -98,7 +98,7 @@ def list_callbacks(
 
     def look_up(tx: Transaction) -> list[CallbackRecord]:
         owner = account_of(tx, account).id
-        return tx.outbox.newest(owner, "" if state is None else state.value, BookingId(booking), limit)
+        return tx.outbox.newest(owner, state, None if booking is None else BookingId(booking), limit)
 
     show([_callback_row(record) for record in run_command(Settings(), look_up)], as_json=as_json)
 
@@ -187,11 +187,10 @@ def enable(
 
 def _redeliver_all(account: str, state: CallbackState, since: EpochMs, until: EpochMs, now: EpochMs) -> int:
     """Redelivers in short transactions, and returns how many callbacks there were."""
-    settings, count = Settings(), 0
-    after: tuple[int, str] = (since, "")
+    settings, count, after = Settings(), 0, CallbackPosition(since, "")
     owner = run_command(settings, account_of, account).id
     while True:
-        done = run_command(settings, redelivery.redeliver_all, owner, state.value, after, until, now)
+        done = run_command(settings, redelivery.redeliver_all, owner, state, after, until, now)
         count += done.count
         if done.last is None:
             return count

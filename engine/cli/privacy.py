@@ -12,7 +12,7 @@ from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.masking import masked
 from engine.domain.numbers import E164
-from engine.privacy.erasure import ErasureStep, Target, check
+from engine.privacy.erasure import ErasureResult, Target, check
 from engine.privacy.erasure import erase as erase_rows
 from engine.privacy.scrub_files import SystemFiles, scrub
 from engine.runtime.clock import SystemClock
@@ -48,16 +48,16 @@ def erase(
             f"Erase {masked(target.number)} for good, and end the bookings that hide it?", abort=True, err=True
         )
     erased = asyncio.run(_erase_rows(settings, target))
-    wiped = scrub(SystemFiles(settings.data_dir.absolute(), settings.database.absolute(), settings.journal), target)
-    show_one({**erased.counts, "files": wiped.files}, as_json=as_json)
-    left = [*erased.left, *wiped.left]
-    for what in left:
+    scrubbed = scrub(SystemFiles(settings.data_dir.absolute(), settings.database.absolute(), settings.journal), target)
+    show_one({**erased.counts, "files": scrubbed.files}, as_json=as_json)
+    remaining = [*erased.remaining, *scrubbed.remaining]
+    for what in remaining:
         complain(f"still holds it: {what}")
-    if left:
+    if remaining:
         raise typer.Exit(1)
 
 
-async def _erase_rows(settings: Settings, target: Target) -> ErasureStep:
+async def _erase_rows(settings: Settings, target: Target) -> ErasureResult:
     storage = SqliteStorage(settings.database)
     try:
         return await erase_rows(storage, target, SystemClock().now(), policy_of(settings))

@@ -17,7 +17,8 @@ from engine.domain.policy import Policy
 from engine.domain.simulation import Outcome, SimulatedCall
 from engine.domain.times import EpochMs, Timestamp, rfc3339
 from engine.runtime.clock import SystemClock
-from engine.sandbox import worlds
+from engine.sandbox.clock import advance_clock, sweep_sandbox_of
+from engine.sandbox.simulation import Simulation, simulate_call
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(
@@ -71,16 +72,16 @@ def clock(
     show_one(ClockBody(now=rfc3339(EpochMs(world_now))).model_dump(mode="json"), as_json=as_json)
 
 
-def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Timestamp, policy: Policy) -> worlds.Simulation:
-    return worlds.simulate_call(tx, accounts.world_beside(tx, account, at.wall_ms).id, asked, at, policy)
+def _simulate(tx: Transaction, account: str, asked: SimulatedCall, at: Timestamp, policy: Policy) -> Simulation:
+    return simulate_call(tx, accounts.sandbox_of(tx, account, at.wall_ms).id, asked, at, policy)
 
 
 def _advance(tx: Transaction, account: str, milliseconds: int, now: int) -> int:
-    return worlds.advance_clock(tx, accounts.world_beside(tx, account, EpochMs(now)).id, milliseconds, EpochMs(now))
+    return advance_clock(tx, accounts.sandbox_of(tx, account, EpochMs(now)).id, milliseconds, EpochMs(now))
 
 
 def _sweep(tx: Transaction, account: str, now: int, policy: Policy) -> int:
-    return worlds.sweep_own(tx, accounts.world_beside(tx, account, EpochMs(now)).id, EpochMs(now), policy)
+    return sweep_sandbox_of(tx, accounts.sandbox_of(tx, account, EpochMs(now)).id, EpochMs(now), policy)
 
 
 def _without_hidden_number(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Privacy: retention, and the erasure of a person's number."""

@@ -1,10 +1,11 @@
-"""Erases a person's number from every table, as caller and as destination, beside a running engine or without one.
+"""Erasure of a person's number from every table, as caller and as destination. The engine may run meanwhile.
 
-What is counted and charged stays: records, calls and callbacks lose the number and nothing else, so the books add up
-as before. Bookings that hide it are ended as by DELETE; calls to it that are up are hung up by the engine's next sweep.
-A call from it that is up goes on, and is recorded without it.
+Records, calls and callbacks lose only the number, so the books still add up. Bookings with the number as destination
+are ended as by DELETE, and the engine's next sweep hangs up their live calls. A live call from the number continues,
+and is recorded without the number.
 
-Bookings come first, then calls, then what is written from calls: a call that ends meanwhile cannot bring it back.
+The order is: bookings, then calls, then rows that are written from calls. So a call that ends meanwhile cannot bring
+the number back.
 """
 
 import asyncio
@@ -28,9 +29,10 @@ from engine.storage.retention import Window
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
-# Rows that one transaction looks at: a few milliseconds.
+# Rows that one transaction scans: a few milliseconds.
 WINDOW = 2_000
-# After each the engine gets the database for so many times as long: SQLite has no queue, who waits must be lucky.
+# The pause after each transaction, as a multiple of its duration. SQLite does not queue writers: without the pause the
+# engine might wait for a long time.
 PAUSE = 3.0
 
 
@@ -42,93 +44,118 @@ class Target:
 
     @property
     def digits(self) -> str:
+        """The number without its plus sign."""
         return self.number[1:]
 
     @property
     def in_text(self) -> re.Pattern[str]:
-        """In any of its spellings, not as a part of a longer number, nor before a fraction as in Asterisk's ids."""
+        """Matches the number in all its spellings, but not within a longer number or an Asterisk id (digits.digits)."""
         return re.compile(rf"\+?(?<![0-9])(?:00)?{self.digits}(?!\.?[0-9])")
 
     @property
     def in_bytes(self) -> re.Pattern[bytes]:
+        """The same pattern for bytes."""
         return re.compile(self.in_text.pattern.encode())
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
-    """What one step did: rows changed. `left`: what holds the number and is not ours to change, in words."""
+class ErasedRows:
+    """The result of one transaction.
+
+    Attributes:
+        count: How many rows it changed.
+        remaining: Descriptions of what still contains the number because only its owner may change it.
+    """
 
     count: int
-    left: Sequence[str] = ()
+    remaining: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class ErasureStep:
-    """Rows changed by kind."""
+class ErasureResult:
+    """The result of an erasure.
+
+    Attributes:
+        counts: How many rows were changed, by kind.
+        remaining: Descriptions of what still contains the number.
+    """
 
     counts: dict[str, int]
-    left: list[str]
+    remaining: list[str]
 
 
-Step = Callable[[Transaction, Window], Erased]
+Step = Callable[[Transaction, Window], ErasedRows]
 
 
 def check(tx: Transaction, number: E164) -> Target:
-    """Raises InvalidInput: not E.164, or a number that we rent out."""
+    """Returns the number as a target of an erasure.
+
+    Raises:
+        InvalidInput: The number is not E.164, or is one of the rented numbers.
+    """
     if not is_e164(number):
         raise InvalidInput(["not an E.164 number, such as +3225551234"])
     if tx.numbers.is_ours(number):
-        raise InvalidInput(["this is one of the rented numbers, not a person's: nothing was erased"])
+        raise InvalidInput(["this is a rented number, not a person's number: nothing was erased"])
     return Target(number)
 
 
-async def erase(storage: SqliteStorage, target: Target, now: EpochMs, policy: Policy) -> ErasureStep:
-    """From every table, in short transactions. Raises StorageError; run again, it finishes what is left."""
+async def erase(storage: SqliteStorage, target: Target, now: EpochMs, policy: Policy) -> ErasureResult:
+    """Erases the number from every table, in short transactions.
+
+    Raises:
+        StorageError: The database failed. Another run finishes the erasure.
+    """
     steps: tuple[tuple[str, str, Step], ...] = (
         ("bookings", "bookings", lambda tx, window: erase_bookings(tx, window, target, now, policy)),
-        ("calls", "calls", lambda tx, window: Erased(tx.erasure.from_calls(window, target.number))),
-        ("call_records", "cdrs", lambda tx, window: Erased(tx.erasure.from_records(window, target.number))),
+        ("calls", "calls", lambda tx, window: ErasedRows(tx.erasure.from_calls(window, target.number))),
+        ("call_records", "cdrs", lambda tx, window: ErasedRows(tx.erasure.from_records(window, target.number))),
         ("callbacks", "outbox", lambda tx, window: erase_callbacks(tx, window, target)),
         ("responses", "callback_attempts", lambda tx, window: erase_responses(tx, window, target)),
         ("endpoints", "callback_endpoints", lambda tx, window: erase_endpoints(tx, window, target)),
         ("adjustments", "grants", lambda tx, window: erase_reasons(tx, window, target)),
     )
-    counts, left = Counter({kind: 0 for kind, _, _ in steps}), list[str]()
+    counts, remaining = Counter({kind: 0 for kind, _, _ in steps}), list[str]()
     for kind, table, step in steps:
-        async for found in _go_through(storage, table, step):
-            counts[kind] += found.count
-            left += found.left
+        async for erased in _run_over_table(storage, table, step):
+            counts[kind] += erased.count
+            remaining += erased.remaining
     counts["kept_answers"] = await storage.run(lambda tx: tx.erasure.kept_answers(target.digits))
     counts["blocked_callers"] = await storage.run(lambda tx: tx.erasure.blocked_caller(target.number))
-    return ErasureStep(dict(counts), left)
+    return ErasureResult(dict(counts), remaining)
 
 
-async def _go_through(storage: SqliteStorage, table: str, step: Step) -> AsyncIterator[Erased]:
-    def next_one(tx: Transaction, after: str) -> tuple[str, Erased] | None:
+async def _run_over_table(storage: SqliteStorage, table: str, step: Step) -> AsyncIterator[ErasedRows]:
+    """Runs a step over all rows of a table, `WINDOW` rows in each transaction."""
+
+    def next_window(tx: Transaction, after: str) -> tuple[str, ErasedRows] | None:
         window = tx.erasure.next_window(table, after, WINDOW)
         return None if window is None else (window.last, step(tx, window))
 
     after = ""
     while True:
         began = time.monotonic()
-        done = await storage.run(next_one, after)
+        done = await storage.run(next_window, after)
         if done is None:
             return
-        after, found = done
-        yield found
+        after, erased = done
+        yield erased
         await asyncio.sleep(PAUSE * (time.monotonic() - began))
 
 
-def erase_bookings(tx: Transaction, window: Window, target: Target, now: EpochMs, policy: Policy) -> Erased:
-    """Those that hide it are ended and lose it; a gone one also its callback, where the number is a part of that.
-    Labels and metadata lose it in any case."""
-    count, left = 0, []
+def erase_bookings(tx: Transaction, window: Window, target: Target, now: EpochMs, policy: Policy) -> ErasedRows:
+    """Erases the number from bookings.
+
+    A booking with the number as destination is ended, and its destination erased. A callback URL with the number is
+    deleted if the booking is gone; otherwise it is reported. Labels and metadata lose the number in any case.
+    """
+    count, remaining = 0, []
     for booking in tx.erasure.bookings(window, target.number, target.digits):
         hides = booking.destination == target.number
         changed = _ended(tx, booking, now, policy) if hides else booking
         if target.in_text.search(booking.callback):
             if changed.gone_at is None:
-                left.append(f"the callback of booking {booking.id}, which its owner can change")
+                remaining.append(f"the callback of booking {booking.id}, which its owner can change")
             else:
                 changed = replace(changed, callback="")
         if hides:
@@ -141,10 +168,11 @@ def erase_bookings(tx: Transaction, window: Window, target: Target, now: EpochMs
         if changed != booking:
             tx.bookings.update(changed)
             count += 1
-    return Erased(count, left)
+    return ErasedRows(count, remaining)
 
 
 def _ended(tx: Transaction, booking: Booking, now: EpochMs, policy: Policy) -> Booking:
+    """Ends a booking, unless it is gone already, and quarantines its number."""
     if booking.gone_at is not None:
         return booking
     now = tx.worlds.now(booking.account_id, now)
@@ -157,8 +185,8 @@ def _ended(tx: Transaction, booking: Booking, now: EpochMs, policy: Policy) -> B
     return gone
 
 
-def erase_callbacks(tx: Transaction, window: Window, target: Target) -> Erased:
-    """From their bodies, whether they were delivered or not. One whose URL holds the number goes altogether."""
+def erase_callbacks(tx: Transaction, window: Window, target: Target) -> ErasedRows:
+    """Erases the number from the bodies of callbacks, and deletes callbacks whose URL contains it."""
     count = 0
     for event, url, body in tx.erasure.callbacks(window, target.digits):
         erased = body_without(body, target)
@@ -169,11 +197,14 @@ def erase_callbacks(tx: Transaction, window: Window, target: Target) -> Erased:
         else:
             continue
         count += 1
-    return Erased(count)
+    return ErasedRows(count)
 
 
 def body_without(body: str, target: Target) -> str:
-    """Its fields have a number alone or not at all; in metadata it can stand anywhere."""
+    """Returns a callback's body without the number.
+
+    A field that contains the number contains nothing else. In `metadata` the number can occur anywhere in a text.
+    """
     content = json.loads(body)
     for name, value in content.items():
         if isinstance(value, dict):
@@ -183,30 +214,31 @@ def body_without(body: str, target: Target) -> str:
     return as_json(content)
 
 
-def erase_responses(tx: Transaction, window: Window, target: Target) -> Erased:
-    """From what receivers answered: some repeat what they were sent."""
+def erase_responses(tx: Transaction, window: Window, target: Target) -> ErasedRows:
+    """Erases the number from the answers of receivers: some of them repeat the callback."""
     count = 0
     for callback, attempt, response in tx.erasure.responses(window, target.digits):
         erased = target.in_text.sub(ERASED, response)
         if erased != response:
             tx.erasure.set_response(callback, attempt, erased)
             count += 1
-    return Erased(count)
+    return ErasedRows(count)
 
 
-def erase_endpoints(tx: Transaction, window: Window, target: Target) -> Erased:
-    """Those with it in their URL go altogether. What is sent to one later finds it enabled."""
-    to_it = [each for each, url in tx.erasure.endpoints(window, target.digits) if target.in_text.search(url)]
-    for endpoint in to_it:
+def erase_endpoints(tx: Transaction, window: Window, target: Target) -> ErasedRows:
+    """Deletes endpoints whose URL contains the number. A later callback to such a URL finds it enabled."""
+    matching = [each for each, url in tx.erasure.endpoints(window, target.digits) if target.in_text.search(url)]
+    for endpoint in matching:
         tx.erasure.delete_endpoint(endpoint)
-    return Erased(len(to_it))
+    return ErasedRows(len(matching))
 
 
-def erase_reasons(tx: Transaction, window: Window, target: Target) -> Erased:
+def erase_reasons(tx: Transaction, window: Window, target: Target) -> ErasedRows:
+    """Erases the number from the reasons of adjustments."""
     count = 0
     for grant, reason in tx.erasure.reasons(window, target.digits):
         erased = target.in_text.sub(ERASED, reason)
         if erased != reason:
             tx.erasure.set_reason(grant, erased)
             count += 1
-    return Erased(count)
+    return ErasedRows(count)

@@ -1,9 +1,11 @@
-"""What is kept for a time only: call records, callbacks that are done with, endpoints that nothing is sent to, answers,
-secrets that sign no more, and whom a gone booking hid.
+"""Retention: deletes what has been kept long enough.
 
-Forgetting goes in short transactions, each as long for ten million records as for ten: it takes the oldest by the
-order of their ids, which is that of time. A settled call is forgotten together with its record, and what it cost is
-added to what its booking has forgotten, so the books add up ever after (see engine/ledger.py).
+This concerns call records, finished callbacks, endpoints that are no longer used, stored answers of idempotent
+requests, webhook secrets that no longer sign, and the personal data of bookings that are gone.
+
+It runs in short transactions. Each deletes the oldest rows in the order of their ids, which is the order of time, so it
+takes as long for ten million records as for ten. A settled call is deleted together with its record, and its cost is
+added to a sum on its booking, so the books still add up (see engine/cdr/ledger.py).
 """
 
 from collections import Counter
@@ -18,15 +20,15 @@ from engine.domain.times import EpochMs
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
-# What one transaction forgets of each kind, so that no call ever waits long behind it.
+# Rows of each kind that one transaction deletes, so that no call waits long for the database.
 BATCH = 50
-# What one sweep does: at one every ten seconds, a thousand records a second.
+# Transactions of one sweep: with a sweep every ten seconds, it can delete a thousand records a second.
 MAX_BATCHES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """How many of each one transaction, or one sweep, has forgotten."""
+class DeletedCounts:
+    """How many rows of each kind a transaction or a sweep has deleted; of bookings, whose personal data it deleted."""
 
     records: int = 0
     callbacks: int = 0
@@ -37,58 +39,63 @@ class Forgotten:
 
     @property
     def any(self) -> bool:
+        """Whether anything was deleted."""
         return any(astuple(self))
 
     @property
     def is_full(self) -> bool:
-        """There may be more."""
+        """Whether there may be more to delete."""
         return BATCH in astuple(self)
 
-    def __add__(self, other: "Forgotten") -> "Forgotten":
-        return Forgotten(*map(add, astuple(self), astuple(other)))
+    def __add__(self, other: "DeletedCounts") -> "DeletedCounts":
+        return DeletedCounts(*map(add, astuple(self), astuple(other)))
 
 
-async def forget_all(storage: SqliteStorage, now: EpochMs, retention: RetentionPeriods) -> Forgotten:
-    """Forget what is due, or as much of it as one sweep should. Calls get their turn after each transaction.
+async def delete_expired(storage: SqliteStorage, now: EpochMs, retention: RetentionPeriods) -> DeletedCounts:
+    """Deletes what has expired, up to `MAX_BATCHES` transactions. Calls can use the database in between.
 
-    Raises StorageError; what was forgotten until then stays forgotten.
+    Raises:
+        StorageError: The database failed. What was committed before stays deleted.
     """
-    total = Forgotten()
+    total = DeletedCounts()
     for _ in range(MAX_BATCHES):
-        batch = await storage.run(forget, now, retention)
+        batch = await storage.run(delete_batch, now, retention)
         total += batch
         if not batch.is_full:
             break
     return total
 
 
-def forget(tx: Transaction, now: EpochMs, retention: RetentionPeriods) -> Forgotten:
-    """At most BATCH of each kind."""
-    return Forgotten(
-        records=_forget_records(tx, now - retention.records_ms),
+def delete_batch(tx: Transaction, now: EpochMs, retention: RetentionPeriods) -> DeletedCounts:
+    """Deletes up to `BATCH` expired rows of each kind."""
+    return DeletedCounts(
+        records=_delete_records(tx, EpochMs(now - retention.records_ms)),
         callbacks=tx.retention.delete_finished_callbacks(EpochMs(now - retention.callbacks_ms), BATCH),
-        bookings=_forget_bookings(tx, EpochMs(now - retention.bookings_ms)),
+        bookings=_delete_personal_data(tx, EpochMs(now - retention.bookings_ms)),
         answers=tx.retention.delete_kept_answers(EpochMs(now - KEPT_MS), BATCH),
         endpoints=tx.retention.delete_unused_endpoints(EpochMs(now - retention.callbacks_ms), BATCH),
         secrets=tx.retention.forget_old_secrets(now),
     )
 
 
-def _forget_records(tx: Transaction, before: int) -> int:
-    """Up to the first that is young enough."""
-    seconds, calls = Counter[str](), Counter[str]()
-    old = list(takewhile(lambda record: record.started_at <= before, tx.retention.oldest_records(BATCH)))
-    for record in old:
+def _delete_records(tx: Transaction, before: EpochMs) -> int:
+    """Deletes the oldest records up to the first one that has not expired. Returns how many it deleted."""
+    seconds, calls = Counter[BookingId](), Counter[BookingId]()
+    expired = list(takewhile(lambda record: record.started_at <= before, tx.retention.oldest_records(BATCH)))
+    for record in expired:
         seconds[record.booking_id] += record.duration
-        calls[record.booking_id] += record.duration > 0  # one that was answered has lasted at least a second
+        calls[record.booking_id] += record.duration > 0  # an answered call lasts at least one second
         tx.retention.delete_record(record.id, record.call_id)
     for booking_id in seconds:
-        tx.retention.add_forgotten(BookingId(booking_id), seconds[booking_id], calls[booking_id])
-    return len(old)
+        tx.retention.add_forgotten(booking_id, seconds[booking_id], calls[booking_id])
+    return len(expired)
 
 
-def _forget_bookings(tx: Transaction, before: EpochMs) -> int:
-    """Their rows stay, with what was granted and spent; whom they hid, told and blocked goes, and what was noted."""
+def _delete_personal_data(tx: Transaction, before: EpochMs) -> int:
+    """Deletes the personal data of gone bookings: destination, callback, label, metadata and blocked callers.
+
+    The rows stay, with what was granted and spent. Returns how many bookings it handled.
+    """
     gone = tx.retention.gone_bookings(before, BATCH)
     for booking_id in gone:
         tx.retention.forget_booking(booking_id)

@@ -1,7 +1,7 @@
-"""What an erased number has left in files: unused space of the database, logs of our own Asterisk, the journal.
+"""Removes an erased number from files: unused space of the database, logs of our own Asterisk, the end spool.
 
-The database's space is clean as a rule, for SQLite overwrites what it deletes; but when it moves rows from page to page
-it may leave copies. So the file itself is searched, and written anew when something is found.
+SQLite overwrites what it deletes, but it may leave copies when it moves rows between pages. So the database file is
+searched too, and rewritten if it contains the number.
 """
 
 import os
@@ -20,11 +20,11 @@ from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import connect
 
-# Writing the database anew keeps calls waiting: at some 100 MB a second, so much costs less than `call_deadline`.
+# Calls wait while the database is rewritten. At about 100 MB a second, this size takes less than `call_deadline`.
 MAX_BYTES_BESIDE_ENGINE = 64 * 1024 * 1024
-# How long to wait for readers to let go of the write-ahead log.
+# How long to wait for readers of the write-ahead log.
 CHECKPOINT_SECONDS = 10.0
-# Files are read piece by piece, each with the end of the one before: longer than a number and what is beside it.
+# Files are read in chunks, each with the end of the previous one, which is longer than a number and its context.
 CHUNK = 1024 * 1024
 OVERLAP = 64
 CONTEXT = 2
@@ -32,72 +32,84 @@ CONTEXT = 2
 
 @dataclass(frozen=True, slots=True)
 class SystemFiles:
-    """Where a system keeps its files; absolute paths. `journal` may lie outside of `data_dir`."""
+    """Where a system keeps its files. The end spool may be outside of `data_dir`. All paths are absolute."""
 
     data_dir: Path
     database: Path
-    journal: Path
+    end_spool: Path
 
 
 @dataclass(frozen=True, slots=True)
 class ScrubResult:
-    """`files`: how many were overwritten in places. `left`: what still holds the number, in words."""
+    """The result of a scrub.
+
+    Attributes:
+        files: How many files were overwritten in places.
+        remaining: Descriptions of what still contains the number.
+    """
 
     files: int
-    left: list[str]
+    remaining: list[str]
 
 
 def scrub(system: SystemFiles, target: Target) -> ScrubResult:
-    """After the rows are erased. Raises OSError, StorageUnavailable; it may be run again."""
+    """Removes the number from files. To be called after `erase`; it may be run again.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        StorageUnavailable: The database cannot be used now.
+    """
     try:
-        left = _wipe_database(system, target)
+        remaining = _scrub_database(system, target)
     except sqlite3.Error as error:
         raise StorageUnavailable(str(error)) from error
     files = 0
     for path in _other_files(system):
         try:
-            if not _holds(path, target.in_bytes):
+            if not _contains(path, target.in_bytes):
                 continue
             if _may_overwrite(path, system):
                 _overwrite(path, target.in_bytes)
                 files += 1
             else:
-                left.append(str(path))
+                remaining.append(str(path))
         except FileNotFoundError:
-            continue  # gone meanwhile, and what it held with it
-    return ScrubResult(files, left)
+            continue  # deleted meanwhile
+    return ScrubResult(files, remaining)
 
 
-def _wipe_database(system: SystemFiles, target: Target) -> list[str]:
+def _scrub_database(system: SystemFiles, target: Target) -> list[str]:
+    """Rewrites the database if it contains the number. Returns descriptions of what still contains it."""
     database = system.database
     with closing(connect(database)) as connection:
-        _empty_log(connection)
-        # The bare digits: in a row nothing parts them from what stands before and after. Found more often than there.
-        if not _in_database(database, re.compile(target.digits.encode())):
+        _truncate_wal(connection)
+        # Search for the bare digits: in a row nothing separates a number from its neighbours. This also finds longer
+        # numbers that contain the digits.
+        if not _database_contains(database, re.compile(target.digits.encode())):
             return []
-        with ExitStack() as engine_kept_out:
+        with ExitStack() as engine_lock:
             try:
-                engine_kept_out.enter_context(lock.held(system.data_dir, lock.ENGINE_LOCK))
+                engine_lock.enter_context(lock.held(system.data_dir, lock.ENGINE_LOCK))
             except lock.DataDirInUse:
                 if database.stat().st_size > MAX_BYTES_BESIDE_ENGINE:
-                    return ["unused space of the database, too large to be written anew beside a running engine"]
+                    return ["unused space of the database, which is too large to rewrite while the engine is running"]
             connection.execute("VACUUM")
-            _empty_log(connection)
-        # Now there is no unused space: what is found is some other number's part, or a text that was named already.
-        return ["a text in the database"] if _in_database(database, target.in_bytes) else []
+            _truncate_wal(connection)
+        # Now there is no unused space: a match is part of a longer number, or a text that was reported already.
+        return ["a text in the database"] if _database_contains(database, target.in_bytes) else []
 
 
-def _empty_log(connection: sqlite3.Connection) -> None:
-    """Into the database, and cut to nothing. Raises StorageUnavailable when readers do not let go of it."""
+def _truncate_wal(connection: sqlite3.Connection) -> None:
+    """Copies the write-ahead log into the database and truncates it. Raises StorageUnavailable if readers block it."""
     deadline = time.monotonic() + CHECKPOINT_SECONDS
     while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()["busy"]:
         if time.monotonic() > deadline:
-            raise StorageUnavailable("the write-ahead log is in use: run it again")
+            raise StorageUnavailable("the write-ahead log is in use: try again")
         time.sleep(0.05)
 
 
-def _in_database(database: Path, pattern: re.Pattern[bytes]) -> bool:
-    return any(_holds(path, pattern) for path in _database_files(database) if path.exists())
+def _database_contains(database: Path, pattern: re.Pattern[bytes]) -> bool:
+    return any(_contains(path, pattern) for path in _database_files(database) if path.exists())
 
 
 def _database_files(database: Path) -> list[Path]:
@@ -105,37 +117,40 @@ def _database_files(database: Path) -> list[Path]:
 
 
 def _other_files(system: SystemFiles) -> Iterator[Path]:
-    """Every regular file of the system but the database's. Links are not followed."""
-    passed_over = set(_database_files(system.database))
+    """Yields every regular file of the system except the database. It does not follow links."""
+    excluded = set(_database_files(system.database))
     roots = [system.data_dir]
-    if not system.journal.is_relative_to(roots[0]):
-        roots.append(system.journal)
+    if not system.end_spool.is_relative_to(roots[0]):
+        roots.append(system.end_spool)
     for root in roots:
         for directory, _, names in os.walk(root):
             for path in (Path(directory) / name for name in names):
                 with suppress(FileNotFoundError):
-                    if stat.S_ISREG(path.lstat().st_mode) and path not in passed_over:
+                    if stat.S_ISREG(path.lstat().st_mode) and path not in excluded:
                         yield path
 
 
 def _may_overwrite(path: Path, system: SystemFiles) -> bool:
-    """Logs, and journal files that could not be read: nothing that means anything else."""
+    """Returns whether a file has no other use: an Asterisk log, or an end spool file that could not be read."""
     logs = AsteriskHome(system.data_dir / "asterisk").log
-    return path.is_relative_to(logs) or (path.parent == system.journal and path.suffix == ".bad")
+    return path.is_relative_to(logs) or (path.parent == system.end_spool and path.suffix == ".bad")
 
 
-def _holds(path: Path, pattern: re.Pattern[bytes]) -> bool:
-    return next(_places(path, pattern), None) is not None
+def _contains(path: Path, pattern: re.Pattern[bytes]) -> bool:
+    return next(_matches(path, pattern), None) is not None
 
 
-def _places(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
-    """Where it matches, from byte to byte. Not mapped into memory: a file that shrinks meanwhile would kill us."""
+def _matches(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
+    """Yields the start and end of each match.
+
+    The file is not mapped into memory: if it shrank meanwhile, the process would be killed (SIGBUS).
+    """
     begin, window = 0, b""
     with path.open("rb") as file:
         while True:
             chunk = file.read(CHUNK)
             window += chunk
-            # What ends at the end, or begins at the beginning, is judged where it can be seen what stands beside it.
+            # A match at the edge of the window is left to the window in which its context is visible.
             for match in pattern.finditer(window):
                 if (match.end() + CONTEXT <= len(window) or not chunk) and (match.start() >= CONTEXT or not begin):
                     yield begin + match.start(), begin + match.end()
@@ -146,11 +161,11 @@ def _places(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]
 
 
 def _overwrite(path: Path, pattern: re.Pattern[bytes]) -> None:
-    """In place, byte for byte: who has it open to append does not notice."""
-    places = list(_places(path, pattern))
+    """Overwrites the matches in place, without changing the file's length: Asterisk may be appending to it."""
+    matches = list(_matches(path, pattern))
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
     try:
-        for start, end in places:
+        for start, end in matches:
             os.pwrite(descriptor, b"x" * (end - start), start)
         os.fsync(descriptor)
     finally:

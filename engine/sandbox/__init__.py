@@ -1,0 +1,1 @@
+"""Sandboxes: accounts with simulated numbers and calls, and a clock of their own."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.retry import CallbackState
@@ -59,6 +59,29 @@ class CallbackRecord:
     last_outcome: str | None
 
 
+class DueCallback(NamedTuple):
+    """A callback that is due. `attempts`: how many it has had."""
+
+    event_id: str
+    url: str
+    attempts: int
+    account_id: AccountId
+
+
+class DuePage(NamedTuple):
+    """Due callbacks, and how many rows were scanned to find them: those of disabled endpoints are held instead."""
+
+    due: list[DueCallback]
+    scanned: int
+
+
+class CallbackPosition(NamedTuple):
+    """A callback's position in the order of creation. `created_at`: epoch milliseconds."""
+
+    created_at: int
+    id: str
+
+
 class Outbox(Table):
     def next_sequence(self, booking_id: BookingId) -> int:
         """1, 2, 3 … for each booking."""
@@ -79,20 +102,20 @@ class Outbox(Table):
             created_at=now,
         )
 
-    def line_up_due(
-        self, now: EpochMs, held_until: EpochMs, at_most: int
-    ) -> tuple[list[tuple[str, str, int, str]], int]:
-        """Reserve what is due: (event id, URL, attempts so far, account), oldest first. Due again at `held_until`.
+    def line_up_due(self, now: EpochMs, held_until: EpochMs, at_most: int) -> DuePage:
+        """Reserve due callbacks, oldest first. They are due again at `held_until`.
 
-        And how many were looked at: what would go to a disabled endpoint is held.
+        A callback whose endpoint is disabled is held instead.
         """
         rows = list(self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=at_most))
         due = sorted(
-            (row["id"], row["url"], row["attempts"], row["account_id"]) for row in rows if not row["is_disabled"]
+            DueCallback(row["id"], row["url"], row["attempts"], row["account_id"])
+            for row in rows
+            if not row["is_disabled"]
         )
         if held := [{"id": row["id"], "now": now} for row in rows if row["is_disabled"]]:
             self._sql.hold_callback(self._db, held)
-        return due, len(rows)
+        return DuePage(due, len(rows))
 
     def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:
         """Begin the attempt after `attempts` earlier ones.
@@ -144,15 +167,19 @@ class Outbox(Table):
         owner: AccountId | None = self._sql.owner_of_callback(self._db, id=callback_id)
         return owner
 
-    def newest(self, account_id: AccountId, state: str, booking_id: BookingId, at_most: int) -> list[CallbackRecord]:
-        """Empty: any state, any booking."""
+    def newest(
+        self, account_id: AccountId, state: CallbackState | None, booking_id: BookingId | None, at_most: int
+    ) -> list[CallbackRecord]:
+        """Newest first. None: any state, any booking."""
         chosen = {"account_id": account_id, "since": 0, "before_at": LATEST, "before_id": "", "at_most": at_most}
         if booking_id and state:
-            rows = self._sql.callbacks_page_of_booking_in_state(self._db, **chosen, booking_id=booking_id, state=state)
+            rows = self._sql.callbacks_page_of_booking_in_state(
+                self._db, **chosen, booking_id=booking_id, state=state.value
+            )
         elif booking_id:
             rows = self._sql.callbacks_page_of_booking(self._db, **chosen, booking_id=booking_id)
         elif state:
-            rows = self._sql.callbacks_page_in_state(self._db, **chosen, state=state)
+            rows = self._sql.callbacks_page_in_state(self._db, **chosen, state=state.value)
         else:
             rows = self._sql.callbacks_page(self._db, **chosen)
         return [callback_from_row(row) for row in rows]
@@ -169,19 +196,19 @@ class Outbox(Table):
         )
 
     def to_redeliver(
-        self, account_id: AccountId, state: str, after: tuple[int, str], until: EpochMs, at_most: int
-    ) -> list[tuple[int, str]]:
-        """(created at, id), oldest first, after that one and put down before `until`."""
+        self, account_id: AccountId, state: CallbackState, after: CallbackPosition, until: EpochMs, at_most: int
+    ) -> list[CallbackPosition]:
+        """Callbacks in that state after the position `after` and created before `until`, oldest first."""
         rows = self._sql.callbacks_to_redeliver(
             self._db,
             account_id=account_id,
-            state=state,
-            after_at=after[0],
-            after_id=after[1],
+            state=state.value,
+            after_at=after.created_at,
+            after_id=after.id,
             until=until,
             at_most=at_most,
         )
-        return [(row["created_at"], row["id"]) for row in rows]
+        return [CallbackPosition(row["created_at"], row["id"]) for row in rows]
 
 
 def _delivery(row: dict[str, Any]) -> Delivery:

@@ -6,7 +6,6 @@ from typing import Any
 from engine.callbacks.fair_queue import QueuedCallback, receiver_of
 from engine.callbacks.outbox import DeliveryReport, begin_all, line_up, post, record
 from engine.domain.booking import Booking
-from engine.domain.ids import AccountId
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import GiveUp, HttpAnswer, RetryDecision, WhyDisabled
 from engine.domain.times import EpochMs
@@ -29,9 +28,7 @@ async def posted(world: World, count: int = 1, url: str = CALLBACK) -> Booking:
 async def begun(world: World) -> list[Delivery]:
     """All that is due, begun."""
     found = await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 1_000)
-    chosen = [
-        QueuedCallback(event_id, receiver_of(url), tries, AccountId(owner)) for event_id, url, tries, owner in found.due
-    ]
+    chosen = [QueuedCallback(due.event_id, receiver_of(due.url), due.attempts, due.account_id) for due in found.due]
     made = await world.storage.run(begin_all, chosen, world.now + 1)
     return [delivery for delivery in made if delivery is not None]
 

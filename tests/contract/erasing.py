@@ -11,7 +11,7 @@ from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
-from engine.privacy.erasure import ErasureStep, Target, erase
+from engine.privacy.erasure import ErasureResult, Target, erase
 from tests.contract.test_migrations import insert
 from tests.contract.world import World, outsider
 
@@ -19,7 +19,7 @@ PERSON = E164("+14155550188")
 DIGITS = PERSON[1:]
 
 
-async def erased_from(world: World, number: str = PERSON) -> ErasureStep:
+async def erased_from(world: World, number: str = PERSON) -> ErasureResult:
     return await erase(world.storage, Target(number), world.now, world.policy)
 
 

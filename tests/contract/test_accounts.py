@@ -69,7 +69,7 @@ async def test_one_bad_line_keeps_all_numbers_out_and_each_is_named(world: World
     with pytest.raises(InvalidInput) as refused:
         await world.storage.run(import_numbers, lines, START)
     assert [problem.split(":")[0] for problem in refused.value.problems] == ["line 3", "line 4", "line 5", "line 6"]
-    assert "line 2 already" in refused.value.problems[1]
+    assert "already in line 2" in refused.value.problems[1]
     assert len(world.rows("SELECT * FROM numbers")) == len(POOL)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.accounts.accounts import world_beside
+from engine.accounts.accounts import sandbox_of
 from engine.bookings import lifecycle as bookings
 from engine.bookings import number_pool
 from engine.bookings.lifecycle import BookingRequest
@@ -171,7 +171,7 @@ async def test_what_makes_no_sense_is_refused_and_named(world: World) -> None:
 
 
 async def test_in_a_test_world_only_a_simulated_number_can_be_wanted(world: World) -> None:
-    beside = await world.storage.run(world_beside, world.account, START)
+    beside = await world.storage.run(sandbox_of, world.account, START)
     simulated = "+999123456789012"
 
     async def in_world(wanted: NumberRequest) -> str:

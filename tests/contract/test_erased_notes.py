@@ -27,6 +27,6 @@ async def test_it_is_erased_from_what_was_noted_on_bookings_and_from_callbacks_t
     assert (stored.gone_at, stored.label, stored.metadata) == (None, "Ann erased\u00e9", without)
     bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
     assert [body.get("metadata") for body in bodies] == [without, None]
-    assert (erased.counts["bookings"], erased.counts["callbacks"], erased.left) == (1, 1, [])
+    assert (erased.counts["bookings"], erased.counts["callbacks"], erased.remaining) == (1, 1, [])
     assert sum((await erased_from(world)).counts.values()) == 0
     assert everything(world).count(DIGITS) == everything(world).count(f"9{DIGITS}") == 2

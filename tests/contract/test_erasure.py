@@ -17,7 +17,7 @@ from engine.domain.policy import UsagePlan
 from engine.domain.retry import HttpAnswer
 from engine.domain.routing import Bridge, Disposition, Reject
 from engine.domain.times import EpochMs
-from engine.privacy.erasure import ErasureStep, check
+from engine.privacy.erasure import ErasureResult, check
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row, is_balanced, route
 from tests.contract.ledger import broken_rules
@@ -101,7 +101,7 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
         f"no erased, nor {PERSON}9"
     }
     assert DIGITS not in everything(world).replace(f"{DIGITS}9", "")
-    assert erased == ErasureStep(
+    assert erased == ErasureResult(
         {
             "bookings": 2,
             "calls": 3,
@@ -214,7 +214,7 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
     assert (await world.stored(gone)).callback == ""
     # The callback of a booking that lives is its owner's: said, not changed.
     assert (await world.stored(live)).callback == url
-    assert erased.left == [f"the callback of booking {live.id}, which its owner can change"]
+    assert erased.remaining == [f"the callback of booking {live.id}, which its owner can change"]
 
 
 async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -> None:

@@ -77,7 +77,7 @@ def choose(connection: sqlite3.Connection, accounts: str) -> None:
 
 
 def a_sweep(connection: sqlite3.Connection, now: EpochMs) -> tuple[int, float, int]:
-    """Ten seconds after the last: its steps, its milliseconds, and how many bookings it has looked at."""
+    """Ten seconds after the last: its steps, its milliseconds, and how many bookings it has scanned."""
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.execute("BEGIN IMMEDIATE")
     notifications.notify_due(tx, EpochMs(now - 10 * SECOND), POLICY)
@@ -85,10 +85,10 @@ def a_sweep(connection: sqlite3.Connection, now: EpochMs) -> tuple[int, float, i
     with steps_of(connection) as steps:
         began = time.perf_counter()
         connection.execute("BEGIN IMMEDIATE")
-        told = notifications.notify_due(tx, now, POLICY)
+        notified = notifications.notify_due(tx, now, POLICY)
         connection.execute("COMMIT")
         took = time.perf_counter() - began
-    return steps[0], took * 1000, told.looked_at
+    return steps[0], took * 1000, notified.scanned
 
 
 @pytest.mark.parametrize("accounts", ["0", "id = 'acc_7'", "1"], ids=["none", "one", "all"])
@@ -99,9 +99,9 @@ def test_a_sweep_costs_no_more_for_all_the_bookings_that_there_are_beside(
     for many in (FEW, MANY):
         connection = filled(many)
         choose(connection, accounts)
-        steps, ms, looked_at = a_sweep(connection, EpochMs(START + DAY // 2))
-        print(f"{many} bookings, accounts {accounts}: {steps * 10} steps, {ms:.2f} ms, {looked_at} looked at")  # noqa: T201
-        costs.append(steps / (1 + looked_at))
+        steps, ms, scanned = a_sweep(connection, EpochMs(START + DAY // 2))
+        print(f"{many} bookings, accounts {accounts}: {steps * 10} steps, {ms:.2f} ms, {scanned} scanned")  # noqa: T201
+        costs.append(steps / (1 + scanned))
         connection.close()
     assert costs[1] <= 1.5 * costs[0] + 20
 
@@ -121,7 +121,7 @@ def test_a_day_without_an_engine_is_caught_up_in_short_transactions(
     # A thousand a day end; of each hundred one is told of, that it has and that another one will.
     assert len(told) == 20
     assert len(rounds) == 6
-    assert max(each.looked_at for each in rounds) <= 2 * notifications.BATCH
+    assert max(each.scanned for each in rounds) <= 2 * notifications.BATCH
 
 
 def test_an_answered_call_costs_one_look_at_its_account_by_its_key(database: Path) -> None:

@@ -10,11 +10,12 @@ from engine.callbacks.outbox import line_up, post
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import AccountId, CallId
 from engine.domain.policy import RetentionPeriods, UsagePlan
-from engine.domain.retry import Delivered, GiveUp, RetryAfter, WhyDisabled
+from engine.domain.retry import CallbackState, Delivered, GiveUp, RetryAfter, WhyDisabled
 from engine.domain.times import EpochMs
-from engine.privacy.retention import forget
-from engine.sandbox import worlds
+from engine.privacy.retention import delete_batch
+from engine.sandbox import clock
 from engine.storage.filters import LATEST
+from engine.storage.outbox import CallbackPosition
 from engine.storage.queries import load
 from tests.contract.delivering import (
     BAD,
@@ -31,6 +32,8 @@ from tests.contract.delivering import (
 from tests.contract.samples import CALLBACK, DAY, HOUR, START
 from tests.contract.trial import Trial
 from tests.contract.world import World, outsider
+
+FIRST = CallbackPosition(0, "")
 
 
 async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) -> None:
@@ -105,7 +108,7 @@ async def test_what_is_not_ones_own_is_not_redelivered_nor_enabled(world: World)
         with pytest.raises(NotFound):
             await world.storage.run(command, AccountId("acc_other"), *thing)
     done = await world.storage.run(
-        redelivery.redeliver_all, AccountId("acc_other"), "FAILED", (0, ""), LATEST, world.now
+        redelivery.redeliver_all, AccountId("acc_other"), CallbackState.FAILED, FIRST, LATEST, world.now
     )
     assert done.count == 0
     assert world.rows("SELECT * FROM outbox") == before
@@ -116,10 +119,12 @@ async def test_all_of_a_time_are_redelivered_in_bounded_steps_each_once(world: W
         world.now = START + hour * HOUR
         await posted(world)
         await tried_once(world, BAD, GiveUp())
-    after: tuple[int, str] = (START + HOUR, "")
+    after = CallbackPosition(START + HOUR, "")
     counts = []
     while True:
-        done = await world.storage.run(redelivery.redeliver_all, world.account, "FAILED", after, LATEST, world.now, 2)
+        done = await world.storage.run(
+            redelivery.redeliver_all, world.account, CallbackState.FAILED, after, LATEST, world.now, 2
+        )
         counts.append(done.count)
         if done.last is None:
             break
@@ -137,14 +142,14 @@ async def test_endpoints_and_callbacks_are_forgotten_with_their_attempts(world: 
     await posted(world, 1)
     assert await begun(world) == []
     world.now += DAY
-    await world.storage.run(forget, world.now, retention)
+    await world.storage.run(delete_batch, world.now, retention)
     # The other is disabled for as long as anything is held for it.
     assert [row["url"] for row in world.rows("SELECT url FROM callback_endpoints")] == [CALLBACK]
     assert states(world) == ["HELD"]
     assert world.rows("SELECT * FROM callback_attempts") == []
     world.now += 30 * DAY
-    await world.storage.run(forget, world.now, retention)
-    await world.storage.run(forget, world.now, retention)
+    await world.storage.run(delete_batch, world.now, retention)
+    await world.storage.run(delete_batch, world.now, retention)
     assert world.rows("SELECT * FROM callback_endpoints") == world.rows("SELECT * FROM outbox") == []
 
 
@@ -181,7 +186,7 @@ async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None
 async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machines(world: World) -> None:
     trial = await Trial.begin(world)
     booking = await trial.book()
-    await world.storage.run(worlds.advance_clock, AccountId(trial.account), 90 * DAY, world.now)
+    await world.storage.run(clock.advance_clock, AccountId(trial.account), 90 * DAY, world.now)
     await world.storage.run(post, booking, {}, EpochMs(await trial.now()))
     assert world.rows("SELECT created_at, due_at FROM outbox") == [{"created_at": START + 90 * DAY, "due_at": START}]
     assert len(await begun(world)) == 1
@@ -209,7 +214,7 @@ async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
     await world.storage.run(signing.rotate, world.account, 60, world.now)
     retention = RetentionPeriods(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
     for later, kept in ((59_999, 1), (60_000, 0)):
-        await world.storage.run(forget, EpochMs(START + later), retention)
+        await world.storage.run(delete_batch, EpochMs(START + later), retention)
         assert world.rows("SELECT COUNT(old_webhook_secret) AS kept FROM accounts") == [{"kept": kept}]
 
 
@@ -255,8 +260,8 @@ async def test_whatever_is_to_be_sent_again_wakes_the_worker_and_nothing_else_do
     for command, arguments, wakes in (
         (redelivery.enable, (endpoint_id,), True),
         (redelivery.enable, (endpoint_id,), False),
-        (redelivery.redeliver_all, ("DELIVERED", (0, ""), LATEST, world.now), False),
-        (redelivery.redeliver_all, ("FAILED", (0, ""), LATEST, world.now), True),
+        (redelivery.redeliver_all, (CallbackState.DELIVERED, FIRST, LATEST, world.now), False),
+        (redelivery.redeliver_all, (CallbackState.FAILED, FIRST, LATEST, world.now), True),
         (redelivery.redeliver, (failed_id, world.now), True),
     ):
         woken.clear()

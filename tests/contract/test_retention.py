@@ -18,7 +18,7 @@ from engine.domain.ids import CallId
 from engine.domain.numbers import ERASED
 from engine.domain.policy import RetentionPeriods
 from engine.domain.times import EpochMs
-from engine.privacy.retention import BATCH, Forgotten, forget, forget_all
+from engine.privacy.retention import BATCH, DeletedCounts, delete_batch, delete_expired
 from engine.storage import queries
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.sqlite import connect
@@ -32,8 +32,8 @@ RETENTION = RetentionPeriods(records_ms=180 * DAY, callbacks_ms=30 * DAY, bookin
 MANY = int(os.environ.get("RETENTION_RECORDS", "60000"))
 
 
-async def _forget(world: World) -> Forgotten:
-    return await forget_all(world.storage, world.now, RETENTION)
+async def _forget(world: World) -> DeletedCounts:
+    return await delete_expired(world.storage, world.now, RETENTION)
 
 
 async def _discrepancies(world: World) -> list[str]:
@@ -42,7 +42,7 @@ async def _discrepancies(world: World) -> list[str]:
 
 async def _deliver_all(world: World) -> None:
     def finish(tx: Transaction) -> None:
-        for event_id, _, attempts, _ in tx.outbox.line_up_due(world.now, world.now, 1000)[0]:
+        for event_id, _, attempts, _ in tx.outbox.line_up_due(world.now, world.now, 1000).due:
             delivery = tx.outbox.begin(event_id, attempts, world.now)
             assert delivery is not None
             tx.outbox.finish(delivery, "DELIVERED", "204", world.now)
@@ -64,10 +64,10 @@ async def test_a_record_and_its_call_are_forgotten_after_their_time_and_not_befo
     await _deliver_all(world)
     world.now = START + 180 * DAY - 1
     # The callback's time is shorter.
-    assert await _forget(world) == Forgotten(callbacks=1)
+    assert await _forget(world) == DeletedCounts(callbacks=1)
     assert (_kept(world)["cdrs"], _kept(world)["calls"]) == (1, 1)
     world.now += 1
-    assert await _forget(world) == Forgotten(records=1)
+    assert await _forget(world) == DeletedCounts(records=1)
     assert (_kept(world)["cdrs"], _kept(world)["calls"]) == (0, 0)
     assert await _discrepancies(world) == []
 
@@ -76,7 +76,7 @@ async def test_a_callback_that_is_still_to_be_delivered_is_kept_however_old(worl
     booking = await world.book()
     await world.talk(booking, CallId("first"), 7_000)
     world.now += 100 * DAY
-    assert await _forget(world) == Forgotten()
+    assert await _forget(world) == DeletedCounts()
     assert _kept(world)["outbox"] == 1
 
 
@@ -95,7 +95,7 @@ async def test_a_call_that_is_up_is_not_forgotten(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "up")
     world.now += 200 * DAY
-    assert await _forget(world) == Forgotten()
+    assert await _forget(world) == DeletedCounts()
     assert _kept(world)["calls"] == 1
 
 
@@ -163,10 +163,10 @@ async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_bloc
         for booking in (gone, held):
             insert(connection, "blocked_callers", booking_id=booking.id)
     world.now += 30 * DAY - 1
-    assert await _forget(world) == Forgotten()
+    assert await _forget(world) == DeletedCounts()
     world.now += 1
-    assert await _forget(world) == Forgotten(bookings=1)
-    assert await _forget(world) == Forgotten()
+    assert await _forget(world) == DeletedCounts(bookings=1)
+    assert await _forget(world) == DeletedCounts()
     rows = {row["id"]: (row["destination"], row["callback"]) for row in world.rows("SELECT * FROM bookings")}
     assert rows == {gone.id: (ERASED, ""), held.id: (HIDDEN, held.callback)}
     assert [(row["label"], row["metadata"]) for row in world.rows("SELECT * FROM bookings ORDER BY id")] == [
@@ -184,11 +184,11 @@ async def test_a_gone_booking_is_not_forgotten_while_a_call_on_it_is_up(storage:
     await world.answered(CallId("up"))
     await world.cancel(booking)
     world.now += 31 * DAY
-    assert await _forget(world) == Forgotten()
+    assert await _forget(world) == DeletedCounts()
     assert await world.ended(CallId("up"), 5_000) is not None
     # Its owner is told of the call.
     assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [booking.callback]
-    assert await _forget(world) == Forgotten(bookings=1)
+    assert await _forget(world) == DeletedCounts(bookings=1)
     assert await _discrepancies(world) == []
 
 
@@ -229,7 +229,9 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
     return fill
 
 
-def _steps(connection: sqlite3.Connection, now: EpochMs, retention: RetentionPeriods) -> tuple[int, Forgotten, float]:
+def _steps(
+    connection: sqlite3.Connection, now: EpochMs, retention: RetentionPeriods
+) -> tuple[int, DeletedCounts, float]:
     """What one batch costs in hundreds of steps of SQLite's machine, what it did, and its seconds."""
     count = 0
 
@@ -242,7 +244,7 @@ def _steps(connection: sqlite3.Connection, now: EpochMs, retention: RetentionPer
     connection.set_progress_handler(progress, 100)
     began = time.perf_counter()
     connection.execute("BEGIN IMMEDIATE")
-    done = forget(tx, now, retention)
+    done = delete_batch(tx, now, retention)
     connection.execute("COMMIT")
     seconds = time.perf_counter() - began
     connection.set_progress_handler(None, 0)
@@ -260,8 +262,8 @@ def test_forgetting_costs_the_same_however_many_records_there_are(
         with closing(filled(many)) as connection:
             nothing = _steps(connection, EpochMs(many + 1), long)
             batch = _steps(connection, EpochMs(many + 1), short)
-            assert nothing[1] == Forgotten()
-            assert batch[1] == Forgotten(records=BATCH, callbacks=BATCH)
+            assert nothing[1] == DeletedCounts()
+            assert batch[1] == DeletedCounts(records=BATCH, callbacks=BATCH)
             costs[many] = nothing[0], batch[0]
             print(f"\n{many} records: nothing due {nothing[2] * 1e3:.1f} ms, {BATCH} due {batch[2] * 1e3:.1f} ms")  # noqa: T201
     assert costs[MANY] == costs[1_000]
@@ -276,4 +278,4 @@ async def test_an_answer_is_kept_for_a_day_and_then_forgotten(world: World) -> N
 
 
 async def _forgotten_answers(world: World, now: EpochMs) -> int:
-    return (await forget_all(world.storage, now, RETENTION)).answers
+    return (await delete_expired(world.storage, now, RETENTION)).answers

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine.accounts.accounts import create_account, world_beside
+from engine.accounts.accounts import create_account, sandbox_of
 from engine.accounts.keys import create_key
 from engine.bookings import lifecycle as bookings
 from engine.bookings.adjustments import Adjustment, adjust
@@ -18,10 +18,10 @@ from engine.domain.policy import UsagePlan
 from engine.domain.routing import Reason
 from engine.domain.times import EpochMs, rfc3339
 from engine.privacy.erasure import Target, erase
-from engine.privacy.retention import BATCH, Forgotten, forget, forget_all
+from engine.privacy.retention import BATCH, DeletedCounts, delete_batch, delete_expired
 from engine.runtime.ids import new_id
-from engine.sandbox import worlds
-from engine.sandbox.worlds import MAX_AHEAD_MS
+from engine.sandbox import clock
+from engine.sandbox.clock import MAX_AHEAD_MS
 from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START
 from tests.contract.test_retention import RETENTION
 from tests.contract.trial import Trial
@@ -56,7 +56,7 @@ async def test_no_other_account_feels_a_worlds_clock(trial: Trial) -> None:
     await trial.advance(100 * DAY)
     assert await other.now() == world.now
     await world.sweep()
-    await worlds.sweep_sandboxes(world.storage, world.now, POLICY)
+    await clock.sweep_sandboxes(world.storage, world.now, POLICY)
     for booking in (live, tried):
         assert status_at(await world.stored(booking), world.now, POLICY) is BookingStatus.ACTIVE
     assert (await other.call(tried.service)).put_through
@@ -68,9 +68,9 @@ async def test_worlds_age_with_the_machine_too_and_the_sweep_goes_by_each_ones_o
     world = trial.around
     booking = await trial.book()
     await trial.advance(booking.end_at + POLICY.grace_ms - START - 10 * SECOND)
-    assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 0
+    assert await clock.sweep_sandboxes(world.storage, world.now, POLICY) == 0
     world.now += 10 * SECOND
-    assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 1
+    assert await clock.sweep_sandboxes(world.storage, world.now, POLICY) == 1
     assert (await world.stored(booking)).gone_at is not None
 
 
@@ -87,7 +87,7 @@ async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(
     booked = [await trial.book() for _ in range(bookings_due)]
     world.now = booked[-1].end_at + POLICY.grace_ms
     assert (await world.sweep()).bookings_gone == 0
-    while await worlds.sweep_sandboxes(world.storage, world.now, POLICY):
+    while await clock.sweep_sandboxes(world.storage, world.now, POLICY):
         pass
     told = [json.loads(row["body"])["type"] for row in world.rows("SELECT body FROM outbox ORDER BY id")]
     assert told == [EventType.BOOKING_EXPIRED] * bookings_due + [EventType.BOOKING_GONE] * bookings_due
@@ -96,11 +96,13 @@ async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(
 async def test_much_that_is_due_is_carried_out_in_short_transactions(
     trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worlds, "SWEEP_LIMIT", 3)
+    monkeypatch.setattr(clock, "SWEEP_LIMIT", 3)
     world = trial.around
     booked = [await trial.book() for _ in range(7)]
-    await world.storage.run(worlds.advance_clock, AccountId(trial.account), 100 * DAY, world.now)
-    swept = [await world.storage.run(worlds.sweep_own, AccountId(trial.account), world.now, POLICY) for _ in range(4)]
+    await world.storage.run(clock.advance_clock, AccountId(trial.account), 100 * DAY, world.now)
+    swept = [
+        await world.storage.run(clock.sweep_sandbox_of, AccountId(trial.account), world.now, POLICY) for _ in range(4)
+    ]
     assert swept == [3, 3, 1, 0]
     assert all([(await world.stored(booking)).gone_at for booking in booked])
 
@@ -110,18 +112,18 @@ async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_d
     world: World, monkeypatch: pytest.MonkeyPatch, limit: int, of_first: int
 ) -> None:
     """`of_first`: what the first transaction does."""
-    monkeypatch.setattr(worlds, "SWEEP_LIMIT", limit)
-    monkeypatch.setattr(worlds, "SANDBOXES_AT_ONCE", 3)
+    monkeypatch.setattr(clock, "SWEEP_LIMIT", limit)
+    monkeypatch.setattr(clock, "SANDBOXES_AT_ONCE", 3)
     for name in "BCDEFGH":
         await world.storage.run(create_account, name, START)
         trial = await Trial.begin(world, name)
         for _ in range(2):
             await trial.book()
-        await world.storage.run(worlds.advance_clock, AccountId(trial.account), 100 * DAY, world.now)
-    first = await world.storage.run(worlds.sweep_page, "", world.now, POLICY)
+        await world.storage.run(clock.advance_clock, AccountId(trial.account), 100 * DAY, world.now)
+    first = await world.storage.run(clock.sweep_page, None, world.now, POLICY)
     assert (first.done, first.last is None) == (of_first, False)
-    assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 14 - of_first
-    assert await worlds.sweep_sandboxes(world.storage, world.now, POLICY) == 0
+    assert await clock.sweep_sandboxes(world.storage, world.now, POLICY) == 14 - of_first
+    assert await clock.sweep_sandboxes(world.storage, world.now, POLICY) == 0
 
 
 async def test_a_worlds_clock_has_an_end_and_is_not_set_by_what_is_refused(trial: Trial) -> None:
@@ -139,8 +141,8 @@ async def test_a_worlds_clock_has_an_end_and_is_not_set_by_what_is_refused(trial
 
 
 async def test_an_account_of_a_customer_has_no_clock(world: World) -> None:
-    with pytest.raises(InvalidInput, match="no test world"):
-        await world.storage.run(worlds.advance_clock, world.account, DAY, world.now)
+    with pytest.raises(InvalidInput, match="not a sandbox"):
+        await world.storage.run(clock.advance_clock, world.account, DAY, world.now)
 
 
 async def test_an_operators_adjustment_goes_by_the_worlds_clock(trial: Trial) -> None:
@@ -195,7 +197,7 @@ async def test_records_from_a_worlds_future_keep_no_other_from_being_forgotten(t
     await world.bridge(live, "live")
     await world.ended(CallId("live"), 0, "BUSY")
     world.now += RETENTION.records_ms
-    assert await forget_all(world.storage, world.now, RETENTION) == Forgotten(records=BATCH + 2)
+    assert await delete_expired(world.storage, world.now, RETENTION) == DeletedCounts(records=BATCH + 2)
     assert world.rows("SELECT id FROM cdrs") == []
     assert await trial.discrepancies() == []
 
@@ -205,7 +207,7 @@ async def test_a_young_record_of_a_world_is_kept(trial: Trial) -> None:
     await trial.advance(170 * DAY)
     await trial.call((await trial.book()).service)
     await trial.advance(10 * DAY)
-    assert not (await forget_all(trial.around.storage, trial.around.now, RETENTION)).records
+    assert not (await delete_expired(trial.around.storage, trial.around.now, RETENTION)).records
     assert len(trial.around.rows("SELECT id FROM cdrs")) == 1
     assert (await trial.around.stored(booking)).gone_at is not None
 
@@ -216,10 +218,10 @@ async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: T
     booking = await trial.book()
     await world.storage.run(bookings.cancel, AccountId(trial.account), booking.id, EpochMs(await trial.now()), POLICY)
     await trial.advance(RETENTION.bookings_ms - 1)
-    assert not (await world.storage.run(forget, world.now, RETENTION)).bookings
+    assert not (await world.storage.run(delete_batch, world.now, RETENTION)).bookings
     assert (await world.stored(booking)).destination == HIDDEN
     await trial.advance(1)
-    assert (await world.storage.run(forget, world.now, RETENTION)).bookings == 1
+    assert (await world.storage.run(delete_batch, world.now, RETENTION)).bookings == 1
     assert ((await world.stored(booking)).destination, (await world.stored(booking)).callback) == (ERASED, "")
 
 
@@ -242,5 +244,5 @@ async def test_a_world_is_made_beside_any_name(world: World) -> None:
     long = "x" * 100
     for name in ("Ann (test)", long):
         await world.storage.run(create_account, name, START)
-    beside = [await world.storage.run(world_beside, AccountId(name), START) for name in ("Ann", long)]
+    beside = [await world.storage.run(sandbox_of, AccountId(name), START) for name in ("Ann", long)]
     assert [account.name for account in beside] == [f"{world.account} (test)", "x" * 93 + " (test)"]

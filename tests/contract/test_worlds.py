@@ -134,7 +134,7 @@ async def test_simulated_numbers_come_from_no_pool_and_no_carrier_has_them(trial
 async def test_a_simulated_number_is_neither_imported_nor_hidden(trial: Trial) -> None:
     world = trial.around
     service = (await trial.book()).service
-    with pytest.raises(InvalidInput, match=r"line 7: .* test worlds"):
+    with pytest.raises(InvalidInput, match=r"line 7: .* sandboxes"):
         await world.storage.run(import_numbers, [(7, service)], START)
     for account in (trial.account, world.account):
         request = BookingRequest(AccountId(account), service, UsagePlan.SMALL, CALLBACK)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from engine.accounts.accounts import world_beside
+from engine.accounts.accounts import sandbox_of
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.cdr.ledger import audit_page
@@ -13,8 +13,8 @@ from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.simulation import Outcome, SimulatedCall
 from engine.domain.times import EpochMs
-from engine.sandbox import worlds
-from engine.sandbox.worlds import Simulation
+from engine.sandbox.clock import advance_clock, sweep_sandbox_of
+from engine.sandbox.simulation import Simulation, simulate_call
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, START
 from tests.contract.world import World
 
@@ -28,7 +28,7 @@ class Trial:
 
     @classmethod
     async def begin(cls, around: World, account: str | None = None) -> Self:
-        made = await around.storage.run(world_beside, AccountId(account or around.account), START)
+        made = await around.storage.run(sandbox_of, AccountId(account or around.account), START)
         return cls(around, made.id)
 
     async def now(self) -> int:
@@ -45,7 +45,7 @@ class Trial:
     ) -> Simulation:
         asked = SimulatedCall(service, source, outcome, seconds)
         around = self.around
-        return await around.storage.run(worlds.simulate_call, AccountId(self.account), asked, around.at, around.policy)
+        return await around.storage.run(simulate_call, AccountId(self.account), asked, around.at, around.policy)
 
     async def talk(self, booking: Booking, seconds: int) -> Simulation:
         return await self.call(booking.service, Outcome.ANSWERED, seconds)
@@ -53,8 +53,8 @@ class Trial:
     async def advance(self, milliseconds: int) -> int:
         """As POST /test/clock does it."""
         around = self.around
-        now = await around.storage.run(worlds.advance_clock, AccountId(self.account), milliseconds, around.now)
-        while await around.storage.run(worlds.sweep_own, AccountId(self.account), around.now, around.policy):
+        now = await around.storage.run(advance_clock, AccountId(self.account), milliseconds, around.now)
+        while await around.storage.run(sweep_sandbox_of, AccountId(self.account), around.now, around.policy):
             pass
         return now
 

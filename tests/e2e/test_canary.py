@@ -282,7 +282,7 @@ def test_callbacks_that_were_delivered_are_forgotten_by_the_sweep(flight: Flight
         return int(count)
 
     flight.system.until(lambda: kept() == 0, "they are forgotten")
-    assert '"event": "forgotten"' in flight.system.engine_log
+    assert '"event": "expired_records_deleted"' in flight.system.engine_log
 
 
 def test_an_asterisk_that_writes_its_verbose_messages_to_a_file_is_found_out(flight: Flight) -> None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from api.http.idempotency import UNDER_WAY
-from engine.sandbox.worlds import MAX_AHEAD_MS
+from engine.sandbox.clock import MAX_AHEAD_MS
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
     CALLER,

@@ -168,7 +168,7 @@ def test_bad_lines_are_named_with_their_numbers_and_nothing_is_imported(cli: Cli
     assert [line.removeprefix("rented-numbers: ") for line in done.stderr.splitlines()] == [
         "line 3: 'not a number' is not an E.164 number, such as +3225550000",
         "line 5: '+1' is not an E.164 number, such as +3225550000",
-        "line 6: +3225550001 stands in line 2 already",
+        "line 6: +3225550001 is already in line 2",
         "line 7: '٣٢' is not an E.164 number, such as +3225550000",
         "line 8: 'number' is not an E.164 number, such as +3225550000",
         "nothing was imported",
@@ -179,7 +179,7 @@ def test_bad_lines_are_named_with_their_numbers_and_nothing_is_imported(cli: Cli
 def test_a_number_that_is_in_the_pool_already_is_named_and_nothing_is_imported(cli: Cli, load: Any) -> None:
     load(b"+3225550001\n")
     done = load(b"+3225550002\n3225550001\n")
-    assert "line 2: +3225550001 is in the pool already" in done.stderr
+    assert "line 2: +3225550001 is already in the pool" in done.stderr
     assert cli.numbers() == ["+3225550001"]
 
 

@@ -187,10 +187,10 @@ def test_a_callback_on_this_machine_is_for_the_demo_only_and_it_is_said(cli: Cli
     there = ("--callback", "http://127.0.0.1:9000/calls")
     for command in (("create", "--account", "demo", "+33199111111"), ("change", booking)):
         said = cli.refused("bookings", *command, *there)
-        assert "begins with https://" in said
+        assert "must begin with https://" in said
         assert "RENTED_NUMBERS_PROFILE=demo" in said
     assert cli("bookings", "change", booking, *there, profile="demo").returncode == 0
-    assert "begins with https:// or http://" in cli.refused(
+    assert "must begin with https:// or http://" in cli.refused(
         "bookings", "change", booking, "--callback", "ftp://127.0.0.1/", profile="demo"
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.accounts.accounts import create_account, world_beside
+from engine.accounts.accounts import create_account, sandbox_of
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.domain.policy import UsagePlan
@@ -34,7 +34,7 @@ def booked(cli: Cli) -> str:
 
     def book(tx: Transaction, now: EpochMs) -> str:
         create_account(tx, "Acme", now)
-        account = world_beside(tx, "Acme", now)
+        account = sandbox_of(tx, "Acme", now)
         return bookings.book(tx, BookingRequest(account.id, HIDDEN, UsagePlan.MEDIUM, CALLBACK), now, POLICY).service
 
     async def run() -> str:

@@ -67,9 +67,9 @@ def test_unused_space_of_the_database_is_found_and_written_anew(system: Settings
     assert _holding(system.data_dir) == [system.database.name]
     if is_running:
         with _busy_engine(system):
-            assert scrub(files_of(system), TARGET).left == []
+            assert scrub(files_of(system), TARGET).remaining == []
     else:
-        assert scrub(files_of(system), TARGET).left == []
+        assert scrub(files_of(system), TARGET).remaining == []
     assert _holding(system.data_dir) == []
     with closing(sqlite3.connect(system.database)) as connection:
         assert connection.execute("SELECT id FROM cdrs").fetchall() == [("cdr_7",)]
@@ -81,8 +81,8 @@ def test_a_database_too_large_to_be_written_anew_beside_an_engine_is_said_to_be(
     _write_and_delete(system)
     monkeypatch.setattr(scrub_files, "MAX_BYTES_BESIDE_ENGINE", 1000)
     with _busy_engine(system):
-        assert "beside a running engine" in scrub(files_of(system), TARGET).left[0]
-    assert scrub(files_of(system), TARGET).left == []
+        assert "while the engine is running" in scrub(files_of(system), TARGET).remaining[0]
+    assert scrub(files_of(system), TARGET).remaining == []
     assert _holding(system.data_dir) == []
 
 
@@ -95,7 +95,7 @@ async def test_what_the_write_ahead_log_holds_goes_with_the_rows(system: Setting
                 insert(other, "cdrs", id=f"cdr_{index:04}", call_id=f"c{index}", destination=TARGET.number)
         assert f"{system.database.name}-wal" in _holding(system.data_dir)
         await erase(storage, TARGET, START, POLICY)
-        assert scrub(files_of(system), TARGET).left == []
+        assert scrub(files_of(system), TARGET).remaining == []
         assert _holding(system.data_dir) == []
     finally:
         other.close()
@@ -116,7 +116,7 @@ def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
             insert(writer, "accounts", id="acc_2", name="Bob")
         with pytest.raises(StorageUnavailable, match="run it again"):
             scrub(files_of(system), TARGET)
-    assert scrub(files_of(system), TARGET).left == []
+    assert scrub(files_of(system), TARGET).remaining == []
 
 
 def test_logs_are_overwritten_in_place_while_they_are_written_to(system: Settings) -> None:
@@ -180,4 +180,4 @@ def test_a_number_is_found_wherever_the_pieces_of_a_file_end(
     file.write_bytes(content)
     monkeypatch.setattr(scrub_files, "CHUNK", chunk)
     whole = {match.span() for match in re.finditer(TARGET.in_bytes, content)}
-    assert set(scrub_files._places(file, TARGET.in_bytes)) == whole
+    assert set(scrub_files._matches(file, TARGET.in_bytes)) == whole
