@@ -173,5 +173,5 @@ def journal_script(settings: Settings) -> str:
     Nice: a burst of ends without an engine must not take the processor from the calls that are up. Deaf to SIGHUP,
     which Asterisk sends when it has done with the channel, perhaps before the interpreter is there.
     """
-    words = [sys.executable, str(ROOT / "agi_scripts" / "journal_ended.py"), str(settings.journal)]
+    words = [sys.executable, str(ROOT / "agi_scripts" / "spool_ended.py"), str(settings.journal)]
     return f"#!/bin/sh\ntrap '' HUP\nexec nice -n 10 {shlex.join(words)} \"$@\"\n"

@@ -1,4 +1,4 @@
-"""Ends of calls that found no engine: files that Asterisk's side wrote (agi_scripts/journal_ended.py), taken in once.
+"""Ends of calls that found no engine: files that Asterisk's side wrote (agi_scripts/spool_ended.py), taken in once.
 
 A file is removed only after its end is settled and committed; settling knows a call by its id, so a file that is
 taken in twice changes nothing.
