@@ -14,7 +14,7 @@ from engine.runtime import logs
 
 def run() -> None:
     """Set up what is missing and run everything on this machine: Asterisk, engine, API. Ctrl-C ends it."""
-    from engine.local.run import run as run_all  # noqa: PLC0415  other commands start faster without it
+    from engine.local.supervisor import run as run_all  # noqa: PLC0415  other commands start faster without it
 
     settings = Settings()
     logs.configure(settings.log_level)
