@@ -1,45 +1,45 @@
-# What there is to do: `make help`. Everything that is needed is fetched on the way, into .venv and .tools.
+# `make help` lists the targets. Each target installs what it needs, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help run call test test-fast chaos fuzz bench soak check docs docs-reference format clean
 
 PYTHON := .venv/bin/python
-# Ends in a terminal and in CI alike: pytest's own options come through, `make test PYTEST="-k lease -x"`.
+# Options for pytest, for example: make test PYTEST="-k lease -x"
 PYTEST ?=
 
-help: ## Show this.
+help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: venv asterisk ## Set up what is missing and run the whole system until Ctrl-C.
+run: venv asterisk ## Set up what is missing and run the whole system (Asterisk, engine, API) until Ctrl-C.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m engine run
 
-call: venv phones ## Beside a running system: one real call, from booking to callback, shown step by step.
+call: venv phones ## While `make run` runs in another terminal: make one real call, from booking to callback, step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones fail2ban browser clients ## Everything: unit, contract, integration, and end-to-end over real Asterisk and SIP telephones.
+test: venv asterisk phones fail2ban browser clients ## Run all tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-test-fast: venv ## What needs neither Asterisk nor telephones.
+test-fast: venv ## Run the tests that need neither Asterisk nor SIP telephones.
 	$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST)
 
-chaos: venv asterisk phones ## Ten minutes of calls with 200 kill -9 of the engine and 20 of Asterisk, then an audit. CHAOS="--seed 7 …"
+chaos: venv asterisk phones ## Make calls for ten minutes, kill -9 the engine 200 times and Asterisk 20 times, then audit the books. CHAOS="--seed 7 …"
 	$(PYTHON) -m tests.chaos $(CHAOS)
 
 COUNT ?= 100000
 RATE ?= 200
 SEED ?= 1
-fuzz: venv asterisk phones ## Mutated INVITEs against Asterisk, good calls beside them: COUNT=100000 RATE=200 SEED=1.
+fuzz: venv asterisk phones ## Send mutated INVITEs to Asterisk while good calls run. COUNT=100000 RATE=200 SEED=1
 	$(PYTHON) -m tests.fuzz --count $(COUNT) --rate $(RATE) --seed $(SEED)
 
 BENCH ?=
-bench: venv $(if $(findstring asterisk,$(BENCH)),asterisk phones) ## What a call costs, beside other designs and what the machine allows: BENCH="calls one slow memory api open million asterisk".
+bench: venv $(if $(findstring asterisk,$(BENCH)),asterisk phones) ## Measure what a call costs, compared with other designs and the machine's limits. BENCH="calls one slow memory api open million asterisk"
 	$(PYTHON) -m bench $(BENCH)
 
 SOAK ?=
-soak: venv ## An hour at 5 calls/s, and whether memory, tasks, sockets or rows grew: SOAK="--minutes 60 --rate 5".
+soak: venv ## Run 5 calls/s for an hour and check that memory, tasks, sockets and rows do not grow. SOAK="--minutes 60 --rate 5"
 	$(PYTHON) -m tests.soak $(SOAK)
 
-check: venv ## ruff, mypy strict, import-linter, generated documents: what CI runs before the tests.
+check: venv ## Run ruff, mypy, import-linter and the check of generated documents, as CI does before the tests.
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
@@ -52,13 +52,13 @@ docs: venv ## Build all documents into a site with search: site/index.html.
 docs-reference: venv ## Write the documents that are generated from the code.
 	$(PYTHON) -m docs.generate
 
-format: venv ## Let ruff lay out the code.
+format: venv ## Format the code with ruff.
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-clean: ## Forget all state: database, secrets, Asterisk's files. Refused while the system is running.
+clean: ## Delete the database, the secrets and Asterisk's files. Refused while the system is running.
 	@if [ -x $(PYTHON) ]; then exec $(PYTHON) -m engine clean --yes; \
-	elif [ -e var ]; then echo "There is no .venv to ask whether a system is running: make venv first" >&2; exit 1; fi
+	elif [ -e var ]; then echo "Without .venv it cannot be checked whether a system is running: run make venv first" >&2; exit 1; fi
 
 .PHONY: venv asterisk phones fail2ban browser clients
 venv:

@@ -1,1 +1,1 @@
-"""Everything that Asterisk calls. Which file answers which AGI path stands in `dialplan.py`."""
+"""The FastAGI server that Asterisk calls, and one module for each AGI script; `dialplan.py` maps paths to scripts."""

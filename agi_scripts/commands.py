@@ -1,4 +1,4 @@
-"""The one encoder of what is sent to Asterisk: a text becomes exactly one command that means it, or UnsafeValue."""
+"""Encodes what is sent to Asterisk: a text becomes exactly one command with that meaning, or UnsafeValue."""
 
 import re
 from collections.abc import Sequence
@@ -7,34 +7,41 @@ from agi_scripts.errors import UnsafeValue
 
 # Asterisk splits a line of more than 8191 bytes into bogus commands.
 MAX_VALUE = 256
-# A variable, or a function of one word that can be set like one: TIMEOUT(absolute).
+# The name of a variable, or a function with one word as argument that can be set like one: TIMEOUT(absolute).
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(\([a-z]{1,32}\))?")
-
-
 # Printable ASCII without quote, backslash, `$` and backquote: nothing that ends the value or is evaluated later.
 _VALUE = re.compile(rf"[ !#%-\[\]-_a-~]{{0,{MAX_VALUE}}}")
-# What ARRAY() would take for the end of a value, or for the beginning of something that has commas in it.
+# The dialplan function ARRAY() would end a value at a comma, and treats brackets as a group that contains commas.
 _SEPARATING = re.compile(r"[,()\[\]]")
 
 
 def set_variables(variables: Sequence[tuple[str, str]]) -> str:
-    """The command that sets them all, in that order, without its line end. Raises UnsafeValue.
+    """Encodes the command that sets all variables at once.
 
-    One round trip for all, in which nobody can hang up between two of them.
+    One round trip sets them all, so the caller cannot hang up between two of them.
+
+    Args:
+        variables: Names and values, in the order in which Asterisk sets them.
+
+    Returns:
+        The command without its line end.
+
+    Raises:
+        UnsafeValue: A name or a value must not go into a command.
     """
     for name, _ in variables:
         if not _NAME.fullmatch(name):
-            raise UnsafeValue("a name that may not go into an AGI command")
+            raise UnsafeValue("a variable's name is not allowed in an AGI command")
     if len(variables) == 1:
         [(name, value)] = variables
-        return f'SET VARIABLE {name} "{_safe(value)}"'
+        return f'SET VARIABLE {name} "{_checked(value)}"'
     if any(_SEPARATING.search(value) for _, value in variables):
-        raise UnsafeValue("a value that may not stand among others in an AGI command")
-    names, values = ",".join(name for name, _ in variables), ",".join(_safe(value) for _, value in variables)
+        raise UnsafeValue("a value with a comma or bracket is not allowed in an AGI command that sets several")
+    names, values = ",".join(name for name, _ in variables), ",".join(_checked(value) for _, value in variables)
     return f'SET VARIABLE ARRAY({names}) "{values}"'
 
 
-def _safe(text: str) -> str:
-    if not _VALUE.fullmatch(text):
-        raise UnsafeValue("a value that may not go into an AGI command")
-    return text
+def _checked(value: str) -> str:
+    if not _VALUE.fullmatch(value):
+        raise UnsafeValue("a value is not allowed in an AGI command")
+    return value

@@ -1,7 +1,7 @@
-"""The contract between asterisk_conf/extensions_rented_numbers.conf and these scripts, each name once.
+"""The contract between the dialplan (asterisk_conf/drop_in/extensions_rented_numbers.conf) and these scripts.
 
-AGI paths, their arguments in order, and the channel variables that carry the answer. A test reads the dialplan
-and holds it against this file.
+AGI paths, their arguments in order, and the channel variables that carry the answers: each name stands here once. A
+test compares the dialplan with this file.
 """
 
 import datetime as dt
@@ -11,31 +11,41 @@ from engine.domain.numbers import ANONYMOUS
 from engine.domain.routing import Bridge, RouteDecision
 from engine.domain.times import EpochMs
 
+# AGI paths. The MAC follows as one more argument, see request_auth.py.
 ROUTE = "route"  # arguments: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID
-ANSWERED = "answered"  # arguments: unique id of the caller's channel, booking, wall clock
-ENDED = "ended"  # arguments: unique id, answered milliseconds, dial status, wall clock
+ANSWERED = "answered"  # arguments: unique id of the caller's channel, booking, Asterisk's wall clock
+ENDED = "ended"  # arguments: unique id of the caller's channel, answered time in ms, DIALSTATUS, Asterisk's wall clock
 
-# Set last by `route`, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk says AGISTATUS=SUCCESS
-# even when the engine closed early or talked nonsense.
+# `route` sets this last, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk reports AGISTATUS=SUCCESS
+# even when the engine closes early or sends garbage.
 VERDICT = "RN_VERDICT"
+# Set with BRIDGE.
 DESTINATION = "RN_DESTINATION"
-# The number that the destination sees as the caller's; empty: none.
-SHOWN = "RN_SHOWN"
+SHOWN = "RN_SHOWN"  # the caller's number that the destination sees; empty for none
 BOOKING = "RN_BOOKING"
 SECONDS = "RN_SECONDS"
 RING_SECONDS = "RN_RING"
+# Set with REJECT.
 CAUSE = "RN_CAUSE"
 ANNOUNCEMENT = "RN_ANNOUNCEMENT"
-# Set by `answered` on the callee's channel, in this order: Asterisk's own limit, in seconds with milliseconds, and
-# that it is set. At once and not by the dialplan: from then on it may be moved over AMI. LIMIT "none": hang up.
+# `answered` sets these on the callee's channel, in this order: Asterisk's own limit in seconds with milliseconds, and
+# RN_LIMIT=set. The script sets TIMEOUT itself and does not leave that to the dialplan: once the answer is booked, the
+# limit may be changed over AMI, and the dialplan would overwrite that. RN_LIMIT=none: hang up.
 TIMEOUT = "TIMEOUT(absolute)"
 LIMIT = "RN_LIMIT"
-# Set by `ended` once the end is settled; without it the dialplan keeps the end in the journal.
+# `ended` sets this once the call is settled. Without it the dialplan writes the end to the end spool.
 SETTLED = "RN_SETTLED"
 
 
 def wall_clock(text: str) -> EpochMs | None:
-    """Asterisk's wall clock in epoch milliseconds, from 20260301120000250 in UTC; None: it does not say."""
+    """Parses Asterisk's wall clock.
+
+    Args:
+        text: UTC time with milliseconds in the dialplan's format, such as 20260301120000250.
+
+    Returns:
+        Epoch milliseconds; None if the text is not a time.
+    """
     if re.fullmatch(r"[0-9]{17}", text) is None:
         return None
     try:
@@ -46,7 +56,12 @@ def wall_clock(text: str) -> EpochMs | None:
 
 
 def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[str, str]]:
-    """The variables that tell the dialplan what to do, in the order in which they must be set."""
+    """Returns the variables that carry a decision to the dialplan, in the order in which they must be set.
+
+    Args:
+        decision: What to do with the call.
+        expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
+    """
     if isinstance(decision, Bridge):
         return [
             (DESTINATION, decision.booking.destination),
@@ -61,12 +76,15 @@ def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[st
 
 
 def talk_limit(left_ms: int) -> list[tuple[str, str]]:
-    """What `answered` sets. TIMEOUT(absolute)=0 would mean "for ever", so no time left is said in another way."""
+    """Returns the variables with which `answered` limits a call to `left_ms` milliseconds from now.
+
+    When no time is left, the dialplan has to hang up: TIMEOUT(absolute)=0 would mean "no limit".
+    """
     if left_ms <= 0:
         return [(LIMIT, "none")]
     return [(TIMEOUT, f"{left_ms // 1000}.{left_ms % 1000:03}"), (LIMIT, "set")]
 
 
-def limit_stands() -> list[tuple[str, str]]:
-    """What `answered` sets where the limit is set already."""
+def limit_is_set() -> list[tuple[str, str]]:
+    """Returns the variables with which `answered` confirms a limit that was set before and stays as it is."""
     return [(LIMIT, "set")]

@@ -1,4 +1,4 @@
-"""⑧ agi://…/ended: the call is over, answered or not. Settles its lease."""
+"""agi://…/ended: the call is over, answered or not. Settles its lease."""
 
 import structlog
 
@@ -12,6 +12,7 @@ log = structlog.get_logger(__name__)
 
 
 async def ended(context: CallContext, session: Session) -> None:
+    """Settles the call and confirms that to the dialplan, which otherwise writes the end to the end spool."""
     call = session.environment
     at = context.clock.timestamp()
     report = EndReport(
@@ -22,7 +23,7 @@ async def ended(context: CallContext, session: Session) -> None:
         asterisk_now=dialplan.wall_clock(call.argument(3)),
     )
     settlement = await context.storage.run(call_ended, report, at.wall_ms, context.policy)
-    # What follows from it does not depend on Asterisk, which may be gone by now.
+    # The follow-up comes before the answer, because Asterisk may be gone by now.
     if settlement is None:
         log.info("call_ended_without_lease", call=report.call_id)
     else:
@@ -38,7 +39,10 @@ async def ended(context: CallContext, session: Session) -> None:
 
 
 def _milliseconds(text: str) -> int:
-    """Empty means not answered; negative, that the wall clock was set back meanwhile. Raises BadPeer."""
+    """Parses ANSWEREDTIME_MS; empty means not answered. Raises BadPeer.
+
+    A negative value is valid: the wall clock was set back during the call.
+    """
     if not text:
         return 0
     digits = text.removeprefix("-")

@@ -1,38 +1,38 @@
 """How a conversation with Asterisk can fail.
 
 AgiError
-├── BadPeer         what came is not a FastAGI request: too much, too slow, not text, keys doubled or missing
-│   └── Unproven    the proof that it comes from an Asterisk of ours is missing or wrong
-├── CallerGone      the connection closed in the middle
-│   └── HungUp      before a command was sent, or Asterisk says that the channel is gone: its call leads nowhere
-├── CommandRefused  Asterisk did not accept a command: our bug, or a dialplan that does not fit
-└── UnsafeValue     a value that would break out of its AGI command: refused before the wire
+├── BadPeer                 the peer does not speak FastAGI: too much data, no text, missing or repeated keys
+│   └── NotAuthenticated    the request authentication (MAC) is missing or wrong
+├── CallerGone              the connection closed in mid-conversation; a command may or may not have been executed
+│   └── HungUp              no command was executed: not sent, or Asterisk reports that the channel is gone
+├── CommandRefused          Asterisk refused a command: a bug of ours, or a dialplan that does not fit this version
+└── UnsafeValue             a value would break out of its AGI command, so the command was not sent
 """
 
 
 class AgiError(Exception):
-    pass
+    """Any failure of a conversation with Asterisk."""
 
 
 class BadPeer(AgiError):
-    pass
+    """The peer sent something that is not a FastAGI request."""
 
 
 class NotAuthenticated(BadPeer):
-    pass
+    """The request carries no valid MAC, so it does not come from one of our Asterisks."""
 
 
 class CallerGone(AgiError):
-    pass
+    """The connection closed; whether Asterisk executed the last command is unknown."""
 
 
 class HungUp(CallerGone):
-    pass
+    """The channel hung up and no command was executed, so its call cannot have been bridged."""
 
 
 class CommandRefused(AgiError):
-    pass
+    """Asterisk did not accept a command."""
 
 
 class UnsafeValue(AgiError):
-    pass
+    """A name or value must not go into an AGI command."""

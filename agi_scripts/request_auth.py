@@ -1,9 +1,11 @@
-"""How a request shows that it comes from an Asterisk of ours, without ever telling the token that it shares with us.
+"""Request authentication: each AGI request shows that it comes from one of our Asterisks, without sending the token.
 
-The dialplan makes it: the last AGI argument is `SHA1(token,unique id,script,arguments)`, in hexadecimal, the commas as
-they stand there. So what Asterisk prints of its arguments, at high log levels or on its console, is good for this one
-request only. The hash cannot be lengthened into that of another request: what would have to stand in between are NULs,
-which no environment may have.
+The last AGI argument is a MAC that the dialplan computes: `SHA1(token,unique id,script,arguments)` in hexadecimal, with
+the commas as they stand here. Asterisk prints AGI arguments on its console and, at high log levels, in its log; whoever
+reads them there gets a MAC for this one request, and never the token.
+
+SHA-1 alone would allow a length extension: from a known MAC, the MAC of a longer request. The extension has NUL bytes
+in it, and an environment with a NUL is refused.
 """
 
 import hashlib
@@ -12,16 +14,23 @@ from collections.abc import Collection, Iterable
 
 
 def request_mac(token: str, unique_id: str, script: str, arguments: Iterable[str]) -> str:
+    """Computes the MAC of a request as the dialplan does, in hexadecimal.
+
+    Args:
+        token: The secret that an Asterisk and the engine share.
+        unique_id: The unique id of the channel.
+        script: The AGI path, such as `route`.
+        arguments: The AGI arguments before the MAC.
+    """
     request = ",".join((token, unique_id, script, *arguments))
-    return hashlib.sha1(request.encode()).hexdigest()  # noqa: S324  what the dialplan can; no collision helps here
+    return hashlib.sha1(request.encode()).hexdigest()  # noqa: S324  the dialplan has no other; collisions do not matter
 
 
-def is_authentic(tokens: Collection[str], given: str, unique_id: str, script: str, arguments: Collection[str]) -> bool:
-    """Whether `given` was made with one of the tokens. Takes as long for a wrong one as for a right one."""
+def is_authentic(tokens: Collection[str], mac: str, unique_id: str, script: str, arguments: Collection[str]) -> bool:
+    """Returns whether `mac` was computed with one of the tokens, in a time that does not depend on the answer."""
     if any("," in each for each in (unique_id, script, *arguments)):
-        return False  # as text it would be the same as another request, cut elsewhere
+        return False  # with a comma inside a part, two different requests would have the same text and MAC
     matches = [
-        hmac.compare_digest(request_mac(token, unique_id, script, arguments).encode(), given.encode())
-        for token in tokens
+        hmac.compare_digest(request_mac(token, unique_id, script, arguments).encode(), mac.encode()) for token in tokens
     ]
     return any(matches)

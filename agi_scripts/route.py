@@ -1,4 +1,4 @@
-"""④ agi://…/route: a call has come in. Says BRIDGE (to where, for how long) or REJECT (with which cause)."""
+"""agi://…/route: a call has come in. Answers BRIDGE (to which number, for how long) or REJECT (with which cause)."""
 
 import asyncio
 
@@ -14,15 +14,19 @@ from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, Reject, Rout
 
 log = structlog.get_logger(__name__)
 
-# The presentations of Asterisk that let the number be seen begin with this word.
+# Asterisk's presentations that allow the number to be shown begin with this word.
 PRESENTATION_ALLOWED = "allowed"
 NO_PRIVACY = ("", "none")
 HIDDEN_PARTY = "privacy=full"
-# Room is made for a call up to three times; if it still finds none after the last, the line is busy.
-LAST_ROUND = (False, False, True)
+# Attempts to make room for a call. If the last one finds no room either, the line is busy.
+ROOM_ATTEMPTS = 3
 
 
 async def route(context: CallContext, session: Session) -> None:
+    """Decides on a call and sends the decision to the dialplan.
+
+    If the decision does not reach Asterisk, the call cannot have been bridged, so the lease that it got is given back.
+    """
     call = session.environment
     decision: RouteDecision | None = None
     try:
@@ -30,20 +34,24 @@ async def route(context: CallContext, session: Session) -> None:
         kind = "bridge" if isinstance(decision, Bridge) else f"reject_{decision.cause}"
         log.info("call_routed", call=call.unique_id, decision=kind)
     except asyncio.CancelledError:
-        # Out of time: without a verdict nothing can have been bridged.
+        # Out of time: without a verdict the dialplan cannot have bridged the call.
         await _abandon(context, CallId(call.unique_id), decision)
         raise
     try:
         await session.set_variables(dialplan.verdict(decision, context.expired_announcement))
     except (UnsafeValue, HungUp, CommandRefused):
-        # Not sent, or Asterisk says that it came to nothing. If it does not say so, only the end report may settle.
+        # Only these errors mean that Asterisk did not execute the command. After any other one it may have bridged the
+        # call, and then only the end report may settle it.
         await _abandon(context, CallId(call.unique_id), decision)
         raise
 
 
 async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecision | None) -> None:
-    """A lease that is being granted right now comes before this in the storage. After a rejection there is none of
-    ours, only perhaps that of another Asterisk's call with the same id."""
+    """Settles a call that was not bridged, if it got a lease.
+
+    A lease that is being granted at this moment is committed before this runs: storage is sequential. After a rejection
+    this call has no lease, but a call of another Asterisk with the same id may have one, so nothing is done.
+    """
     if isinstance(decision, Reject):
         return
     settlement = await context.storage.run(abandon_call, call_id, context.clock.now(), context.policy)
@@ -61,34 +69,43 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
     )
     incoming = IncomingCall(CallId(call.unique_id), service, source)
     decision = await _route(context, incoming)
-    for last in LAST_ROUND:
+    for attempt in range(1, ROOM_ATTEMPTS + 1):
         if isinstance(decision, MakeRoom):
-            decision = await _with_room(context, incoming, decision, last=last)
-    assert not isinstance(decision, MakeRoom)  # noqa: S101  not in the last round
+            decision = await _route_with_room(context, incoming, decision, is_last=attempt == ROOM_ATTEMPTS)
+    assert not isinstance(decision, MakeRoom)  # noqa: S101  the last attempt never answers MakeRoom
     return decision
 
 
-async def _with_room(
-    context: CallContext, incoming: IncomingCall, room: MakeRoom, *, last: bool
+async def _route_with_room(
+    context: CallContext, incoming: IncomingCall, room: MakeRoom, *, is_last: bool
 ) -> RouteDecision | MakeRoom:
-    """`last`: MakeRoom is not the answer again, which it may be when another call was quicker to take the room."""
+    """Takes seconds back from live calls of the booking, then routes the call again.
+
+    Another call may take the room first, and the decision is MakeRoom again; with `is_last` it is "busy" instead.
+    """
     try:
         await context.limits.make_room(room.booking_id, room.seconds)
-        return await _route(context, incoming, last=last)
+        return await _route(context, incoming, is_last=is_last)
     finally:
-        context.limits.changed(room.booking_id)  # what this call did not take goes back to the others
+        context.limits.changed(room.booking_id)  # shares what this call did not take among the others
 
 
-async def _route(context: CallContext, incoming: IncomingCall, *, last: bool = False) -> RouteDecision | MakeRoom:
+async def _route(context: CallContext, incoming: IncomingCall, *, is_last: bool = False) -> RouteDecision | MakeRoom:
     at = context.clock.timestamp()
-    return await context.storage.run(route_call, incoming, at, context.policy, room_was_made=last)
+    return await context.storage.run(route_call, incoming, at, context.policy, room_was_made=is_last)
 
 
 def source_of(*, number: str, presentation: str, privacy: str = "", party: str = "") -> str:
-    """The caller as the customer is told: E.164 where it is that, else as sent; withheld ones are anonymous.
+    """Returns the caller's number as the customer sees it.
 
-    `privacy`, `party`: the letters of the headers Privacy and (with `=`) Remote-Party-ID. Any privacy that is asked
-    for counts as all of it.
+    Args:
+        number: The caller's number as it was received.
+        presentation: Asterisk's CALLERID(num-pres), such as `allowed_not_screened`.
+        privacy: The letters of the SIP header Privacy. Any value but `none` counts as full privacy.
+        party: The letters and `=` of the SIP header Remote-Party-ID.
+
+    Returns:
+        E.164 where the number can be read as that, else the number as received; "anonymous" if it is withheld.
     """
     withheld = privacy not in NO_PRIVACY or HIDDEN_PARTY in party or not presentation.startswith(PRESENTATION_ALLOWED)
     return caller_of("" if withheld else number)

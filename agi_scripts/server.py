@@ -1,4 +1,4 @@
-"""② The FastAGI listener: who may come in, deadlines, admission, drain."""
+"""The FastAGI listener: admission, request authentication, deadlines, and draining at shutdown."""
 
 import asyncio
 import ipaddress
@@ -9,7 +9,15 @@ from socket import socket
 import structlog
 
 from agi_scripts import dialplan
-from agi_scripts.admission import MAX_PENDING, UNKNOWN_TOKEN, Admission, AdmissionLimits, Network, Refused, log_refusal
+from agi_scripts.admission import (
+    MAX_PENDING,
+    NOT_AUTHENTICATED,
+    Admission,
+    AdmissionLimits,
+    Network,
+    ReportRefusal,
+    log_refusal,
+)
 from agi_scripts.answered import answered
 from agi_scripts.ended import ended
 from agi_scripts.errors import AgiError, BadPeer, NotAuthenticated
@@ -24,21 +32,16 @@ log = structlog.get_logger(__name__)
 Script = Callable[[Session], Awaitable[None]]
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
-# A peer that connected has this long to say what it wants (Asterisk sends it at once): gone within 2 s, however busy.
+# Time for a peer to send its environment. Asterisk sends it at once; others are closed within 2 s even under load.
 READ_SECONDS = 1.5
 MAX_CONVERSATIONS = 1024
-# How many connections wait in the kernel, and how many of them are taken at one turn of the event loop.
+# Connections that the kernel queues, and how many of them one turn of the event loop accepts.
 BACKLOG = 1024
 ACCEPTS_PER_TURN = 100
 
 
 class FastAgiServer:
-    """Serves scripts on a listening socket.
-
-    `script_seconds`: each has this long before its connection closes. `tokens`: those of our Asterisks. `peers`: where
-    they come from. `refused` is told of others. `max_conversations`: of those that have shown who they are;
-    `max_strangers`: of the rest.
-    """
+    """Serves AGI scripts on a listening socket."""
 
     def __init__(
         self,
@@ -47,22 +50,34 @@ class FastAgiServer:
         *,
         tokens: Collection[str],
         peers: Collection[Network] = LOOPBACK,
-        refused: Refused = log_refusal,
+        refused: ReportRefusal = log_refusal,
         read_seconds: float = READ_SECONDS,
         max_conversations: int = MAX_CONVERSATIONS,
-        max_strangers: int = MAX_PENDING,
+        max_pending: int = MAX_PENDING,
     ) -> None:
+        """Prepares a server.
+
+        Args:
+            scripts: The script for each AGI path.
+            script_seconds: Time limit for one script; its connection closes then.
+            tokens: The tokens that our Asterisks share with us.
+            peers: The networks from which they connect.
+            refused: Reports peers that were refused.
+            read_seconds: Time limit for the environment.
+            max_conversations: Limit on connections whose request is authenticated.
+            max_pending: Limit on the other connections.
+        """
         self._scripts = scripts
         self._script_seconds = script_seconds
         self._tokens = tuple(tokens)
-        self._strangers = Admission(peers, refused, AdmissionLimits(strangers=max_strangers))
+        self._admission = Admission(peers, refused, AdmissionLimits(pending=max_pending))
         self._read_seconds = read_seconds
         self._max_conversations = max_conversations
         self._conversations: set[asyncio.Task[None]] = set()
         self._stopped = False
 
     async def run(self, listener: socket, stop: asyncio.Event) -> None:
-        """Serve until `stop`; then take no more, and give what is under way its deadline to end."""
+        """Serves until `stop` is set; then accepts no more and lets running scripts finish within their time limit."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: AgiProtocol(self, self._read_seconds), sock=listener, backlog=ACCEPTS_PER_TURN
@@ -76,67 +91,71 @@ class FastAgiServer:
             await self._drain()
 
     async def _drain(self) -> None:
-        """The last wait is for what a cancelled script still has to undo."""
-        await self._strangers.until_gone(self._script_seconds)
+        await self._admission.drain(self._script_seconds)
         if self._conversations:
             await asyncio.wait(self._conversations, timeout=self._script_seconds)
         for task in self._conversations:
             task.cancel()
         if self._conversations:
+            # A cancelled script may still have to give a lease back.
             await asyncio.wait(self._conversations, timeout=self._script_seconds)
 
     @property
     def connections(self) -> int:
-        """How many are being served, those included that have not shown who they are."""
-        return len(self._strangers) + len(self._conversations)
+        """The number of open connections, pending ones included."""
+        return len(self._admission) + len(self._conversations)
 
-    def opened(self, wire: AgiProtocol) -> bool:
-        # Accepted in the very turn of the event loop in which it stopped: nobody would wait for its end.
-        return not self._stopped and self._strangers.enter(wire)
+    def on_connect(self, connection: AgiProtocol) -> bool:
+        """Admits a connection, unless the server has stopped or admission refuses it."""
+        # A connection accepted in the same turn of the event loop as the stop would not be drained.
+        return not self._stopped and self._admission.enter(connection)
 
-    def failed(self, wire: AgiProtocol, error: AgiError | TimeoutError) -> None:
-        self._strangers.leave(wire)
+    def on_error(self, connection: AgiProtocol, error: AgiError | TimeoutError) -> None:
+        """Logs why a pending connection ends."""
+        self._admission.leave(connection)
         if isinstance(error, TimeoutError):
-            self._strangers.complain("agi_timeout", script="-")
+            self._admission.warn("agi_timeout", script="-")
         elif isinstance(error, NotAuthenticated):
-            self._strangers.refuse(UNKNOWN_TOKEN, wire.address)
+            self._admission.refuse(NOT_AUTHENTICATED, connection.address)
         else:
-            self._strangers.complain("agi_failed", script="-", kind=type(error).__name__, reason=str(error))
+            self._admission.warn("agi_failed", script="-", kind=type(error).__name__, reason=str(error))
 
-    def said(self, wire: AgiProtocol, environment: bytes) -> None:
-        """Of a peer that has not proven who it is nothing is looked at."""
+    def on_environment(self, connection: AgiProtocol, environment: bytes) -> None:
+        """Authenticates the request and starts its script."""
         try:
-            proven = self._proven(parse_environment(environment))
+            authenticated = self._authenticated(parse_environment(environment))
         except AgiError as error:
-            self.failed(wire, error)
-            wire.close()
+            self.on_error(connection, error)
+            connection.close()
             return
-        self._strangers.leave(wire)
+        self._admission.leave(connection)
         if len(self._conversations) >= self._max_conversations:
             # Without a verdict the caller gets 503 at once, and its carrier tries the next route.
             log.warning("agi_overloaded", conversations=self._max_conversations)
-            wire.close()
+            connection.close()
             return
-        task = asyncio.get_running_loop().create_task(self._converse(wire, proven))
+        task = asyncio.get_running_loop().create_task(self._converse(connection, authenticated))
         self._conversations.add(task)
         task.add_done_callback(self._conversations.discard)
 
-    def _proven(self, said: Environment) -> Environment:
-        """Raises Unproven."""
-        if not is_authentic(self._tokens, said.proof, said.unique_id, said.script, said.arguments):
-            raise NotAuthenticated("not from an Asterisk of ours")
-        return said
+    def _authenticated(self, environment: Environment) -> Environment:
+        """Returns the environment if its MAC is right. Raises NotAuthenticated."""
+        if not is_authentic(
+            self._tokens, environment.mac, environment.unique_id, environment.script, environment.arguments
+        ):
+            raise NotAuthenticated("the request's MAC is missing or wrong")
+        return environment
 
-    async def _converse(self, wire: AgiProtocol, environment: Environment) -> None:
-        """One connection, one script. Whatever goes wrong ends this connection and nothing else."""
+    async def _converse(self, connection: AgiProtocol, environment: Environment) -> None:
+        """Runs the script of one connection. Any failure ends this connection and no other."""
         script = environment.script
         try:
             async with asyncio.timeout(self._script_seconds):
-                await self._scripts.get(script, _no_such_script)(Session(wire, environment))
+                await self._scripts.get(script, _no_such_script)(Session(connection, environment))
         except TimeoutError:
             log.warning("agi_timeout", script=script)
         except asyncio.CancelledError:
-            log.warning("agi_cut_off", script=script)  # by `_drain`
+            log.warning("agi_cut_off", script=script)  # only `_drain` cancels
         except AgiError as error:
             log.warning("agi_failed", script=script, kind=type(error).__name__, reason=str(error))
         except RentedNumbersError as error:
@@ -144,7 +163,7 @@ class FastAgiServer:
         except Exception:
             log.exception("agi_crashed", script=script)
         finally:
-            wire.close()
+            connection.close()
 
 
 async def _no_such_script(session: Session) -> None:
@@ -152,7 +171,7 @@ async def _no_such_script(session: Session) -> None:
 
 
 def scripts(context: CallContext) -> dict[str, Script]:
-    """AGI path → script."""
+    """Returns the script for each AGI path."""
     return {
         dialplan.ROUTE: partial(route, context),
         dialplan.ANSWERED: partial(answered, context),

@@ -1,6 +1,6 @@
-"""③ One call's conversation with Asterisk: its environment in, commands out, a typed error when it breaks.
+"""One conversation with Asterisk: reads the environment, sends commands, raises a typed error when it breaks.
 
-panoramisk parses the answers. What may be sent is up to commands.py.
+panoramisk parses the answers. commands.py decides what may be sent.
 """
 
 from collections.abc import Sequence
@@ -17,32 +17,63 @@ from engine.runtime.clock import Clock
 from engine.storage.sqlite import SqliteStorage
 
 MAX_LINES = 128
-# "100 Trying…": the answer comes later.
+# Status codes of AGI answers (res_agi.c).
+# "100 Trying…": the answer follows.
 TRYING = 100
 # "Command Not Permitted on a dead channel".
 DEAD_CHANNEL = 511
-# "Invalid or unknown command", "Invalid command syntax": it was not carried out.
+# "Invalid or unknown command" and "Invalid command syntax": the command was not executed.
 REFUSALS = (510, 520)
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What Asterisk says of itself when it connects. `arguments` are those of the AGI() call, in order; its last one
-    is the `proof`, see proof.py."""
+    """What Asterisk sends when it connects.
+
+    Attributes:
+        script: The path of the AGI URL.
+        channel: The name of the channel.
+        unique_id: The unique id of the channel.
+        arguments: The arguments of the dialplan's AGI(), without the last one.
+        mac: The last argument, which authenticates the request; see request_auth.py.
+    """
 
     script: str
     channel: str
     unique_id: str
     arguments: tuple[str, ...]
-    proof: str = ""
+    mac: str = ""
 
     def argument(self, index: int) -> str:
-        """The argument, or an empty string."""
+        """Returns the argument at `index`, counted from 0, or an empty string if there is none."""
         return self.arguments[index] if index < len(self.arguments) else ""
 
 
 def parse_environment(raw: bytes) -> Environment:
-    """`raw`: lines `agi_key: value` and a blank line. Raises BadPeer."""
+    """Parses an environment.
+
+    Args:
+        raw: Lines `agi_key: value`, and a blank line.
+
+    Raises:
+        BadPeer: It is not an environment of Asterisk.
+    """
+    values = _values(raw)
+    *arguments, mac = _arguments(values) or [""]
+    try:
+        return Environment(
+            script=values["agi_network_script"].removeprefix(" "),
+            channel=values["agi_channel"].removeprefix(" "),
+            unique_id=values["agi_uniqueid"].removeprefix(" "),
+            arguments=tuple(arguments),
+            mac=mac,
+        )
+    except KeyError as missing:
+        raise BadPeer(f"no {missing.args[0]} in the environment") from None
+
+
+def _values(raw: bytes) -> dict[str, str]:
+    """Parses the lines. Raises BadPeer."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -55,20 +86,10 @@ def parse_environment(raw: bytes) -> Environment:
     try:
         values = dict([line.split(":", 1) for line in lines])
     except ValueError:
-        raise BadPeer("a line without a colon") from None
+        raise BadPeer("a line without a colon in the environment") from None
     if len(values) < len(lines):
-        raise BadPeer("a key that comes twice")
-    *arguments, proof = _arguments(values) or [""]
-    try:
-        return Environment(
-            script=values["agi_network_script"].removeprefix(" "),
-            channel=values["agi_channel"].removeprefix(" "),
-            unique_id=values["agi_uniqueid"].removeprefix(" "),
-            arguments=tuple(arguments),
-            proof=proof,
-        )
-    except KeyError as missing:
-        raise BadPeer(f"no {missing.args[0]} in the environment") from None
+        raise BadPeer("a repeated key in the environment")
+    return values
 
 
 def _arguments(values: dict[str, str]) -> list[str]:
@@ -79,34 +100,48 @@ def _arguments(values: dict[str, str]) -> list[str]:
 
 
 class Session:
-    """Handed to the scripts: the environment, and commands."""
+    """An authenticated conversation, as a script gets it: Asterisk's environment, and commands to send.
 
-    def __init__(self, wire: AgiProtocol, environment: Environment) -> None:
-        self._wire = wire
+    Attributes:
+        environment: What Asterisk sent when it connected.
+    """
+
+    def __init__(self, connection: AgiProtocol, environment: Environment) -> None:
+        self._connection = connection
         self.environment = environment
 
     async def set_variables(self, variables: Sequence[tuple[str, str]]) -> None:
-        """Set channel variables in that order, all or none. Raises UnsafeValue before anything is sent, and as
-        `execute` does."""
+        """Sets channel variables in the given order, all or none.
+
+        Raises:
+            UnsafeValue: A value is not allowed in a command; nothing was sent.
+            AgiError: As `execute` raises it.
+        """
         await self.execute(set_variables(variables))
 
     async def execute(self, command: str) -> None:
-        """Have Asterisk carry out a command. Raises HungUp, CommandRefused; another CallerGone, or BadPeer, when nobody
-        knows whether it did."""
-        if not self._wire.write(command):
+        """Sends a command and waits until Asterisk has executed it.
+
+        Raises:
+            HungUp: The channel is gone and the command was not executed.
+            CommandRefused: Asterisk refused the command and did not execute it.
+            CallerGone: The connection closed; the command may have been executed.
+            BadPeer: The answer cannot be read; the command may have been executed.
+        """
+        if not self._connection.write(command):
             raise HungUp("closed before the command")
         answer = await self._answer()
         status, error = answer.get("status_code"), answer.get("error", "")
         if error == "AGIResultHangup" or status == DEAD_CHANNEL:
-            raise HungUp("hung up in mid-command")
+            raise HungUp("hung up during the command")
         if status != 200 or error:
-            what = f"Asterisk answered {status or ''} {error}"
-            raise CommandRefused(what) if status in REFUSALS else CallerGone(what)
+            reason = f"Asterisk answered {status or ''} {error}"
+            raise CommandRefused(reason) if status in REFUSALS else CallerGone(reason)
 
     async def _answer(self) -> dict[str, object]:
         try:
             while True:
-                answer: dict[str, object] = parse_agi_result((await self._wire.read()).decode())
+                answer: dict[str, object] = parse_agi_result((await self._connection.read()).decode())
                 if answer.get("status_code") != TRYING:
                     return answer
         except ValueError as error:
@@ -115,7 +150,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """`limits` shares what is left among calls that are up."""
+    """What the scripts work with.
+
+    Attributes:
+        storage: The database.
+        clock: Wall clock and boot clock.
+        policy: The rules for calls and bookings.
+        limits: Keeps the limits of live calls, and shares a booking's seconds among them.
+        expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
+    """
 
     storage: SqliteStorage
     clock: Clock

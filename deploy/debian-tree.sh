@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # debian-tree.sh SUITE DIR PACKAGE...
 #
-# Unpacks packages of a Debian suite, with all they depend on, into DIR: no root, no chroot, no container, and nothing
-# of the machine's own package database is read or changed. No maintainer script runs, so start a program of the tree
-# through the tree's own loader (see tools.sh). A second run with the same words returns at once.
+# Unpacks packages of a Debian suite and their dependencies into DIR, without root, chroot or container. The machine's
+# own package database is neither read nor changed. No maintainer script runs. Start a program of the tree through the
+# tree's own loader (see tools.sh). A second run with the same arguments returns at once.
 #
-#   DEBIAN_MIRROR   where to download from (default: the mirror this machine's apt uses)
+#   DEBIAN_MIRROR   where to download from (default: the mirror that apt uses on this machine)
 set -euo pipefail
 
 say() { printf '  %s\n' "$*" >&2; }
 fail() { printf 'debian-tree.sh: %s\n' "$*" >&2; exit 1; }
 
-# Ctrl-C ends it at once and nothing is tried again; see venv.sh.
+# Ctrl-C ends the script at once, without a retry; see venv.sh.
 stop() { # STATUS
     trap '' INT TERM
     for child in $(jobs -p); do kill -TERM -- "-$child" 2>/dev/null || true; done
@@ -33,7 +33,7 @@ interruptible() { # COMMAND...
 
 [ $# -ge 3 ] || fail "usage: debian-tree.sh SUITE DIR PACKAGE..."
 for program in apt-get dpkg flock; do
-    command -v "$program" >/dev/null || fail "$program is needed: run this on Debian"
+    command -v "$program" >/dev/null || fail "$program is missing: this script needs Debian"
 done
 
 suite=$1
@@ -44,8 +44,8 @@ wanted="$suite $*"
 partial=$dir.partial
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# The mirror of the machine's own Debian release. --no-release-info, because without it apt lists nothing before the
-# first `apt-get update`; component main, because other vendors' repositories use the codename of the release too.
+# Prints the mirror of the machine's own Debian release. Without --no-release-info apt lists nothing before the first
+# `apt-get update`. Only component main counts: other vendors' repositories use the codename of the release too.
 find_mirror() {
     local codename
     codename=$(sed -nE 's/^VERSION_CODENAME="?([^"]*)"?$/\1/p' /etc/os-release)
@@ -57,8 +57,8 @@ find_mirror() {
             END { print mirror }'
 }
 
-# An apt of our own: its sources, state and cache lie in the partial tree. `-c` is read after the machine's own
-# configuration, which keeps its proxy and certificates but loses its hooks and pins.
+# Configures a separate apt whose sources, state and cache are in the partial tree. apt reads this file after the
+# machine's own configuration: proxy and certificates stay, hooks and pins are removed.
 write_apt_configuration() {
     mkdir -p -- "$apt/lists/partial" "$apt/cache/archives/partial"
     : >"$apt/status"
@@ -85,7 +85,7 @@ Dir::State::status "$apt/status";
 Dir::State::extended_states "$apt/extended_states";
 Dir::Cache "$apt/cache";
 Dir::Cache::archives "$apt/cache/archives";
-// A mirror may serve a Release file that is past its date; it is still signed.
+// A mirror may serve a Release file that has passed its date; its signature is still checked.
 Acquire::Check-Valid-Until "false";
 Acquire::Retries "3";
 Acquire::http::Timeout "30";
@@ -93,7 +93,7 @@ Acquire::https::Timeout "30";
 END
 }
 
-# Three attempts, beside apt's own: a mirror in the middle of an update gives hash mismatches that a pause cures.
+# Three attempts, in addition to apt's own: a mirror that is being updated causes hash mismatches, which a pause cures.
 retry() {
     local attempt
     for attempt in 1 2 3; do
@@ -107,8 +107,8 @@ retry() {
 build() {
     local count package
     mirror=${DEBIAN_MIRROR:-$(find_mirror)}
-    [ -n "$mirror" ] || fail "apt knows no Debian mirror here: set DEBIAN_MIRROR=http://…/debian"
-    [ -r "$keyring" ] || fail "$keyring is missing: install debian-archive-keyring"
+    [ -n "$mirror" ] || fail "apt has no Debian mirror configured: set DEBIAN_MIRROR=http://…/debian"
+    [ -r "$keyring" ] || fail "$keyring is missing: install the package debian-archive-keyring"
     arch=$(dpkg --print-architecture)
     rm -rf -- "$partial"
     apt=$partial/.apt
@@ -136,8 +136,8 @@ unpacked() { [ "$(cat -- "$dir/.unpacked" 2>/dev/null)" = "$wanted" ]; }
 if unpacked; then exit 0; fi
 exec 9>"$dir.lock"
 if ! flock -n 9; then
-    say "waiting for another run that makes $(basename -- "$dir")"
-    flock -w 900 9 || fail "waited 15 minutes"
+    say "waiting for another run of this script for $(basename -- "$dir")"
+    flock -w 900 9 || fail "the other run did not finish within 15 minutes"
 fi
 if unpacked; then exit 0; fi
 build "$@"

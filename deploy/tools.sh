@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones] [fail2ban] [browser] [clients]         (all when none is named)
+# tools.sh [asterisk] [phones] [fail2ban] [browser] [clients]         (without a name: all)
 #
-# Puts what the tests and the demo run under .tools/ of the project, which is git-ignored:
-#   asterisk   .tools/bin/asterisk               the machine's own if it is 20 or newer and has chan_pjsip,
-#              .tools/asterisk.json              else Debian forky's, in .tools/asterisk-tree
+# Installs the programs that the tests and the demo need into .tools/ of the project, which git ignores:
+#   asterisk   .tools/bin/asterisk               the machine's own if it is version 20 or newer and has chan_pjsip,
+#              .tools/asterisk.json              otherwise that of Debian forky, in .tools/asterisk-tree
 #   phones     .tools/bin/sipp .tools/bin/baresip .tools/phones.json      Debian 12's, in .tools/phones-tree
-#              and libfaketime, with which tests set the wall clock of one program
+#              and libfaketime, which lets tests set the wall clock of one program
 #   fail2ban   .tools/bin/fail2ban-regex .tools/bin/fail2ban-client       Debian 12's, in .tools/fail2ban-tree
-#              and .tools/bin/nft, the firewall's
-#   browser    .tools/bin/chromium               Debian 12's headless one, in .tools/browser-tree
-#   clients    .tools/clients/bin/python         an environment of its own with deploy/clients.txt: what customers use
+#              and .tools/bin/nft, for the firewall's test
+#   browser    .tools/bin/chromium               Debian 12's headless Chromium, in .tools/browser-tree
+#   clients    .tools/clients/bin/python         a Python environment with deploy/clients.txt, what customers use
 #              .tools/bin/node                   that environment's Node.js
-# Paths in the .json files are relative to .tools where they lie inside it: the checkout may be moved.
+# Paths inside .tools are relative in the .json files, so that the checkout can be moved.
 #
-#   ASTERISK_FROM=debian    do not look for an asterisk on the machine
+#   ASTERISK_FROM=debian    ignore an Asterisk that is installed on the machine
 set -euo pipefail
 
 say() { printf '  %s\n' "$*" >&2; }
@@ -28,7 +28,7 @@ browser_tree=$tools/browser-tree
 clients=$tools/clients
 mkdir -p -- "$tools/bin"
 
-# A file appears whole or not at all, even when two runs write it.
+# Writes a file atomically, even when two runs write it at once.
 write_file() { # PATH MODE < text
     local new
     new=$(mktemp -- "$1.XXXXXX")
@@ -37,18 +37,18 @@ write_file() { # PATH MODE < text
     mv -f -- "$new" "$1"
 }
 
-# Prints where the loader of a tree is, inside the tree. Not lib64/: in Debian 12 that is an absolute symlink, which
-# leads out of the tree to the machine's own loader.
+# Prints the path of a tree's loader, relative to the tree. lib64/ is not searched: in Debian 12 it is an absolute
+# symlink, which leads out of the tree to the machine's own loader.
 loader_of() { # TREE
     local loader
     for loader in "$1"/usr/lib/*-linux-gnu*/ld-linux*.so.* "$1"/lib/*-linux-gnu*/ld-linux*.so.*; do
         if [ -x "$loader" ]; then printf '%s' "${loader#"$1"/}"; return 0; fi
     done
-    fail "no loader in $1"
+    fail "there is no loader in $1"
 }
 
-# A program of a tree runs on that tree's libraries alone: --inhibit-cache keeps the machine's out. What it starts in
-# its turn (AGI scripts) gets the machine's own loader again, as no environment variable is set.
+# Writes a wrapper that runs a program with the libraries of its tree only; --inhibit-cache keeps the machine's out.
+# No environment variable is set, so programs that it starts (AGI scripts) use the machine's own loader.
 wrap_from_tree() { # NAME TREE PROGRAM
     local name=$1 tree=$2 program=$3 arch loader inside
     loader=$(loader_of "$tree")
@@ -65,8 +65,8 @@ exec "\$tree/$loader" --inhibit-cache \\
 END
 }
 
-# Prints the path of an asterisk of this machine that will do. /usr/sbin is not on every user's PATH; our own wrapper
-# may be, and does not count.
+# Prints the path of a usable asterisk of this machine. /usr/sbin is not on every user's PATH. Our own wrapper may be on
+# it, and does not count.
 machine_asterisk() {
     local path major
     if [ "${ASTERISK_FROM:-}" = debian ] || ! machine_modules_dir >/dev/null; then return 1; fi
@@ -90,7 +90,7 @@ machine_modules_dir() {
     return 1
 }
 
-# Debian keeps the documentation and the sounds in /usr/share, upstream in /var/lib.
+# Debian keeps the documentation and the sounds in /usr/share; Asterisk's own installation keeps them in /var/lib.
 machine_data_dir() {
     local dir
     for dir in /usr/share/asterisk /usr/local/share/asterisk /var/lib/asterisk; do
@@ -120,7 +120,7 @@ make_asterisk() {
     if own=$(machine_asterisk); then
         write_file "$tools/bin/asterisk" 755 <<END
 #!/bin/sh
-# Written by deploy/tools.sh: this machine has an Asterisk of its own.
+# Written by deploy/tools.sh: runs the Asterisk that is installed on this machine.
 exec "$own" "\$@"
 END
         write_asterisk_json "$(machine_modules_dir)" "$(machine_data_dir)" /var/lib/asterisk machine
@@ -138,13 +138,13 @@ make_phones() {
     "$here/debian-tree.sh" bookworm "$phones_tree" sip-tester baresip-core libfaketime
     wrap_from_tree sipp "$phones_tree" usr/bin/sipp
     wrap_from_tree baresip "$phones_tree" usr/bin/baresip
-    # Asked for their versions, both end with a status that is not 0.
+    # Both programs print their version and exit with a status other than 0.
     sipp_version=$({ "$tools/bin/sipp" -v 2>&1 || true; } | sed -nE 's/^ *SIPp v([0-9.]+).*/\1/p')
     baresip_version=$({ "$tools/bin/baresip" -h 2>&1 || true; } | sed -nE 's/^baresip v([^ ]+).*/\1/p')
     [ -n "$sipp_version" ] || fail "sipp does not start"
     [ -n "$baresip_version" ] || fail "baresip does not start"
     libfaketime=usr/lib/$(basename -- "$(dirname -- "$(loader_of "$phones_tree")")")/faketime/libfaketimeMT.so.1
-    [ -r "$phones_tree/$libfaketime" ] || fail "no $libfaketime in $phones_tree"
+    [ -r "$phones_tree/$libfaketime" ] || fail "$libfaketime is missing in $phones_tree"
     write_file "$tools/phones.json" 644 <<END
 {
   "sipp": "bin/sipp",
@@ -158,7 +158,7 @@ END
     say "sipp $sipp_version, baresip $baresip_version"
 }
 
-# Scripts on the Python of their own tree: the machine's may be too new for them.
+# These scripts run with the Python of their own tree, because the machine's may be too new for them.
 make_fail2ban() {
     local loader arch script
     "$here/debian-tree.sh" bookworm "$fail2ban_tree" fail2ban nftables
@@ -179,8 +179,9 @@ END
     say "fail2ban $("$tools/bin/fail2ban-regex" --version | sed 's/.* //')"
 }
 
-# Chromium looks for its data where the running program lies, which is the loader: so a loader lies beside the data. Its
-# other processes are started by the wrapper, too. It can have no sandbox in a tree of nobody's: open pages of ours alone.
+# Chromium looks for its data in the directory of the running program, which is the loader; so a copy of the loader goes
+# there. The wrapper starts Chromium's other processes, too. Chromium's sandbox does not work from such a tree, so it is
+# off: open only our own pages with it.
 make_browser() {
     local arch home=usr/lib/chromium
     "$here/debian-tree.sh" bookworm "$browser_tree" chromium-headless-shell
@@ -199,11 +200,11 @@ END
     say "$("$tools/bin/chromium" --version)"
 }
 
-# Apart from .venv: what customers install asks for other versions than we do.
+# Separate from .venv, because the clients that customers use need other versions of some packages.
 make_clients() {
     local wanted
     exec 9>"$clients.lock"
-    flock -w 900 9 || fail "waited 15 minutes for another run"
+    flock -w 900 9 || fail "another run did not finish within 15 minutes"
     wanted=$(sha256sum <"$here/clients.txt")
     if [ "$(cat -- "$clients/.made" 2>/dev/null)" != "$wanted" ]; then
         say "clients: installing deploy/clients.txt"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# venv.sh: the project's Python environment in .venv: deploy/requirements.txt (pinned), then the project itself,
-# editable. Does its work again only when the interpreter, pyproject.toml or deploy/requirements.txt has changed.
+# venv.sh: creates the project's Python environment in .venv, with the pinned packages of deploy/requirements.txt and
+# the project itself (editable). Works again only if the interpreter, pyproject.toml or deploy/requirements.txt has
+# changed.
 #
 #   PYTHON    the interpreter to use (default: python3), 3.11 or newer
 set -euo pipefail
@@ -8,8 +9,8 @@ set -euo pipefail
 say() { printf '  %s\n' "$*" >&2; }
 fail() { printf 'venv.sh: %s\n' "$*" >&2; exit 1; }
 
-# Ctrl-C ends it at once, whatever is under way, and nothing is tried again. A command that takes long runs beside us,
-# because bash would wait for its end before it looks at a signal; SIGTERM, because Python meets Ctrl-C with a traceback.
+# Ctrl-C ends the script at once, without a retry. Long commands run in the background, because bash handles a signal
+# only after the command in the foreground has ended. They get SIGTERM, because Python prints a traceback on SIGINT.
 stop() { # STATUS
     trap '' INT TERM
     for child in $(jobs -p); do kill -TERM -- "-$child" 2>/dev/null || true; done
@@ -19,10 +20,10 @@ stop() { # STATUS
 trap 'stop 130' INT
 trap 'stop 143' TERM
 
-interruptible() { # COMMAND...   its output and status are the command's
+interruptible() { # COMMAND...   output and status are those of the command
     local status=0
-    set -m         # a process group of its own, which can be ended with all that it has started
-    "$@" 9>&- &    # not the lock: what outlives us must not keep the next run out
+    set -m         # gives the command its own process group, which can be ended as a whole
+    "$@" 9>&- &    # without the lock: a process that outlives this script must not block the next run
     child=$!
     set +m
     wait "$child" || status=$?
@@ -36,12 +37,12 @@ stamp=$venv/.made
 requirements=$here/requirements.txt
 python=${PYTHON:-python3}
 
-command -v "$python" >/dev/null || fail "$python is not there: install Python 3.11 or newer (apt-get install python3)"
+command -v "$python" >/dev/null || fail "$python was not found: install Python 3.11 or newer (apt-get install python3)"
 version=$("$python" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "$python is $version; Python 3.11 or newer is needed (set PYTHON=…)"
+    fail "$python is version $version, but Python 3.11 or newer is needed: set PYTHON=…"
 
-# The project's path is part of it: a moved checkout has an environment whose scripts point to where it was.
+# Contains the project's path: after a checkout was moved, the environment's scripts still point to the old place.
 fingerprint() {
     local file
     printf '%s %s\n' "$version" "$venv"
@@ -56,22 +57,22 @@ apt_install() {
     apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@"
 }
 
-# Debian's python3 comes without ensurepip.
+# Debian's python3 does not include ensurepip, which creates environments.
 need_ensurepip() {
     local attempt
     if have_ensurepip; then return; fi
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        fail "$python cannot make environments. As root: apt-get install -y python3-venv"
+        fail "$python cannot create environments. As root, run: apt-get install -y python3-venv"
     fi
     say "installing python3-venv"
     for attempt in 1 2 3; do
         if apt_install python3-venv >/dev/null 2>&1; then break; fi
         [ "$attempt" = 3 ] || sleep $((attempt * 3))
     done
-    have_ensurepip || fail "apt-get install -y python3-venv did not help: $python still has no ensurepip"
+    have_ensurepip || fail "$python still has no ensurepip after apt-get install -y python3-venv"
 }
 
-# pip has retries and timeouts of its own; the second attempt is for what they do not cover (a broken download).
+# pip has its own retries and timeouts; the second attempt covers what they do not, such as a broken download.
 pip_install() {
     local log=$venv/pip.log attempt
     local pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
@@ -85,11 +86,11 @@ pip_install() {
 build() {
     need_ensurepip
     if [ "$(head -n 1 -- "$stamp" 2>/dev/null)" != "$version $venv" ]; then
-        say ".venv: new, Python $version"
+        say ".venv: creating, with Python $version"
         rm -rf -- "$venv"
         interruptible "$python" -m venv "$venv"
     fi
-    rm -f -- "$stamp"    # interrupted from here on, the next run makes .venv anew
+    rm -f -- "$stamp"    # if this run is interrupted from here on, the next one creates .venv again
     if [ -f "$requirements" ]; then
         say ".venv: installing deploy/requirements.txt"
         pip_install -r "$requirements"
@@ -107,10 +108,10 @@ made() { [ "$(cat -- "$stamp" 2>/dev/null)" = "$(fingerprint)" ]; }
 
 if made; then exit 0; fi
 mkdir -p -- "$project/.tools"
-exec 9>"$project/.tools/venv.lock"    # not in .venv, which is removed to be made again
+exec 9>"$project/.tools/venv.lock"    # not inside .venv, which may be removed and created again
 if ! flock -n 9; then
     say "waiting for another run of venv.sh"
-    flock -w 900 9 || fail "waited 15 minutes"
+    flock -w 900 9 || fail "the other run did not finish within 15 minutes"
 fi
 if made; then exit 0; fi
 build

@@ -1,7 +1,7 @@
-"""One connection to Asterisk's manager interface, over panoramisk's `Manager`, and everything that bounds it.
+"""One connection to Asterisk's manager interface (AMI): panoramisk's `Manager`, with a limit on everything.
 
-Every action has a deadline and is forgotten when that passes. What comes is cut into messages here: one without an
-end, a list without an end or a flood that nobody asked for ends the connection, not the memory.
+Every action has a deadline and is forgotten when it passes. This module splits the stream into messages itself: an
+endless message, an endless list or a flood of unsolicited messages ends the connection instead of filling the memory.
 """
 
 import asyncio
@@ -20,12 +20,13 @@ from engine.asterisk.errors import AmiRefused, AmiUnavailable
 
 log = structlog.get_logger(__name__)
 
+# panoramisk pings by itself; this delay turns that off.
 NEVER_SECONDS = 10**9
 END_OF_MESSAGE = b"\r\n\r\n"
 # Asterisk drops lines of more than 1024 bytes.
 MAX_VALUE = 512
-# Of a list's messages only what somebody reads is kept: a message may have any number of fields.
-KEPT_OF_A_LIST = (
+# The only fields kept of the messages of a list: a message may have any number of fields.
+LIST_FIELDS = (
     "Response",
     "Message",
     "ActionID",
@@ -36,105 +37,131 @@ KEPT_OF_A_LIST = (
     "Linkedid",
     "BridgeID",
 )
+# Bytes that each message of a list counts for at least: its kept fields and Python's overhead. For the channel of a
+# real call that is about twice what it takes.
+MIN_LIST_MESSAGE = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class AmiLimits:
-    """`max_pending`: actions that wait for their answers; `max_message`: bytes of one message, of which an honest one
-    has some hundred; `max_list`: bytes of one list; `max_unasked`: bytes of messages that answer nothing, between two
-    pings (we ask for no events)."""
+    """Times and sizes of AMI connections.
+
+    Attributes:
+        action_seconds: Time limit for an action's answer.
+        ping_every_seconds: Interval between pings.
+        first_retry_seconds: First wait before a reconnect.
+        longest_retry_seconds: Longest wait before a reconnect.
+        refused_retry_seconds: Wait after a refused login.
+        max_pending: Actions that wait for their answers.
+        max_message: Bytes of one message; Asterisk's own have some hundred.
+        max_list: Bytes of one list.
+        max_unsolicited: Bytes of messages that answer no action, between two pings. We subscribe to no events.
+    """
 
     action_seconds: float = 2.0
     ping_every_seconds: float = 5.0
     first_retry_seconds: float = 0.2
     longest_retry_seconds: float = 5.0
-    # A wrong secret does not become right by itself, and whoever watches Asterisk's log would ban us.
+    # A wrong secret stays wrong until somebody acts, and fail2ban on Asterisk's log would ban us for frequent retries.
     refused_retry_seconds: float = 60.0
     max_pending: int = 1000
     max_message: int = 64 * 1024
     max_list: int = 40 * 1024 * 1024
-    max_unasked: int = 1024 * 1024
-
-
-# In a list each message counts as so many bytes at least: what is kept of it, and Python's share. An honest one of a
-# channel has half of that.
-MIN_LIST_EVENTS = 2048
+    max_unsolicited: int = 1024 * 1024
 
 
 class _PendingAction(Action):  # type: ignore[misc]  # panoramisk carries no types
-    """`taken`: bytes of its answer so far."""
+    # Bytes of the answer so far.
+    received = 0
 
-    taken = 0
 
-
-class TooMuch(Exception):
-    """More came than any Asterisk sends."""
+class AmiLimitExceeded(Exception):
+    """The peer sent more than any Asterisk does."""
 
 
 class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no types
-    """Knows its connection from the first byte on: panoramisk says it later, and trips over what comes before."""
+    """The protocol of one connection, with limits.
+
+    It gets its `AmiConnection` at construction: panoramisk's own sets it later, and fails on data that comes earlier.
+    """
 
     def __init__(self, connection: "AmiConnection", limits: AmiLimits) -> None:
         self._connection = connection
         self._limits = limits
         self._rest = b""
-        self._unasked = 0
+        self._unsolicited = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connects panoramisk's protocol with the connection it belongs to."""
         super().connection_made(transport)
         self.factory = self._connection
 
-    def forget_unasked(self) -> None:
-        self._unasked = 0
+    def reset_unsolicited(self) -> None:
+        """Starts to count unsolicited bytes from 0 again."""
+        self._unsolicited = 0
 
     def data_received(self, data: bytes) -> None:
+        """Splits the stream into messages and passes them on; aborts the connection on anything unexpected."""
         if self.transport.is_closing():
             return
         *messages, self._rest = (self._rest + data).split(END_OF_MESSAGE)
         try:
             for raw in messages:
-                self._take(raw)
-            self._refuse_too_long(self._rest)
+                self._handle(raw)
+            self._check_length(self._rest)
         except Exception as error:
-            # Whatever it was: not Asterisk, or not one that can be understood. The text of it may hold numbers.
-            reason = str(error) if isinstance(error, TooMuch) else ""
-            log.warning("ami_nonsense", kind=type(error).__name__, reason=reason)
+            # The peer is no Asterisk, or sent something panoramisk cannot parse. Only our own error's text is logged:
+            # any other may quote the message, with numbers in it.
+            reason = str(error) if isinstance(error, AmiLimitExceeded) else ""
+            log.warning("ami_protocol_error", kind=type(error).__name__, reason=reason)
             self._rest = b""
             self.transport.abort()
 
-    def _take(self, raw: bytes) -> None:
-        """Raises TooMuch, and whatever panoramisk does for nonsense."""
-        self._refuse_too_long(raw)
+    def _handle(self, raw: bytes) -> None:
+        """Raises AmiLimitExceeded, and whatever panoramisk raises for a message it cannot parse."""
+        self._check_length(raw)
         message = Message.from_line(raw.decode("utf-8", "ignore").strip())
         action = None if message is None else self.responses.get(message.id)
         if action is None:
-            self._unasked += len(raw) + len(END_OF_MESSAGE)
-            if self._unasked > self._limits.max_unasked:
-                raise TooMuch("a flood that nobody asked for")
+            self._unsolicited += len(raw) + len(END_OF_MESSAGE)
+            if self._unsolicited > self._limits.max_unsolicited:
+                raise AmiLimitExceeded("a flood of unsolicited messages")
         elif action.as_list:
-            action.taken += max(len(raw), MIN_LIST_EVENTS)
-            if action.taken > self._limits.max_list:
-                raise TooMuch("a list without an end")
-            message = Message({key: message[key] for key in KEPT_OF_A_LIST if key in message})
+            action.received += max(len(raw), MIN_LIST_MESSAGE)
+            if action.received > self._limits.max_list:
+                raise AmiLimitExceeded("an endless list")
+            message = Message({key: message[key] for key in LIST_FIELDS if key in message})
         if message is not None:
             self.handle_message(message)
 
-    def _refuse_too_long(self, message: bytes) -> None:
+    def _check_length(self, message: bytes) -> None:
         if len(message) > self._limits.max_message:
-            raise TooMuch("a message without an end")
+            raise AmiLimitExceeded("an endless message")
 
 
 class AmiConnection(Manager):  # type: ignore[misc]  # panoramisk carries no types
-    """Never reconnected: the link makes a new one, so that no old action comes along."""
+    """A connection that is used once.
+
+    It is never reconnected: the link makes a new one, so no action of the old one is sent again.
+
+    Attributes:
+        lost: Set when the connection is closed or lost.
+    """
 
     def __init__(self, limits: AmiLimits) -> None:
         super().__init__(loop=asyncio.get_running_loop(), ping_delay=NEVER_SECONDS)
-        self.awaiting_actions: deque[Action] = deque(maxlen=0)  # what would be sent again after a reconnect
+        # panoramisk would send these actions again after a reconnect; with `maxlen=0` it keeps none.
+        self.awaiting_actions: deque[Action] = deque(maxlen=0)
         self.lost = asyncio.Event()
         self._limits = limits
 
     async def open(self, host: str, port: int) -> None:
-        """Raises OSError, TimeoutError."""
+        """Connects.
+
+        Raises:
+            OSError: The peer cannot be reached.
+            TimeoutError: The peer did not answer in time.
+        """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._limits.action_seconds):
             made = await loop.create_connection(lambda: AmiProtocol(self, self._limits), host, port)
@@ -143,38 +170,49 @@ class AmiConnection(Manager):  # type: ignore[misc]  # panoramisk carries no typ
         self.connection_made(connected)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        """Sets `lost`; panoramisk's own method would reconnect."""
         self.lost.set()
 
     def close(self) -> None:
-        """At once, and whoever waits for an answer is told."""
+        """Closes the connection at once; actions that wait for an answer fail."""
         super().close()
         if self.protocol is not None:
             self.protocol.transport.abort()
         self.lost.set()
 
     async def ask(self, name: str, fields: dict[str, str]) -> Message:
-        """Send one action and wait for its answer. Raises AmiUnavailable, AmiRefused."""
+        """Sends one action and waits for its answer.
+
+        Raises:
+            AmiUnavailable: No answer came; Asterisk may have executed the action.
+            AmiRefused: The action was not executed.
+        """
         answer: Message = await self._send(name, fields, as_list=False)
         if not answer.success:
             raise AmiRefused(f"{name}: {answer.message}")
         return answer
 
     async def ask_list(self, name: str) -> list[Message]:
-        """Likewise, for an action that is answered by several messages, the last of them an event `…Complete`.
+        """Sends one action whose answer is several messages, the last of them an event `…Complete`.
 
-        Of these messages only the fields in KEPT_OF_A_LIST are left.
+        Returns:
+            The messages, each with the fields in LIST_FIELDS only.
+
+        Raises:
+            AmiUnavailable: No answer came.
+            AmiRefused: Asterisk answered something else than a list.
         """
         answer: list[Message] | Message = await self._send(name, {}, as_list=True)
         if not isinstance(answer, list) or not answer[0].success:
-            raise AmiRefused(f"{name}: no list came")
+            raise AmiRefused(f"{name}: the answer is no list")
         return answer
 
     async def ping(self) -> None:
-        """Raises AmiUnavailable, AmiRefused."""
+        """Checks that Asterisk answers. Raises as `ask` does."""
         await self.ask("Ping", {})
-        self.protocol.forget_unasked()
+        self.protocol.reset_unsolicited()
 
-    async def _send(self, name: str, fields: dict[str, str], *, as_list: bool) -> Any:  # noqa: ANN401  by as_list
+    async def _send(self, name: str, fields: dict[str, str], *, as_list: bool) -> Any:  # noqa: ANN401  as_list decides
         refuse_unsafe(name, fields)
         if self.lost.is_set():
             raise AmiUnavailable("connection lost")
@@ -199,9 +237,13 @@ _WORD = re.compile("[A-Za-z]{1,40}")
 
 
 def refuse_unsafe(name: str, fields: dict[str, str]) -> None:
-    """What would begin another field or another action, or be cut by Asterisk. Raises AmiRefused."""
+    """Refuses an action that Asterisk would read as something else.
+
+    Raises:
+        AmiRefused: A name or value would start another field or action, or is so long that Asterisk cuts it.
+    """
     if not all(_WORD.fullmatch(word) for word in (name, *fields)):
-        raise AmiRefused("the name of an action or a field is not one")
+        raise AmiRefused("the name of the action or of a field is not a word")
     for field, value in fields.items():
         if not value.isprintable() or len(value.encode()) > MAX_VALUE:
-            raise AmiRefused(f"{field}: a control character would begin another action, or it is too long")
+            raise AmiRefused(f"{field}: the value has a control character or is too long")

@@ -1,8 +1,7 @@
-"""The link to Asterisk's manager interface: live calls are ended through it, and their limits moved.
+"""The link to Asterisk's manager interface, through which the engine ends live calls and changes their limits.
 
-Around connections that are used once: nothing is sent again after a reconnect; a peer that no longer answers is
-noticed by pings; a wrong secret, or a user without the rights that we need, is said so; reconnecting is ours, with
-back-off.
+The link opens one connection after another, each used once, so that nothing is sent twice after a reconnect. Pings
+detect a peer that no longer answers. A wrong secret and missing rights are logged as such. Reconnects have a back-off.
 """
 
 import asyncio
@@ -20,13 +19,15 @@ from engine.runtime.periodic import wait_for
 log = structlog.get_logger(__name__)
 
 DEFAULT_LIMITS = AmiLimits()
-# What we do there; all of it is in the class `call`.
-NEEDED = ("AbsoluteTimeout", "Hangup", "Status")
-# Each would let whoever has our secret run commands, make calls or change Asterisk.
-TOO_MUCH = ("Command", "GetConfig", "ModuleLoad", "Originate", "UpdateConfig")
+# The actions that we use; all of them are in the class `call`.
+REQUIRED_ACTIONS = ("AbsoluteTimeout", "Hangup", "Status")
+# With any of these, our secret would be enough to run commands, place calls or change Asterisk's configuration.
+EXCESSIVE_ACTIONS = ("Command", "GetConfig", "ModuleLoad", "Originate", "UpdateConfig")
 
 
 class LinkState(StrEnum):
+    """State of the link, as /health shows it."""
+
     DOWN = "down"
     WRONG_SECRET = "wrong secret"  # noqa: S105  a state, not a password
     UP = "up"
@@ -37,7 +38,12 @@ class _LoginRefused(AmiRefused):
 
 
 class AmiLink:
-    """Keeps one authenticated connection while `run` runs."""
+    """Keeps one authenticated connection while `run` runs.
+
+    Attributes:
+        state: Whether the link can be used, or why not.
+        connections: Number of connections so far. A new one may lead to an Asterisk that was restarted meanwhile.
+    """
 
     def __init__(self, *, host: str, port: int, user: str, secret: str, limits: AmiLimits = DEFAULT_LIMITS) -> None:
         self._host = host
@@ -46,54 +52,59 @@ class AmiLink:
         self._secret = secret
         self._limits = limits
         self._connection: AmiConnection | None = None
-        self._said = ""
+        self._last_warning = ""
         self.state = LinkState.DOWN
-        # How many have been made; a new one tells that Asterisk may be another than before.
         self.connections = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Connect, ping, reconnect, until `stop`; ends at once then, whatever it is waiting for."""
+        """Connects, pings and reconnects until `stop` is set; ends at once then."""
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(self._keep())
+            connecting = tasks.create_task(self._stay_connected())
             await stop.wait()
-            keeping.cancel()
+            connecting.cancel()
 
     @property
     def is_up(self) -> bool:
+        """Whether actions can be sent."""
         return self.state is LinkState.UP
 
     async def hang_up(self, channel: str) -> None:
-        """End the call of that channel. Raises AmiUnavailable, AmiRefused (it was over already)."""
+        """Ends the call of a channel.
+
+        Raises:
+            AmiUnavailable: Asterisk cannot be reached.
+            AmiRefused: There is no such channel (any more).
+        """
         await self.action("Hangup", Channel=channel, Cause="16")
 
     async def action(self, name: str, **fields: str) -> Message:
-        """Send one action and wait for its answer. Raises AmiUnavailable, AmiRefused."""
-        return await self._up().ask(name, fields)
+        """Sends one action and waits for its answer. Raises AmiUnavailable and AmiRefused."""
+        return await self._usable().ask(name, fields)
 
     async def list(self, name: str) -> list[Message]:
-        """Send an action that is answered by a list; all its messages. Raises AmiUnavailable, AmiRefused."""
-        return await self._up().ask_list(name)
+        """Sends one action whose answer is a list, and returns its messages. Raises AmiUnavailable and AmiRefused."""
+        return await self._usable().ask_list(name)
 
-    def _up(self) -> AmiConnection:
+    def _usable(self) -> AmiConnection:
         if self._connection is None or self.state is not LinkState.UP:
             raise AmiUnavailable("no link to Asterisk's manager interface")
         return self._connection
 
-    async def _keep(self) -> None:
+    async def _stay_connected(self) -> None:
         waits = with_jitter(self._limits.first_retry_seconds, self._limits.longest_retry_seconds)
         while True:
             after = LinkState.DOWN
             try:
                 connection = await self._connect()
                 await self._ping(connection)
-                # Only now: one that ends as soon as it is made is no reason to come back sooner.
+                # Reset only after a ping: a connection that ends as soon as it is made must not shorten the waits.
                 waits.reset()
                 await self._ping_until_lost(connection)
             except _LoginRefused:
                 after = LinkState.WRONG_SECRET
-                self._say_once("ami_login_refused", user=self._user)
+                self._warn_once("ami_login_refused", user=self._user)
             except (OSError, AmiError) as error:
-                self._say_once("ami_down", reason=str(error) or type(error).__name__)
+                self._warn_once("ami_down", reason=str(error) or type(error).__name__)
             finally:
                 self._disconnect(after)
             refused = after is LinkState.WRONG_SECRET
@@ -106,29 +117,29 @@ class AmiLink:
             await connection.ask("Login", {"Username": self._user, "Secret": self._secret, "Events": "off"})
         except AmiRefused as error:
             raise _LoginRefused(str(error)) from error
-        await self._look_at_rights(connection)
+        await self._check_rights(connection)
         self.state = LinkState.UP
         self.connections += 1
-        self._said = ""
+        self._last_warning = ""
         log.info("ami_up")
         return connection
 
-    async def _look_at_rights(self, connection: AmiConnection) -> None:
-        """Asterisk lists to each user what it may do. Raises AmiRefused."""
+    async def _check_rights(self, connection: AmiConnection) -> None:
+        """Compares our rights with what we need: ListCommands lists what the user may do. Raises AmiRefused."""
         allowed = await connection.ask("ListCommands", {})
-        missing = [name for name in NEEDED if name not in allowed]
+        missing = [name for name in REQUIRED_ACTIONS if name not in allowed]
         if missing:
-            raise AmiRefused(f"the user {self._user} has no right to {', '.join(missing)}: write = call")
-        too_much = [name for name in TOO_MUCH if name in allowed]
-        if too_much:
-            log.warning("ami_user_has_rights_that_we_do_not_need", user=self._user, actions=too_much)
+            raise AmiRefused(f"the user {self._user} has no right to {', '.join(missing)}: it needs write = call")
+        excessive = [name for name in EXCESSIVE_ACTIONS if name in allowed]
+        if excessive:
+            log.warning("ami_user_has_excessive_rights", user=self._user, actions=excessive)
 
     async def _ping_until_lost(self, connection: AmiConnection) -> Never:
         while True:
             await self._ping(connection)
 
     async def _ping(self, connection: AmiConnection) -> None:
-        """After the time between two pings. Raises AmiUnavailable, at once when the connection is lost."""
+        """Waits for the ping interval, then pings. Raises AmiUnavailable as soon as the connection is lost."""
         if await wait_for(connection.lost, self._limits.ping_every_seconds):
             raise AmiUnavailable("connection lost")
         await connection.ping()
@@ -139,9 +150,9 @@ class AmiLink:
             self._connection.close()
             self._connection = None
 
-    def _say_once(self, event: str, **facts: str) -> None:
-        """Not at every attempt: an Asterisk may be away for days."""
-        said = f"{event} {facts}"
-        if said != self._said:
+    def _warn_once(self, event: str, **facts: str) -> None:
+        """Logs a warning unless it is the same as the last one: an Asterisk may be away for days."""
+        warning = f"{event} {facts}"
+        if warning != self._last_warning:
             log.warning(event, **facts)
-        self._said = said
+        self._last_warning = warning

@@ -1,4 +1,4 @@
-"""Writes Asterisk's configuration from the templates in asterisk_conf/ (`@name@` is a placeholder)."""
+"""Writes Asterisk's configuration from the templates in asterisk_conf/, in which `@name@` is a placeholder."""
 
 import json
 import os
@@ -22,28 +22,38 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "asterisk_conf"
 TOOLS = ROOT / ".tools"
 
-# Asterisk complains, or does not start, without these; empty is enough.
+# Files without which Asterisk complains or does not start; empty ones are enough.
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
-# Sound and its control, with each of the two; and one, together with others', for calls that are refused: Asterisk
-# takes ports before it counts calls, and without any it would say 488, which sends no carrier elsewhere.
-PORTS_OF_CALL = 5
-# Who comes last then waits for about half a second.
+# A call takes four ports: RTP and RTCP with each of its two sides. The fifth is a reserve for calls that are refused:
+# Asterisk allocates ports before it counts calls, and without a free one it answers 488, after which a carrier does not
+# try its next route.
+PORTS_PER_CALL = 5
+# Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
-# An unanswered AGI is given up then: longer than `call_deadline`, short enough for a carrier to try elsewhere.
+# Asterisk gives up an unanswered AGI request after this time: longer than `call_deadline`, and short enough for a
+# carrier to try its next route.
 ENGINE_SECONDS = 3
 
 _PLACEHOLDER = re.compile(r"@([a-z0-9_]+)@")
-# The path of a unix socket may have 107 bytes.
+# A Unix socket's path may have 107 bytes; the names of Asterisk's sockets take the rest.
 MAX_RUN_PATH = 90
 
 
 class AsteriskMissing(RentedNumbersError):
-    """No Asterisk was found or fetched, or it cannot be used."""
+    """There is no usable Asterisk; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class AsteriskProgram:
-    """What deploy/tools.sh found or fetched; absolute paths."""
+    """The Asterisk that deploy/tools.sh found or fetched.
+
+    Attributes:
+        command: The command that starts it.
+        modules: Its directory of modules, as are all paths: absolute.
+        data: Its directory of documentation and sounds.
+        varlib: A directory that is copied as the initial astvarlibdir.
+        version: For example 22.10.1.
+    """
 
     command: tuple[str, ...]
     modules: Path
@@ -53,7 +63,11 @@ class AsteriskProgram:
 
 
 def find_program(tools: Path = TOOLS) -> AsteriskProgram:
-    """Read `.tools/asterisk.json`. Raises AsteriskMissing."""
+    """Reads `asterisk.json`, which deploy/tools.sh writes.
+
+    Raises:
+        AsteriskMissing: The file is missing or unusable.
+    """
     try:
         found = json.loads((tools / "asterisk.json").read_text())
         command = [str(tools / found["command"][0]), *found["command"][1:]]
@@ -65,65 +79,71 @@ def find_program(tools: Path = TOOLS) -> AsteriskProgram:
             version=found["version"],
         )
     except (OSError, LookupError, TypeError, ValueError) as error:
-        raise AsteriskMissing("no Asterisk yet: run deploy/tools.sh asterisk") from error
+        raise AsteriskMissing("there is no Asterisk yet: run deploy/tools.sh asterisk") from error
 
 
 @dataclass(frozen=True, slots=True)
 class AsteriskHome:
-    """Where an Asterisk of our own keeps its files."""
+    """The directory in which an Asterisk of our own keeps its files.
+
+    Attributes:
+        base: The directory itself.
+    """
 
     base: Path
 
     @property
     def etc(self) -> Path:
+        """The directory of its configuration files."""
         return self.base / "etc"
 
     @property
     def config(self) -> Path:
+        """Its main configuration file, which names all other directories."""
         return self.etc / "asterisk.conf"
 
     @property
     def log(self) -> Path:
+        """The directory of its logs."""
         return self.base / "log"
+
+    @property
+    def run(self) -> Path:
+        """The directory of its control socket and pid file."""
+        return self.base / "run"
+
+    @property
+    def spool(self) -> Path:
+        """Its spool directory."""
+        return self.base / "spool"
+
+    @property
+    def varlib(self) -> Path:
+        """The directory of its variable data."""
+        return self.base / "lib"
+
+    @property
+    def end_spool_script(self) -> Path:
+        """The classic AGI script that writes an end of a call to the end spool."""
+        return self.base / "journal-ended"
 
 
 def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> AsteriskHome:
-    """Write the whole configuration of an Asterisk of our own under `data_dir/asterisk`."""
+    """Writes the whole configuration of an Asterisk of our own under `data_dir/asterisk`.
+
+    Raises:
+        AsteriskMissing: A path cannot stand in Asterisk's files or is too long for its socket.
+        UnusableFile: A certificate, a key or a list of CAs cannot be used.
+    """
     home = AsteriskHome((settings.data_dir / "asterisk").absolute())
-    run = home.base / "run"
-    if len(str(run)) > MAX_RUN_PATH:
-        raise AsteriskMissing(f"{run} is too long a path for Asterisk's socket: set a shorter data_dir")
-    for path in (home.base, program.modules, program.data):
-        if not str(path).isprintable() or ";" in str(path):
-            raise AsteriskMissing(f"{str(path)!r} cannot stand in Asterisk's files: a semicolon or a control character")
-    for directory in (home.etc, home.log, run, home.base / "spool"):
+    _check_paths(home, program)
+    for directory in (home.etc, home.log, home.run, home.spool):
         directory.mkdir(parents=True, exist_ok=True)
     home.base.chmod(0o700)
-    varlib = home.base / "lib"
-    if not varlib.exists():
-        shutil.copytree(program.varlib, varlib, symlinks=True)
-    values = {
-        **drop_in_values(settings, kept, kept.agi_token),
-        "journal": home.base / "journal-ended",
-        "etc": home.etc,
-        "modules": program.modules,
-        "data": program.data,
-        "varlib": varlib,
-        "spool": home.base / "spool",
-        "run": run,
-        "log": home.log,
-        "system_name": _system_name(home),
-        **sip_values(settings),
-        "rtp_start": settings.rtp_start,
-        "most_calls": (settings.rtp_end - settings.rtp_start + 1) // PORTS_OF_CALL,
-        "rtp_end": settings.rtp_end,
-        "ami_host": settings.ami_host,
-        "ami_port": settings.ami_port,
-        "phone_globals": phone_globals(settings),
-        "softphones": softphone_sections(settings, kept),
-        "media": media_address(settings),
-    }
-    write_atomically(home.base / "journal-ended", journal_script(settings), 0o700)
+    if not home.varlib.exists():
+        shutil.copytree(program.varlib, home.varlib, symlinks=True)
+    values = {**drop_in_values(settings, kept, kept.agi_token), **_own_values(settings, kept, program, home)}
+    write_atomically(home.end_spool_script, end_spool_script(settings), 0o700)
     for name in EMPTY_FILES:
         (home.etc / f"{name}.conf").write_text("")
     for template in (*(TEMPLATES / "own").glob("*.conf"), *(TEMPLATES / "drop_in").glob("*.conf")):
@@ -131,12 +151,60 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
     return home
 
 
+def _check_paths(home: AsteriskHome, program: AsteriskProgram) -> None:
+    """Raises AsteriskMissing."""
+    if len(str(home.run)) > MAX_RUN_PATH:
+        raise AsteriskMissing(f"{home.run} is too long a path for Asterisk's socket: set a shorter data_dir")
+    for path in (home.base, program.modules, program.data):
+        if not str(path).isprintable() or ";" in str(path):
+            raise AsteriskMissing(
+                f"the path {str(path)!r} cannot stand in Asterisk's files: it has a semicolon or a control character"
+            )
+
+
+def _own_values(settings: Settings, kept: Secrets, program: AsteriskProgram, home: AsteriskHome) -> dict[str, object]:
+    """Returns the values of the placeholders in asterisk_conf/own, and those that the drop-ins have in common."""
+    return {
+        "end_spool_script": home.end_spool_script,
+        "etc": home.etc,
+        "modules": program.modules,
+        "data": program.data,
+        "varlib": home.varlib,
+        "spool": home.spool,
+        "run": home.run,
+        "log": home.log,
+        "system_name": _system_name(home),
+        **sip_values(settings),
+        "rtp_start": settings.rtp_start,
+        "rtp_end": settings.rtp_end,
+        "most_calls": (settings.rtp_end - settings.rtp_start + 1) // PORTS_PER_CALL,
+        "ami_host": settings.ami_host,
+        "ami_port": settings.ami_port,
+        "phone_globals": phone_globals(settings),
+        "softphones": softphone_sections(settings, kept),
+        "media": media_address(settings),
+    }
+
+
 def render(template: str, values: Mapping[str, object]) -> str:
-    """Fill in the placeholders. Raises KeyError for one that has no value."""
+    """Replaces the placeholders by their values.
+
+    Raises:
+        KeyError: A placeholder has no value.
+    """
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
 
 
 def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[str, object]:
+    """Returns values for the placeholders in asterisk_conf/drop_in.
+
+    `media` and `end_spool_script` are missing: they differ between our own Asterisk and one that is there already.
+
+    Args:
+        settings: The settings.
+        kept: The installation's secrets.
+        agi_token: The token of the Asterisk that reads the files.
+    """
     return {
         "agi_token": agi_token,
         "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
@@ -144,7 +212,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "most_undecided": settings.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "encryption": encryption(settings),
-        # A bare semicolon would begin a comment, and the transport would be lost.
+        # A semicolon without a backslash starts a comment, which would swallow `;transport=…`.
         "trunk_uri": settings.trunk_uri.replace(";", "\\;"),
         "trunk_identify": trunk_identify(settings),
         "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
@@ -155,23 +223,27 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
 
 
 def reachable(host: str) -> str:
-    """Where what listens there can be reached from this machine, as it stands in a URL."""
+    """Returns where a service that listens on `host` can be reached from this machine, as it stands in a URL."""
     return bracketed({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104  compared, not bound
 
 
 def _system_name(home: AsteriskHome) -> str:
-    """Made once: it is part of every call's unique id, and a fresh database must not meet the ids of an old one."""
+    """Returns the name that begins every call's unique id; it is chosen at random once.
+
+    An Asterisk that is set up anew gets another name, so its calls never have the ids of old ones.
+    """
     path = home.base / "system-name"
     if not path.exists():
         path.write_text(f"rn{secrets.token_hex(4)}\n")
     return path.read_text().strip()
 
 
-def journal_script(settings: Settings) -> str:
-    """Asterisk names a classic AGI script by its path alone: this one knows the interpreter and the directory.
+def end_spool_script(settings: Settings) -> str:
+    """Returns the shell script that Asterisk runs to write an end of a call to the end spool.
 
-    Nice: a burst of ends without an engine must not take the processor from the calls that are up. Deaf to SIGHUP,
-    which Asterisk sends when it has done with the channel, perhaps before the interpreter is there.
+    Asterisk starts a classic AGI script by its path alone, so this script names the interpreter and the directory. It
+    runs with `nice`, because a burst of ends while the engine is away must not take the processor from live calls. It
+    ignores SIGHUP, which Asterisk sends when it is done with the channel, perhaps before Python has started.
     """
-    words = [sys.executable, str(ROOT / "agi_scripts" / "journal_ended.py"), str(settings.journal)]
+    words = [sys.executable, str(ROOT / "agi_scripts" / "spool_ended.py"), str(settings.journal)]
     return f"#!/bin/sh\ntrap '' HUP\nexec nice -n 10 {shlex.join(words)} \"$@\"\n"

@@ -1,4 +1,4 @@
-"""The drop-in files for an Asterisk that is already there, readable by it and by nobody else."""
+"""Drop-in files for an Asterisk that is there already, readable only by the user it runs as."""
 
 import grp
 import os
@@ -6,18 +6,20 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.asterisk.config_files import TEMPLATES, AsteriskMissing, drop_in_values, journal_script, render
+from engine.asterisk.config_files import TEMPLATES, AsteriskMissing, drop_in_values, end_spool_script, render
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
 from engine.runtime.atomic_file import write_atomically
 
-JOURNAL_SCRIPT = "rented-numbers-journal"
-# Whose files Asterisk can read, in the order in which they are asked.
+END_SPOOL_SCRIPT = "rented-numbers-journal"
+# Files that Asterisk can surely read; the first that exists shows the owner that it needs.
 KNOWN_FILES = ("asterisk.conf", "extensions.conf", "manager.conf", "pjsip.conf")
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
+    """The user and group that own a file; as text, their names."""
+
     uid: int
     gid: int
 
@@ -26,52 +28,65 @@ class Owner:
 
 
 def owner_of(directory: Path) -> Owner:
-    """Who has Asterisk's files there. `#tryinclude` passes over a file that Asterisk cannot read, without a word."""
+    """Returns the owner of Asterisk's files in a directory.
+
+    Our files get the same owner, because `#tryinclude` silently skips a file that Asterisk cannot read.
+    """
     found = [directory / name for name in KNOWN_FILES if (directory / name).exists()]
     status = (found or [directory])[0].stat()
     return Owner(status.st_uid, status.st_gid)
 
 
-def write_drop_ins(settings: Settings, kept: Secrets, directory: Path, agi_token: str = "") -> list[Path]:
-    """Write the files, with that token or the first one. Returns those that Asterisk's own are to include.
+def write_drop_ins(settings: Settings, kept: Secrets, directory: Path, agi_token: str | None = None) -> list[Path]:
+    """Writes the drop-in files into a directory.
 
-    Raises AsteriskMissing.
+    Args:
+        settings: The settings.
+        kept: The installation's secrets.
+        directory: Where Asterisk's own configuration files are.
+        agi_token: The token of this Asterisk; None for the installation's first one.
+
+    Returns:
+        The files that Asterisk's own files have to include.
+
+    Raises:
+        AsteriskMissing: The directory does not exist, or its files belong to another user.
     """
     if not directory.is_dir():
-        raise AsteriskMissing(f"{directory} is no directory: give the one that has Asterisk's extensions.conf")
+        raise AsteriskMissing(f"{directory} is not a directory: name the one that has Asterisk's extensions.conf")
     owner = owner_of(directory)
     if os.geteuid() not in (0, owner.uid):
         raise AsteriskMissing(
-            f"the files in {directory} belong to {owner}: run this as root, so that Asterisk can read them"
+            f"the files in {directory} belong to {owner}: run this command as root, so that Asterisk can read its files"
         )
-    script = directory.absolute() / JOURNAL_SCRIPT
-    _give(script, journal_script(settings), 0o750, owner)
-    values = {**drop_in_values(settings, kept, agi_token or kept.agi_token), "media": "", "journal": script}
+    script = directory.absolute() / END_SPOOL_SCRIPT
+    _write(script, end_spool_script(settings), 0o750, owner)
+    values = {**drop_in_values(settings, kept, agi_token or kept.agi_token), "media": "", "end_spool_script": script}
     written = []
     for template in sorted((TEMPLATES / "drop_in").glob("*.conf")):
         path = directory / template.name
-        _give(path, render(template.read_text(), values), 0o640, owner)
+        _write(path, render(template.read_text(), values), 0o640, owner)
         written.append(path)
     return written
 
 
 def instructions(settings: Settings, directory: Path, written: list[Path]) -> list[str]:
-    """What is left for a person to do, one line for each."""
+    """Returns what remains to be done by hand, one line for each step."""
     includes = [
         f'{path}: add  #tryinclude "{path.name}"  to {path.name.replace("_rented_numbers", "")}' for path in written
     ]
     owner = owner_of(directory)
     return [
         *includes,
-        f"The files are for {owner} alone: if Asterisk runs as another user, change that",
-        f"manager.conf: [general] must have  enabled = yes  and listen at {settings.ami_host}:{settings.ami_port}",
-        f"pjsip.conf: must have a transport ({_transport(settings)}); the trunk and the carrier use it",
-        "modules.conf: add  noload = res_pjsip_messaging.so  or what a callee types in a call reaches the caller",
-        "logger.conf: keep debug, verbose and warning out of files: they can hold a hidden number",
-        f"pjproject.conf: take the [log_mappings] of {TEMPLATES / 'own' / 'pjproject.conf'}, or others write its log",
+        f"Only {owner} can read these files: if Asterisk runs as another user, change their owner",
+        f"manager.conf: [general] must have  enabled = yes  and listen on {settings.ami_host}:{settings.ami_port}",
+        f"pjsip.conf: must have a transport ({_transport(settings)}), which the trunk and the carrier use",
+        "modules.conf: add  noload = res_pjsip_messaging.so  so that text messages of a callee do not reach the caller",
+        "logger.conf: keep debug, verbose and warning out of the log files, because they can show a hidden number",
+        f"pjproject.conf: copy [log_mappings] from {TEMPLATES / 'own' / 'pjproject.conf'}, against forged log lines",
         f"{settings.journal}: Asterisk's user must be able to write there (RENTED_NUMBERS_JOURNAL_DIR moves it)",
-        f"{directory / JOURNAL_SCRIPT}: Asterisk's user must be able to run it, and the Python that it names",
-        "Then, in Asterisk's console: core reload",
+        f"{directory / END_SPOOL_SCRIPT}: Asterisk's user must be able to run it, and the Python that it names",
+        "Then run in Asterisk's console: core reload",
     ]
 
 
@@ -81,7 +96,7 @@ def _transport(settings: Settings) -> str:
     return "type = transport"
 
 
-def _give(path: Path, text: str, mode: int, owner: Owner) -> None:
+def _write(path: Path, text: str, mode: int, owner: Owner) -> None:
     write_atomically(path, text, mode, prepare=lambda descriptor: os.fchown(descriptor, owner.uid, owner.gid))
 
 

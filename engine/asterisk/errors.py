@@ -1,20 +1,20 @@
-"""What an AMI action can come to.
+"""How an AMI action can fail.
 
 AmiError
-├── AmiUnavailable   no link, or no answer in time: whether it was done is not known
-└── AmiRefused       Asterisk answered, and did not do it (no such channel, no right)
+├── AmiUnavailable   no link, or no answer in time: whether Asterisk executed the action is unknown
+└── AmiRefused       Asterisk answered and did not execute the action (no such channel, no right)
 """
 
 from engine.domain.errors import RentedNumbersError
 
 
 class AmiError(RentedNumbersError):
-    pass
+    """Any failure of an AMI action."""
 
 
 class AmiUnavailable(AmiError):
-    pass
+    """There is no link, or no answer came in time; Asterisk may have executed the action."""
 
 
 class AmiRefused(AmiError):
-    pass
+    """Asterisk did not execute the action."""

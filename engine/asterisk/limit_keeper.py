@@ -1,11 +1,13 @@
-"""Keeps the limits of live calls in Asterisk in step with their leases in the books.
+"""Keeps the limits of live calls in Asterisk in step with their leases in the database.
 
-One booking is worked on by one task at a time. Between the moment in which a limit is decided and the one in which
-Asterisk has it, nobody else may decide: a stale, larger limit that arrives late would let a call overspend.
+A limit is decided in the database and then set in Asterisk. Between these two moments nothing else may decide on the
+same booking: a stale, larger limit that arrives late would let a call overspend. So only one task at a time works on a
+booking. Leases shrink in Asterisk first and in the database second, and grow in the opposite order: whatever fails in
+between, the lease in the database is at least the limit in Asterisk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
@@ -40,11 +42,11 @@ log = structlog.get_logger(__name__)
 
 # Asterisk takes 0 for "no limit".
 SHORTEST_LIMIT_MS = 10
-LONGEST_NAP_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 1.0
 
 
 class LimitKeeper:
-    """`run` works off what `changed` and failed moves leave to do."""
+    """Sets limits at once for calls that are answered now; `run` works off everything that can wait."""
 
     def __init__(self, storage: SqliteStorage, link: AmiLink, clock: Clock, policy: Policy) -> None:
         self._storage = storage
@@ -52,8 +54,9 @@ class LimitKeeper:
         self._clock = clock
         self._policy = policy
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # Bookings whose seconds must be shared anew.
         self._changed: set[BookingId] = set()
-        # Bookings with a limit that Asterisk may or may not have, by what is in the books: told again once it can be
+        # Bookings whose limits in Asterisk may differ from the database. They are set again once Asterisk can be
         # reached.
         self._unsure: set[BookingId] = set()
         self._wake = asyncio.Event()
@@ -66,18 +69,27 @@ class LimitKeeper:
         set_limit: Callable[[TalkLimit | None], Awaitable[None]],
         asterisk_ahead: int | None = None,
     ) -> bool:
-        """Work out how long a call may last that was answered just now, and have `set_limit` carry it out.
+        """Decides how long a call that was answered just now may last, and sets that limit.
 
-        `asterisk_ahead`: how far Asterisk's wall clock is ahead of our ticks (None: it does not say). False: that it
-        was answered is an old story. What we answer now may take its time, in which they talk: the limit that they have
-        stands, and is moved over the manager interface if it must be.
+        A repeated report finds a call that talks and has its limit. Setting the limit once more over AGI would take
+        time in which they talk, so it stays, and is moved over AMI if it must change.
+
+        Args:
+            booking_id: The call's booking.
+            call_id: The unique id of the caller's channel.
+            callee_channel: The unique id of the callee's channel, which carries the limit.
+            set_limit: Sets the limit over AGI; None as the limit means that the call must end.
+            asterisk_ahead: Milliseconds by which Asterisk's wall clock is ahead of our boot clock; None if unknown.
+
+        Returns:
+            Whether `set_limit` was called; False for a repeated report.
         """
-        async with self._alone_with(booking_id):
+        async with self._exclusive(booking_id):
             at = self._clock.timestamp()
             now = None if asterisk_ahead is None else EpochMs(at.boot_ms + asterisk_ahead)
             talk = await self._storage.run(begin_talk, call_id, callee_channel, at, self._policy, asterisk_now=now)
-            # Before anything shrinks: what is told last must be what is booked.
-            await asyncio.gather(*(self._tell(booking_id, each) for each in talk.raised_limits))
+            # Raise the other calls' limits before lowering any: the last limit sent must be the one in the database.
+            await self._set_limits(booking_id, talk.raised_limits)
             limit = talk.limit
             if talk.crowded:
                 await self._share(booking_id, newcomer=call_id)
@@ -89,35 +101,41 @@ class LimitKeeper:
             return True
 
     async def make_room(self, booking_id: BookingId, seconds: int) -> None:
-        """Take so many seconds back from calls that are up, as far as that goes."""
-        async with self._alone_with(booking_id):
+        """Takes up to `seconds` back from the booking's live calls."""
+        async with self._exclusive(booking_id):
             await self._share(booking_id, keep_free=seconds)
 
     async def adjust(self, adjustment: Adjustment) -> Grant:
-        """Give or take away, after calls that are up have given back what they can. Raises NotFound, BookingGone."""
+        """Gives a booking seconds and calls or takes some away, after live calls gave back what they can.
+
+        Raises:
+            NotFound: There is no such booking.
+            BookingGone: The booking was deleted, or its grace ended.
+        """
         booking_id = adjustment.booking_id
-        async with self._alone_with(booking_id):
-            shrunk = await self._shrink(booking_id, keep_free=adjustment.seconds_to_take)
+        async with self._exclusive(booking_id):
+            shrunk = await self._lower_limits(booking_id, keep_free=adjustment.seconds_to_take)
             at = self._clock.timestamp()
-            grant, grown = await self._storage.run(adjust_live, adjustment, shrunk, at, self._policy)
+            grant, raised_limits = await self._storage.run(adjust_live, adjustment, shrunk, at, self._policy)
             failpoints.hit("adjustment booked")
-            await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown))
+            await self._set_limits(booking_id, raised_limits)
         return grant
 
     def changed(self, booking_id: BookingId) -> None:
-        """Share this booking's seconds anew, soon: a call ended, a plan was added."""
+        """Schedules sharing of the booking's seconds among its live calls, after a call ended or a plan was added."""
         self._changed.add(booking_id)
         self._wake.set()
 
     def settled(self, settlement: Settlement) -> None:
-        """Share what a call gave back, if there is anybody to have it."""
+        """Schedules sharing of what a call gave back, if other calls of its booking are up."""
         if settlement.others_up:
             self.changed(settlement.cdr.booking_id)
 
-    async def look_over(self) -> None:
-        """Share what lies idle: of some ends nobody hears, because the script that settled them was cut off.
+    async def review(self) -> None:
+        """Schedules what was missed.
 
-        And cut what talks past its lease by our ticks, whatever Asterisk has made of its limit.
+        That is: sharing of idle seconds, where a script was cut off after it settled a call, and the limits of calls
+        that by our boot clock talk past their lease, whatever limit Asterisk has for them.
         """
         at = self._clock.timestamp()
         for booking_id in await self._storage.run(bookings_to_share, at, self._policy):
@@ -126,70 +144,84 @@ class LimitKeeper:
         self._wake.set()
 
     async def resync(self) -> None:
-        """Tell Asterisk every limit again: after a time without it, nobody knows which it has; and it keeps them by the
-        wall clock: when that is set, they are wrong."""
+        """Schedules every limit to be set again.
+
+        This is needed after a time without Asterisk, as it is unknown which limits it has, and when a wall clock was
+        set, because Asterisk keeps its limits by its wall clock.
+        """
         self._unsure.update(await self._storage.run(bookings_with_talk))
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Works off what is scheduled, until `stop` is set."""
         while not stop.is_set():
             self._wake.clear()
             try:
                 await self._work_off()
             except StorageError as error:
-                log.warning("limits_wait_for_storage", reason=str(error))
-            await wait_for_any((self._wake, stop), LONGEST_NAP_SECONDS)
+                log.warning("limits_postponed", reason=str(error))
+            await wait_for_any((self._wake, stop), LONGEST_WAIT_SECONDS)
 
     async def _work_off(self) -> None:
         while self._changed:
             booking_id = self._changed.pop()
-            async with self._alone_with(booking_id):
+            async with self._exclusive(booking_id):
                 await self._share(booking_id)
         if self._link.is_up:
             for booking_id in list(self._unsure):
-                await self._tell_all(booking_id)
+                await self._set_all_limits(booking_id)
 
-    async def _tell_all(self, booking_id: BookingId) -> None:
-        async with self._alone_with(booking_id):
+    async def _set_all_limits(self, booking_id: BookingId) -> None:
+        async with self._exclusive(booking_id):
             self._unsure.discard(booking_id)
             await self._share(booking_id)
             for limit in await self._storage.run(limits_on, booking_id, self._clock.timestamp()):
-                await self._tell(booking_id, limit)
+                await self._set_limit(booking_id, limit)
 
     async def _share(self, booking_id: BookingId, *, newcomer: CallId | None = None, keep_free: int = 0) -> None:
-        """`newcomer`: a call whose limit Asterisk does not have yet; whoever holds the lock sets it.
+        """Shares a booking's seconds fairly among its live calls.
 
-        Until then its lease does not shrink: if the engine is lost, Asterisk lets it talk for what it first leased.
+        Args:
+            booking_id: The booking.
+            newcomer: A call that has no limit in Asterisk yet; the caller of this method sets it. Until then its lease
+                does not shrink: if the engine is lost, Asterisk lets the call talk for what it leased first.
+            keep_free: Seconds that no live call gets.
         """
-        shrunk = await self._shrink(booking_id, newcomer=newcomer, keep_free=keep_free)
+        shrunk = await self._lower_limits(booking_id, newcomer=newcomer, keep_free=keep_free)
         at = self._clock.timestamp()
-        grown = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
+        raised_limits = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
         failpoints.hit("growth booked")
-        await asyncio.gather(*(self._tell(booking_id, limit) for limit in grown if limit.call_id != newcomer))
+        await self._set_limits(booking_id, [limit for limit in raised_limits if limit.call_id != newcomer])
 
-    async def _shrink(
+    async def _lower_limits(
         self, booking_id: BookingId, *, newcomer: CallId | None = None, keep_free: int = 0
     ) -> dict[CallId, int]:
-        """Have Asterisk lower the limits that must shrink. Returns the leases that the books can follow with."""
+        """Lowers in Asterisk the limits that must shrink.
+
+        Returns:
+            The new lease in seconds of each call whose limit Asterisk has lowered. The database may follow.
+        """
         at = self._clock.timestamp()
         shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
         others = [limit for limit in shrinks if limit.call_id != newcomer]
         if len(others) < len(shrinks):
             self.changed(booking_id)
-        told = await asyncio.gather(*(self._tell(booking_id, limit) for limit in others))
-        shrunk = {limit.call_id: limit.leased for limit, done in zip(others, told, strict=True) if done}
-        failpoints.hit("shrinks told")
+        was_set = await self._set_limits(booking_id, others)
+        shrunk = {limit.call_id: limit.leased for limit, done in zip(others, was_set, strict=True) if done}
+        failpoints.hit("limits lowered")
         return shrunk
 
-    async def _tell(self, booking_id: BookingId, limit: TalkLimit) -> bool:
-        """Whether Asterisk has taken it."""
+    async def _set_limits(self, booking_id: BookingId, limits: Iterable[TalkLimit]) -> list[bool]:
+        return await asyncio.gather(*(self._set_limit(booking_id, limit) for limit in limits))
+
+    async def _set_limit(self, booking_id: BookingId, limit: TalkLimit) -> bool:
+        """Sets a limit in Asterisk. Returns whether Asterisk has confirmed it."""
         left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_boot_ms)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         try:
             await self._link.action("AbsoluteTimeout", Channel=limit.channel, Timeout=f"{seconds:.3f}")
         except AmiUnavailable as error:
-            log.warning("limit_not_told", call=limit.call_id, reason=str(error))
+            log.warning("limit_not_set", call=limit.call_id, reason=str(error))
             self._unsure.add(booking_id)
             return False
         except AmiError:
@@ -197,12 +229,13 @@ class LimitKeeper:
         return True
 
     @asynccontextmanager
-    async def _alone_with(self, booking_id: BookingId) -> AsyncIterator[None]:
+    async def _exclusive(self, booking_id: BookingId) -> AsyncIterator[None]:
+        """Holds the booking's lock. A failure inside leaves its limits unsure: they are set again later."""
         async with self._lock(booking_id):
             try:
                 yield
             except BaseException:
-                # Broken off between Asterisk and the books, by a failure or a deadline.
+                # A failure or a deadline may have struck between Asterisk and the database.
                 self._unsure.add(booking_id)
                 raise
 

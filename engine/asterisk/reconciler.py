@@ -1,8 +1,8 @@
-"""Which calls are up, as Asterisk says; and what becomes of those that it does not know any more.
+"""Reconciliation with Asterisk: finds calls that talk unreported, calls that vanished, and calls that should be over.
 
-An answer that is late, cut or missing is never taken for "no calls": only a complete list counts, and a call has to
-be missing from two of them, some seconds apart, before it is taken for over. By then its own report has come, or
-lies in the journal, if there ever was one.
+A list of channels that is late, cut or missing never counts as "no calls": only a complete list counts. A call is taken
+for over only when two lists, some seconds apart, lack it. By then its own end report, if there ever was one, has
+arrived or lies in the end spool.
 """
 
 import asyncio
@@ -26,23 +26,28 @@ from engine.storage.sqlite import SqliteStorage
 
 log = structlog.get_logger(__name__)
 
-# The first look comes as soon as Asterisk can be reached: after a crash of either, every lease waits for it.
-LOOK_FOR_LINK_SECONDS = 0.2
+# While the link is down it is checked this often, so that the first round comes as soon as Asterisk can be reached:
+# after a crash of the engine or of Asterisk, leases stay open until then.
+CHECK_LINK_SECONDS = 0.2
 
 
-async def ask(link: AmiLink) -> LiveChannels:
-    """Raises AmiError, also when the list is not complete."""
+async def list_channels(link: AmiLink) -> LiveChannels:
+    """Lists the channels that are up in Asterisk.
+
+    Raises:
+        AmiError: Asterisk cannot be reached, or its list is not complete.
+    """
     messages = await link.list("Status")
     if messages[-1].event != "StatusComplete" or not messages[-1].listitems.isdecimal():
         raise AmiUnavailable("the list of channels is not complete")
     channels = [message for message in messages if message.event == "Status"]
     if len(channels) != int(messages[-1].listitems):
         raise AmiUnavailable("the list of channels is not complete")
-    return _presence(channels)
+    return _live_channels(channels)
 
 
-def _presence(channels: list[Message]) -> LiveChannels:
-    # A callee's channel is linked to the caller's unique id, and has a bridge once the two talk.
+def _live_channels(channels: list[Message]) -> LiveChannels:
+    # A callee's channel has the caller's unique id as its linked id, and a bridge once the two talk.
     return LiveChannels(
         calls=frozenset(channel.uniqueid for channel in channels),
         talking={
@@ -55,16 +60,16 @@ def _presence(channels: list[Message]) -> LiveChannels:
 
 
 async def _left_ms(link: AmiLink, channel: str) -> int | None:
-    """What is left of the limit that Asterisk has for a channel; None when it does not say. Raises AmiUnavailable."""
+    """Returns what is left of the limit that Asterisk has for a channel; None if unknown. Raises AmiUnavailable."""
     try:
-        said = (await link.action("Getvar", Channel=channel, Variable="TIMEOUT(absolute)")).value
-        return round(float(said) * 1000) or None  # 0: none was set
+        seconds = (await link.action("Getvar", Channel=channel, Variable="TIMEOUT(absolute)")).value
+        return round(float(seconds) * 1000) or None  # 0: no limit is set
     except (AmiRefused, ValueError, OverflowError):
         return None
 
 
 class Reconciler:
-    """Compares the books with Asterisk every `interval` seconds while it can be reached."""
+    """Compares the calls in the database with Asterisk's channels, every `interval` seconds while the link is up."""
 
     def __init__(
         self,
@@ -73,7 +78,7 @@ class Reconciler:
         clock: Clock,
         policy: Policy,
         keeper: LimitKeeper,
-        journal: EndSpool,
+        spool: EndSpool,
         interval: float,
     ) -> None:
         self._storage = storage
@@ -81,50 +86,56 @@ class Reconciler:
         self._clock = clock
         self._policy = policy
         self._keeper = keeper
-        self._journal = journal
+        self._spool = spool
         self._interval = interval
+        # What the last complete list lacked, and what it had too much.
         self._missing: set[CallId] = set()
         self._over: set[CallId] = set()
         self._was_up = False
-        # The connection over which Asterisk was last told every limit.
-        self._told_over = 0
+        # The number of the connection over which all limits were set last.
+        self._synced_connection = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Takes in the end spool and reconciles, until `stop` is set."""
         while not stop.is_set():
             try:
-                await self._journal.take_in()
+                await self._spool.take_in()
                 await self._round()
             except (AmiError, StorageError) as error:
-                log.warning("not_reconciled", reason=str(error))
-                self._missing.clear()
-                self._over.clear()
-            await wait_for(stop, self._interval if self._was_up else LOOK_FOR_LINK_SECONDS)
+                log.warning("reconciliation_failed", reason=str(error))
+                self._forget_last_list()
+            await wait_for(stop, self._interval if self._was_up else CHECK_LINK_SECONDS)
 
     async def _round(self) -> None:
         if not self._link.is_up:
-            self._missing.clear()
-            self._over.clear()
+            self._forget_last_list()
             self._was_up = False
             return
         asked = self._clock.timestamp()
-        presence = await ask(self._link)
-        compared = await self._storage.run(compare_with_asterisk, presence, asked.boot_ms)
+        channels = await list_channels(self._link)
+        compared = await self._storage.run(compare_with_asterisk, channels, asked.boot_ms)
         for found in compared.found:
             await self._begin(found)
         await self._settle(compared.missing & self._missing)
         self._missing = compared.missing
-        await self._end(compared.unmetered & self._over)
+        await self._hang_up(compared.unmetered & self._over)
         self._over = compared.unmetered
         self._was_up = True
-        # Not "was it down when we last looked": it may have been lost and made again in between.
-        if self._told_over != self._link.connections:
-            self._told_over = self._link.connections
+        # `_was_up` would not do: the link may have been lost and made again between two rounds.
+        if self._synced_connection != self._link.connections:
+            self._synced_connection = self._link.connections
             await self._keeper.resync()
-        await self._keeper.look_over()
+        await self._keeper.review()
+
+    def _forget_last_list(self) -> None:
+        self._missing.clear()
+        self._over.clear()
 
     async def _begin(self, found: FoundTalking) -> None:
-        """Raises AmiUnavailable: it is found again once Asterisk can be reached."""
+        """Notes that a call talks whose answer was not reported.
+
+        Raises AmiUnavailable; a later round finds the call again.
+        """
         at = self._clock.timestamp()
         left_ms = await _left_ms(self._link, found.callee_channel)
         now = await asterisk_now(self._link)
@@ -133,16 +144,17 @@ class Reconciler:
         if booking_id is not None:
             self._keeper.changed(BookingId(booking_id))
 
-    async def _end(self, over: set[CallId]) -> None:
+    async def _hang_up(self, over: set[CallId]) -> None:
         for call_id in sorted(over):
-            log.warning("call_outlived_its_settlement", call=call_id)
-            with suppress(AmiRefused):  # it has ended meanwhile
+            log.warning("settled_call_still_up", call=call_id)
+            with suppress(AmiRefused):  # the call has just ended
                 await self._link.hang_up(call_id)
 
     async def _settle(self, vanished: set[CallId]) -> None:
         if not vanished:
             return
-        await self._journal.take_in()
+        # An end report in the spool says more than the absence of a channel, so it is taken in first.
+        await self._spool.take_in()
         now = self._clock.now()
         for settlement in await self._storage.run(settle_vanished, vanished, now, self._policy):
             log.warning("call_vanished", cdr=settlement.cdr.id, seconds=settlement.cdr.duration)

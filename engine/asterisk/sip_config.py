@@ -1,4 +1,4 @@
-"""What Asterisk's files say of SIP itself: which transports there are, who may speak to us, how sound travels."""
+"""The SIP part of Asterisk's configuration: transports, addresses that may send requests, and media."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -10,11 +10,15 @@ from engine.domain.errors import RentedNumbersError
 
 
 class UnusableFile(RentedNumbersError):
-    """A certificate, key or list of CAs cannot be used; the message names the setting."""
+    """A certificate, a key or a list of CAs cannot be used; the message names the setting."""
 
 
 def sip_values(settings: Settings) -> dict[str, object]:
-    """For the files of our own Asterisk. Raises UnusableFile."""
+    """Returns the SIP values for the files of our own Asterisk.
+
+    Raises:
+        UnusableFile: A file for TLS cannot be used.
+    """
     return {
         "sip_host": bracketed(settings.sip_host),
         "sip_port": settings.sip_port,
@@ -25,28 +29,32 @@ def sip_values(settings: Settings) -> dict[str, object]:
 
 
 def encryption(settings: Settings) -> str:
-    """Options of the carrier's and the trunk's endpoints. Never optimistic: sound would fall back to the clear."""
+    """Returns the encryption options of the carrier's and the trunk's endpoints.
+
+    Never "optimistic": media would silently fall back to unencrypted.
+    """
     if settings.media_encryption is MediaEncryption.NONE:
         return ""
     return f"media_encryption = {settings.media_encryption}\nmedia_encryption_optimistic = no"
 
 
 def media_address(settings: Settings) -> str:
-    """Sound leaves from the address where SIP is spoken, unless that is every address."""
+    """Returns options that bind media to the SIP address, unless SIP listens on all addresses."""
     if ipaddress.ip_address(settings.sip_host).is_unspecified:
         return ""
     return f"media_address = {settings.sip_host}\nbind_rtp_to_media_address = yes"
 
 
 def bracketed(host: str) -> str:
+    """Returns a host as it stands in a URI: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def known_addresses(settings: Settings) -> list[str]:
-    """Who may send us requests; empty: anybody, because it cannot be known beforehand.
+    """Returns the networks that may send SIP requests; empty for any, where they cannot be known in advance.
 
-    Softphones of the demo may come from anywhere. A trunk by name may answer from any address that the name has, and
-    a BYE of the hidden number that is refused would bill on.
+    The demo's softphones may connect from anywhere. A trunk given by name may use any address that the name resolves
+    to; if a BYE from the hidden number's side were refused, the call would be charged until its limit.
     """
     host = trunk_host(settings.trunk_uri)
     try:
@@ -59,7 +67,7 @@ def known_addresses(settings: Settings) -> list[str]:
 
 
 def trunk_host(uri: str) -> str:
-    """`sip:[2001:db8::1]:5060;transport=tcp` → `2001:db8::1`"""
+    """Returns the host of a SIP URI: `2001:db8::1` for `sip:[2001:db8::1]:5060;transport=tcp`."""
     address = uri.partition(":")[2].partition(";")[0]
     if address.startswith("["):
         return address[1:].partition("]")[0]
@@ -76,7 +84,7 @@ def _included(settings: Settings) -> Iterator[str]:
 
 
 def _tls_values(settings: Settings) -> dict[str, object]:
-    """Without TLS the file is written too, and not included."""
+    """Returns the values of pjsip_tls.conf, which is also written without TLS, but then not included."""
     files = {
         "sip_tls_certificate": settings.sip_tls_certificate,
         "sip_tls_key": settings.sip_tls_key,
@@ -91,7 +99,7 @@ def _tls_values(settings: Settings) -> dict[str, object]:
 
 
 def _usable(name: str, path: Path) -> Path:
-    """Asterisk would start without the transport, and say so in its log alone. Raises UnusableFile."""
+    """Checks a file, because Asterisk would start without the transport and only log that. Raises UnusableFile."""
     path = path.absolute()
     if not str(path).isprintable() or ";" in str(path):
         raise UnusableFile(f"{name}: {str(path)!r} cannot stand in Asterisk's files")
@@ -103,18 +111,19 @@ def _usable(name: str, path: Path) -> Path:
     if b"-----BEGIN " not in text:
         raise UnusableFile(f"{name}: {path} is no PEM file")
     if name == "sip_tls_key" and path.stat().st_mode & 0o007:
-        raise UnusableFile(f"{name}: {path} can be read by anybody: chmod 600 it")
+        raise UnusableFile(f"{name}: {path} can be read by anybody: run chmod 600 on it")
     return path
 
 
 def trunk_identify(settings: Settings) -> str:
-    """Makes requests from the trunk known, so that Asterisk does not log them as a stranger's, with the number that the
-    stranger says it is: the trunk says the hidden one. Not where they are the carrier's anyway, nor for a name, which
-    Asterisk would look up only as it starts."""
-    host = settings.trunk_uri.partition(":")[2].partition(";")[0]
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    """Returns the section by which Asterisk identifies requests from the trunk; empty where none is needed.
+
+    Asterisk logs requests from unknown sources with the caller's number in them, and in requests from the trunk that is
+    the hidden number. No section is written if the carrier's addresses include the trunk's, nor for a trunk given by
+    name, which Asterisk would resolve only when it starts.
+    """
     try:
-        address = ipaddress.ip_address(host)
+        address = ipaddress.ip_address(trunk_host(settings.trunk_uri))
     except ValueError:
         return ""
     if any(address in ipaddress.ip_network(each) for each in settings.carrier_addresses):

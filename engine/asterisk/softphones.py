@@ -1,4 +1,4 @@
-"""The two SIP accounts of the demo profile, and what Asterisk's files say of them."""
+"""The two SIP accounts of the demo profile, and their parts of Asterisk's configuration."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,13 @@ from engine.config.types import Profile
 
 @dataclass(frozen=True, slots=True)
 class Softphone:
-    """`number` is its hidden one; dialling `rented` makes it ring."""
+    """A SIP account of the demo.
+
+    Attributes:
+        user: The SIP user name.
+        number: The hidden number, E.164.
+        rented: The rented number whose calls ring this softphone, E.164.
+    """
 
     user: str
     number: str
@@ -23,12 +29,14 @@ SOFTPHONES = (
 
 
 def phone_globals(settings: Settings) -> str:
+    """Returns the dialplan's global variables that map a hidden number to its softphone; empty outside the demo."""
     if settings.profile is not Profile.DEMO:
         return ""
     return "\n".join(f"RN_PHONE_{phone.number.removeprefix('+')}={phone.user}" for phone in SOFTPHONES)
 
 
 def softphone_sections(settings: Settings, kept: Secrets) -> str:
+    """Returns the softphones' sections of pjsip_softphones.conf; empty outside the demo."""
     if settings.profile is not Profile.DEMO:
         return ""
     passwords = (kept.softphone1_password, kept.softphone2_password)

@@ -1,4 +1,4 @@
-"""Wall clocks that are set: Asterisk keeps its limits by its own, bookings end by ours."""
+"""Detects that a wall clock was set: Asterisk keeps its limits by its own, and bookings end by ours."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,37 +15,53 @@ from engine.storage.errors import StorageError
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 1.0
-# Less is a clock being steered.
+CHECK_SECONDS = 1.0
+# A smaller difference comes from NTP, which steers a clock without setting it.
 CLOCK_STEP_MS = 500
 
 
 async def asterisk_now(link: AmiLink) -> EpochMs | None:
-    """Asterisk's wall clock, in epoch milliseconds; None when it does not say. Raises AmiError."""
-    said = (await link.action("Ping")).timestamp
+    """Asks Asterisk for its wall clock.
+
+    Returns:
+        Epoch milliseconds; None if the answer has no usable time.
+
+    Raises:
+        AmiError: Asterisk cannot be reached, or refuses.
+    """
+    timestamp = (await link.action("Ping")).timestamp
     try:
-        return EpochMs(round(float(said) * 1000))
+        return EpochMs(round(float(timestamp) * 1000))
     except (ValueError, OverflowError):
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class ClockOffset:
-    """How far a wall clock is ahead of our ticks, in milliseconds: between the two, as it was read over a wire."""
+    """How far a wall clock is ahead of our boot clock, in milliseconds.
+
+    A clock that is read over a network is known within a range only.
+
+    Attributes:
+        least: The lower bound.
+        most: The upper bound.
+    """
 
     least: int
     most: int
 
     def was_set_since(self, before: "ClockOffset") -> bool:
+        """Returns whether the clock must have been set since `before`, even at the nearest ends of both ranges."""
         return self.least - before.most > CLOCK_STEP_MS or before.least - self.most > CLOCK_STEP_MS
 
     @property
     def width(self) -> int:
+        """The uncertainty, in milliseconds."""
         return self.most - self.least
 
 
 class ClockWatch:
-    """Has every limit told to Asterisk again when its wall clock was set, or ours."""
+    """Has every limit set again in Asterisk when its wall clock or ours was set."""
 
     def __init__(self, link: AmiLink, clock: Clock, keeper: LimitKeeper) -> None:
         self._link = link
@@ -55,32 +71,32 @@ class ClockWatch:
         self._asterisks: ClockOffset | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Checks both clocks every second until `stop` is set."""
         while not stop.is_set():
             try:
-                await self._look()
+                await self._check()
             except StorageError as error:
-                log.warning("limits_wait_for_storage", reason=str(error))
-            await wait_for(stop, LOOK_SECONDS)
+                log.warning("limits_postponed", reason=str(error))
+            await wait_for(stop, CHECK_SECONDS)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         ours, asterisks = self._read_ours(), await self._read_asterisks()
         known = self._asterisks
         if ours.was_set_since(self._ours) or (known and asterisks and asterisks.was_set_since(known)):
             log.warning("wall_clock_was_set")
             await self._keeper.resync()
             self._ours, known = ours, None
-        # The one that is known best is kept: the sum of many small steps is a step too.
+        # The most precise reading stays the reference, not the latest: many small steps add up to a large one.
         if asterisks and (known is None or asterisks.width < known.width):
             known = asterisks
         self._asterisks = known
 
     def _read_ours(self) -> ClockOffset:
-        exactly = self._clock.timestamp().wall_ahead_ms
-        return ClockOffset(exactly, exactly)
+        exact = self._clock.timestamp().wall_ahead_ms
+        return ClockOffset(exact, exact)
 
     async def _read_asterisks(self) -> ClockOffset | None:
-        """None: it cannot be reached, and will be told every limit when it can."""
+        """Returns None if Asterisk cannot be reached; when it can be again, the reconciler has every limit set."""
         if not self._link.is_up:
             return None
         before = self._clock.timestamp().boot_ms

@@ -1,6 +1,6 @@
 """Settles the ends of calls that could not reach the engine.
 
-Asterisk spools such an end as a file (agi_scripts/journal_ended.py). The engine removes a file only after the end is
+Asterisk spools such an end as a file (agi_scripts/spool_ended.py). The engine removes a file only after the end is
 settled and committed. Settling is keyed by the call's id, so reading a file twice changes nothing.
 """
 

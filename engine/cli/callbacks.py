@@ -57,9 +57,9 @@ def listen(
         if as_json:
             typer.echo(json.dumps(received.as_record()))
             return
-        mark = "[green]genuine[/]" if received.genuine else f"[red]refused: {received.why}[/]"
-        repeated = ", received before" if received.again else ""
-        console.print(f"{mark}{repeated}  {escape(received.event_id)}", highlight=False)
+        mark = "[green]genuine[/]" if received.genuine else f"[red]refused: {received.fault}[/]"
+        repeat = ", received before" if received.is_repeat else ""
+        console.print(f"{mark}{repeat}  {escape(received.event_id)}", highlight=False)
         console.print(received.text, highlight=False, markup=False, soft_wrap=True)
 
     settings = Settings()

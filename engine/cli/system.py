@@ -35,7 +35,7 @@ clean_app, doctor_app, asterisk_config_app = (
 @run_app.command()
 def run() -> None:
     """Set up what is missing and run everything on this machine until Ctrl-C: Asterisk, engine, API."""
-    from engine.local.run import run as run_all
+    from engine.local.supervisor import run as run_all
 
     settings = Settings()
     logs.configure(settings.log_level)

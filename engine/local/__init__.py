@@ -1,1 +1,1 @@
-"""A whole system on one machine: first-run set-up, an Asterisk of our own, and the supervisor of `make run`."""
+"""A whole system on one machine: first-run set-up, the supervisor of `make run`, the demo, and `doctor`."""

@@ -1,4 +1,4 @@
-"""Forgets what a system has made in its data directory, and nothing else that lies there."""
+"""Removes what a system has created in its data directory, and nothing else there."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,7 +17,14 @@ from engine.runtime import lock
 
 
 def clean(settings: Settings) -> list[Path]:
-    """Returns what is left because it is not ours. Raises DataDirInUse while a system is running."""
+    """Removes the database, the secrets and every other file of a system.
+
+    Returns:
+        What is left in the data directory because no system created it.
+
+    Raises:
+        DataDirInUse: A system is running on this data directory.
+    """
     directory = settings.data_dir
     if not settings.database.exists() and not (directory / "secrets").exists():
         return []
@@ -31,19 +38,19 @@ def clean(settings: Settings) -> list[Path]:
         for path in _files(settings):
             path.unlink(missing_ok=True)
         for path in (directory / "secrets", demo.key_file(directory).parent, directory / "journal"):
-            with suppress(OSError):  # not there, or something else lies in it
+            with suppress(OSError):  # it does not exist, or has other files in it
                 path.rmdir()
         for name in (lock.RUN_LOCK, lock.ENGINE_LOCK):
             (directory / name).unlink()
     left = sorted(directory.iterdir())
     if not left:
-        with suppress(OSError):  # a mount point, or its parent is not ours
+        with suppress(OSError):  # a mount point, or no right to change the parent
             directory.rmdir()
     return left
 
 
 def _files(settings: Settings) -> Iterator[Path]:
-    """Every file that a system may have made, by its name."""
+    """Yields every file that a system may have created. Files are listed by name, so that no other one is removed."""
     directory = settings.data_dir
     yield directory / SOCKET
     for suffix in ("", ".1"):

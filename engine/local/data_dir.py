@@ -1,8 +1,8 @@
-"""The directory of everything that is kept: made for its owner only, and never changed when it was there before.
+"""The data directory: created for its owner only; one that exists is checked and never changed.
 
-A directory that others can read is taken as it is: it may be /srv, and closing that would close it for the whole
-machine. What we put into it is private (the command line sets the umask). One that others can write to is refused:
-they could put a database or secrets of their own in the place of ours.
+A directory that others can read is accepted: it may be /srv, and a change of its mode would lock out the whole machine.
+What we put into it is private, because the command line sets the umask. A directory that others can write to is
+refused: they could replace the database or the secrets by their own.
 """
 
 import os
@@ -13,24 +13,35 @@ from engine.domain.errors import RentedNumbersError
 
 
 class DataDirUnusable(RentedNumbersError):
-    """Says what is wrong with it and what to do."""
+    """The data directory cannot be used; the message says why and what to do."""
 
 
 def make_data_dir(settings: Settings) -> None:
-    """Raises DataDirUnusable."""
+    """Creates the data directory, or checks the one that exists.
+
+    Raises:
+        DataDirUnusable: The directory cannot be created, or is not safe to use.
+    """
     directory = settings.data_dir
     try:
         directory.mkdir(parents=True, mode=0o700)
     except FileExistsError:
         _check(directory)
     except NotADirectoryError:
-        raise DataDirUnusable(f"data_dir {directory} cannot be made: part of its path is a file") from None
+        raise DataDirUnusable(f"data_dir {directory} cannot be created: part of its path is a file") from None
     except OSError as error:
-        raise DataDirUnusable(f"data_dir {directory} cannot be made: {error.strerror}") from None
+        raise DataDirUnusable(f"data_dir {directory} cannot be created: {error.strerror}") from None
 
 
 def require_database(settings: Settings) -> None:
-    """Commands that manage a system do not make one, least of all in another directory than they were meant for."""
+    """Checks that there is a system to manage.
+
+    Commands that manage a system call this first, so that they do not create an empty one when they run in the wrong
+    directory.
+
+    Raises:
+        DataDirUnusable: There is no database, or the data directory is not safe to use.
+    """
     try:
         there = settings.database.is_file()
     except PermissionError:
@@ -39,7 +50,7 @@ def require_database(settings: Settings) -> None:
     if not there:
         raise DataDirUnusable(
             f"no database in {settings.data_dir}: run in the project's directory, or set RENTED_NUMBERS_DATA_DIR; "
-            "`rented-numbers setup` makes a new one"
+            "`rented-numbers setup` creates a new one"
         )
     make_data_dir(settings)
 
@@ -56,5 +67,5 @@ def _check(directory: Path) -> None:
     if status.st_mode & 0o022:
         raise DataDirUnusable(
             f"data_dir {directory} can be written by others, who could replace the database: use a directory inside "
-            f"it, or chmod go-w {directory}"
+            f"it, or run chmod go-w {directory}"
         )

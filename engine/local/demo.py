@@ -1,6 +1,6 @@
-"""The demo profile's first run: an account with a key, numbers to rent, and two softphones that can ring.
+"""The demo profile's first run: an account with a key, numbers to rent, and bookings for two softphones.
 
-All numbers lie in +33 1 99 00, which France's regulator keeps free for fiction: nobody real is ever shown.
+All numbers are in +33 1 99 00, a range that France reserves for fiction, so none belongs to anybody.
 """
 
 from contextlib import suppress
@@ -22,20 +22,25 @@ from engine.storage.transaction import Transaction
 DEMO_ACCOUNT = AccountId("demo")
 SOFTPHONE_ACCOUNT = "softphones"
 POOL = tuple(f"+331990000{index:02}" for index in range(100))
-# An empty callback: there is nobody to tell about the softphones' calls.
+# The softphones' calls send no callbacks.
 NO_CALLBACK = ""
-
-
-# Together a little more than seven years, so that nobody who tries the product finds them expired.
+# Renewals add up to a little more than seven years, so that the softphones' bookings do not expire during a trial.
 SOFTPHONE_RENEWALS = 29
 
 
 def prepare(tx: Transaction, pepper: str, now: EpochMs, policy: Policy) -> keys.NewKey:
-    """Everything in one transaction. Raises InvalidInput when the demo account is there already."""
+    """Creates the demo's accounts, numbers and bookings.
+
+    Returns:
+        The API key of the demo account.
+
+    Raises:
+        InvalidInput: The demo account exists already.
+    """
     accounts.create_account(tx, DEMO_ACCOUNT, now)
     owner = accounts.create_account(tx, SOFTPHONE_ACCOUNT, now)
     for phone in SOFTPHONES:
-        # The only free number at that moment, so the booking gets it.
+        # At this moment it is the only free number, so the booking gets it.
         number_pool.import_numbers(tx, [(1, phone.rented)], now)
         request = BookingRequest(owner.id, E164(phone.number), UsagePlan.LARGE, NO_CALLBACK)
         booking = bookings.book(tx, request, now, policy)
@@ -47,16 +52,17 @@ def prepare(tx: Transaction, pepper: str, now: EpochMs, policy: Policy) -> keys.
 
 
 def another_key(tx: Transaction, pepper: str, now: EpochMs) -> keys.NewKey:
-    """For an installation that has the account but lost the file with its key."""
+    """Creates another API key of the demo account, when the file with the first one is lost."""
     return keys.create_key(tx, DEMO_ACCOUNT, pepper, now)
 
 
 def exists(tx: Transaction) -> bool:
+    """Returns whether the demo account exists."""
     return tx.accounts.by_name(DEMO_ACCOUNT) is not None
 
 
 def webhook_secret(tx: Transaction) -> str:
-    """What the demo account verifies its callbacks with."""
+    """Returns the secret that signs the demo account's callbacks. Raises InvalidInput if there is no such account."""
     account = tx.accounts.by_name(DEMO_ACCOUNT)
     if account is None:
         raise InvalidInput([f"there is no account {DEMO_ACCOUNT!r}"])
@@ -64,24 +70,27 @@ def webhook_secret(tx: Transaction) -> str:
 
 
 def key_file(data_dir: Path) -> Path:
+    """Returns the file with the demo account's API key."""
     return data_dir / "demo" / "api-key"
 
 
 def webhook_secret_file(data_dir: Path) -> Path:
+    """Returns the file with the secret that signs the demo account's callbacks."""
     return data_dir / "demo" / "webhook-secret"
 
 
 def call_lock(data_dir: Path) -> Path:
-    """Held by `make call`."""
+    """Returns the lock file that `make call` holds while it runs."""
     return data_dir / "demo" / "call.lock"
 
 
 def write_key(data_dir: Path, key: keys.NewKey) -> None:
+    """Writes the API key to its file."""
     _write(key_file(data_dir), key.secret)
 
 
 def write_webhook_secret(data_dir: Path, secret: str) -> None:
-    """Unless it stands there already."""
+    """Writes the secret to its file, unless the file has it already."""
     file = webhook_secret_file(data_dir)
     if not file.exists() or file.read_text() != f"{secret}\n":
         _write(file, secret)

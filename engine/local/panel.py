@@ -1,4 +1,4 @@
-"""What `make run` shows once everything is up: one fact a line, none wider than a terminal of 80 columns."""
+"""The panel that `make run` shows once everything is up: one fact per line, within 80 columns."""
 
 import shlex
 
@@ -18,18 +18,25 @@ WIDTH = 76
 
 
 def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, str]) -> None:
-    """`down`: the parts that are not up, and what they are instead."""
+    """Prints the panel.
+
+    Args:
+        console: Where to print.
+        settings: The system's settings.
+        kept: The installation's secrets; in the demo, the softphones' passwords are shown.
+        down: The parts that are not up, each with its state.
+    """
     lines = [
         *_fact("API", _url(settings), "health: /health"),
         *_down(settings, down),
     ]
     if settings.manage_asterisk:
-        leave = ["calls to hidden numbers leave there"]
+        notes = ["calls to hidden numbers go there"]
         if settings.profile is Profile.DEMO:
-            leave.append("in the demo nobody listens there outside `make call`")
+            notes.append("in the demo, only `make call` answers them")
         lines += [
             *_fact("SIP", *_sip(settings)),
-            *_fact("Trunk", settings.trunk_uri, *leave),
+            *_fact("Trunk", settings.trunk_uri, *notes),
         ]
     lines += [
         *_fact("FastAGI", f"{_host(settings.fastagi_host)}:{settings.fastagi_port}"),
@@ -39,11 +46,13 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
         lines += _demo(settings, kept)
     title = "rented numbers is up" if not down else f"rented numbers is up, without {' and '.join(down)}"
     console.print(
-        Panel("\n".join(lines), title=title, subtitle="Ctrl-C ends it", expand=False, box=box.ROUNDED, width=WIDTH),
+        Panel(
+            "\n".join(lines), title=title, subtitle="press Ctrl-C to stop", expand=False, box=box.ROUNDED, width=WIDTH
+        ),
         highlight=False,
     )
     if settings.profile is Profile.DEMO:
-        # Outside the box and never broken, to be copied.
+        # Outside the box and never wrapped, so that it can be copied.
         console.print("\n".join(_curl(settings)), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -66,8 +75,8 @@ def _down(settings: Settings, down: dict[str, str]) -> list[str]:
         "Missing",
         *(f"{name} is {state}" for name, state in down.items()),
         f"Asterisk's manager interface at {_host(settings.ami_host)}:{settings.ami_port},",
-        f"user {settings.ami_user}, {'refuses the secret' if refuses else 'does not answer'}; it is tried again.",
-        "`rented-numbers asterisk-config` says what it needs.",
+        f"user {settings.ami_user}, {'refuses the secret' if refuses else 'does not answer'}. The engine keeps trying.",
+        "`rented-numbers asterisk-config` says how to set it up.",
     )
 
 
@@ -75,8 +84,8 @@ def _demo(settings: Settings, kept: Secrets) -> list[str]:
     key, webhook_secret = key_file(settings.data_dir), webhook_secret_file(settings.data_dir)
     lines = [
         "",
-        *_fact("Demo key", key.read_text().strip(), f"also in {key}"),
-        *_fact("Callbacks", "are signed with the secret in", str(webhook_secret)),
+        *_fact("Demo key", key.read_text().strip(), f"also in the file {key}"),
+        *_fact("Callbacks", "are signed with the secret in the file", str(webhook_secret)),
     ]
     if not settings.manage_asterisk:
         return lines
@@ -86,18 +95,18 @@ def _demo(settings: Settings, kept: Secrets) -> list[str]:
         lines += [
             f"  {phone.user}@{_host(settings.sip_host)}:{settings.sip_port}",
             f"    password {password}",
-            f"    hidden number {phone.number}, a destination to book",
-            f"    rung by dialling {phone.rented}, ready made",
+            f"    hidden number {phone.number}, to book as a destination",
+            f"    rented number {phone.rented}, booked already: it rings here",
         ]
     return [
         *lines,
-        "  The ready-made numbers belong to an account of their own,",
-        "  `softphones`: the demo key does not list them.",
+        "  These two bookings belong to another account, `softphones`:",
+        "  the demo key does not list them.",
         "",
         "[bold]Try next[/]",
-        "  make call, in another terminal: from booking to callback",
-        f"  dial {second.rented} from {first.user}, and {second.user} rings",
-        f"  book {second.number}, and dial the rented number you get",
+        "  `make call` in another terminal: one call, step by step",
+        f"  dial {second.rented} from {first.user}: {second.user} rings",
+        f"  book {second.number} and dial the rented number you get",
     ]
 
 

@@ -1,42 +1,62 @@
-"""Says before anything starts which port is taken, and which address is not this machine's."""
+"""Checks before a start that every address and port can be used, and names the setting that changes one."""
 
 import errno
 import socket
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from engine.config.settings import Settings
 from engine.local.processes import StartFailed
 
 
+class _Listener(NamedTuple):
+    name: str
+    host: str
+    port: int
+    kind: socket.SocketKind
+
+
 def refuse_taken_ports(settings: Settings) -> None:
-    """Raises StartFailed."""
-    wanted = [
-        ("HTTP", settings.http_host, settings.http_port, socket.SOCK_STREAM),
-        ("FastAGI", settings.fastagi_host, settings.fastagi_port, socket.SOCK_STREAM),
-    ]
-    if settings.manage_asterisk:
-        wanted.append(("AMI", settings.ami_host, settings.ami_port, socket.SOCK_STREAM))
-        if settings.plain_sip:
-            wanted.append(("SIP over TCP", settings.sip_host, settings.sip_port, socket.SOCK_STREAM))
-            wanted.append(("SIP over UDP", settings.sip_host, settings.sip_port, socket.SOCK_DGRAM))
-        if settings.sip_tls_port is not None:
-            wanted.append(("SIP over TLS", settings.sip_host, settings.sip_tls_port, socket.SOCK_STREAM))
-    for name, host, port, kind in wanted:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1 if kind is socket.SOCK_STREAM else 0)
+    """Binds and releases every address that the system will listen on.
+
+    Raises:
+        StartFailed: A port is taken, or an address does not belong to this machine.
+    """
+    for listener in _listeners(settings):
+        family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+        with socket.socket(family, listener.kind) as probe:
+            reuse = listener.kind is socket.SOCK_STREAM
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1 if reuse else 0)
             try:
-                probe.bind((host, port))
+                probe.bind((listener.host, listener.port))
             except OSError as error:
-                raise StartFailed(f"{name} needs {host}:{port}: {error.strerror}. {_hint(name, error)}") from error
+                address = f"{listener.host}:{listener.port}"
+                raise StartFailed(
+                    f"{listener.name} needs {address}: {error.strerror}. {_hint(listener.name, error)}"
+                ) from error
+
+
+def _listeners(settings: Settings) -> Iterator[_Listener]:
+    yield _Listener("HTTP", settings.http_host, settings.http_port, socket.SOCK_STREAM)
+    yield _Listener("FastAGI", settings.fastagi_host, settings.fastagi_port, socket.SOCK_STREAM)
+    if not settings.manage_asterisk:
+        return
+    yield _Listener("AMI", settings.ami_host, settings.ami_port, socket.SOCK_STREAM)
+    if settings.plain_sip:
+        yield _Listener("SIP over TCP", settings.sip_host, settings.sip_port, socket.SOCK_STREAM)
+        yield _Listener("SIP over UDP", settings.sip_host, settings.sip_port, socket.SOCK_DGRAM)
+    if settings.sip_tls_port is not None:
+        yield _Listener("SIP over TLS", settings.sip_host, settings.sip_tls_port, socket.SOCK_STREAM)
 
 
 def _hint(name: str, error: OSError) -> str:
     setting = name.partition(" ")[0].upper()
     port = "SIP_TLS" if name == "SIP over TLS" else setting
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"Set RENTED_NUMBERS_{setting}_HOST to an address that this machine has; `ip address` shows them"
+        return f"Set RENTED_NUMBERS_{setting}_HOST to an address that this machine has; `ip address` lists them"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Is another one running? RENTED_NUMBERS_{port}_PORT takes another port; for a second system set "
+            f"Is another system running? RENTED_NUMBERS_{port}_PORT sets another port; for a second system set "
             "RENTED_NUMBERS_DATA_DIR as well"
         )
-    return "Every address and port is a setting, see docs/configuration.md"
+    return f"RENTED_NUMBERS_{setting}_HOST and RENTED_NUMBERS_{port}_PORT set another address and port"

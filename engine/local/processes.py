@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive their parent, and the two that a local system has: Asterisk and the engine."""
+"""Child processes that cannot outlive their parent; a local system has two: Asterisk and the engine."""
 
 import asyncio
 import os
@@ -18,11 +18,15 @@ COMMAND_SECONDS = 5.0
 
 
 class StartFailed(RentedNumbersError):
-    """A part did not come up; the message says where its log is."""
+    """A part of the system did not start; the message says why or where its log is."""
 
 
 class Child:
-    """One child process. Ended by its own pid; when its parent is killed, the kernel ends it too."""
+    """One child process. If its parent is killed, the kernel ends the child too.
+
+    Attributes:
+        name: The name for messages.
+    """
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
@@ -30,7 +34,13 @@ class Child:
 
     @classmethod
     async def start(cls, name: str, command: Sequence[str], log: Path | None = None) -> "Child":
-        """`log`: file for its output, appended to; None: ours."""
+        """Starts a child.
+
+        Args:
+            name: The name for messages.
+            command: The program and its arguments.
+            log: The file to which its output is appended; None for the parent's own output.
+        """
         setpriv = shutil.which("setpriv")
         bound = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log else None
@@ -41,7 +51,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # Ctrl-C reaches us alone: we end the children, in order.
+                # Ctrl-C must reach the parent only, which ends its children in order.
                 start_new_session=True,
             )
         finally:
@@ -51,21 +61,25 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """The process id."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
+        """Whether the process has not ended yet."""
         return self._process.returncode is None
 
     async def wait(self) -> int:
+        """Waits for the end of the process and returns its exit status."""
         return await self._process.wait()
 
     def kill(self) -> None:
+        """Sends SIGKILL, if the process is running."""
         if self.running:
             self._process.kill()
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL when that is not enough."""
+        """Ends the process with SIGTERM, and with SIGKILL if it has not ended in time."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -77,11 +91,16 @@ class Child:
 
 
 def engine_command() -> list[str]:
+    """Returns the command that runs the engine alone."""
     return [sys.executable, "-m", "engine", "serve"]
 
 
 class LocalAsterisk:
-    """An Asterisk of our own. `start` returns when it takes calls."""
+    """An Asterisk of our own.
+
+    Attributes:
+        child: Its process; None before the first start.
+    """
 
     def __init__(self, program: AsteriskProgram, home: AsteriskHome) -> None:
         self._program = program
@@ -89,9 +108,14 @@ class LocalAsterisk:
         self.child: Child | None = None
 
     async def start(self) -> Child:
-        """Raises StartFailed."""
-        # A killed one leaves its socket and pid file behind, and the next would take itself for running.
-        for left in (self._home.base / "run").glob("asterisk.*"):
+        """Starts Asterisk and waits until it takes calls.
+
+        Raises:
+            StartFailed: Asterisk ended, or was not ready in time.
+        """
+        # An Asterisk that was killed leaves its socket and pid file behind, and the next one would believe that another
+        # is running.
+        for left in self._home.run.glob("asterisk.*"):
             left.unlink()
         log = self._home.log / "console"
         command = [*self._program.command, "-C", str(self._home.config), "-f", "-n"]
@@ -100,26 +124,27 @@ class LocalAsterisk:
         while await self.command("core waitfullybooted") != 0:
             if not self.child.running or time.monotonic() > deadline:
                 await self.child.stop()
-                raise StartFailed(f"Asterisk did not start; see {log}")
+                raise StartFailed(f"Asterisk did not start; its output is in {log}")
             await asyncio.sleep(0.1)
         return self.child
 
     async def stop(self) -> None:
-        """Hang up what is up, so that every call is reported and settled, then end Asterisk."""
+        """Hangs up all calls, so that each is reported and settled, then ends Asterisk."""
         await self.end_calls()
         await self.terminate()
 
     async def end_calls(self) -> None:
-        """Hang up what is up, and leave the engine the time to settle it."""
+        """Hangs up all calls and gives the engine time to settle them."""
         if self.child is not None and self.child.running and await self.command("channel request hangup all") == 0:
             await asyncio.sleep(0.3)
 
     async def terminate(self) -> None:
+        """Ends Asterisk, without hanging up calls first."""
         if self.child is not None:
             await self.child.stop()
 
     async def command(self, text: str) -> int:
-        """Run a command on Asterisk's console. Returns its exit status, 0 for success; output goes nowhere."""
+        """Runs a command on Asterisk's console, discards its output and returns its exit status, 0 for success."""
         process = await asyncio.create_subprocess_exec(
             *self._program.command,
             "-C",

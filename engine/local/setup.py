@@ -1,4 +1,4 @@
-"""First run: secrets, database, demo. Every step is skipped when it was done before."""
+"""First-run set-up: secrets, database, demo. A step that was done before is skipped."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,46 +13,56 @@ from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def set_up(settings: Settings, say: Say, *, new_pepper: bool = False) -> secrets.Secrets:
-    """Bring `data_dir` to the point where the engine can start. `say` gets a line for each thing that is made.
+def set_up(settings: Settings, report: Report, *, new_pepper: bool = False) -> secrets.Secrets:
+    """Creates what the engine needs to start, as far as it is missing.
 
-    `new_pepper`: make another when it is lost, although every API key dies by that.
+    Args:
+        settings: The settings.
+        report: Called with one line for each thing that is created.
+        new_pepper: Whether to create a new pepper if it is lost. All API keys become invalid then.
+
+    Returns:
+        The installation's secrets.
+
+    Raises:
+        DataDirUnusable: The data directory cannot be created, or is not safe to use.
+        InsecureSecrets: A secret cannot be used, or the pepper is lost.
     """
     make_data_dir(settings)
-    kept = _keep_secrets(settings, say, new_pepper=new_pepper)
+    kept = _ensure_secrets(settings, report, new_pepper=new_pepper)
     if not settings.database.exists():
-        say("making the database")
+        report("creating the database")
     migrate(settings.database)
     if settings.profile is Profile.DEMO:
-        asyncio.run(_set_up_demo(settings, kept, say))
+        asyncio.run(_set_up_demo(settings, kept, report))
     return kept
 
 
-def _keep_secrets(settings: Settings, say: Say, *, new_pepper: bool) -> secrets.Secrets:
+def _ensure_secrets(settings: Settings, report: Report, *, new_pepper: bool) -> secrets.Secrets:
     directory = settings.data_dir / "secrets"
     if not new_pepper:
         secrets.refuse_lost_pepper(directory, settings.database)
-    made = secrets.ensure(directory)
-    if made:
-        say(f"made secrets in {directory}: {', '.join(made)}")
+    created = secrets.ensure(directory)
+    if created:
+        report(f"created secrets in {directory}: {', '.join(created)}")
     return secrets.load(directory)
 
 
-async def _set_up_demo(settings: Settings, kept: secrets.Secrets, say: Say) -> None:
+async def _set_up_demo(settings: Settings, kept: secrets.Secrets, report: Report) -> None:
     storage = SqliteStorage(settings.database)
     now = SystemClock().now()
     try:
         if not await storage.run(demo.exists):
-            say(f"making a demo account and {len(demo.POOL)} numbers to rent")
+            report(f"creating a demo account and {len(demo.POOL)} numbers to rent")
             key = await storage.run(demo.prepare, kept.key_pepper, now, policy_of(settings))
             demo.write_key(settings.data_dir, key)
         elif not demo.key_file(settings.data_dir).exists():
-            say("making the demo account another key: the file of the first one is gone")
+            report("creating another key for the demo account: the file with the first one is gone")
             demo.write_key(settings.data_dir, await storage.run(demo.another_key, kept.key_pepper, now))
-        # Also one that was replaced since.
+        # Always, because the secret may have been replaced since the last start.
         demo.write_webhook_secret(settings.data_dir, await storage.run(demo.webhook_secret))
     finally:
         await storage.close()

@@ -166,7 +166,7 @@ class Engine:
     async def _look(self) -> None:
         """One turn of ClockWatch.run."""
         with suppress(StorageError):
-            await self._watch._look()
+            await self._watch._check()
 
     async def _adjusted(self, adjustment: Adjustment) -> None:
         """What the control socket has it do."""

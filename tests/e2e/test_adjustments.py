@@ -118,7 +118,7 @@ def test_without_an_engine_only_what_no_call_holds_is_taken(generous: System, pa
     assert (shown["secondsRemaining"], shown["secondsSpent"], shown["status"]) == (0, 4, "EXPIRED")
 
 
-@pytest.mark.parametrize(("point", "granted"), [("shrinks told", GRANTED), ("adjustment booked", GRANTED - 5)])
+@pytest.mark.parametrize(("point", "granted"), [("limits lowered", GRANTED), ("adjustment booked", GRANTED - 5)])
 def test_an_engine_that_dies_over_it_leaves_books_that_balance_and_nobody_talks_beyond(
     generous: System, party: Caller, point: str, granted: int
 ) -> None:

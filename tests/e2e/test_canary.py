@@ -232,7 +232,7 @@ def test_the_journal_holds_none_of_it(flight: Flight) -> None:
 
 
 def test_no_command_line_shows_any_of_it(flight: Flight) -> None:
-    assert any("journal_ended.py" in line for line in flight.cmdlines), "processes that live shortly are seen"
+    assert any("spool_ended.py" in line for line in flight.cmdlines), "processes that live shortly are seen"
     assert canary.found_in("\n".join(flight.cmdlines), flight.words) == []
 
 

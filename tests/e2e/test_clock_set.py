@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from engine.asterisk.wall_clock import LOOK_SECONDS
+from engine.asterisk.wall_clock import CHECK_SECONDS
 from engine.domain.metering import MESSAGE_MS
 from phones.ports import free_port
 from phones.sipp import Sipp
@@ -134,7 +134,7 @@ def test_calls_cost_what_their_callers_talked_and_keep_their_limits(
     assert fair(cut["duration"], min(until_limit, LIMIT_SECONDS), error)
     # Not an hour later: that it was set is noticed within a second, or what a busy machine makes of one. Set forward,
     # it may cut them early; and a limit that is told anew counts from the answer, some time before they can talk.
-    assert until_limit < LIMIT_SECONDS + 10 * LOOK_SECONDS
+    assert until_limit < LIMIT_SECONDS + 10 * CHECK_SECONDS
     assert hours > 0 or until_limit > LIMIT_SECONDS - LATE_SECONDS
 
 

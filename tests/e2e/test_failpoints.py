@@ -116,7 +116,7 @@ def test_killed_after_a_journaled_end_was_settled_it_is_not_settled_again(mortal
 
 
 @pytest.mark.parametrize(
-    "point", ["shrinks told", "apply_shares before commit", "apply_shares committed", "growth booked"]
+    "point", ["limits lowered", "apply_shares before commit", "apply_shares committed", "growth booked"]
 )
 def test_killed_while_sharing_both_calls_go_on_within_what_there_is(mortal: System, point: str) -> None:
     booked = mortal.book("LARGE")

@@ -187,7 +187,7 @@ def test_without_an_asterisk_of_its_own_it_stays_up_and_names_what_is_missing(en
     run = Running(environment | {"RENTED_NUMBERS_MANAGE_ASTERISK": "false"})
     try:
         deadline = time.monotonic() + START_SECONDS
-        while "Ctrl-C ends it" not in run.output.read_text() and time.monotonic() < deadline:
+        while "press Ctrl-C to stop" not in run.output.read_text() and time.monotonic() < deadline:
             assert run.process.poll() is None, run.output.read_text()
             time.sleep(0.1)
         shown = run.output.read_text()

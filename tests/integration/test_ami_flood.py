@@ -105,8 +105,8 @@ async def test_a_flood_ends_the_connection_and_not_the_memory(ami: MadAmi, flood
             await ami.wait_for("Login", 2)
             await until_state(link, LinkState.UP)
             await link.hang_up(CHANNEL)
-    [entry] = [entry for entry in logged if entry["event"] == "ami_nonsense"]
-    assert entry["kind"] == "TooMuch"
+    [entry] = [entry for entry in logged if entry["event"] == "ami_protocol_error"]
+    assert entry["kind"] == "AmiLimitExceeded"
 
 
 @pytest.mark.parametrize("kind", LISTS)
@@ -122,7 +122,7 @@ async def test_a_list_without_an_end_ends_the_connection_and_not_the_memory(ami:
 
 
 async def test_even_if_nobody_dropped_it_a_flood_of_events_would_not_stay_in_memory(ami: MadAmi) -> None:
-    async with linked(ami, ping_every_seconds=60, action_seconds=60, max_unasked=2 * FLOOD) as link:
+    async with linked(ami, ping_every_seconds=60, action_seconds=60, max_unsolicited=2 * FLOOD) as link:
         before = resident()
         await pour_to_all(ami, FLOODS["events"])
         await link.hang_up(CHANNEL)
@@ -132,7 +132,7 @@ async def test_even_if_nobody_dropped_it_a_flood_of_events_would_not_stay_in_mem
 
 async def test_what_nobody_asked_for_is_forgotten_with_each_ping(ami: MadAmi) -> None:
     """Asterisk says a word too much now and then; over days that is no flood."""
-    async with linked(ami, ping_every_seconds=0.05, max_unasked=2000) as link:
+    async with linked(ami, ping_every_seconds=0.05, max_unsolicited=2000) as link:
         for pings in range(8):
             await ami.send(FLOODS["events"])
             await ami.wait_for("Ping", len(ami.named("Ping")) + 2)

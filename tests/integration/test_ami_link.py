@@ -57,7 +57,7 @@ async def test_a_user_with_rights_that_nobody_needs_is_warned_of_and_used(ami: F
     with structlog.testing.capture_logs() as logged:
         async with linked(ami) as link:
             await link.hang_up(CHANNEL)
-    [warning] = [entry for entry in logged if entry["event"] == "ami_user_has_rights_that_we_do_not_need"]
+    [warning] = [entry for entry in logged if entry["event"] == "ami_user_has_excessive_rights"]
     assert warning["actions"] == ["Originate"]
 
 

@@ -45,14 +45,14 @@ def test_a_lost_key_pepper_is_not_made_again_without_a_word(cli: Cli) -> None:
         assert "every API key" in said
         assert str(Path("var/secrets/key_pepper")) in said
         assert not pepper.exists()
-    assert "made secrets in var/secrets: key_pepper" in cli("setup", "--new-key-pepper").stderr
+    assert "created secrets in var/secrets: key_pepper" in cli("setup", "--new-key-pepper").stderr
     assert pepper.exists()
 
 
 def test_another_lost_secret_is_made_again_and_named(cli: Cli) -> None:
     cli("setup")
     (cli.data / "secrets" / "ami_secret").unlink()
-    assert cli("setup").stderr == "rented-numbers: made secrets in var/secrets: ami_secret\n"
+    assert cli("setup").stderr == "rented-numbers: created secrets in var/secrets: ami_secret\n"
 
 
 def test_a_directory_that_is_made_is_its_owners_only(cli: Cli) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.asterisk.drop_ins import JOURNAL_SCRIPT
+from engine.asterisk.drop_ins import END_SPOOL_SCRIPT
 from engine.config.settings import CONFIG_FILE
 from tests.integration.test_cli import Cli
 
@@ -80,7 +80,7 @@ def etc(cli: Cli) -> Path:
 def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: Cli, etc: Path) -> None:
     done = cli("asterisk-config", "etc", ami_user="us", carrier_addresses='["192.0.2.1"]')
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(path.name for path in etc.iterdir()) == sorted([*DROP_INS, "extensions.conf", JOURNAL_SCRIPT])
+    assert sorted(path.name for path in etc.iterdir()) == sorted([*DROP_INS, "extensions.conf", END_SPOOL_SCRIPT])
     assert {(etc / name).stat().st_mode & 0o777 for name in DROP_INS} == {0o640}
     includes = [line.rpartition("#tryinclude ")[2] for line in done.stdout.splitlines() if "#tryinclude" in line]
     assert includes == [f'"{name}"  to {name.replace("_rented_numbers", "")}' for name in DROP_INS]
@@ -96,13 +96,13 @@ def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: C
 def test_the_drop_ins_are_for_whoever_has_asterisks_own_files(cli: Cli, etc: Path) -> None:
     os.chown(etc / "extensions.conf", 12345, 23456)
     cli("asterisk-config", "etc")
-    for name in (*DROP_INS, JOURNAL_SCRIPT):
+    for name in (*DROP_INS, END_SPOOL_SCRIPT):
         status = (etc / name).stat()
         assert (status.st_uid, status.st_gid, status.st_mode & 0o007) == (12345, 23456, 0), name
 
 
 def test_asterisk_config_makes_no_directory(cli: Cli, etc: Path) -> None:
-    assert "nowhere is no directory" in cli.refused("asterisk-config", "nowhere")
+    assert "nowhere is not a directory" in cli.refused("asterisk-config", "nowhere")
     assert not (etc.parent / "nowhere").exists()
 
 

@@ -38,7 +38,10 @@ def wrong(settings: Settings) -> dict[str, str]:
 def test_of_a_good_system_without_an_engine_only_that_is_wrong(settings: Settings) -> None:
     assert wrong(settings) == {}
     [engine] = [finding for finding in examine(settings) if finding.part == "engine"]
-    assert (engine.verdict, engine.fix) == (Verdict.FAILED, "`make run`, or `rented-numbers serve`")
+    assert (engine.verdict, engine.fix) == (
+        Verdict.FAILED,
+        "start the system with `make run`, or the engine alone with `rented-numbers serve`",
+    )
 
 
 def execute(settings: Settings, *statements: str) -> None:
@@ -104,7 +107,7 @@ def test_retired_numbers_are_counted_and_are_no_reason_to_want_more(settings: Se
 
 
 def test_a_locked_database_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.local.doctor.WRITE_SECONDS", 0.1)
+    monkeypatch.setattr("engine.local.doctor_checks.WRITE_SECONDS", 0.1)
     with closing(sqlite3.connect(settings.database, isolation_level=None)) as intruder:
         intruder.execute("BEGIN IMMEDIATE")
         assert "locked" in wrong(settings)["database"]

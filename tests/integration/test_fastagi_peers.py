@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agi_scripts.protocol import MAX_HELD, AgiProtocol
+from agi_scripts.protocol import MAX_BUFFER, AgiProtocol
 from agi_scripts.session import MAX_LINES
 from tests.contract.samples import CALLER
 from tests.contract.test_group_commit import hold
@@ -116,7 +116,7 @@ async def test_the_header_of_these_tests_is_a_good_one_before_it_is_broken(agi: 
 
 
 async def test_a_header_may_be_as_long_as_the_limit_and_no_longer(agi: FastAgi) -> None:
-    room = MAX_HELD - len(WHOLE) - len("agi_x: \n")
+    room = MAX_BUFFER - len(WHOLE) - len("agi_x: \n")
     # asyncio does not count the blank line's two characters.
     for length, accepted in ((room + 2, True), (room + 3, False)):
         header = b"agi_x: " + b"x" * length + b"\n" + WHOLE

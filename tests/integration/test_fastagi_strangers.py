@@ -101,7 +101,7 @@ async def test_with_it_the_same_question_is_answered(agi: FastAgi, script: str) 
 async def test_the_log_names_the_address_that_was_refused_and_repeats_nothing_of_what_it_said(agi: FastAgi) -> None:
     await send_raw(agi.port, with_proof(dialplan.ROUTE, FORGERIES["of another token"]))
     [entry] = agi.logged
-    assert (entry["event"], entry["kind"], entry["address"]) == ("agi_refused_peer", "InvalidPassword", "127.0.0.1")
+    assert (entry["event"], entry["kind"], entry["address"]) == ("agi_peer_refused", "InvalidPassword", "127.0.0.1")
     assert set(entry) == {"event", "service", "kind", "address", "log_level"}
 
 
@@ -122,7 +122,7 @@ async def test_an_address_that_is_not_listed_is_turned_away_at_the_door(world: W
 
 async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world: World) -> None:
     """Turned away, they take no place; let in because they share its address, they displace each other."""
-    async with fast_agi(world, peers=OURS, max_strangers=8, max_conversations=2, read_seconds=60.0) as agi:
+    async with fast_agi(world, peers=OURS, max_pending=8, max_conversations=2, read_seconds=60.0) as agi:
         from_elsewhere = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(50)]
         await asyncio.gather(*from_elsewhere)
         from_here = [asyncio.create_task(send_raw(agi.port, HALF)) for _ in range(50)]
@@ -139,7 +139,7 @@ async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world
 
 
 async def test_the_address_with_the_most_strangers_loses_one_first(world: World) -> None:
-    async with fast_agi(world, max_strangers=4, read_seconds=60.0) as agi:
+    async with fast_agi(world, max_pending=4, read_seconds=60.0) as agi:
         quiet = asyncio.create_task(send_raw(agi.port, HALF, WHOLE[len(HALF) :], ALL_OK, pause=0.4))
         await asyncio.sleep(0.05)
         loud = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(30)]
@@ -160,6 +160,6 @@ async def test_whoever_can_connect_cannot_fill_the_log(world: World) -> None:
         await send_raw(agi.port, source=STRANGER)
         # A few seconds at most have passed, each with so many lines and one that counts the rest.
         assert len(agi.logged) < 10 * LINES_PER_SECOND
-        left_out = sum(entry["not_logged"] for entry in agi.logged if entry["event"] == "agi_more_strangers")
-        told = [entry for entry in agi.logged if entry["event"] != "agi_more_strangers"]
+        left_out = sum(entry["suppressed"] for entry in agi.logged if entry["event"] == "agi_warnings_suppressed")
+        told = [entry for entry in agi.logged if entry["event"] != "agi_warnings_suppressed"]
         assert left_out + len(told) == 15 * LINES_PER_SECOND + 1

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from engine.asterisk.config_files import journal_script
+from engine.asterisk.config_files import end_spool_script
 from engine.calls.end_spool import EndSpool
 from engine.config.settings import Settings
 from engine.domain.ids import CallId
@@ -32,7 +32,7 @@ ENVIRONMENT = b"".join(environment("journal", CALL))
 def script(tmp_path: Path) -> Path:
     """As Asterisk finds it."""
     path = tmp_path / "journal-ended"
-    path.write_text(journal_script(Settings(data_dir=tmp_path)))
+    path.write_text(end_spool_script(Settings(data_dir=tmp_path)))
     path.chmod(0o700)
     return path
 

@@ -10,7 +10,7 @@ import pytest
 
 from engine.asterisk.ami_link import LinkState
 from engine.asterisk.errors import AmiError
-from engine.asterisk.reconciler import ask
+from engine.asterisk.reconciler import list_channels
 from engine.domain.ids import CallId
 from tests.contract.samples import SECOND
 from tests.integration.ami_links import until_state
@@ -56,7 +56,7 @@ async def test_a_list_that_is_not_whole_is_no_list(work: Comparing, broken: Brok
     await work.talk(CallId("c1"))
     work.ami.listed = broken
     with pytest.raises(AmiError):
-        await ask(work.link)
+        await list_channels(work.link)
     await work.rounds(3)
     assert work.ended() == {}
 
@@ -64,11 +64,11 @@ async def test_a_list_that_is_not_whole_is_no_list(work: Comparing, broken: Brok
 async def test_a_whole_list_says_who_is_up_and_who_talks(work: Comparing) -> None:
     await work.talk(CallId("c1"))
     work.ami.up["c2"] = UpCall("c2", 10)
-    presence = await ask(work.link)
+    presence = await list_channels(work.link)
     assert {"c1", "c2"} <= presence.calls
     assert presence.talking == {"c1": "PJSIP/trunk-c1"}
     work.ami.up.clear()
-    assert (await ask(work.link)).calls == frozenset()
+    assert (await list_channels(work.link)).calls == frozenset()
 
 
 async def test_an_asterisk_that_is_silent_or_late_drops_no_call(work: Comparing) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.asterisk.wall_clock import LOOK_SECONDS, ClockOffset, ClockWatch
+from engine.asterisk.wall_clock import CHECK_SECONDS, ClockOffset, ClockWatch
 from engine.domain.ids import CallId
 from tests.contract.samples import HOUR, SECOND
 from tests.integration.fake_ami import SUCCESS
@@ -52,17 +52,17 @@ async def test_when_asterisks_clock_is_set_every_limit_is_told_again_once(watche
     sent = len(watched.ami.told)
     says(watched.ami, watched.world.now + hour)
     await watched.ami.until_told(sent + 2)
-    await asyncio.sleep(2 * LOOK_SECONDS)
+    await asyncio.sleep(2 * CHECK_SECONDS)
     assert sorted(watched.ami.sent()[sent:]) == [("c1", 60), ("c2", 60)]
 
 
 async def test_a_clock_that_is_steered_or_not_told_was_not_set(watched: Exchange) -> None:
     sent = len(watched.ami.told)
     says(watched.ami, watched.world.now + 400)
-    await asyncio.sleep(1.5 * LOOK_SECONDS)
+    await asyncio.sleep(1.5 * CHECK_SECONDS)
     for nonsense in (SUCCESS, f"{SUCCESS}\r\nTimestamp: nan", f"{SUCCESS}\r\nTimestamp: inf", "Response: Error"):
         watched.ami.answer["Ping"] = nonsense
-        await asyncio.sleep(1.2 * LOOK_SECONDS)
+        await asyncio.sleep(1.2 * CHECK_SECONDS)
     assert watched.ami.sent()[sent:] == []
 
 
@@ -70,11 +70,11 @@ async def test_a_call_that_talks_past_its_lease_is_cut_by_our_ticks(watched: Exc
     """Whatever Asterisk has made of its limit."""
     sent = len(watched.ami.told)
     watched.world.now += 62 * SECOND - 1
-    await watched.keeper.look_over()
+    await watched.keeper.review()
     await asyncio.sleep(0.2)
     assert watched.ami.sent()[sent:] == []
     watched.world.now += 1
-    await watched.keeper.look_over()
+    await watched.keeper.review()
     await watched.ami.until_told(sent + 2)
     assert sorted(watched.ami.sent()[sent:]) == [("c1", 0.01), ("c2", 0.01)]
 

@@ -27,13 +27,13 @@ class Listening:
     def __init__(self) -> None:
         self.heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    def opened(self, wire: AgiProtocol) -> bool:
+    def on_connect(self, connection: AgiProtocol) -> bool:
         return True
 
-    def said(self, wire: AgiProtocol, environment: bytes) -> None:
+    def on_environment(self, connection: AgiProtocol, environment: bytes) -> None:
         self.heard.set_result(environment)
 
-    def failed(self, wire: AgiProtocol, error: Exception) -> None:
+    def on_error(self, connection: AgiProtocol, error: Exception) -> None:
         self.heard.set_exception(error)
 
 
@@ -142,7 +142,7 @@ def test_whatever_comes_as_an_environment_is_read_or_refused_by_name(raw: bytes)
 def test_an_environment_is_read_value_by_value_and_arguments_in_order() -> None:
     raw = b"agi_network_script: route\nagi_channel: PJSIP/a:b\nagi_uniqueid: 1.1\nagi_arg_1:  x: y\nagi_arg_2: \n"
     assert parse_environment(raw + b"agi_arg_3: p\n\n") == Environment("route", "PJSIP/a:b", "1.1", (" x: y", ""), "p")
-    assert parse_environment(raw + b"\n").proof == ""
+    assert parse_environment(raw + b"\n").mac == ""
 
 
 def test_an_argument_that_did_not_come_is_empty() -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agi_scripts.errors import BadPeer, CallerGone
-from agi_scripts.protocol import END_OF_ENVIRONMENT, MAX_HELD, AgiProtocol
+from agi_scripts.protocol import END_OF_ENVIRONMENT, MAX_BUFFER, AgiProtocol
 from tests.unit.test_agi_session import Listening
 
 ENVIRONMENT = b"agi_network: yes\nagi_type: PJSIP\n\n"
@@ -42,7 +42,7 @@ async def until(holds: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("cut", range(1, len(ENVIRONMENT)))
 async def test_an_environment_is_whole_wherever_it_was_cut(cut: int) -> None:
     async with a_wire(ENVIRONMENT[:cut]) as (wire, theirs, host):
-        await until(lambda: len(wire._held) == cut)
+        await until(lambda: len(wire._buffer) == cut)
         assert not host.heard.done()
         theirs.send(ENVIRONMENT[cut:])
         assert await asyncio.wait_for(host.heard, 10) == ENVIRONMENT
@@ -76,8 +76,8 @@ async def test_a_reader_is_told_of_the_end_at_once() -> None:
 
 async def test_so_much_may_wait_to_be_read_and_not_a_byte_more() -> None:
     async with a_wire(ENVIRONMENT) as (wire, theirs, _):
-        theirs.send(b"x" * MAX_HELD)
-        await until(lambda: len(wire._held) == MAX_HELD)
+        theirs.send(b"x" * MAX_BUFFER)
+        await until(lambda: len(wire._buffer) == MAX_BUFFER)
         assert wire.write("still")
         theirs.send(b"x")
         await until(lambda: wire._end is not None)
@@ -95,4 +95,4 @@ async def test_of_what_nobody_reads_no_more_is_kept_than_one_read_brought() -> N
                     sent += theirs.send(b"x" * ONE_READ)
                 except BlockingIOError:
                     await asyncio.sleep(0)
-        assert len(wire._held) <= MAX_HELD + ONE_READ
+        assert len(wire._buffer) <= MAX_BUFFER + ONE_READ

@@ -11,7 +11,7 @@ from tests.contract.samples import BOOKING, CALLER
 from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, position, set_name, uses
 
 # AGI path → how many arguments its script takes; the journal's gets those of `ended`, and reads the clock by itself.
-ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@journal@": 4}
+ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
 FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER"}
@@ -190,7 +190,7 @@ def test_an_end_that_the_engine_did_not_settle_is_kept_in_the_journal_with_the_s
     assert (STEPS[asked - 1].app, STEPS[asked - 1].data) == ("Set", "RN_SETTLED=")
     assert (STEPS[asked + 1].app, STEPS[asked + 1].data) == ("GotoIf", '$["${RN_SETTLED}" = "yes"]?done')
     assert (STEPS[asked + 2].app, STEPS[asked + 3].label) == ("AGI", "done")
-    assert arguments_of(STEPS[asked + 2].data) == ["@journal@", arguments_of(STEPS[asked].data)[1]]
+    assert arguments_of(STEPS[asked + 2].data) == ["@end_spool_script@", arguments_of(STEPS[asked].data)[1]]
 
 
 def test_every_jump_has_its_target() -> None:

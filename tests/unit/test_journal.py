@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import structlog
 
-from agi_scripts.journal_ended import keep
+from agi_scripts.spool_ended import write_end
 from engine.calls.end_spool import MAX_FILES, EndSpool
 from engine.calls.lifecycle import EndReport, Settlement, call_ended
 from engine.domain.ids import BookingId, CallId
@@ -81,7 +81,7 @@ def names(directory: Path) -> set[str]:
 async def test_what_was_kept_is_what_is_taken_in(
     tmp_path: Path, journal: EndSpool, settling: Settling, told: list[str]
 ) -> None:
-    keep(tmp_path, "rn0-1.1", 12_345, "ANSWER")
+    write_end(tmp_path, "rn0-1.1", 12_345, "ANSWER")
     assert await journal.take_in() == 1
     [report] = settling.reports
     assert (report.call_id, report.answered_ms, report.dial_status) == ("rn0-1.1", 12_345, "ANSWER")
@@ -94,13 +94,13 @@ async def test_an_end_that_was_settled_already_only_loses_its_file(
     tmp_path: Path, journal: EndSpool, told: list[str]
 ) -> None:
     for _ in range(2):
-        keep(tmp_path, "rn0-1.1", 1, "ANSWER")
+        write_end(tmp_path, "rn0-1.1", 1, "ANSWER")
         await journal.take_in()
     assert (told, names(tmp_path)) == (["bkg-rn0-1.1"], set())
 
 
 async def test_an_end_that_could_not_be_settled_stays(tmp_path: Path, journal: EndSpool, settling: Settling) -> None:
-    keep(tmp_path, "rn0-1.1", 1, "ANSWER")
+    write_end(tmp_path, "rn0-1.1", 1, "ANSWER")
     settling.failing = True
     with pytest.raises(StorageUnavailable):
         await journal.take_in()
@@ -141,7 +141,7 @@ async def test_what_nobody_can_read_is_set_aside_and_holds_up_nothing(
     tmp_path: Path, journal: EndSpool, content: bytes
 ) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    keep(tmp_path, "b", 1, "ANSWER")
+    write_end(tmp_path, "b", 1, "ANSWER")
     with structlog.testing.capture_logs() as logged:
         assert await journal.take_in() == 1
     assert names(tmp_path) == {"a.bad"}
@@ -150,7 +150,7 @@ async def test_what_nobody_can_read_is_set_aside_and_holds_up_nothing(
 
 async def test_a_file_that_cannot_be_opened_stays_and_holds_up_nothing(tmp_path: Path, journal: EndSpool) -> None:
     (tmp_path / "a.json").mkdir()
-    keep(tmp_path, "b", 1, "ANSWER")
+    write_end(tmp_path, "b", 1, "ANSWER")
     with structlog.testing.capture_logs() as logged:
         assert await journal.take_in() == 1
     assert names(tmp_path) == {"a.json"}
@@ -190,7 +190,7 @@ def test_a_file_gets_its_name_only_once_it_is_on_the_disk_and_the_name_too(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    keep(tmp_path, "rn0-1.1", 5, "ANSWER")
+    write_end(tmp_path, "rn0-1.1", 5, "ANSWER")
     [(content, before), (directory, after)] = synced
     assert json.loads(content)["answeredMs"] == 5
     assert (before, directory, after) == ({".rn0-1.1.json.partial"}, "directory", {"rn0-1.1.json"})

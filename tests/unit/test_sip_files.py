@@ -195,6 +195,6 @@ def test_a_taken_port_is_named_with_the_setting_that_moves_it(tls: dict[str, Any
     settings = Settings.model_validate({**tls, "sip_plain": True, **ports})
     with (
         socket.create_server(("127.0.0.1", ports[name])),
-        pytest.raises(StartFailed, match=f"RENTED_NUMBERS_{name.upper()} takes another port"),
+        pytest.raises(StartFailed, match=f"RENTED_NUMBERS_{name.upper()} sets another port"),
     ):
         refuse_taken_ports(settings)

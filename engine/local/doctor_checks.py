@@ -1,0 +1,275 @@
+"""The checks of `doctor`, one function for each part of a system.
+
+Each takes the settings and yields findings. It may raise RentedNumbersError, OSError or sqlite3.Error, which `examine`
+turns into a finding.
+"""
+
+import asyncio
+import json
+import shutil
+import sqlite3
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+
+from engine.asterisk.config_files import find_program, reachable
+from engine.cdr.ledger import AuditPage, audit_page
+from engine.config import secrets
+from engine.config.settings import Settings
+from engine.config.types import Profile
+from engine.domain.ids import BookingId
+from engine.domain.times import DAY_MS, EpochMs
+from engine.local.data_dir import make_data_dir, require_database
+from engine.local.ports import refuse_taken_ports
+from engine.runtime import lock
+from engine.runtime.clock import SystemClock
+from engine.storage.migrate import newest_revision, revision_of
+from engine.storage.reads import Reads
+from engine.storage.sqlite import SqliteStorage
+
+HEALTH_SECONDS = 4.0
+WRITE_SECONDS = 3.0
+# Time limit for reading through a large database; what is left is not checked.
+SEARCH_SECONDS = 5.0
+LOW_DISK, NO_DISK = 1 << 30, 64 << 20
+FEW_NUMBERS = 0.05
+# A callback that has been due for this long waits for an engine that does not deliver.
+LATE_MS = 60_000
+
+NEWER_SCHEMA = "a newer version of this program created it: use that version"
+RESTORE_BACKUP = "stop the system and restore the database from a backup"
+FIXES_OF_PARTS = {
+    "database": "see the engine's log; the disk may be full, or another program may have locked the file",
+    "ami": "check that Asterisk runs and has our manager user; `rented-numbers asterisk-config` says how to set it up",
+    "asterisk": "start Asterisk, or see its log",
+}
+
+
+class Verdict(StrEnum):
+    """How serious a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found about a part.
+
+    Attributes:
+        part: The part's name.
+        verdict: How serious it is.
+        what: What was found.
+        fix: What to do about it; empty if nothing is wrong.
+    """
+
+    part: str
+    verdict: Verdict
+    what: str
+    fix: str = ""
+
+
+def asterisk_program(settings: Settings) -> Iterator[Finding]:
+    """Checks that there is an Asterisk to run, if we run it."""
+    if settings.manage_asterisk:
+        yield Finding("asterisk program", Verdict.OK, f"Asterisk {find_program().version}")
+
+
+def data_directory(settings: Settings) -> Iterator[Finding]:
+    """Checks the data directory's rights and the free disk space."""
+    require_database(settings)
+    make_data_dir(settings)
+    free = shutil.disk_usage(settings.data_dir).free
+    text = f"{settings.data_dir}, {free >> 20} MB free"
+    if free < LOW_DISK:
+        verdict = Verdict.FAILED if free < NO_DISK else Verdict.WARNING
+        yield Finding("data directory", verdict, text, "make room: with a full disk every call is refused")
+    else:
+        yield Finding("data directory", Verdict.OK, text)
+
+
+def readable_secrets(settings: Settings) -> Iterator[Finding]:
+    """Checks that all secrets exist and that only their owner can read them."""
+    secrets.load(settings.data_dir / "secrets")
+    yield Finding("secrets", Verdict.OK, "all exist, and only their owner can read them")
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    """Checks the database's schema, that it can be written, and that it is not damaged."""
+    require_database(settings)
+    revision, newest = revision_of(settings.database), newest_revision()
+    if revision != newest:
+        older = revision is None or revision < newest
+        verdict, fix = (Verdict.WARNING, "the next start upgrades it") if older else (Verdict.FAILED, NEWER_SCHEMA)
+        yield Finding("database", verdict, f"its schema is {revision}; this program has {newest}", fix)
+    with closing(sqlite3.connect(settings.database, timeout=WRITE_SECONDS, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+        deadline = time.monotonic() + SEARCH_SECONDS
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
+        try:
+            [(fault,), *_] = connection.execute("PRAGMA quick_check(1)").fetchall()
+            scanned = "all"
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            fault, scanned = "ok", "a part"
+    if fault == "ok":
+        yield Finding("database", Verdict.OK, f"can be written; {scanned} of it was checked and has no fault")
+    else:
+        yield Finding("database", Verdict.FAILED, fault, RESTORE_BACKUP)
+
+
+def ports(settings: Settings) -> Iterator[Finding]:
+    """Checks that all ports are free, if no engine runs."""
+    if not _is_running(settings):
+        refuse_taken_ports(settings)
+        yield Finding("ports", Verdict.OK, "all are free")
+
+
+def engine(settings: Settings) -> Iterator[Finding]:
+    """Checks that an engine runs, and reports each part of it as /health does."""
+    if not _is_running(settings):
+        fix = "start the system with `make run`, or the engine alone with `rented-numbers serve`"
+        yield Finding("engine", Verdict.FAILED, "is not running", fix)
+        return
+    parts = _health(settings)
+    if parts is None:
+        fix = "it is starting, or it hangs, and then its watchdog ends it; see its log"
+        yield Finding("engine", Verdict.FAILED, "is running, but /health does not answer", fix)
+        return
+    yield Finding("engine", Verdict.OK, f"answers on port {settings.http_port}")
+    for name, state in parts.items():
+        verdict = Verdict.OK if state == "up" else Verdict.FAILED
+        fix = "" if state == "up" else FIXES_OF_PARTS.get(name, "")
+        yield Finding(name, verdict, f"the engine reports: {state}", fix)
+
+
+def numbers(settings: Settings) -> Iterator[Finding]:
+    """Checks that there are numbers to rent."""
+    states = asyncio.run(_numbers_by_state(settings))
+    total, free = sum(states.values()) - states.get("RETIRED", 0), states.get("FREE", 0)
+    text = ", ".join(f"{count} {state.lower()}" for state, count in sorted(states.items())) or "there are none"
+    if not free:
+        fix = "no booking can be made: import numbers with `rented-numbers numbers import pool.csv`"
+        yield Finding("numbers", Verdict.FAILED, text, fix)
+    elif free < total * FEW_NUMBERS:
+        fix = "few are free: import more with `rented-numbers numbers import pool.csv`"
+        yield Finding("numbers", Verdict.WARNING, text, fix)
+    else:
+        yield Finding("numbers", Verdict.OK, text)
+
+
+def callbacks(settings: Settings) -> Iterator[Finding]:
+    """Checks that callbacks are delivered."""
+    now = SystemClock().now()
+    counts = asyncio.run(_callback_counts(settings, due_before=EpochMs(now - LATE_MS), since=EpochMs(now - DAY_MS)))
+    text = f"{counts['pending']} waiting, {counts['late']} of them too long; {counts['failed']} given up within a day"
+    if counts["late"]:
+        fix = "the engine delivers callbacks: check that it runs, and see its log"
+        yield Finding("callbacks", Verdict.WARNING, text, fix)
+    elif counts["failed"]:
+        fix = "the receivers did not accept them: `rented-numbers callbacks list` shows why; inform the customers"
+        yield Finding("callbacks", Verdict.WARNING, text, fix)
+    else:
+        yield Finding("callbacks", Verdict.OK, text)
+
+
+def end_spool(settings: Settings) -> Iterator[Finding]:
+    """Checks that the engine takes in the ends of calls from the end spool."""
+    names = [path.suffix for path in settings.journal.iterdir()] if settings.journal.is_dir() else []
+    bad, waiting = names.count(".bad"), names.count(".json")
+    text = f"{waiting} ends of calls wait in the end spool"
+    if bad:
+        fix = f"see the .bad files in {settings.journal}; their calls are settled as lost"
+        yield Finding("journal", Verdict.WARNING, f"{text}, {bad} cannot be read", fix)
+    elif waiting and _is_running(settings):
+        fix = "the engine takes them in within seconds; if it does not, see its log"
+        yield Finding("journal", Verdict.WARNING, text, fix)
+    else:
+        yield Finding("journal", Verdict.OK, text)
+
+
+def ledger(settings: Settings) -> Iterator[Finding]:
+    """Checks that what each booking was granted equals what is left, leased and settled."""
+    bookings, wrong = 0, 0
+    after: BookingId | None = None
+    deadline = time.monotonic() + SEARCH_SECONDS
+    while True:
+        page = asyncio.run(_audited(settings, after))
+        bookings, wrong, after = bookings + page.bookings, wrong + len(page.discrepancies), page.last
+        if not after or time.monotonic() > deadline:
+            break
+    text = f"{bookings} bookings verified, {wrong} discrepancies"
+    if wrong:
+        fix = "`rented-numbers ledger verify` lists them; please report this"
+        yield Finding("ledger", Verdict.FAILED, text, fix)
+    else:
+        more = "; `rented-numbers ledger verify` checks the rest" if after else ""
+        yield Finding("ledger", Verdict.OK, text + more)
+
+
+def exposure(settings: Settings) -> Iterator[Finding]:
+    """Warns of services that other machines can reach and should not."""
+    if not ip_address(settings.http_host).is_loopback:
+        yield Finding(
+            "exposure",
+            Verdict.WARNING,
+            f"the API listens on {settings.http_host} without TLS",
+            "let the API listen on loopback, behind a proxy with TLS",
+        )
+    if settings.profile is Profile.DEMO and not ip_address(settings.sip_host).is_loopback:
+        yield Finding(
+            "exposure",
+            Verdict.WARNING,
+            f"the demo's softphones can register on {settings.sip_host}",
+            "set RENTED_NUMBERS_PROFILE=production",
+        )
+
+
+def _is_running(settings: Settings) -> bool:
+    try:
+        with lock.held(settings.data_dir, lock.ENGINE_LOCK):
+            return False
+    except lock.DataDirInUse:
+        return True
+
+
+def _health(settings: Settings) -> dict[str, str] | None:
+    """Returns each part of the engine with its state; None if /health does not answer."""
+    url = f"http://{reachable(settings.http_host)}:{settings.http_port}/health"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(url, timeout=HEALTH_SECONDS) as answer:
+            body = answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            body = error.read()
+    except OSError:
+        return None
+    parts: dict[str, str] = json.loads(body).get("parts", {})
+    return parts
+
+
+async def _numbers_by_state(settings: Settings) -> dict[str, int]:
+    async with Reads(settings.database) as reads:
+        return await reads.numbers_by_state()
+
+
+async def _callback_counts(settings: Settings, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
+    async with Reads(settings.database) as reads:
+        return await reads.callback_counts(due_before=due_before, since=since)
+
+
+async def _audited(settings: Settings, after: BookingId | None) -> AuditPage:
+    storage = SqliteStorage(settings.database)
+    try:
+        return await storage.run(audit_page, after)
+    finally:
+        await storage.close()
