@@ -60,5 +60,5 @@ def test_without_a_yes_nothing_happens(cli: Cli) -> None:
 
 
 def test_a_rented_number_and_what_is_no_number_are_refused(cli: Cli) -> None:
-    assert "one of the rented numbers" in cli.refused("privacy", "erase", SOFTPHONES[0].rented, "--yes")
+    assert "is a rented number" in cli.refused("privacy", "erase", SOFTPHONES[0].rented, "--yes")
     assert "not an E.164 number" in cli.refused("privacy", "erase", "0199004188", "--yes")

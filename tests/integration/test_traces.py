@@ -114,7 +114,7 @@ def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
         reader.execute("SELECT * FROM accounts").fetchall()
         with closing(sqlite3.connect(system.database, isolation_level=None)) as writer:
             insert(writer, "accounts", id="acc_2", name="Bob")
-        with pytest.raises(StorageUnavailable, match="run it again"):
+        with pytest.raises(StorageUnavailable, match="try again"):
             scrub(files_of(system), TARGET)
     assert scrub(files_of(system), TARGET).remaining == []
 
