@@ -13,7 +13,7 @@ from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.callbacks import TAG
 from api.schemas.callbacks import NewWebhookSecret, WebhookSecretBody
-from engine.callbacks import signing
+from engine.callbacks import secrets
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
@@ -28,7 +28,7 @@ async def rotate(request: web.Request) -> web.Response:
     account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
 
     def carry_out(tx: Transaction) -> KeptAnswer:
-        secrets = signing.rotate(tx, account_id, wanted.overlap_seconds, now)
+        secrets = secrets.rotate(tx, account_id, wanted.overlap_seconds, now)
         return kept(WebhookSecretBody.of(secrets, now), status=200)
 
     return await answer_once(request, wanted, carry_out)

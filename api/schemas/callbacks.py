@@ -20,7 +20,7 @@ from api.schemas.fields import (
     told,
 )
 from engine.callbacks.attempt import HEADERS
-from engine.callbacks.signing import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
+from engine.callbacks.secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 from engine.domain.retry import CallbackState, Trouble, WhyDisabled
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.storage.endpoints import Endpoint

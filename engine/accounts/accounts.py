@@ -1,6 +1,6 @@
 """Customers' accounts and their sandboxes. Each is a plain function over a transaction."""
 
-from engine.callbacks.signing import new_secret
+from engine.callbacks.secrets import new_secret
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs

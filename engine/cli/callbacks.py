@@ -6,6 +6,7 @@ Numbers are masked wherever they may occur: an operator sees how a delivery went
 import asyncio
 import json
 import signal
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -51,7 +52,7 @@ def listen(
 
     Answers 204 to a genuine callback of the account, and 400 to anything else.
     """
-    from engine.local.callback_receiver import CallbackReceiver, Received  # noqa: PLC0415  slow to import
+    from engine.local.callback_receiver import Received  # noqa: PLC0415  slow to import
 
     def show_received(received: Received) -> None:
         if as_json:
@@ -64,26 +65,29 @@ def listen(
 
     settings = Settings()
     account_id = run_command(settings, account_of, account).id
+    asyncio.run(_receive(settings, account_id, port, show_received))
 
-    async def receive() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with Reads(settings.database) as reads:
 
-            async def secrets() -> tuple[str, ...]:
-                return (await reads.webhook_secrets(account_id)).valid_at(SystemClock().now())
+async def _receive(settings: Settings, account_id: AccountId, port: int, show_received: Callable[[Any], None]) -> None:
+    """Receives until Ctrl-C or SIGTERM. Raises PortUnusable."""
+    from engine.local.callback_receiver import CallbackReceiver  # noqa: PLC0415  slow to import
 
-            async with CallbackReceiver(secrets, show_received) as receiver:
-                try:
-                    await receiver.listen(port)
-                except OSError as error:
-                    raise PortUnusable(f"port {port}: {error.strerror}; choose another with `--port`") from None
-                where = "" if settings.allow_private_callbacks else f", in the demo profile ({DEMO_PROFILE})"
-                complain(f'listening: book with "callback": "{receiver.url}"{where}')
-                await stop.wait()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with Reads(settings.database) as reads:
 
-    asyncio.run(receive())
+        async def secrets() -> tuple[str, ...]:
+            return (await reads.webhook_secrets(account_id)).valid_at(SystemClock().now())
+
+        async with CallbackReceiver(secrets, show_received) as receiver:
+            try:
+                await receiver.listen(port)
+            except OSError as error:
+                raise PortUnusable(f"port {port}: {error.strerror}; choose another with `--port`") from None
+            where = "" if settings.allow_private_callbacks else f", in the demo profile ({DEMO_PROFILE})"
+            complain(f'listening: book with "callback": "{receiver.url}"{where}')
+            await stop.wait()
 
 
 @app.command("list")

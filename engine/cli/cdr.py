@@ -34,6 +34,8 @@ MAX_SHOWN = 1_000
 
 
 class Format(StrEnum):
+    """How call records are exported."""
+
     CSV = "csv"
     JSONL = "jsonl"
 

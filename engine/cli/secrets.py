@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.accounts import accounts
-from engine.callbacks import signing
+from engine.callbacks import secrets
 from engine.cli.database import run_command
 from engine.cli.options import AccountArgument
 from engine.cli.output import Json, show_one
@@ -30,7 +30,7 @@ def show_secrets(account: AccountArgument, as_json: Json = False) -> None:
 
     def look_up(tx: Transaction) -> tuple[str, SigningSecrets]:
         found = accounts.account_of(tx, account)
-        return found.id, signing.secrets_at(tx, found.id, now)
+        return found.id, secrets.secrets_at(tx, found.id, now)
 
     show_one(_shown(*run_command(Settings(), look_up)), as_json=as_json)
 
@@ -52,7 +52,7 @@ def rotate(
 
     def carry_out(tx: Transaction) -> tuple[str, SigningSecrets]:
         found = accounts.account_of(tx, account)
-        return found.id, signing.rotate(tx, found.id, seconds, now)
+        return found.id, secrets.rotate(tx, found.id, seconds, now)
 
     show_one(_shown(*run_command(Settings(), carry_out)), as_json=as_json)
 

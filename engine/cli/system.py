@@ -1,4 +1,4 @@
-"""The commands that set up, run, check and clear the system: `run`, `setup`, `serve`, `clean`, `doctor`, …
+"""The commands that set up, run, check and clear the system.
 
 Each command imports what it needs when it is called: `serve` needs neither `doctor` nor the supervisor.
 """

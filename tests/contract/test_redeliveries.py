@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.callbacks import redelivery, signing
+from engine.callbacks import redelivery, secrets
 from engine.callbacks.outbox import line_up, post
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import AccountId, CallId
@@ -193,13 +193,13 @@ async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machin
 
 
 async def test_while_a_secret_is_replaced_both_sign_and_of_three_the_oldest_ends(world: World) -> None:
-    first = (await world.storage.run(signing.secrets_at, world.account, world.now)).present
-    second = (await world.storage.run(signing.rotate, world.account, 3_600, world.now)).present
+    first = (await world.storage.run(secrets.secrets_at, world.account, world.now)).present
+    second = (await world.storage.run(secrets.rotate, world.account, 3_600, world.now)).present
     await posted(world)
     [delivery] = await begun(world)
     assert delivery.secrets.valid_at(EpochMs(START + HOUR - 1)) == (second, first)
     assert delivery.secrets.valid_at(EpochMs(START + HOUR)) == (second,)
-    third = await world.storage.run(signing.rotate, world.account, 60, world.now)
+    third = await world.storage.run(secrets.rotate, world.account, 60, world.now)
     assert (third.old, third.old_until) == (second, START + 60_000)
     assert third.present not in {first, second}
 
@@ -207,11 +207,11 @@ async def test_while_a_secret_is_replaced_both_sign_and_of_three_the_oldest_ends
 @pytest.mark.parametrize("overlap", [-1, 7 * 24 * 3_600 + 1])
 async def test_an_overlap_out_of_bounds_is_refused(world: World, overlap: int) -> None:
     with pytest.raises(InvalidInput, match="0 to 604800"):
-        await world.storage.run(signing.rotate, world.account, overlap, world.now)
+        await world.storage.run(secrets.rotate, world.account, overlap, world.now)
 
 
 async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
-    await world.storage.run(signing.rotate, world.account, 60, world.now)
+    await world.storage.run(secrets.rotate, world.account, 60, world.now)
     retention = RetentionPeriods(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
     for later, kept in ((59_999, 1), (60_000, 0)):
         await world.storage.run(delete_batch, EpochMs(START + later), retention)

@@ -31,7 +31,7 @@ from api.schemas.callbacks import (
 from api.schemas.common import CdrBody, Outgoing
 from engine.callbacks.attempt import SHOWN_BYTES
 from engine.callbacks.redelivery import BATCH
-from engine.callbacks.signing import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
+from engine.callbacks.secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
 from engine.config.settings import Settings
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState, Trouble, WhyDisabled

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from engine.callbacks import redelivery, signing
+from engine.callbacks import redelivery, secrets
 from engine.callbacks.attempt import SHOWN_BYTES
 from engine.domain.retry import HttpAnswer
 from engine.runtime.clock import SystemClock
@@ -124,7 +124,7 @@ async def test_while_a_secret_is_replaced_either_verifies_and_afterwards_the_new
     office: Office, receiver: CallbackReceiver
 ) -> None:
     old = office.account.webhook_secret
-    rotated = await office.storage.run(signing.rotate, office.account.id, 1, SystemClock().now())
+    rotated = await office.storage.run(secrets.rotate, office.account.id, 1, SystemClock().now())
     async with working(office) as worker:
         await office.post(receiver.url)
         worker.wake()
