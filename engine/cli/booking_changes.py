@@ -16,8 +16,8 @@ from engine.cli.output import Json, complain, show, show_one
 from engine.config.policy import callback_rules_of, policy_of
 from engine.config.settings import Settings
 from engine.control.client import ask_engine
+from engine.control.protocol import EngineSilent
 from engine.control.requests import EndCalls, ShareSeconds
-from engine.control.server import EngineSilent
 from engine.domain.booking import status_at
 from engine.domain.errors import CallbackNotAcceptable, NotFound
 from engine.domain.ids import AccountId, BookingId, CallId

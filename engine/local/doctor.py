@@ -17,6 +17,7 @@ from engine.asterisk.config_files import find_program, reachable
 from engine.cdr.ledger import Audited, audit_page
 from engine.config import secrets
 from engine.config.settings import Settings
+from engine.config.sources import active_test_switches
 from engine.config.types import Profile
 from engine.domain.errors import RentedNumbersError
 from engine.domain.times import DAY_MS, EpochMs
@@ -223,6 +224,11 @@ def _exposure(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _test_switches(_: Settings) -> Iterator[Finding]:
+    for variable in active_test_switches():
+        yield Finding("test switch", Verdict.WARNING, f"{variable} is set; it is for tests only", "unset it")
+
+
 FOUNDATIONS: tuple[Check, ...] = (_data_directory, _database)
 CHECKS: tuple[Check, ...] = (
     _asterisk_program,
@@ -236,6 +242,7 @@ CHECKS: tuple[Check, ...] = (
     _journal,
     _ledger,
     _exposure,
+    _test_switches,
 )
 
 

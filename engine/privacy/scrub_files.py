@@ -20,7 +20,7 @@ from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import connect
 
-# Writing the database anew keeps calls waiting: at some 100 MB a second, so much costs less than `call_deadline`.
+# Writing the database anew keeps calls waiting: at some 100 MB a second, so much costs less than `CALL_DEADLINE_SECONDS`.
 MAX_BYTES_BESIDE_ENGINE = 64 * 1024 * 1024
 # How long to wait for readers to let go of the write-ahead log.
 CHECKPOINT_SECONDS = 10.0
