@@ -21,7 +21,7 @@ from engine.domain.retry import (
 )
 from engine.domain.times import EpochMs
 from engine.runtime.ids import new_id
-from engine.storage.outbox import AttemptRecord, Delivery
+from engine.storage.outbox import AttemptRecord, Delivery, DueCallback
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
@@ -38,7 +38,7 @@ class DueCallbacks:
     """`due`: (event id, URL, attempts so far, account). `is_full`: there may be more. `next_due_at`: None, if nothing
     waits."""
 
-    due: list[tuple[str, str, int, str]]
+    due: list[DueCallback]
     is_full: bool
     next_due_at: EpochMs | None
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from engine.domain.errors import NotFound
 from engine.domain.ids import AccountId
+from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage.endpoints import Endpoint
-from engine.storage.outbox import CallbackRecord
+from engine.storage.outbox import CallbackPosition, CallbackRecord
 from engine.storage.transaction import Transaction
 
 # What one request puts into line, so that no call ever waits long behind it.
@@ -49,7 +50,7 @@ def redeliver_all(
     at_most: int = BATCH,
 ) -> Redelivered:
     """All in that state that were put down after that place and before `until`, the oldest `at_most` of them."""
-    found = tx.outbox.to_redeliver(account_id, state, after, until, at_most + 1)
+    found = tx.outbox.to_redeliver(account_id, CallbackState(state), CallbackPosition(*after), until, at_most + 1)
     chosen = found[:at_most]
     for _, callback_id in chosen:
         # The worker holds those whose endpoint is disabled.

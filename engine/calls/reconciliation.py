@@ -114,7 +114,7 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, at_most: int)
     The rule: one that was answered may have used all of its lease, and is charged that; one that only rang is free.
     """
     ring_ms = policy.ring_seconds * 1000
-    overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=at_most)
+    overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, limit=at_most)
     return [
         settle(
             tx, call, call.seconds_leased if call.state is CallState.LIVE else 0, Disposition.LOST, at.wall_ms, policy

@@ -33,7 +33,7 @@ async def record_page(
     looked_up_to = await _end_of_look(reads, wanted, between, looked_at) if wanted.is_filtered else None
     if looked_up_to is not None:
         between = Between(before, last=looked_up_to)
-    records = await reads.cdrs(wanted, between, at_most=at_most + 1)
+    records = await reads.cdrs(wanted, between, limit=at_most + 1)
     if len(records) > at_most:
         shown = records[:at_most]
         return RecordPage(shown, place_of(shown[-1]))

@@ -25,7 +25,6 @@ from engine.domain.masking import masked_text
 from engine.domain.policy import Policy, UsagePlan
 from engine.domain.times import EpochMs, Timestamp, rfc3339
 from engine.runtime.clock import SystemClock
-from engine.storage.filters import LAST_ID
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
 
@@ -54,11 +53,11 @@ def list_(
         account_id = accounts.account_of(tx, account).id if account else ""
         expires_after = now_of(tx, account_id, at) - (policy.grace_ms if expired else 0)
         found = tx.overview.bookings(
-            AccountId(account_id),
+            AccountId(account_id) if account_id else None,
             expires_after=expires_after,
             gone=gone,
-            before_id=before or LAST_ID,
-            at_most=limit + 1,
+            before_id=before or None,
+            limit=limit + 1,
         )
         return [shown(tx, each, at, policy) for each in found]
 

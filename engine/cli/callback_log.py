@@ -43,7 +43,7 @@ def list_callbacks(
 
     def look_up(tx: Transaction) -> list[CallbackRecord]:
         owner = accounts.account_of(tx, account).id
-        return tx.outbox.newest(owner, "" if state is None else state.value, BookingId(booking), limit)
+        return tx.outbox.newest(owner, state, BookingId(booking) if booking else None, limit)
 
     show([_shown(record) for record in run_command(Settings(), look_up)], as_json=as_json)
 

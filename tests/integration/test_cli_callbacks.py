@@ -93,7 +93,7 @@ def test_what_customers_wrote_is_shown_as_it_is(settings: Settings) -> None:
         booking = book(tx, wanted, now, policy_of(settings))
         post(tx, booking, {"bookingId": booking.id}, now)
         attempt_due(tx, now, HttpAnswer(410), "")
-        return tx.outbox.newest(demo.id, "", booking.id, 1)[0].id
+        return tx.outbox.newest(demo.id, None, booking.id, 1)[0].id
 
     shown = said("callbacks", "show", run_command(settings, fill))
     assert url in shown
