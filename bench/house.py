@@ -20,6 +20,7 @@ from engine.bookings.number_pool import import_numbers
 from engine.config import secrets
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
+from engine.config.tuning import TUNING_VARIABLE, Tuning
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.runtime.clock import SystemClock
@@ -52,7 +53,8 @@ def furnish(
     more: Mapping[str, object] | None = None,
 ) -> House:
     """`held`: bookings. `calls_each`: how many calls each of them has had. `free`: numbers beside theirs. `more`:
-    settings."""
+    settings.
+    """
     settings = settings_of(directory, ports, more or {})
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")
@@ -82,7 +84,14 @@ def settings_of(directory: Path, ports: tuple[int, int], more: Mapping[str, obje
         "plans": {"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
         **more,
     }
-    return Settings(**chosen)
+    tuning = {name: chosen.pop(name) for name in Tuning.model_fields if name in chosen}
+    return tuned(Settings(**chosen), Tuning(**tuning))
+
+
+def tuned(settings: Settings, tuning: Tuning) -> Settings:
+    """The same settings with figures that only the environment of a process can change otherwise."""
+    settings._tuning = tuning  # noqa: SLF001  the product has no use for this
+    return settings
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -91,7 +100,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
     return {
         f"RENTED_NUMBERS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in chosen.items()
-    }
+    } | {TUNING_VARIABLE: settings.tuning.model_dump_json()}
 
 
 async def _first_booking(settings: Settings, pepper: str, callback: str) -> str:

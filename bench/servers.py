@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from bench.house import House, environment_of
-from engine.control.client import ask_lateness
+from engine.control.diagnostics import DIAGNOSTICS_VARIABLE, ask_lateness
 from engine.runtime.diagnostics import Lateness, LatenessRequest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +32,8 @@ def on_core(core: int) -> list[str]:
 @dataclass(frozen=True)
 class Server:
     """`started`: how long it took until it answered (the engine) or listened, in seconds. `house`: the engine's, which
-    can be asked how late its event loop is."""
+    can be asked how late its event loop is.
+    """
 
     name: str
     port: int
@@ -61,7 +62,11 @@ def engine(house: House, log: Path, preload: Mapping[str, str] | None = None) ->
     """The product's own process, logging to a file as a service does."""
     command = [sys.executable, "-m", "engine", "serve"]
     with _running(
-        "engine", command, house.settings.fastagi_port, log, {**environment_of(house.settings), **(preload or {})}
+        "engine",
+        command,
+        house.settings.fastagi_port,
+        log,
+        {**environment_of(house.settings), DIAGNOSTICS_VARIABLE: "1", **(preload or {})},
     ) as server:
         waiting = time.monotonic()
         _ask(house.settings.http_port)

@@ -1,7 +1,8 @@
-"""The composition root: builds every part once, runs them together, and ends them in order.
+"""The composition root: builds every part of the engine from the settings, runs the parts, and ends them in order.
 
-All parts run in one TaskGroup: when one dies, the whole process does, and whoever supervises it starts it again.
-That is better than half an engine. SIGTERM and SIGINT let everything finish what it is doing.
+It also builds what depends on settings, so that the rooms below do not import Settings. All parts run in one
+TaskGroup: when one fails, the whole process ends, and its supervisor starts it again. Half an engine would be worse.
+On SIGTERM and SIGINT every part finishes its current work.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from api.http.dependencies import Dependencies, RequestLimits
 from api.http.server import build_runner
 from engine.accounts.keys import KeyUse
 from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
@@ -36,10 +38,12 @@ from engine.calls.end_spool import EndSpool
 from engine.config import secrets
 from engine.config.policy import callback_rules_of, delivery_rules_of, policy_of, retention_of
 from engine.config.settings import Settings
+from engine.config.sources import active_test_switches
+from engine.config.tuning import CALL_DEADLINE_SECONDS
+from engine.control.diagnostics import diagnostic_operations, diagnostics_enabled
 from engine.control.operator import Operator
 from engine.control.server import ControlServer
 from engine.domain.errors import RentedNumbersError
-from engine.domain.policy import Policy
 from engine.privacy.retention import delete_expired
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
@@ -55,40 +59,48 @@ from engine.storage.sqlite import SqliteStorage
 
 log = structlog.get_logger(__name__)
 
+# Time in which HTTP requests may finish after SIGTERM.
 SHUTDOWN_SECONDS = 5.0
 
 
 class CannotListen(RentedNumbersError):
-    """Names the address."""
+    """An address cannot be listened on. The message names it."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises CannotListen when the address is taken or not this machine's."""
+    """Opens a listening TCP socket.
+
+    Raises:
+        CannotListen: The port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), backlog=1024, family=_family(host))
+        return socket.create_server((host, port), backlog=1024, family=family)
     except socket.gaierror as error:
         raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
     except OSError as error:
-        # Not `strerror`: create_server puts the address into it too.
+        # Not `error.strerror`: create_server writes the address into it too.
         raise CannotListen(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from None
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
 async def serve(settings: Settings) -> None:
-    """Run the engine until SIGTERM or SIGINT.
+    """Runs the engine until SIGTERM or SIGINT.
 
-    Raises InsecureSecrets, DataDirInUse, CannotListen, StorageUnavailable before anything has started.
+    Raises:
+        InsecureSecrets: A secret is missing or not safe.
+        DataDirInUse: Another engine runs on the data directory.
+        CannotListen: An address is taken.
+        StorageUnavailable: The database cannot be opened.
     """
     directory = settings.data_dir / "secrets"
     kept, tokens = secrets.load(directory), secrets.agi_tokens(directory)
     with lock.held(settings.data_dir, lock.ENGINE_LOCK):
-        await _serve(settings, kept, tokens.values())
+        await _serve(settings, kept, tokens)
 
 
 async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collection[str]) -> None:
+    for variable in active_test_switches():
+        log.warning("test_switch_set", variable=variable)
     migrate(settings.database)
     http = listen(settings.http_host, settings.http_port)
     fastagi = listen(settings.fastagi_host, settings.fastagi_port)
@@ -104,7 +116,15 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
 
 
 class Engine:
-    """One running engine over an open database."""
+    """One running engine over an open database.
+
+    Args:
+        settings: The operator's choices.
+        kept: The installation's secrets.
+        agi_tokens: Tokens of the Asterisks that may send FastAGI requests.
+        storage: Runs commands; the caller closes it.
+        reads: Runs queries; the caller closes it.
+    """
 
     def __init__(
         self,
@@ -116,55 +136,54 @@ class Engine:
     ) -> None:
         self._settings = settings
         self._agi_tokens = agi_tokens
-        self._policy: Policy = policy_of(settings)
-        self._retention = retention_of(settings)
-        self._clock = SystemClock()
         self._storage = storage
         self._reads = reads
-        self._callbacks = CallbackWorker(storage, self._clock, delivery_rules_of(settings))
-        loop = asyncio.get_running_loop()
-        storage.when_posted(lambda: loop.call_soon_threadsafe(self._callbacks.wake))
-        self._ami = AmiLink(
-            host=settings.ami_host, port=settings.ami_port, user=settings.ami_user, secret=kept.ami_secret
-        )
+        self._clock = SystemClock()
+        self._policy = policy_of(settings)
+        self._retention = retention_of(settings)
+        self._callbacks = self._build_callback_worker()
+        self._ami = AmiLink(host=settings.ami_host, port=settings.ami_port, user=AMI_USER, secret=kept.ami_secret)
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
-        self._lateness = LoopWatch()
-        operator = Operator(storage, self._ami, self._limits)
-        self._control = ControlServer(
-            settings.data_dir,
-            {
-                "adjust": operator.adjust,
-                "hang_up": operator.hang_up,
-                "end_calls": operator.end_calls,
-                "share": operator.share,
-                "lateness": self._lateness.report,
-                "look": operator.look,
-            },
-        )
-        self._journal = EndSpool(settings.journal, storage, self._clock, self._policy, self._limits.settled)
-        self._reconciler = Reconciler(
-            storage,
+        self._reconciler = self._build_reconciler()
+        self._watch = LoopWatch() if diagnostics_enabled() else None
+        self._control = self._build_control_server()
+        self._key_use = KeyUse(storage, self._clock)
+        self._security_log = _build_security_log(settings)
+        self._api = build_app(self._build_api_dependencies(kept.key_pepper))
+        self._fastagi = self._build_fastagi_server()
+
+    def _build_callback_worker(self) -> CallbackWorker:
+        worker = CallbackWorker(self._storage, self._clock, delivery_rules_of(self._settings))
+        loop = asyncio.get_running_loop()
+        self._storage.when_posted(lambda: loop.call_soon_threadsafe(worker.wake))
+        return worker
+
+    def _build_reconciler(self) -> Reconciler:
+        spool = EndSpool(self._settings.journal, self._storage, self._clock, self._policy, self._limits.settled)
+        return Reconciler(
+            self._storage,
             self._ami,
             self._clock,
             self._policy,
             self._limits,
-            self._journal,
-            settings.reconcile_interval.total_seconds(),
+            spool,
+            self._settings.tuning.reconcile_interval,
         )
-        self._key_use = KeyUse(storage, self._clock)
-        self._security_log = SecurityLog(
-            settings.security_log,
-            {
-                "HTTP": (settings.http_host, settings.http_port),
-                "AGI": (settings.fastagi_host, settings.fastagi_port),
-            },
-        )
-        self._dependencies = Dependencies(
-            storage=storage,
-            reads=reads,
+
+    def _build_control_server(self) -> ControlServer:
+        operations = Operator(self._storage, self._ami, self._limits).operations()
+        if self._watch is not None:
+            operations += diagnostic_operations(self._watch)
+        return ControlServer(self._settings.data_dir, operations)
+
+    def _build_api_dependencies(self, pepper: str) -> Dependencies:
+        settings = self._settings
+        return Dependencies(
+            storage=self._storage,
+            reads=self._reads,
             clock=self._clock,
             policy=self._policy,
-            pepper=kept.key_pepper,
+            pepper=pepper,
             check_callback=partial(check_callback, rules=callback_rules_of(settings)),
             hang_up=self.hang_up,
             renewed=self._limits.changed,
@@ -174,28 +193,31 @@ class Engine:
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
             limits=RequestLimits(requests_per_minute=settings.requests_per_minute),
         )
-        self._calls = CallContext(
-            storage=storage,
+
+    def _build_fastagi_server(self) -> FastAgiServer:
+        context = CallContext(
+            storage=self._storage,
             clock=self._clock,
             policy=self._policy,
             limits=self._limits,
-            expired_announcement=settings.expired_announcement,
+            expired_announcement=self._settings.expired_announcement,
         )
-
-    async def run(self, http: socket.socket, fastagi: socket.socket, stop: asyncio.Event) -> None:
-        """Serve on the two listening sockets until `stop`."""
-        agi = FastAgiServer(
-            scripts(self._calls),
-            self._settings.call_deadline.total_seconds(),
+        return FastAgiServer(
+            scripts(context),
+            CALL_DEADLINE_SECONDS,
             tokens=self._agi_tokens,
             peers=self._settings.agi_peers,
             refused=self._security_log.refused,
         )
-        # What stands by now stays: looking through it again and again would hold up calls for some 20 ms each time.
+
+    async def run(self, http: socket.socket, fastagi: socket.socket, stop: asyncio.Event) -> None:
+        """Serves on the two listening sockets until `stop`."""
+        # The objects that exist by now stay until the end. Without this the garbage collector would go through them
+        # again and again, which delays calls by some 20 ms each time.
         gc.collect()
         gc.freeze()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(agi.run(fastagi, stop))
+            tasks.create_task(self._fastagi.run(fastagi, stop))
             tasks.create_task(self._serve_http(http, stop))
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._limits.run(stop))
@@ -204,20 +226,21 @@ class Engine:
             tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))
             tasks.create_task(self._key_use.run(stop))
-            tasks.create_task(self._lateness.run(stop))
             tasks.create_task(self._sweep(stop))
+            if self._watch is not None:
+                tasks.create_task(self._watch.run(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
         log.info("engine_down")
 
     async def health(self) -> dict[str, str]:
-        """State of each part: "up", or what is wrong with it."""
+        """Returns the state of each part: "up", or what is wrong with it."""
         database = "up" if await self._reads.alive() else "down"
-        # The link pings Asterisk every few seconds and is down when that goes unanswered.
+        # The link pings Asterisk every few seconds and is down when there is no answer.
         asterisk = "up" if self._ami.is_up else "down"
         return {"database": database, "ami": str(self._ami.state), "asterisk": asterisk}
 
     async def hang_up(self, channels: Sequence[str]) -> None:
-        """End live calls. What cannot be reached now is tried again by the sweeper."""
+        """Ends live calls. The next sweep tries again where Asterisk cannot be reached now."""
         await asyncio.gather(*(self._hang_up(channel) for channel in channels))
 
     async def _hang_up(self, channel: str) -> None:
@@ -229,7 +252,7 @@ class Engine:
             log.info("hang_up_refused", channel=channel, reason=str(error))
 
     async def _serve_http(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        runner = build_runner(build_app(self._dependencies), shutdown_seconds=SHUTDOWN_SECONDS)
+        runner = build_runner(self._api, shutdown_seconds=SHUTDOWN_SECONDS)
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
@@ -240,13 +263,13 @@ class Engine:
     async def _sweep(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                await self._clean_up()
+                await self._sweep_once()
             except StorageError as error:
                 log.error("sweep_failed", reason=str(error))
-            await wait_for(stop, self._settings.sweep_interval.total_seconds())
+            await wait_for(stop, self._settings.tuning.sweep_interval)
 
-    async def _clean_up(self) -> None:
-        # First: what has expired is told before it is gone.
+    async def _sweep_once(self) -> None:
+        # First: an expired booking's notifications must be posted before the sweep removes the booking.
         await notify_all_due(self._storage, self._clock.now(), self._policy)
         swept = await self._storage.run(sweep, self._clock.timestamp(), self._policy)
         await sweep_sandboxes(self._storage, self._clock.now(), self._policy)
@@ -261,3 +284,13 @@ class Engine:
         deleted = await delete_expired(self._storage, self._clock.now(), self._retention)
         if deleted.any:
             log.info("expired_records_deleted", **asdict(deleted))
+
+
+def _build_security_log(settings: Settings) -> SecurityLog:
+    return SecurityLog(
+        settings.security_log,
+        {
+            "HTTP": (settings.http_host, settings.http_port),
+            "AGI": (settings.fastagi_host, settings.fastagi_port),
+        },
+    )

@@ -62,7 +62,7 @@ async def change(request: web.Request) -> web.Response:
 async def _account(request: web.Request) -> AccountBody:
     deps = request.app[DEPENDENCIES]
     # It holds more than it may only where the operator has lowered that since.
-    account = await deps.reads.account(request[ACCOUNT_ID], at_most=2 * deps.policy.max_bookings)
+    account = await deps.reads.account(request[ACCOUNT_ID], limit=2 * deps.policy.max_bookings)
     return AccountBody(
         id=account.id,
         name=account.name,

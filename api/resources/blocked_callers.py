@@ -37,7 +37,7 @@ async def index(request: web.Request) -> web.Response:
     asked = page_request(request, LISTING)
     booking = await deps.reads.booking(id_of(request))
     booking_id = owned(booking, request[ACCOUNT_ID], now_of(request), deps.policy).id
-    records = await deps.reads.blocked_callers(booking_id, after=asked.after_id or "", at_most=asked.at_most)
+    records = await deps.reads.blocked_callers(booking_id, after=asked.after_id, limit=asked.at_most)
     return page_answer(request, LISTING, asked, records, BlockedCallerBody.of)
 
 

@@ -22,7 +22,7 @@ from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits
-from engine.storage.filters import LOOKED_AT
+from engine.storage.filters import SCAN_LIMIT
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
 
@@ -63,7 +63,7 @@ async def index(request: web.Request) -> web.Response:
     now = now_of(request)
     asked = page_request(request, LISTING)
     wanted = filter_of(request, now, deps.policy)
-    found = await deps.reads.bookings(request[ACCOUNT_ID], wanted, before_id=asked.after_id, at_most=asked.at_most)
+    found = await deps.reads.bookings(request[ACCOUNT_ID], wanted, before_id=asked.after_id, limit=asked.at_most)
     return page_answer(
         request,
         LISTING,
@@ -186,7 +186,7 @@ ROUTES = (
             "List bookings, newest first",
             answers={200: BookingPage},
             detail="Active ones unless `status` or `includeExpired` say otherwise; of several conditions all must hold."
-            f" A page looks at {LOOKED_AT} bookings: it may have fewer than `limit` although `hasMore` is `true`.",
+            f" A page looks at {SCAN_LIMIT} bookings: it may have fewer than `limit` although `hasMore` is `true`.",
         ),
         parameters=FILTERS | {"limit", "cursor"},
     ),

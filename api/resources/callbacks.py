@@ -42,16 +42,16 @@ class _Placed:
 
 async def index(request: web.Request) -> web.Response:
     """Newest first."""
-    asked = page_request(request, LISTING)
+    asked, booking_id = page_request(request, LISTING), booking_id_of(request)
     since, until = span_of(request, EARLIEST, LATEST)
     before = (until, "") if asked.after_id is None else min((until, ""), _position(asked.after_id))
     records = await request.app[DEPENDENCIES].reads.callbacks(
         request[ACCOUNT_ID],
-        state=_state(request),
-        booking_id=BookingId(booking_id_of(request) or ""),
+        state=_state(request) or None,
+        booking_id=BookingId(booking_id) if booking_id else None,
         since=EpochMs(since),
         before=before,
-        at_most=asked.at_most,
+        limit=asked.at_most,
     )
     return page_answer(request, LISTING, asked, [_Placed(record) for record in records], _Placed.body)
 

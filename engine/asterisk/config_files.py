@@ -15,6 +15,7 @@ from engine.asterisk.sip_config import bracketed, encryption, media_address, sip
 from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
+from engine.config.tuning import CALL_DEADLINE_SECONDS
 from engine.domain.errors import RentedNumbersError
 from engine.runtime.atomic_file import write_atomically
 
@@ -30,9 +31,11 @@ EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
 PORTS_PER_CALL = 5
 # Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
-# Asterisk gives up an unanswered AGI request after this time: longer than `call_deadline`, and short enough for a
+# The dialplan gives up an unanswered FastAGI request after this time: later than the engine, and early enough for a
 # carrier to try its next route.
-ENGINE_SECONDS = 3
+ENGINE_SECONDS = CALL_DEADLINE_SECONDS + 1
+# The engine's user of Asterisk's manager interface.
+AMI_USER = "rented-numbers"
 
 _PLACEHOLDER = re.compile(r"@([a-z0-9_]+)@")
 # A Unix socket's path may have 107 bytes; the names of Asterisk's sockets take the rest.
@@ -209,14 +212,14 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "agi_token": agi_token,
         "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
-        "most_undecided": settings.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
+        "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "encryption": encryption(settings),
         # A semicolon without a backslash starts a comment, which would swallow `;transport=…`.
         "trunk_uri": settings.trunk_uri.replace(";", "\\;"),
         "trunk_identify": trunk_identify(settings),
         "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
-        "ami_user": settings.ami_user,
+        "ami_user": AMI_USER,
         "ami_secret": kept.ami_secret,
         "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),
     }

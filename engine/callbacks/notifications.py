@@ -209,7 +209,7 @@ class EndingBookings:
 
 
 def _ending_of(tx: Transaction, account_id: AccountId, kind: EventType, span: EndingSpan) -> EndingBookings:
-    found = tx.notices.ending_of(account_id, kind, after=span.after, until=span.until, at_most=BATCH)
+    found = tx.notices.ending_of(account_id, kind, after=span.after, until=span.until, limit=BATCH)
     return EndingBookings(found, len(found))
 
 

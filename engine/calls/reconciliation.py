@@ -143,7 +143,7 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int) -
     An answered call may have used its whole lease and is charged for it. A call that only rang is free.
     """
     ring_ms = policy.ring_seconds * 1000
-    overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, at_most=limit)
+    overdue = tx.calls.overdue(at.boot_ms, ring_ms=ring_ms, margin_ms=policy.lost_call_margin_ms, limit=limit)
     settled = []
     for call in overdue:
         charged = call.seconds_leased if call.state is CallState.LIVE else 0

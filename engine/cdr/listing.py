@@ -44,7 +44,7 @@ async def record_page(
     scanned_up_to = await _end_of_scan(reads, wanted, between, scan_limit) if wanted.is_filtered else None
     if scanned_up_to is not None:
         between = Between(before, last=scanned_up_to)
-    records = await reads.cdrs(wanted, between, at_most=limit + 1)
+    records = await reads.cdrs(wanted, between, limit=limit + 1)
     if len(records) > limit:
         shown = records[:limit]
         return RecordPage(shown, position_of(shown[-1]))

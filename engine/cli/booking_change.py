@@ -16,8 +16,8 @@ from engine.cli.output import Json, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.control.client import ask_engine
+from engine.control.protocol import EngineSilent
 from engine.control.requests import ShareSeconds
-from engine.control.server import EngineSilent
 from engine.domain.booking import CallerId
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import BookingId

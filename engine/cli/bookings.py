@@ -21,16 +21,15 @@ from engine.cli.output import Json, complain, show, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.control.client import ask_engine, ask_to_adjust
+from engine.control.protocol import EngineSilent
 from engine.control.requests import EndCalls, ShareSeconds
-from engine.control.server import EngineSilent
-from engine.domain.ids import AccountId, BookingId, CallId
+from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import UsagePlan
 from engine.domain.times import EpochMs, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
 from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
-from engine.storage.filters import LAST_ID
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
 
@@ -61,11 +60,11 @@ def list_bookings(
         account_id = account_of(tx, account).id if account else None
         expires_after = EpochMs(now_of(tx, account_id, at) - (policy.grace_ms if expired else 0))
         found = tx.overview.bookings(
-            account_id or AccountId(""),
+            account_id,
             expires_after=expires_after,
             gone=gone,
-            before_id=before or LAST_ID,
-            at_most=limit + 1,
+            before_id=before,
+            limit=limit + 1,
         )
         return [row_of(tx, each, at, policy) for each in found]
 

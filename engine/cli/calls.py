@@ -11,8 +11,8 @@ from engine.cli.database import run_command
 from engine.cli.output import Json, console, show, show_one, table_of
 from engine.config.settings import Settings
 from engine.control.client import ask_engine
+from engine.control.protocol import EngineRefused
 from engine.control.requests import HangUp
-from engine.control.server import EngineRefused
 from engine.domain.ids import CallId
 from engine.domain.masking import masked
 from engine.domain.times import Timestamp, rfc3339

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from engine.config.settings import CONFIG_FILE, Settings
-from engine.config.sources import LISTED, closest
+from engine.config.sources import LIST_OF_SETTINGS, closest, removal_hint
 from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.errors import InvalidInput, RentedNumbersError
 
@@ -51,6 +51,9 @@ def _bad_setting(problem: Any) -> str:  # noqa: ANN401  pydantic's ErrorDetails
     if problem["type"] == "string_pattern_mismatch":
         message = "is not in the form that is needed"
     elif problem["type"] == "extra_forbidden":
+        removed = removal_hint(name)
+        if removed:
+            return f"{name} in {CONFIG_FILE} {removed}"
         return f"setting {name}: there is no such setting; {_meant(problem['loc'])}"
     elif problem["type"] == "time_delta_parsing":
         message = "must be seconds or ISO 8601; for example 10, PT10S or P7D"
@@ -66,9 +69,9 @@ def _meant(path: tuple[int | str, ...]) -> str:
             return f"a plan has {', '.join(PlanSettings.model_fields)}"
         case [name, *_]:
             close = closest(name.lower(), Settings.model_fields.keys())
-            return f"did you mean {close} in {CONFIG_FILE}?" if close else f"{CONFIG_FILE} names it; {LISTED}"
+            return f"did you mean {close} in {CONFIG_FILE}?" if close else f"{CONFIG_FILE} names it; {LIST_OF_SETTINGS}"
         case _:
-            return LISTED
+            return LIST_OF_SETTINGS
 
 
 def _not_json(text: str) -> Iterator[str]:

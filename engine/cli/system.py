@@ -118,7 +118,7 @@ def asterisk_config(
     settings = Settings()
     require_database(settings)
     kept = secrets.load(settings.data_dir / "secrets")
-    token, made = secrets.agi_token_of(settings.data_dir / "secrets", name)
+    token, made = secrets.agi_token_of(settings.data_dir / "secrets", name or None)
     written = write_drop_ins(settings, kept, directory, token)
     for line in instructions(settings, directory, written):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Settings, secrets, and the figures that no operator changes."""

@@ -1,4 +1,4 @@
-"""Refuses combinations of settings that cannot work: each function names the settings at fault.
+"""Checks that refuse settings which cannot work together. Every message names the settings at fault.
 
 The functions take plain values, so that `engine.config.settings` imports this module and not the other way round.
 """
@@ -11,50 +11,63 @@ from typing import NamedTuple
 from engine.config.types import MediaEncryption, is_loopback
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, never bound
+# `rtp_end` must be greater than `rtp_start` by this.
 MIN_RTP_PORTS = 10
 
 
 class Listener(NamedTuple):
-    """A TCP or UDP port that this machine opens, with the setting that chooses it."""
+    """A TCP or UDP port that this machine opens.
+
+    Attributes:
+        setting: Name of the setting that chooses the port.
+        host: Address to listen on.
+        port: The port.
+    """
 
     setting: str
     host: str
     port: int
 
 
-def refuse_short(durations: Sequence[tuple[str, timedelta]], shortest: timedelta, why: str) -> None:
+def refuse_short(durations: Sequence[tuple[str, timedelta]], shortest: timedelta, reason: str | None = None) -> None:
     """Refuses durations below `shortest`.
 
+    Args:
+        durations: Names of settings and their values.
+        shortest: The least value.
+        reason: Why, for the message.
+
     Raises:
-        ValueError: One is too short; the message names it and says why.
+        ValueError: One is too short.
     """
+    because = f": {reason}" if reason else ""
     for name, duration in durations:
         if duration < shortest:
-            raise ValueError(f"{name} must be at least {shortest.total_seconds():g} s{why}")
+            raise ValueError(f"{name} must be at least {shortest.total_seconds():g} s{because}")
 
 
 def refuse_rtp_range(start: int, end: int, *, sip_port: int | None) -> None:
-    """Refuses a range of RTP ports that is too small or holds the SIP port.
+    """Refuses a range of RTP ports that is too small or includes the SIP port.
 
     Args:
         start: First port.
         end: Last port.
-        sip_port: Our own Asterisk's SIP port; None where this machine runs no Asterisk.
+        sip_port: SIP port of our own Asterisk. None: we run no Asterisk here.
 
     Raises:
-        ValueError: With the settings' names.
+        ValueError: The range cannot be used.
     """
     if end - start < MIN_RTP_PORTS:
-        raise ValueError(f"rtp_end must lie at least {MIN_RTP_PORTS} above rtp_start")
+        raise ValueError(f"rtp_end must be at least {MIN_RTP_PORTS} greater than rtp_start")
     if sip_port is not None and start <= sip_port <= end:
-        raise ValueError(f"sip_port {sip_port} lies between rtp_start and rtp_end: choose another")
+        raise ValueError(f"sip_port {sip_port} is between rtp_start and rtp_end: choose another")
 
 
 def refuse_shared_ports(listeners: Sequence[Listener]) -> None:
-    """Refuses two listeners on one port of one address.
+    """Refuses two listeners on the same port of the same address.
 
     Raises:
-        ValueError: With the names of both settings.
+        ValueError: Two listeners collide.
     """
     for one, other in combinations(listeners, 2):
         same_address = one.host == other.host or not ANY_ADDRESS.isdisjoint((one.host, other.host))
@@ -71,25 +84,33 @@ def refuse_half_of_tls(
     tls_port: int | None,
     has_certificate: bool,
 ) -> None:
-    """Refuses TLS settings under which nothing could be sent, or something would be sent in the clear.
+    """Refuses TLS settings with which calls could not be sent, or keys would be sent unencrypted.
+
+    Args:
+        media_encryption: How sound between the carrier and Asterisk is encrypted.
+        trunk_over_tls: Whether calls to hidden numbers are sent over TLS.
+        plain_sip: Whether our own Asterisk listens for SIP without TLS.
+        manage_asterisk: Whether we run and configure an Asterisk.
+        tls_port: Our own Asterisk's port for SIP over TLS, if any.
+        has_certificate: Whether both its certificate and its key are set.
 
     Raises:
-        ValueError: With the settings that are missing or contradict each other.
+        ValueError: Settings are missing or contradict each other.
     """
     if media_encryption is not MediaEncryption.NONE and not trunk_over_tls:
-        raise ValueError("media_encryption: trunk_uri must say ;transport=tls, or the keys would be sent in the clear")
+        raise ValueError("media_encryption needs ;transport=tls in trunk_uri, or the keys would be sent unencrypted")
     if not manage_asterisk:
-        return  # an Asterisk that we do not configure has transports of its own
+        return  # an Asterisk that we do not configure has its own transports
     if tls_port is None and (trunk_over_tls or not plain_sip):
-        raise ValueError("sip_tls_port must be set: there is no other way to speak SIP over TLS")
+        raise ValueError("sip_tls_port must be set: SIP over TLS needs a port")
     if tls_port is not None and not has_certificate:
         raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
     if not plain_sip and not trunk_over_tls:
-        raise ValueError("sip_plain is false, and so trunk_uri must say ;transport=tls")
+        raise ValueError("sip_plain is false, so trunk_uri needs ;transport=tls")
 
 
 def refuse_open_fastagi(host: str, peers: Sequence[str] | None) -> None:
-    """Refuses a FastAGI listener that other machines can reach while nobody said which of them may ask.
+    """Refuses a FastAGI listener that other machines can reach unless `peers` names the allowed ones.
 
     Raises:
         ValueError: `peers` is None and `host` is not a loopback address.
@@ -97,5 +118,5 @@ def refuse_open_fastagi(host: str, peers: Sequence[str] | None) -> None:
     if peers is None and not is_loopback(host):
         raise ValueError(
             f"other machines can reach fastagi_host {host}: list in fastagi_peers the addresses from "
-            "which your Asterisks ask"
+            "which your Asterisks send requests"
         )

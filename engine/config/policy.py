@@ -1,6 +1,7 @@
-"""Builds the values that the rules depend on from the settings."""
+"""Translates the settings into the plain values that the rules depend on, so that these need no Settings."""
 
 from engine.config.settings import Settings
+from engine.config.tuning import CALLBACK_WORKERS, RENEWAL_HORIZON_MS
 from engine.config.types import milliseconds
 from engine.domain.destinations import AllowedDestinations
 from engine.domain.policy import (
@@ -16,7 +17,7 @@ from engine.domain.policy import (
 
 
 def policy_of(settings: Settings) -> Policy:
-    """Returns what decides about bookings and calls."""
+    """Returns the rules for bookings and calls."""
     plans = settings.plans
     return Policy(
         plans={
@@ -31,8 +32,8 @@ def policy_of(settings: Settings) -> Policy:
         quarantine_ms=milliseconds(settings.quarantine),
         longest_call_seconds=int(settings.longest_call.total_seconds()),
         ring_seconds=int(settings.ring_timeout.total_seconds()),
-        lost_call_margin_ms=milliseconds(settings.lost_call_margin),
-        horizon_ms=milliseconds(settings.renewal_horizon),
+        lost_call_margin_ms=_ms(settings.tuning.lost_call_margin),
+        horizon_ms=RENEWAL_HORIZON_MS,
         max_bookings=settings.max_bookings_per_account,
         default_limits=BookingLimits(settings.max_concurrent_calls, settings.max_calls_per_caller_per_hour),
         destinations=AllowedDestinations(
@@ -41,8 +42,7 @@ def policy_of(settings: Settings) -> Policy:
             denied_prefixes=tuple(settings.destination_denied_prefixes),
         ),
         notices=NotificationRules(
-            expired_callbacks=settings.expired_callbacks,
-            expired_window_ms=milliseconds(settings.expired_callbacks_window),
+            expired_window_ms=_ms(settings.tuning.expired_callbacks_window),
             expiring_soon_ms=milliseconds(settings.expiring_soon),
             low_seconds=int(settings.low_seconds.total_seconds()),
         ),
@@ -50,17 +50,17 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def retention_of(settings: Settings) -> RetentionPeriods:
-    """Returns how long records, callbacks and gone bookings are kept."""
+    """Returns how long call records, callbacks and gone bookings are kept."""
     return RetentionPeriods(
         records_ms=milliseconds(settings.cdr_retention),
         callbacks_ms=milliseconds(settings.callback_retention),
-        # The owner of a gone booking may ask about it for as long as its number is in quarantine.
+        # An owner can look up a gone booking for as long as its number is in quarantine.
         bookings_ms=milliseconds(settings.quarantine),
     )
 
 
 def callback_rules_of(settings: Settings) -> CallbackRules:
-    """Returns where callbacks may go."""
+    """Returns to which addresses and ports callbacks may go."""
     return CallbackRules(
         ports=frozenset(settings.callback_ports),
         this_machine=settings.allow_private_callbacks,
@@ -71,9 +71,12 @@ def callback_rules_of(settings: Settings) -> CallbackRules:
 def delivery_rules_of(settings: Settings) -> DeliveryRules:
     """Returns how callbacks are delivered and retried."""
     return DeliveryRules(
-        workers=settings.callback_workers,
-        timeout_ms=milliseconds(settings.callback_timeout),
-        waits_ms=tuple(milliseconds(wait) for wait in settings.callback_retries),
+        workers=CALLBACK_WORKERS,
+        timeout_ms=_ms(settings.tuning.callback_timeout),
+        waits_ms=tuple(_ms(wait) for wait in settings.tuning.callback_retries),
         rules=callback_rules_of(settings),
-        disable_after_ms=milliseconds(settings.callback_disable_after),
     )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1_000)

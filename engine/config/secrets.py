@@ -1,15 +1,18 @@
-"""The installation's secrets: files of mode 0600 under `data_dir/secrets`, made at first run, never in settings.
+"""The installation's secrets: files of mode 0600 under `data_dir/secrets`, made by the first start.
 
-Each Asterisk shows the engine that it is one of ours with a token: `agi_token`, and `agi_token.NAME` for every further
-one. Who takes one of these files away locks that Asterisk out, and no other.
+They are not settings, so that they do not appear in environments and command lines. Each Asterisk authenticates its
+requests to the engine with a token of its own: `agi_token` for the first, `agi_token.NAME` for every further one.
+Deleting one of these files locks out that Asterisk alone.
 
-`load` refuses what is missing, readable by others, short or a known default: better no start than an open one.
+`load` refuses a secret that is missing, readable by others, too short or a known default: the engine must not start
+with it.
 """
 
 import re
 import secrets
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.domain.errors import RentedNumbersError
 from engine.runtime.atomic_file import write_atomically
@@ -17,18 +20,18 @@ from engine.runtime.atomic_file import write_atomically
 MIN_LENGTH = 24
 DEFAULTS = frozenset({"changeme", "change-me", "secret", "password", "default", "asterisk", "rented-numbers", "admin"})
 
-_FIRST_TOKEN = "agi_token"  # noqa: S105  the name of a file
-_FURTHER_TOKEN = "agi_token."  # noqa: S105  likewise
+_FIRST_TOKEN = "agi_token"  # noqa: S105  a file name, not a password
+_FURTHER_TOKEN = "agi_token."  # noqa: S105  a file name too
 _NAME_OF_ASTERISK = re.compile("[a-z][a-z0-9-]{0,30}")
 
 
 class InsecureSecrets(RentedNumbersError):
-    """Says which file is wrong and what to do about it."""
+    """A secret cannot be used. The message names the file and says what to do."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secrets:
-    """One field a file of that name."""
+    """The secrets. Each field is stored in a file of the same name."""
 
     agi_token: str
     ami_secret: str
@@ -38,7 +41,13 @@ class Secrets:
 
 
 def refuse_lost_pepper(directory: Path, database: Path) -> None:
-    """Another pepper would be made without a word, and no API key would ever open its account again."""
+    """Refuses to start when the database exists but the pepper of its API keys does not.
+
+    Otherwise `ensure` would silently make another pepper, and every API key would stop working.
+
+    Raises:
+        InsecureSecrets: The pepper is missing.
+    """
     path = directory / "key_pepper"
     if database.exists() and not path.exists():
         raise InsecureSecrets(
@@ -48,7 +57,7 @@ def refuse_lost_pepper(directory: Path, database: Path) -> None:
 
 
 def ensure(directory: Path) -> list[str]:
-    """Make what is missing. An existing file is never touched. Returns the names of those that were made."""
+    """Makes the missing secrets and never touches an existing file. Returns the names of the new ones."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = []
     for name in (field.name for field in fields(Secrets)):
@@ -63,28 +72,45 @@ def _make(path: Path) -> None:
 
 
 def load(directory: Path) -> Secrets:
-    """Raises InsecureSecrets."""
+    """Reads all secrets.
+
+    Raises:
+        InsecureSecrets: One of them is missing or not safe.
+    """
     return Secrets(**{field.name: _read(directory / field.name) for field in fields(Secrets)})
 
 
-def agi_tokens(directory: Path) -> dict[str, str]:
-    """Name of an Asterisk → its token; the first one has no name. Raises InsecureSecrets."""
-    return {"": _read(directory / _FIRST_TOKEN)} | {
-        path.name.removeprefix(_FURTHER_TOKEN): _read(path) for path in sorted(directory.glob(f"{_FURTHER_TOKEN}*"))
-    }
+def agi_tokens(directory: Path) -> list[str]:
+    """Returns the tokens of all Asterisks, the first one's first.
+
+    Raises:
+        InsecureSecrets: One of them is missing or not safe.
+    """
+    return [_read(path) for path in (directory / _FIRST_TOKEN, *sorted(directory.glob(f"{_FURTHER_TOKEN}*")))]
 
 
-def agi_token_of(directory: Path, name: str) -> tuple[str, bool]:
-    """The token of the Asterisk of that name, and whether it was made just now. Raises InsecureSecrets."""
-    if not name:
-        return _read(directory / _FIRST_TOKEN), False
+class AgiToken(NamedTuple):
+    """The token of one Asterisk, and whether it was made just now."""
+
+    value: str
+    is_new: bool
+
+
+def agi_token_of(directory: Path, name: str | None) -> AgiToken:
+    """Returns the token of the Asterisk with that name, and makes it if there is none. None: the first Asterisk.
+
+    Raises:
+        InsecureSecrets: The name cannot be used, or the token is missing or not safe.
+    """
+    if name is None:
+        return AgiToken(_read(directory / _FIRST_TOKEN), is_new=False)
     if not _NAME_OF_ASTERISK.fullmatch(name):
-        raise InsecureSecrets(f"{name!r} is no name for an Asterisk: small letters, digits and -, up to 31")
+        raise InsecureSecrets(f"{name!r} is no name for an Asterisk: use small letters, digits and -, at most 31")
     path = directory / f"{_FURTHER_TOKEN}{name}"
-    made = not path.exists()
-    if made:
+    is_new = not path.exists()
+    if is_new:
         _make(path)
-    return _read(path), made
+    return AgiToken(_read(path), is_new)
 
 
 def _read(path: Path) -> str:
@@ -96,9 +122,13 @@ def _read(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise InsecureSecrets(f"secret {path} cannot be read: {error}") from error
     if mode & 0o077:
-        raise InsecureSecrets(f"secret {path} can be read by others: chmod 600 it")
+        raise InsecureSecrets(f"secret {path} can be read by others: use chmod 600")
     if len(value) < MIN_LENGTH or len(set(value)) < 8 or any(word in value.lower() for word in DEFAULTS):
-        raise InsecureSecrets(f"secret {path} is a default or too weak: delete it, `rented-numbers setup` makes one")
+        raise InsecureSecrets(
+            f"secret {path} is a default or too weak: delete it, and `rented-numbers setup` makes another"
+        )
     if not all(character.isalnum() or character in "-_" for character in value):
-        raise InsecureSecrets(f"secret {path} may only have letters, digits, - and _: it goes into Asterisk's files")
+        raise InsecureSecrets(
+            f"secret {path} may only have letters, digits, - and _, because it is written into Asterisk's files"
+        )
     return value

@@ -1,4 +1,4 @@
-"""What settings are made of: durations, addresses that may stand in Asterisk's files, plans."""
+"""Types of settings: durations, addresses that are safe to write into Asterisk's files, usage plans."""
 
 import ipaddress
 from datetime import timedelta
@@ -11,7 +11,7 @@ from engine.domain.destinations import COUNTRIES
 
 
 def _seconds_or_iso8601(value: object) -> object:
-    """The environment has only strings; a plain number in one means seconds."""
+    """Takes a plain number in a string as seconds, because the environment has only strings."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -25,7 +25,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def _address(value: str) -> str:
-    """Without a scope: Python takes any text for one, a line break too."""
+    """Refuses a scope too: Python accepts any text as one, even a line break."""
     if "%" in value:
         raise ValueError("must be an IP address without a scope")
     try:
@@ -36,7 +36,7 @@ def _address(value: str) -> str:
 
 
 def _network(value: str) -> str:
-    """As Asterisk reads it: without bits beside the mask. No scope, as above."""
+    """Returns the network as Asterisk reads it, without bits outside the mask. Refuses a scope, as above."""
     if "%" in value:
         raise ValueError("must be an IP address or network without a scope")
     try:
@@ -49,13 +49,14 @@ LOOPBACK = ("127.0.0.0/8", "::1")
 
 
 def is_loopback(host: str) -> bool:
+    """Returns whether only this machine can reach what listens on `host`. False for names but `localhost`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-# What goes into Asterisk's files must not be able to end its line there.
+# These are written into Asterisk's files: a value must not be able to start a new line there.
 Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$", examples=["127.0.0.1"])]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
@@ -63,7 +64,7 @@ Network = Annotated[str, AfterValidator(_network)]
 
 def _country(value: str) -> str:
     if value not in COUNTRIES:
-        raise ValueError("must be a country in two capital letters, as ISO 3166 has it")
+        raise ValueError("must be a country code of two capital letters (ISO 3166)")
     return value
 
 
@@ -72,36 +73,46 @@ Prefix = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{0,14}$")]
 
 
 def lower_keys(value: object) -> object:
+    """Returns a dictionary with its keys in lower case, and anything else unchanged."""
     return {key.lower(): inner for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def milliseconds(duration: timedelta) -> int:
+    """Returns the whole milliseconds of `duration`."""
     return duration // timedelta(milliseconds=1)
 
 
 class Profile(StrEnum):
+    """What the installation is for.
+
+    `demo` makes an account, numbers and softphones at the first start, and lets callbacks go to loopback over plain
+    HTTP.
+    """
+
     PRODUCTION = "production"
-    # Makes an account, numbers and softphones at first run, and lets callbacks go to loopback over plain HTTP.
     DEMO = "demo"
 
 
 class MediaEncryption(StrEnum):
+    """How sound between the carrier and Asterisk is encrypted. `sdes` is SRTP with its keys in the SDP (RFC 4568)."""
+
     NONE = "none"
-    # SRTP with keys in the SDP (RFC 4568).
     SDES = "sdes"
 
 
 class PlanSettings(BaseModel):
-    """What one usage plan gives."""
+    """What one usage plan grants."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seconds: int = Field(gt=0, le=10**9, description="answered seconds that a booking may spend")
-    calls: int = Field(gt=0, le=10**9, description="answered calls that a booking may take")
-    valid_for: Duration = Field(description="how long the booking lasts")
+    seconds: int = Field(gt=0, le=10**9, description="Answered seconds that the plan grants.")
+    calls: int = Field(gt=0, le=10**9, description="Answered calls that the plan grants.")
+    valid_for: Duration = Field(description="Time for which the plan lasts.")
 
 
 class PlansSettings(BaseModel):
+    """What each usage plan grants."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     small: PlanSettings = PlanSettings(seconds=30 * 60, calls=25, valid_for=timedelta(days=7))
@@ -111,5 +122,5 @@ class PlansSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _any_case(cls, value: object) -> object:
-        """`SMALL` as in the API, or `small` as the environment's names come."""
+        """Takes names in both cases: the API writes `SMALL`, names in the environment arrive as `small`."""
         return lower_keys(value)

@@ -1,0 +1,1 @@
+"""The control socket: what an operator asks of a running engine."""

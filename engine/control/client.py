@@ -1,4 +1,4 @@
-"""How the command line asks a running engine, over its control socket."""
+"""Sends the command line's requests to a running engine, over its control socket."""
 
 import json
 import socket
@@ -7,46 +7,56 @@ from pathlib import Path
 from typing import Any
 
 from engine.bookings.adjustments import Adjustment
-from engine.control.requests import DiagnosticsRequest, Done, EndCalls, HangUp, ShareSeconds
-from engine.control.server import ANSWER_SECONDS, MAX_LINE, NAMES, EngineRefused, EngineSilent, Request, _reachable
-from engine.runtime.diagnostics import Diagnostics, Lateness, LatenessRequest
+from engine.control.protocol import ANSWER_SECONDS, MAX_LINE, EngineRefused, EngineSilent, socket_path
+from engine.control.requests import NAMES, Done, EndCalls, HangUp, ShareSeconds
 from engine.storage.bookings import Grant, grant_from_row
 
 
 def ask_to_adjust(data_dir: Path, adjustment: Adjustment) -> Grant | None:
-    """Have the running engine adjust. None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, adjustment)
+    """Lets the running engine adjust a booking. Returns None when no engine is running.
+
+    Raises:
+        EngineRefused: With the engine's reason.
+        EngineSilent: The engine did not answer.
+    """
+    done = ask(data_dir, NAMES[Adjustment], adjustment)
     return None if done is None else grant_from_row(done)
 
 
 def ask_engine(data_dir: Path, request: HangUp | EndCalls | ShareSeconds) -> Done | None:
-    """None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, request)
+    """Lets the running engine carry out a request. Returns None when no engine is running.
+
+    Raises:
+        EngineRefused: With the engine's reason.
+        EngineSilent: The engine did not answer.
+    """
+    done = ask(data_dir, NAMES[type(request)], request)
     return None if done is None else Done(**done)
 
 
-def ask_lateness(data_dir: Path, wanted: LatenessRequest) -> Lateness | None:
-    """None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, wanted)
-    return None if done is None else Lateness(**done)
+def ask(data_dir: Path, operation: str, request: Any) -> dict[str, Any] | None:  # noqa: ANN401  any dataclass
+    """Sends one request.
 
+    Args:
+        data_dir: The engine's data directory.
+        operation: The operation's name.
+        request: A dataclass with the operation's fields.
 
-def ask_diagnostics(data_dir: Path, *, collected: bool = False) -> Diagnostics | None:
-    """None: no engine is running. Raises EngineRefused, EngineSilent."""
-    done = _ask(data_dir, DiagnosticsRequest(collected))
-    return None if done is None else Diagnostics(**done)
+    Returns:
+        The fields of the answer; None when no engine is running.
 
-
-def _ask(data_dir: Path, request: Request) -> dict[str, Any] | None:
-    with _reachable(data_dir) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    Raises:
+        EngineRefused: With the engine's reason.
+        EngineSilent: The engine did not answer.
+    """
+    with socket_path(data_dir) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_SECONDS)
         try:
             connection.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             return None
         try:
-            line = {"op": NAMES[type(request)]} | asdict(request)
-            connection.sendall(json.dumps(line).encode() + b"\n")
+            connection.sendall(json.dumps({"op": operation} | asdict(request)).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 answer = json.loads(lines.readline(MAX_LINE))
         except (OSError, ValueError):

@@ -1,4 +1,7 @@
-"""What an operator asks a running engine for: it alone moves the limits of live calls, and ends them."""
+"""Carries out what an operator asks a running engine for.
+
+Only the engine can do this: it alone moves the limits of live calls and ends them.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,59 +10,70 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.bookings.adjustments import Adjustment
-from engine.control.requests import DiagnosticsRequest, Done, EndCalls, HangUp, ShareSeconds
+from engine.control.requests import NAMES, Done, EndCalls, HangUp, ShareSeconds
+from engine.control.server import Operation
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
-from engine.runtime.diagnostics import Diagnostics, diagnose
 from engine.storage.bookings import Grant
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
 
 class Operator:
-    """Every method raises Refusal and StorageError."""
+    """Adjusts bookings and ends calls at an operator's request. Every method raises Refusal and StorageError."""
 
     def __init__(self, storage: SqliteStorage, link: AmiLink, limits: LimitKeeper) -> None:
         self._storage = storage
         self._link = link
         self._limits = limits
 
+    def operations(self) -> list[Operation]:
+        """Returns what the control socket offers in production."""
+        return [
+            Operation(NAMES[Adjustment], Adjustment, self.adjust),
+            Operation(NAMES[HangUp], HangUp, self.hang_up),
+            Operation(NAMES[EndCalls], EndCalls, self.end_calls),
+            Operation(NAMES[ShareSeconds], ShareSeconds, self.share),
+        ]
+
     async def adjust(self, adjustment: Adjustment) -> Grant:
+        """Adds seconds and calls to a booking or takes them away, and moves the limits of its live calls."""
         return await self._limits.adjust(adjustment)
 
-    async def hang_up(self, wanted: HangUp) -> Done:
-        return await self._end([await self._storage.run(_up, wanted.call_id)])
+    async def hang_up(self, request: HangUp) -> Done:
+        """Ends a live call. Raises NotFound."""
+        return await self._end([await self._storage.run(_live_call, request.call_id)])
 
-    async def end_calls(self, wanted: EndCalls) -> Done:
-        return await self._end(await self._storage.run(_up_on, wanted.booking_id))
+    async def end_calls(self, request: EndCalls) -> Done:
+        """Ends all live calls of a booking."""
+        return await self._end(await self._storage.run(_live_calls_on, request.booking_id))
 
-    async def share(self, wanted: ShareSeconds) -> Done:
-        self._limits.changed(wanted.booking_id)
+    async def share(self, request: ShareSeconds) -> Done:
+        """Makes the limit keeper share a booking's seconds among its live calls."""
+        self._limits.changed(request.booking_id)
         return Done()
 
-    async def look(self, wanted: DiagnosticsRequest) -> Diagnostics:
-        return diagnose(collected=wanted.collected)
-
     async def _end(self, channels: Sequence[CallId]) -> Done:
-        reached = await asyncio.gather(*map(self._reached, channels))
+        reached = await asyncio.gather(*map(self._hang_up, channels))
         return Done(len(channels), reached.count(False))
 
-    async def _reached(self, channel: str) -> bool:
+    async def _hang_up(self, channel: CallId) -> bool:
+        """Returns whether Asterisk was reached."""
         try:
             await self._link.hang_up(channel)
         except AmiRefused:
-            return True  # no such channel: it has just ended
+            return True  # Asterisk has no such channel: the call has just ended
         except AmiUnavailable:
             return False
         return True
 
 
-def _up(tx: Transaction, call_id: CallId) -> CallId:
+def _live_call(tx: Transaction, call_id: CallId) -> CallId:
     call = tx.calls.by_id(call_id)
     if call is None or call.ended_at is not None:
         raise NotFound("there is no such live call: `calls live` shows their ids")
     return call.call_id
 
 
-def _up_on(tx: Transaction, booking_id: BookingId) -> list[CallId]:
+def _live_calls_on(tx: Transaction, booking_id: BookingId) -> list[CallId]:
     return [call.call_id for call in tx.calls.up_on(booking_id)]

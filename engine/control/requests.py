@@ -1,45 +1,48 @@
-"""What an operator may ask a running engine for, beside an adjustment: see `engine.operator`.
+"""What an operator may ask a running engine for, besides an adjustment.
 
-Text and whole numbers only: they travel as JSON, see `engine.control`.
+The fields are text and whole numbers, because they travel as JSON: see engine.control.protocol.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.bookings.adjustments import Adjustment
 from engine.domain.ids import BookingId, CallId
 
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """One live call."""
+    """Ends one live call."""
 
     call_id: CallId
 
 
 @dataclass(frozen=True, slots=True)
 class EndCalls:
-    """All calls that are up on a booking."""
+    """Ends all live calls of a booking."""
 
     booking_id: BookingId
 
 
 @dataclass(frozen=True, slots=True)
 class ShareSeconds:
-    """A booking has got more than it had: its live calls may last longer."""
+    """Gives seconds that a booking was granted to its live calls."""
 
     booking_id: BookingId
 
 
-@dataclass(frozen=True, slots=True)
-class DiagnosticsRequest:
-    """What the engine holds of itself now: see `engine.vitals`. `collected`: after Python's collector has been through
-    all of it, which holds up calls for some milliseconds."""
-
-    collected: bool = False
+# The operations' names on the socket.
+NAMES: Mapping[type, str] = {Adjustment: "adjust", HangUp: "hang_up", EndCalls: "end_calls", ShareSeconds: "share"}
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How many `calls` it was about, and how many of them Asterisk could not be told of."""
+    """The outcome of a request.
+
+    Attributes:
+        calls: Number of calls that the request concerned.
+        unreached: Number of these calls that could not be ended because Asterisk was not reachable.
+    """
 
     calls: int = 0
     unreached: int = 0

@@ -10,7 +10,7 @@ from engine.asterisk.config_files import AsteriskHome
 from engine.calls.end_spool import SUFFIX
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
-from engine.control.server import SOCKET
+from engine.control.protocol import SOCKET
 from engine.local import demo
 from engine.local.data_dir import make_data_dir
 from engine.runtime import lock

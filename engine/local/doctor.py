@@ -43,6 +43,7 @@ CHECKS = (
     Check("journal", checks.end_spool),
     Check("ledger", checks.ledger),
     Check("exposure", checks.exposure),
+    Check("test switch", checks.test_switches),
 )
 
 

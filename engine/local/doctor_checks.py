@@ -21,6 +21,7 @@ from engine.asterisk.config_files import find_program, reachable
 from engine.cdr.ledger import AuditPage, audit_page
 from engine.config import secrets
 from engine.config.settings import Settings
+from engine.config.sources import active_test_switches
 from engine.config.types import Profile
 from engine.domain.ids import BookingId
 from engine.domain.times import DAY_MS, EpochMs
@@ -231,6 +232,12 @@ def exposure(settings: Settings) -> Iterator[Finding]:
             f"the demo's softphones can register on {settings.sip_host}",
             "set RENTED_NUMBERS_PROFILE=production",
         )
+
+
+def test_switches(_: Settings) -> Iterator[Finding]:
+    """Warns of variables that are meant for tests."""
+    for variable in active_test_switches():
+        yield Finding("test switch", Verdict.WARNING, f"{variable} is set; it is for tests only", "unset it")
 
 
 def _is_running(settings: Settings) -> bool:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from engine.asterisk.config_files import reachable
+from engine.asterisk.config_files import AMI_USER, reachable
 from engine.asterisk.softphones import SOFTPHONES
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
@@ -75,7 +75,7 @@ def _down(settings: Settings, down: dict[str, str]) -> list[str]:
         "Missing",
         *(f"{name} is {state}" for name, state in down.items()),
         f"Asterisk's manager interface at {_host(settings.ami_host)}:{settings.ami_port},",
-        f"user {settings.ami_user}, {'refuses the secret' if refuses else 'does not answer'}. The engine keeps trying.",
+        f"user {AMI_USER}, {'refuses the secret' if refuses else 'does not answer'}. The engine keeps trying.",
         "`rented-numbers asterisk-config` says how to set it up.",
     )
 

@@ -20,7 +20,7 @@ from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import connect
 
-# Calls wait while the database is rewritten. At about 100 MB a second, this size takes less than `call_deadline`.
+# Calls wait while the database is rewritten. At about 100 MB a second, this size takes less than the call deadline.
 MAX_BYTES_BESIDE_ENGINE = 64 * 1024 * 1024
 # How long to wait for readers of the write-ahead log.
 CHECKPOINT_SECONDS = 10.0

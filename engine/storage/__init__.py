@@ -1,3 +1,6 @@
-"""Durable state. Commands are plain functions over a `Transaction`, run by `SqliteStorage.run` in its own thread;
-queries for lists are read-only and asynchronous (`Reads`). SQL stands in queries/*.sql, one text for every engine.
+"""Durable state in SQLite.
+
+Commands are plain functions over a `Transaction`; `SqliteStorage.run` runs them in a thread of its own. Lists for the
+API are read-only and asynchronous: see `Reads`. The SQL is in queries/*.sql. Each module here has one table's rows, the
+table's methods, and the helpers that translate between the two.
 """

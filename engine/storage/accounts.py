@@ -11,7 +11,11 @@ from engine.storage.table import Row, Table, fields_of
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`test_of`: the account whose test world it is; None: a customer's own."""
+    """A customer's account, or a sandbox.
+
+    Attributes:
+        test_of: The customer's account that the sandbox belongs to. None: this is a customer's account.
+    """
 
     id: AccountId
     name: str
@@ -20,46 +24,16 @@ class Account:
     test_of: AccountId | None = None
 
 
-class Accounts(Table):
-    def insert(self, account: Account) -> None:
-        self._sql.insert_account(self._db, **fields_of(account))
-
-    def by_name(self, name: str) -> Account | None:
-        row = self._sql.account_by_name(self._db, name=name)
-        return Account(**row) if row else None
-
-    def by_id(self, account_id: AccountId) -> Account | None:
-        row = self._sql.account_by_id(self._db, id=account_id)
-        return Account(**row) if row else None
-
-    def insert_key(self, *, key_id: str, account_id: AccountId, digest: str, hint: str, now: EpochMs) -> None:
-        self._sql.insert_api_key(self._db, id=key_id, account_id=account_id, digest=digest, hint=hint, created_at=now)
-
-    def all(self) -> list[dict[str, Any]]:
-        return list(self._sql.accounts_list(self._db))
-
-    def keys_of(self, account_id: AccountId) -> list[dict[str, Any]]:
-        """Without their digests."""
-        return list(self._sql.api_keys_of(self._db, account_id=account_id))
-
-    def note_key_use(self, key_id: str, at: int) -> None:
-        """A later use that is noted already stays."""
-        self._sql.note_api_key_use(self._db, id=key_id, at=at)
-
-    def revoke_key(self, key_id: str, now: EpochMs) -> None:
-        """A key that is revoked already stays revoked since then."""
-        self._sql.revoke_api_key(self._db, id=key_id, now=now)
-
-    def revoked_at(self, key_id: str) -> EpochMs | None:
-        """None: not revoked, or no such key."""
-        instant: EpochMs | None = self._sql.api_key_revoked_at(self._db, id=key_id)
-        return instant
-
-
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that opens its account. `test_of`: the account beside which that is a test world, if it is one; its clock
-    is so far ahead of the machine's."""
+    """A valid API key.
+
+    Attributes:
+        account_id: The account that the key opens.
+        test_of: The customer's account, if `account_id` is a sandbox.
+        clock_ahead_ms: How far the account's clock is ahead of the machine's, in milliseconds. Only sandboxes have a
+            clock of their own.
+    """
 
     id: str
     account_id: AccountId
@@ -69,8 +43,12 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class AccountSummary:
-    """An account without its secret. `events`: those that it has chosen, in the order of EventType. `bookings_held`:
-    those in their grace too."""
+    """An account without its secret.
+
+    Attributes:
+        events: Optional events that the account has chosen, in the order of EventType.
+        bookings_held: Number of its bookings, including expired ones in their grace period.
+    """
 
     id: AccountId
     name: str
@@ -79,11 +57,55 @@ class AccountSummary:
     bookings_held: int
 
 
+class Accounts(Table):
+    """Accounts and API keys."""
+
+    def insert(self, account: Account) -> None:
+        """Adds an account."""
+        self._sql.insert_account(self._db, **fields_of(account))
+
+    def by_name(self, name: str) -> Account | None:
+        """Returns the account with that name."""
+        row = self._sql.account_by_name(self._db, name=name)
+        return Account(**row) if row else None
+
+    def by_id(self, account_id: AccountId) -> Account | None:
+        """Returns the account with that id."""
+        row = self._sql.account_by_id(self._db, id=account_id)
+        return Account(**row) if row else None
+
+    def all(self) -> list[dict[str, Any]]:
+        """Returns id, name, test_of and created_at of all accounts, in the order of their ids."""
+        return list(self._sql.accounts_list(self._db))
+
+    def insert_key(self, *, key_id: str, account_id: AccountId, digest: str, hint: str, now: EpochMs) -> None:
+        """Adds an API key. Only its digest is stored, and a hint by which its owner recognises it."""
+        self._sql.insert_api_key(self._db, id=key_id, account_id=account_id, digest=digest, hint=hint, created_at=now)
+
+    def keys_of(self, account_id: AccountId) -> list[dict[str, Any]]:
+        """Returns an account's keys without their digests, in the order of their ids."""
+        return list(self._sql.api_keys_of(self._db, account_id=account_id))
+
+    def note_key_use(self, key_id: str, at: int) -> None:
+        """Stores when a key was used, unless a later use is stored already."""
+        self._sql.note_api_key_use(self._db, id=key_id, at=at)
+
+    def revoke_key(self, key_id: str, now: EpochMs) -> None:
+        """Revokes a key. A key that was revoked before keeps its first instant."""
+        self._sql.revoke_api_key(self._db, id=key_id, now=now)
+
+    def revoked_at(self, key_id: str) -> EpochMs | None:
+        """Returns when the key was revoked; None for a valid key and for an unknown one."""
+        instant: EpochMs | None = self._sql.api_key_revoked_at(self._db, id=key_id)
+        return instant
+
+
 def account_summary_from_row(row: Row) -> AccountSummary:
+    """Builds the summary from a row of `account_seen`."""
     chosen = chosen_events_from_column(row["events"])
     return AccountSummary(**{**row, "events": [kind for kind in EventType if kind in chosen]})
 
 
 def chosen_events_from_column(events: str | None) -> frozenset[str]:
-    """Of the column: most accounts have chosen nothing."""
+    """Returns the optional events that the column `accounts.events` lists. Most accounts have chosen none."""
     return frozenset(events.split(",")) if events else frozenset()

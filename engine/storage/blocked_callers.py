@@ -9,37 +9,41 @@ from engine.storage.table import Table, fields_of
 
 @dataclass(frozen=True, slots=True)
 class BlockedCaller:
-    """`caller`: E.164. `created_at`: when it was blocked."""
+    """A blocked caller (E.164), and when it was blocked."""
 
     caller: str
     created_at: EpochMs
 
     @property
     def id(self) -> str:
-        """What a list of them is ordered by."""
+        """The key by which lists are ordered and paged."""
         return self.caller
 
 
 class BlockedCallers(Table):
-    """Callers that a booking does not want."""
+    """Callers that bookings refuse."""
 
     def has(self, booking_id: BookingId, caller: str) -> bool:
+        """Returns whether the booking refuses the caller."""
         return bool(self._sql.is_blocked(self._db, booking_id=booking_id, caller=caller))
 
     def count(self, booking_id: BookingId) -> int:
+        """Returns how many callers the booking refuses."""
         return int(self._sql.blocked_count(self._db, booking_id=booking_id))
 
     def by_number(self, booking_id: BookingId, caller: str) -> BlockedCaller | None:
+        """Returns the entry of a caller."""
         row = self._sql.blocked_caller(self._db, booking_id=booking_id, caller=caller)
         return BlockedCaller(**row) if row else None
 
     def insert(self, booking_id: BookingId, blocked: BlockedCaller) -> None:
+        """Adds a caller."""
         self._sql.insert_blocked(self._db, booking_id=booking_id, **fields_of(blocked))
 
     def delete(self, booking_id: BookingId, caller: str) -> bool:
-        """Whether it was there."""
+        """Removes a caller. Returns whether it was blocked."""
         return bool(self._sql.delete_blocked(self._db, booking_id=booking_id, caller=caller))
 
     def delete_all(self, booking_id: BookingId) -> int:
-        """How many there were."""
+        """Removes all callers of a booking. Returns how many there were."""
         return int(self._sql.delete_all_blocked(self._db, booking_id=booking_id))

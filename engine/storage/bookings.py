@@ -13,13 +13,18 @@ from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.times import EpochMs
 from engine.storage.table import Row, Table, fields_of
 
-# Of most bookings, and three of them are read for each call.
+# Most bookings have no metadata, and each call reads three bookings: this saves parsing them.
 NO_METADATA = as_text({})
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a booking was given to spend: with a plan, or by an operator, who says why and may take away."""
+    """Seconds and calls that a booking was given to spend.
+
+    Attributes:
+        usage_plan: The plan that granted them. None: an operator's adjustment, which may be negative.
+        reason: Why the operator adjusted the booking.
+    """
 
     id: str
     booking_id: BookingId
@@ -31,30 +36,18 @@ class Grant:
 
 
 class Bookings(Table):
+    """Bookings and grants."""
+
     def insert(self, booking: Booking) -> None:
+        """Adds a booking."""
         self._sql.insert_booking(self._db, **booking_to_row(booking))
 
-    def insert_grant(self, grant: Grant) -> None:
-        self._sql.insert_grant(self._db, **fields_of(grant))
-
-    def grant(self, grant_id: str) -> Grant | None:
-        row = self._sql.grant_by_id(self._db, id=grant_id)
-        return grant_from_row(row) if row else None
-
-    def grants_of(self, booking_id: BookingId, at_most: int) -> list[Grant]:
-        """Newest first."""
-        rows = self._sql.grants_of_booking(self._db, booking_id=booking_id, at_most=at_most)
-        return [grant_from_row(row) for row in rows]
-
-    def ledger_page(self, after: str, at_most: int) -> list[dict[str, Any]]:
-        """Bookings in the order of their ids, each beside the sums of what should explain it (see ledger.sql)."""
-        return list(self._sql.ledger_page(self._db, after=after, at_most=at_most))
-
     def update(self, booking: Booking) -> None:
+        """Stores everything about a booking that can change."""
         self._sql.update_booking(self._db, **booking_to_row(booking))
 
     def update_credit(self, booking: Booking) -> None:
-        """Of one that has changed in nothing but what remains, is leased and is settled."""
+        """Stores what remains, is leased and is settled. Use it where nothing else of the booking has changed."""
         seconds, calls = booking.seconds, booking.calls
         self._sql.update_credit(
             self._db,
@@ -68,28 +61,49 @@ class Bookings(Table):
         )
 
     def by_id(self, booking_id: BookingId) -> Booking | None:
+        """Returns the booking with that id, also when it is gone."""
         row = self._sql.booking_by_id(self._db, id=booking_id)
         return booking_from_row(row) if row else None
 
     def holding(self, service: E164) -> Booking | None:
-        """The booking that holds the number now, if it is not gone."""
+        """Returns the booking that holds the number now."""
         row = self._sql.booking_by_service(self._db, service=service)
         return booking_from_row(row) if row else None
 
     def talking_with_seconds_idle(self) -> list[Booking]:
-        """Those with calls that talk, and seconds that nobody holds."""
+        """Returns the bookings that have answered calls and seconds which no call holds."""
         return [booking_from_row(row) for row in self._sql.bookings_talking_with_seconds_idle(self._db)]
 
-    def expired_before(self, instant: EpochMs, at_most: int) -> list[Booking]:
-        rows = self._sql.bookings_expired_before(self._db, before=instant, at_most=at_most)
+    def expired_before(self, instant: EpochMs, limit: int) -> list[Booking]:
+        """Returns customers' bookings that expired up to `instant`, the earliest first."""
+        rows = self._sql.bookings_expired_before(self._db, before=instant, at_most=limit)
         return [booking_from_row(row) for row in rows]
 
-    def held_by(self, account_id: AccountId, at_most: int) -> int:
-        """How many an account holds, those in their grace too; counts to `at_most`."""
-        return int(self._sql.bookings_held(self._db, account_id=account_id, at_most=at_most))
+    def held_by(self, account_id: AccountId, limit: int) -> int:
+        """Counts an account's bookings, including those in their grace period. Stops counting at `limit`."""
+        return int(self._sql.bookings_held(self._db, account_id=account_id, at_most=limit))
+
+    def insert_grant(self, grant: Grant) -> None:
+        """Adds a grant."""
+        self._sql.insert_grant(self._db, **fields_of(grant))
+
+    def grant(self, grant_id: str) -> Grant | None:
+        """Returns the grant with that id."""
+        row = self._sql.grant_by_id(self._db, id=grant_id)
+        return grant_from_row(row) if row else None
+
+    def grants_of(self, booking_id: BookingId, limit: int) -> list[Grant]:
+        """Returns a booking's grants, newest first."""
+        rows = self._sql.grants_of_booking(self._db, booking_id=booking_id, at_most=limit)
+        return [grant_from_row(row) for row in rows]
+
+    def ledger_page(self, after: str, limit: int) -> list[dict[str, Any]]:
+        """Returns bookings with ids greater than `after`, with the sums that must explain their credit (ledger.sql)."""
+        return list(self._sql.ledger_page(self._db, after=after, at_most=limit))
 
 
 def booking_from_row(row: Row) -> Booking:
+    """Builds a booking from a row of `bookings`; the row may have more columns."""
     return Booking(
         id=row["id"],
         account_id=row["account_id"],
@@ -117,6 +131,7 @@ def booking_from_row(row: Row) -> Booking:
 
 
 def booking_to_row(booking: Booking) -> dict[str, Any]:
+    """Returns the columns of `bookings`, by name."""
     row = fields_of(booking)
     row |= fields_of(row.pop("limits"))
     row |= {"refuse_anonymous": int(booking.refuse_anonymous), "paused": int(booking.paused)}
@@ -126,6 +141,12 @@ def booking_to_row(booking: Booking) -> dict[str, Any]:
     return row
 
 
+def grant_from_row(row: Row) -> Grant:
+    """Builds a grant from a row of `grants`."""
+    plan = row["usage_plan"]
+    return Grant(**{**row, "usage_plan": None if plan is None else UsagePlan(plan)})
+
+
 def _credit(row: Row, unit: str) -> Credit:
     return Credit(
         granted=row[f"{unit}_granted"],
@@ -133,8 +154,3 @@ def _credit(row: Row, unit: str) -> Credit:
         leased=row[f"{unit}_leased"],
         settled=row[f"{unit}_settled"],
     )
-
-
-def grant_from_row(row: Row) -> Grant:
-    plan = row["usage_plan"]
-    return Grant(**{**row, "usage_plan": None if plan is None else UsagePlan(plan)})

@@ -13,11 +13,16 @@ from engine.storage.table import Row, Table, fields_of
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that was granted a lease. `…_at` epoch milliseconds, `…_ticks` the machine's (see Moment).
+    """A call that was granted a lease.
 
-    `call_id`: unique id of the caller's channel in Asterisk, `callee_channel` that of the one that carries the limit.
-    `answered`: its `now` is Asterisk's wall clock, where that is known. `seen_ticks`: when Asterisk last said that it
-    is up.
+    Names that end in `_at` are epoch milliseconds; names that end in `_ticks` are milliseconds since the machine's
+    boot (see Timestamp).
+
+    Attributes:
+        call_id: Unique id of the caller's channel in Asterisk.
+        callee_channel: Unique id of the callee's channel, which carries the limit.
+        answered: When the call was answered. Its wall clock is Asterisk's, where that is known.
+        seen_ticks: When Asterisk last listed the call as up.
     """
 
     call_id: CallId
@@ -37,7 +42,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class UpCall:
-    """What the comparison with Asterisk needs of a call that holds a lease; there may be ten thousand."""
+    """What the reconciliation with Asterisk needs of a call that holds a lease. There may be ten thousand of them."""
 
     call_id: CallId
     state: CallState
@@ -47,68 +52,84 @@ class UpCall:
 
 
 class Calls(Table):
+    """Calls. A call is up from the grant of its lease until it is settled, voided or expired."""
+
     def insert(self, call: Call) -> None:
+        """Adds a call."""
         self._sql.insert_call(self._db, **call_to_row(call))
 
     def update(self, call: Call) -> None:
-        """Of one that is up."""
+        """Stores what can change while a call is up."""
         self._sql.update_call(self._db, **call_to_row(call))
 
     def end(self, call_id: CallId, state: CallState, *, charged: int, now: EpochMs) -> None:
+        """Stores the end of a call and the seconds that it is charged."""
         self._sql.end_call(self._db, call_id=call_id, state=state, seconds_charged=charged, ended_at=now)
 
     def by_id(self, call_id: CallId) -> Call | None:
+        """Returns the call with that id, whether it is up or has ended."""
         row = self._sql.call_by_id(self._db, call_id=call_id)
         return call_from_row(row) if row else None
 
+    def has_ended(self, call_id: CallId) -> bool:
+        """Returns whether the call has ended; False for an unknown call."""
+        return bool(self._sql.call_has_ended(self._db, call_id=call_id))
+
     def up_on(self, booking_id: BookingId) -> list[Call]:
+        """Returns the calls that are up on a booking."""
         return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]
 
-    def to_hang_up(self, at_most: int) -> list[Call]:
-        """Calls that are up on gone bookings, and to numbers that were erased meanwhile."""
-        return [call_from_row(row) for row in self._sql.calls_to_hang_up(self._db, at_most=at_most)]
-
     def up_briefly(self) -> list[UpCall]:
-        """Every call that holds a lease."""
+        """Returns every call that is up, with few columns."""
         return [UpCall(**row | {"state": CallState(row["state"])}) for row in self._sql.calls_up_briefly(self._db)]
 
+    def to_hang_up(self, limit: int) -> list[Call]:
+        """Returns calls that must end: on gone bookings, or to a number that was erased during the call."""
+        return [call_from_row(row) for row in self._sql.calls_to_hang_up(self._db, at_most=limit)]
+
+    def overdue(self, ticks: BootMs, *, ring_ms: int, margin_ms: int, limit: int) -> list[Call]:
+        """Returns calls that must have ended at least `margin_ms` before `ticks`.
+
+        Args:
+            ticks: The present, in milliseconds since boot.
+            ring_ms: The longest time that a call rings.
+            margin_ms: Grace period after the latest possible end.
+            limit: The most calls to return.
+        """
+        rows = self._sql.calls_overdue(self._db, ticks=ticks, ring_ms=ring_ms, margin_ms=margin_ms, at_most=limit)
+        return [call_from_row(row) for row in rows]
+
     def all_seen(self, ticks: BootMs) -> None:
-        """Asterisk says that all that talk are up."""
+        """Notes that Asterisk listed all answered calls at `ticks`."""
         self._sql.all_calls_seen(self._db, ticks=ticks)
 
     def last_seen(self, calls: Sequence[UpCall]) -> None:
-        """They were seen when they say, and not since."""
+        """Restores when each of these calls was last seen, after `all_seen` has overwritten it."""
         if calls:
             self._sql.calls_last_seen(self._db, [{"call_id": c.call_id, "seen_ticks": c.seen_ticks} for c in calls])
 
-    def has_ended(self, call_id: CallId) -> bool:
-        """Not of one that is unknown."""
-        return bool(self._sql.call_has_ended(self._db, call_id=call_id))
-
     def bookings_with_talk(self) -> list[BookingId]:
+        """Returns the bookings that have answered calls."""
         return [row["booking_id"] for row in self._sql.bookings_with_talk(self._db)]
 
     def bookings_overrun(self, ticks: BootMs) -> list[BookingId]:
-        """Bookings with a talking call whose lease was used up by then."""
+        """Returns the bookings with an answered call whose lease was used up at `ticks`."""
         return [row["booking_id"] for row in self._sql.bookings_overrun(self._db, ticks=ticks)]
 
     def of_caller(self, booking_id: BookingId, source: str, after: EpochMs) -> int:
-        """How many calls of that caller were let through after that instant (epoch milliseconds)."""
+        """Counts the caller's calls to the booking that were let through after `after`."""
         return int(self._sql.calls_of_caller(self._db, booking_id=booking_id, source=source, after=after))
-
-    def overdue(self, ticks: BootMs, *, ring_ms: int, margin_ms: int, at_most: int) -> list[Call]:
-        """Calls that must have ended at least `margin_ms` ago."""
-        rows = self._sql.calls_overdue(self._db, ticks=ticks, ring_ms=ring_ms, margin_ms=margin_ms, at_most=at_most)
-        return [call_from_row(row) for row in rows]
 
 
 def call_from_row(row: Row) -> Call:
+    """Builds a call from a row of `calls`."""
     values = dict(row)
     at, ticks = values.pop("answered_at"), values.pop("answered_ticks")
     return Call(**values | {"state": CallState(row["state"]), "answered": None if at is None else Timestamp(at, ticks)})
 
 
 def call_to_row(call: Call) -> dict[str, Any]:
+    """Returns the columns of `calls`, by name."""
     row = fields_of(call)
     answered: Timestamp | None = row.pop("answered")
     row["answered_at"], row["answered_ticks"] = (answered.wall_ms, answered.boot_ms) if answered else (None, None)

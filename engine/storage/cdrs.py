@@ -13,7 +13,12 @@ from engine.storage.table import Row, Table, fields_of
 
 @dataclass(frozen=True, slots=True)
 class Cdr:
-    """A call record, written once. `duration` in whole seconds; `started_at` is when the call came in."""
+    """A call record. It is written once and changes only when a number is erased.
+
+    Attributes:
+        started_at: When the call came in.
+        duration: Answered time in whole seconds; 0 for a call that was not answered.
+    """
 
     id: str
     account_id: AccountId
@@ -27,16 +32,84 @@ class Cdr:
     disposition: Disposition
 
 
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call record, and when its call was answered and ended. Both are None for a call that was not let through."""
+
+    cdr: Cdr
+    answered_at: EpochMs | None
+    ended_at: EpochMs | None
+
+
+class CdrPosition(NamedTuple):
+    """A record's position in the list: ordered by when its call came in, then by its id. Later ones are greater."""
+
+    started_at: EpochMs
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A range of positions: older than `before`, not older than `last`."""
+
+    before: CdrPosition
+    last: CdrPosition
+
+    def parameters(self) -> dict[str, Any]:
+        """Returns the parameters of cdrs.sql."""
+        return {
+            "before_at": self.before.started_at,
+            "before_id": self.before.id,
+            "last_at": self.last.started_at,
+            "last_id": self.last.id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRecords:
+    """Which call records of an account to list: calls that came in from `since` on and before `until`.
+
+    A filter that is None lets everything through.
+    """
+
+    account_id: AccountId
+    since: EpochMs = EARLIEST
+    until: EpochMs = LATEST
+    booking_id: BookingId | None = None
+    service: E164 | None = None
+    source: str | None = None
+    disposition: Disposition | None = None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the list may leave out records of the range."""
+        return any((self.booking_id, self.service, self.source, self.disposition))
+
+    def parameters(self) -> dict[str, Any]:
+        """Returns the parameters of cdrs.sql."""
+        return {
+            "account_id": self.account_id,
+            "booking_id": self.booking_id,
+            "service": self.service,
+            "source": self.source,
+            "disposition": self.disposition,
+        }
+
+
 class Cdrs(Table):
+    """Call records, as commands use them. Lists are in `Reads`."""
+
     def has_call(self, call_id: CallId) -> bool:
+        """Returns whether the call has its record."""
         return bool(self._sql.cdr_of_call(self._db, call_id=call_id))
 
     def insert(self, cdr: Cdr) -> None:
+        """Adds a call record."""
         self._sql.insert_cdr(self._db, **fields_of(cdr))
 
 
 def cdr_from_row(row: Row) -> Cdr:
-    """Of a row that may have more columns than a call record."""
+    """Builds a call record from a row of `cdrs`; the row may have more columns."""
     return Cdr(
         id=row["id"],
         account_id=row["account_id"],
@@ -51,64 +124,6 @@ def cdr_from_row(row: Row) -> Cdr:
     )
 
 
-class CdrPosition(NamedTuple):
-    """Where a record stands: by when its call came in (epoch milliseconds), then by its id. Later ones are greater."""
-
-    started_at: EpochMs
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """A range of places: older than `before`, not older than `last`."""
-
-    before: CdrPosition
-    last: CdrPosition
-
-    def parameters(self) -> dict[str, Any]:
-        return {
-            "before_at": self.before.started_at,
-            "before_id": self.before.id,
-            "last_at": self.last.started_at,
-            "last_id": self.last.id,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class WantedRecords:
-    """Of one account, from calls that came in from `since` on and before `until`; None lets everything through."""
-
-    account_id: AccountId
-    since: EpochMs = EARLIEST
-    until: EpochMs = LATEST
-    booking_id: BookingId | None = None
-    service: E164 | None = None
-    source: str | None = None
-    disposition: Disposition | None = None
-
-    @property
-    def is_filtered(self) -> bool:
-        """Whether records of the range may be passed over."""
-        return any((self.booking_id, self.service, self.source, self.disposition))
-
-    def parameters(self) -> dict[str, Any]:
-        return {
-            "account_id": self.account_id,
-            "booking_id": self.booking_id,
-            "service": self.service,
-            "source": self.source,
-            "disposition": self.disposition,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """With when its call was answered and ended (epoch milliseconds), of calls that were let through."""
-
-    cdr: Cdr
-    answered_at: EpochMs | None
-    ended_at: EpochMs | None
-
-
 def call_record_from_row(row: Row) -> CallRecord:
+    """Builds a record from a row of `cdrs_between`."""
     return CallRecord(cdr_from_row(row), row["answered_at"], row["ended_at"])

@@ -1,9 +1,12 @@
-"""Brings what was committed from SQLite's write-ahead log into the database file, in a thread of its own.
+"""Copies committed pages from SQLite's write-ahead log into the database file, in a thread of its own.
 
-SQLite itself does that within a commit, each time a thousand pages have come together, and every call of that commit
-waits for it: the more bookings there are, the farther apart those pages lie. Here the log is emptied while calls go on.
-It begins anew only once nothing of it is left to bring over, which under load is never so by chance: when it has grown
-long, the thread that commits is asked to bring over the little that came last, see `rest_is_wanted`.
+SQLite itself does this checkpoint within a commit, whenever the log has a thousand pages, and every call of that commit
+waits for it. The more bookings there are, the farther apart those pages lie and the longer it takes. Here the log is
+copied while commits go on.
+
+SQLite starts the log from the beginning again only when all of it has been copied. Under load new pages arrive all the
+time, so this never happens by chance. When the log has grown long, this thread therefore asks the thread that commits
+to copy the last few pages itself, between two commits: see `Checkpoints.take_request`.
 """
 
 import sqlite3
@@ -13,21 +16,38 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import structlog
 
 log = structlog.get_logger(__name__)
 
-BRING_OVER = "PRAGMA wal_checkpoint(PASSIVE)"
-CUT = "PRAGMA wal_checkpoint(TRUNCATE)"
+# See https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
+CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
+TRUNCATE = "PRAGMA wal_checkpoint(TRUNCATE)"
+
+
+class LogState(NamedTuple):
+    """Pages in the write-ahead log, and how many of them have been copied into the database file."""
+
+    pages: int
+    copied: int
+
+
+# Runs one of the two statements above.
+Checkpoint: TypeAlias = Callable[[str], LogState]
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`every`: seconds between two looks. `lull`: seconds without a commit after which the log is cut to nothing.
+    """When to checkpoint.
 
-    `long`: of how many pages a log is begun anew. `little`: how many pages may be left to the thread that commits, if
-    no more than `tries` checkpoints one after the other get there.
+    Attributes:
+        every: Seconds between two checks of the log.
+        lull: Seconds without a commit after which the log is truncated to nothing.
+        long: Pages of a log that must be started again.
+        little: Pages that may be left to the thread that commits.
+        tries: Checkpoints in a row that try to leave no more than that.
     """
 
     every: float = 1.0
@@ -38,73 +58,80 @@ class Pace:
 
 
 class Checkpoints:
-    """Of one database, for one thread that commits to it. `close()` ends it."""
+    """Checkpoints one database, for one thread that commits to it.
+
+    Args:
+        path: The database.
+        pace: When to checkpoint.
+    """
 
     def __init__(self, path: Path, pace: Pace) -> None:
         self._path = path
         self._pace = pace
         self._committed = False
-        self._rest_is_wanted = False
+        self._requested = False
         self._idle = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
         self._thread.start()
 
     def committed(self) -> None:
-        """By the thread that commits, each time."""
+        """Notes a commit. The thread that commits calls this after each."""
         self._committed = True
 
-    def rest_is_wanted(self) -> bool:
-        """By the thread that commits, before it begins: whether it should bring over what is left, which is little.
-        Its next commit then begins the log anew."""
-        wanted, self._rest_is_wanted = self._rest_is_wanted, False
-        return wanted
+    def take_request(self) -> bool:
+        """Returns whether the thread that commits should checkpoint now, and withdraws the request.
+
+        That thread calls this before each batch. Few pages are left then, so it takes little time, and the next commit
+        starts the log again.
+        """
+        requested, self._requested = self._requested, False
+        return requested
 
     def close(self) -> None:
-        """What is left in the log is brought over by whoever closes the database last."""
+        """Ends the thread. SQLite copies the rest of the log when the last connection closes."""
         self._closing.set()
         self._thread.join()
 
     def _run(self) -> None:
-        # Not at once: a command that is over sooner opens no second connection.
+        # The first check waits, so that a short command does not open a second connection.
         while not self._closing.wait(self._pace.every):
             try:
                 with closing(sqlite3.connect(self._path, isolation_level=None, timeout=0)) as connection:
-                    self._keep_looking(partial(_checkpoint, connection))
+                    self._keep_checking(partial(_checkpoint, connection))
             except sqlite3.Error as error:
                 log.warning("checkpoint_failed", error=str(error))
-                self._committed = True  # so that it is tried again, over a connection that works
+                self._committed = True  # so that the next round tries again, on a new connection
 
-    def _keep_looking(self, checkpoint: Callable[[str], tuple[int, int]]) -> None:
-        self._look(checkpoint)
+    def _keep_checking(self, checkpoint: Checkpoint) -> None:
+        self._check(checkpoint)
         while not self._closing.wait(self._pace.every):
-            self._look(checkpoint)
+            self._check(checkpoint)
 
-    def _look(self, checkpoint: Callable[[str], tuple[int, int]]) -> None:
+    def _check(self, checkpoint: Checkpoint) -> None:
         if self._committed:
             self._committed, self._idle = False, 0.0
-            self._bring_over(checkpoint)
+            self._copy(checkpoint)
             return
         was_idle, self._idle = self._idle, self._idle + self._pace.every
         if was_idle < self._pace.lull <= self._idle:
-            length, _ = checkpoint(CUT)
-            if length:
-                self._idle = 0.0  # somebody still reads there
+            log_pages, _ = checkpoint(TRUNCATE)
+            if log_pages:
+                self._idle = 0.0  # a reader still needs the log: try again after another lull
 
-    def _bring_over(self, checkpoint: Callable[[str], tuple[int, int]]) -> None:
-        length, brought = checkpoint(BRING_OVER)
-        if length <= self._pace.long:
+    def _copy(self, checkpoint: Checkpoint) -> None:
+        log_pages, copied = checkpoint(CHECKPOINT)
+        if log_pages <= self._pace.long:
             return
         for _ in range(self._pace.tries):
-            before = brought
-            _, brought = checkpoint(BRING_OVER)
-            if brought - before <= self._pace.little:
+            before = copied
+            _, copied = checkpoint(CHECKPOINT)
+            if copied - before <= self._pace.little:
                 break
-        self._rest_is_wanted = True
+        self._requested = True
 
 
-def _checkpoint(connection: sqlite3.Connection, how: str) -> tuple[int, int]:
-    """How many pages the log has, and how many of them have been brought over. Another process that is at it, or a
-    reader that still needs the log, leaves some to the next time."""
-    _, length, brought = connection.execute(how).fetchone()
-    return length, brought
+def _checkpoint(connection: sqlite3.Connection, how: str) -> LogState:
+    """Runs a checkpoint. It may leave pages that a reader or another process still needs."""
+    _, pages, copied = connection.execute(how).fetchone()
+    return LogState(pages, copied)

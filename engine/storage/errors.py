@@ -1,7 +1,7 @@
-"""What can go wrong below the use cases.
+"""Errors of the storage.
 
 StorageError            (a RentedNumbersError)
-├── StorageBusy         too much is waiting, or it took too long: refuse the request, try again later
+├── StorageBusy         too many commands wait, or a query took too long: refuse the request, a retry may succeed
 └── StorageUnavailable  the database failed (disk full, locked, closed): nothing of the command was kept
 """
 
@@ -9,12 +9,12 @@ from engine.domain.errors import RentedNumbersError
 
 
 class StorageError(RentedNumbersError):
-    pass
+    """The storage could not do its work."""
 
 
 class StorageBusy(StorageError):
-    pass
+    """Too many commands wait. A retry may succeed."""
 
 
 class StorageUnavailable(StorageError):
-    pass
+    """The database failed. Nothing of the command was kept."""

@@ -1,4 +1,4 @@
-"""Which records a list is to have. A page looks at a bounded number of them, whatever is asked for."""
+"""Bounds and filters of lists. A page scans a limited number of records, whatever its filter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,24 +9,30 @@ from engine.domain.times import EpochMs
 
 T = TypeVar("T")
 
-# Bookings that one page looks at.
-LOOKED_AT = 5_000
+# Bookings that one page scans at most.
+SCAN_LIMIT = 5_000
 
-# Pairs of metadata that can be asked for at once; bookings.sql has a place for each.
+# Pairs of metadata in one filter; bookings.sql has a parameter for each.
 MAX_PAIRS = 5
 
-# What BIGINT holds: before and after every instant (epoch milliseconds).
+# The least and the greatest BIGINT: before and after every instant (epoch milliseconds).
 EARLIEST = EpochMs(-(2**63))
 
 LATEST = EpochMs(2**63 - 1)
 
-# Greater than every id: a page "before" it is the first page.
+# Greater than every id: the page "before" it is the first page.
 LAST_ID = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
 class BookingFilter:
-    """Instants are epoch milliseconds. What is empty is not asked for. `pairs`: see `engine.domain.notes`."""
+    """Which bookings to list. None and an empty sequence let everything through.
+
+    Attributes:
+        expires_after: Only bookings that expire after this instant.
+        expires_until: Only bookings that expire up to this instant.
+        pairs: Metadata that a booking must have, each pair written as engine.domain.notes writes it.
+    """
 
     expires_after: EpochMs
     expires_until: EpochMs = LATEST
@@ -37,11 +43,11 @@ class BookingFilter:
     pairs: Sequence[str] = ()
 
     def until(self, instant: EpochMs) -> Self:
-        """Those of them that expire by then."""
+        """Returns the same filter for bookings that expire up to `instant`."""
         return replace(self, expires_until=instant)
 
     def as_parameters(self) -> dict[str, str | int]:
-        """By their names in bookings.sql."""
+        """Returns the parameters of bookings.sql, where an empty text lets everything through."""
         pairs = [*self.pairs, *[""] * MAX_PAIRS][:MAX_PAIRS]
         return {
             "expires_after": self.expires_after,
@@ -50,14 +56,18 @@ class BookingFilter:
             "usage_plan": self.usage_plan or "",
             "service": self.service or "",
             "label": self.label or "",
-            **{f"pair_{place}": pair for place, pair in enumerate(pairs, 1)},
+            **{f"pair_{number}": pair for number, pair in enumerate(pairs, 1)},
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedPage(Generic[T]):
-    """`goes_on_after`: the last record that was looked at, where there may be others that were not; their page may hold
-    some, however few this one holds."""
+    """A page of a list that scans a limited number of records.
+
+    Attributes:
+        records: The records that pass the filter, perhaps none.
+        goes_on_after: Id of the last scanned record, when there may be more records after it; else None.
+    """
 
     records: Sequence[T]
     goes_on_after: str | None = None

@@ -1,4 +1,4 @@
-"""The table of answers kept for repeated requests (Idempotency-Key)."""
+"""The table of answers that are kept for repeated requests (Idempotency-Key)."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from engine.storage.table import Table, fields_of
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """What a request was answered, as HTTP has it: `location` the header's value, if it had one."""
+    """An HTTP answer: its status, its Location header if it has one, and its body."""
 
     status: int
     location: str | None
@@ -18,7 +18,7 @@ class KeptAnswer:
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswerOf:
-    """An answer that is kept: to which request, and since when."""
+    """A kept answer, the fingerprint of the request that it answered, and when it was kept."""
 
     fingerprint: str
     answer: KeptAnswer
@@ -26,7 +26,10 @@ class KeptAnswerOf:
 
 
 class KeptAnswers(Table):
+    """Kept answers, by account and idempotency key."""
+
     def kept(self, account_id: AccountId, key: str) -> KeptAnswerOf | None:
+        """Returns the answer that is kept under the key."""
         row = self._sql.kept_answer(self._db, account_id=account_id, idempotency_key=key)
         if row is None:
             return None
@@ -34,7 +37,7 @@ class KeptAnswers(Table):
         return KeptAnswerOf(row["fingerprint"], answer, row["kept_at"])
 
     def keep(self, account_id: AccountId, key: str, fingerprint: str, answer: KeptAnswer, now: EpochMs) -> None:
-        """In the place of one that was kept long enough."""
+        """Keeps an answer under the key, and replaces an older one there."""
         self._sql.keep_answer(
             self._db,
             account_id=account_id,

@@ -1,4 +1,4 @@
-"""Brings a database to the present schema with Alembic. Safe to run at every start."""
+"""Upgrades a database to the current schema with Alembic. Every start runs this."""
 
 import contextlib
 import sqlite3
@@ -10,9 +10,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(database: Path) -> None:
-    """Create or upgrade the SQLite file, in one transaction: all of it is kept or nothing.
+    """Creates or upgrades the SQLite file in one transaction.
 
-    Raises StorageUnavailable: it is not a database, not ours to write, or a newer version's.
+    Raises:
+        StorageUnavailable: The file is no database, cannot be written, or belongs to a newer version.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     revision, newest = revision_of(database), newest_revision()
@@ -22,19 +23,23 @@ def migrate(database: Path) -> None:
         raise StorageUnavailable(
             f"{database} was made by a newer version of this program (schema {revision}, here {newest})"
         )
-    # Alembic and SQLAlchemy cost 0.4 s to import: an engine that is started again after a crash does without.
+    # Importing Alembic and SQLAlchemy takes 0.4 s, which a restart after a crash must not wait for.
     from engine.storage.upgrade import upgrade  # noqa: PLC0415
 
     upgrade(database, MIGRATIONS)
 
 
 def newest_revision() -> str:
-    """Revisions are numbered, and each file's name begins with its number."""
+    """Returns the revision of the current schema. Revisions are numbers, and file names begin with them."""
     return max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
 def revision_of(database: Path) -> str | None:
-    """None: there is no database, or none that Alembic has made."""
+    """Returns the revision of a database; None when there is none, or when Alembic has not made it.
+
+    Raises:
+        StorageUnavailable: The file cannot be read.
+    """
     if not database.exists():
         return None
     try:

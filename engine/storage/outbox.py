@@ -1,6 +1,5 @@
-"""The callbacks' tables as commands see them: what waits, what was tried, where to, and what signs it."""
+"""The outbox: callbacks that wait for delivery or were delivered, and the log of attempts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,17 +7,22 @@ from engine.domain.ids import AccountId, BookingId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage.filters import LATEST
-from engine.storage.table import Table
+from engine.storage.table import Row, Table
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
-# Of one callback, the newest. The schedule has no more than 21, so only redeliveries push older ones out.
+# Attempts of one callback that are kept, the newest. A schedule has fewer: only redeliveries push older ones out.
 MAX_LOGGED = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A callback that a worker has claimed. `attempts` counts this one and fences off every other claim; `tries` counts
-    from the beginning of the present schedule."""
+    """A callback that a worker has claimed for an attempt.
+
+    Attributes:
+        attempts: All attempts so far, with this one. Results are stored only while this number is current, so that
+            another worker's later claim makes this one void.
+        tries: Attempts since the present schedule began, with this one.
+    """
 
     id: str
     account_id: AccountId
@@ -32,7 +36,16 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """`attempt` counts from 1. Either `status` or `trouble` is None. `response`: the beginning of the answer's body."""
+    """An entry of the delivery log.
+
+    Attributes:
+        attempt: Number of the attempt, from 1.
+        began_at: When it began.
+        took_ms: How long it took, in milliseconds.
+        status: HTTP status of the answer. None: there was no answer.
+        trouble: Why there was no answer. None: there was one.
+        response: The beginning of the answer's body.
+    """
 
     attempt: int
     began_at: EpochMs
@@ -44,7 +57,13 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRecord:
-    """A callback as its owner sees it. `body`: empty in lists. `claimed`: it is being tried, or about to be."""
+    """A callback as its owner sees it.
+
+    Attributes:
+        body: The request's body; empty in lists.
+        claimed: Whether a worker is sending it, or is about to.
+        last_outcome: HTTP status or trouble of the last attempt.
+    """
 
     id: str
     booking_id: BookingId
@@ -60,7 +79,7 @@ class CallbackRecord:
 
 
 class DueCallback(NamedTuple):
-    """A callback that is due. `attempts`: how many it has had."""
+    """A callback that is due. `attempts`: the number of its attempts so far."""
 
     event_id: str
     url: str
@@ -69,7 +88,7 @@ class DueCallback(NamedTuple):
 
 
 class DuePage(NamedTuple):
-    """Due callbacks, and how many rows were scanned to find them: those of disabled endpoints are held instead."""
+    """Due callbacks, and the number of rows that were scanned: those of disabled endpoints are held instead."""
 
     due: list[DueCallback]
     scanned: int
@@ -83,15 +102,17 @@ class CallbackPosition(NamedTuple):
 
 
 class Outbox(Table):
+    """Callbacks and their attempts."""
+
     def next_sequence(self, booking_id: BookingId) -> int:
-        """1, 2, 3 … for each booking."""
+        """Returns the next number of the booking's callbacks, from 1."""
         [row] = list(self._sql.next_callback_sequence(self._db, booking_id=booking_id))
         return int(row["callbacks_posted"])
 
     def insert(
         self, *, event_id: str, account_id: AccountId, booking_id: BookingId, url: str, body: str, now: EpochMs
     ) -> None:
-        """`now`: by the clock that the account lives by. All that follows goes by the machine's."""
+        """Adds a callback that is due at once. `now` is by the account's clock; later instants are by the machine's."""
         self._sql.insert_callback(
             self._db,
             id=event_id,
@@ -102,12 +123,15 @@ class Outbox(Table):
             created_at=now,
         )
 
-    def line_up_due(self, now: EpochMs, held_until: EpochMs, at_most: int) -> DuePage:
-        """Reserve due callbacks, oldest first. They are due again at `held_until`.
+    def line_up_due(self, now: EpochMs, held_until: EpochMs, limit: int) -> DuePage:
+        """Reserves due callbacks until `held_until`, when they are due again.
 
         A callback whose endpoint is disabled is held instead.
+
+        Returns:
+            The reserved callbacks, oldest first.
         """
-        rows = list(self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=at_most))
+        rows = list(self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=limit))
         due = sorted(
             DueCallback(row["id"], row["url"], row["attempts"], row["account_id"])
             for row in rows
@@ -118,15 +142,21 @@ class Outbox(Table):
         return DuePage(due, len(rows))
 
     def begin(self, event_id: str, attempts: int, claimed_until: int) -> Delivery | None:
-        """Begin the attempt after `attempts` earlier ones.
+        """Counts an attempt before it is made.
 
-        None: it is finished, its endpoint is disabled, or another worker was first.
+        Args:
+            event_id: The callback.
+            attempts: The number of earlier attempts.
+            claimed_until: When the callback is due again if this worker dies.
+
+        Returns:
+            The callback; None when it is finished, its endpoint is disabled, or another worker has claimed it.
         """
         rows = self._sql.begin_callback_attempt(self._db, id=event_id, attempts=attempts, claimed_until=claimed_until)
         return next((_delivery(row) for row in list(rows)), None)
 
     def finish(self, delivery: Delivery, state: str, outcome: str, now: EpochMs) -> bool:
-        """`state`: DELIVERED, FAILED or HELD. False: another worker has it."""
+        """Stores that a callback is DELIVERED, FAILED or HELD. Returns False if another worker has claimed it."""
         return bool(
             self._sql.finish_callback(
                 self._db, id=delivery.id, attempts=delivery.attempts, state=state, outcome=outcome, now=now
@@ -134,7 +164,7 @@ class Outbox(Table):
         )
 
     def postpone(self, delivery: Delivery, due_at: EpochMs, outcome: str) -> bool:
-        """False: another worker has it."""
+        """Stores when a failed callback is tried again. Returns False if another worker has claimed it."""
         return bool(
             self._sql.postpone_callback(
                 self._db, id=delivery.id, attempts=delivery.attempts, due_at=due_at, outcome=outcome
@@ -142,6 +172,7 @@ class Outbox(Table):
         )
 
     def log_attempt(self, callback_id: str, attempt: AttemptRecord) -> None:
+        """Adds an attempt to the log, and deletes those that are more than MAX_LOGGED older."""
         self._sql.insert_callback_attempt(
             self._db,
             callback_id=callback_id,
@@ -156,49 +187,43 @@ class Outbox(Table):
             self._sql.delete_callback_attempts(self._db, callback_id=callback_id, up_to=attempt.attempt - MAX_LOGGED)
 
     def next_due_at(self) -> EpochMs | None:
+        """Returns when the next callback is due; None when none waits."""
         due: EpochMs | None = self._sql.next_callback_due_at(self._db)
         return due
 
     def of_account(self, account_id: AccountId, callback_id: str) -> CallbackRecord | None:
+        """Returns a callback of the account, with its body."""
         row = self._sql.callback_of_account(self._db, account_id=account_id, id=callback_id)
         return callback_from_row(row) if row else None
 
     def owner_of(self, callback_id: str) -> AccountId | None:
+        """Returns the account that the callback belongs to."""
         owner: AccountId | None = self._sql.owner_of_callback(self._db, id=callback_id)
         return owner
 
     def newest(
-        self, account_id: AccountId, state: CallbackState | None, booking_id: BookingId | None, at_most: int
+        self, account_id: AccountId, state: CallbackState | None, booking_id: BookingId | None, limit: int
     ) -> list[CallbackRecord]:
-        """Newest first. None: any state, any booking."""
-        chosen = {"account_id": account_id, "since": 0, "before_at": LATEST, "before_id": "", "at_most": at_most}
-        if booking_id and state:
-            rows = self._sql.callbacks_page_of_booking_in_state(
-                self._db, **chosen, booking_id=booking_id, state=state.value
-            )
-        elif booking_id:
-            rows = self._sql.callbacks_page_of_booking(self._db, **chosen, booking_id=booking_id)
-        elif state:
-            rows = self._sql.callbacks_page_in_state(self._db, **chosen, state=state.value)
-        else:
-            rows = self._sql.callbacks_page(self._db, **chosen)
+        """Returns the account's callbacks, newest first. None lets every state and booking through."""
+        parameters = {"account_id": account_id, "since": 0, "before_at": LATEST, "before_id": "", "at_most": limit}
+        rows = callbacks_page(self._sql, self._db, parameters, state=state, booking_id=booking_id)
         return [callback_from_row(row) for row in rows]
 
     def attempts_of(self, callback_id: str) -> list[AttemptRecord]:
-        """Oldest first."""
+        """Returns the log of a callback, oldest attempt first."""
         return [AttemptRecord(**row) for row in self._sql.callback_attempts_of(self._db, callback_id=callback_id)]
 
     def redeliver(self, callback_id: str, now: EpochMs, *, held: bool) -> bool:
-        """Begin its schedule anew, or hold it. False: it is being tried, or there is none."""
+        """Starts a callback's schedule again, or holds it. Returns False if it is claimed or does not exist."""
         state, finished_at = (CallbackState.HELD, now) if held else (CallbackState.PENDING, None)
         return bool(
             self._sql.redeliver_callback(self._db, id=callback_id, state=state.value, now=now, finished_at=finished_at)
         )
 
     def to_redeliver(
-        self, account_id: AccountId, state: CallbackState, after: CallbackPosition, until: EpochMs, at_most: int
+        self, account_id: AccountId, state: CallbackState, after: CallbackPosition, until: EpochMs, limit: int
     ) -> list[CallbackPosition]:
-        """Callbacks in that state after the position `after` and created before `until`, oldest first."""
+        """Returns callbacks in a state, after the position `after` and created before `until`, oldest first."""
         rows = self._sql.callbacks_to_redeliver(
             self._db,
             account_id=account_id,
@@ -206,15 +231,34 @@ class Outbox(Table):
             after_at=after.created_at,
             after_id=after.id,
             until=until,
-            at_most=at_most,
+            at_most=limit,
         )
         return [CallbackPosition(row["created_at"], row["id"]) for row in rows]
+
+
+def callbacks_page(
+    sql: Any,  # noqa: ANN401  aiosql's queries are untyped
+    connection: Any,  # noqa: ANN401  of sqlite3 or of aiosqlite
+    parameters: dict[str, Any],
+    *,
+    state: str | None,
+    booking_id: BookingId | None,
+) -> Any:  # noqa: ANN401  rows, or an asynchronous iterator of them
+    """Runs the query for a page of callbacks. Each combination of filters has its own, and with it its own index."""
+    if booking_id and state:
+        return sql.callbacks_page_of_booking_in_state(connection, **parameters, booking_id=booking_id, state=str(state))
+    if booking_id:
+        return sql.callbacks_page_of_booking(connection, **parameters, booking_id=booking_id)
+    if state:
+        return sql.callbacks_page_in_state(connection, **parameters, state=str(state))
+    return sql.callbacks_page(connection, **parameters)
+
+
+def callback_from_row(row: Row) -> CallbackRecord:
+    """Builds a record from its columns."""
+    return CallbackRecord(**{**row, "state": CallbackState(row["state"]), "claimed": bool(row["claimed"])})
 
 
 def _delivery(row: dict[str, Any]) -> Delivery:
     names = ("id", "account_id", "url", "body", "attempts", "tries", "created_at")
     return Delivery(**{name: row[name] for name in names}, secrets=secrets_from_row(row))
-
-
-def callback_from_row(row: Mapping[str, Any]) -> CallbackRecord:
-    return CallbackRecord(**{**row, "state": CallbackState(row["state"]), "claimed": bool(row["claimed"])})

@@ -1,4 +1,4 @@
-"""What the operator sees of all accounts."""
+"""Lists over all accounts, for the operator."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,13 @@ from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
 from engine.storage.bookings import booking_from_row
 from engine.storage.calls import Call, call_from_row
+from engine.storage.filters import LAST_ID
 from engine.storage.table import Table
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedBooking:
-    """`account`: its name."""
+    """A booking, and the name of its account."""
 
     account: str
     booking: Booking
@@ -20,7 +21,7 @@ class OwnedBooking:
 
 @dataclass(frozen=True, slots=True)
 class LiveCall:
-    """`account`: the name of the one whose booking it is on; `service`: the rented number."""
+    """A call that is up, the name of its booking's account, and the rented number."""
 
     account: str
     service: E164
@@ -28,21 +29,37 @@ class LiveCall:
 
 
 class Overview(Table):
+    """Bookings and live calls of all accounts."""
+
     def bookings(
-        self, account_id: AccountId, *, expires_after: int, gone: bool, before_id: str, at_most: int
+        self,
+        account_id: AccountId | None,
+        *,
+        expires_after: int,
+        gone: bool,
+        limit: int,
+        before_id: str | None = None,
     ) -> list[OwnedBooking]:
-        """Newest first. `account_id`: empty for all. `gone`: also those that are, else what expires after then."""
+        """Returns bookings, newest first.
+
+        Args:
+            account_id: Only this account's. None: all accounts'.
+            expires_after: Only bookings that are not gone and expire after this instant (epoch milliseconds).
+            gone: Return every booking instead, whether it is gone or not.
+            limit: The most bookings to return.
+            before_id: Only bookings older than this one. None: from the newest on.
+        """
         rows = self._sql.overview_bookings(
             self._db,
-            account_id=account_id,
+            account_id=account_id or "",
             expires_after=expires_after,
             gone=int(gone),
-            before_id=before_id,
-            at_most=at_most,
+            before_id=before_id or LAST_ID,
+            at_most=limit,
         )
         return [OwnedBooking(row["account"], booking_from_row(row)) for row in rows]
 
-    def live_calls(self, at_most: int) -> list[LiveCall]:
-        """Oldest first, ringing ones too."""
-        rows = [dict(row) for row in self._sql.overview_live_calls(self._db, at_most=at_most)]
+    def live_calls(self, limit: int) -> list[LiveCall]:
+        """Returns the calls that are up, ringing ones included, oldest first."""
+        rows = [dict(row) for row in self._sql.overview_live_calls(self._db, at_most=limit)]
         return [LiveCall(row.pop("account"), row.pop("service"), call_from_row(row)) for row in rows]

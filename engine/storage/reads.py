@@ -1,4 +1,4 @@
-"""Lists and look-ups for the API: asynchronous, read-only, beside the thread that writes."""
+"""Lists and look-ups for the API: asynchronous and read-only, on a connection besides the one that writes."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -20,15 +20,16 @@ from engine.storage.cdrs import Between, CallRecord, Cdr, CdrPosition, WantedRec
 from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.errors import StorageUnavailable
 from engine.storage.filters import LAST_ID, BookingFilter, ScannedPage
-from engine.storage.outbox import AttemptRecord, CallbackRecord, callback_from_row
+from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row, callbacks_page
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
-# A page whose filter passes most bookings is full after so many times its length; only others look at all they may.
-FEW_TIMES = 4
+# A page of bookings first scans this many times its length, which is enough for a filter that most bookings pass.
+# Only if that does not fill the page, it scans as many as it may.
+FIRST_SCAN_FACTOR = 4
 
 
 class Reads:
-    """One read-only connection; sees all that is committed. Use as an async context manager.
+    """A read-only connection, which sees everything that is committed. Use it as an asynchronous context manager.
 
     Every method but `alive` raises StorageUnavailable when the database fails.
     """
@@ -51,78 +52,91 @@ class Reads:
             self._db = None
 
     async def key(self, digest: str) -> ApiKey | None:
-        """None: unknown or revoked."""
+        """Returns the API key with that digest; None for an unknown or revoked key."""
         row = await _one(self._sql.api_key_of_digest(self._connection(), digest=digest))
         return ApiKey(**row) if row else None
 
+    async def account(self, account_id: AccountId, *, limit: int) -> AccountSummary:
+        """Returns an account, which must exist. Its bookings are counted up to `limit`."""
+        return account_summary_from_row(
+            await _one(self._sql.account_seen(self._connection(), account_id=account_id, at_most=limit))
+        )
+
+    async def accounts(self) -> list[dict[str, Any]]:
+        """Returns id, name, test_of and created_at of all accounts, in the order of their ids."""
+        return await _all(self._sql.accounts_list(self._connection()))
+
     async def booking(self, booking_id: BookingId) -> Booking | None:
+        """Returns the booking with that id, whoever owns it, also when it is gone."""
         row = await _one(self._sql.booking_by_id(self._connection(), id=booking_id))
         return booking_from_row(row) if row else None
 
     async def bookings(
-        self, account_id: AccountId, wanted: BookingFilter, *, before_id: str | None, at_most: int
+        self, account_id: AccountId, wanted: BookingFilter, *, before_id: str | None, limit: int
     ) -> ScannedPage[Booking]:
-        """Newest first, of those that are not gone."""
+        """Returns a page of an account's bookings that are not gone, newest first.
+
+        Args:
+            account_id: The account.
+            wanted: The filter.
+            before_id: Only bookings older than this one. None: from the newest on.
+            limit: The most bookings to return.
+        """
         begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
-        for looked_at in (min(FEW_TIMES * at_most, filters.LOOKED_AT), filters.LOOKED_AT):
+        for scan_limit in (min(FIRST_SCAN_FACTOR * limit, filters.SCAN_LIMIT), filters.SCAN_LIMIT):
             rows = await _all(
                 self._sql.bookings_page(
-                    self._connection(), **begin, looked_at=looked_at, at_most=at_most, **wanted.as_parameters()
+                    self._connection(), **begin, looked_at=scan_limit, at_most=limit, **wanted.as_parameters()
                 )
             )
             found = [booking_from_row(row) for row in rows]
-            if len(found) == at_most:
-                return ScannedPage(found)  # the next page begins behind the last of them
-            end = await _one(self._sql.bookings_page_end(self._connection(), **begin, looked_at=looked_at))
-            if end["bookings"] < looked_at:
+            if len(found) == limit:
+                return ScannedPage(found)  # the next page begins after the last of these
+            end = await _one(self._sql.bookings_page_end(self._connection(), **begin, looked_at=scan_limit))
+            if end["bookings"] < scan_limit:
                 return ScannedPage(found)
         return ScannedPage(found, end["last_id"])
 
+    async def blocked_callers(self, booking_id: BookingId, *, after: str | None, limit: int) -> list[BlockedCaller]:
+        """Returns a booking's blocked callers, in the order of their numbers. `after` None: from the first on."""
+        rows = await _all(
+            self._sql.blocked_page(self._connection(), booking_id=booking_id, after=after or "", at_most=limit)
+        )
+        return [BlockedCaller(**row) for row in rows]
+
     async def cdr(self, account_id: AccountId, cdr_id: str) -> Cdr | None:
+        """Returns a call record of the account."""
         row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
         return cdr_from_row(row) if row else None
 
+    async def cdrs(self, wanted: WantedRecords, between: Between, *, limit: int) -> list[CallRecord]:
+        """Returns the call records of a range that pass the filter, newest first."""
+        rows = await _all(
+            self._sql.cdrs_between(self._connection(), **wanted.parameters(), **between.parameters(), at_most=limit)
+        )
+        return [call_record_from_row(row) for row in rows]
+
     async def cdr_places(self, account_id: AccountId, between: Between, *, skipped: int) -> list[CdrPosition]:
-        """Two at most: those of the records behind the first `skipped` ones, newest first."""
+        """Returns the positions of up to two call records of a range, newest first, after the first `skipped` ones."""
         rows = await _all(
             self._sql.cdr_places(self._connection(), account_id=account_id, skipped=skipped, **between.parameters())
         )
         return [CdrPosition(row["started_at"], row["id"]) for row in rows]
 
-    async def cdrs(self, wanted: WantedRecords, between: Between, *, at_most: int) -> list[CallRecord]:
-        """Newest first."""
-        rows = await _all(
-            self._sql.cdrs_between(self._connection(), **wanted.parameters(), **between.parameters(), at_most=at_most)
-        )
-        return [call_record_from_row(row) for row in rows]
-
-    async def blocked_callers(self, booking_id: BookingId, *, after: str, at_most: int) -> list[BlockedCaller]:
-        """In the order of their numbers."""
-        rows = await _all(
-            self._sql.blocked_page(self._connection(), booking_id=booking_id, after=after, at_most=at_most)
-        )
-        return [BlockedCaller(**row) for row in rows]
-
-    async def account(self, account_id: AccountId, *, at_most: int) -> AccountSummary:
-        """One whose key has just opened it: accounts stay. `at_most`: so many of its bookings are counted."""
-        return account_summary_from_row(
-            await _one(self._sql.account_seen(self._connection(), account_id=account_id, at_most=at_most))
-        )
-
-    async def accounts(self) -> list[dict[str, Any]]:
-        return await _all(self._sql.accounts_list(self._connection()))
-
     async def numbers_by_state(self) -> dict[str, int]:
+        """Counts the numbers of the pool in each state."""
         return {row["state"]: row["numbers"] for row in await _all(self._sql.numbers_by_state(self._connection()))}
 
     async def free_numbers(self) -> dict[str | None, int]:
-        """By country."""
+        """Counts the free numbers of each country."""
         rows = await _all(self._sql.free_numbers_by_country(self._connection()))
         return {row["country"]: row["numbers"] for row in rows}
 
     async def net_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> int:
-        """How many more numbers were taken than came back, in the `pace_ms` before `now`. One comes back when its
-        quarantine is over, which began when its booking was gone."""
+        """Returns how many more numbers were booked than came back, in the `pace_ms` before `now`.
+
+        A number comes back at the end of its quarantine, which began when its booking was gone.
+        """
         back = now - quarantine_ms
         counts = await _one(
             self._sql.numbers_taken(
@@ -136,7 +150,7 @@ class Reads:
         return int(counts["taken"] - counts["left_behind"])
 
     async def callback_counts(self, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
-        """How many are `pending`, of these `late` (due before that instant), and how many have `failed` since then."""
+        """Counts callbacks: `pending`, `late` (pending and due before `due_before`), `failed` (given up since)."""
         counts: dict[str, int] = await _one(
             self._sql.callback_counts(self._connection(), due_before=due_before, since=since)
         )
@@ -146,50 +160,58 @@ class Reads:
         self,
         account_id: AccountId,
         *,
-        state: str,
-        booking_id: BookingId,
+        state: str | None,
+        booking_id: BookingId | None,
         since: EpochMs,
-        before: tuple[int, str],
-        at_most: int,
+        before: tuple[int, str] | CallbackPosition,
+        limit: int,
     ) -> list[CallbackRecord]:
-        """Newest first, put down since that instant and before (created at, id). Empty: any state, any booking."""
-        sql, chosen = self._sql, {"account_id": account_id, "since": since, "at_most": at_most}
-        chosen |= {"before_at": before[0], "before_id": before[1]}
-        if booking_id and state:
-            found = sql.callbacks_page_of_booking_in_state(
-                self._connection(), **chosen, booking_id=booking_id, state=state
-            )
-        elif booking_id:
-            found = sql.callbacks_page_of_booking(self._connection(), **chosen, booking_id=booking_id)
-        elif state:
-            found = sql.callbacks_page_in_state(self._connection(), **chosen, state=state)
-        else:
-            found = sql.callbacks_page(self._connection(), **chosen)
-        return [callback_from_row(row) for row in await _all(found)]
+        """Returns an account's callbacks, newest first, without their bodies.
+
+        Args:
+            account_id: The account.
+            state: Only callbacks in this state. None: any.
+            booking_id: Only callbacks about this booking. None: any.
+            since: Only callbacks created at or after this instant.
+            before: Only callbacks created before this position.
+            limit: The most callbacks to return.
+        """
+        before_at, before_id = before
+        parameters = {
+            "account_id": account_id,
+            "since": since,
+            "before_at": before_at,
+            "before_id": before_id,
+            "at_most": limit,
+        }
+        rows = callbacks_page(self._sql, self._connection(), parameters, state=state, booking_id=booking_id)
+        return [callback_from_row(row) for row in await _all(rows)]
 
     async def callback(self, account_id: AccountId, callback_id: str) -> CallbackRecord | None:
+        """Returns a callback of the account, with its body."""
         row = await _one(self._sql.callback_of_account(self._connection(), account_id=account_id, id=callback_id))
         return callback_from_row(row) if row else None
 
     async def callback_attempts(self, callback_id: str) -> list[AttemptRecord]:
-        """Oldest first."""
+        """Returns the log of a callback, oldest attempt first."""
         rows = await _all(self._sql.callback_attempts_of(self._connection(), callback_id=callback_id))
         return [AttemptRecord(**row) for row in rows]
 
-    async def endpoints(self, account_id: AccountId, *, before_id: str | None, at_most: int) -> list[Endpoint]:
-        """Newest first."""
+    async def endpoints(self, account_id: AccountId, *, before_id: str | None, limit: int) -> list[Endpoint]:
+        """Returns an account's endpoints, newest first. `before_id` None: from the newest on."""
         rows = await _all(
             self._sql.endpoints_page(
-                self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=at_most
+                self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=limit
             )
         )
         return [endpoint_from_row(row) for row in rows]
 
     async def webhook_secrets(self, account_id: AccountId) -> SigningSecrets:
+        """Returns the signing secrets of an account, which must exist."""
         return secrets_from_row(await _one(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
 
     async def alive(self) -> bool:
-        """Whether the database answers a query."""
+        """Returns whether the database answers a query."""
         try:
             await self._connection().execute("SELECT 1")
         except (sqlite3.Error, StorageUnavailable, ValueError):
@@ -203,18 +225,18 @@ class Reads:
 
 
 async def _one(row: Any) -> Any:  # noqa: ANN401  aiosql's methods are untyped
-    with _failures_named():
+    with _failures_translated():
         return await row
 
 
-async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  likewise
-    with _failures_named():
+async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  as above
+    with _failures_translated():
         return [row async for row in rows]
 
 
 @contextmanager
-def _failures_named() -> Iterator[None]:
-    """aiosqlite says ValueError when its connection was closed."""
+def _failures_translated() -> Iterator[None]:
+    """Raises StorageUnavailable for errors of the database. aiosqlite raises ValueError on a closed connection."""
     try:
         yield
     except (sqlite3.Error, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The tables as retention and erasure see them: by age, and by a number that stands somewhere in them."""
+"""The tables as retention and erasure use them: by age, and by a number that a row contains."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from engine.storage.table import Table
 
 @dataclass(frozen=True, slots=True)
 class OldRecord:
-    """What must be known of a call record to forget it."""
+    """What retention needs of a call record to delete it. `started_at` is by the machine's clock, not a sandbox's."""
 
     id: str
     call_id: CallId
@@ -22,109 +22,126 @@ class OldRecord:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Rows with ids after `after` up to `last`."""
+    """The rows with ids greater than `after`, up to `last`."""
 
     after: str
     last: str
 
 
 class RetentionTables(Table):
-    def oldest_records(self, at_most: int) -> list[OldRecord]:
-        return [OldRecord(**row) for row in self._sql.oldest_cdrs(self._db, at_most=at_most)]
+    """Deletes what has been kept long enough."""
+
+    def oldest_records(self, limit: int) -> list[OldRecord]:
+        """Returns the oldest call records."""
+        return [OldRecord(**row) for row in self._sql.oldest_cdrs(self._db, at_most=limit)]
 
     def delete_record(self, cdr_id: str, call_id: CallId) -> None:
-        """With its call."""
+        """Deletes a call record and its call."""
         self._sql.delete_cdr(self._db, id=cdr_id)
         self._sql.delete_ended_call(self._db, call_id=call_id)
 
     def add_forgotten(self, booking_id: BookingId, seconds: int, calls: int) -> None:
-        """Note what the settled calls cost that are deleted."""
+        """Adds the cost of deleted calls to the booking's sums, so that its ledger still adds up."""
         self._sql.add_forgotten(self._db, booking_id=booking_id, seconds=seconds, calls=calls)
 
-    def delete_finished_callbacks(self, before: EpochMs, at_most: int) -> int:
-        """With their attempts."""
-        return int(self._sql.delete_finished_callbacks(self._db, before=before, at_most=at_most))
+    def delete_finished_callbacks(self, before: EpochMs, limit: int) -> int:
+        """Deletes callbacks that finished up to `before`, with their attempts. Returns how many."""
+        return int(self._sql.delete_finished_callbacks(self._db, before=before, at_most=limit))
 
-    def delete_kept_answers(self, before: EpochMs, at_most: int) -> int:
-        return int(self._sql.delete_kept_answers(self._db, before=before, at_most=at_most))
+    def delete_kept_answers(self, before: EpochMs, limit: int) -> int:
+        """Deletes answers that were kept up to `before`. Returns how many."""
+        return int(self._sql.delete_kept_answers(self._db, before=before, at_most=limit))
 
-    def delete_unused_endpoints(self, before: EpochMs, at_most: int) -> int:
-        """Those that were not tried since, and for which nothing is held."""
-        return int(self._sql.delete_unused_endpoints(self._db, before=before, at_most=at_most))
+    def delete_unused_endpoints(self, before: EpochMs, limit: int) -> int:
+        """Deletes endpoints that had no attempt since `before` and hold no callback. Returns how many."""
+        return int(self._sql.delete_unused_endpoints(self._db, before=before, at_most=limit))
 
     def forget_old_secrets(self, now: EpochMs) -> int:
-        """Those that sign no more."""
+        """Deletes rotated secrets that no longer sign. Returns how many."""
         return int(self._sql.forget_old_webhook_secrets(self._db, now=now))
 
-    def gone_bookings(self, before: EpochMs, at_most: int) -> list[BookingId]:
-        """Ids of bookings gone by then without a call that is up, which still say whom they hid."""
-        rows = list(self._sql.gone_bookings_to_forget(self._db, before=before, at_most=at_most))
-        rest = at_most - len(rows)
+    def gone_bookings(self, before: EpochMs, limit: int) -> list[BookingId]:
+        """Returns bookings that were gone up to `before`, have no call that is up, and still name their destination."""
+        rows = list(self._sql.gone_bookings_to_forget(self._db, before=before, at_most=limit))
+        rest = limit - len(rows)
         rows += self._sql.gone_bookings_of_worlds_to_forget(self._db, before=before, at_most=rest)
         return list(dict.fromkeys(row["id"] for row in rows))
 
     def forget_booking(self, booking_id: BookingId) -> None:
+        """Deletes the destination, callback, label and metadata of a gone booking."""
         self._sql.forget_whom_booking_hid(self._db, id=booking_id)
 
 
 class ErasureTables(Table):
-    """`number` is E.164, `digits` the same without its plus."""
+    """Finds and erases a number. `number` is E.164; `digits` is the same without its plus.
 
-    def next_window(self, table: str, after: str, at_most: int) -> Window | None:
-        """None: there is nothing after `after`."""
-        last: str | None = getattr(self._sql, f"{table}_window")(self._db, after=after, at_most=at_most)
+    No index leads to a number, so each table is scanned in windows of its primary key, each in its own transaction.
+    """
+
+    def next_window(self, table: str, after: str, limit: int) -> Window | None:
+        """Returns the next `limit` rows of a table after the id `after`; None at the end."""
+        last: str | None = getattr(self._sql, f"{table}_window")(self._db, after=after, at_most=limit)
         return None if last is None else Window(after, last)
 
     def bookings(self, window: Window, number: str, digits: str) -> list[Booking]:
-        """Those that hide it, and those with its digits in their callback, label or metadata."""
+        """Returns bookings that hide the number or contain its digits in their callback, label or metadata."""
         rows = self._sql.bookings_with_number(
             self._db, after=window.after, last=window.last, number=number, digits=digits
         )
         return [booking_from_row(row) for row in rows]
 
     def reasons(self, window: Window, digits: str) -> list[tuple[str, str]]:
-        """(id, reason) of grants with those digits in their reason."""
+        """Returns (id, reason) of grants whose reason contains the digits."""
         rows = self._sql.grants_with_number(self._db, after=window.after, last=window.last, digits=digits)
         return [(row["id"], row["reason"]) for row in rows]
 
     def set_reason(self, grant_id: str, reason: str) -> None:
+        """Replaces a grant's reason."""
         self._sql.set_grant_reason(self._db, id=grant_id, reason=reason)
 
     def from_calls(self, window: Window, number: str) -> int:
+        """Erases the number from calls. Returns how many had it."""
         return int(self._sql.erase_from_calls(self._db, after=window.after, last=window.last, number=number))
 
     def from_records(self, window: Window, number: str) -> int:
+        """Erases the number from call records. Returns how many had it."""
         return int(self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number))
 
     def callbacks(self, window: Window, digits: str) -> list[tuple[str, str, str]]:
-        """(id, URL, body) of callbacks with those digits in either."""
+        """Returns (id, URL, body) of callbacks whose URL or body contains the digits."""
         rows = self._sql.callbacks_with_number(self._db, after=window.after, last=window.last, digits=digits)
         return [(row["id"], row["url"], row["body"]) for row in rows]
 
     def set_callback_body(self, event_id: str, body: str) -> None:
+        """Replaces a callback's body."""
         self._sql.set_callback_body(self._db, id=event_id, body=body)
 
     def delete_callback(self, event_id: str) -> None:
+        """Deletes a callback with its attempts."""
         self._sql.delete_callback(self._db, id=event_id)
 
     def responses(self, window: Window, digits: str) -> list[tuple[str, int, str]]:
-        """(callback, attempt, response) of attempts that were answered with those digits."""
+        """Returns (callback id, attempt, response) of attempts whose response contains the digits."""
         rows = self._sql.responses_with_number(self._db, after=window.after, last=window.last, digits=digits)
         return [(row["callback_id"], row["attempt"], row["response"]) for row in rows]
 
     def set_response(self, callback_id: str, attempt: int, response: str) -> None:
+        """Replaces the response of an attempt."""
         self._sql.set_response(self._db, callback_id=callback_id, attempt=attempt, response=response)
 
     def endpoints(self, window: Window, digits: str) -> list[tuple[str, str]]:
-        """(id, URL) of endpoints with those digits in their URL."""
+        """Returns (id, URL) of endpoints whose URL contains the digits."""
         rows = self._sql.endpoints_with_number(self._db, after=window.after, last=window.last, digits=digits)
         return [(row["id"], row["url"]) for row in rows]
 
     def delete_endpoint(self, endpoint_id: str) -> None:
+        """Deletes an endpoint."""
         self._sql.delete_endpoint(self._db, id=endpoint_id)
 
     def kept_answers(self, digits: str) -> int:
+        """Deletes kept answers whose body or key contains the digits. Returns how many."""
         return int(self._sql.delete_kept_answers_with(self._db, digits=digits))
 
     def blocked_caller(self, number: str) -> int:
+        """Deletes the number from all lists of blocked callers. Returns from how many."""
         return int(self._sql.erase_blocked_caller(self._db, number=number))

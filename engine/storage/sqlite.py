@@ -1,7 +1,7 @@
 """SQLite with group commit: one thread owns the connection and commits many commands with one fsync.
 
-What waits is taken together (up to MAX_BATCH), each command runs in a savepoint of its own inside one
-BEGIN IMMEDIATE … COMMIT, and only after the commit is any caller answered. A command that raises undoes only
+The thread takes all waiting commands (up to MAX_BATCH) as one batch. Each command runs in its own savepoint inside one
+BEGIN IMMEDIATE … COMMIT, and callers get their results only after the commit. A command that raises undoes only
 itself. If the commit fails, every command of the batch fails and nothing of it was kept.
 """
 
@@ -19,26 +19,28 @@ import structlog
 
 from engine.runtime import failpoints
 from engine.storage import queries
-from engine.storage.checkpoints import BRING_OVER, Checkpoints, Pace
+from engine.storage.checkpoints import CHECKPOINT, Checkpoints, Pace
 from engine.storage.errors import StorageBusy, StorageUnavailable
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Commands of one commit.
 MAX_BATCH = 256
+# Commands that may wait; further ones are refused.
 MAX_WAITING = 4096
 BUSY_TIMEOUT_SECONDS = 5.0
-# Of a large database the upper levels of its indices, so that a page is read for each leaf only.
+# Enough for the upper levels of a large database's indexes, so that a look-up reads only one page, a leaf.
 CACHE_KIB = 16 * 1024
-# What a burst has made of the write-ahead log does not stay.
+# After a burst, SQLite truncates the write-ahead log to this size.
 LOG_BYTES = 64 * 1024 * 1024
 
 log = structlog.get_logger(__name__)
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A writing connection in WAL mode that reaches the disk at each commit, and leaves nothing of what it deletes."""
+    """Opens a writing connection in WAL mode. Every commit is synced to the disk, and deleted data is overwritten."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
     connection.row_factory = queries.dict_row
     connection.execute("PRAGMA journal_mode = WAL")
@@ -56,7 +58,7 @@ class _Job:
     future: asyncio.Future[Any]
     result: Any = None
     error: Exception | None = None
-    # Set by the event loop when nobody waits any more: a job that has not begun is then skipped.
+    # Set by the event loop when the caller was cancelled. A job that has not begun is then skipped.
     abandoned: bool = False
 
     def resolve(self) -> None:
@@ -69,9 +71,14 @@ class _Job:
 
 
 class SqliteStorage:
-    """Runs commands durably. Made by `SqliteStorage(path)` over a migrated database; `close()` ends the thread."""
+    """Runs commands in transactions, in a thread that `close` ends.
 
-    def __init__(self, path: Path, pace: Pace = Pace()) -> None:  # noqa: B008  it cannot change
+    Args:
+        path: A migrated database.
+        pace: When the write-ahead log is checkpointed.
+    """
+
+    def __init__(self, path: Path, pace: Pace = Pace()) -> None:  # noqa: B008  it is immutable
         self._connection = connect(path)
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -80,20 +87,24 @@ class SqliteStorage:
         self._transaction = Transaction(queries.load("sqlite3"), self._connection)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
-        self._posted: Callable[[], object] | None = None
+        self._wake_worker: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
         self._thread.start()
 
     def when_posted(self, wake: Callable[[], object]) -> None:
-        """Have `wake` called, on this storage's thread, after each commit that put a callback into the outbox."""
-        self._posted = wake
+        """Makes the storage call `wake`, on its own thread, after each commit that put a callback into the outbox."""
+        self._wake_worker = wake
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `command(tx, *args, **kwargs)` in a transaction and return its result once it is on the disk.
+        """Runs `command(tx, *args, **kwargs)` in a transaction and returns its result once it is on the disk.
 
-        Raises what the command raises (and then nothing of it was kept), StorageBusy when too much waits,
-        StorageUnavailable when the database fails. A caller that is cancelled while its command is running does
-        not know whether it was kept: commands of the call path are keyed by the call's id for that reason.
+        A caller that is cancelled while its command runs does not know whether the command was kept. Commands of the
+        call path can be repeated for that reason: they are keyed by the call's id.
+
+        Raises:
+            Exception: Whatever the command raises; nothing of the command was kept then.
+            StorageBusy: Too many commands wait.
+            StorageUnavailable: The database failed, or the storage is closed.
         """
         if self._closed:
             raise StorageUnavailable("the storage is closed")
@@ -111,7 +122,7 @@ class SqliteStorage:
         return result
 
     async def close(self) -> None:
-        """Finish what waits, then close the database."""
+        """Runs the waiting commands, then closes the database."""
         if self._closed:
             return
         self._closed = True
@@ -125,13 +136,13 @@ class SqliteStorage:
             if batch:
                 self._run_batch(batch)
                 self._checkpoints.committed()
-                self._wake_whoever_delivers()
+                self._wake_callback_worker()
                 _answer(batch)
         self._checkpoints.close()
         self._connection.close()
 
     def _next_batch(self) -> tuple[list[_Job], bool]:
-        """Wait for one job, then take all that is there. False: the end was asked for."""
+        """Waits for one job, then takes all waiting jobs. The second value is False after `close`."""
         batch: list[_Job] = []
         job = self._jobs.get()
         while job is not None:
@@ -146,12 +157,12 @@ class SqliteStorage:
 
     def _run_batch(self, batch: list[_Job]) -> None:
         try:
-            if self._checkpoints.rest_is_wanted():
-                self._bring_rest_over()
+            if self._checkpoints.take_request():
+                self._checkpoint()
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
                 if job.abandoned:
-                    continue  # while it waited, or while those before it were carried out
+                    continue  # the caller was cancelled before this job began
                 self._run_in_savepoint(job)
                 failpoints.hit(f"{job.name} before commit")
             self._connection.execute("COMMIT")
@@ -161,22 +172,22 @@ class SqliteStorage:
             for job in batch:
                 job.error = StorageUnavailable(str(error))
             log.error("commit_failed", error=str(error), commands=len(batch))
-            # It may have been rolled back already; that it cannot be must not end the thread.
+            # SQLite may have rolled back already. A rollback that fails must not end the thread.
             with suppress(sqlite3.Error):
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
 
-    def _bring_rest_over(self) -> None:
+    def _checkpoint(self) -> None:
         try:
-            self._connection.execute(BRING_OVER)
+            self._connection.execute(CHECKPOINT)
         except sqlite3.Error as error:
-            # What is committed stays in the log, and what comes can be committed all the same.
+            # Committed data stays in the log, and further commits still work.
             log.warning("checkpoint_failed", error=str(error))
 
-    def _wake_whoever_delivers(self) -> None:
-        if self._transaction.posted and self._posted is not None:
-            with suppress(RuntimeError):  # its loop has ended: the next start delivers
-                self._posted()
+    def _wake_callback_worker(self) -> None:
+        if self._transaction.posted and self._wake_worker is not None:
+            with suppress(RuntimeError):  # the worker's event loop has ended: the next start delivers the callback
+                self._wake_worker()
         self._transaction.posted = False
 
     def _run_in_savepoint(self, job: _Job) -> None:
@@ -185,16 +196,16 @@ class SqliteStorage:
         try:
             job.result = job.command(self._transaction)
         except sqlite3.OperationalError:
-            raise  # the disk or the database itself: the whole batch fails
+            raise  # the disk or the database failed, and so does the whole batch
         except Exception as error:
             execute("ROLLBACK TO command")
-            # A future refuses a StopIteration, as a coroutine does.
+            # A future does not accept a StopIteration.
             job.error = RuntimeError("a command raised StopIteration") if isinstance(error, StopIteration) else error
         execute("RELEASE command")
 
 
 def _answer(batch: list[_Job]) -> None:
-    """Wake the callers: one wake-up for each event loop, not for each job."""
+    """Gives the callers their results, with one wake-up for each event loop instead of one for each job."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
     for job in batch:
         by_loop.setdefault(job.loop, []).append(job)

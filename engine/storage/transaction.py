@@ -1,4 +1,4 @@
-"""What a command may read and write, in methods named for their use. One object a database connection."""
+"""What a command may read and write."""
 
 from typing import Any
 
@@ -19,9 +19,13 @@ from engine.storage.webhook_secrets import WebhookSecrets
 
 
 class Transaction:
-    """Handed to every command. Its tables are valid while the command runs, on the thread that runs it."""
+    """The tables, for one command. They are valid while the command runs, on the thread that runs it.
 
-    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  as above
+    Attributes:
+        posted: Set by a command that has put a callback into the outbox, so that the worker is woken after the commit.
+    """
+
+    def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  aiosql and DB-API: both untyped
         self.bookings = Bookings(queries, connection)
         self.blocked = BlockedCallers(queries, connection)
         self.numbers = Numbers(queries, connection)
@@ -37,4 +41,4 @@ class Transaction:
         self.notices = Notifications(queries, connection)
         self.erasure = ErasureTables(queries, connection)
         self.worlds = Sandboxes(queries, connection)
-        self.posted = False  # True: a callback waits for whoever delivers
+        self.posted = False

@@ -1,4 +1,4 @@
-"""Runs the migrations."""
+"""Runs the Alembic migrations."""
 
 import sqlite3
 from pathlib import Path
@@ -11,7 +11,8 @@ from sqlalchemy.pool import NullPool
 
 from engine.storage.errors import StorageUnavailable
 
-NOT_NOW = frozenset(
+# Faults of the file or of the disk. Every other fault is a bug in a migration.
+FILE_FAULTS = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_READONLY,
@@ -25,9 +26,15 @@ NOT_NOW = frozenset(
 
 
 def upgrade(database: Path, migrations: Path, revision: str = "head") -> None:
-    """To that revision, the newest unless told, in one transaction.
+    """Upgrades the database to a revision, in one transaction.
 
-    Raises StorageUnavailable when the file cannot be written now.
+    Args:
+        database: The SQLite file.
+        migrations: Alembic's directory.
+        revision: The target; the newest by default.
+
+    Raises:
+        StorageUnavailable: The file cannot be written now.
     """
     engine = create_engine(f"sqlite:///{database}", poolclass=NullPool)
     # The sqlite3 module would commit before each DDL statement, and a kill in between would leave half a schema.
@@ -40,8 +47,7 @@ def upgrade(database: Path, migrations: Path, revision: str = "head") -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except DatabaseError as error:
-        # A schema that does not fit is a bug, and shows itself as one.
-        if getattr(error.orig, "sqlite_errorcode", None) not in NOT_NOW:
+        if getattr(error.orig, "sqlite_errorcode", None) not in FILE_FAULTS:
             raise
         raise StorageUnavailable(f"{database}: {error.orig}") from error
 

@@ -13,7 +13,7 @@ import structlog
 
 from engine.domain.numbers import E164
 from engine.storage import checkpoints, queries, sqlite
-from engine.storage.checkpoints import BRING_OVER, CUT, Pace
+from engine.storage.checkpoints import CHECKPOINT, TRUNCATE, LogState, Pace
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.contract.samples import START
@@ -87,7 +87,7 @@ async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: 
         with closing(reading(database)):
             await storage.run(fill, 100)
             with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-                storage._checkpoints._look(partial(checkpoints._checkpoint, connection))
+                storage._checkpoints._check(partial(checkpoints._checkpoint, connection))
         before = beginning_of(log_of(database))
         await storage.run(add, E164("+32255999999"))
         assert beginning_of(log_of(database)) != before
@@ -103,8 +103,8 @@ async def test_of_a_short_log_nothing_is_left_to_the_thread_that_commits(databas
     try:
         await storage.run(fill, 0)
         with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-            storage._checkpoints._look(partial(checkpoints._checkpoint, connection))
-        assert not storage._checkpoints.rest_is_wanted()
+            storage._checkpoints._check(partial(checkpoints._checkpoint, connection))
+        assert not storage._checkpoints.take_request()
     finally:
         await storage.close()
 
@@ -112,12 +112,12 @@ async def test_of_a_short_log_nothing_is_left_to_the_thread_that_commits(databas
 async def test_of_a_long_log_what_comes_meanwhile_is_brought_over_until_it_is_little(database: Path) -> None:
     storage = SqliteStorage(database, Pace(every=3600.0, long=4, little=2, tries=8))
     await storage.run(fill, 0)
-    seen: list[tuple[int, int]] = []
+    seen: list[LogState] = []
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         readers = [reading(database)]
         commit(database, 100)
 
-        def while_it_looks(how: str) -> tuple[int, int]:
+        def while_it_looks(how: str) -> LogState:
             seen.append(checkpoints._checkpoint(connection, how))
             if len(seen) < 3:
                 readers.append(reading(database))
@@ -126,8 +126,8 @@ async def test_of_a_long_log_what_comes_meanwhile_is_brought_over_until_it_is_li
                 readers.pop(0).close()
             return seen[-1]
 
-        storage._checkpoints._look(while_it_looks)
-    assert storage._checkpoints.rest_is_wanted()
+        storage._checkpoints._check(while_it_looks)
+    assert storage._checkpoints.take_request()
     await storage.close()
     brought = [pages for _, pages in seen]
     assert len(seen) == 5
@@ -212,7 +212,7 @@ async def test_closing_ends_it_too_and_leaves_one_file(database: Path, tmp_path:
 async def test_a_checkpoint_that_fails_is_tried_again(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failures = {BRING_OVER: sqlite3.OperationalError("disk I/O error"), CUT: sqlite3.DatabaseError("no")}
+    failures = {CHECKPOINT: sqlite3.OperationalError("disk I/O error"), TRUNCATE: sqlite3.DatabaseError("no")}
 
     works = checkpoints._checkpoint
 
@@ -248,9 +248,9 @@ async def test_a_rest_that_cannot_be_brought_over_fails_no_command(
 ) -> None:
     storage = SqliteStorage(database, SLOW)
     try:
-        monkeypatch.setattr(sqlite, "BRING_OVER", "SELECT 1 FROM nowhere")
-        storage._checkpoints._rest_is_wanted = True
+        monkeypatch.setattr(sqlite, "CHECKPOINT", "SELECT 1 FROM nowhere")
+        storage._checkpoints._requested = True
         assert await storage.run(add, E164("+32255999999")) == "+32255999999"
-        assert not storage._checkpoints._rest_is_wanted
+        assert not storage._checkpoints._requested
     finally:
         await storage.close()

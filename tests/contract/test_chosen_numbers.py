@@ -85,7 +85,7 @@ async def test_a_prefix_is_the_beginning_of_the_number_and_nothing_near_it(world
 async def test_a_prefix_is_found_however_few_are_looked_at(
     world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int
 ) -> None:
-    monkeypatch.setattr(numbers, "NUMBERS_LOOKED_AT", looked_at)
+    monkeypatch.setattr(numbers, "SCAN_LIMIT", looked_at)
     world.now += DAY
     await add(world, *FRENCH)
     given = {(await book(world, NumberRequest(prefix="+33"))).service for _ in FRENCH}

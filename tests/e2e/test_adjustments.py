@@ -9,7 +9,7 @@ import pytest
 
 from engine.bookings.adjustments import Adjustment
 from engine.control.client import ask_to_adjust
-from engine.control.server import EngineSilent
+from engine.control.protocol import EngineSilent
 from engine.domain.ids import BookingId
 from engine.runtime.failpoints import VARIABLE
 from engine.runtime.ids import new_id

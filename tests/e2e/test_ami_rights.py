@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from engine.asterisk.ami_link import EXCESSIVE_ACTIONS, REQUIRED_ACTIONS
+from engine.asterisk.config_files import AMI_USER
 from engine.config import secrets
 from tests.e2e.system import System
 
@@ -60,7 +61,7 @@ class Session:
         self._file = connection.makefile("rwb")
         assert self._file.readline().startswith(b"Asterisk Call Manager")
         kept = secrets.load(system.data_dir / "secrets")
-        self.greeting = self.ask("Login", Username=system.settings.ami_user, Secret=kept.ami_secret, Events="off")
+        self.greeting = self.ask("Login", Username=AMI_USER, Secret=kept.ami_secret, Events="off")
 
     def ask(self, action: str, **fields: str) -> str:
         """The first message that comes."""

@@ -32,10 +32,12 @@ from api.schemas.common import CdrBody, Outgoing
 from engine.callbacks.attempt import SHOWN_BYTES
 from engine.callbacks.redelivery import BATCH
 from engine.callbacks.secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
+from engine.config.policy import delivery_rules_of
 from engine.config.settings import Settings
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState, Trouble, WhyDisabled
 from engine.domain.routing import Disposition
+from engine.domain.times import DAY_MS
 from engine.storage.outbox import MAX_LOGGED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -131,7 +133,7 @@ def test_every_state_trouble_and_reason_of_deliveries_is_explained() -> None:
 
 def test_the_figures_of_deliveries_are_those_in_the_code() -> None:
     words = " ".join(section("Delivery log", "Call records").split())
-    days = Settings.model_fields["callback_disable_after"].default.days
+    days = delivery_rules_of(Settings()).disable_after_ms // DAY_MS
     assert f"for {({5: 'five'})[days]} days" in words
     assert f"kept, with its attempts, for {Settings.model_fields['callback_retention'].default.days} days" in words
     assert f"first {SHOWN_BYTES} bytes" in words

@@ -105,7 +105,7 @@ async def test_in_any_order_of_events_each_that_fits_all_the_while_is_listed_onc
     api: Api, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance, services = random.Random(seed), itertools.count(1_000)
-    monkeypatch.setattr(filters, "LOOKED_AT", 7)
+    monkeypatch.setattr(filters, "SCAN_LIMIT", 7)
     booking_id = (await api.book())["id"]
     model = await api.storage.run(lambda tx: tx.bookings.by_id(booking_id))
     assert model is not None
@@ -147,7 +147,7 @@ async def test_in_any_order_of_events_each_that_fits_all_the_while_is_listed_onc
 async def test_a_page_looks_at_so_many_bookings_and_says_that_there_may_be_more(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filters, "LOOKED_AT", 3)
+    monkeypatch.setattr(filters, "SCAN_LIMIT", 3)
     oldest = (await api.book(label="x"))["id"]
     for _ in range(7):
         await api.book()
@@ -163,7 +163,7 @@ async def test_a_page_looks_at_so_many_bookings_and_says_that_there_may_be_more(
 async def test_a_page_that_few_bookings_fit_looks_further_than_one_that_most_fit(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reads, "FEW_TIMES", 1)
+    monkeypatch.setattr(reads, "FIRST_SCAN_FACTOR", 1)
     oldest = [(await api.book(label="x"))["id"] for _ in range(2)]
     for _ in range(6):
         await api.book()

@@ -14,6 +14,7 @@ from engine.callbacks.signing import signature_headers
 from engine.callbacks.ssrf import MAX_URL, check_callback
 from engine.config.policy import callback_rules_of, policy_of
 from engine.config.settings import Settings
+from engine.config.tuning import Tuning
 from engine.domain import events
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.events import EventType, WhyGone
@@ -86,8 +87,7 @@ def test_the_page_explains_every_event_with_its_defaults() -> None:
     assert rules.expired_window_ms == HOUR
     assert f"the booking ends within {rules.expiring_soon_ms // HOUR} hours" in words
     assert f"fewer than {rules.low_seconds} seconds are left" in words
-    sweep = Settings.model_fields["sweep_interval"].default
-    assert f"`SWEEP_INTERVAL`, {sweep // timedelta(seconds=1)} seconds by default" in words
+    assert f"within {Tuning().sweep_interval:g} seconds" in words
 
 
 def test_the_verification_without_a_package_accepts_genuine_and_refuses_forged_callbacks() -> None:
@@ -111,16 +111,15 @@ def in_words(wait: timedelta) -> str:
     raise AssertionError(wait)
 
 
-def test_the_page_states_the_default_timeout_and_schedule() -> None:
-    waits = Settings.model_fields["callback_retries"].default
+def test_timeout_and_schedule_are_the_defaults() -> None:
+    waits = [timedelta(seconds=wait) for wait in Tuning().callback_retries]
     *first, last = map(in_words, waits)
     words = " ".join(SECTION.split())
     assert (
         f"There are {len(waits) + 1} attempts. After the first one the waits are {', '.join(first)} and {last}" in words
     )
     assert f"up to {JITTER:.0%} longer".replace("%", " %") in words
-    timeout = Settings.model_fields["callback_timeout"].default
-    assert f"within {timeout // timedelta(seconds=1)} seconds" in words
+    assert f"within {Tuning().callback_timeout:g} seconds" in words
 
 
 def test_the_page_says_what_follows_an_answer() -> None:

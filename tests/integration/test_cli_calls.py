@@ -5,7 +5,7 @@ import asyncio
 import os
 import pty
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from engine.control.operator import Operator
-from engine.control.server import Answer, ControlServer
+from engine.control.server import ControlServer
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.runtime.clock import SystemClock
-from engine.runtime.diagnostics import LoopWatch
 from tests.contract.samples import CALLER, HIDDEN
 from tests.contract.world import World
 from tests.integration.fake_channels import FakeChannels
@@ -49,16 +48,8 @@ def cli(tmp_path: Path) -> Cli:
 async def an_engine(cli: Cli, exchange: Exchange) -> AsyncIterator[None]:
     """Its control socket."""
     operator = Operator(exchange.world.storage, exchange.link, exchange.keeper)
-    operations: dict[str, Callable[[Any], Awaitable[Answer]]] = {
-        "adjust": operator.adjust,
-        "hang_up": operator.hang_up,
-        "end_calls": operator.end_calls,
-        "share": operator.share,
-        "lateness": LoopWatch().report,
-        "look": operator.look,
-    }
     stop = asyncio.Event()
-    task = asyncio.create_task(ControlServer(cli.data, operations).run(stop))
+    task = asyncio.create_task(ControlServer(cli.data, operator.operations()).run(stop))
     try:
         yield
     finally:

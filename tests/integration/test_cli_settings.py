@@ -56,7 +56,11 @@ def test_a_bad_file_of_settings_is_refused_without_its_values(cli: Cli, text: st
     ("text", "hint"),
     [
         ("http_prot = 1", "did you mean http_port in rented-numbers.toml?"),
-        ("zork = 1", "docs/configuration.md lists them all"),
+        ("zork = 1", "docs/configuration.md lists all settings"),
+        (
+            "sweep_interval = 5",
+            "sweep_interval in rented-numbers.toml is no longer a setting: its value is fixed (10 s)",
+        ),
         ("[plans.tiny]\nseconds = 1", "the plans are small, medium, large"),
         ("[plans.small]\nminutes = 1", "a plan has seconds, calls, valid_for"),
         ("grace = '10s'", "for example 10, PT10S or P7D"),
@@ -78,7 +82,7 @@ def etc(cli: Cli) -> Path:
 
 
 def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: Cli, etc: Path) -> None:
-    done = cli("asterisk-config", "etc", ami_user="us", carrier_addresses='["192.0.2.1"]')
+    done = cli("asterisk-config", "etc", carrier_addresses='["192.0.2.1"]')
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in etc.iterdir()) == sorted([*DROP_INS, "extensions.conf", END_SPOOL_SCRIPT])
     assert {(etc / name).stat().st_mode & 0o777 for name in DROP_INS} == {0o640}
@@ -87,7 +91,7 @@ def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: C
     for word in ("enabled = yes", "transport", "JOURNAL_DIR", str(cli.data / "journal"), "core reload"):
         assert word in done.stdout
     secret = (cli.data / "secrets" / "ami_secret").read_text().strip()
-    assert f"[us]\nsecret = {secret}\n" in (etc / DROP_INS[1]).read_text()
+    assert f"[rented-numbers]\nsecret = {secret}\n" in (etc / DROP_INS[1]).read_text()
     assert secret not in done.stdout
     assert "match = 192.0.2.1/32" in (etc / DROP_INS[2]).read_text()
 
@@ -117,10 +121,18 @@ def test_asterisk_config_keeps_the_secret_that_is_there(cli: Cli, etc: Path) -> 
     ("settings", "complaint"),
     [
         ({"http_port": "8080", "ami_port": "8080"}, "settings: http_port and ami_port are both 8080"),
-        ({"sip_port": "10500"}, "settings: sip_port 10500 lies between rtp_start and rtp_end"),
-        ({"rtp_end": "10001"}, "settings: rtp_end must lie at least 10 above rtp_start"),
-        ({"htp_port": "8081"}, "RENTED_NUMBERS_HTP_PORT is no setting: did you mean RENTED_NUMBERS_HTTP_PORT?"),
-        ({"colour": "red"}, "RENTED_NUMBERS_COLOUR is no setting: docs/configuration.md lists them all"),
+        ({"sip_port": "10500"}, "settings: sip_port 10500 is between rtp_start and rtp_end"),
+        ({"rtp_end": "10001"}, "settings: rtp_end must be at least 10 greater than rtp_start"),
+        ({"htp_port": "8081"}, "RENTED_NUMBERS_HTP_PORT is not a setting: did you mean RENTED_NUMBERS_HTTP_PORT?"),
+        ({"colour": "red"}, "RENTED_NUMBERS_COLOUR is not a setting: docs/configuration.md lists all settings"),
+        (
+            {"callback_workers": "8"},
+            "RENTED_NUMBERS_CALLBACK_WORKERS is no longer a setting: its value is fixed (16), so remove it",
+        ),
+        (
+            {"test_tuning": '{"sweep": 1}'},
+            "RENTED_NUMBERS_TEST_TUNING is for tests only and cannot be used: sweep: Extra",
+        ),
         (
             {"carrier_addresses": "192.0.2.10"},
             'setting carrier_addresses: must be a JSON list; for example ["192.0.2.10"',

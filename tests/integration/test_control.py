@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from engine.control import server as control
-from engine.control.client import ask_diagnostics, ask_engine, ask_lateness, ask_to_adjust
-from engine.control.requests import DiagnosticsRequest, Done, EndCalls, HangUp, ShareSeconds
-from engine.control.server import (
-    MAX_CONVERSATIONS,
-    OPERATIONS,
-    SOCKET,
-    Answer,
-    ControlServer,
-    EngineRefused,
-    EngineSilent,
+from engine.control.client import ask_engine, ask_to_adjust
+from engine.control.diagnostics import (
+    DIAGNOSTICS,
+    LATENESS,
+    DiagnosticsRequest,
+    ask_diagnostics,
+    ask_lateness,
 )
+from engine.control.protocol import SOCKET, EngineRefused, EngineSilent, socket_path
+from engine.control.requests import NAMES, Done, EndCalls, HangUp, ShareSeconds
+from engine.control.server import MAX_CONVERSATIONS, ControlServer, Operation
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs
@@ -31,12 +31,13 @@ from engine.storage.bookings import Grant
 from engine.storage.errors import StorageUnavailable
 from tests.integration.test_adjustments import an_adjustment
 
+KNOWN: dict[type, str] = {**NAMES, LatenessRequest: LATENESS, DiagnosticsRequest: DIAGNOSTICS}
 DONE = Grant("grt_1", BookingId("bkg_1"), None, -120, 0, EpochMs(1), "a complaint")
 
 
 def _is_heard(directory: Path) -> bool:
     """Directories of these tests may have longer paths than sockets."""
-    with control._reachable(directory) as path, socket.socket(socket.AF_UNIX) as connection:
+    with socket_path(directory) as path, socket.socket(socket.AF_UNIX) as connection:
         return connection.connect_ex(str(path)) == 0
 
 
@@ -46,16 +47,16 @@ async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Any]]:
     asked: list[Any] = []
     stop = asyncio.Event()
 
-    async def carry_out(request: object) -> Answer:
+    async def carry_out(request: object) -> object:
         asked.append(request)
         if answer is None:
             await asyncio.Event().wait()
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Grant | Done | Lateness | Diagnostics)
         return answer
 
-    task = asyncio.create_task(ControlServer(directory, dict.fromkeys(OPERATIONS, carry_out)).run(stop))
+    operations = [Operation(name, request, carry_out) for request, name in KNOWN.items()]
+    task = asyncio.create_task(ControlServer(directory, operations).run(stop))
     try:
         async with asyncio.timeout(20):
             while not _is_heard(directory):  # noqa: ASYNC110  there is no event of it

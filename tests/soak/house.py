@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.house import HIDDEN, House
+from bench.house import HIDDEN, House, tuned
 from engine.accounts.accounts import create_account
 from engine.accounts.idempotency import KEPT_MS
 from engine.accounts.keys import create_key
@@ -21,6 +21,7 @@ from engine.bookings.number_pool import import_numbers
 from engine.config import secrets
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
+from engine.config.tuning import Tuning
 from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.booking import Booking
 from engine.domain.policy import UsagePlan
@@ -56,27 +57,26 @@ def settings_of(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_por
     """As in production, but that everything lives for as short as can be, and callbacks may go to this machine."""
     life = timedelta(seconds=wanted.life)
     http, fastagi = ports
-    return Settings(
+    settings = Settings(
         data_dir=directory,
         http_port=http,
         fastagi_port=fastagi,
         ami_port=ami_port,
         manage_asterisk=False,
         callback_hosts_private=True,
-        callback_retries=[timedelta(seconds=1)] * 3,
         requests_per_minute=100_000,
         grace=life,
         quarantine=life,
         callback_retention=life,
         cdr_retention=RECORDS_KEPT,
-        expired_callbacks_window=life,
         expiring_soon=life / 2,
-        sweep_interval=timedelta(seconds=wanted.sweep),
         plans=PlansSettings(
             small=PlanSettings(seconds=600, calls=25, valid_for=life),
             large=PlanSettings(seconds=10**8, calls=10**6, valid_for=timedelta(days=90)),
         ),
     )
+    tuning = Tuning(callback_retries=(1.0, 1.0, 1.0), expired_callbacks_window=wanted.life, sweep_interval=wanted.sweep)
+    return tuned(settings, tuning)
 
 
 async def _begun(settings: Settings, pepper: str) -> tuple[str, Booking]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.house import House
 from bench.servers import Server
-from engine.control.client import ask_diagnostics
+from engine.control.diagnostics import ask_diagnostics
 
 # Of every booking that there ever was, one row and one for each plan that it was given stay: the books need them.
 KEPT_FOR_EVER = {"bookings": ("booked",), "grants": ("booked", "renewed")}

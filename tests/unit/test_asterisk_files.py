@@ -25,6 +25,7 @@ from engine.asterisk.drop_ins import write_drop_ins
 from engine.asterisk.softphones import SOFTPHONES
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
+from engine.config.tuning import TUNING_VARIABLE
 
 KEPT = Secrets(**{field.name: f"value-of-{field.name}-0123456789" for field in fields(Secrets)})
 DROP_INS = ["extensions_rented_numbers.conf", "manager_rented_numbers.conf", "pjsip_rented_numbers.conf"]
@@ -188,7 +189,6 @@ def test_asterisk_keeps_no_record_of_the_hidden_number(program: AsteriskProgram)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("ami_user", "us"),
         ("ami_host", "127.0.0.1"),
         ("fastagi_host", "127.0.0.1"),
         ("sip_host", "127.0.0.1"),
@@ -245,8 +245,8 @@ def test_the_program_s_paths_are_beneath_the_tools(tmp_path: Path) -> None:
     assert (found.modules, found.data, found.varlib) == (tmp_path / "m", tmp_path / "d", tmp_path / "v")
 
 
-def most_undecided(program: AsteriskProgram, **changes: Any) -> str:
-    text = (own(program, **changes).etc / "extensions_rented_numbers.conf").read_text()
+def most_undecided(program: AsteriskProgram) -> str:
+    text = (own(program).etc / "extensions_rented_numbers.conf").read_text()
     [most] = re.findall(r"GROUP_COUNT\(undecided@rented-numbers\)} >= (\d+)]", text)
     return str(most)
 
@@ -256,7 +256,8 @@ def test_how_many_calls_may_wait_for_a_decision_is_set_or_follows_from_the_cores
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5})
     assert most_undecided(program) == "48"
-    assert most_undecided(program, max_undecided_calls=7) == "7"
+    monkeypatch.setenv(TUNING_VARIABLE, '{"max_undecided_calls": 7}')
+    assert most_undecided(program) == "7"
 
 
 def test_of_the_ports_some_are_left_for_calls_that_are_refused(program: AsteriskProgram) -> None:

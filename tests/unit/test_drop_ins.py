@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.drop_ins import write_drop_ins
 from engine.config.settings import Settings
 from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone, drop_ins, options
@@ -33,11 +34,10 @@ def test_drop_ins_carry_the_settings(tmp_path: Path) -> None:
         fastagi_host="192.0.2.7",
         fastagi_peers=["192.0.2.20"],
         fastagi_port=4999,
-        ami_user="us",
         carrier_addresses=["192.0.2.1", "198.51.100.9/24", "2001:db8::1"],
     )
     assert texts[DROP_INS[0]].count("agi://192.0.2.7:4999/") == 3
-    assert options(tmp_path / DROP_INS[1], "us")["secret"] == KEPT.ami_secret
+    assert options(tmp_path / DROP_INS[1], AMI_USER)["secret"] == KEPT.ami_secret
     matches = re.findall("^match = (.*)$", texts[DROP_INS[2]], re.MULTILINE)
     carrier, trunk = ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"], ["127.0.0.1"]
     assert matches == carrier + trunk

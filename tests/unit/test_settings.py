@@ -8,8 +8,11 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from engine.config.policy import policy_of
+from engine.asterisk.config_files import ENGINE_SECONDS
+from engine.config.policy import delivery_rules_of, policy_of
 from engine.config.settings import CONFIG_FILE, Settings
+from engine.config.sources import REMOVED, UnknownSetting, active_test_switches
+from engine.config.tuning import CALL_DEADLINE_SECONDS, TUNING_VARIABLE, InvalidTuning, Tuning
 from engine.config.types import PlanSettings
 from engine.domain.policy import Allowance, UsagePlan
 from tests.contract.samples import DAY, HOUR
@@ -94,9 +97,51 @@ def test_a_duration_in_the_file_may_be_a_plain_number(monkeypatch: pytest.Monkey
     assert settings_from(monkeypatch, toml="grace = 3.5\n").grace == timedelta(seconds=3.5)
 
 
-def test_a_list_of_durations_takes_both_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_from(monkeypatch, {"CALLBACK_RETRIES": '["5", 60, "PT5M"]'})
-    assert [wait.total_seconds() for wait in settings.callback_retries] == [5, 60, 300]
+def test_each_figure_of_the_tuning_can_be_changed_for_a_test_and_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_from(monkeypatch, {"TEST_TUNING": '{"sweep_interval": 0.5, "callback_retries": [0.2, 1]}'})
+    assert settings.tuning == Tuning(sweep_interval=0.5, callback_retries=(0.2, 1))
+    assert delivery_rules_of(settings).waits_ms == (200, 1_000)
+    assert active_test_switches() == [TUNING_VARIABLE]
+
+
+def test_without_the_switch_the_tuning_is_that_of_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_from(monkeypatch)
+    assert settings.tuning == Tuning()
+    assert active_test_switches() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "{",
+        '{"sweep": 1}',
+        '{"sweep_interval": 0}',
+        '{"sweep_interval": -1}',
+        '{"callback_retries": [0]}',
+        '{"max_undecided_calls": 0}',
+    ],
+)
+def test_a_tuning_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    with pytest.raises(InvalidTuning, match="for tests only"):
+        settings_from(monkeypatch, {"TEST_TUNING": text})
+
+
+def test_a_setting_that_was_removed_is_refused_with_its_fixed_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownSetting, match=r"_SWEEP_INTERVAL is no longer a setting: its value is fixed \(10 s\)"):
+        settings_from(monkeypatch, {"SWEEP_INTERVAL": "5"})
+
+
+def test_no_setting_is_listed_as_removed() -> None:
+    assert not set(REMOVED) & set(Settings.model_fields)
+    assert set(Tuning.model_fields) <= set(REMOVED)
+
+
+def test_the_dialplan_waits_longer_for_the_engine_than_the_engine_takes_to_decide() -> None:
+    assert (CALL_DEADLINE_SECONDS, ENGINE_SECONDS) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +168,6 @@ def test_an_unknown_key_is_refused(
         *[("GRACE", text) for text in ("0", "-1", "nan", "inf", "1e300", "soon", "", "P-7D")],
         *[("HTTP_PORT", text) for text in ("0", "65536", "-1", "http", "٨٠٨٠", "")],
         *[("LOG_LEVEL", text) for text in ("INFO", "info\n", "", "trace")],
-        *[("AMI_USER", text) for text in ("a\n", "a]\nb", "A", "")],
         *[("TRUNK_URI", text) for text in ("sip:h\n", "sip:h,x", "tel:1", "sip:h;x=1")],
         *[("EXPIRED_ANNOUNCEMENT", text) for text in ("a&b", "a,b", "${x}", "a\n", "a b")],
         *[("PLANS__SMALL__SECONDS", text) for text in ("0", "-1", "1.5", "1000000001", "x")],
@@ -131,11 +175,6 @@ def test_an_unknown_key_is_refused(
         *[("PLANS__SMALL__VALID_FOR", text) for text in ("0", "-P1D")],
         ("PLANS", "[1]"),
         ("PROFILE", "test"),
-        ("CALLBACK_RETRIES", "[0]"),
-        ("CALLBACK_RETRIES", f"[{','.join('5' * 21)}]"),
-        ("CALLBACK_WORKERS", "0"),
-        *[("EXPIRED_CALLBACKS", text) for text in ("0", "-1", "10001", "1.5")],
-        ("EXPIRED_CALLBACKS_WINDOW", "0.9"),
         ("LOW_SECONDS", "0.9"),
         ("EXPIRING_SOON", "0"),
         ("CARRIER_ADDRESSES", "[]"),
@@ -190,7 +229,7 @@ def test_who_listens_on_loopback_is_asked_by_this_machine_only(host: str) -> Non
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "agi.test"])  # noqa: S104  refused, not bound
 def test_who_listens_to_other_machines_must_say_to_which(host: str) -> None:
-    with pytest.raises(ValidationError, match="list in fastagi_peers the addresses from which your Asterisks ask"):
+    with pytest.raises(ValidationError, match="list in fastagi_peers the addresses from which your Asterisks send"):
         Settings.model_validate({"fastagi_host": host})
     peers = Settings.model_validate({"fastagi_host": host, "fastagi_peers": ["192.0.2.20", "2001:db8::/64"]}).agi_peers
     assert [str(peer) for peer in peers] == ["192.0.2.20/32", "2001:db8::/64"]

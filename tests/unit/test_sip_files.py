@@ -143,10 +143,10 @@ def test_an_asterisk_that_is_there_encrypts_too_over_a_transport_of_its_own(tmp_
         ({"sip_tls_port": 5060, "sip_tls_certificate": "c", "sip_tls_key": "k"}, "are both 5060"),
         (
             {"sip_tls_port": 5061, "sip_tls_certificate": "c", "sip_tls_key": "k", "sip_plain": False},
-            "trunk_uri must say ;transport=tls",
+            "trunk_uri needs ;transport=tls",
         ),
-        ({"media_encryption": "sdes"}, "in the clear"),
-        ({"media_encryption": "sdes", "manage_asterisk": False}, "in the clear"),
+        ({"media_encryption": "sdes"}, "unencrypted"),
+        ({"media_encryption": "sdes", "manage_asterisk": False}, "unencrypted"),
         ({"media_encryption": "dtls"}, "'none' or 'sdes'"),
     ],
 )

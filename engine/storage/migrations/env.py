@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `engine.storage.upgrade` hands over."""
+"""Alembic's entry point: runs the migrations on the connection that engine.storage.upgrade passes in."""
 
 from alembic import context
 

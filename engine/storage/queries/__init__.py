@@ -1,4 +1,7 @@
-"""The SQL of the product, loaded once. Parameters are `:name`, values are never pasted into the text."""
+"""Loads the product's SQL from the files in this directory.
+
+Parameters are `:name`; values are never written into the text of a statement.
+"""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -15,26 +18,30 @@ Parameters: TypeAlias = dict[str, Any] | list[Any] | None
 
 
 def load(driver: str) -> Any:  # noqa: ANN401  aiosql makes its methods at run time
-    """All queries as methods over `driver`: `sqlite3` or `aiosqlite`."""
+    """Returns all queries as methods of one object, for the driver `sqlite3` or `aiosqlite`."""
     return aiosql.from_path(HERE, ADAPTERS[driver], mandatory_parameters=False)
 
 
 def dict_row(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    """Row factory for statements beside these: column name → value."""
+    """Makes a row of a statement that is not in these files a dictionary: column name → value."""
     return dict(zip(_names(cursor), row, strict=True))
 
 
 class LeanSqlite(SQLite3Adapter):
-    """aiosql's adapter without what costs as much as a small statement itself: a row factory in Python that asks for
-    the columns' names row by row, and generators. Rows are dicts, whatever row factory the connection has."""
+    """A faster adapter for sqlite3. Rows are dictionaries, whatever row factory the connection has.
+
+    aiosql's own adapter calls a row factory in Python, which reads the columns' names again for each row, and returns
+    generators. Both cost as much as a small statement itself.
+    """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # as aiosql has it
-        self._columns: dict[str, tuple[str, ...]] = {}
+        super().__init__()  # type: ignore[no-untyped-call]  # aiosql leaves it untyped
+        self._columns: dict[str, tuple[str, ...]] = {}  # of each query, by its name
 
-    def select(  # type: ignore[override]  # typed for tuples; aiosql hands on whatever rows are
+    def select(  # type: ignore[override]  # aiosql declares tuples, but passes on any kind of row
         self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
     ) -> list[dict[str, Any]]:
+        """Returns all rows."""
         cursor = _executed(conn, sql, parameters)
         rows = cursor.fetchall()
         names = self._names(query_name, cursor) if rows else ()
@@ -43,6 +50,7 @@ class LeanSqlite(SQLite3Adapter):
     def select_one(  # type: ignore[override]  # as above
         self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
     ) -> dict[str, Any] | None:
+        """Returns the first row."""
         cursor = _executed(conn, sql, parameters)
         row = cursor.fetchone()
         names = self._names(query_name, cursor) if row else ()
@@ -50,12 +58,14 @@ class LeanSqlite(SQLite3Adapter):
         return dict(zip(names, row, strict=True)) if row else None
 
     def select_value(self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters) -> Any:  # noqa: ANN401  a column's value
+        """Returns the first column of the first row."""
         cursor = _executed(conn, sql, parameters)
         row = cursor.fetchone()
         cursor.close()
         return row[0] if row else None
 
     def insert_update_delete(self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters) -> int:
+        """Runs the statement. Returns the number of rows that it changed."""
         return _executed(conn, sql, parameters).rowcount
 
     def _names(self, query_name: str, cursor: sqlite3.Cursor) -> tuple[str, ...]:
@@ -76,22 +86,28 @@ def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
 
 
 class LeanAiosqlite(AioSQLiteAdapter):
-    """Likewise for reads, over a connection whose rows are sqlite3.Row: aiosql's own goes over to the connection's
-    thread and back three times for a query, to execute it, to fetch and to close, and this goes once."""
+    """A faster adapter for aiosqlite, on a connection whose rows are sqlite3.Row.
+
+    aiosql's own adapter goes to the connection's thread and back three times for a query: to execute it, to fetch its
+    rows and to close its cursor. This one goes once.
+    """
 
     async def select(
         self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
     ) -> AsyncIterator[dict[str, Any]]:
+        """Yields all rows."""
         for row in await _fetched(conn, sql, parameters):
             yield row
 
     async def select_one(
         self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
     ) -> dict[str, Any] | None:
+        """Returns the first row."""
         rows = await _fetched(conn, sql, parameters)
         return rows[0] if rows else None
 
     async def select_value(self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters) -> Any:  # noqa: ANN401  a column's value
+        """Returns the first column of the first row."""
         rows = await _fetched(conn, sql, parameters)
         return next(iter(rows[0].values())) if rows else None
 

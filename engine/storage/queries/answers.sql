@@ -16,6 +16,6 @@ DELETE FROM kept_answers WHERE (account_id, idempotency_key) IN (
 );
 
 -- name: delete_kept_answers_with!
--- Also of requests whose key a client made of the number.
+-- Also where a client has used the number in its idempotency key.
 DELETE FROM kept_answers
 WHERE body LIKE '%' || :digits || '%' OR idempotency_key LIKE '%' || :digits || '%';

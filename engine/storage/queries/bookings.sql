@@ -38,7 +38,7 @@ UPDATE bookings SET
 WHERE id = :id;
 
 -- name: update_credit!
--- What every call changes, three times: no index lies on any of it.
+-- Every call changes these columns three times, so none of them has an index.
 UPDATE bookings SET
     seconds_remaining = :seconds_remaining, seconds_leased = :seconds_leased, seconds_settled = :seconds_settled,
     calls_remaining = :calls_remaining, calls_leased = :calls_leased, calls_settled = :calls_settled
@@ -51,14 +51,14 @@ SELECT * FROM bookings WHERE id = :id;
 SELECT * FROM bookings WHERE service = :service AND gone_at IS NULL;
 
 -- name: bookings_expired_before
--- Not those of test worlds: each goes by its own clock, see worlds.sql.
+-- Not those of sandboxes, which have their own clocks: see worlds.sql.
 SELECT b.* FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.gone_at IS NULL AND COALESCE(b.exhausted_at, b.end_at) <= :before AND a.test_of IS NULL
 ORDER BY COALESCE(b.exhausted_at, b.end_at)
 LIMIT :at_most;
 
 -- name: bookings_page_end^
--- The last of so many in the order of the list, and how many they are: a page looks at no more than these.
+-- The last of the `looked_at` bookings that a page scans, and how many there are.
 SELECT MIN(w.id) AS last_id, COUNT(*) AS bookings FROM (
     SELECT id FROM bookings
     WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
@@ -67,9 +67,9 @@ SELECT MIN(w.id) AS last_id, COUNT(*) AS bookings FROM (
 ) AS w;
 
 -- name: bookings_page
--- Newest first, of so many in that order, whatever is asked for. Those that expire after one instant, the present for
--- active ones only, and up to another. The + keeps SQLite from an index by that, in which all would have to be sorted.
--- What is '' is not asked for. A pair stands in `metadata` as it was made by engine/domain/notes.py.
+-- Newest first. Scans no more than `looked_at` bookings, whatever the filter. A filter that is '' lets everything
+-- through. `expires_after` is the present when only active bookings are listed. The + before COALESCE keeps SQLite from
+-- using the index on it, after which it would have to sort all rows. Pairs are written as in engine/domain/notes.py.
 SELECT * FROM bookings
 WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
     AND id >= (
@@ -94,13 +94,13 @@ ORDER BY id DESC
 LIMIT :at_most;
 
 -- name: bookings_talking_with_seconds_idle
--- From the calls that are up: of the bookings there are far more.
+-- Begins with the calls that are up, because there are far more bookings.
 SELECT * FROM bookings
 WHERE id IN (SELECT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE')
     AND gone_at IS NULL AND seconds_remaining > 0;
 
 -- name: bookings_held$
--- No more than `at_most` are counted.
+-- Stops counting at `at_most`.
 SELECT COUNT(*) FROM (
     SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
 ) AS held;

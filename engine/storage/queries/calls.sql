@@ -8,7 +8,7 @@ INSERT INTO calls (
 );
 
 -- name: update_call!
--- What changes while it is up: no index lies on any of it.
+-- What can change while a call is up. None of these columns has an index.
 UPDATE calls SET
     state = :state, callee_channel = :callee_channel, seconds_leased = :seconds_leased,
     answered_at = :answered_at, answered_ticks = :answered_ticks, seen_ticks = :seen_ticks
@@ -51,7 +51,7 @@ WHERE ended_at IS NULL AND state = 'LIVE' AND answered_ticks + seconds_leased * 
 SELECT COUNT(*) FROM calls WHERE booking_id = :booking_id AND source = :source AND started_at > :after;
 
 -- name: calls_overdue
--- Past the latest moment at which each could have ended: its ringing, its lease, and a margin.
+-- Calls that are past their latest possible end: ringing time, lease and margin.
 SELECT * FROM calls
 WHERE ended_at IS NULL
     AND COALESCE(answered_ticks, started_ticks + :ring_ms) + seconds_leased * 1000 + :margin_ms <= :ticks

@@ -12,14 +12,14 @@ SELECT * FROM cdrs WHERE account_id = :account_id AND id = :id;
 SELECT COUNT(*) FROM cdrs WHERE call_id = :call_id;
 
 -- name: cdr_places
--- Behind the first `skipped` records of a range, newest first: two places at most. Reads nothing but the index.
+-- The two positions after the first `skipped` records of a range, newest first. Reads only the index.
 SELECT started_at, id FROM cdrs
 WHERE account_id = :account_id AND (started_at, id) < (:before_at, :before_id) AND (started_at, id) >= (:last_at, :last_id)
 ORDER BY started_at DESC, id DESC
 LIMIT 2 OFFSET :skipped;
 
 -- name: cdrs_between
--- Newest first, with what is known of their calls. A filter that is NULL lets everything through.
+-- Newest first, with the instants of their calls. A filter that is NULL lets everything through.
 SELECT r.*, c.answered_at, c.ended_at FROM cdrs AS r LEFT JOIN calls AS c ON c.call_id = r.call_id
 WHERE r.account_id = :account_id
     AND (r.started_at, r.id) < (:before_at, :before_id) AND (r.started_at, r.id) >= (:last_at, :last_id)

@@ -1,5 +1,5 @@
 -- name: note_endpoint_success!
--- One that is disabled stays so, and keeps saying since when it failed.
+-- A disabled endpoint stays disabled and keeps its `failing_since`.
 INSERT INTO callback_endpoints (id, account_id, url, last_attempt_at) VALUES (:id, :account_id, :url, :now)
 ON CONFLICT (account_id, url) DO UPDATE SET
     last_attempt_at = :now,
@@ -40,7 +40,7 @@ WHERE account_id = :account_id AND id < :before_id ORDER BY id DESC LIMIT :at_mo
 SELECT id, account_id, url FROM callback_endpoints WHERE releasing = 1 ORDER BY id LIMIT 1;
 
 -- name: release_held_callbacks!
--- From the beginning of the schedule, oldest first.
+-- Their schedule starts again. Oldest first.
 UPDATE outbox SET state = 'PENDING', due_at = :now, finished_at = NULL, attempts_before = attempts, claimed = 0
 WHERE id IN (
     SELECT o.id FROM outbox AS o
@@ -53,7 +53,7 @@ WHERE id IN (
 UPDATE callback_endpoints SET releasing = 0 WHERE id = :id;
 
 -- name: delete_unused_endpoints!
--- A disabled one lasts as long as anything is held for it.
+-- An endpoint is kept as long as callbacks are held for it.
 DELETE FROM callback_endpoints WHERE id IN (
     SELECT e.id FROM callback_endpoints AS e
     WHERE e.last_attempt_at <= :before AND NOT EXISTS (

@@ -1,5 +1,5 @@
--- A number is looked for everywhere and no index leads to it: each table is gone through in windows of its primary key,
--- each a transaction of its own. `…_window` says where the next one ends.
+-- Erasure looks for a number in every table. No index leads to it, so each table is scanned in windows of its primary
+-- key, each in its own transaction. `…_window` returns where the next window ends.
 
 -- name: bookings_window$
 SELECT MAX(w.id) FROM (SELECT id FROM bookings WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
@@ -52,7 +52,7 @@ UPDATE outbox SET body = :body WHERE id = :id;
 DELETE FROM outbox WHERE id = :id;
 
 -- name: callback_attempts_window$
--- In callbacks: a callback's attempts are looked at together.
+-- A window of callbacks: the attempts of one callback are scanned together.
 SELECT MAX(w.id) FROM (SELECT id FROM outbox WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
 
 -- name: responses_with_number

@@ -1,5 +1,5 @@
 -- name: ledger_page
--- Each booking beside what its grants, calls and call records say, and what is forgotten of them.
+-- Each booking with the sums of its grants, calls and call records, and of those that retention has deleted.
 SELECT
     b.*,
     (SELECT COALESCE(SUM(g.seconds), 0) FROM grants AS g WHERE g.booking_id = b.id) AS grants_seconds,

@@ -8,7 +8,7 @@ UPDATE accounts SET events = :events WHERE id = :account_id;
 SELECT EXISTS (SELECT 1 FROM accounts WHERE events <> '');
 
 -- name: account_seen^
--- No more than `at_most` of its bookings are counted.
+-- Stops counting its bookings at `at_most`.
 SELECT id, name, events, created_at, (
     SELECT COUNT(*) FROM (
         SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
@@ -34,8 +34,8 @@ INSERT INTO notices_swept (kind, ends_at, booking_id) VALUES (:kind, :ends_at, :
 ON CONFLICT (kind) DO UPDATE SET ends_at = excluded.ends_at, booking_id = excluded.booking_id;
 
 -- name: bookings_ending
--- Those whose time runs out after `after` up to `until`, in that order, whoever's they are but for test worlds, whose
--- clocks are others; with what their accounts have chosen. Of those that end at `after` itself the ones with ids after `after_id`.
+-- Customers' bookings whose time ends after the position (`after`, `after_id`) and up to `until`, in that order, with
+-- the optional events that their accounts have chosen. Not those of sandboxes, which have their own clocks.
 SELECT b.*, a.events FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.gone_at IS NULL AND b.exhausted_at IS NULL AND a.test_of IS NULL
     AND COALESCE(b.exhausted_at, b.end_at) >= :after AND COALESCE(b.exhausted_at, b.end_at) <= :until
@@ -44,7 +44,7 @@ ORDER BY COALESCE(b.exhausted_at, b.end_at), b.id
 LIMIT :at_most;
 
 -- name: bookings_of_account_ending
--- Of one account, and only those of which that was not told yet.
+-- Bookings of one account for which this notification was not sent yet.
 SELECT b.* FROM bookings AS b
 WHERE b.account_id = :account_id AND b.gone_at IS NULL AND b.exhausted_at IS NULL
     AND b.end_at > :after AND b.end_at <= :until
@@ -66,7 +66,7 @@ ON CONFLICT (booking_id) DO UPDATE SET
 DELETE FROM expired_calls WHERE booking_id = :booking_id;
 
 -- name: expired_calls_not_told
--- Bookings whose window began by then with calls in it that nobody was told of. No `account_id`: of all but test worlds.
+-- Bookings whose window began by then and has calls that no callback reported. `account_id` '': all but sandboxes.
 SELECT e.booking_id FROM expired_calls AS e
 WHERE e.not_told > 0 AND e.began_at <= :before
     AND EXISTS (

@@ -6,7 +6,7 @@ VALUES (:e164, 'FREE', :idle_since, NULL, :country);
 SELECT e164, state, idle_since, quarantined_until, country FROM numbers WHERE e164 = :e164;
 
 -- name: number_is_ours$
--- One that is retired may be anybody's by now.
+-- A retired number may belong to somebody else by now.
 SELECT COUNT(*) FROM numbers WHERE e164 = :e164 AND state <> 'RETIRED';
 
 -- name: least_recently_used_free$
@@ -16,7 +16,7 @@ SELECT e164 FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164 LIMIT 1;
 SELECT e164 FROM numbers WHERE state = 'FREE' AND country = :country ORDER BY idle_since, e164 LIMIT 1;
 
 -- name: free_number_among_oldest$
--- The first from `low` to `high` among so many that lay idle longest.
+-- The first number from `low` to `high` among the `looked_at` numbers that were idle longest.
 SELECT w.e164 FROM (
     SELECT e164, idle_since FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164 LIMIT :looked_at
 ) AS w
@@ -25,7 +25,7 @@ ORDER BY w.idle_since, w.e164
 LIMIT 1;
 
 -- name: free_number_among_range$
--- The one that lay idle longest among so many from `low` to `high`.
+-- The number that was idle longest among the first `looked_at` numbers from `low` to `high`.
 SELECT w.e164 FROM (
     SELECT e164, idle_since FROM numbers
     WHERE state = 'FREE' AND e164 >= :low AND e164 <= :high
@@ -62,7 +62,7 @@ SELECT state, COUNT(*) AS numbers FROM numbers GROUP BY state;
 SELECT country, COUNT(*) AS numbers FROM numbers WHERE state = 'FREE' GROUP BY country;
 
 -- name: numbers_taken^
--- How many were booked within a time, and how many had lost their booking within another. Not those of test worlds.
+-- How many numbers were booked in one span of time, and how many lost their booking in another. Not sandboxes' numbers.
 SELECT
     (SELECT COUNT(*) FROM bookings
         WHERE created_at > :taken_since AND created_at <= :taken_until AND service NOT LIKE '+999%') AS taken,

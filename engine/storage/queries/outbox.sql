@@ -2,7 +2,7 @@
 UPDATE bookings SET callbacks_posted = callbacks_posted + 1 WHERE id = :booking_id RETURNING callbacks_posted;
 
 -- name: insert_callback!
--- `created_at`: by the account's own clock. It is due by the machine's, which delivers it.
+-- `created_at` is by the account's clock, `due_at` by the machine's.
 INSERT INTO outbox (
     id, account_id, booking_id, url, body, state, attempts, created_at, due_at, finished_at, last_outcome
 ) VALUES (
@@ -11,8 +11,8 @@ INSERT INTO outbox (
 );
 
 -- name: line_up_due_callbacks
--- What is due now, pushed ahead for as long as a worker may keep it in its line. That counts no attempt: a worker
--- that dies leaves it to the next one.
+-- Callbacks that are due now. They are due again at `held_until`; until then the worker may keep them in its queue.
+-- This counts no attempt: if the worker dies, the next one takes them.
 UPDATE outbox SET due_at = :held_until, claimed = 1
 WHERE id IN (
     SELECT o.id FROM outbox AS o WHERE o.state = 'PENDING' AND o.due_at <= :now ORDER BY o.due_at LIMIT :at_most
@@ -23,12 +23,12 @@ RETURNING id, account_id, url, attempts, EXISTS (
 ) AS is_disabled;
 
 -- name: hold_callback*!
--- Not looked at again until its endpoint is enabled.
+-- It stays held until its endpoint is enabled.
 UPDATE outbox SET state = 'HELD', finished_at = :now, claimed = 0 WHERE id = :id AND state = 'PENDING';
 
 -- name: begin_callback_attempt
--- Counted before it is sent, so that `attempts` fences off every other worker that has the same row in its line. One
--- whose endpoint was disabled since it was lined up is not begun: it is due again soon, and then held.
+-- Counts the attempt before it is made, so that no other worker that has the same row in its queue can begin it or
+-- store a result. If its endpoint was disabled meanwhile it does not begin: it is due again soon, and then held.
 UPDATE outbox SET attempts = attempts + 1, due_at = :claimed_until
 WHERE id = :id AND state = 'PENDING' AND attempts = :attempts
     AND NOT EXISTS (
@@ -53,14 +53,14 @@ WHERE id = :id AND state = 'PENDING' AND attempts = :attempts;
 SELECT MIN(due_at) FROM outbox WHERE state = 'PENDING';
 
 -- name: callback_counts^
--- `late`: due before that instant and not tried; `failed`: given up since then.
+-- `late`: due before `due_before` and still pending. `failed`: given up since `since`.
 SELECT
     (SELECT COUNT(*) FROM outbox WHERE state = 'PENDING') AS pending,
     (SELECT COUNT(*) FROM outbox WHERE state = 'PENDING' AND due_at < :due_before) AS late,
     (SELECT COUNT(*) FROM outbox WHERE state = 'FAILED' AND finished_at > :since) AS failed;
 
 -- name: redeliver_callback!
--- From the beginning of the schedule. Not one that a worker has in its line, or is sending.
+-- Its schedule starts again. Not a callback that a worker has in its queue or is sending.
 UPDATE outbox SET state = :state, due_at = :now, finished_at = :finished_at, attempts_before = attempts,
     claimed = 0
 WHERE id = :id AND (state <> 'PENDING' OR claimed = 0);
@@ -92,7 +92,7 @@ SELECT attempt, began_at, took_ms, status, trouble, response FROM callback_attem
 WHERE callback_id = :callback_id ORDER BY attempt;
 
 -- name: callbacks_page
--- Newest first, put down since `since` and before (`before_at`, `before_id`).
+-- Newest first, created since `since` and before the position (`before_at`, `before_id`).
 SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
 FROM outbox
 WHERE account_id = :account_id AND created_at >= :since AND (created_at, id) < (:before_at, :before_id)

@@ -1,7 +1,7 @@
--- What the operator sees, of all accounts.
+-- The operator's lists over all accounts.
 
 -- name: overview_bookings
--- Newest first. `expires_after`: as in bookings_page; with `gone` 1 those that are gone, too.
+-- Newest first. `expires_after` is as in bookings_page. With `gone` = 1 every booking, whether it is gone or not.
 SELECT b.*, a.name AS account FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.id < :before_id
     AND (:account_id = '' OR b.account_id = :account_id)

@@ -1,7 +1,7 @@
 -- name: oldest_cdrs
--- In the order of their primary key, which is that of time: the first of the index, however many there are.
--- `started_at` by the machine's clock as the account's own is set now. That was never further ahead, so no record of a
--- test world seems younger than it is and keeps those behind it from being forgotten.
+-- In the order of the primary key, which is the order of time, so this reads only the beginning of an index.
+-- `started_at` is translated from the account's clock, as it is set now, to the machine's. A sandbox's clock was never
+-- further ahead than now, so none of its records appears younger than it is and blocks the deletion of later ones.
 SELECT
     c.id, c.call_id, c.booking_id, c.duration,
     c.started_at - COALESCE((SELECT a.clock_ahead_ms FROM accounts AS a WHERE a.id = c.account_id), 0) AS started_at
@@ -25,7 +25,7 @@ DELETE FROM outbox WHERE id IN (
 );
 
 -- name: gone_bookings_to_forget
--- A call that is up on one still needs its callback.
+-- A call that is up still needs the booking's callback URL.
 SELECT b.id FROM bookings AS b
 WHERE b.gone_at <= :before AND b.gone_at IS NOT NULL AND b.forgotten = 0
     AND NOT EXISTS (SELECT 1 FROM calls AS c WHERE c.booking_id = b.id AND c.ended_at IS NULL)

@@ -1,3 +1,5 @@
+-- Sandboxes. The schema calls them worlds.
+
 -- name: world_of_account^
 SELECT id AS account_id, clock_ahead_ms, test_of FROM accounts WHERE id = :account_id AND test_of IS NOT NULL;
 
@@ -8,7 +10,7 @@ SELECT id FROM accounts WHERE test_of = :account_id;
 UPDATE accounts SET clock_ahead_ms = :clock_ahead_ms WHERE id = :account_id;
 
 -- name: worlds_page
--- In the order of the accounts beside which they stand.
+-- In the order of the customers' accounts.
 SELECT id AS account_id, clock_ahead_ms, test_of FROM accounts WHERE test_of > :after ORDER BY test_of LIMIT :at_most;
 
 -- name: bookings_of_account_expired_before
@@ -21,8 +23,8 @@ LIMIT :at_most;
 SELECT * FROM cdrs WHERE call_id = :call_id;
 
 -- name: gone_bookings_of_worlds_to_forget
--- Each by its own clock. `before`: by the machine's. No call is ever up on them.
--- CROSS JOIN: from the worlds, for SQLite would else go through all bookings that are gone.
+-- Each by its sandbox's clock; `before` is by the machine's. No call is ever up on them.
+-- CROSS JOIN makes SQLite begin with the sandboxes; otherwise it would scan all bookings that are gone.
 SELECT b.id FROM accounts AS a CROSS JOIN bookings AS b
 WHERE b.account_id = a.id AND a.test_of IS NOT NULL AND b.gone_at IS NOT NULL AND b.forgotten = 0
     AND b.gone_at <= :before + a.clock_ahead_ms

@@ -1,4 +1,4 @@
-"""The first schema. Instants are epoch milliseconds, money is whole seconds and whole calls, ids are text."""
+"""The first schema. Instants are epoch milliseconds, credit is whole seconds and whole calls, ids are text."""
 
 from alembic import op
 
@@ -148,5 +148,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)

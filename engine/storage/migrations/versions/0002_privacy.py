@@ -1,4 +1,4 @@
-"""What callers and destinations see of each other, who may not call, and credit that an operator moves."""
+"""Caller ids, blocked callers, and an operator's adjustments of credit."""
 
 from alembic import op
 
@@ -50,5 +50,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)

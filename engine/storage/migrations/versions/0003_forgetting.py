@@ -1,4 +1,4 @@
-"""What is kept for a time only: sums of what was forgotten, and how what is due to be forgotten is found."""
+"""Retention: sums of deleted calls, and indexes by age."""
 
 from alembic import op
 
@@ -27,5 +27,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""Answers that are kept, so that a request which is sent again is not carried out again."""
+"""Kept answers, so that a repeated request (Idempotency-Key) is not carried out twice."""
 
 from alembic import op
 
@@ -26,5 +26,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""How many bookings an account holds is counted at every new one."""
+"""An index to count an account's bookings, which happens at every new one."""
 
 from alembic import op
 
@@ -9,4 +9,5 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     op.execute("CREATE INDEX bookings_held ON bookings (account_id) WHERE gone_at IS NULL")

@@ -1,4 +1,4 @@
-"""What customers note on bookings, pauses, and the countries of numbers."""
+"""Labels, metadata and pauses of bookings, and the countries of numbers."""
 
 import phonenumbers
 import sqlalchemy as sa
@@ -47,6 +47,7 @@ BATCH = 1_000
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in (*BOOKINGS, NUMBERS):
         op.execute(statement)
     database = op.get_bind()
@@ -64,7 +65,7 @@ def upgrade() -> None:
 
 
 def _country_of(number: str) -> str | None:
-    """As `engine.domain.destinations.country_of` said when this was written."""
+    """A copy of engine.domain.destinations.country_of as it was when this migration was written."""
     try:
         country = phonenumbers.region_code_for_number(phonenumbers.parse(number))
     except phonenumbers.NumberParseException:

@@ -1,4 +1,4 @@
-"""Call records in the order in which calls came in."""
+"""An index of call records in the order in which calls came in."""
 
 from alembic import op
 
@@ -16,5 +16,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""What became of callbacks: attempts, receivers, order, secrets."""
+"""The delivery log of callbacks, endpoints, sequence numbers, and rotation of secrets."""
 
 from alembic import op
 
@@ -92,5 +92,6 @@ STATEMENTS: tuple[str, ...] = (
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""Which events an account wants, and which were told."""
+"""Optional events that accounts have chosen, and notifications that were sent."""
 
 from alembic import op
 
@@ -45,5 +45,6 @@ STATEMENTS: tuple[str, ...] = (
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""Accounts that are for trying out, with a clock of their own."""
+"""Sandboxes: accounts for trying out, with a clock of their own."""
 
 from alembic import op
 
@@ -30,5 +30,6 @@ STATEMENTS: tuple[str, ...] = (
 
 
 def upgrade() -> None:
+    """Applies this migration."""
     for statement in STATEMENTS:
         op.execute(statement)

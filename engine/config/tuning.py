@@ -1,0 +1,74 @@
+"""Figures that no operator changes, and a switch with which tests change them.
+
+Tests and measurements run real processes and cannot wait as long as production does. They set
+`RENTED_NUMBERS_TEST_TUNING` to a JSON object with fields of `Tuning`, for example `{"sweep_interval": 0.5}`. The
+variable is for tests only: `doctor` and the engine's log warn when it is set.
+"""
+
+import os
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.config.sources import PREFIX
+from engine.domain.errors import RentedNumbersError
+from engine.domain.times import DAY_MS
+
+TUNING_VARIABLE = f"{PREFIX}TEST_TUNING"
+
+# The engine answers Asterisk within this time, in seconds, or the call gets 503. The dialplan waits slightly longer,
+# see ENGINE_SECONDS in engine.asterisk.config_files.
+CALL_DEADLINE_SECONDS = 2
+
+# A renewal must not move a booking's end further ahead than this.
+RENEWAL_HORIZON_MS = 3_650 * DAY_MS
+
+# Callbacks that one engine delivers at the same time.
+CALLBACK_WORKERS = 16
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class InvalidTuning(RentedNumbersError):
+    """The variable's value is not a JSON object of known figures."""
+
+
+class Tuning(BaseModel):
+    """Intervals and limits of the running system. All times are in seconds.
+
+    Attributes:
+        sweep_interval: Time between two runs of the sweep, which ends what has expired and deletes what has been kept
+            long enough.
+        reconcile_interval: Time between two comparisons of the recorded calls with those in Asterisk.
+        lost_call_margin: Grace period after a call's latest possible end before it is settled without an end report.
+        callback_timeout: Time in which a receiver must answer a callback.
+        callback_retries: Waits between the attempts to deliver a callback, each up to 10 % longer at random.
+        expired_callbacks_window: Time in which the calls to one expired booking are counted together.
+        max_undecided_calls: Calls that may wait for a decision at once; further ones get 503. None: 16 for each core.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sweep_interval: Seconds = 10.0
+    reconcile_interval: Seconds = 5.0
+    lost_call_margin: Seconds = 60.0
+    callback_timeout: Seconds = 15.0
+    callback_retries: tuple[Seconds, ...] = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
+    expired_callbacks_window: Seconds = 3_600.0
+    max_undecided_calls: int | None = Field(None, ge=1)
+
+
+def read_tuning() -> Tuning:
+    """Reads the figures from the environment: the constants above, unless a test overrides some.
+
+    Raises:
+        InvalidTuning: The variable is set and has unknown names or impossible values.
+    """
+    text = os.environ.get(TUNING_VARIABLE)
+    if text is None:
+        return Tuning()
+    try:
+        return Tuning.model_validate_json(text)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise InvalidTuning(f"{TUNING_VARIABLE} is for tests only and cannot be used: {problems}") from None
