@@ -28,7 +28,6 @@ The same in a file:
 ```toml
 http_port = 8081
 carrier_addresses = ["192.0.2.10", "198.51.100.0/28"]
-callback_timeout = "PT10S"
 
 [plans.small]
 seconds = 600
