@@ -53,6 +53,9 @@ def schemas(routes: Iterable[Route], told: Iterable[type[BaseModel]]) -> Json:
     found = {_public(name): _renamed(schema) for name, schema in made["$defs"].items()}
     for schema in found.values():
         del schema["title"]
+        if "description" in schema:
+            # What follows the text of a docstring is for readers of the code.
+            schema["description"] = schema["description"].partition("\n\nAttributes:")[0]
     for model, examples in EXAMPLES.items():
         if model in models:
             found[name_of(model)]["examples"] = examples

@@ -4,19 +4,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.openapi import callback_examples as story
 from api.openapi.callback_examples import (
-    BOOKED_AT,
+    ACCOUNT_ID,
     BOOKING_ID,
     CALL_ENDED,
     CALLBACK,
     CALLBACKS,
-    CALLED_AT,
     CALLER,
     CDR_ID,
-    ENDS_AT,
     HIDDEN,
     SERVICE,
-    shown,
 )
 from api.resources.account import AccountBody, AccountChange
 from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
@@ -42,6 +40,7 @@ from api.schemas.common import (
     ExplanationBody,
     HealthBody,
     NewBlockedCaller,
+    Outgoing,
     Page,
 )
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
@@ -52,11 +51,20 @@ from engine.domain.explanation import LimitedBy
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState, WhyDisabled
 from engine.domain.routing import Disposition, Reason
-from engine.domain.times import EpochMs
+from engine.domain.times import EpochMs, rfc3339
 from engine.storage.webhook_secrets import SigningSecrets
 
-ACCOUNT_ID = "acc_01a206bf6f0e7c3b8a3f5b6c7d8e9f01"
 CURSOR = "eyJ2ZXJzaW9uIjoxLCJsaXN0IjoiYm9va2luZ3MiLCJhZnRlciI6ImJrZ18wMWEyMDZiZjdhZTI3NzU3OWQxOTBhZTBkNWIwNWYxYSJ9"
+
+BOOKED_AT = rfc3339(story.BOOKED_AT)
+CALLED_AT = rfc3339(story.CALLED_AT)
+ENDS_AT = rfc3339(story.BOOKING.end_at)
+
+
+def shown(body: Outgoing) -> dict[str, Any]:
+    """The JSON of an answer."""
+    return body.model_dump(mode="json", exclude_unset=True)
+
 
 BOOKING = BookingBody(
     id=BOOKING_ID,
@@ -129,7 +137,7 @@ CALLBACK_LOG = CallbackDetailBody(
         method="POST",
         url=CALLBACK,
         headers=HEADERS | {"webhook-id": CALLBACK_FACTS["id"]},
-        body=as_json(CALL_ENDED.model_dump(mode="json")),
+        body=as_json(CALL_ENDED),
     ),
     attempts=[
         CallbackAttemptBody(

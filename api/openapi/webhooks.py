@@ -4,27 +4,28 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from api.openapi.callback_bodies import (
-    BookingExpiredBody,
-    BookingExpiringSoonBody,
-    BookingGoneBody,
-    BookingLowSecondsBody,
-    CallEndedBody,
-    CallMissedBody,
-    CallStartedBody,
-    ExpiredCallBody,
-)
+from api.openapi.callback_bodies import BODIES
 from api.openapi.components import Json, ref_to
+from engine.domain.event_kinds import (
+    BookingExpired,
+    BookingExpiringSoon,
+    BookingGone,
+    BookingLowSeconds,
+    CallEnded,
+    CallMissed,
+    CallStarted,
+    ExpiredCall,
+)
 
 EVENTS: Mapping[str, tuple[type[BaseModel], str]] = {
-    "callEnded": (CallEndedBody, "A call that was answered has ended"),
-    "expiredCall": (ExpiredCallBody, "A call came in for an expired booking"),
-    "callStarted": (CallStartedBody, "A call was answered"),
-    "callMissed": (CallMissedBody, "A call was not answered"),
-    "bookingExpiringSoon": (BookingExpiringSoonBody, "A booking ends soon"),
-    "bookingLowSeconds": (BookingLowSecondsBody, "A booking has few seconds left"),
-    "bookingExpired": (BookingExpiredBody, "A booking has expired"),
-    "bookingGone": (BookingGoneBody, "A booking is gone"),
+    "callEnded": (BODIES[CallEnded], "An answered call has ended"),
+    "expiredCall": (BODIES[ExpiredCall], "A call came in for an expired booking"),
+    "callStarted": (BODIES[CallStarted], "A call was answered"),
+    "callMissed": (BODIES[CallMissed], "A call was not answered"),
+    "bookingExpiringSoon": (BODIES[BookingExpiringSoon], "A booking ends soon"),
+    "bookingLowSeconds": (BODIES[BookingLowSeconds], "A booking has few seconds left"),
+    "bookingExpired": (BODIES[BookingExpired], "A booking has expired"),
+    "bookingGone": (BODIES[BookingGone], "A booking is gone"),
 }
 
 # As Standard Webhooks has them: https://www.standardwebhooks.com
