@@ -13,7 +13,7 @@ from api.http.auth import FAILURES, authenticate, keep_to_sandboxes
 from api.http.auth_failures import FailureLimit
 from api.http.dependencies import DEPENDENCIES, SANDBOX, TIME_LIMIT, Dependencies, RequestLimits
 from api.http.idempotency import UNDER_WAY
-from api.http.parameters import check_parameters
+from api.http.parsing import check_parameters
 from api.http.problems import problem_of, problem_response
 from api.http.rate_limit import QUOTA, RateLimit, limit_requests, set_rate_limit_headers
 from api.http.responses import SANDBOX_HEADER, set_headers

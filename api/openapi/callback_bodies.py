@@ -6,7 +6,17 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, create_model
 
 from api.schemas.common import Outgoing
-from api.schemas.fields import BookingIdField, CdrIdField, Count, Instant, LeftOut, PastCaller, PastPhone, Phone, told
+from api.schemas.fields import (
+    BookingIdField,
+    CdrIdField,
+    Count,
+    Instant,
+    LeftOut,
+    PastCaller,
+    PastPhone,
+    Phone,
+    described,
+)
 from engine.domain.event_kinds import FIELDS, Envelope, Event, EventField
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
@@ -17,7 +27,7 @@ BY_NAME: Mapping[str, Any] = {
     "id": CdrIdField,
     "source": PastCaller,
     "destination": PastPhone,
-    "sequence": Annotated[int, told(minimum=1)],
+    "sequence": Annotated[int, described(minimum=1)],
     "metadata": dict[str, str],
 }
 OPTIONAL: Any = LeftOut  # mypy takes no type arguments that are known at run time only

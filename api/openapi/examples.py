@@ -18,7 +18,17 @@ from api.openapi.callback_examples import (
 )
 from api.resources.account import AccountBody, AccountChange
 from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
-from api.schemas.bookings import BookingBody, BookingChange, BookingPage, BookingPatchBody, NewBooking
+from api.resources.health import HealthBody
+from api.schemas.bookings import (
+    BlockedCallerBody,
+    BlockedCallerPage,
+    BookingBody,
+    BookingChange,
+    BookingPage,
+    BookingPatchBody,
+    NewBlockedCaller,
+    NewBooking,
+)
 from api.schemas.callbacks import (
     CallbackAttemptBody,
     CallbackBody,
@@ -32,17 +42,9 @@ from api.schemas.callbacks import (
     Redelivery,
     WebhookSecretBody,
 )
-from api.schemas.common import (
-    BlockedCallerBody,
-    BlockedCallerPage,
-    CdrBody,
-    CdrPage,
-    ExplanationBody,
-    HealthBody,
-    NewBlockedCaller,
-    Outgoing,
-    Page,
-)
+from api.schemas.cdrs import CdrBody, CdrPage
+from api.schemas.common import Outgoing, Page
+from api.schemas.explanations import ExplanationBody
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import BookingStatus, CallerId

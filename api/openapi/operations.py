@@ -7,7 +7,7 @@ from aiohttp import hdrs
 from pydantic import BaseModel
 
 from api.http.idempotency import HEADER, KEY, REPLAYED
-from api.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from api.http.parsing import DEFAULT_LIMIT, MAX_LIMIT
 from api.http.routes import Route
 from api.openapi.components import Json, ref, ref_to
 from api.openapi.examples import STREAMED

@@ -6,8 +6,8 @@ from aiohttp import web
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.common import Incoming, Outgoing

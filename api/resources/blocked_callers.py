@@ -4,13 +4,13 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
 from api.http.paging import Listing, page_answer, page_request
+from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.bookings import ONE, id_of
-from api.schemas.common import BlockedCallerBody, BlockedCallerPage, NewBlockedCaller
+from api.schemas.bookings import BlockedCallerBody, BlockedCallerPage, NewBlockedCaller
 from engine.bookings import blocked_callers
 from engine.bookings.lifecycle import owned
 from engine.domain.numbers import E164_PATTERN
@@ -37,7 +37,7 @@ async def index(request: web.Request) -> web.Response:
     asked = page_request(request, LISTING)
     booking = await deps.reads.booking(id_of(request))
     booking_id = owned(booking, request[ACCOUNT_ID], now_of(request), deps.policy).id
-    records = await deps.reads.blocked_callers(booking_id, after=asked.after_id or "", at_most=asked.at_most)
+    records = await deps.reads.blocked_callers(booking_id, after=asked.after_id or "", at_most=asked.read_limit)
     return page_answer(request, LISTING, asked, records, BlockedCallerBody.of)
 
 

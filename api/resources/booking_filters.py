@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from aiohttp import web
 
-from api.http.parameters import flag_of, pairs_of, unacceptable, with_plus
+from api.http.parsing import flag_of, pairs_of, unacceptable, with_plus
 from engine.domain import notes
 from engine.domain.booking import BookingStatus
 from engine.domain.numbers import E164, is_e164

@@ -6,10 +6,10 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies, now_of
 from api.http.idempotency import answer_once, kept
 from api.http.paging import Listing, page_answer, page_request
+from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.booking_filters import PARAMETERS as FILTERS
@@ -35,7 +35,6 @@ async def create(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, NewBooking)
     now = now_of(request)
-    deps.check_callback(wanted.callback)
     asked = BookingRequest(
         request[ACCOUNT_ID],
         E164(wanted.destination),
@@ -63,7 +62,7 @@ async def index(request: web.Request) -> web.Response:
     now = now_of(request)
     asked = page_request(request, LISTING)
     wanted = filter_of(request, now, deps.policy)
-    found = await deps.reads.bookings(request[ACCOUNT_ID], wanted, before_id=asked.after_id, at_most=asked.at_most)
+    found = await deps.reads.bookings(request[ACCOUNT_ID], wanted, before_id=asked.after_id, at_most=asked.read_limit)
     return page_answer(
         request,
         LISTING,
@@ -87,7 +86,7 @@ async def renew(request: web.Request) -> web.Response:
     booking_id = id_of(request)
     wanted = await read_body(request, BookingChange)
     now = now_of(request)
-    asked = Renewal(wanted.usage_plan, **_changes(wanted, deps))
+    asked = Renewal(wanted.usage_plan, **_changes(wanted))
 
     def add_plan(tx: Transaction) -> KeptAnswer:
         booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
@@ -103,16 +102,14 @@ async def change(request: web.Request) -> web.Response:
     booking_id = id_of(request)
     wanted = await read_body(request, BookingPatchBody)
     now = now_of(request)
-    asked = BookingPatch(**_changes(wanted, deps))
+    asked = BookingPatch(**_changes(wanted))
     booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
     deps.renewed(booking_id)
     return json_answer(BookingBody.of(booking, now, deps.policy))
 
 
-def _changes(wanted: BookingPatchBody, deps: Dependencies) -> dict[str, Any]:
-    """As `Changes` takes them. Raises CallbackNotAcceptable."""
-    if wanted.callback is not None:
-        deps.check_callback(wanted.callback)
+def _changes(wanted: BookingPatchBody) -> dict[str, Any]:
+    """The arguments of `BookingPatch`."""
     return {
         "destination": wanted.destination,
         "callback": wanted.callback,

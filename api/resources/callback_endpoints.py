@@ -19,7 +19,7 @@ async def index(request: web.Request) -> web.Response:
     """Newest first."""
     asked = page_request(request, LISTING)
     endpoints = await request.app[DEPENDENCIES].reads.endpoints(
-        request[ACCOUNT_ID], before_id=asked.after_id, at_most=asked.at_most
+        request[ACCOUNT_ID], before_id=asked.after_id, at_most=asked.read_limit
     )
     return page_answer(request, LISTING, asked, endpoints, EndpointBody.of)
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp
 from api.http.paging import Listing, page_answer, page_request
-from api.http.parameters import booking_id_of, span_of, unacceptable
+from api.http.parsing import booking_id_of, read_body, span_of, unacceptable
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.callbacks import CallbackBody, CallbackDetailBody, CallbackPage, RedeliveredBody, Redelivery
@@ -52,7 +51,7 @@ async def index(request: web.Request) -> web.Response:
         booking_id=BookingId(booking_id_of(request) or ""),
         since=EpochMs(since),
         before=before,
-        at_most=asked.at_most,
+        at_most=asked.read_limit,
     )
     return page_answer(request, LISTING, asked, [_Placed(record) for record in records], _Placed.body)
 
@@ -76,7 +75,7 @@ async def redeliver(request: web.Request) -> web.Response:
 
 async def redeliver_all(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, Redelivery)
+    wanted = await read_body(request, Redelivery, is_cursor=REDELIVERIES.is_cursor)
     if wanted.cursor is None:
         after: Position = (instant_from(wanted.since) or 0, "")
     else:

@@ -7,12 +7,12 @@ from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
 from api.http.paging import CallListing, answer_page
-from api.http.parameters import limit_of
+from api.http.parsing import limit_of
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.bookings import ONE, id_of
 from api.resources.cdr_filters import OF_ALL, OF_BOOKING, wanted_records
-from api.schemas.common import CdrBody, CdrPage
+from api.schemas.cdrs import CdrBody, CdrPage
 from api.schemas.fields import CDR_ID
 from engine.bookings.lifecycle import owned
 from engine.cdr.listing import record_page

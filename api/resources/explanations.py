@@ -3,11 +3,11 @@
 from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, timestamp_of
-from api.http.parameters import caller_from
+from api.http.parsing import caller_from
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.bookings import ONE, TAG, id_of
-from api.schemas.common import ExplanationBody
+from api.schemas.explanations import ExplanationBody
 from engine.bookings.explain import explain
 
 

@@ -18,7 +18,7 @@ from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, TIME_LIMIT
 from api.http.problems import ProblemError
 from api.http.routes import Operation, Route
 from api.resources.cdr_filters import OF_ALL, wanted_records
-from api.schemas.common import CdrBody
+from api.schemas.cdrs import CdrBody
 from engine.cdr.listing import record_batches
 from engine.cdr.master_csv import master_csv
 from engine.storage.cdrs import CallRecord

@@ -8,7 +8,17 @@ from aiohttp import web
 from api.http.dependencies import DEPENDENCIES
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
-from api.schemas.common import HealthBody
+from api.schemas.common import Outgoing
+
+
+class HealthBody(Outgoing):
+    """Whether the system works."""
+
+    status: str
+    """`up` if every part is up."""
+    parts: dict[str, str]
+    """The state of each part: `up`, or what it is instead. Empty if the states are not known in time."""
+
 
 log = structlog.get_logger(__name__)
 

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp, now_of
 from api.http.idempotency import answer_once, kept
+from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody

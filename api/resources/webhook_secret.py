@@ -6,9 +6,9 @@ is set up by a program, or anew, must get it from somewhere. What it protects is
 
 from aiohttp import web
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp
 from api.http.idempotency import answer_once, kept
+from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.callbacks import TAG
