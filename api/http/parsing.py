@@ -81,7 +81,7 @@ async def _read(request: web.Request, limits: RequestLimits) -> bytes:
     except TimeoutError:
         raise ProblemError("request_timeout", f"The body must arrive within {limits.body_seconds:g} s.") from None
     except web.RequestPayloadError:
-        raise ProblemError("malformed_request", "The body breaks the rules of HTTP.") from None
+        raise ProblemError("malformed_request", "The body is not valid HTTP.") from None
 
 
 def _parse(body: bytes) -> object:

@@ -1,4 +1,4 @@
-"""One story in examples: a booking, a call to it, and what is told of both. The answers' are made by their models."""
+"""Examples of all bodies. They are about one booking and its calls. The models of the answers make the JSON."""
 
 from typing import Any
 
@@ -163,7 +163,7 @@ ENDPOINT = EndpointBody(
     disabled_at="2026-03-06T12:00:31.000Z",
     reason=WhyDisabled.FAILING,
 )
-# Nobody's: that of the standard's own example, and one like it.
+# Not real secrets: the example of the Standard Webhooks specification, and a similar one.
 SECRETS = WebhookSecretBody.of(
     SigningSecrets(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl4kmUqwXA", 1_772_452_800_000
@@ -238,7 +238,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     **CALLBACKS,
 }
 
-# By media type: what is sent as it is made.
+# Examples of streamed answers, by media type.
 STREAMED = {
     "text/csv": f'"{BOOKING_ID}","{CALLER}","{SERVICE}","","{CALLER}","","","","{HIDDEN}","2026-03-01 12:00:01",'
     f'"2026-03-01 12:00:05","2026-03-01 12:00:17",16,12,"ANSWERED","","{CDR_ID}","ANSWERED"\n',
