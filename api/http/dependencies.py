@@ -120,5 +120,5 @@ def timestamp_of(request: web.Request) -> Timestamp:
 
 
 def machine_timestamp(request: web.Request) -> Timestamp:
-    """The time by the machine's clock: for requests themselves, the delivery of callbacks, and moving sandbox clocks."""
+    """The time by the machine's clock: for requests themselves, for deliveries, and for moving sandbox clocks."""
     return request.app[DEPENDENCIES].clock.timestamp()

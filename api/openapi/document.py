@@ -57,8 +57,8 @@ HEADERS: Json = {
 API_KEY: Json = {
     "type": "http",
     "scheme": "bearer",
-    "description": "An API key: `rn_live_…` for the account, or `rn_test_…` for its sandbox. Answers from the sandbox have "
-    "the header `RentedNumbers-World: test`. An account sees only its own data.",
+    "description": "An API key: `rn_live_…` for the account, or `rn_test_…` for its sandbox. Answers from the sandbox "
+    "have the header `RentedNumbers-World: test`. An account sees only its own data.",
 }
 
 

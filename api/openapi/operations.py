@@ -27,8 +27,8 @@ def _instant(description: str, example: str) -> Json:
     return {"description": description, "schema": {"type": "string", "format": "date-time", "examples": [example]}}
 
 
-# The query parameters by name, the same on all routes. Their examples are in their schemas, and objects have a default:
-# otherwise the interactive page fills in all examples, sends them all as filters, and finds nothing.
+# The query parameters by name, the same on all routes. Their examples are in their schemas, and objects have a
+# default: otherwise the interactive page fills in all examples, sends them all as filters, and finds nothing.
 PARAMETERS: Mapping[str, Json] = {
     "includeExpired": {
         "description": "`true`: also expired bookings that can still be renewed.",
@@ -120,8 +120,8 @@ RECORD_FILTERS: Mapping[str, Json] = {
 IDEMPOTENCY_KEY: Json = {
     "name": HEADER,
     "in": "header",
-    "description": "Any text that is new for each intended operation. A request that is repeated with its key within 24 "
-    "hours is not carried out again and gets the first answer.",
+    "description": "Any text that is new for each intended operation. A request that is repeated with its key within "
+    "24 hours is not carried out again and gets the first answer.",
     "schema": {"type": "string", "pattern": whole(KEY), "examples": ["5f0c2a9e-order-1871"]},
 }
 PLACEHOLDERS: Mapping[str, str] = {

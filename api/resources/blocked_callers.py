@@ -20,7 +20,7 @@ LISTING = Listing("blocked-callers", E164_PATTERN)
 
 
 async def create(request: web.Request) -> web.Response:
-    """201 for one that is new, 200 for one that is blocked already: a repeated request changes nothing."""
+    """Blocks a caller. 201 if it is new, 200 if it is blocked already: repeating the request changes nothing."""
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
     wanted = await read_body(request, NewBlockedCaller)
@@ -32,7 +32,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def index(request: web.Request) -> web.Response:
-    """In the order of their numbers."""
+    """Answers with a page of blocked callers, in the order of their numbers."""
     deps = request.app[DEPENDENCIES]
     asked = page_request(request, LISTING)
     booking = await deps.reads.booking(id_of(request))
@@ -42,6 +42,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
+    """Unblocks a caller."""
     deps = request.app[DEPENDENCIES]
     caller = request.match_info["caller"]
     await deps.run(blocked_callers.unblock, request[ACCOUNT_ID], id_of(request), caller, now_of(request), deps.policy)
@@ -62,7 +63,7 @@ ROUTES = (
             answers={200: BlockedCallerBody, 201: BlockedCallerBody},
             problems=("gone", "too_many_blocked_callers"),
             creates=PATH + "/{caller}",
-            detail="Blocking a caller again changes nothing and answers 200.",
+            detail="Blocking a caller again changes nothing and is answered with 200.",
         ),
         body=NewBlockedCaller,
         placeholders=ONE,

@@ -1,4 +1,4 @@
-"""/bookings: book, list, see, renew, change, cancel. The rules are the use cases'; here they get their HTTP."""
+"""/bookings: book, list, see, renew, change, cancel. `engine.bookings` has the rules; this module has the HTTP."""
 
 import asyncio
 from typing import Any
@@ -32,6 +32,7 @@ LISTING = Listing("bookings", BOOKING_ID)
 
 
 async def create(request: web.Request) -> web.Response:
+    """Books a number."""
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, NewBooking)
     now = now_of(request)
@@ -57,7 +58,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def index(request: web.Request) -> web.Response:
-    """Newest first."""
+    """Answers with a page of bookings, newest first."""
     deps = request.app[DEPENDENCIES]
     now = now_of(request)
     asked = page_request(request, LISTING)
@@ -74,6 +75,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
+    """Answers with a booking."""
     deps = request.app[DEPENDENCIES]
     now = now_of(request)
     booking = await deps.reads.booking(id_of(request))
@@ -82,6 +84,7 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def renew(request: web.Request) -> web.Response:
+    """Adds a plan to a booking, and changes what else is sent."""
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
     wanted = await read_body(request, BookingChange)
@@ -98,6 +101,7 @@ async def renew(request: web.Request) -> web.Response:
 
 
 async def change(request: web.Request) -> web.Response:
+    """Changes a booking without renewing it."""
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
     wanted = await read_body(request, BookingPatchBody)
@@ -123,6 +127,7 @@ def _changes(wanted: BookingPatchBody) -> dict[str, Any]:
 
 
 async def cancel(request: web.Request) -> web.Response:
+    """Deletes a booking and ends its live calls."""
     deps = request.app[DEPENDENCIES]
     channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], id_of(request), now_of(request), deps.policy)
     if channels:
@@ -131,7 +136,7 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def _hang_up(channels: list[CallId], deps: Dependencies) -> None:
-    """Never raises: the booking is gone already. Calls that cannot be ended now are left to the sweeps."""
+    """Ends live calls. Never raises, because the booking is gone already; the sweeps end the calls that remain."""
     try:
         async with asyncio.timeout(deps.limits.hang_up_seconds):
             await deps.hang_up(channels)
@@ -140,7 +145,7 @@ async def _hang_up(channels: list[CallId], deps: Dependencies) -> None:
 
 
 def id_of(request: web.Request) -> BookingId:
-    """Raises NotFound, the same as for an id that is well formed and unknown."""
+    """Returns the booking's id from the path. Raises NotFound for text that is no id, as for an unknown id."""
     booking_id = request.match_info["id"]
     if not LISTING.id_pattern.fullmatch(booking_id):
         raise NotFound("there is no such booking")
@@ -168,7 +173,7 @@ ROUTES = (
                 "no_number_free",
             ),
             creates="/bookings/{id}",
-            detail="Any number, or with `service` that one, with `prefix` or `country` one of these.",
+            detail="Without `service`, `prefix` and `country` you get any free number.",
         ),
         body=NewBooking,
         keyed=True,
@@ -182,8 +187,9 @@ ROUTES = (
             TAG,
             "List bookings, newest first",
             answers={200: BookingPage},
-            detail="Active ones unless `status` or `includeExpired` say otherwise; of several conditions all must hold."
-            f" A page looks at {LOOKED_AT} bookings: it may have fewer than `limit` although `hasMore` is `true`.",
+            detail="Only active bookings, unless `status` or `includeExpired` is given. With several filters, a "
+            f"booking must match all. A request scans up to {LOOKED_AT} bookings: a page may have fewer than "
+            "`limit` although `hasMore` is `true`.",
         ),
         parameters=FILTERS | {"limit", "cursor"},
     ),
@@ -204,8 +210,9 @@ ROUTES = (
             "Renew or change a booking",
             answers={200: BookingBody},
             problems=("gone", "destination_not_allowed", "destination_is_ours", "booking_too_long"),
-            detail="Every `PUT` renews: the plan's seconds and calls are added to what is left, `endTime` moves by the "
-            "plan's days, an expired booking is active again. Sent twice without an `Idempotency-Key`, it adds twice.",
+            detail="Every `PUT` renews: it adds the plan's seconds and calls to what is left, moves `endTime` by "
+            "the plan's days, and makes an expired booking active again. Without an `Idempotency-Key`, a repeated "
+            "request adds the plan twice.",
         ),
         body=BookingChange,
         keyed=True,
@@ -221,8 +228,8 @@ ROUTES = (
             "Change a booking without renewing it",
             answers={200: BookingBody},
             problems=("gone", "destination_not_allowed", "destination_is_ours"),
-            detail="Only what is sent changes; nothing is added, and an expired booking stays expired. `paused` keeps "
-            "calls out until it is `false` again; those that are up go on, and so does the booking's time.",
+            detail="Only the fields that are sent change. No credit is added, and an expired booking stays expired. "
+            "While `paused` is `true`, new calls are refused; live calls go on, and so does the booking's time.",
         ),
         body=BookingPatchBody,
         placeholders=ONE,
@@ -237,7 +244,8 @@ ROUTES = (
             "Cancel a booking",
             answers={204: None},
             problems=("gone",),
-            detail="It is gone for good, its live calls are ended, its number rests in quarantine. Call records stay.",
+            detail="The booking is gone for good, its live calls end, and its number goes to quarantine. "
+            "Call records stay.",
         ),
         placeholders=ONE,
     ),

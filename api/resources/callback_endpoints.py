@@ -1,4 +1,4 @@
-"""/callbacks/endpoints: the URLs that callbacks went to, and those that get no more."""
+"""/callbacks/endpoints: the URLs that callbacks were sent to, and which of them are disabled."""
 
 from aiohttp import web
 
@@ -16,7 +16,7 @@ LISTING = Listing("callback-endpoints", ENDPOINT_ID)
 
 
 async def index(request: web.Request) -> web.Response:
-    """Newest first."""
+    """Answers with a page of endpoints, newest first."""
     asked = page_request(request, LISTING)
     endpoints = await request.app[DEPENDENCIES].reads.endpoints(
         request[ACCOUNT_ID], before_id=asked.after_id, at_most=asked.read_limit
@@ -25,6 +25,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def enable(request: web.Request) -> web.Response:
+    """Enables a disabled endpoint."""
     deps, endpoint_id = request.app[DEPENDENCIES], request.match_info["id"]
     if not ENDPOINT_ID.fullmatch(endpoint_id):
         raise NotFound("there is no such endpoint")
@@ -37,7 +38,9 @@ ROUTES = (
         "GET",
         "/callbacks/endpoints",
         index,
-        Operation("listCallbackEndpoints", TAG, "List the URLs that callbacks went to", answers={200: EndpointPage}),
+        Operation(
+            "listCallbackEndpoints", TAG, "List the URLs that callbacks were sent to", answers={200: EndpointPage}
+        ),
         parameters=frozenset({"limit", "cursor"}),
     ),
     Route(
@@ -47,9 +50,9 @@ ROUTES = (
         Operation(
             "enableCallbackEndpoint",
             TAG,
-            "Try a disabled URL again",
+            "Enable a disabled URL",
             answers={200: EndpointBody},
-            detail="What was held for it is sent, oldest first. Nothing happens to one that is not disabled.",
+            detail="The callbacks that were held for it are sent, oldest first. For an enabled URL nothing changes.",
         ),
         placeholders={"id": ENDPOINT_ID},
     ),

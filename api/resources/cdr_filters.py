@@ -1,4 +1,4 @@
-"""Which call records are asked for, by query parameters: the same for lists and exports."""
+"""Reads the filters of call records from the query: the same for lists and exports."""
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ OF_ALL = OF_BOOKING | {"service", "bookingId"}
 
 
 def wanted_records(request: web.Request) -> WantedRecords:
-    """Of the account that asks. Raises ProblemError."""
+    """Returns the filter, within the account of the request. Raises ProblemError for an invalid parameter."""
     since, until = span_of(request, EARLIEST, LATEST)
     return WantedRecords(
         request[ACCOUNT_ID],

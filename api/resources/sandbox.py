@@ -1,4 +1,4 @@
-"""/test: calls and time without telephones and waiting, for keys to a test world."""
+"""/test: simulated calls and a clock that can be moved, for sandbox keys."""
 
 from aiohttp import web
 
@@ -17,6 +17,7 @@ from engine.storage.transaction import Transaction
 
 
 async def call(request: web.Request) -> web.Response:
+    """Simulates a call."""
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, NewSimulatedCall)
     asked = SimulatedCall(E164(wanted.service), caller_of(wanted.source), wanted.outcome, wanted.seconds or 0)
@@ -30,11 +31,12 @@ async def call(request: web.Request) -> web.Response:
 
 
 async def clock(request: web.Request) -> web.Response:
+    """Answers with the sandbox's time."""
     return json_answer(ClockBody(now=rfc3339(now_of(request))))
 
 
 async def advance(request: web.Request) -> web.Response:
-    """Answers when all that is due by then was carried out; after a crash in between, the sweeps do the rest."""
+    """Moves the clock, then carries out everything that is due. After a crash in between, the sweeps do the rest."""
     deps = request.app[DEPENDENCIES]
     wanted = await read_body(request, ClockChange)
     account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
@@ -50,6 +52,7 @@ async def advance(request: web.Request) -> web.Response:
     return answer
 
 
+# Generated clients have modules named after it: it keeps its old name.
 TAG = "Test worlds"
 
 ROUTES = (
@@ -63,8 +66,8 @@ ROUTES = (
             "Simulate a call",
             answers={200: SimulatedCallBody},
             problems=("clock_too_far",),
-            detail="It goes through the code of real calls and costs, is recorded and is told like one. The clock of "
-            "the test world moves by as long as it lasts.",
+            detail="The code of real calls handles it: it costs, is recorded and fires callbacks like a real call. The "
+            "sandbox's clock moves forward by the duration of the call.",
         ),
         body=NewSimulatedCall,
         keyed=True,
@@ -74,7 +77,7 @@ ROUTES = (
         "GET",
         "/test/clock",
         clock,
-        Operation("getClock", TAG, "See what the clock says", answers={200: ClockBody}),
+        Operation("getClock", TAG, "See the sandbox's clock", answers={200: ClockBody}),
         test=True,
     ),
     Route(
@@ -84,10 +87,11 @@ ROUTES = (
         Operation(
             "advanceClock",
             TAG,
-            "Set the clock forward",
+            "Move the sandbox's clock forward",
             answers={200: ClockBody},
             problems=("clock_too_far",),
-            detail="Answered when all that falls due until then was carried out. The clock is never set back.",
+            detail="The answer comes when everything that is due by then has been carried out. The clock "
+            "never moves back.",
         ),
         body=ClockChange,
         keyed=True,

@@ -1,7 +1,7 @@
-"""/webhook-secret: what signs the account's callbacks.
+"""/webhook-secret: the secret that signs the account's callbacks.
 
-It is shown to whoever has a key, and not only when it is made: a key lets them replace it anyway, and a receiver that
-is set up by a program, or anew, must get it from somewhere. What it protects is the receiver from strangers.
+Anybody with an API key can read it at any time, not only when it is made. A key allows to replace it anyway, and a
+receiver that is set up by a program, or set up again, needs it. The secret protects the receiver from forged callbacks.
 """
 
 from aiohttp import web
@@ -19,11 +19,13 @@ from engine.storage.transaction import Transaction
 
 
 async def show(request: web.Request) -> web.Response:
+    """Answers with the secret."""
     secrets = await request.app[DEPENDENCIES].reads.webhook_secrets(request[ACCOUNT_ID])
     return json_answer(WebhookSecretBody.of(secrets, machine_timestamp(request).wall_ms))
 
 
 async def rotate(request: web.Request) -> web.Response:
+    """Replaces the secret."""
     wanted = await read_body(request, NewWebhookSecret)
     account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
 
@@ -39,7 +41,7 @@ ROUTES = (
         "GET",
         "/webhook-secret",
         show,
-        Operation("getWebhookSecret", TAG, "See what signs callbacks", answers={200: WebhookSecretBody}),
+        Operation("getWebhookSecret", TAG, "See the secret that signs callbacks", answers={200: WebhookSecretBody}),
     ),
     Route(
         "POST",
@@ -48,9 +50,10 @@ ROUTES = (
         Operation(
             "rotateWebhookSecret",
             TAG,
-            "Replace what signs callbacks",
+            "Replace the secret that signs callbacks",
             answers={200: WebhookSecretBody},
-            detail="Until `oldSecretUntil` callbacks have two signatures. Of three secrets the oldest ends at once.",
+            detail="Until `oldSecretUntil` callbacks have two signatures. A second rotation within that time ends the "
+            "oldest secret at once.",
         ),
         body=NewWebhookSecret,
         keyed=True,

@@ -46,12 +46,11 @@ class LimitFields(Incoming):
     """The limits that a booking can set for itself."""
 
     max_concurrent_calls: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_CALLS), WHOLE] | None = None
-    """How many calls may be live at the same time, including those that ring. `null`: the operator's limit applies."""
+    """How many calls may be live at once, ringing ones included. `null`: the operator's limit applies."""
     max_calls_per_caller_per_hour: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_CALLER_PER_HOUR), WHOLE] | None = None
-    """How many calls of one caller are put through within any hour, answered or not. `null`: the operator's limit
-    applies."""
+    """How many calls of a caller are put through in an hour, answered or not. `null`: the operator's limit applies."""
     max_call_seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS), WHOLE] | None = None
-    """How long one call may last. More than the operator's limit has no effect. `null`: the operator's limit applies."""
+    """The seconds that a call may last. More than the operator's limit has no effect; `null`: that limit applies."""
 
     def limits_sent(self) -> dict[str, int | None]:
         """The limits that the body has, also as `null`; named as in `BookingLimits`."""
@@ -101,7 +100,7 @@ class NewBooking(LimitFields):
 
 
 class BookingPatchBody(LimitFields):
-    """Fields that are left out stay as they are. `null` removes a limit or the label; nothing else can be removed."""
+    """Fields that are left out stay as they are. `null` removes a limit or the label, and is refused elsewhere."""
 
     destination: Kept[Destination] = None
     """The number to hide from now on."""
@@ -124,7 +123,7 @@ class BookingPatchBody(LimitFields):
 
 
 class BookingChange(BookingPatchBody):
-    """Fields that are left out stay as they are. `null` removes a limit or the label; nothing else can be removed."""
+    """Fields that are left out stay as they are. `null` removes a limit or the label, and is refused elsewhere."""
 
     usage_plan: Plan
     """The plan whose seconds, calls and days are added."""

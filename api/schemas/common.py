@@ -71,4 +71,4 @@ class ProblemBody(Outgoing):
     retryable: bool
     """Whether the same request may succeed later. `Retry-After` says when to try again."""
     errors: LeftOut[list[FieldError]] = None
-    """Everything that is wrong with the fields of the body or the query parameters."""
+    """The fields or query parameters that are wrong. For a body these are all of them, up to 20."""
