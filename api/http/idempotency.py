@@ -72,5 +72,5 @@ def _key_of(request: web.Request) -> str | None:
 def _fingerprint(request: web.Request, body: Incoming) -> str:
     """Returns a digest of the request's meaning: white space and the order of fields make no difference."""
     sent = json.dumps(body.model_dump(mode="json", exclude_unset=True), sort_keys=True)
-    asked = f"{request.method} {request.path} {sent}"
-    return hashlib.sha256(asked.encode()).hexdigest()
+    meaning = f"{request.method} {request.path} {sent}"
+    return hashlib.sha256(meaning.encode()).hexdigest()

@@ -120,7 +120,7 @@ class PageRequest:
         return self.limit + 1
 
 
-def page_request(request: web.Request, listing: Listing) -> PageRequest:
+def requested_page(request: web.Request, listing: Listing) -> PageRequest:
     """Reads `limit` and `cursor`. Raises ProblemError if one of them is invalid."""
     cursor = request.query.get("cursor")
     after_id = None if cursor is None else listing.position_of(cursor)
@@ -130,7 +130,7 @@ def page_request(request: web.Request, listing: Listing) -> PageRequest:
 def page_answer(
     request: web.Request,
     listing: Listing,
-    asked: PageRequest,
+    page: PageRequest,
     records: Sequence[R],
     body_of: Callable[[R], B],
     *,
@@ -141,14 +141,14 @@ def page_answer(
     Args:
         request: The request.
         listing: The kind of list.
-        asked: Which page the request asks for.
-        records: Up to `asked.read_limit` records.
+        page: Which page the request asks for.
+        records: Up to `page.read_limit` records.
         body_of: Makes the JSON of a record.
         goes_on_after: The id after which the next page begins although there are fewer records; None if there are no
             more.
     """
-    shown = records[: asked.limit]
-    last_id = shown[-1].id if len(records) > asked.limit else goes_on_after
+    shown = records[: page.limit]
+    last_id = shown[-1].id if len(records) > page.limit else goes_on_after
     next_cursor = None if last_id is None else listing.cursor_after(last_id)
     return answer_page(request, [body_of(record) for record in shown], next_cursor)
 
@@ -156,12 +156,12 @@ def page_answer(
 def answer_page(request: web.Request, bodies: list[B], next_cursor: str | None) -> web.Response:
     """Answers with a page. The link to the next one keeps the request's other parameters."""
     # Not Page[B]: pydantic would build that class again for each answer, because nothing keeps it.
-    page: Page[B] = Page(data=bodies, has_more=next_cursor is not None, next_cursor=next_cursor)
+    body: Page[B] = Page(data=bodies, has_more=next_cursor is not None, next_cursor=next_cursor)
     headers: dict[str, str] = {}
     if next_cursor is not None:
         following = request.rel_url.update_query(cursor=next_cursor)
         headers[hdrs.LINK] = f'<{following}>; rel="next"'
-    return json_answer(page, headers=headers)
+    return json_answer(body, headers=headers)
 
 
 def _cursor(content: dict[str, Any]) -> str:

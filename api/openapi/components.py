@@ -17,6 +17,8 @@ from engine.domain.booking import BookingStatus
 Json = dict[str, Any]
 # Values that no answer has: a booking that is gone is answered with 404.
 NEVER_SHOWN: Mapping[StrEnum, type[StrEnum]] = {BookingStatus.GONE: BookingStatus}
+# Schemas whose classes have another name here. Generated clients have classes of these names, so they never change.
+PUBLIC_NAMES: Mapping[str, str] = {"BookingStatus": "Status"}
 Kind = Literal["schemas", "headers", "examples", "responses"]
 
 
@@ -67,7 +69,7 @@ def schemas(routes: Iterable[Route], callbacks: Iterable[type[BaseModel]]) -> Js
         if model in models:
             found[name_of(model)]["examples"] = examples
     for word, kind in NEVER_SHOWN.items():
-        found[kind.__name__]["enum"].remove(word)
+        found[_public(kind.__name__)]["enum"].remove(word)
     problem = found[name_of(ProblemBody)]["properties"]
     problem["code"]["enum"] = list(PROBLEMS)
     problem["type"]["pattern"] = f"^{TYPE_PREFIX}[a-z_]+$"
@@ -76,7 +78,7 @@ def schemas(routes: Iterable[Route], callbacks: Iterable[type[BaseModel]]) -> Js
 
 def _public(name: str) -> str:
     page = re.fullmatch(r"Page_(\w+?)Body_", name)
-    return f"{page[1]}Page" if page else name.removesuffix("Body")
+    return PUBLIC_NAMES.get(name) or (f"{page[1]}Page" if page else name.removesuffix("Body"))
 
 
 def _renamed(schema: Any) -> Any:  # noqa: ANN401  any JSON

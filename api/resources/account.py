@@ -60,8 +60,8 @@ async def show(request: web.Request) -> web.Response:
 
 async def change(request: web.Request) -> web.Response:
     """Changes the optional events."""
-    wanted = await read_body(request, AccountChange)
-    await request.app[DEPENDENCIES].run(notifications.choose_events, request[ACCOUNT_ID], wanted.events)
+    body = await read_body(request, AccountChange)
+    await request.app[DEPENDENCIES].run(notifications.choose_events, request[ACCOUNT_ID], body.events)
     return json_answer(await _account(request))
 
 

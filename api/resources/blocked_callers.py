@@ -5,7 +5,7 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
-from api.http.paging import Listing, page_answer, page_request
+from api.http.paging import Listing, page_answer, requested_page
 from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
@@ -23,9 +23,9 @@ async def create(request: web.Request) -> web.Response:
     """Blocks a caller. 201 if it is new, 200 if it is blocked already: repeating the request changes nothing."""
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
-    wanted = await read_body(request, NewBlockedCaller)
+    body = await read_body(request, NewBlockedCaller)
     blocked, is_new = await deps.run(
-        blocked_callers.block, request[ACCOUNT_ID], booking_id, wanted.caller, now_of(request), deps.policy
+        blocked_callers.block, request[ACCOUNT_ID], booking_id, body.caller, now_of(request), deps.policy
     )
     headers: dict[str, str] = {hdrs.LOCATION: f"{PATH.format(id=booking_id)}/{quote(blocked.caller, safe='')}"}
     return json_answer(BlockedCallerBody.of(blocked), status=201 if is_new else 200, headers=headers)
@@ -34,11 +34,11 @@ async def create(request: web.Request) -> web.Response:
 async def index(request: web.Request) -> web.Response:
     """Answers with a page of blocked callers, in the order of their numbers."""
     deps = request.app[DEPENDENCIES]
-    asked = page_request(request, LISTING)
+    page = requested_page(request, LISTING)
     booking = await deps.reads.booking(id_of(request))
     booking_id = owned(booking, request[ACCOUNT_ID], now_of(request), deps.policy).id
-    records = await deps.reads.blocked_callers(booking_id, after=asked.after_id or "", at_most=asked.read_limit)
-    return page_answer(request, LISTING, asked, records, BlockedCallerBody.of)
+    records = await deps.reads.blocked_callers(booking_id, after=page.after_id or "", at_most=page.read_limit)
+    return page_answer(request, LISTING, page, records, BlockedCallerBody.of)
 
 
 async def delete(request: web.Request) -> web.Response:

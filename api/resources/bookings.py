@@ -8,7 +8,7 @@ from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies, now_of
 from api.http.idempotency import answer_once, kept
-from api.http.paging import Listing, page_answer, page_request
+from api.http.paging import Listing, page_answer, requested_page
 from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
@@ -34,40 +34,42 @@ LISTING = Listing("bookings", BOOKING_ID)
 async def create(request: web.Request) -> web.Response:
     """Books a number."""
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, NewBooking)
+    body = await read_body(request, NewBooking)
     now = now_of(request)
-    asked = BookingRequest(
+    wanted = BookingRequest(
         request[ACCOUNT_ID],
-        E164(wanted.destination),
-        wanted.usage_plan,
-        wanted.callback,
-        BookingLimits(**wanted.limits_sent()),
-        wanted.caller_id,
-        wanted.refuse_anonymous,
-        wanted.paused,
-        wanted.label or "",
-        wanted.metadata,
-        wanted.wanted,
+        E164(body.destination),
+        body.usage_plan,
+        body.callback,
+        BookingLimits(**body.limits_sent()),
+        body.caller_id,
+        body.refuse_anonymous,
+        body.paused,
+        body.label or "",
+        body.metadata,
+        body.wanted,
     )
 
     def book(tx: Transaction) -> KeptAnswer:
-        booking = bookings.book(tx, asked, now, deps.policy)
+        booking = bookings.book(tx, wanted, now, deps.policy)
         return kept(BookingBody.of(booking, now, deps.policy), status=201, location=f"/bookings/{booking.id}")
 
-    return await answer_once(request, wanted, book)
+    return await answer_once(request, body, book)
 
 
 async def index(request: web.Request) -> web.Response:
     """Answers with a page of bookings, newest first."""
     deps = request.app[DEPENDENCIES]
     now = now_of(request)
-    asked = page_request(request, LISTING)
-    wanted = filter_of(request, now, deps.policy)
-    found = await deps.reads.bookings(request[ACCOUNT_ID], wanted, before_id=asked.after_id, at_most=asked.read_limit)
+    page = requested_page(request, LISTING)
+    booking_filter = filter_of(request, now, deps.policy)
+    found = await deps.reads.bookings(
+        request[ACCOUNT_ID], booking_filter, before_id=page.after_id, at_most=page.read_limit
+    )
     return page_answer(
         request,
         LISTING,
-        asked,
+        page,
         found.records,
         lambda booking: BookingBody.of(booking, now, deps.policy),
         goes_on_after=found.goes_on_after,
@@ -87,15 +89,15 @@ async def renew(request: web.Request) -> web.Response:
     """Adds a plan to a booking, and changes what else is sent."""
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
-    wanted = await read_body(request, BookingChange)
+    body = await read_body(request, BookingChange)
     now = now_of(request)
-    asked = Renewal(wanted.usage_plan, **_changes(wanted))
+    renewal = Renewal(body.usage_plan, **_changes(body))
 
     def add_plan(tx: Transaction) -> KeptAnswer:
-        booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
+        booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, renewal, now, deps.policy)
         return kept(BookingBody.of(booking, now, deps.policy), status=200)
 
-    answer = await answer_once(request, wanted, add_plan)
+    answer = await answer_once(request, body, add_plan)
     deps.renewed(booking_id)
     return answer
 
@@ -104,25 +106,25 @@ async def change(request: web.Request) -> web.Response:
     """Changes a booking without renewing it."""
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
-    wanted = await read_body(request, BookingPatchBody)
+    body = await read_body(request, BookingPatchBody)
     now = now_of(request)
-    asked = BookingPatch(**_changes(wanted))
-    booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
+    patch = BookingPatch(**_changes(body))
+    booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, patch, now, deps.policy)
     deps.renewed(booking_id)
     return json_answer(BookingBody.of(booking, now, deps.policy))
 
 
-def _changes(wanted: BookingPatchBody) -> dict[str, Any]:
+def _changes(body: BookingPatchBody) -> dict[str, Any]:
     """The arguments of `BookingPatch`."""
     return {
-        "destination": wanted.destination,
-        "callback": wanted.callback,
-        "limits": wanted.limits_sent(),
-        "caller_id": wanted.caller_id,
-        "refuse_anonymous": wanted.refuse_anonymous,
-        "paused": wanted.paused,
-        "label": wanted.label_sent(),
-        "metadata": wanted.metadata,
+        "destination": body.destination,
+        "callback": body.callback,
+        "limits": body.limits_sent(),
+        "caller_id": body.caller_id,
+        "refuse_anonymous": body.refuse_anonymous,
+        "paused": body.paused,
+        "label": body.label_sent(),
+        "metadata": body.metadata,
     }
 
 

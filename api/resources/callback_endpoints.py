@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES
-from api.http.paging import Listing, page_answer, page_request
+from api.http.paging import Listing, page_answer, requested_page
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.callbacks import TAG
@@ -17,11 +17,11 @@ LISTING = Listing("callback-endpoints", ENDPOINT_ID)
 
 async def index(request: web.Request) -> web.Response:
     """Answers with a page of endpoints, newest first."""
-    asked = page_request(request, LISTING)
+    page = requested_page(request, LISTING)
     endpoints = await request.app[DEPENDENCIES].reads.endpoints(
-        request[ACCOUNT_ID], before_id=asked.after_id, at_most=asked.read_limit
+        request[ACCOUNT_ID], before_id=page.after_id, at_most=page.read_limit
     )
-    return page_answer(request, LISTING, asked, endpoints, EndpointBody.of)
+    return page_answer(request, LISTING, page, endpoints, EndpointBody.of)
 
 
 async def enable(request: web.Request) -> web.Response:

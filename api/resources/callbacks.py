@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp
-from api.http.paging import Listing, page_answer, page_request
+from api.http.paging import Listing, page_answer, requested_page
 from api.http.parsing import booking_id_of, read_body, span_of, unacceptable
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
@@ -44,18 +44,18 @@ class _Placed:
 
 async def index(request: web.Request) -> web.Response:
     """Answers with a page of callbacks, newest first."""
-    asked = page_request(request, LISTING)
+    page = requested_page(request, LISTING)
     since, until = span_of(request, EARLIEST, LATEST)
-    before = (until, "") if asked.after_id is None else min((until, ""), _position(asked.after_id))
+    before = (until, "") if page.after_id is None else min((until, ""), _position(page.after_id))
     records = await request.app[DEPENDENCIES].reads.callbacks(
         request[ACCOUNT_ID],
         state=_state(request) or "",
         booking_id=BookingId(booking_id_of(request) or ""),
         since=EpochMs(since),
         before=before,
-        at_most=asked.read_limit,
+        at_most=page.read_limit,
     )
-    return page_answer(request, LISTING, asked, [_Placed(record) for record in records], _Placed.body)
+    return page_answer(request, LISTING, page, [_Placed(record) for record in records], _Placed.body)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -79,16 +79,16 @@ async def redeliver(request: web.Request) -> web.Response:
 async def redeliver_all(request: web.Request) -> web.Response:
     """Schedules the callbacks of a time span again, up to a limit for each request."""
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, Redelivery, is_cursor=REDELIVERIES.is_cursor)
-    if wanted.cursor is None:
-        after: Position = (instant_from(wanted.since) or 0, "")
+    sent = await read_body(request, Redelivery, is_cursor=REDELIVERIES.is_cursor)
+    if sent.cursor is None:
+        after: Position = (instant_from(sent.since) or 0, "")
     else:
-        after = _position(REDELIVERIES.position_of(wanted.cursor))
-    until = LATEST if wanted.until is None else instant_from(wanted.until) or 0
+        after = _position(REDELIVERIES.position_of(sent.cursor))
+    until = LATEST if sent.until is None else instant_from(sent.until) or 0
     done = await deps.run(
         redelivery.redeliver_all,
         request[ACCOUNT_ID],
-        wanted.state,
+        sent.state,
         after,
         EpochMs(until),
         machine_timestamp(request).wall_ms,

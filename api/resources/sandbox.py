@@ -19,15 +19,15 @@ from engine.storage.transaction import Transaction
 async def call(request: web.Request) -> web.Response:
     """Simulates a call."""
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, NewSimulatedCall)
-    asked = SimulatedCall(E164(wanted.service), caller_of(wanted.source), wanted.outcome, wanted.seconds or 0)
+    body = await read_body(request, NewSimulatedCall)
+    simulated = SimulatedCall(E164(body.service), caller_of(body.source), body.outcome, body.seconds or 0)
     account_id, at = request[ACCOUNT_ID], machine_timestamp(request)
 
     def simulate(tx: Transaction) -> KeptAnswer:
-        simulation = worlds.simulate_call(tx, account_id, asked, at, deps.policy)
+        simulation = worlds.simulate_call(tx, account_id, simulated, at, deps.policy)
         return kept(SimulatedCallBody.of(simulation, deps.policy), status=200)
 
-    return await answer_once(request, wanted, simulate)
+    return await answer_once(request, body, simulate)
 
 
 async def clock(request: web.Request) -> web.Response:
@@ -38,15 +38,13 @@ async def clock(request: web.Request) -> web.Response:
 async def advance(request: web.Request) -> web.Response:
     """Moves the clock, then carries out everything that is due. After a crash in between, the sweeps do the rest."""
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, ClockChange)
+    body = await read_body(request, ClockChange)
     account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
 
     def move(tx: Transaction) -> KeptAnswer:
-        return kept(
-            ClockBody(now=rfc3339(worlds.advance_clock(tx, account_id, wanted.advance * 1000, now))), status=200
-        )
+        return kept(ClockBody(now=rfc3339(worlds.advance_clock(tx, account_id, body.advance * 1000, now))), status=200)
 
-    answer = await answer_once(request, wanted, move)
+    answer = await answer_once(request, body, move)
     while await deps.run(worlds.sweep_own, account_id, now, deps.policy):
         pass
     return answer

@@ -26,14 +26,14 @@ async def show(request: web.Request) -> web.Response:
 
 async def rotate(request: web.Request) -> web.Response:
     """Replaces the secret."""
-    wanted = await read_body(request, NewWebhookSecret)
+    body = await read_body(request, NewWebhookSecret)
     account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
 
     def carry_out(tx: Transaction) -> KeptAnswer:
-        secrets = signing.rotate(tx, account_id, wanted.overlap_seconds, now)
+        secrets = signing.rotate(tx, account_id, body.overlap_seconds, now)
         return kept(WebhookSecretBody.of(secrets, now), status=200)
 
-    return await answer_once(request, wanted, carry_out)
+    return await answer_once(request, body, carry_out)
 
 
 ROUTES = (
