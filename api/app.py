@@ -1,4 +1,4 @@
-"""Puts the API together: route table, middlewares from the outermost in, limits."""
+"""Builds the API: its route table, its middlewares (the outermost first) and its limits."""
 
 import asyncio
 import traceback
@@ -13,7 +13,7 @@ from api.http.auth import FAILURES, authenticate, keep_to_sandboxes
 from api.http.auth_failures import FailureLimit
 from api.http.dependencies import DEPENDENCIES, SANDBOX, TIME_LIMIT, Dependencies, RequestLimits
 from api.http.idempotency import UNDER_WAY
-from api.http.parameters import check_parameters
+from api.http.parsing import check_parameters
 from api.http.problems import problem_of, problem_response
 from api.http.rate_limit import QUOTA, RateLimit, limit_requests, set_rate_limit_headers
 from api.http.responses import SANDBOX_HEADER, set_headers
@@ -57,6 +57,7 @@ MAX_FRAMES = 8
 
 
 def build_app(deps: Dependencies) -> web.Application:
+    """Returns the aiohttp application that serves the API."""
     app = web.Application(
         middlewares=[
             refuse_with_problems,
@@ -69,7 +70,7 @@ def build_app(deps: Dependencies) -> web.Application:
         client_max_size=deps.limits.body_bytes,
     )
     app[DEPENDENCIES] = deps
-    app[served.DOCUMENT] = served.served(ROUTES)
+    app[served.DOCUMENT] = served.prepared(ROUTES)
     app[UNDER_WAY] = set()
     app[FAILURES] = FailureLimit()
     app[QUOTA] = RateLimit(deps.limits.requests_per_minute)
@@ -77,16 +78,16 @@ def build_app(deps: Dependencies) -> web.Application:
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in (*ROUTES, *docs_page.ROUTES)}
     for route in (*ROUTES, *docs_page.ROUTES):
         for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
-            app.router.add_route(method, _routed(route), route.handler)
+            app.router.add_route(method, _router_path(route), route.handler)
     app.on_response_prepare.append(on_response)
     return app
 
 
-def _routed(route: Route) -> str:
-    """The path as the router takes it: what is a word of another path is not taken for an id at its end."""
+def _router_path(route: Route) -> str:
+    """The path for the router. A placeholder at its end does not match a literal step that another path has there."""
     before, placeholder, name = route.path.rpartition("/{")
-    others = [other.path.rpartition("/") for other in ROUTES if "{" not in other.path]
-    words = sorted({word for parent, _, word in others if parent == before})
+    literals = [other.path.rpartition("/") for other in ROUTES if "{" not in other.path]
+    words = sorted({word for parent, _, word in literals if parent == before})
     if not (placeholder and words and name.endswith("}")):
         return route.path
     return f"{before}/{{{name[:-1]}:(?!({'|'.join(words)})$)[^/]+}}"
@@ -94,7 +95,7 @@ def _routed(route: Route) -> str:
 
 @web.middleware
 async def refuse_with_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Whatever is raised further in becomes a problem document; what nobody foresaw is logged."""
+    """Turns every exception into a problem document, and logs the unexpected ones."""
     try:
         return await handler(request)
     except Exception as error:
@@ -108,12 +109,14 @@ async def refuse_with_problems(request: web.Request, handler: Handler) -> web.St
 
 @web.middleware
 async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Limits the time that a request may take."""
     async with asyncio.timeout(request.app[DEPENDENCIES].limits.request_seconds) as limit:
         request[TIME_LIMIT] = limit
         return await handler(request)
 
 
 async def on_response(request: web.Request, response: web.StreamResponse) -> None:
+    """Sets the headers that every answer has."""
     set_headers(response)
     set_rate_limit_headers(request, response)
     if SANDBOX in request:
@@ -121,7 +124,7 @@ async def on_response(request: web.Request, response: web.StreamResponse) -> Non
 
 
 def _log_failure(request: web.Request, error: Exception) -> None:
-    """An exception's message may repeat a number, a frame's place in the code never does."""
+    """Logs where the error happened, without its message, which may repeat a telephone number."""
     frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
     resource = request.match_info.route.resource
     log.error(

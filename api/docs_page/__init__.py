@@ -1,4 +1,4 @@
-"""/docs: an interactive page of /openapi.json, for people. Works offline: all of its files lie here.
+"""/docs: an interactive page for /openapi.json. It works offline, because all its files are here.
 
-`swagger-ui/` is another project's, as it is: what and which version stands in its file VENDORED.
+`swagger-ui/` is an unchanged copy of another project. Its file VENDORED names the project and the version.
 """

@@ -1,4 +1,4 @@
-// Nothing is asked of another host: no validator, and the key that is typed in stays in the page.
+// Nothing goes to another host: there is no validator, and the API key stays in the page.
 "use strict";
 
 SwaggerUIBundle({

@@ -1,4 +1,4 @@
-"""Whom a request comes from: the peer of its connection, or whom a proxy that the operator trusts names."""
+"""Finds the client's address: the connection's peer, or the address that a trusted proxy reports."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -11,10 +11,15 @@ NOWHERE: Address = IPv4Address(0)
 
 
 def client_ip_of(peer: str | None, forwarded: Sequence[str], proxies: Sequence[Network]) -> Address:
-    """`peer`: the connection's other end, None: it is gone; `forwarded`: the request's X-Forwarded-For headers.
+    """Returns the address of the client.
 
-    Of these only what trusted proxies added counts: they are read from their end, up to the first address that is none
-    of theirs. What stands before it, or is no address, anybody can have written.
+    Only what trusted proxies added to X-Forwarded-For counts. So the headers are read from their end, up to the first
+    address that is not a trusted proxy. A client can forge everything before that address.
+
+    Args:
+        peer: The address of the connection's peer; None if the connection is closed.
+        forwarded: The request's X-Forwarded-For headers.
+        proxies: The networks of the trusted proxies.
     """
     source = NOWHERE if peer is None else plain_address(peer)
     for named in reversed([each for line in forwarded for each in line.split(",")]):

@@ -1,4 +1,4 @@
-"""What the API is handed at start, and the keys under which an application and a request carry things."""
+"""What the API receives at start, and the keys of what applications and requests carry."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,10 +24,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How many requests an account may send, how much one may bring and how long its parts may take. `stall_seconds`:
-    how long the client of an export may take over a batch of it; the whole may take longer than `request_seconds`.
+    """Limits of requests.
 
-    A DELETE fits into the request's time with its storage and its hang-up: once committed, it answers 204.
+    The storage and hang-up times of a DELETE together fit into `request_seconds`: once committed, it answers 204.
+
+    Attributes:
+        requests_per_minute: Requests of one account.
+        body_bytes: Size of a body.
+        request_seconds: Time for a whole request. Exports may take longer.
+        body_seconds: Time for a body to arrive.
+        storage_seconds: Time for a command in the storage.
+        hang_up_seconds: Time for Asterisk to end the calls of a deleted booking.
+        health_seconds: Time for the health check.
+        stall_seconds: Time that an export's client may take to read one batch.
     """
 
     requests_per_minute: int = 600
@@ -42,13 +51,22 @@ class RequestLimits:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """`check_callback` raises CallbackNotAcceptable. `hang_up` is given the callers' channels in Asterisk.
+    """What the API needs from the rest of the engine.
 
-    `renewed` is told the id of a booking that got more: its live calls may last longer. `health` returns each part's
-    name with "up" or what it is instead: {"database": "up", "ami": "connecting"}.
-
-    `key_used` is told the id of a key that opened its account; `refused` the service, event and address of a failed
-    authentication, see `engine.security_log`. `proxies`: whose `X-Forwarded-For` is believed.
+    Attributes:
+        storage: Runs commands in transactions.
+        reads: Reads without a transaction.
+        clock: The machine's clocks.
+        policy: The operator's choices.
+        pepper: The secret that API keys are hashed with.
+        check_callback: Raises CallbackNotAcceptable for a URL that may not be called.
+        hang_up: Ends calls; takes the callers' channels in Asterisk.
+        renewed: Called with a booking that may have more credit now, so that its live calls may last longer.
+        health: Returns the state of each part by name: {"database": "up", "ami": "connecting"}.
+        key_used: Called with the id of each API key that was accepted.
+        refused: Called with the service, event and address of each failed authentication, for the security log.
+        proxies: The networks whose `X-Forwarded-For` is trusted.
+        limits: The limits of requests.
     """
 
     storage: SqliteStorage
@@ -66,9 +84,11 @@ class Dependencies:
     limits: RequestLimits = RequestLimits()
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`storage.run`, for no longer than `limits.storage_seconds`. Raises what it raises.
+        """Runs a command in a transaction, for no longer than `limits.storage_seconds`.
 
-        After StorageBusy it is not known whether a command that had begun was kept.
+        Raises:
+            StorageBusy: It took too long. A command that had begun may have been committed or not.
+            Exception: What the command raises.
         """
         try:
             async with asyncio.timeout(self.limits.storage_seconds):
@@ -78,27 +98,27 @@ class Dependencies:
 
 
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
-# The account whose key came with the request; set by `api.auth` on every route that is not public.
+# The account of the request's key. `api.http.auth` sets it on every route that is not public.
 ACCOUNT_ID: web.RequestKey[AccountId] = web.RequestKey("ACCOUNT_ID")
-# The digest of that key, by which it is looked up again where an answer takes long.
+# The digest of that key. Long answers use it to look the key up again.
 KEY_DIGEST = web.RequestKey("KEY_DIGEST", str)
-# The test world whose key came with the request; not set for keys of customers' own accounts.
+# The sandbox of the request's key. Not set for live keys.
 SANDBOX = web.RequestKey("SANDBOX", Sandbox)
-# Of the whole request. A handler that sends its answer as it makes it puts limits of its own in its place.
+# The time limit of the whole request. A handler that streams its answer replaces it by limits of its own.
 TIME_LIMIT = web.RequestKey("TIME_LIMIT", asyncio.Timeout)
 
 
 def now_of(request: web.Request) -> EpochMs:
-    """Epoch milliseconds, by the clock that the request's account goes by."""
+    """The time in epoch milliseconds, by the account's clock: a sandbox has its own."""
     return timestamp_of(request).wall_ms
 
 
 def timestamp_of(request: web.Request) -> Timestamp:
-    """By the clock that the request's account goes by."""
-    at, world = machine_timestamp(request), request.get(SANDBOX)
-    return at if world is None else world.timestamp(at)
+    """The time by the account's clock: a sandbox has its own."""
+    at, sandbox = machine_timestamp(request), request.get(SANDBOX)
+    return at if sandbox is None else sandbox.timestamp(at)
 
 
 def machine_timestamp(request: web.Request) -> Timestamp:
-    """For what happens to requests themselves, to callbacks on their way, and for what moves an account's clock."""
+    """The time by the machine's clock: for requests themselves, for deliveries, and for moving sandbox clocks."""
     return request.app[DEPENDENCIES].clock.timestamp()

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request that is sent again, for whatever reason, is answered and not carried out again."""
+"""`Idempotency-Key`: a request that is sent again gets the first answer and is not carried out again."""
 
 import hashlib
 import json
@@ -19,16 +19,23 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 KEY = re.compile(r"[!-~]{1,255}")
 
-# Account and key of the requests that are being carried out now.
+# Account and key of the requests that are running now.
 UNDER_WAY = web.AppKey("UNDER_WAY", set[tuple[str, str]])
 
 
 async def answer_once(
     request: web.Request, body: Incoming, carry_out: Callable[[Transaction], KeptAnswer]
 ) -> web.Response:
-    """Run `carry_out` in a transaction, or not if the request's key has an answer already.
+    """Runs a command in a transaction, unless the request's key already has an answer.
 
-    Raises ProblemError, and what `carry_out` raises.
+    Args:
+        request: The request, with or without an `Idempotency-Key`.
+        body: The request's body, part of what the key stands for.
+        carry_out: The command; returns the answer to keep.
+
+    Raises:
+        ProblemError: The key is invalid, in use, or was used for another request.
+        Exception: What the command raises.
     """
     deps = request.app[DEPENDENCIES]
     key = _key_of(request)
@@ -36,10 +43,10 @@ async def answer_once(
         return text_answer(await deps.run(carry_out), headers={})
     account_id, under_way = request[ACCOUNT_ID], request.app[UNDER_WAY]
     if (account_id, key) in under_way:
-        raise ProblemError("idempotency_key_in_use", "A request with this key is being carried out.")
+        raise ProblemError("idempotency_key_in_use", "A request with this key is still running.")
     under_way.add((account_id, key))
     try:
-        # By the machine's clock: moving an account's must not make a request new that is sent again.
+        # By the machine's clock: moving a sandbox's clock must not make a repeated request a new one.
         keyed = KeyedRequest(account_id, key, _fingerprint(request, body))
         answer, replayed = await deps.run(once, keyed, machine_timestamp(request).wall_ms, carry_out)
     finally:
@@ -48,11 +55,12 @@ async def answer_once(
 
 
 def kept(body: Outgoing, *, status: int, location: str | None = None) -> KeptAnswer:
+    """Returns the answer in the form in which it is kept for repeated requests."""
     return KeptAnswer(status, location, body.model_dump_json())
 
 
 def _key_of(request: web.Request) -> str | None:
-    """None: the request has none. Raises ProblemError."""
+    """Returns the request's key; None if it has none. Raises ProblemError if it is invalid."""
     keys = request.headers.getall(HEADER, [])
     if not keys:
         return None
@@ -62,7 +70,7 @@ def _key_of(request: web.Request) -> str | None:
 
 
 def _fingerprint(request: web.Request, body: Incoming) -> str:
-    """Of what was asked, not of how it was written: blanks and the order of fields make no other request."""
+    """Returns a digest of the request's meaning: white space and the order of fields make no difference."""
     sent = json.dumps(body.model_dump(mode="json", exclude_unset=True), sort_keys=True)
-    asked = f"{request.method} {request.path} {sent}"
-    return hashlib.sha256(asked.encode()).hexdigest()
+    meaning = f"{request.method} {request.path} {sent}"
+    return hashlib.sha256(meaning.encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""How many requests an account may send: a bucket of so many, filled anew within a minute, evenly.
+"""Limits how many requests an account may send: a token bucket that refills evenly within a minute.
 
-It goes by the machine's own clock, which nobody sets, and costs an account one number. The package `limits` was
-rejected: its windows in memory go by the wall clock, so that two of their three kinds keep an account out for an hour
-when that is set back by one, and it starts threads to clear them.
+It uses the monotonic clock, which cannot be set, and stores two numbers for an account. The package `limits` was
+rejected: its windows in memory use the wall clock, so that two of its three kinds lock an account out for an hour if
+that clock is set back by an hour, and it starts threads to clear them.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from api.http.routes import Handler
 from engine.domain.ids import AccountId
 
 WINDOW_SECONDS = 60
-# Of a request: sums of fractions of them may miss a whole one by less.
+# In requests. Rounding errors of sums are smaller than this.
 ROUNDING = 1e-6
-# The name of the policy, as draft-ietf-httpapi-ratelimit-headers has them in both headers.
+# The name of the policy in both headers (draft-ietf-httpapi-ratelimit-headers).
 POLICY = "requests"
 RATE_LIMIT = "RateLimit"
 RATE_LIMIT_POLICY = "RateLimit-Policy"
@@ -28,8 +28,14 @@ RATE_LIMIT_POLICY = "RateLimit-Policy"
 
 @dataclass(frozen=True, slots=True)
 class QuotaStanding:
-    """`remaining`: requests that may be sent at once. `full_in`: seconds until it is all of them. `next_in`: seconds
-    until there is one, 0 if there is."""
+    """An account's quota after a request.
+
+    Attributes:
+        allowed: Whether the request is within the quota.
+        remaining: Requests that may be sent now.
+        full_in: Seconds until the whole quota is available.
+        next_in: Seconds until the next request is allowed; 0 if it is allowed now.
+    """
 
     allowed: bool
     remaining: int
@@ -38,17 +44,21 @@ class QuotaStanding:
 
 
 class RateLimit:
-    """`per_minute`: of one account, at once or one after the other."""
+    """The buckets of all accounts.
+
+    Attributes:
+        per_minute: Requests that one account may send within a minute, all at the same time or spread out.
+    """
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
         self._per_second = per_minute / WINDOW_SECONDS
-        # What an account's bucket lacked at its latest request, and when that was, in the order of those. Who is not
-        # here has a full one.
+        # What an account's bucket lacked at its latest request, and the time of that request; the longest unused
+        # account comes first. An account that is not here has a full bucket.
         self._lacks: dict[str, tuple[float, float]] = {}
 
     def count(self, account_id: AccountId, now: float) -> QuotaStanding:
-        """One more request, at `now` (monotonic seconds). One that is not allowed costs nothing."""
+        """Counts one more request at `now` (monotonic seconds). A request that is not allowed costs nothing."""
         lacks, before = self._lacks.pop(account_id, (0.0, now))
         lacks = max(0.0, lacks - (now - before) * self._per_second)
         allowed = lacks + 1 <= self.per_minute + ROUNDING
@@ -63,7 +73,7 @@ class RateLimit:
         return len(self._lacks)
 
     def _forget_full(self, now: float) -> None:
-        """Two a request, so that they go faster than they come."""
+        """Removes full buckets: up to two for each request, so that they go faster than new ones come."""
         for account_id, (lacks, before) in list(islice(self._lacks.items(), 2)):
             if lacks <= (now - before) * self._per_second:
                 del self._lacks[account_id]
@@ -75,7 +85,7 @@ STANDING = web.RequestKey("STANDING", QuotaStanding)
 
 @web.middleware
 async def limit_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Behind `authenticate`: of what is public, and of who has no key, nothing is counted here."""
+    """Refuses requests beyond the quota. It runs after `authenticate`: requests without an account are not counted."""
     account_id = request.get(ACCOUNT_ID)
     if account_id is not None:
         quota = request.app[QUOTA]
@@ -83,13 +93,14 @@ async def limit_requests(request: web.Request, handler: Handler) -> web.StreamRe
         if not standing.allowed:
             raise ProblemError(
                 "too_many_requests",
-                f"The account may send {quota.per_minute} requests a minute.",
+                f"The account may send {quota.per_minute} requests per minute.",
                 retry_after=max(1, math.ceil(standing.next_in)),
             )
     return await handler(request)
 
 
 def set_rate_limit_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Reports the quota in the answer, if the request was counted."""
     standing = request.get(STANDING)
     if standing is not None:
         full_in = math.ceil(standing.full_in)

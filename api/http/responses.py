@@ -1,24 +1,25 @@
-"""What all answers have in common, and those that are no refusals."""
+"""The headers that all answers have, and answers that are not refusals."""
 
 from aiohttp import hdrs, web
 
 from api.schemas.common import Outgoing
 from engine.storage.kept_answers import KeptAnswer
 
-# aiohttp would tell its version and Python's.
+# aiohttp's own value has its version and Python's.
 SERVER = "rented-numbers"
-# On all that is answered to a key to a test world.
+# On all answers to sandbox keys. The header had its name before sandboxes were called so.
 SANDBOX_HEADER = "RentedNumbers-World"
 
 
 def set_headers(response: web.StreamResponse) -> None:
-    """Answers hold hidden numbers: no cache may keep them."""
+    """Sets the headers of every answer. No cache may keep answers, because they contain hidden numbers."""
     response.headers[hdrs.SERVER] = SERVER
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def json_answer(body: Outgoing, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Returns an answer with a JSON body."""
     return web.Response(
         status=status,
         body=body.model_dump_json().encode(),
@@ -28,7 +29,7 @@ def json_answer(body: Outgoing, *, status: int = 200, headers: dict[str, str] | 
 
 
 def text_answer(answer: KeptAnswer, *, headers: dict[str, str]) -> web.Response:
-    """An answer that is JSON already."""
+    """Returns an answer whose body is JSON text already."""
     place: dict[str, str] = {} if answer.location is None else {hdrs.LOCATION: answer.location}
     return web.Response(
         status=answer.status, body=answer.body.encode(), headers=headers | place, content_type="application/json"

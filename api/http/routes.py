@@ -1,6 +1,6 @@
-"""The shape of the route table's lines. Each resource has its own lines, `api.app` puts them together.
+"""The types of the route table. Each resource has its own routes, and `api.app` puts them together.
 
-A line is all there is to say of an operation: requests are served by it and /openapi.json is made of it.
+A route says everything about an operation: requests are served by it, and /openapi.json is made from it.
 """
 
 import re
@@ -17,11 +17,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is said of a line, and what it answers.
+    """The description of an operation and of its answers.
 
-    `answers`: body by status; None: no body. `problems`: codes that only what it does can refuse with, beside those
-    that its kind of route refuses with anyway (`api.openapi.refusals`). `creates`: the path of what a 201 has made.
-    `streams`: the media type of a 200 that is text, sent as it is made.
+    Attributes:
+        id: The operationId.
+        tag: The group of operations that it belongs to.
+        summary: Its title.
+        answers: The body of each status; None if there is no body.
+        problems: Codes of refusals that are specific to the operation; `api.openapi.refusals` adds the common ones.
+        creates: The path of the resource that a 201 creates; None if it creates none.
+        detail: What the summary does not say; None if it says all.
+        streams: The media type of an answer that is streamed as text; None for other answers.
     """
 
     id: str
@@ -29,18 +35,28 @@ class Operation:
     summary: str
     answers: Mapping[int, type[BaseModel] | None] = field(hash=False)
     problems: tuple[str, ...] = ()
-    creates: str = ""
-    detail: str = ""
-    streams: str = ""
+    creates: str | None = None
+    detail: str | None = None
+    streams: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`parameters`: the query parameters that it takes, every other is refused. `body`: what it takes as a body, None:
-    none. `placeholders`: what the path's take; anything else is not found. `keyed`: may come with an `Idempotency-Key`.
-    `public`: needs no API key. `test`: needs one to a test world.
+    """An operation: a method on a path.
 
-    One handler stands in one line only: the handler is how a request finds its line again.
+    No two routes have the same handler, because a request finds its route by its handler.
+
+    Attributes:
+        method: The HTTP method. A GET is also served as HEAD.
+        path: The path with its placeholders.
+        handler: Serves the requests.
+        operation: The description.
+        parameters: The query parameters; all others are refused.
+        body: The type of the request's body; None if it has none.
+        placeholders: The pattern of each placeholder of the path; anything else is not found.
+        keyed: Whether an `Idempotency-Key` is accepted.
+        public: Whether no API key is needed.
+        test: Whether a sandbox key is needed.
     """
 
     method: str

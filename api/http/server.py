@@ -1,8 +1,8 @@
-"""What stands between the socket and the application: requests that are not HTTP, peers that send or read nothing, and
-more connections than there is room for.
+"""Protects the application at the level of connections.
 
-aiohttp answers the first in plain text, with what it could not read in it, and logs the same with a traceback. A
-chunk size that is wrong is followed by the body, so that both would hold the hidden number.
+It handles requests that are not HTTP, peers that neither send nor read, and too many connections. aiohttp answers
+invalid HTTP in plain text that repeats the invalid input, and logs the same with a traceback. After a wrong chunk size
+that input is the body, so both would contain the hidden number.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from api.http.responses import set_headers
 
 log = structlog.get_logger(__name__)
 
-# Also how long a new connection may take to send a request's head.
+# This is also the time that a new connection has to send the head of a request.
 IDLE_SECONDS = 30.0
-# How long the rest of a refused body is read, so that the client gets to read the refusal.
+# The rest of a refused body is read for this long, so that the client can read the refusal.
 LINGER_SECONDS = 2.0
-# Well below the 1024 files that a process may have open by default: calls need theirs.
+# Well below the default limit of 1024 open files, because calls need files too.
 MAX_CONNECTIONS = 512
 
-# The head of a request. Half of what aiohttp allows, and times the connections still 128 MB; ours need a tenth.
+# The head of a request: half of aiohttp's defaults. For all connections that is up to 128 MB; real requests need a
+# tenth of it.
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 4096
 
@@ -39,7 +40,14 @@ def build_runner(
     idle_seconds: float = IDLE_SECONDS,
     max_connections: int = MAX_CONNECTIONS,
 ) -> web.AppRunner:
-    """`shutdown_seconds`: how long requests under way get when the server stops."""
+    """Returns the runner that serves an application.
+
+    Args:
+        app: The application.
+        shutdown_seconds: How long running requests may take when the server stops.
+        idle_seconds: How long a connection may wait for a request.
+        max_connections: How many connections may be open.
+    """
     return _Runner(
         app,
         max_connections,
@@ -59,14 +67,14 @@ class _Protocol(web.RequestHandler):
     __slots__ = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A client that does not read its answers: the kernel gives it up, and no task waits for it for ever.
+        # If a client does not read its answers, the kernel closes the connection, so that no task waits for ever.
         connection = cast("socket.socket", transport.get_extra_info("socket"))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.keepalive_timeout * 1000))
         super().connection_made(transport)
 
     @property
     def waits(self) -> bool:
-        """For the head of a request."""
+        """Whether the connection waits for the head of a request."""
         return self.transport is not None and not self._request_in_progress
 
     @property
@@ -81,12 +89,12 @@ class _Protocol(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun, it cannot become another one")
+            raise ConnectionError("the answer has begun and cannot be replaced")
         if status >= 500:
             log.error("connection_failed", error=type(exc).__name__)
             problem = ProblemError(*INTERNAL)
         else:
-            problem = ProblemError("malformed_request", "The request does not keep to HTTP.")
+            problem = ProblemError("malformed_request", "The request is not valid HTTP.")
         response = problem_response(problem)
         set_headers(response)
         response.force_close()
@@ -97,9 +105,10 @@ class _Protocol(web.RequestHandler):
 
 
 class _Server(web.Server):
-    """When it is full, whoever waits without sending a request makes room: first those that never sent any.
+    """Makes room for a new connection, when the server is full, by closing an idle one.
 
-    To refuse who comes last was rejected: a few hundred silent connections would then keep everybody out.
+    Connections that never sent a request are closed first. Refusing new connections was rejected: a few hundred silent
+    connections would then lock everybody out.
     """
 
     max_connections = MAX_CONNECTIONS
@@ -118,7 +127,7 @@ class _Server(web.Server):
 
 
 class _Runner(web.AppRunner):
-    """aiohttp has no public way to choose the protocol of an application's connections."""
+    """Serves connections with `_Protocol`: there is no public way to choose the protocol in aiohttp."""
 
     def __init__(self, app: web.Application, max_connections: int, **options: Any) -> None:  # noqa: ANN401  as above
         super().__init__(app, **options)
@@ -133,12 +142,14 @@ class _Runner(web.AppRunner):
 
 
 def _refuse_expectations(handler: BaseHandler) -> BaseHandler:
-    """aiohttp looks at `Expect` before any middleware, and refuses what it does not know in plain text."""
+    """Answers unknown `Expect` headers with a problem: aiohttp refuses them in plain text before any middleware."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get(hdrs.EXPECT, "100-continue").lower() == "100-continue":
             return await handler(request)
-        response = problem_response(ProblemError("expectation_failed", "Expect nothing, or 100-continue."))
+        response = problem_response(
+            ProblemError("expectation_failed", "The only expectation that is supported is 100-continue.")
+        )
         set_headers(response)
         return response
 

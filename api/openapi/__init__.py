@@ -1,1 +1,1 @@
-"""The OpenAPI 3.1 document of the API: `document.build` makes it of the route table, `served` answers with it."""
+"""The OpenAPI 3.1 document of the API. `document.build` makes it from the route table, and `served` serves it."""

@@ -1,115 +1,110 @@
-"""What callbacks tell in the story of `examples`: one booking's, in the order in which it happened."""
+"""Example callbacks: those of the one booking that all examples are about, in the order in which they happened.
+
+The code that makes the bodies of real callbacks makes these.
+"""
 
 from typing import Any
 
 from pydantic import BaseModel
 
-from api.openapi.callback_bodies import (
-    BookingExpiredBody,
-    BookingExpiringSoonBody,
-    BookingGoneBody,
-    BookingLowSecondsBody,
-    CallEndedBody,
-    CallMissedBody,
-    CallStartedBody,
-    ExpiredCallBody,
+from api.openapi.callback_bodies import BODIES
+from engine.domain import events
+from engine.domain.booking import Booking
+from engine.domain.event_kinds import (
+    BookingExpired,
+    BookingExpiringSoon,
+    BookingGone,
+    BookingLowSeconds,
+    CallEnded,
+    CallMissed,
+    CallStarted,
+    ExpiredCall,
+    WhyGone,
 )
-from api.schemas.common import Outgoing
-from engine.domain.events import EXPIRED_MESSAGE, WhyGone
-from engine.domain.routing import Disposition, Reason
+from engine.domain.events import EventBody, in_envelope
+from engine.domain.ids import AccountId, BookingId
+from engine.domain.metering import Credit
+from engine.domain.notes import Metadata
+from engine.domain.numbers import E164
+from engine.domain.policy import UsagePlan
+from engine.domain.routing import Disposition
+from engine.domain.times import DAY_MS, EpochMs, instant_from
 
-BOOKING_ID = "bkg_01a206bf7ae277579d190ae0d5b05f1a"
+ACCOUNT_ID = AccountId("acc_01a206bf6f0e7c3b8a3f5b6c7d8e9f01")
+BOOKING_ID = BookingId("bkg_01a206bf7ae277579d190ae0d5b05f1a")
 CDR_ID = "cdr_01a206bf8c1d7a1190a6f0f2b7a1c9d3"
 MISSED_ID = "cdr_01a206bf9d2e7b2281b7a1f3c8b2d0e4"
-HIDDEN = "+32470123456"
-SERVICE = "+3225550000"
+HIDDEN = E164("+32470123456")
+SERVICE = E164("+3225550000")
 CALLER = "+14155550123"
 CALLBACK = "https://customer.example/calls"
-BOOKED_AT = "2026-03-01T12:00:00.000Z"
-CALLED_AT = "2026-03-01T12:00:01.000Z"
-ANSWERED_AT = "2026-03-01T12:00:08.250Z"
-ENDS_AT = "2026-03-08T12:00:00.000Z"
-MISSED_AT = "2026-03-02T09:30:00.000Z"
-CALLED_TOO_LATE = "2026-03-09T08:15:00.000Z"
-GONE_AT = "2026-03-15T12:00:00.000Z"
-
-BOOKED: dict[str, Any] = {"booking_id": BOOKING_ID, "service": SERVICE}
-PARTIES: dict[str, Any] = BOOKED | {"source": CALLER, "destination": HIDDEN}
-LEFT: dict[str, Any] = {"end_time": ENDS_AT, "seconds_remaining": 42, "seconds_held": 0, "calls_remaining": 11}
-CALL_STARTED = CallStartedBody(
-    type="call.started",
-    timestamp=CALLED_AT,
-    answered_at=ANSWERED_AT,
-    **PARTIES,
-    sequence=1,
-)
-CALL_ENDED = CallEndedBody(
-    id=CDR_ID,
-    timestamp=CALLED_AT,
-    duration=12,
-    **PARTIES,
-    sequence=2,
-    metadata={"order": "1871"},
-)
-CALL_MISSED = CallMissedBody(
-    type="call.missed",
-    id=MISSED_ID,
-    timestamp=MISSED_AT,
-    disposition=Disposition.NO_ANSWER,
-    **PARTIES,
-    sequence=3,
-)
-LOW_SECONDS = BookingLowSecondsBody(
-    type="booking.low_seconds",
-    timestamp="2026-03-05T09:30:00.000Z",
-    **BOOKED,
-    **LEFT,
-    sequence=4,
-)
-EXPIRING_SOON = BookingExpiringSoonBody(
-    type="booking.expiring_soon",
-    timestamp="2026-03-07T12:00:04.000Z",
-    **BOOKED,
-    **LEFT,
-    sequence=5,
-)
-BOOKING_EXPIRED = BookingExpiredBody(
-    type="booking.expired",
-    timestamp=ENDS_AT,
-    **BOOKED,
-    reason=Reason.END_REACHED,
-    revivable_until=GONE_AT,
-    sequence=6,
-)
-EXPIRED_CALL = ExpiredCallBody(
-    timestamp=CALLED_TOO_LATE,
-    message=EXPIRED_MESSAGE,
-    **PARTIES,
-    sequence=7,
-    metadata={"order": "1871"},
-)
-# Of a flood of calls.
-EXPIRED_CALLS = EXPIRED_CALL.model_copy(update={"calls_not_reported": 990})
-BOOKING_GONE = BookingGoneBody(
-    type="booking.gone",
-    timestamp=GONE_AT,
-    **BOOKED,
-    reason=WhyGone.GRACE_OVER,
-    sequence=8,
-)
+METADATA: Metadata = {"order": "1871"}
 
 
-def shown(body: Outgoing) -> dict[str, Any]:
-    return body.model_dump(mode="json", exclude_unset=True)
+def _at(text: str) -> EpochMs:
+    instant = instant_from(text)
+    if instant is None:
+        raise ValueError(text)
+    return instant
 
 
-CALLBACKS: dict[type[BaseModel], list[dict[str, Any]]] = {
-    CallEndedBody: [shown(CALL_ENDED)],
-    ExpiredCallBody: [shown(EXPIRED_CALL), shown(EXPIRED_CALLS)],
-    CallStartedBody: [shown(CALL_STARTED)],
-    CallMissedBody: [shown(CALL_MISSED)],
-    BookingExpiringSoonBody: [shown(EXPIRING_SOON)],
-    BookingLowSecondsBody: [shown(LOW_SECONDS)],
-    BookingExpiredBody: [shown(BOOKING_EXPIRED)],
-    BookingGoneBody: [shown(BOOKING_GONE)],
+BOOKED_AT = _at("2026-03-01T12:00:00Z")
+CALLED_AT = _at("2026-03-01T12:00:01Z")
+GRACE_MS = 7 * DAY_MS
+
+# As it is when the calls have used most of it.
+BOOKING = Booking(
+    id=BOOKING_ID,
+    account_id=ACCOUNT_ID,
+    service=SERVICE,
+    destination=HIDDEN,
+    usage_plan=UsagePlan.SMALL,
+    callback=CALLBACK,
+    created_at=BOOKED_AT,
+    end_at=EpochMs(BOOKED_AT + 7 * DAY_MS),
+    exhausted_at=None,
+    gone_at=None,
+    seconds=Credit(granted=1800, remaining=42, leased=0, settled=1758),
+    calls=Credit(granted=25, remaining=11, leased=0, settled=14),
+    label="Order 1871",
+    metadata=METADATA,
+)
+
+PARTIES: dict[str, Any] = {"booking_id": BOOKING_ID, "service": SERVICE, "source": CALLER, "destination": HIDDEN}
+
+
+def _numbered(sequence: int, body: EventBody, metadata: Metadata | None = None) -> EventBody:
+    return in_envelope(body, sequence=sequence, metadata=metadata or {})
+
+
+CALL_STARTED = _numbered(
+    1, events.call_started_body(started_at=CALLED_AT, answered_at=_at("2026-03-01T12:00:08.250Z"), **PARTIES)
+)
+CALL_ENDED = _numbered(2, events.call_ended_body(cdr_id=CDR_ID, started_at=CALLED_AT, duration=12, **PARTIES), METADATA)
+CALL_MISSED = _numbered(
+    3,
+    events.call_missed_body(
+        cdr_id=MISSED_ID, started_at=_at("2026-03-02T09:30:00Z"), disposition=Disposition.NO_ANSWER, **PARTIES
+    ),
+)
+LOW_SECONDS = _numbered(4, events.low_seconds_body(BOOKING, _at("2026-03-05T09:30:00Z")))
+EXPIRING_SOON = _numbered(5, events.expiring_soon_body(BOOKING, _at("2026-03-07T12:00:04Z")))
+BOOKING_EXPIRED = _numbered(6, events.booking_expired_body(BOOKING, GRACE_MS))
+CALLED_TOO_LATE = _at("2026-03-09T08:15:00Z")
+EXPIRED_CALL = _numbered(7, events.expired_call_body(called_at=CALLED_TOO_LATE, **PARTIES), METADATA)
+# The callback that ends a flood of calls.
+EXPIRED_CALLS = _numbered(7, events.expired_call_body(called_at=CALLED_TOO_LATE, not_reported=990, **PARTIES), METADATA)
+BOOKING_GONE = _numbered(
+    8, events.booking_gone_body(BOOKING, WhyGone.GRACE_OVER, EpochMs(BOOKING.expires_at + GRACE_MS))
+)
+
+CALLBACKS: dict[type[BaseModel], list[EventBody]] = {
+    BODIES[CallEnded]: [CALL_ENDED],
+    BODIES[ExpiredCall]: [EXPIRED_CALL, EXPIRED_CALLS],
+    BODIES[CallStarted]: [CALL_STARTED],
+    BODIES[CallMissed]: [CALL_MISSED],
+    BODIES[BookingExpiringSoon]: [EXPIRING_SOON],
+    BODIES[BookingLowSeconds]: [LOW_SECONDS],
+    BODIES[BookingExpired]: [BOOKING_EXPIRED],
+    BODIES[BookingGone]: [BOOKING_GONE],
 }

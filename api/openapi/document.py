@@ -1,4 +1,4 @@
-"""Puts the document together."""
+"""Builds the document."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -11,12 +11,13 @@ from api.openapi.refusals import OF_NONE, problem_examples, refusals
 from api.openapi.webhooks import EVENTS, webhooks
 
 DESCRIPTION = """\
-Book a temporary number for a hidden one; whoever dials it is bridged, and the hidden number is never shown.
+Book a temporary number in front of a hidden one. Callers who dial the temporary number are connected to the hidden
+number and never see it.
 
-Every `GET` can be asked as `HEAD`. Every refusal is a problem document (RFC 9457): decide by its `code`. Beyond those
-of the operations there is 404 `not_found` for any other path, and 405 `method_not_allowed`, with `Allow`, for any other
-method. Nothing unknown is taken, neither fields nor parameters; answers may get more fields. Times are RFC 3339, in
-UTC."""
+Every `GET` also works as `HEAD`. Every error is a problem document (RFC 9457); programs should use its `code`. A
+problem with a body names everything that is wrong in `errors`. Unknown paths get 404 `not_found`, and other methods get
+405 `method_not_allowed` with `Allow`. Requests with unknown fields or parameters are refused. Answers may get more
+fields in the future. Times are RFC 3339, in UTC."""
 
 HEADERS: Json = {
     "RetryAfter": {
@@ -25,30 +26,30 @@ HEADERS: Json = {
         "schema": {"type": "integer", "minimum": 1},
     },
     "WwwAuthenticate": {
-        "description": "How to say who you are: `Bearer`.",
+        "description": "How to authenticate: `Bearer`.",
         "required": True,
         "schema": {"type": "string", "pattern": "^Bearer"},
     },
     "Allow": {
-        "description": "The methods that the path has.",
+        "description": "The methods that the path supports.",
         "required": True,
         "schema": {"type": "string", "examples": ["GET,HEAD,POST"]},
     },
     "Replayed": {
-        "description": "The first answer to a request that was sent again.",
+        "description": "`true`: the request was repeated with its `Idempotency-Key`, and this is the first answer.",
         "schema": {"type": "string", "const": "true"},
     },
     "RateLimit": {
-        "description": "What is left of the account's quota: `r` requests may be sent at once, in `t` seconds it is "
-        "whole again if none is. With every answer to a request that came with a valid key.",
+        "description": "The rest of the account's rate limit: `r` more requests may be sent now. If none is sent, the "
+        "whole quota is available in `t` seconds. Every answer to a request with a valid key has this header.",
         "schema": {"type": "string", "pattern": '^"requests";r=[0-9]+;t=[0-9]+$'},
     },
     "RateLimitPolicy": {
-        "description": "The account's quota: `q` requests in `w` seconds.",
+        "description": "The account's rate limit: `q` requests in `w` seconds.",
         "schema": {"type": "string", "pattern": '^"requests";q=[0-9]+;w=[0-9]+$'},
     },
     "NextPage": {
-        "description": 'The next page, as `</bookings?…&cursor=…>; rel="next"`. Not on the last page.',
+        "description": 'The next page: `</bookings?…&cursor=…>; rel="next"`. The last page has no such header.',
         "schema": {"type": "string", "pattern": '^</[^>]+>; rel="next"$'},
     },
 }
@@ -56,13 +57,27 @@ HEADERS: Json = {
 API_KEY: Json = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key of an account, `rn_live_…`, or `rn_test_…` for its test world, whose answers have the header "
-    "`RentedNumbers-World: test`. An account sees only what is its own.",
+    "description": "An API key: `rn_live_…` for the account, or `rn_test_…` for its sandbox. Answers from the sandbox "
+    "have the header `RentedNumbers-World: test`. An account sees only its own data.",
+}
+
+
+# Generated clients name their modules after tags. So the sandbox's tag keeps its old name.
+TAGS = {
+    "Bookings": "Book a number, see, renew, change and cancel bookings.",
+    "Blocked callers": "Refuse single callers of a booking.",
+    "Call records": "All calls to your numbers, as pages or as a whole.",
+    "Plans and numbers": "What can be booked.",
+    "Delivery of callbacks": "See which callbacks were delivered, and send them again.",
+    "Test worlds": "The sandbox: simulate calls and move the clock, without telephones and without waiting.",
+    "Account": "See your account and choose optional callbacks.",
+    "Operation": "The state and the description of the service.",
+    "Callbacks": "Requests that this service sends to your URLs.",
 }
 
 
 def build(routes: Sequence[Route]) -> Json:
-    """The same at every start with the same routes and the same version."""
+    """Returns the document. The same routes and version always give the same document."""
     paths: Json = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = operation_of(route, routes)
@@ -76,8 +91,7 @@ def build(routes: Sequence[Route]) -> Json:
         },
         "servers": [{"url": "/"}],
         "security": [{"apiKey": []}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(route.operation.tag for route in routes)]
-        + [{"name": "Callbacks"}],
+        "tags": [{"name": tag, "description": TAGS[tag]} for tag in _tags(routes)],
         "paths": paths,
         "webhooks": webhooks(),
         "components": {
@@ -90,3 +104,7 @@ def build(routes: Sequence[Route]) -> Json:
             "securitySchemes": {"apiKey": API_KEY},
         },
     }
+
+
+def _tags(routes: Sequence[Route]) -> list[str]:
+    return [*dict.fromkeys(route.operation.tag for route in routes), "Callbacks"]

@@ -1,26 +1,34 @@
-"""One story in examples: a booking, a call to it, and what is told of both. The answers' are made by their models."""
+"""Examples of all bodies. They are about one booking and its calls. The models of the answers make the JSON."""
 
 from typing import Any
 
 from pydantic import BaseModel
 
+from api.openapi import callback_examples as story
 from api.openapi.callback_examples import (
-    BOOKED_AT,
+    ACCOUNT_ID,
     BOOKING_ID,
     CALL_ENDED,
     CALLBACK,
     CALLBACKS,
-    CALLED_AT,
     CALLER,
     CDR_ID,
-    ENDS_AT,
     HIDDEN,
     SERVICE,
-    shown,
 )
 from api.resources.account import AccountBody, AccountChange
 from api.resources.catalogue import CountryBody, NumbersBody, PlanBody, PlansBody
-from api.schemas.bookings import BookingBody, BookingChange, BookingPage, BookingPatchBody, NewBooking
+from api.resources.health import HealthBody
+from api.schemas.bookings import (
+    BlockedCallerBody,
+    BlockedCallerPage,
+    BookingBody,
+    BookingChange,
+    BookingPage,
+    BookingPatchBody,
+    NewBlockedCaller,
+    NewBooking,
+)
 from api.schemas.callbacks import (
     CallbackAttemptBody,
     CallbackBody,
@@ -34,16 +42,9 @@ from api.schemas.callbacks import (
     Redelivery,
     WebhookSecretBody,
 )
-from api.schemas.common import (
-    BlockedCallerBody,
-    BlockedCallerPage,
-    CdrBody,
-    CdrPage,
-    ExplanationBody,
-    HealthBody,
-    NewBlockedCaller,
-    Page,
-)
+from api.schemas.cdrs import CdrBody, CdrPage
+from api.schemas.common import Outgoing, Page
+from api.schemas.explanations import ExplanationBody
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import BookingStatus, CallerId
@@ -52,11 +53,20 @@ from engine.domain.explanation import LimitedBy
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState, WhyDisabled
 from engine.domain.routing import Disposition, Reason
-from engine.domain.times import EpochMs
+from engine.domain.times import EpochMs, rfc3339
 from engine.storage.webhook_secrets import SigningSecrets
 
-ACCOUNT_ID = "acc_01a206bf6f0e7c3b8a3f5b6c7d8e9f01"
 CURSOR = "eyJ2ZXJzaW9uIjoxLCJsaXN0IjoiYm9va2luZ3MiLCJhZnRlciI6ImJrZ18wMWEyMDZiZjdhZTI3NzU3OWQxOTBhZTBkNWIwNWYxYSJ9"
+
+BOOKED_AT = rfc3339(story.BOOKED_AT)
+CALLED_AT = rfc3339(story.CALLED_AT)
+ENDS_AT = rfc3339(story.BOOKING.end_at)
+
+
+def shown(body: Outgoing) -> dict[str, Any]:
+    """The JSON of an answer."""
+    return body.model_dump(mode="json", exclude_unset=True)
+
 
 BOOKING = BookingBody(
     id=BOOKING_ID,
@@ -129,7 +139,7 @@ CALLBACK_LOG = CallbackDetailBody(
         method="POST",
         url=CALLBACK,
         headers=HEADERS | {"webhook-id": CALLBACK_FACTS["id"]},
-        body=as_json(CALL_ENDED.model_dump(mode="json")),
+        body=as_json(CALL_ENDED),
     ),
     attempts=[
         CallbackAttemptBody(
@@ -153,7 +163,7 @@ ENDPOINT = EndpointBody(
     disabled_at="2026-03-06T12:00:31.000Z",
     reason=WhyDisabled.FAILING,
 )
-# Nobody's: that of the standard's own example, and one like it.
+# Not real secrets: the example of the Standard Webhooks specification, and a similar one.
 SECRETS = WebhookSecretBody.of(
     SigningSecrets(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_plJ3nmyCDGBKInavdOK15jsl4kmUqwXA", 1_772_452_800_000
@@ -228,7 +238,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     **CALLBACKS,
 }
 
-# By media type: what is sent as it is made.
+# Examples of streamed answers, by media type.
 STREAMED = {
     "text/csv": f'"{BOOKING_ID}","{CALLER}","{SERVICE}","","{CALLER}","","","","{HIDDEN}","2026-03-01 12:00:01",'
     f'"2026-03-01 12:00:05","2026-03-01 12:00:17",16,12,"ANSWERED","","{CDR_ID}","ANSWERED"\n',

@@ -1,4 +1,4 @@
-"""One line of the route table as an operation of the document."""
+"""Describes a route as an operation of the document."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -7,7 +7,7 @@ from aiohttp import hdrs
 from pydantic import BaseModel
 
 from api.http.idempotency import HEADER, KEY, REPLAYED
-from api.http.parameters import DEFAULT_LIMIT, MAX_LIMIT
+from api.http.parsing import DEFAULT_LIMIT, MAX_LIMIT
 from api.http.routes import Route
 from api.openapi.components import Json, ref, ref_to
 from api.openapi.examples import STREAMED
@@ -27,35 +27,35 @@ def _instant(description: str, example: str) -> Json:
     return {"description": description, "schema": {"type": "string", "format": "date-time", "examples": [example]}}
 
 
-# What the query parameters are, by name: the same on all routes. Their examples stand in their schemas, and an object
-# has a default: else the page to try things out fills them in, asks with them all, and finds nothing.
+# The query parameters by name, the same on all routes. Their examples are in their schemas, and objects have a
+# default: otherwise the interactive page fills in all examples, sends them all as filters, and finds nothing.
 PARAMETERS: Mapping[str, Json] = {
     "includeExpired": {
-        "description": "`true`: also those that are expired and can still be revived.",
+        "description": "`true`: also expired bookings that can still be renewed.",
         "schema": {"type": "boolean", "default": False},
     },
     "status": {
-        "description": "Only those, whatever `includeExpired` says.",
+        "description": "Only bookings with this status. `includeExpired` is then ignored.",
         "schema": {"type": "string", "enum": ["ACTIVE", "EXPIRED"]},
     },
     "destination": {
-        "description": "Only those that hide this number.",
+        "description": "Only bookings that hide this number.",
         "schema": {"type": "string", "pattern": whole(E164_PATTERN), "examples": ["+32470123456"]},
     },
     "usagePlan": {
-        "description": "Only those whose plan, the one booked last, is this.",
+        "description": "Only bookings whose last plan is this one.",
         "schema": {"type": "string", "enum": list(UsagePlan)},
     },
     "service": {
-        "description": "Only the one that has this rented number.",
+        "description": "Only the booking that has this rented number.",
         "schema": {"type": "string", "pattern": whole(E164_PATTERN), "examples": ["+3225550000"]},
     },
     "label": {
-        "description": "Only those with this very label.",
+        "description": "Only bookings with exactly this label.",
         "schema": {"type": "string", "pattern": whole(LABEL), "minLength": 1, "maxLength": notes.MAX_LABEL},
     },
     "metadata": {
-        "description": "Only those with all of these pairs: `metadata[order]=1871`.",
+        "description": "Only bookings with all of these pairs: `metadata[order]=1871`.",
         "style": "deepObject",
         "explode": True,
         "schema": {
@@ -68,15 +68,15 @@ PARAMETERS: Mapping[str, Json] = {
         },
     },
     "limit": {
-        "description": "Records on a page.",
+        "description": "The number of records on a page.",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     },
     "cursor": {
-        "description": "Where the page begins: `nextCursor` of the page before, as it is.",
+        "description": "The place where the page begins: `nextCursor` of the previous page, unchanged.",
         "schema": {"type": "string", "pattern": whole(CURSOR)},
     },
     "source": {
-        "description": f"The caller's number. Left out, or `{ANONYMOUS}`: a caller who withholds it.",
+        "description": f"The caller's number. `{ANONYMOUS}`, or left out: a caller who withholds the number.",
         "schema": {
             "type": "string",
             "pattern": whole(CALLER),
@@ -84,7 +84,7 @@ PARAMETERS: Mapping[str, Json] = {
             "examples": ["+14155550123", ANONYMOUS],
         },
     },
-    # Of callbacks, where left out means all.
+    # Filters of callbacks.
     "state": {
         "description": "Only callbacks in this state.",
         "schema": {"type": "string", "enum": list(CallbackState)},
@@ -93,23 +93,23 @@ PARAMETERS: Mapping[str, Json] = {
         "description": "Only callbacks about this booking, which may be gone.",
         "schema": {"type": "string", "pattern": whole(BOOKING_ID)},
     },
-    "from": _instant("Only callbacks that were put down at this instant or later.", "2026-03-01T00:00:00Z"),
-    "to": _instant("Only callbacks that were put down before this instant.", "2026-04-01T00:00:00Z"),
+    "from": _instant("Only callbacks created at or after this time.", "2026-03-01T00:00:00Z"),
+    "to": _instant("Only callbacks created before this time.", "2026-04-01T00:00:00Z"),
 }
-# Of call records, where left out means all.
+# Filters of call records.
 RECORD_FILTERS: Mapping[str, Json] = {
-    "from": _instant("Only calls that came in at this instant or later.", "2026-03-01T00:00:00Z"),
-    "to": _instant("Only calls that came in before this instant.", "2026-04-01T00:00:00Z"),
+    "from": _instant("Only calls that came in at or after this time.", "2026-03-01T00:00:00Z"),
+    "to": _instant("Only calls that came in before this time.", "2026-04-01T00:00:00Z"),
     "service": {
         "description": "Only calls to this rented number.",
         "schema": {"type": "string", "pattern": whole(E164_PATTERN), "examples": ["+3225550000"]},
     },
     "source": {
-        "description": f"Only calls of this caller; `{ANONYMOUS}`: of those who withheld their number.",
+        "description": f"Only calls of this caller; `{ANONYMOUS}`: of callers who withheld their number.",
         "schema": {"type": "string", "pattern": whole(CALLER), "examples": ["+14155550123", ANONYMOUS]},
     },
     "disposition": {
-        "description": "Only calls that ended so.",
+        "description": "Only calls with this result.",
         "schema": {"type": "string", "enum": list(Disposition)},
     },
     "bookingId": {
@@ -120,22 +120,27 @@ RECORD_FILTERS: Mapping[str, Json] = {
 IDEMPOTENCY_KEY: Json = {
     "name": HEADER,
     "in": "header",
-    "description": "Any text that is new for each thing you want. A request that is sent again with its key within 24 "
-    "hours is not carried out again, and gets the first answer.",
+    "description": "Any text that is new for each intended operation. A request that is repeated with its key within "
+    "24 hours is not carried out again and gets the first answer.",
     "schema": {"type": "string", "pattern": whole(KEY), "examples": ["5f0c2a9e-order-1871"]},
 }
 PLACEHOLDERS: Mapping[str, str] = {
-    "id": "As the answer that made it known has it.",
-    "caller": "A blocked caller's number, its `+` as `%2B`.",
+    "id": "The id as an earlier answer has it.",
+    "caller": "The blocked caller's number, with its `+` written as `%2B`.",
 }
 
 
 def operation_of(route: Route, routes: Iterable[Route]) -> Json:
-    """`routes`: all, to link to those that deal with what this one creates."""
-    said = route.operation
-    operation: Json = {"operationId": said.id, "tags": [said.tag], "summary": said.summary}
-    if said.detail:
-        operation["description"] = said.detail
+    """Describes a route.
+
+    Args:
+        route: The route.
+        routes: All routes, for links to those that use what this one creates.
+    """
+    about = route.operation
+    operation: Json = {"operationId": about.id, "tags": [about.tag], "summary": about.summary}
+    if about.detail:
+        operation["description"] = about.detail
     if parameters := _parameters(route):
         operation["parameters"] = parameters
     if route.body:
@@ -158,9 +163,9 @@ def _parameters(route: Route) -> list[Json]:
         for name, pattern in route.placeholders.items()
     ]
     headers = [IDEMPOTENCY_KEY] if route.keyed else []
-    # In the table's order, so that the document is the same at every start.
+    # In the order of the table: sets have no stable order, and the document must be the same at every start.
     known = {**PARAMETERS, **RECORD_FILTERS} if "disposition" in route.parameters else PARAMETERS
-    queries = [{"name": name, "in": "query", **told} for name, told in known.items() if name in route.parameters]
+    queries = [{"name": name, "in": "query", **details} for name, details in known.items() if name in route.parameters]
     return placeholders + headers + queries
 
 
@@ -172,7 +177,7 @@ def _responses(route: Route, routes: Iterable[Route]) -> Json:
             responses[str(status)]["links"] = links
     for status, refusal in refusals(codes_of(route), counted=not route.public).items():
         answer = responses.setdefault(str(status), refusal)
-        if answer is not refusal:  # a status that both an answer and a problem may have
+        if answer is not refusal:  # both an answer and a problem have this status
             answer["content"] |= refusal["content"]
             answer["description"] += "\n" + refusal["description"]
     return dict(sorted(responses.items()))
@@ -199,15 +204,15 @@ def _answer(route: Route, status: int, body: type[BaseModel] | None) -> Json:
 
 def _location(route: Route) -> Json:
     return {
-        "description": f"Where it is: `{route.operation.creates}`.",
+        "description": f"The path of what was created: `{route.operation.creates}`.",
         "required": True,
         "schema": {"type": "string", "format": "uri-reference"},
     }
 
 
 def _links(route: Route, status: int, routes: Iterable[Route]) -> Json:
-    """To what can be done with what was created, or with the first record of a page."""
-    if status == HTTPStatus.CREATED:
+    """Links to the operations on what was created, or on the first record of a page."""
+    if status == HTTPStatus.CREATED and route.operation.creates:
         path, known_by = route.operation.creates, "$response.body#/"
     elif "cursor" in route.parameters:
         path, known_by = route.path + "/{", "$response.body#/data/0/"

@@ -1,23 +1,23 @@
-"""Which problems an operation may answer with, and how they are described: an answer for each status, codes named."""
+"""Which problems an operation may answer with, and their descriptions: one response for each status, with its codes."""
 
 from collections.abc import Mapping
 from itertools import groupby
 
 from aiohttp import hdrs
 
+from api.http.parsing import MAX_LIMIT
 from api.http.problems import CODE_OF_FIELD, CONTENT_TYPE, PROBLEMS, ProblemError, problem_body
 from api.http.rate_limit import RATE_LIMIT, RATE_LIMIT_POLICY
 from api.http.routes import Route
 from api.openapi.components import Json, ref, ref_to
-from api.schemas.common import ProblemBody
+from api.schemas.common import FieldError, ProblemBody
 
 OF_ALL = frozenset({"malformed_request", "invalid_parameter", "expectation_failed", "internal", "overloaded"})
 OF_PRIVATE = frozenset({"unauthorized", "too_many_requests", "too_many_failures", "unavailable"})
 OF_BODIES = frozenset({"request_timeout", "too_large", "unsupported_media_type", "invalid_request"})
 OF_KEYED = frozenset({"invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused"})
-# Answers what stands in no line of the route table, so that no operation has it.
+# Only paths and methods without a route get this answer, so no operation has it.
 OF_NONE = frozenset({"method_not_allowed"})
-
 
 QUOTA_HEADERS: Mapping[str, Json] = {
     RATE_LIMIT: ref("RateLimit", "headers"),
@@ -25,8 +25,19 @@ QUOTA_HEADERS: Mapping[str, Json] = {
 }
 
 
+# The examples of problems that name fields or parameters.
+ERRORS: Mapping[str, tuple[FieldError, ...]] = {
+    "invalid_parameter": (FieldError(field="limit", message=f"must be a whole number from 1 to {MAX_LIMIT}"),),
+    "invalid_request": (
+        FieldError(field="usagePlan", message="Field required", pointer="/usagePlan"),
+        FieldError(field="callback", message="a callback URL has no fragment (#)", pointer="/callback"),
+        FieldError(field="metadata", message="Input should be a valid string", pointer="/metadata/order"),
+    ),
+}
+
+
 def codes_of(route: Route) -> list[str]:
-    """In the order of PROBLEMS."""
+    """Returns the codes of the problems that an operation may answer with, in the order of PROBLEMS."""
     codes = OF_ALL | set(route.operation.problems)
     if not route.public:
         codes |= OF_PRIVATE
@@ -45,14 +56,22 @@ def codes_of(route: Route) -> list[str]:
 
 
 def refusals(codes: list[str], *, counted: bool) -> dict[int, Json]:
-    """By status. `counted`: of an operation that goes against the account's quota of requests."""
+    """Describes problems, by status.
+
+    Args:
+        codes: The codes of the problems.
+        counted: Whether the operation counts towards the account's rate limit.
+    """
     by_status = groupby(sorted(codes, key=_status), key=_status)
     return {status: _refusal(status, list(group), counted=counted) for status, group in by_status}
 
 
 def problem_examples() -> Json:
-    """Of every code, for `components`."""
-    made = {code: problem_body(ProblemError(code, f"{kind.title}.")) for code, kind in PROBLEMS.items()}
+    """Returns an example for every code, for `components`."""
+    made = {
+        code: problem_body(ProblemError(code, f"{kind.title}.", ERRORS.get(code, ())))
+        for code, kind in PROBLEMS.items()
+    }
     return {code: {"value": body.model_dump(mode="json", exclude_none=True)} for code, body in made.items()}
 
 
@@ -77,7 +96,7 @@ def _refusal(status: int, codes: list[str], *, counted: bool) -> Json:
 
 
 def _headers(status: int, codes: list[str], *, counted: bool) -> Json:
-    # With 401 it is nobody's request.
+    # A request with 401 belongs to no account.
     headers: Json = dict(QUOTA_HEADERS) if counted and status != 401 else {}
     if all(PROBLEMS[code].retry_after is not None for code in codes):
         headers[hdrs.RETRY_AFTER] = ref("RetryAfter", "headers")

@@ -1,4 +1,4 @@
-"""/openapi.json: public, made once at start, and the same for everybody."""
+"""/openapi.json: public, built once at start, and the same for all clients."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from api.http.routes import Operation, Route
 from api.openapi.document import build
 
-# A client that asks again within this time gets what its cache has; later it costs 304 and no body.
+# Within this time a client uses its cache. Later an unchanged document costs it a 304 without a body.
 CACHE_CONTROL = "public, max-age=300"
 
 
@@ -26,6 +26,8 @@ class OpenApiDocument(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Served:
+    """The document as it is sent, with its ETag."""
+
     body: bytes
     etag: str
 
@@ -34,12 +36,14 @@ DOCUMENT = web.AppKey("DOCUMENT", Served)
 
 
 @cache
-def served(routes: Sequence[Route]) -> Served:
+def prepared(routes: Sequence[Route]) -> Served:
+    """Builds the document as it is sent."""
     body = json.dumps(build(routes), ensure_ascii=False, separators=(",", ":")).encode()
     return Served(body, hashlib.sha256(body).hexdigest()[:32])
 
 
 async def show(request: web.Request) -> web.Response:
+    """Answers with the document, or with 304 if the client has it already."""
     document = request.app[DOCUMENT]
     known = request.if_none_match or ()
     is_known = any(etag.value in {document.etag, "*"} for etag in known)

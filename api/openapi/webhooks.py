@@ -1,60 +1,62 @@
-"""The callbacks, under `webhooks`: what a customer's receiver gets, and how its answers are taken."""
+"""Describes the callbacks, under `webhooks`: what a customer's receiver gets, and what its answers mean."""
 
 from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from api.openapi.callback_bodies import (
-    BookingExpiredBody,
-    BookingExpiringSoonBody,
-    BookingGoneBody,
-    BookingLowSecondsBody,
-    CallEndedBody,
-    CallMissedBody,
-    CallStartedBody,
-    ExpiredCallBody,
-)
+from api.openapi.callback_bodies import BODIES
 from api.openapi.components import Json, ref_to
+from engine.domain.event_kinds import (
+    BookingExpired,
+    BookingExpiringSoon,
+    BookingGone,
+    BookingLowSeconds,
+    CallEnded,
+    CallMissed,
+    CallStarted,
+    ExpiredCall,
+)
 
 EVENTS: Mapping[str, tuple[type[BaseModel], str]] = {
-    "callEnded": (CallEndedBody, "A call that was answered has ended"),
-    "expiredCall": (ExpiredCallBody, "A call came in for an expired booking"),
-    "callStarted": (CallStartedBody, "A call was answered"),
-    "callMissed": (CallMissedBody, "A call was not answered"),
-    "bookingExpiringSoon": (BookingExpiringSoonBody, "A booking ends soon"),
-    "bookingLowSeconds": (BookingLowSecondsBody, "A booking has few seconds left"),
-    "bookingExpired": (BookingExpiredBody, "A booking has expired"),
-    "bookingGone": (BookingGoneBody, "A booking is gone"),
+    "callEnded": (BODIES[CallEnded], "An answered call has ended"),
+    "expiredCall": (BODIES[ExpiredCall], "A call came in for an expired booking"),
+    "callStarted": (BODIES[CallStarted], "A call was answered"),
+    "callMissed": (BODIES[CallMissed], "A call was not answered"),
+    "bookingExpiringSoon": (BODIES[BookingExpiringSoon], "A booking ends soon"),
+    "bookingLowSeconds": (BODIES[BookingLowSeconds], "A booking has few seconds left"),
+    "bookingExpired": (BODIES[BookingExpired], "A booking has expired"),
+    "bookingGone": (BODIES[BookingGone], "A booking is gone"),
 }
 
-# As Standard Webhooks has them: https://www.standardwebhooks.com
+# The headers of Standard Webhooks: https://www.standardwebhooks.com
 SIGNATURE: Mapping[str, Json] = {
     "webhook-id": {
-        "description": "The event. The same on every try: drop what you have had.",
+        "description": "The id of the event. It is the same in every attempt: ignore ids that you know.",
         "schema": {"type": "string"},
     },
     "webhook-timestamp": {
-        "description": "When this try was made, in seconds since 1970. Refuse what is older than 5 minutes.",
+        "description": "The time of this attempt, in seconds since 1970. Refuse requests older than 5 minutes.",
         "schema": {"type": "integer"},
     },
     "webhook-signature": {
-        "description": "`v1,` and in base64 the HMAC-SHA256 of `id.timestamp.body` with your account's secret. There "
-        "may be several, with a blank between them: one must be right.",
+        "description": "`v1,` and the HMAC-SHA256 of `id.timestamp.body` with your account's secret, in base64. There "
+        "may be several, separated by spaces: one of them must be right.",
         "schema": {"type": "string", "pattern": "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)*$"},
     },
 }
 
 ANSWERS: Mapping[str, str] = {
-    "2XX": "It is delivered.",
-    "410": "It is given up, and the URL is disabled: what follows is held until you enable it.",
-    "default": "It is tried again, for about a day; not before `Retry-After`, where 429 or 503 have it.",
+    "2XX": "The callback is delivered.",
+    "410": "The callback is given up and the URL is disabled. Later callbacks are held until you enable it.",
+    "default": "Delivery is attempted again, for about a day. `Retry-After` of a 429 or 503 is respected.",
 }
 
-SENT_TO = "Sent to the `callback` that the booking had at that moment."
-CHOSEN = " Only for accounts that have chosen its `type`, by `PUT /account`."
+SENT_TO = "Sent to the `callback` URL that the booking had when it happened."
+CHOSEN = " Only for accounts that have chosen its `type` with `PUT /account`."
 
 
 def webhooks() -> Json:
+    """Returns the description of all callbacks, by name."""
     return {name: {"post": _event(name, body, summary)} for name, (body, summary) in EVENTS.items()}
 
 
@@ -66,7 +68,7 @@ def _event(name: str, body: type[BaseModel], summary: str) -> Json:
         "description": SENT_TO + (CHOSEN if "type" in body.model_fields else ""),
         "security": [],
         "parameters": [
-            {"name": header, "in": "header", "required": True, **told} for header, told in SIGNATURE.items()
+            {"name": header, "in": "header", "required": True, **details} for header, details in SIGNATURE.items()
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref_to(body)}}},
         "responses": {status: {"description": meaning} for status, meaning in ANSWERS.items()},

@@ -1,4 +1,4 @@
-"""/account: what the asker's own account is, and which further events it wants to be told of."""
+"""/account: the account of the API key, and the optional events that its callbacks report."""
 
 from typing import Annotated
 
@@ -6,8 +6,8 @@ from aiohttp import web
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.common import Incoming, Outgoing
@@ -19,11 +19,11 @@ from engine.domain.times import rfc3339
 
 def _each_once(events: list[EventType]) -> list[EventType]:
     if len(set(events)) < len(events):
-        raise PydanticCustomError("not_unique", "has an event twice")
+        raise PydanticCustomError("not_unique", "must not have the same event twice")
     return events
 
 
-# Not strict: as in api.fields.
+# Not strict: see `Plan` in `api.schemas.fields`.
 Chosen = Annotated[
     list[Annotated[EventType, Field(strict=False)]],
     Field(max_length=len(EventType), json_schema_extra={"uniqueItems": True}),
@@ -32,36 +32,42 @@ Chosen = Annotated[
 
 
 class AccountChange(Incoming):
+    """The choice of optional events."""
+
     events: Chosen
-    """All that are wanted from now on, beside the two that everybody is told of. Empty: none."""
+    """All optional events to receive from now on; an empty list for none. Every account receives two more events."""
 
 
 class AccountBody(Outgoing):
+    """The account."""
+
     id: AccountIdField
     name: str
-    """As the operator has named it."""
+    """The name that the operator gave it."""
     events: list[EventType]
-    """What its callbacks are told of beside the two that everybody is told of."""
+    """The optional events that its callbacks report. Every account receives two more events."""
     created_at: Instant
     max_bookings: Count
-    """How many bookings it may hold."""
+    """How many bookings the account may hold."""
     bookings_held: Count
-    """Those in their grace too."""
+    """How many bookings the account holds, including expired ones that can still be renewed."""
 
 
 async def show(request: web.Request) -> web.Response:
+    """Answers with the account."""
     return json_answer(await _account(request))
 
 
 async def change(request: web.Request) -> web.Response:
-    wanted = await read_body(request, AccountChange)
-    await request.app[DEPENDENCIES].run(notifications.choose_events, request[ACCOUNT_ID], wanted.events)
+    """Changes the optional events."""
+    body = await read_body(request, AccountChange)
+    await request.app[DEPENDENCIES].run(notifications.choose_events, request[ACCOUNT_ID], body.events)
     return json_answer(await _account(request))
 
 
 async def _account(request: web.Request) -> AccountBody:
     deps = request.app[DEPENDENCIES]
-    # It holds more than it may only where the operator has lowered that since.
+    # It can hold more than `max_bookings` only if the operator has lowered that limit since.
     account = await deps.reads.account(request[ACCOUNT_ID], limit=2 * deps.policy.max_bookings)
     return AccountBody(
         id=account.id,
@@ -84,9 +90,9 @@ ROUTES = (
         Operation(
             "changeAccount",
             TAG,
-            "Choose what callbacks tell",
+            "Choose optional callbacks",
             answers={200: AccountBody},
-            detail="Sent twice, it changes nothing. What is chosen is told of what happens from now on.",
+            detail="The choice applies to events from now on. Repeating the request changes nothing.",
         ),
         body=AccountChange,
     ),

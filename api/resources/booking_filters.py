@@ -1,10 +1,10 @@
-"""Which bookings a list is to have, from its query."""
+"""Reads the filters of a list of bookings from the query."""
 
 from enum import StrEnum
 
 from aiohttp import web
 
-from api.http.parameters import flag_of, pairs_of, unacceptable, with_plus
+from api.http.parsing import flag_of, pairs_of, unacceptable, with_plus
 from engine.domain import notes
 from engine.domain.booking import BookingStatus
 from engine.domain.numbers import E164, is_e164
@@ -17,13 +17,13 @@ STATUSES = (BookingStatus.ACTIVE, BookingStatus.EXPIRED)
 
 
 def filter_of(request: web.Request, now: EpochMs, policy: Policy) -> BookingFilter:
-    """Active ones unless others are asked for. Raises ProblemError."""
+    """Returns the filter, which selects active bookings by default. Raises ProblemError for an invalid parameter."""
     status = _word(request, "status", STATUSES)
     with_expired = flag_of(request, "includeExpired") if status is None else status == BookingStatus.EXPIRED
     chosen = BookingFilter(
         expires_after=EpochMs(now - policy.grace_ms if with_expired else now),
         destination=_number(request, "destination"),
-        usage_plan=_word(request, "usagePlan", tuple(UsagePlan)) or "",
+        usage_plan=_word(request, "usagePlan", tuple(UsagePlan)),
         service=_number(request, "service"),
         label=_label(request),
         pairs=_pairs(request),
@@ -39,25 +39,27 @@ def _word(request: web.Request, name: str, words: tuple[StrEnum, ...]) -> str | 
 
 
 def _number(request: web.Request, name: str) -> E164 | None:
-    """Empty: it is not asked for."""
-    text = with_plus(request.query.get(name, ""))
-    if name in request.query and not is_e164(text):
-        raise unacceptable(name, "must be an E.164 number, such as +3225551234, its + as %2B")
-    return text
+    text = request.query.get(name)
+    if text is None:
+        return None
+    number = with_plus(text)
+    if not is_e164(number):
+        raise unacceptable(name, "must be an E.164 number, such as +3225551234, with its + written as %2B")
+    return number
 
 
-def _label(request: web.Request) -> str:
-    text = request.query.get("label", "")
-    if "label" in request.query and not notes.LABEL.fullmatch(text):
-        raise unacceptable("label", "must be one such as a booking can have")
+def _label(request: web.Request) -> str | None:
+    text = request.query.get("label")
+    if text is not None and not notes.LABEL.fullmatch(text):
+        raise unacceptable("label", "must be a label that a booking can have")
     return text
 
 
 def _pairs(request: web.Request) -> tuple[str, ...]:
     pairs = pairs_of(request, "metadata")
     if len(pairs) > MAX_PAIRS:
-        raise unacceptable("metadata", f"may be given with up to {MAX_PAIRS} keys")
+        raise unacceptable("metadata", f"may have up to {MAX_PAIRS} keys")
     for key, value in pairs.items():
         if not (notes.KEY.fullmatch(key) and notes.is_value(value)):
-            raise unacceptable("metadata", "must have keys and values such as a booking can have")
+            raise unacceptable("metadata", "must have keys and values that a booking can have")
     return tuple(notes.pair_in_text(key, value) for key, value in pairs.items())

@@ -1,4 +1,4 @@
-"""/bookings: book, list, see, renew, change, cancel. The rules are the use cases'; here they get their HTTP."""
+"""/bookings: book, list, see, renew, change, cancel. `engine.bookings` has the rules; this module has the HTTP."""
 
 import asyncio
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, Dependencies, now_of
 from api.http.idempotency import answer_once, kept
-from api.http.paging import Listing, page_answer, page_request
+from api.http.paging import Listing, page_answer, requested_page
+from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.booking_filters import PARAMETERS as FILTERS
@@ -32,42 +32,44 @@ LISTING = Listing("bookings", BOOKING_ID)
 
 
 async def create(request: web.Request) -> web.Response:
+    """Books a number."""
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, NewBooking)
+    body = await read_body(request, NewBooking)
     now = now_of(request)
-    deps.check_callback(wanted.callback)
-    asked = BookingRequest(
+    wanted = BookingRequest(
         request[ACCOUNT_ID],
-        E164(wanted.destination),
-        wanted.usage_plan,
-        wanted.callback,
-        BookingLimits(**wanted.limits_sent()),
-        wanted.caller_id,
-        wanted.refuse_anonymous,
-        wanted.paused,
-        wanted.label or "",
-        wanted.metadata,
-        wanted.wanted,
+        E164(body.destination),
+        body.usage_plan,
+        body.callback,
+        BookingLimits(**body.limits_sent()),
+        body.caller_id,
+        body.refuse_anonymous,
+        body.paused,
+        body.label or "",
+        body.metadata,
+        body.wanted,
     )
 
     def book(tx: Transaction) -> KeptAnswer:
-        booking = bookings.book(tx, asked, now, deps.policy)
+        booking = bookings.book(tx, wanted, now, deps.policy)
         return kept(BookingBody.of(booking, now, deps.policy), status=201, location=f"/bookings/{booking.id}")
 
-    return await answer_once(request, wanted, book)
+    return await answer_once(request, body, book)
 
 
 async def index(request: web.Request) -> web.Response:
-    """Newest first."""
+    """Answers with a page of bookings, newest first."""
     deps = request.app[DEPENDENCIES]
     now = now_of(request)
-    asked = page_request(request, LISTING)
-    wanted = filter_of(request, now, deps.policy)
-    found = await deps.reads.bookings(request[ACCOUNT_ID], wanted, before_id=asked.after_id, limit=asked.at_most)
+    page = requested_page(request, LISTING)
+    booking_filter = filter_of(request, now, deps.policy)
+    found = await deps.reads.bookings(
+        request[ACCOUNT_ID], booking_filter, before_id=page.after_id, limit=page.read_limit
+    )
     return page_answer(
         request,
         LISTING,
-        asked,
+        page,
         found.records,
         lambda booking: BookingBody.of(booking, now, deps.policy),
         goes_on_after=found.goes_on_after,
@@ -75,6 +77,7 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
+    """Answers with a booking."""
     deps = request.app[DEPENDENCIES]
     now = now_of(request)
     booking = await deps.reads.booking(id_of(request))
@@ -83,49 +86,50 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def renew(request: web.Request) -> web.Response:
+    """Adds a plan to a booking, and changes what else is sent."""
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
-    wanted = await read_body(request, BookingChange)
+    body = await read_body(request, BookingChange)
     now = now_of(request)
-    asked = Renewal(wanted.usage_plan, **_changes(wanted, deps))
+    renewal = Renewal(body.usage_plan, **_changes(body))
 
     def add_plan(tx: Transaction) -> KeptAnswer:
-        booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
+        booking = bookings.renew(tx, request[ACCOUNT_ID], booking_id, renewal, now, deps.policy)
         return kept(BookingBody.of(booking, now, deps.policy), status=200)
 
-    answer = await answer_once(request, wanted, add_plan)
+    answer = await answer_once(request, body, add_plan)
     deps.renewed(booking_id)
     return answer
 
 
 async def change(request: web.Request) -> web.Response:
+    """Changes a booking without renewing it."""
     deps = request.app[DEPENDENCIES]
     booking_id = id_of(request)
-    wanted = await read_body(request, BookingPatchBody)
+    body = await read_body(request, BookingPatchBody)
     now = now_of(request)
-    asked = BookingPatch(**_changes(wanted, deps))
-    booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, asked, now, deps.policy)
+    patch = BookingPatch(**_changes(body))
+    booking = await deps.run(bookings.change, request[ACCOUNT_ID], booking_id, patch, now, deps.policy)
     deps.renewed(booking_id)
     return json_answer(BookingBody.of(booking, now, deps.policy))
 
 
-def _changes(wanted: BookingPatchBody, deps: Dependencies) -> dict[str, Any]:
-    """As `Changes` takes them. Raises CallbackNotAcceptable."""
-    if wanted.callback is not None:
-        deps.check_callback(wanted.callback)
+def _changes(body: BookingPatchBody) -> dict[str, Any]:
+    """The arguments of `BookingPatch`."""
     return {
-        "destination": wanted.destination,
-        "callback": wanted.callback,
-        "limits": wanted.limits_sent(),
-        "caller_id": wanted.caller_id,
-        "refuse_anonymous": wanted.refuse_anonymous,
-        "paused": wanted.paused,
-        "label": wanted.label_sent(),
-        "metadata": wanted.metadata,
+        "destination": body.destination,
+        "callback": body.callback,
+        "limits": body.limits_sent(),
+        "caller_id": body.caller_id,
+        "refuse_anonymous": body.refuse_anonymous,
+        "paused": body.paused,
+        "label": body.label_sent(),
+        "metadata": body.metadata,
     }
 
 
 async def cancel(request: web.Request) -> web.Response:
+    """Deletes a booking and ends its live calls."""
     deps = request.app[DEPENDENCIES]
     channels = await deps.run(bookings.cancel, request[ACCOUNT_ID], id_of(request), now_of(request), deps.policy)
     if channels:
@@ -134,7 +138,7 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def _hang_up(channels: list[CallId], deps: Dependencies) -> None:
-    """Never raises: the booking is gone already. Calls that cannot be ended now are left to the sweeps."""
+    """Ends live calls. Never raises, because the booking is gone already; the sweeps end the calls that remain."""
     try:
         async with asyncio.timeout(deps.limits.hang_up_seconds):
             await deps.hang_up(channels)
@@ -143,7 +147,7 @@ async def _hang_up(channels: list[CallId], deps: Dependencies) -> None:
 
 
 def id_of(request: web.Request) -> BookingId:
-    """Raises NotFound, the same as for an id that is well formed and unknown."""
+    """Returns the booking's id from the path. Raises NotFound for text that is no id, as for an unknown id."""
     booking_id = request.match_info["id"]
     if not LISTING.id_pattern.fullmatch(booking_id):
         raise NotFound("there is no such booking")
@@ -171,7 +175,7 @@ ROUTES = (
                 "no_number_free",
             ),
             creates="/bookings/{id}",
-            detail="Any number, or with `service` that one, with `prefix` or `country` one of these.",
+            detail="Without `service`, `prefix` and `country` you get any free number.",
         ),
         body=NewBooking,
         keyed=True,
@@ -185,8 +189,9 @@ ROUTES = (
             TAG,
             "List bookings, newest first",
             answers={200: BookingPage},
-            detail="Active ones unless `status` or `includeExpired` say otherwise; of several conditions all must hold."
-            f" A page looks at {SCAN_LIMIT} bookings: it may have fewer than `limit` although `hasMore` is `true`.",
+            detail="Only active bookings, unless `status` or `includeExpired` is given. With several filters, a "
+            f"booking must match all. A request scans up to {SCAN_LIMIT} bookings: a page may have fewer than "
+            "`limit` although `hasMore` is `true`.",
         ),
         parameters=FILTERS | {"limit", "cursor"},
     ),
@@ -207,8 +212,9 @@ ROUTES = (
             "Renew or change a booking",
             answers={200: BookingBody},
             problems=("gone", "destination_not_allowed", "destination_is_ours", "booking_too_long"),
-            detail="Every `PUT` renews: the plan's seconds and calls are added to what is left, `endTime` moves by the "
-            "plan's days, an expired booking is active again. Sent twice without an `Idempotency-Key`, it adds twice.",
+            detail="Every `PUT` renews: it adds the plan's seconds and calls to what is left, moves `endTime` by "
+            "the plan's days, and makes an expired booking active again. Without an `Idempotency-Key`, a repeated "
+            "request adds the plan twice.",
         ),
         body=BookingChange,
         keyed=True,
@@ -224,8 +230,8 @@ ROUTES = (
             "Change a booking without renewing it",
             answers={200: BookingBody},
             problems=("gone", "destination_not_allowed", "destination_is_ours"),
-            detail="Only what is sent changes; nothing is added, and an expired booking stays expired. `paused` keeps "
-            "calls out until it is `false` again; those that are up go on, and so does the booking's time.",
+            detail="Only the fields that are sent change. No credit is added, and an expired booking stays expired. "
+            "While `paused` is `true`, new calls are refused; live calls go on, and so does the booking's time.",
         ),
         body=BookingPatchBody,
         placeholders=ONE,
@@ -240,7 +246,8 @@ ROUTES = (
             "Cancel a booking",
             answers={204: None},
             problems=("gone",),
-            detail="It is gone for good, its live calls are ended, its number rests in quarantine. Call records stay.",
+            detail="The booking is gone for good, its live calls end, and its number goes to quarantine. "
+            "Call records stay.",
         ),
         placeholders=ONE,
     ),

@@ -1,9 +1,9 @@
-"""/callbacks/endpoints: the URLs that callbacks went to, and those that get no more."""
+"""/callbacks/endpoints: the URLs that callbacks were sent to, and which of them are disabled."""
 
 from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES
-from api.http.paging import Listing, page_answer, page_request
+from api.http.paging import Listing, page_answer, requested_page
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.callbacks import TAG
@@ -16,15 +16,16 @@ LISTING = Listing("callback-endpoints", ENDPOINT_ID)
 
 
 async def index(request: web.Request) -> web.Response:
-    """Newest first."""
-    asked = page_request(request, LISTING)
+    """Answers with a page of endpoints, newest first."""
+    page = requested_page(request, LISTING)
     endpoints = await request.app[DEPENDENCIES].reads.endpoints(
-        request[ACCOUNT_ID], before_id=asked.after_id, limit=asked.at_most
+        request[ACCOUNT_ID], before_id=page.after_id, limit=page.read_limit
     )
-    return page_answer(request, LISTING, asked, endpoints, EndpointBody.of)
+    return page_answer(request, LISTING, page, endpoints, EndpointBody.of)
 
 
 async def enable(request: web.Request) -> web.Response:
+    """Enables a disabled endpoint."""
     deps, endpoint_id = request.app[DEPENDENCIES], request.match_info["id"]
     if not ENDPOINT_ID.fullmatch(endpoint_id):
         raise NotFound("there is no such endpoint")
@@ -37,7 +38,9 @@ ROUTES = (
         "GET",
         "/callbacks/endpoints",
         index,
-        Operation("listCallbackEndpoints", TAG, "List the URLs that callbacks went to", answers={200: EndpointPage}),
+        Operation(
+            "listCallbackEndpoints", TAG, "List the URLs that callbacks were sent to", answers={200: EndpointPage}
+        ),
         parameters=frozenset({"limit", "cursor"}),
     ),
     Route(
@@ -47,9 +50,9 @@ ROUTES = (
         Operation(
             "enableCallbackEndpoint",
             TAG,
-            "Try a disabled URL again",
+            "Enable a disabled URL",
             answers={200: EndpointBody},
-            detail="What was held for it is sent, oldest first. Nothing happens to one that is not disabled.",
+            detail="The callbacks that were held for it are sent, oldest first. For an enabled URL nothing changes.",
         ),
         placeholders={"id": ENDPOINT_ID},
     ),

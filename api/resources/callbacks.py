@@ -1,21 +1,19 @@
-"""/callbacks: what became of each callback, and sending it again."""
+"""/callbacks: the delivery of each callback, and sending callbacks again."""
 
 import re
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp
-from api.http.paging import Listing, page_answer, page_request
-from api.http.parameters import booking_id_of, span_of, unacceptable
+from api.http.paging import Listing, page_answer, requested_page
+from api.http.parsing import booking_id_of, read_body, span_of, unacceptable
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.callbacks import CallbackBody, CallbackDetailBody, CallbackPage, RedeliveredBody, Redelivery
 from api.schemas.fields import CALLBACK_ID
 from engine.callbacks import redelivery
 from engine.domain.errors import NotFound
-from engine.domain.ids import BookingId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, instant_from
 from engine.storage.filters import EARLIEST, LATEST
@@ -28,35 +26,38 @@ REDELIVERIES = Listing("redeliveries", PLACE)
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """Callbacks lie in the order in which they were put down; of those of one moment, in that of their ids."""
+    """A callback with its position: lists are in the order of creation, and of ids where that is the same."""
 
     record: CallbackRecord
 
     @property
     def id(self) -> str:
+        """The position, which cursors hold."""
         return _place(CallbackPosition(self.record.created_at, self.record.id))
 
     def body(self) -> CallbackBody:
+        """The JSON of the callback."""
         return CallbackBody.of(self.record)
 
 
 async def index(request: web.Request) -> web.Response:
-    """Newest first."""
-    asked, booking_id = page_request(request, LISTING), booking_id_of(request)
+    """Answers with a page of callbacks, newest first."""
+    page = requested_page(request, LISTING)
     since, until = span_of(request, EARLIEST, LATEST)
-    before = (until, "") if asked.after_id is None else min((until, ""), _position(asked.after_id))
+    before = (until, "") if page.after_id is None else min((until, ""), _position(page.after_id))
     records = await request.app[DEPENDENCIES].reads.callbacks(
         request[ACCOUNT_ID],
-        state=_state(request) or None,
-        booking_id=BookingId(booking_id) if booking_id else None,
+        state=_state(request),
+        booking_id=booking_id_of(request),
         since=EpochMs(since),
         before=before,
-        limit=asked.at_most,
+        limit=page.read_limit,
     )
-    return page_answer(request, LISTING, asked, [_Placed(record) for record in records], _Placed.body)
+    return page_answer(request, LISTING, page, [_Placed(record) for record in records], _Placed.body)
 
 
 async def show(request: web.Request) -> web.Response:
+    """Answers with a callback and its attempts."""
     reads, callback_id = request.app[DEPENDENCIES].reads, _id_of(request)
     record = await reads.callback(request[ACCOUNT_ID], callback_id)
     if record is None:
@@ -65,7 +66,7 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def redeliver(request: web.Request) -> web.Response:
-    """202 for one that is sent again, 200 for one that is being tried now and left alone."""
+    """Schedules a callback again: 202. If an attempt is under way, nothing changes: 200."""
     deps = request.app[DEPENDENCIES]
     record, begun = await deps.run(
         redelivery.redeliver, request[ACCOUNT_ID], _id_of(request), machine_timestamp(request).wall_ms
@@ -74,17 +75,18 @@ async def redeliver(request: web.Request) -> web.Response:
 
 
 async def redeliver_all(request: web.Request) -> web.Response:
+    """Schedules the callbacks of a time span again, up to a limit for each request."""
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, Redelivery)
-    if wanted.cursor is None:
-        after = CallbackPosition(instant_from(wanted.since) or 0, "")
+    sent = await read_body(request, Redelivery, is_cursor=REDELIVERIES.is_cursor)
+    if sent.cursor is None:
+        after = CallbackPosition(instant_from(sent.since) or 0, "")
     else:
-        after = _position(REDELIVERIES.position_of(wanted.cursor))
-    until = LATEST if wanted.until is None else instant_from(wanted.until) or 0
+        after = _position(REDELIVERIES.position_of(sent.cursor))
+    until = LATEST if sent.until is None else instant_from(sent.until) or 0
     done = await deps.run(
         redelivery.redeliver_all,
         request[ACCOUNT_ID],
-        CallbackState(wanted.state),
+        CallbackState(sent.state),
         after,
         EpochMs(until),
         machine_timestamp(request).wall_ms,
@@ -110,9 +112,9 @@ def _id_of(request: web.Request) -> str:
     return callback_id
 
 
-def _state(request: web.Request) -> str:
-    state = request.query.get("state", "")
-    if "state" in request.query and state not in list(CallbackState):
+def _state(request: web.Request) -> str | None:
+    state = request.query.get("state")
+    if state is not None and state not in list(CallbackState):
         raise unacceptable("state", f"must be one of {', '.join(CallbackState)}")
     return state
 
@@ -135,10 +137,10 @@ ROUTES = (
         Operation(
             "redeliverCallbacks",
             TAG,
-            "Send callbacks of a time again",
+            "Send the callbacks of a time span again",
             answers={202: RedeliveredBody},
             problems=("invalid_cursor",),
-            detail=f"Oldest first, up to {redelivery.BATCH} with a request; go on with `nextCursor` for the rest.",
+            detail=f"Oldest first, up to {redelivery.BATCH} for each request. Continue with `nextCursor`.",
         ),
         body=Redelivery,
     ),
@@ -146,7 +148,7 @@ ROUTES = (
         "GET",
         "/callbacks/{id}",
         show,
-        Operation("getCallback", TAG, "See a callback and its tries", answers={200: CallbackDetailBody}),
+        Operation("getCallback", TAG, "See a callback and its attempts", answers={200: CallbackDetailBody}),
         placeholders=ONE,
     ),
     Route(
@@ -158,7 +160,8 @@ ROUTES = (
             TAG,
             "Send a callback again",
             answers={200: CallbackBody, 202: CallbackBody},
-            detail="Under the same id, from the beginning of the schedule. 200: it is being tried now, and left alone.",
+            detail="It keeps its id, and its retry schedule starts again. 200: an attempt is under way, and "
+            "nothing changes.",
         ),
         placeholders=ONE,
     ),

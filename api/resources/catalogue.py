@@ -1,4 +1,4 @@
-"""/usage-plans and /numbers: what there is to book."""
+"""/usage-plans and /numbers: what can be booked."""
 
 from aiohttp import web
 
@@ -14,18 +14,21 @@ from engine.domain.times import DAY_MS
 
 
 class PlanBody(Outgoing):
+    """A usage plan."""
+
     id: UsagePlan
     seconds: Count
-    """Answered seconds that a booking gets to spend."""
+    """The seconds of answered calls that a booking gets."""
     minutes: Count
     """Whole minutes of `seconds`."""
     calls: Count
-    """Answered calls that a booking gets to take."""
+    """The answered calls that a booking gets."""
     days: int | float
-    """How long the booking lasts, or by how much a renewal lengthens it."""
+    """How many days the booking lasts. A renewal adds as many."""
 
     @classmethod
     def of(cls, plan: UsagePlan, gives: Allowance) -> "PlanBody":
+        """The plan with what it gives."""
         days = gives.valid_for_ms / DAY_MS
         return cls(
             id=plan,
@@ -37,41 +40,47 @@ class PlanBody(Outgoing):
 
 
 class PlansBody(Outgoing):
+    """All usage plans."""
+
     data: list[PlanBody]
 
 
 class CountryBody(Outgoing):
+    """The free numbers of a country."""
+
     country: PlaceOfNumbers | None
-    """As `POST /bookings` takes it; `null`: numbers that are of no single country."""
+    """The country as in `POST /bookings`; `null`: numbers that belong to no single country."""
     free: Count
 
 
 class NumbersBody(Outgoing):
-    """The numbers of all accounts are of one pool. Whose the others are is not told."""
+    """The free numbers. All accounts share one pool."""
 
     free: Count
     """How many numbers can be booked now."""
     days_left: Count | None
-    """Days until none is free, at the pace of the last week; `null`: there do not become fewer."""
+    """Days until no number is free, at the pace of the last week; `null`: the number of free numbers does not fall."""
     countries: list[CountryBody]
-    """Those that have a free number."""
+    """The countries that have a free number."""
 
 
-# The pool's would say nothing of what a test world can book, and much of the operator. What is held is not taken off:
-# of so many it makes no difference, and to count it would cost more than it says.
-_OF_TEST_WORLDS = NumbersBody(
+# A sandbox does not see the real pool, which says nothing about what it can book. Booked numbers are not subtracted:
+# among so many they make no difference, and counting them costs more than it is worth.
+_OF_SANDBOXES = NumbersBody(
     free=SIMULATED_NUMBERS, days_left=None, countries=[CountryBody(country=None, free=SIMULATED_NUMBERS)]
 )
 
 
 async def usage_plans(request: web.Request) -> web.Response:
+    """Answers with all usage plans."""
     plans = request.app[DEPENDENCIES].policy.plans
     return json_answer(PlansBody(data=[PlanBody.of(plan, plans[plan]) for plan in UsagePlan]))
 
 
 async def numbers(request: web.Request) -> web.Response:
+    """Answers with the count of free numbers."""
     if SANDBOX in request:
-        return json_answer(_OF_TEST_WORLDS)
+        return json_answer(_OF_SANDBOXES)
     deps = request.app[DEPENDENCIES]
     by_country = await deps.reads.free_numbers()
     net_taken = await deps.reads.net_taken(now_of(request), PACE_MS, deps.policy.quarantine_ms)
@@ -93,7 +102,7 @@ ROUTES = (
         "GET",
         "/usage-plans",
         usage_plans,
-        Operation("listUsagePlans", TAG, "What each usage plan gives", answers={200: PlansBody}),
+        Operation("listUsagePlans", TAG, "List usage plans", answers={200: PlansBody}),
     ),
     Route(
         "GET",
@@ -102,10 +111,10 @@ ROUTES = (
         Operation(
             "countNumbers",
             TAG,
-            "How many numbers are free",
+            "Count free numbers",
             answers={200: NumbersBody},
-            detail=f"The pace is how many more numbers were booked than came back within {PACE_DAYS} days. One comes "
-            "back when its quarantine is over. A test key is told of simulated numbers, which do not become fewer.",
+            detail=f"The pace is the count of numbers that were booked within {PACE_DAYS} days, minus those that came "
+            "back from quarantine. For a sandbox the numbers are simulated and never run out.",
         ),
     ),
 )

@@ -1,9 +1,9 @@
-"""Which call records are asked for, by query parameters: the same for lists and exports."""
+"""Reads the filters of call records from the query: the same for lists and exports."""
 
 from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID
-from api.http.parameters import booking_id_of, caller_from, span_of, unacceptable, with_plus
+from api.http.parsing import booking_id_of, caller_from, span_of, unacceptable, with_plus
 from engine.domain.numbers import E164, is_e164
 from engine.domain.routing import Disposition
 from engine.domain.times import EpochMs
@@ -15,7 +15,7 @@ OF_ALL = OF_BOOKING | {"service", "bookingId"}
 
 
 def wanted_records(request: web.Request) -> WantedRecords:
-    """Of the account that asks. Raises ProblemError."""
+    """Returns the filter, within the account of the request. Raises ProblemError for an invalid parameter."""
     since, until = span_of(request, EARLIEST, LATEST)
     return WantedRecords(
         request[ACCOUNT_ID],

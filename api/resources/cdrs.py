@@ -1,5 +1,4 @@
-"""/cdr: the account's call records, which outlive the bookings that they were made on. /bookings/{id}/calls: those of a
-booking that is there."""
+"""Call records: /cdr has all of the account's, which outlive their bookings; /bookings/{id}/calls has a booking's."""
 
 from dataclasses import replace
 
@@ -7,12 +6,12 @@ from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, now_of
 from api.http.paging import CallListing, answer_page
-from api.http.parameters import limit_of
+from api.http.parsing import limit_of
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.bookings import ONE, id_of
 from api.resources.cdr_filters import OF_ALL, OF_BOOKING, wanted_records
-from api.schemas.common import CdrBody, CdrPage
+from api.schemas.cdrs import CdrBody, CdrPage
 from api.schemas.fields import CDR_ID
 from engine.bookings.lifecycle import owned
 from engine.cdr.listing import record_page
@@ -22,16 +21,18 @@ from engine.storage.cdrs import WantedRecords
 
 LISTING = CallListing("cdrs", CDR_ID)
 OF_BOOKING_LISTING = CallListing("booking-calls", CDR_ID)
-# No call to a booking came in before it was made, by a clock that was set back by no more than this meanwhile.
+# A booking has no calls from before it was made. If the clock was set back meanwhile, their times can be earlier, by up
+# to this much.
 CLOCK_SET_BACK_MS = 3_600_000
 
 
 async def index(request: web.Request) -> web.Response:
-    """Newest first, in the order in which the calls came in."""
+    """Answers with a page of the account's call records, newest call first."""
     return await _page(request, LISTING, wanted_records(request))
 
 
 async def of_booking(request: web.Request) -> web.Response:
+    """Answers with a page of a booking's call records, newest call first."""
     deps = request.app[DEPENDENCIES]
     wanted = wanted_records(request)
     booking = owned(await deps.reads.booking(id_of(request)), request[ACCOUNT_ID], now_of(request), deps.policy)
@@ -40,6 +41,7 @@ async def of_booking(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
+    """Answers with a call record."""
     cdr_id = request.match_info["id"]
     well_formed = LISTING.id_pattern.fullmatch(cdr_id)
     cdr = await request.app[DEPENDENCIES].reads.cdr(request[ACCOUNT_ID], cdr_id) if well_formed else None
@@ -59,8 +61,8 @@ async def _page(request: web.Request, listing: CallListing, wanted: WantedRecord
 TAG = "Call records"
 PAGES = frozenset({"limit", "cursor"})
 DETAIL = (
-    "With filters, a page comes after some thousand records that were looked at, with what was found by then: it may "
-    "hold fewer than `limit`, even none, while `hasMore` is true and `nextCursor` goes on."
+    "With filters, a request scans some thousand records and answers with those that match. So a page may have fewer "
+    "records than `limit`, even none, although `hasMore` is `true`. Continue with `nextCursor`."
 )
 
 ROUTES = (

@@ -1,18 +1,18 @@
-"""/bookings/{id}/explain: what would become of a call, and why."""
+"""/bookings/{id}/explain: what would happen to a call, and why."""
 
 from aiohttp import web
 
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, timestamp_of
-from api.http.parameters import caller_from
+from api.http.parsing import caller_from
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.resources.bookings import ONE, TAG, id_of
-from api.schemas.common import ExplanationBody
+from api.schemas.explanations import ExplanationBody
 from engine.bookings.explain import explain
 
 
 async def show(request: web.Request) -> web.Response:
-    """Asked of the storage thread, beside the calls: so it sees what a call would see at that moment."""
+    """Explains a call. It runs in the storage thread, like calls, and so sees what a call would see now."""
     deps = request.app[DEPENDENCIES]
     source = caller_from(request, "source")
     explanation = await deps.run(
@@ -29,10 +29,11 @@ ROUTES = (
         Operation(
             "explainCall",
             TAG,
-            "Explain what would become of a call now",
+            "Explain what would happen to a call now",
             answers={200: ExplanationBody},
             problems=("gone",),
-            detail="Decided by the same code as a call. Asking changes nothing: no call is recorded, none counts.",
+            detail="The code that decides about real calls decides this too. The request changes nothing: it is not "
+            "recorded as a call and does not count as one.",
         ),
         parameters=frozenset({"source"}),
         placeholders=ONE,

@@ -1,8 +1,8 @@
-"""/cdr.csv and /cdr.jsonl: all records that are asked for, sent as they are read.
+"""/cdr.csv and /cdr.jsonl: all matching call records, streamed.
 
-An export has no time of its own: it may take as long as its client keeps reading. It holds a batch of records, no open
-query and no transaction while the client does not; one that takes too long over a batch is cut. What is cut ends
-without its last chunk, so no client can take it for the whole. It is cut as well when its key is revoked.
+An export has no overall time limit: it goes on while its client keeps reading. It holds one batch of records, but no
+open query and no transaction. It is aborted if the client takes too long to read a batch, and if its key is revoked. An
+aborted answer ends without its last chunk, so no client can mistake it for the whole.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, TIME_LIMIT
 from api.http.problems import ProblemError
 from api.http.routes import Operation, Route
 from api.resources.cdr_filters import OF_ALL, wanted_records
-from api.schemas.common import CdrBody
+from api.schemas.cdrs import CdrBody
 from engine.cdr.listing import record_batches
 from engine.cdr.master_csv import master_csv
 from engine.storage.cdrs import CallRecord
 
 log = structlog.get_logger(__name__)
 
-# So few that neither the thread of all reads nor the event loop, which decides about calls too, is held for longer
-# than a millisecond or two: whoever asks meanwhile waits no longer. More at once is no faster.
+# A batch takes a millisecond or two of the read thread and of the event loop, which also serves calls. Larger batches
+# would not be faster.
 BATCH = 50
 MAX_OF_ACCOUNT = 2
 MAX_AT_ONCE = 16
@@ -36,15 +36,17 @@ UNDER_WAY = web.AppKey("EXPORTS_UNDER_WAY", Counter[str])
 
 
 async def as_csv(request: web.Request) -> web.StreamResponse:
+    """Exports call records in the format of Asterisk's Master.csv."""
     return await _export(request, CSV, master_csv)
 
 
 async def as_jsonl(request: web.Request) -> web.StreamResponse:
+    """Exports call records as JSON lines."""
     return await _export(request, JSONL, json_lines)
 
 
 def json_lines(records: list[CallRecord]) -> str:
-    """A line a record, each with its end."""
+    """Returns one line of JSON for each record, each with its line end."""
     return "".join(f"{CdrBody.of(record.cdr).model_dump_json()}\n" for record in records)
 
 
@@ -56,19 +58,19 @@ async def _export(
     all_batches = record_batches(deps.reads, wanted_records(request), BATCH)
     with _under_way(request):
         async with aclosing(all_batches) as batches:
-            # Before the answer begins: what fails by then is still answered with a problem.
+            # The first batch is read before the answer begins: an error can still be answered with a problem.
             lines = await _next_lines(request, batches, lines_of)
             await response.prepare(request)
             if request.method == hdrs.METH_HEAD:
                 return response
-            request[TIME_LIMIT].reschedule(None)  # from here on each part has its own
+            request[TIME_LIMIT].reschedule(None)  # each batch now has limits of its own
             try:
                 while lines is not None and _is_listening(request):
                     async with asyncio.timeout(deps.limits.stall_seconds):
                         await response.write(lines.encode())
                     lines = await _next_lines(request, batches, lines_of)
-            except Exception as error:  # whatever it is: an answer that has begun cannot become a problem
-                log.warning("export_cut", error=type(error).__name__)
+            except Exception as error:  # an answer that has begun cannot become a problem
+                log.warning("export_aborted", error=type(error).__name__)
                 if request.transport is not None:
                     request.transport.abort()
     return response
@@ -77,28 +79,28 @@ async def _export(
 async def _next_lines(
     request: web.Request, batches: AsyncIterator[list[CallRecord]], lines_of: Callable[[list[CallRecord]], str]
 ) -> str | None:
-    """None: that was all."""
+    """Reads the next batch; None at the end."""
     async with asyncio.timeout(request.app[DEPENDENCIES].limits.storage_seconds):
         records = await anext(batches, None)
-        await check_key_again(request)  # an export may go on for hours after its key was revoked
+        await check_key_again(request)  # an export can take hours, and its key may be revoked meanwhile
     return None if records is None else lines_of(records)
 
 
 def _is_listening(request: web.Request) -> bool:
-    """Where a filter lets little through, nothing would be written for a long time, and nobody's absence noticed."""
+    """Whether the client is connected. Strict filters can leave nothing to write for long, so no write would fail."""
     return request.transport is not None and not request.transport.is_closing()
 
 
 @contextmanager
 def _under_way(request: web.Request) -> Iterator[None]:
-    """Raises ProblemError where there are as many as there may be."""
+    """Counts a running export. Raises ProblemError if there are too many."""
     under_way, account = request.app[UNDER_WAY], request[ACCOUNT_ID]
     if under_way[account] >= MAX_OF_ACCOUNT:
         raise ProblemError(
-            "too_many_requests", f"{MAX_OF_ACCOUNT} exports of the account are under way.", retry_after=5
+            "too_many_requests", f"The account already has {MAX_OF_ACCOUNT} exports running.", retry_after=5
         )
     if under_way.total() >= MAX_AT_ONCE:
-        raise ProblemError("overloaded", "Too many exports are under way.")
+        raise ProblemError("overloaded", "Too many exports are running.")
     under_way[account] += 1
     try:
         yield
@@ -110,8 +112,8 @@ def _under_way(request: web.Request) -> Iterator[None]:
 
 TAG = "Call records"
 DETAIL = (
-    "All that the filters let through, newest call first, sent while it is read. An answer that ends without its last "
-    "chunk was cut and is not the whole. An account may have two exports under way."
+    "All call records that match the filters, newest call first, streamed. An answer without its last chunk was "
+    "aborted and is incomplete. An account may run two exports at the same time."
 )
 
 ROUTES = (
@@ -136,7 +138,7 @@ ROUTES = (
         Operation(
             "exportCallRecordsAsJsonLines",
             TAG,
-            "Export call records, one as JSON on each line",
+            "Export call records as JSON lines",
             answers={200: None},
             detail=DETAIL,
             streams=JSONL,

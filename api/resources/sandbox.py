@@ -1,10 +1,10 @@
-"""/test: calls and time without telephones and waiting, for keys to a test world."""
+"""/test: simulated calls and a clock that can be moved, for sandbox keys."""
 
 from aiohttp import web
 
-from api.http.bodies import read_body
 from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, machine_timestamp, now_of
 from api.http.idempotency import answer_once, kept
+from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
@@ -18,37 +18,40 @@ from engine.storage.transaction import Transaction
 
 
 async def call(request: web.Request) -> web.Response:
+    """Simulates a call."""
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, NewSimulatedCall)
-    asked = SimulatedCall(E164(wanted.service), caller_of(wanted.source), wanted.outcome, wanted.seconds or 0)
+    body = await read_body(request, NewSimulatedCall)
+    simulated = SimulatedCall(E164(body.service), caller_of(body.source), body.outcome, body.seconds or 0)
     account_id, at = request[ACCOUNT_ID], machine_timestamp(request)
 
     def simulate(tx: Transaction) -> KeptAnswer:
-        simulation = simulate_call(tx, account_id, asked, at, deps.policy)
+        simulation = simulate_call(tx, account_id, simulated, at, deps.policy)
         return kept(SimulatedCallBody.of(simulation, deps.policy), status=200)
 
-    return await answer_once(request, wanted, simulate)
+    return await answer_once(request, body, simulate)
 
 
 async def clock(request: web.Request) -> web.Response:
+    """Answers with the sandbox's time."""
     return json_answer(ClockBody(now=rfc3339(now_of(request))))
 
 
 async def advance(request: web.Request) -> web.Response:
-    """Answers when all that is due by then was carried out; after a crash in between, the sweeps do the rest."""
+    """Moves the clock, then carries out everything that is due. After a crash in between, the sweeps do the rest."""
     deps = request.app[DEPENDENCIES]
-    wanted = await read_body(request, ClockChange)
+    body = await read_body(request, ClockChange)
     account_id, now = request[ACCOUNT_ID], machine_timestamp(request).wall_ms
 
     def move(tx: Transaction) -> KeptAnswer:
-        return kept(ClockBody(now=rfc3339(advance_clock(tx, account_id, wanted.advance * 1000, now))), status=200)
+        return kept(ClockBody(now=rfc3339(advance_clock(tx, account_id, body.advance * 1000, now))), status=200)
 
-    answer = await answer_once(request, wanted, move)
+    answer = await answer_once(request, body, move)
     while await deps.run(sweep_sandbox_of, account_id, now, deps.policy):
         pass
     return answer
 
 
+# Generated clients have modules named after it: it keeps its old name.
 TAG = "Test worlds"
 
 ROUTES = (
@@ -62,8 +65,8 @@ ROUTES = (
             "Simulate a call",
             answers={200: SimulatedCallBody},
             problems=("clock_too_far",),
-            detail="It goes through the code of real calls and costs, is recorded and is told like one. The clock of "
-            "the test world moves by as long as it lasts.",
+            detail="The code of real calls handles it: it costs, is recorded and fires callbacks like a real call. The "
+            "sandbox's clock moves forward by the duration of the call.",
         ),
         body=NewSimulatedCall,
         keyed=True,
@@ -73,7 +76,7 @@ ROUTES = (
         "GET",
         "/test/clock",
         clock,
-        Operation("getClock", TAG, "See what the clock says", answers={200: ClockBody}),
+        Operation("getClock", TAG, "See the sandbox's clock", answers={200: ClockBody}),
         test=True,
     ),
     Route(
@@ -83,10 +86,11 @@ ROUTES = (
         Operation(
             "advanceClock",
             TAG,
-            "Set the clock forward",
+            "Move the sandbox's clock forward",
             answers={200: ClockBody},
             problems=("clock_too_far",),
-            detail="Answered when all that falls due until then was carried out. The clock is never set back.",
+            detail="The answer comes when everything that is due by then has been carried out. The clock "
+            "never moves back.",
         ),
         body=ClockChange,
         keyed=True,

@@ -1,23 +1,24 @@
-"""A booking as it comes in and goes out."""
+"""Bookings and their blocked callers, as they come in and go out."""
 
+from collections.abc import Mapping
 from itertools import combinations
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field
 
 from api.schemas.common import Incoming, Outgoing, Page
 from api.schemas.fields import (
     WHOLE,
     BookingIdField,
     Callback,
+    CallerToBlock,
     Count,
     Country,
+    Destination,
     Instant,
     Kept,
     Label,
     Metadata,
-    Number,
     Phone,
     Plan,
     Prefix,
@@ -35,130 +36,139 @@ from engine.domain.policy import (
     UsagePlan,
 )
 from engine.domain.times import EpochMs, rfc3339
+from engine.storage.blocked_callers import BlockedCaller
 
-# What a new booking may ask of its number: one of these.
+# How a new booking may choose its number: by one of these.
 WANTED = ("service", "prefix", "country")
 
 
 class LimitFields(Incoming):
+    """The limits that a booking can set for itself."""
+
     max_concurrent_calls: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_CALLS), WHOLE] | None = None
-    """How many calls may be up at once, ringing ones included. `null`: the operator's limit counts."""
+    """How many calls may be live at once, ringing ones included. `null`: the operator's limit applies."""
     max_calls_per_caller_per_hour: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_CALLER_PER_HOUR), WHOLE] | None = None
-    """How many calls of one caller are let through within any hour, answered or not. `null`: the operator's counts."""
+    """How many calls of a caller are put through in an hour, answered or not. `null`: the operator's limit applies."""
     max_call_seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS), WHOLE] | None = None
-    """How long one call may last. More than the operator allows changes nothing. `null`: the operator's counts."""
+    """The seconds that a call may last. More than the operator's limit has no effect; `null`: that limit applies."""
 
     def limits_sent(self) -> dict[str, int | None]:
-        """Those that stand in the body, also as `null`; named as in `Limits`."""
+        """The limits that the body has, also as `null`; named as in `BookingLimits`."""
         return self.model_dump(include=set(LimitFields.model_fields), exclude_unset=True)
 
 
 class NewBooking(LimitFields):
+    """A number to book."""
+
     model_config = ConfigDict(
         json_schema_extra={"not": {"anyOf": [{"required": list(pair)} for pair in combinations(WANTED, 2)]}}
     )
 
-    destination: Number
-    """The number to hide: E.164, one that exists and may be called, none of the rented numbers."""
+    destination: Destination
+    """The number to hide: an E.164 number that exists, that may be called, and that is not a rented number."""
     usage_plan: Plan
     callback: Callback
-    """The URL that is told of calls: `https`, a public host, no user name, no fragment."""
+    """The URL that receives callbacks: `https`, with a public host, without user name and fragment."""
     caller_id: ShownCaller = CallerId.CALLER
-    """What the destination sees as the caller's number: the caller's own, the rented one, or none."""
+    """What the destination sees as the caller's number: the caller's own, the rented number, or none."""
     refuse_anonymous: bool = False
     """`true`: callers who withhold their number are refused."""
     paused: bool = False
-    """`true`: calls are refused until it is `false`; the booking's time goes on."""
+    """`true`: calls are refused until it is `false` again. The booking's time goes on."""
     label: Label | None = None
     """A name for people."""
     metadata: Metadata = Field(default_factory=dict)
-    """Your own notes; callbacks repeat them."""
+    """Your own notes. Callbacks repeat them."""
     service: Kept[Service] = None
-    """The rented number to have, and no other."""
+    """The rented number to book. If it is not free, the request is refused."""
     prefix: Kept[Prefix] = None
-    """What the rented number begins with. At most one of `service`, `prefix` and `country`."""
+    """The first digits of the rented number. Send at most one of `service`, `prefix` and `country`."""
     country: Kept[Country] = None
     """The country of the rented number (ISO 3166)."""
 
-    @model_validator(mode="after")
-    def _one_wish(self) -> Self:
-        if sum(getattr(self, name) is not None for name in WANTED) > 1:
-            raise PydanticCustomError("several_wishes", "at most one of service, prefix and country can be given")
-        return self
+    @classmethod
+    def conflict_in(cls, sent: Mapping[str, object]) -> str | None:
+        """Refuses a body that chooses its number in more than one way."""
+        chosen = sum(sent.get(name) is not None for name in WANTED)
+        return "at most one of service, prefix and country can be given" if chosen > 1 else None
 
     @property
     def wanted(self) -> NumberRequest:
+        """Which number to book."""
         service = None if self.service is None else E164(self.service)
         return NumberRequest(service, self.prefix, self.country)
 
 
 class BookingPatchBody(LimitFields):
-    """What is left out stays as it was. `null` removes a limit or the label; nothing else can be removed."""
+    """Fields that are left out stay as they are. `null` removes a limit or the label, and is refused elsewhere."""
 
-    destination: Kept[Number] = None
+    destination: Kept[Destination] = None
     """The number to hide from now on."""
     callback: Kept[Callback] = None
-    """The URL that is told of calls from now on."""
+    """The URL that receives callbacks from now on."""
     caller_id: Kept[ShownCaller] = None
-    """What the destination sees as the caller's number, of calls that come from now on."""
+    """What the destination sees as the caller's number in calls from now on."""
     refuse_anonymous: Kept[bool] = None
     """Whether callers who withhold their number are refused from now on."""
     paused: Kept[bool] = None
-    """Whether calls are refused from now on. Those that are up go on."""
+    """Whether calls are refused from now on. Live calls go on."""
     label: Label | None = None
     """A name for people."""
     metadata: Kept[Metadata] = None
-    """Your own notes, in the place of all that were there."""
+    """Your own notes. They replace all earlier ones."""
 
     def label_sent(self) -> str | None:
-        """None: it was not. Empty: it is to be removed."""
+        """The label; None if the body has none, empty if it removes the label, as `BookingPatch` has it."""
         return (self.label or "") if "label" in self.model_fields_set else None
 
 
 class BookingChange(BookingPatchBody):
-    """What is left out stays as it was. `null` removes a limit or the label; nothing else can be removed."""
+    """Fields that are left out stay as they are. `null` removes a limit or the label, and is refused elsewhere."""
 
     usage_plan: Plan
     """The plan whose seconds, calls and days are added."""
 
 
 class BookingBody(Outgoing):
+    """A booking."""
+
     id: BookingIdField
     service: Phone
-    """The rented number: who calls it reaches `destination`."""
+    """The rented number. Calls to it reach `destination`."""
     end_time: Instant
-    """When the booking expires at the latest; it stays as it is when the credit is spent earlier."""
+    """When the booking expires at the latest. It does not change if the credit is used up earlier."""
     seconds_remaining: Count
-    """What is left, without what calls that are up now hold. What such a call does not use comes back at its end."""
+    """Seconds left, without those that live calls hold. What a call does not use comes back when it ends."""
     minutes_remaining: Count
     """Whole minutes of `secondsRemaining`."""
     calls_remaining: Count
-    """What is left, without the calls that are up now."""
+    """Calls left, without the live calls."""
     destination: Phone
     """The hidden number."""
     usage_plan: UsagePlan
-    """The plan that was booked last."""
+    """The plan of the last booking or renewal."""
     status: BookingStatus
-    """`EXPIRED`: calls are refused, `PUT` still revives it."""
+    """`EXPIRED`: calls are refused; a `PUT` still renews the booking."""
     callback: Url
     created_at: Instant
     max_concurrent_calls: Count | None
-    """The booking's own limit. `null`: the operator's counts."""
+    """The booking's own limit. `null`: the operator's limit applies."""
     max_calls_per_caller_per_hour: Count | None
-    """The booking's own limit. `null`: the operator's counts."""
+    """The booking's own limit. `null`: the operator's limit applies."""
     max_call_seconds: Count | None
-    """The booking's own limit. `null`: the operator's counts."""
+    """The booking's own limit. `null`: the operator's limit applies."""
     caller_id: CallerId
     """What the destination sees as the caller's number."""
     refuse_anonymous: bool
     """Whether callers who withhold their number are refused."""
     paused: bool
-    """Whether calls are refused for now. The status does not depend on it."""
+    """Whether calls are refused for now. This does not change `status`."""
     label: str | None
     metadata: dict[str, str]
 
     @classmethod
     def of(cls, booking: Booking, now: EpochMs, policy: Policy) -> "BookingBody":
+        """The booking as it is at `now`."""
         return cls(
             id=booking.id,
             service=booking.service,
@@ -183,3 +193,25 @@ class BookingBody(Outgoing):
 
 
 BookingPage = Page[BookingBody]
+
+
+class NewBlockedCaller(Incoming):
+    """A caller to block."""
+
+    caller: CallerToBlock
+    """The caller to refuse from now on: an E.164 number."""
+
+
+class BlockedCallerBody(Outgoing):
+    """A caller whose calls to the booking are refused."""
+
+    caller: Phone
+    created_at: Instant
+
+    @classmethod
+    def of(cls, blocked: BlockedCaller) -> "BlockedCallerBody":
+        """The entry of a booking's list."""
+        return cls(caller=blocked.caller, created_at=rfc3339(blocked.created_at))
+
+
+BlockedCallerPage = Page[BlockedCallerBody]

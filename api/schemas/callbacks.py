@@ -1,4 +1,4 @@
-"""Bodies about callbacks: what became of them, where they go, and what signs them."""
+"""Bodies about the delivery of callbacks: their state, their endpoints and the secrets that sign them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -8,16 +8,16 @@ from pydantic_core import PydanticCustomError
 
 from api.schemas.common import Incoming, Outgoing, Page
 from api.schemas.fields import (
-    CURSOR,
     WHOLE,
     BookingIdField,
     CallbackIdField,
     Count,
     Cursor,
+    CursorSent,
     EndpointIdField,
     Instant,
     Url,
-    told,
+    described,
 )
 from engine.callbacks.attempt import HEADERS
 from engine.callbacks.secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS
@@ -36,8 +36,7 @@ def _instant(text: str) -> str:
     return text
 
 
-InstantSent = Annotated[str, Field(max_length=MAX_INSTANT), AfterValidator(_instant), told(format="date-time")]
-CursorSent = Annotated[str, Field(max_length=200), told(CURSOR)]
+InstantSent = Annotated[str, Field(max_length=MAX_INSTANT), AfterValidator(_instant), described(format="date-time")]
 
 
 def _time(instant: int | None) -> str | None:
@@ -45,23 +44,26 @@ def _time(instant: int | None) -> str | None:
 
 
 class CallbackBody(Outgoing):
+    """A callback and the state of its delivery."""
+
     id: CallbackIdField
-    """The `webhook-id` that it is sent with."""
+    """The `webhook-id` header that it is sent with."""
     booking_id: BookingIdField
     url: Url
     state: CallbackState
     created_at: Instant
     attempt_count: Count
-    """Tries so far."""
+    """Delivery attempts so far."""
     next_attempt_at: Instant | None
-    """`null`: it is being tried now, or nothing more is to come."""
+    """`null`: an attempt is under way, or there will be no more attempts."""
     finished_at: Instant | None
-    """Since when it is delivered, given up or held."""
+    """When it was delivered, given up or held."""
     last_outcome: str | None
-    """Of the last try, for people: `HTTP 503`, `timeout`."""
+    """The outcome of the last attempt, for people: `HTTP 503`, `timeout`."""
 
     @classmethod
     def of(cls, record: CallbackRecord) -> "CallbackBody":
+        """The callback as it is stored."""
         return cls(**_shown(record))
 
 
@@ -81,28 +83,33 @@ def _shown(record: CallbackRecord) -> dict[str, object]:
 
 
 class CallbackRequestBody(Outgoing):
+    """The HTTP request of a callback."""
+
     method: Literal["POST"]
     url: Url
     headers: dict[str, str]
-    """Without `webhook-timestamp`, which is each try's `beganAt` in whole seconds, and the signature."""
+    """Without the signature and `webhook-timestamp`, which is the `beganAt` of each attempt in whole seconds."""
     body: str
-    """As it is signed, to the byte."""
+    """The exact bytes that are signed."""
 
 
 class CallbackAttemptBody(Outgoing):
+    """One attempt to deliver a callback."""
+
     attempt: Count
-    """From 1. A number is missing where it is not known how a try went."""
+    """From 1. A number is missing if the outcome of an attempt is unknown."""
     began_at: Instant
     took_ms: Count
     status: Count | None
-    """`null`: there was no answer."""
+    """The HTTP status; `null` if there was no answer."""
     trouble: Trouble | None
-    """Why there was none."""
+    """Why there was no answer."""
     response: str
     """The first 1024 bytes of the answer's body, as text."""
 
     @classmethod
     def of(cls, record: AttemptRecord) -> "CallbackAttemptBody":
+        """The attempt as it is stored."""
         return cls(
             attempt=record.attempt,
             began_at=rfc3339(record.began_at),
@@ -114,12 +121,15 @@ class CallbackAttemptBody(Outgoing):
 
 
 class CallbackDetailBody(CallbackBody):
+    """A callback with its request and its attempts."""
+
     request: CallbackRequestBody
     attempts: list[CallbackAttemptBody]
-    """The last 50, oldest first."""
+    """The last 50 attempts, oldest first."""
 
     @classmethod
     def with_log(cls, record: CallbackRecord, attempts: Sequence[AttemptRecord]) -> "CallbackDetailBody":
+        """The callback with its log of attempts."""
         request = CallbackRequestBody(
             method="POST", url=record.url, headers=HEADERS | {"webhook-id": record.id}, body=record.body
         )
@@ -127,14 +137,16 @@ class CallbackDetailBody(CallbackBody):
 
 
 class Redelivery(Incoming):
+    """Which callbacks to send again: those created in a time span."""
+
     since: InstantSent = Field(alias="from")
-    """The first moment at which they may have been put down."""
+    """Only callbacks created at or after this time."""
     until: InstantSent | None = Field(None, alias="to")
-    """The moment before which they were; now, unless given."""
+    """Only callbacks created before this time. Default: now."""
     state: Literal["FAILED", "PENDING", "DELIVERED"] = "FAILED"
-    """`PENDING`: those that wait for their next try."""
+    """`PENDING`: callbacks that wait for their next attempt."""
     cursor: CursorSent | None = None
-    """`nextCursor` of the answer before, with everything else as it was."""
+    """`nextCursor` of the previous answer. Send all other fields unchanged."""
 
     @field_validator("until")
     @classmethod
@@ -146,25 +158,30 @@ class Redelivery(Incoming):
 
 
 class RedeliveredBody(Outgoing):
+    """The result of a redelivery."""
+
     redelivered: Count
-    """How many this request had sent again."""
+    """How many callbacks this request scheduled again."""
     has_more: bool
     next_cursor: Cursor | None
-    """What the next request goes on with; `null` if nothing is left."""
+    """The `cursor` of the next request; `null` if nothing is left."""
 
 
 class EndpointBody(Outgoing):
+    """A URL that callbacks were sent to."""
+
     id: EndpointIdField
     url: Url
     state: Literal["ENABLED", "DISABLED"]
     failing_since: Instant | None
-    """The first failure after its last success."""
+    """The first failure after the last success."""
     disabled_at: Instant | None
     reason: WhyDisabled | None
-    """`GONE`: it answered 410. `FAILING`: every try has failed for days."""
+    """`GONE`: it answered 410. `FAILING`: every attempt has failed for days."""
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> "EndpointBody":
+        """The endpoint as it is stored."""
         return cls(
             id=endpoint.id,
             url=endpoint.url,
@@ -176,19 +193,24 @@ class EndpointBody(Outgoing):
 
 
 class NewWebhookSecret(Incoming):
+    """How to replace the secret."""
+
     overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP_SECONDS), WHOLE] = DEFAULT_OVERLAP_SECONDS
-    """How long the present secret signs beside the new one; 0: not at all."""
+    """How long the present secret signs as well as the new one; 0: it stops at once."""
 
 
 class WebhookSecretBody(Outgoing):
+    """The secret that signs callbacks."""
+
     secret: str
     """`whsec_` and base64."""
     old_secret: str | None
-    """The one before, while it still signs too."""
+    """The previous secret, while it still signs as well."""
     old_secret_until: Instant | None
 
     @classmethod
     def of(cls, secrets: SigningSecrets, now: EpochMs) -> "WebhookSecretBody":
+        """The secrets that sign at `now`."""
         both = len(secrets.valid_at(now)) > 1
         return cls(
             secret=secrets.present,

@@ -1,4 +1,4 @@
-"""What the routes of test worlds take and answer."""
+"""The bodies of the sandbox's routes."""
 
 from typing import Annotated
 
@@ -6,8 +6,9 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 from pydantic_core import PydanticCustomError
 
 from api.schemas.bookings import BookingBody
-from api.schemas.common import CdrBody, Incoming, Outgoing
-from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, told
+from api.schemas.cdrs import CdrBody
+from api.schemas.common import Incoming, Outgoing
+from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, described
 from engine.domain.numbers import is_caller, is_e164
 from engine.domain.policy import MAX_CALL_SECONDS, Policy
 from engine.domain.routing import Reason
@@ -31,6 +32,8 @@ def _caller(text: str) -> str:
 
 
 class NewSimulatedCall(Incoming):
+    """A call to simulate."""
+
     model_config = ConfigDict(
         json_schema_extra={
             "if": {"properties": {"outcome": {"const": Outcome.ANSWERED.value}}},
@@ -40,40 +43,43 @@ class NewSimulatedCall(Incoming):
     )
 
     service: Annotated[Number, AfterValidator(_e164)]
-    """The rented number that is called."""
-    source: Annotated[str, Field(min_length=1, max_length=MAX_NUMBER), AfterValidator(_caller), told(CALLER)]
-    """The caller's number, or `anonymous`: a caller who withholds it."""
+    """The rented number to call."""
+    source: Annotated[str, Field(min_length=1, max_length=MAX_NUMBER), AfterValidator(_caller), described(CALLER)]
+    """The caller's number, or `anonymous` for a caller who withholds it."""
     outcome: Annotated[Outcome, Field(strict=False)]
-    """What becomes of the call, if it is put through."""
+    """What happens to the call if it is put through."""
     seconds: Annotated[int, Field(ge=1, le=MAX_CALL_SECONDS), WHOLE] | None = Field(default=None, validate_default=True)
-    """How long they talk, if nothing cuts the call. With `answered`, and with no other outcome."""
+    """How long the call lasts unless a limit ends it earlier. Required with `answered`, refused with other outcomes."""
 
     @field_validator("seconds")
     @classmethod
     def _goes_with_answered(cls, seconds: int | None, info: ValidationInfo) -> int | None:
         outcome = info.data.get("outcome")
         if outcome is Outcome.ANSWERED and seconds is None:
-            raise PydanticCustomError("seconds_missing", "must be given with the outcome answered")
+            raise PydanticCustomError("seconds_missing", "is required with the outcome answered")
         if outcome not in {None, Outcome.ANSWERED} and seconds is not None:
-            raise PydanticCustomError("seconds_unheard", "may be given with the outcome answered only")
+            raise PydanticCustomError("seconds_unheard", "is allowed with the outcome answered only")
         return seconds
 
 
 class SimulatedCallBody(Outgoing):
+    """The result of a simulated call."""
+
     put_through: bool
     """Whether the hidden number would have rung."""
     reason: Reason
-    sip_status: Annotated[int, told(minimum=200, maximum=699)]
-    """What the caller's telephone would have been told: 200 where the call was answered."""
+    sip_status: Annotated[int, described(minimum=200, maximum=699)]
+    """The SIP status that the caller would have received; 200 if the call was answered."""
     cdr: CdrBody | None
-    """The call record; `null` where nobody holds the number: nothing is recorded of such a call."""
+    """The call record; `null` if the number is not booked, because such calls are not recorded."""
     booking: BookingBody | None
-    """After the call; `null` where nobody holds the number."""
+    """The booking after the call; `null` if the number is not booked."""
     now: Instant
-    """When the call was over, by the test world's clock."""
+    """When the call ended, by the sandbox's clock."""
 
     @classmethod
     def of(cls, simulation: Simulation, policy: Policy) -> "SimulatedCallBody":
+        """The result of a simulation under `policy`."""
         booking, record = simulation.booking, simulation.record
         return cls(
             put_through=simulation.put_through,
@@ -86,10 +92,14 @@ class SimulatedCallBody(Outgoing):
 
 
 class ClockChange(Incoming):
+    """How far to move the sandbox's clock."""
+
     advance: Annotated[int, Field(ge=1, le=MAX_ADVANCE), WHOLE]
-    """By how many seconds the clock is set forward."""
+    """The seconds by which to set the clock forward."""
 
 
 class ClockBody(Outgoing):
+    """The sandbox's clock."""
+
     now: Instant
-    """What the test world's clock says."""
+    """The present time in the sandbox."""

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from engine.callbacks.fair_queue import QueuedCallback
 from engine.domain.booking import Booking
-from engine.domain.events import EventBody, as_json
+from engine.domain.events import EventBody, as_json, in_envelope
 from engine.domain.retry import (
     AttemptOutcome,
     CallbackState,
@@ -178,13 +178,13 @@ def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs) -> No
     if not booking.callback:
         return  # the softphones' bookings have no callback; the API demands one
     # Counted in the same transaction, so that numbers are committed in order and without gaps.
-    numbered: EventBody = body | {"sequence": tx.outbox.next_sequence(booking.id)}
+    sequence = tx.outbox.next_sequence(booking.id)
     tx.outbox.insert(
         event_id=new_id("evt"),
         account_id=booking.account_id,
         booking_id=booking.id,
         url=booking.callback,
-        body=as_json(numbered | {"metadata": dict(booking.metadata)} if booking.metadata else numbered),
+        body=as_json(in_envelope(body, sequence=sequence, metadata=booking.metadata)),
         now=now,
     )
     tx.posted = True

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from api.schemas.common import CdrBody
+from api.schemas.cdrs import CdrBody
 from api.schemas.fields import BOOKING_ID
 from engine.accounts.accounts import account_of
 from engine.cdr.listing import position_of, record_batches

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from api.schemas.common import ExplanationBody
+from api.schemas.explanations import ExplanationBody
 from engine.bookings.explain import explain as explain_booking
 from engine.cli.booking_rows import owned_booking
 from engine.cli.database import run_command

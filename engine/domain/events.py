@@ -1,41 +1,82 @@
-"""Builds the JSON bodies of callbacks. Field names are those of the customers' contract."""
+"""The bodies of callbacks: flat JSON, with the field names of the customers' contract.
+
+Each event is described once, by a class of `engine.domain.event_kinds`. The body that is sent, the OpenAPI schema and
+its example (`api.openapi`) are all made from that class.
+"""
 
 import json
-from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from engine.domain.booking import Booking
+from engine.domain.event_kinds import (
+    EXPIRED_MESSAGE,
+    FIELDS,
+    BookingExpired,
+    BookingExpiringSoon,
+    BookingGone,
+    BookingLowSeconds,
+    CallEnded,
+    CallMissed,
+    CallStarted,
+    Envelope,
+    Event,
+    EventType,
+    ExpiredCall,
+    Unanswered,
+    WhyExpired,
+    WhyGone,
+)
 from engine.domain.ids import BookingId
+from engine.domain.notes import Metadata
 from engine.domain.numbers import E164
 from engine.domain.routing import Disposition, why_expired
 from engine.domain.times import EpochMs, rfc3339
 
-# Flat, except for `metadata`: the customer's notes on the booking.
+__all__ = [
+    "EXPIRED_MESSAGE",
+    "EventBody",
+    "EventType",
+    "WhyGone",
+    "as_json",
+    "body_of",
+    "booking_expired_body",
+    "booking_gone_body",
+    "call_ended_body",
+    "call_missed_body",
+    "call_started_body",
+    "expired_call_body",
+    "expiring_soon_body",
+    "in_envelope",
+    "low_seconds_body",
+]
+
+# Flat, except for `metadata`, the customer's own notes on the booking.
 EventBody: TypeAlias = dict[str, str | int | dict[str, str]]
 
-EXPIRED_MESSAGE = "Incoming call for expired booking"
+
+def body_of(event: Event | Envelope) -> EventBody:
+    """The JSON object that is sent for an event: public names, RFC 3339 instants, no empty optional fields."""
+    body: EventBody = {}
+    for each in FIELDS[type(event)]:
+        value = getattr(event, each.name)
+        if value is not None:
+            body[each.public_name] = rfc3339(value) if each.kind is EpochMs else value
+    return body
 
 
-class EventType(StrEnum):
-    """The optional events, which an account chooses. The two callbacks that every account gets have no type."""
+def in_envelope(body: EventBody, *, sequence: int, metadata: Metadata) -> EventBody:
+    """Adds the fields that every callback has.
 
-    CALL_STARTED = "call.started"
-    CALL_MISSED = "call.missed"
-    BOOKING_EXPIRING_SOON = "booking.expiring_soon"
-    BOOKING_LOW_SECONDS = "booking.low_seconds"
-    BOOKING_EXPIRED = "booking.expired"
-    BOOKING_GONE = "booking.gone"
-
-
-class WhyGone(StrEnum):
-    """Why a booking is gone: deleted by its owner or by an erasure, or its grace period is over."""
-
-    DELETED = "deleted"
-    GRACE_OVER = "grace_over"
+    Args:
+        body: The body of the event.
+        sequence: The number of the callback among those of its booking, from 1.
+        metadata: The booking's notes; may be empty.
+    """
+    return body | body_of(Envelope(sequence=sequence, metadata=dict(metadata) or None))
 
 
 def as_json(body: EventBody) -> str:
-    """Returns the body as one line of ASCII, whatever characters it contains."""
+    """One line of ASCII, whatever characters a caller's number has."""
     return json.dumps(body)
 
 
@@ -49,52 +90,50 @@ def call_ended_body(
     booking_id: BookingId,
     service: E164,
 ) -> EventBody:
-    """Returns the body about an answered call after its end.
-
-    `duration` is in seconds; `timestamp` is when the call came in.
-    """
-    return {
-        "id": cdr_id,
-        "timestamp": rfc3339(started_at),
-        "duration": duration,
-        "source": source,
-        "destination": destination,
-        "bookingId": booking_id,
-        "service": service,
-    }
+    """The body for an answered call that has ended. It came in at `started_at`; `duration` is in seconds."""
+    return body_of(
+        CallEnded(
+            id=cdr_id,
+            timestamp=started_at,
+            duration=duration,
+            source=source,
+            destination=destination,
+            booking_id=booking_id,
+            service=service,
+        )
+    )
 
 
 def expired_call_body(
     *, called_at: EpochMs, source: str, destination: E164, booking_id: BookingId, service: E164, not_reported: int = 0
 ) -> EventBody:
-    """Returns the body about a call to a booking in its grace period.
-
-    `not_reported` is the number of calls suppressed since the last callback.
-    """
-    body: EventBody = {
-        "timestamp": rfc3339(called_at),
-        "source": source,
-        "destination": destination,
-        "bookingId": booking_id,
-        "message": EXPIRED_MESSAGE,
-        "service": service,
-    }
-    return body | ({"callsNotReported": not_reported} if not_reported else {})
+    """The body for a call to a booking in its grace. `not_reported`: earlier calls without a callback of their own."""
+    return body_of(
+        ExpiredCall(
+            timestamp=called_at,
+            source=source,
+            destination=destination,
+            booking_id=booking_id,
+            service=service,
+            calls_not_reported=not_reported or None,
+        )
+    )
 
 
 def call_started_body(
     *, started_at: EpochMs, answered_at: EpochMs, source: str, destination: E164, booking_id: BookingId, service: E164
 ) -> EventBody:
-    """Returns the body about a call that was just answered. `timestamp` is when the call came in."""
-    return {
-        "type": EventType.CALL_STARTED,
-        "timestamp": rfc3339(started_at),
-        "answeredAt": rfc3339(answered_at),
-        "source": source,
-        "destination": destination,
-        "bookingId": booking_id,
-        "service": service,
-    }
+    """The body for a call that was answered. It came in at `started_at`."""
+    return body_of(
+        CallStarted(
+            timestamp=started_at,
+            answered_at=answered_at,
+            source=source,
+            destination=destination,
+            booking_id=booking_id,
+            service=service,
+        )
+    )
 
 
 def call_missed_body(
@@ -107,51 +146,54 @@ def call_missed_body(
     booking_id: BookingId,
     service: E164,
 ) -> EventBody:
-    """Returns the body about a call that was let through and not answered, after its end."""
-    return {
-        "type": EventType.CALL_MISSED,
-        "id": cdr_id,
-        "timestamp": rfc3339(started_at),
-        "disposition": disposition,
-        "source": source,
-        "destination": destination,
-        "bookingId": booking_id,
-        "service": service,
-    }
+    """The body for a call that was put through and ended without an answer."""
+    return body_of(
+        CallMissed(
+            id=cdr_id,
+            timestamp=started_at,
+            disposition=cast("Unanswered", disposition),
+            source=source,
+            destination=destination,
+            booking_id=booking_id,
+            service=service,
+        )
+    )
 
 
 def expiring_soon_body(booking: Booking, now: EpochMs) -> EventBody:
-    """Returns the body about a booking whose end is near."""
-    return _of_booking(EventType.BOOKING_EXPIRING_SOON, booking, now) | _credit(booking)
+    """The body for a booking that ends soon."""
+    return body_of(BookingExpiringSoon(timestamp=now, **_of_credit(booking)))
 
 
 def low_seconds_body(booking: Booking, now: EpochMs) -> EventBody:
-    """Returns the body about a booking with few seconds left."""
-    return _of_booking(EventType.BOOKING_LOW_SECONDS, booking, now) | _credit(booking)
+    """The body for a booking with few seconds left."""
+    return body_of(BookingLowSeconds(timestamp=now, **_of_credit(booking)))
 
 
 def booking_expired_body(booking: Booking, grace_ms: int) -> EventBody:
-    """Returns the body about a booking that has expired; `timestamp` is when it expired."""
-    return _of_booking(EventType.BOOKING_EXPIRED, booking, booking.expires_at) | {
-        "reason": why_expired(booking),
-        "revivableUntil": rfc3339(EpochMs(booking.expires_at + grace_ms)),
-    }
+    """The body for a booking that has expired; its `timestamp` is the time at which it expired."""
+    return body_of(
+        BookingExpired(
+            timestamp=booking.expires_at,
+            booking_id=booking.id,
+            service=booking.service,
+            reason=cast("WhyExpired", why_expired(booking)),
+            revivable_until=EpochMs(booking.expires_at + grace_ms),
+        )
+    )
 
 
 def booking_gone_body(booking: Booking, why: WhyGone, now: EpochMs) -> EventBody:
-    """Returns the body about a booking that is gone for good."""
-    return _of_booking(EventType.BOOKING_GONE, booking, now) | {"reason": why}
+    """The body for a booking that is gone for good."""
+    return body_of(BookingGone(timestamp=now, booking_id=booking.id, service=booking.service, reason=why))
 
 
-def _of_booking(kind: EventType, booking: Booking, at: EpochMs) -> EventBody:
-    return {"type": kind, "timestamp": rfc3339(at), "bookingId": booking.id, "service": booking.service}
-
-
-def _credit(booking: Booking) -> EventBody:
-    # The same names and meanings as in the API's booking.
+def _of_credit(booking: Booking) -> dict[str, Any]:
     return {
-        "endTime": rfc3339(booking.end_at),
-        "secondsRemaining": booking.seconds.remaining,
-        "secondsHeld": booking.seconds.leased,
-        "callsRemaining": booking.calls.remaining,
+        "booking_id": booking.id,
+        "service": booking.service,
+        "end_time": booking.end_at,
+        "seconds_remaining": booking.seconds.remaining,
+        "seconds_held": booking.seconds.leased,
+        "calls_remaining": booking.calls.remaining,
     }

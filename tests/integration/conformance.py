@@ -13,9 +13,9 @@ import jsonschema_rs
 
 from api.app import ROUTES
 from api.http.problems import CONTENT_TYPE
-from api.openapi.served import served
+from api.openapi.served import prepared
 
-DOCUMENT: dict[str, Any] = json.loads(served(ROUTES).body)
+DOCUMENT: dict[str, Any] = json.loads(prepared(ROUTES).body)
 PATHS = {re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): path for path in DOCUMENT["paths"]}
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 

@@ -182,7 +182,7 @@ async def test_a_time_that_cannot_be_is_refused(api: Api, body: dict[str, Any], 
 async def test_a_time_that_ends_before_it_begins_is_refused_by_name_and_one_that_is_empty_is_not(api: Api) -> None:
     body = {"from": "2026-03-01T00:00:00Z", "to": "2026-02-28T23:59:59Z"}
     refused = await api.call("POST", "/callbacks/redeliver", body)
-    assert refused.body["errors"] == [{"field": "to", "message": "must not be earlier than from"}]
+    assert refused.body["errors"] == [{"field": "to", "message": "must not be earlier than from", "pointer": "/to"}]
     answer = await api.call("POST", "/callbacks/redeliver", body | {"to": "2026-03-01T01:00:00+01:00"})
     assert (answer.status, answer.body["redelivered"]) == (202, 0)
 

@@ -28,7 +28,8 @@ from api.schemas.callbacks import (
     Redelivery,
     WebhookSecretBody,
 )
-from api.schemas.common import CdrBody, Outgoing
+from api.schemas.cdrs import CdrBody
+from api.schemas.common import Outgoing
 from engine.callbacks.attempt import SHOWN_BYTES
 from engine.callbacks.redelivery import BATCH
 from engine.callbacks.secrets import DEFAULT_OVERLAP_SECONDS, MAX_OVERLAP_SECONDS

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from api.schemas.common import ExplanationBody
+from api.schemas.explanations import ExplanationBody
 from engine.bookings.number_pool import import_numbers
 from engine.domain.explanation import LimitedBy
 from engine.domain.ids import CallId

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from api.app import ROUTES
 from api.http.routes import Route
 from api.schemas.bookings import BookingBody
-from api.schemas.common import CdrBody, ExplanationBody, Incoming
+from api.schemas.cdrs import CdrBody
+from api.schemas.common import Incoming
+from api.schemas.explanations import ExplanationBody
 from tests.integration.api_helpers import HIDDEN, Answer, Api
 from tests.integration.api_routes import account_for, fields_of, path_of, valid_body
 

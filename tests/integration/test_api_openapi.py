@@ -52,6 +52,22 @@ def test_it_has_every_route_and_nothing_else() -> None:
     assert set(OPERATIONS) == {(route.path, route.method.lower()) for route in ROUTES}
 
 
+# Generated clients have classes of these names: a schema may be added, none renamed.
+SCHEMA_NAMES = """
+    Account AccountChange BlockedCaller BlockedCallerPage Booking BookingChange BookingExpired
+    BookingExpiringSoon BookingGone BookingLowSeconds BookingPage BookingPatch CallEnded CallMissed CallStarted
+    Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallerId Cdr CdrPage
+    Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation FieldError
+    Health LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewWebhookSecret Numbers OpenApiDocument
+    Outcome Plan Plans Problem Reason Redelivered Redelivery SimulatedCall Status Trouble UsagePlan
+    WebhookSecret WhyDisabled WhyGone
+"""
+
+
+def test_no_schema_is_renamed() -> None:
+    assert SCHEMA_NAMES.split() == sorted(SCHEMAS)
+
+
 def test_operation_ids_are_unique() -> None:
     ids = [operation["operationId"] for operation in OPERATIONS.values()]
     ids += [event["post"]["operationId"] for event in DOCUMENT["webhooks"].values()]

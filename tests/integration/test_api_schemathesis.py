@@ -59,7 +59,7 @@ async def address(api: Api) -> AsyncIterator[str]:
         policy=replace(POLICY, horizon_ms=1_000 * 365 * DAY),  # one booking is renewed by hundreds of requests
     )
     app = build_app(deps)
-    app[FAILURES] = FailureLimit(at_most=10**6)  # else most wrong keys would get 429; tested in test_api_keys.py
+    app[FAILURES] = FailureLimit(limit=10**6)  # else most wrong keys would get 429; tested in test_api_keys.py
     runner = build_runner(app, shutdown_seconds=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

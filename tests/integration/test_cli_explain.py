@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.schemas.common import ExplanationBody
+from api.schemas.explanations import ExplanationBody
 from tests.integration.test_cli import Cli
 
 CALLER = "+14155550123"

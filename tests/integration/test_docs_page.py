@@ -10,7 +10,7 @@ import pytest
 from yarl import URL
 
 from api.app import ROUTES
-from api.docs_page.served import FILES, PAGE, PLACES
+from api.docs_page.served import FILES, PAGE, PATHS
 from tests.browser import Page, chromium, opened
 from tests.integration.api_helpers import Api
 from tests.integration.conformance import DOCUMENT
@@ -19,7 +19,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 OPERATIONS = {route.operation.id for route in ROUTES}
 KINDS = ["text/css", "text/javascript", "text/javascript"]
-ASSETS = [f"/{place}" for place in PLACES.values()]
+ASSETS = [f"/{path}" for path in PATHS.values()]
 
 
 def test_the_vendored_files_are_those_that_were_taken() -> None:

@@ -26,7 +26,7 @@ def test_a_source_that_has_failed_too_often_is_alone_in_that() -> None:
 
 
 def test_the_addresses_of_one_ipv6_network_are_one_source() -> None:
-    limit = FailureLimit(at_most=3)
+    limit = FailureLimit(limit=3)
     inside = [limit.count(ip_address(f"2001:db8::{index:x}"), 0.0) for index in range(4)]
     assert inside == [True, True, True, False]
     assert limit.count(ip_address("2001:db8:0:1::1"), 0.0)
@@ -34,7 +34,7 @@ def test_the_addresses_of_one_ipv6_network_are_one_source() -> None:
 
 @given(st.lists(st.tuples(st.ip_addresses(), st.floats(0, 10)), max_size=200))
 def test_its_memory_is_bounded_whoever_comes(failures: list[tuple[object, float]]) -> None:
-    limit = FailureLimit(sources=10)
+    limit = FailureLimit(max_sources=10)
     now = 0.0
     for source, later in failures:
         now += later
@@ -44,7 +44,7 @@ def test_its_memory_is_bounded_whoever_comes(failures: list[tuple[object, float]
 
 @given(st.lists(st.tuples(st.sampled_from([ANN, BOB]), st.floats(0, 30)), max_size=100))
 def test_no_minute_has_more_failures_of_a_source_than_are_allowed(failures: list[tuple[object, float]]) -> None:
-    limit = FailureLimit(at_most=3, window=60.0)
+    limit = FailureLimit(limit=3, window=60.0)
     allowed: dict[object, list[float]] = {ANN: [], BOB: []}
     now = 0.0
     for source, later in failures:
