@@ -115,7 +115,7 @@ def test_a_short_plain_or_default_secret_is_refused_without_repeating_it(made: P
 @pytest.mark.parametrize("inserted", ["\n", ";", " ", '"', "\0", "]", "="])
 def test_a_secret_that_would_break_out_of_asterisks_files_is_refused(made: Path, inserted: str) -> None:
     (made / NAMES[0]).write_text(f"{STRONG}{inserted}{STRONG}")
-    with pytest.raises(InsecureSecrets, match="may have only"):
+    with pytest.raises(InsecureSecrets, match="may only have"):
         secrets.load(made)
 
 
