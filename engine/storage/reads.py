@@ -67,7 +67,7 @@ class Reads:
         return await _all(self._sql.accounts_list(self._connection()))
 
     async def booking(self, booking_id: BookingId) -> Booking | None:
-        """Returns the booking with that id, whoever owns it, also when it is gone."""
+        """Returns the booking with that id, of any account, also when it is gone."""
         row = await _one(self._sql.booking_by_id(self._connection(), id=booking_id))
         return booking_from_row(row) if row else None
 

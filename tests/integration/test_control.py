@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from engine.control import server as control
 from engine.control.client import ask_engine, ask_to_adjust
 from engine.control.diagnostics import (
     DIAGNOSTICS,
+    DIAGNOSTICS_VARIABLE,
     LATENESS,
     DiagnosticsRequest,
     ask_diagnostics,
     ask_lateness,
+    diagnostics_enabled,
 )
 from engine.control.protocol import SOCKET, EngineRefused, EngineSilent, socket_path
 from engine.control.requests import NAMES, Done, EndCalls, HangUp, ShareSeconds
@@ -42,7 +44,7 @@ def _is_heard(directory: Path) -> bool:
 
 
 @asynccontextmanager
-async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Any]]:
+async def serving(directory: Path, answer: Any, known: Mapping[type, str] | None = None) -> AsyncIterator[list[Any]]:
     """A control server whose operations return or raise `answer`, or never end if that is None."""
     asked: list[Any] = []
     stop = asyncio.Event()
@@ -55,7 +57,7 @@ async def serving(directory: Path, answer: Any) -> AsyncIterator[list[Any]]:
             raise answer
         return answer
 
-    operations = [Operation(name, request, carry_out) for request, name in KNOWN.items()]
+    operations = [Operation(name, request, carry_out) for request, name in (known or KNOWN).items()]
     task = asyncio.create_task(ControlServer(directory, operations).run(stop))
     try:
         async with asyncio.timeout(20):
@@ -94,6 +96,16 @@ async def test_what_an_engine_holds_of_itself_can_be_asked_for(tmp_path: Path) -
         assert await asyncio.to_thread(ask_diagnostics, tmp_path, collected=True) == held
         assert asked == [DiagnosticsRequest(), DiagnosticsRequest(collected=True)]
     assert await asyncio.to_thread(ask_diagnostics, tmp_path) is None
+
+
+async def test_production_has_neither_diagnostics_nor_lateness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DIAGNOSTICS_VARIABLE, raising=False)
+    assert not diagnostics_enabled()
+    async with serving(tmp_path, DONE, NAMES):
+        with pytest.raises(EngineRefused, match="not a request that the engine knows"):
+            await asyncio.to_thread(ask_diagnostics, tmp_path)
+        with pytest.raises(EngineRefused, match="not a request that the engine knows"):
+            await asyncio.to_thread(ask_lateness, tmp_path, LatenessRequest(60))
 
 
 async def test_each_task_counts_and_the_commonest_are_named() -> None:

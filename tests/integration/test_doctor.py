@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.settings import Settings
+from engine.control.diagnostics import DIAGNOSTICS_VARIABLE
 from engine.local.doctor import Verdict, examine
 from engine.local.setup import set_up
 from phones.ports import free_port
@@ -123,6 +124,12 @@ def test_a_taken_port_is_named(settings: Settings) -> None:
 )
 def test_what_strangers_can_reach_is_named(settings: Settings, change: dict[str, str], said: str) -> None:
     assert said in wrong(settings.model_copy(update=change))["exposure"]
+
+
+def test_a_switch_for_tests_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "test switch" not in wrong(settings)
+    monkeypatch.setenv(DIAGNOSTICS_VARIABLE, "1")
+    assert f"{DIAGNOSTICS_VARIABLE} is set; it is for tests only" in wrong(settings)["test switch"]
 
 
 def test_nothing_of_it_shows_a_number_or_a_secret(settings: Settings) -> None:
