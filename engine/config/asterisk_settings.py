@@ -1,0 +1,67 @@
+"""The settings of Asterisk and of the carrier's trunk: a part of `engine.config.settings`."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from engine.config.types import Address, Host, MediaEncryption, Network, Port
+
+
+class AsteriskSettings(BaseSettings):
+    """How the engine reaches Asterisk, and where our own Asterisk listens and sends calls."""
+
+    ami_host: Host = Field("127.0.0.1", description="Address of Asterisk's manager interface (AMI).")
+    ami_port: Port = Field(5038, description="Port of Asterisk's manager interface (AMI).")
+    ami_permit: list[Network] = Field(
+        ["127.0.0.1", "::1"],
+        min_length=1,
+        description="Addresses or networks from which Asterisk lets the engine log in to its manager interface.",
+        examples=['["192.0.2.7"]'],
+    )
+    manage_asterisk: bool = Field(True, description="Whether `run` starts and stops an Asterisk of its own.")
+    sip_host: Address = Field("127.0.0.1", description="Address on which our own Asterisk speaks SIP and RTP.")
+    sip_port: Port = Field(5060, description="SIP port of our own Asterisk, UDP and TCP.")
+    sip_plain: bool | None = Field(
+        None,
+        description="Whether our own Asterisk listens on `SIP_PORT`, without TLS. Unset: yes, unless `TRUNK_URI` "
+        "uses TLS and the profile is `production`.",
+    )
+    sip_tls_port: Port | None = Field(None, description="Port of our own Asterisk for SIP over TLS. Unset: none.")
+    sip_tls_certificate: Path | None = Field(
+        None, description="PEM file with the certificate of our own Asterisk and its intermediate certificates."
+    )
+    sip_tls_key: Path | None = Field(
+        None, description="PEM file with the private key of that certificate. Only its owner may be able to read it."
+    )
+    sip_tls_ca: Path = Field(
+        Path("/etc/ssl/certs/ca-certificates.crt"),
+        description="PEM file with the CAs that are trusted. One of them must have signed the carrier's certificate.",
+    )
+    sip_tls_client_certificate: bool = Field(
+        False, description="Whether a peer that connects over TLS must show a certificate from such a CA too."
+    )
+    rtp_start: Port = Field(10000, description="First UDP port of our own Asterisk for sound (RTP).")
+    rtp_end: Port = Field(10999, description="Last UDP port of our own Asterisk for sound (RTP).")
+    trunk_uri: str = Field(
+        "sip:127.0.0.1:5090",
+        pattern=r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$",
+        description="SIP address of the carrier to which calls to hidden numbers are sent.",
+        examples=["sip:sbc.carrier.example:5060", "sip:192.0.2.10;transport=tcp"],
+    )
+    media_encryption: MediaEncryption = Field(
+        MediaEncryption.NONE,
+        description="`none` or `sdes`. With `sdes`, sound between the carrier and Asterisk is encrypted (SRTP), and "
+        "calls without encryption are refused.",
+    )
+    carrier_addresses: list[Network] = Field(
+        ["127.0.0.1"],
+        min_length=1,
+        description="Addresses or networks from which the carrier sends calls to rented numbers.",
+        examples=['["192.0.2.10", "198.51.100.0/28"]'],
+    )
+
+    @property
+    def trunk_over_tls(self) -> bool:
+        """Whether calls to hidden numbers are sent over TLS."""
+        return self.trunk_uri.startswith("sips:") or self.trunk_uri.endswith(";transport=tls")
