@@ -9,7 +9,7 @@ import pytest
 from engine.domain.events import EventType
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.noticing import TOLD, choose
+from tests.contract.notifying import TOLD, choose
 from tests.contract.world import World
 
 ENGINES = ("sqlite",)

@@ -1,6 +1,6 @@
 """What events cost: the sweep no more with twenty thousand bookings than with one thousand, an answered call one read.
 
-`NOTICES_BOOKINGS=1000000 pytest -s tests/contract/test_notices_cost.py` for the figures.
+`NOTIFICATIONS_BOOKINGS=1000000 pytest -s tests/contract/test_notifications_cost.py` for the figures.
 """
 
 import os
@@ -23,7 +23,7 @@ from engine.storage.transaction import Transaction
 from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START
 from tests.contract.test_migrations import insert
 
-MANY = int(os.environ.get("NOTICES_BOOKINGS", "20000"))
+MANY = int(os.environ.get("NOTIFICATIONS_BOOKINGS", "20000"))
 FEW = 1_000
 ACCOUNTS = 100
 CHOSEN = ",".join(EventType)

@@ -10,7 +10,7 @@ from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.times import EpochMs, rfc3339
 from engine.privacy.erasure import Target, erase
-from tests.contract.noticing import TOLD, choose, kinds, sweep, told
+from tests.contract.notifying import TOLD, choose, kinds, sweep, told
 from tests.contract.samples import CALLBACK, DAY, HOUR, SECOND, START
 from tests.contract.world import World
 

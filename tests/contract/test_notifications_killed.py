@@ -13,7 +13,7 @@ from engine.domain.booking import Booking
 from engine.domain.events import EventType
 from engine.domain.ids import CallId
 from engine.runtime.failpoints import VARIABLE
-from tests.contract.notices_victim import FLOOD, RULES, STEPS
+from tests.contract.notifications_victim import FLOOD, RULES, STEPS
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 
@@ -30,7 +30,7 @@ async def booking(world: World) -> Booking:
 
 
 def killed_at(world: World, step: str, point: str) -> int:
-    command = [sys.executable, "-m", "tests.contract.notices_victim", str(world.database), step, str(world.now)]
+    command = [sys.executable, "-m", "tests.contract.notifications_victim", str(world.database), step, str(world.now)]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, VARIABLE: point}, check=False).returncode
 
 

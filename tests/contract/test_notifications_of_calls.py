@@ -13,7 +13,7 @@ from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Disposition
 from engine.domain.times import BootMs, EpochMs, Timestamp, rfc3339
-from tests.contract.noticing import Body, kinds, told
+from tests.contract.notifying import Body, kinds, told
 from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START
 from tests.contract.world import World
 

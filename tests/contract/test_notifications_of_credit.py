@@ -7,7 +7,7 @@ from engine.domain.booking import Booking
 from engine.domain.events import EventType
 from engine.domain.ids import CallId
 from engine.domain.times import HOUR_MS, rfc3339
-from tests.contract.noticing import choose, kinds, sweep, told
+from tests.contract.notifying import choose, kinds, sweep, told
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 
