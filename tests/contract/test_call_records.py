@@ -110,7 +110,7 @@ def books(database: Path) -> Iterator[Books]:
         runner.run(reads.__aexit__(None, None, None))
 
 
-def test_pages_skip_and_repeat_nothing_while_records_come_and_go(books: Books) -> None:
+def test_pages_skip_and_repeat_no_record_while_records_change(books: Books) -> None:
     pages = 0
 
     @settings(max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate])
@@ -178,7 +178,7 @@ def test_batches_of_an_export_are_the_whole_list(books: Books) -> None:
         ("oldest_cdrs", "INDEX sqlite_autoindex_cdrs_1"),
     ],
 )
-def test_lists_and_look_ups_go_by_an_index_and_sort_nothing(books: Books, query: str, found_by: str) -> None:
+def test_lists_and_lookups_use_an_index_and_sort_nothing(books: Books, query: str, found_by: str) -> None:
     sql = getattr(queries.load("sqlite3"), query).sql
     names = dict.fromkeys(("account_id", "before_at", "before_id", "last_at", "last_id", "skipped", "at_most"))
     names |= dict.fromkeys(("id", "booking_id", "service", "source", "disposition"))
@@ -187,7 +187,7 @@ def test_lists_and_look_ups_go_by_an_index_and_sort_nothing(books: Books, query:
     assert not [step for step in plan if "B-TREE" in step or (step.startswith("SCAN") and step != plan[0])]
 
 
-def test_the_list_has_one_index_beside_its_ids(books: Books) -> None:
+def test_the_list_has_one_index_besides_its_ids(books: Books) -> None:
     """What is written at every call is what every call pays for."""
     indexes = {row[0] for row in books.db.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'cdrs'")}
     assert indexes == {"cdrs", "cdrs_begun", "cdrs_call", "sqlite_autoindex_cdrs_1"}

@@ -80,7 +80,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: Path) -> None:
+async def test_a_long_wal_restarts_even_with_a_remainder(database: Path) -> None:
     storage = SqliteStorage(database, SLOW)
     try:
         await storage.run(fill, 0)
@@ -98,7 +98,7 @@ async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: 
         await storage.close()
 
 
-async def test_of_a_short_log_nothing_is_left_to_the_thread_that_commits(database: Path) -> None:
+async def test_a_short_wal_is_checkpointed_without_the_commit_thread(database: Path) -> None:
     storage = SqliteStorage(database, Pace(every=3600.0))
     try:
         await storage.run(fill, 0)
@@ -109,7 +109,7 @@ async def test_of_a_short_log_nothing_is_left_to_the_thread_that_commits(databas
         await storage.close()
 
 
-async def test_of_a_long_log_what_comes_meanwhile_is_brought_over_until_it_is_little(database: Path) -> None:
+async def test_a_long_wal_is_checkpointed_until_little_remains(database: Path) -> None:
     storage = SqliteStorage(database, Pace(every=3600.0, long=4, little=2, tries=8))
     await storage.run(fill, 0)
     seen: list[tuple[int, int]] = []
@@ -134,7 +134,7 @@ async def test_of_a_long_log_what_comes_meanwhile_is_brought_over_until_it_is_li
     assert brought[0] < brought[1] < brought[2] < brought[3] == brought[4] == seen[4][0]
 
 
-async def test_no_commit_brings_the_log_over_itself(database: Path, tmp_path: Path) -> None:
+async def test_no_commit_runs_a_checkpoint_itself(database: Path, tmp_path: Path) -> None:
     storage = SqliteStorage(database, SLOW)
     try:
         for first in range(0, 60_000, 10_000):
@@ -145,7 +145,7 @@ async def test_no_commit_brings_the_log_over_itself(database: Path, tmp_path: Pa
         await storage.close()
 
 
-async def test_what_is_committed_reaches_the_file_while_the_engine_runs(database: Path, tmp_path: Path) -> None:
+async def test_commits_reach_the_database_file_while_the_engine_runs(database: Path, tmp_path: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     try:
         await storage.run(fill, 0)
@@ -154,7 +154,7 @@ async def test_what_is_committed_reaches_the_file_while_the_engine_runs(database
         await storage.close()
 
 
-async def test_the_log_is_cut_to_nothing_in_a_lull(database: Path) -> None:
+async def test_the_wal_is_truncated_when_idle(database: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     try:
         await storage.run(fill, 0)
@@ -167,7 +167,7 @@ async def test_the_log_is_cut_to_nothing_in_a_lull(database: Path) -> None:
         await storage.close()
 
 
-async def test_who_reads_all_through_a_lull_delays_nobody_and_the_log_is_cut_afterwards(
+async def test_a_reader_during_an_idle_time_delays_no_commit_and_the_wal_is_truncated_later(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 1.0)
@@ -185,7 +185,7 @@ async def test_who_reads_all_through_a_lull_delays_nobody_and_the_log_is_cut_aft
         await storage.close()
 
 
-async def test_a_reader_that_needs_the_log_delays_nobody(database: Path) -> None:
+async def test_a_reader_of_the_wal_delays_no_commit(database: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     try:
         await storage.run(fill, 0)
@@ -200,7 +200,7 @@ async def test_a_reader_that_needs_the_log_delays_nobody(database: Path) -> None
         await storage.close()
 
 
-async def test_closing_ends_it_too_and_leaves_one_file(database: Path, tmp_path: Path) -> None:
+async def test_closing_stops_checkpoints_and_leaves_one_file(database: Path, tmp_path: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     await storage.run(fill, 0)
     await until(lambda: in_file(database, tmp_path / "copy") == 100)  # so it has opened the database
@@ -209,9 +209,7 @@ async def test_closing_ends_it_too_and_leaves_one_file(database: Path, tmp_path:
     assert not log_of(database).exists()
 
 
-async def test_a_checkpoint_that_fails_is_tried_again(
-    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_checkpoint_is_retried(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = {BRING_OVER: sqlite3.OperationalError("disk I/O error"), CUT: sqlite3.DatabaseError("no")}
 
     works = checkpoints._checkpoint
@@ -231,7 +229,7 @@ async def test_a_checkpoint_that_fails_is_tried_again(
     assert not failures
 
 
-async def test_a_database_that_cannot_be_opened_for_it_is_opened_later(database: Path) -> None:
+async def test_a_database_that_cannot_be_opened_for_a_checkpoint_is_opened_later(database: Path) -> None:
     """All descriptors are in use, when it begins or later."""
     storage = SqliteStorage(database, Pace(every=0.5, lull=0.5))
     try:
@@ -243,7 +241,7 @@ async def test_a_database_that_cannot_be_opened_for_it_is_opened_later(database:
         await storage.close()
 
 
-async def test_a_rest_that_cannot_be_brought_over_fails_no_command(
+async def test_a_remainder_that_cannot_be_checkpointed_fails_no_command(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = SqliteStorage(database, SLOW)

@@ -11,7 +11,7 @@ from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
 from tests.contract.world import World
 
 
-async def test_it_is_erased_from_what_was_noted_on_bookings_and_from_callbacks_that_repeat_it(world: World) -> None:
+async def test_a_number_is_erased_from_labels_metadata_and_callbacks_that_repeat_them(world: World) -> None:
     notes = {"who": f"Ann, {PERSON} or 00{DIGITS}", DIGITS: "her", "order": f"9{DIGITS}"}
     without = {"who": "Ann, erased or erased", "erased": "her", "order": f"9{DIGITS}"}
     request = BookingRequest(

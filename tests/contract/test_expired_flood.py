@@ -47,7 +47,7 @@ def left_out(world: World) -> list[int]:
     return [body.get("callsNotReported", 0) for body in told(world)]
 
 
-async def test_a_thousand_calls_at_once_make_ten_callbacks_and_a_thousand_records(
+async def test_a_thousand_simultaneous_calls_create_ten_callbacks_and_a_thousand_records(
     world: World, expired: Booking
 ) -> None:
     await flood(world, expired, FLOOD)
@@ -57,7 +57,7 @@ async def test_a_thousand_calls_at_once_make_ten_callbacks_and_a_thousand_record
     print(f"W6: {FLOOD} calls to one expired booking, {len(told(world))} callbacks")  # noqa: T201  a figure
 
 
-async def test_the_next_call_after_the_window_says_how_many_were_left_out(world: World, expired: Booking) -> None:
+async def test_the_next_call_after_the_window_reports_the_suppressed_calls(world: World, expired: Booking) -> None:
     await flood(world, expired, FLOOD)
     world.now += HOUR - 1
     await flood(world, expired, 1)
@@ -67,7 +67,7 @@ async def test_the_next_call_after_the_window_says_how_many_were_left_out(world:
     assert left_out(world)[MOST:] == [FLOOD - MOST + 1, 0]
 
 
-async def test_without_a_next_call_the_sweep_tells_of_the_last_one_and_how_many_were_before_it(
+async def test_without_a_next_call_the_sweep_reports_the_last_one_and_the_suppressed_calls(
     world: World, expired: Booking
 ) -> None:
     await flood(world, expired, FLOOD - 1)
@@ -87,7 +87,7 @@ async def test_without_a_next_call_the_sweep_tells_of_the_last_one_and_how_many_
     ]
 
 
-async def test_what_the_sweep_tells_counts_as_the_first_of_a_new_window(world: World, expired: Booking) -> None:
+async def test_a_report_by_the_sweep_counts_as_the_first_of_a_new_window(world: World, expired: Booking) -> None:
     await flood(world, expired, MOST + 1)
     world.now += HOUR
     await sweep(world)
@@ -95,7 +95,7 @@ async def test_what_the_sweep_tells_counts_as_the_first_of_a_new_window(world: W
     assert left_out(world) == [0] * 2 * MOST
 
 
-async def test_a_flood_for_hours_is_told_of_ten_times_an_hour_at_most(world: World, expired: Booking) -> None:
+async def test_a_flood_for_hours_is_reported_at_most_ten_times_an_hour(world: World, expired: Booking) -> None:
     hours = 5
     for _ in range(hours * 4):
         await flood(world, expired, 50)
@@ -107,14 +107,14 @@ async def test_a_flood_for_hours_is_told_of_ten_times_an_hour_at_most(world: Wor
     ] == len(world.rows("SELECT id FROM cdrs"))
 
 
-async def test_a_booking_that_goes_says_the_rest_and_leaves_nothing_behind(world: World, expired: Booking) -> None:
+async def test_a_booking_that_ends_reports_the_rest_and_leaves_no_row(world: World, expired: Booking) -> None:
     await flood(world, expired, MOST + 5)
     await world.cancel(expired)
     assert left_out(world) == [0] * MOST + [4]
     assert world.rows("SELECT * FROM expired_calls") == []
 
 
-async def test_each_booking_is_counted_by_itself(world: World, expired: Booking) -> None:
+async def test_each_booking_is_counted_separately(world: World, expired: Booking) -> None:
     other = await world.book()
     world.now = other.end_at
     await flood(world, expired, 20)
@@ -123,7 +123,7 @@ async def test_each_booking_is_counted_by_itself(world: World, expired: Booking)
     assert by_booking == [{"booking_id": each.id, "many": MOST} for each in (expired, other)]
 
 
-async def test_one_account_s_rest_can_be_told_by_a_time_of_its_own(world: World, expired: Booking) -> None:
+async def test_one_accounts_rest_can_be_reported_by_its_own_clock(world: World, expired: Booking) -> None:
     await flood(world, expired, 20)
     await world.storage.run(notifications.notify_due, EpochMs(world.now + HOUR), world.policy, AccountId("acc_other"))
     assert len(told(world)) == MOST
@@ -145,7 +145,7 @@ async def test_the_count_outlives_the_engine(world: World, expired: Booking) -> 
     assert left_out(world) == [0] * MOST + [20]
 
 
-async def test_a_call_whose_record_was_forgotten_is_told_no_more_and_stops_nothing(
+async def test_a_call_whose_record_was_deleted_is_not_reported_and_blocks_nothing(
     world: World, expired: Booking
 ) -> None:
     world.policy = replace(POLICY, notices=NotificationRules(expired_window_ms=2 * DAY))

@@ -59,7 +59,7 @@ async def settle_the_lost(database: Path) -> int:
     return swept.calls_lost
 
 
-async def test_ten_kills_in_the_middle_of_calls_lose_and_double_nothing(database: Path) -> None:
+async def test_ten_kills_during_calls_lose_and_double_nothing(database: Path) -> None:
     await prepare(database)
     settled = lost = 0
     for seed in range(KILLS):

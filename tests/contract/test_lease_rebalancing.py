@@ -38,12 +38,12 @@ def leases(world: World) -> dict[str, int]:
     return {row["call_id"]: row["seconds_leased"] for row in rows}
 
 
-async def test_a_call_that_is_alone_may_talk_for_all_that_is_left(patient: World) -> None:
+async def test_a_call_that_is_alone_may_use_all_remaining_seconds(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     assert await talk_begins(patient, booking, CallId("c1")) == 300 * SECOND
 
 
-async def test_an_answer_that_is_told_again_moves_the_limit_to_the_channel_that_tells_it(patient: World) -> None:
+async def test_a_repeated_answer_moves_the_limit_to_the_reporting_channel(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, CallId("c1"))
     patient.now += 10 * SECOND
@@ -55,7 +55,7 @@ async def test_an_answer_that_is_told_again_moves_the_limit_to_the_channel_that_
     assert (talk.is_repeat, talk.limit, limit.channel, limit.left_ms) == (True, limit, "PJSIP/other", 290 * SECOND)
 
 
-async def test_several_calls_at_once_share_what_is_left(patient: World) -> None:
+async def test_several_live_calls_share_the_remaining_seconds(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, CallId("c1"))
     patient.now += 100 * SECOND
@@ -68,7 +68,7 @@ async def test_several_calls_at_once_share_what_is_left(patient: World) -> None:
     assert [await left_ms(patient, CallId(call_id)) for call_id in ("c1", "c2", "c3")] == [33_000, 33_000, 34_000]
 
 
-async def test_every_call_is_let_through_while_another_could_talk_for_all_of_it(patient: World) -> None:
+async def test_every_call_is_bridged_while_another_holds_all_seconds(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, CallId("c0"))
     for n in range(1, 10):
@@ -84,7 +84,7 @@ async def test_a_call_that_rings_takes_little_from_one_that_talks(patient: World
     assert leases(patient) == {"c1": 290, "c2": 10}
 
 
-async def test_one_calls_end_gives_its_unused_lease_to_the_others(patient: World) -> None:
+async def test_an_ended_calls_unused_lease_goes_to_the_others(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2", "c3"):
         await talk_begins(patient, booking, CallId(call_id))
@@ -96,7 +96,7 @@ async def test_one_calls_end_gives_its_unused_lease_to_the_others(patient: World
 
 
 @pytest.mark.parametrize("talks", [False, True])
-async def test_an_end_says_whether_one_other_call_is_left_that_could_use_what_it_gives_back(
+async def test_a_settlement_names_the_one_call_that_could_use_the_returned_seconds(
     patient: World, *, talks: bool
 ) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
@@ -110,7 +110,7 @@ async def test_an_end_says_whether_one_other_call_is_left_that_could_use_what_it
     assert (first.others_up, last.others_up) == (True, False)
 
 
-async def test_seconds_that_lie_idle_beside_a_call_that_could_use_them_are_noticed(patient: World) -> None:
+async def test_idle_seconds_that_a_live_call_could_use_are_noticed(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     run = patient.storage.run
     for call_id in ("c1", "c2"):
@@ -129,7 +129,7 @@ async def test_seconds_that_lie_idle_beside_a_call_that_could_use_them_are_notic
     assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == []
 
 
-async def test_what_one_may_not_use_goes_to_the_others(world: World) -> None:
+async def test_seconds_that_one_call_may_not_use_go_to_the_others(world: World) -> None:
     world.policy = replace(world.policy, longest_call_seconds=200)
     booking = await world.book(UsagePlan.MEDIUM)
     assert await talk_begins(world, booking, CallId("c1")) == 200 * SECOND
@@ -138,7 +138,7 @@ async def test_what_one_may_not_use_goes_to_the_others(world: World) -> None:
     assert leases(world) == {"c1": 200, "c2": 100}
 
 
-async def test_a_put_during_calls_lengthens_them_all(patient: World) -> None:
+async def test_a_renewal_during_calls_lengthens_them_all(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2"):
         await talk_begins(patient, booking, CallId(call_id))
@@ -161,7 +161,7 @@ async def test_after_a_delete_no_lease_moves(patient: World) -> None:
     assert await patient.storage.run(lease_rebalancing.limit_of, CallId("c1"), patient.at) is None
 
 
-async def test_at_the_bookings_end_no_call_may_last_any_longer(patient: World) -> None:
+async def test_no_call_lasts_beyond_the_bookings_end(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     patient.now = booking.end_at - 100 * SECOND
     assert await talk_begins(patient, booking, CallId("c1")) == 100 * SECOND
@@ -170,7 +170,7 @@ async def test_at_the_bookings_end_no_call_may_last_any_longer(patient: World) -
     assert [await left_ms(patient, CallId(call_id)) for call_id in ("c1", "c2")] == [40 * SECOND] * 2
 
 
-async def test_what_asterisk_was_not_told_is_not_booked(patient: World) -> None:
+async def test_a_lease_that_asterisk_did_not_receive_is_not_stored(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, CallId("c1"))
     run = patient.storage.run
@@ -185,7 +185,7 @@ async def test_what_asterisk_was_not_told_is_not_booked(patient: World) -> None:
     assert leases(patient) == {"c1": 200}
 
 
-async def test_no_lease_ever_shrinks_to_nothing(patient: World) -> None:
+async def test_no_lease_shrinks_to_zero(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2"):
         await patient.bridge(booking, call_id)
@@ -196,7 +196,7 @@ async def test_no_lease_ever_shrinks_to_nothing(patient: World) -> None:
     assert leases(patient) == {"c1": 1, "c2": 1}
 
 
-async def test_when_no_call_can_give_anything_back_one_more_is_told_busy(world: World) -> None:
+async def test_a_call_is_refused_as_busy_if_no_call_can_return_a_second(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
     await talk_begins(world, booking, CallId("c1"))
@@ -204,7 +204,7 @@ async def test_when_no_call_can_give_anything_back_one_more_is_told_busy(world: 
     assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
 
 
-async def test_ten_calls_that_come_and_are_answered_at_once_all_talk(patient: World) -> None:
+async def test_ten_calls_answered_at_once_all_talk(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     decisions = await asyncio.gather(*(patient.route(booking.service, f"c{n}") for n in range(10)))
     assert all(isinstance(decision, Bridge) for decision in decisions)
@@ -214,7 +214,7 @@ async def test_ten_calls_that_come_and_are_answered_at_once_all_talk(patient: Wo
 
 
 @pytest.mark.parametrize("hour", [HOUR, -HOUR])
-async def test_a_wall_clock_that_is_set_costs_nobody_an_hour(patient: World, hour: int) -> None:
+async def test_a_wall_clock_set_by_an_hour_changes_no_limit(patient: World, hour: int) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, CallId("c1"))
     patient.now += 100 * SECOND

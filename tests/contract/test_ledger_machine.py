@@ -211,7 +211,7 @@ def _over(template: Path) -> Iterator[None]:
         yield
 
 
-def test_no_order_of_operations_unbalances_the_books_or_lets_people_talk_for_nothing(template: Path) -> None:
+def test_no_order_of_operations_unbalances_the_ledger_or_allows_unpaid_talk(template: Path) -> None:
     began = time.monotonic()
     with _over(template):
         run_state_machine_as_test(
@@ -228,7 +228,7 @@ def test_no_order_of_operations_unbalances_the_books_or_lets_people_talk_for_not
     print(f"{Ledger.steps} steps in {time.monotonic() - began:.1f} s")  # noqa: T201  for the longer run's report
 
 
-def test_what_an_end_gave_back_just_before_an_answer_is_told_to_all_who_share_it(template: Path) -> None:
+def test_seconds_returned_just_before_an_answer_reach_every_call_that_shares_them(template: Path) -> None:
     """Found by the machine: in the books it was shared with the answer, and Asterisk was told of the newcomer alone."""
     with _over(template):
         ledger = Ledger()

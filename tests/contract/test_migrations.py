@@ -220,12 +220,12 @@ def test_migrating_again_changes_nothing_and_loses_nothing(database: Path) -> No
         assert connection.execute("SELECT id FROM accounts").fetchall() == [{"id": "acc_1"}]
 
 
-def test_a_directory_that_is_not_there_is_made(tmp_path: Path) -> None:
+def test_a_missing_directory_is_created(tmp_path: Path) -> None:
     migrate(tmp_path / "new" / "deep" / "file.sqlite3")
     assert len(schema(tmp_path / "new" / "deep" / "file.sqlite3")) > len(ROWS)
 
 
-def test_what_the_first_schema_held_is_still_there(tmp_path: Path) -> None:
+def test_rows_of_the_first_schema_survive_every_migration(tmp_path: Path) -> None:
     database = tmp_path / "old.sqlite3"
     upgrade(database, MIGRATIONS, "0001")
     with outsider(database) as connection:
@@ -252,7 +252,7 @@ def test_what_the_first_schema_held_is_still_there(tmp_path: Path) -> None:
         ]
 
 
-def test_numbers_of_earlier_schemas_keep_what_they_were_and_get_their_countries(tmp_path: Path) -> None:
+def test_numbers_of_earlier_schemas_keep_their_values_and_get_a_country(tmp_path: Path) -> None:
     database = tmp_path / "old.sqlite3"
     upgrade(database, MIGRATIONS, "0005")
     numbers = [
@@ -270,7 +270,7 @@ def test_numbers_of_earlier_schemas_keep_what_they_were_and_get_their_countries(
     assert [row["country"] for row in rows] == ["BE", "FR", "GB", None]
 
 
-def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path: Path) -> None:
+def test_a_failed_migration_leaves_nothing_behind_and_can_be_repeated(tmp_path: Path) -> None:
     database = tmp_path / "half.sqlite3"
     with outsider(database) as connection:
         connection.execute("CREATE TABLE outbox (in_the_way TEXT)")

@@ -30,14 +30,14 @@ async def a_whole_life(world: World) -> None:
     await world.cancel(booking)
 
 
-async def test_an_account_that_has_chosen_nothing_is_told_of_ended_calls_only(world: World) -> None:
+async def test_without_a_choice_an_account_gets_only_ended_calls(world: World) -> None:
     world.policy = TOLD
     await a_whole_life(world)
     assert kinds(world) == [None]
     assert world.rows("SELECT * FROM notices") == []
 
 
-async def test_what_one_account_has_chosen_is_not_told_to_another(told_all: World) -> None:
+async def test_one_accounts_choice_does_not_affect_another(told_all: World) -> None:
     eve = await told_all.storage.run(create_account, "Eve", START)
     ann, told_all.account = told_all.account, eve.id
     await a_whole_life(told_all)
@@ -48,7 +48,9 @@ async def test_what_one_account_has_chosen_is_not_told_to_another(told_all: Worl
 
 
 @pytest.mark.parametrize("chosen", EventType)
-async def test_only_what_was_chosen_is_told_and_only_until_the_choice_changes(world: World, chosen: EventType) -> None:
+async def test_only_chosen_events_are_reported_and_only_until_the_choice_changes(
+    world: World, chosen: EventType
+) -> None:
     world.policy = TOLD
     await choose(world, chosen)
     await a_whole_life(world)
@@ -58,7 +60,7 @@ async def test_only_what_was_chosen_is_told_and_only_until_the_choice_changes(wo
     assert [kind for kind in kinds(world) if kind] == [chosen]
 
 
-async def test_everything_goes_to_the_callback_that_the_booking_has_then(told_all: World) -> None:
+async def test_every_event_goes_to_the_bookings_callback_of_that_moment(told_all: World) -> None:
     await a_whole_life(told_all)
     assert {row["url"] for row in told_all.rows("SELECT url FROM outbox")} == {CALLBACK}
 
@@ -66,7 +68,7 @@ async def test_everything_goes_to_the_callback_that_the_booking_has_then(told_al
 # -- the end ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_booking_whose_end_comes_is_told_soon_then_expired_then_gone_each_once(told_all: World) -> None:
+async def test_a_booking_is_reported_once_each_as_expiring_soon_expired_and_gone(told_all: World) -> None:
     booking = await told_all.book()
     told_all.now = booking.end_at - DAY - 1
     await sweep(told_all)
@@ -109,7 +111,7 @@ async def test_a_booking_whose_end_comes_is_told_soon_then_expired_then_gone_eac
     assert told_all.rows("SELECT * FROM notices") == []
 
 
-async def test_after_a_renewal_all_of_it_is_told_again(told_all: World) -> None:
+async def test_after_a_renewal_every_event_is_reported_again(told_all: World) -> None:
     booking = await told_all.book()
     await sweep(told_all)
     for _ in range(3):
@@ -121,7 +123,7 @@ async def test_after_a_renewal_all_of_it_is_told_again(told_all: World) -> None:
     assert kinds(told_all) == ["booking.expiring_soon", "booking.expired"] * 3
 
 
-async def test_a_booking_that_is_spent_is_told_as_expired_by_the_call_that_spent_it_and_never_by_the_sweep(
+async def test_a_spent_booking_is_reported_as_expired_by_its_last_call_and_not_by_the_sweep(
     told_all: World,
 ) -> None:
     booking = await told_all.book(UsagePlan.MEDIUM)
@@ -137,7 +139,9 @@ async def test_a_booking_that_is_spent_is_told_as_expired_by_the_call_that_spent
 
 
 @pytest.mark.parametrize("late", [0, DAY])
-async def test_an_engine_that_was_down_tells_that_it_expired_and_not_that_it_will(told_all: World, late: int) -> None:
+async def test_after_downtime_an_expired_booking_is_reported_as_expired_and_not_as_expiring_soon(
+    told_all: World, late: int
+) -> None:
     booking = await told_all.book()
     await sweep(told_all)
     told_all.now = booking.end_at + late
@@ -146,7 +150,7 @@ async def test_an_engine_that_was_down_tells_that_it_expired_and_not_that_it_wil
     assert (expired["type"], expired["timestamp"]) == ("booking.expired", rfc3339(booking.end_at))
 
 
-async def test_one_whose_grace_is_over_too_is_told_as_expired_and_then_as_gone(told_all: World) -> None:
+async def test_after_downtime_a_booking_past_its_grace_is_reported_as_expired_and_then_as_gone(told_all: World) -> None:
     booking = await told_all.book()
     await sweep(told_all)
     told_all.now = booking.end_at + told_all.policy.grace_ms
@@ -154,7 +158,7 @@ async def test_one_whose_grace_is_over_too_is_told_as_expired_and_then_as_gone(t
     assert kinds(told_all) == ["booking.expired", "booking.gone"]
 
 
-async def test_a_booking_that_is_deleted_or_erased_is_told_as_gone_once(told_all: World) -> None:
+async def test_a_deleted_or_erased_booking_is_reported_as_gone_once(told_all: World) -> None:
     first, second = await told_all.book(), await told_all.book(destination=E164("+442079460958"))
     await told_all.cancel(first)
     for _ in range(2):
@@ -165,7 +169,7 @@ async def test_a_booking_that_is_deleted_or_erased_is_told_as_gone_once(told_all
     ]
 
 
-async def test_after_it_is_gone_only_calls_that_were_up_are_told_of(told_all: World) -> None:
+async def test_of_a_gone_booking_only_calls_that_were_live_are_reported(told_all: World) -> None:
     booking = await told_all.book()
     for name in ("talks", "rings"):
         await told_all.bridge(booking, name)
@@ -179,7 +183,7 @@ async def test_after_it_is_gone_only_calls_that_were_up_are_told_of(told_all: Wo
     assert told_all.rows("SELECT * FROM notices") == []
 
 
-async def test_what_lies_behind_when_an_event_is_chosen_is_not_told(world: World) -> None:
+async def test_past_events_are_not_reported_when_an_event_is_chosen(world: World) -> None:
     world.policy = TOLD
     before = await world.book()
     await sweep(world)
@@ -199,7 +203,7 @@ async def test_what_lies_behind_when_an_event_is_chosen_is_not_told(world: World
     ]
 
 
-async def test_a_clock_that_was_ahead_and_is_set_back_tells_nothing_twice_and_leaves_nothing_out(
+async def test_a_clock_that_is_set_back_repeats_no_event_and_omits_none(
     told_all: World,
 ) -> None:
     booking = await told_all.book()
@@ -215,7 +219,7 @@ async def test_a_clock_that_was_ahead_and_is_set_back_tells_nothing_twice_and_le
     assert [body["bookingId"] for body in told(told_all, EventType.BOOKING_EXPIRED)] == [booking.id, later.id]
 
 
-async def test_one_account_can_be_swept_by_a_time_of_its_own(told_all: World) -> None:
+async def test_one_account_can_be_swept_by_its_own_clock(told_all: World) -> None:
     eve = await told_all.storage.run(create_account, "Eve", START)
     await told_all.storage.run(notifications.choose_events, eve.id, list(EventType))
     ours, theirs = await told_all.book(), await told_all.book(account=eve.id)
@@ -231,7 +235,7 @@ async def test_one_account_can_be_swept_by_a_time_of_its_own(told_all: World) ->
         assert [body["type"] for body in told(told_all) if body["bookingId"] == booking.id] == both
 
 
-async def test_more_than_one_transaction_should_do_is_told_in_several_and_each_once(
+async def test_many_due_events_are_reported_once_each_in_several_transactions(
     told_all: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where they all end at the same moment."""

@@ -92,7 +92,7 @@ def a_sweep(connection: sqlite3.Connection, now: EpochMs) -> tuple[int, float, i
 
 
 @pytest.mark.parametrize("accounts", ["0", "id = 'acc_7'", "1"], ids=["none", "one", "all"])
-def test_a_sweep_costs_no_more_for_all_the_bookings_that_there_are_beside(
+def test_the_cost_of_a_sweep_does_not_grow_with_the_number_of_bookings(
     filled: Callable[[int], sqlite3.Connection], accounts: str
 ) -> None:
     costs = []
@@ -124,7 +124,7 @@ def test_a_day_without_an_engine_is_caught_up_in_short_transactions(
     assert max(each.scanned for each in rounds) <= 2 * notifications.BATCH
 
 
-def test_an_answered_call_costs_one_look_at_its_account_by_its_key(database: Path) -> None:
+def test_an_answered_call_costs_one_lookup_of_its_account_by_key(database: Path) -> None:
     connection = connect(database)
     for table in ("accounts", "bookings", "calls"):
         insert(connection, table)

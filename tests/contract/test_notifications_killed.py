@@ -47,30 +47,28 @@ def kinds(world: World) -> list[str | None]:
 
 
 @pytest.mark.parametrize("point", ["notify_due before commit", "notify_due committed"])
-async def test_that_a_booking_has_expired_is_told_once(world: World, booking: Booking, point: str) -> None:
+async def test_an_expired_booking_is_reported_once(world: World, booking: Booking, point: str) -> None:
     world.now = booking.end_at
     await die_at(world, "tell", point)
     assert kinds(world) == ["booking.expired"]
 
 
 @pytest.mark.parametrize("point", ["sweep before commit", "sweep committed"])
-async def test_that_a_booking_is_gone_is_told_once(world: World, booking: Booking, point: str) -> None:
+async def test_a_gone_booking_is_reported_once(world: World, booking: Booking, point: str) -> None:
     world.now = booking.end_at + RULES.grace_ms
     await die_at(world, "clean_up", point)
     assert kinds(world) == ["booking.gone"]
 
 
 @pytest.mark.parametrize("point", ["begin_talk before commit", "begin_talk committed"])
-async def test_that_a_call_has_started_is_told_once(world: World, booking: Booking, point: str) -> None:
+async def test_a_started_call_is_reported_once(world: World, booking: Booking, point: str) -> None:
     await world.bridge(booking, "c1")
     await die_at(world, "answer", point)
     assert kinds(world) == ["call.started"]
 
 
 @pytest.mark.parametrize("point", ["call_ended before commit", "call_ended committed"])
-async def test_that_few_seconds_are_left_is_told_once_with_the_end_of_the_call(
-    world: World, booking: Booking, point: str
-) -> None:
+async def test_low_credit_is_reported_once_with_the_end_of_the_call(world: World, booking: Booking, point: str) -> None:
     await world.bridge(booking, "c1")
     await world.answered(CallId("c1"))
     await die_at(world, "end", point)
@@ -78,7 +76,7 @@ async def test_that_few_seconds_are_left_is_told_once_with_the_end_of_the_call(
 
 
 @pytest.mark.parametrize("point", ["call_ended before commit", "call_ended committed"])
-async def test_that_a_call_was_missed_is_told_once(world: World, booking: Booking, point: str) -> None:
+async def test_a_missed_call_is_reported_once(world: World, booking: Booking, point: str) -> None:
     await world.bridge(booking, "c1")
     await die_at(world, "miss", point)
     assert kinds(world) == ["call.missed"]

@@ -28,7 +28,7 @@ def of_call(booking: Booking, at: EpochMs) -> Body:
     }
 
 
-async def test_an_answered_call_is_told_when_it_is_answered_and_when_it_has_ended(told_all: World) -> None:
+async def test_an_answered_call_is_reported_at_its_answer_and_at_its_end(told_all: World) -> None:
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
     told_all.now += 8 * SECOND
@@ -48,7 +48,7 @@ async def test_an_answered_call_is_told_when_it_is_answered_and_when_it_has_ende
     assert told(told_all)[1]["timestamp"] == started["timestamp"]
 
 
-async def test_a_call_found_talking_is_told_as_started_since_it_was_answered(told_all: World) -> None:
+async def test_a_call_found_talking_is_reported_as_started_at_its_answer(told_all: World) -> None:
     booking = await told_all.book()
     bridge = await told_all.bridge(booking, "c1")
     told_all.now += 10 * SECOND
@@ -61,7 +61,7 @@ async def test_a_call_found_talking_is_told_as_started_since_it_was_answered(tol
     assert (started["type"], started["answeredAt"]) == ("call.started", rfc3339(EpochMs(told_all.now - 4 * SECOND)))
 
 
-async def test_a_call_whose_answer_nobody_reported_is_told_as_started_with_its_end(told_all: World) -> None:
+async def test_a_call_without_an_answer_report_is_reported_as_started_at_its_end(told_all: World) -> None:
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
     ended = Timestamp(EpochMs(START + 12 * SECOND), BootMs(12 * SECOND))
@@ -73,7 +73,7 @@ async def test_a_call_whose_answer_nobody_reported_is_told_as_started_with_its_e
     assert told(told_all)[0]["answeredAt"] == rfc3339(EpochMs(START + 9 * SECOND))
 
 
-async def test_when_asterisks_clock_is_wrong_the_event_is_still_told_by_ours(told_all: World) -> None:
+async def test_an_event_has_the_engines_time_even_if_asterisks_clock_is_wrong(told_all: World) -> None:
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
     wrong = told_all.now + 5 * HOUR
@@ -88,7 +88,7 @@ async def test_when_asterisks_clock_is_wrong_the_event_is_still_told_by_ours(tol
     ("dial_status", "disposition"),
     [("BUSY", "BUSY"), ("NOANSWER", "NO_ANSWER"), ("CANCEL", "CANCELLED"), ("CONGESTION", "UNREACHABLE")],
 )
-async def test_a_call_that_was_not_answered_is_told_once_with_why(
+async def test_an_unanswered_call_is_reported_once_with_its_reason(
     told_all: World, dial_status: str, disposition: str
 ) -> None:
     booking = await told_all.book()
@@ -107,7 +107,7 @@ async def test_a_call_that_was_not_answered_is_told_once_with_why(
     }
 
 
-async def test_a_call_that_only_rang_and_was_lost_is_told_as_missed(told_all: World) -> None:
+async def test_a_lost_call_that_only_rang_is_reported_as_missed(told_all: World) -> None:
     booking = await told_all.book()
     for name in ("vanished", "overdue"):
         await told_all.bridge(booking, name)
@@ -119,7 +119,7 @@ async def test_a_call_that_only_rang_and_was_lost_is_told_as_missed(told_all: Wo
     assert [(body["type"], body["disposition"]) for body in told(told_all)] == [("call.missed", Disposition.LOST)] * 2
 
 
-async def test_every_call_that_was_let_through_ends_with_one_callback_and_a_refused_one_with_none(
+async def test_every_bridged_call_ends_with_one_callback_and_a_refused_one_with_none(
     told_all: World,
 ) -> None:
     booking = await told_all.book(UsagePlan.MEDIUM)

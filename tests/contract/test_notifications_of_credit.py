@@ -12,7 +12,7 @@ from tests.contract.samples import SECOND
 from tests.contract.world import World
 
 
-async def test_that_few_seconds_are_left_is_told_once_until_it_is_renewed(told_all: World) -> None:
+async def test_low_credit_is_reported_once_until_a_renewal(told_all: World) -> None:
     booking = await told_all.book()
     await choose(told_all, EventType.BOOKING_LOW_SECONDS)
     for number in range(9):
@@ -40,7 +40,7 @@ async def test_that_few_seconds_are_left_is_told_once_until_it_is_renewed(told_a
     assert len(told(told_all, EventType.BOOKING_LOW_SECONDS)) == 2
 
 
-async def test_what_others_hold_that_are_up_is_not_yet_few(told_all: World) -> None:
+async def test_seconds_held_by_other_live_calls_are_not_low_credit(told_all: World) -> None:
     booking = await told_all.book()
     await told_all.bridge(booking, "holds all")
     await told_all.answered(CallId("holds all"))
@@ -59,7 +59,7 @@ async def adjusted(world: World, booking: Booking, name: str, seconds: int = 0, 
         await world.storage.run(adjust, wanted, world.at, world.policy)
 
 
-async def test_an_operator_who_takes_and_gives_is_told_of_like_a_call_and_a_renewal(told_all: World) -> None:
+async def test_an_operators_adjustment_is_reported_like_a_call_or_a_renewal(told_all: World) -> None:
     booking = await told_all.book()
     await adjusted(told_all, booking, "1", seconds=-550)
     await adjusted(told_all, booking, "2", seconds=-10)
@@ -77,7 +77,7 @@ async def test_an_operator_who_takes_and_gives_is_told_of_like_a_call_and_a_rene
     assert [body["reason"] for body in told(told_all, EventType.BOOKING_EXPIRED)] == ["seconds_spent", "calls_spent"]
 
 
-async def test_a_spent_booking_that_is_given_more_within_its_last_day_is_told_to_expire_soon_once(
+async def test_a_spent_booking_revived_in_its_last_day_is_reported_once_as_expiring_soon(
     told_all: World,
 ) -> None:
     """The sweep has gone by it while it was spent, and does not come back."""
@@ -96,7 +96,7 @@ async def test_a_spent_booking_that_is_given_more_within_its_last_day_is_told_to
 
 
 @pytest.mark.parametrize("late", [0, HOUR_MS])
-async def test_a_spent_booking_that_is_given_more_after_its_end_is_not_told_to_expire_soon(
+async def test_a_spent_booking_revived_after_its_end_is_not_reported_as_expiring_soon(
     told_all: World, late: int
 ) -> None:
     booking = await told_all.book()

@@ -58,7 +58,7 @@ def subqueries(steps: list[str]) -> set[str]:
     return {step.split()[1] for step in steps if step.startswith(("CO-ROUTINE", "MATERIALIZE"))}
 
 
-def test_no_query_goes_through_a_table_that_grows(db: sqlite3.Connection) -> None:
+def test_no_query_scans_a_growing_table(db: sqlite3.Connection) -> None:
     found: dict[str, list[str]] = {}
     for name in ALL:
         steps = plan(db, name)
@@ -67,11 +67,11 @@ def test_no_query_goes_through_a_table_that_grows(db: sqlite3.Connection) -> Non
     assert found.keys() == SCANS.keys(), found
 
 
-def test_no_query_sorts_what_may_be_many(db: sqlite3.Connection) -> None:
+def test_no_query_sorts_an_unbounded_number_of_rows(db: sqlite3.Connection) -> None:
     sorts = {name for name in ALL if any("TEMP B-TREE" in step for step in plan(db, name))}
     assert sorts == SORTS.keys()
 
 
-def test_a_list_of_bookings_goes_by_an_index_in_its_order(db: sqlite3.Connection) -> None:
+def test_a_list_of_bookings_uses_an_index_in_its_order(db: sqlite3.Connection) -> None:
     for name in ("bookings_page_end", "bookings_page"):
         assert any("bookings_listed (account_id=? AND id" in step for step in plan(db, name))

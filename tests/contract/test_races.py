@@ -67,7 +67,7 @@ async def all_at_once(work: list[Work], chance: random.Random) -> list[object]:
     return outcomes
 
 
-async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[World, World]) -> None:
+async def test_an_end_reported_in_four_ways_is_settled_once(pair: tuple[World, World]) -> None:
     """By its script, by the journal, by Asterisk's list, by its lease that has run out; to two engines at once."""
     chance, world = random.Random(5), pair[0]
     settled: list[Settlement] = []
@@ -140,7 +140,7 @@ async def one_second(world: World, booking: Booking, name: CallId) -> None:
         await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.wall_ms, world.policy)
 
 
-async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_and_goes(
+async def test_no_call_is_bridged_without_a_lease_while_the_database_fails_and_recovers(
     world: World, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.001)
@@ -168,7 +168,7 @@ async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_a
     )
 
 
-async def test_a_number_that_changes_hands_as_calls_come_in_reaches_whoever_holds_it(pair: tuple[World, World]) -> None:
+async def test_a_number_reassigned_during_calls_reaches_its_present_owner(pair: tuple[World, World]) -> None:
     """The only number there is, and without a quarantine: it is rented again in the moment in which it is free."""
     chance, world = random.Random(14), pair[0]
     with outsider(world.database) as connection:

@@ -45,7 +45,7 @@ FOUND = FoundTalking(CallId("c1"), "PJSIP/trunk-1", leased=10)
     ("asterisk_says", "talked"),
     [(None, 5), (8 * SECOND, 2), (10 * SECOND, 0), (11 * SECOND, 0), (2 * SECOND, 5), (1, 5)],
 )
-async def test_a_call_found_talking_has_used_what_its_limit_says_but_no_more_than_it_can_have(
+async def test_a_call_found_talking_has_used_what_its_limit_implies_but_no_more_than_possible(
     patient: World, asterisk_says: int | None, talked: int
 ) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
@@ -64,7 +64,7 @@ async def test_a_call_found_talking_has_used_what_its_limit_says_but_no_more_tha
     ]
 
 
-async def test_a_call_found_talking_is_found_once_and_then_only_known_to_have_lasted_longer(patient: World) -> None:
+async def test_a_call_found_talking_starts_once_and_then_only_its_known_duration_grows(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await patient.bridge(booking, "c1")
     patient.now += 5 * SECOND
@@ -79,7 +79,7 @@ async def test_a_call_found_talking_is_found_once_and_then_only_known_to_have_la
     assert await run(reconciliation.begin_found, FOUND, patient.at, left_ms=None, asterisk_now=None) is None
 
 
-async def test_a_call_that_vanishes_once_it_was_found_talking_had_lasted_till_then(patient: World) -> None:
+async def test_a_call_found_talking_and_then_missing_lasted_until_it_was_last_seen(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     await patient.bridge(booking, "c1")
     patient.now += 5 * SECOND
@@ -90,7 +90,7 @@ async def test_a_call_that_vanishes_once_it_was_found_talking_had_lasted_till_th
     assert settled.cdr.duration == 5
 
 
-async def test_a_call_that_is_not_in_the_list_was_last_seen_when_it_was(patient: World) -> None:
+async def test_a_missing_call_keeps_the_time_it_was_last_seen(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2", "c3"):
         await patient.bridge(booking, call_id)
@@ -104,7 +104,7 @@ async def test_a_call_that_is_not_in_the_list_was_last_seen_when_it_was(patient:
     assert seen == {"c1": 2 * SECOND, "c2": SECOND, "c3": None}
 
 
-async def test_a_call_that_is_up_though_it_was_settled_must_end(patient: World) -> None:
+async def test_a_settled_call_that_is_still_live_must_end(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("live", "settled"):
         await patient.bridge(booking, call_id)
@@ -127,7 +127,7 @@ async def test_a_call_that_rings_is_not_taken_for_talking(patient: World) -> Non
     ("answered", "seen_after", "charged"),
     [(False, None, 0), (True, None, 1), (True, 0, 1), (True, 12_001, 13), (True, 600_000, 300)],
 )
-async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
+async def test_a_vanished_call_costs_its_known_duration(
     patient: World, *, answered: bool, seen_after: int | None, charged: int
 ) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
@@ -146,7 +146,7 @@ async def test_a_vanished_call_costs_what_it_is_known_to_have_lasted(
     assert await patient.ended(CallId("c1"), 40 * SECOND) is None
 
 
-async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient: World) -> None:
+async def test_only_calls_older_than_the_query_can_be_missing(patient: World) -> None:
     booking = await patient.book(UsagePlan.MEDIUM)
     for call_id in ("known", "unknown"):
         await patient.bridge(booking, call_id)
@@ -157,7 +157,7 @@ async def test_only_calls_from_before_asterisk_was_asked_can_be_missing(patient:
     assert (await patient.storage.run(reconciliation.compare_with_asterisk, seen, asked)).missing == {"unknown"}
 
 
-async def test_a_call_from_before_the_machine_was_started_again_is_missing(patient: World) -> None:
+async def test_a_call_from_before_a_reboot_is_missing(patient: World) -> None:
     """Ticks begin anew with the machine: what was written down before it seems to come from the future."""
     booking = await patient.book(UsagePlan.MEDIUM)
     patient.now += DAY
@@ -170,7 +170,7 @@ async def test_a_call_from_before_the_machine_was_started_again_is_missing(patie
 
 
 @pytest.mark.timeout(120 + LIVE_CALLS // 20)
-async def test_a_comparison_takes_a_few_statements_however_many_calls_are_up(patient: World) -> None:
+async def test_a_reconciliation_takes_few_statements_however_many_calls_are_live(patient: World) -> None:
     """It holds up every call that comes in meanwhile. LIVE_CALLS=10000 and `-s`: how long."""
     with outsider(patient.database) as connection:
         connection.execute("DELETE FROM numbers")

@@ -31,7 +31,7 @@ def records(world: World) -> list[dict[str, Any]]:
     return world.rows("SELECT call_id, duration, disposition, destination, source FROM cdrs")
 
 
-async def test_an_expired_booking_is_recorded_and_told_in_the_contracts_words(world: World) -> None:
+async def test_a_call_to_an_expired_booking_is_recorded_and_reported_with_the_contracts_message(world: World) -> None:
     booking = await expired(world)
     assert await world.route(booking.service, "c1") == BOOKING_EXPIRED
     assert records(world) == [
@@ -50,7 +50,7 @@ async def test_an_expired_booking_is_recorded_and_told_in_the_contracts_words(wo
     }
 
 
-async def test_record_and_callback_of_an_expired_call_are_kept_together_or_not_at_all(world: World) -> None:
+async def test_record_and_callback_of_an_expired_call_are_committed_together_or_not_at_all(world: World) -> None:
     booking = await expired(world)
     refuse_callbacks(world)
     with pytest.raises(sqlite3.IntegrityError, match="refused"):
@@ -58,7 +58,7 @@ async def test_record_and_callback_of_an_expired_call_are_kept_together_or_not_a
     assert records(world) == []
 
 
-async def test_debit_record_and_callback_of_a_call_are_kept_together_or_not_at_all(world: World) -> None:
+async def test_debit_record_and_callback_of_a_call_are_committed_together_or_not_at_all(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     refuse_callbacks(world)
@@ -69,7 +69,7 @@ async def test_debit_record_and_callback_of_a_call_are_kept_together_or_not_at_a
     assert records(world) == []
 
 
-async def test_a_call_that_finds_all_slots_held_is_recorded_and_not_told(world: World) -> None:
+async def test_a_call_that_finds_all_slots_held_is_recorded_without_a_callback(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
@@ -79,7 +79,7 @@ async def test_a_call_that_finds_all_slots_held_is_recorded_and_not_told(world: 
     assert world.rows("SELECT * FROM outbox") == []
 
 
-async def test_a_destination_that_has_become_ours_is_refused_and_recorded(world: World) -> None:
+async def test_a_destination_that_became_a_service_number_is_refused_and_recorded(world: World) -> None:
     booking = await world.book()
     await world.storage.run(import_numbers, [(1, HIDDEN)], world.now)
     assert await world.route(booking.service, "c1") == FORBIDDEN
@@ -88,7 +88,7 @@ async def test_a_destination_that_has_become_ours_is_refused_and_recorded(world:
 
 
 @pytest.mark.parametrize("case", ["foreign", "free", "deleted", "grace over"])
-async def test_a_number_without_a_booking_is_unknown_and_leaves_no_trace(world: World, case: str) -> None:
+async def test_a_call_to_a_number_without_a_booking_leaves_no_trace(world: World, case: str) -> None:
     booking = await world.book()
     service = {"foreign": "+12025550123", "free": POOL[3]}.get(case, booking.service)
     if case == "deleted":

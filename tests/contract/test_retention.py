@@ -58,7 +58,7 @@ def _kept(world: World) -> dict[str, int]:
     }
 
 
-async def test_a_record_and_its_call_are_forgotten_after_their_time_and_not_before(world: World) -> None:
+async def test_a_record_and_its_call_are_deleted_after_exactly_the_retention_time(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("first"), 7_000)
     await _deliver_all(world)
@@ -72,7 +72,7 @@ async def test_a_record_and_its_call_are_forgotten_after_their_time_and_not_befo
     assert await _discrepancies(world) == []
 
 
-async def test_a_callback_that_is_still_to_be_delivered_is_kept_however_old(world: World) -> None:
+async def test_a_pending_callback_is_kept_however_old_it_is(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("first"), 7_000)
     world.now += 100 * DAY
@@ -80,7 +80,7 @@ async def test_a_callback_that_is_still_to_be_delivered_is_kept_however_old(worl
     assert _kept(world)["outbox"] == 1
 
 
-async def test_a_rejected_call_is_forgotten_too(world: World) -> None:
+async def test_a_refused_call_is_deleted_too(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("first"), 7_000)
     await world.route(booking.service, "rejected")
@@ -91,7 +91,7 @@ async def test_a_rejected_call_is_forgotten_too(world: World) -> None:
     assert await _discrepancies(world) == []
 
 
-async def test_a_call_that_is_up_is_not_forgotten(world: World) -> None:
+async def test_a_live_call_is_not_deleted(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "up")
     world.now += 200 * DAY
@@ -114,7 +114,7 @@ async def _half_forgotten(world: World) -> None:
     assert (await _forget(world)).records == 1
 
 
-async def test_of_a_booking_with_old_and_young_calls_the_books_add_up(storage: Any, database: Path) -> None:
+async def test_the_ledger_balances_for_a_booking_with_old_and_recent_calls(storage: Any, database: Path) -> None:
     world = await World.begin(storage, database)
     await _half_forgotten(world)
     assert await _discrepancies(world) == []
@@ -135,7 +135,7 @@ async def test_of_a_booking_with_old_and_young_calls_the_books_add_up(storage: A
         ("UPDATE bookings SET calls_forgotten = 0", "calls_settled = charged_calls"),
     ],
 )
-async def test_a_record_that_is_missing_without_having_been_forgotten_is_still_found(
+async def test_a_record_missing_without_retention_is_still_detected(
     storage: Any, database: Path, damage: str, rule: str
 ) -> None:
     world = await World.begin(storage, database)
@@ -146,14 +146,14 @@ async def test_a_record_that_is_missing_without_having_been_forgotten_is_still_f
 
 
 @pytest.mark.parametrize("forged", ["seconds_forgotten = 13", "calls_forgotten = 3", "seconds_forgotten = -1"])
-async def test_no_more_can_be_forgotten_than_was_settled(storage: Any, database: Path, forged: str) -> None:
+async def test_no_more_seconds_can_be_deleted_than_were_settled(storage: Any, database: Path, forged: str) -> None:
     world = await World.begin(storage, database)
     await _half_forgotten(world)
     with closing(sqlite3.connect(database)) as connection, pytest.raises(sqlite3.IntegrityError):
         connection.execute(f"UPDATE bookings SET {forged}")  # noqa: S608  our own words
 
 
-async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_blocked(world: World) -> None:
+async def test_a_gone_bookings_row_stays_without_its_personal_data(world: World) -> None:
     gone, held = await world.book(), await world.book()
     for booking in (gone, held):
         noted = BookingPatch(label="Ann", metadata={"who": "Ann"})
@@ -177,7 +177,7 @@ async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_bloc
     assert await _discrepancies(world) == []
 
 
-async def test_a_gone_booking_is_not_forgotten_while_a_call_on_it_is_up(storage: Any, database: Path) -> None:
+async def test_a_gone_bookings_personal_data_stays_while_a_call_on_it_is_live(storage: Any, database: Path) -> None:
     world = await World.begin(storage, database)
     booking = await world.book()
     await world.bridge(booking, "up")
@@ -252,7 +252,7 @@ def _steps(
 
 
 @pytest.mark.timeout(3600)
-def test_forgetting_costs_the_same_however_many_records_there_are(
+def test_the_cost_of_retention_does_not_grow_with_the_number_of_records(
     filled: Callable[[int], sqlite3.Connection],
 ) -> None:
     short = RetentionPeriods(records_ms=1, callbacks_ms=1, bookings_ms=1)
@@ -269,7 +269,7 @@ def test_forgetting_costs_the_same_however_many_records_there_are(
     assert costs[MANY] == costs[1_000]
 
 
-async def test_an_answer_is_kept_for_a_day_and_then_forgotten(world: World) -> None:
+async def test_a_kept_answer_is_deleted_after_a_day(world: World) -> None:
     keyed = KeyedRequest(world.account, "k1", "f")
     await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"))
     assert await _forgotten_answers(world, EpochMs(world.now + KEPT_MS - 1)) == 0

@@ -40,7 +40,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(ENVIRONMENT)))
-async def test_an_environment_is_whole_wherever_it_was_cut(cut: int) -> None:
+async def test_an_environment_is_read_whole_wherever_it_is_split(cut: int) -> None:
     async with a_wire(ENVIRONMENT[:cut]) as (wire, theirs, host):
         await until(lambda: len(wire._buffer) == cut)
         assert not host.heard.done()
@@ -48,14 +48,14 @@ async def test_an_environment_is_whole_wherever_it_was_cut(cut: int) -> None:
         assert await asyncio.wait_for(host.heard, 10) == ENVIRONMENT
 
 
-async def test_lines_that_come_in_one_piece_are_read_one_by_one() -> None:
+async def test_lines_that_arrive_together_are_read_one_by_one() -> None:
     async with a_wire(ENVIRONMENT + b"first\nsecond\nthi") as (wire, theirs, _):
         assert [await wire.read(), await wire.read()] == [b"first", b"second"]
         theirs.send(b"rd\n")
         assert await wire.read() == b"third"
 
 
-async def test_what_was_said_before_the_end_is_read_before_it() -> None:
+async def test_lines_sent_before_the_close_are_read_before_the_close_is_reported() -> None:
     async with a_wire(ENVIRONMENT + b"last\nhal") as (wire, theirs, _):
         theirs.close()
         await until(lambda: wire._end is not None)
@@ -65,7 +65,7 @@ async def test_what_was_said_before_the_end_is_read_before_it() -> None:
         assert not wire.write("too late")
 
 
-async def test_a_reader_is_told_of_the_end_at_once() -> None:
+async def test_a_waiting_reader_learns_of_the_close_at_once() -> None:
     async with a_wire(ENVIRONMENT) as (wire, theirs, _):
         reading = asyncio.create_task(wire.read())
         await asyncio.sleep(0)
@@ -74,7 +74,7 @@ async def test_a_reader_is_told_of_the_end_at_once() -> None:
             await asyncio.wait_for(reading, 4)
 
 
-async def test_so_much_may_wait_to_be_read_and_not_a_byte_more() -> None:
+async def test_the_read_buffer_holds_its_limit_and_not_a_byte_more() -> None:
     async with a_wire(ENVIRONMENT) as (wire, theirs, _):
         theirs.send(b"x" * MAX_BUFFER)
         await until(lambda: len(wire._buffer) == MAX_BUFFER)
@@ -86,7 +86,7 @@ async def test_so_much_may_wait_to_be_read_and_not_a_byte_more() -> None:
             await wire.read()
 
 
-async def test_of_what_nobody_reads_no_more_is_kept_than_one_read_brought() -> None:
+async def test_unread_input_never_exceeds_the_buffer_and_one_read() -> None:
     async with a_wire(ENVIRONMENT) as (wire, theirs, _):
         sent = 0
         async with asyncio.timeout(10):

@@ -35,9 +35,9 @@ def source(peer: str | None, *forwarded: str) -> str:
         (None, ["203.0.113.9"], str(NOWHERE)),
     ],
 )
-def test_only_what_trusted_proxies_added_counts(peer: str | None, forwarded: list[str], expected: str) -> None:
+def test_only_addresses_added_by_trusted_proxies_count(peer: str | None, forwarded: list[str], expected: str) -> None:
     assert source(peer, *forwarded) == expected
 
 
-def test_a_header_of_thousands_of_addresses_is_read_from_its_end() -> None:
+def test_a_long_header_is_read_from_its_end() -> None:
     assert source("127.0.0.1", ", ".join(["198.51.100.1"] * 500 + ["203.0.113.9"])) == "203.0.113.9"

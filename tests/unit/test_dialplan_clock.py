@@ -17,5 +17,5 @@ from agi_scripts import dialplan
         ("", None),
     ],
 )
-def test_the_wall_clock_is_told_in_utc_to_the_millisecond_or_not_at_all(said: str, now: int | None) -> None:
+def test_a_wall_clock_reading_is_utc_to_the_millisecond_or_none(said: str, now: int | None) -> None:
     assert dialplan.wall_clock(said) == now

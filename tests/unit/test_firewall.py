@@ -13,7 +13,7 @@ def _defined(name: str) -> str:
     return str(value)
 
 
-def test_its_ports_are_the_defaults_of_the_settings() -> None:
+def test_the_firewall_uses_the_default_ports() -> None:
     fields = Settings.model_fields
     assert (
         _defined("sip") == f"{{ {fields['sip_port'].default}, 5061 }}"
@@ -21,7 +21,7 @@ def test_its_ports_are_the_defaults_of_the_settings() -> None:
     assert _defined("sound") == f"{fields['rtp_start'].default}-{fields['rtp_end'].default}"
 
 
-def test_every_port_of_asterisk_is_closed_to_those_who_are_not_let_in() -> None:
+def test_only_the_carrier_reaches_asterisks_ports() -> None:
     rules = FIREWALL.read_text().partition("chain input {")[2]
     accepted, _, dropped = rules.partition("tcp dport $sip drop")
     assert {"$carrier4", "$carrier6"} == set(re.findall(r"saddr (\S+) accept", accepted))

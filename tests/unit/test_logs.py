@@ -90,14 +90,14 @@ def test_no_way_into_the_log_shows_a_number(logs: dict[str, str], way: str) -> N
 
 
 @pytest.mark.parametrize("way", LAST_WORDS)
-def test_no_last_words_show_a_number(way: str) -> None:
+def test_no_crash_of_a_process_shows_a_number(way: str) -> None:
     log = said("error", LAST_WORDS[way])
     assert "Traceback" in log
     assert "324•••••56" in log
     assert NUMBER[4:-2] not in log
 
 
-def test_every_level_is_masked_and_says_what_it_always_said() -> None:
+def test_every_level_is_masked_and_keeps_its_other_values() -> None:
     log = said(
         "debug", "for say in (ours.debug, ours.info, ours.warning, ours.error): say('e', number=number, ms=18000000)"
     )

@@ -40,12 +40,12 @@ def test_the_shortest_and_the_longest_numbers_are_e164(text: str) -> None:
 
 
 @pytest.mark.parametrize("dialled", ["+32470123456", "0032470123456", "32470123456"])
-def test_a_number_is_the_same_however_it_was_dialled(dialled: str) -> None:
+def test_a_number_is_the_same_however_it_is_dialled(dialled: str) -> None:
     assert from_dialled(dialled) == "+32470123456"
 
 
 @pytest.mark.parametrize("dialled", [text for text in MALFORMED if text != "32470123456"])
-def test_what_is_no_number_with_a_plus_is_none_when_dialled(dialled: str) -> None:
+def test_text_that_is_no_e164_number_is_no_dialled_number(dialled: str) -> None:
     assert from_dialled(dialled) is None
 
 

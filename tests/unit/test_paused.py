@@ -12,7 +12,7 @@ from tests.contract.samples import CALLER, POLICY, START, a_booking
 PAUSED = a_booking(paused=True)
 
 
-def test_a_call_to_a_paused_booking_gets_480_and_nobody_is_told() -> None:
+def test_a_call_to_a_paused_booking_gets_480_without_a_callback() -> None:
     assert decide(Facts(PAUSED, CALLER), START, POLICY) == Reject(Cause(19), Disposition.PAUSED, notify_expired=False)
     assert isinstance(decide(Facts(replace(PAUSED, paused=False), CALLER), START, POLICY), Bridge)
 
@@ -29,11 +29,11 @@ def test_a_call_to_a_paused_booking_gets_480_and_nobody_is_told() -> None:
         Facts(replace(PAUSED, seconds=Credit(60, 0, 60, 0)), CALLER),
     ],
 )
-def test_while_it_is_paused_whoever_calls_is_told_the_same(facts: Facts) -> None:
+def test_a_pause_comes_before_every_other_refusal_of_a_live_booking(facts: Facts) -> None:
     assert judge(facts, START, POLICY) is Reason.PAUSED
 
 
-def test_a_paused_booking_that_is_expired_or_gone_is_that_first() -> None:
+def test_expiry_comes_before_a_pause() -> None:
     assert judge(Facts(PAUSED, CALLER), PAUSED.end_at, POLICY) is Reason.END_REACHED
     spent = replace(PAUSED, exhausted_at=START, calls=Credit(1, 0, 0, 1))
     assert judge(Facts(spent, CALLER), START, POLICY) is Reason.CALLS_SPENT

@@ -40,20 +40,20 @@ def test_any_2xx_is_delivered_even_on_the_last_attempt(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 400, 401, 404, 408, 425, 429, 500, 503, 599])
-def test_every_other_status_is_tried_again(status: int) -> None:
+def test_every_other_status_is_retried(status: int) -> None:
     assert decide(HttpAnswer(status), 1, WAITS, 0) == RetryAfter(5_000)
 
 
 @pytest.mark.parametrize("trouble", Trouble)
-def test_no_answer_is_tried_again(trouble: Trouble) -> None:
+def test_no_answer_is_retried(trouble: Trouble) -> None:
     assert decide(NoAnswer(trouble), 2, WAITS, 0) == RetryAfter(300_000)
 
 
-def test_410_ends_it_at_once() -> None:
+def test_status_410_ends_the_delivery_at_once() -> None:
     assert decide(HttpAnswer(410, retry_after_ms=1_000), 1, WAITS, 0) == GiveUp()
 
 
-def test_the_schedule_has_one_attempt_more_than_waits() -> None:
+def test_the_schedule_has_one_more_attempt_than_waits() -> None:
     decisions = [decide(HttpAnswer(500), attempt, WAITS, 0) for attempt in range(1, 6)]
     assert decisions == [*(RetryAfter(wait) for wait in WAITS), GiveUp()]
 
@@ -83,7 +83,7 @@ def test_jitter_adds_up_to_a_tenth() -> None:
 
 
 @given(failures, st.integers(1, 30), st.lists(st.integers(1, 10**8), max_size=20), st.floats(0, 1))
-def test_a_failure_is_tried_again_within_the_bounds_of_the_schedule(
+def test_a_failure_is_retried_within_the_bounds_of_the_schedule(
     outcome: AttemptOutcome, attempt: int, waits: list[int], jitter: float
 ) -> None:
     decision = decide(outcome, attempt, waits, jitter)
@@ -100,7 +100,7 @@ def test_every_delivery_ends(outcomes: list[AttemptOutcome], waits: list[int]) -
     assert decisions.index(GiveUp()) == len(waits)
 
 
-def test_a_decision_cannot_be_changed() -> None:
+def test_a_retry_decision_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         RetryAfter(1).ms = 2  # type: ignore[misc]  # what the test is about
 
@@ -130,7 +130,7 @@ def test_retry_after_in_seconds_or_as_a_date(text: str, expected: int | None) ->
     st.text(max_size=60)
     | st.from_regex(r"\A[A-Za-z]{3}, [0-9]{1,4} [A-Za-z]{3} [0-9]{1,6} [0-9:]{0,12} [+-]?[0-9A-Z]{0,9}\Z")
 )
-def test_no_retry_after_is_too_odd_to_read(text: str) -> None:
+def test_any_retry_after_is_parsed_or_ignored(text: str) -> None:
     parsed = parse_retry_after(text, NOW)
     assert parsed is None or parsed >= 0
 

@@ -12,14 +12,14 @@ from engine.runtime.backoff import Backoff, with_jitter
 from engine.runtime.periodic import wait_for, wait_for_any
 
 
-def test_waits_double_up_to_the_longest_and_begin_again_after_a_success() -> None:
+def test_backoff_doubles_up_to_the_longest_wait_and_resets_after_a_success() -> None:
     backoff = Backoff(0.2, 5.0)
     assert [backoff.next() for _ in range(8)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
     backoff.reset()
     assert backoff.next() == 0.2
 
 
-def test_with_jitter_a_wait_lies_between_its_half_and_its_whole() -> None:
+def test_jitter_keeps_a_wait_between_half_and_whole() -> None:
     shortest = Backoff(0.2, 5.0, jitter=lambda least, most: least)
     assert [shortest.next() for _ in range(3)] == [0.1, 0.2, 0.4]
     waits = [with_jitter(1.0, 1.0).next() for _ in range(20)]
@@ -27,7 +27,7 @@ def test_with_jitter_a_wait_lies_between_its_half_and_its_whole() -> None:
     assert all(0.5 <= wait <= 1.0 for wait in waits)
 
 
-async def test_a_wait_ends_with_its_event_or_its_time() -> None:
+async def test_a_wait_ends_with_its_event_or_its_timeout() -> None:
     event, never = asyncio.Event(), asyncio.Event()
     assert await wait_for(event, 0.01) is False
     event.set()
@@ -38,7 +38,7 @@ async def test_a_wait_ends_with_its_event_or_its_time() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
-def test_a_file_is_replaced_whole_with_its_mode_and_never_through_a_link(tmp_path: Path) -> None:
+def test_an_atomic_write_replaces_the_whole_file_with_its_mode_and_follows_no_link(tmp_path: Path) -> None:
     file, elsewhere = tmp_path / "secret", tmp_path / "elsewhere"
     file.write_text("old")
     elsewhere.write_text("untouched")
@@ -49,7 +49,7 @@ def test_a_file_is_replaced_whole_with_its_mode_and_never_through_a_link(tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "secret"]
 
 
-def test_a_file_that_cannot_be_prepared_stays_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_atomic_write_leaves_the_file_unchanged(tmp_path: Path) -> None:
     def refuse(_: int) -> None:
         raise PermissionError
 
@@ -69,5 +69,5 @@ def test_a_file_that_cannot_be_prepared_stays_as_it_was(tmp_path: Path) -> None:
         ("2001:db8::1", "2001:db8::1"),
     ],
 )
-def test_an_address_is_plain(shown: str, plain: str) -> None:
+def test_a_plain_address_has_no_scope_and_no_ipv4_mapping(shown: str, plain: str) -> None:
     assert plain_address(shown) == ip_address(plain)

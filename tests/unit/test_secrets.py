@@ -24,19 +24,19 @@ def values(directory: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in directory.iterdir()}
 
 
-def test_every_secret_is_made_for_its_owner_only(made: Path) -> None:
+def test_every_secret_is_created_readable_by_its_owner_only(made: Path) -> None:
     assert made.stat().st_mode & 0o777 == 0o700
     assert {path.name: path.stat().st_mode & 0o777 for path in made.iterdir()} == dict.fromkeys(NAMES, 0o600)
 
 
-def test_what_was_made_is_named(tmp_path: Path) -> None:
+def test_created_secrets_are_named(tmp_path: Path) -> None:
     assert secrets.ensure(tmp_path) == NAMES
     (tmp_path / NAMES[1]).unlink()
     assert secrets.ensure(tmp_path) == [NAMES[1]]
     assert secrets.ensure(tmp_path) == []
 
 
-def test_a_lost_pepper_is_no_matter_before_there_is_a_database(made: Path, tmp_path: Path) -> None:
+def test_a_missing_pepper_is_created_only_before_there_is_a_database(made: Path, tmp_path: Path) -> None:
     database = tmp_path / "database"
     (made / "key_pepper").unlink()
     secrets.refuse_lost_pepper(made, database)
@@ -50,7 +50,7 @@ def test_no_two_secrets_are_the_same(made: Path, tmp_path: Path) -> None:
     assert len({*values(made).values(), *values(tmp_path / "another").values()}) == 2 * len(NAMES)
 
 
-def test_what_was_made_can_be_loaded(made: Path) -> None:
+def test_created_secrets_can_be_loaded(made: Path) -> None:
     loaded = secrets.load(made)
     assert {name: getattr(loaded, name) + "\n" for name in NAMES} == values(made)
 
@@ -65,20 +65,20 @@ def test_an_existing_secret_is_never_overwritten(made: Path) -> None:
     assert len(values(made)[NAMES[2]]) > secrets.MIN_LENGTH
 
 
-def test_what_a_killed_first_run_left_behind_is_replaced(made: Path) -> None:
+def test_leftovers_of_a_killed_first_run_are_replaced(made: Path) -> None:
     (made / NAMES[0]).rename(made / f".{NAMES[0]}.partial")
     secrets.ensure(made)
     assert sorted(values(made)) == sorted(NAMES)
     assert set(values(made).values()) == {f"{getattr(secrets.load(made), name)}\n" for name in NAMES}
 
 
-def test_the_values_do_not_show_in_a_representation(made: Path) -> None:
+def test_repr_shows_no_secret(made: Path) -> None:
     loaded = secrets.load(made)
     assert not any(value.strip() in f"{loaded!r} {loaded}" for value in values(made).values())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_secret_is_refused_by_name(made: Path, name: str) -> None:
+def test_a_missing_secret_is_named(made: Path, name: str) -> None:
     (made / name).unlink()
     with pytest.raises(InsecureSecrets, match=f"{name} is missing"):
         secrets.load(made)
@@ -126,19 +126,19 @@ def test_a_secret_that_is_not_ascii_is_refused(made: Path, value: bytes) -> None
         secrets.load(made)
 
 
-def test_a_directory_in_the_place_of_a_secret_is_refused(made: Path) -> None:
+def test_a_directory_in_place_of_a_secret_is_refused(made: Path) -> None:
     (made / NAMES[0]).unlink()
     (made / NAMES[0]).mkdir(mode=0o700)
     with pytest.raises(InsecureSecrets, match=re.escape(NAMES[0])):
         secrets.load(made)
 
 
-def test_a_strong_secret_of_ones_own_is_taken(made: Path) -> None:
+def test_a_strong_secret_of_the_operators_own_is_accepted(made: Path) -> None:
     (made / NAMES[0]).write_text(f"{STRONG}\n")
     assert getattr(secrets.load(made), NAMES[0]) == STRONG
 
 
-def test_a_data_directory_from_before_there_were_tokens_gets_one_by_setup(made: Path) -> None:
+def test_setup_adds_a_token_to_an_older_data_directory(made: Path) -> None:
     """The engine does not start without it, and says what to do."""
     before = values(made)
     (made / "agi_token").unlink()
@@ -148,7 +148,7 @@ def test_a_data_directory_from_before_there_were_tokens_gets_one_by_setup(made: 
     assert {name for name, value in values(made).items() if value != before[name]} == {"agi_token"}
 
 
-def test_each_further_asterisk_gets_a_token_of_its_own_once(made: Path) -> None:
+def test_each_further_asterisk_gets_its_own_token_once(made: Path) -> None:
     first, made_now = secrets.agi_token_of(made, "brussels-2")
     assert made_now
     assert secrets.agi_token_of(made, "brussels-2") == (first, False)
@@ -157,20 +157,20 @@ def test_each_further_asterisk_gets_a_token_of_its_own_once(made: Path) -> None:
     assert (made / "agi_token.brussels-2").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_token_that_is_taken_away_opens_nothing_any_more(made: Path) -> None:
+def test_a_removed_token_is_no_longer_loaded(made: Path) -> None:
     secrets.agi_token_of(made, "brussels-2")
     (made / "agi_token.brussels-2").unlink()
     assert set(secrets.agi_tokens(made)) == {""}
 
 
 @pytest.mark.parametrize("name", ["../agi_token", "a/b", "A", "a.b", "a\n", "-a", "a" * 32, "é"])
-def test_a_name_of_an_asterisk_that_would_be_another_file_is_refused(made: Path, name: str) -> None:
+def test_an_asterisk_name_that_would_be_another_file_is_refused(made: Path, name: str) -> None:
     with pytest.raises(InsecureSecrets, match="no name for an Asterisk"):
         secrets.agi_token_of(made, name)
     assert sorted(values(made)) == sorted(NAMES)
 
 
-def test_every_further_token_is_held_to_the_same_rules(made: Path) -> None:
+def test_the_same_rules_apply_to_every_further_token(made: Path) -> None:
     secrets.agi_token_of(made, "other")
     (made / "agi_token.other").chmod(0o644)
     with pytest.raises(InsecureSecrets, match="read by others"):
