@@ -1,4 +1,4 @@
-"""A storage for each engine that the product runs on, over a fresh and migrated database."""
+"""Provides a storage over a freshly migrated database for each storage engine of the product."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ ENGINES = ("sqlite",)
 
 @pytest.fixture(scope="session", params=ENGINES)
 def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Migrated once, copied for each test."""
+    """A database that is migrated once and copied for each test."""
     assert request.param == "sqlite"
     path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
     migrate(path)
@@ -38,7 +38,7 @@ async def storage(database: Path) -> AsyncIterator[SqliteStorage]:
 
 @pytest.fixture
 async def world(storage: SqliteStorage, database: Path) -> AsyncIterator[World]:
-    """Every test that uses it ends with a look into the books."""
+    """The test's own set-up; after the test its ledger is checked."""
     world = await World.begin(storage, database)
     yield world
     world.check_ledger()
@@ -46,7 +46,7 @@ async def world(storage: SqliteStorage, database: Path) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def told_all(world: World) -> World:
-    """Its account has chosen every event; bookings of ten minutes and a week."""
+    """A set-up whose account has chosen every event; bookings have ten minutes and last a week."""
     world.policy = TOLD
     await choose(world, *EventType)
     return world

@@ -5,7 +5,7 @@ Written in SQL of its own, so that an error in the product's queries cannot hide
 
 import sqlite3
 
-# Each lists the ids of what breaks the rule that it is named for.
+# Each query lists the ids of rows that break the rule it is named after.
 RULES = {
     "granted = remaining + leased + settled": """
         SELECT id FROM bookings WHERE seconds_granted <> seconds_remaining + seconds_leased + seconds_settled
@@ -67,7 +67,7 @@ RULES = {
 
 
 def broken_rules(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """Rule → the ids that break it; empty when the books balance."""
+    """Returns rule → ids of rows that break it; empty if the ledger balances."""
     # The first value of a row, whether rows are tuples or dicts on this connection.
     cursor = connection.cursor()
     cursor.row_factory = lambda _, row: str(row[0])

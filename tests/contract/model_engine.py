@@ -41,7 +41,7 @@ class Clock:
 
 
 class Kept:
-    """The journal, without its files. It outlives every engine too."""
+    """The end spool without its files. It survives every engine too."""
 
     def __init__(self) -> None:
         self.ends: list[EndReport] = []
@@ -65,14 +65,14 @@ class KeptJournal:
             settlement: Settlement | None = await self._storage.run(
                 call_ended, report, EpochMs(self._clock.now()), self._policy
             )
-            with suppress(ValueError):  # another round has taken it in meanwhile
+            with suppress(ValueError):  # another pass has settled it meanwhile
                 self._kept.ends.remove(report)
             if settlement is not None:
                 self._settled(settlement)
 
 
 class Conversation:
-    """Stands for one AGI connection: what the script sets, and a peer that may be gone."""
+    """Stands for one AGI connection: the variables that the script sets, and a peer that may be gone."""
 
     def __init__(self, gate: Gate, channel: str, unique_id: str, *arguments: str) -> None:
         self.environment = Environment("", channel, unique_id, arguments)
@@ -89,7 +89,7 @@ class Conversation:
 
 
 class Engine:
-    """`loop` is turned by the machine alone."""
+    """Only the state machine runs `loop`."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, books: Books, kept: Kept, asterisk: Asterisk, policy: Policy
@@ -113,7 +113,7 @@ class Engine:
     def is_idle(self) -> bool:
         return not self._scripts and not self._rounds
 
-    def check(self) -> None:  # the keeper must outlive everything
+    def check(self) -> None:  # the keeper must survive everything
         if self._keeping.done():
             self._keeping.result()
 
@@ -134,7 +134,7 @@ class Engine:
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._picked_up(leg, talk))
 
     def answered_again(self, leg: Leg) -> None:
-        """The report of an answer that came already."""
+        """Sends the report of an earlier answer."""
         talk = self._picks_up(leg)
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._limited_again(leg, talk))
 
@@ -164,17 +164,17 @@ class Engine:
         task.add_done_callback(self._rounds.discard)
 
     async def _look(self) -> None:
-        """One turn of ClockWatch.run."""
+        """Runs one iteration of ClockWatch.run."""
         with suppress(StorageError):
             await self._watch._check()
 
     async def _adjusted(self, adjustment: Adjustment) -> None:
-        """What the control socket has it do."""
+        """Does what the control socket asks of the engine."""
         with suppress(BookingGone, StorageError):
             await self.keeper.adjust(adjustment)
 
     async def _round(self) -> None:
-        """One turn of Reconciler.run."""
+        """Runs one iteration of Reconciler.run."""
         try:
             await self._journal.take_in()
             await self._reconciler._round()
@@ -182,7 +182,7 @@ class Engine:
             self._reconciler._missing.clear()
 
     def cut_off(self, begun_before: int) -> None:
-        """These scripts have had their time, or their engine has died: Asterisk goes on without."""
+        """These scripts have used up their time, or their engine has died: Asterisk continues without them."""
         for task, talk in list(self._scripts.items()):
             if talk.began <= begun_before:
                 talk.closed = True
@@ -220,7 +220,7 @@ class Engine:
         leg.variables = talk.variables
         if leg.phase is not Phase.ASKED:
             if talk.variables.get("RN_VERDICT") == "BRIDGE":
-                self.asterisk.ended.append(leg)  # the caller left in the last moment: the end is reported
+                self.asterisk.ended.append(leg)  # the caller left at the last moment: the end is reported
         elif talk.variables.get("RN_VERDICT") == "BRIDGE":
             self.asterisk.rings(leg)
         else:

@@ -1,4 +1,4 @@
-"""A program that does one thing of which a customer is told: `… -m tests.contract.notifications_victim DATABASE STEP NOW`.
+"""Does one thing that is reported to a customer: `-m tests.contract.notifications_victim DATABASE STEP NOW`.
 
 Started with a failpoint it is killed in the middle, and then does it again without one.
 """

@@ -1,4 +1,4 @@
-"""What tests of events start from: an account that has chosen them all, and what it was told."""
+"""Common start of the tests of events: an account that has chosen every event, and the events it received."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ async def choose(world: World, *events: EventType) -> None:
 
 
 def told(world: World, kind: EventType | None = None) -> list[Body]:
-    """In the order in which they were put down; those of the contract, that have no type, only if all are asked for."""
+    """Returns events in the order of creation; the contract's own, which have no type, only if all are requested."""
     bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
     return [body for body in bodies if kind is None or body.get("type") == kind]
 

@@ -1,4 +1,4 @@
-"""What an operator makes: accounts, keys, numbers; and that bad input is reported by its place and changes nothing."""
+"""Accounts, keys and numbers that an operator creates; bad input is reported with its line and changes nothing."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Limits of a booking in the books: what is counted, to the millisecond and when fifty come at once."""
+"""Limits of a booking in the database: what counts, to the millisecond and for fifty simultaneous calls."""
 
 import asyncio
 import sqlite3
@@ -94,7 +94,7 @@ async def test_a_caller_is_admitted_again_after_exactly_an_hour(world: World) ->
         world.now = begin + later
         seen[later] = await route(world, booking, CallId(f"after-{later}"))
         await world.ended(CallId(f"after-{later}"), SECOND)
-    # Each of the two leaves the hour by itself, and who was let in then counts anew.
+    # Each of the two calls leaves the hour separately, and the call admitted then counts again.
     assert [later for later, decision in seen.items() if decision == CALLER_LIMIT] == [2, HOUR_MS - 1]
     assert await route(world, booking, CallId("again")) == CALLER_LIMIT
 
@@ -178,7 +178,7 @@ async def test_max_call_seconds_below_the_ring_reserve_bounds_the_reserve(world:
 
 
 async def shares(world: World, booking: Booking) -> tuple[list[Any], list[Any]]:
-    """What `LimitKeeper.changed` leads to: (call, milliseconds left) of the limits lowered and of those raised."""
+    """Returns the (call, milliseconds left) of limits that `LimitKeeper.changed` lowers and of those it raises."""
     shrinks = await world.storage.run(lease_rebalancing.plan_shrinks, booking.id, world.at, world.policy)
     shrunk = {limit.call_id: limit.leased for limit in shrinks}
     grown = await world.storage.run(lease_rebalancing.apply_shares, booking.id, shrunk, world.at, world.policy)

@@ -1,4 +1,4 @@
-"""Book, renew, cancel, sweep: who holds which number, and what becomes of the calls that are up meanwhile."""
+"""Book, renew, cancel, sweep: who holds which number, and what happens to live calls meanwhile."""
 
 import asyncio
 from dataclasses import replace

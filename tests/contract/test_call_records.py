@@ -1,4 +1,4 @@
-"""The list of call records against a list of Python's: nothing is skipped and nothing repeated, whatever comes and goes
+"""The list of call records compared with a Python list: no record is skipped or repeated while records come and go
 between its pages. A longer run: `PAGING_EXAMPLES=5000 pytest -s tests/contract/test_call_records.py`."""
 
 import asyncio
@@ -24,7 +24,7 @@ from engine.storage.reads import Reads
 
 EXAMPLES = int(os.environ.get("PAGING_EXAMPLES", "60"))
 OURS, THEIRS = "acc_ours", "acc_theirs"
-# Few instants, so that many calls share one; ids in no order at all.
+# Few instants, so that many calls share one; ids in random order.
 INSTANTS = st.integers(0, 6)
 WORDS = st.sampled_from(["a", "b"])
 DISPOSITIONS = st.sampled_from([Disposition.ANSWERED, Disposition.BUSY])
@@ -41,7 +41,7 @@ RECORDS = st.builds(
     destination=st.just("+32470123456"),
     disposition=DISPOSITIONS,
 )
-# Mostly no filter, or the lists would mostly be empty.
+# Usually no filter, because most filtered lists would be empty.
 MAYBE_WORD = st.sampled_from([None, None, None, "a", "b"])
 WANTED = st.builds(
     WantedRecords,
@@ -53,13 +53,13 @@ WANTED = st.builds(
     source=MAYBE_WORD,
     disposition=st.sampled_from([None, None, Disposition.ANSWERED]),
 )
-# What happens between two pages: records that come, and how many go (by their places among all).
+# What happens between two pages: new records, and which ones are deleted (by position).
 CHANGES = st.tuples(st.lists(RECORDS, max_size=3), st.lists(st.integers(0, 30), max_size=3))
 
 
 @dataclass
 class Books:
-    """The table, and beside it what ought to be in it."""
+    """The table, and a list of what it must contain."""
 
     db: sqlite3.Connection
     reads: Reads
@@ -84,7 +84,7 @@ class Books:
             self.db.execute("DELETE FROM cdrs WHERE id = ?", [cdr_id])
 
     def wanted(self, wanted: WantedRecords) -> list[str]:
-        """Ids, newest first, as Python has them."""
+        """Returns ids, newest first, as Python sorts them."""
         fitting = [cdr for cdr in self.kept.values() if fits(cdr, wanted)]
         return [cdr.id for cdr in sorted(fitting, key=lambda cdr: (cdr.started_at, cdr.id), reverse=True)]
 
@@ -188,6 +188,6 @@ def test_lists_and_lookups_use_an_index_and_sort_nothing(books: Books, query: st
 
 
 def test_the_list_has_one_index_besides_its_ids(books: Books) -> None:
-    """What is written at every call is what every call pays for."""
+    """Every index costs a write at every call."""
     indexes = {row[0] for row in books.db.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'cdrs'")}
     assert indexes == {"cdrs", "cdrs_begun", "cdrs_call", "sqlite_autoindex_cdrs_1"}

@@ -229,7 +229,7 @@ async def test_a_call_costs_its_duration_whichever_clock_is_set(
 
     def step() -> None:
         nonlocal asterisk_ahead
-        if whose != "asterisk":  # the ticks go on as they do
+        if whose != "asterisk":  # the boot clock continues unchanged
             world.now, world.clock_step = world.now + hour, world.clock_step - hour
         asterisk_ahead = {"both": 0, "asterisk": hour, "engine": -hour}[whose]
 

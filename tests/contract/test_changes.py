@@ -1,4 +1,4 @@
-"""Changing a booking without renewing it, and pausing it, over a real database."""
+"""Changing a booking without renewing it, and pausing it, with a real database."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The write-ahead log: it is emptied beside the calls, not by them, and stays short however long they go on."""
+"""The write-ahead log (WAL): checkpoints run outside the commit thread and keep it short under continuous load."""
 
 import asyncio
 import resource
@@ -29,13 +29,13 @@ def log_of(database: Path) -> Path:
 
 
 def beginning_of(log: Path) -> bytes:
-    """The log's header. It has a salt that is another one each time."""
+    """Returns the header of the WAL. Its salt changes with every restart of the log."""
     with log.open("rb") as file:
         return file.read(32)
 
 
 def in_file(database: Path, copy: Path) -> int:
-    """How many numbers the database's file holds, without its log."""
+    """Returns how many numbers the database file holds without its WAL."""
     copy.write_bytes(database.read_bytes())
     with closing(sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True)) as connection:
         [count] = connection.execute("SELECT COUNT(*) FROM numbers").fetchone()
@@ -44,7 +44,7 @@ def in_file(database: Path, copy: Path) -> int:
 
 @contextmanager
 def no_descriptors_left() -> Iterator[None]:
-    """What is open stays open."""
+    """Keeps a reader's transaction open."""
     few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
     try:
@@ -59,7 +59,7 @@ def fill(tx: Transaction, first: int) -> None:
 
 
 def commit(database: Path, first: int) -> None:
-    """As the storage's thread would, beside it."""
+    """Runs a checkpoint as the storage's thread would."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         fill(Transaction(queries.load("sqlite3"), connection), first)
@@ -67,7 +67,7 @@ def commit(database: Path, first: int) -> None:
 
 
 def reading(database: Path) -> sqlite3.Connection:
-    """Of what is committed later nothing is brought over until it is closed."""
+    """Until it is closed, no later commit is checkpointed."""
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("BEGIN")
     connection.execute("SELECT COUNT(*) FROM numbers").fetchone()
@@ -177,7 +177,7 @@ async def test_a_reader_during_an_idle_time_delays_no_commit_and_the_wal_is_trun
         with closing(reading(database)):
             await storage.run(fill, 100)
             await asyncio.sleep(3 * QUICK.lull)
-            # Whoever waited for the reader would hold the lock that a commit needs.
+            # Waiting for the reader would hold the lock that a commit needs.
             await storage.run(add, E164("+32255999999"))
             await asyncio.sleep(3 * QUICK.lull)
         await until(lambda: log_of(database).stat().st_size == 0)
@@ -203,7 +203,7 @@ async def test_a_reader_of_the_wal_delays_no_commit(database: Path) -> None:
 async def test_closing_stops_checkpoints_and_leaves_one_file(database: Path, tmp_path: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     await storage.run(fill, 0)
-    await until(lambda: in_file(database, tmp_path / "copy") == 100)  # so it has opened the database
+    await until(lambda: in_file(database, tmp_path / "copy") == 100)  # so the checkpointer has opened the database
     await storage.close()
     assert not storage._checkpoints._thread.is_alive()
     assert not log_of(database).exists()
@@ -230,7 +230,7 @@ async def test_a_failed_checkpoint_is_retried(database: Path, tmp_path: Path, mo
 
 
 async def test_a_database_that_cannot_be_opened_for_a_checkpoint_is_opened_later(database: Path) -> None:
-    """All descriptors are in use, when it begins or later."""
+    """All file descriptors are in use, at the start or later."""
     storage = SqliteStorage(database, Pace(every=0.5, lull=0.5))
     try:
         await storage.run(fill, 0)

@@ -1,4 +1,4 @@
-"""Which number a booking gets when it wants one, and what an operator does with single numbers."""
+"""Which number a booking gets on request, and what an operator does with single numbers."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from tests.contract.samples import CALLBACK, DAY, HIDDEN, START
 from tests.contract.world import POOL, World
 
 FRENCH = [f"+331990000{n:02}" for n in range(4)]
-# Of no single country: a network across countries.
+# Of no single country: an international network.
 NOWHERE = "+883510000091"
 
 
@@ -51,7 +51,7 @@ async def test_a_requested_number_is_assigned_and_then_not_free(world: World) ->
     for service in (POOL[2], "+3225559999"):
         with pytest.raises(NumberNotFree, match=str(refused.value)):
             await book(world, NumberRequest(service=E164(service)))
-    # The sweep is not waited for.
+    # The number is free without waiting for the sweep.
     world.now += world.policy.quarantine_ms
     assert (await book(world, NumberRequest(service=E164(POOL[2])))).service == POOL[2]
 
@@ -62,7 +62,7 @@ async def test_a_requested_number_is_assigned_and_then_not_free(world: World) ->
 async def test_the_matching_number_that_was_idle_longest_is_assigned(world: World, wanted: NumberRequest) -> None:
     world.now += DAY
     await add(world, *FRENCH)
-    # The first goes and comes back: now it is the youngest.
+    # The first number is assigned and returned: now it is the most recently used.
     world.now += DAY
     await world.cancel(await book(world, NumberRequest(service=E164(FRENCH[0]))))
     world.now += world.policy.quarantine_ms

@@ -1,4 +1,4 @@
-"""What an attempt leaves behind, all of it or nothing: outcome, line of the log, and what it says of its endpoint."""
+"""An attempt stores its outcome, its log entry and the state of its endpoint together, or none of them."""
 
 from dataclasses import replace
 

@@ -25,8 +25,8 @@ from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLIC
 from tests.contract.world import POOL, World, outsider
 from tests.integration.callback_sending import attempt_due
 
-# The columns of text where nobody's number can stand: ids, words of ours, secrets. A new column needs its decision,
-# and if a number can stand in it, its part in `engine.erasure`.
+# Text columns that cannot hold a telephone number: ids, fixed words, secrets. A new column needs a decision,
+# and if it can hold a number, its part in `engine.privacy.erasure`.
 NEVER_A_NUMBER = {
     "accounts": {"id", "name", "webhook_secret", "old_webhook_secret", "test_of", "events"},
     "api_keys": {"id", "account_id", "digest", "hint"},
@@ -116,7 +116,7 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
         [],
     )
     assert await is_balanced(world)
-    # Another caller's stay.
+    # Another caller's number stays.
     assert [row["caller"] for row in world.rows("SELECT caller FROM blocked_callers")] == [CALLER]
     assert {row["source"] for row in world.rows("SELECT source FROM cdrs")} == {CALLER, ERASED}
     assert [row["reason"] for row in world.rows("SELECT reason FROM grants WHERE id = 'grt_x'")] == ["asked by erased."]
@@ -152,7 +152,7 @@ async def test_a_live_call_to_the_erased_number_is_hung_up_by_the_sweep_and_reco
     assert settlement is not None
     assert (settlement.cdr.disposition, settlement.cdr.duration) == (Disposition.ANSWERED, 4)
     assert DIGITS not in everything(world)
-    # Its owner is told of the call all the same, at the callback that the booking had.
+    # The call is still reported to the owner, at the callback that the booking had.
     [told] = world.rows("SELECT url, body FROM outbox")
     assert (told["url"], json.loads(told["body"])["destination"]) == (CALLBACK, ERASED)
 
@@ -166,7 +166,7 @@ async def test_a_call_to_the_erased_number_ends_but_a_booking_that_moved_on_stay
     await erased_from(world)
     assert (await world.stored(booking)).gone_at is None
     assert sorted((await world.sweep()).channels) == ["ringing", "talking"]
-    # Nobody is put through to it any more: neither by an answer that comes now, nor by a question asked again.
+    # No call reaches it any more: neither by a later answer nor by a repeated request.
     assert await world.answered(CallId("ringing")) == 0
     assert isinstance(await world.route(booking.service, "ringing"), Reject)
     for call_id in ("ringing", "talking"):
@@ -210,7 +210,7 @@ async def test_a_callback_whose_url_contains_the_number_is_deleted(storage: Sqli
     erased = await erased_from(world)
     assert world.rows("SELECT * FROM outbox") == []
     assert (await world.stored(gone)).callback == ""
-    # The callback of a booking that lives is its owner's: said, not changed.
+    # The callback of a live booking belongs to its owner: it is reported, not changed.
     assert (await world.stored(live)).callback == url
     assert erased.remaining == [f"the callback of booking {live.id}, which its owner can change"]
 
@@ -250,7 +250,7 @@ async def test_a_service_number_cannot_be_erased(world: World) -> None:
 
 
 async def test_a_call_that_ends_between_the_steps_does_not_restore_the_number(world: World, monkeypatch: Any) -> None:
-    """The calls lose it first, and what is written of them has it from there."""
+    """The number is erased from calls first, and their records are written from them."""
     to_it = await world.book(UsagePlan.MEDIUM, destination=PERSON)
     for index in range(5):
         await world.bridge(to_it, f"call {index}")

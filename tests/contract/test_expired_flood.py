@@ -1,5 +1,5 @@
-"""W6: a flood of calls to one expired booking. Callbacks are bounded, say how many calls they leave out, and every call
-is refused and recorded all the same."""
+"""W6: a flood of calls to one expired booking. Callbacks are bounded and count the calls they leave out; every call
+is still refused and recorded."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ def told(world: World) -> list[dict[str, Any]]:
 
 
 def left_out(world: World) -> list[int]:
-    """What each callback says of calls that it leaves out."""
+    """Returns `callsNotReported` of each callback."""
     return [body.get("callsNotReported", 0) for body in told(world)]
 
 

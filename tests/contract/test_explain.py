@@ -1,4 +1,4 @@
-"""`explain` says what a call at the same moment meets, whatever came before, and writes nothing by saying so."""
+"""`explain` predicts what a call at the same moment gets, whatever came before, and writes nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +89,7 @@ def check(line: Line, source: str) -> None:
         assert decision == REJECTIONS[explanation.reason]
         return
     assert isinstance(decision, Bridge)
-    # A second that cannot be shared evenly goes to one or the other.
+    # A second that cannot be shared equally goes to one of the calls.
     assert explanation.seconds <= line.answer(line.calls[-1]) <= explanation.seconds + 1
 
 
@@ -130,7 +130,7 @@ def test_the_lookup_of_a_blocked_caller_is_one_index_search(line: Line) -> None:
 
 @pytest.fixture
 def line(template: Path) -> Any:
-    """A booking of 300 s and ten calls, 60 s at most for each call."""
+    """A booking of 300 s and ten calls, with at most 60 s for each call."""
     line = Line(template, UsagePlan.MEDIUM, BookingLimits(), POLICY)
     yield line
     line.close()
@@ -168,7 +168,7 @@ def test_an_explanation_counts_the_callers_calls_of_the_last_hour(line: Line) ->
 
 
 def test_a_call_answered_in_the_last_second_keeps_its_leased_second(template: Path) -> None:
-    """Another call has used up all the rest, and both end with the booking."""
+    """Another call has used all other seconds, and both end with the booking."""
     policy = replace(TIGHT, plans={UsagePlan.SMALL: Allowance(seconds=6, calls=10, valid_for_ms=DAY)})
     line = Line(template, UsagePlan.SMALL, BookingLimits(), policy)
     line.now = line.booking.end_at - 5 * SECOND

@@ -1,4 +1,4 @@
-"""Many commands, one commit: who is answered when, and what a failing or unwanted neighbour does to the others."""
+"""Many commands, one commit: when each caller gets an answer, and that a failing command affects no other."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from tests.contract.world import outsider
 
 
 class Blocked:
-    """A command that holds the storage's thread, so that what comes meanwhile has to wait together."""
+    """A command that blocks the storage's thread, so that later commands wait together."""
 
     def __init__(self, storage: SqliteStorage) -> None:
         self._begun, self._release = threading.Event(), threading.Event()
@@ -137,7 +137,7 @@ async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, 
 
 
 async def test_a_command_that_raises_stopiteration_blocks_no_other(storage: SqliteStorage, database: Path) -> None:
-    """A future refuses a StopIteration, and whoever comes after it in the batch would never be answered."""
+    """A future refuses a StopIteration, so later commands of the batch would never get an answer."""
 
     def too_far(tx: Transaction) -> object:
         tx.numbers.insert(E164("+3225509999"), START)

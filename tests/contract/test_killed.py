@@ -1,4 +1,4 @@
-"""M3: SIGKILL at random moments. Nothing that was confirmed is lost, nothing is doubled, the books balance."""
+"""M3: SIGKILL at random moments. Nothing that was confirmed is lost, nothing is doubled, the ledger balances."""
 
 import random
 import subprocess
@@ -21,7 +21,7 @@ PLENTY = replace(POLICY, plans={UsagePlan.LARGE: Allowance(10**6, 10**6, 30 * 24
 
 
 def run_and_kill(database: Path, seed: int) -> list[str]:
-    """Let it make calls for a random moment, kill it, and return what it had been told by then."""
+    """Lets it make calls for a random time, kills it, and returns what the storage had confirmed by then."""
     command = [sys.executable, "-m", "tests.contract.victim", str(database), str(seed)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:
         assert victim.stdout is not None
@@ -34,7 +34,7 @@ def run_and_kill(database: Path, seed: int) -> list[str]:
 
 
 def check_told(database: Path, told: list[str]) -> None:
-    """Whatever storage confirmed before the kill is there after it."""
+    """What the storage confirmed before the kill is there after it."""
     with outsider(database) as connection:
         leased = {row["call_id"] for row in connection.execute("SELECT call_id FROM calls")}
         recorded = {row["call_id"] for row in connection.execute("SELECT call_id FROM cdrs")}
@@ -72,6 +72,6 @@ async def test_ten_kills_during_calls_lose_and_double_nothing(database: Path) ->
         with outsider(database) as connection:
             assert broken_rules(connection) == {}
             assert connection.execute("SELECT 1 FROM calls WHERE ended_at IS NULL").fetchall() == []
-    # Otherwise the kills would not have come in the middle of anything.
+    # Otherwise the kills would not have interrupted anything.
     assert settled > KILLS
     assert 0 < lost < SWEEP_LIMIT

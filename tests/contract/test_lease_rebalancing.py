@@ -1,4 +1,4 @@
-"""Several calls at once: all are let through, share what is left, and together never pass it."""
+"""Several live calls: all are bridged, share the remaining seconds, and together never exceed them."""
 
 import asyncio
 from dataclasses import replace
@@ -17,13 +17,13 @@ from tests.contract.world import World
 
 @pytest.fixture
 def patient(world: World) -> World:
-    """A world in which one call may last for four hours."""
+    """A set-up in which one call may last four hours."""
     world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
     return world
 
 
 async def talk_begins(world: World, booking: Booking, call_id: CallId) -> int:
-    """Milliseconds that it may last, as of its answer."""
+    """Returns the milliseconds that the call may last from its answer."""
     await world.bridge(booking, call_id)
     return await world.answered(call_id)
 
@@ -59,7 +59,7 @@ async def test_several_live_calls_share_the_remaining_seconds(patient: World) ->
     booking = await patient.book(UsagePlan.MEDIUM)
     await talk_begins(patient, booking, CallId("c1"))
     patient.now += 100 * SECOND
-    # Its first second has begun, so it is counted as used.
+    # Its first second has started, so it counts as used.
     assert await talk_begins(patient, booking, CallId("c2")) == 101 * SECOND
     assert leases(patient) == {"c1": 199, "c2": 101}
     patient.now += 50 * SECOND
@@ -118,7 +118,7 @@ async def test_idle_seconds_that_a_live_call_could_use_are_noticed(patient: Worl
     assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == []
     await patient.ended(CallId("c2"), SECOND)
     assert await run(lease_rebalancing.bookings_to_share, patient.at, patient.policy) == [booking.id]
-    # Not if it may not last any longer.
+    # Not if the call may not last any longer.
     assert (
         await run(lease_rebalancing.bookings_to_share, patient.at, replace(patient.policy, longest_call_seconds=150))
         == []
@@ -176,7 +176,7 @@ async def test_a_lease_that_asterisk_did_not_receive_is_not_stored(patient: Worl
     run = patient.storage.run
     await run(lease_rebalancing.apply_shares, booking.id, {}, patient.at, patient.policy, keep_free=100)
     assert leases(patient) == {"c1": 300}
-    # Whoever says that it lowered a limit cannot raise a lease with it.
+    # A report of a lowered limit cannot raise a lease.
     await run(lease_rebalancing.apply_shares, booking.id, {CallId("c1"): 1_000}, patient.at, patient.policy)
     assert leases(patient) == {"c1": 300}
     await run(

@@ -1,4 +1,4 @@
-"""The schema: made once, made whole, and unwilling to keep a row that does not add up."""
+"""The schema: created once, created completely, and it refuses rows that do not add up."""
 
 import sqlite3
 from pathlib import Path
@@ -174,7 +174,7 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
 def insert(connection: sqlite3.Connection, table: str, **changes: Any) -> None:
     row = ROWS[table] | changes
     marks = ", ".join(f":{column}" for column in row)
-    # Tables and columns are this file's own words.
+    # Tables and columns are constants of this file.
     connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", row)  # noqa: S608
 
 

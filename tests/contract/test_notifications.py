@@ -1,4 +1,4 @@
-"""Each event that an account has chosen is told exactly once each time it happens, and to nobody else."""
+"""Each chosen event is reported exactly once each time it happens, and only to its account."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.contract.world import World
 
 
 async def a_whole_life(world: World) -> None:
-    """Everything that there is an event for."""
+    """Makes everything happen for which there is an event."""
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, f"{booking.id} busy")
     await world.ended(CallId(f"{booking.id} busy"), 0, "BUSY")
@@ -238,7 +238,7 @@ async def test_one_account_can_be_swept_by_its_own_clock(told_all: World) -> Non
 async def test_many_due_events_are_reported_once_each_in_several_transactions(
     told_all: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where they all end at the same moment."""
+    """Also if all bookings end at the same moment."""
     monkeypatch.setattr(notifications, "BATCH", 2)
     monkeypatch.setattr(notifications, "MAX_BATCHES", 2)
     held = [await told_all.book() for _ in range(4)]

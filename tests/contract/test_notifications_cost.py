@@ -31,7 +31,7 @@ CHOSEN = ",".join(EventType)
 
 @pytest.fixture
 def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
-    """A database with that many bookings of a hundred accounts, whose ends lie from a week ago to a month ahead."""
+    """Creates a database with that many bookings of a hundred accounts, which end from a week ago to a month ahead."""
 
     def fill(many: int) -> sqlite3.Connection:
         path = database.with_name(f"{many}.sqlite3")
@@ -60,7 +60,7 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
 
 @contextmanager
 def steps_of(connection: sqlite3.Connection) -> Iterator[list[int]]:
-    """Counts what is done inside, in tens of steps of SQLite's machine."""
+    """Counts the work done inside, in tens of steps of SQLite's virtual machine."""
     count = [0]
 
     def progress() -> int:
@@ -77,7 +77,7 @@ def choose(connection: sqlite3.Connection, accounts: str) -> None:
 
 
 def a_sweep(connection: sqlite3.Connection, now: EpochMs) -> tuple[int, float, int]:
-    """Ten seconds after the last: its steps, its milliseconds, and how many bookings it has scanned."""
+    """Sweeps ten seconds after the previous sweep; returns its steps, milliseconds and scanned bookings."""
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.execute("BEGIN IMMEDIATE")
     notifications.notify_due(tx, EpochMs(now - 10 * SECOND), POLICY)
@@ -118,7 +118,7 @@ def test_a_day_without_an_engine_is_caught_up_in_short_transactions(
         rounds.append(notifications.notify_due(tx, EpochMs(START + DAY), POLICY))
     told = connection.execute("SELECT body FROM outbox").fetchall()
     connection.close()
-    # A thousand a day end; of each hundred one is told of, that it has and that another one will.
+    # A thousand bookings end each day; one of a hundred is reported as expired and another as expiring soon.
     assert len(told) == 20
     assert len(rounds) == 6
     assert max(each.scanned for each in rounds) <= 2 * notifications.BATCH

@@ -1,4 +1,4 @@
-"""Killed just before or just after the commit that tells, and done again: told once, neither twice nor never."""
+"""Killed just before or just after the commit of an event, and repeated: it is reported exactly once."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def killed_at(world: World, step: str, point: str) -> int:
 
 
 async def die_at(world: World, step: str, point: str) -> None:
-    """Have the step done by a process that is killed there, and then again by this one."""
+    """Runs the step in a process that is killed there, and then again in this one."""
     assert killed_at(world, step, point) == -9, "it was not killed"
     world.now += LATER
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A call that is answered, and one that is missed, is told exactly once, whoever reports it and however often."""
+"""An answered call and a missed call are reported exactly once, whoever reports them and however often."""
 
 import json
 
@@ -65,7 +65,7 @@ async def test_a_call_without_an_answer_report_is_reported_as_started_at_its_end
     booking = await told_all.book()
     await told_all.bridge(booking, "c1")
     ended = Timestamp(EpochMs(START + 12 * SECOND), BootMs(12 * SECOND))
-    told_all.now += DAY  # its end lay in the journal
+    told_all.now += DAY  # its end was spooled
     await told_all.storage.run(
         calls.call_ended, EndReport(CallId("c1"), 3_000, "ANSWER", ended), told_all.now, told_all.policy
     )

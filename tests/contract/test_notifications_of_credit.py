@@ -1,4 +1,4 @@
-"""That few seconds are left is told once until more are given, and that none are when the last is spent."""
+"""Low credit is reported once until more is added, and not when the last second is spent."""
 
 import pytest
 
@@ -55,7 +55,7 @@ async def test_seconds_held_by_other_live_calls_are_not_low_credit(told_all: Wor
 
 async def adjusted(world: World, booking: Booking, name: str, seconds: int = 0, calls: int = 0) -> None:
     wanted = Adjustment(f"grt_{name}", booking.id, seconds, calls, "a test")
-    for _ in range(2):  # asked again, it was done already
+    for _ in range(2):  # a repeated report changes nothing
         await world.storage.run(adjust, wanted, world.at, world.policy)
 
 
@@ -80,7 +80,7 @@ async def test_an_operators_adjustment_is_reported_like_a_call_or_a_renewal(told
 async def test_a_spent_booking_revived_in_its_last_day_is_reported_once_as_expiring_soon(
     told_all: World,
 ) -> None:
-    """The sweep has gone by it while it was spent, and does not come back."""
+    """The sweep has passed the booking while it was spent, and does not return to it."""
     booking = await told_all.book()
     await choose(told_all, EventType.BOOKING_EXPIRING_SOON)
     for number, seconds in enumerate((-600, 300, -300, 300)):

@@ -1,4 +1,4 @@
-"""How SQLite goes about every query of the product: what each costs must not grow with the tables."""
+"""SQLite's plan of every query of the product: its cost must not grow with the tables."""
 
 import re
 import sqlite3
@@ -10,7 +10,7 @@ import pytest
 
 from engine.storage import queries
 
-# What may pass over a table from end to end, and why.
+# Queries that may scan a whole table, and why.
 SCANS = {
     "accounts_list": "for the operator; customers are few",
     "api_keys_of": "for the operator; keys are few",
@@ -18,7 +18,7 @@ SCANS = {
     "numbers_by_state": "for `doctor`",
     "oldest_cdrs": "in the order of the index, to the first that is young enough",
 }
-# What may sort what it finds, and why that is little.
+# Queries that may sort their result, and why it is small.
 SORTS = {
     "grants_of_booking": "of one booking",
     "bookings_of_account_ending": "of a test world",
@@ -45,7 +45,7 @@ def plan(db: sqlite3.Connection, name: str) -> list[str]:
 
 
 def passed_over(db: sqlite3.Connection, step: str) -> bool:
-    """Whether it goes through a whole table. An index of a part of its rows is there to be gone through."""
+    """Returns whether a step scans a whole table. A partial index is made to be scanned."""
     scan = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", step)
     if scan is None or scan[1] == "CONSTANT":
         return False
@@ -54,7 +54,7 @@ def passed_over(db: sqlite3.Connection, step: str) -> bool:
 
 
 def subqueries(steps: list[str]) -> set[str]:
-    """Names of what was looked for before, and is no table."""
+    """Names of subqueries, which are no tables."""
     return {step.split()[1] for step in steps if step.startswith(("CO-ROUTINE", "MATERIALIZE"))}
 
 

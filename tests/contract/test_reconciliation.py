@@ -1,4 +1,4 @@
-"""What Asterisk says is up, compared with the books: calls found talking, vanished, or up though they were settled."""
+"""Asterisk's list of live calls compared with the database: calls found talking, vanished, or live though settled."""
 
 import os
 import time
@@ -23,7 +23,7 @@ LIVE_CALLS = int(os.environ.get("LIVE_CALLS", "50"))
 
 @pytest.fixture
 def patient(world: World) -> World:
-    """A world in which one call may last for four hours."""
+    """A set-up in which one call may last four hours."""
     world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
     return world
 
@@ -112,7 +112,7 @@ async def test_a_settled_call_that_is_still_live_must_end(patient: World) -> Non
     await patient.ended(CallId("settled"), SECOND)
     channels = frozenset(map(CallId, ("live", "settled", "somebody-elses")))
     assert (await compare(patient, LiveChannels(channels, {}, callers=channels))).unmetered == {"settled"}
-    # Of a channel that may be no caller's nothing is known.
+    # Nothing is known of a channel that may not be a caller's.
     assert (await compare(patient, LiveChannels(channels, {}))).unmetered == set()
 
 
@@ -158,7 +158,7 @@ async def test_only_calls_older_than_the_query_can_be_missing(patient: World) ->
 
 
 async def test_a_call_from_before_a_reboot_is_missing(patient: World) -> None:
-    """Ticks begin anew with the machine: what was written down before it seems to come from the future."""
+    """The boot clock restarts with the machine: earlier entries seem to come from the future."""
     booking = await patient.book(UsagePlan.MEDIUM)
     patient.now += DAY
     await patient.bridge(booking, "c1")
@@ -171,7 +171,7 @@ async def test_a_call_from_before_a_reboot_is_missing(patient: World) -> None:
 
 @pytest.mark.timeout(120 + LIVE_CALLS // 20)
 async def test_a_reconciliation_takes_few_statements_however_many_calls_are_live(patient: World) -> None:
-    """It holds up every call that comes in meanwhile. LIVE_CALLS=10000 and `-s`: how long."""
+    """A reconciliation delays incoming calls. LIVE_CALLS=10000 and `-s` print for how long."""
     with outsider(patient.database) as connection:
         connection.execute("DELETE FROM numbers")
     await patient.storage.run(import_numbers, [(n, f"+33199{n:06}") for n in range(LIVE_CALLS)], START)
@@ -193,5 +193,5 @@ async def test_a_reconciliation_takes_few_statements_however_many_calls_are_live
     print(f"\n{LIVE_CALLS} live calls compared with the books in {took * 1000:.0f} ms")  # noqa: T201  the figure
     assert (compared.missing, compared.unmetered, idle) == (set(names[-3:]), set(), [])
     assert patient.rows("SELECT COUNT(*) AS n FROM calls WHERE seen_ticks = ?", SECOND) == [{"n": LIVE_CALLS - 3}]
-    # Two transactions, four statements, and one for each call that is not in the list.
+    # Two transactions, four statements, and one for each missing call.
     assert len([each for each in statements if "calls" in each]) <= 3 + 3

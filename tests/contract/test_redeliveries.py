@@ -1,4 +1,4 @@
-"""What is held, released and sent again; what is forgotten; the order of callbacks; secrets that are replaced."""
+"""Callbacks that are held, released, sent again and deleted; their order; secrets that are rotated."""
 
 import json
 from typing import Any
@@ -143,7 +143,7 @@ async def test_endpoints_and_callbacks_are_deleted_with_their_attempts(world: Wo
     assert await begun(world) == []
     world.now += DAY
     await world.storage.run(delete_batch, world.now, retention)
-    # The other is disabled for as long as anything is held for it.
+    # The other endpoint stays disabled as long as callbacks are held for it.
     assert [row["url"] for row in world.rows("SELECT url FROM callback_endpoints")] == [CALLBACK]
     assert states(world) == ["HELD"]
     assert world.rows("SELECT * FROM callback_attempts") == []
@@ -245,7 +245,7 @@ async def test_frequent_queries_use_an_index_and_sort_nothing(
 
 
 async def test_a_bookings_callbacks_in_one_state_are_found_without_reading_the_others(world: World) -> None:
-    """A test call costs nothing, so one booking may have any number of them."""
+    """A simulated call costs nothing, so one booking may have any number of them."""
     text = load("sqlite3").callbacks_page_of_booking_in_state.sql
     known = {"account_id": "a", "booking_id": "b", "state": "FAILED", "since": 0, "before_at": 9, "before_id": ""}
     with outsider(world.database) as connection:
@@ -267,5 +267,5 @@ async def test_only_a_callback_that_becomes_due_wakes_the_worker(world: World) -
         woken.clear()
         world.storage.when_posted(lambda: woken.append("up"))
         await world.storage.run(command, world.account, *arguments)
-        await world.storage.run(lambda _: None)  # what follows a commit is done by then
+        await world.storage.run(lambda _: None)  # the work after a commit is done by then
         assert bool(woken) is wakes, (command.__name__, arguments)

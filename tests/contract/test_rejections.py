@@ -1,4 +1,4 @@
-"""Calls that are not let through: what is written of them, and that it is written whole or not at all."""
+"""Refused calls: what is recorded of them, all of it or nothing."""
 
 import json
 import sqlite3
@@ -22,7 +22,7 @@ async def expired(world: World) -> Booking:
 
 
 def refuse_callbacks(world: World) -> None:
-    """From now on the database itself refuses every outbox row."""
+    """Makes the database refuse every outbox row from now on."""
     with outsider(world.database) as connection:
         connection.execute("CREATE TRIGGER refused BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'refused'); END")
 

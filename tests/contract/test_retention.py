@@ -1,4 +1,4 @@
-"""What is kept for a time only is forgotten in time, in short steps, and the books still prove every booking."""
+"""Expired data is deleted in time, in short steps, and the ledger still proves every booking."""
 
 import os
 import sqlite3
@@ -51,7 +51,7 @@ async def _deliver_all(world: World) -> None:
 
 
 def _kept(world: World) -> dict[str, int]:
-    """Rows by table."""
+    """Returns the number of rows by table."""
     return {
         table: world.rows(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]  # noqa: S608  our own words
         for table in ("cdrs", "calls", "outbox", "bookings", "blocked_callers")
@@ -63,7 +63,7 @@ async def test_a_record_and_its_call_are_deleted_after_exactly_the_retention_tim
     await world.talk(booking, CallId("first"), 7_000)
     await _deliver_all(world)
     world.now = START + 180 * DAY - 1
-    # The callback's time is shorter.
+    # Callbacks have a shorter retention time.
     assert await _forget(world) == DeletedCounts(callbacks=1)
     assert (_kept(world)["cdrs"], _kept(world)["calls"]) == (1, 1)
     world.now += 1
@@ -100,7 +100,7 @@ async def test_a_live_call_is_not_deleted(world: World) -> None:
 
 
 async def _half_forgotten(world: World) -> None:
-    """A booking with two answered calls and an unanswered one; the first of them is forgotten."""
+    """A booking with two answered calls and an unanswered one; the first record is deleted."""
     booking = await world.book()
     booking = await world.renew(booking)
     booking = await world.renew(booking)
@@ -186,7 +186,7 @@ async def test_a_gone_bookings_personal_data_stays_while_a_call_on_it_is_live(st
     world.now += 31 * DAY
     assert await _forget(world) == DeletedCounts()
     assert await world.ended(CallId("up"), 5_000) is not None
-    # Its owner is told of the call.
+    # The call is reported to its owner.
     assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [booking.callback]
     assert await _forget(world) == DeletedCounts(bookings=1)
     assert await _discrepancies(world) == []
@@ -194,7 +194,7 @@ async def test_a_gone_bookings_personal_data_stays_while_a_call_on_it_is_live(st
 
 @pytest.fixture
 def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
-    """A database with that many call records, a booking's calls and delivered callbacks; as a connection to it."""
+    """Creates that many call records, a booking's calls and delivered callbacks; returns a connection."""
 
     def fill(many: int) -> sqlite3.Connection:
         path = database.with_name(f"{many}.sqlite3")
@@ -232,7 +232,7 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
 def _steps(
     connection: sqlite3.Connection, now: EpochMs, retention: RetentionPeriods
 ) -> tuple[int, DeletedCounts, float]:
-    """What one batch costs in hundreds of steps of SQLite's machine, what it did, and its seconds."""
+    """Returns the cost of one batch in hundreds of steps of SQLite's machine, its result, and its seconds."""
     count = 0
 
     def progress() -> int:

@@ -1,4 +1,4 @@
-"""Each test world has a clock: what falls due by it is carried out, and neither other accounts nor clean-ups mind."""
+"""Each sandbox has a clock: what is due by it is done, without effect on other accounts or on retention."""
 
 import json
 
@@ -64,7 +64,7 @@ async def test_a_sandboxs_clock_affects_no_other_account(trial: Trial) -> None:
 
 
 async def test_sandbox_clocks_also_run_with_the_machine_and_the_sweep_uses_each_ones_own(trial: Trial) -> None:
-    """A booking that the machine's clock alone would let live is swept when its world's has passed its grace."""
+    """A booking that is active by the machine's clock is swept when its sandbox's clock has passed its grace."""
     world = trial.around
     booking = await trial.book()
     await trial.advance(booking.end_at + POLICY.grace_ms - START - 10 * SECOND)
@@ -78,7 +78,7 @@ async def test_sandbox_clocks_also_run_with_the_machine_and_the_sweep_uses_each_
 async def test_unswept_events_are_reported_in_order_by_the_sandboxs_own_sweep(
     trial: Trial, monkeypatch: pytest.MonkeyPatch, bookings_due: int
 ) -> None:
-    """Also where more is to be told than one transaction does: none is gone before it was told to be expired."""
+    """Even if there is more than one transaction reports: no booking is gone before it is reported as expired."""
     monkeypatch.setattr(notifications, "BATCH", 2)
     world = trial.around
     await world.storage.run(
@@ -184,7 +184,7 @@ async def test_an_erasure_ends_a_sandboxs_bookings_by_its_clock(trial: Trial) ->
 
 
 async def test_records_dated_in_the_future_by_a_sandbox_do_not_block_retention(trial: Trial) -> None:
-    """They are the oldest, more than one transaction forgets, and of a time that the machine has not reached."""
+    """They are the oldest, more than one transaction deletes, and dated after the machine's present time."""
     world = trial.around
     await trial.advance(1_000 * DAY)
     tried = await trial.book(UsagePlan.LARGE)
@@ -228,7 +228,7 @@ async def test_a_customer_has_one_sandbox_however_often_it_is_requested(world: W
     [account] = {key.account_id for key in keys}
     assert account != world.account
     assert {key.secret[:8] for key in keys} == {"rn_test_"}
-    # A test world's own keys are none but test keys, and it is its own world.
+    # A sandbox's own keys are all test keys, and it is its own sandbox.
     for test in (True, False):
         key = await world.storage.run(create_key, AccountId("Ann (test)"), "p", START, test=test)
         assert (key.account_id, key.secret[:8]) == (account, "rn_test_")

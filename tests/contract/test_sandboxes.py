@@ -1,4 +1,4 @@
-"""Test worlds: simulated calls cost and are told like real ones, each world has a clock, and none touches another."""
+"""Sandboxes: simulated calls cost and are reported like real ones, and no sandbox affects another."""
 
 import json
 import random
@@ -67,7 +67,7 @@ async def test_a_simulated_calls_callback_has_the_sandboxs_time_and_is_due_by_th
 
 
 async def test_a_simulated_call_is_cut_where_a_real_one_is(trial: Trial) -> None:
-    """By the operator's longest call, by what is left, by the end of the booking."""
+    """By the operator's longest call, by the remaining seconds, by the end of the booking."""
     booking = await trial.book()
     for seconds in (POLICY.longest_call_seconds,) * 5:
         simulation = await trial.talk(booking, 10_000)
@@ -103,7 +103,7 @@ async def test_simulated_calls_are_refused_for_the_same_reasons_as_real_ones(tri
 
 
 async def test_no_call_reaches_another_sandbox(trial: Trial) -> None:
-    """To the pool's numbers lead real calls, to a world's own its simulated ones; others find an unknown number."""
+    """Real calls reach the pool's numbers, a sandbox's simulated calls its own; any other number is unknown."""
     world = trial.around
     real = await world.book()
     simulated = await trial.book()
@@ -155,7 +155,7 @@ async def test_reconciliation_ignores_simulated_calls(trial: Trial) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_ledger_balances_after_any_order_of_calls_renewals_and_time(trial: Trial, seed: int) -> None:
-    """The fixture looks into them once more in the end."""
+    """The fixture checks the ledger once more at the end."""
     chance, world, held = random.Random(seed), trial.around, [await trial.book() for _ in range(3)]
     reasons = set()
     for _ in range(60):

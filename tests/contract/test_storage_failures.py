@@ -1,4 +1,4 @@
-"""M13: a database that fails. Callers are told, nothing is half kept, and it goes on when the fault is over."""
+"""M13: a database that fails. Callers get an error, nothing is half stored, and work resumes after the fault."""
 
 import asyncio
 import subprocess
@@ -40,7 +40,7 @@ def locked_by_another_process(database: Path) -> Iterator[None]:
 
 @contextmanager
 def full_disk(storage: SqliteStorage) -> Iterator[None]:
-    """Lets the database grow by nothing; the storage must be idle."""
+    """Keeps the database from growing; the storage must be idle."""
     execute = storage._connection.execute
     [pages] = execute("PRAGMA page_count").fetchone().values()
     execute(f"PRAGMA max_page_count = {pages}")
@@ -92,7 +92,7 @@ async def test_on_a_full_disk_no_call_is_bridged_unmetered(world: World) -> None
             let_through += 1
             await world.ended(CallId(f"c{n}"), 0, "BUSY")
 
-    # The pages that are there take some more calls; then there is no room for a lease.
+    # The existing pages hold a few more calls; then there is no room for a lease.
     with full_disk(world.storage), pytest.raises(StorageUnavailable, match="full"):
         await calls_without_end()
     assert len(world.rows("SELECT * FROM calls")) == let_through + 1
@@ -142,7 +142,7 @@ async def test_a_command_waits_for_another_processs_short_lock(storage: SqliteSt
 
 
 def corrupt_numbers(database: Path) -> None:
-    """Overwrite the first page of the table and of its index; the rest of the file stays as it is."""
+    """Overwrites the first page of the table and of its index; the rest of the file stays unchanged."""
     with outsider(database) as connection:
         roots = connection.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'numbers'").fetchall()
         [page_size] = connection.execute("PRAGMA page_size").fetchone().values()

@@ -1,4 +1,4 @@
-"""What is kept of an API key."""
+"""How an API key is stored."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""A connection line by line, over a real socket: in whatever pieces it comes, and however it ends."""
+"""AGI lines over a real socket: in pieces of any size, and with any end of the connection."""
 
 import asyncio
 import socket
@@ -12,13 +12,13 @@ from agi_scripts.protocol import END_OF_ENVIRONMENT, MAX_BUFFER, AgiProtocol
 from tests.unit.test_agi_session import Listening
 
 ENVIRONMENT = b"agi_network: yes\nagi_type: PJSIP\n\n"
-# What one read of an event loop takes at most.
+# The most that an event loop takes in one read.
 ONE_READ = 256 * 1024
 
 
 @asynccontextmanager
 async def a_wire(said: bytes = b"") -> AsyncIterator[tuple[AgiProtocol, socket.socket, Listening]]:
-    """A wire, the other end of its connection, and who hears what was said first."""
+    """Yields a protocol, the other end of its connection, and the host that receives the environment."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     host = Listening()

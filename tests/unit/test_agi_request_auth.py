@@ -1,4 +1,4 @@
-"""Who may ask about calls: what an Asterisk of ours shows, and what no other can."""
+"""Which AGI requests are authentic: the MAC of a configured token, and nothing else."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What may go into an AGI command, what may come as an environment: no value is ever a second command."""
+"""What an AGI command and an environment may contain: no value ever becomes a second command."""
 
 import asyncio
 import re
@@ -17,12 +17,12 @@ from agi_scripts.session import Environment, Session, parse_environment
 from tests.unit.asterisk_text import lines_of, substituted, words_of
 
 ENVIRONMENT = Environment(script="route", channel="PJSIP/carrier-1", unique_id="rn0-1.1", arguments=("a", "", "c"))
-# Everything but surrogates, which no value that was decoded can hold; and many of the characters that matter.
+# Everything but surrogates, which no decoded value can contain, with extra weight on special characters.
 TEXT = st.text(st.one_of(st.sampled_from('"\\\r\n\0`${}&,; aA0+/\x85\u2028'), st.characters(exclude_categories=["Cs"])))
 
 
 class Listening:
-    """Lets everybody in."""
+    """Admits every connection."""
 
     def __init__(self) -> None:
         self.heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -39,7 +39,7 @@ class Listening:
 
 @asynccontextmanager
 async def a_session() -> AsyncIterator[tuple[Session, socket.socket]]:
-    """A session, and the other end of its connection with all answers waiting in it."""
+    """Yields a session, and the other end of its connection with all answers waiting in it."""
     ours, theirs = socket.socketpair()
     host = Listening()
     _, wire = await asyncio.get_running_loop().create_connection(lambda: AgiProtocol(host, 5.0), sock=ours)
@@ -53,7 +53,7 @@ async def a_session() -> AsyncIterator[tuple[Session, socket.socket]]:
 
 
 async def sent_for(*variables: tuple[str, str]) -> tuple[bytes, bool]:
-    """What went over the wire, and whether it was refused."""
+    """Returns the bytes that were sent, and whether the value was refused."""
     refused = False
     async with a_session() as (session, theirs):
         try:
@@ -84,7 +84,7 @@ async def test_any_text_is_refused_or_becomes_one_command_that_asterisk_reads_ba
         return
     [line] = lines_of(wire)
     assert words_of(line) == [b"SET", b"VARIABLE", name.encode(), value.encode()]
-    # Nor does the dialplan see anything in it, if it looks twice (EVAL, a function's argument, another application).
+    # The dialplan expands nothing in it either, even if it evaluates it twice (EVAL, a function, an application).
     once = substituted("${X}", {"X": value})
     assert substituted(once, {}) == once == value
 
@@ -92,7 +92,7 @@ async def test_any_text_is_refused_or_becomes_one_command_that_asterisk_reads_ba
 @given(TEXT, TEXT, TEXT)
 @settings(max_examples=300)
 def test_the_asterisk_model_reads_back_escaped_text(first: str, second: str, third: str) -> None:
-    """Else the test above would hold against a model that sees nothing."""
+    """Otherwise the test above would pass with a model that detects nothing."""
     words = [re.sub("[\0\n]", "", each).encode() for each in (first, second, third)]
     escaped = [b'"' + re.sub(rb'([\\"])', rb"\\\1", each) + b'"' for each in words]
     assert words_of(b" ".join(escaped)) == words
@@ -119,7 +119,7 @@ async def test_values_that_the_scripts_send_pass_unchanged() -> None:
 
 @pytest.mark.parametrize("value", ["\n", "1,2", "(1", "1)", "[1", "1]"])
 async def test_no_value_is_sent_if_one_of_them_is_refused(value: str) -> None:
-    """Among others a comma ends a value, and a bracket hides the commas behind it."""
+    """For example, a comma ends a value, and a bracket hides the commas behind it."""
     assert await sent_for(("A", "1"), ("B", value), ("C", "3")) == (b"", True)
 
 

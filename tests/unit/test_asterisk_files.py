@@ -1,4 +1,4 @@
-"""What is written into Asterisk's files: nothing unfilled, nothing readable by others, nothing that breaks a line."""
+"""Asterisk's generated files: no placeholder is left, others cannot read them, no value breaks its line."""
 
 import json
 import os
@@ -31,7 +31,7 @@ DROP_INS = ["extensions_rented_numbers.conf", "manager_rented_numbers.conf", "pj
 
 
 class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
-    """pyst2's parser, which does not know templates, includes and escaped semicolons."""
+    """pyst2's parser, which does not support templates, includes and escaped semicolons."""
 
     def load(self) -> None:
         text = Path(self.filename).read_text().replace("\\;", "%3B")
@@ -40,7 +40,7 @@ class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
 
 
 def options(path: Path, section: str) -> dict[str, str]:
-    """The options of the first section of that name."""
+    """Returns the options of the first section of that name."""
     category = next(each for each in Parsed(str(path)).categories if each.name == section)
     return {item.name: item.value.strip().replace("%3B", ";") for item in category.items}
 
@@ -140,7 +140,7 @@ def test_sip_and_rtp_leave_from_the_configured_address(program: AsteriskProgram,
     assert options(etc / "pjsip_rented_numbers.conf", "rented-numbers")["media_address"] == host
 
 
-# The leak table of the design, and what bounds the cost of a lost BYE.
+# Options that close leaks, and those that bound the cost of a lost BYE.
 LEAK_TABLE = {
     "direct_media": "no",
     "allow_transfer": "no",
@@ -201,7 +201,7 @@ def test_asterisk_records_no_hidden_number(program: AsteriskProgram) -> None:
 )
 def test_a_setting_that_would_break_out_of_its_line_is_refused(name: str, value: str, ending: str) -> None:
     if (name, ending) == ("trunk_uri", "]"):
-        return  # part of an IPv6 address, and harmless behind an equals sign
+        return  # part of an IPv6 address, and harmless after an equals sign
     good, bad = (value, value + ending) if name != "carrier_addresses" else ([value], [value + ending])
     Settings.model_validate({name: good})
     with pytest.raises(ValidationError):

@@ -1,4 +1,4 @@
-"""How many failed authentications a source may have, and that no source counts for another."""
+"""How many failed authentications a source may have, and that sources are counted separately."""
 
 from ipaddress import ip_address
 

@@ -1,4 +1,4 @@
-"""The life of a booking: every step in its table, every one that is not, and when it changes by itself."""
+"""The life of a booking: every transition in its table, every other one, and changes by time alone."""
 
 from collections.abc import Callable
 from itertools import product

@@ -1,4 +1,4 @@
-"""Limits against the abuse of one plan, as far as the domain decides: which count, and when they are reached."""
+"""Limits that a booking or the operator sets: which one applies, and when it is reached."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -37,7 +37,7 @@ some_limits = st.builds(BookingLimits, some_limit, some_limit, some_limit)
 
 
 def up(calls: int, **limits: int | None) -> Booking:
-    """A booking with so many calls up, of ten."""
+    """Returns a booking with that many live calls, of ten."""
     return a_booking(calls=Credit(10, 10 - calls, calls, 0), limits=BookingLimits(**limits))
 
 
@@ -89,7 +89,7 @@ def test_a_concurrency_limit_is_486_and_a_caller_limit_403_without_a_callback() 
 
 
 def test_the_first_of_several_reasons_decides() -> None:
-    """From a booking with everything against a call, one thing after the other is taken away."""
+    """Every reason to refuse applies at first; then one after the other is removed."""
     all_held = {"calls": Credit(3, 0, 3, 0), "seconds": Credit(60, 0, 60, 0)}
     booking = a_booking(exhausted_at=START, limits=DEFAULTS, **all_held)
     facts = Facts(booking, destination_is_ours=True, caller_calls=5)

@@ -1,4 +1,4 @@
-"""Whose turn it is: slots shared out among receivers."""
+"""The order in which receivers get the worker's slots."""
 
 import pytest
 from hypothesis import given
@@ -94,7 +94,7 @@ def test_queues_are_bounded() -> None:
 
 
 def test_receivers_with_long_queues_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else five that hang, with what one account has sent again, would keep everybody out for as long as they do."""
+    """Otherwise five receivers that hang, with one account's repeated callbacks, would block all others."""
     monkeypatch.setattr(module, "MAX_IN_ALL", 50)
     queue = FairQueue(16)
     make_responsive(queue, "good")
@@ -111,7 +111,7 @@ def test_receivers_with_long_queues_leave_room_for_others(monkeypatch: pytest.Mo
 
 
 def test_an_account_with_a_long_queue_or_failures_at_a_host_does_not_delay_other_accounts_there() -> None:
-    """Customers share hosts: those of the services that receive webhooks for many."""
+    """Customers share hosts, for example of services that receive webhooks for many."""
     queue = FairQueue(16)
     make_responsive(queue, "shared")
     for number in range(module.MAX_IN_QUEUE + 10):

@@ -1,4 +1,4 @@
-"""The headers by which a receiver trusts a callback."""
+"""The headers with which a receiver verifies a callback."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""Which URLs may be called, and to which addresses a socket may be opened."""
+"""Which URLs may be called, and to which addresses a socket may connect."""
 
 import socket
 from ipaddress import ip_address
@@ -160,7 +160,7 @@ def test_a_url_that_parsers_read_differently_is_refused(url: str, rules: Callbac
     plain = "https://127.0.0.1:9443/"
     with_port = url.format(port=9443)
     if rules is DEMO and with_port.lower() in {plain, "https://127.0.0.1:09443/", "https://localhost:9443/"}:
-        check_callback(with_port, rules)  # loopback in plain words: the demo's own receivers
+        check_callback(with_port, rules)  # plain loopback: the demo's own receivers
         return
     with pytest.raises(CallbackNotAcceptable):
         check_callback(with_port, rules)
@@ -190,7 +190,7 @@ def test_this_systems_own_ports_are_always_refused(host: str, setting: str) -> N
 
 
 def test_a_guarded_socket_checks_what_the_kernel_is_given() -> None:
-    """However it came to be: a loop that looks the name up again between the factory and the connection."""
+    """Even if a loop resolves the name again between the factory and the connection."""
     info = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", 443))
     with open_socket(info, rules=PRODUCTION) as guarded:
         assert isinstance(guarded, GuardedSocket)

@@ -1,4 +1,4 @@
-"""What the destination is shown of who calls, and who counts as a caller who withholds their number."""
+"""Which number the destination sees, and when a caller counts as anonymous."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every command of the command line says what it does and what it takes, and speaks JSON to programs."""
+"""Every command has help for itself and its arguments, and can print JSON."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import typer
 
 from engine.cli import app
 
-# They set up or run a system, and print no data.
+# They set up or run a system and print no data.
 WITHOUT_DATA = {"run", "setup", "serve", "clean", "asterisk-config"}
 
 
@@ -45,7 +45,7 @@ def test_every_argument_and_option_has_help(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_DATA))
 def test_a_command_that_prints_data_can_print_json(name: str) -> None:
-    """`--format`: of what is too long to be one document."""
+    """`--format` is for output that is too long for one document."""
     assert {"--json", "--format"} & options(COMMANDS[name])
 
 

@@ -1,4 +1,4 @@
-"""The two clocks of a moment are read together."""
+"""A timestamp reads both clocks at the same moment."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Which numbers may be hidden, which rule keeps the others out, and what a refusal gives away."""
+"""Which numbers may be hidden, which rule refuses the others, and what a refusal reveals."""
 
 import traceback
 
@@ -140,7 +140,7 @@ def test_only_allowed_countries_pass() -> None:
 
 
 def test_countries_that_share_a_prefix_are_distinguished() -> None:
-    """The islands of +1 are dear to call and look like the United States."""
+    """The islands of +1 are expensive to call and look like the United States."""
     states = AllowedDestinations(countries=frozenset({"US"}))
     assert states.broken_rule("+14155550123") is None
     assert states.broken_rule("+18765551234") is DestinationRule.COUNTRY  # Jamaica

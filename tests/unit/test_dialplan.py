@@ -1,4 +1,4 @@
-"""The dialplan against the scripts, and against the leak table: what a change on one side only would break."""
+"""The dialplan agrees with the AGI scripts and has every option that closes a leak."""
 
 import re
 
@@ -10,10 +10,10 @@ from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UN
 from tests.contract.samples import BOOKING, CALLER
 from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, position, set_name, uses
 
-# AGI path → how many arguments its script takes; the journal's gets those of `ended`, and reads the clock by itself.
+# AGI path → number of its script's arguments; the spool gets those of `ended` and reads the clock itself.
 ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
-# What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
+# Variables that a caller, a callee or the engine can write; Asterisk's own, such as DIALSTATUS, are not.
 FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER"}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
@@ -48,14 +48,14 @@ def test_every_agi_path_is_on_both_sides_with_its_arguments() -> None:
 
 
 def value_of(variable: str, at: int) -> str:
-    """What was set last in the same context before step `at`."""
+    """Returns the last assignments in the same context before step `at`."""
     name = variable.removeprefix("${").removesuffix("}")
     found = [step for step in STEPS[:at] if step.context == STEPS[at].context and set_name(step) == name]
     return found[-1].data.partition("=")[2]
 
 
 def test_every_agi_request_ends_with_its_mac_and_no_token_is_an_argument() -> None:
-    """In the text of an argument, that is: what is between the brackets of SHA1 is gone once Asterisk shows it."""
+    """In the text of an argument: Asterisk does not show what is between the brackets of SHA1."""
     asked = []
     for _, step in AGIS:
         url, *arguments = arguments_of(step.data)
@@ -103,7 +103,7 @@ def test_without_a_verdict_from_the_engine_the_caller_gets_503() -> None:
 
 
 def test_every_live_channel_gives_up_on_an_engine_that_hangs() -> None:
-    """Both are needed: the time-out, and leave to end the AGI for it. The hangup handler's channel is not live."""
+    """Both are needed: the time-out, and permission to end the AGI for it. The hangup handler's channel is not live."""
     for at, step in AGIS:
         if step.context == "rented-numbers-ended":
             continue
@@ -135,7 +135,7 @@ def test_only_the_way_to_dial_reads_the_hidden_number() -> None:
 
 
 def test_outside_input_is_filtered_before_it_is_used() -> None:
-    """Looked at through its length, or compared in quotes with a word, it cannot do anything yet."""
+    """Reading only its length, or comparing it in quotes with a word, is harmless."""
     filtered: set[str] = set()
     for step in STEPS:
         harmless = re.sub(r'"\$\{\w+\}"', "", step.data) if step.app == "GotoIf" else step.data
@@ -144,7 +144,7 @@ def test_outside_input_is_filtered_before_it_is_used() -> None:
             assert safe or use.name not in FROM_OUTSIDE, f"{use.name} in {step.data}"
         if "${FILTER(" in step.data:
             filtered.add(set_name(step))
-    # The callee's side gets as arguments what was filtered where it is handed over.
+    # The arguments of the callee's side were filtered where they were passed on.
     handed_over = "rented-numbers-answered^${UNIQUEID}^${FILTER(0-9,${RN_SECONDS})}^${FILTER(0-9a-z_,${RN_BOOKING})}"
     assert f"U({handed_over})" in DIAL[2]
 
@@ -211,7 +211,7 @@ def test_every_application_and_function_of_the_dialplan_has_its_module_loaded() 
 
 
 def test_the_answer_and_the_end_are_reported_with_the_time_in_utc() -> None:
-    """In local time an hour comes twice each autumn."""
+    """In local time one hour occurs twice each autumn."""
     for words in ("RN_ASK", "RN_END"):
         told = [step.data for step in STEPS if set_name(step) == words][-1]
         assert arguments_of(told)[-1] == "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}"

@@ -1,4 +1,4 @@
-"""What the dialplan says of the time."""
+"""How the dialplan's time is parsed."""
 
 import pytest
 

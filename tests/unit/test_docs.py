@@ -21,7 +21,7 @@ TEXTS = {path: path.read_text() for path in DOCUMENTS}
 
 
 def links() -> Iterator[tuple[Path, str, str]]:
-    """Document, target and anchor of every link within the repository."""
+    """Yields document, target and anchor of every link within the repository."""
     for path, text in TEXTS.items():
         for piece, is_prose in pieces(text):
             for found in LINK.finditer(piece) if is_prose else ():

@@ -1,4 +1,4 @@
-"""What an Asterisk that is already there is given: the settings, the secrets, and rights for nobody else."""
+"""What an existing Asterisk gets: the settings, the secrets, and no more rights than it needs."""
 
 import re
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_drop_ins_contain_the_settings(tmp_path: Path) -> None:
     ],
 )
 def test_a_trunk_is_identified_by_its_own_address(tmp_path: Path, uri: str, match: str | None) -> None:
-    """Whose number Asterisk would log. As the carrier's, requests from there are known already."""
+    """Otherwise Asterisk would log its number. Requests from the carrier's address are identified already."""
     text = drop_ins(tmp_path, trunk_uri=uri, carrier_addresses=["198.51.100.0/24"])[DROP_INS[2]]
     identify = f"[trunk]\ntype = identify\nendpoint = trunk\nmatch = {match}\n"
     assert (identify in text) == (match is not None)
@@ -96,7 +96,7 @@ def test_the_ami_user_may_connect_only_from_the_engines_address(tmp_path: Path, 
     changes = {} if permitted[0].startswith("127.") else {"ami_permit": permitted}
     lines = drop_ins(tmp_path, **changes)[DROP_INS[1]].splitlines()
     rules = [line for line in lines if line.startswith(("deny", "permit"))]
-    # The last rule that fits decides, and where none does, anybody may: both kinds of addresses are closed first.
+    # The last matching rule decides, and without a match the address is permitted: so both families are denied first.
     assert rules == ["deny = 0.0.0.0/0.0.0.0", "deny = ::/0", *(f"permit = {each}" for each in permitted)]
 
 

@@ -1,4 +1,4 @@
-"""Ends that found no engine: written whole or not at all, taken in once, and never in the way of one another."""
+"""Spooled ends of calls: written completely or not at all, settled once, and independent of one another."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.contract.samples import BOOKING, CALLER, POLICY, START
 
 
 class Settling:
-    """Stands for a storage that settles every call once. `failing`: it does not."""
+    """Stands for a storage that settles every call once. `failing`: it settles none."""
 
     def __init__(self) -> None:
         self.reports: list[EndReport] = []

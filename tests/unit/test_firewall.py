@@ -1,4 +1,4 @@
-"""The example of a firewall: its ports are those of the settings. What it does is tried in e2e/test_firewall.py."""
+"""The example firewall uses the ports of the settings. e2e/test_firewall.py tests its effect."""
 
 import re
 
@@ -17,7 +17,7 @@ def test_the_firewall_uses_the_default_ports() -> None:
     fields = Settings.model_fields
     assert (
         _defined("sip") == f"{{ {fields['sip_port'].default}, 5061 }}"
-    )  # SIP_TLS_PORT has none: as in docs/asterisk.md
+    )  # SIP_TLS_PORT has no default: the value of docs/asterisk.md
     assert _defined("sound") == f"{fields['rtp_start'].default}-{fields['rtp_end'].default}"
 
 

@@ -1,4 +1,4 @@
-"""Whatever reaches standard error of a process with our logs, at every level and from every library, is masked."""
+"""Standard error of a process with our logs is masked, at every level and from every library."""
 
 import json
 import subprocess
@@ -68,7 +68,7 @@ MARK = "\n--- next\n"
 
 
 def said(level: str, code: str) -> str:
-    """What a process that runs it writes to standard error, as it is read."""
+    """Runs the code in a process and returns its standard error."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code, level], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
@@ -78,7 +78,7 @@ def said(level: str, code: str) -> str:
 
 @pytest.fixture(scope="module")
 def logs() -> dict[str, str]:
-    """What each way says, all in one process."""
+    """The output of each way, all in one process."""
     each = f"for code in {list(WAYS.values())!r}:\n    exec(code)\n    sys.stderr.write({MARK!r})"
     return dict(zip(WAYS, said("debug", each).split(MARK), strict=False))
 

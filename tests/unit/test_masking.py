@@ -1,4 +1,4 @@
-"""How numbers appear in logs: never more than their first three digits and the last two; all else stays readable."""
+"""Numbers in logs show at most their first three and last two digits; all other text stays readable."""
 
 import re
 import uuid
@@ -11,7 +11,7 @@ from engine.domain.masking import masked, masked_text
 from engine.runtime.ids import new_id
 
 NUMBERS = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
-# What may stand directly beside a number: everything but digits, which would make it another one.
+# What may directly surround a number: everything but digits, which would make it another number.
 BESIDE = st.text(st.characters(exclude_categories=("Cs", "Nd")), max_size=8)
 
 

@@ -92,6 +92,6 @@ def test_quotes_are_doubled() -> None:
 
 @pytest.mark.parametrize("source", ["+14155550123", "0032255", "+", "++", "anonymous", "erased"])
 def test_no_field_can_become_a_spreadsheet_formula(source: str) -> None:
-    """What begins with a sign is nothing but digits behind it: to a spreadsheet a number at most."""
+    """A field that begins with a sign has only digits after it: at most a number to a spreadsheet."""
     for value in fields(a_record(source=source, duration=1)).values():
         assert re.fullmatch(r"[+0-9]*|[A-Za-z0-9][A-Za-z0-9_ :-]*", value), value

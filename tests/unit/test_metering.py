@@ -180,7 +180,7 @@ HOUR = 3_600_000
         (60_000 - 10_000, -10_000, 60_000),
         (60_000 + CLOCK_STEP_MS + 1, CLOCK_STEP_MS + 1, 60_000),
         (60_000 - HOUR, -HOUR, 60_000),
-        # Answered for less than can be told, but answered.
+        # Answered for less than the clock's resolution, but answered.
         (1, HOUR, 1),
         (0, HOUR, 0),
     ],
@@ -192,19 +192,19 @@ def test_a_change_of_the_wall_clock_is_not_talk_time(reported_ms: int, set_by: i
 @pytest.mark.parametrize(
     ("ours", "asterisks", "talked_ms"),
     [
-        # Messages that took their time, and no clock was set.
+        # Delayed messages, and no clock was set.
         (0, MESSAGE_MS, 60_000),
         (0, -MESSAGE_MS, 60_000),
         # One machine whose clock was set: ours is exact.
         (HOUR, HOUR + 900, 60_000 - HOUR),
         (-HOUR, -HOUR - MESSAGE_MS, 60_000 + HOUR),
-        # Ours was set alone, or while it rang.
+        # Only our clock was set, or it was set while the call rang.
         (HOUR, 0, 60_000),
         (-HOUR, 40, 60_000),
-        # Asterisk's was set alone.
+        # Only Asterisk's clock was set.
         (0, -HOUR, 60_000 + HOUR),
         (0, 20_000, 40_000),
-        # Each was set on its own.
+        # Both clocks were set, each by another step.
         (-HOUR, 20_000, 40_000),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.domain.notes import as_text, pair_in_text, replaced
 
-# Few letters, among them all that could be taken for JSON: so that pairs come close to each other.
+# Few letters, among them all that have a meaning in JSON, so that pairs resemble each other.
 KEYS = st.text("ab.-_", min_size=1, max_size=3)
 VALUES = st.text('ab",:{}\\\n\u00e9\U0001f600', max_size=8)
 METADATA = st.dictionaries(KEYS, VALUES, max_size=4)

@@ -1,4 +1,4 @@
-"""When is told of a call to an expired booking, and when few seconds are left: pure rules."""
+"""When a call to an expired booking is reported, and when credit is low."""
 
 import pytest
 
@@ -14,7 +14,7 @@ RULES = NotificationRules(expired_callbacks=3, expired_window_ms=HOUR, low_secon
 def count(
     calls: int, window: ExpiredCalls | None = None, now: EpochMs = START
 ) -> tuple[ExpiredCalls | None, list[int]]:
-    """So many calls at once: the window then, and what those that were told of said of others."""
+    """Counts that many simultaneous calls; returns the window, and `not_reported` of each reported call."""
     said = []
     for number in range(calls):
         counted = count_in_window(window, f"cdr_{number}", now, RULES)

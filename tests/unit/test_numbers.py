@@ -1,4 +1,4 @@
-"""Telephone numbers: what is taken for one."""
+"""Which text is a telephone number."""
 
 import pytest
 

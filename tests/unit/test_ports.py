@@ -1,4 +1,4 @@
-"""Ports that are given out belong to the process that asked for them, as long as it lives."""
+"""Reserved ports belong to the process that asked for them, as long as it lives."""
 
 import subprocess
 import sys

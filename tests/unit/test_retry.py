@@ -102,7 +102,7 @@ def test_every_delivery_ends(outcomes: list[AttemptOutcome], waits: list[int]) -
 
 def test_a_retry_decision_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
-        RetryAfter(1).ms = 2  # type: ignore[misc]  # what the test is about
+        RetryAfter(1).ms = 2  # type: ignore[misc]  # that it is refused is what is tested
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Secrets on the disk: made once, for the owner only; and no start with a weak one."""
+"""Secrets on the disk: created once, readable by their owner only; weak ones are refused."""
 
 import re
 from dataclasses import fields
@@ -139,7 +139,7 @@ def test_a_strong_secret_of_the_operators_own_is_accepted(made: Path) -> None:
 
 
 def test_setup_adds_a_token_to_an_older_data_directory(made: Path) -> None:
-    """The engine does not start without it, and says what to do."""
+    """The engine does not start without it and explains what to do."""
     before = values(made)
     (made / "agi_token").unlink()
     with pytest.raises(InsecureSecrets, match="agi_token is missing: `rented-numbers setup` makes it"):

@@ -1,4 +1,4 @@
-"""What the security log says of a refused peer, and what it never does: fail, grow without end, repeat a client."""
+"""The security log records every refused peer; it raises nothing, stays bounded, and repeats no client's text."""
 
 import re
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_the_file_never_takes_more_than_twice_its_limit(path: Path) -> None:
     assert files == ["security.log", "security.log.1"]
     assert all(each.stat().st_size <= 2_000 for each in path.parent.iterdir())
     assert "203.0.113.199/0" in path.read_text()
-    assert LINE.match(path.read_text())  # nothing is cut in two
+    assert LINE.match(path.read_text())  # no line is cut in two
 
 
 def test_a_file_that_was_moved_away_is_created_again(path: Path) -> None:

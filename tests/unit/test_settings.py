@@ -1,4 +1,4 @@
-"""Settings: environment over file over defaults, and nothing that is wrong gets through."""
+"""Settings: environment over file over defaults, and every invalid value is refused."""
 
 import os
 from datetime import timedelta
@@ -19,7 +19,7 @@ FULL_PLAN = '{"SMALL": {"seconds": 60, "calls": 1, "valid_for": "P1D"}}'
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings but the test's own, wherever the tests are run."""
+    """No settings but the test's own, wherever the tests run."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.upper().startswith("RENTED_NUMBERS_")]:
         monkeypatch.delenv(name)

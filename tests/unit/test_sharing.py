@@ -1,4 +1,4 @@
-"""Leases of calls that are up at once: all that there is, for those who can use it, and never more."""
+"""Leases of simultaneous calls: all available seconds, for calls that can use them, and never more."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ def ringing(name: CallId, leased: int) -> Holding:
 
 
 def used_of(holding: Holding) -> int:
-    """What of its lease a call has used; measured late, that may look like more than it has."""
+    """Returns the used seconds of a call's lease; measured late, they may seem to exceed it."""
     return min(holding.used, holding.leased)
 
 
@@ -32,7 +32,7 @@ def room_of(holding: Holding) -> int:
 
 
 def there_is(remaining: int, holdings: Sequence[Holding]) -> int:
-    """Seconds that talking calls may hold together, those used included."""
+    """Returns the seconds that talking calls may hold together, including used ones."""
     return remaining + sum(each.leased for each in holdings if each.state is CallState.LIVE)
 
 
@@ -46,14 +46,14 @@ def there_is(remaining: int, holdings: Sequence[Holding]) -> int:
         (0, [talking(CallId("a"), 290, used=100), talking(CallId("b"), 10)], {"a": 200, "b": 100}),
         (0, [talking(CallId("a"), 10), talking(CallId("b"), 1)], {"a": 5, "b": 6}),
         (0, [talking(CallId("a"), 1), talking(CallId("b"), 1), talking(CallId("c"), 9)], {"a": 3, "b": 4, "c": 4}),
-        # What one cannot use goes to the others.
+        # Seconds that one call cannot use go to the others.
         (0, [talking(CallId("a"), 200, longest=20), talking(CallId("b"), 100)], {"a": 20, "b": 280}),
         (100, [talking(CallId("a"), 0, longest=20), talking(CallId("b"), 0, longest=30)], {"a": 20, "b": 30}),
-        # One that is past its longest keeps what it has used.
+        # A call past its longest keeps what it has used.
         (0, [talking(CallId("a"), 100, used=80, longest=60), talking(CallId("b"), 10)], {"a": 80, "b": 30}),
-        # A used-up one gets its share as all do.
+        # A call with a used-up lease gets its share like the others.
         (0, [talking(CallId("a"), 10, used=10), talking(CallId("b"), 30, used=10)], {"a": 20, "b": 20}),
-        # Seen a moment late it may look as if it had passed its lease.
+        # Measured a moment late, a call may seem to have exceeded its lease.
         (0, [talking(CallId("a"), 10, used=12), talking(CallId("b"), 30, used=10)], {"a": 20, "b": 20}),
     ],
 )
@@ -144,14 +144,14 @@ def test_calls_that_can_grow_would_be_cut_within_the_same_second(
     shares = {each.call_id: leases[each.call_id] - used_of(each) for each in live}
     with_room = [shares[each.call_id] for each in live if shares[each.call_id] < room_of(each)]
     assert not with_room or max(with_room) - min(with_room) <= 1
-    # And one at its longest has no more than they.
+    # A call at its longest has no more than they have.
     full = [shares[each.call_id] for each in live if shares[each.call_id] == room_of(each)]
     assert not with_room or not full or max(full) <= max(with_room) + 1
 
 
 @given(amounts, calls(), amounts)
 def test_sharing_twice_moves_no_limit(remaining: int, holdings: list[Holding], keep_free: int) -> None:
-    """Otherwise limits would be told to and fro for ever."""
+    """Otherwise limits would be sent back and forth for ever."""
     leases = fair_leases(remaining, holdings, keep_free=keep_free)
     after = [replace(each, leased=leases.get(each.call_id, each.leased), used=used_of(each)) for each in holdings]
     rest = there_is(remaining, holdings) - sum(leases.values())

@@ -1,4 +1,4 @@
-"""What a simulated call tells its caller is what Asterisk would."""
+"""A simulated call gets the same SIP answer as a real one from Asterisk."""
 
 import pytest
 
@@ -11,7 +11,7 @@ BRIDGE = Bridge(BOOKING, seconds=3, ring_seconds=30, shown=CALLER)
 
 @pytest.mark.parametrize("reason", REJECTIONS)
 def test_every_rejection_has_asterisks_sip_status_for_its_cause(reason: Reason) -> None:
-    """As Asterisk's own table has it (hangup_cause2sip in its chan_pjsip), for the causes that we use."""
+    """Asterisk's own table (hangup_cause2sip in chan_pjsip), for the causes that we use."""
     table = {1: 404, 17: 486, 18: 480, 19: 480, 20: 480, 21: 403, 22: 410, 27: 502, 34: 503, 42: 503}
     rejection = REJECTIONS[reason]
     assert {sip_status(rejection, outcome) for outcome in Outcome} == {table[rejection.cause]}
@@ -19,7 +19,7 @@ def test_every_rejection_has_asterisks_sip_status_for_its_cause(reason: Reason) 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_simulated_outcome_matches_a_real_one(outcome: Outcome) -> None:
-    """With the disposition that is called so, and the status that the documents promise for it."""
+    """With the disposition of the same name, and the status that the documents promise."""
     told = {"answered": 200, "busy": 486, "no-answer": 480, "cancelled": 487}
     assert sip_status(BRIDGE, outcome) == told[outcome]
     if outcome is not Outcome.ANSWERED:

@@ -1,4 +1,4 @@
-"""Which transports there are, who may speak to us, and that nothing is half encrypted."""
+"""Which SIP transports are configured, who may use them, and that encryption is complete or off."""
 
 import io
 import os
@@ -34,7 +34,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> dict[str, Any]:
-    """Settings of a system that speaks TLS."""
+    """Returns settings of a system that uses TLS."""
     files = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key", "ca")}
     for path in files.values():
         path.write_text("-----BEGIN SOMETHING-----\n")

@@ -1,4 +1,4 @@
-"""SIPp's message trace is read back as the messages it tells of."""
+"""SIPp's message trace is parsed into its messages."""
 
 from datetime import datetime
 

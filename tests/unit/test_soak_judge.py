@@ -12,7 +12,7 @@ from tests.soak.watch import Sample
 CALLS = 18_000
 SAMPLES = 240
 SECONDS = 3600.0
-# What is held under load, and by how much that moves to and fro.
+# What is held under load, and by how much it fluctuates.
 LEVELS = {
     "resident bytes": (80e6, 1e5),
     "pieces of memory": (400_000, 300),
@@ -27,11 +27,11 @@ LEVELS = {
 }
 QUIET = {"calls up", "callbacks pending"}
 
-Leak = Callable[[float], float]  # how much more there is after that part of the time
+Leak = Callable[[float], float]  # how much there is in excess after that part of the time
 
 
 def found(**leaks: Leak) -> list[str]:
-    """What is found in an hour in which those series, named with _ for blanks, leak; they do so at rest as well."""
+    """Returns the findings of an hour in which these series (named with _ for blanks) leak, at rest as well."""
     chance = random.Random(7)
     by_name = {name.replace("_", " "): leak for name, leak in leaks.items()}
 
@@ -57,7 +57,7 @@ def test_a_falling_value_is_not_a_leak() -> None:
 @pytest.mark.parametrize(
     ("name", "a_call"),
     [
-        ("pieces_of_memory", 1.0),  # a list that grows by an object each call
+        ("pieces_of_memory", 1.0),  # a list that grows by an object with each call
         ("resident_bytes", 2000),
         ("tasks", 1 / 500),  # one call of five hundred leaves a task that never ends
         ("open_files_and_sockets", 1 / 500),

@@ -1,4 +1,4 @@
-"""Instants on the way out and in."""
+"""How instants are written and read."""
 
 from datetime import datetime, timedelta
 

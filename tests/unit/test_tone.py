@@ -1,4 +1,4 @@
-"""A tone that was made is found again, and no other is taken for it."""
+"""A generated tone is detected, and no other sound is taken for it."""
 
 import random
 import struct
