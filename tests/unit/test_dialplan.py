@@ -215,3 +215,19 @@ def test_the_answer_and_the_end_are_reported_with_the_time_in_utc() -> None:
     for words in ("RN_ASK", "RN_END"):
         told = [step.data for step in STEPS if set_name(step) == words][-1]
         assert arguments_of(told)[-1] == "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "now"),
+    [
+        ("20260301120000250", 1_772_366_400_250),
+        ("19700101000000000", 0),
+        ("20260301120000", None),
+        ("20261301120000250", None),
+        ("2026030112000025x", None),
+        ("٢٠٢٦٠٣٠١١٢٠٠٠٠٢٥٠", None),
+        ("", None),
+    ],
+)
+def test_a_wall_clock_reading_is_utc_to_the_millisecond_or_none(text: str, now: int | None) -> None:
+    assert dialplan.wall_clock(text) == now

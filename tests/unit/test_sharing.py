@@ -51,6 +51,10 @@ def there_is(remaining: int, holdings: Sequence[Holding]) -> int:
         (100, [talking(CallId("a"), 0, longest=20), talking(CallId("b"), 0, longest=30)], {"a": 20, "b": 30}),
         # A call past its longest keeps what it has used.
         (0, [talking(CallId("a"), 100, used=80, longest=60), talking(CallId("b"), 10)], {"a": 80, "b": 30}),
+        (240, [talking(CallId("a"), 60, used=10, longest=20)], {"a": 20}),
+        (240, [talking(CallId("a"), 60, used=30, longest=20)], {"a": 30}),
+        # A ringing call keeps its lease and gets no more.
+        (100, [ringing(CallId("r"), 10), talking(CallId("a"), 5)], {"a": 105}),
         # A call with a used-up lease gets its share like the others.
         (0, [talking(CallId("a"), 10, used=10), talking(CallId("b"), 30, used=10)], {"a": 20, "b": 20}),
         # Measured a moment late, a call may seem to have exceeded its lease.
@@ -59,10 +63,6 @@ def there_is(remaining: int, holdings: Sequence[Holding]) -> int:
 )
 def test_remaining_seconds_are_shared_equally(remaining: int, holdings: list[Holding], leases: dict[str, int]) -> None:
     assert fair_leases(remaining, holdings) == leases
-
-
-def test_a_ringing_call_keeps_its_lease_and_gets_no_more() -> None:
-    assert fair_leases(100, [ringing(CallId("r"), 10), talking(CallId("a"), 5)]) == {"a": 105}
 
 
 @pytest.mark.parametrize(
