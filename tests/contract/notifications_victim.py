@@ -27,7 +27,7 @@ FLOOD = 500
 Step = Callable[[SqliteStorage, Timestamp], Awaitable[object]]
 
 
-async def tell(storage: SqliteStorage, at: Timestamp) -> None:
+async def notify(storage: SqliteStorage, at: Timestamp) -> None:
     await notifications.notify_all_due(storage, at.wall_ms, RULES)
 
 
@@ -53,7 +53,7 @@ async def flood(storage: SqliteStorage, at: Timestamp) -> None:
 
 
 STEPS: dict[str, Step] = {
-    "tell": tell,
+    "notify": notify,
     "clean_up": clean_up,
     "answer": answer,
     "end": end,

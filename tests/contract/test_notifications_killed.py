@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.contract.world import World
 
 ROOT = Path(__file__).parents[2]
 LATER = 10 * SECOND
+Preparation = Callable[[World, Booking], Awaitable[None]]
 
 
 @pytest.fixture
@@ -46,40 +48,47 @@ def kinds(world: World) -> list[str | None]:
     return [json.loads(row["body"]).get("type") for row in world.rows("SELECT body FROM outbox ORDER BY id")]
 
 
-@pytest.mark.parametrize("point", ["notify_due before commit", "notify_due committed"])
-async def test_an_expired_booking_is_reported_once(world: World, booking: Booking, point: str) -> None:
+async def reach_its_end(world: World, booking: Booking) -> None:
     world.now = booking.end_at
-    await die_at(world, "tell", point)
-    assert kinds(world) == ["booking.expired"]
 
 
-@pytest.mark.parametrize("point", ["sweep before commit", "sweep committed"])
-async def test_a_gone_booking_is_reported_once(world: World, booking: Booking, point: str) -> None:
+async def reach_the_end_of_its_grace(world: World, booking: Booking) -> None:
     world.now = booking.end_at + RULES.grace_ms
-    await die_at(world, "clean_up", point)
-    assert kinds(world) == ["booking.gone"]
 
 
-@pytest.mark.parametrize("point", ["begin_talk before commit", "begin_talk committed"])
-async def test_a_started_call_is_reported_once(world: World, booking: Booking, point: str) -> None:
+async def ring(world: World, booking: Booking) -> None:
     await world.bridge(booking, "c1")
-    await die_at(world, "answer", point)
-    assert kinds(world) == ["call.started"]
 
 
-@pytest.mark.parametrize("point", ["call_ended before commit", "call_ended committed"])
-async def test_low_credit_is_reported_once_with_the_end_of_the_call(world: World, booking: Booking, point: str) -> None:
+async def talk(world: World, booking: Booking) -> None:
     await world.bridge(booking, "c1")
     await world.answered(CallId("c1"))
-    await die_at(world, "end", point)
-    assert kinds(world) == ["call.started", None, "booking.low_seconds"]
 
 
-@pytest.mark.parametrize("point", ["call_ended before commit", "call_ended committed"])
-async def test_a_missed_call_is_reported_once(world: World, booking: Booking, point: str) -> None:
-    await world.bridge(booking, "c1")
-    await die_at(world, "miss", point)
-    assert kinds(world) == ["call.missed"]
+@pytest.mark.parametrize("moment", ["before commit", "committed"])
+@pytest.mark.parametrize(
+    ("prepare", "step", "command", "reported"),
+    [
+        (reach_its_end, "notify", "notify_due", ["booking.expired"]),
+        (reach_the_end_of_its_grace, "clean_up", "sweep", ["booking.gone"]),
+        (ring, "answer", "begin_talk", ["call.started"]),
+        (talk, "end", "call_ended", ["call.started", None, "booking.low_seconds"]),
+        (ring, "miss", "call_ended", ["call.missed"]),
+    ],
+    ids=["booking expired", "booking gone", "call started", "low credit at the end of a call", "call missed"],
+)
+async def test_an_event_whose_step_is_killed_and_repeated_is_reported_once(
+    world: World,
+    booking: Booking,
+    prepare: Preparation,
+    step: str,
+    command: str,
+    reported: list[str | None],
+    moment: str,
+) -> None:
+    await prepare(world, booking)
+    await die_at(world, step, f"{command} {moment}")
+    assert kinds(world) == reported
 
 
 @pytest.mark.parametrize("point", [f"route_call before commit:{FLOOD // 2}", f"route_call committed:{FLOOD // 2}"])

@@ -10,7 +10,7 @@ from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
-from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, RouteDecision
+from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Reject, RouteDecision
 from tests.contract.samples import CALLER, HIDDEN, SECOND
 from tests.contract.world import POOL, World, outsider
 
@@ -69,21 +69,19 @@ async def test_debit_record_and_callback_of_a_call_are_committed_together_or_not
     assert records(world) == []
 
 
-async def test_a_call_that_finds_all_slots_held_is_recorded_without_a_callback(world: World) -> None:
+@pytest.mark.parametrize("decision", [ALL_SLOTS_HELD, FORBIDDEN], ids=["all slots held", "destination is ours"])
+async def test_a_refused_call_on_an_active_booking_is_recorded_without_a_callback(
+    world: World, decision: Reject
+) -> None:
     booking = await world.book()
-    await world.bridge(booking, "c1")
-    assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
+    if decision == ALL_SLOTS_HELD:
+        await world.bridge(booking, "c1")
+    else:
+        await world.storage.run(import_numbers, [(1, HIDDEN)], world.now)
+    assert await world.route(booking.service, "c2") == decision
     assert [(row["call_id"], row["duration"], row["disposition"]) for row in records(world)] == [
-        ("c2", 0, "ALL_SLOTS_HELD")
+        ("c2", 0, decision.disposition)
     ]
-    assert world.rows("SELECT * FROM outbox") == []
-
-
-async def test_a_destination_that_became_a_service_number_is_refused_and_recorded(world: World) -> None:
-    booking = await world.book()
-    await world.storage.run(import_numbers, [(1, HIDDEN)], world.now)
-    assert await world.route(booking.service, "c1") == FORBIDDEN
-    assert [(row["duration"], row["disposition"]) for row in records(world)] == [(0, "FORBIDDEN")]
     assert world.rows("SELECT * FROM outbox") == []
 
 
