@@ -24,7 +24,7 @@ DOMAINS = ("Page", "Runtime", "Network", "Log", "Audits")
 
 @dataclass
 class Seen:
-    """What a page did. `urls`: all that it asked for; `complaints`: what the browser had to say, in its words."""
+    """What a page did. `urls`: all that it requested; `complaints`: the browser's own messages."""
 
     urls: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -52,20 +52,20 @@ class Page:
 
     async def read(self) -> None:
         async for message in self._socket:
-            said = json.loads(message.data)
-            if "id" in said:
-                self._answers.pop(said["id"]).set_result(said)
+            answer = json.loads(message.data)
+            if "id" in answer:
+                self._answers.pop(answer["id"]).set_result(answer)
             else:
-                self.seen.note(said["method"], said["params"])
+                self.seen.note(answer["method"], answer["params"])
 
     async def tell(self, method: str, **params: Any) -> dict[str, Any]:
         """Sends a command. Raises AssertionError if the browser refuses it."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        said = await answer
-        assert "error" not in said, said
-        result: dict[str, Any] = said["result"]
+        message = await answer
+        assert "error" not in message, message
+        result: dict[str, Any] = message["result"]
         return result
 
     async def do(self, script: str) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from engine.domain.events import EventType
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.notifying import TOLD, choose
+from tests.contract.notifying import EVENT_POLICY, choose
 from tests.contract.world import World
 
 ENGINES = ("sqlite",)
@@ -45,8 +45,8 @@ async def world(storage: SqliteStorage, database: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def told_all(world: World) -> World:
+async def all_events(world: World) -> World:
     """A set-up whose account has chosen every event; bookings have ten minutes and last a week."""
-    world.policy = TOLD
+    world.policy = EVENT_POLICY
     await choose(world, *EventType)
     return world

@@ -10,7 +10,7 @@ from tests.contract.model_asterisk import Leg, Phase
 # How much later than the lease a limit in Asterisk may be: the time that a message takes.
 LIMIT_TOLERANCE_MS = 50
 # Events that were reported more often than they happened.
-TOLD_TOO_OFTEN = """
+REPORTED_TOO_OFTEN = """
     SELECT
         TOTAL(kind = 'call.started') - (SELECT COUNT(*) FROM calls WHERE answered_at IS NOT NULL OR seconds_charged > 0)
             AS started,
@@ -63,7 +63,7 @@ class Audited(Machine):
 
     def _check_told(self) -> None:
         """Every answered call, every unanswered call and every gone booking is reported once."""
-        [excess] = self.books.db.execute(TOLD_TOO_OFTEN).fetchall()
+        [excess] = self.books.db.execute(REPORTED_TOO_OFTEN).fetchall()
         assert excess == {"started": 0, "missed": 0, "gone": 0}
 
     def _check_talk(self) -> None:

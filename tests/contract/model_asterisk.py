@@ -1,5 +1,7 @@
-"""Asterisk's side of calls, as far as metering depends on it: two clocks, limits of its own, and its own idea of how
-long people talked. Nothing in it knows a booking's seconds."""
+"""A model of Asterisk as far as metering depends on it: two clocks, its own limits, and its own measurement of talk.
+
+It has no access to a booking's seconds.
+"""
 
 import asyncio
 from collections import deque

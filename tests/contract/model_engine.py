@@ -1,5 +1,7 @@
-"""One life of an engine for the state machine: the real scripts, limit keeper and reconciler over a database in
-memory, between gates at which the machine can hold them up, or have them die."""
+"""One life of an engine for the state machine: the real scripts, limit keeper and reconciler over a database in memory.
+
+Gates around them let the state machine delay or kill them.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -50,7 +52,7 @@ class Kept:
         self.ends.append(EndReport(CallId(leg.call_id), leg.measured_ms, leg.dial_status, at))
 
 
-class KeptJournal:
+class SpoolInMemory:
     def __init__(
         self, kept: Kept, storage: Storage, clock: Clock, policy: Policy, settled: Callable[[Settlement], None]
     ) -> None:
@@ -101,8 +103,8 @@ class Engine:
         clock = Clock(asterisk.clocks)
         storage, link = cast("Any", self.storage), cast("Any", Link(asterisk))
         self.keeper = LimitKeeper(storage, link, clock, policy)
-        self._journal = KeptJournal(kept, self.storage, clock, policy, self.keeper.settled)
-        self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, cast("Any", self._journal), 5.0)
+        self._spool = SpoolInMemory(kept, self.storage, clock, policy, self.keeper.settled)
+        self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, cast("Any", self._spool), 5.0)
         self._watch = ClockWatch(link, clock, self.keeper)
         self._context = CallContext(storage, clock, policy, self.keeper, "")
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
@@ -176,7 +178,7 @@ class Engine:
     async def _round(self) -> None:
         """Runs one iteration of Reconciler.run."""
         try:
-            await self._journal.take_in()
+            await self._spool.take_in()
             await self._reconciler._round()
         except (AmiError, StorageError):
             self._reconciler._missing.clear()

@@ -1,6 +1,6 @@
 """Does one thing that is reported to a customer: `-m tests.contract.notifications_victim DATABASE STEP NOW`.
 
-Started with a failpoint it is killed in the middle, and then does it again without one.
+Started with a failpoint, it is killed at that point; the test then repeats the step without one.
 """
 
 import asyncio

@@ -18,7 +18,6 @@ from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits, UsagePlan
 from engine.domain.routing import CALLER_LIMIT, CONCURRENCY_LIMIT, Bridge, MakeRoom, RouteDecision
 from engine.domain.times import HOUR_MS, EpochMs
-from engine.storage import queries
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import World, outsider
 
@@ -229,14 +228,3 @@ async def test_a_lowered_concurrency_limit_ends_no_call(world: World) -> None:
     assert await route(world, booking, CallId("c4")) == CONCURRENCY_LIMIT
     await world.ended(CallId("c3"), SECOND)
     assert isinstance(await route(world, booking, CallId("c5")), Bridge)
-
-
-async def test_a_callers_calls_are_counted_in_the_index_alone(world: World) -> None:
-    question = queries.load("sqlite3").calls_of_caller.sql
-    with outsider(world.database) as connection:
-        plan = connection.execute(
-            f"EXPLAIN QUERY PLAN {question}", {"booking_id": "b", "source": "s", "after": 0}
-        ).fetchall()
-    assert [row["detail"] for row in plan] == [
-        "SEARCH calls USING COVERING INDEX calls_caller (booking_id=? AND source=? AND started_at>?)"
-    ]

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from engine.cdr.listing import record_batches, record_page
 from engine.domain.ids import CallId
 from engine.domain.routing import Disposition
-from engine.storage import queries
 from engine.storage.cdrs import CallRecord, Cdr, CdrPosition, WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
@@ -167,27 +166,3 @@ def test_batches_of_an_export_are_the_whole_list(books: Books) -> None:
         assert books.runner.run(export(wanted, size)) == books.wanted(wanted)
 
     check()
-
-
-@pytest.mark.parametrize(
-    ("query", "found_by"),
-    [
-        ("cdr_places", "COVERING INDEX cdrs_begun (account_id=? AND (started_at,id)>(?,?) AND (started_at,id)<(?,?))"),
-        ("cdrs_between", "INDEX cdrs_begun (account_id=? AND (started_at,id)>(?,?) AND (started_at,id)<(?,?))"),
-        ("cdr_by_id", "INDEX sqlite_autoindex_cdrs_1 (id=?)"),
-        ("oldest_cdrs", "INDEX sqlite_autoindex_cdrs_1"),
-    ],
-)
-def test_lists_and_lookups_use_an_index_and_sort_nothing(books: Books, query: str, found_by: str) -> None:
-    sql = getattr(queries.load("sqlite3"), query).sql
-    names = dict.fromkeys(("account_id", "before_at", "before_id", "last_at", "last_id", "skipped", "at_most"))
-    names |= dict.fromkeys(("id", "booking_id", "service", "source", "disposition"))
-    plan = [row[3] for row in books.db.execute(f"EXPLAIN QUERY PLAN {sql}", names)]
-    assert plan[0].endswith(f"USING {found_by}")
-    assert not [step for step in plan if "B-TREE" in step or (step.startswith("SCAN") and step != plan[0])]
-
-
-def test_the_list_has_one_index_besides_its_ids(books: Books) -> None:
-    """Every index costs a write at every call."""
-    indexes = {row[0] for row in books.db.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'cdrs'")}
-    assert indexes == {"cdrs", "cdrs_begun", "cdrs_call", "sqlite_autoindex_cdrs_1"}

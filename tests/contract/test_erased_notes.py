@@ -23,7 +23,7 @@ async def test_a_number_is_erased_from_labels_metadata_and_callbacks_that_repeat
         await call(world, each, CallId(each.id), CALLER)
     erased = await erased_from(world)
     stored = await world.stored(booking)
-    # It goes on: neither is what it does depends on.
+    # The booking stays active: neither of the two affects its calls.
     assert (stored.gone_at, stored.label, stored.metadata) == (None, "Ann erased\u00e9", without)
     bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
     assert [body.get("metadata") for body in bodies] == [without, None]

@@ -153,8 +153,8 @@ async def test_a_live_call_to_the_erased_number_is_hung_up_by_the_sweep_and_reco
     assert (settlement.cdr.disposition, settlement.cdr.duration) == (Disposition.ANSWERED, 4)
     assert DIGITS not in everything(world)
     # The call is still reported to the owner, at the callback that the booking had.
-    [told] = world.rows("SELECT url, body FROM outbox")
-    assert (told["url"], json.loads(told["body"])["destination"]) == (CALLBACK, ERASED)
+    [reported] = world.rows("SELECT url, body FROM outbox")
+    assert (reported["url"], json.loads(reported["body"])["destination"]) == (CALLBACK, ERASED)
 
 
 async def test_a_call_to_the_erased_number_ends_but_a_booking_that_moved_on_stays(world: World) -> None:

@@ -38,13 +38,13 @@ async def sweep(world: World) -> None:
     await notifications.notify_all_due(world.storage, world.now, world.policy)
 
 
-def told(world: World) -> list[dict[str, Any]]:
+def reported(world: World) -> list[dict[str, Any]]:
     return [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
 
 
 def left_out(world: World) -> list[int]:
     """Returns `callsNotReported` of each callback."""
-    return [body.get("callsNotReported", 0) for body in told(world)]
+    return [body.get("callsNotReported", 0) for body in reported(world)]
 
 
 async def test_a_thousand_simultaneous_calls_create_ten_callbacks_and_a_thousand_records(
@@ -54,14 +54,14 @@ async def test_a_thousand_simultaneous_calls_create_ten_callbacks_and_a_thousand
     assert left_out(world) == [0] * MOST
     records = world.rows("SELECT disposition, duration, COUNT(*) AS many FROM cdrs GROUP BY 1, 2")
     assert records == [{"disposition": "EXPIRED", "duration": 0, "many": FLOOD}]
-    print(f"W6: {FLOOD} calls to one expired booking, {len(told(world))} callbacks")  # noqa: T201  a figure
+    print(f"W6: {FLOOD} calls to one expired booking, {len(reported(world))} callbacks")  # noqa: T201  a figure
 
 
 async def test_the_next_call_after_the_window_reports_the_suppressed_calls(world: World, expired: Booking) -> None:
     await flood(world, expired, FLOOD)
     world.now += HOUR - 1
     await flood(world, expired, 1)
-    assert len(told(world)) == MOST
+    assert len(reported(world)) == MOST
     world.now += 1
     await flood(world, expired, 2)
     assert left_out(world)[MOST:] == [FLOOD - MOST + 1, 0]
@@ -76,13 +76,13 @@ async def test_without_a_next_call_the_sweep_reports_the_last_one_and_the_suppre
     await flood(world, expired, 1)
     world.now = expired.end_at + HOUR - 1
     await sweep(world)
-    assert len(told(world)) == MOST
+    assert len(reported(world)) == MOST
     world.now += 1
     for _ in range(3):
         await sweep(world)
         world.now += 2 * HOUR
-    said = told(world)[MOST:]
-    assert [(body["timestamp"], body["callsNotReported"]) for body in said] == [
+    reports = reported(world)[MOST:]
+    assert [(body["timestamp"], body["callsNotReported"]) for body in reports] == [
         (rfc3339(EpochMs(last)), FLOOD - MOST - 1)
     ]
 
@@ -101,8 +101,8 @@ async def test_a_flood_for_hours_is_reported_at_most_ten_times_an_hour(world: Wo
         await flood(world, expired, 50)
         await sweep(world)
         world.now += HOUR // 4
-    assert len(told(world)) == hours * MOST
-    assert sum(left_out(world)) + len(told(world)) + world.rows("SELECT not_told FROM expired_calls")[0][
+    assert len(reported(world)) == hours * MOST
+    assert sum(left_out(world)) + len(reported(world)) + world.rows("SELECT not_told FROM expired_calls")[0][
         "not_told"
     ] == len(world.rows("SELECT id FROM cdrs"))
 
@@ -126,7 +126,7 @@ async def test_each_booking_is_counted_separately(world: World, expired: Booking
 async def test_one_accounts_rest_can_be_reported_by_its_own_clock(world: World, expired: Booking) -> None:
     await flood(world, expired, 20)
     await world.storage.run(notifications.notify_due, EpochMs(world.now + HOUR), world.policy, AccountId("acc_other"))
-    assert len(told(world)) == MOST
+    assert len(reported(world)) == MOST
     await world.storage.run(notifications.notify_due, EpochMs(world.now + HOUR), world.policy, world.account)
     assert left_out(world)[MOST:] == [9]
 
@@ -155,7 +155,7 @@ async def test_a_call_whose_record_was_deleted_is_not_reported_and_blocks_nothin
         connection.execute("DELETE FROM outbox")
     world.now += 2 * DAY
     await sweep(world)
-    assert told(world) == []
+    assert reported(world) == []
     assert world.rows("SELECT told, not_told, last_cdr_id FROM expired_calls") == [
         {"told": 1, "not_told": 0, "last_cdr_id": None}
     ]

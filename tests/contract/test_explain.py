@@ -122,12 +122,6 @@ def test_every_choice_of_owner_and_operator_is_explained(
     line.close()
 
 
-def test_the_lookup_of_a_blocked_caller_is_one_index_search(line: Line) -> None:
-    sql = "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM blocked_callers WHERE booking_id = ? AND caller = ?"
-    [step] = line._db.execute(sql, ("bkg_1", CALLER)).fetchall()
-    assert step["detail"].startswith("SEARCH blocked_callers USING COVERING INDEX")
-
-
 @pytest.fixture
 def line(template: Path) -> Any:
     """A booking of 300 s and ten calls, with at most 60 s for each call."""

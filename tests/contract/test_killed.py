@@ -28,17 +28,17 @@ def run_and_kill(database: Path, seed: int) -> list[str]:
         first = victim.stdout.readline()
         time.sleep(random.Random(seed).uniform(0, 0.2))
         victim.kill()
-        told = [first, *victim.stdout]
+        confirmed = [first, *victim.stdout]
     assert victim.returncode == -9, "it ended by itself"
-    return [line.rstrip("\n") for line in told if line.endswith("\n")]
+    return [line.rstrip("\n") for line in confirmed if line.endswith("\n")]
 
 
-def check_told(database: Path, told: list[str]) -> None:
+def check_confirmed(database: Path, confirmed: list[str]) -> None:
     """What the storage confirmed before the kill is there after it."""
     with outsider(database) as connection:
         leased = {row["call_id"] for row in connection.execute("SELECT call_id FROM calls")}
         recorded = {row["call_id"] for row in connection.execute("SELECT call_id FROM cdrs")}
-    for line in told:
+    for line in confirmed:
         what, call_id = line.split()
         assert call_id in (leased if what == "leased" else recorded), line
 
@@ -63,9 +63,9 @@ async def test_ten_kills_during_calls_lose_and_double_nothing(database: Path) ->
     await prepare(database)
     settled = lost = 0
     for seed in range(KILLS):
-        told = run_and_kill(database, seed)
-        settled += sum(line.startswith("settled") for line in told)
-        check_told(database, told)
+        confirmed = run_and_kill(database, seed)
+        settled += sum(line.startswith("settled") for line in confirmed)
+        check_confirmed(database, confirmed)
         with outsider(database) as connection:
             assert broken_rules(connection) == {}
         lost += await settle_the_lost(database)

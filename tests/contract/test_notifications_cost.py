@@ -1,6 +1,6 @@
-"""What events cost: the sweep no more with twenty thousand bookings than with one thousand, an answered call one read.
+"""The cost of events: a sweep costs the same with 20,000 bookings as with 1,000, an answered call one more read.
 
-`NOTIFICATIONS_BOOKINGS=1000000 pytest -s tests/contract/test_notifications_cost.py` for the figures.
+`NOTIFICATIONS_BOOKINGS=1000000 pytest -s tests/contract/test_notifications_cost.py` prints the figures.
 """
 
 import os
@@ -116,10 +116,10 @@ def test_a_day_without_an_engine_is_caught_up_in_short_transactions(
     rounds: list[notifications.NotifiedBatch] = []
     while not rounds or rounds[-1].is_full:
         rounds.append(notifications.notify_due(tx, EpochMs(START + DAY), POLICY))
-    told = connection.execute("SELECT body FROM outbox").fetchall()
+    reported = connection.execute("SELECT body FROM outbox").fetchall()
     connection.close()
     # A thousand bookings end each day; one of a hundred is reported as expired and another as expiring soon.
-    assert len(told) == 20
+    assert len(reported) == 20
     assert len(rounds) == 6
     assert max(each.scanned for each in rounds) <= 2 * notifications.BATCH
 

@@ -1,6 +1,6 @@
-"""What may happen at once, in every order, on a real database with two engines on it. `-s` prints the figures.
+"""Simultaneous operations in every order, by two engines on one real database. `-s` prints the figures.
 
-RACES=20000 makes a long run of it.
+RACES=20000 makes a longer run.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ async def test_an_end_reported_in_four_ways_is_settled_once(pair: tuple[World, W
         work: list[Work] = []
         for name in names:
             for each in pair:
-                for _ in ("script", "journal"):
+                for _ in ("script", "spool"):
                     answered_ms, status = chance.randrange(40 * SECOND), chance.choice(["ANSWER", "CANCEL"])
                     report = EndReport(CallId(name), answered_ms, status, world.at)
                     work.append(partial(each.storage.run, calls.call_ended, report, world.now, world.policy))

@@ -16,7 +16,6 @@ from engine.privacy.retention import delete_batch
 from engine.sandbox import clock
 from engine.storage.filters import LATEST
 from engine.storage.outbox import CallbackPosition
-from engine.storage.queries import load
 from tests.contract.delivering import (
     BAD,
     GONE,
@@ -31,7 +30,7 @@ from tests.contract.delivering import (
 )
 from tests.contract.samples import CALLBACK, DAY, HOUR, START
 from tests.contract.trial import Trial
-from tests.contract.world import World, outsider
+from tests.contract.world import World
 
 FIRST = CallbackPosition(0, "")
 
@@ -216,41 +215,6 @@ async def test_an_expired_secret_is_deleted(world: World) -> None:
     for later, kept in ((59_999, 1), (60_000, 0)):
         await world.storage.run(delete_batch, EpochMs(START + later), retention)
         assert world.rows("SELECT COUNT(old_webhook_secret) AS kept FROM accounts") == [{"kept": kept}]
-
-
-@pytest.mark.parametrize(
-    ("query", "parameters"),
-    [
-        ("callbacks_page", {}),
-        ("callbacks_page_in_state", {"state": "FAILED"}),
-        ("callbacks_page_of_booking", {"booking_id": "bkg_1"}),
-        ("callbacks_page_of_booking_in_state", {"state": "FAILED", "booking_id": "bkg_1"}),
-        ("callbacks_to_redeliver", {"state": "FAILED", "after_at": 0, "after_id": "", "until": 9}),
-        ("line_up_due_callbacks", {"now": 1, "held_until": 2}),
-        ("next_callback_due_at", {}),
-        ("endpoint_to_release", {}),
-        ("release_held_callbacks", {"url": "", "now": 1}),
-        ("endpoints_page", {"before_id": "z"}),
-        ("delete_unused_endpoints", {"before": 1}),
-    ],
-)
-async def test_frequent_queries_use_an_index_and_sort_nothing(
-    world: World, query: str, parameters: dict[str, Any]
-) -> None:
-    known = {"account_id": "a", "since": 0, "before_at": 9, "before_id": "", "at_most": 9} | parameters
-    text = getattr(load("sqlite3"), query).sql
-    with outsider(world.database) as connection:
-        plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", known)]
-    assert not [step for step in plan if step.startswith("SCAN outbox") or "TEMP B-TREE" in step], plan
-
-
-async def test_a_bookings_callbacks_in_one_state_are_found_without_reading_the_others(world: World) -> None:
-    """A simulated call costs nothing, so one booking may have any number of them."""
-    text = load("sqlite3").callbacks_page_of_booking_in_state.sql
-    known = {"account_id": "a", "booking_id": "b", "state": "FAILED", "since": 0, "before_at": 9, "before_id": ""}
-    with outsider(world.database) as connection:
-        [step] = connection.execute(f"EXPLAIN QUERY PLAN {text}", known | {"at_most": 9})
-    assert "(booking_id=? AND state=? AND created_at>?" in step["detail"]
 
 
 async def test_only_a_callback_that_becomes_due_wakes_the_worker(world: World) -> None:

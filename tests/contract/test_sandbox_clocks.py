@@ -89,8 +89,8 @@ async def test_unswept_events_are_reported_in_order_by_the_sandboxs_own_sweep(
     assert (await world.sweep()).bookings_gone == 0
     while await clock.sweep_sandboxes(world.storage, world.now, POLICY):
         pass
-    told = [json.loads(row["body"])["type"] for row in world.rows("SELECT body FROM outbox ORDER BY id")]
-    assert told == [EventType.BOOKING_EXPIRED] * bookings_due + [EventType.BOOKING_GONE] * bookings_due
+    reported = [json.loads(row["body"])["type"] for row in world.rows("SELECT body FROM outbox ORDER BY id")]
+    assert reported == [EventType.BOOKING_EXPIRED] * bookings_due + [EventType.BOOKING_GONE] * bookings_due
 
 
 async def test_many_due_changes_are_made_in_short_transactions(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ async def test_many_due_changes_are_made_in_short_transactions(trial: Trial, mon
     assert all([(await world.stored(booking)).gone_at for booking in booked])
 
 
-@pytest.mark.parametrize(("limit", "of_first"), [(2, 2), (100, 6)], ids=["one world's", "three worlds'"])
+@pytest.mark.parametrize(("limit", "of_first"), [(2, 2), (100, 6)], ids=["one sandbox", "three sandboxes"])
 async def test_the_sweep_reaches_every_sandbox_however_much_is_due(
     world: World, monkeypatch: pytest.MonkeyPatch, limit: int, of_first: int
 ) -> None:
@@ -242,5 +242,5 @@ async def test_a_sandbox_can_be_created_for_an_account_with_any_name(world: Worl
     long = "x" * 100
     for name in ("Ann (test)", long):
         await world.storage.run(create_account, name, START)
-    beside = [await world.storage.run(sandbox_of, AccountId(name), START) for name in ("Ann", long)]
-    assert [account.name for account in beside] == [f"{world.account} (test)", "x" * 93 + " (test)"]
+    sandbox = [await world.storage.run(sandbox_of, AccountId(name), START) for name in ("Ann", long)]
+    assert [account.name for account in sandbox] == [f"{world.account} (test)", "x" * 93 + " (test)"]

@@ -56,10 +56,10 @@ def test_every_reason_has_a_sentence() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_no_explanation_contains_the_hidden_number(reason: Reason) -> None:
     explanation = Explanation(a_booking(), CALLER, START, reason, 7, LimitedBy.SECONDS_LEFT, 2)
-    said = explanation.sentence(STRICT)
-    assert said.endswith(".")
-    assert "{" not in said
-    assert HIDDEN[-6:] not in said
+    sentence = explanation.sentence(STRICT)
+    assert sentence.endswith(".")
+    assert "{" not in sentence
+    assert HIDDEN[-6:] not in sentence
 
 
 @pytest.mark.parametrize(

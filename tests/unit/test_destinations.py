@@ -121,9 +121,9 @@ def test_a_destination_must_be_e164(text: E164) -> None:
 def test_a_refusal_never_contains_the_number(text: E164) -> None:
     with pytest.raises((InvalidDestination, DestinationNotAllowed)) as refused:
         allowed_destination(text, DEFAULT_DESTINATIONS)
-    told = "".join(traceback.format_exception(refused.value)) + repr(refused.value.__dict__)
-    assert text.strip().lstrip("+") not in told
-    assert text[-7:].strip() not in told
+    text_of_error = "".join(traceback.format_exception(refused.value)) + repr(refused.value.__dict__)
+    assert text.strip().lstrip("+") not in text_of_error
+    assert text[-7:].strip() not in text_of_error
 
 
 @pytest.mark.parametrize(("number_type", "number"), a_type_of_each())

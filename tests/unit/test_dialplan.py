@@ -155,9 +155,9 @@ def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
 
 
 def test_no_call_talks_without_a_limit() -> None:
-    """Either the engine has set the limit and says so, or the lease is the limit, or nobody talks.
+    """Either the engine confirms that it has set the limit, or the lease is the limit, or nobody talks.
 
-    TIMEOUT(absolute)=0 means for ever, so that value and none at all must have been turned away before.
+    TIMEOUT(absolute)=0 means no limit, so that value and an empty one must have been refused before.
     """
     asked = position("AGI", "/answered")
     assert "RN_LIMIT=" in [step.data for step in STEPS[:asked] if step.context == "rented-numbers-answered"]
@@ -213,8 +213,8 @@ def test_every_application_and_function_of_the_dialplan_has_its_module_loaded() 
 def test_the_answer_and_the_end_are_reported_with_the_time_in_utc() -> None:
     """In local time one hour occurs twice each autumn."""
     for words in ("RN_ASK", "RN_END"):
-        told = [step.data for step in STEPS if set_name(step) == words][-1]
-        assert arguments_of(told)[-1] == "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}"
+        reported = [step.data for step in STEPS if set_name(step) == words][-1]
+        assert arguments_of(reported)[-1] == "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ WAYS = {
         "    asyncio.get_running_loop().call_soon(lambda: int(number + 'x'))\n    await asyncio.sleep(0.01)\n"
         "asyncio.run(main())"
     ),
-    "a task that nobody waits for": (
+    "a task without a waiter": (
         "async def fail():\n    raise ValueError(number)\n"
         "async def main():\n    task = asyncio.create_task(fail())\n    await asyncio.sleep(0.01)\n"
         "asyncio.run(main())"
@@ -58,7 +58,7 @@ WAYS = {
     ),
     "a destructor": "class Bad:\n    def __del__(self): raise ValueError(number)\nbad = Bad()\ndel bad",
 }
-LAST_WORDS = {
+CRASHES = {
     "the end of the process": "raise ValueError(f'no {number}')",
     "an end with many causes": "raise ExceptionGroup('g', [ValueError(number), KeyError(number)])",
 }
@@ -67,7 +67,7 @@ LAST_WORDS = {
 MARK = "\n--- next\n"
 
 
-def said(level: str, code: str) -> str:
+def stderr_of(level: str, code: str) -> str:
     """Runs the code in a process and returns its standard error."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code, level], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
@@ -80,7 +80,7 @@ def said(level: str, code: str) -> str:
 def logs() -> dict[str, str]:
     """The output of each way, all in one process."""
     each = f"for code in {list(WAYS.values())!r}:\n    exec(code)\n    sys.stderr.write({MARK!r})"
-    return dict(zip(WAYS, said("debug", each).split(MARK), strict=False))
+    return dict(zip(WAYS, stderr_of("debug", each).split(MARK), strict=False))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -89,16 +89,16 @@ def test_no_way_into_the_log_shows_a_number(logs: dict[str, str], way: str) -> N
     assert NUMBER[4:-2] not in logs[way]
 
 
-@pytest.mark.parametrize("way", LAST_WORDS)
+@pytest.mark.parametrize("way", CRASHES)
 def test_no_crash_of_a_process_shows_a_number(way: str) -> None:
-    log = said("error", LAST_WORDS[way])
+    log = stderr_of("error", CRASHES[way])
     assert "Traceback" in log
     assert "324•••••56" in log
     assert NUMBER[4:-2] not in log
 
 
 def test_every_level_is_masked_and_keeps_its_other_values() -> None:
-    log = said(
+    log = stderr_of(
         "debug", "for say in (ours.debug, ours.info, ours.warning, ours.error): say('e', number=number, ms=18000000)"
     )
     lines = [json.loads(line) for line in log.splitlines()]

@@ -15,26 +15,26 @@ def count(
     calls: int, window: ExpiredCalls | None = None, now: EpochMs = START
 ) -> tuple[ExpiredCalls | None, list[int]]:
     """Counts that many simultaneous calls; returns the window, and `not_reported` of each reported call."""
-    said = []
+    reports = []
     for number in range(calls):
         counted = count_in_window(window, f"cdr_{number}", now, RULES)
         window = counted.window
         if counted.not_reported is not None:
-            said.append(counted.not_reported)
-    return window, said
+            reports.append(counted.not_reported)
+    return window, reports
 
 
 def test_only_the_configured_number_is_reported_and_the_last_suppressed_call_is_kept() -> None:
-    window, said = count(1_000)
-    assert said == [0, 0, 0]
+    window, reports = count(1_000)
+    assert reports == [0, 0, 0]
     assert window == ExpiredCalls(START, 3, 997, "cdr_999")
 
 
 def test_the_first_report_of_the_next_window_counts_the_suppressed_calls() -> None:
     window, _ = count(10)
     assert count(1, window, EpochMs(START + HOUR - 1))[1] == []
-    later, said = count(5, window, EpochMs(START + HOUR))
-    assert said == [7, 0, 0]
+    later, reports = count(5, window, EpochMs(START + HOUR))
+    assert reports == [7, 0, 0]
     assert later == ExpiredCalls(EpochMs(START + HOUR), 3, 2, "cdr_4")
 
 

@@ -20,8 +20,8 @@ def test_every_rejection_has_asterisks_sip_status_for_its_cause(reason: Reason) 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_simulated_outcome_matches_a_real_one(outcome: Outcome) -> None:
     """With the disposition of the same name, and the status that the documents promise."""
-    told = {"answered": 200, "busy": 486, "no-answer": 480, "cancelled": 487}
-    assert sip_status(BRIDGE, outcome) == told[outcome]
+    promised = {"answered": 200, "busy": 486, "no-answer": 480, "cancelled": 487}
+    assert sip_status(BRIDGE, outcome) == promised[outcome]
     if outcome is not Outcome.ANSWERED:
         assert UNANSWERED[DIAL_STATUS[outcome]] is Disposition(outcome.name)
 

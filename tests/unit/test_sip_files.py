@@ -118,8 +118,8 @@ def test_no_cipher_of_an_older_tls_version_is_accepted(program: Any, tls: dict[s
 def test_srtp_is_required_of_both_sides(program: Any, tls: dict[str, Any]) -> None:
     etc = own(program, **tls, media_encryption="sdes").etc
     for side in ("carrier", "trunk"):
-        said = options(etc / "pjsip_rented_numbers.conf", side)
-        assert (said["media_encryption"], said["media_encryption_optimistic"]) == ("sdes", "no")
+        message = options(etc / "pjsip_rented_numbers.conf", side)
+        assert (message["media_encryption"], message["media_encryption_optimistic"]) == ("sdes", "no")
     assert "load = res_srtp.so" in (etc / "modules.conf").read_text()
     assert "media_encryption" not in (own(program).etc / "pjsip_rented_numbers.conf").read_text()
 
@@ -134,7 +134,7 @@ def test_drop_ins_encrypt_over_a_transport_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"trunk_uri": OVER_TLS}, "sip_tls_port must be set"),
         ({"sip_plain": False}, "sip_tls_port must be set"),
@@ -150,8 +150,8 @@ def test_drop_ins_encrypt_over_a_transport_of_their_own(tmp_path: Path) -> None:
         ({"media_encryption": "dtls"}, "'none' or 'sdes'"),
     ],
 )
-def test_incomplete_tls_settings_are_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_incomplete_tls_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Settings.model_validate(changes)
 
 
