@@ -31,7 +31,7 @@ class Audited(Machine):
                 self._check_limit(leg)
         self._check_charges()
         self._check_talk()
-        self._check_told()
+        self._check_reported()
 
     def _check_routed(self, leg: Leg) -> None:
         if leg.phase is Phase.RINGING:
@@ -61,7 +61,7 @@ class Audited(Machine):
             most = max(-(-leg.talked_ms // 1000), 1 if leg.measured_ms else 0)
             assert least <= record["duration"] <= most, leg
 
-    def _check_told(self) -> None:
+    def _check_reported(self) -> None:
         """Every answered call, every unanswered call and every gone booking is reported once."""
         [excess] = self.books.db.execute(REPORTED_TOO_OFTEN).fetchall()
         assert excess == {"started": 0, "missed": 0, "gone": 0}

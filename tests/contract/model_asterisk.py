@@ -1,7 +1,4 @@
-"""A model of Asterisk as far as metering depends on it: two clocks, its own limits, and its own measurement of talk.
-
-It has no access to a booking's seconds.
-"""
+"""A model of Asterisk for metering: two clocks, its own limits and durations, no access to a booking's seconds."""
 
 import asyncio
 from collections import deque

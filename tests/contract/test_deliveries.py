@@ -160,7 +160,7 @@ async def test_simultaneous_attempts_leave_the_endpoint_as_the_last_one_recorded
     first, second, third = await begun(world)
     await recorded(world, first, BAD, RetryAfter(HOUR))
     assert await recorded(world, second, GONE, GiveUp()) is WhyDisabled.GONE
-    # Said once; the one that comes late is delivered all the same, and enables nothing.
+    # The endpoint is disabled once; a late success is still delivered, but does not enable it again.
     assert await recorded(world, third, OK, Delivered()) is None
     assert states(world) == ["PENDING", "FAILED", "DELIVERED"]
     assert (endpoint(world)["reason"], endpoint(world)["failing_since"]) == ("GONE", START)

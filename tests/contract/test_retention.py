@@ -28,7 +28,7 @@ from tests.contract.test_migrations import insert
 from tests.contract.world import World
 
 RETENTION = RetentionPeriods(records_ms=180 * DAY, callbacks_ms=30 * DAY, bookings_ms=30 * DAY)
-# `RETENTION_RECORDS=10000000 pytest -s tests/contract/test_retention.py -k however_many` for the figure.
+# `RETENTION_RECORDS=10000000 pytest -s tests/contract/test_retention.py -k does_not_grow` prints the figures.
 MANY = int(os.environ.get("RETENTION_RECORDS", "60000"))
 
 

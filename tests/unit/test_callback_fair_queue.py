@@ -141,7 +141,7 @@ def test_a_full_queue_is_shared_evenly_and_a_shortened_queue_keeps_its_order(mon
             queue.release(each)
     assert sorted(served) == [f"evt_{host}_{number}" for host in "abc" for number in range(2)]
     assert [each for each in served if "_a_" in each] == ["evt_a_0", "evt_a_1"]
-    assert (queue._queues, dict(queue._under_way)) == ({}, {}), "what nobody uses is kept"
+    assert (queue._queues, dict(queue._under_way)) == ({}, {}), "unused queues are kept"
 
 
 def test_in_a_full_queue_no_receiver_gains_a_place_at_the_cost_of_a_shorter_one(
