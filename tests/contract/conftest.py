@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ async def world(storage: SqliteStorage, database: Path) -> AsyncIterator[World]:
     world = await World.begin(storage, database)
     yield world
     world.check_ledger()
+
+
+@pytest.fixture
+def lenient(world: World) -> World:
+    """A set-up in which one call may last four hours."""
+    world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
+    return world
 
 
 @pytest.fixture

@@ -188,6 +188,10 @@ def test_a_consistent_row_of_each_table_is_kept(database: Path) -> None:
     for table in ROWS:
         insert(connection, table)
     connection.close()
+    reopened = connect(database)
+    kept = {table: reopened.execute(f"SELECT COUNT(*) AS n FROM {table}").fetchone()["n"] for table in ROWS}  # noqa: S608
+    reopened.close()
+    assert kept == dict.fromkeys(ROWS, 1)
 
 
 @pytest.mark.parametrize(("table", "changes"), INCONSISTENT)
