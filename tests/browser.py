@@ -1,4 +1,4 @@
-"""Chromium without a display, by its DevTools protocol. It reaches this machine only, and says what a page did."""
+"""Runs headless Chromium over its DevTools protocol. It reaches this machine only and records what a page did."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ import aiohttp
 PROGRAM = Path(__file__).parents[1] / ".tools" / "bin" / "chromium"
 START_SECONDS = 30.0
 WAIT_SECONDS = 30.0
-# No name is ever looked up, and no address but this machine's is reached.
+# No name is looked up, and only this machine's address is reached.
 OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking")
 # There may be neither a graphics card nor much shared memory.
 FRUGAL = ("--disable-gpu", "--disable-dev-shm-usage")
@@ -24,7 +24,7 @@ DOMAINS = ("Page", "Runtime", "Network", "Log", "Audits")
 
 @dataclass
 class Seen:
-    """What a page did. `urls`: all that it asked for; `complaints`: what the browser had to say, in its words."""
+    """What a page did. `urls`: all that it requested; `complaints`: the browser's own messages."""
 
     urls: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Seen:
         match event:
             case "Network.requestWillBeSent":
                 self.urls.append(facts["request"]["url"])
-            case "Audits.issueAdded":  # a policy that was violated among them
+            case "Audits.issueAdded":  # includes violations of a policy
                 self.complaints.append(json.dumps(facts["issue"]))
             case "Log.entryAdded":
                 self.complaints.append(json.dumps(facts["entry"]))
@@ -52,36 +52,36 @@ class Page:
 
     async def read(self) -> None:
         async for message in self._socket:
-            said = json.loads(message.data)
-            if "id" in said:
-                self._answers.pop(said["id"]).set_result(said)
+            answer = json.loads(message.data)
+            if "id" in answer:
+                self._answers.pop(answer["id"]).set_result(answer)
             else:
-                self.seen.note(said["method"], said["params"])
+                self.seen.note(answer["method"], answer["params"])
 
     async def tell(self, method: str, **params: Any) -> dict[str, Any]:
-        """Raises AssertionError when the browser refuses."""
+        """Sends a command. Raises AssertionError if the browser refuses it."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": params})
-        said = await answer
-        assert "error" not in said, said
-        result: dict[str, Any] = said["result"]
+        message = await answer
+        assert "error" not in message, message
+        result: dict[str, Any] = message["result"]
         return result
 
     async def do(self, script: str) -> Any:
-        """The value of an expression in the page. Raises AssertionError when it throws."""
+        """Returns the value of an expression in the page. Raises AssertionError if it throws."""
         done = await self.tell("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
     async def wait(self, script: str) -> None:
-        """Until an expression is true. Raises TimeoutError."""
+        """Waits until an expression is true. Raises TimeoutError."""
         async with asyncio.timeout(WAIT_SECONDS):
             while not await self.do(f"Boolean({script})"):  # noqa: ASYNC110  there is no event of it
                 await asyncio.sleep(0.02)
 
     async def click(self, element: str) -> None:
-        """`element`: an expression. As soon as it is there."""
+        """Clicks the element that the expression `element` returns, as soon as it exists."""
         await self.wait(element)
         await self.do(f"({element}).click(), 0")
 
@@ -93,7 +93,7 @@ class Page:
 
 @asynccontextmanager
 async def chromium(directory: Path) -> AsyncIterator[str]:
-    """A running one, its profile in `directory`; the address of its DevTools."""
+    """Runs Chromium with its profile in `directory`; yields the address of its DevTools."""
     command = [str(PROGRAM), *OFFLINE, *FRUGAL, f"--user-data-dir={directory}", "--remote-debugging-port=0"]
     with (directory / "log").open("wb") as log:
         browser = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220  ended below
@@ -106,7 +106,7 @@ async def chromium(directory: Path) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def opened(devtools: str) -> AsyncIterator[Page]:
-    """A new page, with nothing in it yet."""
+    """Yields a new, empty page."""
     async with aiohttp.ClientSession() as session:
         async with session.put(f"http://{devtools}/json/new?about:blank") as answer:
             target = await answer.json(content_type=None)
@@ -122,7 +122,7 @@ async def opened(devtools: str) -> AsyncIterator[Page]:
 
 
 async def _devtools(directory: Path, browser: subprocess.Popen[bytes]) -> str:
-    """It writes its port into a file once it listens."""
+    """Returns the address once Chromium has written its port into a file."""
     async with asyncio.timeout(START_SECONDS):
         while browser.poll() is None:
             with suppress(FileNotFoundError, IndexError):

@@ -11,7 +11,7 @@ FILTER = FILES / "filter.d" / "rented-numbers.conf"
 
 
 def banned_by(log: Path, *, out: str = "ip") -> list[str]:
-    """The address of each line that counts as a failure, in their order. `out`: what is printed of each."""
+    """Returns the address of each line that counts as a failure, in order. `out`: what is printed of each."""
     done = subprocess.run(
         [PROGRAM, "--out", out, "--encoding", "utf-8", str(log), str(FILTER)],
         capture_output=True,
@@ -24,7 +24,7 @@ def banned_by(log: Path, *, out: str = "ip") -> list[str]:
 
 
 def banned_of(lines: Iterable[bytes], directory: Path) -> list[str]:
-    """The same of lines of a log, given without their ends."""
+    """Does the same with lines of a log, given without their line ends."""
     log = directory / "security.log"
     log.write_bytes(b"".join(line + b"\n" for line in lines))
     return banned_by(log)

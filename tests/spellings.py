@@ -1,4 +1,4 @@
-"""Spellings of hosts and URLs with which a callback is turned against the inside. Shared by unit and socket tests."""
+"""Spellings of hosts and URLs with which a callback could attack the inside. Shared by unit and socket tests."""
 
 FORBIDDEN_HOSTS = [
     "localhost",
@@ -101,7 +101,7 @@ FORBIDDEN_HOSTS = [
     "[fe80::1%251]",
 ]
 
-# Whole URLs; {port} is where something listens on 127.0.0.1. What parsers disagree about.
+# Whole URLs that parsers read differently; {port} is where a server listens on 127.0.0.1.
 TRICKS = [
     "https://customer.example:443@127.0.0.1:{port}/",
     "https://127.0.0.1:{port}@customer.example/",

@@ -1,7 +1,8 @@
-"""A storage for each engine that the product runs on, over a fresh and migrated database."""
+"""Provides a storage over a freshly migrated database for each storage engine of the product."""
 
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from engine.domain.events import EventType
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.noticing import TOLD, choose
+from tests.contract.notifying import EVENT_POLICY, choose
 from tests.contract.world import World
 
 ENGINES = ("sqlite",)
@@ -17,7 +18,7 @@ ENGINES = ("sqlite",)
 
 @pytest.fixture(scope="session", params=ENGINES)
 def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Migrated once, copied for each test."""
+    """A database that is migrated once and copied for each test."""
     assert request.param == "sqlite"
     path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
     migrate(path)
@@ -38,15 +39,22 @@ async def storage(database: Path) -> AsyncIterator[SqliteStorage]:
 
 @pytest.fixture
 async def world(storage: SqliteStorage, database: Path) -> AsyncIterator[World]:
-    """Every test that uses it ends with a look into the books."""
+    """The test's own set-up; after the test its ledger is checked."""
     world = await World.begin(storage, database)
     yield world
     world.check_ledger()
 
 
 @pytest.fixture
-async def told_all(world: World) -> World:
-    """Its account has chosen every event; bookings of ten minutes and a week."""
-    world.policy = TOLD
+def lenient(world: World) -> World:
+    """A set-up in which one call may last four hours."""
+    world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
+    return world
+
+
+@pytest.fixture
+async def all_events(world: World) -> World:
+    """A set-up whose account has chosen every event; bookings have ten minutes and last a week."""
+    world.policy = EVENT_POLICY
     await choose(world, *EventType)
     return world

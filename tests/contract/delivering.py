@@ -1,4 +1,4 @@
-"""Callbacks that are put down, begun and recorded as the worker does it, with a clock that a test moves."""
+"""Writes, starts and records callbacks as the worker does, with a clock that a test moves."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ async def posted(world: World, count: int = 1, url: str = CALLBACK) -> Booking:
 
 
 async def begun(world: World) -> list[Delivery]:
-    """All that is due, begun."""
+    """Starts all callbacks that are due."""
     found = await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 1_000)
     chosen = [QueuedCallback(due.event_id, receiver_of(due.url), due.attempts, due.account_id) for due in found.due]
     made = await world.storage.run(begin_all, chosen, world.now + 1)
@@ -55,7 +55,7 @@ def endpoint(world: World, url: str = CALLBACK) -> dict[str, Any]:
 
 
 async def disabled(world: World, held: int) -> str:
-    """An endpoint that answered 410, and callbacks that came after; its id."""
+    """Returns the id of an endpoint that answered 410 and has later callbacks waiting."""
     await posted(world)
     await tried_once(world, GONE, GiveUp())
     await posted(world, held)

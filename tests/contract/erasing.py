@@ -1,4 +1,4 @@
-"""A person who is to be forgotten, and what a database still says of her."""
+"""A person whose number is erased, and what a database still holds of it."""
 
 import sqlite3
 from contextlib import closing
@@ -35,7 +35,7 @@ async def call(world: World, booking: Booking, call_id: CallId, source: str, ans
 
 
 def everything(world: World) -> str:
-    """All that the database says, table by table."""
+    """Returns the whole content of the database, table by table."""
     with outsider(world.database) as connection:
         tables = [row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return "\n".join(repr(connection.execute(f"SELECT * FROM {table}").fetchall()) for table in tables)  # noqa: S608

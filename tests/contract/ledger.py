@@ -1,21 +1,21 @@
-"""What must be true of the whole database after every command: books that balance, numbers with one owner.
+"""What must be true of the database after every command: the ledger balances, each number has one owner.
 
-Written in SQL of its own, so that an error in the product's queries cannot hide here as well.
+It has its own SQL, so that an error in the product's queries cannot hide here too.
 """
 
 import sqlite3
 
-# Each lists the ids of what breaks the rule that it is named for.
+# Each query lists the ids of rows that break the rule it is named after.
 RULES = {
     "granted = remaining + leased + settled": """
         SELECT id FROM bookings WHERE seconds_granted <> seconds_remaining + seconds_leased + seconds_settled
             OR calls_granted <> calls_remaining + calls_leased + calls_settled""",
-    "granted = what was given and taken": """
+    "granted = sum of grants": """
         SELECT b.id FROM bookings AS b LEFT JOIN grants AS g ON g.booking_id = b.id
         GROUP BY b.id
         HAVING b.seconds_granted <> COALESCE(SUM(g.seconds), 0) OR b.calls_granted <> COALESCE(SUM(g.calls), 0)""",
     "remaining >= 0": "SELECT id FROM bookings WHERE seconds_remaining < 0 OR calls_remaining < 0",
-    "leased = what the calls that are up hold": """
+    "leased = sum of the leases of live calls": """
         SELECT b.id FROM bookings AS b LEFT JOIN calls AS c
             ON c.booking_id = b.id AND c.state IN ('RINGING', 'LIVE')
         GROUP BY b.id
@@ -25,33 +25,33 @@ RULES = {
         GROUP BY b.id
         HAVING b.seconds_settled <> b.seconds_forgotten + COALESCE(SUM(r.duration), 0)
             OR b.calls_settled <> b.calls_forgotten + COUNT(*) FILTER (WHERE r.duration > 0)""",
-    "a call has one record once it has ended, and none before": """
+    "a call has one record after its end, and none before": """
         SELECT c.call_id FROM calls AS c LEFT JOIN cdrs AS r USING (call_id)
         GROUP BY c.call_id HAVING COUNT(r.id) <> (c.state IN ('SETTLED', 'VOIDED'))""",
-    "a record says what its call was charged": """
+    "a record has the charge of its call": """
         SELECT r.id FROM cdrs AS r JOIN calls AS c USING (call_id)
         WHERE r.duration <> c.seconds_charged OR r.booking_id <> c.booking_id""",
-    "each answered call is told once, no other is": """
+    "each answered call is reported once, no other is": """
         SELECT id FROM (
-            SELECT r.id, 1 AS told FROM cdrs AS r JOIN bookings AS b ON b.id = r.booking_id
+            SELECT r.id, 1 AS reported FROM cdrs AS r JOIN bookings AS b ON b.id = r.booking_id
             WHERE r.duration > 0 AND b.callback <> ''
             UNION ALL
             SELECT json_extract(body, '$.id'), -1 FROM outbox
             WHERE json_extract(body, '$.id') IS NOT NULL AND json_extract(body, '$.type') IS NULL
-        ) GROUP BY id HAVING SUM(told) <> 0""",
-    "no call is told of as missed twice, nor one that was answered": """
+        ) GROUP BY id HAVING SUM(reported) <> 0""",
+    "no call is reported as missed twice, and no answered one is": """
         SELECT json_extract(o.body, '$.id') AS cdr_id FROM outbox AS o LEFT JOIN cdrs AS r ON r.id = cdr_id
         WHERE json_extract(o.body, '$.type') = 'call.missed'
         GROUP BY cdr_id HAVING COUNT(*) > 1 OR MAX(r.duration) > 0""",
-    "each call to an expired booking is told of once, or counted once as not told of": """
+    "each call to an expired booking is reported once, or counted once as not reported": """
         SELECT booking_id FROM (
-            SELECT booking_id, 1 AS told FROM cdrs WHERE disposition = 'EXPIRED'
+            SELECT booking_id, 1 AS reported FROM cdrs WHERE disposition = 'EXPIRED'
             UNION ALL
             SELECT booking_id, -1 - COALESCE(json_extract(body, '$.callsNotReported'), 0) FROM outbox
             WHERE json_extract(body, '$.message') IS NOT NULL
             UNION ALL
             SELECT booking_id, -not_told FROM expired_calls
-        ) GROUP BY booking_id HAVING SUM(told) <> 0""",
+        ) GROUP BY booking_id HAVING SUM(reported) <> 0""",
     "a booking's callbacks are numbered 1, 2, 3 … without a gap": """
         SELECT b.id FROM bookings AS b JOIN outbox AS o ON o.booking_id = b.id
         GROUP BY b.id
@@ -67,7 +67,7 @@ RULES = {
 
 
 def broken_rules(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """Rule → the ids that break it; empty when the books balance."""
+    """Returns rule → ids of rows that break it; empty if the ledger balances."""
     # The first value of a row, whether rows are tuples or dicts on this connection.
     cursor = connection.cursor()
     cursor.row_factory = lambda _, row: str(row[0])

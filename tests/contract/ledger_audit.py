@@ -1,4 +1,4 @@
-"""What must be true of the state machine's world after every step, and what once all is well again."""
+"""What must be true of the state machine's system after every step, and at the end, when everything works again."""
 
 from engine.domain.booking import Booking, BookingStatus, status_at
 from engine.domain.metering import CallState
@@ -7,10 +7,10 @@ from tests.contract.ledger import broken_rules
 from tests.contract.ledger_machine import Machine
 from tests.contract.model_asterisk import Leg, Phase
 
-# By how much a limit in Asterisk may be later than the lease says: the time a message takes.
+# How much later than the lease a limit in Asterisk may be: the time that a message takes.
 LIMIT_TOLERANCE_MS = 50
-# How many more were told of than there were.
-TOLD_TOO_OFTEN = """
+# Events that were reported more often than they happened.
+REPORTED_TOO_OFTEN = """
     SELECT
         TOTAL(kind = 'call.started') - (SELECT COUNT(*) FROM calls WHERE answered_at IS NOT NULL OR seconds_charged > 0)
             AS started,
@@ -31,7 +31,7 @@ class Audited(Machine):
                 self._check_limit(leg)
         self._check_charges()
         self._check_talk()
-        self._check_told()
+        self._check_reported()
 
     def _check_routed(self, leg: Leg) -> None:
         if leg.phase is Phase.RINGING:
@@ -39,7 +39,7 @@ class Audited(Machine):
             assert call is not None
             booking_id, hidden = self.leads_to[leg.call_id]
             assert leg.booking_id == call.booking_id == booking_id
-            # Held up on its way, it may go where its owner has moved meanwhile.
+            # A delayed request may reach the owner's later destination.
             assert leg.variables["RN_DESTINATION"] == call.destination
             assert call.destination == hidden or leg.was_held_up
 
@@ -50,7 +50,7 @@ class Audited(Machine):
         assert self.asterisk.limit_ms(leg) <= call.seconds_leased * 1000 + LIMIT_TOLERANCE_MS
 
     def _check_charges(self) -> None:
-        """A call whose end was reported costs what it lasted, whoever reported it and however often."""
+        """A call whose end was reported costs its duration, whoever reported it and however often."""
         records = self.books.db.execute("SELECT call_id, duration, disposition FROM cdrs").fetchall()
         charged = {each["call_id"]: each for each in records}
         for leg in self.asterisk.in_phase(Phase.OVER):
@@ -61,13 +61,13 @@ class Audited(Machine):
             most = max(-(-leg.talked_ms // 1000), 1 if leg.measured_ms else 0)
             assert least <= record["duration"] <= most, leg
 
-    def _check_told(self) -> None:
-        """Every answer, every call that had none, and every booking that is gone: once each."""
-        [excess] = self.books.db.execute(TOLD_TOO_OFTEN).fetchall()
+    def _check_reported(self) -> None:
+        """Every answered call, every unanswered call and every gone booking is reported once."""
+        [excess] = self.books.db.execute(REPORTED_TOO_OFTEN).fetchall()
         assert excess == {"started": 0, "missed": 0, "gone": 0}
 
     def _check_talk(self) -> None:
-        """By booking: what was charged, and what calls that are not settled have really used, was granted."""
+        """Charged seconds plus what unsettled calls really used never exceed what was granted, by booking."""
         used: dict[str, int] = {}
         for row in self.books.db.execute("SELECT booking_id, SUM(duration) AS d FROM cdrs GROUP BY 1"):
             used[row["booking_id"]] = row["d"]
@@ -80,7 +80,7 @@ class Audited(Machine):
             assert used.get(row["id"], 0) <= row["seconds_granted"]
 
     def check_at_rest(self) -> None:
-        """Nothing is forgotten: once all is well again, every end is settled and every second is shared out."""
+        """Nothing is left over: once everything works again, every end is settled and every second is shared."""
         for leg in self.asterisk.legs:
             call = self.call_of(leg)
             if leg.phase is Phase.OVER and call is not None:
@@ -103,7 +103,7 @@ class Audited(Machine):
             assert call.answered is not None
             assert leg.cut_at is not None
             left_ms = call.seconds_leased * 1000 - (at.boot_ms - call.answered.boot_ms)
-            # It may be later there: their talk began a little after the engine had reckoned it.
+            # Asterisk's limit may be later: the talk started a little after the time that the engine computed.
             assert leg.cut_at - at.wall_ms >= min(left_ms, until_end) - LIMIT_TOLERANCE_MS, "Asterisk was not told"
             unused.append(left_ms / 1000)
             if call.seconds_leased < self.policy.longest_call_seconds and left_ms < until_end:

@@ -1,4 +1,4 @@
-"""The world of the ledger's state machine: engines that come and go, one Asterisk, one database."""
+"""The system of the ledger's state machine: engines that start and die, one Asterisk, one database."""
 
 import asyncio
 import sqlite3
@@ -27,12 +27,12 @@ from tests.contract.model_books import Books
 from tests.contract.model_engine import Engine, Kept
 from tests.contract.samples import CALLBACK, DAY, POLICY, SECOND, START
 
-# Enough that some are free and few that they are recycled.
+# Enough numbers that some are free, and few enough that they are recycled.
 NUMBERS = [f"+3225550{n:03}" for n in range(6)]
 
 
 def policy_of_the_machine() -> Policy:
-    """Few seconds, so that they run out, and several calls, so that they meet."""
+    """Few seconds, so that they run out, and several calls, so that they overlap."""
     plans = {
         UsagePlan.SMALL: Allowance(seconds=20, calls=4, valid_for_ms=DAY),
         UsagePlan.MEDIUM: Allowance(seconds=100, calls=6, valid_for_ms=7 * DAY),
@@ -42,7 +42,7 @@ def policy_of_the_machine() -> Policy:
 
 
 class Machine(RuleBasedStateMachine):
-    """`_hidden` and `_holder` are its own, much simpler idea of where each number must lead."""
+    """`_hidden` and `_holder` are a separate, much simpler model of where each number must lead."""
 
     template: sqlite3.Connection
 
@@ -56,13 +56,13 @@ class Machine(RuleBasedStateMachine):
         self.asterisk = Asterisk(self.clocks, self.gate)
         self.books, self.kept = Books(self.template), Kept()
         self.engine: Engine | None = None
-        # What becomes of the ends of calls: told to the engine, kept in the journal, or lost.
+        # What happens to end reports: sent to the engine, spooled, or lost.
         self.ends_go_to = "engine"
         self.held: list[Booking] = []
         self._names = count()
         self._hidden: dict[str, str] = {}
         self._holder: dict[str, str] = {}
-        # Call id → where its number led when it was dialled: the booking, and its hidden number.
+        # Call id → the booking and hidden number that its service number led to when it was dialled.
         self.leads_to: dict[str, tuple[str, str]] = {}
         self._account = self.books.run(create_account, "Ann", START).id
         self.books.run(notifications.choose_events, self._account, list(EventType))
@@ -76,7 +76,7 @@ class Machine(RuleBasedStateMachine):
         self.books.db.close()
 
     def turn(self) -> None:
-        """Let everything go on until it waits: for a gate, or for something to happen."""
+        """Runs all tasks until each waits for a gate or for an event."""
         loop: Any = self.loop
         while True:
             loop.call_soon(loop.stop)
@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
             self.engine = None
             self.turn()
 
-    # The API: it answers while the engine is there.
+    # The API answers while the engine runs.
 
     def book(self, plan: UsagePlan) -> None:
         request = BookingRequest(self._account, E164(self._a_hidden_number()), plan, CALLBACK)
@@ -136,7 +136,7 @@ class Machine(RuleBasedStateMachine):
             self.engine.keeper.changed(booking.id)
 
     def adjust(self, booking: Booking, seconds: int, calls: int) -> None:
-        """On the command line: it asks the engine, or does it itself while there is none."""
+        """The command line asks the engine, or writes to the database itself if no engine runs."""
         adjustment = Adjustment(f"grt_{next(self._names)}", booking.id, seconds, calls, "a complaint")
         if self.engine is not None:
             self.engine.adjust(adjustment)
@@ -201,7 +201,7 @@ class Machine(RuleBasedStateMachine):
         return self.books.run(lambda tx: tx.calls.by_id(CallId(leg.call_id)))
 
     def elapse(self, step: int) -> None:
-        """Whatever is under way for too long then is given up at once, not in the middle of it."""
+        """A script that would exceed its time limit is cancelled at once."""
         if self.engine is not None:
             self.engine.cut_off(self.clocks.ticks + step - PATIENCE_MS)
             self.turn()
@@ -212,8 +212,8 @@ class Machine(RuleBasedStateMachine):
         return legs[-1 - turn % len(legs)]
 
     def can_take_a_clock_step(self) -> bool:
-        """Only where the engine can do something about it: set back while nobody can tell Asterisk, a wall clock gives
-        its calls an hour more, and no program beside Asterisk can help that."""
+        """Only if the engine can react: a wall clock that is set back while Asterisk cannot be reached gives
+        its calls an hour more, and no program outside Asterisk can prevent that."""
         if self.engine is None or self.gate.held or not self.engine.is_idle or self.asterisk.ami is not Ami.UP:
             return False
         if self.engine.storage.failing:

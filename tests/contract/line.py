@@ -1,4 +1,4 @@
-"""One booking and its calls, whatever happens to them, for tests that ask what the next call would meet."""
+"""One booking and its calls, whatever happens to them, for tests that ask what the next call would get."""
 
 import sqlite3
 from contextlib import suppress
@@ -31,7 +31,7 @@ from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, POLICY, START
 
 SQL = queries.load("sqlite3")
 CALLERS = (CALLER, "+14155550199", ANONYMOUS)
-# So little that calls get into each other's way.
+# So few that calls compete for them.
 TIGHT = replace(
     POLICY,
     plans={
@@ -76,7 +76,7 @@ class Line:
         self._db.close()
 
     def written(self) -> int:
-        """Rows written since the beginning."""
+        """Returns the number of rows written since the beginning."""
         return self._db.total_changes
 
     def stored(self) -> Booking:
@@ -88,7 +88,7 @@ class Line:
         return explain(self.tx, self.account, self.booking.id, source, self.at, self.policy)
 
     def route(self, source: str) -> RouteDecision:
-        """As agi://…/route does it, with an Asterisk that obeys."""
+        """Routes a call as the route script does, with an Asterisk that obeys."""
         call_id = f"c{len(self.calls):03}"
         self.calls.append(CallId(call_id))
         incoming = IncomingCall(CallId(call_id), self.booking.service, source)
@@ -105,7 +105,7 @@ class Line:
         lease_rebalancing.apply_shares(self.tx, self.booking.id, shrunk, self.at, self.policy, keep_free=keep_free)
 
     def answer(self, call_id: CallId) -> int:
-        """The seconds that the call then has."""
+        """Returns the seconds that the call then has."""
         talk = lease_rebalancing.begin_talk(self.tx, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
         if talk.crowded:
             self.share()
@@ -160,7 +160,7 @@ class Line:
                 self._choose(step)
 
     def _choose(self, step: tuple[Any, ...]) -> None:
-        """What owners and operators do."""
+        """Changes that owners and operators make."""
         match step:
             case ("block", source) if source != ANONYMOUS:
                 with suppress(BookingGone):

@@ -1,5 +1,4 @@
-"""Asterisk's side of calls, as far as metering depends on it: two clocks, limits of its own, and its own idea of how
-long people talked. Nothing in it knows a booking's seconds."""
+"""A model of Asterisk for metering: two clocks, its own limits and durations, no access to a booking's seconds."""
 
 import asyncio
 from collections import deque
@@ -15,14 +14,14 @@ from engine.domain.times import BootMs, EpochMs, Timestamp
 from tests.contract.samples import SECOND, START
 
 RING_MS = 30 * SECOND
-# An action that has waited for longer on its way counts as lost; until then a limit may come so much too late.
+# An action that was delayed for longer counts as lost; until then a limit may arrive this much too late.
 PROMPT_MS = 40
-# How long a script, or an answer, is waited for.
+# How long a script, or an answer, may take.
 PATIENCE_MS = 2 * SECOND
 
 
 class Clocks:
-    """The wall clock and the machine's. They part when the wall clock is set."""
+    """The wall clock and the boot clock. They diverge when the wall clock is set."""
 
     def __init__(self) -> None:
         self._now: int = START
@@ -45,12 +44,12 @@ class Clocks:
 
     @property
     def in_utc(self) -> str:
-        """As the dialplan tells it."""
+        """Returns the time as the dialplan reports it."""
         return datetime.fromtimestamp(self.now // 1000, UTC).strftime("%Y%m%d%H%M%S") + f"{self.now % 1000:03}"
 
 
 class Gate:
-    """Where everything that leaves or enters the engine may be held up."""
+    """Where everything that leaves or enters the engine can be delayed."""
 
     def __init__(self) -> None:
         self.held = False
@@ -75,9 +74,9 @@ class Gate:
 
 
 class Phase(Enum):
-    ASKED = auto()  # the engine is asked where to
+    ASKED = auto()  # the engine is asked for the destination
     RINGING = auto()
-    PICKED_UP = auto()  # the engine is asked how long
+    PICKED_UP = auto()  # the engine is asked for the limit
     TALKING = auto()
     OVER = auto()
 
@@ -87,7 +86,7 @@ UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
 
 @dataclass(eq=False)
 class Leg:
-    """One call as Asterisk sees it. `talked_ms` is the truth; `measured_ms` what Asterisk makes of it."""
+    """One call as Asterisk sees it. `talked_ms` is the true duration; `measured_ms` is Asterisk's measurement."""
 
     call_id: str
     service: str
@@ -95,15 +94,15 @@ class Leg:
     variables: dict[str, str] = field(default_factory=dict)
     ring_until: int = 0
     began: Timestamp | None = None
-    # By the wall clock, as Asterisk keeps it.
+    # By the wall clock, as Asterisk stores it.
     cut_at: int | None = None
     talked_ms: int = 0
     measured_ms: int = 0
     dial_status: str = ""
     was_held_up: bool = False
-    # The wall clock was set while they talked, and the engine had not heard of the answer.
+    # The wall clock was set during the talk, before the engine received the answer.
     immeasurable: bool = False
-    # How far the wall clock was ahead when it ended: a report that comes later must be made by the same clocks.
+    # How far the wall clock was ahead at the end: a later report must use the same clocks.
     wall_ahead_ms: int = 0
 
     @property
@@ -112,7 +111,7 @@ class Leg:
 
     @property
     def callee_id(self) -> str:
-        """Unique id of the channel that carries the limit."""
+        """Returns the unique id of the channel that carries the limit."""
         return f"{self.call_id}-callee"
 
     @property
@@ -132,7 +131,7 @@ class Ami(Enum):
     UP = auto()
     AWAY = auto()  # no connection
     DEAF = auto()  # what is sent is lost
-    MUTE = auto()  # what is sent is done, its answer is lost
+    MUTE = auto()  # what is sent is done, but its answer is lost
 
 
 class Asterisk:
@@ -143,9 +142,9 @@ class Asterisk:
         self._ami = Ami.UP
         self.connections = 1
         self.cuts_lists = False
-        # Legs that have ended and whose end is still to be reported.
+        # Legs that have ended and whose end is not reported yet.
         self.ended: list[Leg] = []
-        # Callers' channels whose hangup handler still runs: they are listed.
+        # Callers' channels whose hangup handler still runs: they are still listed.
         self.hanging_up: set[str] = set()
         self._names = count()
 
@@ -176,7 +175,7 @@ class Asterisk:
         leg.cut_at = self.clocks.now + limit_ms
 
     def hang_up(self, leg: Leg, dial_status: str = "ANSWER", at: Timestamp | None = None) -> None:
-        """As of `at`, if that is in the past."""
+        """Ends the call as of `at`, if that is in the past."""
         moment = at or self.clocks.timestamp()
         if leg.began is not None:
             leg.talked_ms = moment.boot_ms - leg.began.boot_ms
@@ -187,7 +186,7 @@ class Asterisk:
             self.ended.append(leg)
 
     def elapse(self, step: int) -> None:
-        """Time goes by, and limits and ring times with it."""
+        """Advances the clocks, and with them limits and ring times."""
         before = self.clocks.timestamp()
         self.clocks.now += step
         self.clocks.ticks += step
@@ -208,7 +207,7 @@ class Asterisk:
                 self.hang_up(leg, at=Timestamp(EpochMs(before.wall_ms + late), BootMs(before.boot_ms + late)))
 
     def limit_ms(self, leg: Leg) -> int:
-        """How long they will have talked when they are cut."""
+        """Returns how long they will have talked when they are cut."""
         assert leg.cut_at is not None
         assert leg.began is not None
         return leg.cut_at - self.clocks.now + self.clocks.ticks - leg.began.boot_ms
@@ -230,7 +229,7 @@ class Asterisk:
 
 
 class Link:
-    """What the engine has of it, instead of an AmiLink."""
+    """The engine's side of the link, in place of an AmiLink."""
 
     def __init__(self, asterisk: Asterisk) -> None:
         self._asterisk = asterisk

@@ -1,4 +1,4 @@
-"""The database of the state machine, in memory, and the way an engine reaches it."""
+"""The state machine's database, in memory, and an engine's access to it."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Books:
-    """The database: it outlives every engine."""
+    """The database: it survives every engine."""
 
     def __init__(self, template: sqlite3.Connection) -> None:
         self.db = sqlite3.connect(":memory:", isolation_level=None)
@@ -37,7 +37,7 @@ class Books:
 
 
 class Storage:
-    """What an engine sees of the books. `failing`: so many of its next commands fail, with nothing kept."""
+    """An engine's access to the database. `failing`: how many of its next commands fail without storing anything."""
 
     def __init__(self, books: Books, gate: Gate) -> None:
         self._books = books
@@ -49,7 +49,7 @@ class Storage:
         try:
             await self._gate.passed()
         except asyncio.CancelledError:
-            # It was handed over: whether it is still done, nobody waits to hear.
+            # The command was handed over; nobody waits to learn whether it is still executed.
             if not self.dead:
                 self._books.run(command, *args, **kwargs)
             raise

@@ -1,5 +1,7 @@
-"""One life of an engine for the state machine: the real scripts, limit keeper and reconciler over a database in
-memory, between gates at which the machine can hold them up, or have them die."""
+"""One life of an engine for the state machine: the real scripts, limit keeper and reconciler over a database in memory.
+
+Gates around them let the state machine delay or kill them.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -41,7 +43,7 @@ class Clock:
 
 
 class Kept:
-    """The journal, without its files. It outlives every engine too."""
+    """The end spool without its files. It survives every engine too."""
 
     def __init__(self) -> None:
         self.ends: list[EndReport] = []
@@ -50,7 +52,7 @@ class Kept:
         self.ends.append(EndReport(CallId(leg.call_id), leg.measured_ms, leg.dial_status, at))
 
 
-class KeptJournal:
+class SpoolInMemory:
     def __init__(
         self, kept: Kept, storage: Storage, clock: Clock, policy: Policy, settled: Callable[[Settlement], None]
     ) -> None:
@@ -65,14 +67,14 @@ class KeptJournal:
             settlement: Settlement | None = await self._storage.run(
                 call_ended, report, EpochMs(self._clock.now()), self._policy
             )
-            with suppress(ValueError):  # another round has taken it in meanwhile
+            with suppress(ValueError):  # another pass has settled it meanwhile
                 self._kept.ends.remove(report)
             if settlement is not None:
                 self._settled(settlement)
 
 
 class Conversation:
-    """Stands for one AGI connection: what the script sets, and a peer that may be gone."""
+    """Stands for one AGI connection: the variables that the script sets, and a peer that may be gone."""
 
     def __init__(self, gate: Gate, channel: str, unique_id: str, *arguments: str) -> None:
         self.environment = Environment("", channel, unique_id, arguments)
@@ -89,7 +91,7 @@ class Conversation:
 
 
 class Engine:
-    """`loop` is turned by the machine alone."""
+    """Only the state machine runs `loop`."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, books: Books, kept: Kept, asterisk: Asterisk, policy: Policy
@@ -101,8 +103,8 @@ class Engine:
         clock = Clock(asterisk.clocks)
         storage, link = cast("Any", self.storage), cast("Any", Link(asterisk))
         self.keeper = LimitKeeper(storage, link, clock, policy)
-        self._journal = KeptJournal(kept, self.storage, clock, policy, self.keeper.settled)
-        self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, cast("Any", self._journal), 5.0)
+        self._spool = SpoolInMemory(kept, self.storage, clock, policy, self.keeper.settled)
+        self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, cast("Any", self._spool), 5.0)
         self._watch = ClockWatch(link, clock, self.keeper)
         self._context = CallContext(storage, clock, policy, self.keeper, "")
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
@@ -113,7 +115,7 @@ class Engine:
     def is_idle(self) -> bool:
         return not self._scripts and not self._rounds
 
-    def check(self) -> None:  # the keeper must outlive everything
+    def check(self) -> None:  # the keeper must survive everything
         if self._keeping.done():
             self._keeping.result()
 
@@ -134,7 +136,7 @@ class Engine:
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._picked_up(leg, talk))
 
     def answered_again(self, leg: Leg) -> None:
-        """The report of an answer that came already."""
+        """Sends the report of an earlier answer."""
         talk = self._picks_up(leg)
         self._start(answered(self._context, cast("Session", talk)), talk, lambda: self._limited_again(leg, talk))
 
@@ -164,25 +166,25 @@ class Engine:
         task.add_done_callback(self._rounds.discard)
 
     async def _look(self) -> None:
-        """One turn of ClockWatch.run."""
+        """Runs one iteration of ClockWatch.run."""
         with suppress(StorageError):
             await self._watch._check()
 
     async def _adjusted(self, adjustment: Adjustment) -> None:
-        """What the control socket has it do."""
+        """Does what the control socket asks of the engine."""
         with suppress(BookingGone, StorageError):
             await self.keeper.adjust(adjustment)
 
     async def _round(self) -> None:
-        """One turn of Reconciler.run."""
+        """Runs one iteration of Reconciler.run."""
         try:
-            await self._journal.take_in()
+            await self._spool.take_in()
             await self._reconciler._round()
         except (AmiError, StorageError):
             self._reconciler._missing.clear()
 
     def cut_off(self, begun_before: int) -> None:
-        """These scripts have had their time, or their engine has died: Asterisk goes on without."""
+        """These scripts have used up their time, or their engine has died: Asterisk continues without them."""
         for task, talk in list(self._scripts.items()):
             if talk.began <= begun_before:
                 talk.closed = True
@@ -220,7 +222,7 @@ class Engine:
         leg.variables = talk.variables
         if leg.phase is not Phase.ASKED:
             if talk.variables.get("RN_VERDICT") == "BRIDGE":
-                self.asterisk.ended.append(leg)  # the caller left in the last moment: the end is reported
+                self.asterisk.ended.append(leg)  # the caller left at the last moment: the end is reported
         elif talk.variables.get("RN_VERDICT") == "BRIDGE":
             self.asterisk.rings(leg)
         else:

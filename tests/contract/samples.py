@@ -1,4 +1,4 @@
-"""A policy with small, round figures and a booking under it: what most tests start from."""
+"""A policy with small, round figures and a booking under it, which most tests start from."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an operator makes: accounts, keys, numbers; and that bad input is reported by its place and changes nothing."""
+"""Accounts, keys and numbers that an operator creates; bad input is reported with its line and changes nothing."""
 
 import asyncio
 import base64
@@ -33,7 +33,7 @@ async def test_an_account_needs_a_printable_name(storage: SqliteStorage, name: s
         await storage.run(create_account, name, START)
 
 
-async def test_a_name_is_given_once_even_when_asked_for_at_once(world: World) -> None:
+async def test_an_account_name_is_unique_even_for_simultaneous_requests(world: World) -> None:
     outcomes = await asyncio.gather(
         *(world.storage.run(create_account, "Bob", START) for _ in range(5)), return_exceptions=True
     )
@@ -52,19 +52,21 @@ async def test_a_key_opens_its_account_and_is_not_stored(world: World, by: str) 
     assert row["hint"] == key.secret[-4:]
 
 
-async def test_a_key_for_nobody_is_refused(world: World) -> None:
+async def test_a_key_for_an_unknown_account_is_refused(world: World) -> None:
     with pytest.raises(InvalidInput, match="no account 'Eve'"):
         await world.storage.run(create_key, "Eve", "pepper", START)
 
 
-async def test_numbers_are_taken_in_every_spelling_and_stored_as_e164(storage: SqliteStorage, database: Path) -> None:
+async def test_numbers_are_imported_in_every_spelling_and_stored_as_e164(
+    storage: SqliteStorage, database: Path
+) -> None:
     lines = [(1, "+32255000001\n"), (2, "0032255000002"), (3, " 32255000003 ")]
     assert await storage.run(import_numbers, lines, START) == 3
     pool = await storage.run(lambda tx: tx.numbers.page("", None, 10))
     assert [(number.e164, number.state) for number in pool] == [(f"+3225500000{n}", "FREE") for n in (1, 2, 3)]
 
 
-async def test_one_bad_line_keeps_all_numbers_out_and_each_is_named(world: World) -> None:
+async def test_one_bad_line_refuses_the_whole_import_and_every_bad_line_is_named(world: World) -> None:
     lines = [(2, "+32255000001"), (3, "032"), (4, "0032255000001"), (5, POOL[0]), (6, "+٣٢٤٧٠١٢٣٤٥٦")]
     with pytest.raises(InvalidInput) as refused:
         await world.storage.run(import_numbers, lines, START)
@@ -74,7 +76,7 @@ async def test_one_bad_line_keeps_all_numbers_out_and_each_is_named(world: World
 
 
 @pytest.mark.parametrize(("bad", "reported"), [(MAX_REPORTED, MAX_REPORTED), (MAX_REPORTED + 5, MAX_REPORTED + 1)])
-async def test_a_file_that_is_all_wrong_is_reported_in_bounds(storage: SqliteStorage, bad: int, reported: int) -> None:
+async def test_the_report_on_a_wrong_file_is_bounded(storage: SqliteStorage, bad: int, reported: int) -> None:
     with pytest.raises(InvalidInput) as refused:
         await storage.run(import_numbers, [(n, "x" * 1_000) for n in range(bad)], START)
     assert len(refused.value.problems) == reported

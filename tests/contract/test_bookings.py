@@ -1,4 +1,4 @@
-"""Book, renew, cancel, sweep: who holds which number, and what becomes of the calls that are up meanwhile."""
+"""Book, renew, cancel, sweep: who holds which number, and what happens to live calls meanwhile."""
 
 import asyncio
 from dataclasses import replace
@@ -24,7 +24,7 @@ def state_of(world: World, number: str) -> tuple[str, int | None]:
     return row["state"], row["quarantined_until"]
 
 
-async def test_a_booking_gets_what_its_plan_gives_and_a_number_of_the_pool(world: World) -> None:
+async def test_a_booking_gets_its_plans_credit_and_a_number_from_the_pool(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     assert await world.stored(booking) == booking
     assert (booking.service, booking.destination, booking.callback) == (POOL[0], HIDDEN, CALLBACK)
@@ -33,7 +33,7 @@ async def test_a_booking_gets_what_its_plan_gives_and_a_number_of_the_pool(world
     assert state_of(world, booking.service) == ("BOOKED", None)
 
 
-async def test_bookings_at_once_get_numbers_of_their_own_until_there_are_none(world: World) -> None:
+async def test_simultaneous_bookings_get_different_numbers_until_none_is_free(world: World) -> None:
     booked = await asyncio.gather(*(world.book() for _ in range(10)), return_exceptions=True)
     assert sum(isinstance(outcome, NoNumberFree) for outcome in booked) == 6
     assert len(world.rows("SELECT DISTINCT service FROM bookings")) == len(POOL) == 4
@@ -54,7 +54,7 @@ async def test_a_refused_renewal_changes_nothing(world: World) -> None:
     assert await world.stored(booking) == booking
 
 
-async def test_another_accounts_booking_is_not_there_at_all(world: World) -> None:
+async def test_another_accounts_booking_is_not_found(world: World) -> None:
     booking = await world.book()
     stranger = replace(world, account=(await world.storage.run(create_account, "Bob", START)).id)
     for attempt in (stranger.renew(booking), stranger.cancel(booking)):
@@ -71,7 +71,7 @@ async def test_a_renewal_may_change_where_calls_go(world: World) -> None:
     assert (await world.bridge(booking, "c1")).booking.destination == OTHER_HIDDEN
 
 
-async def test_an_expired_booking_lives_again_by_a_renewal(world: World) -> None:
+async def test_a_renewal_revives_an_expired_booking(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("c1"), 60 * SECOND)
     assert await world.route(booking.service) == BOOKING_EXPIRED
@@ -91,7 +91,7 @@ async def test_a_renewal_during_a_call_is_not_lost_when_the_call_ends(world: Wor
     assert stored.end_at == START + 3 * DAY
 
 
-async def test_a_renewal_during_a_call_lets_the_next_call_in(world: World) -> None:
+async def test_a_renewal_during_a_call_admits_the_next_call(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
@@ -99,7 +99,7 @@ async def test_a_renewal_during_a_call_lets_the_next_call_in(world: World) -> No
     assert (await world.bridge(booking, "c3")).seconds == 6
 
 
-async def test_a_call_reaches_and_records_the_destination_that_it_was_bridged_to(world: World) -> None:
+async def test_a_call_records_the_destination_it_was_bridged_to(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     await world.renew(booking, destination=OTHER_HIDDEN)
@@ -132,7 +132,7 @@ async def test_a_deleted_booking_is_gone_for_good(world: World) -> None:
     assert await world.route(booking.service) == UNKNOWN_NUMBER
 
 
-async def test_a_booking_whose_grace_is_over_is_gone_before_anybody_swept(world: World) -> None:
+async def test_a_booking_whose_grace_is_over_is_gone_even_before_the_sweep(world: World) -> None:
     booking = await world.book()
     world.now = booking.end_at + world.policy.grace_ms
     for attempt in (world.cancel(booking), world.renew(booking)):
@@ -141,7 +141,7 @@ async def test_a_booking_whose_grace_is_over_is_gone_before_anybody_swept(world:
     assert await world.route(booking.service) == UNKNOWN_NUMBER
 
 
-async def test_a_number_in_quarantine_is_given_to_nobody_until_it_is_over(world: World) -> None:
+async def test_a_quarantined_number_is_not_assigned_until_its_quarantine_is_over(world: World) -> None:
     booking = await world.book()
     await world.cancel(booking)
     over = START + world.policy.quarantine_ms
@@ -156,7 +156,7 @@ async def test_a_number_in_quarantine_is_given_to_nobody_until_it_is_over(world:
     assert (await world.book()).service == booking.service
 
 
-async def test_the_number_that_lay_idle_longest_is_given_out_first(world: World) -> None:
+async def test_the_number_that_was_idle_longest_is_assigned_first(world: World) -> None:
     bookings = [await world.book() for _ in POOL]
     for index in (2, 0, 3, 1):
         world.now += SECOND
@@ -191,14 +191,14 @@ async def test_a_recycled_number_reaches_its_new_owner_only(world: World) -> Non
     assert (await world.stored(new)).seconds == Credit(300, 293, 0, 7)
 
 
-async def test_a_dry_pool_is_swept_by_the_booking_that_needs_a_number(world: World) -> None:
+async def test_a_booking_that_finds_the_pool_empty_sweeps_it(world: World) -> None:
     for booking in [await world.book() for _ in POOL][:3]:
         await world.cancel(booking)
     world.now += world.policy.quarantine_ms
     assert (await world.book()).service in POOL[:3]
 
 
-async def test_a_sweep_ends_graces_frees_numbers_and_settles_what_was_lost(world: World) -> None:
+async def test_a_sweep_ends_grace_periods_frees_numbers_and_settles_lost_calls(world: World) -> None:
     quarantined, graced, live = [await world.book() for _ in range(3)]
     await world.cancel(quarantined)
     await world.bridge(graced, "lost")
@@ -212,7 +212,7 @@ async def test_a_sweep_ends_graces_frees_numbers_and_settles_what_was_lost(world
     assert state_of(world, live.service) == ("BOOKED", None)
 
 
-async def test_a_sweep_ends_a_grace_in_the_millisecond_in_which_it_is_over(world: World) -> None:
+async def test_a_sweep_ends_a_grace_period_to_the_millisecond(world: World) -> None:
     booking = await world.book()
     world.now = booking.end_at + world.policy.grace_ms - 1
     assert (await world.sweep()).bookings_gone == 0
@@ -220,7 +220,7 @@ async def test_a_sweep_ends_a_grace_in_the_millisecond_in_which_it_is_over(world
     assert (await world.sweep()).bookings_gone == 1
 
 
-async def test_a_sweep_names_calls_that_are_still_up_on_gone_bookings(world: World) -> None:
+async def test_a_sweep_lists_live_calls_on_gone_bookings(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     assert (await world.sweep()).channels == []
@@ -231,7 +231,7 @@ async def test_a_sweep_names_calls_that_are_still_up_on_gone_bookings(world: Wor
 
 
 @pytest.mark.parametrize(("answered", "charged"), [(False, 0), (True, 60)])
-async def test_a_call_whose_end_was_never_reported_is_settled_when_it_must_be_over(
+async def test_a_call_without_an_end_report_is_settled_once_it_must_be_over(
     world: World, *, answered: bool, charged: int
 ) -> None:
     booking = await world.book()
@@ -250,7 +250,7 @@ async def test_a_call_whose_end_was_never_reported_is_settled_when_it_must_be_ov
     assert (await world.stored(booking)).seconds == Credit(60, 60 - charged, 0, charged)
 
 
-async def test_a_delete_racing_with_calls_leaves_none_up_but_those_it_names(world: World) -> None:
+async def test_a_delete_during_incoming_calls_lists_every_call_that_stays_up(world: World) -> None:
     booking = await world.book(UsagePlan.LARGE)
     before = [world.route(booking.service, f"before-{n}") for n in range(5)]
     after = [world.route(booking.service, f"after-{n}") for n in range(5)]

@@ -1,4 +1,4 @@
-"""The list of call records against a list of Python's: nothing is skipped and nothing repeated, whatever comes and goes
+"""The list of call records compared with a Python list: no record is skipped or repeated while records come and go
 between its pages. A longer run: `PAGING_EXAMPLES=5000 pytest -s tests/contract/test_call_records.py`."""
 
 import asyncio
@@ -17,14 +17,13 @@ from hypothesis import strategies as st
 from engine.cdr.listing import record_batches, record_page
 from engine.domain.ids import CallId
 from engine.domain.routing import Disposition
-from engine.storage import queries
 from engine.storage.cdrs import CallRecord, Cdr, CdrPosition, WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
 
 EXAMPLES = int(os.environ.get("PAGING_EXAMPLES", "60"))
 OURS, THEIRS = "acc_ours", "acc_theirs"
-# Few instants, so that many calls share one; ids in no order at all.
+# Few instants, so that many calls share one; ids in random order.
 INSTANTS = st.integers(0, 6)
 WORDS = st.sampled_from(["a", "b"])
 DISPOSITIONS = st.sampled_from([Disposition.ANSWERED, Disposition.BUSY])
@@ -41,7 +40,7 @@ RECORDS = st.builds(
     destination=st.just("+32470123456"),
     disposition=DISPOSITIONS,
 )
-# Mostly no filter, or the lists would mostly be empty.
+# Usually no filter, because most filtered lists would be empty.
 MAYBE_WORD = st.sampled_from([None, None, None, "a", "b"])
 WANTED = st.builds(
     WantedRecords,
@@ -53,13 +52,13 @@ WANTED = st.builds(
     source=MAYBE_WORD,
     disposition=st.sampled_from([None, None, Disposition.ANSWERED]),
 )
-# What happens between two pages: records that come, and how many go (by their places among all).
+# What happens between two pages: new records, and which ones are deleted (by position).
 CHANGES = st.tuples(st.lists(RECORDS, max_size=3), st.lists(st.integers(0, 30), max_size=3))
 
 
 @dataclass
 class Books:
-    """The table, and beside it what ought to be in it."""
+    """The table, and a list of what it must contain."""
 
     db: sqlite3.Connection
     reads: Reads
@@ -84,7 +83,7 @@ class Books:
             self.db.execute("DELETE FROM cdrs WHERE id = ?", [cdr_id])
 
     def wanted(self, wanted: WantedRecords) -> list[str]:
-        """Ids, newest first, as Python has them."""
+        """Returns ids, newest first, as Python sorts them."""
         fitting = [cdr for cdr in self.kept.values() if fits(cdr, wanted)]
         return [cdr.id for cdr in sorted(fitting, key=lambda cdr: (cdr.started_at, cdr.id), reverse=True)]
 
@@ -110,7 +109,7 @@ def books(database: Path) -> Iterator[Books]:
         runner.run(reads.__aexit__(None, None, None))
 
 
-def test_pages_skip_and_repeat_nothing_while_records_come_and_go(books: Books) -> None:
+def test_pages_skip_and_repeat_no_record_while_records_change(books: Books) -> None:
     pages = 0
 
     @settings(max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate])
@@ -167,27 +166,3 @@ def test_batches_of_an_export_are_the_whole_list(books: Books) -> None:
         assert books.runner.run(export(wanted, size)) == books.wanted(wanted)
 
     check()
-
-
-@pytest.mark.parametrize(
-    ("query", "found_by"),
-    [
-        ("cdr_places", "COVERING INDEX cdrs_begun (account_id=? AND (started_at,id)>(?,?) AND (started_at,id)<(?,?))"),
-        ("cdrs_between", "INDEX cdrs_begun (account_id=? AND (started_at,id)>(?,?) AND (started_at,id)<(?,?))"),
-        ("cdr_by_id", "INDEX sqlite_autoindex_cdrs_1 (id=?)"),
-        ("oldest_cdrs", "INDEX sqlite_autoindex_cdrs_1"),
-    ],
-)
-def test_lists_and_look_ups_go_by_an_index_and_sort_nothing(books: Books, query: str, found_by: str) -> None:
-    sql = getattr(queries.load("sqlite3"), query).sql
-    names = dict.fromkeys(("account_id", "before_at", "before_id", "last_at", "last_id", "skipped", "at_most"))
-    names |= dict.fromkeys(("id", "booking_id", "service", "source", "disposition"))
-    plan = [row[3] for row in books.db.execute(f"EXPLAIN QUERY PLAN {sql}", names)]
-    assert plan[0].endswith(f"USING {found_by}")
-    assert not [step for step in plan if "B-TREE" in step or (step.startswith("SCAN") and step != plan[0])]
-
-
-def test_the_list_has_one_index_beside_its_ids(books: Books) -> None:
-    """What is written at every call is what every call pays for."""
-    indexes = {row[0] for row in books.db.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'cdrs'")}
-    assert indexes == {"cdrs", "cdrs_begun", "cdrs_call", "sqlite_autoindex_cdrs_1"}

@@ -19,7 +19,7 @@ from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, HOUR, OTHER_HI
 from tests.contract.world import POOL, World
 
 
-async def test_of_fifty_calls_at_once_on_credit_for_one_exactly_one_is_bridged(world: World) -> None:
+async def test_exactly_one_of_fifty_simultaneous_calls_is_bridged_on_credit_for_one(world: World) -> None:
     booking = await world.book()
     decisions = await asyncio.gather(*(world.route(booking.service) for _ in range(50)))
     bridged = [decision for decision in decisions if isinstance(decision, Bridge)]
@@ -29,7 +29,7 @@ async def test_of_fifty_calls_at_once_on_credit_for_one_exactly_one_is_bridged(w
     assert len(world.rows("SELECT * FROM cdrs WHERE disposition = 'ALL_SLOTS_HELD' AND duration = 0")) == 49
 
 
-async def test_two_engines_on_one_database_bridge_one_call_between_them(world: World) -> None:
+async def test_two_engines_on_one_database_bridge_one_call_in_total(world: World) -> None:
     booking = await world.book()
     peer = SqliteStorage(world.database)
     both = (world, replace(world, storage=peer))
@@ -105,14 +105,14 @@ async def test_an_end_that_is_reported_twice_is_settled_once(world: World) -> No
     assert await world.stored(booking) == before
 
 
-async def test_of_twenty_reports_of_one_end_at_once_one_settles(world: World) -> None:
+async def test_one_of_twenty_simultaneous_end_reports_settles_the_call(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "c1")
     settled = await asyncio.gather(*(world.ended(CallId("c1"), 10 * SECOND) for _ in range(20)))
     assert sum(settlement is not None for settlement in settled) == 1
 
 
-async def test_an_end_whose_answer_was_never_reported_is_charged_all_the_same(world: World) -> None:
+async def test_a_call_without_an_answer_report_is_still_charged(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "c1")
     settlement = await world.ended(CallId("c1"), 1)
@@ -129,7 +129,7 @@ async def test_an_answer_that_is_reported_after_the_end_changes_nothing(world: W
     assert world.rows("SELECT * FROM calls") == before
 
 
-async def test_a_callee_who_picked_up_after_the_caller_left_costs_nothing(world: World) -> None:
+async def test_an_answer_after_the_caller_has_left_costs_nothing(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     assert await world.answered(CallId("c1")) == 60 * SECOND
@@ -173,7 +173,7 @@ async def test_an_answer_that_is_reported_again_does_not_start_the_time_again(wo
     assert world.rows("SELECT answered_at, answered_ticks FROM calls") == before
 
 
-async def test_a_request_that_comes_again_gets_the_same_answer_and_no_second_lease(world: World) -> None:
+async def test_a_repeated_request_gets_the_same_answer_and_no_second_lease(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     first = await world.bridge(booking, "c1")
     again = await world.bridge(booking, "c1")
@@ -181,20 +181,20 @@ async def test_a_request_that_comes_again_gets_the_same_answer_and_no_second_lea
     assert (await world.stored(booking)).calls == Credit(10, 9, 1, 0)
 
 
-async def test_a_request_that_comes_again_after_its_owner_moved_goes_where_its_record_says(world: World) -> None:
+async def test_a_repeated_request_keeps_the_recorded_destination_after_a_change(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "c1")
     await world.renew(booking, destination=OTHER_HIDDEN)
     assert (await world.bridge(booking, "c1")).booking.destination == HIDDEN
 
 
-async def test_a_request_that_comes_after_its_own_end_is_not_bridged(world: World) -> None:
+async def test_a_request_after_its_own_calls_end_is_not_bridged(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.talk(booking, CallId("c1"), SECOND)
     assert await world.route(booking.service, "c1") == UNKNOWN_NUMBER
 
 
-async def test_a_call_id_that_is_used_for_another_number_never_reaches_the_first_ones_owner(
+async def test_a_call_id_reused_for_another_number_never_reaches_the_first_owner(
     world: World,
 ) -> None:
     booking, other = await world.book(UsagePlan.MEDIUM), await world.book(UsagePlan.MEDIUM)
@@ -203,14 +203,14 @@ async def test_a_call_id_that_is_used_for_another_number_never_reaches_the_first
     assert await world.route(E164(POOL[3]), "c1") == UNKNOWN_NUMBER
 
 
-async def test_a_request_that_comes_again_after_a_delete_is_not_bridged(world: World) -> None:
+async def test_a_repeated_request_after_a_delete_is_not_bridged(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     await world.cancel(booking)
     assert await world.route(booking.service, "c1") == UNKNOWN_NUMBER
 
 
-async def test_a_booking_without_a_callback_is_charged_and_told_to_nobody(world: World) -> None:
+async def test_a_booking_without_a_callback_is_charged_and_sends_none(world: World) -> None:
     booking = await world.renew(await world.book(UsagePlan.MEDIUM), callback="")
     settlement = await world.talk(booking, CallId("c1"), SECOND)
     assert settlement is not None
@@ -221,7 +221,7 @@ async def test_a_booking_without_a_callback_is_charged_and_told_to_nobody(world:
 @pytest.mark.parametrize("hour", [HOUR, -HOUR])
 @pytest.mark.parametrize("whose", ["both", "asterisk", "engine"])
 @pytest.mark.parametrize("while_it_rings", [False, True])
-async def test_a_call_costs_what_it_lasted_whoevers_clock_was_set(
+async def test_a_call_costs_its_duration_whichever_clock_is_set(
     world: World, hour: int, whose: str, *, while_it_rings: bool
 ) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
@@ -229,7 +229,7 @@ async def test_a_call_costs_what_it_lasted_whoevers_clock_was_set(
 
     def step() -> None:
         nonlocal asterisk_ahead
-        if whose != "asterisk":  # the ticks go on as they do
+        if whose != "asterisk":  # the boot clock continues unchanged
             world.now, world.clock_step = world.now + hour, world.clock_step - hour
         asterisk_ahead = {"both": 0, "asterisk": hour, "engine": -hour}[whose]
 

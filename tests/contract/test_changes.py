@@ -1,4 +1,4 @@
-"""Changing a booking without renewing it, and pausing it, over a real database."""
+"""Changing a booking without renewing it, and pausing it, with a real database."""
 
 import json
 from dataclasses import replace
@@ -31,7 +31,7 @@ async def book(world: World, **fields: Any) -> Booking:
     return await world.storage.run(bookings.book, request, world.now, world.policy)
 
 
-async def test_what_is_sent_changes_and_nothing_else(world: World) -> None:
+async def test_a_change_affects_only_the_fields_sent(world: World) -> None:
     booking = await book(world, limits=BookingLimits(max_call_seconds=9), label="old", metadata={"a": "b"})
     world.now += DAY
     everything: dict[str, Any] = {
@@ -60,7 +60,7 @@ async def test_an_expired_booking_is_changed_in_its_grace_and_stays_expired(worl
         await change(world, booking, label="too late")
 
 
-async def test_what_a_new_booking_may_not_hide_a_changed_one_may_not_either(world: World) -> None:
+async def test_a_change_is_held_to_the_same_destination_rules_as_a_new_booking(world: World) -> None:
     booking = await world.book()
     for destination, refusal in ((POOL[2], DestinationIsOurs), ("+1", InvalidDestination)):
         with pytest.raises(refusal):
@@ -83,7 +83,7 @@ async def test_a_paused_booking_refuses_and_records_without_a_callback_until_it_
     assert isinstance(await world.route(booking.service, "c2"), Bridge)
 
 
-async def test_calls_that_are_up_when_it_is_paused_go_on(world: World) -> None:
+async def test_a_pause_does_not_end_live_calls(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await world.bridge(booking, "talking")
     await world.bridge(booking, "ringing")
@@ -99,7 +99,7 @@ async def test_calls_that_are_up_when_it_is_paused_go_on(world: World) -> None:
     world.check_ledger()
 
 
-async def test_a_renewal_leaves_it_paused_and_its_end_comes_all_the_same(world: World) -> None:
+async def test_a_renewal_keeps_a_booking_paused_and_it_still_expires(world: World) -> None:
     booking = await book(world, paused=True)
     renewed = await world.renew(booking)
     assert renewed.paused
@@ -107,7 +107,7 @@ async def test_a_renewal_leaves_it_paused_and_its_end_comes_all_the_same(world: 
     assert await world.route(booking.service) == BOOKING_EXPIRED
 
 
-async def test_callbacks_have_the_metadata_that_the_booking_has_then(world: World) -> None:
+async def test_callbacks_have_the_bookings_metadata_of_that_moment(world: World) -> None:
     booking = await book(world, metadata=NOTES)
     plain = await world.book(UsagePlan.MEDIUM)
     await world.talk(booking, CallId("with"), 2 * SECOND)

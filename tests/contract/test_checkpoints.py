@@ -1,4 +1,4 @@
-"""The write-ahead log: it is emptied beside the calls, not by them, and stays short however long they go on."""
+"""The write-ahead log (WAL): checkpoints run outside the commit thread and keep it short under continuous load."""
 
 import asyncio
 import resource
@@ -29,13 +29,13 @@ def log_of(database: Path) -> Path:
 
 
 def beginning_of(log: Path) -> bytes:
-    """The log's header. It has a salt that is another one each time."""
+    """Returns the header of the WAL. Its salt changes with every restart of the log."""
     with log.open("rb") as file:
         return file.read(32)
 
 
 def in_file(database: Path, copy: Path) -> int:
-    """How many numbers the database's file holds, without its log."""
+    """Returns how many numbers the database file holds without its WAL."""
     copy.write_bytes(database.read_bytes())
     with closing(sqlite3.connect(f"{copy.as_uri()}?immutable=1", uri=True)) as connection:
         [count] = connection.execute("SELECT COUNT(*) FROM numbers").fetchone()
@@ -44,7 +44,7 @@ def in_file(database: Path, copy: Path) -> int:
 
 @contextmanager
 def no_descriptors_left() -> Iterator[None]:
-    """What is open stays open."""
+    """Keeps a reader's transaction open."""
     few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
     try:
@@ -59,7 +59,7 @@ def fill(tx: Transaction, first: int) -> None:
 
 
 def commit(database: Path, first: int) -> None:
-    """As the storage's thread would, beside it."""
+    """Runs a checkpoint as the storage's thread would."""
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         fill(Transaction(queries.load("sqlite3"), connection), first)
@@ -67,7 +67,7 @@ def commit(database: Path, first: int) -> None:
 
 
 def reading(database: Path) -> sqlite3.Connection:
-    """Of what is committed later nothing is brought over until it is closed."""
+    """Until it is closed, no later commit is checkpointed."""
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("BEGIN")
     connection.execute("SELECT COUNT(*) FROM numbers").fetchone()
@@ -80,7 +80,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: Path) -> None:
+async def test_a_long_wal_restarts_even_with_a_remainder(database: Path) -> None:
     storage = SqliteStorage(database, SLOW)
     try:
         await storage.run(fill, 0)
@@ -98,7 +98,7 @@ async def test_a_long_log_begins_anew_though_something_was_left_of_it(database: 
         await storage.close()
 
 
-async def test_of_a_short_log_nothing_is_left_to_the_thread_that_commits(database: Path) -> None:
+async def test_a_short_wal_is_checkpointed_without_the_commit_thread(database: Path) -> None:
     storage = SqliteStorage(database, Pace(every=3600.0))
     try:
         await storage.run(fill, 0)
@@ -109,7 +109,7 @@ async def test_of_a_short_log_nothing_is_left_to_the_thread_that_commits(databas
         await storage.close()
 
 
-async def test_of_a_long_log_what_comes_meanwhile_is_brought_over_until_it_is_little(database: Path) -> None:
+async def test_a_long_wal_is_checkpointed_until_little_remains(database: Path) -> None:
     storage = SqliteStorage(database, Pace(every=3600.0, long=4, little=2, tries=8))
     await storage.run(fill, 0)
     seen: list[LogState] = []
@@ -134,7 +134,7 @@ async def test_of_a_long_log_what_comes_meanwhile_is_brought_over_until_it_is_li
     assert brought[0] < brought[1] < brought[2] < brought[3] == brought[4] == seen[4][0]
 
 
-async def test_no_commit_brings_the_log_over_itself(database: Path, tmp_path: Path) -> None:
+async def test_no_commit_runs_a_checkpoint_itself(database: Path, tmp_path: Path) -> None:
     storage = SqliteStorage(database, SLOW)
     try:
         for first in range(0, 60_000, 10_000):
@@ -145,7 +145,7 @@ async def test_no_commit_brings_the_log_over_itself(database: Path, tmp_path: Pa
         await storage.close()
 
 
-async def test_what_is_committed_reaches_the_file_while_the_engine_runs(database: Path, tmp_path: Path) -> None:
+async def test_commits_reach_the_database_file_while_the_engine_runs(database: Path, tmp_path: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     try:
         await storage.run(fill, 0)
@@ -154,7 +154,7 @@ async def test_what_is_committed_reaches_the_file_while_the_engine_runs(database
         await storage.close()
 
 
-async def test_the_log_is_cut_to_nothing_in_a_lull(database: Path) -> None:
+async def test_the_wal_is_truncated_when_idle(database: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     try:
         await storage.run(fill, 0)
@@ -167,7 +167,7 @@ async def test_the_log_is_cut_to_nothing_in_a_lull(database: Path) -> None:
         await storage.close()
 
 
-async def test_who_reads_all_through_a_lull_delays_nobody_and_the_log_is_cut_afterwards(
+async def test_a_reader_during_an_idle_time_delays_no_commit_and_the_wal_is_truncated_later(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 1.0)
@@ -177,7 +177,7 @@ async def test_who_reads_all_through_a_lull_delays_nobody_and_the_log_is_cut_aft
         with closing(reading(database)):
             await storage.run(fill, 100)
             await asyncio.sleep(3 * QUICK.lull)
-            # Whoever waited for the reader would hold the lock that a commit needs.
+            # Waiting for the reader would hold the lock that a commit needs.
             await storage.run(add, E164("+32255999999"))
             await asyncio.sleep(3 * QUICK.lull)
         await until(lambda: log_of(database).stat().st_size == 0)
@@ -185,7 +185,7 @@ async def test_who_reads_all_through_a_lull_delays_nobody_and_the_log_is_cut_aft
         await storage.close()
 
 
-async def test_a_reader_that_needs_the_log_delays_nobody(database: Path) -> None:
+async def test_a_reader_of_the_wal_delays_no_commit(database: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     try:
         await storage.run(fill, 0)
@@ -200,18 +200,16 @@ async def test_a_reader_that_needs_the_log_delays_nobody(database: Path) -> None
         await storage.close()
 
 
-async def test_closing_ends_it_too_and_leaves_one_file(database: Path, tmp_path: Path) -> None:
+async def test_closing_stops_checkpoints_and_leaves_one_file(database: Path, tmp_path: Path) -> None:
     storage = SqliteStorage(database, QUICK)
     await storage.run(fill, 0)
-    await until(lambda: in_file(database, tmp_path / "copy") == 100)  # so it has opened the database
+    await until(lambda: in_file(database, tmp_path / "copy") == 100)  # so the checkpointer has opened the database
     await storage.close()
     assert not storage._checkpoints._thread.is_alive()
     assert not log_of(database).exists()
 
 
-async def test_a_checkpoint_that_fails_is_tried_again(
-    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_checkpoint_is_retried(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failures = {CHECKPOINT: sqlite3.OperationalError("disk I/O error"), TRUNCATE: sqlite3.DatabaseError("no")}
 
     works = checkpoints._checkpoint
@@ -231,8 +229,8 @@ async def test_a_checkpoint_that_fails_is_tried_again(
     assert not failures
 
 
-async def test_a_database_that_cannot_be_opened_for_it_is_opened_later(database: Path) -> None:
-    """All descriptors are in use, when it begins or later."""
+async def test_a_database_that_cannot_be_opened_for_a_checkpoint_is_opened_later(database: Path) -> None:
+    """All file descriptors are in use, at the start or later."""
     storage = SqliteStorage(database, Pace(every=0.5, lull=0.5))
     try:
         await storage.run(fill, 0)
@@ -243,7 +241,7 @@ async def test_a_database_that_cannot_be_opened_for_it_is_opened_later(database:
         await storage.close()
 
 
-async def test_a_rest_that_cannot_be_brought_over_fails_no_command(
+async def test_a_remainder_that_cannot_be_checkpointed_fails_no_command(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = SqliteStorage(database, SLOW)

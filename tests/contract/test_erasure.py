@@ -25,8 +25,8 @@ from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLIC
 from tests.contract.world import POOL, World, outsider
 from tests.integration.callback_sending import attempt_due
 
-# The columns of text where nobody's number can stand: ids, words of ours, secrets. A new column needs its decision,
-# and if a number can stand in it, its part in `engine.erasure`.
+# Text columns that cannot hold a telephone number: ids, fixed words, secrets. A new column needs a decision,
+# and if it can hold a number, its part in `engine.privacy.erasure`.
 NEVER_A_NUMBER = {
     "accounts": {"id", "name", "webhook_secret", "old_webhook_secret", "test_of", "events"},
     "api_keys": {"id", "account_id", "digest", "hint"},
@@ -58,7 +58,7 @@ ERASABLE = {
 }
 
 
-def test_every_column_of_text_is_known_either_to_be_erased_or_never_to_hold_a_number(database: Path) -> None:
+def test_every_text_column_is_either_erased_or_known_to_hold_no_number(database: Path) -> None:
     found: dict[str, set[str]] = {}
     with outsider(database) as connection:
         for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
@@ -68,7 +68,7 @@ def test_every_column_of_text_is_known_either_to_be_erased_or_never_to_hold_a_nu
         assert columns == NEVER_A_NUMBER[table] | ERASABLE.get(table, set()), table
 
 
-async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: World) -> None:
+async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances(world: World) -> None:
     as_caller = await world.book()
     as_destination = await world.book(destination=PERSON)
     gone = await world.book(destination=PERSON)
@@ -116,14 +116,14 @@ async def test_it_is_erased_wherever_it_can_stand_and_the_books_hold(world: Worl
         [],
     )
     assert await is_balanced(world)
-    # Another caller's stay.
+    # Another caller's number stays.
     assert [row["caller"] for row in world.rows("SELECT caller FROM blocked_callers")] == [CALLER]
     assert {row["source"] for row in world.rows("SELECT source FROM cdrs")} == {CALLER, ERASED}
     assert [row["reason"] for row in world.rows("SELECT reason FROM grants WHERE id = 'grt_x'")] == ["asked by erased."]
     assert (await erased_from(world)).counts == dict.fromkeys(erased.counts, 0)
 
 
-async def test_a_booking_that_hides_it_ends_and_its_number_is_quarantined(world: World) -> None:
+async def test_a_booking_that_hides_the_erased_number_ends_and_its_service_number_is_quarantined(world: World) -> None:
     booking, other = await world.book(destination=PERSON), await world.book(destination=OTHER_HIDDEN)
     await erased_from(world)
     stored = await world.stored(booking)
@@ -134,7 +134,7 @@ async def test_a_booking_that_hides_it_ends_and_its_number_is_quarantined(world:
     assert await world.stored(other) == other
 
 
-async def test_a_booking_whose_grace_is_over_but_unswept_ends_too(world: World) -> None:
+async def test_an_unswept_booking_past_its_grace_ends_too(world: World) -> None:
     booking = await world.book(destination=PERSON)
     world.now = booking.end_at + POLICY.grace_ms
     await erased_from(world)
@@ -142,7 +142,7 @@ async def test_a_booking_whose_grace_is_over_but_unswept_ends_too(world: World) 
     assert (await world.sweep()).bookings_gone == 0
 
 
-async def test_a_live_call_to_it_is_hung_up_by_the_sweep_and_recorded_without_it(world: World) -> None:
+async def test_a_live_call_to_the_erased_number_is_hung_up_by_the_sweep_and_recorded_without_it(world: World) -> None:
     booking = await world.book(destination=PERSON)
     await world.bridge(booking, "up")
     await world.answered(CallId("up"))
@@ -152,12 +152,12 @@ async def test_a_live_call_to_it_is_hung_up_by_the_sweep_and_recorded_without_it
     assert settlement is not None
     assert (settlement.cdr.disposition, settlement.cdr.duration) == (Disposition.ANSWERED, 4)
     assert DIGITS not in everything(world)
-    # Its owner is told of the call all the same, at the callback that the booking had.
-    [told] = world.rows("SELECT url, body FROM outbox")
-    assert (told["url"], json.loads(told["body"])["destination"]) == (CALLBACK, ERASED)
+    # The call is still reported to the owner, at the callback that the booking had.
+    [reported] = world.rows("SELECT url, body FROM outbox")
+    assert (reported["url"], json.loads(reported["body"])["destination"]) == (CALLBACK, ERASED)
 
 
-async def test_a_call_to_it_on_a_booking_that_has_moved_on_ends_and_the_booking_stays(world: World) -> None:
+async def test_a_call_to_the_erased_number_ends_but_a_booking_that_moved_on_stays(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM, destination=PERSON)
     for call_id in ("ringing", "talking"):
         await world.bridge(booking, call_id)
@@ -166,7 +166,7 @@ async def test_a_call_to_it_on_a_booking_that_has_moved_on_ends_and_the_booking_
     await erased_from(world)
     assert (await world.stored(booking)).gone_at is None
     assert sorted((await world.sweep()).channels) == ["ringing", "talking"]
-    # Nobody is put through to it any more: neither by an answer that comes now, nor by a question asked again.
+    # No call reaches it any more: neither by a later answer nor by a repeated request.
     assert await world.answered(CallId("ringing")) == 0
     assert isinstance(await world.route(booking.service, "ringing"), Reject)
     for call_id in ("ringing", "talking"):
@@ -175,7 +175,7 @@ async def test_a_call_to_it_on_a_booking_that_has_moved_on_ends_and_the_booking_
     assert DIGITS not in everything(world)
 
 
-async def test_a_live_call_from_it_goes_on_and_is_recorded_without_it(world: World) -> None:
+async def test_a_live_call_from_the_erased_number_continues_and_is_recorded_without_it(world: World) -> None:
     booking = await world.book()
     assert isinstance(await route(world, booking, CallId("up"), PERSON), Bridge)
     await erased_from(world)
@@ -185,7 +185,7 @@ async def test_a_live_call_from_it_goes_on_and_is_recorded_without_it(world: Wor
     assert [row["source"] for row in world.rows("SELECT source FROM cdrs")] == [ERASED]
 
 
-async def test_a_pending_callback_is_still_delivered_without_it(world: World) -> None:
+async def test_a_pending_callback_is_still_delivered_without_the_number(world: World) -> None:
     booking = await world.book()
     await call(world, booking, CallId("from it"), PERSON)
     await erased_from(world)
@@ -197,9 +197,7 @@ async def test_a_pending_callback_is_still_delivered_without_it(world: World) ->
     assert (body["source"], body["destination"], body["duration"]) == (ERASED, HIDDEN, 3)
 
 
-async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
-    storage: SqliteStorage, database: Path
-) -> None:
+async def test_a_callback_whose_url_contains_the_number_is_deleted(storage: SqliteStorage, database: Path) -> None:
     world = await World.begin(storage, database)
     url = f"https://customer.example/calls?who=00{DIGITS}"
     live, gone = [
@@ -212,12 +210,12 @@ async def test_a_number_in_a_callback_s_url_goes_with_what_was_to_be_sent_there(
     erased = await erased_from(world)
     assert world.rows("SELECT * FROM outbox") == []
     assert (await world.stored(gone)).callback == ""
-    # The callback of a booking that lives is its owner's: said, not changed.
+    # The callback of a live booking belongs to its owner: it is reported, not changed.
     assert (await world.stored(live)).callback == url
     assert erased.remaining == [f"the callback of booking {live.id}, which its owner can change"]
 
 
-async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -> None:
+async def test_a_longer_number_that_contains_the_erased_one_stays(world: World) -> None:
     longer, url = f"{PERSON}7", f"https://customer.example/9{DIGITS}"
     booking = await world.storage.run(
         bookings.book, BookingRequest(world.account, HIDDEN, UsagePlan.MEDIUM, url), START, POLICY
@@ -228,7 +226,7 @@ async def test_a_longer_number_that_begins_or_ends_with_it_stays(world: World) -
     assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [url]
 
 
-async def test_tables_larger_than_a_window_are_gone_through_to_their_end(
+async def test_tables_larger_than_one_step_are_scanned_to_their_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("engine.privacy.erasure.WINDOW", 2)
@@ -241,18 +239,18 @@ async def test_tables_larger_than_a_window_are_gone_through_to_their_end(
 
 
 @pytest.mark.parametrize("bad", ["", "14155550188", "+1", "+1415555018x", "anonymous", "+%", "+0123456789"])
-async def test_what_is_no_e164_number_is_refused(world: World, bad: E164) -> None:
+async def test_only_an_e164_number_can_be_erased(world: World, bad: E164) -> None:
     with pytest.raises(InvalidInput, match=r"not an E\.164 number"):
         await world.storage.run(check, bad)
 
 
-async def test_a_rented_number_is_refused(world: World) -> None:
+async def test_a_service_number_cannot_be_erased(world: World) -> None:
     with pytest.raises(InvalidInput, match="is a rented number"):
         await world.storage.run(check, E164(POOL[0]))
 
 
-async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: World, monkeypatch: Any) -> None:
-    """The calls lose it first, and what is written of them has it from there."""
+async def test_a_call_that_ends_between_the_steps_does_not_restore_the_number(world: World, monkeypatch: Any) -> None:
+    """The number is erased from calls first, and their records are written from them."""
     to_it = await world.book(UsagePlan.MEDIUM, destination=PERSON)
     for index in range(5):
         await world.bridge(to_it, f"call {index}")
@@ -273,3 +271,24 @@ async def test_a_call_that_ends_between_the_steps_cannot_bring_it_back(world: Wo
     assert DIGITS not in everything(world)
     with outsider(world.database) as connection:
         assert broken_rules(connection) == {}
+
+
+async def test_a_number_is_erased_from_labels_metadata_and_callbacks_that_repeat_them(world: World) -> None:
+    notes = {"who": f"Ann, {PERSON} or 00{DIGITS}", DIGITS: "her", "order": f"9{DIGITS}"}
+    without = {"who": "Ann, erased or erased", "erased": "her", "order": f"9{DIGITS}"}
+    request = BookingRequest(
+        world.account, HIDDEN, UsagePlan.MEDIUM, CALLBACK, label=f"Ann {PERSON}\u00e9", metadata=notes
+    )
+    booking = await world.storage.run(bookings.book, request, START, POLICY)
+    other = await world.book(UsagePlan.MEDIUM)
+    for each in (booking, other):
+        await call(world, each, CallId(each.id), CALLER)
+    erased = await erased_from(world)
+    stored = await world.stored(booking)
+    # The booking stays active: neither of the two affects its calls.
+    assert (stored.gone_at, stored.label, stored.metadata) == (None, "Ann erased\u00e9", without)
+    bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
+    assert [body.get("metadata") for body in bodies] == [without, None]
+    assert (erased.counts["bookings"], erased.counts["callbacks"], erased.remaining) == (1, 1, [])
+    assert sum((await erased_from(world)).counts.values()) == 0
+    assert everything(world).count(DIGITS) == everything(world).count(f"9{DIGITS}") == 2

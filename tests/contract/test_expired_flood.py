@@ -1,5 +1,5 @@
-"""W6: a flood of calls to one expired booking. Callbacks are bounded, say how many calls they leave out, and every call
-is refused and recorded all the same."""
+"""W6: a flood of calls to one expired booking. Callbacks are bounded and count the calls they leave out; every call
+is still refused and recorded."""
 
 import asyncio
 import json
@@ -38,36 +38,36 @@ async def sweep(world: World) -> None:
     await notifications.notify_all_due(world.storage, world.now, world.policy)
 
 
-def told(world: World) -> list[dict[str, Any]]:
+def reported(world: World) -> list[dict[str, Any]]:
     return [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
 
 
 def left_out(world: World) -> list[int]:
-    """What each callback says of calls that it leaves out."""
-    return [body.get("callsNotReported", 0) for body in told(world)]
+    """Returns `callsNotReported` of each callback."""
+    return [body.get("callsNotReported", 0) for body in reported(world)]
 
 
-async def test_a_thousand_calls_at_once_make_ten_callbacks_and_a_thousand_records(
+async def test_a_thousand_simultaneous_calls_create_ten_callbacks_and_a_thousand_records(
     world: World, expired: Booking
 ) -> None:
     await flood(world, expired, FLOOD)
     assert left_out(world) == [0] * MOST
     records = world.rows("SELECT disposition, duration, COUNT(*) AS many FROM cdrs GROUP BY 1, 2")
     assert records == [{"disposition": "EXPIRED", "duration": 0, "many": FLOOD}]
-    print(f"W6: {FLOOD} calls to one expired booking, {len(told(world))} callbacks")  # noqa: T201  a figure
+    print(f"W6: {FLOOD} calls to one expired booking, {len(reported(world))} callbacks")  # noqa: T201  a figure
 
 
-async def test_the_next_call_after_the_window_says_how_many_were_left_out(world: World, expired: Booking) -> None:
+async def test_the_next_call_after_the_window_reports_the_suppressed_calls(world: World, expired: Booking) -> None:
     await flood(world, expired, FLOOD)
     world.now += HOUR - 1
     await flood(world, expired, 1)
-    assert len(told(world)) == MOST
+    assert len(reported(world)) == MOST
     world.now += 1
     await flood(world, expired, 2)
     assert left_out(world)[MOST:] == [FLOOD - MOST + 1, 0]
 
 
-async def test_without_a_next_call_the_sweep_tells_of_the_last_one_and_how_many_were_before_it(
+async def test_without_a_next_call_the_sweep_reports_the_last_one_and_the_suppressed_calls(
     world: World, expired: Booking
 ) -> None:
     await flood(world, expired, FLOOD - 1)
@@ -76,18 +76,18 @@ async def test_without_a_next_call_the_sweep_tells_of_the_last_one_and_how_many_
     await flood(world, expired, 1)
     world.now = expired.end_at + HOUR - 1
     await sweep(world)
-    assert len(told(world)) == MOST
+    assert len(reported(world)) == MOST
     world.now += 1
     for _ in range(3):
         await sweep(world)
         world.now += 2 * HOUR
-    said = told(world)[MOST:]
-    assert [(body["timestamp"], body["callsNotReported"]) for body in said] == [
+    reports = reported(world)[MOST:]
+    assert [(body["timestamp"], body["callsNotReported"]) for body in reports] == [
         (rfc3339(EpochMs(last)), FLOOD - MOST - 1)
     ]
 
 
-async def test_what_the_sweep_tells_counts_as_the_first_of_a_new_window(world: World, expired: Booking) -> None:
+async def test_a_report_by_the_sweep_counts_as_the_first_of_a_new_window(world: World, expired: Booking) -> None:
     await flood(world, expired, MOST + 1)
     world.now += HOUR
     await sweep(world)
@@ -95,26 +95,26 @@ async def test_what_the_sweep_tells_counts_as_the_first_of_a_new_window(world: W
     assert left_out(world) == [0] * 2 * MOST
 
 
-async def test_a_flood_for_hours_is_told_of_ten_times_an_hour_at_most(world: World, expired: Booking) -> None:
+async def test_a_flood_for_hours_is_reported_at_most_ten_times_an_hour(world: World, expired: Booking) -> None:
     hours = 5
     for _ in range(hours * 4):
         await flood(world, expired, 50)
         await sweep(world)
         world.now += HOUR // 4
-    assert len(told(world)) == hours * MOST
-    assert sum(left_out(world)) + len(told(world)) + world.rows("SELECT not_told FROM expired_calls")[0][
+    assert len(reported(world)) == hours * MOST
+    assert sum(left_out(world)) + len(reported(world)) + world.rows("SELECT not_told FROM expired_calls")[0][
         "not_told"
     ] == len(world.rows("SELECT id FROM cdrs"))
 
 
-async def test_a_booking_that_goes_says_the_rest_and_leaves_nothing_behind(world: World, expired: Booking) -> None:
+async def test_a_booking_that_ends_reports_the_rest_and_leaves_no_row(world: World, expired: Booking) -> None:
     await flood(world, expired, MOST + 5)
     await world.cancel(expired)
     assert left_out(world) == [0] * MOST + [4]
     assert world.rows("SELECT * FROM expired_calls") == []
 
 
-async def test_each_booking_is_counted_by_itself(world: World, expired: Booking) -> None:
+async def test_each_booking_is_counted_separately(world: World, expired: Booking) -> None:
     other = await world.book()
     world.now = other.end_at
     await flood(world, expired, 20)
@@ -123,10 +123,10 @@ async def test_each_booking_is_counted_by_itself(world: World, expired: Booking)
     assert by_booking == [{"booking_id": each.id, "many": MOST} for each in (expired, other)]
 
 
-async def test_one_account_s_rest_can_be_told_by_a_time_of_its_own(world: World, expired: Booking) -> None:
+async def test_one_accounts_rest_can_be_reported_by_its_own_clock(world: World, expired: Booking) -> None:
     await flood(world, expired, 20)
     await world.storage.run(notifications.notify_due, EpochMs(world.now + HOUR), world.policy, AccountId("acc_other"))
-    assert len(told(world)) == MOST
+    assert len(reported(world)) == MOST
     await world.storage.run(notifications.notify_due, EpochMs(world.now + HOUR), world.policy, world.account)
     assert left_out(world)[MOST:] == [9]
 
@@ -145,7 +145,7 @@ async def test_the_count_outlives_the_engine(world: World, expired: Booking) -> 
     assert left_out(world) == [0] * MOST + [20]
 
 
-async def test_a_call_whose_record_was_forgotten_is_told_no_more_and_stops_nothing(
+async def test_a_call_whose_record_was_deleted_is_not_reported_and_blocks_nothing(
     world: World, expired: Booking
 ) -> None:
     world.policy = replace(POLICY, notices=NotificationRules(expired_window_ms=2 * DAY))
@@ -155,7 +155,7 @@ async def test_a_call_whose_record_was_forgotten_is_told_no_more_and_stops_nothi
         connection.execute("DELETE FROM outbox")
     world.now += 2 * DAY
     await sweep(world)
-    assert told(world) == []
+    assert reported(world) == []
     assert world.rows("SELECT told, not_told, last_cdr_id FROM expired_calls") == [
         {"told": 1, "not_told": 0, "last_cdr_id": None}
     ]

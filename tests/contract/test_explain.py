@@ -1,4 +1,4 @@
-"""`explain` says what a call at the same moment meets, whatever came before, and writes nothing by saying so."""
+"""`explain` predicts what a call at the same moment gets, whatever came before, and writes nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +56,7 @@ STEPS = st.one_of(
     source=st.sampled_from(CALLERS),
     loop=st.sampled_from([False] * 7 + [True]),
 )
-def test_what_is_explained_is_what_a_call_then_meets(
+def test_an_explanation_equals_what_the_next_call_gets(
     template: Path,
     plan: UsagePlan,
     own: BookingLimits,
@@ -89,7 +89,7 @@ def check(line: Line, source: str) -> None:
         assert decision == REJECTIONS[explanation.reason]
         return
     assert isinstance(decision, Bridge)
-    # A second that cannot be shared evenly goes to one or the other.
+    # A second that cannot be shared equally goes to one of the calls.
     assert explanation.seconds <= line.answer(line.calls[-1]) <= explanation.seconds + 1
 
 
@@ -122,21 +122,15 @@ def test_every_choice_of_owner_and_operator_is_explained(
     line.close()
 
 
-def test_whether_a_caller_is_blocked_is_one_look_into_an_index(line: Line) -> None:
-    sql = "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM blocked_callers WHERE booking_id = ? AND caller = ?"
-    [step] = line._db.execute(sql, ("bkg_1", CALLER)).fetchall()
-    assert step["detail"].startswith("SEARCH blocked_callers USING COVERING INDEX")
-
-
 @pytest.fixture
 def line(template: Path) -> Any:
-    """A booking of 300 s and ten calls, 60 s at most for each call."""
+    """A booking of 300 s and ten calls, with at most 60 s for each call."""
     line = Line(template, UsagePlan.MEDIUM, BookingLimits(), POLICY)
     yield line
     line.close()
 
 
-def test_the_seconds_are_what_is_left_up_to_the_longest_call(line: Line) -> None:
+def test_the_explained_seconds_are_the_remaining_ones_up_to_the_longest_call(line: Line) -> None:
     assert (line.explain(CALLER).seconds, line.explain(CALLER).limited_by) == (60, "longest_call")
     line.route(CALLER)
     line.answer(CallId("c000"))
@@ -147,7 +141,7 @@ def test_the_seconds_are_what_is_left_up_to_the_longest_call(line: Line) -> None
     assert (line.explain(CALLER).seconds, line.explain(CALLER).limited_by) == (3, "end_time")
 
 
-def test_seconds_that_live_calls_would_give_back_count(line: Line) -> None:
+def test_seconds_that_live_calls_would_return_count(line: Line) -> None:
     for index in range(5):
         line.route(CALLER)
         line.answer(CallId(f"c{index:03}"))
@@ -159,7 +153,7 @@ def test_seconds_that_live_calls_would_give_back_count(line: Line) -> None:
     assert line.stored().seconds.remaining == 0
 
 
-def test_calls_of_the_caller_within_the_hour_are_told(line: Line) -> None:
+def test_an_explanation_counts_the_callers_calls_of_the_last_hour(line: Line) -> None:
     for source in (CALLER, CALLER, ANONYMOUS):
         line.route(source)
     assert [line.explain(source).caller_calls for source in (CALLER, ANONYMOUS, "+14155550199")] == [2, 1, 0]
@@ -167,8 +161,8 @@ def test_calls_of_the_caller_within_the_hour_are_told(line: Line) -> None:
     assert line.explain(CALLER).caller_calls == 0
 
 
-def test_a_call_answered_in_the_last_second_keeps_the_second_that_it_leased(template: Path) -> None:
-    """Another call has used up all the rest, and both end with the booking."""
+def test_a_call_answered_in_the_last_second_keeps_its_leased_second(template: Path) -> None:
+    """Another call has used all other seconds, and both end with the booking."""
     policy = replace(TIGHT, plans={UsagePlan.SMALL: Allowance(seconds=6, calls=10, valid_for_ms=DAY)})
     line = Line(template, UsagePlan.SMALL, BookingLimits(), policy)
     line.now = line.booking.end_at - 5 * SECOND
@@ -193,7 +187,7 @@ def test_another_accounts_booking_is_not_explained(line: Line) -> None:
         explain(line.tx, line.account, BookingId("bkg_unknown"), CALLER, line.at, line.policy)
 
 
-def test_a_booking_in_its_grace_is_explained_and_one_past_it_is_gone(line: Line) -> None:
+def test_a_booking_is_explained_in_its_grace_and_not_afterwards(line: Line) -> None:
     end_at = line.stored().end_at
     line.now = end_at
     assert line.explain(CALLER).reason is Reason.END_REACHED

@@ -1,4 +1,4 @@
-"""Many commands, one commit: who is answered when, and what a failing or unwanted neighbour does to the others."""
+"""Many commands, one commit: when each caller gets an answer, and that a failing command affects no other."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from tests.contract.world import outsider
 
 
 class Blocked:
-    """A command that holds the storage's thread, so that what comes meanwhile has to wait together."""
+    """A command that blocks the storage's thread, so that later commands wait together."""
 
     def __init__(self, storage: SqliteStorage) -> None:
         self._begun, self._release = threading.Event(), threading.Event()
@@ -69,7 +69,7 @@ def commits_counted(storage: SqliteStorage) -> Iterator[list[str]]:
     storage._connection.set_trace_callback(None)
 
 
-async def test_what_waits_together_is_committed_together(storage: SqliteStorage, database: Path) -> None:
+async def test_waiting_commands_are_committed_together(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
     waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(100)))
     await asyncio.sleep(0)
@@ -79,7 +79,7 @@ async def test_what_waits_together_is_committed_together(storage: SqliteStorage,
     assert len(commits) == 2
 
 
-async def test_no_commit_takes_more_than_the_largest_batch(
+async def test_no_commit_exceeds_the_largest_batch(
     storage: SqliteStorage, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "MAX_BATCH", 10)
@@ -136,10 +136,8 @@ async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, 
     assert [type(outcome) for outcome in outcomes[1::2]] == [ZeroDivisionError] * 10
 
 
-async def test_a_command_that_ends_an_iteration_too_far_keeps_nobody_waiting(
-    storage: SqliteStorage, database: Path
-) -> None:
-    """A future refuses a StopIteration, and whoever comes after it in the batch would never be answered."""
+async def test_a_command_that_raises_stopiteration_blocks_no_other(storage: SqliteStorage, database: Path) -> None:
+    """A future refuses a StopIteration, so later commands of the batch would never get an answer."""
 
     def too_far(tx: Transaction) -> object:
         tx.numbers.insert(E164("+3225509999"), START)
@@ -169,7 +167,7 @@ async def test_a_command_that_breaks_a_constraint_undoes_only_itself(storage: Sq
     assert stored(database) == ["+32255000001"]
 
 
-async def test_a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(storage: SqliteStorage) -> None:
+async def test_a_later_command_of_a_batch_sees_an_earlier_ones_writes(storage: SqliteStorage) -> None:
     blocked = await hold(storage)
     written = asyncio.ensure_future(storage.run(add, E164("+32255000001")))
     seen = asyncio.ensure_future(storage.run(lambda tx: tx.numbers.is_ours(E164("+32255000001"))))
@@ -179,7 +177,7 @@ async def test_a_later_command_of_a_batch_sees_what_an_earlier_one_wrote(storage
     assert await seen
 
 
-async def test_a_waiter_that_gives_up_before_its_turn_leaves_nothing(storage: SqliteStorage, database: Path) -> None:
+async def test_a_command_cancelled_before_its_turn_writes_nothing(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
     given_up = asyncio.ensure_future(storage.run(add, E164("+32255000001")))
     other = asyncio.ensure_future(storage.run(add, E164("+32255000002")))
@@ -192,9 +190,7 @@ async def test_a_waiter_that_gives_up_before_its_turn_leaves_nothing(storage: Sq
     assert stored(database) == ["+32255000002"]
 
 
-async def test_a_waiter_that_gives_up_in_the_middle_of_a_batch_harms_nobody(
-    storage: SqliteStorage, database: Path
-) -> None:
+async def test_a_command_cancelled_during_its_batch_affects_no_other(storage: SqliteStorage, database: Path) -> None:
     first = await hold(storage)
     second = Blocked(storage)
     other = asyncio.ensure_future(storage.run(add, E164("+32255000001")))
@@ -209,7 +205,7 @@ async def test_a_waiter_that_gives_up_in_the_middle_of_a_batch_harms_nobody(
     assert stored(database) == ["+32255000001"]
 
 
-async def test_closing_finishes_what_waits_and_takes_no_more(storage: SqliteStorage, database: Path) -> None:
+async def test_closing_finishes_waiting_commands_and_accepts_no_more(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
     waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(20)))
     await asyncio.sleep(0)
@@ -223,7 +219,7 @@ async def test_closing_finishes_what_waits_and_takes_no_more(storage: SqliteStor
     await storage.close()
 
 
-async def test_what_finds_the_queue_full_is_refused_at_once_and_the_rest_is_kept(
+async def test_a_command_is_refused_at_once_if_the_queue_is_full(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "MAX_WAITING", 3)
@@ -239,7 +235,7 @@ async def test_what_finds_the_queue_full_is_refused_at_once_and_the_rest_is_kept
     await storage.close()
 
 
-async def test_callers_on_two_event_loops_are_both_answered(storage: SqliteStorage, database: Path) -> None:
+async def test_callers_on_two_event_loops_both_get_answers(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
     elsewhere = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(storage.run(add, E164("+32255000001")))))
     here = asyncio.ensure_future(storage.run(add, E164("+32255000002")))

@@ -1,4 +1,4 @@
-"""M3: SIGKILL at random moments. Nothing that was confirmed is lost, nothing is doubled, the books balance."""
+"""M3: SIGKILL at random moments. Nothing that was confirmed is lost, nothing is doubled, the ledger balances."""
 
 import random
 import subprocess
@@ -21,24 +21,24 @@ PLENTY = replace(POLICY, plans={UsagePlan.LARGE: Allowance(10**6, 10**6, 30 * 24
 
 
 def run_and_kill(database: Path, seed: int) -> list[str]:
-    """Let it make calls for a random moment, kill it, and return what it had been told by then."""
+    """Lets it make calls for a random time, kills it, and returns what the storage had confirmed by then."""
     command = [sys.executable, "-m", "tests.contract.victim", str(database), str(seed)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:
         assert victim.stdout is not None
         first = victim.stdout.readline()
         time.sleep(random.Random(seed).uniform(0, 0.2))
         victim.kill()
-        told = [first, *victim.stdout]
+        confirmed = [first, *victim.stdout]
     assert victim.returncode == -9, "it ended by itself"
-    return [line.rstrip("\n") for line in told if line.endswith("\n")]
+    return [line.rstrip("\n") for line in confirmed if line.endswith("\n")]
 
 
-def check_told(database: Path, told: list[str]) -> None:
-    """Whatever storage confirmed before the kill is there after it."""
+def check_confirmed(database: Path, confirmed: list[str]) -> None:
+    """What the storage confirmed before the kill is there after it."""
     with outsider(database) as connection:
         leased = {row["call_id"] for row in connection.execute("SELECT call_id FROM calls")}
         recorded = {row["call_id"] for row in connection.execute("SELECT call_id FROM cdrs")}
-    for line in told:
+    for line in confirmed:
         what, call_id = line.split()
         assert call_id in (leased if what == "leased" else recorded), line
 
@@ -59,19 +59,19 @@ async def settle_the_lost(database: Path) -> int:
     return swept.calls_lost
 
 
-async def test_ten_kills_in_the_middle_of_calls_lose_and_double_nothing(database: Path) -> None:
+async def test_ten_kills_during_calls_lose_and_double_nothing(database: Path) -> None:
     await prepare(database)
     settled = lost = 0
     for seed in range(KILLS):
-        told = run_and_kill(database, seed)
-        settled += sum(line.startswith("settled") for line in told)
-        check_told(database, told)
+        confirmed = run_and_kill(database, seed)
+        settled += sum(line.startswith("settled") for line in confirmed)
+        check_confirmed(database, confirmed)
         with outsider(database) as connection:
             assert broken_rules(connection) == {}
         lost += await settle_the_lost(database)
         with outsider(database) as connection:
             assert broken_rules(connection) == {}
             assert connection.execute("SELECT 1 FROM calls WHERE ended_at IS NULL").fetchall() == []
-    # Otherwise the kills would not have come in the middle of anything.
+    # Otherwise the kills would not have interrupted anything.
     assert settled > KILLS
     assert 0 < lost < SWEEP_LIMIT

@@ -1,9 +1,8 @@
-"""M2: no order of operations unbalances the books or lets people talk for more than was granted (hypothesis looks for
-the order that does).
+"""M2: no order of operations unbalances the ledger or lets callers talk for more than was granted.
 
-The real commands, scripts, limit keeper and reconciler, with a model of Asterisk that keeps its own limits, and clocks
-that only the machine moves. A longer run: `LEDGER_EXAMPLES=500 pytest -s tests/contract/test_ledger_machine.py`; a
-step is one operation and one audit.
+Hypothesis searches for an order that does. It runs the real commands, scripts, limit keeper and reconciler with a model
+of Asterisk that has its own limits, and with clocks that only the state machine moves. A longer run:
+`LEDGER_EXAMPLES=500 pytest -s tests/contract/test_ledger_machine.py`; a step is one operation and one audit.
 """
 
 import os
@@ -28,12 +27,12 @@ EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
 
 plans = st.sampled_from(UsagePlan)
 which = st.integers(0, 6)
-# Mostly little, or nearly every call would be over before anything happened to it.
+# Usually short times, because otherwise nearly every call would end before anything happened to it.
 STEPS = [*[1, 40, 700, SECOND, 3 * SECOND] * 10, *[9 * SECOND, 30 * SECOND] * 4, HOUR, DAY, 8 * DAY, 30 * DAY]
 
 
 class Ledger(Audited):
-    """What can happen. What must be true after each step stands in Audited."""
+    """The possible operations. `Audited` has what must be true after each of them."""
 
     @initialize(plan=plans, calls=st.integers(0, 4))
     def a_booking_and_its_first_calls(self, plan: UsagePlan, calls: int) -> None:
@@ -106,7 +105,7 @@ class Ledger(Audited):
     @precondition(lambda self: self.engine and self.asterisk.in_phase(Phase.TALKING, Phase.OVER))
     @rule(turn=which)
     def an_answer_is_reported_again(self, turn: int) -> None:
-        """Never after one that was lost: Asterisk asks before it lets them talk, and not for longer than it waits."""
+        """Never after a lost report: Asterisk asks before it lets them talk, and waits only for a limited time."""
         leg = self.pick(turn, Phase.TALKING, Phase.OVER)
         call = self.call_of(leg)
         if self.engine is not None and call is not None and call.state is not CallState.RINGING:
@@ -144,7 +143,7 @@ class Ledger(Audited):
     @rule(
         ami=st.sampled_from([Ami.UP, *Ami]),
         cuts_lists=st.sampled_from([False, False, True]),
-        ends_go_to=st.sampled_from(["engine", "engine", "journal", "lost"]),
+        ends_go_to=st.sampled_from(["engine", "engine", "spool", "lost"]),
         failing=st.sampled_from([0, 0, 1, 2]),
     )
     def trouble_comes_and_goes(self, ami: Ami, ends_go_to: str, failing: int, *, cuts_lists: bool) -> None:
@@ -211,7 +210,7 @@ def _over(template: Path) -> Iterator[None]:
         yield
 
 
-def test_no_order_of_operations_unbalances_the_books_or_lets_people_talk_for_nothing(template: Path) -> None:
+def test_no_order_of_operations_unbalances_the_ledger_or_allows_unpaid_talk(template: Path) -> None:
     began = time.monotonic()
     with _over(template):
         run_state_machine_as_test(
@@ -219,7 +218,7 @@ def test_no_order_of_operations_unbalances_the_books_or_lets_people_talk_for_not
             settings=settings(
                 max_examples=EXAMPLES or 60,
                 stateful_step_count=60,
-                # The normal run is the same every time; the longer one looks somewhere else each time.
+                # The normal run is always the same; the longer one explores new examples each time.
                 derandomize=not EXAMPLES,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow],
@@ -228,8 +227,8 @@ def test_no_order_of_operations_unbalances_the_books_or_lets_people_talk_for_not
     print(f"{Ledger.steps} steps in {time.monotonic() - began:.1f} s")  # noqa: T201  for the longer run's report
 
 
-def test_what_an_end_gave_back_just_before_an_answer_is_told_to_all_who_share_it(template: Path) -> None:
-    """Found by the machine: in the books it was shared with the answer, and Asterisk was told of the newcomer alone."""
+def test_seconds_returned_just_before_an_answer_reach_every_call_that_shares_them(template: Path) -> None:
+    """Found by the state machine: the database shared the seconds, but Asterisk received only the new call's limit."""
     with _over(template):
         ledger = Ledger()
         ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=2)

@@ -1,4 +1,4 @@
-"""The schema: made once, made whole, and unwilling to keep a row that does not add up."""
+"""The schema: created once, created completely, and it refuses rows that do not add up."""
 
 import sqlite3
 from pathlib import Path
@@ -174,7 +174,7 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
 def insert(connection: sqlite3.Connection, table: str, **changes: Any) -> None:
     row = ROWS[table] | changes
     marks = ", ".join(f":{column}" for column in row)
-    # Tables and columns are this file's own words.
+    # Tables and columns are constants of this file.
     connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", row)  # noqa: S608
 
 
@@ -188,6 +188,10 @@ def test_a_consistent_row_of_each_table_is_kept(database: Path) -> None:
     for table in ROWS:
         insert(connection, table)
     connection.close()
+    reopened = connect(database)
+    kept = {table: reopened.execute(f"SELECT COUNT(*) AS n FROM {table}").fetchone()["n"] for table in ROWS}  # noqa: S608
+    reopened.close()
+    assert kept == dict.fromkeys(ROWS, 1)
 
 
 @pytest.mark.parametrize(("table", "changes"), INCONSISTENT)
@@ -220,12 +224,12 @@ def test_migrating_again_changes_nothing_and_loses_nothing(database: Path) -> No
         assert connection.execute("SELECT id FROM accounts").fetchall() == [{"id": "acc_1"}]
 
 
-def test_a_directory_that_is_not_there_is_made(tmp_path: Path) -> None:
+def test_a_missing_directory_is_created(tmp_path: Path) -> None:
     migrate(tmp_path / "new" / "deep" / "file.sqlite3")
     assert len(schema(tmp_path / "new" / "deep" / "file.sqlite3")) > len(ROWS)
 
 
-def test_what_the_first_schema_held_is_still_there(tmp_path: Path) -> None:
+def test_rows_of_the_first_schema_survive_every_migration(tmp_path: Path) -> None:
     database = tmp_path / "old.sqlite3"
     upgrade(database, MIGRATIONS, "0001")
     with outsider(database) as connection:
@@ -252,7 +256,7 @@ def test_what_the_first_schema_held_is_still_there(tmp_path: Path) -> None:
         ]
 
 
-def test_numbers_of_earlier_schemas_keep_what_they_were_and_get_their_countries(tmp_path: Path) -> None:
+def test_numbers_of_earlier_schemas_keep_their_values_and_get_a_country(tmp_path: Path) -> None:
     database = tmp_path / "old.sqlite3"
     upgrade(database, MIGRATIONS, "0005")
     numbers = [
@@ -270,7 +274,7 @@ def test_numbers_of_earlier_schemas_keep_what_they_were_and_get_their_countries(
     assert [row["country"] for row in rows] == ["BE", "FR", "GB", None]
 
 
-def test_a_migration_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path: Path) -> None:
+def test_a_failed_migration_leaves_nothing_behind_and_can_be_repeated(tmp_path: Path) -> None:
     database = tmp_path / "half.sqlite3"
     with outsider(database) as connection:
         connection.execute("CREATE TABLE outbox (in_the_way TEXT)")

@@ -1,6 +1,6 @@
-"""What may happen at once, in every order, on a real database with two engines on it. `-s` prints the figures.
+"""Simultaneous operations in every order, by two engines on one real database. `-s` prints the figures.
 
-RACES=20000 makes a long run of it.
+RACES=20000 makes a longer run.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ AT_A_TIME = 200
 pytestmark = pytest.mark.timeout(60 + RACES)
 
 Work = Callable[[], Awaitable[object]]
-# What became of a number, or of a call to it, and whose booking that was ("" for nobody's).
+# What happened to a number or to a call to it, and whose booking it was ("" for none).
 Log = list[tuple[str, str]]
 
 
@@ -59,7 +59,7 @@ def say(number: str, text: str) -> None:
 
 
 async def all_at_once(work: list[Work], chance: random.Random) -> list[object]:
-    """So many at a time that neither engine keeps the other from the database for too long."""
+    """Limits concurrency, so that neither engine locks the other out of the database for too long."""
     chance.shuffle(work)
     outcomes = []
     for first in range(0, len(work), AT_A_TIME):
@@ -67,8 +67,8 @@ async def all_at_once(work: list[Work], chance: random.Random) -> list[object]:
     return outcomes
 
 
-async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[World, World]) -> None:
-    """By its script, by the journal, by Asterisk's list, by its lease that has run out; to two engines at once."""
+async def test_an_end_reported_in_four_ways_is_settled_once(pair: tuple[World, World]) -> None:
+    """By its script, the end spool, Asterisk's list, and an exhausted lease; each to two engines at once."""
     chance, world = random.Random(5), pair[0]
     settled: list[Settlement] = []
     reports = 0
@@ -83,7 +83,7 @@ async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[Worl
         work: list[Work] = []
         for name in names:
             for each in pair:
-                for _ in ("script", "journal"):
+                for _ in ("script", "spool"):
                     answered_ms, status = chance.randrange(40 * SECOND), chance.choice(["ANSWER", "CANCEL"])
                     report = EndReport(CallId(name), answered_ms, status, world.at)
                     work.append(partial(each.storage.run, calls.call_ended, report, world.now, world.policy))
@@ -97,7 +97,7 @@ async def test_an_end_that_is_told_in_four_ways_is_settled_once(pair: tuple[Worl
     doubles = len(settled) - len({each.cdr.id for each in settled}) + sum(row["n"] - 1 for row in records)
     assert (len(settled), len(records), doubles) == (RACES, RACES, 0)
     assert world.rows("SELECT * FROM bookings WHERE seconds_leased <> 0 OR calls_leased <> 0") == []
-    # The fixture then compares what was debited from each booking with its records.
+    # The fixture then compares what each booking was charged with its records.
     say("M5", f"{len(records)} ends, {reports} reports of them racing in two engines: double debits {doubles}")
 
 
@@ -132,7 +132,7 @@ async def test_no_renewal_during_calls_is_lost(pair: tuple[World, World]) -> Non
 
 
 async def one_second(world: World, booking: Booking, name: CallId) -> None:
-    """A call, if there is a slot for it."""
+    """Makes a call, if there is a slot for it."""
     run, at, policy = world.storage.run, world.at, world.policy
     incoming = IncomingCall(name, booking.service, CALLER)
     if isinstance(await run(calls.route_call, incoming, at, policy, room_was_made=True), Bridge):
@@ -140,7 +140,7 @@ async def one_second(world: World, booking: Booking, name: CallId) -> None:
         await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.wall_ms, world.policy)
 
 
-async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_and_goes(
+async def test_no_call_is_bridged_without_a_lease_while_the_database_fails_and_recovers(
     world: World, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.001)
@@ -168,8 +168,8 @@ async def test_no_call_is_let_through_without_a_lease_while_the_database_comes_a
     )
 
 
-async def test_a_number_that_changes_hands_as_calls_come_in_reaches_whoever_holds_it(pair: tuple[World, World]) -> None:
-    """The only number there is, and without a quarantine: it is rented again in the moment in which it is free."""
+async def test_a_number_reassigned_during_calls_reaches_its_present_owner(pair: tuple[World, World]) -> None:
+    """The only number there is, without quarantine: it is rented again at the moment it becomes free."""
     chance, world = random.Random(14), pair[0]
     with outsider(world.database) as connection:
         connection.execute("DELETE FROM numbers WHERE e164 <> (SELECT MIN(e164) FROM numbers)")
@@ -199,7 +199,7 @@ async def test_a_number_that_changes_hands_as_calls_come_in_reaches_whoever_hold
     say("M14", f"{text}, at once in two engines: misroutes {misrouted}")
 
 
-# Commands are alone while they run, so the log has the order in which they were committed.
+# Commands run one at a time, so the log has the order of their commits.
 
 
 def goes(tx: Transaction, world: World, holder: Booking, log: Log, *, expires: bool) -> None:
@@ -223,7 +223,7 @@ def comes_in(tx: Transaction, world: World, incoming: IncomingCall, log: Log) ->
 
 
 async def misroutes(world: World, log: Log) -> int:
-    """Calls that were let through to somebody who did not hold the number then, or who begin to talk after that."""
+    """Returns calls bridged to someone who did not hold the number then, or answered after that."""
     wrong, holder, gone = 0, "", {booking_id for what, booking_id in log if what == "gone"}
     at, run = world.at, world.storage.run
     for what, booking_id in log:

@@ -1,4 +1,4 @@
-"""What is held, released and sent again; what is forgotten; the order of callbacks; secrets that are replaced."""
+"""Callbacks that are held, released, sent again and deleted; their order; secrets that are rotated."""
 
 import json
 from typing import Any
@@ -16,7 +16,6 @@ from engine.privacy.retention import delete_batch
 from engine.sandbox import clock
 from engine.storage.filters import LATEST
 from engine.storage.outbox import CallbackPosition
-from engine.storage.queries import load
 from tests.contract.delivering import (
     BAD,
     GONE,
@@ -31,12 +30,12 @@ from tests.contract.delivering import (
 )
 from tests.contract.samples import CALLBACK, DAY, HOUR, START
 from tests.contract.trial import Trial
-from tests.contract.world import World, outsider
+from tests.contract.world import World
 
 FIRST = CallbackPosition(0, "")
 
 
-async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) -> None:
+async def test_enabling_an_endpoint_sends_held_callbacks_oldest_first_in_pages(world: World) -> None:
     endpoint_id = await disabled(world, 5)
     world.now += HOUR
     found = await world.storage.run(redelivery.enable, world.account, endpoint_id)
@@ -54,7 +53,7 @@ async def test_enabling_sends_what_was_held_oldest_first_in_pages(world: World) 
     assert {(delivery.tries, delivery.attempts) for delivery in await begun(world)} == {(1, 1)}
 
 
-async def test_disabled_again_while_it_is_released_the_rest_stays_held(world: World) -> None:
+async def test_an_endpoint_disabled_again_during_the_release_keeps_the_rest_held(world: World) -> None:
     endpoint_id = await disabled(world, 4)
     await world.storage.run(redelivery.enable, world.account, endpoint_id)
     [(event_id, *_), _] = (await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 2)).due
@@ -66,7 +65,7 @@ async def test_disabled_again_while_it_is_released_the_rest_stays_held(world: Wo
     assert states(world) == ["FAILED", "FAILED", "HELD", "HELD", "HELD"]
 
 
-async def test_a_redelivery_begins_the_schedule_anew_under_the_same_id(world: World) -> None:
+async def test_a_redelivery_restarts_the_schedule_under_the_same_id(world: World) -> None:
     await posted(world)
     for _ in range(3):
         [delivery] = await begun(world)
@@ -80,7 +79,7 @@ async def test_a_redelivery_begins_the_schedule_anew_under_the_same_id(world: Wo
     assert (again.id, again.attempts, again.tries) == (delivery.id, 5, 1)
 
 
-async def test_one_that_waits_for_its_next_try_is_tried_at_once_and_one_under_way_is_left_alone(world: World) -> None:
+async def test_a_redelivery_starts_a_waiting_callback_at_once_and_leaves_one_in_progress_alone(world: World) -> None:
     await posted(world)
     [delivery] = await begun(world)
     record, begun_anew = await world.storage.run(redelivery.redeliver, world.account, delivery.id, world.now)
@@ -100,7 +99,7 @@ async def test_a_redelivery_to_a_disabled_endpoint_is_held(world: World) -> None
     assert await begun(world) == []
 
 
-async def test_what_is_not_ones_own_is_not_redelivered_nor_enabled(world: World) -> None:
+async def test_another_accounts_callbacks_and_endpoints_cannot_be_redelivered_or_enabled(world: World) -> None:
     endpoint_id = await disabled(world, 1)
     before = world.rows("SELECT * FROM outbox")
     [event_id, _] = [row["id"] for row in before]
@@ -114,7 +113,7 @@ async def test_what_is_not_ones_own_is_not_redelivered_nor_enabled(world: World)
     assert world.rows("SELECT * FROM outbox") == before
 
 
-async def test_all_of_a_time_are_redelivered_in_bounded_steps_each_once(world: World) -> None:
+async def test_callbacks_of_a_period_are_redelivered_once_each_in_bounded_steps(world: World) -> None:
     for hour in range(4):
         world.now = START + hour * HOUR
         await posted(world)
@@ -133,7 +132,7 @@ async def test_all_of_a_time_are_redelivered_in_bounded_steps_each_once(world: W
     assert states(world) == ["FAILED", "PENDING", "PENDING", "PENDING"]
 
 
-async def test_endpoints_and_callbacks_are_forgotten_with_their_attempts(world: World) -> None:
+async def test_endpoints_and_callbacks_are_deleted_with_their_attempts(world: World) -> None:
     retention = RetentionPeriods(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
     await posted(world, 1, "https://customer.example/once")
     await tried_once(world, OK, Delivered())
@@ -143,7 +142,7 @@ async def test_endpoints_and_callbacks_are_forgotten_with_their_attempts(world: 
     assert await begun(world) == []
     world.now += DAY
     await world.storage.run(delete_batch, world.now, retention)
-    # The other is disabled for as long as anything is held for it.
+    # The other endpoint stays disabled as long as callbacks are held for it.
     assert [row["url"] for row in world.rows("SELECT url FROM callback_endpoints")] == [CALLBACK]
     assert states(world) == ["HELD"]
     assert world.rows("SELECT * FROM callback_attempts") == []
@@ -153,7 +152,7 @@ async def test_endpoints_and_callbacks_are_forgotten_with_their_attempts(world: 
     assert world.rows("SELECT * FROM callback_endpoints") == world.rows("SELECT * FROM outbox") == []
 
 
-async def test_each_booking_counts_its_own_callbacks_and_an_undone_one_is_not_counted(world: World) -> None:
+async def test_each_booking_counts_its_own_committed_callbacks(world: World) -> None:
     first, second = await posted(world, 2), await posted(world, 1)
 
     def fails(tx: Any) -> None:
@@ -183,7 +182,7 @@ async def test_renewals_and_calls_do_not_disturb_the_count(world: World) -> None
     world.check_ledger()
 
 
-async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machines(world: World) -> None:
+async def test_only_the_worker_uses_the_machines_clock_for_a_sandboxs_callback(world: World) -> None:
     trial = await Trial.begin(world)
     booking = await trial.book()
     await world.storage.run(clock.advance_clock, AccountId(trial.account), 90 * DAY, world.now)
@@ -192,7 +191,7 @@ async def test_of_a_callback_by_another_clock_only_the_worker_goes_by_the_machin
     assert len(await begun(world)) == 1
 
 
-async def test_while_a_secret_is_replaced_both_sign_and_of_three_the_oldest_ends(world: World) -> None:
+async def test_both_secrets_sign_during_a_rotation_and_a_third_ends_the_oldest(world: World) -> None:
     first = (await world.storage.run(secrets.secrets_at, world.account, world.now)).present
     second = (await world.storage.run(secrets.rotate, world.account, 3_600, world.now)).present
     await posted(world)
@@ -205,12 +204,12 @@ async def test_while_a_secret_is_replaced_both_sign_and_of_three_the_oldest_ends
 
 
 @pytest.mark.parametrize("overlap", [-1, 7 * 24 * 3_600 + 1])
-async def test_an_overlap_out_of_bounds_is_refused(world: World, overlap: int) -> None:
+async def test_an_overlap_outside_its_bounds_is_refused(world: World, overlap: int) -> None:
     with pytest.raises(InvalidInput, match="0 to 604800"):
         await world.storage.run(secrets.rotate, world.account, overlap, world.now)
 
 
-async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
+async def test_an_expired_secret_is_deleted(world: World) -> None:
     await world.storage.run(secrets.rotate, world.account, 60, world.now)
     retention = RetentionPeriods(records_ms=99 * DAY, callbacks_ms=30 * DAY, bookings_ms=99 * DAY)
     for later, kept in ((59_999, 1), (60_000, 0)):
@@ -218,42 +217,7 @@ async def test_a_secret_that_signs_no_more_is_forgotten(world: World) -> None:
         assert world.rows("SELECT COUNT(old_webhook_secret) AS kept FROM accounts") == [{"kept": kept}]
 
 
-@pytest.mark.parametrize(
-    ("query", "parameters"),
-    [
-        ("callbacks_page", {}),
-        ("callbacks_page_in_state", {"state": "FAILED"}),
-        ("callbacks_page_of_booking", {"booking_id": "bkg_1"}),
-        ("callbacks_page_of_booking_in_state", {"state": "FAILED", "booking_id": "bkg_1"}),
-        ("callbacks_to_redeliver", {"state": "FAILED", "after_at": 0, "after_id": "", "until": 9}),
-        ("line_up_due_callbacks", {"now": 1, "held_until": 2}),
-        ("next_callback_due_at", {}),
-        ("endpoint_to_release", {}),
-        ("release_held_callbacks", {"url": "", "now": 1}),
-        ("endpoints_page", {"before_id": "z"}),
-        ("delete_unused_endpoints", {"before": 1}),
-    ],
-)
-async def test_what_is_asked_often_goes_by_an_index_and_sorts_nothing(
-    world: World, query: str, parameters: dict[str, Any]
-) -> None:
-    known = {"account_id": "a", "since": 0, "before_at": 9, "before_id": "", "at_most": 9} | parameters
-    text = getattr(load("sqlite3"), query).sql
-    with outsider(world.database) as connection:
-        plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", known)]
-    assert not [step for step in plan if step.startswith("SCAN outbox") or "TEMP B-TREE" in step], plan
-
-
-async def test_a_bookings_callbacks_in_a_state_are_found_without_those_in_others(world: World) -> None:
-    """A test call costs nothing, so one booking may have any number of them."""
-    text = load("sqlite3").callbacks_page_of_booking_in_state.sql
-    known = {"account_id": "a", "booking_id": "b", "state": "FAILED", "since": 0, "before_at": 9, "before_id": ""}
-    with outsider(world.database) as connection:
-        [step] = connection.execute(f"EXPLAIN QUERY PLAN {text}", known | {"at_most": 9})
-    assert "(booking_id=? AND state=? AND created_at>?" in step["detail"]
-
-
-async def test_whatever_is_to_be_sent_again_wakes_the_worker_and_nothing_else_does(world: World) -> None:
+async def test_only_a_callback_that_becomes_due_wakes_the_worker(world: World) -> None:
     endpoint_id = await disabled(world, 2)
     failed_id = world.rows("SELECT id FROM outbox WHERE state = 'FAILED'")[0]["id"]
     woken: list[str] = []
@@ -267,5 +231,5 @@ async def test_whatever_is_to_be_sent_again_wakes_the_worker_and_nothing_else_do
         woken.clear()
         world.storage.when_posted(lambda: woken.append("up"))
         await world.storage.run(command, world.account, *arguments)
-        await world.storage.run(lambda _: None)  # what follows a commit is done by then
+        await world.storage.run(lambda _: None)  # the work after a commit is done by then
         assert bool(woken) is wakes, (command.__name__, arguments)

@@ -1,4 +1,4 @@
-"""Calls that are not let through: what is written of them, and that it is written whole or not at all."""
+"""Refused calls: what is recorded of them, all of it or nothing."""
 
 import json
 import sqlite3
@@ -10,7 +10,7 @@ from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
-from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, RouteDecision
+from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Reject, RouteDecision
 from tests.contract.samples import CALLER, HIDDEN, SECOND
 from tests.contract.world import POOL, World, outsider
 
@@ -22,7 +22,7 @@ async def expired(world: World) -> Booking:
 
 
 def refuse_callbacks(world: World) -> None:
-    """From now on the database itself refuses every outbox row."""
+    """Makes the database refuse every outbox row from now on."""
     with outsider(world.database) as connection:
         connection.execute("CREATE TRIGGER refused BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'refused'); END")
 
@@ -31,7 +31,7 @@ def records(world: World) -> list[dict[str, Any]]:
     return world.rows("SELECT call_id, duration, disposition, destination, source FROM cdrs")
 
 
-async def test_an_expired_booking_is_recorded_and_told_in_the_contracts_words(world: World) -> None:
+async def test_a_call_to_an_expired_booking_is_recorded_and_reported_with_the_contracts_message(world: World) -> None:
     booking = await expired(world)
     assert await world.route(booking.service, "c1") == BOOKING_EXPIRED
     assert records(world) == [
@@ -50,7 +50,7 @@ async def test_an_expired_booking_is_recorded_and_told_in_the_contracts_words(wo
     }
 
 
-async def test_record_and_callback_of_an_expired_call_are_kept_together_or_not_at_all(world: World) -> None:
+async def test_record_and_callback_of_an_expired_call_are_committed_together_or_not_at_all(world: World) -> None:
     booking = await expired(world)
     refuse_callbacks(world)
     with pytest.raises(sqlite3.IntegrityError, match="refused"):
@@ -58,7 +58,7 @@ async def test_record_and_callback_of_an_expired_call_are_kept_together_or_not_a
     assert records(world) == []
 
 
-async def test_debit_record_and_callback_of_a_call_are_kept_together_or_not_at_all(world: World) -> None:
+async def test_debit_record_and_callback_of_a_call_are_committed_together_or_not_at_all(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     refuse_callbacks(world)
@@ -69,26 +69,24 @@ async def test_debit_record_and_callback_of_a_call_are_kept_together_or_not_at_a
     assert records(world) == []
 
 
-async def test_a_call_that_finds_all_slots_held_is_recorded_and_not_told(world: World) -> None:
+@pytest.mark.parametrize("decision", [ALL_SLOTS_HELD, FORBIDDEN], ids=["all slots held", "destination is ours"])
+async def test_a_refused_call_on_an_active_booking_is_recorded_without_a_callback(
+    world: World, decision: Reject
+) -> None:
     booking = await world.book()
-    await world.bridge(booking, "c1")
-    assert await world.route(booking.service, "c2") == ALL_SLOTS_HELD
+    if decision == ALL_SLOTS_HELD:
+        await world.bridge(booking, "c1")
+    else:
+        await world.storage.run(import_numbers, [(1, HIDDEN)], world.now)
+    assert await world.route(booking.service, "c2") == decision
     assert [(row["call_id"], row["duration"], row["disposition"]) for row in records(world)] == [
-        ("c2", 0, "ALL_SLOTS_HELD")
+        ("c2", 0, decision.disposition)
     ]
     assert world.rows("SELECT * FROM outbox") == []
 
 
-async def test_a_destination_that_has_become_ours_is_refused_and_recorded(world: World) -> None:
-    booking = await world.book()
-    await world.storage.run(import_numbers, [(1, HIDDEN)], world.now)
-    assert await world.route(booking.service, "c1") == FORBIDDEN
-    assert [(row["duration"], row["disposition"]) for row in records(world)] == [(0, "FORBIDDEN")]
-    assert world.rows("SELECT * FROM outbox") == []
-
-
 @pytest.mark.parametrize("case", ["foreign", "free", "deleted", "grace over"])
-async def test_a_number_without_a_booking_is_unknown_and_leaves_no_trace(world: World, case: str) -> None:
+async def test_a_call_to_a_number_without_a_booking_leaves_no_trace(world: World, case: str) -> None:
     booking = await world.book()
     service = {"foreign": "+12025550123", "free": POOL[3]}.get(case, booking.service)
     if case == "deleted":

@@ -1,4 +1,4 @@
-"""What is kept for a time only is forgotten in time, in short steps, and the books still prove every booking."""
+"""Expired data is deleted in time, in short steps, and the ledger still proves every booking."""
 
 import os
 import sqlite3
@@ -28,7 +28,7 @@ from tests.contract.test_migrations import insert
 from tests.contract.world import World
 
 RETENTION = RetentionPeriods(records_ms=180 * DAY, callbacks_ms=30 * DAY, bookings_ms=30 * DAY)
-# `RETENTION_RECORDS=10000000 pytest -s tests/contract/test_retention.py -k however_many` for the figure.
+# `RETENTION_RECORDS=10000000 pytest -s tests/contract/test_retention.py -k does_not_grow` prints the figures.
 MANY = int(os.environ.get("RETENTION_RECORDS", "60000"))
 
 
@@ -51,19 +51,19 @@ async def _deliver_all(world: World) -> None:
 
 
 def _kept(world: World) -> dict[str, int]:
-    """Rows by table."""
+    """Returns the number of rows by table."""
     return {
         table: world.rows(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"]  # noqa: S608  our own words
         for table in ("cdrs", "calls", "outbox", "bookings", "blocked_callers")
     }
 
 
-async def test_a_record_and_its_call_are_forgotten_after_their_time_and_not_before(world: World) -> None:
+async def test_a_record_and_its_call_are_deleted_after_exactly_the_retention_time(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("first"), 7_000)
     await _deliver_all(world)
     world.now = START + 180 * DAY - 1
-    # The callback's time is shorter.
+    # Callbacks have a shorter retention time.
     assert await _forget(world) == DeletedCounts(callbacks=1)
     assert (_kept(world)["cdrs"], _kept(world)["calls"]) == (1, 1)
     world.now += 1
@@ -72,7 +72,7 @@ async def test_a_record_and_its_call_are_forgotten_after_their_time_and_not_befo
     assert await _discrepancies(world) == []
 
 
-async def test_a_callback_that_is_still_to_be_delivered_is_kept_however_old(world: World) -> None:
+async def test_a_pending_callback_is_kept_however_old_it_is(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("first"), 7_000)
     world.now += 100 * DAY
@@ -80,7 +80,7 @@ async def test_a_callback_that_is_still_to_be_delivered_is_kept_however_old(worl
     assert _kept(world)["outbox"] == 1
 
 
-async def test_a_rejected_call_is_forgotten_too(world: World) -> None:
+async def test_a_refused_call_is_deleted_too(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("first"), 7_000)
     await world.route(booking.service, "rejected")
@@ -91,7 +91,7 @@ async def test_a_rejected_call_is_forgotten_too(world: World) -> None:
     assert await _discrepancies(world) == []
 
 
-async def test_a_call_that_is_up_is_not_forgotten(world: World) -> None:
+async def test_a_live_call_is_not_deleted(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "up")
     world.now += 200 * DAY
@@ -100,7 +100,7 @@ async def test_a_call_that_is_up_is_not_forgotten(world: World) -> None:
 
 
 async def _half_forgotten(world: World) -> None:
-    """A booking with two answered calls and an unanswered one; the first of them is forgotten."""
+    """A booking with two answered calls and an unanswered one; the first record is deleted."""
     booking = await world.book()
     booking = await world.renew(booking)
     booking = await world.renew(booking)
@@ -114,7 +114,7 @@ async def _half_forgotten(world: World) -> None:
     assert (await _forget(world)).records == 1
 
 
-async def test_of_a_booking_with_old_and_young_calls_the_books_add_up(storage: Any, database: Path) -> None:
+async def test_the_ledger_balances_for_a_booking_with_old_and_recent_calls(storage: Any, database: Path) -> None:
     world = await World.begin(storage, database)
     await _half_forgotten(world)
     assert await _discrepancies(world) == []
@@ -135,7 +135,7 @@ async def test_of_a_booking_with_old_and_young_calls_the_books_add_up(storage: A
         ("UPDATE bookings SET calls_forgotten = 0", "calls_settled = charged_calls"),
     ],
 )
-async def test_a_record_that_is_missing_without_having_been_forgotten_is_still_found(
+async def test_a_record_missing_without_retention_is_still_detected(
     storage: Any, database: Path, damage: str, rule: str
 ) -> None:
     world = await World.begin(storage, database)
@@ -146,14 +146,14 @@ async def test_a_record_that_is_missing_without_having_been_forgotten_is_still_f
 
 
 @pytest.mark.parametrize("forged", ["seconds_forgotten = 13", "calls_forgotten = 3", "seconds_forgotten = -1"])
-async def test_no_more_can_be_forgotten_than_was_settled(storage: Any, database: Path, forged: str) -> None:
+async def test_no_more_seconds_can_be_deleted_than_were_settled(storage: Any, database: Path, forged: str) -> None:
     world = await World.begin(storage, database)
     await _half_forgotten(world)
     with closing(sqlite3.connect(database)) as connection, pytest.raises(sqlite3.IntegrityError):
         connection.execute(f"UPDATE bookings SET {forged}")  # noqa: S608  our own words
 
 
-async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_blocked(world: World) -> None:
+async def test_a_gone_bookings_row_stays_without_its_personal_data(world: World) -> None:
     gone, held = await world.book(), await world.book()
     for booking in (gone, held):
         noted = BookingPatch(label="Ann", metadata={"who": "Ann"})
@@ -177,7 +177,7 @@ async def test_of_a_gone_booking_the_row_stays_without_whom_it_hid_told_and_bloc
     assert await _discrepancies(world) == []
 
 
-async def test_a_gone_booking_is_not_forgotten_while_a_call_on_it_is_up(storage: Any, database: Path) -> None:
+async def test_a_gone_bookings_personal_data_stays_while_a_call_on_it_is_live(storage: Any, database: Path) -> None:
     world = await World.begin(storage, database)
     booking = await world.book()
     await world.bridge(booking, "up")
@@ -186,7 +186,7 @@ async def test_a_gone_booking_is_not_forgotten_while_a_call_on_it_is_up(storage:
     world.now += 31 * DAY
     assert await _forget(world) == DeletedCounts()
     assert await world.ended(CallId("up"), 5_000) is not None
-    # Its owner is told of the call.
+    # The call is reported to its owner.
     assert [row["url"] for row in world.rows("SELECT url FROM outbox")] == [booking.callback]
     assert await _forget(world) == DeletedCounts(bookings=1)
     assert await _discrepancies(world) == []
@@ -194,7 +194,7 @@ async def test_a_gone_booking_is_not_forgotten_while_a_call_on_it_is_up(storage:
 
 @pytest.fixture
 def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
-    """A database with that many call records, a booking's calls and delivered callbacks; as a connection to it."""
+    """Creates that many call records, a booking's calls and delivered callbacks; returns a connection."""
 
     def fill(many: int) -> sqlite3.Connection:
         path = database.with_name(f"{many}.sqlite3")
@@ -232,7 +232,7 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
 def _steps(
     connection: sqlite3.Connection, now: EpochMs, retention: RetentionPeriods
 ) -> tuple[int, DeletedCounts, float]:
-    """What one batch costs in hundreds of steps of SQLite's machine, what it did, and its seconds."""
+    """Returns the cost of one batch in hundreds of steps of SQLite's machine, its result, and its seconds."""
     count = 0
 
     def progress() -> int:
@@ -252,7 +252,7 @@ def _steps(
 
 
 @pytest.mark.timeout(3600)
-def test_forgetting_costs_the_same_however_many_records_there_are(
+def test_the_cost_of_retention_does_not_grow_with_the_number_of_records(
     filled: Callable[[int], sqlite3.Connection],
 ) -> None:
     short = RetentionPeriods(records_ms=1, callbacks_ms=1, bookings_ms=1)
@@ -269,7 +269,7 @@ def test_forgetting_costs_the_same_however_many_records_there_are(
     assert costs[MANY] == costs[1_000]
 
 
-async def test_an_answer_is_kept_for_a_day_and_then_forgotten(world: World) -> None:
+async def test_a_kept_answer_is_deleted_after_a_day(world: World) -> None:
     keyed = KeyedRequest(world.account, "k1", "f")
     await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"))
     assert await _forgotten_answers(world, EpochMs(world.now + KEPT_MS - 1)) == 0

@@ -1,4 +1,4 @@
-"""M13: a database that fails. Callers are told, nothing is half kept, and it goes on when the fault is over."""
+"""M13: a database that fails. Callers get an error, nothing is half stored, and work resumes after the fault."""
 
 import asyncio
 import subprocess
@@ -40,7 +40,7 @@ def locked_by_another_process(database: Path) -> Iterator[None]:
 
 @contextmanager
 def full_disk(storage: SqliteStorage) -> Iterator[None]:
-    """Lets the database grow by nothing; the storage must be idle."""
+    """Keeps the database from growing; the storage must be idle."""
     execute = storage._connection.execute
     [pages] = execute("PRAGMA page_count").fetchone().values()
     execute(f"PRAGMA max_page_count = {pages}")
@@ -53,7 +53,7 @@ def fill(tx: Transaction, first: int) -> None:
         tx.numbers.insert(E164(f"+32255{n:06}"), START)
 
 
-async def test_on_a_full_disk_a_command_fails_whole_and_the_next_one_after_it_works(
+async def test_on_a_full_disk_a_command_fails_whole_and_a_later_one_works(
     storage: SqliteStorage, database: Path
 ) -> None:
     with full_disk(storage):
@@ -64,9 +64,7 @@ async def test_on_a_full_disk_a_command_fails_whole_and_the_next_one_after_it_wo
     assert len(stored(database)) == 2_000
 
 
-async def test_on_a_full_disk_the_whole_batch_fails_and_no_one_is_told_otherwise(
-    storage: SqliteStorage, database: Path
-) -> None:
+async def test_on_a_full_disk_every_command_of_the_batch_fails(storage: SqliteStorage, database: Path) -> None:
     with full_disk(storage):
         blocked = await hold(storage)
         waiting = asyncio.gather(
@@ -81,7 +79,7 @@ async def test_on_a_full_disk_the_whole_batch_fails_and_no_one_is_told_otherwise
         assert stored(database) == []
 
 
-async def test_on_a_full_disk_no_call_is_let_through_unmetered(world: World) -> None:
+async def test_on_a_full_disk_no_call_is_bridged_unmetered(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "before")
     await world.ended(CallId("before"), 0, "BUSY")
@@ -94,14 +92,14 @@ async def test_on_a_full_disk_no_call_is_let_through_unmetered(world: World) -> 
             let_through += 1
             await world.ended(CallId(f"c{n}"), 0, "BUSY")
 
-    # The pages that are there take some more calls; then there is no room for a lease.
+    # The existing pages hold a few more calls; then there is no room for a lease.
     with full_disk(world.storage), pytest.raises(StorageUnavailable, match="full"):
         await calls_without_end()
     assert len(world.rows("SELECT * FROM calls")) == let_through + 1
     await world.sweep()
 
 
-async def test_a_failing_statement_of_the_database_undoes_its_batch_and_the_next_one_works(world: World) -> None:
+async def test_a_failing_database_statement_undoes_its_batch_and_the_next_one_works(world: World) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
     with outsider(world.database) as connection:
@@ -119,7 +117,7 @@ async def test_a_failing_statement_of_the_database_undoes_its_batch_and_the_next
     assert await world.ended(CallId("c1"), SECOND)
 
 
-async def test_while_another_process_holds_the_database_nothing_is_kept_and_then_it_goes_on(
+async def test_a_database_locked_by_another_process_stores_nothing_until_it_is_released(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.05)
@@ -135,7 +133,7 @@ async def test_while_another_process_holds_the_database_nothing_is_kept_and_then
     assert stored(database) == ["+32255000009"]
 
 
-async def test_a_short_lock_of_another_process_is_waited_for(storage: SqliteStorage, database: Path) -> None:
+async def test_a_command_waits_for_another_processs_short_lock(storage: SqliteStorage, database: Path) -> None:
     with locked_by_another_process(database):
         waiting = asyncio.ensure_future(storage.run(add, E164("+32255000001")))
         await asyncio.sleep(0.1)
@@ -144,7 +142,7 @@ async def test_a_short_lock_of_another_process_is_waited_for(storage: SqliteStor
 
 
 def corrupt_numbers(database: Path) -> None:
-    """Overwrite the first page of the table and of its index; the rest of the file stays as it is."""
+    """Overwrites the first page of the table and of its index; the rest of the file stays unchanged."""
     with outsider(database) as connection:
         roots = connection.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'numbers'").fetchall()
         [page_size] = connection.execute("PRAGMA page_size").fetchone().values()
@@ -154,7 +152,7 @@ def corrupt_numbers(database: Path) -> None:
             file.write(b"\xa5" * page_size)
 
 
-async def test_a_corrupt_database_is_named_as_unavailable(storage: SqliteStorage, database: Path) -> None:
+async def test_a_corrupt_database_is_reported_as_unavailable(storage: SqliteStorage, database: Path) -> None:
     await storage.run(fill, 0)
     await storage.close()
     corrupt_numbers(database)
@@ -173,7 +171,7 @@ async def test_every_commit_reaches_the_disk(database: Path) -> None:
     connection.close()
 
 
-async def test_what_was_answered_is_there_when_the_storage_is_opened_again(world: World) -> None:
+async def test_a_committed_answer_survives_reopening_the_storage(world: World) -> None:
     booking = await world.book()
     await world.talk(booking, CallId("c1"), 10 * SECOND)
     await world.storage.close()

@@ -1,4 +1,4 @@
-"""A test world beside the account of a contract test's world, and what tests do in it."""
+"""A sandbox of the account of a contract test, and what tests do in it."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -51,7 +51,7 @@ class Trial:
         return await self.call(booking.service, Outcome.ANSWERED, seconds)
 
     async def advance(self, milliseconds: int) -> int:
-        """As POST /test/clock does it."""
+        """Advances the sandbox's clock as POST /test/clock does."""
         around = self.around
         now = await around.storage.run(advance_clock, AccountId(self.account), milliseconds, around.now)
         while await around.storage.run(sweep_sandbox_of, AccountId(self.account), around.now, around.policy):

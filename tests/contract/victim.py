@@ -1,6 +1,6 @@
-"""A program that makes calls until somebody kills it: `python -m tests.contract.victim DATABASE SEED`.
+"""A program that makes calls until it is killed: `python -m tests.contract.victim DATABASE SEED`.
 
-It says on its output what storage has confirmed to it, one word a line: what stood there must be found again.
+It prints what the storage has confirmed, one line each; the test must find all of it again.
 """
 
 import asyncio

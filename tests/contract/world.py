@@ -1,4 +1,4 @@
-"""One operator's world: storage, policy, an account, some numbers, and a clock that a test moves."""
+"""One operator's set-up: storage, policy, an account, some numbers, and a clock that a test moves."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ POOL = [f"+3225550{n:03}" for n in range(4)]
 
 @contextmanager
 def outsider(database: Path) -> Iterator[sqlite3.Connection]:
-    """A second connection: it sees what is committed, and nothing else. Rows are dicts."""
+    """Opens a second connection, which sees only committed data. Rows are dicts."""
     connection = sqlite3.connect(database, isolation_level=None)
     connection.row_factory = lambda cursor, row: {
         column[0]: value for column, value in zip(cursor.description, row, strict=True)
@@ -61,7 +61,7 @@ class World:
 
     @property
     def at(self) -> Timestamp:
-        """The machine's clock and the wall's go together here; tests of clock steps part them."""
+        """Both clocks advance together here; tests of clock steps change `clock_step`."""
         return Timestamp(self.now, BootMs(self.now - START + self.clock_step))
 
     @classmethod
@@ -97,7 +97,7 @@ class World:
         return decision
 
     async def share(self, booking_id: BookingId, *, keep_free: int = 0) -> None:
-        """What the limit keeper does, with an Asterisk that always obeys."""
+        """Shares leases as the limit keeper does, with an Asterisk that always obeys."""
         shrinks = await self.storage.run(lease_rebalancing.plan_shrinks, booking_id, self.at, self.policy, keep_free)
         shrunk = {limit.call_id: limit.leased for limit in shrinks}
         await self.storage.run(
@@ -105,13 +105,13 @@ class World:
         )
 
     async def bridge(self, booking: Booking, call_id: str) -> Bridge:
-        """Route a call that must be let through."""
+        """Routes a call that must be bridged."""
         decision = await self.route(booking.service, call_id)
         assert isinstance(decision, Bridge)
         return decision
 
     async def answered(self, call_id: CallId) -> int:
-        """Milliseconds that the call may talk from now; 0: it must end."""
+        """Reports an answer; returns the milliseconds that the call may talk from now, 0 if it must end."""
         call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
         booking_id = call.booking_id if call else ""
         channel = f"PJSIP/trunk-{call_id}"
@@ -127,7 +127,7 @@ class World:
         )
 
     async def talk(self, booking: Booking, call_id: CallId, answered_ms: int) -> Settlement | None:
-        """A whole call, from the carrier's INVITE to its BYE."""
+        """Makes a whole call, from the carrier's INVITE to its BYE."""
         await self.bridge(booking, call_id)
         await self.answered(call_id)
         return await self.ended(call_id, answered_ms)

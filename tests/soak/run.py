@@ -33,7 +33,7 @@ LOOKS_AT_REST = 4
 # Of the calls. One that is not decided in time is refused, and a machine may be busy with something else for so long.
 MOST_FAILED = 0.01
 # Of these the books can be held to, whose callbacks and records are forgotten on the way.
-MONEY = [rule for rule in RULES if "told" not in rule and "callbacks" not in rule]
+MONEY = [rule for rule in RULES if "reported" not in rule and "callbacks" not in rule]
 
 
 @dataclass(frozen=True)

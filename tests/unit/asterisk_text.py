@@ -1,20 +1,20 @@
-"""What Asterisk makes of text: how res_agi.c cuts a command into words, and how the dialplan puts variables in."""
+"""How Asterisk reads text: how res_agi.c splits a command into words, and how the dialplan inserts variables."""
 
 import re
 from collections.abc import Mapping
 
 MAX_WORDS = 128
-# Asterisk reads a command into a buffer of this size, and takes what does not fit for the next one.
+# Asterisk reads a command into a buffer of this size and takes the rest for the next command.
 MAX_LINE = 8191
 
 
 def lines_of(wire: bytes) -> list[bytes]:
-    """The commands that Asterisk reads from what was sent."""
+    """Returns the commands that Asterisk reads from the bytes sent."""
     return [line[at : at + MAX_LINE] for line in wire.split(b"\n")[:-1] for at in range(0, max(len(line), 1), MAX_LINE)]
 
 
 def words_of(line: bytes) -> list[bytes]:
-    """As parse_args: quotes group, a backslash takes the next byte as it is, what is a NUL ends the line."""
+    """Splits words as parse_args does: quotes group, a backslash escapes the next byte, a NUL ends the line."""
     words: list[bytearray] = []
     quoted = escaped = False
     blank = True
@@ -38,5 +38,5 @@ def words_of(line: bytes) -> list[bytes]:
 
 
 def substituted(text: str, variables: Mapping[str, str]) -> str:
-    """`${NAME}` replaced, once, as the dialplan does before an application sees its arguments."""
+    """Replaces `${NAME}` once, as the dialplan does before an application gets its arguments."""
     return re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match[1], ""), text)

@@ -1,4 +1,4 @@
-"""The dialplan taken apart: its steps, and what each reads and sets."""
+"""Parses the dialplan: its steps, and the variables that each reads and sets."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Use:
-    """A variable or function that is read; `inside`: the functions around it, innermost last."""
+    """A variable or function that is read. `inside`: the functions around it, innermost last."""
 
     name: str
     inside: tuple[str, ...]
@@ -28,7 +28,7 @@ class Use:
 
 
 class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
-    """pyst2's parser, which does not know templates and includes."""
+    """pyst2's parser, which does not support templates and includes."""
 
     def load(self) -> None:
         text = (TEMPLATES / self.filename).read_text()
@@ -53,7 +53,7 @@ def steps() -> list[Step]:
 
 
 def uses(text: str, inside: tuple[str, ...] = ()) -> Iterator[Use]:
-    """Every ${…} of an expression, the nested ones too."""
+    """Returns every ${…} of an expression, including nested ones."""
     at = 0
     while (at := text.find("${", at)) >= 0:
         end, depth = at + 2, 1
@@ -69,7 +69,7 @@ def uses(text: str, inside: tuple[str, ...] = ()) -> Iterator[Use]:
 
 
 def arguments_of(data: str) -> list[str]:
-    """Split at the commas that stand in no brackets."""
+    """Splits at the commas outside brackets."""
     parts, depth = [""], 0
     for character in data:
         depth += {"{": 1, "(": 1, "}": -1, ")": -1}.get(character, 0)

@@ -1,4 +1,4 @@
-"""What is written into Asterisk's files: nothing unfilled, nothing readable by others, nothing that breaks a line."""
+"""Asterisk's generated files: no placeholder is left, others cannot read them, no value breaks its line."""
 
 import json
 import os
@@ -32,7 +32,7 @@ DROP_INS = ["extensions_rented_numbers.conf", "manager_rented_numbers.conf", "pj
 
 
 class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
-    """pyst2's parser, which does not know templates, includes and escaped semicolons."""
+    """pyst2's parser, which does not support templates, includes and escaped semicolons."""
 
     def load(self) -> None:
         text = Path(self.filename).read_text().replace("\\;", "%3B")
@@ -41,7 +41,7 @@ class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
 
 
 def options(path: Path, section: str) -> dict[str, str]:
-    """The options of the first section of that name."""
+    """Returns the options of the first section of that name."""
     category = next(each for each in Parsed(str(path)).categories if each.name == section)
     return {item.name: item.value.strip().replace("%3B", ";") for item in category.items}
 
@@ -70,7 +70,7 @@ def drop_ins(directory: Path, **changes: Any) -> dict[str, str]:
     return {path.name: path.read_text() for path in write_drop_ins(Settings(**changes), KEPT, directory)}
 
 
-def test_a_placeholder_without_a_value_fails() -> None:
+def test_a_placeholder_without_a_value_is_an_error() -> None:
     assert render("a = @known@ ${X}@trunk:", {"known": 1}) == "a = 1 ${X}@trunk:"
     with pytest.raises(KeyError, match="unknown"):
         render("a = @unknown@", {"known": 1})
@@ -84,7 +84,7 @@ def test_no_placeholder_is_left_in_any_file(program: AsteriskProgram, tmp_path: 
     assert not [name for name, text in texts.items() if re.search(r"@[a-z_]+@", text)]
 
 
-def test_the_files_of_our_own_asterisk_can_be_read_by_their_owner_only(program: AsteriskProgram) -> None:
+def test_only_the_owner_can_read_the_files_of_our_own_asterisk(program: AsteriskProgram) -> None:
     home = own(program)
     assert home.base.stat().st_mode & 0o777 == 0o700
     templates = {path.name for path in TEMPLATES.glob("*/*.conf")}
@@ -92,7 +92,7 @@ def test_the_files_of_our_own_asterisk_can_be_read_by_their_owner_only(program: 
     assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
 
 
-def test_a_secret_stands_only_in_the_file_that_needs_it(program: AsteriskProgram) -> None:
+def test_a_secret_is_written_only_to_the_file_that_needs_it(program: AsteriskProgram) -> None:
     texts = {path.name: path.read_text() for path in own(program, profile="demo").etc.iterdir()}
     where = {name: {file for file, text in texts.items() if value in text} for name, value in vars_of(KEPT).items()}
     assert where == {
@@ -127,7 +127,7 @@ def test_production_has_no_softphones(program: AsteriskProgram) -> None:
     }
 
 
-def test_drop_ins_are_the_three_files_that_an_asterisk_includes_and_the_own_one_includes_too(tmp_path: Path) -> None:
+def test_drop_ins_are_three_files_that_our_own_asterisk_includes_too(tmp_path: Path) -> None:
     assert sorted(drop_ins(tmp_path / "out")) == DROP_INS
     for name in DROP_INS:
         main = (TEMPLATES / "own" / name.replace("_rented_numbers", "")).read_text()
@@ -135,13 +135,13 @@ def test_drop_ins_are_the_three_files_that_an_asterisk_includes_and_the_own_one_
 
 
 @pytest.mark.parametrize(("host", "bind"), [("127.0.0.1", "127.0.0.1:5060"), ("::1", "[::1]:5060")])
-def test_sip_and_sound_leave_from_the_address_of_the_settings(program: AsteriskProgram, host: str, bind: str) -> None:
+def test_sip_and_rtp_leave_from_the_configured_address(program: AsteriskProgram, host: str, bind: str) -> None:
     etc = own(program, sip_host=host).etc
     assert options(etc / "pjsip_plain.conf", "udp")["bind"] == options(etc / "pjsip_plain.conf", "tcp")["bind"] == bind
     assert options(etc / "pjsip_rented_numbers.conf", "rented-numbers")["media_address"] == host
 
 
-# The leak table of the design, and what bounds the cost of a lost BYE.
+# Options that close leaks, and those that bound the cost of a lost BYE.
 LEAK_TABLE = {
     "direct_media": "no",
     "allow_transfer": "no",
@@ -177,7 +177,7 @@ def test_unknown_sources_and_calls_from_the_trunk_reach_no_dialplan(program: Ast
     assert f"[{nowhere}]" not in "".join(path.read_text() for path in etc.glob("extensions*.conf"))
 
 
-def test_asterisk_keeps_no_record_of_the_hidden_number(program: AsteriskProgram) -> None:
+def test_asterisk_records_no_hidden_number(program: AsteriskProgram) -> None:
     etc = own(program).etc
     assert options(etc / "cdr.conf", "general") == {"enable": "no"}
     assert not re.search("verbose|debug|dtmf|[*]", options(etc / "logger.conf", "logfiles")["messages"])
@@ -201,7 +201,7 @@ def test_asterisk_keeps_no_record_of_the_hidden_number(program: AsteriskProgram)
 )
 def test_a_setting_that_would_break_out_of_its_line_is_refused(name: str, value: str, ending: str) -> None:
     if (name, ending) == ("trunk_uri", "]"):
-        return  # part of an IPv6 address, and harmless behind an equals sign
+        return  # part of an IPv6 address, and harmless after an equals sign
     good, bad = (value, value + ending) if name != "carrier_addresses" else ([value], [value + ending])
     Settings.model_validate({name: good})
     with pytest.raises(ValidationError):
@@ -214,30 +214,28 @@ def test_a_directory_that_would_break_out_of_its_line_is_refused(program: Asteri
         own(program, data_dir=Path(name))
 
 
-def test_a_path_that_is_too_long_for_asterisks_socket_is_refused_and_the_longest_is_not(
-    program: AsteriskProgram, tmp_path: Path
-) -> None:
+def test_only_a_path_too_long_for_asterisks_socket_is_refused(program: AsteriskProgram, tmp_path: Path) -> None:
     room = MAX_RUN_PATH - len(str(tmp_path / "x/asterisk/run"))
     own(program, data_dir=tmp_path / ("x" * (room + 1)))
     with pytest.raises(AsteriskMissing, match="too long a path"):
         own(program, data_dir=tmp_path / ("x" * (room + 2)))
 
 
-def test_the_name_in_every_call_s_id_is_made_once_for_each_home(program: AsteriskProgram) -> None:
+def test_the_system_name_in_call_ids_is_created_once_per_data_directory(program: AsteriskProgram) -> None:
     name = options(own(program).config, "options")["systemname"]
     assert options(own(program).config, "options")["systemname"] == name
     assert options(own(program, data_dir=Path("2")).config, "options")["systemname"] != name
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"command": []}', '{"command": ["x"]}'])
-def test_without_a_usable_asterisk_the_way_to_get_one_is_said(tmp_path: Path, content: str | None) -> None:
+def test_without_a_usable_asterisk_the_error_explains_how_to_install_one(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "asterisk.json").write_text(content)
     with pytest.raises(AsteriskMissing, match=r"deploy/tools.sh asterisk"):
         find_program(tmp_path)
 
 
-def test_the_program_s_paths_are_beneath_the_tools(tmp_path: Path) -> None:
+def test_asterisks_own_paths_are_inside_the_tools_directory(tmp_path: Path) -> None:
     names = {"modules_dir": "m", "data_dir": "d", "varlib_dir": "v", "version": "22"}
     (tmp_path / "asterisk.json").write_text(json.dumps({"command": ["bin/asterisk", "-x"], **names}))
     found = find_program(tmp_path)
@@ -251,7 +249,7 @@ def most_undecided(program: AsteriskProgram) -> str:
     return str(most)
 
 
-def test_how_many_calls_may_wait_for_a_decision_is_set_or_follows_from_the_cores(
+def test_the_limit_of_pending_calls_is_configured_or_follows_from_the_cores(
     program: AsteriskProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5})
@@ -260,7 +258,7 @@ def test_how_many_calls_may_wait_for_a_decision_is_set_or_follows_from_the_cores
     assert most_undecided(program) == "7"
 
 
-def test_of_the_ports_some_are_left_for_calls_that_are_refused(program: AsteriskProgram) -> None:
+def test_some_rtp_ports_are_reserved_for_refused_calls(program: AsteriskProgram) -> None:
     home = own(program, rtp_start=10_000, rtp_end=10_099)
     most = int(options(home.config, "options")["maxcalls"])
     assert (most, 100 - 4 * most) == (20, 20)

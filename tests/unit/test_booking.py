@@ -1,4 +1,4 @@
-"""The life of a booking: every step in its table, every one that is not, and when it changes by itself."""
+"""The life of a booking: every transition in its table, every other one, and changes by time alone."""
 
 from collections.abc import Callable
 from itertools import product
@@ -45,20 +45,20 @@ ILLEGAL: dict[tuple[BookingStatus, BookingEvent], type[Exception]] = {
 }
 
 
-def test_every_pair_of_status_and_event_is_ruled_on_here() -> None:
+def test_these_tests_cover_every_pair_of_status_and_event() -> None:
     assert LEGAL.keys() | ILLEGAL.keys() == set(product(BookingStatus, BookingEvent))
     assert TRANSITIONS == LEGAL
 
 
 @pytest.mark.parametrize(("status", "event"), LEGAL)
-def test_a_step_in_the_table_leads_where_the_table_says(status: BookingStatus, event: BookingEvent) -> None:
+def test_a_transition_in_the_table_leads_to_its_status(status: BookingStatus, event: BookingEvent) -> None:
     for booking, now in IN_STATUS[status]:
         assert status_at(booking, EpochMs(now), POLICY) is status
         assert status_at(APPLY[event](booking, now), EpochMs(now), POLICY) is LEGAL[status, event]
 
 
 @pytest.mark.parametrize(("status", "event"), ILLEGAL)
-def test_a_step_that_is_not_in_the_table_is_refused(status: BookingStatus, event: BookingEvent) -> None:
+def test_a_transition_outside_the_table_is_refused(status: BookingStatus, event: BookingEvent) -> None:
     for booking, now in IN_STATUS[status]:
         assert status_at(booking, EpochMs(now), POLICY) is status
         with pytest.raises(ILLEGAL[status, event]):
@@ -75,7 +75,7 @@ def test_a_step_that_is_not_in_the_table_is_refused(status: BookingStatus, event
         (GRACE_END, BookingStatus.GONE),
     ],
 )
-def test_time_alone_moves_a_booking_to_the_millisecond(now: EpochMs, status: BookingStatus) -> None:
+def test_time_changes_a_bookings_status_to_the_millisecond(now: EpochMs, status: BookingStatus) -> None:
     assert status_at(a_booking(), now, POLICY) is status
 
 
@@ -88,12 +88,12 @@ def test_time_alone_moves_a_booking_to_the_millisecond(now: EpochMs, status: Boo
         (POLICY.grace_ms, BookingStatus.GONE),
     ],
 )
-def test_grace_of_a_spent_booking_runs_from_when_it_was_spent(after: int, status: BookingStatus) -> None:
+def test_grace_of_a_spent_booking_starts_when_it_is_spent(after: int, status: BookingStatus) -> None:
     spent = START + DAY
     assert status_at(a_booking(exhausted_at=spent), EpochMs(spent + after), POLICY) is status
 
 
-def test_a_deleted_booking_is_gone_whatever_its_times_say() -> None:
+def test_a_deleted_booking_is_gone_whatever_its_times_are() -> None:
     assert status_at(life.delete(a_booking(), START, POLICY), START, POLICY) is BookingStatus.GONE
     assert status_at(life.delete(a_booking(), START, POLICY), EpochMs(GRACE_END * 2), POLICY) is BookingStatus.GONE
 
@@ -119,7 +119,7 @@ def test_renewing_a_spent_booking_keeps_its_unused_days() -> None:
     assert renewed.seconds == Credit(360, 60, 0, 300)
 
 
-def test_a_renewal_may_reach_the_horizon_but_not_pass_it() -> None:
+def test_a_renewal_may_reach_the_horizon_but_not_exceed_it() -> None:
     longest = POLICY.horizon_ms - 30 * DAY
     renewed = life.renew(a_booking(end_at=START + longest), UsagePlan.LARGE, START, POLICY)
     assert renewed.end_at == START + POLICY.horizon_ms
@@ -145,7 +145,7 @@ def test_a_booking_expires_when_its_last_second_or_call_is_used(seconds: Credit,
     assert (status_at(settled, START, POLICY) is BookingStatus.EXPIRED) == spent
 
 
-def test_an_unanswered_call_gives_back_all_and_expires_nothing() -> None:
+def test_an_unanswered_call_returns_its_lease_and_expires_nothing() -> None:
     leased = life.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
     settled = life.settle(leased, 60, 0, answered=False, now=START)
     assert (settled.seconds, settled.calls) == (Credit.new(60), Credit.new(1))
@@ -153,14 +153,14 @@ def test_an_unanswered_call_gives_back_all_and_expires_nothing() -> None:
 
 
 @pytest.mark.parametrize("now", [END, END + DAY])
-def test_a_booking_that_is_spent_after_its_end_keeps_its_end(now: EpochMs) -> None:
+def test_a_booking_spent_after_its_end_keeps_its_end(now: EpochMs) -> None:
     leased = life.lease(a_booking(seconds=Credit.new(60), calls=Credit.new(1)), 60)
     settled = life.settle(leased, 60, 60, answered=True, now=now)
     assert (settled.exhausted_at, settled.expires_at) == (None, END)
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(59, 1), (60, 0)])
-def test_a_lease_takes_no_more_than_there_is(seconds: int, calls: int) -> None:
+def test_a_lease_never_exceeds_the_remaining_credit(seconds: int, calls: int) -> None:
     with pytest.raises(InvariantBroken):
         life.lease(a_booking(seconds=Credit.new(seconds), calls=Credit.new(calls)), 60)
 
@@ -174,13 +174,13 @@ def test_a_lease_takes_no_more_than_there_is(seconds: int, calls: int) -> None:
         (Credit(300, 0, 250, 50), -120, Credit(300, 0, 250, 50)),
     ],
 )
-def test_an_adjustment_takes_what_nobody_holds_and_no_more(seconds: Credit, wanted: int, after: Credit) -> None:
+def test_an_adjustment_takes_only_credit_that_no_call_holds(seconds: Credit, wanted: int, after: Credit) -> None:
     assert life.adjust(a_booking(seconds=seconds), wanted, 0, START, POLICY).seconds == after
     calls = Credit(seconds.granted, seconds.remaining, seconds.leased, seconds.settled)
     assert life.adjust(a_booking(calls=calls), 0, wanted, START, POLICY).calls == after
 
 
-def test_an_adjustment_that_takes_the_last_of_it_ends_the_booking_and_one_that_brings_some_revives_it() -> None:
+def test_an_adjustment_to_nothing_expires_the_booking_and_one_above_it_revives_it() -> None:
     spent = life.adjust(a_booking(), -300, 0, START, POLICY)
     assert (spent.exhausted_at, status_at(spent, START, POLICY)) == (START, BookingStatus.EXPIRED)
     more_calls = life.adjust(spent, 0, 5, EpochMs(START + 1), POLICY)
@@ -189,7 +189,7 @@ def test_an_adjustment_that_takes_the_last_of_it_ends_the_booking_and_one_that_b
     assert status_at(revived, EpochMs(START + 2), POLICY) is BookingStatus.ACTIVE
 
 
-def test_an_adjustment_does_not_end_a_booking_whose_last_seconds_are_being_talked() -> None:
+def test_an_adjustment_does_not_expire_a_booking_while_a_call_holds_its_last_seconds() -> None:
     talked = a_booking(seconds=Credit(300, 100, 200, 0))
     assert life.adjust(talked, -300, 0, START, POLICY).exhausted_at is None
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: slots shared out among receivers."""
+"""The order in which receivers get the worker's slots."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ def make_responsive(queue: FairQueue, host: str) -> None:
     queue.release(first, responsive=True)
 
 
-def test_a_new_receiver_has_one_slot_until_it_was_responsive() -> None:
+def test_a_new_receiver_has_one_slot_until_it_responds() -> None:
     queue = FairQueue(16)
     for number in range(10):
         queue.add(waiting("a", number))
@@ -32,7 +32,7 @@ def test_a_new_receiver_has_one_slot_until_it_was_responsive() -> None:
     assert [each.event_id for each in queue.choose()] == ["evt_a_1", "evt_a_2", "evt_a_3", "evt_a_4"]
 
 
-def test_a_receiver_that_stops_being_responsive_is_back_to_one_slot() -> None:
+def test_a_receiver_that_stops_responding_is_back_to_one_slot() -> None:
     queue = FairQueue(16)
     make_responsive(queue, "a")
     for number in range(10):
@@ -46,7 +46,7 @@ def test_a_receiver_that_stops_being_responsive_is_back_to_one_slot() -> None:
     assert len(queue.choose()) == 1
 
 
-def test_however_many_receivers_hang_responsive_ones_find_slots() -> None:
+def test_responsive_receivers_get_slots_however_many_others_hang() -> None:
     queue = FairQueue(16)
     make_responsive(queue, "good")
     for host in range(100):
@@ -70,7 +70,7 @@ def test_receivers_take_turns() -> None:
     assert sorted(order[:3]) == sorted(order[3:6]) == sorted(order[6:]) == ["a", "b", "c"]
 
 
-def test_a_row_that_comes_again_keeps_its_place_and_is_chosen_once() -> None:
+def test_a_repeated_row_keeps_its_place_and_is_chosen_once() -> None:
     queue = FairQueue(16)
     queue.add(waiting("a", 0))
     queue.add(waiting("a", 1))
@@ -81,7 +81,7 @@ def test_a_row_that_comes_again_keeps_its_place_and_is_chosen_once() -> None:
     assert queue.choose() == [waiting("a", 1)]
 
 
-def test_lines_are_bounded() -> None:
+def test_queues_are_bounded() -> None:
     queue = FairQueue(1)
     for number in range(module.MAX_IN_QUEUE + 10):
         queue.add(waiting("a", number))
@@ -93,8 +93,8 @@ def test_lines_are_bounded() -> None:
     assert served == module.MAX_IN_QUEUE
 
 
-def test_receivers_with_much_in_line_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else five that hang, with what one account has sent again, would keep everybody out for as long as they do."""
+def test_receivers_with_long_queues_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise five receivers that hang, with one account's repeated callbacks, would block all others."""
     monkeypatch.setattr(module, "MAX_IN_ALL", 50)
     queue = FairQueue(16)
     make_responsive(queue, "good")
@@ -110,8 +110,8 @@ def test_receivers_with_much_in_line_leave_room_for_others(monkeypatch: pytest.M
     assert [each.event_id for each in queue.choose()] == ["evt_good_0", "evt_good_1", "evt_good_2"]
 
 
-def test_an_account_that_has_much_for_a_host_or_fails_there_keeps_no_other_from_it() -> None:
-    """Customers share hosts: those of the services that receive webhooks for many."""
+def test_an_account_with_a_long_queue_or_failures_at_a_host_does_not_delay_other_accounts_there() -> None:
+    """Customers share hosts, for example of services that receive webhooks for many."""
     queue = FairQueue(16)
     make_responsive(queue, "shared")
     for number in range(module.MAX_IN_QUEUE + 10):
@@ -129,7 +129,7 @@ def test_an_account_that_has_much_for_a_host_or_fails_there_keeps_no_other_from_
     assert queue.choose() == [ours[3]]
 
 
-def test_a_full_room_is_shared_evenly_and_who_is_cut_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_is_shared_evenly_and_a_shortened_queue_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_IN_ALL", 6)
     queue, served = FairQueue(1), list[str]()
     for host in ("a", "b", "c"):
@@ -141,10 +141,12 @@ def test_a_full_room_is_shared_evenly_and_who_is_cut_keeps_its_order(monkeypatch
             queue.release(each)
     assert sorted(served) == [f"evt_{host}_{number}" for host in "abc" for number in range(2)]
     assert [each for each in served if "_a_" in each] == ["evt_a_0", "evt_a_1"]
-    assert (queue._queues, dict(queue._under_way)) == ({}, {}), "what nobody uses is kept"
+    assert (queue._queues, dict(queue._under_way)) == ({}, {}), "unused queues are kept"
 
 
-def test_in_a_full_room_nobody_gets_a_place_by_which_another_would_have_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_full_queue_no_receiver_gains_a_place_at_the_cost_of_a_shorter_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MAX_IN_ALL", 3)
     queue, served = FairQueue(1), list[str]()
     for each in (waiting("a", 0), waiting("a", 1), waiting("b", 0), waiting("b", 1)):
@@ -156,7 +158,7 @@ def test_in_a_full_room_nobody_gets_a_place_by_which_another_would_have_fewer(mo
     assert sorted(served) == ["evt_a_0", "evt_a_1", "evt_b_0"]
 
 
-def test_of_too_many_responsive_receivers_the_one_that_was_responsive_longest_ago_is_new_again(
+def test_beyond_the_limit_the_receiver_that_responded_longest_ago_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_RESPONSIVE", 2)
@@ -174,7 +176,9 @@ def test_of_too_many_responsive_receivers_the_one_that_was_responsive_longest_ag
     st.integers(1, 20),
     st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from([None, True, False])), max_size=200),
 )
-def test_all_are_served_once_in_order_and_within_the_bounds(slots: int, steps: list[tuple[str, bool | None]]) -> None:
+def test_every_row_is_served_once_in_order_and_within_the_bounds(
+    slots: int, steps: list[tuple[str, bool | None]]
+) -> None:
     queue = FairQueue(slots)
     under_way: list[QueuedCallback] = []
     served: list[QueuedCallback] = []

@@ -1,4 +1,4 @@
-"""The headers by which a receiver trusts a callback."""
+"""The headers with which a receiver verifies a callback."""
 
 import base64
 import os
@@ -13,7 +13,7 @@ from engine.domain.times import EpochMs
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def test_the_example_of_the_standard_comes_out_the_same() -> None:
+def test_the_signature_of_the_standards_example_is_the_same() -> None:
     body = '{"test": 2432232314}'
     headers = signature_headers("msg_p5jXN8AQM9LWM0D4loKWxJek", (SECRET,), body, EpochMs(1614265330_999))
     assert headers["webhook-timestamp"] == "1614265330"
@@ -21,7 +21,7 @@ def test_the_example_of_the_standard_comes_out_the_same() -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
-def test_the_signature_verifies_wherever_the_engine_runs(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_signature_verifies_in_every_time_zone(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -35,7 +35,7 @@ def test_the_signature_verifies_wherever_the_engine_runs(zone: str, monkeypatch:
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])
-def test_secrets_of_every_allowed_size_sign(size: int) -> None:
+def test_a_secret_of_every_allowed_size_signs(size: int) -> None:
     secret = "whsec_" + base64.b64encode(os.urandom(size)).decode()
     headers = signature_headers("evt_1", (secret,), "{}", EpochMs(time.time_ns() // 1_000_000))
     assert Webhook(secret).verify(b"{}", headers) == {}

@@ -1,4 +1,4 @@
-"""What the destination is shown of who calls, and who counts as a caller who withholds their number."""
+"""Which number the destination sees, and when a caller counts as anonymous."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from agi_scripts import dialplan
 from agi_scripts.route import source_of
 from engine.domain.booking import CallerId, shown_caller
 from engine.domain.numbers import ANONYMOUS
-from engine.domain.routing import Bridge, Facts, Reason, bridge, decide, judge
+from engine.domain.routing import Bridge, Facts, bridge, decide
 from tests.contract.samples import CALLER, POLICY, START, a_booking
 
 SERVICE = a_booking().service
@@ -24,7 +24,7 @@ ALLOWED = "allowed_not_screened"
         (CallerId.ANONYMOUS, ANONYMOUS, ANONYMOUS),
     ],
 )
-def test_what_is_shown_is_the_bookings_choice_and_never_what_a_caller_withholds(
+def test_the_booking_chooses_the_shown_number_and_a_withheld_one_is_never_shown(
     choice: CallerId, source: str, shown: str
 ) -> None:
     assert shown_caller(choice, source, SERVICE) == shown
@@ -34,48 +34,29 @@ def test_what_is_shown_is_the_bookings_choice_and_never_what_a_caller_withholds(
 
 
 @pytest.mark.parametrize(("shown", "value"), [(CALLER, CALLER), (ANONYMOUS, "")])
-def test_the_dialplan_is_told_the_number_or_nothing(shown: str, value: str) -> None:
+def test_the_dialplan_receives_the_shown_number_or_an_empty_value(shown: str, value: str) -> None:
     source = CALLER if shown == CALLER else ANONYMOUS
     variables = dict(dialplan.verdict(bridge(a_booking(), 10, source, POLICY), ""))
     assert variables[dialplan.SHOWN] == value
 
 
-@pytest.mark.parametrize("privacy", ["id", "user", "header", "full", "idcritical", "headeruserid", "history", "x"])
-def test_whoever_asks_for_any_privacy_withholds_their_number(privacy: str) -> None:
-    assert source_of(number=CALLER, presentation=ALLOWED, privacy=privacy) == ANONYMOUS
-
-
 @pytest.mark.parametrize(
-    ("party", "source"),
+    ("sent", "source"),
     [
-        ("sippartycallingscreenyesprivacy=full", ANONYMOUS),
-        ("sipparty=callingprivacy=off", CALLER),
-        ("sip", CALLER),
+        # A Privacy header, whatever it asks for.
+        *[({"privacy": privacy}, ANONYMOUS) for privacy in ("id", "user", "header", "full", "idcritical")],
+        *[({"privacy": privacy}, ANONYMOUS) for privacy in ("headeruserid", "history", "x")],
+        # Remote-Party-ID, its predecessor.
+        ({"party": "sippartycallingscreenyesprivacy=full"}, ANONYMOUS),
+        ({"party": "sipparty=callingprivacy=off"}, CALLER),
+        ({"party": "sip"}, CALLER),
+        # A presentation that Asterisk was not allowed to show.
+        *[({"presentation": text}, ANONYMOUS) for text in ("prohib", "prohib_not_screened", "unavailable", "")],
+        # No request for privacy.
+        ({}, CALLER),
+        ({"presentation": "allowed", "privacy": "none"}, CALLER),
+        ({"presentation": "allowed_passed_screen", "number": "14155550123"}, CALLER),
     ],
 )
-def test_the_older_way_of_asking_counts_too(party: str, source: str) -> None:
-    assert source_of(number=CALLER, presentation=ALLOWED, party=party) == source
-
-
-@pytest.mark.parametrize("presentation", ["prohib", "prohib_not_screened", "unavailable", ""])
-def test_a_number_that_asterisk_was_not_allowed_to_show_is_withheld(presentation: str) -> None:
-    assert source_of(number=CALLER, presentation=presentation) == ANONYMOUS
-
-
-def test_nobody_else_withholds_their_number() -> None:
-    assert source_of(number=CALLER, presentation=ALLOWED) == CALLER
-    assert source_of(number=CALLER, presentation="allowed", privacy="none") == CALLER
-    assert source_of(number="14155550123", presentation="allowed_passed_screen") == CALLER
-
-
-def test_callers_who_withhold_their_number_are_refused_where_the_booking_says_so_and_only_there() -> None:
-    refusing = a_booking(refuse_anonymous=True)
-    assert judge(Facts(refusing, ANONYMOUS), START, POLICY) is Reason.ANONYMOUS_REFUSED
-    assert judge(Facts(refusing, CALLER), START, POLICY) is Reason.PUT_THROUGH
-    assert judge(Facts(a_booking(), ANONYMOUS), START, POLICY) is Reason.PUT_THROUGH
-
-
-def test_a_blocked_caller_is_refused_before_any_limit_and_after_an_end() -> None:
-    blocked = Facts(a_booking(), CALLER, caller_blocked=True, caller_calls=10_000)
-    assert judge(blocked, START, POLICY) is Reason.CALLER_BLOCKED
-    assert judge(blocked, a_booking().end_at, POLICY) is Reason.END_REACHED
+def test_any_request_for_privacy_withholds_the_number(sent: dict[str, str], source: str) -> None:
+    assert source_of(**{"number": CALLER, "presentation": ALLOWED} | sent) == source

@@ -1,4 +1,4 @@
-"""The dialplan against the scripts, and against the leak table: what a change on one side only would break."""
+"""The dialplan agrees with the AGI scripts and has every option that closes a leak."""
 
 import re
 
@@ -10,10 +10,10 @@ from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UN
 from tests.contract.samples import BOOKING, CALLER
 from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, position, set_name, uses
 
-# AGI path → how many arguments its script takes; the journal's gets those of `ended`, and reads the clock by itself.
+# AGI path → number of its script's arguments; the spool gets those of `ended` and reads the clock itself.
 ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
-# What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
+# Variables that a caller, a callee or the engine can write; Asterisk's own, such as DIALSTATUS, are not.
 FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER"}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
@@ -48,14 +48,14 @@ def test_every_agi_path_is_on_both_sides_with_its_arguments() -> None:
 
 
 def value_of(variable: str, at: int) -> str:
-    """What was set last in the same context before step `at`."""
+    """Returns the last assignments in the same context before step `at`."""
     name = variable.removeprefix("${").removesuffix("}")
     found = [step for step in STEPS[:at] if step.context == STEPS[at].context and set_name(step) == name]
     return found[-1].data.partition("=")[2]
 
 
-def test_every_question_ends_with_the_proof_of_what_it_asks_and_no_token_is_an_argument() -> None:
-    """In the text of an argument, that is: what is between the brackets of SHA1 is gone once Asterisk shows it."""
+def test_every_agi_request_ends_with_its_mac_and_no_token_is_an_argument() -> None:
+    """In the text of an argument: Asterisk does not show what is between the brackets of SHA1."""
     asked = []
     for _, step in AGIS:
         url, *arguments = arguments_of(step.data)
@@ -73,7 +73,7 @@ def test_every_variable_that_the_engine_sets_is_read() -> None:
     assert read >= FROM_THE_ENGINE
 
 
-def test_every_variable_of_ours_that_is_read_comes_from_the_engine_or_from_the_dialplan() -> None:
+def test_every_variable_that_is_read_is_set_by_the_engine_or_the_dialplan() -> None:
     read = {use.name for step in STEPS for use in uses(step.data) if use.name.startswith("RN_")}
     assert read - FROM_THE_ENGINE == {set_name(step) for step in STEPS if set_name(step) in read} - FROM_THE_ENGINE
 
@@ -81,7 +81,7 @@ def test_every_variable_of_ours_that_is_read_comes_from_the_engine_or_from_the_d
 @pytest.mark.parametrize(
     "decision", [Bridge(BOOKING, 60, 30, CALLER), UNKNOWN_NUMBER, BOOKING_EXPIRED, ALL_SLOTS_HELD, FORBIDDEN]
 )
-def test_the_verdict_is_a_word_that_the_dialplan_knows_and_comes_last(decision: Bridge) -> None:
+def test_the_verdict_is_known_to_the_dialplan_and_set_last(decision: Bridge) -> None:
     names = [name for name, _ in dialplan.verdict(decision, "custom/expired")]
     assert names[-1] == dialplan.VERDICT
     assert len(set(names)) == len(names)
@@ -89,7 +89,7 @@ def test_the_verdict_is_a_word_that_the_dialplan_knows_and_comes_last(decision: 
     assert position("GotoIf", f'"${{RN_VERDICT}}" = "{dict(dialplan.verdict(decision, ""))["RN_VERDICT"]}"')
 
 
-def test_the_verdict_is_empty_before_the_engine_is_asked_and_without_one_the_caller_gets_503() -> None:
+def test_without_a_verdict_from_the_engine_the_caller_gets_503() -> None:
     assert (STEPS[0].app, STEPS[0].data) == ("Set", "RN_VERDICT=")
     asked = position("AGI", "/route")
     after = [(step.app, step.data) for step in STEPS[asked + 1 : asked + 6]]
@@ -102,8 +102,8 @@ def test_the_verdict_is_empty_before_the_engine_is_asked_and_without_one_the_cal
     ]
 
 
-def test_an_engine_that_hangs_is_given_up_on_every_live_channel() -> None:
-    """Both are needed: the time-out, and leave to end the AGI for it. The hangup handler's channel is not live."""
+def test_every_live_channel_gives_up_on_an_engine_that_hangs() -> None:
+    """Both are needed: the time-out, and permission to end the AGI for it. The hangup handler's channel is not live."""
     for at, step in AGIS:
         if step.context == "rented-numbers-ended":
             continue
@@ -113,29 +113,29 @@ def test_an_engine_that_hangs_is_given_up_on_every_live_channel() -> None:
         assert [(s.app, s.data) for s in STEPS if (s.context, s.exten) == (step.context, "T")] == [("Hangup", "42")]
 
 
-def test_the_end_of_a_call_is_reported_whatever_happens_after_its_lease() -> None:
+def test_a_calls_end_is_reported_whatever_happens_after_its_lease() -> None:
     assert position("Set", "hangup_handler_push)=rented-numbers-ended,s,1") < position("AGI", "/route")
 
 
-def test_dial_has_the_options_that_close_leaks_and_none_that_lets_anybody_transfer() -> None:
+def test_dial_has_every_option_that_closes_a_leak_and_allows_no_transfer() -> None:
     plain, _, gosub = DIAL[2].partition("U(")
     assert set("iIr") <= set(plain)
     assert not set("tTgG") & set(plain)
     assert gosub.startswith("rented-numbers-answered^${UNIQUEID}^")
 
 
-def test_dial_s_number_is_neither_what_was_dialled_nor_what_the_caller_says_of_himself() -> None:
+def test_dial_uses_neither_the_dialled_number_nor_the_caller_id() -> None:
     assert not {use.name for part in DIAL for use in uses(part)} & {"EXTEN", "CALLERID", "RN_SERVICE", "RN_SOURCE"}
     assert "${EXTEN" not in "".join(step.data for step in STEPS if step.app in {"Dial", "AGI", "Playback", "Hangup"})
 
 
-def test_the_hidden_number_is_read_by_nothing_but_the_way_to_dial() -> None:
+def test_only_the_way_to_dial_reads_the_hidden_number() -> None:
     readers = {set_name(s) or s.app for s in STEPS for use in uses(s.data) if use.name == dialplan.DESTINATION}
     assert readers == {"RN_DESTINATION", "RN_PHONE", "RN_DIAL"}
 
 
-def test_whatever_comes_from_outside_is_filtered_before_it_is_used() -> None:
-    """Looked at through its length, or compared in quotes with a word, it cannot do anything yet."""
+def test_outside_input_is_filtered_before_it_is_used() -> None:
+    """Reading only its length, or comparing it in quotes with a word, is harmless."""
     filtered: set[str] = set()
     for step in STEPS:
         harmless = re.sub(r'"\$\{\w+\}"', "", step.data) if step.app == "GotoIf" else step.data
@@ -144,20 +144,20 @@ def test_whatever_comes_from_outside_is_filtered_before_it_is_used() -> None:
             assert safe or use.name not in FROM_OUTSIDE, f"{use.name} in {step.data}"
         if "${FILTER(" in step.data:
             filtered.add(set_name(step))
-    # The callee's side gets as arguments what was filtered where it is handed over.
+    # The arguments of the callee's side were filtered where they were passed on.
     handed_over = "rented-numbers-answered^${UNIQUEID}^${FILTER(0-9,${RN_SECONDS})}^${FILTER(0-9a-z_,${RN_BOOKING})}"
     assert f"U({handed_over})" in DIAL[2]
 
 
-def test_filters_let_nothing_through_that_means_something_to_asterisk() -> None:
+def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
     allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
     assert allowed == {"+0-9", "0-9", "0-9a-z_", r"\x2D0-9", "A-Z", "a-z", "a-z=", "a-z_", r"A-Za-z0-9/_\x2D"}
 
 
-def test_no_call_is_let_talk_without_a_limit() -> None:
-    """Either the engine has set the limit and says so, or the lease is the limit, or nobody talks.
+def test_no_call_talks_without_a_limit() -> None:
+    """Either the engine confirms that it has set the limit, or the lease is the limit, or nobody talks.
 
-    TIMEOUT(absolute)=0 means for ever, so that value and none at all must have been turned away before.
+    TIMEOUT(absolute)=0 means no limit, so that value and an empty one must have been refused before.
     """
     asked = position("AGI", "/answered")
     assert "RN_LIMIT=" in [step.data for step in STEPS[:asked] if step.context == "rented-numbers-answered"]
@@ -181,11 +181,11 @@ def test_no_call_is_let_talk_without_a_limit() -> None:
         (-1, [("RN_LIMIT", "none")]),
     ],
 )
-def test_no_time_left_is_never_said_as_a_limit(left_ms: int, variables: list[tuple[str, str]]) -> None:
+def test_a_limit_is_never_zero(left_ms: int, variables: list[tuple[str, str]]) -> None:
     assert dialplan.talk_limit(left_ms) == variables
 
 
-def test_an_end_that_the_engine_did_not_settle_is_kept_in_the_journal_with_the_same_words() -> None:
+def test_an_end_that_the_engine_did_not_settle_is_spooled_with_the_same_arguments() -> None:
     asked = position("AGI", "/ended")
     assert (STEPS[asked - 1].app, STEPS[asked - 1].data) == ("Set", "RN_SETTLED=")
     assert (STEPS[asked + 1].app, STEPS[asked + 1].data) == ("GotoIf", '$["${RN_SETTLED}" = "yes"]?done')
@@ -200,7 +200,7 @@ def test_every_jump_has_its_target() -> None:
             assert [s for s in STEPS if (s.context, s.label) == (step.context, target)], step.data
 
 
-def test_everything_that_the_dialplan_uses_has_its_module_loaded() -> None:
+def test_every_application_and_function_of_the_dialplan_has_its_module_loaded() -> None:
     loaded = {item.value.strip() for category in Parsed("own/modules.conf").categories for item in category.items}
     functions = {use.name for step in STEPS for use in uses(step.data) if use.argument}
     functions |= {name.partition("(")[0] for step in STEPS if "(" in (name := set_name(step))}
@@ -211,7 +211,23 @@ def test_everything_that_the_dialplan_uses_has_its_module_loaded() -> None:
 
 
 def test_the_answer_and_the_end_are_reported_with_the_time_in_utc() -> None:
-    """In local time an hour comes twice each autumn."""
+    """In local time one hour occurs twice each autumn."""
     for words in ("RN_ASK", "RN_END"):
-        told = [step.data for step in STEPS if set_name(step) == words][-1]
-        assert arguments_of(told)[-1] == "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}"
+        reported = [step.data for step in STEPS if set_name(step) == words][-1]
+        assert arguments_of(reported)[-1] == "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "now"),
+    [
+        ("20260301120000250", 1_772_366_400_250),
+        ("19700101000000000", 0),
+        ("20260301120000", None),
+        ("20261301120000250", None),
+        ("2026030112000025x", None),
+        ("٢٠٢٦٠٣٠١١٢٠٠٠٠٢٥٠", None),
+        ("", None),
+    ],
+)
+def test_a_wall_clock_reading_is_utc_to_the_millisecond_or_none(text: str, now: int | None) -> None:
+    assert dialplan.wall_clock(text) == now

@@ -21,7 +21,7 @@ TEXTS = {path: path.read_text() for path in DOCUMENTS}
 
 
 def links() -> Iterator[tuple[Path, str, str]]:
-    """Document, target and anchor of every link within the repository."""
+    """Yields document, target and anchor of every link within the repository."""
     for path, text in TEXTS.items():
         for piece, is_prose in pieces(text):
             for found in LINK.finditer(piece) if is_prose else ():
@@ -29,11 +29,11 @@ def links() -> Iterator[tuple[Path, str, str]]:
                     yield path, found[3], (found[4] or "").removeprefix("#")
 
 
-def test_generated_documents_are_what_the_code_gives_now() -> None:
+def test_generated_documents_are_current() -> None:
     assert stale() == [], "run `make docs-reference`"
 
 
-def test_a_generated_document_that_is_out_of_date_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outdated_generated_document_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GENERATED, "docs/cli.md", lambda: "something else")
     assert stale() == ["docs/cli.md"]
 
@@ -57,7 +57,7 @@ def test_every_setting_is_documented() -> None:
     assert text.count("\n| `PLANS__") == 9
 
 
-def test_the_documented_file_of_settings_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_settings_file_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     monkeypatch.chdir(tmp_path)
     (tmp_path / CONFIG_FILE).write_text(text.partition("```toml\n")[2].partition("```")[0])
@@ -83,7 +83,7 @@ def test_every_command_is_documented() -> None:
     assert [name for name in names if not re.search(rf"^##+ rented-numbers {name}$", text, re.MULTILINE)] == []
 
 
-def test_every_command_of_the_operators_page_exists() -> None:
+def test_every_command_in_the_operations_guide_exists() -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     used = re.findall(r"^(?:\.venv|.*/\.venv)/bin/rented-numbers ([a-z-]+(?: [a-z-]+)?)", text, re.MULTILINE)
     assert len(used) > 30
@@ -107,12 +107,12 @@ def test_every_anchor_leads_to_a_heading() -> None:
     assert dead == []
 
 
-def test_anchors_are_named_as_on_github() -> None:
+def test_anchors_are_spelled_as_on_github() -> None:
     text = "# What there is\n\n## `GET /bookings/{id}`\n\n## Same\n\n```sh\n# no heading\n```\n\n## Same\n"
     assert anchors(text) == {"what-there-is", "get-bookingsid", "same", "same-1"}
 
 
-def test_every_name_that_the_architecture_shows_in_a_file_is_there() -> None:
+def test_every_name_that_the_architecture_shows_in_a_file_exists() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     named = re.findall(r"\]\(\.\./([a-z_/]+\.py)\) `(\w+)`", text)
     assert len(named) > 5
@@ -132,7 +132,7 @@ def test_the_architecture_lists_the_rooms_in_their_order() -> None:
     assert rooms == [room for layer in layers for room in layer.split(" : ") if room != "engine.__main__"]
 
 
-def test_the_readme_fits_a_page() -> None:
+def test_the_readme_is_six_to_eight_kilobytes() -> None:
     assert len(README.encode()) <= 8_000
 
 
@@ -147,7 +147,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
     assert named <= targets
 
 
-def test_decision_records_are_numbered_without_gaps_and_have_their_parts() -> None:
+def test_decision_records_have_consecutive_numbers_and_all_sections() -> None:
     records = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
     for record in records:
@@ -167,7 +167,7 @@ def test_the_sites_navigation_names_every_document() -> None:
     assert sorted(pages) == sorted({site.page_of(path) for path in site.documents()})
 
 
-def test_the_site_is_built_of_all_documents_and_fetches_nothing(tmp_path: Path) -> None:
+def test_the_site_contains_all_documents_and_fetches_nothing(tmp_path: Path) -> None:
     built = site.build(tmp_path)
     pages = {str(page.relative_to(built)) for page in built.rglob("*.html")}
     assert {f"{site.page_of(path).removesuffix('.md')}.html" for path in site.documents()} <= pages
@@ -185,6 +185,6 @@ def test_the_site_is_built_of_all_documents_and_fetches_nothing(tmp_path: Path) 
         '<pre class="mermaid">',
     ],
 )
-def test_what_a_page_would_fetch_from_elsewhere_is_found(tmp_path: Path, element: str) -> None:
+def test_anything_that_a_page_would_fetch_from_elsewhere_is_found(tmp_path: Path, element: str) -> None:
     (tmp_path / "page.html").write_text(f"<html>{element}</html>")
     assert site.foreign_pages(tmp_path) == ["page.html"]

@@ -1,4 +1,4 @@
-"""What an Asterisk that is already there is given: the settings, the secrets, and rights for nobody else."""
+"""What an existing Asterisk gets: the settings, the secrets, and no more rights than it needs."""
 
 import re
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone, drop_ins, opti
 __all__ = ["alone"]  # a fixture
 
 
-def test_a_file_that_others_could_read_is_closed_to_them_when_written_again(tmp_path: Path) -> None:
+def test_rewriting_a_file_that_others_can_read_makes_it_private(tmp_path: Path) -> None:
     (tmp_path / DROP_INS[1]).write_text("old")
     (tmp_path / DROP_INS[1]).chmod(0o644)
     assert KEPT.ami_secret in drop_ins(tmp_path)[DROP_INS[1]]
     assert (tmp_path / DROP_INS[1]).stat().st_mode & 0o777 == 0o640
 
 
-def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_file_is_replaced_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("mine")
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / DROP_INS[1]).symlink_to(tmp_path / "elsewhere")
@@ -28,7 +28,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Pa
     assert (tmp_path / "elsewhere").read_text() == "mine"
 
 
-def test_drop_ins_carry_the_settings(tmp_path: Path) -> None:
+def test_drop_ins_contain_the_settings(tmp_path: Path) -> None:
     texts = drop_ins(
         tmp_path,
         fastagi_host="192.0.2.7",
@@ -53,15 +53,15 @@ def test_drop_ins_carry_the_settings(tmp_path: Path) -> None:
         ("sip:sbc.carrier.example:5060", None),
     ],
 )
-def test_a_trunk_with_an_address_of_its_own_is_no_stranger(tmp_path: Path, uri: str, match: str | None) -> None:
-    """Whose number Asterisk would log. As the carrier's, requests from there are known already."""
+def test_a_trunk_is_identified_by_its_own_address(tmp_path: Path, uri: str, match: str | None) -> None:
+    """Otherwise Asterisk would log its number. Requests from the carrier's address are identified already."""
     text = drop_ins(tmp_path, trunk_uri=uri, carrier_addresses=["198.51.100.0/24"])[DROP_INS[2]]
     identify = f"[trunk]\ntype = identify\nendpoint = trunk\nmatch = {match}\n"
     assert (identify in text) == (match is not None)
     assert text.count("type = identify") == (2 if match else 1)
 
 
-def test_the_transport_of_the_trunk_is_no_comment(tmp_path: Path) -> None:
+def test_the_transport_parameter_of_the_trunk_is_not_read_as_a_comment(tmp_path: Path) -> None:
     text = drop_ins(tmp_path, trunk_uri="sip:192.0.2.1:5060;transport=tcp")[DROP_INS[2]]
     assert "contact = sip:192.0.2.1:5060\\;transport=tcp\n" in text
 
@@ -76,14 +76,14 @@ def test_the_transport_of_the_trunk_is_no_comment(tmp_path: Path) -> None:
         ("agi.test", "agi.test"),
     ],
 )
-def test_asterisk_asks_where_the_engine_can_be_reached(tmp_path: Path, bound: str, asked: str) -> None:
+def test_asterisk_asks_the_engine_at_its_reachable_address(tmp_path: Path, bound: str, asked: str) -> None:
     assert (
         f"agi://{asked}:4573/route,"
         in drop_ins(tmp_path, fastagi_host=bound, fastagi_peers=["192.0.2.20"])[DROP_INS[0]]
     )
 
 
-def test_the_manager_s_user_may_neither_run_nor_originate_anything(tmp_path: Path) -> None:
+def test_the_ami_user_may_neither_run_nor_originate_anything(tmp_path: Path) -> None:
     drop_ins(tmp_path)
     user = options(tmp_path / DROP_INS[1], "rented-numbers")
     assert (user["write"], user["read"]) == ("call", "")
@@ -92,23 +92,21 @@ def test_the_manager_s_user_may_neither_run_nor_originate_anything(tmp_path: Pat
 @pytest.mark.parametrize(
     "permitted", [["127.0.0.1/32", "::1/128"], ["192.0.2.7/32"], ["198.51.100.0/24", "2001:db8::/64"]]
 )
-def test_the_manager_s_user_comes_from_where_the_engine_is_and_from_nowhere_else(
-    tmp_path: Path, permitted: list[str]
-) -> None:
+def test_the_ami_user_may_connect_only_from_the_engines_address(tmp_path: Path, permitted: list[str]) -> None:
     changes = {} if permitted[0].startswith("127.") else {"ami_permit": permitted}
     lines = drop_ins(tmp_path, **changes)[DROP_INS[1]].splitlines()
     rules = [line for line in lines if line.startswith(("deny", "permit"))]
-    # The last rule that fits decides, and where none does, anybody may: both kinds of addresses are closed first.
+    # The last matching rule decides, and without a match the address is permitted: so both families are denied first.
     assert rules == ["deny = 0.0.0.0/0.0.0.0", "deny = ::/0", *(f"permit = {each}" for each in permitted)]
 
 
-def test_each_of_several_asterisks_shows_a_token_of_its_own(tmp_path: Path) -> None:
+def test_each_asterisk_uses_its_own_token(tmp_path: Path) -> None:
     one = write_drop_ins(Settings(), KEPT, tmp_path)[0].read_text()
     other = write_drop_ins(Settings(), KEPT, tmp_path, "another-token-0123456789")[0].read_text()
     assert one.count(KEPT.agi_token) == other.count("another-token-0123456789") == 3
     assert KEPT.agi_token not in other
 
 
-def test_the_file_with_the_token_is_for_asterisk_alone(tmp_path: Path) -> None:
+def test_only_asterisk_can_read_the_file_with_the_token(tmp_path: Path) -> None:
     drop_ins(tmp_path)
     assert (tmp_path / DROP_INS[0]).stat().st_mode & 0o777 == 0o640

@@ -1,4 +1,4 @@
-"""Callback bodies exactly as the contract has them: other people's programs read these names."""
+"""Callback bodies exactly as in the contract: customers' programs read these names."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from engine.domain.times import EpochMs, rfc3339
 from tests.contract.samples import BOOKING, CALLER, DAY, HIDDEN, HOUR, START
 
 
-def test_the_body_of_an_ended_call_is_flat_json_with_the_contracts_names() -> None:
+def test_an_ended_calls_body_is_flat_json_with_the_contracts_names() -> None:
     body = call_ended_body(
         cdr_id="cdr_1",
         started_at=START,
@@ -36,7 +36,7 @@ def test_the_body_of_an_ended_call_is_flat_json_with_the_contracts_names() -> No
     }
 
 
-def test_the_body_of_a_call_to_an_expired_booking_says_so_in_the_contracts_words() -> None:
+def test_an_expired_calls_body_has_the_contracts_message() -> None:
     body = expired_call_body(
         called_at=EpochMs(START + 7),
         source=CALLER,
@@ -65,7 +65,7 @@ def test_a_hostile_caller_name_stays_one_json_string() -> None:
     assert "\n" not in text
 
 
-def test_a_body_says_how_many_calls_were_left_out_only_where_there_were_some() -> None:
+def test_calls_not_reported_appears_only_if_calls_were_left_out() -> None:
     none, some = (
         expired_call_body(
             called_at=START,
@@ -88,7 +88,7 @@ def test_a_body_says_how_many_calls_were_left_out_only_where_there_were_some() -
         (replace(BOOKING, exhausted_at=EpochMs(START + 5), calls=Credit(10, 0, 0, 10)), START + 5, "calls_spent"),
     ],
 )
-def test_an_expired_booking_says_when_and_why_and_until_when_it_can_be_revived(
+def test_booking_expired_states_when_and_why_and_until_when_it_can_be_renewed(
     booking: Booking, expired_at: EpochMs, reason: str
 ) -> None:
     body = events.booking_expired_body(booking, 7 * DAY)
@@ -102,7 +102,7 @@ def test_an_expired_booking_says_when_and_why_and_until_when_it_can_be_revived(
     }
 
 
-def test_what_is_told_of_a_booking_never_names_the_hidden_number() -> None:
+def test_no_event_of_a_booking_contains_the_hidden_number() -> None:
     bodies = [
         events.expiring_soon_body(BOOKING, START),
         events.low_seconds_body(BOOKING, START),

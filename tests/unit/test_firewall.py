@@ -1,4 +1,4 @@
-"""The example of a firewall: its ports are those of the settings. What it does is tried in e2e/test_firewall.py."""
+"""The example firewall uses the ports of the settings. e2e/test_firewall.py tests its effect."""
 
 import re
 
@@ -13,15 +13,15 @@ def _defined(name: str) -> str:
     return str(value)
 
 
-def test_its_ports_are_the_defaults_of_the_settings() -> None:
+def test_the_firewall_uses_the_default_ports() -> None:
     fields = Settings.model_fields
     assert (
         _defined("sip") == f"{{ {fields['sip_port'].default}, 5061 }}"
-    )  # SIP_TLS_PORT has none: as in docs/asterisk.md
+    )  # SIP_TLS_PORT has no default: the value of docs/asterisk.md
     assert _defined("sound") == f"{fields['rtp_start'].default}-{fields['rtp_end'].default}"
 
 
-def test_every_port_of_asterisk_is_closed_to_those_who_are_not_let_in() -> None:
+def test_only_the_carrier_reaches_asterisks_ports() -> None:
     rules = FIREWALL.read_text().partition("chain input {")[2]
     accepted, _, dropped = rules.partition("tcp dport $sip drop")
     assert {"$carrier4", "$carrier6"} == set(re.findall(r"saddr (\S+) accept", accepted))

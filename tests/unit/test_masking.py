@@ -1,4 +1,4 @@
-"""How numbers appear in logs: never more than their first three digits and the last two; all else stays readable."""
+"""Numbers in logs show at most their first three and last two digits; all other text stays readable."""
 
 import re
 import uuid
@@ -11,11 +11,11 @@ from engine.domain.masking import masked, masked_text
 from engine.runtime.ids import new_id
 
 NUMBERS = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
-# What may stand directly beside a number: everything but digits, which would make it another one.
+# What may directly surround a number: everything but digits, which would make it another number.
 BESIDE = st.text(st.characters(exclude_categories=("Cs", "Nd")), max_size=8)
 
 
-def test_a_number_is_shown_like_this() -> None:
+def test_a_masked_number_keeps_its_first_three_and_last_two_digits() -> None:
     assert masked("+32470123456") == "+324•••••56"
     assert masked("003247012345") == "003•••••45"
     assert masked("+3220012") == "+•••••"
@@ -23,7 +23,7 @@ def test_a_number_is_shown_like_this() -> None:
 
 @settings(deadline=None)
 @given(NUMBERS)
-def test_at_most_the_first_three_and_the_last_two_digits_are_shown(number: str) -> None:
+def test_no_mask_shows_more_than_the_first_three_and_last_two_digits(number: str) -> None:
     shown = masked(number)
     first, last = re.fullmatch(r"\+([0-9]{0,3})•{5}([0-9]{0,2})", shown).groups()  # type: ignore[union-attr]
     assert number[1:].startswith(first)
@@ -33,7 +33,7 @@ def test_at_most_the_first_three_and_the_last_two_digits_are_shown(number: str) 
 
 @settings(deadline=None)
 @given(BESIDE, NUMBERS, BESIDE, st.sampled_from(["+", "", "00"]))
-def test_a_number_is_masked_whatever_stands_beside_it(before: str, number: str, after: str, prefix: str) -> None:
+def test_a_number_is_masked_whatever_surrounds_it(before: str, number: str, after: str, prefix: str) -> None:
     shown = masked_text(f"{before}{prefix}{number[1:]}{after}")
     longest = max((len(run) for run in re.findall("[0-9]+", shown)), default=0)
     assert longest <= 3
@@ -42,7 +42,7 @@ def test_a_number_is_masked_whatever_stands_beside_it(before: str, number: str, 
 
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs", "Nd"))), NUMBERS, NUMBERS)
-def test_every_number_of_a_text_is_masked(between: str, first: str, second: str) -> None:
+def test_every_number_in_a_text_is_masked(between: str, first: str, second: str) -> None:
     shown = masked_text(f"{first}{between or ' '}{second}")
     assert not re.search("[0-9]{4}", shown)
 
@@ -61,18 +61,18 @@ def test_every_number_of_a_text_is_masked(between: str, first: str, second: str)
         "",
     ],
 )
-def test_what_is_no_number_stays_as_it_is(text: str) -> None:
+def test_text_that_is_no_number_stays_unchanged(text: str) -> None:
     assert masked_text(text) == text
 
 
 @settings(deadline=None)
 @given(st.sampled_from(["bkg", "cdr", "evt", "acc", "key", "grt"]), st.uuids(), st.integers(0, 2**32 - 1))
-def test_ids_stay_as_they_are(prefix: str, some: uuid.UUID, system: int) -> None:
+def test_ids_stay_unchanged(prefix: str, some: uuid.UUID, system: int) -> None:
     for text in (new_id(prefix), f"{prefix}_{some.hex}", str(some), f"rn{system:08x}-1763881234.7"):
         assert masked_text(f"call={text} over") == f"call={text} over"
 
 
-def test_a_number_beside_an_id_is_masked() -> None:
+def test_a_number_next_to_an_id_is_masked() -> None:
     booking = new_id("bkg")
     assert masked_text(f"{booking} to +32470123456") == f"{booking} to +324•••••56"
     assert masked_text("32470123456-1763881234.15") == "324•••••56-1763881234.15"

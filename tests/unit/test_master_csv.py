@@ -35,7 +35,7 @@ def fields(record: CallRecord) -> dict[str, str]:
     return dict(zip(COLUMNS, row, strict=True))
 
 
-def test_a_line_is_what_asterisk_would_have_written() -> None:
+def test_a_line_equals_what_asterisk_would_have_written() -> None:
     record = a_record(EpochMs(START + 4_000), EpochMs(START + 15_500), duration=12, disposition=Disposition.ANSWERED)
     assert master_csv([record, record]) == 2 * (
         '"bkg_1","+14155550123","+3225550000","","+14155550123","","","","+32470123456",'
@@ -43,18 +43,18 @@ def test_a_line_is_what_asterisk_would_have_written() -> None:
     )
 
 
-def test_a_call_that_was_not_answered_has_no_answer_and_nothing_in_its_place() -> None:
+def test_an_unanswered_call_has_an_empty_answer_time() -> None:
     line = master_csv([a_record(ended_at=EpochMs(START + 3_000))])
     assert '"2026-03-01 12:00:00",,"2026-03-01 12:00:03",3,0,"BUSY"' in line
 
 
-def test_a_call_that_was_never_let_through_ends_as_it_begins() -> None:
+def test_a_refused_call_ends_when_it_begins() -> None:
     found = fields(a_record(disposition=Disposition.EXPIRED))
     assert (found["end"], found["duration"], found["billsec"]) == (found["start"], "0", "0")
     assert (found["disposition"], found["userfield"]) == ("FAILED", "EXPIRED")
 
 
-def test_a_clock_that_was_set_back_makes_no_call_end_before_it_began() -> None:
+def test_no_call_ends_before_it_begins_after_the_clock_is_set_back() -> None:
     found = fields(
         a_record(EpochMs(START - 3_000_000), EpochMs(START - 3_600_000), duration=9, disposition=Disposition.ANSWERED)
     )
@@ -74,7 +74,9 @@ def test_a_clock_that_was_set_back_makes_no_call_end_before_it_began() -> None:
         (Disposition.CALLER_BLOCKED, 0, "FAILED"),
     ],
 )
-def test_dispositions_are_asterisks_and_ours_stands_beside(disposition: Disposition, duration: int, word: str) -> None:
+def test_a_line_has_asterisks_disposition_and_ours_in_a_column_of_its_own(
+    disposition: Disposition, duration: int, word: str
+) -> None:
     found = fields(a_record(duration=duration, disposition=disposition))
     assert (found["disposition"], found["userfield"]) == (word, disposition)
 
@@ -89,7 +91,7 @@ def test_quotes_are_doubled() -> None:
 
 
 @pytest.mark.parametrize("source", ["+14155550123", "0032255", "+", "++", "anonymous", "erased"])
-def test_no_field_can_become_a_formula_that_does_anything(source: str) -> None:
-    """What begins with a sign is nothing but digits behind it: to a spreadsheet a number at most."""
+def test_no_field_can_become_a_spreadsheet_formula(source: str) -> None:
+    """A field that begins with a sign has only digits after it: at most a number to a spreadsheet."""
     for value in fields(a_record(source=source, duration=1)).values():
         assert re.fullmatch(r"[+0-9]*|[A-Za-z0-9][A-Za-z0-9_ :-]*", value), value

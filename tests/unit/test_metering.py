@@ -48,7 +48,7 @@ def test_credit_exists_only_with_parts_that_add_up(granted: int, remaining: int,
 
 
 @given(amounts, st.lists(steps, max_size=30))
-def test_any_order_of_steps_keeps_credit_whole(first: int, taken: list[tuple[str, *tuple[int, ...]]]) -> None:
+def test_any_order_of_operations_keeps_credit_balanced(first: int, taken: list[tuple[str, *tuple[int, ...]]]) -> None:
     credit, granted, settled = Credit.new(first), first, 0
     for name, *figures in taken:
         try:
@@ -63,29 +63,24 @@ def test_any_order_of_steps_keeps_credit_whole(first: int, taken: list[tuple[str
 
 
 @given(amounts, st.data())
-def test_a_lease_that_was_not_used_comes_back_whole(amount: int, data: st.DataObject) -> None:
+def test_an_unused_lease_is_returned_whole(amount: int, data: st.DataObject) -> None:
     leased = data.draw(st.integers(0, amount))
     assert Credit.new(amount).lease(leased).settle(leased, 0) == Credit.new(amount)
 
 
-@pytest.mark.parametrize("used", [-1, 11])
-def test_no_more_than_the_lease_and_no_less_than_nothing_is_used(used: int) -> None:
+@pytest.mark.parametrize(("settled", "used"), [(10, -1), (10, 11), (11, 0)])
+def test_no_more_is_settled_or_used_than_was_leased(settled: int, used: int) -> None:
     with pytest.raises(InvariantBroken):
-        Credit.new(100).lease(10).settle(10, used)
-
-
-def test_a_lease_that_was_never_granted_cannot_be_settled() -> None:
-    with pytest.raises(InvariantBroken):
-        Credit.new(100).lease(10).settle(11, 0)
+        Credit.new(100).lease(10).settle(settled, used)
 
 
 @pytest.mark.parametrize(("state", "event"), [*product(UP, CallEvent)])
-def test_a_call_that_is_up_takes_every_event(state: CallState, event: CallEvent) -> None:
+def test_a_live_call_accepts_every_event(state: CallState, event: CallEvent) -> None:
     assert next_state(state, event) is LEADS_TO[event]
 
 
 @pytest.mark.parametrize(("state", "event"), [*product(ENDED, CallEvent)])
-def test_an_ended_call_never_moves_again(state: CallState, event: CallEvent) -> None:
+def test_an_ended_call_never_changes_state(state: CallState, event: CallEvent) -> None:
     with pytest.raises(IllegalTransition):
         next_state(state, event)
 
@@ -98,12 +93,12 @@ def test_every_state_of_a_call_is_up_or_ended() -> None:
     ("answered_ms", "charged"),
     [(-5_000, 0), (0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (59_000, 59), (59_001, 60), (60_001, 60)],
 )
-def test_every_second_begun_counts_up_to_the_lease(answered_ms: int, charged: int) -> None:
+def test_every_started_second_counts_up_to_the_lease(answered_ms: int, charged: int) -> None:
     assert seconds_charged(answered_ms, leased=60) == charged
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**6))
-def test_the_charge_covers_the_time_and_not_a_second_more(answered_ms: int, leased: int) -> None:
+def test_the_charge_covers_the_duration_and_not_a_second_more(answered_ms: int, leased: int) -> None:
     charged = seconds_charged(answered_ms, leased)
     assert 1 <= charged <= leased
     assert (charged - 1) * 1000 < answered_ms
@@ -161,7 +156,7 @@ def test_a_call_cut_at_its_limit_is_charged_what_it_lasted(remaining: int, until
 
 
 @given(st.integers(1, 10**5), st.integers(0, 10**8), st.integers(1, 10**9))
-def test_a_limit_that_is_told_late_ends_the_call_no_later(leased: int, talked_ms: int, until_end_ms: int) -> None:
+def test_a_limit_sent_late_does_not_end_the_call_later(leased: int, talked_ms: int, until_end_ms: int) -> None:
     limit = talk_limit_ms(leased, talked_ms, until_end_ms)
     assert talked_ms + limit <= max(talked_ms, leased * 1000)
     assert limit <= talk_limit_ms(leased, 0, until_end_ms)
@@ -180,35 +175,35 @@ HOUR = 3_600_000
         (60_000 - 10_000, -10_000, 60_000),
         (60_000 + CLOCK_STEP_MS + 1, CLOCK_STEP_MS + 1, 60_000),
         (60_000 - HOUR, -HOUR, 60_000),
-        # Answered for less than can be told, but answered.
+        # Answered for less than the clock's resolution, but answered.
         (1, HOUR, 1),
         (0, HOUR, 0),
     ],
 )
-def test_what_the_wall_clock_was_set_by_is_not_talked(reported_ms: int, set_by: int, talked_ms: int) -> None:
+def test_a_change_of_the_wall_clock_is_not_talk_time(reported_ms: int, set_by: int, talked_ms: int) -> None:
     assert without_clock_step(reported_ms, engine_step_ms=set_by, asterisk_step_ms=set_by) == talked_ms
 
 
 @pytest.mark.parametrize(
     ("ours", "asterisks", "talked_ms"),
     [
-        # Messages that took their time, and no clock was set.
+        # Delayed messages, and no clock was set.
         (0, MESSAGE_MS, 60_000),
         (0, -MESSAGE_MS, 60_000),
         # One machine whose clock was set: ours is exact.
         (HOUR, HOUR + 900, 60_000 - HOUR),
         (-HOUR, -HOUR - MESSAGE_MS, 60_000 + HOUR),
-        # Ours was set alone, or while it rang.
+        # Only our clock was set, or it was set while the call rang.
         (HOUR, 0, 60_000),
         (-HOUR, 40, 60_000),
-        # Asterisk's was set alone.
+        # Only Asterisk's clock was set.
         (0, -HOUR, 60_000 + HOUR),
         (0, 20_000, 40_000),
-        # Each was set on its own.
+        # Both clocks were set, each by another step.
         (-HOUR, 20_000, 40_000),
     ],
 )
-def test_asterisks_clock_counts_and_ours_is_exact_when_it_is_the_same(
+def test_the_duration_follows_asterisks_clock_and_is_exact_when_ours_agrees(
     ours: int, asterisks: int, talked_ms: int
 ) -> None:
     assert without_clock_step(60_000, engine_step_ms=ours, asterisk_step_ms=asterisks) == max(1, talked_ms)

@@ -8,35 +8,35 @@ from hypothesis import strategies as st
 
 from engine.domain.notes import as_text, pair_in_text, replaced
 
-# Few letters, among them all that could be taken for JSON: so that pairs come close to each other.
+# Few letters, among them all that have a meaning in JSON, so that pairs resemble each other.
 KEYS = st.text("ab.-_", min_size=1, max_size=3)
 VALUES = st.text('ab",:{}\\\n\u00e9\U0001f600', max_size=8)
 METADATA = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
 @given(METADATA, KEYS, VALUES)
-def test_a_pair_stands_in_the_text_if_and_only_if_it_is_there(metadata: dict[str, str], key: str, value: str) -> None:
+def test_a_pair_is_found_if_and_only_if_the_metadata_has_it(metadata: dict[str, str], key: str, value: str) -> None:
     assert (pair_in_text(key, value) in as_text(metadata)) == (metadata.get(key) == value)
 
 
 @given(METADATA)
-def test_every_pair_of_it_is_found_in_it(metadata: dict[str, str]) -> None:
+def test_every_pair_of_the_metadata_is_found_in_its_text(metadata: dict[str, str]) -> None:
     assert all(pair_in_text(key, value) in as_text(metadata) for key, value in metadata.items())
 
 
 @given(METADATA)
-def test_the_text_is_ascii_reads_as_what_it_was_and_does_not_depend_on_the_order(metadata: dict[str, str]) -> None:
+def test_the_text_is_ascii_json_and_independent_of_the_order(metadata: dict[str, str]) -> None:
     text = as_text(metadata)
     assert text.isascii()
     assert json.loads(text) == metadata
     assert as_text(dict(reversed(metadata.items()))) == text
 
 
-def test_a_value_that_looks_like_a_pair_is_not_taken_for_one() -> None:
+def test_a_value_that_looks_like_a_pair_is_not_found_as_one() -> None:
     assert pair_in_text("b", "c") not in as_text({"a": '","b":"c'})
     assert pair_in_text("b", "c") not in as_text({"a": '"b":"c"'})
 
 
-def test_what_is_replaced_is_replaced_in_keys_and_values() -> None:
+def test_a_replacement_changes_keys_and_values() -> None:
     metadata = {"x": "call 123, or 123", "123": "y", "z": "12"}
     assert replaced(metadata, re.compile("123"), "N") == {"x": "call N, or N", "N": "y", "z": "12"}

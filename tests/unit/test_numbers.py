@@ -1,14 +1,14 @@
-"""Telephone numbers: what is taken for one."""
+"""Which text is a telephone number, and how long the free numbers will last."""
 
 import pytest
 
+from engine.bookings.number_pool import days_left
 from engine.domain.numbers import from_dialled, is_e164
 
 ARABIC = "+٣٢٤٧٠١٢٣٤٥٦"
 MALFORMED = [
     "",
     "+",
-    "32470123456",
     "+0470123456",
     "+324701",
     "+3247012345678901",
@@ -29,28 +29,37 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize("text", MALFORMED)
-def test_only_a_plus_and_seven_to_fifteen_plain_digits_are_e164(text: str) -> None:
-    assert not is_e164(text)
-
-
 @pytest.mark.parametrize("text", ["+3247012", "+32470123456", "+324701234567890"])
-def test_the_shortest_and_the_longest_numbers_are_e164(text: str) -> None:
+def test_a_plus_and_seven_to_fifteen_plain_digits_are_e164(text: str) -> None:
     assert is_e164(text)
 
 
-@pytest.mark.parametrize("dialled", ["+32470123456", "0032470123456", "32470123456"])
-def test_a_number_is_the_same_however_it_was_dialled(dialled: str) -> None:
-    assert from_dialled(dialled) == "+32470123456"
-
-
-@pytest.mark.parametrize("dialled", [text for text in MALFORMED if text != "32470123456"])
-def test_what_is_no_number_with_a_plus_is_none_when_dialled(dialled: str) -> None:
-    assert from_dialled(dialled) is None
+@pytest.mark.parametrize("text", MALFORMED)
+def test_other_text_is_neither_e164_nor_a_dialled_number(text: str) -> None:
+    assert not is_e164(text)
+    assert from_dialled(text) is None
 
 
 @pytest.mark.parametrize(
-    "dialled", ["0470123456", "+0032470123456", "00032470123456", "00+32470123456", "s", "anonymous", "112"]
+    ("dialled", "number"),
+    [
+        *[(dialled, "+32470123456") for dialled in ("+32470123456", "0032470123456", "32470123456")],
+        # National, emergency and doubly prefixed forms are not guessed at.
+        *[(dialled, None) for dialled in ("0470123456", "+0032470123456", "00032470123456", "00+32470123456")],
+        *[(dialled, None) for dialled in ("s", "anonymous", "112")],
+    ],
 )
-def test_national_emergency_and_doubly_prefixed_forms_are_not_guessed_at(dialled: str) -> None:
-    assert from_dialled(dialled) is None
+def test_a_number_is_the_same_with_every_international_prefix(dialled: str, number: str | None) -> None:
+    assert from_dialled(dialled) == number
+
+
+def test_a_number_without_its_plus_is_not_e164() -> None:
+    assert not is_e164("32470123456")
+
+
+@pytest.mark.parametrize(
+    ("free", "net_taken", "days"),
+    [(100, 7, 100), (100, 14, 50), (100, 1, 700), (3, 14, 1), (1, 14, 0), (0, 5, 0), (100, 0, None), (100, -3, None)],
+)
+def test_free_numbers_last_at_the_rate_of_the_last_week(free: int, net_taken: int, days: int | None) -> None:
+    assert days_left(free, net_taken) == days

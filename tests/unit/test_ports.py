@@ -1,4 +1,4 @@
-"""Ports that are given out belong to the process that asked for them, as long as it lives."""
+"""Reserved ports belong to the process that asked for them, as long as it lives."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from phones import ports
 TAKES = "from phones.ports import free_port_range as take; print([take(200) for _ in range(10)], flush=True); input()"
 
 
-def test_ports_are_another_process_s_until_it_ends() -> None:
+def test_ports_belong_to_a_process_until_it_ends() -> None:
     with subprocess.Popen([sys.executable, "-c", TAKES], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         theirs = [int(word) for word in other.stdout.readline().strip(b"[]\n").split(b",")]
@@ -20,7 +20,7 @@ def test_ports_are_another_process_s_until_it_ends() -> None:
         ports.give_back(first, 200)
 
 
-def test_ports_that_are_given_back_can_be_another_process_s() -> None:
+def test_released_ports_can_be_claimed_by_another_process() -> None:
     first = ports.free_port_range(200)
     claims = [sys.executable, "-c", f"from phones import ports; print(ports._claimed(range({first}, {first + 200})))"]
     assert subprocess.run(claims, capture_output=True, check=True, timeout=30).stdout == b"False\n"

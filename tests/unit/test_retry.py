@@ -15,6 +15,7 @@ from engine.domain.retry import (
     HttpAnswer,
     NoAnswer,
     RetryAfter,
+    RetryDecision,
     Trouble,
     decide,
     parse_retry_after,
@@ -34,56 +35,44 @@ failures = st.one_of(
 )
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_any_2xx_is_delivered_even_on_the_last_attempt(status: int) -> None:
-    assert decide(HttpAnswer(status), 99, WAITS, 0) == Delivered()
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 400, 401, 404, 408, 425, 429, 500, 503, 599])
-def test_every_other_status_is_tried_again(status: int) -> None:
-    assert decide(HttpAnswer(status), 1, WAITS, 0) == RetryAfter(5_000)
-
-
-@pytest.mark.parametrize("trouble", Trouble)
-def test_no_answer_is_tried_again(trouble: Trouble) -> None:
-    assert decide(NoAnswer(trouble), 2, WAITS, 0) == RetryAfter(300_000)
-
-
-def test_410_ends_it_at_once() -> None:
-    assert decide(HttpAnswer(410, retry_after_ms=1_000), 1, WAITS, 0) == GiveUp()
-
-
-def test_the_schedule_has_one_attempt_more_than_waits() -> None:
-    decisions = [decide(HttpAnswer(500), attempt, WAITS, 0) for attempt in range(1, 6)]
-    assert decisions == [*(RetryAfter(wait) for wait in WAITS), GiveUp()]
+@pytest.mark.parametrize(
+    ("outcome", "attempt", "jitter", "decision"),
+    [
+        # Any 2xx is delivered, even on the last attempt.
+        *[(HttpAnswer(status), 99, 0, Delivered()) for status in (200, 201, 202, 204, 299)],
+        # 410 ends the delivery at once.
+        (HttpAnswer(410, retry_after_ms=1_000), 1, 0, GiveUp()),
+        # Every other status, and no answer, is retried.
+        *[(HttpAnswer(status), 1, 0, RetryAfter(5_000)) for status in (301, 302, 303, 304, 307, 308, 400, 401, 404)],
+        *[(HttpAnswer(status), 1, 0, RetryAfter(5_000)) for status in (408, 425, 429, 500, 503, 599)],
+        *[(NoAnswer(trouble), 2, 0, RetryAfter(300_000)) for trouble in Trouble],
+        # There is one more attempt than waits.
+        *[(HttpAnswer(500), attempt, 0, RetryAfter(wait)) for attempt, wait in enumerate(WAITS, 1)],
+        (HttpAnswer(500), len(WAITS) + 1, 0, GiveUp()),
+        # Jitter adds up to a tenth.
+        (HttpAnswer(500), 1, 0.5, RetryAfter(5_250)),
+        (HttpAnswer(500), 1, 1, RetryAfter(5_500)),
+        # Retry-After counts with 429 and 503, between the schedule's wait and the longest wait.
+        (HttpAnswer(429, 60_000), 1, 0, RetryAfter(60_000)),
+        (HttpAnswer(503, 60_000), 1, 0, RetryAfter(60_000)),
+        (HttpAnswer(503, 10**12), 1, 0, RetryAfter(7_200_000)),
+        (HttpAnswer(503, 0), 1, 0, RetryAfter(5_000)),
+        (HttpAnswer(500, 60_000), 1, 0, RetryAfter(5_000)),
+        (HttpAnswer(302, 60_000), 1, 0, RetryAfter(5_000)),
+    ],
+)
+def test_the_outcome_of_an_attempt_decides_what_follows(
+    outcome: AttemptOutcome, attempt: int, jitter: float, decision: RetryDecision
+) -> None:
+    assert decide(outcome, attempt, WAITS, jitter) == decision
 
 
 def test_without_waits_there_is_one_attempt() -> None:
     assert decide(HttpAnswer(500), 1, (), 0.5) == GiveUp()
 
 
-@pytest.mark.parametrize(
-    ("status", "asked", "wait"),
-    [
-        (429, 60_000, 60_000),
-        (503, 60_000, 60_000),
-        (503, 10**12, 7_200_000),  # never longer than the longest wait
-        (503, 0, 5_000),  # never shorter than the schedule
-        (500, 60_000, 5_000),  # only 429 and 503 may ask
-        (302, 60_000, 5_000),
-    ],
-)
-def test_retry_after_is_honoured_within_bounds(status: int, asked: int, wait: int) -> None:
-    assert decide(HttpAnswer(status, asked), 1, WAITS, 0) == RetryAfter(wait)
-
-
-def test_jitter_adds_up_to_a_tenth() -> None:
-    assert decide(HttpAnswer(500), 1, WAITS, 0.5) == RetryAfter(5_250)
-    assert decide(HttpAnswer(500), 1, WAITS, 1) == RetryAfter(5_500)
-
-
 @given(failures, st.integers(1, 30), st.lists(st.integers(1, 10**8), max_size=20), st.floats(0, 1))
-def test_a_failure_is_tried_again_within_the_bounds_of_the_schedule(
+def test_a_failure_is_retried_within_the_bounds_of_the_schedule(
     outcome: AttemptOutcome, attempt: int, waits: list[int], jitter: float
 ) -> None:
     decision = decide(outcome, attempt, waits, jitter)
@@ -94,15 +83,9 @@ def test_a_failure_is_tried_again_within_the_bounds_of_the_schedule(
         assert waits[attempt - 1] <= decision.ms <= max(waits) * 1.1
 
 
-@given(st.lists(failures, min_size=30, max_size=30), st.lists(st.integers(1, 10**8), max_size=20))
-def test_every_delivery_ends(outcomes: list[AttemptOutcome], waits: list[int]) -> None:
-    decisions = [decide(outcome, attempt, waits, 0) for attempt, outcome in enumerate(outcomes, 1)]
-    assert decisions.index(GiveUp()) == len(waits)
-
-
-def test_a_decision_cannot_be_changed() -> None:
+def test_a_retry_decision_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
-        RetryAfter(1).ms = 2  # type: ignore[misc]  # what the test is about
+        RetryAfter(1).ms = 2  # type: ignore[misc]  # that it is refused is what is tested
 
 
 @pytest.mark.parametrize(
@@ -130,7 +113,7 @@ def test_retry_after_in_seconds_or_as_a_date(text: str, expected: int | None) ->
     st.text(max_size=60)
     | st.from_regex(r"\A[A-Za-z]{3}, [0-9]{1,4} [A-Za-z]{3} [0-9]{1,6} [0-9:]{0,12} [+-]?[0-9A-Z]{0,9}\Z")
 )
-def test_no_retry_after_is_too_odd_to_read(text: str) -> None:
+def test_any_retry_after_is_parsed_or_ignored(text: str) -> None:
     parsed = parse_retry_after(text, NOW)
     assert parsed is None or parsed >= 0
 

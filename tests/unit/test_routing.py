@@ -1,101 +1,218 @@
 """The contract's table "What the caller gets", row by row, as far as the domain decides it."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from engine.domain.booking import Booking
 from engine.domain.metering import Credit
+from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
 from engine.domain.routing import (
+    REJECTIONS,
     Bridge,
     Cause,
     Disposition,
     Facts,
     MakeRoom,
+    Reason,
     Reject,
-    RouteDecision,
     decide,
+    judge,
     unanswered_disposition,
 )
 from engine.domain.times import EpochMs
-from tests.contract.samples import CALLER, DAY, POLICY, START, a_booking
+from tests.contract.samples import CALLER, POLICY, START, a_booking
 
-END = EpochMs(START + 7 * DAY)
+END = a_booking().end_at
+GRACE_OVER = EpochMs(END + POLICY.grace_ms)
+LIMITS = BookingLimits(max_concurrent_calls=3, max_calls_per_caller_per_hour=5, max_call_seconds=20)
+STRICT = replace(POLICY, default_limits=LIMITS)
+
+ALL_CALLS_HELD = Credit(1, 0, 1, 0)
+ALL_SECONDS_HELD = Credit(60, 0, 60, 0)
+PAUSED = a_booking(paused=True)
+SPENT = a_booking(exhausted_at=START, seconds=Credit(60, 0, 0, 60))
+
+ANSWERS = {
+    Reason.NO_BOOKING: Reject(Cause(1), None, notify_expired=False),
+    Reason.END_REACHED: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
+    Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
+    Reason.CALLS_SPENT: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
+    Reason.PAUSED: Reject(Cause(19), Disposition.PAUSED, notify_expired=False),
+    Reason.DESTINATION_IS_OURS: Reject(Cause(21), Disposition.FORBIDDEN, notify_expired=False),
+    Reason.DESTINATION_NOT_ALLOWED: Reject(Cause(21), Disposition.FORBIDDEN, notify_expired=False),
+    Reason.CALLER_BLOCKED: Reject(Cause(21), Disposition.CALLER_BLOCKED, notify_expired=False),
+    Reason.ANONYMOUS_REFUSED: Reject(Cause(21), Disposition.ANONYMOUS_REFUSED, notify_expired=False),
+    Reason.CALLER_LIMIT: Reject(Cause(21), Disposition.CALLER_LIMIT, notify_expired=False),
+    Reason.CONCURRENCY_LIMIT: Reject(Cause(17), Disposition.CONCURRENCY_LIMIT, notify_expired=False),
+    Reason.CALLS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, notify_expired=False),
+    Reason.SECONDS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, notify_expired=False),
+}
 
 
-def decided(
-    booking: Booking | None, now: EpochMs = START, *, destination_is_ours: bool = False
-) -> RouteDecision | MakeRoom:
-    return decide(Facts(booking, CALLER, destination_is_ours=destination_is_ours), now, POLICY)
+def up(calls: int, **limits: int | None) -> Booking:
+    """Returns a booking with that many live calls, of ten."""
+    return a_booking(calls=Credit(10, 10 - calls, calls, 0), limits=BookingLimits(**limits))
 
 
-def test_an_active_booking_is_bridged_with_what_it_needs_to_begin() -> None:
-    booking = a_booking()
-    assert decided(booking) == Bridge(booking, seconds=10, ring_seconds=30, shown=CALLER)
+def test_every_refusal_has_the_contracts_cause_disposition_and_callback() -> None:
+    assert REJECTIONS == ANSWERS
+    assert set(ANSWERS) == set(Reason) - {Reason.PUT_THROUGH}
+
+
+CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
+    # No booking.
+    "number of no booking": (Facts(None, CALLER), START, Reason.NO_BOOKING),
+    "deleted": (Facts(a_booking(gone_at=START), CALLER), START, Reason.NO_BOOKING),
+    "grace over, not swept": (Facts(a_booking(), CALLER), GRACE_OVER, Reason.NO_BOOKING),
+    "spent, grace over": (Facts(SPENT, CALLER), EpochMs(START + POLICY.grace_ms), Reason.NO_BOOKING),
+    "paused and deleted": (Facts(replace(PAUSED, gone_at=START), CALLER), START, Reason.NO_BOOKING),
+    # Expired: the reason of the expiry, before every other refusal.
+    "just ended": (Facts(a_booking(), CALLER), END, Reason.END_REACHED),
+    "grace nearly over": (Facts(a_booking(), CALLER), EpochMs(GRACE_OVER - 1), Reason.END_REACHED),
+    "ended with a live call": (Facts(a_booking(calls=ALL_CALLS_HELD), CALLER), END, Reason.END_REACHED),
+    "ended, destination is ours": (Facts(a_booking(), CALLER, destination_is_ours=True), END, Reason.END_REACHED),
+    "ended, caller blocked": (Facts(a_booking(), CALLER, caller_blocked=True), END, Reason.END_REACHED),
+    "ended and paused": (Facts(PAUSED, CALLER), END, Reason.END_REACHED),
+    "seconds spent": (Facts(SPENT, CALLER), START, Reason.SECONDS_SPENT),
+    "calls spent": (
+        Facts(a_booking(exhausted_at=START, calls=Credit(1, 0, 0, 1)), CALLER),
+        START,
+        Reason.CALLS_SPENT,
+    ),
+    "calls spent and paused": (
+        Facts(replace(PAUSED, exhausted_at=START, calls=Credit(1, 0, 0, 1)), CALLER),
+        START,
+        Reason.CALLS_SPENT,
+    ),
+    # Paused: before every other refusal of an active booking.
+    "paused": (Facts(PAUSED, CALLER), START, Reason.PAUSED),
+    "paused, destination is ours": (Facts(PAUSED, CALLER, destination_is_ours=True), START, Reason.PAUSED),
+    "paused, caller blocked": (Facts(PAUSED, CALLER, caller_blocked=True), START, Reason.PAUSED),
+    "paused, caller limit": (Facts(PAUSED, CALLER, caller_calls=10**6), START, Reason.PAUSED),
+    "paused, anonymous": (Facts(replace(PAUSED, refuse_anonymous=True), ANONYMOUS), START, Reason.PAUSED),
+    "paused, denied destination": (
+        Facts(replace(PAUSED, destination=E164("+88213000000")), CALLER),
+        START,
+        Reason.PAUSED,
+    ),
+    "paused, calls held": (Facts(replace(PAUSED, calls=ALL_CALLS_HELD), CALLER), START, Reason.PAUSED),
+    "paused, seconds held": (Facts(replace(PAUSED, seconds=ALL_SECONDS_HELD), CALLER), START, Reason.PAUSED),
+    "no longer paused": (Facts(replace(PAUSED, paused=False), CALLER), START, Reason.PUT_THROUGH),
+    # Destination and caller.
+    "loop to one of our numbers": (
+        Facts(a_booking(), CALLER, destination_is_ours=True),
+        START,
+        Reason.DESTINATION_IS_OURS,
+    ),
+    "anonymous, refused": (Facts(a_booking(refuse_anonymous=True), ANONYMOUS), START, Reason.ANONYMOUS_REFUSED),
+    "number shown, anonymous refused": (Facts(a_booking(refuse_anonymous=True), CALLER), START, Reason.PUT_THROUGH),
+    "anonymous, not refused": (Facts(a_booking(), ANONYMOUS), START, Reason.PUT_THROUGH),
+    "blocked, before any limit": (
+        Facts(a_booking(), CALLER, caller_blocked=True, caller_calls=10_000),
+        START,
+        Reason.CALLER_BLOCKED,
+    ),
+    # Limits.
+    "last call below the concurrency limit": (Facts(up(1, max_concurrent_calls=2)), START, Reason.PUT_THROUGH),
+    "concurrency limit": (Facts(up(2, max_concurrent_calls=2)), START, Reason.CONCURRENCY_LIMIT),
+    "limit lowered below the live calls": (Facts(up(5, max_concurrent_calls=2)), START, Reason.CONCURRENCY_LIMIT),
+    "last call below the caller limit": (
+        Facts(up(0, max_calls_per_caller_per_hour=3), caller_calls=2),
+        START,
+        Reason.PUT_THROUGH,
+    ),
+    "caller limit": (Facts(up(0, max_calls_per_caller_per_hour=3), caller_calls=3), START, Reason.CALLER_LIMIT),
+    # Credit that other calls hold.
+    "calls held, seconds left": (
+        Facts(a_booking(calls=ALL_CALLS_HELD, seconds=Credit.new(300)), CALLER),
+        START,
+        Reason.CALLS_HELD,
+    ),
+    "calls and seconds held": (
+        Facts(a_booking(calls=ALL_CALLS_HELD, seconds=ALL_SECONDS_HELD), CALLER),
+        START,
+        Reason.CALLS_HELD,
+    ),
+}
+
+
+@pytest.mark.parametrize(("facts", "now", "reason"), CASES.values(), ids=CASES)
+def test_the_facts_of_a_call_give_the_reason_and_its_answer(facts: Facts, now: EpochMs, reason: Reason) -> None:
+    assert judge(facts, now, POLICY) is reason
+    decision = decide(facts, now, POLICY)
+    if reason is Reason.PUT_THROUGH:
+        assert isinstance(decision, Bridge)
+    else:
+        assert decision == REJECTIONS[reason]
 
 
 @pytest.mark.parametrize(
-    ("booking", "now"),
+    ("facts", "reason"),
     [
-        (None, START),
-        (a_booking(gone_at=START), START),
-        (a_booking(), END + POLICY.grace_ms),
-        (a_booking(exhausted_at=START), START + POLICY.grace_ms),
+        (Facts(up(3)), Reason.CONCURRENCY_LIMIT),
+        (Facts(up(3, max_concurrent_calls=4)), Reason.PUT_THROUGH),
+        (Facts(up(0), caller_calls=5), Reason.CALLER_LIMIT),
     ],
-    ids=["nobody's number", "deleted", "grace over, not swept", "spent, grace over"],
 )
-def test_a_number_without_a_booking_gets_404_and_leaves_no_trace(booking: Booking | None, now: EpochMs) -> None:
-    assert decided(booking, now) == Reject(cause=Cause(1), disposition=None, notify_expired=False)
+def test_the_operators_defaults_apply_where_the_booking_has_no_limit(facts: Facts, reason: Reason) -> None:
+    assert judge(facts, START, STRICT) is reason
+
+
+def test_the_first_of_several_reasons_decides() -> None:
+    """Every reason to refuse applies at first; then one after the other is removed."""
+    all_held = {"calls": Credit(3, 0, 3, 0), "seconds": ALL_SECONDS_HELD}
+    booking = a_booking(exhausted_at=START, limits=LIMITS, **all_held)
+    facts = Facts(booking, destination_is_ours=True, caller_calls=5)
+    later = START + POLICY.grace_ms
+    seen = [judge(facts, EpochMs(later), POLICY), judge(facts, START, POLICY)]
+    facts = replace(facts, booking=replace(booking, exhausted_at=None))
+    seen.append(judge(facts, START, POLICY))
+    facts = replace(facts, destination_is_ours=False)
+    seen.append(judge(facts, START, POLICY))
+    facts = replace(facts, caller_calls=0)
+    seen.append(judge(facts, START, POLICY))
+    freed: list[dict[str, Any]] = [{"limits": NO_BOOKING_LIMITS}, {"calls": Credit.new(3)}, {"seconds": Credit.new(60)}]
+    for changes in freed:
+        assert facts.booking is not None
+        facts = replace(facts, booking=replace(facts.booking, **changes))
+        seen.append(judge(facts, START, POLICY))
+    assert seen == [
+        Reason.NO_BOOKING,
+        Reason.CALLS_SPENT,
+        Reason.DESTINATION_IS_OURS,
+        Reason.CALLER_LIMIT,
+        Reason.CONCURRENCY_LIMIT,
+        Reason.CALLS_HELD,
+        Reason.SECONDS_HELD,
+        Reason.PUT_THROUGH,
+    ]
 
 
 @pytest.mark.parametrize(
-    ("booking", "now"),
+    ("booking", "now", "seconds"),
     [
-        (a_booking(), END),
-        (a_booking(), END + POLICY.grace_ms - 1),
-        (a_booking(exhausted_at=START), START),
-        (a_booking(calls=Credit(1, 0, 1, 0)), END),
+        (a_booking(), START, 10),
+        (a_booking(seconds=Credit(300, 2, 298, 0)), START, 2),  # before others must make room
+        (a_booking(seconds=Credit.new(1), calls=Credit.new(1)), START, 1),
+        (a_booking(), EpochMs(END - 1), 1),
+        (a_booking(limits=BookingLimits(max_call_seconds=2)), START, 2),
     ],
-    ids=["just ended", "grace nearly over", "spent", "ended with a call up"],
+    ids=["whole reserve", "rest of the reserve", "last second and call", "last millisecond", "max_call_seconds"],
 )
-def test_an_expired_booking_gets_410_and_tells_its_customer(booking: Booking, now: EpochMs) -> None:
-    assert decided(booking, now) == Reject(cause=Cause(22), disposition=Disposition.EXPIRED, notify_expired=True)
-
-
-@pytest.mark.parametrize("seconds", [Credit.new(300), Credit(60, 0, 60, 0)], ids=["seconds left", "no second left"])
-def test_when_other_calls_hold_every_slot_the_caller_gets_486_and_nobody_is_told(seconds: Credit) -> None:
-    booking = a_booking(calls=Credit(1, 0, 1, 0), seconds=seconds)
-    assert decided(booking) == Reject(cause=Cause(17), disposition=Disposition.ALL_SLOTS_HELD, notify_expired=False)
+def test_a_bridged_call_gets_its_first_lease(booking: Booking, now: EpochMs, seconds: int) -> None:
+    expected = Bridge(booking, seconds=seconds, ring_seconds=POLICY.ring_seconds, shown=CALLER)
+    assert decide(Facts(booking, CALLER), now, POLICY) == expected
 
 
 @pytest.mark.parametrize(("held", "wanted"), [(300, 10), (60, 3), (1, 1)])
-def test_when_other_calls_hold_every_second_they_make_room_for_the_beginning_of_one_more(
-    held: int, wanted: int
-) -> None:
+def test_when_other_calls_hold_every_second_they_make_room_once_for_a_first_lease(held: int, wanted: int) -> None:
     booking = a_booking(seconds=Credit(held, 0, held, 0))
-    assert decided(booking) == MakeRoom(booking.id, wanted)
-
-
-def test_a_call_begins_with_less_than_its_reserve_rather_than_take_from_others() -> None:
-    booking = a_booking(seconds=Credit(300, 2, 298, 0))
-    assert decided(booking) == Bridge(booking, seconds=2, ring_seconds=30, shown=CALLER)
-
-
-def test_a_loop_to_one_of_our_own_numbers_gets_403_and_no_callback() -> None:
-    rejected = Reject(cause=Cause(21), disposition=Disposition.FORBIDDEN, notify_expired=False)
-    assert decided(a_booking(), destination_is_ours=True) == rejected
-
-
-def test_an_expired_booking_is_expired_before_it_is_forbidden() -> None:
-    assert decided(a_booking(), END, destination_is_ours=True) == decided(a_booking(), END)
-
-
-def test_the_last_second_and_the_last_call_are_still_let_through() -> None:
-    booking = a_booking(seconds=Credit.new(1), calls=Credit.new(1))
-    assert decided(booking) == Bridge(booking, seconds=1, ring_seconds=30, shown=CALLER)
-
-
-def test_a_call_in_the_last_millisecond_is_let_through_for_the_second_it_begins() -> None:
-    booking = a_booking()
-    assert decided(booking, EpochMs(END - 1)) == Bridge(booking, seconds=1, ring_seconds=30, shown=CALLER)
+    assert decide(Facts(booking, CALLER), START, POLICY) == MakeRoom(booking.id, wanted)
+    refused = decide(Facts(booking, CALLER), START, POLICY, room_was_made=True)
+    assert refused == REJECTIONS[Reason.SECONDS_HELD]
 
 
 @pytest.mark.parametrize(
@@ -112,5 +229,5 @@ def test_a_call_in_the_last_millisecond_is_let_through_for_the_second_it_begins(
         ("busy", Disposition.UNREACHABLE),
     ],
 )
-def test_a_call_without_an_answer_is_recorded_as_asterisk_says(dial_status: str, disposition: Disposition) -> None:
+def test_an_unanswered_call_is_recorded_with_asterisks_dial_status(dial_status: str, disposition: Disposition) -> None:
     assert unanswered_disposition(dial_status) is disposition

@@ -1,4 +1,4 @@
-"""What the security log says of a refused peer, and what it never does: fail, grow without end, repeat a client."""
+"""The security log records every refused peer; it raises nothing, stays bounded, and repeats no client's text."""
 
 import re
 from pathlib import Path
@@ -32,21 +32,21 @@ def path(tmp_path: Path) -> Path:
         ("fe80::1%eth0", "IPV6/TCP/fe80::1/0"),
     ],
 )
-def test_a_refusal_is_a_line_as_asterisk_writes_it(path: Path, address: str, shown: str) -> None:
+def test_a_refusal_is_logged_in_asterisks_format(path: Path, address: str, shown: str) -> None:
     SecurityLog(path, LISTENERS).refused("HTTP", "InvalidPassword", address)
     match = LINE.fullmatch(path.read_text())
     assert match
     assert match[2] == shown
 
 
-def test_the_file_is_there_from_the_start_and_for_its_owner_alone(path: Path) -> None:
+def test_the_file_exists_from_the_start_and_is_private(path: Path) -> None:
     SecurityLog(path, LISTENERS)
     assert path.read_bytes() == b""
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("service", ["AGI", "Unknown"])
-def test_a_service_that_listens_on_no_address_still_has_a_line(path: Path, service: str) -> None:
+def test_a_service_without_a_listening_address_still_logs_a_line(path: Path, service: str) -> None:
     SecurityLog(path, LISTENERS).refused(service, "FailedACL", "203.0.113.9")
     assert f'Service="{service}"' in path.read_text()
     assert 'RemoteAddress="IPV4/TCP/203.0.113.9/0"' in path.read_text()
@@ -56,14 +56,14 @@ def test_a_service_that_listens_on_no_address_still_has_a_line(path: Path, servi
     "address",
     ["", "nowhere", "203.0.113.9/32", '203.0.113.9",X="', "203.0.113.9\n", "0.0.0.0", "::"],  # noqa: S104
 )
-def test_what_is_no_peers_address_is_not_written(path: Path, address: str) -> None:
+def test_a_peer_that_is_no_address_is_not_logged(path: Path, address: str) -> None:
     with capture_logs():
         SecurityLog(path, LISTENERS).refused("HTTP", "InvalidPassword", address)
     assert path.read_bytes() == b""
 
 
 @pytest.mark.parametrize("word", ["", "a b", 'a"', "a\n", "a,b", "x" * 33, "é"])
-def test_a_service_or_an_event_that_is_no_word_is_a_bug(path: Path, word: str) -> None:
+def test_a_service_or_event_must_be_one_word(path: Path, word: str) -> None:
     security = SecurityLog(path, LISTENERS)
     with pytest.raises(ValueError, match="word"):
         security.refused(word, "InvalidPassword", "203.0.113.9")
@@ -72,7 +72,7 @@ def test_a_service_or_an_event_that_is_no_word_is_a_bug(path: Path, word: str) -
     assert path.read_bytes() == b""
 
 
-def test_it_never_takes_more_than_twice_its_size(path: Path) -> None:
+def test_the_file_never_takes_more_than_twice_its_limit(path: Path) -> None:
     security = SecurityLog(path, LISTENERS, max_bytes=2_000)
     for last in range(200):
         security.refused("HTTP", "InvalidPassword", f"203.0.113.{last}")
@@ -80,10 +80,10 @@ def test_it_never_takes_more_than_twice_its_size(path: Path) -> None:
     assert files == ["security.log", "security.log.1"]
     assert all(each.stat().st_size <= 2_000 for each in path.parent.iterdir())
     assert "203.0.113.199/0" in path.read_text()
-    assert LINE.match(path.read_text())  # nothing is cut in two
+    assert LINE.match(path.read_text())  # no line is cut in two
 
 
-def test_a_file_that_was_moved_away_is_begun_anew(path: Path) -> None:
+def test_a_file_that_was_moved_away_is_created_again(path: Path) -> None:
     security = SecurityLog(path, LISTENERS)
     security.refused("HTTP", "InvalidPassword", "203.0.113.1")
     path.rename(path.with_name("moved"))
@@ -92,7 +92,7 @@ def test_a_file_that_was_moved_away_is_begun_anew(path: Path) -> None:
     assert "203.0.113.2/0" not in path.with_name("moved").read_text()
 
 
-def test_a_disk_that_takes_nothing_fails_nothing_and_is_told_once(tmp_path: Path) -> None:
+def test_a_full_disk_raises_nothing_and_is_logged_once(tmp_path: Path) -> None:
     full = tmp_path / "full"
     full.symlink_to("/dev/full")
     for path in (Path("/dev/full"), full, tmp_path / "no" / "directory", tmp_path):
@@ -103,7 +103,7 @@ def test_a_disk_that_takes_nothing_fails_nothing_and_is_told_once(tmp_path: Path
         assert [entry["event"] for entry in logs] == ["security_log_failed"]
 
 
-def test_an_address_without_its_scope() -> None:
+def test_a_logged_address_has_no_scope() -> None:
     assert str(plain_address("fe80::1%lo")) == "fe80::1"
     for wrong in ("%lo", "1.2.3", "1.2.3.4.5", "x"):
         with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""Leases of calls that are up at once: all that there is, for those who can use it, and never more."""
+"""Leases of simultaneous calls: all available seconds, for calls that can use them, and never more."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ def ringing(name: CallId, leased: int) -> Holding:
 
 
 def used_of(holding: Holding) -> int:
-    """What of its lease a call has used; measured late, that may look like more than it has."""
+    """Returns the used seconds of a call's lease; measured late, they may seem to exceed it."""
     return min(holding.used, holding.leased)
 
 
@@ -32,7 +32,7 @@ def room_of(holding: Holding) -> int:
 
 
 def there_is(remaining: int, holdings: Sequence[Holding]) -> int:
-    """Seconds that talking calls may hold together, those used included."""
+    """Returns the seconds that talking calls may hold together, including used ones."""
     return remaining + sum(each.leased for each in holdings if each.state is CallState.LIVE)
 
 
@@ -46,23 +46,23 @@ def there_is(remaining: int, holdings: Sequence[Holding]) -> int:
         (0, [talking(CallId("a"), 290, used=100), talking(CallId("b"), 10)], {"a": 200, "b": 100}),
         (0, [talking(CallId("a"), 10), talking(CallId("b"), 1)], {"a": 5, "b": 6}),
         (0, [talking(CallId("a"), 1), talking(CallId("b"), 1), talking(CallId("c"), 9)], {"a": 3, "b": 4, "c": 4}),
-        # What one cannot use goes to the others.
+        # Seconds that one call cannot use go to the others.
         (0, [talking(CallId("a"), 200, longest=20), talking(CallId("b"), 100)], {"a": 20, "b": 280}),
         (100, [talking(CallId("a"), 0, longest=20), talking(CallId("b"), 0, longest=30)], {"a": 20, "b": 30}),
-        # One that is past its longest keeps what it has used.
+        # A call past its longest keeps what it has used.
         (0, [talking(CallId("a"), 100, used=80, longest=60), talking(CallId("b"), 10)], {"a": 80, "b": 30}),
-        # A used-up one gets its share as all do.
+        (240, [talking(CallId("a"), 60, used=10, longest=20)], {"a": 20}),
+        (240, [talking(CallId("a"), 60, used=30, longest=20)], {"a": 30}),
+        # A ringing call keeps its lease and gets no more.
+        (100, [ringing(CallId("r"), 10), talking(CallId("a"), 5)], {"a": 105}),
+        # A call with a used-up lease gets its share like the others.
         (0, [talking(CallId("a"), 10, used=10), talking(CallId("b"), 30, used=10)], {"a": 20, "b": 20}),
-        # Seen a moment late it may look as if it had passed its lease.
+        # Measured a moment late, a call may seem to have exceeded its lease.
         (0, [talking(CallId("a"), 10, used=12), talking(CallId("b"), 30, used=10)], {"a": 20, "b": 20}),
     ],
 )
-def test_all_that_is_left_is_shared_alike(remaining: int, holdings: list[Holding], leases: dict[str, int]) -> None:
+def test_remaining_seconds_are_shared_equally(remaining: int, holdings: list[Holding], leases: dict[str, int]) -> None:
     assert fair_leases(remaining, holdings) == leases
-
-
-def test_a_ringing_call_keeps_what_it_holds_and_gets_no_more() -> None:
-    assert fair_leases(100, [ringing(CallId("r"), 10), talking(CallId("a"), 5)]) == {"a": 105}
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_ringing_call_keeps_what_it_holds_and_gets_no_more() -> None:
         (1_000, {"a": 0, "b": 0}),
     ],
 )
-def test_what_a_call_to_come_needs_is_kept_free(keep_free: int, leases: dict[str, int]) -> None:
+def test_seconds_for_the_next_call_are_kept_free(keep_free: int, leases: dict[str, int]) -> None:
     assert fair_leases(0, [talking(CallId("a"), 90), talking(CallId("b"), 10)], keep_free=keep_free) == leases
 
 
-def test_what_is_used_cannot_be_kept_free() -> None:
+def test_used_seconds_cannot_be_kept_free() -> None:
     assert fair_leases(0, [talking(CallId("a"), 60, used=58)], keep_free=10) == {"a": 58}
 
 
@@ -87,12 +87,12 @@ def test_what_is_used_cannot_be_kept_free() -> None:
     ("unspent", "reserve"),
     [(0, 0), (1, 1), (2, 1), (19, 1), (39, 1), (40, 2), (60, 3), (199, 9), (200, 10), (201, 10), (10**6, 10)],
 )
-def test_a_ringing_call_holds_a_twentieth_of_what_is_left_but_one_to_ten_seconds(unspent: int, reserve: int) -> None:
+def test_a_ringing_call_reserves_a_twentieth_but_between_one_and_ten_seconds(unspent: int, reserve: int) -> None:
     assert ring_reserve(unspent) == reserve
 
 
 @given(st.integers(0, 10**9))
-def test_a_reserve_is_never_more_than_there_is_and_never_nothing_while_there_is_something(unspent: int) -> None:
+def test_a_reserve_never_exceeds_the_remaining_seconds_and_is_zero_only_without_any(unspent: int) -> None:
     assert min(1, unspent) <= ring_reserve(unspent) <= min(unspent, LONGEST_RESERVE_SECONDS)
     assert ring_reserve(unspent) <= ring_reserve(unspent + 1)
 
@@ -112,7 +112,7 @@ amounts = st.one_of(st.integers(0, 30), st.integers(0, 10**5))
 @given(amounts, calls(), amounts)
 @example(0, [talking(CallId("a"), 1), talking(CallId("b"), 0)], 0)
 @example(7, [talking(CallId("a"), 0, longest=3), talking(CallId("b"), 0, longest=3)], 1)
-def test_leases_are_never_more_than_there_is_and_nobody_gets_less_than_it_used(
+def test_leases_never_exceed_the_credit_and_cover_what_each_call_used(
     remaining: int, holdings: list[Holding], keep_free: int
 ) -> None:
     leases = fair_leases(remaining, holdings, keep_free=keep_free)
@@ -125,7 +125,7 @@ def test_leases_are_never_more_than_there_is_and_nobody_gets_less_than_it_used(
 
 
 @given(amounts, calls(), amounts)
-def test_nothing_is_left_unused_unless_every_call_is_at_its_longest(
+def test_seconds_stay_unused_only_if_every_call_is_at_its_longest(
     remaining: int, holdings: list[Holding], keep_free: int
 ) -> None:
     leases = fair_leases(remaining, holdings, keep_free=keep_free)
@@ -136,7 +136,7 @@ def test_nothing_is_left_unused_unless_every_call_is_at_its_longest(
 
 
 @given(amounts, calls(), amounts)
-def test_calls_with_room_would_be_cut_at_the_same_moment_to_the_second(
+def test_calls_that_can_grow_would_be_cut_within_the_same_second(
     remaining: int, holdings: list[Holding], keep_free: int
 ) -> None:
     leases = fair_leases(remaining, holdings, keep_free=keep_free)
@@ -144,14 +144,14 @@ def test_calls_with_room_would_be_cut_at_the_same_moment_to_the_second(
     shares = {each.call_id: leases[each.call_id] - used_of(each) for each in live}
     with_room = [shares[each.call_id] for each in live if shares[each.call_id] < room_of(each)]
     assert not with_room or max(with_room) - min(with_room) <= 1
-    # And one at its longest has no more than they.
+    # A call at its longest has no more than they have.
     full = [shares[each.call_id] for each in live if shares[each.call_id] == room_of(each)]
     assert not with_room or not full or max(full) <= max(with_room) + 1
 
 
 @given(amounts, calls(), amounts)
-def test_sharing_what_was_just_shared_moves_no_limit(remaining: int, holdings: list[Holding], keep_free: int) -> None:
-    """Otherwise limits would be told to and fro for ever."""
+def test_sharing_twice_moves_no_limit(remaining: int, holdings: list[Holding], keep_free: int) -> None:
+    """Otherwise limits would be sent back and forth for ever."""
     leases = fair_leases(remaining, holdings, keep_free=keep_free)
     after = [replace(each, leased=leases.get(each.call_id, each.leased), used=used_of(each)) for each in holdings]
     rest = there_is(remaining, holdings) - sum(leases.values())

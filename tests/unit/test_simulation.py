@@ -1,4 +1,4 @@
-"""What a simulated call tells its caller is what Asterisk would."""
+"""A simulated call gets the same SIP answer as a real one from Asterisk."""
 
 import pytest
 
@@ -10,23 +10,23 @@ BRIDGE = Bridge(BOOKING, seconds=3, ring_seconds=30, shown=CALLER)
 
 
 @pytest.mark.parametrize("reason", REJECTIONS)
-def test_every_rejection_has_the_status_that_asterisk_makes_of_its_cause(reason: Reason) -> None:
-    """As Asterisk's own table has it (hangup_cause2sip in its chan_pjsip), for the causes that we use."""
+def test_every_rejection_has_asterisks_sip_status_for_its_cause(reason: Reason) -> None:
+    """Asterisk's own table (hangup_cause2sip in chan_pjsip), for the causes that we use."""
     table = {1: 404, 17: 486, 18: 480, 19: 480, 20: 480, 21: 403, 22: 410, 27: 502, 34: 503, 42: 503}
     rejection = REJECTIONS[reason]
     assert {sip_status(rejection, outcome) for outcome in Outcome} == {table[rejection.cause]}
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_every_outcome_is_one_that_real_calls_have(outcome: Outcome) -> None:
-    """With the disposition that is called so, and the status that the documents promise for it."""
-    told = {"answered": 200, "busy": 486, "no-answer": 480, "cancelled": 487}
-    assert sip_status(BRIDGE, outcome) == told[outcome]
+def test_every_simulated_outcome_matches_a_real_one(outcome: Outcome) -> None:
+    """With the disposition of the same name, and the status that the documents promise."""
+    promised = {"answered": 200, "busy": 486, "no-answer": 480, "cancelled": 487}
+    assert sip_status(BRIDGE, outcome) == promised[outcome]
     if outcome is not Outcome.ANSWERED:
         assert UNANSWERED[DIAL_STATUS[outcome]] is Disposition(outcome.name)
 
 
-def test_only_talk_and_ringing_in_vain_take_time() -> None:
+def test_only_talk_and_unanswered_ringing_take_time() -> None:
     lasted = {outcome: lasts_ms(outcome, 0, 30) for outcome in Outcome}
     assert lasted == {**dict.fromkeys(Outcome, 0), Outcome.NO_ANSWER: 30_000}
     assert lasts_ms(Outcome.ANSWERED, 2_500, 30) == 2_500

@@ -1,4 +1,4 @@
-"""Which transports there are, who may speak to us, and that nothing is half encrypted."""
+"""Which SIP transports are configured, who may use them, and that encryption is complete or off."""
 
 import io
 import os
@@ -34,7 +34,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> dict[str, Any]:
-    """Settings of a system that speaks TLS."""
+    """Returns settings of a system that uses TLS."""
     files = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key", "ca")}
     for path in files.values():
         path.write_text("-----BEGIN SOMETHING-----\n")
@@ -56,7 +56,7 @@ ALWAYS = {"pjsip_softphones.conf"}
 PLAIN, TLS, ACL = "pjsip_plain.conf", "pjsip_tls.conf", "pjsip_acl.conf"
 
 
-def test_without_settings_sip_is_plain_and_only_the_carrier_may_speak(program: Any) -> None:
+def test_by_default_sip_is_plain_and_only_the_carrier_is_permitted(program: Any) -> None:
     etc = own(program, trunk_uri="sip:192.0.2.9:5060", carrier_addresses=["198.51.100.0/28", "2001:db8::1"]).etc
     assert included(etc) == ALWAYS | {PLAIN, ACL}
     permits = re.findall("^permit = (.*)$", (etc / ACL).read_text(), re.MULTILINE)
@@ -67,7 +67,7 @@ def test_without_settings_sip_is_plain_and_only_the_carrier_may_speak(program: A
 @pytest.mark.parametrize(
     "changes", [{"profile": "demo"}, {"trunk_uri": "sip:sbc.carrier.example:5060"}], ids=["softphones", "by name"]
 )
-def test_where_it_cannot_be_known_who_will_speak_nobody_is_shut_out(program: Any, changes: dict[str, Any]) -> None:
+def test_without_a_known_carrier_address_the_acl_excludes_no_address(program: Any, changes: dict[str, Any]) -> None:
     assert included(own(program, **changes).etc) == ALWAYS | {PLAIN}
 
 
@@ -81,7 +81,7 @@ def test_where_it_cannot_be_known_who_will_speak_nobody_is_shut_out(program: Any
         ("sip:sbc.carrier.example:5061;transport=tls", "sbc.carrier.example"),
     ],
 )
-def test_the_host_of_a_trunk_is_found_in_every_form(uri: str, host: str) -> None:
+def test_a_trunks_host_is_found_in_every_form_of_its_uri(uri: str, host: str) -> None:
     assert trunk_host(uri) == host
 
 
@@ -90,7 +90,7 @@ def test_an_acl_names_each_address_once() -> None:
     assert known_addresses(settings) == ["192.0.2.1/32"]
 
 
-def test_calls_over_tls_leave_no_other_way_in(program: Any, tls: dict[str, Any]) -> None:
+def test_tls_disables_plain_sip(program: Any, tls: dict[str, Any]) -> None:
     etc = own(program, **tls).etc
     assert included(etc) == ALWAYS | {TLS, ACL}
     transport = options(etc / TLS, "tls")
@@ -104,27 +104,27 @@ def test_calls_over_tls_leave_no_other_way_in(program: Any, tls: dict[str, Any])
     assert options(strict / TLS, "tls")["require_client_cert"] == "yes"
 
 
-def test_plain_sip_stays_where_it_is_asked_for_and_in_the_demo(program: Any, tls: dict[str, Any]) -> None:
+def test_plain_sip_stays_if_configured_and_in_the_demo(program: Any, tls: dict[str, Any]) -> None:
     assert included(own(program, **tls, sip_plain=True).etc) == ALWAYS | {PLAIN, TLS, ACL}
     assert included(own(program, **tls, profile="demo").etc) == ALWAYS | {PLAIN, TLS}
 
 
-def test_no_cipher_of_an_older_tls_can_be_chosen(program: Any, tls: dict[str, Any]) -> None:
+def test_no_cipher_of_an_older_tls_version_is_accepted(program: Any, tls: dict[str, Any]) -> None:
     ciphers = options(own(program, **tls).etc / TLS, "tls")["cipher"].split(",")
     assert ciphers
     assert [cipher for cipher in ciphers if not re.fullmatch("ECDHE-.*(GCM-SHA(256|384)|POLY1305)", cipher)] == []
 
 
-def test_encrypted_sound_is_demanded_of_both_sides_and_never_optional(program: Any, tls: dict[str, Any]) -> None:
+def test_srtp_is_required_of_both_sides(program: Any, tls: dict[str, Any]) -> None:
     etc = own(program, **tls, media_encryption="sdes").etc
     for side in ("carrier", "trunk"):
-        said = options(etc / "pjsip_rented_numbers.conf", side)
-        assert (said["media_encryption"], said["media_encryption_optimistic"]) == ("sdes", "no")
+        message = options(etc / "pjsip_rented_numbers.conf", side)
+        assert (message["media_encryption"], message["media_encryption_optimistic"]) == ("sdes", "no")
     assert "load = res_srtp.so" in (etc / "modules.conf").read_text()
     assert "media_encryption" not in (own(program).etc / "pjsip_rented_numbers.conf").read_text()
 
 
-def test_an_asterisk_that_is_there_encrypts_too_over_a_transport_of_its_own(tmp_path: Path) -> None:
+def test_drop_ins_encrypt_over_a_transport_of_their_own(tmp_path: Path) -> None:
     changes = {"trunk_uri": OVER_TLS, "media_encryption": "sdes", "manage_asterisk": False}
     text = drop_ins(tmp_path / "out", **changes)["pjsip_rented_numbers.conf"]
     assert text.count("media_encryption = sdes\nmedia_encryption_optimistic = no") == 2
@@ -134,7 +134,7 @@ def test_an_asterisk_that_is_there_encrypts_too_over_a_transport_of_its_own(tmp_
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"trunk_uri": OVER_TLS}, "sip_tls_port must be set"),
         ({"sip_plain": False}, "sip_tls_port must be set"),
@@ -150,13 +150,13 @@ def test_an_asterisk_that_is_there_encrypts_too_over_a_transport_of_its_own(tmp_
         ({"media_encryption": "dtls"}, "'none' or 'sdes'"),
     ],
 )
-def test_half_of_it_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_incomplete_tls_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Settings.model_validate(changes)
 
 
 @pytest.mark.parametrize("name", ["sip_tls_certificate", "sip_tls_key", "sip_tls_ca"])
-def test_a_file_that_asterisk_could_not_use_is_named_before_it_starts(
+def test_a_tls_file_that_asterisk_cannot_use_is_named_before_the_start(
     program: Any, tls: dict[str, Any], name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UnusableFile, match=f"{name}: .*No such file"):
@@ -170,20 +170,20 @@ def test_a_file_that_asterisk_could_not_use_is_named_before_it_starts(
         own(program, **{**tls, name: odd})
 
 
-def test_a_key_that_anybody_can_read_is_refused(program: Any, tls: dict[str, Any]) -> None:
+def test_a_key_that_others_can_read_is_refused(program: Any, tls: dict[str, Any]) -> None:
     tls["sip_tls_key"].chmod(0o644)
     with pytest.raises(UnusableFile, match=r"sip_tls_key: .*can be read by anybody"):
         own(program, **tls)
 
 
-def test_strangers_cannot_write_lines_into_the_log(program: Any) -> None:
+def test_unknown_sip_peers_cannot_write_lines_into_the_log(program: Any) -> None:
     mappings = options(own(program).etc / "pjproject.conf", "log_mappings")
     kept = {name: mappings.get(name) for name in ("asterisk_error", "asterisk_warning", "asterisk_notice")}
     assert kept == {"asterisk_error": "0", "asterisk_warning": "", "asterisk_notice": ""}
 
 
 @pytest.mark.parametrize(("plain", "named"), [(True, ["UDP and TCP", "TLS"]), (False, ["TLS"])])
-def test_the_panel_names_every_way_in_and_no_other(tls: dict[str, Any], plain: bool, named: list[str]) -> None:
+def test_the_panel_lists_every_listening_port_and_no_other(tls: dict[str, Any], plain: bool, named: list[str]) -> None:
     console = Console(record=True, width=100, file=io.StringIO())
     show(console, Settings.model_validate({**tls, "sip_plain": plain}), KEPT, {})
     assert re.findall(r"127\.0\.0\.1:506[01], ([A-Za-z ]*[A-Z])", console.export_text()) == named

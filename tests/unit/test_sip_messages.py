@@ -1,4 +1,4 @@
-"""SIPp's message trace is read back as the messages it tells of."""
+"""SIPp's message trace is parsed into its messages."""
 
 from datetime import datetime
 
@@ -66,14 +66,14 @@ def test_headers_are_found_whatever_their_case_but_not_in_the_body() -> None:
     assert invite.header("v=0") == ""
 
 
-def test_a_call_tells_its_status_and_how_long_it_lasted() -> None:
+def test_a_call_has_its_status_and_duration() -> None:
     calls = messages.by_call(messages.parse(TRACE))
     assert list(calls) == ["1-2@127.0.0.1"]
     assert messages.final_status(calls["1-2@127.0.0.1"]) == 200
     assert messages.talk_time(calls["1-2@127.0.0.1"]) == pytest.approx(3.125)
 
 
-def test_an_unanswered_call_lasted_no_time() -> None:
+def test_an_unanswered_call_has_no_duration() -> None:
     ringing = [message for message in messages.parse(TRACE) if message.status is None]
     assert messages.final_status(ringing) is None
     assert messages.talk_time(ringing) is None

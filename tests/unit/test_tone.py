@@ -1,4 +1,4 @@
-"""A tone that was made is found again, and no other is taken for it."""
+"""A generated tone is detected, and no other sound is taken for it."""
 
 import random
 import struct
@@ -41,7 +41,7 @@ def test_silence_has_no_tone(file: Path) -> None:
     assert tone.seconds_of(file, 440) == 0
 
 
-def test_a_tone_too_quiet_to_be_heard_is_not_found(file: Path) -> None:
+def test_an_inaudible_tone_is_not_found(file: Path) -> None:
     tone.write(file, 440, 1, level=0.01)
     assert tone.seconds_of(file, 440) == 0
     assert tone.seconds_of(file, 440, floor=0.001) == pytest.approx(1)
@@ -53,7 +53,7 @@ def test_noise_has_no_tone(file: Path) -> None:
     assert tone.seconds_of(file, 440) == 0
 
 
-def test_a_tone_in_part_of_a_recording_counts_for_that_part(file: Path, tmp_path: Path) -> None:
+def test_a_tone_in_part_of_a_recording_has_the_duration_of_that_part(file: Path, tmp_path: Path) -> None:
     for name, hz in (("first", 440), ("second", 620)):
         tone.write(tmp_path / name, hz, 0.5)
     write_samples(file, tone.read(tmp_path / "first")[0] + tone.read(tmp_path / "second")[0])
@@ -61,7 +61,7 @@ def test_a_tone_in_part_of_a_recording_counts_for_that_part(file: Path, tmp_path
     assert tone.seconds_of(file, 620) == pytest.approx(0.5)
 
 
-def test_two_tones_at_once_are_neither(file: Path, tmp_path: Path) -> None:
+def test_two_simultaneous_tones_count_as_neither(file: Path, tmp_path: Path) -> None:
     for name, hz in (("first", 440), ("second", 620)):
         tone.write(tmp_path / name, hz, 0.5, level=0.4)
     pairs = zip(tone.read(tmp_path / "first")[0], tone.read(tmp_path / "second")[0], strict=True)

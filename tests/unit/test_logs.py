@@ -1,4 +1,4 @@
-"""Whatever reaches standard error of a process with our logs, at every level and from every library, is masked."""
+"""Standard error of a process with our logs is masked, at every level and from every library."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ WAYS = {
         "    asyncio.get_running_loop().call_soon(lambda: int(number + 'x'))\n    await asyncio.sleep(0.01)\n"
         "asyncio.run(main())"
     ),
-    "a task that nobody waits for": (
+    "a task without a waiter": (
         "async def fail():\n    raise ValueError(number)\n"
         "async def main():\n    task = asyncio.create_task(fail())\n    await asyncio.sleep(0.01)\n"
         "asyncio.run(main())"
@@ -58,7 +58,7 @@ WAYS = {
     ),
     "a destructor": "class Bad:\n    def __del__(self): raise ValueError(number)\nbad = Bad()\ndel bad",
 }
-LAST_WORDS = {
+CRASHES = {
     "the end of the process": "raise ValueError(f'no {number}')",
     "an end with many causes": "raise ExceptionGroup('g', [ValueError(number), KeyError(number)])",
 }
@@ -67,8 +67,8 @@ LAST_WORDS = {
 MARK = "\n--- next\n"
 
 
-def said(level: str, code: str) -> str:
-    """What a process that runs it writes to standard error, as it is read."""
+def stderr_of(level: str, code: str) -> str:
+    """Runs the code in a process and returns its standard error."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code, level], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
@@ -78,9 +78,9 @@ def said(level: str, code: str) -> str:
 
 @pytest.fixture(scope="module")
 def logs() -> dict[str, str]:
-    """What each way says, all in one process."""
+    """The output of each way, all in one process."""
     each = f"for code in {list(WAYS.values())!r}:\n    exec(code)\n    sys.stderr.write({MARK!r})"
-    return dict(zip(WAYS, said("debug", each).split(MARK), strict=False))
+    return dict(zip(WAYS, stderr_of("debug", each).split(MARK), strict=False))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -89,16 +89,16 @@ def test_no_way_into_the_log_shows_a_number(logs: dict[str, str], way: str) -> N
     assert NUMBER[4:-2] not in logs[way]
 
 
-@pytest.mark.parametrize("way", LAST_WORDS)
-def test_no_last_words_show_a_number(way: str) -> None:
-    log = said("error", LAST_WORDS[way])
+@pytest.mark.parametrize("way", CRASHES)
+def test_no_crash_of_a_process_shows_a_number(way: str) -> None:
+    log = stderr_of("error", CRASHES[way])
     assert "Traceback" in log
     assert "324•••••56" in log
     assert NUMBER[4:-2] not in log
 
 
-def test_every_level_is_masked_and_says_what_it_always_said() -> None:
-    log = said(
+def test_every_level_is_masked_and_keeps_its_other_values() -> None:
+    log = stderr_of(
         "debug", "for say in (ours.debug, ours.info, ours.warning, ours.error): say('e', number=number, ms=18000000)"
     )
     lines = [json.loads(line) for line in log.splitlines()]

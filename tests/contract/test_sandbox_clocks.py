@@ -1,4 +1,4 @@
-"""Each test world has a clock: what falls due by it is carried out, and neither other accounts nor clean-ups mind."""
+"""Each sandbox has a clock: what is due by it is done, without effect on other accounts or on retention."""
 
 import json
 
@@ -33,7 +33,7 @@ async def trial(world: World) -> Trial:
     return await Trial.begin(world)
 
 
-async def test_a_booking_expires_is_in_its_grace_and_gone_by_its_worlds_clock(trial: Trial) -> None:
+async def test_a_sandbox_booking_expires_and_ends_by_the_sandboxs_clock(trial: Trial) -> None:
     booking = await trial.book()
     await trial.advance(booking.end_at - START - 1)
     assert (await trial.call(booking.service)).reason is Reason.PUT_THROUGH
@@ -47,7 +47,7 @@ async def test_a_booking_expires_is_in_its_grace_and_gone_by_its_worlds_clock(tr
     assert (await trial.around.stored(booking)).gone_at == booking.end_at + POLICY.grace_ms
 
 
-async def test_no_other_account_feels_a_worlds_clock(trial: Trial) -> None:
+async def test_a_sandboxs_clock_affects_no_other_account(trial: Trial) -> None:
     world = trial.around
     await world.storage.run(create_account, "Bob", START)
     other = await Trial.begin(world, "Bob")
@@ -63,8 +63,8 @@ async def test_no_other_account_feels_a_worlds_clock(trial: Trial) -> None:
     await world.bridge(live, "live")
 
 
-async def test_worlds_age_with_the_machine_too_and_the_sweep_goes_by_each_ones_own_clock(trial: Trial) -> None:
-    """A booking that the machine's clock alone would let live is swept when its world's has passed its grace."""
+async def test_sandbox_clocks_also_run_with_the_machine_and_the_sweep_uses_each_ones_own(trial: Trial) -> None:
+    """A booking that is active by the machine's clock is swept when its sandbox's clock has passed its grace."""
     world = trial.around
     booking = await trial.book()
     await trial.advance(booking.end_at + POLICY.grace_ms - START - 10 * SECOND)
@@ -75,10 +75,10 @@ async def test_worlds_age_with_the_machine_too_and_the_sweep_goes_by_each_ones_o
 
 
 @pytest.mark.parametrize("bookings_due", [1, 3])
-async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(
+async def test_unswept_events_are_reported_in_order_by_the_sandboxs_own_sweep(
     trial: Trial, monkeypatch: pytest.MonkeyPatch, bookings_due: int
 ) -> None:
-    """Also where more is to be told than one transaction does: none is gone before it was told to be expired."""
+    """Even if there is more than one transaction reports: no booking is gone before it is reported as expired."""
     monkeypatch.setattr(notifications, "BATCH", 2)
     world = trial.around
     await world.storage.run(
@@ -89,13 +89,11 @@ async def test_what_nobody_swept_is_told_in_its_order_by_the_worlds_own_sweep(
     assert (await world.sweep()).bookings_gone == 0
     while await clock.sweep_sandboxes(world.storage, world.now, POLICY):
         pass
-    told = [json.loads(row["body"])["type"] for row in world.rows("SELECT body FROM outbox ORDER BY id")]
-    assert told == [EventType.BOOKING_EXPIRED] * bookings_due + [EventType.BOOKING_GONE] * bookings_due
+    reported = [json.loads(row["body"])["type"] for row in world.rows("SELECT body FROM outbox ORDER BY id")]
+    assert reported == [EventType.BOOKING_EXPIRED] * bookings_due + [EventType.BOOKING_GONE] * bookings_due
 
 
-async def test_much_that_is_due_is_carried_out_in_short_transactions(
-    trial: Trial, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_many_due_changes_are_made_in_short_transactions(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "SWEEP_LIMIT", 3)
     world = trial.around
     booked = [await trial.book() for _ in range(7)]
@@ -107,8 +105,8 @@ async def test_much_that_is_due_is_carried_out_in_short_transactions(
     assert all([(await world.stored(booking)).gone_at for booking in booked])
 
 
-@pytest.mark.parametrize(("limit", "of_first"), [(2, 2), (100, 6)], ids=["one world's", "three worlds'"])
-async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_due(
+@pytest.mark.parametrize(("limit", "of_first"), [(2, 2), (100, 6)], ids=["one sandbox", "three sandboxes"])
+async def test_the_sweep_reaches_every_sandbox_however_much_is_due(
     world: World, monkeypatch: pytest.MonkeyPatch, limit: int, of_first: int
 ) -> None:
     """`of_first`: what the first transaction does."""
@@ -126,7 +124,7 @@ async def test_the_sweep_comes_to_every_world_however_many_and_however_much_is_d
     assert await clock.sweep_sandboxes(world.storage, world.now, POLICY) == 0
 
 
-async def test_a_worlds_clock_has_an_end_and_is_not_set_by_what_is_refused(trial: Trial) -> None:
+async def test_a_sandboxs_clock_is_bounded_and_a_refused_change_does_not_set_it(trial: Trial) -> None:
     booking = await trial.book(UsagePlan.LARGE)
     await trial.advance(MAX_AHEAD_MS)
     latest = await trial.now()
@@ -140,12 +138,12 @@ async def test_a_worlds_clock_has_an_end_and_is_not_set_by_what_is_refused(trial
     assert (await trial.around.stored(booking)).gone_at is not None
 
 
-async def test_an_account_of_a_customer_has_no_clock(world: World) -> None:
+async def test_a_customer_account_has_no_clock(world: World) -> None:
     with pytest.raises(InvalidInput, match="not a sandbox"):
         await world.storage.run(clock.advance_clock, world.account, DAY, world.now)
 
 
-async def test_an_operators_adjustment_goes_by_the_worlds_clock(trial: Trial) -> None:
+async def test_an_operators_adjustment_uses_the_sandboxs_clock(trial: Trial) -> None:
     world = trial.around
     booking = await trial.book()
     await trial.advance(3 * DAY)
@@ -155,7 +153,7 @@ async def test_an_operators_adjustment_goes_by_the_worlds_clock(trial: Trial) ->
     assert (await trial.call(booking.service)).reason is Reason.SECONDS_SPENT
 
 
-async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(trial: Trial) -> None:
+async def test_events_of_an_adjustment_have_the_sandboxs_time(trial: Trial) -> None:
     world = trial.around
     booking = await trial.book()
     await world.storage.run(
@@ -172,7 +170,7 @@ async def test_what_an_adjustment_brings_about_is_told_with_the_worlds_time(tria
     assert {json.loads(row["body"])["timestamp"] for row in rows} == {rfc3339(EpochMs(START + 3 * DAY))}
 
 
-async def test_an_erasure_ends_a_worlds_bookings_by_its_clock(trial: Trial) -> None:
+async def test_an_erasure_ends_a_sandboxs_bookings_by_its_clock(trial: Trial) -> None:
     world = trial.around
     booking = await trial.book()
     await world.storage.run(notifications.choose_events, AccountId(trial.account), [EventType.BOOKING_GONE])
@@ -185,8 +183,8 @@ async def test_an_erasure_ends_a_worlds_bookings_by_its_clock(trial: Trial) -> N
     assert json.loads(row["body"])["timestamp"] == rfc3339(EpochMs(START + 3 * DAY))
 
 
-async def test_records_from_a_worlds_future_keep_no_other_from_being_forgotten(trial: Trial) -> None:
-    """They are the oldest, more than one transaction forgets, and of a time that the machine has not reached."""
+async def test_records_dated_in_the_future_by_a_sandbox_do_not_block_retention(trial: Trial) -> None:
+    """They are the oldest, more than one transaction deletes, and dated after the machine's present time."""
     world = trial.around
     await trial.advance(1_000 * DAY)
     tried = await trial.book(UsagePlan.LARGE)
@@ -202,7 +200,7 @@ async def test_records_from_a_worlds_future_keep_no_other_from_being_forgotten(t
     assert await trial.discrepancies() == []
 
 
-async def test_a_young_record_of_a_world_is_kept(trial: Trial) -> None:
+async def test_a_recent_record_of_a_sandbox_is_kept(trial: Trial) -> None:
     booking = await trial.book()
     await trial.advance(170 * DAY)
     await trial.call((await trial.book()).service)
@@ -212,7 +210,7 @@ async def test_a_young_record_of_a_world_is_kept(trial: Trial) -> None:
     assert (await trial.around.stored(booking)).gone_at is not None
 
 
-async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: Trial) -> None:
+async def test_a_gone_sandbox_bookings_destination_is_deleted_by_the_sandboxs_clock(trial: Trial) -> None:
     world = trial.around
     await trial.advance(1_000 * DAY)
     booking = await trial.book()
@@ -225,12 +223,12 @@ async def test_whom_a_worlds_gone_booking_hid_is_forgotten_by_its_clock(trial: T
     assert ((await world.stored(booking)).destination, (await world.stored(booking)).callback) == (ERASED, "")
 
 
-async def test_a_customer_has_one_world_however_often_it_is_asked_for(world: World) -> None:
+async def test_a_customer_has_one_sandbox_however_often_it_is_requested(world: World) -> None:
     keys = [await world.storage.run(create_key, name, "p", START, test=True) for name in ("Ann", world.account, "Ann")]
     [account] = {key.account_id for key in keys}
     assert account != world.account
     assert {key.secret[:8] for key in keys} == {"rn_test_"}
-    # A test world's own keys are none but test keys, and it is its own world.
+    # A sandbox's own keys are all test keys, and it is its own sandbox.
     for test in (True, False):
         key = await world.storage.run(create_key, AccountId("Ann (test)"), "p", START, test=test)
         assert (key.account_id, key.secret[:8]) == (account, "rn_test_")
@@ -240,9 +238,9 @@ async def test_a_customer_has_one_world_however_often_it_is_asked_for(world: Wor
     assert len(secrets) == 2
 
 
-async def test_a_world_is_made_beside_any_name(world: World) -> None:
+async def test_a_sandbox_can_be_created_for_an_account_with_any_name(world: World) -> None:
     long = "x" * 100
     for name in ("Ann (test)", long):
         await world.storage.run(create_account, name, START)
-    beside = [await world.storage.run(sandbox_of, AccountId(name), START) for name in ("Ann", long)]
-    assert [account.name for account in beside] == [f"{world.account} (test)", "x" * 93 + " (test)"]
+    sandbox = [await world.storage.run(sandbox_of, AccountId(name), START) for name in ("Ann", long)]
+    assert [account.name for account in sandbox] == [f"{world.account} (test)", "x" * 93 + " (test)"]

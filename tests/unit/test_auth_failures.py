@@ -1,4 +1,4 @@
-"""How many failed authentications a source may have, and that no source counts for another."""
+"""How many failed authentications a source may have, and that sources are counted separately."""
 
 from ipaddress import ip_address
 
@@ -11,21 +11,21 @@ ANN = ip_address("203.0.113.1")
 BOB = ip_address("203.0.113.2")
 
 
-def test_a_source_has_its_failures_and_then_none_until_its_minute_is_over() -> None:
+def test_a_source_is_refused_after_its_failures_until_the_minute_is_over() -> None:
     limit = FailureLimit()
     assert [limit.count(ANN, 0.0) for _ in range(MAX_FAILURES + 2)] == [True] * MAX_FAILURES + [False] * 2
     assert not limit.count(ANN, WINDOW_SECONDS - 0.1)
     assert limit.count(ANN, WINDOW_SECONDS)
 
 
-def test_a_source_that_has_failed_too_often_is_alone_in_that() -> None:
+def test_a_source_with_too_many_failures_affects_no_other_source() -> None:
     limit = FailureLimit()
     for _ in range(100):
         limit.count(ANN, 0.0)
     assert limit.count(BOB, 0.0)
 
 
-def test_the_addresses_of_one_ipv6_network_are_one_source() -> None:
+def test_addresses_of_one_ipv6_network_are_one_source() -> None:
     limit = FailureLimit(limit=3)
     inside = [limit.count(ip_address(f"2001:db8::{index:x}"), 0.0) for index in range(4)]
     assert inside == [True, True, True, False]
@@ -33,7 +33,7 @@ def test_the_addresses_of_one_ipv6_network_are_one_source() -> None:
 
 
 @given(st.lists(st.tuples(st.ip_addresses(), st.floats(0, 10)), max_size=200))
-def test_its_memory_is_bounded_whoever_comes(failures: list[tuple[object, float]]) -> None:
+def test_the_memory_of_sources_is_bounded(failures: list[tuple[object, float]]) -> None:
     limit = FailureLimit(max_sources=10)
     now = 0.0
     for source, later in failures:
@@ -43,7 +43,7 @@ def test_its_memory_is_bounded_whoever_comes(failures: list[tuple[object, float]
 
 
 @given(st.lists(st.tuples(st.sampled_from([ANN, BOB]), st.floats(0, 30)), max_size=100))
-def test_no_minute_has_more_failures_of_a_source_than_are_allowed(failures: list[tuple[object, float]]) -> None:
+def test_no_source_has_more_failures_in_a_minute_than_allowed(failures: list[tuple[object, float]]) -> None:
     limit = FailureLimit(limit=3, window=60.0)
     allowed: dict[object, list[float]] = {ANN: [], BOB: []}
     now = 0.0

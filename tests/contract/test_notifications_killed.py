@@ -1,9 +1,10 @@
-"""Killed just before or just after the commit that tells, and done again: told once, neither twice nor never."""
+"""Killed just before or just after the commit of an event, and repeated: it is reported exactly once."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,13 @@ from engine.domain.booking import Booking
 from engine.domain.events import EventType
 from engine.domain.ids import CallId
 from engine.runtime.failpoints import VARIABLE
-from tests.contract.notices_victim import FLOOD, RULES, STEPS
+from tests.contract.notifications_victim import FLOOD, RULES, STEPS
 from tests.contract.samples import SECOND
 from tests.contract.world import World
 
 ROOT = Path(__file__).parents[2]
 LATER = 10 * SECOND
+Preparation = Callable[[World, Booking], Awaitable[None]]
 
 
 @pytest.fixture
@@ -30,12 +32,12 @@ async def booking(world: World) -> Booking:
 
 
 def killed_at(world: World, step: str, point: str) -> int:
-    command = [sys.executable, "-m", "tests.contract.notices_victim", str(world.database), step, str(world.now)]
+    command = [sys.executable, "-m", "tests.contract.notifications_victim", str(world.database), step, str(world.now)]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, VARIABLE: point}, check=False).returncode
 
 
 async def die_at(world: World, step: str, point: str) -> None:
-    """Have the step done by a process that is killed there, and then again by this one."""
+    """Runs the step in a process that is killed there, and then again in this one."""
     assert killed_at(world, step, point) == -9, "it was not killed"
     world.now += LATER
     for _ in range(2):
@@ -46,42 +48,47 @@ def kinds(world: World) -> list[str | None]:
     return [json.loads(row["body"]).get("type") for row in world.rows("SELECT body FROM outbox ORDER BY id")]
 
 
-@pytest.mark.parametrize("point", ["notify_due before commit", "notify_due committed"])
-async def test_that_a_booking_has_expired_is_told_once(world: World, booking: Booking, point: str) -> None:
+async def reach_its_end(world: World, booking: Booking) -> None:
     world.now = booking.end_at
-    await die_at(world, "tell", point)
-    assert kinds(world) == ["booking.expired"]
 
 
-@pytest.mark.parametrize("point", ["sweep before commit", "sweep committed"])
-async def test_that_a_booking_is_gone_is_told_once(world: World, booking: Booking, point: str) -> None:
+async def reach_the_end_of_its_grace(world: World, booking: Booking) -> None:
     world.now = booking.end_at + RULES.grace_ms
-    await die_at(world, "clean_up", point)
-    assert kinds(world) == ["booking.gone"]
 
 
-@pytest.mark.parametrize("point", ["begin_talk before commit", "begin_talk committed"])
-async def test_that_a_call_has_started_is_told_once(world: World, booking: Booking, point: str) -> None:
+async def ring(world: World, booking: Booking) -> None:
     await world.bridge(booking, "c1")
-    await die_at(world, "answer", point)
-    assert kinds(world) == ["call.started"]
 
 
-@pytest.mark.parametrize("point", ["call_ended before commit", "call_ended committed"])
-async def test_that_few_seconds_are_left_is_told_once_with_the_end_of_the_call(
-    world: World, booking: Booking, point: str
-) -> None:
+async def talk(world: World, booking: Booking) -> None:
     await world.bridge(booking, "c1")
     await world.answered(CallId("c1"))
-    await die_at(world, "end", point)
-    assert kinds(world) == ["call.started", None, "booking.low_seconds"]
 
 
-@pytest.mark.parametrize("point", ["call_ended before commit", "call_ended committed"])
-async def test_that_a_call_was_missed_is_told_once(world: World, booking: Booking, point: str) -> None:
-    await world.bridge(booking, "c1")
-    await die_at(world, "miss", point)
-    assert kinds(world) == ["call.missed"]
+@pytest.mark.parametrize("moment", ["before commit", "committed"])
+@pytest.mark.parametrize(
+    ("prepare", "step", "command", "reported"),
+    [
+        (reach_its_end, "notify", "notify_due", ["booking.expired"]),
+        (reach_the_end_of_its_grace, "clean_up", "sweep", ["booking.gone"]),
+        (ring, "answer", "begin_talk", ["call.started"]),
+        (talk, "end", "call_ended", ["call.started", None, "booking.low_seconds"]),
+        (ring, "miss", "call_ended", ["call.missed"]),
+    ],
+    ids=["booking expired", "booking gone", "call started", "low credit at the end of a call", "call missed"],
+)
+async def test_an_event_whose_step_is_killed_and_repeated_is_reported_once(
+    world: World,
+    booking: Booking,
+    prepare: Preparation,
+    step: str,
+    command: str,
+    reported: list[str | None],
+    moment: str,
+) -> None:
+    await prepare(world, booking)
+    await die_at(world, step, f"{command} {moment}")
+    assert kinds(world) == reported
 
 
 @pytest.mark.parametrize("point", [f"route_call before commit:{FLOOD // 2}", f"route_call committed:{FLOOD // 2}"])

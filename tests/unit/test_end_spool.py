@@ -1,4 +1,4 @@
-"""Ends that found no engine: written whole or not at all, taken in once, and never in the way of one another."""
+"""Spooled ends of calls: written completely or not at all, settled once, and independent of one another."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.contract.samples import BOOKING, CALLER, POLICY, START
 
 
 class Settling:
-    """Stands for a storage that settles every call once. `failing`: it does not."""
+    """Stands for a storage that settles every call once. `failing`: it settles none."""
 
     def __init__(self) -> None:
         self.reports: list[EndReport] = []
@@ -64,55 +64,59 @@ def settling() -> Settling:
 
 
 @pytest.fixture
-def told() -> list[str]:
+def settled_bookings() -> list[str]:
     return []
 
 
 @pytest.fixture
-def journal(tmp_path: Path, settling: Settling, told: list[str]) -> EndSpool:
+def spool(tmp_path: Path, settling: Settling, settled_bookings: list[str]) -> EndSpool:
     storage, clock = cast("SqliteStorage", settling), cast("Any", StandingClock())
-    return EndSpool(tmp_path, storage, clock, POLICY, lambda settlement: told.append(settlement.cdr.booking_id))
+    return EndSpool(
+        tmp_path, storage, clock, POLICY, lambda settlement: settled_bookings.append(settlement.cdr.booking_id)
+    )
 
 
 def names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
-async def test_what_was_kept_is_what_is_taken_in(
-    tmp_path: Path, journal: EndSpool, settling: Settling, told: list[str]
+async def test_a_spooled_end_is_settled_with_what_was_reported(
+    tmp_path: Path, spool: EndSpool, settling: Settling, settled_bookings: list[str]
 ) -> None:
     write_end(tmp_path, "rn0-1.1", 12_345, "ANSWER")
-    assert await journal.take_in() == 1
+    assert await spool.take_in() == 1
     [report] = settling.reports
     assert (report.call_id, report.answered_ms, report.dial_status) == ("rn0-1.1", 12_345, "ANSWER")
     assert report.ended is not None
     assert report.ended.wall_ms > report.ended.boot_ms > 0
-    assert (told, names(tmp_path)) == (["bkg-rn0-1.1"], set())
+    assert (settled_bookings, names(tmp_path)) == (["bkg-rn0-1.1"], set())
 
 
-async def test_an_end_that_was_settled_already_only_loses_its_file(
-    tmp_path: Path, journal: EndSpool, told: list[str]
+async def test_the_file_of_an_end_that_is_already_settled_is_only_deleted(
+    tmp_path: Path, spool: EndSpool, settled_bookings: list[str]
 ) -> None:
     for _ in range(2):
         write_end(tmp_path, "rn0-1.1", 1, "ANSWER")
-        await journal.take_in()
-    assert (told, names(tmp_path)) == (["bkg-rn0-1.1"], set())
+        await spool.take_in()
+    assert (settled_bookings, names(tmp_path)) == (["bkg-rn0-1.1"], set())
 
 
-async def test_an_end_that_could_not_be_settled_stays(tmp_path: Path, journal: EndSpool, settling: Settling) -> None:
+async def test_an_end_that_cannot_be_settled_keeps_its_file(
+    tmp_path: Path, spool: EndSpool, settling: Settling
+) -> None:
     write_end(tmp_path, "rn0-1.1", 1, "ANSWER")
     settling.failing = True
     with pytest.raises(StorageUnavailable):
-        await journal.take_in()
+        await spool.take_in()
     assert names(tmp_path) == {"rn0-1.1.json"}
     settling.failing = False
-    assert await journal.take_in() == 1
+    assert await spool.take_in() == 1
 
 
-async def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path, settling: Settling) -> None:
+async def test_a_missing_directory_holds_no_ends(tmp_path: Path, settling: Settling) -> None:
     clock = cast("Any", StandingClock())
-    journal = EndSpool(tmp_path / "later", cast("SqliteStorage", settling), clock, POLICY, print)
-    assert await journal.take_in() == 0
+    spool = EndSpool(tmp_path / "later", cast("SqliteStorage", settling), clock, POLICY, print)
+    assert await spool.take_in() == 0
 
 
 GOOD = {"callId": "a", "answeredMs": 1, "dialStatus": "ANSWER", "now": 1, "ticks": 1}
@@ -137,48 +141,46 @@ GOOD = {"callId": "a", "answeredMs": 1, "dialStatus": "ANSWER", "now": 1, "ticks
         json.dumps(GOOD | {"more": "x" * 5_000}).encode(),
     ],
 )
-async def test_what_nobody_can_read_is_set_aside_and_holds_up_nothing(
-    tmp_path: Path, journal: EndSpool, content: bytes
+async def test_an_unreadable_file_is_set_aside_and_delays_no_other(
+    tmp_path: Path, spool: EndSpool, content: bytes
 ) -> None:
     (tmp_path / "a.json").write_bytes(content)
     write_end(tmp_path, "b", 1, "ANSWER")
     with structlog.testing.capture_logs() as logged:
-        assert await journal.take_in() == 1
+        assert await spool.take_in() == 1
     assert names(tmp_path) == {"a.bad"}
     assert [entry["file"] for entry in logged if entry["event"] == "end_spool_file_unreadable"] == ["a.json"]
 
 
-async def test_a_file_that_cannot_be_opened_stays_and_holds_up_nothing(tmp_path: Path, journal: EndSpool) -> None:
+async def test_a_file_that_cannot_be_opened_stays_and_delays_no_other(tmp_path: Path, spool: EndSpool) -> None:
     (tmp_path / "a.json").mkdir()
     write_end(tmp_path, "b", 1, "ANSWER")
     with structlog.testing.capture_logs() as logged:
-        assert await journal.take_in() == 1
+        assert await spool.take_in() == 1
     assert names(tmp_path) == {"a.json"}
     assert "end_spool_file_stays" in {entry["event"] for entry in logged}
 
 
-async def test_a_file_that_another_engine_took_meanwhile_is_nothing_to_speak_of(
-    tmp_path: Path, journal: EndSpool
-) -> None:
+async def test_a_file_that_another_engine_has_taken_is_ignored(tmp_path: Path, spool: EndSpool) -> None:
     (tmp_path / "a.json").symlink_to(tmp_path / "taken")
     with structlog.testing.capture_logs() as logged:
-        assert await journal.take_in() == 0
+        assert await spool.take_in() == 0
     assert logged == []
 
 
-async def test_what_is_still_being_written_is_left_alone(tmp_path: Path, journal: EndSpool) -> None:
+async def test_a_file_that_is_still_being_written_is_left_alone(tmp_path: Path, spool: EndSpool) -> None:
     (tmp_path / ".rn0-1.1.77.partial").write_text("{")
-    assert await journal.take_in() == 0
+    assert await spool.take_in() == 0
     assert names(tmp_path) == {".rn0-1.1.77.partial"}
 
 
-async def test_so_many_are_taken_in_at_a_time_and_the_rest_the_next_time(tmp_path: Path, journal: EndSpool) -> None:
+async def test_one_pass_takes_a_bounded_number_and_the_next_pass_the_rest(tmp_path: Path, spool: EndSpool) -> None:
     for number in range(MAX_FILES + 1):
         (tmp_path / f"{number}.json").write_text(json.dumps(GOOD | {"callId": str(number)}))
-    assert [await journal.take_in() for _ in range(3)] == [MAX_FILES, 1, 0]
+    assert [await spool.take_in() for _ in range(3)] == [MAX_FILES, 1, 0]
 
 
-def test_a_file_gets_its_name_only_once_it_is_on_the_disk_and_the_name_too(
+def test_a_file_is_synced_before_it_gets_its_name_and_then_its_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[tuple[str, set[str]]] = []

@@ -1,4 +1,4 @@
-"""Whom a request comes from when there are proxies in between, and who can lie about it."""
+"""The client's address behind proxies, and who can forge it."""
 
 from ipaddress import ip_network
 
@@ -17,10 +17,10 @@ def source(peer: str | None, *forwarded: str) -> str:
     ("peer", "forwarded", "expected"),
     [
         ("203.0.113.9", [], "203.0.113.9"),
-        ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),  # no proxy of ours
+        ("203.0.113.9", ["198.51.100.1"], "203.0.113.9"),  # not one of our proxies
         ("127.0.0.1", [], "127.0.0.1"),
         ("127.0.0.1", ["203.0.113.9"], "203.0.113.9"),
-        ("127.0.0.1", ["198.51.100.1, 203.0.113.9"], "203.0.113.9"),  # what the client wrote stands before
+        ("127.0.0.1", ["198.51.100.1, 203.0.113.9"], "203.0.113.9"),  # the client's own entries come first
         ("127.0.0.1", ["198.51.100.1", "203.0.113.9"], "203.0.113.9"),
         ("127.0.0.1", ["203.0.113.9, 10.1.2.3"], "203.0.113.9"),  # two proxies
         ("127.0.0.1", ["203.0.113.9, 10.1.2.3, 192.0.2.1"], "192.0.2.1"),
@@ -35,9 +35,9 @@ def source(peer: str | None, *forwarded: str) -> str:
         (None, ["203.0.113.9"], str(NOWHERE)),
     ],
 )
-def test_only_what_trusted_proxies_added_counts(peer: str | None, forwarded: list[str], expected: str) -> None:
+def test_only_addresses_added_by_trusted_proxies_count(peer: str | None, forwarded: list[str], expected: str) -> None:
     assert source(peer, *forwarded) == expected
 
 
-def test_a_header_of_thousands_of_addresses_is_read_from_its_end() -> None:
+def test_a_long_header_is_read_from_its_end() -> None:
     assert source("127.0.0.1", ", ".join(["198.51.100.1"] * 500 + ["203.0.113.9"])) == "203.0.113.9"

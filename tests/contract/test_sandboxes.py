@@ -1,4 +1,4 @@
-"""Test worlds: simulated calls cost and are told like real ones, each world has a clock, and none touches another."""
+"""Sandboxes: simulated calls cost and are reported like real ones, and no sandbox affects another."""
 
 import json
 import random
@@ -56,7 +56,7 @@ async def test_a_simulated_call_is_recorded_charged_and_moves_the_clock_as_a_rea
     assert await trial.discrepancies() == []
 
 
-async def test_its_callback_tells_the_worlds_time_and_is_due_by_the_machines_clock(trial: Trial) -> None:
+async def test_a_simulated_calls_callback_has_the_sandboxs_time_and_is_due_by_the_machines_clock(trial: Trial) -> None:
     await trial.advance(5 * DAY)
     booking = await trial.book()
     await trial.talk(booking, 12)
@@ -66,8 +66,8 @@ async def test_its_callback_tells_the_worlds_time_and_is_due_by_the_machines_clo
     assert json.loads(event["body"])["timestamp"] == rfc3339(EpochMs(START + 5 * DAY))
 
 
-async def test_a_call_is_cut_where_a_real_one_is(trial: Trial) -> None:
-    """By the operator's longest call, by what is left, by the end of the booking."""
+async def test_a_simulated_call_is_cut_where_a_real_one_is(trial: Trial) -> None:
+    """By the operator's longest call, by the remaining seconds, by the end of the booking."""
     booking = await trial.book()
     for seconds in (POLICY.longest_call_seconds,) * 5:
         simulation = await trial.talk(booking, 10_000)
@@ -83,7 +83,7 @@ async def test_a_call_is_cut_where_a_real_one_is(trial: Trial) -> None:
     assert status_at(simulation.booking, simulation.now, POLICY) is BookingStatus.EXPIRED
 
 
-async def test_what_real_calls_are_refused_for_simulated_ones_are_too(trial: Trial) -> None:
+async def test_simulated_calls_are_refused_for_the_same_reasons_as_real_ones(trial: Trial) -> None:
     world = trial.around
     booking = await trial.book(refuse_anonymous=True, limits=BookingLimits(max_calls_per_caller_per_hour=1))
     blocked = BlockedCaller("+14155550199", START)
@@ -102,8 +102,8 @@ async def test_what_real_calls_are_refused_for_simulated_ones_are_too(trial: Tri
     assert json.loads(event["body"])["message"] == "Incoming call for expired booking"
 
 
-async def test_no_call_leads_from_one_world_into_another(trial: Trial) -> None:
-    """To the pool's numbers lead real calls, to a world's own its simulated ones; others find an unknown number."""
+async def test_no_call_reaches_another_sandbox(trial: Trial) -> None:
+    """Real calls reach the pool's numbers, a sandbox's simulated calls its own; any other number is unknown."""
     world = trial.around
     real = await world.book()
     simulated = await trial.book()
@@ -119,7 +119,7 @@ async def test_no_call_leads_from_one_world_into_another(trial: Trial) -> None:
     assert world.rows("SELECT id FROM outbox") == []
 
 
-async def test_simulated_numbers_come_from_no_pool_and_no_carrier_has_them(trial: Trial) -> None:
+async def test_simulated_numbers_are_in_no_pool_and_belong_to_no_carrier(trial: Trial) -> None:
     world = trial.around
     for _ in POOL:
         await world.book()
@@ -131,7 +131,7 @@ async def test_simulated_numbers_come_from_no_pool_and_no_carrier_has_them(trial
     assert {row["state"] for row in world.rows("SELECT state FROM numbers")} == {"BOOKED"}
 
 
-async def test_a_simulated_number_is_neither_imported_nor_hidden(trial: Trial) -> None:
+async def test_a_simulated_number_can_be_neither_imported_nor_hidden(trial: Trial) -> None:
     world = trial.around
     service = (await trial.book()).service
     with pytest.raises(InvalidInput, match=r"line 7: .* sandboxes"):
@@ -142,7 +142,7 @@ async def test_a_simulated_number_is_neither_imported_nor_hidden(trial: Trial) -
             await world.storage.run(bookings.book, request, world.now, world.policy)
 
 
-async def test_nobody_who_compares_live_calls_ever_sees_a_simulated_one(trial: Trial) -> None:
+async def test_reconciliation_ignores_simulated_calls(trial: Trial) -> None:
     booking = await trial.book()
     await trial.talk(booking, 30)
     world = trial.around
@@ -154,8 +154,8 @@ async def test_nobody_who_compares_live_calls_ever_sees_a_simulated_one(trial: T
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_the_books_hold_after_any_order_of_calls_renewals_and_time(trial: Trial, seed: int) -> None:
-    """The fixture looks into them once more in the end."""
+async def test_the_ledger_balances_after_any_order_of_calls_renewals_and_time(trial: Trial, seed: int) -> None:
+    """The fixture checks the ledger once more at the end."""
     chance, world, held = random.Random(seed), trial.around, [await trial.book() for _ in range(3)]
     reasons = set()
     for _ in range(60):

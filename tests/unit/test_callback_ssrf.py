@@ -1,4 +1,4 @@
-"""Which URLs may be called, and to which addresses a socket may be opened."""
+"""Which URLs may be called, and to which addresses a socket may connect."""
 
 import socket
 from ipaddress import ip_address
@@ -86,7 +86,7 @@ def test_an_ordinary_url_is_acceptable(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", NOT_ACCEPTABLE)
-def test_what_is_no_plain_https_url_is_refused_without_repeating_its_secrets(url: str) -> None:
+def test_a_url_other_than_plain_https_is_refused_without_repeating_its_secrets(url: str) -> None:
     with pytest.raises(CallbackNotAcceptable) as refused:
         check_callback(url, PRODUCTION)
     assert "hunter2" not in str(refused.value)
@@ -94,12 +94,12 @@ def test_what_is_no_plain_https_url_is_refused_without_repeating_its_secrets(url
 
 
 @pytest.mark.parametrize("host", FORBIDDEN_HOSTS)
-def test_no_spelling_of_a_forbidden_host_is_acceptable(host: str) -> None:
+def test_every_spelling_of_a_forbidden_host_is_refused(host: str) -> None:
     with pytest.raises(CallbackNotAcceptable):
         check_callback(f"https://{host}/", PRODUCTION)
 
 
-def test_a_url_has_a_longest_length() -> None:
+def test_a_url_that_is_too_long_is_refused() -> None:
     url = "https://example.com/"
     check_callback(url + "a" * (2048 - len(url)), PRODUCTION)
     with pytest.raises(CallbackNotAcceptable):
@@ -110,7 +110,7 @@ def test_a_url_has_a_longest_length() -> None:
     "url",
     ["http://127.0.0.1:9000/", "http://127.9.9.9/", "http://[::1]:80/", "http://localhost/", "http://example.com/"],
 )
-def test_the_demo_opens_loopback_plain_http_and_all_ports(url: str) -> None:
+def test_the_demo_allows_loopback_plain_http_and_all_ports(url: str) -> None:
     check_callback(url, DEMO)
     with pytest.raises(CallbackNotAcceptable):
         check_callback(url, PRODUCTION)
@@ -120,7 +120,7 @@ def test_the_demo_opens_loopback_plain_http_and_all_ports(url: str) -> None:
     "host",
     ["10.0.0.1", "192.168.1.1", "169.254.169.254", "[fe80::1]", "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]", "0.0.0.1"],
 )
-def test_the_demo_opens_nothing_else(host: str) -> None:
+def test_the_demo_allows_nothing_else(host: str) -> None:
     with pytest.raises(CallbackNotAcceptable):
         check_callback(f"http://{host}/", DEMO)
 
@@ -135,7 +135,7 @@ def test_any_text_is_either_acceptable_or_refused(url: str) -> None:
 
 
 @given(st.ip_addresses())
-def test_a_socket_is_made_only_for_what_the_policy_permits(address: object) -> None:
+def test_a_socket_is_created_only_for_permitted_addresses(address: object) -> None:
     family = socket.AF_INET6 if ":" in str(address) else socket.AF_INET
     info = (family, socket.SOCK_STREAM, 0, "", (str(address), 443))
     if policy_for(this_machine=False).permits_address(str(address)):
@@ -148,7 +148,7 @@ def test_a_socket_is_made_only_for_what_the_policy_permits(address: object) -> N
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "::1", "10.0.0.1", "fe80::1%lo", "::ffff:127.0.0.1", "not an address"]
 )
-def test_no_socket_goes_to_a_forbidden_address(address: str) -> None:
+def test_no_socket_connects_to_a_forbidden_address(address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with pytest.raises(AddressForbidden):
         open_socket((family, socket.SOCK_STREAM, 0, "", (address, 443)), rules=PRODUCTION)
@@ -156,18 +156,18 @@ def test_no_socket_goes_to_a_forbidden_address(address: str) -> None:
 
 @pytest.mark.parametrize("url", TRICKS, ids=ascii)
 @pytest.mark.parametrize("rules", [PRODUCTION, DEMO], ids=["production", "demo"])
-def test_no_trick_of_parsers_is_acceptable(url: str, rules: CallbackRules) -> None:
+def test_a_url_that_parsers_read_differently_is_refused(url: str, rules: CallbackRules) -> None:
     plain = "https://127.0.0.1:9443/"
     with_port = url.format(port=9443)
     if rules is DEMO and with_port.lower() in {plain, "https://127.0.0.1:09443/", "https://localhost:9443/"}:
-        check_callback(with_port, rules)  # loopback in plain words: the demo's own receivers
+        check_callback(with_port, rules)  # plain loopback: the demo's own receivers
         return
     with pytest.raises(CallbackNotAcceptable):
         check_callback(with_port, rules)
 
 
 @pytest.mark.parametrize("port", [80, 22, 25, 8080, 444, 65535])
-def test_only_the_operators_ports_are_acceptable_and_are_named(port: int) -> None:
+def test_only_the_operators_ports_are_allowed_and_the_error_names_them(port: int) -> None:
     with pytest.raises(CallbackNotAcceptable, match="443 or 8443"):
         check_callback(f"https://example.com:{port}/", PRODUCTION)
     check_callback(f"https://example.com:{port}/", CallbackRules(ports=frozenset({port})))
@@ -175,14 +175,14 @@ def test_only_the_operators_ports_are_acceptable_and_are_named(port: int) -> Non
 
 
 @pytest.mark.parametrize("port", [80, 22, 444])
-def test_no_socket_goes_to_another_port(port: int) -> None:
+def test_no_socket_connects_to_another_port(port: int) -> None:
     with pytest.raises(AddressForbidden):
         open_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", port)), rules=PRODUCTION)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "[::1]", "localhost", "LOCALHOST.", "x.localhost"])
 @pytest.mark.parametrize("setting", ["http_port", "fastagi_port", "ami_port", "sip_port"])
-def test_this_systems_own_ports_are_never_acceptable(host: str, setting: str) -> None:
+def test_this_systems_own_ports_are_always_refused(host: str, setting: str) -> None:
     port = getattr(Settings(), setting)
     with pytest.raises(CallbackNotAcceptable, match="belongs to this system"):
         check_callback(f"http://{host}:{port}/", DEMO)
@@ -190,7 +190,7 @@ def test_this_systems_own_ports_are_never_acceptable(host: str, setting: str) ->
 
 
 def test_a_guarded_socket_checks_what_the_kernel_is_given() -> None:
-    """However it came to be: a loop that looks the name up again between the factory and the connection."""
+    """Even if a loop resolves the name again between the factory and the connection."""
     info = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", 443))
     with open_socket(info, rules=PRODUCTION) as guarded:
         assert isinstance(guarded, GuardedSocket)
@@ -216,7 +216,7 @@ def test_an_address_of_an_interface_is_this_machine_and_a_foreign_one_is_not() -
         assert not is_this_machine(ip_address(address))
 
 
-def test_a_public_address_of_this_machine_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_callback_to_a_public_address_of_this_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssrf, "is_this_machine", lambda address: str(address) == "8.8.4.4")
     with pytest.raises(CallbackNotAcceptable, match="belongs to this system"):
         check_callback("https://8.8.4.4/", PRODUCTION)

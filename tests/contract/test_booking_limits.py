@@ -1,4 +1,4 @@
-"""Limits of a booking in the books: what is counted, to the millisecond and when fifty come at once."""
+"""Limits of a booking in the database: what counts, to the millisecond and for fifty simultaneous calls."""
 
 import asyncio
 import sqlite3
@@ -18,7 +18,6 @@ from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits, UsagePlan
 from engine.domain.routing import CALLER_LIMIT, CONCURRENCY_LIMIT, Bridge, MakeRoom, RouteDecision
 from engine.domain.times import HOUR_MS, EpochMs
-from engine.storage import queries
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, SECOND
 from tests.contract.world import World, outsider
 
@@ -53,7 +52,7 @@ def dispositions(world: World) -> dict[str, tuple[str, int]]:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
-async def test_of_fifty_calls_at_once_exactly_as_many_are_bridged_as_are_allowed(world: World, limit: int) -> None:
+async def test_of_fifty_simultaneous_calls_exactly_the_allowed_number_is_bridged(world: World, limit: int) -> None:
     booking = await booked(world, max_concurrent_calls=limit)
     decisions = await asyncio.gather(*(route(world, booking, CallId(f"c{n}"), f"+1415555{n:04}") for n in range(50)))
     assert sum(isinstance(decision, Bridge) for decision in decisions) == limit
@@ -64,7 +63,7 @@ async def test_of_fifty_calls_at_once_exactly_as_many_are_bridged_as_are_allowed
     assert world.rows("SELECT * FROM outbox") == []
 
 
-async def test_of_fifty_calls_of_one_caller_exactly_as_many_are_bridged_as_are_allowed(world: World) -> None:
+async def test_of_fifty_calls_by_one_caller_exactly_the_allowed_number_is_bridged(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=7)
     decisions = await asyncio.gather(*(route(world, booking, CallId(f"c{n}")) for n in range(50)))
     assert sum(isinstance(decision, Bridge) for decision in decisions) == 7
@@ -73,7 +72,7 @@ async def test_of_fifty_calls_of_one_caller_exactly_as_many_are_bridged_as_are_a
 
 
 @pytest.mark.parametrize("answered", [0, SECOND])
-async def test_a_call_that_ended_makes_room_for_the_next(world: World, answered: int) -> None:
+async def test_an_ended_call_makes_room_for_the_next(world: World, answered: int) -> None:
     booking = await booked(world, max_concurrent_calls=1)
     await route(world, booking, CallId("c1"))
     await world.answered(CallId("c1"))
@@ -82,7 +81,7 @@ async def test_a_call_that_ended_makes_room_for_the_next(world: World, answered:
     assert isinstance(await route(world, booking, CallId("c3")), Bridge)
 
 
-async def test_a_caller_is_let_in_again_an_hour_after_and_not_a_millisecond_before(world: World) -> None:
+async def test_a_caller_is_admitted_again_after_exactly_an_hour(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=2)
     begin = world.now
     for call_id, later in (("c1", 0), ("c2", 1)):
@@ -94,12 +93,12 @@ async def test_a_caller_is_let_in_again_an_hour_after_and_not_a_millisecond_befo
         world.now = begin + later
         seen[later] = await route(world, booking, CallId(f"after-{later}"))
         await world.ended(CallId(f"after-{later}"), SECOND)
-    # Each of the two leaves the hour by itself, and who was let in then counts anew.
+    # Each of the two calls leaves the hour separately, and the call admitted then counts again.
     assert [later for later, decision in seen.items() if decision == CALLER_LIMIT] == [2, HOUR_MS - 1]
     assert await route(world, booking, CallId("again")) == CALLER_LIMIT
 
 
-async def test_calls_that_nobody_answered_count_and_refused_ones_do_not(world: World) -> None:
+async def test_unanswered_calls_count_and_refused_ones_do_not(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=1)
     begin = world.now
     await route(world, booking, CallId("c1"))
@@ -111,7 +110,7 @@ async def test_calls_that_nobody_answered_count_and_refused_ones_do_not(world: W
     assert isinstance(await route(world, booking, CallId("c2")), Bridge)
 
 
-async def test_each_caller_and_each_booking_is_counted_by_itself(world: World) -> None:
+async def test_each_caller_and_each_booking_is_counted_separately(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=1)
     other = await booked(world, OTHER_HIDDEN, max_calls_per_caller_per_hour=1)
     assert isinstance(await route(world, booking, CallId("c1")), Bridge)
@@ -120,21 +119,21 @@ async def test_each_caller_and_each_booking_is_counted_by_itself(world: World) -
     assert await route(world, booking, CallId("c4")) == CALLER_LIMIT
 
 
-async def test_all_anonymous_callers_are_one_caller(world: World) -> None:
+async def test_anonymous_callers_count_as_one_caller(world: World) -> None:
     booking = await booked(world, max_calls_per_caller_per_hour=2)
     decisions = [await route(world, booking, CallId(f"c{n}"), ANONYMOUS) for n in range(3)]
     assert [isinstance(decision, Bridge) for decision in decisions] == [True, True, False]
     assert isinstance(await route(world, booking, CallId("c4")), Bridge)
 
 
-async def test_a_route_that_is_asked_again_is_answered_again_and_counted_once(world: World) -> None:
+async def test_a_repeated_route_request_is_answered_again_and_counted_once(world: World) -> None:
     booking = await booked(world, max_concurrent_calls=1, max_calls_per_caller_per_hour=1)
     for _ in range(2):
         assert isinstance(await route(world, booking, CallId("c1")), Bridge)
     assert await world.storage.run(lambda tx: tx.calls.of_caller(booking.id, CALLER, EpochMs(0))) == 1
 
 
-async def test_the_operators_limits_count_for_bookings_without_their_own(world: World) -> None:
+async def test_the_operators_limits_apply_to_bookings_without_their_own(world: World) -> None:
     first, own = await booked(world), await booked(world, OTHER_HIDDEN, max_concurrent_calls=2)
     world.policy = replace(world.policy, default_limits=BookingLimits(max_concurrent_calls=1))
     for booking, allowed in ((first, 1), (own, 2)):
@@ -142,7 +141,7 @@ async def test_the_operators_limits_count_for_bookings_without_their_own(world: 
         assert sum(isinstance(decision, Bridge) for decision in decisions) == allowed
 
 
-async def test_limits_are_kept_and_changed_one_by_one(world: World) -> None:
+async def test_limits_are_stored_and_changed_one_by_one(world: World) -> None:
     booking = await booked(world, max_concurrent_calls=2, max_call_seconds=9)
     assert (await world.stored(booking)).limits == BookingLimits(2, None, 9)
     await renewed(world, booking)
@@ -154,7 +153,7 @@ async def test_limits_are_kept_and_changed_one_by_one(world: World) -> None:
 
 
 @pytest.mark.parametrize("column", ["max_concurrent_calls", "max_calls_per_caller_per_hour", "max_call_seconds"])
-async def test_the_database_itself_refuses_a_limit_of_nothing(world: World, column: str) -> None:
+async def test_the_database_itself_refuses_a_limit_of_zero(world: World, column: str) -> None:
     booking = await booked(world)
     with outsider(world.database) as connection, pytest.raises(sqlite3.IntegrityError, match="CHECK"):
         connection.execute(f"UPDATE bookings SET {column} = 0 WHERE id = ?", (booking.id,))  # noqa: S608  ours
@@ -169,7 +168,7 @@ async def test_a_call_may_last_as_long_as_its_booking_allows(world: World) -> No
     assert settled.cdr.duration == 20
 
 
-async def test_a_longest_call_below_the_reserve_of_a_ringing_call_bounds_that_too(world: World) -> None:
+async def test_max_call_seconds_below_the_ring_reserve_bounds_the_reserve(world: World) -> None:
     booking = await booked(world, max_call_seconds=1)
     decision = await route(world, booking, CallId("c1"))
     assert isinstance(decision, Bridge)
@@ -178,14 +177,14 @@ async def test_a_longest_call_below_the_reserve_of_a_ringing_call_bounds_that_to
 
 
 async def shares(world: World, booking: Booking) -> tuple[list[Any], list[Any]]:
-    """What `LimitKeeper.changed` leads to: (call, milliseconds left) of the limits lowered and of those raised."""
+    """Returns the (call, milliseconds left) of limits that `LimitKeeper.changed` lowers and of those it raises."""
     shrinks = await world.storage.run(lease_rebalancing.plan_shrinks, booking.id, world.at, world.policy)
     shrunk = {limit.call_id: limit.leased for limit in shrinks}
     grown = await world.storage.run(lease_rebalancing.apply_shares, booking.id, shrunk, world.at, world.policy)
     return [(each.call_id, each.left_ms) for each in shrinks], [(each.call_id, each.left_ms) for each in grown]
 
 
-async def test_a_lowered_longest_call_shortens_a_call_that_is_up_though_nobody_needs_its_seconds(world: World) -> None:
+async def test_a_lowered_max_call_seconds_shortens_a_live_call_that_is_alone(world: World) -> None:
     booking = await booked(world)
     await route(world, booking, CallId("c1"))
     assert await world.answered(CallId("c1")) == 60 * SECOND
@@ -195,7 +194,7 @@ async def test_a_lowered_longest_call_shortens_a_call_that_is_up_though_nobody_n
     assert await lease_of(world, CallId("c1")) == 25
 
 
-async def test_a_call_that_lasts_longer_than_the_new_longest_ends_with_its_present_second(world: World) -> None:
+async def test_a_call_past_the_new_max_call_seconds_ends_with_its_present_second(world: World) -> None:
     booking = await booked(world)
     await route(world, booking, CallId("c1"))
     await world.answered(CallId("c1"))
@@ -208,7 +207,7 @@ async def test_a_call_that_lasts_longer_than_the_new_longest_ends_with_its_prese
 
 
 @pytest.mark.parametrize("raised", [None, 40])
-async def test_a_raised_longest_call_lengthens_a_call_that_is_up(world: World, raised: int | None) -> None:
+async def test_a_raised_max_call_seconds_lengthens_a_live_call(world: World, raised: int | None) -> None:
     booking = await booked(world, max_call_seconds=5)
     await route(world, booking, CallId("c1"))
     await world.answered(CallId("c1"))
@@ -217,7 +216,7 @@ async def test_a_raised_longest_call_lengthens_a_call_that_is_up(world: World, r
     assert await shares(world, booking) == ([], [("c1", (raised or 60) * SECOND - 2 * SECOND)])
 
 
-async def test_a_limit_of_calls_at_once_that_is_lowered_ends_no_call(world: World) -> None:
+async def test_a_lowered_concurrency_limit_ends_no_call(world: World) -> None:
     booking = await booked(world)
     for call_id in ("c1", "c2", "c3"):
         await route(world, booking, CallId(call_id))
@@ -229,14 +228,3 @@ async def test_a_limit_of_calls_at_once_that_is_lowered_ends_no_call(world: Worl
     assert await route(world, booking, CallId("c4")) == CONCURRENCY_LIMIT
     await world.ended(CallId("c3"), SECOND)
     assert isinstance(await route(world, booking, CallId("c5")), Bridge)
-
-
-async def test_a_callers_calls_are_counted_in_their_index_alone(world: World) -> None:
-    question = queries.load("sqlite3").calls_of_caller.sql
-    with outsider(world.database) as connection:
-        plan = connection.execute(
-            f"EXPLAIN QUERY PLAN {question}", {"booking_id": "b", "source": "s", "after": 0}
-        ).fetchall()
-    assert [row["detail"] for row in plan] == [
-        "SEARCH calls USING COVERING INDEX calls_caller (booking_id=? AND source=? AND started_at>?)"
-    ]

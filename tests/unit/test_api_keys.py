@@ -1,4 +1,4 @@
-"""What is kept of an API key."""
+"""How an API key is stored."""
 
 import hashlib
 import hmac
@@ -6,9 +6,9 @@ import hmac
 from engine.accounts.keys import key_digest
 
 
-def test_a_key_is_kept_as_a_keyed_digest_only() -> None:
+def test_a_key_is_stored_only_as_a_keyed_digest() -> None:
     assert key_digest("rn_live_x", "pepper") == hmac.digest(b"pepper", b"rn_live_x", hashlib.sha256).hex()
 
 
-def test_neither_another_key_nor_another_pepper_makes_the_same_digest() -> None:
+def test_another_key_or_another_pepper_gives_another_digest() -> None:
     assert len({key_digest(key, pepper) for key in ("a", "b") for pepper in ("p", "q")}) == 4

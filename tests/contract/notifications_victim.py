@@ -1,6 +1,6 @@
-"""A program that does one thing of which a customer is told: `… -m tests.contract.notices_victim DATABASE STEP NOW`.
+"""Does one thing that is reported to a customer: `-m tests.contract.notifications_victim DATABASE STEP NOW`.
 
-Started with a failpoint it is killed in the middle, and then does it again without one.
+Started with a failpoint, it is killed at that point; the test then repeats the step without one.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ FLOOD = 500
 Step = Callable[[SqliteStorage, Timestamp], Awaitable[object]]
 
 
-async def tell(storage: SqliteStorage, at: Timestamp) -> None:
+async def notify(storage: SqliteStorage, at: Timestamp) -> None:
     await notifications.notify_all_due(storage, at.wall_ms, RULES)
 
 
@@ -53,7 +53,7 @@ async def flood(storage: SqliteStorage, at: Timestamp) -> None:
 
 
 STEPS: dict[str, Step] = {
-    "tell": tell,
+    "notify": notify,
     "clean_up": clean_up,
     "answer": answer,
     "end": end,

@@ -1,4 +1,4 @@
-"""What tests of events start from: an account that has chosen them all, and what it was told."""
+"""Common start of the tests of events: an account that has chosen every event, and the events it received."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ from tests.contract.samples import DAY, POLICY
 from tests.contract.world import World
 
 TEN_MINUTES = {UsagePlan.SMALL: Allowance(600, 100, 7 * DAY), UsagePlan.MEDIUM: Allowance(600, 2, 7 * DAY)}
-TOLD = replace(POLICY, plans=TEN_MINUTES, longest_call_seconds=600)
+EVENT_POLICY = replace(POLICY, plans=TEN_MINUTES, longest_call_seconds=600)
 Body = dict[str, Any]
 
 
@@ -19,14 +19,14 @@ async def choose(world: World, *events: EventType) -> None:
     await world.storage.run(notifications.choose_events, world.account, events)
 
 
-def told(world: World, kind: EventType | None = None) -> list[Body]:
-    """In the order in which they were put down; those of the contract, that have no type, only if all are asked for."""
+def reported(world: World, kind: EventType | None = None) -> list[Body]:
+    """Returns events in the order of creation; the contract's own, which have no type, only if all are requested."""
     bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
     return [body for body in bodies if kind is None or body.get("type") == kind]
 
 
 def kinds(world: World) -> list[str | None]:
-    return [body.get("type") for body in told(world)]
+    return [body.get("type") for body in reported(world)]
 
 
 async def sweep(world: World) -> None:

@@ -1,6 +1,6 @@
-"""What events cost: the sweep no more with twenty thousand bookings than with one thousand, an answered call one read.
+"""The cost of events: a sweep costs the same with 20,000 bookings as with 1,000, an answered call one more read.
 
-`NOTICES_BOOKINGS=1000000 pytest -s tests/contract/test_notices_cost.py` for the figures.
+`NOTIFICATIONS_BOOKINGS=1000000 pytest -s tests/contract/test_notifications_cost.py` prints the figures.
 """
 
 import os
@@ -23,7 +23,7 @@ from engine.storage.transaction import Transaction
 from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START
 from tests.contract.test_migrations import insert
 
-MANY = int(os.environ.get("NOTICES_BOOKINGS", "20000"))
+MANY = int(os.environ.get("NOTIFICATIONS_BOOKINGS", "20000"))
 FEW = 1_000
 ACCOUNTS = 100
 CHOSEN = ",".join(EventType)
@@ -31,7 +31,7 @@ CHOSEN = ",".join(EventType)
 
 @pytest.fixture
 def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
-    """A database with that many bookings of a hundred accounts, whose ends lie from a week ago to a month ahead."""
+    """Creates a database with that many bookings of a hundred accounts, which end from a week ago to a month ahead."""
 
     def fill(many: int) -> sqlite3.Connection:
         path = database.with_name(f"{many}.sqlite3")
@@ -60,7 +60,7 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
 
 @contextmanager
 def steps_of(connection: sqlite3.Connection) -> Iterator[list[int]]:
-    """Counts what is done inside, in tens of steps of SQLite's machine."""
+    """Counts the work done inside, in tens of steps of SQLite's virtual machine."""
     count = [0]
 
     def progress() -> int:
@@ -77,7 +77,7 @@ def choose(connection: sqlite3.Connection, accounts: str) -> None:
 
 
 def a_sweep(connection: sqlite3.Connection, now: EpochMs) -> tuple[int, float, int]:
-    """Ten seconds after the last: its steps, its milliseconds, and how many bookings it has scanned."""
+    """Sweeps ten seconds after the previous sweep; returns its steps, milliseconds and scanned bookings."""
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.execute("BEGIN IMMEDIATE")
     notifications.notify_due(tx, EpochMs(now - 10 * SECOND), POLICY)
@@ -92,7 +92,7 @@ def a_sweep(connection: sqlite3.Connection, now: EpochMs) -> tuple[int, float, i
 
 
 @pytest.mark.parametrize("accounts", ["0", "id = 'acc_7'", "1"], ids=["none", "one", "all"])
-def test_a_sweep_costs_no_more_for_all_the_bookings_that_there_are_beside(
+def test_the_cost_of_a_sweep_does_not_grow_with_the_number_of_bookings(
     filled: Callable[[int], sqlite3.Connection], accounts: str
 ) -> None:
     costs = []
@@ -116,15 +116,15 @@ def test_a_day_without_an_engine_is_caught_up_in_short_transactions(
     rounds: list[notifications.NotifiedBatch] = []
     while not rounds or rounds[-1].is_full:
         rounds.append(notifications.notify_due(tx, EpochMs(START + DAY), POLICY))
-    told = connection.execute("SELECT body FROM outbox").fetchall()
+    reported = connection.execute("SELECT body FROM outbox").fetchall()
     connection.close()
-    # A thousand a day end; of each hundred one is told of, that it has and that another one will.
-    assert len(told) == 20
+    # A thousand bookings end each day; one of a hundred is reported as expired and another as expiring soon.
+    assert len(reported) == 20
     assert len(rounds) == 6
     assert max(each.scanned for each in rounds) <= 2 * notifications.BATCH
 
 
-def test_an_answered_call_costs_one_look_at_its_account_by_its_key(database: Path) -> None:
+def test_an_answered_call_costs_one_lookup_of_its_account_by_key(database: Path) -> None:
     connection = connect(database)
     for table in ("accounts", "bookings", "calls"):
         insert(connection, table)

@@ -1,0 +1,134 @@
+"""An answered call and a missed call are reported exactly once, whoever reports them and however often."""
+
+import json
+
+import pytest
+
+from engine.calls import lifecycle as calls
+from engine.calls.lease_rebalancing import begin_talk
+from engine.calls.lifecycle import EndReport
+from engine.calls.reconciliation import FoundTalking, begin_found, settle_vanished
+from engine.domain.booking import Booking
+from engine.domain.ids import CallId
+from engine.domain.policy import UsagePlan
+from engine.domain.routing import ALL_SLOTS_HELD, Disposition
+from engine.domain.times import BootMs, EpochMs, Timestamp, rfc3339
+from tests.contract.notifying import Body, kinds, reported
+from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START
+from tests.contract.world import World
+
+
+def of_call(booking: Booking, at: EpochMs) -> Body:
+    return {
+        "timestamp": rfc3339(at),
+        "source": CALLER,
+        "destination": HIDDEN,
+        "bookingId": booking.id,
+        "service": booking.service,
+    }
+
+
+async def test_an_answered_call_is_reported_at_its_answer_and_at_its_end(all_events: World) -> None:
+    booking = await all_events.book()
+    await all_events.bridge(booking, "c1")
+    all_events.now += 8 * SECOND
+    assert await all_events.answered(CallId("c1")) > 0
+    [started] = reported(all_events)
+    assert started == {
+        "type": "call.started",
+        "answeredAt": rfc3339(EpochMs(START + 8 * SECOND)),
+        **of_call(booking, START),
+        "sequence": 1,
+    }
+    assert await all_events.answered(CallId("c1")) > 0  # reported again
+    all_events.now += 5 * SECOND
+    await all_events.ended(CallId("c1"), 5_000)
+    assert await all_events.ended(CallId("c1"), 5_000) is None
+    assert kinds(all_events) == ["call.started", None]
+    assert reported(all_events)[1]["timestamp"] == started["timestamp"]
+
+
+async def test_a_call_found_talking_is_reported_as_started_at_its_answer(all_events: World) -> None:
+    booking = await all_events.book()
+    bridge = await all_events.bridge(booking, "c1")
+    all_events.now += 10 * SECOND
+    found = FoundTalking(CallId("c1"), "PJSIP/trunk-1", bridge.seconds)
+    left = bridge.seconds * SECOND - 4 * SECOND
+    for _ in range(2):
+        await all_events.storage.run(begin_found, found, all_events.at, left_ms=left, asterisk_now=None)
+    await all_events.answered(CallId("c1"))
+    [started] = reported(all_events)
+    assert (started["type"], started["answeredAt"]) == ("call.started", rfc3339(EpochMs(all_events.now - 4 * SECOND)))
+
+
+async def test_a_call_without_an_answer_report_is_reported_as_started_at_its_end(all_events: World) -> None:
+    booking = await all_events.book()
+    await all_events.bridge(booking, "c1")
+    ended = Timestamp(EpochMs(START + 12 * SECOND), BootMs(12 * SECOND))
+    all_events.now += DAY  # its end was spooled
+    await all_events.storage.run(
+        calls.call_ended, EndReport(CallId("c1"), 3_000, "ANSWER", ended), all_events.now, all_events.policy
+    )
+    assert kinds(all_events) == ["call.started", None]
+    assert reported(all_events)[0]["answeredAt"] == rfc3339(EpochMs(START + 9 * SECOND))
+
+
+async def test_an_event_has_the_engines_time_even_if_asterisks_clock_is_wrong(all_events: World) -> None:
+    booking = await all_events.book()
+    await all_events.bridge(booking, "c1")
+    wrong = all_events.now + 5 * HOUR
+    await all_events.storage.run(
+        begin_talk, CallId("c1"), "PJSIP/x", all_events.at, all_events.policy, asterisk_now=EpochMs(wrong)
+    )
+    [row] = all_events.rows("SELECT body, due_at FROM outbox")
+    assert (json.loads(row["body"])["answeredAt"], row["due_at"]) == (rfc3339(START), START)
+
+
+@pytest.mark.parametrize(
+    ("dial_status", "disposition"),
+    [("BUSY", "BUSY"), ("NOANSWER", "NO_ANSWER"), ("CANCEL", "CANCELLED"), ("CONGESTION", "UNREACHABLE")],
+)
+async def test_an_unanswered_call_is_reported_once_with_its_reason(
+    all_events: World, dial_status: str, disposition: str
+) -> None:
+    booking = await all_events.book()
+    await all_events.bridge(booking, "c1")
+    all_events.now += 30 * SECOND
+    for _ in range(2):
+        await all_events.ended(CallId("c1"), 0, dial_status)
+    [missed] = reported(all_events)
+    [record] = all_events.rows("SELECT id FROM cdrs")
+    assert missed == {
+        "type": "call.missed",
+        "id": record["id"],
+        "disposition": disposition,
+        **of_call(booking, START),
+        "sequence": 1,
+    }
+
+
+async def test_a_lost_call_that_only_rang_is_reported_as_missed(all_events: World) -> None:
+    booking = await all_events.book()
+    for name in ("vanished", "overdue"):
+        await all_events.bridge(booking, name)
+    for _ in range(2):
+        await all_events.storage.run(settle_vanished, {CallId("vanished")}, all_events.now, all_events.policy)
+    all_events.now += HOUR
+    for _ in range(2):
+        await all_events.sweep()
+    assert [(body["type"], body["disposition"]) for body in reported(all_events)] == [
+        ("call.missed", Disposition.LOST)
+    ] * 2
+
+
+async def test_every_bridged_call_ends_with_one_callback_and_a_refused_one_with_none(
+    all_events: World,
+) -> None:
+    booking = await all_events.book(UsagePlan.MEDIUM)
+    for name in ("c1", "c2"):
+        await all_events.bridge(booking, name)
+    assert await all_events.route(booking.service) == ALL_SLOTS_HELD
+    await all_events.ended(CallId("c1"), 0, "BUSY")
+    await all_events.answered(CallId("c2"))
+    await all_events.ended(CallId("c2"), 1_000)
+    assert kinds(all_events) == ["call.missed", "call.started", None]

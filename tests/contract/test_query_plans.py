@@ -1,0 +1,112 @@
+"""SQLite's plan of every query of the product: its cost must not grow with the tables."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.storage import queries
+
+# Queries that may scan a whole table, and why.
+SCANS = {
+    "accounts_list": "for the operator; customers are few",
+    "api_keys_of": "for the operator; keys are few",
+    "delete_kept_answers_with": "erasure; answers are kept for a day",
+    "numbers_by_state": "for `doctor`",
+    "oldest_cdrs": "in the order of the index, until the first recent one",
+}
+# Queries that may sort their result, and why it is small.
+SORTS = {
+    "grants_of_booking": "of one booking",
+    "bookings_of_account_ending": "of one sandbox",
+    "bookings_ending": "by id, of those that end in the same millisecond",
+    "overview_live_calls": "live calls",
+    "free_number_among_oldest": "a bounded number of scanned rows",
+    "free_number_among_range": "a bounded number of scanned rows",
+    "numbers_by_state": "for `doctor`",
+}
+# The index of frequent queries, and as much of their search as matters.
+INDEXES = {
+    "bookings_page": "bookings_listed (account_id=? AND id",
+    "bookings_page_end": "bookings_listed (account_id=? AND id",
+    "callbacks_page_of_booking_in_state": "outbox_booking_state (booking_id=? AND state=? AND created_at>?",
+    "calls_of_caller": "calls_caller (booking_id=? AND source=? AND started_at>?)",
+    "cdr_by_id": "sqlite_autoindex_cdrs_1 (id=?)",
+    "cdr_places": "cdrs_begun (account_id=? AND (started_at,id)>(?,?) AND (started_at,id)<(?,?))",
+    "cdrs_between": "cdrs_begun (account_id=? AND (started_at,id)>(?,?) AND (started_at,id)<(?,?))",
+    "free_number_among_oldest": "numbers_free",
+    "free_number_among_range": "numbers_free_e164 (e164>? AND e164<?)",
+    "free_numbers_by_country": "numbers_free_country",
+    "is_blocked": "sqlite_autoindex_blocked_callers_1 (booking_id=? AND caller=?)",
+    "least_recently_used_free": "numbers_free",
+    "least_recently_used_free_of_country": "numbers_free_country (country=?)",
+    "oldest_cdrs": "sqlite_autoindex_cdrs_1",
+}
+# Queries whose index alone holds what they read.
+COVERED = {"calls_of_caller", "cdr_places", "is_blocked"}
+SQL = queries.load("sqlite3")
+ALL = sorted(name for name in SQL.available_queries if not name.endswith("_cursor"))
+
+
+@pytest.fixture
+def db(database: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(database)) as connection:
+        yield connection
+
+
+def plan(db: sqlite3.Connection, name: str) -> list[str]:
+    sql = getattr(SQL, name).sql
+    names = dict.fromkeys(re.findall(r"(?<!:):([a-z]\w*)", sql))
+    return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", names)]
+
+
+def scans_table(db: sqlite3.Connection, step: str) -> bool:
+    """Returns whether a step scans a whole table. A partial index is made to be scanned."""
+    scan = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", step)
+    if scan is None or scan[1] == "CONSTANT":
+        return False
+    made = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (scan[2],)).fetchone()
+    return not (made and made[0] and " WHERE " in made[0])
+
+
+def subqueries(steps: list[str]) -> set[str]:
+    """Names of subqueries, which are no tables."""
+    return {step.split()[1] for step in steps if step.startswith(("CO-ROUTINE", "MATERIALIZE"))}
+
+
+def test_no_query_scans_a_growing_table(db: sqlite3.Connection) -> None:
+    found: dict[str, list[str]] = {}
+    for name in ALL:
+        steps = plan(db, name)
+        tables = [step for step in steps if scans_table(db, step) and step.split()[1] not in subqueries(steps)]
+        found |= {name: tables} if tables else {}
+    assert found.keys() == SCANS.keys(), found
+
+
+def test_no_query_sorts_an_unbounded_number_of_rows(db: sqlite3.Connection) -> None:
+    sorts = {name for name in ALL if any("TEMP B-TREE" in step for step in plan(db, name))}
+    assert sorts == SORTS.keys()
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_a_frequent_query_uses_its_index(db: sqlite3.Connection, name: str) -> None:
+    kind = "USING COVERING INDEX" if name in COVERED else "USING INDEX"
+    assert any(f"{kind} {INDEXES[name]}" in f"{step} " for step in plan(db, name))
+
+
+def test_looking_up_a_caller_is_one_search(db: sqlite3.Connection) -> None:
+    assert len(plan(db, "calls_of_caller")) == len(plan(db, "is_blocked")) == 1
+
+
+def test_only_the_counts_of_doctor_scan_an_index_of_the_outbox(db: sqlite3.Connection) -> None:
+    scans = {name for name in ALL if any(step.startswith("SCAN outbox") for step in plan(db, name))}
+    assert scans == {"callback_counts"}
+
+
+def test_call_records_have_one_index_besides_their_ids(db: sqlite3.Connection) -> None:
+    """Every index costs a write at every call."""
+    indexes = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'cdrs'")}
+    assert indexes == {"cdrs", "cdrs_begun", "cdrs_call", "sqlite_autoindex_cdrs_1"}
