@@ -122,7 +122,8 @@ class Reads:
 
     async def net_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> int:
         """How many more numbers were taken than came back, in the `pace_ms` before `now`. One comes back when its
-        quarantine is over, which began when its booking was gone."""
+        quarantine is over, which began when its booking was gone.
+        """
         back = now - quarantine_ms
         counts = await _one(
             self._sql.numbers_taken(
@@ -214,7 +215,7 @@ async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  likewise
 
 @contextmanager
 def _failures_named() -> Iterator[None]:
-    """aiosqlite says ValueError when its connection was closed."""
+    """Aiosqlite says ValueError when its connection was closed."""
     try:
         yield
     except (sqlite3.Error, ValueError) as error:

@@ -28,7 +28,7 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.limit_keeper import LimitKeeper
 from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
-from tests.integration.worlds import WorldClock
+from tests.integration.database_world import WorldClock
 
 PATIENCE_SECONDS = 15.0
 TOKEN = "a-token-of-these-tests-Zx81Qk"

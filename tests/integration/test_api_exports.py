@@ -23,7 +23,14 @@ from engine.cdr.master_csv import COLUMNS
 from engine.domain.ids import CallId
 from engine.domain.times import EpochMs
 from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, SECOND, Api
-from tests.integration.exporting import LAST_CHUNK, MANY, booked_and_called, exporting, many, until_none_is_under_way
+from tests.integration.export_client import (
+    LAST_CHUNK,
+    MANY,
+    booked_and_called,
+    exporting,
+    many,
+    until_none_is_under_way,
+)
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 

@@ -12,7 +12,7 @@ from engine.cdr.listing import SCAN_LIMIT
 from engine.domain.ids import CallId
 from engine.domain.times import EpochMs, rfc3339
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
-from tests.integration.many_records import copies
+from tests.integration.many_cdrs import copies
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 

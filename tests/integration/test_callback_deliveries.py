@@ -13,7 +13,7 @@ from engine.callbacks import redelivery, signing
 from engine.callbacks.attempt import SHOWN_BYTES
 from engine.domain.retry import HttpAnswer
 from engine.runtime.clock import SystemClock
-from tests.integration.callback_office import FAST, Office, office, receiver, working
+from tests.integration.callback_fixtures import FAST, Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import attempt_due
 

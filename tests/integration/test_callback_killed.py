@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.runtime.failpoints import VARIABLE
-from tests.integration.callback_office import Office, office, receiver, working
+from tests.integration.callback_fixtures import Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver
-from tests.integration.callback_victim import CONFIG
+from tests.integration.callback_worker_process import CONFIG
 
 __all__ = ["office", "receiver"]
 
@@ -30,7 +30,7 @@ POINTS = [
 
 async def killed_at(office: Office, point: str) -> None:
     victim = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.integration.callback_victim", str(office.path)),
+        *(sys.executable, "-m", "tests.integration.callback_worker_process", str(office.path)),
         cwd=ROOT,
         env=os.environ | {VARIABLE: point},
     )
@@ -71,7 +71,7 @@ async def test_killed_between_send_and_acknowledge_it_is_sent_again_under_its_id
     receiver.answer_with(Answer(200, delay=0.4), Answer(200))
     [event_id] = await office.post(receiver.url)
     victim = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.integration.callback_victim", str(office.path)), cwd=ROOT
+        *(sys.executable, "-m", "tests.integration.callback_worker_process", str(office.path)), cwd=ROOT
     )
     await receiver.wait_for(1, timeout=30)
     victim.kill()

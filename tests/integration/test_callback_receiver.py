@@ -14,7 +14,7 @@ import pytest
 
 from engine.callbacks.signing import signature_headers
 from engine.domain.times import EpochMs
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 BODY = json.dumps({"bookingId": "bkg_1", "source": "+33199007777"})
 

@@ -21,7 +21,7 @@ from engine.domain.policy import CallbackRules
 from engine.domain.retry import HttpAnswer, NoAnswer, Trouble
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import DEMO, TLS, send
-from tests.integration.connections import connections
+from tests.integration.connection_counter import connections
 from tests.spellings import FORBIDDEN_HOSTS, TRICKS
 
 FORBIDDEN = NoAnswer(Trouble.FORBIDDEN)

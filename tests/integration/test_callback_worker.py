@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from engine.callbacks.worker import CallbackWorker
 from engine.domain.policy import CallbackRules
 from engine.runtime.clock import SystemClock
-from tests.integration.callback_office import BODY, FAST, FailingStorage, Office, office, receiver, working
+from tests.integration.callback_fixtures import BODY, FAST, FailingStorage, Office, office, receiver, working
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 
 __all__ = ["office", "receiver"]

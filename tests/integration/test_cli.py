@@ -1,82 +1,18 @@
 """The real command line as a process of its own, told what to do by arguments and environment only."""
 
-import json
-import os
 import signal
 import socket
-import sqlite3
 import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.accounts.keys import LIVE_PREFIX
-from engine.asterisk.config_files import ROOT
 from engine.bookings.number_pool import MAX_REPORTED
 from phones.ports import free_port
-
-SECONDS = 60
-
-
-class Cli:
-    """`cli("numbers", "list")` runs a command in a directory of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RENTED_NUMBERS_")}
-        self.environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
-
-    @property
-    def data(self) -> Path:
-        return self.directory / "var"
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "engine", *arguments]
-
-    def settings(self, **settings: str) -> dict[str, str]:
-        return self.environment | {f"RENTED_NUMBERS_{name.upper()}": value for name, value in settings.items()}
-
-    def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.directory,
-            env=self.settings(**settings),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-
-    def json(self, *arguments: str, **settings: str) -> Any:
-        """What a command that must succeed printed; nothing else may stand on its standard output."""
-        done = self(*arguments, "--json", **settings)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def refused(self, *arguments: str, **settings: str) -> str:
-        """The complaint of a command that must fail as one that was refused, without a traceback."""
-        done = self(*arguments, **settings)
-        assert (done.returncode, done.stdout) == (1, ""), done
-        assert done.stderr.startswith("rented-numbers: ")
-        assert "Traceback" not in done.stderr
-        return done.stderr
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.data / "rented-numbers.sqlite3")) as database:
-            return database.execute(sql).fetchall()
-
-    def execute(self, sql: str) -> None:
-        with closing(sqlite3.connect(self.data / "rented-numbers.sqlite3")) as database, database:
-            database.execute(sql)
-
-    def numbers(self) -> list[str]:
-        return [number for (number,) in self.rows("SELECT e164 FROM numbers ORDER BY e164")]
+from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
 
 
 @pytest.fixture
@@ -94,10 +30,6 @@ def load(cli: Cli) -> Callable[[bytes], subprocess.CompletedProcess[str]]:
         return cli("numbers", "import", "numbers.csv")
 
     return run
-
-
-def contents(directory: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("profile", ["production", "demo"])
@@ -257,19 +189,3 @@ def test_the_engine_serves_without_asterisk_and_ends_in_order(cli: Cli, number: 
     assert engine.returncode == 0, log
     assert b"engine_down" in log
     assert b"Traceback" not in log
-
-
-def wait_until_it_answers(url: str, engine: subprocess.Popen[bytes]) -> None:
-    """With whatever status."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and engine.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310  a URL of ours
-        except urllib.error.HTTPError as answer:
-            answer.close()
-            return
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"{url} does not answer")

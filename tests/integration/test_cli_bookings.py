@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.in_process import CliHere
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli, CliInProcess
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> CliHere:
-    return CliHere(tmp_path)
+def cli(tmp_path: Path) -> CliInProcess:
+    return CliInProcess(tmp_path)
 
 
 @pytest.fixture
@@ -152,7 +151,7 @@ def test_a_booking_is_made_with_a_number_of_choice_and_notes_which_are_shown_wit
     ],
 )
 def test_a_choice_or_note_that_cannot_be_is_refused_before_anything_is_booked(
-    cli: CliHere, booking: str, options: tuple[str, ...], why: str
+    cli: CliInProcess, booking: str, options: tuple[str, ...], why: str
 ) -> None:
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
     assert why in cli.refused(*made, *options)
@@ -160,7 +159,7 @@ def test_a_choice_or_note_that_cannot_be_is_refused_before_anything_is_booked(
     assert cli.json("bookings", "list", "--account", "demo") == []
 
 
-def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliHere, booking: str) -> None:
+def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliInProcess, booking: str) -> None:
     made = ("bookings", "create", "--account", "demo", "--callback")
     assert "callback" in cli.refused(*made, "ftp://customer.example/", "+32470123456")
     assert "E.164" in cli.refused(*made, "https://customer.example/", "+1")

@@ -21,10 +21,10 @@ from engine.runtime.clock import SystemClock
 from engine.runtime.diagnostics import LoopWatch
 from tests.contract.samples import CALLER, HIDDEN
 from tests.contract.world import World
+from tests.integration.cli_runner import Cli
+from tests.integration.database_world import a_world
 from tests.integration.fake_channels import FakeChannels
-from tests.integration.test_cli import Cli
 from tests.integration.test_limits import Exchange, ami, at_work
-from tests.integration.worlds import a_world
 
 __all__ = ["ami"]  # a fixture
 

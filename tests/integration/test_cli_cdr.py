@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.cdr.master_csv import COLUMNS
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 HIDDEN = "+32470123456"
 START = 1_772_366_400_000

@@ -13,7 +13,7 @@ import pytest
 from engine.config.settings import Settings
 from engine.local.data_dir import DataDirUnusable, require_database
 from phones.ports import free_port
-from tests.integration.test_cli import Cli, contents, wait_until_it_answers
+from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
 
 DATABASE = "rented-numbers.sqlite3"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine.domain.events import EventType
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 
 def test_an_operator_sees_and_sets_what_an_account_is_told(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.schemas.common import ExplanationBody
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 CALLER = "+14155550123"
 

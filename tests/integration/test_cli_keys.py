@@ -10,7 +10,7 @@ import pytest
 
 from engine.accounts.keys import LIVE_PREFIX, key_digest
 from phones.ports import free_port
-from tests.integration.test_cli import Cli, contents, wait_until_it_answers
+from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.integration.test_cli import SECONDS, Cli
+from tests.integration.cli_runner import TIMEOUT_SECONDS, Cli
 
 POOL = ("+3225550001", "+3225550002", "+33199000001")
 
@@ -55,7 +55,7 @@ def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
         except OSError:
             pass  # how Linux says that nobody holds the other end any more
         os.close(terminal)
-        printed, _ = command.communicate(timeout=SECONDS)
+        printed, _ = command.communicate(timeout=TIMEOUT_SECONDS)
     return command.returncode, printed.decode(), shown.decode()
 
 

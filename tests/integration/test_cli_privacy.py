@@ -8,7 +8,7 @@ import pytest
 
 from engine.asterisk.softphones import SOFTPHONES
 from engine.domain.numbers import ERASED
-from tests.integration.test_cli import SECONDS, Cli
+from tests.integration.cli_runner import TIMEOUT_SECONDS, Cli
 
 NUMBER = SOFTPHONES[0].number
 
@@ -28,7 +28,7 @@ def _answering(cli: Cli, answers: str, *arguments: str) -> subprocess.CompletedP
         input=answers,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 

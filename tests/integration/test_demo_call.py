@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 ANSWERS = {
     "a page that is not there": b"HTTP/1.0 404 Not Found\r\nContent-Type: text/html\r\n\r\n<h1>404</h1>",

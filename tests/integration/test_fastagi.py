@@ -9,7 +9,7 @@ from engine.domain.policy import UsagePlan
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
-from tests.integration.agi_world import agi, world
+from tests.integration.agi_fixtures import agi, world
 from tests.integration.fake_asterisk import (
     ALLOWED,
     CALL_ID,

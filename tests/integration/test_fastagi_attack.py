@@ -19,8 +19,8 @@ import pytest
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.agi_attackers import KINDS
+from tests.integration.database_world import a_world
 from tests.integration.fake_asterisk import FastAgi, fast_agi
-from tests.integration.worlds import a_world
 
 PEERS, SECONDS = os.environ.get("AGI_ATTACK", "200 2").split()
 AT_ONCE = 4

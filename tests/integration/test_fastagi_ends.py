@@ -7,7 +7,7 @@ import pytest
 from engine.domain.ids import BookingId
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
-from tests.integration.agi_world import agi, world
+from tests.integration.agi_fixtures import agi, world
 from tests.integration.fake_asterisk import (
     CALL_ID,
     HANGUP,

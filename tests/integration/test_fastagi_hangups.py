@@ -17,6 +17,7 @@ from engine.domain.booking import Booking
 from engine.domain.policy import UsagePlan
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
+from tests.integration.database_world import a_world
 from tests.integration.fake_asterisk import (
     DATA_HANGUP,
     DEAD,
@@ -32,7 +33,6 @@ from tests.integration.fake_asterisk import (
     fast_agi,
     send_raw,
 )
-from tests.integration.worlds import a_world
 
 WAYS: dict[str, Reply] = {
     "closes": Ending.CLOSE,

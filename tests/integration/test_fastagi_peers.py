@@ -14,6 +14,7 @@ from agi_scripts.session import MAX_LINES
 from tests.contract.samples import CALLER
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World, outsider
+from tests.integration.database_world import a_world
 from tests.integration.fake_asterisk import (
     ALL_OK,
     ALLOWED,
@@ -24,7 +25,6 @@ from tests.integration.fake_asterisk import (
     fast_agi,
     send_raw,
 )
-from tests.integration.worlds import a_world
 
 # The product's own figure is 2 s.
 READ_SECONDS = 0.3

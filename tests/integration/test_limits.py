@@ -21,9 +21,9 @@ from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
 from tests.integration.ami_links import until_state
+from tests.integration.database_world import WorldClock, a_world
 from tests.integration.fake_asterisk import ALLOWED
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.worlds import WorldClock, a_world
 
 # The product's own figures are some ten times these.
 FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)

@@ -9,10 +9,10 @@ import pytest
 from engine.asterisk.wall_clock import CHECK_SECONDS, ClockOffset, ClockWatch
 from engine.domain.ids import CallId
 from tests.contract.samples import HOUR, SECOND
+from tests.integration.database_world import WorldClock, a_world
 from tests.integration.fake_ami import SUCCESS
 from tests.integration.fake_channels import FakeChannels
 from tests.integration.test_limits import Exchange, at_work
-from tests.integration.worlds import WorldClock, a_world
 
 
 def says(ami: FakeChannels, now: int) -> None:

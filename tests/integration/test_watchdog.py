@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 30
 @contextmanager
 def program(how: str) -> Iterator[subprocess.Popen[str]]:
     """Watched, and about to do it."""
-    command = [sys.executable, "-m", "tests.integration.stalling", how]
+    command = [sys.executable, "-m", "tests.integration.watchdog_process", how]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
         try:

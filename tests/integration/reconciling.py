@@ -16,8 +16,8 @@ from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.ami_links import until_state
+from tests.integration.database_world import WorldClock
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.worlds import WorldClock
 
 # The product's own figures are some ten times these.
 FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.contract.world import World
+from tests.integration.database_world import a_world
 from tests.integration.fake_asterisk import (
     FastAgi,
     fast_agi,
 )
-from tests.integration.worlds import a_world
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 
 from engine.domain.ids import CallId
 from tests.contract.samples import HOUR, SECOND
-from tests.integration.comparing import Comparing, Sometimes, comparing, whole, without_calls
+from tests.integration.database_world import a_world
 from tests.integration.fake_channels import FakeChannels
-from tests.integration.worlds import a_world
+from tests.integration.reconciling import Comparing, Sometimes, comparing, whole, without_calls
 
 GRANTED = 300
 

@@ -19,7 +19,7 @@ from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from phones.ports import free_port
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY
-from tests.integration.test_cli import Cli, wait_until_it_answers
+from tests.integration.cli_runner import Cli, wait_until_it_answers
 
 CALL = ("--source", CALLER, "--outcome")
 

@@ -14,7 +14,9 @@ from engine.asterisk.reconciler import list_channels
 from engine.domain.ids import CallId
 from tests.contract.samples import SECOND
 from tests.integration.ami_links import until_state
-from tests.integration.comparing import (
+from tests.integration.database_world import a_world
+from tests.integration.fake_channels import FakeChannels, UpCall
+from tests.integration.reconciling import (
     Broken,
     Comparing,
     Once,
@@ -23,8 +25,6 @@ from tests.integration.comparing import (
     whole,
     without_calls,
 )
-from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.worlds import a_world
 
 
 @pytest.fixture

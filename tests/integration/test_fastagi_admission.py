@@ -13,6 +13,7 @@ from agi_scripts.request_auth import request_mac
 from agi_scripts.server import scripts
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World
+from tests.integration.database_world import a_world
 from tests.integration.fake_asterisk import (
     ALL_OK,
     ALLOWED,
@@ -24,7 +25,6 @@ from tests.integration.fake_asterisk import (
     fast_agi,
     send_raw,
 )
-from tests.integration.worlds import a_world
 
 OURS = [ipaddress.ip_network("127.0.0.1")]
 STRANGER = "127.0.0.2"

@@ -10,7 +10,7 @@ from typing import Any
 from api.resources.exports import UNDER_WAY
 from engine.domain.ids import CallId
 from tests.integration.api_helpers import Api
-from tests.integration.many_records import copies
+from tests.integration.many_cdrs import copies
 
 # More than sockets hold on their way: some 6 MB.
 MANY = 30_000

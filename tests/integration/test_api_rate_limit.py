@@ -14,7 +14,7 @@ from phones.ports import free_port
 from tests.e2e.answers import send
 from tests.integration.api_helpers import Answer, Api, a_request
 from tests.integration.api_routes import QUERY
-from tests.integration.test_cli import Cli, wait_until_it_answers
+from tests.integration.cli_runner import Cli, wait_until_it_answers
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 

@@ -1,6 +1,8 @@
-"""A watched program whose event loop does as it is told: `python -m tests.integration.stalling stalls|works|idles`.
+"""A watched program whose event loop stalls, works or idles.
 
-It says "up" once it is watched, and "done" when it has got through.
+    python -m tests.integration.watchdog_process stalls|works|idles
+
+It prints "up" once the watchdog runs, and "done" when the loop has come through.
 """
 
 import asyncio

@@ -20,8 +20,8 @@ from engine.domain.ids import CallId
 from engine.runtime.failpoints import VARIABLE
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
+from tests.integration.database_world import WorldClock, a_world
 from tests.integration.fake_asterisk import environment
-from tests.integration.worlds import WorldClock, a_world
 
 ROOT = Path(__file__).parents[2]
 CALL = ["rn0-1772366400.1", "12345", "ANSWER"]
@@ -199,7 +199,13 @@ async def test_engines_that_take_in_the_same_journal_settle_each_end_once(world:
 async def test_an_engine_killed_between_settling_and_forgetting_settles_once(world: World, tmp_path: Path) -> None:
     await a_talk(world, CallId("c1"))
     write_end(tmp_path / "journal", world, "c1", 7 * SECOND)
-    command = [sys.executable, "-m", "tests.integration.journal_victim", str(world.database), str(tmp_path / "journal")]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.integration.end_spool_process",
+        str(world.database),
+        str(tmp_path / "journal"),
+    ]
     victim = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, VARIABLE: "end spool settled"})
     assert await asyncio.wait_for(victim.wait(), 30) == -signal.SIGKILL
     assert world.rows("SELECT duration FROM cdrs") == [{"duration": 7}]

@@ -26,12 +26,12 @@ from tests.contract.samples import HIDDEN
 from tests.contract.trial import Trial
 from tests.contract.world import World
 from tests.integration.api_helpers import CALLER, TESTED, Api, a_request
-from tests.integration.callback_office import FAST
+from tests.integration.callback_fixtures import FAST
 from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import DEMO
+from tests.integration.database_world import a_world
 from tests.integration.fake_asterisk import fast_agi
 from tests.integration.test_fastagi import REJECTED_404
-from tests.integration.worlds import a_world
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 

@@ -1,4 +1,4 @@
-"""A worker that delivers until somebody kills it: `python -m tests.integration.callback_victim DATABASE`."""
+"""A worker that delivers until somebody kills it: `python -m tests.integration.callback_worker_process DATABASE`."""
 
 import asyncio
 import sys
