@@ -79,8 +79,7 @@ def _server(name: str, house: House, directory: Path, preload: Mapping[str, str]
 @contextmanager
 def silent_receiver() -> Iterator[str]:
     """A receiver of callbacks that never answers: they are written down and wait, and sending them costs nothing.
-    What it costs to send them is another matter, of the receiver's as well.
-    """
+    What it costs to send them is another matter, of the receiver's as well."""
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/calls"
 
@@ -104,8 +103,7 @@ def compare(
 @dataclass(frozen=True)
 class Line:
     """Medians of the rounds. Microseconds; `memory` in bytes. `late`: how late the engine's event loop was at
-    worst, in milliseconds: 99th centile, longest, and what of it can be its own doing.
-    """
+    worst, in milliseconds: 99th centile, longest, and what of it can be its own doing."""
 
     name: str
     rate: float

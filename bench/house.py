@@ -52,8 +52,7 @@ def furnish(
     more: Mapping[str, object] | None = None,
 ) -> House:
     """`held`: bookings. `calls_each`: how many calls each of them has had. `free`: numbers beside theirs. `more`:
-    settings.
-    """
+    settings."""
     settings = settings_of(directory, ports, more or {})
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")

@@ -26,8 +26,7 @@ class Load:
 @dataclass(frozen=True)
 class Run:
     """Times in microseconds. `busy`: the generator's own share of its core; near 1, it is what was measured. `behind`:
-    the longest that it began a call of the open loop too late. `late`: of the engine's event loop.
-    """
+    the longest that it began a call of the open loop too late. `late`: of the engine's event loop."""
 
     server: str
     calls: int

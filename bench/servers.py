@@ -32,8 +32,7 @@ def on_core(core: int) -> list[str]:
 @dataclass(frozen=True)
 class Server:
     """`started`: how long it took until it answered (the engine) or listened, in seconds. `house`: the engine's, which
-    can be asked how late its event loop is.
-    """
+    can be asked how late its event loop is."""
 
     name: str
     port: int

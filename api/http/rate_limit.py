@@ -29,8 +29,7 @@ RATE_LIMIT_POLICY = "RateLimit-Policy"
 @dataclass(frozen=True, slots=True)
 class QuotaStanding:
     """`remaining`: requests that may be sent at once. `full_in`: seconds until it is all of them. `next_in`: seconds
-    until there is one, 0 if there is.
-    """
+    until there is one, 0 if there is."""
 
     allowed: bool
     remaining: int

@@ -133,7 +133,7 @@ class _Runner(web.AppRunner):
 
 
 def _refuse_expectations(handler: BaseHandler) -> BaseHandler:
-    """Aiohttp looks at `Expect` before any middleware, and refuses what it does not know in plain text."""
+    """aiohttp looks at `Expect` before any middleware, and refuses what it does not know in plain text."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get(hdrs.EXPECT, "100-continue").lower() == "100-continue":

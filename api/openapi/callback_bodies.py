@@ -1,6 +1,5 @@
 """The bodies of callbacks, to be described. They are made by `engine.domain.events`, which knows no pydantic: that the
-fields here are those is tested.
-"""
+fields here are those is tested."""
 
 from typing import Annotated, Literal
 

@@ -1,6 +1,5 @@
 """/cdr: the account's call records, which outlive the bookings that they were made on. /bookings/{id}/calls: those of a
-booking that is there.
-"""
+booking that is there."""
 
 from dataclasses import replace
 

@@ -32,8 +32,7 @@ class ShareSeconds:
 @dataclass(frozen=True, slots=True)
 class DiagnosticsRequest:
     """What the engine holds of itself now: see `engine.vitals`. `collected`: after Python's collector has been through
-    all of it, which holds up calls for some milliseconds.
-    """
+    all of it, which holds up calls for some milliseconds."""
 
     collected: bool = False
 

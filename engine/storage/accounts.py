@@ -59,8 +59,7 @@ class Accounts(Table):
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key that opens its account. `test_of`: the account beside which that is a test world, if it is one; its clock
-    is so far ahead of the machine's.
-    """
+    is so far ahead of the machine's."""
 
     id: str
     account_id: AccountId
@@ -71,8 +70,7 @@ class ApiKey:
 @dataclass(frozen=True, slots=True)
 class AccountSummary:
     """An account without its secret. `events`: those that it has chosen, in the order of EventType. `bookings_held`:
-    those in their grace too.
-    """
+    those in their grace too."""
 
     id: AccountId
     name: str

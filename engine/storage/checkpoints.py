@@ -56,8 +56,7 @@ class Checkpoints:
 
     def rest_is_wanted(self) -> bool:
         """By the thread that commits, before it begins: whether it should bring over what is left, which is little.
-        Its next commit then begins the log anew.
-        """
+        Its next commit then begins the log anew."""
         wanted, self._rest_is_wanted = self._rest_is_wanted, False
         return wanted
 
@@ -106,7 +105,6 @@ class Checkpoints:
 
 def _checkpoint(connection: sqlite3.Connection, how: str) -> tuple[int, int]:
     """How many pages the log has, and how many of them have been brought over. Another process that is at it, or a
-    reader that still needs the log, leaves some to the next time.
-    """
+    reader that still needs the log, leaves some to the next time."""
     _, length, brought = connection.execute(how).fetchone()
     return length, brought

@@ -57,8 +57,7 @@ class BookingFilter:
 @dataclass(frozen=True, slots=True)
 class ScannedPage(Generic[T]):
     """`goes_on_after`: the last record that was looked at, where there may be others that were not; their page may hold
-    some, however few this one holds.
-    """
+    some, however few this one holds."""
 
     records: Sequence[T]
     goes_on_after: str | None = None

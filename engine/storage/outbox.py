@@ -18,8 +18,7 @@ MAX_LOGGED = 50
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A callback that a worker has claimed. `attempts` counts this one and fences off every other claim; `tries` counts
-    from the beginning of the present schedule.
-    """
+    from the beginning of the present schedule."""
 
     id: str
     account_id: AccountId

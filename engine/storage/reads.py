@@ -122,8 +122,7 @@ class Reads:
 
     async def net_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> int:
         """How many more numbers were taken than came back, in the `pace_ms` before `now`. One comes back when its
-        quarantine is over, which began when its booking was gone.
-        """
+        quarantine is over, which began when its booking was gone."""
         back = now - quarantine_ms
         counts = await _one(
             self._sql.numbers_taken(
@@ -215,7 +214,7 @@ async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  likewise
 
 @contextmanager
 def _failures_named() -> Iterator[None]:
-    """Aiosqlite says ValueError when its connection was closed."""
+    """aiosqlite says ValueError when its connection was closed."""
     try:
         yield
     except (sqlite3.Error, ValueError) as error:

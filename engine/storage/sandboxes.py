@@ -13,8 +13,7 @@ from engine.storage.table import Table
 @dataclass(frozen=True, slots=True)
 class Sandbox:
     """`account_id`: the account that it is; `test_of`: the one beside which it stands. Its clock is so many
-    milliseconds ahead of the machine's.
-    """
+    milliseconds ahead of the machine's."""
 
     account_id: AccountId
     clock_ahead_ms: int

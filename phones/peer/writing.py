@@ -21,8 +21,7 @@ class Body:
 @dataclass(frozen=True)
 class Reply:
     """An answer to a request. `headers` are whole lines ("Name: value"); one that names a header that we would write
-    ourselves replaces it.
-    """
+    ourselves replaces it."""
 
     status: int
     reason: str = ""

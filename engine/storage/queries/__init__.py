@@ -26,8 +26,7 @@ def dict_row(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
 
 class LeanSqlite(SQLite3Adapter):
     """aiosql's adapter without what costs as much as a small statement itself: a row factory in Python that asks for
-    the columns' names row by row, and generators. Rows are dicts, whatever row factory the connection has.
-    """
+    the columns' names row by row, and generators. Rows are dicts, whatever row factory the connection has."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # as aiosql has it
@@ -78,8 +77,7 @@ def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
 
 class LeanAiosqlite(AioSQLiteAdapter):
     """Likewise for reads, over a connection whose rows are sqlite3.Row: aiosql's own goes over to the connection's
-    thread and back three times for a query, to execute it, to fetch and to close, and this goes once.
-    """
+    thread and back three times for a query, to execute it, to fetch and to close, and this goes once."""
 
     async def select(
         self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
