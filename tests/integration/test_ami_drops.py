@@ -94,9 +94,7 @@ async def ami() -> AsyncIterator[FakeAmi]:
 
 
 @pytest.mark.parametrize("with_reset", [False, True])
-async def test_however_the_connection_drops_after_a_send_nothing_is_sent_twice(
-    ami: FakeAmi, *, with_reset: bool
-) -> None:
+async def test_no_action_is_sent_twice_wherever_the_connection_is_cut(ami: FakeAmi, *, with_reset: bool) -> None:
     names = count()
     asked: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()

@@ -94,7 +94,7 @@ async def pour_to_all(ami: MadAmi, item: bytes) -> None:
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_a_flood_ends_the_connection_and_not_the_memory(ami: MadAmi, flood: str) -> None:
+async def test_a_flood_ends_the_connection_before_it_fills_memory(ami: MadAmi, flood: str) -> None:
     with structlog.testing.capture_logs() as logged:
         async with linked(ami, ping_every_seconds=60) as link:
             before = resident()
@@ -110,7 +110,7 @@ async def test_a_flood_ends_the_connection_and_not_the_memory(ami: MadAmi, flood
 
 
 @pytest.mark.parametrize("kind", LISTS)
-async def test_a_list_without_an_end_ends_the_connection_and_not_the_memory(ami: MadAmi, kind: str) -> None:
+async def test_an_endless_list_ends_the_connection_before_it_fills_memory(ami: MadAmi, kind: str) -> None:
     ami.item = LISTS[kind]
     async with linked(ami, ping_every_seconds=60, action_seconds=AmiLimits().action_seconds) as link:
         before = resident()
@@ -121,7 +121,7 @@ async def test_a_list_without_an_end_ends_the_connection_and_not_the_memory(ami:
     assert ami.sent < FLOOD
 
 
-async def test_even_if_nobody_dropped_it_a_flood_of_events_would_not_stay_in_memory(ami: MadAmi) -> None:
+async def test_a_flood_of_events_below_the_limit_does_not_stay_in_memory(ami: MadAmi) -> None:
     async with linked(ami, ping_every_seconds=60, action_seconds=60, max_unsolicited=2 * FLOOD) as link:
         before = resident()
         await pour_to_all(ami, FLOODS["events"])
@@ -130,7 +130,7 @@ async def test_even_if_nobody_dropped_it_a_flood_of_events_would_not_stay_in_mem
         assert (link.state, ami.connections) == (LinkState.UP, 1)
 
 
-async def test_what_nobody_asked_for_is_forgotten_with_each_ping(ami: MadAmi) -> None:
+async def test_each_ping_resets_the_count_of_unsolicited_bytes(ami: MadAmi) -> None:
     """Asterisk says a word too much now and then; over days that is no flood."""
     async with linked(ami, ping_every_seconds=0.05, max_unsolicited=2000) as link:
         for pings in range(8):
@@ -142,7 +142,7 @@ async def test_what_nobody_asked_for_is_forgotten_with_each_ping(ami: MadAmi) ->
         await ami.wait_for("Login", 2)
 
 
-async def test_an_honest_list_of_many_calls_is_within_the_limits(ami: MadAmi) -> None:
+async def test_a_genuine_list_of_many_calls_is_within_the_limits(ami: MadAmi) -> None:
     """Five thousand calls at once, each of two channels, as Asterisk lists them."""
 
     class Honest(MadAmi):
@@ -161,7 +161,7 @@ async def test_an_honest_list_of_many_calls_is_within_the_limits(ami: MadAmi) ->
         report("an honest list of 10,000 channels", asterisk, before)
 
 
-async def test_a_half_open_peer_is_noticed_in_two_pings() -> None:
+async def test_a_half_open_connection_is_detected_within_two_pings() -> None:
     """AMI_LIMITS=product measures with the product's own figures."""
     limits = AmiLimits() if os.environ.get("AMI_LIMITS") == "product" else FAST
     async with FakeAmi() as ami:

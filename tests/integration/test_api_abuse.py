@@ -144,7 +144,7 @@ ODD: dict[str, tuple[str, str, bytes]] = {
 }
 
 
-async def test_whatever_is_sent_is_answered_with_a_problem(api: Api, port: int) -> None:
+async def test_every_bad_request_is_answered_with_a_problem(api: Api, port: int) -> None:
     before = await api.storage.run(lambda tx: tx.bookings.ledger_page("", 10))
     async with measured(f"{len(ODD)} odd requests"):
         for name, (line, headers, body) in ODD.items():
@@ -156,7 +156,7 @@ async def test_whatever_is_sent_is_answered_with_a_problem(api: Api, port: int) 
     assert await api.storage.run(lambda tx: tx.bookings.ledger_page("", 10)) == before
 
 
-async def test_a_target_with_another_host_in_it_is_the_same_target(api: Api, port: int) -> None:
+async def test_a_request_target_with_another_host_reaches_the_same_route(api: Api, port: int) -> None:
     """RFC 9112 has a server take the absolute form; whose host it names decides over nothing here."""
     line = "GET http://evil.example/bookings"
     plain, absolute = await exchange(port, request_of(api)), await exchange(port, request_of(api, line))
@@ -164,7 +164,7 @@ async def test_a_target_with_another_host_in_it_is_the_same_target(api: Api, por
     assert b"evil" not in absolute
 
 
-async def test_a_client_that_waits_to_be_told_to_go_on_is(api: Api, port: int) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(api: Api, port: int) -> None:
     body = json.dumps(a_request()).encode()
     reader, writer = await connect(port)
     headers = f"{JSON}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n"
@@ -175,7 +175,7 @@ async def test_a_client_that_waits_to_be_told_to_go_on_is(api: Api, port: int) -
     writer.close()
 
 
-async def test_ten_megabytes_are_not_kept(api: Api, port: int) -> None:
+async def test_bodies_of_ten_megabytes_are_not_kept_in_memory(api: Api, port: int) -> None:
     async with measured("ten times 10 MB at once"):
         raw = request_of(api, "POST /bookings", CHUNKED, b"989680\r\n" + b" " * 10_000_000)
         answers = await asyncio.gather(*(exchange(port, raw) for _ in range(10)), return_exceptions=True)
@@ -203,7 +203,7 @@ SLOW: dict[str, Callable[[Api], tuple[bytes, bytes]]] = {
 
 
 @pytest.mark.parametrize("what", SLOW)
-async def test_who_sends_it_a_byte_at_a_time_is_cut_off(api: Api, port: int, what: str) -> None:
+async def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(api: Api, port: int, what: str) -> None:
     first, then = SLOW[what](api)
     reader, writer = await connect(port)
     writer.write(first)
@@ -214,7 +214,7 @@ async def test_who_sends_it_a_byte_at_a_time_is_cut_off(api: Api, port: int, wha
     assert (b" 408 " in answer.split(b"\r\n")[0]) == ("body" in what)
 
 
-async def test_silent_connections_keep_nobody_out(api: Api, port: int) -> None:
+async def test_silent_connections_do_not_block_others(api: Api, port: int) -> None:
     """Slowloris: far more of them than there is room for, each opened anew as soon as it is closed."""
     halves = [b"", b"GET /bookings HTTP/1.1\r\nX: y\r\n", b"P"]
     async with measured(f"{10 * MAX_CONNECTIONS} silent connections, {MAX_CONNECTIONS} places"):
@@ -249,7 +249,7 @@ async def test_a_connection_that_was_useful_outlives_silent_ones(api: Api, port:
         each.close()
 
 
-async def test_when_every_place_is_at_work_the_newcomer_is_turned_away(api: Api, port: int) -> None:
+async def test_a_new_connection_is_refused_when_all_are_busy(api: Api, port: int) -> None:
     go_on = asyncio.Event()
     api.health.behave = lambda: _wait(go_on)
     raw = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -265,7 +265,7 @@ async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
 
-async def test_who_does_not_read_is_given_up(api: Api, port: int) -> None:
+async def test_a_client_that_does_not_read_is_cut_off(api: Api, port: int) -> None:
     """Requests without end, none of the answers read: neither memory nor the task stays."""
     tasks: set[asyncio.Task[Any]] = set(asyncio.all_tasks())
     connection = socket.socket()
@@ -286,7 +286,7 @@ async def _send_for_ever(connection: socket.socket, raw: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(connection, raw)
 
 
-async def test_deep_and_broken_json_at_once_holds_nobody_up(api: Api, port: int) -> None:
+async def test_deeply_nested_and_broken_json_delays_no_other_request(api: Api, port: int) -> None:
     raws = [
         request_of(api, "POST /bookings", JSON + f"Content-Length: {len(body)}\r\n", body)
         for body in (b"[" * 60_000, b'{"a":' * 12_000, b'{"destination": ' + b"9" * 60_000 + b"}", b"\xff" * 60_000)

@@ -55,12 +55,12 @@ async def test_a_missing_field_is_refused_and_named(api: Api, field: str) -> Non
 
 
 @pytest.mark.parametrize("body", [[], [1], "text", 1, 1.5, True, [a_request()]], ids=repr)
-async def test_a_body_that_is_no_object_is_refused(api: Api, body: object) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(api: Api, body: object) -> None:
     answer = await api.call("POST", "/bookings", body)
     assert (answer.status, answer.code) == (422, "invalid_request")
 
 
-async def test_null_is_no_object_either(api: Api) -> None:
+async def test_a_null_body_is_refused(api: Api) -> None:
     answer = await api.send(b"null")
     assert (answer.status, answer.code) == (422, "invalid_request")
 
@@ -113,7 +113,7 @@ BAD_DESTINATIONS = (
 
 
 @pytest.mark.parametrize("destination", BAD_DESTINATIONS, ids=ascii)
-async def test_what_is_no_callable_e164_number_is_no_destination(api: Api, destination: str) -> None:
+async def test_an_uncallable_number_is_refused_as_a_destination(api: Api, destination: str) -> None:
     answer = await api.call("POST", "/bookings", a_request(destination=destination))
     assert (answer.status, answer.code) == (422, "invalid_destination")
     assert answer.body["errors"][0]["field"] == "destination"
@@ -139,13 +139,13 @@ async def test_a_plan_is_one_of_the_three_words_exactly(api: Api, plan: str) -> 
     ],
     ids=lambda value: ascii(value)[:60],
 )
-async def test_a_callback_is_printable_bounded_and_passes_the_check(api: Api, callback: str) -> None:
+async def test_a_bad_callback_url_is_refused(api: Api, callback: str) -> None:
     answer = await api.call("POST", "/bookings", a_request(callback=callback))
     assert (answer.status, answer.code) == (422, "callback_not_acceptable")
     await nothing_was_booked(api)
 
 
-async def test_a_callback_of_2048_characters_is_taken(api: Api) -> None:
+async def test_a_callback_url_may_have_2048_characters(api: Api) -> None:
     callback = CALLBACK + "/" + "a" * (2047 - len(CALLBACK))
     assert (await api.book(callback=callback))["callback"] == callback
 
@@ -179,7 +179,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("raw", UNREADABLE.values(), ids=UNREADABLE)
-async def test_what_is_not_exactly_json_is_refused(api: Api, raw: bytes) -> None:
+async def test_a_body_that_is_not_valid_json_is_refused(api: Api, raw: bytes) -> None:
     answer = await api.send(raw)
     assert (answer.status, answer.code) == (400, "malformed_request")
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -187,7 +187,7 @@ async def test_what_is_not_exactly_json_is_refused(api: Api, raw: bytes) -> None
     await nothing_was_booked(api)
 
 
-async def test_a_number_beyond_every_float_is_just_a_wrong_type(api: Api) -> None:
+async def test_a_number_beyond_every_float_is_refused_as_a_wrong_type(api: Api) -> None:
     answer = await api.send(VALID.replace(f'"{HIDDEN}"'.encode(), b"1e999"))
     assert (answer.status, answer.code) == (422, "invalid_destination")
 
@@ -205,38 +205,38 @@ async def test_a_number_beyond_every_float_is_just_a_wrong_type(api: Api) -> Non
     ],
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/bookings"), ("PUT", "/bookings/bkg_" + "0" * 32)])
-async def test_only_json_is_taken(api: Api, method: str, path: str, content_type: str) -> None:
+async def test_only_json_is_accepted(api: Api, method: str, path: str, content_type: str) -> None:
     answer = await api.call(method, path, data=VALID, headers={"Content-Type": content_type})
     assert (answer.status, answer.code) == (415, "unsupported_media_type")
 
 
-async def test_json_with_utf8_named_is_taken(api: Api) -> None:
+async def test_json_with_an_explicit_utf8_charset_is_accepted(api: Api) -> None:
     headers = {"Content-Type": "application/json; charset=UTF-8"}
     assert (await api.call("POST", "/bookings", data=VALID, headers=headers)).status == 201
 
 
-async def test_a_compressed_body_is_refused_unopened(api: Api) -> None:
+async def test_a_compressed_body_is_refused_without_unpacking(api: Api) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     for raw in (gzip.compress(VALID), gzip.compress(b" " * 10_000_000)):
         answer = await api.call("POST", "/bookings", data=raw, headers=headers)
         assert (answer.status, answer.code) == (415, "unsupported_media_type")
 
 
-async def test_a_body_of_64_kib_is_read_and_a_longer_one_is_not(api: Api) -> None:
+async def test_a_body_may_have_64_kib_and_no_more(api: Api) -> None:
     padding = 64 * 1024 - len(VALID)
     assert (await api.send(VALID + b" " * padding)).status == 201
     longer = await api.send(VALID + b" " * (padding + 1))
     assert (longer.status, longer.code) == (413, "too_large")
 
 
-async def test_ten_megabytes_are_refused(api: Api) -> None:
+async def test_a_body_of_ten_megabytes_is_refused(api: Api) -> None:
     headers = {"Content-Type": "application/json"}
     answer = await api.call("POST", "/bookings", data=io.BytesIO(b" " * 10_000_000), headers=headers)
     assert (answer.status, answer.code) == (413, "too_large")
     await nothing_was_booked(api)
 
 
-async def test_ten_megabytes_of_undeclared_length_are_refused(api: Api) -> None:
+async def test_a_chunked_body_of_ten_megabytes_is_refused(api: Api) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 100_000
@@ -258,18 +258,18 @@ async def exchange(api: Api, *parts: bytes) -> bytes:
     return answer
 
 
-async def test_two_authorization_headers_are_no_key(api: Api) -> None:
+async def test_two_authorization_headers_are_refused(api: Api) -> None:
     line = f"Authorization: Bearer {api.keys['ours']}\r\n"
     head = await exchange(api, f"GET /bookings HTTP/1.1\r\nHost: x\r\n{line}{line}\r\n".encode())
     assert head.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 400 "))
 
 
-async def test_an_authorization_of_raw_bytes_is_no_key(api: Api) -> None:
+async def test_an_authorization_header_of_raw_bytes_is_refused(api: Api) -> None:
     head = await exchange(api, b"GET /bookings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 401 ")
 
 
-async def test_a_body_that_breaks_its_chunks_is_refused(api: Api) -> None:
+async def test_a_body_with_broken_chunks_is_refused(api: Api) -> None:
     request = (
         f"POST /bookings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.keys['ours']}\r\n"
         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"

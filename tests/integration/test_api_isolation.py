@@ -35,7 +35,7 @@ def name_of(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
-def test_the_route_table_is_all_that_the_router_has(api: Api) -> None:
+def test_the_router_has_exactly_the_routes_of_the_table(api: Api) -> None:
     """What is tried below is tried for each of its lines. Beside it are pages for people, which hold nobody's data."""
     router = {(route.method, route.resource.canonical) for route in api.client.app.router.routes() if route.resource}
     table = {(route.method, route.path) for route in (*ROUTES, *PAGES)}
@@ -45,7 +45,7 @@ def test_the_route_table_is_all_that_the_router_has(api: Api) -> None:
 
 
 @pytest.mark.parametrize("route", PRIVATE, ids=name_of)
-def test_a_route_that_changes_things_says_what_it_takes(route: Route) -> None:
+def test_every_writing_route_declares_its_body(route: Route) -> None:
     takes = route.method in {"POST", "PUT", "PATCH"} and route.operation.id not in WITHOUT_BODY
     assert (route.body is not None) == takes
 
@@ -93,7 +93,7 @@ def without_date(answer: Answer) -> tuple[int, list[tuple[str, str]], str]:
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
-async def test_another_accounts_thing_answers_exactly_like_an_unknown_one(api: Api, route: Route) -> None:
+async def test_another_accounts_id_answers_exactly_like_an_unknown_one(api: Api, route: Route) -> None:
     theirs = await ids_of(api, "theirs")
     before = await snapshot(api, "theirs", theirs)
     foreign, unknown = await ask(api, route, theirs), await ask(api, route, UNKNOWN)
@@ -104,7 +104,7 @@ async def test_another_accounts_thing_answers_exactly_like_an_unknown_one(api: A
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
-async def test_nor_does_any_other_way_to_ask_tell_them_apart(api: Api, route: Route) -> None:
+async def test_no_other_method_or_query_tells_them_apart(api: Api, route: Route) -> None:
     """Other methods, bodies that are wrong or none, parameters: never another answer than for an unknown id."""
     theirs = await ids_of(api, "theirs")
     before = await snapshot(api, "theirs", theirs)
@@ -122,7 +122,7 @@ async def test_nor_does_any_other_way_to_ask_tell_them_apart(api: Api, route: Ro
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
-async def test_another_accounts_gone_booking_answers_not_found_and_never_gone(api: Api, route: Route) -> None:
+async def test_another_accounts_gone_booking_answers_404_and_never_410(api: Api, route: Route) -> None:
     theirs = await ids_of(api, "theirs")
     await api.call("DELETE", f"/bookings/{theirs['bookings']}", account="theirs")
     foreign = await ask(api, route, theirs)
@@ -130,12 +130,12 @@ async def test_another_accounts_gone_booking_answers_not_found_and_never_gone(ap
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
-async def test_ones_own_thing_is_answered(api: Api, route: Route) -> None:
+async def test_an_own_id_is_answered(api: Api, route: Route) -> None:
     assert (await ask(api, route, await ids_of(api, "ours"))).status in {200, 201, 202, 204}
 
 
 @pytest.mark.parametrize("route", LISTS, ids=name_of)
-async def test_a_list_has_ones_own_only(api: Api, route: Route) -> None:
+async def test_a_list_has_only_records_of_its_account(api: Api, route: Route) -> None:
     await ids_of(api, "theirs")
     assert (await api.call("GET", route.path)).body["data"] == []
     ours = await ids_of(api, "ours")
@@ -178,29 +178,29 @@ async def test_no_route_answers_without_a_valid_key(api: Api, route: Route, head
     assert await snapshot(api, "ours", ours) == before
 
 
-async def test_the_scheme_is_read_in_any_case(api: Api) -> None:
+async def test_the_authorization_scheme_is_case_insensitive(api: Api) -> None:
     for scheme in ("bearer", "BEARER", "Bearer  "):
         headers = {"Authorization": f"{scheme} {api.keys['ours']}"}
         assert (await api.call("GET", "/bookings", account=None, headers=headers)).status == 200
 
 
-async def test_a_key_works_only_as_a_whole_and_in_its_own_case(api: Api) -> None:
+async def test_a_shortened_or_altered_key_is_refused(api: Api) -> None:
     key = api.keys["ours"]
     for wrong in (key[:-1], key + "A", key.swapcase(), key + "="):
         answer = await api.call("GET", "/bookings", account=None, headers={"Authorization": f"Bearer {wrong}"})
         assert answer.status == 401
 
 
-async def test_a_revoked_key_is_no_key(api: Api) -> None:
+async def test_a_revoked_key_is_refused(api: Api) -> None:
     await api.storage.run(lambda tx: tx.accounts._db.execute("UPDATE api_keys SET revoked_at = 1"))
     assert (await api.call("GET", "/bookings")).code == "unauthorized"
 
 
-def test_only_what_tells_nothing_of_accounts_is_public() -> None:
+def test_only_routes_without_account_data_are_public() -> None:
     assert [name_of(route) for route in ROUTES if route.public] == ["GET /health", "GET /openapi.json"]
 
 
-async def test_a_handler_outside_the_route_table_is_not_public(api: Api, aiohttp_client: Any) -> None:
+async def test_a_handler_outside_the_route_table_needs_a_key(api: Api, aiohttp_client: Any) -> None:
     async def forgotten(_request: web.Request) -> web.Response:
         return web.Response(text="a secret")
 

@@ -111,7 +111,7 @@ async def run(address: str, directory: Path, config: Path, test_key: str) -> tup
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 600)
-async def test_made_up_requests_get_the_answers_that_the_description_has(
+async def test_generated_requests_get_the_answers_of_the_openapi_document(
     api: Api, address: str, tmp_path: Path
 ) -> None:
     users = {name: api.keys[name] for name in ("ours", "theirs")}

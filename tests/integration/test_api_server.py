@@ -51,7 +51,7 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("raw", NOT_HTTP.values(), ids=NOT_HTTP)
-async def test_what_is_not_http_is_a_problem_and_reaches_no_log(
+async def test_bytes_that_are_not_http_get_a_problem_and_are_not_logged(
     port: int, raw: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with capture_logs() as logs:
@@ -64,11 +64,11 @@ async def test_what_is_not_http_is_a_problem_and_reaches_no_log(
     assert (logs, caplog.text) == ([], "")
 
 
-async def test_a_connection_that_never_sends_a_whole_head_is_closed(port: int) -> None:
+async def test_a_connection_without_a_complete_head_is_closed(port: int) -> None:
     assert await exchange(port, b"GET /bookings HTTP/1.1\r\nHost: x\r\n") == ""
 
 
-async def test_requests_are_answered_as_ever(api: Api, port: int) -> None:
+async def test_ordinary_requests_are_answered_afterwards(api: Api, port: int) -> None:
     key = api.keys["ours"]
     head = f"GET /bookings HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
     answer = await exchange(port, head.encode())

@@ -27,7 +27,7 @@ def attempts(office: Office) -> list[dict[str, Any]]:
     return office.select("SELECT * FROM callback_attempts ORDER BY callback_id, attempt")
 
 
-async def test_every_try_is_logged_with_what_was_answered(office: Office, receiver: CallbackReceiver) -> None:
+async def test_every_attempt_is_logged_with_its_answer(office: Office, receiver: CallbackReceiver) -> None:
     receiver.answer_with(
         Answer(503, body=b"upstream is down\r\n"), Answer(reset=True), Answer(200, body=b"\xe2\x98\x8e ok")
     )
@@ -56,7 +56,7 @@ async def test_every_try_is_logged_with_what_was_answered(office: Office, receiv
         (b"y" * (SHOWN_BYTES - 6) + b"+14155550123", "y" * (SHOWN_BYTES - 6)),  # no half of a number
     ],
 )
-async def test_of_an_answer_its_beginning_is_kept_as_harmless_text(
+async def test_the_start_of_an_answer_is_stored_as_harmless_text(
     office: Office, receiver: CallbackReceiver, body: bytes, shown: str
 ) -> None:
     receiver.answer_with(Answer(200, body=body))
@@ -66,7 +66,7 @@ async def test_of_an_answer_its_beginning_is_kept_as_harmless_text(
     assert [row["response"] for row in attempts(office)] == [shown]
 
 
-async def test_what_a_receiver_answers_is_never_logged(office: Office, receiver: CallbackReceiver) -> None:
+async def test_a_receivers_answer_is_never_written_to_the_log(office: Office, receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(500, body=b"echo s3cret +32470123456"), Answer(410, body=b"echo s3cret"))
     await office.post(receiver.url + "/s3cret")
     with structlog.testing.capture_logs() as logs:
@@ -83,7 +83,7 @@ async def test_what_a_receiver_answers_is_never_logged(office: Office, receiver:
     )
 
 
-async def test_410_holds_all_that_follows_and_enabling_sends_it_in_order(
+async def test_a_410_holds_later_callbacks_and_enabling_sends_them_in_order(
     office: Office, receiver: CallbackReceiver
 ) -> None:
     receiver.answer_with(Answer(410))
@@ -103,7 +103,7 @@ async def test_410_holds_all_that_follows_and_enabling_sends_it_in_order(
     assert office.rows()[0]["state"] == "FAILED"
 
 
-async def test_an_endpoint_that_has_failed_for_long_is_disabled_and_a_success_before_that_saves_it(
+async def test_an_endpoint_is_disabled_after_long_failure_and_a_success_resets_the_time(
     office: Office, receiver: CallbackReceiver
 ) -> None:
     async with CallbackReceiver() as lucky:
@@ -120,7 +120,7 @@ async def test_an_endpoint_that_has_failed_for_long_is_disabled_and_a_success_be
     assert found[receiver.url]["disabled_at"] - found[receiver.url]["failing_since"] >= 300
 
 
-async def test_while_a_secret_is_replaced_either_verifies_and_afterwards_the_new_one_alone(
+async def test_both_secrets_verify_during_the_overlap_and_only_the_new_one_after_it(
     office: Office, receiver: CallbackReceiver
 ) -> None:
     old = office.account.webhook_secret
@@ -170,7 +170,7 @@ async def test_one_dead_receiver_with_ten_thousand_queued_delays_no_other(office
     print(f"\nbeside {QUEUED} queued for a dead receiver, others wait {figures}")  # noqa: T201  its report
 
 
-async def test_of_a_dead_receiver_that_is_disabled_what_is_queued_is_held_without_being_sent(
+async def test_queued_callbacks_to_a_disabled_endpoint_are_held_unsent(
     office: Office, receiver: CallbackReceiver
 ) -> None:
     await office.post(receiver.url)

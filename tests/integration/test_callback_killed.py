@@ -54,7 +54,7 @@ def check(office: Office, receiver: CallbackReceiver, ids: list[str]) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_killed_at_a_write_point_all_are_delivered_and_the_log_agrees(
+async def test_after_a_kill_at_any_write_all_callbacks_are_delivered_and_the_log_agrees(
     office: Office, receiver: CallbackReceiver, point: str
 ) -> None:
     receiver.answer_with(Answer(503), Answer(200))
@@ -65,7 +65,7 @@ async def test_killed_at_a_write_point_all_are_delivered_and_the_log_agrees(
     check(office, receiver, ids)
 
 
-async def test_killed_between_send_and_acknowledge_it_is_sent_again_under_its_id(
+async def test_after_a_kill_between_send_and_record_a_callback_is_sent_again_with_its_id(
     office: Office, receiver: CallbackReceiver
 ) -> None:
     receiver.answer_with(Answer(200, delay=0.4), Answer(200))

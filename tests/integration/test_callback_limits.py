@@ -123,7 +123,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-async def test_an_endless_answer_is_cut_by_its_size(name: str) -> None:
+async def test_an_endless_answer_is_cut_at_the_size_limit(name: str) -> None:
     head, more, expected = ENDLESS[name]
     async with listening(Hostile(head, more)) as hostile:
         outcome, took = await measured(name, hostile.url)
@@ -142,7 +142,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("name", SLOW)
-async def test_a_slow_head_is_cut_by_the_time(name: str) -> None:
+async def test_a_slow_head_is_cut_at_the_timeout(name: str) -> None:
     async with listening(Hostile(*SLOW[name], pause=1.0)) as hostile:
         outcome, _ = await measured(name, hostile.url, timeout_ms=1_500)
         assert outcome == NoAnswer(Trouble.TIMEOUT)
@@ -180,14 +180,14 @@ async def test_a_compressed_answer_is_never_unpacked(encoding: str) -> None:
         assert receiver.requests[0].headers["Accept-Encoding"] == "identity"
 
 
-async def test_an_answer_of_the_longest_length_is_taken_whole() -> None:
+async def test_an_answer_of_the_maximum_length_is_read_whole() -> None:
     async with CallbackReceiver() as receiver:
         receiver.answer_with(Answer(200, body=b"x" * (MAX_ANSWER_BYTES - 1024)))
         assert await send(receiver.url) == DELIVERED
         assert receiver.bytes_sent == MAX_ANSWER_BYTES - 1024
 
 
-async def test_a_hundred_hostile_receivers_at_once_leave_no_memory_and_no_task_behind() -> None:
+async def test_a_hundred_hostile_receivers_leave_no_memory_or_task_behind() -> None:
     tasks = asyncio.all_tasks()
     async with listening(Hostile(OK + b"Content-Length: 1000000000\r\n\r\n", b"x" * 65_536)) as hostile:
         memory = psutil.Process().memory_info().rss

@@ -38,7 +38,7 @@ async def test_waking_the_worker_delivers_at_once(office: Office, receiver: Call
         await receiver.wait_for(1, timeout=4)
 
 
-async def test_what_lay_there_before_the_start_is_delivered(office: Office, receiver: CallbackReceiver) -> None:
+async def test_callbacks_from_before_the_start_are_delivered(office: Office, receiver: CallbackReceiver) -> None:
     ids = await office.post(receiver.url, 300)
     async with working(office):
         await office.until("DELIVERED", 300)
@@ -57,7 +57,7 @@ async def test_a_retry_has_the_same_id_and_a_new_timestamp(office: Office, recei
 
 
 @pytest.mark.parametrize(("status", "attempts"), [(503, 4), (410, 1)])
-async def test_it_fails_after_the_last_attempt_or_a_410(
+async def test_a_callback_fails_after_the_last_attempt_or_a_410(
     office: Office, receiver: CallbackReceiver, status: int, attempts: int
 ) -> None:
     receiver.answer_with(Answer(status))
@@ -116,7 +116,7 @@ async def test_a_crash_before_recording_delivers_again_with_the_same_id(
 
 
 @pytest.mark.parametrize("command", ["line_up", "begin_all", "record"])
-async def test_storage_that_fails_is_survived(office: Office, receiver: CallbackReceiver, command: str) -> None:
+async def test_the_worker_survives_failing_storage(office: Office, receiver: CallbackReceiver, command: str) -> None:
     storage = FailingStorage(office.storage, lambda name: name == command and storage.failures < 2)
     await office.post(receiver.url)
     async with working(office, storage=storage):
@@ -125,7 +125,7 @@ async def test_storage_that_fails_is_survived(office: Office, receiver: Callback
     assert len(receiver.requests) == 1
 
 
-async def test_only_who_began_the_last_attempt_records_it(office: Office, receiver: CallbackReceiver) -> None:
+async def test_only_the_worker_of_the_last_attempt_records_it(office: Office, receiver: CallbackReceiver) -> None:
     [event_id] = await office.post(receiver.url)
     receiver.answer_with(Answer(200, delay=0.3))
     async with working(office):
@@ -163,7 +163,7 @@ async def test_a_dead_receiver_with_many_queued_does_not_delay_another(office: O
             assert {row["state"] for row in queued} == {"PENDING"}
 
 
-async def test_a_receiver_that_comes_back_gets_all_that_is_queued(office: Office, receiver: CallbackReceiver) -> None:
+async def test_a_recovered_receiver_gets_all_queued_callbacks(office: Office, receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(delay=60), Answer(200))
     await office.post(receiver.url, 200)
     async with working(office, replace(FAST, timeout_ms=3_000)):
@@ -171,7 +171,7 @@ async def test_a_receiver_that_comes_back_gets_all_that_is_queued(office: Office
     assert len(receiver.requests) == 201
 
 
-async def test_a_stop_lets_attempts_under_way_finish(office: Office, receiver: CallbackReceiver) -> None:
+async def test_a_stop_lets_running_attempts_finish(office: Office, receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(200, delay=0.3))
     await office.post(receiver.url)
     async with working(office):
@@ -179,7 +179,7 @@ async def test_a_stop_lets_attempts_under_way_finish(office: Office, receiver: C
     assert office.rows()[0]["state"] == "DELIVERED"
 
 
-async def test_a_stop_does_not_wait_for_ever(office: Office, receiver: CallbackReceiver) -> None:
+async def test_a_stop_does_not_wait_without_limit(office: Office, receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(200, delay=60))
     await office.post(receiver.url)
     async with working(office, replace(FAST, timeout_ms=60_000, drain_ms=200)):
@@ -197,7 +197,7 @@ async def test_loopback_is_not_called_unless_allowed(office: Office, receiver: C
     assert row["last_outcome"] == "address not allowed"
 
 
-async def test_logs_hold_neither_the_body_nor_the_urls_path(office: Office, receiver: CallbackReceiver) -> None:
+async def test_logs_contain_neither_the_body_nor_the_urls_path(office: Office, receiver: CallbackReceiver) -> None:
     receiver.answer_with(Answer(500), Answer(410))
     [event_id] = await office.post(receiver.url + "/s3cret?token=s3cret")
     with structlog.testing.capture_logs() as logs:

@@ -33,7 +33,7 @@ def load(cli: Cli) -> Callable[[bytes], subprocess.CompletedProcess[str]]:
 
 
 @pytest.mark.parametrize("profile", ["production", "demo"])
-def test_setup_may_be_run_again_and_changes_nothing(cli: Cli, profile: str) -> None:
+def test_a_second_setup_changes_nothing(cli: Cli, profile: str) -> None:
     assert cli("setup", profile=profile).returncode == 0
     before, made = contents(cli.data / "secrets"), cli.numbers()
     again = cli("setup", profile=profile)
@@ -42,7 +42,7 @@ def test_setup_may_be_run_again_and_changes_nothing(cli: Cli, profile: str) -> N
     assert len(cli.rows("SELECT id FROM api_keys")) == (1 if profile == "demo" else 0)
 
 
-def test_setup_makes_a_demo_key_again_when_its_file_is_gone_and_never_shows_it(cli: Cli) -> None:
+def test_setup_replaces_a_lost_demo_key_and_never_shows_it(cli: Cli) -> None:
     cli("setup", profile="demo")
     file = cli.data / "demo" / "api-key"
     first = file.read_text()
@@ -53,7 +53,7 @@ def test_setup_makes_a_demo_key_again_when_its_file_is_gone_and_never_shows_it(c
     assert LIVE_PREFIX not in done.stdout + done.stderr
 
 
-def test_production_s_setup_makes_no_account_and_no_number(cli: Cli) -> None:
+def test_setup_for_production_creates_no_account_and_no_number(cli: Cli) -> None:
     cli("setup")
     assert cli.rows("SELECT (SELECT COUNT(*) FROM accounts), (SELECT COUNT(*) FROM numbers)") == [(0, 0)]
 
@@ -69,7 +69,7 @@ def test_production_s_setup_makes_no_account_and_no_number(cli: Cli) -> None:
         ("asterisk-config", "."),
     ],
 )
-def test_a_command_in_another_directory_makes_no_new_system(cli: Cli, command: tuple[str, ...]) -> None:
+def test_a_command_in_another_directory_creates_no_new_system(cli: Cli, command: tuple[str, ...]) -> None:
     assert "no database in var: run in the project's directory, or set RENTED_NUMBERS_DATA_DIR" in cli.refused(*command)
     assert not cli.data.exists()
 
@@ -87,14 +87,14 @@ def test_a_command_in_another_directory_makes_no_new_system(cli: Cli, command: t
         (b'\n\n"+3225550001",x\n  \n', 1),
     ],
 )
-def test_a_good_file_is_imported_whatever_its_shape(cli: Cli, load: Any, content: bytes, added: int) -> None:
+def test_a_good_file_is_imported_in_any_format(cli: Cli, load: Any, content: bytes, added: int) -> None:
     done = load(content)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["added", str(added)]
     assert cli.numbers() == ["+3225550001", "+3225550002"][:added]
 
 
-def test_bad_lines_are_named_with_their_numbers_and_nothing_is_imported(cli: Cli, load: Any) -> None:
+def test_bad_lines_are_listed_by_number_and_nothing_is_imported(cli: Cli, load: Any) -> None:
     done = load(b"number\n+3225550001\nnot a number\n\n+1\n+3225550001\n\xd9\xa3\xd9\xa2\nnumber\n")
     assert done.returncode == 1
     assert [line.removeprefix("rented-numbers: ") for line in done.stderr.splitlines()] == [
@@ -108,21 +108,21 @@ def test_bad_lines_are_named_with_their_numbers_and_nothing_is_imported(cli: Cli
     assert cli.numbers() == []
 
 
-def test_a_number_that_is_in_the_pool_already_is_named_and_nothing_is_imported(cli: Cli, load: Any) -> None:
+def test_a_known_number_is_named_and_nothing_is_imported(cli: Cli, load: Any) -> None:
     load(b"+3225550001\n")
     done = load(b"+3225550002\n3225550001\n")
     assert "line 2: +3225550001 is already in the pool" in done.stderr
     assert cli.numbers() == ["+3225550001"]
 
 
-def test_of_very_many_bad_lines_the_first_are_named_and_the_rest_counted(load: Any) -> None:
+def test_the_first_of_many_bad_lines_are_listed_and_the_rest_counted(load: Any) -> None:
     done = load(b"x\n" * 1000)
     assert len(done.stderr.splitlines()) == MAX_REPORTED + 2
     assert f"… and {1000 - MAX_REPORTED} more\n" in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"+3225550001\n\xff\xfe\n", "+3225550001\n".encode("utf-16")])
-def test_a_file_that_is_not_utf_8_is_refused_whole(cli: Cli, load: Any, content: bytes) -> None:
+def test_a_file_that_is_not_utf_8_is_refused(cli: Cli, load: Any, content: bytes) -> None:
     done = load(content)
     assert (done.returncode, "is not a CSV file in UTF-8" in done.stderr) == (1, True)
     assert cli.numbers() == []
@@ -134,12 +134,12 @@ def test_a_file_without_a_number_is_refused(load: Any, content: bytes) -> None:
     assert (done.returncode, done.stderr) == (1, "rented-numbers: there is no number in numbers.csv\n")
 
 
-def test_a_file_that_is_not_there_is_named(cli: Cli) -> None:
+def test_a_missing_file_is_named(cli: Cli) -> None:
     assert "nowhere.csv" in cli.refused("numbers", "import", "nowhere.csv")
     assert "Is a directory" in cli.refused("numbers", "import", ".")
 
 
-def test_numbers_are_listed_with_their_state_and_can_be_chosen_by_it(cli: Cli) -> None:
+def test_numbers_are_listed_with_their_state_and_can_be_filtered_by_it(cli: Cli) -> None:
     cli("setup", profile="demo")
     numbers = cli.json("numbers", "list")
     assert [each["number"] for each in numbers] == cli.numbers()
@@ -166,7 +166,7 @@ def test_the_engine_does_not_start_with_a_bad_secret(cli: Cli, spoil: Callable[[
     assert str(Path("var/secrets/ami_secret")) in said
 
 
-def test_the_engine_says_which_port_is_taken(cli: Cli) -> None:
+def test_the_engine_names_a_taken_port(cli: Cli) -> None:
     cli("setup")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -175,7 +175,7 @@ def test_the_engine_says_which_port_is_taken(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_engine_serves_without_asterisk_and_ends_in_order(cli: Cli, number: signal.Signals) -> None:
+def test_the_engine_serves_without_asterisk_and_stops_cleanly(cli: Cli, number: signal.Signals) -> None:
     cli("setup")
     port = free_port()
     settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))

@@ -31,7 +31,7 @@ def stored(cli: CliInProcess, columns: str, booking: str) -> list[object]:
     return row
 
 
-def test_only_what_is_given_changes_and_nothing_is_added(cli: CliInProcess, booking: str) -> None:
+def test_only_given_fields_change_and_no_credit_is_added(cli: CliInProcess, booking: str) -> None:
     before, credit = cli.json("bookings", "show", booking), "seconds_granted, calls_granted, end_at"
     granted = stored(cli, credit, booking)
     changed = cli.json("bookings", "change", booking, "--paused", "--label", "Order 1872")
@@ -42,7 +42,7 @@ def test_only_what_is_given_changes_and_nothing_is_added(cli: CliInProcess, book
     assert cli.json("ledger", "verify") == []
 
 
-def test_everything_that_patch_changes_can_be_changed(cli: CliInProcess, booking: str) -> None:
+def test_every_field_of_patch_can_be_changed(cli: CliInProcess, booking: str) -> None:
     cli.typed = "+32470654321\n"
     options = ("--callback", f"{CALLBACK}/2", "--label", "", "--metadata", "a=1", "--metadata", "b=2", "--paused")
     callers = ("--caller-id", "service", "--refuse-anonymous", "--max-concurrent-calls", "3")
@@ -64,7 +64,7 @@ def test_limits_and_notes_can_be_removed(cli: CliInProcess, booking: str) -> Non
     assert (shown["metadata"], shown["label"], shown["refuseAnonymous"]) == ({}, "Order 1871", False)
 
 
-def test_what_cannot_be_changed_is_refused_with_the_reason_and_changes_nothing(cli: CliInProcess, booking: str) -> None:
+def test_a_refused_change_gives_the_reason_and_changes_nothing(cli: CliInProcess, booking: str) -> None:
     before = stored(cli, f"{STORED}, {LIMITS}", booking)
     command = ("bookings", "change", booking, "--paused")
     assert "nothing to change" in cli.refused("bookings", "change", booking)
@@ -81,7 +81,7 @@ def test_what_cannot_be_changed_is_refused_with_the_reason_and_changes_nothing(c
     assert "gone for good" in cli.refused(*command)
 
 
-def test_a_booking_of_a_test_world_is_changed_in_its_own_time(cli: CliInProcess) -> None:
+def test_a_sandbox_booking_is_changed_at_the_sandbox_time(cli: CliInProcess) -> None:
     world = cli.json("keys", "create", "demo", "--test")["accountId"]
     made = cli.json("bookings", "create", "--account", world, "--callback", CALLBACK, "+32470123456")
     cli.json("simulate", "clock", "--account", world, "--advance", str(8 * 24 * 3600))

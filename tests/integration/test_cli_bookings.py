@@ -33,9 +33,7 @@ def credit(cli: Cli, booking: str) -> tuple[int, ...]:
     return tuple(row)
 
 
-def test_a_booking_is_shown_with_its_credit_and_every_grant_and_without_its_hidden_number(
-    cli: Cli, booking: str
-) -> None:
+def test_a_booking_is_shown_with_its_grants_and_without_its_destination(cli: Cli, booking: str) -> None:
     shown = cli.json("bookings", "show", booking)
     assert (shown["id"], shown["status"], shown["callerId"]) == (booking, "ACTIVE", "caller")
     assert shown["secondsGranted"] == shown["secondsRemaining"] == sum(each["seconds"] for each in shown["grants"])
@@ -45,7 +43,7 @@ def test_a_booking_is_shown_with_its_credit_and_every_grant_and_without_its_hidd
         assert hidden[-6:] not in cli("bookings", "show", booking, *arguments).stdout
 
 
-def test_what_is_given_and_taken_is_kept_with_its_reason_and_the_books_still_add_up(cli: Cli, booking: str) -> None:
+def test_adjustments_are_stored_with_their_reason_and_the_ledger_balances(cli: Cli, booking: str) -> None:
     granted, _, calls, _ = credit(cli, booking)
     given = cli.json("bookings", "adjust", booking, "--seconds", "60", "--calls", "2", "--reason", "a present")
     assert (given["seconds"], given["calls"], given["bookingId"]) == (60, 2, booking)
@@ -61,7 +59,7 @@ def test_what_is_given_and_taken_is_kept_with_its_reason_and_the_books_still_add
     assert cli.json("ledger", "verify") == []
 
 
-def test_more_than_there_is_cannot_be_taken_and_it_is_said(cli: Cli, booking: str) -> None:
+def test_taking_more_than_there_is_takes_what_there_is_and_reports_it(cli: Cli, booking: str) -> None:
     granted, _, calls, _ = credit(cli, booking)
     done = cli("bookings", "adjust", booking, "--seconds", "-100000000", "--reason", "a complaint")
     assert done.returncode == 0
@@ -73,7 +71,7 @@ def test_more_than_there_is_cannot_be_taken_and_it_is_said(cli: Cli, booking: st
     assert cli.json("ledger", "verify") == []
 
 
-def test_what_cannot_be_adjusted_is_refused_with_the_reason_and_changes_nothing(cli: Cli, booking: str) -> None:
+def test_a_refused_adjustment_gives_the_reason_and_changes_nothing(cli: Cli, booking: str) -> None:
     before = credit(cli, booking)
     command = ("bookings", "adjust")
     assert "there is no such booking" in cli.refused(*command, "bkg_unknown", "--seconds", "1", "--reason", "x")
@@ -89,7 +87,7 @@ def test_what_cannot_be_adjusted_is_refused_with_the_reason_and_changes_nothing(
     assert credit(cli, booking) == before
 
 
-def test_bookings_are_made_listed_renewed_and_deleted_for_an_account(cli: Cli) -> None:
+def test_bookings_are_created_listed_renewed_and_deleted_for_an_account(cli: Cli) -> None:
     assert cli("setup", profile="demo").returncode == 0
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls")
     first = cli.json(*made, "+32470123456", "--plan", "small", "--max-concurrent-calls", "3", "--refuse-anonymous")
@@ -118,7 +116,7 @@ def test_bookings_are_made_listed_renewed_and_deleted_for_an_account(cli: Cli) -
     assert cli.json("ledger", "verify") == []
 
 
-def test_a_booking_is_made_with_a_number_of_choice_and_notes_which_are_shown_without_numbers(cli: Cli) -> None:
+def test_a_booking_is_created_with_a_chosen_number_and_notes(cli: Cli) -> None:
     assert cli("setup", profile="demo").returncode == 0
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
     noted = ("--label", "for +32470123456", "--metadata", "order=1871", "--metadata", "who=+32470123456=x", "--paused")
@@ -150,7 +148,7 @@ def test_a_booking_is_made_with_a_number_of_choice_and_notes_which_are_shown_wit
         (("--metadata", f"order={'x' * 501}"), "a value at most"),
     ],
 )
-def test_a_choice_or_note_that_cannot_be_is_refused_before_anything_is_booked(
+def test_a_bad_choice_or_note_is_refused_before_booking(
     cli: CliInProcess, booking: str, options: tuple[str, ...], why: str
 ) -> None:
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
@@ -159,7 +157,7 @@ def test_a_choice_or_note_that_cannot_be_is_refused_before_anything_is_booked(
     assert cli.json("bookings", "list", "--account", "demo") == []
 
 
-def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliInProcess, booking: str) -> None:
+def test_a_refused_booking_gives_the_reason(cli: CliInProcess, booking: str) -> None:
     made = ("bookings", "create", "--account", "demo", "--callback")
     assert "callback" in cli.refused(*made, "ftp://customer.example/", "+32470123456")
     assert "E.164" in cli.refused(*made, "https://customer.example/", "+1")
@@ -171,7 +169,7 @@ def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliInProcess, boo
     assert cli.json("bookings", "show", booking)["status"] == "ACTIVE"
 
 
-def test_a_test_worlds_bookings_go_by_its_own_clock(cli: Cli) -> None:
+def test_sandbox_bookings_use_the_sandbox_clock(cli: Cli) -> None:
     cli("setup", profile="demo")
     world = cli.json("keys", "create", "demo", "--test")["accountId"]
     made = cli.json("bookings", "create", "--account", world, "--callback", "https://customer.example/", "+32470123456")
@@ -182,7 +180,7 @@ def test_a_test_worlds_bookings_go_by_its_own_clock(cli: Cli) -> None:
     assert cli.json("bookings", "renew", made["id"])["status"] == "ACTIVE"
 
 
-def test_a_callback_on_this_machine_is_for_the_demo_only_and_it_is_said(cli: Cli, booking: str) -> None:
+def test_only_the_demo_accepts_a_callback_on_this_machine(cli: Cli, booking: str) -> None:
     there = ("--callback", "http://127.0.0.1:9000/calls")
     for command in (("create", "--account", "demo", "+33199111111"), ("change", booking)):
         said = cli.refused("bookings", *command, *there)
@@ -194,13 +192,13 @@ def test_a_callback_on_this_machine_is_for_the_demo_only_and_it_is_said(cli: Cli
     )
 
 
-def test_a_table_cuts_nothing_off(cli: Cli, booking: str) -> None:
+def test_a_table_does_not_cut_values(cli: Cli, booking: str) -> None:
     listed = cli("bookings", "list").stdout
     assert [row for row in listed.splitlines() if booking in row and "ACTIVE" in row]
     assert "…" not in listed
 
 
-def test_on_a_narrow_terminal_records_stand_below_each_other_whole(tmp_path: Path, cli: Cli, booking: str) -> None:
+def test_a_narrow_terminal_shows_records_one_below_the_other(tmp_path: Path, cli: Cli, booking: str) -> None:
     real = Cli(tmp_path)  # a process of its own, over the same directory
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:

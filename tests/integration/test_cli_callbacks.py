@@ -63,7 +63,7 @@ def printed(*arguments: str) -> Any:
     return json.loads(said(*arguments, "--json"))
 
 
-def test_callbacks_are_listed_shown_and_sent_again_without_showing_a_number(settings: Settings) -> None:
+def test_callbacks_are_listed_shown_and_redelivered_without_showing_a_number(settings: Settings) -> None:
     [failed] = printed("callbacks", "list", "--account", "demo", "--state", "FAILED")
     assert (failed["attemptCount"], failed["lastOutcome"], failed["url"]) == (1, "HTTP 410", URL)
     assert printed("callbacks", "list", "--account", "demo", "--booking", failed["bookingId"]) == [failed]
@@ -81,7 +81,7 @@ def test_callbacks_are_listed_shown_and_sent_again_without_showing_a_number(sett
     assert printed("callbacks", "enable", endpoint["id"])["state"] == "ENABLED"
 
 
-def test_what_customers_wrote_is_shown_as_it_is(settings: Settings) -> None:
+def test_text_of_customers_is_shown_unchanged(settings: Settings) -> None:
     """It stands in callbacks' bodies and URLs, where brackets and colons could be taken for markup."""
     url, notes = "https://customer.example/[b]:warning:", {"note": "[/b] :warning:"}
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_is_refused(words: str, refusal: type[Exception], why: st
         said(*words.split())
 
 
-def test_a_secret_is_replaced_and_the_old_one_shown_while_it_signs(settings: Settings) -> None:
+def test_a_secret_is_rotated_and_the_old_one_shown_while_it_signs(settings: Settings) -> None:
     file = webhook_secret_file(settings.data_dir)
     first = file.read_text().strip()
     rotated = printed("secrets", "rotate", "demo", "--overlap", "30m")

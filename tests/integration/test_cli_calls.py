@@ -74,7 +74,7 @@ async def ran(command: Any, *arguments: str) -> Any:
     return await asyncio.to_thread(command, *arguments)
 
 
-async def test_live_calls_are_shown_with_what_they_may_use_and_without_the_hidden_number(
+async def test_live_calls_are_shown_with_their_lease_and_without_the_destination(
     world: World, ami: FakeChannels, cli: Cli
 ) -> None:
     assert await ran(cli.json, "calls", "live") == []
@@ -116,7 +116,7 @@ async def test_deleting_a_booking_ends_its_calls_and_no_others(world: World, ami
         assert (await world.stored(exchange.booking)).gone_at is not None
 
 
-async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_next_one(
+async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_next_engine(
     world: World, cli: Cli
 ) -> None:
     booking: Booking = await world.book()
@@ -127,7 +127,7 @@ async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_
     assert (await world.sweep()).channels == ["c1"]
 
 
-async def test_a_renewal_lengthens_the_calls_that_are_up(world: World, ami: FakeChannels, cli: Cli) -> None:
+async def test_a_renewal_lengthens_live_calls(world: World, ami: FakeChannels, cli: Cli) -> None:
     async with at_work(world, ami) as exchange:
         await exchange.talk(CallId("c1"))
         before = exchange.leases()["c1"]
@@ -139,7 +139,7 @@ async def test_a_renewal_lengthens_the_calls_that_are_up(world: World, ami: Fake
         assert granted > before
 
 
-async def test_on_a_terminal_the_table_follows_the_calls_until_ctrl_c(world: World, cli: Cli) -> None:
+async def test_a_terminal_shows_a_live_table_until_ctrl_c(world: World, cli: Cli) -> None:
     booking = await world.book()
     ours, theirs = pty.openpty()
     environment = cli.settings() | {"TERM": "xterm", "COLUMNS": "200"}

@@ -24,7 +24,7 @@ def completed(home: Path, typed: str) -> list[str]:
     return subprocess.run([PROGRAM], env=told, capture_output=True, text=True, timeout=60, check=True).stdout.split()
 
 
-def test_it_installs_itself_into_the_shell_that_asks(tmp_path: Path) -> None:
+def test_completion_installs_itself_into_the_current_shell(tmp_path: Path) -> None:
     command = ["/bin/bash", "-c", "rented-numbers --install-completion; exit $?"]
     done = subprocess.run(
         command, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False

@@ -6,7 +6,7 @@ from engine.domain.events import EventType
 from tests.integration.cli_runner import Cli
 
 
-def test_an_operator_sees_and_sets_what_an_account_is_told(tmp_path: Path) -> None:
+def test_an_operator_shows_and_sets_the_events_of_an_account(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
     cli("setup")
     account = cli.json("accounts", "create", "ann")["id"]

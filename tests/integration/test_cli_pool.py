@@ -21,13 +21,13 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     return cli
 
 
-def test_numbers_are_chosen_by_country_and_state(cli: Cli) -> None:
+def test_numbers_are_filtered_by_country_and_state(cli: Cli) -> None:
     numbers = cli.json("numbers", "list", "--country", "be", "--state", "free")
     assert [(each["number"], each["country"]) for each in numbers] == [(POOL[0], "BE"), (POOL[1], "BE")]
     assert "is not a country with telephone numbers" in cli.refused("numbers", "list", "--country", "XX")
 
 
-def test_a_number_is_taken_out_for_a_time_for_good_and_brought_back(cli: Cli) -> None:
+def test_a_number_is_quarantined_retired_and_restored(cli: Cli) -> None:
     out = cli.json("numbers", "quarantine", POOL[2], "--days", "90")
     assert (out["number"], out["state"]) == (POOL[2], "QUARANTINED")
     retired = cli.json("numbers", "retire", POOL[2])
@@ -59,7 +59,7 @@ def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
     return command.returncode, printed.decode(), shown.decode()
 
 
-def test_an_import_shows_a_bar_on_a_terminal_and_none_to_programs(cli: Cli) -> None:
+def test_an_import_shows_a_progress_bar_only_on_a_terminal(cli: Cli) -> None:
     for index, words in enumerate(((), ("--json",))):
         (cli.directory / "more.csv").write_text(f"+331990001{index:02}\n")
         status, printed, shown = on_a_terminal(cli, "numbers", "import", "more.csv", *words)

@@ -33,7 +33,7 @@ def _answering(cli: Cli, answers: str, *arguments: str) -> subprocess.CompletedP
     )
 
 
-def test_a_number_is_asked_for_and_erased_and_the_books_hold(cli: Cli) -> None:
+def test_a_number_is_found_and_erased_and_the_ledger_balances(cli: Cli) -> None:
     done = _answering(cli, f"{NUMBER}\ny\n", "--json")
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
@@ -46,7 +46,7 @@ def test_a_number_is_asked_for_and_erased_and_the_books_hold(cli: Cli) -> None:
     assert cli.json("ledger", "verify") == []
 
 
-def test_what_still_holds_it_is_named_and_is_a_failure(cli: Cli) -> None:
+def test_remaining_traces_are_named_and_the_command_fails(cli: Cli) -> None:
     (cli.data / "notes").write_text(NUMBER)
     done = cli("privacy", "erase", NUMBER, "--yes")
     assert done.returncode == 1
@@ -54,11 +54,11 @@ def test_what_still_holds_it_is_named_and_is_a_failure(cli: Cli) -> None:
     assert "bookings  1" in done.stdout
 
 
-def test_without_a_yes_nothing_happens(cli: Cli) -> None:
+def test_erasure_needs_a_confirmation(cli: Cli) -> None:
     assert _answering(cli, "n\n", NUMBER).returncode == 1
     assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(2,)]
 
 
-def test_a_rented_number_and_what_is_no_number_are_refused(cli: Cli) -> None:
+def test_a_rented_number_and_a_bad_number_are_refused(cli: Cli) -> None:
     assert "is a rented number" in cli.refused("privacy", "erase", SOFTPHONES[0].rented, "--yes")
     assert "not an E.164 number" in cli.refused("privacy", "erase", "0199004188", "--yes")

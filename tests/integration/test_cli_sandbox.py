@@ -50,7 +50,7 @@ def booked(cli: Cli) -> str:
     return asyncio.run(run())
 
 
-def test_a_test_key_opens_a_world_beside_the_account(cli: Cli) -> None:
+def test_a_test_key_opens_the_sandbox_of_the_account(cli: Cli) -> None:
     assert cli("setup", profile="production").returncode == 0
     cli.json("accounts", "create", "Acme")
     first = cli.json("keys", "create", "Acme", "--test")
@@ -66,7 +66,7 @@ def test_a_test_key_opens_a_world_beside_the_account(cli: Cli) -> None:
     assert keys == {live["id"]: False, first["id"]: True}
 
 
-def test_a_running_engine_carries_out_what_falls_due_in_a_world_by_its_clock(cli: Cli) -> None:
+def test_a_running_engine_processes_a_sandbox_by_its_clock(cli: Cli) -> None:
     assert cli("setup", profile="production").returncode == 0
     booked(cli)
     # As after a crash between the clock and what falls due by it.
@@ -84,7 +84,7 @@ def test_a_running_engine_carries_out_what_falls_due_in_a_world_by_its_clock(cli
     assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(0,)]
 
 
-def test_a_simulated_call_is_told_without_the_hidden_number_and_the_clock_is_set_forward(cli: Cli) -> None:
+def test_the_cli_simulates_a_call_without_showing_the_destination_and_moves_the_clock(cli: Cli) -> None:
     service = booked(cli)
     where = ("--account", "Acme", "--service", service)
     told = cli.json("simulate", "call", *where, *CALL, "answered", "--seconds", "12")

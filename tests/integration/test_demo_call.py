@@ -37,7 +37,7 @@ def answering(answer: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
-def test_what_is_not_this_system_is_told_apart(tmp_path: Path, answer: bytes) -> None:
+def test_the_demo_call_recognises_a_foreign_or_missing_system(tmp_path: Path, answer: bytes) -> None:
     cli = Cli(tmp_path)
     assert cli("setup", profile="demo").returncode == 0
     with answering(answer) as port:

@@ -22,7 +22,7 @@ esac
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_first_start_ends_at_once(tmp_path: Path, number: signal.Signals, status: int) -> None:
+def test_an_interrupted_first_start_stops_at_once(tmp_path: Path, number: signal.Signals, status: int) -> None:
     shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
     note, python = tmp_path / "note", tmp_path / "python"
     python.write_text(PYTHON.format(note=note))

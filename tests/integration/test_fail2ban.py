@@ -25,7 +25,7 @@ def digest(response: str = "0", nonce: str = "1/2") -> str:
     return f',Challenge="{nonce}",Response="{response}",ExpectedResponse=""'
 
 
-def test_our_own_lines_are_found(tmp_path: Path) -> None:
+def test_our_own_lines_match(tmp_path: Path) -> None:
     path = tmp_path / "security.log"
     security = SecurityLog(path, {"HTTP": ("127.0.0.1", 8080), "AGI": ("::1", 4573)})
     security.refused("HTTP", "InvalidPassword", "203.0.113.9")
@@ -56,11 +56,11 @@ def found(lines: dict[str, bytes], directory: Path) -> list[str]:
     return [peers.get(address, address) for address in addresses]
 
 
-def test_each_failure_is_found_with_its_address(tmp_path: Path) -> None:
+def test_each_failure_matches_with_its_address(tmp_path: Path) -> None:
     assert found(FAILURES, tmp_path) == list(FAILURES)
 
 
-def test_an_address_of_ipv6_is_found(tmp_path: Path) -> None:
+def test_an_ipv6_address_matches(tmp_path: Path) -> None:
     over_tls = line("InvalidAccountID").replace(f"IPV4/UDP/{REAL}".encode(), b"IPV6/TLS/2001:db8::7")
     assert banned_of([over_tls], tmp_path) == ["2001:db8::7"]
 
@@ -79,7 +79,7 @@ ORDINARY = [
 ]
 
 
-def test_ordinary_lines_are_no_failures(tmp_path: Path) -> None:
+def test_ordinary_lines_do_not_match(tmp_path: Path) -> None:
     assert banned_of(ORDINARY, tmp_path) == []
 
 
@@ -109,11 +109,11 @@ FORGERIES = {
 }
 
 
-def test_nothing_that_a_stranger_sends_fakes_or_hides_an_address(tmp_path: Path) -> None:
+def test_nothing_that_a_peer_sends_forges_or_hides_an_address(tmp_path: Path) -> None:
     assert found(FORGERIES, tmp_path) == list(FORGERIES)
 
 
-def test_the_lines_are_dated(tmp_path: Path) -> None:
+def test_fail2ban_reads_the_date_of_the_lines(tmp_path: Path) -> None:
     """Or fail2ban would count each from when it read it."""
     log = tmp_path / "security.log"
     log.write_bytes(line("InvalidAccountID") + b"\n")
@@ -121,7 +121,7 @@ def test_the_lines_are_dated(tmp_path: Path) -> None:
     assert "[1] ^\\[Year-Month-DayT24hour:Minute:Second" in done.stdout
 
 
-def test_fail2ban_takes_the_jail(tmp_path: Path) -> None:
+def test_fail2ban_accepts_the_jail(tmp_path: Path) -> None:
     directory = tmp_path / "fail2ban"
     shutil.copytree(PROGRAM.parents[1] / "fail2ban-tree" / "etc" / "fail2ban", directory)
     for installed in (directory / "jail.d").iterdir():

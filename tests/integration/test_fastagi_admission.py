@@ -60,7 +60,7 @@ async def agi(world: World) -> AsyncIterator[FastAgi]:
         yield agi
 
 
-def test_every_script_is_among_the_questions(agi: FastAgi) -> None:
+def test_every_script_has_a_request_here(agi: FastAgi) -> None:
     assert set(QUESTIONS) == {dialplan.ROUTE, dialplan.ANSWERED, dialplan.ENDED} == set(scripts(agi.context))
 
 
@@ -74,7 +74,7 @@ def with_proof(script: str, make: Callable[[str], bytes]) -> bytes:
 
 @pytest.mark.parametrize("script", QUESTIONS)
 @pytest.mark.parametrize("forgery", FORGERIES)
-async def test_without_the_proof_of_an_asterisk_of_ours_no_script_runs(world: World, script: str, forgery: str) -> None:
+async def test_no_script_runs_without_a_valid_mac(world: World, script: str, forgery: str) -> None:
     refused: list[tuple[str, str, str]] = []
 
     def note(service: str, event: str, address: str) -> None:
@@ -92,20 +92,20 @@ async def test_without_the_proof_of_an_asterisk_of_ours_no_script_runs(world: Wo
 
 
 @pytest.mark.parametrize("script", QUESTIONS)
-async def test_with_it_the_same_question_is_answered(agi: FastAgi, script: str) -> None:
+async def test_the_same_request_with_a_valid_mac_is_answered(agi: FastAgi, script: str) -> None:
     await agi.incoming(POOL[0]).run()
     parting = await send_raw(agi.port, with_proof(script, lambda good: f"agi_arg_9: {good}\n".encode()), ALL_OK)
     assert parting.received.startswith(b"SET VARIABLE ")
 
 
-async def test_the_log_names_the_address_that_was_refused_and_repeats_nothing_of_what_it_said(agi: FastAgi) -> None:
+async def test_a_refusal_is_logged_with_the_address_and_without_the_request(agi: FastAgi) -> None:
     await send_raw(agi.port, with_proof(dialplan.ROUTE, FORGERIES["of another token"]))
     [entry] = agi.logged
     assert (entry["event"], entry["kind"], entry["address"]) == ("agi_peer_refused", "InvalidPassword", "127.0.0.1")
     assert set(entry) == {"event", "service", "kind", "address", "log_level"}
 
 
-async def test_an_address_that_is_not_listed_is_turned_away_at_the_door(world: World) -> None:
+async def test_an_unlisted_address_is_refused_on_connect(world: World) -> None:
     refused: list[tuple[str, str, str]] = []
 
     def note(service: str, event: str, address: str) -> None:
@@ -120,7 +120,7 @@ async def test_an_address_that_is_not_listed_is_turned_away_at_the_door(world: W
         assert agi.leases() == 0
 
 
-async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world: World) -> None:
+async def test_a_flood_of_pending_connections_does_not_delay_a_listed_asterisk(world: World) -> None:
     """Turned away, they take no place; let in because they share its address, they displace each other."""
     async with fast_agi(world, peers=OURS, max_pending=8, max_conversations=2, read_seconds=60.0) as agi:
         from_elsewhere = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(50)]
@@ -138,7 +138,7 @@ async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world
         await agi.until_idle()
 
 
-async def test_the_address_with_the_most_strangers_loses_one_first(world: World) -> None:
+async def test_the_address_with_the_most_pending_connections_loses_one_first(world: World) -> None:
     async with fast_agi(world, max_pending=4, read_seconds=60.0) as agi:
         quiet = asyncio.create_task(send_raw(agi.port, HALF, WHOLE[len(HALF) :], ALL_OK, pause=0.4))
         await asyncio.sleep(0.05)
@@ -149,7 +149,7 @@ async def test_the_address_with_the_most_strangers_loses_one_first(world: World)
         await asyncio.gather(*loud, return_exceptions=True)
 
 
-async def test_whoever_can_connect_cannot_fill_the_log(world: World) -> None:
+async def test_peers_cannot_fill_the_log(world: World) -> None:
     async with fast_agi(world, peers=OURS) as agi:
         for source, chunks in ((STRANGER, ()), ("127.0.0.1", (b"\n\n",)), ("127.0.0.1", (HALF,))):
             await asyncio.gather(

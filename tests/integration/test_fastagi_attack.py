@@ -97,7 +97,7 @@ async def measured(agi: FastAgi, service: str, ids: "count[int]", seconds: float
 
 
 @pytest.mark.timeout(600)
-async def test_good_calls_are_let_through_beside_a_crowd_of_bad_peers(
+async def test_good_calls_are_bridged_during_an_attack_of_bad_peers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = count()

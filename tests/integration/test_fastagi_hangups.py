@@ -150,9 +150,7 @@ def test_every_script_has_a_conversation(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
-async def test_a_hang_up_at_any_command_leaves_no_task_no_socket_and_no_lease(
-    exchange: Exchange, conversation: str
-) -> None:
+async def test_a_hangup_at_any_command_leaves_no_task_socket_or_lease(exchange: Exchange, conversation: str) -> None:
     _, prepare = CONVERSATIONS[conversation]
     whole = await (await prepare(exchange, exchange.fresh())).run()
     await exchange.settle()
@@ -175,9 +173,7 @@ async def test_a_hang_up_at_any_command_leaves_no_task_no_socket_and_no_lease(
 
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
-async def test_an_asterisk_that_falls_silent_at_any_command_leaves_nothing_either(
-    exchange: Exchange, conversation: str
-) -> None:
+async def test_silence_at_any_command_leaves_no_task_socket_or_lease(exchange: Exchange, conversation: str) -> None:
     """All at once: each is given up when its script has had its time."""
     _, prepare = CONVERSATIONS[conversation]
     whole = await (await prepare(exchange, exchange.fresh())).run()
@@ -201,7 +197,9 @@ async def test_an_asterisk_that_falls_silent_at_any_command_leaves_nothing_eithe
 
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
-async def test_a_hang_up_before_the_first_command_leaves_nothing_either(exchange: Exchange, conversation: str) -> None:
+async def test_a_hangup_before_the_first_command_leaves_no_task_socket_or_lease(
+    exchange: Exchange, conversation: str
+) -> None:
     """At every line of what Asterisk says first; once it has said all, the script runs and meets a closed door."""
     _, prepare = CONVERSATIONS[conversation]
     lines = (await prepare(exchange, exchange.fresh())).lines
@@ -218,7 +216,7 @@ async def test_a_hang_up_before_the_first_command_leaves_nothing_either(exchange
     await until_held(before)
 
 
-async def test_a_hang_up_while_the_books_are_busy_leaves_nothing(exchange: Exchange) -> None:
+async def test_a_hangup_while_storage_is_busy_leaves_no_task_socket_or_lease(exchange: Exchange) -> None:
     """The connection breaks while the script waits for the database, which answers it later."""
     before = held()
     books = await hold(exchange.agi.world.storage)

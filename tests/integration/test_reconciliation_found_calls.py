@@ -33,7 +33,7 @@ async def answered(work: Comparing, call_id: str) -> dict[str, int]:
     return row
 
 
-async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: Comparing) -> None:
+async def test_the_talk_time_of_a_found_call_follows_from_its_limit_in_asterisk(work: Comparing) -> None:
     work.ami.answer["Ping"] = f"Response: Success\r\nTimestamp: {(work.world.now + HOUR) / 1000:.6f}"
     work.world.clock_step = 6 * SECOND  # rang for six seconds when it was answered
     await work.talk(CallId("c1"), answer_is_reported=False)
@@ -49,7 +49,7 @@ async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: C
     assert {*work.ami.sent()} == {("c1", GRANTED - 2)}
 
 
-async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_came_in(work: Comparing) -> None:
+async def test_a_found_call_without_a_known_limit_counts_from_its_arrival(work: Comparing) -> None:
     work.ami.answer["Getvar"] = "Response: Success\r\nValue: 0"
     await work.talk(CallId("c1"), answer_is_reported=False)
     work.world.clock_step += 8 * SECOND
@@ -57,7 +57,7 @@ async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_
     assert row["answered_ticks"] == work.world.at.boot_ms - 8 * SECOND
 
 
-async def test_a_call_that_goes_on_after_it_was_settled_is_hung_up_after_the_second_list(work: Comparing) -> None:
+async def test_a_settled_call_that_goes_on_is_hung_up_after_two_lists(work: Comparing) -> None:
     """Nobody meters it any more. As when its end was overdue, and Asterisk could not be reached."""
     booking = await work.talk(CallId("c1"))
     await work.talk(CallId("c2"), booking=booking)
@@ -69,7 +69,7 @@ async def test_a_call_that_goes_on_after_it_was_settled_is_hung_up_after_the_sec
     assert work.states()["c2"] == "LIVE"
 
 
-async def test_a_call_whose_end_was_settled_just_now_is_left_to_end_by_itself(work: Comparing) -> None:
+async def test_a_call_settled_just_now_is_left_to_end_by_itself(work: Comparing) -> None:
     """Its channel is listed as long as its hangup handler runs."""
     await work.talk(CallId("c1"))
     work.ami.listed = Sometimes(whole, without_calls)

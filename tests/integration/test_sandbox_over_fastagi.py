@@ -69,9 +69,7 @@ async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cli
     await runner.cleanup()
 
 
-async def test_a_booking_is_called_expires_is_in_its_grace_and_gone_while_one_looks_on(
-    api: Api, client: ClientSession
-) -> None:
+async def test_a_sandbox_booking_goes_through_its_whole_life_in_seconds(api: Api, client: ClientSession) -> None:
     """Each callback is there before the next step, signed for the test world and for no other account."""
 
     async def post(path: str, **body: Any) -> Any:
@@ -111,7 +109,7 @@ async def test_a_booking_is_called_expires_is_in_its_grace_and_gone_while_one_lo
 
 
 @pytest.mark.parametrize("spelling", ["{}", "+{}", "00{}"])
-async def test_a_call_that_comes_by_asterisk_finds_no_simulated_number(world: World, spelling: str) -> None:
+async def test_a_call_from_asterisk_finds_no_simulated_number(world: World, spelling: str) -> None:
     """In whatever way it is dialled, before and after simulated calls to it: 404, and no trace."""
     trial = await Trial.begin(world)
     booking = await trial.book()
@@ -126,7 +124,7 @@ async def test_a_call_that_comes_by_asterisk_finds_no_simulated_number(world: Wo
     assert agi.leases() == 0
 
 
-async def test_calls_that_come_by_asterisk_are_bridged_whatever_a_worlds_clock_says(world: World) -> None:
+async def test_a_sandbox_clock_does_not_affect_calls_from_asterisk(world: World) -> None:
     trial, real = await Trial.begin(world), await world.book()
     tried = await trial.book()
     await trial.advance(10**11)

@@ -37,7 +37,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Exchange]:
 
 
 @pytest.mark.parametrize("hour", [HOUR, -HOUR])
-async def test_when_our_clock_is_set_every_limit_is_told_again(watched: Exchange, hour: int) -> None:
+async def test_every_limit_is_sent_again_when_our_clock_is_set(watched: Exchange, hour: int) -> None:
     """Bookings end by it."""
     sent = len(watched.ami.told)
     watched.world.now += hour
@@ -47,7 +47,7 @@ async def test_when_our_clock_is_set_every_limit_is_told_again(watched: Exchange
 
 
 @pytest.mark.parametrize("hour", [HOUR, -HOUR])
-async def test_when_asterisks_clock_is_set_every_limit_is_told_again_once(watched: Exchange, hour: int) -> None:
+async def test_every_limit_is_sent_again_once_when_asterisks_clock_is_set(watched: Exchange, hour: int) -> None:
     """Limits are kept by it."""
     sent = len(watched.ami.told)
     says(watched.ami, watched.world.now + hour)
@@ -56,7 +56,7 @@ async def test_when_asterisks_clock_is_set_every_limit_is_told_again_once(watche
     assert sorted(watched.ami.sent()[sent:]) == [("c1", 60), ("c2", 60)]
 
 
-async def test_a_clock_that_is_steered_or_not_told_was_not_set(watched: Exchange) -> None:
+async def test_a_slewed_or_unknown_clock_is_not_treated_as_set(watched: Exchange) -> None:
     sent = len(watched.ami.told)
     says(watched.ami, watched.world.now + 400)
     await asyncio.sleep(1.5 * CHECK_SECONDS)
@@ -66,7 +66,7 @@ async def test_a_clock_that_is_steered_or_not_told_was_not_set(watched: Exchange
     assert watched.ami.sent()[sent:] == []
 
 
-async def test_a_call_that_talks_past_its_lease_is_cut_by_our_ticks(watched: Exchange) -> None:
+async def test_a_call_that_talks_past_its_lease_is_cut_by_boot_time(watched: Exchange) -> None:
     """Whatever Asterisk has made of its limit."""
     sent = len(watched.ami.told)
     watched.world.now += 62 * SECOND - 1
@@ -90,7 +90,5 @@ async def test_a_call_that_talks_past_its_lease_is_cut_by_our_ticks(watched: Exc
         (ClockOffset(0, 2_000), ClockOffset(2_501, 2_600), True),
     ],
 )
-def test_an_answer_that_took_its_time_says_only_what_is_sure(
-    before: ClockOffset, after: ClockOffset, *, was_set: bool
-) -> None:
+def test_a_slow_answer_gives_only_a_certain_offset(before: ClockOffset, after: ClockOffset, *, was_set: bool) -> None:
     assert after.was_set_since(before) is was_set

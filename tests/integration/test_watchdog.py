@@ -28,7 +28,7 @@ def program(how: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_stalled_event_loop_is_the_end_of_its_process_within_two_and_a_half_seconds() -> None:
+def test_a_stalled_event_loop_ends_its_process_within_two_and_a_half_seconds() -> None:
     with program("stalls") as process:
         began = time.monotonic()
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
@@ -38,14 +38,14 @@ def test_a_stalled_event_loop_is_the_end_of_its_process_within_two_and_a_half_se
 
 
 @pytest.mark.parametrize("how", ["works", "idles"])
-def test_an_event_loop_that_turns_is_left_alone(how: str) -> None:
+def test_a_turning_event_loop_is_left_alone(how: str) -> None:
     with program(how) as process:
         assert process.communicate(timeout=PATIENCE_SECONDS) == ("done\n", "")
     assert process.returncode == 0
 
 
 @pytest.mark.parametrize("how", ["works", "idles"])
-def test_a_process_that_was_stopped_for_three_seconds_goes_on(how: str) -> None:
+def test_a_process_stopped_for_three_seconds_continues(how: str) -> None:
     with program(how) as process:
         process.send_signal(signal.SIGSTOP)
         time.sleep(3)
