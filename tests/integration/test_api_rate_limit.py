@@ -123,7 +123,7 @@ def test_accounts_with_a_full_bucket_are_forgotten() -> None:
 
 def test_the_engine_applies_the_setting(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     port = free_port()
     settings = cli.settings(
         profile="demo",

@@ -22,7 +22,7 @@ BODY = json.dumps({"bookingId": "bkg_1", "source": "+33199007777"})
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     made = Cli(tmp_path)
-    assert made("setup", profile="demo").returncode == 0
+    made.set_up("demo")
     return made
 
 

@@ -1,4 +1,4 @@
-"""The real command line as a process of its own, told what to do by arguments and environment only."""
+"""The command line: set-up, the import of numbers, and the start of the engine."""
 
 import signal
 import socket
@@ -12,7 +12,7 @@ import pytest
 from engine.accounts.keys import LIVE_PREFIX
 from engine.bookings.number_pool import MAX_REPORTED
 from phones.ports import free_port
-from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
+from tests.integration.cli_runner import Cli, CliInProcess, contents, wait_until_it_answers
 
 
 @pytest.fixture
@@ -21,13 +21,18 @@ def cli(tmp_path: Path) -> Cli:
 
 
 @pytest.fixture
-def load(cli: Cli) -> Callable[[bytes], subprocess.CompletedProcess[str]]:
-    """Import a file of that content."""
-    cli("setup")
+def here(tmp_path: Path) -> CliInProcess:
+    return CliInProcess(tmp_path)
+
+
+@pytest.fixture
+def load(here: CliInProcess) -> Callable[[bytes], subprocess.CompletedProcess[str]]:
+    """Import a file with the given content."""
+    here.set_up()
 
     def run(content: bytes) -> subprocess.CompletedProcess[str]:
-        (cli.directory / "numbers.csv").write_bytes(content)
-        return cli("numbers", "import", "numbers.csv")
+        (here.directory / "numbers.csv").write_bytes(content)
+        return here("numbers", "import", "numbers.csv")
 
     return run
 
@@ -69,9 +74,11 @@ def test_setup_for_production_creates_no_account_and_no_number(cli: Cli) -> None
         ("asterisk-config", "."),
     ],
 )
-def test_a_command_in_another_directory_creates_no_new_system(cli: Cli, command: tuple[str, ...]) -> None:
-    assert "no database in var: run in the project's directory, or set RENTED_NUMBERS_DATA_DIR" in cli.refused(*command)
-    assert not cli.data.exists()
+def test_a_command_in_another_directory_creates_no_new_system(here: CliInProcess, command: tuple[str, ...]) -> None:
+    assert "no database in var: run in the project's directory, or set RENTED_NUMBERS_DATA_DIR" in here.refused(
+        *command
+    )
+    assert not here.data.exists()
 
 
 @pytest.mark.parametrize(
@@ -87,14 +94,14 @@ def test_a_command_in_another_directory_creates_no_new_system(cli: Cli, command:
         (b'\n\n"+3225550001",x\n  \n', 1),
     ],
 )
-def test_a_good_file_is_imported_in_any_format(cli: Cli, load: Any, content: bytes, added: int) -> None:
+def test_a_good_file_is_imported_in_any_format(here: CliInProcess, load: Any, content: bytes, added: int) -> None:
     done = load(content)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["added", str(added)]
-    assert cli.numbers() == ["+3225550001", "+3225550002"][:added]
+    assert here.numbers() == ["+3225550001", "+3225550002"][:added]
 
 
-def test_bad_lines_are_listed_by_number_and_nothing_is_imported(cli: Cli, load: Any) -> None:
+def test_bad_lines_are_listed_by_number_and_nothing_is_imported(here: CliInProcess, load: Any) -> None:
     done = load(b"number\n+3225550001\nnot a number\n\n+1\n+3225550001\n\xd9\xa3\xd9\xa2\nnumber\n")
     assert done.returncode == 1
     assert [line.removeprefix("rented-numbers: ") for line in done.stderr.splitlines()] == [
@@ -105,14 +112,14 @@ def test_bad_lines_are_listed_by_number_and_nothing_is_imported(cli: Cli, load: 
         "line 8: 'number' is not an E.164 number, such as +3225550000",
         "nothing was imported",
     ]
-    assert cli.numbers() == []
+    assert here.numbers() == []
 
 
-def test_a_known_number_is_named_and_nothing_is_imported(cli: Cli, load: Any) -> None:
+def test_a_known_number_is_named_and_nothing_is_imported(here: CliInProcess, load: Any) -> None:
     load(b"+3225550001\n")
     done = load(b"+3225550002\n3225550001\n")
     assert "line 2: +3225550001 is already in the pool" in done.stderr
-    assert cli.numbers() == ["+3225550001"]
+    assert here.numbers() == ["+3225550001"]
 
 
 def test_the_first_of_many_bad_lines_are_listed_and_the_rest_counted(load: Any) -> None:
@@ -122,10 +129,10 @@ def test_the_first_of_many_bad_lines_are_listed_and_the_rest_counted(load: Any) 
 
 
 @pytest.mark.parametrize("content", [b"+3225550001\n\xff\xfe\n", "+3225550001\n".encode("utf-16")])
-def test_a_file_that_is_not_utf_8_is_refused(cli: Cli, load: Any, content: bytes) -> None:
+def test_a_file_that_is_not_utf_8_is_refused(here: CliInProcess, load: Any, content: bytes) -> None:
     done = load(content)
     assert (done.returncode, "is not a CSV file in UTF-8" in done.stderr) == (1, True)
-    assert cli.numbers() == []
+    assert here.numbers() == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"number\n"])
@@ -134,20 +141,20 @@ def test_a_file_without_a_number_is_refused(load: Any, content: bytes) -> None:
     assert (done.returncode, done.stderr) == (1, "rented-numbers: there is no number in numbers.csv\n")
 
 
-def test_a_missing_file_is_named(cli: Cli) -> None:
-    assert "nowhere.csv" in cli.refused("numbers", "import", "nowhere.csv")
-    assert "Is a directory" in cli.refused("numbers", "import", ".")
+def test_a_missing_file_is_named(here: CliInProcess) -> None:
+    assert "nowhere.csv" in here.refused("numbers", "import", "nowhere.csv")
+    assert "Is a directory" in here.refused("numbers", "import", ".")
 
 
-def test_numbers_are_listed_with_their_state_and_can_be_filtered_by_it(cli: Cli) -> None:
-    cli("setup", profile="demo")
-    numbers = cli.json("numbers", "list")
-    assert [each["number"] for each in numbers] == cli.numbers()
+def test_numbers_are_listed_with_their_state_and_can_be_filtered_by_it(here: CliInProcess) -> None:
+    here.set_up("demo")
+    numbers = here.json("numbers", "list")
+    assert [each["number"] for each in numbers] == here.numbers()
     assert set(numbers[0]) == {"number", "state", "country", "idleSince", "quarantinedUntil"}
     for state, count in (("booked", 2), ("FREE", 100), ("quarantined", 0)):
-        chosen = cli.json("numbers", "list", "--state", state)
+        chosen = here.json("numbers", "list", "--state", state)
         assert [each["state"] for each in chosen] == [state.upper()] * count
-    assert cli("numbers", "list", "--state", "lost").returncode == 2
+    assert here("numbers", "list", "--state", "lost").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -159,7 +166,7 @@ def test_numbers_are_listed_with_their_state_and_can_be_filtered_by_it(cli: Cli)
     ],
 )
 def test_the_engine_does_not_start_with_a_bad_secret(cli: Cli, spoil: Callable[[Path], None], complaint: str) -> None:
-    cli("setup")
+    cli.set_up()
     spoil(cli.data / "secrets" / "ami_secret")
     said = cli.refused("serve", http_port=str(free_port()), fastagi_port=str(free_port()))
     assert complaint in said
@@ -167,7 +174,7 @@ def test_the_engine_does_not_start_with_a_bad_secret(cli: Cli, spoil: Callable[[
 
 
 def test_the_engine_names_a_taken_port(cli: Cli) -> None:
-    cli("setup")
+    cli.set_up()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = cli.refused("serve", http_port=str(port), fastagi_port=str(free_port()))
@@ -176,7 +183,7 @@ def test_the_engine_names_a_taken_port(cli: Cli) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_engine_serves_without_asterisk_and_stops_cleanly(cli: Cli, number: signal.Signals) -> None:
-    cli("setup")
+    cli.set_up()
     port = free_port()
     settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))
     with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.PIPE) as engine:

@@ -15,7 +15,7 @@ LIMITS = "max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds"
 @pytest.fixture
 def cli(tmp_path: Path) -> CliInProcess:
     cli = CliInProcess(tmp_path)
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     return cli
 
 

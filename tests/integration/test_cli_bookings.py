@@ -22,7 +22,7 @@ def cli(tmp_path: Path) -> CliInProcess:
 @pytest.fixture
 def booking(cli: Cli) -> str:
     """A softphone's: it was renewed again and again."""
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     [(booking_id,)] = cli.rows("SELECT id FROM bookings ORDER BY id LIMIT 1")
     return str(booking_id)
 
@@ -88,7 +88,7 @@ def test_a_refused_adjustment_gives_the_reason_and_changes_nothing(cli: Cli, boo
 
 
 def test_bookings_are_created_listed_renewed_and_deleted_for_an_account(cli: Cli) -> None:
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls")
     first = cli.json(*made, "+32470123456", "--plan", "small", "--max-concurrent-calls", "3", "--refuse-anonymous")
     second = cli.json(*made, "+32470123456", "--caller-id", "anonymous")
@@ -117,7 +117,7 @@ def test_bookings_are_created_listed_renewed_and_deleted_for_an_account(cli: Cli
 
 
 def test_a_booking_is_created_with_a_chosen_number_and_notes(cli: Cli) -> None:
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
     noted = ("--label", "for +32470123456", "--metadata", "order=1871", "--metadata", "who=+32470123456=x", "--paused")
     first = cli.json(*made, "--service", "+33199000007", *noted, "--max-call-seconds", "60")
@@ -170,7 +170,7 @@ def test_a_refused_booking_gives_the_reason(cli: CliInProcess, booking: str) -> 
 
 
 def test_sandbox_bookings_use_the_sandbox_clock(cli: Cli) -> None:
-    cli("setup", profile="demo")
+    cli.set_up("demo")
     world = cli.json("keys", "create", "demo", "--test")["accountId"]
     made = cli.json("bookings", "create", "--account", world, "--callback", "https://customer.example/", "+32470123456")
     cli.json("simulate", "clock", "--account", world, "--advance", str(8 * 24 * 3600))

@@ -23,7 +23,7 @@ START = 1_772_366_400_000
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """Two accounts; of two calls to the one each came in a second after one to the other, which has two more."""
     cli = Cli(tmp_path_factory.mktemp("cdr"))
-    assert cli("setup").returncode == 0
+    cli.set_up()
     with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
         for number, (account, calls) in enumerate((("acc_1", 2), ("acc_2", 4))):
             database.execute(

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from engine.domain.events import EventType
-from tests.integration.cli_runner import Cli
+from tests.integration.cli_runner import CliInProcess
 
 
 def test_an_operator_shows_and_sets_the_events_of_an_account(tmp_path: Path) -> None:
-    cli = Cli(tmp_path)
-    cli("setup")
+    cli = CliInProcess(tmp_path)
+    cli.set_up()
     account = cli.json("accounts", "create", "ann")["id"]
     chosen = cli.json("accounts", "events", "ann", "--set", "booking.gone, call.missed")
     assert chosen == {"accountId": account, "events": ["call.missed", "booking.gone"]}

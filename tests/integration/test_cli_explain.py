@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from api.schemas.common import ExplanationBody
-from tests.integration.cli_runner import Cli
+from tests.integration.cli_runner import Cli, CliInProcess
 
 CALLER = "+14155550123"
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    return Cli(tmp_path)
+def cli(tmp_path: Path) -> CliInProcess:
+    return CliInProcess(tmp_path)
 
 
 @pytest.fixture
 def booking(cli: Cli) -> str:
     """One of those that the demo's first run makes: it belongs to the softphones' account."""
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     [(booking_id,)] = cli.rows("SELECT id FROM bookings ORDER BY id LIMIT 1")
     return str(booking_id)
 

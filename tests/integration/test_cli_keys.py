@@ -10,13 +10,13 @@ import pytest
 
 from engine.accounts.keys import LIVE_PREFIX, key_digest
 from phones.ports import free_port
-from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
+from tests.integration.cli_runner import Cli, CliInProcess, contents, wait_until_it_answers
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    cli = Cli(tmp_path)
-    cli("setup")
+def cli(tmp_path: Path) -> CliInProcess:
+    cli = CliInProcess(tmp_path)
+    cli.set_up()
     return cli
 
 

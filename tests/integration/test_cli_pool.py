@@ -15,7 +15,7 @@ POOL = ("+3225550001", "+3225550002", "+33199000001")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """A system with a pool of three numbers; each test has its own."""
     cli = Cli(tmp_path_factory.mktemp("pool"))
-    cli("setup")
+    cli.set_up()
     (cli.directory / "numbers.csv").write_text("".join(f"{number}\n" for number in POOL))
     assert cli("numbers", "import", "numbers.csv").returncode == 0
     return cli

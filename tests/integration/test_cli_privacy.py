@@ -16,7 +16,7 @@ NUMBER = SOFTPHONES[0].number
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     cli = Cli(tmp_path)
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     return cli
 
 

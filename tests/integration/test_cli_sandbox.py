@@ -19,14 +19,14 @@ from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from phones.ports import free_port
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY
-from tests.integration.cli_runner import Cli, wait_until_it_answers
+from tests.integration.cli_runner import Cli, CliInProcess, wait_until_it_answers
 
 CALL = ("--source", CALLER, "--outcome")
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    return Cli(tmp_path)
+def cli(tmp_path: Path) -> CliInProcess:
+    return CliInProcess(tmp_path)
 
 
 def booked(cli: Cli) -> str:
@@ -51,7 +51,7 @@ def booked(cli: Cli) -> str:
 
 
 def test_a_test_key_opens_the_sandbox_of_the_account(cli: Cli) -> None:
-    assert cli("setup", profile="production").returncode == 0
+    cli.set_up()
     cli.json("accounts", "create", "Acme")
     first = cli.json("keys", "create", "Acme", "--test")
     live = cli.json("keys", "create", "Acme")
@@ -67,7 +67,7 @@ def test_a_test_key_opens_the_sandbox_of_the_account(cli: Cli) -> None:
 
 
 def test_a_running_engine_processes_a_sandbox_by_its_clock(cli: Cli) -> None:
-    assert cli("setup", profile="production").returncode == 0
+    cli.set_up()
     booked(cli)
     # As after a crash between the clock and what falls due by it.
     cli.execute("UPDATE accounts SET clock_ahead_ms = 31536000000 WHERE test_of IS NOT NULL")

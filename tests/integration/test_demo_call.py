@@ -39,7 +39,7 @@ def answering(answer: bytes) -> Iterator[int]:
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
 def test_the_demo_call_recognises_a_foreign_or_missing_system(tmp_path: Path, answer: bytes) -> None:
     cli = Cli(tmp_path)
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     with answering(answer) as port:
         done = subprocess.run(
             [sys.executable, "-m", "phones.demo_call"],
