@@ -161,7 +161,7 @@ async def test_a_genuine_list_of_many_calls_is_within_the_limits(ami: MadAmi) ->
         report("an honest list of 10,000 channels", asterisk, before)
 
 
-async def test_a_half_open_connection_is_detected_within_two_pings() -> None:
+async def test_a_half_open_connection_is_detected_within_two_pings_and_replaced() -> None:
     """AMI_LIMITS=product measures with the product's own figures."""
     limits = AmiLimits() if os.environ.get("AMI_LIMITS") == "product" else FAST
     async with FakeAmi() as ami:
@@ -173,8 +173,11 @@ async def test_a_half_open_connection_is_detected_within_two_pings() -> None:
         began = asyncio.get_running_loop().time()
         await until_state(link, LinkState.DOWN, 60)
         noticed = asyncio.get_running_loop().time() - began
+        pings = len(ami.named("Ping"))
+        ami.silent = False
+        await until_state(link, LinkState.UP)
         stop.set()
         await running
-        pings = len(ami.named("Ping"))
         print(f"F6 half-open: noticed after {noticed:.2f} s and {pings} pings, {limits.ping_every_seconds} s apart")  # noqa: T201
         assert pings <= 2
+        assert ami.connections > 1

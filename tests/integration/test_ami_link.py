@@ -15,7 +15,7 @@ from panoramisk.actions import Action
 from engine.asterisk.ami_connection import MAX_VALUE, AmiConnection, AmiProtocol, refuse_unsafe
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
-from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected, until_state
+from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected
 from tests.integration.fake_ami import BANNER, EVENT, RIGHTS, FakeAmi
 
 
@@ -126,15 +126,6 @@ async def test_a_late_answer_is_not_taken_for_the_answer_to_another_action(ami: 
         del ami.answer["Hangup"]
         await asyncio.sleep(0.3)
         await link.hang_up("second")
-
-
-async def test_a_silent_peer_is_detected_within_two_pings(ami: FakeAmi) -> None:
-    async with linked(ami) as link:
-        ami.silent = True
-        await until_state(link, LinkState.DOWN, 2 * FAST.ping_every_seconds + FAST.action_seconds)
-        ami.silent = False
-        await until_state(link, LinkState.UP)
-    assert ami.connections > 1
 
 
 async def test_waiting_actions_fail_when_a_half_open_connection_is_given_up(ami: FakeAmi) -> None:

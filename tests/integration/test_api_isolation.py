@@ -122,7 +122,7 @@ async def test_no_other_method_or_query_tells_them_apart(api: Api, route: Route)
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
-async def test_another_accounts_gone_booking_answers_404_and_never_410(api: Api, route: Route) -> None:
+async def test_another_accounts_gone_booking_answers_not_found_and_never_gone(api: Api, route: Route) -> None:
     theirs = await ids_of(api, "theirs")
     await api.call("DELETE", f"/bookings/{theirs['bookings']}", account="theirs")
     foreign = await ask(api, route, theirs)

@@ -95,7 +95,7 @@ async def test_concurrent_renewals_all_count(api: Api) -> None:
     assert (await api.see(booking["id"]))["secondsRemaining"] == 21 * 90
 
 
-async def test_of_two_concurrent_deletes_one_answers_204_and_the_other_410(api: Api) -> None:
+async def test_of_two_concurrent_deletes_one_answers_204_and_the_other_gone(api: Api) -> None:
     booking = await api.book()
     path = f"/bookings/{booking['id']}"
     answers = await asyncio.gather(*(api.call("DELETE", path) for _ in range(2)))

@@ -62,7 +62,7 @@ async def test_put_accepts_a_smaller_plan(api: Api) -> None:
     assert (body["usagePlan"], body["secondsRemaining"]) == ("SMALL", 3_690)
 
 
-async def test_put_revives_until_the_last_millisecond_of_grace_and_then_answers_410(api: Api) -> None:
+async def test_put_revives_until_the_last_millisecond_of_grace_and_then_answers_gone(api: Api) -> None:
     first, second = await api.book(), await api.book()
     api.clock.advance(DAY + POLICY.grace_ms - 1)
     await renewed(api, first)

@@ -209,7 +209,7 @@ async def test_a_hangup_before_the_first_command_leaves_no_task_socket_or_lease(
     for said in range(len(lines) + 1):
         for ending in (Ending.CLOSE, Ending.RESET):
             call = await prepare(exchange, exchange.fresh())
-            await send_raw(exchange.agi.port, *call.lines[:said], then=ending)
+            await send_raw(exchange.agi.port, b"".join(call.lines[:said]), then=ending)
             await exchange.agi.until_idle()
             await exchange.settle()
             assert exchange.agi.leases() == 0, (said, ending)
