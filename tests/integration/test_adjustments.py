@@ -1,5 +1,4 @@
-"""Adjustments with calls up, over a real database and a real socket to Asterisk's side; and the socket on which the
-command line asks for them."""
+"""Adjustments during live calls, with a real database and a fake manager interface on a real socket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -110,21 +109,21 @@ async def test_the_ledger_balances_when_calls_come_and_go_during_adjustments(exc
 
 
 async def test_an_adjustment_waits_until_asterisk_has_the_limit_of_an_answered_call(exchange: Exchange) -> None:
-    """Otherwise that limit, larger than what is left to it, would come after."""
+    """Otherwise the limit would arrive after the reduction, and be too long."""
     await exchange.incoming("c1")
-    call, told = exchange.ami.up["c1"], asyncio.Event()
+    call, limit_may_be_set = exchange.ami.up["c1"], asyncio.Event()
 
     async def set_limit(limit: TalkLimit | None) -> None:
         assert limit is not None
         call.talks = True
-        await told.wait()
+        await limit_may_be_set.wait()
         exchange.ami.limit("c1", limit.left_ms / 1000)
 
     answer = asyncio.create_task(exchange.keeper.answered(exchange.booking.id, CallId("c1"), call.callee, set_limit))
     adjusting = asyncio.create_task(adjust(exchange, -120))
     done, _ = await asyncio.wait([adjusting], timeout=0.5)
     assert not done
-    told.set()
+    limit_may_be_set.set()
     await answer
     assert await adjusting == (-120, 0)
     assert exchange.leases() == exchange.ami.limits == {"c1": 180}

@@ -1,4 +1,4 @@
-"""The link to Asterisk's manager interface, over real sockets, against all that panoramisk leaves to us."""
+"""The AMI link over real sockets, and the faults that panoramisk does not handle."""
 
 import asyncio
 import socket
@@ -70,7 +70,7 @@ async def test_a_refused_action_gives_the_reason_and_the_link_stays_up(ami: Fake
 
 
 async def test_an_answer_that_panoramisk_takes_for_a_list_is_read_as_one_answer(ami: FakeAmi) -> None:
-    """It looks for a key of the action then, and drops the connection when that is missing."""
+    """panoramisk then looks up a key of the action, and drops the connection when it is missing."""
     ami.answer["Hangup"] = "Response: Success\r\nMessage: Hangup successfully queued"
     async with linked(ami) as link:
         await link.hang_up(CHANNEL)
@@ -129,7 +129,7 @@ async def test_a_late_answer_is_not_taken_for_the_answer_to_another_action(ami: 
 
 
 async def test_waiting_actions_fail_when_a_half_open_connection_is_given_up(ami: FakeAmi) -> None:
-    """Everything that waits for the connection is told when it is given up, not after a deadline of its own."""
+    """Pending actions fail when the connection is given up, not at their own deadline."""
     async with linked(ami, action_seconds=1.0, ping_every_seconds=0.1) as link:
         ami.silent = True
         await ami.wait_for("Ping")
@@ -141,7 +141,7 @@ async def test_waiting_actions_fail_when_a_half_open_connection_is_given_up(ami:
 
 
 async def test_bytes_before_the_connection_is_ready_cause_no_crash() -> None:
-    """uvloop hands them over before create_connection has returned; when, cannot be forced from outside."""
+    """uvloop can deliver bytes before create_connection returns. A test cannot force the moment."""
     connection = AmiConnection(FAST)
     ours, theirs = socket.socketpair()
     await asyncio.get_running_loop().create_connection(lambda: AmiProtocol(connection, FAST), sock=ours)

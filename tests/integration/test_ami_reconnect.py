@@ -1,4 +1,4 @@
-"""What becomes of the link when Asterisk goes, comes back, or does not let it in."""
+"""The AMI link when Asterisk stops, comes back, or refuses the login."""
 
 import asyncio
 import time
@@ -54,7 +54,7 @@ async def test_an_unreachable_asterisk_is_logged_once(ami: FakeAmi) -> None:
 
 @pytest.mark.parametrize("drop", ["on the action", "before its answer", "with a restart"])
 async def test_no_action_is_resent_after_a_reconnect(ami: FakeAmi, drop: str) -> None:
-    """The answer was lost, not the action: Asterisk may have done it."""
+    """Only the answer was lost: Asterisk may have carried out the action."""
     async with linked(ami) as link:
         if drop == "on the action":
             ami.drop_on.add("Hangup")

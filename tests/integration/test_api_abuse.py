@@ -1,4 +1,4 @@
-"""What is sent to the API's port to tire it: bounded in time, memory and connections; others are served meanwhile."""
+"""Attacks on the API's port: their time, memory and connections are bounded, and other clients are served."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def api_limits() -> RequestLimits:
 
 @pytest.fixture
 async def port(api: Api) -> AsyncIterator[int]:
-    """Of the API as it runs in production, with less patience and room."""
+    """The port of the API as in production, with shorter timeouts and fewer connections."""
     app = build_app(api.client.app[DEPENDENCIES])
     runner = build_runner(app, shutdown_seconds=0.2, idle_seconds=IDLE_SECONDS, max_connections=MAX_CONNECTIONS)
     await runner.setup()
@@ -43,7 +43,7 @@ async def port(api: Api) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def measured(name: str) -> AsyncIterator[None]:
-    """Prints what memory stayed and how long the loop stood still at most. Asserts the memory."""
+    """Print the memory that stayed and the longest stall of the event loop. Asserts the memory."""
     done = asyncio.Event()
 
     async def longest_stall() -> float:
@@ -70,7 +70,7 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 
 
 async def closed(reader: asyncio.StreamReader, seconds: float = 10.0) -> bytes:
-    """What was answered until the server closed. Raises TimeoutError when it does not."""
+    """Read until the server closes. Raises TimeoutError."""
     answer = b""
     async with asyncio.timeout(seconds):
         with suppress(ConnectionError):
@@ -105,7 +105,7 @@ CHUNKED = JSON + "Transfer-Encoding: chunked\r\n"
 VALID = json.dumps(a_request()).encode()
 IN_CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(VALID), VALID)
 
-# Line, headers, body; what is answered is a 4xx problem.
+# Request line, headers, body. The answer to each is a 4xx problem.
 ODD: dict[str, tuple[str, str, bytes]] = {
     "CONNECT": ("CONNECT evil.example:443", "", b""),
     "an unknown method": ("FOO /bookings", "", b""),
@@ -157,7 +157,7 @@ async def test_every_bad_request_is_answered_with_a_problem(api: Api, port: int)
 
 
 async def test_a_request_target_with_another_host_reaches_the_same_route(api: Api, port: int) -> None:
-    """RFC 9112 has a server take the absolute form; whose host it names decides over nothing here."""
+    """RFC 9112 requires a server to accept the absolute form. The API ignores its host."""
     line = "GET http://evil.example/bookings"
     plain, absolute = await exchange(port, request_of(api)), await exchange(port, request_of(api, line))
     assert plain.partition(b"\r\n\r\n")[2] == absolute.partition(b"\r\n\r\n")[2]
@@ -179,7 +179,7 @@ async def test_bodies_of_ten_megabytes_are_not_kept_in_memory(api: Api, port: in
     async with measured("ten times 10 MB at once"):
         raw = request_of(api, "POST /bookings", CHUNKED, b"989680\r\n" + b" " * 10_000_000)
         answers = await asyncio.gather(*(exchange(port, raw) for _ in range(10)), return_exceptions=True)
-    for answer in answers:  # or the connection broke while it was still being sent
+    for answer in answers:  # or the connection broke during the send
         assert isinstance(answer, BaseException) or answer == b"" or b" 413 " in answer.split(b"\r\n")[0]
     assert await is_served(api, port)
 
@@ -215,7 +215,7 @@ async def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(api: Api, port: i
 
 
 async def test_silent_connections_do_not_block_others(api: Api, port: int) -> None:
-    """Slowloris: far more of them than there is room for, each opened anew as soon as it is closed."""
+    """Slowloris: many more connections than allowed, each reopened when it is closed."""
     halves = [b"", b"GET /bookings HTTP/1.1\r\nX: y\r\n", b"P"]
     async with measured(f"{10 * MAX_CONNECTIONS} silent connections, {MAX_CONNECTIONS} places"):
         silent = []
@@ -266,7 +266,7 @@ async def _wait(event: asyncio.Event) -> None:
 
 
 async def test_a_client_that_does_not_read_is_cut_off(api: Api, port: int) -> None:
-    """Requests without end, none of the answers read: neither memory nor the task stays."""
+    """A client sends requests and reads no answer. Neither memory nor a task stays."""
     tasks: set[asyncio.Task[Any]] = set(asyncio.all_tasks())
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

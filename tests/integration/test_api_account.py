@@ -1,4 +1,4 @@
-"""/account: an account sees itself, and chooses what its callbacks tell."""
+"""/account: an account reads its own data and chooses the events of its callbacks."""
 
 import json
 from typing import Any

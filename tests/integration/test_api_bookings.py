@@ -1,4 +1,4 @@
-"""POST, GET and DELETE of one booking: the contract, figure by figure."""
+"""POST, GET and DELETE of one booking, in every detail of the contract."""
 
 import asyncio
 import time

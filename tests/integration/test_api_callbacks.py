@@ -1,4 +1,4 @@
-"""/callbacks, /callbacks/endpoints and /webhook-secret as their owner uses them."""
+"""/callbacks, /callbacks/endpoints and /webhook-secret for their own account."""
 
 import json
 import time
@@ -22,7 +22,7 @@ OTHER = "https://other.example/calls"
 
 
 async def told(api: Api, count: int = 1, account: str = "ours", **booking: Any) -> str:
-    """A booking with so many callbacks, each an hour after the one before; its id."""
+    """Make a booking with `count` callbacks, an hour apart, and return its id."""
     booked = await api.book(account=account, usagePlan="LARGE", **booking)
     for number in range(count):
         await api.talk(booked["service"], CallId(f"{booked['id']}-{number}"), 1)

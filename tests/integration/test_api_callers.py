@@ -1,4 +1,4 @@
-"""Over HTTP: what the destination sees of a caller, callers who withhold their number, and blocked ones."""
+"""The caller ID of a booking, anonymous callers and blocked callers, over HTTP."""
 
 from itertools import product
 from typing import Any

@@ -1,4 +1,4 @@
-"""GET /usage-plans and GET /numbers: what there is to book."""
+"""GET /usage-plans and GET /numbers."""
 
 from api.resources.catalogue import PlanBody
 from engine.bookings.number_pool import import_numbers
@@ -67,7 +67,7 @@ async def test_the_pace_covers_the_last_week_and_counts_returned_numbers(api: Ap
     api.clock.advance(POLICY.quarantine_ms)
     await api.storage.run(lambda tx: tx.numbers.free_quarantined(EpochMs(api.clock.now())))
     await api.book()
-    # Four came back and one was taken.
+    # Four numbers were returned and one was taken.
     assert await days_left() is None
     api.clock.advance(DAY)
     for _ in range(4):

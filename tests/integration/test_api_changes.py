@@ -1,4 +1,4 @@
-"""PATCH /bookings/{id}: labels, metadata, pauses, and all that a PUT changes, without its plan."""
+"""PATCH /bookings/{id}: labels, metadata, pauses, and every field of a PUT except the plan."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ async def test_a_patch_changes_the_given_fields_and_adds_no_credit(api: Api) -> 
     answer = await patch(api, booking, **changes)
     assert (answer.status, answer.body) == (200, booking | changes)
     assert await api.see(booking["id"]) == answer.body
-    # Calls that are up may last longer, or less long.
+    # The limits of live calls may change.
     assert api.asterisk.renewed == [booking["id"]]
     assert (await patch(api, booking)).body == answer.body
     removed = await patch(api, booking, label=None, metadata={})

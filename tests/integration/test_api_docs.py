@@ -1,7 +1,7 @@
 """docs/api.md describes the API as it is.
 
 The guide explains tasks. Operations, parameters and fields are listed in docs/api-reference.md, which is generated from
-the OpenAPI document; so the tests check the document for completeness, and the guide for its links, words and figures.
+the OpenAPI document; so the tests check that the document is complete, and the links, values and figures of the guide.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""GET /bookings/{id}/explain: the verdict in full, for whom it is, and that asking leaves no trace."""
+"""GET /bookings/{id}/explain: the whole decision, who may read it, and that it changes nothing."""
 
 import re
 from pathlib import Path
@@ -115,7 +115,7 @@ async def test_a_destination_that_became_a_rented_number_is_explained(api: Api) 
         ("", "anonymous"),
         ("?source=anonymous", "anonymous"),
         ("?source=%2B14155550123", CALLER),
-        # As people write it; in a query a + stands for a space.
+        # In a query an unencoded + stands for a space.
         ("?source=+14155550123", CALLER),
         ("?source=0014155550123", CALLER),
         ("?source=14155550123", CALLER),

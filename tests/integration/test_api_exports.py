@@ -1,7 +1,7 @@
-"""/cdr.csv and /cdr.jsonl: what is in them, and what their clients may do to everybody else.
+"""/cdr.csv and /cdr.jsonl: their content, and the effect of slow or absent clients on others.
 
-`EXPORT_RECORDS=1000000 pytest -s --timeout 900 tests/integration/test_api_exports.py -k others` says how long long ones
-take, how much memory, and how long others wait meanwhile.
+`EXPORT_RECORDS=1000000 pytest -s --timeout 900 tests/integration/test_api_exports.py -k others_are` prints the time and
+memory of long exports, and how long other requests wait.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from tests.integration.export_client import (
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 EXPORTS = ("/cdr.csv", "/cdr.jsonl")
-# The kernel takes megabytes at a time, so what is read steadily may seem to stand still for a while.
+# The kernel buffers megabytes, so a steady reader may seem to stand still for a while.
 PATIENT = RequestLimits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=30.0)
 RECORDS = int(os.environ.get("EXPORT_RECORDS", "10000"))
 
@@ -117,7 +117,7 @@ async def test_an_export_refuses_limit_and_cursor(api: Api, path: str) -> None:
 
 @pytest.mark.parametrize("api_limits", [PATIENT], ids=["patient"])
 async def test_a_slow_client_gets_the_whole_export(api: Api) -> None:
-    """Longer than a request may take otherwise: some 6 MB in parts of 256 KiB at most, with a pause after each."""
+    """It takes longer than other requests may: 6 MB in parts of at most 256 KiB, with a pause after each."""
     await many(api)
     begun = asyncio.get_running_loop().time()
     async with exporting(api, "/cdr.jsonl") as export:
@@ -145,7 +145,7 @@ async def test_an_export_ends_when_its_client_disconnects(api: Api) -> None:
 
 @pytest.mark.parametrize("api_limits", [RequestLimits()], ids=["as in production"])
 async def test_a_client_that_does_not_read_holds_no_transaction_open(api: Api) -> None:
-    """What was read from the log before can be written back into the database and the log be emptied."""
+    """The write-ahead log can be checkpointed and truncated during the export."""
     await many(api)
     async with exporting(api):
         await api.book()

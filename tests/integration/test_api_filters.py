@@ -1,4 +1,4 @@
-"""GET /bookings with conditions: what is found, what is refused, and that pages stay whole and bounded."""
+"""GET /bookings with filters: matches, refusals, and complete and bounded pages."""
 
 import itertools
 import random
@@ -20,7 +20,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 
 async def found(api: Api, **conditions: str) -> list[str]:
-    """The services, oldest first."""
+    """Return the service numbers, oldest first."""
     query = urlencode({"limit": "2", **conditions}, quote_via=quote)
     return [one["service"] for one in await all_pages(api, f"/bookings?{query}")][::-1]
 
@@ -129,7 +129,7 @@ async def test_a_booking_that_matches_throughout_is_listed_once_in_any_order_of_
 
     for _ in range(120):
         await api.storage.run(happen)
-    # Whatever fitted at the beginning and was never anything else since.
+    # The bookings that matched from the beginning to the end.
     steady = {known for known, label in there.items() if label == "x"}
     listed: list[str] = []
     path: str | None = "/bookings?label=x&limit=3"

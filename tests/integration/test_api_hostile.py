@@ -1,4 +1,4 @@
-"""What clients send by mistake or on purpose: never a 500, never an echo of the hidden number, never a change."""
+"""Bad requests never cause a 500, an echo of the hidden number, or a change."""
 
 import asyncio
 import gzip
@@ -214,7 +214,7 @@ async def test_a_chunked_body_of_ten_megabytes_is_refused(api: Api) -> None:
 
 
 async def exchange(api: Api, *parts: bytes) -> bytes:
-    """Speak HTTP by hand, for what a client library would not send. `parts` arrive one after the other."""
+    """Send raw HTTP that a client library would not send. `parts` arrive one after the other."""
     reader, writer = await asyncio.open_connection("127.0.0.1", api.client.port)
     for part in parts:
         writer.write(part)
@@ -243,6 +243,6 @@ async def test_a_body_with_broken_chunks_is_refused(api: Api) -> None:
         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
     head = await exchange(api, request.encode(), b"not-a-length\r\n")
-    # aiohttp's parser in C tells the handler nothing, so that the body just never ends; the one in Python does.
+    # aiohttp's C parser does not report the error, so the body times out; its Python parser does.
     assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 408 "))
     assert b"application/problem+json" in head

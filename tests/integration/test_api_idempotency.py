@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: however often a request is sent, it is carried out once and has one answer."""
+"""`Idempotency-Key`: a repeated request is carried out once and gets the first answer."""
 
 import asyncio
 import sqlite3

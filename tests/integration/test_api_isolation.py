@@ -1,4 +1,4 @@
-"""Who may see what: generated from the route table, so that a new route is covered the day it is added."""
+"""Accounts cannot see each other's data. Generated from the route table, so that a new route is covered at once."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ UNKNOWN = {
     "callbacks": "evt_" + "0" * 32,
     "callbacks/endpoints": "cep_" + "0" * 32,
 }
-# They say all with their path, and read no body.
+# Their path has all they need, and they read no body.
 WITHOUT_BODY = {"redeliverCallback", "enableCallbackEndpoint"}
 
 
@@ -36,7 +36,7 @@ def name_of(route: Route) -> str:
 
 
 def test_the_router_has_exactly_the_routes_of_the_table(api: Api) -> None:
-    """What is tried below is tried for each of its lines. Beside it are pages for people, which hold nobody's data."""
+    """The tests below try every route of the table. Other pages are for people and have no account data."""
     router = {(route.method, route.resource.canonical) for route in api.client.app.router.routes() if route.resource}
     table = {(route.method, route.path) for route in (*ROUTES, *PAGES)}
     assert router == table | {("HEAD", path) for method, path in table if method == "GET"}
@@ -51,8 +51,11 @@ def test_every_writing_route_declares_its_body(route: Route) -> None:
 
 
 async def ids_of(api: Api, account: str) -> dict[str, str]:
-    """A booking, with a blocked caller, a call record, a callback and the endpoint that failed to take it, of the
-    account, by what their paths begin with."""
+    """Make a booking with a blocked caller, a call record, a failed callback and its endpoint.
+
+    Returns:
+        Their ids by the start of their paths.
+    """
     booking = await api.book(account=account)
     await api.talk(booking["service"], CallId(f"call-of-{account}"), 3)
     return await ids_after_a_call(api, account, booking["id"])
@@ -77,13 +80,13 @@ async def ask(api: Api, route: Route, ids: dict[str, str], **options: Any) -> An
 
 
 async def snapshot(api: Api, account: str, ids: dict[str, str]) -> list[str]:
-    """All that the account can see."""
+    """Return everything that the account can read."""
     reads = [route for route in PRIVATE if route.method == "GET"]
     paths = [path_of(route, ids) for route in reads] + ["/bookings?includeExpired=true"]
     return [(await api.call("GET", path, account=account)).text for path in paths]
 
 
-# What has changed since the request before, whatever was asked.
+# These headers differ between any two requests.
 OF_THE_MOMENT = {"Date", "RateLimit"}
 
 
@@ -105,7 +108,7 @@ async def test_another_accounts_id_answers_exactly_like_an_unknown_one(api: Api,
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
 async def test_no_other_method_or_query_tells_them_apart(api: Api, route: Route) -> None:
-    """Other methods, bodies that are wrong or none, parameters: never another answer than for an unknown id."""
+    """Other methods, wrong or missing bodies and parameters get the same answer as for an unknown id."""
     theirs = await ids_of(api, "theirs")
     before = await snapshot(api, "theirs", theirs)
     ways: list[dict[str, Any]] = [{"method": method} for method in METHODS]

@@ -1,4 +1,4 @@
-"""Keys at the API: failed attempts are limited and logged by their source; good ones work throughout and are noted."""
+"""API keys: failures are limited and logged by source address; valid keys always work and their use is recorded."""
 
 import asyncio
 import sqlite3
@@ -17,7 +17,7 @@ from tests.integration.api_helpers import HIDDEN, Answer, Api, SettableClock, a_
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
-# Trusted by the fixture; the tests themselves come from 127.0.0.1.
+# A proxy that the fixture trusts. Requests of the tests come from 127.0.0.1.
 PROXY = "127.0.0.9"
 
 
@@ -75,7 +75,7 @@ async def test_only_a_trusted_proxy_may_name_the_source_address(api: Api, forwar
 
 
 async def test_a_trusted_proxy_names_the_source_address(api: Api) -> None:
-    """Whoever it names has failures of its own, and the proxy none."""
+    """Failures count for the named address, not for the proxy."""
     codes = [await through_proxy(api, "203.0.113.9, 198.51.100.7") for _ in range(MAX_FAILURES + 1)]
     assert codes == [401] * MAX_FAILURES + [429]
     assert set(api.refusals) == {("HTTP", "InvalidPassword", "198.51.100.7")}
@@ -85,7 +85,7 @@ async def test_a_trusted_proxy_names_the_source_address(api: Api) -> None:
 
 
 async def through_proxy(api: Api, forwarded: str) -> int:
-    """The status of a guess that comes from the proxy's address."""
+    """Send a wrong key from the proxy's address and return the status."""
     reader, writer = await asyncio.open_connection("127.0.0.1", api.client.port, local_addr=(PROXY, 0))
     writer.write(
         b"GET /bookings HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer rn_live_guess\r\n"
@@ -122,7 +122,7 @@ def last_used(database: Path) -> dict[str, int | None]:
 
 @pytest.fixture
 async def with_keys(tmp_path: Path) -> Any:
-    """A storage with two keys in it, and its file."""
+    """Storage with two keys, and its file."""
     database = tmp_path / "keys.sqlite3"
     migrate(database)
     with sqlite3.connect(database) as connection:
@@ -149,7 +149,7 @@ async def test_uses_are_written_together_and_the_latest_wins(with_keys: Any) -> 
         clock.advance(1)
         use.used("key_1")
     await asyncio.sleep(0.05)
-    assert last_used(database) == {"key_1": None, "key_2": None}  # nothing is written on the way of a request
+    assert last_used(database) == {"key_1": None, "key_2": None}  # no request writes to the database
     stop.set()
     await writing
     assert last_used(database) == {"key_1": clock.now(), "key_2": None}

@@ -1,4 +1,4 @@
-"""Limits of a booking over HTTP: what they take, how PUT changes them, and what the next call meets."""
+"""Limits of a booking over HTTP: allowed values, changes by PUT, and their effect on the next call."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ async def test_a_limit_out_of_bounds_is_refused_and_its_field_named(
 
 
 async def test_a_whole_number_may_be_written_as_a_float(api: Api) -> None:
-    """JSON has one kind of number, and JSON Schema takes 7.0 for an integer."""
+    """JSON has one kind of number, and JSON Schema accepts 7.0 as an integer."""
     booking = await api.book(maxCallSeconds=7.0)
     assert limits_of(booking) == {**NONE, "maxCallSeconds": 7}
     assert '"maxCallSeconds":9,' in (await api.call("PUT", f"/bookings/{booking['id']}", CHANGE)).text

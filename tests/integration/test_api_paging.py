@@ -1,4 +1,4 @@
-"""Lists: pages, cursors, filters. What holds for both lists is tested on both."""
+"""Lists: pages, cursors and filters. Common rules are tested on both lists."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ LISTS = ("/bookings", "/cdr")
 
 
 async def fill(api: Api, path: str, count: int) -> list[str]:
-    """Ids of `count` new records, oldest first."""
+    """Make `count` records and return their ids, oldest first."""
     if path == "/bookings":
         return [(await api.book())["id"] for _ in range(count)]
     known = {one["id"] for one in await all_pages(api, "/cdr?limit=100")}

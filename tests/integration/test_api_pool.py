@@ -1,4 +1,4 @@
-"""Which number a booking gets, and what happens when there is none."""
+"""The choice of a number for a booking, and an empty pool."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""How many requests an account may send: what is counted, what is said of it, and that nobody else feels it."""
+"""The rate limit of an account: which requests count, its headers, and that other accounts are not affected."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ from tests.integration.cli_runner import Cli, wait_until_it_answers
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
-# One more every 12 seconds: no test lasts so long.
+# One more request every 12 seconds, longer than any test lasts.
 PER_MINUTE = 5
 
 
@@ -34,7 +34,7 @@ def remaining(answer: Answer) -> int:
 
 
 async def test_every_answer_to_a_valid_key_has_rate_limit_headers(api: Api) -> None:
-    """Whatever is asked and answered costs one: HEAD, a refusal, what is for test keys only."""
+    """Every request costs one: HEAD, a refusal, and a sandbox route."""
     seen = [
         await api.call("GET", "/bookings"),
         await api.call("HEAD", "/cdr"),
@@ -115,7 +115,7 @@ def test_accounts_with_a_full_bucket_are_forgotten() -> None:
         for each in range(3):
             quota.count(AccountId(f"account-{second}-{each}"), float(second))
         assert len(quota) <= 6
-    # And nobody is kept beyond the accounts that there are, however often they ask.
+    # Nothing is stored for other accounts, however often they send requests.
     for _ in range(1_000):
         quota.count(AccountId("a"), 5_000.0)
     assert len(quota) <= 7

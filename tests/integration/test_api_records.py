@@ -1,4 +1,4 @@
-"""Call records by time, number, word and booking; and those of one booking."""
+"""Call records filtered by time, number, disposition and booking; and the calls of one booking."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ async def ids(api: Api, path: str, **options: Any) -> list[str]:
 
 
 async def a_call(api: Api, booking: Any, call_id: CallId, seconds: int = 1, source: str = CALLER) -> str:
-    """Its record's id."""
+    """Make a call and return the id of its record."""
     before = set(await ids(api, "/cdr?limit=100"))
     if source == CALLER:
         await api.talk(booking["service"], call_id, seconds)
@@ -37,7 +37,7 @@ async def a_call(api: Api, booking: Any, call_id: CallId, seconds: int = 1, sour
 
 
 async def test_records_are_ordered_by_the_start_of_their_calls(api: Api) -> None:
-    """The first call ends last."""
+    """The call that came in first ends last."""
     long = await api.book(usagePlan="LARGE")
     short = await api.book(usagePlan="LARGE")
     await api.caller_rings(long["service"], CallId("call-long"))
@@ -61,7 +61,7 @@ async def test_a_range_includes_its_start_and_excludes_its_end(api: Api) -> None
     assert await ids(api, f"/cdr?to={second}") == [made[0]]
     assert await ids(api, f"/cdr?from={first}&to={third}") == [made[1], made[0]]
     assert await ids(api, f"/cdr?from={second}&to={second}") == []
-    # A hair before and after, and other ways to write it.
+    # Just before and after, and in other spellings.
     assert await ids(api, "/cdr?from=2026-03-01T12:00:01.0001Z") == [made[2]]
     assert await ids(api, "/cdr?to=2026-03-01T12:00:01.0001Z") == [made[1], made[0]]
     assert await ids(api, "/cdr?from=2026-03-01T14:00:01%2B02:00") == [made[2], made[1]]
@@ -81,7 +81,7 @@ async def test_filters_combine_and_the_next_link_keeps_them(api: Api) -> None:
         ("disposition=ANSWERED", {one, three}),
         ("disposition=LOST", set()),
         (f"service={number}", {one, two}),
-        (f"service={ours['service']}", {one, two}),  # the + not percent-encoded, as people type it
+        (f"service={ours['service']}", {one, two}),  # the + is not percent-encoded, as people type it
         (f"source={CALLER.replace('+', '%2B')}", {one, two, three}),
         ("source=14155550199", {four}),
         ("source=anonymous", set()),
@@ -129,7 +129,7 @@ async def test_the_earliest_and_latest_instants_are_accepted(api: Api) -> None:
 
 
 async def follow(api: Api, path: str) -> list[Answer]:
-    """All pages of a list."""
+    """Return the records of all pages of a list."""
     pages = [await api.call("GET", path)]
     while pages[-1].body["hasMore"]:
         joint = "&" if "?" in path else "?"

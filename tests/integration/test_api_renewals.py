@@ -1,4 +1,4 @@
-"""PUT of one booking: what it adds, revives and changes, figure by figure."""
+"""PUT of one booking: added credit, revival and changes."""
 
 from typing import Any
 

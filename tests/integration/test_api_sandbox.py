@@ -1,4 +1,4 @@
-"""Keys to test worlds: what they see, what they may do, and that they and live keys see nothing of each other."""
+"""Sandbox keys: what they can read and do, and that sandbox and live keys see nothing of each other."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ from tests.integration.test_api_isolation import (
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 TEST_ROUTES = [route for route in ROUTES if route.test]
-# Who asks, and whose things it must see nothing of.
+# Pairs: an account, and one whose data it must not see.
 STRANGERS = [("ours", TESTED), (TESTED, "ours"), (TESTED, THEIRS_TESTED), (TESTED, "theirs"), ("ours", THEIRS_TESTED)]
 between = pytest.mark.parametrize(("who", "whose"), STRANGERS)
 
@@ -53,7 +53,7 @@ async def advance(api: Api, seconds: int, account: str = TESTED, **options: Any)
 
 
 async def things_of(api: Api, account: str) -> dict[str, str]:
-    """As `ids_of` has them, also of a test world."""
+    """Return ids as `ids_of` does, also for a sandbox."""
     booking = await api.book(account=account)
     if is_simulated(booking["service"]):
         assert (await simulate(api, booking["service"], account=account, seconds=3)).status == 200
@@ -100,7 +100,7 @@ def test_every_route_that_needs_a_test_key_is_below_test() -> None:
 
 @pytest.mark.parametrize("path", ["/bookings", "/test/clock", "/bookings/" + UNKNOWN_BOOKING, "/nowhere"])
 async def test_exactly_the_answers_of_a_sandbox_carry_its_header(api: Api, path: str) -> None:
-    expected = None if path == "/nowhere" else "test"  # where there is nothing, no key is looked at
+    expected = None if path == "/nowhere" else "test"  # an unknown path needs no key
     assert (await api.call("GET", path, account=TESTED)).headers.get("RentedNumbers-World") == expected
     for account in ("ours", None):
         assert "RentedNumbers-World" not in (await api.call("GET", path, account=account)).headers
@@ -129,7 +129,7 @@ async def test_a_sandbox_refuses_what_a_live_account_refuses(api: Api) -> None:
     for _ in range(MAX_BOOKINGS):
         await api.book(account=TESTED)
     assert (await api.call("POST", "/bookings", a_request(), account=TESTED)).code == "quota_reached"
-    await api.book(account="ours")  # each counts its own
+    await api.book(account="ours")  # each has its own counter
 
 
 async def test_a_simulated_call_returns_its_outcome(api: Api) -> None:
@@ -155,7 +155,7 @@ async def test_a_withheld_number_is_anonymous_and_all_spellings_are_one_caller(a
 
 
 async def test_a_number_outside_this_sandbox_is_unknown(api: Api) -> None:
-    """Be it free, rented in the real world or in another test world."""
+    """Whether it is free, rented by a live account, or in another sandbox."""
     others = [(await api.book(account=account))["service"] for account in ("ours", THEIRS_TESTED)]
     for service in (*others, NUMBERS[9], "+999000000000000"):
         body = (await simulate(api, service, seconds=5)).body
@@ -218,7 +218,7 @@ async def test_the_sandbox_clock_only_moves_forward_and_a_year_at_most(api: Api)
 
 
 async def test_a_repeated_clock_request_with_its_key_moves_the_clock_once(api: Api) -> None:
-    """Keys stand for a day of the machine's time: what was asked for is not asked for anew by doing it."""
+    """Idempotency keys last a day of the machine's time, so moving the sandbox clock does not end them."""
     headers = {"Idempotency-Key": "k1"}
     first, again = [await advance(api, 10 * 86_400, headers=headers) for _ in range(2)]
     assert first.text == again.text

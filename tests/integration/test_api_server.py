@@ -1,4 +1,4 @@
-"""Connections that bring no request: refused like all others, and neither echoed nor logged."""
+"""Connections without an HTTP request are refused, and their bytes neither echoed nor logged."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 @pytest.fixture
 async def port(api: Api) -> AsyncIterator[int]:
-    """Of the API as it runs in production."""
+    """The port of the API as in production."""
     app = build_app(api.client.app[DEPENDENCIES])
     runner = build_runner(app, shutdown_seconds=1.0, idle_seconds=0.5)
     await runner.setup()
@@ -27,7 +27,7 @@ async def port(api: Api) -> AsyncIterator[int]:
 
 
 async def exchange(port: int, raw: bytes) -> str:
-    """All that is answered until the server closes."""
+    """Read until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(raw)
     answer = await asyncio.wait_for(reader.read(), 5)

@@ -1,4 +1,4 @@
-"""One attempt over real sockets: what is sent, what is made of the answer, and where no socket goes."""
+"""One attempt over real sockets: the request, and the outcome for each kind of answer."""
 
 import asyncio
 import time

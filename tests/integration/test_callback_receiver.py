@@ -1,4 +1,4 @@
-"""`callbacks listen`: takes what is genuine, refuses everything else, and shows both without harm to a terminal."""
+"""`callbacks listen` accepts genuine callbacks, refuses others, and shows both safely on a terminal."""
 
 import json
 import subprocess

@@ -1,6 +1,6 @@
-"""Callbacks cannot be turned against the inside: whatever a URL says and names resolve to, no socket is connected.
+"""Callbacks cannot reach inside addresses (SSRF), whatever a URL contains and its name resolves to.
 
-Two counters: a listener on loopback, and every TCP connection that the process asks the kernel for.
+Two counters: a listener on loopback, and every TCP connection that the process requests from the kernel.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tests.integration.connection_counter import connections
 from tests.spellings import FORBIDDEN_HOSTS, TRICKS
 
 FORBIDDEN = NoAnswer(Trouble.FORBIDDEN)
-# A public address by every table. Nothing goes there: the counter ends what would leave the machine.
+# A public address. Nothing is sent there, since the counter refuses connections that would leave the machine.
 PUBLIC = "8.8.8.8"
 
 
@@ -36,7 +36,7 @@ async def receiver() -> AsyncIterator[CallbackReceiver]:
 
 
 def production(receiver: CallbackReceiver) -> CallbackRules:
-    """As in production, but for the port, so that only the address is in the way."""
+    """Send under the rules of production except the port, so that only the address can be refused."""
     return CallbackRules(ports=frozenset({443, receiver.port}))
 
 
@@ -46,7 +46,7 @@ def url_of(host: str, port: int, scheme: str = "https") -> str:
 
 
 async def post(url: str, rules: CallbackRules) -> None:
-    """Past the check of the URL: the socket alone is in the way."""
+    """Send without the check of the URL, so that only the socket check remains."""
     async with open_session(rules=rules, lookups_at_once=2, tls=TLS) as session, asyncio.timeout(5):
         await session.post(URL(url, encoded=True), data=b"{}", allow_redirects=False)
 
@@ -83,7 +83,7 @@ async def test_the_socket_check_alone_refuses_every_spelling(receiver: CallbackR
 
 
 def test_the_socket_check_alone_works_on_uvloop() -> None:
-    """uvloop looks addresses up once more on its way to `connect`."""
+    """uvloop resolves addresses again before `connect`."""
 
     async def main() -> None:
         async with CallbackReceiver() as receiver:
@@ -99,7 +99,7 @@ def test_the_socket_check_alone_works_on_uvloop() -> None:
 
 
 async def test_without_the_checks_these_spellings_reach_the_listener(receiver: CallbackReceiver) -> None:
-    """Or the tests above would count 0 whatever the guard did."""
+    """Without this the tests above could count 0 for another reason."""
     found = []
     with connections() as attempts:
         for host in FORBIDDEN_HOSTS:
@@ -115,7 +115,7 @@ async def test_without_the_checks_these_spellings_reach_the_listener(receiver: C
 
 
 def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """A name server under somebody else's control: each look-up gets the next answer. Returns what was asked."""
+    """A name server of an attacker. Each look-up gets the next answer. Returns the list of look-ups."""
     asked: list[str] = []
     left = list(answers)
 
@@ -148,7 +148,7 @@ def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
 async def test_a_public_name_with_an_inside_address_is_not_connected(
     receiver: CallbackReceiver, answers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also what a CNAME to `localhost` or to an inside name comes to."""
+    """A CNAME to `localhost` or to an inside name has the same effect."""
     asked = names(monkeypatch, answers)
     with connections() as attempts:
         outcome = await send(f"https://customer.example.com:{receiver.port}/", production(receiver))
@@ -172,7 +172,7 @@ async def test_only_public_addresses_of_a_mixed_answer_are_tried(
 async def test_a_name_is_checked_again_at_each_attempt(
     receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rebinding: public when it was booked and at the first attempt, ours at the next."""
+    """DNS rebinding: the address is public at booking and at the first attempt, and an inside one at the next."""
     asked = names(monkeypatch, [PUBLIC], ["127.0.0.1"])
     url = f"https://customer.example.com:{receiver.port}/"
     check_callback(url, production(receiver))
@@ -186,7 +186,7 @@ async def test_a_name_is_checked_again_at_each_attempt(
 async def test_a_name_that_changes_within_one_attempt_is_refused(
     receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A loop that resolved once more, between the factory's check and `connect`, would be given the new answer."""
+    """An event loop that resolved again between the check and `connect` would get the new answer."""
     loop = asyncio.get_running_loop()
     connect = loop.sock_connect
 
@@ -266,7 +266,7 @@ async def test_the_demo_allows_loopback_only(receiver: CallbackReceiver, host: s
 async def test_a_url_accepted_at_booking_is_checked_again_at_each_attempt(
     receiver: CallbackReceiver,
 ) -> None:
-    """The operator's rules may have become stricter, or the row may be from before them."""
+    """The operator may have made the rules stricter since the booking."""
     check_callback(receiver.url, DEMO)
     stricter = CallbackRules(ports=frozenset({443}))
     with pytest.raises(CallbackNotAcceptable):

@@ -1,4 +1,4 @@
-"""Over TLS a receiver must be who its URL says: only then does a callback go out."""
+"""A callback is sent only to a receiver whose certificate matches its URL."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ async def test_a_bad_certificate_gets_nothing(fault: str, host: str) -> None:
 
 
 async def test_an_unknown_authority_gets_nothing() -> None:
-    """Nobody but the tests hands over an authority of their own."""
+    """Only tests pass an authority of their own."""
     async with receiver_with(GOOD) as receiver:
         assert await send(receiver.url) == NoAnswer(Trouble.TLS)
         assert receiver.requests == []
@@ -76,7 +76,7 @@ async def test_plain_http_on_an_https_port_gets_nothing() -> None:
 
 
 def test_versions_before_tls_1_2_are_refused() -> None:
-    """Where OpenSSL offers less by default, an old receiver would be met with it."""
+    """Some builds of OpenSSL allow older versions by default."""
     assert CLIENT.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert CLIENT.check_hostname
     assert CLIENT.verify_mode is ssl.CERT_REQUIRED

@@ -1,4 +1,4 @@
-"""`rented-numbers bookings change`: an operator changes a booking, and nothing is added to it."""
+"""`rented-numbers bookings change`: an operator changes a booking without adding credit."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_every_field_of_patch_can_be_changed(cli: CliInProcess, booking: str) ->
     callers = ("--caller-id", "service", "--refuse-anonymous", "--max-concurrent-calls", "3")
     changed = cli("bookings", "change", booking, "--destination", *options, *callers, "--json")
     assert changed.returncode == 0, changed.stderr
-    assert "470654321" not in changed.stdout.removeprefix(" +32470654321\n")  # what was typed, as a terminal shows it
+    assert "470654321" not in changed.stdout.removeprefix(" +32470654321\n")  # the terminal's echo of the typed number
     destination, callback, label, metadata, *rest = stored(cli, STORED, booking)
     assert (destination, callback, label) == ("+32470654321", f"{CALLBACK}/2", "")
     assert json.loads(str(metadata)) == {"a": "1", "b": "2"}

@@ -1,4 +1,4 @@
-"""`rented-numbers bookings`: what an operator sees of a booking, and adjusts while no engine is running."""
+"""`rented-numbers bookings`: an operator reads and adjusts bookings while no engine is running."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def cli(tmp_path: Path) -> CliInProcess:
 
 @pytest.fixture
 def booking(cli: Cli) -> str:
-    """A softphone's: it was renewed again and again."""
+    """A booking of a softphone, which was renewed several times."""
     cli.set_up("demo")
     [(booking_id,)] = cli.rows("SELECT id FROM bookings ORDER BY id LIMIT 1")
     return str(booking_id)
@@ -199,7 +199,7 @@ def test_a_table_does_not_cut_values(cli: Cli, booking: str) -> None:
 
 
 def test_a_narrow_terminal_shows_records_one_below_the_other(tmp_path: Path, cli: Cli, booking: str) -> None:
-    real = Cli(tmp_path)  # a process of its own, over the same directory
+    real = Cli(tmp_path)  # a process in the same directory
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:
         try:
@@ -220,9 +220,9 @@ def test_a_narrow_terminal_shows_records_one_below_the_other(tmp_path: Path, cli
 
 
 def _all_of(screen: FileIO) -> bytes:
-    """What was written to it until nobody could write any more."""
+    """Read the terminal until its other end is closed."""
     text = b""
-    with suppress(OSError):  # so Linux says that the other end is closed
+    with suppress(OSError):  # Linux reports the closed other end so
         while read := screen.read(65_536):
             text += read
     return text

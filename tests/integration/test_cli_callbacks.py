@@ -1,4 +1,4 @@
-"""`callbacks list`, `show`, `redeliver`, `endpoints`, `enable` and `secrets …`, beside no engine."""
+"""`callbacks list`, `show`, `redeliver`, `endpoints`, `enable` and `secrets …`, without an engine."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ URL = "https://customer.example/calls"
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Of a demo whose account has a callback that was answered with 410."""
+    """The settings of a demo whose account has a callback that was answered with 410."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RENTED_NUMBERS_PROFILE", "demo")
     settings = Settings()
@@ -82,7 +82,7 @@ def test_callbacks_are_listed_shown_and_redelivered_without_showing_a_number(set
 
 
 def test_text_of_customers_is_shown_unchanged(settings: Settings) -> None:
-    """It stands in callbacks' bodies and URLs, where brackets and colons could be taken for markup."""
+    """Brackets and colons in bodies and URLs must not be read as markup."""
     url, notes = "https://customer.example/[b]:warning:", {"note": "[/b] :warning:"}
 
     def fill(tx: Transaction) -> str:
@@ -131,7 +131,7 @@ def test_text_of_customers_is_shown_unchanged(settings: Settings) -> None:
         ("secrets show nobody", InvalidInput, "no account 'nobody'"),
     ],
 )
-def test_what_cannot_be_is_refused(words: str, refusal: type[Exception], why: str) -> None:
+def test_a_bad_command_is_refused_with_the_reason(words: str, refusal: type[Exception], why: str) -> None:
     with pytest.raises(refusal, match=why):
         said(*words.split())
 
@@ -142,6 +142,6 @@ def test_a_secret_is_rotated_and_the_old_one_shown_while_it_signs(settings: Sett
     rotated = printed("secrets", "rotate", "demo", "--overlap", "30m")
     assert rotated["oldSecret"] == first != rotated["secret"]
     assert printed("secrets", "show", "demo") == rotated
-    # What `make call` verifies with is made anew by the next start.
+    # The next set-up rewrites the secret that `make call` verifies with.
     set_up(settings, lambda _: None)
     assert file.read_text().strip() == rotated["secret"]

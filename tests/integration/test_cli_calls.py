@@ -1,5 +1,4 @@
-"""`rented-numbers calls`, and what else the command line does to live calls: in a process of its own, with an engine's
-control socket, and a fake Asterisk behind it."""
+"""Commands that affect live calls, with the control socket of an engine and a fake Asterisk."""
 
 import asyncio
 import os
@@ -22,7 +21,7 @@ from engine.runtime.diagnostics import LoopWatch
 from tests.contract.samples import CALLER, HIDDEN
 from tests.contract.world import World
 from tests.integration.cli_runner import Cli
-from tests.integration.database_world import a_world
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_channels import FakeChannels
 from tests.integration.test_limits import Exchange, ami, at_work
 
@@ -31,10 +30,10 @@ __all__ = ["ami"]  # a fixture
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """In the data directory of a command line's, and in the present."""
+    """A world in the data directory of the command line, at the present time."""
     data = tmp_path / "var"
     data.mkdir(mode=0o700)
-    async with a_world(data) as world:
+    async with world_on_disk(data) as world:
         world.now = SystemClock().now()
         world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
         yield world
@@ -47,7 +46,7 @@ def cli(tmp_path: Path) -> Cli:
 
 @asynccontextmanager
 async def an_engine(cli: Cli, exchange: Exchange) -> AsyncIterator[None]:
-    """Its control socket."""
+    """The control socket of an engine."""
     operator = Operator(exchange.world.storage, exchange.link, exchange.keeper)
     operations: dict[str, Callable[[Any], Awaitable[Answer]]] = {
         "adjust": operator.adjust,

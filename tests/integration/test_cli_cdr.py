@@ -1,4 +1,4 @@
-"""`rented-numbers cdr`: call records on the command line, beside a running engine or without one."""
+"""`rented-numbers cdr`: call records on the command line, with and without a running engine."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ START = 1_772_366_400_000
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """Two accounts; of two calls to the one each came in a second after one to the other, which has two more."""
+    """Two accounts with two and four calls. Their calls alternate a second apart."""
     cli = Cli(tmp_path_factory.mktemp("cdr"))
     cli.set_up()
     with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
@@ -62,7 +62,7 @@ def cli(filled: Cli, tmp_path: Path) -> Cli:
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:
-    """Account and call, by the number that each record's id ends with."""
+    """Return account and call of each record, from the end of its id."""
     return [row["id"][4] + row["id"][-1] for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""The data directory: whose it is, how many run on it, what is forgotten and what must not be."""
+"""The data directory: its owner, one system at a time, and what `clean` deletes."""
 
 import os
 import signal
@@ -86,7 +86,7 @@ def test_a_data_directory_of_another_user_is_refused(cli: Cli) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_an_unreadable_data_directory_is_refused_with_its_owners_name() -> None:
-    with tempfile.TemporaryDirectory() as parent:  # not pytest's, which others may not pass through
+    with tempfile.TemporaryDirectory() as parent:  # not pytest's directory, which other users may not enter
         Path(parent).chmod(0o755)
         data = Path(parent, "var")
         data.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""`rented-numbers accounts events`: what an account's callbacks tell."""
+"""`rented-numbers accounts events`: the events of an account's callbacks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`rented-numbers explain`: the operator's look at why a call is, or is not, put through."""
+"""`rented-numbers explain` shows an operator why a call is bridged or refused."""
 
 import sqlite3
 from contextlib import closing
@@ -20,7 +20,7 @@ def cli(tmp_path: Path) -> CliInProcess:
 
 @pytest.fixture
 def booking(cli: Cli) -> str:
-    """One of those that the demo's first run makes: it belongs to the softphones' account."""
+    """A booking of the softphones' account, made by the first run of the demo."""
     cli.set_up("demo")
     [(booking_id,)] = cli.rows("SELECT id FROM bookings ORDER BY id LIMIT 1")
     return str(booking_id)

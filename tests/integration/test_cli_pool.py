@@ -1,4 +1,4 @@
-"""`numbers …`: chosen from, taken out and brought back, and imported under the eyes of whoever waits."""
+"""`numbers …`: filtering, quarantine, retirement, and the import with its progress bar."""
 
 import os
 import pty
@@ -13,7 +13,7 @@ POOL = ("+3225550001", "+3225550002", "+33199000001")
 
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """A system with a pool of three numbers; each test has its own."""
+    """A system with a pool of three numbers. Each test uses its own number."""
     cli = Cli(tmp_path_factory.mktemp("pool"))
     cli.set_up()
     (cli.directory / "numbers.csv").write_text("".join(f"{number}\n" for number in POOL))
@@ -38,7 +38,7 @@ def test_a_number_is_quarantined_retired_and_restored(cli: Cli) -> None:
 
 
 def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
-    """Exit status, standard output, and what a terminal would be shown of standard error."""
+    """Return the exit status, standard output, and standard error as a terminal receives it."""
     terminal, its_end = pty.openpty()
     with subprocess.Popen(
         cli.command(*words),
@@ -53,7 +53,7 @@ def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
             while piece := os.read(terminal, 4096):
                 shown += piece
         except OSError:
-            pass  # how Linux says that nobody holds the other end any more
+            pass  # Linux reports the closed other end so
         os.close(terminal)
         printed, _ = command.communicate(timeout=TIMEOUT_SECONDS)
     return command.returncode, printed.decode(), shown.decode()

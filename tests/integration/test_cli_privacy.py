@@ -1,4 +1,4 @@
-"""`rented-numbers privacy erase`, the real command."""
+"""`rented-numbers privacy erase`, run as a process."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def test_a_number_is_found_and_erased_and_the_ledger_balances(cli: Cli) -> None:
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
     assert (counts["bookings"], counts["calls"], counts["files"]) == (1, 0, 0)
-    # It is read back to nobody.
+    # The number is not printed.
     assert NUMBER[4:-2] not in done.stdout + done.stderr
     assert cli.rows("SELECT destination FROM bookings WHERE gone_at IS NOT NULL") == [(ERASED,)]
     assert cli.rows("SELECT state FROM numbers WHERE state = 'QUARANTINED'") == [("QUARANTINED",)]

@@ -1,4 +1,4 @@
-"""`keys create --test` and `simulate …`: an operator's way into a customer's test world."""
+"""`keys create --test` and `simulate …`: an operator uses the sandbox of a customer."""
 
 import asyncio
 import signal
@@ -30,7 +30,7 @@ def cli(tmp_path: Path) -> CliInProcess:
 
 
 def booked(cli: Cli) -> str:
-    """The rented number of a booking in the test world of a new account "Acme"."""
+    """Book in the sandbox of a new account "Acme", and return the rented number."""
 
     def book(tx: Transaction, now: EpochMs) -> str:
         create_account(tx, "Acme", now)
@@ -69,7 +69,7 @@ def test_a_test_key_opens_the_sandbox_of_the_account(cli: Cli) -> None:
 def test_a_running_engine_processes_a_sandbox_by_its_clock(cli: Cli) -> None:
     cli.set_up()
     booked(cli)
-    # As after a crash between the clock and what falls due by it.
+    # As after a crash between setting the clock and processing what falls due.
     cli.execute("UPDATE accounts SET clock_ahead_ms = 31536000000 WHERE test_of IS NOT NULL")
     ports = {name: str(free_port()) for name in ("http_port", "fastagi_port", "ami_port")}
     settings = cli.settings(**ports)
@@ -99,9 +99,9 @@ def test_the_cli_simulates_a_call_without_showing_the_destination_and_moves_the_
     after = cli.json("simulate", "clock", "--account", "Acme (test)", "--advance", "31536000")["now"]
     assert (
         a_year_on <= after <= rfc3339(EpochMs(SystemClock().now() + 31_536_000_000 + 12_000))
-    )  # and the call's 12 seconds
+    )  # plus the call's 12 seconds
     assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(0,)]
 
-    # What cannot be is refused by its option.
+    # Bad values are refused by their option.
     assert "--seconds: must be given" in cli.refused("simulate", "call", *where, *CALL, "answered")
     assert "--advance: " in cli.refused("simulate", "clock", "--account", "Acme", "--advance", str(400 * 86_400))

@@ -1,4 +1,4 @@
-"""`make call` where something else has the port of the API."""
+"""`make call` when another program uses the port of the API."""
 
 import socket
 import subprocess
@@ -21,7 +21,7 @@ ANSWERS = {
 
 @contextmanager
 def answering(answer: bytes) -> Iterator[int]:
-    """To one question; the port."""
+    """Answer one request, and return the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer_one() -> None:

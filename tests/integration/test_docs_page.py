@@ -76,7 +76,7 @@ async def test_no_other_file_is_served(api: Api, path: str) -> None:
 
 @pytest.fixture
 async def page(api: Api, tmp_path: Path) -> AsyncIterator[Page]:
-    """The page as it is when all operations are shown."""
+    """Return the page after all operations are shown."""
     async with chromium(tmp_path) as devtools, opened(devtools) as page:
         await page.tell("Page.navigate", url=str(api.client.make_url("/docs")))
         await page.wait(f"document.querySelectorAll('.opblock').length >= {len(OPERATIONS)}")
@@ -116,7 +116,7 @@ async def test_an_operation_can_be_tried_out_with_a_key(page: Page, api: Api) ->
 
 
 async def test_the_test_browser_reports_violations_of_the_policy(page: Page) -> None:
-    """Else the two above would say nothing."""
+    """Without this the two tests above would prove nothing."""
     await page.do("document.body.append(Object.assign(document.createElement('script'), {text: 'window.hit = 1'})), 0")
     await page.do("fetch('http://127.0.0.1:9/').catch(() => 0)")
     assert await page.do("window.hit") is None

@@ -1,4 +1,4 @@
-"""`doctor` names what is wrong with a part of a system, and what to do, and says ok of every other."""
+"""`doctor` reports each fault with a remedy, and ok for every other part."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from engine.local.doctor import Verdict, examine
 from engine.local.setup import set_up
 from phones.ports import free_port
 
-ALWAYS = {"engine"}  # no engine runs here
+ALWAYS = {"engine"}  # no engine is running
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def wrong(settings: Settings) -> dict[str, str]:
-    """What is not ok, part by part, with what to do."""
+    """Return the faulty parts and their remedies."""
     return {
         finding.part: f"{finding.verdict}: {finding.what} -> {finding.fix}"
         for finding in examine(settings)

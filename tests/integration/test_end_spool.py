@@ -1,4 +1,4 @@
-"""The journal between two processes: the script that Asterisk starts, and the engine that takes in what it wrote."""
+"""The end spool: the script that Asterisk starts writes it, and the engine reads it."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from engine.domain.ids import CallId
 from engine.runtime.failpoints import VARIABLE
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
-from tests.integration.database_world import WorldClock, a_world
+from tests.integration.database_world import WorldClock, world_on_disk
 from tests.integration.fake_asterisk import environment
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ ENVIRONMENT = b"".join(environment("journal", CALL))
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """As Asterisk finds it."""
+    """The script at the path where Asterisk finds it."""
     path = tmp_path / "journal-ended"
     path.write_text(end_spool_script(Settings(data_dir=tmp_path)))
     path.chmod(0o700)
@@ -39,12 +39,14 @@ def script(tmp_path: Path) -> Path:
 
 def start(script: Path, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    process: Any = subprocess.Popen([str(script), *arguments], **pipes)  # by `options` bytes or text; bytes here
+    process: Any = subprocess.Popen(
+        [str(script), *arguments], **pipes
+    )  # bytes or text, depending on `options`; here bytes
     return cast("subprocess.Popen[bytes]", process)
 
 
 def kept(tmp_path: Path) -> dict[str, Any]:
-    """File name → content."""
+    """Return the content of the files by name."""
     directory = tmp_path / "journal"
     return {path.name: json.loads(path.read_text()) for path in directory.iterdir()} if directory.exists() else {}
 
@@ -92,7 +94,7 @@ def test_the_script_stores_the_end_and_leaves_an_asterisk_that_never_finishes(sc
 
 def test_asterisk_may_kill_the_script_at_any_moment(script: Path, tmp_path: Path) -> None:
     with start(script, *CALL) as process:
-        # The shell needs a moment to become deaf; Asterisk sends it when the channel is gone, which is later.
+        # The shell needs a moment to ignore the signal. Asterisk sends it later, when the channel is gone.
         time.sleep(0.05)
         while process.poll() is None and not kept(tmp_path):
             process.send_signal(signal.SIGHUP)
@@ -160,12 +162,12 @@ def test_an_unwritable_directory_sets_the_exit_status(script: Path, tmp_path: Pa
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         yield world
 
 
 async def a_talk(world: World, call_id: CallId) -> str:
-    """A live call; the id of its booking."""
+    """Make a live call and return the id of its booking."""
     booking = await world.book()
     await world.bridge(booking, call_id)
     await world.answered(call_id)
@@ -208,8 +210,8 @@ async def test_an_engine_killed_between_settling_and_deleting_settles_once(world
         str(world.database),
         str(tmp_path / "journal"),
     ]
-    victim = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, VARIABLE: "end spool settled"})
-    assert await asyncio.wait_for(victim.wait(), 30) == -signal.SIGKILL
+    engine = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={**os.environ, VARIABLE: "end spool settled"})
+    assert await asyncio.wait_for(engine.wait(), 30) == -signal.SIGKILL
     assert world.rows("SELECT duration FROM cdrs") == [{"duration": 7}]
     assert len(kept(tmp_path)) == 1
     assert await EndSpool(tmp_path / "journal", world.storage, WorldClock(world), world.policy, print).take_in() == 0

@@ -1,4 +1,4 @@
-"""What `route` answers to Asterisk, over real sockets and a real database, and what an answer that is lost does."""
+"""The answers of `route` to Asterisk, over real sockets and a real database, and lost answers."""
 
 import asyncio
 import json
@@ -144,7 +144,7 @@ async def test_a_repeated_call_id_gets_the_same_answer_and_holds_one_lease(agi: 
 
 
 async def test_a_call_id_repeated_for_another_number_is_refused(agi: FastAgi, world: World) -> None:
-    """Two Asterisks with one system name: neither may reach the other's destination."""
+    """Two Asterisks may have the same system name. Neither may reach the other's destination."""
     first, second = await world.book(), await world.book()
     await agi.incoming(first.service).run()
     assert (await agi.incoming(second.service).run()).variables == REJECTED_404
@@ -176,7 +176,7 @@ async def test_a_lease_is_voided_when_asterisk_rejects_the_verdict(agi: FastAgi,
 
 
 async def test_a_lease_is_voided_when_the_verdict_cannot_be_encoded(agi: FastAgi, world: World) -> None:
-    """A number with a bracket in it, which the dialplan would not have let through."""
+    """A number with a bracket, which the dialplan would have refused."""
     booking = await world.book()
     channel = await agi.call("route", booking.service, "(0470123456", ALLOWED).run()
     await agi.until_idle()
@@ -187,7 +187,7 @@ async def test_a_lease_is_voided_when_the_connection_is_lost_before_the_verdict(
     booking = await world.book()
     held = await hold(world.storage)
     await send_raw(agi.port, b"".join(environment("route", (booking.service, CALLER, ALLOWED))), then=Ending.RESET)
-    await asyncio.sleep(0.1)  # until the engine has heard of it; sooner the case would be another one, and fail
+    await asyncio.sleep(0.1)  # until the engine has noticed the closed connection
     await held.release()
     await agi.until_idle()
     assert (agi.leases(), world.rows("SELECT disposition FROM cdrs")) == (0, [{"disposition": "CANCELLED"}])
@@ -195,7 +195,7 @@ async def test_a_lease_is_voided_when_the_connection_is_lost_before_the_verdict(
 
 @pytest.mark.parametrize("reply", [Ending.CLOSE, Ending.RESET, b"\n", b"\xff\n", b"GET / HTTP\n", b"200 result=-1\n"])
 async def test_a_lease_stays_when_the_verdict_may_have_arrived(agi: FastAgi, world: World, reply: Reply) -> None:
-    """Only the end report, or the sweeper, may settle now."""
+    """Only the end report or the sweep may settle the call now."""
     booking = await world.book()
     await agi.incoming(booking.service, replies={0: reply}).run()
     await agi.until_idle()

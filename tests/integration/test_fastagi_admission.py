@@ -1,4 +1,4 @@
-"""Who may ask about calls: an address that is listed, with a token that is ours; and what others can do meanwhile."""
+"""Only a listed address with a valid MAC may run scripts; other peers cannot disturb it."""
 
 import asyncio
 import ipaddress
@@ -13,7 +13,7 @@ from agi_scripts.request_auth import request_mac
 from agi_scripts.server import scripts
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World
-from tests.integration.database_world import a_world
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import (
     ALL_OK,
     ALLOWED,
@@ -30,7 +30,7 @@ OURS = [ipaddress.ip_network("127.0.0.1")]
 STRANGER = "127.0.0.2"
 WHOLE = b"".join(environment("route", (POOL[0], CALLER, ALLOWED)))
 HALF = WHOLE[: len(WHOLE) // 2]
-# What the three scripts would get for a call that is up: whoever could ask these could end it, or learn of it.
+# Requests of the three scripts for a live call. A peer that could send them could end the call, or learn of it.
 QUESTIONS = {
     dialplan.ROUTE: (POOL[0], CALLER, ALLOWED),
     dialplan.ANSWERED: (CALL_ID, "bkg_1"),
@@ -49,7 +49,7 @@ FORGERIES: dict[str, Callable[[str], bytes]] = {
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         await world.book()
         yield world
 
@@ -65,7 +65,7 @@ def test_every_script_has_a_request_here(agi: FastAgi) -> None:
 
 
 def with_proof(script: str, make: Callable[[str], bytes]) -> bytes:
-    """A request of Asterisk's, with another proof in the place of its own."""
+    """Return a genuine request with another MAC."""
     *lines, own, end = environment(script, QUESTIONS[script])
     good = own.decode().rpartition(": ")[2].rstrip()
     at = own.partition(b":")[0]
@@ -121,7 +121,7 @@ async def test_an_unlisted_address_is_refused_on_connect(world: World) -> None:
 
 
 async def test_a_flood_of_pending_connections_does_not_delay_a_listed_asterisk(world: World) -> None:
-    """Turned away, they take no place; let in because they share its address, they displace each other."""
+    """Refused peers take no place. Peers from the listed address displace only each other."""
     async with fast_agi(world, peers=OURS, max_pending=8, max_conversations=2, read_seconds=60.0) as agi:
         from_elsewhere = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(50)]
         await asyncio.gather(*from_elsewhere)
@@ -158,7 +158,7 @@ async def test_peers_cannot_fill_the_log(world: World) -> None:
         await agi.until_idle()
         await asyncio.sleep(1.0)
         await send_raw(agi.port, source=STRANGER)
-        # A few seconds at most have passed, each with so many lines and one that counts the rest.
+        # At most a few seconds have passed, each with a limited number of lines and one that counts the rest.
         assert len(agi.logged) < 10 * LINES_PER_SECOND
         left_out = sum(entry["suppressed"] for entry in agi.logged if entry["event"] == "agi_warnings_suppressed")
         told = [entry for entry in agi.logged if entry["event"] != "agi_warnings_suppressed"]

@@ -1,4 +1,4 @@
-"""What `answered` and `ended` say to Asterisk, over real sockets and a real database."""
+"""The answers of `answered` and `ended` to Asterisk, over real sockets and a real database."""
 
 import asyncio
 
@@ -100,7 +100,7 @@ async def test_the_answer_is_recorded_by_asterisks_wall_clock(agi: FastAgi, worl
 
 
 def to_be_shared(agi: FastAgi) -> set[BookingId]:
-    """The bookings that the keeper of limits has been told of since this was asked last."""
+    """Return the bookings that were reported to the limit keeper since the last call."""
     told = set(agi.context.limits._changed)
     agi.context.limits._changed.clear()
     return told

@@ -1,4 +1,4 @@
-"""Peers that are no Asterisk, or a broken one: each ends its own connection and harms no other."""
+"""Bad peers of the FastAGI port end only their own connection."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from agi_scripts.session import MAX_LINES
 from tests.contract.samples import CALLER
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World, outsider
-from tests.integration.database_world import a_world
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import (
     ALL_OK,
     ALLOWED,
@@ -26,7 +26,7 @@ from tests.integration.fake_asterisk import (
     send_raw,
 )
 
-# The product's own figure is 2 s.
+# The product's value is 2 s.
 READ_SECONDS = 0.3
 HEADER = environment("route", (POOL[0], CALLER, ALLOWED))
 WHOLE = b"".join(HEADER)
@@ -62,7 +62,7 @@ BAD_HEADERS = {
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         await world.book()
         yield world
 
@@ -75,7 +75,7 @@ async def agi(world: World) -> AsyncIterator[FastAgi]:
 
 @pytest.fixture
 async def patient(world: World) -> AsyncIterator[FastAgi]:
-    """With the product's own figures."""
+    """A server with the product's own timeouts."""
     async with fast_agi(world) as agi:
         yield agi
 
@@ -106,7 +106,7 @@ async def test_a_malformed_request_is_refused_without_a_command(patient: FastAgi
     parting = await send_raw(patient.port, BAD_HEADERS[header])
     assert parting.received == b""
     assert patient.leases() == 0
-    # For what it says, and not because time was up.
+    # Refused for its content, not at a timeout.
     assert {entry["event"] for entry in patient.logged} == {"agi_failed"}
 
 
@@ -117,7 +117,7 @@ async def test_the_header_is_valid_before_the_tests_break_it(agi: FastAgi) -> No
 
 async def test_a_header_may_have_the_length_of_the_limit_and_no_more(agi: FastAgi) -> None:
     room = MAX_BUFFER - len(WHOLE) - len("agi_x: \n")
-    # asyncio does not count the blank line's two characters.
+    # asyncio does not count the two line feeds at the end.
     for length, accepted in ((room + 2, True), (room + 3, False)):
         header = b"agi_x: " + b"x" * length + b"\n" + WHOLE
         parting = await send_raw(agi.port, header, ALL_OK)
@@ -144,7 +144,7 @@ async def test_good_calls_are_answered_during_fifty_bad_connections(world: World
 
 
 async def test_a_peer_that_closes_early_does_not_stop_the_event_loop(agi: FastAgi) -> None:
-    """panoramisk's own handler reads the end of the connection for ever, without a pause."""
+    """panoramisk's own handler would read the end of the connection in an endless loop."""
     stalls: list[float] = []
 
     async def tick() -> None:
@@ -158,7 +158,7 @@ async def test_a_peer_that_closes_early_does_not_stop_the_event_loop(agi: FastAg
     await agi.until_idle()
     await asyncio.sleep(0.05)
     ticking.cancel()
-    # A frozen loop would never get here; how short a stall is on a busy machine is no matter of pass or fail.
+    # A frozen loop would never get here. The bound is generous, since the machine may be busy.
     assert max(stalls) < 10
 
 
@@ -182,7 +182,7 @@ async def test_a_script_that_passes_its_deadline_is_ended(world: World) -> None:
 
 
 async def test_a_lease_granted_after_the_deadline_is_voided(world: World) -> None:
-    """The database was locked for longer than the call could wait; the command runs when it is free again."""
+    """The database is locked for longer than the script may take, and the command runs afterwards."""
     async with fast_agi(world, script_seconds=0.2) as agi:
         with outsider(world.database) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -218,7 +218,7 @@ async def test_stop_ends_scripts_that_do_not_finish(world: World) -> None:
         await asyncio.wait_for(agi.serving, 2)
         assert agi.server.connections == 0
         await asyncio.gather(*silent)
-    assert agi.leases() == 1  # its verdict was sent, and may have been heard
+    assert agi.leases() == 1  # its verdict was sent, and may have arrived
 
 
 async def test_stop_waits_for_each_peer_that_has_begun_its_request(world: World) -> None:
@@ -259,7 +259,7 @@ async def test_stop_ends_scripts_that_wait_for_a_hanging_database(world: World) 
 
 
 async def test_a_connection_accepted_during_the_stop_is_closed(world: World) -> None:
-    """Its connection is made a turn of the event loop later, when nobody would wait for its end any more."""
+    """asyncio makes its connection a loop turn later, when the server no longer waits for connections."""
     async with fast_agi(world) as agi:
         agi.stop.set()
         await agi.serving

@@ -1,4 +1,4 @@
-"""Test worlds beside everything that is real: callbacks that are delivered, and calls that Asterisk asks about."""
+"""Sandboxes next to live accounts: delivered callbacks, and calls from Asterisk."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from tests.integration.api_helpers import CALLER, TESTED, Api, a_request
 from tests.integration.callback_fixtures import FAST
 from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import DEMO
-from tests.integration.database_world import a_world
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import fast_agi
 from tests.integration.test_fastagi import REJECTED_404
 
@@ -40,13 +40,13 @@ SECONDS_OF_DAY = 86_400
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         yield world
 
 
 @pytest.fixture
 async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClientSession]:
-    """Of an API that goes by the machine's clock, with a worker that delivers to this machine when it is woken."""
+    """An API on the machine's clock, with a worker that delivers to this machine."""
     monkeypatch.setattr(worker_module, "LONGEST_NAP_SECONDS", 60.0)
     worker, stop = CallbackWorker(api.storage, SystemClock(), FAST), asyncio.Event()
     deps = replace(
@@ -70,7 +70,7 @@ async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cli
 
 
 async def test_a_sandbox_booking_goes_through_its_whole_life_in_seconds(api: Api, client: ClientSession) -> None:
-    """Each callback is there before the next step, signed for the test world and for no other account."""
+    """Each callback arrives before the next step, signed with the secret of the sandbox."""
 
     async def post(path: str, **body: Any) -> Any:
         async with client.post(path, json=body) as answer:
@@ -110,7 +110,7 @@ async def test_a_sandbox_booking_goes_through_its_whole_life_in_seconds(api: Api
 
 @pytest.mark.parametrize("spelling", ["{}", "+{}", "00{}"])
 async def test_a_call_from_asterisk_finds_no_simulated_number(world: World, spelling: str) -> None:
-    """In whatever way it is dialled, before and after simulated calls to it: 404, and no trace."""
+    """In every spelling, before and after simulated calls to it: 404, and no trace."""
     trial = await Trial.begin(world)
     booking = await trial.book()
     async with fast_agi(world) as agi:

@@ -1,4 +1,4 @@
-"""After an erasure no file holds the number: not the database's unused space, not its log, not Asterisk's logs."""
+"""After an erasure no file has the number: not the database's unused space, its write-ahead log, or Asterisk's logs."""
 
 import re
 import sqlite3
@@ -40,13 +40,13 @@ def system(tmp_path: Path) -> Settings:
 
 
 def _holding(directory: Path) -> list[str]:
-    """The files that hold the digits anywhere."""
+    """Return the files that contain the digits."""
     files = (path for path in directory.rglob("*") if path.is_file())
     return sorted(path.name for path in files if DIGITS in path.read_bytes())
 
 
 def _write_and_delete(settings: Settings) -> None:
-    """Rows that SQLite only forgets where they lay, as it does unless it is told otherwise."""
+    """Delete rows as SQLite does by default, without overwriting them."""
     with closing(sqlite3.connect(settings.database, isolation_level=None)) as connection:
         connection.execute("PRAGMA secure_delete = OFF")
         for index in range(500):

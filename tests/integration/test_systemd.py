@@ -1,4 +1,4 @@
-"""deploy/systemd: a unit that systemd takes, which starts what there is, with settings that there are."""
+"""deploy/systemd: systemd accepts the unit, and its command and settings exist."""
 
 import os
 import shutil

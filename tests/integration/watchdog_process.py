@@ -19,7 +19,7 @@ def say(word: str) -> None:
 
 
 async def work() -> None:
-    """Never done, but it lets others have their turn."""
+    """Keep the CPU busy, but yield to the event loop."""
     until = time.monotonic() + BUSY_SECONDS
     while time.monotonic() < until:
         sum(range(1_000_000))
