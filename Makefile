@@ -1,7 +1,7 @@
 # `make help` lists the targets. Each target installs what it needs, into .venv and .tools.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run call test test-fast chaos fuzz bench soak check docs docs-reference format clean
+.PHONY: help run call test test-fast test-phones chaos fuzz bench soak check docs docs-reference format clean
 
 PYTHON := .venv/bin/python
 # Options for pytest, for example: make test PYTEST="-k lease -x"
@@ -21,6 +21,9 @@ test: venv asterisk phones fail2ban browser clients ## Run all tests: unit, cont
 
 test-fast: venv ## Run the tests that need neither Asterisk nor SIP telephones.
 	$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST)
+
+test-phones: venv phones ## Run the tests of the SIP telephones that the other tests call with.
+	$(PYTHON) -m pytest phones/tests $(PYTEST)
 
 chaos: venv asterisk phones ## Make calls for ten minutes, kill -9 the engine 200 times and Asterisk 20 times, then audit the books. CHAOS="--seed 7 …"
 	$(PYTHON) -m tests.chaos $(CHAOS)

@@ -1,9 +1,9 @@
-"""A crowd of peers that are no Asterisk, as a process of its own.
+"""A process with many peers that attack the FastAGI port.
 
     python -m tests.integration.agi_attackers PORT PEERS SECONDS
 
-Each does its kind of thing again and again for so long. Prints one line of JSON: how many connections there were of
-each kind, and how long one lasted at most, in seconds.
+Each peer repeats one kind of attack for SECONDS. Prints one line of JSON: the number of connections of each kind, and
+the longest duration of one, in seconds.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def attack(port: int, peers: int, seconds: float) -> dict[str, object]:
                 await KINDS[kind](port)
             longest = max(longest, time.monotonic() - began)
             done[kind] += 1
-            await asyncio.sleep(0.2)  # else some kinds would be nothing but connections
+            await asyncio.sleep(0.2)  # otherwise some kinds would only open connections
 
     kinds = list(KINDS)
     await asyncio.gather(*(keep_on(kinds[number % len(kinds)]) for number in range(peers)))

@@ -1,4 +1,4 @@
-"""A running link to a fake manager interface, in the state that a test wants."""
+"""A running AMI link to a fake manager interface, in the state that a test needs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink, LinkState
 from tests.integration.fake_ami import FakeAmi
 
-# The product's own figures are some ten times these.
+# About a tenth of the product's values.
 FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05, refused_retry_seconds=0.1)
 
 
@@ -21,7 +21,7 @@ CHANNEL = "PJSIP/carrier-00000001"
 async def linked(
     ami: FakeAmi, *, secret: str = "", wait: LinkState | None = LinkState.UP, **limits: Any
 ) -> AsyncIterator[AmiLink]:
-    """A running link, in the state that is waited for; it must end promptly, whatever happened to it."""
+    """Run a link and wait for a state. Asserts that the link stops promptly at the end."""
     link = AmiLink(
         host="127.0.0.1", port=ami.port, user="us", secret=secret or ami.secret, limits=replace(FAST, **limits)
     )

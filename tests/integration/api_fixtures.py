@@ -1,4 +1,4 @@
-"""The real API on loopback over a real SQLite file; only the clock, Asterisk and the callback check are stand-ins.
+"""The real API on loopback over a real SQLite file; only the clock, Asterisk and the callback check are fakes.
 
 Test modules load it with `pytest_plugins = ["tests.integration.api_fixtures"]`.
 """
@@ -39,7 +39,7 @@ from tests.integration.api_helpers import (
 
 
 class ProductionServer(TestServer):
-    """aiohttp's test server, with what the API has between socket and application."""
+    """aiohttp's test server with the runner that the API has in production."""
 
     async def _make_runner(self, **_options: Any) -> web.AppRunner:
         return build_runner(self.app, shutdown_seconds=1.0)
@@ -47,7 +47,7 @@ class ProductionServer(TestServer):
 
 @pytest.fixture(scope="session")
 def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Two accounts with test worlds, and ten numbers; with the key of each. Made once, copied by each test."""
+    """Two accounts with sandboxes, and ten numbers, and the API keys. Made once; each test gets a copy."""
     path = tmp_path_factory.mktemp("api") / "filled.sqlite3"
     migrate(path)
     connection = connect(path)
@@ -65,7 +65,7 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dic
 
 @pytest.fixture
 def api_limits() -> RequestLimits:
-    """Overridden by modules that wait for a limit. A test may send as many requests as it likes."""
+    """The limits of the API, without a rate limit. Modules that test a limit override it."""
     return RequestLimits(requests_per_minute=10**6)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the API speak with: two accounts, ten numbers, and stand-ins for all that is not the API."""
+"""Helpers for tests of the API: two accounts, ten numbers, and fakes for everything outside the API."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -35,10 +35,10 @@ CRASHING_CALLBACK = "https://crash.example/"
 UNKNOWN_BOOKING = BookingId("bkg_" + "0" * 32)
 UNKNOWN_CDR = "cdr_" + "0" * 32
 
-# The test worlds beside the accounts, by the names that `Api.keys` has for them.
+# The names that `Api.keys` has for the sandboxes of the accounts.
 TESTED = "ours, tested"
 THEIRS_TESTED = "theirs, tested"
-# More than there are numbers: an empty pool comes first.
+# More than there are numbers, so that the pool is empty before the limit is reached.
 MAX_BOOKINGS = 12
 POLICY = Policy(
     plans={
@@ -72,7 +72,11 @@ class SettableClock:
 
 @dataclass
 class Asterisk:
-    """Notes whom it was told to hang up, after `behave`, and which bookings' calls may last longer."""
+    """Records the calls that it was asked to hang up, and the bookings that were renewed.
+
+    Attributes:
+        behave: Awaited before a hangup is recorded.
+    """
 
     hung_up: list[CallId] = field(default_factory=list)
     renewed: list[BookingId] = field(default_factory=list)
@@ -119,7 +123,7 @@ class Answer:
 
 @dataclass
 class Api:
-    """Two accounts, "ours" and "theirs", each with a key and one to its test world; ten free numbers."""
+    """The API with two accounts, "ours" and "theirs", each with a key and a sandbox key, and ten free numbers."""
 
     client: TestClient[web.Request, web.Application]
     storage: SqliteStorage
@@ -134,7 +138,13 @@ class Api:
     async def call(
         self, method: str, path: str, body: Any = None, *, account: str | None = "ours", **options: Any
     ) -> Answer:
-        """`body`: sent as JSON. `options`: as aiohttp's client takes them. The answer is one that the API describes."""
+        """Send a request, and check the answer against the OpenAPI document.
+
+        Args:
+            body: Sent as JSON.
+            account: Whose key is sent; None: no key.
+            options: Passed to aiohttp's client.
+        """
         headers = {"Authorization": f"Bearer {self.keys[account]}"} if account else {}
         headers |= options.pop("headers", {})
         if body is not None:
@@ -147,7 +157,7 @@ class Api:
         return Answer(answer.status, dict(answer.headers), text)
 
     async def send(self, raw: bytes, method: str = "POST", path: str = "/bookings") -> Answer:
-        """`raw` as the body, declared as JSON."""
+        """Send `raw` as a JSON body."""
         return await self.call(method, path, data=raw, headers={"Content-Type": "application/json"})
 
     async def book(self, *, account: str = "ours", **changes: Any) -> Any:
@@ -165,7 +175,7 @@ class Api:
         await self.storage.run(route_call, incoming, self.clock.timestamp(), POLICY)
 
     async def talk(self, service: E164, call_id: CallId, seconds: int) -> None:
-        """A whole call that lasts `seconds`; 0: nobody answers."""
+        """Make a whole call that lasts `seconds`; 0: it is not answered."""
         await self.caller_rings(service, call_id)
         if seconds:
             await self.storage.run(begin_talk, call_id, "PJSIP/x", self.clock.timestamp(), POLICY)
@@ -178,7 +188,7 @@ def a_request(**changes: Any) -> dict[str, Any]:
 
 
 async def hold_all_but_one(api: Api, booking_id: str) -> None:
-    """Copies of that booking, on numbers of no pool, until its account may have one more."""
+    """Copy the booking until its account may have only one more. The copies use numbers outside the pool."""
 
     def copy(tx: Transaction) -> None:
         booking = tx.bookings.by_id(BookingId(booking_id))

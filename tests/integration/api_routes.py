@@ -1,4 +1,4 @@
-"""What tests that go by the route table put into paths, parameters and bodies. A new field needs an example here."""
+"""Example values for tests that go through the route table. A new field needs an example here."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from api.http.routes import Route
 from api.schemas.common import Incoming
 from tests.integration.api_helpers import CALLBACK, CALLER, HIDDEN, NUMBERS, TESTED
 
-# Of what a path holds beside the first thing's id.
+# Of the path parameters after the first id.
 IN_PATH = {"caller": CALLER, "number": CALLER}
 QUERY = {
     "source": "%2B14155550123",
@@ -25,7 +25,7 @@ QUERY = {
     "bookingId": "bkg_" + "0" * 32,
     "state": "FAILED",
 }
-# Of the fields that a body must have.
+# Of the required fields of a body.
 FIELDS: dict[str, Any] = {
     "destination": HIDDEN,
     "usagePlan": "SMALL",
@@ -42,7 +42,7 @@ FIELDS: dict[str, Any] = {
 
 
 def path_of(route: Route, ids: dict[str, str]) -> str:
-    """`ids`: by what stands in the path before them."""
+    """Fill in the path. `ids` has the ids by the part of the path before them."""
     path = route.path.replace("{id}", ids.get(route.path.partition("/{")[0].strip("/"), ""))
     for name, example in IN_PATH.items():
         path = path.replace(f"{{{name}}}", example.replace("+", "%2B"))
@@ -51,16 +51,16 @@ def path_of(route: Route, ids: dict[str, str]) -> str:
 
 
 def account_for(route: Route) -> str:
-    """Whose key a request must have to get beyond the key."""
+    """Return the account whose key the route accepts."""
     return TESTED if route.test else "ours"
 
 
 def fields_of(model: type[Incoming]) -> list[str]:
-    """As they stand in JSON."""
+    """Return the names of the fields in JSON."""
     return [str(field.alias or name) for name, field in model.model_fields.items()]
 
 
 def valid_body(model: type[Incoming]) -> dict[str, Any]:
-    """With its required fields. Raises KeyError for one that FIELDS has no example of."""
+    """Return a body with the required fields. Raises KeyError for one without an example in FIELDS."""
     required = [str(field.alias or name) for name, field in model.model_fields.items() if field.is_required()]
     return {name: FIELDS[name] for name in required}

@@ -6,7 +6,7 @@
         await receiver.wait_for(2)         # or fails after 30 seconds
         receiver.requests[0].body
 
-Answers are used up in turn, and the last one is used from then on; without any, all is answered with 204.
+Answers are used in turn, and the last one is repeated. Without any, every request is answered with 204.
 """
 
 import asyncio
@@ -23,9 +23,12 @@ from multidict import CIMultiDictProxy
 
 @dataclass(frozen=True)
 class Answer:
-    """What to do with a request. `delay` in seconds, before the answer; `reset`: drop the connection instead.
+    """The answer to a request.
 
-    `body` is sent `times` times over; what was really sent is counted in `CallbackReceiver.bytes_sent`.
+    Attributes:
+        body: Sent `times` times. `CallbackReceiver.bytes_sent` counts what was sent.
+        delay: Seconds before the answer.
+        reset: Drop the connection instead of answering.
     """
 
     status: int = 204
@@ -38,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it came. `path` with its query; `at` is monotonic seconds."""
+    """A received request. `path` includes the query; `at` is in monotonic seconds."""
 
     path: str
     headers: CIMultiDictProxy[str]
@@ -67,16 +70,16 @@ class CallbackReceiver:
         return self.url_on(self._host)
 
     def url_on(self, host: str) -> str:
-        """The same socket under another spelling of its host."""
+        """Return the URL with another spelling of the host."""
         scheme = "https" if self._tls else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{self._path}"
 
     def answer_with(self, *answers: Answer) -> None:
-        """Answer the coming requests in this way, from now on."""
+        """Set the answers to the next requests."""
         self._answers = list(answers)
 
     async def wait_for(self, count: int, timeout: float = 30.0) -> None:  # noqa: ASYNC109  a test's patience
-        """Until `count` requests have come in all. Raises AssertionError when they do not come in time."""
+        """Wait until `count` requests have come in total. Raises AssertionError after `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout), self._arrived:
                 await self._arrived.wait_for(lambda: len(self.requests) >= count)

@@ -1,4 +1,4 @@
-"""One callback sent as the worker sends it, for tests of what becomes of it."""
+"""Send single callbacks as the worker does."""
 
 import ssl
 import time
@@ -16,7 +16,7 @@ from engine.storage.webhook_secrets import SigningSecrets
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"id": "cdr_1",  "name": "caf\u00e9 \\u00e9 \u260e"}'
-# Made once: reading the machine's authorities takes longer than an attempt.
+# Made once, since reading the machine's certificate authorities takes longer than an attempt.
 TLS = tls_of_this_machine()
 # Receivers of tests listen on this machine.
 DEMO = CallbackRules(ports=frozenset(), this_machine=True)
@@ -25,7 +25,7 @@ DEMO = CallbackRules(ports=frozenset(), this_machine=True)
 def attempt_due(
     tx: Transaction, now: EpochMs, outcome: AttemptOutcome, response: str = "", disable_after_ms: int = 10**9
 ) -> list[str]:
-    """Have all that is due tried now with that outcome, as the worker records it; the ids."""
+    """Record `outcome` for all due callbacks, as the worker does, and return their ids."""
     due, _ = tx.outbox.line_up_due(now, EpochMs(now + 1), 1_000)
     for event_id, _, attempts, _ in due:
         delivery = tx.outbox.begin(event_id, attempts, now + 1)
@@ -37,7 +37,7 @@ def attempt_due(
 
 
 def failed_callback(tx: Transaction, now: EpochMs) -> tuple[str, str]:
-    """The ids of the newest callback that is due, which is answered with 410 now, and of its endpoint."""
+    """Record a 410 for the newest due callback. Returns its id and the id of its endpoint."""
     *_, callback_id = attempt_due(tx, now, HttpAnswer(410))
     owner = tx.outbox.owner_of(callback_id)
     assert owner is not None
@@ -52,7 +52,7 @@ async def send(
     secret: str = SECRET,
     tls: ssl.SSLContext = TLS,
 ) -> AttemptOutcome:
-    """Over a session of its own."""
+    """Send one callback over a new session."""
     delivery = Delivery("evt_1", AccountId("acc_1"), url, BODY, 1, 1, EpochMs(0), SigningSecrets(secret))
     async with open_session(rules=rules, lookups_at_once=2, tls=tls) as session:
         now = time.time_ns() // 1_000_000

@@ -1,6 +1,6 @@
-"""Whether an answer of the API is one that its own description has: status, media type, headers, body.
+"""Checks an answer of the API against its OpenAPI document: status, media type, headers, body.
 
-`Api.call` asks for every answer that any test gets, so that all tests of the API are tests of /openapi.json too.
+`Api.call` checks every answer, so that all tests of the API also test /openapi.json.
 """
 
 import json

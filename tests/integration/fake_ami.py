@@ -3,7 +3,7 @@
 async with FakeAmi() as ami:
     ami.answer["Hangup"] = "Response: Error\\r\\nMessage: No such channel"
     ...                                # a link logs in with ami.secret
-    ami.named("Hangup")                # what it was sent, in order, over all connections
+    ami.named("Hangup")                # what it received, in order, over all connections
 """
 
 import asyncio
@@ -25,10 +25,14 @@ PATIENCE_SECONDS = 10.0
 
 
 class FakeAmi:
-    """`start` and `stop` may be called again and again: it keeps its port, and its list of what was received.
+    """A fake manager interface. After `stop` and `start` it keeps its port and its list of received actions.
 
-    answer: action name → the lines of the answer, without its ActionID. late: action name → seconds before it.
-    drop_on: names of actions that end the connection instead. silent: received, but never answered.
+    Attributes:
+        answer: The lines of the answer by action name, without the ActionID.
+        late: Seconds before the answer by action name.
+        drop_on: Names of actions that end the connection instead of being answered.
+        silent: Whether actions are received but never answered.
+        greeting: Bytes that are sent after the answer to a login.
     """
 
     def __init__(self) -> None:
@@ -40,7 +44,6 @@ class FakeAmi:
         self.drop_on: set[str] = set()
         self.silent = False
         self.closes_at_once = False
-        # Sent after a login was answered.
         self.greeting = b""
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -52,7 +55,7 @@ class FakeAmi:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """As a crash: no goodbye."""
+        """Stop like a crash, without a farewell."""
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -60,7 +63,7 @@ class FakeAmi:
         self.drop()
 
     def drop(self) -> None:
-        """Reset every connection, with the answers that are still to be sent there."""
+        """Reset every connection, and drop the pending answers."""
         for serving, writer in self._writers.items():
             writer.transport.abort()
             serving.cancel()
@@ -84,7 +87,7 @@ class FakeAmi:
         return len(self._writers)
 
     async def wait_for(self, action: str, count: int = 1) -> None:
-        """Until so many of them have come in all. Raises TimeoutError."""
+        """Wait until the action was received `count` times in total. Raises TimeoutError."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             await self.until(lambda: len(self.named(action)) >= count)
 
@@ -93,7 +96,7 @@ class FakeAmi:
             await self._changed.wait_for(true)
 
     async def send(self, data: bytes) -> None:
-        """To every connection, whatever it is."""
+        """Send bytes to every connection."""
         for writer in tuple(self._writers.values()):
             writer.write(data)
             await writer.drain()
@@ -108,7 +111,7 @@ class FakeAmi:
         self._writers[serving] = writer
         try:
             writer.write(BANNER)
-            # A handler of asyncio's streams that ends cancelled is reported as a crash.
+            # asyncio reports a cancelled stream handler as a crash.
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while True:
                     raw = await reader.readuntil(b"\r\n\r\n")

@@ -1,11 +1,10 @@
-"""A fake Asterisk: the side of FastAGI that connects, well behaved or not, over a real socket; and the real listener
-to connect to (`fast_agi`).
+"""A fake Asterisk, the client of FastAGI over a real socket, and the real listener (`fast_agi`).
 
     call = AgiCall(port, "route", "+3225550001", "+14155550123", "allowed_not_screened")
     channel = await call.run()              # until the engine closes
     channel.variables["RN_VERDICT"]
 
-What it answers to the n-th command (from 0) can be set: `AgiCall(…, replies={1: Ending.RESET})`.
+Set its answer to the n-th command (from 0): `AgiCall(…, replies={1: Ending.RESET})`.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.limit_keeper import LimitKeeper
 from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
-from tests.integration.worlds import WorldClock
+from tests.integration.database_world import WorldClock
 
 PATIENCE_SECONDS = 15.0
 TOKEN = "a-token-of-these-tests-Zx81Qk"
@@ -37,11 +36,11 @@ CHANNEL = "PJSIP/carrier-00000001"
 ALLOWED = "allowed_not_screened"
 
 OK = b"200 result=1\n"
-# To as many commands as any script has, sent before they come.
+# Answers to as many commands as any script sends, for sending in advance.
 ALL_OK = OK * 10
 HANGUP = b"HANGUP\n"
 # Data in parentheses is what a variable holds; panoramisk takes this one for a hang-up.
-# In a hangup handler, and for whatever cannot be done on a channel that is gone.
+# In a hangup handler, and for commands that need a channel.
 DEAD = b"511 Command Not Permitted on a dead channel or intercept routine\n"
 FAILED = b"200 result=-1\n"
 DATA_HANGUP = b"200 result=1 (hangup)\n"
@@ -54,7 +53,7 @@ class Ending(Enum):
 
     CLOSE = auto()
     RESET = auto()
-    # Keep the connection and say nothing.
+    # Keep the connection open and send nothing.
     SILENT = auto()
 
 
@@ -63,7 +62,7 @@ Reply: TypeAlias = bytes | Ending
 
 @dataclass
 class Channel:
-    """What became of the caller's channel. `wire`: every byte that the engine sent."""
+    """The caller's channel after the call. `wire` has every byte that the engine sent."""
 
     variables: dict[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
@@ -71,7 +70,7 @@ class Channel:
 
 
 class AgiCall:
-    """One AGI() of a dialplan. `changes` to the environment: None leaves a line out."""
+    """One AGI() of a dialplan. In `changes` to the environment, None omits a line."""
 
     def __init__(
         self,
@@ -87,7 +86,7 @@ class AgiCall:
         self.replies = replies or {}
 
     async def run(self) -> Channel:
-        """Until the engine closes the connection, or `replies` say to. Raises TimeoutError."""
+        """Run until the engine closes the connection, or as `replies` says. Raises TimeoutError."""
         channel = Channel()
         async with asyncio.timeout(PATIENCE_SECONDS), connected(self._port) as (reader, writer):
             for line in self.lines:
@@ -120,7 +119,7 @@ class AgiCall:
 def environment(
     script: str, arguments: Iterable[str], call_id: str = CALL_ID, changes: Mapping[str, str | None] | None = None
 ) -> list[bytes]:
-    """The lines that Asterisk 22 sends, the blank one included; the last argument is the proof."""
+    """Return the lines that Asterisk 22 sends, including the blank one. The last argument is the MAC."""
     given = tuple(arguments)
     shown = (changes or {}).get("agi_uniqueid") or call_id
     values: dict[str, str | None] = {
@@ -154,7 +153,7 @@ def environment(
 
 
 def variables_of(command: str) -> dict[str, str]:
-    """Names and values of the one command that the engine may send."""
+    """Return names and values of a SET VARIABLE, the only command that the engine may send."""
     match = re.fullmatch(r'SET VARIABLE (?:ARRAY\((\S+)\)|([^\s,]+)) "([^"\\]*)"', command)
     assert match, f"not a command that Asterisk would understand as meant: {command!r}"
     names, values = ([match[2]], [match[3]]) if match[2] else (match[1].split(","), match[3].split(","))
@@ -166,7 +165,7 @@ def variables_of(command: str) -> dict[str, str]:
 async def connected(
     port: int, source: str = "127.0.0.1"
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to the engine from that address, closed at the end whatever state it is in."""
+    """A connection to the engine from `source`, always closed at the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         yield reader, writer
@@ -183,7 +182,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def heard(reader: asyncio.StreamReader, seconds: float) -> bytes:
-    """What came in that time; less than that when the peer has ended the connection."""
+    """Return what arrives within `pause` seconds, or until the peer closes."""
     received = b""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -194,7 +193,7 @@ async def heard(reader: asyncio.StreamReader, seconds: float) -> bytes:
 
 @dataclass(frozen=True)
 class Parting:
-    """How a connection ended for a peer: what had come until then, and after how long."""
+    """The end of a connection: what the peer had received, and after how many seconds."""
 
     received: bytes
     seconds: float
@@ -224,7 +223,11 @@ async def send_raw(
 
 @dataclass
 class FastAgi:
-    """The engine's side: the real listener and scripts over a real database. `woken`: how often callbacks were."""
+    """The real listener and scripts over a real database.
+
+    Attributes:
+        woken: One entry for each time the callback worker was woken.
+    """
 
     world: World
     server: FastAgiServer
@@ -246,15 +249,15 @@ class FastAgi:
         return AgiCall(self.port, script, *arguments, call_id=call_id, changes=changes, replies=replies)
 
     def incoming(self, service: str, call_id: str = CALL_ID, replies: Mapping[int, Reply] | None = None) -> AgiCall:
-        """A call from a number that lets itself be seen."""
+        """A call from a number that is not withheld."""
         return self.call("route", service, CALLER, ALLOWED, call_id=call_id, replies=replies)
 
     def leases(self) -> int:
-        """How many calls hold one."""
+        """Return how many calls hold a lease."""
         return len(self.world.rows("SELECT call_id FROM calls WHERE ended_at IS NULL"))
 
     async def until_idle(self) -> None:
-        """Until no conversation is left; fails when one stays."""
+        """Wait until no connection is left. Raises TimeoutError."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while self.server.connections:  # noqa: ASYNC110  the server has no such event: only tests ask
                 await asyncio.sleep(0.01)
@@ -264,15 +267,15 @@ class FastAgi:
 async def fast_agi(
     world: World, *, script_seconds: float = 2.0, expired_announcement: str = "", **limits: Any
 ) -> AsyncIterator[FastAgi]:
-    """The engine's FastAGI listener on a free port, drained at the end. `limits`: of FastAgiServer.
+    """Run the engine's FastAGI listener on a free port. `limits` are those of FastAgiServer.
 
-    Fails at its end when a script or a callback of the event loop crashed, or a hidden number stands in the log.
+    Asserts at the end that no script or event loop callback crashed, and that no hidden number is in the log.
     """
     crashes: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: crashes.append(context))
     woken: list[None] = []
     clock = WorldClock(world)
-    # A link that is never made: limits cannot be moved, which is what the engine must be safe with.
+    # A link that is never up. The engine cannot move limits and must be safe without that.
     link = AmiLink(host="127.0.0.1", port=9, user="nobody", secret="none")
     limits_of_calls = LimitKeeper(world.storage, link, clock, POLICY)
     world.storage.when_posted(lambda: woken.append(None))

@@ -1,6 +1,6 @@
-"""A fake manager interface with channels: limits can be set on them, and they can be listed, well or badly.
+"""A fake manager interface with channels. It sets limits on them, and lists them completely or not.
 
-It adds up all limits that it knows: together they must never pass what there is.
+It adds up all limits, so that a test can check that their sum never exceeds the credit.
 """
 
 import asyncio
@@ -13,8 +13,12 @@ REFUSED = "Response: Error\r\nMessage: No such channel"
 
 
 @dataclass(frozen=True)
-class Told:
-    """A limit that Asterisk got, over AMI or from a script, and the sum of all limits after that."""
+class LimitSet:
+    """A limit that Asterisk received over AMI or from a script.
+
+    Attributes:
+        together: The sum of all limits after it was set, in seconds.
+    """
 
     call_id: str
     seconds: float
@@ -23,7 +27,11 @@ class Told:
 
 @dataclass
 class UpCall:
-    """`limit`: how long it may talk, in seconds from now; while it rings, what it would get without the engine."""
+    """A live call.
+
+    Attributes:
+        limit: How long it may talk, in seconds from now. While it rings: the limit that the dialplan would set.
+    """
 
     call_id: str
     limit: float
@@ -31,7 +39,7 @@ class UpCall:
 
     @property
     def callee(self) -> str:
-        """Unique id of the channel that carries the limit, as tests.contract.world has it."""
+        """The unique id of the channel that carries the limit, as in tests.contract.world."""
         return f"PJSIP/trunk-{self.call_id}"
 
 
@@ -40,40 +48,47 @@ async def at_once() -> None:
 
 
 class FakeChannels(FakeAmi):
-    """forgetful: how many of the next limits are set without an answer. before_list: awaited before each list."""
+    """A manager interface with live calls.
+
+    Attributes:
+        up: Live calls by call id.
+        unanswered_limits: How many of the next limits are set without an answer.
+        before_list: Awaited before each list.
+        listed: Changes the messages of a list, which have no ActionID yet, before they are sent.
+        lists: How many lists were requested.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.up: dict[str, UpCall] = {}
-        self.told: list[Told] = []
-        self.forgetful = 0
+        self.limits_set: list[LimitSet] = []
+        self.unanswered_limits = 0
         self.before_list: Callable[[], Awaitable[None]] = at_once
-        # What is made of a list on its way: its messages, without their ActionID.
         self.listed: Callable[[list[str]], list[str]] = list
         self.lists = 0
 
     def limit(self, call_id: str, seconds: float) -> None:
         self.up[call_id].limit = seconds
-        self.told.append(Told(call_id, seconds, sum(each.limit for each in self.up.values())))
+        self.limits_set.append(LimitSet(call_id, seconds, sum(each.limit for each in self.up.values())))
 
     @property
     def limits(self) -> dict[str, float]:
         return {call_id: call.limit for call_id, call in self.up.items()}
 
     def sent(self) -> list[tuple[str, float]]:
-        return [(told.call_id, told.seconds) for told in self.told]
+        return [(each.call_id, each.seconds) for each in self.limits_set]
 
-    async def until_told(self, count: int) -> None:
-        """Until so many limits have come in all."""
+    async def until_limits_set(self, count: int) -> None:
+        """Wait until `count` limits were set in total."""
         async with asyncio.timeout(10):
-            while len(self.told) < count:  # noqa: ASYNC110  a list, and nothing that could be waited for
+            while len(self.limits_set) < count:  # noqa: ASYNC110  a list, and nothing that could be waited for
                 await asyncio.sleep(0.005)
 
     async def _take(self, raw: str, writer: asyncio.StreamWriter) -> None:
         if "Action: Status\r\n" in raw:
             await self.before_list()
-        if "Action: AbsoluteTimeout\r\n" in raw and self.forgetful and not self.silent:
-            self.forgetful -= 1
+        if "Action: AbsoluteTimeout\r\n" in raw and self.unanswered_limits and not self.silent:
+            self.unanswered_limits -= 1
             action = dict(line.split(": ", 1) for line in raw.removesuffix("\r\n\r\n").split("\r\n"))
             self._set_limit(action)
             return

@@ -1,4 +1,4 @@
-"""How each refusal of the API comes about, by its code."""
+"""Requests that cause each problem of the API, by its code."""
 
 import asyncio
 import threading
@@ -85,7 +85,7 @@ async def keyed(api: Api, key: str, **changes: object) -> Answer:
 
 
 async def key_in_use(api: Api) -> Answer:
-    await keyed(api, "k0")  # what is made ready at the first call takes its time
+    await keyed(api, "k0")  # the first call is slow, since it prepares caches
     finish = threading.Event()
     busy = asyncio.ensure_future(api.storage.run(lambda _tx: finish.wait(30)))
     try:

@@ -1,7 +1,7 @@
-"""Loaded by schemathesis in its own process: values that no schema can tell, put where one that fits was made up.
+"""Hooks for schemathesis, which loads them in its own process. They put existing values into generated requests.
 
-Which numbers exist is known to numbering plans, where a page begins and which keys stand for a request to the server.
-What was made up to be wrong is sent as it is.
+No schema can say which telephone numbers exist, which cursors are valid and which keys are new. Requests that are
+generated to be wrong stay unchanged.
 """
 
 import os
@@ -24,14 +24,14 @@ CALLBACKS = ("https://customer.example/calls", "https://hooks.customer.example:8
 INSTANTS = ("2026-03-01T00:00:00Z", "2026-03-01T12:00:00.5+01:00", "9999-12-31T23:59:59Z")
 CURSORS = (callbacks.REDELIVERIES.cursor_after("1772366400000:evt_" + "0" * 32),)
 TIMES = {"from": INSTANTS, "to": INSTANTS}
-# Of numbers that are free; the API's tests give some of them away.
+# Values that match free numbers; the requests book some of them.
 NUMBERS = {
     "service": tuple(f"+331990{last:05}" for last in range(2_000, 6_000)),
     "prefix": ("+3319900", "+331"),
     "country": ("FR",),
 }
 EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "cursor": CURSORS, **TIMES, **NUMBERS}
-# Each with the place of a record that would stand before all others.
+# Each with a position before all records.
 NEWEST_CALL = CdrPosition(LATEST, "cdr_" + "f" * 32)
 LISTINGS: dict[str, tuple[Listing, str] | tuple[CallListing, CdrPosition]] = {
     "/bookings": (bookings.LISTING, "bkg_" + "f" * 32),
@@ -56,7 +56,7 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
     if case.operation.path.startswith("/test/"):
         case.headers["Authorization"] = f"Bearer {os.environ['SCHEMATHESIS_TEST_KEY']}"
         if isinstance(case.body, dict) and "advance" in case.body:
-            # A year at each request, and it would soon be as far ahead as it may.
+            # With a year at each request the clock would soon reach its limit.
             case.body["advance"] = random.randrange(1, 3_600)
     if HEADER in case.headers:
         case.headers[HEADER] = uuid.uuid4().hex
@@ -65,7 +65,7 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
 
 def _put_in_query(case: schemathesis.Case[Any]) -> None:
     if case.operation.path == "/bookings" and random.random() < 0.5:
-        # Made-up conditions find nothing, and of nothing no other request can be asked about.
+        # Generated conditions match nothing, and later requests need ids from this list.
         for name in booking_filters.PARAMETERS & set(case.query):
             del case.query[name]
     if "cursor" in case.query:
@@ -77,14 +77,14 @@ def _put_in_query(case: schemathesis.Case[Any]) -> None:
 
 
 def _put_in_order(made_up: dict[str, Any]) -> None:
-    """What begins before it ends: no description can say so."""
+    """Swap `from` and `to` if they are in the wrong order, which no schema can express."""
     if made_up.get("from") and made_up.get("to"):
         ends = sorted((made_up["from"], made_up["to"]), key=lambda text: instant_from(text) or 0)
         made_up["from"], made_up["to"] = ends
 
 
 def _put(made_up: dict[str, Any], existing: Mapping[str, tuple[str, ...]]) -> None:
-    """What is left out, or `null`, stays so."""
+    """Replace values by existing ones. A missing field or a null stays."""
     for field in existing.keys() & made_up.keys():
         if made_up[field] is not None:
             made_up[field] = random.choice(existing[field])

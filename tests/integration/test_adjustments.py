@@ -1,5 +1,4 @@
-"""Adjustments with calls up, over a real database and a real socket to Asterisk's side; and the socket on which the
-command line asks for them."""
+"""Adjustments during live calls, with a real database and a fake manager interface on a real socket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -43,7 +42,7 @@ async def adjust(exchange: Exchange, seconds: int, calls: int = 0, **changes: An
     return done.seconds, done.calls
 
 
-async def test_seconds_that_a_call_holds_are_taken_once_asterisk_has_lowered_its_limit(exchange: Exchange) -> None:
+async def test_leased_seconds_are_taken_only_after_asterisk_lowered_the_limit(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     assert await adjust(exchange, -120) == (-120, 0)
     assert exchange.leases() == exchange.ami.limits == {"c1": 180}
@@ -51,14 +50,14 @@ async def test_seconds_that_a_call_holds_are_taken_once_asterisk_has_lowered_its
     assert (stored.granted, stored.remaining, stored.leased) == (180, 0, 180)
 
 
-async def test_calls_that_are_up_bear_it_together(exchange: Exchange) -> None:
+async def test_live_calls_share_a_reduction_evenly(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.talk(CallId("c2"))
     assert await adjust(exchange, -100) == (-100, 0)
     assert exchange.leases() == exchange.ami.limits == {"c1": 100, "c2": 100}
 
 
-async def test_seconds_that_were_talked_stay(exchange: Exchange) -> None:
+async def test_seconds_already_talked_cannot_be_taken(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     exchange.world.now += 59_400
     assert await adjust(exchange, -1000) == (-240, 0)
@@ -66,20 +65,20 @@ async def test_seconds_that_were_talked_stay(exchange: Exchange) -> None:
     assert exchange.ami.limits["c1"] == pytest.approx(0.6, abs=0.1)
 
 
-async def test_what_a_ringing_call_holds_stays(exchange: Exchange) -> None:
+async def test_the_lease_of_a_ringing_call_cannot_be_taken(exchange: Exchange) -> None:
     await exchange.incoming("c1")
     assert await adjust(exchange, -1000, -1000) == (-290, -9)
     assert exchange.leases() == {"c1": 10}
 
 
-async def test_seconds_that_are_given_lengthen_the_calls_that_are_up(exchange: Exchange) -> None:
+async def test_added_seconds_lengthen_live_calls(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.talk(CallId("c2"))
     assert await adjust(exchange, 100, 5) == (100, 5)
     await exchange.until_leased(c1=200, c2=200)
 
 
-async def test_while_asterisk_does_not_obey_only_what_nobody_holds_is_taken(exchange: Exchange) -> None:
+async def test_without_an_answer_from_asterisk_only_unleased_seconds_are_taken(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     exchange.ami.silent = True
     assert await adjust(exchange, -120) == (0, 0)
@@ -89,7 +88,7 @@ async def test_while_asterisk_does_not_obey_only_what_nobody_holds_is_taken(exch
     assert exchange.leases() == {"c1": 180}
 
 
-async def test_an_adjustment_that_comes_again_is_not_done_again(exchange: Exchange) -> None:
+async def test_a_repeated_adjustment_is_applied_once(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     assert [await adjust(exchange, -120) for _ in range(3)] == [(-120, 0)] * 3
     await exchange.until_leased(c1=180)
@@ -98,7 +97,7 @@ async def test_an_adjustment_that_comes_again_is_not_done_again(exchange: Exchan
     ]
 
 
-async def test_calls_that_come_and_go_meanwhile_leave_books_that_balance(exchange: Exchange) -> None:
+async def test_the_ledger_balances_when_calls_come_and_go_during_adjustments(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     exchange.ami.late["AbsoluteTimeout"] = 0.05
     outcomes = await asyncio.gather(
@@ -109,28 +108,28 @@ async def test_calls_that_come_and_go_meanwhile_leave_books_that_balance(exchang
     assert -260 <= taken <= -230
 
 
-async def test_an_adjustment_waits_until_asterisk_has_the_limit_of_an_answer(exchange: Exchange) -> None:
-    """Otherwise that limit, larger than what is left to it, would come after."""
+async def test_an_adjustment_waits_until_asterisk_has_the_limit_of_an_answered_call(exchange: Exchange) -> None:
+    """Otherwise the limit would arrive after the reduction, and be too long."""
     await exchange.incoming("c1")
-    call, told = exchange.ami.up["c1"], asyncio.Event()
+    call, limit_may_be_set = exchange.ami.up["c1"], asyncio.Event()
 
     async def set_limit(limit: TalkLimit | None) -> None:
         assert limit is not None
         call.talks = True
-        await told.wait()
+        await limit_may_be_set.wait()
         exchange.ami.limit("c1", limit.left_ms / 1000)
 
     answer = asyncio.create_task(exchange.keeper.answered(exchange.booking.id, CallId("c1"), call.callee, set_limit))
     adjusting = asyncio.create_task(adjust(exchange, -120))
     done, _ = await asyncio.wait([adjusting], timeout=0.5)
     assert not done
-    told.set()
+    limit_may_be_set.set()
     await answer
     assert await adjusting == (-120, 0)
     assert exchange.leases() == exchange.ami.limits == {"c1": 180}
 
 
-async def test_a_booking_that_is_not_there_is_not_adjusted(exchange: Exchange) -> None:
+async def test_an_unknown_booking_cannot_be_adjusted(exchange: Exchange) -> None:
     with pytest.raises(NotFound):
         await exchange.keeper.adjust(an_adjustment("bkg_unknown"))
 
@@ -148,12 +147,12 @@ async def test_a_booking_that_is_not_there_is_not_adjusted(exchange: Exchange) -
     ],
     ids=str,
 )
-def test_an_adjustment_must_move_something_and_say_why(wrong: dict[str, Any]) -> None:
+def test_an_adjustment_needs_a_change_and_a_reason(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         an_adjustment(**wrong)
 
 
-async def test_a_booking_whose_end_was_reached_may_be_given_something_and_stays_expired(world: World) -> None:
+async def test_a_booking_past_its_end_can_be_given_seconds_and_stays_expired(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     world.now = booking.end_at + SECOND
     await world.storage.run(adjustments.adjust, an_adjustment(booking.id, 60), world.at, world.policy)

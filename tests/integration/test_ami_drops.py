@@ -1,7 +1,7 @@
-"""The manager interface drops at every moment after a send: nothing is ever sent twice (F7: duplicates).
+"""The connection to the manager interface is cut at every moment after a send, and no action is sent twice (F7).
 
-A wire between the link and the fake Asterisk is cut after so many bytes of the actions, or of their answers. Figures:
-pytest -s; AMI_CUTS=1 cuts at every byte.
+A proxy between the link and the fake Asterisk cuts the connection after a number of bytes of the actions, or of their
+answers. `pytest -s` prints figures; AMI_CUTS=1 cuts at every byte.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ AT_ONCE = 3
 
 
 class Wire:
-    """Passes everything on, until it is armed: then so many bytes more in that direction, and it is cut."""
+    """A proxy. After `cut_after` it passes that many more bytes in one direction, and cuts the connection."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -78,7 +78,7 @@ class Wire:
                     if self._left == 0:
                         self._left = None
                         self.cuts += 1
-                        # What was passed on is to arrive before the end does.
+                        # Lets the bytes arrive before the end of the connection.
                         await asyncio.sleep(0.002)
                         break
         for end in ends:
@@ -94,9 +94,7 @@ async def ami() -> AsyncIterator[FakeAmi]:
 
 
 @pytest.mark.parametrize("with_reset", [False, True])
-async def test_however_the_connection_drops_after_a_send_nothing_is_sent_twice(
-    ami: FakeAmi, *, with_reset: bool
-) -> None:
+async def test_no_action_is_sent_twice_wherever_the_connection_is_cut(ami: FakeAmi, *, with_reset: bool) -> None:
     names = count()
     asked: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
@@ -135,6 +133,6 @@ async def test_however_the_connection_drops_after_a_send_nothing_is_sent_twice(
     print(f"F7 {figures}: duplicates {len(twice)}")  # noqa: T201
     assert twice == {}
     assert set(came) <= set(asked)
-    # Some were lost before they came, some came and their answers were lost: both kinds of moments were met.
+    # Both kinds of cuts occurred: actions lost on the way, and answers lost.
     assert wire.cuts > 20
     assert outcomes["done"] < len(came) < len(asked)

@@ -1,4 +1,4 @@
-"""What becomes of the link when Asterisk goes, comes back, or does not let it in."""
+"""The AMI link when Asterisk stops, comes back, or refuses the login."""
 
 import asyncio
 import time
@@ -20,20 +20,20 @@ async def ami() -> AsyncIterator[FakeAmi]:
         yield ami
 
 
-async def test_once_the_secret_is_right_the_link_comes_up_by_itself(ami: FakeAmi) -> None:
+async def test_the_link_comes_up_by_itself_once_the_secret_is_right(ami: FakeAmi) -> None:
     right, ami.secret = ami.secret, "not yet this one"
     async with linked(ami, secret=right, wait=LinkState.WRONG_SECRET) as link:
         ami.secret = right
         await until_state(link, LinkState.UP)
 
 
-async def test_a_wrong_secret_is_forgotten_when_asterisk_is_gone(ami: FakeAmi) -> None:
+async def test_the_state_wrong_secret_ends_when_asterisk_is_down(ami: FakeAmi) -> None:
     async with linked(ami, secret="wrong", wait=LinkState.WRONG_SECRET) as link:
         await ami.stop()
         await until_state(link, LinkState.DOWN)
 
 
-async def test_a_wrong_secret_is_logged_once_and_tried_seldom(ami: FakeAmi) -> None:
+async def test_a_wrong_secret_is_logged_once_and_retried_seldom(ami: FakeAmi) -> None:
     with structlog.testing.capture_logs() as logged:
         async with linked(ami, secret="wrong", wait=None, first_retry_seconds=0.001, refused_retry_seconds=0.3):
             await ami.wait_for("Login", 3)
@@ -42,7 +42,7 @@ async def test_a_wrong_secret_is_logged_once_and_tried_seldom(ami: FakeAmi) -> N
     assert AmiLimits().refused_retry_seconds >= 60
 
 
-async def test_an_asterisk_that_is_away_is_logged_once(ami: FakeAmi) -> None:
+async def test_an_unreachable_asterisk_is_logged_once(ami: FakeAmi) -> None:
     await ami.stop()
     with structlog.testing.capture_logs() as logged:
         async with linked(ami, wait=None, first_retry_seconds=0.01, longest_retry_seconds=0.02) as link:
@@ -53,8 +53,8 @@ async def test_an_asterisk_that_is_away_is_logged_once(ami: FakeAmi) -> None:
 
 
 @pytest.mark.parametrize("drop", ["on the action", "before its answer", "with a restart"])
-async def test_nothing_is_ever_sent_again_after_a_reconnect(ami: FakeAmi, drop: str) -> None:
-    """The answer was lost, not the action: Asterisk may have done it."""
+async def test_no_action_is_resent_after_a_reconnect(ami: FakeAmi, drop: str) -> None:
+    """Only the answer was lost: Asterisk may have carried out the action."""
     async with linked(ami) as link:
         if drop == "on the action":
             ami.drop_on.add("Hangup")
@@ -91,7 +91,7 @@ async def test_after_a_restart_on_the_same_port_calls_can_be_ended_again(ami: Fa
     assert len(ami.named("Hangup")) == 1
 
 
-async def test_a_peer_that_ends_each_connection_once_it_is_made_is_tried_ever_more_seldom(ami: FakeAmi) -> None:
+async def test_retries_back_off_from_a_peer_that_drops_every_connection(ami: FakeAmi) -> None:
     ami.drop_on.add("Hangup")
     async with linked(ami, first_retry_seconds=0.02, longest_retry_seconds=60, ping_every_seconds=60) as link:
         made = []
@@ -106,7 +106,7 @@ async def test_a_peer_that_ends_each_connection_once_it_is_made_is_tried_ever_mo
     assert made[-1] > 0.16
 
 
-async def test_a_peer_that_closes_at_once_is_tried_again_without_a_crash(ami: FakeAmi) -> None:
+async def test_a_peer_that_closes_at_once_is_retried_without_a_crash(ami: FakeAmi) -> None:
     ami.closes_at_once = True
     async with linked(ami, wait=None) as link:
         await asyncio.sleep(0.2)

@@ -1,4 +1,4 @@
-"""What is sent to the API's port to tire it: bounded in time, memory and connections; others are served meanwhile."""
+"""Attacks on the API's port: their time, memory and connections are bounded, and other clients are served."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def api_limits() -> RequestLimits:
 
 @pytest.fixture
 async def port(api: Api) -> AsyncIterator[int]:
-    """Of the API as it runs in production, with less patience and room."""
+    """The port of the API as in production, with shorter timeouts and fewer connections."""
     app = build_app(api.client.app[DEPENDENCIES])
     runner = build_runner(app, shutdown_seconds=0.2, idle_seconds=IDLE_SECONDS, max_connections=MAX_CONNECTIONS)
     await runner.setup()
@@ -43,7 +43,7 @@ async def port(api: Api) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def measured(name: str) -> AsyncIterator[None]:
-    """Prints what memory stayed and how long the loop stood still at most. Asserts the memory."""
+    """Print the memory that stayed and the longest stall of the event loop. Asserts the memory."""
     done = asyncio.Event()
 
     async def longest_stall() -> float:
@@ -70,7 +70,7 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 
 
 async def closed(reader: asyncio.StreamReader, seconds: float = 10.0) -> bytes:
-    """What was answered until the server closed. Raises TimeoutError when it does not."""
+    """Read until the server closes. Raises TimeoutError."""
     answer = b""
     async with asyncio.timeout(seconds):
         with suppress(ConnectionError):
@@ -105,7 +105,7 @@ CHUNKED = JSON + "Transfer-Encoding: chunked\r\n"
 VALID = json.dumps(a_request()).encode()
 IN_CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(VALID), VALID)
 
-# Line, headers, body; what is answered is a 4xx problem.
+# Request line, headers, body. The answer to each is a 4xx problem.
 ODD: dict[str, tuple[str, str, bytes]] = {
     "CONNECT": ("CONNECT evil.example:443", "", b""),
     "an unknown method": ("FOO /bookings", "", b""),
@@ -144,7 +144,7 @@ ODD: dict[str, tuple[str, str, bytes]] = {
 }
 
 
-async def test_whatever_is_sent_is_answered_with_a_problem(api: Api, port: int) -> None:
+async def test_every_bad_request_is_answered_with_a_problem(api: Api, port: int) -> None:
     before = await api.storage.run(lambda tx: tx.bookings.ledger_page("", 10))
     async with measured(f"{len(ODD)} odd requests"):
         for name, (line, headers, body) in ODD.items():
@@ -156,15 +156,15 @@ async def test_whatever_is_sent_is_answered_with_a_problem(api: Api, port: int) 
     assert await api.storage.run(lambda tx: tx.bookings.ledger_page("", 10)) == before
 
 
-async def test_a_target_with_another_host_in_it_is_the_same_target(api: Api, port: int) -> None:
-    """RFC 9112 has a server take the absolute form; whose host it names decides over nothing here."""
+async def test_a_request_target_with_another_host_reaches_the_same_route(api: Api, port: int) -> None:
+    """RFC 9112 requires a server to accept the absolute form. The API ignores its host."""
     line = "GET http://evil.example/bookings"
     plain, absolute = await exchange(port, request_of(api)), await exchange(port, request_of(api, line))
     assert plain.partition(b"\r\n\r\n")[2] == absolute.partition(b"\r\n\r\n")[2]
     assert b"evil" not in absolute
 
 
-async def test_a_client_that_waits_to_be_told_to_go_on_is(api: Api, port: int) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(api: Api, port: int) -> None:
     body = json.dumps(a_request()).encode()
     reader, writer = await connect(port)
     headers = f"{JSON}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n"
@@ -175,11 +175,11 @@ async def test_a_client_that_waits_to_be_told_to_go_on_is(api: Api, port: int) -
     writer.close()
 
 
-async def test_ten_megabytes_are_not_kept(api: Api, port: int) -> None:
+async def test_bodies_of_ten_megabytes_are_not_kept_in_memory(api: Api, port: int) -> None:
     async with measured("ten times 10 MB at once"):
         raw = request_of(api, "POST /bookings", CHUNKED, b"989680\r\n" + b" " * 10_000_000)
         answers = await asyncio.gather(*(exchange(port, raw) for _ in range(10)), return_exceptions=True)
-    for answer in answers:  # or the connection broke while it was still being sent
+    for answer in answers:  # or the connection broke during the send
         assert isinstance(answer, BaseException) or answer == b"" or b" 413 " in answer.split(b"\r\n")[0]
     assert await is_served(api, port)
 
@@ -203,7 +203,7 @@ SLOW: dict[str, Callable[[Api], tuple[bytes, bytes]]] = {
 
 
 @pytest.mark.parametrize("what", SLOW)
-async def test_who_sends_it_a_byte_at_a_time_is_cut_off(api: Api, port: int, what: str) -> None:
+async def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(api: Api, port: int, what: str) -> None:
     first, then = SLOW[what](api)
     reader, writer = await connect(port)
     writer.write(first)
@@ -214,8 +214,8 @@ async def test_who_sends_it_a_byte_at_a_time_is_cut_off(api: Api, port: int, wha
     assert (b" 408 " in answer.split(b"\r\n")[0]) == ("body" in what)
 
 
-async def test_silent_connections_keep_nobody_out(api: Api, port: int) -> None:
-    """Slowloris: far more of them than there is room for, each opened anew as soon as it is closed."""
+async def test_silent_connections_do_not_block_others(api: Api, port: int) -> None:
+    """Slowloris: many more connections than allowed, each reopened when it is closed."""
     halves = [b"", b"GET /bookings HTTP/1.1\r\nX: y\r\n", b"P"]
     async with measured(f"{10 * MAX_CONNECTIONS} silent connections, {MAX_CONNECTIONS} places"):
         silent = []
@@ -249,7 +249,7 @@ async def test_a_connection_that_was_useful_outlives_silent_ones(api: Api, port:
         each.close()
 
 
-async def test_when_every_place_is_at_work_the_newcomer_is_turned_away(api: Api, port: int) -> None:
+async def test_a_new_connection_is_refused_when_all_are_busy(api: Api, port: int) -> None:
     go_on = asyncio.Event()
     api.health.behave = lambda: _wait(go_on)
     raw = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -265,8 +265,8 @@ async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
 
-async def test_who_does_not_read_is_given_up(api: Api, port: int) -> None:
-    """Requests without end, none of the answers read: neither memory nor the task stays."""
+async def test_a_client_that_does_not_read_is_cut_off(api: Api, port: int) -> None:
+    """A client sends requests and reads no answer. Neither memory nor a task stays."""
     tasks: set[asyncio.Task[Any]] = set(asyncio.all_tasks())
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -286,7 +286,7 @@ async def _send_for_ever(connection: socket.socket, raw: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(connection, raw)
 
 
-async def test_deep_and_broken_json_at_once_holds_nobody_up(api: Api, port: int) -> None:
+async def test_deeply_nested_and_broken_json_delays_no_other_request(api: Api, port: int) -> None:
     raws = [
         request_of(api, "POST /bookings", JSON + f"Content-Length: {len(body)}\r\n", body)
         for body in (b"[" * 60_000, b'{"a":' * 12_000, b'{"destination": ' + b"9" * 60_000 + b"}", b"\xff" * 60_000)

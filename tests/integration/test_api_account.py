@@ -1,4 +1,4 @@
-"""/account: an account sees itself, and chooses what its callbacks tell."""
+"""/account: an account reads its own data and chooses the events of its callbacks."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ async def told(api: Api) -> list[dict[str, Any]]:
     return [json.loads(row["body"]) for row in rows]
 
 
-async def test_an_account_sees_itself_and_what_it_holds(api: Api) -> None:
+async def test_an_account_shows_its_own_figures(api: Api) -> None:
     seen = (await api.call("GET", "/account")).body
     assert seen.pop("id").startswith("acc_")
     assert seen == {
@@ -38,7 +38,7 @@ async def test_an_account_sees_itself_and_what_it_holds(api: Api) -> None:
     assert (await api.call("GET", "/account", account="theirs")).body["bookingsHeld"] == 0
 
 
-async def test_what_is_chosen_replaces_what_was_and_is_this_account_s_alone(api: Api) -> None:
+async def test_chosen_events_replace_earlier_ones_for_this_account_only(api: Api) -> None:
     for chosen in (["booking.gone", "call.missed"], list(EventType), ["call.started"], []):
         changed = await choose(api, chosen)
         assert changed.status == 200
@@ -64,7 +64,7 @@ async def test_what_is_chosen_replaces_what_was_and_is_this_account_s_alone(api:
         {"call.missed": True},
     ],
 )
-async def test_what_is_no_list_of_events_is_refused_and_changes_nothing(api: Api, events: Any) -> None:
+async def test_a_bad_list_of_events_is_refused_and_changes_nothing(api: Api, events: Any) -> None:
     await choose(api, ["booking.gone"])
     refused = await choose(api, events)
     assert (refused.status, refused.code) == (422, "invalid_request")
@@ -72,7 +72,7 @@ async def test_what_is_no_list_of_events_is_refused_and_changes_nothing(api: Api
     assert (await api.call("GET", "/account")).body["events"] == ["booking.gone"]
 
 
-async def test_nothing_but_the_events_can_be_changed(api: Api) -> None:
+async def test_only_the_events_of_an_account_can_be_changed(api: Api) -> None:
     before = (await api.call("GET", "/account")).body
     for field, value in (("name", "x"), ("id", "acc_1"), ("maxBookings", 10**6)):
         refused = await api.call("PUT", "/account", {"events": [], field: value})
@@ -80,7 +80,7 @@ async def test_nothing_but_the_events_can_be_changed(api: Api) -> None:
     assert (await api.call("GET", "/account")).body == before
 
 
-async def test_a_choice_counts_from_the_next_call_on(api: Api) -> None:
+async def test_a_choice_of_events_applies_from_the_next_call(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM")
     await api.talk(booking["service"], CallId("c1"), 0)
     await choose(api, ["call.missed", "booking.gone"])

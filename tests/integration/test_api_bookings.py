@@ -1,4 +1,4 @@
-"""POST, GET and DELETE of one booking: the contract, figure by figure."""
+"""POST, GET and DELETE of one booking, in every detail of the contract."""
 
 import asyncio
 import time
@@ -53,7 +53,7 @@ async def test_a_new_booking_has_every_field_of_the_contract(api: Api) -> None:
     }
 
 
-async def test_a_booking_is_seen_as_it_was_made_and_at_its_location(api: Api) -> None:
+async def test_a_booking_reads_as_created_and_at_its_location(api: Api) -> None:
     made = await api.call("POST", "/bookings", a_request())
     seen = await api.call("GET", made.headers["Location"])
     assert (seen.status, seen.body) == (200, made.body)
@@ -82,7 +82,7 @@ async def test_head_answers_like_get_without_a_body(api: Api) -> None:
         assert (answer.status, answer.text) == (200, "")
 
 
-async def test_what_a_live_call_holds_is_not_remaining_and_comes_back(api: Api) -> None:
+async def test_the_lease_of_a_live_call_is_not_remaining_and_returns_at_its_end(api: Api) -> None:
     booking = await api.book()
     await api.caller_rings(booking["service"], CallId("call-1"))
     during = await api.see(booking["id"])
@@ -100,7 +100,7 @@ async def test_a_booking_is_active_until_its_end_and_expired_from_then_on(api: A
     assert (await api.see(booking["id"]))["status"] == "EXPIRED"
 
 
-async def test_a_booking_whose_last_call_is_spent_is_expired(api: Api) -> None:
+async def test_a_booking_without_calls_left_is_expired(api: Api) -> None:
     booking = await api.book()
     for call_id in ("call-1", "call-2"):
         await api.talk(booking["service"], CallId(call_id), 10)
@@ -109,7 +109,7 @@ async def test_a_booking_whose_last_call_is_spent_is_expired(api: Api) -> None:
     assert seen["endTime"] == booking["endTime"]
 
 
-async def test_an_expired_booking_is_seen_until_its_grace_ends(api: Api) -> None:
+async def test_an_expired_booking_is_shown_until_its_grace_ends(api: Api) -> None:
     booking = await api.book()
     api.clock.advance(DAY + POLICY.grace_ms - 1)
     assert (await api.see(booking["id"]))["status"] == "EXPIRED"
@@ -152,7 +152,7 @@ async def test_delete_hangs_up_the_calls_of_this_booking_only(api: Api) -> None:
     assert api.asterisk.hung_up == ["call-1"]
 
 
-async def test_delete_without_live_calls_does_not_trouble_asterisk(api: Api) -> None:
+async def test_delete_without_live_calls_does_not_ask_asterisk(api: Api) -> None:
     async def never() -> None:
         pytest.fail("asked to hang up nobody")
 
@@ -161,7 +161,7 @@ async def test_delete_without_live_calls_does_not_trouble_asterisk(api: Api) -> 
     assert (await api.call("DELETE", f"/bookings/{booking['id']}")).status == 204
 
 
-async def test_delete_succeeds_when_hanging_up_fails(api: Api) -> None:
+async def test_delete_succeeds_when_the_hangup_fails(api: Api) -> None:
     async def fail() -> None:
         raise ConnectionError("no Asterisk")
 
@@ -196,13 +196,13 @@ async def test_a_settled_call_of_a_deleted_booking_still_has_its_record(api: Api
     "bad", [UNKNOWN_BOOKING, "bkg_1", "x", "%00", "%ff", "bkg_" + "0" * 4000, "..%2fcdr", "%D9%A1"]
 )
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_an_id_that_names_nothing_answers_not_found(api: Api, method: str, bad: str) -> None:
+async def test_an_unknown_booking_id_answers_404(api: Api, method: str, bad: str) -> None:
     body = {"usagePlan": "SMALL"} if method == "PUT" else None
     answer = await api.call(method, f"/bookings/{bad}", body)
     assert (answer.status, answer.code) == (404, "not_found")
 
 
-async def test_a_number_imported_later_can_be_no_destination(api: Api) -> None:
+async def test_a_number_imported_later_is_refused_as_a_destination(api: Api) -> None:
     await api.storage.run(import_numbers, [(1, OTHER_HIDDEN)], START)
     answer = await api.call("POST", "/bookings", a_request(destination=OTHER_HIDDEN))
     assert (answer.status, answer.code) == (422, "destination_is_ours")

@@ -1,4 +1,4 @@
-"""/callbacks, /callbacks/endpoints and /webhook-secret as their owner uses them."""
+"""/callbacks, /callbacks/endpoints and /webhook-secret for their own account."""
 
 import json
 import time
@@ -22,7 +22,7 @@ OTHER = "https://other.example/calls"
 
 
 async def told(api: Api, count: int = 1, account: str = "ours", **booking: Any) -> str:
-    """A booking with so many callbacks, each an hour after the one before; its id."""
+    """Make a booking with `count` callbacks, an hour apart, and return its id."""
     booked = await api.book(account=account, usagePlan="LARGE", **booking)
     for number in range(count):
         await api.talk(booked["service"], CallId(f"{booked['id']}-{number}"), 1)
@@ -39,7 +39,7 @@ async def listed(api: Api, query: str = "") -> list[dict[str, Any]]:
     return found
 
 
-async def test_a_callback_is_shown_with_what_was_sent_and_every_answer(api: Api) -> None:
+async def test_a_callback_shows_its_body_and_every_attempt(api: Api) -> None:
     booking_id = await told(api)
     [callback_id] = await tried(api, HttpAnswer(503), "down")
     api.clock.advance(5_000)
@@ -67,7 +67,7 @@ async def test_a_callback_is_shown_with_what_was_sent_and_every_answer(api: Api)
     assert json.loads(sent["body"])["sequence"] == 1
 
 
-async def test_what_the_log_has_of_a_request_verifies_with_the_secret_that_is_shown(api: Api) -> None:
+async def test_the_logged_request_verifies_with_the_current_secret(api: Api) -> None:
     await told(api)
     [callback_id] = await tried(api)
     sent = (await api.call("GET", f"/callbacks/{callback_id}")).body["request"]
@@ -76,7 +76,7 @@ async def test_what_the_log_has_of_a_request_verifies_with_the_secret_that_is_sh
     Webhook(secret).verify(sent["body"], signature_headers(callback_id, (secret,), sent["body"], EpochMs(now)))
 
 
-async def test_the_list_is_newest_first_and_filtered(api: Api) -> None:
+async def test_callbacks_are_listed_newest_first_and_can_be_filtered(api: Api) -> None:
     first = await told(api, 3)
     await tried(api)
     second = await told(api, 2, callback=OTHER)
@@ -120,13 +120,13 @@ async def test_pages_neither_skip_nor_repeat_while_callbacks_come_and_change(api
         "from=2026-03-01T00:00:01Z&to=2026-03-01T00:00:00Z",
     ],
 )
-async def test_a_filter_that_cannot_be_is_refused(api: Api, query: str) -> None:
+async def test_a_bad_filter_is_refused(api: Api, query: str) -> None:
     answer = await api.call("GET", f"/callbacks?{query}")
     assert (answer.status, answer.code) == (400, "invalid_parameter")
     assert answer.body["errors"][0]["field"] == query.partition("=")[0]
 
 
-async def test_a_redelivery_is_accepted_and_while_it_is_tried_nothing_more(api: Api) -> None:
+async def test_a_redelivery_is_accepted_once_while_it_is_under_way(api: Api) -> None:
     await told(api)
     [callback_id] = await tried(api, HttpAnswer(204))
     path = f"/callbacks/{callback_id}/redeliver"
@@ -141,7 +141,9 @@ async def test_a_redelivery_is_accepted_and_while_it_is_tried_nothing_more(api: 
     assert (await listed(api))[0]["attemptCount"] == 2
 
 
-async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_callbacks_of_a_period_are_redelivered_page_by_page(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("engine.callbacks.redelivery.redeliver_all.__defaults__", (2,))
     await told(api, 5)
     await tried(api, HttpAnswer(410))  # the first disables the endpoint
@@ -174,12 +176,12 @@ async def test_all_of_a_time_are_redelivered_page_by_page(api: Api, monkeypatch:
         ({"from": "2026-03-01T00:00:00Z", "cursor": "x"}, 400, "invalid_cursor"),
     ],
 )
-async def test_a_time_that_cannot_be_is_refused(api: Api, body: dict[str, Any], status: int, code: str) -> None:
+async def test_a_bad_period_is_refused(api: Api, body: dict[str, Any], status: int, code: str) -> None:
     answer = await api.call("POST", "/callbacks/redeliver", body)
     assert (answer.status, answer.code) == (status, code)
 
 
-async def test_a_time_that_ends_before_it_begins_is_refused_by_name_and_one_that_is_empty_is_not(api: Api) -> None:
+async def test_a_reversed_period_is_refused_and_an_empty_one_is_not(api: Api) -> None:
     body = {"from": "2026-03-01T00:00:00Z", "to": "2026-02-28T23:59:59Z"}
     refused = await api.call("POST", "/callbacks/redeliver", body)
     assert refused.body["errors"] == [{"field": "to", "message": "must not be earlier than from", "pointer": "/to"}]
@@ -187,7 +189,7 @@ async def test_a_time_that_ends_before_it_begins_is_refused_by_name_and_one_that
     assert (answer.status, answer.body["redelivered"]) == (202, 0)
 
 
-async def test_a_disabled_endpoint_says_since_when_and_why_and_is_enabled(api: Api) -> None:
+async def test_a_disabled_endpoint_shows_time_and_reason_and_can_be_enabled(api: Api) -> None:
     await told(api)
     await tried(api, HttpAnswer(410))
     await told(api)
@@ -207,7 +209,7 @@ async def test_a_disabled_endpoint_says_since_when_and_why_and_is_enabled(api: A
         assert (enabled.status, enabled.body["state"], enabled.body["reason"]) == (200, "ENABLED", None)
 
 
-async def test_the_secret_is_replaced_once_for_each_key_and_the_old_one_signs_for_the_overlap(api: Api) -> None:
+async def test_a_secret_is_rotated_once_per_idempotency_key_and_the_old_one_signs_during_the_overlap(api: Api) -> None:
     before = (await api.call("GET", "/webhook-secret")).body
     assert (before["oldSecret"], before["oldSecretUntil"]) == (None, None)
     key = {"Idempotency-Key": "march"}
@@ -224,7 +226,7 @@ async def test_the_secret_is_replaced_once_for_each_key_and_the_old_one_signs_fo
     assert theirs["secret"] not in {before["secret"], after["secret"]}
 
 
-async def test_a_day_is_the_overlap_unless_given_and_none_is_possible(api: Api) -> None:
+async def test_the_default_overlap_is_a_day_and_zero_is_allowed(api: Api) -> None:
     rotated = (await api.call("POST", "/webhook-secret/rotate", {})).body
     assert rotated["oldSecretUntil"] == "2026-03-02T12:00:00.000Z"
     assert (await api.call("POST", "/webhook-secret/rotate", {"overlapSeconds": 0})).body["oldSecret"] is None
@@ -232,6 +234,6 @@ async def test_a_day_is_the_overlap_unless_given_and_none_is_possible(api: Api) 
 
 
 @pytest.mark.parametrize("overlap", [-1, 604_801, "60", None, 1.5])
-async def test_an_overlap_that_cannot_be_is_refused(api: Api, overlap: Any) -> None:
+async def test_a_bad_overlap_is_refused(api: Api, overlap: Any) -> None:
     answer = await api.call("POST", "/webhook-secret/rotate", {"overlapSeconds": overlap})
     assert (answer.status, answer.code) == (422, "invalid_request")

@@ -1,4 +1,4 @@
-"""Over HTTP: what the destination sees of a caller, callers who withhold their number, and blocked ones."""
+"""The caller ID of a booking, anonymous callers and blocked callers, over HTTP."""
 
 from itertools import product
 from typing import Any
@@ -43,13 +43,13 @@ async def explained(api: Api, booking: Any, source: str) -> tuple[str, bool]:
     return answer.body["reason"], answer.body["putThrough"]
 
 
-async def test_a_booking_shows_the_callers_number_and_takes_all_callers_unless_told_otherwise(api: Api) -> None:
+async def test_a_booking_shows_the_callers_number_and_takes_all_callers_by_default(api: Api) -> None:
     booking = await api.book()
     assert (booking["callerId"], booking["refuseAnonymous"]) == ("caller", False)
 
 
 @pytest.mark.parametrize("choice", ["caller", "service", "anonymous"])
-async def test_the_choice_is_booked_shown_and_kept_by_a_put_that_leaves_it_out(api: Api, choice: str) -> None:
+async def test_a_caller_option_is_stored_shown_and_kept_by_a_put_without_it(api: Api, choice: str) -> None:
     booking = await api.book(callerId=choice, refuseAnonymous=True)
     assert (booking["callerId"], booking["refuseAnonymous"]) == (choice, True)
     assert await api.see(booking["id"]) == booking
@@ -66,7 +66,7 @@ async def test_the_choice_is_booked_shown_and_kept_by_a_put_that_leaves_it_out(a
     [*product(["callerId"], NO_CHOICES), *product(["refuseAnonymous"], NO_FLAGS)],
     ids=repr,
 )
-async def test_what_is_no_choice_is_refused_and_named(api: Api, method: str, field: str, bad: Any) -> None:
+async def test_a_bad_caller_option_is_refused_and_its_field_named(api: Api, method: str, field: str, bad: Any) -> None:
     booking = await api.book()
     path = "/bookings" if method == "POST" else f"/bookings/{booking['id']}"
     body = a_request() if method == "POST" else {"usagePlan": "LARGE"}
@@ -76,7 +76,7 @@ async def test_what_is_no_choice_is_refused_and_named(api: Api, method: str, fie
     assert (await api.call("GET", "/bookings")).body["data"] == [booking]
 
 
-async def test_callers_who_withhold_their_number_are_refused_recorded_and_explained(api: Api) -> None:
+async def test_anonymous_callers_are_refused_recorded_and_explained(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM", refuseAnonymous=True)
     await api.caller_rings(booking["service"], CallId("call-1"), "anonymous")
     assert await dispositions(api) == ["ANONYMOUS_REFUSED"]
@@ -103,7 +103,7 @@ async def test_a_caller_is_blocked_listed_refused_explained_and_unblocked(api: A
     assert await explained(api, booking, CALLER) == ("put_through", True)
 
 
-async def test_blocking_again_changes_nothing_and_is_answered_with_200(api: Api) -> None:
+async def test_blocking_a_blocked_caller_changes_nothing_and_answers_200(api: Api) -> None:
     booking = await api.book()
     first = await block(api, booking)
     api.clock.advance(5_000)
@@ -120,14 +120,14 @@ async def test_a_caller_is_blocked_on_one_booking_and_not_on_another(api: Api) -
     assert await explained(api, other, CALLER) == ("put_through", True)
 
 
-async def test_the_plus_may_stand_in_the_path_as_it_is(api: Api) -> None:
+async def test_a_plus_in_the_path_needs_no_encoding(api: Api) -> None:
     booking = await api.book()
     await block(api, booking)
     assert (await api.call("DELETE", f"{blocked_path(booking)}/{CALLER}")).status == 204
 
 
 @pytest.mark.parametrize("caller", [OTHER_CALLER, "14155550123", "x", "anonymous", "+1415555012%00"])
-async def test_unblocking_somebody_who_is_not_blocked_is_404(api: Api, caller: str) -> None:
+async def test_unblocking_a_caller_who_is_not_blocked_answers_404(api: Api, caller: str) -> None:
     booking = await api.book()
     await block(api, booking)
     answer = await api.call("DELETE", f"{blocked_path(booking)}/{caller}")
@@ -138,7 +138,7 @@ async def test_unblocking_somebody_who_is_not_blocked_is_404(api: Api, caller: s
 @pytest.mark.parametrize(
     "bad", ["", "14155550123", "0014155550123", "+0123456789", "+1", "anonymous", "+1415555012\n", "+1\0", "x" * 33, 1]
 )
-async def test_what_is_no_number_is_not_blocked(api: Api, bad: Any) -> None:
+async def test_a_bad_number_cannot_be_blocked(api: Api, bad: Any) -> None:
     booking = await api.book()
     answer = await api.call("POST", blocked_path(booking), {"caller": bad})
     assert (answer.status, answer.code) == (422, "invalid_caller")
@@ -147,12 +147,12 @@ async def test_what_is_no_number_is_not_blocked(api: Api, bad: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"caller": CALLER, "reason": "spam"}, []])
-async def test_a_body_with_more_or_less_than_a_caller_is_refused(api: Api, body: Any) -> None:
+async def test_a_body_with_extra_or_missing_fields_is_refused(api: Api, body: Any) -> None:
     answer = await api.call("POST", blocked_path(await api.book()), body)
     assert (answer.status, answer.code) == (422, "invalid_request")
 
 
-async def test_a_full_list_takes_no_more_until_one_is_unblocked(api: Api) -> None:
+async def test_a_full_list_refuses_more_until_a_caller_is_unblocked(api: Api) -> None:
     booking = await api.book()
     numbers = [f"+1415{number:07}" for number in range(MAX_BLOCKED_CALLERS)]
 
@@ -169,7 +169,7 @@ async def test_a_full_list_takes_no_more_until_one_is_unblocked(api: Api) -> Non
     assert (await block(api, booking, OTHER_CALLER)).status == 201
 
 
-async def test_the_list_comes_in_pages_in_the_order_of_its_numbers(api: Api) -> None:
+async def test_blocked_callers_are_paged_in_the_order_of_their_numbers(api: Api) -> None:
     booking = await api.book()
     numbers = [f"+1415555{number:04}" for number in (7, 3, 9, 1, 5)]
     for number in numbers:
@@ -185,7 +185,7 @@ async def test_the_list_comes_in_pages_in_the_order_of_its_numbers(api: Api) -> 
     assert other_list.code == "invalid_cursor"
 
 
-async def test_blocked_callers_survive_a_put_and_an_end_and_go_with_the_booking(api: Api) -> None:
+async def test_blocked_callers_survive_renewal_and_expiry_and_go_with_the_booking(api: Api) -> None:
     booking, deleted = await api.book(), await api.book()
     for each in (booking, deleted):
         await block(api, each)
@@ -212,7 +212,7 @@ async def rows(api: Api) -> list[str]:
     ("number", "rule"),
     [("+3290012345", "premium_rate"), ("+881612345678", "prefix"), ("+443001234567", "uan")],
 )
-async def test_a_destination_that_is_not_allowed_is_refused_with_its_rule_and_without_its_number(
+async def test_a_forbidden_destination_is_refused_with_the_rule_and_without_the_number(
     api: Api, number: str, rule: str
 ) -> None:
     answer = await api.call("POST", "/bookings", a_request(destination=number))

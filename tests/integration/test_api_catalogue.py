@@ -1,4 +1,4 @@
-"""GET /usage-plans and GET /numbers: what there is to book."""
+"""GET /usage-plans and GET /numbers."""
 
 from api.resources.catalogue import PlanBody
 from engine.bookings.number_pool import import_numbers
@@ -11,7 +11,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 FRENCH = [f"+331990000{n:02}" for n in range(3)]
 
 
-async def test_plans_give_what_the_operator_has_set(api: Api) -> None:
+async def test_plans_show_the_operators_settings(api: Api) -> None:
     assert (await api.call("GET", "/usage-plans")).body == {
         "data": [
             {"id": "SMALL", "seconds": 90, "minutes": 1, "calls": 2, "days": 1},
@@ -21,11 +21,11 @@ async def test_plans_give_what_the_operator_has_set(api: Api) -> None:
     }
 
 
-def test_a_plan_of_less_than_a_day_says_so() -> None:
+def test_a_plan_shorter_than_a_day_shows_a_fraction() -> None:
     assert PlanBody.of(UsagePlan.SMALL, Allowance(60, 1, DAY // 4)).model_dump()["days"] == 0.25
 
 
-async def test_free_numbers_are_counted_by_country_and_all_accounts_see_the_same(api: Api) -> None:
+async def test_free_numbers_are_counted_by_country_alike_for_all_accounts(api: Api) -> None:
     await api.storage.run(import_numbers, enumerate([*FRENCH, "+883510000091"]), START)
     await api.book(country="FR")
     await api.book(account="theirs")
@@ -44,7 +44,7 @@ async def test_free_numbers_are_counted_by_country_and_all_accounts_see_the_same
         assert (await api.call("GET", "/numbers", account=account)).body == counted
 
 
-async def test_a_test_world_is_told_of_simulated_numbers_and_nothing_of_the_pool(api: Api) -> None:
+async def test_a_sandbox_sees_simulated_numbers_and_nothing_of_the_pool(api: Api) -> None:
     before = (await api.call("GET", "/numbers", account=TESTED)).body
     assert before == {"free": 10**12, "daysLeft": None, "countries": [{"country": None, "free": 10**12}]}
     for _ in NUMBERS:
@@ -52,7 +52,7 @@ async def test_a_test_world_is_told_of_simulated_numbers_and_nothing_of_the_pool
     assert (await api.call("GET", "/numbers", account=TESTED)).body == before
 
 
-async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: Api) -> None:
+async def test_the_pace_covers_the_last_week_and_counts_returned_numbers(api: Api) -> None:
     async def days_left() -> int | None:
         left: int | None = (await api.call("GET", "/numbers")).body["daysLeft"]
         return left
@@ -67,7 +67,7 @@ async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: 
     api.clock.advance(POLICY.quarantine_ms)
     await api.storage.run(lambda tx: tx.numbers.free_quarantined(EpochMs(api.clock.now())))
     await api.book()
-    # Four came back and one was taken.
+    # Four numbers were returned and one was taken.
     assert await days_left() is None
     api.clock.advance(DAY)
     for _ in range(4):
@@ -75,7 +75,7 @@ async def test_the_pace_is_that_of_the_last_week_and_counts_what_came_back(api: 
     assert await days_left() == 5 * 7 // 1
 
 
-async def test_an_empty_pool_has_nothing_to_count(api: Api) -> None:
+async def test_an_empty_pool_lists_no_country(api: Api) -> None:
     for _ in NUMBERS:
         await api.book()
     assert (await api.call("GET", "/numbers")).body == {"free": 0, "daysLeft": 0, "countries": []}

@@ -1,4 +1,4 @@
-"""PATCH /bookings/{id}: labels, metadata, pauses, and all that a PUT changes, without its plan."""
+"""PATCH /bookings/{id}: labels, metadata, pauses, and every field of a PUT except the plan."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ async def patch(api: Api, booking: Any, **changes: Any) -> Answer:
     return await api.call("PATCH", f"/bookings/{booking['id']}", changes)
 
 
-async def test_what_is_sent_changes_and_nothing_is_added(api: Api) -> None:
+async def test_a_patch_changes_the_given_fields_and_adds_no_credit(api: Api) -> None:
     booking = await api.book(maxCallSeconds=30, label="old", metadata={"a": "b"})
     api.clock.advance(DAY // 2)
     changes = {
@@ -33,14 +33,14 @@ async def test_what_is_sent_changes_and_nothing_is_added(api: Api) -> None:
     answer = await patch(api, booking, **changes)
     assert (answer.status, answer.body) == (200, booking | changes)
     assert await api.see(booking["id"]) == answer.body
-    # Calls that are up may last longer, or less long.
+    # The limits of live calls may change.
     assert api.asterisk.renewed == [booking["id"]]
     assert (await patch(api, booking)).body == answer.body
     removed = await patch(api, booking, label=None, metadata={})
     assert removed.body == answer.body | {"label": None, "metadata": {}}
 
 
-async def test_an_expired_booking_can_be_changed_and_is_not_revived(api: Api) -> None:
+async def test_changing_an_expired_booking_does_not_revive_it(api: Api) -> None:
     booking = await api.book()
     api.clock.advance(DAY)
     answer = await patch(api, booking, label="late")
@@ -50,7 +50,7 @@ async def test_an_expired_booking_can_be_changed_and_is_not_revived(api: Api) ->
     assert (await patch(api, booking, label="too late")).code == "gone"
 
 
-async def test_a_put_changes_them_too_and_keeps_what_it_leaves_out(api: Api) -> None:
+async def test_a_put_changes_the_given_fields_and_keeps_the_others(api: Api) -> None:
     booking = await api.book(label="old", metadata={"a": "b"}, paused=True)
     path = f"/bookings/{booking['id']}"
     kept = (await api.call("PUT", path, {"usagePlan": "SMALL"})).body
@@ -60,7 +60,7 @@ async def test_a_put_changes_them_too_and_keeps_what_it_leaves_out(api: Api) -> 
     assert (changed["label"], changed["metadata"], changed["paused"]) == (None, {"c": "d"}, False)
 
 
-async def test_a_paused_booking_refuses_calls_says_so_and_is_resumed(api: Api) -> None:
+async def test_a_paused_booking_refuses_calls_until_it_is_resumed(api: Api) -> None:
     booking = await api.book()
     await patch(api, booking, paused=True)
     explained = (await api.call("GET", f"/bookings/{booking['id']}/explain?source={CALLER}")).body
@@ -72,7 +72,7 @@ async def test_a_paused_booking_refuses_calls_says_so_and_is_resumed(api: Api) -
     assert [(record["disposition"], record["duration"]) for record in records] == [("ANSWERED", 5), ("PAUSED", 0)]
 
 
-async def test_metadata_may_be_as_large_as_is_said(api: Api) -> None:
+async def test_metadata_may_have_the_documented_size(api: Api) -> None:
     largest = {f"{index:040}": "\u00e9" * 500 for index in range(20)}
     booking = await api.book(metadata=largest, label="x" * 100)
     assert (await api.see(booking["id"]))["metadata"] == largest
@@ -108,7 +108,7 @@ BAD: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("field", "value"), BAD)
-async def test_what_cannot_be_kept_is_refused_and_its_field_named(api: Api, field: str, value: Any) -> None:
+async def test_a_bad_value_is_refused_and_its_field_named(api: Api, field: str, value: Any) -> None:
     booking = await api.book(label="old", metadata={"a": "b"})
     for answer in (
         await patch(api, booking, **{field: value}),
@@ -120,25 +120,25 @@ async def test_what_cannot_be_kept_is_refused_and_its_field_named(api: Api, fiel
     assert await api.see(booking["id"]) == booking
 
 
-async def test_text_that_is_no_unicode_is_refused(api: Api) -> None:
+async def test_text_with_lone_surrogates_is_refused(api: Api) -> None:
     for raw in (b'{"metadata": {"a": "\\ud800"}}', b'{"metadata": {"\\ud800": "a"}}', b'{"label": "\\udfff"}'):
         booking = await api.book()
         assert (await api.send(raw, "PATCH", f"/bookings/{booking['id']}")).status == 422
 
 
-async def test_a_plan_is_nothing_that_a_patch_takes(api: Api) -> None:
+async def test_a_patch_takes_no_plan(api: Api) -> None:
     booking = await api.book()
     answer = await patch(api, booking, usagePlan="LARGE")
     assert (answer.status, answer.code) == (422, "invalid_request")
 
 
-async def test_a_number_of_ones_choice(api: Api) -> None:
+async def test_a_free_number_can_be_chosen(api: Api) -> None:
     assert (await api.book(service=NUMBERS[4]))["service"] == NUMBERS[4]
     assert (await api.book(prefix=NUMBERS[5]))["service"] == NUMBERS[5]
     assert (await api.book(country="BE"))["service"] == NUMBERS[0]
 
 
-async def test_a_number_that_cannot_be_had_is_refused_alike_whatever_it_is(api: Api) -> None:
+async def test_an_unavailable_number_is_refused_alike_whatever_its_state(api: Api) -> None:
     theirs = await api.book(account="theirs", service=NUMBERS[1])
     rests = await api.book(account="theirs", service=NUMBERS[2])
     await api.call("DELETE", f"/bookings/{rests['id']}", account="theirs")
@@ -151,7 +151,7 @@ async def test_a_number_that_cannot_be_had_is_refused_alike_whatever_it_is(api: 
 
 
 @pytest.mark.parametrize("wish", [{"prefix": "+331"}, {"country": "FR"}])
-async def test_when_none_that_fits_is_free_it_is_said_as_when_there_is_none(api: Api, wish: dict[str, str]) -> None:
+async def test_a_wish_that_no_free_number_fits_answers_like_an_empty_pool(api: Api, wish: dict[str, str]) -> None:
     answer = await api.call("POST", "/bookings", a_request(**wish))
     assert (answer.status, answer.code) == (503, "no_number_free")
     assert (await api.call("GET", "/bookings")).body["data"] == []
@@ -177,7 +177,7 @@ async def test_when_none_that_fits_is_free_it_is_said_as_when_there_is_none(api:
         ({"prefix": "+32", "country": "BE"}, ""),
     ],
 )
-async def test_a_wish_that_is_none_is_refused(api: Api, wish: dict[str, Any], field: str) -> None:
+async def test_a_bad_wish_for_a_number_is_refused(api: Api, wish: dict[str, Any], field: str) -> None:
     answer = await api.call("POST", "/bookings", a_request(**wish))
     assert (answer.status, answer.code) == (422, "invalid_request")
     assert [error["field"] for error in answer.body["errors"]] == [field]

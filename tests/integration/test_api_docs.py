@@ -1,7 +1,7 @@
 """docs/api.md describes the API as it is.
 
 The guide explains tasks. Operations, parameters and fields are listed in docs/api-reference.md, which is generated from
-the OpenAPI document; so the tests check the document for completeness, and the guide for its links, words and figures.
+the OpenAPI document; so the tests check that the document is complete, and the links, values and figures of the guide.
 """
 
 import re
@@ -55,7 +55,7 @@ def operation(route: Route) -> dict[str, Any]:
     return found
 
 
-def test_the_table_of_problems_is_the_one_in_the_code() -> None:
+def test_the_guide_lists_exactly_the_problems_of_the_code() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| ([0-9]{3}) \|", PAGE, re.MULTILINE)
     assert {code: int(status) for code, status in rows} == {code: kind.status for code, kind in PROBLEMS.items()}
     assert [int(status) for _, status in rows] == sorted(int(status) for _, status in rows)
@@ -73,7 +73,7 @@ def test_the_openapi_document_has_every_operation_with_its_parameters(route: Rou
     assert all(parameters.get(name) for name in route.parameters)
 
 
-def test_the_guide_links_to_the_reference_of_every_operation_and_to_nothing_else() -> None:
+def test_the_guide_links_to_the_reference_of_exactly_the_existing_operations() -> None:
     linked = re.findall(r"\[`([^`]+)`\]\(api-reference\.md#([^)]+)\)", PAGE)
     assert {name for name, _ in linked} == {f"{route.method} {route.path}" for route in ROUTES}
     assert all(anchor == re.sub(r"[^\w -]", "", name.lower()).replace(" ", "-") for name, anchor in linked)
@@ -125,14 +125,14 @@ def test_the_guide_explains_every_field_of_a_request(body: type[BaseModel], firs
     assert [name for name in fields if not re.search(rf"`{name}[`:]", text)] == []
 
 
-def test_every_state_trouble_and_reason_of_deliveries_is_explained() -> None:
+def test_every_delivery_state_error_and_reason_is_explained() -> None:
     text = section("Delivery log", "Call records")
     words = " ".join(text.split())
     assert set(re.findall(r"^- `([A-Z]+)`:", text, re.MULTILINE)) == set(CallbackState)
     assert [word for word in (*Trouble, *WhyDisabled) if f"`{word}`" not in words] == []
 
 
-def test_the_figures_of_deliveries_are_those_in_the_code() -> None:
+def test_the_guide_has_the_delivery_figures_of_the_code() -> None:
     words = " ".join(section("Delivery log", "Call records").split())
     days = delivery_rules_of(Settings()).disable_after_ms // DAY_MS
     assert f"for {({5: 'five'})[days]} days" in words
@@ -143,6 +143,6 @@ def test_the_figures_of_deliveries_are_those_in_the_code() -> None:
     assert f"(0 to {MAX_OVERLAP_SECONDS}, which is 7 days; the default is {DEFAULT_OVERLAP_SECONDS}, one day)" in words
 
 
-def test_every_word_of_an_enumeration_is_explained() -> None:
+def test_every_enumeration_value_is_explained() -> None:
     assert all(f"`{plan}`" in PAGE for plan in UsagePlan)
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE, re.MULTILINE)) == set(Disposition)

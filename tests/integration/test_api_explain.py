@@ -1,4 +1,4 @@
-"""GET /bookings/{id}/explain: the verdict in full, for whom it is, and that asking leaves no trace."""
+"""GET /bookings/{id}/explain: the whole decision, who may read it, and that it changes nothing."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ async def explained(api: Api, booking: Any, source: str | None = CALLER) -> Any:
     return answer.body
 
 
-async def test_a_call_that_would_be_put_through_is_explained_in_full(api: Api) -> None:
+async def test_a_call_that_would_be_bridged_is_explained_in_full(api: Api) -> None:
     booking = await api.book(maxConcurrentCalls=4, maxCallSeconds=20)
     assert await explained(api, booking) == {
         "bookingId": booking["id"],
@@ -57,7 +57,7 @@ async def test_a_call_that_would_be_put_through_is_explained_in_full(api: Api) -
     }
 
 
-async def test_what_live_calls_hold_and_this_caller_had_is_told(api: Api) -> None:
+async def test_an_explanation_counts_live_calls_and_the_callers_calls(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM")
     await api.caller_rings(booking["service"], CallId("call-1"))
     await api.caller_rings(booking["service"], CallId("call-2"), "+14155550199")
@@ -72,14 +72,14 @@ async def reasons(api: Api, booking: Any, source: str | None = CALLER) -> tuple[
     return body["reason"], body["status"], body["seconds"], body["limitedBy"]
 
 
-async def test_a_booking_past_its_end(api: Api) -> None:
+async def test_a_booking_past_its_end_is_explained(api: Api) -> None:
     booking = await api.book()
     api.clock.advance(DAY)
     assert await reasons(api, booking) == ("end_reached", "EXPIRED", 0, None)
     assert "2026-03-02T12:00:00.000Z" in (await explained(api, booking))["message"]
 
 
-async def test_a_booking_without_seconds_or_without_calls(api: Api) -> None:
+async def test_a_booking_without_seconds_or_calls_is_explained(api: Api) -> None:
     seconds, calls = await api.book(), await api.book()
     await api.talk(seconds["service"], CallId("call-1"), 60)
     await api.talk(seconds["service"], CallId("call-2"), 30)
@@ -89,21 +89,21 @@ async def test_a_booking_without_seconds_or_without_calls(api: Api) -> None:
     assert await reasons(api, calls) == ("calls_spent", "EXPIRED", 0, None)
 
 
-async def test_calls_that_are_up_hold_all(api: Api) -> None:
+async def test_seconds_and_calls_held_by_live_calls_are_explained(api: Api) -> None:
     booking = await api.book()
     for call_id in ("call-1", "call-2"):
         await api.caller_rings(booking["service"], CallId(call_id))
     assert await reasons(api, booking) == ("calls_held", "ACTIVE", 0, None)
 
 
-async def test_the_limits_of_calls_at_once_and_of_a_caller(api: Api) -> None:
+async def test_the_limits_of_concurrent_calls_and_of_a_caller_are_explained(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM", maxConcurrentCalls=1, maxCallsPerCallerPerHour=1)
     await api.caller_rings(booking["service"], CallId("call-1"))
     assert await reasons(api, booking) == ("caller_limit", "ACTIVE", 0, None)
     assert await reasons(api, booking, None) == ("concurrency_limit", "ACTIVE", 0, None)
 
 
-async def test_a_hidden_number_that_became_a_rented_one(api: Api) -> None:
+async def test_a_destination_that_became_a_rented_number_is_explained(api: Api) -> None:
     booking = await api.book()
     await api.storage.run(import_numbers, [(1, HIDDEN)], START)
     assert await reasons(api, booking) == ("destination_is_ours", "ACTIVE", 0, None)
@@ -115,14 +115,14 @@ async def test_a_hidden_number_that_became_a_rented_one(api: Api) -> None:
         ("", "anonymous"),
         ("?source=anonymous", "anonymous"),
         ("?source=%2B14155550123", CALLER),
-        # As people write it; in a query a + stands for a space.
+        # In a query an unencoded + stands for a space.
         ("?source=+14155550123", CALLER),
         ("?source=0014155550123", CALLER),
         ("?source=14155550123", CALLER),
         ("?source=0470", "0470"),
     ],
 )
-async def test_a_caller_is_named_as_calls_name_them(api: Api, query: str, source: str) -> None:
+async def test_a_caller_may_be_written_as_in_calls(api: Api, query: str, source: str) -> None:
     booking = await api.book(usagePlan="MEDIUM")
     await api.caller_rings(booking["service"], CallId("call-1"), source)
     answer = await api.call("GET", f"/bookings/{booking['id']}/explain{query}")
@@ -133,7 +133,7 @@ async def test_a_caller_is_named_as_calls_name_them(api: Api, query: str, source
     "query",
     ["source=", "source=x", "source=%00", "source=%ff", "source=" + "1" * 33, "source=+1+2", "source=%D9%A3", "to=1"],
 )
-async def test_a_source_that_no_caller_can_have_is_refused(api: Api, query: str) -> None:
+async def test_an_impossible_source_is_refused(api: Api, query: str) -> None:
     booking = await api.book()
     answer = await api.call("GET", f"/bookings/{booking['id']}/explain?{query}")
     assert (answer.status, answer.code) == (400, "invalid_parameter")
@@ -148,7 +148,7 @@ async def test_another_accounts_booking_answers_like_an_unknown_one(api: Api) ->
     assert (await ask(api, theirs, account=None)).status == 401
 
 
-async def test_a_booking_that_is_gone_says_so(api: Api) -> None:
+async def test_a_gone_booking_answers_gone(api: Api) -> None:
     deleted, over = await api.book(), await api.book()
     await api.call("DELETE", f"/bookings/{deleted['id']}")
     assert (await ask(api, deleted)).code == "gone"
@@ -162,7 +162,7 @@ async def everything(api: Api) -> Any:
     return await api.storage.run(lambda tx: [tx.calls._db.execute(each).fetchall() for each in questions])
 
 
-async def test_asking_leaves_no_trace_in_any_table(api: Api) -> None:
+async def test_an_explanation_changes_no_table(api: Api) -> None:
     active, expired = await api.book(usagePlan="MEDIUM"), await api.book()
     await api.talk(active["service"], CallId("call-1"), 60)
     await api.caller_rings(active["service"], CallId("call-2"))
@@ -176,7 +176,7 @@ async def test_asking_leaves_no_trace_in_any_table(api: Api) -> None:
     assert await everything(api) == before
 
 
-def test_the_page_explains_every_word_of_an_explanation() -> None:
+def test_the_guide_explains_every_value_of_an_explanation() -> None:
     fields = {str(field.alias) for field in ExplanationBody.model_fields.values()}
     assert all(f'"{field}": ' in PAGE for field in fields)
     section = PAGE.partition("## Explain")[2].partition("\n## ")[0]

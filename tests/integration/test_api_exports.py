@@ -1,7 +1,7 @@
-"""/cdr.csv and /cdr.jsonl: what is in them, and what their clients may do to everybody else.
+"""/cdr.csv and /cdr.jsonl: their content, and the effect of slow or absent clients on others.
 
-`EXPORT_RECORDS=1000000 pytest -s --timeout 900 tests/integration/test_api_exports.py -k others` says how long long ones
-take, how much memory, and how long others wait meanwhile.
+`EXPORT_RECORDS=1000000 pytest -s --timeout 900 tests/integration/test_api_exports.py -k others_are` prints the time and
+memory of long exports, and how long other requests wait.
 """
 
 import asyncio
@@ -23,12 +23,19 @@ from engine.cdr.master_csv import COLUMNS
 from engine.domain.ids import CallId
 from engine.domain.times import EpochMs
 from tests.integration.api_helpers import CALLER, HIDDEN, PEPPER, SECOND, Api
-from tests.integration.exporting import LAST_CHUNK, MANY, booked_and_called, exporting, many, until_none_is_under_way
+from tests.integration.export_client import (
+    LAST_CHUNK,
+    MANY,
+    booked_and_called,
+    exporting,
+    many,
+    until_none_is_under_way,
+)
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 EXPORTS = ("/cdr.csv", "/cdr.jsonl")
-# The kernel takes megabytes at a time, so what is read steadily may seem to stand still for a while.
+# The kernel buffers megabytes, so a steady reader may seem to stand still for a while.
 PATIENT = RequestLimits(requests_per_minute=10**6, request_seconds=1.0, stall_seconds=30.0)
 RECORDS = int(os.environ.get("EXPORT_RECORDS", "10000"))
 
@@ -44,7 +51,7 @@ def busy_at_checkpoint(database: Path) -> int:
     return int(busy)
 
 
-async def test_json_lines_are_the_records_of_the_list(api: Api) -> None:
+async def test_the_json_export_has_the_records_of_the_list(api: Api) -> None:
     booking = await booked_and_called(api)
     api.clock.advance(SECOND)
     await api.talk(booking["service"], CallId("call-2"), 0)
@@ -54,7 +61,7 @@ async def test_json_lines_are_the_records_of_the_list(api: Api) -> None:
     assert answer.text.endswith("}\n")
 
 
-async def test_csv_lines_are_the_records_of_the_list_with_the_times_of_their_calls(api: Api) -> None:
+async def test_the_csv_export_has_the_records_of_the_list_with_call_times(api: Api) -> None:
     booking = await api.book(usagePlan="LARGE")
     await api.caller_rings(booking["service"], CallId("call-0"))
     await api.talk(booking["service"], CallId("call-1"), 12)
@@ -78,7 +85,7 @@ async def test_csv_lines_are_the_records_of_the_list_with_the_times_of_their_cal
 
 
 @pytest.mark.parametrize("path", EXPORTS)
-async def test_filters_are_those_of_the_list_and_nothing_is_an_empty_text(api: Api, path: str) -> None:
+async def test_an_export_takes_the_filters_of_the_list_and_an_empty_result_is_empty_text(api: Api, path: str) -> None:
     await many(api, 7_000)
     for query, count in (
         ("", 7_000),
@@ -93,7 +100,7 @@ async def test_filters_are_those_of_the_list_and_nothing_is_an_empty_text(api: A
 
 
 @pytest.mark.parametrize("path", EXPORTS)
-async def test_head_says_what_get_would_and_reads_no_more_than_the_first(api: Api, path: str) -> None:
+async def test_head_answers_like_get_and_reads_only_the_first_batch(api: Api, path: str) -> None:
     await many(api, 1_000)
     answer = await api.call("HEAD", path)
     assert (answer.status, answer.text) == (200, "")
@@ -102,15 +109,15 @@ async def test_head_says_what_get_would_and_reads_no_more_than_the_first(api: Ap
 
 
 @pytest.mark.parametrize("path", EXPORTS)
-async def test_neither_limit_nor_cursor_belongs_to_an_export(api: Api, path: str) -> None:
+async def test_an_export_refuses_limit_and_cursor(api: Api, path: str) -> None:
     for query in ("limit=5", "cursor=x"):
         answer = await api.call("GET", f"{path}?{query}")
         assert (answer.status, answer.code) == (400, "invalid_parameter")
 
 
 @pytest.mark.parametrize("api_limits", [PATIENT], ids=["patient"])
-async def test_a_client_that_reads_slowly_gets_all_of_it_however_long_that_takes(api: Api) -> None:
-    """Longer than a request may take otherwise: some 6 MB in parts of 256 KiB at most, with a pause after each."""
+async def test_a_slow_client_gets_the_whole_export(api: Api) -> None:
+    """It takes longer than other requests may: 6 MB in parts of at most 256 KiB, with a pause after each."""
     await many(api)
     begun = asyncio.get_running_loop().time()
     async with exporting(api, "/cdr.jsonl") as export:
@@ -120,7 +127,7 @@ async def test_a_client_that_reads_slowly_gets_all_of_it_however_long_that_takes
     assert text.count(b'"id":"cdr_') == MANY
 
 
-async def test_a_client_that_does_not_read_is_cut_and_what_it_has_is_not_the_whole(api: Api) -> None:
+async def test_a_client_that_does_not_read_is_cut_and_can_see_that_it_was_cut(api: Api) -> None:
     await many(api)
     async with exporting(api) as export:
         await until_none_is_under_way(api)
@@ -129,7 +136,7 @@ async def test_a_client_that_does_not_read_is_cut_and_what_it_has_is_not_the_who
     assert not text.endswith(LAST_CHUNK)
 
 
-async def test_a_client_that_goes_away_ends_its_export(api: Api) -> None:
+async def test_an_export_ends_when_its_client_disconnects(api: Api) -> None:
     await many(api)
     async with exporting(api):
         assert api.client.app[UNDER_WAY].total() == 1
@@ -137,8 +144,8 @@ async def test_a_client_that_goes_away_ends_its_export(api: Api) -> None:
 
 
 @pytest.mark.parametrize("api_limits", [RequestLimits()], ids=["as in production"])
-async def test_a_client_that_does_not_read_holds_no_transaction(api: Api) -> None:
-    """What was read from the log before can be written back into the database and the log be emptied."""
+async def test_a_client_that_does_not_read_holds_no_transaction_open(api: Api) -> None:
+    """The write-ahead log can be checkpointed and truncated during the export."""
     await many(api)
     async with exporting(api):
         await api.book()
@@ -146,7 +153,7 @@ async def test_a_client_that_does_not_read_holds_no_transaction(api: Api) -> Non
         assert api.client.app[UNDER_WAY].total() == 1
 
 
-async def test_an_account_has_two_exports_at_once_and_others_have_theirs(api: Api) -> None:
+async def test_an_account_may_run_two_exports_at_once_beside_those_of_others(api: Api) -> None:
     await many(api)
     async with exporting(api), exporting(api, "/cdr.jsonl"):
         refused = await api.call("GET", "/cdr.csv")
@@ -159,14 +166,14 @@ async def test_an_account_has_two_exports_at_once_and_others_have_theirs(api: Ap
     assert MAX_OF_ACCOUNT == 2
 
 
-async def test_so_many_exports_of_all_accounts_and_no_more(api: Api) -> None:
+async def test_the_number_of_exports_of_all_accounts_is_limited(api: Api) -> None:
     api.client.app[UNDER_WAY].update({f"account-{number}": 1 for number in range(MAX_AT_ONCE)})
     refused = await api.call("GET", "/cdr.csv")
     assert (refused.status, refused.code) == (503, "overloaded")
     api.client.app[UNDER_WAY].clear()
 
 
-async def test_a_database_that_fails_half_way_cuts_the_answer(api: Api) -> None:
+async def test_an_export_is_cut_when_the_database_fails_half_way(api: Api) -> None:
     await many(api)
     async with exporting(api) as export:
         await api.reads.__aexit__(None, None, None)
@@ -176,7 +183,7 @@ async def test_a_database_that_fails_half_way_cuts_the_answer(api: Api) -> None:
 
 
 @pytest.mark.parametrize("api_limits", [PATIENT], ids=["patient"])
-async def test_a_key_that_is_revoked_half_way_cuts_its_exports_and_no_others(api: Api) -> None:
+async def test_revoking_a_key_cuts_its_running_exports_and_no_others(api: Api) -> None:
     await many(api)
     [own] = [key["id"] for key in await api.storage.run(keys_of, "ours") if not key["is_test"]]
     api.keys["another of ours"] = (await api.storage.run(create_key, "ours", PEPPER, EpochMs(api.clock.now()))).secret
@@ -189,7 +196,7 @@ async def test_a_key_that_is_revoked_half_way_cuts_its_exports_and_no_others(api
     assert (await api.call("GET", "/cdr.csv")).status == 401
 
 
-async def test_a_record_that_cannot_be_read_cuts_the_answer_and_puts_nothing_else_into_it(api: Api) -> None:
+async def test_an_unreadable_record_cuts_the_export_without_adding_text(api: Api) -> None:
     await many(api, 1_000)
     await api.storage.run(lambda tx: tx.cdrs._db.execute("UPDATE cdrs SET disposition = '' WHERE call_id = 'copy 900'"))
     async with exporting(api, "/cdr.jsonl") as export:
@@ -199,7 +206,7 @@ async def test_a_record_that_cannot_be_read_cuts_the_answer_and_puts_nothing_els
     assert text.count(b"HTTP/1.1") == text.count(b"problem") == 0  # the status line was read before
 
 
-async def test_a_cut_answer_is_an_error_to_an_ordinary_client(api: Api) -> None:
+async def test_an_ordinary_client_reports_a_cut_export_as_an_error(api: Api) -> None:
     await many(api)
     headers = {"Authorization": f"Bearer {api.keys['ours']}"}
     async with api.client.get("/cdr.csv", headers=headers) as answer:

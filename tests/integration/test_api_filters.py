@@ -1,4 +1,4 @@
-"""GET /bookings with conditions: what is found, what is refused, and that pages stay whole and bounded."""
+"""GET /bookings with filters: matches, refusals, and complete and bounded pages."""
 
 import itertools
 import random
@@ -20,12 +20,12 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 
 async def found(api: Api, **conditions: str) -> list[str]:
-    """The services, oldest first."""
+    """Return the service numbers, oldest first."""
     query = urlencode({"limit": "2", **conditions}, quote_via=quote)
     return [one["service"] for one in await all_pages(api, f"/bookings?{query}")][::-1]
 
 
-async def test_bookings_are_found_by_what_they_have(api: Api) -> None:
+async def test_bookings_are_found_by_each_of_their_fields(api: Api) -> None:
     a = (await api.book(label="Desk"))["service"]
     b = (await api.book(destination=OTHER_HIDDEN, label="desk", usagePlan="LARGE"))["service"]
     c = (await api.book(destination=OTHER_HIDDEN))["service"]
@@ -41,12 +41,12 @@ async def test_bookings_are_found_by_what_they_have(api: Api) -> None:
     assert await found(api, destination=OTHER_HIDDEN, usagePlan="SMALL") == [c]
 
 
-async def test_a_plus_that_was_not_encoded_is_taken_for_one(api: Api) -> None:
+async def test_a_plus_that_was_not_encoded_is_read_as_a_plus(api: Api) -> None:
     await api.book()
     assert len((await api.call("GET", f"/bookings?destination={HIDDEN}")).body["data"]) == 1
 
 
-async def test_bookings_are_found_by_all_of_some_pairs(api: Api) -> None:
+async def test_bookings_must_match_every_metadata_pair(api: Api) -> None:
     hostile = '","b":"2\\'
     first = (await api.book(metadata={"a": "1", "b": "2", "c": hostile}))["service"]
     other = (await api.book(metadata={"a": "1", "b": "22", "A": "x"}))["service"]
@@ -61,7 +61,7 @@ async def test_bookings_are_found_by_all_of_some_pairs(api: Api) -> None:
     assert await found(api, **{f"metadata[k{index}]": "x" for index in range(5)}) == []
 
 
-async def test_the_status_is_a_condition_that_the_word_for_expired_ones_does_not_change(api: Api) -> None:
+async def test_the_status_filter_works_with_and_without_include_expired(api: Api) -> None:
     short, long = (await api.book())["service"], (await api.book(usagePlan="LARGE"))["service"]
     api.clock.advance(DAY)
     for also in ({}, {"includeExpired": "true"}, {"includeExpired": "false"}):
@@ -82,13 +82,13 @@ async def test_the_status_is_a_condition_that_the_word_for_expired_ones_does_not
         *("&".join(f"metadata[k{index}]=x" for index in range(6)), "label[a]=x", "label=a&label=a", "paused=true"),
     ],
 )
-async def test_a_condition_that_is_none_is_refused_and_not_repeated(api: Api, query: str) -> None:
+async def test_a_bad_condition_is_refused_and_not_quoted(api: Api, query: str) -> None:
     answer = await api.call("GET", f"/bookings?{query}")
     assert (answer.status, answer.code) == (400, "invalid_parameter"), answer.text
     assert "xxx" not in answer.text
 
 
-async def test_with_conditions_too_nothing_is_skipped_or_repeated_while_bookings_come_and_go(api: Api) -> None:
+async def test_filtered_pages_neither_skip_nor_repeat_while_bookings_come_and_go(api: Api) -> None:
     wanted = [(await api.book(label="x", metadata={"n": str(n % 2)}))["id"] for n in range(7)]
     path = "/bookings?limit=2&label=x&metadata[n]=0"
     first = (await api.call("GET", path)).body
@@ -101,7 +101,7 @@ async def test_with_conditions_too_nothing_is_skipped_or_repeated_while_bookings
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_in_any_order_of_events_each_that_fits_all_the_while_is_listed_once(
+async def test_a_booking_that_matches_throughout_is_listed_once_in_any_order_of_events(
     api: Api, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance, services = random.Random(seed), itertools.count(1_000)
@@ -129,7 +129,7 @@ async def test_in_any_order_of_events_each_that_fits_all_the_while_is_listed_onc
 
     for _ in range(120):
         await api.storage.run(happen)
-    # Whatever fitted at the beginning and was never anything else since.
+    # The bookings that matched from the beginning to the end.
     steady = {known for known, label in there.items() if label == "x"}
     listed: list[str] = []
     path: str | None = "/bookings?label=x&limit=3"
@@ -144,7 +144,7 @@ async def test_in_any_order_of_events_each_that_fits_all_the_while_is_listed_onc
     assert len(steady) > 3
 
 
-async def test_a_page_looks_at_so_many_bookings_and_says_that_there_may_be_more(
+async def test_a_page_scans_a_limited_number_of_bookings_and_offers_a_next_page(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filters, "SCAN_LIMIT", 3)
@@ -160,7 +160,7 @@ async def test_a_page_looks_at_so_many_bookings_and_says_that_there_may_be_more(
     assert len(await all_pages(api, "/bookings?limit=2")) == 8
 
 
-async def test_a_page_that_few_bookings_fit_looks_further_than_one_that_most_fit(
+async def test_a_page_with_few_matches_scans_further_than_one_with_many(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reads, "FIRST_SCAN_FACTOR", 1)

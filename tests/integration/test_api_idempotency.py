@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: however often a request is sent, it is carried out once and has one answer."""
+"""`Idempotency-Key`: a repeated request is carried out once and gets the first answer."""
 
 import asyncio
 import sqlite3
@@ -39,7 +39,7 @@ def told_twice(first: Answer, again: Answer) -> bool:
     )
 
 
-async def test_a_booking_that_is_sent_again_is_answered_as_the_first_time(api: Api) -> None:
+async def test_a_repeated_booking_request_gets_the_first_answer(api: Api) -> None:
     first = await post(api, "k1")
     api.clock.advance(SECOND)
     assert first.status == 201
@@ -47,7 +47,7 @@ async def test_a_booking_that_is_sent_again_is_answered_as_the_first_time(api: A
     assert len(await bookings(api)) == 1
 
 
-async def test_a_renewal_that_is_sent_again_adds_its_plan_once(api: Api) -> None:
+async def test_a_repeated_renewal_adds_its_plan_once(api: Api) -> None:
     booking = await api.book()
     first = await put(api, booking["id"], "k1")
     assert told_twice(first, await put(api, booking["id"], "k1"))
@@ -56,7 +56,7 @@ async def test_a_renewal_that_is_sent_again_adds_its_plan_once(api: Api) -> None
     assert (await api.see(booking["id"]))["secondsRemaining"] == 3 * booking["secondsRemaining"]
 
 
-async def test_what_was_asked_counts_and_not_how_it_was_written(api: Api) -> None:
+async def test_the_same_request_in_another_spelling_is_a_repetition(api: Api) -> None:
     first = await post(api, "k1")
     turned = dict(reversed(a_request().items()))
     assert told_twice(first, await api.call("POST", "/bookings", turned, headers={"idempotency-key": "k1"}))
@@ -64,7 +64,7 @@ async def test_what_was_asked_counts_and_not_how_it_was_written(api: Api) -> Non
     assert told_twice(noted, await post(api, "k2", metadata={"b": "2", "a": "1"}))
 
 
-async def test_another_request_under_the_same_key_is_refused_and_not_carried_out(api: Api) -> None:
+async def test_another_request_with_the_same_key_is_refused(api: Api) -> None:
     booking = (await post(api, "k1")).body
     for answer in (
         await post(api, "k1", usagePlan="LARGE"),
@@ -75,7 +75,7 @@ async def test_another_request_under_the_same_key_is_refused_and_not_carried_out
     assert await bookings(api) == [booking]
 
 
-async def test_each_account_has_keys_of_its_own(api: Api) -> None:
+async def test_idempotency_keys_are_separate_for_each_account(api: Api) -> None:
     ours, theirs = await post(api, "k1"), await post(api, "k1", account="theirs")
     assert ours.body["id"] != theirs.body["id"]
     assert [len(await bookings(api, account)) for account in ("ours", "theirs")] == [1, 1]
@@ -85,7 +85,7 @@ async def test_without_a_key_every_request_is_carried_out(api: Api) -> None:
     assert (await api.book())["id"] != (await api.book())["id"]
 
 
-async def test_of_fifty_at_once_one_is_carried_out(api: Api) -> None:
+async def test_of_fifty_concurrent_requests_with_one_key_one_is_carried_out(api: Api) -> None:
     answers = await asyncio.gather(*(post(api, "k1") for _ in range(50)))
     made = {answer.text for answer in answers if answer.status == 201}
     assert len(made) == 1
@@ -94,7 +94,7 @@ async def test_of_fifty_at_once_one_is_carried_out(api: Api) -> None:
     assert len(await bookings(api)) == 1
 
 
-async def test_what_was_refused_may_be_carried_out_later_under_the_same_key(api: Api) -> None:
+async def test_a_refused_request_can_succeed_later_with_the_same_key(api: Api) -> None:
     assert (await post(api, "k1", destination="+0")).status == 422
     held = [await api.book() for _ in NUMBERS]
     assert (await post(api, "k1")).status == 503
@@ -104,7 +104,7 @@ async def test_what_was_refused_may_be_carried_out_later_under_the_same_key(api:
     assert (await post(api, "k1")).status == 201
 
 
-async def test_after_a_day_a_key_is_new(api: Api) -> None:
+async def test_a_key_can_be_used_anew_after_a_day(api: Api) -> None:
     first = await post(api, "k1")
     api.clock.advance(KEPT_MS - 1)
     assert told_twice(first, await post(api, "k1"))
@@ -115,20 +115,20 @@ async def test_after_a_day_a_key_is_new(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "é", "k" * 256])
-async def test_what_is_no_key_is_refused(api: Api, key: str) -> None:
+async def test_a_bad_idempotency_key_is_refused(api: Api, key: str) -> None:
     answer = await post(api, key)
     assert (answer.status, answer.code) == (400, "invalid_idempotency_key")
     assert await bookings(api) == []
 
 
-async def test_two_keys_are_refused(api: Api) -> None:
+async def test_two_idempotency_keys_are_refused(api: Api) -> None:
     headers = CIMultiDict([("Idempotency-Key", "a"), ("Idempotency-Key", "b"), ("Content-Type", "application/json")])
     headers["Authorization"] = f"Bearer {api.keys['ours']}"
     async with api.client.post("/bookings", json=a_request(), headers=headers) as answer:
         assert (answer.status, (await answer.json())["code"]) == (400, "invalid_idempotency_key")
 
 
-async def test_a_booking_whose_answer_cannot_be_kept_is_not_made(api: Api) -> None:
+async def test_no_booking_is_made_when_its_answer_cannot_be_stored(api: Api) -> None:
     execute(api, "CREATE TRIGGER no_room BEFORE INSERT ON kept_answers BEGIN SELECT RAISE(ABORT, 'no room'); END")
     assert (await post(api, "k1")).status == 500
     assert await bookings(api) == []

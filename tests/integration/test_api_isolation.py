@@ -1,4 +1,4 @@
-"""Who may see what: generated from the route table, so that a new route is covered the day it is added."""
+"""Accounts cannot see each other's data. Generated from the route table, so that a new route is covered at once."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ UNKNOWN = {
     "callbacks": "evt_" + "0" * 32,
     "callbacks/endpoints": "cep_" + "0" * 32,
 }
-# They say all with their path, and read no body.
+# Their path has all they need, and they read no body.
 WITHOUT_BODY = {"redeliverCallback", "enableCallbackEndpoint"}
 
 
@@ -35,8 +35,8 @@ def name_of(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
-def test_the_route_table_is_all_that_the_router_has(api: Api) -> None:
-    """What is tried below is tried for each of its lines. Beside it are pages for people, which hold nobody's data."""
+def test_the_router_has_exactly_the_routes_of_the_table(api: Api) -> None:
+    """The tests below try every route of the table. Other pages are for people and have no account data."""
     router = {(route.method, route.resource.canonical) for route in api.client.app.router.routes() if route.resource}
     table = {(route.method, route.path) for route in (*ROUTES, *PAGES)}
     assert router == table | {("HEAD", path) for method, path in table if method == "GET"}
@@ -45,14 +45,17 @@ def test_the_route_table_is_all_that_the_router_has(api: Api) -> None:
 
 
 @pytest.mark.parametrize("route", PRIVATE, ids=name_of)
-def test_a_route_that_changes_things_says_what_it_takes(route: Route) -> None:
+def test_every_writing_route_declares_its_body(route: Route) -> None:
     takes = route.method in {"POST", "PUT", "PATCH"} and route.operation.id not in WITHOUT_BODY
     assert (route.body is not None) == takes
 
 
 async def ids_of(api: Api, account: str) -> dict[str, str]:
-    """A booking, with a blocked caller, a call record, a callback and the endpoint that failed to take it, of the
-    account, by what their paths begin with."""
+    """Make a booking with a blocked caller, a call record, a failed callback and its endpoint.
+
+    Returns:
+        Their ids by the start of their paths.
+    """
     booking = await api.book(account=account)
     await api.talk(booking["service"], CallId(f"call-of-{account}"), 3)
     return await ids_after_a_call(api, account, booking["id"])
@@ -77,13 +80,13 @@ async def ask(api: Api, route: Route, ids: dict[str, str], **options: Any) -> An
 
 
 async def snapshot(api: Api, account: str, ids: dict[str, str]) -> list[str]:
-    """All that the account can see."""
+    """Return everything that the account can read."""
     reads = [route for route in PRIVATE if route.method == "GET"]
     paths = [path_of(route, ids) for route in reads] + ["/bookings?includeExpired=true"]
     return [(await api.call("GET", path, account=account)).text for path in paths]
 
 
-# What has changed since the request before, whatever was asked.
+# These headers differ between any two requests.
 OF_THE_MOMENT = {"Date", "RateLimit"}
 
 
@@ -93,7 +96,7 @@ def without_date(answer: Answer) -> tuple[int, list[tuple[str, str]], str]:
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
-async def test_another_accounts_thing_answers_exactly_like_an_unknown_one(api: Api, route: Route) -> None:
+async def test_another_accounts_id_answers_exactly_like_an_unknown_one(api: Api, route: Route) -> None:
     theirs = await ids_of(api, "theirs")
     before = await snapshot(api, "theirs", theirs)
     foreign, unknown = await ask(api, route, theirs), await ask(api, route, UNKNOWN)
@@ -104,8 +107,8 @@ async def test_another_accounts_thing_answers_exactly_like_an_unknown_one(api: A
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
-async def test_nor_does_any_other_way_to_ask_tell_them_apart(api: Api, route: Route) -> None:
-    """Other methods, bodies that are wrong or none, parameters: never another answer than for an unknown id."""
+async def test_no_other_method_or_query_tells_them_apart(api: Api, route: Route) -> None:
+    """Other methods, wrong or missing bodies and parameters get the same answer as for an unknown id."""
     theirs = await ids_of(api, "theirs")
     before = await snapshot(api, "theirs", theirs)
     ways: list[dict[str, Any]] = [{"method": method} for method in METHODS]
@@ -130,12 +133,12 @@ async def test_another_accounts_gone_booking_answers_not_found_and_never_gone(ap
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=name_of)
-async def test_ones_own_thing_is_answered(api: Api, route: Route) -> None:
+async def test_an_own_id_is_answered(api: Api, route: Route) -> None:
     assert (await ask(api, route, await ids_of(api, "ours"))).status in {200, 201, 202, 204}
 
 
 @pytest.mark.parametrize("route", LISTS, ids=name_of)
-async def test_a_list_has_ones_own_only(api: Api, route: Route) -> None:
+async def test_a_list_has_only_records_of_its_account(api: Api, route: Route) -> None:
     await ids_of(api, "theirs")
     assert (await api.call("GET", route.path)).body["data"] == []
     ours = await ids_of(api, "ours")
@@ -178,29 +181,29 @@ async def test_no_route_answers_without_a_valid_key(api: Api, route: Route, head
     assert await snapshot(api, "ours", ours) == before
 
 
-async def test_the_scheme_is_read_in_any_case(api: Api) -> None:
+async def test_the_authorization_scheme_is_case_insensitive(api: Api) -> None:
     for scheme in ("bearer", "BEARER", "Bearer  "):
         headers = {"Authorization": f"{scheme} {api.keys['ours']}"}
         assert (await api.call("GET", "/bookings", account=None, headers=headers)).status == 200
 
 
-async def test_a_key_works_only_as_a_whole_and_in_its_own_case(api: Api) -> None:
+async def test_a_shortened_or_altered_key_is_refused(api: Api) -> None:
     key = api.keys["ours"]
     for wrong in (key[:-1], key + "A", key.swapcase(), key + "="):
         answer = await api.call("GET", "/bookings", account=None, headers={"Authorization": f"Bearer {wrong}"})
         assert answer.status == 401
 
 
-async def test_a_revoked_key_is_no_key(api: Api) -> None:
+async def test_a_revoked_key_is_refused(api: Api) -> None:
     await api.storage.run(lambda tx: tx.accounts._db.execute("UPDATE api_keys SET revoked_at = 1"))
     assert (await api.call("GET", "/bookings")).code == "unauthorized"
 
 
-def test_only_what_tells_nothing_of_accounts_is_public() -> None:
+def test_only_routes_without_account_data_are_public() -> None:
     assert [name_of(route) for route in ROUTES if route.public] == ["GET /health", "GET /openapi.json"]
 
 
-async def test_a_handler_outside_the_route_table_is_not_public(api: Api, aiohttp_client: Any) -> None:
+async def test_a_handler_outside_the_route_table_needs_a_key(api: Api, aiohttp_client: Any) -> None:
     async def forgotten(_request: web.Request) -> web.Response:
         return web.Response(text="a secret")
 

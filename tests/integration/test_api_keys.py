@@ -1,4 +1,4 @@
-"""Keys at the API: failed attempts are limited and logged by their source; good ones work throughout and are noted."""
+"""API keys: failures are limited and logged by source address; valid keys always work and their use is recorded."""
 
 import asyncio
 import sqlite3
@@ -17,7 +17,7 @@ from tests.integration.api_helpers import HIDDEN, Answer, Api, SettableClock, a_
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
-# Trusted by the fixture; the tests themselves come from 127.0.0.1.
+# A proxy that the fixture trusts. Requests of the tests come from 127.0.0.1.
 PROXY = "127.0.0.9"
 
 
@@ -25,14 +25,14 @@ async def guess(api: Api, key: str = "rn_live_guess", **headers: str) -> Answer:
     return await api.call("GET", "/bookings", account=None, headers={"Authorization": f"Bearer {key}", **headers})
 
 
-async def test_failures_are_refused_beyond_their_limit_and_say_when_to_come_back(api: Api) -> None:
+async def test_failures_beyond_the_limit_get_429_with_retry_after(api: Api) -> None:
     codes = [(await guess(api, f"rn_live_{index}")).code for index in range(MAX_FAILURES + 3)]
     assert codes == ["unauthorized"] * MAX_FAILURES + ["too_many_failures"] * 3
     answer = await guess(api)
     assert (answer.status, answer.headers["Retry-After"]) == (429, "60")
 
 
-async def test_a_good_key_works_from_an_address_that_has_failed_too_often(api: Api) -> None:
+async def test_a_valid_key_works_from_an_address_with_too_many_failures(api: Api) -> None:
     for _ in range(MAX_FAILURES + 5):
         await guess(api)
     assert (await api.call("GET", "/bookings")).status == 200
@@ -40,7 +40,7 @@ async def test_a_good_key_works_from_an_address_that_has_failed_too_often(api: A
     assert (await guess(api)).status == 429
 
 
-async def test_a_request_without_a_key_is_no_attempt(api: Api) -> None:
+async def test_a_request_without_a_key_is_not_counted_as_a_failure(api: Api) -> None:
     for _ in range(MAX_FAILURES + 5):
         assert (await api.call("GET", "/bookings", account=None)).status == 401
     assert (await guess(api)).status == 401
@@ -48,18 +48,18 @@ async def test_a_request_without_a_key_is_no_attempt(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["rn_live_guess", "", "x" * 300, "clé", "a b", f"rn_live_{HIDDEN}"])
-async def test_each_failure_is_told_to_the_security_log_without_the_key(api: Api, key: str) -> None:
+async def test_each_failure_is_written_to_the_security_log_without_the_key(api: Api, key: str) -> None:
     await guess(api, key)
     assert api.refusals == [("HTTP", "InvalidPassword", "127.0.0.1")]
 
 
-async def test_what_is_refused_for_its_number_is_not_logged_again_and_again(api: Api) -> None:
+async def test_refusals_beyond_the_limit_are_not_logged_each_time(api: Api) -> None:
     for _ in range(3 * MAX_FAILURES):
         await guess(api)
     assert len(api.refusals) == MAX_FAILURES
 
 
-async def test_health_and_unknown_paths_are_no_attempts(api: Api) -> None:
+async def test_requests_for_health_and_unknown_paths_are_not_counted_as_failures(api: Api) -> None:
     wrong = {"Authorization": "Bearer rn_live_guess"}
     for path in ("/health", "/nowhere"):
         await api.call("GET", path, account=None, headers=wrong)
@@ -67,15 +67,15 @@ async def test_health_and_unknown_paths_are_no_attempts(api: Api) -> None:
 
 
 @pytest.mark.parametrize("forwarded", ["203.0.113.9", "203.0.113.9, 127.0.0.9", "127.0.0.1", "::1", "x"])
-async def test_who_is_no_trusted_proxy_cannot_name_another_source(api: Api, forwarded: str) -> None:
+async def test_only_a_trusted_proxy_may_name_the_source_address(api: Api, forwarded: str) -> None:
     for index in range(MAX_FAILURES + 1):
         answer = await guess(api, **{"X-Forwarded-For": f"203.0.113.{index}, {forwarded}"})
     assert answer.status == 429
     assert set(api.refusals) == {("HTTP", "InvalidPassword", "127.0.0.1")}
 
 
-async def test_a_trusted_proxy_names_the_source(api: Api) -> None:
-    """Whoever it names has failures of its own, and the proxy none."""
+async def test_a_trusted_proxy_names_the_source_address(api: Api) -> None:
+    """Failures count for the named address, not for the proxy."""
     codes = [await through_proxy(api, "203.0.113.9, 198.51.100.7") for _ in range(MAX_FAILURES + 1)]
     assert codes == [401] * MAX_FAILURES + [429]
     assert set(api.refusals) == {("HTTP", "InvalidPassword", "198.51.100.7")}
@@ -85,7 +85,7 @@ async def test_a_trusted_proxy_names_the_source(api: Api) -> None:
 
 
 async def through_proxy(api: Api, forwarded: str) -> int:
-    """The status of a guess that comes from the proxy's address."""
+    """Send a wrong key from the proxy's address and return the status."""
     reader, writer = await asyncio.open_connection("127.0.0.1", api.client.port, local_addr=(PROXY, 0))
     writer.write(
         b"GET /bookings HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer rn_live_guess\r\n"
@@ -97,7 +97,7 @@ async def through_proxy(api: Api, forwarded: str) -> int:
     return int(answer.split(b" ")[1])
 
 
-async def test_each_key_that_opened_its_account_is_told(api: Api) -> None:
+async def test_each_use_of_a_valid_key_is_reported(api: Api) -> None:
     await api.call("GET", "/bookings")
     await api.call("GET", "/bookings", account="theirs")
     await api.call("GET", "/bookings/none", account="theirs")
@@ -122,7 +122,7 @@ def last_used(database: Path) -> dict[str, int | None]:
 
 @pytest.fixture
 async def with_keys(tmp_path: Path) -> Any:
-    """A storage with two keys in it, and its file."""
+    """Storage with two keys, and its file."""
     database = tmp_path / "keys.sqlite3"
     migrate(database)
     with sqlite3.connect(database) as connection:
@@ -140,7 +140,7 @@ async def with_keys(tmp_path: Path) -> Any:
     await storage.close()
 
 
-async def test_uses_are_written_together_and_the_latest_counts(with_keys: Any) -> None:
+async def test_uses_are_written_together_and_the_latest_wins(with_keys: Any) -> None:
     storage, database = with_keys
     clock, stop = SettableClock(), asyncio.Event()
     use = KeyUse(storage, clock, write_seconds=30)
@@ -149,13 +149,13 @@ async def test_uses_are_written_together_and_the_latest_counts(with_keys: Any) -
         clock.advance(1)
         use.used("key_1")
     await asyncio.sleep(0.05)
-    assert last_used(database) == {"key_1": None, "key_2": None}  # nothing is written on the way of a request
+    assert last_used(database) == {"key_1": None, "key_2": None}  # no request writes to the database
     stop.set()
     await writing
     assert last_used(database) == {"key_1": clock.now(), "key_2": None}
 
 
-async def test_uses_are_written_while_it_runs(with_keys: Any) -> None:
+async def test_uses_are_written_while_the_engine_runs(with_keys: Any) -> None:
     storage, database = with_keys
     clock, stop = SettableClock(), asyncio.Event()
     use = KeyUse(storage, clock, write_seconds=0.02)
@@ -172,7 +172,7 @@ async def test_uses_are_written_while_it_runs(with_keys: Any) -> None:
     await writing
 
 
-async def test_an_earlier_use_never_replaces_a_later_one_and_a_lost_key_is_nothing(with_keys: Any) -> None:
+async def test_an_earlier_use_never_replaces_a_later_one_and_an_unknown_key_is_ignored(with_keys: Any) -> None:
     storage, database = with_keys
     clock = SettableClock()
     for now in (2_000, 1_000):
@@ -186,7 +186,9 @@ async def test_an_earlier_use_never_replaces_a_later_one_and_a_lost_key_is_nothi
     assert last_used(database) == {"key_1": 2_000, "key_2": None}
 
 
-async def test_what_could_not_be_written_is_written_later(with_keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_uses_that_could_not_be_written_are_written_later(
+    with_keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage, database = with_keys
     clock = SettableClock()
     use = KeyUse(storage, clock)

@@ -1,4 +1,4 @@
-"""Limits of a booking over HTTP: what they take, how PUT changes them, and what the next call meets."""
+"""Limits of a booking over HTTP: allowed values, changes by PUT, and their effect on the next call."""
 
 from typing import Any
 
@@ -24,12 +24,12 @@ async def put(api: Api, booking: Any, **change: Any) -> Any:
     return answer.body
 
 
-async def test_a_booking_without_limits_says_null_for_each(api: Api) -> None:
+async def test_a_booking_without_limits_shows_null_for_each(api: Api) -> None:
     assert limits_of(await api.book()) == NONE
 
 
 @pytest.mark.parametrize("limits", [MOST, dict.fromkeys(MOST, 1), NONE, {**NONE, "maxCallSeconds": 7}])
-async def test_limits_are_booked_and_shown(api: Api, limits: dict[str, Any]) -> None:
+async def test_limits_are_stored_and_shown(api: Api, limits: dict[str, Any]) -> None:
     booking = await api.book(**limits)
     assert limits_of(booking) == limits
     assert await api.see(booking["id"]) == booking
@@ -44,7 +44,9 @@ BAD = [0, -1, 0.0, 1.5, "1", True, [], {}, 10**30, -(10**30)]
 @pytest.mark.parametrize("field", MOST)
 @pytest.mark.parametrize("bad", [*BAD, "most + 1"], ids=repr)
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_a_limit_out_of_bounds_is_refused_and_named(api: Api, field: str, bad: Any, method: str) -> None:
+async def test_a_limit_out_of_bounds_is_refused_and_its_field_named(
+    api: Api, field: str, bad: Any, method: str
+) -> None:
     booking = await api.book()
     value = MOST[field] + 1 if bad == "most + 1" else bad
     path, body = (
@@ -57,14 +59,14 @@ async def test_a_limit_out_of_bounds_is_refused_and_named(api: Api, field: str, 
     assert api.asterisk.renewed == []
 
 
-async def test_a_whole_number_is_whole_however_it_is_written(api: Api) -> None:
-    """JSON has one kind of number, and JSON Schema takes 7.0 for an integer."""
+async def test_a_whole_number_may_be_written_as_a_float(api: Api) -> None:
+    """JSON has one kind of number, and JSON Schema accepts 7.0 as an integer."""
     booking = await api.book(maxCallSeconds=7.0)
     assert limits_of(booking) == {**NONE, "maxCallSeconds": 7}
     assert '"maxCallSeconds":9,' in (await api.call("PUT", f"/bookings/{booking['id']}", CHANGE)).text
 
 
-async def test_put_leaves_a_limit_that_is_left_out_and_removes_one_that_is_null(api: Api) -> None:
+async def test_put_keeps_an_omitted_limit_and_removes_a_null_one(api: Api) -> None:
     booking = await api.book(maxConcurrentCalls=2, maxCallSeconds=30)
     assert limits_of(await put(api, booking)) == {**NONE, "maxConcurrentCalls": 2, "maxCallSeconds": 30}
     changed = await put(api, booking, maxConcurrentCalls=None, maxCallsPerCallerPerHour=9)
@@ -72,7 +74,7 @@ async def test_put_leaves_a_limit_that_is_left_out_and_removes_one_that_is_null(
     assert limits_of(await put(api, booking, **NONE)) == NONE
 
 
-async def test_put_still_refuses_null_for_what_cannot_be_removed(api: Api) -> None:
+async def test_put_refuses_null_for_required_fields(api: Api) -> None:
     booking = await api.book(maxConcurrentCalls=2)
     body = {"usagePlan": "SMALL", "callback": None, "maxConcurrentCalls": None}
     answer = await api.call("PUT", f"/bookings/{booking['id']}", body)
@@ -80,7 +82,7 @@ async def test_put_still_refuses_null_for_what_cannot_be_removed(api: Api) -> No
     assert await api.see(booking["id"]) == booking
 
 
-async def test_a_put_of_limits_is_told_to_whoever_keeps_those_of_live_calls(api: Api) -> None:
+async def test_a_put_of_limits_reaches_the_limit_keeper(api: Api) -> None:
     booking = await api.book(maxCallSeconds=30)
     await put(api, booking, maxCallSeconds=10)
     assert api.asterisk.renewed == [booking["id"]]
@@ -90,7 +92,7 @@ async def records(api: Api) -> list[Any]:
     return [(one["disposition"], one["duration"]) for one in (await api.call("GET", "/cdr")).body["data"]]
 
 
-async def test_a_call_beyond_the_calls_at_once_is_recorded_as_such(api: Api) -> None:
+async def test_a_call_beyond_the_concurrency_limit_has_its_own_disposition(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM", maxConcurrentCalls=1)
     for call_id in ("call-1", "call-2"):
         await api.caller_rings(booking["service"], CallId(call_id))
@@ -100,7 +102,7 @@ async def test_a_call_beyond_the_calls_at_once_is_recorded_as_such(api: Api) -> 
     assert len(await records(api)) == 1
 
 
-async def test_a_call_beyond_the_callers_calls_is_recorded_as_such(api: Api) -> None:
+async def test_a_call_beyond_the_callers_limit_has_its_own_disposition(api: Api) -> None:
     booking = await api.book(usagePlan="MEDIUM", maxCallsPerCallerPerHour=1)
     await api.talk(booking["service"], CallId("call-1"), 3)
     await api.caller_rings(booking["service"], CallId("call-2"))

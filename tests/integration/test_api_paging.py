@@ -1,4 +1,4 @@
-"""Lists: pages, cursors, filters. What holds for both lists is tested on both."""
+"""Lists: pages, cursors and filters. Common rules are tested on both lists."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ LISTS = ("/bookings", "/cdr")
 
 
 async def fill(api: Api, path: str, count: int) -> list[str]:
-    """Ids of `count` new records, oldest first."""
+    """Make `count` records and return their ids, oldest first."""
     if path == "/bookings":
         return [(await api.book())["id"] for _ in range(count)]
     known = {one["id"] for one in await all_pages(api, "/cdr?limit=100")}
@@ -64,7 +64,7 @@ async def test_pages_give_every_record_once_newest_first(api: Api, path: str, li
 
 
 @pytest.mark.parametrize("path", LISTS)
-async def test_records_added_between_pages_are_neither_repeated_nor_make_others_skipped(api: Api, path: str) -> None:
+async def test_records_added_between_pages_cause_no_repeats_or_gaps(api: Api, path: str) -> None:
     ids = await fill(api, path, 5)
     first = await page(api, f"{path}?limit=2")
     await fill(api, path, 2)
@@ -76,7 +76,7 @@ async def test_records_added_between_pages_are_neither_repeated_nor_make_others_
     assert third["hasMore"] is False
 
 
-async def test_a_booking_that_goes_away_between_pages_skips_no_other(api: Api) -> None:
+async def test_a_booking_deleted_between_pages_causes_no_gap(api: Api) -> None:
     ids = await fill(api, "/bookings", 5)
     first = await page(api, "/bookings?limit=2")
     await api.call("DELETE", f"/bookings/{first['data'][-1]['id']}")
@@ -84,14 +84,14 @@ async def test_a_booking_that_goes_away_between_pages_skips_no_other(api: Api) -
     assert [one["id"] for one in second["data"]] == ids[2::-1]
 
 
-async def test_twenty_records_are_a_page_unless_asked_otherwise(api: Api) -> None:
+async def test_the_default_page_has_twenty_records(api: Api) -> None:
     await fill(api, "/cdr", 21)
     body = await page(api, "/cdr")
     assert (len(body["data"]), body["hasMore"]) == (20, True)
     assert len((await page(api, "/cdr?limit=100"))["data"]) == 21
 
 
-async def test_only_active_bookings_are_listed_unless_expired_ones_are_asked_for(api: Api) -> None:
+async def test_expired_bookings_are_listed_only_on_request(api: Api) -> None:
     short, long = await api.book(), await api.book(usagePlan="LARGE")
     api.clock.advance(DAY)
     assert [one["id"] for one in await all_pages(api, "/bookings")] == [long["id"]]
@@ -100,7 +100,7 @@ async def test_only_active_bookings_are_listed_unless_expired_ones_are_asked_for
     assert [(one["id"], one["status"]) for one in both] == [(long["id"], "ACTIVE"), (short["id"], "EXPIRED")]
 
 
-async def test_bookings_whose_grace_is_over_are_never_listed(api: Api) -> None:
+async def test_bookings_past_their_grace_are_never_listed(api: Api) -> None:
     await api.book()
     api.clock.advance(DAY + POLICY.grace_ms - 1)
     assert len(await all_pages(api, "/bookings?includeExpired=true")) == 1
@@ -108,7 +108,7 @@ async def test_bookings_whose_grace_is_over_are_never_listed(api: Api) -> None:
     assert await all_pages(api, "/bookings?includeExpired=true") == []
 
 
-async def test_a_booking_in_the_list_reads_as_it_does_alone(api: Api) -> None:
+async def test_a_booking_reads_the_same_in_the_list_and_alone(api: Api) -> None:
     booking = await api.book()
     assert (await page(api, "/bookings"))["data"] == [booking]
 
@@ -138,7 +138,7 @@ async def test_unknown_and_repeated_parameters_are_refused(api: Api, query: str)
     assert (answer.status, answer.code) == (400, "invalid_parameter")
 
 
-async def test_routes_without_parameters_refuse_every_one(api: Api) -> None:
+async def test_routes_without_parameters_refuse_every_parameter(api: Api) -> None:
     booking = await api.book()
     for method, path in (
         ("GET", f"/bookings/{booking['id']}"),
@@ -182,12 +182,12 @@ BAD_CURSORS = (
 
 
 @pytest.mark.parametrize("bad", BAD_CURSORS)
-async def test_a_cursor_that_was_not_given_out_is_refused(api: Api, bad: str) -> None:
+async def test_a_made_up_cursor_is_refused(api: Api, bad: str) -> None:
     answer = await api.call("GET", f"/bookings?cursor={bad}")
     assert (answer.status, answer.code) == (400, "invalid_cursor")
 
 
-async def test_a_cursor_of_one_list_is_not_taken_by_the_other(api: Api) -> None:
+async def test_a_cursor_of_another_list_is_refused(api: Api) -> None:
     await fill(api, "/bookings", 2)
     given = (await page(api, "/bookings?limit=1"))["nextCursor"]
     assert (await api.call("GET", f"/cdr?cursor={given}")).code == "invalid_cursor"

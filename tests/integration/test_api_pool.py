@@ -1,4 +1,4 @@
-"""Which number a booking gets, and what happens when there is none."""
+"""The choice of a number for a booking, and an empty pool."""
 
 import asyncio
 
@@ -12,12 +12,12 @@ async def cancel(api: Api, booking_id: str) -> None:
     assert (await api.call("DELETE", f"/bookings/{booking_id}")).status == 204
 
 
-async def test_numbers_that_lay_idle_equally_long_are_given_in_order(api: Api) -> None:
+async def test_equally_idle_numbers_are_given_out_in_order(api: Api) -> None:
     given = [(await api.book())["service"] for _ in NUMBERS]
     assert given == list(NUMBERS)
 
 
-async def test_numbers_come_back_least_recently_used_first(api: Api) -> None:
+async def test_the_least_recently_used_number_is_given_out_first(api: Api) -> None:
     held = [await api.book() for _ in NUMBERS]
     for index in (4, 1, 7):
         api.clock.advance(1)
@@ -31,7 +31,7 @@ async def test_numbers_come_back_least_recently_used_first(api: Api) -> None:
     assert given == [NUMBERS[4], NUMBERS[1], NUMBERS[7]]
 
 
-async def test_an_account_that_holds_as_many_as_it_may_gets_no_more_and_others_still_book(api: Api) -> None:
+async def test_an_account_at_its_booking_limit_is_refused_and_others_can_book(api: Api) -> None:
     first = await api.book()
     await hold_all_but_one(api, first["id"])
     last = await api.book()
@@ -43,7 +43,7 @@ async def test_an_account_that_holds_as_many_as_it_may_gets_no_more_and_others_s
     await api.book()
 
 
-async def test_an_empty_pool_answers_503_and_when_to_come_back(api: Api) -> None:
+async def test_an_empty_pool_answers_503_with_retry_after(api: Api) -> None:
     for _ in NUMBERS:
         await api.book()
     answer = await api.call("POST", "/bookings", a_request())
@@ -52,7 +52,7 @@ async def test_an_empty_pool_answers_503_and_when_to_come_back(api: Api) -> None
     assert answer.body["retryable"] is True
 
 
-async def test_a_quarantined_number_is_given_to_nobody_until_its_time_is_over(api: Api) -> None:
+async def test_a_quarantined_number_is_not_given_out(api: Api) -> None:
     held = [await api.book(usagePlan="LARGE") for _ in NUMBERS]
     await cancel(api, held[0]["id"])
     api.clock.advance(POLICY.quarantine_ms - 1)
@@ -61,7 +61,7 @@ async def test_a_quarantined_number_is_given_to_nobody_until_its_time_is_over(ap
     assert (await api.book())["service"] == held[0]["service"]
 
 
-async def test_a_number_whose_booking_ran_out_its_grace_is_quarantined_before_it_comes_back(api: Api) -> None:
+async def test_a_number_is_quarantined_after_the_grace_of_its_booking(api: Api) -> None:
     for _ in NUMBERS:
         await api.book()
     api.clock.advance(DAY + POLICY.grace_ms)
@@ -79,7 +79,7 @@ async def test_a_refused_booking_takes_no_number(api: Api) -> None:
     assert [(one.e164, one.idle_since) for one in free] == [(number, START) for number in NUMBERS]
 
 
-async def test_twenty_at_once_on_ten_numbers_are_ten_bookings_and_ten_refusals(api: Api) -> None:
+async def test_twenty_concurrent_bookings_on_ten_numbers_are_ten_bookings_and_ten_refusals(api: Api) -> None:
     answers = await asyncio.gather(*(api.call("POST", "/bookings", a_request()) for _ in range(20)))
     assert sorted(answer.status for answer in answers) == [201] * 10 + [503] * 10
     given = {answer.body["service"] for answer in answers if answer.status == 201}
@@ -87,7 +87,7 @@ async def test_twenty_at_once_on_ten_numbers_are_ten_bookings_and_ten_refusals(a
     assert {answer.code for answer in answers if answer.status == 503} == {"no_number_free"}
 
 
-async def test_renewals_at_once_all_count(api: Api) -> None:
+async def test_concurrent_renewals_all_count(api: Api) -> None:
     booking = await api.book()
     path = f"/bookings/{booking['id']}"
     answers = await asyncio.gather(*(api.call("PUT", path, {"usagePlan": "SMALL"}) for _ in range(20)))
@@ -95,7 +95,7 @@ async def test_renewals_at_once_all_count(api: Api) -> None:
     assert (await api.see(booking["id"]))["secondsRemaining"] == 21 * 90
 
 
-async def test_of_two_deletes_at_once_one_answers_204_and_the_other_gone(api: Api) -> None:
+async def test_of_two_concurrent_deletes_one_answers_204_and_the_other_gone(api: Api) -> None:
     booking = await api.book()
     path = f"/bookings/{booking['id']}"
     answers = await asyncio.gather(*(api.call("DELETE", path) for _ in range(2)))

@@ -1,4 +1,4 @@
-"""Call records by time, number, word and booking; and those of one booking."""
+"""Call records filtered by time, number, disposition and booking; and the calls of one booking."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from engine.cdr.listing import SCAN_LIMIT
 from engine.domain.ids import CallId
 from engine.domain.times import EpochMs, rfc3339
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
-from tests.integration.many_records import copies
+from tests.integration.many_cdrs import copies
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -26,7 +26,7 @@ async def ids(api: Api, path: str, **options: Any) -> list[str]:
 
 
 async def a_call(api: Api, booking: Any, call_id: CallId, seconds: int = 1, source: str = CALLER) -> str:
-    """Its record's id."""
+    """Make a call and return the id of its record."""
     before = set(await ids(api, "/cdr?limit=100"))
     if source == CALLER:
         await api.talk(booking["service"], call_id, seconds)
@@ -36,8 +36,8 @@ async def a_call(api: Api, booking: Any, call_id: CallId, seconds: int = 1, sour
     return new
 
 
-async def test_records_stand_in_the_order_in_which_their_calls_came_in(api: Api) -> None:
-    """The first call ends last."""
+async def test_records_are_ordered_by_the_start_of_their_calls(api: Api) -> None:
+    """The call that came in first ends last."""
     long = await api.book(usagePlan="LARGE")
     short = await api.book(usagePlan="LARGE")
     await api.caller_rings(long["service"], CallId("call-long"))
@@ -50,7 +50,7 @@ async def test_records_stand_in_the_order_in_which_their_calls_came_in(api: Api)
     assert found[0]["id"] < found[1]["id"], "the later id is that of the call that ended later"
 
 
-async def test_a_range_has_its_beginning_and_not_its_end(api: Api) -> None:
+async def test_a_range_includes_its_start_and_excludes_its_end(api: Api) -> None:
     booking = await api.book(usagePlan="LARGE")
     made = []
     for number in range(3):
@@ -61,14 +61,14 @@ async def test_a_range_has_its_beginning_and_not_its_end(api: Api) -> None:
     assert await ids(api, f"/cdr?to={second}") == [made[0]]
     assert await ids(api, f"/cdr?from={first}&to={third}") == [made[1], made[0]]
     assert await ids(api, f"/cdr?from={second}&to={second}") == []
-    # A hair before and after, and other ways to write it.
+    # Just before and after, and in other spellings.
     assert await ids(api, "/cdr?from=2026-03-01T12:00:01.0001Z") == [made[2]]
     assert await ids(api, "/cdr?to=2026-03-01T12:00:01.0001Z") == [made[1], made[0]]
     assert await ids(api, "/cdr?from=2026-03-01T14:00:01%2B02:00") == [made[2], made[1]]
     assert await ids(api, "/cdr?from=2026-03-01T14:00:01+02:00") == [made[2], made[1]]
 
 
-async def test_filters_hold_together_and_a_page_link_keeps_them(api: Api) -> None:
+async def test_filters_combine_and_the_next_link_keeps_them(api: Api) -> None:
     ours, other = await api.book(usagePlan="LARGE"), await api.book(usagePlan="LARGE")
     one = await a_call(api, ours, CallId("call-1"))
     api.clock.advance(SECOND)
@@ -81,7 +81,7 @@ async def test_filters_hold_together_and_a_page_link_keeps_them(api: Api) -> Non
         ("disposition=ANSWERED", {one, three}),
         ("disposition=LOST", set()),
         (f"service={number}", {one, two}),
-        (f"service={ours['service']}", {one, two}),  # the + not percent-encoded, as people type it
+        (f"service={ours['service']}", {one, two}),  # the + is not percent-encoded, as people type it
         (f"source={CALLER.replace('+', '%2B')}", {one, two, three}),
         ("source=14155550199", {four}),
         ("source=anonymous", set()),
@@ -111,7 +111,7 @@ BAD: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 @pytest.mark.parametrize("path", ["/cdr", "/cdr.csv", "/cdr.jsonl"])
-async def test_a_filter_that_makes_no_sense_is_refused_and_named(api: Api, path: str) -> None:
+async def test_a_bad_filter_is_refused_and_named(api: Api, path: str) -> None:
     for name, values in BAD:
         for value in values:
             answer = await api.call("GET", f"{path}?{name}={value}")
@@ -121,7 +121,7 @@ async def test_a_filter_that_makes_no_sense_is_refused_and_named(api: Api, path:
     assert (backwards.status, backwards.body["errors"][0]["field"]) == (400, "from")
 
 
-async def test_instants_at_the_ends_of_time_are_instants(api: Api) -> None:
+async def test_the_earliest_and_latest_instants_are_accepted(api: Api) -> None:
     booking = await api.book()
     record = await a_call(api, booking, CallId("call-1"))
     for query in ("from=0001-01-01T00:00:00%2B23:59", "to=9999-12-31T23:59:60-23:59"):
@@ -129,7 +129,7 @@ async def test_instants_at_the_ends_of_time_are_instants(api: Api) -> None:
 
 
 async def follow(api: Api, path: str) -> list[Answer]:
-    """All pages of a list."""
+    """Return the records of all pages of a list."""
     pages = [await api.call("GET", path)]
     while pages[-1].body["hasMore"]:
         joint = "&" if "?" in path else "?"
@@ -137,7 +137,7 @@ async def follow(api: Api, path: str) -> list[Answer]:
     return pages
 
 
-async def test_a_page_comes_after_a_bounded_look_even_when_nothing_was_found(api: Api) -> None:
+async def test_a_page_scans_a_limited_number_of_records_even_without_a_match(api: Api) -> None:
     booking = await api.book()
     newest = await a_call(api, booking, CallId("call-1"))
     await copies(api, newest, 2 * SCAN_LIMIT + 10)
@@ -157,7 +157,7 @@ def encoded(content: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 
-async def test_a_cursor_of_the_order_of_before_and_one_that_was_never_given_is_refused(api: Api) -> None:
+async def test_an_outdated_or_made_up_cursor_is_refused(api: Api) -> None:
     booking = await api.book()
     for number in range(2):
         await a_call(api, booking, CallId(f"call-{number}"))
@@ -179,7 +179,7 @@ async def test_a_cursor_of_the_order_of_before_and_one_that_was_never_given_is_r
         assert (answer.status, answer.code) == (400, "invalid_cursor"), content
 
 
-async def test_the_calls_of_a_booking_are_its_own_and_read_as_in_the_whole_list(api: Api) -> None:
+async def test_the_calls_of_a_booking_read_as_in_the_whole_list(api: Api) -> None:
     booking, other = await api.book(usagePlan="LARGE"), await api.book(usagePlan="LARGE")
     for number in range(5):
         await a_call(api, booking if number % 2 else other, CallId(f"call-{number}"), seconds=number % 3)
@@ -196,7 +196,7 @@ async def test_the_calls_of_a_booking_are_its_own_and_read_as_in_the_whole_list(
     assert (refused.status, refused.code) == (400, "invalid_parameter")
 
 
-async def test_the_look_for_a_bookings_calls_ends_where_it_was_made(api: Api) -> None:
+async def test_the_search_for_a_bookings_calls_ends_at_its_creation(api: Api) -> None:
     booking = await api.book()
     newest = await a_call(api, booking, CallId("call-1"))
     await copies(api, newest, 2 * SCAN_LIMIT)
@@ -204,14 +204,14 @@ async def test_the_look_for_a_bookings_calls_ends_where_it_was_made(api: Api) ->
     assert [page.body["data"] for page in await follow(api, f"/bookings/{booking['id']}/calls")] == [[]]
 
 
-async def test_a_call_is_found_though_the_clock_was_set_back_after_its_booking(api: Api) -> None:
+async def test_a_call_is_found_when_the_clock_was_set_back_after_booking(api: Api) -> None:
     booking = await api.book()
     api.clock.advance(-3_600 * SECOND)
     record = await a_call(api, booking, CallId("call-1"))
     assert await ids(api, f"/bookings/{booking['id']}/calls") == [record]
 
 
-async def test_the_calls_of_a_booking_are_seen_in_its_grace_and_not_after_it_but_in_the_whole_list_still(
+async def test_the_calls_of_a_booking_are_shown_until_its_grace_ends_and_stay_in_the_whole_list(
     api: Api,
 ) -> None:
     booking = await api.book()
@@ -225,7 +225,7 @@ async def test_the_calls_of_a_booking_are_seen_in_its_grace_and_not_after_it_but
     assert await ids(api, f"/cdr?bookingId={booking['id']}") == [record]
 
 
-async def test_another_accounts_booking_finds_no_record_in_ones_own_list(api: Api) -> None:
+async def test_filtering_by_another_accounts_booking_finds_nothing(api: Api) -> None:
     theirs = await api.book(account="theirs")
     await api.talk(theirs["service"], CallId("call-1"), 1)
     for query in (f"bookingId={theirs['id']}", f"service={theirs['service'].replace('+', '%2B')}"):

@@ -1,4 +1,4 @@
-"""PUT of one booking: what it adds, revives and changes, figure by figure."""
+"""PUT of one booking: added credit, revival and changes."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ async def test_put_adds_the_plan_to_what_is_left(api: Api) -> None:
     assert (body["usagePlan"], body["status"]) == ("MEDIUM", "ACTIVE")
 
 
-async def test_put_before_the_end_lengthens_from_the_end(api: Api) -> None:
+async def test_put_before_the_end_extends_from_the_end(api: Api) -> None:
     booking = await api.book()
     api.clock.advance(DAY // 2)
     assert (await renewed(api, booking))["endTime"] == "2026-03-09T12:00:00.000Z"
@@ -56,13 +56,13 @@ async def test_put_revives_a_booking_that_ran_out_of_calls_and_keeps_its_later_e
     assert body["endTime"] == "2026-03-09T12:00:00.000Z"
 
 
-async def test_put_takes_a_smaller_plan_too(api: Api) -> None:
+async def test_put_accepts_a_smaller_plan(api: Api) -> None:
     booking = await api.book(usagePlan="LARGE")
     body = await renewed(api, booking, usagePlan="SMALL")
     assert (body["usagePlan"], body["secondsRemaining"]) == ("SMALL", 3_690)
 
 
-async def test_put_on_the_last_millisecond_of_grace_revives_and_later_answers_gone(api: Api) -> None:
+async def test_put_revives_until_the_last_millisecond_of_grace_and_then_answers_gone(api: Api) -> None:
     first, second = await api.book(), await api.book()
     api.clock.advance(DAY + POLICY.grace_ms - 1)
     await renewed(api, first)
@@ -71,14 +71,14 @@ async def test_put_on_the_last_millisecond_of_grace_revives_and_later_answers_go
     assert (answer.status, answer.code) == (404, "gone")
 
 
-async def test_put_during_a_call_adds_to_what_the_call_does_not_hold(api: Api) -> None:
+async def test_put_during_a_call_adds_to_the_unleased_credit(api: Api) -> None:
     booking = await api.book()
     await api.caller_rings(booking["service"], CallId("call-1"))
     body = await renewed(api, booking)
     assert (body["secondsRemaining"], body["callsRemaining"]) == (86 + 300, 1 + 10)
 
 
-async def test_put_leaves_destination_and_callback_unless_they_are_given(api: Api) -> None:
+async def test_put_keeps_destination_and_callback_that_are_left_out(api: Api) -> None:
     booking = await api.book()
     body = await renewed(api, booking)
     assert (body["destination"], body["callback"], body["service"]) == (HIDDEN, CALLBACK, booking["service"])

@@ -1,5 +1,6 @@
-"""Requests by the thousand, made up from /openapi.json by schemathesis, right ones and wrong ones, with all its checks:
-the API answers each as the document says. It runs as in production, over real storage, and sees two accounts.
+"""Schemathesis generates right and wrong requests from /openapi.json and checks every answer against the document.
+
+The API runs as in production, over real storage, with two accounts.
 
 A longer run: `SCHEMATHESIS_EXAMPLES=500 pytest -s tests/integration/test_api_schemathesis.py`, with another seed each
 time; `SCHEMATHESIS_SEED=…` repeats one.
@@ -37,14 +38,13 @@ ROOT = Path(__file__).parents[2]
 HOOKS = "tests.integration.schemathesis_hooks"
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "0"))
 SEED = int(os.environ.get("SCHEMATHESIS_SEED", random.randrange(2**32) if EXAMPLES else "1"))
-# A number that was booked once rests; no run gets through so many.
+# More numbers than a run books, since a booked number is quarantined afterwards.
 POOL = [f"+3319900{last:04}" for last in range(7_000)]
 
 
 @pytest.fixture
 async def address(api: Api) -> AsyncIterator[str]:
-    """Of the API as it runs in production. Both accounts have a booking with a call record, a blocked caller and a
-    callback that failed."""
+    """The API as in production. Both accounts have a booking, a call record, a blocked caller and a failed callback."""
     await api.storage.run(import_numbers, enumerate(POOL), START)
     for account in ("ours", "theirs"):
         booking = await api.book(account=account, usagePlan="LARGE")
@@ -56,10 +56,10 @@ async def address(api: Api) -> AsyncIterator[str]:
     deps = replace(
         api.client.app[DEPENDENCIES],
         check_callback=partial(check_callback, rules=CallbackRules(ports=frozenset({443, 8443}))),
-        policy=replace(POLICY, horizon_ms=1_000 * 365 * DAY),  # one booking is renewed by hundreds of requests
+        policy=replace(POLICY, horizon_ms=1_000 * 365 * DAY),  # hundreds of requests renew one booking
     )
     app = build_app(deps)
-    app[FAILURES] = FailureLimit(limit=10**6)  # else most wrong keys would get 429; tested in test_api_keys.py
+    app[FAILURES] = FailureLimit(limit=10**6)  # otherwise most wrong keys would get 429; tested in test_api_keys.py
     runner = build_runner(app, shutdown_seconds=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -68,7 +68,7 @@ async def address(api: Api) -> AsyncIterator[str]:
 
 
 def configure(directory: Path, keys: dict[str, str]) -> Path:
-    """Two users who must not see what is the other's."""
+    """Two users who must not see each other's data."""
     users = directory / "users.json"
     users.write_text(
         json.dumps(
@@ -89,7 +89,7 @@ def configure(directory: Path, keys: dict[str, str]) -> Path:
 
 
 async def run(address: str, directory: Path, config: Path, test_key: str) -> tuple[dict[str, Any], str]:
-    """Its report, and what it said."""
+    """Run schemathesis and return its report and output."""
     report = directory / "report.json"
     options = {"--checks": "all", "--max-examples": EXAMPLES or 20, "--seed": SEED, "--report-json-path": report}
     process = await asyncio.create_subprocess_exec(
@@ -111,7 +111,7 @@ async def run(address: str, directory: Path, config: Path, test_key: str) -> tup
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 600)
-async def test_made_up_requests_get_the_answers_that_the_description_has(
+async def test_generated_requests_get_the_answers_of_the_openapi_document(
     api: Api, address: str, tmp_path: Path
 ) -> None:
     users = {name: api.keys[name] for name in ("ours", "theirs")}
@@ -122,11 +122,11 @@ async def test_made_up_requests_get_the_answers_that_the_description_has(
     assert report["complete"]
     assert {phase["status"] for phase in report["phases"].values()} == {"success"}
     assert {kind: found for kind, found in report["warnings"].items() if found} == {}, said
-    # Not one of them was only ever refused.
+    # Every operation succeeded at least once.
     accepted = {
         name: sum(rates["accepted"] for rates in phases.values()) for name, phases in report["valid_rates"].items()
     }
     assert [name for name, count in accepted.items() if not count] == [], said
-    # What the document itself is served by is asked for by nobody but its loader.
+    # Only the loader of schemathesis requests the document itself.
     assert set(accepted) == {f"{route.method} {route.path}" for route in ROUTES} - {"GET /openapi.json"}
     assert cases["generated"] > 40 * len(ROUTES)

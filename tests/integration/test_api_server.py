@@ -1,4 +1,4 @@
-"""Connections that bring no request: refused like all others, and neither echoed nor logged."""
+"""Connections without an HTTP request are refused, and their bytes neither echoed nor logged."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.integration.api_fixtures"]
 
 @pytest.fixture
 async def port(api: Api) -> AsyncIterator[int]:
-    """Of the API as it runs in production."""
+    """The port of the API as in production."""
     app = build_app(api.client.app[DEPENDENCIES])
     runner = build_runner(app, shutdown_seconds=1.0, idle_seconds=0.5)
     await runner.setup()
@@ -27,7 +27,7 @@ async def port(api: Api) -> AsyncIterator[int]:
 
 
 async def exchange(port: int, raw: bytes) -> str:
-    """All that is answered until the server closes."""
+    """Read until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(raw)
     answer = await asyncio.wait_for(reader.read(), 5)
@@ -51,7 +51,7 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("raw", NOT_HTTP.values(), ids=NOT_HTTP)
-async def test_what_is_not_http_is_a_problem_and_reaches_no_log(
+async def test_bytes_that_are_not_http_get_a_problem_and_are_not_logged(
     port: int, raw: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with capture_logs() as logs:
@@ -64,11 +64,11 @@ async def test_what_is_not_http_is_a_problem_and_reaches_no_log(
     assert (logs, caplog.text) == ([], "")
 
 
-async def test_a_connection_that_never_sends_a_whole_head_is_closed(port: int) -> None:
+async def test_a_connection_without_a_complete_head_is_closed(port: int) -> None:
     assert await exchange(port, b"GET /bookings HTTP/1.1\r\nHost: x\r\n") == ""
 
 
-async def test_requests_are_answered_as_ever(api: Api, port: int) -> None:
+async def test_ordinary_requests_are_answered_afterwards(api: Api, port: int) -> None:
     key = api.keys["ours"]
     head = f"GET /bookings HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
     answer = await exchange(port, head.encode())

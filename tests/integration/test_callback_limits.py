@@ -1,4 +1,4 @@
-"""What a receiver may cost: its answer has a time and a size, and is never unpacked."""
+"""The answer of a receiver is limited in time and size, and is never unpacked."""
 
 import asyncio
 import gzip
@@ -22,15 +22,15 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 DELIVERED = HttpAnswer(200)
 MALFORMED = NoAnswer(Trouble.MALFORMED)
-# What the process may hold more of afterwards; the answers have no end.
+# How much the memory of the process may grow. The answers are endless.
 MAX_GROWTH = 16 * MIB
-# Far beyond what any attempt below takes: it ends by size, not by time.
+# Far longer than any attempt below, which end by size and not by time.
 PATIENCE_MS = 60_000
 
 
 @dataclass
 class Hostile:
-    """Answers every request with `head` and then `more`, again and again, until the connection is dropped."""
+    """Answers every request with `head` and then repeats `more` until the connection is dropped."""
 
     head: bytes
     more: bytes
@@ -58,14 +58,14 @@ class Hostile:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
-            writer.transport.abort()  # closing waits until all is sent, and nobody reads it any more
+            writer.transport.abort()  # closing would wait until all is sent, and the client no longer reads
 
     async def end(self) -> None:
-        """Nothing of a conversation may be left for the collector: it would complain in the middle of another test."""
+        """Collect garbage here: a warning about an open transport must not appear in another test."""
         for conversation in self.conversations:
             conversation.cancel()
         await asyncio.gather(*self.conversations, return_exceptions=True)
-        await asyncio.sleep(0)  # in which an aborted transport closes its socket
+        await asyncio.sleep(0)  # time for an aborted transport to close its socket
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ async def longest_stall(until: asyncio.Event) -> float:
 
 
 async def measured(name: str, url: str, timeout_ms: int = PATIENCE_MS) -> tuple[AttemptOutcome, float]:
-    """The outcome and the seconds it took. Prints those, the memory that stayed, and the loop's longest stall."""
+    """Send one callback. Returns the outcome and the seconds; prints also memory growth and the longest loop stall."""
     done = asyncio.Event()
     stall = asyncio.create_task(longest_stall(done))
     memory = psutil.Process().memory_info().rss
@@ -123,14 +123,14 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-async def test_an_endless_answer_is_cut_by_its_size(name: str) -> None:
+async def test_an_endless_answer_is_cut_at_the_size_limit(name: str) -> None:
     head, more, expected = ENDLESS[name]
     async with listening(Hostile(head, more)) as hostile:
         outcome, took = await measured(name, hostile.url)
         assert outcome == expected
         assert took * 1000 < PATIENCE_MS / 2
         await asyncio.sleep(0.05)
-        assert hostile.sent < 32 * MIB  # what the sockets' buffers took
+        assert hostile.sent < 32 * MIB  # bytes in socket buffers
 
 
 SLOW = {
@@ -142,7 +142,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("name", SLOW)
-async def test_a_slow_head_is_cut_by_the_time(name: str) -> None:
+async def test_a_slow_head_is_cut_at_the_timeout(name: str) -> None:
     async with listening(Hostile(*SLOW[name], pause=1.0)) as hostile:
         outcome, _ = await measured(name, hostile.url, timeout_ms=1_500)
         assert outcome == NoAnswer(Trouble.TIMEOUT)
@@ -158,7 +158,7 @@ async def test_a_slow_body_does_not_hold_its_slot(head: bytes) -> None:
 
 
 def bomb(kind: str) -> bytes:
-    """Small, and 50 MiB when it is unpacked."""
+    """A small body that is 50 MiB when unpacked."""
     plain = bytes(50 * MIB)
     return gzip.compress(plain, 9) if kind == "gzip" else zlib.compress(plain, 9)
 
@@ -180,14 +180,14 @@ async def test_a_compressed_answer_is_never_unpacked(encoding: str) -> None:
         assert receiver.requests[0].headers["Accept-Encoding"] == "identity"
 
 
-async def test_an_answer_of_the_longest_length_is_taken_whole() -> None:
+async def test_an_answer_of_the_maximum_length_is_read_whole() -> None:
     async with CallbackReceiver() as receiver:
         receiver.answer_with(Answer(200, body=b"x" * (MAX_ANSWER_BYTES - 1024)))
         assert await send(receiver.url) == DELIVERED
         assert receiver.bytes_sent == MAX_ANSWER_BYTES - 1024
 
 
-async def test_a_hundred_hostile_receivers_at_once_leave_no_memory_and_no_task_behind() -> None:
+async def test_a_hundred_hostile_receivers_leave_no_memory_or_task_behind() -> None:
     tasks = asyncio.all_tasks()
     async with listening(Hostile(OK + b"Content-Length: 1000000000\r\n\r\n", b"x" * 65_536)) as hostile:
         memory = psutil.Process().memory_info().rss

@@ -1,4 +1,4 @@
-"""`callbacks listen`: takes what is genuine, refuses everything else, and shows both without harm to a terminal."""
+"""`callbacks listen` accepts genuine callbacks, refuses others, and shows both safely on a terminal."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ import pytest
 
 from engine.callbacks.signing import signature_headers
 from engine.domain.times import EpochMs
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 BODY = json.dumps({"bookingId": "bkg_1", "source": "+33199007777"})
 
@@ -22,7 +22,7 @@ BODY = json.dumps({"bookingId": "bkg_1", "source": "+33199007777"})
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     made = Cli(tmp_path)
-    assert made("setup", profile="demo").returncode == 0
+    made.set_up("demo")
     return made
 
 
@@ -59,7 +59,7 @@ def shown(process: subprocess.Popen[str]) -> dict[str, Any]:
     return line
 
 
-def test_what_is_genuine_is_taken_and_everything_else_refused(cli: Cli, listening: subprocess.Popen[str]) -> None:
+def test_the_receiver_accepts_only_genuine_callbacks(cli: Cli, listening: subprocess.Popen[str]) -> None:
     assert listening.stderr is not None
     url = listening.stderr.readline().split('"')[3]
     [(secret,)] = cli.rows("SELECT webhook_secret FROM accounts WHERE name = 'demo'")
@@ -90,9 +90,7 @@ def test_what_is_genuine_is_taken_and_everything_else_refused(cli: Cli, listenin
         assert refused["why"]
 
 
-def test_a_secret_that_is_replaced_meanwhile_is_known_and_so_is_the_old_one(
-    cli: Cli, listening: subprocess.Popen[str]
-) -> None:
+def test_the_receiver_knows_a_rotated_secret_and_the_old_one(cli: Cli, listening: subprocess.Popen[str]) -> None:
     assert listening.stderr is not None
     url = listening.stderr.readline().split('"')[3]
     [(old,)] = cli.rows("SELECT webhook_secret FROM accounts WHERE name = 'demo'")
@@ -106,11 +104,11 @@ def test_a_secret_that_is_replaced_meanwhile_is_known_and_so_is_the_old_one(
     assert post(url, BODY, signature_headers("evt_1", (old,), BODY, EpochMs(now))) == 400
 
 
-def test_an_account_that_is_not_there_is_named(cli: Cli) -> None:
+def test_an_unknown_account_is_named_in_the_error(cli: Cli) -> None:
     assert "nobody" in cli.refused("callbacks", "listen", "--account", "nobody", profile="demo")
 
 
-def test_a_port_that_is_taken_is_named(cli: Cli, listening: subprocess.Popen[str]) -> None:
+def test_a_taken_port_is_named_in_the_error(cli: Cli, listening: subprocess.Popen[str]) -> None:
     assert listening.stderr is not None
     port = listening.stderr.readline().rsplit(":", 1)[1].split("/")[0]
     said = cli.refused("callbacks", "listen", "--account", "demo", "--port", port, profile="demo")

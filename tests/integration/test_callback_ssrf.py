@@ -1,6 +1,6 @@
-"""Callbacks cannot be turned against the inside: whatever a URL says and names resolve to, no socket is connected.
+"""Callbacks cannot reach inside addresses (SSRF), whatever a URL contains and its name resolves to.
 
-Two counters: a listener on loopback, and every TCP connection that the process asks the kernel for.
+Two counters: a listener on loopback, and every TCP connection that the process requests from the kernel.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from engine.domain.policy import CallbackRules
 from engine.domain.retry import HttpAnswer, NoAnswer, Trouble
 from tests.integration.callback_receiver import Answer, CallbackReceiver
 from tests.integration.callback_sending import DEMO, TLS, send
-from tests.integration.connections import connections
+from tests.integration.connection_counter import connections
 from tests.spellings import FORBIDDEN_HOSTS, TRICKS
 
 FORBIDDEN = NoAnswer(Trouble.FORBIDDEN)
-# A public address by every table. Nothing goes there: the counter ends what would leave the machine.
+# A public address. Nothing is sent there, since the counter refuses connections that would leave the machine.
 PUBLIC = "8.8.8.8"
 
 
@@ -36,7 +36,7 @@ async def receiver() -> AsyncIterator[CallbackReceiver]:
 
 
 def production(receiver: CallbackReceiver) -> CallbackRules:
-    """As in production, but for the port, so that only the address is in the way."""
+    """Send under the rules of production except the port, so that only the address can be refused."""
     return CallbackRules(ports=frozenset({443, receiver.port}))
 
 
@@ -46,7 +46,7 @@ def url_of(host: str, port: int, scheme: str = "https") -> str:
 
 
 async def post(url: str, rules: CallbackRules) -> None:
-    """Past the check of the URL: the socket alone is in the way."""
+    """Send without the check of the URL, so that only the socket check remains."""
     async with open_session(rules=rules, lookups_at_once=2, tls=TLS) as session, asyncio.timeout(5):
         await session.post(URL(url, encoded=True), data=b"{}", allow_redirects=False)
 
@@ -65,7 +65,7 @@ def all_urls(port: int) -> list[str]:
     return hosts + [trick.format(port=port) for trick in TRICKS]
 
 
-async def test_no_spelling_gets_a_socket(
+async def test_no_spelling_of_a_forbidden_address_gets_a_socket(
     receiver: CallbackReceiver,
 ) -> None:
     urls = all_urls(receiver.port)
@@ -76,14 +76,14 @@ async def test_no_spelling_gets_a_socket(
     print(f"\nW3: {len(FORBIDDEN_HOSTS)} hosts, {len(TRICKS)} URLs, {len(urls)} attempts: connects {len(attempts)}")  # noqa: T201  the figure
 
 
-async def test_the_socket_alone_is_a_wall(receiver: CallbackReceiver) -> None:
+async def test_the_socket_check_alone_refuses_every_spelling(receiver: CallbackReceiver) -> None:
     with connections() as attempts:
         await try_all(all_urls(receiver.port), production(receiver))
     assert (attempts, receiver.connections) == ([], 0)
 
 
-def test_the_socket_alone_is_a_wall_on_the_loop_that_the_engine_runs_on() -> None:
-    """uvloop looks addresses up once more on its way to `connect`."""
+def test_the_socket_check_alone_works_on_uvloop() -> None:
+    """uvloop resolves addresses again before `connect`."""
 
     async def main() -> None:
         async with CallbackReceiver() as receiver:
@@ -98,8 +98,8 @@ def test_the_socket_alone_is_a_wall_on_the_loop_that_the_engine_runs_on() -> Non
         runner.run(main())
 
 
-async def test_the_listener_is_found_by_these_spellings_where_nothing_guards(receiver: CallbackReceiver) -> None:
-    """Or the tests above would count 0 whatever the guard did."""
+async def test_without_the_checks_these_spellings_reach_the_listener(receiver: CallbackReceiver) -> None:
+    """Without this the tests above could count 0 for another reason."""
     found = []
     with connections() as attempts:
         for host in FORBIDDEN_HOSTS:
@@ -115,7 +115,7 @@ async def test_the_listener_is_found_by_these_spellings_where_nothing_guards(rec
 
 
 def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """A name server under somebody else's control: each look-up gets the next answer. Returns what was asked."""
+    """A name server of an attacker. Each look-up gets the next answer. Returns the list of look-ups."""
     asked: list[str] = []
     left = list(answers)
 
@@ -145,10 +145,10 @@ def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
     ],
     ids=str,
 )
-async def test_a_public_name_that_leads_inside_is_not_connected_to(
+async def test_a_public_name_with_an_inside_address_is_not_connected(
     receiver: CallbackReceiver, answers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also what a CNAME to `localhost` or to an inside name comes to."""
+    """A CNAME to `localhost` or to an inside name has the same effect."""
     asked = names(monkeypatch, answers)
     with connections() as attempts:
         outcome = await send(f"https://customer.example.com:{receiver.port}/", production(receiver))
@@ -157,7 +157,7 @@ async def test_a_public_name_that_leads_inside_is_not_connected_to(
     assert (attempts, receiver.connections) == ([], 0)
 
 
-async def test_of_a_mixed_answer_only_the_public_addresses_are_tried(
+async def test_only_public_addresses_of_a_mixed_answer_are_tried(
     receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for mixed in (["127.0.0.1", PUBLIC], [PUBLIC, "127.0.0.1"], ["::1", PUBLIC, "10.0.0.1"]):
@@ -169,10 +169,10 @@ async def test_of_a_mixed_answer_only_the_public_addresses_are_tried(
     assert receiver.connections == 0
 
 
-async def test_a_name_that_changes_its_mind_is_checked_each_time(
+async def test_a_name_is_checked_again_at_each_attempt(
     receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rebinding: public when it was booked and at the first attempt, ours at the next."""
+    """DNS rebinding: the address is public at booking and at the first attempt, and an inside one at the next."""
     asked = names(monkeypatch, [PUBLIC], ["127.0.0.1"])
     url = f"https://customer.example.com:{receiver.port}/"
     check_callback(url, production(receiver))
@@ -183,10 +183,10 @@ async def test_a_name_that_changes_its_mind_is_checked_each_time(
     assert (attempts, receiver.connections) == ([PUBLIC], 0)
 
 
-async def test_a_name_that_changes_its_mind_within_one_attempt_is_still_refused(
+async def test_a_name_that_changes_within_one_attempt_is_refused(
     receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A loop that resolved once more, between the factory's check and `connect`, would be given the new answer."""
+    """An event loop that resolved again between the check and `connect` would get the new answer."""
     loop = asyncio.get_running_loop()
     connect = loop.sock_connect
 
@@ -212,7 +212,7 @@ async def test_a_redirect_is_not_followed(receiver: CallbackReceiver, status: in
         assert elsewhere.connections == 0
 
 
-async def test_neither_proxy_variables_nor_a_netrc_are_looked_at(
+async def test_proxy_variables_and_netrc_are_ignored(
     receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
@@ -234,7 +234,7 @@ async def test_neither_proxy_variables_nor_a_netrc_are_looked_at(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST"])
-async def test_the_demo_lets_loopback_through(host: str) -> None:
+async def test_the_demo_allows_loopback(host: str) -> None:
     async with CallbackReceiver(host if host[0] == "1" else "127.0.0.1") as receiver:
         with connections() as attempts:
             assert await send(receiver.url_on(host)) == HttpAnswer(204)
@@ -242,7 +242,7 @@ async def test_the_demo_lets_loopback_through(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "customer.example.com"])
-async def test_even_the_demo_never_calls_this_systems_own_ports(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_demo_refuses_this_systems_own_ports(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with CallbackReceiver() as own:
         rules = CallbackRules(ports=frozenset(), this_machine=True, own_ports=frozenset({own.port}))
         if host[0] == "c":
@@ -256,17 +256,17 @@ async def test_even_the_demo_never_calls_this_systems_own_ports(host: str, monke
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::ffff:127.0.0.1", "10.255.255.1", "169.254.169.254"])  # noqa: S104
-async def test_the_demo_opens_loopback_only(receiver: CallbackReceiver, host: str) -> None:
+async def test_the_demo_allows_loopback_only(receiver: CallbackReceiver, host: str) -> None:
     with connections() as attempts, pytest.raises(aiohttp.ClientConnectorError) as refused:
         await post(receiver.url_on(host), DEMO)
     assert isinstance(refused.value.os_error, AddressForbidden)
     assert (attempts, receiver.connections) == ([], 0)
 
 
-async def test_what_was_acceptable_when_it_was_booked_is_checked_again_at_each_attempt(
+async def test_a_url_accepted_at_booking_is_checked_again_at_each_attempt(
     receiver: CallbackReceiver,
 ) -> None:
-    """The operator's rules may have become stricter, or the row may be from before them."""
+    """The operator may have made the rules stricter since the booking."""
     check_callback(receiver.url, DEMO)
     stricter = CallbackRules(ports=frozenset({443}))
     with pytest.raises(CallbackNotAcceptable):
@@ -277,7 +277,7 @@ async def test_what_was_acceptable_when_it_was_booked_is_checked_again_at_each_a
     assert (attempts, receiver.connections) == ([], 0)
 
 
-async def test_another_port_than_the_operators_gets_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_outside_the_operators_list_gets_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, [PUBLIC])
     rules = CallbackRules(ports=frozenset({443}))
     with connections() as attempts:

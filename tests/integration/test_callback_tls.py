@@ -1,4 +1,4 @@
-"""Over TLS a receiver must be who its URL says: only then does a callback go out."""
+"""A callback is sent only to a receiver whose certificate matches its URL."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ async def receiver_with(certificate: trustme.LeafCert) -> AsyncIterator[Callback
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST"])
-async def test_a_good_certificate_is_taken(host: str) -> None:
+async def test_a_good_certificate_is_accepted(host: str) -> None:
     async with receiver_with(GOOD) as receiver:
         assert await send(receiver.url_on(host), tls=AUTHORITY) == HttpAnswer(204)
         assert len(receiver.requests) == 1
@@ -53,14 +53,14 @@ async def test_a_bad_certificate_gets_nothing(fault: str, host: str) -> None:
         assert receiver.requests == []
 
 
-async def test_an_authority_that_the_machine_does_not_know_gets_nothing() -> None:
-    """Nobody but the tests hands over an authority of their own."""
+async def test_an_unknown_authority_gets_nothing() -> None:
+    """Only tests pass an authority of their own."""
     async with receiver_with(GOOD) as receiver:
         assert await send(receiver.url) == NoAnswer(Trouble.TLS)
         assert receiver.requests == []
 
 
-async def test_a_certificate_that_signs_itself_gets_nothing() -> None:
+async def test_a_self_signed_certificate_gets_nothing() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with OTHER_CA.cert_pem.tempfile() as certificate, OTHER_CA.private_key_pem.tempfile() as key:
         context.load_cert_chain(certificate, key)
@@ -69,14 +69,14 @@ async def test_a_certificate_that_signs_itself_gets_nothing() -> None:
         assert receiver.requests == []
 
 
-async def test_plain_http_on_the_port_of_https_gets_nothing() -> None:
+async def test_plain_http_on_an_https_port_gets_nothing() -> None:
     async with CallbackReceiver() as receiver:
         assert await send(receiver.url.replace("http:", "https:"), tls=AUTHORITY) == NoAnswer(Trouble.TLS)
         assert receiver.requests == []
 
 
-def test_nothing_before_tls_1_2_is_spoken() -> None:
-    """Where OpenSSL offers less by default, an old receiver would be met with it."""
+def test_versions_before_tls_1_2_are_refused() -> None:
+    """Some builds of OpenSSL allow older versions by default."""
     assert CLIENT.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert CLIENT.check_hostname
     assert CLIENT.verify_mode is ssl.CERT_REQUIRED

@@ -1,82 +1,18 @@
-"""The real command line as a process of its own, told what to do by arguments and environment only."""
+"""The command line: set-up, the import of numbers, and the start of the engine."""
 
-import json
-import os
 import signal
 import socket
-import sqlite3
 import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.accounts.keys import LIVE_PREFIX
-from engine.asterisk.config_files import ROOT
 from engine.bookings.number_pool import MAX_REPORTED
 from phones.ports import free_port
-
-SECONDS = 60
-
-
-class Cli:
-    """`cli("numbers", "list")` runs a command in a directory of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RENTED_NUMBERS_")}
-        self.environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
-
-    @property
-    def data(self) -> Path:
-        return self.directory / "var"
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "engine", *arguments]
-
-    def settings(self, **settings: str) -> dict[str, str]:
-        return self.environment | {f"RENTED_NUMBERS_{name.upper()}": value for name, value in settings.items()}
-
-    def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.directory,
-            env=self.settings(**settings),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-
-    def json(self, *arguments: str, **settings: str) -> Any:
-        """What a command that must succeed printed; nothing else may stand on its standard output."""
-        done = self(*arguments, "--json", **settings)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def refused(self, *arguments: str, **settings: str) -> str:
-        """The complaint of a command that must fail as one that was refused, without a traceback."""
-        done = self(*arguments, **settings)
-        assert (done.returncode, done.stdout) == (1, ""), done
-        assert done.stderr.startswith("rented-numbers: ")
-        assert "Traceback" not in done.stderr
-        return done.stderr
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.data / "rented-numbers.sqlite3")) as database:
-            return database.execute(sql).fetchall()
-
-    def execute(self, sql: str) -> None:
-        with closing(sqlite3.connect(self.data / "rented-numbers.sqlite3")) as database, database:
-            database.execute(sql)
-
-    def numbers(self) -> list[str]:
-        return [number for (number,) in self.rows("SELECT e164 FROM numbers ORDER BY e164")]
+from tests.integration.cli_runner import Cli, CliInProcess, contents, wait_until_it_answers
 
 
 @pytest.fixture
@@ -85,23 +21,24 @@ def cli(tmp_path: Path) -> Cli:
 
 
 @pytest.fixture
-def load(cli: Cli) -> Callable[[bytes], subprocess.CompletedProcess[str]]:
-    """Import a file of that content."""
-    cli("setup")
+def here(tmp_path: Path) -> CliInProcess:
+    return CliInProcess(tmp_path)
+
+
+@pytest.fixture
+def load(here: CliInProcess) -> Callable[[bytes], subprocess.CompletedProcess[str]]:
+    """Import a file with the given content."""
+    here.set_up()
 
     def run(content: bytes) -> subprocess.CompletedProcess[str]:
-        (cli.directory / "numbers.csv").write_bytes(content)
-        return cli("numbers", "import", "numbers.csv")
+        (here.directory / "numbers.csv").write_bytes(content)
+        return here("numbers", "import", "numbers.csv")
 
     return run
 
 
-def contents(directory: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-
-
 @pytest.mark.parametrize("profile", ["production", "demo"])
-def test_setup_may_be_run_again_and_changes_nothing(cli: Cli, profile: str) -> None:
+def test_a_second_setup_changes_nothing(cli: Cli, profile: str) -> None:
     assert cli("setup", profile=profile).returncode == 0
     before, made = contents(cli.data / "secrets"), cli.numbers()
     again = cli("setup", profile=profile)
@@ -110,7 +47,7 @@ def test_setup_may_be_run_again_and_changes_nothing(cli: Cli, profile: str) -> N
     assert len(cli.rows("SELECT id FROM api_keys")) == (1 if profile == "demo" else 0)
 
 
-def test_setup_makes_a_demo_key_again_when_its_file_is_gone_and_never_shows_it(cli: Cli) -> None:
+def test_setup_replaces_a_lost_demo_key_and_never_shows_it(cli: Cli) -> None:
     cli("setup", profile="demo")
     file = cli.data / "demo" / "api-key"
     first = file.read_text()
@@ -121,7 +58,7 @@ def test_setup_makes_a_demo_key_again_when_its_file_is_gone_and_never_shows_it(c
     assert LIVE_PREFIX not in done.stdout + done.stderr
 
 
-def test_production_s_setup_makes_no_account_and_no_number(cli: Cli) -> None:
+def test_setup_for_production_creates_no_account_and_no_number(cli: Cli) -> None:
     cli("setup")
     assert cli.rows("SELECT (SELECT COUNT(*) FROM accounts), (SELECT COUNT(*) FROM numbers)") == [(0, 0)]
 
@@ -137,9 +74,11 @@ def test_production_s_setup_makes_no_account_and_no_number(cli: Cli) -> None:
         ("asterisk-config", "."),
     ],
 )
-def test_a_command_in_another_directory_makes_no_new_system(cli: Cli, command: tuple[str, ...]) -> None:
-    assert "no database in var: run in the project's directory, or set RENTED_NUMBERS_DATA_DIR" in cli.refused(*command)
-    assert not cli.data.exists()
+def test_a_command_in_another_directory_creates_no_new_system(here: CliInProcess, command: tuple[str, ...]) -> None:
+    assert "no database in var: run in the project's directory, or set RENTED_NUMBERS_DATA_DIR" in here.refused(
+        *command
+    )
+    assert not here.data.exists()
 
 
 @pytest.mark.parametrize(
@@ -155,14 +94,14 @@ def test_a_command_in_another_directory_makes_no_new_system(cli: Cli, command: t
         (b'\n\n"+3225550001",x\n  \n', 1),
     ],
 )
-def test_a_good_file_is_imported_whatever_its_shape(cli: Cli, load: Any, content: bytes, added: int) -> None:
+def test_a_good_file_is_imported_in_any_format(here: CliInProcess, load: Any, content: bytes, added: int) -> None:
     done = load(content)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == ["added", str(added)]
-    assert cli.numbers() == ["+3225550001", "+3225550002"][:added]
+    assert here.numbers() == ["+3225550001", "+3225550002"][:added]
 
 
-def test_bad_lines_are_named_with_their_numbers_and_nothing_is_imported(cli: Cli, load: Any) -> None:
+def test_bad_lines_are_listed_by_number_and_nothing_is_imported(here: CliInProcess, load: Any) -> None:
     done = load(b"number\n+3225550001\nnot a number\n\n+1\n+3225550001\n\xd9\xa3\xd9\xa2\nnumber\n")
     assert done.returncode == 1
     assert [line.removeprefix("rented-numbers: ") for line in done.stderr.splitlines()] == [
@@ -173,49 +112,58 @@ def test_bad_lines_are_named_with_their_numbers_and_nothing_is_imported(cli: Cli
         "line 8: 'number' is not an E.164 number, such as +3225550000",
         "nothing was imported",
     ]
-    assert cli.numbers() == []
+    assert here.numbers() == []
 
 
-def test_a_number_that_is_in_the_pool_already_is_named_and_nothing_is_imported(cli: Cli, load: Any) -> None:
+def test_a_known_number_is_named_and_nothing_is_imported(here: CliInProcess, load: Any) -> None:
     load(b"+3225550001\n")
     done = load(b"+3225550002\n3225550001\n")
     assert "line 2: +3225550001 is already in the pool" in done.stderr
-    assert cli.numbers() == ["+3225550001"]
+    assert here.numbers() == ["+3225550001"]
 
 
-def test_of_very_many_bad_lines_the_first_are_named_and_the_rest_counted(load: Any) -> None:
+def test_the_first_of_many_bad_lines_are_listed_and_the_rest_counted(load: Any) -> None:
     done = load(b"x\n" * 1000)
     assert len(done.stderr.splitlines()) == MAX_REPORTED + 2
     assert f"… and {1000 - MAX_REPORTED} more\n" in done.stderr
 
 
-@pytest.mark.parametrize("content", [b"+3225550001\n\xff\xfe\n", "+3225550001\n".encode("utf-16")])
-def test_a_file_that_is_not_utf_8_is_refused_whole(cli: Cli, load: Any, content: bytes) -> None:
+NOT_UTF_8, NO_NUMBER = "is not a CSV file in UTF-8", "rented-numbers: there is no number in numbers.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"+3225550001\n\xff\xfe\n", NOT_UTF_8),
+        ("+3225550001\n".encode("utf-16"), NOT_UTF_8),
+        (b"", NO_NUMBER),
+        (b"\n\n", NO_NUMBER),
+        (b"number\n", NO_NUMBER),
+    ],
+)
+def test_a_file_that_is_not_utf_8_or_has_no_number_is_refused(
+    here: CliInProcess, load: Any, content: bytes, complaint: str
+) -> None:
     done = load(content)
-    assert (done.returncode, "is not a CSV file in UTF-8" in done.stderr) == (1, True)
-    assert cli.numbers() == []
+    assert done.returncode == 1
+    assert done.stderr == complaint if complaint == NO_NUMBER else complaint in done.stderr
+    assert here.numbers() == []
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"number\n"])
-def test_a_file_without_a_number_is_refused(load: Any, content: bytes) -> None:
-    done = load(content)
-    assert (done.returncode, done.stderr) == (1, "rented-numbers: there is no number in numbers.csv\n")
+def test_a_missing_file_is_named(here: CliInProcess) -> None:
+    assert "nowhere.csv" in here.refused("numbers", "import", "nowhere.csv")
+    assert "Is a directory" in here.refused("numbers", "import", ".")
 
 
-def test_a_file_that_is_not_there_is_named(cli: Cli) -> None:
-    assert "nowhere.csv" in cli.refused("numbers", "import", "nowhere.csv")
-    assert "Is a directory" in cli.refused("numbers", "import", ".")
-
-
-def test_numbers_are_listed_with_their_state_and_can_be_chosen_by_it(cli: Cli) -> None:
-    cli("setup", profile="demo")
-    numbers = cli.json("numbers", "list")
-    assert [each["number"] for each in numbers] == cli.numbers()
+def test_numbers_are_listed_with_their_state_and_can_be_filtered_by_it(here: CliInProcess) -> None:
+    here.set_up("demo")
+    numbers = here.json("numbers", "list")
+    assert [each["number"] for each in numbers] == here.numbers()
     assert set(numbers[0]) == {"number", "state", "country", "idleSince", "quarantinedUntil"}
     for state, count in (("booked", 2), ("FREE", 100), ("quarantined", 0)):
-        chosen = cli.json("numbers", "list", "--state", state)
+        chosen = here.json("numbers", "list", "--state", state)
         assert [each["state"] for each in chosen] == [state.upper()] * count
-    assert cli("numbers", "list", "--state", "lost").returncode == 2
+    assert here("numbers", "list", "--state", "lost").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -227,15 +175,15 @@ def test_numbers_are_listed_with_their_state_and_can_be_chosen_by_it(cli: Cli) -
     ],
 )
 def test_the_engine_does_not_start_with_a_bad_secret(cli: Cli, spoil: Callable[[Path], None], complaint: str) -> None:
-    cli("setup")
+    cli.set_up()
     spoil(cli.data / "secrets" / "ami_secret")
     said = cli.refused("serve", http_port=str(free_port()), fastagi_port=str(free_port()))
     assert complaint in said
     assert str(Path("var/secrets/ami_secret")) in said
 
 
-def test_the_engine_says_which_port_is_taken(cli: Cli) -> None:
-    cli("setup")
+def test_the_engine_names_a_taken_port(cli: Cli) -> None:
+    cli.set_up()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = cli.refused("serve", http_port=str(port), fastagi_port=str(free_port()))
@@ -243,8 +191,8 @@ def test_the_engine_says_which_port_is_taken(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_engine_serves_without_asterisk_and_ends_in_order(cli: Cli, number: signal.Signals) -> None:
-    cli("setup")
+def test_the_engine_serves_without_asterisk_and_stops_cleanly(cli: Cli, number: signal.Signals) -> None:
+    cli.set_up()
     port = free_port()
     settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))
     with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.PIPE) as engine:
@@ -257,19 +205,3 @@ def test_the_engine_serves_without_asterisk_and_ends_in_order(cli: Cli, number: 
     assert engine.returncode == 0, log
     assert b"engine_down" in log
     assert b"Traceback" not in log
-
-
-def wait_until_it_answers(url: str, engine: subprocess.Popen[bytes]) -> None:
-    """With whatever status."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and engine.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()  # noqa: S310  a URL of ours
-        except urllib.error.HTTPError as answer:
-            answer.close()
-            return
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"{url} does not answer")

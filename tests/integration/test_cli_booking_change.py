@@ -1,11 +1,11 @@
-"""`rented-numbers bookings change`: an operator changes a booking, and nothing is added to it."""
+"""`rented-numbers bookings change`: an operator changes a booking without adding credit."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.integration.in_process import CliHere
+from tests.integration.cli_runner import CliInProcess
 
 CALLBACK = "https://customer.example/calls"
 STORED = "destination, callback, label, metadata, paused, caller_id, refuse_anonymous"
@@ -13,25 +13,25 @@ LIMITS = "max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds"
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> CliHere:
-    cli = CliHere(tmp_path)
-    assert cli("setup", profile="demo").returncode == 0
+def cli(tmp_path: Path) -> CliInProcess:
+    cli = CliInProcess(tmp_path)
+    cli.set_up("demo")
     return cli
 
 
 @pytest.fixture
-def booking(cli: CliHere) -> str:
+def booking(cli: CliInProcess) -> str:
     noted = ("--label", "Order 1871", "--metadata", "order=1871", "--max-call-seconds", "60")
     made = cli.json("bookings", "create", "--account", "demo", "--callback", CALLBACK, "+32470123456", *noted)
     return str(made["id"])
 
 
-def stored(cli: CliHere, columns: str, booking: str) -> list[object]:
+def stored(cli: CliInProcess, columns: str, booking: str) -> list[object]:
     [row] = [row for booking_id, *row in cli.rows(f"SELECT id, {columns} FROM bookings") if booking_id == booking]  # noqa: S608  a test's own
     return row
 
 
-def test_only_what_is_given_changes_and_nothing_is_added(cli: CliHere, booking: str) -> None:
+def test_only_given_fields_change_and_no_credit_is_added(cli: CliInProcess, booking: str) -> None:
     before, credit = cli.json("bookings", "show", booking), "seconds_granted, calls_granted, end_at"
     granted = stored(cli, credit, booking)
     changed = cli.json("bookings", "change", booking, "--paused", "--label", "Order 1872")
@@ -42,13 +42,13 @@ def test_only_what_is_given_changes_and_nothing_is_added(cli: CliHere, booking: 
     assert cli.json("ledger", "verify") == []
 
 
-def test_everything_that_patch_changes_can_be_changed(cli: CliHere, booking: str) -> None:
+def test_every_field_of_patch_can_be_changed(cli: CliInProcess, booking: str) -> None:
     cli.typed = "+32470654321\n"
     options = ("--callback", f"{CALLBACK}/2", "--label", "", "--metadata", "a=1", "--metadata", "b=2", "--paused")
     callers = ("--caller-id", "service", "--refuse-anonymous", "--max-concurrent-calls", "3")
     changed = cli("bookings", "change", booking, "--destination", *options, *callers, "--json")
     assert changed.returncode == 0, changed.stderr
-    assert "470654321" not in changed.stdout.removeprefix(" +32470654321\n")  # what was typed, as a terminal shows it
+    assert "470654321" not in changed.stdout.removeprefix(" +32470654321\n")  # the terminal's echo of the typed number
     destination, callback, label, metadata, *rest = stored(cli, STORED, booking)
     assert (destination, callback, label) == ("+32470654321", f"{CALLBACK}/2", "")
     assert json.loads(str(metadata)) == {"a": "1", "b": "2"}
@@ -56,7 +56,7 @@ def test_everything_that_patch_changes_can_be_changed(cli: CliHere, booking: str
     assert stored(cli, LIMITS, booking) == [3, None, 60]
 
 
-def test_limits_and_notes_can_be_removed(cli: CliHere, booking: str) -> None:
+def test_limits_and_notes_can_be_removed(cli: CliInProcess, booking: str) -> None:
     cli.json("bookings", "change", booking, "--max-calls-per-caller-per-hour", "5", "--max-call-seconds", "0")
     assert stored(cli, LIMITS, booking) == [None, 5, None]
     cli.json("bookings", "change", booking, "--no-metadata", "--take-anonymous")
@@ -64,7 +64,7 @@ def test_limits_and_notes_can_be_removed(cli: CliHere, booking: str) -> None:
     assert (shown["metadata"], shown["label"], shown["refuseAnonymous"]) == ({}, "Order 1871", False)
 
 
-def test_what_cannot_be_changed_is_refused_with_the_reason_and_changes_nothing(cli: CliHere, booking: str) -> None:
+def test_a_refused_change_gives_the_reason_and_changes_nothing(cli: CliInProcess, booking: str) -> None:
     before = stored(cli, f"{STORED}, {LIMITS}", booking)
     command = ("bookings", "change", booking, "--paused")
     assert "nothing to change" in cli.refused("bookings", "change", booking)
@@ -81,7 +81,7 @@ def test_what_cannot_be_changed_is_refused_with_the_reason_and_changes_nothing(c
     assert "gone for good" in cli.refused(*command)
 
 
-def test_a_booking_of_a_test_world_is_changed_in_its_own_time(cli: CliHere) -> None:
+def test_a_sandbox_booking_is_changed_at_the_sandbox_time(cli: CliInProcess) -> None:
     world = cli.json("keys", "create", "demo", "--test")["accountId"]
     made = cli.json("bookings", "create", "--account", world, "--callback", CALLBACK, "+32470123456")
     cli.json("simulate", "clock", "--account", world, "--advance", str(8 * 24 * 3600))

@@ -1,4 +1,4 @@
-"""`rented-numbers bookings`: what an operator sees of a booking, and adjusts while no engine is running."""
+"""`rented-numbers bookings`: an operator reads and adjusts bookings while no engine is running."""
 
 import json
 import os
@@ -11,19 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.in_process import CliHere
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli, CliInProcess
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> CliHere:
-    return CliHere(tmp_path)
+def cli(tmp_path: Path) -> CliInProcess:
+    return CliInProcess(tmp_path)
 
 
 @pytest.fixture
 def booking(cli: Cli) -> str:
-    """A softphone's: it was renewed again and again."""
-    assert cli("setup", profile="demo").returncode == 0
+    """A booking of a softphone, which was renewed several times."""
+    cli.set_up("demo")
     [(booking_id,)] = cli.rows("SELECT id FROM bookings ORDER BY id LIMIT 1")
     return str(booking_id)
 
@@ -34,9 +33,7 @@ def credit(cli: Cli, booking: str) -> tuple[int, ...]:
     return tuple(row)
 
 
-def test_a_booking_is_shown_with_its_credit_and_every_grant_and_without_its_hidden_number(
-    cli: Cli, booking: str
-) -> None:
+def test_a_booking_is_shown_with_its_grants_and_without_its_destination(cli: Cli, booking: str) -> None:
     shown = cli.json("bookings", "show", booking)
     assert (shown["id"], shown["status"], shown["callerId"]) == (booking, "ACTIVE", "caller")
     assert shown["secondsGranted"] == shown["secondsRemaining"] == sum(each["seconds"] for each in shown["grants"])
@@ -46,7 +43,7 @@ def test_a_booking_is_shown_with_its_credit_and_every_grant_and_without_its_hidd
         assert hidden[-6:] not in cli("bookings", "show", booking, *arguments).stdout
 
 
-def test_what_is_given_and_taken_is_kept_with_its_reason_and_the_books_still_add_up(cli: Cli, booking: str) -> None:
+def test_adjustments_are_stored_with_their_reason_and_the_ledger_balances(cli: Cli, booking: str) -> None:
     granted, _, calls, _ = credit(cli, booking)
     given = cli.json("bookings", "adjust", booking, "--seconds", "60", "--calls", "2", "--reason", "a present")
     assert (given["seconds"], given["calls"], given["bookingId"]) == (60, 2, booking)
@@ -62,7 +59,7 @@ def test_what_is_given_and_taken_is_kept_with_its_reason_and_the_books_still_add
     assert cli.json("ledger", "verify") == []
 
 
-def test_more_than_there_is_cannot_be_taken_and_it_is_said(cli: Cli, booking: str) -> None:
+def test_taking_more_than_there_is_takes_what_there_is_and_reports_it(cli: Cli, booking: str) -> None:
     granted, _, calls, _ = credit(cli, booking)
     done = cli("bookings", "adjust", booking, "--seconds", "-100000000", "--reason", "a complaint")
     assert done.returncode == 0
@@ -74,7 +71,7 @@ def test_more_than_there_is_cannot_be_taken_and_it_is_said(cli: Cli, booking: st
     assert cli.json("ledger", "verify") == []
 
 
-def test_what_cannot_be_adjusted_is_refused_with_the_reason_and_changes_nothing(cli: Cli, booking: str) -> None:
+def test_a_refused_adjustment_gives_the_reason_and_changes_nothing(cli: Cli, booking: str) -> None:
     before = credit(cli, booking)
     command = ("bookings", "adjust")
     assert "there is no such booking" in cli.refused(*command, "bkg_unknown", "--seconds", "1", "--reason", "x")
@@ -90,8 +87,8 @@ def test_what_cannot_be_adjusted_is_refused_with_the_reason_and_changes_nothing(
     assert credit(cli, booking) == before
 
 
-def test_bookings_are_made_listed_renewed_and_deleted_for_an_account(cli: Cli) -> None:
-    assert cli("setup", profile="demo").returncode == 0
+def test_bookings_are_created_listed_renewed_and_deleted_for_an_account(cli: Cli) -> None:
+    cli.set_up("demo")
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls")
     first = cli.json(*made, "+32470123456", "--plan", "small", "--max-concurrent-calls", "3", "--refuse-anonymous")
     second = cli.json(*made, "+32470123456", "--caller-id", "anonymous")
@@ -119,8 +116,8 @@ def test_bookings_are_made_listed_renewed_and_deleted_for_an_account(cli: Cli) -
     assert cli.json("ledger", "verify") == []
 
 
-def test_a_booking_is_made_with_a_number_of_choice_and_notes_which_are_shown_without_numbers(cli: Cli) -> None:
-    assert cli("setup", profile="demo").returncode == 0
+def test_a_booking_is_created_with_a_chosen_number_and_notes(cli: Cli) -> None:
+    cli.set_up("demo")
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
     noted = ("--label", "for +32470123456", "--metadata", "order=1871", "--metadata", "who=+32470123456=x", "--paused")
     first = cli.json(*made, "--service", "+33199000007", *noted, "--max-call-seconds", "60")
@@ -151,8 +148,8 @@ def test_a_booking_is_made_with_a_number_of_choice_and_notes_which_are_shown_wit
         (("--metadata", f"order={'x' * 501}"), "a value at most"),
     ],
 )
-def test_a_choice_or_note_that_cannot_be_is_refused_before_anything_is_booked(
-    cli: CliHere, booking: str, options: tuple[str, ...], why: str
+def test_a_bad_choice_or_note_is_refused_before_booking(
+    cli: CliInProcess, booking: str, options: tuple[str, ...], why: str
 ) -> None:
     made = ("bookings", "create", "--account", "demo", "--callback", "https://customer.example/calls", "+32470123456")
     assert why in cli.refused(*made, *options)
@@ -160,7 +157,7 @@ def test_a_choice_or_note_that_cannot_be_is_refused_before_anything_is_booked(
     assert cli.json("bookings", "list", "--account", "demo") == []
 
 
-def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliHere, booking: str) -> None:
+def test_a_refused_booking_gives_the_reason(cli: CliInProcess, booking: str) -> None:
     made = ("bookings", "create", "--account", "demo", "--callback")
     assert "callback" in cli.refused(*made, "ftp://customer.example/", "+32470123456")
     assert "E.164" in cli.refused(*made, "https://customer.example/", "+1")
@@ -172,8 +169,8 @@ def test_what_cannot_be_booked_is_refused_with_the_reason(cli: CliHere, booking:
     assert cli.json("bookings", "show", booking)["status"] == "ACTIVE"
 
 
-def test_a_test_worlds_bookings_go_by_its_own_clock(cli: Cli) -> None:
-    cli("setup", profile="demo")
+def test_sandbox_bookings_use_the_sandbox_clock(cli: Cli) -> None:
+    cli.set_up("demo")
     world = cli.json("keys", "create", "demo", "--test")["accountId"]
     made = cli.json("bookings", "create", "--account", world, "--callback", "https://customer.example/", "+32470123456")
     cli.json("simulate", "clock", "--account", world, "--advance", str(8 * 24 * 3600))
@@ -183,7 +180,7 @@ def test_a_test_worlds_bookings_go_by_its_own_clock(cli: Cli) -> None:
     assert cli.json("bookings", "renew", made["id"])["status"] == "ACTIVE"
 
 
-def test_a_callback_on_this_machine_is_for_the_demo_only_and_it_is_said(cli: Cli, booking: str) -> None:
+def test_only_the_demo_accepts_a_callback_on_this_machine(cli: Cli, booking: str) -> None:
     there = ("--callback", "http://127.0.0.1:9000/calls")
     for command in (("create", "--account", "demo", "+33199111111"), ("change", booking)):
         said = cli.refused("bookings", *command, *there)
@@ -195,14 +192,14 @@ def test_a_callback_on_this_machine_is_for_the_demo_only_and_it_is_said(cli: Cli
     )
 
 
-def test_a_table_cuts_nothing_off(cli: Cli, booking: str) -> None:
+def test_a_table_does_not_cut_values(cli: Cli, booking: str) -> None:
     listed = cli("bookings", "list").stdout
     assert [row for row in listed.splitlines() if booking in row and "ACTIVE" in row]
     assert "…" not in listed
 
 
-def test_on_a_narrow_terminal_records_stand_below_each_other_whole(tmp_path: Path, cli: Cli, booking: str) -> None:
-    real = Cli(tmp_path)  # a process of its own, over the same directory
+def test_a_narrow_terminal_shows_records_one_below_the_other(tmp_path: Path, cli: Cli, booking: str) -> None:
+    real = Cli(tmp_path)  # a process in the same directory
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as screen:
         try:
@@ -223,9 +220,9 @@ def test_on_a_narrow_terminal_records_stand_below_each_other_whole(tmp_path: Pat
 
 
 def _all_of(screen: FileIO) -> bytes:
-    """What was written to it until nobody could write any more."""
+    """Read the terminal until its other end is closed."""
     text = b""
-    with suppress(OSError):  # so Linux says that the other end is closed
+    with suppress(OSError):  # Linux reports the closed other end so
         while read := screen.read(65_536):
             text += read
     return text

@@ -1,4 +1,4 @@
-"""`callbacks list`, `show`, `redeliver`, `endpoints`, `enable` and `secrets …`, beside no engine."""
+"""`callbacks list`, `show`, `redeliver`, `endpoints`, `enable` and `secrets …`, without an engine."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ URL = "https://customer.example/calls"
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Of a demo whose account has a callback that was answered with 410."""
+    """The settings of a demo whose account has a callback that was answered with 410."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RENTED_NUMBERS_PROFILE", "demo")
     settings = Settings()
@@ -63,7 +63,7 @@ def printed(*arguments: str) -> Any:
     return json.loads(said(*arguments, "--json"))
 
 
-def test_callbacks_are_listed_shown_and_sent_again_without_showing_a_number(settings: Settings) -> None:
+def test_callbacks_are_listed_shown_and_redelivered_without_showing_a_number(settings: Settings) -> None:
     [failed] = printed("callbacks", "list", "--account", "demo", "--state", "FAILED")
     assert (failed["attemptCount"], failed["lastOutcome"], failed["url"]) == (1, "HTTP 410", URL)
     assert printed("callbacks", "list", "--account", "demo", "--booking", failed["bookingId"]) == [failed]
@@ -81,8 +81,8 @@ def test_callbacks_are_listed_shown_and_sent_again_without_showing_a_number(sett
     assert printed("callbacks", "enable", endpoint["id"])["state"] == "ENABLED"
 
 
-def test_what_customers_wrote_is_shown_as_it_is(settings: Settings) -> None:
-    """It stands in callbacks' bodies and URLs, where brackets and colons could be taken for markup."""
+def test_text_of_customers_is_shown_unchanged(settings: Settings) -> None:
+    """Brackets and colons in bodies and URLs must not be read as markup."""
     url, notes = "https://customer.example/[b]:warning:", {"note": "[/b] :warning:"}
 
     def fill(tx: Transaction) -> str:
@@ -131,17 +131,17 @@ def test_what_customers_wrote_is_shown_as_it_is(settings: Settings) -> None:
         ("secrets show nobody", InvalidInput, "no account 'nobody'"),
     ],
 )
-def test_what_cannot_be_is_refused(words: str, refusal: type[Exception], why: str) -> None:
+def test_a_bad_command_is_refused_with_the_reason(words: str, refusal: type[Exception], why: str) -> None:
     with pytest.raises(refusal, match=why):
         said(*words.split())
 
 
-def test_a_secret_is_replaced_and_the_old_one_shown_while_it_signs(settings: Settings) -> None:
+def test_a_secret_is_rotated_and_the_old_one_shown_while_it_signs(settings: Settings) -> None:
     file = webhook_secret_file(settings.data_dir)
     first = file.read_text().strip()
     rotated = printed("secrets", "rotate", "demo", "--overlap", "30m")
     assert rotated["oldSecret"] == first != rotated["secret"]
     assert printed("secrets", "show", "demo") == rotated
-    # What `make call` verifies with is made anew by the next start.
+    # The next set-up rewrites the secret that `make call` verifies with.
     set_up(settings, lambda _: None)
     assert file.read_text().strip() == rotated["secret"]

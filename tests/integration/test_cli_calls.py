@@ -1,5 +1,4 @@
-"""`rented-numbers calls`, and what else the command line does to live calls: in a process of its own, with an engine's
-control socket, and a fake Asterisk behind it."""
+"""Commands that affect live calls, with the control socket of an engine and a fake Asterisk."""
 
 import asyncio
 import os
@@ -20,20 +19,20 @@ from engine.domain.ids import CallId
 from engine.runtime.clock import SystemClock
 from tests.contract.samples import CALLER, HIDDEN
 from tests.contract.world import World
+from tests.integration.cli_runner import Cli
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_channels import FakeChannels
-from tests.integration.test_cli import Cli
 from tests.integration.test_limits import Exchange, ami, at_work
-from tests.integration.worlds import a_world
 
 __all__ = ["ami"]  # a fixture
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """In the data directory of a command line's, and in the present."""
+    """A world in the data directory of the command line, at the present time."""
     data = tmp_path / "var"
     data.mkdir(mode=0o700)
-    async with a_world(data) as world:
+    async with world_on_disk(data) as world:
         world.now = SystemClock().now()
         world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
         yield world
@@ -46,7 +45,7 @@ def cli(tmp_path: Path) -> Cli:
 
 @asynccontextmanager
 async def an_engine(cli: Cli, exchange: Exchange) -> AsyncIterator[None]:
-    """Its control socket."""
+    """The control socket of an engine."""
     operator = Operator(exchange.world.storage, exchange.link, exchange.keeper)
     stop = asyncio.Event()
     task = asyncio.create_task(ControlServer(cli.data, operator.operations()).run(stop))
@@ -65,7 +64,7 @@ async def ran(command: Any, *arguments: str) -> Any:
     return await asyncio.to_thread(command, *arguments)
 
 
-async def test_live_calls_are_shown_with_what_they_may_use_and_without_the_hidden_number(
+async def test_live_calls_are_shown_with_their_lease_and_without_the_destination(
     world: World, ami: FakeChannels, cli: Cli
 ) -> None:
     assert await ran(cli.json, "calls", "live") == []
@@ -107,7 +106,7 @@ async def test_deleting_a_booking_ends_its_calls_and_no_others(world: World, ami
         assert (await world.stored(exchange.booking)).gone_at is not None
 
 
-async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_next_one(
+async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_next_engine(
     world: World, cli: Cli
 ) -> None:
     booking: Booking = await world.book()
@@ -118,7 +117,7 @@ async def test_without_an_engine_the_calls_of_a_deleted_booking_are_left_to_the_
     assert (await world.sweep()).channels == ["c1"]
 
 
-async def test_a_renewal_lengthens_the_calls_that_are_up(world: World, ami: FakeChannels, cli: Cli) -> None:
+async def test_a_renewal_lengthens_live_calls(world: World, ami: FakeChannels, cli: Cli) -> None:
     async with at_work(world, ami) as exchange:
         await exchange.talk(CallId("c1"))
         before = exchange.leases()["c1"]
@@ -130,7 +129,7 @@ async def test_a_renewal_lengthens_the_calls_that_are_up(world: World, ami: Fake
         assert granted > before
 
 
-async def test_on_a_terminal_the_table_follows_the_calls_until_ctrl_c(world: World, cli: Cli) -> None:
+async def test_a_terminal_shows_a_live_table_until_ctrl_c(world: World, cli: Cli) -> None:
     booking = await world.book()
     ours, theirs = pty.openpty()
     environment = cli.settings() | {"TERM": "xterm", "COLUMNS": "200"}

@@ -1,4 +1,4 @@
-"""`rented-numbers cdr`: call records on the command line, beside a running engine or without one."""
+"""`rented-numbers cdr`: call records on the command line, with and without a running engine."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from engine.cdr.master_csv import COLUMNS
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 HIDDEN = "+32470123456"
 START = 1_772_366_400_000
@@ -21,9 +21,9 @@ START = 1_772_366_400_000
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """Two accounts; of two calls to the one each came in a second after one to the other, which has two more."""
+    """Two accounts with two and four calls. Their calls alternate a second apart."""
     cli = Cli(tmp_path_factory.mktemp("cdr"))
-    assert cli("setup").returncode == 0
+    cli.set_up()
     with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
         for number, (account, calls) in enumerate((("acc_1", 2), ("acc_2", 4))):
             database.execute(
@@ -62,11 +62,11 @@ def cli(filled: Cli, tmp_path: Path) -> Cli:
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:
-    """Account and call, by the number that each record's id ends with."""
+    """Return account and call of each record, from the end of its id."""
     return [row["id"][4] + row["id"][-1] for row in rows]
 
 
-def test_the_newest_records_of_all_accounts_or_one_are_listed_without_the_hidden_number(cli: Cli) -> None:
+def test_the_newest_records_are_listed_without_the_destination(cli: Cli) -> None:
     everything = cli.json("cdr", "list")
     assert ids(everything) == ["13", "12", "01", "11", "00", "10"]
     assert everything[0] == {
@@ -87,14 +87,14 @@ def test_the_newest_records_of_all_accounts_or_one_are_listed_without_the_hidden
         assert HIDDEN[-6:] not in shown
 
 
-def test_filters_are_those_of_the_api(cli: Cli) -> None:
+def test_the_command_has_the_filters_of_the_api(cli: Cli) -> None:
     first, later = "2026-03-01T11:59:59Z", "2026-03-01T12:00:10+00:00"
     assert ids(cli.json("cdr", "list", "--from", first, "--to", later)) == ["11", "00", "10"]
     one = ("--service", "+3225550001", "--disposition", "answered", "--booking", "bkg_" + "0" * 31 + "1")
     assert ids(cli.json("cdr", "list", *one, "--source", "14155550101")) == ["11"]
 
 
-def test_what_makes_no_sense_is_refused_all_at_once(cli: Cli) -> None:
+def test_all_bad_filters_are_refused_at_once(cli: Cli) -> None:
     said = cli.refused(
         "cdr", "export", "--from", "yesterday", "--service", "3225550001", "--source", "him", "--booking", "1"
     )
@@ -102,7 +102,7 @@ def test_what_makes_no_sense_is_refused_all_at_once(cli: Cli) -> None:
     assert "there is no account 'nobody'" in cli.refused("cdr", "export", "--account", "nobody")
 
 
-def test_an_export_has_every_record_with_its_hidden_number(cli: Cli) -> None:
+def test_an_export_has_every_record_with_its_destination(cli: Cli) -> None:
     file = cli.directory / "march.csv"
     done = cli("cdr", "export", "--output", str(file))
     assert (done.returncode, done.stdout) == (0, "")
@@ -117,7 +117,7 @@ def test_an_export_has_every_record_with_its_hidden_number(cli: Cli) -> None:
     assert {record["destination"] for record in records} == {HIDDEN}
 
 
-def test_simulated_calls_are_not_among_those_of_all_accounts(cli: Cli) -> None:
+def test_the_list_of_all_accounts_has_no_simulated_calls(cli: Cli) -> None:
     everything = ("cdr", "export", "--format", "jsonl")
     cli.execute("UPDATE accounts SET test_of = 'acc_1' WHERE id = 'acc_2'")
     assert len(cli(*everything).stdout.splitlines()) == 2
@@ -125,7 +125,7 @@ def test_simulated_calls_are_not_among_those_of_all_accounts(cli: Cli) -> None:
     assert len(cli(*everything, "--account", "acc_2").stdout.splitlines()) == 4
 
 
-def test_a_reader_that_has_had_enough_ends_the_export_without_a_complaint(cli: Cli) -> None:
+def test_an_export_ends_quietly_when_its_reader_closes(cli: Cli) -> None:
     with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database, database:
         insert(
             database, ([f"cdr_2{n:031}", *a_record(0, "acc_1", 0)[1:3], f"copy {n}", n, 0, *LAST] for n in range(5_000))

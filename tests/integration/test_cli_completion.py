@@ -1,4 +1,4 @@
-"""Shell completion, as a person turns it on and uses it."""
+"""Shell completion is installed and used in a real shell."""
 
 import os
 import subprocess
@@ -18,13 +18,13 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def completed(home: Path, typed: str) -> list[str]:
-    """What a shell is offered behind what was typed."""
+    """Return the completions for what was typed."""
     words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split(" ")) - 1)}
     told = environment(home, _RENTED_NUMBERS_COMPLETE="complete_bash", **words)
     return subprocess.run([PROGRAM], env=told, capture_output=True, text=True, timeout=60, check=True).stdout.split()
 
 
-def test_it_installs_itself_into_the_shell_that_asks(tmp_path: Path) -> None:
+def test_completion_installs_itself_into_the_current_shell(tmp_path: Path) -> None:
     command = ["/bin/bash", "-c", "rented-numbers --install-completion; exit $?"]
     done = subprocess.run(
         command, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""The data directory: whose it is, how many run on it, what is forgotten and what must not be."""
+"""The data directory: its owner, one system at a time, and what `clean` deletes."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 from engine.config.settings import Settings
 from engine.local.data_dir import DataDirUnusable, require_database
 from phones.ports import free_port
-from tests.integration.test_cli import Cli, contents, wait_until_it_answers
+from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
 
 DATABASE = "rented-numbers.sqlite3"
 
@@ -35,7 +35,7 @@ def serving(cli: Cli) -> Iterator[subprocess.Popen[bytes]]:
             engine.send_signal(signal.SIGTERM)
 
 
-def test_a_lost_key_pepper_is_not_made_again_without_a_word(cli: Cli) -> None:
+def test_a_lost_key_pepper_is_not_silently_replaced(cli: Cli) -> None:
     first = cli("setup")
     assert "ami_secret, key_pepper" in first.stderr
     pepper = cli.data / "secrets" / "key_pepper"
@@ -49,18 +49,18 @@ def test_a_lost_key_pepper_is_not_made_again_without_a_word(cli: Cli) -> None:
     assert pepper.exists()
 
 
-def test_another_lost_secret_is_made_again_and_named(cli: Cli) -> None:
+def test_any_other_lost_secret_is_replaced_and_named(cli: Cli) -> None:
     cli("setup")
     (cli.data / "secrets" / "ami_secret").unlink()
     assert cli("setup").stderr == "rented-numbers: created secrets in var/secrets: ami_secret\n"
 
 
-def test_a_directory_that_is_made_is_its_owners_only(cli: Cli) -> None:
+def test_a_new_directory_is_private_to_its_owner(cli: Cli) -> None:
     assert cli("setup", data_dir="a/b").returncode == 0
     assert (cli.directory / "a" / "b").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_directory_that_was_there_is_left_as_it_is_and_what_is_put_into_it_is_private(cli: Cli) -> None:
+def test_an_existing_directory_keeps_its_mode_and_new_files_are_private(cli: Cli) -> None:
     cli.data.mkdir()
     cli.data.chmod(0o755)
     assert cli("setup", profile="demo").returncode == 0
@@ -68,7 +68,7 @@ def test_a_directory_that_was_there_is_left_as_it_is_and_what_is_put_into_it_is_
     assert [path for path in cli.data.rglob("*") if path.stat().st_mode & 0o077] == []
 
 
-def test_a_data_directory_that_will_not_do_is_refused_with_the_reason(cli: Cli) -> None:
+def test_an_unusable_data_directory_is_refused_with_the_reason(cli: Cli) -> None:
     cli.data.mkdir()
     cli.data.chmod(0o775)
     assert "can be written by others" in cli.refused("setup")
@@ -85,8 +85,8 @@ def test_a_data_directory_of_another_user_is_refused(cli: Cli) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
-def test_whoever_may_not_look_into_it_is_told_whose_it_is() -> None:
-    with tempfile.TemporaryDirectory() as parent:  # not pytest's, which others may not pass through
+def test_an_unreadable_data_directory_is_refused_with_its_owners_name() -> None:
+    with tempfile.TemporaryDirectory() as parent:  # not pytest's directory, which other users may not enter
         Path(parent).chmod(0o755)
         data = Path(parent, "var")
         data.mkdir(mode=0o700)
@@ -107,7 +107,7 @@ def test_one_system_runs_on_a_data_directory(cli: Cli) -> None:
             assert "RENTED_NUMBERS_DATA_DIR as well" in said
 
 
-def test_nothing_is_forgotten_while_a_system_runs(cli: Cli) -> None:
+def test_nothing_is_deleted_while_a_system_runs(cli: Cli) -> None:
     cli("setup")
     with serving(cli):
         assert "a system is already running on var" in cli.refused("clean", "--yes")
@@ -115,7 +115,7 @@ def test_nothing_is_forgotten_while_a_system_runs(cli: Cli) -> None:
         assert cli.json("accounts", "list") == []
 
 
-def test_everything_of_ours_is_forgotten_and_a_first_run_follows(cli: Cli) -> None:
+def test_clean_deletes_everything_of_ours_and_a_first_run_follows(cli: Cli) -> None:
     cli("setup", profile="demo")
     assert cli("clean", "--yes").returncode == 0
     assert not cli.data.exists()
@@ -123,7 +123,7 @@ def test_everything_of_ours_is_forgotten_and_a_first_run_follows(cli: Cli) -> No
     assert cli("setup", profile="demo").returncode == 0
 
 
-def test_what_a_system_has_made_while_it_ran_is_forgotten_too(cli: Cli) -> None:
+def test_clean_deletes_the_files_of_a_running_system(cli: Cli) -> None:
     cli("setup", profile="demo")
     with serving(cli):
         pass
@@ -135,7 +135,7 @@ def test_what_a_system_has_made_while_it_ran_is_forgotten_too(cli: Cli) -> None:
     assert not cli.data.exists()
 
 
-def test_what_is_not_ours_is_never_forgotten(cli: Cli) -> None:
+def test_clean_never_deletes_foreign_files(cli: Cli) -> None:
     cli("setup")
     for name in ("letters.txt", "secrets/mine", "journal/notes.txt", "asterisk/mine"):
         (cli.data / name).parent.mkdir(exist_ok=True)
@@ -146,20 +146,20 @@ def test_what_is_not_ours_is_never_forgotten(cli: Cli) -> None:
     assert "asterisk, journal, letters.txt, secrets" in said
 
 
-def test_a_directory_without_a_system_is_not_touched(cli: Cli) -> None:
+def test_clean_does_not_touch_a_directory_without_a_system(cli: Cli) -> None:
     cli.data.mkdir()
     assert cli("clean", "--yes").returncode == 0
     assert list(cli.data.iterdir()) == []
 
 
-def test_it_asks_before_it_forgets(cli: Cli) -> None:
+def test_clean_asks_before_it_deletes(cli: Cli) -> None:
     cli("setup")
     assert cli("clean").returncode == 1
     assert (cli.data / DATABASE).exists()
 
 
 @pytest.mark.parametrize("command", [("setup",), ("serve",), ("accounts", "list")])
-def test_a_file_that_is_no_database_is_named_in_one_line(cli: Cli, command: tuple[str, ...]) -> None:
+def test_a_file_that_is_not_a_database_is_reported_in_one_line(cli: Cli, command: tuple[str, ...]) -> None:
     cli("setup")
     (cli.data / DATABASE).write_bytes(b"not a database" * 100)
     said = cli.refused(*command, http_port=str(free_port()), fastagi_port=str(free_port()))

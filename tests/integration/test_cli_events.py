@@ -1,14 +1,14 @@
-"""`rented-numbers accounts events`: what an account's callbacks tell."""
+"""`rented-numbers accounts events`: the events of an account's callbacks."""
 
 from pathlib import Path
 
 from engine.domain.events import EventType
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import CliInProcess
 
 
-def test_an_operator_sees_and_sets_what_an_account_is_told(tmp_path: Path) -> None:
-    cli = Cli(tmp_path)
-    cli("setup")
+def test_an_operator_shows_and_sets_the_events_of_an_account(tmp_path: Path) -> None:
+    cli = CliInProcess(tmp_path)
+    cli.set_up()
     account = cli.json("accounts", "create", "ann")["id"]
     chosen = cli.json("accounts", "events", "ann", "--set", "booking.gone, call.missed")
     assert chosen == {"accountId": account, "events": ["call.missed", "booking.gone"]}

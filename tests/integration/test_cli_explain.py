@@ -1,4 +1,4 @@
-"""`rented-numbers explain`: the operator's look at why a call is, or is not, put through."""
+"""`rented-numbers explain` shows an operator why a call is bridged or refused."""
 
 import sqlite3
 from contextlib import closing
@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from api.schemas.explanations import ExplanationBody
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli, CliInProcess
 
 CALLER = "+14155550123"
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    return Cli(tmp_path)
+def cli(tmp_path: Path) -> CliInProcess:
+    return CliInProcess(tmp_path)
 
 
 @pytest.fixture
 def booking(cli: Cli) -> str:
-    """One of those that the demo's first run makes: it belongs to the softphones' account."""
-    assert cli("setup", profile="demo").returncode == 0
+    """A booking of the softphones' account, made by the first run of the demo."""
+    cli.set_up("demo")
     [(booking_id,)] = cli.rows("SELECT id FROM bookings ORDER BY id LIMIT 1")
     return str(booking_id)
 
@@ -31,7 +31,7 @@ def tables(cli: Cli) -> list[Any]:
     return [cli.rows(f"SELECT * FROM {name}") for name in names]  # noqa: S608  names of ours
 
 
-def test_a_booking_is_explained_with_every_field_and_nothing_is_written(cli: Cli, booking: str) -> None:
+def test_an_explanation_has_every_field_and_writes_nothing(cli: Cli, booking: str) -> None:
     before = tables(cli)
     told = cli.json("explain", booking, "--source", CALLER)
     assert list(told) == [field.alias for field in ExplanationBody.model_fields.values()]
@@ -41,12 +41,12 @@ def test_a_booking_is_explained_with_every_field_and_nothing_is_written(cli: Cli
     assert tables(cli) == before
 
 
-def test_settings_and_the_default_caller_count(cli: Cli, booking: str) -> None:
+def test_an_explanation_uses_the_settings_and_the_default_caller(cli: Cli, booking: str) -> None:
     told = cli.json("explain", booking, longest_call="5", max_concurrent_calls="3")
     assert (told["source"], told["seconds"], told["maxConcurrentCalls"]) == ("anonymous", 5, 3)
 
 
-def test_people_read_it_a_line_a_field(cli: Cli, booking: str) -> None:
+def test_an_explanation_for_people_has_a_line_for_each_field(cli: Cli, booking: str) -> None:
     done = cli("explain", booking)
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if len(line.split()) > 1)
     assert lines["message"].startswith("The call would be put through")
@@ -59,7 +59,7 @@ def test_the_hidden_number_is_never_shown(cli: Cli, booking: str) -> None:
         assert hidden[-6:] not in cli("explain", booking, *arguments).stdout
 
 
-def test_what_cannot_be_explained_is_refused_with_the_reason(cli: Cli, booking: str) -> None:
+def test_a_refused_explanation_gives_the_reason(cli: Cli, booking: str) -> None:
     assert "there is no such booking" in cli.refused("explain", "bkg_unknown")
     assert "--source must be a telephone number" in cli.refused("explain", booking, "--source", "alice")
     with closing(sqlite3.connect(cli.data / "rented-numbers.sqlite3")) as database:

@@ -10,17 +10,17 @@ import pytest
 
 from engine.accounts.keys import LIVE_PREFIX, key_digest
 from phones.ports import free_port
-from tests.integration.test_cli import Cli, contents, wait_until_it_answers
+from tests.integration.cli_runner import Cli, CliInProcess, contents, wait_until_it_answers
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    cli = Cli(tmp_path)
-    cli("setup")
+def cli(tmp_path: Path) -> CliInProcess:
+    cli = CliInProcess(tmp_path)
+    cli.set_up()
     return cli
 
 
-def test_a_new_key_is_shown_once_and_only_its_digest_is_kept(cli: Cli) -> None:
+def test_a_new_key_is_shown_once_and_stored_as_a_digest(cli: Cli) -> None:
     account = cli.json("accounts", "create", "Ann & sons")
     by_name = cli.json("keys", "create", "Ann & sons")
     by_id = cli.json("keys", "create", account["id"])
@@ -33,7 +33,7 @@ def test_a_new_key_is_shown_once_and_only_its_digest_is_kept(cli: Cli) -> None:
     assert not [key for key in (by_name, by_id) if key["key"].removeprefix(LIVE_PREFIX).encode() in kept]
 
 
-def test_an_account_that_cannot_be_is_refused_with_the_reason(cli: Cli) -> None:
+def test_a_refused_account_gives_the_reason(cli: Cli) -> None:
     cli("accounts", "create", "ann")
     assert "already" in cli.refused("accounts", "create", "ann")
     assert "printable" in cli.refused("accounts", "create", "a\nb")
@@ -59,7 +59,7 @@ def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) ->
     assert "there is no account 'eve'" in cli.refused("keys", "list", "eve")
 
 
-def test_a_key_is_revoked_once_and_another_is_left_alone(cli: Cli) -> None:
+def test_revoking_a_key_affects_no_other_key(cli: Cli) -> None:
     cli("accounts", "create", "ann")
     first, second = (cli.json("keys", "create", "ann")["id"] for _ in range(2))
     revoked = cli.json("keys", "revoke", first)
@@ -69,7 +69,7 @@ def test_a_key_is_revoked_once_and_another_is_left_alone(cli: Cli) -> None:
     assert "there is no key 'key_0'" in cli.refused("keys", "revoke", "key_0")
 
 
-def test_a_running_engine_refuses_a_revoked_key_at_once_and_notes_its_last_use(cli: Cli) -> None:
+def test_a_running_engine_refuses_a_revoked_key_at_once_and_records_the_last_use(cli: Cli) -> None:
     cli("accounts", "create", "ann")
     cli("keys", "create", "ann")
     key = cli.json("keys", "create", "ann")

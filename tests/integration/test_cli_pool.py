@@ -1,4 +1,4 @@
-"""`numbers …`: chosen from, taken out and brought back, and imported under the eyes of whoever waits."""
+"""`numbers …`: filtering, quarantine, retirement, and the import with its progress bar."""
 
 import os
 import pty
@@ -6,28 +6,28 @@ import subprocess
 
 import pytest
 
-from tests.integration.test_cli import SECONDS, Cli
+from tests.integration.cli_runner import TIMEOUT_SECONDS, Cli
 
 POOL = ("+3225550001", "+3225550002", "+33199000001")
 
 
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """A system with a pool of three numbers; each test has its own."""
+    """A system with a pool of three numbers. Each test uses its own number."""
     cli = Cli(tmp_path_factory.mktemp("pool"))
-    cli("setup")
+    cli.set_up()
     (cli.directory / "numbers.csv").write_text("".join(f"{number}\n" for number in POOL))
     assert cli("numbers", "import", "numbers.csv").returncode == 0
     return cli
 
 
-def test_numbers_are_chosen_by_country_and_state(cli: Cli) -> None:
+def test_numbers_are_filtered_by_country_and_state(cli: Cli) -> None:
     numbers = cli.json("numbers", "list", "--country", "be", "--state", "free")
     assert [(each["number"], each["country"]) for each in numbers] == [(POOL[0], "BE"), (POOL[1], "BE")]
     assert "is not a country with telephone numbers" in cli.refused("numbers", "list", "--country", "XX")
 
 
-def test_a_number_is_taken_out_for_a_time_for_good_and_brought_back(cli: Cli) -> None:
+def test_a_number_is_quarantined_retired_and_restored(cli: Cli) -> None:
     out = cli.json("numbers", "quarantine", POOL[2], "--days", "90")
     assert (out["number"], out["state"]) == (POOL[2], "QUARANTINED")
     retired = cli.json("numbers", "retire", POOL[2])
@@ -38,7 +38,7 @@ def test_a_number_is_taken_out_for_a_time_for_good_and_brought_back(cli: Cli) ->
 
 
 def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
-    """Exit status, standard output, and what a terminal would be shown of standard error."""
+    """Return the exit status, standard output, and standard error as a terminal receives it."""
     terminal, its_end = pty.openpty()
     with subprocess.Popen(
         cli.command(*words),
@@ -53,13 +53,13 @@ def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
             while piece := os.read(terminal, 4096):
                 shown += piece
         except OSError:
-            pass  # how Linux says that nobody holds the other end any more
+            pass  # Linux reports the closed other end so
         os.close(terminal)
-        printed, _ = command.communicate(timeout=SECONDS)
+        printed, _ = command.communicate(timeout=TIMEOUT_SECONDS)
     return command.returncode, printed.decode(), shown.decode()
 
 
-def test_an_import_shows_a_bar_on_a_terminal_and_none_to_programs(cli: Cli) -> None:
+def test_an_import_shows_a_progress_bar_only_on_a_terminal(cli: Cli) -> None:
     for index, words in enumerate(((), ("--json",))):
         (cli.directory / "more.csv").write_text(f"+331990001{index:02}\n")
         status, printed, shown = on_a_terminal(cli, "numbers", "import", "more.csv", *words)

@@ -7,7 +7,7 @@ import pytest
 
 from engine.asterisk.drop_ins import END_SPOOL_SCRIPT
 from engine.config.settings import CONFIG_FILE
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 # What somebody put into the wrong setting.
 VALUE = "hunter2-in-the-wrong-place"

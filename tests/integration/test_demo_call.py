@@ -1,4 +1,4 @@
-"""`make call` where something else has the port of the API."""
+"""`make call` when another program uses the port of the API."""
 
 import socket
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_cli import Cli
+from tests.integration.cli_runner import Cli
 
 ANSWERS = {
     "a page that is not there": b"HTTP/1.0 404 Not Found\r\nContent-Type: text/html\r\n\r\n<h1>404</h1>",
@@ -21,7 +21,7 @@ ANSWERS = {
 
 @contextmanager
 def answering(answer: bytes) -> Iterator[int]:
-    """To one question; the port."""
+    """Answer one request, and return the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer_one() -> None:
@@ -37,9 +37,9 @@ def answering(answer: bytes) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
-def test_what_is_not_this_system_is_told_apart(tmp_path: Path, answer: bytes) -> None:
+def test_the_demo_call_recognises_a_foreign_or_missing_system(tmp_path: Path, answer: bytes) -> None:
     cli = Cli(tmp_path)
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     with answering(answer) as port:
         done = subprocess.run(
             [sys.executable, "-m", "phones.demo_call"],

@@ -1,4 +1,4 @@
-"""deploy/venv.sh and Ctrl-C: it ends at once, with all that it has started, and says so without a traceback."""
+"""Ctrl-C ends deploy/venv.sh and its child processes at once, without a traceback."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 from engine.asterisk.config_files import ROOT
 
-# A Python that makes environments for ever, and writes down who it is.
+# A fake Python whose `venv` never finishes. It writes its process id.
 PYTHON = """#!/bin/sh
 case "$*" in
     *version_info*3*) echo 3.11.0 ;;
@@ -22,13 +22,13 @@ esac
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_first_start_ends_at_once(tmp_path: Path, number: signal.Signals, status: int) -> None:
+def test_an_interrupted_first_start_stops_at_once(tmp_path: Path, number: signal.Signals, status: int) -> None:
     shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
     note, python = tmp_path / "note", tmp_path / "python"
     python.write_text(PYTHON.format(note=note))
     python.chmod(0o755)
     started = subprocess.Popen(
-        # Tests that run in the background of a shell have Ctrl-C ignored, and hand that on.
+        # A background shell ignores Ctrl-C, and its children inherit that.
         ["/usr/bin/env", "--default-signal=INT,TERM", "/bin/bash", str(tmp_path / "deploy" / "venv.sh")],
         env={**os.environ, "PYTHON": str(python)},
         stderr=subprocess.PIPE,
@@ -40,7 +40,7 @@ def test_an_interrupted_first_start_ends_at_once(tmp_path: Path, number: signal.
         while not (note.exists() and note.read_text().strip()):
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        os.killpg(started.pid, number)  # as a terminal does
+        os.killpg(started.pid, number)  # as a terminal sends it
         _, said = started.communicate(timeout=5)
     finally:
         started.kill()

@@ -22,7 +22,7 @@ KINDS = ["text/css", "text/javascript", "text/javascript"]
 ASSETS = [f"/{path}" for path in PATHS.values()]
 
 
-def test_the_vendored_files_are_those_that_were_taken() -> None:
+def test_the_vendored_files_are_unchanged() -> None:
     directory = FILES / "swagger-ui"
     listed = re.findall(r"^([0-9a-f]{64})  (\S+)$", (directory / "VENDORED").read_text(), re.MULTILINE)
     assert {name for _, name in listed} == {path.name for path in directory.iterdir()} - {"VENDORED"}
@@ -31,7 +31,7 @@ def test_the_vendored_files_are_those_that_were_taken() -> None:
     ] == []
 
 
-def test_the_page_says_nothing_of_its_own_that_the_policy_would_stop() -> None:
+def test_the_page_has_nothing_that_its_policy_blocks() -> None:
     assert re.findall(rb"<script(?! src=\")|<style|style=|\son\w+=|https?://", PAGE) == []
 
 
@@ -49,7 +49,7 @@ async def test_the_page_is_public_and_under_a_strict_policy(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("path", "kind"), [("/docs", "text/html"), *zip(ASSETS, KINDS, strict=True)])
-async def test_what_was_had_is_not_sent_again(api: Api, path: str, kind: str) -> None:
+async def test_a_cached_page_is_not_sent_again(api: Api, path: str, kind: str) -> None:
     first = await api.client.get(path)
     assert first.headers["Content-Type"] == f"{kind}; charset=utf-8"
     assert len(await first.read()) > 100
@@ -60,7 +60,7 @@ async def test_what_was_had_is_not_sent_again(api: Api, path: str, kind: str) ->
     assert (head.status, await head.read()) == (200, b"")
 
 
-async def test_files_are_kept_for_ever_and_the_page_is_asked_for_again(api: Api) -> None:
+async def test_files_are_cached_for_ever_and_the_page_is_revalidated(api: Api) -> None:
     assert (await api.client.get("/docs")).headers["Cache-Control"] == "no-cache"
     for path in ASSETS:
         assert "immutable" in (await api.client.get(path)).headers["Cache-Control"]
@@ -69,14 +69,14 @@ async def test_files_are_kept_for_ever_and_the_page_is_asked_for_again(api: Api)
 @pytest.mark.parametrize(
     "path", ["/docs/", "/docs/start.js", "/docs/../api.py", f"{ASSETS[0]}x", "/docs/%2e%2e/served.py"]
 )
-async def test_nothing_else_lies_there(api: Api, path: str) -> None:
+async def test_no_other_file_is_served(api: Api, path: str) -> None:
     answer = await api.client.get(URL(path, encoded=True))
     assert (answer.status, (await answer.json(content_type=None))["code"]) == (404, "not_found")
 
 
 @pytest.fixture
 async def page(api: Api, tmp_path: Path) -> AsyncIterator[Page]:
-    """The page as it is when all operations are shown."""
+    """Return the page after all operations are shown."""
     async with chromium(tmp_path) as devtools, opened(devtools) as page:
         await page.tell("Page.navigate", url=str(api.client.make_url("/docs")))
         await page.wait(f"document.querySelectorAll('.opblock').length >= {len(OPERATIONS)}")
@@ -88,7 +88,7 @@ def asked_elsewhere(page: Page, api: Api) -> list[str]:
     return [url for url in page.seen.urls if not url.startswith((ours, "data:"))]
 
 
-async def test_it_shows_every_operation_and_every_callback(page: Page, api: Api) -> None:
+async def test_the_page_shows_every_operation_and_every_callback(page: Page, api: Api) -> None:
     shown = await page.do("[...document.querySelectorAll('.opblock')].map(each => each.id.split('-').pop())")
     callbacks = {event["post"]["operationId"] for event in DOCUMENT["webhooks"].values()}
     assert set(shown) == OPERATIONS | callbacks
@@ -97,7 +97,7 @@ async def test_it_shows_every_operation_and_every_callback(page: Page, api: Api)
     assert asked_elsewhere(page, api) == []
 
 
-async def test_an_operation_that_is_tried_out_with_a_key_is_answered(page: Page, api: Api) -> None:
+async def test_an_operation_can_be_tried_out_with_a_key(page: Page, api: Api) -> None:
     booked = await api.book()
     await page.click("document.querySelector('.btn.authorize')")
     await page.type("document.querySelector('.auth-container input')", api.keys["ours"])
@@ -115,8 +115,8 @@ async def test_an_operation_that_is_tried_out_with_a_key_is_answered(page: Page,
     assert asked_elsewhere(page, api) == []
 
 
-async def test_this_browser_does_complain_of_what_the_policy_forbids(page: Page) -> None:
-    """Else the two above would say nothing."""
+async def test_the_test_browser_reports_violations_of_the_policy(page: Page) -> None:
+    """Without this the two tests above would prove nothing."""
     await page.do("document.body.append(Object.assign(document.createElement('script'), {text: 'window.hit = 1'})), 0")
     await page.do("fetch('http://127.0.0.1:9/').catch(() => 0)")
     assert await page.do("window.hit") is None

@@ -1,4 +1,4 @@
-"""`doctor` names what is wrong with a part of a system, and what to do, and says ok of every other."""
+"""`doctor` reports each fault with a remedy, and ok for every other part."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ from engine.local.doctor import Verdict, examine
 from engine.local.setup import set_up
 from phones.ports import free_port
 
-ALWAYS = {"engine"}  # no engine runs here
+ALWAYS = {"engine"}  # no engine is running
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def wrong(settings: Settings) -> dict[str, str]:
-    """What is not ok, part by part, with what to do."""
+    """Return the faulty parts and their remedies."""
     return {
         finding.part: f"{finding.verdict}: {finding.what} -> {finding.fix}"
         for finding in examine(settings)
@@ -36,7 +36,7 @@ def wrong(settings: Settings) -> dict[str, str]:
     }
 
 
-def test_of_a_good_system_without_an_engine_only_that_is_wrong(settings: Settings) -> None:
+def test_a_good_system_without_an_engine_has_one_finding(settings: Settings) -> None:
     assert wrong(settings) == {}
     [engine] = [finding for finding in examine(settings) if finding.part == "engine"]
     assert (engine.verdict, engine.fix) == (
@@ -90,7 +90,7 @@ FAULTS: list[tuple[str, Callable[[Settings], object], str, str]] = [
 
 
 @pytest.mark.parametrize(("part", "spoil", "verdict", "said"), FAULTS)
-def test_what_is_wrong_is_named_with_what_to_do(
+def test_every_finding_has_a_remedy(
     settings: Settings, part: str, spoil: Callable[[Settings], object], verdict: str, said: str
 ) -> None:
     spoil(settings)
@@ -99,7 +99,7 @@ def test_what_is_wrong_is_named_with_what_to_do(
     assert said in found[part]
 
 
-def test_retired_numbers_are_counted_and_are_no_reason_to_want_more(settings: Settings) -> None:
+def test_retired_numbers_are_counted_and_do_not_make_the_pool_short(settings: Settings) -> None:
     execute(settings, "UPDATE numbers SET state = 'RETIRED' WHERE e164 > (SELECT MIN(e164) FROM numbers)")
     execute(settings, "UPDATE numbers SET state = 'FREE' WHERE state <> 'RETIRED'")
     [found] = [finding for finding in examine(settings) if finding.part == "numbers"]
@@ -107,14 +107,14 @@ def test_retired_numbers_are_counted_and_are_no_reason_to_want_more(settings: Se
     assert found.what.endswith(" retired")
 
 
-def test_a_locked_database_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_database_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.local.doctor_checks.WRITE_SECONDS", 0.1)
     with closing(sqlite3.connect(settings.database, isolation_level=None)) as intruder:
         intruder.execute("BEGIN IMMEDIATE")
         assert "locked" in wrong(settings)["database"]
 
 
-def test_a_taken_port_is_named(settings: Settings) -> None:
+def test_a_taken_port_is_reported(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", settings.http_port)):
         assert f"127.0.0.1:{settings.http_port}" in wrong(settings)["ports"]
 
@@ -122,7 +122,7 @@ def test_a_taken_port_is_named(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("change", "said"), [({"http_host": "192.0.2.1"}, "TLS"), ({"sip_host": "192.0.2.1"}, "softphones")]
 )
-def test_what_strangers_can_reach_is_named(settings: Settings, change: dict[str, str], said: str) -> None:
+def test_publicly_reachable_ports_are_reported(settings: Settings, change: dict[str, str], said: str) -> None:
     assert said in wrong(settings.model_copy(update=change))["exposure"]
 
 
@@ -132,7 +132,7 @@ def test_a_switch_for_tests_is_named(settings: Settings, monkeypatch: pytest.Mon
     assert f"{DIAGNOSTICS_VARIABLE} is set; it is for tests only" in wrong(settings)["test switch"]
 
 
-def test_nothing_of_it_shows_a_number_or_a_secret(settings: Settings) -> None:
+def test_the_report_shows_no_number_and_no_secret(settings: Settings) -> None:
     text = json.dumps([str(finding) for finding in examine(settings)])
     secrets = [path.read_text().strip() for path in (settings.data_dir / "secrets").iterdir()]
     assert not [secret for secret in secrets if secret in text]

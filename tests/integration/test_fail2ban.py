@@ -1,4 +1,4 @@
-"""The filter that we ship, read by the real fail2ban: who is found in which line, and who can make it find others."""
+"""Our filter with the real fail2ban: which address each line matches, and that peers cannot forge addresses."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ REAL = "203.0.113.7"
 
 
 def line(event: str, account: str = "x", session: str = "s", rest: str = "", severity: str = "Error") -> bytes:
-    """As Asterisk 22 writes it; `account` and `session` as a stranger may have sent them."""
+    """Return a line as Asterisk 22 writes it. A peer chooses `account` and `session`."""
     return (
         f'[{STAMP}] SECURITY[620] res_security_log.c: SecurityEvent="{event}",EventTV="{STAMP}",Severity="{severity}",'
         f'Service="PJSIP",EventVersion="1",AccountID="{account}",SessionID="{session}",'
@@ -25,7 +25,7 @@ def digest(response: str = "0", nonce: str = "1/2") -> str:
     return f',Challenge="{nonce}",Response="{response}",ExpectedResponse=""'
 
 
-def test_our_own_lines_are_found(tmp_path: Path) -> None:
+def test_our_own_lines_match(tmp_path: Path) -> None:
     path = tmp_path / "security.log"
     security = SecurityLog(path, {"HTTP": ("127.0.0.1", 8080), "AGI": ("::1", 4573)})
     security.refused("HTTP", "InvalidPassword", "203.0.113.9")
@@ -48,7 +48,7 @@ FAILURES = {
 
 
 def found(lines: dict[str, bytes], directory: Path) -> list[str]:
-    """The names of the lines whose peer was found, in one run: each line comes from a peer of its own."""
+    """Return the names of the lines that match, in one run. Each line has its own address."""
     peers = {f"203.0.113.{index + 10}": name for index, name in enumerate(lines)}
     addresses = banned_of(
         [lines[name].replace(REAL.encode(), peer.encode()) for peer, name in peers.items()], directory
@@ -56,11 +56,11 @@ def found(lines: dict[str, bytes], directory: Path) -> list[str]:
     return [peers.get(address, address) for address in addresses]
 
 
-def test_each_failure_is_found_with_its_address(tmp_path: Path) -> None:
+def test_each_failure_matches_with_its_address(tmp_path: Path) -> None:
     assert found(FAILURES, tmp_path) == list(FAILURES)
 
 
-def test_an_address_of_ipv6_is_found(tmp_path: Path) -> None:
+def test_an_ipv6_address_matches(tmp_path: Path) -> None:
     over_tls = line("InvalidAccountID").replace(f"IPV4/UDP/{REAL}".encode(), b"IPV6/TLS/2001:db8::7")
     assert banned_of([over_tls], tmp_path) == ["2001:db8::7"]
 
@@ -71,7 +71,7 @@ ORDINARY = [
     f"[{STAMP}] Asterisk 22.10.1 built by nobody".encode(),
     f"[{STAMP}] NOTICE[1] loader.c: 61 modules will be loaded.".encode(),
     f'[{STAMP}] NOTICE[1] chan.c: SecurityEvent="InvalidPassword",RemoteAddress="IPV4/UDP/{FORGED}/1"'.encode(),
-    # In Asterisk's other log the last word but one is the stranger's: Debian's filter finds 192.0.2.99 here.
+    # In Asterisk's other log the peer chooses the last but one word: Debian's filter finds 192.0.2.99 here.
     f"[{STAMP}] NOTICE[1] res_pjsip/pjsip_distributor.c: Request 'OPTIONS' from '\"x' failed for '{FORGED}:5060' "
     f"(callid: a\" <sip:x@y>' failed for '{REAL}:5060' (callid: 6827) - No matching endpoint found".encode(),
     f'SecurityEvent="InvalidPassword",A="",RemoteAddress="IPV4/UDP/{FORGED}/1"'.encode(),
@@ -79,7 +79,7 @@ ORDINARY = [
 ]
 
 
-def test_ordinary_lines_are_no_failures(tmp_path: Path) -> None:
+def test_ordinary_lines_do_not_match(tmp_path: Path) -> None:
     assert banned_of(ORDINARY, tmp_path) == []
 
 
@@ -109,23 +109,23 @@ FORGERIES = {
 }
 
 
-def test_nothing_that_a_stranger_sends_fakes_or_hides_an_address(tmp_path: Path) -> None:
+def test_nothing_that_a_peer_sends_forges_or_hides_an_address(tmp_path: Path) -> None:
     assert found(FORGERIES, tmp_path) == list(FORGERIES)
 
 
-def test_the_lines_are_dated(tmp_path: Path) -> None:
-    """Or fail2ban would count each from when it read it."""
+def test_fail2ban_reads_the_date_of_the_lines(tmp_path: Path) -> None:
+    """Otherwise fail2ban would date each line by the time of reading."""
     log = tmp_path / "security.log"
     log.write_bytes(line("InvalidAccountID") + b"\n")
     done = subprocess.run([PROGRAM, str(log), str(FILTER)], capture_output=True, text=True, timeout=60, check=True)
     assert "[1] ^\\[Year-Month-DayT24hour:Minute:Second" in done.stdout
 
 
-def test_fail2ban_takes_the_jail(tmp_path: Path) -> None:
+def test_fail2ban_accepts_the_jail(tmp_path: Path) -> None:
     directory = tmp_path / "fail2ban"
     shutil.copytree(PROGRAM.parents[1] / "fail2ban-tree" / "etc" / "fail2ban", directory)
     for installed in (directory / "jail.d").iterdir():
-        installed.unlink()  # Debian's own jails, whose logs are not there
+        installed.unlink()  # Debian's own jails, whose logs do not exist
     shutil.copytree(FILES, directory, dirs_exist_ok=True)
     jail = directory / "jail.d" / "rented-numbers.conf"
     for name in ("security.log", "asterisk.log"):

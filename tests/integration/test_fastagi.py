@@ -1,4 +1,4 @@
-"""What `route` answers to Asterisk, over real sockets and a real database, and what an answer that is lost does."""
+"""The answers of `route` to Asterisk, over real sockets and a real database, and lost answers."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from engine.domain.policy import UsagePlan
 from tests.contract.samples import CALLER, DAY, HIDDEN, POLICY, SECOND
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
-from tests.integration.agi_world import agi, world
+from tests.integration.agi_fixtures import agi, world
 from tests.integration.fake_asterisk import (
     ALLOWED,
     CALL_ID,
@@ -54,13 +54,13 @@ async def test_a_rented_number_may_be_dialled_in_every_usual_spelling(
 
 
 @pytest.mark.parametrize("dialled", ["", "abc", "+", "+0322555000", POOL[-1], "+3225550999", f"{POOL[0]}x"])
-async def test_a_number_that_nobody_rents_is_rejected_with_404_and_leaves_no_trace(agi: FastAgi, dialled: str) -> None:
+async def test_an_unrented_number_is_rejected_with_404_and_leaves_no_trace(agi: FastAgi, dialled: str) -> None:
     channel = await agi.incoming(dialled).run()
     assert channel.variables == REJECTED_404
     assert agi.world.rows("SELECT call_id FROM calls UNION ALL SELECT call_id FROM cdrs") == []
 
 
-async def test_an_expired_booking_is_rejected_with_410_and_its_owner_told(agi: FastAgi, world: World) -> None:
+async def test_an_expired_booking_is_rejected_with_410_and_a_callback(agi: FastAgi, world: World) -> None:
     booking = await world.book()
     world.now += 2 * DAY
     channel = await agi.incoming(booking.service).run()
@@ -68,7 +68,7 @@ async def test_an_expired_booking_is_rejected_with_410_and_its_owner_told(agi: F
     assert len(world.rows("SELECT id FROM outbox")) == len(agi.woken) == 1
 
 
-async def test_a_flood_of_calls_to_an_expired_booking_is_refused_and_recorded_and_told_ten_times(
+async def test_a_flood_of_calls_to_an_expired_booking_is_recorded_and_sends_ten_callbacks(
     agi: FastAgi, world: World
 ) -> None:
     booking = await world.book()
@@ -119,7 +119,7 @@ async def test_a_call_beyond_the_last_slot_is_rejected_as_busy(agi: FastAgi, wor
         (CALLER, "not allowed", "anonymous"),
     ],
 )
-async def test_a_customer_is_told_the_callers_number_only_where_it_may_be_seen(
+async def test_a_callback_has_the_callers_number_only_where_it_may_be_shown(
     agi: FastAgi, world: World, number: str, presentation: str, told: str
 ) -> None:
     booking = await world.book()
@@ -135,7 +135,7 @@ async def test_arguments_that_asterisk_leaves_out_are_empty(agi: FastAgi, world:
     assert (await agi.call("route").run()).variables == REJECTED_404
 
 
-async def test_a_call_id_seen_twice_gets_the_same_answer_and_holds_one_lease(agi: FastAgi, world: World) -> None:
+async def test_a_repeated_call_id_gets_the_same_answer_and_holds_one_lease(agi: FastAgi, world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     first = await agi.incoming(booking.service).run()
     again = await agi.incoming(booking.service).run()
@@ -143,16 +143,14 @@ async def test_a_call_id_seen_twice_gets_the_same_answer_and_holds_one_lease(agi
     assert agi.leases() == 1
 
 
-async def test_a_call_id_seen_again_for_another_number_is_refused(agi: FastAgi, world: World) -> None:
-    """Two Asterisks with one system name: neither may reach the other's destination."""
+async def test_a_call_id_repeated_for_another_number_is_refused(agi: FastAgi, world: World) -> None:
+    """Two Asterisks may have the same system name. Neither may reach the other's destination."""
     first, second = await world.book(), await world.book()
     await agi.incoming(first.service).run()
     assert (await agi.incoming(second.service).run()).variables == REJECTED_404
 
 
-async def test_a_refused_call_that_hangs_up_does_not_void_the_lease_of_another_with_its_id(
-    agi: FastAgi, world: World
-) -> None:
+async def test_a_refused_call_does_not_void_the_lease_of_another_call_with_its_id(agi: FastAgi, world: World) -> None:
     first, second = await world.book(), await world.book()
     await agi.incoming(first.service).run()
     await agi.call("answered", CALL_ID, first.id).run()
@@ -161,7 +159,7 @@ async def test_a_refused_call_that_hangs_up_does_not_void_the_lease_of_another_w
     assert agi.leases() == 1
 
 
-async def test_a_call_id_seen_again_after_its_end_is_refused(agi: FastAgi, world: World) -> None:
+async def test_a_call_id_repeated_after_its_end_is_refused(agi: FastAgi, world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await agi.incoming(booking.service).run()
     await agi.call("ended", CALL_ID, "1000", "ANSWER").run()
@@ -169,9 +167,7 @@ async def test_a_call_id_seen_again_after_its_end_is_refused(agi: FastAgi, world
 
 
 @pytest.mark.parametrize("reply", [HANGUP, DATA_HANGUP, DEAD, UNKNOWN_COMMAND, USAGE])
-async def test_a_lease_is_void_when_asterisk_says_that_the_verdict_came_to_nothing(
-    agi: FastAgi, world: World, reply: Reply
-) -> None:
+async def test_a_lease_is_voided_when_asterisk_rejects_the_verdict(agi: FastAgi, world: World, reply: Reply) -> None:
     booking = await world.book()
     await agi.incoming(booking.service, replies={0: reply}).run()
     await agi.until_idle()
@@ -179,29 +175,27 @@ async def test_a_lease_is_void_when_asterisk_says_that_the_verdict_came_to_nothi
     assert (await world.stored(booking)).calls.remaining == 1
 
 
-async def test_a_lease_is_void_when_the_verdict_holds_what_may_not_be_said(agi: FastAgi, world: World) -> None:
-    """A number with a bracket in it, which the dialplan would not have let through."""
+async def test_a_lease_is_voided_when_the_verdict_cannot_be_encoded(agi: FastAgi, world: World) -> None:
+    """A number with a bracket, which the dialplan would have refused."""
     booking = await world.book()
     channel = await agi.call("route", booking.service, "(0470123456", ALLOWED).run()
     await agi.until_idle()
     assert (channel.commands, agi.leases()) == ([], 0)
 
 
-async def test_a_lease_is_void_when_the_connection_went_before_the_verdict(agi: FastAgi, world: World) -> None:
+async def test_a_lease_is_voided_when_the_connection_is_lost_before_the_verdict(agi: FastAgi, world: World) -> None:
     booking = await world.book()
     held = await hold(world.storage)
     await send_raw(agi.port, b"".join(environment("route", (booking.service, CALLER, ALLOWED))), then=Ending.RESET)
-    await asyncio.sleep(0.1)  # until the engine has heard of it; sooner the case would be another one, and fail
+    await asyncio.sleep(0.1)  # until the engine has noticed the closed connection
     await held.release()
     await agi.until_idle()
     assert (agi.leases(), world.rows("SELECT disposition FROM cdrs")) == (0, [{"disposition": "CANCELLED"}])
 
 
 @pytest.mark.parametrize("reply", [Ending.CLOSE, Ending.RESET, b"\n", b"\xff\n", b"GET / HTTP\n", b"200 result=-1\n"])
-async def test_a_lease_stays_when_nobody_knows_whether_the_verdict_was_heard(
-    agi: FastAgi, world: World, reply: Reply
-) -> None:
-    """Only the end report, or the sweeper, may settle now."""
+async def test_a_lease_stays_when_the_verdict_may_have_arrived(agi: FastAgi, world: World, reply: Reply) -> None:
+    """Only the end report or the sweep may settle the call now."""
     booking = await world.book()
     await agi.incoming(booking.service, replies={0: reply}).run()
     await agi.until_idle()
@@ -219,7 +213,7 @@ async def test_a_lease_stays_when_nobody_knows_whether_the_verdict_was_heard(
         (USAGE, "CommandRefused"),
     ],
 )
-async def test_the_log_tells_a_caller_that_left_from_a_command_that_asterisk_refused(
+async def test_the_log_distinguishes_a_hangup_from_a_refused_command(
     agi: FastAgi, world: World, reply: Reply, kind: str
 ) -> None:
     booking = await world.book()

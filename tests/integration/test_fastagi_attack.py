@@ -1,4 +1,4 @@
-"""Good calls beside a crowd of bad peers. Figures: pytest -s; AGI_ATTACK="PEERS SECONDS" for longer."""
+"""Good calls during an attack. `pytest -s` prints figures; AGI_ATTACK="PEERS SECONDS" attacks for longer."""
 
 import asyncio
 import gc
@@ -19,8 +19,8 @@ import pytest
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.agi_attackers import KINDS
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import FastAgi, fast_agi
-from tests.integration.worlds import a_world
 
 PEERS, SECONDS = os.environ.get("AGI_ATTACK", "200 2").split()
 AT_ONCE = 4
@@ -28,7 +28,7 @@ AT_ONCE = 4
 
 @asynccontextmanager
 async def attacked(port: int) -> AsyncIterator[list[dict[str, Any]]]:
-    """While the crowd is at it. What it has to say is in the list at the end."""
+    """Run the attackers. Their report is in the list at the end."""
     said: list[dict[str, Any]] = []
     crowd = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -50,7 +50,7 @@ async def attacked(port: int) -> AsyncIterator[list[dict[str, Any]]]:
 
 
 async def calls(agi: FastAgi, service: str, ids: "count[int]", until: float) -> list[float]:
-    """Whole calls, one after the other; how long each took to be let through, in milliseconds."""
+    """Make whole calls in turn. Returns the milliseconds until each was bridged."""
     took = []
     while time.monotonic() < until:
         call_id = f"rn0-{next(ids)}"
@@ -65,8 +65,7 @@ async def calls(agi: FastAgi, service: str, ids: "count[int]", until: float) -> 
 
 @dataclass(frozen=True)
 class Stall:
-    """How late the event loop came to what was due, in milliseconds; and how much of that it was busy itself, when
-    others use the machine too."""
+    """Measure how late the event loop runs timers, in ms, and how much of that it was busy itself."""
 
     late: float
     busy: float
@@ -97,13 +96,13 @@ async def measured(agi: FastAgi, service: str, ids: "count[int]", seconds: float
 
 
 @pytest.mark.timeout(600)
-async def test_good_calls_are_let_through_beside_a_crowd_of_bad_peers(
+async def test_good_calls_are_bridged_during_an_attack_of_bad_peers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = count()
-    async with a_world(tmp_path) as world, fast_agi(world) as agi:
+    async with world_on_disk(tmp_path) as world, fast_agi(world) as agi:
         service = (await world.book(UsagePlan.LARGE)).service
-        gc.freeze()  # as the engine does; looking through the test tools' own objects takes longer than anything else
+        gc.freeze()  # as the engine does; collecting the objects of the test tools takes very long
         quiet = await measured(agi, service, ids, 1.0)
         async with attacked(agi.port) as said:
             await asyncio.sleep(0.5)
@@ -119,6 +118,6 @@ async def test_good_calls_are_let_through_beside_a_crowd_of_bad_peers(
 
 
 def assert_served(beside: dict[str, float], world: World) -> None:
-    """How fast is no matter of pass or fail on a machine that others use; that they were all served is."""
+    """All calls must be served. Their speed is printed only, since the machine may be shared."""
     assert beside["calls"] > AT_ONCE
     assert len(world.rows("SELECT id FROM cdrs WHERE disposition = 'CANCELLED'")) > beside["calls"]

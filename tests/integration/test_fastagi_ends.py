@@ -1,4 +1,4 @@
-"""What `answered` and `ended` say to Asterisk, over real sockets and a real database."""
+"""The answers of `answered` and `ended` to Asterisk, over real sockets and a real database."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from engine.domain.ids import BookingId
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
-from tests.integration.agi_world import agi, world
+from tests.integration.agi_fixtures import agi, world
 from tests.integration.fake_asterisk import (
     CALL_ID,
     HANGUP,
@@ -25,7 +25,7 @@ __all__ = ["agi", "world"]
         (60_000, {"RN_LIMIT": "none"}),
     ],
 )
-async def test_answered_reported_again_leaves_the_limit_that_there_is_and_ends_what_is_over(
+async def test_a_repeated_answered_report_keeps_the_limit_or_ends_the_call(
     agi: FastAgi, world: World, after_ms: int, variables: dict[str, str]
 ) -> None:
     booking = await world.book()
@@ -37,7 +37,7 @@ async def test_answered_reported_again_leaves_the_limit_that_there_is_and_ends_w
 
 
 @pytest.mark.parametrize("call_id", ["", "unknown"])
-async def test_answered_of_a_call_that_nobody_let_through_must_end_it(agi: FastAgi, call_id: str) -> None:
+async def test_answered_for_an_unknown_call_ends_it(agi: FastAgi, call_id: str) -> None:
     assert (await agi.call("answered", call_id).run()).variables == {"RN_LIMIT": "none"}
 
 
@@ -54,7 +54,7 @@ async def test_answered_of_a_call_that_nobody_let_through_must_end_it(agi: FastA
         ("", "", 0, "UNREACHABLE"),
     ],
 )
-async def test_ended_settles_what_was_talked(
+async def test_ended_settles_the_talk_time(
     agi: FastAgi, world: World, milliseconds: str, dial_status: str, duration: int, disposition: str
 ) -> None:
     booking = await world.book()
@@ -66,7 +66,7 @@ async def test_ended_settles_what_was_talked(
     assert world.rows("SELECT duration, disposition FROM cdrs") == [{"duration": duration, "disposition": disposition}]
 
 
-async def test_ended_reported_by_many_at_once_settles_once(agi: FastAgi, world: World) -> None:
+async def test_concurrent_end_reports_settle_once(agi: FastAgi, world: World) -> None:
     booking = await world.book()
     await agi.incoming(booking.service).run()
     await asyncio.gather(*(agi.call("ended", CALL_ID, "1500", "ANSWER").run() for _ in range(20)))
@@ -75,7 +75,7 @@ async def test_ended_reported_by_many_at_once_settles_once(agi: FastAgi, world: 
 
 
 @pytest.mark.parametrize("milliseconds", ["--1", "1.5", "١٢", "1e3", "9" * 13, "x", " 1"])
-async def test_an_end_without_a_sensible_time_is_refused_and_the_lease_stays_for_the_sweeper(
+async def test_an_end_with_a_bad_duration_is_refused_and_the_lease_stays_for_the_sweep(
     agi: FastAgi, world: World, milliseconds: str
 ) -> None:
     booking = await world.book()
@@ -84,7 +84,7 @@ async def test_an_end_without_a_sensible_time_is_refused_and_the_lease_stays_for
     assert agi.leases() == 1
 
 
-async def test_the_callee_s_channel_may_go_at_answered_and_the_call_still_settles(agi: FastAgi, world: World) -> None:
+async def test_a_call_settles_when_the_callees_channel_goes_at_answered(agi: FastAgi, world: World) -> None:
     booking = await world.book()
     await agi.incoming(booking.service).run()
     await agi.call("answered", CALL_ID, booking.id, replies={0: HANGUP}).run()
@@ -92,7 +92,7 @@ async def test_the_callee_s_channel_may_go_at_answered_and_the_call_still_settle
     assert (agi.leases(), (await world.stored(booking)).calls.remaining) == (0, 1)
 
 
-async def test_the_answer_is_noted_by_asterisks_wall_clock(agi: FastAgi, world: World) -> None:
+async def test_the_answer_is_recorded_by_asterisks_wall_clock(agi: FastAgi, world: World) -> None:
     booking = await world.book()
     await agi.incoming(booking.service).run()
     await agi.call("answered", CALL_ID, booking.id, "20260301130000250").run()
@@ -100,13 +100,13 @@ async def test_the_answer_is_noted_by_asterisks_wall_clock(agi: FastAgi, world: 
 
 
 def to_be_shared(agi: FastAgi) -> set[BookingId]:
-    """The bookings that the keeper of limits has been told of since this was asked last."""
+    """Return the bookings that were reported to the limit keeper since the last call."""
     told = set(agi.context.limits._changed)
     agi.context.limits._changed.clear()
     return told
 
 
-async def test_what_an_end_gives_back_is_shared_if_there_is_anybody_to_have_it(agi: FastAgi, world: World) -> None:
+async def test_an_end_returns_its_unused_lease_to_live_calls(agi: FastAgi, world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2"):
         await agi.incoming(booking.service, call_id).run()
@@ -120,7 +120,7 @@ async def test_what_an_end_gives_back_is_shared_if_there_is_anybody_to_have_it(a
     assert to_be_shared(agi) == set()
 
 
-async def test_room_that_a_call_could_not_use_goes_back_to_those_that_made_it(agi: FastAgi, world: World) -> None:
+async def test_seconds_that_a_call_could_not_use_return_to_the_other_calls(agi: FastAgi, world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     for call_id in ("c1", "c2", "c3", "c4", "c5"):
         await agi.incoming(booking.service, call_id).run()

@@ -1,6 +1,6 @@
-"""A caller may hang up at every moment: at each line of each conversation, in each way in which Asterisk says so.
+"""A caller may hang up at any line of any conversation, and Asterisk reports it in several ways.
 
-The moments are taken from the conversations themselves: each is held once to its end, then broken off everywhere.
+Each conversation runs once to its end, and is then broken off at every line.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from engine.domain.booking import Booking
 from engine.domain.policy import UsagePlan
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import (
     DATA_HANGUP,
     DEAD,
@@ -32,7 +33,6 @@ from tests.integration.fake_asterisk import (
     fast_agi,
     send_raw,
 )
-from tests.integration.worlds import a_world
 
 WAYS: dict[str, Reply] = {
     "closes": Ending.CLOSE,
@@ -49,7 +49,7 @@ WAYS: dict[str, Reply] = {
 
 
 class Exchange:
-    """Bookings with room for many calls, and conversations about them."""
+    """Bookings with credit for many calls, and conversations about them."""
 
     def __init__(self, agi: FastAgi, bookings: list[Booking]) -> None:
         self.agi = agi
@@ -84,11 +84,11 @@ class Exchange:
         return self.agi.call(dialplan.ENDED, call_id, "1000", "ANSWER", call_id=call_id)
 
     async def settle(self) -> None:
-        """What Asterisk reports of a call that may have been bridged."""
+        """Report the end of a call that may have been bridged, as Asterisk does."""
         await self.agi.call(dialplan.ENDED, self.call_id, "", "CANCEL", call_id=self.call_id).run()
 
 
-# Conversation → its script. Every script has one at least.
+# The script of each conversation. Every script has at least one.
 CONVERSATIONS: dict[str, tuple[str, Callable[[Exchange, str], Awaitable[AgiCall]]]] = {
     "route, bridged": (dialplan.ROUTE, Exchange.route),
     "route, rejected": (dialplan.ROUTE, Exchange.reject),
@@ -101,7 +101,7 @@ CONVERSATIONS: dict[str, tuple[str, Callable[[Exchange, str], Awaitable[AgiCall]
 
 @pytest.fixture
 async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         bookings = [await world.book(UsagePlan.LARGE) for _ in POOL[:-1]]
         async with fast_agi(world) as agi:
             yield Exchange(agi, bookings)
@@ -109,7 +109,7 @@ async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
 
 
 async def all_is_back(world: World, booking: Booking) -> bool:
-    """Nothing is leased, and only calls that were answered have cost anything."""
+    """Return whether nothing is leased and only answered calls were charged."""
     stored = await world.stored(booking)
     [answered] = world.rows(
         "SELECT count(*) AS calls FROM cdrs WHERE disposition = 'ANSWERED' AND booking_id = ?", booking.id
@@ -122,7 +122,7 @@ async def all_is_back(world: World, booking: Booking) -> bool:
 
 
 def held() -> tuple[int, int]:
-    """Sockets and tasks of this process."""
+    """Count the sockets and tasks of this process."""
     links = [_link(each) for each in os.listdir("/proc/self/fd")]  # noqa: PTH208  the numbers of its entries
     return sum(link.startswith("socket:") for link in links), len(asyncio.all_tasks())
 
@@ -131,11 +131,11 @@ def _link(descriptor: str) -> str:
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  no path, but a name of a socket
     except OSError:
-        return ""  # the one by which the directory itself was read
+        return ""  # the descriptor that the directory was read with
 
 
 async def until_held(before: tuple[int, int]) -> None:
-    """Until there are no more of them than before. Raises TimeoutError when some stay."""
+    """Wait until sockets and tasks are as few as before. Raises TimeoutError."""
     async with asyncio.timeout(10):
         while held() > before:  # noqa: ASYNC110  nothing that could be waited for
             await asyncio.sleep(0.005)
@@ -150,9 +150,7 @@ def test_every_script_has_a_conversation(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
-async def test_a_hang_up_at_any_command_leaves_no_task_no_socket_and_no_lease(
-    exchange: Exchange, conversation: str
-) -> None:
+async def test_a_hangup_at_any_command_leaves_no_task_socket_or_lease(exchange: Exchange, conversation: str) -> None:
     _, prepare = CONVERSATIONS[conversation]
     whole = await (await prepare(exchange, exchange.fresh())).run()
     await exchange.settle()
@@ -175,10 +173,8 @@ async def test_a_hang_up_at_any_command_leaves_no_task_no_socket_and_no_lease(
 
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
-async def test_an_asterisk_that_falls_silent_at_any_command_leaves_nothing_either(
-    exchange: Exchange, conversation: str
-) -> None:
-    """All at once: each is given up when its script has had its time."""
+async def test_silence_at_any_command_leaves_no_task_socket_or_lease(exchange: Exchange, conversation: str) -> None:
+    """All run at once, and each ends at the timeout of its script."""
     _, prepare = CONVERSATIONS[conversation]
     whole = await (await prepare(exchange, exchange.fresh())).run()
     await exchange.settle()
@@ -186,7 +182,7 @@ async def test_an_asterisk_that_falls_silent_at_any_command_leaves_nothing_eithe
     before = held()
     silent = []
     for step in range(len(whole.commands)):
-        # One that is silent about a call keeps the limits of its booking waiting.
+        # A silent script delays the limits of its booking, so each has another booking.
         exchange.booking = exchange.bookings[step % len(exchange.bookings)]
         call = await prepare(exchange, exchange.fresh())
         call.replies = {step: Ending.SILENT}
@@ -201,25 +197,27 @@ async def test_an_asterisk_that_falls_silent_at_any_command_leaves_nothing_eithe
 
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
-async def test_a_hang_up_before_the_first_command_leaves_nothing_either(exchange: Exchange, conversation: str) -> None:
-    """At every line of what Asterisk says first; once it has said all, the script runs and meets a closed door."""
+async def test_a_hangup_before_the_first_command_leaves_no_task_socket_or_lease(
+    exchange: Exchange, conversation: str
+) -> None:
+    """After every line of the request. After the whole request the script runs, on a closed connection."""
     _, prepare = CONVERSATIONS[conversation]
     lines = (await prepare(exchange, exchange.fresh())).lines
     await exchange.settle()
     await exchange.agi.until_idle()
     before = held()
-    for said in range(len(lines) + 1):
+    for sent in range(len(lines) + 1):
         for ending in (Ending.CLOSE, Ending.RESET):
             call = await prepare(exchange, exchange.fresh())
-            await send_raw(exchange.agi.port, *call.lines[:said], then=ending)
+            await send_raw(exchange.agi.port, b"".join(call.lines[:sent]), then=ending)
             await exchange.agi.until_idle()
             await exchange.settle()
-            assert exchange.agi.leases() == 0, (said, ending)
+            assert exchange.agi.leases() == 0, (sent, ending)
     await until_held(before)
 
 
-async def test_a_hang_up_while_the_books_are_busy_leaves_nothing(exchange: Exchange) -> None:
-    """The connection breaks while the script waits for the database, which answers it later."""
+async def test_a_hangup_while_storage_is_busy_leaves_no_task_socket_or_lease(exchange: Exchange) -> None:
+    """The connection breaks while the script waits for the database, which answers later."""
     before = held()
     books = await hold(exchange.agi.world.storage)
     calls = [
@@ -227,7 +225,7 @@ async def test_a_hang_up_while_the_books_are_busy_leaves_nothing(exchange: Excha
         for ending in [Ending.CLOSE, Ending.RESET] * 10
     ]
     await asyncio.gather(*calls)
-    await send_raw(exchange.agi.port, b"\n\n")  # comes last: once it is turned away, all others have been heard
+    await send_raw(exchange.agi.port, b"\n\n")  # comes last: once it is refused, all others were read
     await books.release()
     await exchange.agi.until_idle()
     assert exchange.agi.leases() == 0

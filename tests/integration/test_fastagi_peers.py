@@ -1,4 +1,4 @@
-"""Peers that are no Asterisk, or a broken one: each ends its own connection and harms no other."""
+"""Bad peers of the FastAGI port end only their own connection."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from agi_scripts.session import MAX_LINES
 from tests.contract.samples import CALLER
 from tests.contract.test_group_commit import hold
 from tests.contract.world import POOL, World, outsider
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import (
     ALL_OK,
     ALLOWED,
@@ -24,9 +25,8 @@ from tests.integration.fake_asterisk import (
     fast_agi,
     send_raw,
 )
-from tests.integration.worlds import a_world
 
-# The product's own figure is 2 s.
+# The product's value is 2 s.
 READ_SECONDS = 0.3
 HEADER = environment("route", (POOL[0], CALLER, ALLOWED))
 WHOLE = b"".join(HEADER)
@@ -62,7 +62,7 @@ BAD_HEADERS = {
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         await world.book()
         yield world
 
@@ -75,7 +75,7 @@ async def agi(world: World) -> AsyncIterator[FastAgi]:
 
 @pytest.fixture
 async def patient(world: World) -> AsyncIterator[FastAgi]:
-    """With the product's own figures."""
+    """A server with the product's own timeouts."""
     async with fast_agi(world) as agi:
         yield agi
 
@@ -85,7 +85,7 @@ def open_files() -> int:
 
 
 @pytest.mark.parametrize("peer", BAD_PEERS)
-async def test_a_bad_peer_is_dropped_in_time_and_nothing_of_it_stays(agi: FastAgi, peer: str) -> None:
+async def test_a_bad_peer_is_dropped_in_time_and_leaves_nothing(agi: FastAgi, peer: str) -> None:
     await send_raw(agi.port, then=Ending.CLOSE)
     await agi.until_idle()
     before = open_files()
@@ -102,29 +102,29 @@ async def test_a_bad_peer_is_dropped_in_time_and_nothing_of_it_stays(agi: FastAg
 
 
 @pytest.mark.parametrize("header", BAD_HEADERS)
-async def test_a_request_that_is_not_asterisks_is_refused_without_a_command(patient: FastAgi, header: str) -> None:
+async def test_a_malformed_request_is_refused_without_a_command(patient: FastAgi, header: str) -> None:
     parting = await send_raw(patient.port, BAD_HEADERS[header])
     assert parting.received == b""
     assert patient.leases() == 0
-    # For what it says, and not because time was up.
+    # Refused for its content, not at a timeout.
     assert {entry["event"] for entry in patient.logged} == {"agi_failed"}
 
 
-async def test_the_header_of_these_tests_is_a_good_one_before_it_is_broken(agi: FastAgi) -> None:
+async def test_the_header_is_valid_before_the_tests_break_it(agi: FastAgi) -> None:
     parting = await send_raw(agi.port, WHOLE + ALL_OK)
     assert parting.received.endswith(b',BRIDGE"\n')
 
 
-async def test_a_header_may_be_as_long_as_the_limit_and_no_longer(agi: FastAgi) -> None:
+async def test_a_header_may_have_the_length_of_the_limit_and_no_more(agi: FastAgi) -> None:
     room = MAX_BUFFER - len(WHOLE) - len("agi_x: \n")
-    # asyncio does not count the blank line's two characters.
+    # asyncio does not count the two line feeds at the end.
     for length, accepted in ((room + 2, True), (room + 3, False)):
         header = b"agi_x: " + b"x" * length + b"\n" + WHOLE
         parting = await send_raw(agi.port, header, ALL_OK)
         assert (parting.received != b"") is accepted
 
 
-async def test_good_calls_are_answered_while_fifty_bad_peers_hang(world: World) -> None:
+async def test_good_calls_are_answered_during_fifty_bad_connections(world: World) -> None:
     async with fast_agi(world, read_seconds=60.0) as agi:
         hanging = [asyncio.create_task(send_raw(agi.port, HALF)) for _ in range(25)]
         hanging += [asyncio.create_task(send_raw(agi.port, *[b"a"] * 100, pause=0.3)) for _ in range(25)]
@@ -144,7 +144,7 @@ async def test_good_calls_are_answered_while_fifty_bad_peers_hang(world: World) 
 
 
 async def test_a_peer_that_closes_early_does_not_stop_the_event_loop(agi: FastAgi) -> None:
-    """panoramisk's own handler reads the end of the connection for ever, without a pause."""
+    """panoramisk's own handler would read the end of the connection in an endless loop."""
     stalls: list[float] = []
 
     async def tick() -> None:
@@ -158,11 +158,11 @@ async def test_a_peer_that_closes_early_does_not_stop_the_event_loop(agi: FastAg
     await agi.until_idle()
     await asyncio.sleep(0.05)
     ticking.cancel()
-    # A frozen loop would never get here; how short a stall is on a busy machine is no matter of pass or fail.
+    # A frozen loop would never get here. The bound is generous, since the machine may be busy.
     assert max(stalls) < 10
 
 
-async def test_more_conversations_than_allowed_are_closed_at_once_and_room_is_given_back(world: World) -> None:
+async def test_connections_beyond_the_limit_are_closed_and_room_is_freed(world: World) -> None:
     async with fast_agi(world, max_conversations=3, script_seconds=1.0) as agi:
         held = [asyncio.create_task(send_raw(agi.port, WHOLE)) for _ in range(3)]
         await asyncio.sleep(0.3)
@@ -181,8 +181,8 @@ async def test_a_script_that_passes_its_deadline_is_ended(world: World) -> None:
         assert [entry["script"] for entry in agi.logged if entry["event"] == "agi_timeout"] == ["route"]
 
 
-async def test_a_lease_that_comes_after_the_deadline_is_void(world: World) -> None:
-    """The database was locked for longer than the call could wait; the command runs when it is free again."""
+async def test_a_lease_granted_after_the_deadline_is_voided(world: World) -> None:
+    """The database is locked for longer than the script may take, and the command runs afterwards."""
     async with fast_agi(world, script_seconds=0.2) as agi:
         with outsider(world.database) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -195,7 +195,7 @@ async def test_a_lease_that_comes_after_the_deadline_is_void(world: World) -> No
     assert agi.leases() == 0
 
 
-async def test_stop_lets_a_call_end_that_is_under_way_and_takes_no_other(world: World) -> None:
+async def test_stop_lets_a_running_script_finish_and_accepts_no_other(world: World) -> None:
     async with fast_agi(world) as agi:
         async with connected(agi.port) as (reader, writer):
             writer.write(WHOLE)
@@ -210,7 +210,7 @@ async def test_stop_lets_a_call_end_that_is_under_way_and_takes_no_other(world: 
     assert agi.leases() == 1
 
 
-async def test_stop_ends_what_does_not_end_by_itself(world: World) -> None:
+async def test_stop_ends_scripts_that_do_not_finish(world: World) -> None:
     async with fast_agi(world, script_seconds=0.3) as agi:
         silent = [asyncio.create_task(send_raw(agi.port, HALF)), asyncio.create_task(send_raw(agi.port, WHOLE))]
         await asyncio.sleep(0.1)
@@ -218,10 +218,10 @@ async def test_stop_ends_what_does_not_end_by_itself(world: World) -> None:
         await asyncio.wait_for(agi.serving, 2)
         assert agi.server.connections == 0
         await asyncio.gather(*silent)
-    assert agi.leases() == 1  # its verdict was sent, and may have been heard
+    assert agi.leases() == 1  # its verdict was sent, and may have arrived
 
 
-async def test_stop_waits_for_each_who_has_begun_to_speak(world: World) -> None:
+async def test_stop_waits_for_each_peer_that_has_begun_its_request(world: World) -> None:
     async with fast_agi(world, read_seconds=60.0) as agi, connected(agi.port) as first, connected(agi.port) as last:
         for _, writer in (first, last):
             writer.write(HALF)
@@ -236,7 +236,7 @@ async def test_stop_waits_for_each_who_has_begun_to_speak(world: World) -> None:
 
 
 @pytest.mark.parametrize("ending", [Ending.CLOSE, Ending.SILENT])
-async def test_of_a_stranger_that_does_not_finish_one_line_is_logged(agi: FastAgi, ending: Ending) -> None:
+async def test_an_unfinished_request_is_logged_in_one_line(agi: FastAgi, ending: Ending) -> None:
     await send_raw(agi.port, HALF, then=ending)
     async with asyncio.timeout(10):
         while not agi.logged or agi.server.connections:  # noqa: ASYNC110  as above
@@ -245,7 +245,7 @@ async def test_of_a_stranger_that_does_not_finish_one_line_is_logged(agi: FastAg
     assert [entry["event"] for entry in agi.logged] == ["agi_timeout" if ending is Ending.SILENT else "agi_failed"]
 
 
-async def test_stop_ends_even_what_waits_for_a_database_that_does_not_answer(world: World) -> None:
+async def test_stop_ends_scripts_that_wait_for_a_hanging_database(world: World) -> None:
     async with fast_agi(world, script_seconds=0.3) as agi:
         books = await hold(world.storage)
         waiting = asyncio.create_task(send_raw(agi.port, WHOLE))
@@ -258,8 +258,8 @@ async def test_stop_ends_even_what_waits_for_a_database_that_does_not_answer(wor
     assert agi.leases() == 0
 
 
-async def test_whoever_was_accepted_in_the_moment_of_the_stop_is_turned_away(world: World) -> None:
-    """Its connection is made a turn of the event loop later, when nobody would wait for its end any more."""
+async def test_a_connection_accepted_during_the_stop_is_closed(world: World) -> None:
+    """asyncio makes its connection a loop turn later, when the server no longer waits for connections."""
     async with fast_agi(world) as agi:
         agi.stop.set()
         await agi.serving

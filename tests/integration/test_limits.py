@@ -21,9 +21,9 @@ from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
 from tests.integration.ami_links import until_state
+from tests.integration.database_world import WorldClock, world_on_disk
 from tests.integration.fake_asterisk import ALLOWED
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.worlds import WorldClock, a_world
 
 # The product's own figures are some ten times these.
 FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
@@ -86,7 +86,7 @@ class Exchange:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
         yield world
 
@@ -116,7 +116,7 @@ async def at_work(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
 async def exchange(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
     async with at_work(world, ami) as exchange:
         yield exchange
-        over = [told for told in ami.told if told.together > GRANTED]
+        over = [told for told in ami.limits_set if told.together > GRANTED]
         assert not over, "together they could have talked for longer than there is"
         assert all(ami.limits[call_id] <= leased for call_id, leased in exchange.leases().items())
 
@@ -129,7 +129,7 @@ async def test_a_call_that_is_alone_gets_all_without_a_word_to_asterisk(exchange
 
 async def test_the_first_call_is_shortened_before_the_second_may_talk(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
-    exchange.ami.told.clear()
+    exchange.ami.limits_set.clear()
     await exchange.talk(CallId("c2"))
     # For the second's ringing, then for its talk.
     assert exchange.ami.sent() == [("c1", 290), ("c1", 150), ("c2", 150)]
@@ -163,22 +163,22 @@ async def test_one_calls_end_gives_its_unused_lease_to_the_other(exchange: Excha
 async def test_a_renewal_lengthens_the_calls_that_are_up(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.talk(CallId("c2"))
-    exchange.ami.told.clear()
+    exchange.ami.limits_set.clear()
     await exchange.world.renew(exchange.booking, UsagePlan.SMALL)
     exchange.keeper.changed(exchange.booking.id)
     await exchange.until_leased(c1=180, c2=180)
-    exchange.ami.told.clear()
+    exchange.ami.limits_set.clear()
 
 
 async def test_after_a_delete_nothing_is_told(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.talk(CallId("c2"))
-    sent = len(exchange.ami.told)
+    sent = len(exchange.ami.limits_set)
     await exchange.world.cancel(exchange.booking)
     exchange.keeper.changed(exchange.booking.id)
     await exchange.keeper.resync()
     await asyncio.sleep(0.2)
-    assert len(exchange.ami.told) == sent
+    assert len(exchange.ami.limits_set) == sent
 
 
 async def test_while_asterisk_is_away_the_second_has_its_reserve_and_both_get_their_shares_later(
@@ -208,7 +208,7 @@ async def test_a_limit_whose_answer_is_lost_is_told_again(exchange: Exchange) ->
     """Asterisk has lowered it, nobody knows: until that is known, nobody else gets those seconds."""
     await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
-    exchange.ami.forgetful = 1
+    exchange.ami.unanswered_limits = 1
     await exchange.answered(CallId("c2"))
     assert exchange.ami.limits == {"c1": 150, "c2": 10}
     assert exchange.leases() == {"c1": 290, "c2": 10}
@@ -277,8 +277,8 @@ async def test_an_engine_that_starts_tells_every_limit(world: World, ami: FakeCh
         await before.talk(CallId("c1"))
         await before.talk(CallId("c2"))
         await before.until_leased(c1=150, c2=150)
-    ami.told.clear()
+    ami.limits_set.clear()
     async with at_work(world, ami) as after:
         await after.keeper.resync()
-        await ami.until_told(2)
+        await ami.until_limits_set(2)
     assert sorted(ami.sent()) == [("c1", 150), ("c2", 150)]

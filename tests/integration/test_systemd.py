@@ -1,4 +1,4 @@
-"""deploy/systemd: a unit that systemd takes, which starts what there is, with settings that there are."""
+"""deploy/systemd: systemd accepts the unit, and its command and settings exist."""
 
 import os
 import shutil
@@ -23,14 +23,14 @@ def values(key: str) -> list[str]:
     return [value for name, _, value in LINES if name == key]
 
 
-def test_it_starts_a_command_that_there_is() -> None:
+def test_the_unit_starts_an_existing_command() -> None:
     [(program, command)] = [value.split() for value in values("ExecStart")]
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert Path(program).name in scripts
     assert command in get_command(app).commands  # type: ignore[attr-defined]
 
 
-def test_its_environment_is_settings_of_an_installation_for_customers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_units_environment_is_a_production_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     given = dict(value.split("=", 1) for value in values("Environment"))
     for name in [name for name in os.environ if name.startswith("RENTED_NUMBERS_")]:
         monkeypatch.delenv(name)
@@ -41,12 +41,12 @@ def test_its_environment_is_settings_of_an_installation_for_customers(monkeypatc
     assert str(Settings().data_dir) == f"/var/lib/{values('StateDirectory')[0]}"
 
 
-def test_it_is_started_again_whatever_it_died_of() -> None:
+def test_the_unit_restarts_after_any_exit() -> None:
     assert values("Restart") == ["always"]
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="no systemd on this machine")
-def test_systemd_understands_every_line_of_it(tmp_path: Path) -> None:
+def test_systemd_accepts_every_line_of_the_unit(tmp_path: Path) -> None:
     [start] = values("ExecStart")
     here = tmp_path / UNIT.name
     here.write_text(UNIT.read_text().replace(start.split()[0], sys.executable))

@@ -1,4 +1,4 @@
-"""An engine that stalls is ended, and no other is."""
+"""The watchdog ends a process whose event loop stalls, and no other process."""
 
 import signal
 import subprocess
@@ -16,8 +16,8 @@ PATIENCE_SECONDS = 30
 
 @contextmanager
 def program(how: str) -> Iterator[subprocess.Popen[str]]:
-    """Watched, and about to do it."""
-    command = [sys.executable, "-m", "tests.integration.stalling", how]
+    """A watched program that has started and is about to stall, work or idle."""
+    command = [sys.executable, "-m", "tests.integration.watchdog_process", how]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -28,7 +28,7 @@ def program(how: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_a_stalled_event_loop_is_the_end_of_its_process_within_two_and_a_half_seconds() -> None:
+def test_a_stalled_event_loop_ends_its_process_within_two_and_a_half_seconds() -> None:
     with program("stalls") as process:
         began = time.monotonic()
         assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
@@ -37,18 +37,15 @@ def test_a_stalled_event_loop_is_the_end_of_its_process_within_two_and_a_half_se
         assert process.stderr.read() == "the event loop has stalled: killing the process\n"
 
 
-@pytest.mark.parametrize("how", ["works", "idles"])
-def test_an_event_loop_that_turns_is_left_alone(how: str) -> None:
-    with program(how) as process:
-        assert process.communicate(timeout=PATIENCE_SECONDS) == ("done\n", "")
-    assert process.returncode == 0
-
-
-@pytest.mark.parametrize("how", ["works", "idles"])
-def test_a_process_that_was_stopped_for_three_seconds_goes_on(how: str) -> None:
-    with program(how) as process:
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(3)
-        process.send_signal(signal.SIGCONT)
-        assert process.communicate(timeout=PATIENCE_SECONDS) == ("done\n", "")
-    assert process.returncode == 0
+@pytest.mark.parametrize("stopped_seconds", [0, 3])
+def test_a_turning_event_loop_is_left_alone_even_after_its_process_was_stopped(stopped_seconds: int) -> None:
+    with program("works") as works, program("idles") as idles:
+        if stopped_seconds:
+            for process in (works, idles):
+                process.send_signal(signal.SIGSTOP)
+            time.sleep(stopped_seconds)
+            for process in (works, idles):
+                process.send_signal(signal.SIGCONT)
+        for process in (works, idles):
+            assert process.communicate(timeout=PATIENCE_SECONDS) == ("done\n", "")
+            assert process.returncode == 0

@@ -1,4 +1,4 @@
-"""Which calls are up, over a real socket: only a whole list counts, and only twice. Nothing less ever drops a call."""
+"""Reconciliation over a real socket: a call is dropped only after two complete lists without it."""
 
 import asyncio
 import json
@@ -14,25 +14,25 @@ from engine.asterisk.reconciler import list_channels
 from engine.domain.ids import CallId
 from tests.contract.samples import SECOND
 from tests.integration.ami_links import until_state
-from tests.integration.comparing import (
+from tests.integration.database_world import world_on_disk
+from tests.integration.fake_channels import FakeChannels, UpCall
+from tests.integration.reconciling import (
     Broken,
-    Comparing,
     Once,
+    RunningReconciler,
     Sometimes,
-    comparing,
+    running_reconciler,
     whole,
     without_calls,
 )
-from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.worlds import a_world
 
 
 @pytest.fixture
-async def work(tmp_path: Path) -> AsyncIterator[Comparing]:
+async def work(tmp_path: Path) -> AsyncIterator[RunningReconciler]:
     async with (
-        a_world(tmp_path) as world,
+        world_on_disk(tmp_path) as world,
         FakeChannels() as ami,
-        comparing(world, ami, tmp_path / "journal") as work,
+        running_reconciler(world, ami, tmp_path / "journal") as work,
     ):
         yield work
 
@@ -52,7 +52,7 @@ INCOMPLETE: dict[str, Broken] = {
 
 
 @pytest.mark.parametrize("broken", INCOMPLETE.values(), ids=INCOMPLETE)
-async def test_a_list_that_is_not_whole_is_no_list(work: Comparing, broken: Broken) -> None:
+async def test_an_incomplete_list_is_ignored(work: RunningReconciler, broken: Broken) -> None:
     await work.talk(CallId("c1"))
     work.ami.listed = broken
     with pytest.raises(AmiError):
@@ -61,7 +61,7 @@ async def test_a_list_that_is_not_whole_is_no_list(work: Comparing, broken: Brok
     assert work.ended() == {}
 
 
-async def test_a_whole_list_says_who_is_up_and_who_talks(work: Comparing) -> None:
+async def test_a_complete_list_shows_live_and_talking_calls(work: RunningReconciler) -> None:
     await work.talk(CallId("c1"))
     work.ami.up["c2"] = UpCall("c2", 10)
     presence = await list_channels(work.link)
@@ -71,7 +71,7 @@ async def test_a_whole_list_says_who_is_up_and_who_talks(work: Comparing) -> Non
     assert (await list_channels(work.link)).calls == frozenset()
 
 
-async def test_an_asterisk_that_is_silent_or_late_drops_no_call(work: Comparing) -> None:
+async def test_a_silent_or_late_asterisk_drops_no_call(work: RunningReconciler) -> None:
     await work.talk(CallId("c1"))
     work.ami.late["Status"] = 0.5
     await asyncio.sleep(1)
@@ -84,7 +84,7 @@ async def test_an_asterisk_that_is_silent_or_late_drops_no_call(work: Comparing)
     assert work.states() == {"c1": "LIVE"}
 
 
-async def test_a_call_that_vanished_is_settled_after_the_second_list_without_it(work: Comparing) -> None:
+async def test_a_vanished_call_is_settled_after_two_lists_without_it(work: RunningReconciler) -> None:
     await work.talk(CallId("c1"))
     await work.rounds(2)
     work.world.now += 12_001
@@ -95,8 +95,8 @@ async def test_a_call_that_vanished_is_settled_after_the_second_list_without_it(
 
 
 @pytest.mark.parametrize("between", [whole, INCOMPLETE["a channel short"], INCOMPLETE["no end"]])
-async def test_a_call_that_is_missing_now_and_then_is_up(work: Comparing, between: Broken) -> None:
-    """Missing, but not twice in a row; and after a list that broke, everything begins anew."""
+async def test_a_call_that_is_missing_now_and_then_stays_up(work: RunningReconciler, between: Broken) -> None:
+    """It is missing, but not twice in a row. A broken list restarts the count."""
     await work.talk(CallId("c1"))
     work.world.now += SECOND
     work.ami.listed = Sometimes(without_calls, between)
@@ -104,8 +104,12 @@ async def test_a_call_that_is_missing_now_and_then_is_up(work: Comparing, betwee
     assert work.ended() == {}
 
 
-async def test_two_lists_with_a_lost_link_between_them_are_not_two_in_a_row(tmp_path: Path) -> None:
-    async with a_world(tmp_path) as world, FakeChannels() as ami, comparing(world, ami, tmp_path, 0.5) as work:
+async def test_two_lists_with_a_lost_link_between_them_do_not_count_as_two(tmp_path: Path) -> None:
+    async with (
+        world_on_disk(tmp_path) as world,
+        FakeChannels() as ami,
+        running_reconciler(world, ami, tmp_path, 0.5) as work,
+    ):
         await work.talk(CallId("c1"))
         world.now += SECOND
         ami.listed = without_calls
@@ -118,12 +122,12 @@ async def test_two_lists_with_a_lost_link_between_them_are_not_two_in_a_row(tmp_
         assert work.ended() == {}
 
 
-async def test_what_the_journal_knows_of_a_vanished_call_comes_first(work: Comparing) -> None:
-    """Also when it was written as late as can be: while Asterisk is asked for the second time."""
+async def test_an_end_in_the_spool_takes_precedence_for_a_vanished_call(work: RunningReconciler) -> None:
+    """Even when it is written at the last moment, during the second list."""
     await work.talk(CallId("c1"))
     await work.rounds(1)
     del work.ami.up["c1"]
-    work.kept.mkdir()
+    work.spool.mkdir()
     asked = 0
 
     async def write() -> None:
@@ -132,15 +136,15 @@ async def test_what_the_journal_knows_of_a_vanished_call_comes_first(work: Compa
         if asked == 2:
             end: dict[str, Any] = {"callId": "c1", "answeredMs": 7 * SECOND, "dialStatus": "ANSWER"}
             end |= {"now": work.world.now, "ticks": work.world.at.boot_ms}
-            await asyncio.to_thread((work.kept / "c1.json").write_text, json.dumps(end))
+            await asyncio.to_thread((work.spool / "c1.json").write_text, json.dumps(end))
 
     work.ami.before_list = write
     await work.rounds()
     assert work.ended() == {"c1": ("ANSWERED", 7)}
-    assert len(work.journaled) == 1
+    assert len(work.settled_from_spool) == 1
 
 
-async def test_a_call_whose_answer_was_lost_is_found_talking_and_gets_its_share(work: Comparing) -> None:
+async def test_a_call_with_a_lost_answer_report_is_found_talking_and_gets_its_share(work: RunningReconciler) -> None:
     booking = await work.talk(CallId("c1"))
     await work.talk(CallId("c2"), booking=booking, answer_is_reported=False)
     async with asyncio.timeout(10):
@@ -149,8 +153,8 @@ async def test_a_call_whose_answer_was_lost_is_found_talking_and_gets_its_share(
     assert work.states() == {"c1": "LIVE", "c2": "LIVE"}
 
 
-async def test_seconds_that_lie_idle_are_given_to_the_calls_that_are_up(work: Comparing) -> None:
-    """As after a script that was cut off just when it had settled the end of another call."""
+async def test_unused_seconds_are_given_to_live_calls(work: RunningReconciler) -> None:
+    """As after a script that was cut off when it had settled the end of another call."""
     booking = await work.talk(CallId("c1"))
     await work.talk(CallId("c2"), booking=booking)
     del work.ami.up["c2"]
@@ -160,14 +164,14 @@ async def test_seconds_that_lie_idle_are_given_to_the_calls_that_are_up(work: Co
             await asyncio.sleep(0.01)
 
 
-async def test_a_call_that_only_rings_is_left_ringing(work: Comparing) -> None:
+async def test_a_ringing_call_is_left_ringing(work: RunningReconciler) -> None:
     await work.talk(CallId("c1"), answer_is_reported=False)
     work.ami.up["c1"].talks = False
     await work.rounds()
     assert (work.states(), work.ami.sent()) == ({"c1": "RINGING"}, [])
 
 
-async def test_a_ringing_call_that_vanished_costs_nothing(work: Comparing) -> None:
+async def test_a_vanished_ringing_call_costs_nothing(work: RunningReconciler) -> None:
     await work.talk(CallId("c1"), answer_is_reported=False)
     del work.ami.up["c1"]
     work.world.now += SECOND
@@ -175,24 +179,24 @@ async def test_a_ringing_call_that_vanished_costs_nothing(work: Comparing) -> No
     assert work.ended() == {"c1": ("LOST", 0)}
 
 
-async def test_a_call_that_comes_while_asterisk_is_asked_is_not_missing(work: Comparing) -> None:
-    """World's time stands still: it came in no earlier than Asterisk was asked."""
+async def test_a_call_that_arrives_during_the_list_is_not_missing(work: RunningReconciler) -> None:
+    """The test clock stands still, so the call did not arrive before the list was requested."""
     booking = await work.world.book()
     await work.world.bridge(booking, "c1")
     await work.rounds()
     assert work.ended() == {}
 
 
-async def test_when_the_link_is_back_every_limit_is_told_again(work: Comparing) -> None:
+async def test_every_limit_is_sent_again_after_a_reconnect(work: RunningReconciler) -> None:
     await work.talk(CallId("c1"))
     await work.rounds(2)
-    before = len(work.ami.told)
-    work.ami.drop()  # it is back before anybody looks
-    await work.ami.until_told(before + 1)
+    before = len(work.ami.limits_set)
+    work.ami.drop()  # it is back before the next list
+    await work.ami.until_limits_set(before + 1)
     assert work.ami.sent()[-1] == ("c1", 300)
 
 
-async def test_an_asterisk_that_died_with_its_calls_leaves_no_lease_behind(work: Comparing) -> None:
+async def test_an_asterisk_that_crashes_with_its_calls_leaves_no_lease(work: RunningReconciler) -> None:
     for number in range(4):
         await work.talk(CallId(f"c{number}"))
     work.world.now += 5 * SECOND

@@ -1,4 +1,4 @@
-"""A real database for what speaks over real sockets, and the clock of its world."""
+"""A real database in a file, for tests over real sockets, and its clock."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,8 +22,8 @@ class WorldClock:
 
 
 @asynccontextmanager
-async def a_world(directory: Path) -> AsyncIterator[World]:
-    """A real database with an account and some numbers. Ends with a look into the books."""
+async def world_on_disk(directory: Path) -> AsyncIterator[World]:
+    """A database with an account and some numbers. Checks the ledger at the end."""
     database = directory / "rented-numbers.sqlite3"
     migrate(database)
     storage = SqliteStorage(database)

@@ -1,7 +1,7 @@
 """Counts the TCP connections that this process attempts, at the last moment before the kernel is asked.
 
 Python's audit events come from inside `socket.connect` itself, whatever library or event loop calls it. Attempts that
-would leave the machine are counted and ended there, so that a test can use public addresses.
+would leave the machine are counted and refused, so that a test can use public addresses.
 """
 
 import contextlib
@@ -20,19 +20,19 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         return
     connecting, target = arguments
     if connecting.type != socket.SOCK_STREAM or connecting.family == socket.AF_UNIX:
-        return  # a datagram socket sends nothing when it is connected
+        return  # connecting a datagram socket sends nothing
     for attempts in _counting:
         attempts.append(str(target[0]))
     if not ipaddress.ip_address(target[0]).is_loopback:
         raise OSError(errno.ENETUNREACH, "stopped by the test")
 
 
-sys.addaudithook(_audit)  # for good: a hook cannot be taken away again
+sys.addaudithook(_audit)  # permanent: Python cannot remove an audit hook
 
 
 @contextlib.contextmanager
 def connections() -> Iterator[list[str]]:
-    """The addresses that were asked for while it is open."""
+    """Collect the addresses of all attempts inside the context."""
     attempts: list[str] = []
     _counting.append(attempts)
     try:

@@ -1,4 +1,4 @@
-"""`keys create --test` and `simulate …`: an operator's way into a customer's test world."""
+"""`keys create --test` and `simulate …`: an operator uses the sandbox of a customer."""
 
 import asyncio
 import signal
@@ -19,18 +19,18 @@ from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from phones.ports import free_port
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY
-from tests.integration.test_cli import Cli, wait_until_it_answers
+from tests.integration.cli_runner import Cli, CliInProcess, wait_until_it_answers
 
 CALL = ("--source", CALLER, "--outcome")
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    return Cli(tmp_path)
+def cli(tmp_path: Path) -> CliInProcess:
+    return CliInProcess(tmp_path)
 
 
 def booked(cli: Cli) -> str:
-    """The rented number of a booking in the test world of a new account "Acme"."""
+    """Book in the sandbox of a new account "Acme", and return the rented number."""
 
     def book(tx: Transaction, now: EpochMs) -> str:
         create_account(tx, "Acme", now)
@@ -50,8 +50,8 @@ def booked(cli: Cli) -> str:
     return asyncio.run(run())
 
 
-def test_a_test_key_opens_a_world_beside_the_account(cli: Cli) -> None:
-    assert cli("setup", profile="production").returncode == 0
+def test_a_test_key_opens_the_sandbox_of_the_account(cli: Cli) -> None:
+    cli.set_up()
     cli.json("accounts", "create", "Acme")
     first = cli.json("keys", "create", "Acme", "--test")
     live = cli.json("keys", "create", "Acme")
@@ -66,10 +66,10 @@ def test_a_test_key_opens_a_world_beside_the_account(cli: Cli) -> None:
     assert keys == {live["id"]: False, first["id"]: True}
 
 
-def test_a_running_engine_carries_out_what_falls_due_in_a_world_by_its_clock(cli: Cli) -> None:
-    assert cli("setup", profile="production").returncode == 0
+def test_a_running_engine_processes_a_sandbox_by_its_clock(cli: Cli) -> None:
+    cli.set_up()
     booked(cli)
-    # As after a crash between the clock and what falls due by it.
+    # As after a crash between setting the clock and processing what falls due.
     cli.execute("UPDATE accounts SET clock_ahead_ms = 31536000000 WHERE test_of IS NOT NULL")
     ports = {name: str(free_port()) for name in ("http_port", "fastagi_port", "ami_port")}
     settings = cli.settings(**ports)
@@ -84,7 +84,7 @@ def test_a_running_engine_carries_out_what_falls_due_in_a_world_by_its_clock(cli
     assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(0,)]
 
 
-def test_a_simulated_call_is_told_without_the_hidden_number_and_the_clock_is_set_forward(cli: Cli) -> None:
+def test_the_cli_simulates_a_call_without_showing_the_destination_and_moves_the_clock(cli: Cli) -> None:
     service = booked(cli)
     where = ("--account", "Acme", "--service", service)
     told = cli.json("simulate", "call", *where, *CALL, "answered", "--seconds", "12")
@@ -99,9 +99,9 @@ def test_a_simulated_call_is_told_without_the_hidden_number_and_the_clock_is_set
     after = cli.json("simulate", "clock", "--account", "Acme (test)", "--advance", "31536000")["now"]
     assert (
         a_year_on <= after <= rfc3339(EpochMs(SystemClock().now() + 31_536_000_000 + 12_000))
-    )  # and the call's 12 seconds
+    )  # plus the call's 12 seconds
     assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(0,)]
 
-    # What cannot be is refused by its option.
+    # Bad values are refused by their option.
     assert "--seconds: must be given" in cli.refused("simulate", "call", *where, *CALL, "answered")
     assert "--advance: " in cli.refused("simulate", "clock", "--account", "Acme", "--advance", str(400 * 86_400))

@@ -1,4 +1,4 @@
-"""Calls that are otherwise in Asterisk than in the books: talking though nobody reported it, up though settled."""
+"""Reconciliation of calls that talk without a report, and of calls that go on although they are settled."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,24 +8,24 @@ import pytest
 
 from engine.domain.ids import CallId
 from tests.contract.samples import HOUR, SECOND
-from tests.integration.comparing import Comparing, Sometimes, comparing, whole, without_calls
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_channels import FakeChannels
-from tests.integration.worlds import a_world
+from tests.integration.reconciling import RunningReconciler, Sometimes, running_reconciler, whole, without_calls
 
 GRANTED = 300
 
 
 @pytest.fixture
-async def work(tmp_path: Path) -> AsyncIterator[Comparing]:
+async def work(tmp_path: Path) -> AsyncIterator[RunningReconciler]:
     async with (
-        a_world(tmp_path) as world,
+        world_on_disk(tmp_path) as world,
         FakeChannels() as ami,
-        comparing(world, ami, tmp_path / "journal") as work,
+        running_reconciler(world, ami, tmp_path / "journal") as work,
     ):
         yield work
 
 
-async def answered(work: Comparing, call_id: str) -> dict[str, int]:
+async def answered(work: RunningReconciler, call_id: str) -> dict[str, int]:
     async with asyncio.timeout(10):
         while work.states()[call_id] != "LIVE":  # noqa: ASYNC110  a peer, and no event of it
             await asyncio.sleep(0.01)
@@ -33,9 +33,9 @@ async def answered(work: Comparing, call_id: str) -> dict[str, int]:
     return row
 
 
-async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: Comparing) -> None:
+async def test_the_talk_time_of_a_found_call_follows_from_its_limit_in_asterisk(work: RunningReconciler) -> None:
     work.ami.answer["Ping"] = f"Response: Success\r\nTimestamp: {(work.world.now + HOUR) / 1000:.6f}"
-    work.world.clock_step = 6 * SECOND  # rang for six seconds when it was answered
+    work.world.clock_step = 6 * SECOND  # it was answered after six seconds of ringing
     await work.talk(CallId("c1"), answer_is_reported=False)
     work.ami.up["c1"].limit -= 2
     work.world.clock_step += 8 * SECOND
@@ -44,12 +44,12 @@ async def test_since_when_a_found_call_talks_its_limit_in_asterisk_tells(work: C
         "answered_at": work.world.now + HOUR - 2 * SECOND,
         "answered_ticks": work.world.at.boot_ms - 2 * SECOND,
     }
-    await work.ami.until_told(1)
-    # Perhaps twice: over a new connection every limit is told.
+    await work.ami.until_limits_set(1)
+    # Perhaps twice, since every limit is sent again over a new connection.
     assert {*work.ami.sent()} == {("c1", GRANTED - 2)}
 
 
-async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_came_in(work: Comparing) -> None:
+async def test_a_found_call_without_a_known_limit_counts_from_its_arrival(work: RunningReconciler) -> None:
     work.ami.answer["Getvar"] = "Response: Success\r\nValue: 0"
     await work.talk(CallId("c1"), answer_is_reported=False)
     work.world.clock_step += 8 * SECOND
@@ -57,8 +57,8 @@ async def test_a_found_call_of_whose_limit_nothing_is_known_has_talked_since_it_
     assert row["answered_ticks"] == work.world.at.boot_ms - 8 * SECOND
 
 
-async def test_a_call_that_goes_on_after_it_was_settled_is_hung_up_after_the_second_list(work: Comparing) -> None:
-    """Nobody meters it any more. As when its end was overdue, and Asterisk could not be reached."""
+async def test_a_settled_call_that_goes_on_is_hung_up_after_two_lists(work: RunningReconciler) -> None:
+    """It is no longer metered. This happens when its end was overdue while Asterisk was unreachable."""
     booking = await work.talk(CallId("c1"))
     await work.talk(CallId("c2"), booking=booking)
     await work.rounds(3)
@@ -69,8 +69,8 @@ async def test_a_call_that_goes_on_after_it_was_settled_is_hung_up_after_the_sec
     assert work.states()["c2"] == "LIVE"
 
 
-async def test_a_call_whose_end_was_settled_just_now_is_left_to_end_by_itself(work: Comparing) -> None:
-    """Its channel is listed as long as its hangup handler runs."""
+async def test_a_call_settled_just_now_is_left_to_end_by_itself(work: RunningReconciler) -> None:
+    """Asterisk lists its channel while its hangup handler runs."""
     await work.talk(CallId("c1"))
     work.ami.listed = Sometimes(whole, without_calls)
     await work.world.ended(CallId("c1"), SECOND)

@@ -1,4 +1,4 @@
-"""Exports as their clients see them, and enough records that one takes a while."""
+"""Clients of exports, and enough records for an export to take a while."""
 
 import asyncio
 import socket
@@ -10,9 +10,9 @@ from typing import Any
 from api.resources.exports import UNDER_WAY
 from engine.domain.ids import CallId
 from tests.integration.api_helpers import Api
-from tests.integration.many_records import copies
+from tests.integration.many_cdrs import copies
 
-# More than sockets hold on their way: some 6 MB.
+# About 6 MB, more than the socket buffers hold.
 MANY = 30_000
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 
@@ -31,13 +31,13 @@ async def many(api: Api, count: int = MANY) -> None:
 
 @dataclass
 class Export:
-    """A client that reads only when it is told to, and little at a time."""
+    """A client that reads on demand, and little at a time."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def lines(self) -> int:
-        """How many records came, in a whole answer."""
+        """Read a complete answer and return the number of its records."""
         count, end = 0, b""
         while chunk := await self.reader.read(64 * 1024):
             count += chunk.count(b"cdr_")
@@ -46,7 +46,7 @@ class Export:
         return count
 
     async def rest(self, pause: float = 0.0) -> bytes:
-        """All that comes until the server closes."""
+        """Read until the server closes."""
         found = bytearray()
         while chunk := await self.reader.read(256 * 1024):
             found += chunk

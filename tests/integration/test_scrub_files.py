@@ -1,4 +1,4 @@
-"""After an erasure no file holds the number: not the database's unused space, not its log, not Asterisk's logs."""
+"""After an erasure no file has the number: not the database's unused space, its write-ahead log, or Asterisk's logs."""
 
 import re
 import sqlite3
@@ -40,13 +40,13 @@ def system(tmp_path: Path) -> Settings:
 
 
 def _holding(directory: Path) -> list[str]:
-    """The files that hold the digits anywhere."""
+    """Return the files that contain the digits."""
     files = (path for path in directory.rglob("*") if path.is_file())
     return sorted(path.name for path in files if DIGITS in path.read_bytes())
 
 
 def _write_and_delete(settings: Settings) -> None:
-    """Rows that SQLite only forgets where they lay, as it does unless it is told otherwise."""
+    """Delete rows as SQLite does by default, without overwriting them."""
     with closing(sqlite3.connect(settings.database, isolation_level=None)) as connection:
         connection.execute("PRAGMA secure_delete = OFF")
         for index in range(500):
@@ -62,7 +62,7 @@ def _busy_engine(settings: Settings) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("is_running", [False, True])
-def test_unused_space_of_the_database_is_found_and_written_anew(system: Settings, is_running: bool) -> None:
+def test_unused_space_of_the_database_is_found_and_rewritten(system: Settings, is_running: bool) -> None:
     _write_and_delete(system)
     assert _holding(system.data_dir) == [system.database.name]
     if is_running:
@@ -75,7 +75,7 @@ def test_unused_space_of_the_database_is_found_and_written_anew(system: Settings
         assert connection.execute("SELECT id FROM cdrs").fetchall() == [("cdr_7",)]
 
 
-def test_a_database_too_large_to_be_written_anew_beside_an_engine_is_said_to_be(
+def test_a_database_too_large_to_rewrite_beside_an_engine_is_reported(
     system: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _write_and_delete(system)
@@ -86,7 +86,7 @@ def test_a_database_too_large_to_be_written_anew_beside_an_engine_is_said_to_be(
     assert _holding(system.data_dir) == []
 
 
-async def test_what_the_write_ahead_log_holds_goes_with_the_rows(system: Settings) -> None:
+async def test_erased_rows_leave_the_write_ahead_log(system: Settings) -> None:
     storage, other = SqliteStorage(system.database), sqlite3.connect(system.database)
     try:
         with other:
@@ -102,7 +102,7 @@ async def test_what_the_write_ahead_log_holds_goes_with_the_rows(system: Setting
         await storage.close()
 
 
-def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
+def test_a_reader_that_holds_the_log_is_waited_for_and_then_reported(
     system: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scrub_files, "CHECKPOINT_SECONDS", 0.1)
@@ -119,7 +119,7 @@ def test_a_reader_that_does_not_let_go_of_the_log_is_waited_for_and_then_said(
     assert scrub(files_of(system), TARGET).remaining == []
 
 
-def test_logs_are_overwritten_in_place_while_they_are_written_to(system: Settings) -> None:
+def test_logs_in_use_are_overwritten_in_place(system: Settings) -> None:
     log = system.data_dir / "asterisk" / "log" / "messages"
     lines = [
         f"from <sip:{TARGET.number}@192.0.2.1> failed",
@@ -138,7 +138,7 @@ def test_logs_are_overwritten_in_place_while_they_are_written_to(system: Setting
     assert found[2:] == [lines[2], "later"]
 
 
-def test_a_journal_that_could_not_be_read_is_overwritten_and_one_that_can_is_left(system: Settings) -> None:
+def test_unreadable_spool_files_are_overwritten_and_readable_ones_left(system: Settings) -> None:
     bad, good = system.journal / "a.bad", system.journal / "b.json"
     bad.write_text(f"what {TARGET.number} is this")
     good.write_text(f'{{"now": {TARGET.digits}00, "callId": "{TARGET.digits}.3"}}')
@@ -148,14 +148,14 @@ def test_a_journal_that_could_not_be_read_is_overwritten_and_one_that_can_is_lef
     assert good.read_text() == before
 
 
-def test_a_journal_elsewhere_is_searched_too(system: Settings, tmp_path: Path) -> None:
+def test_an_end_spool_in_another_directory_is_searched(system: Settings, tmp_path: Path) -> None:
     elsewhere = Settings(data_dir=system.data_dir, journal_dir=tmp_path / "spool")
     elsewhere.journal.mkdir()
     (elsewhere.journal / "a.bad").write_text(TARGET.number)
     assert scrub(files_of(elsewhere), TARGET).files == 1
 
 
-def test_a_file_that_is_not_ours_to_change_is_named_and_no_link_is_followed(system: Settings, tmp_path: Path) -> None:
+def test_a_foreign_file_is_named_and_no_link_is_followed(system: Settings, tmp_path: Path) -> None:
     notes, outside = system.data_dir / "notes.txt", tmp_path / "outside"
     for path in (notes, outside):
         path.write_text(TARGET.number)
@@ -172,7 +172,7 @@ def test_a_file_that_is_not_ours_to_change_is_named_and_no_link_is_followed(syst
     chunk=st.integers(1, 100),
 )
 @examples(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_number_is_found_wherever_the_pieces_of_a_file_end(
+def test_a_number_is_found_across_the_chunks_of_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: list[str], chunk: int
 ) -> None:
     content = "".join(pieces).encode()

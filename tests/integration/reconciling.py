@@ -1,4 +1,4 @@
-"""A reconciler at work beside a false Asterisk, and lists of its calls that are broken in some way."""
+"""A running reconciler with a fake Asterisk, and functions that break its lists of channels."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,10 +16,10 @@ from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.ami_links import until_state
+from tests.integration.database_world import WorldClock
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.integration.worlds import WorldClock
 
-# The product's own figures are some ten times these.
+# About a tenth of the product's values.
 FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
 INTERVAL = 0.05
 ROUNDS = 5
@@ -28,14 +28,19 @@ Broken = Callable[[list[str]], list[str]]
 
 
 @dataclass
-class Comparing:
-    """A reconciler at work. `kept`: where ends lie that found no engine."""
+class RunningReconciler:
+    """A running reconciler.
+
+    Attributes:
+        spool: The directory of the end spool.
+        settled_from_spool: The bookings of the ends that were read from the spool.
+    """
 
     world: World
     ami: FakeChannels
     link: AmiLink
-    kept: Path
-    journaled: list[str] = field(default_factory=list)
+    spool: Path
+    settled_from_spool: list[str] = field(default_factory=list)
 
     async def talk(
         self, call_id: CallId, *, booking: Booking | None = None, answer_is_reported: bool = True
@@ -48,7 +53,7 @@ class Comparing:
         return booking
 
     async def rounds(self, count: int = ROUNDS) -> None:
-        """Until Asterisk was asked so often, and what came of it is written down."""
+        """Wait until the reconciler has requested `count` more lists and stored the results."""
         until = self.ami.lists + count
         async with asyncio.timeout(20):
             while self.ami.lists < until:  # noqa: ASYNC110  a number, and nothing that could be waited for
@@ -56,7 +61,7 @@ class Comparing:
         await asyncio.sleep(0.1)
 
     def ended(self) -> dict[str, tuple[str, int]]:
-        """Call id → disposition and duration."""
+        """Return disposition and duration in seconds by call id."""
         rows = self.world.rows("SELECT call_id, disposition, duration FROM cdrs")
         return {row["call_id"]: (row["disposition"], row["duration"]) for row in rows}
 
@@ -65,18 +70,22 @@ class Comparing:
 
 
 @asynccontextmanager
-async def comparing(
-    world: World, ami: FakeChannels, kept: Path, interval: float = INTERVAL
-) -> AsyncIterator[Comparing]:
+async def running_reconciler(
+    world: World, ami: FakeChannels, spool: Path, interval: float = INTERVAL
+) -> AsyncIterator[RunningReconciler]:
     world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
     link = AmiLink(host="127.0.0.1", port=ami.port, user="us", secret=ami.secret, limits=FAST)
     clock = WorldClock(world)
     keeper = LimitKeeper(world.storage, link, clock, world.policy)
-    work = Comparing(world, ami, link, kept)
-    journal = EndSpool(
-        kept, world.storage, clock, world.policy, lambda settlement: work.journaled.append(settlement.cdr.booking_id)
+    work = RunningReconciler(world, ami, link, spool)
+    end_spool = EndSpool(
+        spool,
+        world.storage,
+        clock,
+        world.policy,
+        lambda settlement: work.settled_from_spool.append(settlement.cdr.booking_id),
     )
-    reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, journal, interval)
+    reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, end_spool, interval)
     stop = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         for part in (link, keeper, reconciler):
@@ -89,7 +98,7 @@ async def comparing(
 
 
 class Once:
-    """Only the next list is broken."""
+    """Breaks only the next list."""
 
     def __init__(self, broken: Broken) -> None:
         self._broken: Broken | None = broken
@@ -100,7 +109,7 @@ class Once:
 
 
 class Sometimes:
-    """A list that lacks its calls now and then; `pattern`: what becomes of one list after the other."""
+    """Applies the functions of `pattern` to one list after the other, in turn."""
 
     def __init__(self, *pattern: Broken) -> None:
         self._pattern = pattern

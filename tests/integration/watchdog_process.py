@@ -1,6 +1,8 @@
-"""A watched program whose event loop does as it is told: `python -m tests.integration.stalling stalls|works|idles`.
+"""A watched program whose event loop stalls, works or idles.
 
-It says "up" once it is watched, and "done" when it has got through.
+    python -m tests.integration.watchdog_process stalls|works|idles
+
+It prints "up" once the watchdog runs, and "done" when the loop has come through.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ def say(word: str) -> None:
 
 
 async def work() -> None:
-    """Never done, but it lets others have their turn."""
+    """Keep the CPU busy, but yield to the event loop."""
     until = time.monotonic() + BUSY_SECONDS
     while time.monotonic() < until:
         sum(range(1_000_000))

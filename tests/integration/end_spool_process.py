@@ -1,4 +1,4 @@
-"""A program that takes in a journal once: `python -m tests.integration.journal_victim DATABASE DIRECTORY`."""
+"""A program that reads an end spool once: `python -m tests.integration.end_spool_process DATABASE DIRECTORY`."""
 
 import asyncio
 import sys

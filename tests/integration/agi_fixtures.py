@@ -1,4 +1,4 @@
-"""Fixtures: a world of bookings, and the server that Asterisk asks about its calls."""
+"""Fixtures: a database with an account, and the FastAGI server."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.contract.world import World
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import (
     FastAgi,
     fast_agi,
 )
-from tests.integration.worlds import a_world
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         yield world
 
 

@@ -1,4 +1,4 @@
-"""Keys to test worlds: what they see, what they may do, and that they and live keys see nothing of each other."""
+"""Sandbox keys: what they can read and do, and that sandbox and live keys see nothing of each other."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ from tests.integration.test_api_isolation import (
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 TEST_ROUTES = [route for route in ROUTES if route.test]
-# Who asks, and whose things it must see nothing of.
+# Pairs: an account, and one whose data it must not see.
 STRANGERS = [("ours", TESTED), (TESTED, "ours"), (TESTED, THEIRS_TESTED), (TESTED, "theirs"), ("ours", THEIRS_TESTED)]
 between = pytest.mark.parametrize(("who", "whose"), STRANGERS)
 
@@ -53,7 +53,7 @@ async def advance(api: Api, seconds: int, account: str = TESTED, **options: Any)
 
 
 async def things_of(api: Api, account: str) -> dict[str, str]:
-    """As `ids_of` has them, also of a test world."""
+    """Return ids as `ids_of` does, also for a sandbox."""
     booking = await api.book(account=account)
     if is_simulated(booking["service"]):
         assert (await simulate(api, booking["service"], account=account, seconds=3)).status == 200
@@ -68,7 +68,7 @@ async def seen(api: Api, account: str, ids: dict[str, str]) -> list[str]:
 
 
 @between
-async def test_a_world_and_all_other_accounts_see_nothing_of_each_other_on_any_route(
+async def test_a_sandbox_and_other_accounts_see_nothing_of_each_other_on_any_route(
     api: Api, who: str, whose: str
 ) -> None:
     theirs = await things_of(api, whose)
@@ -85,7 +85,7 @@ async def test_a_world_and_all_other_accounts_see_nothing_of_each_other_on_any_r
 
 
 @pytest.mark.parametrize("route", TEST_ROUTES, ids=name_of)
-async def test_a_live_key_does_nothing_at_the_routes_of_test_worlds(api: Api, route: Route) -> None:
+async def test_sandbox_routes_refuse_a_live_key(api: Api, route: Route) -> None:
     body = None if route.body is None else valid_body(route.body)
     for account in ("ours", "theirs"):
         answer = await api.call(route.method, route.path, body, account=account)
@@ -94,19 +94,19 @@ async def test_a_live_key_does_nothing_at_the_routes_of_test_worlds(api: Api, ro
     assert (await api.call(route.method, route.path, body, account=None)).code == "unauthorized"
 
 
-def test_what_needs_a_test_key_is_all_below_test() -> None:
+def test_every_route_that_needs_a_test_key_is_below_test() -> None:
     assert {route.path for route in ROUTES if route.path.startswith("/test/")} == {route.path for route in TEST_ROUTES}
 
 
 @pytest.mark.parametrize("path", ["/bookings", "/test/clock", "/bookings/" + UNKNOWN_BOOKING, "/nowhere"])
-async def test_all_answers_of_a_test_world_say_so_and_no_others(api: Api, path: str) -> None:
-    expected = None if path == "/nowhere" else "test"  # where there is nothing, no key is looked at
+async def test_exactly_the_answers_of_a_sandbox_carry_its_header(api: Api, path: str) -> None:
+    expected = None if path == "/nowhere" else "test"  # an unknown path needs no key
     assert (await api.call("GET", path, account=TESTED)).headers.get("RentedNumbers-World") == expected
     for account in ("ours", None):
         assert "RentedNumbers-World" not in (await api.call("GET", path, account=account)).headers
 
 
-async def test_a_booking_of_a_test_world_takes_no_number_of_the_pool(api: Api) -> None:
+async def test_a_sandbox_booking_takes_no_number_of_the_pool(api: Api) -> None:
     booking = await api.book(account=TESTED)
     assert is_simulated(booking["service"])
     free = await api.storage.run(lambda tx: tx.numbers.page("", "FREE", 100))
@@ -116,7 +116,7 @@ async def test_a_booking_of_a_test_world_takes_no_number_of_the_pool(api: Api) -
         assert (answer.status, answer.code) == (422, "invalid_destination")
 
 
-async def test_what_is_refused_for_real_is_refused_in_a_test_world_too(api: Api) -> None:
+async def test_a_sandbox_refuses_what_a_live_account_refuses(api: Api) -> None:
     refused = [
         ({"callback": "ftp://customer.example"}, "callback_not_acceptable"),
         ({"destination": "+3290012345"}, "destination_not_allowed"),
@@ -129,10 +129,10 @@ async def test_what_is_refused_for_real_is_refused_in_a_test_world_too(api: Api)
     for _ in range(MAX_BOOKINGS):
         await api.book(account=TESTED)
     assert (await api.call("POST", "/bookings", a_request(), account=TESTED)).code == "quota_reached"
-    await api.book(account="ours")  # each counts its own
+    await api.book(account="ours")  # each has its own counter
 
 
-async def test_a_simulated_call_answers_what_became_of_it(api: Api) -> None:
+async def test_a_simulated_call_returns_its_outcome(api: Api) -> None:
     booking = await api.book(account=TESTED)
     answer = await simulate(api, booking["service"], seconds=12)
     body = answer.body
@@ -147,15 +147,15 @@ async def test_a_simulated_call_answers_what_became_of_it(api: Api) -> None:
     assert (await api.storage.run(audit_page)).discrepancies == []
 
 
-async def test_one_who_withholds_the_number_is_anonymous_and_any_spelling_is_one_caller(api: Api) -> None:
+async def test_a_withheld_number_is_anonymous_and_all_spellings_are_one_caller(api: Api) -> None:
     service = (await api.book(account=TESTED))["service"]
     for source, known in (("anonymous", "anonymous"), ("0014155550123", CALLER), ("0470123456", "0470123456")):
         body = (await simulate(api, service, "busy", source=source)).body
         assert body["cdr"]["source"] == known
 
 
-async def test_a_number_that_nobody_in_this_world_rents_is_an_unknown_one(api: Api) -> None:
-    """Be it free, rented in the real world or in another test world."""
+async def test_a_number_outside_this_sandbox_is_unknown(api: Api) -> None:
+    """Whether it is free, rented by a live account, or in another sandbox."""
     others = [(await api.book(account=account))["service"] for account in ("ours", THEIRS_TESTED)]
     for service in (*others, NUMBERS[9], "+999000000000000"):
         body = (await simulate(api, service, seconds=5)).body
@@ -182,7 +182,7 @@ BAD_CALLS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_call_that_cannot_be_is_refused_by_its_field(api: Api) -> None:
+async def test_an_impossible_simulated_call_is_refused_by_its_field(api: Api) -> None:
     for fields, wrong in BAD_CALLS:
         body = {"service": "+999000000000000", "source": CALLER} | fields
         answer = await api.call("POST", "/test/calls", body, account=TESTED)
@@ -190,7 +190,7 @@ async def test_a_call_that_cannot_be_is_refused_by_its_field(api: Api) -> None:
         assert [error["field"] for error in answer.body["errors"]] == [wrong], fields
 
 
-async def test_a_call_sent_again_with_its_key_is_one_call(api: Api) -> None:
+async def test_a_repeated_simulated_call_with_its_key_is_one_call(api: Api) -> None:
     service = (await api.book(account=TESTED))["service"]
     body = {"service": service, "source": CALLER, "outcome": "answered", "seconds": 5}
     options: dict[str, Any] = {"account": TESTED, "headers": {"Idempotency-Key": "k1"}}
@@ -200,7 +200,7 @@ async def test_a_call_sent_again_with_its_key_is_one_call(api: Api) -> None:
     assert len((await api.call("GET", "/cdr", account=TESTED)).body["data"]) == 1
 
 
-async def test_the_clock_goes_on_from_where_it_was_set(api: Api) -> None:
+async def test_the_sandbox_clock_runs_on_from_its_new_time(api: Api) -> None:
     assert (await advance(api, 3_600)).body == {"now": "2026-03-01T13:00:00.000Z"}
     api.clock.advance(5 * SECOND)
     assert (await api.call("GET", "/test/clock", account=TESTED)).body == {"now": "2026-03-01T13:00:05.000Z"}
@@ -208,7 +208,7 @@ async def test_the_clock_goes_on_from_where_it_was_set(api: Api) -> None:
     assert (await api.call("GET", "/test/clock", account=THEIRS_TESTED)).body == {"now": "2026-03-01T12:00:05.000Z"}
 
 
-async def test_the_clock_is_only_set_forward_and_a_year_at_most(api: Api) -> None:
+async def test_the_sandbox_clock_only_moves_forward_and_a_year_at_most(api: Api) -> None:
     wrong: list[Any] = [0, -1, MAX_ADVANCE + 1, 1.5, "60", None, True, 10**30]
     for seconds in wrong:
         answer = await advance(api, seconds)
@@ -217,8 +217,8 @@ async def test_the_clock_is_only_set_forward_and_a_year_at_most(api: Api) -> Non
     assert (await api.call("GET", "/test/clock", account=TESTED)).body == {"now": "2026-03-01T12:00:00.000Z"}
 
 
-async def test_setting_the_clock_twice_under_one_key_sets_it_once_however_far(api: Api) -> None:
-    """Keys stand for a day of the machine's time: what was asked for is not asked for anew by doing it."""
+async def test_a_repeated_clock_request_with_its_key_moves_the_clock_once(api: Api) -> None:
+    """Idempotency keys last a day of the machine's time, so moving the sandbox clock does not end them."""
     headers = {"Idempotency-Key": "k1"}
     first, again = [await advance(api, 10 * 86_400, headers=headers) for _ in range(2)]
     assert first.text == again.text
@@ -227,7 +227,7 @@ async def test_setting_the_clock_twice_under_one_key_sets_it_once_however_far(ap
     assert (await advance(api, 1, headers=headers)).status == 200
 
 
-async def test_all_of_the_api_goes_by_the_worlds_clock(api: Api) -> None:
+async def test_every_route_uses_the_sandbox_clock(api: Api) -> None:
     await advance(api, 86_400)
     booking = await api.book(account=TESTED)
     path = f"/bookings/{booking['id']}"

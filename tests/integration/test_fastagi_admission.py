@@ -1,4 +1,4 @@
-"""Who may ask about calls: an address that is listed, with a token that is ours; and what others can do meanwhile."""
+"""Only a listed address with a valid MAC may run scripts; other peers cannot disturb it."""
 
 import asyncio
 import ipaddress
@@ -13,6 +13,7 @@ from agi_scripts.request_auth import request_mac
 from agi_scripts.server import scripts
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import (
     ALL_OK,
     ALLOWED,
@@ -24,13 +25,12 @@ from tests.integration.fake_asterisk import (
     fast_agi,
     send_raw,
 )
-from tests.integration.worlds import a_world
 
 OURS = [ipaddress.ip_network("127.0.0.1")]
 STRANGER = "127.0.0.2"
 WHOLE = b"".join(environment("route", (POOL[0], CALLER, ALLOWED)))
 HALF = WHOLE[: len(WHOLE) // 2]
-# What the three scripts would get for a call that is up: whoever could ask these could end it, or learn of it.
+# Requests of the three scripts for a live call. A peer that could send them could end the call, or learn of it.
 QUESTIONS = {
     dialplan.ROUTE: (POOL[0], CALLER, ALLOWED),
     dialplan.ANSWERED: (CALL_ID, "bkg_1"),
@@ -49,7 +49,7 @@ FORGERIES: dict[str, Callable[[str], bytes]] = {
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         await world.book()
         yield world
 
@@ -60,12 +60,12 @@ async def agi(world: World) -> AsyncIterator[FastAgi]:
         yield agi
 
 
-def test_every_script_is_among_the_questions(agi: FastAgi) -> None:
+def test_every_script_has_a_request_here(agi: FastAgi) -> None:
     assert set(QUESTIONS) == {dialplan.ROUTE, dialplan.ANSWERED, dialplan.ENDED} == set(scripts(agi.context))
 
 
 def with_proof(script: str, make: Callable[[str], bytes]) -> bytes:
-    """A request of Asterisk's, with another proof in the place of its own."""
+    """Return a genuine request with another MAC."""
     *lines, own, end = environment(script, QUESTIONS[script])
     good = own.decode().rpartition(": ")[2].rstrip()
     at = own.partition(b":")[0]
@@ -74,7 +74,7 @@ def with_proof(script: str, make: Callable[[str], bytes]) -> bytes:
 
 @pytest.mark.parametrize("script", QUESTIONS)
 @pytest.mark.parametrize("forgery", FORGERIES)
-async def test_without_the_proof_of_an_asterisk_of_ours_no_script_runs(world: World, script: str, forgery: str) -> None:
+async def test_no_script_runs_without_a_valid_mac(world: World, script: str, forgery: str) -> None:
     refused: list[tuple[str, str, str]] = []
 
     def note(service: str, event: str, address: str) -> None:
@@ -92,20 +92,20 @@ async def test_without_the_proof_of_an_asterisk_of_ours_no_script_runs(world: Wo
 
 
 @pytest.mark.parametrize("script", QUESTIONS)
-async def test_with_it_the_same_question_is_answered(agi: FastAgi, script: str) -> None:
+async def test_the_same_request_with_a_valid_mac_is_answered(agi: FastAgi, script: str) -> None:
     await agi.incoming(POOL[0]).run()
     parting = await send_raw(agi.port, with_proof(script, lambda good: f"agi_arg_9: {good}\n".encode()), ALL_OK)
     assert parting.received.startswith(b"SET VARIABLE ")
 
 
-async def test_the_log_names_the_address_that_was_refused_and_repeats_nothing_of_what_it_said(agi: FastAgi) -> None:
+async def test_a_refusal_is_logged_with_the_address_and_without_the_request(agi: FastAgi) -> None:
     await send_raw(agi.port, with_proof(dialplan.ROUTE, FORGERIES["of another token"]))
     [entry] = agi.logged
     assert (entry["event"], entry["kind"], entry["address"]) == ("agi_peer_refused", "InvalidPassword", "127.0.0.1")
     assert set(entry) == {"event", "service", "kind", "address", "log_level"}
 
 
-async def test_an_address_that_is_not_listed_is_turned_away_at_the_door(world: World) -> None:
+async def test_an_unlisted_address_is_refused_on_connect(world: World) -> None:
     refused: list[tuple[str, str, str]] = []
 
     def note(service: str, event: str, address: str) -> None:
@@ -120,8 +120,8 @@ async def test_an_address_that_is_not_listed_is_turned_away_at_the_door(world: W
         assert agi.leases() == 0
 
 
-async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world: World) -> None:
-    """Turned away, they take no place; let in because they share its address, they displace each other."""
+async def test_a_flood_of_pending_connections_does_not_delay_a_listed_asterisk(world: World) -> None:
+    """Refused peers take no place. Peers from the listed address displace only each other."""
     async with fast_agi(world, peers=OURS, max_pending=8, max_conversations=2, read_seconds=60.0) as agi:
         from_elsewhere = [asyncio.create_task(send_raw(agi.port, HALF, source=STRANGER)) for _ in range(50)]
         await asyncio.gather(*from_elsewhere)
@@ -138,7 +138,7 @@ async def test_of_a_flood_of_strangers_the_listed_asterisk_notices_nothing(world
         await agi.until_idle()
 
 
-async def test_the_address_with_the_most_strangers_loses_one_first(world: World) -> None:
+async def test_the_address_with_the_most_pending_connections_loses_one_first(world: World) -> None:
     async with fast_agi(world, max_pending=4, read_seconds=60.0) as agi:
         quiet = asyncio.create_task(send_raw(agi.port, HALF, WHOLE[len(HALF) :], ALL_OK, pause=0.4))
         await asyncio.sleep(0.05)
@@ -149,7 +149,7 @@ async def test_the_address_with_the_most_strangers_loses_one_first(world: World)
         await asyncio.gather(*loud, return_exceptions=True)
 
 
-async def test_whoever_can_connect_cannot_fill_the_log(world: World) -> None:
+async def test_peers_cannot_fill_the_log(world: World) -> None:
     async with fast_agi(world, peers=OURS) as agi:
         for source, chunks in ((STRANGER, ()), ("127.0.0.1", (b"\n\n",)), ("127.0.0.1", (HALF,))):
             await asyncio.gather(
@@ -158,7 +158,7 @@ async def test_whoever_can_connect_cannot_fill_the_log(world: World) -> None:
         await agi.until_idle()
         await asyncio.sleep(1.0)
         await send_raw(agi.port, source=STRANGER)
-        # A few seconds at most have passed, each with so many lines and one that counts the rest.
+        # At most a few seconds have passed, each with a limited number of lines and one that counts the rest.
         assert len(agi.logged) < 10 * LINES_PER_SECOND
         left_out = sum(entry["suppressed"] for entry in agi.logged if entry["event"] == "agi_warnings_suppressed")
         told = [entry for entry in agi.logged if entry["event"] != "agi_warnings_suppressed"]

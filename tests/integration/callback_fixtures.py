@@ -1,4 +1,4 @@
-"""The worker's side of a callback: an account with an outbox, a worker that delivers it, and storage that fails."""
+"""Fixtures for the delivery of callbacks: an account with an outbox, a running worker, and failing storage."""
 
 import asyncio
 import contextlib
@@ -27,17 +27,17 @@ from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import DEMO
 
 BODY = '{"id": "cdr_1", "source": "+3225550101", "destination": "+3225550199"}'
-# A test that counts attempts must not see more of them on a machine that is slow: none times out, none is taken for
-# one whose worker died, and a stop waits for those under way, unless the test is about that.
+# Long timeouts: on a slow machine no attempt may time out or be taken for one of a dead worker, since tests count
+# attempts. Tests about timeouts set their own.
 FAST = DeliveryRules(
     workers=16, timeout_ms=20_000, waits_ms=(30, 30, 30), rules=DEMO, margin_ms=5_000, hold_ms=300, drain_ms=20_000
 )
-# How long a test waits for what must come: no figure of anything.
+# How long a test waits for an expected event, in seconds.
 PATIENCE = 60.0
 
 
 @dataclass
-class Office:
+class Outbox:
     """An account with an outbox in a database of its own."""
 
     path: Path
@@ -45,7 +45,7 @@ class Office:
     account: Account
 
     async def post(self, url: str, count: int = 1) -> list[str]:
-        """Put callbacks into the outbox as a call does; their event ids."""
+        """Put callbacks into the outbox as a call does, and return their ids."""
         ids = [new_id("evt") for _ in range(count)]
         await self.storage.run(_insert, self.account.id, url, ids)
         return ids
@@ -67,7 +67,7 @@ class Office:
         return self.rows()
 
     def _count(self, state: str) -> int:
-        """Little work, since the worker that is waited for shares this thread."""
+        """Count with little work, since the worker shares this thread."""
         [found] = self.select(f"SELECT COUNT(*) AS count FROM outbox WHERE state = '{state}'")  # noqa: S608  a test's own
         return int(found["count"])
 
@@ -81,12 +81,12 @@ def _insert(tx: Transaction, account_id: AccountId, url: str, ids: list[str]) ->
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
+async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
     path = tmp_path / "outbox.sqlite3"
     await asyncio.to_thread(migrate, path)
     storage = SqliteStorage(path)
     account = await storage.run(create_account, "customer", SystemClock().now())
-    yield Office(path, storage, account)
+    yield Outbox(path, storage, account)
     await storage.close()
 
 
@@ -97,8 +97,8 @@ async def receiver() -> AsyncIterator[CallbackReceiver]:
 
 
 @contextlib.asynccontextmanager
-async def working(office: Office, config: DeliveryRules = FAST, storage: Any = None) -> AsyncIterator[CallbackWorker]:
-    worker = CallbackWorker(storage or office.storage, SystemClock(), config)
+async def working(outbox: Outbox, config: DeliveryRules = FAST, storage: Any = None) -> AsyncIterator[CallbackWorker]:
+    worker = CallbackWorker(storage or outbox.storage, SystemClock(), config)
     stop = asyncio.Event()
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         tasks.create_task(worker.run(stop))
@@ -108,7 +108,7 @@ async def working(office: Office, config: DeliveryRules = FAST, storage: Any = N
 
 @dataclass
 class FailingStorage:
-    """Storage of which the commands chosen by `fails` are unavailable."""
+    """Storage that is unavailable for the commands that `fails` chooses."""
 
     storage: SqliteStorage
     fails: Callable[[str], bool]

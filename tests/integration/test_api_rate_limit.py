@@ -1,4 +1,4 @@
-"""How many requests an account may send: what is counted, what is said of it, and that nobody else feels it."""
+"""The rate limit of an account: which requests count, its headers, and that other accounts are not affected."""
 
 import re
 import subprocess
@@ -14,11 +14,11 @@ from phones.ports import free_port
 from tests.e2e.answers import send
 from tests.integration.api_helpers import Answer, Api, a_request
 from tests.integration.api_routes import QUERY
-from tests.integration.test_cli import Cli, wait_until_it_answers
+from tests.integration.cli_runner import Cli, wait_until_it_answers
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
-# One more every 12 seconds: no test lasts so long.
+# One more request every 12 seconds, longer than any test lasts.
 PER_MINUTE = 5
 
 
@@ -33,8 +33,8 @@ def remaining(answer: Answer) -> int:
     return int(match[1])
 
 
-async def test_every_answer_to_a_valid_key_says_what_is_left(api: Api) -> None:
-    """Whatever is asked and answered costs one: HEAD, a refusal, what is for test keys only."""
+async def test_every_answer_to_a_valid_key_has_rate_limit_headers(api: Api) -> None:
+    """Every request costs one: HEAD, a refusal, and a sandbox route."""
     seen = [
         await api.call("GET", "/bookings"),
         await api.call("HEAD", "/cdr"),
@@ -47,7 +47,7 @@ async def test_every_answer_to_a_valid_key_says_what_is_left(api: Api) -> None:
     assert {answer.headers["RateLimit-Policy"] for answer in seen} == {'"requests";q=5;w=60'}
 
 
-async def test_one_more_is_refused_until_there_is_one_again_and_is_not_carried_out(api: Api) -> None:
+async def test_a_request_beyond_the_limit_is_refused_and_not_carried_out(api: Api) -> None:
     for _ in range(PER_MINUTE):
         await api.call("HEAD", "/bookings")
     refused = await api.call("POST", "/bookings", a_request())
@@ -57,7 +57,7 @@ async def test_one_more_is_refused_until_there_is_one_again_and_is_not_carried_o
     assert await api.storage.run(lambda tx: tx.numbers.page("", "BOOKED", 1)) == []
 
 
-async def test_another_account_feels_nothing_of_it(api: Api) -> None:
+async def test_another_account_is_not_affected(api: Api) -> None:
     for _ in range(3 * PER_MINUTE):
         last = await api.call("GET", "/bookings")
     assert last.status == 429
@@ -66,7 +66,7 @@ async def test_another_account_feels_nothing_of_it(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/openapi.json"])
-async def test_what_is_public_is_not_counted(api: Api, path: str) -> None:
+async def test_requests_to_public_routes_are_not_counted(api: Api, path: str) -> None:
     for account in ("ours", None):
         for _ in range(2 * PER_MINUTE):
             answer = await api.call("GET", path, account=account)
@@ -75,7 +75,7 @@ async def test_what_is_public_is_not_counted(api: Api, path: str) -> None:
     assert len(api.client.app[QUOTA]) == 0
 
 
-async def test_who_has_no_valid_key_spends_nothing_of_an_account_and_learns_nothing(api: Api) -> None:
+async def test_a_request_without_a_valid_key_costs_no_account_anything(api: Api) -> None:
     wrong: dict[str, Any] = {"Authorization": "Bearer wrong"}
     answers = [await api.call("GET", "/bookings", account=None, headers=wrong) for _ in range(3)]
     assert {answer.status for answer in answers} == {401}
@@ -83,7 +83,7 @@ async def test_who_has_no_valid_key_spends_nothing_of_an_account_and_learns_noth
     assert len(api.client.app[QUOTA]) == 0
 
 
-def test_a_bucket_fills_evenly_and_holds_no_more_than_the_quota() -> None:
+def test_a_bucket_fills_evenly_up_to_the_limit() -> None:
     quota, now = RateLimit(60), 1_000.0
     assert all(quota.count(AccountId("a"), now).allowed for _ in range(60))
     for after, more in ((0.0, 0), (0.99, 0), (1.0, 1), (1.5, 0), (4.0, 3), (1_000.0, 60)):
@@ -91,7 +91,7 @@ def test_a_bucket_fills_evenly_and_holds_no_more_than_the_quota() -> None:
         assert sum(allowed) == more, after
 
 
-def test_what_is_refused_costs_nothing() -> None:
+def test_a_refused_request_costs_nothing() -> None:
     quota = RateLimit(60)
     for _ in range(10_000):
         refused = quota.count(AccountId("a"), 0.0)
@@ -101,7 +101,7 @@ def test_what_is_refused_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("per_minute", [1, 7, 60, 600, 999_983])
-def test_what_is_left_goes_down_by_one_each_time(per_minute: int) -> None:
+def test_each_request_takes_one_from_the_remaining(per_minute: int) -> None:
     quota = RateLimit(per_minute)
     for spent in range(1, min(per_minute, 700) + 1):
         standing = quota.count(AccountId("a"), 12_345.678)
@@ -109,21 +109,21 @@ def test_what_is_left_goes_down_by_one_each_time(per_minute: int) -> None:
         assert standing.full_in == pytest.approx(spent * 60 / per_minute, abs=1e-6)
 
 
-def test_accounts_that_have_their_whole_quota_are_forgotten() -> None:
+def test_accounts_with_a_full_bucket_are_forgotten() -> None:
     quota = RateLimit(600)
     for second in range(1_000):
         for each in range(3):
             quota.count(AccountId(f"account-{second}-{each}"), float(second))
         assert len(quota) <= 6
-    # And nobody is kept beyond the accounts that there are, however often they ask.
+    # Nothing is stored for other accounts, however often they send requests.
     for _ in range(1_000):
         quota.count(AccountId("a"), 5_000.0)
     assert len(quota) <= 7
 
 
-def test_the_setting_is_what_the_engine_goes_by(tmp_path: Path) -> None:
+def test_the_engine_applies_the_setting(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
-    assert cli("setup", profile="demo").returncode == 0
+    cli.set_up("demo")
     port = free_port()
     settings = cli.settings(
         profile="demo",

@@ -1,4 +1,4 @@
-"""Test worlds beside everything that is real: callbacks that are delivered, and calls that Asterisk asks about."""
+"""Sandboxes next to live accounts: delivered callbacks, and calls from Asterisk."""
 
 import asyncio
 import json
@@ -26,12 +26,12 @@ from tests.contract.samples import HIDDEN
 from tests.contract.trial import Trial
 from tests.contract.world import World
 from tests.integration.api_helpers import CALLER, TESTED, Api, a_request
-from tests.integration.callback_office import FAST
+from tests.integration.callback_fixtures import FAST
 from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import DEMO
+from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import fast_agi
 from tests.integration.test_fastagi import REJECTED_404
-from tests.integration.worlds import a_world
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -40,13 +40,13 @@ SECONDS_OF_DAY = 86_400
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with a_world(tmp_path) as world:
+    async with world_on_disk(tmp_path) as world:
         yield world
 
 
 @pytest.fixture
 async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClientSession]:
-    """Of an API that goes by the machine's clock, with a worker that delivers to this machine when it is woken."""
+    """An API on the machine's clock, with a worker that delivers to this machine."""
     monkeypatch.setattr(worker_module, "LONGEST_NAP_SECONDS", 60.0)
     worker, stop = CallbackWorker(api.storage, SystemClock(), FAST), asyncio.Event()
     deps = replace(
@@ -69,10 +69,8 @@ async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cli
     await runner.cleanup()
 
 
-async def test_a_booking_is_called_expires_is_in_its_grace_and_gone_while_one_looks_on(
-    api: Api, client: ClientSession
-) -> None:
-    """Each callback is there before the next step, signed for the test world and for no other account."""
+async def test_a_sandbox_booking_goes_through_its_whole_life_in_seconds(api: Api, client: ClientSession) -> None:
+    """Each callback arrives before the next step, signed with the secret of the sandbox."""
 
     async def post(path: str, **body: Any) -> Any:
         async with client.post(path, json=body) as answer:
@@ -111,8 +109,8 @@ async def test_a_booking_is_called_expires_is_in_its_grace_and_gone_while_one_lo
 
 
 @pytest.mark.parametrize("spelling", ["{}", "+{}", "00{}"])
-async def test_a_call_that_comes_by_asterisk_finds_no_simulated_number(world: World, spelling: str) -> None:
-    """In whatever way it is dialled, before and after simulated calls to it: 404, and no trace."""
+async def test_a_call_from_asterisk_finds_no_simulated_number(world: World, spelling: str) -> None:
+    """In every spelling, before and after simulated calls to it: 404, and no trace."""
     trial = await Trial.begin(world)
     booking = await trial.book()
     async with fast_agi(world) as agi:
@@ -126,7 +124,7 @@ async def test_a_call_that_comes_by_asterisk_finds_no_simulated_number(world: Wo
     assert agi.leases() == 0
 
 
-async def test_calls_that_come_by_asterisk_are_bridged_whatever_a_worlds_clock_says(world: World) -> None:
+async def test_a_sandbox_clock_does_not_affect_calls_from_asterisk(world: World) -> None:
     trial, real = await Trial.begin(world), await world.book()
     tried = await trial.book()
     await trial.advance(10**11)

@@ -1,4 +1,4 @@
-"""Call records by the thousand."""
+"""Inserts thousands of call records."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tests.integration.api_helpers import Api
 
 
 async def copies(api: Api, cdr_id: str, count: int) -> None:
-    """`count` calls older than that one, as alike as can be, to a booking that is no more."""
+    """Insert `count` older copies of the record, for a booking that no longer exists."""
 
     def insert(tx: Any) -> None:
         tx.cdrs._db.execute(

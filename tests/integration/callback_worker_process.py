@@ -1,4 +1,4 @@
-"""A worker that delivers until somebody kills it: `python -m tests.integration.callback_victim DATABASE`."""
+"""A worker that delivers until it is killed: `python -m tests.integration.callback_worker_process DATABASE`."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
 from tests.integration.callback_sending import DEMO
 
-# Times that let what a dead one held be taken up again soon.
+# Short times, so that the next worker soon takes up what a killed one held.
 CONFIG = DeliveryRules(workers=4, timeout_ms=500, waits_ms=(20, 20, 20), rules=DEMO, margin_ms=100, hold_ms=200)
 
 
