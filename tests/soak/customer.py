@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from bench.house import HIDDEN, House
+from bench.system import HIDDEN, BenchSystem
 from engine.domain.events import EventType
 from tests.soak.house import KEYED_OF_ROUNDS
 from tests.soak.plan import Wanted
@@ -36,7 +36,7 @@ class Unexpected(Exception):
 class Customer:
     """Use as an async context manager. `counts`: what was done."""
 
-    def __init__(self, house: House, wanted: Wanted, callback: str) -> None:
+    def __init__(self, house: BenchSystem, wanted: Wanted, callback: str) -> None:
         self.counts: Counter[str] = Counter()
         self.standing: list[Booked] = []
         self._short: deque[Booked] = deque(maxlen=REMEMBERED)

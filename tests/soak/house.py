@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.house import HIDDEN, House
+from bench.system import HIDDEN, BenchSystem
 from engine.accounts.accounts import create_account
 from engine.accounts.idempotency import KEPT_MS
 from engine.accounts.keys import create_key
@@ -35,7 +35,7 @@ RECORDS_KEPT = timedelta(hours=1)
 KEYED_OF_ROUNDS = 5
 
 
-def furnish(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> House:
+def furnish(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> BenchSystem:
     settings = settings_of(directory, wanted, ports, ami_port)
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")
@@ -49,7 +49,7 @@ def furnish(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: i
         _insert(db, "cdrs", _old_records(booking, wanted, now))
         _insert(db, "kept_answers", _old_answers(booking, wanted, now))
     db.close()
-    return House(settings, kept.agi_token, key, [booking.service], [booking.id])
+    return BenchSystem(settings, kept.agi_token, key, [booking.service], [booking.id])
 
 
 def settings_of(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> Settings:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from agi_scripts.dialplan import ANSWERED, BOOKING, CAUSE, ENDED, ROUTE, SECONDS, VERDICT
 from agi_scripts.request_auth import request_mac
-from bench.house import House
+from bench.system import BenchSystem
 from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
 from tests.integration.fake_channels import FakeChannels, UpCall
 from tests.soak.customer import BLOCKED, Booked, Customer, Unexpected
@@ -23,7 +23,7 @@ MOST_COMPLAINTS = 20
 class Load:
     """`counts`: calls by kind. `complaints`: what went wrong, the first of it."""
 
-    def __init__(self, house: House, wanted: Wanted, ami: FakeChannels, customer: Customer) -> None:
+    def __init__(self, house: BenchSystem, wanted: Wanted, ami: FakeChannels, customer: Customer) -> None:
         self.counts: Counter[str] = Counter()
         self.complaints: list[str] = []
         self._port = house.settings.fastagi_port

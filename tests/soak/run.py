@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.house import House
+from bench.system import BenchSystem
 from bench.servers import Server, engine
 from engine.config import secrets
 from phones.ports import free_port
@@ -77,7 +77,7 @@ async def _run(directory: Path, wanted: Wanted, say: Say, environment: Mapping[s
     return Report(report.calls, report.samples, report.trends, counts, [*report.failures, *broken], report.tasks)
 
 
-def _broken(furnished: House) -> list[str]:
+def _broken(furnished: BenchSystem) -> list[str]:
     with closing(sqlite3.connect(furnished.settings.database)) as db:
         found = {rule: db.execute(RULES[rule]).fetchall() for rule in MONEY}
     return [f"the books: {rule}: {len(ids)} break it" for rule, ids in found.items() if ids]
@@ -85,7 +85,7 @@ def _broken(furnished: House) -> list[str]:
 
 class _Soak:
     def __init__(
-        self, furnished: House, server: Server, wanted: Wanted, customer: Customer, load: Load, say: Say
+        self, furnished: BenchSystem, server: Server, wanted: Wanted, customer: Customer, load: Load, say: Say
     ) -> None:
         self._house = furnished
         self._server = server

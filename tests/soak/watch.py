@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.house import House
+from bench.system import BenchSystem
 from bench.servers import Server
 from engine.control.client import ask_diagnostics
 
@@ -33,12 +33,12 @@ class Sample:
     tasks: Mapping[str, int] = field(default_factory=dict)
 
 
-async def look(server: Server, house: House, done: Mapping[str, int], *, at_rest: bool = False) -> Sample:
+async def look(server: Server, house: BenchSystem, done: Mapping[str, int], *, at_rest: bool = False) -> Sample:
     """`done`: how many bookings were `booked` and `renewed` so far. Raises EngineSilent."""
     return await asyncio.to_thread(_look, server, house, dict(done), at_rest)
 
 
-def _look(server: Server, house: House, done: Mapping[str, int], at_rest: bool) -> Sample:
+def _look(server: Server, house: BenchSystem, done: Mapping[str, int], at_rest: bool) -> Sample:
     said = ask_diagnostics(house.settings.data_dir, collected=at_rest)
     if said is None:
         raise RuntimeError("the engine is gone")
