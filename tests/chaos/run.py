@@ -17,7 +17,7 @@ from tests.chaos import books, judge, load, plan, seen, trouble
 from tests.chaos.figures import Crowd, Report
 from tests.chaos.plan import Wanted
 from tests.chaos.trouble import Outage, Renewals, Trouble
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.system import System
 
 PLANS = {
@@ -99,7 +99,7 @@ def _play(scene: _Scene, began: float) -> Report:
     )
 
 
-def _storm(scene: _Scene, ample: list[Booked], scarce: list[Booked]) -> int:
+def _storm(scene: _Scene, ample: list[Booking], scarce: list[Booking]) -> int:
     """Calls, and kills, until there are no kills left. Returns how often somebody added a plan."""
     steps = plan.steps(scene.wanted)
     seconds = sum(step.wait for step in steps) + len(steps) * SECONDS_A_STEP

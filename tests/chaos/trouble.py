@@ -8,7 +8,7 @@ from random import Random
 from typing import Self
 
 from tests.chaos.plan import Kill, Step
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.system import System
 
 RENEWAL_SECONDS = 1.0
@@ -48,7 +48,7 @@ def make(system: System, step: Step, trouble: Trouble) -> None:
 class Renewals:
     """Someone who adds a plan to one of the scarce bookings every second, whatever the engine is doing."""
 
-    def __init__(self, booked: Sequence[Booked], seed: int) -> None:
+    def __init__(self, booked: Sequence[Booking], seed: int) -> None:
         self._booked = booked
         self._chance = Random(f"renewals {seed}")
         self._stop = threading.Event()

@@ -7,7 +7,7 @@ from phones import messages
 from phones.messages import Message
 from phones.ports import Transport
 from phones.sipp import Sipp
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.system import System
 
 SOURCE = "+33199007777"
@@ -16,7 +16,7 @@ LENIENT = frozenset({"uac_cancel", "uac_repeats_invite"})
 
 
 # A limit can be reached late by as much as the machine is behind with its work, which is nobody's fault here (figures:
-# test_overrun.py); early would take time that was paid for.
+# test_call_limit.py); early would take time that was paid for.
 EARLY_SECONDS, LATE_SECONDS = 0.15, 1.0
 # How long the hidden number's side of a call may last after the test is through with it.
 LAST_WORDS_SECONDS = 5.0
@@ -118,7 +118,7 @@ def wait_talking(system: System, callers: Sipp, calls: int = 1) -> None:
     system.until(are_up, f"{calls} calls are up")
 
 
-def assert_nothing_shown(trace: list[Message], booked: Booked) -> None:
+def assert_destination_hidden(trace: list[Message], booked: Booking) -> None:
     """No digit string of the hidden number in anything that the caller received.
 
     The last six digits are searched: shorter ones happen by chance in tags and ports.

@@ -61,5 +61,5 @@ def command_lines(roots: Callable[[], Iterable[int]]) -> Iterator[set[str]]:
         thread.join()
 
 
-def said(hits: Mapping[str, list[str]]) -> str:
+def describe(hits: Mapping[str, list[str]]) -> str:
     return "\n".join(f"{place}: {', '.join(words)}" for place, words in hits.items())

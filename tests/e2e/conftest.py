@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from phones.listener import CallbackListener
-from tests.e2e.besieged import Besieged, besieged
+from tests.e2e.attacked_system import AttackedSystem, attacked_system
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
 
@@ -50,10 +50,10 @@ def caller(system: System) -> Caller:
 
 
 @pytest.fixture(scope="session")
-def siege() -> Iterator[Besieged]:
+def attacked() -> Iterator[AttackedSystem]:
     """Of its own, because what its engine is asked is written down."""
-    with besieged() as siege:
-        yield siege
+    with attacked_system() as attacked:
+        yield attacked
 
 
 @pytest.fixture

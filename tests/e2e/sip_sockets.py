@@ -14,7 +14,7 @@ CONNECT_SECONDS = 5.0
 STATUS = re.compile(rb"SIP/2\.0 (\d{3}) ", re.IGNORECASE)
 
 
-class Wire:
+class SipSocket:
     """One socket of its own, so that what comes back on it answers what was sent on it."""
 
     def __init__(self, target: str, *, source: str = "127.0.0.1", transport: str = "udp", port: int = 0) -> None:
@@ -85,7 +85,7 @@ class Wire:
         return next((status for status in self.statuses if status >= 200), 0)
 
 
-def read_all(wires: Iterable[Wire], seconds: float) -> None:
+def read_all(wires: Iterable[SipSocket], seconds: float) -> None:
     """Reads whatever comes within that time."""
     by_socket = {wire.socket: wire for wire in wires}
     deadline = time.monotonic() + seconds

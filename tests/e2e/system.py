@@ -23,8 +23,8 @@ from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
 from phones.ports import free_port, free_port_range, give_back
 from tests.e2e import canary
-from tests.e2e.answers import Answer, send
-from tests.e2e.booked import Booked, fictional_number
+from tests.e2e.api_client import Answer, send
+from tests.e2e.booking import Booking, fictional_number
 from tests.e2e.environment import as_environment, environ
 
 # How long a test waits for what must come: no figure of anything.
@@ -134,7 +134,7 @@ class System:
             self._runner.close()
             give_back(self._rtp, self.rtp_ports)
             shutil.rmtree(self.data_dir, ignore_errors=True)
-        assert not hits, f"hidden numbers were left in files:\n{canary.said(hits)}"
+        assert not hits, f"hidden numbers were left in files:\n{canary.describe(hits)}"
 
     @property
     def sip(self) -> str:
@@ -149,14 +149,12 @@ class System:
 
     @property
     def engine_log(self) -> str:
-        return (self.data_dir / "engine.runtime.logs").read_text()
+        return (self.data_dir / "engine.log").read_text()
 
     def start_engine(self, **more: str) -> None:
         """`more`: environment variables for this start alone."""
         with environ({**self._environment, **self._engine_only, **more}):
-            self._engine = self._runner.run(
-                Child.start("engine", engine_command(), self.data_dir / "engine.runtime.logs")
-            )
+            self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
 
     def wait_engine_dead(self, timeout: float = READY_SECONDS) -> None:
         """Until the engine has died by itself."""
@@ -247,7 +245,7 @@ class System:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def complaint(self, *words: str) -> str:
+    def failure_message(self, *words: str) -> str:
         """Of a command that must fail."""
         done = self._command(*words)
         assert done.returncode == 1, done
@@ -263,7 +261,7 @@ class System:
             timeout=90,
         )
 
-    def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> Booked:
+    def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> Booking:
         """A booking with a hidden number of its own, so that a search for its digits means something."""
         destination = fictional_number()
         self.hidden.add(destination)
@@ -271,7 +269,7 @@ class System:
             "POST", "/bookings", {"destination": destination, "usagePlan": plan, "callback": callback}
         )
         assert answer.status == 201, answer
-        return Booked(self, answer.body["id"], answer.body["service"], destination)
+        return Booking(self, answer.body["id"], answer.body["service"], destination)
 
     def cdrs(self, service: str) -> list[dict[str, Any]]:
         """The call records of a rented number, newest first."""

@@ -15,7 +15,7 @@ from engine.runtime.failpoints import VARIABLE
 from engine.runtime.ids import new_id
 from phones.messages import by_call
 from tests.contract.ledger import broken_rules
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import EARLY_SECONDS, LATE_SECONDS, Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
@@ -35,7 +35,7 @@ def party(generous: System) -> Caller:
     return Caller(generous)
 
 
-def _adjust(booked: Booked, seconds: int, calls: int = 0) -> tuple[int, int]:
+def _adjust(booked: Booking, seconds: int, calls: int = 0) -> tuple[int, int]:
     """As the command line has it done by the engine. Returns the seconds and calls that were really given."""
     done = ask_to_adjust(
         booked.system.data_dir, Adjustment(new_id("grt"), BookingId(booked.id), seconds, calls, "a test")
@@ -44,13 +44,13 @@ def _adjust(booked: Booked, seconds: int, calls: int = 0) -> tuple[int, int]:
     return done.seconds, done.calls
 
 
-def _on_the_command_line(booked: Booked, seconds: int, calls: int) -> tuple[int, int]:
+def _on_the_command_line(booked: Booking, seconds: int, calls: int) -> tuple[int, int]:
     arguments = ("--seconds", str(seconds), "--calls", str(calls), "--reason", "a test", "--json")
     done = booked.system.command("bookings", "adjust", booked.id, *arguments)
     return done["seconds"], done["calls"]
 
 
-def _granted_in_the_end(booked: Booked, calls: int = 1) -> int:
+def _granted_in_the_end(booked: Booking, calls: int = 1) -> int:
     """Seconds, once the calls are settled; by books that balance."""
     booked.wait_settled(calls)
     with closing(sqlite3.connect(booked.system.settings.database)) as database:

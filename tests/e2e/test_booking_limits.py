@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from phones.messages import by_call, final_status
-from tests.e2e.booked import Booked, fictional_number
+from tests.e2e.booking import Booking, fictional_number
 from tests.e2e.calls import SOURCE, Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
@@ -26,20 +26,20 @@ def party(generous: System) -> Caller:
     return Caller(generous)
 
 
-def _book(system: System, **limits: int) -> Booked:
+def _book(system: System, **limits: int) -> Booking:
     destination = fictional_number()
     body = {"destination": destination, "usagePlan": "LARGE", "callback": "http://127.0.0.1:9/", **limits}
     answer = system.request("POST", "/bookings", body)
     assert answer.status == 201, answer
-    return Booked(system, answer.body["id"], answer.body["service"], destination)
+    return Booking(system, answer.body["id"], answer.body["service"], destination)
 
 
-def _change(booked: Booked, **limits: int | None) -> None:
+def _change(booked: Booking, **limits: int | None) -> None:
     answer = booked.system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", **limits})
     assert answer.status == 200, answer
 
 
-def _explained(booked: Booked, source: str = SOURCE) -> Any:
+def _explained(booked: Booking, source: str = SOURCE) -> Any:
     answer = booked.system.get(f"/bookings/{booked.id}/explain?source={source}")
     assert answer.status == 200, answer
     assert booked.destination[-6:] not in str(answer.body)

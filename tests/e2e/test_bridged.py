@@ -7,7 +7,7 @@ from standardwebhooks.webhooks import Webhook
 
 from phones.listener import CallbackListener
 from phones.ports import Transport
-from tests.e2e.calls import SOURCE, Caller, assert_nothing_shown, lasted
+from tests.e2e.calls import SOURCE, Caller, assert_destination_hidden, lasted
 from tests.e2e.system import System
 
 
@@ -27,7 +27,7 @@ def test_a_call_is_bridged_metered_and_told(system: System, caller: Caller, list
     expected = {name: cdr[name] for name in ("id", "timestamp", "duration", "source", "destination", "service")}
     assert callback.content == {**expected, "bookingId": booked.id, "sequence": 1}
     Webhook(system.webhook_secret).verify(callback.body, callback.headers)
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
 def test_the_hidden_side_may_end_the_call_too(system: System, caller: Caller) -> None:
@@ -36,7 +36,7 @@ def test_the_hidden_side_may_end_the_call_too(system: System, caller: Caller) ->
         outcome = caller.call(booked.service)
     assert outcome.status == 200
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [2]
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
 def test_a_call_is_cut_at_its_limit(system: System, caller: Caller) -> None:
@@ -48,7 +48,7 @@ def test_a_call_is_cut_at_its_limit(system: System, caller: Caller) -> None:
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [3]
     assert booked.now["secondsRemaining"] == 0
     assert booked.now["status"] == "EXPIRED"
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
 @pytest.mark.parametrize("prefix", ["+", "00", ""])
@@ -68,7 +68,7 @@ def test_a_callee_that_shows_its_number_everywhere_shows_it_to_nobody(
     with caller.hidden("uas_leaky", talk=500):
         outcome = caller.call(booked.service, transport=transport)
     assert outcome.status == 200
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
     assert [cdr["disposition"] for cdr in booked.wait_settled()] == ["ANSWERED"]
 
 

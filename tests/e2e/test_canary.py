@@ -25,7 +25,7 @@ from engine.local import panel
 from phones.listener import CallbackListener
 from phones.sipp import Sipp
 from tests.e2e import canary
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, wait_talking
 from tests.e2e.system import System
 
@@ -43,7 +43,7 @@ class Flight:
     cmdlines: set[str] = field(default_factory=set)
     stranger_key: str = ""
 
-    def book(self, plan: str, callback: str) -> Booked:
+    def book(self, plan: str, callback: str) -> Booking:
         booked = self.system.book(plan, callback)
         self.words.add(booked.destination)
         return booked
@@ -84,7 +84,7 @@ def _fly(flight: Flight, caller: Caller, working: str, refusing: str) -> None:
     assert _dial(caller, flight.book("LARGE", refusing)) == 503
 
 
-def _dial(caller: Caller, booked: Booked, scenario: str = "uac_hangs_up") -> int | None:
+def _dial(caller: Caller, booked: Booking, scenario: str = "uac_hangs_up") -> int | None:
     return caller.call(booked.service, scenario, source=CALLER, talk=100).status
 
 
@@ -111,7 +111,7 @@ def _call_in_every_way(flight: Flight, caller: Caller, working: str, refusing: s
 
 
 @contextlib.contextmanager
-def _talking(caller: Caller, booked: Booked) -> Iterator[Sipp]:
+def _talking(caller: Caller, booked: Booking) -> Iterator[Sipp]:
     with caller.dialling(booked.service, keys={"source": CALLER}) as callers:
         wait_talking(caller.system, callers)
         yield callers

@@ -16,8 +16,8 @@ from phones.ports import free_port
 from phones.sipp import Sipp
 from tests.e2e.calls import LATE_SECONDS, Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
+from tests.e2e.tcp_relay import TcpRelay
 from tests.e2e.wall_clock import WallClock
-from tests.e2e.wire import Wire
 
 HOUR = 3600
 TALK_SECONDS = (1.4, 1.9, 2.3)
@@ -32,7 +32,7 @@ class Timed:
     system: System
     asterisk: WallClock
     engine: WallClock
-    ami: Wire
+    ami: TcpRelay
 
     def set(self, who: str, seconds: int) -> None:
         for name, clock in (("asterisk", self.asterisk), ("engine", self.engine)):
@@ -54,9 +54,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
     asterisk, engine = WallClock(directory / "asterisk"), WallClock(directory / "engine")
     ami_port = free_port()
     with (
-        contextlib.closing(Wire(ami_port)) as wire,
+        contextlib.closing(TcpRelay(ami_port)) as relay,
         System(
-            {"ami_port": wire.port},
+            {"ami_port": relay.port},
             asterisk_environment=asterisk.environment,
             engine_environment=engine.environment,
             ami_port=ami_port,
@@ -71,8 +71,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
             },
         ) as system,
     ):
-        yield Timed(system, asterisk, engine, wire)
-        wire.flow()
+        yield Timed(system, asterisk, engine, relay)
+        relay.resume()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def timed(made: Timed) -> Iterator[Timed]:
     """All clocks right, and known to be."""
     made.system.wait_ready()
     yield made
-    made.ami.flow()
+    made.ami.resume()
     made.system.wait_ready()
     before = made.steps
     made.set("both", 0)
@@ -145,12 +145,12 @@ def test_a_call_that_no_limit_ends_any_more_is_ended_once_asterisk_can_be_reache
     booked = timed.system.book("SMALL")
     with parties.hidden(), parties.dialling(booked.service) as callers:
         _up(timed.system, callers)
-        timed.ami.fall_silent()
+        timed.ami.pause()
         timed.set("both", -HOUR)
         [cdr] = booked.wait_settled()
         assert (cdr["disposition"], cdr["duration"]) == ("LOST", LIMIT_SECONDS)
         assert callers.messages()[-1].method != "BYE"
-        timed.ami.flow()
+        timed.ami.resume()
         callers.wait()
     assert booked.now["secondsRemaining"] == 0
     assert len(booked.calls) == 1

@@ -12,7 +12,7 @@ import pytest
 
 from engine.domain.numbers import ERASED
 from phones.listener import CallbackListener
-from tests.e2e.booked import fictional_number
+from tests.e2e.booking import fictional_number
 from tests.e2e.calls import Caller, wait_talking
 from tests.e2e.system import System
 

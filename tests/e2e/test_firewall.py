@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from engine.asterisk.config_files import ROOT
-from tests.e2e.fenced import CARRIER, STRANGER
+from tests.e2e.firewall_probe import CARRIER, STRANGER
 
 NFT = ROOT / ".tools" / "bin" / "nft"
 RULES = ROOT / "deploy" / "firewall.nft"
@@ -25,11 +25,14 @@ def has_namespaces() -> bool:
 
 @pytest.fixture(scope="module")
 def answered() -> dict[str, dict[str, bool]]:
-    """By source and port. See fenced.py."""
+    """By source and port. See firewall_probe.py."""
     if not has_namespaces():
         pytest.skip("this machine allows no network namespace")
     done = subprocess.run(
-        [*UNSHARE, sys.executable, "-m", "tests.e2e.fenced", NFT, RULES], capture_output=True, timeout=60, check=False
+        [*UNSHARE, sys.executable, "-m", "tests.e2e.firewall_probe", NFT, RULES],
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
     found: dict[str, dict[str, bool]] = json.loads(done.stdout)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from phones.messages import by_call
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
@@ -33,7 +33,7 @@ def _talked(outcomes: list[Outcome]) -> list[float]:
     return sorted(outcome.talked or 0 for outcome in outcomes)
 
 
-def _durations(booked: Booked, calls: int) -> list[int]:
+def _durations(booked: Booking, calls: int) -> list[int]:
     return sorted(cdr["duration"] for cdr in booked.wait_settled(calls))
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from phones.baresip import Baresip
 from phones.messages import by_call
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome
 from tests.e2e.system import System
 
@@ -33,14 +33,14 @@ def roomy() -> Iterator[System]:
         yield system
 
 
-def records(booked: Booked) -> list[tuple[str, int]]:
+def records(booked: Booking) -> list[tuple[str, int]]:
     """Disposition and duration of each call."""
     with contextlib.closing(sqlite3.connect(booked.system.settings.database)) as database:
         sql = "SELECT disposition, duration FROM cdrs WHERE booking_id = ?"
         return [(str(disposition), int(duration)) for disposition, duration in database.execute(sql, [booked.id])]
 
 
-def wrong_debits(booked: Booked, right: set[tuple[str, int]]) -> int:
+def wrong_debits(booked: Booking, right: set[tuple[str, int]]) -> int:
     """How many calls were recorded as none of `right`, or debited otherwise than recorded."""
     found, plan, now = records(booked), PLAN["LARGE"], booked.now
     seconds: int = plan["seconds"] - now["secondsRemaining"] - sum(duration for _, duration in found)

@@ -15,7 +15,7 @@ from phones.baresip import Baresip
 from phones.baresip_files import Tls
 from phones.errors import CallEndedError, PhoneTimeoutError
 from phones.ports import free_port, free_port_range, is_bound
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.certificates import Authority
 from tests.e2e.system import System
 
@@ -38,7 +38,7 @@ class Secured:
     theirs: Authority
     network_port: int
 
-    def network(self, booked: Booked, tls: Tls, record: Path | None = None) -> Baresip:
+    def network(self, booked: Booking, tls: Tls, record: Path | None = None) -> Baresip:
         """The hidden number's telephone, reached by the trunk."""
         return Baresip(
             "network",
@@ -79,7 +79,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield Secured(system, ours, theirs, port)
 
 
-def _refused(secured: Secured, booked: Booked, caller: Tls, callee: Tls | None = None) -> int | None:
+def _refused(secured: Secured, booked: Booking, caller: Tls, callee: Tls | None = None) -> int | None:
     """The status by which the call is refused."""
     with ExitStack() as phones:
         if callee is not None:
@@ -91,7 +91,7 @@ def _refused(secured: Secured, booked: Booked, caller: Tls, callee: Tls | None =
         return refused.value.ending.status
 
 
-def _dispositions(booked: Booked) -> list[str]:
+def _dispositions(booked: Booking) -> list[str]:
     return [cdr["disposition"] for cdr in booked.wait_settled()]
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.e2e.sip_sockets import STATUS, Wire, ack_of
+from tests.e2e.sip_sockets import STATUS, SipSocket, ack_of
 from tests.fuzz.mutants import Template, mutant
 
 # Of so many refusals one is left without its ACK: Asterisk repeats it for half a minute.
@@ -38,7 +38,7 @@ def flood(
     """Sends `count` mutants to host:port `target`, `rate` a second; they dial `services` in turn."""
     result = Flood()
     chance = random.Random(seed)
-    with Wire(target) as wire:
+    with SipSocket(target) as wire:
         began = time.monotonic()
         for serial in range(count):
             while (early := began + serial / rate - time.monotonic()) > 0:
@@ -57,7 +57,7 @@ def flood(
     return result
 
 
-def _linger(wire: Wire, result: Flood, chance: random.Random, seconds: float = 2.0) -> None:
+def _linger(wire: SipSocket, result: Flood, chance: random.Random, seconds: float = 2.0) -> None:
     """Goes on answering for a moment: what was sent last is still under way."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -65,7 +65,7 @@ def _linger(wire: Wire, result: Flood, chance: random.Random, seconds: float = 2
         time.sleep(0.01)
 
 
-def _drain(wire: Wire, result: Flood, chance: random.Random) -> None:
+def _drain(wire: SipSocket, result: Flood, chance: random.Random) -> None:
     for answer in wire.take():
         status = STATUS.match(answer)
         result.answers[int(status[1]) if status else 0] += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from phones.ports import free_port_range, give_back
 from phones.sipp import Result
-from tests.e2e.besieged import CALLS_FOR_EVER, Besieged, Usage, besieged, numbers
+from tests.e2e.attacked_system import CALLS_FOR_EVER, AttackedSystem, Usage, attacked_system, numbers
 from tests.fuzz.flood import Flood, flood
 
 # Every number dialled by a mutant is one of these: booked, or in nobody's hands. Without the second a flood of mutants
@@ -65,33 +65,33 @@ def run(wanted: Wanted, say: Say) -> Report:
 
 
 def _run(wanted: Wanted, say: Say, rtp: int) -> Report:
-    with besieged(ring_timeout=10, rtp_start=rtp, rtp_end=rtp + RTP_PORTS - 1) as siege:
-        baits = [*(bait.service for bait in numbers(siege.system, BAITS)), *NOBODYS]
-        with siege.good_calls(CALLS_FOR_EVER, GOOD_A_SECOND) as callers:
-            flood(siege.system.sip, baits, seed=wanted.seed - 1, count=WARM_UP, rate=wanted.rate)
-            before = _usage(siege)
+    with attacked_system(ring_timeout=10, rtp_start=rtp, rtp_end=rtp + RTP_PORTS - 1) as attacked:
+        baits = [*(bait.service for bait in numbers(attacked.system, BAITS)), *NOBODYS]
+        with attacked.good_calls(CALLS_FOR_EVER, GOOD_A_SECOND) as callers:
+            flood(attacked.system.sip, baits, seed=wanted.seed - 1, count=WARM_UP, rate=wanted.rate)
+            before = _usage(attacked)
             flooded = flood(
-                siege.system.sip,
+                attacked.system.sip,
                 baits,
                 seed=wanted.seed,
                 count=wanted.count,
                 rate=wanted.rate,
-                progress=_Progress(siege, say).tell,
+                progress=_Progress(attacked, say).tell,
             )
             callers.no_more_calls()
             outcome = callers.wait(LAST_CALLS_SECONDS)
-            siege.wait_quiet()
-            after = _usage(siege)
-        asked = siege.requests()
+            attacked.wait_quiet()
+            after = _usage(attacked)
+        asked = attacked.requests()
         decisions = Counter(_decision(each.variables) for each in asked)
         report = Report(wanted, flooded, outcome, len(asked), decisions, before, after)
-        report.failures = _failures(siege, report)
+        report.failures = _failures(attacked, report)
         return report
 
 
 class _Progress:
-    def __init__(self, siege: Besieged, say: Say) -> None:
-        self._siege, self._say = siege, say
+    def __init__(self, attacked: AttackedSystem, say: Say) -> None:
+        self._siege, self._say = attacked, say
         self._next = SECONDS_A_LINE
 
     def tell(self, flooded: Flood) -> None:
@@ -101,20 +101,20 @@ class _Progress:
             self._say(f"{flooded.sent} mutants, {flooded.rate:.0f}/s, Asterisk: {asterisk}")
 
 
-def _failures(siege: Besieged, report: Report) -> list[str]:
-    failures = [f"the engine was asked about {asked.arguments}" for asked in siege.improper()]
+def _failures(attacked: AttackedSystem, report: Report) -> list[str]:
+    failures = [f"the engine was asked about {asked.arguments}" for asked in attacked.malformed_requests()]
     for name, after in report.after.items():
         if after.files > report.before[name].files + FILES_MORE:
             failures.append(f"{name} has {after.files} files open, {report.before[name].files} before")
     try:
-        siege.assert_unharmed(report.good)
+        attacked.assert_unharmed(report.good)
     except AssertionError as error:
         failures.append(str(error))
     return failures
 
 
-def _usage(siege: Besieged) -> dict[str, Usage]:
-    return {"Asterisk": Usage.of(siege.asterisk_pid), "engine": Usage.of(siege.system.engine_pid)}
+def _usage(attacked: AttackedSystem) -> dict[str, Usage]:
+    return {"Asterisk": Usage.of(attacked.asterisk_pid), "engine": Usage.of(attacked.system.engine_pid)}
 
 
 def _growth(name: str, before: Usage, after: Usage) -> str:

@@ -10,8 +10,8 @@ import aiohttp
 
 from bench.system import HIDDEN, BenchSystem
 from engine.domain.events import EventType
-from tests.soak.house import KEYED_OF_ROUNDS
 from tests.soak.plan import Wanted
+from tests.soak.system import KEYED_OF_ROUNDS
 
 # Each lets ten calls through at once, of which all of the soak's should find room.
 LEAST_STANDING = 20
@@ -21,7 +21,7 @@ REMEMBERED = 50
 
 
 @dataclass(frozen=True)
-class Booked:
+class Booking:
     """`ends`: by this process's monotonic clock."""
 
     id: str
@@ -36,15 +36,15 @@ class Unexpected(Exception):
 class Customer:
     """Use as an async context manager. `counts`: what was done."""
 
-    def __init__(self, house: BenchSystem, wanted: Wanted, callback: str) -> None:
+    def __init__(self, system: BenchSystem, wanted: Wanted, callback: str) -> None:
         self.counts: Counter[str] = Counter()
-        self.standing: list[Booked] = []
-        self._short: deque[Booked] = deque(maxlen=REMEMBERED)
+        self.standing: list[Booking] = []
+        self._short: deque[Booking] = deque(maxlen=REMEMBERED)
         self._life = wanted.life
         self._most_standing = max(LEAST_STANDING, int(wanted.rate * wanted.talk))
         self._callback = callback
-        self._base = f"http://127.0.0.1:{house.settings.http_port}"
-        self._headers = {"Authorization": f"Bearer {house.key}"}
+        self._base = f"http://127.0.0.1:{system.settings.http_port}"
+        self._headers = {"Authorization": f"Bearer {system.key}"}
         self._session = self._connected()
 
     async def __aenter__(self) -> Self:
@@ -70,7 +70,7 @@ class Customer:
         for booked in self.standing:
             await self._ask("POST", f"/bookings/{booked.id}/blocked-callers", 201, {"caller": BLOCKED})
 
-    async def book(self, plan: str = "SMALL", key: str = "") -> Booked:
+    async def book(self, plan: str = "SMALL", key: str = "") -> Booking:
         """With a key: sent twice, as one does that has lost the answer."""
         wanted = {"destination": HIDDEN, "usagePlan": plan, "callback": self._callback}
         headers = {"Idempotency-Key": key} if key else {}
@@ -78,13 +78,13 @@ class Customer:
         self.counts["booked"] += 1
         if key and (again := await self._ask("POST", "/bookings", 201, wanted, headers)) != answer:
             raise Unexpected(f"the same request was answered by {answer['id']} and by {again['id']}")
-        return Booked(answer["id"], answer["service"], time.monotonic() + self._life)
+        return Booking(answer["id"], answer["service"], time.monotonic() + self._life)
 
     async def delete(self, booking_id: str) -> None:
         await self._ask("DELETE", f"/bookings/{booking_id}", 204)
         self.counts["deleted"] += 1
 
-    def expired(self) -> Booked | None:
+    def expired(self) -> Booking | None:
         """One that is in its grace, and for a while yet."""
         now = time.monotonic()
         return next((each for each in self._short if each.ends + 0.5 < now < each.ends + 0.8 * self._life), None)

@@ -11,7 +11,7 @@ from agi_scripts.request_auth import request_mac
 from bench.system import BenchSystem
 from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.soak.customer import BLOCKED, Booked, Customer, Unexpected
+from tests.soak.customer import BLOCKED, Booking, Customer, Unexpected
 from tests.soak.plan import KINDS, Kind, Wanted
 
 RING_SECONDS = 0.2
@@ -23,11 +23,11 @@ MOST_COMPLAINTS = 20
 class Load:
     """`counts`: calls by kind. `complaints`: what went wrong, the first of it."""
 
-    def __init__(self, house: BenchSystem, wanted: Wanted, ami: FakeChannels, customer: Customer) -> None:
+    def __init__(self, system: BenchSystem, wanted: Wanted, ami: FakeChannels, customer: Customer) -> None:
         self.counts: Counter[str] = Counter()
         self.complaints: list[str] = []
-        self._port = house.settings.fastagi_port
-        self._token = house.token
+        self._port = system.settings.fastagi_port
+        self._token = system.token
         self._wanted = wanted
         self._ami = ami
         self._customer = customer
@@ -71,7 +71,7 @@ class Load:
             await self._go_through(kind, call_id, channel, number, own)
         self.counts[kind.name] += 1
 
-    async def _dialled(self, kind: Kind, number: int) -> tuple[str | None, Booked | None]:
+    async def _dialled(self, kind: Kind, number: int) -> tuple[str | None, Booking | None]:
         """The number to dial, and the booking that was made for this call alone."""
         if kind is Kind.UNKNOWN:
             return UNKNOWN_NUMBER, None
@@ -84,7 +84,7 @@ class Load:
         standing = self._customer.standing
         return standing[number % len(standing)].service, None
 
-    async def _go_through(self, kind: Kind, call_id: str, channel: Channel, number: int, own: Booked | None) -> None:
+    async def _go_through(self, kind: Kind, call_id: str, channel: Channel, number: int, own: Booking | None) -> None:
         up = self._ami.up[call_id] = UpCall(call_id, float(channel.variables[SECONDS]))
         try:
             await asyncio.sleep(RING_SECONDS)

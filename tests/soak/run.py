@@ -9,17 +9,18 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.system import BenchSystem
 from bench.servers import Server, engine
+from bench.system import BenchSystem
 from engine.config import secrets
 from phones.ports import free_port
 from tests.contract.ledger import RULES
 from tests.integration.fake_channels import FakeChannels
-from tests.soak import house, judge
+from tests.soak import judge
 from tests.soak.customer import Customer
 from tests.soak.load import Load
 from tests.soak.plan import Wanted
 from tests.soak.receiver import Receiver
+from tests.soak.system import create_soak_system
 from tests.soak.watch import Sample, look
 
 Say = Callable[[str], None]
@@ -56,38 +57,38 @@ def run(wanted: Wanted, say: Say, environment: Mapping[str, str] | None = None) 
 
 async def _run(directory: Path, wanted: Wanted, say: Say, environment: Mapping[str, str]) -> Report:
     async with FakeChannels() as ami, Receiver() as receiver:
-        furnished = await asyncio.to_thread(
-            house.furnish, directory / "house", wanted, (free_port(), free_port()), ami.port
+        system = await asyncio.to_thread(
+            create_soak_system, directory / "system", wanted, (free_port(), free_port()), ami.port
         )
-        ami.secret = secrets.load(furnished.settings.data_dir / "secrets").ami_secret
+        ami.secret = secrets.load(system.settings.data_dir / "secrets").ami_secret
         warm_up = wanted.warm_up + wanted.settle
         say(f"{wanted.rate:g} calls/s: {warm_up:.0f} s to warm up, {wanted.watched:.0f} s watched")
         # A thread starts it, and this event loop must answer it meanwhile.
-        running = engine(furnished, directory / "engine.runtime.logs", environment)
+        running = engine(system, directory / "engine.log", environment)
         server = await asyncio.to_thread(running.__enter__)
         try:
-            async with Customer(furnished, wanted, receiver.url) as customer:
+            async with Customer(system, wanted, receiver.url) as customer:
                 await customer.move_in()
-                soak = _Soak(furnished, server, wanted, customer, Load(furnished, wanted, ami, customer), say)
+                soak = _Soak(system, server, wanted, customer, Load(system, wanted, ami, customer), say)
                 report = await soak.run()
         finally:
             await asyncio.to_thread(running.__exit__, None, None, None)
-        broken = _broken(furnished)
+        broken = _broken(system)
     counts = Counter(report.counts) + Counter({f"callback: {name}": times for name, times in receiver.counts.items()})
     return Report(report.calls, report.samples, report.trends, counts, [*report.failures, *broken], report.tasks)
 
 
-def _broken(furnished: BenchSystem) -> list[str]:
-    with closing(sqlite3.connect(furnished.settings.database)) as db:
+def _broken(system: BenchSystem) -> list[str]:
+    with closing(sqlite3.connect(system.settings.database)) as db:
         found = {rule: db.execute(RULES[rule]).fetchall() for rule in MONEY}
     return [f"the books: {rule}: {len(ids)} break it" for rule, ids in found.items() if ids]
 
 
 class _Soak:
     def __init__(
-        self, furnished: BenchSystem, server: Server, wanted: Wanted, customer: Customer, load: Load, say: Say
+        self, system: BenchSystem, server: Server, wanted: Wanted, customer: Customer, load: Load, say: Say
     ) -> None:
-        self._house = furnished
+        self._system = system
         self._server = server
         self._wanted = wanted
         self._customer = customer
@@ -129,7 +130,7 @@ class _Soak:
         return samples
 
     async def _look(self, *, at_rest: bool = False) -> Sample:
-        return await look(self._server, self._house, self._customer.counts, at_rest=at_rest)
+        return await look(self._server, self._system, self._customer.counts, at_rest=at_rest)
 
     async def _rest(self) -> Sample:
         """The least of each while nothing is under way; after REST_SECONDS, whatever is.

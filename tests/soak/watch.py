@@ -8,8 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.system import BenchSystem
 from bench.servers import Server
+from bench.system import BenchSystem
 from engine.control.client import ask_diagnostics
 
 # Of every booking that there ever was, one row and one for each plan that it was given stay: the books need them.
@@ -33,13 +33,13 @@ class Sample:
     tasks: Mapping[str, int] = field(default_factory=dict)
 
 
-async def look(server: Server, house: BenchSystem, done: Mapping[str, int], *, at_rest: bool = False) -> Sample:
+async def look(server: Server, system: BenchSystem, done: Mapping[str, int], *, at_rest: bool = False) -> Sample:
     """`done`: how many bookings were `booked` and `renewed` so far. Raises EngineSilent."""
-    return await asyncio.to_thread(_look, server, house, dict(done), at_rest)
+    return await asyncio.to_thread(_look, server, system, dict(done), at_rest)
 
 
-def _look(server: Server, house: BenchSystem, done: Mapping[str, int], at_rest: bool) -> Sample:
-    said = ask_diagnostics(house.settings.data_dir, collected=at_rest)
+def _look(server: Server, system: BenchSystem, done: Mapping[str, int], at_rest: bool) -> Sample:
+    said = ask_diagnostics(system.settings.data_dir, collected=at_rest)
     if said is None:
         raise RuntimeError("the engine is gone")
     with server.process.oneshot():
@@ -50,7 +50,7 @@ def _look(server: Server, house: BenchSystem, done: Mapping[str, int], at_rest: 
             "threads": server.process.num_threads(),
             "open files and sockets": server.process.num_fds(),
         }
-    values |= _sizes(house.settings.database) | _rows(house.settings.database, done)
+    values |= _sizes(system.settings.database) | _rows(system.settings.database, done)
     return Sample(time.monotonic(), values, said.commonest)
 
 

@@ -16,9 +16,9 @@ from engine.domain.numbers import from_dialled
 from phones.ports import free_port
 from phones.sipp import Result, Sipp
 from tests.chaos.books import leases_up
-from tests.e2e.agi_tap import AgiTap, Asked
-from tests.e2e.booked import Booked
-from tests.e2e.sip_sockets import Wire, read_all
+from tests.e2e.agi_tap import AgiRequest, AgiTap
+from tests.e2e.booking import Booking
+from tests.e2e.sip_sockets import SipSocket, read_all
 from tests.e2e.system import System
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -49,14 +49,14 @@ class Usage:
             return cls(process.memory_info().rss // 1024, process.num_fds(), process.num_threads())
 
 
-class Besieged:
+class AttackedSystem:
     """`bait`: a booking to attack; `good`: one whose hidden number answers. Every other hidden number is busy."""
 
     def __init__(self, system: System, tap: AgiTap) -> None:
         self.system = system
         self.tap = tap
         self.good = system.book("LARGE")
-        self.bait = system.book("LARGE")
+        self.target = system.book("LARGE")
         self.asterisk_pid = system.asterisk_pid
 
     @contextlib.contextmanager
@@ -86,15 +86,15 @@ class Besieged:
         ):
             yield callers
 
-    def requests(self, script: str = "route") -> list[Asked]:
-        return self.tap.asked(script)
+    def requests(self, script: str = "route") -> list[AgiRequest]:
+        return self.tap.requests(script)
 
-    def improper(self) -> list[Asked]:
+    def malformed_requests(self) -> list[AgiRequest]:
         """Questions that should never have been asked: about something that no number can be."""
-        return [asked for asked in self.requests() if not proper(asked)]
+        return [asked for asked in self.requests() if not is_well_formed(asked)]
 
     def answers_options(self) -> bool:
-        with Wire(self.system.sip) as wire:
+        with SipSocket(self.system.sip) as wire:
             lines = [
                 f"OPTIONS sip:{self.system.sip} SIP/2.0",
                 f"Via: SIP/2.0/UDP {wire.peer};rport;branch=z9hG4bK{time.monotonic_ns()}",
@@ -127,14 +127,14 @@ class Besieged:
         assert CRASHES.findall(self.system.engine_log) == []
 
 
-def proper(asked: Asked) -> bool:
+def is_well_formed(asked: AgiRequest) -> bool:
     """A number that can be dialled, and a caller of digits or none."""
     service, *rest = asked.arguments
     return from_dialled(service) is not None and all(re.fullmatch("[+0-9]*", caller) for caller in rest[:1])
 
 
 @contextlib.contextmanager
-def besieged(asterisk_only: Mapping[str, object] | None = None, **overrides: object) -> Iterator[Besieged]:
+def attacked_system(asterisk_only: Mapping[str, object] | None = None, **overrides: object) -> Iterator[AttackedSystem]:
     """See System."""
     port, engine_port = free_port(), free_port()
     settings: dict[str, Any] = {
@@ -145,8 +145,8 @@ def besieged(asterisk_only: Mapping[str, object] | None = None, **overrides: obj
     }
     system = System({"fastagi_port": engine_port}, asterisk_only=asterisk_only, fastagi_port=port, **settings)
     with AgiTap(port, engine_port) as tap, system:
-        yield Besieged(system, tap)
+        yield AttackedSystem(system, tap)
 
 
-def numbers(system: System, count: int) -> list[Booked]:
+def numbers(system: System, count: int) -> list[Booking]:
     return [system.book("LARGE") for _ in range(count)]

@@ -9,7 +9,7 @@ from tests.e2e.system import System
 
 
 @pytest.mark.parametrize(
-    "place", ["engine.runtime.logs", "asterisk/log/messages", "journal/x.json", "asterisk/spool/tmp/y", "z"]
+    "place", ["engine.log", "asterisk/log/messages", "journal/x.json", "asterisk/spool/tmp/y", "z"]
 )
 @pytest.mark.parametrize("spelling", ["+33199001234", "0033199001234", "33199001234", "0199001234", "x199001234y"])
 def test_the_search_finds_a_number_in_every_spelling_and_place(tmp_path: Path, place: str, spelling: str) -> None:

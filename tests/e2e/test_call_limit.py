@@ -1,4 +1,4 @@
-"""How far past its limit a call is cut (M8). `pytest -s tests/e2e/test_overrun.py` prints the figures."""
+"""How far past its limit a call is cut (M8). `pytest -s tests/e2e/test_call_limit.py` prints the figures."""
 
 import contextlib
 

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from phones.ports import Transport
-from tests.e2e.besieged import Besieged, numbers
-from tests.e2e.booked import Booked
-from tests.e2e.sip_sockets import Wire, read_all
+from tests.e2e.attacked_system import AttackedSystem, numbers
+from tests.e2e.booking import Booking
+from tests.e2e.sip_sockets import SipSocket, read_all
 from tests.e2e.torture import CASES, Case, Fate
 
 UNKNOWN_ADDRESS = "127.0.0.3"
@@ -20,24 +20,26 @@ _serial = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def baits(siege: Besieged) -> dict[str, Booked]:
+def bookings(attacked: AttackedSystem) -> dict[str, Booking]:
     """A rented number of its own for each message, so that what the engine is asked tells which message asked it."""
-    return dict(zip((case.name for case in CASES), numbers(siege.system, len(CASES)), strict=True))
+    return dict(zip((case.name for case in CASES), numbers(attacked.system, len(CASES)), strict=True))
 
 
-def _send_all(siege: Besieged, baits: dict[str, Booked], source: str, transport: Transport) -> dict[str, Wire]:
+def _send_all(
+    attacked: AttackedSystem, bookings: dict[str, Booking], source: str, transport: Transport
+) -> dict[str, SipSocket]:
     """Every message on a socket of its own. Returns the sockets, closed, with what came back."""
-    siege.tap.forget()
-    wires: dict[str, Wire] = {}
+    attacked.tap.forget()
+    wires: dict[str, SipSocket] = {}
     try:
         for case in CASES:
             if transport == "tcp":
                 time.sleep(0.02)  # PJSIP lets no more than five connections wait to be taken
-            wire = wires[case.name] = Wire(siege.system.sip, source=source, transport=transport)
+            wire = wires[case.name] = SipSocket(attacked.system.sip, source=source, transport=transport)
             wire.send(
                 case.bytes_for(
-                    service=baits[case.name].service,
-                    target=siege.system.sip,
+                    service=bookings[case.name].service,
+                    target=attacked.system.sip,
                     peer=wire.peer,
                     transport=transport.upper(),
                     unique=f"{next(_serial)}",
@@ -50,52 +52,52 @@ def _send_all(siege: Besieged, baits: dict[str, Booked], source: str, transport:
     return wires
 
 
-def _asked(siege: Besieged, bait: Booked) -> list[str]:
+def _asked(attacked: AttackedSystem, booking: Booking) -> list[str]:
     """What the engine was asked about, in its own spelling, as far as it is this number."""
-    return [asked.arguments[0] for asked in siege.requests() if asked.arguments[0].endswith(bait.service[1:])]
+    return [asked.arguments[0] for asked in attacked.requests() if asked.arguments[0].endswith(booking.service[1:])]
 
 
-def _as_it_should(case: Case, transport: Transport, asked: list[str], bait: Booked) -> bool:
+def _as_it_should(case: Case, transport: Transport, asked: list[str], booking: Booking) -> bool:
     fate = case.over(transport)
     if fate is Fate.ROUTED:
-        return asked == [bait.service]
-    return asked == [] or (fate is Fate.GUESSED and asked == [bait.service])
+        return asked == [booking.service]
+    return asked == [] or (fate is Fate.GUESSED and asked == [booking.service])
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_the_engine_hears_of_those_alone_that_are_calls(
-    siege: Besieged, baits: dict[str, Booked], transport: Transport
+    attacked: AttackedSystem, bookings: dict[str, Booking], transport: Transport
 ) -> None:
-    with siege.good_calls(calls=6, rate=3) as callers:
-        wires = _send_all(siege, baits, CARRIER_ADDRESS, transport)
+    with attacked.good_calls(calls=6, rate=3) as callers:
+        wires = _send_all(attacked, bookings, CARRIER_ADDRESS, transport)
         outcome = callers.wait()
     wrong = {
         case.name: asked
         for case in CASES
-        if not _as_it_should(case, transport, asked := _asked(siege, baits[case.name]), baits[case.name])
+        if not _as_it_should(case, transport, asked := _asked(attacked, bookings[case.name]), bookings[case.name])
     }
     assert wrong == {}
-    assert siege.improper() == []
-    known = {bait.service for bait in baits.values()} | {siege.good.service}
-    assert {asked.arguments[0] for asked in siege.requests()} <= known
+    assert attacked.malformed_requests() == []
+    known = {booking.service for booking in bookings.values()} | {attacked.good.service}
+    assert {asked.arguments[0] for asked in attacked.requests()} <= known
     refusals = {case.name: wires[case.name].final for case in CASES if case.answers}
     assert {name: status for name, status in refusals.items() if status not in _case(name).answers} == {}
-    never = [baits[case.name] for case in CASES if case.fate is Fate.NEVER]
-    assert [bait.service for bait in never if bait.calls] == []
-    siege.assert_unharmed(outcome)
+    never = [bookings[case.name] for case in CASES if case.fate is Fate.NEVER]
+    assert [booking.service for booking in never if booking.calls] == []
+    attacked.assert_unharmed(outcome)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_from_an_unknown_address_the_engine_hears_of_none(
-    siege: Besieged, baits: dict[str, Booked], transport: Transport
+    attacked: AttackedSystem, bookings: dict[str, Booking], transport: Transport
 ) -> None:
-    with siege.good_calls(calls=6, rate=3) as callers:
-        wires = _send_all(siege, baits, UNKNOWN_ADDRESS, transport)
+    with attacked.good_calls(calls=6, rate=3) as callers:
+        wires = _send_all(attacked, bookings, UNKNOWN_ADDRESS, transport)
         outcome = callers.wait()
-    assert {asked.arguments[0] for asked in siege.requests()} == {siege.good.service}
+    assert {asked.arguments[0] for asked in attacked.requests()} == {attacked.good.service}
     # Neither a call that rings or is answered, nor a word about which numbers there are.
     assert {name: wire.statuses for name, wire in wires.items() if not set(wire.statuses) <= STRANGERS} == {}
-    siege.assert_unharmed(outcome)
+    attacked.assert_unharmed(outcome)
 
 
 # What PJSIP itself refuses before anybody is asked who it was (400, 405, 416, 481, 501), and the demand for a password.

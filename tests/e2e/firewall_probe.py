@@ -1,6 +1,6 @@
 """Who gets an answer behind deploy/firewall.nft. Runs in a network namespace of its own, where it may be loaded.
 
-    unshare --net python -m tests.e2e.fenced NFT RULES
+    unshare --net python -m tests.e2e.firewall_probe NFT RULES
 
 Prints JSON: by source address and port ("udp 5060"), whether something came back. Its loopback passes for the network:
 the rule that lets loopback through is left out, and the carrier is an address of it.

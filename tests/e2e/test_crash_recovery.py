@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
 
 @pytest.fixture(scope="module")
-def mortal() -> Iterator[System]:
+def crash_system() -> Iterator[System]:
     with System(
         longest_call=60,
         plans={
@@ -28,16 +28,16 @@ def mortal() -> Iterator[System]:
 
 
 @pytest.fixture
-def parties(mortal: System) -> Caller:
-    mortal.wait_ready()
-    return Caller(mortal)
+def parties(crash_system: System) -> Caller:
+    crash_system.wait_ready()
+    return Caller(crash_system)
 
 
 def _books_are_right(system: System) -> bool:
     return bool(system.command("ledger", "verify", "--json") == [])
 
 
-def _nothing_leased(booked: Booked) -> Callable[[], bool]:
+def _nothing_leased(booked: Booking) -> Callable[[], bool]:
     """No lease is up on it: what the API says is left is all there is."""
 
     def check() -> bool:
@@ -48,76 +48,83 @@ def _nothing_leased(booked: Booked) -> Callable[[], bool]:
     return check
 
 
-def test_a_call_that_ends_while_the_engine_is_away_is_settled_when_it_is_back(mortal: System, parties: Caller) -> None:
-    booked = mortal.book("LARGE")
+def test_a_call_that_ends_while_the_engine_is_away_is_settled_when_it_is_back(
+    crash_system: System, parties: Caller
+) -> None:
+    booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 2500}) as callers:
-        wait_talking(mortal, callers)
-        mortal.kill_engine()
+        wait_talking(crash_system, callers)
+        crash_system.kill_engine()
         callers.wait()
         talked = Outcome(callers.messages()).talked
     assert lasted(talked, 2.5)
-    mortal.until(lambda: len(list(mortal.settings.journal.glob("*.json"))) == 1, "the end is journaled")
-    mortal.start_engine()
-    mortal.wait_ready()
+    crash_system.until(lambda: len(list(crash_system.settings.journal.glob("*.json"))) == 1, "the end is journaled")
+    crash_system.start_engine()
+    crash_system.wait_ready()
     [cdr] = booked.wait_settled()
     assert (cdr["disposition"], cdr["duration"]) == ("ANSWERED", 3)
-    mortal.until(lambda: not list(mortal.settings.journal.glob("*.json")), "the journal is taken in")
-    assert _books_are_right(mortal)
+    crash_system.until(lambda: not list(crash_system.settings.journal.glob("*.json")), "the journal is taken in")
+    assert _books_are_right(crash_system)
 
 
-def test_a_call_outlives_the_engine_and_is_shared_and_settled_by_the_next_one(mortal: System, parties: Caller) -> None:
-    booked = mortal.book("SMALL")
+def test_a_call_outlives_the_engine_and_is_shared_and_settled_by_the_next_one(
+    crash_system: System, parties: Caller
+) -> None:
+    booked = crash_system.book("SMALL")
     with parties.hidden(), parties.dialling(booked.service) as callers:
-        wait_talking(mortal, callers)
-        mortal.kill_engine()
-        mortal.start_engine()
-        mortal.wait_ready()
-        assert mortal.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
+        wait_talking(crash_system, callers)
+        crash_system.kill_engine()
+        crash_system.start_engine()
+        crash_system.wait_ready()
+        assert crash_system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "SMALL"}).status == 200
         callers.wait()
         assert lasted(Outcome(callers.messages()).talked, 18)
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [18]
 
 
 def test_a_call_answered_without_the_engine_talks_for_all_of_its_time_once_it_is_back(
-    mortal: System, parties: Caller
+    crash_system: System, parties: Caller
 ) -> None:
     """Counted from its answer, which nobody reported, and not from its INVITE."""
-    booked = mortal.book("LARGE")  # 600 s: a ringing call holds 10
-    assert mortal.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", "maxCallSeconds": 12}).status == 200
+    booked = crash_system.book("LARGE")  # 600 s: a ringing call holds 10
+    assert (
+        crash_system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", "maxCallSeconds": 12}).status
+        == 200
+    )
     with parties.hidden(ring=1500), parties.dialling(booked.service) as callers:
-        mortal.until(lambda: any(m.status == 180 for m in callers.messages()), "it rings")
-        mortal.kill_engine()
-        wait_talking(mortal, callers)
-        mortal.start_engine()
+        crash_system.until(lambda: any(m.status == 180 for m in callers.messages()), "it rings")
+        crash_system.kill_engine()
+        wait_talking(crash_system, callers)
+        crash_system.start_engine()
         callers.wait()
         assert lasted(Outcome(callers.messages()).talked, 12)
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [12]
-    assert _books_are_right(mortal)
+    assert _books_are_right(crash_system)
 
 
 def test_calls_that_were_up_in_a_killed_asterisk_are_settled_and_nothing_stays_leased(
-    mortal: System, parties: Caller
+    crash_system: System, parties: Caller
 ) -> None:
-    booked = mortal.book("LARGE")
+    booked = crash_system.book("LARGE")
     with parties.hidden(calls=2), parties.dialling(booked.service, calls=2) as callers:
-        wait_talking(mortal, callers, 2)
+        wait_talking(crash_system, callers, 2)
         time.sleep(3.5)
-        mortal.kill_asterisk()
+        crash_system.kill_asterisk()
         killed_at = time.monotonic()
-        mortal.start_asterisk()
-        mortal.until(_nothing_leased(booked), "nothing is leased", 60)
+        crash_system.start_asterisk()
+        crash_system.until(_nothing_leased(booked), "nothing is leased", 60)
     assert time.monotonic() - killed_at < 60
     for cdr in booked.wait_settled(2):
         assert cdr["disposition"] == "LOST"
         assert 1 <= cdr["duration"] <= 5
-    assert _books_are_right(mortal)
+    assert _books_are_right(crash_system)
 
 
-def test_a_locked_database_refuses_calls_and_loses_no_end(mortal: System, parties: Caller) -> None:
-    booked = mortal.book("LARGE")
+def test_a_locked_database_refuses_calls_and_loses_no_end(crash_system: System, parties: Caller) -> None:
+    booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
-        wait_talking(mortal, callers)
-        with contextlib.closing(sqlite3.connect(mortal.settings.database, isolation_level=None)) as intruder:
+        wait_talking(crash_system, callers)
+        with contextlib.closing(sqlite3.connect(crash_system.settings.database, isolation_level=None)) as intruder:
             intruder.execute("BEGIN IMMEDIATE")
             refused = parties.call(booked.service)
             callers.wait()
@@ -126,26 +133,28 @@ def test_a_locked_database_refuses_calls_and_loses_no_end(mortal: System, partie
     assert refused.status == 503
     assert refused.waited < 3.3
     assert "ANSWERED" in [cdr["disposition"] for cdr in booked.wait_settled()]
-    mortal.until(_nothing_leased(booked), "nothing is leased", 30)
+    crash_system.until(_nothing_leased(booked), "nothing is leased", 30)
     answered = [cdr["duration"] for cdr in booked.calls if cdr["disposition"] == "ANSWERED"]
     assert answered == [2]
-    assert _books_are_right(mortal)
+    assert _books_are_right(crash_system)
 
 
-def test_a_full_disk_refuses_calls_and_loses_no_end(mortal: System, parties: Caller) -> None:
-    booked = mortal.book("LARGE")
+def test_a_full_disk_refuses_calls_and_loses_no_end(crash_system: System, parties: Caller) -> None:
+    booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
-        wait_talking(mortal, callers)
+        wait_talking(crash_system, callers)
         # The engine's process alone can make no file grow; the journal is written by Asterisk's side.
-        _, hard = resource.prlimit(mortal.engine_pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        _, hard = resource.prlimit(crash_system.engine_pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         assert hard == resource.RLIM_INFINITY
         refused = parties.call(booked.service)
         callers.wait()
-        resource.prlimit(mortal.engine_pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.prlimit(
+            crash_system.engine_pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
     assert refused.status == 503
-    mortal.until(lambda: [cdr["duration"] for cdr in booked.calls] == [2], "the end is taken in", 15)
-    mortal.until(_nothing_leased(booked), "nothing is leased", 30)
-    assert _books_are_right(mortal)
+    crash_system.until(lambda: [cdr["duration"] for cdr in booked.calls] == [2], "the end is taken in", 15)
+    crash_system.until(_nothing_leased(booked), "nothing is leased", 30)
+    assert _books_are_right(crash_system)
 
 
 def test_a_callee_that_falls_silent_is_hung_up() -> None:

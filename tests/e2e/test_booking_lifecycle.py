@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from phones.listener import CallbackListener
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
 
@@ -27,7 +27,7 @@ def short_lived() -> Iterator[System]:
         yield system
 
 
-def _gone(system: System, booked: Booked) -> bool:
+def _gone(system: System, booked: Booking) -> bool:
     return system.get(f"/bookings/{booked.id}").status == 404
 
 

@@ -1,12 +1,12 @@
 """Calls that do not go through: the caller's SIP answer, what it costs (nothing), and who is told."""
 
 from phones.listener import CallbackListener
-from tests.e2e.booked import Booked
-from tests.e2e.calls import SOURCE, Caller, assert_nothing_shown
+from tests.e2e.booking import Booking
+from tests.e2e.calls import SOURCE, Caller, assert_destination_hidden
 from tests.e2e.system import System
 
 
-def _untouched(booked: Booked, seconds: int = 7, calls: int = 25) -> bool:
+def _untouched(booked: Booking, seconds: int = 7, calls: int = 25) -> bool:
     now = booked.now
     return (now["secondsRemaining"], now["callsRemaining"]) == (seconds, calls)
 
@@ -58,7 +58,7 @@ def test_an_expired_booking_is_410_and_its_owner_is_told(
         "service": booked.service,
         "sequence": 2,
     }
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
 def test_a_put_revives_an_expired_booking(system: System, caller: Caller) -> None:
@@ -92,7 +92,7 @@ def test_a_paused_booking_is_480_and_calls_go_through_again_when_it_is_resumed(
         assert outcome.status == 480
         assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("PAUSED", 0)]
         assert _untouched(booked)
-        assert_nothing_shown(outcome.messages, booked)
+        assert_destination_hidden(outcome.messages, booked)
 
         assert system.request("PATCH", path, {"paused": False}).status == 200
         assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
@@ -112,7 +112,7 @@ def test_a_busy_hidden_number_is_486_and_costs_nothing(
     assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("BUSY", 0)]
     assert _untouched(booked)
     assert listener.received() == []
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
 def test_nobody_answers_is_480_and_costs_nothing(system: System, caller: Caller) -> None:
@@ -122,7 +122,7 @@ def test_nobody_answers_is_480_and_costs_nothing(system: System, caller: Caller)
     assert outcome.status == 480
     assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("NO_ANSWER", 0)]
     assert _untouched(booked)
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
 def test_a_caller_who_gives_up_costs_nothing(system: System, caller: Caller) -> None:
@@ -140,4 +140,4 @@ def test_an_unreachable_trunk_is_503_and_costs_nothing(system: System, caller: C
     assert outcome.status == 503
     assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("UNREACHABLE", 0)]
     assert _untouched(booked)
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)

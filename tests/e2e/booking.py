@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # a system makes bookings
 
 
 @dataclass(frozen=True)
-class Booked:
+class Booking:
     system: "System"
     id: str
     service: str

@@ -12,9 +12,9 @@ import pytest
 
 from engine.config.types import Profile
 from phones.ports import Transport
-from tests.e2e.besieged import Besieged, besieged
-from tests.e2e.sip_sockets import Wire, read_all
-from tests.e2e.test_torture import UNKNOWN_ADDRESS
+from tests.e2e.attacked_system import AttackedSystem, attacked_system
+from tests.e2e.sip_sockets import SipSocket, read_all
+from tests.e2e.test_sip_torture import UNKNOWN_ADDRESS
 
 METHODS = [
     *("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "NOTIFY", "REFER", "INFO", "UPDATE"),
@@ -29,23 +29,23 @@ _serial = itertools.count(1)
 
 
 @pytest.fixture
-def with_softphones(siege: Besieged) -> Besieged:
-    siege.tap.forget()
-    return siege
+def with_softphones(attacked: AttackedSystem) -> AttackedSystem:
+    attacked.tap.forget()
+    return attacked
 
 
 @pytest.fixture(scope="module")
-def carrier_only() -> Iterator[Besieged]:
-    with besieged(asterisk_only={"profile": Profile.PRODUCTION}) as siege:
-        yield siege
+def carrier_only() -> Iterator[AttackedSystem]:
+    with attacked_system(asterisk_only={"profile": Profile.PRODUCTION}) as attacked:
+        yield attacked
 
 
-def _request(method: str, siege: Besieged, wire: Wire, number: str) -> bytes:
+def _request(method: str, attacked: AttackedSystem, wire: SipSocket, number: str) -> bytes:
     lines = [
-        f"{method} sip:{number}@{siege.system.sip} SIP/2.0",
+        f"{method} sip:{number}@{attacked.system.sip} SIP/2.0",
         f"Via: SIP/2.0/{wire.transport.upper()} {wire.peer};rport;branch=z9hG4bK{next(_serial)}",
         f"From: <sip:{MARK}@example.net>;tag=1",
-        f"To: <sip:{number}@{siege.system.sip}>",
+        f"To: <sip:{number}@{attacked.system.sip}>",
         f"Call-ID: {next(_serial)}@{MARK}",
         f"CSeq: 1 {method}",
         "Max-Forwards: 70",
@@ -57,13 +57,13 @@ def _request(method: str, siege: Besieged, wire: Wire, number: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def _answers(siege: Besieged, requests: list[tuple[str, str]], transport: Transport) -> list[list[int]]:
+def _answers(attacked: AttackedSystem, requests: list[tuple[str, str]], transport: Transport) -> list[list[int]]:
     """What each (method, number) gets from an address that nobody knows."""
     wires = []
     for method, number in requests:
         time.sleep(0.02)  # PJSIP lets no more than five TCP connections wait
-        wires.append(Wire(siege.system.sip, source=UNKNOWN_ADDRESS, transport=transport))
-        wires[-1].send(_request(method, siege, wires[-1], number))
+        wires.append(SipSocket(attacked.system.sip, source=UNKNOWN_ADDRESS, transport=transport))
+        wires[-1].send(_request(method, attacked, wires[-1], number))
     read_all(wires, ANSWER_SECONDS)
     for wire in wires:
         wire.socket.close()
@@ -72,10 +72,10 @@ def _answers(siege: Besieged, requests: list[tuple[str, str]], transport: Transp
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_strangers_are_asked_for_a_password_where_there_are_softphones(
-    with_softphones: Besieged, transport: Transport
+    with_softphones: AttackedSystem, transport: Transport
 ) -> None:
-    siege = with_softphones
-    answers = _answers(siege, [(method, siege.bait.service) for method in METHODS], transport)
+    attacked = with_softphones
+    answers = _answers(attacked, [(method, attacked.target.service) for method in METHODS], transport)
     odd = {
         method: statuses
         for method, statuses in zip(METHODS, answers, strict=True)
@@ -84,32 +84,36 @@ def test_strangers_are_asked_for_a_password_where_there_are_softphones(
     assert odd == {}
     assert answers[METHODS.index("INVITE")] == answers[METHODS.index("REGISTER")] == [401]
     assert answers[METHODS.index("ACK")] == []
-    assert siege.requests() == []
+    assert attacked.requests() == []
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_strangers_are_shut_out_where_there_are_none(carrier_only: Besieged, transport: Transport) -> None:
-    siege = carrier_only
+def test_strangers_are_shut_out_where_there_are_none(carrier_only: AttackedSystem, transport: Transport) -> None:
+    attacked = carrier_only
     answers = dict(
-        zip(METHODS, _answers(siege, [(method, siege.bait.service) for method in METHODS], transport), strict=True)
+        zip(
+            METHODS,
+            _answers(attacked, [(method, attacked.target.service) for method in METHODS], transport),
+            strict=True,
+        )
     )
     assert answers.pop("ACK") == []
     assert set(map(tuple, answers.values())) == {(403,)}
-    assert siege.requests() == []
+    assert attacked.requests() == []
     # Nothing that they could choose gets into the log.
-    assert MARK not in siege.system.asterisk_log
+    assert MARK not in attacked.system.asterisk_log
 
 
 def test_a_rented_number_is_no_other_than_one_that_nobody_has(
-    with_softphones: Besieged, carrier_only: Besieged
+    with_softphones: AttackedSystem, carrier_only: AttackedSystem
 ) -> None:
-    for siege in (with_softphones, carrier_only):
-        numbers = [siege.bait.service, "+33199006666", "softphone1", "x"]
-        answers = _answers(siege, [("INVITE", number) for number in numbers], "udp")
+    for attacked in (with_softphones, carrier_only):
+        numbers = [attacked.target.service, "+33199006666", "softphone1", "x"]
+        answers = _answers(attacked, [("INVITE", number) for number in numbers], "udp")
         assert answers[1:] == answers[:1] * 3
 
 
-def test_the_carrier_is_heard_where_strangers_are_shut_out(carrier_only: Besieged) -> None:
+def test_the_carrier_is_heard_where_strangers_are_shut_out(carrier_only: AttackedSystem) -> None:
     with carrier_only.good_calls(calls=3, rate=3) as callers:
         outcome = callers.wait()
     assert {asked.arguments[0] for asked in carrier_only.requests()} == {carrier_only.good.service}
@@ -117,11 +121,11 @@ def test_the_carrier_is_heard_where_strangers_are_shut_out(carrier_only: Besiege
 
 
 @pytest.mark.parametrize("source", [UNKNOWN_ADDRESS, "127.0.0.1"])
-def test_nobody_writes_lines_of_their_own_into_the_log(with_softphones: Besieged, source: str) -> None:
-    siege = with_softphones
+def test_nobody_writes_lines_of_their_own_into_the_log(with_softphones: AttackedSystem, source: str) -> None:
+    attacked = with_softphones
     line = "[2026-01-01T00:00:00.000+0000] NOTICE[1] x.c: Request 'REGISTER' from 'x' failed for '192.0.2.66:5060'"
-    with Wire(siege.system.sip, source=source) as wire:
-        whole = _request("INVITE", siege, wire, siege.bait.service)
+    with SipSocket(attacked.system.sip, source=source) as wire:
+        whole = _request("INVITE", attacked, wire, attacked.target.service)
         headless = whole.replace(b"CSeq", b"X-CSeq").replace(b"Content-Length: 0\r\n\r\n", b"\r\n")
         unreadable = whole.replace(b"sip:", b"si p:", 1)
         for raw in (headless, unreadable, whole.replace(b"Via", b"X-Via")):
@@ -129,5 +133,5 @@ def test_nobody_writes_lines_of_their_own_into_the_log(with_softphones: Besieged
             wire.send(raw.replace(b"Max-Forwards: 70", line.encode()))
             wire.send(raw.replace(MARK.encode(), f"x\r\n{line}".encode(), 1))
         read_all([wire], ANSWER_SECONDS)
-    assert not [each for each in siege.system.asterisk_log.splitlines() if each.startswith("[2026-01-01T")]
-    assert "192.0.2.66" not in siege.system.asterisk_log
+    assert not [each for each in attacked.system.asterisk_log.splitlines() if each.startswith("[2026-01-01T")]
+    assert "192.0.2.66" not in attacked.system.asterisk_log

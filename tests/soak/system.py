@@ -35,7 +35,7 @@ RECORDS_KEPT = timedelta(hours=1)
 KEYED_OF_ROUNDS = 5
 
 
-def furnish(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> BenchSystem:
+def create_soak_system(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> BenchSystem:
     settings = settings_of(directory, wanted, ports, ami_port)
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")
