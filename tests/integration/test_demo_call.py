@@ -51,5 +51,5 @@ def test_what_is_not_this_system_is_told_apart(tmp_path: Path, answer: bytes) ->
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, "")
-    assert f"✗ what answers on http://127.0.0.1:{port} is not this system" in done.stdout
+    assert f"✗ Another program answers on http://127.0.0.1:{port}." in done.stdout
     assert "RENTED_NUMBERS_HTTP_PORT" in done.stdout
