@@ -1,4 +1,4 @@
-"""Stands between Asterisk and the engine and writes down what the engine is request, and what it says to a call."""
+"""A relay between Asterisk and the engine that records every AGI request and the engine's answer."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ def names_in(names: str) -> list[str]:
 
 @dataclass
 class AgiRequest:
-    """One AGI request, as it went over the wire; complete once its connection is closed."""
+    """One AGI request and its answer as bytes; complete once the connection is closed."""
 
     raw: bytes = b""
     answer: bytes = b""
@@ -37,13 +37,13 @@ class AgiRequest:
 
     @property
     def arguments(self) -> list[str]:
-        """Asterisk leaves out trailing empty ones."""
+        """The arguments of the request. Asterisk leaves out empty ones at the end."""
         environment = self.environment
         return [environment[f"agi_arg_{n}"] for n in range(1, len(environment) + 1) if f"agi_arg_{n}" in environment]
 
     @property
     def variables(self) -> dict[str, str]:
-        """What the engine set on the channel."""
+        """The channel variables that the engine set."""
         return {
             name: value
             for names, values in SET.findall(self.answer)
@@ -53,7 +53,7 @@ class AgiRequest:
 
 @dataclass
 class AgiTap:
-    """Listens on `port` of 127.0.0.1 for Asterisk and passes everything on to the engine's `engine_port`."""
+    """Listens on `port` of 127.0.0.1 for Asterisk and forwards everything to the engine's `engine_port`."""
 
     port: int
     engine_port: int
@@ -75,7 +75,7 @@ class AgiTap:
         self._loop.close()
 
     def requests(self, script: str = "route") -> list[AgiRequest]:
-        """Until now, in the order of their arrival; only those whose question is all there."""
+        """The requests for one script so far, in the order of their arrival, whose headers are complete."""
         return [each for each in list(self._requests) if b"\n\n" in each.raw and each.script == script]
 
     def forget(self) -> None:

@@ -1,5 +1,7 @@
-"""A system under hostile SIP: what the engine is asked is written down, good calls go on beside it, and afterwards
-it is looked at whether anything stayed behind.
+"""A system under attack by SIP messages.
+
+It records the engine's AGI requests, makes good calls at the same time, and checks afterwards that nothing was left
+behind.
 """
 
 import contextlib
@@ -24,11 +26,11 @@ from tests.e2e.system import System
 SCENARIOS = Path(__file__).parent / "scenarios"
 PLANS = {"LARGE": {"seconds": 1_000_000, "calls": 100_000, "valid_for": 86400}}
 RING_SECONDS = 3
-# A call that nobody ends, its last retransmission, and what the engine then still has to do.
+# Long enough for an abandoned call, its last retransmission, and the engine's work after it.
 QUIET_SECONDS = 90.0
 CALLS_FOR_EVER = 10_000_000
 SOURCE = "+33199007123"
-# A caller who leaves while the engine answers (agi_failed, CallerGone or HungUp) is no crash.
+# A caller who hangs up while the engine answers (agi_failed, CallerGone or HungUp) is no crash.
 CRASHES = re.compile(
     r'^.*"event": "(?:agi_crashed|agi_refused|agi_timeout|agi_cut_off|agi_overloaded)".*$', re.MULTILINE
 )
@@ -36,7 +38,7 @@ CRASHES = re.compile(
 
 @dataclass(frozen=True)
 class Usage:
-    """Of one process; `memory` in kB."""
+    """The resources of one process; `memory` in kB."""
 
     memory: int
     files: int
@@ -50,7 +52,10 @@ class Usage:
 
 
 class AttackedSystem:
-    """`bait`: a booking to attack; `good`: one whose hidden number answers. Every other hidden number is busy."""
+    """The system, a booking to attack (`target`), and a booking whose hidden number answers (`good`).
+
+    Every other hidden number is busy.
+    """
 
     def __init__(self, system: System, tap: AgiTap) -> None:
         self.system = system
@@ -61,7 +66,7 @@ class AttackedSystem:
 
     @contextlib.contextmanager
     def good_calls(self, calls: int, rate: float) -> Iterator[Sipp]:
-        """The network behind the trunk, and good callers, who are told of with `judged`."""
+        """Starts the network behind the trunk, and well-behaved callers."""
         with (
             Sipp(
                 SCENARIOS / "uas_answers_one.xml",
@@ -90,7 +95,7 @@ class AttackedSystem:
         return self.tap.requests(script)
 
     def malformed_requests(self) -> list[AgiRequest]:
-        """Questions that should never have been asked: about something that no number can be."""
+        """Requests that should never reach the engine, because what they hold cannot be a number."""
         return [asked for asked in self.requests() if not is_well_formed(asked)]
 
     def answers_options(self) -> bool:
@@ -112,11 +117,11 @@ class AttackedSystem:
             return wire.final > 0
 
     def wait_quiet(self) -> None:
-        """Until no lease is up."""
+        """Waits until every lease is settled."""
         self.system.until(lambda: leases_up(self.system.settings.database) == 0, "no lease is up", QUIET_SECONDS)
 
     def assert_unharmed(self, callers: Result) -> None:
-        """Asterisk lives, the books add up, nothing is left, good calls went through."""
+        """Asterisk is running, the ledger adds up, no lease is left, and all good calls went through."""
         assert (callers.failed, callers.exit_code) == (0, 0), callers.errors
         assert self.system.asterisk_pid == self.asterisk_pid
         assert psutil.Process(self.asterisk_pid).is_running()
@@ -128,14 +133,14 @@ class AttackedSystem:
 
 
 def is_well_formed(asked: AgiRequest) -> bool:
-    """A number that can be dialled, and a caller of digits or none."""
+    """Whether the request has a number that can be dialled, and a caller of digits or none."""
     service, *rest = asked.arguments
     return from_dialled(service) is not None and all(re.fullmatch("[+0-9]*", caller) for caller in rest[:1])
 
 
 @contextlib.contextmanager
 def attacked_system(asterisk_only: Mapping[str, object] | None = None, **overrides: object) -> Iterator[AttackedSystem]:
-    """See System."""
+    """Starts an attacked system; for the arguments see System."""
     port, engine_port = free_port(), free_port()
     settings: dict[str, Any] = {
         "ring_timeout": RING_SECONDS,

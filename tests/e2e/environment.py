@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def environ(more: Mapping[str, str]) -> Iterator[None]:
-    """In its `with` this process has these environment variables too."""
+    """Adds environment variables to this process inside its `with`."""
     previous = dict(os.environ)
     os.environ.update(more)
     try:

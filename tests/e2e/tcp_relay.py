@@ -1,11 +1,11 @@
-"""A relay between two programs that a test can hold up."""
+"""A TCP relay between two programs that a test can pause."""
 
 import socket
 import threading
 
 
 class TcpRelay:
-    """A TCP relay that can fall silent: it keeps its connections, and what comes meanwhile is passed on later."""
+    """A TCP relay. While it is paused it keeps its connections and forwards nothing; later it forwards everything."""
 
     def __init__(self, target: int) -> None:
         self._target = target

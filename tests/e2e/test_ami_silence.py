@@ -1,4 +1,4 @@
-"""The manager interface is silent for a while: no live call is dropped for it, and nobody overspends (M12)."""
+"""While the manager interface (AMI) is silent, no live call is dropped and no call overspends (M12)."""
 
 import contextlib
 import math
@@ -13,7 +13,7 @@ from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 from tests.e2e.tcp_relay import TcpRelay
 
-# The rule says 60 s: AMI_SILENCE=60 tries that.
+# Rule M12 says 60 s. AMI_SILENCE=60 tests that.
 SILENCE_SECONDS = float(os.environ.get("AMI_SILENCE", "12"))
 
 
@@ -38,7 +38,9 @@ def relayed() -> Iterator[tuple[System, TcpRelay]]:
             relay.resume()
 
 
-def test_while_the_manager_interface_is_silent_calls_go_on_and_share_later(relayed: tuple[System, TcpRelay]) -> None:
+def test_calls_continue_while_the_manager_interface_is_silent_and_share_their_lease_afterwards(
+    relayed: tuple[System, TcpRelay],
+) -> None:
     system, relay = relayed
     caller = Caller(system)
     booked = system.book("LARGE")
@@ -48,8 +50,8 @@ def test_while_the_manager_interface_is_silent_calls_go_on_and_share_later(relay
     ):
         wait_talking(system, first)
         relay.pause()
-        system.until(lambda: system.get("/health").status == 503, "the silence is noticed", 15)
-        # All seconds are the first call's, and nobody can take them back now: the second is turned away, not unmetered.
+        system.until(lambda: system.get("/health").status == 503, "the engine notices the silence", 15)
+        # The first call leases all seconds, and nothing can reduce its limit now. So the second call is refused.
         assert caller.call(booked.service).status == 486
         time.sleep(SILENCE_SECONDS)
         relay.resume()

@@ -1,4 +1,4 @@
-"""With deploy/firewall.nft, whoever is not the carrier gets nothing at all from the ports of Asterisk."""
+"""With deploy/firewall.nft, only the carrier gets an answer from Asterisk's ports."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.e2e.firewall_probe import CARRIER, STRANGER
 
 NFT = ROOT / ".tools" / "bin" / "nft"
 RULES = ROOT / "deploy" / "firewall.nft"
-# Whoever is not root may be it in a namespace, where the machine allows that.
+# An ordinary user can become root in a namespace, if the machine allows it.
 UNSHARE = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
 OTHERS = {"udp 11000", "tcp 8443"}
 
@@ -25,7 +25,7 @@ def has_namespaces() -> bool:
 
 @pytest.fixture(scope="module")
 def answered() -> dict[str, dict[str, bool]]:
-    """By source and port. See firewall_probe.py."""
+    """Whether an answer came, by source and port; see firewall_probe.py."""
     if not has_namespaces():
         pytest.skip("this machine allows no network namespace")
     done = subprocess.run(
@@ -39,9 +39,9 @@ def answered() -> dict[str, dict[str, bool]]:
     return found
 
 
-def test_the_carrier_is_answered_at_every_port(answered: dict[str, dict[str, bool]]) -> None:
+def test_the_carrier_gets_an_answer_at_every_port(answered: dict[str, dict[str, bool]]) -> None:
     assert set(answered[CARRIER].values()) == {True}
 
 
-def test_a_stranger_gets_no_answer_from_any_port_of_asterisk(answered: dict[str, dict[str, bool]]) -> None:
+def test_an_unknown_address_gets_no_answer_from_any_port_of_asterisk(answered: dict[str, dict[str, bool]]) -> None:
     assert {port for port, came_back in answered[STRANGER].items() if came_back} == OTHERS
