@@ -1,4 +1,4 @@
-"""Nothing is lost when something dies: engine, Asterisk, database, network."""
+"""No call's end is lost when the engine, Asterisk, the database or the network fails."""
 
 import contextlib
 import resource
@@ -33,12 +33,12 @@ def parties(crash_system: System) -> Caller:
     return Caller(crash_system)
 
 
-def _books_are_right(system: System) -> bool:
+def _ledger_adds_up(system: System) -> bool:
     return bool(system.command("ledger", "verify", "--json") == [])
 
 
 def _nothing_leased(booked: Booking) -> Callable[[], bool]:
-    """No lease is up on it: what the API says is left is all there is."""
+    """A condition: the booking has no lease."""
 
     def check() -> bool:
         with contextlib.closing(sqlite3.connect(booked.system.settings.database)) as database:
@@ -48,7 +48,7 @@ def _nothing_leased(booked: Booking) -> Callable[[], bool]:
     return check
 
 
-def test_a_call_that_ends_while_the_engine_is_away_is_settled_when_it_is_back(
+def test_a_call_that_ends_without_the_engine_is_settled_after_its_restart(
     crash_system: System, parties: Caller
 ) -> None:
     booked = crash_system.book("LARGE")
@@ -58,18 +58,16 @@ def test_a_call_that_ends_while_the_engine_is_away_is_settled_when_it_is_back(
         callers.wait()
         talked = Outcome(callers.messages()).talked
     assert lasted(talked, 2.5)
-    crash_system.until(lambda: len(list(crash_system.settings.journal.glob("*.json"))) == 1, "the end is journaled")
+    crash_system.until(lambda: len(list(crash_system.settings.journal.glob("*.json"))) == 1, "the end is spooled")
     crash_system.start_engine()
     crash_system.wait_ready()
     [cdr] = booked.wait_settled()
     assert (cdr["disposition"], cdr["duration"]) == ("ANSWERED", 3)
-    crash_system.until(lambda: not list(crash_system.settings.journal.glob("*.json")), "the journal is taken in")
-    assert _books_are_right(crash_system)
+    crash_system.until(lambda: not list(crash_system.settings.journal.glob("*.json")), "the end spool is empty")
+    assert _ledger_adds_up(crash_system)
 
 
-def test_a_call_outlives_the_engine_and_is_shared_and_settled_by_the_next_one(
-    crash_system: System, parties: Caller
-) -> None:
+def test_a_live_call_is_extended_and_settled_by_the_restarted_engine(crash_system: System, parties: Caller) -> None:
     booked = crash_system.book("SMALL")
     with parties.hidden(), parties.dialling(booked.service) as callers:
         wait_talking(crash_system, callers)
@@ -82,10 +80,10 @@ def test_a_call_outlives_the_engine_and_is_shared_and_settled_by_the_next_one(
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [18]
 
 
-def test_a_call_answered_without_the_engine_talks_for_all_of_its_time_once_it_is_back(
+def test_a_call_answered_without_the_engine_gets_its_full_time_after_the_restart(
     crash_system: System, parties: Caller
 ) -> None:
-    """Counted from its answer, which nobody reported, and not from its INVITE."""
+    """Its time counts from the answer, which was not reported, and not from the INVITE."""
     booked = crash_system.book("LARGE")  # 600 s: a ringing call holds 10
     assert (
         crash_system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", "maxCallSeconds": 12}).status
@@ -99,12 +97,10 @@ def test_a_call_answered_without_the_engine_talks_for_all_of_its_time_once_it_is
         callers.wait()
         assert lasted(Outcome(callers.messages()).talked, 12)
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [12]
-    assert _books_are_right(crash_system)
+    assert _ledger_adds_up(crash_system)
 
 
-def test_calls_that_were_up_in_a_killed_asterisk_are_settled_and_nothing_stays_leased(
-    crash_system: System, parties: Caller
-) -> None:
+def test_calls_of_a_killed_asterisk_are_settled_and_no_lease_remains(crash_system: System, parties: Caller) -> None:
     booked = crash_system.book("LARGE")
     with parties.hidden(calls=2), parties.dialling(booked.service, calls=2) as callers:
         wait_talking(crash_system, callers, 2)
@@ -112,15 +108,15 @@ def test_calls_that_were_up_in_a_killed_asterisk_are_settled_and_nothing_stays_l
         crash_system.kill_asterisk()
         killed_at = time.monotonic()
         crash_system.start_asterisk()
-        crash_system.until(_nothing_leased(booked), "nothing is leased", 60)
+        crash_system.until(_nothing_leased(booked), "every lease is settled", 60)
     assert time.monotonic() - killed_at < 60
     for cdr in booked.wait_settled(2):
         assert cdr["disposition"] == "LOST"
         assert 1 <= cdr["duration"] <= 5
-    assert _books_are_right(crash_system)
+    assert _ledger_adds_up(crash_system)
 
 
-def test_a_locked_database_refuses_calls_and_loses_no_end(crash_system: System, parties: Caller) -> None:
+def test_with_a_locked_database_calls_are_refused_and_no_end_is_lost(crash_system: System, parties: Caller) -> None:
     booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
         wait_talking(crash_system, callers)
@@ -133,17 +129,17 @@ def test_a_locked_database_refuses_calls_and_loses_no_end(crash_system: System, 
     assert refused.status == 503
     assert refused.waited < 3.3
     assert "ANSWERED" in [cdr["disposition"] for cdr in booked.wait_settled()]
-    crash_system.until(_nothing_leased(booked), "nothing is leased", 30)
+    crash_system.until(_nothing_leased(booked), "every lease is settled", 30)
     answered = [cdr["duration"] for cdr in booked.calls if cdr["disposition"] == "ANSWERED"]
     assert answered == [2]
-    assert _books_are_right(crash_system)
+    assert _ledger_adds_up(crash_system)
 
 
-def test_a_full_disk_refuses_calls_and_loses_no_end(crash_system: System, parties: Caller) -> None:
+def test_with_a_full_disk_calls_are_refused_and_no_end_is_lost(crash_system: System, parties: Caller) -> None:
     booked = crash_system.book("LARGE")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
         wait_talking(crash_system, callers)
-        # The engine's process alone can make no file grow; the journal is written by Asterisk's side.
+        # Only the engine's process cannot make files grow. Asterisk's side writes the end spool.
         _, hard = resource.prlimit(crash_system.engine_pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
         assert hard == resource.RLIM_INFINITY
         refused = parties.call(booked.service)
@@ -152,9 +148,9 @@ def test_a_full_disk_refuses_calls_and_loses_no_end(crash_system: System, partie
             crash_system.engine_pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         )
     assert refused.status == 503
-    crash_system.until(lambda: [cdr["duration"] for cdr in booked.calls] == [2], "the end is taken in", 15)
-    crash_system.until(_nothing_leased(booked), "nothing is leased", 30)
-    assert _books_are_right(crash_system)
+    crash_system.until(lambda: [cdr["duration"] for cdr in booked.calls] == [2], "the end is settled", 15)
+    crash_system.until(_nothing_leased(booked), "every lease is settled", 30)
+    assert _ledger_adds_up(crash_system)
 
 
 def test_a_callee_that_falls_silent_is_hung_up() -> None:

@@ -1,4 +1,4 @@
-"""The torture messages of RFC 4475: Asterisk outlives them, and the engine hears of those alone that are calls."""
+"""The torture messages of RFC 4475: Asterisk survives them, and only valid calls reach the engine."""
 
 import itertools
 import time
@@ -13,7 +13,7 @@ from tests.e2e.torture import CASES, Case, Fate
 
 UNKNOWN_ADDRESS = "127.0.0.3"
 CARRIER_ADDRESS = "127.0.0.1"
-# Asterisk is done with each of them in milliseconds; a call that is put through is refused by the hidden number.
+# Asterisk handles each message in milliseconds. The hidden number refuses a call that is put through.
 ANSWER_SECONDS = 2.0
 
 _serial = itertools.count(1)
@@ -21,20 +21,20 @@ _serial = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def bookings(attacked: AttackedSystem) -> dict[str, Booking]:
-    """A rented number of its own for each message, so that what the engine is asked tells which message asked it."""
+    """A rented number for each message, so that an AGI request shows which message caused it."""
     return dict(zip((case.name for case in CASES), numbers(attacked.system, len(CASES)), strict=True))
 
 
 def _send_all(
     attacked: AttackedSystem, bookings: dict[str, Booking], source: str, transport: Transport
 ) -> dict[str, SipSocket]:
-    """Every message on a socket of its own. Returns the sockets, closed, with what came back."""
+    """Sends every message on a socket of its own. Returns the closed sockets with their answers."""
     attacked.tap.forget()
     wires: dict[str, SipSocket] = {}
     try:
         for case in CASES:
             if transport == "tcp":
-                time.sleep(0.02)  # PJSIP lets no more than five connections wait to be taken
+                time.sleep(0.02)  # PJSIP's queue holds five TCP connections
             wire = wires[case.name] = SipSocket(attacked.system.sip, source=source, transport=transport)
             wire.send(
                 case.bytes_for(
@@ -53,7 +53,7 @@ def _send_all(
 
 
 def _asked(attacked: AttackedSystem, booking: Booking) -> list[str]:
-    """What the engine was asked about, in its own spelling, as far as it is this number."""
+    """The spellings in which AGI requests named this booking's number."""
     return [asked.arguments[0] for asked in attacked.requests() if asked.arguments[0].endswith(booking.service[1:])]
 
 
@@ -65,7 +65,7 @@ def _as_it_should(case: Case, transport: Transport, asked: list[str], booking: B
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_the_engine_hears_of_those_alone_that_are_calls(
+def test_only_valid_calls_reach_the_engine(
     attacked: AttackedSystem, bookings: dict[str, Booking], transport: Transport
 ) -> None:
     with attacked.good_calls(calls=6, rate=3) as callers:
@@ -88,20 +88,20 @@ def test_the_engine_hears_of_those_alone_that_are_calls(
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_from_an_unknown_address_the_engine_hears_of_none(
+def test_no_message_from_an_unknown_address_reaches_the_engine(
     attacked: AttackedSystem, bookings: dict[str, Booking], transport: Transport
 ) -> None:
     with attacked.good_calls(calls=6, rate=3) as callers:
         wires = _send_all(attacked, bookings, UNKNOWN_ADDRESS, transport)
         outcome = callers.wait()
     assert {asked.arguments[0] for asked in attacked.requests()} == {attacked.good.service}
-    # Neither a call that rings or is answered, nor a word about which numbers there are.
-    assert {name: wire.statuses for name, wire in wires.items() if not set(wire.statuses) <= STRANGERS} == {}
+    # No call rings or is answered, and no answer shows which numbers exist.
+    assert {name: wire.statuses for name, wire in wires.items() if not set(wire.statuses) <= REFUSALS} == {}
     attacked.assert_unharmed(outcome)
 
 
-# What PJSIP itself refuses before anybody is asked who it was (400, 405, 416, 481, 501), and the demand for a password.
-STRANGERS = {400, 401, 405, 416, 481, 501}
+# Statuses with which PJSIP refuses before authentication (400, 405, 416, 481, 501), and the challenge (401).
+REFUSALS = {400, 401, 405, 416, 481, 501}
 
 
 def _case(name: str) -> Case:

@@ -1,7 +1,7 @@
-"""Whoever is neither the carrier nor a softphone: what Asterisk tells them, and that nothing of it goes further.
+"""SIP sources that are neither the carrier nor a softphone get a refusal, and never reach the engine.
 
-With softphones it cannot be known who will register from where, so strangers are asked for a password; without, they
-end at an access list. That they are answered at all only a firewall can prevent (deploy/firewall.nft).
+Softphones may register from any address, so with softphones Asterisk asks unknown sources for a password. Without
+softphones an access list refuses them. Only a firewall can suppress these answers (deploy/firewall.nft).
 """
 
 import itertools
@@ -20,9 +20,9 @@ METHODS = [
     *("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE", "MESSAGE", "PUBLISH", "NOTIFY", "REFER", "INFO", "UPDATE"),
     *("PRACK", "BYE", "CANCEL", "ACK", "NONSENSE"),
 ]
-# No transaction of theirs (BYE, CANCEL, PRACK: 481) or no method (405, 501), known before it is asked who it was.
-WITHOUT_ASKING = {405, 481, 501}
-MARK = "written-by-a-stranger"
+# PJSIP refuses these before it authenticates: no such transaction (BYE, CANCEL, PRACK: 481) or no method (405, 501).
+WITHOUT_AUTHENTICATION = {405, 481, 501}
+MARK = "from-an-unknown-source"
 ANSWER_SECONDS = 1.0
 
 _serial = itertools.count(1)
@@ -58,10 +58,10 @@ def _request(method: str, attacked: AttackedSystem, wire: SipSocket, number: str
 
 
 def _answers(attacked: AttackedSystem, requests: list[tuple[str, str]], transport: Transport) -> list[list[int]]:
-    """What each (method, number) gets from an address that nobody knows."""
+    """Sends each (method, number) from an unlisted address. Returns the statuses of the answers."""
     wires = []
     for method, number in requests:
-        time.sleep(0.02)  # PJSIP lets no more than five TCP connections wait
+        time.sleep(0.02)  # PJSIP's queue holds five TCP connections
         wires.append(SipSocket(attacked.system.sip, source=UNKNOWN_ADDRESS, transport=transport))
         wires[-1].send(_request(method, attacked, wires[-1], number))
     read_all(wires, ANSWER_SECONDS)
@@ -71,7 +71,7 @@ def _answers(attacked: AttackedSystem, requests: list[tuple[str, str]], transpor
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_strangers_are_asked_for_a_password_where_there_are_softphones(
+def test_unknown_sources_are_asked_for_a_password_where_there_are_softphones(
     with_softphones: AttackedSystem, transport: Transport
 ) -> None:
     attacked = with_softphones
@@ -79,7 +79,7 @@ def test_strangers_are_asked_for_a_password_where_there_are_softphones(
     odd = {
         method: statuses
         for method, statuses in zip(METHODS, answers, strict=True)
-        if not set(statuses) <= {401} | WITHOUT_ASKING
+        if not set(statuses) <= {401} | WITHOUT_AUTHENTICATION
     }
     assert odd == {}
     assert answers[METHODS.index("INVITE")] == answers[METHODS.index("REGISTER")] == [401]
@@ -88,7 +88,9 @@ def test_strangers_are_asked_for_a_password_where_there_are_softphones(
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_strangers_are_shut_out_where_there_are_none(carrier_only: AttackedSystem, transport: Transport) -> None:
+def test_unknown_sources_are_refused_where_there_are_no_softphones(
+    carrier_only: AttackedSystem, transport: Transport
+) -> None:
     attacked = carrier_only
     answers = dict(
         zip(
@@ -100,11 +102,11 @@ def test_strangers_are_shut_out_where_there_are_none(carrier_only: AttackedSyste
     assert answers.pop("ACK") == []
     assert set(map(tuple, answers.values())) == {(403,)}
     assert attacked.requests() == []
-    # Nothing that they could choose gets into the log.
+    # The log holds nothing that the source could choose.
     assert MARK not in attacked.system.asterisk_log
 
 
-def test_a_rented_number_is_no_other_than_one_that_nobody_has(
+def test_a_rented_number_gets_the_same_answer_as_an_unknown_number(
     with_softphones: AttackedSystem, carrier_only: AttackedSystem
 ) -> None:
     for attacked in (with_softphones, carrier_only):
@@ -113,7 +115,7 @@ def test_a_rented_number_is_no_other_than_one_that_nobody_has(
         assert answers[1:] == answers[:1] * 3
 
 
-def test_the_carrier_is_heard_where_strangers_are_shut_out(carrier_only: AttackedSystem) -> None:
+def test_the_carrier_is_put_through_where_unknown_sources_are_refused(carrier_only: AttackedSystem) -> None:
     with carrier_only.good_calls(calls=3, rate=3) as callers:
         outcome = callers.wait()
     assert {asked.arguments[0] for asked in carrier_only.requests()} == {carrier_only.good.service}
@@ -121,7 +123,7 @@ def test_the_carrier_is_heard_where_strangers_are_shut_out(carrier_only: Attacke
 
 
 @pytest.mark.parametrize("source", [UNKNOWN_ADDRESS, "127.0.0.1"])
-def test_nobody_writes_lines_of_their_own_into_the_log(with_softphones: AttackedSystem, source: str) -> None:
+def test_no_source_can_forge_lines_in_asterisks_log(with_softphones: AttackedSystem, source: str) -> None:
     attacked = with_softphones
     line = "[2026-01-01T00:00:00.000+0000] NOTICE[1] x.c: Request 'REGISTER' from 'x' failed for '192.0.2.66:5060'"
     with SipSocket(attacked.system.sip, source=source) as wire:
