@@ -19,10 +19,10 @@ LONGEST_LIFE = 60
 def main() -> int:
     began = time.monotonic()
 
-    def say(line: str) -> None:
+    def show_progress(line: str) -> None:
         sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {line}\n")
 
-    report = run(_wanted(), say)
+    report = run(_wanted(), show_progress)
     show(report)
     for failure in report.failures:
         sys.stdout.write(f"{failure}\n")

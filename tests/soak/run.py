@@ -23,7 +23,7 @@ from tests.soak.receiver import Receiver
 from tests.soak.system import create_soak_system
 from tests.soak.watch import Sample, look
 
-Say = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 
 # Until calls have ended, callbacks are delivered and connections closed that are under way.
 REST_SECONDS = 40.0
@@ -49,27 +49,27 @@ class Report:
     tasks: Mapping[str, int]
 
 
-def run(wanted: Wanted, say: Say, environment: Mapping[str, str] | None = None) -> Report:
+def run(wanted: Wanted, show_progress: ShowProgress, environment: Mapping[str, str] | None = None) -> Report:
     """`environment`: further variables for the engine."""
     with tempfile.TemporaryDirectory(prefix="rented-numbers-soak-") as directory:
-        return asyncio.run(_run(Path(directory), wanted, say, environment or {}))
+        return asyncio.run(_run(Path(directory), wanted, show_progress, environment or {}))
 
 
-async def _run(directory: Path, wanted: Wanted, say: Say, environment: Mapping[str, str]) -> Report:
+async def _run(directory: Path, wanted: Wanted, show_progress: ShowProgress, environment: Mapping[str, str]) -> Report:
     async with FakeChannels() as ami, Receiver() as receiver:
         system = await asyncio.to_thread(
             create_soak_system, directory / "system", wanted, (free_port(), free_port()), ami.port
         )
         ami.secret = secrets.load(system.settings.data_dir / "secrets").ami_secret
         warm_up = wanted.warm_up + wanted.settle
-        say(f"{wanted.rate:g} calls/s: {warm_up:.0f} s to warm up, {wanted.watched:.0f} s watched")
+        show_progress(f"{wanted.rate:g} calls/s: {warm_up:.0f} s to warm up, {wanted.watched:.0f} s watched")
         # A thread starts it, and this event loop must answer it meanwhile.
         running = engine(system, directory / "engine.log", environment)
         server = await asyncio.to_thread(running.__enter__)
         try:
             async with Customer(system, wanted, receiver.url) as customer:
                 await customer.move_in()
-                soak = _Soak(system, server, wanted, customer, Load(system, wanted, ami, customer), say)
+                soak = _Soak(system, server, wanted, customer, Load(system, wanted, ami, customer), show_progress)
                 report = await soak.run()
         finally:
             await asyncio.to_thread(running.__exit__, None, None, None)
@@ -86,14 +86,20 @@ def _broken(system: BenchSystem) -> list[str]:
 
 class _Soak:
     def __init__(
-        self, system: BenchSystem, server: Server, wanted: Wanted, customer: Customer, load: Load, say: Say
+        self,
+        system: BenchSystem,
+        server: Server,
+        wanted: Wanted,
+        customer: Customer,
+        load: Load,
+        show_progress: ShowProgress,
     ) -> None:
         self._system = system
         self._server = server
         self._wanted = wanted
         self._customer = customer
         self._load = load
-        self._say = say
+        self._show_progress = show_progress
 
     async def run(self) -> Report:
         await self._load.run(self._wanted.warm_up)
@@ -106,7 +112,7 @@ class _Soak:
         failed = self._load.counts["failed"]
         complaints = [f"{failed} calls or requests failed, such as:", *self._load.complaints] if failed else []
         for complaint in complaints:
-            self._say(complaint)
+            self._show_progress(complaint)
         return Report(
             calls,
             samples,
@@ -153,4 +159,4 @@ class _Soak:
     def _tell(self, sample: Sample) -> None:
         shown = ("resident bytes", "pieces of memory", "tasks", "open files and sockets", "calls up")
         said = ", ".join(f"{name} {sample.values[name]:,.0f}" for name in shown)
-        self._say(f"{self._load.counts['calls']} calls, {self._load.counts['failed']} failed: {said}")
+        self._show_progress(f"{self._load.counts['calls']} calls, {self._load.counts['failed']} failed: {said}")
