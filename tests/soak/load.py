@@ -1,5 +1,7 @@
-"""The load of a soak, in an open loop: so many calls and rounds of API requests begin a second, whatever became of the
-others. The Asterisk is a fake that knows which of its channels are up."""
+"""The load of a soak test: calls and rounds of API requests in an open loop.
+
+A fixed number begins in each second, whatever happened to earlier ones. A fake Asterisk lists its live channels.
+"""
 
 import asyncio
 import time
@@ -21,7 +23,7 @@ MOST_COMPLAINTS = 20
 
 
 class Load:
-    """`counts`: calls by kind. `complaints`: what went wrong, the first of it."""
+    """The load. `counts` are calls by kind; `complaints` are the first errors."""
 
     def __init__(self, system: BenchSystem, wanted: Wanted, ami: FakeChannels, customer: Customer) -> None:
         self.counts: Counter[str] = Counter()
@@ -33,10 +35,10 @@ class Load:
         self._customer = customer
 
     async def run(self, seconds: float) -> None:
-        """Until all that began within that time has ended."""
+        """Begins calls and requests for this time, and waits until all have ended."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._begin_each(1 / self._wanted.rate, seconds, self._call))
-            tasks.create_task(self._begin_each(1 / self._wanted.requests, seconds, self._customer.go_round))
+            tasks.create_task(self._begin_each(1 / self._wanted.requests, seconds, self._customer.make_round))
 
     async def _begin_each(self, every: float, seconds: float, act: Callable[[int], Awaitable[None]]) -> None:
         began = time.monotonic()
@@ -72,7 +74,7 @@ class Load:
         self.counts[kind.name] += 1
 
     async def _dialled(self, kind: Kind, number: int) -> tuple[str | None, Booking | None]:
-        """The number to dial, and the booking that was made for this call alone."""
+        """Returns the number to dial, and the booking if it was made for this call only."""
         if kind is Kind.UNKNOWN:
             return UNKNOWN_NUMBER, None
         if kind is Kind.EXPIRED:

@@ -1,4 +1,4 @@
-"""A soak: the engine's own process under the same load for a long time, and watched."""
+"""A soak test: watches the engine's process under a constant load for a long time."""
 
 import asyncio
 import sqlite3
@@ -25,21 +25,27 @@ from tests.soak.watch import Sample, look
 
 ShowProgress = Callable[[str], None]
 
-# Until calls have ended, callbacks are delivered and connections closed that are under way.
+# The longest wait until all calls have ended, all callbacks are delivered and all connections closed.
 REST_SECONDS = 40.0
 LOOK_SECONDS = 0.5
-TOLD_EACH = 10  # samples
+SAMPLES_A_MESSAGE = 10
 AT_REST = ("calls up", "callbacks pending")
 LOOKS_AT_REST = 4
-# Of the calls. One that is not decided in time is refused, and a machine may be busy with something else for so long.
+# The permitted share of failed calls: a busy machine may decide a call too late, and the call is then refused.
 MOST_FAILED = 0.01
-# Of these the books can be held to, whose callbacks and records are forgotten on the way.
-MONEY = [rule for rule in RULES if "told" not in rule and "callbacks" not in rule]
+# The rules of the ledger that still hold after retention has deleted callbacks and call records.
+MONEY = [rule for rule in RULES if not any(word in rule for word in ("told", "callback", "notified", "missed"))]
 
 
 @dataclass(frozen=True)
 class Report:
-    """`calls` while it was watched; `counts`: all that was done. `tasks`: those that were there at rest."""
+    """The result.
+
+    Attributes:
+        calls: Calls in the watched time.
+        counts: Everything that was done.
+        tasks: The event loop's tasks at rest.
+    """
 
     calls: int
     samples: list[Sample]
@@ -50,7 +56,7 @@ class Report:
 
 
 def run(wanted: Wanted, show_progress: ShowProgress, environment: Mapping[str, str] | None = None) -> Report:
-    """`environment`: further variables for the engine."""
+    """Runs a soak test. `environment` holds further environment variables of the engine."""
     with tempfile.TemporaryDirectory(prefix="rented-numbers-soak-") as directory:
         return asyncio.run(_run(Path(directory), wanted, show_progress, environment or {}))
 
@@ -63,12 +69,12 @@ async def _run(directory: Path, wanted: Wanted, show_progress: ShowProgress, env
         ami.secret = secrets.load(system.settings.data_dir / "secrets").ami_secret
         warm_up = wanted.warm_up + wanted.settle
         show_progress(f"{wanted.rate:g} calls/s: {warm_up:.0f} s to warm up, {wanted.watched:.0f} s watched")
-        # A thread starts it, and this event loop must answer it meanwhile.
+        # A thread starts the engine, because this event loop must answer the engine meanwhile.
         running = engine(system, directory / "engine.log", environment)
         server = await asyncio.to_thread(running.__enter__)
         try:
             async with Customer(system, wanted, receiver.url) as customer:
-                await customer.move_in()
+                await customer.begin()
                 soak = _Soak(system, server, wanted, customer, Load(system, wanted, ami, customer), show_progress)
                 report = await soak.run()
         finally:
@@ -81,7 +87,7 @@ async def _run(directory: Path, wanted: Wanted, show_progress: ShowProgress, env
 def _broken(system: BenchSystem) -> list[str]:
     with closing(sqlite3.connect(system.settings.database)) as db:
         found = {rule: db.execute(RULES[rule]).fetchall() for rule in MONEY}
-    return [f"the books: {rule}: {len(ids)} break it" for rule, ids in found.items() if ids]
+    return [f"ledger: {rule}: broken by {len(ids)}" for rule, ids in found.items() if ids]
 
 
 class _Soak:
@@ -123,13 +129,13 @@ class _Soak:
         )
 
     async def _watched(self) -> list[Sample]:
-        """Until no more calls begin: then the last ones end, and that is not what it is like under load."""
+        """Takes samples until no more calls begin. Later samples would not show the state under load."""
         load = asyncio.create_task(self._load.run(self._wanted.settle + self._wanted.watched))
         await asyncio.sleep(self._wanted.settle)
         samples = [await self._look()]
         while (latest := samples[-1]).at - samples[0].at < self._wanted.watched - self._wanted.sample_every:
-            if len(samples) % TOLD_EACH == 1:
-                self._tell(latest)
+            if len(samples) % SAMPLES_A_MESSAGE == 1:
+                self._report_progress(latest)
             await asyncio.sleep(self._wanted.sample_every)
             samples.append(await self._look())
         await load
@@ -139,9 +145,9 @@ class _Soak:
         return await look(self._server, self._system, self._customer.counts, at_rest=at_rest)
 
     async def _rest(self) -> Sample:
-        """The least of each while nothing is under way; after REST_SECONDS, whatever is.
+        """Returns the lowest value of each figure at rest, or after REST_SECONDS the present values.
 
-        Bookings go on to expire, and to be told of: what is to be found is what never ends.
+        Bookings still expire and send callbacks; only what never ends is a finding.
         """
         for _ in range(int(REST_SECONDS / LOOK_SECONDS)):
             seen = await self._look()
@@ -156,7 +162,7 @@ class _Soak:
         least = {name: min(each.values[name] for each in looks) for name in looks[0].values}
         return Sample(looks[-1].at, least, min((each.tasks for each in looks), key=len))
 
-    def _tell(self, sample: Sample) -> None:
+    def _report_progress(self, sample: Sample) -> None:
         shown = ("resident bytes", "pieces of memory", "tasks", "open files and sockets", "calls up")
-        said = ", ".join(f"{name} {sample.values[name]:,.0f}" for name in shown)
-        self._show_progress(f"{self._load.counts['calls']} calls, {self._load.counts['failed']} failed: {said}")
+        figures = ", ".join(f"{name} {sample.values[name]:,.0f}" for name in shown)
+        self._show_progress(f"{self._load.counts['calls']} calls, {self._load.counts['failed']} failed: {figures}")
