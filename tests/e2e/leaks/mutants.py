@@ -122,7 +122,8 @@ def _endpoints(sip: str, number: int, mutant: Mutant) -> str:
 
 
 def _way(calls: str, number: int, mutant: Mutant) -> str:
-    way = calls[calls.index("[rented-numbers]") : calls.index("[rented-numbers-answered]")]
+    # At line starts, because comments of the dialplan may name its contexts.
+    way = calls[calls.index("\n[rented-numbers]") : calls.index("\n[rented-numbers-answered]")]
     way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace("@trunk:", f"@trunk-m{number}:")
     for old, new in mutant.dialplan.items():
         if old != "Dial":
