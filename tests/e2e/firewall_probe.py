@@ -21,7 +21,7 @@ from threading import Thread
 
 SERVER = "127.0.0.1"
 CARRIER = "127.0.0.3"
-STRANGER = "127.0.0.9"
+UNKNOWN = "127.0.0.9"
 LOOPBACK_RULE = '        iifname "lo" accept\n'
 CARRIERS = "define carrier4 = { 192.0.2.10, 198.51.100.0/28 }"
 # Ports of the example: SIP, SIP over TLS, the first and the last RTP port; and two that Asterisk does not use.
@@ -88,7 +88,7 @@ def main(nft: Path, rules: Path) -> None:
             servers.enter_context(answering(transport, port))
         answered = {
             source: {f"{transport} {port}": is_answered(source, transport, port) for transport, port in PORTS}
-            for source in (CARRIER, STRANGER)
+            for source in (CARRIER, UNKNOWN)
         }
     print(json.dumps(answered))  # noqa: T201
 

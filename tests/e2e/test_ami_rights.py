@@ -13,7 +13,7 @@ from engine.config import secrets
 from tests.e2e.system import System
 
 DENIED = "Permission denied"
-NOBODY = "PJSIP/nobody-00000001"
+NO_CHANNEL = "PJSIP/none-00000001"
 # Arguments that make an action valid, but without effect if it is allowed.
 ARGUMENTS = {
     "WaitEvent": {"Timeout": "1"},
@@ -21,7 +21,7 @@ ARGUMENTS = {
     "Originate": {"Channel": "Local/1@nowhere", "Application": "Hangup"},
     "Setvar": {"Variable": "RN_TRIED", "Value": "1"},
     "Getvar": {"Variable": "RN_TRIED"},
-    "Redirect": {"Channel": NOBODY, "Context": "nowhere", "Exten": "1", "Priority": "1"},
+    "Redirect": {"Channel": NO_CHANNEL, "Context": "nowhere", "Exten": "1", "Priority": "1"},
     "UpdateConfig": {"SrcFilename": "nothing.conf", "DstFilename": "nothing.conf"},
     "GetConfig": {"Filename": "manager.conf"},
     "GetConfigJSON": {"Filename": "manager.conf"},
@@ -35,7 +35,7 @@ ARGUMENTS = {
     "BridgeTechnologySuspend": {"BridgeTechnology": "nothing"},
     "BridgeTechnologyUnsuspend": {"BridgeTechnology": "nothing"},
 }
-FOR_MOST = {"Channel": NOBODY, "Channel1": NOBODY, "Channel2": NOBODY, "Timeout": "1"}
+FOR_MOST = {"Channel": NO_CHANNEL, "Channel1": NO_CHANNEL, "Channel2": NO_CHANNEL, "Timeout": "1"}
 
 # Asterisk allows these to every user who has logged in. No setting removes them.
 ALWAYS_ALLOWED = {

@@ -102,7 +102,10 @@ def test_blocked_and_anonymous_callers_get_403_and_others_are_put_through(system
         # In every form that carriers send.
         for source in (SOURCE, SOURCE.removeprefix("+"), SOURCE.replace("+", "00")):
             assert caller.call(booked.service, "uac_rejected", source=source).status == 403
-        assert system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", "refuseAnonymous": True}).status
+        assert (
+            system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", "refuseAnonymous": True}).status
+            == 200
+        )
         assert caller.call(booked.service, "uac_rejected", source="anonymous").status == 403
         assert caller.call(booked.service, "uac_rejected", source=SOURCE[:-1] + "6", header="Privacy: id").status == 403
         assert _invites(hidden.messages()) == 0

@@ -9,6 +9,7 @@ import pytest
 from engine.runtime.failpoints import VARIABLE
 from phones.listener import CallbackListener
 from phones.messages import final_status
+from tests.contract.ledger import broken_rules
 from tests.e2e.booking import Booking, fictional_number
 from tests.e2e.calls import Caller, wait_talking
 from tests.e2e.system import System
@@ -52,7 +53,9 @@ def _all_settled(booked: Booking) -> bool:
 
 
 def _ledger_adds_up(system: System) -> bool:
-    return bool(system.command("ledger", "verify", "--json") == [])
+    """Checks the rules on the database itself, which is faster than to start `ledger verify`."""
+    with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
+        return broken_rules(database) == {}
 
 
 @pytest.mark.parametrize("point", ["route_call before commit", "route_call committed"])

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from engine.asterisk.config_files import ROOT
-from tests.e2e.firewall_probe import CARRIER, STRANGER
+from tests.e2e.firewall_probe import CARRIER, UNKNOWN
 
 NFT = ROOT / ".tools" / "bin" / "nft"
 RULES = ROOT / "deploy" / "firewall.nft"
@@ -44,4 +44,4 @@ def test_the_carrier_gets_an_answer_at_every_port(answered: dict[str, dict[str, 
 
 
 def test_an_unknown_address_gets_no_answer_from_any_port_of_asterisk(answered: dict[str, dict[str, bool]]) -> None:
-    assert {port for port, came_back in answered[STRANGER].items() if came_back} == OTHERS
+    assert {port for port, came_back in answered[UNKNOWN].items() if came_back} == OTHERS

@@ -4,10 +4,13 @@ import signal
 from collections import Counter
 
 from phones.messages import by_call, final_status
+from phones.ports import free_port_range, give_back
 from phones.sipp import Sipp
+from tests.e2e.attacked_system import attacked_system
 from tests.e2e.calls import Caller, Outcome
 from tests.e2e.system import System
 
+PORTS = 12
 PLENTY = {"LARGE": {"seconds": 600, "calls": 100, "valid_for": 3600}}
 
 
@@ -66,3 +69,18 @@ def test_when_all_ports_for_calls_are_in_use_further_calls_get_503_and_the_other
         assert [cdr["disposition"] for cdr in records] == ["ANSWERED"] * 12
         assert {cdr["duration"] for cdr in records} <= {4, 5}
         assert system.command("ledger", "verify", "--json") == []
+
+
+def test_calls_without_free_ports_are_refused_and_leave_no_hidden_number_in_the_log() -> None:
+    rtp = free_port_range(PORTS)
+    try:
+        with attacked_system(rtp_start=rtp, rtp_end=rtp + PORTS - 1) as attacked:
+            caller = Caller(attacked.system)
+            with (
+                caller.hidden(calls=20),
+                caller.dialling(attacked.good.service, "uac_hangs_up", calls=10, keys={"talk": 1500}) as callers,
+            ):
+                assert 1 <= callers.wait().succeeded <= PORTS // 4
+            assert attacked.good.destination[1:] not in attacked.system.asterisk_log
+    finally:
+        give_back(rtp, PORTS)

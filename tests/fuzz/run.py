@@ -76,7 +76,7 @@ def _run(wanted: Wanted, show_progress: ShowProgress, rtp: int) -> Report:
                 seed=wanted.seed,
                 count=wanted.count,
                 rate=wanted.rate,
-                progress=_Progress(attacked, show_progress).tell,
+                progress=_Progress(attacked, show_progress).report,
             )
             callers.no_more_calls()
             outcome = callers.wait(LAST_CALLS_SECONDS)
@@ -94,7 +94,7 @@ class _Progress:
         self._siege, self._show_progress = attacked, show_progress
         self._next = SECONDS_A_LINE
 
-    def tell(self, flooded: Flood) -> None:
+    def report(self, flooded: Flood) -> None:
         if flooded.seconds >= self._next:
             self._next += SECONDS_A_LINE
             asterisk = Usage.of(self._siege.asterisk_pid)

@@ -64,8 +64,8 @@ class Load:
         caller = BLOCKED if kind is Kind.BLOCKED else f"+1415{number % 10_000_000:07}"
         call_id = f"soak{time.time_ns() // 1_000_000}-{number}.1"
         channel = await self._ask(ROUTE, call_id, service, caller, ALLOWED, "", "")
-        said = channel.variables.get(VERDICT)
-        if said != ("BRIDGE" if kind.let_through else "REJECT") or (
+        verdict = channel.variables.get(VERDICT)
+        if verdict != ("BRIDGE" if kind.let_through else "REJECT") or (
             not kind.let_through and channel.variables[CAUSE] != CAUSES[kind]
         ):
             raise Unexpected(f"{kind.name}: {channel.variables}")

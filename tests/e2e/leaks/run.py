@@ -21,7 +21,7 @@ CALLS_A_SECOND = 30
 BOOK_AT_ONCE = 8
 # The demo's pool has a hundred numbers, fewer than the table has cells.
 MORE_NUMBERS = range(100, 1000)
-# So long that a callee has shown everything by then, also on a very busy machine.
+# Long enough that a callee has shown everything by then, also on a very busy machine.
 LIMIT_SECONDS = 12
 RING_SECONDS = 12
 
@@ -38,7 +38,7 @@ class LeakSystem(System):
             trunk_uri=f"sip:{self.trunk[0]}:{self.trunk[1]}",
             plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
             longest_call=60,
-            # So long that all calls that ring when the engine is killed still ring afterwards.
+            # Long enough that all calls that ring when the engine is killed still ring afterwards.
             ring_timeout=RING_SECONDS,
         )
         # The hidden numbers, each used once, without long runs of zeros.
