@@ -1,4 +1,4 @@
-"""What a request to the API costs, beside a bare aiohttp handler that does the same work on the same rows."""
+"""Measures an API request, compared with a bare aiohttp handler that does the same work on the same rows."""
 
 import asyncio
 import json
@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import servers
-from bench.house import HIDDEN, House, furnish
 from bench.native import built
 from bench.servers import GENERATOR_CORE, Server, on_core
+from bench.system import HIDDEN, BenchSystem, create_system
 from engine.accounts.accounts import create_account
 from engine.accounts.keys import create_key
 from engine.config import secrets
@@ -29,7 +29,7 @@ from phones.ports import free_port
 
 PRODUCT, BARE = "product", "bare"
 ROUNDS = 5
-# By connections at once: how many requests of a kind a round has.
+# Requests of each kind in a round, by the number of connections.
 REQUESTS = {1: 400, 32: 2_000}
 WARM_UP = 200
 BOOKINGS, CALLS_EACH = 5_000, 4
@@ -41,7 +41,7 @@ out = Console(width=120, highlight=False)
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of request: what it is, and the status of its answer."""
+    """A kind of request, and the status that its answer must have."""
 
     name: str
     method: str
@@ -50,7 +50,7 @@ class Kind:
     body: str = ""
 
     def raw(self, key: str) -> bytes:
-        """As a client in Python would send it."""
+        """The bytes of the request, as a Python client sends it."""
         body = self.body.encode()
         head = [
             f"{self.method} {self.path} HTTP/1.1",
@@ -78,7 +78,11 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Run:
-    """Times in microseconds. `busy`: the client's own share of its core; near 1, it is what was measured."""
+    """Figures of one run. Times are microseconds.
+
+    Attributes:
+        busy: The client's share of its core. Near 1 the client itself is the bottleneck.
+    """
 
     rate: float
     cpu: float
@@ -90,46 +94,50 @@ class Run:
 
 @dataclass
 class Contender:
-    """`keys`: of customers who book in turn, so that none holds more than some hundred bookings."""
+    """A server with its database, and the client that sends requests to it.
 
-    house: House
+    Attributes:
+        keys: API keys of several customers. They book in turn, so that each has a few hundred bookings at most.
+    """
+
+    system: BenchSystem
     keys: list[str]
     server: Server
     client: Path
     directory: Path
 
     def ask(self, kind: Kind, requests: int, slots: int) -> Run:
-        """Raises CalledProcessError."""
+        """Sends requests of one kind over `slots` connections. Raises CalledProcessError."""
         file = self.directory / "requests"
-        several = [kind.raw(key) for key in (self.keys if kind.body else [self.house.key])]
+        several = [kind.raw(key) for key in (self.keys if kind.body else [self.system.key])]
         file.write_bytes(b"".join(struct.pack("<I", len(raw)) + raw for raw in several))
         used = self.server.cpu()
         done = subprocess.run(
             [
                 *on_core(GENERATOR_CORE),
                 self.client,
-                *map(str, (self.house.settings.http_port, file, requests, slots, kind.status)),
+                *map(str, (self.system.settings.http_port, file, requests, slots, kind.status)),
             ],
             check=True,
             stdout=subprocess.PIPE,
             timeout=RUN_SECONDS,
         )
         cpu = (self.server.cpu() - used) * 1e6 / requests
-        said: dict[str, Any] = json.loads(done.stdout)
-        return Run(requests / said["seconds"], cpu, said["busy"], said["p50"], said["p99"], said["failed"])
+        report: dict[str, Any] = json.loads(done.stdout)
+        return Run(requests / report["seconds"], cpu, report["busy"], report["p50"], report["p99"], report["failed"])
 
     def fields(self, kind: Kind) -> object:
-        """The shape of one answer: the names of its fields, at every depth."""
-        connection = HTTPConnection("127.0.0.1", self.house.settings.http_port, timeout=30)
+        """The names of the fields in one answer, at every depth."""
+        connection = HTTPConnection("127.0.0.1", self.system.settings.http_port, timeout=30)
         try:
-            headers = {"Authorization": f"Bearer {self.house.key}", "Content-Type": "application/json"}
+            headers = {"Authorization": f"Bearer {self.system.key}", "Content-Type": "application/json"}
             connection.request(kind.method, kind.path, kind.body or None, headers)
             answer = connection.getresponse()
-            said: object = json.loads(answer.read())
+            answer_body: object = json.loads(answer.read())
         finally:
             connection.close()
-        assert answer.status == kind.status, said
-        return _shape(said)
+        assert answer.status == kind.status, answer_body
+        return _shape(answer_body)
 
 
 def _shape(value: object) -> object:
@@ -142,28 +150,28 @@ def _shape(value: object) -> object:
 def _contenders(directory: Path) -> Iterator[dict[str, Contender]]:
     client = built("http_client", directory)
     free = sum(ROUNDS * requests + WARM_UP for requests in REQUESTS.values()) + 1_000
-    houses = {
-        name: furnish(
-            directory / name, (free_port(), free_port()), CALLBACK, held=BOOKINGS, calls_each=CALLS_EACH, free=free
+    systems = {
+        name: create_system(
+            directory / name, (free_port(), free_port()), CALLBACK, bookings=BOOKINGS, calls_each=CALLS_EACH, free=free
         )
         for name in (PRODUCT, BARE)
     }
-    keys = {name: asyncio.run(_customers(house)) for name, house in houses.items()}
-    pepper = secrets.load(houses[BARE].settings.data_dir / "secrets").key_pepper
+    keys = {name: asyncio.run(_customers(system)) for name, system in systems.items()}
+    pepper = secrets.load(systems[BARE].settings.data_dir / "secrets").key_pepper
     with (
-        servers.engine(houses[PRODUCT], directory / "product.log") as product,
-        servers.bare_api(houses[BARE], pepper, directory / "bare.log") as bare,
+        servers.engine(systems[PRODUCT], directory / "product.log") as product,
+        servers.bare_api(systems[BARE], pepper, directory / "bare.log") as bare,
     ):
         yield {
-            name: Contender(houses[name], keys[name], server, client, directory)
+            name: Contender(systems[name], keys[name], server, client, directory)
             for name, server in ((PRODUCT, product), (BARE, bare))
         }
 
 
-async def _customers(house: House) -> list[str]:
-    """Their keys."""
-    pepper = secrets.load(house.settings.data_dir / "secrets").key_pepper
-    storage, now = SqliteStorage(house.settings.database), SystemClock().now()
+async def _customers(system: BenchSystem) -> list[str]:
+    """Creates customers and returns their API keys."""
+    pepper = secrets.load(system.settings.data_dir / "secrets").key_pepper
+    storage, now = SqliteStorage(system.settings.database), SystemClock().now()
     try:
         accounts = [await storage.run(create_account, f"customer {each}", now) for each in range(CUSTOMERS)]
         return [(await storage.run(create_key, account.id, pepper, now)).secret for account in accounts]
@@ -171,17 +179,18 @@ async def _customers(house: House) -> list[str]:
         await storage.close()
 
 
-def api(directory: Path, say: Callable[[str], None]) -> None:
+def api(directory: Path, show_progress: Callable[[str], None]) -> None:
+    """HTTP requests to the product and to the bare API."""
     with _contenders(directory) as both:
         for kind in KINDS:
             shapes = {name: each.fields(kind) for name, each in both.items()}
-            assert shapes[PRODUCT] == shapes[BARE], f"{kind.name}: not the same answer"
+            assert shapes[PRODUCT] == shapes[BARE], f"{kind.name}: the two answers have different fields"
         for slots, requests in REQUESTS.items():
-            _show(f"Requests, {slots} at once", _compare(both, slots, requests, say))
+            _show(f"Requests, {slots} at once", _compare(both, slots, requests, show_progress))
 
 
 def _compare(
-    both: dict[str, Contender], slots: int, requests: int, say: Callable[[str], None]
+    both: dict[str, Contender], slots: int, requests: int, show_progress: Callable[[str], None]
 ) -> dict[tuple[Kind, str], list[Run]]:
     turns = [(kind, name) for kind in KINDS for name in both]
     runs: dict[tuple[Kind, str], list[Run]] = {turn: [] for turn in turns}
@@ -190,7 +199,7 @@ def _compare(
     for round_ in range(ROUNDS):
         for kind, name in random.sample(turns, len(turns)):
             runs[kind, name].append(both[name].ask(kind, requests, slots))
-        say(f"round {round_ + 1} of {ROUNDS}, {slots} at once")
+        show_progress(f"round {round_ + 1} of {ROUNDS}, {slots} at once")
     return runs
 
 
@@ -199,7 +208,7 @@ def _show(title: str, runs: dict[tuple[Kind, str], list[Run]]) -> None:
     for heading in ("requests/s", ": bare", "CPU µs a request", ": bare", "p50 µs", "p99", "client busy", "failed"):
         table.add_column(heading, justify="right")
     for (kind, name), several in runs.items():
-        mine, theirs = _middle(several), _middle(runs[kind, BARE])
+        mine, theirs = _medians(several), _medians(runs[kind, BARE])
         table.add_row(
             kind.name,
             name,
@@ -215,7 +224,7 @@ def _show(title: str, runs: dict[tuple[Kind, str], list[Run]]) -> None:
     out.print(table)
 
 
-def _middle(runs: list[Run]) -> Run:
+def _medians(runs: list[Run]) -> Run:
     return Run(
         rate=median(run.rate for run in runs),
         cpu=median(run.cpu for run in runs),

@@ -1,4 +1,4 @@
-"""Servers side by side: shuffled rounds of the same load, medians of what each round gave."""
+"""Compares servers: shuffled rounds of the same load, and the medians of the rounds."""
 
 import random
 import socket
@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median
 
 from bench import servers, workload
-from bench.house import House, furnish
 from bench.load import Load, Run, play
 from bench.native import built
 from bench.servers import Server
+from bench.system import BenchSystem, create_system
 from engine.runtime.diagnostics import Lateness
 from phones.ports import free_port
 
@@ -23,7 +23,13 @@ WARM_UP = 200
 
 @dataclass(frozen=True)
 class Terms:
-    """`rounds` of `calls` each for every server; a slower server gets `share` of the calls."""
+    """How much load each server gets.
+
+    Attributes:
+        rounds: Rounds for each server.
+        calls: Calls in a round.
+        share: The part of these calls that a slower server gets, by its name.
+    """
 
     rounds: int
     calls: int
@@ -35,7 +41,7 @@ class Terms:
 
 @dataclass
 class Contender:
-    """A server over a house of its own, with calls that it has not had yet."""
+    """A server with its own database, and a workload. Each call of the workload is played once."""
 
     server: Server
     load: Load
@@ -50,50 +56,64 @@ class Contender:
 
 @contextmanager
 def contenders(
-    directory: Path, calls: int, preload: Mapping[str, str], *, held: int = BOOKINGS
+    directory: Path, calls: int, preload: Mapping[str, str], *, bookings: int = BOOKINGS
 ) -> Iterator[dict[str, Contender]]:
-    """All three, running. `calls`: how many each can be given at most."""
+    """Starts the three servers.
+
+    Args:
+        directory: Where their files are written.
+        calls: The length of each server's workload.
+        preload: Environment variables of the servers.
+        bookings: Bookings in each database.
+    """
     generator = built("generator", directory)
     with ExitStack() as running, silent_receiver() as callback:
         found = {}
         for name in (ENGINE, OBVIOUS, LIMIT):
-            house = furnish(directory / name.replace(" ", "-"), (free_port(), free_port()), callback, held=held)
+            system = create_system(
+                directory / name.replace(" ", "-"), (free_port(), free_port()), callback, bookings=bookings
+            )
             calls_file = directory / f"{name.replace(' ', '-')}.calls"
-            workload.write(calls_file, house.services, house.bookings, calls, house.token, run=1)
-            server = running.enter_context(_server(name, house, directory, preload))
+            workload.write(calls_file, system.services, system.bookings, calls, system.token, run=1)
+            server = running.enter_context(_server(name, system, directory, preload))
             found[name] = Contender(server, Load(generator, calls_file))
         yield found
 
 
-def _server(name: str, house: House, directory: Path, preload: Mapping[str, str]) -> AbstractContextManager[Server]:
-    log, port = directory / f"{name.replace(' ', '-')}.log", house.settings.fastagi_port
+def _server(
+    name: str, system: BenchSystem, directory: Path, preload: Mapping[str, str]
+) -> AbstractContextManager[Server]:
+    log, port = directory / f"{name.replace(' ', '-')}.log", system.settings.fastagi_port
     if name == ENGINE:
-        return servers.engine(house, log, preload)
+        return servers.engine(system, log, preload)
     if name == OBVIOUS:
-        return servers.obvious(house.settings.database, port, log, preload)
+        return servers.obvious(system.settings.database, port, log, preload)
     services = directory / "services"
-    services.write_text("".join(f"{service}\n" for service in house.services))
+    services.write_text("".join(f"{service}\n" for service in system.services))
     return servers.limit(built("limit", directory), services, directory / "journal", port, log, preload)
 
 
 @contextmanager
 def silent_receiver() -> Iterator[str]:
-    """A receiver of callbacks that never answers: they are written down and wait, and sending them costs nothing.
-    What it costs to send them is another matter, of the receiver's as well."""
+    """A callback receiver that never answers. Callbacks stay in the outbox, so that sending them is not measured.
+
+    The cost of sending depends on the receiver as well.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/calls"
 
 
 def compare(
-    all_of_them: Mapping[str, Contender], terms: Terms, say: Callable[[str], None], slots: int
+    contestants: Mapping[str, Contender], terms: Terms, show_progress: Callable[[str], None], slots: int
 ) -> dict[str, list[Run]]:
-    runs: dict[str, list[Run]] = {name: [] for name in all_of_them}
-    for contender in all_of_them.values():
+    """Plays all rounds, in each round the servers in random order."""
+    runs: dict[str, list[Run]] = {name: [] for name in contestants}
+    for contender in contestants.values():
         contender.play(WARM_UP, slots=8)
     for round_ in range(terms.rounds):
-        for name in random.sample(list(all_of_them), len(all_of_them)):
-            runs[name].append(all_of_them[name].play(terms.calls_of(name), slots=slots))
-        say(
+        for name in random.sample(list(contestants), len(contestants)):
+            runs[name].append(contestants[name].play(terms.calls_of(name), slots=slots))
+        show_progress(
             f"round {round_ + 1} of {terms.rounds}: "
             + ", ".join(f"{name} {each[-1].rate:.0f}/s" for name, each in runs.items())
         )
@@ -102,8 +122,13 @@ def compare(
 
 @dataclass(frozen=True)
 class Line:
-    """Medians of the rounds. Microseconds; `memory` in bytes. `late`: how late the engine's event loop was at
-    worst, in milliseconds: 99th centile, longest, and what of it can be its own doing."""
+    """Medians of the rounds. Times are microseconds.
+
+    Attributes:
+        memory: Bytes.
+        late: How late the engine's event loop was in the worst round, in ms: p99, longest, and the part of the
+            longest that the engine itself can have caused.
+    """
 
     name: str
     rate: float
@@ -134,12 +159,10 @@ class Line:
 
 
 def _worst(rounds: list[Lateness]) -> tuple[int, int, int] | None:
+    if not rounds:
+        return None
     return (
-        (
-            max(each.p99_ms for each in rounds),
-            max(each.longest_ms for each in rounds),
-            max(each.own_ms for each in rounds),
-        )
-        if rounds
-        else None
+        max(each.p99_ms for each in rounds),
+        max(each.longest_ms for each in rounds),
+        max(each.own_ms for each in rounds),
     )

@@ -1,7 +1,7 @@
-"""Many bookings and half a year of their calls, as the engine would have left them: everything adds up.
+"""Writes many bookings and half a year of their calls, as the engine would have written them. The ledger adds up.
 
-SQLite makes the rows itself, in the order of their keys, with the indices left out and made afterwards by the schema's
-own statements: the same database as one written row by row, in a fraction of the time.
+SQLite itself generates the rows, in the order of their keys. The indexes are dropped first and created afterwards by
+the schema's own statements. The result equals a database that was written row by row, and takes a fraction of the time.
 """
 
 import sqlite3
@@ -13,21 +13,21 @@ from typing import Any
 from engine.domain.times import DAY_MS
 
 SPAN_MS = 170 * DAY_MS
-# Callbacks are kept for a shorter time than records.
-TOLD_MS = 30 * DAY_MS
+# Callbacks are kept for a shorter time than call records.
+CALLBACKS_MS = 30 * DAY_MS
 TALKED_SECONDS = 12
 ROWS_AT_ONCE = 200_000
 CACHE_KIB = 1_000_000
-# Call n is about booking n * STRIDE: a prime, so that calls one after the other are about bookings far apart.
+# Call n belongs to booking n * STRIDE. A prime, so that consecutive calls belong to bookings that are far apart.
 STRIDE = 7_919
 
-BOOKING_ID = f"printf('bkg_%012x7%019x', :since + b * {SPAN_MS} / :held, b)"
-CREATED_AT = f":since + b * {SPAN_MS} / :held"
+BOOKING_ID = f"printf('bkg_%012x7%019x', :since + b * {SPAN_MS} / :bookings, b)"
+CREATED_AT = f":since + b * {SPAN_MS} / :bookings"
 SERVICE = "printf('+%d', 3225000000 + b)"
 BOOKINGS = "SELECT i, i AS b FROM n"
-# Of the calls of each booking every other one was answered.
+# Every second call of a booking is answered.
 CALLS = f"""
-    SELECT i, i * {STRIDE} % :held AS b, (i % :held + i / :held) % 2 = 0 AS answered,
+    SELECT i, i * {STRIDE} % :bookings AS b, (i % :bookings + i / :bookings) % 2 = 0 AS answered,
         :since + i * {SPAN_MS} / :records AS at
     FROM n
 """  # noqa: S608  numbers of this file
@@ -39,7 +39,7 @@ ENDED_AT = f"at + {TALKED_SECONDS * 1000}"
 BODY = f"""json_object(
     'id', {CDR_ID}, 'timestamp', strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch'), 'duration', {TALKED_SECONDS},
     'source', {CALLER}, 'destination', :destination, 'bookingId', {BOOKING_ID}, 'service', {SERVICE},
-    'sequence', i / :held / 2 + 1
+    'sequence', i / :bookings / 2 + 1
 )"""
 
 NUMBER = {"e164": SERVICE}
@@ -82,7 +82,7 @@ RECORD = {
     "destination": ":destination",
     "disposition": "CASE WHEN answered THEN 'ANSWERED' ELSE 'NO_ANSWER' END",
 }
-IS_TOLD = f"answered AND at > :now - {TOLD_MS}"
+HAS_CALLBACK = f"answered AND at > :now - {CALLBACKS_MS}"
 CALLBACK = {
     "id": CALLBACK_ID,
     "account_id": ":account_id",
@@ -108,19 +108,25 @@ ATTEMPT = {
 
 @dataclass(frozen=True)
 class History:
-    """`held`: bookings. `calls_each`: how many calls each has had, an even number. `now`: epoch milliseconds."""
+    """What is written.
 
-    held: int
+    Attributes:
+        bookings: Number of bookings.
+        calls_each: Calls of each booking, an even number.
+        now: Epoch milliseconds.
+    """
+
+    bookings: int
     calls_each: int
     now: int
 
     @property
     def records(self) -> int:
-        return self.held * self.calls_each
+        return self.bookings * self.calls_each
 
     def parameters(self) -> dict[str, int]:
         return {
-            "held": self.held,
+            "bookings": self.bookings,
             "records": self.records,
             "answered_each": self.calls_each // 2,
             "now": self.now,
@@ -129,7 +135,7 @@ class History:
 
 
 def write(db: sqlite3.Connection, history: History) -> None:
-    """In the place of the one booking that there is: all are of its kind."""
+    """Replaces the only booking in the database with copies of it, and adds their calls."""
     for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}", "threads = 2"):
         db.execute(f"PRAGMA {pragma}")
     models = {table: _model(db, table) for table in ("bookings", "grants", "numbers")}
@@ -138,12 +144,12 @@ def write(db: sqlite3.Connection, history: History) -> None:
         for table in ("grants", "bookings", "numbers"):
             db.execute(f"DELETE FROM {table}")  # noqa: S608  names from the line above
         for table, given in (("numbers", NUMBER), ("bookings", BOOKING), ("grants", GRANT)):
-            _fill(db, table, given, BOOKINGS, history.held, shared | models[table])
+            _fill(db, table, given, BOOKINGS, history.bookings, shared | models[table])
         for table, given, which in (
             ("calls", CALL, "1"),
             ("cdrs", RECORD, "1"),
-            ("outbox", CALLBACK, IS_TOLD),
-            ("callback_attempts", ATTEMPT, IS_TOLD),
+            ("outbox", CALLBACK, HAS_CALLBACK),
+            ("callback_attempts", ATTEMPT, HAS_CALLBACK),
         ):
             _fill(db, table, given, f"SELECT * FROM ({CALLS}) WHERE {which}", history.records, shared)  # noqa: S608  of this file
 
@@ -156,7 +162,17 @@ def _model(db: sqlite3.Connection, table: str) -> dict[str, Any]:
 def _fill(
     db: sqlite3.Connection, table: str, given: Mapping[str, str], source: str, rows: int, values: Mapping[str, Any]
 ) -> None:
-    """`given`: an expression for each column; one that is missing is as in `values`, or as the schema has it."""
+    """Fills a table.
+
+    Args:
+        db: The database.
+        table: Its name.
+        given: An SQL expression for each column. A column without one takes its value from `values`, else the
+            schema's default.
+        source: The SELECT that the rows come from.
+        rows: How many rows `n` counts.
+        values: The parameters of all expressions.
+    """
     columns = [row["name"] for row in db.execute(f"PRAGMA table_info({table})")]
     expressions = {name: given.get(name, f":{name}") for name in columns if name in given or name in values}
     statement = f"""

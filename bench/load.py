@@ -1,4 +1,4 @@
-"""One run of the load generator against one server, and what both of them used."""
+"""Runs the load generator against one server and measures both."""
 
 import json
 import subprocess
@@ -14,7 +14,13 @@ RUN_SECONDS = 900
 
 @dataclass(frozen=True)
 class Load:
-    """`slots`: calls at once. `rate` 0: closed loop, else so many begin a second. `scripts` of each are played."""
+    """What the generator plays.
+
+    Attributes:
+        slots: Calls at once.
+        rate: Calls that begin in a second; 0 means a closed loop.
+        scripts: How many scripts of each call are played: route, answered, ended.
+    """
 
     program: Path
     workload: Path
@@ -25,8 +31,13 @@ class Load:
 
 @dataclass(frozen=True)
 class Run:
-    """Times in microseconds. `busy`: the generator's own share of its core; near 1, it is what was measured. `behind`:
-    the longest that it began a call of the open loop too late. `late`: of the engine's event loop."""
+    """Figures of one run. Times are microseconds.
+
+    Attributes:
+        busy: The generator's share of its core. Near 1 the generator itself is the bottleneck.
+        behind: The longest delay with which the generator began a call of an open loop.
+        late: How late the engine's event loop was.
+    """
 
     server: str
     calls: int
@@ -45,7 +56,7 @@ class Run:
 
 
 def play(load: Load, server: Server, first: int, count: int) -> Run:
-    """Calls `first` up to `first + count` of the workload. Raises CalledProcessError."""
+    """Plays `count` calls of the workload from `first` on. Raises CalledProcessError."""
     arguments = [server.port, load.workload, first, count, load.scripts, load.slots, load.rate]
     server.lateness(watch_seconds=RUN_SECONDS)
     used = server.cpu()
@@ -55,16 +66,16 @@ def play(load: Load, server: Server, first: int, count: int) -> Run:
         stdout=subprocess.PIPE,
         timeout=RUN_SECONDS,
     )
-    said: dict[str, Any] = json.loads(done.stdout)
+    report: dict[str, Any] = json.loads(done.stdout)
     return Run(
         server.name,
-        said["calls"],
-        said["failed"],
-        said["seconds"],
-        said["busy"],
-        said["behind"],
-        (server.cpu() - used) * 1e6 / max(1, said["calls"]),
+        report["calls"],
+        report["failed"],
+        report["seconds"],
+        report["busy"],
+        report["behind"],
+        (server.cpu() - used) * 1e6 / max(1, report["calls"]),
         server.memory(),
-        {script: said[script] for script in ("route", "answered", "ended") if script in said},
+        {script: report[script] for script in ("route", "answered", "ended") if script in report},
         server.lateness(),
     )

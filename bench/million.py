@@ -1,6 +1,6 @@
-"""With a million bookings and ten million call records: how it starts, and what it loses.
+"""Compares an engine with a million bookings and ten million call records to one with an empty database.
 
-MILLION="BOOKINGS CALLS_EACH" for other sizes.
+MILLION="BOOKINGS CALLS_EACH" sets other sizes.
 """
 
 import os
@@ -15,9 +15,9 @@ from rich.console import Console
 
 from bench import servers, workload
 from bench.compare import Contender, Line, Terms, compare, silent_receiver
-from bench.house import House, furnish
 from bench.load import Load, Run
 from bench.native import built
+from bench.system import BenchSystem, create_system
 from phones.ports import free_port
 
 BOOKINGS, CALLS_EACH = map(int, os.environ.get("MILLION", "1000000 10").split())
@@ -31,26 +31,29 @@ out = Console(width=120, highlight=False)
 
 
 def million(directory: Path) -> None:
+    """Start time, calls and pages of an engine with a large database."""
     generator = built("generator", directory)
     with silent_receiver() as callback:
         began = time.monotonic()
-        full = furnish(directory / "full", (free_port(), free_port()), callback, held=BOOKINGS, calls_each=CALLS_EACH)
+        full = create_system(
+            directory / "full", (free_port(), free_port()), callback, bookings=BOOKINGS, calls_each=CALLS_EACH
+        )
         out.print(
             f"{BOOKINGS:,} bookings and {BOOKINGS * CALLS_EACH:,} calls written in {time.monotonic() - began:.0f} s: "
             f"{full.settings.database.stat().st_size / 1e9:.1f} GB"
         )
-        empty = furnish(directory / "empty", (free_port(), free_port()), callback, held=FEW_BOOKINGS)
-        many, few = (median(_start(house, directory) for _ in range(STARTS)) for house in (full, empty))
+        empty = create_system(directory / "empty", (free_port(), free_port()), callback, bookings=FEW_BOOKINGS)
+        many, few = (median(_start(system, directory) for _ in range(STARTS)) for system in (full, empty))
         out.print(f"start to first answer: {many:.2f} s, {few:.2f} s with an empty database")
         _play(full, empty, generator, directory)
 
 
-def _start(house: House, directory: Path) -> float:
-    with servers.engine(house, directory / "start.log") as server:
+def _start(system: BenchSystem, directory: Path) -> float:
+    with servers.engine(system, directory / "start.log") as server:
         return server.started
 
 
-def _play(full: House, empty: House, generator: Path, directory: Path) -> None:
+def _play(full: BenchSystem, empty: BenchSystem, generator: Path, directory: Path) -> None:
     with (
         servers.engine(full, directory / "full.log") as first,
         servers.engine(empty, directory / "empty.log") as second,
@@ -63,13 +66,13 @@ def _play(full: House, empty: House, generator: Path, directory: Path) -> None:
         log = full.settings.database.with_name(f"{full.settings.database.name}-wal").stat().st_size
         pages = {path: _pages(full, path) for path in LISTS}
     _show(runs["full"], runs["empty"])
-    out.print(f"the longest that the write-ahead log became: {log / 1e6:.0f} MB")
+    out.print(f"greatest length of the write-ahead log: {log / 1e6:.0f} MB")
     for path, took in pages.items():
         out.print(f"first page of {path}: median {median(took):.1f} ms, longest {max(took):.1f} ms")
 
 
 def _show(full: list[Run], empty: list[Run]) -> None:
-    """Beside the medians the median of the rounds' ratios: what else the machine does moves both sides of a round."""
+    """Shows medians, and the median of each round's ratio: other load on the machine affects both sides of a round."""
 
     def line(name: str, of: Callable[[Run], float], unit: str) -> None:
         many, few = [of(run) for run in full], [of(run) for run in empty]
@@ -81,24 +84,24 @@ def _show(full: list[Run], empty: list[Run]) -> None:
     for part in ("p50", "p99", "p999"):
         line(f"route {part}", lambda run, part=part: run.latency["route"][part], "µs")  # type: ignore[misc]  # of lambdas
     for name, runs in (("full", full), ("empty", empty)):
-        said = Line.of(runs)
-        out.print(f"{name}: {said.failed} failed; event loop late, ms (p99, longest, of that its own): {said.late}")
+        summary = Line.of(runs)
+        out.print(f"{name}: {summary.failed} failed; event loop late, ms (p99, longest, own part): {summary.late}")
 
 
-def _contender(server: servers.Server, house: House, generator: Path, directory: Path) -> Contender:
-    calls_file = directory / f"{house.settings.data_dir.name}.calls"
+def _contender(server: servers.Server, system: BenchSystem, generator: Path, directory: Path) -> Contender:
+    calls_file = directory / f"{system.settings.data_dir.name}.calls"
     calls = TERMS.rounds * TERMS.calls + 1_000
-    workload.write(calls_file, house.services, house.bookings, calls, house.token, run=1)
+    workload.write(calls_file, system.services, system.bookings, calls, system.token, run=1)
     return Contender(server, Load(generator, calls_file))
 
 
-def _pages(house: House, path: str) -> list[float]:
-    """How many milliseconds each took."""
+def _pages(system: BenchSystem, path: str) -> list[float]:
+    """Requests a page several times. Returns the milliseconds of each request."""
     took = []
-    with closing(HTTPConnection("127.0.0.1", house.settings.http_port, timeout=30)) as connection:
+    with closing(HTTPConnection("127.0.0.1", system.settings.http_port, timeout=30)) as connection:
         for _ in range(PAGES):
             began = time.monotonic()
-            connection.request("GET", path, headers={"Authorization": f"Bearer {house.key}"})
+            connection.request("GET", path, headers={"Authorization": f"Bearer {system.key}"})
             answer = connection.getresponse()
             answer.read()
             took.append((time.monotonic() - began) * 1000)

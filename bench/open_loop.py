@@ -1,8 +1,8 @@
-"""Calls that come when they come, whatever became of those before: how long a caller then waits.
+"""Measures how long callers wait when calls come at an even pace, whatever happened to earlier calls.
 
-Of each server a closed loop tells how many calls a second it can have at most; then it gets shares of that at an even
-pace. A route's time runs from when its call was due, so that one who comes while the server is behind waits in the
-figures, too.
+A closed loop finds each server's maximum. Then the server gets shares of that maximum at an even pace. The time of a
+route runs from the moment when the call was due, so that a caller who comes while the server is behind waits in the
+figures too.
 """
 
 import random
@@ -19,38 +19,49 @@ from bench.load import Run
 SHARES = (0.25, 0.5, 0.75, 0.9)
 ROUNDS, SECONDS, MOST_CALLS = 3, 4.0, 2_000
 CLOSED_CALLS, CLOSED_SLOTS = 1_000, 64
-# More at once than any of them is to have: who comes while none is free begins late, which is shown.
+# More than any server needs at once. A call that finds no free slot begins late; the table shows by how much.
 SLOTS = 1_024
 CALLS = WARM_UP + ROUNDS * (CLOSED_CALLS + len(SHARES) * MOST_CALLS)
-HEADINGS = ("of its most", "calls/s due", "done", "route p50 ms", "p99", "p99.9", "longest", "begun late by", "failed")
+HEADINGS = (
+    "of its maximum",
+    "calls/s due",
+    "done",
+    "route p50 ms",
+    "p99",
+    "p99.9",
+    "longest",
+    "begun late by",
+    "failed",
+)
 out = Console(width=120, highlight=False)
 
 
-def open_loop(directory: Path, say: Callable[[str], None]) -> None:
+def open_loop(directory: Path, show_progress: Callable[[str], None]) -> None:
+    """Route times of the three servers at shares of their maximum."""
     table = Table("", title="Calls at an even pace (open loop)", title_justify="left")
     for heading in (*HEADINGS, "generator busy"):
         table.add_column(heading, justify="right")
-    with contenders(directory, CALLS, {}) as all_of_them:
-        most = {name: _most(contender) for name, contender in all_of_them.items()}
-        say("at most: " + ", ".join(f"{name} {rate:.0f}/s" for name, rate in most.items()))
+    with contenders(directory, CALLS, {}) as contestants:
+        maximum = {name: _maximum(contender) for name, contender in contestants.items()}
+        show_progress("maximum: " + ", ".join(f"{name} {rate:.0f}/s" for name, rate in maximum.items()))
         for share in SHARES:
-            for name, runs in _rounds(all_of_them, {name: share * rate for name, rate in most.items()}).items():
-                table.add_row(name, f"{share:.0%}", f"{share * most[name]:.0f}", *_cells(runs))
+            for name, runs in _rounds(contestants, {name: share * rate for name, rate in maximum.items()}).items():
+                table.add_row(name, f"{share:.0%}", f"{share * maximum[name]:.0f}", *_cells(runs))
             table.add_section()
     out.print(table)
 
 
-def _most(contender: Contender) -> float:
+def _maximum(contender: Contender) -> float:
     contender.play(WARM_UP, slots=8)
     return median(contender.play(CLOSED_CALLS, slots=CLOSED_SLOTS).rate for _ in range(ROUNDS))
 
 
-def _rounds(all_of_them: Mapping[str, Contender], rates: Mapping[str, float]) -> dict[str, list[Run]]:
-    runs: dict[str, list[Run]] = {name: [] for name in all_of_them}
+def _rounds(contestants: Mapping[str, Contender], rates: Mapping[str, float]) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {name: [] for name in contestants}
     for _ in range(ROUNDS):
-        for name in random.sample(list(all_of_them), len(all_of_them)):
+        for name in random.sample(list(contestants), len(contestants)):
             calls = min(MOST_CALLS, max(100, int(rates[name] * SECONDS)))
-            runs[name].append(all_of_them[name].play(calls, slots=SLOTS, rate=rates[name]))
+            runs[name].append(contestants[name].play(calls, slots=SLOTS, rate=rates[name]))
     return runs
 
 

@@ -1,4 +1,4 @@
-"""The servers that are measured, each a process of its own on a core of its own, ended by its pid."""
+"""Starts the measured servers. Each is a process of its own on the servers' core, and is ended by its pid."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.house import House, environment_of
+from bench.system import BenchSystem, environment_of
 from engine.control.diagnostics import DIAGNOSTICS_VARIABLE, ask_lateness
 from engine.runtime.diagnostics import Lateness, LatenessRequest
 
@@ -20,29 +20,32 @@ ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 CORES = sorted(os.sched_getaffinity(0))
-# Where there are two, the server has the one and the load generator the other.
+# With two or more cores the server and the load generator have a core each.
 SERVER_CORE, GENERATOR_CORE = CORES[0], CORES[-1]
 
 
 def on_core(core: int) -> list[str]:
-    """What to put before a command."""
+    """The words before a command that bind it to a core."""
     return ["taskset", "--cpu-list", str(core)]
 
 
 @dataclass(frozen=True)
 class Server:
-    """`started`: how long it took until it answered (the engine) or listened, in seconds. `house`: the engine's, which
-    can be asked how late its event loop is.
+    """A running server.
+
+    Attributes:
+        started: Seconds until it answered (the engine) or listened (the others).
+        system: The engine's data directory, through which its diagnostics are reached. None for other servers.
     """
 
     name: str
     port: int
     process: psutil.Process
     started: float
-    house: House | None = None
+    system: BenchSystem | None = None
 
     def cpu(self) -> float:
-        """Seconds of all its threads so far."""
+        """CPU seconds of all its threads so far."""
         times = self.process.cpu_times()
         return float(times.user + times.system)
 
@@ -51,39 +54,46 @@ class Server:
         return int(self.process.memory_info().rss)
 
     def lateness(self, watch_seconds: int = 0) -> Lateness | None:
-        """Of its event loop, as far as it was watched since this was last asked. None: it is no engine."""
+        """How late the event loop was since the last question, as far as it was watched. None if it is no engine."""
         return (
-            None if self.house is None else ask_lateness(self.house.settings.data_dir, LatenessRequest(watch_seconds))
+            None if self.system is None else ask_lateness(self.system.settings.data_dir, LatenessRequest(watch_seconds))
         )
 
 
 @contextmanager
-def engine(house: House, log: Path, preload: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """The product's own process, logging to a file as a service does."""
+def engine(system: BenchSystem, log: Path, preload: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """The product's own process. It logs to a file, as a service does."""
     command = [sys.executable, "-m", "engine", "serve"]
     with _running(
         "engine",
         command,
-        house.settings.fastagi_port,
+        system.settings.fastagi_port,
         log,
-        {**environment_of(house.settings), DIAGNOSTICS_VARIABLE: "1", **(preload or {})},
+        {**environment_of(system.settings), DIAGNOSTICS_VARIABLE: "1", **(preload or {})},
     ) as server:
         waiting = time.monotonic()
-        _ask(house.settings.http_port)
-        yield replace(server, house=house, started=server.started + time.monotonic() - waiting)
+        _ask(system.settings.http_port)
+        yield replace(server, system=system, started=server.started + time.monotonic() - waiting)
 
 
 @contextmanager
 def obvious(database: Path, port: int, log: Path, preload: Mapping[str, str] | None = None) -> Iterator[Server]:
-    command = [sys.executable, "-m", "bench.rivals.obvious", str(port), str(database)]
+    command = [sys.executable, "-m", "bench.other_designs.obvious", str(port), str(database)]
     with _running("obvious design", command, port, log, preload or {}) as server:
         yield server
 
 
 @contextmanager
-def bare_api(house: House, pepper: str, log: Path) -> Iterator[Server]:
-    settings = house.settings
-    command = [sys.executable, "-m", "bench.rivals.bare_api", str(settings.http_port), str(settings.database), pepper]
+def bare_api(system: BenchSystem, pepper: str, log: Path) -> Iterator[Server]:
+    settings = system.settings
+    command = [
+        sys.executable,
+        "-m",
+        "bench.other_designs.bare_api",
+        str(settings.http_port),
+        str(settings.database),
+        pepper,
+    ]
     with _running("bare", command, settings.http_port, log, {}) as server:
         yield server
 
@@ -122,7 +132,7 @@ def _running(
 
 
 def _ask(port: int) -> None:
-    """It listens before it can answer: this takes until it does, whatever it answers."""
+    """Waits until the engine answers, whatever the answer is: it listens before it can answer."""
     with closing(HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)) as connection:
         connection.request("GET", "/health")
         connection.getresponse().read()
@@ -132,11 +142,11 @@ def _wait_for(port: int, child: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if child.poll() is not None:
-            raise RuntimeError(f"it ended at once: {log.read_text()[-2000:]}")
-        # Not by connecting: panoramisk's own handler never comes back from a peer that closes without a word.
+            raise RuntimeError(f"the server ended at once: {log.read_text()[-2000:]}")
+        # Not by connecting: panoramisk's own handler never returns from a peer that closes without sending anything.
         if any(
             each.laddr.port == port for each in psutil.Process(child.pid).net_connections() if each.status == "LISTEN"
         ):
             return
         time.sleep(0.01)
-    raise TimeoutError(f"nothing listens on {port}")
+    raise TimeoutError(f"no server listens on port {port}")

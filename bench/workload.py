@@ -1,7 +1,7 @@
-"""What the load generator plays: calls of three requests each, with all that Asterisk sends, proof included.
+"""Writes what the load generator plays: calls of three AGI requests each, with all headers and the request MAC.
 
-The file: how many calls, then for each call and each of its scripts how many lines, then each line's length and bytes.
-Numbers are 32 bits, little endian.
+The file holds the number of calls; then for each call and each of its scripts the number of lines; then for each line
+its length and its bytes. Numbers are 32 bits, little endian.
 """
 
 import struct
@@ -16,7 +16,16 @@ TALKED_MS = "12000"
 
 
 def write(path: Path, services: Sequence[str], bookings: Sequence[str], calls: int, token: str, *, run: int) -> None:
-    """`services`, `bookings`: numbers and ids, dialled in turn. `run` makes the calls' ids those of this run."""
+    """Writes a workload.
+
+    Args:
+        path: The file.
+        services: Service numbers, dialled in turn.
+        bookings: The ids of their bookings, in the same order.
+        calls: How many calls.
+        token: The token that authenticates AGI requests.
+        run: Makes the call ids of this run unique.
+    """
     with path.open("wb") as file:
         file.write(struct.pack("<I", calls))
         for number in range(calls):
@@ -28,7 +37,7 @@ def write(path: Path, services: Sequence[str], bookings: Sequence[str], calls: i
 
 
 def lines_of_call(call_id: str, number: int, service: str, booking: str, token: str) -> list[list[bytes]]:
-    """Of callers that are all different: how often one may call is limited."""
+    """The lines of a call's three requests. Each call has its own caller, because calls of one caller are limited."""
     caller = f"+1415{number % 10_000_000:07}"
     scripts = (
         (ROUTE, call_id, (service, caller, ALLOWED, "", "")),

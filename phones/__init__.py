@@ -1,11 +1,11 @@
-"""SIP telephones without screen or sound card, for tests and the demo. They speak on 127.0.0.1 only.
+"""SIP telephones without screen or sound card, for tests and for `make call`. They use 127.0.0.1 only.
 
     Baresip   a telephone with audio: registers or not, dials, answers, plays a tone, records what it hears
-    Sipp      scripted SIP signalling: many calls, refusals, cancelling, rude callees, every message traced
-    peer      a SIP address of our own that sends any bytes at any moment and keeps all that comes
-    tone      makes tones and measures them in a recording
+    Sipp      scripted SIP signalling: many calls, refusals, CANCEL, misbehaving callees; traces every message
+    peer      a scripted SIP address that sends any bytes at any moment and keeps everything that it receives
+    tone      writes tones and measures them in a recording
 
-Baresip and SIPp come from `deploy/tools.sh phones`.
+`deploy/tools.sh phones` fetches Baresip and SIPp.
 """
 
 from phones.baresip import Baresip

@@ -1,4 +1,4 @@
-"""A SIP telephone with audio: Debian's baresip without screen and sound card, driven over a control port."""
+"""A SIP telephone with audio: Debian's baresip without screen and sound card, controlled over a TCP port."""
 
 import itertools
 import shutil
@@ -21,24 +21,27 @@ from phones.programs import Programs
 START_TIMEOUT = 10.0
 REPLY_TIMEOUT = 5.0
 RECORDING_TIMEOUT = 2.0
-QUIT_TIMEOUT = 1.0  # a baresip whose last request nobody answered would take half a minute to quit
+QUIT_TIMEOUT = 1.0  # baresip waits up to half a minute for the answer to its last request
 KILL_TIMEOUT = 0.1
 POLL_INTERVAL = 0.05
 
 
 class Baresip:
-    """One telephone; start and end it with `with`. It has one call at a time.
+    """One telephone with one call at a time. `with` starts and ends it.
 
-    user      the number it calls from (the user of From), and the one it answers to
-    server    "127.0.0.1:PORT" that numbers are dialled to
-    password  with it the telephone registers at the server, as `user`; without, it registers nowhere
-    numbers   further numbers it answers to (it refuses calls to others with 404)
-    answer    "auto": takes every call at once; "none": lets it ring until accept() or hangup()
-    tone      Hz of the sine it plays into a call (None: silence); play: a WAV file instead
-    record    where the sound it heard in its last call is put, as WAV, once that call has ended
-    port      its SIP port (None: a free one), UDP and TCP; baresip takes the next one too, for TLS
-    tls       with it, it dials over TLS, and answers TLS at `tls_port`
-    longest_call  seconds the tone lasts: when its sound is over, baresip hangs up
+    Args:
+        user: The number it calls from (the user of From), and a number that it answers to.
+        server: "127.0.0.1:PORT", where it dials numbers.
+        password: The telephone registers at the server as `user` with it. Without it, it does not register.
+        numbers: Further numbers that it answers to. It refuses calls to any other number with 404.
+        answer: "auto" answers every call at once. "none" lets a call ring until accept() or hangup().
+        tone: Frequency in Hz of the tone that it plays into a call; None for silence.
+        play: A WAV file to play in place of a tone.
+        record: Where it writes a WAV file with the sound of its last call, once that call has ended.
+        port: Its SIP port (UDP and TCP); None for a free one. baresip uses the next port for TLS.
+        longest_call: Seconds that the tone lasts. baresip hangs up when its sound file ends.
+        tls: Makes it dial over TLS and accept TLS at `tls_port`.
+        programs: Where baresip is installed.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class Baresip:
         return self.port + 1
 
     def __enter__(self) -> Self:
-        """Starts baresip; raises PhoneError if it does not run within 10 s."""
+        """Starts baresip. Raises PhoneError if it is not running within 10 s."""
         if is_bound(self.port) or is_bound(self.port, "tcp"):
             raise PhoneError(f"port {self.port} is taken")
         self._directory = Path(tempfile.mkdtemp(prefix="baresip-"))
@@ -120,13 +123,13 @@ class Baresip:
         self.close()
 
     def close(self) -> None:
-        """Ends a call that is going on, and the program; removes its files but for the recording."""
+        """Ends the call and the program, and removes all its files except the recording."""
         if self._control and self._process and self._process.poll() is None:
             try:
                 self._control.send("quit", "", "quit")
                 self._process.wait(QUIT_TIMEOUT)
             except (PhoneError, subprocess.TimeoutExpired):
-                pass  # stop() below is less polite
+                pass  # stop() below ends it with a signal
         if self._process:
             child.stop(self._process, KILL_TIMEOUT)
             self._process = None
@@ -140,7 +143,7 @@ class Baresip:
             give_back(self._setup.rtp_port, RTP_PORTS)
 
     def wait_registered(self, timeout: float = 10.0) -> None:
-        """Returns once the server has accepted the registration; PhoneTimeoutError with its words if not."""
+        """Waits until the server has accepted the registration. Raises PhoneTimeoutError with the server's answer."""
         if not self._setup.registers:
             raise PhoneError("a telephone without server and password registers nowhere")
         deadline = time.monotonic() + timeout
@@ -150,11 +153,11 @@ class Baresip:
             time.sleep(POLL_INTERVAL)
 
     def dial(self, target: str) -> None:
-        """Calls a number at the server, or a "sip:" URI; returns at once."""
+        """Starts a call to a number at the server, or to a "sip:" URI. Does not wait for an answer."""
         uri = target
         if not target.startswith("sip:"):
             if self._setup.server is None:
-                raise PhoneError(f"no server to dial {target} at: give a sip: URI")
+                raise PhoneError(f"this telephone has no server to dial {target}: give a sip: URI")
             uri = f"sip:{target}@{self._setup.server}{self._setup.transport}"
         self._handle_waiting()
         if self._call and not self._call.ending:
@@ -163,32 +166,34 @@ class Baresip:
         self._ask_for_call("dial", uri)
 
     def accept(self) -> None:
-        """Answers the call that rings."""
+        """Answers the ringing call."""
         self._ask_for_call("accept")
 
     def hangup(self) -> None:
-        """Ends the call, gives up dialling, or refuses the call that rings (with 486)."""
+        """Ends the call, cancels dialling, or refuses the ringing call (with 486)."""
         self._ask_for_call("hangup")
 
     def wait_ringing(self, timeout: float = 10.0) -> None:
-        """Returns when a call rings, here or (after dial) at the other side; raises like wait_established."""
+        """Waits until a call rings, here or (after dial) at the other side. Raises as wait_established does."""
         call = self._wait(lambda call: call.ringing or call.answered_at is not None, timeout, "no call rang")
         if call.ending and not call.ringing:
             raise CallEndedError(self._finish(call, call.ending))
 
     def wait_established(self, timeout: float = 10.0) -> None:
-        """Returns when the call is answered.
+        """Waits until the call is answered.
 
-        Raises CallEndedError if it was refused or given up, PhoneTimeoutError if nothing came of it in time.
+        Raises:
+            CallEndedError: The call was refused or cancelled.
+            PhoneTimeoutError: The call was not answered in time.
         """
         call = self._wait(lambda call: call.answered_at is not None, timeout, "no call was answered")
         if call.ending and call.answered_at is None:
             raise CallEndedError(self._finish(call, call.ending))
 
     def wait_closed(self, timeout: float = 30.0) -> Ending:
-        """Returns how the call ended, when it has; the recording is then complete.
+        """Waits until the call has ended and its recording is complete, and returns how it ended.
 
-        The call is then forgotten: whatever is waited for next is about the next call.
+        All later waits are for the next call.
         """
         call = self._wait(lambda _call: False, timeout, "no call ended")
         if call.ending is None:
@@ -198,7 +203,7 @@ class Baresip:
     def _finish(self, call: Call, ending: Ending) -> Ending:
         self._past.add(call.identity)
         self._call = None
-        # The reply tells that baresip is through with the call, and so with the recording.
+        # baresip replies after it has finished the call, and with it the recording.
         self._ask("reginfo")
         self._keep_recording()
         return ending
@@ -208,8 +213,8 @@ class Baresip:
             return
         heard = list(self._directory.glob("dump-*-dec.wav"))
         if heard:
-            # baresip writes a file's length into its head last, a little after it says that the call is closed; and
-            # it begins another, nearly empty one when the sound is set up again.
+            # baresip writes the length into the file's header last, shortly after it reports the call as closed. When
+            # it sets up the sound again, it begins another, nearly empty file.
             deadline = time.monotonic() + RECORDING_TIMEOUT
             while not tone.are_written(heard) and time.monotonic() < deadline:
                 time.sleep(POLL_INTERVAL)
@@ -218,7 +223,7 @@ class Baresip:
             rest.unlink()
 
     def _wait(self, happened: Callable[[Call], bool], timeout: float, failure: str) -> Call:
-        """Handles what baresip says until it happened to the call, or the call ended."""
+        """Handles baresip's events until the condition holds for the call, or the call has ended."""
         deadline = time.monotonic() + timeout
         while True:
             call = self._call
@@ -230,7 +235,7 @@ class Baresip:
             self._handle_next(remaining)
 
     def _ask(self, command: str, parameters: str = "") -> str:
-        """Sends a command and returns the text of its reply; PhoneError if baresip refuses it."""
+        """Sends a command and returns the text of the reply. Raises PhoneError if baresip refuses it."""
         token = str(next(self._tokens))
         self._running_control().send(command, parameters, token)
         deadline = time.monotonic() + REPLY_TIMEOUT
@@ -244,7 +249,7 @@ class Baresip:
         return str(reply.get("data", ""))
 
     def _ask_for_call(self, command: str, parameters: str = "") -> None:
-        """A command is about the call of baresip's selected account: selects the account of ours first."""
+        """Sends a command for our call. Commands apply to the selected account, so it selects the call's one first."""
         self._handle_waiting()
         if self._call is None:
             raise PhoneError(f"no call to {command}")

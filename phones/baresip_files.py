@@ -1,5 +1,6 @@
-"""The files a baresip reads at its start. It runs inside their directory, and they name only what lies there:
-baresip cuts a path at its first space.
+"""Writes the files that baresip reads at its start.
+
+baresip runs inside their directory, and all paths in them are relative, because baresip cuts a path at its first space.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ SOUND = "sound.wav"
 MODULES = "modules"
 RTP_PORTS = 20
 
-# dns_server: no name is ever looked up, and this makes sure of it.
-# call_max_calls: a telephone has one call; a second caller hears that it is busy.
-# jitter_buffer_delay: without the buffer. It drops everything to the call's end when the sound comes from another
-# source (SSRC) with lower sequence numbers (baresip issue 817), as it does here if Asterisk has passed on the first
-# packet itself before it joins the two streams.
+# dns_server: baresip needs no DNS; port 9 makes any lookup fail.
+# call_max_calls: a telephone has one call; a second caller gets "busy".
+# jitter_buffer_delay: switches the buffer off. The buffer drops all sound until the end of the call when sound comes
+# from another source (SSRC) with lower sequence numbers (baresip issue 817). That happens here if Asterisk forwards the
+# first packet itself before it connects the two streams.
 CONFIG = """\
 sip_listen\t127.0.0.1:{port}
 net_interface\t127.0.0.1
@@ -44,7 +45,7 @@ ctrl_tcp_listen\t127.0.0.1:{control_port}
 """
 
 
-# Relative, as all paths in its files. Its own certificate is shown by the port above its SIP port.
+# With it, baresip accepts TLS on the port above its SIP port, and presents this certificate there.
 TLS_CONFIG = """\
 sip_certificate\t{certificate}
 sip_cafile\t{authority}
@@ -56,9 +57,11 @@ AUTHORITY = "authority.pem"
 
 @dataclass(frozen=True)
 class Tls:
-    """A telephone that speaks SIP over TLS, with sound by SRTP alone unless `srtp` is false.
+    """SIP over TLS for a telephone, with SRTP required unless `srtp` is false.
 
-    certificate: PEM with its certificate, those that lead to the CA, and the key; authority: PEM of the CAs it trusts.
+    Attributes:
+        certificate: PEM file with its certificate, the chain to the CA, and the key.
+        authority: PEM file with the CAs that it trusts.
     """
 
     certificate: Path
@@ -68,7 +71,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class Setup:
-    """What one baresip is told at its start; see phones.baresip.Baresip for the meanings."""
+    """The settings of one baresip. phones.baresip.Baresip describes them."""
 
     user: str
     server: str | None
@@ -87,17 +90,17 @@ class Setup:
 
     @property
     def registers(self) -> bool:
-        """With a password it has an account at the server."""
+        """Whether it has an account at the server, which needs a password."""
         return self.server is not None and self.password is not None
 
     @property
     def account(self) -> str:
-        """The address it dials from."""
+        """The SIP address that it calls from."""
         return f"sip:{self.user}@{self.server if self.registers else f'127.0.0.1:{self.port}'}"
 
     @property
     def transport(self) -> str:
-        """What a URI that it dials ends with."""
+        """The transport parameter of the URIs that it dials."""
         return ";transport=tls" if self.tls else ""
 
 
@@ -132,6 +135,6 @@ def _accounts(setup: Setup) -> list[str]:
         common += ";mediaenc=srtp-mand"
     login = f"auth_user={setup.user};auth_pass={setup.password};regint=60" if setup.registers else "regint=0"
     first = f"<{setup.account}>;{login};{common}"
-    # baresip answers 404 to a call for a user it has no account of.
+    # baresip answers 404 to a call for a user without an account.
     others = [number for number in setup.numbers if number != setup.user]
     return [first, *(f"<sip:{number}@127.0.0.1:{setup.port}>;regint=0;{common}" for number in others)]

@@ -1,4 +1,4 @@
-"""One call of a baresip, as its events tell it."""
+"""One call of a baresip, followed by its events."""
 
 import re
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from phones.errors import Ending
 
 REFUSED = re.compile(r"(\d{3}) ?(.*)")
-ENDED_HERE = ("Connection reset by user", "end of file")  # the hang-up command; the sound file was over
+ENDED_HERE = ("Connection reset by user", "end of file")  # after the hangup command; at the end of the sound file
 
 
 class Call:
-    """Times are time.monotonic() seconds."""
+    """The state of one call. Times are time.monotonic() seconds."""
 
     def __init__(self, account: str, identity: str = "") -> None:
-        """`identity` is the Call-ID; a call just dialled has none until its first event."""
+        """`identity` is the Call-ID. An outgoing call has none until its first event."""
         self.account = account
         self.identity = identity
         self.ringing = False
@@ -21,7 +21,7 @@ class Call:
         self.ending: Ending | None = None
 
     def follow(self, at: float, event: dict[str, Any]) -> None:
-        """Takes in one event of this call."""
+        """Updates the state with one event of this call."""
         kind = event["type"]
         if kind in ("CALL_INCOMING", "CALL_RINGING", "CALL_PROGRESS"):
             self.ringing = True

@@ -1,11 +1,11 @@
-"""Ends a program we started: by its own process id, never by name."""
+"""Ends a program that we started, by its process id and never by its name."""
 
 import subprocess
 from pathlib import Path
 
 
 def stop(process: subprocess.Popen[bytes], patience: float) -> None:
-    """SIGTERM, then SIGKILL after `patience` seconds. Does nothing to a process that has ended."""
+    """Sends SIGTERM, and SIGKILL after `patience` seconds. Does nothing if the process has ended."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -16,7 +16,7 @@ def stop(process: subprocess.Popen[bytes], patience: float) -> None:
 
 
 def tail(log: Path, size: int = 1500) -> str:
-    """The end of a log file, "" if there is none."""
+    """Returns the end of a log file; "" if the file does not exist."""
     try:
         return log.read_bytes()[-size:].decode(errors="replace")
     except OSError:

@@ -1,6 +1,6 @@
-"""The wire to baresip's ctrl_tcp module: JSON objects in netstrings ("12:{…},").
+"""The connection to baresip's ctrl_tcp module, which exchanges JSON objects in netstrings ("12:{…},").
 
-Commands go out; replies and events come in.
+We send commands; baresip sends replies and events.
 """
 
 import contextlib
@@ -19,17 +19,17 @@ READ_SIZE = 65_536
 
 
 class Received(NamedTuple):
-    """A message and the time.monotonic() it came at: whoever reads it late still knows when it happened."""
+    """A message, and the time.monotonic() when it came, so that a late reader has the right time."""
 
     at: float
     body: dict[str, Any]
 
 
 class Control:
-    """A connection to baresip. A thread reads it from the start; `receive` hands out what came, in order."""
+    """A connection to baresip. A thread reads it; `receive` returns the messages in order."""
 
     def __init__(self, port: int, timeout: float) -> None:
-        """Raises OSError if nobody listens on the port."""
+        """Connects. Raises OSError if no program listens on the port."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.settimeout(None)
         self._received: queue.Queue[Received | None] = queue.Queue()
@@ -37,21 +37,21 @@ class Control:
         self._reader.start()
 
     def send(self, command: str, parameters: str, token: str) -> None:
-        """Sends a command; its reply carries the token. Raises PhoneError if baresip is gone."""
+        """Sends a command. Its reply carries the token. Raises PhoneError if baresip has ended."""
         body = json.dumps({"command": command, "params": parameters, "token": token}).encode()
         try:
             self._socket.sendall(b"%d:%s," % (len(body), body))
         except OSError as error:
-            raise PhoneError(f"baresip is gone: {error}") from error
+            raise PhoneError(f"baresip has ended: {error}") from error
 
     def receive(self, timeout: float) -> Received | None:
-        """The next message, None after `timeout` seconds; PhoneError once the connection is closed."""
+        """Returns the next message, or None after `timeout` seconds. Raises PhoneError if the connection is closed."""
         try:
             received = self._received.get(timeout=max(timeout, 0))
         except queue.Empty:
             return None
         if received is None:
-            self._received.put(None)  # for whoever asks next
+            self._received.put(None)  # for the next call
             raise PhoneError("baresip closed the connection")
         return received
 
@@ -70,13 +70,13 @@ class Control:
                 for body in _netstrings(buffer):
                     self._received.put(Received(time.monotonic(), json.loads(body)))
         except (OSError, ValueError):
-            pass  # a reset, or not netstrings: for the telephone both mean that baresip is gone
+            pass  # a reset, or no netstring: both mean that baresip is not usable any more
         finally:
             self._received.put(None)
 
 
 def _netstrings(buffer: bytearray) -> Iterator[bytes]:
-    """Takes the whole netstrings off the front of the buffer; ValueError if it holds something else."""
+    """Removes the complete netstrings from the front of the buffer. Raises ValueError for any other content."""
     while (colon := buffer.find(b":")) >= 0:
         length = int(buffer[:colon])
         if not 0 <= length <= LONGEST_MESSAGE:

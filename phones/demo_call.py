@@ -1,7 +1,7 @@
-"""`make call`: beside a running system, one real call from booking to callback, shown step by step.
+"""`make call`: makes one real call on a running system, from the booking to the callback, and shows each step.
 
-It plays everybody: the customer (over HTTP), a caller on the telephone network, the hidden telephone behind the
-trunk, and the receiver of the callback.
+It plays all parts outside the system: the customer (over HTTP), a caller on the telephone network, the hidden telephone
+behind the trunk, and the receiver of the callback.
 """
 
 import json
@@ -32,7 +32,7 @@ from phones.errors import CallEndedError, PhoneError, PhoneTimeoutError
 from phones.listener import Callback, CallbackListener
 from phones.ports import is_bound
 
-# Of the numbers that France keeps free for fiction, apart from those of the pool and the softphones.
+# France reserves +33 1 99 00 xx xx for fiction. The pool and the softphones use other numbers of this range.
 HIDDEN = "+33199007001"
 CALLER = "+33199007002"
 CALLER_HZ, CALLEE_HZ = 440, 620
@@ -44,11 +44,11 @@ console = Console(highlight=False)
 
 
 class DemoFailed(Exception):
-    """What went wrong and what to do about it."""
+    """The message says what went wrong and what to do about it."""
 
 
 def main() -> int:
-    """Exit status 0 if the call went through with sound at both ends, its record and its callback."""
+    """Returns exit status 0 if the call had sound at both ends, a call record and a callback; else 1."""
     try:
         settings = Settings()
         with _alone(settings):
@@ -66,16 +66,20 @@ def main() -> int:
 
 @contextmanager
 def _alone(settings: Settings) -> Iterator[None]:
-    """Raises DemoFailed when another one plays the telephone network, or there is no demo to play with."""
+    """Holds the lock of the demo's telephone network.
+
+    Raises:
+        DemoFailed: There is no demo account, or another program uses the telephone network.
+    """
     if settings.profile is not Profile.DEMO:
         raise DemoFailed(
-            "`make call` plays with the demo account, which the production profile does not have: "
-            "run both with RENTED_NUMBERS_PROFILE=demo"
+            "`make call` uses the demo account, which the production profile does not have. "
+            "Run both `make run` and `make call` with RENTED_NUMBERS_PROFILE=demo."
         )
     if not key_file(settings.data_dir).exists():
-        raise DemoFailed("there is no demo key yet: is `make run` running, in another terminal?")
+        raise DemoFailed("There is no demo key yet. Start `make run` in another terminal first.")
     port = _trunk_port(settings)
-    taken = DemoFailed(f"somebody plays the telephone network already (port {port} is taken)")
+    taken = DemoFailed(f"Another program already plays the telephone network (it uses port {port}).")
     try:
         with lock.held(call_lock(settings.data_dir).parent, call_lock(settings.data_dir).name):
             if is_bound(port) or is_bound(port, "tcp"):
@@ -99,65 +103,65 @@ def _run(settings: Settings) -> None:
         caller = Baresip(CALLER, server=server, tone=CALLER_HZ, record=heard_by_caller)
         with network, caller:
             _call(network, caller, booking["service"])
-        _sound("the caller", heard_by_caller, CALLEE_HZ)
-        _sound("the hidden telephone", heard_by_callee, CALLER_HZ)
+        _sound("The caller", heard_by_caller, CALLEE_HZ)
+        _sound("The hidden telephone", heard_by_callee, CALLER_HZ)
         _show_record(api, booking)
         callback = listener.wait(1, timeout=15)[0]
         _verify(signed_with, callback)
-        _step("callback received; its signature is right (webhook-id, -timestamp, -signature)", callback.content)
-    console.print("[green]✓[/] the call went through, was metered, recorded and told")
+        _step(f"The callback arrived at {listener.url}, and its signature is valid:", callback.content)
+    console.print("[green]✓[/] Done: the call was connected, metered and recorded, and the callback was sent.")
 
 
 def _book(api: "Api", callback: str) -> dict[str, Any]:
-    """Renew the booking of an earlier run, so that the pool does not run dry; else make one."""
+    """Renews the booking of an earlier run, so that the pool does not run out of numbers, or creates one."""
     for booking in api.get("/bookings?includeExpired=true&limit=100")["data"]:
         if booking["destination"] == HIDDEN:
-            again = {"usagePlan": "SMALL", "callback": callback}
-            renewed: dict[str, Any] = api.request("PUT", f"/bookings/{booking['id']}", again)
-            _step(f"PUT /bookings/{booking['id']}: the booking of an earlier run, renewed", renewed)
+            renewal = {"usagePlan": "SMALL", "callback": callback}
+            renewed: dict[str, Any] = api.request("PUT", f"/bookings/{booking['id']}", renewal)
+            _step(f"PUT /bookings/{booking['id']} renews the booking of an earlier run:", renewed)
             return renewed
     wanted = {"destination": HIDDEN, "usagePlan": "SMALL", "callback": callback}
     booked: dict[str, Any] = api.request("POST", "/bookings", wanted)
-    _step("POST /bookings: a temporary number for the hidden one", booked)
+    _step("POST /bookings rents a temporary number for the hidden number:", booked)
     return booked
 
 
 def _call(network: Baresip, caller: Baresip, service: str) -> None:
-    _step(f"{CALLER} dials {service}")
+    _step(f"The caller {CALLER} dials the rented number {service}.")
     caller.dial(service)
     try:
         network.wait_ringing()
-        _step(f"the hidden telephone rings ({HIDDEN}, behind the trunk)")
+        _step(f"The hidden telephone {HIDDEN} rings, behind the trunk.")
         time.sleep(1)
         network.accept()
         caller.wait_established()
     except CallEndedError as ended:
-        raise DemoFailed(f"the call was refused: {ended.ending.status} {ended.ending.reason}") from ended
-    _step("answered; they talk, a tone of 440 Hz one way and of 620 Hz the other")
+        raise DemoFailed(f"The call was refused: {ended.ending.status} {ended.ending.reason}") from ended
+    _step(f"It answers. The caller plays a tone of {CALLER_HZ} Hz, the hidden telephone one of {CALLEE_HZ} Hz.")
     try:
         caller.wait_closed(TALK_SECONDS)
     except PhoneTimeoutError:
         caller.hangup()
         ending = caller.wait_closed()
-        _step(f"the caller hangs up after {ending.talked:.1f} s")
+        _step(f"The caller hangs up after {ending.talked:.1f} s.")
     else:
-        raise DemoFailed("the call was cut early")
+        raise DemoFailed("The call was cut too early.")
     network.wait_closed()
 
 
 def _sound(who: str, recording: Path, hz: int) -> None:
     seconds = tone.seconds_of(recording, hz) if recording.exists() else 0.0
-    _step(f"{who} heard {seconds:.1f} s of {hz} Hz")
+    _step(f"{who} heard the other side's tone ({hz} Hz) for {seconds:.1f} s.")
     if seconds < LEAST_HEARD_SECONDS:
-        raise DemoFailed(f"{who} heard too little")
+        raise DemoFailed(f"{who} heard the tone for less than {LEAST_HEARD_SECONDS} s.")
 
 
 def _verify(signed_with: Webhook, callback: Callback) -> None:
-    """As every receiver should."""
+    """Verifies the signature, as every receiver should."""
     try:
         signed_with.verify(callback.body, callback.headers)
     except WebhookVerificationError as error:
-        raise DemoFailed(f"the callback's signature is wrong: {error}") from error
+        raise DemoFailed(f"The signature of the callback is invalid: {error}") from error
 
 
 def _show_record(api: "Api", booking: dict[str, Any]) -> None:
@@ -165,23 +169,23 @@ def _show_record(api: "Api", booking: dict[str, Any]) -> None:
     while time.monotonic() < deadline:
         newest = api.get("/cdr?limit=1")["data"]
         if newest and newest[0]["service"] == booking["service"]:
-            _step("GET /cdr: the call record", newest[0])
-            left: dict[str, Any] = api.get(f"/bookings/{booking['id']}")
+            _step("GET /cdr returns the call record:", newest[0])
+            now: dict[str, Any] = api.get(f"/bookings/{booking['id']}")
             _step(
-                f"the booking has {left['secondsRemaining']} seconds (before: {booking['secondsRemaining']}) and "
-                f"{left['callsRemaining']} calls (before: {booking['callsRemaining']}) left"
+                f"The booking had {booking['secondsRemaining']} seconds and {booking['callsRemaining']} calls; "
+                f"now {now['secondsRemaining']} seconds and {now['callsRemaining']} calls remain."
             )
             return
         time.sleep(0.1)
-    raise DemoFailed("no call record appeared")
+    raise DemoFailed(f"No call record appeared within {CDR_SECONDS:.0f} s.")
 
 
 def _trunk_port(settings: Settings) -> int:
-    """Where the telephone network is to be played."""
+    """The port that the trunk leads to: there this program plays the telephone network."""
     address = settings.trunk_uri.removeprefix("sip:").partition(";")[0]
     host, _, port = address.partition(":")
     if host != "127.0.0.1":
-        raise DemoFailed(f"the trunk leads to {host}: this demo plays the network itself, at 127.0.0.1")
+        raise DemoFailed(f"The trunk leads to {host}, but `make call` can play the network only at 127.0.0.1.")
     return int(port or 5060)
 
 
@@ -192,7 +196,7 @@ def _step(text: str, content: dict[str, Any] | None = None) -> None:
 
 
 class Api:
-    """The customer's side, with the demo account's key."""
+    """The customer's API client, with the demo account's key."""
 
     def __init__(self, settings: Settings) -> None:
         self._base = f"http://{reachable(settings.http_host)}:{settings.http_port}"
@@ -214,17 +218,17 @@ class Api:
         except urllib.error.HTTPError as error:
             with error:
                 if error.headers.get_content_type() != "application/problem+json":
-                    raise self._of_others() from error
+                    raise self._wrong_server() from error
                 raise DemoFailed(f"{method} {path}: {error.code} {error.read().decode()}") from error
         except OSError as error:
-            raise DemoFailed(f"{self._base} does not answer: is `make run` running, in another terminal?") from error
+            raise DemoFailed(f"{self._base} does not answer. Start `make run` in another terminal first.") from error
         except (ValueError, HTTPException) as error:
-            raise self._of_others() from error
+            raise self._wrong_server() from error
 
-    def _of_others(self) -> DemoFailed:
+    def _wrong_server(self) -> DemoFailed:
         return DemoFailed(
-            f"what answers on {self._base} is not this system: end it, or give `make run` and `make call` another "
-            "RENTED_NUMBERS_HTTP_PORT"
+            f"Another program answers on {self._base}. End it, or set another RENTED_NUMBERS_HTTP_PORT for both "
+            "`make run` and `make call`."
         )
 
 

@@ -1,10 +1,8 @@
-"""What can go wrong with a telephone.
+"""The exceptions of telephones.
 
-One tree of exceptions:
-
-    PhoneError               the program is missing, does not start, refuses a command
-    ├── PhoneTimeoutError    what was waited for did not happen in time (also a TimeoutError)
-    └── CallEndedError       the call was over before it was answered; `.ending` tells how
+PhoneError               the program is missing, does not start, or refuses a command
+├── PhoneTimeoutError    an expected event did not happen in time (also a TimeoutError)
+└── CallEndedError       the call ended before it was answered; `.ending` says how
 """
 
 from dataclasses import dataclass
@@ -15,10 +13,11 @@ from typing import Literal
 class Ending:
     """How a call ended.
 
-    by: "local" if this telephone ended it (hang-up, or its sound file was over), else "remote".
-    status: the SIP status the call was refused with (486, 503, …), None if it was not refused.
-    reason: the words beside it.
-    talked: seconds from answer to end, 0.0 if the call was never answered.
+    Attributes:
+        by: "local" if this telephone ended it (it hung up, or its sound file ended), else "remote".
+        status: The SIP status that refused the call (486, 503, …); None if it was not refused.
+        reason: The reason phrase of the status, or baresip's own words.
+        talked: Seconds from answer to end; 0.0 if the call was not answered.
     """
 
     by: Literal["local", "remote"]
@@ -28,15 +27,15 @@ class Ending:
 
 
 class PhoneError(Exception):
-    """A telephone cannot do what it was told."""
+    """A telephone cannot carry out a command."""
 
 
 class PhoneTimeoutError(PhoneError, TimeoutError):
-    """What was waited for did not happen in time."""
+    """An expected event did not happen in time."""
 
 
 class CallEndedError(PhoneError):
-    """The call was over before it was answered."""
+    """The call ended before it was answered."""
 
     def __init__(self, ending: Ending) -> None:
         super().__init__(f"the call ended: {ending}")

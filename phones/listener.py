@@ -1,4 +1,4 @@
-"""A receiver of callbacks on 127.0.0.1, with the standard library alone: keeps what it gets and answers 204."""
+"""A callback receiver on 127.0.0.1, built on the standard library. It keeps all callbacks and answers 204."""
 
 import json
 import threading
@@ -15,7 +15,13 @@ MAX_BODY = 64 * 1024
 
 @dataclass(frozen=True)
 class Callback:
-    """`headers` by lower-case name; `body` as it came; `content` what the JSON says."""
+    """A received callback.
+
+    Attributes:
+        headers: By their names in lower case.
+        body: The bytes as they were received.
+        content: The parsed JSON.
+    """
 
     headers: dict[str, str]
     body: bytes
@@ -23,7 +29,7 @@ class Callback:
 
 
 class CallbackListener:
-    """Start and end it with `with`; `url` is what a booking's callback should be."""
+    """Receives callbacks inside its `with`. Use `url` as a booking's callback."""
 
     def __init__(self) -> None:
         self._received: list[Callback] = []
@@ -39,7 +45,7 @@ class CallbackListener:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-                """Nothing: the base class would print each request."""
+                """Prints nothing; the base class prints each request."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -60,12 +66,12 @@ class CallbackListener:
         self._thread.join()
 
     def received(self) -> list[Callback]:
-        """All until now, in the order of their arrival."""
+        """Returns all callbacks so far, in the order of their arrival."""
         with self._changed:
             return list(self._received)
 
     def wait(self, count: int = 1, timeout: float = 10.0) -> list[Callback]:
-        """All, once there are `count`; PhoneTimeoutError if there are not in time."""
+        """Waits for `count` callbacks and returns all. Raises PhoneTimeoutError if they do not come in time."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while len(self._received) < count:

@@ -1,4 +1,4 @@
-"""SIP messages as SIPp's trace (-trace_msg) tells them, and what can be read from them."""
+"""Reads SIP messages from SIPp's trace (-trace_msg)."""
 
 import datetime as dt
 import re
@@ -20,10 +20,11 @@ HEAD = re.compile(
 
 @dataclass(frozen=True)
 class Message:
-    """One message, as the telephone sent or received it (again for each retransmission).
+    """One message that the telephone sent or received. Each retransmission is a message of its own.
 
-    at: seconds since the epoch (wall clock), to the microsecond.
-    text: all of it, start line to body, with LF line ends.
+    Attributes:
+        at: Wall clock time in seconds since the epoch, with microseconds.
+        text: The whole message from start line to body, with LF line ends.
     """
 
     direction: Direction
@@ -32,7 +33,7 @@ class Message:
 
     @property
     def start_line(self) -> str:
-        """ "INVITE sip:… SIP/2.0" or "SIP/2.0 486 Busy Here"."""
+        """The first line, as in "INVITE sip:… SIP/2.0" or "SIP/2.0 486 Busy Here"."""
         return self.text.partition("\n")[0]
 
     @property
@@ -42,7 +43,7 @@ class Message:
 
     @property
     def method(self) -> str:
-        """The request's method; of a response, that of the request it answers."""
+        """The method of the request, or of the request that this response answers."""
         if self.status is None:
             return self.start_line.partition(" ")[0]
         return self.header("CSeq").rpartition(" ")[2]
@@ -53,25 +54,25 @@ class Message:
         return self.header("Call-ID")
 
     def header(self, name: str) -> str:
-        """The first header of that name, "" if there is none."""
+        """Returns the value of the first header with that name; "" if there is none."""
         return next(iter(self.headers(name)), "")
 
     def headers(self, name: str) -> list[str]:
-        """All headers of that name (case does not matter), in order."""
+        """Returns the values of all headers with that name (in any case), in order."""
         head = self.text.partition("\n\n")[0].splitlines()[1:]
         pairs = (line.partition(":") for line in head)
         return [value.strip() for field, _, value in pairs if field.strip().lower() == name.lower()]
 
 
 def parse(trace: str) -> list[Message]:
-    """The messages of a trace, in order."""
+    """Returns the messages of a trace, in order."""
     heads = list(HEAD.finditer(trace))
     starts = [*(head.start() for head in heads), len(trace)]
     return [_message(head, trace[head.end() : end]) for head, end in zip(heads, starts[1:], strict=True)]
 
 
 def read(path: Path) -> list[Message]:
-    """The messages of a trace file; none if SIPp has not written it yet."""
+    """Returns the messages of a trace file; none if SIPp has not written it yet."""
     try:
         return parse(path.read_bytes().decode(errors="replace").replace("\r\n", "\n"))
     except FileNotFoundError:
@@ -79,7 +80,7 @@ def read(path: Path) -> list[Message]:
 
 
 def by_call(messages: Sequence[Message]) -> dict[str, list[Message]]:
-    """The messages of each call, by Call-ID."""
+    """Groups messages by Call-ID."""
     calls: dict[str, list[Message]] = {}
     for message in messages:
         calls.setdefault(message.call_id, []).append(message)
@@ -87,13 +88,13 @@ def by_call(messages: Sequence[Message]) -> dict[str, list[Message]]:
 
 
 def final_status(messages: Sequence[Message]) -> int | None:
-    """The status that answered the INVITE (200, 486, …) in the messages of one call; None without one."""
+    """Returns the final status of the INVITE (200, 486, …) in the messages of one call; None without one."""
     answers = (message.status for message in messages if message.method == "INVITE")
     return next((status for status in answers if status is not None and status >= 200), None)
 
 
 def talk_time(messages: Sequence[Message]) -> float | None:
-    """Seconds from the ACK of the answer to the BYE in the messages of one call; None if one is missing."""
+    """Returns the seconds from the ACK of the answer to the BYE in one call; None if one of them is missing."""
     if final_status(messages) != 200:
         return None
     began = next((message.at for message in messages if message.method == "ACK"), None)

@@ -1,9 +1,8 @@
-"""Free ports on 127.0.0.1, and whether something listens there.
+"""Finds free ports on 127.0.0.1, and checks whether a port is in use.
 
-Ports are taken from below the range the kernel gives to outgoing connections: nothing then slips in between
-the moment a port is found free and the moment a program binds it. None is given out twice, neither in a process nor to
-processes side by side: whoever takes ports holds a lock on bytes of a common file, which the kernel lets go of when
-the process ends.
+The ports lie below the range that the kernel uses for outgoing connections, so that no connection can take a port
+between the check and the moment when a program binds it. A port is given out once, also among several processes: the
+process that takes ports locks their bytes in a common file, and the kernel releases the locks when the process ends.
 """
 
 import fcntl
@@ -20,7 +19,7 @@ from phones.errors import PhoneError
 
 Transport = Literal["udp", "tcp"]
 
-# Each length has a part of its own: single ports, taken by chance, would leave no long range free.
+# Each length of range has a part of its own: single ports, chosen at random, would leave no long range free.
 SINGLE = range(12_000, 15_000)
 SHORT = range(15_000, 18_000)
 LONG = range(18_000, 31_000)
@@ -30,19 +29,19 @@ TCP_LISTEN = "0A"  # state column of /proc/net/tcp
 LOOPBACK_OR_ANY = ("0100007F", "00000000")  # address column: 127.0.0.1 and 0.0.0.0, little-endian
 
 _given: set[int] = set()
-_choose = random.SystemRandom()  # not seeded by tests that seed `random`
+_choose = random.SystemRandom()  # tests that seed `random` do not affect it
 
 
 def free_port() -> int:
-    """A port that is free on 127.0.0.1 for UDP and TCP."""
+    """Returns a port that is free on 127.0.0.1 for UDP and TCP."""
     return free_port_range(1)
 
 
 def free_port_range(count: int) -> int:
-    """The first of `count` consecutive ports free on 127.0.0.1 for UDP and TCP; even, as RTP wants it."""
+    """Returns the first of `count` consecutive free ports (UDP and TCP on 127.0.0.1): an even one, as RTP needs."""
     part = SINGLE if count == 1 else SHORT if count < LONG_COUNT else LONG
-    # By chance first, so that programs started side by side rarely meet; then every one. Side by side without gaps, as
-    # far as they are of one length: ranges at any place would leave no room for another long before all is taken.
+    # At random first, so that programs that start together rarely collide; then all in order. Ranges of one length
+    # lie next to each other without gaps: at random places they would soon leave no room for another range.
     places = range(part.start, part.stop - count, count + count % 2)
     chances = (_choose.choice(places) for _ in range(ATTEMPTS))
     for first in itertools.chain(chances, places):
@@ -56,13 +55,13 @@ def free_port_range(count: int) -> int:
 
 
 def give_back(first: int, count: int = 1) -> None:
-    """Let others have ports that `free_port_range` gave."""
+    """Releases ports that `free_port_range` returned."""
     _given.difference_update(range(first, first + count))
     fcntl.lockf(_claims(), fcntl.LOCK_UN, count, first)
 
 
 def is_bound(port: int, transport: Transport = "udp") -> bool:
-    """Whether a program of this machine has the port on 127.0.0.1 (TCP: listens on it). Sends nothing."""
+    """Whether a program on this machine uses the port on 127.0.0.1 (TCP: listens on it). Sends nothing."""
     sockets = (line.split() for line in Path(f"/proc/net/{transport}").read_text().splitlines()[1:])
     wanted = {f"{address}:{port:04X}" for address in LOOPBACK_OR_ANY}
     return any(
@@ -73,7 +72,7 @@ def is_bound(port: int, transport: Transport = "udp") -> bool:
 
 @functools.cache
 def _claims() -> int:
-    """The common file, byte n for port n. Never closed: closing it would let go of every lock."""
+    """Opens the common file, with byte n for port n. It stays open, because closing it releases every lock."""
     path = Path(tempfile.gettempdir()) / f"rented-numbers-ports-{os.getuid()}"
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
@@ -91,7 +90,7 @@ def _all_free(ports: range) -> bool:
 
 
 def _is_free(port: int, kind: socket.SocketKind) -> bool:
-    # One probe at a time: a long range would need more open files than a process may have.
+    # One socket at a time: a long range would need more open files than a process may have.
     with socket.socket(socket.AF_INET, kind) as probe:
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Where the telephone programs are: what `deploy/tools.sh phones` made, as .tools/phones.json tells."""
+"""Finds the telephone programs that `deploy/tools.sh phones` has fetched. .tools/phones.json holds their paths."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PROJECT_TOOLS = Path(__file__).resolve().parent.parent / ".tools"
 
 @dataclass(frozen=True)
 class Programs:
-    """Paths of the programs and of baresip's modules."""
+    """The paths of the programs and of baresip's modules."""
 
     sipp: Path
     baresip: Path
@@ -19,7 +19,7 @@ class Programs:
 
     @classmethod
     def find(cls, tools: Path = PROJECT_TOOLS) -> "Programs":
-        """Reads TOOLS/phones.json; raises PhoneError if the programs have not been made."""
+        """Reads TOOLS/phones.json. Raises PhoneError if the programs have not been fetched."""
         index = tools / "phones.json"
         try:
             paths = json.loads(index.read_text())
@@ -29,5 +29,5 @@ class Programs:
                 baresip_modules_dir=tools / paths["baresip_modules_dir"],
             )
         except (OSError, ValueError, KeyError) as error:
-            raise PhoneError(f"no telephones here ({error}): run deploy/tools.sh phones") from error
+            raise PhoneError(f"the telephone programs are missing ({error}): run deploy/tools.sh phones") from error
         return programs

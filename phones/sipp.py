@@ -1,4 +1,4 @@
-"""SIPp: scripted SIP calls, many at a time, on 127.0.0.1."""
+"""Runs SIPp, which makes or accepts many scripted SIP calls at a time on 127.0.0.1."""
 
 import csv
 import math
@@ -26,10 +26,10 @@ STOP_TIMEOUT = 2.0
 MEDIA_PORTS = 4  # SIPp echoes audio on the first, video on the third
 SIPP_TRANSPORT = {"udp": "u1", "tcp": "t1"}
 
-# The keys of phones/scenarios/*.xml. SIPp refuses a scenario with a key it has no value for.
+# The keys of phones/scenarios/*.xml. SIPp refuses a scenario that has a key without a value.
 DEFAULT_KEYS: Mapping[str, str | int] = {
     "source": "1000",  # the caller's number
-    "name": "",  # what stands before it: a display name in quotes
+    "name": "",  # the display name before it, in quotes
     "header": "User-Agent: sipp",  # one more header line of the INVITE
     "ring": 200,  # ms
     "talk": 1000,  # ms
@@ -38,11 +38,13 @@ DEFAULT_KEYS: Mapping[str, str | int] = {
 
 @dataclass(frozen=True)
 class Result:
-    """How a SIPp ended.
+    """How SIPp ended.
 
-    exit_code: 0 if every call went as its scenario says; 1 if one did not; other values: see SIPp.
-    succeeded, failed: numbers of calls.
-    errors: what SIPp has to say about the failed ones.
+    Attributes:
+        exit_code: 0 if every call followed its scenario, 1 if one did not; SIPp documents other values.
+        succeeded: Number of calls that followed the scenario.
+        failed: Number of calls that did not.
+        errors: SIPp's messages about the failed calls.
     """
 
     exit_code: int
@@ -52,21 +54,24 @@ class Result:
 
 
 class Sipp:
-    """One SIPp; start and end it with `with`.
+    """One run of SIPp. `with` starts and ends it.
 
-    scenario   a name in phones/scenarios ("uas_answer") or the path of an XML file
-    target     "127.0.0.1:PORT" to call; None for a scenario that waits for calls
-    number     the number to dial (the user of the request URI)
-    keys       values of the scenario's keys, beside DEFAULT_KEYS
-    calls      how many calls until it ends; rate: new ones a second; concurrent: at most so many at a time
-    timeout    seconds until it gives up
-    rtp_echo   send the audio of a call back to who it came from
-    trace      keep every message for messages(); without, it is faster
-    stopwatches  keep each time that a stop-watch of the scenario (start_rtd, rtd) showed, in a file `*_rtt.csv`
-    lenient    go on when a message comes that the scenario does not expect (a second 180 in a pause)
-    lines      a file of SIPp's (-inf) whose lines the calls take one after another, as [field0], [field1], …
-    patience   seconds that a call waits for any message before it gives up (None: for ever)
-    directory  where its files go and stay (None: a temporary one, removed at the end)
+    Args:
+        scenario: A name in phones/scenarios ("uas_answer"), or the path of an XML file.
+        target: "127.0.0.1:PORT" to call; None for a scenario that accepts calls.
+        number: The number to dial (the user of the request URI).
+        keys: Values of the scenario's keys, in addition to DEFAULT_KEYS.
+        calls: SIPp ends after this number of calls.
+        rate: New calls in a second.
+        concurrent: The limit of calls at a time.
+        timeout: Seconds until SIPp gives up.
+        rtp_echo: Send the audio of a call back to its sender.
+        trace: Keep every message for messages(). SIPp is faster without it.
+        stopwatches: Write each time that a stopwatch of the scenario (start_rtd, rtd) measures to a `*_rtt.csv` file.
+        lenient: Continue when a message comes that the scenario does not expect (a second 180 during a pause).
+        lines: A file (SIPp's -inf). Each call takes the next line, as [field0], [field1], …
+        patience: Seconds that a call waits for any message before it gives up; None waits for ever.
+        directory: Where SIPp's files are kept; None for a temporary directory that is removed at the end.
     """
 
     def __init__(
@@ -94,7 +99,7 @@ class Sipp:
         self._programs = programs or Programs.find()
         self._scenario = scenario if isinstance(scenario, Path) else SCENARIOS / f"{scenario}.xml"
         if not self._scenario.is_file():
-            raise PhoneError(f"no scenario {self._scenario}")
+            raise PhoneError(f"the scenario {self._scenario} does not exist")
         self._target = target
         self._number = number
         self._keys = {**DEFAULT_KEYS, **(keys or {})}
@@ -117,7 +122,7 @@ class Sipp:
         self._messages: list[Message] = []
 
     def __enter__(self) -> Self:
-        """Starts SIPp; one that waits for calls listens on return. PhoneError if it does not within 10 s."""
+        """Starts SIPp and, if it accepts calls, waits until it listens. Raises PhoneError if that takes over 10 s."""
         if is_bound(self.port, self._transport):
             raise PhoneError(f"port {self.port} is taken")
         self._directory = self._keep or Path(tempfile.mkdtemp(prefix="sipp-"))
@@ -144,7 +149,7 @@ class Sipp:
         self.close()
 
     def close(self) -> None:
-        """Ends SIPp if it is still running. What messages() returns stays."""
+        """Ends SIPp if it is still running. messages() remains usable."""
         if self._process:
             child.stop(self._process, STOP_TIMEOUT)
             self._process = None
@@ -156,9 +161,10 @@ class Sipp:
                 shutil.rmtree(directory, ignore_errors=True)
 
     def wait(self, timeout: float | None = None) -> Result:
-        """Waits until all calls are over.
+        """Waits until all calls have ended.
 
-        PhoneTimeoutError after `timeout` seconds (None: SIPp's own timeout and 5 s more).
+        Raises:
+            PhoneTimeoutError: Calls remain after `timeout` seconds (None: SIPp's own timeout and 5 s more).
         """
         if self._process is None or self._directory is None:
             raise PhoneError("SIPp is not running: use it inside its `with`")
@@ -166,17 +172,17 @@ class Sipp:
         try:
             exit_code = self._process.wait(patience)
         except subprocess.TimeoutExpired as error:
-            raise PhoneTimeoutError(f"SIPp has calls left after {patience} s{self._said()}") from error
+            raise PhoneTimeoutError(f"SIPp has calls left after {patience} s{self._error_lines()}") from error
         succeeded, failed = _counts(self._directory / "statistics")
         return Result(exit_code, succeeded, failed, child.tail(self._directory / "errors", 20_000))
 
     def no_more_calls(self) -> None:
-        """Makes no new calls; SIPp ends once those that are up are over."""
+        """Starts no new calls. SIPp ends when its present calls have ended."""
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGUSR1)
 
     def finish(self, patience: float) -> None:
-        """Lets the calls that are up come to their ends, for so many seconds at most. Nothing, if it was closed."""
+        """Waits up to `patience` seconds until the present calls have ended. Does nothing after close()."""
         if self._process is None:
             return
         self.no_more_calls()
@@ -184,7 +190,7 @@ class Sipp:
             self.wait(patience)
 
     def messages(self) -> list[Message]:
-        """Every message until now, in order, also after the end."""
+        """Returns every message so far, in order. Also works after the end."""
         return messages.read(self._directory / "messages") if self._directory else self._messages
 
     def _command(self) -> list[str]:
@@ -218,17 +224,17 @@ class Sipp:
         deadline = time.monotonic() + START_TIMEOUT
         while not is_bound(self.port, self._transport):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise PhoneError(f"SIPp does not listen{self._said()}")
+                raise PhoneError(f"SIPp does not listen{self._error_lines()}")
             time.sleep(0.01)
 
-    def _said(self) -> str:
+    def _error_lines(self) -> str:
         if self._directory is None:
             return ""
         return f"\n{child.tail(self._directory / 'errors') or child.tail(self._directory / 'screen')}"
 
 
 def _counts(statistics: Path) -> tuple[int, int]:
-    """Calls that succeeded and failed, from the last row of SIPp's statistics; 0 and 0 if it wrote none."""
+    """Returns the numbers of succeeded and failed calls from SIPp's last statistics row; zeros without one."""
     try:
         rows = list(csv.DictReader(statistics.read_text().splitlines(), delimiter=";"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Tones in WAV files: make one, find one in a recording. 16 bit, one channel, standard library only."""
+"""Writes tones as WAV files and finds tones in recordings (16 bit, one channel)."""
 
 import math
 import wave
@@ -8,7 +8,7 @@ from pathlib import Path
 
 RATE = 8000
 FULL_SCALE = 32767
-# Of a WAV file before its samples.
+# The length of a WAV file's header in bytes.
 HEAD_BYTES = 44
 
 
@@ -18,7 +18,7 @@ def write(path: Path, hz: int, seconds: float, *, level: float = 0.5, rate: int 
         "h",
         (round(FULL_SCALE * level * math.sin(2 * math.pi * hz * index / rate)) for index in range(rate)),
     )
-    # A whole number of cycles fits in a second, so seconds join without a click.
+    # A second holds a whole number of cycles, so that consecutive seconds join without a click.
     samples = (one_second * math.ceil(seconds))[: round(seconds * rate)]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -28,7 +28,7 @@ def write(path: Path, hz: int, seconds: float, *, level: float = 0.5, rate: int 
 
 
 def read(path: Path) -> tuple[list[int], int]:
-    """The samples and the rate in Hz; ValueError if it is not 16 bit, one channel."""
+    """Returns the samples and the sample rate in Hz. Raises ValueError if the file is not 16 bit, one channel."""
     with wave.open(str(path)) as file:
         if file.getsampwidth() != 2 or file.getnchannels() != 1:
             raise ValueError(f"{path}: not 16 bit, one channel: {file.getparams()}")
@@ -36,23 +36,23 @@ def read(path: Path) -> tuple[list[int], int]:
 
 
 def duration(path: Path) -> float:
-    """Seconds of audio in the file."""
+    """Returns the seconds of audio in the file."""
     samples, rate = read(path)
     return len(samples) / rate
 
 
 def are_written(recordings: list[Path]) -> bool:
-    """There is sound in one, and none has more of it than its head says."""
+    """Whether at least one file has sound, and no file is longer than its header says."""
     lengths = {recording: duration(recording) for recording in recordings}
     begun = [recording for recording in recordings if recording.stat().st_size > HEAD_BYTES]
     return max(lengths.values()) > 0 and all(lengths[recording] > 0 for recording in begun)
 
 
 def seconds_of(path: Path, hz: float, *, block: float = 0.1, share: float = 0.8, floor: float = 0.01) -> float:
-    """Seconds in which the tone is there.
+    """Returns how many seconds of a recording contain the tone.
 
-    Counts blocks (`block` seconds each) that are loud enough (root mean square above `floor` of full scale)
-    and have at least `share` of their power at `hz`.
+    It counts blocks of `block` seconds that are loud enough (root mean square above `floor` of full scale) and have at
+    least `share` of their power at `hz`.
     """
     samples, rate = read(path)
     size = round(rate * block)
@@ -66,7 +66,7 @@ def seconds_of(path: Path, hz: float, *, block: float = 0.1, share: float = 0.8,
 
 
 def power_share(samples: Sequence[float], hz: float, rate: int = RATE) -> float:
-    """The part of the power that lies at `hz`: 1.0 for a pure tone, about 0 without it (Goertzel)."""
+    """Returns the share of the power at `hz` (Goertzel algorithm): 1.0 for a pure tone, about 0 without the tone."""
     power = sum(sample * sample for sample in samples)
     if not power:
         return 0.0

@@ -1,16 +1,16 @@
-"""What rounds of calls come to: times, CPU, and whether such a rate is carried."""
+"""Figures of rounds of calls: times, CPU, and whether the system carries the rate."""
 
 from dataclasses import dataclass
 
 from bench.asterisk.traffic import RINGING, Round
 
-# From here on callers say everything again: SIP's T1.
+# After this time callers repeat the INVITE: SIP's T1 (RFC 3261, 17.1.1.1).
 PATIENT_MS = 500
 
 
 @dataclass(frozen=True)
 class Way:
-    """Rounds of calls that went one way, taken together. Times in ms; CPU in ms a call."""
+    """Figures of all rounds that went the same way (plain Dial or engine). Times in ms; CPU in ms a call."""
 
     calls: int
     failed: int
@@ -34,12 +34,12 @@ class Way:
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """The least of the values that is not below so many per cent of them; NaN of none."""
+    """The nearest-rank percentile of the values; NaN if there are none."""
     if not values:
         return float("nan")
     return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
 
 
 def carried(round_: Round) -> bool:
-    """Every call was put through, talked and ended, and 99 of 100 rang before their callers would ask again."""
+    """Whether every call was put through, talked and ended, and 99 of 100 rang before the INVITE was repeated."""
     return round_.cleared == round_.calls and percentile(round_.times[RINGING], 99) < PATIENT_MS

@@ -1,11 +1,11 @@
-"""Far more calls than can be carried: what becomes of those that are let in, and of the others."""
+"""Makes far more calls than the system carries, and counts what happens to admitted and refused calls."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.asterisk.figures import percentile
-from bench.asterisk.site import site
+from bench.asterisk.full_system import full_system
 from bench.asterisk.traffic import ANSWERED, REFUSED, RINGING, Round, Telephones
 from tests.chaos import books
 
@@ -16,7 +16,12 @@ QUIET_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Overload:
-    """`recorded`: answered calls that have a call record; `broken`: rules of the books that do not hold."""
+    """One round of too many calls.
+
+    Attributes:
+        recorded: Answered calls that have a call record.
+        broken: The rules of the ledger that are broken.
+    """
 
     round: Round
     recorded: int
@@ -42,11 +47,11 @@ class Overload:
 
 
 def overload(directory: Path, rate: int, **more: object) -> Overload:
-    """`more`: settings."""
+    """Starts a system with the settings `more`, and makes `rate` calls a second."""
     directory.mkdir()
-    with site(directory, **more) as place:
+    with full_system(directory, **more) as place:
         telephones = Telephones(place, directory)
-        database = place.house.settings.database
+        database = place.system.settings.database
         with telephones.answering():
             telephones.play(WARM_UP, WARM_UP_RATE, plain=False)
             before = len(books.read(database).answered)
@@ -57,7 +62,7 @@ def overload(directory: Path, rate: int, **more: object) -> Overload:
 
 
 def _wait_settled(database: Path) -> None:
-    """Until no lease is up, or it has been long enough: the books then say so."""
+    """Waits until every lease is settled, but not for ever: a lease that remains shows in the result."""
     until = time.monotonic() + QUIET_SECONDS
     while books.leases_up(database) and time.monotonic() < until:
         time.sleep(0.2)

@@ -1,5 +1,6 @@
-"""`make bench BENCH=asterisk`: what the engine adds to a plain Dial of the very same Asterisk, and what is done with
-three times the calls that can be carried.
+"""`make bench BENCH=asterisk`: what the engine adds to a plain Dial of the same Asterisk.
+
+It also measures what happens to three times the calls that the system carries.
 """
 
 import random
@@ -11,37 +12,44 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.asterisk.figures import PATIENT_MS, Way, carried
+from bench.asterisk.full_system import full_system
 from bench.asterisk.overload import Overload, overload
-from bench.asterisk.site import site
 from bench.asterisk.traffic import Round, Telephones
 
 RATES = (20, 50, 100)
 ROUNDS = 3
 ROUND_SECONDS = 10
 WARM_UP = 40
-# Where a way fails is looked for here; a rate must fail twice.
+# The rates that are tried, in order, until one fails twice.
 LADDER = (10, 20, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300, 400)
 TRY_SECONDS = 5
 TIMES_TOO_MANY = 3
-# A limit so high that it is none.
+# So high that it has no effect.
 UNLIMITED = 100_000
 out = Console(width=120, highlight=False)
-Say = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 
 
-def asterisk(directory: Path, say: Say) -> None:
+def asterisk(directory: Path, show_progress: ShowProgress) -> None:
+    """Compares calls through the engine with a plain Dial, then makes too many calls."""
     with _telephones(directory / "compared") as telephones:
-        plain_most = _most(telephones, say, plain=True)
-        engine_most = _most(telephones, say, plain=False)
+        plain_most = _most(telephones, show_progress, plain=True)
+        engine_most = _most(telephones, show_progress, plain=False)
         out.print(
             f"Carried on one core (every call put through, 99 of 100 ring within {PATIENT_MS} ms): "
             f"{plain_most} calls/s by a plain Dial, {engine_most} through the engine"
         )
-        _show([(rate, *_side_by_side(telephones, rate, say)) for rate in RATES if rate <= max(plain_most, RATES[0])])
+        _show(
+            [
+                (rate, *_side_by_side(telephones, rate, show_progress))
+                for rate in RATES
+                if rate <= max(plain_most, RATES[0])
+            ]
+        )
     too_many = TIMES_TOO_MANY * max(engine_most, LADDER[0])
     runs = {
-        "as it comes": overload(directory / "limited", too_many),
-        "no such limit": overload(directory / "unlimited", too_many, max_undecided_calls=UNLIMITED),
+        "default": overload(directory / "limited", too_many),
+        "without this limit": overload(directory / "unlimited", too_many, max_undecided_calls=UNLIMITED),
     }
     _show_overload(too_many, runs)
 
@@ -49,7 +57,7 @@ def asterisk(directory: Path, say: Say) -> None:
 @contextmanager
 def _telephones(directory: Path) -> Iterator[Telephones]:
     directory.mkdir()
-    with site(directory) as place:
+    with full_system(directory) as place:
         telephones = Telephones(place, directory)
         with telephones.answering():
             for plain in (True, False):
@@ -57,24 +65,24 @@ def _telephones(directory: Path) -> Iterator[Telephones]:
             yield telephones
 
 
-def _most(telephones: Telephones, say: Say, *, plain: bool) -> int:
-    """The highest rate of the ladder that is carried, as are all below it; 0: none."""
+def _most(telephones: Telephones, show_progress: ShowProgress, *, plain: bool) -> int:
+    """The highest rate of the ladder that is carried, as all lower ones are; 0 if none is."""
     most = 0
     for rate in LADDER:
         if not any(carried(telephones.play(rate * TRY_SECONDS, rate, plain=plain)) for _ in range(2)):
             break
         most = rate
-        say(f"{'a plain Dial' if plain else 'the engine'} carries {rate} calls/s")
+        show_progress(f"{'a plain Dial' if plain else 'the engine'} carries {rate} calls/s")
     return most
 
 
-def _side_by_side(telephones: Telephones, rate: int, say: Say) -> tuple[Way, Way]:
-    """By a plain Dial, and through the engine."""
+def _side_by_side(telephones: Telephones, rate: int, show_progress: ShowProgress) -> tuple[Way, Way]:
+    """Figures of a plain Dial and of the engine at the same rate."""
     rounds: dict[bool, list[Round]] = {True: [], False: []}
     for number in range(ROUNDS):
         for plain in random.sample((True, False), 2):
             rounds[plain].append(telephones.play(rate * ROUND_SECONDS, rate, plain=plain))
-        say(f"{rate} calls/s: round {number + 1} of {ROUNDS}")
+        show_progress(f"{rate} calls/s: round {number + 1} of {ROUNDS}")
     return Way.of(rounds[True]), Way.of(rounds[False])
 
 
@@ -102,9 +110,20 @@ def _cells(way: Way, share: list[str]) -> list[str]:
 
 def _show_overload(rate: int, runs: dict[str, Overload]) -> None:
     title = f"{rate} calls/s, {TIMES_TOO_MANY} times what the engine carries"
-    table = Table("limit of calls that wait for a decision", title=title, title_justify="left")
+    table = Table("limit on undecided calls", title=title, title_justify="left")
     for heading in (
-        *("calls", "503", "after p50 ms", "p99", "let in", "ring after p50 ms", "p99", "ended", "recorded", "neither"),
+        *(
+            "calls",
+            "503",
+            "after p50 ms",
+            "p99",
+            "admitted",
+            "ring after p50 ms",
+            "p99",
+            "ended",
+            "recorded",
+            "neither",
+        ),
         "ledger",
     ):
         table.add_column(heading, justify="right")

@@ -1,4 +1,4 @@
-"""One round of calls by SIPp, and what it, Asterisk and the engine made of them."""
+"""Plays one round of calls with SIPp, and measures SIPp's times and the CPU of Asterisk and the engine."""
 
 import csv
 import random
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.asterisk.site import PLAIN, Site, children_on
+from bench.asterisk.full_system import PLAIN, FullSystem, children_on
 from bench.native import built
 from bench.servers import GENERATOR_CORE
 from phones.sipp import Sipp
@@ -17,23 +17,25 @@ HERE = Path(__file__).resolve().parent
 RING_MS, TALK_MS = 50, 1_000
 FOR_EVER = 10_000_000
 DAY_SECONDS = 86_400
-# SIPp wants to know, and has fewer files than that.
+# SIPp's limit of calls at once (-l).
 MOST_AT_ONCE = 8_000
 ROUND_SECONDS = 600
-# A call that gets no further is given up after this: longer than any of SIP's own timers.
+# A call that makes no progress is given up after this time, which is longer than any of SIP's own timers.
 PATIENCE_SECONDS = 40
-# Callers are all different: how often one may call is limited.
+# Each call has its own caller, because calls of one caller are limited.
 CALLERS = 10_000_000
 LINES = 20_000
-# The stop-watches of caller.xml.
+# The stopwatches of caller.xml.
 RINGING, REFUSED, ANSWERED, CLEARED = "1", "2", "3", "4"
 
 
 @dataclass(frozen=True)
 class Round:
-    """`times`: ms by stop-watch, one for each call that got so far; CPU in seconds.
+    """Figures of one round. CPU in seconds.
 
-    `failed`: calls that went in any other way than a caller may expect, 503 among them no failure.
+    Attributes:
+        failed: Calls that went in any way that a caller cannot expect. A 503 is no failure.
+        times: Milliseconds by stopwatch, one for each call that got so far.
     """
 
     calls: int
@@ -48,15 +50,15 @@ class Round:
 
     @property
     def cleared(self) -> int:
-        """Calls that were put through, talked, and had their BYE answered."""
+        """The number of calls that were put through, talked, and got an answer to their BYE."""
         return len(self.times[CLEARED])
 
 
 class Telephones:
-    """Callers and the hidden number, on the core that the servers do not have."""
+    """The callers and the hidden number, on the core that the servers do not use."""
 
-    def __init__(self, site: Site, directory: Path) -> None:
-        self._site = site
+    def __init__(self, system: FullSystem, directory: Path) -> None:
+        self._system = system
         self._directory = directory
         self._clock = built("fine_clock", directory)
         self._rounds = 0
@@ -66,7 +68,7 @@ class Telephones:
         """The hidden number answers."""
         callee = Sipp(
             "uas_answer",
-            port=self._site.trunk_port,
+            port=self._system.trunk_port,
             calls=FOR_EVER,
             keys={"ring": RING_MS},
             timeout=DAY_SECONDS,
@@ -77,13 +79,13 @@ class Telephones:
             yield
 
     def play(self, calls: int, rate: float, *, plain: bool) -> Round:
-        """`rate`: calls that begin each second, whatever became of those before."""
+        """Makes calls; `rate` of them begin in each second, whatever happened to earlier ones."""
         self._rounds += 1
         directory = self._directory / f"round-{self._rounds}"
         directory.mkdir()
         callers = Sipp(
             HERE / "caller.xml",
-            target=self._site.sip,
+            target=self._system.sip,
             calls=calls,
             rate=rate,
             concurrent=MOST_AT_ONCE,
@@ -95,10 +97,10 @@ class Telephones:
             stopwatches=True,
             directory=directory,
         )
-        asterisk, engine = self._site.cpu()
+        asterisk, engine = self._system.cpu()
         with self._placed(callers):
             result = callers.wait()
-        asterisk_after, engine_after = self._site.cpu()
+        asterisk_after, engine_after = self._system.cpu()
         if result.succeeded + result.failed < calls:
             raise RuntimeError(f"SIPp did not make its calls: {result.errors[-2000:]}")
         return Round(calls, result.failed, asterisk_after - asterisk, engine_after - engine, _times(directory))
@@ -113,7 +115,7 @@ class Telephones:
             sipp.close()
 
     def _lines(self, directory: Path, *, plain: bool) -> Path:
-        services = [PLAIN] if plain else self._site.house.services
+        services = [PLAIN] if plain else self._system.system.services
         first = random.randrange(CALLERS)
         lines = (f"{services[each % len(services)]};+1415{(first + each) % CALLERS:07}" for each in range(LINES))
         path = directory / "numbers"

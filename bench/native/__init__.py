@@ -1,4 +1,4 @@
-"""The programs in C, made with the machine's own compiler when they are needed."""
+"""The programs in C. They are compiled with the machine's own compiler when they are needed."""
 
 import shutil
 import subprocess
@@ -16,15 +16,15 @@ FLAGS = {
 
 
 class NoCompiler(Exception):
-    """Says what to install."""
+    """There is no C compiler; the message names the packages to install."""
 
 
 def built(name: str, directory: Path) -> Path:
-    """The program (or library) made of NAME.c. Raises NoCompiler."""
+    """Compiles NAME.c once and returns the program (or library). Raises NoCompiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise NoCompiler(
-            "the bench's load generator is C, and this machine has no C compiler: apt install gcc libc6-dev"
+            "the bench's load generator is written in C, and this machine has no C compiler: apt install gcc libc6-dev"
         )
     made = directory / "native" / name
     made.parent.mkdir(exist_ok=True)

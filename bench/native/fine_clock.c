@@ -1,4 +1,5 @@
-/* Preloaded: SIPp takes its times from the kernel's coarse clock, which moves every few milliseconds only. */
+/* A preloaded library: gives SIPp a fine clock in place of the kernel's coarse one, which moves every few
+ * milliseconds only. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <time.h>

@@ -1,13 +1,13 @@
-/* Plays whole calls against a FastAGI server, as Asterisk does: a connection a script, each header line in a write of
- * its own, an answer to each command, until the server closes.
+/* Plays whole calls against a FastAGI server, as Asterisk does: one connection for each script, one write for each
+ * header line, one answer for each command, until the server closes.
  *
  *     generator PORT WORKLOAD FIRST COUNT STEPS SLOTS RATE
  *
  * WORKLOAD: see bench/workload.py. STEPS: how many scripts of a call are played (3: all). SLOTS: calls at once.
- * RATE 0: closed loop, each slot begins a call when its last one has ended; else open loop, so many calls begin a
- * second whatever became of the others, and a route's time runs from when it was due.
- * Prints one line of JSON. Times are microseconds; `busy` is this program's own share of its core, `behind` the longest
- * that a call of the open loop began after it was due, because no slot was free or this program was late.
+ * RATE 0 is a closed loop: each slot begins a call when its last one has ended. Any other RATE is an open loop: RATE
+ * calls begin in each second, whatever happened to the others, and the time of a route runs from when it was due.
+ * Prints one line of JSON. Times are microseconds. `busy` is this program's share of its core. `behind` is the longest
+ * delay with which a call of the open loop began, because no slot was free or this program was late.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -33,7 +33,7 @@
 #define GIVE_UP_SECONDS 60
 
 static const char OK[] = "200 result=1\n";
-/* How the command ends that sets RN_VERDICT, alone or as the last of several. */
+/* The end of the command that sets RN_VERDICT, alone or as the last of several variables. */
 static const char BRIDGE[] = "BRIDGE\"";
 
 struct slot {
@@ -114,12 +114,12 @@ static void send_lines(struct slot *slot) {
     line += 4;
     while (lines--) {
         uint32_t length = word(line);
-        if (send(slot->fd, line + 4, length, MSG_NOSIGNAL) < 0) return; /* the end shows it when it is read */
+        if (send(slot->fd, line + 4, length, MSG_NOSIGNAL) < 0) return; /* reading the socket's end shows the failure */
         line += 4 + length;
     }
 }
 
-/* Answers every whole line that came. */
+/* Answers every complete line in the buffer. */
 static void answer(struct slot *slot) {
     char *from = slot->buffer, *end = slot->buffer + slot->held, *newline;
     while ((newline = memchr(from, '\n', (size_t)(end - from)))) {
@@ -131,7 +131,7 @@ static void answer(struct slot *slot) {
     memmove(slot->buffer, from, slot->held);
 }
 
-/* 1: the slot goes on with another step or call. */
+/* Returns 1 if the slot goes on with another step or call. */
 static int end_step(struct slot *slot) {
     uint64_t from = slot->step == 0 && slot->due ? slot->due : slot->began;
     close(slot->fd);
@@ -158,7 +158,7 @@ static void on_event(struct slot *slot, uint32_t events) {
     answer(slot);
 }
 
-/* Begins what is due, as far as slots are free, and has the timer go off when the next one is. */
+/* Begins the calls that are due, as far as slots are free, and sets the timer to the next one. */
 static void begin_due(struct slot *all, int timer) {
     static uint64_t set_to;
     for (int each = 0; each < slots && next_call < count; each++) {

@@ -1,9 +1,9 @@
-/* Sends HTTP requests over connections that stay, each the next one as soon as its answer is there.
+/* Sends HTTP requests over persistent connections; each connection sends its next request when it has its answer.
  *
  *     http_client PORT REQUESTS COUNT SLOTS STATUS
  *
  * REQUESTS: a file of whole requests, each behind its length (32 bits, little endian), sent in turn. SLOTS: connections.
- * STATUS: what every answer must have; it must have a Content-Length as well.
+ * STATUS: the status that every answer must have. Every answer must have a Content-Length as well.
  * Prints one line of JSON. Times are microseconds; `busy` is this program's own share of its core.
  */
 #define _GNU_SOURCE
@@ -71,7 +71,7 @@ static void send_next(struct slot *slot) {
     if (next_request >= end_of_all) next_request = all;
 }
 
-/* How many bytes the whole answer has; 0: not known yet. */
+/* The length of the whole answer in bytes; 0 while it is unknown. */
 static size_t length_of(struct slot *slot) {
     char *blank = memmem(slot->buffer, slot->held, "\r\n\r\n", 4), *line;
     if (!blank) return 0;

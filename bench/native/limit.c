@@ -1,10 +1,10 @@
-/* What the machine allows: the same conversation and the same durable steps as the engine's, and nothing else. One
- * thread, epoll, bookings in a table in memory, a journal that is synced before anybody is answered; what came while it
- * was being synced is synced together.
+/* The limit of the machine: the same AGI conversation and the same durable steps as the engine's, and nothing else.
+ * One thread, epoll, bookings in a table in memory, and a journal that is synced before any request is answered.
+ * Requests that come during a sync share the next one.
  *
  *     limit PORT JOURNAL BOOKINGS
  *
- * BOOKINGS: a file of service numbers, one a line. Serves until it is killed. No limits, no checks, no rules, no lists.
+ * BOOKINGS: a file of service numbers, one a line. Runs until it is killed. Without limits, checks, rules or lists.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -72,7 +72,7 @@ static const char *value_of(struct peer *peer, const char *key, size_t *length) 
     return found;
 }
 
-/* Takes the request down; it is answered once that is on the disk. */
+/* Adds the request to the journal. It is answered once the journal is on the disk. */
 static int decide(struct peer *peer) {
     size_t length, service_length;
     const char *script = value_of(peer, "agi_network_script: ", &length), *service = value_of(peer, "agi_arg_1: ", &service_length);
@@ -84,7 +84,7 @@ static int decide(struct peer *peer) {
         peer->script = ROUTE; peer->commands = 1;
     } else if (!strncmp(script, "answered", 8)) { peer->script = ANSWERED; peer->commands = 1; }
     else { peer->script = ENDED; peer->commands = 1; }
-    size_t record = peer->held < 200 ? peer->held : 200; /* about what a record of it needs */
+    size_t record = peer->held < 200 ? peer->held : 200; /* about the size of a journal record */
     if (written_count + record > sizeof written) return 0;
     memcpy(written + written_count, peer->buffer, record);
     written_count += record;

@@ -1,4 +1,4 @@
-/* Preloaded: every fsync and fdatasync takes SLOW_SYNC_MS longer, as on a bad disk. */
+/* A preloaded library: every fsync and fdatasync takes SLOW_SYNC_MS longer, as on a slow disk. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -43,7 +43,7 @@ CHECKS = (
     Check("journal", checks.end_spool),
     Check("ledger", checks.ledger),
     Check("exposure", checks.exposure),
-    Check("test switch", checks.test_switches),
+    Check("test switch", checks.switches_for_tests),
 )
 
 

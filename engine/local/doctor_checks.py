@@ -234,7 +234,7 @@ def exposure(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def test_switches(_: Settings) -> Iterator[Finding]:
+def switches_for_tests(_: Settings) -> Iterator[Finding]:
     """Warns of variables that are meant for tests."""
     for variable in active_test_switches():
         yield Finding("test switch", Verdict.WARNING, f"{variable} is set; it is for tests only", "unset it")

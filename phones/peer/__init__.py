@@ -1,8 +1,8 @@
-"""A SIP peer that plays by a script, as caller or callee, over UDP and TCP, with sound.
+"""A scripted SIP peer, as caller or callee, over UDP and TCP, with sound.
 
-Peer    an address; takes and begins calls
-Dialog  one call: answers, requests, any bytes at any moment; keeps all that came
-Media   RTP and RTCP beside a call
+Peer    a SIP address that accepts and starts calls
+Dialog  one call: answers, requests, any bytes at any moment; keeps everything that it receives
+Media   the RTP and RTCP of a call
 Stage   runs them in a thread, so that a test can do other things meanwhile
 """
 

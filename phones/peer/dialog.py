@@ -1,4 +1,4 @@
-"""One call as one side sees it: answers, requests within it, and everything that came."""
+"""One call, seen from one side: its answers, its requests, and everything that it receives."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -10,20 +10,24 @@ from phones.peer.writing import Body, Reply, answer, compose, token, uri_of
 
 PATIENCE = 60.0
 
-# Answers a request that came in a call; None: not at all.
+# Chooses the reply to a request within a call; None sends no reply.
 Policy = Callable[["Dialog", Message], Reply | None]
 
 
 def polite(dialog: "Dialog", request: Message) -> Reply | None:
-    """200 to everything, with our sound where sound is asked about."""
+    """Answers 200 to every request, with our session description if the request is an INVITE."""
     return Reply(200, body=dialog.sound if request.method == "INVITE" else None)
 
 
 class Dialog:
-    """local, peer: the From and To of requests that we send, with their tags as far as known.
+    """One call.
 
-    Final answers to an INVITE of ours are acknowledged by themselves, requests answered by `policy`, but for the first
-    INVITE, which is left to whoever plays the call. A request that comes again gets the same answer again.
+    It acknowledges final answers to its own INVITE, and answers requests by `policy`. The script of the call answers
+    the first INVITE. A repeated request gets the same answer again.
+
+    Attributes:
+        local: The From of requests that we send, with our tag.
+        peer: The To of requests that we send, with its tag once it is known.
     """
 
     def __init__(self, wire: Wire, remote: Address, call_id: str, local: str, peer: str, target: str) -> None:
@@ -108,7 +112,7 @@ class Dialog:
     # -- receiving --------------------------------------------------------------------------------------------------
 
     def take(self, packet: Packet) -> None:
-        """A message of this call came."""
+        """Handles a received message of this call."""
         message = packet.message
         self.received.append(packet)
         if message.status is not None:
@@ -128,7 +132,7 @@ class Dialog:
             self.peer = message.header("To")
         number = int(message.header("CSeq").split()[0])
         if message.status is not None and message.status >= 300:
-            # Within the transaction of the INVITE, at the URI that it had.
+            # The ACK of a refusal belongs to the INVITE's transaction and has its URI (RFC 3261, 17.1.1.3).
             self.send(self._compose("ACK", number, self._branch, (), None))
         elif message.header("Contact"):
             self.target = uri_of(message.header("Contact"))
@@ -137,7 +141,7 @@ class Dialog:
                 self.send(self._compose("ACK", number, f"z9hG4bK{token()}", (), None))
 
     async def until(self, wanted: Callable[[Message], bool], patience: float = PATIENCE) -> Message:
-        """The first message of this call, past or to come, that is `wanted`. Raises TimeoutError."""
+        """Waits for the first message, past or future, for which `wanted` is true. Raises TimeoutError."""
         seen = 0
         async with asyncio.timeout(patience):
             while True:
@@ -152,7 +156,7 @@ class Dialog:
         return await self.until(lambda each: each.status is None and each.method == method, patience)
 
     async def answered(self, cseq: int, patience: float = PATIENCE) -> Message:
-        """The final answer to a request of ours."""
+        """Waits for the final answer to one of our requests."""
 
         def final(each: Message) -> bool:
             number, _, method = each.header("CSeq").partition(" ")
@@ -162,5 +166,5 @@ class Dialog:
 
 
 def _key(request: Message) -> str:
-    """What a request that comes again has in common with itself."""
+    """Identifies a request: a retransmission has the same key."""
     return f"{request.method} {request.header('Via')} {request.header('CSeq')}"

@@ -1,4 +1,4 @@
-"""Sound as packets: an RTP socket and the RTCP socket beside it, which keep what comes."""
+"""The sound of a call: an RTP socket and an RTCP socket, which keep all packets that they receive."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ PACKET_SECONDS = 0.02
 PACKET_SAMPLES = 160
 RTP_HEADER = 12
 ATTEMPTS = 100
-# RFC 4733: the number of an event is its place here.
+# RFC 4733: the event number of a key is its index here.
 KEYS = "0123456789*#"
 KEYS_TYPE = 101
 KEY_PAUSE_SECONDS = 0.06
@@ -22,10 +22,15 @@ SENDER_REPORT, DESCRIPTION, CNAME, PHONE, END = 200, 202, 1, 4, 0
 
 
 class Media:
-    """received: RTP packets; reports: RTCP packets. Both whole, with sender and moment."""
+    """An RTP and an RTCP socket.
+
+    Attributes:
+        received: The RTP packets, with sender and time.
+        reports: The RTCP packets, with sender and time.
+    """
 
     def __init__(self, local: Address) -> None:
-        """Raises OSError when a port is taken."""
+        """Opens both sockets. Raises OSError if a port is taken."""
         self.received: list[Packet] = []
         self.reports: list[Packet] = []
         self._source = secrets.randbits(31)
@@ -41,21 +46,21 @@ class Media:
 
     @classmethod
     def open(cls, host: str) -> "Media":
-        """At an even port and the odd one behind it, as RTP wants them. Raises PhoneError when none are left."""
+        """Opens an even port and the odd one after it (RFC 3550, 11). Raises PhoneError if there are none."""
         for _ in range(ATTEMPTS):
             with contextlib.suppress(OSError):
                 media = cls((host, 0))
                 if media.local[1] % 2 == 0:
                     return media
                 media.close()
-        raise PhoneError(f"no two ports beside each other on {host}")
+        raise PhoneError(f"no two adjacent free ports on {host}")
 
     def close(self) -> None:
         self._sound.close()
         self._control.close()
 
     def send(self, payload: bytes, to: Address) -> None:
-        """One packet of sound."""
+        """Sends one RTP packet."""
         self._sequence += 1
         head = struct.pack("!BBHII", 0x80, 0, self._sequence, self._sequence * PACKET_SAMPLES, self._source)
         self._sound.send(head + payload, to)
@@ -66,7 +71,7 @@ class Media:
             await asyncio.sleep(PACKET_SECONDS)
 
     async def press(self, keys: str, to: Address) -> None:
-        """Telephone keys as RFC 4733 has them, payload type 101."""
+        """Sends telephone keys (RFC 4733) with payload type 101."""
         for key in keys:
             self._sequence += 1
             moment = self._sequence * PACKET_SAMPLES
@@ -78,7 +83,7 @@ class Media:
             await asyncio.sleep(KEY_PAUSE_SECONDS)
 
     def report(self, text: bytes, to: Address) -> None:
-        """An RTCP report whose source describes itself as `text`, by name and by telephone number."""
+        """Sends an RTCP report whose source description holds `text` as CNAME and as telephone number."""
         report = struct.pack("!BBHIQIII", 0x80, SENDER_REPORT, 6, self._source, 0, 0, 0, 0)
         items = bytes([CNAME, len(text)]) + text + bytes([PHONE, len(text)]) + text + bytes([END])
         chunk = struct.pack("!I", self._source) + items
@@ -87,11 +92,11 @@ class Media:
 
 
 def payload_of(packet: Packet) -> bytes:
-    """What stands behind the header of an RTP packet."""
+    """Returns the payload of an RTP packet."""
     return packet.data[RTP_HEADER:]
 
 
 def keys_of(packets: Iterable[Packet]) -> str:
-    """The telephone keys in what came, each as often as it was told."""
-    told = [packet.data for packet in packets if len(packet.data) > RTP_HEADER and packet.data[1] & 0x7F == KEYS_TYPE]
-    return "".join(KEYS[data[RTP_HEADER]] for data in told if data[RTP_HEADER] < len(KEYS))
+    """Returns the telephone keys in RTP packets, one for each packet that carries it."""
+    events = [packet.data for packet in packets if len(packet.data) > RTP_HEADER and packet.data[1] & 0x7F == KEYS_TYPE]
+    return "".join(KEYS[data[RTP_HEADER]] for data in events if data[RTP_HEADER] < len(KEYS))

@@ -1,6 +1,6 @@
-"""A SIP address that plays by a script: a carrier, a trunk, or anybody else.
+"""A scripted SIP address: a carrier, a trunk, or an unknown source.
 
-No SIP stack: it knows what a script needs to keep a call going, and sends whatever the script wants otherwise.
+It is no SIP stack: it does what a script needs to keep a call going, and otherwise sends what the script gives it.
 """
 
 import asyncio
@@ -12,12 +12,18 @@ from phones.peer.wire import Address, Packet, TcpWire, UdpWire, Wire
 from phones.peer.writing import token, uri_of
 from phones.ports import Transport, free_port
 
-# Plays a call that came in.
+# The script of an incoming call.
 Play = Callable[[Dialog], Awaitable[None]]
 
 
 class Peer:
-    """packets: everything that came; strays: what belongs to no call; calls: those that came in, by Call-ID."""
+    """A SIP address.
+
+    Attributes:
+        packets: Everything that it received.
+        strays: Received packets that belong to no call.
+        calls: Incoming calls by Call-ID.
+    """
 
     def __init__(self, local: Address, play: Play | None) -> None:
         self.packets: list[Packet] = []
@@ -34,18 +40,25 @@ class Peer:
 
     @classmethod
     async def open(cls, host: str, port: int = 0, play: Play | None = None, *, tcp: bool = False) -> "Peer":
-        """`play`: what is done with calls that come in; None: nothing. `tcp`: take connections at the same port, too.
+        """Opens the address.
 
-        Raises OSError when the port is taken.
+        Args:
+            host: The IP address.
+            port: The port; 0 for a free one.
+            play: The script of incoming calls; None ignores them.
+            tcp: Accept TCP connections at the same port as well.
+
+        Raises:
+            OSError: The port is taken.
         """
-        # Not any that the kernel has for UDP: a TCP connection of somebody's may have the same one.
+        # Not a port that the kernel chooses for UDP: a TCP connection of another program may use the same one.
         peer = cls((host, port or free_port()), play)
         if tcp:
             peer._server = await asyncio.start_server(peer._accept, *peer.local)
         return peer
 
     async def close(self) -> None:
-        """Raises what a script that played a call raised."""
+        """Closes all sockets. Raises the first exception that a script raised."""
         if self._server is not None:
             self._server.close()
         self._udp.close()
@@ -62,7 +75,7 @@ class Peer:
     async def dialog(
         self, user: str, target: Address, *, source: str, transport: Transport = "udp", display: str = ""
     ) -> Dialog:
-        """A call, or anything else, that we begin: nothing is sent yet."""
+        """Prepares a dialog of our own, for a call or any other request. Sends nothing yet."""
         wire = await self._wire(target, transport)
         host, port = target
         uri = f"sip:{user}@{host}:{port}" if user else f"sip:{host}:{port}"

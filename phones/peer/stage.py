@@ -1,4 +1,4 @@
-"""Where peers play while a test does other things: an event loop in a thread of its own."""
+"""Runs peers in the event loop of another thread, while a test does other things."""
 
 import asyncio
 import concurrent.futures
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Stage:
-    """Open with `with`. What is still playing at the end is cancelled."""
+    """The thread with its event loop. The end of its `with` cancels scripts that are still running."""
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
@@ -31,7 +31,7 @@ class Stage:
         return asyncio.run_coroutine_threadsafe(play, self._loop)
 
     def run(self, play: Coroutine[Any, Any, T], timeout: float = 60.0) -> T:
-        """Raises TimeoutError."""
+        """Runs a script to its end and returns its result. Raises TimeoutError after `timeout` seconds."""
         return self.start(play).result(timeout)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Sockets that keep every byte: SIP messages over UDP and TCP, each with the moment it came and who sent it."""
+"""Sockets that keep every received SIP message over UDP and TCP, with its time and its sender."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ from typing import Protocol
 from phones.messages import Message
 
 Address = tuple[str, int]
-# A burst of calls must not be lost in our own socket.
+# So large that a burst of calls does not overflow our own socket.
 BUFFER_BYTES = 4 * 1024 * 1024
 MAX_MESSAGE = 256 * 1024
-# Linux: the socket option, and the kind of ancillary data that it brings: seconds and nanoseconds.
+# Linux: the socket option and the type of its ancillary data, which holds seconds and nanoseconds.
 SO_TIMESTAMPNS = 35
 TIMESTAMP_BYTES = 64
 CONTENT_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*(\d{1,6})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
@@ -25,7 +25,11 @@ CONTENT_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*(\d{1,6})[ \t]*
 
 @dataclass(frozen=True)
 class Packet:
-    """What came: a datagram, or one whole message of a stream. at: seconds since the epoch (wall clock)."""
+    """A received datagram, or one complete message of a stream.
+
+    Attributes:
+        at: Wall clock time of receipt, seconds since the epoch.
+    """
 
     at: float
     source: Address
@@ -33,7 +37,7 @@ class Packet:
 
     @cached_property
     def message(self) -> Message:
-        """The same as a SIP message; latin-1, so that no byte is lost."""
+        """The packet as a SIP message, decoded as latin-1, which keeps every byte."""
         return Message("received", self.at, self.data.decode("latin-1").replace("\r\n", "\n"))
 
 
@@ -41,7 +45,7 @@ Take = Callable[["Wire", Packet], None]
 
 
 class Wire(Protocol):
-    """One way of sending SIP; `local` is where it can be reached."""
+    """A transport for SIP. `local` is its own address."""
 
     name: str
     local: Address
@@ -52,12 +56,12 @@ class Wire(Protocol):
 
 
 class UdpWire:
-    """Moments are the kernel's own: a busy program that reads late still tells what came before what."""
+    """A UDP socket. Times are the kernel's, so that the order of messages is right even if the program reads late."""
 
     name = "UDP"
 
     def __init__(self, local: Address, take: Take) -> None:
-        """Port 0: any free one. Raises OSError when it is taken."""
+        """Opens the socket; port 0 chooses a free port. Raises OSError if the port is taken."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setblocking(False)
@@ -76,7 +80,7 @@ class UdpWire:
         try:
             data, extra, _, source = self._socket.recvmsg(MAX_MESSAGE, TIMESTAMP_BYTES)
         except OSError:
-            return  # the other side had closed its port: what was sent is lost, as it is in a network
+            return  # the other side has closed its port: the packet is lost, as in a network
         times = [struct.unpack("@ll", value) for _, kind, value in extra if kind == SO_TIMESTAMPNS]
         at = times[0][0] + times[0][1] / 1e9 if times else time.time()
         self._take(self, Packet(at, source, data))
@@ -91,7 +95,7 @@ class UdpWire:
 
 
 class TcpWire:
-    """One connection; whole messages by their Content-Length."""
+    """A TCP connection, read message by message (Content-Length)."""
 
     name = "TCP"
 
@@ -119,7 +123,7 @@ class TcpWire:
             return
 
     def send(self, data: bytes, to: Address) -> None:
-        """`to` is where the connection leads."""
+        """Sends bytes. `to` must be the other end of the connection."""
         self._writer.write(data)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""SIP and SDP as text."""
+"""Writes SIP messages and SDP."""
 
 import secrets
 from collections.abc import Iterable
@@ -20,8 +20,11 @@ class Body:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer to a request. `headers` are whole lines ("Name: value"); one that names a header that we would write
-    ourselves replaces it."""
+    """An answer to a request.
+
+    Attributes:
+        headers: Whole lines ("Name: value"). A line replaces the header of the same name that we write ourselves.
+    """
 
     status: int
     reason: str = ""
@@ -30,7 +33,7 @@ class Reply:
 
 
 def compose(start: str, own: Iterable[str], headers: Iterable[str], body: Body | None) -> bytes:
-    """A message. Of `own` stays what no line of `headers` replaces."""
+    """Writes a message. Lines of `headers` replace lines of `own` with the same header name."""
     headers = list(headers)
     replaced = {name_of(line) for line in headers}
     lines = [start, *(line for line in own if name_of(line) not in replaced), *headers]
@@ -42,7 +45,7 @@ def compose(start: str, own: Iterable[str], headers: Iterable[str], body: Body |
 
 
 def answer(request: Message, reply: Reply, tag: str, contact: str) -> bytes:
-    """What answers `request`; `tag` marks our side of the dialogue."""
+    """Writes the response to `request`. `tag` is our tag of the dialog."""
     to = request.header("To")
     own = [f"{name}: {value}" for name in COPIED for value in request.headers(name)]
     own += [
@@ -57,7 +60,7 @@ def answer(request: Message, reply: Reply, tag: str, contact: str) -> bytes:
 
 
 def sdp(media: Address, *, version: int = 1, lines: Iterable[str] = ()) -> Body:
-    """An audio offer or answer. A line of `lines` replaces the first of its kind ("s=…") or, with none, comes last."""
+    """Writes an audio offer or answer. A line of `lines` replaces the first of its type ("s=…"), else it comes last."""
     host, port = media
     written = [
         "v=0",
@@ -72,7 +75,7 @@ def sdp(media: Address, *, version: int = 1, lines: Iterable[str] = ()) -> Body:
         "a=sendrecv",
     ]
     for line in lines:
-        # i=, u=, e= and p= have their place behind s=.
+        # i=, u=, e= and p= come after s= (RFC 8866, 5).
         at = next((n for n, old in enumerate(written) if old[:2] == line[:2] and line[0] in "vosct"), None)
         if at is not None:
             written[at] = line
@@ -82,7 +85,7 @@ def sdp(media: Address, *, version: int = 1, lines: Iterable[str] = ()) -> Body:
 
 
 def media_of(message: Message) -> Address | None:
-    """Where the SDP in a message wants sound to go; None without one."""
+    """Returns the media address in the SDP of a message; None without SDP."""
     host = port = None
     for line in message.text.partition("\n\n")[2].splitlines():
         if line.startswith("c=IN IP4 "):
@@ -93,12 +96,12 @@ def media_of(message: Message) -> Address | None:
 
 
 def uri_of(header: str) -> str:
-    """The URI in a Contact or Record-Route."""
+    """Returns the URI in a Contact or Record-Route."""
     return header.partition("<")[2].partition(">")[0] if "<" in header else header.partition(";")[0].strip()
 
 
 def user_of(uri: str) -> str:
-    """The user part of a SIP URI: the number that is dialled."""
+    """Returns the user part of a SIP URI: the dialled number."""
     return uri.partition(":")[2].partition("@")[0]
 
 
@@ -107,5 +110,5 @@ def name_of(line: str) -> str:
 
 
 def token() -> str:
-    """For tags, branches and Call-IDs; letters, so that a search for digits cannot hit one by chance."""
+    """Makes a tag, branch or Call-ID of letters only, so that a search for digits cannot find one by chance."""
     return "".join(chr(ord("a") + each % 26) for each in secrets.token_bytes(20))

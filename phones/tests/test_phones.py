@@ -229,7 +229,7 @@ def test_a_callee_that_nobody_called_has_nothing_to_finish() -> None:
 
 
 def test_an_unknown_scenario_is_refused() -> None:
-    with pytest.raises(PhoneError, match="no scenario"):
+    with pytest.raises(PhoneError, match="does not exist"):
         Sipp("no_such_scenario")
 
 

@@ -1,4 +1,4 @@
-"""What the books say, read past the engine: in SQL of its own, from the database itself."""
+"""Reads leases and call records from the database itself, with SQL of its own."""
 
 import contextlib
 import sqlite3
@@ -11,9 +11,11 @@ from tests.contract.ledger import broken_rules
 
 @dataclass(frozen=True)
 class Entry:
-    """One call that was granted a lease, with its record. Instants are seconds since the epoch.
+    """One call that had a lease, with its call record. Times are seconds since the epoch.
 
-    disposition None: it has no record, or more than one (`records`).
+    Attributes:
+        records: The number of its call records.
+        disposition: Of its call record; None if it has no record, or more than one.
     """
 
     call_id: str
@@ -42,11 +44,11 @@ CALLS = """
         COUNT(r.id) AS records, MIN(r.disposition) AS disposition
     FROM calls AS c LEFT JOIN cdrs AS r USING (call_id) GROUP BY c.call_id ORDER BY c.started_at
 """
-# Beside what tests/contract/ledger.py lists: what must be true once nobody talks.
+# Rules in addition to tests/contract/ledger.py, which hold when no call is live.
 QUIET_RULES = {
-    "nothing is leased when nobody talks": "SELECT id FROM bookings WHERE seconds_leased <> 0 OR calls_leased <> 0",
+    "nothing is leased when no call is live": "SELECT id FROM bookings WHERE seconds_leased <> 0 OR calls_leased <> 0",
     "no call id has two records": "SELECT call_id FROM cdrs GROUP BY call_id HAVING COUNT(*) > 1",
-    "a call that was not let through costs nothing": """
+    "a refused call costs nothing": """
         SELECT r.id FROM cdrs AS r LEFT JOIN calls AS c USING (call_id) WHERE c.call_id IS NULL AND r.duration <> 0""",
 }
 

@@ -1,4 +1,4 @@
-"""The telephones of a run: one SIPp that is all callers, one that is all hidden numbers."""
+"""The telephones of a run: one SIPp for all callers, and one for all hidden numbers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.chaos.plan import PlannedCall
 from tests.e2e.system import System
 
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
-# Longer than any call or ringing of a run: a telephone whose Asterisk was killed gives up then.
+# Longer than any call or ringing of a run. A telephone whose Asterisk was killed then gives up.
 PATIENCE_SECONDS = 12.0
 LONGEST_RUN_SECONDS = 4 * 3600.0
 
@@ -26,7 +26,7 @@ def callees(system: System, directory: Path) -> Sipp:
 
 
 def callers(system: System, planned: Sequence[PlannedCall], rate: float, directory: Path) -> Sipp:
-    """They dial as soon as it is entered."""
+    """The callers, who dial when the `with` begins."""
     directory.mkdir(parents=True)
     lines = directory / "lines.csv"
     lines.write_text("\n".join(["SEQUENTIAL", *(call.line for call in planned)]) + "\n")

@@ -1,4 +1,4 @@
-"""What is going to happen in a run: all of it follows from its seed."""
+"""What happens in a run, determined by its seed."""
 
 import math
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-# Of every hundred calls: who does what.
-BEHAVIOURS = {"caller ends": 35, "callee ends": 25, "nobody ends": 10, "busy": 12, "cancel": 10, "no answer": 8}
-# Sent on to nobody: 999 is no country.
+# The behaviour of every hundred calls.
+BEHAVIOURS = {"caller ends": 35, "callee ends": 25, "limit ends": 10, "busy": 12, "cancel": 10, "no answer": 8}
+# 999 is no country code, so no carrier could route such a number.
 SOURCE_PREFIX = "+999"
 SHORTEST_TALK_MS, LONGEST_TALK_MS = 50, 5000
 SHORTEST_RING_MS, LONGEST_RING_MS = 50, 2000
-# A scarce booking gets as many of the calls as an ample one has left.
+# The share of the calls that go to scarce bookings.
 SCARCE_SHARE = 0.4
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What one run is asked to do."""
+    """The parameters of one run."""
 
     seed: int
     engine_kills: int
@@ -36,7 +36,7 @@ class Kill(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """Wait so many seconds, then kill."""
+    """A kill after `wait` seconds."""
 
     wait: float
     kill: Kill
@@ -44,9 +44,9 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedCall:
-    """One line for the callers' telephone; see scenarios/ for what its fields mean.
+    """One line for the callers' telephone; scenarios/caller.xml explains its fields.
 
-    talk: how long its people would talk, in milliseconds; None if nobody answers, infinity if nobody hangs up.
+    `talk` is the intended talk time in ms; None for an unanswered call, infinity if neither side hangs up.
     """
 
     source: str
@@ -61,7 +61,7 @@ class PlannedCall:
 
 
 def steps(wanted: Wanted) -> list[Step]:
-    """One kill in five hits an engine that is hardly up, or not at all; one Asterisk in four takes the engine along."""
+    """One kill in five hits an engine that is still starting. One Asterisk kill in four kills the engine as well."""
     chance = Random(f"kills {wanted.seed}")
     both = wanted.asterisk_kills // 4
     kills = [Kill.BOTH] * both + [Kill.ASTERISK] * (wanted.asterisk_kills - both)
@@ -75,7 +75,7 @@ def _wait(chance: Random) -> float:
 
 
 def calls(wanted: Wanted, ample: list[str], scarce: list[str]) -> Iterator[PlannedCall]:
-    """As many as are asked for. `ample`, `scarce`: rented numbers."""
+    """Yields calls without end to the rented numbers `ample` and `scarce`."""
     chance = Random(f"calls {wanted.seed}")
     kinds, weights = list(BEHAVIOURS), list(BEHAVIOURS.values())
     serial = 0
@@ -89,7 +89,7 @@ def calls(wanted: Wanted, ample: list[str], scarce: list[str]) -> Iterator[Plann
 
 
 def crowd(first_serial: int, size: int, service: str) -> list[PlannedCall]:
-    """Callers who all dial one number at the same moment, and would talk for a second."""
+    """Callers who all dial one number at the same moment, and talk for a second."""
     return [PlannedCall(_source(0, 0, first_serial + index), service, "talk", 1000, 1000) for index in range(size)]
 
 
@@ -98,7 +98,7 @@ def _call(kind: str, serial: int, service: str, talk: int, ring: int) -> Planned
         return PlannedCall(_source(0, 0, serial), service, "talk", talk, talk)
     if kind == "callee ends":
         return PlannedCall(_source(1, talk, serial), service, "wait", 0, talk)
-    if kind == "nobody ends":
+    if kind == "limit ends":
         return PlannedCall(_source(0, 0, serial), service, "wait", 0, math.inf)
     if kind == "busy":
         return PlannedCall(_source(2, 0, serial), service, "wait", 0, None)
@@ -108,5 +108,5 @@ def _call(kind: str, serial: int, service: str, talk: int, ring: int) -> Planned
 
 
 def _source(callee: int, talk: int, serial: int) -> str:
-    """A caller's number of its own for each call, which also tells the callee's telephone what to do."""
+    """A unique caller's number, which also tells the callee's telephone how to behave."""
     return f"{SOURCE_PREFIX}{callee}{talk // 10:03}{serial:06}"

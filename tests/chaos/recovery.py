@@ -1,4 +1,4 @@
-"""How long it takes after a kill until calls are bridged again, and until the books are right."""
+"""Measures how long after a kill calls are bridged again and all leases are right."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from tests.chaos.judge import killed
 from tests.chaos.seen import Seen, Span
 from tests.chaos.trouble import Outage
 
-# A lease that outlives its call by less is the way every call ends, not a fault.
+# Every lease ends a little after its call; up to this time that is no fault.
 SETTLING_SECONDS = 0.5
 
 
@@ -23,7 +23,7 @@ def bridged_again(seen: Sequence[Seen], outages: Sequence[Outage]) -> list[float
 
 
 def books_right(spans: Sequence[Span], outages: Sequence[Outage]) -> list[float]:
-    """For each kill: seconds until no lease that it left behind was up, 0 when it left none."""
+    """For each kill: seconds until every lease that it left behind was settled; 0 if it left none."""
     return [
         max((end - outage.began for began, end in spans if _meets(began, end, outage)), default=0.0)
         for outage in outages
@@ -31,7 +31,7 @@ def books_right(spans: Sequence[Span], outages: Sequence[Outage]) -> list[float]
 
 
 def settled_after(books: Books, outages: Sequence[Outage]) -> list[float]:
-    """For each lease that was up in an Asterisk that was killed: seconds until it was settled."""
+    """For each lease that was open in a killed Asterisk: seconds until it was settled."""
     entries = [entry for entries in books.entries.values() for entry in entries]
     return [
         (entry.ended or math.inf) - outage.began
@@ -42,7 +42,7 @@ def settled_after(books: Books, outages: Sequence[Outage]) -> list[float]:
 
 
 def wrong_spans(seen: Iterable[Seen], books: Books, asterisk: Sequence[Outage]) -> list[Span]:
-    """When a lease was up whose call was not."""
+    """Spans of time in which a lease was open after its call had ended."""
     spans = []
     for call in seen:
         killed_at = killed(call, asterisk)
@@ -63,7 +63,7 @@ def spread(seconds: Sequence[float]) -> str:
 
 
 def _over(call: Seen, entry: Entry, killed_at: float | None) -> float | None:
-    """When the call of a lease was over in truth; None if nobody saw it."""
+    """When the call of a lease really ended; None if no telephone saw it."""
     if killed_at is not None and entry.started < killed_at:
         return killed_at if call.ended is None else min(killed_at, call.ended)
     return call.ended

@@ -17,7 +17,7 @@ from tests.chaos import books, judge, load, plan, seen, trouble
 from tests.chaos.figures import Crowd, Report
 from tests.chaos.plan import Wanted
 from tests.chaos.trouble import Outage, Renewals, Trouble
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.system import System
 
 PLANS = {
@@ -27,19 +27,19 @@ PLANS = {
 }
 SCARCE, AMPLE = 8, 6
 RTP_PORTS = 800
-# Calls that nobody ends are cut then.
+# The limit that ends calls whose sides do not hang up.
 LONGEST_CALL_SECONDS = 6
 CROWD_SERIAL = 900_000
 SECONDS_A_STEP = 10.0
 LAST_CALLS_SECONDS = 60.0
 
-Say = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 
 
 @dataclass
 class _Scene:
     wanted: Wanted
-    say: Say
+    show_progress: ShowProgress
     system: System
     directory: Path
     listener: CallbackListener
@@ -49,7 +49,7 @@ class _Scene:
     expected: dict[str, float] = field(default_factory=dict)
 
 
-def run(wanted: Wanted, say: Say) -> Report:
+def run(wanted: Wanted, show_progress: ShowProgress) -> Report:
     rtp = free_port_range(RTP_PORTS)
     system = System(
         plans=PLANS,
@@ -58,7 +58,7 @@ def run(wanted: Wanted, say: Say) -> Report:
         rtp_start=rtp,
         rtp_end=rtp + RTP_PORTS - 1,
         callback_retries=[1] * 20,
-        max_undecided_calls=1000,  # a crowd is to meet the engine, not a refusal before it
+        max_undecided_calls=1000,  # all calls of a crowd must reach the engine, and none be refused before
     )
     began = time.monotonic()
     with ExitStack() as cleanup:
@@ -66,7 +66,7 @@ def run(wanted: Wanted, say: Say) -> Report:
         listener = cleanup.enter_context(CallbackListener())
         cleanup.enter_context(system)
         hidden = cleanup.enter_context(load.callees(system, directory / "callees"))
-        scene = _Scene(wanted, say, system, directory, listener, hidden)
+        scene = _Scene(wanted, show_progress, system, directory, listener, hidden)
         return _play(scene, began)
 
 
@@ -77,13 +77,16 @@ def _play(scene: _Scene, began: float) -> Report:
     crowded = [_crowd(scene, number, killing=killing) for number, killing in enumerate((False, True))]
     renewed = _storm(scene, ample, scarce)
     quiet_after = _until(lambda: books.leases_up(system.settings.database) == 0, scene.wanted.quiet_seconds)
-    scene.say("waiting for the callbacks")
+    scene.show_progress("waiting for the callbacks")
     _until(lambda: books.callbacks_pending(system.settings.database) == 0, scene.wanted.quiet_seconds)
     written = books.read(system.settings.database)
     rang = scene.hidden.messages()
     calls = seen.calls(scene.heard, rang)
     found = judge.mismatches(calls, written, scene.trouble, scene.expected)
-    found += [judge.Mismatch(each, "rang, and nobody called", "", "") for each in seen.strangers(calls, rang)]
+    found += [
+        judge.Mismatch(each, "it rang, but no telephone called", "", "")
+        for each in seen.unexpected_sources(calls, rang)
+    ]
     return Report(
         wanted=scene.wanted,
         seconds=time.monotonic() - began,
@@ -93,14 +96,14 @@ def _play(scene: _Scene, began: float) -> Report:
         crowds=[_outcome(calls, each) for each in crowded],
         quiet_after=quiet_after,
         renewed=renewed,
-        told=Counter(str(each.content.get("id")) for each in scene.listener.received()),
+        delivered=Counter(str(each.content.get("id")) for each in scene.listener.received()),
         stalls=seen.stalls(scene.heard, rang),
         mismatches=found,
     )
 
 
-def _storm(scene: _Scene, ample: list[Booked], scarce: list[Booked]) -> int:
-    """Calls, and kills, until there are no kills left. Returns how often somebody added a plan."""
+def _storm(scene: _Scene, ample: list[Booking], scarce: list[Booking]) -> int:
+    """Makes calls until all kills have been made. Returns the number of renewals that succeeded."""
     steps = plan.steps(scene.wanted)
     seconds = sum(step.wait for step in steps) + len(steps) * SECONDS_A_STEP
     planned = plan.calls(scene.wanted, [each.service for each in ample], [each.service for each in scarce])
@@ -112,14 +115,14 @@ def _storm(scene: _Scene, ample: list[Booked], scarce: list[Booked]) -> int:
         for line in lines
         if line.service in plenty and line.talk is not None
     }
-    scene.say(f"{scene.wanted.rate:g} calls/s, {len(steps)} kills")
+    scene.show_progress(f"{scene.wanted.rate:g} calls/s, {len(steps)} kills")
     with callers, Renewals(scarce, scene.wanted.seed) as renewals:
         for number, step in enumerate(steps, 1):
             trouble.make(scene.system, step, scene.trouble)
             if number % 20 == 0:
-                scene.say(f"{number} kills")
+                scene.show_progress(f"{number} kills")
         callers.no_more_calls()
-        scene.say("waiting for the last calls to end")
+        scene.show_progress("waiting for the last calls to end")
         callers.wait(LAST_CALLS_SECONDS)
     scene.heard += callers.messages()
     return renewals.accepted
@@ -132,7 +135,7 @@ class _Crowded:
 
 
 def _crowd(scene: _Scene, number: int, *, killing: bool) -> _Crowded:
-    """Everybody at once on credit for one; with `killing`, the engine dies among them."""
+    """Makes many calls at once on credit for one. With `killing`, it kills the engine among them."""
     booked = scene.system.book("MEDIUM", scene.listener.url)
     lines = plan.crowd(CROWD_SERIAL + number * scene.wanted.crowd, scene.wanted.crowd, booked.service)
     with load.callers(scene.system, lines, 1000, scene.directory / f"crowd-{number}") as callers:
@@ -158,7 +161,7 @@ def _outcome(calls: list[seen.Seen], crowded: _Crowded) -> Crowd:
 
 
 def _until(true: Callable[[], bool], timeout: float) -> float | None:
-    """Seconds until it was true, None if it did not become so in time."""
+    """Waits until the condition holds. Returns the seconds that it took, or None after `timeout` seconds."""
     began = time.monotonic()
     while not true():
         if time.monotonic() - began > timeout:

@@ -17,14 +17,15 @@ _USER = re.compile(r"sip:([^@>]*)@")
 
 @dataclass(frozen=True)
 class Seen:
-    """One call of one caller. Instants are seconds since the epoch.
+    """One call of one caller. Times are seconds since the epoch.
 
-    status: the final answer to its INVITE, None if none came.
-    answered: when its caller confirmed the answer.
-    ended: when either side said or heard BYE first, or when an unanswered one was refused.
-    over: when Asterisk last said anything of it, to either side. Between the two lies its end for Asterisk, which may
-        be short of processor time.
-    reached: when its INVITEs reached the hidden number (again after an Asterisk that was killed).
+    Attributes:
+        status: The final answer to its INVITE; None if there was none.
+        answered: When the caller acknowledged the answer.
+        ended: When either side first sent or received BYE, or when an unanswered call was refused.
+        over: When Asterisk last sent a message of the call to either side. Asterisk, which may lack CPU, ended the
+            call between `ended` and `over`.
+        reached: When its INVITEs reached the hidden number; several if Asterisk was killed.
     """
 
     source: str
@@ -37,7 +38,7 @@ class Seen:
 
     @property
     def talked(self) -> float | None:
-        """Seconds, if it was answered and its end was seen."""
+        """The talk time in seconds; None if it was not answered or its end was not seen."""
         return None if self.answered is None or self.ended is None else max(0.0, self.ended - self.answered)
 
 
@@ -50,14 +51,14 @@ def calls(callers: Iterable[Message], callees: Iterable[Message]) -> list[Seen]:
     return sorted((seen for seen in found if seen is not None), key=lambda seen: seen.dialled)
 
 
-def strangers(seen: Sequence[Seen], callees: Iterable[Message]) -> set[str]:
-    """Numbers that rang a hidden number though no caller has them."""
+def unexpected_sources(seen: Sequence[Seen], callees: Iterable[Message]) -> set[str]:
+    """Callers' numbers that reached a hidden number although no telephone of the run has them."""
     rang = {_source(leg) or "?" for leg in by_call(list(callees)).values()}
     return rang - {each.source for each in seen}
 
 
 def stalls(*traces: Iterable[Message]) -> list[Span]:
-    """When Asterisk left a request lie: from its first sending until the first answer."""
+    """Spans in which Asterisk answered a request late: from its first sending to the first answer."""
     found = []
     for trace in traces:
         for call in by_call(list(trace)).values():
@@ -82,7 +83,7 @@ def _seen(call: list[Message], legs: dict[str, list[list[Message]]]) -> Seen | N
     status = final_status(call)
     answered = next((m.at for m in call if m.method == "ACK"), None) if status == 200 else None
     if answered is not None:
-        # Asterisk tells the caller last, once its own books are done: whichever side heard or said BYE first counts.
+        # Asterisk sends the caller's BYE last, after its own work. So the first BYE on either side counts.
         byes = [m.at for leg in (call, *theirs) for m in leg if m.method == "BYE" and m.status is None]
         ended = min((at for at in byes if at >= answered), default=None)
     else:

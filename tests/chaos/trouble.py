@@ -1,4 +1,4 @@
-"""What is done to the system while people call: kills from the plan, and renewals that may hit a dying engine."""
+"""What happens to the system during the calls: planned kills, and renewals that may meet a dying engine."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from random import Random
 from typing import Self
 
 from tests.chaos.plan import Kill, Step
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.system import System
 
 RENEWAL_SECONDS = 1.0
@@ -16,7 +16,7 @@ RENEWAL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Outage:
-    """From the kill until its end, as seconds since the epoch: Asterisk takes calls again, the engine was started."""
+    """From the kill (epoch seconds) until Asterisk accepts calls again, or until the engine was started again."""
 
     began: float
     ended: float
@@ -24,14 +24,14 @@ class Outage:
 
 @dataclass
 class Trouble:
-    """All that happened. A kill of both stands in both lists."""
+    """All outages. A kill of both processes is in both lists."""
 
     engine: list[Outage] = field(default_factory=list)
     asterisk: list[Outage] = field(default_factory=list)
 
 
 def make(system: System, step: Step, trouble: Trouble) -> None:
-    """One kill. Returns once what was killed was started again, which does not say that it answers."""
+    """Kills and restarts. Returns when the processes were started, before they answer."""
     time.sleep(step.wait)
     began = time.time()
     if step.kill is not Kill.ENGINE:
@@ -46,9 +46,9 @@ def make(system: System, step: Step, trouble: Trouble) -> None:
 
 
 class Renewals:
-    """Someone who adds a plan to one of the scarce bookings every second, whatever the engine is doing."""
+    """A customer who renews one of the scarce bookings every second, whatever happens to the engine."""
 
-    def __init__(self, booked: Sequence[Booked], seed: int) -> None:
+    def __init__(self, booked: Sequence[Booking], seed: int) -> None:
         self._booked = booked
         self._chance = Random(f"renewals {seed}")
         self._stop = threading.Event()

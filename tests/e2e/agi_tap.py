@@ -1,4 +1,4 @@
-"""Stands between Asterisk and the engine and writes down what the engine is asked, and what it says to a call."""
+"""A relay between Asterisk and the engine that records every AGI request and the engine's answer."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ def names_in(names: str) -> list[str]:
 
 
 @dataclass
-class Asked:
-    """One AGI request, as it went over the wire; complete once its connection is closed."""
+class AgiRequest:
+    """One AGI request and its answer as bytes; complete once the connection is closed."""
 
     raw: bytes = b""
-    said: bytes = b""
+    answer: bytes = b""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -37,27 +37,27 @@ class Asked:
 
     @property
     def arguments(self) -> list[str]:
-        """Asterisk leaves out trailing empty ones."""
+        """The arguments of the request. Asterisk leaves out empty ones at the end."""
         environment = self.environment
         return [environment[f"agi_arg_{n}"] for n in range(1, len(environment) + 1) if f"agi_arg_{n}" in environment]
 
     @property
     def variables(self) -> dict[str, str]:
-        """What the engine set on the channel."""
+        """The channel variables that the engine set."""
         return {
             name: value
-            for names, values in SET.findall(self.said)
+            for names, values in SET.findall(self.answer)
             for name, value in zip(names_in(names.decode()), values.decode().split(","), strict=True)
         }
 
 
 @dataclass
 class AgiTap:
-    """Listens on `port` of 127.0.0.1 for Asterisk and passes everything on to the engine's `engine_port`."""
+    """Listens on `port` of 127.0.0.1 for Asterisk and forwards everything to the engine's `engine_port`."""
 
     port: int
     engine_port: int
-    _asked: list[Asked] = field(default_factory=list)
+    _requests: list[AgiRequest] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
@@ -74,12 +74,12 @@ class AgiTap:
         self._thread.join(START_SECONDS)
         self._loop.close()
 
-    def asked(self, script: str = "route") -> list[Asked]:
-        """Until now, in the order of their arrival; only those whose question is all there."""
-        return [each for each in list(self._asked) if b"\n\n" in each.raw and each.script == script]
+    def requests(self, script: str = "route") -> list[AgiRequest]:
+        """The requests for one script so far, in the order of their arrival, whose headers are complete."""
+        return [each for each in list(self._requests) if b"\n\n" in each.raw and each.script == script]
 
     def forget(self) -> None:
-        self._asked = []
+        self._requests = []
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._pass_on, sock=self._listener)
@@ -87,8 +87,8 @@ class AgiTap:
             await self._stop.wait()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = Asked()
-        self._asked.append(asked)
+        request = AgiRequest()
+        self._requests.append(request)
         try:
             engine_reader, engine_writer = await asyncio.open_connection("127.0.0.1", self.engine_port)
         except OSError:
@@ -98,9 +98,9 @@ class AgiTap:
         async def one_way(source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: str) -> None:
             with contextlib.suppress(ConnectionError):
                 while data := await source.read(CHUNK):
-                    setattr(asked, kept, getattr(asked, kept) + data)
+                    setattr(request, kept, getattr(request, kept) + data)
                     sink.write(data)
                     await sink.drain()
             sink.close()
 
-        await asyncio.gather(one_way(reader, engine_writer, "raw"), one_way(engine_reader, writer, "said"))
+        await asyncio.gather(one_way(reader, engine_writer, "raw"), one_way(engine_reader, writer, "answer"))

@@ -1,4 +1,4 @@
-"""What tests do with SIPp: a hidden number that behaves in some way, and a caller who dials a rented one."""
+"""Calls with SIPp: a hidden number that behaves by a scenario, and a caller who dials a rented number."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,38 +7,37 @@ from phones import messages
 from phones.messages import Message
 from phones.ports import Transport
 from phones.sipp import Sipp
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.system import System
 
 SOURCE = "+33199007777"
-# They are told things while they pause or send: Asterisk says 180 when it dials and again when the callee rings.
+# They get messages during a pause: Asterisk sends 180 when it dials, and again when the callee rings.
 LENIENT = frozenset({"uac_cancel", "uac_repeats_invite"})
 
 
-# A limit can be reached late by as much as the machine is behind with its work, which is nobody's fault here (figures:
-# test_overrun.py); early would take time that was paid for.
+# A busy machine may cut a call late (figures: test_call_limit.py). A call that is cut early loses paid time.
 EARLY_SECONDS, LATE_SECONDS = 0.15, 1.0
-# How long the hidden number's side of a call may last after the test is through with it.
+# How long the hidden number's side of a call may last after the end of the test.
 LAST_WORDS_SECONDS = 5.0
 
 
 def lasted(talked: float | None, seconds: float) -> bool:
-    """Whether a call was as long as it should be."""
+    """Whether a call lasted as long as it should."""
     return talked is not None and -EARLY_SECONDS <= talked - seconds <= LATE_SECONDS
 
 
 class Caller:
-    """Plays both the telephone network and a caller of it."""
+    """The telephone network behind the trunk, and a caller."""
 
     def __init__(self, system: System) -> None:
         self.system = system
 
     @contextmanager
     def hidden(self, scenario: str = "uas_answer", *, calls: int = 1, **keys: int | str) -> Iterator[Sipp]:
-        """The hidden number's side of the trunk.
+        """The telephone of the hidden number, at the trunk.
 
-        Its calls come to their ends there, also where the caller's have already: a BYE that finds nobody is sent again,
-        to the next one who listens on this port, and is that one's first and last call.
+        It waits at the end until its own calls have ended. A BYE that finds no listener is sent again, and would reach
+        the next telephone on this port as its first and last call.
         """
         with Sipp(scenario, port=self.system.trunk_port, calls=calls, keys=keys, timeout=120) as sipp:
             yield sipp
@@ -54,7 +53,7 @@ class Caller:
         transport: Transport = "udp",
         keys: Mapping[str, int | str] | None = None,
     ) -> Iterator[Sipp]:
-        """A caller who has dialled."""
+        """A caller who has dialled the number."""
         with Sipp(
             scenario,
             target=self.system.sip,
@@ -76,14 +75,14 @@ class Caller:
         transport: Transport = "udp",
         **keys: int | str,
     ) -> "Outcome":
-        """One call from dialling to its end."""
+        """Makes one call and waits for its end."""
         with self.dialling(service, scenario, transport=transport, keys=keys) as sipp:
             sipp.wait()
             return Outcome(sipp.messages())
 
 
 class Outcome:
-    """What a caller saw of one call."""
+    """One call, as its caller saw it."""
 
     def __init__(self, trace: list[Message]) -> None:
         self.messages = trace
@@ -107,7 +106,7 @@ class Outcome:
 
 
 def wait_talking(system: System, callers: Sipp, calls: int = 1) -> None:
-    """Until so many calls are up. Fails at once over one that is refused: an ACK alone follows a refusal, too."""
+    """Waits until this number of calls is answered. Fails at once if one is refused, because refusals have ACKs too."""
 
     def are_up() -> bool:
         traces = messages.by_call(callers.messages()).values()
@@ -118,12 +117,12 @@ def wait_talking(system: System, callers: Sipp, calls: int = 1) -> None:
     system.until(are_up, f"{calls} calls are up")
 
 
-def assert_nothing_shown(trace: list[Message], booked: Booked) -> None:
-    """No digit string of the hidden number in anything that the caller received.
+def assert_destination_hidden(trace: list[Message], booked: Booking) -> None:
+    """Asserts that nothing that the caller received shows the hidden number.
 
-    The last six digits are searched: shorter ones happen by chance in tags and ports.
+    It searches for the last six digits: shorter runs occur by chance in tags and ports.
     """
     received = [message.text for message in trace if message.direction == "received"]
-    assert received, "the caller received nothing at all: there is nothing to judge"
+    assert received, "the caller received no message, so the search proves nothing"
     tail = booked.destination[-6:]
     assert not [text for text in received if tail in text]

@@ -1,4 +1,4 @@
-"""Searches for words that must not be anywhere: hidden numbers, callers, keys, what stands in a callback's URL."""
+"""Searches files and command lines for secrets: hidden numbers, callers, keys, paths of callback URLs."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 
 DATABASE = "rented-numbers.sqlite3"
-# The database is where they belong.
+# The database may hold them.
 DATABASE_FILES = frozenset({DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"})
 
 
 def needle(word: str) -> str:
-    """Of a number the digits after the country code: it is found with +33, 0033, 33, 0 or nothing before them."""
+    """For a number: its digits after the country code, which +33, 0033, 33, 0 or nothing may precede."""
     return word[-9:] if word.startswith("+") else word
 
 
@@ -24,7 +24,7 @@ def found_in(text: str | bytes, words: Iterable[str]) -> list[str]:
 
 
 def found_in_files(directory: Path, words: Iterable[str]) -> dict[str, list[str]]:
-    """File, as seen from the directory → the words that it holds. Every file but the database itself; names too."""
+    """Maps each file (relative path) to the words in its name or content. Skips the database itself."""
     words, hits = list(words), {}
     for root, _, names in os.walk(directory):
         for name in names:
@@ -39,7 +39,7 @@ def found_in_files(directory: Path, words: Iterable[str]) -> dict[str, list[str]
 
 @contextlib.contextmanager
 def command_lines(roots: Callable[[], Iterable[int]]) -> Iterator[set[str]]:
-    """Inside, gathers the command line of every process that comes and goes under those, again and again."""
+    """Inside its `with`, collects the command lines of these processes and all their children, again and again."""
     seen: set[str] = set()
     done = threading.Event()
 
@@ -61,5 +61,5 @@ def command_lines(roots: Callable[[], Iterable[int]]) -> Iterator[set[str]]:
         thread.join()
 
 
-def said(hits: Mapping[str, list[str]]) -> str:
+def describe(hits: Mapping[str, list[str]]) -> str:
     return "\n".join(f"{place}: {', '.join(words)}" for place, words in hits.items())

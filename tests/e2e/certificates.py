@@ -1,4 +1,4 @@
-"""Certificates for one test run: CAs, and PEM files with a certificate and its key, made when they are asked for."""
+"""Makes certificates for a test run: CAs, and PEM files with a certificate and its key."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ NAME = "127.0.0.1"
 
 
 class Authority:
-    """A CA; `file`: its own certificate."""
+    """A CA. `file` holds its own certificate."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory / name
@@ -19,7 +19,7 @@ class Authority:
         self._authority.cert_pem.write_to_path(str(self.file))
 
     def issue(self, name: str = NAME) -> Path:
-        """A file with a certificate for that host, those that lead to the CA, and the key; for its owner alone."""
+        """Writes a certificate for the host, its chain and its key to a file that only the owner can read."""
         issued = self._authority.issue_cert(name)
         path = self._directory / f"{name}.pem"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

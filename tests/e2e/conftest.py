@@ -1,4 +1,4 @@
-"""One system for most tests: Asterisk, engine and API start once, each test books numbers of its own."""
+"""One system for most tests: Asterisk, engine and API start once, and each test makes its own bookings."""
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from phones.listener import CallbackListener
-from tests.e2e.besieged import Besieged, besieged
+from tests.e2e.attacked_system import AttackedSystem, attacked_system
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
 
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Beside a failure stands what the systems that are up say of it: why a call was refused, only they know."""
+    """Adds the logs of the running systems to a failure: only the logs show why a call was refused."""
     report = yield
     if report.failed:
         for system in System.up:
@@ -39,7 +39,7 @@ def shared_system() -> Iterator[System]:
 
 @pytest.fixture
 def system(shared_system: System) -> System:
-    """The shared system, up again whatever the test before did to its engine."""
+    """The shared system, ready again after whatever the previous test did to its engine."""
     shared_system.wait_ready()
     return shared_system
 
@@ -50,10 +50,10 @@ def caller(system: System) -> Caller:
 
 
 @pytest.fixture(scope="session")
-def siege() -> Iterator[Besieged]:
-    """Of its own, because what its engine is asked is written down."""
-    with besieged() as siege:
-        yield siege
+def attacked() -> Iterator[AttackedSystem]:
+    """A system of its own, because it records its engine's AGI requests."""
+    with attacked_system() as attacked:
+        yield attacked
 
 
 @pytest.fixture

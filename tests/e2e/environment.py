@@ -10,7 +10,7 @@ from engine.config.tuning import TUNING_VARIABLE, Tuning
 
 @contextmanager
 def environ(more: Mapping[str, str]) -> Iterator[None]:
-    """In its `with` this process has these environment variables too."""
+    """Adds environment variables to this process inside its `with`."""
     previous = dict(os.environ)
     os.environ.update(more)
     try:

@@ -1,4 +1,4 @@
-"""Sends bytes to a SIP port as they are, over UDP or TCP, from any address of 127/8, and keeps what comes back."""
+"""Sends raw bytes to a SIP port over UDP or TCP, from any address of 127/8, and keeps the answers."""
 
 import contextlib
 import re
@@ -14,8 +14,8 @@ CONNECT_SECONDS = 5.0
 STATUS = re.compile(rb"SIP/2\.0 (\d{3}) ", re.IGNORECASE)
 
 
-class Wire:
-    """One socket of its own, so that what comes back on it answers what was sent on it."""
+class SipSocket:
+    """A socket for one request, so that everything that it receives answers that request."""
 
     def __init__(self, target: str, *, source: str = "127.0.0.1", transport: str = "udp", port: int = 0) -> None:
         host, _, number = target.rpartition(":")
@@ -39,24 +39,24 @@ class Wire:
 
     @property
     def peer(self) -> str:
-        """Its own host:port, as it stands in a Via."""
+        """Its own host:port, for a Via."""
         host, port = self.socket.getsockname()
         return f"{host}:{port}"
 
     def send(self, raw: bytes) -> None:
-        # Nobody there any more (ICMP), or a stream that the other side closed: what was to be tried has been tried.
+        # The other side closed its port (ICMP) or the stream: the attempt has been made.
         with contextlib.suppress(ConnectionError, BlockingIOError, BrokenPipeError):
             self.socket.send(raw)
 
     def read(self) -> None:
-        """Takes what is there, and acknowledges refusals, or they would be repeated for half a minute."""
+        """Reads what is there, and acknowledges refusals, which would otherwise be repeated for half a minute."""
         for data in self.take():
             self.received.append(data)
             if ack := ack_of(data):
                 self.send(ack)
 
     def take(self) -> Iterator[bytes]:
-        """What is there: datagrams, or parts of a stream."""
+        """Reads the waiting datagrams or parts of a stream."""
         while not self._closed:
             try:
                 data = self.socket.recv(LARGEST)
@@ -71,22 +71,22 @@ class Wire:
 
     @property
     def closed(self) -> bool:
-        """The other side has closed the connection."""
+        """Whether the other side has closed the connection."""
         return self._closed
 
     @property
     def statuses(self) -> list[int]:
-        """Of the answers, in order; repeated ones too."""
+        """The statuses of all answers in order, repetitions included."""
         return [int(status) for status in STATUS.findall(b"\n".join(self.received))]
 
     @property
     def final(self) -> int:
-        """The status of the first final answer, 0 without one."""
+        """The status of the first final answer; 0 without one."""
         return next((status for status in self.statuses if status >= 200), 0)
 
 
-def read_all(wires: Iterable[Wire], seconds: float) -> None:
-    """Reads whatever comes within that time."""
+def read_all(wires: Iterable[SipSocket], seconds: float) -> None:
+    """Reads everything that comes within this time."""
     by_socket = {wire.socket: wire for wire in wires}
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and by_socket:
@@ -98,7 +98,7 @@ def read_all(wires: Iterable[Wire], seconds: float) -> None:
 
 
 def ack_of(answer: bytes) -> bytes | None:
-    """The ACK of a refused INVITE, from its answer alone; None for any other message."""
+    """Makes the ACK of a refused INVITE from its answer; None for any other message."""
     head = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
     status = STATUS.match(answer)
     names = {line.partition(b":")[0].strip().lower(): line for line in reversed(head[1:])}

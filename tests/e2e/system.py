@@ -1,4 +1,4 @@
-"""A whole system for tests: real Asterisk, the real engine process, an account, all on free ports of 127.0.0.1."""
+"""A whole system for tests: a real Asterisk, the engine's process and an account, on free ports of 127.0.0.1."""
 
 import asyncio
 import contextlib
@@ -23,13 +23,13 @@ from engine.local.processes import Child, LocalAsterisk, engine_command
 from engine.local.setup import set_up
 from phones.ports import free_port, free_port_range, give_back
 from tests.e2e import canary
-from tests.e2e.answers import Answer, send
-from tests.e2e.booked import Booked, fictional_number
+from tests.e2e.api_client import Answer, send
+from tests.e2e.booking import Booking, fictional_number
 from tests.e2e.environment import as_environment, environ
 
-# How long a test waits for what must come: no figure of anything.
+# How long a test waits for an event that must happen. This is no performance figure.
 READY_SECONDS = 60.0
-# The plans of the tests: short enough to be used up.
+# Plans that are short enough for a test to use up.
 PLANS = {
     "SMALL": {"seconds": 3, "calls": 25, "valid_for": 3600},
     "MEDIUM": {"seconds": 60, "calls": 1, "valid_for": 3600},
@@ -38,11 +38,11 @@ PLANS = {
 
 
 class System:
-    """In its `with` calls can be made; at the end everything is ended and its files are removed."""
+    """The system runs inside its `with`. At the end it is stopped and its files are removed."""
 
     rtp_ports = 250
     up: ClassVar[list["System"]] = []
-    """Those that have their logs."""
+    """The systems that are running."""
 
     def __init__(
         self,
@@ -53,10 +53,17 @@ class System:
         asterisk_environment: Mapping[str, str] | None = None,
         **overrides: object,
     ) -> None:
-        """`overrides`: settings; `engine_only`: those that the engine alone sees otherwise; `asterisk_only`: those
-        that Asterisk's files alone are written with; `…_environment`: variables that are no settings."""
+        """Prepares a system.
+
+        Args:
+            engine_only: Settings that only the engine gets.
+            asterisk_only: Settings that only Asterisk's files are written with.
+            engine_environment: Further environment variables of the engine.
+            asterisk_environment: Further environment variables of Asterisk.
+            overrides: Settings of the whole system.
+        """
         self.trunk_port = free_port()
-        # A short path: the one of Asterisk's socket is limited.
+        # A short path, because the path of Asterisk's socket is limited.
         self.data_dir = Path(tempfile.mkdtemp(prefix="rn-"))
         self._rtp = free_port_range(self.rtp_ports)
         self._environment = as_environment(
@@ -72,7 +79,7 @@ class System:
                 "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
                 "plans": PLANS,
                 "longest_call": 4,
-                # A callee who means to answer does within this time on a machine that is busy, too.
+                # Long enough for a callee to answer on a busy machine.
                 "ring_timeout": 8,
                 "sweep_interval": 0.5,
                 "requests_per_minute": 1_000_000,  # tests ask again and again until something has happened
@@ -87,7 +94,7 @@ class System:
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
         self.key = ""
-        # Every hidden number that was ever booked here.
+        # All hidden numbers of this system's bookings.
         self.hidden: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -118,10 +125,10 @@ class System:
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
 
     def alter(self, etc: Path) -> None:
-        """A system that is wrong on purpose changes Asterisk's files here."""
+        """Changes Asterisk's files, in subclasses that break a protection on purpose."""
 
     def stop(self) -> None:
-        """Whatever the tests did here, no file but the database may hold a hidden number."""
+        """Stops the system, and asserts that no file except the database holds a hidden number."""
         hits: dict[str, list[str]] = {}
         if self in self.up:
             self.up.remove(self)
@@ -134,7 +141,7 @@ class System:
             self._runner.close()
             give_back(self._rtp, self.rtp_ports)
             shutil.rmtree(self.data_dir, ignore_errors=True)
-        assert not hits, f"hidden numbers were left in files:\n{canary.said(hits)}"
+        assert not hits, f"hidden numbers were left in files:\n{canary.describe(hits)}"
 
     @property
     def sip(self) -> str:
@@ -142,24 +149,22 @@ class System:
 
     @property
     def webhook_secret(self) -> str:
-        """What the demo account verifies its callbacks with."""
+        """The secret that signs the demo account's callbacks."""
         with contextlib.closing(sqlite3.connect(self.settings.database)) as database:
             [(secret,)] = database.execute("SELECT webhook_secret FROM accounts WHERE name = 'demo'")
         return str(secret)
 
     @property
     def engine_log(self) -> str:
-        return (self.data_dir / "engine.runtime.logs").read_text()
+        return (self.data_dir / "engine.log").read_text()
 
     def start_engine(self, **more: str) -> None:
-        """`more`: environment variables for this start alone."""
+        """Starts the engine with further environment variables `more`."""
         with environ({**self._environment, **self._engine_only, **more}):
-            self._engine = self._runner.run(
-                Child.start("engine", engine_command(), self.data_dir / "engine.runtime.logs")
-            )
+            self._engine = self._runner.run(Child.start("engine", engine_command(), self.data_dir / "engine.log"))
 
     def wait_engine_dead(self, timeout: float = READY_SECONDS) -> None:
-        """Until the engine has died by itself."""
+        """Waits until the engine has ended by itself."""
         assert self._engine is not None
         self._runner.run(asyncio.wait_for(self._engine.wait(), timeout))
         self._engine = None
@@ -177,7 +182,7 @@ class System:
         os.kill(self._engine.pid, number)
 
     def kill_engine(self) -> None:
-        """kill -9, as a crash would."""
+        """Kills the engine with SIGKILL, which has the effect of a crash."""
         assert self._engine is not None
         self._engine.kill()
         self._runner.run(self._engine.wait())
@@ -197,18 +202,18 @@ class System:
 
     @property
     def asterisk_log(self) -> str:
-        """What it keeps, and what it said on its console."""
+        """Asterisk's log file and its console output."""
         log = self.data_dir / "asterisk" / "log"
         return (log / "messages").read_text(errors="replace") + (log / "console").read_text(errors="replace")
 
     @property
     def pids(self) -> list[int]:
-        """Those of the engine and of Asterisk, as far as they run."""
+        """The process ids of the engine and of Asterisk, as far as they were started."""
         children = [self._engine, self._asterisk.child if self._asterisk else None]
         return [child.pid for child in children if child is not None]
 
     def kill_asterisk(self) -> None:
-        """kill -9: no BYE, no hangup handler, no report."""
+        """Kills Asterisk with SIGKILL: it sends no BYE, runs no hangup handler, and reports no end."""
         assert self._asterisk is not None
         assert self._asterisk.child is not None
         self._asterisk.child.kill()
@@ -220,7 +225,7 @@ class System:
             self._runner.run(self._asterisk.start())
 
     def asterisk_console(self, command: str) -> str:
-        """What Asterisk prints."""
+        """Runs a console command of Asterisk and returns its output."""
         assert self._asterisk is not None
         words = [*self._asterisk._program.command, "-C", str(self._asterisk._home.config), "-rx", command]
         return subprocess.run(words, capture_output=True, check=True, text=True, timeout=20).stdout
@@ -242,13 +247,13 @@ class System:
         return send(method, url, body, {**every, **(headers or {})})
 
     def command(self, *words: str) -> Any:
-        """What a command of the command line prints, from JSON."""
+        """Runs a command of the command line and returns its JSON output."""
         done = self._command(*words)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def complaint(self, *words: str) -> str:
-        """Of a command that must fail."""
+    def failure_message(self, *words: str) -> str:
+        """Runs a command that must fail, and returns its error text."""
         done = self._command(*words)
         assert done.returncode == 1, done
         return done.stderr
@@ -263,18 +268,18 @@ class System:
             timeout=90,
         )
 
-    def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> Booked:
-        """A booking with a hidden number of its own, so that a search for its digits means something."""
+    def book(self, plan: str = "SMALL", callback: str = "http://127.0.0.1:9/") -> Booking:
+        """Makes a booking with a hidden number of its own, so that a search for its digits finds nothing else."""
         destination = fictional_number()
         self.hidden.add(destination)
         answer = self.request(
             "POST", "/bookings", {"destination": destination, "usagePlan": plan, "callback": callback}
         )
         assert answer.status == 201, answer
-        return Booked(self, answer.body["id"], answer.body["service"], destination)
+        return Booking(self, answer.body["id"], answer.body["service"], destination)
 
     def cdrs(self, service: str) -> list[dict[str, Any]]:
-        """The call records of a rented number, newest first."""
+        """Returns the call records of a rented number, newest first."""
         return [cdr for cdr in self.get("/cdr?limit=100").body["data"] if cdr["service"] == service]
 
     def until(self, true: Callable[[], bool], what: str, timeout: float = READY_SECONDS) -> None:

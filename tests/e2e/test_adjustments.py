@@ -1,4 +1,4 @@
-"""What an operator gives or takes holds for calls that are up: they are cut earlier, or later."""
+"""An operator's adjustment of a booking moves the end of its live calls."""
 
 import sqlite3
 import time
@@ -15,7 +15,7 @@ from engine.runtime.failpoints import VARIABLE
 from engine.runtime.ids import new_id
 from phones.messages import by_call
 from tests.contract.ledger import broken_rules
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import EARLY_SECONDS, LATE_SECONDS, Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
@@ -35,8 +35,8 @@ def party(generous: System) -> Caller:
     return Caller(generous)
 
 
-def _adjust(booked: Booked, seconds: int, calls: int = 0) -> tuple[int, int]:
-    """As the command line has it done by the engine. Returns the seconds and calls that were really given."""
+def _adjust(booked: Booking, seconds: int, calls: int = 0) -> tuple[int, int]:
+    """Adjusts through the running engine, as the command line does. Returns the seconds and calls really granted."""
     done = ask_to_adjust(
         booked.system.data_dir, Adjustment(new_id("grt"), BookingId(booked.id), seconds, calls, "a test")
     )
@@ -44,14 +44,14 @@ def _adjust(booked: Booked, seconds: int, calls: int = 0) -> tuple[int, int]:
     return done.seconds, done.calls
 
 
-def _on_the_command_line(booked: Booked, seconds: int, calls: int) -> tuple[int, int]:
+def _adjust_on_command_line(booked: Booking, seconds: int, calls: int) -> tuple[int, int]:
     arguments = ("--seconds", str(seconds), "--calls", str(calls), "--reason", "a test", "--json")
     done = booked.system.command("bookings", "adjust", booked.id, *arguments)
     return done["seconds"], done["calls"]
 
 
-def _granted_in_the_end(booked: Booked, calls: int = 1) -> int:
-    """Seconds, once the calls are settled; by books that balance."""
+def _granted_in_the_end(booked: Booking, calls: int = 1) -> int:
+    """The granted seconds after all calls are settled. Asserts that the ledger adds up."""
     booked.wait_settled(calls)
     with closing(sqlite3.connect(booked.system.settings.database)) as database:
         assert broken_rules(database) == {}
@@ -72,7 +72,7 @@ def test_a_live_call_is_cut_earlier_when_seconds_are_taken(generous: System, par
     assert (booked.now["secondsRemaining"], booked.now["callsRemaining"], booked.now["status"]) == (0, 21, "EXPIRED")
 
 
-def test_of_what_is_talked_nothing_is_taken_and_all_calls_end_at_once(generous: System, party: Caller) -> None:
+def test_seconds_already_talked_cannot_be_taken_and_all_calls_end_at_once(generous: System, party: Caller) -> None:
     booked = generous.book()
     with party.hidden(calls=2), party.dialling(booked.service, calls=2) as callers:
         wait_talking(generous, callers, 2)
@@ -99,18 +99,18 @@ def test_a_live_call_lasts_longer_when_seconds_are_given(generous: System, party
     assert _granted_in_the_end(booked) == 5
 
 
-def test_without_an_engine_only_what_no_call_holds_is_taken(generous: System, party: Caller) -> None:
+def test_without_an_engine_only_seconds_that_no_call_leases_are_taken(generous: System, party: Caller) -> None:
     booked = generous.book()
     with party.hidden(), party.dialling(booked.service, "uac_hangs_up", keys={"talk": 3500}) as callers:
         wait_talking(generous, callers)
         generous.kill_engine()
-        assert _on_the_command_line(booked, -7, -30) == (0, -24)
+        assert _adjust_on_command_line(booked, -7, -30) == (0, -24)
         callers.wait()
     generous.start_engine()
     generous.wait_ready()
     assert [record["duration"] for record in booked.wait_settled()] == [4]
     assert _granted_in_the_end(booked) == GRANTED
-    assert _on_the_command_line(booked, -7, 5) == (-5, 5)
+    assert _adjust_on_command_line(booked, -7, 5) == (-5, 5)
     assert generous.command("ledger", "verify", "--json") == []
     shown = generous.command("bookings", "show", booked.id, "--json")
     assert [(each["seconds"], each["calls"]) for each in shown["grants"]] == [(-5, 5), (0, -24), (GRANTED, 25)]
@@ -119,7 +119,7 @@ def test_without_an_engine_only_what_no_call_holds_is_taken(generous: System, pa
 
 
 @pytest.mark.parametrize(("point", "granted"), [("limits lowered", GRANTED), ("adjustment booked", GRANTED - 5)])
-def test_an_engine_that_dies_over_it_leaves_books_that_balance_and_nobody_talks_beyond(
+def test_an_engine_killed_during_an_adjustment_leaves_a_correct_ledger_and_no_call_exceeds_its_limit(
     generous: System, party: Caller, point: str, granted: int
 ) -> None:
     booked = generous.book()
@@ -135,15 +135,15 @@ def test_an_engine_that_dies_over_it_leaves_books_that_balance_and_nobody_talks_
         generous.wait_ready()
         callers.wait()
         callee.wait()
-        # There: a caller's BYE waits until Asterisk has written the end down, while there is no engine to tell it to.
+        # The callee's trace is exact: without an engine, the caller's BYE waits until Asterisk has spooled the end.
         talked = Outcome(callee.messages()).talked
     assert _granted_in_the_end(booked) == granted
-    # Asterisk has the lower limit in any case; the engine that comes may raise it again, if it comes in time.
+    # Asterisk has the lower limit in any case. The restarted engine may raise it again if it starts in time.
     assert talked is not None
     assert GRANTED - 5 - EARLY_SECONDS <= talked <= granted + LATE_SECONDS
 
 
-def test_a_live_call_is_shown_and_hung_up_on_the_command_line_and_the_other_goes_on(
+def test_the_command_line_shows_live_calls_and_hangs_up_one_without_ending_the_other(
     generous: System, party: Caller
 ) -> None:
     booked, other = generous.book(), generous.book()

@@ -1,4 +1,4 @@
-"""What can be done with the secret of the manager's user, tried on a real Asterisk: each of its actions (F8)."""
+"""What the engine's manager user may do: every action of a real Asterisk is tried (F8)."""
 
 import re
 import socket
@@ -14,15 +14,15 @@ from engine.config import secrets
 from tests.e2e.system import System
 
 DENIED = "Permission denied"
-NOBODY = "PJSIP/nobody-00000001"
-# What an action needs to be taken seriously, and yet to do nothing if it is allowed.
+NO_CHANNEL = "PJSIP/none-00000001"
+# Arguments that make an action valid, but without effect if it is allowed.
 ARGUMENTS = {
     "WaitEvent": {"Timeout": "1"},
     "Command": {"Command": "core show version"},
     "Originate": {"Channel": "Local/1@nowhere", "Application": "Hangup"},
     "Setvar": {"Variable": "RN_TRIED", "Value": "1"},
     "Getvar": {"Variable": "RN_TRIED"},
-    "Redirect": {"Channel": NOBODY, "Context": "nowhere", "Exten": "1", "Priority": "1"},
+    "Redirect": {"Channel": NO_CHANNEL, "Context": "nowhere", "Exten": "1", "Priority": "1"},
     "UpdateConfig": {"SrcFilename": "nothing.conf", "DstFilename": "nothing.conf"},
     "GetConfig": {"Filename": "manager.conf"},
     "GetConfigJSON": {"Filename": "manager.conf"},
@@ -36,16 +36,16 @@ ARGUMENTS = {
     "BridgeTechnologySuspend": {"BridgeTechnology": "nothing"},
     "BridgeTechnologyUnsuspend": {"BridgeTechnology": "nothing"},
 }
-FOR_MOST = {"Channel": NOBODY, "Channel1": NOBODY, "Channel2": NOBODY, "Timeout": "1"}
+FOR_MOST = {"Channel": NO_CHANNEL, "Channel1": NO_CHANNEL, "Channel2": NO_CHANNEL, "Timeout": "1"}
 
-# Asterisk lets everybody who has logged in do these, whatever the rights: no setting takes them away.
-EVERYBODY_S = {
+# Asterisk allows these to every user who has logged in. No setting removes them.
+ALWAYS_ALLOWED = {
     *("Challenge", "Events", "ListCommands", "Login", "Logoff", "Ping", "WaitEvent"),
     *("BridgeDestroy", "BridgeInfo", "BridgeKick", "BridgeList"),
     *("BridgeTechnologyList", "BridgeTechnologySuspend", "BridgeTechnologyUnsuspend"),
 }
-# What comes with the class `call`, the only one that has Hangup and AbsoluteTimeout and not much more. Asterisk knows
-# nothing narrower: there are filters for events, none for actions.
+# The actions of class `call`, the smallest class with Hangup and AbsoluteTimeout. Asterisk has filters for events, but
+# none for actions.
 OF_CLASS_CALL = {
     *("AbsoluteTimeout", "Hangup", "PJSIPHangup", "Status"),
     *("Atxfer", "BlindTransfer", "Bridge", "CancelAtxfer", "LocalOptimizeAway", "Redirect"),
@@ -64,7 +64,7 @@ class Session:
         self.greeting = self.ask("Login", Username=AMI_USER, Secret=kept.ami_secret, Events="off")
 
     def ask(self, action: str, **fields: str) -> str:
-        """The first message that comes."""
+        """Sends an action and returns the first message that comes back."""
         lines = [f"{name}: {value}" for name, value in {"Action": action, **fields}.items()]
         self._file.write("\r\n".join([*lines, "", ""]).encode())
         self._file.flush()
@@ -85,12 +85,12 @@ def session(system: System, source: str = "127.0.0.1") -> Iterator[Session]:
 
 
 def actions(system: System) -> list[str]:
-    """All that this Asterisk has."""
+    """The names of all actions of this Asterisk."""
     shown = system.asterisk_console("manager show commands")
     return re.findall(r"^  ([A-Z]\w+) ", shown, re.MULTILINE)[1:]
 
 
-def test_every_action_of_asterisk_is_refused_but_those_that_come_with_ending_calls(system: System) -> None:
+def test_every_action_is_refused_except_those_of_class_call_and_those_always_allowed(system: System) -> None:
     every = actions(system)
     assert len(every) > 60
     allowed = set()
@@ -99,7 +99,7 @@ def test_every_action_of_asterisk_is_refused_but_those_that_come_with_ending_cal
             assert "Authentication accepted" in talking.greeting
             if DENIED not in talking.ask(action, **(ARGUMENTS.get(action) or FOR_MOST)):
                 allowed.add(action)
-    assert allowed == EVERYBODY_S | OF_CLASS_CALL
+    assert allowed == ALWAYS_ALLOWED | OF_CLASS_CALL
     forbidden = {"Command", "Originate", "UpdateConfig", "GetConfig", "ModuleLoad", "DBPut", "UserEvent", "Filter"}
     forbidden |= {
         "AGI",
@@ -116,17 +116,17 @@ def test_every_action_of_asterisk_is_refused_but_those_that_come_with_ending_cal
     print(f"F8 {len(every)} actions tried: {len(allowed)} allowed, forbidden ones allowed 0")  # noqa: T201
 
 
-def test_what_the_engine_takes_for_its_rights_is_what_asterisk_lists(system: System) -> None:
+def test_asterisk_lists_exactly_the_allowed_actions(system: System) -> None:
     with session(system) as talking:
         listed = set(re.findall(r"^(\w+): .*\(Priv: ", talking.ask("ListCommands"), re.MULTILINE))
-    assert listed == EVERYBODY_S | OF_CLASS_CALL
+    assert listed == ALWAYS_ALLOWED | OF_CLASS_CALL
 
 
-def test_no_event_is_shown_to_the_manager_s_user_whatever_it_asks_for(system: System) -> None:
+def test_the_manager_user_gets_no_events_even_if_it_requests_them(system: System) -> None:
     with session(system) as talking:
         talking.ask("Events", EventMask="on")
         for value in "123":
-            # Who may read the class `dialplan` hears of it by an event, VarSet.
+            # A user who may read class `dialplan` would get a VarSet event.
             assert "Event:" not in talking.ask("Setvar", Variable="RN_TRIED", Value=value)
             assert "Event:" not in talking.ask("Ping")
             time.sleep(0.05)

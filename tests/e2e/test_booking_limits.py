@@ -1,4 +1,4 @@
-"""Limits of a booking on real calls: calls at once, calls of one caller, the longest call, also moved in mid-call."""
+"""A booking's own limits on real calls: calls at once, calls of one caller, longest call, and changes during a call."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from phones.messages import by_call, final_status
-from tests.e2e.booked import Booked, fictional_number
+from tests.e2e.booking import Booking, fictional_number
 from tests.e2e.calls import SOURCE, Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
@@ -16,7 +16,7 @@ TOLERANCE = 0.1
 
 @pytest.fixture(scope="module")
 def generous() -> Iterator[System]:
-    """Nothing but the booking's own limits is in the way of a call here."""
+    """A system in which only the booking's own limits end or refuse a call."""
     with System(longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 100, "valid_for": 3600}}) as system:
         yield system
 
@@ -26,27 +26,27 @@ def party(generous: System) -> Caller:
     return Caller(generous)
 
 
-def _book(system: System, **limits: int) -> Booked:
+def _book(system: System, **limits: int) -> Booking:
     destination = fictional_number()
     body = {"destination": destination, "usagePlan": "LARGE", "callback": "http://127.0.0.1:9/", **limits}
     answer = system.request("POST", "/bookings", body)
     assert answer.status == 201, answer
-    return Booked(system, answer.body["id"], answer.body["service"], destination)
+    return Booking(system, answer.body["id"], answer.body["service"], destination)
 
 
-def _change(booked: Booked, **limits: int | None) -> None:
+def _change(booked: Booking, **limits: int | None) -> None:
     answer = booked.system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", **limits})
     assert answer.status == 200, answer
 
 
-def _explained(booked: Booked, source: str = SOURCE) -> Any:
+def _explained(booked: Booking, source: str = SOURCE) -> Any:
     answer = booked.system.get(f"/bookings/{booked.id}/explain?source={source}")
     assert answer.status == 200, answer
     assert booked.destination[-6:] not in str(answer.body)
     return answer.body
 
 
-def test_of_three_calls_at_once_two_are_bridged_where_two_are_allowed(generous: System, party: Caller) -> None:
+def test_two_of_three_calls_at_once_are_bridged_if_two_are_allowed(generous: System, party: Caller) -> None:
     booked = _book(generous, maxConcurrentCalls=2)
     with (
         party.hidden(calls=2),
@@ -64,7 +64,9 @@ def test_of_three_calls_at_once_two_are_bridged_where_two_are_allowed(generous: 
     assert _explained(booked)["reason"] == "put_through"
 
 
-def test_a_caller_beyond_the_calls_of_an_hour_is_403_and_another_one_is_not(party: Caller, generous: System) -> None:
+def test_a_caller_over_the_hourly_limit_gets_403_and_another_caller_is_put_through(
+    party: Caller, generous: System
+) -> None:
     booked = _book(generous, maxCallsPerCallerPerHour=2)
     for calls in (1, 2):
         with party.hidden():
@@ -80,7 +82,7 @@ def test_a_caller_beyond_the_calls_of_an_hour_is_403_and_another_one_is_not(part
         assert party.call(booked.service, "uac_hangs_up", talk=100, source=other).status == 200
 
 
-def test_callers_who_withhold_their_number_are_one_caller(party: Caller, generous: System) -> None:
+def test_all_anonymous_callers_count_as_one_caller(party: Caller, generous: System) -> None:
     booked = _book(generous, maxCallsPerCallerPerHour=1)
     with party.hidden():
         first = party.call(booked.service, "uac_hangs_up", talk=100, header="Privacy: id", source="anonymous")
@@ -101,10 +103,10 @@ def test_a_call_is_cut_at_the_longest_call_of_its_booking(party: Caller, generou
 
 
 @pytest.mark.parametrize(("longest", "changed", "talked"), [(2, 4, 4), (4, 2, 2), (4, 1, 2)])
-def test_a_longest_call_that_is_moved_in_mid_call_moves_its_end(
+def test_changing_the_longest_call_during_a_call_moves_its_end(
     party: Caller, generous: System, longest: int, changed: int, talked: int
 ) -> None:
-    """One that has lasted longer already ends with the second that it is in."""
+    """A call that is already longer ends at the end of its current second."""
     booked = _book(generous, maxCallSeconds=longest)
     with party.hidden(), party.dialling(booked.service) as callers:
         wait_talking(booked.system, callers)
@@ -116,7 +118,7 @@ def test_a_longest_call_that_is_moved_in_mid_call_moves_its_end(
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [talked]
 
 
-def test_a_longest_call_that_is_removed_in_mid_call_no_longer_ends_it(party: Caller, generous: System) -> None:
+def test_a_limit_removed_during_a_call_no_longer_ends_it(party: Caller, generous: System) -> None:
     booked = _book(generous, maxCallSeconds=2)
     with party.hidden(), party.dialling(booked.service, "uac_hangs_up", keys={"talk": 3500}) as callers:
         wait_talking(booked.system, callers)

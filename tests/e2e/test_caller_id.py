@@ -1,4 +1,4 @@
-"""What the destination receives of a caller, for each choice of a booking and each way of presenting oneself.
+"""What the destination receives about a caller, for each `callerId` of a booking and each kind of caller.
 
 `pytest -s` prints the table.
 """
@@ -12,10 +12,10 @@ from phones.messages import Message
 from tests.e2e.calls import SOURCE, Caller
 from tests.e2e.system import System
 
-# What a carrier may know of the caller beside what the caller shows, and who forwarded the call.
+# Numbers that a carrier may send in addition to the caller's: an asserted identity, and who forwarded the call.
 ASSERTED, FORWARDED = "+33199007123", "+33199007456"
 NAME = "Zoe Quidam"
-# As a byte, that is no UTF-8.
+# A Latin-1 byte, which is invalid UTF-8.
 LATIN_1 = "Zo\udceb"
 
 PAI = f"P-Asserted-Identity: <sip:{ASSERTED}@127.0.0.1>"
@@ -23,7 +23,7 @@ FORWARDING = (
     f"Diversion: <sip:{FORWARDED}@127.0.0.1>;reason=unconditional\r\n"
     f"History-Info: <sip:{FORWARDED}@127.0.0.1>;index=1\r\nHistory-Info: <sip:{ASSERTED}@127.0.0.1>;index=1.1"
 )
-# Kind of caller → SIPp's keys for it, and whether the caller's number may be known at all.
+# Kind of caller → SIPp's keys for it, and whether the destination may see the caller's number.
 CALLERS: dict[str, tuple[dict[str, Any], bool]] = {
     "plain": ({}, True),
     "display name": ({"name": f'"{NAME}" '}, True),
@@ -41,26 +41,26 @@ CALLERS: dict[str, tuple[dict[str, Any], bool]] = {
     "anonymous and forwarded": ({"source": "anonymous", "header": FORWARDING}, False),
 }
 ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
-# Headers and lines that could tell who calls.
-TELLING = ("From", "Contact", "P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion", "History-Info")
+# Headers that could identify the caller.
+IDENTIFYING = ("From", "Contact", "P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion", "History-Info")
 
 
 def _received(trace: list[Message]) -> list[Message]:
-    # What is sent once more, because an answer was late, is the same to the letter.
+    # Retransmissions are identical texts.
     once = {message.text: message for message in reversed(trace) if message.direction == "received"}
     found = list(reversed(once.values()))
     assert [message.method for message in found] == ["INVITE", "ACK", "BYE"]
     return found
 
 
-def _told(invite: Message) -> str:
-    """The table's cell: what there is of headers that can tell, without tags."""
-    shown = [f"{name}: {re.sub(';tag=.*', '', value)}" for name in TELLING for value in invite.headers(name)]
+def _identifying_headers(invite: Message) -> str:
+    """The cell of the table: the identifying headers, without tags."""
+    shown = [f"{name}: {re.sub(';tag=.*', '', value)}" for name in IDENTIFYING for value in invite.headers(name)]
     return " | ".join(shown)
 
 
 @pytest.mark.parametrize("choice", ["caller", "service", "anonymous"])
-def test_the_destination_sees_what_the_booking_says_and_nothing_that_a_caller_withholds(
+def test_the_destination_sees_what_the_booking_chooses_and_nothing_that_the_caller_withholds(
     system: System, caller: Caller, choice: str
 ) -> None:
     booked, rows = system.book("LARGE"), list[str]()
@@ -77,11 +77,11 @@ def test_the_destination_sees_what_the_booking_says_and_nothing_that_a_caller_wi
         hidden_from_it = {SOURCE, ASSERTED, FORWARDED, booked.service} - {shown}
         assert [each for each in hidden_from_it if each[-7:] in everything] == [], kind
         assert NAME.split(maxsplit=1)[0] not in everything, kind
-        assert [name for name in TELLING[2:] if trace[0].headers(name)] == [], kind
+        assert [name for name in IDENTIFYING[2:] if trace[0].headers(name)] == [], kind
 
         record, *_ = booked.wait_settled(len(rows) + 1)
         assert record["source"] == (SOURCE if shows_number else "anonymous"), kind
-        rows.append(f"{choice:<10}{kind:<26}{_told(trace[0])}")
+        rows.append(f"{choice:<10}{kind:<26}{_identifying_headers(trace[0])}")
     print("\n" + "\n".join(rows))  # noqa: T201  the table
 
 
@@ -99,10 +99,13 @@ def test_blocked_and_anonymous_callers_get_403_and_others_are_put_through(system
     path = f"/bookings/{booked.id}/blocked-callers"
     assert system.request("POST", path, {"caller": SOURCE}).status == 201
     with caller.hidden() as hidden:
-        # In whatever form the carrier sends the number.
+        # In every form that carriers send.
         for source in (SOURCE, SOURCE.removeprefix("+"), SOURCE.replace("+", "00")):
             assert caller.call(booked.service, "uac_rejected", source=source).status == 403
-        assert system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", "refuseAnonymous": True}).status
+        assert (
+            system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE", "refuseAnonymous": True}).status
+            == 200
+        )
         assert caller.call(booked.service, "uac_rejected", source="anonymous").status == 403
         assert caller.call(booked.service, "uac_rejected", source=SOURCE[:-1] + "6", header="Privacy: id").status == 403
         assert _invites(hidden.messages()) == 0

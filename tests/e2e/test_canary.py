@@ -1,8 +1,8 @@
-"""L3: a hidden number, a caller, an API key and a callback's URL go through everything and are left nowhere.
+"""L3: a hidden number, a caller, an API key and a callback's URL are left in no file, log or answer.
 
-One system at its most talkative makes calls of every kind, is broken in the middle of them, and dies. Then every file
-of it is searched but the database, and whatever it has said. What the whole suite books is searched for likewise, when
-each of its systems stops (`System.stop`).
+One system at its highest log levels makes calls of every kind, breaks during some of them, and crashes. Then all its
+files except the database, and all its outputs are searched. Every other system of the suite is searched for its hidden
+numbers when it stops (`System.stop`).
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from engine.local import panel
 from phones.listener import CallbackListener
 from phones.sipp import Sipp
 from tests.e2e import canary
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, wait_talking
 from tests.e2e.system import System
 
@@ -34,16 +34,16 @@ CALLER = "+33199008642"
 
 @dataclass
 class Flight:
-    """What was done and seen. `words` must be nowhere."""
+    """What the run did and returned. None of `words` may appear anywhere."""
 
     system: System
     words: set[str] = field(default_factory=set)
     answers: dict[str, str] = field(default_factory=dict)
     journals: list[str] = field(default_factory=list)
     cmdlines: set[str] = field(default_factory=set)
-    stranger_key: str = ""
+    other_key: str = ""
 
-    def book(self, plan: str, callback: str) -> Booked:
+    def book(self, plan: str, callback: str) -> Booking:
         booked = self.system.book(plan, callback)
         self.words.add(booked.destination)
         return booked
@@ -56,7 +56,7 @@ def flight() -> Iterator[Flight]:
         with pytest.MonkeyPatch.context() as talkative:
             talkative.setenv("PYTHONASYNCIODEBUG", "1")
             system.start()
-        # As an operator might while looking for something.
+        # As an operator might do to find a fault.
         for command in ("core set verbose 10", "core set debug 10", "pjsip set logger on"):
             system.asterisk_console(command)
         flight = Flight(system, words={CALLER, system.key})
@@ -71,20 +71,20 @@ def flight() -> Iterator[Flight]:
 
 def _fly(flight: Flight, caller: Caller, working: str, refusing: str) -> None:
     system = flight.system
-    account = system.command("accounts", "create", "stranger", "--json")
-    flight.stranger_key = system.command("keys", "create", account["id"], "--json")["key"]
-    flight.words |= {flight.stranger_key, account["webhookSecret"]}
+    account = system.command("accounts", "create", "other", "--json")
+    flight.other_key = system.command("keys", "create", account["id"], "--json")["key"]
+    flight.words |= {flight.other_key, account["webhookSecret"]}
     _call_in_every_way(flight, caller, working, refusing)
     _lose_the_engine(flight, caller, working)
     _break_a_call(flight, caller, working)
     _break_the_worker(flight, caller, working)
-    _ask_as_a_stranger(flight)
+    _ask_as_another_account(flight)
     _die_in_the_sweep(flight, working)
-    # Last, for Asterisk goes on sending: a trunk where nobody listens.
+    # Last, because Asterisk goes on sending to a trunk on which no program listens.
     assert _dial(caller, flight.book("LARGE", refusing)) == 503
 
 
-def _dial(caller: Caller, booked: Booked, scenario: str = "uac_hangs_up") -> int | None:
+def _dial(caller: Caller, booked: Booking, scenario: str = "uac_hangs_up") -> int | None:
     return caller.call(booked.service, scenario, source=CALLER, talk=100).status
 
 
@@ -111,19 +111,19 @@ def _call_in_every_way(flight: Flight, caller: Caller, working: str, refusing: s
 
 
 @contextlib.contextmanager
-def _talking(caller: Caller, booked: Booked) -> Iterator[Sipp]:
+def _talking(caller: Caller, booked: Booking) -> Iterator[Sipp]:
     with caller.dialling(booked.service, keys={"source": CALLER}) as callers:
         wait_talking(caller.system, callers)
         yield callers
 
 
 def _lose_the_engine(flight: Flight, caller: Caller, working: str) -> None:
-    """Its end goes into the journal, which is looked at before it is taken in."""
+    """The call's end goes to the end spool, which is read before the engine empties it."""
     system, lost = flight.system, flight.book("SMALL", working)
     with caller.hidden(), _talking(caller, lost) as callers:
         system.kill_engine()
         callers.wait()
-    system.until(lambda: bool(list(system.settings.journal.glob("*.json"))), "the end is kept")
+    system.until(lambda: bool(list(system.settings.journal.glob("*.json"))), "the end is spooled")
     flight.journals = [path.name + path.read_text() for path in system.settings.journal.iterdir()]
     assert _dial(caller, lost) == 503
     system.start_engine(PYTHONASYNCIODEBUG="1")
@@ -133,7 +133,7 @@ def _lose_the_engine(flight: Flight, caller: Caller, working: str) -> None:
 
 @contextlib.contextmanager
 def _broken(system: System, table: str, column: str, key: str, value: str) -> Iterator[None]:
-    """Inside, that column of that row has a value that it cannot have."""
+    """Inside its `with`, this column of this row has an invalid value."""
     with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
         [(before,)] = database.execute(f"SELECT {column} FROM {table} WHERE id = ?", [key])  # noqa: S608  our own words
         for now in (value, before):
@@ -144,7 +144,7 @@ def _broken(system: System, table: str, column: str, key: str, value: str) -> It
 
 
 def _break_a_call(flight: Flight, caller: Caller, working: str) -> None:
-    """The exception's own text is the hidden number, in the call's script and in the API's handler."""
+    """Makes an AGI script and API handlers fail with an exception whose text is the hidden number."""
     system, booked = flight.system, flight.book("LARGE", working)
     with _broken(system, "bookings", "usage_plan", booked.id, booked.destination):
         assert _dial(caller, booked) == 503
@@ -155,7 +155,7 @@ def _break_a_call(flight: Flight, caller: Caller, working: str) -> None:
 
 
 def _break_the_worker(flight: Flight, caller: Caller, working: str) -> None:
-    """A secret that no callback can be signed with."""
+    """Makes the callback worker fail with a secret that cannot sign."""
     system, booked = flight.system, flight.book("LARGE", working)
     with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
         [(account,)] = database.execute("SELECT account_id FROM bookings WHERE id = ?", [booked.id])
@@ -165,14 +165,14 @@ def _break_the_worker(flight: Flight, caller: Caller, working: str) -> None:
         system.until(lambda: "callback_attempt_broke" in system.engine_log, "the attempt breaks")
 
 
-def _ask_as_a_stranger(flight: Flight) -> None:
-    """Every route and method with another account's ids; and the owner's own errors, which need not repeat it."""
+def _ask_as_another_account(flight: Flight) -> None:
+    """Requests every route with another account's key, and collects the owner's validation errors."""
     system, owner = flight.system, flight.system.key
     cdrs = system.get("/cdr?limit=100").body["data"]
     bookings = system.get("/bookings?includeExpired=true&limit=100").body["data"]
     hidden = bookings[0]["destination"]
     for answer, words in ((cdrs, {CALLER}), (bookings, {hidden})):
-        assert canary.found_in(json.dumps(answer), words), "the search finds what the owner is told"
+        assert canary.found_in(json.dumps(answer), words), "the search finds what the owner may see"
     for body in (
         {"destination": f"{hidden}77777", "usagePlan": "SMALL", "callback": "http://127.0.0.1:9/"},
         {"destination": hidden, "usagePlan": hidden, "callback": hidden},
@@ -181,7 +181,7 @@ def _ask_as_a_stranger(flight: Flight) -> None:
         refused = system.request("POST", "/bookings", body)
         assert refused.status == 422
         flight.answers[f"422 {body}"[:12] + str(len(flight.answers))] = json.dumps(refused.body)
-    system.key = flight.stranger_key
+    system.key = flight.other_key
     for route in ROUTES:
         records = cdrs if route.path.startswith("/cdr") else bookings
         for record in records if "{id}" in route.path else records[:1]:
@@ -189,13 +189,13 @@ def _ask_as_a_stranger(flight: Flight) -> None:
             path = route.path.replace("{id}", record["id"]).replace("{caller}", CALLER)
             answer = system.request(route.method, path, wish)
             assert answer.status < 500
-            if not route.path.startswith("/webhook-secret"):  # its own, which it may see
+            if not route.path.startswith("/webhook-secret"):  # the other account may see its own secret
                 flight.answers[f"{route.method} {route.path} {record['id']}"] = json.dumps(answer.body)
     system.key = owner
 
 
 def _die_in_the_sweep(flight: Flight, working: str) -> None:
-    """An exception that nobody foresaw ends the engine, and Python prints it."""
+    """Ends the engine with an unexpected exception, which Python prints."""
     system, booked = flight.system, flight.book("LARGE", working)
     with (
         contextlib.closing(sqlite3.connect(system.settings.database)) as database,
@@ -208,41 +208,41 @@ def _die_in_the_sweep(flight: Flight, working: str) -> None:
     system.wait_ready()
 
 
-def test_no_file_but_the_database_holds_any_of_it(flight: Flight) -> None:
+def test_no_file_except_the_database_holds_a_secret(flight: Flight) -> None:
     allowed = {"demo/api-key"}
     hits = canary.found_in_files(flight.system.data_dir, flight.words)
     assert {place: words for place, words in hits.items() if place not in allowed} == {}
-    assert hits == {"demo/api-key": [flight.system.key]}  # so the search does find what is there
+    assert hits == {"demo/api-key": [flight.system.key]}  # the search finds what is there
 
 
-def test_what_broke_was_logged_with_the_number_masked(flight: Flight) -> None:
+def test_exceptions_are_logged_with_the_number_masked(flight: Flight) -> None:
     log = flight.system.engine_log
     masked = "331\\u2022\\u2022\\u2022\\u2022\\u2022"
     assert any("agi_crashed" in line and masked in line for line in log.splitlines())
     assert "request_failed" in log
     assert "callback_attempt_broke" in log
-    # The last words of the process, in which it is no JSON.
+    # The last output of the process, which is no JSON.
     assert "ExceptionGroup" in log
     assert "ValueError: '+331•••••" in log
 
 
-def test_the_journal_holds_none_of_it(flight: Flight) -> None:
+def test_the_end_spool_holds_no_secret(flight: Flight) -> None:
     assert flight.journals
     assert canary.found_in("\n".join(flight.journals), flight.words) == []
 
 
-def test_no_command_line_shows_any_of_it(flight: Flight) -> None:
-    assert any("spool_ended.py" in line for line in flight.cmdlines), "processes that live shortly are seen"
+def test_no_command_line_shows_a_secret(flight: Flight) -> None:
+    assert any("spool_ended.py" in line for line in flight.cmdlines), "short-lived processes are seen"
     assert canary.found_in("\n".join(flight.cmdlines), flight.words) == []
 
 
-def test_no_error_and_no_answer_to_another_account_shows_any_of_it(flight: Flight) -> None:
+def test_no_error_and_no_answer_to_another_account_shows_a_secret(flight: Flight) -> None:
     assert len(flight.answers) > len(ROUTES)
     shown = {asked: canary.found_in(answer, flight.words) for asked, answer in flight.answers.items()}
     assert {asked: words for asked, words in shown.items() if words} == {}
 
 
-def test_no_command_shows_what_is_none_of_its_business(flight: Flight) -> None:
+def test_no_other_command_shows_a_secret(flight: Flight) -> None:
     system = flight.system
     booking = system.get("/bookings").body["data"][0]["id"]
     for words in (
@@ -263,37 +263,39 @@ def test_no_command_shows_what_is_none_of_its_business(flight: Flight) -> None:
         assert canary.found_in(done.stdout + done.stderr, flight.words) == [], words
 
 
-def test_the_panel_and_health_show_none_of_it(flight: Flight) -> None:
+def test_the_panel_shows_only_the_demo_key_and_health_no_secret(flight: Flight) -> None:
     system, shown = flight.system, StringIO()
     panel.show(Console(file=shown, width=200), system.settings, kept_secrets.load(system.data_dir / "secrets"), {})
-    # The demo's panel shows the demo's key: that is what it is for.
+    # The panel's purpose is to show the demo's key.
     assert canary.found_in(shown.getvalue(), flight.words) == [system.key]
     assert canary.found_in(json.dumps(system.get("/health").body), flight.words) == []
 
 
-def test_the_books_are_right_after_all_that(flight: Flight) -> None:
+def test_the_ledger_adds_up_afterwards(flight: Flight) -> None:
     assert flight.system.command("ledger", "verify", "--json") == []
 
 
-def test_callbacks_that_were_delivered_are_forgotten_by_the_sweep(flight: Flight) -> None:
+def test_retention_deletes_delivered_callbacks(flight: Flight) -> None:
     def kept() -> int:
         with contextlib.closing(sqlite3.connect(flight.system.settings.database)) as database:
             [(count,)] = database.execute("SELECT COUNT(*) FROM outbox WHERE finished_at IS NOT NULL")
         return int(count)
 
-    flight.system.until(lambda: kept() == 0, "they are forgotten")
+    flight.system.until(lambda: kept() == 0, "they are deleted")
     assert '"event": "expired_records_deleted"' in flight.system.engine_log
 
 
-def test_an_asterisk_that_writes_its_verbose_messages_to_a_file_is_found_out(flight: Flight) -> None:
-    """What docs say of it is so; and the search finds what Asterisk itself has written."""
+def test_the_search_finds_numbers_if_asterisk_logs_verbose_messages_to_a_file(flight: Flight) -> None:
+    """The documents warn of such a log. It also shows that the search finds what Asterisk itself writes."""
     system, caller = flight.system, Caller(flight.system)
     booked = system.book("LARGE")
     system.asterisk_console("logger add channel planted verbose(3)")
     try:
-        assert _dial(caller, booked) == 503  # nobody listens at the trunk
+        assert _dial(caller, booked) == 503  # no program listens at the trunk
         planted = {"asterisk/log/planted": [booked.destination]}
-        system.until(lambda: canary.found_in_files(system.data_dir, {booked.destination}) == planted, "it is found")
+        system.until(
+            lambda: canary.found_in_files(system.data_dir, {booked.destination}) == planted, "the search finds it"
+        )
     finally:
         system.asterisk_console("logger remove channel planted")
         (system.data_dir / "asterisk" / "log" / "planted").unlink()

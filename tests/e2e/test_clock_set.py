@@ -1,6 +1,7 @@
-"""A wall clock that is set by an hour while people talk costs nobody anything (M9). `-s` prints the figures.
+"""Setting the wall clock by an hour during calls changes neither their price nor their limits (M9).
 
-Asterisk and the engine each get a wall clock of their own, which the test sets; their ticks stay those of the machine.
+Asterisk and the engine each have a wall clock of their own, which the test sets; their monotonic clocks stay the
+machine's. `-s` prints the figures.
 """
 
 import contextlib
@@ -16,8 +17,8 @@ from phones.ports import free_port
 from phones.sipp import Sipp
 from tests.e2e.calls import LATE_SECONDS, Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
+from tests.e2e.tcp_relay import TcpRelay
 from tests.e2e.wall_clock import WallClock
-from tests.e2e.wire import Wire
 
 HOUR = 3600
 TALK_SECONDS = (1.4, 1.9, 2.3)
@@ -27,12 +28,12 @@ VALID_SECONDS = 1800
 
 @dataclass(frozen=True)
 class Timed:
-    """A system whose clocks can be set: both, as when its machine's is, or one alone, as on two machines."""
+    """A system with settable clocks: both together, as on one machine, or one alone, as on two machines."""
 
     system: System
     asterisk: WallClock
     engine: WallClock
-    ami: Wire
+    ami: TcpRelay
 
     def set(self, who: str, seconds: int) -> None:
         for name, clock in (("asterisk", self.asterisk), ("engine", self.engine)):
@@ -40,8 +41,10 @@ class Timed:
                 clock.set_by(seconds)
 
     def noticed(self, times: int) -> None:
-        """Until the engine has noticed that a clock was set so often in all."""
-        self.system.until(lambda: self.system.engine_log.count("wall_clock_was_set") >= times, "the step is noticed")
+        """Waits until the engine has noticed this number of clock changes in total."""
+        self.system.until(
+            lambda: self.system.engine_log.count("wall_clock_was_set") >= times, "the engine notices the change"
+        )
 
     @property
     def steps(self) -> int:
@@ -54,9 +57,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
     asterisk, engine = WallClock(directory / "asterisk"), WallClock(directory / "engine")
     ami_port = free_port()
     with (
-        contextlib.closing(Wire(ami_port)) as wire,
+        contextlib.closing(TcpRelay(ami_port)) as relay,
         System(
-            {"ami_port": wire.port},
+            {"ami_port": relay.port},
             asterisk_environment=asterisk.environment,
             engine_environment=engine.environment,
             ami_port=ami_port,
@@ -71,16 +74,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
             },
         ) as system,
     ):
-        yield Timed(system, asterisk, engine, wire)
-        wire.flow()
+        yield Timed(system, asterisk, engine, relay)
+        relay.resume()
 
 
 @pytest.fixture
 def timed(made: Timed) -> Iterator[Timed]:
-    """All clocks right, and known to be."""
+    """The system with correct clocks; at the end the clocks are set right again."""
     made.system.wait_ready()
     yield made
-    made.ami.flow()
+    made.ami.resume()
     made.system.wait_ready()
     before = made.steps
     made.set("both", 0)
@@ -97,17 +100,15 @@ def _up(system: System, sipp: Sipp) -> None:
 
 
 def fair(cost: int, talked: float, error: float = LATE_SECONDS) -> bool:
-    """Every second begun, but for what a machine that is behind with its work makes of the caller's own times."""
+    """Whether the cost is every started second, within the error of the caller's times on a busy machine."""
     return -error <= cost - talked <= 1 + error
 
 
 @pytest.mark.parametrize(
     ("who", "hours"), [("both", 1), ("both", -1), ("asterisk", 1), ("asterisk", -1), ("engine", 1)]
 )
-def test_calls_cost_what_their_callers_talked_and_keep_their_limits(
-    timed: Timed, parties: Caller, who: str, hours: int
-) -> None:
-    """Three are ended by their callers, a fourth by its limit."""
+def test_calls_cost_their_talk_time_and_keep_their_limits(timed: Timed, parties: Caller, who: str, hours: int) -> None:
+    """Three callers hang up; a fourth call is cut at its limit."""
     booked = [timed.system.book("LARGE") for _ in TALK_SECONDS]
     limited = timed.system.book("SMALL")
     with parties.hidden(calls=len(booked) + 1), contextlib.ExitStack() as stack:
@@ -128,36 +129,34 @@ def test_calls_cost_what_their_callers_talked_and_keep_their_limits(
     figures = f"talked {[round(t, 3) for t in talked]} s, charged {charged} s; limit {LIMIT_SECONDS} s"
     print(f"\n{who} set by {hours:+} h: {figures}: talked {until_limit:.3f} s, charged {cut['duration']} s")  # noqa: T201
     assert all(lasted(seconds, talk) for seconds, talk in zip(talked, TALK_SECONDS, strict=True))
-    # Asterisk's clock alone is known by messages, and they are late on such a machine.
+    # The engine learns a change of Asterisk's clock alone from messages, which are late on a busy machine.
     error = MESSAGE_MS / 1000 if who == "asterisk" else LATE_SECONDS
     assert all(fair(cost, seconds, error) for cost, seconds in zip(charged, talked, strict=True))
     assert fair(cut["duration"], min(until_limit, LIMIT_SECONDS), error)
-    # Not an hour later: that it was set is noticed within a second, or what a busy machine makes of one. Set forward,
-    # it may cut them early; and a limit that is told anew counts from the answer, some time before they can talk.
+    # Not an hour later: the engine notices the change within a second, or a few on a busy machine. A clock set forward
+    # may cut calls early. A renewed limit counts from the answer, shortly before the two can talk.
     assert until_limit < LIMIT_SECONDS + 10 * CHECK_SECONDS
     assert hours > 0 or until_limit > LIMIT_SECONDS - LATE_SECONDS
 
 
-def test_a_call_that_no_limit_ends_any_more_is_ended_once_asterisk_can_be_reached(
-    timed: Timed, parties: Caller
-) -> None:
-    """Its lease was settled in full when it was overdue. Until then nobody can end it but its parties."""
+def test_a_call_without_a_working_limit_is_ended_once_asterisk_can_be_reached(timed: Timed, parties: Caller) -> None:
+    """Its overdue lease is settled in full. Until the AMI answers, only its parties can end the call."""
     booked = timed.system.book("SMALL")
     with parties.hidden(), parties.dialling(booked.service) as callers:
         _up(timed.system, callers)
-        timed.ami.fall_silent()
+        timed.ami.pause()
         timed.set("both", -HOUR)
         [cdr] = booked.wait_settled()
         assert (cdr["disposition"], cdr["duration"]) == ("LOST", LIMIT_SECONDS)
         assert callers.messages()[-1].method != "BYE"
-        timed.ami.flow()
+        timed.ami.resume()
         callers.wait()
     assert booked.now["secondsRemaining"] == 0
     assert len(booked.calls) == 1
     assert timed.system.command("ledger", "verify", "--json") == []
 
 
-def test_a_booking_ends_by_the_clock_as_it_is_set(timed: Timed, parties: Caller) -> None:
+def test_a_booking_ends_by_the_present_wall_clock(timed: Timed, parties: Caller) -> None:
     booked = timed.system.book("MEDIUM")
     with parties.hidden(), parties.dialling(booked.service, "uac_hangs_up", keys={"talk": 6500}) as callers:
         _up(timed.system, callers)

@@ -1,10 +1,11 @@
-"""A system that runs well is said to."""
+"""`doctor` finds a healthy system healthy."""
 
 from tests.e2e.system import System
 
 
 def test_every_part_of_a_running_system_is_ok(system: System) -> None:
-    # The shared system's numbers may have been booked by other tests, its callbacks go nowhere, and it sweeps faster.
+    # Other tests may have booked all numbers of the shared system, its callbacks cannot be delivered, and it
+    # sweeps faster than in production.
     findings = system.command("doctor", "--json")
     parts = {finding["part"]: finding for finding in findings}
     assert {"asterisk program", "data directory", "secrets", "database", "engine", "ami", "asterisk", "ledger"} <= {

@@ -1,4 +1,4 @@
-"""An engine that is not there, hangs or talks nonsense: the caller gets 503, and nobody is bridged unmetered."""
+"""If the engine is absent, hangs or sends nonsense, the caller gets 503, and no call is bridged unmetered."""
 
 import signal
 import socket
@@ -6,13 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
 
-def test_an_engine_that_is_not_there_is_503(system: System, caller: Caller) -> None:
+def test_a_caller_gets_503_without_an_engine(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     system.kill_engine()
     try:
@@ -27,7 +25,7 @@ def test_an_engine_that_is_not_there_is_503(system: System, caller: Caller) -> N
     assert booked.now["secondsRemaining"] == 7
 
 
-def test_an_engine_that_hangs_frees_the_caller_within_3_seconds(system: System, caller: Caller) -> None:
+def test_a_caller_gets_503_within_3_seconds_if_the_engine_hangs(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     system.signal_engine(signal.SIGSTOP)
     try:
@@ -38,7 +36,7 @@ def test_an_engine_that_hangs_frees_the_caller_within_3_seconds(system: System, 
             assert hidden.messages() == []
     finally:
         system.signal_engine(signal.SIGCONT)
-    # Awake again, it finds a question whose asker is gone; whatever it leased for it is given back.
+    # When it continues, it finds a request without a caller, and gives back what it leased for it.
     system.until(lambda: booked.now["secondsRemaining"] == 7, "the lease is given back")
     with caller.hidden():
         assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
@@ -66,7 +64,7 @@ def _another_verdict(connection: socket.socket) -> None:
 
 @contextmanager
 def _impostor(port: int, talk: Talk) -> Iterator[None]:
-    """Something that is not our engine, at the engine's port."""
+    """Another program at the engine's port."""
     with socket.create_server(("127.0.0.1", port)) as server:
 
         def serve() -> None:
@@ -85,22 +83,22 @@ def _impostor(port: int, talk: Talk) -> Iterator[None]:
         thread.join()
 
 
-@pytest.mark.parametrize("talk", [_close, _garbage, _half_a_verdict, _another_verdict])
-def test_an_engine_that_talks_nonsense_is_503(system: System, caller: Caller, talk: Talk) -> None:
+def test_a_caller_gets_503_if_the_engine_sends_nonsense(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     system.stop_engine()
     try:
-        with _impostor(system.settings.fastagi_port, talk), caller.hidden() as hidden:
-            outcome = caller.call(booked.service)
-            assert outcome.status == 503
-            assert outcome.waited < 3.3
-            assert hidden.messages() == []
+        for talk in (_close, _garbage, _half_a_verdict, _another_verdict):
+            with _impostor(system.settings.fastagi_port, talk), caller.hidden() as hidden:
+                outcome = caller.call(booked.service)
+                assert outcome.status == 503, talk.__name__
+                assert outcome.waited < 3.3, talk.__name__
+                assert hidden.messages() == [], talk.__name__
     finally:
         system.start_engine()
         system.wait_ready()
 
 
-def test_a_live_call_survives_the_engine_and_ends_at_its_limit(system: System, caller: Caller) -> None:
+def test_a_live_call_continues_without_the_engine_and_ends_at_its_limit(system: System, caller: Caller) -> None:
     booked = system.book("SMALL")
     try:
         with caller.hidden() as callee, caller.dialling(booked.service) as callers:
@@ -108,7 +106,7 @@ def test_a_live_call_survives_the_engine_and_ends_at_its_limit(system: System, c
             system.kill_engine()
             assert callers.wait().succeeded == 1
             assert callee.wait().succeeded == 1
-            # There: the caller's BYE waits until Asterisk has written the end down.
+            # The callee's trace is exact: the caller's BYE waits until Asterisk has spooled the end.
             assert lasted(Outcome(callee.messages()).talked, 3)
     finally:
         system.start_engine()

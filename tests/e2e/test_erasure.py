@@ -1,4 +1,4 @@
-"""`privacy erase` beside a running system: a live call to the number ends, and no file holds it any more."""
+"""`privacy erase` on a running system ends a live call to the number and removes the number from every file."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 from engine.domain.numbers import ERASED
 from phones.listener import CallbackListener
-from tests.e2e.booked import fictional_number
+from tests.e2e.booking import fictional_number
 from tests.e2e.calls import Caller, wait_talking
 from tests.e2e.system import System
 
@@ -32,14 +32,14 @@ def _erase(system: System, number: str) -> dict[str, Any]:
 
 
 def _holding(system: System, number: str) -> list[Path]:
-    """Of all files, the database's too."""
+    """The files that hold the number, the database included."""
     files = [path for path in system.data_dir.rglob("*") if path.is_file()]
     return [path for path in files if number[1:].encode() in path.read_bytes()]
 
 
 @pytest.fixture(scope="module")
 def patient() -> Iterator[System]:
-    """Nothing but the erasure ends a call on it early."""
+    """A system in which only the erasure ends a call early."""
     system = System(longest_call=60, plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}})
     try:
         system.start()
@@ -48,7 +48,7 @@ def patient() -> Iterator[System]:
         system.stop()
 
 
-def test_a_number_is_erased_while_a_call_to_it_is_up(patient: System, listener: CallbackListener) -> None:
+def test_a_number_is_erased_during_a_call_to_it(patient: System, listener: CallbackListener) -> None:
     system, caller = patient, Caller(patient)
     booked, source = system.book("LARGE", listener.url), fictional_number()
     log = system.data_dir / "asterisk" / "log" / "messages"
@@ -62,19 +62,19 @@ def test_a_number_is_erased_while_a_call_to_it_is_up(patient: System, listener: 
             erased = _erase(system, booked.destination)
             callers.wait()
     assert (erased["bookings"], erased["calls"]) == (1, 2)
-    # The second call's is written without it or, if the call ends while the tables are gone through, erased as well.
+    # The second call's record is written without the number, or is erased too if the call ends during the erasure.
     assert erased["call_records"] in {1, 2}
     assert system.get(f"/bookings/{booked.id}").status == 404
     assert _erase(system, source)["files"] == 1
 
     records = booked.wait_settled(2)
-    assert records[0]["duration"] < 55, "it was hung up, and not cut at its limit"
+    assert records[0]["duration"] < 55, "the erasure ended the call, not its limit"
     assert {record["destination"] for record in records} == {ERASED}
     _erase(system, source)
     assert _holding(system, booked.destination) == []
     assert _holding(system, source) == []
     first, second = (callback.content["destination"] for callback in listener.wait(2))
     assert first == booked.destination
-    # That same end may be told at once, before the callbacks' turn has come.
+    # The callback of that end may be sent at once, before the erasure reaches the outbox.
     assert second == ERASED or (second, erased["call_records"]) == (booked.destination, 2)
     assert system.command("ledger", "verify", "--json") == []

@@ -1,4 +1,4 @@
-"""The further events of real calls, as they arrive at a customer who has chosen them."""
+"""Optional events of real calls, as a customer who has chosen them receives them."""
 
 from collections.abc import Iterator
 
@@ -11,19 +11,19 @@ from tests.e2e.system import System
 
 @pytest.fixture
 def choosing(system: System) -> Iterator[System]:
-    """Afterwards nothing is chosen any more: other tests' customers are told of nothing else."""
+    """The system with chosen events. At the end no event is chosen, so that other tests get only their callbacks."""
     chosen = ["call.started", "call.missed", "booking.gone"]
     assert system.request("PUT", "/account", {"events": chosen}).body["events"] == chosen
     yield system
     assert system.request("PUT", "/account", {"events": []}).status == 200
 
 
-def test_an_answered_call_a_missed_one_and_a_cancelled_booking_are_told_in_their_order(
+def test_an_answered_call_a_missed_call_and_a_deleted_booking_send_their_events_in_order(
     choosing: System, caller: Caller, listener: CallbackListener
 ) -> None:
     system, booked = choosing, choosing.book("LARGE", listener.url)
     with caller.hidden(), caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 2000}) as callers:
-        # While they talk: nobody could have told of the end.
+        # The two are still talking, so this cannot be the callback of the end.
         [started] = listener.wait()
         assert started.content["type"] == "call.started"
         assert booked.calls == []
@@ -33,9 +33,9 @@ def test_an_answered_call_a_missed_one_and_a_cancelled_booking_are_told_in_their
         assert caller.call(booked.service).status == 486
         missed = listener.wait(3)[2]
     assert system.request("DELETE", f"/bookings/{booked.id}").status == 204
-    told = listener.wait(4)
-    assert [each.content.get("type") for each in told] == ["call.started", None, "call.missed", "booking.gone"]
-    assert len({each.headers["webhook-id"] for each in told}) == 4
+    callbacks = listener.wait(4)
+    assert [each.content.get("type") for each in callbacks] == ["call.started", None, "call.missed", "booking.gone"]
+    assert len({each.headers["webhook-id"] for each in callbacks}) == 4
 
     busy, answered = booked.wait_settled(2)
     of_call = {"source": SOURCE, "destination": booked.destination, "bookingId": booked.id, "service": booked.service}
@@ -56,4 +56,4 @@ def test_an_answered_call_a_missed_one_and_a_cancelled_booking_are_told_in_their
         "disposition": "BUSY",
         "sequence": 3,
     }
-    assert told[3].content["reason"] == "deleted"
+    assert callbacks[3].content["reason"] == "deleted"

@@ -1,4 +1,4 @@
-"""With deploy/firewall.nft, whoever is not the carrier gets nothing at all from the ports of Asterisk."""
+"""With deploy/firewall.nft, only the carrier gets an answer from Asterisk's ports."""
 
 import json
 import os
@@ -9,11 +9,11 @@ from functools import cache
 import pytest
 
 from engine.asterisk.config_files import ROOT
-from tests.e2e.fenced import CARRIER, STRANGER
+from tests.e2e.firewall_probe import CARRIER, UNKNOWN
 
 NFT = ROOT / ".tools" / "bin" / "nft"
 RULES = ROOT / "deploy" / "firewall.nft"
-# Whoever is not root may be it in a namespace, where the machine allows that.
+# An ordinary user can become root in a namespace, if the machine allows it.
 UNSHARE = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
 OTHERS = {"udp 11000", "tcp 8443"}
 
@@ -25,20 +25,23 @@ def has_namespaces() -> bool:
 
 @pytest.fixture(scope="module")
 def answered() -> dict[str, dict[str, bool]]:
-    """By source and port. See fenced.py."""
+    """Whether an answer came, by source and port; see firewall_probe.py."""
     if not has_namespaces():
         pytest.skip("this machine allows no network namespace")
     done = subprocess.run(
-        [*UNSHARE, sys.executable, "-m", "tests.e2e.fenced", NFT, RULES], capture_output=True, timeout=60, check=False
+        [*UNSHARE, sys.executable, "-m", "tests.e2e.firewall_probe", NFT, RULES],
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
     found: dict[str, dict[str, bool]] = json.loads(done.stdout)
     return found
 
 
-def test_the_carrier_is_answered_at_every_port(answered: dict[str, dict[str, bool]]) -> None:
+def test_the_carrier_gets_an_answer_at_every_port(answered: dict[str, dict[str, bool]]) -> None:
     assert set(answered[CARRIER].values()) == {True}
 
 
-def test_a_stranger_gets_no_answer_from_any_port_of_asterisk(answered: dict[str, dict[str, bool]]) -> None:
-    assert {port for port, came_back in answered[STRANGER].items() if came_back} == OTHERS
+def test_an_unknown_address_gets_no_answer_from_any_port_of_asterisk(answered: dict[str, dict[str, bool]]) -> None:
+    assert {port for port, came_back in answered[UNKNOWN].items() if came_back} == OTHERS

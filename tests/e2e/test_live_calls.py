@@ -1,4 +1,4 @@
-"""What happens to calls that are up: several at once, and a DELETE."""
+"""Live calls: several at once, and a DELETE during a call."""
 
 import time
 
@@ -8,7 +8,7 @@ from tests.e2e.calls import Caller, Outcome, wait_talking
 from tests.e2e.system import System
 
 
-def test_two_calls_at_once_never_spend_more_than_there_is(system: System, caller: Caller) -> None:
+def test_two_calls_at_once_share_an_odd_number_of_seconds_exactly(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")  # 7 s; no call may last longer than 4
     with caller.hidden(calls=2), caller.dialling(booked.service, calls=2) as callers:
         callers.wait()
@@ -19,7 +19,7 @@ def test_two_calls_at_once_never_spend_more_than_there_is(system: System, caller
     assert (booked.now["secondsRemaining"], booked.now["callsRemaining"]) == (0, 23)
 
 
-def test_of_ten_calls_at_once_on_credit_for_one_exactly_one_is_bridged(system: System, caller: Caller) -> None:
+def test_exactly_one_of_ten_calls_at_once_is_bridged_with_credit_for_one(system: System, caller: Caller) -> None:
     booked = system.book("MEDIUM")
     with caller.hidden(), caller.dialling(booked.service, "uac_hangs_up", calls=10, keys={"talk": 500}) as callers:
         system.until(lambda: len(booked.calls) == 10, "10 call records")
@@ -43,12 +43,12 @@ def test_a_delete_ends_a_live_call_at_once(system: System, caller: Caller, liste
     assert bye.at - deleted_at < 1.0
     [cdr] = booked.wait_settled()
     assert (cdr["disposition"], cdr["duration"]) == ("ANSWERED", 2)
-    # The call was answered, so its owner is told, though the booking is gone.
+    # The call was answered, so its callback is sent although the booking is gone.
     assert listener.wait()[0].content["duration"] == 2
     assert system.get(f"/bookings/{booked.id}").status == 404
 
 
-def test_a_delete_ends_a_ringing_call_too(system: System, caller: Caller) -> None:
+def test_a_delete_ends_a_ringing_call(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     with caller.hidden("uas_no_answer"), caller.dialling(booked.service, "uac_rejected") as callers:
         system.until(lambda: any(m.status == 180 for m in callers.messages()), "it rings")

@@ -1,18 +1,21 @@
-"""More calls than can be taken: the rest is refused at once, and those that were let in are not harmed."""
+"""Calls beyond the limits are refused at once, and admitted calls are not harmed."""
 
 import signal
 from collections import Counter
 
 from phones.messages import by_call, final_status
+from phones.ports import free_port_range, give_back
 from phones.sipp import Sipp
+from tests.e2e.attacked_system import attacked_system
 from tests.e2e.calls import Caller, Outcome
 from tests.e2e.system import System
 
+PORTS = 12
 PLENTY = {"LARGE": {"seconds": 600, "calls": 100, "valid_for": 3600}}
 
 
 class SmallSystem(System):
-    """With ports for twelve calls, and a few more."""
+    """A system with ports for twelve calls, and a few more."""
 
     rtp_ports = 60
 
@@ -26,14 +29,14 @@ def _talked(callers: Sipp) -> list[float]:
     return [outcome.talked for outcome in outcomes if outcome.talked is not None]
 
 
-def test_of_more_calls_than_may_wait_for_a_decision_the_rest_gets_503_at_once_and_the_others_their_call() -> None:
+def test_calls_above_the_limit_on_undecided_calls_get_503_at_once_and_the_others_go_through() -> None:
     with System(max_undecided_calls=2, max_concurrent_calls=20) as system:
         booked, caller = system.book("SMALL"), Caller(system)
         with (
             caller.hidden(calls=2) as hidden,
             caller.dialling(booked.service, "uac_hangs_up", calls=10, keys={"talk": 300}) as callers,
         ):
-            # Nobody is decided on meanwhile; who waits, waits for this and not for his time to run out.
+            # The stopped engine decides no call, so that calls wait for the decision and not for a timeout.
             system.signal_engine(signal.SIGSTOP)
             try:
                 system.until(lambda: _statuses(callers)[503] == 8, "those above the limit are refused", 2.5)
@@ -44,12 +47,12 @@ def test_of_more_calls_than_may_wait_for_a_decision_the_rest_gets_503_at_once_an
             assert _statuses(callers) == {200: 2, 503: 8}
             assert [round(talked, 1) for talked in _talked(callers)] == [0.3, 0.3]
         records = booked.wait_settled(2)
-        # Of those that were refused the engine has never heard.
+        # The engine got no request for the refused calls.
         assert [(cdr["disposition"], cdr["duration"]) for cdr in records] == [("ANSWERED", 1)] * 2
         assert system.command("ledger", "verify", "--json") == []
 
 
-def test_where_there_are_as_many_calls_as_ports_allow_the_next_get_503_and_the_others_go_on() -> None:
+def test_when_all_ports_for_calls_are_in_use_further_calls_get_503_and_the_others_continue() -> None:
     with SmallSystem(max_concurrent_calls=30, plans=PLENTY, longest_call=60) as system:
         booked, caller = system.book("LARGE"), Caller(system)
         with (
@@ -66,3 +69,18 @@ def test_where_there_are_as_many_calls_as_ports_allow_the_next_get_503_and_the_o
         assert [cdr["disposition"] for cdr in records] == ["ANSWERED"] * 12
         assert {cdr["duration"] for cdr in records} <= {4, 5}
         assert system.command("ledger", "verify", "--json") == []
+
+
+def test_calls_without_free_ports_are_refused_and_leave_no_hidden_number_in_the_log() -> None:
+    rtp = free_port_range(PORTS)
+    try:
+        with attacked_system(rtp_start=rtp, rtp_end=rtp + PORTS - 1) as attacked:
+            caller = Caller(attacked.system)
+            with (
+                caller.hidden(calls=20),
+                caller.dialling(attacked.good.service, "uac_hangs_up", calls=10, keys={"talk": 1500}) as callers,
+            ):
+                assert 1 <= callers.wait().succeeded <= PORTS // 4
+            assert attacked.good.destination[1:] not in attacked.system.asterisk_log
+    finally:
+        give_back(rtp, PORTS)

@@ -1,4 +1,4 @@
-"""`make run`'s supervisor, as a person meets it: up from nothing, restarts what dies, ends on Ctrl-C."""
+"""The supervisor of `make run`: it starts the whole system, restarts processes that die, and ends on Ctrl-C."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 class Running:
-    """`python -m engine run` with its output in a file."""
+    """A running `python -m engine run`, with its output in a file."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.output = Path(environment["RENTED_NUMBERS_DATA_DIR"]) / "output"
@@ -60,7 +60,7 @@ class Running:
             return 0, {}
 
     def wait_ready(self) -> float:
-        """Seconds until ready."""
+        """Waits until the system is ready. Returns the seconds that it took."""
         began = time.monotonic()
         while self.health()[0] != 200 or b"is up" not in self.output.read_bytes():
             assert self.process.poll() is None, self.output.read_text()
@@ -87,7 +87,7 @@ def running(environment: dict[str, str]) -> Iterator[Running]:
             run.end(signal.SIGTERM)
 
 
-def test_it_comes_up_from_nothing_and_shows_what_to_try(running: Running, environment: dict[str, str]) -> None:
+def test_it_starts_from_an_empty_directory_and_shows_what_to_try(running: Running, environment: dict[str, str]) -> None:
     running.wait_ready()
     key = (Path(environment["RENTED_NUMBERS_DATA_DIR"]) / "demo" / "api-key").read_text().strip()
     shown = running.output.read_text()
@@ -98,9 +98,9 @@ def test_it_comes_up_from_nothing_and_shows_what_to_try(running: Running, enviro
         {"status": "up", "parts": {"database": "up", "ami": "up", "asterisk": "up"}},
     )
     assert running.end() == 0
-    said = running.output.read_text()
-    assert said.rstrip().endswith("stopped")
-    assert "ami_down" not in said
+    output = running.output.read_text()
+    assert output.rstrip().endswith("stopped")
+    assert "ami_down" not in output
     for name in ("HTTP", "FASTAGI", "AMI", "SIP"):
         assert not is_bound(int(environment[f"RENTED_NUMBERS_{name}_PORT"]), "tcp"), name
 
@@ -120,7 +120,7 @@ def test_the_panel_fits_a_terminal_and_its_command_can_be_copied(running: Runnin
 
 
 def pasted(document: str, heading: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the shell blocks of a section as somebody would who pastes them, on this system's port and key."""
+    """Runs the shell blocks of a section as if pasted, with this system's port and key."""
     section = (ROOT / document).read_text().partition(f"\n{heading}\n")[2].partition("\n##")[0]
     assert "```sh" in section, heading
     commands = "".join(re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
@@ -136,7 +136,7 @@ def pasted(document: str, heading: str, environment: dict[str, str]) -> subproce
     )
 
 
-def test_the_documented_commands_work_as_they_are_pasted(running: Running, environment: dict[str, str]) -> None:
+def test_the_documented_commands_work_when_pasted(running: Running, environment: dict[str, str]) -> None:
     running.wait_ready()
     readme = pasted("README.md", "## Use", environment)
     assert (readme.returncode, readme.stderr) == (0, ""), readme
@@ -149,8 +149,10 @@ def test_the_documented_commands_work_as_they_are_pasted(running: Running, envir
 
 
 @pytest.mark.timeout(300)  # some twenty programs, one after the other
-def test_ten_minutes_lead_from_a_key_to_a_verified_callback(running: Running, environment: dict[str, str]) -> None:
-    """Paste what docs/api.md tells a newcomer to paste, up to the end of the receiver, and wait for its output."""
+def test_the_ten_minutes_section_leads_from_a_key_to_a_verified_callback(
+    running: Running, environment: dict[str, str]
+) -> None:
+    """Pastes the commands of docs/api.md up to the end of the receiver, and waits for the receiver's output."""
     running.wait_ready()
     section = (ROOT / "docs" / "api.md").read_text().partition("\n## Ten minutes\n")[2].partition("\n## ")[0]
     pasted = "\n".join(re.findall(r"^```bash\n(.*?)\n```$", section, re.MULTILINE | re.DOTALL)).splitlines()
@@ -162,28 +164,28 @@ def test_ten_minutes_lead_from_a_key_to_a_verified_callback(running: Running, en
     script = script.replace(":8080", f":{environment['RENTED_NUMBERS_HTTP_PORT']}").replace(
         "curl -s", "curl -sS --fail"
     )
-    told = environment | {"PYTHONPATH": str(ROOT)}
+    with_path = environment | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        ["/bin/bash", "-e"], cwd=ROOT, env=told, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ["/bin/bash", "-e"], cwd=ROOT, env=with_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as shell:
         assert shell.stdin
         assert shell.stdout
         try:
             shell.stdin.write(f"{script}\necho done; wait\n")
             shell.stdin.flush()
-            said = ""
-            while not ("done" in said and '"duration": 12' in said):
+            output = ""
+            while not ("done" in output and '"duration": 12' in output):
                 line = shell.stdout.readline()
-                assert line, said
-                said += line
+                assert line, output
+                output += line
         finally:
             for child in psutil.Process(shell.pid).children(recursive=True):
                 child.terminate()
-    assert "genuine" in said
-    assert '"callsRemaining":24' in said
+    assert "genuine" in output
+    assert '"callsRemaining":24' in output
 
 
-def test_without_an_asterisk_of_its_own_it_stays_up_and_names_what_is_missing(environment: dict[str, str]) -> None:
+def test_without_its_own_asterisk_it_stays_up_and_names_what_is_missing(environment: dict[str, str]) -> None:
     run = Running(environment | {"RENTED_NUMBERS_MANAGE_ASTERISK": "false"})
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -215,12 +217,12 @@ def test_an_asterisk_that_dies_is_started_again(running: Running) -> None:
     asterisk.wait(5)
     deadline = time.monotonic() + 15
     while running.health()[0] == 200 and time.monotonic() < deadline:
-        time.sleep(0.02)  # until the loss is noticed
+        time.sleep(0.02)  # until the engine notices the loss
     running.wait_ready()
     assert running.child("asterisk.conf").pid != asterisk.pid
 
 
-def test_its_children_end_with_it_even_when_it_is_killed(running: Running) -> None:
+def test_its_children_end_even_when_it_is_killed(running: Running) -> None:
     running.wait_ready()
     children = psutil.Process(running.process.pid).children(recursive=True)
     running.process.kill()
@@ -229,16 +231,16 @@ def test_its_children_end_with_it_even_when_it_is_killed(running: Running) -> No
     assert alive == []
 
 
-def test_a_taken_port_is_named(environment: dict[str, str]) -> None:
+def test_the_error_names_a_port_that_is_taken(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", int(environment["RENTED_NUMBERS_AMI_PORT"]))):
         run = Running(environment)
         assert run.process.wait(30) == 1
-    said = run.output.read_text()
-    assert f"AMI needs 127.0.0.1:{environment['RENTED_NUMBERS_AMI_PORT']}" in said
-    assert "RENTED_NUMBERS_DATA_DIR as well" in said
+    output = run.output.read_text()
+    assert f"AMI needs 127.0.0.1:{environment['RENTED_NUMBERS_AMI_PORT']}" in output
+    assert "RENTED_NUMBERS_DATA_DIR as well" in output
 
 
-def test_an_address_of_another_machine_is_named(environment: dict[str, str]) -> None:
+def test_the_error_names_an_address_that_this_machine_does_not_have(environment: dict[str, str]) -> None:
     run = Running(environment | {"RENTED_NUMBERS_SIP_HOST": "192.0.2.1"})
     assert run.process.wait(30) == 1
     assert "Set RENTED_NUMBERS_SIP_HOST to an address that this machine has" in run.output.read_text()

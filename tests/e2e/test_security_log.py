@@ -1,4 +1,4 @@
-"""Who is refused is found by fail2ban in the logs of a running system: SIP and AMI in Asterisk's, the API in ours."""
+"""fail2ban finds refused sources in the logs of a running system: SIP and AMI in Asterisk's, API and AGI in ours."""
 
 import re
 import socket
@@ -13,13 +13,13 @@ import pytest
 from tests.e2e.system import System
 from tests.fail2ban import banned_by
 
-# Addresses of loopback that belong to no carrier of the tests; each attack comes from one of its own.
+# Each attack comes from its own loopback address, none of which belongs to a carrier of the tests.
 FORGED = "IPV4/UDP/192.0.2.99/5060"
 QUOTED = f'x",RemoteAddress="{FORGED}'
 
 
-class Stranger:
-    """Speaks SIP by hand, over UDP, from an address that Asterisk does not know."""
+class UnknownSource:
+    """Sends SIP requests over UDP from an address that Asterisk does not know."""
 
     def __init__(self, system: System, address: str) -> None:
         self._server = ("127.0.0.1", system.settings.sip_port)
@@ -29,7 +29,7 @@ class Stranger:
         self._own = "{}:{}".format(*self._socket.getsockname())
 
     def send(self, method: str, user: str, *, call_id: str = "", authorization: str = "") -> str:
-        """A request and its answer. `user`: of the From header, as it goes out."""
+        """Sends a request and returns the answer. `user` is the raw user part of the From header."""
         uri = f"sip:{self._server[0]}:{self._server[1]}"
         lines = [
             f"{method} {uri} SIP/2.0",
@@ -47,7 +47,7 @@ class Stranger:
         return self._socket.recv(4096).decode()
 
     def register(self, user: str, response: str = "0" * 32) -> None:
-        """With a wrong password."""
+        """Registers with a wrong password."""
         challenge = self.send("REGISTER", user)
         of = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         self.send(
@@ -63,32 +63,32 @@ class Stranger:
 
 
 @contextmanager
-def stranger(system: System, address: str) -> Iterator[Stranger]:
-    stranger = Stranger(system, address)
+def unknown_source(system: System, address: str) -> Iterator[UnknownSource]:
+    source = UnknownSource(system, address)
     try:
-        yield stranger
+        yield source
     finally:
-        stranger.close()
+        source.close()
 
 
-def test_refused_sip_is_found_with_the_address_that_it_came_from(system: System) -> None:
-    with stranger(system, "127.0.77.1") as unknown:
+def test_refused_sip_requests_are_found_with_their_source_address(system: System) -> None:
+    with unknown_source(system, "127.0.77.1") as unknown:
         assert unknown.send("INVITE", "100").startswith("SIP/2.0 401")
-    with stranger(system, "127.0.77.2") as guesser:
+    with unknown_source(system, "127.0.77.2") as guesser:
         guesser.register("softphone1")
-    with stranger(system, "127.0.77.3") as forger:
+    with unknown_source(system, "127.0.77.3") as forger:
         forger.send("OPTIONS", QUOTED.replace('"', "%22")[:60])
-    with stranger(system, "127.0.77.4") as forger:
+    with unknown_source(system, "127.0.77.4") as forger:
         forger.send("OPTIONS", "x", call_id=f'{QUOTED}",Y="')
-    with stranger(system, "127.0.77.5") as forger:
+    with unknown_source(system, "127.0.77.5") as forger:
         forger.register("softphone1", response=QUOTED.replace('"', '\\"'))
-    with stranger(system, "127.0.77.6") as forger:
+    with unknown_source(system, "127.0.77.6") as forger:
         forger.send("OPTIONS", "x%0ay")
-    with stranger(system, "127.0.77.7") as honest:
-        assert "401" in honest.send("REGISTER", "softphone1")  # asked for the password: nobody has failed yet
+    with unknown_source(system, "127.0.77.7") as honest:
+        assert "401" in honest.send("REGISTER", "softphone1")  # the challenge only, which is no failure
 
     log = system.data_dir / "asterisk" / "log" / "security"
-    system.until(lambda: "127.0.77.7/" in log.read_text(errors="replace"), "the last of them is logged")
+    system.until(lambda: "127.0.77.7/" in log.read_text(errors="replace"), "the last request is logged")
     found = banned_by(log)
     assert {address for address in found if address.startswith("127.0.77.")} == {
         f"127.0.77.{last}" for last in range(1, 7)
@@ -96,7 +96,7 @@ def test_refused_sip_is_found_with_the_address_that_it_came_from(system: System)
     assert not [address for address in found if not address.startswith("127.")]
 
 
-def test_a_wrong_secret_of_the_manager_interface_is_found(system: System) -> None:
+def test_a_wrong_manager_secret_is_found(system: System) -> None:
     log = system.data_dir / "asterisk" / "log" / "security"
     with socket.create_connection(("127.0.0.1", system.settings.ami_port), timeout=5) as ami:
         ami.sendall(b"Action: Login\r\nUsername: rented-numbers\r\nSecret: guessed\r\n\r\n")
@@ -106,7 +106,7 @@ def test_a_wrong_secret_of_the_manager_interface_is_found(system: System) -> Non
     assert "127.0.0.1" in banned_by(log)
 
 
-def test_a_wrong_api_key_is_found_and_does_not_stand_in_the_log(system: System) -> None:
+def test_a_wrong_api_key_is_found_and_is_not_logged(system: System) -> None:
     log = system.data_dir / "security.log"
     url = f"http://127.0.0.1:{system.settings.http_port}/bookings"
     request = urllib.request.Request(url, headers={"Authorization": "Bearer rn_live_guessed-key"})
@@ -115,27 +115,27 @@ def test_a_wrong_api_key_is_found_and_does_not_stand_in_the_log(system: System) 
     refused.value.close()
     assert banned_by(log)[-1] == "127.0.0.1"
     assert "guessed" not in log.read_text()
-    assert system.get("/bookings").status == 200  # a good key from there is taken all the while
+    assert system.get("/bookings").status == 200  # a valid key from the same address still works
 
 
-def test_a_stranger_at_the_door_of_fastagi_is_found(system: System) -> None:
+def test_an_unauthenticated_agi_request_is_found(system: System) -> None:
     log = system.data_dir / "security.log"
-    with socket.create_connection(("127.0.0.1", system.settings.fastagi_port), timeout=5) as stranger:
+    with socket.create_connection(("127.0.0.1", system.settings.fastagi_port), timeout=5) as connection:
         names = {"agi_network_script": "route", "agi_channel": "x", "agi_uniqueid": "x", "agi_arg_1": "guessed"}
-        stranger.sendall("".join(f"{name}: {value}\n" for name, value in names.items()).encode() + b"\n")
+        connection.sendall("".join(f"{name}: {value}\n" for name, value in names.items()).encode() + b"\n")
         with suppress(ConnectionError):
-            assert stranger.recv(4096) == b""
+            assert connection.recv(4096) == b""
     system.until(lambda: 'Service="AGI"' in log.read_text(), "it is logged")
     assert banned_by(log)[-1] == "127.0.0.1"
     assert "guessed" not in log.read_text()
 
 
-def test_a_late_bye_of_a_callee_leaves_no_hidden_number(system: System) -> None:
-    """It comes from the hidden number, perhaps from an address that is not listed, after the call is over."""
+def test_a_late_bye_of_a_callee_leaves_no_hidden_number_in_the_log(system: System) -> None:
+    """After the call the hidden number may send a BYE, perhaps from an unlisted address."""
     booked = system.book()
-    with stranger(system, "127.0.77.8") as callee:
+    with unknown_source(system, "127.0.77.8") as callee:
         assert "481" in callee.send("BYE", booked.destination)
         callee.send("INVITE", "end-of-this-test")
     log = system.data_dir / "asterisk" / "log" / "security"
-    system.until(lambda: "end-of-this-test" in log.read_text(errors="replace"), "what came later is logged")
+    system.until(lambda: "end-of-this-test" in log.read_text(errors="replace"), "the later request is logged")
     assert booked.destination.removeprefix("+") not in log.read_text(errors="replace")

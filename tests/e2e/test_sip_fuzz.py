@@ -1,4 +1,4 @@
-"""A short run of `make fuzz`: mutated INVITEs at 200 a second harm neither Asterisk nor engine nor the calls beside."""
+"""A short run of `make fuzz`: mutated INVITEs at 200 a second harm neither Asterisk, the engine nor good calls."""
 
 import random
 
@@ -11,12 +11,12 @@ TEMPLATE = Template("+33199000001", "127.0.0.1:5060", "127.0.0.1:5061")
 
 
 @pytest.mark.timeout(300)
-def test_mutated_invites_harm_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mutated_invites_do_no_harm(capsys: pytest.CaptureFixture[str]) -> None:
     report = run(Wanted(seed=7, count=2000, rate=200), lambda line: None)
     with capsys.disabled():
-        print("", *report.lines(), sep="\n")  # noqa: T201  figures, for whoever reads the tests' output
+        print("", *report.lines(), sep="\n")  # noqa: T201  figures
     assert report.failures == []
-    # It was a test of something: Asterisk answered, refused, and asked about those that were still calls.
+    # The run was no empty one: Asterisk refused broken requests, and routed those that were still calls.
     assert report.flood.sent == 2000
     assert report.flood.answers[400] > 20
     assert report.decisions["bridge"] > 20
@@ -29,13 +29,13 @@ def test_the_same_seed_makes_the_same_mutants() -> None:
     assert first != [mutant(4, serial, TEMPLATE) for serial in range(300)]
 
 
-def test_every_mutation_but_one_changes_something() -> None:
+def test_every_mutation_except_untouched_changes_something() -> None:
     original = mutant_of("untouched")
     unchanged = [mutation.__name__ for mutation in MUTATIONS if mutant_of(mutation.__name__) == original]
     assert unchanged == ["untouched"]
 
 
 def mutant_of(name: str) -> list[bytes]:
-    """Twenty of that kind, each with its own chance."""
+    """Makes twenty mutants of one kind, each with its own random seed."""
     [mutation] = [each for each in MUTATIONS if each.__name__ == name]
     return [mutation(random.Random(serial), TEMPLATE.invite(serial, "+33199001234")) for serial in range(20)]

@@ -1,6 +1,6 @@
-"""What a network does to signalling costs nobody anything: repeated INVITEs, a CANCEL that crosses the answer (M10).
+"""Repeated INVITEs, and a CANCEL that crosses the answer, are charged once and correctly (M10).
 
-`-s` prints the figures; SIP_RACES=200 makes a long run of it.
+`-s` prints the figures; SIP_RACES=200 makes a long run.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import pytest
 
 from phones.baresip import Baresip
 from phones.messages import by_call
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller, Outcome
 from tests.e2e.system import System
 
@@ -33,22 +33,22 @@ def roomy() -> Iterator[System]:
         yield system
 
 
-def records(booked: Booked) -> list[tuple[str, int]]:
-    """Disposition and duration of each call."""
+def records(booked: Booking) -> list[tuple[str, int]]:
+    """The disposition and duration of each call."""
     with contextlib.closing(sqlite3.connect(booked.system.settings.database)) as database:
         sql = "SELECT disposition, duration FROM cdrs WHERE booking_id = ?"
         return [(str(disposition), int(duration)) for disposition, duration in database.execute(sql, [booked.id])]
 
 
-def wrong_debits(booked: Booked, right: set[tuple[str, int]]) -> int:
-    """How many calls were recorded as none of `right`, or debited otherwise than recorded."""
+def wrong_debits(booked: Booking, right: set[tuple[str, int]]) -> int:
+    """Counts calls that were recorded as none of `right`, or charged otherwise than recorded."""
     found, plan, now = records(booked), PLAN["LARGE"], booked.now
     seconds: int = plan["seconds"] - now["secondsRemaining"] - sum(duration for _, duration in found)
     calls: int = plan["calls"] - now["callsRemaining"] - sum(duration > 0 for _, duration in found)
     return sum(record not in right for record in found) + abs(seconds) + abs(calls)
 
 
-def test_a_repeated_invite_is_one_call_with_one_lease(roomy: System) -> None:
+def test_a_repeated_invite_makes_one_call_with_one_lease(roomy: System) -> None:
     caller, booked = Caller(roomy), roomy.book("LARGE")
     for _ in range(0, ROUNDS, AT_ONCE):
         with (
@@ -71,7 +71,7 @@ def test_a_repeated_invite_is_one_call_with_one_lease(roomy: System) -> None:
     assert wrong == 0
 
 
-def test_a_cancel_that_crosses_the_answer_is_settled_as_one_or_the_other(roomy: System) -> None:
+def test_a_cancel_that_crosses_the_answer_is_settled_as_answered_or_as_cancelled(roomy: System) -> None:
     caller, booked = Caller(roomy), roomy.book("LARGE")
     chance = random.Random(7)
     with caller.hidden("uas_answer", calls=ROUNDS, ring=round(RING_SECONDS * 1000)):
@@ -91,10 +91,10 @@ def test_a_cancel_that_crosses_the_answer_is_settled_as_one_or_the_other(roomy: 
 
 
 @pytest.mark.parametrize("talk", [990, 1010, 1990, 2010])
-def test_every_second_begun_counts_and_no_other(system: System, caller: Caller, talk: int) -> None:
+def test_every_started_second_is_charged_and_no_more(system: System, caller: Caller, talk: int) -> None:
     booked = system.book("LARGE")
     with caller.hidden():
         outcome = caller.call(booked.service, "uac_hangs_up", talk=talk)
-    # Asterisk's own milliseconds decide; the caller's ACK and BYE are a few of them away.
+    # Asterisk's milliseconds decide. The caller's ACK and BYE differ from them by a few.
     near = {math.ceil((outcome.talked or 0) + error) for error in (-0.03, 0.0, 0.03)}
     assert booked.wait_settled()[0]["duration"] in near

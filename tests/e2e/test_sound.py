@@ -1,4 +1,4 @@
-"""Telephones with sound: what one side says, the other hears; and the two softphones that come with the demo."""
+"""Calls with sound in both directions, and the two softphones of the demo."""
 
 from pathlib import Path
 
@@ -69,15 +69,15 @@ def test_one_softphone_rings_the_other_by_its_rented_number(system: System, tmp_
     assert _heard(tmp_path / "2.wav", CALLER_HZ) > 0.8
 
 
-def test_a_softphone_without_its_password_gets_nowhere(system: System) -> None:
+def test_a_softphone_with_a_wrong_password_can_neither_register_nor_call(system: System) -> None:
     user = SOFTPHONES[0].user
     with (
-        Baresip(user, server=system.sip, password="not-the-password") as stranger,
+        Baresip(user, server=system.sip, password="not-the-password") as phone,
         pytest.raises(PhoneTimeoutError, match=r"401|403"),
     ):
-        stranger.wait_registered(2)
-    with Baresip(user, server=system.sip) as stranger:
-        stranger.dial("+33199008002")
+        phone.wait_registered(2)
+    with Baresip(user, server=system.sip) as phone:
+        phone.dial("+33199008002")
         with pytest.raises(CallEndedError) as refused:
-            stranger.wait_established()
+            phone.wait_established()
     assert refused.value.ending.status in {401, 403}

@@ -1,4 +1,4 @@
-"""SIP over TLS and sound by SRTP, for carriers that offer both: with a telephone that insists on it, and without."""
+"""SIP over TLS and sound over SRTP: a call works with both, and is refused without one of them."""
 
 import itertools
 import socket
@@ -15,7 +15,7 @@ from phones.baresip import Baresip
 from phones.baresip_files import Tls
 from phones.errors import CallEndedError, PhoneTimeoutError
 from phones.ports import free_port, free_port_range, is_bound
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.certificates import Authority
 from tests.e2e.system import System
 
@@ -31,15 +31,18 @@ _serial = itertools.count(1)
 
 @dataclass(frozen=True)
 class Secured:
-    """`ours`, `theirs`: the CA of the settings, and another one. `network_port`: where the carrier answers."""
+    """A system that requires TLS and SRTP.
+
+    `ours` is the CA of its settings, `theirs` another CA. The carrier answers at `network_port`.
+    """
 
     system: System
     ours: Authority
     theirs: Authority
     network_port: int
 
-    def network(self, booked: Booked, tls: Tls, record: Path | None = None) -> Baresip:
-        """The hidden number's telephone, reached by the trunk."""
+    def network(self, booked: Booking, tls: Tls, record: Path | None = None) -> Baresip:
+        """The hidden number's telephone, behind the trunk."""
         return Baresip(
             "network",
             numbers=[booked.destination],
@@ -64,7 +67,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     directory = tmp_path_factory.mktemp("tls")
     ours, theirs = Authority(directory, "ours"), Authority(directory, "theirs")
     certificate = ours.issue()
-    port = free_port_range(2)  # the telephone takes the second one for TLS
+    port = free_port_range(2)  # the telephone uses the second one for TLS
     system = System(
         sip_plain=False,
         sip_tls_port=free_port(),
@@ -79,8 +82,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield Secured(system, ours, theirs, port)
 
 
-def _refused(secured: Secured, booked: Booked, caller: Tls, callee: Tls | None = None) -> int | None:
-    """The status by which the call is refused."""
+def _refused(secured: Secured, booked: Booking, caller: Tls, callee: Tls | None = None) -> int | None:
+    """Makes a call that must be refused, and returns the status."""
     with ExitStack() as phones:
         if callee is not None:
             phones.enter_context(secured.network(booked, callee))
@@ -91,11 +94,11 @@ def _refused(secured: Secured, booked: Booked, caller: Tls, callee: Tls | None =
         return refused.value.ending.status
 
 
-def _dispositions(booked: Booked) -> list[str]:
+def _dispositions(booked: Booking) -> list[str]:
     return [cdr["disposition"] for cdr in booked.wait_settled()]
 
 
-def test_sound_goes_both_ways_over_tls_and_srtp_alone(secured: Secured, tmp_path: Path) -> None:
+def test_sound_goes_both_ways_over_tls_and_srtp(secured: Secured, tmp_path: Path) -> None:
     booked = secured.system.book("LARGE")
     callee = secured.network(booked, secured.good, tmp_path / "callee.wav")
     caller = secured.caller(secured.good, tmp_path / "caller.wav")
@@ -112,7 +115,7 @@ def test_sound_goes_both_ways_over_tls_and_srtp_alone(secured: Secured, tmp_path
     assert _dispositions(booked) == ["ANSWERED"]
 
 
-def test_a_caller_without_srtp_is_refused_and_the_engine_not_asked(secured: Secured) -> None:
+def test_a_caller_without_srtp_is_refused_without_a_request_to_the_engine(secured: Secured) -> None:
     booked = secured.system.book("LARGE")
     asked = secured.system.engine_log.count("call_routed")
     assert _refused(secured, booked, Tls(secured.ours.issue(), secured.ours.file, srtp=False)) == 488
@@ -128,21 +131,21 @@ def test_a_hidden_number_without_srtp_is_never_bridged(secured: Secured) -> None
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])
-def test_a_carrier_that_is_not_who_was_called_gets_no_call(secured: Secured, wrong: str) -> None:
+def test_a_carrier_with_a_wrong_certificate_gets_no_call(secured: Secured, wrong: str) -> None:
     booked = secured.system.book("LARGE")
     shown = secured.theirs.issue() if wrong == "authority" else secured.ours.issue("other.example")
     assert _refused(secured, booked, secured.good, Tls(shown, secured.ours.file)) == 503
     assert _dispositions(booked) == ["UNREACHABLE"]
 
 
-def test_without_tls_nobody_answers(secured: Secured) -> None:
+def test_no_port_accepts_sip_without_tls(secured: Secured) -> None:
     port = secured.system.settings.sip_port
     assert not is_bound(port)
     assert not is_bound(port, "tcp")
 
 
 def _answered(secured: Secured, context: ssl.SSLContext) -> bytes:
-    """The first line that comes back over TLS; empty when the connection is refused."""
+    """The first line of the answer over TLS; empty if the connection is refused."""
     context.load_verify_locations(secured.ours.file)
     address = ("127.0.0.1", secured.system.settings.sip_tls_port)
     try:
@@ -164,7 +167,7 @@ def _client(certificate: Path | None) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
-def test_who_connects_must_show_a_certificate_of_the_authority(secured: Secured, version: str) -> None:
+def test_a_client_must_present_a_certificate_of_the_configured_ca(secured: Secured, version: str) -> None:
     def over(certificate: Path | None) -> bytes:
         context = _client(certificate)
         context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
@@ -179,7 +182,7 @@ def test_who_connects_must_show_a_certificate_of_the_authority(secured: Secured,
 @pytest.mark.parametrize("version", ["TLSv1", "TLSv1_1"])
 def test_older_versions_of_tls_are_refused(secured: Secured, version: str) -> None:
     context = _client(secured.ours.issue())
-    # Or the client itself would not offer them.
+    # By default the client itself would not offer them.
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
     assert _answered(secured, context) == b""

@@ -1,4 +1,4 @@
-"""A wall clock of their own for programs that a test starts, which it sets forward and back while they run."""
+"""Gives programs of a test a wall clock of their own, which the test can change while they run."""
 
 import json
 from pathlib import Path
@@ -8,17 +8,17 @@ from phones.programs import PROJECT_TOOLS
 
 
 class WallClock:
-    """Programs with `environment` go by the machine's clock until `set_by` says otherwise; their ticks stay true."""
+    """The wall clock of programs that run with `environment`. Their monotonic clock stays the machine's."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self.set_by(0)
 
     def set_by(self, seconds: int) -> None:
-        """From now on it is this far ahead of the machine's (behind, when negative)."""
+        """Sets the clock to this many seconds ahead of the machine's (behind, if negative)."""
         new = self._file.with_suffix(".new")
         new.write_text(f"{seconds:+d}\n")
-        new.rename(self._file)  # at once for all of them: each reads the file whenever it asks for the time
+        new.rename(self._file)  # atomic: each program reads the file whenever it reads the time
 
     @property
     def environment(self) -> dict[str, str]:
@@ -31,9 +31,9 @@ class WallClock:
 
 
 def _library(tools: Path = PROJECT_TOOLS) -> Path:
-    """Raises PhoneError when it was not fetched."""
+    """The path of libfaketime. Raises PhoneError if it was not fetched."""
     try:
         inside: str = json.loads((tools / "phones.json").read_text())["libfaketime"]
     except (OSError, ValueError, KeyError) as error:
-        raise PhoneError(f"no libfaketime here ({error}): run deploy/tools.sh phones") from error
+        raise PhoneError(f"libfaketime is missing ({error}): run deploy/tools.sh phones") from error
     return (tools / inside).resolve()

@@ -1,6 +1,6 @@
-"""`make fuzz`: mutated INVITEs against a real Asterisk with the real engine, and good calls beside them.
+"""`make fuzz`: sends mutated INVITEs to a real Asterisk and engine, and makes good calls at the same time.
 
-make fuzz                                   100,000 at 200 a second
+make fuzz                                   100,000 INVITEs, 200 a second
 make fuzz COUNT=2000 RATE=200 SEED=7
 """
 
@@ -16,13 +16,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--rate", type=float, default=200)
     given = parser.parse_args()
-    report = run(Wanted(given.seed, given.count, given.rate), _say)
+    report = run(Wanted(given.seed, given.count, given.rate), _show_progress)
     for line in report.lines():
-        _say(line)
+        _show_progress(line)
     return 1 if report.failures else 0
 
 
-def _say(line: str) -> None:
+def _show_progress(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -1,10 +1,10 @@
-"""INVITEs that went wrong in every way that a seed can bring about."""
+"""Makes INVITEs that are wrong in many ways, determined by a seed."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# What breaks parsers, dialplans, AGI lines, SQL and logs, put where a number, a name or a value should be.
+# Texts that can break parsers, dialplans, AGI lines, SQL and logs, in place of a number, a name or a value.
 POISON = (
     b"",
     b"\0",
@@ -33,8 +33,8 @@ POISON = (
     b"\xff\xfe",
     b"\xc0\x80",
     b"\xf0\x9f\x93\x9e",
-    b"\xd9\xa3\xd9\xa3\xd9\xa1",  # digits, but Arabic ones
-    b"\xef\xbc\x93",  # a digit of full width
+    b"\xd9\xa3\xd9\xa3\xd9\xa1",  # Arabic digits
+    b"\xef\xbc\x93",  # a full-width digit
     b"+" * 40,
     b"0" * 40,
     b"9" * 400,
@@ -81,20 +81,20 @@ SDP = (
     b"\0=\0",
 )
 LARGEST = 60_000
-# So many are hit a second time; else nearly half of all would still be calls like any other.
+# The share that is mutated twice; otherwise nearly half of all mutants would still be valid calls.
 TWICE = 0.5
 
 
 @dataclass(frozen=True)
 class Template:
-    """`service`: the rented number that is dialled; `target`: host:port of Asterisk; `peer`: of the sender."""
+    """A valid INVITE: the dialled number (`service`), and host:port of Asterisk (`target`) and sender (`peer`)."""
 
     service: str
     target: str
     peer: str
 
     def invite(self, serial: int, caller: str) -> list[bytes]:
-        """The lines of an INVITE as it should be: head, an empty line, SDP."""
+        """The lines of a valid INVITE: headers, an empty line, SDP."""
         body = [
             b"v=0",
             b"o=fuzz 1 1 IN IP4 127.0.0.1",
@@ -164,7 +164,7 @@ def shuffle_lines(chance: random.Random, lines: list[bytes]) -> bytes:
 
 
 def poison_the_number(chance: random.Random, lines: list[bytes]) -> bytes:
-    """What is dialled, or who calls: put behind, before or in place of the digits."""
+    """Puts a poison after, before or in place of the digits of the dialled number or of the caller."""
     poison, index = chance.choice(POISON), chance.choice((0, 2, 3, 7, 11, 13))
     user = lines[index].partition(b"sip:")[2].partition(b"@")[0]
     worse = chance.choice((user + poison, poison + user, user[:4] + poison + user[4:], poison))
@@ -265,7 +265,7 @@ def change_the_start(chance: random.Random, lines: list[bytes]) -> bytes:
 
 
 def untouched(_chance: random.Random, lines: list[bytes]) -> bytes:
-    """A few are as they should be: those that are routed are a call like any other."""
+    """Leaves the INVITE valid, so that some requests are routed as ordinary calls."""
     return joined(lines)
 
 
@@ -289,7 +289,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 
 def mutant(seed: int, serial: int, template: Template) -> bytes:
-    """The same for the same seed, serial and template."""
+    """Makes a mutant. The same seed, serial and template give the same mutant."""
     chance = random.Random(f"{seed}/{serial}")
     caller = f"+3319900{chance.randrange(10_000):04}"
     mutation = chance.choice(MUTATIONS)

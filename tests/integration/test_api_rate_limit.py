@@ -11,7 +11,7 @@ from api.app import RequestLimits
 from api.http.rate_limit import QUOTA, RateLimit
 from engine.domain.ids import AccountId
 from phones.ports import free_port
-from tests.e2e.answers import send
+from tests.e2e.api_client import send
 from tests.integration.api_helpers import Answer, Api, a_request
 from tests.integration.api_routes import QUERY
 from tests.integration.cli_runner import Cli, wait_until_it_answers

@@ -51,5 +51,5 @@ def test_the_demo_call_recognises_a_foreign_or_missing_system(tmp_path: Path, an
             check=False,
         )
     assert (done.returncode, done.stderr) == (1, "")
-    assert f"✗ what answers on http://127.0.0.1:{port} is not this system" in done.stdout
+    assert f"✗ Another program answers on http://127.0.0.1:{port}." in done.stdout
     assert "RENTED_NUMBERS_HTTP_PORT" in done.stdout

@@ -1,4 +1,4 @@
-"""Exit status 0 when nothing grew and nothing failed, 1 when something did."""
+"""Runs the soak test. Exit status 0 if nothing grew and nothing failed, else 1."""
 
 import argparse
 import sys
@@ -19,20 +19,20 @@ LONGEST_LIFE = 60
 def main() -> int:
     began = time.monotonic()
 
-    def say(line: str) -> None:
+    def show_progress(line: str) -> None:
         sys.stderr.write(f"{time.monotonic() - began:6.0f} s  {line}\n")
 
-    report = run(_wanted(), say)
+    report = run(_wanted(), show_progress)
     show(report)
     for failure in report.failures:
         sys.stdout.write(f"{failure}\n")
-    sys.stdout.write(f"{len(report.failures)} findings\n" if report.failures else "nothing grew, nothing failed\n")
+    sys.stdout.write(f"{len(report.failures)} findings\n" if report.failures else "Nothing grew, nothing failed.\n")
     return 1 if report.failures else 0
 
 
 def show(report: Report) -> None:
     table = Table(title=f"{report.calls:,} calls, {len(report.samples)} samples", title_justify="left")
-    for heading in ("", "start", "end", "highest", "an hour", "growth", "at most", "at rest before", "behind"):
+    for heading in ("", "start", "end", "highest", "an hour", "growth", "limit", "at rest before", "after"):
         table.add_column(heading, justify="left" if not heading else "right")
     for each in report.trends:
         most = BOUNDS.get(each.name, ROWS).under_load(report.calls)
@@ -45,7 +45,9 @@ def show(report: Report) -> None:
 
 
 def _wanted() -> Wanted:
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Calls for long, and what grows.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", description="Make calls for a long time; find what grows."
+    )
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=5, help="calls a second")
     chosen = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The customer of a soak: books, looks at lists, renews, changes and deletes, and lets bookings expire."""
+"""The customer of a soak test: books, lists, renews, changes and deletes bookings, and lets bookings expire."""
 
 import time
 from collections import Counter, deque
@@ -8,21 +8,21 @@ from typing import Any, Self
 
 import aiohttp
 
-from bench.house import HIDDEN, House
+from bench.system import HIDDEN, BenchSystem
 from engine.domain.events import EventType
-from tests.soak.house import KEYED_OF_ROUNDS
 from tests.soak.plan import Wanted
+from tests.soak.system import KEYED_OF_ROUNDS
 
-# Each lets ten calls through at once, of which all of the soak's should find room.
+# Each allows ten calls at once, so together they have room for all calls of the test.
 LEAST_STANDING = 20
 BLOCKED = "+14155559999"
-# Of the bookings that may have expired by now.
+# The number of latest bookings that may have expired.
 REMEMBERED = 50
 
 
 @dataclass(frozen=True)
-class Booked:
-    """`ends`: by this process's monotonic clock."""
+class Booking:
+    """A booking; `ends` is a time of this process's monotonic clock."""
 
     id: str
     service: str
@@ -30,21 +30,21 @@ class Booked:
 
 
 class Unexpected(Exception):
-    """An answer that should have been another one."""
+    """An answer is not the expected one."""
 
 
 class Customer:
-    """Use as an async context manager. `counts`: what was done."""
+    """The customer, used as an async context manager. `counts` are its successful actions."""
 
-    def __init__(self, house: House, wanted: Wanted, callback: str) -> None:
+    def __init__(self, system: BenchSystem, wanted: Wanted, callback: str) -> None:
         self.counts: Counter[str] = Counter()
-        self.standing: list[Booked] = []
-        self._short: deque[Booked] = deque(maxlen=REMEMBERED)
+        self.standing: list[Booking] = []
+        self._short: deque[Booking] = deque(maxlen=REMEMBERED)
         self._life = wanted.life
         self._most_standing = max(LEAST_STANDING, int(wanted.rate * wanted.talk))
         self._callback = callback
-        self._base = f"http://127.0.0.1:{house.settings.http_port}"
-        self._headers = {"Authorization": f"Bearer {house.key}"}
+        self._base = f"http://127.0.0.1:{system.settings.http_port}"
+        self._headers = {"Authorization": f"Bearer {system.key}"}
         self._session = self._connected()
 
     async def __aenter__(self) -> Self:
@@ -59,38 +59,38 @@ class Customer:
         return aiohttp.ClientSession(self._base, headers=self._headers, timeout=aiohttp.ClientTimeout(total=15))
 
     async def rest(self) -> None:
-        """Leave no connection open."""
+        """Closes all connections."""
         await self._session.close()
         self._session = self._connected()
 
-    async def move_in(self) -> None:
-        """Choose all events, and book what stands throughout."""
+    async def begin(self) -> None:
+        """Chooses all events, and makes the bookings that last for the whole test."""
         await self._ask("PUT", "/account", 200, {"events": list(EventType)})
         self.standing = [await self.book("LARGE") for _ in range(self._most_standing)]
         for booked in self.standing:
             await self._ask("POST", f"/bookings/{booked.id}/blocked-callers", 201, {"caller": BLOCKED})
 
-    async def book(self, plan: str = "SMALL", key: str = "") -> Booked:
-        """With a key: sent twice, as one does that has lost the answer."""
+    async def book(self, plan: str = "SMALL", key: str = "") -> Booking:
+        """Makes a booking. With an idempotency key it sends the request twice, as if the answer was lost."""
         wanted = {"destination": HIDDEN, "usagePlan": plan, "callback": self._callback}
         headers = {"Idempotency-Key": key} if key else {}
         answer = await self._ask("POST", "/bookings", 201, wanted, headers)
         self.counts["booked"] += 1
         if key and (again := await self._ask("POST", "/bookings", 201, wanted, headers)) != answer:
             raise Unexpected(f"the same request was answered by {answer['id']} and by {again['id']}")
-        return Booked(answer["id"], answer["service"], time.monotonic() + self._life)
+        return Booking(answer["id"], answer["service"], time.monotonic() + self._life)
 
     async def delete(self, booking_id: str) -> None:
         await self._ask("DELETE", f"/bookings/{booking_id}", 204)
         self.counts["deleted"] += 1
 
-    def expired(self) -> Booked | None:
-        """One that is in its grace, and for a while yet."""
+    def expired(self) -> Booking | None:
+        """Returns a booking that is in its grace for a while yet; None if there is none."""
         now = time.monotonic()
         return next((each for each in self._short if each.ends + 0.5 < now < each.ends + 0.8 * self._life), None)
 
-    async def go_round(self, number: int) -> None:
-        """The `number`-th of the rounds, each of a few requests."""
+    async def make_round(self, number: int) -> None:
+        """Makes a round of a few requests; `number` chooses which."""
         booked = self.standing[number % len(self.standing)]
         match number % KEYED_OF_ROUNDS:
             case 0:
@@ -120,10 +120,10 @@ class Customer:
         body: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> Any:
-        """The answer's body. Raises Unexpected."""
+        """Sends a request and returns the answer's body. Raises Unexpected if its status is not the expected one."""
         self.counts["requests"] += 1
         async with self._session.request(method, path, json=body, headers=headers) as answer:
-            said = await answer.json() if answer.status != 204 else None
+            received = await answer.json() if answer.status != 204 else None
             if answer.status != expected:
-                raise Unexpected(f"{method} {path}: {answer.status} {said}")
-            return said
+                raise Unexpected(f"{method} {path}: {answer.status} {received}")
+            return received

@@ -1,8 +1,8 @@
-"""Whether what was watched grew, by more than can be chance.
+"""Judges whether a watched figure grew by more than chance.
 
-Of each series there are two findings. Under load: the median of the slopes between all pairs of samples (Theil and
-Sen's, which a few outliers do not move) or the difference between the medians of the last and the first fifth,
-whichever says more. At rest: before the load and behind it, when nothing is under way, the same must be left.
+It checks each series twice. Under load, growth is the larger of two figures: the median of the slopes between all pairs
+of samples (Theil-Sen, which outliers hardly change), and the difference between the medians of the last and the first
+fifth. At rest, before and after the load, the figures must be equal.
 """
 
 import math
@@ -20,9 +20,16 @@ FIFTHS = 5
 
 @dataclass(frozen=True)
 class Bound:
-    """How much more there may be in the end: so much, and so much for each call. `rest`, `rest_a_call`: at rest; None:
-    it is not compared. `empty`: at rest there must be none. `never`: more than so much at no time, whatever it does
-    below that."""
+    """How much a figure may grow.
+
+    Attributes:
+        loaded: Permitted growth under load.
+        a_call: Additional growth for each call.
+        rest: Permitted growth at rest; None if it is not compared.
+        rest_a_call: Additional growth at rest for each call.
+        empty: Whether it must be 0 at rest.
+        never: The value that it may never exceed.
+    """
 
     loaded: float
     a_call: float = 0.0
@@ -40,8 +47,16 @@ class Bound:
 
 @dataclass(frozen=True)
 class Trend:
-    """`start`, `end`: medians of the first and the last fifth; `highest` of all. `an_hour`: the slope. `growth` over
-    all of it, by that slope or by those medians. `rest`: before the load and behind it."""
+    """How a figure developed.
+
+    Attributes:
+        start: The median of the first fifth.
+        end: The median of the last fifth.
+        highest: The highest value.
+        an_hour: The slope, for an hour.
+        growth: The growth over the whole time, by the slope or by the medians.
+        rest: The values at rest, before and after the load.
+    """
 
     name: str
     start: float
@@ -53,41 +68,41 @@ class Trend:
 
     def faults(self, bound: Bound, calls: int) -> list[str]:
         found = []
-        if self.growth > (most := bound.under_load(calls)):
-            found.append(f"{self.name}: grew by {self.growth:,.0f} under load, {most:,.0f} at most")
+        if self.growth > (limit := bound.under_load(calls)):
+            found.append(f"{self.name}: grew by {self.growth:,.0f} under load, limit {limit:,.0f}")
         if self.highest > bound.never:
-            found.append(f"{self.name}: {self.highest:,.0f} at one time, {bound.never:,.0f} at most")
+            found.append(f"{self.name}: reached {self.highest:,.0f}, limit {bound.never:,.0f}")
         before, after = self.rest
         at_rest = bound.at_rest(calls)
         if at_rest is not None and after - before > at_rest:
             found.append(
-                f"{self.name}: at rest {before:,.0f} before and {after:,.0f} behind, {at_rest:,.0f} more at most"
+                f"{self.name}: at rest {before:,.0f} before and {after:,.0f} after, limit of growth {at_rest:,.0f}"
             )
         if bound.empty and after > 0:
-            found.append(f"{self.name}: {after:,.0f} are left at rest")
+            found.append(f"{self.name}: {after:,.0f} remain at rest")
         return found
 
 
 MEGABYTE = 1e6
 PAGE_BYTES = 4096
 MEMORY = 8 * MEGABYTE + CACHE_KIB * 1024
-# Rows of what has a term: as many as came within it, a little more where the last clean-up was some seconds ago.
+# Rows with a retention time: their number is constant, plus those that came since the last clean-up some seconds ago.
 ROWS = Bound(loaded=60, a_call=0.02)
 BOUNDS: Mapping[str, Bound] = {
-    # The database's cache of pages fills; the heap has holes, and holds what waits for the collector.
+    # The database's page cache fills; the heap has gaps, and holds objects that wait for the garbage collector.
     "resident bytes": Bound(loaded=MEMORY, a_call=250, rest=MEMORY, rest_a_call=250),
-    # Rings of objects wait for Python's collector until they are some 75,000, so a slow climb says nothing. At rest it
-    # has been through them, and what is left is what is kept; among it caches that fill: some hundred URLs, and of each
-    # connection to the database 200 cursors that are gone.
+    # Up to some 75,000 objects in reference cycles wait for the garbage collector, so slow growth is no finding. At
+    # rest the collector has run, and what remains is really kept. That includes caches: some hundred URLs, and 200
+    # closed cursors of each database connection.
     "pieces of memory": Bound(loaded=150_000, rest=8_000, rest_a_call=0.1),
-    # What is under way, of which a machine that has other things to do holds more; at rest there is no excuse.
+    # Work in progress, of which a busy machine has more. At rest there must be none.
     "tasks": Bound(loaded=25, rest=0),
     "threads": Bound(loaded=1, rest=1),
     "open files and sockets": Bound(loaded=25, rest=1),
-    # It grows until it is long, is then begun anew, and keeps its size until nothing is committed for a while. Twice as
-    # long, where the machine has other things to do than bringing it over.
+    # The log grows to its limit, begins anew, and keeps its size until a pause in commits. On a busy machine, where
+    # copying is late, it may grow to twice the limit.
     "bytes of WAL": Bound(loaded=math.inf, never=2 * Pace().long * PAGE_BYTES),
-    # Bookings and grants stay, and the pages of what goes are used again.
+    # Bookings and grants are kept for ever; SQLite reuses the pages of deleted rows.
     "bytes of database": Bound(loaded=4 * MEGABYTE, a_call=500),
     "calls up": Bound(loaded=25, empty=True, rest=0),
     "callbacks pending": Bound(loaded=25, empty=True, rest=0),
@@ -103,7 +118,7 @@ BOUNDS: Mapping[str, Bound] = {
 
 
 def trend(name: str, samples: Sequence[Sample], rest: tuple[Sample, Sample]) -> Trend:
-    """`samples`: two at least, in the order of time."""
+    """Computes the trend of a figure from two or more samples in the order of time."""
     at, values = [each.at for each in samples], [each.values[name] for each in samples]
     slope = median((b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(zip(at, values, strict=True), 2))
     fifth = max(1, len(values) // FIFTHS)
@@ -118,5 +133,5 @@ def trends(samples: Sequence[Sample], rest: tuple[Sample, Sample]) -> list[Trend
 
 
 def faults(found: Sequence[Trend], calls: int) -> list[str]:
-    """Of what no bound is named for, ROWS holds: it can be nothing but the rows of some table."""
+    """Compares all trends with their bounds. A figure without a bound is a table's row count, so ROWS applies."""
     return [fault for each in found for fault in each.faults(BOUNDS.get(each.name, ROWS), calls)]

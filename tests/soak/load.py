@@ -1,5 +1,7 @@
-"""The load of a soak, in an open loop: so many calls and rounds of API requests begin a second, whatever became of the
-others. The Asterisk is a fake that knows which of its channels are up."""
+"""The load of a soak test: calls and rounds of API requests in an open loop.
+
+A fixed number begins in each second, whatever happened to earlier ones. A fake Asterisk lists its live channels.
+"""
 
 import asyncio
 import time
@@ -8,10 +10,10 @@ from collections.abc import Awaitable, Callable
 
 from agi_scripts.dialplan import ANSWERED, BOOKING, CAUSE, ENDED, ROUTE, SECONDS, VERDICT
 from agi_scripts.request_auth import request_mac
-from bench.house import House
+from bench.system import BenchSystem
 from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
 from tests.integration.fake_channels import FakeChannels, UpCall
-from tests.soak.customer import BLOCKED, Booked, Customer, Unexpected
+from tests.soak.customer import BLOCKED, Booking, Customer, Unexpected
 from tests.soak.plan import KINDS, Kind, Wanted
 
 RING_SECONDS = 0.2
@@ -21,22 +23,22 @@ MOST_COMPLAINTS = 20
 
 
 class Load:
-    """`counts`: calls by kind. `complaints`: what went wrong, the first of it."""
+    """The load. `counts` are calls by kind; `complaints` are the first errors."""
 
-    def __init__(self, house: House, wanted: Wanted, ami: FakeChannels, customer: Customer) -> None:
+    def __init__(self, system: BenchSystem, wanted: Wanted, ami: FakeChannels, customer: Customer) -> None:
         self.counts: Counter[str] = Counter()
         self.complaints: list[str] = []
-        self._port = house.settings.fastagi_port
-        self._token = house.token
+        self._port = system.settings.fastagi_port
+        self._token = system.token
         self._wanted = wanted
         self._ami = ami
         self._customer = customer
 
     async def run(self, seconds: float) -> None:
-        """Until all that began within that time has ended."""
+        """Begins calls and requests for this time, and waits until all have ended."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._begin_each(1 / self._wanted.rate, seconds, self._call))
-            tasks.create_task(self._begin_each(1 / self._wanted.requests, seconds, self._customer.go_round))
+            tasks.create_task(self._begin_each(1 / self._wanted.requests, seconds, self._customer.make_round))
 
     async def _begin_each(self, every: float, seconds: float, act: Callable[[int], Awaitable[None]]) -> None:
         began = time.monotonic()
@@ -62,8 +64,8 @@ class Load:
         caller = BLOCKED if kind is Kind.BLOCKED else f"+1415{number % 10_000_000:07}"
         call_id = f"soak{time.time_ns() // 1_000_000}-{number}.1"
         channel = await self._ask(ROUTE, call_id, service, caller, ALLOWED, "", "")
-        said = channel.variables.get(VERDICT)
-        if said != ("BRIDGE" if kind.let_through else "REJECT") or (
+        verdict = channel.variables.get(VERDICT)
+        if verdict != ("BRIDGE" if kind.let_through else "REJECT") or (
             not kind.let_through and channel.variables[CAUSE] != CAUSES[kind]
         ):
             raise Unexpected(f"{kind.name}: {channel.variables}")
@@ -71,8 +73,8 @@ class Load:
             await self._go_through(kind, call_id, channel, number, own)
         self.counts[kind.name] += 1
 
-    async def _dialled(self, kind: Kind, number: int) -> tuple[str | None, Booked | None]:
-        """The number to dial, and the booking that was made for this call alone."""
+    async def _dialled(self, kind: Kind, number: int) -> tuple[str | None, Booking | None]:
+        """Returns the number to dial, and the booking if it was made for this call only."""
         if kind is Kind.UNKNOWN:
             return UNKNOWN_NUMBER, None
         if kind is Kind.EXPIRED:
@@ -84,7 +86,7 @@ class Load:
         standing = self._customer.standing
         return standing[number % len(standing)].service, None
 
-    async def _go_through(self, kind: Kind, call_id: str, channel: Channel, number: int, own: Booked | None) -> None:
+    async def _go_through(self, kind: Kind, call_id: str, channel: Channel, number: int, own: Booking | None) -> None:
         up = self._ami.up[call_id] = UpCall(call_id, float(channel.variables[SECONDS]))
         try:
             await asyncio.sleep(RING_SECONDS)

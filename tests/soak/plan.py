@@ -1,17 +1,17 @@
-"""What a soak does, and to what end its calls come."""
+"""The parameters of a soak test, and the kinds of its calls."""
 
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
 
 class Kind(StrEnum):
-    """A call's fate."""
+    """How a call goes."""
 
     ANSWERED = auto()
     BUSY = auto()
     NO_ANSWER = auto()
     CANCELLED = auto()
-    # Its booking is deleted while they talk.
+    # Its booking is deleted during the call.
     DELETED = auto()
     EXPIRED = auto()
     BLOCKED = auto()
@@ -23,12 +23,12 @@ class Kind(StrEnum):
 
     @property
     def recorded(self) -> bool:
-        """Of a number that nobody has booked there is nobody to keep a record for."""
+        """Whether it has a call record: a number that is not booked belongs to no account."""
         return self is not Kind.UNKNOWN
 
 
 REFUSED = frozenset({Kind.EXPIRED, Kind.BLOCKED, Kind.UNKNOWN})
-# Of twenty calls, in this order again and again.
+# The kinds of twenty calls, repeated in this order.
 KINDS = (
     *(Kind.ANSWERED, Kind.ANSWERED, Kind.BUSY, Kind.ANSWERED, Kind.EXPIRED),
     *(Kind.ANSWERED, Kind.NO_ANSWER, Kind.ANSWERED, Kind.ANSWERED, Kind.BLOCKED),
@@ -39,9 +39,17 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """`rate` and `requests`: calls and rounds of API requests that begin a second. The rest in seconds: `warm_up` under
-    the same load, then, after a rest, `settle` and `watched`. `talk`: the longest talk. `life`: of a booking's time, of
-    its grace, of its number's quarantine and of a finished callback, each. `sweep`: between two clean-ups."""
+    """The parameters of a soak test. Times are seconds.
+
+    Attributes:
+        rate: Calls that begin in a second.
+        requests: Rounds of API requests that begin in a second.
+        warm_up: Time under load before the first rest.
+        watched: Time under load in which samples are taken.
+        talk: The longest talk time.
+        life: How long a booking, its grace, its number's quarantine and a finished callback each last.
+        sweep: The interval of clean-ups.
+    """
 
     rate: float
     requests: float
@@ -54,5 +62,5 @@ class Wanted:
 
     @property
     def settle(self) -> float:
-        """From the first call on until as much goes as comes: a booking lives, expires, and its number rests."""
+        """The time until as many rows are deleted as are added: a booking's time, its grace and the quarantine."""
         return self.talk + 3 * self.life + 2 * self.sweep

@@ -1,4 +1,4 @@
-"""The customer's receiver of a soak: keeps counts only, and fails now and then, so that callbacks are sent again."""
+"""The callback receiver of a soak test: it counts callbacks, and fails some of them so that they are sent again."""
 
 from collections import Counter
 from types import TracebackType
@@ -10,7 +10,7 @@ FAILS_EACH = 25
 
 
 class Receiver:
-    """Use as an async context manager. `counts`: callbacks that came, by what they tell; and those that were failed."""
+    """The receiver, used as an async context manager. `counts` are the callbacks by type, and the failed ones."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -35,10 +35,10 @@ class Receiver:
         await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
-        told = await request.json()
+        body = await request.json()
         self._came += 1
         if self._came % FAILS_EACH == 0:
             self.counts["failed"] += 1
             return web.Response(status=503)
-        self.counts[told.get("type") or ("call on expired booking" if "message" in told else "call ended")] += 1
+        self.counts[body.get("type") or ("call on expired booking" if "message" in body else "call ended")] += 1
         return web.Response(status=204)

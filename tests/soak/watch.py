@@ -1,4 +1,4 @@
-"""What is looked at while a soak runs: the process from outside, what it says of itself, its files and its rows."""
+"""Takes samples during a soak test: of the process from outside, its own diagnostics, its files and its rows."""
 
 import asyncio
 import sqlite3
@@ -8,13 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.house import House
 from bench.servers import Server
+from bench.system import BenchSystem
 from engine.control.diagnostics import ask_diagnostics
 
-# Of every booking that there ever was, one row and one for each plan that it was given stay: the books need them.
+# The ledger needs these rows for ever: one for each booking, and one for each granted plan.
 KEPT_FOR_EVER = {"bookings": ("booked",), "grants": ("booked", "renewed")}
-# What should be none or few of, whatever their tables hold.
+# Counts that should be zero or small, whatever the sizes of the tables.
 PARTS = {
     "calls up": "SELECT COUNT(*) FROM calls WHERE ended_at IS NULL",
     "callbacks pending": "SELECT COUNT(*) FROM outbox WHERE state = 'PENDING'",
@@ -26,32 +26,38 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Sample:
-    """`at`: monotonic seconds. `values`: by the names of what is watched. `tasks`: the commonest, by what they run."""
+    """One sample.
+
+    Attributes:
+        at: Monotonic seconds.
+        values: The watched figures by name.
+        tasks: The most frequent tasks, by what they run.
+    """
 
     at: float
     values: Mapping[str, float]
     tasks: Mapping[str, int] = field(default_factory=dict)
 
 
-async def look(server: Server, house: House, done: Mapping[str, int], *, at_rest: bool = False) -> Sample:
-    """`done`: how many bookings were `booked` and `renewed` so far. Raises EngineSilent."""
-    return await asyncio.to_thread(_look, server, house, dict(done), at_rest)
+async def look(server: Server, system: BenchSystem, done: Mapping[str, int], *, at_rest: bool = False) -> Sample:
+    """Takes a sample. `done` counts the bookings made and renewed so far. Raises EngineSilent."""
+    return await asyncio.to_thread(_look, server, system, dict(done), at_rest)
 
 
-def _look(server: Server, house: House, done: Mapping[str, int], at_rest: bool) -> Sample:
-    said = ask_diagnostics(house.settings.data_dir, collected=at_rest)
-    if said is None:
-        raise RuntimeError("the engine is gone")
+def _look(server: Server, system: BenchSystem, done: Mapping[str, int], at_rest: bool) -> Sample:
+    diagnostics = ask_diagnostics(system.settings.data_dir, collected=at_rest)
+    if diagnostics is None:
+        raise RuntimeError("the engine has ended")
     with server.process.oneshot():
         values: dict[str, float] = {
             "resident bytes": server.process.memory_info().rss,
-            "pieces of memory": said.memory_blocks,
-            "tasks": said.tasks,
+            "pieces of memory": diagnostics.memory_blocks,
+            "tasks": diagnostics.tasks,
             "threads": server.process.num_threads(),
             "open files and sockets": server.process.num_fds(),
         }
-    values |= _sizes(house.settings.database) | _rows(house.settings.database, done)
-    return Sample(time.monotonic(), values, said.commonest)
+    values |= _sizes(system.settings.database) | _rows(system.settings.database, done)
+    return Sample(time.monotonic(), values, diagnostics.commonest)
 
 
 def _sizes(database: Path) -> dict[str, float]:
@@ -60,7 +66,7 @@ def _sizes(database: Path) -> dict[str, float]:
 
 
 def _rows(database: Path, done: Mapping[str, int]) -> dict[str, float]:
-    """Of every table that there is: one that is new is watched as well."""
+    """Counts the rows of every table, so that new tables are watched as well."""
     with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         counts = {name: db.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0] for name in tables}  # noqa: S608  its own names

@@ -1,4 +1,4 @@
-"""The callee of a cell: rings, answers or refuses, and lets its number slip wherever its row says."""
+"""The callee of a cell: it rings, answers or refuses, and shows its number wherever its row says."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -9,9 +9,9 @@ from tests.e2e.leaks.search import Secret, national
 from tests.e2e.leaks.table import Cell, Column, Request
 
 HOST = "127.0.0.2"
-# Asterisk passes over some requests without a word: that is no reason to stop.
+# Asterisk ignores some requests. The callee then continues.
 PATIENCE = 0.5
-# No part lasts as long as this, on however busy a machine.
+# Longer than any part, also on a very busy machine.
 PART_SECONDS = 60.0
 RING_SECONDS = 0.15
 BOUNDARY = "part"
@@ -19,8 +19,11 @@ BOUNDARY = "part"
 
 @dataclass(eq=False)
 class Part:
-    """A cell as it is played. Events: `rung` when it has shown all that it can while it rings, `answered`
-    when the caller knows that it answered, `go` lets it go on, `played` when it has shown everything."""
+    """A cell while it is played.
+
+    Events: `rung` when the callee has shown everything that it can while ringing, `answered` when the caller has got
+    the answer, `go` lets it continue, `played` when it has shown everything.
+    """
 
     cell: Cell
     secret: Secret
@@ -30,13 +33,13 @@ class Part:
     played: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, event: asyncio.Event) -> None:
-        """Raises TimeoutError."""
+        """Waits for an event. Raises TimeoutError."""
         async with asyncio.timeout(PART_SECONDS):
             await event.wait()
 
 
-class Stagehand:
-    """Plays one part; every word of it says the number."""
+class CalleeScript:
+    """Plays the callee of one part; each of its texts contains the number."""
 
     def __init__(self, part: Part, dialog: Dialog, media: Media) -> None:
         self.part, self.dialog, self.media = part, dialog, media
@@ -88,8 +91,10 @@ class Stagehand:
             await self.refuse(self.row.refuses or 487)
 
     async def ring(self) -> None:
-        """A callee that is to send requests makes sure that Asterisk knows the dialogue (RFC 3262): one that overtakes
-        the 180 would be nobody's, and Asterisk logs who a stranger says it is."""
+        """Rings. If it will send requests, it first makes sure that Asterisk knows the dialog (RFC 3262).
+
+        A request that overtakes the 180 would belong to no dialog, and Asterisk logs the From of unknown sources.
+        """
         ringing = self.reply(180)
         if self.row.requests:
             self.dialog.answer(replace(ringing, headers=(*ringing.headers, "Require: 100rel", "RSeq: 1")))
@@ -102,7 +107,7 @@ class Stagehand:
     async def talk(self) -> None:
         self.dialog.answer(self.reply(200, self.sound))
         if self.part.cell.transport == "udp":
-            # Asterisk has the callee's answer, the caller not yet. Over TCP we could not tell what came first.
+            # Asterisk has the callee's answer, the caller not yet. Over TCP the order would be unknown.
             await self.say("answering", 3)
         await self.dialog.requested("ACK")
         await self.part.until(self.part.answered)
@@ -110,7 +115,7 @@ class Stagehand:
         await self.ask()
         await self.say("late", 5)
         if self.over:
-            return  # before it could show everything: the cell says so
+            return  # before it could show everything; the test of the cell notices that
         self.part.played.set()
         if self.column.callee_ends:
             # In a request of ours, To is the other side.
@@ -127,7 +132,7 @@ class Stagehand:
     async def ask(self) -> None:
         for request in self.row.requests:
             if self.over:
-                # A request in no call any more: Asterisk logs who it says it is from, as it does of any stranger.
+                # The request belongs to no call any more, and Asterisk logs the From of unknown sources.
                 return
             number = self.dialog.request(request.method, self.fill(request.headers), self.body_of(request))
             try:
@@ -148,9 +153,9 @@ class Stagehand:
 
 
 class Callees:
-    """All callees of a run, behind one address; which part is played says the number that was dialled.
+    """All callees of a run at one address. The dialled number selects the part.
 
-    dialled: how many calls each number got.
+    `dialled` counts the calls to each number.
     """
 
     def __init__(self) -> None:
@@ -168,6 +173,6 @@ class Callees:
         media = Media.open(HOST)
         part.secret.media.append(media.local)
         try:
-            await Stagehand(part, dialog, media).play()
+            await CalleeScript(part, dialog, media).play()
         finally:
             media.close()

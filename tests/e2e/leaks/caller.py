@@ -1,4 +1,4 @@
-"""The caller of a cell, and what it saw."""
+"""The caller of a cell, and what it received."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ AFTERMATH_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Outcome:
-    """status: the final answer to the INVITE, None without one. complete: whether the call came to its end."""
+    """`status`: the final answer to the INVITE, or None. `complete`: whether the call went on to its end."""
 
     shown: Shown
     status: int | None
@@ -24,7 +24,7 @@ class Outcome:
 
 
 async def dial(peer: Peer, asterisk: Address, service: str, part: Part) -> Outcome:
-    """One call from its INVITE to its end."""
+    """Makes one call from the INVITE to its end."""
     media = Media.open(peer.local[0])
     try:
         dialog = await peer.dialog(service, asterisk, source=SOURCE, transport=part.cell.transport)
@@ -50,7 +50,7 @@ async def _call(dialog: Dialog, media: Media, part: Part) -> None:
     final = await dialog.answered(number)
     if final.status == 200:
         await _talk(dialog, media, part)
-    # The callee may hear of the end later than the caller, and then says its last words.
+    # The callee may get the BYE after the caller, and then sends its last messages.
     await part.until(part.played)
     await asyncio.sleep(AFTERMATH_SECONDS)
 

@@ -1,10 +1,10 @@
-"""What Asterisk really has loaded, read from its console: which protection is not there."""
+"""Reads from Asterisk's console which protections its loaded configuration lacks."""
 
 import re
 
 from tests.e2e.system import System
 
-# Every option of both endpoints that closes a leak or keeps a third leg out, as the console shows it.
+# Every option of both endpoints that closes a leak or prevents a third leg, as the console shows it.
 PROTECTING = {
     "allow_transfer": "false",
     "direct_media": "false",
@@ -29,13 +29,13 @@ INNERMOST = re.compile(r"\([^()]*\)|\$\{[^{}]*\}")
 
 
 def unprotected_endpoint(system: System, name: str) -> set[str]:
-    """The options of an endpoint that are not as they must be."""
+    """The options of an endpoint that have a wrong value."""
     found = dict(OPTION.findall(system.asterisk_console(f"pjsip show endpoint {name}")))
     return {option for option, value in PROTECTING.items() if found.get(option) != value}
 
 
 def unprotected_dialplan(system: System, context: str) -> set[str]:
-    """What is wrong with the way to the hidden number."""
+    """What is wrong in the dialplan that dials the hidden number."""
     shown = system.asterisk_console(f"dialplan show {context}")
     wrong = {"Goto"} if " Goto(" in shown else set()
     dials = DIAL.findall(shown)
@@ -45,7 +45,7 @@ def unprotected_dialplan(system: System, context: str) -> set[str]:
 
 
 def _flags(dial: str) -> str:
-    """The letters of Dial's third argument, without what stands behind them in brackets."""
+    """The letters of Dial's third argument, without their arguments in brackets."""
     while (bare := INNERMOST.sub("", dial)) != dial:
         dial = bare
     return dial.split(",")[2]

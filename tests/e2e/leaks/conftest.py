@@ -1,4 +1,4 @@
-"""One system for all tests of what callers are shown."""
+"""One system for all leak tests."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
-"""Asterisk's settings with one protection taken away, as many kinds as there are protections, all in one Asterisk.
+"""Mutants: Asterisk's settings with a protection removed, one mutant for each protection, all in one Asterisk.
 
-Each mutant is a carrier, a trunk and a dialplan beside the product's own, made from the very files that the product
-writes; its callers come from an address of their own.
+Each mutant is a carrier, a trunk and a dialplan in addition to the product's own, made from the files that the product
+writes. Its callers have an address of their own.
 """
 
 import re
@@ -12,23 +12,29 @@ from pathlib import Path
 
 from tests.e2e.leaks.run import LeakSystem
 
-# What an Asterisk that was there before may have loaded.
+# Modules that an existing Asterisk may have loaded.
 MORE_MODULES = ("res_pjsip_refer.so", "bridge_builtin_features.so")
 
 
 class Seen(Enum):
-    """What notices a mutant."""
+    """What detects a mutant."""
 
     NOWHERE = "nothing: it protects as the product does"
-    CONFIGURATION = "the test of the configuration; on the wire another protection still holds"
-    LEAK = "the search: the caller is shown something"
-    WAY = "the call's way: another answer, or a number dialled that nobody asked for"
+    CONFIGURATION = "the test of the configuration; on the wire another protection still works"
+    LEAK = "the search: the caller receives something"
+    WAY = "the call's way: another answer, or an unexpected number is dialled"
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """options: of both endpoints. dialplan: what is replaced by what in the way of a call. transfers: whether somebody
-    might move the call, so that REFER and keys are tried, too. tries: how often each of its calls is made."""
+    """One mutant.
+
+    Attributes:
+        options: Changed options of both endpoints.
+        dialplan: Replacements in the dialplan of a call.
+        transfers: Whether a transfer may work, so that REFER and telephone keys are tried too.
+        tries: How often each of its calls is made.
+    """
 
     name: str
     seen: Seen
@@ -43,18 +49,18 @@ def option(name: str, value: str, seen: Seen = Seen.CONFIGURATION, *, transfers:
 
 
 def dial(flags: str, seen: Seen, options: Mapping[str, str] | None = None, *, transfers: bool = False) -> Mutant:
-    """Dial with other options than iIr."""
+    """A mutant whose Dial has other flags than iIr."""
     name = "".join(f"{each}={value}, " for each, value in (options or {}).items())
     return Mutant(f"{name}Dial {flags}", seen, options or {}, {",iIrU(": f",{flags}U("}, transfers)
 
 
 AS_EXTEN = {"Dial": "Goto"}
-# Each of these, and Dial's I, and send_pai and send_rpid, closes by itself what the others would leave open.
+# Each of these, Dial's I, and send_pai with send_rpid closes alone what the others would leave open.
 TRUST = {"trust_id_inbound": "yes", "trust_connected_line": "yes", "send_connected_line": "yes"}
 LEAK, WAY, CONFIGURATION = Seen.LEAK, Seen.WAY, Seen.CONFIGURATION
 MUTANTS = (
     Mutant("nothing", Seen.NOWHERE, transfers=True),
-    # One protection away.
+    # One protection removed.
     option("send_pai", "yes"),
     option("send_rpid", "yes"),
     option("send_diversion", "yes"),
@@ -72,25 +78,25 @@ MUTANTS = (
     dial("iIrt", WAY, transfers=True),
     dial("iIrT", WAY, transfers=True),
     Mutant("destination as EXTEN", CONFIGURATION, {}, AS_EXTEN),
-    # All protections away that hold for one another.
+    # All protections removed that cover for each other.
     dial("ir", LEAK, {"send_pai": "yes", **TRUST}),
     dial("ir", LEAK, {"send_rpid": "yes", **TRUST}),
     dial("ir", LEAK, {"send_diversion": "yes"}),
     dial("ir", LEAK, {"send_history_info": "yes"}),
     dial("Ir", WAY, {"redirect_method": "uri_core"}),
-    # Asterisk shows it in most calls, not in all: on a busy machine 1 of 20 keeps its caller's identity to itself.
+    # Asterisk leaks in most calls, but not in all: on a busy machine 1 of 20 calls does not show the identity.
     Mutant("destination as EXTEN, Dial ir", LEAK, {"send_pai": "yes"}, {**AS_EXTEN, ",iIrU(": ",irU("}, tries=10),
 )
 
 
 def address(mutant: Mutant) -> str:
-    """Where its callers are."""
+    """The address of its callers."""
     return f"127.1.0.{MUTANTS.index(mutant) + 1}"
 
 
 class MutantSystem(LeakSystem):
     def stop(self) -> None:
-        # Asterisk logs where it could not forward to, for those that would.
+        # For mutants that forward, Asterisk logs the number that it could not forward to.
         self.hidden.clear()
         super().stop()
 
@@ -110,13 +116,14 @@ def _endpoints(sip: str, number: int, mutant: Mutant) -> str:
         sip, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", sip, flags=re.MULTILINE)
         assert count == 1, name
     sip = re.sub(r"\b(rented-numbers|carrier|trunk)\b(?=[]()\n])", rf"\1-m{number}", sip)
-    # Of the trunks there is one address, which is the product's own.
+    # All trunks share the product's address, so the mutant's `identify` section is removed.
     sip = sip[: sip.index(f"[trunk-m{number}]\ntype = identify")]
     return "\n" + re.sub(r"^match = .*", f"match = {address(mutant)}", sip, flags=re.MULTILINE)
 
 
 def _way(calls: str, number: int, mutant: Mutant) -> str:
-    way = calls[calls.index("[rented-numbers]") : calls.index("[rented-numbers-answered]")]
+    # At line starts, because comments of the dialplan may name its contexts.
+    way = calls[calls.index("\n[rented-numbers]") : calls.index("\n[rented-numbers-answered]")]
     way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace("@trunk:", f"@trunk-m{number}:")
     for old, new in mutant.dialplan.items():
         if old != "Dial":

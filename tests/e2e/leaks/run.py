@@ -1,4 +1,4 @@
-"""Plays cells of the table on a real system, many at once."""
+"""Plays many cells of the table at once on a real system."""
 
 import asyncio
 import random
@@ -19,15 +19,15 @@ from tests.e2e.system import System
 AT_ONCE = 80
 CALLS_A_SECOND = 30
 BOOK_AT_ONCE = 8
-# The pool of the demo has a hundred numbers, fewer than the table has cells.
+# The demo's pool has a hundred numbers, fewer than the table has cells.
 MORE_NUMBERS = range(100, 1000)
-# So long that a callee has shown everything by then, on however busy a machine.
+# Long enough that a callee has shown everything by then, also on a very busy machine.
 LIMIT_SECONDS = 12
 RING_SECONDS = 12
 
 
 class LeakSystem(System):
-    """Its trunk is on another address than everything else, so that this address in a caller's hands is a leak."""
+    """A system whose trunk has an address of its own, so that a caller who receives this address shows a leak."""
 
     rtp_ports = 800
 
@@ -38,10 +38,10 @@ class LeakSystem(System):
             trunk_uri=f"sip:{self.trunk[0]}:{self.trunk[1]}",
             plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
             longest_call=60,
-            # So long that all calls which ring while the engine dies still do so when it is dead.
+            # Long enough that all calls that ring when the engine is killed still ring afterwards.
             ring_timeout=RING_SECONDS,
         )
-        # Hidden numbers of the tests, each used once, in an order without runs of zeros.
+        # The hidden numbers, each used once, without long runs of zeros.
         suffixes = list(range(1111, 7700))
         random.Random(4).shuffle(suffixes)
         self._hidden = iter(f"+3319900{suffix}" for suffix in suffixes)
@@ -51,7 +51,7 @@ class LeakSystem(System):
         self.import_numbers(f"+331990{number:05}" for number in MORE_NUMBERS)
 
     def import_numbers(self, numbers: Iterable[str]) -> None:
-        """Into the pool of those that can be rented."""
+        """Adds numbers to the pool."""
         with tempfile.NamedTemporaryFile("w", suffix=".csv") as pool:
             pool.writelines(f"{number}\n" for number in numbers)
             pool.flush()
@@ -62,7 +62,7 @@ class LeakSystem(System):
         return ("127.0.0.1", self.settings.sip_port)
 
     def hide(self, plan: str = "LARGE") -> "Hidden":
-        """A booking whose hidden number no other has."""
+        """Makes a booking with a hidden number that no other booking has."""
         return self.hide_number(next(self._hidden), plan)
 
     def hide_number(self, number: str, plan: str = "LARGE") -> "Hidden":
@@ -75,7 +75,7 @@ class LeakSystem(System):
 
 @dataclass(frozen=True)
 class Hidden:
-    """A booking: its id, its rented and its hidden number."""
+    """A booking: its id, its rented number and its hidden number."""
 
     id: str
     service: str
@@ -92,9 +92,12 @@ class Played:
 
 
 class Run:
-    """One playing of some cells. `hosts`: where the caller of each is; none: where the carrier is.
+    """One run of some cells.
 
-    dialled: how many calls each number got; also numbers that no cell has. strays: what callers got outside of calls.
+    Attributes:
+        hosts: The address of each cell's caller; empty for the carrier's address.
+        dialled: How many calls each number got, including numbers that belong to no cell.
+        strays: What callers received outside of calls.
     """
 
     def __init__(self, system: LeakSystem, cells: Sequence[Cell], hosts: Sequence[str] = ()) -> None:
@@ -111,7 +114,7 @@ class Run:
     def play(self) -> list[Played]:
         lost = [part for part in self._parts if part.cell.column is Column.ENGINE_LOST]
         others = [part for part in self._parts if part.cell.column is not Column.ENGINE_LOST]
-        # They take longest and do nothing meanwhile.
+        # They take longest and mostly wait.
         others.sort(key=lambda part: part.cell.column not in (Column.UNANSWERED, Column.LIMIT))
         with Stage() as stage:
             trunk = stage.run(Peer.open(*self._system.trunk, self._callees.play))
@@ -124,7 +127,7 @@ class Run:
                 self.strays = [packet for peer in self._carriers.values() for packet in peer.strays]
 
     def _without_engine(self, stage: Stage, parts: Sequence[Part]) -> list[Played]:
-        """The engine dies when all of these calls are up, or ring."""
+        """Plays calls during which the engine is killed, once all of them ring or are answered."""
         if not parts:
             return []
         waiting = stage.start(self._wave(parts))
@@ -165,7 +168,7 @@ class Run:
         try:
             await part.until(part.played if part.cell.talks else part.rung)
         except TimeoutError:
-            return  # the call is judged by what was played
+            return  # the test of the cell judges what was played
         answer = await asyncio.to_thread(self._system.request, "DELETE", f"/bookings/{hidden.id}")
         assert answer.status == 204, answer
 

@@ -1,4 +1,4 @@
-"""A carrier, a trunk and others around one system, for tests that play single calls."""
+"""A carrier, a trunk and another address around one system, for tests of single calls."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -10,15 +10,20 @@ from tests.e2e.leaks.caller import HOST, SOURCE
 from tests.e2e.leaks.run import Hidden, LeakSystem
 from tests.e2e.leaks.search import Secret, Shown, leaks
 
-# What is not to happen would have happened by then: everything is on this machine.
+# Long enough for an unwanted call to arrive: everything runs on this machine.
 QUIET_SECONDS = 0.4
 PATIENCE = 0.5
 
 
 class Scene:
-    """trunk, carrier: their peers. other: an address that nothing should ever come to. dialled: the numbers that calls
-    to the trunk asked for, in order. play: what the trunk does with a call; answer: what it says to it, 200 unless a
-    test says otherwise."""
+    """The peers around a system.
+
+    Attributes:
+        other: An address that should never receive anything.
+        dialled: The numbers that calls to the trunk dialled, in order.
+        play: What the trunk does with a call.
+        answer: The trunk's answer to a call, by default 200.
+    """
 
     def __init__(self, system: LeakSystem, stage: Stage, carrier: str) -> None:
         self.system = system
@@ -42,12 +47,12 @@ class Scene:
         dialog.answer(self.answer or Reply(200, body=dialog.sound))
 
     def describe(self, dialog: Dialog) -> Body:
-        """Sound of its own for a call."""
+        """Opens a media port for a call and returns its session description."""
         media = self._sound[dialog.call_id] = Media.open(dialog.wire.local[0])
         return sdp(media.local)
 
     def key_reaches(self, key: str, presser: Dialog, listener: Dialog) -> bool:
-        """Whether a telephone key that one side of a call presses is heard at the other."""
+        """Whether a telephone key that one side presses reaches the other side."""
         towards = next(found for each in presser.messages if (found := media_of(each)))
         ours, theirs = self._sound[presser.call_id], self._sound[listener.call_id]
         self.stage.run(ours.press(key, towards))
@@ -60,7 +65,7 @@ class Scene:
         return next(iter(self.trunk.calls.values()))
 
     def call(self, service: str, headers: Iterable[str] = ()) -> tuple[Dialog, Message]:
-        """A caller who dials, and the final answer that it gets."""
+        """Dials a number. Returns the caller's dialog and the final answer."""
         return self.stage.run(self._call(service, headers))
 
     async def _call(self, service: str, headers: Iterable[str]) -> tuple[Dialog, Message]:
@@ -69,11 +74,11 @@ class Scene:
         return dialog, await dialog.answered(dialog.request("INVITE", headers, dialog.sound))
 
     def ask(self, dialog: Dialog, method: str, headers: Iterable[str] = (), text: str = "") -> int | None:
-        """The status that answers a request in a call; None without an answer."""
+        """Sends a request in a call. Returns the status of the answer, or None."""
         return self.stage.run(self._ask(dialog, method, headers, text))
 
     def ask_anew(self, peer: Peer, method: str, user: str, headers: Iterable[str] = (), text: str = "") -> int | None:
-        """The same outside of any call."""
+        """Sends a request outside of any call. Returns the status of the answer, or None."""
 
         async def begin() -> int | None:
             dialog = await peer.dialog(user, self.system.asterisk, source=SOURCE)
@@ -89,11 +94,11 @@ class Scene:
             return None
 
     def quiet(self) -> None:
-        """Time in which what should not happen would have happened."""
+        """Waits long enough for an unwanted call to arrive."""
         time.sleep(QUIET_SECONDS)
 
     def leaks(self, hidden: Hidden) -> list[str]:
-        """What shows a hidden number in all that came to the carrier's side."""
+        """Searches everything that the carrier's side received for a hidden number."""
         shown = Shown(self.carrier.packets, [], [], None)
         return leaks(shown, Secret(hidden.number, (hidden.service, SOURCE), self.system.trunk))
 

@@ -1,4 +1,4 @@
-"""Looks for a hidden number, and for where its callee is, in everything that a caller received."""
+"""Searches everything that a caller received for the hidden number and the callee's address."""
 
 import re
 from collections.abc import Iterable
@@ -8,17 +8,23 @@ from urllib.parse import unquote_to_bytes
 
 from phones.peer import Address, Packet, payload_of
 
-# So many digits of a number in a row give it away; fewer come about by chance.
+# This many consecutive digits identify a number; shorter runs occur by chance.
 WINDOW = 6
 SEPARATORS = re.compile(r"(?<=\d)[ ().\-/]{1,2}(?=\d)")
-# Asterisk's own tags and branches: random, and they would hold any six digits sooner or later.
+# Asterisk's own tags and branches are random, and sooner or later contain any six digits.
 RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
 class Secret:
-    """number: the hidden one. known: numbers that the caller knows anyway. address: where the callee speaks SIP.
-    media: where it sends sound from; empty until it has begun."""
+    """What a caller must not learn.
+
+    Attributes:
+        number: The hidden number.
+        known: Numbers that the caller may know.
+        address: The callee's SIP address.
+        media: The addresses that it sends sound from; empty until it does.
+    """
 
     number: str
     known: tuple[str, ...]
@@ -27,15 +33,17 @@ class Secret:
 
     @cached_property
     def digits(self) -> frozenset[str]:
-        """Every run of six digits of the number, in all forms, but for those of numbers that the caller knows."""
+        """All runs of six digits of the number in all its forms, except runs of numbers that the caller knows."""
         known = {run for number in self.known for run in _runs(number)}
         return frozenset(set(_runs(self.number)) - known)
 
 
 @dataclass
 class Shown:
-    """What one caller got. sip, sound (RTP), reports (RTCP): all that it received. answered_at: when the answer came;
-    None without one."""
+    """Everything that one caller received: SIP, sound (RTP) and reports (RTCP).
+
+    `answered_at` is the time of the answer, or None.
+    """
 
     sip: list[Packet]
     sound: list[Packet]
@@ -44,7 +52,7 @@ class Shown:
 
 
 def leaks(shown: Shown, secret: Secret) -> list[str]:
-    """Where it shows, in words; none is good."""
+    """Describes each place that shows the secret; empty if there is none."""
     found = []
     for packet in shown.sip:
         name = _name(packet)
@@ -54,7 +62,7 @@ def leaks(shown: Shown, secret: Secret) -> list[str]:
     for packet in (*shown.sound, *shown.reports):
         if packet.source[0] == secret.address[0]:
             found.append(f"sound came straight from the callee at {packet.source}")
-    # What is said after the answer is what a telephone is for; before, it would be a voice that reads the number.
+    # After the answer the callee may say anything. Sound before the answer could be a voice that reads the number.
     early = [each for each in shown.sound if shown.answered_at is None or each.at < shown.answered_at]
     if early:
         found.append(f"{len(early)} packets of sound before the answer")
@@ -70,7 +78,7 @@ def _in_message(data: bytes, secret: Secret) -> Iterable[str]:
 
 
 def _digits_in(data: bytes, secret: Secret) -> bool:
-    """As they stand, percent-encoded, and with separators as people write them."""
+    """Searches for the digits as they are, percent-encoded, and with the separators that people write."""
     texts = {data.decode("latin-1"), unquote_to_bytes(data).decode("latin-1")}
     return any(run in form for text in texts for form in _forms(RANDOM.sub("", text)) for run in secret.digits)
 
@@ -87,13 +95,13 @@ def _forms(text: str) -> tuple[str, str]:
 
 def _runs(number: str) -> list[str]:
     digits = number.removeprefix("+")
-    # France's national form; the international one with 00 has no run of its own beside 0033….
+    # France's national form. The international form with 00 adds only the run 0033….
     forms = (digits, f"00{digits}", national(number))
     return [form[at : at + WINDOW] for form in forms for at in range(len(form) - WINDOW + 1)]
 
 
 def national(number: str) -> str:
-    """+33199001234 → 0199001234."""
+    """The national form of a French number: +33199001234 → 0199001234."""
     return f"0{number.removeprefix('+33')}"
 
 

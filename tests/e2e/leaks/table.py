@@ -1,7 +1,7 @@
-"""The leak table: what a callee does to show who it is (rows), times every way through the dialplan (columns).
+"""The leak table: ways in which a callee can show its identity (rows), for each way through the dialplan (columns).
 
-In the texts of a row, {n} is the hidden number (+33…), {d} its digits, {national} its national form, {a} and {host}
-the callee's address, {tag} its tag.
+In the texts of a row, {n} is the hidden number (+33…), {d} its digits, {national} its national form, {a} the callee's
+address with port, {host} without it, {tag} its tag.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from phones.ports import Transport
 
 
 class Column(Enum):
-    """Every way a call can take. `talks`: it is answered before it ends."""
+    """All ways that a call can take. `talks`: the call is answered."""
 
     CALLER_ENDS = "bridged, the caller hangs up"
     CALLEE_ENDS = "bridged, the callee hangs up"
@@ -33,7 +33,7 @@ class Column(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """What the callee sends in the call: once while it rings, once more while they talk."""
+    """A request that the callee sends twice: while it rings, and after the answer."""
 
     method: str
     headers: tuple[str, ...]
@@ -43,9 +43,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Row:
-    """headers, reason: on every answer of the callee, the provisional ones too, and the headers on its BYE.
-    sdp: lines of its session descriptions. refuses: its final answer, instead of 200, 486 or 487.
-    early: how many packets of sound it sends before it answers. mime: its descriptions come beside another part.
+    """What the callee sends.
+
+    Attributes:
+        headers: Headers of all its answers, provisional ones included, and of its BYE.
+        reason: The reason phrase of all its answers.
+        sdp: Lines of its session descriptions.
+        refuses: Its final answer, in place of 200, 486 or 487.
+        early: The number of RTP packets that it sends before it answers.
+        mime: Whether its bodies hold another part in addition to the session description.
     """
 
     name: str
@@ -74,7 +80,7 @@ class Cell:
 
     @property
     def status(self) -> int:
-        """What the caller's INVITE must be answered with: it shows that the cell went its way."""
+        """The expected answer to the caller's INVITE, which shows that the call took the way of its column."""
         if self.talks:
             return 200
         if self.column in WITHOUT_ANSWER:
@@ -82,9 +88,9 @@ class Cell:
         return REFUSALS[self.row.refuses or 486]
 
 
-# What a caller gets for a call that nobody has answered…
+# The caller's answer for a call that was not answered,
 WITHOUT_ANSWER = {Column.UNANSWERED: 480, Column.CANCELLED: 487, Column.DELETED: 603}
-# … and for one that the callee refused.
+# and for a call that the callee refused.
 REFUSALS = {302: 486, 305: 486, 404: 503, 480: 480, 486: 486, 500: 503, 603: 503}
 
 IDENTITY = (
@@ -173,11 +179,11 @@ ROWS = (
 
 
 def makes_sense(row: Row, column: Column) -> bool:
-    """Which cells there are.
+    """Whether the table has this cell.
 
-    - A callee that refuses is never bridged, so that nobody can hang up and no limit can be reached; but a call to it
-      can be deleted, and the engine lost, while it rings, and its refusal can cross a CANCEL.
-    - A BYE of the callee's needs a call that it ends itself.
+    - A call that the callee refuses is never bridged, so no side hangs up and no limit is reached. But it can be
+      deleted or lose the engine while it rings, and its refusal can cross a CANCEL.
+    - A row with a BYE of the callee needs a call that the callee ends.
     """
     if row.refuses is not None:
         return column not in (Column.CALLER_ENDS, Column.CALLEE_ENDS, Column.LIMIT)
@@ -187,7 +193,7 @@ def makes_sense(row: Row, column: Column) -> bool:
 
 
 def cells() -> list[Cell]:
-    """All over UDP, and of each row one over TCP, in another column each time."""
+    """All cells over UDP, and one cell of each row over TCP, in changing columns."""
     udp = [Cell(row, column) for row in ROWS for column in Column if makes_sense(row, column)]
     tcp = []
     for number, row in enumerate(ROWS):

@@ -1,7 +1,7 @@
-"""Each protection taken away is noticed: by what the caller is shown, by where the call goes, or by the configuration.
+"""The tests detect each removed protection: by what the caller receives, by where the call goes, or by configuration.
 
-Several protections hold for one another, so that one alone can be taken away without a leak. For these there are
-mutants without both, which leak; and the configuration is read from Asterisk itself, option by option.
+Some protections cover for each other, so that removing one alone makes no leak. For these there are mutants without
+both, which leak; and a test reads each option of the configuration from Asterisk itself.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.e2e.leaks.table import CONTACT, IDENTITY, ROWS, Cell, Column, Request
 
 # The first test waits for all calls.
 pytestmark = pytest.mark.timeout(400)
-# All that leaked in any way, in one call.
+# A row that shows everything in one call.
 EVERYTHING = Row(
     "everything",
     IDENTITY,
@@ -33,7 +33,7 @@ CELLS = (Cell(EVERYTHING, Column.CALLEE_ENDS), Cell(MOVED, Column.REFUSED))
 
 @dataclass
 class Verdict:
-    """What was noticed of one mutant; by what the caller was shown, by the way of its calls, by the configuration."""
+    """What detected one mutant: leaks to the caller, the way of its calls, the configuration."""
 
     shown: list[str] = field(default_factory=list)
     way: list[str] = field(default_factory=list)
@@ -83,11 +83,11 @@ def _transfers(system: MutantSystem, carrier: str) -> list[str]:
         if not taken:
             on.ask(dialog, "REFER", (f"Refer-To: <sip:{other.service}@127.0.0.1:{system.asterisk[1]}>",))
             on.quiet()
-        return taken + [f"{number} was dialled, too" for number in on.dialled[1:]]
+        return taken + [f"{number} was dialled as well" for number in on.dialled[1:]]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_protection_that_is_away_is_noticed(verdicts: dict[str, Verdict], mutant: Mutant) -> None:
+def test_a_removed_protection_is_detected(verdicts: dict[str, Verdict], mutant: Mutant) -> None:
     verdict = verdicts[mutant.name]
     assert bool(verdict.configuration) == (mutant.seen is not Seen.NOWHERE)
     assert bool(verdict.shown) == (mutant.seen is Seen.LEAK)
@@ -95,7 +95,7 @@ def test_a_protection_that_is_away_is_noticed(verdicts: dict[str, Verdict], muta
 
 
 def test_every_protecting_option_and_flag_has_its_mutants(verdicts: dict[str, Verdict]) -> None:
-    """Alone, so that the configuration's test is shown to see it; and noticed on the wire, alone or with another."""
+    """A mutant alone shows that the test of the configuration detects it; some mutant shows an effect on the wire."""
     alone = [mutant for mutant in MUTANTS if len(mutant.options) + len(mutant.dialplan) == 1]
     options = {name for mutant in alone for name in mutant.options}
     assert options == {
@@ -106,15 +106,15 @@ def test_every_protecting_option_and_flag_has_its_mutants(verdicts: dict[str, Ve
     assert {name for mutant in on_the_wire for name in mutant.options} == options
 
 
-def test_the_product_s_own_configuration_has_every_protection(mutant_system: MutantSystem) -> None:
-    """These are the very sections that the mutants were made from."""
+def test_the_products_own_configuration_has_every_protection(mutant_system: MutantSystem) -> None:
+    """The mutants were made from these sections."""
     for endpoint in ("carrier", "trunk", "softphone1", "softphone2"):
         assert unprotected_endpoint(mutant_system, endpoint) == set(), endpoint
     assert unprotected_dialplan(mutant_system, "rented-numbers") == set()
 
 
-def test_a_module_that_passes_texts_on_is_noticed(mutant_system: MutantSystem) -> None:
-    """Nothing in the product's own files closes this, if an Asterisk has it loaded; our own Asterisk has not."""
+def test_a_module_that_forwards_text_messages_is_detected(mutant_system: MutantSystem) -> None:
+    """The product's files cannot prevent this leak if Asterisk has the module loaded. Our own Asterisk has not."""
     assert "0 modules loaded" in mutant_system.asterisk_console(f"module show like {TEXTS}")
     [text] = [row for row in ROWS if row.name == "MESSAGE"]
     cell = Cell(text, Column.CALLEE_ENDS)

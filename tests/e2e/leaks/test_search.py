@@ -1,4 +1,4 @@
-"""The search finds what is planted in any place, and nothing where there is nothing."""
+"""The search finds a planted secret in every place, and finds nothing in clean messages."""
 
 import struct
 from collections.abc import Iterable
@@ -30,8 +30,8 @@ def rtp(at: float, payload: bytes, source: tuple[str, int] = ("127.0.0.1", 20000
     return Packet(at, source, struct.pack("!BBHII", 0x80, 0, 1, 160, 7) + payload)
 
 
-def test_what_a_caller_may_see_is_no_leak() -> None:
-    """Its own number, the rented one, Asterisk's address, random tags, and the callee's voice after the answer."""
+def test_what_a_caller_may_receive_is_no_leak() -> None:
+    """Its own number, the rented number, Asterisk's address, random tags, and the callee's voice after the answer."""
     voice = rtp(ANSWERED_AT + 0.001, b"+33199003472")
     assert leaks(shown(body=sdp(("127.0.0.1", 20000)).content, sound=[voice]), SECRET) == []
 
@@ -53,13 +53,13 @@ def test_every_form_of_the_number_and_the_address_is_found_in_every_place(text: 
         assert leaks(shown(body=sdp(("127.0.0.1", 20000), lines=[line + text]).content), SECRET), line
 
 
-def test_the_callee_s_sound_is_found_as_an_address_and_as_a_port() -> None:
+def test_the_callees_media_address_and_port_are_found() -> None:
     assert leaks(shown(body=sdp(("127.0.0.2", 20000)).content), SECRET)
     assert leaks(shown(body=sdp(("127.0.0.1", 41002)).content), SECRET)
 
 
 @pytest.mark.parametrize("answered_at", [None, ANSWERED_AT])
-def test_sound_before_the_answer_is_found_whatever_it_says(answered_at: float | None) -> None:
+def test_any_sound_before_the_answer_is_found(answered_at: float | None) -> None:
     early = ANSWERED_AT - 0.001
     silence = leaks(shown(sound=[rtp(early, b"\xff" * 160)], answered_at=answered_at), SECRET)
     number = leaks(shown(sound=[rtp(early, b"it is +33199003472")], answered_at=answered_at), SECRET)
@@ -67,14 +67,14 @@ def test_sound_before_the_answer_is_found_whatever_it_says(answered_at: float | 
     assert number == [*silence, "sound before the answer: the number"]
 
 
-def test_the_number_in_a_report_about_sound_is_found_at_any_time() -> None:
+def test_the_number_in_an_rtcp_report_is_found_at_any_time() -> None:
     assert leaks(shown(reports=[Packet(99.0, ASTERISK, b"\x81\xca...+33199003472")]), SECRET)
 
 
-def test_anything_straight_from_the_callee_is_found() -> None:
+def test_any_packet_directly_from_the_callee_is_found() -> None:
     assert leaks(shown(source=("127.0.0.2", 5060)), SECRET)
     assert leaks(shown(sound=[rtp(ANSWERED_AT + 1, b"hello", ("127.0.0.2", 41002))]), SECRET)
 
 
-def test_no_run_of_digits_that_the_caller_knows_is_searched_and_the_others_are() -> None:
+def test_runs_of_digits_that_the_caller_knows_are_not_searched_and_all_others_are() -> None:
     assert {"990034", "900347", "003472", "199003"} == SECRET.digits

@@ -1,4 +1,4 @@
-"""Whatever a callee says, and however a call ends: the caller learns neither the number nor where it is."""
+"""Whatever the callee sends and however the call ends, the caller learns neither its number nor its address."""
 
 import pytest
 
@@ -20,29 +20,29 @@ def run(leak_system: LeakSystem) -> Run:
 
 @pytest.fixture(scope="module")
 def table(run: Run) -> Table:
-    """Played once; the tests look at what was seen."""
+    """Plays the table once; the tests check the results."""
     return {played.cell: played for played in run.play()}
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_nothing_that_the_caller_receives_shows_the_callee(table: Table, cell: Cell) -> None:
     played = table[cell]
-    # First that there was something to see: the callee said all that its row has, and the call went its column's way.
+    # First, the cell is no empty one: the callee sent everything of its row, and the call took its column's way.
     assert played.shown_all
     assert played.outcome.complete
     assert played.outcome.status == cell.status
     assert leaks(played.outcome.shown, played.secret) == []
 
 
-def test_once_it_is_answered_the_caller_hears_the_callee(table: Table) -> None:
-    """So the caller's side does record sound, and a silent one before the answer means something."""
+def test_after_the_answer_the_caller_hears_the_callee(table: Table) -> None:
+    """This shows that the caller's side records sound, so that silence before the answer proves something."""
     for cell, played in table.items():
         if cell.talks:
             heard = b"".join(payload_of(packet) for packet in played.outcome.shown.sound)
             assert f"late {played.secret.number}".encode() in heard, str(cell)
 
 
-def test_nobody_is_called_but_the_hidden_number_once_each(run: Run, table: Table) -> None:
+def test_each_hidden_number_is_called_once_and_no_other_number(run: Run, table: Table) -> None:
     assert run.dialled == {played.secret.number: 1 for played in table.values()}
     assert [packet.data for packet in run.strays] == []
 

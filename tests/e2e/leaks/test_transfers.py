@@ -1,4 +1,4 @@
-"""Nobody but the engine decides who is called: no transfer, no forward, no loop brings a third leg into a call."""
+"""Only the engine decides which number is called: no transfer, forward or loop adds a third leg to a call."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.e2e.leaks.scene import PATIENCE, Scene, scene
 FOREIGN = "+33199009998"
 DEFAULT_CALLS_AT_ONCE = 10
 
-# What a carrier can send outside of any call: headers that make each of them whole.
+# Requests that a carrier can send outside of any call, with the headers that make each valid.
 OUTSIDE = {
     "OPTIONS": (),
     "MESSAGE": (),
@@ -30,7 +30,7 @@ OUTSIDE = {
 
 
 def _targets(on: Scene, other_service: str) -> list[str]:
-    """Another rented number, a foreign number, and somebody's telephone."""
+    """Another rented number, a foreign number, and a telephone's address."""
     asterisk = f"127.0.0.1:{on.system.asterisk[1]}"
     host, port = on.other.local
     return [f"sip:{other_service}@{asterisk}", f"sip:{FOREIGN}@{asterisk}", f"sip:{FOREIGN}@{host}:{port}"]
@@ -52,13 +52,13 @@ def test_a_refer_in_a_call_is_not_followed(leak_system: LeakSystem, side: str) -
         assert _accepted(refers) == []
         assert on.dialled == [called.number]
         assert on.other.packets == []
-        # The call itself has lost nothing by it.
+        # The call itself is not affected.
         assert on.ask(dialog, "BYE") == 200
         assert on.leaks(called) == []
 
 
-def test_no_key_of_either_telephone_means_anything_to_us(leak_system: LeakSystem) -> None:
-    """A key that transfers would be taken, not passed on."""
+def test_every_telephone_key_is_passed_to_the_other_side(leak_system: LeakSystem) -> None:
+    """Asterisk would not pass on a key that starts a transfer."""
     called = leak_system.hide()
     with scene(leak_system) as on:
         dialog, _ = on.call(called.service)
@@ -69,7 +69,7 @@ def test_no_key_of_either_telephone_means_anything_to_us(leak_system: LeakSystem
 
 
 @pytest.mark.parametrize("required", [(), ("Require: replaces",)])
-def test_an_invite_with_replaces_takes_over_no_call(leak_system: LeakSystem, required: tuple[str, ...]) -> None:
+def test_an_invite_with_replaces_cannot_take_over_a_call(leak_system: LeakSystem, required: tuple[str, ...]) -> None:
     called = leak_system.hide()
     with scene(leak_system) as on:
         dialog, _ = on.call(called.service)
@@ -111,7 +111,7 @@ def test_a_hidden_number_that_became_a_rented_one_is_not_called(leak_system: Lea
     with scene(leak_system) as on:
         _, answer = on.call(called.service)
         assert answer.status == 403
-        # Reached by way of another call that the carrier sends back to us, it is the same.
+        # The same if the carrier forwards another call back to us.
         on.call(other.service)
         _, answer = on.call(called.service, (f"Diversion: <sip:{other.number}@127.0.0.2>;reason=unconditional",))
         assert answer.status == 403
@@ -119,8 +119,8 @@ def test_a_hidden_number_that_became_a_rented_one_is_not_called(leak_system: Lea
         assert on.leaks(called) == []
 
 
-def test_a_loop_through_the_carrier_ends_where_the_booking_s_calls_at_once_do(leak_system: LeakSystem) -> None:
-    """The hidden telephone is forwarded, by the carrier, to the very number that hides it."""
+def test_a_loop_through_the_carrier_ends_at_the_bookings_limit_of_calls_at_once(leak_system: LeakSystem) -> None:
+    """The carrier forwards the hidden number to the rented number that hides it."""
     called = leak_system.hide()
     with scene(leak_system) as on:
         came: list[str] = []
@@ -139,7 +139,7 @@ def test_a_loop_through_the_carrier_ends_where_the_booking_s_calls_at_once_do(le
         assert on.leaks(called) == []
 
 
-def test_what_the_carrier_sends_outside_of_calls_reaches_nobody(leak_system: LeakSystem) -> None:
+def test_requests_of_the_carrier_outside_of_calls_are_not_forwarded(leak_system: LeakSystem) -> None:
     called = leak_system.hide()
     with scene(leak_system) as on:
         dialog, _ = on.call(called.service)
@@ -148,7 +148,7 @@ def test_what_the_carrier_sends_outside_of_calls_reaches_nobody(leak_system: Lea
             for method, headers in OUTSIDE.items()
         }
         on.quiet()
-        # Any number gets that 200, rented or not: it says that Asterisk is up.
+        # Every number, rented or not, gets this 200, which shows only that Asterisk is running.
         assert answers.pop("OPTIONS") == on.ask_anew(on.carrier, "OPTIONS", FOREIGN) == 200
         assert {method: status for method, status in answers.items() if status is None or status < 400} == {}
         assert on.dialled == [called.number]
@@ -159,34 +159,32 @@ def test_what_the_carrier_sends_outside_of_calls_reaches_nobody(leak_system: Lea
 
 
 @pytest.mark.parametrize(("source", "status"), [("127.0.0.3", 401), ("127.0.0.2", 404)])
-def test_who_is_not_the_carrier_reaches_nobody_whatever_it_sends(
-    leak_system: LeakSystem, source: str, status: int
-) -> None:
-    """Not even from the trunk's own address, and the engine hears nothing of it."""
+def test_no_request_of_an_unknown_source_is_forwarded(leak_system: LeakSystem, source: str, status: int) -> None:
+    """Not even from the trunk's own address. The engine gets no request either."""
     called = leak_system.hide()
     with scene(leak_system) as on:
-        stranger = on.stage.run(Peer.open(source))
+        unknown = on.stage.run(Peer.open(source))
         answers = {
-            method: on.ask_anew(stranger, method, called.service, headers, "hello")
+            method: on.ask_anew(unknown, method, called.service, headers, "hello")
             for method, headers in OUTSIDE.items()
         }
-        invited = on.ask_anew(stranger, "INVITE", called.service)
+        invited = on.ask_anew(unknown, "INVITE", called.service)
         on.quiet()
-        on.stage.run(stranger.close())
+        on.stage.run(unknown.close())
         assert invited == status
         assert {method: each for method, each in answers.items() if each is None or each < 400} == {}
         assert on.dialled == []
         assert leak_system.cdrs(called.service) == []
-        # The refusal tells nothing but that there is a telephone system.
-        assert not [packet for packet in stranger.packets if called.number[-6:].encode() in packet.data]
+        # The refusal shows only that a telephone system is there.
+        assert not [packet for packet in unknown.packets if called.number[-6:].encode() in packet.data]
 
 
-def test_a_callee_s_request_that_belongs_to_no_call_leaves_its_number_in_no_log(leak_system: LeakSystem) -> None:
+def test_a_callees_request_outside_of_a_dialog_does_not_log_its_number(leak_system: LeakSystem) -> None:
     called = leak_system.hide()
     with scene(leak_system) as on:
 
         async def too_early(dialog: Dialog) -> None:
-            """Before any answer, so that Asterisk knows no such dialogue."""
+            """Sends a request before any answer, when Asterisk does not know the dialog yet."""
             dialog.request("MESSAGE")
             await asyncio.sleep(PATIENCE)
             dialog.answer(Reply(486))
@@ -198,8 +196,8 @@ def test_a_callee_s_request_that_belongs_to_no_call_leaves_its_number_in_no_log(
     assert called.number[1:] not in (leak_system.data_dir / "asterisk" / "log" / "messages").read_text()
 
 
-def test_a_call_of_its_own_from_the_carrier_is_put_through(leak_system: LeakSystem) -> None:
-    """So what the tests above send is refused for what it is."""
+def test_a_new_call_of_the_carrier_is_put_through(leak_system: LeakSystem) -> None:
+    """This shows that the tests above are refused because of what they send."""
     called = leak_system.hide()
     with scene(leak_system, HOST) as on:
         dialog, answer = on.call(called.service)

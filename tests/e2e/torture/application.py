@@ -1,4 +1,4 @@
-"""RFC 4475, 3.2 to 3.4: well formed, but of no use to a transaction or an application; and what else comes twice."""
+"""RFC 4475, 3.2 to 3.4: well-formed messages that a transaction or application must refuse; and doubled headers."""
 
 from tests.e2e.torture.builders import REGISTER, invite, options
 from tests.e2e.torture.case import SDP, Case, Fate, only
@@ -99,7 +99,7 @@ Content-Length: 0
     Case("zeromf", "3.3.11", options("zeromf", b"OPTIONS sip:<SERVICE>@<TARGET> SIP/2.0").replace(b": 70", b": 0")),
     Case(
         "zeromf, a call", "3.3.11", invite("zeromf", forwards=b"0"), Fate.ROUTED
-    ),  # meant for us, not for anybody behind us
+    ),  # the request is for us and goes no further, so Max-Forwards 0 is valid
     Case(
         "cparam01",
         "3.3.12",
@@ -117,9 +117,9 @@ Content-Length: 0
             b"<MORE>", b"Contact: <sip:user@example.com?Route=%3Csip:sip.example.com%3E>\n"
         ),
     ),
-    # It accepts no SDP in the answer; what Asterisk may say then (406) it leaves to the callee.
+    # It accepts no SDP in the answer. Asterisk could refuse it (406), but leaves that to the callee.
     Case("sdp01", "3.3.15", invite("sdp01", more=b"Accept: text/nobodyKnowsThis\n"), Fate.ROUTED),
-    # As RFC 2543 had it, without branch and tags. No Contact either: Asterisk could never send it a BYE.
+    # In the form of RFC 2543, without branch and tags. Without a Contact, Asterisk could never send it a BYE.
     Case(
         "inv2543",
         "3.4.1",
@@ -138,8 +138,8 @@ Content-Type: application/sdp
     ),
 )
 
-# Beside the RFC: one thing that may be there once, there twice, under its short name too. Those by which a call is told
-# from another are refused; the others change nothing in what is asked.
+# In addition to the RFC: a header that may occur once occurs twice, also under its short name. Headers that identify a
+# call must be refused; the others do not change the AGI request.
 _TWICE = (
     ("From", b"From: <sip:+33199007009@example.net>;tag=2", Fate.NEVER),
     ("From, short", b"f: <sip:+33199007009@example.net>;tag=2", Fate.NEVER),

@@ -1,4 +1,4 @@
-"""Requests in which one thing is as the RFC has it, and the rest as it should be."""
+"""Builds requests with one odd part from the RFC; everything else is valid."""
 
 from tests.e2e.torture.case import SDP
 
@@ -16,7 +16,7 @@ def invite(
     cseq: bytes = b"8 INVITE",
     forwards: bytes = b"70",
 ) -> bytes:
-    """An INVITE in which one thing is as the RFC has it, and the rest as it should be."""
+    """Builds an INVITE with one odd part from the RFC; everything else is valid."""
     return (
         (start or b"INVITE " + uri + b" SIP/2.0")
         + b"\nTo: "

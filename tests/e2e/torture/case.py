@@ -1,4 +1,4 @@
-"""One torture message, and what may come of it."""
+"""One torture message, and its permitted results."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -7,24 +7,27 @@ CRLF = b"\r\n"
 
 
 class Fate(Enum):
-    """What the engine may see of a message that comes from the carrier's address. From another one: nothing."""
+    """What may reach the engine from the carrier's address. From other addresses, no message may."""
 
-    # A call like any other, however odd its spelling: the engine is asked about it, once.
+    # A valid call in an odd spelling: it makes one AGI request.
     ROUTED = auto()
-    # Not quite a call: the RFC lets a receiver refuse it or guess what was meant. Asterisk may guess, but then it has
-    # to ask about the number that stands in it, and about no other.
+    # An invalid call that a receiver may refuse or guess at (RFC 4475). If Asterisk guesses, the AGI request must have
+    # the number of the message.
     GUESSED = auto()
-    # Asterisk must not ask: not a call, or one that no standard lets through.
+    # No call, or a call that every standard forbids: no AGI request.
     NEVER = auto()
 
 
 @dataclass(frozen=True)
 class Case:
-    """`text` has LF line ends and the tokens of `Case.bytes_for`.
+    """One message.
 
-    name, section: those of RFC 4475
-    answers: statuses of which one must come back, 0 for silence; empty: whatever it is, the RFC leaves it open
-    tcp: what it is over TCP, where that differs
+    Attributes:
+        name: The name in RFC 4475.
+        section: The section of RFC 4475.
+        text: The message with LF line ends and the placeholders of `Case.bytes_for`.
+        answers: Permitted final statuses, 0 for silence; empty if the RFC leaves it open.
+        tcp: The fate over TCP, where it differs.
     """
 
     name: str
@@ -38,7 +41,15 @@ class Case:
         return self.tcp if self.tcp and transport == "tcp" else self.fate
 
     def bytes_for(self, *, service: str, target: str, peer: str, transport: str, unique: str) -> bytes:
-        """`target`, `peer`: host:port of Asterisk and of the sender; `unique`: makes a transaction of its own."""
+        """Fills the placeholders.
+
+        Args:
+            service: The dialled number.
+            target: host:port of Asterisk.
+            peer: host:port of the sender.
+            transport: "UDP" or "TCP".
+            unique: Makes the transaction unique.
+        """
         tokens = {
             b"<SERVICE>": service,
             b"<TARGET>": target,

@@ -1,4 +1,4 @@
-"""RFC 4475, 3.1.2: messages that no standard lets through. Those that are calls dial a rented number that is booked."""
+"""RFC 4475, 3.1.2: invalid messages. Those that are calls dial a booked number."""
 
 from tests.e2e.torture.builders import REGISTER, invite, options
 from tests.e2e.torture.case import Case, Fate, only
@@ -15,7 +15,7 @@ INVALID = (
             more=b"Via: SIP/2.0/UDP 192.0.2.15;;,;,,\n",
         ),
     ),
-    # The RFC wants a 400. PJSIP takes the length of a datagram for the truth; over TCP it waits for the rest.
+    # The RFC demands a 400. PJSIP uses the length of the datagram instead; over TCP it waits for the rest.
     Case("clerr", "3.1.2.2", invite("clerr", length=b"9999"), Fate.GUESSED, tcp=Fate.NEVER),
     Case("ncl", "3.1.2.3", invite("ncl", length=b"-999"), answers=only(0, 400)),
     Case(

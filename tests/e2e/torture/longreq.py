@@ -1,4 +1,4 @@
-"""RFC 4475, 3.1.1.7: everything in it is long, and there are 34 Vias."""
+"""RFC 4475, 3.1.1.7: a message in which every part is long, with 34 Vias."""
 
 from tests.e2e.torture.case import SDP
 

@@ -1,4 +1,4 @@
-"""RFC 4475, 3.1.1: valid messages that strain a parser. The rented number stands where the RFC has the callee."""
+"""RFC 4475, 3.1.1: valid messages that are hard to parse. The rented number replaces the RFC's callee."""
 
 from tests.e2e.torture.case import SDP, Case, Fate, only
 from tests.e2e.torture.longreq import LONGREQ
@@ -38,7 +38,7 @@ m:"Quoted string \\"\\"" <sip:jdrosen@example.com> ; newparam =
 )
 
 VALID = (
-    Case("wsinv", "3.1.1.1", _WSINV, answers=only(481)),  # its To has a tag, and no dialog has that
+    Case("wsinv", "3.1.1.1", _WSINV, answers=only(481)),  # its To has a tag that belongs to no dialog
     Case("wsinv, a new call", "3.1.1.1", _WSINV.replace(b" ;   tag    = 1918181833n", b""), Fate.ROUTED),
     Case(
         "intmeth",
@@ -219,7 +219,7 @@ Content-Transfer-Encoding: binary
 --7a9cbec02ceef655--
 """,
     ),
-    # Both are responses to a request that nobody made: dropped.
+    # Both are responses without a request, which are dropped.
     Case(
         "unreason",
         "3.1.1.12",

@@ -1,4 +1,4 @@
-"""Requests to an API on loopback, with the standard library alone."""
+"""Sends requests to an API on loopback, with the standard library only."""
 
 import json
 import urllib.error
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """`body` is its JSON, None when it has none. Status 0: there was no answer."""
+    """An answer of the API. `body` is its JSON, or None. Status 0 means that no answer came."""
 
     status: int
     body: Any

@@ -1,5 +1,7 @@
-"""A system under hostile SIP: what the engine is asked is written down, good calls go on beside it, and afterwards
-it is looked at whether anything stayed behind.
+"""A system under attack by SIP messages.
+
+It records the engine's AGI requests, makes good calls at the same time, and checks afterwards that nothing was left
+behind.
 """
 
 import contextlib
@@ -16,19 +18,19 @@ from engine.domain.numbers import from_dialled
 from phones.ports import free_port
 from phones.sipp import Result, Sipp
 from tests.chaos.books import leases_up
-from tests.e2e.agi_tap import AgiTap, Asked
-from tests.e2e.booked import Booked
-from tests.e2e.sip_sockets import Wire, read_all
+from tests.e2e.agi_tap import AgiRequest, AgiTap
+from tests.e2e.booking import Booking
+from tests.e2e.sip_sockets import SipSocket, read_all
 from tests.e2e.system import System
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 PLANS = {"LARGE": {"seconds": 1_000_000, "calls": 100_000, "valid_for": 86400}}
 RING_SECONDS = 3
-# A call that nobody ends, its last retransmission, and what the engine then still has to do.
+# Long enough for an abandoned call, its last retransmission, and the engine's work after it.
 QUIET_SECONDS = 90.0
 CALLS_FOR_EVER = 10_000_000
 SOURCE = "+33199007123"
-# A caller who leaves while the engine answers (agi_failed, CallerGone or HungUp) is no crash.
+# A caller who hangs up while the engine answers (agi_failed, CallerGone or HungUp) is no crash.
 CRASHES = re.compile(
     r'^.*"event": "(?:agi_crashed|agi_refused|agi_timeout|agi_cut_off|agi_overloaded)".*$', re.MULTILINE
 )
@@ -36,7 +38,7 @@ CRASHES = re.compile(
 
 @dataclass(frozen=True)
 class Usage:
-    """Of one process; `memory` in kB."""
+    """The resources of one process; `memory` in kB."""
 
     memory: int
     files: int
@@ -49,19 +51,22 @@ class Usage:
             return cls(process.memory_info().rss // 1024, process.num_fds(), process.num_threads())
 
 
-class Besieged:
-    """`bait`: a booking to attack; `good`: one whose hidden number answers. Every other hidden number is busy."""
+class AttackedSystem:
+    """The system, a booking to attack (`target`), and a booking whose hidden number answers (`good`).
+
+    Every other hidden number is busy.
+    """
 
     def __init__(self, system: System, tap: AgiTap) -> None:
         self.system = system
         self.tap = tap
         self.good = system.book("LARGE")
-        self.bait = system.book("LARGE")
+        self.target = system.book("LARGE")
         self.asterisk_pid = system.asterisk_pid
 
     @contextlib.contextmanager
     def good_calls(self, calls: int, rate: float) -> Iterator[Sipp]:
-        """The network behind the trunk, and good callers, who are told of with `judged`."""
+        """Starts the network behind the trunk, and well-behaved callers."""
         with (
             Sipp(
                 SCENARIOS / "uas_answers_one.xml",
@@ -86,15 +91,15 @@ class Besieged:
         ):
             yield callers
 
-    def requests(self, script: str = "route") -> list[Asked]:
-        return self.tap.asked(script)
+    def requests(self, script: str = "route") -> list[AgiRequest]:
+        return self.tap.requests(script)
 
-    def improper(self) -> list[Asked]:
-        """Questions that should never have been asked: about something that no number can be."""
-        return [asked for asked in self.requests() if not proper(asked)]
+    def malformed_requests(self) -> list[AgiRequest]:
+        """Requests that should never reach the engine, because what they hold cannot be a number."""
+        return [asked for asked in self.requests() if not is_well_formed(asked)]
 
     def answers_options(self) -> bool:
-        with Wire(self.system.sip) as wire:
+        with SipSocket(self.system.sip) as wire:
             lines = [
                 f"OPTIONS sip:{self.system.sip} SIP/2.0",
                 f"Via: SIP/2.0/UDP {wire.peer};rport;branch=z9hG4bK{time.monotonic_ns()}",
@@ -112,11 +117,11 @@ class Besieged:
             return wire.final > 0
 
     def wait_quiet(self) -> None:
-        """Until no lease is up."""
+        """Waits until every lease is settled."""
         self.system.until(lambda: leases_up(self.system.settings.database) == 0, "no lease is up", QUIET_SECONDS)
 
     def assert_unharmed(self, callers: Result) -> None:
-        """Asterisk lives, the books add up, nothing is left, good calls went through."""
+        """Asterisk is running, the ledger adds up, no lease is left, and all good calls went through."""
         assert (callers.failed, callers.exit_code) == (0, 0), callers.errors
         assert self.system.asterisk_pid == self.asterisk_pid
         assert psutil.Process(self.asterisk_pid).is_running()
@@ -127,15 +132,15 @@ class Besieged:
         assert CRASHES.findall(self.system.engine_log) == []
 
 
-def proper(asked: Asked) -> bool:
-    """A number that can be dialled, and a caller of digits or none."""
+def is_well_formed(asked: AgiRequest) -> bool:
+    """Whether the request has a number that can be dialled, and a caller of digits or none."""
     service, *rest = asked.arguments
     return from_dialled(service) is not None and all(re.fullmatch("[+0-9]*", caller) for caller in rest[:1])
 
 
 @contextlib.contextmanager
-def besieged(asterisk_only: Mapping[str, object] | None = None, **overrides: object) -> Iterator[Besieged]:
-    """See System."""
+def attacked_system(asterisk_only: Mapping[str, object] | None = None, **overrides: object) -> Iterator[AttackedSystem]:
+    """Starts an attacked system; for the arguments see System."""
     port, engine_port = free_port(), free_port()
     settings: dict[str, Any] = {
         "ring_timeout": RING_SECONDS,
@@ -145,8 +150,8 @@ def besieged(asterisk_only: Mapping[str, object] | None = None, **overrides: obj
     }
     system = System({"fastagi_port": engine_port}, asterisk_only=asterisk_only, fastagi_port=port, **settings)
     with AgiTap(port, engine_port) as tap, system:
-        yield Besieged(system, tap)
+        yield AttackedSystem(system, tap)
 
 
-def numbers(system: System, count: int) -> list[Booked]:
+def numbers(system: System, count: int) -> list[Booking]:
     return [system.book("LARGE") for _ in range(count)]

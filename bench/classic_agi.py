@@ -1,4 +1,4 @@
-"""What classic AGI costs: a process for each script of a call, started and answered as Asterisk does."""
+"""Measures classic AGI: one process for each script of a call, started and answered as Asterisk does it."""
 
 import asyncio
 import resource
@@ -12,12 +12,12 @@ from bench.workload import lines_of_call
 
 
 async def _script(lines: list[bytes], database: Path) -> bool:
-    """Whether it let the call through, or had no say in it."""
+    """Runs one script and answers its commands. Returns whether it succeeded and sent a command."""
     child = await asyncio.create_subprocess_exec(
         *on_core(SERVER_CORE),
         sys.executable,
         "-m",
-        "bench.rivals.classic",
+        "bench.other_designs.classic_agi",
         str(database),
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
@@ -36,7 +36,11 @@ async def _script(lines: list[bytes], database: Path) -> bool:
 def cpu_a_call(
     database: Path, services: list[str], bookings: list[str], token: str, *, rounds: int, calls: int
 ) -> tuple[float, float]:
-    """Median of the rounds: microseconds of CPU a call, and how long a route took. Raises RuntimeError."""
+    """Returns medians of the rounds: CPU a call and duration of the route script, both in microseconds.
+
+    Raises:
+        RuntimeError: A script failed.
+    """
     used, took = [], []
     for round_ in range(rounds):
         before = _children()
@@ -45,11 +49,11 @@ def cpu_a_call(
                 f"forked{round_}-{number}.1", number, services[number], bookings[number], token
             )
             began = monotonic()
-            went_well = [asyncio.run(_script(route, database))]
+            succeeded = [asyncio.run(_script(route, database))]
             took.append((monotonic() - began) * 1e6)
-            went_well += [asyncio.run(_script(lines, database)) for lines in rest]
-            if not all(went_well):
-                raise RuntimeError("classic AGI did not do what it should")
+            succeeded += [asyncio.run(_script(lines, database)) for lines in rest]
+            if not all(succeeded):
+                raise RuntimeError("a classic AGI script failed or sent no command")
         used.append((_children() - before) * 1e6 / calls)
     return median(used), median(took)
 

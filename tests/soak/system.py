@@ -1,7 +1,7 @@
-"""A data directory as after a day of the soak's own load: what is kept for a time goes as fast as new of it comes.
+"""Creates a data directory as after a day of the soak test's own load, so that rows are deleted as fast as added.
 
-So nothing that has a term should grow, even what is kept for longer than the soak lasts: of call records an hour's are
-there (the least that can be set), of kept answers a day's.
+So no table with a retention time should grow, even if its rows are kept for longer than the test lasts. The directory
+holds an hour's call records (the shortest retention) and a day's stored idempotent answers.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.house import HIDDEN, House, tuned
+from bench.system import HIDDEN, BenchSystem, tuned
 from engine.accounts.accounts import create_account
 from engine.accounts.idempotency import KEPT_MS
 from engine.accounts.keys import create_key
@@ -32,11 +32,11 @@ from tests.soak.plan import KINDS, Wanted
 
 NUMBERS = 400
 RECORDS_KEPT = timedelta(hours=1)
-# Of five rounds of API requests one sends an idempotency key, and keeps an answer.
+# One of five rounds of API requests sends an idempotency key, so that its answer is stored.
 KEYED_OF_ROUNDS = 5
 
 
-def furnish(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> House:
+def create_soak_system(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> BenchSystem:
     settings = settings_of(directory, wanted, ports, ami_port)
     directory.mkdir(parents=True, exist_ok=True)
     secrets.ensure(directory / "secrets")
@@ -50,11 +50,11 @@ def furnish(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: i
         _insert(db, "cdrs", _old_records(booking, wanted, now))
         _insert(db, "kept_answers", _old_answers(booking, wanted, now))
     db.close()
-    return House(settings, kept.agi_token, key, [booking.service], [booking.id])
+    return BenchSystem(settings, kept.agi_token, key, [booking.service], [booking.id])
 
 
 def settings_of(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_port: int) -> Settings:
-    """As in production, but that everything lives for as short as can be, and callbacks may go to this machine."""
+    """Production settings with the shortest lifetimes, and with callbacks to this machine allowed."""
     life = timedelta(seconds=wanted.life)
     http, fastagi = ports
     settings = Settings(
@@ -80,7 +80,7 @@ def settings_of(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_por
 
 
 async def _begun(settings: Settings, pepper: str) -> tuple[str, Booking]:
-    """The account's key, and the booking that all old calls were on."""
+    """Creates the account and a booking. Returns the account's key, and the booking that all old calls belong to."""
     storage, now = SqliteStorage(settings.database), SystemClock().now()
     try:
         account = await storage.run(create_account, "soak", now)
@@ -94,13 +94,13 @@ async def _begun(settings: Settings, pepper: str) -> tuple[str, Booking]:
 
 
 def _instants(rate: float, now: int, kept_ms: int) -> Iterator[tuple[int, int]]:
-    """(number, epoch milliseconds) of what came in at that rate while it is kept, oldest first."""
+    """Yields (number, epoch milliseconds) for everything that came at this rate and is still kept, oldest first."""
     count = int(rate * kept_ms / 1000)
     return ((number, now - kept_ms + number * kept_ms // count) for number in range(count))
 
 
 def _old_calls(booking: Booking, wanted: Wanted, now: int) -> Iterator[dict[str, Any]]:
-    """Unanswered ones, which cost nothing."""
+    """Unanswered calls, which cost nothing."""
     for number, at in _instants(wanted.rate, now, RECORDS_KEPT // timedelta(milliseconds=1)):
         if KINDS[number % len(KINDS)].let_through:
             yield {
@@ -121,7 +121,7 @@ def _old_records(booking: Booking, wanted: Wanted, now: int) -> Iterator[dict[st
     for number, at in _instants(wanted.rate, now, RECORDS_KEPT // timedelta(milliseconds=1)):
         if KINDS[number % len(KINDS)].recorded:
             yield {
-                "id": f"cdr_{at:012x}7{number:019x}",  # in the order of time, as those that are made one by one
+                "id": f"cdr_{at:012x}7{number:019x}",  # in the order of time, as real ids are
                 "account_id": booking.account_id,
                 "booking_id": booking.id,
                 "call_id": f"old-{number}",

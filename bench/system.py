@@ -1,4 +1,4 @@
-"""A data directory as an operator has it, with as many bookings and call records in it as are wanted."""
+"""Creates a data directory as an operator has it, with a given number of bookings and call records."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from bench import history
 from bench.history import History
 from engine.accounts.accounts import create_account
 from engine.accounts.keys import create_key
-from engine.bookings import lifecycle as bookings
+from engine.bookings import lifecycle
 from engine.bookings.lifecycle import BookingRequest
 from engine.bookings.number_pool import import_numbers
 from engine.config import secrets
@@ -32,8 +32,15 @@ DIALLED = 20_000
 
 
 @dataclass(frozen=True)
-class House:
-    """`services` and `bookings`: numbers and ids, side by side, shuffled; of many only some, from all over."""
+class BenchSystem:
+    """A data directory, and what a load generator needs of it.
+
+    Attributes:
+        token: The token that authenticates AGI requests.
+        key: The account's API key.
+        services: Service numbers (E.164) in random order. With many bookings: a sample of about `DIALLED`.
+        bookings: The ids of their bookings, in the same order.
+    """
 
     settings: Settings
     token: str
@@ -42,18 +49,26 @@ class House:
     bookings: list[str]
 
 
-def furnish(
+def create_system(
     directory: Path,
     ports: tuple[int, int],
     callback: str,
     *,
-    held: int,
+    bookings: int,
     calls_each: int = 0,
     free: int = 0,
     more: Mapping[str, object] | None = None,
-) -> House:
-    """`held`: bookings. `calls_each`: how many calls each of them has had. `free`: numbers beside theirs. `more`:
-    settings.
+) -> BenchSystem:
+    """Creates the data directory.
+
+    Args:
+        directory: Where.
+        ports: HTTP port and FastAGI port.
+        callback: The callback URL of all bookings.
+        bookings: How many bookings there are.
+        calls_each: Past calls of each booking, an even number.
+        free: Free numbers in the pool, in addition to the booked ones.
+        more: Further settings.
     """
     settings = settings_of(directory, ports, more or {})
     directory.mkdir(parents=True, exist_ok=True)
@@ -63,15 +78,16 @@ def furnish(
     key = asyncio.run(_first_booking(settings, kept.key_pepper, callback))
     with closing(sqlite3.connect(settings.database)) as db:
         db.row_factory = sqlite3.Row
-        history.write(db, History(held, calls_each, SystemClock().now()))
+        history.write(db, History(bookings, calls_each, SystemClock().now()))
         _add_numbers(db, free)
-        rows = db.execute("SELECT id, service FROM bookings WHERE rowid % ? = 0", (max(1, held // DIALLED),)).fetchall()
+        every = max(1, bookings // DIALLED)
+        rows = db.execute("SELECT id, service FROM bookings WHERE rowid % ? = 0", (every,)).fetchall()
     random.Random(0).shuffle(rows)
-    return House(settings, kept.agi_token, key, [row["service"] for row in rows], [row["id"] for row in rows])
+    return BenchSystem(settings, kept.agi_token, key, [row["service"] for row in rows], [row["id"] for row in rows])
 
 
 def settings_of(directory: Path, ports: tuple[int, int], more: Mapping[str, object]) -> Settings:
-    """Credit is ample, so that no round runs out of it."""
+    """Settings with so much credit and such high limits that no round reaches them."""
     http, fastagi = ports
     chosen: dict[str, Any] = {
         "data_dir": directory,
@@ -95,7 +111,7 @@ def tuned(settings: Settings, tuning: Tuning) -> Settings:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The same for a process of its own."""
+    """The same settings as environment variables, for a process of its own."""
     chosen = settings.model_dump(mode="json", exclude_unset=True)
     return {
         f"RENTED_NUMBERS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
@@ -104,13 +120,13 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 async def _first_booking(settings: Settings, pepper: str, callback: str) -> str:
-    """By the use cases, for the others to be copied from. The account's key."""
+    """Books through the product's own commands; `history` copies this booking. Returns the account's API key."""
     storage, now = SqliteStorage(settings.database), SystemClock().now()
     try:
         account = await storage.run(create_account, "bench", now)
         await storage.run(import_numbers, [(1, "+3225000000")], now)
         request = BookingRequest(account.id, HIDDEN, UsagePlan.LARGE, callback)
-        await storage.run(bookings.book, request, now, policy_of(settings))
+        await storage.run(lifecycle.book, request, now, policy_of(settings))
         return (await storage.run(create_key, account.id, pepper, now)).secret
     finally:
         await storage.close()

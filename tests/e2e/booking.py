@@ -1,4 +1,4 @@
-"""A booking that a test has made: what the API says of it, and of its calls."""
+"""A booking that a test has made, with what the API returns for it and its calls."""
 
 import secrets
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # a system makes bookings
 
 
 @dataclass(frozen=True)
-class Booked:
+class Booking:
     system: "System"
     id: str
     service: str
@@ -27,11 +27,11 @@ class Booked:
         return self.system.cdrs(self.service)
 
     def wait_settled(self, calls: int = 1) -> list[dict[str, Any]]:
-        """The call records, once there are that many."""
+        """Waits for this number of call records and returns all."""
         self.system.until(lambda: len(self.calls) >= calls, f"{calls} call records")
         return self.calls
 
 
 def fictional_number() -> str:
-    """+33 1 99 00 xx xx is kept free for fiction; apart from the demo's numbers and those that tests name."""
+    """A number of +33 1 99 00 xx xx, reserved for fiction, that neither the demo nor a test uses by name."""
     return f"+3319900{secrets.randbelow(5000) + 1000}"

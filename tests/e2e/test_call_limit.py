@@ -1,4 +1,4 @@
-"""How far past its limit a call is cut (M8). `pytest -s tests/e2e/test_overrun.py` prints the figures."""
+"""How late a call is cut at its limit (M8). `pytest -s tests/e2e/test_call_limit.py` prints the figures."""
 
 import contextlib
 
@@ -9,7 +9,7 @@ CALLS = 10
 LIMIT_SECONDS = 3.0
 
 
-def test_calls_that_reach_their_limits_together_are_cut_there(system: System, caller: Caller) -> None:
+def test_calls_that_reach_their_limits_together_are_cut_in_time(system: System, caller: Caller) -> None:
     booked = [system.book("SMALL") for _ in range(CALLS)]
     with caller.hidden(calls=CALLS), contextlib.ExitStack() as stack:
         callers = [stack.enter_context(caller.dialling(each.service)) for each in booked]

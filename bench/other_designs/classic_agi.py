@@ -1,6 +1,6 @@
-"""Classic AGI: a Python of its own for each script of a call, with pyst2 and sqlite3, on standard input and output.
+"""Classic AGI: one Python process for each script of a call, with pyst2 and sqlite3, on standard input and output.
 
-python -m bench.rivals.classic DATABASE
+python -m bench.other_designs.classic_agi DATABASE
 """
 
 import os
@@ -15,14 +15,16 @@ Step = tuple[str, tuple[object, ...]]
 
 
 def main(database: str) -> None:
-    with Path(os.devnull).open("w") as nowhere:  # it logs every line
+    with Path(os.devnull).open("w") as nowhere:  # pyst2 logs every line
         agi = AGI(stderr=nowhere)
         with sqlite3.connect(database, isolation_level=None, timeout=30) as db:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("BEGIN IMMEDIATE")
-            told = {"route": route, "answered": answered, "ended": ended}[agi.env["agi_network_script"]](agi.env, db)
+            variables = {"route": route, "answered": answered, "ended": ended}[agi.env["agi_network_script"]](
+                agi.env, db
+            )
             db.execute("COMMIT")
-        for name, value in told.items():
+        for name, value in variables.items():
             agi.set_variable(name, value)
 
 

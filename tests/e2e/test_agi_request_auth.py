@@ -1,4 +1,4 @@
-"""Only an Asterisk that has our token is answered, and Asterisk never shows it."""
+"""The engine answers only an Asterisk that has its token, and Asterisk never logs the token."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tests.e2e.calls import Caller
 from tests.e2e.system import System
 
 
-def test_at_the_highest_log_level_asterisk_shows_no_token(system: System, caller: Caller) -> None:
+def test_asterisk_logs_no_token_at_the_highest_log_level(system: System, caller: Caller) -> None:
     token = secrets.load(system.data_dir / "secrets").agi_token
     everything = Path(system.data_dir) / "asterisk" / "log" / "everything"
     system.asterisk_console("logger add channel everything verbose(10),notice,warning,error")
@@ -20,7 +20,7 @@ def test_at_the_highest_log_level_asterisk_shows_no_token(system: System, caller
         shown += system.asterisk_console("core show channels verbose")
     finally:
         system.asterisk_console("logger remove channel everything")
-        # At this level Asterisk prints what it dials; no test leaves hidden numbers behind.
+        # At this level Asterisk logs the numbers that it dials, and no file may keep a hidden number.
         everything.unlink()
     for script in ("route", "answered", "ended"):
         assert f"/{script}," in shown
@@ -28,7 +28,7 @@ def test_at_the_highest_log_level_asterisk_shows_no_token(system: System, caller
     assert token not in system.engine_log
 
 
-def test_an_asterisk_whose_token_was_taken_away_gets_no_answer(system: System, caller: Caller) -> None:
+def test_an_asterisk_with_a_wrong_token_gets_no_answer(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     path = system.data_dir / "secrets" / "agi_token"
     ours = path.read_text()

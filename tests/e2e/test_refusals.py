@@ -1,33 +1,33 @@
-"""Calls that do not go through: the caller's SIP answer, what it costs (nothing), and who is told."""
+"""Calls that are not put through: the SIP answer, the price (nothing), and the callback if there is one."""
 
 from phones.listener import CallbackListener
-from tests.e2e.booked import Booked
-from tests.e2e.calls import SOURCE, Caller, assert_nothing_shown
+from tests.e2e.booking import Booking
+from tests.e2e.calls import SOURCE, Caller, assert_destination_hidden
 from tests.e2e.system import System
 
 
-def _untouched(booked: Booked, seconds: int = 7, calls: int = 25) -> bool:
+def _untouched(booked: Booking, seconds: int = 7, calls: int = 25) -> bool:
     now = booked.now
     return (now["secondsRemaining"], now["callsRemaining"]) == (seconds, calls)
 
 
-def test_an_unknown_number_is_404(caller: Caller) -> None:
+def test_an_unknown_number_gets_404(caller: Caller) -> None:
     assert caller.call("+33199006666").status == 404
 
 
-def test_a_free_number_is_404_and_nobody_is_told(system: System, caller: Caller) -> None:
-    free = "+33199000099"  # the last of the pool: handed out last
+def test_a_free_number_gets_404_and_no_call_record(system: System, caller: Caller) -> None:
+    free = "+33199000099"  # the last of the pool, which is rented last
     before = system.get("/cdr?limit=1").body
     assert caller.call(free).status == 404
     assert system.get("/cdr?limit=1").body == before
 
 
-def test_what_is_no_number_at_all_is_404(caller: Caller) -> None:
+def test_a_dialled_string_that_is_no_number_gets_404(caller: Caller) -> None:
     for dialled in ("123", "+", "0", "+33199006666%26x", "%2B33199006666%2Cx", "+33199006666%22%24%7BEXTEN%7D"):
         assert caller.call(dialled).status == 404, dialled
 
 
-def test_a_deleted_booking_is_404(system: System, caller: Caller, listener: CallbackListener) -> None:
+def test_a_deleted_booking_gets_404(system: System, caller: Caller, listener: CallbackListener) -> None:
     booked = system.book("LARGE", listener.url)
     assert system.request("DELETE", f"/bookings/{booked.id}").status == 204
     assert caller.call(booked.service).status == 404
@@ -35,7 +35,7 @@ def test_a_deleted_booking_is_404(system: System, caller: Caller, listener: Call
     assert listener.received() == []
 
 
-def test_an_expired_booking_is_410_and_its_owner_is_told(
+def test_an_expired_booking_gets_410_and_sends_a_callback(
     system: System, caller: Caller, listener: CallbackListener
 ) -> None:
     booked = system.book("SMALL", listener.url)
@@ -48,8 +48,8 @@ def test_an_expired_booking_is_410_and_its_owner_is_told(
     expired, answered = booked.wait_settled(2)
     assert (expired["disposition"], expired["duration"]) == ("EXPIRED", 0)
     assert answered["disposition"] == "ANSWERED"
-    told = {callback.content.get("message"): callback.content for callback in listener.wait(2)}
-    assert told["Incoming call for expired booking"] == {
+    contents = {callback.content.get("message"): callback.content for callback in listener.wait(2)}
+    assert contents["Incoming call for expired booking"] == {
         "timestamp": expired["timestamp"],
         "source": SOURCE,
         "destination": booked.destination,
@@ -58,7 +58,7 @@ def test_an_expired_booking_is_410_and_its_owner_is_told(
         "service": booked.service,
         "sequence": 2,
     }
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
 def test_a_put_revives_an_expired_booking(system: System, caller: Caller) -> None:
@@ -72,7 +72,7 @@ def test_a_put_revives_an_expired_booking(system: System, caller: Caller) -> Non
         assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
 
 
-def test_when_the_calls_are_used_up_it_is_410(system: System, caller: Caller) -> None:
+def test_a_booking_without_calls_left_gets_410(system: System, caller: Caller) -> None:
     booked = system.book("MEDIUM")
     with caller.hidden():
         assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
@@ -81,7 +81,7 @@ def test_when_the_calls_are_used_up_it_is_410(system: System, caller: Caller) ->
     assert caller.call(booked.service).status == 410
 
 
-def test_a_paused_booking_is_480_and_calls_go_through_again_when_it_is_resumed(
+def test_a_paused_booking_gets_480_and_calls_go_through_again_when_it_is_resumed(
     system: System, caller: Caller, listener: CallbackListener
 ) -> None:
     booked = system.book("LARGE", listener.url)
@@ -92,17 +92,17 @@ def test_a_paused_booking_is_480_and_calls_go_through_again_when_it_is_resumed(
         assert outcome.status == 480
         assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("PAUSED", 0)]
         assert _untouched(booked)
-        assert_nothing_shown(outcome.messages, booked)
+        assert_destination_hidden(outcome.messages, booked)
 
         assert system.request("PATCH", path, {"paused": False}).status == 200
         assert caller.call(booked.service, "uac_hangs_up", talk=100).status == 200
-    [told] = listener.wait(1)
+    [callback] = listener.wait(1)
     answered, paused = booked.wait_settled(2)
-    assert (told.content["id"], told.content["metadata"]) == (answered["id"], {"order": "1871"})
+    assert (callback.content["id"], callback.content["metadata"]) == (answered["id"], {"order": "1871"})
     assert paused["disposition"] == "PAUSED"
 
 
-def test_a_busy_hidden_number_is_486_and_costs_nothing(
+def test_a_busy_hidden_number_gets_486_and_costs_nothing(
     system: System, caller: Caller, listener: CallbackListener
 ) -> None:
     booked = system.book("LARGE", listener.url)
@@ -112,20 +112,20 @@ def test_a_busy_hidden_number_is_486_and_costs_nothing(
     assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("BUSY", 0)]
     assert _untouched(booked)
     assert listener.received() == []
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
-def test_nobody_answers_is_480_and_costs_nothing(system: System, caller: Caller) -> None:
+def test_an_unanswered_call_gets_480_and_costs_nothing(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     with caller.hidden("uas_no_answer"):
         outcome = caller.call(booked.service)
     assert outcome.status == 480
     assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("NO_ANSWER", 0)]
     assert _untouched(booked)
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)
 
 
-def test_a_caller_who_gives_up_costs_nothing(system: System, caller: Caller) -> None:
+def test_a_cancelled_call_costs_nothing(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
     with caller.hidden("uas_no_answer"):
         outcome = caller.call(booked.service, "uac_cancel", ring=600)
@@ -134,10 +134,10 @@ def test_a_caller_who_gives_up_costs_nothing(system: System, caller: Caller) -> 
     assert _untouched(booked)
 
 
-def test_an_unreachable_trunk_is_503_and_costs_nothing(system: System, caller: Caller) -> None:
+def test_an_unreachable_trunk_gets_503_and_costs_nothing(system: System, caller: Caller) -> None:
     booked = system.book("LARGE")
-    outcome = caller.call(booked.service)  # nobody listens at the trunk's port
+    outcome = caller.call(booked.service)  # no program listens at the trunk's port
     assert outcome.status == 503
     assert [(cdr["disposition"], cdr["duration"]) for cdr in booked.wait_settled()] == [("UNREACHABLE", 0)]
     assert _untouched(booked)
-    assert_nothing_shown(outcome.messages, booked)
+    assert_destination_hidden(outcome.messages, booked)

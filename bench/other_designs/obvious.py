@@ -1,7 +1,9 @@
-"""The obvious design: panoramisk's FastAGI as it comes and aiosqlite, a transaction a step, awaited statement by
-statement. The same facts are read and written as by the engine; no limits, no rules, no checks, no logs.
+"""The obvious design: panoramisk's FastAGI and aiosqlite without changes.
 
-    python -m bench.rivals.obvious PORT DATABASE
+Each step is one transaction, awaited statement by statement. It reads and writes the same facts as the engine, without
+limits, rules, checks and logs.
+
+    python -m bench.other_designs.obvious PORT DATABASE
 """
 
 import asyncio
@@ -22,8 +24,8 @@ LEASE = """UPDATE bookings SET seconds_remaining = seconds_remaining - 1800, sec
 NEW_CALL = """INSERT INTO calls
     (call_id, booking_id, state, source, destination, seconds_leased, started_at, started_ticks)
     SELECT ?, id, 'RINGING', ?, destination, 1800, ?, ? FROM bookings WHERE service = ? AND gone_at IS NULL"""
-TALKS = "UPDATE calls SET state = 'LIVE', callee_channel = ?, answered_at = ?, answered_ticks = ? WHERE call_id = ?"
-OVER = "UPDATE calls SET state = 'SETTLED', seconds_charged = ?, ended_at = ? WHERE call_id = ?"
+SET_LIVE = "UPDATE calls SET state = 'LIVE', callee_channel = ?, answered_at = ?, answered_ticks = ? WHERE call_id = ?"
+SET_SETTLED = "UPDATE calls SET state = 'SETTLED', seconds_charged = ?, ended_at = ? WHERE call_id = ?"
 SETTLE = """UPDATE bookings SET
     seconds_leased = seconds_leased - 1800, seconds_remaining = seconds_remaining + 1800 - ?,
     seconds_settled = seconds_settled + ?, calls_leased = calls_leased - 1, calls_settled = calls_settled + 1
@@ -33,7 +35,7 @@ RECORD = f"""INSERT INTO cdrs
     (id, account_id, booking_id, call_id, started_at, duration, source, service, destination, disposition)
     SELECT ?, b.account_id, b.id, c.call_id, c.started_at, ?, c.source, b.service, c.destination, 'ANSWERED'
     {OF_CALL}"""
-TELL = f"""INSERT INTO outbox (id, account_id, booking_id, url, body, state, attempts, created_at, due_at)
+WRITE_CALLBACK = f"""INSERT INTO outbox (id, account_id, booking_id, url, body, state, attempts, created_at, due_at)
     SELECT ?, b.account_id, b.id, b.callback, ?, 'PENDING', 0, ?, ? {OF_CALL}"""
 
 
@@ -50,39 +52,39 @@ class Obvious:
         return rows
 
     async def route(self, request: fast_agi.Request) -> None:
-        said = request.headers
-        service, caller, now = said["agi_arg_1"], said["agi_arg_2"], _now()
+        headers = request.headers
+        service, caller, now = headers["agi_arg_1"], headers["agi_arg_2"], _now()
         booking, *_ = await self._step(
             ("SELECT * FROM bookings WHERE service = ? AND gone_at IS NULL", (service,)),
             (LEASE, (service,)),
-            (NEW_CALL, (said["agi_uniqueid"], caller, now, now, service)),
+            (NEW_CALL, (headers["agi_uniqueid"], caller, now, now, service)),
         )
-        told = {"RN_DESTINATION": booking["destination"], "RN_SHOWN": caller, "RN_BOOKING": booking["id"]}
-        await _tell(request, told | {"RN_SECONDS": "1800", "RN_RING": "30", "RN_VERDICT": "BRIDGE"})
+        variables = {"RN_DESTINATION": booking["destination"], "RN_SHOWN": caller, "RN_BOOKING": booking["id"]}
+        await _set_variables(request, variables | {"RN_SECONDS": "1800", "RN_RING": "30", "RN_VERDICT": "BRIDGE"})
 
     async def answered(self, request: fast_agi.Request) -> None:
-        said, now = request.headers, _now()
-        await self._step((TALKS, (said["agi_uniqueid"], now, now, said["agi_arg_1"])))
-        await _tell(request, {"TIMEOUT(absolute)": "1800.000", "RN_LIMIT": "set"})
+        headers, now = request.headers, _now()
+        await self._step((SET_LIVE, (headers["agi_uniqueid"], now, now, headers["agi_arg_1"])))
+        await _set_variables(request, {"TIMEOUT(absolute)": "1800.000", "RN_LIMIT": "set"})
 
     async def ended(self, request: fast_agi.Request) -> None:
         call, seconds, now = request.headers["agi_arg_1"], int(request.headers["agi_arg_2"]) // 1000, _now()
         cdr = uuid.uuid4().hex
         body = json.dumps({"id": cdr, "duration": seconds})
         await self._step(
-            (OVER, (seconds, now, call)),
+            (SET_SETTLED, (seconds, now, call)),
             (SETTLE, (seconds, seconds, call)),
             (RECORD, (cdr, seconds, call)),
-            (TELL, (uuid.uuid4().hex, body, now, now, call)),
+            (WRITE_CALLBACK, (uuid.uuid4().hex, body, now, now, call)),
         )
-        await _tell(request, {"RN_SETTLED": "yes"})
+        await _set_variables(request, {"RN_SETTLED": "yes"})
 
 
 def _now() -> int:
     return int(time.time() * 1000)
 
 
-async def _tell(request: fast_agi.Request, variables: dict[str, str]) -> None:
+async def _set_variables(request: fast_agi.Request, variables: dict[str, str]) -> None:
     for name, value in variables.items():
         await request.send_command(f'SET VARIABLE {name} "{value}"')
 

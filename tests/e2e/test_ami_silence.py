@@ -1,4 +1,4 @@
-"""The manager interface is silent for a while: no live call is dropped for it, and nobody overspends (M12)."""
+"""While the manager interface (AMI) is silent, no live call is dropped and no call overspends (M12)."""
 
 import contextlib
 import math
@@ -11,20 +11,20 @@ import pytest
 from phones.ports import free_port
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
-from tests.e2e.wire import Wire
+from tests.e2e.tcp_relay import TcpRelay
 
-# The rule says 60 s: AMI_SILENCE=60 tries that.
+# Rule M12 says 60 s. AMI_SILENCE=60 tests that.
 SILENCE_SECONDS = float(os.environ.get("AMI_SILENCE", "12"))
 
 
 @pytest.fixture
-def wired() -> Iterator[tuple[System, Wire]]:
+def relayed() -> Iterator[tuple[System, TcpRelay]]:
     ami_port = free_port()
-    wire = Wire(ami_port)
+    relay = TcpRelay(ami_port)
     with (
-        contextlib.closing(wire),
+        contextlib.closing(relay),
         System(
-            {"ami_port": wire.port},
+            {"ami_port": relay.port},
             ami_port=ami_port,
             longest_call=200,
             rtp_timeout=200,  # SIPp sends no sound
@@ -33,13 +33,15 @@ def wired() -> Iterator[tuple[System, Wire]]:
         ) as system,
     ):
         try:
-            yield system, wire
+            yield system, relay
         finally:
-            wire.flow()
+            relay.resume()
 
 
-def test_while_the_manager_interface_is_silent_calls_go_on_and_share_later(wired: tuple[System, Wire]) -> None:
-    system, wire = wired
+def test_calls_continue_while_the_manager_interface_is_silent_and_share_their_lease_afterwards(
+    relayed: tuple[System, TcpRelay],
+) -> None:
+    system, relay = relayed
     caller = Caller(system)
     booked = system.book("LARGE")
     with (
@@ -47,12 +49,12 @@ def test_while_the_manager_interface_is_silent_calls_go_on_and_share_later(wired
         caller.dialling(booked.service, "uac_hangs_up", keys={"talk": round((SILENCE_SECONDS + 13) * 1000)}) as first,
     ):
         wait_talking(system, first)
-        wire.fall_silent()
-        system.until(lambda: system.get("/health").status == 503, "the silence is noticed", 15)
-        # All seconds are the first call's, and nobody can take them back now: the second is turned away, not unmetered.
+        relay.pause()
+        system.until(lambda: system.get("/health").status == 503, "the engine notices the silence", 15)
+        # The first call leases all seconds, and nothing can reduce its limit now. So the second call is refused.
         assert caller.call(booked.service).status == 486
         time.sleep(SILENCE_SECONDS)
-        wire.flow()
+        relay.resume()
         system.wait_ready()
         with caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 3000}) as second:
             second.wait()

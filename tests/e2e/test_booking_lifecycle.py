@@ -1,4 +1,4 @@
-"""The life of bookings and numbers on a system whose plans last seconds."""
+"""The lifecycle of bookings and numbers, on a system whose plans last for seconds."""
 
 import contextlib
 import sqlite3
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from phones.listener import CallbackListener
-from tests.e2e.booked import Booked
+from tests.e2e.booking import Booking
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
 
@@ -27,11 +27,11 @@ def short_lived() -> Iterator[System]:
         yield system
 
 
-def _gone(system: System, booked: Booked) -> bool:
+def _gone(system: System, booked: Booking) -> bool:
     return system.get(f"/bookings/{booked.id}").status == 404
 
 
-def test_a_booking_goes_through_its_whole_life(short_lived: System, listener: CallbackListener) -> None:
+def test_a_booking_is_active_then_in_grace_then_gone(short_lived: System, listener: CallbackListener) -> None:
     system, caller = short_lived, Caller(short_lived)
     booked = system.book("SMALL", listener.url)
     with caller.hidden():
@@ -48,11 +48,11 @@ def test_a_booking_goes_through_its_whole_life(short_lived: System, listener: Ca
     system.until(lambda: _gone(system, booked), "the grace ends", GRACE + 1)
     assert caller.call(booked.service).status == 404
     assert system.request("PUT", f"/bookings/{booked.id}", {"usagePlan": "LARGE"}).status == 404
-    # The call records stay, the booking does not.
+    # The call records remain after the booking has gone.
     assert len(booked.calls) == 2
 
 
-def test_a_call_that_is_up_when_the_booking_ends_is_cut_there(short_lived: System) -> None:
+def test_a_live_call_is_cut_when_its_booking_ends(short_lived: System) -> None:
     booked = short_lived.book("SMALL")
     caller = Caller(short_lived)
     with caller.hidden():
@@ -60,13 +60,13 @@ def test_a_call_that_is_up_when_the_booking_ends_is_cut_there(short_lived: Syste
     assert outcome.status == 200
     assert outcome.talked is not None
     assert outcome.talked < VALID
-    # Cut at endTime itself: whatever is left of the seconds, the booking is over.
+    # Cut at endTime, although seconds remain.
     [cdr] = booked.wait_settled()
     assert cdr["duration"] <= 2
     assert caller.call(booked.service).status == 410
 
 
-def test_a_number_is_quarantined_and_then_rented_again(short_lived: System) -> None:
+def test_a_number_of_a_deleted_booking_is_quarantined_and_then_rented_again(short_lived: System) -> None:
     system, caller = short_lived, Caller(short_lived)
     before = system.book("LARGE")
     assert system.request("DELETE", f"/bookings/{before.id}").status == 204
@@ -88,6 +88,6 @@ def test_a_number_is_quarantined_and_then_rented_again(short_lived: System) -> N
 
 
 def _pool(system: System) -> dict[str, str]:
-    """Looked up at once: a command of its own takes longer to start than the quarantine may last."""
+    """Reads the database: a command takes longer to start than the quarantine lasts."""
     with contextlib.closing(sqlite3.connect(system.settings.database)) as database:
         return dict(database.execute("SELECT e164, state FROM numbers"))

@@ -1,7 +1,9 @@
-"""The bare API: aiohttp and aiosqlite, and nothing between them. The key is looked up, the same rows are written in one
-transaction a request, and the answers have the same fields; no checks, no limits, no problem documents, no log.
+"""The bare API: aiohttp and aiosqlite, and nothing between them.
 
-    python -m bench.rivals.bare_api PORT DATABASE PEPPER
+It looks up the key, writes the same rows as the product in one transaction for each request, and answers with the same
+fields. It has no checks, no limits, no problem documents and no log.
+
+    python -m bench.other_designs.bare_api PORT DATABASE PEPPER
 """
 
 import asyncio
@@ -91,11 +93,11 @@ class Bare:
         return str(row["account_id"])
 
     async def create(self, request: web.Request) -> web.Response:
-        account, said = await self._account(request), await request.json()
+        account, body = await self._account(request), await request.json()
         booking, now = f"bkg_{uuid.uuid4().hex}", int(time.time() * 1000)
         end = now + DAYS * 86_400_000
-        plan = said["usagePlan"]
-        chosen = (said["destination"], plan, said["callback"], now, end, SECONDS, SECONDS, CALLS, CALLS)
+        plan = body["usagePlan"]
+        chosen = (body["destination"], plan, body["callback"], now, end, SECONDS, SECONDS, CALLS, CALLS)
         async with self._one_at_a_time:
             await self._db.execute("BEGIN IMMEDIATE")
             [free] = await self._rows(FREE)

@@ -1,4 +1,4 @@
-"""The product with an Asterisk of its own, as `run` has it: both on the server's core, telephones on the other."""
+"""Starts the product with its own Asterisk, as `run` does: both on the servers' core, the telephones on the other."""
 
 import asyncio
 import json
@@ -16,8 +16,8 @@ import psutil
 
 from bench import servers
 from bench.compare import silent_receiver
-from bench.house import HIDDEN, House, environment_of, furnish
 from bench.servers import ROOT, SERVER_CORE, Server
+from bench.system import HIDDEN, BenchSystem, create_system, environment_of
 from engine.asterisk.config_files import find_program, write_own
 from engine.config import secrets
 from engine.local.processes import LocalAsterisk
@@ -25,10 +25,10 @@ from phones.ports import free_port, free_port_range, give_back
 
 BOOKINGS = 5_000
 READY_SECONDS = 30.0
-# As many as the default settings have.
+# As many as in the default settings.
 RTP_PORTS = 1_000
 PLAIN = "plain"
-# The same Dial to the same trunk, from the same endpoint, and nobody is asked.
+# The same Dial to the same trunk, from the same endpoint, without any request to the engine.
 PLAIN_DIAL = f"""
 [rented-numbers](+)
 exten => {PLAIN},1,Dial(PJSIP/{HIDDEN}@trunk,30,iIr)
@@ -36,34 +36,38 @@ exten => {PLAIN},1,Dial(PJSIP/{HIDDEN}@trunk,30,iIr)
 
 
 @dataclass(frozen=True)
-class Site:
-    """`trunk_port`: where calls to the hidden number arrive."""
+class FullSystem:
+    """The running system.
 
-    house: House
+    Attributes:
+        trunk_port: The SIP port where calls to the hidden number arrive.
+    """
+
+    system: BenchSystem
     engine: Server
     asterisk: psutil.Process
     trunk_port: int
 
     @property
     def sip(self) -> str:
-        return f"127.0.0.1:{self.house.settings.sip_port}"
+        return f"127.0.0.1:{self.system.settings.sip_port}"
 
     def cpu(self) -> tuple[float, float]:
-        """Seconds so far: Asterisk's, the engine's."""
+        """CPU seconds so far, of Asterisk and of the engine."""
         times = self.asterisk.cpu_times()
         return float(times.user + times.system), self.engine.cpu()
 
     def ledger(self) -> list[str]:
-        """The rules that do not hold, as `ledger verify` says."""
+        """The broken rules that `ledger verify` reports."""
         command = [sys.executable, "-m", "engine", "ledger", "verify", "--json"]
-        environment = {**os.environ, **environment_of(self.house.settings)}
+        environment = {**os.environ, **environment_of(self.system.settings)}
         done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
         return [str(each["rule"]) for each in json.loads(done.stdout)]
 
 
 @contextmanager
-def site(directory: Path, **more: object) -> Iterator[Site]:
-    """Running and ready for calls. `more`: settings."""
+def full_system(directory: Path, **more: object) -> Iterator[FullSystem]:
+    """Starts the system with the settings `more`, and waits until it is ready for calls."""
     trunk_port, rtp = free_port(), free_port_range(RTP_PORTS)
     own: Mapping[str, object] = {
         "sip_port": free_port(),
@@ -76,18 +80,18 @@ def site(directory: Path, **more: object) -> Iterator[Site]:
     with ExitStack() as running:
         running.callback(give_back, rtp, RTP_PORTS)
         callback = running.enter_context(silent_receiver())
-        house = furnish(directory / "house", (free_port(), free_port()), callback, held=BOOKINGS, more=own)
-        asterisk = running.enter_context(_asterisk(house))
-        engine = running.enter_context(servers.engine(house, directory / "engine.runtime.logs"))
-        _wait_ready(house)
-        yield Site(house, engine, asterisk, trunk_port)
+        system = create_system(directory / "system", (free_port(), free_port()), callback, bookings=BOOKINGS, more=own)
+        asterisk = running.enter_context(_asterisk(system))
+        engine = running.enter_context(servers.engine(system, directory / "engine.log"))
+        _wait_ready(system)
+        yield FullSystem(system, engine, asterisk, trunk_port)
 
 
 @contextmanager
-def _asterisk(house: House) -> Iterator[psutil.Process]:
-    kept = secrets.load(house.settings.data_dir / "secrets")
+def _asterisk(system: BenchSystem) -> Iterator[psutil.Process]:
+    kept = secrets.load(system.settings.data_dir / "secrets")
     program = find_program()
-    home = write_own(house.settings, kept, program)
+    home = write_own(system.settings, kept, program)
     extensions = home.etc / "extensions.conf"
     extensions.write_text(extensions.read_text() + PLAIN_DIAL)
     with asyncio.Runner() as runner:
@@ -102,7 +106,7 @@ def _asterisk(house: House) -> Iterator[psutil.Process]:
 
 @contextmanager
 def children_on(core: int) -> Iterator[None]:
-    """What is started in its `with` has that core alone: the place is inherited."""
+    """Binds processes that are started inside its `with` to one core: children inherit the affinity."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -111,12 +115,12 @@ def children_on(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _wait_ready(house: House) -> None:
-    """Until the engine has found Asterisk."""
+def _wait_ready(system: BenchSystem) -> None:
+    """Waits until the engine has connected to Asterisk."""
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{house.settings.http_port}/health", timeout=5):
+            with urllib.request.urlopen(f"http://127.0.0.1:{system.settings.http_port}/health", timeout=5):
                 return
         except OSError:
             time.sleep(0.1)

@@ -1,28 +1,28 @@
-"""A wire between two programs that a test can hold up."""
+"""A TCP relay between two programs that a test can pause."""
 
 import socket
 import threading
 
 
-class Wire:
-    """A TCP relay that can fall silent: it keeps its connections, and what comes meanwhile is passed on later."""
+class TcpRelay:
+    """A TCP relay. While it is paused it keeps its connections and forwards nothing; later it forwards everything."""
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._flows = threading.Event()
-        self._flows.set()
+        self._open = threading.Event()
+        self._open.set()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def fall_silent(self) -> None:
-        self._flows.clear()
+    def pause(self) -> None:
+        self._open.clear()
 
-    def flow(self) -> None:
-        self._flows.set()
+    def resume(self) -> None:
+        self._open.set()
 
     def close(self) -> None:
-        self._flows.set()
+        self._open.set()
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
 
@@ -40,7 +40,7 @@ class Wire:
         with source, sink:
             try:
                 while data := source.recv(65536):
-                    self._flows.wait()
+                    self._open.wait()
                     sink.sendall(data)
             except OSError:
                 pass

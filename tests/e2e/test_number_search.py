@@ -1,4 +1,4 @@
-"""The search that says that a number is nowhere finds one that is somewhere."""
+"""The search for hidden numbers in files finds every number that is there."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.e2e.system import System
 
 
 @pytest.mark.parametrize(
-    "place", ["engine.runtime.logs", "asterisk/log/messages", "journal/x.json", "asterisk/spool/tmp/y", "z"]
+    "place", ["engine.log", "asterisk/log/messages", "journal/x.json", "asterisk/spool/tmp/y", "z"]
 )
 @pytest.mark.parametrize("spelling", ["+33199001234", "0033199001234", "33199001234", "0199001234", "x199001234y"])
 def test_the_search_finds_a_number_in_every_spelling_and_place(tmp_path: Path, place: str, spelling: str) -> None:
@@ -20,7 +20,7 @@ def test_the_search_finds_a_number_in_every_spelling_and_place(tmp_path: Path, p
     assert canary.found_in_files(tmp_path, ["+33199001234"]) == {place: ["+33199001234"]}
 
 
-def test_a_system_in_which_a_hidden_number_is_left_does_not_stop_quietly() -> None:
+def test_stopping_a_system_fails_if_a_file_holds_a_hidden_number() -> None:
     system = System()
     system.hidden.add("+33199001234")
     (system.data_dir / "asterisk").mkdir()

@@ -1,9 +1,11 @@
-"""Who gets an answer behind deploy/firewall.nft. Runs in a network namespace of its own, where it may be loaded.
+"""Finds out which addresses get an answer behind deploy/firewall.nft.
 
-    unshare --net python -m tests.e2e.fenced NFT RULES
+It runs in a network namespace of its own, where it may load the rules:
 
-Prints JSON: by source address and port ("udp 5060"), whether something came back. Its loopback passes for the network:
-the rule that lets loopback through is left out, and the carrier is an address of it.
+    unshare --net python -m tests.e2e.firewall_probe NFT RULES
+
+It prints JSON: for each source address and port ("udp 5060"), whether an answer came back. Loopback stands for the
+network: the rule that accepts loopback is removed, and the carrier has an address of 127/8.
 """
 
 import fcntl
@@ -19,10 +21,10 @@ from threading import Thread
 
 SERVER = "127.0.0.1"
 CARRIER = "127.0.0.3"
-STRANGER = "127.0.0.9"
+UNKNOWN = "127.0.0.9"
 LOOPBACK_RULE = '        iifname "lo" accept\n'
 CARRIERS = "define carrier4 = { 192.0.2.10, 198.51.100.0/28 }"
-# Of the example: SIP, SIP over TLS, the first and the last port for sound; and one that is none of Asterisk's.
+# Ports of the example: SIP, SIP over TLS, the first and the last RTP port; and two that Asterisk does not use.
 PORTS = [("udp", 5060), ("tcp", 5060), ("tcp", 5061), ("udp", 10000), ("udp", 10999), ("udp", 11000), ("tcp", 8443)]
 PATIENCE_SECONDS = 0.5
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
@@ -38,7 +40,7 @@ def load(nft: Path, rules: Path) -> None:
     assert LOOPBACK_RULE in text
     assert CARRIERS in text
     text = text.replace(LOOPBACK_RULE, "").replace(CARRIERS, f"define carrier4 = {CARRIER}")
-    # What comes back to those who ask passes the same chain: their own ports are none that it names.
+    # Answers pass the same chain; the clients' own ports are not named in it.
     subprocess.run([nft, "-f", "-"], input=text.encode(), check=True, timeout=20)
 
 
@@ -72,7 +74,7 @@ def is_answered(source: str, transport: str, port: int) -> bool:
         client.bind((source, 0))
         try:
             client.connect((SERVER, port))
-            client.send(b"anybody there?")
+            client.send(b"probe")
             return bool(client.recv(64))
         except TimeoutError:
             return False
@@ -86,7 +88,7 @@ def main(nft: Path, rules: Path) -> None:
             servers.enter_context(answering(transport, port))
         answered = {
             source: {f"{transport} {port}": is_answered(source, transport, port) for transport, port in PORTS}
-            for source in (CARRIER, STRANGER)
+            for source in (CARRIER, UNKNOWN)
         }
     print(json.dumps(answered))  # noqa: T201
 

@@ -1,6 +1,6 @@
-"""What a real Asterisk makes of a command: our encoder's are read back as meant, and the model is right.
+"""A real Asterisk reads our encoded AGI commands as intended, and splits commands as the unit tests' model does.
 
-The model is that of the unit tests. Both are asked in the middle of a call, by a FastAGI server of the test's own.
+A FastAGI server of the test sends the commands during a call.
 """
 
 import random
@@ -32,7 +32,7 @@ def texts(count: int) -> list[str]:
 
 @dataclass
 class Interview:
-    """A FastAGI server for one call: sends each command, and asks what the variable is then."""
+    """A FastAGI server for one call. It sends each command and then reads the variable."""
 
     commands: list[bytes]
     answers: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
@@ -53,10 +53,9 @@ class Interview:
             while file.readline().strip():
                 pass
             for command in self.commands:
-                said = [
-                    self._ask(file, line) for line in (b'SET VARIABLE RN_ROUND ""', command, b"GET VARIABLE RN_ROUND")
-                ]
-                self.answers.append((command, said[1], said[2]))
+                lines = (b'SET VARIABLE RN_ROUND ""', command, b"GET VARIABLE RN_ROUND")
+                _, answer, value = [self._ask(file, line) for line in lines]
+                self.answers.append((command, answer, value))
 
     @staticmethod
     def _ask(file: Any, line: bytes) -> bytes:
@@ -88,7 +87,7 @@ def value_in(answer: bytes) -> bytes:
     return match[1] or b""
 
 
-def test_what_our_encoder_lets_through_is_what_asterisk_has_in_the_variable(system: System, caller: Caller) -> None:
+def test_asterisk_sets_the_variable_to_exactly_what_our_encoder_accepts(system: System, caller: Caller) -> None:
     meant: dict[bytes, bytes] = {}
     refused = 0
     for text in texts(600):
@@ -98,12 +97,12 @@ def test_what_our_encoder_lets_through_is_what_asterisk_has_in_the_variable(syst
             refused += 1
     answers = interview(system, caller, list(meant))
     assert [(command, value_in(value)) for command, _, value in answers] == list(meant.items())
-    print(f"F4 on Asterisk: {len(answers)} values read back as meant, {refused} refused before the wire")  # noqa: T201
+    print(f"F4 on Asterisk: {len(answers)} values read back as intended, {refused} refused by the encoder")  # noqa: T201
     assert len(answers) > 20 < refused
 
 
-def test_among_several_variables_each_has_the_value_that_was_meant_for_it(system: System, caller: Caller) -> None:
-    """The one that is asked for stands in the middle: whatever the others hold must not move it."""
+def test_one_command_for_several_variables_gives_each_its_own_value(system: System, caller: Caller) -> None:
+    """The checked variable is in the middle, so that the values around it could displace it."""
     meant: dict[bytes, bytes] = {}
     chance = random.Random(SEED)
     harmless, refused = [text for text in texts(2000) if _may_stand_among_others(text)], 0
@@ -126,14 +125,14 @@ def _may_stand_among_others(text: str) -> bool:
     return False
 
 
-def test_the_model_of_the_unit_tests_cuts_commands_as_asterisk_does(system: System, caller: Caller) -> None:
+def test_the_unit_tests_model_splits_commands_as_asterisk_does(system: System, caller: Caller) -> None:
     commands = [f"SET VARIABLE RN_ROUND {text}".encode() for text in texts(600)]
     wrong = []
-    for command, said, value in interview(system, caller, commands):
+    for command, answer, value in interview(system, caller, commands):
         words = words_of(command)
-        # Asterisk wants exactly one value.
+        # Asterisk accepts exactly one value.
         expected = words[3] if len(words) == 4 else None
-        got = value_in(value) if said.startswith(b"200") else None
+        got = value_in(value) if answer.startswith(b"200") else None
         if expected != got:
-            wrong.append((command, words, said, value))
+            wrong.append((command, words, answer, value))
     assert wrong == []
