@@ -113,4 +113,4 @@ def test_a_taken_port_is_named_in_the_error(cli: Cli, listening: subprocess.Pope
     port = listening.stderr.readline().rsplit(":", 1)[1].split("/")[0]
     said = cli.refused("callbacks", "listen", "--account", "demo", "--port", port, profile="demo")
     assert f"port {port}: " in said
-    assert "in use; `--port` takes another" in said
+    assert "already in use; choose another with `--port`" in said

@@ -24,7 +24,7 @@ async def watching() -> AsyncIterator[LoopWatch]:
         await task
 
 
-async def test_a_pause_is_seen_once_and_told_once() -> None:
+async def test_a_pause_is_seen_and_reported_once() -> None:
     async with watching() as watch:
         time.sleep(PAUSE_SECONDS)  # noqa: ASYNC251  that is the pause
         await asyncio.sleep(2 * SAMPLE_SECONDS)
@@ -35,7 +35,7 @@ async def test_a_pause_is_seen_once_and_told_once() -> None:
         assert (await watch.report(WATCH)).longest_ms < late.longest_ms
 
 
-async def test_it_says_whether_the_engine_was_at_work_or_waited_for_the_machine() -> None:
+async def test_a_report_shows_whether_the_engine_worked_or_waited_for_the_machine() -> None:
     async with watching() as watch:
         time.sleep(PAUSE_SECONDS)  # noqa: ASYNC251
         await asyncio.sleep(2 * SAMPLE_SECONDS)
@@ -48,7 +48,7 @@ async def test_it_says_whether_the_engine_was_at_work_or_waited_for_the_machine(
     assert kept.own_ms < PAUSE_SECONDS * 1000 / 2 < at_work.own_ms
 
 
-async def test_it_looks_only_while_somebody_wants_to_know() -> None:
+async def test_lateness_is_measured_only_on_request() -> None:
     watch, stop = LoopWatch(), asyncio.Event()
     task = asyncio.create_task(watch.run(stop))
     await asyncio.sleep(20 * SAMPLE_SECONDS)
@@ -71,6 +71,6 @@ async def test_the_99th_centile_is_that_of_all_samples() -> None:
     assert (late.samples, late.p99_ms, late.longest_ms, late.pauses) == (100, 99, 100, 100 - PAUSE_MS)
 
 
-async def test_without_a_sample_nothing_was_late() -> None:
+async def test_without_samples_the_lateness_is_zero() -> None:
     late = await LoopWatch().report(WATCH)
     assert (late.samples, late.p99_ms, late.longest_ms, late.pauses) == (0, 0, 0, 0)

@@ -121,13 +121,13 @@ async def exchange(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
         assert all(ami.limits[call_id] <= leased for call_id, leased in exchange.leases().items())
 
 
-async def test_a_call_that_is_alone_gets_all_without_a_word_to_asterisk(exchange: Exchange) -> None:
+async def test_a_single_call_gets_all_credit_without_a_limit_being_sent(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     assert exchange.ami.sent() == [("c1", 300)]
     assert exchange.ami.named("AbsoluteTimeout") == []
 
 
-async def test_the_first_call_is_shortened_before_the_second_may_talk(exchange: Exchange) -> None:
+async def test_the_first_call_is_shortened_before_the_second_talks(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     exchange.ami.limits_set.clear()
     await exchange.talk(CallId("c2"))
@@ -136,7 +136,7 @@ async def test_the_first_call_is_shortened_before_the_second_may_talk(exchange: 
     assert exchange.leases() == {"c1": 150, "c2": 150}
 
 
-async def test_a_limit_is_told_as_time_from_now(exchange: Exchange) -> None:
+async def test_a_limit_is_sent_as_time_from_now(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     exchange.world.now += 100_400
     await exchange.talk(CallId("c2"))
@@ -144,7 +144,7 @@ async def test_a_limit_is_told_as_time_from_now(exchange: Exchange) -> None:
     assert exchange.ami.limits == {"c1": 99.6, "c2": 100}
 
 
-async def test_two_answers_at_once_are_taken_one_after_the_other(exchange: Exchange) -> None:
+async def test_two_concurrent_answers_are_processed_one_after_the_other(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     for call_id in ("c2", "c3", "c4"):
         await exchange.incoming(call_id)
@@ -160,7 +160,7 @@ async def test_one_calls_end_gives_its_unused_lease_to_the_other(exchange: Excha
     await exchange.until_leased(c2=270)
 
 
-async def test_a_renewal_lengthens_the_calls_that_are_up(exchange: Exchange) -> None:
+async def test_a_renewal_lengthens_live_calls(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.talk(CallId("c2"))
     exchange.ami.limits_set.clear()
@@ -170,7 +170,7 @@ async def test_a_renewal_lengthens_the_calls_that_are_up(exchange: Exchange) -> 
     exchange.ami.limits_set.clear()
 
 
-async def test_after_a_delete_nothing_is_told(exchange: Exchange) -> None:
+async def test_no_limit_is_sent_after_a_delete(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.talk(CallId("c2"))
     sent = len(exchange.ami.limits_set)
@@ -181,7 +181,7 @@ async def test_after_a_delete_nothing_is_told(exchange: Exchange) -> None:
     assert len(exchange.ami.limits_set) == sent
 
 
-async def test_while_asterisk_is_away_the_second_has_its_reserve_and_both_get_their_shares_later(
+async def test_without_asterisk_the_second_call_has_its_reserve_and_both_get_their_shares_later(
     exchange: Exchange,
 ) -> None:
     await exchange.talk(CallId("c1"))
@@ -194,7 +194,7 @@ async def test_while_asterisk_is_away_the_second_has_its_reserve_and_both_get_th
     await exchange.until_leased(c1=150, c2=150)
 
 
-async def test_while_asterisk_is_silent_the_books_give_nothing_away(exchange: Exchange) -> None:
+async def test_no_credit_is_moved_while_asterisk_is_silent(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
     exchange.ami.silent = True
@@ -204,7 +204,7 @@ async def test_while_asterisk_is_silent_the_books_give_nothing_away(exchange: Ex
     await exchange.until_leased(c1=150, c2=150)
 
 
-async def test_a_limit_whose_answer_is_lost_is_told_again(exchange: Exchange) -> None:
+async def test_a_limit_with_a_lost_answer_is_sent_again(exchange: Exchange) -> None:
     """Asterisk has lowered it, nobody knows: until that is known, nobody else gets those seconds."""
     await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
@@ -215,7 +215,7 @@ async def test_a_limit_whose_answer_is_lost_is_told_again(exchange: Exchange) ->
     await exchange.until_leased(c1=150, c2=150)
 
 
-async def test_what_breaks_off_in_the_middle_is_made_good(exchange: Exchange) -> None:
+async def test_an_interrupted_rebalancing_is_completed(exchange: Exchange) -> None:
     """The script's time is over, or its caller is gone, while Asterisk is asked."""
     await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
@@ -229,7 +229,7 @@ async def test_what_breaks_off_in_the_middle_is_made_good(exchange: Exchange) ->
     await exchange.until_leased(c1=150, c2=150)
 
 
-async def test_a_call_that_is_gone_in_asterisk_holds_nobody_up(exchange: Exchange) -> None:
+async def test_a_call_that_is_gone_in_asterisk_does_not_delay_others(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
     del exchange.ami.up["c1"]
@@ -240,7 +240,7 @@ async def test_a_call_that_is_gone_in_asterisk_holds_nobody_up(exchange: Exchang
     await exchange.until_leased(c2=299)
 
 
-async def test_without_asterisk_there_is_no_room_for_a_second_call(exchange: Exchange) -> None:
+async def test_without_asterisk_no_seconds_are_freed_for_a_second_call(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.ami.stop()
     await until_state(exchange.link, LinkState.DOWN)
@@ -251,7 +251,7 @@ async def test_without_asterisk_there_is_no_room_for_a_second_call(exchange: Exc
     assert isinstance(await exchange.incoming("c3"), Bridge)
 
 
-async def test_every_one_of_a_burst_of_calls_finds_room_beside_one_that_holds_all(exchange: Exchange) -> None:
+async def test_every_call_of_a_burst_gets_seconds_from_a_call_that_holds_all(exchange: Exchange) -> None:
     await exchange.talk(CallId("c0"))
 
     async def comes(number: int) -> RouteDecision:
@@ -264,7 +264,7 @@ async def test_every_one_of_a_burst_of_calls_finds_room_beside_one_that_holds_al
     await exchange.until_leased(**{f"c{number}": 30 for number in range(10)})
 
 
-async def test_room_that_is_made_for_nobody_goes_back(exchange: Exchange) -> None:
+async def test_seconds_freed_for_no_call_go_back(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.keeper.make_room(exchange.booking.id, 10)
     assert exchange.leases() == {"c1": 290}
@@ -272,7 +272,7 @@ async def test_room_that_is_made_for_nobody_goes_back(exchange: Exchange) -> Non
     await exchange.until_leased(c1=300)
 
 
-async def test_an_engine_that_starts_tells_every_limit(world: World, ami: FakeChannels) -> None:
+async def test_a_starting_engine_sends_every_limit(world: World, ami: FakeChannels) -> None:
     async with at_work(world, ami) as before:
         await before.talk(CallId("c1"))
         await before.talk(CallId("c2"))

@@ -32,7 +32,7 @@ aiohttp.ClientSession._request, uuid_utils.uuid7 = request_and_stay, uuid7_and_m
 """
 
 
-def test_nothing_that_the_engine_holds_grows_with_its_calls() -> None:
+def test_the_engines_resources_do_not_grow_with_its_calls() -> None:
     report = run(SHORT, lambda line: None)
     assert report.failures == []
     # It was a test of something: calls of each kind came through, and customers were told of all there is to tell.
@@ -42,7 +42,7 @@ def test_nothing_that_the_engine_holds_grows_with_its_calls() -> None:
     assert all(report.counts[f"callback: {each}"] > 0 for each in told), report.counts
 
 
-def test_an_engine_that_keeps_a_task_and_a_list_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_leaks_a_task_and_a_list_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text(LEAKS)
     root = Path(__file__).resolve().parents[2]
     leaking = replace(SHORT, rate=10, warm_up=1, watched=4, life=1)
