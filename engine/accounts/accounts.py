@@ -47,7 +47,7 @@ def sandbox_of(tx: Transaction, account: str, now: EpochMs) -> Account:
     owner = account_of(tx, account)
     if owner.test_of:
         return owner
-    sandbox_id = tx.worlds.beside(owner.id)
+    sandbox_id = tx.sandboxes.beside(owner.id)
     if sandbox_id is not None:
         return account_of(tx, sandbox_id)
     name = f"{owner.name[: MAX_NAME - len(TEST_SUFFIX)]}{TEST_SUFFIX}"

@@ -81,7 +81,7 @@ def keys_of(tx: Transaction, account: str) -> list[dict[str, Any]]:
         InvalidInput: There is no such account.
     """
     found = account_of(tx, account)
-    sandbox_id = tx.worlds.beside(found.id)
+    sandbox_id = tx.sandboxes.beside(found.id)
     own = [row | {"is_test": found.test_of is not None} for row in tx.accounts.keys_of(found.id)]
     return own + [row | {"is_test": True} for row in (tx.accounts.keys_of(sandbox_id) if sandbox_id else [])]
 

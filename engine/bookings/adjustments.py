@@ -77,7 +77,7 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Timestamp, policy: Polic
     booking = tx.bookings.by_id(adjustment.booking_id)
     if booking is None:
         raise NotFound("there is no such booking")
-    now = tx.worlds.timestamp(booking.account_id, at).wall_ms
+    now = tx.sandboxes.timestamp(booking.account_id, at).wall_ms
     adjusted = life.adjust(booking, adjustment.seconds, adjustment.calls, now, policy)
     grant = Grant(
         id=adjustment.id,

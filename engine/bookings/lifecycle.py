@@ -261,7 +261,7 @@ def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> 
 
 
 def _take_number(tx: Transaction, account_id: AccountId, wanted: NumberRequest, now: EpochMs) -> E164:
-    if tx.worlds.of(account_id) is not None:
+    if tx.sandboxes.of(account_id) is not None:
         return free_simulated_number(tx, wanted)
     number = tx.numbers.book(wanted)
     if number is None and tx.numbers.free_quarantined(now):

@@ -18,8 +18,8 @@ from engine.storage.transaction import Transaction
 
 def count_expired_call(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs, policy: Policy) -> None:
     """Posts a callback about a call, or counts the call as suppressed."""
-    counted = count_in_window(tx.notices.expired_calls(booking.id), cdr.id, now, policy.notices)
-    tx.notices.set_expired_calls(booking.id, counted.window)
+    counted = count_in_window(tx.notifications.expired_calls(booking.id), cdr.id, now, policy.notifications)
+    tx.notifications.set_expired_calls(booking.id, counted.window)
     if counted.not_reported is not None:
         notify_expired_call(tx, booking, cdr, now, not_reported=counted.not_reported)
 
@@ -39,7 +39,9 @@ def notify_closed_windows(
     Returns:
         How many bookings it handled.
     """
-    over = tx.notices.with_calls_not_told(EpochMs(now - policy.notices.expired_window_ms), account_id, limit)
+    over = tx.notifications.with_calls_not_told(
+        EpochMs(now - policy.notifications.expired_window_ms), account_id, limit
+    )
     for booking_id in over:
         booking = tx.bookings.by_id(booking_id)
         if booking is not None:
@@ -49,11 +51,11 @@ def notify_closed_windows(
 
 def notify_suppressed(tx: Transaction, booking: Booking, now: EpochMs) -> None:
     """Posts a callback about the last suppressed call, if there is one, with the count of those before it."""
-    window = tx.notices.expired_calls(booking.id)
+    window = tx.notifications.expired_calls(booking.id)
     if window is None or window.last_cdr_id is None:
         return
-    tx.notices.set_expired_calls(booking.id, ExpiredCalls(now, 1, 0, None))
-    cdr = tx.notices.call_record(booking.account_id, window.last_cdr_id)
+    tx.notifications.set_expired_calls(booking.id, ExpiredCalls(now, 1, 0, None))
+    cdr = tx.notifications.call_record(booking.account_id, window.last_cdr_id)
     if cdr is not None:  # retention may have deleted it, if it is shorter than the window
         notify_expired_call(tx, booking, cdr, now, not_reported=window.not_told - 1)
 

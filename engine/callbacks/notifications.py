@@ -51,13 +51,13 @@ class NotifiedBatch:
 def choose_events(tx: Transaction, account_id: AccountId, wanted: Collection[EventType]) -> list[EventType]:
     """Sets the events that the account gets from now on. Returns them in the order of `EventType`."""
     chosen = [kind for kind in EventType if kind in wanted]
-    tx.notices.choose(account_id, chosen)
+    tx.notifications.choose(account_id, chosen)
     return chosen
 
 
 def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_at: EpochMs, now: EpochMs) -> None:
     """Posts `call.started`, if the account has chosen it. Only the first report of an answer may call this."""
-    if EventType.CALL_STARTED in tx.notices.chosen(booking.account_id):
+    if EventType.CALL_STARTED in tx.notifications.chosen(booking.account_id):
         body = events.call_started_body(
             started_at=call.started_at,
             answered_at=answered_at,
@@ -71,7 +71,7 @@ def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_
 
 def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs) -> None:
     """Posts `call.missed`, if the account has chosen it, for a call that rang and ended without an answer."""
-    if EventType.CALL_MISSED in tx.notices.chosen(booking.account_id):
+    if EventType.CALL_MISSED in tx.notifications.chosen(booking.account_id):
         body = events.call_missed_body(
             cdr_id=cdr.id,
             started_at=cdr.started_at,
@@ -97,38 +97,38 @@ def notify_credit_changed(tx: Transaction, before: Booking, booking: Booking, no
     if booking.gone_at is not None:
         return
     is_spent = before.exhausted_at is None and booking.exhausted_at is not None
-    if is_spent and EventType.BOOKING_EXPIRED in tx.notices.chosen(booking.account_id):
+    if is_spent and EventType.BOOKING_EXPIRED in tx.notifications.chosen(booking.account_id):
         post(tx, booking, events.booking_expired_body(booking, policy.grace_ms), now)
-    low = now < booking.expires_at and is_low(booking.seconds, policy.notices)
-    if low and EventType.BOOKING_LOW_SECONDS in tx.notices.chosen(booking.account_id):
+    low = now < booking.expires_at and is_low(booking.seconds, policy.notifications)
+    if low and EventType.BOOKING_LOW_SECONDS in tx.notifications.chosen(booking.account_id):
         _notify_once(tx, booking, EventType.BOOKING_LOW_SECONDS, events.low_seconds_body(booking, now), now)
     is_revived = before.exhausted_at is not None and booking.exhausted_at is None
-    if is_revived and now < booking.end_at <= now + policy.notices.expiring_soon_ms:
+    if is_revived and now < booking.end_at <= now + policy.notifications.expiring_soon_ms:
         _notify_expiring_soon(tx, booking, now)
 
 
 def _notify_expiring_soon(tx: Transaction, booking: Booking, now: EpochMs) -> None:
     """Posts `booking.expiring_soon` for a revived booking. The sweep skipped it while its credit was spent."""
-    if EventType.BOOKING_EXPIRING_SOON in tx.notices.chosen(booking.account_id):
+    if EventType.BOOKING_EXPIRING_SOON in tx.notifications.chosen(booking.account_id):
         _notify_once(tx, booking, EventType.BOOKING_EXPIRING_SOON, events.expiring_soon_body(booking, now), now)
 
 
 def notify_booking_gone(tx: Transaction, booking: Booking, why: WhyGone, now: EpochMs) -> None:
     """Posts `booking.gone` and deletes the booking's marks. Only live calls can cause further callbacks."""
     expired_calls.notify_suppressed(tx, booking, now)
-    if EventType.BOOKING_GONE in tx.notices.chosen(booking.account_id):
+    if EventType.BOOKING_GONE in tx.notifications.chosen(booking.account_id):
         post(tx, booking, events.booking_gone_body(booking, why, now), now)
-    tx.notices.forget(booking.id)
+    tx.notifications.forget(booking.id)
 
 
 def allow_all_again(tx: Transaction, booking: Booking) -> None:
     """Deletes all marks of a renewed booking, so that every notification can be sent again."""
-    tx.notices.unmark_all(booking.id)
+    tx.notifications.unmark_all(booking.id)
 
 
 def allow_low_seconds_again(tx: Transaction, booking: Booking) -> None:
     """Deletes the mark for `booking.low_seconds`, so that it can be sent again."""
-    tx.notices.unmark(booking.id, EventType.BOOKING_LOW_SECONDS)
+    tx.notifications.unmark(booking.id, EventType.BOOKING_LOW_SECONDS)
 
 
 async def notify_all_due(storage: SqliteStorage, now: EpochMs, policy: Policy) -> int:
@@ -163,7 +163,7 @@ def notify_due(tx: Transaction, now: EpochMs, policy: Policy, account_id: Accoun
         _notify_ending(
             tx,
             EventType.BOOKING_EXPIRING_SOON,
-            EndingSpan(now, EpochMs(now + policy.notices.expiring_soon_ms)),
+            EndingSpan(now, EpochMs(now + policy.notifications.expiring_soon_ms)),
             now,
             policy,
             account_id,
@@ -187,7 +187,7 @@ def _notify_ending(
     """Sends one kind of notification about the bookings that end within the span. Returns how many it scanned."""
     if account_id is None:
         bookings = _next_ending(tx, kind, span)
-    elif kind in tx.notices.chosen(account_id):
+    elif kind in tx.notifications.chosen(account_id):
         bookings = _ending_of(tx, account_id, kind, span)
     else:
         return 0
@@ -209,7 +209,7 @@ class EndingBookings:
 
 
 def _ending_of(tx: Transaction, account_id: AccountId, kind: EventType, span: EndingSpan) -> EndingBookings:
-    found = tx.notices.ending_of(account_id, kind, after=span.after, until=span.until, limit=BATCH)
+    found = tx.notifications.ending_of(account_id, kind, after=span.after, until=span.until, limit=BATCH)
     return EndingBookings(found, len(found))
 
 
@@ -218,22 +218,22 @@ def _next_ending(tx: Transaction, kind: EventType, span: EndingSpan) -> EndingBo
 
     After the clock was set back, some bookings are scanned again; their marks prevent a second notification.
     """
-    position = tx.notices.swept_to(kind)
-    if position is None or not tx.notices.anybody_chose():
-        tx.notices.set_swept(kind, EndingPosition(span.until, BookingId(LAST_ID)))
+    position = tx.notifications.swept_to(kind)
+    if position is None or not tx.notifications.anybody_chose():
+        tx.notifications.set_swept(kind, EndingPosition(span.until, BookingId(LAST_ID)))
         return EndingBookings([], 0)
     if position.ends_at < span.after:
         position = EndingPosition(span.after, BookingId(LAST_ID))
-    found = tx.notices.ending(position, span.until, BATCH)
+    found = tx.notifications.ending(position, span.until, BATCH)
     last = found[-1].booking if len(found) == BATCH else None
-    tx.notices.set_swept(
+    tx.notifications.set_swept(
         kind, EndingPosition(last.end_at, last.id) if last else EndingPosition(span.until, BookingId(LAST_ID))
     )
     return EndingBookings([each.booking for each in found if kind in each.chosen], len(found))
 
 
 def _notify_once(tx: Transaction, booking: Booking, kind: EventType, body: EventBody, now: EpochMs) -> None:
-    if tx.notices.mark(booking.id, kind, now):
+    if tx.notifications.mark(booking.id, kind, now):
         post(tx, booking, body, now)
 
 

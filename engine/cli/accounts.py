@@ -64,7 +64,7 @@ def _events(tx: Transaction, account: str, chosen: list[EventType] | None) -> di
     account_id = accounts.account_of(tx, account).id
     if chosen is not None:
         notifications.choose_events(tx, account_id, chosen)
-    held = tx.notices.chosen(account_id)
+    held = tx.notifications.chosen(account_id)
     return {"accountId": account_id, "events": [str(kind) for kind in EventType if kind in held]}
 
 

@@ -48,7 +48,7 @@ def owned_booking(tx: Transaction, booking_id: str) -> OwnedBooking:
 
 def now_of(tx: Transaction, account_id: AccountId | None, at: Timestamp) -> EpochMs:
     """Returns the time by the account's clock, which a sandbox may have set forward; None: the machine's clock."""
-    return at.wall_ms if account_id is None else tx.worlds.timestamp(account_id, at).wall_ms
+    return at.wall_ms if account_id is None else tx.sandboxes.timestamp(account_id, at).wall_ms
 
 
 def row_of(tx: Transaction, owned: OwnedBooking, at: Timestamp, policy: Policy) -> dict[str, Any]:

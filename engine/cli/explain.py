@@ -42,5 +42,5 @@ def explain(
 
 def _explain(tx: Transaction, booking_id: str, source: str, at: Timestamp, policy: Policy) -> Explanation:
     booking = owned_booking(tx, booking_id).booking
-    at = tx.worlds.timestamp(booking.account_id, at)
+    at = tx.sandboxes.timestamp(booking.account_id, at)
     return explain_booking(tx, booking.account_id, booking.id, source, at, policy)

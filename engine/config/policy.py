@@ -41,7 +41,7 @@ def policy_of(settings: Settings) -> Policy:
             types=frozenset(settings.destination_types),
             denied_prefixes=tuple(settings.destination_denied_prefixes),
         ),
-        notices=NotificationRules(
+        notifications=NotificationRules(
             expired_window_ms=_ms(settings.tuning.expired_callbacks_window),
             expiring_soon_ms=milliseconds(settings.expiring_soon),
             low_seconds=int(settings.low_seconds.total_seconds()),

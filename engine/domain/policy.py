@@ -104,7 +104,7 @@ class Policy:
         default_limits: Limits of bookings that do not set their own.
         max_bookings: Bookings that one account may hold, so that no account can empty the pool.
         destinations: Which numbers a booking may hide.
-        notices: When customers are notified.
+        notifications: When customers are notified.
     """
 
     plans: Plans
@@ -117,7 +117,7 @@ class Policy:
     default_limits: BookingLimits = NO_BOOKING_LIMITS
     max_bookings: int = 1_000
     destinations: AllowedDestinations = DEFAULT_DESTINATIONS
-    notices: NotificationRules = DEFAULT_NOTIFICATION_RULES
+    notifications: NotificationRules = DEFAULT_NOTIFICATION_RULES
 
 
 @dataclass(frozen=True, slots=True)

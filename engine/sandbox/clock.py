@@ -58,7 +58,7 @@ def move_ahead(tx: Transaction, sandbox: Sandbox, milliseconds: int) -> Sandbox:
     moved = replace(sandbox, clock_ahead_ms=sandbox.clock_ahead_ms + milliseconds)
     if moved.clock_ahead_ms > MAX_AHEAD_MS:
         raise ClockTooFar("the clock of this sandbox cannot be set further ahead")
-    tx.worlds.set_clock(moved)
+    tx.sandboxes.set_clock(moved)
     return moved
 
 
@@ -96,7 +96,7 @@ def sweep_page(tx: Transaction, after: AccountId | None, now: EpochMs, policy: P
         policy: The operator's rules.
     """
     done = 0
-    page = tx.worlds.page(after or "", SANDBOXES_AT_ONCE)
+    page = tx.sandboxes.page(after or "", SANDBOXES_AT_ONCE)
     for sandbox in page:
         done += sweep_sandbox(tx, sandbox, sandbox.now(now), policy)
         if done >= SWEEP_LIMIT:
@@ -133,7 +133,7 @@ def sweep_sandbox(tx: Transaction, sandbox: Sandbox, now: EpochMs, policy: Polic
         How many rows it handled.
     """
     notified = notify_due(tx, now, policy, sandbox.account_id)
-    over = tx.worlds.expired_before(sandbox.account_id, EpochMs(now - policy.grace_ms), SWEEP_LIMIT)
+    over = tx.sandboxes.expired_before(sandbox.account_id, EpochMs(now - policy.grace_ms), SWEEP_LIMIT)
     if notified.is_full:
         return notified.scanned  # the customer must learn that a booking expired before it is gone
     return notified.scanned + end_graces(tx, over, now, policy)
@@ -145,7 +145,7 @@ def sandbox_with_id(tx: Transaction, account_id: AccountId) -> Sandbox:
     Raises:
         InvalidInput: The account is not a sandbox. The API does not get here without a sandbox's key.
     """
-    sandbox = tx.worlds.of(account_id)
+    sandbox = tx.sandboxes.of(account_id)
     if sandbox is None:
         raise InvalidInput(["this account is not a sandbox"])
     return sandbox

@@ -77,7 +77,7 @@ def simulate_call(
     return Simulation(
         reason=reason,
         sip_status=sip_status(decision, call.outcome),
-        record=tx.worlds.record_of(incoming.call_id),
+        record=tx.sandboxes.record_of(incoming.call_id),
         booking=None if booking is None or status_at(booking, now, policy) is BookingStatus.GONE else booking,
         now=now,
     )

@@ -38,7 +38,7 @@ class Transaction:
         self.overview = Overview(queries, connection)
         self.answers = KeptAnswers(queries, connection)
         self.retention = RetentionTables(queries, connection)
-        self.notices = Notifications(queries, connection)
+        self.notifications = Notifications(queries, connection)
         self.erasure = ErasureTables(queries, connection)
-        self.worlds = Sandboxes(queries, connection)
+        self.sandboxes = Sandboxes(queries, connection)
         self.posted = False

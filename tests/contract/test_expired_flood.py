@@ -148,7 +148,7 @@ async def test_the_count_outlives_the_engine(world: World, expired: Booking) -> 
 async def test_a_call_whose_record_was_deleted_is_not_reported_and_blocks_nothing(
     world: World, expired: Booking
 ) -> None:
-    world.policy = replace(POLICY, notices=NotificationRules(expired_window_ms=2 * DAY))
+    world.policy = replace(POLICY, notifications=NotificationRules(expired_window_ms=2 * DAY))
     await flood(world, expired, 20)
     with outsider(world.database) as connection:
         connection.execute("DELETE FROM cdrs")

@@ -96,6 +96,6 @@ async def test_a_flood_is_counted_whole(world: World, booking: Booking, point: s
     world.now = booking.end_at
     await die_at(world, "flood", point)
     assert len(world.rows("SELECT id FROM cdrs")) == FLOOD
-    assert kinds(world) == [None] * RULES.notices.expired_callbacks
+    assert kinds(world) == [None] * RULES.notifications.expired_callbacks
     [counted] = world.rows("SELECT told, not_told FROM expired_calls")
     assert counted == {"told": 10, "not_told": FLOOD - 10}

@@ -32,7 +32,7 @@ class Trial:
         return cls(around, made.id)
 
     async def now(self) -> int:
-        found = await self.around.storage.run(lambda tx: tx.worlds.of(AccountId(self.account)))
+        found = await self.around.storage.run(lambda tx: tx.sandboxes.of(AccountId(self.account)))
         assert found is not None
         return found.now(self.around.now)
 

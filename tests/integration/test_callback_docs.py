@@ -82,7 +82,7 @@ def test_the_page_explains_every_field_and_every_header() -> None:
 
 def test_the_page_explains_every_event_with_its_defaults() -> None:
     assert re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", SECTION, re.MULTILINE) == [*EventType]
-    words, rules = " ".join(SECTION.split()), policy_of(Settings()).notices
+    words, rules = " ".join(SECTION.split()), policy_of(Settings()).notifications
     assert f"at most {rules.expired_callbacks} callbacks within an hour" in words
     assert rules.expired_window_ms == HOUR
     assert f"the booking ends within {rules.expiring_soon_ms // HOUR} hours" in words

@@ -78,11 +78,11 @@ async def test_a_flood_of_calls_to_an_expired_booking_is_recorded_and_sends_ten_
         channels = await asyncio.gather(*(call.run() for call in calls[at_once : at_once + 50]))
         assert {channel.variables["RN_CAUSE"] for channel in channels} == {"22"}
     assert len(world.rows("SELECT id FROM cdrs WHERE disposition = 'EXPIRED'")) == len(calls)
-    assert len(world.rows("SELECT id FROM outbox")) == world.policy.notices.expired_callbacks
-    world.now += world.policy.notices.expired_window_ms
+    assert len(world.rows("SELECT id FROM outbox")) == world.policy.notifications.expired_callbacks
+    world.now += world.policy.notifications.expired_window_ms
     await agi.incoming(booking.service, "one more").run()
     [row] = world.rows("SELECT body FROM outbox ORDER BY id DESC LIMIT 1")
-    assert json.loads(row["body"])["callsNotReported"] == len(calls) - world.policy.notices.expired_callbacks
+    assert json.loads(row["body"])["callsNotReported"] == len(calls) - world.policy.notifications.expired_callbacks
 
 
 async def test_only_callers_of_an_expired_booking_hear_the_announcement(world: World) -> None:
