@@ -44,6 +44,12 @@ class Baresip:
         programs: Where baresip is installed.
     """
 
+    # What exists only while the telephone runs.
+    _call: Call | None = None
+    _directory: Path | None = None
+    _process: subprocess.Popen[bytes] | None = None
+    _control: Control | None = None
+
     def __init__(
         self,
         user: str,
@@ -80,11 +86,7 @@ class Baresip:
         self._record = record
         self._tokens = itertools.count(1)
         self._replies: dict[str, dict[str, Any]] = {}
-        self._call: Call | None = None
         self._past: set[str] = set()  # Call-IDs that are over and reported
-        self._directory: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: Control | None = None
 
     @property
     def port(self) -> int:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -53,6 +53,7 @@ class Result:
     errors: str
 
 
+@dataclass(eq=False)
 class Sipp:
     """One run of SIPp. `with` starts and ends it.
 
@@ -74,58 +75,41 @@ class Sipp:
         directory: Where SIPp's files are kept; None for a temporary directory that is removed at the end.
     """
 
-    def __init__(
-        self,
-        scenario: str | Path,
-        *,
-        target: str | None = None,
-        number: str = "1000",
-        keys: Mapping[str, str | int] | None = None,
-        calls: int = 1,
-        rate: float = 10,
-        concurrent: int | None = None,
-        timeout: float = 30,
-        rtp_echo: bool = False,
-        transport: Transport = "udp",
-        port: int | None = None,
-        trace: bool = True,
-        stopwatches: bool = False,
-        lenient: bool = False,
-        lines: Path | None = None,
-        patience: float | None = None,
-        directory: Path | None = None,
-        programs: Programs | None = None,
-    ) -> None:
-        self._programs = programs or Programs.find()
-        self._scenario = scenario if isinstance(scenario, Path) else SCENARIOS / f"{scenario}.xml"
-        if not self._scenario.is_file():
-            raise PhoneError(f"the scenario {self._scenario} does not exist")
-        self._target = target
-        self._number = number
-        self._keys = {**DEFAULT_KEYS, **(keys or {})}
-        self._calls = calls
-        self._rate = rate
-        self._concurrent = concurrent
-        self._timeout = timeout
-        self._rtp_echo = rtp_echo
-        self._transport: Transport = transport
-        self.port = port or free_port()
-        self.media_port = free_port_range(MEDIA_PORTS)
-        self._trace = trace
-        self._stopwatches = stopwatches
-        self._lenient = lenient
-        self._lines = lines
-        self._patience = patience
-        self._keep = directory
-        self._directory: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._messages: list[Message] = []
+    scenario: str | Path
+    _: KW_ONLY
+    target: str | None = None
+    number: str = "1000"
+    keys: Mapping[str, str | int] = field(default_factory=dict)
+    calls: int = 1
+    rate: float = 10
+    concurrent: int | None = None
+    timeout: float = 30
+    rtp_echo: bool = False
+    transport: Transport = "udp"
+    port: int = field(default_factory=free_port)
+    trace: bool = True
+    stopwatches: bool = False
+    lenient: bool = False
+    lines: Path | None = None
+    patience: float | None = None
+    directory: Path | None = None
+    programs: Programs = field(default_factory=Programs.find)
+    media_port: int = field(init=False, default_factory=lambda: free_port_range(MEDIA_PORTS))
+    _script: Path = field(init=False)
+    _directory: Path | None = field(init=False, default=None)
+    _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
+    _messages: list[Message] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._script = self.scenario if isinstance(self.scenario, Path) else SCENARIOS / f"{self.scenario}.xml"
+        if not self._script.is_file():
+            raise PhoneError(f"the scenario {self._script} does not exist")
 
     def __enter__(self) -> Self:
         """Starts SIPp and, if it accepts calls, waits until it listens. Raises PhoneError if that takes over 10 s."""
-        if is_bound(self.port, self._transport):
+        if is_bound(self.port, self.transport):
             raise PhoneError(f"port {self.port} is taken")
-        self._directory = self._keep or Path(tempfile.mkdtemp(prefix="sipp-"))
+        self._directory = self.directory or Path(tempfile.mkdtemp(prefix="sipp-"))
         self._directory.mkdir(parents=True, exist_ok=True)
         try:
             with (self._directory / "screen").open("wb") as screen:
@@ -136,7 +120,7 @@ class Sipp:
                     stdout=screen,
                     stderr=subprocess.STDOUT,
                 )
-            if self._target is None:
+            if self.target is None:
                 self._wait_listening(self._process)
         except BaseException:
             self.close()
@@ -157,7 +141,7 @@ class Sipp:
             directory, self._directory = self._directory, None
             self._messages = messages.read(directory / "messages")
             give_back(self.media_port, MEDIA_PORTS)
-            if self._keep is None:
+            if self.directory is None:
                 shutil.rmtree(directory, ignore_errors=True)
 
     def wait(self, timeout: float | None = None) -> Result:
@@ -168,7 +152,7 @@ class Sipp:
         """
         if self._process is None or self._directory is None:
             raise PhoneError("SIPp is not running: use it inside its `with`")
-        patience = timeout if timeout is not None else self._timeout + 5
+        patience = timeout if timeout is not None else self.timeout + 5
         try:
             exit_code = self._process.wait(patience)
         except subprocess.TimeoutExpired as error:
@@ -194,35 +178,35 @@ class Sipp:
         return messages.read(self._directory / "messages") if self._directory else self._messages
 
     def _command(self) -> list[str]:
-        command = [str(self._programs.sipp.resolve())]
-        if self._target is not None:
-            command += [self._target, "-s", self._number, "-r", f"{self._rate:g}"]
-        command += ["-sf", str(self._scenario.resolve()), "-t", SIPP_TRANSPORT[self._transport]]
+        command = [str(self.programs.sipp.resolve())]
+        if self.target is not None:
+            command += [self.target, "-s", self.number, "-r", f"{self.rate:g}"]
+        command += ["-sf", str(self._script.resolve()), "-t", SIPP_TRANSPORT[self.transport]]
         command += ["-i", "127.0.0.1", "-p", str(self.port), "-mi", "127.0.0.1", "-mp", str(self.media_port)]
-        command += ["-ci", "127.0.0.1", "-cp", str(free_port()), "-nostdin", "-m", str(self._calls)]
-        command += ["-timeout", f"{math.ceil(self._timeout)}s", "-timeout_error"]
+        command += ["-ci", "127.0.0.1", "-cp", str(free_port()), "-nostdin", "-m", str(self.calls)]
+        command += ["-timeout", f"{math.ceil(self.timeout)}s", "-timeout_error"]
         command += ["-trace_err", "-error_file", "errors", "-trace_stat", "-stf", "statistics"]
-        if self._concurrent is not None:
-            command += ["-l", str(self._concurrent)]
-        if self._trace:
+        if self.concurrent is not None:
+            command += ["-l", str(self.concurrent)]
+        if self.trace:
             command += ["-trace_msg", "-message_file", "messages"]
-        if self._stopwatches:
+        if self.stopwatches:
             command += ["-trace_rtt", "-rtt_freq", "1"]
-        if self._lines is not None:
-            command += ["-inf", str(self._lines.resolve())]
-        if self._patience is not None:
-            command += ["-recv_timeout", f"{round(self._patience * 1000)}"]
-        if self._lenient:
+        if self.lines is not None:
+            command += ["-inf", str(self.lines.resolve())]
+        if self.patience is not None:
+            command += ["-recv_timeout", f"{round(self.patience * 1000)}"]
+        if self.lenient:
             command += ["-default_behaviors", "all,-abortunexp"]
-        if self._rtp_echo:
+        if self.rtp_echo:
             command += ["-rtp_echo"]
-        for key, value in self._keys.items():
+        for key, value in {**DEFAULT_KEYS, **self.keys}.items():
             command += ["-key", key, str(value)]
         return command
 
     def _wait_listening(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT
-        while not is_bound(self.port, self._transport):
+        while not is_bound(self.port, self.transport):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise PhoneError(f"SIPp does not listen{self._error_lines()}")
             time.sleep(0.01)

@@ -24,7 +24,7 @@ from engine.domain.times import EpochMs
 
 
 class BookingStatus(StrEnum):
-    """Status of a booking; see the top of this module."""
+    """Status of a booking: `EXPIRED` bookings can be renewed in their grace period, `GONE` ones cannot."""
 
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
