@@ -114,13 +114,17 @@ def test_text_of_customers_is_shown_unchanged(settings: Settings) -> None:
         ("callbacks redeliver evt_1 --from 2026-03-01T00:00:00Z", InvalidInput, "give one callback's id"),
         ("callbacks redeliver --from 2026-03-01T00:00:00Z", InvalidInput, "or --account and --from"),
         ("callbacks redeliver evt_1 --account demo", InvalidInput, "give one callback's id"),
-        ("callbacks redeliver --account demo --from monday", InvalidInput, "'monday' must be an instant"),
+        ("callbacks redeliver --account demo --from monday", InvalidInput, "'monday' must be an RFC 3339 date-time"),
         (
             "callbacks redeliver --account demo --from 2026-03-01T00:00:00Z --state HELD",
             InvalidInput,
             "FAILED, PENDING",
         ),
-        ("callbacks redeliver --account demo --from 2026-03-02 --to 2026-03-01", InvalidInput, "must be an instant"),
+        (
+            "callbacks redeliver --account demo --from 2026-03-02 --to 2026-03-01",
+            InvalidInput,
+            "must be an RFC 3339 date-time",
+        ),
         (
             "callbacks redeliver --account demo --from 2026-03-01T00:00:01Z --to 2026-03-01T00:00:00Z",
             InvalidInput,
