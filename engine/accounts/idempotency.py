@@ -46,11 +46,11 @@ def once(
         IdempotencyKeyReused: The key was used for another request.
         Refusal: `carry_out` refused the request.
     """
-    kept = tx.answers.kept(keyed.account_id, keyed.key)
+    kept = tx.kept_answers.kept(keyed.account_id, keyed.key)
     if kept is not None and kept.kept_at > now - KEPT_MS:
         if kept.fingerprint != keyed.fingerprint:
             raise IdempotencyKeyReused("the key was used for another request within the last 24 hours")
         return kept.answer, True
     answer = carry_out(tx)
-    tx.answers.keep(keyed.account_id, keyed.key, keyed.fingerprint, answer, now)
+    tx.kept_answers.keep(keyed.account_id, keyed.key, keyed.fingerprint, answer, now)
     return answer, False

@@ -36,7 +36,7 @@ class Transaction:
         self.webhook_secrets = WebhookSecrets(queries, connection)
         self.accounts = Accounts(queries, connection)
         self.overview = Overview(queries, connection)
-        self.answers = KeptAnswers(queries, connection)
+        self.kept_answers = KeptAnswers(queries, connection)
         self.retention = RetentionTables(queries, connection)
         self.notifications = Notifications(queries, connection)
         self.erasure = ErasureTables(queries, connection)

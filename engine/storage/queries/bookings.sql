@@ -51,7 +51,7 @@ SELECT * FROM bookings WHERE id = :id;
 SELECT * FROM bookings WHERE service = :service AND gone_at IS NULL;
 
 -- name: bookings_expired_before
--- Not those of sandboxes, which have their own clocks: see worlds.sql.
+-- Not those of sandboxes, which have their own clocks: see sandboxes.sql.
 SELECT b.* FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.gone_at IS NULL AND COALESCE(b.exhausted_at, b.end_at) <= :before AND a.test_of IS NULL
 ORDER BY COALESCE(b.exhausted_at, b.end_at)
