@@ -16,10 +16,10 @@ run: venv asterisk ## Set up what is missing and run the whole system (Asterisk,
 call: venv phones ## While `make run` runs in another terminal: make one real call, from booking to callback, step by step.
 	@RENTED_NUMBERS_PROFILE=$${RENTED_NUMBERS_PROFILE:-demo} exec $(PYTHON) -m phones.demo_call
 
-test: venv asterisk phones fail2ban browser clients ## Run all tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
+test: venv asterisk phones fail2ban browser clients ## Run the product's tests: unit, contract, integration, and end-to-end with a real Asterisk and SIP telephones.
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-test-fast: venv ## Run the tests that need neither Asterisk nor SIP telephones.
+test-fast: venv ## Run tests/unit and tests/contract, which need neither Asterisk nor SIP telephones.
 	$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST)
 
 test-phones: venv phones ## Run the tests of the SIP telephones that the other tests call with.

@@ -137,7 +137,7 @@ def renew(
     """Adds a plan to a booking that is active or in its grace, and applies the changes.
 
     Raises:
-        BookingTooLong: The booking would end beyond the operator's horizon.
+        BookingTooLong: The booking would end more than `policy.horizon_ms` ahead.
         Refusal: For the reasons for which `change` raises.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)

@@ -112,7 +112,7 @@ def quarantine(tx: Transaction, number: str, until: EpochMs) -> Number:
 
 
 def retire(tx: Transaction, number: str) -> Number:
-    """Takes a number out of the pool for good. It no longer counts as ours: a booking may have it as destination.
+    """Takes a number out of the pool until `restore`. Until then it does not count as ours, so a booking may hide it.
 
     Raises:
         InvalidInput: The number is unknown or booked.

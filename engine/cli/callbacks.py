@@ -178,7 +178,7 @@ def enable(
     endpoint_id: Annotated[str, typer.Argument(help="Id of the endpoint, as `callbacks endpoints` shows it.")],
     as_json: Json = False,
 ) -> None:
-    """Enable a disabled endpoint again. The callbacks that were held for it go first."""
+    """Enable a disabled endpoint again. The callbacks that were held for it are sent, oldest first."""
 
     def carry_out(tx: Transaction) -> Endpoint:
         owner = tx.endpoints.owner_of(endpoint_id)

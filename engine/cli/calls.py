@@ -46,7 +46,7 @@ def live(as_json: Json = False) -> None:
 def hang_up(
     call_id: Annotated[str, typer.Argument(help="Id of the call, as `calls live` shows it.")], as_json: Json = False
 ) -> None:
-    """End a live call. It is settled, recorded and called back like any other."""
+    """End a live call. It is settled and recorded, and causes its callback, like any other call."""
     settings = Settings()
     require_database(settings)
     done = ask_engine(settings.data_dir, HangUp(CallId(call_id)))

@@ -79,7 +79,7 @@ def quarantine(
 
 @app.command()
 def retire(number: NumberArgument, as_json: Json = False) -> None:
-    """Take a number out of the pool for good. It may then be hidden by bookings like any other number."""
+    """Take a number out of the pool until `restore`. Bookings may then hide it like any other number."""
     show_one(_shown(run_command(Settings(), number_pool.retire, number)), as_json=as_json)
 
 

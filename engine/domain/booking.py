@@ -20,7 +20,7 @@ from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
-from engine.domain.times import EpochMs
+from engine.domain.times import DAY_MS, EpochMs
 
 
 class BookingStatus(StrEnum):
@@ -144,13 +144,13 @@ def renew(booking: Booking, plan: UsagePlan, now: EpochMs, policy: Policy) -> Bo
 
     Raises:
         BookingGone: The booking is GONE.
-        BookingTooLong: The new end would lie beyond the operator's horizon.
+        BookingTooLong: The new end would lie more than `policy.horizon_ms` ahead.
     """
     _check(booking, BookingEvent.RENEWED, now, policy)
     allowance: Allowance = policy.plans[plan]
     end_at = max(now, booking.end_at) + allowance.valid_for_ms
     if end_at > now + policy.horizon_ms:
-        raise BookingTooLong("a booking cannot be renewed further ahead than the operator's horizon")
+        raise BookingTooLong(f"a booking cannot end more than {policy.horizon_ms // DAY_MS} days from now")
     return replace(
         booking,
         usage_plan=plan,

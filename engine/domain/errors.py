@@ -89,7 +89,7 @@ class NoNumberFree(Refusal):
 
 
 class BookingTooLong(Refusal):
-    """The renewal would set the booking's end beyond the operator's horizon."""
+    """The renewal would set the booking's end too far in the future."""
 
     code = "booking_too_long"
 

@@ -131,7 +131,10 @@ class BookingExpiringSoon(_OfCredit):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingLowSeconds(_OfCredit):
-    """A call has ended and few seconds are left: fewer than 60, unless the operator has set another number."""
+    """A call has ended, or the operator has changed the credit, and few seconds are left, but at least 1.
+
+    Few means fewer than 60, unless the operator has set another number.
+    """
 
     type: Literal[EventType.BOOKING_LOW_SECONDS] = field(default=EventType.BOOKING_LOW_SECONDS, init=False)
 

@@ -1,7 +1,7 @@
 """Which calls to an expired booking cause a callback, and when a booking counts as low on seconds.
 
-Calls to an expired booking are counted in windows. The first calls of a window cause a callback each, up to the
-operator's limit; the rest are only counted. The next callback after that carries their count.
+Calls to an expired booking are counted in windows. The first calls of a window cause a callback each, up to a
+fixed limit; the rest are only counted. The next callback after that carries their count.
 """
 
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ def count_in_window(window: ExpiredCalls | None, cdr_id: str, now: EpochMs, rule
         window: The booking's latest window; None before its first call.
         cdr_id: The record of this call.
         now: Epoch milliseconds.
-        rules: The operator's limits.
+        rules: The length of a window, and how many callbacks it allows.
     """
     if window is None or is_over(window, now, rules):
         return CountedCall(ExpiredCalls(now, 1, 0, None), window.not_told if window else 0)

@@ -20,7 +20,8 @@ EARLIEST = EpochMs(-(2**63))
 
 LATEST = EpochMs(2**63 - 1)
 
-# Greater than every id: the page "before" it is the first page.
+# Greater than every id. Lists show the newest record first, and each page ends before an id: with this one, the page
+# begins with the newest record.
 LAST_ID = "\U0010ffff"
 
 

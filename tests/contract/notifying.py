@@ -20,7 +20,7 @@ async def choose(world: World, *events: EventType) -> None:
 
 
 def reported(world: World, kind: EventType | None = None) -> list[Body]:
-    """Returns events in the order of creation; the contract's own, which have no type, only if all are requested."""
+    """Returns events in the order of creation: those of the kind, or all, also those that have no type."""
     bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
     return [body for body in bodies if kind is None or body.get("type") == kind]
 

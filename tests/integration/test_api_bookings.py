@@ -1,4 +1,4 @@
-"""POST, GET and DELETE of one booking, in every detail of the contract."""
+"""POST, GET and DELETE of one booking, in every detail that docs/api.md describes."""
 
 import asyncio
 import time

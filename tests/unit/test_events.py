@@ -1,4 +1,4 @@
-"""Callback bodies exactly as in the contract: customers' programs read these names."""
+"""Callback bodies exactly as docs/api.md shows them: customers' programs read these names."""
 
 import json
 from dataclasses import replace

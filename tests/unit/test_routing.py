@@ -1,4 +1,4 @@
-"""The contract's table "What the caller gets", row by row, as far as the domain decides it."""
+"""What the caller gets: the table "How a call works" of README.md, row by row, as far as the domain decides it."""
 
 from dataclasses import replace
 from typing import Any
