@@ -114,11 +114,22 @@ async def _send(
 ) -> aiohttp.ClientResponse:
     check_callback(delivery.url, rules)  # the settings may have changed since the booking was made
     return await session.post(
-        URL(delivery.url, encoded=True),  # unchanged, because decoding `%2F` breaks a signed URL
+        _unchanged(delivery.url),
         data=delivery.body.encode(),
         headers=HEADERS | signature_headers(delivery.id, delivery.secrets.valid_at(now), delivery.body, now),
         allow_redirects=False,
     )
+
+
+def _unchanged(url: str) -> URL:
+    """Returns a URL that aiohttp sends as the customer wrote it, because another spelling breaks a signed URL.
+
+    yarl re-encodes nothing of a URL that is encoded already, but drops the `?` of an empty query. So the path gets it.
+    """
+    written = URL(url, encoded=True)
+    if url.endswith("?") and not written.raw_query_string:
+        return written.with_path(f"{written.raw_path}?", encoded=True)
+    return written
 
 
 async def _let_finish(response: aiohttp.ClientResponse) -> bytes:
