@@ -31,7 +31,7 @@ class LeakSystem(System):
 
     rtp_ports = 800
 
-    def __init__(self) -> None:
+    def __init__(self, *, rtp_timeout: float = 30, rtp_hold_timeout: float = 1800) -> None:
         self.trunk = (callee.HOST, free_port())
         plan = {"calls": 25, "valid_for": 3600}
         super().__init__(
@@ -40,6 +40,8 @@ class LeakSystem(System):
             longest_call=60,
             # So long that all calls which ring while the engine dies still do so when it is dead.
             ring_timeout=RING_SECONDS,
+            rtp_timeout=rtp_timeout,
+            rtp_hold_timeout=rtp_hold_timeout,
         )
         # Hidden numbers of the tests, each used once, in an order without runs of zeros.
         suffixes = list(range(1111, 7700))
