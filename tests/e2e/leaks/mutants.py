@@ -116,7 +116,8 @@ def _endpoints(sip: str, number: int, mutant: Mutant) -> str:
 
 
 def _way(calls: str, number: int, mutant: Mutant) -> str:
-    way = calls[calls.index("[rented-numbers]") : calls.index("[rented-numbers-answered]")]
+    # Comments name these sections too.
+    way = calls[calls.index("\n[rented-numbers]\n") + 1 : calls.index("\n[rented-numbers-answered]\n") + 1]
     way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace("@trunk:", f"@trunk-m{number}:")
     for old, new in mutant.dialplan.items():
         if old != "Dial":
