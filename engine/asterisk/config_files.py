@@ -214,6 +214,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "engine_seconds": ENGINE_SECONDS,
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
+        "rtp_hold_timeout": int(settings.rtp_hold_timeout.total_seconds()),
         "encryption": encryption(settings),
         # A semicolon without a backslash starts a comment, which would swallow `;transport=…`.
         "trunk_uri": settings.trunk_uri.replace(";", "\\;"),

@@ -82,6 +82,7 @@ def instructions(settings: Settings, directory: Path, written: list[Path]) -> li
         f"manager.conf: [general] must have  enabled = yes  and listen on {settings.ami_host}:{settings.ami_port}",
         f"pjsip.conf: must have a transport ({_transport(settings)}), which the trunk and the carrier use",
         "modules.conf: add  noload = res_pjsip_messaging.so  so that text messages of a callee do not reach the caller",
+        "modules.conf: add  noload = res_pjsip_refer.so  so that no INVITE with Replaces takes over a call",
         "logger.conf: keep debug, verbose and warning out of the log files, because they can show a hidden number",
         f"pjproject.conf: copy [log_mappings] from {TEMPLATES / 'own' / 'pjproject.conf'}, against forged log lines",
         f"{settings.journal}: Asterisk's user must be able to write there (RENTED_NUMBERS_JOURNAL_DIR moves it)",

@@ -15,7 +15,8 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from engine.callbacks.connector import GuardedConnector, tls_of_this_machine
+from engine.callbacks.answer_head import CURRENT_HEAD, AnswerHead
+from engine.callbacks.connector import MAX_ANSWER_BYTES, GuardedConnector, tls_of_this_machine
 from engine.callbacks.signing import signature_headers
 from engine.callbacks.ssrf import AddressForbidden, check_callback
 from engine.domain.errors import CallbackNotAcceptable
@@ -45,8 +46,8 @@ class AttemptResult:
 
     Attributes:
         outcome: The HTTP status, or why there was none.
-        response: The beginning of the answer's body; empty if there was no answer. It must not be logged, because a
-            receiver may put anything into it.
+        response: The beginning of the answer's body; empty if there was no answer, or only its status could be read.
+            It must not be logged, because a receiver may put anything into it.
     """
 
     outcome: AttemptOutcome
@@ -70,6 +71,10 @@ def open_session(
         auto_decompress=False,
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # attempt() limits the whole attempt
+        # The connector limits the answer as a whole; within that, no header is too long and there are not too many.
+        max_line_size=MAX_ANSWER_BYTES,
+        max_field_size=MAX_ANSWER_BYTES,
+        max_headers=MAX_ANSWER_BYTES,
     )
 
 
@@ -78,6 +83,8 @@ async def attempt(
 ) -> AttemptResult:
     """Sends a callback and waits for the head of the answer. Raises nothing but CancelledError.
 
+    A status line that can be read is the outcome, whatever follows it or fails after it.
+
     Args:
         session: From `open_session`.
         delivery: The callback.
@@ -85,16 +92,20 @@ async def attempt(
         timeout_ms: How long everything up to the head of the answer may take.
         rules: Where callbacks may go.
     """
+    head = AnswerHead()
+    CURRENT_HEAD.set(head)
     try:
         async with asyncio.timeout(timeout_ms / 1000):
             response = await _send(session, delivery, now, rules)
     except Exception as error:  # neither an odd answer nor a bad row may end the worker
+        if head.status is not None:
+            return AttemptResult(HttpAnswer(head.status, _wait_of(head.retry_after, now)))
         trouble = _trouble(error)
         if trouble is Trouble.INTERNAL:
             # The class alone, because the text of an exception may contain the URL, the body or the secret.
             log.error("callback_attempt_broke", event_id=delivery.id, error=type(error).__name__)
         return AttemptResult(NoAnswer(trouble))
-    outcome = HttpAnswer(response.status, _retry_after(response, now))
+    outcome = HttpAnswer(response.status, _wait_of(response.headers.get("Retry-After"), now))
     return AttemptResult(outcome, _as_text(await _let_finish(response)))
 
 
@@ -103,11 +114,22 @@ async def _send(
 ) -> aiohttp.ClientResponse:
     check_callback(delivery.url, rules)  # the settings may have changed since the booking was made
     return await session.post(
-        URL(delivery.url, encoded=True),  # unchanged, because decoding `%2F` breaks a signed URL
+        _unchanged(delivery.url),
         data=delivery.body.encode(),
         headers=HEADERS | signature_headers(delivery.id, delivery.secrets.valid_at(now), delivery.body, now),
         allow_redirects=False,
     )
+
+
+def _unchanged(url: str) -> URL:
+    """Returns a URL that aiohttp sends as the customer wrote it, because another spelling breaks a signed URL.
+
+    yarl re-encodes nothing of a URL that is encoded already, but drops the `?` of an empty query. So the path gets it.
+    """
+    written = URL(url, encoded=True)
+    if url.endswith("?") and not written.raw_query_string:
+        return written.with_path(f"{written.raw_path}?", encoded=True)
+    return written
 
 
 async def _let_finish(response: aiohttp.ClientResponse) -> bytes:
@@ -135,9 +157,8 @@ def _as_text(body: bytes) -> str:
     )
 
 
-def _retry_after(response: aiohttp.ClientResponse, now: EpochMs) -> int | None:
-    value = response.headers.get("Retry-After")
-    return None if value is None else parse_retry_after(value, now)
+def _wait_of(retry_after: str | None, now: EpochMs) -> int | None:
+    return None if retry_after is None else parse_retry_after(retry_after, now)
 
 
 # The first entry that matches decides.

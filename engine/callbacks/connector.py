@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 
+from engine.callbacks.answer_head import CURRENT_HEAD, AnswerHead
 from engine.callbacks.ssrf import open_socket
 from engine.domain.policy import CallbackRules
 
@@ -26,10 +27,14 @@ class AnswerTooLong(aiohttp.ClientPayloadError):
 
 
 class _BoundedAnswer(ResponseHandler):
-    _left = MAX_ANSWER_BYTES
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._left = MAX_ANSWER_BYTES
+        self._head = CURRENT_HEAD.get() or AnswerHead()
 
     def data_received(self, data: bytes) -> None:
         taken, self._left = data[: self._left], self._left - len(data)
+        self._head.feed(taken)
         super().data_received(taken)  # if this completes the head, the answer counts
         if self._left < 0:
             self._left = 0

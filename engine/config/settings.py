@@ -151,7 +151,13 @@ class Settings(AsteriskSettings):
     ring_timeout: Duration = Field(timedelta(seconds=30), description="Time for which the hidden number rings.")
     rtp_timeout: Duration = Field(
         timedelta(seconds=30),
-        description="Time without sound (RTP) after which a call is ended. Fractions of a second are cut off.",
+        description="Time after which a call is ended if neither sound (RTP) nor reports about it (RTCP) arrive from "
+        "one side. Fractions of a second are cut off.",
+    )
+    rtp_hold_timeout: Duration = Field(
+        timedelta(minutes=30),
+        description="The same while the silent side has the other on hold (`a=sendonly`, `a=inactive`, or the address "
+        "0.0.0.0). If a BYE is lost during a hold, the call is charged until then.",
     )
     journal_dir: Path | None = Field(
         None,
@@ -209,6 +215,8 @@ class Settings(AsteriskSettings):
             [
                 ("longest_call", self.longest_call),
                 ("ring_timeout", self.ring_timeout),
+                ("rtp_timeout", self.rtp_timeout),
+                ("rtp_hold_timeout", self.rtp_hold_timeout),
                 ("low_seconds", self.low_seconds),
             ],
             timedelta(seconds=1),

@@ -154,6 +154,7 @@ LEAK_TABLE = {
     "trust_id_inbound": "no",
     "trust_connected_line": "no",
     "rtp_timeout": "30",
+    "rtp_timeout_hold": "1800",
 }
 
 

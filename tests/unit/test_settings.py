@@ -238,3 +238,11 @@ def test_fastagi_on_other_addresses_requires_a_list_of_peers(host: str) -> None:
 def test_an_invalid_list_of_peers_is_refused(peers: object) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate({"fastagi_peers": peers})
+
+
+@pytest.mark.parametrize("name", ["RTP_TIMEOUT", "RTP_HOLD_TIMEOUT"])
+def test_a_time_of_silence_below_a_second_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Asterisk counts whole seconds, and takes 0 for never."""
+    assert getattr(settings_from(monkeypatch, {name: "PT1S"}), name.lower()) == timedelta(seconds=1)
+    with pytest.raises(ValidationError, match=name.lower()):
+        settings_from(monkeypatch, {name: "PT0.9S"})

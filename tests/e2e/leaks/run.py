@@ -31,7 +31,7 @@ class LeakSystem(System):
 
     rtp_ports = 800
 
-    def __init__(self) -> None:
+    def __init__(self, *, rtp_timeout: float = 30, rtp_hold_timeout: float = 1800) -> None:
         self.trunk = (callee.HOST, free_port())
         plan = {"calls": 25, "valid_for": 3600}
         super().__init__(
@@ -40,6 +40,8 @@ class LeakSystem(System):
             longest_call=60,
             # Long enough that all calls that ring when the engine is killed still ring afterwards.
             ring_timeout=RING_SECONDS,
+            rtp_timeout=rtp_timeout,
+            rtp_hold_timeout=rtp_hold_timeout,
         )
         # The hidden numbers, each used once, without long runs of zeros.
         suffixes = list(range(1111, 7700))

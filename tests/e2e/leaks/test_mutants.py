@@ -126,6 +126,22 @@ def test_a_module_that_forwards_text_messages_is_detected(mutant_system: MutantS
     assert leaks(with_it.outcome.shown, with_it.secret) != []
 
 
+def test_a_module_that_lets_a_call_be_taken_over_is_noticed(mutant_system: MutantSystem) -> None:
+    """`allow_transfer = no` does not concern an INVITE with Replaces; our own Asterisk does not load the module."""
+    assert "1 modules loaded" in mutant_system.asterisk_console("module show like res_pjsip_refer.so")
+    called, other = mutant_system.hide(), mutant_system.hide()
+    with scene(mutant_system) as on:
+        dialog, _ = on.call(called.service)
+        ours, theirs = dialog.local.rpartition("tag=")[2], dialog.peer.rpartition("tag=")[2]
+        replaces = f"Replaces: {dialog.call_id};to-tag={theirs};from-tag={ours}"
+        thief, answer = on.call(other.service, (replaces,))
+        on.quiet()
+        # The first caller is put out, and who took its place talks to its callee; no number was called for it.
+        assert (answer.status, on.dialled) == (200, [called.number])
+        assert [each.method for each in dialog.messages if each.status is None] == ["BYE"]
+        assert on.ask(thief, "BYE") == 200
+
+
 def test_all_mutants_are_caught(verdicts: dict[str, Verdict]) -> None:
     mutants = [verdicts[mutant.name] for mutant in MUTANTS if mutant.seen is not Seen.NOWHERE]
     wire = sum(bool(verdict.shown or verdict.way) for verdict in mutants)
