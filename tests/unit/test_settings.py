@@ -1,6 +1,7 @@
 """Settings: environment over file over defaults, and every invalid value is refused."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
