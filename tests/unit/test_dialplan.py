@@ -14,7 +14,7 @@ from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, po
 ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
-FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER"}
+FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER", "PJSIP_HEADERS"}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
 MODULES = {
@@ -31,6 +31,7 @@ MODULES = {
     "IF": "func_logic",
     "LEN": "func_strings",
     "PJSIP_HEADER": "res_pjsip_header_funcs",
+    "PJSIP_HEADERS": "res_pjsip_header_funcs",
     "REGEX": "func_strings",
     "SHA1": "func_sha1",
     "STRFTIME": "func_strings",
@@ -151,7 +152,18 @@ def test_whatever_comes_from_outside_is_filtered_before_it_is_used() -> None:
 
 def test_filters_let_nothing_through_that_means_something_to_asterisk() -> None:
     allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
-    assert allowed == {"+0-9", "0-9", "0-9a-z_", r"\x2D0-9", "A-Z", "a-z", "a-z=", "a-z_", r"A-Za-z0-9/_\x2D"}
+    assert allowed == {
+        "+0-9",
+        "0-9",
+        "0-9a-z_",
+        r"\x2D0-9",
+        "A-Z",
+        "a-z0-9",
+        r"a-z0-9=<\x3B",
+        r"a-z\x2D\x2C",
+        "a-z_",
+        r"A-Za-z0-9/_\x2D",
+    }
 
 
 def test_no_call_is_let_talk_without_a_limit() -> None:
@@ -202,7 +214,7 @@ def test_every_jump_has_its_target() -> None:
 
 def test_everything_that_the_dialplan_uses_has_its_module_loaded() -> None:
     loaded = {item.value.strip() for category in Parsed("own/modules.conf").categories for item in category.items}
-    functions = {use.name for step in STEPS for use in uses(step.data) if use.argument}
+    functions = {use.name for step in STEPS for use in uses(step.data) if use.argument or use.name in MODULES}
     functions |= {name.partition("(")[0] for step in STEPS if "(" in (name := set_name(step))}
     used = ({step.app for step in STEPS} | functions) - BUILT_IN
     assert used == set(MODULES)
