@@ -11,7 +11,7 @@ from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
 from agi_scripts.session import CallContext, Session
 from engine.calls.lifecycle import IncomingCall, abandon_call, route_call
 from engine.domain.ids import CallId
-from engine.domain.numbers import caller_of, from_dialled
+from engine.domain.numbers import caller_of, from_dialled, in_context
 from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, Reject, RouteDecision
 
 log = structlog.get_logger(__name__)
@@ -68,11 +68,14 @@ async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecisio
 
 async def _decide(context: CallContext, session: Session) -> RouteDecision:
     call = session.environment
-    service = from_dialled(call.argument(0))
+    service = from_dialled(in_context(call.argument(0), call.argument(5)))
     if service is None:
         return UNKNOWN_NUMBER
     source = source_of(
-        number=call.argument(1), presentation=call.argument(2), privacy=call.argument(3), party=call.argument(4)
+        number=in_context(call.argument(1), call.argument(6)),
+        presentation=call.argument(2),
+        privacy=call.argument(3),
+        party=call.argument(4),
     )
     incoming = IncomingCall(CallId(call.unique_id), service, source)
     decision = await _route(context, incoming)

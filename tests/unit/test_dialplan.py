@@ -11,10 +11,10 @@ from tests.contract.samples import BOOKING, CALLER
 from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, position, set_name, uses
 
 # AGI path → how many arguments its script takes; the journal's gets those of `ended`, and reads the clock by itself.
-ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
+ARGUMENTS = {dialplan.ROUTE: 7, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
-FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER", "PJSIP_HEADERS"}
+FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "CHANNEL", "CUT", "PJSIP_HEADER", "PJSIP_HEADERS"}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
 MODULES = {
@@ -24,6 +24,7 @@ MODULES = {
     "Return": "app_stack",
     "CALLERID": "func_callerid",
     "CHANNEL": "func_channel",
+    "CUT": "func_cut",
     "FILTER": "func_strings",
     "GLOBAL": "func_global",
     "GROUP": "func_groupcount",
@@ -154,6 +155,10 @@ def test_filters_let_nothing_through_that_means_something_to_asterisk() -> None:
     allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
     assert allowed == {
         "+0-9",
+        r"+0-9\x2D.\x28\x29",
+        r"+0-9\x20\x2D.\x28\x29",
+        r"+a-z0-9=\x3B\x40.\x28\x29\x2D",
+        r"+a-z0-9=<\x3B\x40.\x28\x29\x2D",
         "0-9",
         "0-9a-z_",
         r"\x2D0-9",
