@@ -35,6 +35,8 @@ DIALLED = {
     "sip:+{n};tgrp=x;trunk-context=example.com@HOST": ROUTED,
     "sip:{n};npdi@HOST": ROUTED,
     "tel:+{n};npdi;isub=1": ROUTED,
+    "sip:+{n};isub=%E9@HOST": ROUTED,
+    "sip:+{n};isub=%0Aagi_arg_1:%20x@HOST": UNKNOWN,
     # RFC 3966 section 5.1.1: visual separators.
     "sip:+{d}@HOST": ROUTED,
     "sip:+33(1)99.{t}@HOST": ROUTED,
@@ -51,6 +53,19 @@ DIALLED = {
     "sip:+{n}%20@HOST": UNKNOWN,
     "sip:+{n}*1@HOST": UNKNOWN,
     "sip:+{n},1@HOST": UNKNOWN,
+}
+
+# From and another header → the caller's number. RFC 3261 section 19.1.2: every octet may stand in a URI, escaped. What is
+# no number withholds it, and what is not needed does no harm.
+OCTETS = {
+    ("<sip:+14155550123@h>", "Diversion: <sip:Jos%E9@h>;reason=unconditional"): "+14155550123",
+    ("<sip:+14155550123@h>", "Diversion: <sip:J%0Aagi_arg_1:%20+33199000000%0A%0A@h>"): "+14155550123",
+    ("<sip:+14155550123@h>", 'Diversion: "Jos\udce9" <sip:+1@h>;reason="\udce9"'): "+14155550123",
+    ('"Jos\udce9" <sip:+14155550123@h>', "X-Name: Jos\udce9"): "+14155550123",
+    ("<sip:Jos%E9@h>", "Subject: x"): "anonymous",
+    ("<sip:+1415%E95550123@h>", "Subject: x"): "anonymous",
+    ("<sip:+14155550123%0Aagi_arg_2:%20x@h>", "Subject: x"): "anonymous",
+    ("<sip:+14155550123;isub=%E9@h>", "Subject: x"): "+14155550123",
 }
 
 # From → the caller's number in the call record.
@@ -103,7 +118,7 @@ def _call(system: System, uri: str, source: str = "<sip:+14155550123@h>", extra:
 @pytest.fixture(scope="module")
 def booked(shared_system: System) -> Iterator[Booked]:
     shared_system.wait_ready()
-    with Caller(shared_system).hidden("uas_busy", calls=len(DIALLED) + len(SOURCES) + 1):
+    with Caller(shared_system).hidden("uas_busy", calls=len(DIALLED) + len(SOURCES) + len(OCTETS)):
         yield shared_system.book("LARGE")
 
 
@@ -118,4 +133,14 @@ def test_a_rented_number_is_found_however_it_is_written(system: System, booked: 
 def test_a_caller_has_the_number_that_the_uri_means(system: System, booked: Booked, source: str, caller: str) -> None:
     before = len(booked.calls)
     assert _call(system, f"sip:{booked.service}@HOST", source) == ROUTED
+    assert booked.wait_settled(before + 1)[0]["source"] == caller
+
+
+@pytest.mark.parametrize(("sent", "caller"), OCTETS.items())
+def test_an_octet_that_is_not_needed_does_no_harm(
+    system: System, booked: Booked, sent: tuple[str, str], caller: str
+) -> None:
+    before = len(booked.calls)
+    source, header = sent
+    assert _call(system, f"sip:{booked.service}@HOST", source, f"{header}\r\n") == ROUTED
     assert booked.wait_settled(before + 1)[0]["source"] == caller

@@ -14,7 +14,14 @@ from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, po
 ARGUMENTS = {dialplan.ROUTE: 7, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # What a caller, a callee or the engine can write into; Asterisk's own words, such as DIALSTATUS, are not.
-FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "CHANNEL", "CUT", "PJSIP_HEADER", "PJSIP_HEADERS"}
+FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {
+    "EXTEN",
+    "CALLERID",
+    "CHANNEL",
+    "CUT",
+    "PJSIP_HEADER",
+    "PJSIP_HEADERS",
+}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
 MODULES = {
@@ -159,6 +166,7 @@ def test_filters_let_nothing_through_that_means_something_to_asterisk() -> None:
         r"+0-9\x20\x2D.\x28\x29",
         r"+a-z0-9=\x3B\x40.\x28\x29\x2D",
         r"+a-z0-9=<\x3B\x40.\x28\x29\x2D",
+        r"\x20-\x7E\x80-\xFF",
         "0-9",
         "0-9a-z_",
         r"\x2D0-9",
