@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from phones import messages
 from phones.messages import Message
@@ -34,7 +35,7 @@ class Caller:
         self.system = system
 
     @contextmanager
-    def hidden(self, scenario: str = "uas_answer", *, calls: int = 1, **keys: int | str) -> Iterator[Sipp]:
+    def hidden(self, scenario: str | Path = "uas_answer", *, calls: int = 1, **keys: int | str) -> Iterator[Sipp]:
         """The hidden number's side of the trunk.
 
         Its calls come to their ends there, also where the caller's have already: a BYE that finds nobody is sent again,

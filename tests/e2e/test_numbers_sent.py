@@ -55,7 +55,7 @@ DIALLED = {
     "sip:+{n},1@HOST": UNKNOWN,
 }
 
-# From and another header → the caller's number. RFC 3261 section 19.1.2: every octet may stand in a URI, escaped. What is
+# From and another header → the caller. RFC 3261 section 19.1.2: every octet may stand in a URI, escaped. What is
 # no number withholds it, and what is not needed does no harm.
 OCTETS = {
     ("<sip:+14155550123@h>", "Diversion: <sip:Jos%E9@h>;reason=unconditional"): "+14155550123",

@@ -36,6 +36,8 @@ MODULES = {
     "GLOBAL": "func_global",
     "GROUP": "func_groupcount",
     "GROUP_COUNT": "func_groupcount",
+    "HANGUPCAUSE": "func_hangupcause",
+    "HANGUPCAUSE_KEYS": "func_hangupcause",
     "IF": "func_logic",
     "LEN": "func_strings",
     "PJSIP_HEADER": "res_pjsip_header_funcs",

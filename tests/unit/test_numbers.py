@@ -122,6 +122,6 @@ def test_a_context_is_a_whole_country_code() -> None:
     codes = {str(code) for code in COUNTRY_CODE_TO_REGION_CODE}
     for text in [str(number) for number in range(10_000)]:
         taken = in_context("21234567", f"<tel21234567;phone-context=+{text}") != ""
-        # Codes that no country has yet are taken, too. No such code begins with a country's, or is the beginning of one.
+        # Codes that no country has yet are taken, too: none of them begins with a country's, or begins one.
         related = any(text.startswith(code) or code.startswith(text) for code in codes)
         assert not related or taken == (text in codes), text

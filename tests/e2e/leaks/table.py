@@ -85,7 +85,7 @@ class Cell:
 # What a caller gets for a call that nobody has answered…
 WITHOUT_ANSWER = {Column.UNANSWERED: 480, Column.CANCELLED: 487, Column.DELETED: 603}
 # … and for one that the callee refused.
-REFUSALS = {302: 486, 305: 486, 404: 503, 480: 480, 486: 486, 500: 503, 603: 503}
+REFUSALS = {302: 486, 305: 486, 404: 503, 480: 480, 486: 486, 500: 503, 603: 486}
 
 IDENTITY = (
     'P-Asserted-Identity: "{n}" <sip:{n}@{host}>',
