@@ -12,7 +12,8 @@ from engine.domain.routing import Bridge, RouteDecision
 from engine.domain.times import EpochMs
 
 # AGI paths. The MAC follows as one more argument, see request_auth.py.
-ROUTE = "route"  # arguments: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID
+# `route`: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID, and the URIs of both numbers.
+ROUTE = "route"
 ANSWERED = "answered"  # arguments: unique id of the caller's channel, booking, Asterisk's wall clock
 ENDED = "ended"  # arguments: unique id of the caller's channel, answered time in ms, DIALSTATUS, Asterisk's wall clock
 

@@ -1,6 +1,8 @@
 """agi://…/route: a call has come in. Answers BRIDGE (to which number, for how long) or REJECT (with which cause)."""
 
 import asyncio
+import re
+from collections.abc import Callable
 
 import structlog
 
@@ -9,15 +11,20 @@ from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
 from agi_scripts.session import CallContext, Session
 from engine.calls.lifecycle import IncomingCall, abandon_call, route_call
 from engine.domain.ids import CallId
-from engine.domain.numbers import caller_of, from_dialled
+from engine.domain.numbers import caller_of, from_dialled, in_context
 from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, Reject, RouteDecision
 
 log = structlog.get_logger(__name__)
 
 # Asterisk's presentations that allow the number to be shown begin with this word.
 PRESENTATION_ALLOWED = "allowed"
-NO_PRIVACY = ("", "none")
-HIDDEN_PARTY = "privacy=full"
+# Values of a Privacy header (RFC 3323, section 4.2) and of the parameter `privacy` of a Remote-Party-ID header
+# (draft-ietf-sip-privacy-04, section 5.1) that do not withhold the number. Every other value does, also an unknown one.
+SHOWING = ("off", "none")
+# The value of each parameter `privacy`, as the dialplan passes a header on.
+_PARTY_PRIVACY = re.compile(r"(?<![a-z0-9])privacy(?![a-z0-9])=?([a-z0-9]*)")
+# Of the headers of one name, the dialplan reads this many.
+_HEADERS_READ = 2
 # Attempts to make room for a call. If the last one finds no room either, the line is busy.
 ROOM_ATTEMPTS = 3
 
@@ -61,11 +68,14 @@ async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecisio
 
 async def _decide(context: CallContext, session: Session) -> RouteDecision:
     call = session.environment
-    service = from_dialled(call.argument(0))
+    service = from_dialled(in_context(call.argument(0), call.argument(5)))
     if service is None:
         return UNKNOWN_NUMBER
     source = source_of(
-        number=call.argument(1), presentation=call.argument(2), privacy=call.argument(3), party=call.argument(4)
+        number=in_context(call.argument(1), call.argument(6)),
+        presentation=call.argument(2),
+        privacy=call.argument(3),
+        party=call.argument(4),
     )
     incoming = IncomingCall(CallId(call.unique_id), service, source)
     decision = await _route(context, incoming)
@@ -101,11 +111,36 @@ def source_of(*, number: str, presentation: str, privacy: str = "", party: str =
     Args:
         number: The caller's number as it was received.
         presentation: Asterisk's CALLERID(num-pres), such as `allowed_not_screened`.
-        privacy: The letters of the SIP header Privacy. Any value but `none` counts as full privacy.
-        party: The letters and `=` of the SIP header Remote-Party-ID.
+        privacy: The SIP headers Privacy, as the dialplan passes them on; empty if there is none.
+        party: The SIP headers Remote-Party-ID, likewise.
 
     Returns:
         E.164 where the number can be read as that, else the number as received; "anonymous" if it is withheld.
     """
-    withheld = privacy not in NO_PRIVACY or HIDDEN_PARTY in party or not presentation.startswith(PRESENTATION_ALLOWED)
+    withheld = _withholds(privacy, _by_privacy) or _withholds(party, _by_party)
+    withheld = withheld or not presentation.startswith(PRESENTATION_ALLOWED)
     return caller_of("" if withheld else number)
+
+
+def _withholds(headers: str, one_withholds: Callable[[str], bool]) -> bool:
+    """Returns whether any header of a name asks to withhold the number. Repeated headers are one list (RFC 3261 7.3.1).
+
+    Args:
+        headers: `first.second.count`, or empty. A header that is counted but was not read withholds the number: it may
+            ask for that.
+        one_withholds: Whether one header, in the dialplan's letters, asks to withhold the number.
+    """
+    if not headers:
+        return False
+    *read, count = headers.split(".")
+    if not count.isdecimal() or int(count) > len(read) or len(read) != _HEADERS_READ:
+        return True
+    return any(not header or one_withholds(header) for header in read[: int(count)])
+
+
+def _by_privacy(header: str) -> bool:
+    return header not in SHOWING
+
+
+def _by_party(header: str) -> bool:
+    return any(value not in SHOWING for value in _PARTY_PRIVACY.findall(header))

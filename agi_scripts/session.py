@@ -17,6 +17,8 @@ from engine.runtime.clock import Clock
 from engine.storage.sqlite import SqliteStorage
 
 MAX_LINES = 128
+# Stands for bytes that are not UTF-8.
+UNDECODED = "\ufffd"
 # Status codes of AGI answers (res_agi.c).
 # "100 Trying…": the answer follows.
 TRYING = 100
@@ -61,7 +63,7 @@ def parse_environment(raw: bytes) -> Environment:
     values = _values(raw)
     *arguments, mac = _arguments(values) or [""]
     try:
-        return Environment(
+        environment = Environment(
             script=values["agi_network_script"].removeprefix(" "),
             channel=values["agi_channel"].removeprefix(" "),
             unique_id=values["agi_uniqueid"].removeprefix(" "),
@@ -70,14 +72,16 @@ def parse_environment(raw: bytes) -> Environment:
         )
     except KeyError as missing:
         raise BadPeer(f"no {missing.args[0]} in the environment") from None
+    used = (environment.script, environment.channel, environment.unique_id, mac, *arguments)
+    if any(UNDECODED in text for text in used):
+        raise BadPeer("environment is not UTF-8")
+    return environment
 
 
 def _values(raw: bytes) -> dict[str, str]:
     """Parses the lines. Raises BadPeer."""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        raise BadPeer("environment is not UTF-8") from None
+    # Lines that are not used may hold any bytes: a SIP URI may contain every octet, escaped (RFC 3261 section 19.1.2).
+    text = raw.decode(errors="replace")
     if "\0" in text:
         raise BadPeer("NUL in the environment")
     lines = text.split("\n")[:-2]

@@ -15,6 +15,15 @@ SENT = re.compile(r"[+0-9]{1,32}")
 # The first digits of a number.
 PREFIX = re.compile(r"\+[1-9][0-9]{0,13}")
 _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
+# RFC 3966 section 3: what a number without `+` is relative to, a global number or a domain name.
+_PHONE_CONTEXT = re.compile(r";phone-context=([^;@]*)")
+# Section 5.1.1: these are skipped.
+_VISUAL_SEPARATORS = re.compile(r"[-.()]")
+# The country codes of ITU-T E.164 (list of 2016, assigned and spare): of one digit, of two, of three.
+_COUNTRY_CODE = re.compile(
+    r"\+(?:[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
+    r"|(?:2[1-689]|3[578]|42|5[09]|6[7-9]|8[03578]|9[679])[0-9])"
+)
 
 # Sandbox numbers begin with a country code that E.164 does not assign, so no carrier can send or take a call to one.
 SIMULATED_PREFIX = "+999"
@@ -81,5 +90,36 @@ def is_caller(text: str) -> bool:
 
 
 def caller_of(sent: str) -> str:
-    """Returns the caller as calls, records and limits name it: E.164 if possible, otherwise as sent, or ANONYMOUS."""
-    return from_dialled(sent) or sent or ANONYMOUS
+    """Returns the caller as calls, records and limits name it: E.164 if possible, otherwise as sent, or ANONYMOUS.
+
+    Some networks send digits that are no number for a caller who withholds it, such as `0000000000` or `+`. They count
+    as ANONYMOUS: no number consists of zeros, and one that begins with `+` is E.164.
+    """
+    number = from_dialled(sent)
+    if number is None and ("+" in sent or not sent.strip("0")):
+        return ANONYMOUS
+    return number or sent
+
+
+def in_context(sent: str, uri: str) -> str:
+    """Returns the number that a URI means, which may be relative to its parameter `phone-context`.
+
+    RFC 3966 section 5.1.5: a number without `+` is only valid in its context, and to put the two together does not
+    always make a global number. It does if the context is a country code and the number has no trunk prefix (0).
+    Taken without its context, the number would be somebody else's.
+
+    Args:
+        sent: `+` and digits of the URI's number.
+        uri: The URI, perhaps with a display name before `<`, and without `>`; empty if the number begins with `+` or
+            the URI has no context.
+
+    Returns:
+        E.164, or `sent` if there is no context to apply; empty if the number is not known.
+    """
+    if not uri or sent.startswith("+"):
+        return sent
+    contexts = [_VISUAL_SEPARATORS.sub("", context) for context in _PHONE_CONTEXT.findall(uri.rpartition("<")[2])]
+    if len(contexts) != 1 or not _COUNTRY_CODE.fullmatch(contexts[0]) or sent.startswith("0"):
+        return ""
+    number = contexts[0] + sent
+    return number if is_e164(number) else ""

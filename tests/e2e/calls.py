@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from phones import messages
 from phones.messages import Message
@@ -33,8 +34,8 @@ class Caller:
         self.system = system
 
     @contextmanager
-    def hidden(self, scenario: str = "uas_answer", *, calls: int = 1, **keys: int | str) -> Iterator[Sipp]:
-        """The telephone of the hidden number, at the trunk.
+    def hidden(self, scenario: str | Path = "uas_answer", *, calls: int = 1, **keys: int | str) -> Iterator[Sipp]:
+        """The hidden number's side of the trunk.
 
         It waits at the end until its own calls have ended. A BYE that finds no listener is sent again, and would reach
         the next telephone on this port as its first and last call.

@@ -23,7 +23,8 @@ FORWARDING = (
     f"Diversion: <sip:{FORWARDED}@127.0.0.1>;reason=unconditional\r\n"
     f"History-Info: <sip:{FORWARDED}@127.0.0.1>;index=1\r\nHistory-Info: <sip:{ASSERTED}@127.0.0.1>;index=1.1"
 )
-# Kind of caller → SIPp's keys for it, and whether the destination may see the caller's number.
+PARTY = f"Remote-Party-ID: <sip:{SOURCE}@127.0.0.1>;party=calling"
+# Kind of caller → SIPp's keys for it, and whether the caller's number may be known at all.
 CALLERS: dict[str, tuple[dict[str, Any], bool]] = {
     "plain": ({}, True),
     "display name": ({"name": f'"{NAME}" '}, True),
@@ -31,11 +32,22 @@ CALLERS: dict[str, tuple[dict[str, Any], bool]] = {
     "forwarded by a name in Latin-1": ({"header": f'Diversion: "{LATIN_1}" <sip:{LATIN_1}@127.0.0.1>'}, True),
     "another PAI": ({"header": PAI}, True),
     "Privacy: none": ({"header": "Privacy: none"}, True),
+    "Privacy: none, twice": ({"header": "Privacy: none\r\nPrivacy: none"}, True),
+    "RPID privacy=off, twice": ({"header": f"{PARTY};privacy=off\r\n{PARTY};privacy=off;screen=yes"}, True),
     "forwarded": ({"header": FORWARDING}, True),
     "Privacy: id": ({"header": "Privacy: id", "name": f'"{NAME}" '}, False),
     "Privacy: user;id": ({"header": "privacy: user;id"}, False),
     "Privacy: id and PAI": ({"header": f"Privacy: id\r\n{PAI}"}, False),
-    "RPID privacy=full": ({"header": f"Remote-Party-ID: <sip:{SOURCE}@127.0.0.1>;party=calling;privacy=full"}, False),
+    # RFC 3261 section 7.3.1: repeated headers are one list.
+    "Privacy: none, id": ({"header": "Privacy: none\r\nPrivacy: id"}, False),
+    "Privacy: id, none": ({"header": "Privacy: id\r\nX-Header: x\r\nprivacy: none"}, False),
+    "Privacy: none, none, id": ({"header": "Privacy: none\r\nPrivacy: none\r\nPrivacy: id"}, False),
+    "Privacy of 5,000 bytes": ({"header": f"Privacy: id;{'x' * 5000}"}, False),
+    "RPID privacy=full": ({"header": f"{PARTY};privacy=full"}, False),
+    "RPID privacy=uri": ({"header": f"{PARTY};privacy=uri"}, False),
+    "RPID privacy=yes": ({"header": f'{PARTY};privacy = "yes"'}, False),
+    "RPID off, full": ({"header": f"{PARTY};privacy=off\r\n{PARTY};privacy=full"}, False),
+    "RPID off, full, one line": ({"header": f"{PARTY};privacy=off, <sip:x@127.0.0.1>;privacy=full"}, False),
     "anonymous From": ({"source": "anonymous", "name": '"Anonymous" '}, False),
     "anonymous From and PAI": ({"source": "anonymous", "header": PAI}, False),
     "anonymous and forwarded": ({"source": "anonymous", "header": FORWARDING}, False),

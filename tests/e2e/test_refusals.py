@@ -1,6 +1,11 @@
 """Calls that are not put through: the SIP answer, the price (nothing), and the callback if there is one."""
 
+from pathlib import Path
+
+import pytest
+
 from phones.listener import CallbackListener
+from phones.sipp import SCENARIOS
 from tests.e2e.booking import Booking
 from tests.e2e.calls import SOURCE, Caller, assert_destination_hidden
 from tests.e2e.system import System
@@ -113,6 +118,43 @@ def test_a_busy_hidden_number_gets_486_and_costs_nothing(
     assert _untouched(booked)
     assert listener.received() == []
     assert_destination_hidden(outcome.messages, booked)
+
+
+# The callee's answer → the caller's, the disposition. RFC 3261 section 16.7 step 5: a 6xx ends the search, which the
+# caller's carrier must not take up on another route; 486 ends it, too, and tells no more than that nobody talks. After
+# any other failure another route may help: 503.
+REFUSALS = {
+    "486 Busy Here": (486, "BUSY"),
+    "600 Busy Everywhere": (486, "BUSY"),
+    "603 Decline": (486, "BUSY"),
+    "604 Does Not Exist Anywhere": (486, "BUSY"),
+    "606 Not Acceptable": (486, "BUSY"),
+    "607 Unwanted": (486, "BUSY"),
+    "608 Rejected": (486, "BUSY"),
+    "403 Forbidden": (503, "UNREACHABLE"),
+    "404 Not Found": (503, "UNREACHABLE"),
+    "488 603 Decline": (503, "UNREACHABLE"),
+    "500 Server Internal Error": (503, "UNREACHABLE"),
+    "502 Bad Gateway": (503, "UNREACHABLE"),
+    "503 Service Unavailable": (503, "UNREACHABLE"),
+    "504 Server Time-out": (503, "UNREACHABLE"),
+}
+
+
+@pytest.mark.parametrize(("answer", "outcome"), REFUSALS.items())
+def test_a_callee_who_declines_ends_the_search_and_a_failure_does_not(
+    system: System, caller: Caller, tmp_path: Path, answer: str, outcome: tuple[int, str]
+) -> None:
+    booked = system.book("LARGE")
+    # SIPp takes no key for a status.
+    scenario = tmp_path / "uas_refuses.xml"
+    scenario.write_text((SCENARIOS / "uas_declines.xml").read_text().replace("603 Decline", answer))
+    with caller.hidden(scenario):
+        seen = caller.call(booked.service, "uac_rejected")
+    [record] = booked.wait_settled()
+    assert (seen.status, record["disposition"], record["duration"]) == (*outcome, 0)
+    assert _untouched(booked)
+    assert_destination_hidden(seen.messages, booked)
 
 
 def test_an_unanswered_call_gets_480_and_costs_nothing(system: System, caller: Caller) -> None:

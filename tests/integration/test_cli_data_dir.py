@@ -104,7 +104,7 @@ def test_one_system_runs_on_a_data_directory(cli: Cli) -> None:
         for command in ("serve", "run"):
             said = cli.refused(command, http_port=str(free_port()), fastagi_port=str(free_port()))
             assert f"process {engine.pid}" in said
-            assert "RENTED_NUMBERS_DATA_DIR as well" in said
+            assert "give it other ports and another RENTED_NUMBERS_DATA_DIR" in said
 
 
 def test_nothing_is_deleted_while_a_system_runs(cli: Cli) -> None:

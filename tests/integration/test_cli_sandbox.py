@@ -103,5 +103,7 @@ def test_the_cli_simulates_a_call_without_showing_the_destination_and_moves_the_
     assert cli.rows("SELECT COUNT(*) FROM bookings WHERE gone_at IS NULL") == [(0,)]
 
     # Bad values are refused by their option.
-    assert "--seconds: must be given" in cli.refused("simulate", "call", *where, *CALL, "answered")
+    assert "--seconds: is required with the outcome answered" in cli.refused(
+        "simulate", "call", *where, *CALL, "answered"
+    )
     assert "--advance: " in cli.refused("simulate", "clock", "--account", "Acme", "--advance", str(400 * 86_400))

@@ -46,7 +46,8 @@ BAD_PEERS: dict[str, Callable[[int], Awaitable[object]]] = {
 }
 BAD_HEADERS = {
     "NUL": WHOLE.replace(b"Zo", b"Z\0o"),
-    "bad UTF-8": WHOLE.replace("é".encode(), b"\xe9"),
+    "bad UTF-8 in an argument": WHOLE.replace(CALLER.encode(), b"+\xe9"),
+    "bad UTF-8 in the call id": WHOLE.replace(b"agi_uniqueid: ", b"agi_uniqueid: \xe9"),
     "a doubled key": WHOLE.replace(b"agi_type: PJSIP\n", b"agi_type: PJSIP\nagi_type: PJSIP\n"),
     "an argument that a newline in a name has smuggled in": WHOLE.replace(b"Zo", b"Z\nagi_arg_1: +3225550999\n"),
     "a line without a colon": WHOLE.replace(b"agi_type: PJSIP", b"agi_type"),
@@ -112,6 +113,13 @@ async def test_a_malformed_request_is_refused_without_a_command(patient: FastAgi
 
 async def test_the_header_is_valid_before_the_tests_break_it(agi: FastAgi) -> None:
     parting = await send_raw(agi.port, WHOLE + ALL_OK)
+    assert parting.received.endswith(b',BRIDGE"\n')
+
+
+async def test_bytes_that_are_not_used_need_not_be_utf_8(agi: FastAgi) -> None:
+    """RFC 3261 section 19.1.2: a SIP URI may contain every octet, escaped. Asterisk shows some of them as they are."""
+    name = WHOLE.replace("é".encode(), b"\xe9").replace(b"agi_type: PJSIP\n", b"agi_type: PJSIP\nagi_rdnis: Jos\xe9\n")
+    parting = await send_raw(agi.port, name.replace(b"agi_rdnis: unknown\n", b"") + ALL_OK)
     assert parting.received.endswith(b',BRIDGE"\n')
 
 

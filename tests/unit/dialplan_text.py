@@ -31,7 +31,7 @@ class Parsed(Config):  # type: ignore[misc]  # pyst2 carries no types
     """pyst2's parser, which does not support templates and includes."""
 
     def load(self) -> None:
-        text = (TEMPLATES / self.filename).read_text()
+        text = (TEMPLATES / self.filename).read_text().replace(r"\;", "<semicolon>")
         lines = [re.sub(r"^(\[[^]]+\])\(.*\)$", r"\1", line) for line in text.splitlines()]
         self.raw_lines = [line for line in lines if not line.startswith(("#", "@"))]
 

@@ -11,10 +11,17 @@ from tests.contract.samples import BOOKING, CALLER
 from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, arguments_of, position, set_name, uses
 
 # AGI path → number of its script's arguments; the spool gets those of `ended` and reads the clock itself.
-ARGUMENTS = {dialplan.ROUTE: 5, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
+ARGUMENTS = {dialplan.ROUTE: 7, dialplan.ANSWERED: 3, dialplan.ENDED: 4, "@end_spool_script@": 4}
 FROM_THE_ENGINE = {value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")}
 # Variables that a caller, a callee or the engine can write; Asterisk's own, such as DIALSTATUS, are not.
-FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {"EXTEN", "CALLERID", "PJSIP_HEADER"}
+FROM_OUTSIDE = (FROM_THE_ENGINE - {dialplan.VERDICT}) | {
+    "EXTEN",
+    "CALLERID",
+    "CHANNEL",
+    "CUT",
+    "PJSIP_HEADER",
+    "PJSIP_HEADERS",
+}
 # Built into Asterisk's core: they need no module.
 BUILT_IN = {"Set", "GotoIf", "Hangup", "Progress"}
 MODULES = {
@@ -24,13 +31,17 @@ MODULES = {
     "Return": "app_stack",
     "CALLERID": "func_callerid",
     "CHANNEL": "func_channel",
+    "CUT": "func_cut",
     "FILTER": "func_strings",
     "GLOBAL": "func_global",
     "GROUP": "func_groupcount",
     "GROUP_COUNT": "func_groupcount",
+    "HANGUPCAUSE": "func_hangupcause",
+    "HANGUPCAUSE_KEYS": "func_hangupcause",
     "IF": "func_logic",
     "LEN": "func_strings",
     "PJSIP_HEADER": "res_pjsip_header_funcs",
+    "PJSIP_HEADERS": "res_pjsip_header_funcs",
     "REGEX": "func_strings",
     "SHA1": "func_sha1",
     "STRFTIME": "func_strings",
@@ -151,7 +162,23 @@ def test_outside_input_is_filtered_before_it_is_used() -> None:
 
 def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
     allowed = {use.argument.split(",")[0] for step in STEPS for use in uses(step.data) if use.name == "FILTER"}
-    assert allowed == {"+0-9", "0-9", "0-9a-z_", r"\x2D0-9", "A-Z", "a-z", "a-z=", "a-z_", r"A-Za-z0-9/_\x2D"}
+    assert allowed == {
+        "+0-9",
+        r"+0-9\x2D.\x28\x29",
+        r"+0-9\x20\x2D.\x28\x29",
+        r"+a-z0-9=\x3B\x40.\x28\x29\x2D",
+        r"+a-z0-9=<\x3B\x40.\x28\x29\x2D",
+        r"\x20-\x7E\x80-\xFF",
+        "0-9",
+        "0-9a-z_",
+        r"\x2D0-9",
+        "A-Z",
+        "a-z0-9",
+        r"a-z0-9=<\x3B",
+        r"a-z\x2D\x2C",
+        "a-z_",
+        r"A-Za-z0-9/_\x2D",
+    }
 
 
 def test_no_call_talks_without_a_limit() -> None:
@@ -202,7 +229,7 @@ def test_every_jump_has_its_target() -> None:
 
 def test_every_application_and_function_of_the_dialplan_has_its_module_loaded() -> None:
     loaded = {item.value.strip() for category in Parsed("own/modules.conf").categories for item in category.items}
-    functions = {use.name for step in STEPS for use in uses(step.data) if use.argument}
+    functions = {use.name for step in STEPS for use in uses(step.data) if use.argument or use.name in MODULES}
     functions |= {name.partition("(")[0] for step in STEPS if "(" in (name := set_name(step))}
     used = ({step.app for step in STEPS} | functions) - BUILT_IN
     assert used == set(MODULES)

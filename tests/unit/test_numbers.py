@@ -1,9 +1,10 @@
 """Which text is a telephone number, and how long the free numbers will last."""
 
 import pytest
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from engine.bookings.number_pool import days_left
-from engine.domain.numbers import from_dialled, is_e164
+from engine.domain.numbers import ANONYMOUS, caller_of, from_dialled, in_context, is_e164
 
 ARABIC = "+٣٢٤٧٠١٢٣٤٥٦"
 MALFORMED = [
@@ -63,3 +64,73 @@ def test_a_number_without_its_plus_is_not_e164() -> None:
 )
 def test_free_numbers_last_at_the_rate_of_the_last_week(free: int, net_taken: int, days: int | None) -> None:
     assert days_left(free, net_taken) == days
+
+
+# What a network sends as a caller's number → who the caller is.
+CALLERS = {
+    "+14155550123": "+14155550123",
+    "0014155550123": "+14155550123",
+    "14155550123": "+14155550123",
+    # A national number, an extension: not E.164, but somebody's.
+    "0470123456": "0470123456",
+    "1000": "1000",
+    # Digits that are no number.
+    "": ANONYMOUS,
+    "0": ANONYMOUS,
+    "00": ANONYMOUS,
+    "0000000000": ANONYMOUS,
+    "+": ANONYMOUS,
+    "++": ANONYMOUS,
+    "+0": ANONYMOUS,
+    "+0000000000": ANONYMOUS,
+    "+0470123456": ANONYMOUS,
+    "+1234": ANONYMOUS,
+    "+1415555012345678": ANONYMOUS,
+    "33+199007777": ANONYMOUS,
+}
+
+
+@pytest.mark.parametrize(("sent", "caller"), CALLERS.items())
+def test_digits_that_are_no_number_count_as_withheld(sent: str, caller: str) -> None:
+    assert caller_of(sent) == caller
+
+
+# RFC 3966 sections 3 and 5.1.5: number, its URI as the dialplan passes it on → the number that is meant.
+CONTEXTS = [
+    ("4155550123", "", "4155550123"),
+    ("4155550123", "<tel4155550123;phone-context=+1", "+14155550123"),
+    ("4155550123", "<sip4155550123;phone-context=+1@127.0.0.1;user=phone", "+14155550123"),
+    ("4155550123", "<sip4155550123@127.0.0.1;phone-context=+1;user=phone", "+14155550123"),
+    ("99007777", "<tel99007777;phone-context=+3-3", "+3399007777"),
+    ("21234567", "<tel21234567;phone-context=+357;x=1", "+35721234567"),
+    # A global number has no context.
+    ("+14155550123", "<tel+14155550123;phone-context=+44", "+14155550123"),
+    # Section 5.1.5: a private plan; contexts that do not make a number when they are put before the digits.
+    ("7042", "<tel7042;phone-context=example.com", ""),
+    ("8631234", "<tel8631234;phone-context=+1-914-555", ""),
+    ("911", "<tel911;phone-context=+1", ""),
+    # A trunk prefix; no country's code; an empty one; two of them; a URI that could not be read.
+    ("0199007777", "<tel0199007777;phone-context=+33", ""),
+    ("99007777", "<tel99007777;phone-context=+331", ""),
+    ("99007777", "<tel99007777;phone-context=33", ""),
+    ("99007777", "<tel99007777;phone-context=", ""),
+    ("99007777", "<tel99007777;phone-context=+33;phone-context=+44", ""),
+    ("4155550123", "<", ""),
+    # A display name is not the URI.
+    ("4155550123", "<b;phone-context=+44<tel4155550123;phone-context=+1", "+14155550123"),
+    ("4155550123", "<b;phone-context=+44<tel4155550123", ""),
+]
+
+
+@pytest.mark.parametrize(("sent", "uri", "number"), CONTEXTS)
+def test_a_number_is_read_in_its_context_or_not_at_all(sent: str, uri: str, number: str) -> None:
+    assert in_context(sent, uri) == number
+
+
+def test_a_context_is_a_whole_country_code() -> None:
+    codes = {str(code) for code in COUNTRY_CODE_TO_REGION_CODE}
+    for text in [str(number) for number in range(10_000)]:
+        taken = in_context("21234567", f"<tel21234567;phone-context=+{text}") != ""
+        # Codes that no country has yet are taken, too: none of them begins with a country's, or begins one.
+        related = any(text.startswith(code) or code.startswith(text) for code in codes)
+        assert not related or taken == (text in codes), text

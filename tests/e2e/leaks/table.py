@@ -90,8 +90,8 @@ class Cell:
 
 # The caller's answer for a call that was not answered,
 WITHOUT_ANSWER = {Column.UNANSWERED: 480, Column.CANCELLED: 487, Column.DELETED: 603}
-# and for a call that the callee refused.
-REFUSALS = {302: 486, 305: 486, 404: 503, 480: 480, 486: 486, 500: 503, 603: 503}
+# … and for one that the callee refused.
+REFUSALS = {302: 486, 305: 486, 404: 503, 480: 480, 486: 486, 500: 503, 603: 486}
 
 IDENTITY = (
     'P-Asserted-Identity: "{n}" <sip:{n}@{host}>',
