@@ -58,6 +58,10 @@ CallSeconds = Annotated[
 ]
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def change(
     booking_id: BookingIdArgument,
     destination: Destination = False,

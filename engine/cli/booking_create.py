@@ -39,6 +39,10 @@ CallSeconds = Annotated[
 ]
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def create(
     account: AccountOption,
     callback: Annotated[str, typer.Option(help="The URL that receives callbacks about its calls.")],

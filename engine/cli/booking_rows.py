@@ -12,6 +12,7 @@ from engine.domain.ids import AccountId, BookingId
 from engine.domain.masking import masked_text
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs, Timestamp, rfc3339
+from engine.storage.bookings import Grant
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
 
@@ -107,3 +108,15 @@ def credit_of(booking: Booking) -> dict[str, int]:
             f"{unit}Spent": credit.settled,
         }
     return shown
+
+
+def grant_row(grant: Grant) -> dict[str, Any]:
+    """Returns one line of a booking's grants and adjustments."""
+    return {
+        "grant": grant.id,
+        "grantedAt": rfc3339(grant.granted_at),
+        "usagePlan": grant.usage_plan and grant.usage_plan.value,
+        "seconds": grant.seconds,
+        "calls": grant.calls,
+        "reason": grant.reason,
+    }

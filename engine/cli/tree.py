@@ -1,12 +1,13 @@
 """The tree of commands, loaded as far as it is needed.
 
-A command imports much of the engine, which takes longer than most commands run. So each group is imported only when
-one of its commands is called; `--help` and completion of the first word read the table below.
+A command imports much of the engine, which takes longer than most commands run. So a group, and each command of
+`bookings`, is imported only when it is called; `--help` and completion read the tables below. A test compares the
+tables' help with that of the commands.
 """
 
 # ruff: noqa: ANN401  Typer's contexts and commands are of its private copy of click, whose names we do not use
 import importlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 import typer
@@ -23,14 +24,28 @@ class Entry(NamedTuple):
 
 ENTRIES: dict[str, Entry] = {
     "run": Entry("system", "run_app", "Set up what is missing and run everything on this machine until Ctrl-C."),
-    "setup": Entry("system", "setup_app", "Make what a first start needs: secrets and database."),
+    "setup": Entry(
+        "system",
+        "setup_app",
+        "Make what a first start needs: secrets, database, and in the demo profile an account and numbers.",
+    ),
     "serve": Entry("system", "serve_app", "Run the engine alone: API, FastAGI and callbacks."),
     "clean": Entry("system", "clean_app", "Delete all state: database, secrets, Asterisk's files."),
-    "doctor": Entry("system", "doctor_app", "Check each part of the system, and say how to mend what is wrong."),
-    "asterisk-config": Entry("system", "asterisk_config_app", "Write the files for an Asterisk that already runs."),
-    "explain": Entry("explain", "app", "Say whether a call to a booking would be put through now, and why."),
+    "doctor": Entry(
+        "system",
+        "doctor_app",
+        "Check each part of the system, running or not, and say what is wrong and how to mend it.",
+    ),
+    "asterisk-config": Entry(
+        "system",
+        "asterisk_config_app",
+        "Write the drop-in files for an Asterisk that already runs, and say how to include them.",
+    ),
+    "explain": Entry(
+        "explain", "app", "Say whether a call to a booking would be put through now, for how long, and why or why not."
+    ),
     "numbers": Entry("numbers", "app", "The pool of numbers to rent."),
-    "bookings": Entry("bookings", "app", "Bookings of all accounts."),
+    "bookings": Entry("tree", "bookings_app", "Bookings of all accounts."),
     "cdr": Entry("cdr", "app", "Call records."),
     "calls": Entry("calls", "app", "Live calls of all accounts."),
     "ledger": Entry("ledger", "app", "Proof that the credit of every booking adds up."),
@@ -43,15 +58,33 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
-class _LazyCommands(MutableMapping[str, Any]):
-    """The commands of the first level; a look-up imports the module behind a name."""
+BOOKINGS: dict[str, Entry] = {
+    "create": Entry("booking_create", "app", "Book a number for an account."),
+    "list": Entry("booking_views", "list_app", "List bookings, newest first."),
+    "show": Entry("booking_views", "show_app", "Show one booking, and everything that it was ever granted."),
+    "change": Entry("booking_change", "app", "Change a booking without renewing it."),
+    "renew": Entry("booking_credit", "renew_app", "Add a usage plan to a booking, also in its grace period."),
+    "adjust": Entry(
+        "booking_credit",
+        "adjust_app",
+        "Add seconds or calls to a booking, or take some away; its live calls are cut earlier where that is needed.",
+    ),
+    "delete": Entry(
+        "booking_credit", "delete_app", "End a booking and its live calls for good; its number goes into quarantine."
+    ),
+}
 
-    def __init__(self) -> None:
+
+class _LazyCommands(MutableMapping[str, Any]):
+    """The commands of a group; a look-up imports the module behind a name."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self._entries = entries
         self._loaded: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
-            entry = ENTRIES[name]
+            entry = self._entries[name]
             module = importlib.import_module(f"engine.cli.{entry.module}")
             command = typer.main.get_command(getattr(module, entry.app))
             command.name = name
@@ -65,32 +98,34 @@ class _LazyCommands(MutableMapping[str, Any]):
         raise TypeError("commands are not removed")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(ENTRIES)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(ENTRIES)
+        return len(self._entries)
 
 
 class _LazyGroup(TyperGroup):
-    """The root: it lists its commands from the table, and imports the one that is called.
+    """A group that lists its commands from a table, and imports the one that is called.
 
-    The context's `obj`, where there is one, is called before a command is imported.
+    The root context's `obj`, where there is one, is called before a command is imported.
     """
+
+    entries: Mapping[str, Entry]
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = _LazyCommands()
+        self.commands = _LazyCommands(self.entries)
         self._is_listing = False
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(ENTRIES)
+        return list(self.entries)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if self._is_listing:
-            return TyperCommand(cmd_name, help=ENTRIES[cmd_name].help)
-        if cmd_name not in ENTRIES:
+            return TyperCommand(cmd_name, help=self.entries[cmd_name].help)
+        if cmd_name not in self.entries:
             return None
-        if ctx.obj is not None:
+        if ctx.parent is None and ctx.obj is not None:
             ctx.obj()
         return self.commands[cmd_name]
 
@@ -103,14 +138,23 @@ class _LazyGroup(TyperGroup):
         return super().shell_complete(ctx, incomplete)
 
 
-app = typer.Typer(
-    cls=_LazyGroup,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Hides a telephone number behind a rented one.",
-)
+def lazy_app(entries: Mapping[str, Entry], help_text: str, *, add_completion: bool = False) -> typer.Typer:
+    """Returns a Typer app whose commands are imported only when they are called."""
+    group = type("LazyGroup", (_LazyGroup,), {"entries": entries})
+    lazy = typer.Typer(
+        cls=group,
+        no_args_is_help=True,
+        add_completion=add_completion,
+        pretty_exceptions_enable=False,
+        help=help_text,
+    )
+
+    @lazy.callback()
+    def _group() -> None:
+        """Makes the app a group although it registers no command itself."""
+
+    return lazy
 
 
-@app.callback()
-def _root() -> None:
-    """Makes the app a group although it registers no command itself."""
+app = lazy_app(ENTRIES, "Hides a telephone number behind a rented one.", add_completion=True)
+bookings_app = lazy_app(BOOKINGS, "Bookings of all accounts.")

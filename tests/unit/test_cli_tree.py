@@ -7,6 +7,7 @@ import pytest
 import typer
 
 from engine.cli import app
+from engine.cli.tree import BOOKINGS, ENTRIES, Entry
 
 # They set up or run a system and print no data.
 WITHOUT_DATA = {"run", "setup", "serve", "clean", "asterisk-config"}
@@ -61,3 +62,13 @@ def test_every_group_has_help(name: str) -> None:
 
 def test_a_command_that_cannot_be_undone_asks_unless_yes_is_given() -> None:
     assert all("--yes" in options(COMMANDS[name]) for name in ("clean", "bookings delete", "privacy erase"))
+
+
+@pytest.mark.parametrize(("table", "prefix"), [(ENTRIES, ""), (BOOKINGS, "bookings ")], ids=["root", "bookings"])
+def test_the_help_of_the_tables_is_how_the_help_of_the_commands_begins(table: dict[str, Entry], prefix: str) -> None:
+    """The tables are read in place of the commands, which are slow to import."""
+    commands = COMMANDS | GROUPS
+    begins = {
+        name: (commands[f"{prefix}{name}"].help or "").startswith(each.help.rstrip(".")) for name, each in table.items()
+    }
+    assert begins == dict.fromkeys(table, True)

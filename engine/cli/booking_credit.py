@@ -1,4 +1,4 @@
-"""`bookings …`: what customers do over HTTP, done by the operator for any account, and adjustments.
+"""`bookings renew`, `adjust` and `delete`: what a booking has to spend, and its end.
 
 Everything is done on the database; a running engine is asked only for what live calls need.
 """
@@ -8,16 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from engine.accounts.accounts import account_of
 from engine.bookings import lifecycle
 from engine.bookings.adjustments import MAX_REASON, Adjustment, adjust
 from engine.bookings.lifecycle import Renewal
-from engine.cli.booking_change import change
-from engine.cli.booking_create import create
-from engine.cli.booking_rows import check_callback, credit_of, now_of, owned_booking, record_of, row_of
+from engine.cli.booking_rows import check_callback, credit_of, grant_row, now_of, owned_booking, row_of
 from engine.cli.database import run_command
 from engine.cli.options import BookingIdArgument, PlanOption, YesOption
-from engine.cli.output import Json, complain, show, show_one
+from engine.cli.output import Json, complain, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.control.client import ask_engine, ask_to_adjust
@@ -25,79 +22,20 @@ from engine.control.protocol import EngineSilent
 from engine.control.requests import EndCalls, ShareSeconds
 from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import UsagePlan
-from engine.domain.times import EpochMs, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
 from engine.runtime.ids import new_id
-from engine.storage.bookings import Grant
 from engine.storage.overview import OwnedBooking
 from engine.storage.transaction import Transaction
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Bookings of all accounts.")
-app.command("create")(create)
-app.command("change")(change)
-
-MAX_LISTED = 1000
-MAX_GRANTS_SHOWN = 50
-# Left out of tables, which would be too wide for a terminal; `--json` and `bookings show` have them.
-NOT_IN_TABLES = {"usagePlan", "secondsRemaining", "callsRemaining", "callsUp"}
+renew_app, adjust_app, delete_app = (
+    typer.Typer(add_completion=False),
+    typer.Typer(add_completion=False),
+    typer.Typer(add_completion=False),
+)
 
 
-@app.command("list")
-def list_bookings(
-    account: Annotated[str | None, typer.Option(help="Id or name: only that account's.")] = None,
-    expired: Annotated[bool, typer.Option("--expired", help="Also bookings in their grace period.")] = False,
-    gone: Annotated[bool, typer.Option("--gone", help="All bookings that are still known, also gone ones.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="The most bookings to list.")] = 100,
-    before: Annotated[str | None, typer.Option(help="Only those older than the booking with this id.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List bookings, newest first. Their hidden numbers are not shown."""
-    settings = Settings()
-    policy, at = policy_of(settings), SystemClock().timestamp()
-
-    def page(tx: Transaction) -> list[dict[str, Any]]:
-        account_id = account_of(tx, account).id if account else None
-        expires_after = EpochMs(now_of(tx, account_id, at) - (policy.grace_ms if expired else 0))
-        found = tx.overview.bookings(
-            account_id,
-            expires_after=expires_after,
-            gone=gone,
-            before_id=before,
-            limit=limit + 1,
-        )
-        return [row_of(tx, each, at, policy) for each in found]
-
-    found = run_command(settings, page)
-    rows = found[:limit]
-    if not as_json:
-        rows = [{name: row[name] for name in row if name not in NOT_IN_TABLES} for row in rows]
-    show(rows, as_json=as_json)
-    if len(found) > limit:
-        complain(f"there are more: --before {found[limit - 1]['id']}")
-
-
-@app.command("show")
-def show_booking(booking_id: BookingIdArgument, as_json: Json = False) -> None:
-    """Show one booking, and everything that it was ever granted. The hidden number is not shown."""
-    settings = Settings()
-    policy, at = policy_of(settings), SystemClock().timestamp()
-
-    def look_up(tx: Transaction) -> tuple[dict[str, Any], list[Grant]]:
-        owned = owned_booking(tx, booking_id)
-        record = record_of(owned.booking, owned.account, now_of(tx, owned.booking.account_id, at), policy)
-        return record, tx.bookings.grants_of(owned.booking.id, MAX_GRANTS_SHOWN)
-
-    record, grants = run_command(settings, look_up)
-    rows = [_grant_row(grant) for grant in grants]
-    if as_json:
-        show_one(record | {"grants": rows}, as_json=True)
-    else:
-        show_one(record, as_json=False)
-        show(rows, as_json=False)
-
-
-@app.command()
+@renew_app.command()
 def renew(
     booking_id: BookingIdArgument,
     plan: PlanOption = UsagePlan.SMALL,
@@ -121,7 +59,7 @@ def renew(
         ask_engine(settings.data_dir, ShareSeconds(BookingId(booking_id)))
 
 
-@app.command("adjust")
+@adjust_app.command()
 def adjust_booking(
     booking_id: BookingIdArgument,
     reason: Annotated[str, typer.Option(help=f"The reason, kept with the adjustment; up to {MAX_REASON} characters.")],
@@ -141,13 +79,13 @@ def adjust_booking(
     if grant is None:
         grant = run_command(settings, adjust, adjustment, SystemClock().timestamp(), policy_of(settings))
     booking = run_command(settings, owned_booking, booking_id).booking
-    show_one(_grant_row(grant) | {"bookingId": booking_id} | credit_of(booking), as_json=as_json)
+    show_one(grant_row(grant) | {"bookingId": booking_id} | credit_of(booking), as_json=as_json)
     for unit, asked, done in (("seconds", seconds, grant.seconds), ("calls", calls, grant.calls)):
         if done != asked:
             complain(f"{-done} of {-asked} {unit} were taken away: the others are spent, or held by calls")
 
 
-@app.command()
+@delete_app.command()
 def delete(booking_id: BookingIdArgument, yes: YesOption = False, as_json: Json = False) -> None:
     """End a booking and its live calls for good; its number goes into quarantine. Call records stay."""
     settings = Settings()
@@ -169,14 +107,3 @@ def delete(booking_id: BookingIdArgument, yes: YesOption = False, as_json: Json 
     show_one({"id": booking_id, "service": owned.booking.service, "callsEnded": len(live) - left}, as_json=as_json)
     if left:
         complain(f"{left} calls could not be ended now: the engine ends them as soon as it reaches Asterisk")
-
-
-def _grant_row(grant: Grant) -> dict[str, Any]:
-    return {
-        "grant": grant.id,
-        "grantedAt": rfc3339(grant.granted_at),
-        "usagePlan": grant.usage_plan and grant.usage_plan.value,
-        "seconds": grant.seconds,
-        "calls": grant.calls,
-        "reason": grant.reason,
-    }
