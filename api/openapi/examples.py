@@ -48,8 +48,9 @@ from api.schemas.explanations import ExplanationBody
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import BookingStatus, CallerId
-from engine.domain.events import EventType, as_json
+from engine.domain.events import as_json
 from engine.domain.explanation import LimitedBy
+from engine.domain.notifications import EventType
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import CallbackState, WhyDisabled
 from engine.domain.routing import Disposition, Reason

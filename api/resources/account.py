@@ -13,7 +13,7 @@ from api.http.routes import Operation, Route
 from api.schemas.common import Incoming, Outgoing
 from api.schemas.fields import AccountIdField, Count, Instant
 from engine.callbacks import notifications
-from engine.domain.events import EventType
+from engine.domain.notifications import EventType
 from engine.domain.times import rfc3339
 
 

@@ -17,9 +17,9 @@ from engine.callbacks import expired_calls
 from engine.callbacks.outbox import post
 from engine.domain import events
 from engine.domain.booking import Booking
-from engine.domain.events import EventBody, EventType, WhyGone
+from engine.domain.events import EventBody, WhyGone
 from engine.domain.ids import AccountId, BookingId
-from engine.domain.notifications import is_low
+from engine.domain.notifications import EventType, is_low
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
 from engine.storage.calls import Call

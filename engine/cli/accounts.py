@@ -12,7 +12,7 @@ from engine.cli.output import Json, show, show_one
 from engine.config import secrets
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
-from engine.domain.events import EventType
+from engine.domain.notifications import EventType
 from engine.domain.times import EpochMs, rfc3339
 from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock

@@ -9,7 +9,6 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -79,5 +78,7 @@ def progress(things: Sequence[T], what: str, *, wanted: bool) -> Iterator[Iterab
     if not (wanted and errors.is_terminal):
         yield things
         return
+    from rich.progress import Progress  # noqa: PLC0415  slow to import, and few commands show progress
+
     with Progress(console=errors, transient=True) as bar:
         yield bar.track(things, description=what)

@@ -6,6 +6,7 @@ tables' help with that of the commands.
 """
 
 # ruff: noqa: ANN401  Typer's contexts and commands are of its private copy of click, whose names we do not use
+import gc
 import importlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
@@ -85,7 +86,12 @@ class _LazyCommands(MutableMapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
             entry = self._entries[name]
-            module = importlib.import_module(f"engine.cli.{entry.module}")
+            # Importing makes many objects that stay: the collector would look through them again and again in vain.
+            gc.disable()
+            try:
+                module = importlib.import_module(f"engine.cli.{entry.module}")
+            finally:
+                gc.enable()
             command = typer.main.get_command(getattr(module, entry.app))
             command.name = name
             self._loaded[name] = command

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get
 
 from engine.domain.ids import BookingId
 from engine.domain.notes import Metadata
+from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.routing import Disposition, Reason
 from engine.domain.times import EpochMs
@@ -22,17 +23,6 @@ Unanswered: TypeAlias = Literal[
     Disposition.BUSY, Disposition.NO_ANSWER, Disposition.CANCELLED, Disposition.UNREACHABLE, Disposition.LOST
 ]
 WhyExpired: TypeAlias = Literal[Reason.END_REACHED, Reason.SECONDS_SPENT, Reason.CALLS_SPENT]
-
-
-class EventType(StrEnum):
-    """The optional events, which an account can choose. The two events that every account receives have no type."""
-
-    CALL_STARTED = "call.started"
-    CALL_MISSED = "call.missed"
-    BOOKING_EXPIRING_SOON = "booking.expiring_soon"
-    BOOKING_LOW_SECONDS = "booking.low_seconds"
-    BOOKING_EXPIRED = "booking.expired"
-    BOOKING_GONE = "booking.gone"
 
 
 class WhyGone(StrEnum):

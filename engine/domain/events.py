@@ -20,7 +20,6 @@ from engine.domain.event_kinds import (
     CallStarted,
     Envelope,
     Event,
-    EventType,
     ExpiredCall,
     Unanswered,
     WhyExpired,
@@ -35,7 +34,6 @@ from engine.domain.times import EpochMs, rfc3339
 __all__ = [
     "EXPIRED_MESSAGE",
     "EventBody",
-    "EventType",
     "WhyGone",
     "as_json",
     "body_of",

@@ -1,10 +1,11 @@
-"""Which calls to an expired booking cause a callback, and when a booking counts as low on seconds.
+"""The optional events, which calls to an expired booking cause a callback, and when a booking is low on seconds.
 
 Calls to an expired booking are counted in windows. The first calls of a window cause a callback each, up to a
 fixed limit; the rest are only counted. The next callback after that carries their count.
 """
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from engine.domain.metering import Credit
 from engine.domain.policy import NotificationRules
@@ -67,3 +68,14 @@ def is_over(window: ExpiredCalls, now: EpochMs, rules: NotificationRules) -> boo
 def is_low(seconds: Credit, rules: NotificationRules) -> bool:
     """Returns whether few seconds are left, but at least one. Seconds leased to live calls count as left."""
     return 0 < seconds.unspent < rules.low_seconds
+
+
+class EventType(StrEnum):
+    """The optional events, which an account can choose. The two events that every account receives have no type."""
+
+    CALL_STARTED = "call.started"
+    CALL_MISSED = "call.missed"
+    BOOKING_EXPIRING_SOON = "booking.expiring_soon"
+    BOOKING_LOW_SECONDS = "booking.low_seconds"
+    BOOKING_EXPIRED = "booking.expired"
+    BOOKING_GONE = "booking.gone"

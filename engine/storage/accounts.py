@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from engine.domain.events import EventType
 from engine.domain.ids import AccountId
+from engine.domain.notifications import EventType
 from engine.domain.times import EpochMs
 from engine.storage.table import Row, Table, fields_of
 

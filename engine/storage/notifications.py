@@ -3,9 +3,8 @@
 from dataclasses import asdict, dataclass
 
 from engine.domain.booking import Booking
-from engine.domain.events import EventType
 from engine.domain.ids import AccountId, BookingId
-from engine.domain.notifications import ExpiredCalls
+from engine.domain.notifications import EventType, ExpiredCalls
 from engine.domain.times import EpochMs
 from engine.storage.accounts import chosen_events_from_column
 from engine.storage.bookings import booking_from_row

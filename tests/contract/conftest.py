@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.events import EventType
+from engine.domain.notifications import EventType
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.notifying import EVENT_POLICY, choose

@@ -16,9 +16,9 @@ from engine.bookings.number_pool import import_numbers
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
-from engine.domain.events import EventType
 from engine.domain.ids import CallId
 from engine.domain.metering import CallState
+from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
 from engine.storage.calls import Call

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.callbacks import notifications
-from engine.domain.events import EventType
+from engine.domain.notifications import EventType
 from engine.domain.policy import Allowance, UsagePlan
 from tests.contract.samples import DAY, POLICY
 from tests.contract.world import World

@@ -4,8 +4,8 @@ import pytest
 
 from engine.accounts.accounts import create_account
 from engine.callbacks import notifications
-from engine.domain.events import EventType
 from engine.domain.ids import CallId
+from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.times import EpochMs, rfc3339

@@ -14,8 +14,8 @@ import pytest
 
 from engine.callbacks import notifications
 from engine.calls import lease_rebalancing
-from engine.domain.events import EventType
 from engine.domain.ids import CallId
+from engine.domain.notifications import EventType
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage import queries
 from engine.storage.sqlite import connect

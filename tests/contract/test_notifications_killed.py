@@ -11,8 +11,8 @@ import pytest
 
 from engine.callbacks import notifications
 from engine.domain.booking import Booking
-from engine.domain.events import EventType
 from engine.domain.ids import CallId
+from engine.domain.notifications import EventType
 from engine.runtime.failpoints import VARIABLE
 from tests.contract.notifications_victim import FLOOD, RULES, STEPS
 from tests.contract.samples import SECOND

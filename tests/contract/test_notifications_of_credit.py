@@ -4,8 +4,8 @@ import pytest
 
 from engine.bookings.adjustments import Adjustment, adjust
 from engine.domain.booking import Booking
-from engine.domain.events import EventType
 from engine.domain.ids import CallId
+from engine.domain.notifications import EventType
 from engine.domain.times import HOUR_MS, rfc3339
 from tests.contract.notifying import choose, kinds, reported, sweep
 from tests.contract.samples import SECOND

@@ -11,8 +11,8 @@ from engine.bookings.adjustments import Adjustment, adjust
 from engine.callbacks import notifications
 from engine.domain.booking import BookingStatus, status_at
 from engine.domain.errors import ClockTooFar, InvalidInput
-from engine.domain.events import EventType
 from engine.domain.ids import AccountId, CallId
+from engine.domain.notifications import EventType
 from engine.domain.numbers import ERASED
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import Reason

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from engine.domain.events import EventType
 from engine.domain.ids import CallId
+from engine.domain.notifications import EventType
 from tests.integration.api_helpers import MAX_BOOKINGS, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]

@@ -17,7 +17,8 @@ from engine.config.settings import Settings
 from engine.config.tuning import Tuning
 from engine.domain import events
 from engine.domain.errors import CallbackNotAcceptable
-from engine.domain.events import EventType, WhyGone
+from engine.domain.events import WhyGone
+from engine.domain.notifications import EventType
 from engine.domain.retry import JITTER, MAY_ASK_FOR_TIME, Delivered, GiveUp, HttpAnswer, RetryAfter, decide
 from engine.domain.routing import Disposition
 from tests.contract.samples import BOOKING, HOUR, START

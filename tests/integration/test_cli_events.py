@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.domain.events import EventType
+from engine.domain.notifications import EventType
 from tests.integration.cli_runner import CliInProcess
 
 

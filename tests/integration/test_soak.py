@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.domain.events import EventType
+from engine.domain.notifications import EventType
 from tests.soak.plan import Kind, Wanted
 from tests.soak.run import run
 

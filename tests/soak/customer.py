@@ -9,7 +9,7 @@ from typing import Any, Self
 import aiohttp
 
 from bench.system import HIDDEN, BenchSystem
-from engine.domain.events import EventType
+from engine.domain.notifications import EventType
 from tests.soak.plan import Wanted
 from tests.soak.system import KEYED_OF_ROUNDS
 

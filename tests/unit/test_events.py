@@ -7,9 +7,10 @@ import pytest
 
 from engine.domain import events
 from engine.domain.booking import Booking
-from engine.domain.events import EventType, WhyGone, as_json, call_ended_body, expired_call_body
+from engine.domain.events import WhyGone, as_json, call_ended_body, expired_call_body
 from engine.domain.ids import BookingId
 from engine.domain.metering import Credit
+from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.times import EpochMs, rfc3339
 from tests.contract.samples import BOOKING, CALLER, DAY, HIDDEN, HOUR, START
