@@ -65,7 +65,7 @@ class LimitKeeper:
         # reached.
         self._unsure: set[BookingId] = set()
         # Calls of which Asterisk is being told the route.
-        self._being_told: dict[CallId, asyncio.Event] = {}
+        self._being_told: dict[CallId, set[asyncio.Event]] = {}
         # Calls of which Asterisk has an answer that is not reported yet.
         self._answer_awaited: dict[CallId, asyncio.Event] = {}
         # Calls that were answered although nothing meters them.
@@ -78,11 +78,16 @@ class LimitKeeper:
 
         Nothing may lower the lease meanwhile: the larger one that is under way would arrive last.
         """
-        told = self._being_told[call_id] = asyncio.Event()
+        told = asyncio.Event()
+        # Several, if two Asterisks use the same call id.
+        under_way = self._being_told.setdefault(call_id, set())
+        under_way.add(told)
         try:
             yield
         finally:
-            del self._being_told[call_id]
+            under_way.discard(told)
+            if not under_way:
+                del self._being_told[call_id]
             told.set()
 
     def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
@@ -254,8 +259,7 @@ class LimitKeeper:
         return False
 
     async def _until_told(self, call_id: CallId) -> None:
-        told = self._being_told.get(call_id)
-        if told is not None:
+        for told in tuple(self._being_told.get(call_id, ())):
             await _wait_briefly(told)
 
     async def _until_reported(self, call_id: CallId) -> None:

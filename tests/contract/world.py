@@ -14,7 +14,9 @@ from engine.bookings.lifecycle import BookingRequest, Renewal, SweepResult
 from engine.bookings.number_pool import import_numbers
 from engine.calls import lease_rebalancing
 from engine.calls import lifecycle as calls
-from engine.calls.lifecycle import EndReport, IncomingCall, Settlement
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import AnswerNoted, Settlement
+from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
@@ -110,21 +112,16 @@ class World:
         assert isinstance(decision, Bridge)
         return decision
 
-    async def answered(self, call_id: CallId) -> int:
-        """Reports an answer; returns the milliseconds that the call may talk from now, 0 if it must end."""
+    async def answered(self, call_id: CallId) -> AnswerNoted:
+        """Reports an answer, with the limit that the call has leased."""
         call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
-        booking_id = call.booking_id if call else ""
-        channel = f"PJSIP/trunk-{call_id}"
-        talk = await self.storage.run(lease_rebalancing.begin_talk, call_id, channel, self.at, self.policy)
-        if talk.crowded:
-            await self.share(BookingId(booking_id))
-        limit = await self.storage.run(lease_rebalancing.limit_of, call_id, self.at) if talk.limit else None
-        return limit.left_ms if limit else 0
+        leased, booking_id = (call.seconds_leased, call.booking_id) if call else (1, BookingId(""))
+        report = AnswerReport(call_id, BookingId(booking_id), f"PJSIP/trunk-{call_id}", leased)
+        return await self.storage.run(calls.note_answer, report, self.at)
 
     async def ended(self, call_id: CallId, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
-        return await self.storage.run(
-            calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now, self.policy
-        )
+        report = EndReport(call_id, BookingId(""), answered_ms, dial_status)
+        return await self.storage.run(calls.call_ended, report, self.at, self.policy)
 
     async def talk(self, booking: Booking, call_id: CallId, answered_ms: int) -> Settlement | None:
         """Makes a whole call, from the carrier's INVITE to its BYE."""
