@@ -1,10 +1,8 @@
 """Reconciliation over a real socket: a call is dropped only after two complete lists without it."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +11,7 @@ from engine.asterisk.errors import AmiError
 from engine.asterisk.reconciler import list_channels
 from engine.domain.ids import CallId
 from tests.contract.samples import SECOND
+from tests.integration import fake_reports
 from tests.integration.ami_links import until_state
 from tests.integration.database_world import world_on_disk
 from tests.integration.fake_channels import FakeChannels, UpCall
@@ -66,7 +65,7 @@ async def test_a_complete_list_shows_live_and_talking_calls(work: RunningReconci
     work.ami.up["c2"] = UpCall("c2", 10)
     presence = await list_channels(work.link)
     assert {"c1", "c2"} <= presence.calls
-    assert presence.talking == {"c1": "PJSIP/trunk-c1"}
+    assert presence.talking == {"c1": "c1-callee"}
     work.ami.up.clear()
     assert (await list_channels(work.link)).calls == frozenset()
 
@@ -127,21 +126,17 @@ async def test_an_end_in_the_spool_takes_precedence_for_a_vanished_call(work: Ru
     await work.talk(CallId("c1"))
     await work.rounds(1)
     del work.ami.up["c1"]
-    work.spool.mkdir()
     asked = 0
 
     async def write() -> None:
         nonlocal asked
         asked += 1
         if asked == 2:
-            end: dict[str, Any] = {"callId": "c1", "answeredMs": 7 * SECOND, "dialStatus": "ANSWER"}
-            end |= {"now": work.world.now, "ticks": work.world.at.boot_ms}
-            await asyncio.to_thread((work.spool / "c1.json").write_text, json.dumps(end))
+            fake_reports.spool(work.spool, fake_reports.ended("c1", "", 7 * SECOND, now=work.world.now))
 
     work.ami.before_list = write
     await work.rounds()
     assert work.ended() == {"c1": ("ANSWERED", 7)}
-    assert len(work.settled_from_spool) == 1
 
 
 async def test_a_call_with_a_lost_answer_report_is_found_talking_and_gets_its_share(work: RunningReconciler) -> None:
