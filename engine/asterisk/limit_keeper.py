@@ -97,10 +97,9 @@ class LimitKeeper:
             awaited.set()
         if noted.must_end:
             self._to_end.add(report.call_id)
-        elif noted.limit_differs:
-            self._unsure.add(report.booking_id)
-        if noted.must_end or noted.limit_differs:
             self._wake.set()
+        elif noted.limit_differs:
+            self.differs(report.booking_id)
 
     async def make_room(self, booking_id: BookingId, seconds: int) -> None:
         """Takes up to `seconds` back from the calls that are up on the booking."""
@@ -126,6 +125,11 @@ class LimitKeeper:
     def changed(self, booking_id: BookingId) -> None:
         """Schedules sharing of the booking's seconds among its live calls, after a call ended or a plan was added."""
         self._changed.add(booking_id)
+        self._wake.set()
+
+    def differs(self, booking_id: BookingId) -> None:
+        """Schedules the limits of a booking's calls to be set again, because Asterisk may have others."""
+        self._unsure.add(booking_id)
         self._wake.set()
 
     def settled(self, settlement: Settlement) -> None:

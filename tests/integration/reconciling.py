@@ -35,6 +35,7 @@ class RunningReconciler:
     world: World
     ami: FakeChannels
     parts: EngineParts
+    reconciler: Reconciler
     spool: Path
 
     @property
@@ -46,6 +47,9 @@ class RunningReconciler:
     ) -> Booking:
         booking = booking or await self.world.book(UsagePlan.MEDIUM)
         decision = await self.world.bridge(booking, call_id)
+        for row in self.world.rows("SELECT call_id, seconds_leased FROM calls WHERE ended_at IS NULL"):
+            if row["call_id"] in self.ami.up:  # the world has moved leases as with an Asterisk that obeys
+                self.ami.up[row["call_id"]].limit = row["seconds_leased"]
         call = self.ami.up[call_id] = UpCall(call_id, decision.seconds)
         limit = self.ami.limited(call_id)
         if answer_is_reported:
@@ -57,13 +61,25 @@ class RunningReconciler:
             while call_id not in self.ended():  # noqa: ASYNC110  a database, and no event
                 await asyncio.sleep(0.005)
 
+    async def until_calm(self) -> None:
+        """Wait until a round over the present connection is over."""
+        async with asyncio.timeout(10):
+            while self.reconciler._synced_connection != self.link.connections:  # noqa: ASYNC110  a number
+                await asyncio.sleep(0.005)
+
     async def rounds(self, count: int = ROUNDS) -> None:
         """Wait until the reconciler has requested `count` more lists and stored the results."""
-        until = self.ami.lists + count
+        until = self.ami.lists + count + 1  # it requests one more once those are stored
         async with asyncio.timeout(20):
             while self.ami.lists < until:  # noqa: ASYNC110  a number, and nothing that could be waited for
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
+
+    async def until_down(self) -> None:
+        """Wait until the reconciler knows that Asterisk cannot be reached."""
+        await until_state(self.link, LinkState.DOWN)
+        async with asyncio.timeout(10):
+            while self.reconciler._was_up:  # noqa: ASYNC110  likewise
+                await asyncio.sleep(0.01)
 
     def ended(self) -> dict[str, tuple[str, int]]:
         """Return disposition and duration in seconds by call id."""
@@ -81,8 +97,8 @@ async def running_reconciler(
     world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
     clock = WorldClock(world)
     parts = engine_parts(world, ami, spool)
-    work = RunningReconciler(world, ami, parts, spool)
     reconciler = Reconciler(world.storage, parts.link, clock, world.policy, parts.keeper, parts.spool, interval)
+    work = RunningReconciler(world, ami, parts, reconciler, spool)
     stop = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         for part in (parts, parts.keeper, reconciler):
