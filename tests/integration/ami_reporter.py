@@ -2,9 +2,10 @@
 
     python -m tests.integration.ami_reporter SECRET RATE
 
-Reads one line: reports without their MACs, with tabs between them. Prints its port. Sends them to the first connection that logs in: RATE a second, or as fast as they
-are taken if RATE is 0. Each gets a field more: when it was sent, in nanoseconds of the machine's monotonic clock. Then
-prints the seconds that it took, and answers actions until its input ends.
+Reads one line: reports without their MACs, with tabs between them. Prints its port. Sends them once it is
+asked to hang up a channel: RATE a second, or as fast as they are taken if RATE is 0. Each gets a field more: when it
+was sent, in nanoseconds of the machine's monotonic clock. Then prints the seconds that it took, and answers actions
+until its input ends.
 """
 
 import asyncio

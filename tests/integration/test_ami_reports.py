@@ -158,15 +158,20 @@ class Measured:
 
     Attributes:
         delays: Milliseconds from the sending of each report to its place in the queue.
+        marks: The first and the last report: the time, and the CPU time of this process.
         sending_seconds: How long the sender took.
     """
 
+    marks: list[tuple[float, float]] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
     sending_seconds: float = 0.0
 
     def watched(self, take: Callable[[str], None]) -> Callable[[str], None]:
         def taken(report: str) -> None:
+            if not self.marks:
+                self.marks = [(time.monotonic(), time.process_time())] * 2
             take(report)
+            self.marks[1] = (time.monotonic(), time.process_time())
             self.delays.append((time.monotonic_ns() - int(report.split(" ")[-2])) / 1e6)
 
         return taken
@@ -207,11 +212,10 @@ async def until_taken(intake: WatchedIntake, count: int) -> None:
 async def test_reports_are_taken_far_faster_than_they_come(world: World) -> None:
     texts = [f"answered rn0-1.{number} bkg_{0:032} rn0-2.{number} 60 {wall(START)}" for number in range(MAX_QUEUED)]
     async with reporting(world, texts, 0) as (parts, measured):
-        before, used, began = parts.intake.taken, time.process_time(), time.monotonic()
         await until_taken(parts.intake, len(texts))
-        used, took = time.process_time() - used, time.monotonic() - began
-    rate = (len(texts) - before) / took
-    print(f"F6 from socket to queue: {used / (len(texts) - before) * 1e6:.1f} µs CPU a report, {rate:.0f}/s")  # noqa: T201
+    (began, cpu_before), (done, cpu_after) = measured.marks
+    rate, each = len(texts) / (done - began), (cpu_after - cpu_before) / len(texts)
+    print(f"F6 from socket to queue: {each * 1e6:.1f} µs CPU a report, {rate:.0f}/s")  # noqa: T201
     assert (len(parts.intake._queue), parts.intake.dropped, parts.intake.refused) == (len(texts), 0, 0)
     assert rate > 1000
 
