@@ -129,14 +129,14 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 def ports(settings: Settings) -> Iterator[Finding]:
     """Checks that all ports are free, if no engine runs."""
-    if not _is_running(settings):
+    if not is_running(settings):
         refuse_taken_ports(settings)
         yield Finding("ports", Verdict.OK, "all are free")
 
 
 def engine(settings: Settings) -> Iterator[Finding]:
     """Checks that an engine runs, and reports each part of it as /health does."""
-    if not _is_running(settings):
+    if not is_running(settings):
         fix = "start the system with `make run`, or the engine alone with `rented-numbers serve`"
         yield Finding("engine", Verdict.FAILED, "is not running", fix)
         return
@@ -182,21 +182,6 @@ def callbacks(settings: Settings) -> Iterator[Finding]:
         yield Finding("callbacks", Verdict.OK, text)
 
 
-def end_spool(settings: Settings) -> Iterator[Finding]:
-    """Checks that the engine takes in the ends of calls from the end spool."""
-    names = [path.suffix for path in settings.journal.iterdir()] if settings.journal.is_dir() else []
-    bad, waiting = names.count(".bad"), names.count(".json")
-    text = f"{waiting} ends of calls wait in the end spool"
-    if bad:
-        fix = f"see the .bad files in {settings.journal}; their calls are settled as lost"
-        yield Finding("journal", Verdict.WARNING, f"{text}, {bad} cannot be read", fix)
-    elif waiting and _is_running(settings):
-        fix = "the engine takes them in within seconds; if it does not, see its log"
-        yield Finding("journal", Verdict.WARNING, text, fix)
-    else:
-        yield Finding("journal", Verdict.OK, text)
-
-
 def ledger(settings: Settings) -> Iterator[Finding]:
     """Checks that what each booking was granted equals what is left, leased and settled."""
     bookings, wrong = 0, 0
@@ -240,7 +225,8 @@ def switches_for_tests(_: Settings) -> Iterator[Finding]:
         yield Finding("test switch", Verdict.WARNING, f"{variable} is set; it is for tests only", "unset it")
 
 
-def _is_running(settings: Settings) -> bool:
+def is_running(settings: Settings) -> bool:
+    """Returns whether an engine runs on the data directory."""
     try:
         with lock.held(settings.data_dir, lock.ENGINE_LOCK):
             return False
