@@ -3,9 +3,7 @@
 `worker.py` explains why there are three.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from engine.callbacks.fair_queue import QueuedCallback
 from engine.domain.booking import Booking
@@ -26,20 +24,6 @@ from engine.domain.times import EpochMs
 from engine.runtime.ids import new_id
 from engine.storage.outbox import AttemptRecord, Delivery, DueCallback
 from engine.storage.transaction import Transaction
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Storage(Protocol):
-    """What delivery needs of the database. Tests pass one that fails on purpose."""
-
-    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a command in a transaction.
-
-        Raises:
-            StorageError: That is not possible now.
-        """
 
 
 @dataclass(frozen=True, slots=True)

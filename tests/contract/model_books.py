@@ -61,3 +61,8 @@ class Storage:
         result = self._books.run(command, *args, **kwargs)
         await self._gate.passed()
         return result
+
+    async def run_keyed(
+        self, key: str, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.run(command, *args, **kwargs)

@@ -119,3 +119,12 @@ class FailingStorage:
             self.failures += 1
             raise StorageUnavailable("on purpose")
         return await self.storage.run(command, *args, **kwargs)
+
+    async def run_keyed(self, key: str, command: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await self.run(command, *args, **kwargs)
+
+    def when_posted(self, wake: Callable[[], object]) -> None:
+        self.storage.when_posted(wake)
+
+    async def close(self) -> None:
+        await self.storage.close()
