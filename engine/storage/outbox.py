@@ -106,8 +106,8 @@ class Outbox(Table):
 
     def next_sequence(self, booking_id: BookingId) -> int:
         """Returns the next number of the booking's callbacks, from 1."""
-        [row] = list(self._sql.next_callback_sequence(self._db, booking_id=booking_id))
-        return int(row["callbacks_posted"])
+        [(sequence,)] = self._sql.next_callback_sequence(self._db, booking_id=booking_id)
+        return int(sequence)
 
     def insert(
         self, *, event_id: str, account_id: AccountId, booking_id: BookingId, url: str, body: str, now: EpochMs
@@ -131,7 +131,7 @@ class Outbox(Table):
         Returns:
             The reserved callbacks, oldest first.
         """
-        rows = list(self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=limit))
+        rows = self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=limit)
         due = sorted(
             DueCallback(row["id"], row["url"], row["attempts"], row["account_id"])
             for row in rows
@@ -153,7 +153,7 @@ class Outbox(Table):
             The callback; None when it is finished, its endpoint is disabled, or another worker has claimed it.
         """
         rows = self._sql.begin_callback_attempt(self._db, id=event_id, attempts=attempts, claimed_until=claimed_until)
-        return next((_delivery(row) for row in list(rows)), None)
+        return _delivery(rows[0]) if rows else None
 
     def finish(self, delivery: Delivery, state: str, outcome: str, now: EpochMs) -> bool:
         """Stores that a callback is DELIVERED, FAILED or HELD. Returns False if another worker has claimed it."""
@@ -259,6 +259,6 @@ def callback_from_row(row: Row) -> CallbackRecord:
     return CallbackRecord(**{**row, "state": CallbackState(row["state"]), "claimed": bool(row["claimed"])})
 
 
-def _delivery(row: dict[str, Any]) -> Delivery:
+def _delivery(row: Row) -> Delivery:
     names = ("id", "account_id", "url", "body", "attempts", "tries", "created_at")
     return Delivery(**{name: row[name] for name in names}, secrets=secrets_from_row(row))

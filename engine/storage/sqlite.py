@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 def connect(path: Path) -> sqlite3.Connection:
     """Opens a writing connection in WAL mode. Every commit is synced to the disk, and deleted data is overwritten."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
-    connection.row_factory = queries.dict_row
+    connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -48,7 +48,7 @@ INDEXES = {
 # Queries whose index alone holds what they read.
 COVERED = {"calls_of_caller", "cdr_places", "is_blocked"}
 SQL = queries.load("sqlite3")
-ALL = sorted(name for name in SQL.available_queries if not name.endswith("_cursor"))
+ALL = sorted(SQL.statements)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def db(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def plan(db: sqlite3.Connection, name: str) -> list[str]:
-    sql = getattr(SQL, name).sql
+    sql = SQL.statements[name].sql
     names = dict.fromkeys(re.findall(r"(?<!:):([a-z]\w*)", sql))
     return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", names)]
 

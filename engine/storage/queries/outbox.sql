@@ -1,4 +1,5 @@
 -- name: next_callback_sequence
+-- See also update_credit_and_count.
 UPDATE bookings SET callbacks_posted = callbacks_posted + 1 WHERE id = :booking_id RETURNING callbacks_posted;
 
 -- name: insert_callback!
