@@ -11,6 +11,7 @@ import aiosqlite
 
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId
+from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage import filters, queries
 from engine.storage.accounts import AccountSummary, ApiKey, account_summary_from_row
@@ -20,10 +21,10 @@ from engine.storage.cdrs import Between, CallRecord, Cdr, CdrPosition, WantedRec
 from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.errors import StorageUnavailable
 from engine.storage.filters import LAST_ID, BookingFilter, ScannedPage
-from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row, callbacks_page
+from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
-# A page of bookings first scans this many times its length, which is enough for a filter that most bookings pass.
+# A page with a filter first scans this many times its length, which is enough for a filter that most records pass.
 # Only if that does not fill the page, it scans as many as it may.
 FIRST_SCAN_FACTOR = 4
 
@@ -73,7 +74,7 @@ class Reads:
 
     async def bookings(
         self, account_id: AccountId, wanted: BookingFilter, *, before_id: str | None, limit: int
-    ) -> ScannedPage[Booking]:
+    ) -> ScannedPage[Booking, str]:
         """Returns a page of an account's bookings that are not gone, newest first.
 
         Args:
@@ -83,7 +84,7 @@ class Reads:
             limit: The most bookings to return.
         """
         begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
-        for scan_limit in (min(FIRST_SCAN_FACTOR * limit, filters.SCAN_LIMIT), filters.SCAN_LIMIT):
+        for scan_limit in _scan_limits(limit):
             rows = await _read(
                 self._sql.bookings_page(
                     self._connection(), **begin, looked_at=scan_limit, at_most=limit, **wanted.as_parameters()
@@ -157,13 +158,13 @@ class Reads:
         self,
         account_id: AccountId,
         *,
-        state: str | None,
+        state: CallbackState | None,
         booking_id: BookingId | None,
         since: EpochMs,
-        before: tuple[int, str] | CallbackPosition,
+        before: CallbackPosition,
         limit: int,
-    ) -> list[CallbackRecord]:
-        """Returns an account's callbacks, newest first, without their bodies.
+    ) -> ScannedPage[CallbackRecord, CallbackPosition]:
+        """Returns a page of an account's callbacks, newest first, without their bodies.
 
         Args:
             account_id: The account.
@@ -173,16 +174,35 @@ class Reads:
             before: Only callbacks created before this position.
             limit: The most callbacks to return.
         """
-        before_at, before_id = before
-        parameters = {
-            "account_id": account_id,
-            "since": since,
-            "before_at": before_at,
-            "before_id": before_id,
-            "at_most": limit,
+        begin = {"account_id": account_id, "before_at": before.created_at, "before_id": before.id}
+        indexed = {
+            None: self._sql.callbacks_page,
+            CallbackState.FAILED: self._sql.callbacks_page_failed,
+            CallbackState.HELD: self._sql.callbacks_page_held,
         }
-        rows = callbacks_page(self._sql, self._connection(), parameters, state=state, booking_id=booking_id)
-        return [callback_from_row(row) for row in await _read(rows)]
+        if booking_id is None and state in indexed:
+            rows = await _read(indexed[state](self._connection(), **begin, since=since, at_most=limit))
+            return ScannedPage([callback_from_row(row) for row in rows])
+        for scan_limit in _scan_limits(limit):
+            end = await _read(
+                self._sql.callback_place_before(self._connection(), **begin, since=since, skipped=scan_limit - 1)
+            )
+            last = CallbackPosition(since, "") if end is None else CallbackPosition(*end)
+            rows = await _read(
+                self._sql.callbacks_page_filtered(
+                    self._connection(),
+                    **begin,
+                    last_at=last.created_at,
+                    last_id=last.id,
+                    booking_id=booking_id,
+                    state=None if state is None else state.value,
+                    at_most=limit,
+                )
+            )
+            found = [callback_from_row(row) for row in rows]
+            if end is None or len(found) == limit:
+                return ScannedPage(found)
+        return ScannedPage(found, last)
 
     async def callback(self, account_id: AccountId, callback_id: str) -> CallbackRecord | None:
         """Returns a callback of the account, with its body."""
@@ -219,6 +239,10 @@ class Reads:
         if self._db is None:
             raise StorageUnavailable("not connected")
         return self._db
+
+
+def _scan_limits(limit: int) -> tuple[int, int]:
+    return min(FIRST_SCAN_FACTOR * limit, filters.SCAN_LIMIT), filters.SCAN_LIMIT
 
 
 async def _read(result: Awaitable[Any]) -> Any:  # noqa: ANN401  what the statement returns
