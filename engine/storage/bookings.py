@@ -11,7 +11,6 @@ from engine.domain.notes import as_text
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.times import EpochMs
-from engine.storage.columns import COLUMNS
 from engine.storage.table import Row, Table, fields_of
 
 # Most bookings have no metadata, and each call reads its booking: this saves parsing them.
@@ -19,7 +18,6 @@ NO_METADATA = as_text({})
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _PLANS = {plan.value: plan for plan in UsagePlan}
 _CALLER_IDS = {caller_id.value: caller_id for caller_id in CallerId}
-_WIDTH = len(COLUMNS["bookings"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,34 +134,9 @@ class Bookings(Table):
 
 def booking_from_row(row: Row) -> Booking:
     """Builds a booking from a row that begins with the columns `{bookings}`."""
-    (
-        booking_id,
-        account_id,
-        service,
-        destination,
-        usage_plan,
-        callback,
-        created_at,
-        end_at,
-        exhausted_at,
-        gone_at,
-        seconds_granted,
-        seconds_remaining,
-        seconds_leased,
-        seconds_settled,
-        calls_granted,
-        calls_remaining,
-        calls_leased,
-        calls_settled,
-        max_concurrent_calls,
-        max_calls_per_caller_per_hour,
-        max_call_seconds,
-        caller_id,
-        refuse_anonymous,
-        paused,
-        label,
-        metadata,
-    ) = row[:_WIDTH]
+    booking_id, account_id, service, destination, usage_plan, callback = row[:6]
+    created_at, end_at, exhausted_at, gone_at = row[6:10]
+    caller_id, refuse_anonymous, paused, label, metadata = row[21:26]
     return Booking(
         booking_id,
         account_id,
@@ -175,9 +148,9 @@ def booking_from_row(row: Row) -> Booking:
         end_at,
         exhausted_at,
         gone_at,
-        Credit(seconds_granted, seconds_remaining, seconds_leased, seconds_settled),
-        Credit(calls_granted, calls_remaining, calls_leased, calls_settled),
-        BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds),
+        Credit(*row[10:14]),
+        Credit(*row[14:18]),
+        BookingLimits(*row[18:21]),
         _CALLER_IDS[caller_id],
         bool(refuse_anonymous),
         bool(paused),

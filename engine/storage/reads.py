@@ -183,6 +183,12 @@ class Reads:
         if booking_id is None and state in indexed:
             rows = await _read(indexed[state](self._connection(), **begin, since=since, at_most=limit))
             return ScannedPage([callback_from_row(row) for row in rows])
+        wanted = {"booking_id": booking_id, "state": None if state is None else state.value}
+        return await self._callbacks_filtered(begin, wanted, since, limit)
+
+    async def _callbacks_filtered(
+        self, begin: dict[str, Any], wanted: dict[str, Any], since: EpochMs, limit: int
+    ) -> ScannedPage[CallbackRecord, CallbackPosition]:
         for scan_limit in _scan_limits(limit):
             end = await _read(
                 self._sql.callback_place_before(self._connection(), **begin, since=since, skipped=scan_limit - 1)
@@ -190,13 +196,7 @@ class Reads:
             last = CallbackPosition(since, "") if end is None else CallbackPosition(*end)
             rows = await _read(
                 self._sql.callbacks_page_filtered(
-                    self._connection(),
-                    **begin,
-                    last_at=last.created_at,
-                    last_id=last.id,
-                    booking_id=booking_id,
-                    state=None if state is None else state.value,
-                    at_most=limit,
+                    self._connection(), **begin, **wanted, last_at=last.created_at, last_id=last.id, at_most=limit
                 )
             )
             found = [callback_from_row(row) for row in rows]
