@@ -34,7 +34,7 @@ from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for_any
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ DIALED_PEER = "DIALEDPEERNAME"
 class LimitKeeper:
     """Makes room for calls that come in now; `run` works off everything that can wait."""
 
-    def __init__(self, storage: SqliteStorage, link: AmiLink, clock: Clock, policy: Policy) -> None:
+    def __init__(self, storage: Storage, link: AmiLink, clock: Clock, policy: Policy) -> None:
         self._storage = storage
         self._link = link
         self._clock = clock
