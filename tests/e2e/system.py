@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from engine.asterisk.config_files import find_program, write_own
+from engine.calls.end_spool import CURRENT
 from engine.config.settings import Settings
 from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
@@ -192,6 +193,14 @@ class System:
     def engine_pid(self) -> int:
         assert self._engine is not None
         return self._engine.pid
+
+    def spooled(self, booking_id: str) -> list[str]:
+        """The ends of a booking's calls that stand in the end spool."""
+        try:
+            lines = (self.settings.journal / CURRENT).read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [line for line in lines if line.split(" ")[2] == booking_id]
 
     @property
     def asterisk_pid(self) -> int:
