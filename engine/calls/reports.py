@@ -5,8 +5,8 @@ A report is one line. Its fields are separated by single spaces and may be empty
     answered CALL BOOKING CALLEE-CHANNEL LIMIT WALL-CLOCK MAC
     ended CALL BOOKING ANSWERED-MS DIALSTATUS WALL-CLOCK MAC
 
-The wall clock is UTC as `20260301120000250`. Later versions may add fields before the MAC. Asterisk sends each report as
-an event of its manager interface, and also writes the report of an end into the end spool.
+The wall clock is UTC as `20260301120000250`. Later versions may add fields before the MAC. Asterisk sends each report
+as an event of its manager interface, and also writes the report of an end into the end spool.
 """
 
 import datetime as dt
