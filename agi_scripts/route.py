@@ -97,8 +97,8 @@ async def _route_with_room(
     Another call may take the room first, and the decision is MakeRoom again; with `is_last` it is "busy" instead.
     """
     try:
-        await context.limits.make_room(room.booking_id, room.seconds)
-        return await _route(context, incoming, is_last=is_last)
+        async with context.limits.room_made(room.booking_id, room.seconds):
+            return await _route(context, incoming, is_last=is_last)
     finally:
         context.limits.changed(room.booking_id)  # shares what this call did not take among the others
 

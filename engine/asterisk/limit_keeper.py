@@ -97,10 +97,16 @@ class LimitKeeper:
         if noted.must_end or noted.limit_differs:
             self._wake.set()
 
-    async def make_room(self, booking_id: BookingId, seconds: int) -> None:
-        """Takes up to `seconds` back from the calls that are up on the booking."""
+    @asynccontextmanager
+    async def room_made(self, booking_id: BookingId, seconds: int) -> AsyncIterator[None]:
+        """Takes up to `seconds` back from the calls that are up on the booking, for a call that is routed inside.
+
+        Calls that come in at the same time make their room one after the other. Otherwise all of them would make the
+        same room, the first one would take it, and the others would be refused.
+        """
         async with self._exclusive(booking_id):
             await self._share(booking_id, keep_free=seconds)
+            yield
 
     async def adjust(self, adjustment: Adjustment) -> Grant:
         """Gives a booking seconds and calls or takes some away, after live calls gave back what they can.

@@ -146,7 +146,9 @@ def call_ended(
     disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
     if talked_ms and call.answered is None:
         # The report of the answer was lost, so the callback about the start is still due.
-        answered_at = EpochMs(max(call.started_at, now - talked_ms))
+        # A report from the end spool may be old, so that Asterisk's clock is the better one, within what is possible.
+        ended_at = min(now, report.asterisk_now) if late and report.asterisk_now is not None else now
+        answered_at = EpochMs(max(call.started_at, ended_at - talked_ms))
         notifications.notify_call_started(tx, booking_of(tx, call), call, answered_at, now)
     charged = seconds_charged(talked_ms, call.seconds_leased)
     return settle(tx, call, CallOutcome(disposition, charged), now, policy)
