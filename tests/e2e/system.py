@@ -12,11 +12,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from engine.asterisk.config_files import find_program, write_own
+from engine.asterisk.config_files import AsteriskProgram, find_program, write_own
 from engine.calls.end_spool import CURRENT
 from engine.config.settings import Settings
 from engine.local.demo import key_file
@@ -119,11 +120,18 @@ class System:
         files_of = self.settings.model_copy(update=self._asterisk_only)
         home = write_own(files_of, kept, find_program())
         self.alter(home.etc)
-        self._asterisk = LocalAsterisk(find_program(), home)
+        self._asterisk = LocalAsterisk(self._program(), home)
         self.start_engine()
         self.start_asterisk()
         self.up.append(self)
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
+
+    def _program(self) -> AsteriskProgram:
+        program, more = find_program(), self._asterisk_environment
+        if not more:
+            return program
+        # Asterisk does not inherit the environment.
+        return replace(program, command=("env", *(f"{name}={value}" for name, value in more.items()), *program.command))
 
     def alter(self, etc: Path) -> None:
         """Changes Asterisk's files, in subclasses that break a protection on purpose."""
@@ -230,8 +238,7 @@ class System:
 
     def start_asterisk(self) -> None:
         assert self._asterisk is not None
-        with environ(self._asterisk_environment):
-            self._runner.run(self._asterisk.start())
+        self._runner.run(self._asterisk.start())
 
     def asterisk_console(self, command: str) -> str:
         """Runs a console command of Asterisk and returns its output."""

@@ -11,6 +11,7 @@ import pytest
 from engine.asterisk.ami_link import EXCESSIVE_ACTIONS, REQUIRED_ACTIONS
 from engine.asterisk.config_files import AMI_USER
 from engine.config import secrets
+from engine.local.processes import ASTERISK_VARIABLES
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
 
@@ -166,7 +167,7 @@ def test_the_manager_user_gets_only_our_events_whatever_it_requests() -> None:
             another.ask("UserEvent", UserEvent=name, Report="answered 1 2 3", More="RentedNumbers")
         theirs, seen = another.events(), ours.events()
     kinds = {line for message in theirs for line in message.splitlines() if line.startswith("Event: ")}
-    assert {"Event: Newchannel", "Event: VarSet", "Event: DialBegin", "Event: Hangup", "Event: UserEvent"} <= kinds
+    assert {"Event: Newchannel", "Event: DialBegin", "Event: Hangup", "Event: UserEvent"} <= kinds
     assert len(seen) == 2, seen
     assert all("UserEvent: RentedNumbers\r\n" in message for message in seen)
     answered, ended = (re.findall(r"^Report: (.*)\r$", message, re.MULTILINE)[0] for message in seen)
@@ -186,11 +187,21 @@ def test_the_right_secret_from_another_address_is_refused(system: System) -> Non
         assert "Authentication failed" in talking.greeting
 
 
-@pytest.mark.parametrize("function", ["SHELL(id)", "FILE(/etc/passwd)", "ENV(PATH)", "SYSTEM(id)"])
+@pytest.mark.parametrize("function", ["SHELL(id)", "FILE(/etc/passwd)", "STAT(s,/etc/passwd)", "SYSTEM(id)"])
 def test_variables_reach_neither_the_shell_nor_files(system: System, function: str) -> None:
     with session(system) as talking:
         answer = talking.ask("Getvar", Variable=function)
         assert "Response: Error" in answer or answer.endswith("Value: \r\n\r\n")
+
+
+def test_asterisks_environment_which_can_be_read_holds_nothing_of_the_engines(system: System) -> None:
+    """Asterisk lets everybody read it who can read variables, whatever `live_dangerously` says."""
+    names = {entry.partition("=")[0] for entry in Path(f"/proc/{system.asterisk_pid}/environ").read_text().split("\0")}
+    assert names - {"", "PWD"} <= set(ASTERISK_VARIABLES)
+    with session(system) as talking:
+        assert "PATH)\r\nValue: /" in talking.ask("Getvar", Variable="ENV(PATH)")
+        answer = talking.ask("Getvar", Variable="ENV(RENTED_NUMBERS_DATA_DIR)")
+        assert answer.endswith("Value: \r\n\r\n")
 
 
 def test_no_variable_that_is_set_writes_a_file_runs_a_program_or_changes_asterisk(
