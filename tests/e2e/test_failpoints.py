@@ -146,15 +146,11 @@ def test_after_a_kill_a_spooled_end_is_not_settled_twice(crash_system: System) -
 def test_after_a_kill_while_sharing_both_calls_stay_within_the_credit(crash_system: System, point: str) -> None:
     booked = crash_system.book("MEDIUM")
     caller = Caller(crash_system)
-    with (
-        caller.hidden(calls=2),
-        caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 6500}) as first,
-    ):
-        wait_talking(crash_system, first)
-        with (
-            dying_at(crash_system, point),
-            caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 2500}) as second,
-        ):
+    with caller.hidden(calls=2), contextlib.ExitStack() as stack:
+        with dying_at(crash_system, point):
+            first = stack.enter_context(caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 6500}))
+            wait_talking(crash_system, first)
+            second = stack.enter_context(caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 2500}))
             second.wait()
         first.wait()
     for messages in (first.messages(), second.messages()):
