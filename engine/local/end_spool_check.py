@@ -1,16 +1,19 @@
 """The check of `doctor` for the end spool, the file in which Asterisk reports the end of each call. It changes nothing."""
 
+import asyncio
 import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from engine.calls.end_spool import CURRENT, FORMER, ROTATE_BYTES
+from engine.calls.end_spool import CURRENT, FORMER, ROTATE_BYTES, holds_end
 from engine.calls.reports import ENDED
 from engine.config.settings import Settings
+from engine.domain.ids import CallId
 from engine.local.doctor_checks import Finding, Verdict, is_running
 from engine.runtime.file_access import Identity, identity_of, may_append_to, may_create_in
+from engine.storage.reads import Reads
 
 PART = "journal"
 # The engine renames the file in the first round after it has grown to ROTATE_BYTES.
@@ -39,8 +42,8 @@ def end_spool(settings: Settings) -> Iterator[Finding]:
 
 def _missing(settings: Settings) -> Finding:
     directory = settings.journal
-    if settings.manage_asterisk:  # the start makes it
-        return Finding(PART, Verdict.OK, "no end of a call has been written yet")
+    if settings.manage_asterisk and not directory.exists():  # the start makes it
+        return _latest(settings)
     fix = f"Asterisk's user and the engine's must be able to write there: mkdir -m 2770 {directory}, and chgrp"
     return Finding(PART, Verdict.FAILED, f"{directory} is not a directory", fix)
 
@@ -94,14 +97,33 @@ def _waiting(settings: Settings) -> Finding:
     text = f"{len(ended)} ends of calls wait in the end spool"
     length = _size_of(settings.journal / CURRENT)
     if not is_running(settings):
-        return Finding(PART, Verdict.OK, f"{text}; the engine takes them in at its start" if ended else text)
+        return Finding(PART, Verdict.OK, f"{text}; the engine takes them in at its start") if ended else _latest(settings)
     if ended:
         fix = "the engine takes them in within seconds; if it does not, see its log"
         return Finding(PART, Verdict.WARNING, text, fix)
     if length > TOO_LONG:
         fix = f"the engine does not read or rename it: see `end_spool` in its log; it must be able to write in {settings.journal}"
         return Finding(PART, Verdict.WARNING, f"{settings.journal / CURRENT} has grown to {length >> 20} MB", fix)
-    return Finding(PART, Verdict.OK, text)
+    return _latest(settings)
+
+
+def _latest(settings: Settings) -> Finding:
+    """Checks that the end of the latest call, which an event may have settled, stands in the spool as well."""
+    call_id = asyncio.run(_latest_reported_call(settings))
+    if call_id is None:
+        return Finding(PART, Verdict.OK, "no call has been answered yet")
+    if holds_end(settings.journal, call_id):
+        return Finding(PART, Verdict.OK, "it has the end of the latest answered call")
+    fix = (
+        f"{settings.journal}: Asterisk's user must be able to write there; until then, calls that end while the engine "
+        "is away are settled as lost"
+    )
+    return Finding(PART, Verdict.WARNING, f"the end of call {call_id} is not in it", fix)
+
+
+async def _latest_reported_call(settings: Settings) -> CallId | None:
+    async with Reads(settings.database) as reads:
+        return await reads.latest_reported_call()
 
 
 def _calls_up(settings: Settings) -> set[str]:

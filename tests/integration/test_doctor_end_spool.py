@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,9 @@ def found(settings: Settings, *, runs: bool = False) -> Finding:
     return finding
 
 
-def a_call(settings: Settings, call_id: str, ended_at: int | None = None) -> None:
+def a_call(settings: Settings, call_id: str, **changes: Any) -> None:
     with closing(sqlite3.connect(settings.database)) as database, database:
-        insert(database, "calls", call_id=call_id, booking_id="bkg_1", ended_at=ended_at)
+        insert(database, "calls", call_id=call_id, **changes)
 
 
 def _as_directory(path: Path) -> None:
@@ -122,7 +123,7 @@ def test_ends_that_wait_are_those_of_calls_that_are_still_up(
 ) -> None:
     a_call(settings, "c1")
     a_call(settings, "c2")
-    a_call(settings, "c3", ended_at=1)
+    a_call(settings, "c3", state="VOIDED", ended_at=1, seconds_charged=0)
     spool(journal, *(ended(call_id, "") for call_id in ("c1", "c3", "c1", "unknown")))
     (journal / CURRENT).rename(journal / name)
     with (journal / name).open("ab") as file:
@@ -144,3 +145,14 @@ def test_the_check_changes_nothing(settings: Settings, journal: Path) -> None:
     before = [(path, path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(journal.iterdir())]
     assert found(settings, runs=True).verdict is Verdict.WARNING
     assert [(path, path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(journal.iterdir())] == before
+
+
+@pytest.mark.parametrize(("is_there", "verdict"), [(True, Verdict.OK), (False, Verdict.WARNING)])
+def test_the_end_of_the_latest_call_must_stand_in_the_spool(
+    settings: Settings, journal: Path, *, is_there: bool, verdict: Verdict
+) -> None:
+    """Its event has settled it; if Asterisk cannot write, only this shows it."""
+    with closing(sqlite3.connect(settings.database)) as database, database:
+        insert(database, "cdrs", id="cdr_1", call_id="c1", disposition="ANSWERED", duration=2)
+    spool(journal, ended("c1" if is_there else "c2", ""))
+    assert found(settings).verdict is verdict
