@@ -126,7 +126,7 @@ class _Reader:
     def _include(self, line: str, depth: int) -> None:
         match = _INCLUDE.fullmatch(line)
         if match is None:
-            raise ValueError(f"{line.split()[0]} cannot be followed")
+            raise ValueError(f"{line.split(maxsplit=1)[0]} cannot be followed")
         pattern = Path(match[2])
         base = self._directory if not pattern.is_absolute() else Path(pattern.anchor)
         relative = str(pattern.relative_to(pattern.anchor) if pattern.is_absolute() else pattern)

@@ -1,4 +1,4 @@
-"""The check of `doctor` for the end spool, the file in which Asterisk reports the end of each call. It changes nothing."""
+"""The check of `doctor` for the end spool, the file in which Asterisk reports the end of each call."""
 
 import asyncio
 import sqlite3
@@ -62,7 +62,7 @@ def _unwritable(settings: Settings) -> Finding | None:
     """Returns what keeps Asterisk from writing, or the engine from reading and renaming; None if nothing does."""
     directory, current = settings.journal, settings.journal / CURRENT
     if not may_create_in(directory, _engines_user(settings)):
-        fix = f"the engine's user must be able to rename the file there: chmod u+rwx {directory}, or chgrp and chmod g+rwx"
+        fix = f"the engine's user must be able to rename the file there: chmod u+rwx {directory}"
         return Finding(PART, Verdict.FAILED, f"the engine may not write in {directory}", fix)
     asterisk = _asterisks_user(settings)
     if asterisk is not None and not may_create_in(directory, asterisk):
@@ -97,12 +97,14 @@ def _waiting(settings: Settings) -> Finding:
     text = f"{len(ended)} ends of calls wait in the end spool"
     length = _size_of(settings.journal / CURRENT)
     if not is_running(settings):
-        return Finding(PART, Verdict.OK, f"{text}; the engine takes them in at its start") if ended else _latest(settings)
+        return (
+            Finding(PART, Verdict.OK, f"{text}; the engine takes them in at its start") if ended else _latest(settings)
+        )
     if ended:
         fix = "the engine takes them in within seconds; if it does not, see its log"
         return Finding(PART, Verdict.WARNING, text, fix)
     if length > TOO_LONG:
-        fix = f"the engine does not read or rename it: see `end_spool` in its log; it must be able to write in {settings.journal}"
+        fix = f"the engine does not read or rename it: see its log; it must be able to write in {settings.journal}"
         return Finding(PART, Verdict.WARNING, f"{settings.journal / CURRENT} has grown to {length >> 20} MB", fix)
     return _latest(settings)
 

@@ -48,7 +48,11 @@ def _as_link(path: Path) -> None:
     path.symlink_to(path.parent / "elsewhere")
 
 
-WRONG_KINDS: dict[str, Callable[[Path], object]] = {"a link": _as_link, "a pipe": os.mkfifo, "a directory": _as_directory}
+WRONG_KINDS: dict[str, Callable[[Path], object]] = {
+    "a link": _as_link,
+    "a pipe": os.mkfifo,
+    "a directory": _as_directory,
+}
 
 
 @pytest.mark.parametrize("kind", WRONG_KINDS)

@@ -139,7 +139,9 @@ def test_logs_in_use_are_overwritten_in_place(system: Settings) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_the_end_spool_is_searched_and_its_reports_are_left(system: Settings, tmp_path: Path, *, elsewhere: bool) -> None:
+def test_the_end_spool_is_searched_and_its_reports_are_left(
+    system: Settings, tmp_path: Path, *, elsewhere: bool
+) -> None:
     """The digits of a time or an id are no number. What has a number in it is no report of ours: it is only named."""
     journal_dir = tmp_path / "spool" if elsewhere else None
     settings = Settings(data_dir=system.data_dir, journal_dir=journal_dir)
