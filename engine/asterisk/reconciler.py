@@ -142,7 +142,7 @@ class Reconciler:
         booking_id = await self._storage.run(begin_found, found, at, left_ms=left_ms, asterisk_now=now)
         log.info("call_found_talking", call=found.call_id, left_ms=left_ms)
         if booking_id is not None:
-            self._keeper.changed(BookingId(booking_id))
+            self._keeper.found_talking(BookingId(booking_id))
 
     async def _hang_up(self, over: set[CallId]) -> None:
         for call_id in sorted(over):

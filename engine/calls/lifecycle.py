@@ -26,7 +26,7 @@ from engine.domain.metering import (
 from engine.domain.numbers import E164, ERASED
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, MakeRoom, RouteDecision
-from engine.domain.times import EpochMs, Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
@@ -110,7 +110,7 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
         return AnswerNoted(must_end=True)
     if call.answered is not None:
         return AnswerNoted()
-    answered = at.with_wall(report.asterisk_now)
+    answered = _answered_at(report, call, at)
     talking = replace(
         call,
         state=next_state(call.state, CallEvent.ANSWERED),
@@ -191,6 +191,19 @@ def booking_of(tx: Transaction, call: Call) -> Booking:
     if booking is None:
         raise LookupError(f"call {call.call_id} has no booking")  # the foreign key forbids it
     return booking
+
+
+def _answered_at(report: AnswerReport, call: Call, at: Timestamp) -> Timestamp:
+    """Returns when a call was answered, by Asterisk's wall clock and our boot clock.
+
+    The report may be late, because the engine was too busy to read it: by the wall clock, if it can be. Otherwise the
+    call would have its lease from then on, and talk for longer.
+    """
+    if report.asterisk_now is None:
+        return at
+    late_ms = at.wall_ms - report.asterisk_now
+    possible = 0 < late_ms <= at.boot_ms - call.started_ticks
+    return Timestamp(report.asterisk_now, BootMs(at.boot_ms - late_ms) if possible else at.boot_ms)
 
 
 def _talked_ms(report: EndReport, call: Call, at: Timestamp, *, late: bool) -> int:
