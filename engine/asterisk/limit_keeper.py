@@ -22,6 +22,7 @@ from engine.calls.lease_rebalancing import (
     bookings_overrun,
     bookings_to_share,
     bookings_with_talk,
+    is_ringing,
     limits_on,
     plan_shrinks,
 )
@@ -267,7 +268,9 @@ class LimitKeeper:
     async def _until_reported(self, call_id: CallId) -> None:
         reported = self._answer_awaited.setdefault(call_id, asyncio.Event())
         try:
-            await _wait_briefly(reported)
+            # It may have been reported since the shares were planned.
+            if await self._storage.run(is_ringing, call_id):
+                await _wait_briefly(reported)
         finally:
             self._answer_awaited.pop(call_id, None)
 

@@ -126,6 +126,12 @@ def limits_on(tx: Transaction, booking_id: BookingId, at: Timestamp) -> list[Tal
     return [_limit(call, booking, at) for call in talking if call.callee_channel is not None]
 
 
+def is_ringing(tx: Transaction, call_id: CallId) -> bool:
+    """Returns whether no answer of the call is noted yet, and no end."""
+    call = tx.calls.by_id(call_id)
+    return call is not None and call.state is CallState.RINGING
+
+
 def bookings_with_talk(tx: Transaction) -> list[BookingId]:
     """Returns the bookings with a talking call."""
     return tx.calls.bookings_with_talk()
