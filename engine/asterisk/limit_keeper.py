@@ -8,7 +8,7 @@ between, the lease in the database is at least the limit in Asterisk.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from weakref import WeakValueDictionary
 
 import structlog
@@ -22,6 +22,7 @@ from engine.calls.lease_rebalancing import (
     bookings_overrun,
     bookings_to_share,
     bookings_with_talk,
+    limit_if_answered,
     limits_on,
     plan_shrinks,
 )
@@ -31,7 +32,7 @@ from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
-from engine.runtime.periodic import wait_for_any
+from engine.runtime.periodic import wait_for, wait_for_any
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
@@ -264,21 +265,28 @@ class LimitKeeper:
             return True
         # It was answered just now, perhaps with the old lease: once that is reported, its limit can be lowered. Or the
         # route is still on its way to Asterisk, from an engine that has ended meanwhile.
-        self._unsure.add(booking_id)
-        if peer.value:
-            await self._until_reported(limit.call_id)
-        return False
+        answered = await self._when_reported(limit) if peer.value else None
+        if answered is None or answered.channel is None:
+            self._unsure.add(booking_id)
+            return False
+        return await self._set_talking(answered.channel, answered)
 
     async def _until_told(self, call_id: CallId) -> None:
         for told in tuple(self._being_told.get(call_id, ())):
-            await _wait_briefly(told)
+            await wait_for(told, LONGEST_DELAY_SECONDS)
 
-    async def _until_reported(self, call_id: CallId) -> None:
-        reported = self._answer_awaited.setdefault(call_id, asyncio.Event())
+    async def _when_reported(self, limit: TalkLimit) -> TalkLimit | None:
+        """Returns the limit of a call that Asterisk has connected, once its answer is noted; None if it is not."""
+        reported = self._answer_awaited.setdefault(limit.call_id, asyncio.Event())
         try:
-            await _wait_briefly(reported)
+            # It may have been noted since the shares were planned.
+            answered = await self._storage.run(limit_if_answered, limit, self._clock.timestamp())
+            if answered is None:
+                await wait_for(reported, LONGEST_DELAY_SECONDS)
+                answered = await self._storage.run(limit_if_answered, limit, self._clock.timestamp())
+            return answered
         finally:
-            self._answer_awaited.pop(call_id, None)
+            self._answer_awaited.pop(limit.call_id, None)
 
     @asynccontextmanager
     async def _exclusive(self, booking_id: BookingId) -> AsyncIterator[None]:
@@ -296,9 +304,3 @@ class LimitKeeper:
         if lock is None:
             lock = self._locks[booking_id] = asyncio.Lock()
         return lock
-
-
-async def _wait_briefly(event: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LONGEST_DELAY_SECONDS):
-            await event.wait()

@@ -60,6 +60,7 @@ class EndSpool:
         self._former = directory / FORMER
         self._intake = intake
         self._rotate_bytes = rotate_bytes
+        self._one_at_a_time = asyncio.Lock()
         self._places = {self._current: _Place(), self._former: _Place()}
 
     async def take_in(self) -> int:
@@ -71,6 +72,11 @@ class EndSpool:
         Raises:
             StorageError: The database failed. The next call reads the same ends again.
         """
+        async with self._one_at_a_time:
+            return await self._take_in_both()
+
+    async def _take_in_both(self) -> int:
+        """Raises StorageError."""
         settled = 0
         self._intake.begin_spool()
         for path in (self._former, self._current):
