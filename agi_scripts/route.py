@@ -9,10 +9,11 @@ import structlog
 from agi_scripts import dialplan
 from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
 from agi_scripts.session import CallContext, Session
-from engine.calls.lifecycle import IncomingCall, abandon_call, route_call
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import abandon_call, route_call
 from engine.domain.ids import CallId
 from engine.domain.numbers import caller_of, from_dialled, in_context
-from engine.domain.routing import UNKNOWN_NUMBER, Bridge, MakeRoom, Reject, RouteDecision
+from engine.domain.routing import UNKNOWN_NUMBER, MakeRoom, Reject, RouteDecision
 
 log = structlog.get_logger(__name__)
 
@@ -34,30 +35,32 @@ async def route(context: CallContext, session: Session) -> None:
 
     If the decision does not reach Asterisk, the call cannot have been bridged, so the lease that it got is given back.
     """
-    call = session.environment
-    decision: RouteDecision | None = None
-    try:
-        decision = await _decide(context, session)
-        kind = "bridge" if isinstance(decision, Bridge) else f"reject_{decision.cause}"
-        log.info("call_routed", call=call.unique_id, decision=kind)
-    except asyncio.CancelledError:
-        # Out of time: without a verdict the dialplan cannot have bridged the call.
-        await _abandon(context, CallId(call.unique_id), decision)
-        raise
-    try:
-        await session.set_variables(dialplan.verdict(decision, context.expired_announcement))
-    except (UnsafeValue, HungUp, CommandRefused):
-        # Only these errors mean that Asterisk did not execute the command. After any other one it may have bridged the
-        # call, and then only the end report may settle it.
-        await _abandon(context, CallId(call.unique_id), decision)
-        raise
+    call_id = CallId(session.environment.unique_id)
+    with context.limits.telling(call_id):
+        decision: RouteDecision | None = None
+        try:
+            decision = await _decide(context, session)
+        except asyncio.CancelledError:
+            # Out of time: without a verdict the dialplan cannot have bridged the call.
+            await _abandon(context, call_id, decision)
+            raise
+        try:
+            await session.set_variables(dialplan.verdict(decision, context.expired_announcement))
+        except (UnsafeValue, HungUp, CommandRefused):
+            # Only these errors mean that Asterisk did not execute the command. After any other one it may have bridged
+            # the call, and then only the end report may settle it.
+            await _abandon(context, call_id, decision)
+            raise
+    if isinstance(decision, Reject):
+        log.info("call_rejected", call=call_id, cause=decision.cause)
 
 
 async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecision | None) -> None:
     """Settles a call that was not bridged, if it got a lease.
 
-    A lease that is being granted at this moment is committed before this runs: storage is sequential. After a rejection
-    this call has no lease, but a call of another Asterisk with the same id may have one, so nothing is done.
+    A lease that is being granted at this moment is committed before this runs: storage keeps the order of a call's
+    commands. After a rejection this call has no lease, but a call of another Asterisk with the same id may have one, so
+    nothing is done.
     """
     if isinstance(decision, Reject):
         return
@@ -89,7 +92,7 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
 async def _route_with_room(
     context: CallContext, incoming: IncomingCall, room: MakeRoom, *, is_last: bool
 ) -> RouteDecision | MakeRoom:
-    """Takes seconds back from live calls of the booking, then routes the call again.
+    """Takes seconds back from the calls that are up on the booking, then routes the call again.
 
     Another call may take the room first, and the decision is MakeRoom again; with `is_last` it is "busy" instead.
     """

@@ -18,8 +18,6 @@ from agi_scripts.admission import (
     ReportRefusal,
     log_refusal,
 )
-from agi_scripts.answered import answered
-from agi_scripts.ended import ended
 from agi_scripts.errors import AgiError, BadPeer, NotAuthenticated
 from agi_scripts.protocol import AgiProtocol
 from agi_scripts.request_auth import is_authentic
@@ -172,8 +170,4 @@ async def _no_such_script(session: Session) -> None:
 
 def scripts(context: CallContext) -> dict[str, Script]:
     """Returns the script for each AGI path."""
-    return {
-        dialplan.ROUTE: partial(route, context),
-        dialplan.ANSWERED: partial(answered, context),
-        dialplan.ENDED: partial(ended, context),
-    }
+    return {dialplan.ROUTE: partial(route, context)}

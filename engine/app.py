@@ -35,6 +35,8 @@ from engine.callbacks.notifications import notify_all_due
 from engine.callbacks.ssrf import check_callback
 from engine.callbacks.worker import CallbackWorker
 from engine.calls.end_spool import EndSpool
+from engine.calls.report_intake import ReportIntake
+from engine.calls.reports import ReportReader, boot_ahead_ms
 from engine.config import secrets
 from engine.config.policy import callback_rules_of, delivery_rules_of, policy_of, retention_of
 from engine.config.settings import Settings
@@ -142,8 +144,16 @@ class Engine:
         self._policy = policy_of(settings)
         self._retention = retention_of(settings)
         self._callbacks = self._build_callback_worker()
-        self._ami = AmiLink(host=settings.ami_host, port=settings.ami_port, user=AMI_USER, secret=kept.ami_secret)
+        self._ami = AmiLink(
+            host=settings.ami_host,
+            port=settings.ami_port,
+            user=AMI_USER,
+            secret=kept.ami_secret,
+            reported=self._take_report,
+        )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
+        reader = ReportReader(agi_tokens, boot_ahead_ms())
+        self._reports = ReportIntake(reader, storage, self._clock, self._policy, self._limits)
         self._reconciler = self._build_reconciler()
         self._watch = LoopWatch() if diagnostics_enabled() else None
         self._control = self._build_control_server()
@@ -159,14 +169,13 @@ class Engine:
         return worker
 
     def _build_reconciler(self) -> Reconciler:
-        spool = EndSpool(self._settings.journal, self._storage, self._clock, self._policy, self._limits.settled)
         return Reconciler(
             self._storage,
             self._ami,
             self._clock,
             self._policy,
             self._limits,
-            spool,
+            EndSpool(self._settings.journal, self._reports),
             self._settings.tuning.reconcile_interval,
         )
 
@@ -220,6 +229,7 @@ class Engine:
             tasks.create_task(self._fastagi.run(fastagi, stop))
             tasks.create_task(self._serve_http(http, stop))
             tasks.create_task(self._ami.run(stop))
+            tasks.create_task(self._reports.run(stop))
             tasks.create_task(self._limits.run(stop))
             tasks.create_task(ClockWatch(self._ami, self._clock, self._limits).run(stop))
             tasks.create_task(self._reconciler.run(stop))
@@ -231,6 +241,9 @@ class Engine:
                 tasks.create_task(self._watch.run(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
         log.info("engine_down")
+
+    def _take_report(self, line: str) -> None:
+        self._reports.take(line)
 
     async def health(self) -> dict[str, str]:
         """Returns the state of each part: "up", or what is wrong with it."""

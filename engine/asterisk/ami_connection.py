@@ -7,6 +7,7 @@ endless message, an endless list or a flood of unsolicited messages ends the con
 import asyncio
 import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 # panoramisk pings by itself; this delay turns that off.
 NEVER_SECONDS = 10**9
 END_OF_MESSAGE = b"\r\n\r\n"
+# The dialplan's event; the manager's user gets no other.
+USER_EVENT = b"Event: UserEvent\r\n"
+_REPORT = re.compile(rb"\r\nUserEvent: RentedNumbers\r\n(?:.*\r\n)*?Report: ([^\r\n]*)")
 # Asterisk drops lines of more than 1024 bytes.
 MAX_VALUE = 512
 # The only fields kept of the messages of a list: a message may have any number of fields.
@@ -55,7 +59,8 @@ class AmiLimits:
         max_pending: Actions that wait for their answers.
         max_message: Bytes of one message; Asterisk's own have some hundred.
         max_list: Bytes of one list.
-        max_unsolicited: Bytes of messages that answer no action, between two pings. We subscribe to no events.
+        max_unsolicited: Bytes of messages that neither answer an action nor are reports of the dialplan, between two
+            pings. We subscribe to no other events.
     """
 
     action_seconds: float = 2.0
@@ -120,6 +125,10 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no t
     def _handle(self, raw: bytes) -> None:
         """Raises AmiLimitExceeded, and whatever panoramisk raises for a message it cannot parse."""
         self._check_length(raw)
+        if raw.startswith(USER_EVENT) and (report := _REPORT.search(raw)):
+            # Not parsed as a whole, because every call sends two of them.
+            self._connection.reported(report[1].decode("utf-8", "replace"))
+            return
         message = Message.from_line(raw.decode("utf-8", "ignore").strip())
         action = None if message is None else self.responses.get(message.id)
         if action is None:
@@ -148,8 +157,15 @@ class AmiConnection(Manager):  # type: ignore[misc]  # panoramisk carries no typ
         lost: Set when the connection is closed or lost.
     """
 
-    def __init__(self, limits: AmiLimits) -> None:
+    def __init__(self, limits: AmiLimits, reported: Callable[[str], None]) -> None:
+        """Prepares a connection.
+
+        Args:
+            limits: Times and sizes.
+            reported: Takes each report of the dialplan, see engine/calls/reports.py.
+        """
         super().__init__(loop=asyncio.get_running_loop(), ping_delay=NEVER_SECONDS)
+        self.reported = reported
         # panoramisk would send these actions again after a reconnect; with `maxlen=0` it keeps none.
         self.awaiting_actions: deque[Action] = deque(maxlen=0)
         self.lost = asyncio.Event()

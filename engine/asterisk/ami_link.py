@@ -1,10 +1,11 @@
-"""The link to Asterisk's manager interface, through which the engine ends live calls and changes their limits.
+"""The link to Asterisk's manager interface: the engine ends live calls, changes their limits, and receives reports.
 
 The link opens one connection after another, each used once, so that nothing is sent twice after a reconnect. Pings
 detect a peer that no longer answers. A wrong secret and missing rights are logged as such. Reconnects have a back-off.
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Never
 
@@ -20,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 DEFAULT_LIMITS = AmiLimits()
 # The actions that we use; all of them are in the class `call`.
-REQUIRED_ACTIONS = ("AbsoluteTimeout", "Hangup", "Status")
+REQUIRED_ACTIONS = ("AbsoluteTimeout", "Getvar", "Hangup", "Setvar", "Status")
 # With any of these, our secret would be enough to run commands, place calls or change Asterisk's configuration.
 EXCESSIVE_ACTIONS = ("Command", "GetConfig", "ModuleLoad", "Originate", "UpdateConfig")
 
@@ -45,11 +46,31 @@ class AmiLink:
         connections: Number of connections so far. A new one may lead to an Asterisk that was restarted meanwhile.
     """
 
-    def __init__(self, *, host: str, port: int, user: str, secret: str, limits: AmiLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        user: str,
+        secret: str,
+        reported: Callable[[str], None] = lambda report: None,
+        limits: AmiLimits = DEFAULT_LIMITS,
+    ) -> None:
+        """Prepares the link.
+
+        Args:
+            host: Where Asterisk's manager interface listens.
+            port: Its port.
+            user: Our user there.
+            secret: The user's secret.
+            reported: Takes each report of the dialplan; those that are sent while the link is down never come.
+            limits: Times and sizes.
+        """
         self._host = host
         self._port = port
         self._user = user
         self._secret = secret
+        self._reported = reported
         self._limits = limits
         self._connection: AmiConnection | None = None
         self._last_warning = ""
@@ -111,10 +132,10 @@ class AmiLink:
             await asyncio.sleep(self._limits.refused_retry_seconds if refused else waits.next())
 
     async def _connect(self) -> AmiConnection:
-        connection = self._connection = AmiConnection(self._limits)
+        connection = self._connection = AmiConnection(self._limits, self._reported)
         await connection.open(self._host, self._port)
         try:
-            await connection.ask("Login", {"Username": self._user, "Secret": self._secret, "Events": "off"})
+            await connection.ask("Login", {"Username": self._user, "Secret": self._secret, "Events": "user"})
         except AmiRefused as error:
             raise _LoginRefused(str(error)) from error
         await self._check_rights(connection)

@@ -4,15 +4,14 @@ import json
 import os
 import re
 import secrets
-import shlex
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.asterisk.sip_config import bracketed, encryption, media_address, sip_values, trunk_identify
 from engine.asterisk.softphones import phone_globals, softphone_sections
+from engine.calls.end_spool import CURRENT
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
 from engine.config.tuning import CALL_DEADLINE_SECONDS
@@ -38,6 +37,8 @@ ENGINE_SECONDS = CALL_DEADLINE_SECONDS + 1
 AMI_USER = "rented-numbers"
 
 _PLACEHOLDER = re.compile(r"@([a-z0-9_]+)@")
+# What the dialplan would read as more than a part of a name in FILE(name,…).
+_UNNAMEABLE = re.compile(r"""[^\w./+ ~@%=:-]""")
 # A Unix socket's path may have 107 bytes; the names of Asterisk's sockets take the rest.
 MAX_RUN_PATH = 90
 
@@ -125,11 +126,6 @@ class AsteriskHome:
         """The directory of its variable data."""
         return self.base / "lib"
 
-    @property
-    def end_spool_script(self) -> Path:
-        """The classic AGI script that writes an end of a call to the end spool."""
-        return self.base / "journal-ended"
-
 
 def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> AsteriskHome:
     """Writes the whole configuration of an Asterisk of our own under `data_dir/asterisk`.
@@ -139,14 +135,14 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
         UnusableFile: A certificate, a key or a list of CAs cannot be used.
     """
     home = AsteriskHome((settings.data_dir / "asterisk").absolute())
-    _check_paths(home, program)
+    _check_paths(home, program, settings)
     for directory in (home.etc, home.log, home.run, home.spool):
         directory.mkdir(parents=True, exist_ok=True)
     home.base.chmod(0o700)
     if not home.varlib.exists():
         shutil.copytree(program.varlib, home.varlib, symlinks=True)
     values = {**drop_in_values(settings, kept, kept.agi_token), **_own_values(settings, kept, program, home)}
-    write_atomically(home.end_spool_script, end_spool_script(settings), 0o700)
+    settings.journal.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in EMPTY_FILES:
         (home.etc / f"{name}.conf").write_text("")
     for template in (*(TEMPLATES / "own").glob("*.conf"), *(TEMPLATES / "drop_in").glob("*.conf")):
@@ -154,7 +150,7 @@ def write_own(settings: Settings, kept: Secrets, program: AsteriskProgram) -> As
     return home
 
 
-def _check_paths(home: AsteriskHome, program: AsteriskProgram) -> None:
+def _check_paths(home: AsteriskHome, program: AsteriskProgram, settings: Settings) -> None:
     """Raises AsteriskMissing."""
     if len(str(home.run)) > MAX_RUN_PATH:
         raise AsteriskMissing(f"{home.run} is too long a path for Asterisk's socket: set a shorter data_dir")
@@ -163,12 +159,25 @@ def _check_paths(home: AsteriskHome, program: AsteriskProgram) -> None:
             raise AsteriskMissing(
                 f"the path {str(path)!r} cannot stand in Asterisk's files: it has a semicolon or a control character"
             )
+    check_end_spool(settings)
+
+
+def check_end_spool(settings: Settings) -> None:
+    """Checks that the dialplan can name the end spool.
+
+    Raises:
+        AsteriskMissing: It cannot.
+    """
+    if _UNNAMEABLE.search(str(settings.journal)):
+        raise AsteriskMissing(
+            f"the path {str(settings.journal)!r} cannot stand in Asterisk's dialplan: set RENTED_NUMBERS_JOURNAL_DIR "
+            "to one without commas, quotes, brackets, backslashes, $ and semicolons"
+        )
 
 
 def _own_values(settings: Settings, kept: Secrets, program: AsteriskProgram, home: AsteriskHome) -> dict[str, object]:
     """Returns the values of the placeholders in asterisk_conf/own, and those that the drop-ins have in common."""
     return {
-        "end_spool_script": home.end_spool_script,
         "etc": home.etc,
         "modules": program.modules,
         "data": program.data,
@@ -201,7 +210,7 @@ def render(template: str, values: Mapping[str, object]) -> str:
 def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[str, object]:
     """Returns values for the placeholders in asterisk_conf/drop_in.
 
-    `media` and `end_spool_script` are missing: they differ between our own Asterisk and one that is there already.
+    `media` is missing: it differs between our own Asterisk and one that is there already.
 
     Args:
         settings: The settings.
@@ -212,6 +221,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "agi_token": agi_token,
         "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
+        "end_spool": settings.journal / CURRENT,
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "rtp_hold_timeout": int(settings.rtp_hold_timeout.total_seconds()),
@@ -240,14 +250,3 @@ def _system_name(home: AsteriskHome) -> str:
     if not path.exists():
         path.write_text(f"rn{secrets.token_hex(4)}\n")
     return path.read_text().strip()
-
-
-def end_spool_script(settings: Settings) -> str:
-    """Returns the shell script that Asterisk runs to write an end of a call to the end spool.
-
-    Asterisk starts a classic AGI script by its path alone, so this script names the interpreter and the directory. It
-    runs with `nice`, because a burst of ends while the engine is away must not take the processor from live calls. It
-    ignores SIGHUP, which Asterisk sends when it is done with the channel, perhaps before Python has started.
-    """
-    words = [sys.executable, str(ROOT / "agi_scripts" / "spool_ended.py"), str(settings.journal)]
-    return f"#!/bin/sh\ntrap '' HUP\nexec nice -n 10 {shlex.join(words)} \"$@\"\n"

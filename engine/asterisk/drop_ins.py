@@ -6,12 +6,11 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.asterisk.config_files import TEMPLATES, AsteriskMissing, drop_in_values, end_spool_script, render
+from engine.asterisk.config_files import TEMPLATES, AsteriskMissing, check_end_spool, drop_in_values, render
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
 from engine.runtime.atomic_file import write_atomically
 
-END_SPOOL_SCRIPT = "rented-numbers-journal"
 # Files that Asterisk can surely read; the first that exists shows the owner that it needs.
 KNOWN_FILES = ("asterisk.conf", "extensions.conf", "manager.conf", "pjsip.conf")
 
@@ -59,9 +58,8 @@ def write_drop_ins(settings: Settings, kept: Secrets, directory: Path, agi_token
         raise AsteriskMissing(
             f"the files in {directory} belong to {owner}: run this command as root, so that Asterisk can read its files"
         )
-    script = directory.absolute() / END_SPOOL_SCRIPT
-    _write(script, end_spool_script(settings), 0o750, owner)
-    values = {**drop_in_values(settings, kept, agi_token or kept.agi_token), "media": "", "end_spool_script": script}
+    check_end_spool(settings)
+    values = {**drop_in_values(settings, kept, agi_token or kept.agi_token), "media": ""}
     written = []
     for template in sorted((TEMPLATES / "drop_in").glob("*.conf")):
         path = directory / template.name
@@ -86,7 +84,7 @@ def instructions(settings: Settings, directory: Path, written: list[Path]) -> li
         "logger.conf: keep debug, verbose and warning out of the log files, because they can show a hidden number",
         f"pjproject.conf: copy [log_mappings] from {TEMPLATES / 'own' / 'pjproject.conf'}, against forged log lines",
         f"{settings.journal}: Asterisk's user must be able to write there (RENTED_NUMBERS_JOURNAL_DIR moves it)",
-        f"{directory / END_SPOOL_SCRIPT}: Asterisk's user must be able to run it, and the Python that it names",
+        "modules.conf: app_userevent, func_cut, func_env and func_hangupcause must be loaded (autoload does)",
         "Then run in Asterisk's console: core reload",
     ]
 

@@ -7,30 +7,28 @@ between, the lease in the database is at least the limit in Asterisk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from weakref import WeakValueDictionary
 
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
-from engine.asterisk.errors import AmiError, AmiUnavailable
+from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
     TalkLimit,
     apply_shares,
-    begin_talk,
     bookings_overrun,
     bookings_to_share,
     bookings_with_talk,
-    limit_of,
     limits_on,
     plan_shrinks,
 )
-from engine.calls.lifecycle import Settlement
+from engine.calls.lifecycle import AnswerNoted, Settlement
+from engine.calls.reports import AnswerReport
 from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
-from engine.domain.times import EpochMs
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for_any
@@ -43,10 +41,17 @@ log = structlog.get_logger(__name__)
 # Asterisk takes 0 for "no limit".
 SHORTEST_LIMIT_MS = 10
 LONGEST_WAIT_SECONDS = 1.0
+# Asterisk is told a route, and reports an answer, well within this time.
+LONGEST_DELAY_SECONDS = 1.0
+# Variables of the caller's channel, see asterisk_conf/drop_in/extensions_rented_numbers.conf.
+VERDICT, BRIDGE = "RN_VERDICT", "BRIDGE"
+SECONDS = "RN_SECONDS"
+# Dial() sets it when the callee answers.
+DIALED_PEER = "DIALEDPEERNAME"
 
 
 class LimitKeeper:
-    """Sets limits at once for calls that are answered now; `run` works off everything that can wait."""
+    """Makes room for calls that come in now; `run` works off everything that can wait."""
 
     def __init__(self, storage: SqliteStorage, link: AmiLink, clock: Clock, policy: Policy) -> None:
         self._storage = storage
@@ -59,49 +64,41 @@ class LimitKeeper:
         # Bookings whose limits in Asterisk may differ from the database. They are set again once Asterisk can be
         # reached.
         self._unsure: set[BookingId] = set()
+        # Calls of which Asterisk is being told the route.
+        self._being_told: dict[CallId, asyncio.Event] = {}
+        # Calls of which Asterisk has an answer that is not reported yet.
+        self._answer_awaited: dict[CallId, asyncio.Event] = {}
+        # Calls that were answered although nothing meters them.
+        self._to_end: set[CallId] = set()
         self._wake = asyncio.Event()
 
-    async def answered(
-        self,
-        booking_id: BookingId,
-        call_id: CallId,
-        callee_channel: str,
-        set_limit: Callable[[TalkLimit | None], Awaitable[None]],
-        asterisk_ahead: int | None = None,
-    ) -> bool:
-        """Decides how long a call that was answered just now may last, and sets that limit.
+    @contextmanager
+    def telling(self, call_id: CallId) -> Iterator[None]:
+        """Wraps the time in which Asterisk is being told the route of a call, and with it the call's lease.
 
-        A repeated report finds a call that talks and has its limit. Setting the limit once more over AGI would take
-        time in which they talk, so it stays, and is moved over AMI if it must change.
-
-        Args:
-            booking_id: The call's booking.
-            call_id: The unique id of the caller's channel.
-            callee_channel: The unique id of the callee's channel, which carries the limit.
-            set_limit: Sets the limit over AGI; None as the limit means that the call must end.
-            asterisk_ahead: Milliseconds by which Asterisk's wall clock is ahead of our boot clock; None if unknown.
-
-        Returns:
-            Whether `set_limit` was called; False for a repeated report.
+        Nothing may lower the lease meanwhile: the larger one that is under way would arrive last.
         """
-        async with self._exclusive(booking_id):
-            at = self._clock.timestamp()
-            now = None if asterisk_ahead is None else EpochMs(at.boot_ms + asterisk_ahead)
-            talk = await self._storage.run(begin_talk, call_id, callee_channel, at, self._policy, asterisk_now=now)
-            # Raise the other calls' limits before lowering any: the last limit sent must be the one in the database.
-            await self._set_limits(booking_id, talk.raised_limits)
-            limit = talk.limit
-            if talk.crowded:
-                await self._share(booking_id, newcomer=call_id)
-                limit = await self._storage.run(limit_of, call_id, self._clock.timestamp())
-            if talk.is_repeat and limit is not None and limit.left_ms > 0:
-                self.changed(booking_id)
-                return False
-            await set_limit(limit)
-            return True
+        told = self._being_told[call_id] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._being_told[call_id]
+            told.set()
+
+    def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
+        """Schedules what an answer needs: another limit than Asterisk has set, or the end of the call."""
+        awaited = self._answer_awaited.get(report.call_id)
+        if awaited is not None:
+            awaited.set()
+        if noted.must_end:
+            self._to_end.add(report.call_id)
+        elif noted.limit_differs:
+            self._unsure.add(report.booking_id)
+        if noted.must_end or noted.limit_differs:
+            self._wake.set()
 
     async def make_room(self, booking_id: BookingId, seconds: int) -> None:
-        """Takes up to `seconds` back from the booking's live calls."""
+        """Takes up to `seconds` back from the calls that are up on the booking."""
         async with self._exclusive(booking_id):
             await self._share(booking_id, keep_free=seconds)
 
@@ -134,7 +131,7 @@ class LimitKeeper:
     async def review(self) -> None:
         """Schedules what was missed.
 
-        That is: sharing of idle seconds, where a script was cut off after it settled a call, and the limits of calls
+        That is: sharing of idle seconds, where the engine ended after it had settled a call, and the limits of calls
         that by our boot clock talk past their lease, whatever limit Asterisk has for them.
         """
         at = self._clock.timestamp()
@@ -170,6 +167,19 @@ class LimitKeeper:
         if self._link.is_up:
             for booking_id in list(self._unsure):
                 await self._set_all_limits(booking_id)
+            while self._to_end:
+                await self._end(self._to_end.pop())
+
+    async def _end(self, call_id: CallId) -> None:
+        """Ends a call that nothing meters."""
+        log.warning("answered_call_unknown", call=call_id)
+        try:
+            await self._link.hang_up(call_id)
+        except AmiUnavailable:
+            self._to_end.add(call_id)
+            raise
+        except AmiRefused:
+            return  # it has just ended
 
     async def _set_all_limits(self, booking_id: BookingId) -> None:
         async with self._exclusive(booking_id):
@@ -178,24 +188,15 @@ class LimitKeeper:
             for limit in await self._storage.run(limits_on, booking_id, self._clock.timestamp()):
                 await self._set_limit(booking_id, limit)
 
-    async def _share(self, booking_id: BookingId, *, newcomer: CallId | None = None, keep_free: int = 0) -> None:
-        """Shares a booking's seconds fairly among its live calls.
-
-        Args:
-            booking_id: The booking.
-            newcomer: A call that has no limit in Asterisk yet; the caller of this method sets it. Until then its lease
-                does not shrink: if the engine is lost, Asterisk lets the call talk for what it leased first.
-            keep_free: Seconds that no live call gets.
-        """
-        shrunk = await self._lower_limits(booking_id, newcomer=newcomer, keep_free=keep_free)
+    async def _share(self, booking_id: BookingId, *, keep_free: int = 0) -> None:
+        """Shares a booking's seconds fairly among the calls that are up. No call gets the seconds in `keep_free`."""
+        shrunk = await self._lower_limits(booking_id, keep_free=keep_free)
         at = self._clock.timestamp()
         raised_limits = await self._storage.run(apply_shares, booking_id, shrunk, at, self._policy, keep_free=keep_free)
         failpoints.hit("growth booked")
-        await self._set_limits(booking_id, [limit for limit in raised_limits if limit.call_id != newcomer])
+        await self._set_limits(booking_id, raised_limits)
 
-    async def _lower_limits(
-        self, booking_id: BookingId, *, newcomer: CallId | None = None, keep_free: int = 0
-    ) -> dict[CallId, int]:
+    async def _lower_limits(self, booking_id: BookingId, *, keep_free: int = 0) -> dict[CallId, int]:
         """Lowers in Asterisk the limits that must shrink.
 
         Returns:
@@ -203,11 +204,8 @@ class LimitKeeper:
         """
         at = self._clock.timestamp()
         shrinks = await self._storage.run(plan_shrinks, booking_id, at, self._policy, keep_free)
-        others = [limit for limit in shrinks if limit.call_id != newcomer]
-        if len(others) < len(shrinks):
-            self.changed(booking_id)
-        was_set = await self._set_limits(booking_id, others)
-        shrunk = {limit.call_id: limit.leased for limit, done in zip(others, was_set, strict=True) if done}
+        was_set = await self._set_limits(booking_id, shrinks)
+        shrunk = {limit.call_id: limit.leased for limit, done in zip(shrinks, was_set, strict=True) if done}
         failpoints.hit("limits lowered")
         return shrunk
 
@@ -216,10 +214,10 @@ class LimitKeeper:
 
     async def _set_limit(self, booking_id: BookingId, limit: TalkLimit) -> bool:
         """Sets a limit in Asterisk. Returns whether Asterisk has confirmed it."""
-        left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_boot_ms)
-        seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         try:
-            await self._link.action("AbsoluteTimeout", Channel=limit.channel, Timeout=f"{seconds:.3f}")
+            if limit.channel is None:
+                return await self._set_ringing(booking_id, limit)
+            await self._set_talking(limit.channel, limit)
         except AmiUnavailable as error:
             log.warning("limit_not_set", call=limit.call_id, reason=str(error))
             self._unsure.add(booking_id)
@@ -227,6 +225,45 @@ class LimitKeeper:
         except AmiError:
             return False  # no such channel: the call has just ended
         return True
+
+    async def _set_talking(self, channel: str, limit: TalkLimit) -> None:
+        left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_boot_ms)
+        seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
+        await self._link.action("AbsoluteTimeout", Channel=channel, Timeout=f"{seconds:.3f}")
+
+    async def _set_ringing(self, booking_id: BookingId, limit: TalkLimit) -> bool:
+        """Changes the lease that the dialplan will read at the answer. Returns whether it surely will read this one.
+
+        Asterisk carries out the three actions in this order. The dialplan sets VERDICT after the lease, and Dial()
+        sets DIALED_PEER before the dialplan reads the lease.
+        """
+        await self._until_told(limit.call_id)
+        caller = limit.call_id
+        verdict, _, peer = await asyncio.gather(
+            self._link.action("Getvar", Channel=caller, Variable=VERDICT),
+            self._link.action("Setvar", Channel=caller, Variable=SECONDS, Value=str(limit.leased)),
+            self._link.action("Getvar", Channel=caller, Variable=DIALED_PEER),
+        )
+        if verdict.value == BRIDGE and not peer.value:
+            return True
+        # It was answered just now, perhaps with the old lease: once that is reported, its limit can be lowered. Or the
+        # route is still on its way to Asterisk, from an engine that has ended meanwhile.
+        self._unsure.add(booking_id)
+        if peer.value:
+            await self._until_reported(limit.call_id)
+        return False
+
+    async def _until_told(self, call_id: CallId) -> None:
+        told = self._being_told.get(call_id)
+        if told is not None:
+            await _wait_briefly(told)
+
+    async def _until_reported(self, call_id: CallId) -> None:
+        reported = self._answer_awaited.setdefault(call_id, asyncio.Event())
+        try:
+            await _wait_briefly(reported)
+        finally:
+            self._answer_awaited.pop(call_id, None)
 
     @asynccontextmanager
     async def _exclusive(self, booking_id: BookingId) -> AsyncIterator[None]:
@@ -244,3 +281,9 @@ class LimitKeeper:
         if lock is None:
             lock = self._locks[booking_id] = asyncio.Lock()
         return lock
+
+
+async def _wait_briefly(event: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LONGEST_DELAY_SECONDS):
+            await event.wait()

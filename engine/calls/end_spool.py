@@ -1,98 +1,125 @@
-"""Settles the ends of calls that could not reach the engine.
+"""Reads the end spool, a file to which Asterisk appends the report of each end.
 
-Asterisk spools such an end as a file (agi_scripts/spool_ended.py). The engine removes a file only after the end is
-settled and committed. Settling is keyed by the call's id, so reading a file twice changes nothing.
+The file is what counts; the event that Asterisk sends as well only makes the engine quicker. So the engine reads what
+is new in the file at its start and in every round of reconciliation, and settles the calls whose event was lost.
+Settlement is keyed by the call's id: reading a line twice changes nothing.
+
+Once the file is long, the engine renames it, and Asterisk begins a new one. The renamed file is read until the next one
+takes its place, because Asterisk may have opened it before.
 """
 
 import asyncio
-import json
-from collections.abc import Callable
+import os
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from engine.calls.lifecycle import EndReport, Settlement, call_ended
-from engine.domain.ids import CallId
-from engine.domain.policy import Policy
-from engine.domain.times import BootMs, EpochMs, Timestamp
+from engine.calls.report_intake import ReportIntake
+from engine.calls.reports import ENDED, MAX_BYTES
 from engine.runtime import failpoints
-from engine.runtime.clock import Clock
-from engine.storage.sqlite import SqliteStorage
 
 log = structlog.get_logger(__name__)
 
-SUFFIX = ".json"
-MAX_BYTES = 4096
-MAX_FILES = 1000
+CURRENT = "ends"
+FORMER = "ends.old"
+# The file is renamed when it is this long, about 10,000 calls.
+ROTATE_BYTES = 1024 * 1024
+# About 600 ends, which wait for one commit.
+CHUNK_BYTES = 64 * 1024
+# A file that is no regular file, such as a pipe, would block the engine.
+OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class _Place:
+    """How far a file has been read. `inode` tells whether it is still the same file."""
+
+    inode: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Whole lines of a file, and the place behind them."""
+
+    lines: list[bytes]
+    inode: int
+    offset: int
 
 
 class EndSpool:
-    """Reads the spool directory and settles what it finds. Calls `settled` after each end that it settled."""
+    """Reads the end spool in a directory and hands its ends to the report intake."""
 
-    def __init__(
-        self,
-        directory: Path,
-        storage: SqliteStorage,
-        clock: Clock,
-        policy: Policy,
-        settled: Callable[[Settlement], None],
-    ) -> None:
-        self._directory = directory
-        self._storage = storage
-        self._clock = clock
-        self._policy = policy
-        self._settled = settled
+    def __init__(self, directory: Path, intake: ReportIntake, rotate_bytes: int = ROTATE_BYTES) -> None:
+        self._current = directory / CURRENT
+        self._former = directory / FORMER
+        self._intake = intake
+        self._rotate_bytes = rotate_bytes
+        self._places = {self._current: _Place(), self._former: _Place()}
 
     async def take_in(self) -> int:
-        """Settles every spooled end, up to MAX_FILES.
+        """Settles every end that is new in the spool and is not settled yet.
 
         Returns:
-            How many ends it settled.
+            How many calls it settled.
 
         Raises:
-            StorageError: The database failed. The rest of the files stays.
+            StorageError: The database failed. The next call reads the same ends again.
         """
         settled = 0
-        for path in await asyncio.to_thread(self._files):
+        self._intake.begin_spool()
+        for path in (self._former, self._current):
             try:
                 settled += await self._take_in(path)
             except FileNotFoundError:
-                continue  # another engine has removed it
+                continue
             except OSError as error:
-                # No permission, or a failing disk. The next round tries the file again.
-                log.error("end_spool_file_stays", file=path.name, reason=str(error))
+                # No permission, a failing disk, or no regular file. The next round tries again.
+                log.error("end_spool_unreadable", file=path.name, reason=error.strerror)
+        if self._places[self._current].offset >= self._rotate_bytes:
+            await asyncio.to_thread(self._rotate)
         return settled
 
-    async def _take_in(self, path: Path) -> bool:
-        """Returns whether the file settled a call. Raises StorageError, OSError."""
-        try:
-            report = await asyncio.to_thread(_read, path)
-        except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
-            log.error("end_spool_file_unreadable", file=path.name, kind=type(error).__name__)
-            await asyncio.to_thread(path.rename, path.with_suffix(".bad"))
-            return False
-        settlement = await self._storage.run(call_ended, report, self._clock.now(), self._policy)
-        failpoints.hit("end spool settled")
-        # Before the file is removed: that may fail.
-        if settlement is not None:
-            cdr = settlement.cdr
-            log.info("call_ended", call=report.call_id, cdr=cdr.id, seconds=cdr.duration, late=True)
-            self._settled(settlement)
-        await asyncio.to_thread(path.unlink, missing_ok=True)  # another engine may have read it as well
-        return settlement is not None
+    async def _take_in(self, path: Path) -> int:
+        """Raises StorageError, OSError."""
+        settled, place = 0, self._places[path]
+        while True:
+            part = await asyncio.to_thread(_read, path, place)
+            settled += await self._intake.take_spooled([_report_in(line) for line in part.lines])
+            failpoints.hit("end spool settled")
+            at_end = part.inode == place.inode and part.offset == place.offset
+            place.inode, place.offset = part.inode, part.offset
+            if at_end:
+                return settled
 
-    def _files(self) -> list[Path]:
-        if not self._directory.is_dir():
-            return []
-        return sorted(self._directory.glob(f"*{SUFFIX}"))[:MAX_FILES]
+    def _rotate(self) -> None:
+        # A file that Asterisk still had open is read to its end in the next rounds.
+        self._current.replace(self._former)
+        self._places[self._former] = self._places[self._current]
+        self._places[self._current] = _Place()
 
 
-def _read(path: Path) -> EndReport:
-    """Reads one end. Raises OSError, or another exception if the file's content is not an end."""
-    with path.open("rb") as file:
-        content = json.loads(file.read(MAX_BYTES))
-    call_id = str(content["callId"])
-    if not call_id.isascii():
-        raise ValueError("not a call id")
-    at = Timestamp(EpochMs(int(content["now"])), BootMs(int(content["ticks"])))
-    return EndReport(CallId(call_id), int(content["answeredMs"]), str(content["dialStatus"]), at)
+def _read(path: Path, place: _Place) -> _Part:
+    """Reads whole lines from a place on. Raises OSError."""
+    descriptor = os.open(path, OPEN)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "not a regular file")
+        # Another file, or one that was cut: begin at its beginning.
+        same = status.st_ino == place.inode and status.st_size >= place.offset
+        start = place.offset if same else 0
+        content = os.pread(descriptor, CHUNK_BYTES, start)
+    finally:
+        os.close(descriptor)
+    end = content.rfind(b"\n") + 1
+    if end == 0 and len(content) > MAX_BYTES:
+        end = len(content)  # no report is so long: skip it
+    return _Part(content[:end].split(b"\n")[:-1] if end else [], status.st_ino, start + end)
+
+
+def _report_in(line: bytes) -> str:
+    """Returns the report in a line. What a full disk cut short is continued by the next report, which is whole."""
+    return line[max(0, line.rfind(f"{ENDED} ".encode())) :].decode("ascii", "replace")

@@ -7,56 +7,24 @@ credit, call record and callback always commit together.
 from dataclasses import dataclass, replace
 
 from engine.callbacks import expired_calls, notifications
+from engine.calls.facts import IncomingCall, booking_called, facts_of
+from engine.calls.reports import AnswerReport, EndReport
 from engine.cdr.write import CallOutcome, record_call
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
-from engine.domain.ids import AccountId, CallId
+from engine.domain.ids import CallId
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
-from engine.domain.numbers import E164, ERASED, is_simulated
+from engine.domain.numbers import E164, ERASED
 from engine.domain.policy import Policy
-from engine.domain.routing import Bridge, Disposition, Facts, MakeRoom, RouteDecision
-from engine.domain.times import HOUR_MS, EpochMs, Timestamp
+from engine.domain.routing import Bridge, Disposition, MakeRoom, RouteDecision
+from engine.domain.times import EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
 
-
-@dataclass(frozen=True, slots=True)
-class IncomingCall:
-    """A call that asks for its route.
-
-    Attributes:
-        call_id: Asterisk's unique id of the caller's channel.
-        service: The dialled number.
-        source: The caller: E.164, as sent, or "anonymous".
-        sandbox: The account whose sandbox simulates the call; None for a real call.
-    """
-
-    call_id: CallId
-    service: E164
-    source: str
-    sandbox: AccountId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EndReport:
-    """Asterisk's report of a call that ended.
-
-    Attributes:
-        call_id: Asterisk's unique id of the caller's channel.
-        answered_ms: How long the call was answered, by Asterisk's wall clock: negative if that clock was set back
-            meanwhile, 0 if the call was not answered.
-        dial_status: Asterisk's DIALSTATUS; empty if nothing was dialled.
-        ended: When the report was received or spooled, by the clocks of the machine that did it.
-        asterisk_now: The same moment by Asterisk's wall clock, in epoch milliseconds, if that is a different clock.
-    """
-
-    call_id: CallId
-    answered_ms: int
-    dial_status: str
-    ended: Timestamp | None = None
-    asterisk_now: EpochMs | None = None
+# /proc/uptime, from which Asterisk reads the boot clock, has hundredths of a second; the report was under way.
+BOOT_CLOCK_ERROR_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +41,16 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
-class AnsweredCall:
-    """A call that is answered. Nothing of it is written to the database yet.
+class AnswerNoted:
+    """What follows from the report of an answer.
 
     Attributes:
-        call: The call in its new state.
-        booking: The booking that was called.
-        is_repeat: Whether the answer was reported before.
+        must_end: The call must end: it is settled or unknown, or its booking is gone.
+        limit_differs: Asterisk's limit is not the one that the call must have.
     """
 
-    call: Call
-    booking: Booking
-    is_repeat: bool
+    must_end: bool = False
+    limit_differs: bool = False
 
 
 def route_call(
@@ -97,17 +63,18 @@ def route_call(
         incoming: The call.
         at: When it came in.
         policy: The operator's choices.
-        room_was_made: Whether talking calls have already given back what they can; MakeRoom is then never the result.
+        room_was_made: Whether the calls that are up have already given back what they can; MakeRoom is then never the
+            result.
 
     Returns:
-        The decision. Nothing is written for MakeRoom: take seconds back from talking calls, then route again with
-        `room_was_made`.
+        The decision. Nothing is written for MakeRoom: take seconds back from the calls that are up, then route again
+        with `room_was_made`.
     """
     known = tx.calls.by_id(incoming.call_id)
     if known is not None:
         return _repeated_decision(tx, known, incoming.service, policy)
     booking = booking_called(tx, incoming)
-    facts = facts_of(tx, booking, incoming.source, at.wall_ms)
+    facts = facts_of(tx, booking, incoming.source, at, policy)
     decision = routing.decide(facts, at.wall_ms, policy, room_was_made=room_was_made)
     if isinstance(decision, MakeRoom):
         return decision
@@ -122,61 +89,46 @@ def route_call(
     return decision
 
 
-def booking_called(tx: Transaction, incoming: IncomingCall) -> Booking | None:
-    """Returns the booking that holds the dialled number, or None.
+def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerNoted:
+    """Notes that a call was answered, and queues the callback about its start.
 
-    Real calls reach real numbers only, and simulated calls only numbers of their own sandbox.
-    """
-    booking = tx.bookings.holding(incoming.service)
-    if booking is None:
-        return None
-    sandbox = booking.account_id if is_simulated(booking.service) else None
-    return booking if sandbox == incoming.sandbox else None
-
-
-def facts_of(tx: Transaction, booking: Booking | None, source: str, now: EpochMs) -> Facts:
-    """Reads what the decision on a call from `source` to `booking` depends on. Writes nothing."""
-    if booking is None:
-        return Facts(None)
-    return Facts(
-        booking,
-        source,
-        destination_is_ours=tx.numbers.is_ours(booking.destination),
-        caller_blocked=tx.blocked.has(booking.id, source),
-        caller_calls=tx.calls.of_caller(booking.id, source, EpochMs(now - HOUR_MS)),
-    )
-
-
-def answered_call(
-    tx: Transaction, call_id: CallId, callee_channel: str, at: Timestamp, *, asterisk_now: EpochMs | None = None
-) -> AnsweredCall | None:
-    """Returns the call in its answered state, and queues the callback about its start.
-
-    Answered time runs from the first report; a repeated report does not restart it. The caller writes the call.
+    Asterisk has set the limit by then, from the lease that the call got with its route. Answered time runs from the
+    first report; a repeated one changes nothing.
 
     Args:
         tx: The transaction.
-        call_id: The call.
-        callee_channel: Asterisk's unique id or name of the callee's channel, which carries the limit.
-        at: When the answer was reported.
-        asterisk_now: `at.wall_ms` by Asterisk's wall clock, if known.
-
-    Returns:
-        None if the call must end: it has ended already, or its booking is gone.
+        report: Asterisk's report.
+        at: Now, by the engine's clocks.
     """
-    call = tx.calls.by_id(call_id)
+    call = tx.calls.by_id(report.call_id)
     if call is None or call.ended_at is not None or _has_no_destination(call, booking := booking_of(tx, call)):
-        return None
-    is_repeat = call.answered is not None
-    if not is_repeat:
-        notifications.notify_call_started(tx, booking, call, at.wall_ms, at.wall_ms)
+        return AnswerNoted(must_end=True)
+    if call.answered is not None:
+        return AnswerNoted()
+    answered = _answered_at(report, call, at)
     talking = replace(
         call,
         state=next_state(call.state, CallEvent.ANSWERED),
-        callee_channel=callee_channel,
-        answered=call.answered or at.with_wall(asterisk_now),
+        callee_channel=report.callee_channel,
+        answered=answered,
     )
-    return AnsweredCall(talking, booking, is_repeat)
+    tx.calls.update(talking)
+    notifications.notify_call_started(tx, booking, call, at.wall_ms, at.wall_ms)
+    until_end_ms = booking.end_at - at.wall_ms + (at.boot_ms - answered.boot_ms)
+    return AnswerNoted(limit_differs=min(call.seconds_leased * 1000, until_end_ms) != report.limit * 1000)
+
+
+def _answered_at(report: AnswerReport, call: Call, at: Timestamp) -> Timestamp:
+    """Returns when the call was answered: by Asterisk's wall clock and our boot clock.
+
+    The boot clock of another machine, or one that a container hides, would make the lease seem used up or unused. Then
+    the moment in which the report is read has to do.
+    """
+    if report.at is None:
+        return at
+    if call.started_ticks - BOOT_CLOCK_ERROR_MS <= report.at.boot_ms <= at.boot_ms + BOOT_CLOCK_ERROR_MS:
+        return report.at
+    return at.with_wall(report.at.wall_ms)
 
 
 def call_ended(tx: Transaction, report: EndReport, now: EpochMs, policy: Policy) -> Settlement | None:
@@ -188,10 +140,8 @@ def call_ended(tx: Transaction, report: EndReport, now: EpochMs, policy: Policy)
     disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
     if talked_ms and call.answered is None:
         # The report of the answer was lost, so the callback about the start is still due.
-        ended_at = now if report.ended is None else report.ended.wall_ms
-        notifications.notify_call_started(
-            tx, booking_of(tx, call), call, EpochMs(max(call.started_at, ended_at - talked_ms)), now
-        )
+        answered_at = EpochMs(max(call.started_at, now - talked_ms))
+        notifications.notify_call_started(tx, booking_of(tx, call), call, answered_at, now)
     charged = seconds_charged(talked_ms, call.seconds_leased)
     return settle(tx, call, CallOutcome(disposition, charged), now, policy)
 
@@ -237,14 +187,10 @@ def booking_of(tx: Transaction, call: Call) -> Booking:
 
 
 def _talked_ms(report: EndReport, call: Call) -> int:
-    if report.ended is None or call.answered is None:
-        return without_clock_step(report.answered_ms, engine_step_ms=0, asterisk_step_ms=0)
-    came_in = Timestamp(call.started_at, call.started_ticks)
-    return without_clock_step(
-        report.answered_ms,
-        engine_step_ms=report.ended.wall_ahead_ms - came_in.wall_ahead_ms,
-        asterisk_step_ms=report.ended.with_wall(report.asterisk_now).wall_ahead_ms - call.answered.wall_ahead_ms,
-    )
+    """Returns how long the call was answered: by Asterisk's measurement, without the steps of its wall clock."""
+    if report.at is None or call.answered is None:
+        return without_clock_step(report.answered_ms, 0)
+    return without_clock_step(report.answered_ms, report.at.wall_ahead_ms - call.answered.wall_ahead_ms)
 
 
 def _has_no_destination(call: Call, booking: Booking) -> bool:

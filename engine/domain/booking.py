@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from engine.domain.errors import BookingGone, BookingTooLong, IllegalTransition
 from engine.domain.ids import AccountId, BookingId
-from engine.domain.metering import Credit
+from engine.domain.metering import Credit, seconds_to_lease
 from engine.domain.notes import Metadata
 from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
@@ -128,6 +128,12 @@ def longest_call(booking: Booking, policy: Policy) -> int:
     """Returns the most seconds that one call on this booking may last."""
     own = limits_in_force(booking, policy).max_call_seconds
     return policy.longest_call_seconds if own is None else min(own, policy.longest_call_seconds)
+
+
+def room_for_call(booking: Booking, now: EpochMs, policy: Policy) -> int:
+    """Returns how many seconds a call answered now could last if the booking's seconds were unlimited."""
+    most = longest_call(booking, policy)
+    return seconds_to_lease(most, booking.end_at - now, most)
 
 
 def _check(booking: Booking, event: BookingEvent, now: EpochMs, policy: Policy) -> None:

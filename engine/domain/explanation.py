@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.domain.booking import Booking, limits_in_force, longest_call
-from engine.domain.metering import seconds_to_lease
+from engine.domain.booking import Booking, limits_in_force, longest_call, room_for_call
 from engine.domain.policy import Policy
 from engine.domain.routing import Reason
 from engine.domain.times import EpochMs, rfc3339
@@ -75,12 +74,6 @@ class Explanation:
             caller_limit=limits.max_calls_per_caller_per_hour,
             concurrency_limit=limits.max_concurrent_calls,
         )
-
-
-def room_for_call(booking: Booking, now: EpochMs, policy: Policy) -> int:
-    """Returns how many seconds a call answered now could last if the booking's seconds were unlimited."""
-    most = longest_call(booking, policy)
-    return seconds_to_lease(most, booking.end_at - now, most)
 
 
 def limited_by(booking: Booking, seconds: int, now: EpochMs, policy: Policy) -> LimitedBy:

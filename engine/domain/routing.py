@@ -7,12 +7,10 @@ sentence to explanation.SENTENCES.
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from engine.domain.booking import Booking, BookingStatus, limits_in_force, longest_call, shown_caller, status_at
+from engine.domain.booking import Booking, BookingStatus, limits_in_force, shown_caller, status_at
 from engine.domain.ids import BookingId
-from engine.domain.metering import seconds_to_lease
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
-from engine.domain.sharing import ring_reserve
 from engine.domain.times import EpochMs
 
 
@@ -64,7 +62,7 @@ class Bridge:
 
     Attributes:
         booking: The booking that was called.
-        seconds: The lease while it rings. The call gets more once it is answered.
+        seconds: The lease: the call's share of what is left.
         ring_seconds: How long the destination rings.
         shown: The caller's number as the destination sees it, or ANONYMOUS.
     """
@@ -92,10 +90,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class MakeRoom:
-    """Take `seconds` back from talking calls, then decide again.
-
-    Calls that are up hold every second of the booking, and do not need them all.
-    """
+    """Take `seconds` back from the calls that are up, then decide again. They hold more than their shares."""
 
     booking_id: BookingId
     seconds: int
@@ -114,6 +109,7 @@ class Facts:
         destination_is_ours: Whether the hidden number is a rented number by now; bridging would make a loop.
         caller_blocked: Whether the booking blocks this caller.
         caller_calls: Calls of this caller that the booking has let through within the last hour.
+        share: The seconds that the call may lease, though other calls may hold them now. 0: there are none for it.
     """
 
     booking: Booking | None
@@ -121,6 +117,7 @@ class Facts:
     destination_is_ours: bool = False
     caller_blocked: bool = False
     caller_calls: int = 0
+    share: int = 0
 
 
 class Reason(StrEnum):
@@ -196,7 +193,7 @@ def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
         (_reached(limits.max_calls_per_caller_per_hour, facts.caller_calls), Reason.CALLER_LIMIT),
         (_reached(limits.max_concurrent_calls, booking.calls.leased), Reason.CONCURRENCY_LIMIT),
         (booking.calls.remaining < 1, Reason.CALLS_HELD),
-        (booking.seconds.remaining < 1, Reason.SECONDS_HELD),
+        (facts.share < 1, Reason.SECONDS_HELD),
     )
     return next((reason for applies, reason in rules if applies), Reason.PUT_THROUGH)
 
@@ -208,26 +205,23 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
         facts: What the decision depends on.
         now: Epoch milliseconds.
         policy: The operator's choices.
-        room_was_made: Whether talking calls have already given back what they can. MakeRoom is then never the result.
+        room_was_made: Whether the calls that are up have already given back what they can. MakeRoom is then never the
+            result.
     """
     reason = judge(facts, now, policy)
     booking = facts.booking
-    if booking is not None and reason is Reason.PUT_THROUGH:
-        return _bridge(booking, facts.source, now, policy)
-    if booking is not None and reason is Reason.SECONDS_HELD and not room_was_made:
-        return MakeRoom(booking.id, ring_reserve(booking.seconds.unspent))
-    return REJECTIONS[reason]
+    if booking is None or reason is not Reason.PUT_THROUGH:
+        return REJECTIONS[reason]
+    free = booking.seconds.remaining
+    if facts.share > free and not room_was_made:
+        return MakeRoom(booking.id, facts.share)
+    seconds = min(facts.share, free)
+    return bridge(booking, seconds, facts.source, policy) if seconds else REJECTIONS[Reason.SECONDS_HELD]
 
 
 def bridge(booking: Booking, seconds: int, source: str, policy: Policy) -> Bridge:
     """Returns the decision for a call from `source` that has leased `seconds`."""
     return Bridge(booking, seconds, policy.ring_seconds, shown_caller(booking.caller_id, source, booking.service))
-
-
-def _bridge(booking: Booking, source: str, now: EpochMs, policy: Policy) -> Bridge:
-    wanted = min(ring_reserve(booking.seconds.unspent), booking.seconds.remaining)
-    seconds = seconds_to_lease(wanted, booking.end_at - now, longest_call(booking, policy))
-    return bridge(booking, seconds, source, policy)
 
 
 def why_expired(booking: Booking) -> Reason:

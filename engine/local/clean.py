@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from engine.asterisk.config_files import AsteriskHome
-from engine.calls.end_spool import SUFFIX
+from engine.calls.end_spool import CURRENT, FORMER
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
 from engine.control.protocol import SOCKET
@@ -64,5 +64,5 @@ def _files(settings: Settings) -> Iterator[Path]:
     for file in (demo.key_file(directory), demo.webhook_secret_file(directory), demo.call_lock(directory)):
         yield file
         yield file.with_suffix(".partial")
-    for pattern in (f"*{SUFFIX}", "*.bad", ".*.partial"):
-        yield from (directory / "journal").glob(pattern)
+    for name in (CURRENT, FORMER):
+        yield directory / "journal" / name

@@ -6,11 +6,13 @@ the functions of a real call within one transaction, so it never shows up among 
 
 from dataclasses import dataclass
 
-from engine.calls.lease_rebalancing import begin_talk
-from engine.calls.lifecycle import EndReport, IncomingCall, booking_called, call_ended, facts_of, route_call
+from engine.calls.facts import IncomingCall, booking_called, facts_of
+from engine.calls.lifecycle import call_ended, note_answer, route_call
+from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking, BookingStatus, status_at
 from engine.domain.errors import InvariantBroken
 from engine.domain.ids import AccountId, CallId
+from engine.domain.metering import talk_limit_ms
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, Reason, judge
 from engine.domain.simulation import DIAL_STATUS, Outcome, SimulatedCall, lasts_ms, sip_status
@@ -65,7 +67,7 @@ def simulate_call(
     began = sandbox.timestamp(at)
     incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, sandbox=account_id)
     called = booking_called(tx, incoming)
-    reason = judge(facts_of(tx, called, call.source, began.wall_ms), began.wall_ms, policy)
+    reason = judge(facts_of(tx, called, call.source, began, policy), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
     if isinstance(decision, MakeRoom):
         raise InvariantBroken("a sandbox has no live calls that could make room")
@@ -93,13 +95,15 @@ def _ring_and_talk(
     policy: Policy,
 ) -> Sandbox:
     """Carries out the part after routing. Returns the sandbox with its clock set forward."""
-    talked_ms = 0
+    booking, talked_ms = decision.booking, 0
     if call.outcome is Outcome.ANSWERED:
-        talk = begin_talk(tx, call_id, call_id, began, policy)
-        talked_ms = min(call.seconds * 1000, talk.limit.left_ms if talk.limit else 0)
+        note_answer(tx, AnswerReport(call_id, booking.id, call_id, decision.seconds, began), began)
+        limit_ms = talk_limit_ms(decision.seconds, 0, booking.end_at - began.wall_ms)
+        talked_ms = min(call.seconds * 1000, limit_ms)
     lasted_ms = lasts_ms(call.outcome, talked_ms, decision.ring_seconds)
     # The clock moves before the call ends: the callback about the end is due by the machine's clock, and the outbox
     # computes that from the sandbox's new clock.
     moved = move_ahead(tx, sandbox, lasted_ms)
-    call_ended(tx, EndReport(call_id, talked_ms, DIAL_STATUS[call.outcome]), EpochMs(began.wall_ms + lasted_ms), policy)
+    end = EndReport(call_id, booking.id, talked_ms, DIAL_STATUS[call.outcome])
+    call_ended(tx, end, EpochMs(began.wall_ms + lasted_ms), policy)
     return moved

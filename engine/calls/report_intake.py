@@ -1,0 +1,156 @@
+"""Takes in the dialplan's reports of answers and ends, which the link to Asterisk hands over as they come.
+
+No call waits for it. A report that is lost on the way costs nothing but time: an end also stands in the end spool, and
+reconciliation finds an answer. So the queue is bounded, and what does not fit is dropped and counted.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from engine.calls.lifecycle import AnswerNoted, Settlement, call_ended, note_answer
+from engine.calls.reports import AnswerReport, BadReport, EndReport, Report, ReportReader
+from engine.domain.ids import CallId
+from engine.domain.policy import Policy
+from engine.runtime.clock import Clock
+from engine.runtime.periodic import wait_for_any
+from engine.storage.errors import StorageError
+from engine.storage.sqlite import SqliteStorage
+
+log = structlog.get_logger(__name__)
+
+MAX_QUEUED = 10_000
+# Reports that wait for the same commit.
+BATCH = 256
+# Ends that the end spool has still to show. Beyond them an end is looked up once more in the database.
+MAX_REMEMBERED = 100_000
+REFUSALS_LOGGED_EVERY_MS = 60_000
+LONGEST_WAIT_SECONDS = 1.0
+
+
+class Limits(Protocol):
+    """What follows for the limits of calls; the limit keeper."""
+
+    def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
+        """Takes note of an answer."""
+
+    def settled(self, settlement: Settlement) -> None:
+        """Takes note of a settled call."""
+
+
+class ReportIntake:
+    """Queues reports and notes them in the database.
+
+    Attributes:
+        dropped: Reports that found the queue full.
+        refused: Lines that were no reports of our Asterisks.
+    """
+
+    def __init__(
+        self, reader: ReportReader, storage: SqliteStorage, clock: Clock, policy: Policy, limits: Limits
+    ) -> None:
+        self._reader = reader
+        self._storage = storage
+        self._clock = clock
+        self._policy = policy
+        self._limits = limits
+        self._queue: deque[Report] = deque()
+        self._wake = asyncio.Event()
+        # Settled by an event; the end spool has the same ends. The first set was complete before its present reading.
+        self._settled: set[CallId] = set()
+        self._settled_since: set[CallId] = set()
+        self.dropped = 0
+        self.refused = 0
+        self._refusal_logged_ms: int | None = None
+
+    def take(self, line: str) -> None:
+        """Queues a report that has just come."""
+        try:
+            report = self._reader.read(line)
+        except BadReport as error:
+            self._refuse(error)
+            return
+        if len(self._queue) >= MAX_QUEUED:
+            self.dropped += 1
+            return
+        self._queue.append(report)
+        self._wake.set()
+
+    def _refuse(self, error: BadReport) -> None:
+        self.refused += 1
+        now = self._clock.timestamp().boot_ms
+        if self._refusal_logged_ms is None or now - self._refusal_logged_ms >= REFUSALS_LOGGED_EVERY_MS:
+            self._refusal_logged_ms = now
+            log.warning("report_refused", reason=str(error), refused=self.refused)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Notes reports as they come, until `stop` is set and the queue is empty."""
+        while self._queue or not stop.is_set():
+            self._wake.clear()
+            while self._queue:
+                count = min(BATCH, len(self._queue))
+                await self._note([self._queue.popleft() for _ in range(count)])
+            await wait_for_any((self._wake, stop), LONGEST_WAIT_SECONDS)
+
+    async def _note(self, reports: Sequence[Report]) -> None:
+        results = await asyncio.gather(*(self._note_one(report) for report in reports), return_exceptions=True)
+        for report, result in zip(reports, results, strict=True):
+            if isinstance(result, StorageError):
+                # The end spool and reconciliation will show it again.
+                log.warning("report_not_noted", call=report.call_id, reason=str(result))
+            elif isinstance(result, BaseException):
+                log.error("report_failed", call=report.call_id, kind=type(result).__name__, reason=str(result))
+
+    async def _note_one(self, report: Report) -> None:
+        if isinstance(report, EndReport):
+            if await self._end(report) and len(self._settled_since) < MAX_REMEMBERED:
+                self._settled_since.add(report.call_id)
+        else:
+            self._limits.answered(report, await self._storage.run(note_answer, report, self._clock.timestamp()))
+
+    async def _end(self, report: EndReport) -> bool:
+        """Settles a call. Returns False if it was settled before. Raises StorageError."""
+        settlement = await self._storage.run(call_ended, report, self._clock.now(), self._policy)
+        if settlement is None:
+            return False
+        self._limits.settled(settlement)
+        cdr = settlement.cdr
+        log.info("call_ended", call=cdr.call_id, cdr=cdr.id, disposition=cdr.disposition, seconds=cdr.duration)
+        return True
+
+    def begin_spool(self) -> None:
+        """Prepares for a reading of the end spool from where the last one stopped.
+
+        Asterisk writes an end into the spool before it sends the event, so this reading shows every end whose event has
+        come by now.
+        """
+        self._settled, self._settled_since = self._settled_since, set()
+
+    async def take_spooled(self, lines: Sequence[str]) -> int:
+        """Settles ends that stand in the end spool, except those whose events have come.
+
+        Returns:
+            How many calls it settled. Their events were lost, or are still to come.
+
+        Raises:
+            StorageError: The database failed.
+        """
+        ends = []
+        for line in lines:
+            # The MAC of an end whose event has come was checked then: its id is enough.
+            call_id = CallId(line.partition(" ")[2].partition(" ")[0])
+            if call_id not in self._settled and call_id not in self._settled_since:
+                ends += self._end_in(line)
+        results = await asyncio.gather(*(self._end(end) for end in ends))
+        return sum(results)
+
+    def _end_in(self, line: str) -> list[EndReport]:
+        try:
+            report = self._reader.read(line)
+        except BadReport as error:
+            log.error("end_spool_line_unreadable", reason=str(error))
+            return []
+        return [report] if isinstance(report, EndReport) else []
