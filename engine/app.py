@@ -36,7 +36,7 @@ from engine.callbacks.ssrf import check_callback
 from engine.callbacks.worker import CallbackWorker
 from engine.calls.end_spool import EndSpool
 from engine.calls.report_intake import ReportIntake
-from engine.calls.reports import ReportReader, boot_ahead_ms
+from engine.calls.reports import ReportReader
 from engine.config import secrets
 from engine.config.policy import callback_rules_of, delivery_rules_of, policy_of, retention_of
 from engine.config.settings import Settings
@@ -152,8 +152,7 @@ class Engine:
             reported=self._take_report,
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
-        reader = ReportReader(agi_tokens, boot_ahead_ms())
-        self._reports = ReportIntake(reader, storage, self._clock, self._policy, self._limits)
+        self._reports = ReportIntake(ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits)
         self._reconciler = self._build_reconciler()
         self._watch = LoopWatch() if diagnostics_enabled() else None
         self._control = self._build_control_server()

@@ -14,7 +14,15 @@ from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
-from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged, without_clock_step
+from engine.domain.metering import (
+    CallEvent,
+    CallState,
+    least_without_clock_step,
+    next_state,
+    seconds_charged,
+    talk_limit_ms,
+    without_clock_step,
+)
 from engine.domain.numbers import E164, ERASED
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, MakeRoom, RouteDecision
@@ -22,9 +30,6 @@ from engine.domain.times import EpochMs, Timestamp
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
-
-# /proc/uptime, from which Asterisk reads the boot clock, has hundredths of a second; the report was under way.
-BOOT_CLOCK_ERROR_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,7 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
         return AnswerNoted(must_end=True)
     if call.answered is not None:
         return AnswerNoted()
-    answered = _answered_at(report, call, at)
+    answered = at.with_wall(report.asterisk_now)
     talking = replace(
         call,
         state=next_state(call.state, CallEvent.ANSWERED),
@@ -114,29 +119,29 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
     )
     tx.calls.update(talking)
     notifications.notify_call_started(tx, booking, call, at.wall_ms, at.wall_ms)
-    until_end_ms = booking.end_at - at.wall_ms + (at.boot_ms - answered.boot_ms)
-    return AnswerNoted(limit_differs=min(call.seconds_leased * 1000, until_end_ms) != report.limit * 1000)
+    limit_ms = talk_limit_ms(call.seconds_leased, 0, booking.end_at - at.wall_ms)
+    return AnswerNoted(limit_differs=limit_ms != report.limit * 1000)
 
 
-def _answered_at(report: AnswerReport, call: Call, at: Timestamp) -> Timestamp:
-    """Returns when the call was answered: by Asterisk's wall clock and our boot clock.
+def call_ended(
+    tx: Transaction, report: EndReport, at: Timestamp, policy: Policy, *, late: bool = False
+) -> Settlement | None:
+    """Settles a call by Asterisk's report of its end.
 
-    The boot clock of another machine, or one that a container hides, would make the lease seem used up or unused. Then
-    the moment in which the report is read has to do.
+    Args:
+        tx: The transaction.
+        report: Asterisk's report.
+        at: Now, by the engine's clocks.
+        policy: The operator's choices.
+        late: Whether the report may be old, because it was found in the end spool.
+
+    Returns:
+        None if there is no such call, or it is settled.
     """
-    if report.at is None:
-        return at
-    if call.started_ticks - BOOT_CLOCK_ERROR_MS <= report.at.boot_ms <= at.boot_ms + BOOT_CLOCK_ERROR_MS:
-        return report.at
-    return at.with_wall(report.at.wall_ms)
-
-
-def call_ended(tx: Transaction, report: EndReport, now: EpochMs, policy: Policy) -> Settlement | None:
-    """Settles a call by Asterisk's report of its end. Returns None if there is no such call, or it is settled."""
     call = tx.calls.by_id(report.call_id)
     if call is None or call.ended_at is not None:
         return None
-    talked_ms = _talked_ms(report, call)
+    now, talked_ms = at.wall_ms, _talked_ms(report, call, at, late=late)
     disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
     if talked_ms and call.answered is None:
         # The report of the answer was lost, so the callback about the start is still due.
@@ -186,11 +191,16 @@ def booking_of(tx: Transaction, call: Call) -> Booking:
     return booking
 
 
-def _talked_ms(report: EndReport, call: Call) -> int:
+def _talked_ms(report: EndReport, call: Call, at: Timestamp, *, late: bool) -> int:
     """Returns how long the call was answered: by Asterisk's measurement, without the steps of its wall clock."""
-    if report.at is None or call.answered is None:
-        return without_clock_step(report.answered_ms, 0)
-    return without_clock_step(report.answered_ms, report.at.wall_ahead_ms - call.answered.wall_ahead_ms)
+    engine_step_ms = at.wall_ahead_ms - Timestamp(call.started_at, call.started_ticks).wall_ahead_ms
+    if late or report.asterisk_now is None or call.answered is None:
+        return least_without_clock_step(report.answered_ms, engine_step_ms)
+    return without_clock_step(
+        report.answered_ms,
+        engine_step_ms=engine_step_ms,
+        asterisk_step_ms=at.with_wall(report.asterisk_now).wall_ahead_ms - call.answered.wall_ahead_ms,
+    )
 
 
 def _has_no_destination(call: Call, booking: Booking) -> bool:

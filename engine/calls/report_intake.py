@@ -111,9 +111,10 @@ class ReportIntake:
         else:
             self._limits.answered(report, await self._storage.run(note_answer, report, self._clock.timestamp()))
 
-    async def _end(self, report: EndReport) -> bool:
+    async def _end(self, report: EndReport, *, late: bool = False) -> bool:
         """Settles a call. Returns False if it was settled before. Raises StorageError."""
-        settlement = await self._storage.run(call_ended, report, self._clock.now(), self._policy)
+        at = self._clock.timestamp()
+        settlement = await self._storage.run(call_ended, report, at, self._policy, late=late)
         if settlement is None:
             return False
         self._limits.settled(settlement)
@@ -144,7 +145,7 @@ class ReportIntake:
             call_id = CallId(line.partition(" ")[2].partition(" ")[0])
             if call_id not in self._settled and call_id not in self._settled_since:
                 ends += self._end_in(line)
-        results = await asyncio.gather(*(self._end(end) for end in ends))
+        results = await asyncio.gather(*(self._end(end, late=True) for end in ends))
         return sum(results)
 
     def _end_in(self, line: str) -> list[EndReport]:

@@ -138,18 +138,43 @@ def talk_limit_ms(leased: int, talked_ms: int, until_end_ms: int) -> int:
 
 # A smaller difference is NTP adjusting the clock's speed, not somebody setting it.
 CLOCK_STEP_MS = 500
+# How far Asterisk's time in a message can be off: the message was under way, or the engine was too busy to read it.
+MESSAGE_MS = 3_000
 
 
-def without_clock_step(answered_ms: int, step_ms: int) -> int:
+def without_clock_step(answered_ms: int, *, engine_step_ms: int, asterisk_step_ms: int) -> int:
     """Returns how many milliseconds a call was answered, corrected for a wall clock that was set meanwhile.
 
+    Asterisk measures the time by its wall clock. The two steps differ if engine and Asterisk run on two machines, or
+    if the clock was set while the call rang.
+
     Args:
-        answered_ms: Asterisk's measurement, by its wall clock; 0 if the call was not answered.
-        step_ms: By how much that clock was set between answer and end.
+        answered_ms: Asterisk's measurement; 0 if the call was not answered.
+        engine_step_ms: By how much the engine's wall clock was set since the call came in. This is exact.
+        asterisk_step_ms: By how much Asterisk's wall clock was set between answer and end. This comes from Asterisk's
+            messages and is off by as much as MESSAGE_MS.
     """
     if answered_ms == 0:
         return 0
-    return max(1, answered_ms - step_ms if abs(step_ms) > CLOCK_STEP_MS else answered_ms)
+    step = min((0, engine_step_ms), key=lambda exact: abs(asterisk_step_ms - exact))
+    if abs(asterisk_step_ms - step) > MESSAGE_MS:
+        step = asterisk_step_ms
+    return max(1, answered_ms - step if abs(step) > CLOCK_STEP_MS else answered_ms)
+
+
+def least_without_clock_step(answered_ms: int, step_ms: int) -> int:
+    """Returns how many milliseconds a call was answered, if it is unknown whether a step of the clock was in the call.
+
+    The wall clock was set after the answer: during the call, or after its end. Of the two durations that follow, the
+    shorter one counts, unless it is impossible.
+
+    Args:
+        answered_ms: Asterisk's measurement; 0 if the call was not answered.
+        step_ms: By how much the wall clock was set since the call came in.
+    """
+    if answered_ms == 0 or abs(step_ms) <= CLOCK_STEP_MS:
+        return max(0, answered_ms)
+    return min((each for each in (answered_ms, answered_ms - step_ms) if each > 0), default=1)
 
 
 def seconds_charged(answered_ms: int, leased: int) -> int:

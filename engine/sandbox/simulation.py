@@ -16,7 +16,7 @@ from engine.domain.metering import talk_limit_ms
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, Reason, judge
 from engine.domain.simulation import DIAL_STATUS, Outcome, SimulatedCall, lasts_ms, sip_status
-from engine.domain.times import EpochMs, Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.sandbox.clock import move_ahead, sandbox_with_id, sweep_sandbox
 from engine.storage.cdrs import Cdr
@@ -97,7 +97,7 @@ def _ring_and_talk(
     """Carries out the part after routing. Returns the sandbox with its clock set forward."""
     booking, talked_ms = decision.booking, 0
     if call.outcome is Outcome.ANSWERED:
-        note_answer(tx, AnswerReport(call_id, booking.id, call_id, decision.seconds, began), began)
+        note_answer(tx, AnswerReport(call_id, booking.id, call_id, decision.seconds), began)
         limit_ms = talk_limit_ms(decision.seconds, 0, booking.end_at - began.wall_ms)
         talked_ms = min(call.seconds * 1000, limit_ms)
     lasted_ms = lasts_ms(call.outcome, talked_ms, decision.ring_seconds)
@@ -105,5 +105,6 @@ def _ring_and_talk(
     # computes that from the sandbox's new clock.
     moved = move_ahead(tx, sandbox, lasted_ms)
     end = EndReport(call_id, booking.id, talked_ms, DIAL_STATUS[call.outcome])
-    call_ended(tx, end, EpochMs(began.wall_ms + lasted_ms), policy)
+    ended = Timestamp(EpochMs(began.wall_ms + lasted_ms), BootMs(began.boot_ms + lasted_ms))
+    call_ended(tx, end, ended, policy)
     return moved
