@@ -24,6 +24,7 @@ from bench.native import NoCompiler
 from bench.servers import CORES, GENERATOR_CORE
 
 out = Console(width=120, highlight=False)
+BUSY_LOAD = 0.3
 
 
 def show_progress(text: str) -> None:
@@ -53,6 +54,9 @@ def main(parts: list[str] = typer.Argument(None, help=HELP)) -> None:  # noqa: B
     if unknown := set(parts or ()) - PARTS.keys():
         raise typer.BadParameter(f"no such part: {', '.join(sorted(unknown))}. {HELP}")
     out.print(describe())
+    load = os.getloadavg()[0]
+    if load > BUSY_LOAD:
+        show_progress(f"This machine is busy with other work (load {load:.1f}): figures will be worse and vary more.")
     if len(CORES) < 2:
         show_progress("This machine has one core only: the server and the load generator compete for it.")
     # What this process does while a server settles its last calls must not take the server's core.

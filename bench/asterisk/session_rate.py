@@ -2,8 +2,8 @@
 
 The rate rises by a part W while all sessions of a trial succeed. It falls by a part D after a trial in which one fails,
 and both parts are halved then. The search ends when TRIALS_AT_END trials have succeeded without a higher rate.
-Differences from the RFC: it proposes 50,000 sessions for a trial and ten trials at the end, which would take a day here,
-and halves W and D down to 0.10 only.
+Differences from the RFC: it proposes 50,000 sessions for a trial and ten trials at the end, which would take a day, and
+halves W and D down to 0.10 only.
 """
 
 import math
