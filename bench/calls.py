@@ -19,7 +19,7 @@ from phones.ports import free_port
 
 out = Console(width=150, highlight=False)
 ShowProgress = Callable[[str], None]
-CALLS = Terms(5, Round(8_000), {OBVIOUS: 0.15})
+CALLS = Terms(5, Round(8_000), {OBVIOUS: 0.15, LIMIT_3: 0.5})
 # With a pause of 5 ms, a slow server has done each step before the next one comes.
 ONE = Terms(6, Round(400, slots=1, pause_ms=5.0, patient=True), {})
 SLOW = Terms(3, Round(6_000), {OBVIOUS: 0.025})
@@ -30,19 +30,22 @@ HOUR_SECONDS = 3_600.0
 HEADINGS = (
     "calls/s",
     ": obvious",
-    "CPU µs a call",
+    "CPU µs",
     "obvious :",
     ": limit",
-    "route p50 µs",
+    "p50 µs",
     ": limit",
-    "p99",
+    "p99 µs",
     ": limit",
-    "p99.9",
-    "settled after ms",
+    "p99.9 µs",
+    "settled ms",
     "MB",
-    "generator busy",
+    "gen. busy",
     "failed",
 )
+EXPLANATION = """calls/s, CPU µs: of a whole call until it is settled, median of the rounds. : obvious, obvious :, : limit:
+ratios with the obvious design, and with the limit of the same shape. p50, p99, p99.9: route, until its last command is
+answered. settled ms: from the last event to the last call settled. gen. busy: the generator's share of its core."""
 
 
 def calls(directory: Path, show_progress: ShowProgress) -> Measured:
@@ -106,12 +109,12 @@ def _lines(contestants: Mapping[str, Contender], terms: Terms, show_progress: Sh
 
 
 def _show(title: str, lines: dict[str, Line], *, rates: bool = True) -> None:
-    table = Table("", "shape", title=title, title_justify="left")
+    table = Table("", title=title, title_justify="left", caption=EXPLANATION, caption_justify="left")
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
     for line in lines.values():
         limit = lines[LIMIT if line.shape is Shape.ASKS_ONCE else LIMIT_3]
-        table.add_row(line.name, line.shape, *_cells(line, lines[OBVIOUS], limit, rates=rates))
+        table.add_row(f"{line.name} ({line.shape})", *_cells(line, lines[OBVIOUS], limit, rates=rates))
     out.print(table)
 
 
