@@ -13,9 +13,9 @@ from engine.domain.policy import Policy
 from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageBusy
+from engine.storage.interface import Storage
 from engine.storage.reads import Reads
 from engine.storage.sandboxes import Sandbox
-from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
@@ -69,7 +69,7 @@ class Dependencies:
         limits: The limits of requests.
     """
 
-    storage: SqliteStorage
+    storage: Storage
     reads: Reads
     clock: Clock
     policy: Policy

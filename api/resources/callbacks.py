@@ -16,7 +16,7 @@ from engine.callbacks import redelivery
 from engine.domain.errors import NotFound
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, instant_from
-from engine.storage.filters import EARLIEST, LATEST
+from engine.storage.filters import EARLIEST, LATEST, SCAN_LIMIT
 from engine.storage.outbox import CallbackPosition, CallbackRecord
 
 PLACE = re.compile(f"-?[0-9]{{1,16}}:{CALLBACK_ID.pattern}")
@@ -44,8 +44,10 @@ async def index(request: web.Request) -> web.Response:
     """Answers with a page of callbacks, newest first."""
     page = requested_page(request, LISTING)
     since, until = span_of(request, EARLIEST, LATEST)
-    before = (until, "") if page.after_id is None else min((until, ""), _position(page.after_id))
-    records = await request.app[DEPENDENCIES].reads.callbacks(
+    before = CallbackPosition(until, "")
+    if page.after_id is not None:
+        before = min(before, _position(page.after_id))
+    found = await request.app[DEPENDENCIES].reads.callbacks(
         request[ACCOUNT_ID],
         state=_state(request),
         booking_id=booking_id_of(request),
@@ -53,7 +55,14 @@ async def index(request: web.Request) -> web.Response:
         before=before,
         limit=page.read_limit,
     )
-    return page_answer(request, LISTING, page, [_Placed(record) for record in records], _Placed.body)
+    return page_answer(
+        request,
+        LISTING,
+        page,
+        [_Placed(record) for record in found.records],
+        _Placed.body,
+        goes_on_after=None if found.goes_on_after is None else _place(found.goes_on_after),
+    )
 
 
 async def show(request: web.Request) -> web.Response:
@@ -112,11 +121,13 @@ def _id_of(request: web.Request) -> str:
     return callback_id
 
 
-def _state(request: web.Request) -> str | None:
+def _state(request: web.Request) -> CallbackState | None:
     state = request.query.get("state")
-    if state is not None and state not in list(CallbackState):
+    if state is None:
+        return None
+    if state not in list(CallbackState):
         raise unacceptable("state", f"must be one of {', '.join(CallbackState)}")
-    return state
+    return CallbackState(state)
 
 
 TAG = "Delivery of callbacks"
@@ -127,7 +138,14 @@ ROUTES = (
         "GET",
         "/callbacks",
         index,
-        Operation("listCallbacks", TAG, "List callbacks, newest first", answers={200: CallbackPage}),
+        Operation(
+            "listCallbacks",
+            TAG,
+            "List callbacks, newest first",
+            answers={200: CallbackPage},
+            detail=f"With `state` or `bookingId`, a request scans up to {SCAN_LIMIT} callbacks: a page may have fewer "
+            "than `limit`, or none, and still have a next page.",
+        ),
         parameters=frozenset({"limit", "cursor", "state", "bookingId", "from", "to"}),
     ),
     Route(
@@ -140,7 +158,8 @@ ROUTES = (
             "Send the callbacks of a time span again",
             answers={202: RedeliveredBody},
             problems=("invalid_cursor",),
-            detail=f"Oldest first, up to {redelivery.BATCH} for each request. Continue with `nextCursor`.",
+            detail=f"Oldest first, up to {redelivery.BATCH} for each request. Continue with `nextCursor` as long as "
+            "`hasMore` is true, also if a request has scheduled none.",
         ),
         body=Redelivery,
     ),

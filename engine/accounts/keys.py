@@ -18,7 +18,7 @@ from engine.runtime.clock import Clock
 from engine.runtime.ids import new_id
 from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 from engine.storage.transaction import Transaction
 
 LIVE_PREFIX = "rn_live_"
@@ -119,7 +119,7 @@ class KeyUse:
     Only existing keys are noted, so the memory is bounded by the number of keys.
     """
 
-    def __init__(self, storage: SqliteStorage, clock: Clock, *, write_seconds: float = WRITE_SECONDS) -> None:
+    def __init__(self, storage: Storage, clock: Clock, *, write_seconds: float = WRITE_SECONDS) -> None:
         self._storage = storage
         self._clock = clock
         self._write_seconds = write_seconds

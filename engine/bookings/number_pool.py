@@ -4,7 +4,7 @@ Each is a plain function over a transaction, except for the parsing and the fore
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from engine.domain.destinations import country_of
@@ -46,7 +46,7 @@ class ReadNumbers:
     problems: list[tuple[int, str]]
 
 
-def import_numbers(tx: Transaction, lines: Iterable[tuple[int, str]], now: EpochMs) -> int:
+def import_numbers(tx: Transaction, lines: Collection[tuple[int, str]], now: EpochMs) -> int:
     """Reads and adds a few numbers.
 
     For a long file, call `read_numbers` outside of the transaction first: other transactions wait for this one.

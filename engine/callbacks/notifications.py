@@ -25,8 +25,8 @@ from engine.domain.times import EpochMs
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.filters import LAST_ID
+from engine.storage.interface import Storage
 from engine.storage.notifications import EndingPosition
-from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
 # Bookings of each kind that one transaction of the sweep scans, so that no call waits long for the database.
@@ -131,7 +131,7 @@ def allow_low_seconds_again(tx: Transaction, booking: Booking) -> None:
     tx.notifications.unmark(booking.id, EventType.BOOKING_LOW_SECONDS)
 
 
-async def notify_all_due(storage: SqliteStorage, now: EpochMs, policy: Policy) -> int:
+async def notify_all_due(storage: Storage, now: EpochMs, policy: Policy) -> int:
     """Sends the due notifications of all accounts, up to `MAX_BATCHES` transactions. Calls can run in between.
 
     Returns:

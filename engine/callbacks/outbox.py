@@ -3,9 +3,7 @@
 `worker.py` explains why there are three.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from engine.callbacks.fair_queue import QueuedCallback
 from engine.domain.booking import Booking
@@ -26,20 +24,6 @@ from engine.domain.times import EpochMs
 from engine.runtime.ids import new_id
 from engine.storage.outbox import AttemptRecord, Delivery, DueCallback
 from engine.storage.transaction import Transaction
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-class Storage(Protocol):
-    """What delivery needs of the database. Tests pass one that fails on purpose."""
-
-    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a command in a transaction.
-
-        Raises:
-            StorageError: That is not possible now.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +150,7 @@ def _logged(delivery: Delivery, report: DeliveryReport) -> AttemptRecord:
     )
 
 
-def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs) -> None:
+def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs, *, sequence: int | None = None) -> None:
     """Adds a callback to the outbox. The worker is woken after the commit.
 
     Args:
@@ -174,11 +158,13 @@ def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs) -> No
         booking: The booking that the callback is about.
         body: The callback's body, without `sequence` and `metadata`.
         now: The present time by the account's clock.
+        sequence: The callback's number, if `tx.bookings.update_credit_and_count` has counted it in this transaction.
     """
     if not booking.callback:
         return  # the softphones' bookings have no callback; the API demands one
-    # Counted in the same transaction, so that numbers are committed in order and without gaps.
-    sequence = tx.outbox.next_sequence(booking.id)
+    if sequence is None:
+        # Counted in the same transaction, so that numbers are committed in order and without gaps.
+        sequence = tx.outbox.next_sequence(booking.id)
     tx.outbox.insert(
         event_id=new_id("evt"),
         account_id=booking.account_id,

@@ -23,7 +23,8 @@ class Redelivered:
 
     Attributes:
         count: How many callbacks will be sent again.
-        last: The position after which the next request continues; None if no callback is left.
+        last: The position after which the next request continues; None if no callback is left. One request scans a
+            limited number of callbacks, so it may send none again although there are more.
     """
 
     count: int
@@ -70,12 +71,12 @@ def redeliver_all(
         limit: The most callbacks to send again.
     """
     found = tx.outbox.to_redeliver(account_id, state, after, until, limit + 1)
-    chosen = found[:limit]
+    chosen = found.records[:limit]
     for position in chosen:
         # The worker holds those whose endpoint is disabled.
         tx.outbox.redeliver(position.id, now, held=False)
         tx.posted = True
-    return Redelivered(len(chosen), chosen[-1] if len(found) > limit else None)
+    return Redelivered(len(chosen), chosen[-1] if len(found.records) > limit else found.goes_on_after)
 
 
 def enable(tx: Transaction, account_id: AccountId, endpoint_id: str) -> Endpoint:

@@ -27,7 +27,7 @@ import structlog
 from engine.callbacks import outbox
 from engine.callbacks.attempt import attempt, open_session
 from engine.callbacks.fair_queue import FairQueue, QueuedCallback, receiver_of
-from engine.callbacks.outbox import DeliveryReport, Storage
+from engine.callbacks.outbox import DeliveryReport
 from engine.domain.policy import DeliveryRules
 from engine.domain.retry import Delivered, GiveUp, HttpAnswer, RetryAfter, RetryDecision, decide
 from engine.domain.times import EpochMs
@@ -35,6 +35,7 @@ from engine.runtime.backoff import Backoff
 from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
+from engine.storage.interface import Storage
 from engine.storage.outbox import Delivery
 
 PAGE = 128  # rows that one transaction lines up; few, because calls wait for the same thread
@@ -177,8 +178,9 @@ class CallbackWorker:
         while True:
             seconds = backoff.next()
             try:
-                disabled = await self._storage.run(
-                    outbox.record, delivery, report, decision, self._clock.now(), self._config.disable_after_ms
+                now, disable_after_ms = self._clock.now(), self._config.disable_after_ms
+                disabled = await self._storage.run_keyed(
+                    delivery.id, outbox.record, delivery, report, decision, now, disable_after_ms
                 )
             except StorageError as error:
                 if self._clock.now() + int(seconds * 1000) >= claimed_until:

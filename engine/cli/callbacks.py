@@ -25,7 +25,7 @@ from engine.domain.retry import CallbackState
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.endpoints import Endpoint
-from engine.storage.filters import LATEST
+from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord
 from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
@@ -99,12 +99,11 @@ def list_callbacks(
     as_json: Json = False,
 ) -> None:
     """List an account's callbacks, newest first."""
-
-    def look_up(tx: Transaction) -> list[CallbackRecord]:
-        owner = account_of(tx, account).id
-        return tx.outbox.newest(owner, state, None if booking is None else BookingId(booking), limit)
-
-    show([_callback_row(record) for record in run_command(Settings(), look_up)], as_json=as_json)
+    settings = Settings()
+    owner = run_command(settings, account_of, account).id
+    booking_id = None if booking is None else BookingId(booking)
+    records = asyncio.run(_newest(settings, owner, state, booking_id, limit))
+    show([_callback_row(record) for record in records], as_json=as_json)
 
 
 @app.command("show")
@@ -199,6 +198,22 @@ def _redeliver_all(account: str, state: CallbackState, since: EpochMs, until: Ep
         if done.last is None:
             return count
         after = done.last
+
+
+async def _newest(
+    settings: Settings, owner: AccountId, state: CallbackState | None, booking_id: BookingId | None, limit: int
+) -> list[CallbackRecord]:
+    """Reads as many pages as the list needs, each of which scans a limited number of callbacks."""
+    found: list[CallbackRecord] = []
+    before: CallbackPosition | None = CallbackPosition(LATEST, "")
+    async with Reads(settings.database) as reads:
+        while before is not None and len(found) < limit:
+            page = await reads.callbacks(
+                owner, state=state, booking_id=booking_id, since=EARLIEST, before=before, limit=limit - len(found)
+            )
+            found += page.records
+            before = page.goes_on_after
+    return found
 
 
 def _owner_of(tx: Transaction, callback_id: str) -> AccountId:

@@ -15,14 +15,14 @@ from engine.control.server import Operation
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
 from engine.storage.bookings import Grant
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 from engine.storage.transaction import Transaction
 
 
 class Operator:
     """Adjusts bookings and ends calls at an operator's request. Every method raises Refusal and StorageError."""
 
-    def __init__(self, storage: SqliteStorage, link: AmiLink, limits: LimitKeeper) -> None:
+    def __init__(self, storage: Storage, link: AmiLink, limits: LimitKeeper) -> None:
         self._storage = storage
         self._link = link
         self._limits = limits

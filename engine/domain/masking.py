@@ -16,7 +16,9 @@ _READABLE = (
     r"(?:rn[0-9a-f]{8}-)?[12][0-9]{9}\.[0-9]{1,6}(?![0-9])",  # Asterisk's unique ids: epoch seconds and a count
     r"PJSIP/[a-z][a-z0-9]*-[0-9a-f]{8}(?![0-9a-zA-Z])",  # Asterisk's channels
 )
-_DIGITS = re.compile(r"[0-9]{7}")
+_SHORTEST = 7
+_DIGITS = re.compile(rf"[0-9]{{{_SHORTEST}}}")
+_ID = re.compile("|".join(_READABLE))
 _FOUND = re.compile(rf"(?<![0-9A-Za-z+])(?:{'|'.join(_READABLE)})|{_NUMBER}")
 
 
@@ -31,6 +33,7 @@ def masked(number: str) -> str:
 
 def masked_text(text: str) -> str:
     """Returns the text with every number masked: each run of seven digits or more that is not part of an id."""
-    if _DIGITS.search(text) is None:
-        return text  # fast path: most log texts are names of events and fields
+    # Fast paths: most texts of logs are names of events and fields, and most others are one id.
+    if len(text) < _SHORTEST or _DIGITS.search(text) is None or _ID.fullmatch(text):
+        return text
     return _FOUND.sub(lambda match: masked(match["number"]) if match["number"] else match[0], text)

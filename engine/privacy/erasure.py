@@ -25,8 +25,8 @@ from engine.domain.notes import replaced
 from engine.domain.numbers import E164, ERASED, is_e164
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
+from engine.storage.interface import Storage
 from engine.storage.retention import Window
-from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
 # Rows that one transaction scans: a few milliseconds.
@@ -100,7 +100,7 @@ def check(tx: Transaction, number: E164) -> Target:
     return Target(number)
 
 
-async def erase(storage: SqliteStorage, target: Target, now: EpochMs, policy: Policy) -> ErasureResult:
+async def erase(storage: Storage, target: Target, now: EpochMs, policy: Policy) -> ErasureResult:
     """Erases the number from every table, in short transactions.
 
     Raises:
@@ -125,7 +125,7 @@ async def erase(storage: SqliteStorage, target: Target, now: EpochMs, policy: Po
     return ErasureResult(dict(counts), remaining)
 
 
-async def _run_over_table(storage: SqliteStorage, table: str, step: Step) -> AsyncIterator[ErasedRows]:
+async def _run_over_table(storage: Storage, table: str, step: Step) -> AsyncIterator[ErasedRows]:
     """Runs a step over all rows of a table, `WINDOW` rows in each transaction."""
 
     def next_window(tx: Transaction, after: str) -> tuple[str, ErasedRows] | None:

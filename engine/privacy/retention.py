@@ -17,7 +17,7 @@ from engine.accounts.idempotency import KEPT_MS
 from engine.domain.ids import BookingId
 from engine.domain.policy import RetentionPeriods
 from engine.domain.times import EpochMs
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 from engine.storage.transaction import Transaction
 
 # Rows of each kind that one transaction deletes, so that no call waits long for the database.
@@ -51,7 +51,7 @@ class DeletedCounts:
         return DeletedCounts(*map(add, astuple(self), astuple(other)))
 
 
-async def delete_expired(storage: SqliteStorage, now: EpochMs, retention: RetentionPeriods) -> DeletedCounts:
+async def delete_expired(storage: Storage, now: EpochMs, retention: RetentionPeriods) -> DeletedCounts:
     """Deletes what has expired, up to `MAX_BATCHES` transactions. Calls can use the database in between.
 
     Raises:

@@ -5,15 +5,16 @@ standard error has its numbers masked: at every log level, from other libraries 
 that off.
 """
 
-import io
+import json
 import logging
 import sys
 import threading
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import TextIO, cast
+from typing import TextIO
 
 import structlog
 
@@ -23,21 +24,29 @@ from engine.domain.masking import masked_text
 MAX_DEPTH = 6
 
 
-class _Unfailing(io.TextIOBase):
-    """A stream that drops lines if the disk is full, so that logging never makes anything else fail."""
+# Amounts are not masked: telephone numbers are strings everywhere.
+_AMOUNTS = frozenset({type(None), bool, int, float})
+_encoded = json.JSONEncoder().encode
+
+
+class _Lines:
+    """A structlog logger that writes lines. It drops them if the disk is full, so that logging makes nothing fail."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__()
         self._stream = stream
+        # Standard error writes a line when it ends; to flush it once more would take as long as to write it.
+        self._flushes = not getattr(stream, "line_buffering", False)
 
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            self._stream.write(text)
-        return len(text)
+    def msg(self, line: str) -> None:
+        """Writes a line in one piece, so that those of several threads do not mix."""
+        try:
+            self._stream.write(line + "\n")
+            if self._flushes:
+                self._stream.flush()
+        except OSError:
+            pass
 
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._stream.flush()
+    debug = info = warning = error = critical = exception = msg
 
 
 class _MaskedFormatter(logging.Formatter):
@@ -51,19 +60,46 @@ def mask_numbers(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict | Mapping[str, object]:
     """Masks numbers in an event. A structlog processor, to run after the one that turns exceptions into text."""
-    return {masked_text(key): _masked_value(value) for key, value in event.items()}
+    return {
+        masked_text(key): value
+        if (kind := type(value)) in _AMOUNTS
+        else masked_text(value)
+        if kind is str
+        else _masked_value(value)
+        for key, value in event.items()
+    }
 
 
 def _masked_value(value: object, depth: int = 0) -> object:
     """Returns a value of the same shape. Other objects become text, as the renderer would do."""
     if value is None or isinstance(value, bool | int | float):
-        return value  # an amount; telephone numbers are strings everywhere
+        return value
     if depth < MAX_DEPTH:
         if isinstance(value, Mapping):
             return {masked_text(str(key)): _masked_value(inner, depth + 1) for key, inner in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [_masked_value(inner, depth + 1) for inner in value]
     return masked_text(value if isinstance(value, str) else repr(value))
+
+
+def _stamp(_logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Adds level and time. A structlog processor, to run after `mask_numbers`: it adds no text of others."""
+    event["level"] = method
+    event["timestamp"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+    return event
+
+
+def _render(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    """Writes an event as JSON. A structlog processor, the last one: all values are plain since `mask_numbers`."""
+    return _encoded(event)
+
+
+PROCESSORS: tuple[structlog.typing.Processor, ...] = (
+    structlog.processors.format_exc_info,
+    mask_numbers,
+    _stamp,
+    _render,
+)
 
 
 def configure(level: str) -> None:
@@ -80,22 +116,15 @@ def configure(level: str) -> None:
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     _mask_uncaught_exceptions()
-    # Plain tracebacks: rich ones print local variables, and those hold hidden numbers.
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
-    )
+    processors = PROCESSORS
+    if sys.stderr.isatty():
+        # Plain tracebacks: rich ones print local variables, and those hold hidden numbers.
+        console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        processors = (*PROCESSORS[:-1], console)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            mask_numbers,
-            renderer,
-        ],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unfailing(sys.stderr))),
+        logger_factory=lambda *_: _Lines(sys.stderr),
         cache_logger_on_first_use=True,
     )
 

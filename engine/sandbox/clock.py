@@ -11,8 +11,8 @@ from engine.domain.errors import ClockTooFar, InvalidInput
 from engine.domain.ids import AccountId
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
+from engine.storage.interface import Storage
 from engine.storage.sandboxes import Sandbox
-from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
 # A thousand years: every instant that follows from it can still be written as RFC 3339.
@@ -62,7 +62,7 @@ def move_ahead(tx: Transaction, sandbox: Sandbox, milliseconds: int) -> Sandbox:
     return moved
 
 
-async def sweep_sandboxes(storage: SqliteStorage, now: EpochMs, policy: Policy) -> int:
+async def sweep_sandboxes(storage: Storage, now: EpochMs, policy: Policy) -> int:
     """Carries out what is due in all sandboxes, each by its own clock. Calls can use the database in between.
 
     Args:

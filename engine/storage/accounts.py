@@ -76,7 +76,7 @@ class Accounts(Table):
 
     def all(self) -> list[dict[str, Any]]:
         """Returns id, name, test_of and created_at of all accounts, in the order of their ids."""
-        return list(self._sql.accounts_list(self._db))
+        return [dict(row) for row in self._sql.accounts_list(self._db)]
 
     def insert_key(self, *, key_id: str, account_id: AccountId, digest: str, hint: str, now: EpochMs) -> None:
         """Adds an API key. Only its digest is stored, and a hint by which its owner recognises it."""
@@ -84,7 +84,7 @@ class Accounts(Table):
 
     def keys_of(self, account_id: AccountId) -> list[dict[str, Any]]:
         """Returns an account's keys without their digests, in the order of their ids."""
-        return list(self._sql.api_keys_of(self._db, account_id=account_id))
+        return [dict(row) for row in self._sql.api_keys_of(self._db, account_id=account_id)]
 
     def note_key_use(self, key_id: str, at: int) -> None:
         """Stores when a key was used, unless a later use is stored already."""

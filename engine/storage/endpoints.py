@@ -51,10 +51,8 @@ class Endpoints(Table):
             delivery: The callback that was sent.
             now: When the attempt ended.
         """
-        [row] = list(
-            self._sql.note_endpoint_failure(
-                self._db, id=endpoint_id, account_id=delivery.account_id, url=delivery.url, now=now
-            )
+        [row] = self._sql.note_endpoint_failure(
+            self._db, id=endpoint_id, account_id=delivery.account_id, url=delivery.url, now=now
         )
         return endpoint_from_row(row)
 

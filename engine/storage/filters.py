@@ -8,8 +8,9 @@ from engine.domain.numbers import E164
 from engine.domain.times import EpochMs
 
 T = TypeVar("T")
+Place = TypeVar("Place")
 
-# Bookings that one page scans at most.
+# Bookings or callbacks that one page scans at most.
 SCAN_LIMIT = 5_000
 
 # Pairs of metadata in one filter; bookings.sql has a parameter for each.
@@ -62,13 +63,14 @@ class BookingFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class ScannedPage(Generic[T]):
+class ScannedPage(Generic[T, Place]):
     """A page of a list that scans a limited number of records.
 
     Attributes:
         records: The records that pass the filter, perhaps none.
-        goes_on_after: Id of the last scanned record, when there may be more records after it; else None.
+        goes_on_after: The last scanned record's place in the list, when the page has fewer records than it may and
+            there may be more after that one; else None.
     """
 
     records: Sequence[T]
-    goes_on_after: str | None = None
+    goes_on_after: Place | None = None

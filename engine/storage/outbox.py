@@ -1,12 +1,13 @@
 """The outbox: callbacks that wait for delivery or were delivered, and the log of attempts."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
-from engine.storage.filters import LATEST
+from engine.storage import filters
+from engine.storage.filters import LATEST, ScannedPage
 from engine.storage.table import Row, Table
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
@@ -106,8 +107,8 @@ class Outbox(Table):
 
     def next_sequence(self, booking_id: BookingId) -> int:
         """Returns the next number of the booking's callbacks, from 1."""
-        [row] = list(self._sql.next_callback_sequence(self._db, booking_id=booking_id))
-        return int(row["callbacks_posted"])
+        [(sequence,)] = self._sql.next_callback_sequence(self._db, booking_id=booking_id)
+        return int(sequence)
 
     def insert(
         self, *, event_id: str, account_id: AccountId, booking_id: BookingId, url: str, body: str, now: EpochMs
@@ -131,7 +132,7 @@ class Outbox(Table):
         Returns:
             The reserved callbacks, oldest first.
         """
-        rows = list(self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=limit))
+        rows = self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=limit)
         due = sorted(
             DueCallback(row["id"], row["url"], row["attempts"], row["account_id"])
             for row in rows
@@ -153,7 +154,7 @@ class Outbox(Table):
             The callback; None when it is finished, its endpoint is disabled, or another worker has claimed it.
         """
         rows = self._sql.begin_callback_attempt(self._db, id=event_id, attempts=attempts, claimed_until=claimed_until)
-        return next((_delivery(row) for row in list(rows)), None)
+        return _delivery(rows[0]) if rows else None
 
     def finish(self, delivery: Delivery, state: str, outcome: str, now: EpochMs) -> bool:
         """Stores that a callback is DELIVERED, FAILED or HELD. Returns False if another worker has claimed it."""
@@ -201,14 +202,6 @@ class Outbox(Table):
         owner: AccountId | None = self._sql.owner_of_callback(self._db, id=callback_id)
         return owner
 
-    def newest(
-        self, account_id: AccountId, state: CallbackState | None, booking_id: BookingId | None, limit: int
-    ) -> list[CallbackRecord]:
-        """Returns the account's callbacks, newest first. None lets every state and booking through."""
-        parameters = {"account_id": account_id, "since": 0, "before_at": LATEST, "before_id": "", "at_most": limit}
-        rows = callbacks_page(self._sql, self._db, parameters, state=state, booking_id=booking_id)
-        return [callback_from_row(row) for row in rows]
-
     def attempts_of(self, callback_id: str) -> list[AttemptRecord]:
         """Returns the log of a callback, oldest attempt first."""
         return [AttemptRecord(**row) for row in self._sql.callback_attempts_of(self._db, callback_id=callback_id)]
@@ -222,36 +215,24 @@ class Outbox(Table):
 
     def to_redeliver(
         self, account_id: AccountId, state: CallbackState, after: CallbackPosition, until: EpochMs, limit: int
-    ) -> list[CallbackPosition]:
+    ) -> ScannedPage[CallbackPosition, CallbackPosition]:
         """Returns callbacks in a state, after the position `after` and created before `until`, oldest first."""
+        bounds = {
+            "account_id": account_id,
+            "after_at": after.created_at,
+            "after_id": after.id,
+            "until": until,
+        }
+        if state is CallbackState.FAILED:
+            rows = self._sql.callbacks_failed_to_redeliver(self._db, **bounds, at_most=limit)
+            return ScannedPage([CallbackPosition(*row) for row in rows])
+        end = self._sql.callback_place_after(self._db, **bounds, skipped=filters.SCAN_LIMIT - 1)
+        last = CallbackPosition(LATEST, "") if end is None else CallbackPosition(*end)
         rows = self._sql.callbacks_to_redeliver(
-            self._db,
-            account_id=account_id,
-            state=state.value,
-            after_at=after.created_at,
-            after_id=after.id,
-            until=until,
-            at_most=limit,
+            self._db, **bounds, last_at=last.created_at, last_id=last.id, state=state.value, at_most=limit
         )
-        return [CallbackPosition(row["created_at"], row["id"]) for row in rows]
-
-
-def callbacks_page(
-    sql: Any,  # noqa: ANN401  aiosql's queries are untyped
-    connection: Any,  # noqa: ANN401  of sqlite3 or of aiosqlite
-    parameters: dict[str, Any],
-    *,
-    state: str | None,
-    booking_id: BookingId | None,
-) -> Any:  # noqa: ANN401  rows, or an asynchronous iterator of them
-    """Runs the query for a page of callbacks. Each combination of filters has its own, and with it its own index."""
-    if booking_id and state:
-        return sql.callbacks_page_of_booking_in_state(connection, **parameters, booking_id=booking_id, state=str(state))
-    if booking_id:
-        return sql.callbacks_page_of_booking(connection, **parameters, booking_id=booking_id)
-    if state:
-        return sql.callbacks_page_in_state(connection, **parameters, state=str(state))
-    return sql.callbacks_page(connection, **parameters)
+        found = [CallbackPosition(*row) for row in rows]
+        return ScannedPage(found, None if end is None or len(found) == limit else last)
 
 
 def callback_from_row(row: Row) -> CallbackRecord:
@@ -259,6 +240,6 @@ def callback_from_row(row: Row) -> CallbackRecord:
     return CallbackRecord(**{**row, "state": CallbackState(row["state"]), "claimed": bool(row["claimed"])})
 
 
-def _delivery(row: dict[str, Any]) -> Delivery:
+def _delivery(row: Row) -> Delivery:
     names = ("id", "account_id", "url", "body", "attempts", "tries", "created_at")
     return Delivery(**{name: row[name] for name in names}, secrets=secrets_from_row(row))

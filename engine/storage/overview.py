@@ -61,5 +61,7 @@ class Overview(Table):
 
     def live_calls(self, limit: int) -> list[LiveCall]:
         """Returns the calls that are up, ringing ones included, oldest first."""
-        rows = [dict(row) for row in self._sql.overview_live_calls(self._db, at_most=limit)]
-        return [LiveCall(row.pop("account"), row.pop("service"), call_from_row(row)) for row in rows]
+        return [
+            LiveCall(account, service, call_from_row(call))
+            for *call, service, account in self._sql.overview_live_calls(self._db, at_most=limit)
+        ]

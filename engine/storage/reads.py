@@ -1,7 +1,7 @@
 """Lists and look-ups for the API: asynchronous and read-only, on a connection besides the one that writes."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ import aiosqlite
 
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId
+from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage import filters, queries
 from engine.storage.accounts import AccountSummary, ApiKey, account_summary_from_row
@@ -20,10 +21,10 @@ from engine.storage.cdrs import Between, CallRecord, Cdr, CdrPosition, WantedRec
 from engine.storage.endpoints import Endpoint, endpoint_from_row
 from engine.storage.errors import StorageUnavailable
 from engine.storage.filters import LAST_ID, BookingFilter, ScannedPage
-from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row, callbacks_page
+from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
-# A page of bookings first scans this many times its length, which is enough for a filter that most bookings pass.
+# A page with a filter first scans this many times its length, which is enough for a filter that most records pass.
 # Only if that does not fill the page, it scans as many as it may.
 FIRST_SCAN_FACTOR = 4
 
@@ -53,27 +54,27 @@ class Reads:
 
     async def key(self, digest: str) -> ApiKey | None:
         """Returns the API key with that digest; None for an unknown or revoked key."""
-        row = await _one(self._sql.api_key_of_digest(self._connection(), digest=digest))
+        row = await _read(self._sql.api_key_of_digest(self._connection(), digest=digest))
         return ApiKey(**row) if row else None
 
     async def account(self, account_id: AccountId, *, limit: int) -> AccountSummary:
         """Returns an account, which must exist. Its bookings are counted up to `limit`."""
         return account_summary_from_row(
-            await _one(self._sql.account_seen(self._connection(), account_id=account_id, at_most=limit))
+            await _read(self._sql.account_seen(self._connection(), account_id=account_id, at_most=limit))
         )
 
     async def accounts(self) -> list[dict[str, Any]]:
         """Returns id, name, test_of and created_at of all accounts, in the order of their ids."""
-        return await _all(self._sql.accounts_list(self._connection()))
+        return [dict(row) for row in await _read(self._sql.accounts_list(self._connection()))]
 
     async def booking(self, booking_id: BookingId) -> Booking | None:
         """Returns the booking with that id, of any account, also when it is gone."""
-        row = await _one(self._sql.booking_by_id(self._connection(), id=booking_id))
+        row = await _read(self._sql.booking_by_id(self._connection(), id=booking_id))
         return booking_from_row(row) if row else None
 
     async def bookings(
         self, account_id: AccountId, wanted: BookingFilter, *, before_id: str | None, limit: int
-    ) -> ScannedPage[Booking]:
+    ) -> ScannedPage[Booking, str]:
         """Returns a page of an account's bookings that are not gone, newest first.
 
         Args:
@@ -83,8 +84,8 @@ class Reads:
             limit: The most bookings to return.
         """
         begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
-        for scan_limit in (min(FIRST_SCAN_FACTOR * limit, filters.SCAN_LIMIT), filters.SCAN_LIMIT):
-            rows = await _all(
+        for scan_limit in _scan_limits(limit):
+            rows = await _read(
                 self._sql.bookings_page(
                     self._connection(), **begin, looked_at=scan_limit, at_most=limit, **wanted.as_parameters()
                 )
@@ -92,44 +93,44 @@ class Reads:
             found = [booking_from_row(row) for row in rows]
             if len(found) == limit:
                 return ScannedPage(found)  # the next page begins after the last of these
-            end = await _one(self._sql.bookings_page_end(self._connection(), **begin, looked_at=scan_limit))
+            end = await _read(self._sql.bookings_page_end(self._connection(), **begin, looked_at=scan_limit))
             if end["bookings"] < scan_limit:
                 return ScannedPage(found)
         return ScannedPage(found, end["last_id"])
 
     async def blocked_callers(self, booking_id: BookingId, *, after: str | None, limit: int) -> list[BlockedCaller]:
         """Returns a booking's blocked callers, in the order of their numbers. `after` None: from the first on."""
-        rows = await _all(
+        rows = await _read(
             self._sql.blocked_page(self._connection(), booking_id=booking_id, after=after or "", at_most=limit)
         )
         return [BlockedCaller(**row) for row in rows]
 
     async def cdr(self, account_id: AccountId, cdr_id: str) -> Cdr | None:
         """Returns a call record of the account."""
-        row = await _one(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
+        row = await _read(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
         return cdr_from_row(row) if row else None
 
     async def cdrs(self, wanted: WantedRecords, between: Between, *, limit: int) -> list[CallRecord]:
         """Returns the call records of a range that pass the filter, newest first."""
-        rows = await _all(
+        rows = await _read(
             self._sql.cdrs_between(self._connection(), **wanted.parameters(), **between.parameters(), at_most=limit)
         )
         return [call_record_from_row(row) for row in rows]
 
     async def cdr_places(self, account_id: AccountId, between: Between, *, skipped: int) -> list[CdrPosition]:
         """Returns the positions of up to two call records of a range, newest first, after the first `skipped` ones."""
-        rows = await _all(
+        rows = await _read(
             self._sql.cdr_places(self._connection(), account_id=account_id, skipped=skipped, **between.parameters())
         )
         return [CdrPosition(row["started_at"], row["id"]) for row in rows]
 
     async def numbers_by_state(self) -> dict[str, int]:
         """Counts the numbers of the pool in each state."""
-        return {row["state"]: row["numbers"] for row in await _all(self._sql.numbers_by_state(self._connection()))}
+        return {row["state"]: row["numbers"] for row in await _read(self._sql.numbers_by_state(self._connection()))}
 
     async def free_numbers(self) -> dict[str | None, int]:
         """Counts the free numbers of each country."""
-        rows = await _all(self._sql.free_numbers_by_country(self._connection()))
+        rows = await _read(self._sql.free_numbers_by_country(self._connection()))
         return {row["country"]: row["numbers"] for row in rows}
 
     async def net_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> int:
@@ -138,7 +139,7 @@ class Reads:
         A number comes back at the end of its quarantine, which began when its booking was gone.
         """
         back = now - quarantine_ms
-        counts = await _one(
+        counts = await _read(
             self._sql.numbers_taken(
                 self._connection(),
                 taken_since=now - pace_ms,
@@ -151,22 +152,19 @@ class Reads:
 
     async def callback_counts(self, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
         """Counts callbacks: `pending`, `late` (pending and due before `due_before`), `failed` (given up since)."""
-        counts: dict[str, int] = await _one(
-            self._sql.callback_counts(self._connection(), due_before=due_before, since=since)
-        )
-        return counts
+        return dict(await _read(self._sql.callback_counts(self._connection(), due_before=due_before, since=since)))
 
     async def callbacks(
         self,
         account_id: AccountId,
         *,
-        state: str | None,
+        state: CallbackState | None,
         booking_id: BookingId | None,
         since: EpochMs,
-        before: tuple[int, str] | CallbackPosition,
+        before: CallbackPosition,
         limit: int,
-    ) -> list[CallbackRecord]:
-        """Returns an account's callbacks, newest first, without their bodies.
+    ) -> ScannedPage[CallbackRecord, CallbackPosition]:
+        """Returns a page of an account's callbacks, newest first, without their bodies.
 
         Args:
             account_id: The account.
@@ -176,30 +174,49 @@ class Reads:
             before: Only callbacks created before this position.
             limit: The most callbacks to return.
         """
-        before_at, before_id = before
-        parameters = {
-            "account_id": account_id,
-            "since": since,
-            "before_at": before_at,
-            "before_id": before_id,
-            "at_most": limit,
+        begin = {"account_id": account_id, "before_at": before.created_at, "before_id": before.id}
+        indexed = {
+            None: self._sql.callbacks_page,
+            CallbackState.FAILED: self._sql.callbacks_page_failed,
+            CallbackState.HELD: self._sql.callbacks_page_held,
         }
-        rows = callbacks_page(self._sql, self._connection(), parameters, state=state, booking_id=booking_id)
-        return [callback_from_row(row) for row in await _all(rows)]
+        if booking_id is None and state in indexed:
+            rows = await _read(indexed[state](self._connection(), **begin, since=since, at_most=limit))
+            return ScannedPage([callback_from_row(row) for row in rows])
+        wanted = {"booking_id": booking_id, "state": None if state is None else state.value}
+        return await self._callbacks_filtered(begin, wanted, since, limit)
+
+    async def _callbacks_filtered(
+        self, begin: dict[str, Any], wanted: dict[str, Any], since: EpochMs, limit: int
+    ) -> ScannedPage[CallbackRecord, CallbackPosition]:
+        for scan_limit in _scan_limits(limit):
+            end = await _read(
+                self._sql.callback_place_before(self._connection(), **begin, since=since, skipped=scan_limit - 1)
+            )
+            last = CallbackPosition(since, "") if end is None else CallbackPosition(*end)
+            rows = await _read(
+                self._sql.callbacks_page_filtered(
+                    self._connection(), **begin, **wanted, last_at=last.created_at, last_id=last.id, at_most=limit
+                )
+            )
+            found = [callback_from_row(row) for row in rows]
+            if end is None or len(found) == limit:
+                return ScannedPage(found)
+        return ScannedPage(found, last)
 
     async def callback(self, account_id: AccountId, callback_id: str) -> CallbackRecord | None:
         """Returns a callback of the account, with its body."""
-        row = await _one(self._sql.callback_of_account(self._connection(), account_id=account_id, id=callback_id))
+        row = await _read(self._sql.callback_of_account(self._connection(), account_id=account_id, id=callback_id))
         return callback_from_row(row) if row else None
 
     async def callback_attempts(self, callback_id: str) -> list[AttemptRecord]:
         """Returns the log of a callback, oldest attempt first."""
-        rows = await _all(self._sql.callback_attempts_of(self._connection(), callback_id=callback_id))
+        rows = await _read(self._sql.callback_attempts_of(self._connection(), callback_id=callback_id))
         return [AttemptRecord(**row) for row in rows]
 
     async def endpoints(self, account_id: AccountId, *, before_id: str | None, limit: int) -> list[Endpoint]:
         """Returns an account's endpoints, newest first. `before_id` None: from the newest on."""
-        rows = await _all(
+        rows = await _read(
             self._sql.endpoints_page(
                 self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=limit
             )
@@ -208,7 +225,7 @@ class Reads:
 
     async def webhook_secrets(self, account_id: AccountId) -> SigningSecrets:
         """Returns the signing secrets of an account, which must exist."""
-        return secrets_from_row(await _one(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
+        return secrets_from_row(await _read(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
 
     async def alive(self) -> bool:
         """Returns whether the database answers a query."""
@@ -224,14 +241,13 @@ class Reads:
         return self._db
 
 
-async def _one(row: Any) -> Any:  # noqa: ANN401  aiosql's methods are untyped
-    with _failures_translated():
-        return await row
+def _scan_limits(limit: int) -> tuple[int, int]:
+    return min(FIRST_SCAN_FACTOR * limit, filters.SCAN_LIMIT), filters.SCAN_LIMIT
 
 
-async def _all(rows: Any) -> list[Any]:  # noqa: ANN401  as above
+async def _read(result: Awaitable[Any]) -> Any:  # noqa: ANN401  what the statement returns
     with _failures_translated():
-        return [row async for row in rows]
+        return await result
 
 
 @contextmanager

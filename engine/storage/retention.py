@@ -62,7 +62,7 @@ class RetentionTables(Table):
 
     def gone_bookings(self, before: EpochMs, limit: int) -> list[BookingId]:
         """Returns bookings that were gone up to `before`, have no call that is up, and still name their destination."""
-        rows = list(self._sql.gone_bookings_to_forget(self._db, before=before, at_most=limit))
+        rows = self._sql.gone_bookings_to_forget(self._db, before=before, at_most=limit)
         rest = limit - len(rows)
         rows += self._sql.gone_bookings_of_worlds_to_forget(self._db, before=before, at_most=rest)
         return list(dict.fromkeys(row["id"] for row in rows))

@@ -1,8 +1,12 @@
 """SQLite with group commit: one thread owns the connection and commits many commands with one fsync.
 
-The thread takes all waiting commands (up to MAX_BATCH) as one batch. Each command runs in its own savepoint inside one
-BEGIN IMMEDIATE … COMMIT, and callers get their results only after the commit. A command that raises undoes only
-itself. If the commit fails, every command of the batch fails and nothing of it was kept.
+The thread takes all waiting commands (up to MAX_BATCH) as one batch and runs them inside one BEGIN IMMEDIATE … COMMIT.
+Callers get their results only after the commit. If the commit fails, every command of the batch fails and nothing of it
+was kept.
+
+A command that raises undoes only itself. For commands given to `run`, which may raise, a savepoint sees to that. Those
+given to `run_keyed`, the call path's, run without one. If one of them raises, which only a bug makes it do, the batch
+is rolled back and run again with a savepoint for each command. No batch runs more than twice.
 """
 
 import asyncio
@@ -42,7 +46,7 @@ log = structlog.get_logger(__name__)
 def connect(path: Path) -> sqlite3.Connection:
     """Opens a writing connection in WAL mode. Every commit is synced to the disk, and deleted data is overwritten."""
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
-    connection.row_factory = queries.dict_row
+    connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -50,16 +54,26 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+class _RaisedWithoutSavepointError(Exception):
+    """A command that has no savepoint raised: what the batch has written so far cannot be kept."""
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
-    name: str
-    command: Callable[[Transaction], Any]
+    command: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    may_raise: bool
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     result: Any = None
     error: Exception | None = None
     # Set by the event loop when the caller was cancelled. A job that has not begun is then skipped.
     abandoned: bool = False
+
+    @property
+    def name(self) -> str:
+        return getattr(self.command, "__name__", "command")
 
     def resolve(self) -> None:
         if self.future.done():
@@ -96,30 +110,32 @@ class SqliteStorage:
         self._wake_worker = wake
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs `command(tx, *args, **kwargs)` in a transaction and returns its result once it is on the disk.
+        """Runs a command that may raise. See `engine.storage.interface.Storage`."""
+        result: T = await self._run(command, args, kwargs, may_raise=True)
+        return result
 
-        A caller that is cancelled while its command runs does not know whether the command was kept. Commands of the
-        call path can be repeated for that reason: they are keyed by the call's id.
+    async def run_keyed(
+        self, key: str, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Runs a command of the call path. All commands run in their order here, so `key` has no effect."""
+        result: T = await self._run(command, args, kwargs, may_raise=False)
+        return result
 
-        Raises:
-            Exception: Whatever the command raises; nothing of the command was kept then.
-            StorageBusy: Too many commands wait.
-            StorageUnavailable: The database failed, or the storage is closed.
-        """
+    async def _run(
+        self, command: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, may_raise: bool
+    ) -> Any:  # noqa: ANN401  the command's result
         if self._closed:
             raise StorageUnavailable("the storage is closed")
         if self._jobs.qsize() >= MAX_WAITING:
             raise StorageBusy(f"{MAX_WAITING} commands are waiting")
         loop = asyncio.get_running_loop()
-        name = getattr(command, "__name__", "command")
-        job = _Job(name, lambda tx: command(tx, *args, **kwargs), loop, loop.create_future())
+        job = _Job(command, args, kwargs, may_raise, loop, loop.create_future())
         self._jobs.put(job)
         try:
-            result: T = await job.future
+            return await job.future
         except asyncio.CancelledError:
             job.abandoned = True
             raise
-        return result
 
     async def close(self) -> None:
         """Runs the waiting commands, then closes the database."""
@@ -159,23 +175,40 @@ class SqliteStorage:
         try:
             if self._checkpoints.take_request():
                 self._checkpoint()
-            self._connection.execute("BEGIN IMMEDIATE")
-            for job in batch:
-                if job.abandoned:
-                    continue  # the caller was cancelled before this job began
-                self._run_in_savepoint(job)
-                failpoints.hit(f"{job.name} before commit")
-            self._connection.execute("COMMIT")
-            for job in batch:
-                failpoints.hit(f"{job.name} committed")
+            try:
+                self._commit(batch, savepoints=False)
+            except _RaisedWithoutSavepointError as raised:
+                log.warning("batch_repeated", commands=len(batch), error=type(raised.__cause__).__name__)
+                self._roll_back()
+                self._transaction.posted = False
+                self._commit(batch, savepoints=True)
         except sqlite3.Error as error:
             for job in batch:
                 job.error = StorageUnavailable(str(error))
             log.error("commit_failed", error=str(error), commands=len(batch))
-            # SQLite may have rolled back already. A rollback that fails must not end the thread.
-            with suppress(sqlite3.Error):
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # a rollback that fails must not end the thread
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # SQLite may have rolled back already
+            self._connection.execute("ROLLBACK")
+
+    def _commit(self, batch: list[_Job], *, savepoints: bool) -> None:
+        """Runs the batch in one transaction. `savepoints`: one for each command, not only for those that may raise."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            if job.abandoned:
+                continue  # the caller was cancelled before this job began
+            if savepoints or job.may_raise:
+                self._run_in_savepoint(job)
+            else:
+                self._run_bare(job)
+            if failpoints.ARMED:
+                failpoints.hit(f"{job.name} before commit")
+        self._connection.execute("COMMIT")
+        if failpoints.ARMED:
+            for job in batch:
+                failpoints.hit(f"{job.name} committed")
 
     def _checkpoint(self) -> None:
         try:
@@ -190,15 +223,26 @@ class SqliteStorage:
                 self._wake_worker()
         self._transaction.posted = False
 
-    def _run_in_savepoint(self, job: _Job) -> None:
-        execute = self._connection.execute
-        execute("SAVEPOINT command")
+    def _run_bare(self, job: _Job) -> None:
         try:
-            job.result = job.command(self._transaction)
+            job.result = job.command(self._transaction, *job.args, **job.kwargs)
         except sqlite3.OperationalError:
             raise  # the disk or the database failed, and so does the whole batch
         except Exception as error:
+            raise _RaisedWithoutSavepointError from error
+
+    def _run_in_savepoint(self, job: _Job) -> None:
+        execute = self._connection.execute
+        job.error = None  # of the batch's first run
+        posted_before = self._transaction.posted
+        execute("SAVEPOINT command")
+        try:
+            job.result = job.command(self._transaction, *job.args, **job.kwargs)
+        except sqlite3.OperationalError:
+            raise  # as above
+        except Exception as error:
             execute("ROLLBACK TO command")
+            self._transaction.posted = posted_before
             # A future does not accept a StopIteration.
             job.error = RuntimeError("a command raised StopIteration") if isinstance(error, StopIteration) else error
         execute("RELEASE command")

@@ -1,9 +1,20 @@
 """The base of every table's class: the product's SQL, and the connection of the current transaction."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
-Row = Mapping[str, Any]
+
+class Row(Protocol):
+    """A row as sqlite3.Row is: its values by name, by position and by slice, and in their order."""
+
+    def __getitem__(self, key: Any, /) -> Any:  # noqa: ANN401  names, positions and slices; values of any type
+        """Returns the value of a column, or the values of a slice as a tuple."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterates over the values."""
+
+    def keys(self) -> Iterable[str]:
+        """Returns the columns' names."""
 
 
 class Table:

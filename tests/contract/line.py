@@ -50,7 +50,7 @@ class Line:
         with sqlite3.connect(template) as source:
             source.backup(self._db)
         source.close()
-        self._db.row_factory = queries.dict_row
+        self._db.row_factory = sqlite3.Row
         self.tx = Transaction(SQL, self._db)
         self.policy = policy
         self._now: int = START

@@ -21,7 +21,7 @@ class Books:
     def __init__(self, template: sqlite3.Connection) -> None:
         self.db = sqlite3.connect(":memory:", isolation_level=None)
         template.backup(self.db)
-        self.db.row_factory = queries.dict_row
+        self.db.row_factory = sqlite3.Row
         self.db.execute("PRAGMA foreign_keys = ON")
         self._tx = Transaction(SQL, self.db)
 
@@ -61,3 +61,8 @@ class Storage:
         result = self._books.run(command, *args, **kwargs)
         await self._gate.passed()
         return result
+
+    async def run_keyed(
+        self, key: str, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.run(command, *args, **kwargs)

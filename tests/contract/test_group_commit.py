@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +52,11 @@ def add(tx: Transaction, number: E164) -> str:
 def add_and_fail(tx: Transaction, number: E164) -> None:
     tx.numbers.insert(number, START)
     raise ZeroDivisionError(number)
+
+
+def ways_to_run(storage: SqliteStorage) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Returns both ways: for commands that may raise, and for those of the call path."""
+    return storage.run, partial(storage.run_keyed, "key")
 
 
 def numbers(count: int) -> list[str]:
@@ -118,11 +125,13 @@ async def test_nothing_is_visible_before_the_commit(storage: SqliteStorage, data
     assert stored(database) == ["+32255000001"]
 
 
-async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, database: Path) -> None:
+@pytest.mark.parametrize("way", [0, 1])
+async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, database: Path, way: int) -> None:
+    run = ways_to_run(storage)[way]
     blocked = await hold(storage)
     good, bad = numbers(20)[::2], numbers(20)[1::2]
     jobs = [
-        storage.run(step, E164(number))
+        run(step, E164(number))
         for pair in zip(good, bad, strict=True)
         for step, number in zip((add, add_and_fail), pair, strict=True)
     ]
@@ -134,6 +143,61 @@ async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, 
     assert len(commits) == 2
     assert outcomes[::2] == stored(database) == good
     assert [type(outcome) for outcome in outcomes[1::2]] == [ZeroDivisionError] * 10
+
+
+async def test_a_batch_runs_again_only_for_a_command_of_the_call_path_that_raises(storage: SqliteStorage) -> None:
+    runs: list[str] = []
+
+    def count(_: Transaction, name: str, *, fails: bool) -> None:
+        runs.append(name)
+        if fails:
+            raise ZeroDivisionError(name)
+
+    for way, times in enumerate((1, 2)):
+        runs.clear()
+        blocked = await hold(storage)
+        waiting = asyncio.gather(
+            storage.run_keyed("key", count, "calm", fails=False),
+            *(ways_to_run(storage)[way](count, "raising", fails=True) for _ in range(10)),
+            return_exceptions=True,
+        )
+        await asyncio.sleep(0)
+        await blocked.release()
+        calm, *raising = await waiting
+        assert calm is None
+        assert {type(outcome) for outcome in raising} == {ZeroDivisionError}
+        assert runs.count("calm") == times
+
+
+async def test_only_commands_that_may_raise_cost_a_savepoint(storage: SqliteStorage) -> None:
+    for way, statements in zip(ways_to_run(storage), (4, 2), strict=True):
+        seen: list[str] = []
+        storage._connection.set_trace_callback(seen.append)
+        await way(lambda _: None)
+        storage._connection.set_trace_callback(None)
+        assert len(seen) == statements, seen
+
+
+async def test_a_repeated_batch_wakes_the_worker_only_for_what_was_kept(storage: SqliteStorage) -> None:
+    woken: list[bool] = []
+    storage.when_posted(lambda: woken.append(True))
+
+    def post_and_fail(tx: Transaction) -> None:
+        tx.posted = True
+        raise ZeroDivisionError
+
+    def seen(tx: Transaction) -> bool:
+        return tx.posted
+
+    blocked = await hold(storage)
+    before = asyncio.ensure_future(storage.run_keyed("key", seen))
+    failing = asyncio.ensure_future(storage.run_keyed("key", post_and_fail))
+    await asyncio.sleep(0)
+    await blocked.release()
+    assert await before is False
+    with pytest.raises(ZeroDivisionError):
+        await failing
+    assert woken == []
 
 
 async def test_a_command_that_raises_stopiteration_blocks_no_other(storage: SqliteStorage, database: Path) -> None:

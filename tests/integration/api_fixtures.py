@@ -58,7 +58,7 @@ def filled_database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dic
         keys[name] = create_key(tx, name, PEPPER, START).secret
     for name, world in (("ours", TESTED), ("theirs", THEIRS_TESTED)):
         keys[world] = create_key(tx, name, PEPPER, START, test=True).secret
-    import_numbers(tx, enumerate(NUMBERS), START)
+    import_numbers(tx, list(enumerate(NUMBERS)), START)
     connection.close()
     return path, keys
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from engine.runtime.ids import new_id
 from engine.storage.accounts import Account
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
-from engine.storage.queries import dict_row
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
+from tests.contract.world import outsider
 from tests.integration.callback_receiver import CallbackReceiver
 from tests.integration.callback_sending import DEMO
 
@@ -51,8 +50,7 @@ class Outbox:
         return ids
 
     def select(self, sql: str) -> list[dict[str, Any]]:
-        with contextlib.closing(sqlite3.connect(self.path)) as database:
-            database.row_factory = dict_row
+        with outsider(self.path) as database:
             return database.execute(sql).fetchall()
 
     def rows(self) -> list[dict[str, Any]]:
@@ -119,3 +117,12 @@ class FailingStorage:
             self.failures += 1
             raise StorageUnavailable("on purpose")
         return await self.storage.run(command, *args, **kwargs)
+
+    async def run_keyed(self, key: str, command: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await self.run(command, *args, **kwargs)
+
+    def when_posted(self, wake: Callable[[], object]) -> None:
+        self.storage.when_posted(wake)
+
+    async def close(self) -> None:
+        await self.storage.close()

@@ -26,7 +26,7 @@ def test_a_plan_shorter_than_a_day_shows_a_fraction() -> None:
 
 
 async def test_free_numbers_are_counted_by_country_alike_for_all_accounts(api: Api) -> None:
-    await api.storage.run(import_numbers, enumerate([*FRENCH, "+883510000091"]), START)
+    await api.storage.run(import_numbers, list(enumerate([*FRENCH, "+883510000091"])), START)
     await api.book(country="FR")
     await api.book(account="theirs")
     gone = await api.book()

@@ -45,7 +45,7 @@ POOL = [f"+3319900{last:04}" for last in range(7_000)]
 @pytest.fixture
 async def address(api: Api) -> AsyncIterator[str]:
     """The API as in production. Both accounts have a booking, a call record, a blocked caller and a failed callback."""
-    await api.storage.run(import_numbers, enumerate(POOL), START)
+    await api.storage.run(import_numbers, list(enumerate(POOL)), START)
     for account in ("ours", "theirs"):
         booking = await api.book(account=account, usagePlan="LARGE")
         for seconds in (0, 3):

@@ -1,11 +1,19 @@
 """Standard error of a process with our logs is masked, at every level and from every library."""
 
+import io
 import json
+import logging
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.runtime.logs import PROCESSORS, _Lines
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = "+32470123456"
@@ -95,6 +103,44 @@ def test_no_crash_of_a_process_shows_a_number(way: str) -> None:
     assert "Traceback" in log
     assert "324•••••56" in log
     assert NUMBER[4:-2] not in log
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Nd")), max_size=5)
+# Around a number: what JSON writes with an escape, whose digits must neither hide the number nor join it.
+AROUND = st.one_of(
+    TEXTS, st.sampled_from(["\\u0031", "\\", '"', "\x00", "\x1f", "\x7f", "é", "\u0663", "\u2028", "\n", "+"])
+)
+VALUES = st.recursive(
+    st.tuples(AROUND, st.sampled_from([NUMBER, NUMBER[1:]]), AROUND).map("".join),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(AROUND.map(lambda text: text + NUMBER), inner, max_size=2),
+        inner.map(lambda value: (value,)),
+        inner.map(ValueError),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.one_of(AROUND, AROUND.map(lambda text: NUMBER + text)), VALUES, max_size=3), VALUES)
+def test_no_line_shows_a_number_whatever_surrounds_it(values: dict[str, object], event: object) -> None:
+    stream = io.StringIO()
+    lines = structlog.wrap_logger(
+        _Lines(stream), processors=PROCESSORS, wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG)
+    )
+    lines.info(event, **{f"{name}_": value for name, value in values.items()})
+    [line] = stream.getvalue().splitlines()
+    assert json.loads(line)["level"] == "info"
+    assert NUMBER[4:-2] not in line
+    assert NUMBER[4:-2] not in json.dumps(json.loads(line), ensure_ascii=False)
+
+
+def test_a_full_disk_drops_lines_and_fails_nothing() -> None:
+    with open("/dev/full", "w", buffering=1) as full:  # noqa: PTH123
+        _Lines(full).msg("a line")
+        with suppress(OSError):
+            full.close()
 
 
 def test_every_level_is_masked_and_keeps_its_other_values() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.domain.masking import masked, masked_text
+from engine.domain.masking import _FOUND, masked, masked_text
 from engine.runtime.ids import new_id
 
 NUMBERS = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
@@ -45,6 +45,20 @@ def test_a_number_is_masked_whatever_surrounds_it(before: str, number: str, afte
 def test_every_number_in_a_text_is_masked(between: str, first: str, second: str) -> None:
     shown = masked_text(f"{first}{between or ' '}{second}")
     assert not re.search("[0-9]{4}", shown)
+
+
+IDS = st.one_of(
+    st.from_regex(r"[a-z]{3}_[0-9a-f]{32}", fullmatch=True),
+    st.from_regex(r"(rn[0-9a-f]{8}-)?[12][0-9]{9}\\.[0-9]{1,6}", fullmatch=True),
+    st.from_regex(r"PJSIP/[a-z]{1,9}-[0-9a-f]{8}", fullmatch=True),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(IDS, NUMBERS, st.text("+0123456789abc_.-/\n", max_size=9)), max_size=4).map("".join))
+def test_the_short_ways_give_what_the_whole_search_gives(text: str) -> None:
+    whole = _FOUND.sub(lambda match: masked(match["number"]) if match["number"] else match[0], text)
+    assert masked_text(text) == whole
 
 
 @pytest.mark.parametrize(

@@ -1,121 +1,100 @@
-"""Loads the product's SQL from the files in this directory.
+"""Loads the product's SQL from the files in this directory, and makes a function of each statement.
 
-Parameters are `:name`; values are never written into the text of a statement.
+Parameters are `:name`; values are never written into the text of a statement. `{bookings}` stands for the columns of
+that table (see engine/storage/columns.py), `{b.bookings}` for the same columns of the alias b, and `{:bookings}` for
+parameters of the same names.
 """
 
-import sqlite3
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import aiosql
-import aiosqlite
-from aiosql.adapters.aiosqlite import AioSQLiteAdapter
-from aiosql.adapters.sqlite3 import SQLite3Adapter
+from aiosql.types import SQLOperationType
+
+from engine.storage.columns import COLUMNS
 
 HERE = Path(__file__).parent
-Parameters: TypeAlias = dict[str, Any] | list[Any] | None
+_MACRO = re.compile(r"\{(?:(?P<alias>[a-z]+)\.|(?P<parameters>:))?(?P<table>[a-z]+)\}")
+# A parameter, or a text in quotes, which may contain what looks like one.
+_PARAMETER = re.compile(r"'[^']*'|(?<!:):(?P<name>[a-z]\w*)")
+
+# What the function of a statement does with its parameters, for sqlite3 and for aiosqlite. aiosqlite hands each call
+# over to the connection's thread, so its functions make just one.
+_SYNC = {
+    SQLOperationType.SELECT: "return connection.execute(SQL, {values}).fetchall()",
+    SQLOperationType.SELECT_ONE: "return connection.execute(SQL, {values}).fetchone()",
+    SQLOperationType.SELECT_VALUE: "return (connection.execute(SQL, {values}).fetchone() or NOTHING)[0]",
+    SQLOperationType.INSERT_UPDATE_DELETE: "return connection.execute(SQL, {values}).rowcount",
+}
+_ASYNC = {
+    SQLOperationType.SELECT: "return list(await connection.execute_fetchall(SQL, {values}))",
+    SQLOperationType.SELECT_ONE: "return next(iter(await connection.execute_fetchall(SQL, {values})), None)",
+    SQLOperationType.SELECT_VALUE: "return next(iter(await connection.execute_fetchall(SQL, {values})), NOTHING)[0]",
+}
+_NOTHING = (None,)
 
 
-def load(driver: str) -> Any:  # noqa: ANN401  aiosql makes its methods at run time
-    """Returns all queries as methods of one object, for the driver `sqlite3` or `aiosqlite`."""
-    return aiosql.from_path(HERE, ADAPTERS[driver], mandatory_parameters=False)
+class Statement(NamedTuple):
+    """A statement of the files: what kind it is, which its name's suffix tells, and its text with `:name` parameters.
 
-
-def dict_row(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    """Makes a row of a statement that is not in these files a dictionary: column name → value."""
-    return dict(zip(_names(cursor), row, strict=True))
-
-
-class LeanSqlite(SQLite3Adapter):
-    """A faster adapter for sqlite3. Rows are dictionaries, whatever row factory the connection has.
-
-    aiosql's own adapter calls a row factory in Python, which reads the columns' names again for each row, and returns
-    generators. Both cost as much as a small statement itself.
+    The kinds are aiosql's: none for all rows, `^` for the first row, `$` for the first column of the first row, `!` for
+    a number of changed rows, and `*!` for a statement that is run once for each of many rows.
     """
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # aiosql leaves it untyped
-        self._columns: dict[str, tuple[str, ...]] = {}  # of each query, by its name
-
-    def select(  # type: ignore[override]  # aiosql declares tuples, but passes on any kind of row
-        self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
-    ) -> list[dict[str, Any]]:
-        """Returns all rows."""
-        cursor = _executed(conn, sql, parameters)
-        rows = cursor.fetchall()
-        names = self._names(query_name, cursor) if rows else ()
-        return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def select_one(  # type: ignore[override]  # as above
-        self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
-    ) -> dict[str, Any] | None:
-        """Returns the first row."""
-        cursor = _executed(conn, sql, parameters)
-        row = cursor.fetchone()
-        names = self._names(query_name, cursor) if row else ()
-        cursor.close()
-        return dict(zip(names, row, strict=True)) if row else None
-
-    def select_value(self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters) -> Any:  # noqa: ANN401  a column's value
-        """Returns the first column of the first row."""
-        cursor = _executed(conn, sql, parameters)
-        row = cursor.fetchone()
-        cursor.close()
-        return row[0] if row else None
-
-    def insert_update_delete(self, conn: sqlite3.Connection, query_name: str, sql: str, parameters: Parameters) -> int:
-        """Runs the statement. Returns the number of rows that it changed."""
-        return _executed(conn, sql, parameters).rowcount
-
-    def _names(self, query_name: str, cursor: sqlite3.Cursor) -> tuple[str, ...]:
-        names = self._columns.get(query_name)
-        if names is None:
-            names = self._columns[query_name] = _names(cursor)
-        return names
+    kind: SQLOperationType
+    sql: str
 
 
-def _executed(connection: sqlite3.Connection, sql: str, parameters: Parameters) -> sqlite3.Cursor:
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    return cursor.execute(sql, parameters or ())
+class Statements:
+    """The statements as functions, each made when it is first used.
 
-
-def _names(cursor: sqlite3.Cursor) -> tuple[str, ...]:
-    return tuple(column[0] for column in cursor.description)
-
-
-class LeanAiosqlite(AioSQLiteAdapter):
-    """A faster adapter for aiosqlite, on a connection whose rows are sqlite3.Row.
-
-    aiosql's own adapter goes to the connection's thread and back three times for a query: to execute it, to fetch its
-    rows and to close its cursor. This one goes once.
+    A function takes the connection, and the statement's parameters as keywords: `by_id(connection, id="bkg_…")`. Each
+    parameter must be given. A statement for many rows takes a list of dictionaries instead.
     """
 
-    async def select(
-        self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Yields all rows."""
-        for row in await _fetched(conn, sql, parameters):
-            yield row
+    def __init__(self, statements: Mapping[str, Statement], *, is_async: bool) -> None:
+        self.statements = statements
+        self._is_async = is_async
 
-    async def select_one(
-        self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters, record_class: None = None
-    ) -> dict[str, Any] | None:
-        """Returns the first row."""
-        rows = await _fetched(conn, sql, parameters)
-        return rows[0] if rows else None
-
-    async def select_value(self, conn: aiosqlite.Connection, query_name: str, sql: str, parameters: Parameters) -> Any:  # noqa: ANN401  a column's value
-        """Returns the first column of the first row."""
-        rows = await _fetched(conn, sql, parameters)
-        return next(iter(rows[0].values())) if rows else None
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        statement = self.statements.get(name)
+        if statement is None:
+            raise AttributeError(name)
+        made = _function(name, statement, is_async=self._is_async)
+        setattr(self, name, made)
+        return made
 
 
-async def _fetched(connection: aiosqlite.Connection, sql: str, parameters: Parameters) -> list[dict[str, Any]]:
-    rows = list(await connection.execute_fetchall(sql, parameters or ()))
-    names = rows[0].keys() if rows else ()
-    return [dict(zip(names, row, strict=True)) for row in rows]
+def load(driver: str) -> Any:  # noqa: ANN401  its methods are made at run time
+    """Returns all statements as methods of one object, for the driver `sqlite3` or `aiosqlite`."""
+    text = "\n".join(file.read_text(encoding="utf-8") for file in sorted(HERE.glob("*.sql")))
+    parsed = aiosql.from_str(_MACRO.sub(_columns, text), "sqlite3", mandatory_parameters=False)
+    functions = ((name, getattr(parsed, name)) for name in parsed.available_queries if not name.endswith("_cursor"))
+    statements = {name: Statement(function.operation, function.sql) for name, function in functions}
+    return Statements(statements, is_async=driver == "aiosqlite")
 
 
-ADAPTERS: dict[str, Callable[[], Any]] = {"sqlite3": LeanSqlite, "aiosqlite": LeanAiosqlite}
+def _columns(macro: re.Match[str]) -> str:
+    prefix = f"{macro['alias']}." if macro["alias"] else macro["parameters"] or ""
+    return ", ".join(prefix + column for column in COLUMNS[macro["table"]])
+
+
+def _function(name: str, statement: Statement, *, is_async: bool) -> Callable[..., Any]:
+    """Makes the function of a statement.
+
+    Its text is written and compiled, as `dataclasses` does. So the parameters, which callers give by name, reach SQLite
+    by position without a dictionary in between: that halves the time of a small statement.
+    """
+    if statement.kind is SQLOperationType.INSERT_UPDATE_DELETE_MANY:
+        return lambda connection, rows: connection.executemany(statement.sql, rows).rowcount
+    parameters = [found["name"] for found in _PARAMETER.finditer(statement.sql) if found["name"]]
+    by_position = _PARAMETER.sub(lambda found: "?" if found["name"] else found[0], statement.sql)
+    signature = ", *, " + ", ".join(dict.fromkeys(parameters)) if parameters else ""
+    body = (_ASYNC if is_async else _SYNC)[statement.kind].format(values=f"({''.join(f'{p}, ' for p in parameters)})")
+    made: dict[str, Any] = {"SQL": by_position, "NOTHING": _NOTHING}
+    text = f"{'async ' if is_async else ''}def {name}(connection{signature}): {body}"
+    exec(text, made)  # noqa: S102  the product's own SQL files, whose names the pattern restricts
+    function: Callable[..., Any] = made[name]
+    return function

@@ -1,27 +1,14 @@
 -- name: insert_booking!
-INSERT INTO bookings (
-    id, account_id, service, destination, usage_plan, callback, created_at, end_at, exhausted_at, gone_at,
-    seconds_granted, seconds_remaining, seconds_leased, seconds_settled,
-    calls_granted, calls_remaining, calls_leased, calls_settled,
-    max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds, caller_id, refuse_anonymous,
-    paused, label, metadata
-) VALUES (
-    :id, :account_id, :service, :destination, :usage_plan, :callback, :created_at, :end_at, :exhausted_at, :gone_at,
-    :seconds_granted, :seconds_remaining, :seconds_leased, :seconds_settled,
-    :calls_granted, :calls_remaining, :calls_leased, :calls_settled,
-    :max_concurrent_calls, :max_calls_per_caller_per_hour, :max_call_seconds, :caller_id, :refuse_anonymous,
-    :paused, :label, :metadata
-);
+INSERT INTO bookings ({bookings}) VALUES ({:bookings});
 
 -- name: insert_grant!
-INSERT INTO grants (id, booking_id, usage_plan, seconds, calls, granted_at, reason)
-VALUES (:id, :booking_id, :usage_plan, :seconds, :calls, :granted_at, :reason);
+INSERT INTO grants ({grants}) VALUES ({:grants});
 
 -- name: grant_by_id^
-SELECT * FROM grants WHERE id = :id;
+SELECT {grants} FROM grants WHERE id = :id;
 
 -- name: grants_of_booking
-SELECT * FROM grants WHERE booking_id = :booking_id ORDER BY id DESC LIMIT :at_most;
+SELECT {grants} FROM grants WHERE booking_id = :booking_id ORDER BY id DESC LIMIT :at_most;
 
 -- name: update_booking!
 -- Everything about a booking that can change.
@@ -38,21 +25,30 @@ UPDATE bookings SET
 WHERE id = :id;
 
 -- name: update_credit!
--- Every call changes these columns three times, so none of them has an index.
+-- Calls change these columns, so none of them has an index.
 UPDATE bookings SET
     seconds_remaining = :seconds_remaining, seconds_leased = :seconds_leased, seconds_settled = :seconds_settled,
     calls_remaining = :calls_remaining, calls_leased = :calls_leased, calls_settled = :calls_settled
 WHERE id = :id;
 
+-- name: update_credit_and_count
+-- The same, and counts callbacks that are posted in this transaction.
+UPDATE bookings SET
+    seconds_remaining = :seconds_remaining, seconds_leased = :seconds_leased, seconds_settled = :seconds_settled,
+    calls_remaining = :calls_remaining, calls_leased = :calls_leased, calls_settled = :calls_settled,
+    callbacks_posted = callbacks_posted + :posted
+WHERE id = :id
+RETURNING callbacks_posted;
+
 -- name: booking_by_id^
-SELECT * FROM bookings WHERE id = :id;
+SELECT {bookings} FROM bookings WHERE id = :id;
 
 -- name: booking_by_service^
-SELECT * FROM bookings WHERE service = :service AND gone_at IS NULL;
+SELECT {bookings} FROM bookings WHERE service = :service AND gone_at IS NULL;
 
 -- name: bookings_expired_before
 -- Not those of sandboxes, which have their own clocks: see sandboxes.sql.
-SELECT b.* FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
+SELECT {b.bookings} FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.gone_at IS NULL AND COALESCE(b.exhausted_at, b.end_at) <= :before AND a.test_of IS NULL
 ORDER BY COALESCE(b.exhausted_at, b.end_at)
 LIMIT :at_most;
@@ -70,7 +66,7 @@ SELECT MIN(w.id) AS last_id, COUNT(*) AS bookings FROM (
 -- Newest first. Scans no more than `looked_at` bookings, whatever the filter. A filter that is '' lets everything
 -- through. `expires_after` is the present when only active bookings are listed. The + before COALESCE keeps SQLite from
 -- using the index on it, after which it would have to sort all rows. Pairs are written as in engine/domain/notes.py.
-SELECT * FROM bookings
+SELECT {bookings} FROM bookings
 WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
     AND id >= (
         SELECT MIN(w.id) FROM (
@@ -95,7 +91,7 @@ LIMIT :at_most;
 
 -- name: bookings_talking_with_seconds_idle
 -- Begins with the calls that are up, because there are far more bookings.
-SELECT * FROM bookings
+SELECT {bookings} FROM bookings
 WHERE id IN (SELECT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE')
     AND gone_at IS NULL AND seconds_remaining > 0;
 

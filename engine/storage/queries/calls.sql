@@ -1,11 +1,5 @@
 -- name: insert_call!
-INSERT INTO calls (
-    call_id, booking_id, state, source, destination, callee_channel, seconds_leased, seconds_charged,
-    started_at, ended_at, started_ticks, answered_at, answered_ticks, seen_ticks
-) VALUES (
-    :call_id, :booking_id, :state, :source, :destination, :callee_channel, :seconds_leased, :seconds_charged,
-    :started_at, :ended_at, :started_ticks, :answered_at, :answered_ticks, :seen_ticks
-);
+INSERT INTO calls ({calls}) VALUES ({:calls});
 
 -- name: update_call!
 -- What can change while a call is up. None of these columns has an index.
@@ -18,13 +12,13 @@ WHERE call_id = :call_id;
 UPDATE calls SET state = :state, seconds_charged = :seconds_charged, ended_at = :ended_at WHERE call_id = :call_id;
 
 -- name: call_by_id^
-SELECT * FROM calls WHERE call_id = :call_id;
+SELECT {calls} FROM calls WHERE call_id = :call_id;
 
 -- name: calls_up_on_booking
-SELECT * FROM calls WHERE booking_id = :booking_id AND ended_at IS NULL;
+SELECT {calls} FROM calls WHERE booking_id = :booking_id AND ended_at IS NULL;
 
 -- name: calls_to_hang_up
-SELECT c.* FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
+SELECT {c.calls} FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
 WHERE c.ended_at IS NULL AND (b.gone_at IS NOT NULL OR c.destination = 'erased')
 LIMIT :at_most;
 
@@ -52,7 +46,7 @@ SELECT COUNT(*) FROM calls WHERE booking_id = :booking_id AND source = :source A
 
 -- name: calls_overdue
 -- Calls that are past their latest possible end: ringing time, lease and margin.
-SELECT * FROM calls
+SELECT {calls} FROM calls
 WHERE ended_at IS NULL
     AND COALESCE(answered_ticks, started_ticks + :ring_ms) + seconds_leased * 1000 + :margin_ms <= :ticks
 LIMIT :at_most;

@@ -1,12 +1,8 @@
 -- name: insert_cdr!
-INSERT INTO cdrs (
-    id, account_id, booking_id, call_id, started_at, duration, source, service, destination, disposition
-) VALUES (
-    :id, :account_id, :booking_id, :call_id, :started_at, :duration, :source, :service, :destination, :disposition
-);
+INSERT INTO cdrs ({cdrs}) VALUES ({:cdrs});
 
 -- name: cdr_by_id^
-SELECT * FROM cdrs WHERE account_id = :account_id AND id = :id;
+SELECT {cdrs} FROM cdrs WHERE account_id = :account_id AND id = :id;
 
 -- name: cdr_of_call$
 SELECT COUNT(*) FROM cdrs WHERE call_id = :call_id;
@@ -20,7 +16,7 @@ LIMIT 2 OFFSET :skipped;
 
 -- name: cdrs_between
 -- Newest first, with the instants of their calls. A filter that is NULL lets everything through.
-SELECT r.*, c.answered_at, c.ended_at FROM cdrs AS r LEFT JOIN calls AS c ON c.call_id = r.call_id
+SELECT {r.cdrs}, c.answered_at, c.ended_at FROM cdrs AS r LEFT JOIN calls AS c ON c.call_id = r.call_id
 WHERE r.account_id = :account_id
     AND (r.started_at, r.id) < (:before_at, :before_id) AND (r.started_at, r.id) >= (:last_at, :last_id)
     AND r.booking_id = COALESCE(:booking_id, r.booking_id) AND r.service = COALESCE(:service, r.service)

@@ -17,7 +17,7 @@ SELECT MAX(w.id) FROM (SELECT id FROM cdrs WHERE id > :after ORDER BY id LIMIT :
 SELECT MAX(w.id) FROM (SELECT id FROM outbox WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
 
 -- name: bookings_with_number
-SELECT * FROM bookings
+SELECT {bookings} FROM bookings
 WHERE id > :after AND id <= :last AND (
     destination = :number OR callback LIKE '%' || :digits || '%'
     OR label LIKE '%' || :digits || '%' OR metadata LIKE '%' || :digits || '%'

@@ -1,7 +1,7 @@
 -- name: ledger_page
 -- Each booking with the sums of its grants, calls and call records, and of those that retention has deleted.
 SELECT
-    b.*,
+    {b.bookings},
     (SELECT COALESCE(SUM(g.seconds), 0) FROM grants AS g WHERE g.booking_id = b.id) AS grants_seconds,
     (SELECT COALESCE(SUM(g.calls), 0) FROM grants AS g WHERE g.booking_id = b.id) AS grants_calls,
     (SELECT COALESCE(SUM(c.seconds_leased), 0) FROM calls AS c WHERE c.booking_id = b.id AND c.ended_at IS NULL)

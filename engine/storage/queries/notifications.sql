@@ -36,7 +36,7 @@ ON CONFLICT (kind) DO UPDATE SET ends_at = excluded.ends_at, booking_id = exclud
 -- name: bookings_ending
 -- Customers' bookings whose time ends after the position (`after`, `after_id`) and up to `until`, in that order, with
 -- the optional events that their accounts have chosen. Not those of sandboxes, which have their own clocks.
-SELECT b.*, a.events FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
+SELECT {b.bookings}, a.events FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.gone_at IS NULL AND b.exhausted_at IS NULL AND a.test_of IS NULL
     AND COALESCE(b.exhausted_at, b.end_at) >= :after AND COALESCE(b.exhausted_at, b.end_at) <= :until
     AND (b.end_at > :after OR b.id > :after_id)
@@ -45,7 +45,7 @@ LIMIT :at_most;
 
 -- name: bookings_of_account_ending
 -- Bookings of one account for which this notification was not sent yet.
-SELECT b.* FROM bookings AS b
+SELECT {b.bookings} FROM bookings AS b
 WHERE b.account_id = :account_id AND b.gone_at IS NULL AND b.exhausted_at IS NULL
     AND b.end_at > :after AND b.end_at <= :until
     AND NOT EXISTS (SELECT 1 FROM notices AS n WHERE n.booking_id = b.id AND n.kind = :kind)

@@ -1,4 +1,5 @@
 -- name: next_callback_sequence
+-- See also update_credit_and_count.
 UPDATE bookings SET callbacks_posted = callbacks_posted + 1 WHERE id = :booking_id RETURNING callbacks_posted;
 
 -- name: insert_callback!
@@ -65,11 +66,26 @@ UPDATE outbox SET state = :state, due_at = :now, finished_at = :finished_at, att
     claimed = 0
 WHERE id = :id AND (state <> 'PENDING' OR claimed = 0);
 
+-- name: callback_place_after^
+-- The position after the first `skipped` callbacks of a range, oldest first. Reads only the index.
+SELECT created_at, id FROM outbox
+WHERE account_id = :account_id AND (created_at, id) > (:after_at, :after_id) AND created_at < :until
+ORDER BY created_at, id
+LIMIT 1 OFFSET :skipped;
+
 -- name: callbacks_to_redeliver
--- Oldest first; the next page begins after the last of this one.
-SELECT id, created_at FROM outbox
-WHERE account_id = :account_id AND state = :state AND (created_at, id) > (:after_at, :after_id)
-    AND created_at < :until AND (state <> 'PENDING' OR claimed = 0)
+-- Of those up to the position (`last_at`, `last_id`), oldest first.
+SELECT created_at, id FROM outbox
+WHERE account_id = :account_id AND (created_at, id) > (:after_at, :after_id) AND (created_at, id) <= (:last_at, :last_id)
+    AND created_at < :until AND state = :state AND (state <> 'PENDING' OR claimed = 0)
+ORDER BY created_at, id
+LIMIT :at_most;
+
+-- name: callbacks_failed_to_redeliver
+-- Oldest first. The state is written out so that SQLite uses the index of this state.
+SELECT created_at, id FROM outbox
+WHERE account_id = :account_id AND state = 'FAILED' AND (created_at, id) > (:after_at, :after_id)
+    AND created_at < :until
 ORDER BY created_at, id
 LIMIT :at_most;
 
@@ -91,6 +107,13 @@ SELECT account_id FROM outbox WHERE id = :id;
 SELECT attempt, began_at, took_ms, status, trouble, response FROM callback_attempts
 WHERE callback_id = :callback_id ORDER BY attempt;
 
+-- name: callback_place_before^
+-- The position after the first `skipped` callbacks of a range, newest first. Reads only the index.
+SELECT created_at, id FROM outbox
+WHERE account_id = :account_id AND (created_at, id) < (:before_at, :before_id) AND created_at >= :since
+ORDER BY created_at DESC, id DESC
+LIMIT 1 OFFSET :skipped;
+
 -- name: callbacks_page
 -- Newest first, created since `since` and before the position (`before_at`, `before_id`).
 SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
@@ -99,26 +122,30 @@ WHERE account_id = :account_id AND created_at >= :since AND (created_at, id) < (
 ORDER BY created_at DESC, id DESC
 LIMIT :at_most;
 
--- name: callbacks_page_in_state
+-- name: callbacks_page_failed
+-- The state is written out so that SQLite uses the index of this state.
 SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
 FROM outbox
-WHERE account_id = :account_id AND state = :state AND created_at >= :since
+WHERE account_id = :account_id AND state = 'FAILED' AND created_at >= :since
     AND (created_at, id) < (:before_at, :before_id)
 ORDER BY created_at DESC, id DESC
 LIMIT :at_most;
 
--- name: callbacks_page_of_booking
+-- name: callbacks_page_held
+-- As above.
 SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
 FROM outbox
-WHERE booking_id = :booking_id AND account_id = :account_id AND created_at >= :since
+WHERE account_id = :account_id AND state = 'HELD' AND created_at >= :since
     AND (created_at, id) < (:before_at, :before_id)
 ORDER BY created_at DESC, id DESC
 LIMIT :at_most;
 
--- name: callbacks_page_of_booking_in_state
+-- name: callbacks_page_filtered
+-- Of those from the position (`last_at`, `last_id`) on. A filter that is NULL lets everything through.
 SELECT id, booking_id, url, '' AS body, state, attempts, claimed, created_at, due_at, finished_at, last_outcome
 FROM outbox
-WHERE booking_id = :booking_id AND state = :state AND account_id = :account_id AND created_at >= :since
-    AND (created_at, id) < (:before_at, :before_id)
+WHERE account_id = :account_id AND (created_at, id) < (:before_at, :before_id)
+    AND (created_at, id) >= (:last_at, :last_id)
+    AND (:booking_id IS NULL OR booking_id = :booking_id) AND (:state IS NULL OR state = :state)
 ORDER BY created_at DESC, id DESC
 LIMIT :at_most;

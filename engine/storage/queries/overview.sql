@@ -2,7 +2,7 @@
 
 -- name: overview_bookings
 -- Newest first. `expires_after` is as in bookings_page. With `gone` = 1 every booking, whether it is gone or not.
-SELECT b.*, a.name AS account FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
+SELECT {b.bookings}, a.name AS account FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
 WHERE b.id < :before_id
     AND (:account_id = '' OR b.account_id = :account_id)
     AND (:gone = 1 OR (b.gone_at IS NULL AND COALESCE(b.exhausted_at, b.end_at) > :expires_after))
@@ -10,7 +10,7 @@ ORDER BY b.id DESC
 LIMIT :at_most;
 
 -- name: overview_live_calls
-SELECT c.*, b.service, a.name AS account
+SELECT {c.calls}, b.service, a.name AS account
 FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id JOIN accounts AS a ON a.id = b.account_id
 WHERE c.ended_at IS NULL
 ORDER BY c.started_at, c.call_id

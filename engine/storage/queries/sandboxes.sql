@@ -14,13 +14,13 @@ UPDATE accounts SET clock_ahead_ms = :clock_ahead_ms WHERE id = :account_id;
 SELECT id AS account_id, clock_ahead_ms, test_of FROM accounts WHERE test_of > :after ORDER BY test_of LIMIT :at_most;
 
 -- name: bookings_of_account_expired_before
-SELECT * FROM bookings
+SELECT {bookings} FROM bookings
 WHERE account_id = :account_id AND gone_at IS NULL AND COALESCE(exhausted_at, end_at) <= :before
 ORDER BY COALESCE(exhausted_at, end_at)
 LIMIT :at_most;
 
 -- name: cdr_by_call^
-SELECT * FROM cdrs WHERE call_id = :call_id;
+SELECT {cdrs} FROM cdrs WHERE call_id = :call_id;
 
 -- name: gone_bookings_of_worlds_to_forget
 -- Each by its sandbox's clock; `before` is by the machine's. No call is ever up on them.

@@ -1,0 +1,54 @@
+"""What the engine needs of a storage, whichever database is behind it.
+
+Commands are plain functions over a `Transaction`. A storage may run a command again from the start before its commit,
+so a command has no effect but the rows that it writes and the value that it returns.
+"""
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from engine.storage.transaction import Transaction
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Storage(Protocol):
+    """Runs commands in transactions."""
+
+    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `command(tx, *args, **kwargs)` in a transaction and returns its result once it is on the disk.
+
+        The command may raise as part of its work, for example because the customer has no such booking. That costs
+        other commands nothing.
+
+        A caller that is cancelled while its command runs does not know whether the command was kept. Commands of the
+        call path can be repeated for that reason: they are keyed by the call's id.
+
+        Raises:
+            Exception: Whatever the command raises; nothing of the command was kept then.
+            StorageBusy: Too many commands wait.
+            StorageUnavailable: The database failed, or the storage is closed.
+        """
+
+    async def run_keyed(
+        self, key: str, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Runs a command of the call path: the same as `run`, at less cost for a command that does not raise.
+
+        One that does raise makes the commands that it shares a commit with run again. So nothing that a customer or a
+        caller sends may make such a command raise.
+
+        Args:
+            key: The call, the booking or the callback. Commands with the same key run in the order in which they were
+                given, also where the storage has several connections.
+            command: The command.
+            args: Its arguments.
+            kwargs: Its arguments.
+        """
+
+    def when_posted(self, wake: Callable[[], object]) -> None:
+        """Makes the storage call `wake`, on any thread, after each commit that put a callback into the outbox."""
+
+    async def close(self) -> None:
+        """Runs the waiting commands, then closes the database."""
