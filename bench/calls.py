@@ -43,9 +43,10 @@ HEADINGS = (
     "gen. busy",
     "failed",
 )
-EXPLANATION = """calls/s, CPU µs: of a whole call until it is settled, median of the rounds. : obvious, obvious :, : limit:
-ratios with the obvious design, and with the limit of the same shape. p50, p99, p99.9: route, until its last command is
-answered. settled ms: from the last event to the last call settled. gen. busy: the generator's share of its core."""
+EXPLANATION = """calls/s, CPU µs: of a whole call until it is settled, median of the rounds.
+: obvious, obvious :, : limit: ratios with the obvious design, and with the limit of the same shape.
+p50, p99, p99.9: route, until its last command is answered. settled ms: from the last event to the last call settled.
+gen. busy: the generator's share of its core."""
 
 
 def calls(directory: Path, show_progress: ShowProgress) -> Measured:

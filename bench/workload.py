@@ -16,6 +16,8 @@ from tests.integration.fake_asterisk import ALLOWED, environment
 
 TALKED_MS = "12000"
 PARTS = 3
+# Of unique ids, which begin with the second of their channel.
+EPOCH = 1_793_000_000
 
 
 class Shape(StrEnum):
@@ -45,9 +47,9 @@ def write(path: Path, shape: Shape, services: Sequence[str], bookings: Sequence[
         file.write(struct.pack("<II", calls, shape is Shape.ASKS_ONCE))
         for number in range(calls):
             which = number % len(services)
-            call_id, booking = f"bench1-{number}.1", bookings[which]
+            call_id, booking = f"rn0bench0-{EPOCH + number // 100}.{2 * number}", bookings[which]
             if shape is Shape.ASKS_ONCE:
-                words = [call_id.encode(), booking.encode(), _callee(call_id).encode()]
+                words = [word.encode() for word in (call_id, booking, _callee(call_id))]
                 parts = [_request(ROUTE, call_id, _route(number, services[which]), token), words, []]
             else:
                 parts = lines_of_call(call_id, number, services[which], booking, token)
@@ -73,7 +75,9 @@ def _route(number: int, service: str) -> tuple[str, ...]:
 
 
 def _callee(call_id: str) -> str:
-    return f"{call_id}-callee"
+    """The unique id of the callee's channel, which is the next one."""
+    second, _, count = call_id.partition(".")
+    return f"{second}.{int(count) + 1}"
 
 
 def _request(script: str, asking: str, arguments: tuple[str, ...], token: str) -> list[bytes]:

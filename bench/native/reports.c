@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #define MOST 400
-/* How much of /proc/uptime the dialplan reads. */
-#define BOOT_LENGTH 12
+#define WALL_SIZE 32
 
 static const char *token, *spool;
 
@@ -19,19 +18,14 @@ void reports_begin(const char *given_token, const char *given_spool) {
     if (strlen(token) > 100) { fprintf(stderr, "the token is too long\n"); exit(2); }
 }
 
-/* The wall clock (UTC, milliseconds) and the beginning of /proc/uptime, as the dialplan reads them. */
-static void clocks(char *wall, char *boot) {
+/* The wall clock, as the dialplan writes it: UTC with milliseconds. */
+static void read_wall_clock(char *wall) {
     struct timespec t;
     struct tm utc;
-    char uptime[64];
     clock_gettime(CLOCK_REALTIME, &t);
     gmtime_r(&t.tv_sec, &utc);
-    size_t length = strftime(wall, 32, "%Y%m%d%H%M%S", &utc);
+    size_t length = strftime(wall, WALL_SIZE, "%Y%m%d%H%M%S", &utc);
     sprintf(wall + length, "%03ld", t.tv_nsec / 1000000);
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    snprintf(uptime, sizeof uptime, "%ld.%02ld %ld.00", (long)t.tv_sec, t.tv_nsec / 10000000, (long)t.tv_sec);
-    uptime[BOOT_LENGTH] = 0;
-    strcpy(boot, uptime);
 }
 
 /* Appends " MAC" to a report of `length` bytes, and returns its new length. */
@@ -56,10 +50,10 @@ static void send_event(long call, struct text channel, const char *report, int l
 
 void report_answered(long call, int limit_seconds) {
     struct text id = word_of(call, CALL_ID), booking = word_of(call, BOOKING_ID), callee = word_of(call, CALLEE_ID);
-    char report[MOST], wall[32], boot[16];
-    clocks(wall, boot);
-    int length = snprintf(report, MOST - 50, "answered %.*s %.*s %.*s %d %s %s", id.length, id.from, booking.length, booking.from,
-                          callee.length, callee.from, limit_seconds, wall, boot);
+    char report[MOST], wall[WALL_SIZE];
+    read_wall_clock(wall);
+    int length = snprintf(report, MOST - 50, "answered %.*s %.*s %.*s %d %s", id.length, id.from, booking.length, booking.from,
+                          callee.length, callee.from, limit_seconds, wall);
     send_event(call, callee, report, with_mac(report, length));
 }
 
@@ -75,9 +69,9 @@ static void append(const char *report, int length) {
 
 void report_ended(long call, long answered_ms) {
     struct text id = word_of(call, CALL_ID), booking = word_of(call, BOOKING_ID);
-    char report[MOST], wall[32], boot[16];
-    clocks(wall, boot);
-    int length = snprintf(report, MOST - 50, "ended %.*s %.*s %ld ANSWER %s %s", id.length, id.from, booking.length, booking.from, answered_ms, wall, boot);
+    char report[MOST], wall[WALL_SIZE];
+    read_wall_clock(wall);
+    int length = snprintf(report, MOST - 50, "ended %.*s %.*s %ld ANSWER %s", id.length, id.from, booking.length, booking.from, answered_ms, wall);
     length = with_mac(report, length);
     append(report, length);
     send_event(call, id, report, length);
