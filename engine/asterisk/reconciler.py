@@ -22,7 +22,7 @@ from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class Reconciler:
 
     def __init__(
         self,
-        storage: SqliteStorage,
+        storage: Storage,
         link: AmiLink,
         clock: Clock,
         policy: Policy,

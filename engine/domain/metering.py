@@ -172,9 +172,10 @@ def least_without_clock_step(answered_ms: int, step_ms: int) -> int:
         answered_ms: Asterisk's measurement; 0 if the call was not answered.
         step_ms: By how much the wall clock was set since the call came in.
     """
-    if answered_ms == 0 or abs(step_ms) <= CLOCK_STEP_MS:
-        return max(0, answered_ms)
-    return min((each for each in (answered_ms, answered_ms - step_ms) if each > 0), default=1)
+    if answered_ms == 0:
+        return 0
+    possible = (answered_ms, answered_ms - step_ms) if abs(step_ms) > CLOCK_STEP_MS else (answered_ms,)
+    return min((each for each in possible if each > 0), default=1)
 
 
 def seconds_charged(answered_ms: int, leased: int) -> int:

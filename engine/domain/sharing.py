@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from engine.domain.ids import CallId
 
-# Sorts before the id of every call, so that a newcomer gets none of the seconds that cannot be shared evenly.
+# Sorts before the id of every call: of calls that may last equally long from now, the newcomer gets none of the seconds
+# that cannot be shared evenly.
 NEWCOMER = CallId("")
 
 

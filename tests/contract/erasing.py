@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import Any
 
 from engine.calls import lifecycle as calls
-from engine.calls.lifecycle import IncomingCall
+from engine.calls.facts import IncomingCall
 from engine.cdr.ledger import audit_page
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId

@@ -15,7 +15,7 @@ from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
 from engine.calls import lease_rebalancing
 from engine.calls import lifecycle as calls
-from engine.calls.lifecycle import EndReport, IncomingCall
+from engine.calls.facts import IncomingCall
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NotFound
 from engine.domain.explanation import Explanation
@@ -27,7 +27,7 @@ from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage import queries
 from engine.storage.transaction import Transaction
-from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, POLICY, START
+from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, POLICY, START, answer_report, end_report
 
 SQL = queries.load("sqlite3")
 CALLERS = (CALLER, "+14155550199", ANONYMOUS)
@@ -96,6 +96,7 @@ class Line:
         if isinstance(decision, MakeRoom):
             self.share(decision.seconds)
             decision = calls.route_call(self.tx, incoming, self.at, self.policy, room_was_made=True)
+            self.share()
         assert not isinstance(decision, MakeRoom)
         return decision
 
@@ -106,14 +107,13 @@ class Line:
 
     def answer(self, call_id: CallId) -> int:
         """Returns the seconds that the call then has."""
-        talk = lease_rebalancing.begin_talk(self.tx, call_id, f"PJSIP/t-{call_id}", self.at, self.policy)
-        if talk.crowded:
-            self.share()
         call = self.tx.calls.by_id(call_id)
-        return call.seconds_leased if call is not None and talk.limit is not None else 0
+        leased = call.seconds_leased if call is not None else 0
+        noted = calls.note_answer(self.tx, answer_report(call_id, leased), self.at)
+        return 0 if noted.must_end else leased
 
     def end(self, call_id: CallId, answered_ms: int) -> None:
-        calls.call_ended(self.tx, EndReport(call_id, answered_ms, "ANSWER"), self.now, self.policy)
+        calls.call_ended(self.tx, end_report(call_id, answered_ms), self.at, self.policy)
         self.share()
 
     def renew(self, limits: dict[str, int | None]) -> None:

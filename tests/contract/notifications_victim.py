@@ -11,14 +11,14 @@ from pathlib import Path
 
 from engine.bookings.lifecycle import sweep
 from engine.callbacks import notifications
-from engine.calls import lease_rebalancing
-from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, UsagePlan
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.samples import CALLER, DAY, POLICY, SECOND, START
+from tests.contract.samples import CALLER, DAY, POLICY, SECOND, START, answer_report, end_report
 from tests.contract.world import POOL
 
 PLANS = {UsagePlan.SMALL: Allowance(100, 100, 7 * DAY)}
@@ -36,15 +36,15 @@ async def clean_up(storage: SqliteStorage, at: Timestamp) -> None:
 
 
 async def answer(storage: SqliteStorage, at: Timestamp) -> None:
-    await storage.run(lease_rebalancing.begin_talk, CallId("c1"), "PJSIP/trunk-1", at, RULES)
+    await storage.run(note_answer, answer_report("c1"), at)
 
 
 async def end(storage: SqliteStorage, at: Timestamp) -> None:
-    await storage.run(call_ended, EndReport(CallId("c1"), 50 * SECOND, "ANSWER"), at.wall_ms, RULES)
+    await storage.run(call_ended, end_report("c1", 50 * SECOND), at, RULES)
 
 
 async def miss(storage: SqliteStorage, at: Timestamp) -> None:
-    await storage.run(call_ended, EndReport(CallId("c1"), 0, "BUSY"), at.wall_ms, RULES)
+    await storage.run(call_ended, end_report("c1", 0, "BUSY"), at, RULES)
 
 
 async def flood(storage: SqliteStorage, at: Timestamp) -> None:

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking
-from engine.domain.ids import AccountId, BookingId
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
@@ -53,3 +54,13 @@ BOOKING = Booking(
 
 def a_booking(**changes: Any) -> Booking:
     return replace(BOOKING, **changes)
+
+
+def answer_report(call_id: str, limit: int = 60, **changes: Any) -> AnswerReport:
+    """Returns a report of an answer. The engine goes by the call's own booking, not by the reported one."""
+    return replace(AnswerReport(CallId(call_id), BookingId("bkg_any"), f"{call_id}-callee", limit), **changes)
+
+
+def end_report(call_id: str, answered_ms: int = 0, dial_status: str = "ANSWER", **changes: Any) -> EndReport:
+    """Returns a report of an end."""
+    return replace(EndReport(CallId(call_id), BookingId("bkg_any"), answered_ms, dial_status), **changes)

@@ -11,7 +11,7 @@ from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.calls import lease_rebalancing
 from engine.calls import lifecycle as calls
-from engine.calls.lifecycle import IncomingCall
+from engine.calls.facts import IncomingCall
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.numbers import ANONYMOUS, E164
@@ -166,14 +166,6 @@ async def test_a_call_may_last_as_long_as_its_booking_allows(world: World) -> No
     settled = await world.ended(CallId("c1"), 25 * SECOND)
     assert settled is not None
     assert settled.cdr.duration == 20
-
-
-async def test_max_call_seconds_below_the_ring_reserve_bounds_the_reserve(world: World) -> None:
-    booking = await booked(world, max_call_seconds=1)
-    decision = await route(world, booking, CallId("c1"))
-    assert isinstance(decision, Bridge)
-    assert decision.seconds == 1
-    assert await world.answered(CallId("c1")) == SECOND
 
 
 async def shares(world: World, booking: Booking) -> tuple[list[Any], list[Any]]:

@@ -1,4 +1,4 @@
-"""Route, answered, ended: what a call costs, whatever is reported of it, how often, and in what order."""
+"""Route, answer, end: what a call costs, whatever is reported of it, how often, and in what order."""
 
 import asyncio
 import json
@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.calls.lease_rebalancing import begin_talk
-from engine.calls.lifecycle import EndReport, call_ended
+from engine.calls.lifecycle import AnswerNoted, call_ended, note_answer
 from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
@@ -15,7 +14,18 @@ from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
 from engine.domain.times import EpochMs
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, HOUR, OTHER_HIDDEN, SECOND, START
+from tests.contract.samples import (
+    CALLBACK,
+    CALLER,
+    DAY,
+    HIDDEN,
+    HOUR,
+    OTHER_HIDDEN,
+    SECOND,
+    START,
+    answer_report,
+    end_report,
+)
 from tests.contract.world import POOL, World
 
 
@@ -23,9 +33,9 @@ async def test_exactly_one_of_fifty_simultaneous_calls_is_bridged_on_credit_for_
     booking = await world.book()
     decisions = await asyncio.gather(*(world.route(booking.service) for _ in range(50)))
     bridged = [decision for decision in decisions if isinstance(decision, Bridge)]
-    assert [decision.seconds for decision in bridged] == [3]
+    assert [decision.seconds for decision in bridged] == [60]
     assert decisions.count(ALL_SLOTS_HELD) == 49
-    assert (await world.stored(booking)).seconds == Credit(60, 57, 3, 0)
+    assert (await world.stored(booking)).seconds == Credit(60, 0, 60, 0)
     assert len(world.rows("SELECT * FROM cdrs WHERE disposition = 'ALL_SLOTS_HELD' AND duration = 0")) == 49
 
 
@@ -173,6 +183,42 @@ async def test_an_answer_that_is_reported_again_does_not_start_the_time_again(wo
     assert world.rows("SELECT answered_at, answered_ticks FROM calls") == before
 
 
+@pytest.mark.parametrize(
+    ("limit", "before_end", "noted"),
+    [
+        (60, DAY, AnswerNoted()),
+        # The lease was lowered or raised while it rang, and the answer came first.
+        (59, DAY, AnswerNoted(limit_differs=True)),
+        (61, DAY, AnswerNoted(limit_differs=True)),
+        # Asterisk's limit reaches past the booking's end, or would do so by a millisecond.
+        (60, 60_000, AnswerNoted()),
+        (60, 59_999, AnswerNoted(limit_differs=True)),
+        (60, 0, AnswerNoted(limit_differs=True)),
+    ],
+)
+async def test_an_answer_with_another_limit_than_the_call_may_have_is_noticed(
+    world: World, limit: int, before_end: int, noted: AnswerNoted
+) -> None:
+    booking = await world.book()
+    await world.bridge(booking, "c1")
+    world.now = booking.end_at - before_end
+    assert await world.storage.run(note_answer, answer_report("c1", limit), world.at) == noted
+    # A repeated report changes nothing, whatever it says.
+    assert await world.storage.run(note_answer, answer_report("c1", 5), world.at) == AnswerNoted()
+    assert world.rows("SELECT seconds_leased FROM calls") == [{"seconds_leased": 60}]
+
+
+async def test_an_answer_of_a_call_that_nothing_meters_ends_it(world: World) -> None:
+    """It is unknown, settled, or its booking is gone."""
+    booking, deleted = await world.book(), await world.book()
+    await world.talk(booking, CallId("settled"), SECOND)
+    await world.bridge(deleted, "deleted")
+    await world.cancel(deleted)
+    for call_id in ("unknown", "settled", "deleted"):
+        noted = await world.storage.run(note_answer, answer_report(call_id), world.at)
+        assert noted == AnswerNoted(must_end=True), call_id
+
+
 async def test_a_repeated_request_gets_the_same_answer_and_no_second_lease(world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     first = await world.bridge(booking, "c1")
@@ -237,13 +283,13 @@ async def test_a_call_costs_its_duration_whichever_clock_is_set(
     if while_it_rings:
         step()
     answered = world.now + asterisk_ahead
-    await world.storage.run(begin_talk, CallId("c1"), "PJSIP/x", world.at, world.policy, asterisk_now=EpochMs(answered))
+    await world.storage.run(note_answer, answer_report("c1", asterisk_now=EpochMs(answered)), world.at)
     world.now += 20 * SECOND
     if not while_it_rings:
         step()
     world.now += 10 * SECOND
     ended = world.now + asterisk_ahead
-    report = EndReport(CallId("c1"), ended - answered, "ANSWER", world.at, EpochMs(ended))
-    settlement = await world.storage.run(call_ended, report, world.now, world.policy)
+    report = end_report("c1", ended - answered, asterisk_now=EpochMs(ended))
+    settlement = await world.storage.run(call_ended, report, world.at, world.policy)
     assert settlement is not None
     assert settlement.cdr.duration == 30

@@ -9,7 +9,6 @@ import pytest
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.calls import lifecycle as calls
-from engine.calls.lifecycle import EndReport
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164, ERASED
@@ -21,7 +20,7 @@ from engine.privacy.erasure import ErasureResult, check
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row, is_balanced, route
 from tests.contract.ledger import broken_rules
-from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLICY, START
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, OTHER_HIDDEN, POLICY, START, end_report
 from tests.contract.world import POOL, World, outsider
 from tests.integration.callback_sending import attempt_due
 
@@ -260,9 +259,7 @@ async def test_a_call_that_ends_between_the_steps_does_not_restore_the_number(wo
 
     async def with_an_end_before(command: Any, *args: Any, **kwargs: Any) -> Any:
         if (index := next(ends, None)) is not None:
-            await ordinary(
-                calls.call_ended, EndReport(CallId(f"call {index}"), 1_000, "ANSWER"), world.now, world.policy
-            )
+            await ordinary(calls.call_ended, end_report(f"call {index}", 1_000), world.at, world.policy)
         return await ordinary(command, *args, **kwargs)
 
     monkeypatch.setattr(world.storage, "run", with_an_end_before)

@@ -14,7 +14,7 @@ from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
 from engine.domain.errors import BookingGone, NotFound
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import ANONYMOUS
-from engine.domain.policy import Allowance, BookingLimits, UsagePlan
+from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.routing import REJECTIONS, Bridge, Reason
 from engine.domain.times import HOUR_MS
 from tests.contract.line import CALLERS, TIGHT, Line
@@ -159,25 +159,6 @@ def test_an_explanation_counts_the_callers_calls_of_the_last_hour(line: Line) ->
     assert [line.explain(source).caller_calls for source in (CALLER, ANONYMOUS, "+14155550199")] == [2, 1, 0]
     line.now += HOUR_MS
     assert line.explain(CALLER).caller_calls == 0
-
-
-def test_a_call_answered_in_the_last_second_keeps_its_leased_second(template: Path) -> None:
-    """Another call has used all other seconds, and both end with the booking."""
-    policy = replace(TIGHT, plans={UsagePlan.SMALL: Allowance(seconds=6, calls=10, valid_for_ms=DAY)})
-    line = Line(template, UsagePlan.SMALL, BookingLimits(), policy)
-    line.now = line.booking.end_at - 5 * SECOND
-    line.calls = [CallId(""), CallId(""), CallId("")]
-    line.route(CALLER)
-    line.answer(CallId("c003"))
-    line.calls = []
-    line.route(CALLER)
-    line.now += 4_500
-    assert line.answer(CallId("c000")) == 1
-    assert {call.call_id: call.seconds_leased for call in line.tx.calls.up_on(line.booking.id)} == {
-        "c003": 5,
-        "c000": 1,
-    }
-    line.close()
 
 
 def test_another_accounts_booking_is_not_explained(line: Line) -> None:

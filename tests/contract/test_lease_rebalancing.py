@@ -21,11 +21,6 @@ async def talk_begins(world: World, booking: Booking, call_id: CallId) -> int:
     return await world.answered(call_id)
 
 
-async def left_ms(world: World, call_id: CallId) -> int:
-    limit = await world.storage.run(lease_rebalancing.limit_of, call_id, world.at)
-    return limit.left_ms if limit else 0
-
-
 def leases(world: World) -> dict[str, int]:
     rows = world.rows("SELECT call_id, seconds_leased FROM calls WHERE ended_at IS NULL")
     return {row["call_id"]: row["seconds_leased"] for row in rows}
@@ -34,18 +29,6 @@ def leases(world: World) -> dict[str, int]:
 async def test_a_call_that_is_alone_may_use_all_remaining_seconds(lenient: World) -> None:
     booking = await lenient.book(UsagePlan.MEDIUM)
     assert await talk_begins(lenient, booking, CallId("c1")) == 300 * SECOND
-
-
-async def test_a_repeated_answer_moves_the_limit_to_the_reporting_channel(lenient: World) -> None:
-    booking = await lenient.book(UsagePlan.MEDIUM)
-    await talk_begins(lenient, booking, CallId("c1"))
-    lenient.now += 10 * SECOND
-    talk = await lenient.storage.run(
-        lease_rebalancing.begin_talk, CallId("c1"), "PJSIP/other", lenient.at, lenient.policy
-    )
-    limit = await lenient.storage.run(lease_rebalancing.limit_of, CallId("c1"), lenient.at)
-    assert limit is not None
-    assert (talk.is_repeat, talk.limit, limit.channel, limit.left_ms) == (True, limit, "PJSIP/other", 290 * SECOND)
 
 
 async def test_several_live_calls_share_the_remaining_seconds(lenient: World) -> None:
@@ -58,7 +41,7 @@ async def test_several_live_calls_share_the_remaining_seconds(lenient: World) ->
     lenient.now += 50 * SECOND
     assert await talk_begins(lenient, booking, CallId("c3")) == 34 * SECOND
     assert leases(lenient) == {"c1": 183, "c2": 83, "c3": 34}
-    assert [await left_ms(lenient, CallId(call_id)) for call_id in ("c1", "c2", "c3")] == [33_000, 33_000, 34_000]
+    assert [await lenient.left_ms(CallId(call_id)) for call_id in ("c1", "c2", "c3")] == [33_000, 33_000, 34_000]
 
 
 async def test_every_call_is_bridged_while_another_holds_all_seconds(lenient: World) -> None:
@@ -70,11 +53,25 @@ async def test_every_call_is_bridged_while_another_holds_all_seconds(lenient: Wo
     assert await lenient.route(booking.service) == ALL_SLOTS_HELD
 
 
-async def test_a_call_that_rings_takes_little_from_one_that_talks(lenient: World) -> None:
+@pytest.mark.parametrize("talks", [False, True])
+async def test_calls_that_ring_have_the_same_shares_as_calls_that_talk(lenient: World, *, talks: bool) -> None:
+    """A call that is answered while the engine is away talks for its share."""
     booking = await lenient.book(UsagePlan.MEDIUM)
-    await talk_begins(lenient, booking, CallId("c1"))
-    assert (await lenient.bridge(booking, "c2")).seconds == 10
-    assert leases(lenient) == {"c1": 290, "c2": 10}
+    await lenient.bridge(booking, "c1")
+    if talks:
+        await lenient.answered(CallId("c1"))
+    assert (await lenient.bridge(booking, "c2")).seconds == 150
+    assert leases(lenient) == {"c1": 150, "c2": 150}
+    assert await lenient.answered(CallId("c2")) == 150 * SECOND
+
+
+async def test_nothing_is_moved_for_a_call_that_is_alone(lenient: World) -> None:
+    booking = await lenient.book(UsagePlan.MEDIUM)
+    assert (await lenient.bridge(booking, "c1")).seconds == 300
+    before = lenient.rows("SELECT * FROM bookings")
+    assert await lenient.answered(CallId("c1")) == 300 * SECOND
+    assert lenient.rows("SELECT * FROM bookings") == before
+    assert await lenient.storage.run(lease_rebalancing.plan_shrinks, booking.id, lenient.at, lenient.policy) == []
 
 
 async def test_an_ended_calls_unused_lease_goes_to_the_others(lenient: World) -> None:
@@ -139,7 +136,7 @@ async def test_a_renewal_during_calls_lengthens_them_all(lenient: World) -> None
     await lenient.renew(booking, UsagePlan.SMALL)
     await lenient.share(booking.id)
     assert leases(lenient) == {"c1": 180, "c2": 180}
-    assert await left_ms(lenient, CallId("c1")) == 130 * SECOND
+    assert await lenient.left_ms(CallId("c1")) == 130 * SECOND
 
 
 async def test_after_a_delete_no_lease_moves(lenient: World) -> None:
@@ -151,7 +148,7 @@ async def test_after_a_delete_no_lease_moves(lenient: World) -> None:
     await lenient.cancel(booking)
     await lenient.share(booking.id)
     assert leases(lenient) == before
-    assert await lenient.storage.run(lease_rebalancing.limit_of, CallId("c1"), lenient.at) is None
+    assert await lenient.storage.run(lease_rebalancing.limits_on, booking.id, lenient.at) == []
 
 
 async def test_no_call_lasts_beyond_the_bookings_end(lenient: World) -> None:
@@ -160,7 +157,7 @@ async def test_no_call_lasts_beyond_the_bookings_end(lenient: World) -> None:
     assert await talk_begins(lenient, booking, CallId("c1")) == 100 * SECOND
     lenient.now += 60 * SECOND
     assert await talk_begins(lenient, booking, CallId("c2")) == 40 * SECOND
-    assert [await left_ms(lenient, CallId(call_id)) for call_id in ("c1", "c2")] == [40 * SECOND] * 2
+    assert [await lenient.left_ms(CallId(call_id)) for call_id in ("c1", "c2")] == [40 * SECOND] * 2
 
 
 async def test_a_lease_that_asterisk_did_not_receive_is_not_stored(lenient: World) -> None:
@@ -213,4 +210,4 @@ async def test_a_wall_clock_set_by_an_hour_changes_no_limit(lenient: World, hour
     lenient.now += 100 * SECOND
     lenient.now += hour
     lenient.clock_step -= hour
-    assert await left_ms(lenient, CallId("c1")) == 200 * SECOND
+    assert await lenient.left_ms(CallId("c1")) == 200 * SECOND

@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 
 from engine.callbacks import notifications
-from engine.calls import lease_rebalancing
-from engine.domain.ids import CallId
+from engine.calls.lifecycle import AnswerNoted, note_answer
 from engine.domain.notifications import EventType
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage import queries
 from engine.storage.sqlite import connect
 from engine.storage.transaction import Transaction
-from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START
+from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START, answer_report
 from tests.contract.test_migrations import insert
 
 MANY = int(os.environ.get("NOTIFICATIONS_BOOKINGS", "20000"))
@@ -131,11 +130,12 @@ def test_an_answered_call_costs_one_lookup_of_its_account_by_key(database: Path)
     asked: list[str] = []
     tx = Transaction(queries.load("sqlite3"), connection)
     connection.set_trace_callback(asked.append)
-    assert lease_rebalancing.begin_talk(tx, CallId("c1"), "PJSIP/x", Timestamp(START, BootMs(0)), POLICY).limit
+    noted = note_answer(tx, answer_report("c1"), Timestamp(START, BootMs(0)))
     connection.set_trace_callback(None)
+    assert noted == AnswerNoted(limit_differs=True)
     [look] = [sql for sql in asked if "accounts" in sql]
     [plan] = connection.execute(f"EXPLAIN QUERY PLAN {look}").fetchall()
     connection.close()
-    assert len(asked) == 5  # the call, its booking, its account; then what it leases, and the call as answered
+    assert len(asked) == 4  # the call, its booking, its account; then the call as answered
     assert "SEARCH accounts USING INDEX" in plan["detail"]
     assert "(id=?)" in plan["detail"]

@@ -71,7 +71,7 @@ async def talk(world: World, booking: Booking) -> None:
     [
         (reach_its_end, "notify", "notify_due", ["booking.expired"]),
         (reach_the_end_of_its_grace, "clean_up", "sweep", ["booking.gone"]),
-        (ring, "answer", "begin_talk", ["call.started"]),
+        (ring, "answer", "note_answer", ["call.started"]),
         (talk, "end", "call_ended", ["call.started", None, "booking.low_seconds"]),
         (ring, "miss", "call_ended", ["call.missed"]),
     ],

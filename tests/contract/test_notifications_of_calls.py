@@ -5,16 +5,14 @@ import json
 import pytest
 
 from engine.calls import lifecycle as calls
-from engine.calls.lease_rebalancing import begin_talk
-from engine.calls.lifecycle import EndReport
 from engine.calls.reconciliation import FoundTalking, begin_found, settle_vanished
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Disposition
-from engine.domain.times import BootMs, EpochMs, Timestamp, rfc3339
+from engine.domain.times import EpochMs, rfc3339
 from tests.contract.notifying import Body, kinds, reported
-from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START
+from tests.contract.samples import CALLER, DAY, HIDDEN, HOUR, SECOND, START, answer_report, end_report
 from tests.contract.world import World
 
 
@@ -61,25 +59,32 @@ async def test_a_call_found_talking_is_reported_as_started_at_its_answer(all_eve
     assert (started["type"], started["answeredAt"]) == ("call.started", rfc3339(EpochMs(all_events.now - 4 * SECOND)))
 
 
-async def test_a_call_without_an_answer_report_is_reported_as_started_at_its_end(all_events: World) -> None:
+@pytest.mark.parametrize(
+    ("asterisk_ahead_ms", "answered_at"),
+    [
+        (0, START + 9 * SECOND),
+        # By a wrong clock it was answered before it came in, or has not ended yet.
+        (-HOUR, START),
+        (2 * DAY, START + DAY - 3 * SECOND),
+    ],
+)
+async def test_a_call_without_an_answer_report_is_reported_as_started_at_its_end(
+    all_events: World, asterisk_ahead_ms: int, answered_at: int
+) -> None:
     booking = await all_events.book()
     await all_events.bridge(booking, "c1")
-    ended = Timestamp(EpochMs(START + 12 * SECOND), BootMs(12 * SECOND))
-    all_events.now += DAY  # its end was spooled
-    await all_events.storage.run(
-        calls.call_ended, EndReport(CallId("c1"), 3_000, "ANSWER", ended), all_events.now, all_events.policy
-    )
+    report = end_report("c1", 3_000, asterisk_now=EpochMs(START + asterisk_ahead_ms + 12 * SECOND))
+    all_events.now += DAY  # it stood in the end spool until now
+    await all_events.storage.run(calls.call_ended, report, all_events.at, all_events.policy, late=True)
     assert kinds(all_events) == ["call.started", None]
-    assert reported(all_events)[0]["answeredAt"] == rfc3339(EpochMs(START + 9 * SECOND))
+    assert reported(all_events)[0]["answeredAt"] == rfc3339(EpochMs(answered_at))
 
 
 async def test_an_event_has_the_engines_time_even_if_asterisks_clock_is_wrong(all_events: World) -> None:
     booking = await all_events.book()
     await all_events.bridge(booking, "c1")
     wrong = all_events.now + 5 * HOUR
-    await all_events.storage.run(
-        begin_talk, CallId("c1"), "PJSIP/x", all_events.at, all_events.policy, asterisk_now=EpochMs(wrong)
-    )
+    await all_events.storage.run(calls.note_answer, answer_report("c1", asterisk_now=EpochMs(wrong)), all_events.at)
     [row] = all_events.rows("SELECT body, due_at FROM outbox")
     assert (json.loads(row["body"])["answeredAt"], row["due_at"]) == (rfc3339(START), START)
 

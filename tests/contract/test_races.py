@@ -17,8 +17,8 @@ import pytest
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.calls import lifecycle as calls
-from engine.calls.lease_rebalancing import begin_talk
-from engine.calls.lifecycle import EndReport, IncomingCall, Settlement
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import Settlement
 from engine.calls.reconciliation import settle_overdue, settle_vanished
 from engine.domain.booking import Booking
 from engine.domain.errors import NoNumberFree
@@ -32,7 +32,7 @@ from engine.storage import sqlite
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import SqliteStorage, connect
 from engine.storage.transaction import Transaction
-from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, OTHER_HIDDEN, SECOND
+from tests.contract.samples import CALLBACK, CALLER, DAY, HIDDEN, OTHER_HIDDEN, SECOND, answer_report, end_report
 from tests.contract.world import World, outsider
 
 RACES = int(os.environ.get("RACES", "100"))
@@ -68,7 +68,7 @@ async def all_at_once(work: list[Work], chance: random.Random) -> list[object]:
 
 
 async def test_an_end_reported_in_four_ways_is_settled_once(pair: tuple[World, World]) -> None:
-    """By its script, the end spool, Asterisk's list, and an exhausted lease; each to two engines at once."""
+    """By its event, the end spool, Asterisk's list, and an exhausted lease; each to two engines at once."""
     chance, world = random.Random(5), pair[0]
     settled: list[Settlement] = []
     reports = 0
@@ -78,15 +78,15 @@ async def test_an_end_reported_in_four_ways_is_settled_once(pair: tuple[World, W
         for name in names:
             await world.bridge(booking, name)
             if chance.random() < 0.8:
-                await world.storage.run(begin_talk, CallId(name), "PJSIP/x", world.at, world.policy)
+                await world.storage.run(calls.note_answer, answer_report(name), world.at)
         world.now += DAY
         work: list[Work] = []
         for name in names:
             for each in pair:
-                for _ in ("script", "spool"):
+                for late in (False, True):
                     answered_ms, status = chance.randrange(40 * SECOND), chance.choice(["ANSWER", "CANCEL"])
-                    report = EndReport(CallId(name), answered_ms, status, world.at)
-                    work.append(partial(each.storage.run, calls.call_ended, report, world.now, world.policy))
+                    report = end_report(name, answered_ms, status)
+                    work.append(partial(each.storage.run, calls.call_ended, report, world.at, world.policy, late=late))
                 work.append(partial(each.storage.run, settle_vanished, {CallId(name)}, world.now, world.policy))
                 work.append(partial(each.storage.run, settle_overdue, world.at, world.policy, 3))
         reports += len(work)
@@ -136,8 +136,8 @@ async def one_second(world: World, booking: Booking, name: CallId) -> None:
     run, at, policy = world.storage.run, world.at, world.policy
     incoming = IncomingCall(name, booking.service, CALLER)
     if isinstance(await run(calls.route_call, incoming, at, policy, room_was_made=True), Bridge):
-        await run(begin_talk, name, "PJSIP/x", at, policy)
-        await run(calls.call_ended, EndReport(name, SECOND, "ANSWER", at), at.wall_ms, world.policy)
+        await run(calls.note_answer, answer_report(name), at)
+        await run(calls.call_ended, end_report(name, SECOND), at, policy)
 
 
 async def test_no_call_is_bridged_without_a_lease_while_the_database_fails_and_recovers(
@@ -230,12 +230,7 @@ async def misroutes(world: World, log: Log) -> int:
         if what in {"booked", "gone"}:
             holder = booking_id if what == "booked" else ""
         elif booking_id:
-            talk = await run(begin_talk, CallId(what), "PJSIP/x", at, world.policy)
-            await run(
-                calls.call_ended,
-                EndReport(CallId(what), SECOND if talk.limit else 0, "ANSWER", at),
-                at.wall_ms,
-                world.policy,
-            )
-            wrong += booking_id != holder or (talk.limit is not None and booking_id in gone)
+            noted = await run(calls.note_answer, answer_report(what), at)
+            await run(calls.call_ended, end_report(what, 0 if noted.must_end else SECOND), at, world.policy)
+            wrong += booking_id != holder or (not noted.must_end and booking_id in gone)
     return wrong

@@ -10,7 +10,7 @@ from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
 from engine.calls import lifecycle as calls
-from engine.calls.lifecycle import IncomingCall
+from engine.calls.facts import IncomingCall
 from engine.calls.reconciliation import LiveChannels, compare_with_asterisk
 from engine.domain.booking import BookingStatus, status_at
 from engine.domain.errors import BookingGone, InvalidDestination, InvalidInput

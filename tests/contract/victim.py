@@ -8,14 +8,14 @@ import random
 import sys
 from pathlib import Path
 
-from engine.calls.lease_rebalancing import begin_talk
-from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
 from engine.domain.times import BootMs, Timestamp
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.samples import CALLER, POLICY, START
+from tests.contract.samples import CALLER, POLICY, START, answer_report, end_report
 from tests.contract.world import POOL
 
 CALLERS = 8
@@ -33,9 +33,9 @@ async def keep_calling(storage: SqliteStorage, name: str, chance: random.Random)
             continue
         print(f"leased {call_id}", flush=True)  # noqa: T201
         if chance.random() < 0.7:
-            await storage.run(begin_talk, CallId(call_id), f"PJSIP/trunk-{call_id}", AT, POLICY)
+            await storage.run(note_answer, answer_report(call_id), AT)
         talked_ms = chance.choice([0, 1, 900, 2_500])
-        settlement = await storage.run(call_ended, EndReport(CallId(call_id), talked_ms, "BUSY"), START, POLICY)
+        settlement = await storage.run(call_ended, end_report(call_id, talked_ms, "BUSY"), AT, POLICY)
         if settlement is not None:
             print(f"settled {call_id}", flush=True)  # noqa: T201
 

@@ -1,5 +1,6 @@
 """One operator's set-up: storage, policy, an account, some numbers, and a clock that a test moves."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from engine.bookings.lifecycle import BookingRequest, Renewal, SweepResult
 from engine.bookings.number_pool import import_numbers
 from engine.calls import lease_rebalancing
 from engine.calls import lifecycle as calls
-from engine.calls.lifecycle import EndReport, IncomingCall, Settlement
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import Settlement
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
@@ -23,7 +25,7 @@ from engine.domain.routing import Bridge, MakeRoom, RouteDecision
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
-from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START
+from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY, START, answer_report, end_report
 
 POOL = [f"+3225550{n:03}" for n in range(4)]
 
@@ -50,6 +52,7 @@ class World:
     _now: int = START
     clock_step: int = 0
     _call_ids: Iterator[int] = field(default_factory=count)
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def now(self) -> EpochMs:
@@ -90,10 +93,20 @@ class World:
         name = call_id or f"auto-{next(self._call_ids)}"
         incoming = IncomingCall(CallId(name), service, CALLER)
         decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy)
-        if isinstance(decision, MakeRoom):
-            await self.share(decision.booking_id, keep_free=decision.seconds)
-            decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy, room_was_made=True)
+        for is_last in (False, False, True):
+            if isinstance(decision, MakeRoom):
+                decision = await self._route_with_room(incoming, decision, is_last=is_last)
         assert not isinstance(decision, MakeRoom)
+        return decision
+
+    async def _route_with_room(
+        self, incoming: IncomingCall, room: MakeRoom, *, is_last: bool
+    ) -> RouteDecision | MakeRoom:
+        """Does the same as agi_scripts/route.py."""
+        async with self._one_at_a_time:
+            await self.share(room.booking_id, keep_free=room.seconds)
+            decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy, room_was_made=is_last)
+        await self.share(room.booking_id)
         return decision
 
     async def share(self, booking_id: BookingId, *, keep_free: int = 0) -> None:
@@ -111,20 +124,25 @@ class World:
         return decision
 
     async def answered(self, call_id: CallId) -> int:
-        """Reports an answer; returns the milliseconds that the call may talk from now, 0 if it must end."""
+        """Reports an answer whose limit is the lease; returns the milliseconds that the call may talk from now.
+
+        Returns 0 if the call must end.
+        """
         call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
-        booking_id = call.booking_id if call else ""
-        channel = f"PJSIP/trunk-{call_id}"
-        talk = await self.storage.run(lease_rebalancing.begin_talk, call_id, channel, self.at, self.policy)
-        if talk.crowded:
-            await self.share(BookingId(booking_id))
-        limit = await self.storage.run(lease_rebalancing.limit_of, call_id, self.at) if talk.limit else None
-        return limit.left_ms if limit else 0
+        report = answer_report(call_id, call.seconds_leased if call else 0)
+        noted = await self.storage.run(calls.note_answer, report, self.at)
+        return 0 if noted.must_end else await self.left_ms(call_id)
+
+    async def left_ms(self, call_id: CallId) -> int:
+        """Returns the milliseconds that a talking call has left; 0 if it has none."""
+        call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
+        assert call is not None
+        limits = await self.storage.run(lease_rebalancing.limits_on, call.booking_id, self.at)
+        return next((limit.left_ms for limit in limits if limit.call_id == call_id), 0)
 
     async def ended(self, call_id: CallId, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
-        return await self.storage.run(
-            calls.call_ended, EndReport(call_id, answered_ms, dial_status), self.now, self.policy
-        )
+        report = end_report(call_id, answered_ms, dial_status)
+        return await self.storage.run(calls.call_ended, report, self.at, self.policy)
 
     async def talk(self, booking: Booking, call_id: CallId, answered_ms: int) -> Settlement | None:
         """Makes a whole call, from the carrier's INVITE to its BYE."""

@@ -28,7 +28,7 @@ def test_the_booking_chooses_the_shown_number_and_a_withheld_one_is_never_shown(
     choice: CallerId, source: str, shown: str
 ) -> None:
     assert shown_caller(choice, source, SERVICE) == shown
-    decision = decide(Facts(a_booking(caller_id=choice), source), START, POLICY)
+    decision = decide(Facts(a_booking(caller_id=choice), source, share=60), START, POLICY)
     assert isinstance(decision, Bridge)
     assert decision.shown == shown
 

@@ -159,7 +159,7 @@ def test_a_denied_prefix_may_end_at_any_digit() -> None:
 
 
 def test_a_destination_that_is_no_longer_allowed_is_refused_at_the_call_too() -> None:
-    assert judge(Facts(a_booking()), START, POLICY) is Reason.PUT_THROUGH
+    assert judge(Facts(a_booking(), share=60), START, POLICY) is Reason.PUT_THROUGH
     assert judge(Facts(a_booking(destination="+3290012345")), START, POLICY) is Reason.DESTINATION_NOT_ALLOWED
 
 

@@ -36,7 +36,7 @@ def test_drop_ins_contain_the_settings(tmp_path: Path) -> None:
         fastagi_port=4999,
         carrier_addresses=["192.0.2.1", "198.51.100.9/24", "2001:db8::1"],
     )
-    assert texts[DROP_INS[0]].count("agi://192.0.2.7:4999/") == 3
+    assert texts[DROP_INS[0]].count("agi://192.0.2.7:4999/") == 1
     assert options(tmp_path / DROP_INS[1], AMI_USER)["secret"] == KEPT.ami_secret
     matches = re.findall("^match = (.*)$", texts[DROP_INS[2]], re.MULTILINE)
     carrier, trunk = ["192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128"], ["127.0.0.1"]
@@ -83,10 +83,10 @@ def test_asterisk_asks_the_engine_at_its_reachable_address(tmp_path: Path, bound
     )
 
 
-def test_the_ami_user_may_neither_run_nor_originate_anything(tmp_path: Path) -> None:
+def test_the_ami_user_may_neither_run_nor_originate_anything_and_reads_only_our_reports(tmp_path: Path) -> None:
     drop_ins(tmp_path)
     user = options(tmp_path / DROP_INS[1], "rented-numbers")
-    assert (user["write"], user["read"]) == ("call", "")
+    assert (user["write"], user["read"], user["eventfilter"]) == ("call", "user", "UserEvent: RentedNumbers")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from engine.domain.metering import (
     CallEvent,
     CallState,
     Credit,
+    least_without_clock_step,
     next_state,
     seconds_charged,
     seconds_to_lease,
@@ -208,3 +209,45 @@ def test_the_duration_follows_asterisks_clock_and_is_exact_when_ours_agrees(
 ) -> None:
     assert without_clock_step(60_000, engine_step_ms=ours, asterisk_step_ms=asterisks) == max(1, talked_ms)
     assert without_clock_step(0, engine_step_ms=ours, asterisk_step_ms=asterisks) == 0
+
+
+@pytest.mark.parametrize(
+    ("reported_ms", "set_by", "talked_ms"),
+    [
+        (0, 0, 0),
+        (0, HOUR, 0),
+        (0, -HOUR, 0),
+        (60_000, 0, 60_000),
+        # NTP steers the clock: no step.
+        (60_000, CLOCK_STEP_MS, 60_000),
+        (60_000, -CLOCK_STEP_MS, 60_000),
+        # Set forward during the call, and after its end.
+        (60_000 + HOUR, HOUR, 60_000),
+        (60_000, HOUR, 60_000),
+        # Set back during the call, and after its end.
+        (60_000 - HOUR, -HOUR, 60_000),
+        (60_000, -HOUR, 60_000),
+        # Nothing tells whether it lasted 4,000 s or 400 s: the customer does not pay for the doubt.
+        (4_000_000, HOUR, 400_000),
+        (400_000, -HOUR, 400_000),
+        # Answered, but no duration is possible: the clock was set more than once, or on another machine.
+        (-5_000, 0, 1),
+        (-5_000, HOUR, 1),
+        (-2 * HOUR, -HOUR, 1),
+        (-HOUR, -HOUR, 1),
+    ],
+)
+def test_the_shortest_possible_duration_counts_if_the_clock_was_set_at_an_unknown_time(
+    reported_ms: int, set_by: int, talked_ms: int
+) -> None:
+    assert least_without_clock_step(reported_ms, set_by) == talked_ms
+
+
+@given(talked_ms=st.integers(1, 10 * HOUR), step=st.integers(-30 * HOUR, 30 * HOUR), during_call=st.booleans())
+def test_a_step_at_an_unknown_time_never_lengthens_a_call_and_never_makes_it_free(
+    talked_ms: int, step: int, *, during_call: bool
+) -> None:
+    reported = talked_ms + step if during_call else talked_ms
+    counted = least_without_clock_step(reported, step)
+    assert counted >= (1 if reported else 0)
+    assert counted <= talked_ms + (CLOCK_STEP_MS if abs(step) <= CLOCK_STEP_MS else 0)

@@ -100,7 +100,7 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
     ),
     "paused, calls held": (Facts(replace(PAUSED, calls=ALL_CALLS_HELD), CALLER), START, Reason.PAUSED),
     "paused, seconds held": (Facts(replace(PAUSED, seconds=ALL_SECONDS_HELD), CALLER), START, Reason.PAUSED),
-    "no longer paused": (Facts(replace(PAUSED, paused=False), CALLER), START, Reason.PUT_THROUGH),
+    "no longer paused": (Facts(replace(PAUSED, paused=False), CALLER, share=60), START, Reason.PUT_THROUGH),
     # Destination and caller.
     "loop to one of our numbers": (
         Facts(a_booking(), CALLER, destination_is_ours=True),
@@ -108,19 +108,27 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
         Reason.DESTINATION_IS_OURS,
     ),
     "anonymous, refused": (Facts(a_booking(refuse_anonymous=True), ANONYMOUS), START, Reason.ANONYMOUS_REFUSED),
-    "number shown, anonymous refused": (Facts(a_booking(refuse_anonymous=True), CALLER), START, Reason.PUT_THROUGH),
-    "anonymous, not refused": (Facts(a_booking(), ANONYMOUS), START, Reason.PUT_THROUGH),
+    "number shown, anonymous refused": (
+        Facts(a_booking(refuse_anonymous=True), CALLER, share=60),
+        START,
+        Reason.PUT_THROUGH,
+    ),
+    "anonymous, not refused": (Facts(a_booking(), ANONYMOUS, share=60), START, Reason.PUT_THROUGH),
     "blocked, before any limit": (
         Facts(a_booking(), CALLER, caller_blocked=True, caller_calls=10_000),
         START,
         Reason.CALLER_BLOCKED,
     ),
     # Limits.
-    "last call below the concurrency limit": (Facts(up(1, max_concurrent_calls=2)), START, Reason.PUT_THROUGH),
+    "last call below the concurrency limit": (
+        Facts(up(1, max_concurrent_calls=2), share=60),
+        START,
+        Reason.PUT_THROUGH,
+    ),
     "concurrency limit": (Facts(up(2, max_concurrent_calls=2)), START, Reason.CONCURRENCY_LIMIT),
     "limit lowered below the live calls": (Facts(up(5, max_concurrent_calls=2)), START, Reason.CONCURRENCY_LIMIT),
     "last call below the caller limit": (
-        Facts(up(0, max_calls_per_caller_per_hour=3), caller_calls=2),
+        Facts(up(0, max_calls_per_caller_per_hour=3), caller_calls=2, share=60),
         START,
         Reason.PUT_THROUGH,
     ),
@@ -131,6 +139,7 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
         START,
         Reason.CALLS_HELD,
     ),
+    "seconds held": (Facts(a_booking(seconds=ALL_SECONDS_HELD), CALLER), START, Reason.SECONDS_HELD),
     "calls and seconds held": (
         Facts(a_booking(calls=ALL_CALLS_HELD, seconds=ALL_SECONDS_HELD), CALLER),
         START,
@@ -153,7 +162,7 @@ def test_the_facts_of_a_call_give_the_reason_and_its_answer(facts: Facts, now: E
     ("facts", "reason"),
     [
         (Facts(up(3)), Reason.CONCURRENCY_LIMIT),
-        (Facts(up(3, max_concurrent_calls=4)), Reason.PUT_THROUGH),
+        (Facts(up(3, max_concurrent_calls=4), share=60), Reason.PUT_THROUGH),
         (Facts(up(0), caller_calls=5), Reason.CALLER_LIMIT),
     ],
 )
@@ -174,11 +183,12 @@ def test_the_first_of_several_reasons_decides() -> None:
     seen.append(judge(facts, START, POLICY))
     facts = replace(facts, caller_calls=0)
     seen.append(judge(facts, START, POLICY))
-    freed: list[dict[str, Any]] = [{"limits": NO_BOOKING_LIMITS}, {"calls": Credit.new(3)}, {"seconds": Credit.new(60)}]
+    freed: list[dict[str, Any]] = [{"limits": NO_BOOKING_LIMITS}, {"calls": Credit.new(3)}]
     for changes in freed:
         assert facts.booking is not None
         facts = replace(facts, booking=replace(facts.booking, **changes))
         seen.append(judge(facts, START, POLICY))
+    seen.append(judge(replace(facts, share=1), START, POLICY))
     assert seen == [
         Reason.NO_BOOKING,
         Reason.CALLS_SPENT,
@@ -192,27 +202,32 @@ def test_the_first_of_several_reasons_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("booking", "now", "seconds"),
+    ("free", "share", "decision", "with_room"),
     [
-        (a_booking(), START, 10),
-        (a_booking(seconds=Credit(300, 2, 298, 0)), START, 2),  # before others must make room
-        (a_booking(seconds=Credit.new(1), calls=Credit.new(1)), START, 1),
-        (a_booking(), EpochMs(END - 1), 1),
-        (a_booking(limits=BookingLimits(max_call_seconds=2)), START, 2),
+        # Alone on its booking, or other calls hold no more than their shares.
+        (300, 300, 300, 300),
+        (300, 60, 60, 60),
+        (60, 60, 60, 60),
+        (1, 1, 1, 1),
+        # Others hold more than their shares: they are asked once. Then the call gets what is free.
+        (59, 60, None, 59),
+        (1, 60, None, 1),
+        (0, 1, None, 0),
     ],
-    ids=["whole reserve", "rest of the reserve", "last second and call", "last millisecond", "max_call_seconds"],
 )
-def test_a_bridged_call_gets_its_first_lease(booking: Booking, now: EpochMs, seconds: int) -> None:
-    expected = Bridge(booking, seconds=seconds, ring_seconds=POLICY.ring_seconds, shown=CALLER)
-    assert decide(Facts(booking, CALLER), now, POLICY) == expected
+def test_a_bridged_call_leases_its_share_and_others_make_room_for_it_once(
+    free: int, share: int, decision: int | None, with_room: int
+) -> None:
+    booking = a_booking(seconds=Credit(300, free, 300 - free, 0), calls=Credit(10, 9, 1, 0))
+    facts = Facts(booking, CALLER, share=share)
 
+    def bridged(seconds: int) -> Bridge:
+        return Bridge(booking, seconds=seconds, ring_seconds=POLICY.ring_seconds, shown=CALLER)
 
-@pytest.mark.parametrize(("held", "wanted"), [(300, 10), (60, 3), (1, 1)])
-def test_when_other_calls_hold_every_second_they_make_room_once_for_a_first_lease(held: int, wanted: int) -> None:
-    booking = a_booking(seconds=Credit(held, 0, held, 0))
-    assert decide(Facts(booking, CALLER), START, POLICY) == MakeRoom(booking.id, wanted)
-    refused = decide(Facts(booking, CALLER), START, POLICY, room_was_made=True)
-    assert refused == REJECTIONS[Reason.SECONDS_HELD]
+    first = decide(facts, START, POLICY)
+    assert first == (MakeRoom(booking.id, share) if decision is None else bridged(decision))
+    second = decide(facts, START, POLICY, room_was_made=True)
+    assert second == (bridged(with_room) if with_room else REJECTIONS[Reason.SECONDS_HELD])
 
 
 @pytest.mark.parametrize(
