@@ -18,6 +18,7 @@ import structlog
 
 from engine.calls.report_intake import ReportIntake
 from engine.calls.reports import ENDED, MAX_BYTES
+from engine.domain.ids import CallId
 from engine.runtime import failpoints
 
 log = structlog.get_logger(__name__)
@@ -99,6 +100,20 @@ class EndSpool:
         self._current.replace(self._former)
         self._places[self._former] = self._places[self._current]
         self._places[self._current] = _Place()
+
+
+def holds_end(directory: Path, call_id: CallId) -> bool:
+    """Returns whether the end spool has the end of a call. Raises OSError."""
+    wanted = f"{ENDED} {call_id} ".encode()
+    for path in (directory / CURRENT, directory / FORMER):
+        try:
+            descriptor = os.open(path, OPEN)
+        except FileNotFoundError:
+            continue
+        with os.fdopen(descriptor, "rb") as file:
+            if wanted in file.read():
+                return True
+    return False
 
 
 def _read(path: Path, place: _Place) -> _Part:

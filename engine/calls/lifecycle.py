@@ -27,11 +27,13 @@ from engine.domain.notifications import EventType
 from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, MakeRoom, RouteDecision
-from engine.domain.times import EpochMs, Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.call_path import Called
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
+
+MACHINE_START = BootMs(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +109,22 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
         report: Asterisk's report.
         at: Now, by the engine's clocks.
     """
-    answered = at.with_wall(report.asterisk_now)
-    begun = tx.call_path.begin_talk(report.booking_id, report.call_id, report.callee_channel, answered)
+    begun = tx.call_path.begin_talk(
+        report.booking_id,
+        report.call_id,
+        report.callee_channel,
+        reported=_reported_moment(report.asterisk_now, at),
+        read_at=at.boot_ms,
+    )
     if begun is None:
         known = tx.call_path.called(report.booking_id, report.call_id)
         is_repeat = known is not None and known.call.state is CallState.LIVE and not _has_no_destination(known)
         return AnswerNoted(must_end=not is_repeat)
+    answered_at = EpochMs(at.wall_ms - (at.boot_ms - begun.answered_boot_ms))
     if EventType.CALL_STARTED in begun.chosen:
         called = _called(tx, report.booking_id, report.call_id)
-        notifications.notify_call_started(tx, called, at.wall_ms, at.wall_ms)
-    limit_ms = talk_limit_ms(begun.seconds_leased, 0, begun.booking_end_at - at.wall_ms)
+        notifications.notify_call_started(tx, called, answered_at, at.wall_ms)
+    limit_ms = talk_limit_ms(begun.seconds_leased, 0, begun.booking_end_at - answered_at)
     return AnswerNoted(limit_differs=limit_ms != report.limit * 1000)
 
 
@@ -206,11 +214,31 @@ def _talked_ms(report: EndReport, call: Call, at: Timestamp, *, late: bool) -> i
     engine_step_ms = at.wall_ahead_ms - Timestamp(call.started_at, call.started_ticks).wall_ahead_ms
     if late or report.asterisk_now is None or call.answered is None:
         return least_without_clock_step(report.answered_ms, engine_step_ms)
+    ended = _reported_moment(report.asterisk_now, at, since=call.answered.boot_ms)
     return without_clock_step(
         report.answered_ms,
         engine_step_ms=engine_step_ms,
-        asterisk_step_ms=at.with_wall(report.asterisk_now).wall_ahead_ms - call.answered.wall_ahead_ms,
+        asterisk_step_ms=ended.wall_ahead_ms - call.answered.wall_ahead_ms,
     )
+
+
+def _reported_moment(asterisk_now: EpochMs | None, at: Timestamp, *, since: BootMs = MACHINE_START) -> Timestamp:
+    """Returns when what was reported happened, by the engine's boot clock and Asterisk's wall clock.
+
+    A report is late if the link or the engine stood still. Asterisk runs beside the engine, so the wall clock tells how
+    late; unless that is impossible, because only one of them sees a clock that was set.
+
+    Args:
+        asterisk_now: Asterisk's wall clock in the report, if known.
+        at: When the report is handled.
+        since: The earliest possible moment.
+    """
+    if asterisk_now is None:
+        return at
+    late_ms = at.wall_ms - asterisk_now
+    if 0 <= late_ms <= at.boot_ms - since:
+        return Timestamp(asterisk_now, BootMs(at.boot_ms - late_ms))
+    return at.with_wall(asterisk_now)
 
 
 def _has_no_destination(called: Called) -> bool:

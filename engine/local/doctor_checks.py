@@ -18,12 +18,13 @@ from enum import StrEnum
 from ipaddress import ip_address
 
 from engine.asterisk.config_files import find_program, reachable
+from engine.calls.end_spool import holds_end
 from engine.cdr.ledger import AuditPage, audit_page
 from engine.config import secrets
 from engine.config.settings import Settings
 from engine.config.sources import active_test_switches
 from engine.config.types import Profile
-from engine.domain.ids import BookingId
+from engine.domain.ids import BookingId, CallId
 from engine.domain.times import DAY_MS, EpochMs
 from engine.local.data_dir import make_data_dir, require_database
 from engine.local.ports import refuse_taken_ports
@@ -183,18 +184,23 @@ def callbacks(settings: Settings) -> Iterator[Finding]:
 
 
 def end_spool(settings: Settings) -> Iterator[Finding]:
-    """Checks that the engine takes in the ends of calls from the end spool."""
-    names = [path.suffix for path in settings.journal.iterdir()] if settings.journal.is_dir() else []
-    bad, waiting = names.count(".bad"), names.count(".json")
-    text = f"{waiting} ends of calls wait in the end spool"
-    if bad:
-        fix = f"see the .bad files in {settings.journal}; their calls are settled as lost"
-        yield Finding("journal", Verdict.WARNING, f"{text}, {bad} cannot be read", fix)
-    elif waiting and _is_running(settings):
-        fix = "the engine takes them in within seconds; if it does not, see its log"
-        yield Finding("journal", Verdict.WARNING, text, fix)
+    """Checks that Asterisk writes the ends of calls into the end spool, and that it can be read."""
+    call_id = asyncio.run(_latest_reported_call(settings))
+    if call_id is None:
+        yield Finding("journal", Verdict.OK, "no call has been answered yet")
+        return
+    try:
+        fault = "" if holds_end(settings.journal, call_id) else f"the end of call {call_id} is not in it"
+    except OSError as error:
+        fault = f"it cannot be read: {error.strerror}"
+    if fault:
+        fix = (
+            f"{settings.journal}: Asterisk's user must be able to write there, and the engine's to read; until then, "
+            "calls that end while the engine is away are settled as lost"
+        )
+        yield Finding("journal", Verdict.WARNING, fault, fix)
     else:
-        yield Finding("journal", Verdict.OK, text)
+        yield Finding("journal", Verdict.OK, "it has the end of the latest answered call")
 
 
 def ledger(settings: Settings) -> Iterator[Finding]:
@@ -267,6 +273,11 @@ def _health(settings: Settings) -> dict[str, str] | None:
 async def _numbers_by_state(settings: Settings) -> dict[str, int]:
     async with Reads(settings.database) as reads:
         return await reads.numbers_by_state()
+
+
+async def _latest_reported_call(settings: Settings) -> CallId | None:
+    async with Reads(settings.database) as reads:
+        return await reads.latest_reported_call()
 
 
 async def _callback_counts(settings: Settings, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.asterisk.config_files import AsteriskHome, AsteriskProgram
@@ -15,6 +15,9 @@ from engine.domain.errors import RentedNumbersError
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0
 COMMAND_SECONDS = 5.0
+# The environment variables that our own Asterisk gets. With func_env loaded, which the end spool needs, everybody who
+# can read variables over AMI can read them all.
+ASTERISK_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 
 
 class StartFailed(RentedNumbersError):
@@ -33,13 +36,16 @@ class Child:
         self._process = process
 
     @classmethod
-    async def start(cls, name: str, command: Sequence[str], log: Path | None = None) -> "Child":
+    async def start(
+        cls, name: str, command: Sequence[str], log: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> "Child":
         """Starts a child.
 
         Args:
             name: The name for messages.
             command: The program and its arguments.
             log: The file to which its output is appended; None for the parent's own output.
+            environment: Its environment variables; None for the parent's own.
         """
         setpriv = shutil.which("setpriv")
         bound = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
@@ -51,6 +57,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                env=environment,
                 # Ctrl-C must reach the parent only, which ends its children in order.
                 start_new_session=True,
             )
@@ -119,7 +126,8 @@ class LocalAsterisk:
             left.unlink()
         log = self._home.log / "console"
         command = [*self._program.command, "-C", str(self._home.config), "-f", "-n"]
-        self.child = await Child.start("asterisk", command, log)
+        environment = {name: os.environ[name] for name in ASTERISK_VARIABLES if name in os.environ}
+        self.child = await Child.start("asterisk", command, log, environment)
         deadline = time.monotonic() + START_SECONDS
         while await self.command("core waitfullybooted") != 0:
             if not self.child.running or time.monotonic() > deadline:

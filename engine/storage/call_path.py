@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from engine.domain.booking import Booking
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
-from engine.domain.times import EpochMs, Timestamp
+from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.accounts import chosen_events_from_column
 from engine.storage.bookings import booking_from_row
 from engine.storage.calls import Call, call_from_row
@@ -45,11 +45,13 @@ class Begun:
 
     Attributes:
         seconds_leased: Its lease.
+        answered_boot_ms: When it was answered, by the boot clock.
         booking_end_at: When its booking ends.
         chosen: The optional events that the booking's account has chosen.
     """
 
     seconds_leased: int
+    answered_boot_ms: BootMs
     booking_end_at: EpochMs
     chosen: frozenset[str]
 
@@ -82,21 +84,33 @@ class CallPath(Table):
         return Asked(booking_from_row(row), bool(ours), bool(blocked), calls, bool(known))
 
     def begin_talk(
-        self, booking_id: BookingId, call_id: CallId, callee_channel: str, answered: Timestamp
+        self, booking_id: BookingId, call_id: CallId, callee_channel: str, *, reported: Timestamp, read_at: BootMs
     ) -> Begun | None:
-        """Makes a ringing call LIVE. Returns None if it does not ring, or has no destination any more."""
+        """Makes a ringing call LIVE.
+
+        Args:
+            booking_id: The booking that was called.
+            call_id: The call.
+            callee_channel: Asterisk's unique id of the callee's channel.
+            reported: When it was answered, as the report tells.
+            read_at: When the report was read; that counts if the reported moment is impossible.
+
+        Returns:
+            None if the call does not ring, or has no destination any more.
+        """
         rows = self._sql.begin_talk(
             self._db,
             booking_id=booking_id,
             call_id=call_id,
             callee_channel=callee_channel,
-            answered_at=answered.wall_ms,
-            answered_ticks=answered.boot_ms,
+            answered_at=reported.wall_ms,
+            reported_ticks=reported.boot_ms,
+            read_ticks=read_at,
         )
         if not rows:
             return None
-        [(seconds_leased, end_at, events)] = rows
-        return Begun(seconds_leased, end_at, chosen_events_from_column(events))
+        [(seconds_leased, answered_ticks, end_at, events)] = rows
+        return Begun(seconds_leased, answered_ticks, end_at, chosen_events_from_column(events))
 
     def called(self, booking_id: BookingId, call_id: CallId) -> Called | None:
         """Returns a call of a booking, whether it is up or has ended, and whether the booking is gone or not."""

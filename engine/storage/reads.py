@@ -10,7 +10,7 @@ from typing import Any, Self
 import aiosqlite
 
 from engine.domain.booking import Booking
-from engine.domain.ids import AccountId, BookingId
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage import filters, queries
@@ -226,6 +226,11 @@ class Reads:
     async def webhook_secrets(self, account_id: AccountId) -> SigningSecrets:
         """Returns the signing secrets of an account, which must exist."""
         return secrets_from_row(await _read(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
+
+    async def latest_reported_call(self) -> CallId | None:
+        """Returns the newest answered call whose end Asterisk has reported; None if there is none."""
+        call_id: CallId | None = await _read(self._sql.latest_reported_call(self._connection()))
+        return call_id
 
     async def alive(self) -> bool:
         """Returns whether the database answers a query."""

@@ -12,11 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from engine.asterisk.config_files import find_program, write_own
+from engine.asterisk.config_files import AsteriskProgram, find_program, write_own
+from engine.calls.end_spool import CURRENT
 from engine.config.settings import Settings
 from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
@@ -118,11 +120,18 @@ class System:
         files_of = self.settings.model_copy(update=self._asterisk_only)
         home = write_own(files_of, kept, find_program())
         self.alter(home.etc)
-        self._asterisk = LocalAsterisk(find_program(), home)
+        self._asterisk = LocalAsterisk(self._program(), home)
         self.start_engine()
         self.start_asterisk()
         self.up.append(self)
         self.until(lambda: self.get("/health").status == 200, "the system is ready")
+
+    def _program(self) -> AsteriskProgram:
+        program, more = find_program(), self._asterisk_environment
+        if not more:
+            return program
+        # Asterisk does not inherit the environment.
+        return replace(program, command=("env", *(f"{name}={value}" for name, value in more.items()), *program.command))
 
     def alter(self, etc: Path) -> None:
         """Changes Asterisk's files, in subclasses that break a protection on purpose."""
@@ -193,6 +202,14 @@ class System:
         assert self._engine is not None
         return self._engine.pid
 
+    def spooled(self, booking_id: str) -> list[str]:
+        """The ends of a booking's calls that stand in the end spool."""
+        try:
+            lines = (self.settings.journal / CURRENT).read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [line for line in lines if line.split(" ")[2] == booking_id]
+
     @property
     def asterisk_pid(self) -> int:
         assert self._asterisk is not None
@@ -221,8 +238,7 @@ class System:
 
     def start_asterisk(self) -> None:
         assert self._asterisk is not None
-        with environ(self._asterisk_environment):
-            self._runner.run(self._asterisk.start())
+        self._runner.run(self._asterisk.start())
 
     def asterisk_console(self, command: str) -> str:
         """Runs a console command of Asterisk and returns its output."""

@@ -1,4 +1,8 @@
-"""If the engine is absent, hangs or sends nonsense, the caller gets 503, and no call is bridged unmetered."""
+"""If the engine is absent, hangs or sends nonsense, the caller gets 503, and no call is bridged unmetered.
+
+A call that has its route needs no engine any more: it is answered, cut at its limit and ended without one. `-s` prints
+how long a BYE waits for its answer.
+"""
 
 import signal
 import socket
@@ -6,6 +10,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
+from phones.messages import Message, by_call
 from tests.e2e.calls import Caller, Outcome, lasted, wait_talking
 from tests.e2e.system import System
 
@@ -106,8 +113,65 @@ def test_a_live_call_continues_without_the_engine_and_ends_at_its_limit(system: 
             system.kill_engine()
             assert callers.wait().succeeded == 1
             assert callee.wait().succeeded == 1
-            # The callee's trace is exact: the caller's BYE waits until Asterisk has spooled the end.
-            assert lasted(Outcome(callee.messages()).talked, 3)
+            assert lasted(Outcome(callers.messages()).talked, 3)
     finally:
         system.start_engine()
         system.wait_ready()
+
+
+@contextmanager
+def _without_engine(system: System, how: str) -> Iterator[None]:
+    """Inside its `with`, the engine is stopped or killed."""
+    if how == "stopped":
+        system.signal_engine(signal.SIGSTOP)
+    else:
+        system.kill_engine()
+    try:
+        yield
+    finally:
+        if how == "stopped":
+            system.signal_engine(signal.SIGCONT)
+        else:
+            system.start_engine()
+    system.wait_ready()
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_a_call_answered_without_an_engine_talks_for_its_share(system: System, caller: Caller, how: str) -> None:
+    booked = system.book("LARGE")  # 7 s; no call may last longer than 4
+    with caller.hidden(ring=1500), caller.dialling(booked.service) as callers:
+        system.until(lambda: any(m.status == 180 for m in callers.messages()), "it rings")
+        with _without_engine(system, how):
+            assert callers.wait().succeeded == 1
+        outcome = Outcome(callers.messages())
+    assert lasted(outcome.talked, 4)
+    [cdr] = booked.wait_settled()
+    assert (cdr["disposition"], cdr["duration"]) == ("ANSWERED", 4)
+    assert (booked.now["secondsRemaining"], booked.now["callsRemaining"]) == (3, 24)
+
+
+def _bye_waits(trace: list[Message]) -> list[float]:
+    """Seconds between each BYE and its answer."""
+    waits = []
+    for call in by_call(trace).values():
+        bye = next(message for message in call if message.method == "BYE" and message.status is None)
+        waits.append(next(m.at for m in call if m.method == "BYE" and m.status == 200) - bye.at)
+    return waits
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_the_bye_of_a_caller_waits_for_no_engine(system: System, caller: Caller, how: str) -> None:
+    """Five callers hang up at about the same time. Asterisk spools the ends before it answers them."""
+    booked = system.book("LARGE")
+    with (
+        caller.hidden(calls=5),
+        caller.dialling(booked.service, "uac_hangs_up", calls=5, keys={"talk": 800}) as callers,
+    ):
+        wait_talking(system, callers, 5)
+        with _without_engine(system, how):
+            assert callers.wait().succeeded == 5
+            assert len(system.spooled(booked.id)) == 5
+        waits = sorted(_bye_waits(callers.messages()))
+    print(f"\nengine {how}: BYE answered after {[f'{1000 * each:.0f} ms' for each in waits]}")  # noqa: T201  the figure
+    assert waits[-1] < 0.3
+    assert [cdr["duration"] for cdr in booked.wait_settled(5)] == [1] * 5

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from engine.calls.end_spool import CURRENT
 from engine.runtime.failpoints import VARIABLE
 from phones.listener import CallbackListener
 from phones.messages import final_status
@@ -23,7 +24,10 @@ def crash_system() -> Iterator[System]:
         longest_call=60,
         reconcile_interval=0.5,
         callback_timeout=1,
-        plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}},
+        plans={
+            "MEDIUM": {"seconds": 40, "calls": 25, "valid_for": 3600},  # one call leases all of it
+            "LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600},
+        },
     ) as system:
         yield system
 
@@ -32,6 +36,8 @@ def crash_system() -> Iterator[System]:
 def dying_at(system: System, point: str) -> Iterator[None]:
     """Inside its `with`, the engine dies when it reaches the failpoint. At the end it has died and is running again."""
     system.stop_engine()
+    # At its start the engine reads the end spool, and would die as it finds that the ends in it are settled.
+    (system.settings.journal / CURRENT).unlink(missing_ok=True)
     system.start_engine(**{VARIABLE: point})
     system.wait_ready()
     try:
@@ -71,7 +77,7 @@ def test_after_a_kill_in_route_the_caller_gets_503_and_nothing_is_spent(crash_sy
     assert _ledger_adds_up(crash_system)
 
 
-@pytest.mark.parametrize("point", ["begin_talk before commit", "begin_talk committed"])
+@pytest.mark.parametrize("point", ["note_answer before commit", "note_answer committed"])
 def test_after_a_kill_at_the_answer_the_call_continues_and_is_metered(crash_system: System, point: str) -> None:
     booked = crash_system.book("LARGE")
     caller = Caller(crash_system)
@@ -104,41 +110,54 @@ def test_after_a_kill_at_the_end_the_call_is_settled_once_and_its_callback_sent(
 def test_after_a_kill_a_spooled_end_is_not_settled_twice(crash_system: System) -> None:
     booked = crash_system.book("LARGE")
     caller = Caller(crash_system)
-    with caller.hidden(), caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as callers:
-        wait_talking(crash_system, callers)
+    with (
+        caller.hidden(calls=2),
+        caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 1500}) as first,
+        caller.dialling(booked.service) as second,
+    ):
+        wait_talking(crash_system, first)
+        wait_talking(crash_system, second)
         crash_system.kill_engine()
-        callers.wait()
-    crash_system.start_engine(**{VARIABLE: "end spool settled"})
-    crash_system.wait_engine_dead()
-    assert len(list(crash_system.settings.journal.glob("*.json"))) == 1
+        first.wait()
+        crash_system.start_engine(**{VARIABLE: "end spool settled"})
+        crash_system.wait_engine_dead()
+        assert _rows(crash_system, "SELECT duration FROM cdrs WHERE booking_id = ?", booked.id) == [(2,)]
+        crash_system.asterisk_console("channel request hangup all")
+        second.wait()
+    assert len(crash_system.spooled(booked.id)) == 2
     crash_system.start_engine()
     crash_system.wait_ready()
-    crash_system.until(lambda: not list(crash_system.settings.journal.glob("*.json")), "the end spool is empty", 10)
-    assert [cdr["duration"] for cdr in booked.wait_settled()] == [2]
+    # The second call's end stands behind the first one's, so the first one's was read again.
+    assert 2 in [cdr["duration"] for cdr in booked.wait_settled(2)]
+    crash_system.until(lambda: _all_settled(booked), "every lease is settled", 30)
+    assert len(booked.calls) == 2
     assert _ledger_adds_up(crash_system)
 
 
 @pytest.mark.parametrize(
-    "point", ["limits lowered", "apply_shares before commit", "apply_shares committed", "growth booked"]
+    "point",
+    [
+        # As room is made for the second call, …
+        *("limits lowered", "apply_shares before commit", "apply_shares committed", "growth booked"),
+        # … and at the end of the second call, whose seconds the first one gets.
+        *("apply_shares before commit:3", "growth booked:3"),
+    ],
 )
 def test_after_a_kill_while_sharing_both_calls_stay_within_the_credit(crash_system: System, point: str) -> None:
-    booked = crash_system.book("LARGE")
+    booked = crash_system.book("MEDIUM")
     caller = Caller(crash_system)
-    with (
-        caller.hidden(calls=2),
-        caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 6500}) as first,
-    ):
-        wait_talking(crash_system, first)
-        with (
-            dying_at(crash_system, point),
-            caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 4500}) as second,
-        ):
+    with caller.hidden(calls=2), contextlib.ExitStack() as stack:
+        with dying_at(crash_system, point):
+            first = stack.enter_context(caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 6500}))
+            wait_talking(crash_system, first)
+            second = stack.enter_context(caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 2500}))
             second.wait()
         first.wait()
     for messages in (first.messages(), second.messages()):
         assert final_status(messages) in {200, 503}
     crash_system.until(lambda: _all_settled(booked), "every lease is settled", 30)
-    assert sum(cdr["duration"] for cdr in booked.calls) == 600 - booked.now["secondsRemaining"]
+    assert sum(cdr["duration"] for cdr in booked.calls) == 40 - booked.now["secondsRemaining"]
+    assert 7 in [cdr["duration"] for cdr in booked.calls]
     assert _ledger_adds_up(crash_system)
 
 

@@ -78,17 +78,20 @@ def test_the_unused_lease_of_one_call_goes_to_the_other(sharing: System, parties
     assert _durations(booked, 2) == [2, 10]
 
 
-def test_a_ringing_call_leases_no_more_than_a_second(sharing: System, parties: Caller) -> None:
-    booked = sharing.book("SMALL")
+@pytest.mark.parametrize(("second", "seconds"), [("uac_rejected", 6), ("uac_cancel", 12)])
+def test_a_ringing_call_holds_its_full_share_until_it_stops_ringing(
+    sharing: System, parties: Caller, second: str, seconds: int
+) -> None:
+    """12 s, of which each call has 6, whether it talks or rings."""
+    booked = sharing.book("LARGE")
     with parties.hidden() as first_hidden, parties.dialling(booked.service) as talks:
         wait_talking(sharing, talks)
         first_hidden.close()  # no program is at the trunk any more, so the second call is never answered
-        with parties.dialling(booked.service, "uac_rejected") as rings:
+        with parties.dialling(booked.service, second) as rings:
             talks.wait()
             rings.wait()
             outcome = Outcome(talks.messages())
-    assert outcome.talked == pytest.approx(4, abs=1.1)
-    assert (outcome.talked or 0) > 2.9
+    assert lasted(outcome.talked, seconds)
 
 
 @pytest.mark.parametrize("after", [1.0, 3.7])

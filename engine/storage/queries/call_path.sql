@@ -10,12 +10,14 @@ FROM bookings AS b
 WHERE b.service = :service AND b.gone_at IS NULL;
 
 -- name: begin_talk
--- Makes a ringing call LIVE, unless its booking is gone or its destination is erased.
+-- Makes a ringing call LIVE, unless its booking is gone or its destination is erased. An answer cannot have been before
+-- the call came in: then its report tells nothing of when it was.
 UPDATE calls SET
-    state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at, answered_ticks = :answered_ticks
+    state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at,
+    answered_ticks = CASE WHEN :reported_ticks >= started_ticks THEN :reported_ticks ELSE :read_ticks END
 WHERE call_id = :call_id AND booking_id = :booking_id AND state = 'RINGING' AND destination <> 'erased'
     AND EXISTS (SELECT 1 FROM bookings AS b WHERE b.id = :booking_id AND b.gone_at IS NULL)
-RETURNING seconds_leased,
+RETURNING seconds_leased, answered_ticks,
     (SELECT b.end_at FROM bookings AS b WHERE b.id = :booking_id),
     (SELECT a.events FROM accounts AS a JOIN bookings AS b ON b.account_id = a.id WHERE b.id = :booking_id);
 

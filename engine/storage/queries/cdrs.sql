@@ -23,3 +23,7 @@ WHERE r.account_id = :account_id
     AND r.source = COALESCE(:source, r.source) AND r.disposition = COALESCE(:disposition, r.disposition)
 ORDER BY r.started_at DESC, r.id DESC
 LIMIT :at_most;
+
+-- name: latest_reported_call$
+-- Of Asterisk's answered calls; a simulated call has an id of its own kind.
+SELECT call_id FROM cdrs WHERE disposition = 'ANSWERED' AND substr(call_id, 1, 4) <> 'sim_' ORDER BY id DESC LIMIT 1;
