@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -43,7 +44,8 @@ HEADINGS = (
     "gen. busy",
     "failed",
 )
-EXPLANATION = """calls/s, CPU µs: of a whole call until it is settled, median of the rounds.
+EXPLANATION = """Engine and limit: a call asks once. Obvious design and limit (three requests): as their names say.
+calls/s, CPU µs: of a whole call until it is settled, median of the rounds.
 : obvious, obvious :, : limit: ratios with the obvious design, and with the limit of the same shape.
 p50, p99, p99.9: route, until its last command is answered. settled ms: from the last event to the last call settled.
 gen. busy: the generator's share of its core."""
@@ -110,12 +112,13 @@ def _lines(contestants: Mapping[str, Contender], terms: Terms, show_progress: Sh
 
 
 def _show(title: str, lines: dict[str, Line], *, rates: bool = True) -> None:
-    table = Table("", title=title, title_justify="left", caption=EXPLANATION, caption_justify="left")
+    table = Table(title=title, title_justify="left", caption=EXPLANATION, caption_justify="left", box=SIMPLE)
+    table.add_column("", no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, justify="right")
     for line in lines.values():
         limit = lines[LIMIT if line.shape is Shape.ASKS_ONCE else LIMIT_3]
-        table.add_row(f"{line.name} ({line.shape})", *_cells(line, lines[OBVIOUS], limit, rates=rates))
+        table.add_row(line.name, *_cells(line, lines[OBVIOUS], limit, rates=rates))
     out.print(table)
 
 

@@ -1,6 +1,7 @@
 """Compares servers: shuffled rounds of the same load, and the medians of the rounds."""
 
 import random
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ from engine.calls.end_spool import CURRENT
 from engine.runtime.diagnostics import Lateness
 from phones.ports import free_port
 
-ENGINE, OBVIOUS, LIMIT, LIMIT_3 = "engine", "obvious design", "limit", "limit of the former shape"
+ENGINE, OBVIOUS, LIMIT, LIMIT_3 = "engine", "obvious design", "limit", "limit (three requests)"
 SHAPES = {
     ENGINE: Shape.ASKS_ONCE,
     OBVIOUS: Shape.THREE_REQUESTS,
@@ -69,7 +70,7 @@ def contenders(
     with ExitStack() as running, silent_receiver() as callback:
         found = {}
         for name, shape in SHAPES.items():
-            place = directory / name.replace(" ", "-")
+            place = directory / re.sub("[^a-z0-9]+", "-", name)
             ports = {"ami_port": free_port(), **more}
             system = create_system(place, (free_port(), free_port()), callback, bookings=BOOKINGS, more=ports)
             found[name] = enter(running, directory, name, system, calls, shape, preload)
