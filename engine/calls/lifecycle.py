@@ -155,6 +155,7 @@ def call_ended(
         ended_at = min(now, report.asterisk_now) if late and report.asterisk_now is not None else now
         answered_at = EpochMs(max(call.started_at, ended_at - talked_ms))
         notifications.notify_call_started(tx, called, answered_at, now)
+        called = _called(tx, report.booking_id, report.call_id)  # one more callback is posted
     charged = seconds_charged(talked_ms, call.seconds_leased)
     return settle(tx, called, CallOutcome(disposition, charged), now, policy)
 
@@ -175,7 +176,7 @@ def settle(tx: Transaction, called: Called, outcome: CallOutcome, now: EpochMs, 
     booking, call, answered = called.booking, called.call, outcome.duration > 0
     state = next_state(call.state, CallEvent.ENDED_ANSWERED if answered else CallEvent.ENDED_UNANSWERED)
     settled = bookings.settle(booking, call.seconds_leased, outcome.duration, answered=answered, now=now)
-    sequence = _store_credit(tx, booking, settled, posted=answered and bool(booking.callback))
+    sequence = _store_credit(tx, called, settled, posted=answered and bool(booking.callback))
     tx.calls.end(call, state, charged=outcome.duration, now=now)
     cdr = record_call(tx, booking, call, outcome)
     if answered:
@@ -186,14 +187,15 @@ def settle(tx: Transaction, called: Called, outcome: CallOutcome, now: EpochMs, 
     return Settlement(cdr, others_up=settled.calls.leased > 0)
 
 
-def _store_credit(tx: Transaction, before: Booking, booking: Booking, *, posted: bool) -> int | None:
+def _store_credit(tx: Transaction, called: Called, settled: Booking, *, posted: bool) -> int | None:
     """Stores the credit after a settlement. Returns the number of the callback that follows, if it was counted."""
-    if booking.exhausted_at != before.exhausted_at:
-        tx.bookings.update(booking)
+    if settled.exhausted_at != called.booking.exhausted_at:
+        tx.bookings.update(settled)
         return None
     if posted:
-        return tx.bookings.update_credit_and_count(booking, posted=1)
-    tx.bookings.update_credit(booking)
+        tx.bookings.update_credit_and_count(settled)
+        return called.callbacks_posted + 1
+    tx.bookings.update_credit(settled)
     return None
 
 

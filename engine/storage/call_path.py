@@ -58,10 +58,18 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A call that was let through, the booking that was called, and the account's choice of optional events."""
+    """A call that was let through.
+
+    Attributes:
+        booking: The booking that was called.
+        call: The call.
+        callbacks_posted: How many callbacks about the booking were posted so far.
+        chosen: The optional events that the booking's account has chosen.
+    """
 
     booking: Booking
     call: Call
+    callbacks_posted: int
     chosen: frozenset[str]
 
 
@@ -117,5 +125,6 @@ class CallPath(Table):
         row = self._sql.called(self._db, booking_id=booking_id, call_id=call_id)
         if row is None:
             return None
+        posted, events = row[_CALL:]
         call = call_from_row(row[_BOOKING:_CALL])
-        return Called(booking_from_row(row), call, chosen_events_from_column(row[_CALL]))
+        return Called(booking_from_row(row), call, posted, chosen_events_from_column(events))

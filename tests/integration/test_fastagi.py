@@ -12,7 +12,6 @@ from tests.contract.world import POOL, World
 from tests.integration.agi_fixtures import agi, world
 from tests.integration.fake_asterisk import (
     ALLOWED,
-    CALL_ID,
     DATA_HANGUP,
     DEAD,
     HANGUP,

@@ -182,9 +182,7 @@ async def test_seconds_that_a_call_could_not_use_return_to_the_other_calls(agi: 
     assert to_be_shared(agi) == {booking.id}
 
 
-async def test_reports_beyond_a_full_queue_are_dropped_and_the_spool_has_their_ends(
-    agi: FastAgi, world: World
-) -> None:
+async def test_reports_beyond_a_full_queue_are_dropped_and_the_spool_has_their_ends(agi: FastAgi, world: World) -> None:
     """The database stands still, and more reports come than the queue holds."""
     booking = await world.book()
     await agi.incoming(booking.service).run()

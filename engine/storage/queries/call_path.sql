@@ -22,7 +22,7 @@ RETURNING seconds_leased, answered_ticks,
     (SELECT a.events FROM accounts AS a JOIN bookings AS b ON b.account_id = a.id WHERE b.id = :booking_id);
 
 -- name: called^
--- A call, the booking that was called, and the optional events that its account has chosen.
-SELECT {b.bookings}, {c.calls}, a.events
+-- A call, the booking that was called, how many callbacks it has had, and the optional events that its account has chosen.
+SELECT {b.bookings}, {c.calls}, b.callbacks_posted, a.events
 FROM bookings AS b JOIN calls AS c ON c.booking_id = b.id JOIN accounts AS a ON a.id = b.account_id
 WHERE b.id = :booking_id AND c.call_id = :call_id;
