@@ -22,6 +22,7 @@ from engine.calls.lease_rebalancing import (
     bookings_overrun,
     bookings_to_share,
     bookings_with_talk,
+    limit_if_answered,
     limits_on,
     plan_shrinks,
 )
@@ -31,7 +32,7 @@ from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
-from engine.runtime.periodic import wait_for_any
+from engine.runtime.periodic import wait_for, wait_for_any
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
@@ -182,19 +183,19 @@ class LimitKeeper:
         if self._link.is_up:
             for booking_id in list(self._unsure):
                 await self._set_all_limits(booking_id)
-            while self._to_end:
-                await self._end(self._to_end.pop())
+            for call_id in list(self._to_end):
+                await self._end(call_id)
 
     async def _end(self, call_id: CallId) -> None:
         """Ends a call that nothing meters."""
         log.warning("answered_call_unknown", call=call_id)
-        try:
-            await self._link.hang_up(call_id)
-        except AmiUnavailable:
-            self._to_end.add(call_id)
-            raise
-        except AmiRefused:
-            return  # it has just ended
+        with suppress(AmiRefused):  # it has just ended
+            try:
+                await self._link.hang_up(call_id)
+            except AmiUnavailable as error:
+                log.warning("call_not_ended", call=call_id, reason=str(error))
+                return
+        self._to_end.discard(call_id)
 
     async def _set_all_limits(self, booking_id: BookingId) -> None:
         async with self._exclusive(booking_id):
@@ -232,19 +233,20 @@ class LimitKeeper:
         try:
             if limit.channel is None:
                 return await self._set_ringing(booking_id, limit)
-            await self._set_talking(limit.channel, limit)
+            return await self._set_talking(limit.channel, limit)
         except AmiUnavailable as error:
             log.warning("limit_not_set", call=limit.call_id, reason=str(error))
             self._unsure.add(booking_id)
             return False
         except AmiError:
             return False  # no such channel: the call has just ended
-        return True
 
-    async def _set_talking(self, channel: str, limit: TalkLimit) -> None:
+    async def _set_talking(self, channel: str, limit: TalkLimit) -> bool:
+        """Returns whether the call can keep to the limit. If deciding on it took too long, it has talked past it."""
         left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_boot_ms)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         await self._link.action("AbsoluteTimeout", Channel=channel, Timeout=f"{seconds:.3f}")
+        return left_ms > 0
 
     async def _set_ringing(self, booking_id: BookingId, limit: TalkLimit) -> bool:
         """Changes the lease that the dialplan will read at the answer. Returns whether it surely will read this one.
@@ -263,21 +265,28 @@ class LimitKeeper:
             return True
         # It was answered just now, perhaps with the old lease: once that is reported, its limit can be lowered. Or the
         # route is still on its way to Asterisk, from an engine that has ended meanwhile.
-        self._unsure.add(booking_id)
-        if peer.value:
-            await self._until_reported(limit.call_id)
-        return False
+        answered = await self._when_reported(limit) if peer.value else None
+        if answered is None or answered.channel is None:
+            self._unsure.add(booking_id)
+            return False
+        return await self._set_talking(answered.channel, answered)
 
     async def _until_told(self, call_id: CallId) -> None:
         for told in tuple(self._being_told.get(call_id, ())):
-            await _wait_briefly(told)
+            await wait_for(told, LONGEST_DELAY_SECONDS)
 
-    async def _until_reported(self, call_id: CallId) -> None:
-        reported = self._answer_awaited.setdefault(call_id, asyncio.Event())
+    async def _when_reported(self, limit: TalkLimit) -> TalkLimit | None:
+        """Returns the limit of a call that Asterisk has connected, once its answer is noted; None if it is not."""
+        reported = self._answer_awaited.setdefault(limit.call_id, asyncio.Event())
         try:
-            await _wait_briefly(reported)
+            # It may have been noted since the shares were planned.
+            answered = await self._storage.run(limit_if_answered, limit, self._clock.timestamp())
+            if answered is None:
+                await wait_for(reported, LONGEST_DELAY_SECONDS)
+                answered = await self._storage.run(limit_if_answered, limit, self._clock.timestamp())
+            return answered
         finally:
-            self._answer_awaited.pop(call_id, None)
+            self._answer_awaited.pop(limit.call_id, None)
 
     @asynccontextmanager
     async def _exclusive(self, booking_id: BookingId) -> AsyncIterator[None]:
@@ -295,9 +304,3 @@ class LimitKeeper:
         if lock is None:
             lock = self._locks[booking_id] = asyncio.Lock()
         return lock
-
-
-async def _wait_briefly(event: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LONGEST_DELAY_SECONDS):
-            await event.wait()
