@@ -64,7 +64,8 @@ async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecisio
     """
     if isinstance(decision, Reject):
         return
-    settlement = await context.storage.run(abandon_call, call_id, context.clock.now(), context.policy)
+    now = context.clock.now()
+    settlement = await context.storage.run_keyed(call_id, abandon_call, call_id, now, context.policy)
     if settlement is not None:
         context.limits.settled(settlement)
 
@@ -105,7 +106,9 @@ async def _route_with_room(
 
 async def _route(context: CallContext, incoming: IncomingCall, *, is_last: bool = False) -> RouteDecision | MakeRoom:
     at = context.clock.timestamp()
-    return await context.storage.run(route_call, incoming, at, context.policy, room_was_made=is_last)
+    return await context.storage.run_keyed(
+        incoming.call_id, route_call, incoming, at, context.policy, room_was_made=is_last
+    )
 
 
 def source_of(*, number: str, presentation: str, privacy: str = "", party: str = "") -> str:

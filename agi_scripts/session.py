@@ -14,7 +14,7 @@ from agi_scripts.protocol import AgiProtocol
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 
 MAX_LINES = 128
 # Stands for bytes that are not UTF-8.
@@ -164,7 +164,7 @@ class CallContext:
         expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
     """
 
-    storage: SqliteStorage
+    storage: Storage
     clock: Clock
     policy: Policy
     limits: LimitKeeper

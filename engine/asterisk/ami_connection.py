@@ -26,7 +26,8 @@ NEVER_SECONDS = 10**9
 END_OF_MESSAGE = b"\r\n\r\n"
 # The dialplan's event; the manager's user gets no other.
 USER_EVENT = b"Event: UserEvent\r\n"
-_REPORT = re.compile(rb"\r\nUserEvent: RentedNumbers\r\n(?:.*\r\n)*?Report: ([^\r\n]*)")
+_OURS = b"\r\nUserEvent: RentedNumbers\r\n"
+_REPORT = b"\r\nReport: "
 # Asterisk drops lines of more than 1024 bytes.
 MAX_VALUE = 512
 # The only fields kept of the messages of a list: a message may have any number of fields.
@@ -125,9 +126,8 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no t
     def _handle(self, raw: bytes) -> None:
         """Raises AmiLimitExceeded, and whatever panoramisk raises for a message it cannot parse."""
         self._check_length(raw)
-        if raw.startswith(USER_EVENT) and (report := _REPORT.search(raw)):
-            # Not parsed as a whole, because every call sends two of them.
-            self._connection.reported(report[1].decode("utf-8", "replace"))
+        if raw.startswith(USER_EVENT) and (report := _report_in(raw)) is not None:
+            self._connection.reported(report)
             return
         message = Message.from_line(raw.decode("utf-8", "ignore").strip())
         action = None if message is None else self.responses.get(message.id)
@@ -146,6 +146,19 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk carries no t
     def _check_length(self, message: bytes) -> None:
         if len(message) > self._limits.max_message:
             raise AmiLimitExceeded("an endless message")
+
+
+def _report_in(event: bytes) -> str | None:
+    """Returns the report in an event; None if it is none of ours.
+
+    The event is not parsed as a whole, because every call sends two of them. Asterisk puts the dialplan's fields last.
+    """
+    name = event.find(_OURS)
+    report = event.find(_REPORT, name + len(_OURS) - len(b"\r\n")) if name >= 0 else -1
+    if report < 0:
+        return None
+    text, _, _ = event[report + len(_REPORT) :].partition(b"\r\n")
+    return text.decode("utf-8", "replace")
 
 
 class AmiConnection(Manager):  # type: ignore[misc]  # panoramisk carries no types

@@ -43,7 +43,9 @@ class AmiLink:
 
     Attributes:
         state: Whether the link can be used, or why not.
-        connections: Number of connections so far. A new one may lead to an Asterisk that was restarted meanwhile.
+        connections: Number of connections so far. A new one may lead to an Asterisk that was restarted meanwhile, and
+            reports were lost between it and the one before.
+        came_up: Set with every new connection; whoever waits for it clears it.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class AmiLink:
         self._last_warning = ""
         self.state = LinkState.DOWN
         self.connections = 0
+        self.came_up = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connects, pings and reconnects until `stop` is set; ends at once then."""
@@ -141,6 +144,7 @@ class AmiLink:
         await self._check_rights(connection)
         self.state = LinkState.UP
         self.connections += 1
+        self.came_up.set()
         self._last_warning = ""
         log.info("ami_up")
         return connection

@@ -35,7 +35,7 @@ from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for, wait_for_any
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ DIALED_PEER = "DIALEDPEERNAME"
 class LimitKeeper:
     """Makes room for calls that come in now; `run` works off everything that can wait."""
 
-    def __init__(self, storage: SqliteStorage, link: AmiLink, clock: Clock, policy: Policy) -> None:
+    def __init__(self, storage: Storage, link: AmiLink, clock: Clock, policy: Policy) -> None:
         self._storage = storage
         self._link = link
         self._clock = clock
@@ -66,7 +66,7 @@ class LimitKeeper:
         # reached.
         self._unsure: set[BookingId] = set()
         # Calls of which Asterisk is being told the route.
-        self._being_told: dict[CallId, asyncio.Event] = {}
+        self._being_told: dict[CallId, set[asyncio.Event]] = {}
         # Calls of which Asterisk has an answer that is not reported yet.
         self._answer_awaited: dict[CallId, asyncio.Event] = {}
         # Calls that were answered although nothing meters them.
@@ -79,11 +79,16 @@ class LimitKeeper:
 
         Nothing may lower the lease meanwhile: the larger one that is under way would arrive last.
         """
-        told = self._being_told[call_id] = asyncio.Event()
+        told = asyncio.Event()
+        # Several, if two Asterisks use the same call id.
+        under_way = self._being_told.setdefault(call_id, set())
+        under_way.add(told)
         try:
             yield
         finally:
-            del self._being_told[call_id]
+            under_way.discard(told)
+            if not under_way:
+                del self._being_told[call_id]
             told.set()
 
     def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
@@ -93,10 +98,9 @@ class LimitKeeper:
             awaited.set()
         if noted.must_end:
             self._to_end.add(report.call_id)
-        elif noted.limit_differs:
-            self._unsure.add(report.booking_id)
-        if noted.must_end or noted.limit_differs:
             self._wake.set()
+        elif noted.limit_differs:
+            self.differs(report.booking_id)
 
     @asynccontextmanager
     async def room_made(self, booking_id: BookingId, seconds: int) -> AsyncIterator[None]:
@@ -128,6 +132,11 @@ class LimitKeeper:
     def changed(self, booking_id: BookingId) -> None:
         """Schedules sharing of the booking's seconds among its live calls, after a call ended or a plan was added."""
         self._changed.add(booking_id)
+        self._wake.set()
+
+    def differs(self, booking_id: BookingId) -> None:
+        """Schedules the limits of a booking's calls to be set again, because Asterisk may have others."""
+        self._unsure.add(booking_id)
         self._wake.set()
 
     def settled(self, settlement: Settlement) -> None:
@@ -263,8 +272,7 @@ class LimitKeeper:
         return True
 
     async def _until_told(self, call_id: CallId) -> None:
-        told = self._being_told.get(call_id)
-        if told is not None:
+        for told in tuple(self._being_told.get(call_id, ())):
             await wait_for(told, LONGEST_DELAY_SECONDS)
 
     async def _when_reported(self, limit: TalkLimit) -> TalkLimit | None:

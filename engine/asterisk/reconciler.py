@@ -20,14 +20,13 @@ from engine.calls.reconciliation import FoundTalking, LiveChannels, begin_found,
 from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
-from engine.runtime.periodic import wait_for
+from engine.runtime.periodic import wait_for_any
 from engine.storage.errors import StorageError
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 
 log = structlog.get_logger(__name__)
 
-# While the link is down it is checked this often, so that the first round comes as soon as Asterisk can be reached:
-# after a crash of the engine or of Asterisk, leases stay open until then.
+# While the link is down no reports come, and the end spool is read this often.
 CHECK_LINK_SECONDS = 0.2
 
 
@@ -73,7 +72,7 @@ class Reconciler:
 
     def __init__(
         self,
-        storage: SqliteStorage,
+        storage: Storage,
         link: AmiLink,
         clock: Clock,
         policy: Policy,
@@ -98,13 +97,15 @@ class Reconciler:
     async def run(self, stop: asyncio.Event) -> None:
         """Takes in the end spool and reconciles, until `stop` is set."""
         while not stop.is_set():
+            self._link.came_up.clear()
             try:
                 await self._spool.take_in()
                 await self._round()
             except (AmiError, StorageError) as error:
                 log.warning("reconciliation_failed", reason=str(error))
                 self._forget_last_list()
-            await wait_for(stop, self._interval if self._was_up else CHECK_LINK_SECONDS)
+            # At once after a gap of the link: reports of that time were lost.
+            await wait_for_any((stop, self._link.came_up), self._interval if self._was_up else CHECK_LINK_SECONDS)
 
     async def _round(self) -> None:
         if not self._link.is_up:
@@ -142,7 +143,8 @@ class Reconciler:
         booking_id = await self._storage.run(begin_found, found, at, left_ms=left_ms, asterisk_now=now)
         log.info("call_found_talking", call=found.call_id, left_ms=left_ms)
         if booking_id is not None:
-            self._keeper.changed(BookingId(booking_id))
+            # Its lease may have been lowered at the moment of the answer, and not booked.
+            self._keeper.differs(BookingId(booking_id))
 
     async def _hang_up(self, over: set[CallId]) -> None:
         for call_id in sorted(over):

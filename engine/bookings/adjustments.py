@@ -92,7 +92,8 @@ def adjust(tx: Transaction, adjustment: Adjustment, at: Timestamp, policy: Polic
     tx.bookings.insert_grant(grant)
     if grant.seconds > 0:
         notifications.allow_low_seconds_again(tx, adjusted)
-    notifications.notify_credit_changed(tx, booking, adjusted, now, policy)
+    chosen = tx.notifications.chosen(booking.account_id)
+    notifications.notify_credit_changed(tx, booking, adjusted, chosen, now, policy)
     return grant
 
 

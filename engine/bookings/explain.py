@@ -4,13 +4,16 @@ It uses the code that routes real calls, and writes nothing.
 """
 
 from engine.bookings.lifecycle import owned
-from engine.calls.facts import facts_of
+from engine.calls.facts import IncomingCall, asked_for, facts_of, sandbox_of
 from engine.domain.explanation import Explanation, limited_by
-from engine.domain.ids import AccountId, BookingId
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.policy import Policy
 from engine.domain.routing import Reason, judge
 from engine.domain.times import Timestamp
 from engine.storage.transaction import Transaction
+
+# The id of an imagined call.
+NO_CALL = CallId("")
 
 
 def explain(
@@ -31,7 +34,8 @@ def explain(
         BookingGone: The booking is gone.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, at.wall_ms, policy)
-    facts = facts_of(tx, booking, source, at, policy)
+    incoming = IncomingCall(NO_CALL, booking.service, source, sandbox=sandbox_of(booking))
+    facts = facts_of(tx, asked_for(tx, incoming, at.wall_ms), source, at, policy)
     reason = judge(facts, at.wall_ms, policy)
     seconds = facts.share if reason is Reason.PUT_THROUGH else 0
     return Explanation(

@@ -22,7 +22,7 @@ from engine.domain.ids import AccountId, BookingId
 from engine.domain.notifications import EventType, is_low
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
-from engine.storage.calls import Call
+from engine.storage.call_path import Called
 from engine.storage.cdrs import Cdr
 from engine.storage.filters import LAST_ID
 from engine.storage.interface import Storage
@@ -55,9 +55,10 @@ def choose_events(tx: Transaction, account_id: AccountId, wanted: Collection[Eve
     return chosen
 
 
-def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_at: EpochMs, now: EpochMs) -> None:
+def notify_call_started(tx: Transaction, called: Called, answered_at: EpochMs, now: EpochMs) -> None:
     """Posts `call.started`, if the account has chosen it. Only the first report of an answer may call this."""
-    if EventType.CALL_STARTED in tx.notifications.chosen(booking.account_id):
+    if EventType.CALL_STARTED in called.chosen:
+        booking, call = called.booking, called.call
         body = events.call_started_body(
             started_at=call.started_at,
             answered_at=answered_at,
@@ -69,9 +70,10 @@ def notify_call_started(tx: Transaction, booking: Booking, call: Call, answered_
         post(tx, booking, body, now)
 
 
-def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs) -> None:
+def notify_call_missed(tx: Transaction, called: Called, cdr: Cdr, now: EpochMs) -> None:
     """Posts `call.missed`, if the account has chosen it, for a call that rang and ended without an answer."""
-    if EventType.CALL_MISSED in tx.notifications.chosen(booking.account_id):
+    if EventType.CALL_MISSED in called.chosen:
+        booking = called.booking
         body = events.call_missed_body(
             cdr_id=cdr.id,
             started_at=cdr.started_at,
@@ -84,32 +86,31 @@ def notify_call_missed(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs
         post(tx, booking, body, now)
 
 
-def notify_credit_changed(tx: Transaction, before: Booking, booking: Booking, now: EpochMs, policy: Policy) -> None:
+def notify_credit_changed(
+    tx: Transaction, before: Booking, booking: Booking, chosen: Collection[str], now: EpochMs, policy: Policy
+) -> None:
     """Posts the notifications that follow from a change of credit, as far as the account has chosen them.
 
     Args:
         tx: The transaction.
         before: The booking before the change.
         booking: The booking after the change.
+        chosen: The optional events that the account has chosen.
         now: The present time by the account's clock.
         policy: The operator's rules.
     """
     if booking.gone_at is not None:
         return
     is_spent = before.exhausted_at is None and booking.exhausted_at is not None
-    if is_spent and EventType.BOOKING_EXPIRED in tx.notifications.chosen(booking.account_id):
+    if is_spent and EventType.BOOKING_EXPIRED in chosen:
         post(tx, booking, events.booking_expired_body(booking, policy.grace_ms), now)
     low = now < booking.expires_at and is_low(booking.seconds, policy.notifications)
-    if low and EventType.BOOKING_LOW_SECONDS in tx.notifications.chosen(booking.account_id):
+    if low and EventType.BOOKING_LOW_SECONDS in chosen:
         _notify_once(tx, booking, EventType.BOOKING_LOW_SECONDS, events.low_seconds_body(booking, now), now)
     is_revived = before.exhausted_at is not None and booking.exhausted_at is None
-    if is_revived and now < booking.end_at <= now + policy.notifications.expiring_soon_ms:
-        _notify_expiring_soon(tx, booking, now)
-
-
-def _notify_expiring_soon(tx: Transaction, booking: Booking, now: EpochMs) -> None:
-    """Posts `booking.expiring_soon` for a revived booking. The sweep skipped it while its credit was spent."""
-    if EventType.BOOKING_EXPIRING_SOON in tx.notifications.chosen(booking.account_id):
+    ends_soon = now < booking.end_at <= now + policy.notifications.expiring_soon_ms
+    if is_revived and ends_soon and EventType.BOOKING_EXPIRING_SOON in chosen:
+        # The sweep skipped it while its credit was spent.
         _notify_once(tx, booking, EventType.BOOKING_EXPIRING_SOON, events.expiring_soon_body(booking, now), now)
 
 
@@ -237,8 +238,8 @@ def _notify_once(tx: Transaction, booking: Booking, kind: EventType, body: Event
         post(tx, booking, body, now)
 
 
-def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs) -> None:
-    """Posts the callback about an answered call."""
+def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs, sequence: int | None) -> None:
+    """Posts the callback about an answered call. `sequence`: as `post` takes it."""
     body = events.call_ended_body(
         cdr_id=cdr.id,
         started_at=cdr.started_at,
@@ -248,4 +249,4 @@ def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs)
         booking_id=booking.id,
         service=cdr.service,
     )
-    post(tx, booking, body, now)
+    post(tx, booking, body, now, sequence=sequence)

@@ -9,6 +9,7 @@ from engine.domain.policy import Policy
 from engine.domain.routing import Facts
 from engine.domain.sharing import Holding, newcomers_share
 from engine.domain.times import HOUR_MS, EpochMs, Timestamp
+from engine.storage.call_path import Asked
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
 
@@ -30,29 +31,31 @@ class IncomingCall:
     sandbox: AccountId | None = None
 
 
-def booking_called(tx: Transaction, incoming: IncomingCall) -> Booking | None:
-    """Returns the booking that holds the dialled number, or None.
+def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | None:
+    """Reads which booking a call is for, and what the database knows about its caller.
 
     Real calls reach real numbers only, and simulated calls only numbers of their own sandbox.
     """
-    booking = tx.bookings.holding(incoming.service)
-    if booking is None:
-        return None
-    sandbox = booking.account_id if is_simulated(booking.service) else None
-    return booking if sandbox == incoming.sandbox else None
+    asked = tx.call_path.asked(incoming.service, incoming.source, incoming.call_id, EpochMs(now - HOUR_MS))
+    return asked if asked is not None and sandbox_of(asked.booking) == incoming.sandbox else None
 
 
-def facts_of(tx: Transaction, booking: Booking | None, source: str, at: Timestamp, policy: Policy) -> Facts:
-    """Reads what the decision on a call from `source` to `booking` depends on. Writes nothing."""
-    if booking is None:
+def sandbox_of(booking: Booking) -> AccountId | None:
+    """Returns the account whose sandbox the booking is in; None for a real booking."""
+    return booking.account_id if is_simulated(booking.service) else None
+
+
+def facts_of(tx: Transaction, asked: Asked | None, source: str, at: Timestamp, policy: Policy) -> Facts:
+    """Returns what the decision on a call from `source` depends on. Writes nothing."""
+    if asked is None:
         return Facts(None)
     return Facts(
-        booking,
+        asked.booking,
         source,
-        destination_is_ours=tx.numbers.is_ours(booking.destination),
-        caller_blocked=tx.blocked.has(booking.id, source),
-        caller_calls=tx.calls.of_caller(booking.id, source, EpochMs(at.wall_ms - HOUR_MS)),
-        share=_share(tx, booking, at, policy),
+        destination_is_ours=asked.destination_is_ours,
+        caller_blocked=asked.caller_blocked,
+        caller_calls=asked.caller_calls,
+        share=_share(tx, asked.booking, at, policy),
     )
 
 

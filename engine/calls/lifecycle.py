@@ -7,13 +7,13 @@ credit, call record and callback always commit together.
 from dataclasses import dataclass, replace
 
 from engine.callbacks import expired_calls, notifications
-from engine.calls.facts import IncomingCall, booking_called, facts_of
+from engine.calls.facts import IncomingCall, asked_for, facts_of
 from engine.calls.reports import AnswerReport, EndReport
 from engine.cdr.write import CallOutcome, record_call
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
-from engine.domain.ids import CallId
+from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import (
     CallEvent,
     CallState,
@@ -23,13 +23,17 @@ from engine.domain.metering import (
     talk_limit_ms,
     without_clock_step,
 )
-from engine.domain.numbers import E164, ERASED
+from engine.domain.notifications import EventType
+from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, MakeRoom, RouteDecision
 from engine.domain.times import BootMs, EpochMs, Timestamp
+from engine.storage.call_path import Called
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
+
+MACHINE_START = BootMs(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,11 @@ def route_call(
         The decision. Nothing is written for MakeRoom: take seconds back from the calls that are up, then route again
         with `room_was_made`.
     """
-    known = tx.calls.by_id(incoming.call_id)
-    if known is not None:
-        return _repeated_decision(tx, known, incoming.service, policy)
-    booking = booking_called(tx, incoming)
-    facts = facts_of(tx, booking, incoming.source, at, policy)
+    asked = asked_for(tx, incoming, at.wall_ms)
+    if asked is not None and asked.call_is_known:
+        return _repeated_decision(tx, asked.booking, incoming.call_id, policy)
+    booking = None if asked is None else asked.booking
+    facts = facts_of(tx, asked, incoming.source, at, policy)
     decision = routing.decide(facts, at.wall_ms, policy, room_was_made=room_was_made)
     if isinstance(decision, MakeRoom):
         return decision
@@ -105,22 +109,22 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
         report: Asterisk's report.
         at: Now, by the engine's clocks.
     """
-    call = tx.calls.by_id(report.call_id)
-    if call is None or call.ended_at is not None or _has_no_destination(call, booking := booking_of(tx, call)):
-        return AnswerNoted(must_end=True)
-    if call.answered is not None:
-        return AnswerNoted()
-    answered = _reported_moment(report.asterisk_now, at, since=call.started_ticks)
-    answered_at = EpochMs(at.wall_ms - (at.boot_ms - answered.boot_ms))
-    talking = replace(
-        call,
-        state=next_state(call.state, CallEvent.ANSWERED),
-        callee_channel=report.callee_channel,
-        answered=answered,
+    begun = tx.call_path.begin_talk(
+        report.booking_id,
+        report.call_id,
+        report.callee_channel,
+        reported=_reported_moment(report.asterisk_now, at),
+        read_at=at.boot_ms,
     )
-    tx.calls.update(talking)
-    notifications.notify_call_started(tx, booking, call, answered_at, at.wall_ms)
-    limit_ms = talk_limit_ms(call.seconds_leased, 0, booking.end_at - answered_at)
+    if begun is None:
+        known = tx.call_path.called(report.booking_id, report.call_id)
+        is_repeat = known is not None and known.call.state is CallState.LIVE and not _has_no_destination(known)
+        return AnswerNoted(must_end=not is_repeat)
+    answered_at = EpochMs(at.wall_ms - (at.boot_ms - begun.answered_boot_ms))
+    if EventType.CALL_STARTED in begun.chosen:
+        called = _called(tx, report.booking_id, report.call_id)
+        notifications.notify_call_started(tx, called, answered_at, at.wall_ms)
+    limit_ms = talk_limit_ms(begun.seconds_leased, 0, begun.booking_end_at - answered_at)
     return AnswerNoted(limit_differs=limit_ms != report.limit * 1000)
 
 
@@ -139,19 +143,21 @@ def call_ended(
     Returns:
         None if there is no such call, or it is settled.
     """
-    call = tx.calls.by_id(report.call_id)
-    if call is None or call.ended_at is not None:
+    called = tx.call_path.called(report.booking_id, report.call_id)
+    if called is None or called.call.ended_at is not None:
         return None
-    now, talked_ms = at.wall_ms, _talked_ms(report, call, at, late=late)
+    call, now = called.call, at.wall_ms
+    talked_ms = _talked_ms(report, call, at, late=late)
     disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
     if talked_ms and call.answered is None:
         # The report of the answer was lost, so the callback about the start is still due.
         # A report from the end spool may be old, so that Asterisk's clock is the better one, within what is possible.
         ended_at = min(now, report.asterisk_now) if late and report.asterisk_now is not None else now
         answered_at = EpochMs(max(call.started_at, ended_at - talked_ms))
-        notifications.notify_call_started(tx, booking_of(tx, call), call, answered_at, now)
+        notifications.notify_call_started(tx, called, answered_at, now)
+        called = _called(tx, report.booking_id, report.call_id)  # one more callback is posted
     charged = seconds_charged(talked_ms, call.seconds_leased)
-    return settle(tx, call, CallOutcome(disposition, charged), now, policy)
+    return settle(tx, called, CallOutcome(disposition, charged), now, policy)
 
 
 def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy) -> Settlement | None:
@@ -162,36 +168,47 @@ def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy)
     call = tx.calls.by_id(call_id)
     if call is None or call.state is not CallState.RINGING:
         return None
-    return settle(tx, call, CallOutcome(Disposition.CANCELLED), now, policy)
+    return settle(tx, called_by(tx, call), CallOutcome(Disposition.CANCELLED), now, policy)
 
 
-def settle(tx: Transaction, call: Call, outcome: CallOutcome, now: EpochMs, policy: Policy) -> Settlement:
+def settle(tx: Transaction, called: Called, outcome: CallOutcome, now: EpochMs, policy: Policy) -> Settlement:
     """Ends a call that is up: gives back what it did not use, writes its record and queues its callback."""
-    answered = outcome.duration > 0
-    event = CallEvent.ENDED_ANSWERED if answered else CallEvent.ENDED_UNANSWERED
-    state = next_state(call.state, event)
-    booking = booking_of(tx, call)
+    booking, call, answered = called.booking, called.call, outcome.duration > 0
+    state = next_state(call.state, CallEvent.ENDED_ANSWERED if answered else CallEvent.ENDED_UNANSWERED)
     settled = bookings.settle(booking, call.seconds_leased, outcome.duration, answered=answered, now=now)
-    if settled.exhausted_at == booking.exhausted_at:
-        tx.bookings.update_credit(settled)
-    else:
-        tx.bookings.update(settled)
-    tx.calls.end(call.call_id, state, charged=outcome.duration, now=now)
+    sequence = _store_credit(tx, called, settled, posted=answered and bool(booking.callback))
+    tx.calls.end(call, state, charged=outcome.duration, now=now)
     cdr = record_call(tx, booking, call, outcome)
     if answered:
-        notifications.notify_call_ended(tx, booking, cdr, now)
+        notifications.notify_call_ended(tx, booking, cdr, now, sequence)
     else:
-        notifications.notify_call_missed(tx, booking, cdr, now)
-    notifications.notify_credit_changed(tx, booking, settled, now, policy)
+        notifications.notify_call_missed(tx, called, cdr, now)
+    notifications.notify_credit_changed(tx, booking, settled, called.chosen, now, policy)
     return Settlement(cdr, others_up=settled.calls.leased > 0)
 
 
-def booking_of(tx: Transaction, call: Call) -> Booking:
-    """Returns the booking of a stored call; gone bookings have a row as long as their calls have."""
-    booking = tx.bookings.by_id(call.booking_id)
-    if booking is None:
-        raise LookupError(f"call {call.call_id} has no booking")  # the foreign key forbids it
-    return booking
+def _store_credit(tx: Transaction, called: Called, settled: Booking, *, posted: bool) -> int | None:
+    """Stores the credit after a settlement. Returns the number of the callback that follows, if it was counted."""
+    if settled.exhausted_at != called.booking.exhausted_at:
+        tx.bookings.update(settled)
+        return None
+    if posted:
+        tx.bookings.update_credit_and_count(settled)
+        return called.callbacks_posted + 1
+    tx.bookings.update_credit(settled)
+    return None
+
+
+def called_by(tx: Transaction, call: Call) -> Called:
+    """Returns a stored call with its booking; gone bookings have a row as long as their calls have."""
+    return _called(tx, call.booking_id, call.call_id)
+
+
+def _called(tx: Transaction, booking_id: BookingId, call_id: CallId) -> Called:
+    called = tx.call_path.called(booking_id, call_id)
+    if called is None:
+        raise LookupError(f"call {call_id} has no booking")  # the foreign key forbids it
+    return called
 
 
 def _talked_ms(report: EndReport, call: Call, at: Timestamp, *, late: bool) -> int:
@@ -207,7 +224,7 @@ def _talked_ms(report: EndReport, call: Call, at: Timestamp, *, late: bool) -> i
     )
 
 
-def _reported_moment(asterisk_now: EpochMs | None, at: Timestamp, *, since: BootMs) -> Timestamp:
+def _reported_moment(asterisk_now: EpochMs | None, at: Timestamp, *, since: BootMs = MACHINE_START) -> Timestamp:
     """Returns when what was reported happened, by the engine's boot clock and Asterisk's wall clock.
 
     A report is late if the link or the engine stood still. Asterisk runs beside the engine, so the wall clock tells how
@@ -226,22 +243,21 @@ def _reported_moment(asterisk_now: EpochMs | None, at: Timestamp, *, since: Boot
     return at.with_wall(asterisk_now)
 
 
-def _has_no_destination(call: Call, booking: Booking) -> bool:
-    return booking.gone_at is not None or call.destination == ERASED
+def _has_no_destination(called: Called) -> bool:
+    return called.booking.gone_at is not None or called.call.destination == ERASED
 
 
-def _repeated_decision(tx: Transaction, call: Call, service: E164, policy: Policy) -> RouteDecision:
+def _repeated_decision(tx: Transaction, booking: Booking, call_id: CallId, policy: Policy) -> RouteDecision:
     """Returns the decision on a call id that was routed before.
 
-    Rejects in case of doubt: a second Asterisk may use the same call id for another number, and the booking may be gone
-    by now.
+    Rejects in case of doubt: a second Asterisk may use the same call id for another number.
     """
-    booking = booking_of(tx, call)
-    if call.ended_at is not None or _has_no_destination(call, booking) or booking.service != service:
+    called = tx.call_path.called(booking.id, call_id)
+    if called is None or called.call.ended_at is not None or _has_no_destination(called):
         return routing.UNKNOWN_NUMBER
     # The destination of the first decision, which the call record will have: the booking's may have changed meanwhile.
-    as_routed = replace(booking, destination=call.destination)
-    return routing.bridge(as_routed, call.seconds_leased, call.source, policy)
+    as_routed = replace(booking, destination=called.call.destination)
+    return routing.bridge(as_routed, called.call.seconds_leased, called.call.source, policy)
 
 
 def _new_call(

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from engine.callbacks import notifications
-from engine.calls.lifecycle import Settlement, booking_of, settle
+from engine.calls.lifecycle import Settlement, called_by, settle
 from engine.cdr.write import CallOutcome
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged
@@ -119,7 +119,7 @@ def begin_found(
             seen_ticks=at.boot_ms,
         )
     )
-    notifications.notify_call_started(tx, booking_of(tx, call), call, EpochMs(at.wall_ms - talked_ms), at.wall_ms)
+    notifications.notify_call_started(tx, called_by(tx, call), EpochMs(at.wall_ms - talked_ms), at.wall_ms)
     return call.booking_id
 
 
@@ -133,7 +133,9 @@ def settle_vanished(tx: Transaction, vanished: AbstractSet[CallId], now: EpochMs
     for call_id in sorted(vanished):
         call = tx.calls.by_id(call_id)
         if call is not None and call.ended_at is None:
-            settled.append(settle(tx, call, CallOutcome(Disposition.LOST, _known_seconds(call)), now, policy))
+            settled.append(
+                settle(tx, called_by(tx, call), CallOutcome(Disposition.LOST, _known_seconds(call)), now, policy)
+            )
     return settled
 
 
@@ -147,7 +149,7 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int) -
     settled = []
     for call in overdue:
         charged = call.seconds_leased if call.state is CallState.LIVE else 0
-        settled.append(settle(tx, call, CallOutcome(Disposition.LOST, charged), at.wall_ms, policy))
+        settled.append(settle(tx, called_by(tx, call), CallOutcome(Disposition.LOST, charged), at.wall_ms, policy))
     return settled
 
 

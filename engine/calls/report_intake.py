@@ -6,7 +6,7 @@ reconciliation finds an answer. So the queue is bounded, and what does not fit i
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 import structlog
@@ -18,7 +18,7 @@ from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for_any
 from engine.storage.errors import StorageError
-from engine.storage.sqlite import SqliteStorage
+from engine.storage.interface import Storage
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +49,7 @@ class ReportIntake:
         refused: Lines that were no reports of our Asterisks.
     """
 
-    def __init__(
-        self, reader: ReportReader, storage: SqliteStorage, clock: Clock, policy: Policy, limits: Limits
-    ) -> None:
+    def __init__(self, reader: ReportReader, storage: Storage, clock: Clock, policy: Policy, limits: Limits) -> None:
         self._reader = reader
         self._storage = storage
         self._clock = clock
@@ -96,29 +94,35 @@ class ReportIntake:
             await wait_for_any((self._wake, stop), LONGEST_WAIT_SECONDS)
 
     async def _note(self, reports: Sequence[Report]) -> None:
-        results = await asyncio.gather(*(self._note_one(report) for report in reports), return_exceptions=True)
-        for report, result in zip(reports, results, strict=True):
-            if isinstance(result, StorageError):
+        # All are given to the storage before the first result is awaited, so that they share a commit.
+        given = [(report, self._give(report)) for report in reports]
+        for report, result in given:
+            try:
+                self._follow_up(report, await result)
+            except StorageError as error:
                 # The end spool and reconciliation will show it again.
-                log.warning("report_not_noted", call=report.call_id, reason=str(result))
-            elif isinstance(result, BaseException):
-                log.error("report_failed", call=report.call_id, kind=type(result).__name__, reason=str(result))
+                log.warning("report_not_noted", call=report.call_id, reason=str(error))
+            except Exception:
+                log.exception("report_failed", call=report.call_id)
 
-    async def _note_one(self, report: Report) -> None:
-        if isinstance(report, EndReport):
-            if await self._end(report) and len(self._settled_since) < MAX_REMEMBERED:
-                self._settled_since.add(report.call_id)
-        else:
-            self._limits.answered(report, await self._storage.run(note_answer, report, self._clock.timestamp()))
-
-    async def _end(self, report: EndReport, *, late: bool = False) -> bool:
-        """Settles a call. Returns False if it was settled before. Raises StorageError."""
+    def _give(self, report: Report, *, late: bool = False) -> Awaitable[AnswerNoted | Settlement | None]:
         at = self._clock.timestamp()
-        settlement = await self._storage.run(call_ended, report, at, self._policy, late=late)
-        if settlement is None:
+        if isinstance(report, EndReport):
+            return self._storage.run_keyed(report.call_id, call_ended, report, at, self._policy, late=late)
+        return self._storage.run_keyed(report.call_id, note_answer, report, at)
+
+    def _follow_up(self, report: Report, result: AnswerNoted | Settlement | None) -> bool:
+        """Does what follows from a noted report. Returns whether it settled a call."""
+        if isinstance(report, AnswerReport):
+            assert isinstance(result, AnswerNoted)  # noqa: S101  that is what `note_answer` returns
+            self._limits.answered(report, result)
             return False
-        self._limits.settled(settlement)
-        cdr = settlement.cdr
+        if not isinstance(result, Settlement):
+            return False  # it was settled before
+        self._limits.settled(result)
+        if len(self._settled_since) < MAX_REMEMBERED:
+            self._settled_since.add(report.call_id)
+        cdr = result.cdr
         log.info("call_ended", call=cdr.call_id, cdr=cdr.id, disposition=cdr.disposition, seconds=cdr.duration)
         return True
 
@@ -145,8 +149,8 @@ class ReportIntake:
             call_id = CallId(line.partition(" ")[2].partition(" ")[0])
             if call_id not in self._settled and call_id not in self._settled_since:
                 ends += self._end_in(line)
-        results = await asyncio.gather(*(self._end(end, late=True) for end in ends))
-        return sum(results)
+        results = await asyncio.gather(*(self._give(end, late=True) for end in ends))
+        return sum(self._follow_up(end, result) for end, result in zip(ends, results, strict=True))
 
     def _end_in(self, line: str) -> list[EndReport]:
         try:

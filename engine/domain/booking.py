@@ -193,7 +193,7 @@ def lease(booking: Booking, seconds: int) -> Booking:
     Raises:
         InvariantBroken: Not enough remains.
     """
-    return replace(booking, seconds=booking.seconds.lease(seconds), calls=booking.calls.lease(1))
+    return _with_credit(booking, booking.seconds.lease(seconds), booking.calls.lease(1))
 
 
 def move_leases(booking: Booking, seconds: int) -> Booking:
@@ -202,7 +202,7 @@ def move_leases(booking: Booking, seconds: int) -> Booking:
     Raises:
         InvariantBroken: Not enough remains, or is leased.
     """
-    return replace(booking, seconds=booking.seconds.lease(seconds))
+    return _with_credit(booking, booking.seconds.lease(seconds), booking.calls)
 
 
 def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: EpochMs) -> Booking:
@@ -215,12 +215,8 @@ def settle(booking: Booking, leased: int, used: int, *, answered: bool, now: Epo
         answered: Whether the call counts as one of the booking's calls.
         now: Epoch milliseconds.
     """
-    settled = replace(
-        booking,
-        seconds=booking.seconds.settle(leased, used),
-        calls=booking.calls.settle(1, 1 if answered else 0),
-    )
-    return _expired_if_spent(settled, now)
+    seconds, calls = booking.seconds.settle(leased, used), booking.calls.settle(1, 1 if answered else 0)
+    return _expired_if_spent(_with_credit(booking, seconds, calls), now)
 
 
 def adjust(booking: Booking, seconds: int, calls: int, now: EpochMs, policy: Policy) -> Booking:
@@ -241,6 +237,30 @@ def adjust(booking: Booking, seconds: int, calls: int, now: EpochMs, policy: Pol
     if _is_spent(booking) and not _is_spent(adjusted):
         return replace(adjusted, exhausted_at=None)
     return _expired_if_spent(adjusted, now)
+
+
+def _with_credit(booking: Booking, seconds: Credit, calls: Credit) -> Booking:
+    """Returns the booking with another credit. Every call does this twice; `replace` would take three times as long."""
+    return Booking(
+        booking.id,
+        booking.account_id,
+        booking.service,
+        booking.destination,
+        booking.usage_plan,
+        booking.callback,
+        booking.created_at,
+        booking.end_at,
+        booking.exhausted_at,
+        booking.gone_at,
+        seconds,
+        calls,
+        booking.limits,
+        booking.caller_id,
+        booking.refuse_anonymous,
+        booking.paused,
+        booking.label,
+        booking.metadata,
+    )
 
 
 def _expired_if_spent(booking: Booking, now: EpochMs) -> Booking:

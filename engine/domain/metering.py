@@ -33,7 +33,7 @@ class Credit:
     settled: int
 
     def __post_init__(self) -> None:
-        if min(self.remaining, self.leased, self.settled) < 0:
+        if self.remaining < 0 or self.leased < 0 or self.settled < 0:
             raise InvariantBroken(f"negative part in {self!r}")
         if self.granted != self.remaining + self.leased + self.settled:
             raise InvariantBroken(f"parts do not add up in {self!r}")

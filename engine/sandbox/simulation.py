@@ -6,7 +6,7 @@ the functions of a real call within one transaction, so it never shows up among 
 
 from dataclasses import dataclass
 
-from engine.calls.facts import IncomingCall, booking_called, facts_of
+from engine.calls.facts import IncomingCall, asked_for, facts_of
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking, BookingStatus, status_at
@@ -66,8 +66,8 @@ def simulate_call(
     sandbox = sandbox_with_id(tx, account_id)
     began = sandbox.timestamp(at)
     incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, sandbox=account_id)
-    called = booking_called(tx, incoming)
-    reason = judge(facts_of(tx, called, call.source, began, policy), began.wall_ms, policy)
+    asked = asked_for(tx, incoming, began.wall_ms)
+    reason = judge(facts_of(tx, asked, call.source, began, policy), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
     if isinstance(decision, MakeRoom):
         raise InvariantBroken("a sandbox has no live calls that could make room")
@@ -75,7 +75,7 @@ def simulate_call(
         sandbox = _ring_and_talk(tx, sandbox, incoming.call_id, call, decision, began, policy)
     now = sandbox.now(at.wall_ms)
     sweep_sandbox(tx, sandbox, now, policy)
-    booking = tx.bookings.by_id(called.id) if called else None
+    booking = tx.bookings.by_id(asked.booking.id) if asked else None
     return Simulation(
         reason=reason,
         sip_status=sip_status(decision, call.outcome),

@@ -66,18 +66,10 @@ class Bookings(Table):
             calls_settled=calls.settled,
         )
 
-    def update_credit_and_count(self, booking: Booking, posted: int) -> int:
-        """Does the same, and counts callbacks about the booking that are then posted with their numbers.
-
-        Args:
-            booking: The booking.
-            posted: How many callbacks are posted in this transaction. A booking without a callback URL has none.
-
-        Returns:
-            The last one's number.
-        """
+    def update_credit_and_count(self, booking: Booking) -> None:
+        """Does the same, and counts a callback about the booking that is posted in this transaction."""
         seconds, calls = booking.seconds, booking.calls
-        [(last,)] = self._sql.update_credit_and_count(
+        self._sql.update_credit_and_count(
             self._db,
             id=booking.id,
             seconds_remaining=seconds.remaining,
@@ -86,9 +78,7 @@ class Bookings(Table):
             calls_remaining=calls.remaining,
             calls_leased=calls.leased,
             calls_settled=calls.settled,
-            posted=posted,
         )
-        return int(last)
 
     def by_id(self, booking_id: BookingId) -> Booking | None:
         """Returns the booking with that id, also when it is gone."""

@@ -82,6 +82,7 @@ class Calls(Table):
         self._sql.update_call(
             self._db,
             call_id=call.call_id,
+            booking_id=call.booking_id,
             state=str(call.state),  # SQLite would look for an adapter of the enumeration
             callee_channel=call.callee_channel,
             seconds_leased=call.seconds_leased,
@@ -90,9 +91,16 @@ class Calls(Table):
             seen_ticks=call.seen_ticks,
         )
 
-    def end(self, call_id: CallId, state: CallState, *, charged: int, now: EpochMs) -> None:
+    def end(self, call: Call, state: CallState, *, charged: int, now: EpochMs) -> None:
         """Stores the end of a call and the seconds that it is charged."""
-        self._sql.end_call(self._db, call_id=call_id, state=str(state), seconds_charged=charged, ended_at=now)
+        self._sql.end_call(
+            self._db,
+            call_id=call.call_id,
+            booking_id=call.booking_id,
+            state=str(state),
+            seconds_charged=charged,
+            ended_at=now,
+        )
 
     def by_id(self, call_id: CallId) -> Call | None:
         """Returns the call with that id, whether it is up or has ended."""

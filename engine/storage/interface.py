@@ -4,7 +4,7 @@ Commands are plain functions over a `Transaction`. A storage may run a command a
 so a command has no effect but the rows that it writes and the value that it returns.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from engine.storage.transaction import Transaction
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class Storage(Protocol):
-    """Runs commands in transactions."""
+    """Runs commands in transactions. A command is given to the storage at once, before its result is awaited."""
 
-    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """Runs `command(tx, *args, **kwargs)` in a transaction and returns its result once it is on the disk.
 
         The command may raise as part of its work, for example because the customer has no such booking. That costs
@@ -31,9 +31,9 @@ class Storage(Protocol):
             StorageUnavailable: The database failed, or the storage is closed.
         """
 
-    async def run_keyed(
+    def run_keyed(
         self, key: str, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    ) -> Awaitable[T]:
         """Runs a command of the call path: the same as `run`, at less cost for a command that does not raise.
 
         One that does raise makes the commands that it shares a commit with run again. So nothing that a customer or a

@@ -68,8 +68,6 @@ class _Job:
     future: asyncio.Future[Any]
     result: Any = None
     error: Exception | None = None
-    # Set by the event loop when the caller was cancelled. A job that has not begun is then skipped.
-    abandoned: bool = False
 
     @property
     def name(self) -> str:
@@ -109,33 +107,30 @@ class SqliteStorage:
         """Makes the storage call `wake`, on its own thread, after each commit that put a callback into the outbox."""
         self._wake_worker = wake
 
-    async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def run(
+        self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]:
         """Runs a command that may raise. See `engine.storage.interface.Storage`."""
-        result: T = await self._run(command, args, kwargs, may_raise=True)
-        return result
+        return self._queue(command, args, kwargs, may_raise=True)
 
-    async def run_keyed(
+    def run_keyed(
         self, key: str, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    ) -> asyncio.Future[T]:
         """Runs a command of the call path. All commands run in their order here, so `key` has no effect."""
-        result: T = await self._run(command, args, kwargs, may_raise=False)
-        return result
+        return self._queue(command, args, kwargs, may_raise=False)
 
-    async def _run(
+    def _queue(
         self, command: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, may_raise: bool
-    ) -> Any:  # noqa: ANN401  the command's result
-        if self._closed:
-            raise StorageUnavailable("the storage is closed")
-        if self._jobs.qsize() >= MAX_WAITING:
-            raise StorageBusy(f"{MAX_WAITING} commands are waiting")
+    ) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        job = _Job(command, args, kwargs, may_raise, loop, loop.create_future())
-        self._jobs.put(job)
-        try:
-            return await job.future
-        except asyncio.CancelledError:
-            job.abandoned = True
-            raise
+        future: asyncio.Future[Any] = loop.create_future()
+        if self._closed:
+            future.set_exception(StorageUnavailable("the storage is closed"))
+        elif self._jobs.qsize() >= MAX_WAITING:
+            future.set_exception(StorageBusy(f"{MAX_WAITING} commands are waiting"))
+        else:
+            self._jobs.put(_Job(command, args, kwargs, may_raise, loop, future))
+        return future
 
     async def close(self) -> None:
         """Runs the waiting commands, then closes the database."""
@@ -197,7 +192,7 @@ class SqliteStorage:
         """Runs the batch in one transaction. `savepoints`: one for each command, not only for those that may raise."""
         self._connection.execute("BEGIN IMMEDIATE")
         for job in batch:
-            if job.abandoned:
+            if job.future.cancelled():
                 continue  # the caller was cancelled before this job began
             if savepoints or job.may_raise:
                 self._run_in_savepoint(job)

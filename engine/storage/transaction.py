@@ -5,6 +5,7 @@ from typing import Any
 from engine.storage.accounts import Accounts
 from engine.storage.blocked_callers import BlockedCallers
 from engine.storage.bookings import Bookings
+from engine.storage.call_path import CallPath
 from engine.storage.calls import Calls
 from engine.storage.cdrs import Cdrs
 from engine.storage.endpoints import Endpoints
@@ -30,6 +31,7 @@ class Transaction:
         self.blocked = BlockedCallers(queries, connection)
         self.numbers = Numbers(queries, connection)
         self.calls = Calls(queries, connection)
+        self.call_path = CallPath(queries, connection)
         self.cdrs = Cdrs(queries, connection)
         self.outbox = Outbox(queries, connection)
         self.endpoints = Endpoints(queries, connection)

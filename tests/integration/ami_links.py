@@ -1,7 +1,7 @@
 """A running AMI link to a fake manager interface, in the state that a test needs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,11 +19,21 @@ CHANNEL = "PJSIP/carrier-00000001"
 
 @asynccontextmanager
 async def linked(
-    ami: FakeAmi, *, secret: str = "", wait: LinkState | None = LinkState.UP, **limits: Any
+    ami: FakeAmi,
+    *,
+    secret: str = "",
+    wait: LinkState | None = LinkState.UP,
+    reported: Callable[[str], None] = lambda report: None,
+    **limits: Any,
 ) -> AsyncIterator[AmiLink]:
     """Run a link and wait for a state. Asserts that the link stops promptly at the end."""
     link = AmiLink(
-        host="127.0.0.1", port=ami.port, user="us", secret=secret or ami.secret, limits=replace(FAST, **limits)
+        host="127.0.0.1",
+        port=ami.port,
+        user="us",
+        secret=secret or ami.secret,
+        reported=reported,
+        limits=replace(FAST, **limits),
     )
     stop = asyncio.Event()
     failures: list[dict[str, Any]] = []

@@ -9,8 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
-from engine.calls.lease_rebalancing import begin_talk
-from engine.calls.lifecycle import EndReport, IncomingCall, call_ended, route_call
+from engine.calls.facts import IncomingCall
+from engine.calls.lifecycle import call_ended, note_answer, route_call
+from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
@@ -177,10 +178,13 @@ class Api:
     async def talk(self, service: E164, call_id: CallId, seconds: int) -> None:
         """Make a whole call that lasts `seconds`; 0: it is not answered."""
         await self.caller_rings(service, call_id)
+        # Reports are matched by the call's id alone.
+        unused = BookingId("")
         if seconds:
-            await self.storage.run(begin_talk, call_id, "PJSIP/x", self.clock.timestamp(), POLICY)
-        report = EndReport(call_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
-        await self.storage.run(call_ended, report, EpochMs(self.clock.now()), POLICY)
+            answer = AnswerReport(call_id, unused, f"{call_id}-callee", 60)
+            await self.storage.run(note_answer, answer, self.clock.timestamp())
+        end = EndReport(call_id, unused, seconds * SECOND, "ANSWER" if seconds else "BUSY")
+        await self.storage.run(call_ended, end, self.clock.timestamp(), POLICY)
 
 
 def a_request(**changes: Any) -> dict[str, Any]:

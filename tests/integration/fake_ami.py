@@ -12,11 +12,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from tests.integration.fake_reports import user_event
+
 BANNER = b"Asterisk Call Manager/9.0.0\r\n"
 SUCCESS = "Response: Success\r\nMessage: done"
 RIGHTS = (
     "Response: Success\r\nAbsoluteTimeout: Set absolute timeout.  (Priv: system,call,all)\r\n"
+    "Getvar: Gets a channel variable or function value.  (Priv: call,reporting,all)\r\n"
     "Hangup: Hangup channel.  (Priv: system,call,all)\r\nPing: Keepalive command.  (Priv: <none>)\r\n"
+    "Setvar: Sets a channel variable or function value.  (Priv: call,all)\r\n"
     "Status: List channel status.  (Priv: system,call,reporting,all)"
 )
 REFUSED = "Response: Error\r\nMessage: Authentication failed"
@@ -48,6 +52,7 @@ class FakeAmi:
         self.port = 0
         self._server: asyncio.Server | None = None
         self._writers: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
+        self._listening: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Condition()
 
     async def start(self) -> None:
@@ -101,6 +106,13 @@ class FakeAmi:
             writer.write(data)
             await writer.drain()
 
+    async def report(self, report: str) -> None:
+        """Send a report of the dialplan to every connection that logged in for such events. Elsewhere it is lost."""
+        for writer in tuple(self._listening):
+            with suppress(ConnectionError):
+                writer.write(user_event(report))
+                await writer.drain()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self.closes_at_once:
@@ -118,6 +130,7 @@ class FakeAmi:
                     await self._take(raw.decode(), writer)
         finally:
             del self._writers[serving]
+            self._listening.discard(writer)
             writer.close()
             async with self._changed:
                 self._changed.notify_all()
@@ -133,6 +146,8 @@ class FakeAmi:
             await asyncio.sleep(self.late.get(action["Action"], 0))
             writer.write(self._answer(action))
             await writer.drain()
+            if action.get("Events") == "user" and action.get("Secret") == self.secret:
+                self._listening.add(writer)
 
     def _answer(self, action: Mapping[str, str]) -> bytes:
         login = action["Action"] == "Login"

@@ -4,6 +4,11 @@
     channel = await call.run()              # until the engine closes
     channel.variables["RN_VERDICT"]
 
+What it reports afterwards comes over its manager interface, or stands in its end spool:
+
+    await agi.answered(booking)
+    await agi.ended(booking, 1500)
+
 Set its answer to the n-th command (from 0): `AgiCall(…, replies={1: Ending.RESET})`.
 """
 
@@ -16,6 +21,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import structlog
@@ -23,14 +29,18 @@ import structlog
 from agi_scripts.request_auth import request_mac
 from agi_scripts.server import FastAgiServer, scripts
 from agi_scripts.session import CallContext
-from engine.asterisk.ami_link import AmiLink
-from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.ami_link import LinkState
+from engine.domain.booking import Booking
 from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
+from tests.integration import fake_reports
+from tests.integration.ami_links import until_state
 from tests.integration.database_world import WorldClock
+from tests.integration.engine_parts import EngineParts, engine_parts
+from tests.integration.fake_channels import FakeChannels
+from tests.integration.fake_reports import TOKEN
 
 PATIENCE_SECONDS = 15.0
-TOKEN = "a-token-of-these-tests-Zx81Qk"
 CALL_ID = "rn0-1772366400.1"
 CHANNEL = "PJSIP/carrier-00000001"
 ALLOWED = "allowed_not_screened"
@@ -157,7 +167,7 @@ def variables_of(command: str) -> dict[str, str]:
     match = re.fullmatch(r'SET VARIABLE (?:ARRAY\((\S+)\)|([^\s,]+)) "([^"\\]*)"', command)
     assert match, f"not a command that Asterisk would understand as meant: {command!r}"
     names, values = ([match[2]], [match[3]]) if match[2] else (match[1].split(","), match[3].split(","))
-    assert all(re.fullmatch(r"[A-Z_]+|TIMEOUT\(absolute\)", name) for name in names), command
+    assert all(re.fullmatch(r"RN_[A-Z]+", name) for name in names), command
     return dict(zip(names, values, strict=True))
 
 
@@ -223,10 +233,12 @@ async def send_raw(
 
 @dataclass
 class FastAgi:
-    """The real listener and scripts over a real database.
+    """The real listener and script over a real database, and the real intake of reports.
 
     Attributes:
         woken: One entry for each time the callback worker was woken.
+        parts: The link to `ami` and what takes in its reports. `ami` has no calls, so no limit can be moved.
+        spool: The directory of the end spool.
     """
 
     world: World
@@ -237,6 +249,8 @@ class FastAgi:
     woken: list[None]
     logged: Sequence[Mapping[str, Any]]
     context: CallContext
+    parts: EngineParts
+    spool: Path
 
     def call(
         self,
@@ -251,6 +265,21 @@ class FastAgi:
     def incoming(self, service: str, call_id: str = CALL_ID, replies: Mapping[int, Reply] | None = None) -> AgiCall:
         """A call from a number that is not withheld."""
         return self.call("route", service, CALLER, ALLOWED, call_id=call_id, replies=replies)
+
+    async def answered(self, booking: Booking, call_id: str = CALL_ID, now: int | str | None = None) -> None:
+        """The callee answers: reports the limit that the call has leased."""
+        rows = self.world.rows("SELECT seconds_leased FROM calls WHERE call_id = ?", call_id)
+        limit = rows[0]["seconds_leased"] if rows else 1
+        now = self.world.now if now is None else now
+        await self.parts.report(fake_reports.answered(call_id, booking.id, f"{call_id}-callee", limit, now))
+
+    async def ended(
+        self, booking: Booking, answered_ms: int | str = "", dial_status: str = "ANSWER", call_id: str = CALL_ID
+    ) -> None:
+        """The call ends: reports that in the spool and then by an event, as the dialplan does."""
+        report = fake_reports.ended(call_id, booking.id, answered_ms, dial_status, self.world.now)
+        fake_reports.spool(self.spool, report)
+        await self.parts.report(report)
 
     def leases(self) -> int:
         """Return how many calls hold a lease."""
@@ -275,21 +304,25 @@ async def fast_agi(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: crashes.append(context))
     woken: list[None] = []
     clock = WorldClock(world)
-    # A link that is never up. The engine cannot move limits and must be safe without that.
-    link = AmiLink(host="127.0.0.1", port=9, user="nobody", secret="none")
-    limits_of_calls = LimitKeeper(world.storage, link, clock, POLICY)
     world.storage.when_posted(lambda: woken.append(None))
-    context = CallContext(world.storage, clock, POLICY, limits_of_calls, expired_announcement)
-    server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
+    spool = world.database.parent / "journal"
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     stop = asyncio.Event()
     with structlog.testing.capture_logs() as logged:
-        serving = asyncio.create_task(server.run(listener, stop))
-        try:
-            yield FastAgi(world, server, listener.getsockname()[1], stop, serving, woken, logged, context)
-        finally:
-            stop.set()
-            await serving
+        async with FakeChannels() as ami, asyncio.TaskGroup() as tasks:
+            parts = engine_parts(world, ami, spool)
+            context = CallContext(world.storage, clock, POLICY, parts.keeper, expired_announcement)
+            server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
+            serving = tasks.create_task(server.run(listener, stop))
+            tasks.create_task(parts.run(stop))
+            await until_state(parts.link, LinkState.UP)
+            logged.clear()
+            port = listener.getsockname()[1]
+            try:
+                yield FastAgi(world, server, port, stop, serving, woken, logged, context, parts, spool)
+            finally:
+                stop.set()
     assert not crashes
-    assert not [entry for entry in logged if entry["event"] == "agi_crashed"]
+    crashed = [entry for entry in logged if entry["event"] in {"agi_crashed", "report_failed"}]
+    assert not crashed, crashed
     assert HIDDEN[-6:] not in repr(logged)

@@ -4,10 +4,11 @@ It adds up all limits, so that a test can check that their sum never exceeds the
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tests.integration.fake_ami import FakeAmi
+from tests.integration.fake_ami import SUCCESS, FakeAmi
 
 REFUSED = "Response: Error\r\nMessage: No such channel"
 
@@ -30,17 +31,22 @@ class UpCall:
     """A live call.
 
     Attributes:
-        limit: How long it may talk, in seconds from now. While it rings: the limit that the dialplan would set.
+        limit: How long it may talk, in seconds from now. While it rings: the lease in the caller's RN_SECONDS.
+        talks: Whether the dialplan has read the lease and set the limit.
+        verdict: The caller's RN_VERDICT.
+        peer: The caller's DIALEDPEERNAME, which Dial() sets when the callee answers.
     """
 
     call_id: str
     limit: float
     talks: bool = False
+    verdict: str = "BRIDGE"
+    peer: str = ""
 
     @property
     def callee(self) -> str:
-        """The unique id of the channel that carries the limit, as in tests.contract.world."""
-        return f"PJSIP/trunk-{self.call_id}"
+        """The unique id of the channel that carries the limit."""
+        return f"{self.call_id}-callee"
 
 
 async def at_once() -> None:
@@ -52,7 +58,7 @@ class FakeChannels(FakeAmi):
 
     Attributes:
         up: Live calls by call id.
-        unanswered_limits: How many of the next limits are set without an answer.
+        unanswered_limits: How many of the next limits and leases are set without an answer.
         before_list: Awaited before each list.
         listed: Changes the messages of a list, which have no ActionID yet, before they are sent.
         lists: How many lists were requested.
@@ -75,6 +81,16 @@ class FakeChannels(FakeAmi):
     def limits(self) -> dict[str, float]:
         return {call_id: call.limit for call_id, call in self.up.items()}
 
+    def picked_up(self, call_id: str) -> None:
+        """The callee answers; the dialplan has not read the lease yet."""
+        self.up[call_id].peer = f"PJSIP/trunk-{call_id}"
+
+    def limited(self, call_id: str) -> int:
+        """The dialplan reads the lease and sets the limit. Returns it; the report of it is still to come."""
+        self.picked_up(call_id)
+        self.up[call_id].talks = True
+        return int(self.up[call_id].limit)
+
     def sent(self) -> list[tuple[str, float]]:
         return [(each.call_id, each.seconds) for each in self.limits_set]
 
@@ -87,10 +103,9 @@ class FakeChannels(FakeAmi):
     async def _take(self, raw: str, writer: asyncio.StreamWriter) -> None:
         if "Action: Status\r\n" in raw:
             await self.before_list()
-        if "Action: AbsoluteTimeout\r\n" in raw and self.unanswered_limits and not self.silent:
+        if self.unanswered_limits and not self.silent and re.search("Action: (AbsoluteTimeout|Setvar)\r\n", raw):
             self.unanswered_limits -= 1
-            action = dict(line.split(": ", 1) for line in raw.removesuffix("\r\n\r\n").split("\r\n"))
-            self._set_limit(action)
+            self._execute(dict(line.split(": ", 1) for line in raw.removesuffix("\r\n\r\n").split("\r\n")))
             return
         await super()._take(raw, writer)
 
@@ -99,21 +114,28 @@ class FakeChannels(FakeAmi):
             self.lists += 1
             messages = self.listed(self._list())
             return b"".join(f"{text}\r\nActionID: {action['ActionID']}\r\n\r\n".encode() for text in messages)
-        if action["Action"] == "Getvar" and "Getvar" not in self.answer:
-            assert action["Variable"] == "TIMEOUT(absolute)"
-            left = [call.limit for call in self.up.values() if call.callee == action["Channel"]]
-            text = f"Response: Success\r\nValue: {left[0]:.3f}" if left else REFUSED
-            return f"{text}\r\nActionID: {action['ActionID']}\r\n\r\n".encode()
-        if action["Action"] == "AbsoluteTimeout" and not self._set_limit(action):
-            return f"{REFUSED}\r\nActionID: {action['ActionID']}\r\n\r\n".encode()
-        return super()._answer(action)
+        text = None if action["Action"] in self.answer else self._execute(action)
+        return f"{text}\r\nActionID: {action['ActionID']}\r\n\r\n".encode() if text else super()._answer(action)
 
-    def _set_limit(self, action: Mapping[str, str]) -> bool:
-        for call in self.up.values():
-            if call.callee == action["Channel"]:
-                self.limit(call.call_id, float(action["Timeout"]))
-                return True
-        return False
+    def _execute(self, action: Mapping[str, str]) -> str | None:
+        """Carries out an action on a channel. Returns the text of its answer; None for any other action."""
+        name, channel = action["Action"], action.get("Channel", "")
+        caller = self.up.get(channel)
+        callee = next((call for call in self.up.values() if call.callee == channel and call.talks), None)
+        if name == "AbsoluteTimeout" and callee:
+            self.limit(callee.call_id, float(action["Timeout"]))
+            return SUCCESS
+        if name == "Getvar" and action["Variable"] == "TIMEOUT(absolute)" and callee:
+            return f"Response: Success\r\nVariable: TIMEOUT(absolute)\r\nValue: {callee.limit:.3f}"
+        if name == "Getvar" and caller:
+            value = {"RN_VERDICT": caller.verdict, "DIALEDPEERNAME": caller.peer}[action["Variable"]]
+            return f"Response: Success\r\nVariable: {action['Variable']}\r\nValue: {value}"
+        if name == "Setvar" and caller:
+            assert action["Variable"] == "RN_SECONDS"
+            if not caller.talks:  # else the dialplan has read it
+                self.limit(caller.call_id, int(action["Value"]))
+            return SUCCESS
+        return REFUSED if name in {"AbsoluteTimeout", "Getvar", "Setvar"} else None
 
     def _list(self) -> list[str]:
         channels = []

@@ -3,24 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink, LinkState
-from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
-from engine.calls.end_spool import EndSpool
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
+from tests.integration import fake_reports
 from tests.integration.ami_links import until_state
 from tests.integration.database_world import WorldClock
+from tests.integration.engine_parts import EngineParts, engine_parts
 from tests.integration.fake_channels import FakeChannels, UpCall
 
-# About a tenth of the product's values.
-FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
 INTERVAL = 0.05
 ROUNDS = 5
 
@@ -33,32 +30,56 @@ class RunningReconciler:
 
     Attributes:
         spool: The directory of the end spool.
-        settled_from_spool: The bookings of the ends that were read from the spool.
     """
 
     world: World
     ami: FakeChannels
-    link: AmiLink
+    parts: EngineParts
+    reconciler: Reconciler
     spool: Path
-    settled_from_spool: list[str] = field(default_factory=list)
+
+    @property
+    def link(self) -> AmiLink:
+        return self.parts.link
 
     async def talk(
         self, call_id: CallId, *, booking: Booking | None = None, answer_is_reported: bool = True
     ) -> Booking:
         booking = booking or await self.world.book(UsagePlan.MEDIUM)
         decision = await self.world.bridge(booking, call_id)
+        for row in self.world.rows("SELECT call_id, seconds_leased FROM calls WHERE ended_at IS NULL"):
+            if row["call_id"] in self.ami.up:  # the world has moved leases as with an Asterisk that obeys
+                self.ami.up[row["call_id"]].limit = row["seconds_leased"]
+        call = self.ami.up[call_id] = UpCall(call_id, decision.seconds)
+        limit = self.ami.limited(call_id)
         if answer_is_reported:
-            await self.world.answered(call_id)
-        self.ami.up[call_id] = UpCall(call_id, decision.seconds, talks=True)
+            await self.parts.report(fake_reports.answered(call_id, booking.id, call.callee, limit, self.world.now))
         return booking
+
+    async def until_ended(self, call_id: str) -> None:
+        async with asyncio.timeout(10):
+            while call_id not in self.ended():  # noqa: ASYNC110  a database, and no event
+                await asyncio.sleep(0.005)
+
+    async def until_calm(self) -> None:
+        """Wait until a round over the present connection is over."""
+        async with asyncio.timeout(10):
+            while self.reconciler._synced_connection != self.link.connections:  # noqa: ASYNC110  a number
+                await asyncio.sleep(0.005)
 
     async def rounds(self, count: int = ROUNDS) -> None:
         """Wait until the reconciler has requested `count` more lists and stored the results."""
-        until = self.ami.lists + count
+        until = self.ami.lists + count + 1  # it requests one more once those are stored
         async with asyncio.timeout(20):
             while self.ami.lists < until:  # noqa: ASYNC110  a number, and nothing that could be waited for
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
+
+    async def until_down(self) -> None:
+        """Wait until the reconciler knows that Asterisk cannot be reached."""
+        await until_state(self.link, LinkState.DOWN)
+        async with asyncio.timeout(10):
+            while self.reconciler._was_up:  # noqa: ASYNC110  likewise
+                await asyncio.sleep(0.01)
 
     def ended(self) -> dict[str, tuple[str, int]]:
         """Return disposition and duration in seconds by call id."""
@@ -74,23 +95,15 @@ async def running_reconciler(
     world: World, ami: FakeChannels, spool: Path, interval: float = INTERVAL
 ) -> AsyncIterator[RunningReconciler]:
     world.policy = replace(world.policy, longest_call_seconds=4 * 3_600)
-    link = AmiLink(host="127.0.0.1", port=ami.port, user="us", secret=ami.secret, limits=FAST)
     clock = WorldClock(world)
-    keeper = LimitKeeper(world.storage, link, clock, world.policy)
-    work = RunningReconciler(world, ami, link, spool)
-    end_spool = EndSpool(
-        spool,
-        world.storage,
-        clock,
-        world.policy,
-        lambda settlement: work.settled_from_spool.append(settlement.cdr.booking_id),
-    )
-    reconciler = Reconciler(world.storage, link, clock, world.policy, keeper, end_spool, interval)
+    parts = engine_parts(world, ami, spool)
+    reconciler = Reconciler(world.storage, parts.link, clock, world.policy, parts.keeper, parts.spool, interval)
+    work = RunningReconciler(world, ami, parts, reconciler, spool)
     stop = asyncio.Event()
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        for part in (link, keeper, reconciler):
+        for part in (parts, parts.keeper, reconciler):
             tasks.create_task(part.run(stop))
-        await until_state(link, LinkState.UP)
+        await until_state(parts.link, LinkState.UP)
         try:
             yield work
         finally:

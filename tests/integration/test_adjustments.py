@@ -8,7 +8,6 @@ import pytest
 
 from engine.bookings import adjustments
 from engine.bookings.adjustments import MAX_ADJUSTMENT, MAX_REASON, Adjustment
-from engine.calls.lease_rebalancing import TalkLimit
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
@@ -65,10 +64,10 @@ async def test_seconds_already_talked_cannot_be_taken(exchange: Exchange) -> Non
     assert exchange.ami.limits["c1"] == pytest.approx(0.6, abs=0.1)
 
 
-async def test_the_lease_of_a_ringing_call_cannot_be_taken(exchange: Exchange) -> None:
+async def test_a_ringing_call_keeps_its_first_second(exchange: Exchange) -> None:
     await exchange.incoming("c1")
-    assert await adjust(exchange, -1000, -1000) == (-290, -9)
-    assert exchange.leases() == {"c1": 10}
+    assert await adjust(exchange, -1000, -1000) == (-299, -9)
+    assert exchange.leases() == exchange.ami.limits == {"c1": 1}
 
 
 async def test_added_seconds_lengthen_live_calls(exchange: Exchange) -> None:
@@ -108,24 +107,16 @@ async def test_the_ledger_balances_when_calls_come_and_go_during_adjustments(exc
     assert -260 <= taken <= -230
 
 
-async def test_an_adjustment_waits_until_asterisk_has_the_limit_of_an_answered_call(exchange: Exchange) -> None:
-    """Otherwise the limit would arrive after the reduction, and be too long."""
+async def test_an_adjustment_waits_for_the_report_of_a_call_answered_just_now(exchange: Exchange) -> None:
+    """The call has set the limit that it read before the reduction, so that its seconds cannot be taken yet."""
     await exchange.incoming("c1")
-    call, limit_may_be_set = exchange.ami.up["c1"], asyncio.Event()
-
-    async def set_limit(limit: TalkLimit | None) -> None:
-        assert limit is not None
-        call.talks = True
-        await limit_may_be_set.wait()
-        exchange.ami.limit("c1", limit.left_ms / 1000)
-
-    answer = asyncio.create_task(exchange.keeper.answered(exchange.booking.id, CallId("c1"), call.callee, set_limit))
+    report = exchange.report_of_answer(CallId("c1"))
     adjusting = asyncio.create_task(adjust(exchange, -120))
-    done, _ = await asyncio.wait([adjusting], timeout=0.5)
-    assert not done
-    limit_may_be_set.set()
-    await answer
-    assert await adjusting == (-120, 0)
+    await exchange.ami.wait_for("Setvar")
+    await exchange.ami.report(report)
+    assert await adjusting == (0, 0)
+    await exchange.until_leased(c1=300)
+    assert await adjust(exchange, -120, id="grt_2") == (-120, 0)
     assert exchange.leases() == exchange.ami.limits == {"c1": 180}
 
 

@@ -19,6 +19,7 @@ from engine.asterisk.errors import AmiUnavailable
 from tests.integration.ami_links import linked, until_state
 from tests.integration.fake_ami import FakeAmi
 from tests.integration.fake_asterisk import reset
+from tests.integration.fake_reports import user_event
 
 EVERY = int(os.environ.get("AMI_CUTS", "9"))
 AT_ONCE = 3
@@ -91,6 +92,33 @@ class Wire:
 async def ami() -> AsyncIterator[FakeAmi]:
     async with FakeAmi() as ami:
         yield ami
+
+
+@pytest.mark.parametrize("with_reset", [False, True])
+async def test_an_event_comes_whole_or_not_at_all_wherever_the_connection_is_cut(
+    ami: FakeAmi, *, with_reset: bool
+) -> None:
+    """What is left of an event is never joined with the bytes of the next connection."""
+    came: list[str] = []
+    async with Wire(ami.port) as wire:
+        through = FakeAmi()
+        through.port, through.secret = wire.port, ami.secret
+        async with linked(
+            through, reported=came.append, first_retry_seconds=0.005, longest_retry_seconds=0.01, ping_every_seconds=60
+        ) as link:
+            size = len(user_event("cut 0000"))
+            sizes = [*range(1, size, EVERY), size]
+            for number, cut in enumerate(sizes):
+                wire.cut_after(cut, upwards=False, with_reset=with_reset)
+                await ami.report(f"cut {number:04}")
+                await until_state(link, LinkState.DOWN)
+                await until_state(link, LinkState.UP)
+            await ami.report("whole")
+            await link.hang_up("PJSIP/last")
+            assert link.connections == len(sizes) + 1
+    last = f"cut {len(sizes) - 1:04}"
+    # With a reset, the kernel may drop what had arrived.
+    assert came in ([last, "whole"], ["whole"] if with_reset else [])
 
 
 @pytest.mark.parametrize("with_reset", [False, True])

@@ -19,6 +19,7 @@ from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.errors import AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_state
 from tests.integration.fake_ami import EVENT, FakeAmi
+from tests.integration.fake_reports import user_event
 
 MEGABYTE = 1024 * 1024
 FLOOD = 100 * MEGABYTE
@@ -28,6 +29,8 @@ MOST_GROWTH = 48 * MEGABYTE
 FLOODS: dict[str, bytes] = {
     "events": EVENT % (b"x" * 900),
     "small events": b"Event: x\r\n\r\n",
+    "events of another dialplan": user_event("none of ours", "Another"),
+    "events that begin like ours": b"Event: UserEvent\r\n" + b"UserEvent: RentedNumbers\r\n" * 2300 + b"\r\n",
     "a line without an end": b"x" * 1000,
     "a message without an end": b"Key: value\r\n" * 80,
     "answers to nothing": b"Response: Success\r\nActionID: unknown\r\n\r\n",

@@ -17,6 +17,7 @@ from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_reconnected
 from tests.integration.fake_ami import BANNER, EVENT, RIGHTS, FakeAmi
+from tests.integration.fake_reports import user_event
 
 
 @pytest.fixture
@@ -25,11 +26,11 @@ async def ami() -> AsyncIterator[FakeAmi]:
         yield ami
 
 
-async def test_the_link_comes_up_with_the_right_secret_and_turns_events_off(ami: FakeAmi) -> None:
+async def test_the_link_comes_up_with_the_right_secret_and_receives_user_events_only(ami: FakeAmi) -> None:
     async with linked(ami) as link:
         await link.hang_up(CHANNEL)
     [login], [hangup] = ami.named("Login"), ami.named("Hangup")
-    assert (login["Username"], login["Secret"], login["Events"]) == ("us", ami.secret, "off")
+    assert (login["Username"], login["Secret"], login["Events"]) == ("us", ami.secret, "user")
     assert (hangup["Channel"], hangup["Cause"]) == (CHANNEL, "16")
 
 
@@ -142,14 +143,15 @@ async def test_waiting_actions_fail_when_a_half_open_connection_is_given_up(ami:
 
 async def test_bytes_before_the_connection_is_ready_cause_no_crash() -> None:
     """uvloop can deliver bytes before create_connection returns. A test cannot force the moment."""
-    connection = AmiConnection(FAST)
+    reports: list[str] = []
+    connection = AmiConnection(FAST, reports.append)
     ours, theirs = socket.socketpair()
     await asyncio.get_running_loop().create_connection(lambda: AmiProtocol(connection, FAST), sock=ours)
-    theirs.sendall(BANNER + EVENT % b"x")
+    theirs.sendall(BANNER + EVENT % b"x" + user_event("a report"))
     theirs.close()
     with structlog.testing.capture_logs() as logged:
         await asyncio.wait_for(connection.lost.wait(), 1)
-    assert logged == []
+    assert (logged, reports) == ([], ["a report"])
 
 
 async def test_the_number_of_pending_actions_is_bounded(ami: FakeAmi) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from api.schemas.fields import CDR_ID
-from engine.calls.lifecycle import EndReport, call_ended
+from engine.calls.lifecycle import call_ended
+from engine.calls.reports import EndReport
 from engine.cdr.listing import SCAN_LIMIT
-from engine.domain.ids import CallId
+from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs, rfc3339
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
 from tests.integration.many_cdrs import copies
@@ -43,7 +44,8 @@ async def test_records_are_ordered_by_the_start_of_their_calls(api: Api) -> None
     await api.caller_rings(long["service"], CallId("call-long"))
     api.clock.advance(SECOND)
     second = await a_call(api, short, CallId("call-short"))
-    await api.storage.run(call_ended, EndReport(CallId("call-long"), 0, "NOANSWER"), EpochMs(api.clock.now()), POLICY)
+    end = EndReport(CallId("call-long"), BookingId(long["id"]), 0, "NOANSWER")
+    await api.storage.run(call_ended, end, api.clock.timestamp(), POLICY)
     found = (await api.call("GET", "/cdr")).body["data"]
     assert found[0]["id"] == second
     assert [one["disposition"] for one in found] == ["ANSWERED", "NO_ANSWER"]

@@ -12,7 +12,6 @@ from tests.contract.world import POOL, World
 from tests.integration.agi_fixtures import agi, world
 from tests.integration.fake_asterisk import (
     ALLOWED,
-    CALL_ID,
     DATA_HANGUP,
     DEAD,
     HANGUP,
@@ -38,7 +37,7 @@ async def test_a_call_to_an_active_booking_is_bridged_and_the_verdict_comes_last
         ("RN_DESTINATION", HIDDEN),
         ("RN_SHOWN", CALLER),
         ("RN_BOOKING", booking.id),
-        ("RN_SECONDS", "3"),
+        ("RN_SECONDS", "60"),
         ("RN_RING", str(POLICY.ring_seconds)),
         ("RN_VERDICT", "BRIDGE"),
     ]
@@ -153,7 +152,7 @@ async def test_a_call_id_repeated_for_another_number_is_refused(agi: FastAgi, wo
 async def test_a_refused_call_does_not_void_the_lease_of_another_call_with_its_id(agi: FastAgi, world: World) -> None:
     first, second = await world.book(), await world.book()
     await agi.incoming(first.service).run()
-    await agi.call("answered", CALL_ID, first.id).run()
+    await agi.answered(first)
     await agi.incoming(second.service, replies={0: Ending.CLOSE}).run()
     await agi.until_idle()
     assert agi.leases() == 1
@@ -162,7 +161,7 @@ async def test_a_refused_call_does_not_void_the_lease_of_another_call_with_its_i
 async def test_a_call_id_repeated_after_its_end_is_refused(agi: FastAgi, world: World) -> None:
     booking = await world.book(UsagePlan.MEDIUM)
     await agi.incoming(booking.service).run()
-    await agi.call("ended", CALL_ID, "1000", "ANSWER").run()
+    await agi.ended(booking, 1000)
     assert (await agi.incoming(booking.service).run()).variables == REJECTED_404
 
 

@@ -1,4 +1,4 @@
-"""Only a listed address with a valid MAC may run scripts; other peers cannot disturb it."""
+"""Only a listed address with a valid MAC may ask; other peers cannot disturb it."""
 
 import asyncio
 import ipaddress
@@ -10,7 +10,6 @@ import pytest
 from agi_scripts import dialplan
 from agi_scripts.admission import LINES_PER_SECOND
 from agi_scripts.request_auth import request_mac
-from agi_scripts.server import scripts
 from tests.contract.samples import CALLER
 from tests.contract.world import POOL, World
 from tests.integration.database_world import world_on_disk
@@ -18,24 +17,20 @@ from tests.integration.fake_asterisk import (
     ALL_OK,
     ALLOWED,
     CALL_ID,
-    TOKEN,
     Ending,
     FastAgi,
     environment,
     fast_agi,
     send_raw,
 )
+from tests.integration.fake_reports import TOKEN
 
 OURS = [ipaddress.ip_network("127.0.0.1")]
 STRANGER = "127.0.0.2"
 WHOLE = b"".join(environment("route", (POOL[0], CALLER, ALLOWED)))
 HALF = WHOLE[: len(WHOLE) // 2]
-# Requests of the three scripts for a live call. A peer that could send them could end the call, or learn of it.
-QUESTIONS = {
-    dialplan.ROUTE: (POOL[0], CALLER, ALLOWED),
-    dialplan.ANSWERED: (CALL_ID, "bkg_1"),
-    dialplan.ENDED: (CALL_ID, "", "BUSY"),
-}
+# What is asked about a call. A peer that could ask it could learn the hidden number.
+QUESTION = (POOL[0], CALLER, ALLOWED)
 FORGERIES: dict[str, Callable[[str], bytes]] = {
     "none": lambda good: b"",
     "an empty one": lambda good: b"agi_arg_9: \n",
@@ -60,21 +55,16 @@ async def agi(world: World) -> AsyncIterator[FastAgi]:
         yield agi
 
 
-def test_every_script_has_a_request_here(agi: FastAgi) -> None:
-    assert set(QUESTIONS) == {dialplan.ROUTE, dialplan.ANSWERED, dialplan.ENDED} == set(scripts(agi.context))
-
-
-def with_proof(script: str, make: Callable[[str], bytes]) -> bytes:
+def with_proof(make: Callable[[str], bytes]) -> bytes:
     """Return a genuine request with another MAC."""
-    *lines, own, end = environment(script, QUESTIONS[script])
+    *lines, own, end = environment(dialplan.ROUTE, QUESTION)
     good = own.decode().rpartition(": ")[2].rstrip()
     at = own.partition(b":")[0]
     return b"".join([*lines, make(good).replace(b"agi_arg_9", at), end])
 
 
-@pytest.mark.parametrize("script", QUESTIONS)
 @pytest.mark.parametrize("forgery", FORGERIES)
-async def test_no_script_runs_without_a_valid_mac(world: World, script: str, forgery: str) -> None:
+async def test_no_script_runs_without_a_valid_mac(world: World, forgery: str) -> None:
     refused: list[tuple[str, str, str]] = []
 
     def note(service: str, event: str, address: str) -> None:
@@ -83,7 +73,7 @@ async def test_no_script_runs_without_a_valid_mac(world: World, script: str, for
     async with fast_agi(world, refused=note) as agi:
         await agi.incoming(POOL[0]).run()
         before = world.rows("SELECT * FROM calls")
-        parting = await send_raw(agi.port, with_proof(script, FORGERIES[forgery]))
+        parting = await send_raw(agi.port, with_proof(FORGERIES[forgery]))
         assert parting.received == b""
         assert world.rows("SELECT * FROM calls") == before
         assert len(before) == 1
@@ -91,15 +81,14 @@ async def test_no_script_runs_without_a_valid_mac(world: World, script: str, for
         assert TOKEN not in repr(agi.logged)
 
 
-@pytest.mark.parametrize("script", QUESTIONS)
-async def test_the_same_request_with_a_valid_mac_is_answered(agi: FastAgi, script: str) -> None:
+async def test_the_same_request_with_a_valid_mac_is_answered(agi: FastAgi) -> None:
     await agi.incoming(POOL[0]).run()
-    parting = await send_raw(agi.port, with_proof(script, lambda good: f"agi_arg_9: {good}\n".encode()), ALL_OK)
+    parting = await send_raw(agi.port, with_proof(lambda good: f"agi_arg_9: {good}\n".encode()), ALL_OK)
     assert parting.received.startswith(b"SET VARIABLE ")
 
 
 async def test_a_refusal_is_logged_with_the_address_and_without_the_request(agi: FastAgi) -> None:
-    await send_raw(agi.port, with_proof(dialplan.ROUTE, FORGERIES["of another token"]))
+    await send_raw(agi.port, with_proof(FORGERIES["of another token"]))
     [entry] = agi.logged
     assert (entry["event"], entry["kind"], entry["address"]) == ("agi_peer_refused", "InvalidPassword", "127.0.0.1")
     assert set(entry) == {"event", "service", "kind", "address", "log_level"}

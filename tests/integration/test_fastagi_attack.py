@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from engine.domain.booking import Booking
 from engine.domain.policy import UsagePlan
 from tests.contract.world import World
 from tests.integration.agi_attackers import KINDS
@@ -49,16 +50,16 @@ async def attacked(port: int) -> AsyncIterator[list[dict[str, Any]]]:
             await crowd.wait()
 
 
-async def calls(agi: FastAgi, service: str, ids: "count[int]", until: float) -> list[float]:
+async def calls(agi: FastAgi, booking: Booking, ids: "count[int]", until: float) -> list[float]:
     """Make whole calls in turn. Returns the milliseconds until each was bridged."""
     took = []
     while time.monotonic() < until:
         call_id = f"rn0-{next(ids)}"
         began = time.monotonic()
-        channel = await agi.incoming(service, call_id).run()
+        channel = await agi.incoming(booking.service, call_id).run()
         took.append((time.monotonic() - began) * 1000)
         assert channel.variables["RN_VERDICT"] == "BRIDGE"
-        await agi.call("ended", call_id, "", "CANCEL", call_id=call_id).run()
+        await agi.ended(booking, "", "CANCEL", call_id)
         await asyncio.sleep(0.02)
     return took
 
@@ -80,10 +81,10 @@ async def stalls(until: float) -> list[Stall]:
     return found
 
 
-async def measured(agi: FastAgi, service: str, ids: "count[int]", seconds: float) -> dict[str, float]:
+async def measured(agi: FastAgi, booking: Booking, ids: "count[int]", seconds: float) -> dict[str, float]:
     until = time.monotonic() + seconds
     watching = asyncio.create_task(stalls(until))
-    each = list(chain(*await asyncio.gather(*(calls(agi, service, ids, until) for _ in range(AT_ONCE)))))
+    each = list(chain(*await asyncio.gather(*(calls(agi, booking, ids, until) for _ in range(AT_ONCE)))))
     stalled = await watching
     centiles = quantiles(each, n=100)
     return {
@@ -101,12 +102,12 @@ async def test_good_calls_are_bridged_during_an_attack_of_bad_peers(
 ) -> None:
     ids = count()
     async with world_on_disk(tmp_path) as world, fast_agi(world) as agi:
-        service = (await world.book(UsagePlan.LARGE)).service
+        booking = await world.book(UsagePlan.LARGE)
         gc.freeze()  # as the engine does; collecting the objects of the test tools takes very long
-        quiet = await measured(agi, service, ids, 1.0)
+        quiet = await measured(agi, booking, ids, 1.0)
         async with attacked(agi.port) as said:
             await asyncio.sleep(0.5)
-            beside = await measured(agi, service, ids, float(SECONDS) - 0.5)
+            beside = await measured(agi, booking, ids, float(SECONDS) - 0.5)
         await agi.until_idle()
         assert agi.leases() == 0
         [crowd] = said

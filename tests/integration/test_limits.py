@@ -10,23 +10,21 @@ import pytest
 
 from agi_scripts.route import _decide
 from agi_scripts.session import CallContext, Environment, Session
-from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.limit_keeper import LimitKeeper
-from engine.calls.lease_rebalancing import TalkLimit
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import ALL_SLOTS_HELD, Bridge, RouteDecision
 from tests.contract.samples import CALLER, SECOND
 from tests.contract.world import World
+from tests.integration import fake_reports
 from tests.integration.ami_links import until_state
 from tests.integration.database_world import WorldClock, world_on_disk
+from tests.integration.engine_parts import EngineParts, engine_parts
 from tests.integration.fake_asterisk import ALLOWED
 from tests.integration.fake_channels import FakeChannels, UpCall
 
-# The product's own figures are some ten times these.
-FAST = AmiLimits(action_seconds=0.3, ping_every_seconds=0.2, first_retry_seconds=0.05)
 GRANTED = 300
 
 
@@ -43,26 +41,35 @@ class Exchange:
 
     world: World
     ami: FakeChannels
-    link: AmiLink
-    keeper: LimitKeeper
+    parts: EngineParts
     booking: Booking
 
+    @property
+    def link(self) -> AmiLink:
+        return self.parts.link
+
+    @property
+    def keeper(self) -> LimitKeeper:
+        return self.parts.keeper
+
     async def incoming(self, call_id: str) -> RouteDecision:
+        """A call comes in; if it is bridged, it rings."""
         context = CallContext(self.world.storage, WorldClock(self.world), self.world.policy, self.keeper, "")
-        decision = await _decide(context, _NoConversation(call_id, self.booking.service))
-        if isinstance(decision, Bridge):
-            self.ami.up[call_id] = UpCall(call_id, decision.seconds)
+        with self.keeper.telling(CallId(call_id)):
+            decision = await _decide(context, _NoConversation(call_id, self.booking.service))
+            if isinstance(decision, Bridge):
+                self.ami.up[call_id] = UpCall(call_id, decision.seconds)
         return decision
 
     async def answered(self, call_id: CallId) -> None:
-        call = self.ami.up[call_id]
+        """The callee answers; that is reported, which is in vain while Asterisk cannot be reached."""
+        report = self.report_of_answer(call_id)
+        if self.link.is_up and not self.ami.silent:
+            await self.parts.report(report)
 
-        async def set_limit(limit: TalkLimit | None) -> None:
-            assert limit is not None
-            call.talks = True
-            self.ami.limit(call_id, limit.left_ms / 1000)
-
-        await self.keeper.answered(self.booking.id, call_id, call.callee, set_limit)
+    def report_of_answer(self, call_id: CallId) -> str:
+        limit = self.ami.limited(call_id)
+        return fake_reports.answered(call_id, self.booking.id, self.ami.up[call_id].callee, limit, self.world.now)
 
     async def talk(self, call_id: CallId) -> None:
         assert isinstance(await self.incoming(call_id), Bridge)
@@ -70,8 +77,7 @@ class Exchange:
 
     async def ended(self, call_id: CallId, seconds: int = 1) -> None:
         del self.ami.up[call_id]
-        await self.world.ended(call_id, seconds * SECOND)
-        self.keeper.changed(self.booking.id)
+        await self.parts.report(fake_reports.ended(call_id, self.booking.id, seconds * SECOND, now=self.world.now))
 
     def leases(self) -> dict[str, int]:
         rows = self.world.rows("SELECT call_id, seconds_leased FROM calls WHERE ended_at IS NULL")
@@ -99,15 +105,14 @@ async def ami() -> AsyncIterator[FakeChannels]:
 
 @asynccontextmanager
 async def at_work(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
-    link = AmiLink(host="127.0.0.1", port=ami.port, user="us", secret=ami.secret, limits=FAST)
-    keeper = LimitKeeper(world.storage, link, WorldClock(world), world.policy)
+    parts = engine_parts(world, ami, world.database.parent / "journal")
     stop = asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-        tasks.create_task(link.run(stop))
-        tasks.create_task(keeper.run(stop))
-        await until_state(link, LinkState.UP)
+        tasks.create_task(parts.run(stop))
+        tasks.create_task(parts.keeper.run(stop))
+        await until_state(parts.link, LinkState.UP)
         try:
-            yield Exchange(world, ami, link, keeper, await world.book(UsagePlan.MEDIUM))
+            yield Exchange(world, ami, parts, await world.book(UsagePlan.MEDIUM))
         finally:
             stop.set()
 
@@ -121,19 +126,90 @@ async def exchange(world: World, ami: FakeChannels) -> AsyncIterator[Exchange]:
         assert all(ami.limits[call_id] <= leased for call_id, leased in exchange.leases().items())
 
 
-async def test_a_single_call_gets_all_credit_without_a_limit_being_sent(exchange: Exchange) -> None:
-    await exchange.talk(CallId("c1"))
-    assert exchange.ami.sent() == [("c1", 300)]
-    assert exchange.ami.named("AbsoluteTimeout") == []
+def moved(ami: FakeChannels) -> list[str]:
+    """Return the actions that moved a limit or a lease, in order."""
+    return [action["Action"] for action in ami.received if action["Action"] in {"AbsoluteTimeout", "Setvar"}]
 
 
-async def test_the_first_call_is_shortened_before_the_second_talks(exchange: Exchange) -> None:
+async def test_a_single_call_gets_all_credit_without_an_action(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
-    exchange.ami.limits_set.clear()
+    assert (exchange.ami.limits, exchange.leases()) == ({"c1": 300}, {"c1": 300})
+    assert moved(exchange.ami) == []
+
+
+@pytest.mark.parametrize(("talks", "action"), [(True, "AbsoluteTimeout"), (False, "Setvar")])
+async def test_the_first_call_is_shortened_before_the_second_gets_its_lease(
+    exchange: Exchange, action: str, *, talks: bool
+) -> None:
+    await exchange.incoming("c1")
+    if talks:
+        await exchange.answered(CallId("c1"))
     await exchange.talk(CallId("c2"))
-    # For the second's ringing, then for its talk.
-    assert exchange.ami.sent() == [("c1", 290), ("c1", 150), ("c2", 150)]
-    assert exchange.leases() == {"c1": 150, "c2": 150}
+    assert moved(exchange.ami) == [action]
+    assert exchange.ami.sent() == [("c1", 150)]
+    assert exchange.leases() == exchange.ami.limits == {"c1": 150, "c2": 150}
+    if not talks:
+        await exchange.answered(CallId("c1"))
+        assert (exchange.ami.limits, moved(exchange.ami)) == ({"c1": 150, "c2": 150}, [action])
+
+
+async def test_the_lease_of_a_ringing_call_is_lowered_between_two_checks(exchange: Exchange) -> None:
+    """Asterisk carries out the three actions in this order, which the proof of the limit needs."""
+    await exchange.incoming("c1")
+    await exchange.incoming("c2")
+    asked = [action for action in exchange.ami.received if action["Action"] in {"Getvar", "Setvar"}]
+    assert [(each["Action"], each["Channel"], each["Variable"]) for each in asked] == [
+        ("Getvar", "c1", "RN_VERDICT"),
+        ("Setvar", "c1", "RN_SECONDS"),
+        ("Getvar", "c1", "DIALEDPEERNAME"),
+    ]
+
+
+async def test_a_call_answered_at_that_moment_is_lowered_once_its_answer_is_reported(exchange: Exchange) -> None:
+    """Setvar comes too late: the dialplan has set the old limit. Nobody else gets those seconds before it is lowered."""
+    await exchange.incoming("c1")
+    report = exchange.report_of_answer(CallId("c1"))
+    second = asyncio.create_task(exchange.incoming("c2"))
+    await exchange.ami.wait_for("Setvar")
+    await asyncio.sleep(0.1)
+    assert (second.done(), exchange.leases(), exchange.ami.limits) == (False, {"c1": 300}, {"c1": 300})
+    await exchange.ami.report(report)
+    assert isinstance(await second, Bridge)
+    assert exchange.leases() == exchange.ami.limits == {"c1": 150, "c2": 150}
+
+
+async def test_a_call_that_was_just_picked_up_keeps_its_lease_until_its_answer_is_reported(exchange: Exchange) -> None:
+    """The dialplan reads the lease after the second check: it has the smaller limit, and the books are on the safe side."""
+    await exchange.incoming("c1")
+    exchange.ami.picked_up("c1")
+    second = asyncio.create_task(exchange.incoming("c2"))
+    await exchange.ami.wait_for("Setvar")
+    assert exchange.leases() == {"c1": 300}
+    await exchange.ami.report(exchange.report_of_answer(CallId("c1")))
+    assert isinstance(await second, Bridge)
+    await exchange.until_leased(c1=150, c2=150)
+
+
+async def test_a_lease_is_not_lowered_while_asterisk_is_being_told_it(exchange: Exchange) -> None:
+    """Otherwise the larger one, which is under way, would arrive last."""
+    await exchange.incoming("c1")
+    with exchange.keeper.telling(CallId("c1")), exchange.keeper.telling(CallId("c1")):
+        second = asyncio.create_task(exchange.incoming("c2"))
+        await asyncio.sleep(0.2)
+        assert (moved(exchange.ami), second.done()) == ([], False)
+    assert isinstance(await second, Bridge)
+    assert exchange.leases() == exchange.ami.limits == {"c1": 150, "c2": 150}
+
+
+async def test_a_route_that_has_not_arrived_is_not_lowered(exchange: Exchange) -> None:
+    """It comes from an engine that has ended meanwhile."""
+    await exchange.incoming("c1")
+    exchange.ami.up["c1"].verdict = ""
+    assert await exchange.incoming("c2") == ALL_SLOTS_HELD
+    assert exchange.leases() == {"c1": 300}
+    exchange.ami.limit("c1", 300)  # now it arrives
+    exchange.ami.up["c1"].verdict = "BRIDGE"
+    assert isinstance(await exchange.incoming("c3"), Bridge)
 
 
 async def test_a_limit_is_sent_as_time_from_now(exchange: Exchange) -> None:
@@ -144,18 +220,22 @@ async def test_a_limit_is_sent_as_time_from_now(exchange: Exchange) -> None:
     assert exchange.ami.limits == {"c1": 99.6, "c2": 100}
 
 
-async def test_two_concurrent_answers_are_processed_one_after_the_other(exchange: Exchange) -> None:
+async def test_calls_that_ring_and_talk_have_equal_shares(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
-    for call_id in ("c2", "c3", "c4"):
-        await exchange.incoming(call_id)
-    exchange.ami.late["AbsoluteTimeout"] = 0.05
+    exchange.ami.late["AbsoluteTimeout"] = exchange.ami.late["Setvar"] = 0.02
+    decisions = await asyncio.gather(*(exchange.incoming(call_id) for call_id in ("c2", "c3", "c4")))
+    assert [type(decision) for decision in decisions] == [Bridge] * 3
+    await exchange.until_leased(c1=75, c2=75, c3=75, c4=75)
     await asyncio.gather(*(exchange.answered(CallId(call_id)) for call_id in ("c2", "c3", "c4")))
     await exchange.until_leased(c1=75, c2=75, c3=75, c4=75)
 
 
-async def test_one_calls_end_gives_its_unused_lease_to_the_other(exchange: Exchange) -> None:
+@pytest.mark.parametrize("talks", [True, False])
+async def test_one_calls_end_gives_its_unused_lease_to_the_other(exchange: Exchange, *, talks: bool) -> None:
     await exchange.talk(CallId("c1"))
-    await exchange.talk(CallId("c2"))
+    await exchange.incoming("c2")
+    if talks:
+        await exchange.answered(CallId("c2"))
     await exchange.ended(CallId("c1"), 30)
     await exchange.until_leased(c2=270)
 
@@ -181,74 +261,80 @@ async def test_no_limit_is_sent_after_a_delete(exchange: Exchange) -> None:
     assert len(exchange.ami.limits_set) == sent
 
 
-async def test_without_asterisk_the_second_call_has_its_reserve_and_both_get_their_shares_later(
-    exchange: Exchange,
-) -> None:
+async def test_an_answer_with_another_limit_than_the_lease_has_its_limit_set_anew(exchange: Exchange) -> None:
+    await exchange.incoming("c1")
+    exchange.ami.up["c1"].limit = 200
+    await exchange.answered(CallId("c1"))
+    await exchange.until_leased(c1=300)
+    assert exchange.ami.sent() == [("c1", 300)]
+
+
+@pytest.mark.parametrize("way", ["away", "silent", "refuses"])
+async def test_no_credit_is_moved_without_an_answer_from_asterisk(exchange: Exchange, way: str) -> None:
+    await exchange.talk(CallId("c1"))
+    if way == "away":
+        await exchange.ami.stop()
+        await until_state(exchange.link, LinkState.DOWN)
+    exchange.ami.silent = way == "silent"
+    if way == "refuses":
+        exchange.ami.answer["AbsoluteTimeout"] = "Response: Error\r\nMessage: No such channel"
+    assert await exchange.incoming("c2") == ALL_SLOTS_HELD
+    assert exchange.leases() == exchange.ami.limits == {"c1": 300}
+    exchange.ami.silent = False
+    exchange.ami.answer.pop("AbsoluteTimeout", None)
+    if way == "away":
+        await exchange.ami.start()
+    await until_state(exchange.link, LinkState.UP)
+    assert isinstance(await exchange.incoming("c3"), Bridge)
+    assert exchange.leases() == exchange.ami.limits == {"c1": 150, "c3": 150}
+
+
+async def test_a_call_answered_while_asterisk_cannot_be_reached_talks_for_its_share(exchange: Exchange) -> None:
+    """Its report is lost; reconciliation finds the call later."""
     await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
     await exchange.ami.stop()
     await until_state(exchange.link, LinkState.DOWN)
     await exchange.answered(CallId("c2"))
-    assert exchange.ami.limits == exchange.leases() == {"c1": 290, "c2": 10}
-    await exchange.ami.start()
-    await exchange.until_leased(c1=150, c2=150)
+    assert exchange.ami.limits == exchange.leases() == {"c1": 150, "c2": 150}
 
 
-async def test_no_credit_is_moved_while_asterisk_is_silent(exchange: Exchange) -> None:
-    await exchange.talk(CallId("c1"))
-    await exchange.incoming("c2")
-    exchange.ami.silent = True
-    await exchange.answered(CallId("c2"))
-    assert exchange.ami.limits == exchange.leases() == {"c1": 290, "c2": 10}
-    exchange.ami.silent = False
-    await exchange.until_leased(c1=150, c2=150)
-
-
-async def test_a_limit_with_a_lost_answer_is_sent_again(exchange: Exchange) -> None:
-    """Asterisk has lowered it, nobody knows: until that is known, nobody else gets those seconds."""
-    await exchange.talk(CallId("c1"))
-    await exchange.incoming("c2")
+@pytest.mark.parametrize("talks", [True, False])
+async def test_a_limit_with_a_lost_answer_is_sent_again(exchange: Exchange, *, talks: bool) -> None:
+    """Asterisk has lowered it, and the engine does not know: until it does, nobody else gets those seconds."""
+    await exchange.incoming("c1")
+    if talks:
+        await exchange.answered(CallId("c1"))
     exchange.ami.unanswered_limits = 1
-    await exchange.answered(CallId("c2"))
-    assert exchange.ami.limits == {"c1": 150, "c2": 10}
-    assert exchange.leases() == {"c1": 290, "c2": 10}
+    decision = await exchange.incoming("c2")
+    # The next of its attempts to make room had an answer.
+    assert isinstance(decision, Bridge)
     await exchange.until_leased(c1=150, c2=150)
+    assert exchange.ami.sent()[:2] == [("c1", 150), ("c1", 150)]
 
 
 async def test_an_interrupted_rebalancing_is_completed(exchange: Exchange) -> None:
     """The script's time is over, or its caller is gone, while Asterisk is asked."""
     await exchange.talk(CallId("c1"))
-    await exchange.incoming("c2")
     exchange.ami.late["AbsoluteTimeout"] = 0.1
-    answering = asyncio.create_task(exchange.answered(CallId("c2")))
-    await exchange.ami.wait_for("AbsoluteTimeout", 2)
-    answering.cancel()
-    await asyncio.wait({answering})
-    exchange.ami.up["c2"].talks = True  # for its reserve: the dialplan has seen no limit
+    coming = asyncio.create_task(exchange.incoming("c2"))
+    await exchange.ami.wait_for("AbsoluteTimeout")
+    coming.cancel()
+    await asyncio.wait({coming})
     exchange.ami.late.clear()
-    await exchange.until_leased(c1=150, c2=150)
+    await exchange.until_leased(c1=300)
 
 
 async def test_a_call_that_is_gone_in_asterisk_does_not_delay_others(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
     await exchange.incoming("c2")
-    del exchange.ami.up["c1"]
-    await exchange.answered(CallId("c2"))
-    assert exchange.leases() == {"c1": 290, "c2": 10}
-    await exchange.world.ended(CallId("c1"), SECOND)
-    exchange.keeper.changed(exchange.booking.id)
-    await exchange.until_leased(c2=299)
-
-
-async def test_without_asterisk_no_seconds_are_freed_for_a_second_call(exchange: Exchange) -> None:
-    await exchange.talk(CallId("c1"))
-    await exchange.ami.stop()
-    await until_state(exchange.link, LinkState.DOWN)
-    assert await exchange.incoming("c2") == ALL_SLOTS_HELD
-    assert exchange.leases() == {"c1": 300}
-    await exchange.ami.start()
-    await until_state(exchange.link, LinkState.UP)
-    assert isinstance(await exchange.incoming("c3"), Bridge)
+    gone = exchange.ami.up.pop("c1")
+    await exchange.incoming("c3")
+    assert exchange.leases()["c1"] == gone.limit == 150
+    await exchange.parts.report(fake_reports.ended("c1", exchange.booking.id, SECOND, now=exchange.world.now))
+    async with asyncio.timeout(10):
+        while sum(exchange.leases().values()) != 299:  # noqa: ASYNC110  a database, and no event
+            await asyncio.sleep(0.01)
 
 
 async def test_every_call_of_a_burst_gets_seconds_from_a_call_that_holds_all(exchange: Exchange) -> None:

@@ -31,14 +31,13 @@ UPDATE bookings SET
     calls_remaining = :calls_remaining, calls_leased = :calls_leased, calls_settled = :calls_settled
 WHERE id = :id;
 
--- name: update_credit_and_count
--- The same, and counts callbacks that are posted in this transaction.
+-- name: update_credit_and_count!
+-- The same, and counts a callback that is posted in this transaction.
 UPDATE bookings SET
     seconds_remaining = :seconds_remaining, seconds_leased = :seconds_leased, seconds_settled = :seconds_settled,
     calls_remaining = :calls_remaining, calls_leased = :calls_leased, calls_settled = :calls_settled,
-    callbacks_posted = callbacks_posted + :posted
-WHERE id = :id
-RETURNING callbacks_posted;
+    callbacks_posted = callbacks_posted + 1
+WHERE id = :id;
 
 -- name: booking_by_id^
 SELECT {bookings} FROM bookings WHERE id = :id;

@@ -6,10 +6,11 @@ INSERT INTO calls ({calls}) VALUES ({:calls});
 UPDATE calls SET
     state = :state, callee_channel = :callee_channel, seconds_leased = :seconds_leased,
     answered_at = :answered_at, answered_ticks = :answered_ticks, seen_ticks = :seen_ticks
-WHERE call_id = :call_id;
+WHERE call_id = :call_id AND booking_id = :booking_id;
 
 -- name: end_call!
-UPDATE calls SET state = :state, seconds_charged = :seconds_charged, ended_at = :ended_at WHERE call_id = :call_id;
+UPDATE calls SET state = :state, seconds_charged = :seconds_charged, ended_at = :ended_at
+WHERE call_id = :call_id AND booking_id = :booking_id;
 
 -- name: call_by_id^
 SELECT {calls} FROM calls WHERE call_id = :call_id;

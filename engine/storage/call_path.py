@@ -1,0 +1,130 @@
+"""What the steps of a call read, each with one statement: its route, its answer and its end.
+
+Every statement carries the booking's id or number, and the booking comes before the call: a database with several
+connections can lock the one, and then read the other.
+"""
+
+from dataclasses import dataclass
+
+from engine.domain.booking import Booking
+from engine.domain.ids import BookingId, CallId
+from engine.domain.numbers import E164
+from engine.domain.times import BootMs, EpochMs, Timestamp
+from engine.storage.accounts import chosen_events_from_column
+from engine.storage.bookings import booking_from_row
+from engine.storage.calls import Call, call_from_row
+from engine.storage.columns import COLUMNS
+from engine.storage.table import Table
+
+_BOOKING = len(COLUMNS["bookings"])
+_CALL = _BOOKING + len(COLUMNS["calls"])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A booking whose number is dialled, and what the database knows about this call and its caller.
+
+    Attributes:
+        booking: The booking that holds the number.
+        destination_is_ours: Whether the hidden number is in the pool, so that bridging would make a loop.
+        caller_blocked: Whether the booking blocks the caller.
+        caller_calls: Calls of this caller that the booking has let through since an instant.
+        call_is_known: Whether a call with this id was let through before, on any booking.
+    """
+
+    booking: Booking
+    destination_is_ours: bool
+    caller_blocked: bool
+    caller_calls: int
+    call_is_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call that was answered just now.
+
+    Attributes:
+        seconds_leased: Its lease.
+        answered_boot_ms: When it was answered, by the boot clock.
+        booking_end_at: When its booking ends.
+        chosen: The optional events that the booking's account has chosen.
+    """
+
+    seconds_leased: int
+    answered_boot_ms: BootMs
+    booking_end_at: EpochMs
+    chosen: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call that was let through.
+
+    Attributes:
+        booking: The booking that was called.
+        call: The call.
+        callbacks_posted: How many callbacks about the booking were posted so far.
+        chosen: The optional events that the booking's account has chosen.
+    """
+
+    booking: Booking
+    call: Call
+    callbacks_posted: int
+    chosen: frozenset[str]
+
+
+class CallPath(Table):
+    """Reads over several tables for the steps of a call."""
+
+    def asked(self, service: E164, source: str, call_id: CallId, since: EpochMs) -> Asked | None:
+        """Returns the booking that holds the dialled number, with facts about a call from `source`.
+
+        Args:
+            service: The dialled number.
+            source: The caller.
+            call_id: The call.
+            since: From when on the caller's calls are counted.
+        """
+        row = self._sql.asked(self._db, service=service, source=source, call_id=call_id, since=since)
+        if row is None:
+            return None
+        ours, blocked, calls, known = row[_BOOKING:]
+        return Asked(booking_from_row(row), bool(ours), bool(blocked), calls, bool(known))
+
+    def begin_talk(
+        self, booking_id: BookingId, call_id: CallId, callee_channel: str, *, reported: Timestamp, read_at: BootMs
+    ) -> Begun | None:
+        """Makes a ringing call LIVE.
+
+        Args:
+            booking_id: The booking that was called.
+            call_id: The call.
+            callee_channel: Asterisk's unique id of the callee's channel.
+            reported: When it was answered, as the report tells.
+            read_at: When the report was read; that counts if the reported moment is impossible.
+
+        Returns:
+            None if the call does not ring, or has no destination any more.
+        """
+        rows = self._sql.begin_talk(
+            self._db,
+            booking_id=booking_id,
+            call_id=call_id,
+            callee_channel=callee_channel,
+            answered_at=reported.wall_ms,
+            reported_ticks=reported.boot_ms,
+            read_ticks=read_at,
+        )
+        if not rows:
+            return None
+        [(seconds_leased, answered_ticks, end_at, events)] = rows
+        return Begun(seconds_leased, answered_ticks, end_at, chosen_events_from_column(events))
+
+    def called(self, booking_id: BookingId, call_id: CallId) -> Called | None:
+        """Returns a call of a booking, whether it is up or has ended, and whether the booking is gone or not."""
+        row = self._sql.called(self._db, booking_id=booking_id, call_id=call_id)
+        if row is None:
+            return None
+        posted, events = row[_CALL:]
+        call = call_from_row(row[_BOOKING:_CALL])
+        return Called(booking_from_row(row), call, posted, chosen_events_from_column(events))
