@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.calls.end_spool import CURRENT, FORMER
 from engine.config.settings import Settings
 from engine.control.diagnostics import DIAGNOSTICS_VARIABLE
 from engine.local.doctor import Verdict, examine
@@ -72,19 +71,6 @@ def _callback(settings: Settings, state: str, due: int, finished: str) -> None:
     )
 
 
-def _answered(settings: Settings) -> None:
-    execute(
-        settings,
-        """INSERT INTO cdrs (id, account_id, booking_id, call_id, started_at, duration, source, service, destination,
-            disposition) SELECT 'cdr_1', id, 'bkg_1', 'rn1-2.3', 0, 1, '', '', '', 'ANSWERED' FROM accounts LIMIT 1""",
-    )
-
-
-def _unreadable_spool(settings: Settings) -> None:
-    _answered(settings)
-    (settings.journal / CURRENT).mkdir(parents=True)
-
-
 FAULTS: list[tuple[str, Callable[[Settings], object], str, str]] = [
     ("secrets", _open_secret, "failed", "chmod 600"),
     ("database", _scribble, "failed", "backup"),
@@ -93,8 +79,6 @@ FAULTS: list[tuple[str, Callable[[Settings], object], str, str]] = [
     ("numbers", lambda s: execute(s, "UPDATE numbers SET state = 'BOOKED'"), "failed", "numbers import"),
     ("callbacks", lambda s: _callback(s, "PENDING", 0, "NULL"), "warning", "1 waiting, 1 of them too long"),
     ("callbacks", lambda s: _callback(s, "FAILED", 0, str(1 << 60)), "warning", "1 given up"),
-    ("journal", _answered, "warning", "the end of call rn1-2.3 is not in it"),
-    ("journal", _unreadable_spool, "warning", "it cannot be read: Is a directory"),
     ("ledger", lambda s: execute(s, "UPDATE grants SET seconds = seconds + 1"), "failed", "ledger verify"),
 ]
 
@@ -107,14 +91,6 @@ def test_every_finding_has_a_remedy(
     found = wrong(settings)
     assert found[part].startswith(verdict)
     assert said in found[part]
-
-
-@pytest.mark.parametrize("name", [CURRENT, FORMER])
-def test_a_spool_that_has_the_end_of_the_latest_call_is_right(settings: Settings, name: str) -> None:
-    _answered(settings)
-    settings.journal.mkdir(parents=True, exist_ok=True)
-    (settings.journal / name).write_text("ended rn1-2.3 bkg_1 1000 ANSWER 20260301120000250 0\n")
-    assert wrong(settings) == {}
 
 
 def test_retired_numbers_are_counted_and_do_not_make_the_pool_short(settings: Settings) -> None:
