@@ -172,19 +172,19 @@ class LimitKeeper:
         if self._link.is_up:
             for booking_id in list(self._unsure):
                 await self._set_all_limits(booking_id)
-            while self._to_end:
-                await self._end(self._to_end.pop())
+            for call_id in list(self._to_end):
+                await self._end(call_id)
 
     async def _end(self, call_id: CallId) -> None:
         """Ends a call that nothing meters."""
         log.warning("answered_call_unknown", call=call_id)
-        try:
-            await self._link.hang_up(call_id)
-        except AmiUnavailable:
-            self._to_end.add(call_id)
-            raise
-        except AmiRefused:
-            return  # it has just ended
+        with suppress(AmiRefused):  # it has just ended
+            try:
+                await self._link.hang_up(call_id)
+            except AmiUnavailable as error:
+                log.warning("call_not_ended", call=call_id, reason=str(error))
+                return
+        self._to_end.discard(call_id)
 
     async def _set_all_limits(self, booking_id: BookingId) -> None:
         async with self._exclusive(booking_id):
@@ -222,19 +222,20 @@ class LimitKeeper:
         try:
             if limit.channel is None:
                 return await self._set_ringing(booking_id, limit)
-            await self._set_talking(limit.channel, limit)
+            return await self._set_talking(limit.channel, limit)
         except AmiUnavailable as error:
             log.warning("limit_not_set", call=limit.call_id, reason=str(error))
             self._unsure.add(booking_id)
             return False
         except AmiError:
             return False  # no such channel: the call has just ended
-        return True
 
-    async def _set_talking(self, channel: str, limit: TalkLimit) -> None:
+    async def _set_talking(self, channel: str, limit: TalkLimit) -> bool:
+        """Returns whether the call can keep to the limit. If deciding on it took too long, it has talked past it."""
         left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_boot_ms)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         await self._link.action("AbsoluteTimeout", Channel=channel, Timeout=f"{seconds:.3f}")
+        return left_ms > 0
 
     async def _set_ringing(self, booking_id: BookingId, limit: TalkLimit) -> bool:
         """Changes the lease that the dialplan will read at the answer. Returns whether it surely will read this one.
