@@ -8,7 +8,7 @@ between, the lease in the database is at least the limit in Asterisk.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
 import structlog
