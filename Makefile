@@ -36,7 +36,7 @@ fuzz: venv asterisk phones ## Send mutated INVITEs to Asterisk while good calls 
 
 BENCH ?=
 bench: venv $(if $(findstring asterisk,$(BENCH)),asterisk phones) ## Measure what a call costs, compared with other designs and the machine's limits. BENCH="calls one slow memory api open million asterisk"
-	$(PYTHON) -m bench $(BENCH)
+	@python=$$(bench/venv.sh) && exec "$$python" -m bench $(BENCH)
 
 SOAK ?=
 soak: venv ## Run 5 calls/s for an hour and check that memory, tasks, sockets and rows do not grow. SOAK="--minutes 60 --rate 5"

@@ -13,15 +13,16 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from bench.compare import WARM_UP, Contender, contenders
-from bench.load import Run
+from bench.compare import WARM_UP, contenders
+from bench.contender import Contender, Run
+from bench.generator import Round
 
 SHARES = (0.25, 0.5, 0.75, 0.9)
-ROUNDS, SECONDS, MOST_CALLS = 3, 4.0, 2_000
-CLOSED_CALLS, CLOSED_SLOTS = 1_000, 64
+ROUNDS, SECONDS, MOST_CALLS = 3, 4.0, 4_000
+CLOSED_CALLS, CLOSED_SLOTS = 2_000, 64
 # More than any server needs at once. A call that finds no free slot begins late; the table shows by how much.
 SLOTS = 1_024
-CALLS = WARM_UP + ROUNDS * (CLOSED_CALLS + len(SHARES) * MOST_CALLS)
+CALLS = WARM_UP.calls + ROUNDS * (CLOSED_CALLS + len(SHARES) * MOST_CALLS)
 HEADINGS = (
     "of its maximum",
     "calls/s due",
@@ -37,7 +38,7 @@ out = Console(width=120, highlight=False)
 
 
 def open_loop(directory: Path, show_progress: Callable[[str], None]) -> None:
-    """Route times of the three servers at shares of their maximum."""
+    """Route times of the servers at shares of their maximum."""
     table = Table("", title="Calls at an even pace (open loop)", title_justify="left")
     for heading in (*HEADINGS, "generator busy"):
         table.add_column(heading, justify="right")
@@ -52,8 +53,8 @@ def open_loop(directory: Path, show_progress: Callable[[str], None]) -> None:
 
 
 def _maximum(contender: Contender) -> float:
-    contender.play(WARM_UP, slots=8)
-    return median(contender.play(CLOSED_CALLS, slots=CLOSED_SLOTS).rate for _ in range(ROUNDS))
+    contender.play(WARM_UP)
+    return median(contender.play(Round(CLOSED_CALLS, slots=CLOSED_SLOTS)).rate for _ in range(ROUNDS))
 
 
 def _rounds(contestants: Mapping[str, Contender], rates: Mapping[str, float]) -> dict[str, list[Run]]:
@@ -61,7 +62,7 @@ def _rounds(contestants: Mapping[str, Contender], rates: Mapping[str, float]) ->
     for _ in range(ROUNDS):
         for name in random.sample(list(contestants), len(contestants)):
             calls = min(MOST_CALLS, max(100, int(rates[name] * SECONDS)))
-            runs[name].append(contestants[name].play(calls, slots=SLOTS, rate=rates[name]))
+            runs[name].append(contestants[name].play(Round(calls, slots=SLOTS, rate=rates[name])))
     return runs
 
 

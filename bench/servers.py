@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
 
+from bench.books import Answered, Books, Database, Journal
 from bench.system import BenchSystem, environment_of
 from engine.control.diagnostics import DIAGNOSTICS_VARIABLE, ask_lateness
 from engine.runtime.diagnostics import Lateness, LatenessRequest
@@ -35,6 +36,7 @@ class Server:
 
     Attributes:
         started: Seconds until it answered (the engine) or listened (the others).
+        books: Where it can be seen whether it has settled all calls.
         system: The engine's data directory, through which its diagnostics are reached. None for other servers.
     """
 
@@ -42,12 +44,12 @@ class Server:
     port: int
     process: psutil.Process
     started: float
+    books: Books = field(default_factory=Answered)
     system: BenchSystem | None = None
 
     def cpu(self) -> float:
-        """CPU seconds of all its threads so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """CPU seconds of all its threads so far, to the nanosecond: /proc shows hundredths of a second."""
+        return time.clock_gettime(cpu_clock(self.process.pid))
 
     def memory(self) -> int:
         """Resident bytes."""
@@ -58,6 +60,11 @@ class Server:
         return (
             None if self.system is None else ask_lateness(self.system.settings.data_dir, LatenessRequest(watch_seconds))
         )
+
+
+def cpu_clock(pid: int) -> int:
+    """The id of the clock that counts a process's CPU (clock_getcpuclockid(3), which Python does not have)."""
+    return (~pid << 3) | 2
 
 
 @contextmanager
@@ -73,7 +80,8 @@ def engine(system: BenchSystem, log: Path, preload: Mapping[str, str] | None = N
     ) as server:
         waiting = time.monotonic()
         _ask(system.settings.http_port)
-        yield replace(server, system=system, started=server.started + time.monotonic() - waiting)
+        started = server.started + time.monotonic() - waiting
+        yield replace(server, books=Database(system.settings.database), system=system, started=started)
 
 
 @contextmanager
@@ -100,10 +108,18 @@ def bare_api(system: BenchSystem, pepper: str, log: Path) -> Iterator[Server]:
 
 @contextmanager
 def limit(
-    program: Path, services: Path, journal: Path, port: int, log: Path, preload: Mapping[str, str] | None = None
+    program: Path,
+    services: Path,
+    journal: Path,
+    port: int,
+    ami_port: int | None,
+    log: Path,
+    preload: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    with _running("limit", [program, str(port), journal, services], port, log, preload or {}) as server:
-        yield server
+    """The limit of the machine. With `ami_port` its calls ask once."""
+    command: list[str | Path] = [program, str(port), journal, services, *([] if ami_port is None else [str(ami_port)])]
+    with _running("limit", command, port, log, preload or {}) as server:
+        yield replace(server, books=Journal(journal))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.asterisk.traffic import RINGING, Round
+from bench.asterisk.traffic import ANSWERED, RINGING, Round
 
 # After this time callers repeat the INVITE: SIP's T1 (RFC 3261, 17.1.1.1).
 PATIENT_MS = 500
@@ -10,12 +10,13 @@ PATIENT_MS = 500
 
 @dataclass(frozen=True)
 class Way:
-    """Figures of all rounds that went the same way (plain Dial or engine). Times in ms; CPU in ms a call."""
+    """Figures of all rounds that went the same way. Times in ms; CPU in ms a call."""
 
     calls: int
     failed: int
     ringing_p50: float
     ringing_p99: float
+    answered_p50: float
     asterisk: float
     engine: float
 
@@ -28,6 +29,7 @@ class Way:
             calls - sum(each.cleared for each in rounds),
             percentile(ringing, 50),
             percentile(ringing, 99),
+            percentile([took for each in rounds for took in each.times[ANSWERED]], 50),
             sum(each.asterisk_cpu for each in rounds) * 1000 / calls,
             sum(each.engine_cpu for each in rounds) * 1000 / calls,
         )

@@ -36,6 +36,29 @@ exten => {PLAIN},1,Dial(PJSIP/{HIDDEN}@trunk,30,iIr)
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a running system is, perhaps one that another process has started.
+
+    Attributes:
+        sip: Where its calls come in.
+        trunk_port: The SIP port where calls to the hidden number arrive.
+        services: The rented numbers.
+        asterisk: The id of Asterisk's process.
+        engine: The id of the engine's process.
+    """
+
+    sip: str
+    trunk_port: int
+    services: list[str]
+    asterisk: int
+    engine: int
+
+    def cpu(self) -> tuple[float, float]:
+        """CPU seconds so far, of Asterisk and of the engine."""
+        return time.clock_gettime(servers.cpu_clock(self.asterisk)), time.clock_gettime(servers.cpu_clock(self.engine))
+
+
+@dataclass(frozen=True)
 class FullSystem:
     """The running system.
 
@@ -52,10 +75,9 @@ class FullSystem:
     def sip(self) -> str:
         return f"127.0.0.1:{self.system.settings.sip_port}"
 
-    def cpu(self) -> tuple[float, float]:
-        """CPU seconds so far, of Asterisk and of the engine."""
-        times = self.asterisk.cpu_times()
-        return float(times.user + times.system), self.engine.cpu()
+    @property
+    def place(self) -> Place:
+        return Place(self.sip, self.trunk_port, self.system.services, self.asterisk.pid, self.engine.process.pid)
 
     def ledger(self) -> list[str]:
         """The broken rules that `ledger verify` reports."""

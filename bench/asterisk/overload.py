@@ -50,7 +50,7 @@ def overload(directory: Path, rate: int, **more: object) -> Overload:
     """Starts a system with the settings `more`, and makes `rate` calls a second."""
     directory.mkdir()
     with full_system(directory, **more) as place:
-        telephones = Telephones(place, directory)
+        telephones = Telephones(place.place, directory)
         database = place.system.settings.database
         with telephones.answering():
             telephones.play(WARM_UP, WARM_UP_RATE, plain=False)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.asterisk.full_system import PLAIN, FullSystem, children_on
+from bench.asterisk.full_system import PLAIN, Place, children_on
 from bench.native import built
 from bench.servers import GENERATOR_CORE
 from phones.sipp import Sipp
@@ -57,7 +57,7 @@ class Round:
 class Telephones:
     """The callers and the hidden number, on the core that the servers do not use."""
 
-    def __init__(self, system: FullSystem, directory: Path) -> None:
+    def __init__(self, system: Place, directory: Path) -> None:
         self._system = system
         self._directory = directory
         self._clock = built("fine_clock", directory)
@@ -115,7 +115,7 @@ class Telephones:
             sipp.close()
 
     def _lines(self, directory: Path, *, plain: bool) -> Path:
-        services = [PLAIN] if plain else self._system.system.services
+        services = [PLAIN] if plain else self._system.services
         first = random.randrange(CALLERS)
         lines = (f"{services[each % len(services)]};+1415{(first + each) % CALLERS:07}" for each in range(LINES))
         path = directory / "numbers"

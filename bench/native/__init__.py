@@ -6,6 +6,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LIBRARY = ["-O2", "-shared", "-fPIC"]
+# Sources besides NAME.c.
+PARTS = {"generator": ("manager.c", "reports.c", "workload.c")}
 FLAGS = {
     "generator": ["-O2"],
     "limit": ["-O2"],
@@ -29,5 +31,6 @@ def built(name: str, directory: Path) -> Path:
     made = directory / "native" / name
     made.parent.mkdir(exist_ok=True)
     if not made.exists():
-        subprocess.run([compiler, *FLAGS[name], "-Wall", "-o", made, HERE / f"{name}.c", "-ldl"], check=True)
+        sources = [HERE / f"{name}.c", *(HERE / part for part in PARTS.get(name, ()))]
+        subprocess.run([compiler, *FLAGS[name], "-Wall", "-o", made, *sources, "-ldl"], check=True)
     return made

@@ -1,129 +1,126 @@
-/* Plays whole calls against a FastAGI server, as Asterisk does: one connection for each script, one write for each
- * header line, one answer for each command, until the server closes.
+/* Plays whole calls as Asterisk does, in one of two shapes (the workload says which):
  *
- *     generator PORT WORKLOAD FIRST COUNT STEPS SLOTS RATE
+ *   three requests   a FastAGI connection for each of route, answered, ended
+ *   ask once         one FastAGI connection for route; then two events of the manager interface (answered, ended), of
+ *                    which the end also goes to the end spool
  *
- * WORKLOAD: see bench/workload.py. STEPS: how many scripts of a call are played (3: all). SLOTS: calls at once.
- * RATE 0 is a closed loop: each slot begins a call when its last one has ended. Any other RATE is an open loop: RATE
- * calls begin in each second, whatever happened to the others, and the time of a route runs from when it was due.
- * Prints one line of JSON. Times are microseconds. `busy` is this program's share of its core. `behind` is the longest
- * delay with which a call of the open loop began, because no slot was free or this program was late.
+ * In a FastAGI connection each header line is one write, and each command gets one answer, until the server closes.
+ *
+ *     generator WORKLOAD FASTAGI_PORT [AMI_PORT TOKEN SPOOL]
+ *
+ * WORKLOAD: see bench/workload.py. Each line on standard input plays a round; a line of JSON answers it:
+ *
+ *     FIRST COUNT STEPS SLOTS RATE PAUSE PATIENT
+ *
+ * STEPS: how much of each call is played (3: all). SLOTS: requests at once; a call of three requests holds its slot to
+ * its end, a call that asks once until it has been put through. RATE 0 is a closed loop: each slot begins a call when it
+ * is free. Any other RATE is an open loop: RATE calls begin in each second, whatever happened to the others, and the time
+ * of a route runs from when it was due. PAUSE: microseconds that a call that asks once rings, and then talks. PATIENT 1:
+ * a slot holds its call to the end, and rests for PAUSE after each step, so that the server has done each step before
+ * the next one comes.
+ * Times in the answer are microseconds; `began` and `sent` are seconds of CLOCK_MONOTONIC. `busy` is this program's share
+ * of its core. `behind` is the longest delay with which a call of the open loop began.
  */
 #define _GNU_SOURCE
+#include "manager.h"
+#include "reports.h"
+#include "source.h"
+#include "timings.h"
+#include "workload.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
-#define MAX_STEPS 3
 #define MAX_SLOTS 4096
 #define BUFFER 8192
-#define GIVE_UP_SECONDS 60
+#define DEFAULT_LIMIT 1800
 
 static const char OK[] = "200 result=1\n";
 /* The end of the command that sets RN_VERDICT, alone or as the last of several variables. */
 static const char BRIDGE[] = "BRIDGE\"";
 
 struct slot {
-    int fd, step, connected, bridged;
+    struct source source;
+    int fd, step, connected, bridged, limit;
     long call;
     uint64_t due, began;
     size_t held;
     char buffer[BUFFER];
 };
 
-static const unsigned char *steps_of_calls, **at;
-static long first, count, next_call, done, failed, bridged_calls;
-static int steps, slots, port, poller;
-static double rate;
-static uint64_t behind;
-static uint32_t *took[MAX_STEPS];
-static long took_count[MAX_STEPS];
-static uint64_t start;
+/* Something to do at a time. Each queue is in order, because everything in it waits equally long. */
+struct due { uint64_t at, since; long call; int limit; struct slot *slot; };
+struct queue { struct due *all; long head, tail; void (*act)(const struct due *); };
 
-static void die(const char *what) { perror(what); exit(1); }
+struct round {
+    long first, count, next, done, failed, bridged;
+    int steps, slots, patient, playing;
+    double rate, cpu;
+    uint64_t pause, start, behind;
+};
 
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+int poller;
+static struct round now_played;
+static struct slot all_slots[MAX_SLOTS];
+static struct queue answers, ends, rests;
+static int port, timer;
+
+static void add(struct queue *queue, long call, int limit, struct slot *slot) {
+    uint64_t time = now();
+    queue->all[queue->tail++] = (struct due){time + now_played.pause, time, call, limit, slot};
 }
 
-static uint32_t word(const unsigned char *from) { uint32_t value; memcpy(&value, from, 4); return value; }
-
-static const unsigned char *after_step(const unsigned char *step) {
-    uint32_t lines = word(step);
-    step += 4;
-    while (lines--) step += 4 + word(step);
-    return step;
-}
-
-static void load(const char *path) {
-    struct stat about;
-    int fd = open(path, O_RDONLY);
-    if (fd < 0 || fstat(fd, &about) < 0) die(path);
-    const unsigned char *all = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-    if (all == MAP_FAILED) die("mmap");
-    long calls = (long)word(all);
-    if (first + count > calls) { fprintf(stderr, "the workload has %ld calls\n", calls); exit(1); }
-    at = malloc(sizeof *at * (size_t)calls * MAX_STEPS);
-    steps_of_calls = all + 4;
-    for (long each = 0; each < calls * MAX_STEPS; each++) { at[each] = steps_of_calls; steps_of_calls = after_step(steps_of_calls); }
-}
+static uint64_t next_due(void) { return now_played.start + (uint64_t)((double)now_played.next / now_played.rate * 1e9); }
 
 static void begin_step(struct slot *slot) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct epoll_event wanted = {.events = EPOLLOUT, .data.ptr = slot};
     slot->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (slot->fd < 0) die("socket");
     slot->connected = 0;
     slot->held = 0;
     slot->began = now();
     if (connect(slot->fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS) die("connect");
-    if (epoll_ctl(poller, EPOLL_CTL_ADD, slot->fd, &wanted) < 0) die("epoll_ctl");
+    watch(EPOLL_CTL_ADD, slot->fd, EPOLLOUT, &slot->source);
 }
 
-static uint64_t next_due(void) { return start + (uint64_t)((double)next_call / rate * 1e9); }
-
-static int begin_call(struct slot *slot) {
+static void begin_call(struct slot *slot) {
     slot->fd = -1;
-    if (next_call >= count) return 0;
-    slot->due = rate > 0 ? next_due() : 0;
-    slot->call = first + next_call++;
-    slot->step = 0;
-    slot->bridged = 0;
+    if (now_played.next >= now_played.count) return;
+    slot->due = now_played.rate > 0 ? next_due() : 0;
+    slot->call = now_played.first + now_played.next++;
+    slot->step = slot->bridged = 0;
+    slot->limit = DEFAULT_LIMIT;
+    call_states[slot->call] = ASKING;
     begin_step(slot);
-    return 1;
 }
 
 static void send_lines(struct slot *slot) {
-    const unsigned char *line = at[slot->call * MAX_STEPS + slot->step];
-    uint32_t lines = word(line);
+    const unsigned char *line = request_of(slot->call, slot->step);
+    uint32_t lines = number_at(line);
     line += 4;
     while (lines--) {
-        uint32_t length = word(line);
+        uint32_t length = number_at(line);
         if (send(slot->fd, line + 4, length, MSG_NOSIGNAL) < 0) return; /* reading the socket's end shows the failure */
         line += 4 + length;
     }
+}
+
+/* Notes the verdict if this command has it, and RN_SECONDS, which stands two fields before it. */
+static void read_command(struct slot *slot, const char *from, const char *end) {
+    if (end - from < (long)sizeof BRIDGE - 1 || memcmp(end - (sizeof BRIDGE - 1), BRIDGE, sizeof BRIDGE - 1)) return;
+    slot->bridged = 1;
+    int commas = 0;
+    for (const char *at = end; at > from; at--) if (*at == ',' && ++commas == 3) { slot->limit = atoi(at + 1); return; }
 }
 
 /* Answers every complete line in the buffer. */
 static void answer(struct slot *slot) {
     char *from = slot->buffer, *end = slot->buffer + slot->held, *newline;
     while ((newline = memchr(from, '\n', (size_t)(end - from)))) {
-        if ((size_t)(newline - from) >= sizeof BRIDGE - 1 && !memcmp(newline - (sizeof BRIDGE - 1), BRIDGE, sizeof BRIDGE - 1)) slot->bridged = 1;
+        read_command(slot, from, newline);
         if (send(slot->fd, OK, sizeof OK - 1, MSG_NOSIGNAL) < 0) break;
         from = newline + 1;
     }
@@ -131,23 +128,60 @@ static void answer(struct slot *slot) {
     memmove(slot->buffer, from, slot->held);
 }
 
-/* Returns 1 if the slot goes on with another step or call. */
-static int end_step(struct slot *slot) {
-    uint64_t from = slot->step == 0 && slot->due ? slot->due : slot->began;
-    close(slot->fd);
-    took[slot->step][took_count[slot->step]++] = (uint32_t)((now() - from) / 1000);
-    if (slot->step == 0 && !slot->bridged) { failed++; done++; return rate > 0 ? (slot->fd = -1, 0) : begin_call(slot); }
-    if (++slot->step < steps) { begin_step(slot); return 1; }
-    bridged_calls++;
-    done++;
-    return rate > 0 ? (slot->fd = -1, 0) : begin_call(slot);
+/* The slot has done a step or a call: what it does next begins now, or after a rest. */
+static void go_on(struct slot *slot) {
+    if (now_played.patient) { slot->fd = -1; add(&rests, slot->call, 0, slot); }
+    else if (slot->step) begin_step(slot);
+    else if (now_played.rate > 0) slot->fd = -1;
+    else begin_call(slot);
 }
 
-static void on_event(struct slot *slot, uint32_t events) {
+static void after_rest(const struct due *due) { if (due->slot->step) begin_step(due->slot); else begin_call(due->slot); }
+
+/* The call is over. `slot`: the one that it held, if it held any. */
+static void end_call(long call, struct slot *slot) {
+    now_played.done++;
+    if (now_played.steps == MAX_STEPS || now_played.steps == 1) call_states[call] = GONE;
+    if (slot) { slot->step = 0; go_on(slot); }
+}
+
+static void answer_call(const struct due *due) {
+    call_states[due->call] = TALKING;
+    report_answered(due->call, due->limit);
+    if (now_played.steps == 2) end_call(due->call, due->slot);
+    else add(&ends, due->call, 0, due->slot);
+}
+
+static void hang_up(const struct due *due) {
+    call_states[due->call] = GONE; /* before the report, as a list that comes now must not have it any more */
+    report_ended(due->call, (long)((now() - due->since) / 1000000));
+    end_call(due->call, due->slot);
+}
+
+static void put_through(struct slot *slot) {
+    now_played.bridged++;
+    if (now_played.steps == 1) { end_call(slot->call, slot); return; }
+    call_states[slot->call] = RINGING;
+    add(&answers, slot->call, slot->limit, now_played.patient ? slot : NULL);
+    if (!now_played.patient) { slot->step = 0; go_on(slot); }
+}
+
+static void end_step(struct slot *slot) {
+    uint64_t from = slot->step == 0 && slot->due ? slot->due : slot->began;
+    close(slot->fd);
+    note_timing(slot->step, now() - from);
+    if (slot->step == 0 && !slot->bridged) { now_played.failed++; call_states[slot->call] = GONE; end_call(slot->call, slot); return; }
+    if (reports_calls) { put_through(slot); return; }
+    if (++slot->step < now_played.steps) { go_on(slot); return; }
+    now_played.bridged++;
+    end_call(slot->call, slot);
+}
+
+static void on_slot(struct source *source, uint32_t events) {
+    struct slot *slot = (struct slot *)source;
     if (!slot->connected && events & EPOLLOUT) {
-        struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = slot};
         slot->connected = 1;
-        epoll_ctl(poller, EPOLL_CTL_MOD, slot->fd, &wanted);
+        watch(EPOLL_CTL_MOD, slot->fd, EPOLLIN, &slot->source);
         send_lines(slot);
         return;
     }
@@ -158,73 +192,110 @@ static void on_event(struct slot *slot, uint32_t events) {
     answer(slot);
 }
 
-/* Begins the calls that are due, as far as slots are free, and sets the timer to the next one. */
-static void begin_due(struct slot *all, int timer) {
-    static uint64_t set_to;
-    for (int each = 0; each < slots && next_call < count; each++) {
+/* Begins the calls of an open loop that are due, as far as slots are free. */
+static void begin_due(void) {
+    for (int each = 0; each < now_played.slots && now_played.next < now_played.count; each++) {
         uint64_t due = next_due(), time = now();
-        if (due > time) {
-            if (due == set_to) return;
-            set_to = due;
-            struct itimerspec when = {.it_value = {.tv_sec = (time_t)(due / 1000000000u), .tv_nsec = (long)(due % 1000000000u)}};
-            if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL) < 0) die("timerfd_settime");
-            return;
-        }
-        if (all[each].fd >= 0) continue;
-        if (time - due > behind) behind = time - due;
-        begin_call(&all[each]);
+        if (due > time) return;
+        if (all_slots[each].fd >= 0) continue;
+        if (time - due > now_played.behind) now_played.behind = time - due;
+        begin_call(&all_slots[each]);
     }
 }
 
-static int ascending(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
+static uint64_t do_due(struct queue *queue, uint64_t earliest) {
+    while (queue->head < queue->tail && queue->all[queue->head].at <= now()) queue->act(&queue->all[queue->head++]);
+    return queue->head < queue->tail && queue->all[queue->head].at < earliest ? queue->all[queue->head].at : earliest;
 }
 
-static uint32_t quantile(int step, double part) {
-    long n = took_count[step];
-    return n ? took[step][(long)((double)(n - 1) * part)] : 0;
-}
-
-static void report(double seconds) {
-    static const char *names[] = {"route", "answered", "ended"};
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-    printf("{\"calls\": %ld, \"bridged\": %ld, \"failed\": %ld, \"seconds\": %.6f, \"busy\": %.4f, \"behind\": %lu", done, bridged_calls, failed, seconds, cpu / seconds,
-           (unsigned long)(behind / 1000));
-    for (int step = 0; step < steps; step++) {
-        qsort(took[step], (size_t)took_count[step], sizeof(uint32_t), ascending);
-        printf(", \"%s\": {\"p50\": %u, \"p99\": %u, \"p999\": %u, \"max\": %u}", names[step], quantile(step, 0.5),
-               quantile(step, 0.99), quantile(step, 0.999), quantile(step, 1));
+/* Does everything that is due, and sets the timer to what comes next. */
+static void do_all_due(void) {
+    static uint64_t set_to;
+    uint64_t next = UINT64_MAX;
+    if (now_played.rate > 0) {
+        begin_due();
+        if (now_played.next < now_played.count) next = next_due();
     }
+    next = do_due(&rests, do_due(&ends, do_due(&answers, next)));
+    if (next == set_to || next == UINT64_MAX) return;
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(next / 1000000000u), .tv_nsec = (long)(next % 1000000000u)}};
+    if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, NULL) < 0) die("timerfd_settime");
+    set_to = next;
+}
+
+static void report(void) {
+    uint64_t end = now();
+    printf("{\"calls\": %ld, \"bridged\": %ld, \"failed\": %ld, \"began\": %.6f, \"sent\": %.6f, \"busy\": %.4f, \"behind\": %lu, \"unheard\": %ld, \"backlog\": %zu",
+           now_played.done, now_played.bridged, now_played.failed, (double)now_played.start / 1e9, (double)end / 1e9,
+           (own_cpu() - now_played.cpu) / ((double)(end - now_played.start) / 1e9), (unsigned long)(now_played.behind / 1000), unheard, longest_backlog);
+    print_timings();
     printf("}\n");
+    fflush(stdout);
+    now_played.playing = 0;
+}
+
+static void begin_round(void) {
+    now_played.playing = 1;
+    now_played.cpu = own_cpu();
+    now_played.start = now();
+    for (int each = 0; each < now_played.slots; each++) {
+        all_slots[each].fd = -1;
+        if (now_played.rate == 0) begin_call(&all_slots[each]);
+    }
+}
+
+/* Reads the order of the next round. The program that sends orders waits for each answer, so there is one at a time. */
+static void on_order(struct source *source, uint32_t events) {
+    char order[256];
+    ssize_t got = read(0, order, sizeof order - 1);
+    (void)source; (void)events;
+    if (got <= 0) exit(0);
+    order[got] = 0;
+    struct round *round = &now_played;
+    *round = (struct round){0};
+    if (sscanf(order, "%ld %ld %d %d %lf %lu %d", &round->first, &round->count, &round->steps, &round->slots, &round->rate, &round->pause, &round->patient) != 7 ||
+        round->count < 1 || round->first + round->count > calls || round->steps < 1 || round->steps > MAX_STEPS || round->slots < 1 || round->slots > MAX_SLOTS) {
+        fprintf(stderr, "not a round, or one with too much: %s", order);
+        exit(2);
+    }
+    round->pause *= 1000;
+    unheard = 0;
+    longest_backlog = 0;
+    clear_timings();
+    answers.head = answers.tail = ends.head = ends.tail = rests.head = rests.tail = 0;
+}
+
+static void on_timer(struct source *source, uint32_t events) {
+    uint64_t expirations;
+    (void)source; (void)events;
+    if (read(timer, &expirations, sizeof expirations) < 0 && errno != EAGAIN) die("timerfd");
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8) { fprintf(stderr, "usage: generator PORT WORKLOAD FIRST COUNT STEPS SLOTS RATE\n"); return 2; }
-    port = atoi(argv[1]); first = atol(argv[3]); count = atol(argv[4]); steps = atoi(argv[5]); slots = atoi(argv[6]); rate = atof(argv[7]);
-    if (steps < 1 || steps > MAX_STEPS || slots < 1 || slots > MAX_SLOTS) { fprintf(stderr, "too many\n"); return 2; }
-    load(argv[2]);
-    for (int step = 0; step < steps; step++) took[step] = malloc(sizeof(uint32_t) * (size_t)count);
-    struct slot *all = calloc((size_t)slots, sizeof *all);
+    static struct source order = {on_order}, ticks = {on_timer};
     struct epoll_event events[256];
+    if (argc != 3 && argc != 6) { fprintf(stderr, "usage: generator WORKLOAD FASTAGI_PORT [AMI_PORT TOKEN SPOOL]\n"); return 2; }
+    load_workload(argv[1]);
+    port = atoi(argv[2]);
     poller = epoll_create1(0);
-    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
-    struct epoll_event ticks = {.events = EPOLLIN, .data.ptr = NULL};
-    if (timer < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, timer, &ticks) < 0) die("timerfd");
-    start = now();
-    for (int each = 0; each < slots; each++) { all[each].fd = -1; if (rate == 0) begin_call(&all[each]); }
-    while (done < count) {
-        if (rate > 0) begin_due(all, timer);
-        int ready = epoll_wait(poller, events, 256, 1000);
-        if (ready == 0 && now() - start > (uint64_t)GIVE_UP_SECONDS * 10 * 1000000000u) { fprintf(stderr, "nothing comes\n"); return 1; }
+    timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    watch(EPOLL_CTL_ADD, timer, EPOLLIN, &ticks);
+    watch(EPOLL_CTL_ADD, 0, EPOLLIN, &order);
+    if (argc == 6) { manager_listen(atoi(argv[3])); reports_begin(argv[4], argv[5]); }
+    answers = (struct queue){malloc(sizeof(struct due) * (size_t)calls), 0, 0, answer_call};
+    ends = (struct queue){malloc(sizeof(struct due) * (size_t)calls), 0, 0, hang_up};
+    rests = (struct queue){malloc(sizeof(struct due) * (size_t)calls * MAX_STEPS), 0, 0, after_rest};
+    make_timings(calls);
+    for (int each = 0; each < MAX_SLOTS; each++) { all_slots[each].fd = -1; all_slots[each].source.ready = on_slot; }
+    for (;;) {
+        int ready = epoll_wait(poller, events, 256, -1);
         for (int each = 0; each < ready; each++) {
-            uint64_t expirations;
-            if (events[each].data.ptr) on_event(events[each].data.ptr, events[each].events);
-            else if (read(timer, &expirations, sizeof expirations) < 0 && errno != EAGAIN) die("timerfd");
+            struct source *source = events[each].data.ptr;
+            source->ready(source, events[each].events);
         }
+        if (now_played.count && !now_played.playing && (!reports_calls || manager_has_listener())) begin_round();
+        if (!now_played.playing) continue;
+        do_all_due();
+        if (now_played.done == now_played.count) { now_played.count = 0; report(); }
     }
-    report((double)(now() - start) / 1e9);
-    return 0;
 }

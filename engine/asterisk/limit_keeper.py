@@ -258,8 +258,7 @@ class LimitKeeper:
         if answered is None or answered.channel is None:
             self._unsure.add(booking_id)
             return False
-        await self._set_talking(answered.channel, answered)
-        return True
+        return await self._set_talking(answered.channel, answered)
 
     async def _when_reported(self, limit: TalkLimit) -> TalkLimit | None:
         """Returns the limit of a call that Asterisk has connected, once its answer is noted; None if it is not."""

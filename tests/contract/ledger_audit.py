@@ -52,7 +52,7 @@ class Audited(Machine):
         assert call["destination"] == hidden or leg.was_held_up
 
     def _check_limit(self, leg: Leg) -> None:
-        """The lease in the database is never below the limit in Asterisk, nor below what a call that rings would get."""
+        """The lease in the database is never below the limit in Asterisk, nor below what a ringing call would get."""
         call = self._calls[leg.call_id]
         assert call["ended_at"] is None, "it was settled while it was up"
         limit_ms = self.asterisk.limit_ms(leg)

@@ -4,6 +4,7 @@ Its calls carry out the real dialplan. The state machine can hold a call whereve
 """
 
 import asyncio
+import contextlib
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -143,10 +144,8 @@ class Asterisk:
     async def _call(self, leg: Leg) -> None:
         steps, lines = Steps(self, leg), dialplan.contexts()["rented-numbers"]
         first = next(index for index, line in enumerate(lines) if line.data.startswith(FIRST))
-        try:
+        with contextlib.suppress(HungUp):
             await dialplan.run(leg.caller, "rented-numbers", steps, start=first)
-        except HungUp:
-            pass
         leg.phase, leg.caller.hung_up = Phase.OVER, False
         await dialplan.run(leg.caller, "rented-numbers-ended", steps)
         leg.gone = True

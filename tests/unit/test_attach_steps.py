@@ -44,8 +44,7 @@ DONE = {
 # The same in the manner of FreePBX, whose own files include others that it writes anew and some for the administrator.
 FREEPBX = DONE | {
     "extensions.conf": (
-        "#include extensions_override_freepbx.conf\n#include extensions_custom.conf\n"
-        "[from-pstn]\ninclude => ext-did\n"
+        "#include extensions_override_freepbx.conf\n#include extensions_custom.conf\n[from-pstn]\ninclude => ext-did\n"
     ),
     "extensions_override_freepbx.conf": "",
     "extensions_custom.conf": f"[from-pstn-custom]\nexten => s,1,NoOp\n{INCLUDES[0]}\n",
@@ -54,7 +53,7 @@ FREEPBX = DONE | {
         "[admin]\nsecret = x;y\npermit=127.0.0.1/255.255.255.0\n"
         "#include manager_additional.conf\n#include manager_custom.conf\n"
     ),
-    "manager_additional.conf": ";--------------------------------------------;\n; Do NOT edit\n;--\nenabled = no\n--;\n",
+    "manager_additional.conf": ";--------------------------------;\n; Do NOT edit\n;--\nenabled = no\n--;\n",
     "manager_custom.conf": f"{INCLUDES[1].replace('#try', '#')}\n",
     "pjsip.conf": (
         "#include pjsip.transports.conf\n#include pjsip_custom_post.conf\n; all of:\n#tryinclude pjsip.d/*.conf\n"

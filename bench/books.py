@@ -1,0 +1,57 @@
+"""Looks from outside whether a server has settled all calls that were played.
+
+It cannot be seen on the wire: nobody answers an event. Each server has something on its disk that shows it, and looking
+at it costs the server nothing.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+# The length of a record in the journal of bench/native/limit.c.
+RECORD_BYTES = 200
+
+
+class Books(Protocol):
+    def has_done(self, steps: int, *, ended: bool) -> bool:
+        """Whether everything that was played is durable.
+
+        Args:
+            steps: Requests and reports since the server's start.
+            ended: Whether all calls have ended. Otherwise they go on to talk.
+        """
+
+
+class Answered:
+    """Of a server that answers each step once it is durable."""
+
+    def has_done(self, steps: int, *, ended: bool) -> bool:
+        return True
+
+
+class Database:
+    """The engine's database. The connection stays open, so that looking is cheap."""
+
+    UP = "SELECT EXISTS (SELECT 1 FROM calls WHERE ended_at IS NULL)"
+    RINGS = "SELECT EXISTS (SELECT 1 FROM calls WHERE ended_at IS NULL AND state = 'RINGING')"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+
+    def has_done(self, steps: int, *, ended: bool) -> bool:
+        if self._db is None:
+            self._db = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
+        [(waits,)] = self._db.execute(self.UP if ended else self.RINGS).fetchall()
+        return not waits
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The limit's journal, which has a record for each step."""
+
+    path: Path
+
+    def has_done(self, steps: int, *, ended: bool) -> bool:
+        return self.path.stat().st_size >= steps * RECORD_BYTES
