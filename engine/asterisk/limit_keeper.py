@@ -7,14 +7,15 @@ between, the lease in the database is at least the limit in Asterisk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
+from engine.asterisk.routes_under_way import RoutesUnderWay
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
     TalkLimit,
@@ -65,31 +66,19 @@ class LimitKeeper:
         # Bookings whose limits in Asterisk may differ from the database. They are set again once Asterisk can be
         # reached.
         self._unsure: set[BookingId] = set()
-        # Calls of which Asterisk is being told the route.
-        self._being_told: dict[CallId, set[asyncio.Event]] = {}
+        self._routes = RoutesUnderWay()
         # Calls of which Asterisk has an answer that is not reported yet.
         self._answer_awaited: dict[CallId, asyncio.Event] = {}
         # Calls that were answered although nothing meters them.
         self._to_end: set[CallId] = set()
         self._wake = asyncio.Event()
 
-    @contextmanager
-    def telling(self, call_id: CallId) -> Iterator[None]:
+    def telling(self, call_id: CallId) -> AbstractContextManager[None]:
         """Wraps the time in which Asterisk is being told the route of a call, and with it the call's lease.
 
         Nothing may lower the lease meanwhile: the larger one that is under way would arrive last.
         """
-        told = asyncio.Event()
-        # Several, if two Asterisks use the same call id.
-        under_way = self._being_told.setdefault(call_id, set())
-        under_way.add(told)
-        try:
-            yield
-        finally:
-            under_way.discard(told)
-            if not under_way:
-                del self._being_told[call_id]
-            told.set()
+        return self._routes.telling(call_id)
 
     def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
         """Schedules what an answer needs: another limit than Asterisk has set, or the end of the call."""
@@ -254,7 +243,7 @@ class LimitKeeper:
         Asterisk carries out the three actions in this order. The dialplan sets VERDICT after the lease, and Dial()
         sets DIALED_PEER before the dialplan reads the lease.
         """
-        await self._until_told(limit.call_id)
+        await self._routes.until_told(limit.call_id, LONGEST_DELAY_SECONDS)
         caller = limit.call_id
         verdict, _, peer = await asyncio.gather(
             self._link.action("Getvar", Channel=caller, Variable=VERDICT),
@@ -270,10 +259,6 @@ class LimitKeeper:
             self._unsure.add(booking_id)
             return False
         return await self._set_talking(answered.channel, answered)
-
-    async def _until_told(self, call_id: CallId) -> None:
-        for told in tuple(self._being_told.get(call_id, ())):
-            await wait_for(told, LONGEST_DELAY_SECONDS)
 
     async def _when_reported(self, limit: TalkLimit) -> TalkLimit | None:
         """Returns the limit of a call that Asterisk has connected, once its answer is noted; None if it is not."""

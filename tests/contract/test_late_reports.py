@@ -21,7 +21,7 @@ async def answered(world: World, booking: Booking, late_ms: int) -> None:
     """Routes a call that is answered after two seconds, and handles the report `late_ms` later."""
     lease = (await world.bridge(booking, CALL)).seconds
     world.now += RINGS
-    report = answer_report(CALL, lease, asterisk_now=world.now)
+    report = answer_report(CALL, lease, booking_id=booking.id, asterisk_now=world.now)
     world.now += late_ms
     noted = await world.storage.run(note_answer, report, world.at)
     assert not noted.limit_differs
@@ -36,7 +36,7 @@ async def test_a_call_costs_what_it_talked_however_late_its_reports_come(
     booking = await lenient.book()
     await answered(lenient, booking, answer_late)
     lenient.now += TALKS - answer_late
-    report = end_report(CALL, TALKS, asterisk_now=lenient.now)
+    report = end_report(CALL, TALKS, booking_id=booking.id, asterisk_now=lenient.now)
     lenient.now += end_late
     settlement = await lenient.storage.run(call_ended, report, lenient.at, lenient.policy)
     assert settlement is not None
@@ -47,7 +47,7 @@ async def test_both_reports_at_once_cost_what_was_talked(lenient: World) -> None
     """An engine that stood still during the whole call handles both after it."""
     booking = await lenient.book()
     await answered(lenient, booking, TALKS)
-    report = end_report(CALL, TALKS, asterisk_now=lenient.now)
+    report = end_report(CALL, TALKS, booking_id=booking.id, asterisk_now=lenient.now)
     settlement = await lenient.storage.run(call_ended, report, lenient.at, lenient.policy)
     assert settlement is not None
     assert settlement.cdr.duration == TALKS // SECOND
@@ -67,7 +67,7 @@ async def test_a_report_cannot_be_older_than_its_call_or_of_the_future(lenient: 
     booking = await lenient.book()
     await lenient.bridge(booking, CALL)
     lenient.now += RINGS
-    report = answer_report(CALL, asterisk_now=EpochMs(lenient.now + ahead))
+    report = answer_report(CALL, booking_id=booking.id, asterisk_now=EpochMs(lenient.now + ahead))
     await lenient.storage.run(note_answer, report, lenient.at)
     call = await lenient.storage.run(lambda tx: tx.calls.by_id(CALL))
     assert call is not None
@@ -83,15 +83,12 @@ async def test_a_call_that_is_answered_while_its_lease_is_lowered_gets_the_small
     )
     now = lenient.storage.run
     assert await now(lease_rebalancing.limit_if_answered, planned, lenient.at) is None
-    await answered_now(lenient)
+    report = answer_report(CALL, booking_id=booking.id, asterisk_now=lenient.now)
+    await now(note_answer, report, lenient.at)
     lenient.now += SECOND
     limit = await now(lease_rebalancing.limit_if_answered, planned, lenient.at)
     assert limit is not None
     assert (limit.channel, limit.leased) == (f"{CALL}-callee", planned.leased)
     assert limit.left_ms == planned.leased * SECOND - SECOND
-    await lenient.ended(CALL, SECOND)
+    await now(call_ended, end_report(CALL, SECOND, booking_id=booking.id), lenient.at, lenient.policy)
     assert await now(lease_rebalancing.limit_if_answered, planned, lenient.at) is None
-
-
-async def answered_now(world: World) -> None:
-    await world.storage.run(note_answer, answer_report(CALL, asterisk_now=world.now), world.at)
