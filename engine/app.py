@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from functools import partial
 from ipaddress import ip_network
 
@@ -30,8 +29,6 @@ from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
 from engine.asterisk.wall_clock import ClockWatch
-from engine.bookings.lifecycle import sweep
-from engine.callbacks.notifications import notify_all_due
 from engine.callbacks.ssrf import check_callback
 from engine.callbacks.worker import CallbackWorker
 from engine.calls.end_spool import EndSpool
@@ -46,18 +43,15 @@ from engine.control.diagnostics import diagnostic_operations, diagnostics_enable
 from engine.control.operator import Operator
 from engine.control.server import ControlServer
 from engine.domain.errors import RentedNumbersError
-from engine.privacy.retention import delete_expired
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
 from engine.runtime.diagnostics import LoopWatch
-from engine.runtime.periodic import wait_for
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.watchdog import watched
-from engine.sandbox.clock import sweep_sandboxes
-from engine.storage.errors import StorageError
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
+from engine.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +136,6 @@ class Engine:
         self._reads = reads
         self._clock = SystemClock()
         self._policy = policy_of(settings)
-        self._retention = retention_of(settings)
         self._callbacks = self._build_callback_worker()
         self._ami = AmiLink(
             host=settings.ami_host,
@@ -236,7 +229,7 @@ class Engine:
             tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))
             tasks.create_task(self._key_use.run(stop))
-            tasks.create_task(self._sweep(stop))
+            tasks.create_task(self._build_sweeper().run(stop))
             if self._watch is not None:
                 tasks.create_task(self._watch.run(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
@@ -273,32 +266,17 @@ class Engine:
         finally:
             await runner.cleanup()
 
-    async def _sweep(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                await self._sweep_once()
-            except StorageError as error:
-                log.error("sweep_failed", reason=str(error))
-            await wait_for(stop, self._settings.tuning.sweep_interval)
-
-    async def _sweep_once(self) -> None:
-        # A call whose end stands in the spool is not lost, however long the engine was away.
-        await self._spool.take_in()
-        # An expired booking's notifications must be posted before the sweep removes the booking.
-        await notify_all_due(self._storage, self._clock.now(), self._policy)
-        swept = await self._storage.run(sweep, self._clock.timestamp(), self._policy)
-        await sweep_sandboxes(self._storage, self._clock.now(), self._policy)
-        if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
-            log.info(
-                "swept",
-                bookings_gone=swept.bookings_gone,
-                numbers_freed=swept.numbers_freed,
-                calls_lost=swept.calls_lost,
-            )
-        await self.hang_up(swept.channels)
-        deleted = await delete_expired(self._storage, self._clock.now(), self._retention)
-        if deleted.any:
-            log.info("expired_records_deleted", **asdict(deleted))
+    def _build_sweeper(self) -> Sweeper:
+        return Sweeper(
+            self._storage,
+            self._clock,
+            self._policy,
+            retention_of(self._settings),
+            self._spool,
+            self._reconciler,
+            self.hang_up,
+            self._settings.tuning.sweep_interval,
+        )
 
 
 def _build_security_log(settings: Settings) -> SecurityLog:

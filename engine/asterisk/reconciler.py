@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 # While the link is down no reports come, and the end spool is read this often.
 CHECK_LINK_SECONDS = 0.2
+# A call is over when this many lists in a row lack it.
+LISTS = 2
 
 
 async def list_channels(link: AmiLink) -> LiveChannels:
@@ -91,8 +93,14 @@ class Reconciler:
         self._missing: set[CallId] = set()
         self._over: set[CallId] = set()
         self._was_up = False
+        self._comparisons = 0
         # The number of the connection over which all limits were set last.
         self._synced_connection = 0
+
+    @property
+    def has_compared(self) -> bool:
+        """Whether calls that Asterisk does not have are settled by now: that takes two of its lists."""
+        return self._comparisons >= LISTS
 
     async def run(self, stop: asyncio.Event) -> None:
         """Takes in the end spool and reconciles, until `stop` is set."""
@@ -122,6 +130,7 @@ class Reconciler:
         await self._hang_up(compared.unmetered & self._over)
         self._over = compared.unmetered
         self._was_up = True
+        self._comparisons += 1
         # `_was_up` would not do: the link may have been lost and made again between two rounds.
         if self._synced_connection != self._link.connections:
             self._synced_connection = self._link.connections

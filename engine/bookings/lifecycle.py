@@ -196,16 +196,22 @@ def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: E
     return [call.call_id for call in tx.calls.up_on(booking.id)]
 
 
-def sweep(tx: Transaction, at: Timestamp, policy: Policy) -> SweepResult:
+def sweep(tx: Transaction, at: Timestamp, policy: Policy, *, settle_lost: bool = True) -> SweepResult:
     """Ends graces, frees quarantined numbers and settles calls whose end was never reported.
 
     Routing does not depend on the sweep: it compares a booking's times with the clock. Only the supply of free numbers
     depends on it.
+
+    Args:
+        tx: The transaction.
+        at: Now.
+        policy: The operator's rules.
+        settle_lost: Whether to settle calls by time alone; False while Asterisk may still tell which of them are up.
     """
     now = at.wall_ms
     gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)
     freed = tx.numbers.free_quarantined(now)
-    lost = settle_overdue(tx, at, policy, SWEEP_LIMIT)
+    lost = settle_overdue(tx, at, policy, SWEEP_LIMIT) if settle_lost else []
     channels = [call.call_id for call in tx.calls.to_hang_up(SWEEP_LIMIT)]
     return SweepResult(gone, freed, len(lost), channels)
 

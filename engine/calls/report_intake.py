@@ -149,8 +149,17 @@ class ReportIntake:
             call_id = CallId(line.partition(" ")[2].partition(" ")[0])
             if call_id not in self._settled and call_id not in self._settled_since:
                 ends += self._end_in(line)
-        results = await asyncio.gather(*(self._give(end, late=True) for end in ends))
-        return sum(self._follow_up(end, result) for end, result in zip(ends, results, strict=True))
+        settled, failure = 0, None
+        for end, result in [(end, self._give(end, late=True)) for end in ends]:
+            try:
+                settled += self._follow_up(end, await result)
+            except StorageError as error:
+                failure = error  # the others may be settled
+            except Exception:
+                log.exception("report_failed", call=end.call_id)
+        if failure is not None:
+            raise failure
+        return settled
 
     def _end_in(self, line: str) -> list[EndReport]:
         try:

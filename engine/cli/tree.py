@@ -40,7 +40,7 @@ ENTRIES: dict[str, Entry] = {
     "asterisk-config": Entry(
         "system",
         "asterisk_config_app",
-        "Write the drop-in files for an Asterisk that already runs, and say how to include them.",
+        "Write the drop-in files for an Asterisk that already runs, and say what remains to be done.",
     ),
     "explain": Entry(
         "explain", "app", "Say whether a call to a booking would be put through now, for how long, and why or why not."

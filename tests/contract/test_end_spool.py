@@ -237,7 +237,7 @@ async def test_ends_that_the_database_did_not_take_are_settled_in_the_next_round
 ) -> None:
     await calls_up(world, "c1", "c2", "c3")
     write(spool, *(end_line(f"c{number}") for number in range(1, 4)))
-    reading, ordinary, count = Reading(world, spool), world.storage.run, 0
+    reading, ordinary, count = Reading(world, spool), world.storage.run_keyed, 0
 
     async def run(*arguments: Any, **more: Any) -> Any:
         nonlocal count
@@ -246,7 +246,7 @@ async def test_ends_that_the_database_did_not_take_are_settled_in_the_next_round
             raise StorageUnavailable("disk full")
         return await ordinary(*arguments, **more)
 
-    monkeypatch.setattr(world.storage, "run", run)
+    monkeypatch.setattr(world.storage, "run_keyed", run)
     with pytest.raises(StorageUnavailable):
         await reading.spool.take_in()
     assert await reading.spool.take_in() >= 1

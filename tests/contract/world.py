@@ -142,9 +142,7 @@ class World:
         return next((limit.left_ms for limit in limits if limit.call_id == call_id), 0)
 
     async def ended(self, call_id: CallId, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
-        call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
-        booking_id = call.booking_id if call else "bkg_any"
-        report = end_report(call_id, answered_ms, dial_status, booking_id=booking_id)
+        report = end_report(call_id, answered_ms, dial_status)
         return await self.storage.run(calls.call_ended, report, self.at, self.policy)
 
     async def talk(self, booking: Booking, call_id: CallId, answered_ms: int) -> Settlement | None:

@@ -1,0 +1,90 @@
+"""The periodic clean-up: what falls due by time alone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+
+import structlog
+
+from engine.asterisk.reconciler import Reconciler
+from engine.bookings.lifecycle import sweep
+from engine.callbacks.notifications import notify_all_due
+from engine.calls.end_spool import EndSpool
+from engine.domain.policy import Policy, RetentionPeriods
+from engine.privacy.retention import delete_expired
+from engine.runtime.clock import Clock
+from engine.runtime.periodic import wait_for
+from engine.sandbox.clock import sweep_sandboxes
+from engine.storage.errors import StorageError
+from engine.storage.interface import Storage
+
+log = structlog.get_logger(__name__)
+
+# Asterisk is given this long after the engine's start to tell which calls are up. A call that it does not have is
+# charged until it was last seen; by time alone it would be charged its whole lease.
+WAIT_FOR_ASTERISK_MS = 20_000
+
+
+class Sweeper:
+    """Sweeps every `interval` seconds: bookings, numbers, lost calls, notifications, records that are kept no longer.
+
+    Args:
+        storage: The database.
+        clock: The clocks.
+        policy: The operator's rules.
+        retention: How long records are kept.
+        spool: Where ends of calls stand that are not lost, however long the engine was away.
+        reconciler: Knows whether Asterisk has told which calls are up.
+        hang_up: Ends the calls of these channels.
+        interval: Seconds between two sweeps.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        policy: Policy,
+        retention: RetentionPeriods,
+        spool: EndSpool,
+        reconciler: Reconciler,
+        hang_up: Callable[[Sequence[str]], Awaitable[None]],
+        interval: float,
+    ) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._policy = policy
+        self._retention = retention
+        self._spool = spool
+        self._reconciler = reconciler
+        self._hang_up = hang_up
+        self._interval = interval
+        self._started_ms = clock.timestamp().boot_ms
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweeps until `stop` is set."""
+        while not stop.is_set():
+            try:
+                await self._sweep()
+            except StorageError as error:
+                log.error("sweep_failed", reason=str(error))
+            await wait_for(stop, self._interval)
+
+    async def _sweep(self) -> None:
+        await self._spool.take_in()
+        # An expired booking's notifications must be posted before the sweep removes the booking.
+        await notify_all_due(self._storage, self._clock.now(), self._policy)
+        at = self._clock.timestamp()
+        settle_lost = self._reconciler.has_compared or at.boot_ms - self._started_ms >= WAIT_FOR_ASTERISK_MS
+        swept = await self._storage.run(sweep, at, self._policy, settle_lost=settle_lost)
+        await sweep_sandboxes(self._storage, self._clock.now(), self._policy)
+        if swept.bookings_gone or swept.numbers_freed or swept.calls_lost:
+            log.info(
+                "swept",
+                bookings_gone=swept.bookings_gone,
+                numbers_freed=swept.numbers_freed,
+                calls_lost=swept.calls_lost,
+            )
+        await self._hang_up(swept.channels)
+        deleted = await delete_expired(self._storage, self._clock.now(), self._retention)
+        if deleted.any:
+            log.info("expired_records_deleted", **asdict(deleted))
