@@ -25,7 +25,7 @@ from tests.contract.model_leg import Events, Phase
 from tests.contract.model_link import Link
 from tests.contract.test_ledger_machine import Ledger, over
 
-ORDERS = int(os.environ.get("LEDGER_ORDERS", "120"))
+ORDERS = int(os.environ.get("LEDGER_ORDERS", "140"))
 SEED = int(os.environ.get("LEDGER_SEED", "0"))
 # In so many orders every mutant shows itself.
 MUTANT_ORDERS = 200

@@ -216,7 +216,7 @@ def test_no_order_of_operations_unbalances_the_ledger_or_allows_unpaid_talk(temp
         run_state_machine_as_test(
             Ledger,
             settings=settings(
-                max_examples=EXAMPLES or 40,
+                max_examples=EXAMPLES or 24,
                 stateful_step_count=60,
                 # The normal run is always the same; the longer one explores new examples each time.
                 derandomize=not EXAMPLES,
