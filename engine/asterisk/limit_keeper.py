@@ -95,8 +95,7 @@ class LimitKeeper:
     async def room_made(self, booking_id: BookingId, seconds: int) -> AsyncIterator[None]:
         """Takes up to `seconds` back from the calls that are up on the booking, for a call that is routed inside.
 
-        Calls that come in at the same time make their room one after the other. Otherwise all of them would make the
-        same room, the first one would take it, and the others would be refused.
+        Others make their room afterwards. Otherwise all of them would make the same room, and only one would get it.
         """
         async with self._exclusive(booking_id):
             await self._share(booking_id, keep_free=seconds)

@@ -7,7 +7,7 @@ from engine.domain.metering import CallState
 from engine.domain.routing import Disposition
 from tests.contract.ledger import broken_rules
 from tests.contract.ledger_machine import Machine
-from tests.contract.model_asterisk import CALLED, Leg, Phase
+from tests.contract.model_leg import CALLED, Leg, Phase
 
 # How much later than the lease a limit in Asterisk may be: the time that a message takes.
 LIMIT_TOLERANCE_MS = 50
@@ -52,7 +52,7 @@ class Audited(Machine):
         assert call["destination"] == hidden or leg.was_held_up
 
     def _check_limit(self, leg: Leg) -> None:
-        """The lease in the database is never below the limit in Asterisk, nor below what a ringing call would get."""
+        """The lease in the database is never below Asterisk's limit, nor below what a call that rings would get."""
         call = self._calls[leg.call_id]
         assert call["ended_at"] is None, "it was settled while it was up"
         limit_ms = self.asterisk.limit_ms(leg)
@@ -73,7 +73,7 @@ class Audited(Machine):
     def _check_reported(self) -> None:
         """Every answered call, every unanswered call and every gone booking is reported once."""
         [excess] = self.books.db.execute(REPORTED_TOO_OFTEN).fetchall()
-        assert dict(excess) == {"started": 0, "missed": 0, "gone": 0}
+        assert excess == {"started": 0, "missed": 0, "gone": 0}
 
     def _check_talk(self) -> None:
         """Charged seconds plus what unsettled calls really used never exceed what was granted, by booking."""

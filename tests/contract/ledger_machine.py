@@ -25,10 +25,11 @@ from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
 from engine.storage.calls import Call
-from tests.contract.model_asterisk import CALLED, Ami, Asterisk, Events, Leg, Phase
+from tests.contract.model_asterisk import Asterisk
 from tests.contract.model_books import Books
 from tests.contract.model_clocks import Clocks, Gate, Loop
 from tests.contract.model_engine import Engine, InLine
+from tests.contract.model_leg import CALLED, Ami, Events, Leg, Phase
 from tests.contract.model_link import PATIENCE_MS
 from tests.contract.samples import CALLBACK, DAY, POLICY, SECOND, START
 

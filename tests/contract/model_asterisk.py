@@ -4,13 +4,12 @@ Its calls carry out the real dialplan. The state machine can hold a call whereve
 """
 
 import asyncio
-import contextlib
 import re
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Coroutine
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agi_scripts.session import Environment
 from engine.domain.times import BootMs, EpochMs, Timestamp
@@ -19,6 +18,7 @@ from tests.contract import model_dialplan as dialplan
 from tests.contract.model_agi import Conversation
 from tests.contract.model_clocks import Clocks, Gate
 from tests.contract.model_dialplan import TOKEN, Channel, HungUp, Line
+from tests.contract.model_leg import Ami, Events, Leg, Phase
 from tests.contract.samples import CALLER, SECOND
 
 # How long the dialplan waits for the engine.
@@ -29,34 +29,6 @@ FIRST = "CHANNEL(hangup_handler_push)="
 OBSERVED = ("RN_SECONDS=", "TIMEOUT(absolute)=${", "RN_REPORT=", "RentedNumbers,", "PJSIP/")
 
 
-class Phase(Enum):
-    ASKED = auto()  # the engine is asked for the destination
-    RINGING = auto()
-    PICKED_UP = auto()  # the limit is set
-    TALKING = auto()
-    OVER = auto()
-
-
-UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
-CALLED = (Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
-
-
-class Events(Enum):
-    """What happens to the events that Asterisk sends."""
-
-    PROMPT = auto()
-    LOST = auto()
-    DOUBLED = auto()
-    LATE = auto()  # until the state machine lets them through, in any order
-
-
-class Ami(Enum):
-    UP = auto()
-    AWAY = auto()  # no connection
-    DEAF = auto()  # what is sent to Asterisk is lost
-    MUTE = auto()  # what is sent is done, but what Asterisk sends is lost
-
-
 class Listener(Protocol):
     """An engine, as Asterisk reaches it."""
 
@@ -65,38 +37,6 @@ class Listener(Protocol):
 
     def told(self, report: str) -> None:
         """Takes an event."""
-
-
-@dataclass(eq=False)
-class Leg:
-    """One call as Asterisk sees it. `talked_ms` is the true duration; `measured_ms` is Asterisk's measurement."""
-
-    call_id: str
-    service: str
-    caller: Channel
-    callee: Channel
-    asked_at: int
-    dialled: "asyncio.Future[str]"
-    over: "asyncio.Future[None]"
-    wall_ahead_ms: int
-    phase: Phase = Phase.ASKED
-    conversation: Conversation | None = None
-    ring_until: int = 0
-    limit_set_at: int | None = None
-    began: Timestamp | None = None
-    talked_ms: int = 0
-    measured_ms: int = 0
-    was_held_up: bool = False
-    # Its hangup handler has returned.
-    gone: bool = False
-
-    @property
-    def booking_id(self) -> str:
-        return self.caller.variables.get("RN_BOOKING", "")
-
-    @property
-    def is_bridged(self) -> bool:
-        return self.caller.variables["RN_VERDICT"] == "BRIDGE"
 
 
 class Asterisk:
@@ -136,15 +76,18 @@ class Asterisk:
         ends = self._loop.create_future(), self._loop.create_future()
         leg = Leg(name, service, caller, callee, self.clocks.ticks, *ends, self.clocks.wall_ahead_ms)
         self.legs.append(leg)
-        task = self._loop.create_task(self._call(leg))
+        self._begin(self._call(leg))
+        return leg
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return leg
 
     async def _call(self, leg: Leg) -> None:
         steps, lines = Steps(self, leg), dialplan.contexts()["rented-numbers"]
         first = next(index for index, line in enumerate(lines) if line.data.startswith(FIRST))
-        with contextlib.suppress(HungUp):
+        with suppress(HungUp):
             await dialplan.run(leg.caller, "rented-numbers", steps, start=first)
         leg.phase, leg.caller.hung_up = Phase.OVER, False
         await dialplan.run(leg.caller, "rented-numbers-ended", steps)
@@ -166,12 +109,10 @@ class Asterisk:
                 self.deliver(report)
 
     def deliver(self, report: str) -> None:
-        if not self.gate.held:
+        if self.gate.held:
+            self._begin(self._told_later(report))
+        else:
             self._told(report)
-            return
-        task = self._loop.create_task(self._told_later(report))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _told_later(self, report: str) -> None:
         await self.gate.passed()

@@ -5,8 +5,9 @@ import asyncio
 from panoramisk.message import Message
 
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
-from tests.contract.model_asterisk import CALLED, UP, Ami, Asterisk, Leg, Phase
+from tests.contract.model_asterisk import Asterisk
 from tests.contract.model_dialplan import Channel
+from tests.contract.model_leg import CALLED, UP, Ami, Leg, Phase
 
 # An action that was delayed for longer counts as lost; until then a limit may arrive this much too late.
 PROMPT_MS = 40

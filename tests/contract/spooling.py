@@ -1,5 +1,6 @@
 """An end spool in a directory, an engine that reads it, and the Asterisk that writes it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.calls.end_spool import CURRENT, ROTATE_BYTES, EndSpool
@@ -8,6 +9,7 @@ from engine.calls.report_intake import ReportIntake
 from engine.calls.reports import AnswerReport, ReportReader
 from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.authentication import mac_of
+from tests.contract.samples import START
 from tests.contract.world import World
 
 TOKEN = "0123456789abcdef"
@@ -52,8 +54,9 @@ def end_line(call_id: str, answered_ms: int = 7_000, dial_status: str = "ANSWER"
     return f"{text} {mac_of(token, text)}"
 
 
-def answer_line(call_id: str, limit: int = 300) -> str:
-    text = f"answered {call_id} bkg_any {call_id}-callee {limit} 20260301120000000"
+def answer_line(call_id: str, limit: int = 60, at: int = START) -> str:
+    wall_clock = datetime.fromtimestamp(at // 1000, UTC).strftime("%Y%m%d%H%M%S") + f"{at % 1000:03}"
+    text = f"answered {call_id} bkg_any {call_id}-callee {limit} {wall_clock}"
     return f"{text} {mac_of(TOKEN, text)}"
 
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 
 from engine.domain.policy import UsagePlan
 from tests.contract.ledger_audit import Audited
-from tests.contract.model_asterisk import UP, Ami, Events, Phase
+from tests.contract.model_leg import UP, Ami, Events, Phase
 from tests.contract.samples import DAY, HOUR, SECOND
 
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
@@ -205,18 +205,18 @@ class Ledger(Audited):
 
 
 @contextmanager
-def _over(template: Path) -> Iterator[None]:
+def over(template: Path) -> Iterator[None]:
     with closing(sqlite3.connect(template)) as Ledger.template, structlog.testing.capture_logs():
         yield
 
 
 def test_no_order_of_operations_unbalances_the_ledger_or_allows_unpaid_talk(template: Path) -> None:
     began = time.monotonic()
-    with _over(template):
+    with over(template):
         run_state_machine_as_test(
             Ledger,
             settings=settings(
-                max_examples=EXAMPLES or 60,
+                max_examples=EXAMPLES or 24,
                 stateful_step_count=60,
                 # The normal run is always the same; the longer one explores new examples each time.
                 derandomize=not EXAMPLES,
@@ -229,7 +229,7 @@ def test_no_order_of_operations_unbalances_the_ledger_or_allows_unpaid_talk(temp
 
 def test_seconds_returned_just_before_an_answer_reach_every_call_that_shares_them(template: Path) -> None:
     """Found by the state machine: the database shared the seconds, but Asterisk received only the new call's limit."""
-    with _over(template):
+    with over(template):
         ledger = Ledger()
         ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=2)
         ledger.calls_come_in(turn=0, calls=1)

@@ -1,0 +1,69 @@
+"""A call of the model, and what can be wrong around it."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from engine.domain.times import Timestamp
+from tests.contract.model_agi import Conversation
+from tests.contract.model_dialplan import Channel
+
+
+class Phase(Enum):
+    ASKED = auto()  # the engine is asked for the destination
+    RINGING = auto()
+    PICKED_UP = auto()  # the limit is set
+    TALKING = auto()
+    OVER = auto()
+
+
+UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
+CALLED = (Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
+
+
+class Events(Enum):
+    """What happens to the events that Asterisk sends."""
+
+    PROMPT = auto()
+    LOST = auto()
+    DOUBLED = auto()
+    LATE = auto()  # until the state machine lets them through, in any order
+
+
+class Ami(Enum):
+    UP = auto()
+    AWAY = auto()  # no connection
+    DEAF = auto()  # what is sent to Asterisk is lost
+    MUTE = auto()  # what is sent is done, but what Asterisk sends is lost
+
+
+@dataclass(eq=False)
+class Leg:
+    """One call as Asterisk sees it. `talked_ms` is the true duration; `measured_ms` is Asterisk's measurement."""
+
+    call_id: str
+    service: str
+    caller: Channel
+    callee: Channel
+    asked_at: int
+    dialled: "asyncio.Future[str]"
+    over: "asyncio.Future[None]"
+    wall_ahead_ms: int
+    phase: Phase = Phase.ASKED
+    conversation: Conversation | None = None
+    ring_until: int = 0
+    limit_set_at: int | None = None
+    began: Timestamp | None = None
+    talked_ms: int = 0
+    measured_ms: int = 0
+    was_held_up: bool = False
+    # Its hangup handler has returned.
+    gone: bool = False
+
+    @property
+    def booking_id(self) -> str:
+        return self.caller.variables.get("RN_BOOKING", "")
+
+    @property
+    def is_bridged(self) -> bool:
+        return self.caller.variables["RN_VERDICT"] == "BRIDGE"
