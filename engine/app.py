@@ -153,6 +153,7 @@ class Engine:
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
         self._reports = ReportIntake(ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits)
+        self._spool = EndSpool(settings.journal, self._reports)
         self._reconciler = self._build_reconciler()
         self._watch = LoopWatch() if diagnostics_enabled() else None
         self._control = self._build_control_server()
@@ -174,7 +175,7 @@ class Engine:
             self._clock,
             self._policy,
             self._limits,
-            EndSpool(self._settings.journal, self._reports),
+            self._spool,
             self._settings.tuning.reconcile_interval,
         )
 
@@ -281,7 +282,9 @@ class Engine:
             await wait_for(stop, self._settings.tuning.sweep_interval)
 
     async def _sweep_once(self) -> None:
-        # First: an expired booking's notifications must be posted before the sweep removes the booking.
+        # A call whose end stands in the spool is not lost, however long the engine was away.
+        await self._spool.take_in()
+        # An expired booking's notifications must be posted before the sweep removes the booking.
         await notify_all_due(self._storage, self._clock.now(), self._policy)
         swept = await self._storage.run(sweep, self._clock.timestamp(), self._policy)
         await sweep_sandboxes(self._storage, self._clock.now(), self._policy)

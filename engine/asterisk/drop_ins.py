@@ -68,33 +68,6 @@ def write_drop_ins(settings: Settings, kept: Secrets, directory: Path, agi_token
     return written
 
 
-def instructions(settings: Settings, directory: Path, written: list[Path]) -> list[str]:
-    """Returns what remains to be done by hand, one line for each step."""
-    includes = [
-        f'{path}: add  #tryinclude "{path.name}"  to {path.name.replace("_rented_numbers", "")}' for path in written
-    ]
-    owner = owner_of(directory)
-    return [
-        *includes,
-        f"Only {owner} can read these files: if Asterisk runs as another user, change their owner",
-        f"manager.conf: [general] must have  enabled = yes  and listen on {settings.ami_host}:{settings.ami_port}",
-        f"pjsip.conf: must have a transport ({_transport(settings)}), which the trunk and the carrier use",
-        "modules.conf: add  noload = res_pjsip_messaging.so  so that text messages of a callee do not reach the caller",
-        "modules.conf: add  noload = res_pjsip_refer.so  so that no INVITE with Replaces takes over a call",
-        "logger.conf: keep debug, verbose and warning out of the log files, because they can show a hidden number",
-        f"pjproject.conf: copy [log_mappings] from {TEMPLATES / 'own' / 'pjproject.conf'}, against forged log lines",
-        f"{settings.journal}: Asterisk's user must be able to write there (RENTED_NUMBERS_JOURNAL_DIR moves it)",
-        "modules.conf: app_userevent, func_cut, func_env and func_hangupcause must be loaded (autoload does)",
-        "Then run in Asterisk's console: core reload",
-    ]
-
-
-def _transport(settings: Settings) -> str:
-    if settings.trunk_over_tls:
-        return "type = transport, protocol = tls, verify_server = yes"
-    return "type = transport"
-
-
 def _write(path: Path, text: str, mode: int, owner: Owner) -> None:
     write_atomically(path, text, mode, prepare=lambda descriptor: os.fchown(descriptor, owner.uid, owner.gid))
 

@@ -7,14 +7,15 @@ between, the lease in the database is at least the limit in Asterisk.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
 import structlog
 
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
+from engine.asterisk.routes_under_way import RoutesUnderWay
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
     TalkLimit,
@@ -22,6 +23,7 @@ from engine.calls.lease_rebalancing import (
     bookings_overrun,
     bookings_to_share,
     bookings_with_talk,
+    limit_if_answered,
     limits_on,
     plan_shrinks,
 )
@@ -31,7 +33,7 @@ from engine.domain.ids import BookingId, CallId
 from engine.domain.policy import Policy
 from engine.runtime import failpoints
 from engine.runtime.clock import Clock
-from engine.runtime.periodic import wait_for_any
+from engine.runtime.periodic import wait_for, wait_for_any
 from engine.storage.bookings import Grant
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
@@ -64,31 +66,19 @@ class LimitKeeper:
         # Bookings whose limits in Asterisk may differ from the database. They are set again once Asterisk can be
         # reached.
         self._unsure: set[BookingId] = set()
-        # Calls of which Asterisk is being told the route.
-        self._being_told: dict[CallId, set[asyncio.Event]] = {}
+        self._routes = RoutesUnderWay()
         # Calls of which Asterisk has an answer that is not reported yet.
         self._answer_awaited: dict[CallId, asyncio.Event] = {}
         # Calls that were answered although nothing meters them.
         self._to_end: set[CallId] = set()
         self._wake = asyncio.Event()
 
-    @contextmanager
-    def telling(self, call_id: CallId) -> Iterator[None]:
+    def telling(self, call_id: CallId) -> AbstractContextManager[None]:
         """Wraps the time in which Asterisk is being told the route of a call, and with it the call's lease.
 
         Nothing may lower the lease meanwhile: the larger one that is under way would arrive last.
         """
-        told = asyncio.Event()
-        # Several, if two Asterisks use the same call id.
-        under_way = self._being_told.setdefault(call_id, set())
-        under_way.add(told)
-        try:
-            yield
-        finally:
-            under_way.discard(told)
-            if not under_way:
-                del self._being_told[call_id]
-            told.set()
+        return self._routes.telling(call_id)
 
     def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
         """Schedules what an answer needs: another limit than Asterisk has set, or the end of the call."""
@@ -182,19 +172,19 @@ class LimitKeeper:
         if self._link.is_up:
             for booking_id in list(self._unsure):
                 await self._set_all_limits(booking_id)
-            while self._to_end:
-                await self._end(self._to_end.pop())
+            for call_id in list(self._to_end):
+                await self._end(call_id)
 
     async def _end(self, call_id: CallId) -> None:
         """Ends a call that nothing meters."""
         log.warning("answered_call_unknown", call=call_id)
-        try:
-            await self._link.hang_up(call_id)
-        except AmiUnavailable:
-            self._to_end.add(call_id)
-            raise
-        except AmiRefused:
-            return  # it has just ended
+        with suppress(AmiRefused):  # it has just ended
+            try:
+                await self._link.hang_up(call_id)
+            except AmiUnavailable as error:
+                log.warning("call_not_ended", call=call_id, reason=str(error))
+                return
+        self._to_end.discard(call_id)
 
     async def _set_all_limits(self, booking_id: BookingId) -> None:
         async with self._exclusive(booking_id):
@@ -232,19 +222,20 @@ class LimitKeeper:
         try:
             if limit.channel is None:
                 return await self._set_ringing(booking_id, limit)
-            await self._set_talking(limit.channel, limit)
+            return await self._set_talking(limit.channel, limit)
         except AmiUnavailable as error:
             log.warning("limit_not_set", call=limit.call_id, reason=str(error))
             self._unsure.add(booking_id)
             return False
         except AmiError:
             return False  # no such channel: the call has just ended
-        return True
 
-    async def _set_talking(self, channel: str, limit: TalkLimit) -> None:
+    async def _set_talking(self, channel: str, limit: TalkLimit) -> bool:
+        """Returns whether the call can keep to the limit. If deciding on it took too long, it has talked past it."""
         left_ms = limit.left_ms - (self._clock.timestamp().boot_ms - limit.at_boot_ms)
         seconds = max(left_ms, SHORTEST_LIMIT_MS) / 1000
         await self._link.action("AbsoluteTimeout", Channel=channel, Timeout=f"{seconds:.3f}")
+        return left_ms > 0
 
     async def _set_ringing(self, booking_id: BookingId, limit: TalkLimit) -> bool:
         """Changes the lease that the dialplan will read at the answer. Returns whether it surely will read this one.
@@ -252,7 +243,7 @@ class LimitKeeper:
         Asterisk carries out the three actions in this order. The dialplan sets VERDICT after the lease, and Dial()
         sets DIALED_PEER before the dialplan reads the lease.
         """
-        await self._until_told(limit.call_id)
+        await self._routes.until_told(limit.call_id, LONGEST_DELAY_SECONDS)
         caller = limit.call_id
         verdict, _, peer = await asyncio.gather(
             self._link.action("Getvar", Channel=caller, Variable=VERDICT),
@@ -263,21 +254,24 @@ class LimitKeeper:
             return True
         # It was answered just now, perhaps with the old lease: once that is reported, its limit can be lowered. Or the
         # route is still on its way to Asterisk, from an engine that has ended meanwhile.
-        self._unsure.add(booking_id)
-        if peer.value:
-            await self._until_reported(limit.call_id)
-        return False
+        answered = await self._when_reported(limit) if peer.value else None
+        if answered is None or answered.channel is None:
+            self._unsure.add(booking_id)
+            return False
+        return await self._set_talking(answered.channel, answered)
 
-    async def _until_told(self, call_id: CallId) -> None:
-        for told in tuple(self._being_told.get(call_id, ())):
-            await _wait_briefly(told)
-
-    async def _until_reported(self, call_id: CallId) -> None:
-        reported = self._answer_awaited.setdefault(call_id, asyncio.Event())
+    async def _when_reported(self, limit: TalkLimit) -> TalkLimit | None:
+        """Returns the limit of a call that Asterisk has connected, once its answer is noted; None if it is not."""
+        reported = self._answer_awaited.setdefault(limit.call_id, asyncio.Event())
         try:
-            await _wait_briefly(reported)
+            # It may have been noted since the shares were planned.
+            answered = await self._storage.run(limit_if_answered, limit, self._clock.timestamp())
+            if answered is None:
+                await wait_for(reported, LONGEST_DELAY_SECONDS)
+                answered = await self._storage.run(limit_if_answered, limit, self._clock.timestamp())
+            return answered
         finally:
-            self._answer_awaited.pop(call_id, None)
+            self._answer_awaited.pop(limit.call_id, None)
 
     @asynccontextmanager
     async def _exclusive(self, booking_id: BookingId) -> AsyncIterator[None]:
@@ -295,9 +289,3 @@ class LimitKeeper:
         if lock is None:
             lock = self._locks[booking_id] = asyncio.Lock()
         return lock
-
-
-async def _wait_briefly(event: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LONGEST_DELAY_SECONDS):
-            await event.wait()

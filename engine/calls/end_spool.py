@@ -10,6 +10,7 @@ takes its place, because Asterisk may have opened it before.
 
 import asyncio
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ FORMER = "ends.old"
 ROTATE_BYTES = 1024 * 1024
 # About 600 ends, which wait for one commit.
 CHUNK_BYTES = 64 * 1024
+_BEGINNING = re.compile(f"(?={ENDED} )".encode())
 # A file that is no regular file, such as a pipe, would block the engine.
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -58,6 +60,7 @@ class EndSpool:
         self._former = directory / FORMER
         self._intake = intake
         self._rotate_bytes = rotate_bytes
+        self._one_at_a_time = asyncio.Lock()
         self._places = {self._current: _Place(), self._former: _Place()}
 
     async def take_in(self) -> int:
@@ -69,6 +72,11 @@ class EndSpool:
         Raises:
             StorageError: The database failed. The next call reads the same ends again.
         """
+        async with self._one_at_a_time:
+            return await self._take_in_both()
+
+    async def _take_in_both(self) -> int:
+        """Raises StorageError."""
         settled = 0
         self._intake.begin_spool()
         for path in (self._former, self._current):
@@ -80,7 +88,11 @@ class EndSpool:
                 # No permission, a failing disk, or no regular file. The next round tries again.
                 log.error("end_spool_unreadable", file=path.name, reason=error.strerror)
         if self._places[self._current].offset >= self._rotate_bytes:
-            await asyncio.to_thread(self._rotate)
+            try:
+                await asyncio.to_thread(self._rotate)
+            except OSError as error:
+                # The file grows, and nothing is lost. The next round tries again.
+                log.error("end_spool_not_rotated", reason=error.strerror)
         return settled
 
     async def _take_in(self, path: Path) -> int:
@@ -88,7 +100,7 @@ class EndSpool:
         settled, place = 0, self._places[path]
         while True:
             part = await asyncio.to_thread(_read, path, place)
-            settled += await self._intake.take_spooled([_report_in(line) for line in part.lines])
+            settled += await self._intake.take_spooled([each for line in part.lines for each in _reports_in(line)])
             failpoints.hit("end spool settled")
             at_end = part.inode == place.inode and part.offset == place.offset
             place.inode, place.offset = part.inode, part.offset
@@ -135,6 +147,6 @@ def _read(path: Path, place: _Place) -> _Part:
     return _Part(content[:end].split(b"\n")[:-1] if end else [], status.st_ino, start + end)
 
 
-def _report_in(line: bytes) -> str:
-    """Returns the report in a line. What a full disk cut short is continued by the next report, which is whole."""
-    return line[max(0, line.rfind(f"{ENDED} ".encode())) :].decode("ascii", "replace")
+def _reports_in(line: bytes) -> list[str]:
+    """Returns the reports in a line. A full disk cuts reports short, also before the line end: the next one follows."""
+    return [part.decode("ascii", "replace") for part in _BEGINNING.split(line) if part]

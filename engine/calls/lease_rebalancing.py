@@ -126,6 +126,15 @@ def limits_on(tx: Transaction, booking_id: BookingId, at: Timestamp) -> list[Tal
     return [_limit(call, booking, at) for call in talking if call.callee_channel is not None]
 
 
+def limit_if_answered(tx: Transaction, limit: TalkLimit, at: Timestamp) -> TalkLimit | None:
+    """Returns the limit of a call that has been answered since `limit` was planned; None if it rings or is over."""
+    call = tx.calls.by_id(limit.call_id)
+    if call is None or call.state is not CallState.LIVE:
+        return None
+    booking = tx.bookings.by_id(call.booking_id)
+    return None if booking is None else _limit(replace(call, seconds_leased=limit.leased), booking, at)
+
+
 def bookings_with_talk(tx: Transaction) -> list[BookingId]:
     """Returns the bookings with a talking call."""
     return tx.calls.bookings_with_talk()

@@ -13,7 +13,7 @@ from engine.cdr.write import CallOutcome, record_call
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
-from engine.domain.ids import BookingId, CallId
+from engine.domain.ids import CallId
 from engine.domain.metering import (
     CallEvent,
     CallState,
@@ -26,7 +26,7 @@ from engine.domain.metering import (
 from engine.domain.notifications import EventType
 from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
-from engine.domain.routing import Bridge, Disposition, MakeRoom, RouteDecision
+from engine.domain.routing import Bridge, Disposition, MakeRoom, Reject, RouteDecision
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.call_path import Called
 from engine.storage.calls import Call
@@ -85,12 +85,15 @@ def route_call(
     booking = None if asked is None else asked.booking
     facts = facts_of(tx, asked, incoming.source, at, policy)
     decision = routing.decide(facts, at.wall_ms, policy, room_was_made=room_was_made)
+    was_rejected = asked is not None and asked.call_has_record
+    if was_rejected and not isinstance(decision, Reject):
+        return routing.UNKNOWN_NUMBER  # it has its one record already
     if isinstance(decision, MakeRoom):
         return decision
     if isinstance(decision, Bridge):
         tx.bookings.update_credit(bookings.lease(decision.booking, decision.seconds))
         tx.calls.insert(_new_call(incoming, decision.booking, at, CallState.RINGING, seconds_leased=decision.seconds))
-    elif booking is not None and decision.disposition is not None and not tx.cdrs.has_call(incoming.call_id):
+    elif booking is not None and decision.disposition is not None and not was_rejected:
         rejected = _new_call(incoming, booking, at, CallState.VOIDED)
         cdr = record_call(tx, booking, rejected, CallOutcome(decision.disposition))
         if decision.notify_expired:
@@ -110,19 +113,18 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
         at: Now, by the engine's clocks.
     """
     begun = tx.call_path.begin_talk(
-        report.booking_id,
         report.call_id,
         report.callee_channel,
         reported=_reported_moment(report.asterisk_now, at),
         read_at=at.boot_ms,
     )
     if begun is None:
-        known = tx.call_path.called(report.booking_id, report.call_id)
+        known = tx.call_path.called(report.call_id)
         is_repeat = known is not None and known.call.state is CallState.LIVE and not _has_no_destination(known)
         return AnswerNoted(must_end=not is_repeat)
     answered_at = EpochMs(at.wall_ms - (at.boot_ms - begun.answered_boot_ms))
     if EventType.CALL_STARTED in begun.chosen:
-        called = _called(tx, report.booking_id, report.call_id)
+        called = called_by(tx, report.call_id)
         notifications.notify_call_started(tx, called, answered_at, at.wall_ms)
     limit_ms = talk_limit_ms(begun.seconds_leased, 0, begun.booking_end_at - answered_at)
     return AnswerNoted(limit_differs=limit_ms != report.limit * 1000)
@@ -143,7 +145,7 @@ def call_ended(
     Returns:
         None if there is no such call, or it is settled.
     """
-    called = tx.call_path.called(report.booking_id, report.call_id)
+    called = tx.call_path.called(report.call_id)
     if called is None or called.call.ended_at is not None:
         return None
     call, now = called.call, at.wall_ms
@@ -155,7 +157,7 @@ def call_ended(
         ended_at = min(now, report.asterisk_now) if late and report.asterisk_now is not None else now
         answered_at = EpochMs(max(call.started_at, ended_at - talked_ms))
         notifications.notify_call_started(tx, called, answered_at, now)
-        called = _called(tx, report.booking_id, report.call_id)  # one more callback is posted
+        called = called_by(tx, report.call_id)  # one more callback is posted
     charged = seconds_charged(talked_ms, call.seconds_leased)
     return settle(tx, called, CallOutcome(disposition, charged), now, policy)
 
@@ -168,7 +170,7 @@ def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy)
     call = tx.calls.by_id(call_id)
     if call is None or call.state is not CallState.RINGING:
         return None
-    return settle(tx, called_by(tx, call), CallOutcome(Disposition.CANCELLED), now, policy)
+    return settle(tx, called_by(tx, call_id), CallOutcome(Disposition.CANCELLED), now, policy)
 
 
 def settle(tx: Transaction, called: Called, outcome: CallOutcome, now: EpochMs, policy: Policy) -> Settlement:
@@ -199,13 +201,9 @@ def _store_credit(tx: Transaction, called: Called, settled: Booking, *, posted: 
     return None
 
 
-def called_by(tx: Transaction, call: Call) -> Called:
+def called_by(tx: Transaction, call_id: CallId) -> Called:
     """Returns a stored call with its booking; gone bookings have a row as long as their calls have."""
-    return _called(tx, call.booking_id, call.call_id)
-
-
-def _called(tx: Transaction, booking_id: BookingId, call_id: CallId) -> Called:
-    called = tx.call_path.called(booking_id, call_id)
+    called = tx.call_path.called(call_id)
     if called is None:
         raise LookupError(f"call {call_id} has no booking")  # the foreign key forbids it
     return called
@@ -252,8 +250,9 @@ def _repeated_decision(tx: Transaction, booking: Booking, call_id: CallId, polic
 
     Rejects in case of doubt: a second Asterisk may use the same call id for another number.
     """
-    called = tx.call_path.called(booking.id, call_id)
-    if called is None or called.call.ended_at is not None or _has_no_destination(called):
+    called = called_by(tx, call_id)
+    is_other = called.booking.id != booking.id
+    if is_other or called.call.ended_at is not None or _has_no_destination(called):
         return routing.UNKNOWN_NUMBER
     # The destination of the first decision, which the call record will have: the booking's may have changed meanwhile.
     as_routed = replace(booking, destination=called.call.destination)

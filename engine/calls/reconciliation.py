@@ -119,7 +119,7 @@ def begin_found(
             seen_ticks=at.boot_ms,
         )
     )
-    notifications.notify_call_started(tx, called_by(tx, call), EpochMs(at.wall_ms - talked_ms), at.wall_ms)
+    notifications.notify_call_started(tx, called_by(tx, call.call_id), EpochMs(at.wall_ms - talked_ms), at.wall_ms)
     return call.booking_id
 
 
@@ -134,7 +134,9 @@ def settle_vanished(tx: Transaction, vanished: AbstractSet[CallId], now: EpochMs
         call = tx.calls.by_id(call_id)
         if call is not None and call.ended_at is None:
             settled.append(
-                settle(tx, called_by(tx, call), CallOutcome(Disposition.LOST, _known_seconds(call)), now, policy)
+                settle(
+                    tx, called_by(tx, call.call_id), CallOutcome(Disposition.LOST, _known_seconds(call)), now, policy
+                )
             )
     return settled
 
@@ -149,7 +151,9 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int) -
     settled = []
     for call in overdue:
         charged = call.seconds_leased if call.state is CallState.LIVE else 0
-        settled.append(settle(tx, called_by(tx, call), CallOutcome(Disposition.LOST, charged), at.wall_ms, policy))
+        settled.append(
+            settle(tx, called_by(tx, call.call_id), CallOutcome(Disposition.LOST, charged), at.wall_ms, policy)
+        )
     return settled
 
 

@@ -111,8 +111,9 @@ def asterisk_config(
         str, typer.Option("--name", help="A name for one of several Asterisks, which gets a token of its own.")
     ] = "",
 ) -> None:
-    """Write the drop-in files for an Asterisk that already runs, and say how to include them."""
-    from engine.asterisk.drop_ins import instructions, write_drop_ins
+    """Write the drop-in files for an Asterisk that already runs, and say what remains to be done."""
+    from engine.asterisk.attach_steps import remaining_steps
+    from engine.asterisk.drop_ins import write_drop_ins
     from engine.local.data_dir import require_database
 
     settings = Settings()
@@ -120,7 +121,7 @@ def asterisk_config(
     kept = secrets.load(settings.data_dir / "secrets")
     token, made = secrets.agi_token_of(settings.data_dir / "secrets", name or None)
     written = write_drop_ins(settings, kept, directory, token)
-    for line in instructions(settings, directory, written):
+    for line in remaining_steps(settings, directory, written):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if made:
         console.print(f"Before that, start the engine again: it does not know the token of {name} yet")

@@ -161,7 +161,7 @@ class Settings(AsteriskSettings):
     )
     journal_dir: Path | None = Field(
         None,
-        description="Directory where Asterisk stores the ends of calls that it cannot report to the engine. "
+        description="Directory where Asterisk writes the end of each call, into the file `ends`. "
         "Unset: `journal` in `DATA_DIR`.",
     )
     expired_announcement: str = Field(

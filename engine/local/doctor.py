@@ -8,6 +8,7 @@ from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
 from engine.local import doctor_checks as checks
 from engine.local.doctor_checks import Finding, Verdict
+from engine.local.end_spool_check import end_spool
 
 __all__ = ["Finding", "Verdict", "examine"]
 
@@ -40,7 +41,7 @@ CHECKS = (
     Check("engine", checks.engine),
     Check("numbers", checks.numbers),
     Check("callbacks", checks.callbacks),
-    Check("journal", checks.end_spool),
+    Check("journal", end_spool),
     Check("ledger", checks.ledger),
     Check("exposure", checks.exposure),
     Check("test switch", checks.switches_for_tests),

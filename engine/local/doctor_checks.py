@@ -18,13 +18,12 @@ from enum import StrEnum
 from ipaddress import ip_address
 
 from engine.asterisk.config_files import find_program, reachable
-from engine.calls.end_spool import holds_end
 from engine.cdr.ledger import AuditPage, audit_page
 from engine.config import secrets
 from engine.config.settings import Settings
 from engine.config.sources import active_test_switches
 from engine.config.types import Profile
-from engine.domain.ids import BookingId, CallId
+from engine.domain.ids import BookingId
 from engine.domain.times import DAY_MS, EpochMs
 from engine.local.data_dir import make_data_dir, require_database
 from engine.local.ports import refuse_taken_ports
@@ -130,14 +129,14 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 def ports(settings: Settings) -> Iterator[Finding]:
     """Checks that all ports are free, if no engine runs."""
-    if not _is_running(settings):
+    if not is_running(settings):
         refuse_taken_ports(settings)
         yield Finding("ports", Verdict.OK, "all are free")
 
 
 def engine(settings: Settings) -> Iterator[Finding]:
     """Checks that an engine runs, and reports each part of it as /health does."""
-    if not _is_running(settings):
+    if not is_running(settings):
         fix = "start the system with `make run`, or the engine alone with `rented-numbers serve`"
         yield Finding("engine", Verdict.FAILED, "is not running", fix)
         return
@@ -183,26 +182,6 @@ def callbacks(settings: Settings) -> Iterator[Finding]:
         yield Finding("callbacks", Verdict.OK, text)
 
 
-def end_spool(settings: Settings) -> Iterator[Finding]:
-    """Checks that Asterisk writes the ends of calls into the end spool, and that it can be read."""
-    call_id = asyncio.run(_latest_reported_call(settings))
-    if call_id is None:
-        yield Finding("journal", Verdict.OK, "no call has been answered yet")
-        return
-    try:
-        fault = "" if holds_end(settings.journal, call_id) else f"the end of call {call_id} is not in it"
-    except OSError as error:
-        fault = f"it cannot be read: {error.strerror}"
-    if fault:
-        fix = (
-            f"{settings.journal}: Asterisk's user must be able to write there, and the engine's to read; until then, "
-            "calls that end while the engine is away are settled as lost"
-        )
-        yield Finding("journal", Verdict.WARNING, fault, fix)
-    else:
-        yield Finding("journal", Verdict.OK, "it has the end of the latest answered call")
-
-
 def ledger(settings: Settings) -> Iterator[Finding]:
     """Checks that what each booking was granted equals what is left, leased and settled."""
     bookings, wrong = 0, 0
@@ -246,7 +225,8 @@ def switches_for_tests(_: Settings) -> Iterator[Finding]:
         yield Finding("test switch", Verdict.WARNING, f"{variable} is set; it is for tests only", "unset it")
 
 
-def _is_running(settings: Settings) -> bool:
+def is_running(settings: Settings) -> bool:
+    """Returns whether an engine runs on the data directory."""
     try:
         with lock.held(settings.data_dir, lock.ENGINE_LOCK):
             return False
@@ -273,11 +253,6 @@ def _health(settings: Settings) -> dict[str, str] | None:
 async def _numbers_by_state(settings: Settings) -> dict[str, int]:
     async with Reads(settings.database) as reads:
         return await reads.numbers_by_state()
-
-
-async def _latest_reported_call(settings: Settings) -> CallId | None:
-    async with Reads(settings.database) as reads:
-        return await reads.latest_reported_call()
 
 
 async def _callback_counts(settings: Settings, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:

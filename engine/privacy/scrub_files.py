@@ -131,9 +131,8 @@ def _other_files(system: SystemFiles) -> Iterator[Path]:
 
 
 def _may_overwrite(path: Path, system: SystemFiles) -> bool:
-    """Returns whether a file has no other use: an Asterisk log, or an end spool file that could not be read."""
-    logs = AsteriskHome(system.data_dir / "asterisk").log
-    return path.is_relative_to(logs) or (path.parent == system.end_spool and path.suffix == ".bad")
+    """Returns whether a file has no other use: Asterisk's logs. The end spool has no numbers of telephones."""
+    return path.is_relative_to(AsteriskHome(system.data_dir / "asterisk").log)
 
 
 def _contains(path: Path, pattern: re.Pattern[bytes]) -> bool:

@@ -1,13 +1,9 @@
-"""What the steps of a call read, each with one statement: its route, its answer and its end.
-
-Every statement carries the booking's id or number, and the booking comes before the call: a database with several
-connections can lock the one, and then read the other.
-"""
+"""What the steps of a call read, each with one statement: its route, its answer and its end."""
 
 from dataclasses import dataclass
 
 from engine.domain.booking import Booking
-from engine.domain.ids import BookingId, CallId
+from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.accounts import chosen_events_from_column
@@ -30,6 +26,7 @@ class Asked:
         caller_blocked: Whether the booking blocks the caller.
         caller_calls: Calls of this caller that the booking has let through since an instant.
         call_is_known: Whether a call with this id was let through before, on any booking.
+        call_has_record: Whether a call with this id has its record, because it has ended or was rejected.
     """
 
     booking: Booking
@@ -37,6 +34,7 @@ class Asked:
     caller_blocked: bool
     caller_calls: int
     call_is_known: bool
+    call_has_record: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +86,13 @@ class CallPath(Table):
         row = self._sql.asked(self._db, service=service, source=source, call_id=call_id, since=since)
         if row is None:
             return None
-        ours, blocked, calls, known = row[_BOOKING:]
-        return Asked(booking_from_row(row), bool(ours), bool(blocked), calls, bool(known))
+        ours, blocked, calls, known, recorded = row[_BOOKING:]
+        return Asked(booking_from_row(row), bool(ours), bool(blocked), calls, bool(known), bool(recorded))
 
-    def begin_talk(
-        self, booking_id: BookingId, call_id: CallId, callee_channel: str, *, reported: Timestamp, read_at: BootMs
-    ) -> Begun | None:
+    def begin_talk(self, call_id: CallId, callee_channel: str, *, reported: Timestamp, read_at: BootMs) -> Begun | None:
         """Makes a ringing call LIVE.
 
         Args:
-            booking_id: The booking that was called.
             call_id: The call.
             callee_channel: Asterisk's unique id of the callee's channel.
             reported: When it was answered, as the report tells.
@@ -108,7 +103,6 @@ class CallPath(Table):
         """
         rows = self._sql.begin_talk(
             self._db,
-            booking_id=booking_id,
             call_id=call_id,
             callee_channel=callee_channel,
             answered_at=reported.wall_ms,
@@ -120,9 +114,9 @@ class CallPath(Table):
         [(seconds_leased, answered_ticks, end_at, events)] = rows
         return Begun(seconds_leased, answered_ticks, end_at, chosen_events_from_column(events))
 
-    def called(self, booking_id: BookingId, call_id: CallId) -> Called | None:
-        """Returns a call of a booking, whether it is up or has ended, and whether the booking is gone or not."""
-        row = self._sql.called(self._db, booking_id=booking_id, call_id=call_id)
+    def called(self, call_id: CallId) -> Called | None:
+        """Returns a call, whether it is up or has ended, and whether its booking is gone or not."""
+        row = self._sql.called(self._db, call_id=call_id)
         if row is None:
             return None
         posted, events = row[_CALL:]

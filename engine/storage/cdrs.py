@@ -104,10 +104,6 @@ class WantedRecords:
 class Cdrs(Table):
     """Call records, as commands use them. Lists are in `Reads`."""
 
-    def has_call(self, call_id: CallId) -> bool:
-        """Returns whether the call has its record."""
-        return bool(self._sql.cdr_of_call(self._db, call_id=call_id))
-
     def insert(self, cdr: Cdr) -> None:
         """Adds a call record."""
         self._sql.insert_cdr(

@@ -36,10 +36,16 @@ class Kill(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """A kill after `wait` seconds."""
+    """A kill.
+
+    Attributes:
+        wait: Seconds before it: since the engine was up, or since it was started.
+        starting: Whether the engine may still be starting.
+    """
 
     wait: float
     kill: Kill
+    starting: bool
 
 
 @dataclass(frozen=True)
@@ -67,11 +73,12 @@ def steps(wanted: Wanted) -> list[Step]:
     kills = [Kill.BOTH] * both + [Kill.ASTERISK] * (wanted.asterisk_kills - both)
     kills += [Kill.ENGINE] * (wanted.engine_kills - both)
     chance.shuffle(kills)
-    return [Step(_wait(chance), kill) for kill in kills]
+    return [_step(chance, kill) for kill in kills]
 
 
-def _wait(chance: Random) -> float:
-    return chance.uniform(0.05, 1.0) if chance.random() < 0.2 else chance.uniform(1.5, 5.0)
+def _step(chance: Random, kill: Kill) -> Step:
+    starting = chance.random() < 0.2
+    return Step(chance.uniform(0.05, 1.0) if starting else chance.uniform(1.0, 4.0), kill, starting)
 
 
 def calls(wanted: Wanted, ample: list[str], scarce: list[str]) -> Iterator[PlannedCall]:

@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from random import Random
 from typing import Self
 
@@ -32,6 +34,9 @@ class Trouble:
 
 def make(system: System, step: Step, trouble: Trouble) -> None:
     """Kills and restarts. Returns when the processes were started, before they answer."""
+    if not step.starting:
+        # On a busy machine an engine would otherwise be killed again and again before it is up.
+        system.until(lambda: _answers(system), "the engine is up")
     time.sleep(step.wait)
     began = time.time()
     if step.kill is not Kill.ENGINE:
@@ -43,6 +48,12 @@ def make(system: System, step: Step, trouble: Trouble) -> None:
     if step.kill is not Kill.ENGINE:
         system.start_asterisk()
         trouble.asterisk.append(Outage(began, time.time()))
+
+
+def _answers(system: System) -> bool:
+    with suppress(HTTPException, ValueError):  # it was still starting, or dies in the middle of its answer
+        return system.get("/health").status != 0
+    return False
 
 
 class Renewals:

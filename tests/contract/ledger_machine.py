@@ -1,9 +1,11 @@
 """The system of the ledger's state machine: engines that start and die, one Asterisk, one database."""
 
-import asyncio
+import shutil
 import sqlite3
+import tempfile
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
@@ -14,6 +16,7 @@ from engine.bookings.adjustments import Adjustment, adjust
 from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
 from engine.callbacks import notifications
+from engine.calls.end_spool import CURRENT
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
 from engine.domain.ids import CallId
@@ -22,9 +25,11 @@ from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
 from engine.storage.calls import Call
-from tests.contract.model_asterisk import PATIENCE_MS, Ami, Asterisk, Clocks, Gate, Leg, Phase
+from tests.contract.model_asterisk import CALLED, Ami, Asterisk, Events, Leg, Phase
 from tests.contract.model_books import Books
-from tests.contract.model_engine import Engine, Kept
+from tests.contract.model_clocks import Clocks, Gate, Loop
+from tests.contract.model_engine import Engine, InLine
+from tests.contract.model_link import PATIENCE_MS
 from tests.contract.samples import CALLBACK, DAY, POLICY, SECOND, START
 
 # Enough numbers that some are free, and few enough that they are recycled.
@@ -49,15 +54,15 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.policy = policy_of_the_machine()
-        self.loop = asyncio.new_event_loop()
+        self.clocks, self.gate = Clocks(), Gate()
+        self.loop = Loop(self.clocks)
+        self.loop.set_default_executor(InLine(1))
         self._crashes: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _, context: self._crashes.append(context))
-        self.clocks, self.gate = Clocks(), Gate()
-        self.asterisk = Asterisk(self.clocks, self.gate)
-        self.books, self.kept = Books(self.template), Kept()
+        self._directory = Path(tempfile.mkdtemp())
+        self.asterisk = Asterisk(self.loop, self.clocks, self.gate, self._directory / CURRENT)
+        self.books = Books(self.template)
         self.engine: Engine | None = None
-        # What happens to end reports: sent to the engine, spooled, or lost.
-        self.ends_go_to = "engine"
         self.held: list[Booking] = []
         self._names = count()
         self._hidden: dict[str, str] = {}
@@ -74,41 +79,26 @@ class Machine(RuleBasedStateMachine):
         self.turn()
         self.loop.close()
         self.books.db.close()
+        shutil.rmtree(self._directory)
 
     def turn(self) -> None:
-        """Runs all tasks until each waits for a gate or for an event."""
-        loop: Any = self.loop
-        while True:
-            loop.call_soon(loop.stop)
-            loop.run_forever()
-            self._report_ends()
-            if not loop._ready:
-                break
+        """Runs all tasks until each waits for a gate, a time or an event."""
+        self.loop.run_until_all_wait()
         if self.engine is not None:
             self.engine.check()
-        assert not self._crashes
-
-    def _report_ends(self) -> None:
-        while self.asterisk.ended:
-            leg = self.asterisk.ended.pop()
-            if self.ends_go_to == "lost":
-                continue
-            if self.engine is not None and self.ends_go_to == "engine":
-                self.engine.ended(leg)
-            else:
-                self.kept.keep(leg, self.clocks.timestamp())
+        assert not self._crashes, self._crashes
 
     # The engine.
 
     def start(self) -> None:
         if self.engine is None:
-            self.engine = Engine(self.loop, self.books, self.kept, self.asterisk, self.policy)
+            self.engine = self.asterisk.engine = Engine(self.loop, self.books, self.asterisk, self.policy)
             self.engine.reconcile()
 
     def kill(self) -> None:
         if self.engine is not None:
             self.engine.kill()
-            self.engine = None
+            self.engine = self.asterisk.engine = None
             self.turn()
 
     # The API answers while the engine runs.
@@ -159,9 +149,9 @@ class Machine(RuleBasedStateMachine):
 
     def hang_up(self, channels: list[CallId]) -> None:
         if self.asterisk.ami is Ami.UP:
-            for leg in self.asterisk.in_phase(Phase.RINGING, Phase.PICKED_UP, Phase.TALKING):
-                if {leg.channel, leg.call_id} & {*channels}:
-                    self.caller_leaves(leg)
+            for leg in self.asterisk.in_phase(*CALLED):
+                if leg.call_id in channels:
+                    self.asterisk.hang_up(leg)
 
     def _a_hidden_number(self) -> str:
         return f"+324701{next(self._names):05}"
@@ -175,27 +165,18 @@ class Machine(RuleBasedStateMachine):
             holder = self._holder[leg.service]
             leg.was_held_up = self.gate.held
             self.leads_to[leg.call_id] = holder, self._hidden[holder]
-            self.engine.route(leg)
         self.turn()
         return legs
 
     def pick_up(self, leg: Leg) -> None:
-        leg.phase = Phase.PICKED_UP
-        if self.engine is None:
-            self.asterisk.talks(leg, leg.reserve * SECOND)
-        else:
-            self.engine.answered(leg)
+        if not leg.dialled.done():
+            leg.dialled.set_result("ANSWER")
 
     def people_talk(self, booking: Booking, calls: int) -> None:
         for leg in self.come_in(booking, calls):
             if leg.phase is Phase.RINGING:
                 self.pick_up(leg)
         self.turn()
-
-    def caller_leaves(self, leg: Leg) -> None:
-        if self.engine is not None:
-            self.engine.caller_left(leg)
-        self.asterisk.hang_up(leg, "CANCEL" if leg.phase is Phase.RINGING else "ANSWER")
 
     def call_of(self, leg: Leg) -> Call | None:
         return self.books.run(lambda tx: tx.calls.by_id(CallId(leg.call_id)))
@@ -216,14 +197,17 @@ class Machine(RuleBasedStateMachine):
         its calls an hour more, and no program outside Asterisk can prevent that."""
         if self.engine is None or self.gate.held or not self.engine.is_idle or self.asterisk.ami is not Ami.UP:
             return False
-        if self.engine.storage.failing:
+        if self.engine.storage.failing or self.asterisk.late:
             return False
-        held = {booking.id for booking in self.held}
-        return all(leg.booking_id in held and self._is_live(leg) for leg in self.asterisk.in_phase(Phase.TALKING))
+        return all(self._can_take_a_clock_step(leg) for leg in self.asterisk.legs)
 
-    def _is_live(self, leg: Leg) -> bool:
+    def _can_take_a_clock_step(self, leg: Leg) -> bool:
+        """Not if its answer is unknown, if nothing lowers its limit, or if the clock was set since it came in."""
         call = self.call_of(leg)
-        return call is not None and call.state is CallState.LIVE
+        if leg.phase is Phase.TALKING:
+            held = {booking.id for booking in self.held}
+            return call is not None and call.state is CallState.LIVE and leg.booking_id in held
+        return call is None or call.ended_at is not None or leg.wall_ahead_ms == self.clocks.wall_ahead_ms
 
     def set_wall_clock(self, by: int) -> None:
         assert self.engine is not None
@@ -235,12 +219,14 @@ class Machine(RuleBasedStateMachine):
     def come_to_rest(self) -> None:
         self.gate.open()
         self.turn()
-        self.asterisk.ami, self.asterisk.cuts_lists, self.ends_go_to = Ami.UP, False, "engine"
+        self.asterisk.ami, self.asterisk.cuts_lists, self.asterisk.events = Ami.UP, False, Events.PROMPT
+        self.asterisk.disk_takes = None
         self.start()
         assert self.engine is not None
         self.engine.storage.failing = 0
         for _ in range(3):
-            self.elapse(1)
+            # The keeper waits for the report of an answer for up to a second.
+            self.elapse(SECOND)
             self.turn()
             self.engine.reconcile()
             self.turn()

@@ -1,87 +1,70 @@
-"""A model of Asterisk for metering: two clocks, its own limits and durations, no access to a booking's seconds."""
+"""A model of Asterisk for metering: its own limits and durations, no access to a booking's seconds.
+
+Its calls carry out the real dialplan. The state machine can hold a call wherever somebody could notice how far it is.
+"""
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import contextlib
+import re
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
+from pathlib import Path
+from typing import Protocol
 
-from panoramisk.message import Message
-
-from engine.asterisk.errors import AmiRefused, AmiUnavailable
+from agi_scripts.session import Environment
 from engine.domain.times import BootMs, EpochMs, Timestamp
-from tests.contract.samples import SECOND, START
+from engine.runtime.authentication import is_authentic
+from tests.contract import model_dialplan as dialplan
+from tests.contract.model_agi import Conversation
+from tests.contract.model_clocks import Clocks, Gate
+from tests.contract.model_dialplan import TOKEN, Channel, HungUp, Line
+from tests.contract.samples import CALLER, SECOND
 
-RING_MS = 30 * SECOND
-# An action that was delayed for longer counts as lost; until then a limit may arrive this much too late.
-PROMPT_MS = 40
-# How long a script, or an answer, may take.
-PATIENCE_MS = 2 * SECOND
-
-
-class Clocks:
-    """The wall clock and the boot clock. They diverge when the wall clock is set."""
-
-    def __init__(self) -> None:
-        self._now: int = START
-        self.ticks = 1_000
-
-    @property
-    def now(self) -> EpochMs:
-        return EpochMs(self._now)
-
-    @now.setter
-    def now(self, instant: int) -> None:
-        self._now = instant
-
-    @property
-    def wall_ahead_ms(self) -> int:
-        return self.now - self.ticks
-
-    def timestamp(self) -> Timestamp:
-        return Timestamp(EpochMs(self.now), BootMs(self.ticks))
-
-    @property
-    def in_utc(self) -> str:
-        """Returns the time as the dialplan reports it."""
-        return datetime.fromtimestamp(self.now // 1000, UTC).strftime("%Y%m%d%H%M%S") + f"{self.now % 1000:03}"
-
-
-class Gate:
-    """Where everything that leaves or enters the engine can be delayed."""
-
-    def __init__(self) -> None:
-        self.held = False
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def passed(self) -> None:
-        if self.held:
-            waiting = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            await waiting
-
-    def let_pass(self, turn: int = 0) -> None:
-        self._waiting = deque(each for each in self._waiting if not each.done())
-        if self._waiting:
-            self._waiting.rotate(-(turn % len(self._waiting)))
-            self._waiting.popleft().set_result(None)
-
-    def open(self) -> None:
-        self.held = False
-        while self._waiting:
-            self.let_pass()
+# How long the dialplan waits for the engine.
+ENGINE_MS = 3 * SECOND
+# The model's part of the dialplan begins here: what comes before only filters what callers can write.
+FIRST = "CHANNEL(hangup_handler_push)="
+# Before each of these a call can be held.
+OBSERVED = ("RN_SECONDS=", "TIMEOUT(absolute)=${", "RN_REPORT=", "RentedNumbers,", "PJSIP/")
 
 
 class Phase(Enum):
     ASKED = auto()  # the engine is asked for the destination
     RINGING = auto()
-    PICKED_UP = auto()  # the engine is asked for the limit
+    PICKED_UP = auto()  # the limit is set
     TALKING = auto()
     OVER = auto()
 
 
 UP = (Phase.ASKED, Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
+CALLED = (Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
+
+
+class Events(Enum):
+    """What happens to the events that Asterisk sends."""
+
+    PROMPT = auto()
+    LOST = auto()
+    DOUBLED = auto()
+    LATE = auto()  # until the state machine lets them through, in any order
+
+
+class Ami(Enum):
+    UP = auto()
+    AWAY = auto()  # no connection
+    DEAF = auto()  # what is sent to Asterisk is lost
+    MUTE = auto()  # what is sent is done, but what Asterisk sends is lost
+
+
+class Listener(Protocol):
+    """An engine, as Asterisk reaches it."""
+
+    def asked(self, conversation: Conversation) -> None:
+        """Begins to answer an AGI request."""
+
+    def told(self, report: str) -> None:
+        """Takes an event."""
 
 
 @dataclass(eq=False)
@@ -90,63 +73,49 @@ class Leg:
 
     call_id: str
     service: str
+    caller: Channel
+    callee: Channel
+    asked_at: int
+    dialled: "asyncio.Future[str]"
+    over: "asyncio.Future[None]"
+    wall_ahead_ms: int
     phase: Phase = Phase.ASKED
-    variables: dict[str, str] = field(default_factory=dict)
+    conversation: Conversation | None = None
     ring_until: int = 0
+    limit_set_at: int | None = None
     began: Timestamp | None = None
-    # By the wall clock, as Asterisk stores it.
-    cut_at: int | None = None
     talked_ms: int = 0
     measured_ms: int = 0
-    dial_status: str = ""
     was_held_up: bool = False
-    # The wall clock was set during the talk, before the engine received the answer.
-    immeasurable: bool = False
-    # How far the wall clock was ahead at the end: a later report must use the same clocks.
-    wall_ahead_ms: int = 0
-
-    @property
-    def channel(self) -> str:
-        return f"PJSIP/carrier-{self.call_id}"
-
-    @property
-    def callee_id(self) -> str:
-        """Returns the unique id of the channel that carries the limit."""
-        return f"{self.call_id}-callee"
-
-    @property
-    def callee_channel(self) -> str:
-        return f"PJSIP/trunk-{self.call_id}"
+    # Its hangup handler has returned.
+    gone: bool = False
 
     @property
     def booking_id(self) -> str:
-        return self.variables.get("RN_BOOKING", "")
+        return self.caller.variables.get("RN_BOOKING", "")
 
     @property
-    def reserve(self) -> int:
-        return int(self.variables["RN_SECONDS"])
-
-
-class Ami(Enum):
-    UP = auto()
-    AWAY = auto()  # no connection
-    DEAF = auto()  # what is sent is lost
-    MUTE = auto()  # what is sent is done, but its answer is lost
+    def is_bridged(self) -> bool:
+        return self.caller.variables["RN_VERDICT"] == "BRIDGE"
 
 
 class Asterisk:
-    def __init__(self, clocks: Clocks, gate: Gate) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clocks: Clocks, gate: Gate, spool: Path) -> None:
+        self._loop = loop
         self.clocks = clocks
         self.gate = gate
+        self.spool = spool
         self.legs: list[Leg] = []
+        self.engine: Listener | None = None
         self._ami = Ami.UP
         self.connections = 1
         self.cuts_lists = False
-        # Legs that have ended and whose end is not reported yet.
-        self.ended: list[Leg] = []
-        # Callers' channels whose hangup handler still runs: they are still listed.
-        self.hanging_up: set[str] = set()
+        self.events = Events.PROMPT
+        self.late: list[str] = []
+        # None: lines of the end spool are written whole. Else only so many bytes of each, without the line end.
+        self.disk_takes: int | None = None
         self._names = count()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def ami(self) -> Ami:
@@ -161,29 +130,74 @@ class Asterisk:
         return [leg for leg in self.legs if leg.phase in phases]
 
     def dialled(self, service: str) -> Leg:
-        leg = Leg(f"c{next(self._names)}", service)
+        name = f"c{next(self._names)}"
+        caller, callee = Channel(f"PJSIP/carrier-{name}", name), Channel(f"PJSIP/trunk-{name}", f"{name}-callee")
+        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{CALLER},allowed_not_screened,,,,"}
+        ends = self._loop.create_future(), self._loop.create_future()
+        leg = Leg(name, service, caller, callee, self.clocks.ticks, *ends, self.clocks.wall_ahead_ms)
         self.legs.append(leg)
+        task = self._loop.create_task(self._call(leg))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return leg
 
-    def rings(self, leg: Leg) -> None:
-        leg.phase = Phase.RINGING
-        leg.ring_until = self.clocks.ticks + RING_MS
+    async def _call(self, leg: Leg) -> None:
+        steps, lines = Steps(self, leg), dialplan.contexts()["rented-numbers"]
+        first = next(index for index, line in enumerate(lines) if line.data.startswith(FIRST))
+        with contextlib.suppress(HungUp):
+            await dialplan.run(leg.caller, "rented-numbers", steps, start=first)
+        leg.phase, leg.caller.hung_up = Phase.OVER, False
+        await dialplan.run(leg.caller, "rented-numbers-ended", steps)
+        leg.gone = True
 
-    def talks(self, leg: Leg, limit_ms: int) -> None:
-        leg.phase = Phase.TALKING
-        leg.began = self.clocks.timestamp()
-        leg.cut_at = self.clocks.now + limit_ms
+    async def ask(self, leg: Leg, question: list[str], mac: str) -> None:
+        assert is_authentic([TOKEN], ",".join([leg.call_id, "route", *question]), mac)
+        if self.engine is not None:
+            environment = Environment("route", leg.caller.name, leg.call_id, tuple(question), mac)
+            leg.conversation = Conversation(self.gate, environment, self.clocks.ticks)
+            self.engine.asked(leg.conversation)
+            await leg.conversation.serve(leg.caller)
 
-    def hang_up(self, leg: Leg, dial_status: str = "ANSWER", at: Timestamp | None = None) -> None:
-        """Ends the call as of `at`, if that is in the past."""
-        moment = at or self.clocks.timestamp()
-        if leg.began is not None:
+    def emit(self, report: str) -> None:
+        if self.events is Events.LATE:
+            self.late.append(report)
+        elif self.events is not Events.LOST:
+            for _ in range(2 if self.events is Events.DOUBLED else 1):
+                self.deliver(report)
+
+    def deliver(self, report: str) -> None:
+        if not self.gate.held:
+            self._told(report)
+            return
+        task = self._loop.create_task(self._told_later(report))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _told_later(self, report: str) -> None:
+        await self.gate.passed()
+        self._told(report)
+
+    def _told(self, report: str) -> None:
+        if self.engine is not None and self.ami in {Ami.UP, Ami.DEAF}:
+            self.engine.told(report)
+
+    def write_end(self, line: str) -> None:
+        with self.spool.open("ab") as file:
+            file.write(f"{line}\n".encode() if self.disk_takes is None else line.encode()[: self.disk_takes])
+
+    def hang_up(self, leg: Leg, dial_status: str = "CANCEL", at: Timestamp | None = None) -> None:
+        """Ends the call as of `at`, if that is in the past. Its channel then runs the hangup handler."""
+        if leg.phase is Phase.RINGING and not leg.dialled.done():
+            leg.dialled.set_result(dial_status)
+        leg.caller.hung_up = leg.phase is not Phase.RINGING or dial_status == "CANCEL"
+        if leg.conversation is not None:
+            leg.conversation.notice()
+        if leg.phase is Phase.TALKING and leg.began is not None:
+            moment = at or self.clocks.timestamp()
             leg.talked_ms = moment.boot_ms - leg.began.boot_ms
             leg.measured_ms = moment.wall_ms - leg.began.wall_ms
-        bridged, leg.phase, leg.dial_status = leg.phase is not Phase.ASKED, Phase.OVER, dial_status
-        leg.wall_ahead_ms = self.clocks.wall_ahead_ms
-        if bridged:
-            self.ended.append(leg)
+            leg.phase = Phase.OVER
+            leg.over.set_result(None)
 
     def elapse(self, step: int) -> None:
         """Advances the clocks, and with them limits and ring times."""
@@ -193,6 +207,9 @@ class Asterisk:
         for leg in self.in_phase(Phase.RINGING):
             if leg.ring_until <= self.clocks.ticks:
                 self.hang_up(leg, "NOANSWER")
+        for leg in self.in_phase(Phase.ASKED):
+            if leg.asked_at + ENGINE_MS <= self.clocks.ticks:
+                self.hang_up(leg)
         self._cut(before)
 
     def set_wall_clock(self, by: int) -> None:
@@ -201,102 +218,89 @@ class Asterisk:
 
     def _cut(self, before: Timestamp) -> None:
         for leg in self.in_phase(Phase.TALKING):
-            assert leg.cut_at is not None
-            if leg.cut_at <= self.clocks.now:
-                late = max(0, leg.cut_at - before.wall_ms)
+            cut_at = leg.callee.cut_at
+            if cut_at is not None and cut_at <= self.clocks.now:
+                late = max(0, cut_at - before.wall_ms)
                 self.hang_up(leg, at=Timestamp(EpochMs(before.wall_ms + late), BootMs(before.boot_ms + late)))
 
     def limit_ms(self, leg: Leg) -> int:
-        """Returns how long they will have talked when they are cut."""
-        assert leg.cut_at is not None
-        assert leg.began is not None
-        return leg.cut_at - self.clocks.now + self.clocks.ticks - leg.began.boot_ms
+        """Returns how long they will have talked when they are cut; what a call that rings would get."""
+        if leg.callee.cut_at is None:
+            return int(leg.callee.variables.get("RN_SECONDS", leg.caller.variables["RN_SECONDS"])) * SECOND
+        since = leg.began.boot_ms if leg.began else leg.limit_set_at
+        assert since is not None
+        return leg.callee.cut_at - self.clocks.now + self.clocks.ticks - since
 
     def talked_so_far(self, leg: Leg) -> int:
         return self.clocks.ticks - leg.began.boot_ms if leg.phase is Phase.TALKING and leg.began else leg.talked_ms
 
-    def channels(self) -> list[Message]:
-        return [channel for leg in self.legs for channel in self._channels_of(leg)]
 
-    def _channels_of(self, leg: Leg) -> list[Message]:
-        shown = [_listed(leg.call_id, leg.call_id, leg.channel, "")]
-        if leg.phase is Phase.OVER:
-            return shown if leg.call_id in self.hanging_up else []
-        if leg.phase is not Phase.ASKED:
-            bridge = "bridge" if leg.phase is Phase.TALKING else ""
-            shown.append(_listed(leg.callee_id, leg.call_id, leg.callee_channel, bridge))
-        return shown
+class Steps:
+    """What the applications and functions do for one call."""
 
-
-class Link:
-    """The engine's side of the link, in place of an AmiLink."""
-
-    def __init__(self, asterisk: Asterisk) -> None:
+    def __init__(self, asterisk: Asterisk, leg: Leg) -> None:
         self._asterisk = asterisk
-        self._clocks = asterisk.clocks
+        self._leg = leg
 
-    @property
-    def is_up(self) -> bool:
-        return self._asterisk.ami is not Ami.AWAY
+    async def before(self, channel: Channel, line: Line) -> None:
+        if line.data.startswith(OBSERVED):
+            await self._asterisk.gate.passed()
+        if channel.hung_up:
+            raise HungUp
 
-    @property
-    def connections(self) -> int:
-        return self._asterisk.connections
+    async def run(self, channel: Channel, application: str, data: str) -> None:
+        match application:
+            case "AGI":
+                _, *question, mac = data.split(",")
+                await self._asterisk.ask(self._leg, question, mac)
+            case "Dial":
+                await self._dial(data)
+            case "UserEvent":
+                self._asterisk.emit(data.removeprefix("RentedNumbers,Report: "))
+            case "Hangup":
+                raise HungUp
+            case _:
+                assert application in {"Progress", "Playback"}, application
 
-    async def action(self, name: str, **fields: str) -> Message:
-        await self._send()
-        if name == "Ping":
-            return await self._answer(Timestamp=f"{self._clocks.now / 1000:.6f}")
-        up = self._asterisk.in_phase(Phase.RINGING, Phase.PICKED_UP, Phase.TALKING)
-        found = [leg for leg in up if leg.callee_id == fields["Channel"]]
-        if not found:
-            await self._answer()
-            raise AmiRefused("no such channel")
-        [leg] = found
-        if (name, fields.get("Variable")) == ("Getvar", "TIMEOUT(absolute)"):
-            left_ms = 0 if leg.cut_at is None else max(0, leg.cut_at - self._clocks.now)
-            return await self._answer(Value=f"{left_ms / 1000:.3f}")
-        assert name == "AbsoluteTimeout"
-        leg.cut_at = self._clocks.now + round(float(fields["Timeout"]) * 1000)
-        return await self._answer()
+    async def _dial(self, data: str) -> None:
+        leg = self._leg
+        _, ring_seconds, options = data.split(",")
+        leg.phase, leg.ring_until = Phase.RINGING, self._asterisk.clocks.ticks + int(ring_seconds) * SECOND
+        variables = leg.caller.variables
+        variables["DIALSTATUS"] = await leg.dialled
+        variables["RINGTIME_MS"] = "1"
+        if variables["DIALSTATUS"] == "ANSWER":
+            await self._answer(*re.findall(r"[^^()]+", options)[1:])
 
-    async def hang_up(self, call_id: str) -> None:
-        await self._send()
-        found = [leg for leg in self._asterisk.in_phase(*UP) if leg.call_id == call_id]
-        for leg in found:
-            self._asterisk.hang_up(leg)
-        await self._answer()
-        if not found:
-            raise AmiRefused("no such channel")
+    async def _answer(self, context: str, *arguments: str) -> None:
+        leg, clocks = self._leg, self._asterisk.clocks
+        leg.phase = Phase.PICKED_UP
+        leg.caller.variables["DIALEDPEERNAME"] = leg.callee.name
+        leg.callee.variables |= {f"ARG{number}": each for number, each in enumerate(arguments, 1)}
+        await dialplan.run(leg.callee, context, self)
+        expired = leg.callee.cut_at is not None and leg.callee.cut_at <= clocks.now
+        if leg.caller.hung_up or expired or leg.callee.variables["GOSUB_RESULT"]:
+            return
+        leg.phase, leg.began = Phase.TALKING, clocks.timestamp()
+        await leg.over
+        leg.caller.variables["ANSWEREDTIME_MS"] = str(leg.measured_ms)
+        raise HungUp
 
-    async def _send(self) -> None:
-        sent = self._clocks.ticks
-        if self._asterisk.ami is Ami.AWAY:
-            raise AmiUnavailable("no link")
-        await self._asterisk.gate.passed()
-        if self._asterisk.ami is Ami.DEAF or self._clocks.ticks - sent > PROMPT_MS:
-            raise AmiUnavailable("lost")
+    def assign(self, channel: Channel, function: str, argument: str, value: str) -> None:
+        if (function, argument) == ("TIMEOUT", "absolute") and channel is self._leg.callee:
+            channel.cut_at = self._asterisk.clocks.now + int(value) * SECOND if int(value or 0) else None
+            self._leg.limit_set_at = self._asterisk.clocks.ticks
+        elif function == "FILE":
+            self._asterisk.write_end(value)
+        else:
+            assert function in {"TIMEOUT", "CHANNEL", "GROUP", "CALLERID"}, function
 
-    async def _answer(self, **fields: str) -> Message:
-        done = self._clocks.ticks
-        if self._asterisk.ami is Ami.MUTE:
-            raise AmiUnavailable("answer lost")
-        await self._asterisk.gate.passed()
-        if self._clocks.ticks - done > PATIENCE_MS:
-            raise AmiUnavailable("too late")
-        return Message({"Response": "Success", **fields})
-
-    async def list(self, name: str) -> list[Message]:
-        assert name == "Status"
-        await self._send()
-        channels = self._asterisk.channels()
-        end = Message({"Event": "StatusComplete", "ListItems": str(len(channels))})
-        if self._asterisk.cuts_lists and channels:
-            channels.pop()
-        await self._answer()
-        return [Message({"Response": "Success"}), *channels, end]
-
-
-def _listed(unique_id: str, linked_id: str, channel: str, bridge: str) -> Message:
-    names = {"Uniqueid": unique_id, "Linkedid": linked_id, "Channel": channel, "BridgeID": bridge}
-    return Message({"Event": "Status", **names})
+    def function(self, channel: Channel, name: str, argument: str) -> str:
+        if name == "IMPORT":
+            other, variable = argument.split(",")
+            assert other == self._leg.caller.name
+            return self._leg.caller.variables.get(variable, "")
+        if name == "STRFTIME":
+            return self._asterisk.clocks.in_utc
+        assert name in {"GLOBAL", "HANGUPCAUSE", "HANGUPCAUSE_KEYS"}, name
+        return ""

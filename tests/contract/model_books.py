@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from engine.storage import queries
 from engine.storage.errors import StorageUnavailable
 from engine.storage.transaction import Transaction
-from tests.contract.model_asterisk import Gate
+from tests.contract.model_clocks import Gate
 
 SQL = queries.load("sqlite3")
 P = ParamSpec("P")

@@ -208,10 +208,7 @@ async def test_a_command_that_raises_stopiteration_blocks_no_other(storage: Sqli
         return next(iter(()))
 
     blocked = await hold(storage)
-    failing, good = (
-        asyncio.create_task(storage.run(too_far)),
-        asyncio.create_task(storage.run(add, E164("+3225500001"))),
-    )
+    failing, good = storage.run(too_far), storage.run(add, E164("+3225500001"))
     await asyncio.sleep(0)
     await blocked.release()
     async with asyncio.timeout(10):
@@ -301,8 +298,13 @@ async def test_a_command_is_refused_at_once_if_the_queue_is_full(
 
 async def test_callers_on_two_event_loops_both_get_answers(storage: SqliteStorage, database: Path) -> None:
     blocked = await hold(storage)
-    elsewhere = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(storage.run(add, E164("+32255000001")))))
-    here = asyncio.ensure_future(storage.run(add, E164("+32255000002")))
+
+    async def add_elsewhere() -> str:
+        return await storage.run(add, E164("+32255000001"))
+
+    elsewhere = asyncio.ensure_future(asyncio.to_thread(lambda: asyncio.run(add_elsewhere())))
+    await asyncio.sleep(0.05)
+    here = storage.run(add, E164("+32255000002"))
     await asyncio.sleep(0.05)
     await blocked.release()
     assert [await elsewhere, await here] == stored(database) == ["+32255000001", "+32255000002"]

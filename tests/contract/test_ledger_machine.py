@@ -6,6 +6,7 @@ of Asterisk that has its own limits, and with clocks that only the state machine
 """
 
 import os
+import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,10 +18,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from engine.domain.metering import CallState
 from engine.domain.policy import UsagePlan
 from tests.contract.ledger_audit import Audited
-from tests.contract.model_asterisk import UP, Ami, Phase
+from tests.contract.model_asterisk import UP, Ami, Events, Phase
 from tests.contract.samples import DAY, HOUR, SECOND
 
 EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
@@ -34,11 +34,12 @@ STEPS = [*[1, 40, 700, SECOND, 3 * SECOND] * 10, *[9 * SECOND, 30 * SECOND] * 4,
 class Ledger(Audited):
     """The possible operations. `Audited` has what must be true after each of them."""
 
-    @initialize(plan=plans, calls=st.integers(0, 4))
-    def a_booking_and_its_first_calls(self, plan: UsagePlan, calls: int) -> None:
+    @initialize(plan=plans, calls=st.integers(0, 4), held=st.booleans())
+    def a_booking_and_its_first_calls(self, plan: UsagePlan, calls: int, *, held: bool = False) -> None:
         self.start()
         self.book(plan)
         self.people_talk(self.held[0], calls)
+        self.gate.held = held
 
     @precondition(lambda self: self.engine and self.held)
     @rule(turn=st.sampled_from([0, 0, 0, 1]), calls=st.integers(1, 3))
@@ -83,13 +84,6 @@ class Ledger(Audited):
         self.pick_up(self.pick(turn, Phase.RINGING))
         self.turn()
 
-    @precondition(lambda self: self.engine and not self.gate.held and self.asterisk.in_phase(Phase.RINGING))
-    @rule(turn=which)
-    def the_engine_is_asked_again(self, turn: int) -> None:
-        assert self.engine is not None
-        self.engine.route_again(self.pick(turn, Phase.RINGING))
-        self.turn()
-
     @precondition(lambda self: self.asterisk.in_phase(Phase.RINGING))
     @rule(turn=which)
     def a_callee_is_busy(self, turn: int) -> None:
@@ -99,25 +93,14 @@ class Ledger(Audited):
     @precondition(lambda self: self.asterisk.in_phase(*UP))
     @rule(turn=which)
     def a_caller_leaves(self, turn: int) -> None:
-        self.caller_leaves(self.pick(turn, *UP))
+        self.asterisk.hang_up(self.pick(turn, *UP))
         self.turn()
 
-    @precondition(lambda self: self.engine and self.asterisk.in_phase(Phase.TALKING, Phase.OVER))
+    @precondition(lambda self: self.asterisk.late)
     @rule(turn=which)
-    def an_answer_is_reported_again(self, turn: int) -> None:
-        """Never after a lost report: Asterisk asks before it lets them talk, and waits only for a limited time."""
-        leg = self.pick(turn, Phase.TALKING, Phase.OVER)
-        call = self.call_of(leg)
-        if self.engine is not None and call is not None and call.state is not CallState.RINGING:
-            self.engine.answered_again(leg)
-        self.turn()
-
-    @precondition(lambda self: self.engine and self.asterisk.in_phase(Phase.OVER))
-    @rule(turn=which)
-    def an_end_is_reported_again(self, turn: int) -> None:
-        leg = self.pick(turn, Phase.OVER)
-        if self.engine is not None and leg.booking_id and leg.wall_ahead_ms == self.clocks.wall_ahead_ms:
-            self.engine.ended(leg)
+    def a_late_event_comes(self, turn: int) -> None:
+        late = self.asterisk.late
+        self.asterisk.deliver(late.pop(turn % len(late)))
         self.turn()
 
     @precondition(lambda self: self.engine)
@@ -143,11 +126,15 @@ class Ledger(Audited):
     @rule(
         ami=st.sampled_from([Ami.UP, *Ami]),
         cuts_lists=st.sampled_from([False, False, True]),
-        ends_go_to=st.sampled_from(["engine", "engine", "spool", "lost"]),
+        events=st.sampled_from([Events.PROMPT, *Events]),
+        disk_takes=st.sampled_from([None, None, None, 0, 30, 118]),
         failing=st.sampled_from([0, 0, 1, 2]),
     )
-    def trouble_comes_and_goes(self, ami: Ami, ends_go_to: str, failing: int, *, cuts_lists: bool) -> None:
-        self.asterisk.ami, self.asterisk.cuts_lists, self.ends_go_to = ami, cuts_lists, ends_go_to
+    def trouble_comes_and_goes(
+        self, ami: Ami, events: Events, disk_takes: int | None, failing: int, *, cuts_lists: bool
+    ) -> None:
+        self.asterisk.ami, self.asterisk.cuts_lists, self.asterisk.events = ami, cuts_lists, events
+        self.asterisk.disk_takes = disk_takes
         if self.engine is not None:
             self.engine.storage.failing = failing
 
@@ -156,13 +143,26 @@ class Ledger(Audited):
         self.gate.held = True
 
     @precondition(lambda self: self.gate.held)
-    @rule(turn=which, steps=st.integers(1, 9), pause=st.sampled_from([0, 0, 1, 20, 300]))
-    def a_little_goes_on(self, turn: int, steps: int, pause: int) -> None:
+    @rule(seed=st.integers(0, 999), steps=st.integers(1, 60), pause=st.sampled_from([0, 0, 0, 1, 20, 300]))
+    def a_little_goes_on(self, seed: int, steps: int, pause: int) -> None:
+        """Lets one after the other pass: those that have waited for long, or always the last one, or any."""
+        chance = random.Random(seed)
+        width = chance.choice([1, 2, 12])
         for _ in range(steps):
-            self.gate.let_pass(turn)
+            if self.gate.is_empty:
+                break
+            self.gate.let_pass(-chance.randrange(width))
             self.turn()
-            self.elapse(pause)
-            self.turn()
+            self.audit()
+            if pause and not chance.randrange(4):
+                self.elapse(pause)
+                self.turn()
+                self.audit()
+
+    @precondition(lambda self: not self.gate.is_empty)
+    @rule(seed=st.integers(0, 999), pause=st.sampled_from([0, 1]))
+    def all_that_waits_goes_on_step_by_step(self, seed: int, pause: int) -> None:
+        self.a_little_goes_on(seed, steps=150, pause=pause)
 
     @precondition(lambda self: self.gate.held)
     @rule()

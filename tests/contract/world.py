@@ -129,7 +129,8 @@ class World:
         Returns 0 if the call must end.
         """
         call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
-        report = answer_report(call_id, call.seconds_leased if call else 0)
+        booking_id = call.booking_id if call else "bkg_any"
+        report = answer_report(call_id, call.seconds_leased if call else 0, booking_id=booking_id)
         noted = await self.storage.run(calls.note_answer, report, self.at)
         return 0 if noted.must_end else await self.left_ms(call_id)
 
@@ -141,7 +142,9 @@ class World:
         return next((limit.left_ms for limit in limits if limit.call_id == call_id), 0)
 
     async def ended(self, call_id: CallId, answered_ms: int, dial_status: str = "ANSWER") -> Settlement | None:
-        report = end_report(call_id, answered_ms, dial_status)
+        call = await self.storage.run(lambda tx: tx.calls.by_id(call_id))
+        booking_id = call.booking_id if call else "bkg_any"
+        report = end_report(call_id, answered_ms, dial_status, booking_id=booking_id)
         return await self.storage.run(calls.call_ended, report, self.at, self.policy)
 
     async def talk(self, booking: Booking, call_id: CallId, answered_ms: int) -> Settlement | None:

@@ -82,7 +82,7 @@ class Session:
 
     def events(self) -> list[str]:
         """Every message that has come until the answer to a ping."""
-        seen = []
+        seen: list[str] = []
         while "Ping: Pong" not in (message := self.ask("Ping") if not seen else self.read()):
             seen.append(message)
         return seen

@@ -221,7 +221,7 @@ def test_exceptions_are_logged_with_the_number_masked(flight: Flight) -> None:
     assert "callback_attempt_broke" in log
     # The last output of the process, which is no JSON.
     assert "ExceptionGroup" in log
-    assert "ValueError: '+331•••••" in log
+    assert "Error: '+331•••••" in log
 
 
 def test_the_end_spool_holds_no_secret(flight: Flight) -> None:

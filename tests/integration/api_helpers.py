@@ -178,12 +178,12 @@ class Api:
     async def talk(self, service: E164, call_id: CallId, seconds: int) -> None:
         """Make a whole call that lasts `seconds`; 0: it is not answered."""
         await self.caller_rings(service, call_id)
-        # Reports are matched by the call's id alone.
-        unused = BookingId("")
+        booking = await self.storage.run(lambda tx: tx.bookings.holding(service))
+        booking_id = booking.id if booking else BookingId("")
         if seconds:
-            answer = AnswerReport(call_id, unused, f"{call_id}-callee", 60)
+            answer = AnswerReport(call_id, booking_id, f"{call_id}-callee", 60)
             await self.storage.run(note_answer, answer, self.clock.timestamp())
-        end = EndReport(call_id, unused, seconds * SECOND, "ANSWER" if seconds else "BUSY")
+        end = EndReport(call_id, booking_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
         await self.storage.run(call_ended, end, self.clock.timestamp(), POLICY)
 
 

@@ -75,7 +75,7 @@ def engine_parts(world: World, ami: FakeAmi, spool: Path, limits: AmiLimits = FA
         port=ami.port,
         user="us",
         secret=ami.secret,
-        reported=lambda report: intake.take(report),
+        reported=lambda report: intake.take(report),  # noqa: PLW0108  `intake` comes later
         limits=limits,
     )
     keeper = LimitKeeper(world.storage, link, clock, world.policy)

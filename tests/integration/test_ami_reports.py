@@ -19,12 +19,13 @@ from engine.asterisk.ami_connection import AmiConnection, AmiProtocol
 from engine.asterisk.ami_link import LinkState
 from engine.calls.report_intake import MAX_QUEUED
 from engine.domain.policy import UsagePlan
+from tests.contract.samples import START
 from tests.contract.world import POOL, World
 from tests.integration.ami_links import CHANNEL, FAST, linked, until_state
 from tests.integration.database_world import world_on_disk
 from tests.integration.engine_parts import EngineParts, WatchedIntake, engine_parts
 from tests.integration.fake_ami import FakeAmi
-from tests.integration.fake_reports import START, answered, ended, user_event, wall
+from tests.integration.fake_reports import answered, ended, user_event, wall
 from tests.integration.test_ami_flood import MEGABYTE, MOST_GROWTH, resident
 
 FLOOD = 20 * MEGABYTE

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.asterisk.drop_ins import END_SPOOL_SCRIPT
 from engine.config.settings import CONFIG_FILE
 from tests.integration.cli_runner import Cli
 
@@ -84,7 +83,7 @@ def etc(cli: Cli) -> Path:
 def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: Cli, etc: Path) -> None:
     done = cli("asterisk-config", "etc", carrier_addresses='["192.0.2.1"]')
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(path.name for path in etc.iterdir()) == sorted([*DROP_INS, "extensions.conf", END_SPOOL_SCRIPT])
+    assert sorted(path.name for path in etc.iterdir()) == sorted([*DROP_INS, "extensions.conf"])
     assert {(etc / name).stat().st_mode & 0o777 for name in DROP_INS} == {0o640}
     includes = [line.rpartition("#tryinclude ")[2] for line in done.stdout.splitlines() if "#tryinclude" in line]
     assert includes == [f'"{name}"  to {name.replace("_rented_numbers", "")}' for name in DROP_INS]
@@ -100,7 +99,7 @@ def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: C
 def test_the_drop_ins_are_for_whoever_has_asterisks_own_files(cli: Cli, etc: Path) -> None:
     os.chown(etc / "extensions.conf", 12345, 23456)
     cli("asterisk-config", "etc")
-    for name in (*DROP_INS, END_SPOOL_SCRIPT):
+    for name in DROP_INS:
         status = (etc / name).stat()
         assert (status.st_uid, status.st_gid, status.st_mode & 0o007) == (12345, 23456, 0), name
 

@@ -71,11 +71,6 @@ def _callback(settings: Settings, state: str, due: int, finished: str) -> None:
     )
 
 
-def _bad_journal(settings: Settings) -> None:
-    settings.journal.mkdir(parents=True, exist_ok=True)
-    (settings.journal / "c1.bad").write_text("")
-
-
 FAULTS: list[tuple[str, Callable[[Settings], object], str, str]] = [
     ("secrets", _open_secret, "failed", "chmod 600"),
     ("database", _scribble, "failed", "backup"),
@@ -84,7 +79,6 @@ FAULTS: list[tuple[str, Callable[[Settings], object], str, str]] = [
     ("numbers", lambda s: execute(s, "UPDATE numbers SET state = 'BOOKED'"), "failed", "numbers import"),
     ("callbacks", lambda s: _callback(s, "PENDING", 0, "NULL"), "warning", "1 waiting, 1 of them too long"),
     ("callbacks", lambda s: _callback(s, "FAILED", 0, str(1 << 60)), "warning", "1 given up"),
-    ("journal", _bad_journal, "warning", "1 cannot be read"),
     ("ledger", lambda s: execute(s, "UPDATE grants SET seconds = seconds + 1"), "failed", "ledger verify"),
 ]
 

@@ -166,7 +166,7 @@ async def test_the_lease_of_a_ringing_call_is_lowered_between_two_checks(exchang
 
 
 async def test_a_call_answered_at_that_moment_is_lowered_once_its_answer_is_reported(exchange: Exchange) -> None:
-    """Setvar comes too late: the dialplan has set the old limit. Nobody else gets those seconds before it is lowered."""
+    """Setvar comes too late: the dialplan has set the old limit. Its seconds are free only once that is lowered."""
     await exchange.incoming("c1")
     report = exchange.report_of_answer(CallId("c1"))
     second = asyncio.create_task(exchange.incoming("c2"))
@@ -179,7 +179,7 @@ async def test_a_call_answered_at_that_moment_is_lowered_once_its_answer_is_repo
 
 
 async def test_a_call_that_was_just_picked_up_keeps_its_lease_until_its_answer_is_reported(exchange: Exchange) -> None:
-    """The dialplan reads the lease after the second check: it has the smaller limit, and the books are on the safe side."""
+    """The dialplan reads the lease after the second check: it has the smaller limit, and the books the larger lease."""
     await exchange.incoming("c1")
     exchange.ami.picked_up("c1")
     second = asyncio.create_task(exchange.incoming("c2"))
@@ -352,8 +352,8 @@ async def test_every_call_of_a_burst_gets_seconds_from_a_call_that_holds_all(exc
 
 async def test_seconds_freed_for_no_call_go_back(exchange: Exchange) -> None:
     await exchange.talk(CallId("c1"))
-    await exchange.keeper.make_room(exchange.booking.id, 10)
-    assert exchange.leases() == {"c1": 290}
+    async with exchange.keeper.room_made(exchange.booking.id, 10):
+        assert exchange.leases() == {"c1": 290}
     exchange.keeper.changed(exchange.booking.id)
     await exchange.until_leased(c1=300)
 

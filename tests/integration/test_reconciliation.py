@@ -125,7 +125,7 @@ async def test_two_lists_with_a_lost_link_between_them_do_not_count_as_two(tmp_p
 
 async def test_an_end_in_the_spool_takes_precedence_for_a_vanished_call(work: RunningReconciler) -> None:
     """Even when it is written at the last moment, during the second list."""
-    await work.talk(CallId("c1"))
+    booking = await work.talk(CallId("c1"))
     await work.rounds(1)
     del work.ami.up["c1"]
     asked = 0
@@ -134,7 +134,7 @@ async def test_an_end_in_the_spool_takes_precedence_for_a_vanished_call(work: Ru
         nonlocal asked
         asked += 1
         if asked == 2:
-            fake_reports.spool(work.spool, fake_reports.ended("c1", "", 7 * SECOND, now=work.world.now))
+            fake_reports.spool(work.spool, fake_reports.ended("c1", booking.id, 7 * SECOND, now=work.world.now))
 
     work.ami.before_list = write
     await work.rounds()
@@ -149,9 +149,9 @@ async def test_the_spool_is_read_at_once_after_a_gap_of_the_link(tmp_path: Path,
         FakeChannels() as ami,
         running_reconciler(world, ami, tmp_path / "journal", 3_600) as work,
     ):
-        await work.talk(CallId("c1"))
+        booking = await work.talk(CallId("c1"))
         await work.until_calm()
-        end = fake_reports.ended("c1", "", 7 * SECOND, now=world.now)
+        end = fake_reports.ended("c1", booking.id, 7 * SECOND, now=world.now)
         if ends == "before the gap":
             fake_reports.spool(work.spool, end)
             ami.drop()

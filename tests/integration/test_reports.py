@@ -57,11 +57,9 @@ async def test_concurrent_end_reports_settle_once(agi: FastAgi, world: World) ->
     await agi.incoming(booking.service).run()
     report = ended(CALL_ID, booking.id, 1500)
     spool(agi.spool, *[report] * 20)
-    _, *taken_in = await asyncio.gather(
-        asyncio.gather(*(agi.parts.report(report) for _ in range(20))),
-        *(agi.parts.spool.take_in() for _ in range(3)),
-    )
-    assert sum(taken_in) <= 1
+    taken_in = asyncio.gather(*(agi.parts.spool.take_in() for _ in range(3)))
+    await asyncio.gather(*(agi.parts.report(report) for _ in range(20)))
+    assert sum(await taken_in) <= 1
     assert [row["duration"] for row in world.rows("SELECT duration FROM cdrs")] == [2]
     assert len(agi.woken) == 1
 
@@ -105,7 +103,7 @@ async def test_many_refused_reports_are_logged_once_a_minute(agi: FastAgi) -> No
     assert len([entry for entry in agi.logged if entry["event"] == "report_refused"]) == 1
 
 
-@pytest.mark.parametrize("clock", ["20260301130000250", "", "20261301130000250", "x"])
+@pytest.mark.parametrize("clock", ["20260301130000250", "", "20261301130000250", "2026030113000025"])
 async def test_the_answer_is_recorded_by_asterisks_wall_clock_if_that_can_be_read(
     agi: FastAgi, world: World, clock: str
 ) -> None:

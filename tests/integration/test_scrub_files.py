@@ -138,21 +138,21 @@ def test_logs_in_use_are_overwritten_in_place(system: Settings) -> None:
     assert found[2:] == [lines[2], "later"]
 
 
-def test_unreadable_spool_files_are_overwritten_and_readable_ones_left(system: Settings) -> None:
-    bad, good = system.journal / "a.bad", system.journal / "b.json"
-    bad.write_text(f"what {TARGET.number} is this")
-    good.write_text(f'{{"now": {TARGET.digits}00, "callId": "{TARGET.digits}.3"}}')
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_end_spool_is_searched_and_its_reports_are_left(
+    system: Settings, tmp_path: Path, *, elsewhere: bool
+) -> None:
+    """The digits of a time or an id are no number. What has a number in it is no report of ours: it is only named."""
+    journal_dir = tmp_path / "spool" if elsewhere else None
+    settings = Settings(data_dir=system.data_dir, journal_dir=journal_dir)
+    settings.journal.mkdir(exist_ok=True)
+    good, bad = settings.journal / "ends", settings.journal / "ends.old"
+    good.write_text(f"ended rn0-{TARGET.digits}.3 bkg_1 {TARGET.digits}00 ANSWER {TARGET.digits}000000 mac\n")
     before = good.read_text()
-    assert scrub(files_of(system), TARGET) == ScrubResult(1, [])
-    assert TARGET.digits not in bad.read_text()
+    assert scrub(files_of(settings), TARGET) == ScrubResult(0, [])
+    bad.write_text(f"ended {TARGET.number} x\n")
+    assert scrub(files_of(settings), TARGET) == ScrubResult(0, [str(bad)])
     assert good.read_text() == before
-
-
-def test_an_end_spool_in_another_directory_is_searched(system: Settings, tmp_path: Path) -> None:
-    elsewhere = Settings(data_dir=system.data_dir, journal_dir=tmp_path / "spool")
-    elsewhere.journal.mkdir()
-    (elsewhere.journal / "a.bad").write_text(TARGET.number)
-    assert scrub(files_of(elsewhere), TARGET).files == 1
 
 
 def test_a_foreign_file_is_named_and_no_link_is_followed(system: Settings, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The load of a soak test: calls and rounds of API requests in an open loop.
 
-A fixed number begins in each second, whatever happened to earlier ones. A fake Asterisk lists its live channels.
+A fixed number begins in each second, whatever happened to earlier ones. A fake Asterisk lists its live channels, and
+reports answers and ends.
 """
 
 import asyncio
@@ -8,9 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from agi_scripts.dialplan import ANSWERED, BOOKING, CAUSE, ENDED, ROUTE, SECONDS, VERDICT
+from agi_scripts.dialplan import BOOKING, CAUSE, ROUTE
 from agi_scripts.request_auth import request_mac
 from bench.system import BenchSystem
+from engine.asterisk.limit_keeper import SECONDS, VERDICT
+from tests.integration import fake_reports
 from tests.integration.fake_asterisk import ALLOWED, AgiCall, Channel
 from tests.integration.fake_channels import FakeChannels, UpCall
 from tests.soak.customer import BLOCKED, Booking, Customer, Unexpected
@@ -32,6 +35,7 @@ class Load:
         self._token = system.token
         self._wanted = wanted
         self._ami = ami
+        self._spool = system.settings.journal
         self._customer = customer
 
     async def run(self, seconds: float) -> None:
@@ -87,13 +91,16 @@ class Load:
         return standing[number % len(standing)].service, None
 
     async def _go_through(self, kind: Kind, call_id: str, channel: Channel, number: int, own: Booking | None) -> None:
+        booking = channel.variables[BOOKING]
         up = self._ami.up[call_id] = UpCall(call_id, float(channel.variables[SECONDS]))
         try:
             await asyncio.sleep(RING_SECONDS)
             status, talked = {Kind.BUSY: "BUSY", Kind.NO_ANSWER: "NOANSWER", Kind.CANCELLED: "CANCEL"}.get(kind, ""), ""
             if not status:
-                await self._ask(ANSWERED, up.callee, call_id, channel.variables[BOOKING], "")
-                up.talks = True
+                limit = self._ami.limited(call_id)
+                await self._ami.report(
+                    fake_reports.answered(call_id, booking, up.callee, limit, _now(), token=self._token)
+                )
                 began = time.monotonic()
                 await asyncio.sleep(self._wanted.talk * (1 + number % 10) / 10)
                 if own:
@@ -101,8 +108,14 @@ class Load:
                 status, talked = "ANSWER", str(int((time.monotonic() - began) * 1000))
         finally:
             del self._ami.up[call_id]
-        await self._ask(ENDED, call_id, call_id, talked, status, "")
+        report = fake_reports.ended(call_id, booking, talked, status, _now(), token=self._token)
+        await asyncio.to_thread(fake_reports.spool, self._spool, report)
+        await self._ami.report(report)
 
     async def _ask(self, script: str, asking: str, *arguments: str) -> Channel:
         shown = {f"agi_arg_{len(arguments) + 1}": request_mac(self._token, asking, script, arguments)}
         return await AgiCall(self._port, script, *arguments, call_id=asking, changes=shown).run()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from engine.asterisk.drop_ins import instructions, write_drop_ins
+from engine.asterisk.attach_steps import remaining_steps
+from engine.asterisk.drop_ins import write_drop_ins
 from engine.asterisk.sip_config import UnusableFile, known_addresses, trunk_host
 from engine.config.settings import Settings
 from engine.local.panel import show
@@ -130,7 +131,7 @@ def test_drop_ins_encrypt_over_a_transport_of_their_own(tmp_path: Path) -> None:
     assert text.count("media_encryption = sdes\nmedia_encryption_optimistic = no") == 2
     settings = Settings.model_validate(changes)
     written = write_drop_ins(settings, KEPT, tmp_path / "out")
-    assert "protocol = tls" in "".join(instructions(settings, tmp_path / "out", written))
+    assert "protocol = tls" in "".join(remaining_steps(settings, tmp_path / "out", written))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ SELECT {b.bookings},
     EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 = b.destination AND n.state <> 'RETIRED'),
     EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = b.id AND x.caller = :source),
     (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.source = :source AND c.started_at > :since),
-    EXISTS (SELECT 1 FROM calls AS k WHERE k.call_id = :call_id)
+    EXISTS (SELECT 1 FROM calls AS k WHERE k.call_id = :call_id),
+    EXISTS (SELECT 1 FROM cdrs AS r WHERE r.call_id = :call_id)
 FROM bookings AS b
 WHERE b.service = :service AND b.gone_at IS NULL;
 
@@ -15,14 +16,14 @@ WHERE b.service = :service AND b.gone_at IS NULL;
 UPDATE calls SET
     state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at,
     answered_ticks = CASE WHEN :reported_ticks >= started_ticks THEN :reported_ticks ELSE :read_ticks END
-WHERE call_id = :call_id AND booking_id = :booking_id AND state = 'RINGING' AND destination <> 'erased'
-    AND EXISTS (SELECT 1 FROM bookings AS b WHERE b.id = :booking_id AND b.gone_at IS NULL)
+WHERE call_id = :call_id AND state = 'RINGING' AND destination <> 'erased'
+    AND EXISTS (SELECT 1 FROM bookings AS b WHERE b.id = booking_id AND b.gone_at IS NULL)
 RETURNING seconds_leased, answered_ticks,
-    (SELECT b.end_at FROM bookings AS b WHERE b.id = :booking_id),
-    (SELECT a.events FROM accounts AS a JOIN bookings AS b ON b.account_id = a.id WHERE b.id = :booking_id);
+    (SELECT b.end_at FROM bookings AS b WHERE b.id = booking_id),
+    (SELECT a.events FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id WHERE b.id = booking_id);
 
 -- name: called^
 -- A call, the booking that was called, how many callbacks it has had, and the optional events that its account has chosen.
 SELECT {b.bookings}, {c.calls}, b.callbacks_posted, a.events
-FROM bookings AS b JOIN calls AS c ON c.booking_id = b.id JOIN accounts AS a ON a.id = b.account_id
-WHERE b.id = :booking_id AND c.call_id = :call_id;
+FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id JOIN accounts AS a ON a.id = b.account_id
+WHERE c.call_id = :call_id;

@@ -1,0 +1,191 @@
+"""Carries out the real dialplan, one line after the other, on the channels of the model of Asterisk.
+
+It knows the applications, functions and operators that a bridged call comes by. What Asterisk does in them is the
+model's part, see `Applications`.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+FILE = Path(__file__).parents[2] / "asterisk_conf/drop_in/extensions_rented_numbers.conf"
+TOKEN = "0123456789abcdef"
+
+_LINE = re.compile(r"(?:exten => ([^,]+),1|\s+same => n(?:\((\w+)\))?),(\w+)\((.*)\)")
+_CALL = re.compile(r"(\w+)\((.*)\)((?::-?\d+)*)", re.DOTALL)
+_COMPARISON = re.compile(r"(.*?) (!?=) (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Line:
+    label: str
+    application: str
+    data: str
+
+
+@dataclass(eq=False)
+class Channel:
+    """A channel. `hung_up`: it leaves the dialplan before its next line."""
+
+    name: str
+    unique_id: str
+    variables: dict[str, str] = field(default_factory=dict)
+    hung_up: bool = False
+    # When the channel must end, by the wall clock, as Asterisk stores it.
+    cut_at: int | None = None
+
+    def __post_init__(self) -> None:
+        self.variables |= {"CHANNEL": self.name, "UNIQUEID": self.unique_id}
+
+
+class HungUp(Exception):
+    """The channel leaves the dialplan."""
+
+
+class Applications(Protocol):
+    """What Asterisk does."""
+
+    async def before(self, channel: Channel, line: Line) -> None:
+        """Waits for the channel's next turn."""
+
+    async def run(self, channel: Channel, application: str, data: str) -> None:
+        """Runs an application that is not part of the language."""
+
+    def assign(self, channel: Channel, function: str, argument: str, value: str) -> None:
+        """Sets the value of a function."""
+
+    def function(self, channel: Channel, name: str, argument: str) -> str:
+        """Returns the value of a function."""
+
+
+Part: TypeAlias = "str | tuple[str, tuple[Part, ...]]"
+
+
+@cache
+def contexts() -> dict[str, list[Line]]:
+    """Returns the lines of each context's first extension, with the model's settings."""
+    found: dict[str, list[Line]] = {}
+    text = FILE.read_text()
+    for name, value in {"agi_token": TOKEN, "engine_seconds": "3"}.items():
+        text = text.replace(f"@{name}@", value)
+    name, first = "", ""
+    for row in text.splitlines():
+        if row.startswith("["):
+            name, first = row.strip("[]"), ""
+            found[name] = []
+        elif match := _LINE.match(row):
+            extension, label, application, data = match.groups()
+            first = first or extension
+            if extension and extension != first:
+                continue  # T, what happens at a time-out: the model's part
+            found[name].append(Line(label or "", application, data))
+        elif first and row.startswith("exten"):
+            raise AssertionError(row)
+    return found
+
+
+async def run(channel: Channel, context: str, applications: Applications, *, start: int = 0) -> None:
+    """Carries out a context from a line on, until it returns.
+
+    Raises:
+        HungUp: The channel has ended.
+    """
+    lines, at = contexts()[context], start
+    while at < len(lines):
+        line = lines[at]
+        await applications.before(channel, line)
+        data = expand(line.data, lambda name, argument: _value(channel, name, argument, applications))
+        at += 1
+        if line.application == "Return":
+            return
+        if line.application == "GotoIf":
+            condition, _, label = data.partition("?")
+            if condition not in {"", "0"}:
+                at = next(index for index, each in enumerate(lines) if each.label == label)
+        elif line.application == "Set":
+            _set(channel, data, applications)
+        else:
+            await applications.run(channel, line.application, data)
+
+
+def _set(channel: Channel, data: str, applications: Applications) -> None:
+    name, _, value = data.partition("=")
+    if match := _CALL.fullmatch(name):
+        applications.assign(channel, match[1], match[2], value)
+    else:
+        channel.variables[name] = value
+
+
+def _value(channel: Channel, name: str, argument: str | None, applications: Applications) -> str:
+    if argument is None:
+        return channel.variables.get(name, "")
+    if name == "FILTER":
+        allowed, _, text = argument.partition(",")
+        return re.sub(f"[^{allowed}]", "", text)
+    if name == "SHA1":
+        return hashlib.sha1(argument.encode()).hexdigest()  # noqa: S324  as the dialplan does
+    if name == "IF":
+        condition, _, choice = argument.partition("?")
+        yes, _, no = choice.partition(":")
+        return yes if condition not in {"", "0"} else no
+    return applications.function(channel, name, argument)
+
+
+def expand(text: str, value: Callable[[str, str | None], str]) -> str:
+    """Replaces variables, functions and expressions."""
+    return _join(_parse(text), value)
+
+
+def _join(parts: tuple[Part, ...], value: Callable[[str, str | None], str]) -> str:
+    return "".join([each if isinstance(each, str) else _one(each[0], each[1], value) for each in parts])
+
+
+def _one(kind: str, inner: tuple[Part, ...], value: Callable[[str, str | None], str]) -> str:
+    text = _join(inner, value)
+    if kind == "[":
+        return str(int(all(_holds(each) for each in text.split(" & "))))
+    if match := _CALL.fullmatch(text):
+        return _cut(value(match[1], match[2]), match[3])
+    name, colon, cut = text.partition(":")
+    return _cut(value(name, None), colon + cut)
+
+
+def _holds(text: str) -> bool:
+    match = _COMPARISON.fullmatch(text.strip())
+    assert match is not None, text
+    left, operator, right = match.groups()
+    if left.isdecimal() and right.isdecimal():
+        return (int(left) == int(right)) == (operator == "=")
+    return (left == right) == (operator == "=")
+
+
+def _cut(text: str, places: str) -> str:
+    if not places:
+        return text
+    first, *length = [int(place) for place in places[1:].split(":")]
+    return text[first:][: length[0]] if length else text[first:]
+
+
+@cache
+def _parse(text: str) -> tuple[Part, ...]:
+    parts, end = _parts(text, 0, "")
+    assert end == len(text), text
+    return parts
+
+
+def _parts(text: str, at: int, closing: str) -> tuple[tuple[Part, ...], int]:
+    """Parses up to the closing bracket. Returns the parts and the place behind it."""
+    found: list[Part] = []
+    plain = ""
+    while at < len(text) and text[at] != closing:
+        if text[at : at + 2] in {"${", "$["}:
+            inner, end = _parts(text, at + 2, {"{": "}", "[": "]"}[text[at + 1]])
+            found += [plain, (text[at + 1], inner)]
+            plain, at = "", end
+        else:
+            plain, at = plain + text[at], at + 1
+    return (*found, plain), at + len(closing)

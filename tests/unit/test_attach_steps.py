@@ -1,0 +1,181 @@
+"""What `asterisk-config` still asks for, on files as distributions and FreePBX ship them."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.asterisk.attach_steps import NEEDED_MODULES, remaining_steps
+from engine.asterisk.drop_ins import write_drop_ins
+from engine.asterisk.present_config import MAX_DEPTH, PresentConfig, UnreadableConfig
+from engine.config.settings import Settings
+from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone
+
+__all__ = ["alone"]  # a fixture
+
+INCLUDES = [f'#tryinclude "{name}"' for name in DROP_INS]
+LOG_MAPPINGS = """[log_mappings]
+type = log_mappings
+asterisk_error = 0
+asterisk_warning =
+asterisk_notice =
+asterisk_verbose =
+asterisk_debug = 1,2,3,4,5
+"""
+# Everything is done, in the manner of Debian's files.
+DONE = {
+    "asterisk.conf": "[directories](!)\nastetcdir => /etc/asterisk\n\n[options]\nrunuser = @owner@\t\t; The user\n",
+    "extensions.conf": (
+        f"[general]\nstatic=yes\n[globals]\n; {INCLUDES[1]}\n{INCLUDES[0]}\n[default]\nexten => _X.,1,Set(A=\\;b)\n"
+    ),
+    "manager.conf": (
+        ";\n; AMI\n;\n[general]\nenabled = yes\n;webenabled = yes\n\nport = 5038\nbindaddr = 127.0.0.1\n"
+        f"{INCLUDES[1]}\n"
+    ),
+    "pjsip.conf": f"[transport-udp]\ntype=transport\nprotocol=udp\nbind=0.0.0.0\n{INCLUDES[2]}\n",
+    "modules.conf": (
+        "[modules]\nautoload=yes\n;\n; Uncomment:\n;preload => res_odbc.so\nnoload => pbx_gtkconsole.so\n"
+        "noload = res_pjsip_messaging.so\nnoload = res_pjsip_refer.so\n\n[global]\n"
+    ),
+    "logger.conf": (
+        "[general]\n[logfiles]\n;debug => debug\nconsole => notice,warning,error\nmessages.log => notice,error\n"
+    ),
+    "pjproject.conf": LOG_MAPPINGS,
+}
+# The same in the manner of FreePBX, whose own files include others that it writes anew and some for the administrator.
+FREEPBX = DONE | {
+    "extensions.conf": (
+        "#include extensions_override_freepbx.conf\n#include extensions_custom.conf\n[from-pstn]\ninclude => ext-did\n"
+    ),
+    "extensions_override_freepbx.conf": "",
+    "extensions_custom.conf": f"[from-pstn-custom]\nexten => s,1,NoOp\n{INCLUDES[0]}\n",
+    "manager.conf": (
+        "[general]\nenabled = yes\nport = 5038\nbindaddr = 0.0.0.0\ndisplayconnects=no ;only effects 1.6+\n\n"
+        "[admin]\nsecret = x;y\npermit=127.0.0.1/255.255.255.0\n"
+        "#include manager_additional.conf\n#include manager_custom.conf\n"
+    ),
+    "manager_additional.conf": ";--------------------------------;\n; Do NOT edit\n;--\nenabled = no\n--;\n",
+    "manager_custom.conf": f"{INCLUDES[1].replace('#try', '#')}\n",
+    "pjsip.conf": (
+        "#include pjsip.transports.conf\n#include pjsip_custom_post.conf\n; all of:\n#tryinclude pjsip.d/*.conf\n"
+    ),
+    "pjsip.transports.conf": (
+        "[tls-template](!)\ntype=transport\nprotocol=tls\nverify_server=yes\n"
+        "[0.0.0.0-tls](tls-template)\nbind=0.0.0.0:5061\n[0.0.0.0-tls](+)\ncos=3\n"
+    ),
+    "pjsip_custom_post.conf": f"{INCLUDES[2]}\n",
+    "modules.conf": (
+        "[modules]\nautoload=yes\npreload = pbx_config.so\nnoload = RES_PJSIP_MESSAGING\n"
+        "noload=res_pjsip_refer.so;why\n"
+    ),
+    "logger.conf": (
+        "[general]\n#include logger_general_additional.conf\n[logfiles]\n#include logger_logfiles_additional.conf\n"
+    ),
+    "logger_general_additional.conf": "dateformat=%F %T\n",
+    "logger_logfiles_additional.conf": "full => [json]notice,error,dtmf,fax\nconsole => verbose(3),warning\n",
+}
+
+
+def steps(tmp_path: Path, files: dict[str, str], **changes: object) -> list[str]:
+    """Returns the remaining steps on these files."""
+    directory = tmp_path / "asterisk"
+    directory.mkdir(exist_ok=True)
+    for name, text in files.items():
+        owner = directory.owner()
+        (directory / name).write_text(text.replace("@owner@", owner), encoding="latin-1")
+    settings = Settings.model_validate({"data_dir": tmp_path / "var", **changes})
+    settings.journal.mkdir(parents=True, exist_ok=True)
+    return remaining_steps(settings, directory, write_drop_ins(settings, KEPT, directory))[:-1]
+
+
+@pytest.mark.parametrize("files", [DONE, FREEPBX], ids=["stock", "FreePBX"])
+def test_nothing_is_asked_for_where_everything_is_done(tmp_path: Path, files: dict[str, str]) -> None:
+    assert steps(tmp_path, files) == []
+
+
+def test_the_last_step_is_always_to_reload(tmp_path: Path) -> None:
+    assert steps(tmp_path, DONE) == []
+    settings = Settings(data_dir=tmp_path / "var")
+    assert remaining_steps(settings, tmp_path / "asterisk", [])[-1] == "Then run in Asterisk's console: core reload"
+
+
+def test_everything_is_asked_for_where_there_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "asterisk").mkdir()
+    settings = Settings(data_dir=tmp_path / "var")
+    left = remaining_steps(settings, tmp_path / "asterisk", write_drop_ins(settings, KEPT, tmp_path / "asterisk"))
+    # Three includes, owner, manager, transport, two modules to leave out, those needed, logger, pjproject, spool, and
+    # to reload.
+    assert len(left) == 13
+    assert all(module in left[8] for module in NEEDED_MODULES)
+
+
+M = DONE["modules.conf"]
+LOADS = "".join(f"load = {module}.so\n" for module in NEEDED_MODULES)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "asked"),
+    [
+        ("extensions.conf", "", DROP_INS[0]),
+        ("extensions.conf", f"; {INCLUDES[0]}\n", DROP_INS[0]),
+        ("extensions.conf", f";-- {INCLUDES[0]}\n{INCLUDES[0]}\n--;\n", DROP_INS[0]),
+        ("manager.conf", f"[general]\nenabled = no\n{INCLUDES[1]}\n", "enabled = yes"),
+        ("manager.conf", f"[general]\n{INCLUDES[1]}\n", "enabled = yes"),
+        ("manager.conf", f"[other]\nenabled = yes\n{INCLUDES[1]}\n", "enabled = yes"),
+        ("manager.conf", f"[general]\nenabled = yes\nport = 5039\n{INCLUDES[1]}\n", "127.0.0.1:5038"),
+        ("manager.conf", f"[general]\nenabled = yes\nbindaddr = 192.0.2.1\n{INCLUDES[1]}\n", "127.0.0.1:5038"),
+        ("manager.conf", f"[general]\nenabled = 1\nbindaddr = ::\n{INCLUDES[1]}\n", ""),
+        ("manager.conf", f"[general]\nenabled = yes\n{INCLUDES[1]}\n[general]\nenabled = no\n", "enabled = yes"),
+        ("pjsip.conf", f"[transport](!)\ntype = transport\n{INCLUDES[2]}\n", "must have a transport"),
+        ("pjsip.conf", f"[x]\ntype = endpoint\n{INCLUDES[2]}\n", "must have a transport"),
+        ("modules.conf", M.replace("noload = res_pjsip_refer.so", ""), "noload = res_pjsip_refer.so"),
+        ("modules.conf", M.replace("noload = res_pjsip_messaging.so", ""), "noload = res_pjsip_messaging.so"),
+        ("modules.conf", M + "[modules]\nnoload = func_env.so\n", "must be loaded (autoload does): func_env"),
+        ("modules.conf", f"[modules]\nautoload = no\n{LOADS}", ""),
+        ("modules.conf", f"[modules]\n{LOADS}", ""),
+        ("modules.conf", f"[modules]\nautoload=no\n{LOADS}load = res_pjsip_refer.so\n", "noload = res_pjsip_refer.so"),
+        ("modules.conf", f"[modules]\n{LOADS.replace('load = app_userevent.so', '')}", ": app_userevent"),
+        ("modules.conf", f"[modules]\n{LOADS.replace('load = func_cut', 'require = func_cut')}", ""),
+        ("modules.conf", "[modules]\n#exec /usr/bin/modules\nautoload = yes\n", ", ".join(NEEDED_MODULES)),
+        ("logger.conf", "[logfiles]\nfull => notice,warning,error\n", "logger.conf"),
+        ("logger.conf", "[logfiles]\nfull => *\n", "logger.conf"),
+        ("logger.conf", "[logfiles]\nfull => [json]verbose(5),error\n", "logger.conf"),
+        ("logger.conf", "[logfiles]\nsyslog.local0 => debug\n", "logger.conf"),
+        ("logger.conf", "[logfiles]\n", "logger.conf"),
+        ("pjproject.conf", LOG_MAPPINGS.replace("asterisk_error = 0", "asterisk_error = 0,1"), "pjproject.conf"),
+        ("asterisk.conf", "[options]\nrunuser = nobody-else\n", "change their owner"),
+        # What pyst2 cannot read breaks nothing: its steps are asked for.
+        ("manager.conf", f"[general]\nenabled\n{INCLUDES[1]}\n", "enabled = yes"),
+        ("manager.conf", f"[general\nenabled = yes\n{INCLUDES[1]}\n", "enabled = yes"),
+        ("manager.conf", "#include missing.conf\n", "enabled = yes"),
+        ("manager.conf", "#include manager.conf\n", "enabled = yes"),
+        ("logger.conf", "[logfiles]\nfull = \xff\xfe\x00\n", ""),
+    ],
+)
+def test_a_step_is_asked_for_until_it_is_done(tmp_path: Path, file: str, text: str, asked: str) -> None:
+    left = steps(tmp_path, DONE | {file: text})
+    assert (asked in " | ".join(left)) if asked else left == []
+    assert all(file in step or asked in step for step in left)
+
+
+def test_tls_needs_a_transport_that_checks_the_carriers_certificate(tmp_path: Path) -> None:
+    changes = {"trunk_uri": "sip:sbc.carrier.example;transport=tls", "manage_asterisk": False}
+    assert steps(tmp_path, FREEPBX, **changes) == []
+    [left] = steps(tmp_path, DONE, **changes)
+    assert "type = transport, protocol = tls, verify_server = yes" in left
+
+
+def test_the_end_spools_directory_must_exist(tmp_path: Path) -> None:
+    steps(tmp_path, DONE)
+    settings = Settings(data_dir=tmp_path / "var")
+    settings.journal.rmdir()
+    [left, _] = remaining_steps(settings, tmp_path / "asterisk", [])
+    assert left.startswith(f"{settings.journal}: Asterisk's user must be able to write there")
+
+
+def test_includes_end_at_a_depth(tmp_path: Path) -> None:
+    for depth in range(MAX_DEPTH + 2):
+        (tmp_path / f"{depth}.conf").write_text(f"[s{depth}]\n#include {depth + 1}.conf\n")
+    (tmp_path / f"{MAX_DEPTH + 2}.conf").write_text("")
+    with pytest.raises(UnreadableConfig, match="include each other"):
+        PresentConfig(tmp_path).sections("0.conf")
+    assert len(PresentConfig(tmp_path).sections("3.conf")) == MAX_DEPTH - 1
