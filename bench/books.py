@@ -11,6 +11,8 @@ from typing import Protocol
 
 # The length of a record in the journal of bench/native/limit.c.
 RECORD_BYTES = 200
+# Calls that a failure shows.
+SHOWN = 5
 
 
 class Books(Protocol):
@@ -22,12 +24,18 @@ class Books(Protocol):
             ended: Whether all calls have ended. Otherwise they go on to talk.
         """
 
+    def pending(self) -> str:
+        """What is not settled, for the message of a failure."""
+
 
 class Answered:
     """Of a server that answers each step once it is durable."""
 
     def has_done(self, steps: int, *, ended: bool) -> bool:
         return True
+
+    def pending(self) -> str:
+        return "nothing is pending"
 
 
 class Database:
@@ -41,10 +49,17 @@ class Database:
         self._db: sqlite3.Connection | None = None
 
     def has_done(self, steps: int, *, ended: bool) -> bool:
+        [(waits,)] = self._connection().execute(self.UP if ended else self.RINGS).fetchall()
+        return not waits
+
+    def pending(self) -> str:
+        up = self._connection().execute("SELECT call_id, state FROM calls WHERE ended_at IS NULL").fetchall()
+        return f"{len(up)} calls are up, among them {up[:SHOWN]}"
+
+    def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             self._db = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
-        [(waits,)] = self._db.execute(self.UP if ended else self.RINGS).fetchall()
-        return not waits
+        return self._db
 
 
 @dataclass(frozen=True)
@@ -55,3 +70,6 @@ class Journal:
 
     def has_done(self, steps: int, *, ended: bool) -> bool:
         return self.path.stat().st_size >= steps * RECORD_BYTES
+
+    def pending(self) -> str:
+        return f"the journal has {self.path.stat().st_size // RECORD_BYTES} records"

@@ -88,7 +88,7 @@ class Contender:
         until = time.monotonic() + SETTLE_SECONDS
         while not self.server.books.has_done(self.steps_done, ended=ended):
             if time.monotonic() > until:
-                raise TimeoutError(f"{self.server.name} did not settle its calls")
+                raise TimeoutError(f"calls are not settled: {self.server.condition()}")
             time.sleep(LOOK_SECONDS)
         return time.monotonic()
 

@@ -20,6 +20,8 @@ from engine.runtime.diagnostics import Lateness, LatenessRequest
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
+# Characters of a server's log that a failure shows.
+LOG_TAIL = 4_000
 CORES = sorted(os.sched_getaffinity(0))
 # With two or more cores the server and the load generator have a core each.
 SERVER_CORE, GENERATOR_CORE = CORES[0], CORES[-1]
@@ -35,6 +37,7 @@ class Server:
     """A running server.
 
     Attributes:
+        log: The file with its output.
         started: Seconds until it answered (the engine) or listened (the others).
         books: Where it can be seen whether it has settled all calls.
         system: The engine's data directory, through which its diagnostics are reached. None for other servers.
@@ -43,6 +46,7 @@ class Server:
     name: str
     port: int
     process: psutil.Process
+    log: Path
     started: float
     books: Books = field(default_factory=Answered)
     system: BenchSystem | None = None
@@ -50,6 +54,12 @@ class Server:
     def cpu(self) -> float:
         """CPU seconds of all its threads so far, to the nanosecond: /proc shows hundredths of a second."""
         return time.clock_gettime(cpu_clock(self.process.pid))
+
+    def condition(self) -> str:
+        """Whether it runs, what it has not settled, and the end of its log: for the message of a failure."""
+        runs = self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
+        tail = self.log.read_text(errors="replace")[-LOG_TAIL:]
+        return f"{self.name} {'runs' if runs else 'has ended'}; {self.books.pending()}; the end of its log:\n{tail}"
 
     def memory(self) -> int:
         """Resident bytes."""
@@ -137,7 +147,7 @@ def _running(
         )
     try:
         _wait_for(port, child, log)
-        yield Server(name, port, psutil.Process(child.pid), time.monotonic() - began)
+        yield Server(name, port, psutil.Process(child.pid), log, time.monotonic() - began)
     finally:
         child.terminate()
         try:
