@@ -114,7 +114,8 @@ class Audited(Machine):
             assert cut_at is not None
             left_ms = call.seconds_leased * 1000 - (at.boot_ms - call.answered.boot_ms)
             # Asterisk's limit may be later: the talk started a little after the time that the engine computed.
-            assert cut_at - at.wall_ms >= min(left_ms, until_end) - LIMIT_TOLERANCE_MS, "Asterisk was not told"
+            least_ms = min(left_ms, until_end) - LIMIT_TOLERANCE_MS - leg.reported_after_ms
+            assert cut_at - at.wall_ms >= least_ms, "Asterisk was not told"
             unused.append(left_ms / 1000)
             if call.seconds_leased < self.policy.longest_call_seconds and left_ms < until_end:
                 with_room.append(left_ms / 1000)

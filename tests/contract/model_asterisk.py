@@ -242,6 +242,8 @@ class Steps:
             assert other == self._leg.caller.name
             return self._leg.caller.variables.get(variable, "")
         if name == "STRFTIME":
+            if channel is self._leg.callee and self._leg.limit_set_at is not None:
+                self._leg.reported_after_ms = self._asterisk.clocks.ticks - self._leg.limit_set_at
             return self._asterisk.clocks.in_utc
         assert name in {"GLOBAL", "HANGUPCAUSE", "HANGUPCAUSE_KEYS"}, name
         return ""

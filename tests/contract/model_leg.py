@@ -53,6 +53,8 @@ class Leg:
     conversation: Conversation | None = None
     ring_until: int = 0
     limit_set_at: int | None = None
+    # How long after that the dialplan read the time that it reports.
+    reported_after_ms: int = 0
     began: Timestamp | None = None
     talked_ms: int = 0
     measured_ms: int = 0

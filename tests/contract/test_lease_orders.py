@@ -162,7 +162,7 @@ def forgets_the_limit_at_the_answer(patch: Patch) -> None:
     ("mutant", "first"),
     [
         (does_not_look_for_an_answer, 0),
-        (does_not_look_for_the_verdict, 120),
+        (does_not_look_for_the_verdict, 270),
         (books_what_asterisk_did_not_confirm, 0),
         (charges_a_repeated_end_again, 90),
         (forgets_the_limit_at_the_answer, 10),
