@@ -73,7 +73,7 @@ class Audited(Machine):
     def _check_reported(self) -> None:
         """Every answered call, every unanswered call and every gone booking is reported once."""
         [excess] = self.books.db.execute(REPORTED_TOO_OFTEN).fetchall()
-        assert excess == {"started": 0, "missed": 0, "gone": 0}
+        assert dict(excess) == {"started": 0, "missed": 0, "gone": 0}
 
     def _check_talk(self) -> None:
         """Charged seconds plus what unsettled calls really used never exceed what was granted, by booking."""

@@ -78,13 +78,13 @@ async def test_an_end_whose_event_has_come_is_not_looked_up_again(
     write(tmp_path, end_line("event"), end_line("spool"))
     await noted(reading, end_line("event"))
     asked: list[str] = []
-    ordinary = world.storage.run
+    ordinary = world.storage.run_keyed
 
-    async def run(command: Any, report: Any, *more: Any, **named: Any) -> Any:
+    async def run_keyed(key: str, command: Any, report: Any, *more: Any, **named: Any) -> Any:
         asked.append(report.call_id)
-        return await ordinary(command, report, *more, **named)
+        return await ordinary(key, command, report, *more, **named)
 
-    monkeypatch.setattr(world.storage, "run", run)
+    monkeypatch.setattr(world.storage, "run_keyed", run_keyed)
     assert await reading.spool.take_in() == 1
     assert asked == ["spool"]
 
@@ -126,17 +126,17 @@ async def test_a_report_that_the_database_did_not_take_delays_no_other(
     for name in ("refused", "broken", "taken"):
         await world.bridge(booking, name)
     failures = {"refused": StorageUnavailable("disk full"), "broken": LookupError("a fault of ours")}
-    ordinary = world.storage.run
+    ordinary = world.storage.run_keyed
 
-    async def run(command: Any, report: Any, *more: Any, **named: Any) -> Any:
+    async def run_keyed(key: str, command: Any, report: Any, *more: Any, **named: Any) -> Any:
         if report.call_id in failures:
             raise failures[report.call_id]
-        return await ordinary(command, report, *more, **named)
+        return await ordinary(key, command, report, *more, **named)
 
     lines = [end_line(name) for name in ("refused", "broken", "taken")]
     write(tmp_path, *lines)
     with monkeypatch.context() as failing, structlog.testing.capture_logs() as logged:
-        failing.setattr(world.storage, "run", run)
+        failing.setattr(world.storage, "run_keyed", run_keyed)
         await noted(reading, *lines)
     assert settled(world).keys() == {"taken"}
     assert {each["event"] for each in logged} >= {"report_not_noted", "report_failed"}
