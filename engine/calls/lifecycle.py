@@ -23,7 +23,6 @@ from engine.domain.metering import (
     talk_limit_ms,
     without_clock_step,
 )
-from engine.domain.notifications import EventType
 from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, MakeRoom, Reject, RouteDecision
@@ -112,21 +111,27 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
         report: Asterisk's report.
         at: Now, by the engine's clocks.
     """
-    begun = tx.call_path.begin_talk(
-        report.call_id,
-        report.callee_channel,
-        reported=_reported_moment(report.asterisk_now, at),
-        read_at=at.boot_ms,
-    )
-    if begun is None:
-        known = tx.call_path.called(report.call_id)
-        is_repeat = known is not None and known.call.state is CallState.LIVE and not _has_no_destination(known)
-        return AnswerNoted(must_end=not is_repeat)
-    answered_at = EpochMs(at.wall_ms - (at.boot_ms - begun.answered_boot_ms))
-    if EventType.CALL_STARTED in begun.chosen:
-        called = called_by(tx, report.call_id)
-        notifications.notify_call_started(tx, called, answered_at, at.wall_ms)
-    limit_ms = talk_limit_ms(begun.seconds_leased, 0, begun.booking_end_at - answered_at)
+    answered = _reported_moment(report.asterisk_now, at)
+    not_before = EpochMs(at.wall_ms + report.limit * 1000)
+    if tx.call_path.begin_expected_talk(
+        report.call_id, report.callee_channel, report.limit, answered=answered, not_before=not_before
+    ):
+        return AnswerNoted()
+    called = tx.call_path.called(report.call_id)
+    if called is None or called.call.ended_at is not None or _has_no_destination(called):
+        return AnswerNoted(must_end=True)
+    return AnswerNoted() if called.call.answered is not None else _begin_talk(tx, called, report, at)
+
+
+def _begin_talk(tx: Transaction, called: Called, report: AnswerReport, at: Timestamp) -> AnswerNoted:
+    """Makes a ringing call LIVE, and posts the callback about its start if the account has chosen it."""
+    call = called.call
+    answered = _reported_moment(report.asterisk_now, at, since=call.started_ticks)
+    state = next_state(call.state, CallEvent.ANSWERED)
+    tx.calls.update(replace(call, state=state, callee_channel=report.callee_channel, answered=answered))
+    answered_at = EpochMs(at.wall_ms - (at.boot_ms - answered.boot_ms))
+    notifications.notify_call_started(tx, called, answered_at, at.wall_ms)
+    limit_ms = talk_limit_ms(call.seconds_leased, 0, called.booking.end_at - answered_at)
     return AnswerNoted(limit_differs=limit_ms != report.limit * 1000)
 
 

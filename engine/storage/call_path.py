@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
+from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
-from engine.domain.times import BootMs, EpochMs, Timestamp
+from engine.domain.times import EpochMs, Timestamp
 from engine.storage.accounts import chosen_events_from_column
 from engine.storage.bookings import booking_from_row
 from engine.storage.calls import Call, call_from_row
@@ -35,23 +36,6 @@ class Asked:
     caller_calls: int
     call_is_known: bool
     call_has_record: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A call that was answered just now.
-
-    Attributes:
-        seconds_leased: Its lease.
-        answered_boot_ms: When it was answered, by the boot clock.
-        booking_end_at: When its booking ends.
-        chosen: The optional events that the booking's account has chosen.
-    """
-
-    seconds_leased: int
-    answered_boot_ms: BootMs
-    booking_end_at: EpochMs
-    chosen: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +73,33 @@ class CallPath(Table):
         ours, blocked, calls, known, recorded = row[_BOOKING:]
         return Asked(booking_from_row(row), bool(ours), bool(blocked), calls, bool(known), bool(recorded))
 
-    def begin_talk(self, call_id: CallId, callee_channel: str, *, reported: Timestamp, read_at: BootMs) -> Begun | None:
-        """Makes a ringing call LIVE.
+    def begin_expected_talk(
+        self, call_id: CallId, callee_channel: str, limit: int, *, answered: Timestamp, not_before: EpochMs
+    ) -> bool:
+        """Makes a ringing call LIVE, if nothing but that follows from its answer.
 
         Args:
             call_id: The call.
             callee_channel: Asterisk's unique id of the callee's channel.
-            reported: When it was answered, as the report tells.
-            read_at: When the report was read; that counts if the reported moment is impossible.
+            limit: The limit that Asterisk has set, in seconds.
+            answered: When the call was answered.
+            not_before: Until when its booking must last at least.
 
         Returns:
-            None if the call does not ring, or has no destination any more.
+            False if nothing was done: the call does not ring, must have another limit or has no destination any more,
+            or its account has chosen to be told of answers.
         """
-        rows = self._sql.begin_talk(
+        changed = self._sql.begin_expected_talk(
             self._db,
             call_id=call_id,
             callee_channel=callee_channel,
-            answered_at=reported.wall_ms,
-            reported_ticks=reported.boot_ms,
-            read_ticks=read_at,
+            limit=limit,
+            answered_at=answered.wall_ms,
+            answered_ticks=answered.boot_ms,
+            not_before=not_before,
+            event=EventType.CALL_STARTED.value,
         )
-        if not rows:
-            return None
-        [(seconds_leased, answered_ticks, end_at, events)] = rows
-        return Begun(seconds_leased, answered_ticks, end_at, chosen_events_from_column(events))
+        return bool(changed)
 
     def called(self, call_id: CallId) -> Called | None:
         """Returns a call, whether it is up or has ended, and whether its booking is gone or not."""

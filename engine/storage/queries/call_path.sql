@@ -10,17 +10,17 @@ SELECT {b.bookings},
 FROM bookings AS b
 WHERE b.service = :service AND b.gone_at IS NULL;
 
--- name: begin_talk
--- Makes a ringing call LIVE, unless its booking is gone or its destination is erased. An answer cannot have been before
--- the call came in: then its report tells nothing of when it was.
+-- name: begin_expected_talk!
+-- Makes a ringing call LIVE, if nothing but that has to be done: Asterisk has set the limit that the call must have, and
+-- its account has not chosen to be told. An answer cannot have been before the call came in.
 UPDATE calls SET
-    state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at,
-    answered_ticks = CASE WHEN :reported_ticks >= started_ticks THEN :reported_ticks ELSE :read_ticks END
+    state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at, answered_ticks = :answered_ticks
 WHERE call_id = :call_id AND state = 'RINGING' AND destination <> 'erased'
-    AND EXISTS (SELECT 1 FROM bookings AS b WHERE b.id = booking_id AND b.gone_at IS NULL)
-RETURNING seconds_leased, answered_ticks,
-    (SELECT b.end_at FROM bookings AS b WHERE b.id = booking_id),
-    (SELECT a.events FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id WHERE b.id = booking_id);
+    AND seconds_leased = :limit AND started_ticks <= :answered_ticks
+    AND EXISTS (
+        SELECT 1 FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
+        WHERE b.id = booking_id AND b.gone_at IS NULL AND b.end_at >= :not_before AND instr(a.events, :event) = 0
+    );
 
 -- name: called^
 -- A call, the booking that was called, how many callbacks it has had, and the optional events that its account has chosen.
