@@ -18,7 +18,7 @@ from bench.system import create_system
 from bench.workload import Shape
 from phones.ports import free_port
 
-out = Console(width=150, highlight=False)
+out = Console(width=180, highlight=False)
 ShowProgress = Callable[[str], None]
 CALLS = Terms(5, Round(8_000), {OBVIOUS: 0.15, LIMIT_3: 0.5})
 # With a pause of 5 ms, a slow server has done each step before the next one comes.

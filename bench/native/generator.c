@@ -37,7 +37,6 @@
 #define MAX_SLOTS 4096
 #define BUFFER 8192
 #define DEFAULT_LIMIT 1800
-
 static const char OK[] = "200 result=1\n";
 /* The end of the command that sets RN_VERDICT, alone or as the last of several variables. */
 static const char BRIDGE[] = "BRIDGE\"";
