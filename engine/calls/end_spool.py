@@ -31,6 +31,8 @@ ROTATE_BYTES = 1024 * 1024
 # About 600 ends, which wait for one commit.
 CHUNK_BYTES = 64 * 1024
 _BEGINNING = re.compile(f"(?={ENDED} )".encode())
+# The event of an end that stands in the spool arrives within this time, so that the end is not looked up once more.
+EVENT_SECONDS = 0.1
 # A file that is no regular file, such as a pipe, would block the engine.
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -78,10 +80,14 @@ class EndSpool:
     async def _take_in_both(self) -> int:
         """Raises StorageError."""
         settled = 0
+        # Only what is there by now: a reading that followed what is being appended might never end.
+        sizes = {path: _size(path) for path in (self._former, self._current)}
+        if any(size != self._places[path].offset for path, size in sizes.items()):
+            await asyncio.sleep(EVENT_SECONDS)
         self._intake.begin_spool()
-        for path in (self._former, self._current):
+        for path, size in sizes.items():
             try:
-                settled += await self._take_in(path)
+                settled += await self._take_in(path, size)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -95,11 +101,11 @@ class EndSpool:
                 log.error("end_spool_not_rotated", reason=error.strerror)
         return settled
 
-    async def _take_in(self, path: Path) -> int:
+    async def _take_in(self, path: Path, size: int) -> int:
         """Raises StorageError, OSError."""
         settled, place = 0, self._places[path]
         while True:
-            part = await asyncio.to_thread(_read, path, place)
+            part = await asyncio.to_thread(_read, path, place, size)
             settled += await self._intake.take_spooled([each for line in part.lines for each in _reports_in(line)])
             failpoints.hit("end spool settled")
             at_end = part.inode == place.inode and part.offset == place.offset
@@ -128,8 +134,15 @@ def holds_end(directory: Path, call_id: CallId) -> bool:
     return False
 
 
-def _read(path: Path, place: _Place) -> _Part:
-    """Reads whole lines from a place on. Raises OSError."""
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def _read(path: Path, place: _Place, size: int) -> _Part:
+    """Reads whole lines from a place on, of the first `size` bytes. Raises OSError."""
     descriptor = os.open(path, OPEN)
     try:
         status = os.fstat(descriptor)
@@ -138,7 +151,7 @@ def _read(path: Path, place: _Place) -> _Part:
         # Another file, or one that was cut: begin at its beginning.
         same = status.st_ino == place.inode and status.st_size >= place.offset
         start = place.offset if same else 0
-        content = os.pread(descriptor, CHUNK_BYTES, start)
+        content = os.pread(descriptor, max(0, min(CHUNK_BYTES, size - start)), start)
     finally:
         os.close(descriptor)
     end = content.rfind(b"\n") + 1
