@@ -98,6 +98,8 @@ def test_after_a_kill_at_the_end_the_call_is_settled_once_and_its_callback_sent(
 ) -> None:
     booked = crash_system.book("LARGE", listener.url)
     caller = Caller(crash_system)
+    # A callback of an earlier test would kill the engine before this one begins.
+    crash_system.until(lambda: not _rows(crash_system, "SELECT 1 FROM outbox WHERE state = 'PENDING'"), "none waits")
     with dying_at(crash_system, point), caller.hidden():
         assert caller.call(booked.service, "uac_hangs_up", talk=1500).status == 200
     assert [cdr["duration"] for cdr in booked.wait_settled()] == [2]
@@ -200,6 +202,8 @@ def test_after_a_kill_a_callback_is_delivered_at_least_once_with_the_same_id(
 ) -> None:
     booked = crash_system.book("LARGE", listener.url)
     caller = Caller(crash_system)
+    # A callback of an earlier test would kill the engine before this one begins.
+    crash_system.until(lambda: not _rows(crash_system, "SELECT 1 FROM outbox WHERE state = 'PENDING'"), "none waits")
     with dying_at(crash_system, point), caller.hidden():
         assert caller.call(booked.service, "uac_hangs_up", talk=200).status == 200
     crash_system.until(

@@ -16,6 +16,7 @@ from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
+from engine.domain.routing import MakeRoom
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
@@ -173,7 +174,9 @@ class Api:
 
     async def caller_rings(self, service: E164, call_id: CallId, source: str = CALLER) -> None:
         incoming = IncomingCall(call_id, service, source)
-        await self.storage.run(route_call, incoming, self.clock.timestamp(), POLICY)
+        decision = await self.storage.run(route_call, incoming, self.clock.timestamp(), POLICY)
+        if isinstance(decision, MakeRoom):
+            await self.storage.run(route_call, incoming, self.clock.timestamp(), POLICY, room_was_made=True)
 
     async def talk(self, service: E164, call_id: CallId, seconds: int) -> None:
         """Make a whole call that lasts `seconds`; 0: it is not answered."""
