@@ -54,31 +54,11 @@ class Bookings(Table):
 
     def update_credit(self, booking: Booking) -> None:
         """Stores what remains, is leased and is settled. Use it where nothing else of the booking has changed."""
-        seconds, calls = booking.seconds, booking.calls
-        self._sql.update_credit(
-            self._db,
-            id=booking.id,
-            seconds_remaining=seconds.remaining,
-            seconds_leased=seconds.leased,
-            seconds_settled=seconds.settled,
-            calls_remaining=calls.remaining,
-            calls_leased=calls.leased,
-            calls_settled=calls.settled,
-        )
+        self._sql.update_credit(self._db, **_credit_columns(booking))
 
     def update_credit_and_count(self, booking: Booking) -> None:
         """Does the same, and counts a callback about the booking that is posted in this transaction."""
-        seconds, calls = booking.seconds, booking.calls
-        self._sql.update_credit_and_count(
-            self._db,
-            id=booking.id,
-            seconds_remaining=seconds.remaining,
-            seconds_leased=seconds.leased,
-            seconds_settled=seconds.settled,
-            calls_remaining=calls.remaining,
-            calls_leased=calls.leased,
-            calls_settled=calls.settled,
-        )
+        self._sql.update_credit_and_count(self._db, **_credit_columns(booking))
 
     def by_id(self, booking_id: BookingId) -> Booking | None:
         """Returns the booking with that id, also when it is gone."""
@@ -120,6 +100,19 @@ class Bookings(Table):
     def ledger_page(self, after: str, limit: int) -> list[dict[str, Any]]:
         """Returns bookings with ids greater than `after`, with the sums that must explain their credit (ledger.sql)."""
         return [dict(row) for row in self._sql.ledger_page(self._db, after=after, at_most=limit)]
+
+
+def _credit_columns(booking: Booking) -> dict[str, Any]:
+    seconds, calls = booking.seconds, booking.calls
+    return {
+        "id": booking.id,
+        "seconds_remaining": seconds.remaining,
+        "seconds_leased": seconds.leased,
+        "seconds_settled": seconds.settled,
+        "calls_remaining": calls.remaining,
+        "calls_leased": calls.leased,
+        "calls_settled": calls.settled,
+    }
 
 
 def booking_from_row(row: Row) -> Booking:
