@@ -38,11 +38,14 @@ def free_port() -> int:
 
 
 def free_port_range(count: int) -> int:
-    """Returns the first of `count` consecutive free ports (UDP and TCP on 127.0.0.1): an even one, as RTP needs."""
+    """Returns the first of `count` consecutive ports that are free on 127.0.0.1 for UDP and TCP: an even one, for RTP.
+
+    A single port may be odd.
+    """
     part = SINGLE if count == 1 else SHORT if count < LONG_COUNT else LONG
     # At random first, so that programs that start together rarely collide; then all in order. Ranges of one length
     # lie next to each other without gaps: at random places they would soon leave no room for another range.
-    places = range(part.start, part.stop - count, count + count % 2)
+    places = range(part.start, part.stop - count, 1 if count == 1 else count + count % 2)
     chances = (_choose.choice(places) for _ in range(ATTEMPTS))
     for first in itertools.chain(chances, places):
         ports = range(first, first + count)

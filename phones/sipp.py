@@ -95,6 +95,7 @@ class Sipp:
     directory: Path | None = None
     programs: Programs = field(default_factory=Programs.find)
     media_port: int = field(init=False, default_factory=lambda: free_port_range(MEDIA_PORTS))
+    control_port: int = field(init=False, default_factory=free_port)
     _script: Path = field(init=False)
     _directory: Path | None = field(init=False, default=None)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
@@ -141,6 +142,7 @@ class Sipp:
             directory, self._directory = self._directory, None
             self._messages = messages.read(directory / "messages")
             give_back(self.media_port, MEDIA_PORTS)
+            give_back(self.control_port)
             if self.directory is None:
                 shutil.rmtree(directory, ignore_errors=True)
 
@@ -183,7 +185,7 @@ class Sipp:
             command += [self.target, "-s", self.number, "-r", f"{self.rate:g}"]
         command += ["-sf", str(self._script.resolve()), "-t", SIPP_TRANSPORT[self.transport]]
         command += ["-i", "127.0.0.1", "-p", str(self.port), "-mi", "127.0.0.1", "-mp", str(self.media_port)]
-        command += ["-ci", "127.0.0.1", "-cp", str(free_port()), "-nostdin", "-m", str(self.calls)]
+        command += ["-ci", "127.0.0.1", "-cp", str(self.control_port), "-nostdin", "-m", str(self.calls)]
         command += ["-timeout", f"{math.ceil(self.timeout)}s", "-timeout_error"]
         command += ["-trace_err", "-error_file", "errors", "-trace_stat", "-stf", "statistics"]
         if self.concurrent is not None:

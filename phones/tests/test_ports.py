@@ -26,3 +26,10 @@ def test_released_ports_can_be_claimed_by_another_process() -> None:
     assert subprocess.run(claims, capture_output=True, check=True, timeout=30).stdout == b"False\n"
     ports.give_back(first, 200)
     assert subprocess.run(claims, capture_output=True, check=True, timeout=30).stdout == b"True\n"
+
+
+def test_there_are_single_ports_for_a_whole_run_of_the_tests() -> None:
+    taken = [ports.free_port() for _ in range(2000)]
+    for port in taken:
+        ports.give_back(port)
+    assert len({*taken}) == 2000
