@@ -36,7 +36,7 @@ async def route(context: CallContext, session: Session) -> None:
     If the decision does not reach Asterisk, the call cannot have been bridged, so the lease that it got is given back.
     """
     call_id = CallId(session.environment.unique_id)
-    with context.limits.telling(call_id):
+    with context.limits.sending_route(call_id):
         decision: RouteDecision | None = None
         try:
             decision = await _decide(context, session)

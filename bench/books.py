@@ -1,7 +1,7 @@
 """Looks from outside whether a server has settled all calls that were played.
 
-It cannot be seen on the wire: nobody answers an event. Each server has something on its disk that shows it, and looking
-at it costs the server nothing.
+Events have no answer, so the network does not show it. Each server has something on its disk that does, and
+reading it costs the server nothing.
 """
 
 import sqlite3

@@ -236,6 +236,7 @@ class Engine:
         log.info("engine_down")
 
     def _take_report(self, line: str) -> None:
+        # The link is built before the intake, which needs the limits, which need the link.
         self._reports.take(line)
 
     async def health(self) -> dict[str, str]:

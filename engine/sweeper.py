@@ -20,8 +20,8 @@ from engine.storage.interface import Storage
 
 log = structlog.get_logger(__name__)
 
-# Asterisk is given this long after the engine's start to tell which calls are up. A call that it does not have is
-# charged until it was last seen; by time alone it would be charged its whole lease.
+# For this long after the engine's start, calls are not settled by time alone, unless Asterisk has listed the calls that
+# are up. A call that is not in the list is charged until it was last seen; by time alone, its whole lease.
 WAIT_FOR_ASTERISK_MS = 20_000
 
 
@@ -34,7 +34,7 @@ class Sweeper:
         policy: The operator's rules.
         retention: How long records are kept.
         spool: Where ends of calls stand that are not lost, however long the engine was away.
-        reconciler: Knows whether Asterisk has told which calls are up.
+        reconciler: Knows whether Asterisk has listed the calls that are up.
         hang_up: Ends the calls of these channels.
         interval: Seconds between two sweeps.
     """
@@ -64,12 +64,13 @@ class Sweeper:
         """Sweeps until `stop` is set."""
         while not stop.is_set():
             try:
-                await self._sweep()
+                await self.sweep()
             except StorageError as error:
                 log.error("sweep_failed", reason=str(error))
             await wait_for(stop, self._interval)
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
+        """Sweeps once. Raises StorageError."""
         await self._spool.take_in()
         # An expired booking's notifications must be posted before the sweep removes the booking.
         await notify_all_due(self._storage, self._clock.now(), self._policy)

@@ -45,7 +45,7 @@ class AmiLink:
         state: Whether the link can be used, or why not.
         connections: Number of connections so far. A new one may lead to an Asterisk that was restarted meanwhile, and
             reports were lost between it and the one before.
-        came_up: Set with every new connection; whoever waits for it clears it.
+        came_up: Set with every new connection. The task that waits for it clears it.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ import structlog
 
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
-from engine.asterisk.routes_under_way import RoutesUnderWay
+from engine.asterisk.pending_routes import PendingRoutes
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
     TalkLimit,
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 # Asterisk takes 0 for "no limit".
 SHORTEST_LIMIT_MS = 10
 LONGEST_WAIT_SECONDS = 1.0
-# Asterisk is told a route, and reports an answer, well within this time.
+# Asterisk receives a route, and reports an answer, well within this time.
 LONGEST_DELAY_SECONDS = 1.0
 # Variables of the caller's channel, see asterisk_conf/drop_in/extensions_rented_numbers.conf.
 VERDICT, BRIDGE = "RN_VERDICT", "BRIDGE"
@@ -66,19 +66,19 @@ class LimitKeeper:
         # Bookings whose limits in Asterisk may differ from the database. They are set again once Asterisk can be
         # reached.
         self._unsure: set[BookingId] = set()
-        self._routes = RoutesUnderWay()
+        self._routes = PendingRoutes()
         # Calls of which Asterisk has an answer that is not reported yet.
         self._answer_awaited: dict[CallId, asyncio.Event] = {}
         # Calls that were answered although nothing meters them.
         self._to_end: set[CallId] = set()
         self._wake = asyncio.Event()
 
-    def telling(self, call_id: CallId) -> AbstractContextManager[None]:
-        """Wraps the time in which Asterisk is being told the route of a call, and with it the call's lease.
+    def sending_route(self, call_id: CallId) -> AbstractContextManager[None]:
+        """Marks the route of a call as being sent to Asterisk inside its `with`; the route contains the call's lease.
 
-        Nothing may lower the lease meanwhile: the larger one that is under way would arrive last.
+        Nothing may lower the lease meanwhile, because the larger one would arrive last.
         """
-        return self._routes.telling(call_id)
+        return self._routes.sending(call_id)
 
     def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
         """Schedules what an answer needs: another limit than Asterisk has set, or the end of the call."""
@@ -176,7 +176,7 @@ class LimitKeeper:
 
     async def _end(self, call_id: CallId) -> None:
         """Ends a call that nothing meters."""
-        log.warning("answered_call_unknown", call=call_id)
+        log.warning("answered_call_unmetered", call=call_id)
         with suppress(AmiRefused):  # it has just ended
             try:
                 await self._link.hang_up(call_id)
@@ -242,7 +242,7 @@ class LimitKeeper:
         Asterisk carries out the three actions in this order. The dialplan sets VERDICT after the lease, and Dial()
         sets DIALED_PEER before the dialplan reads the lease.
         """
-        await self._routes.until_told(limit.call_id, LONGEST_DELAY_SECONDS)
+        await self._routes.until_sent(limit.call_id, LONGEST_DELAY_SECONDS)
         caller = limit.call_id
         verdict, _, peer = await asyncio.gather(
             self._link.action("Getvar", Channel=caller, Variable=VERDICT),

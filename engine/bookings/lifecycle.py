@@ -206,7 +206,7 @@ def sweep(tx: Transaction, at: Timestamp, policy: Policy, *, settle_lost: bool =
         tx: The transaction.
         at: Now.
         policy: The operator's rules.
-        settle_lost: Whether to settle calls by time alone; False while Asterisk may still tell which of them are up.
+        settle_lost: Whether to settle calls by time alone; False while Asterisk may still list those that are up.
     """
     now = at.wall_ms
     gone = end_graces(tx, tx.bookings.expired_before(EpochMs(now - policy.grace_ms), SWEEP_LIMIT), now, policy)

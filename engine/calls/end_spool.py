@@ -1,7 +1,8 @@
 """Reads the end spool, a file to which Asterisk appends the report of each end.
 
-The file is what counts; the event that Asterisk sends as well only makes the engine quicker. So the engine reads what
-is new in the file at its start and in every round of reconciliation, and settles the calls whose event was lost.
+Asterisk also sends each report as an event, so that the engine settles the call at once; but events can be lost. So the
+engine reads what is new in the file at its start and in every round of reconciliation, and settles the calls whose
+events were lost.
 Settlement is keyed by the call's id: reading a line twice changes nothing.
 
 Once the file is long, the engine renames it, and Asterisk begins a new one. The renamed file is read until the next one

@@ -157,8 +157,8 @@ def call_ended(
     talked_ms = _talked_ms(report, call, at, late=late)
     disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
     if talked_ms and call.answered is None:
-        # The report of the answer was lost, so the callback about the start is still due.
-        # A report from the end spool may be old, so that Asterisk's clock is the better one, within what is possible.
+        # The report of the answer was lost, so the callback about the start is still due. A report in the end spool may
+        # be old, so its own time counts, unless that lies ahead.
         ended_at = min(now, report.asterisk_now) if late and report.asterisk_now is not None else now
         answered_at = EpochMs(max(call.started_at, ended_at - talked_ms))
         notifications.notify_call_started(tx, called, answered_at, now)
@@ -172,10 +172,10 @@ def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy)
 
     Returns None if there is no such call, or it was answered or has ended.
     """
-    call = tx.calls.by_id(call_id)
-    if call is None or call.state is not CallState.RINGING:
+    called = tx.call_path.called(call_id)
+    if called is None or called.call.state is not CallState.RINGING:
         return None
-    return settle(tx, called_by(tx, call_id), CallOutcome(Disposition.CANCELLED), now, policy)
+    return settle(tx, called, CallOutcome(Disposition.CANCELLED), now, policy)
 
 
 def settle(tx: Transaction, called: Called, outcome: CallOutcome, now: EpochMs, policy: Policy) -> Settlement:
@@ -230,8 +230,9 @@ def _talked_ms(report: EndReport, call: Call, at: Timestamp, *, late: bool) -> i
 def _reported_moment(asterisk_now: EpochMs | None, at: Timestamp, *, since: BootMs = MACHINE_START) -> Timestamp:
     """Returns when what was reported happened, by the engine's boot clock and Asterisk's wall clock.
 
-    A report is late if the link or the engine stood still. Asterisk runs beside the engine, so the wall clock tells how
-    late; unless that is impossible, because only one of them sees a clock that was set.
+    A report is late if the link or the engine stood still. Asterisk runs on the engine's machine, so the difference
+    between its wall clock and ours shows how late. If that is impossible, one of the clocks was set, and the report
+    counts as not late.
 
     Args:
         asterisk_now: Asterisk's wall clock in the report, if known.

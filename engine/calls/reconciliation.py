@@ -131,13 +131,10 @@ def settle_vanished(tx: Transaction, vanished: AbstractSet[CallId], now: EpochMs
     """
     settled = []
     for call_id in sorted(vanished):
-        call = tx.calls.by_id(call_id)
-        if call is not None and call.ended_at is None:
-            settled.append(
-                settle(
-                    tx, called_by(tx, call.call_id), CallOutcome(Disposition.LOST, _known_seconds(call)), now, policy
-                )
-            )
+        called = tx.call_path.called(call_id)
+        if called is not None and called.call.ended_at is None:
+            outcome = CallOutcome(Disposition.LOST, _known_seconds(called.call))
+            settled.append(settle(tx, called, outcome, now, policy))
     return settled
 
 

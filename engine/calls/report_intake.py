@@ -1,7 +1,7 @@
 """Takes in the dialplan's reports of answers and ends, which the link to Asterisk hands over as they come.
 
-No call waits for it. A report that is lost on the way costs nothing but time: an end also stands in the end spool, and
-reconciliation finds an answer. So the queue is bounded, and what does not fit is dropped and counted.
+No call waits for it. A report that is lost on the way only costs time: an end is in the end spool as well, and
+reconciliation finds an answer. So the queue is bounded, and reports that do not fit are dropped and counted.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
-"""Authenticates what an Asterisk tells the engine, without sending the token that both know.
+"""Authenticates the requests and reports of an Asterisk, which do not contain the token that both sides know.
 
 The dialplan computes a MAC: `SHA1(token,text)` in hexadecimal. Asterisk prints arguments on its console and, at high
-log levels, in its log; whoever reads them there gets a MAC for this one text, and never the token.
+log levels, in its log: people who read them there get a MAC for this one text, and never the token.
 
 SHA-1 alone would allow a length extension: from a known MAC, the MAC of a longer text. The extension has bytes in it
-that are not text, so whoever checks a MAC must refuse such texts.
+that are not text, so the code that checks a MAC must refuse such texts.
 """
 
 import hashlib

@@ -23,10 +23,6 @@ class BlockedCaller:
 class BlockedCallers(Table):
     """Callers that bookings refuse."""
 
-    def has(self, booking_id: BookingId, caller: str) -> bool:
-        """Returns whether the booking refuses the caller."""
-        return bool(self._sql.is_blocked(self._db, booking_id=booking_id, caller=caller))
-
     def count(self, booking_id: BookingId) -> int:
         """Returns how many callers the booking refuses."""
         return int(self._sql.blocked_count(self._db, booking_id=booking_id))

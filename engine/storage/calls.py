@@ -155,10 +155,6 @@ class Calls(Table):
         """Returns the bookings with an answered call whose lease was used up at `ticks`."""
         return [row["booking_id"] for row in self._sql.bookings_overrun(self._db, ticks=ticks)]
 
-    def of_caller(self, booking_id: BookingId, source: str, after: EpochMs) -> int:
-        """Counts the caller's calls to the booking that were let through after `after`."""
-        return int(self._sql.calls_of_caller(self._db, booking_id=booking_id, source=source, after=after))
-
 
 def call_from_row(row: Iterable[Any]) -> Call:
     """Builds a call from the columns `{calls}`."""

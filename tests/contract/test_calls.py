@@ -11,7 +11,7 @@ from engine.domain.ids import CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, UNKNOWN_NUMBER, Bridge, Disposition
+from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, BOOKING_PAUSED, UNKNOWN_NUMBER, Bridge, Disposition
 from engine.domain.times import EpochMs
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import (
@@ -247,6 +247,18 @@ async def test_a_call_id_reused_for_another_number_never_reaches_the_first_owner
     await world.bridge(booking, "c1")
     assert await world.route(other.service, "c1") == UNKNOWN_NUMBER
     assert await world.route(E164(POOL[3]), "c1") == UNKNOWN_NUMBER
+
+
+async def test_a_call_that_was_rejected_is_not_bridged_by_a_repeated_request(world: World) -> None:
+    """It has its one record already."""
+    booking = await world.book()
+    await world.storage.run(lambda tx: tx.bookings.update(replace(booking, paused=True)))
+    assert await world.route(booking.service, "c1") == BOOKING_PAUSED
+    await world.storage.run(lambda tx: tx.bookings.update(booking))
+    assert await world.route(booking.service, "c1") == UNKNOWN_NUMBER
+    assert [row["disposition"] for row in world.rows("SELECT disposition FROM cdrs")] == ["PAUSED"]
+    assert world.rows("SELECT call_id FROM calls") == []
+    assert isinstance(await world.route(booking.service, "c2"), Bridge)
 
 
 async def test_a_repeated_request_after_a_delete_is_not_bridged(world: World) -> None:

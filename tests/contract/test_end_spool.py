@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +252,24 @@ async def test_ends_that_the_database_did_not_take_are_settled_in_the_next_round
     assert await reading.spool.take_in() >= 1
     assert durations(world) == {"c1": 7, "c2": 7, "c3": 7}
     assert sorted(reading.noted.ends) == ["c1", "c2", "c3"]
+
+
+async def test_a_reading_ends_although_asterisk_goes_on_writing(
+    world: World, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"c{number}" for number in range(4)]
+    await calls_up(world, *names)
+    write(spool, end_line(names[0]))
+    reading, written = Reading(world, spool), iter(names[1:])
+    ordinary = reading.intake.take_spooled
+
+    async def while_writing(lines: Sequence[str]) -> int:
+        if lines:
+            write(spool, *[end_line(name) for name in [next(written, None)] if name])
+        return await ordinary(lines)
+
+    monkeypatch.setattr(reading.intake, "take_spooled", while_writing)
+    assert [await reading.spool.take_in() for _ in range(5)] == [1, 1, 1, 1, 0]
 
 
 async def test_an_engine_killed_after_settling_settles_once(world: World, spool: Path) -> None:

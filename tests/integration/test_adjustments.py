@@ -8,17 +8,16 @@ import pytest
 
 from engine.bookings import adjustments
 from engine.bookings.adjustments import MAX_ADJUSTMENT, MAX_REASON, Adjustment
+from engine.calls.lease_rebalancing import plan_shrinks
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
 from tests.contract.samples import SECOND
 from tests.contract.world import World
+from tests.integration.exchange import GRANTED, Exchange, ami, at_work, world
 from tests.integration.fake_channels import FakeChannels
-from tests.integration.test_limits import Exchange, ami, at_work, world
 
 __all__ = ["ami", "world"]  # fixtures
-
-GRANTED = 300
 
 
 @pytest.fixture
@@ -148,3 +147,22 @@ async def test_a_booking_past_its_end_can_be_given_seconds_and_stays_expired(wor
     await world.storage.run(adjustments.adjust, an_adjustment(booking.id, 60), world.at, world.policy)
     assert (await world.stored(booking)).seconds.granted == 360
     world.check_ledger()
+
+
+async def test_a_lease_that_the_call_has_talked_past_by_now_is_not_booked(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision took 1.5 s: the call would talk for longer than it pays."""
+    await exchange.talk(CallId("c1"))
+    ordinary = exchange.world.storage.run
+
+    def after_a_pause(command: Any, *more: Any, **named: Any) -> Any:
+        planned = ordinary(command, *more, **named)
+        if command is plan_shrinks:
+            planned.add_done_callback(lambda _: setattr(exchange.world, "now", exchange.world.now + 1_500))
+        return planned
+
+    with monkeypatch.context() as slow:
+        slow.setattr(exchange.world.storage, "run", after_a_pause)
+        assert await adjust(exchange, 1 - GRANTED) == (0, 0)
+    assert exchange.leases() == {"c1": GRANTED}

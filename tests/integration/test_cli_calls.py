@@ -21,8 +21,8 @@ from tests.contract.samples import CALLER, HIDDEN
 from tests.contract.world import World
 from tests.integration.cli_runner import Cli
 from tests.integration.database_world import world_on_disk
+from tests.integration.exchange import Exchange, ami, at_work
 from tests.integration.fake_channels import FakeChannels
-from tests.integration.test_limits import Exchange, ami, at_work
 
 __all__ = ["ami"]  # a fixture
 

@@ -10,9 +10,9 @@ from engine.asterisk.wall_clock import CHECK_SECONDS, ClockOffset, ClockWatch
 from engine.domain.ids import CallId
 from tests.contract.samples import HOUR, SECOND
 from tests.integration.database_world import WorldClock, world_on_disk
+from tests.integration.exchange import Exchange, at_work
 from tests.integration.fake_ami import SUCCESS
 from tests.integration.fake_channels import FakeChannels
-from tests.integration.test_limits import Exchange, at_work
 
 
 def says(ami: FakeChannels, now: int) -> None:

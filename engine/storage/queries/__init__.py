@@ -37,7 +37,7 @@ _NOTHING = (None,)
 
 
 class Statement(NamedTuple):
-    """A statement of the files: what kind it is, which its name's suffix tells, and its text with `:name` parameters.
+    """A statement of the files: its kind, which is the suffix of its name, and its text with `:name` parameters.
 
     The kinds are aiosql's: none for all rows, `^` for the first row, `$` for the first column of the first row, `!` for
     a number of changed rows, and `*!` for a statement that is run once for each of many rows.

@@ -1,6 +1,3 @@
--- name: is_blocked$
-SELECT COUNT(*) FROM blocked_callers WHERE booking_id = :booking_id AND caller = :caller;
-
 -- name: blocked_count$
 SELECT COUNT(*) FROM blocked_callers WHERE booking_id = :booking_id;
 

@@ -12,7 +12,7 @@ WHERE b.service = :service AND b.gone_at IS NULL;
 
 -- name: begin_expected_talk!
 -- Makes a ringing call LIVE, if nothing but that has to be done: Asterisk has set the limit that the call must have, and
--- its account has not chosen to be told. An answer cannot have been before the call came in.
+-- its account has not chosen the event about it. An answer cannot have been before the call came in.
 UPDATE calls SET
     state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at, answered_ticks = :answered_ticks
 WHERE call_id = :call_id AND state = 'RINGING' AND destination <> 'erased'

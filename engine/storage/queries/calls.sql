@@ -42,9 +42,6 @@ SELECT DISTINCT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LIVE';
 SELECT DISTINCT booking_id FROM calls
 WHERE ended_at IS NULL AND state = 'LIVE' AND answered_ticks + seconds_leased * 1000 <= :ticks;
 
--- name: calls_of_caller$
-SELECT COUNT(*) FROM calls WHERE booking_id = :booking_id AND source = :source AND started_at > :after;
-
 -- name: calls_overdue
 -- Calls that are past their latest possible end: ringing time, lease and margin.
 SELECT {calls} FROM calls
