@@ -5,7 +5,6 @@ this file. What the dialplan reports afterwards is in engine/calls/reports.py.
 """
 
 from engine.asterisk.limit_keeper import BRIDGE, SECONDS, VERDICT
-from engine.domain.numbers import ANONYMOUS
 from engine.domain.routing import Bridge, RouteDecision
 
 # The AGI path. Its arguments are: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID, the URIs
@@ -17,7 +16,8 @@ ROUTE = "route"
 REJECT = "REJECT"
 # Set with BRIDGE, as is SECONDS, the call's lease.
 DESTINATION = "RN_DESTINATION"
-SHOWN = "RN_SHOWN"  # the caller's number that the destination sees; empty for none
+# The ways to the hidden number, in the order in which they are tried: trunk/number/caller's number, joined by &.
+ROUTES = "RN_ROUTES"
 BOOKING = "RN_BOOKING"
 RING_SECONDS = "RN_RING"
 # Set with REJECT.
@@ -35,7 +35,7 @@ def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[st
     if isinstance(decision, Bridge):
         return [
             (DESTINATION, decision.booking.destination),
-            (SHOWN, "" if decision.shown == ANONYMOUS else decision.shown),
+            (ROUTES, "&".join(f"{each.trunk}/{each.destination}/{each.shown}" for each in decision.routes)),
             (BOOKING, decision.booking.id),
             (SECONDS, str(decision.seconds)),
             (RING_SECONDS, str(decision.ring_seconds)),

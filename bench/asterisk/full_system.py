@@ -31,7 +31,7 @@ PLAIN = "plain"
 # The same Dial to the same trunk, from the same endpoint, without any request to the engine.
 PLAIN_DIAL = f"""
 [rented-numbers](+)
-exten => {PLAIN},1,Dial(PJSIP/{HIDDEN}@trunk,30,iIr)
+exten => {PLAIN},1,Dial(PJSIP/{HIDDEN}@trunk-main,30,iIr)
 """
 
 

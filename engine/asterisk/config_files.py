@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.asterisk.sip_config import bracketed, encryption, media_address, sip_values, trunk_identify
+from engine.asterisk.sip_config import bracketed, media_address, sip_values
 from engine.asterisk.softphones import phone_globals, softphone_sections
+from engine.asterisk.trunk_sections import trunk_sections
 from engine.calls.end_spool import CURRENT
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
@@ -225,11 +226,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "rtp_hold_timeout": int(settings.rtp_hold_timeout.total_seconds()),
-        "encryption": encryption(settings),
-        # A semicolon without a backslash starts a comment, which would swallow `;transport=…`.
-        "trunk_uri": settings.trunk_uri.replace(";", "\\;"),
-        "trunk_identify": trunk_identify(settings),
-        "carrier_matches": "\n".join(f"match = {each}" for each in settings.carrier_addresses),
+        "trunks": trunk_sections(settings.trunks_in_use),
         "ami_user": AMI_USER,
         "ami_secret": kept.ami_secret,
         "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),

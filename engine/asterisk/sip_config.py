@@ -4,8 +4,9 @@ import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.asterisk.trunk_sections import trunk_host
 from engine.config.settings import Settings
-from engine.config.types import MediaEncryption, Profile
+from engine.config.types import Profile
 from engine.domain.errors import RentedNumbersError
 
 
@@ -28,16 +29,6 @@ def sip_values(settings: Settings) -> dict[str, object]:
     }
 
 
-def encryption(settings: Settings) -> str:
-    """Returns the encryption options of the carrier's and the trunk's endpoints.
-
-    Never "optimistic": media would silently fall back to unencrypted.
-    """
-    if settings.media_encryption is MediaEncryption.NONE:
-        return ""
-    return f"media_encryption = {settings.media_encryption}\nmedia_encryption_optimistic = no"
-
-
 def media_address(settings: Settings) -> str:
     """Returns options that bind media to the SIP address, unless SIP listens on all addresses."""
     if ipaddress.ip_address(settings.sip_host).is_unspecified:
@@ -56,22 +47,16 @@ def known_addresses(settings: Settings) -> list[str]:
     The demo's softphones may connect from anywhere. A trunk given by name may use any address that the name resolves
     to; if a BYE from the hidden number's side were refused, the call would be charged until its limit.
     """
-    host = trunk_host(settings.trunk_uri)
-    try:
-        trunk = ipaddress.ip_network(host)
-    except ValueError:
-        return []
     if settings.profile is Profile.DEMO:
         return []
-    return list(dict.fromkeys([*settings.carrier_addresses, str(trunk)]))
-
-
-def trunk_host(uri: str) -> str:
-    """Returns the host of a SIP URI: `2001:db8::1` for `sip:[2001:db8::1]:5060;transport=tcp`."""
-    address = uri.partition(":")[2].partition(";")[0]
-    if address.startswith("["):
-        return address[1:].partition("]")[0]
-    return address.partition(":")[0]
+    networks: list[str] = []
+    for trunk in settings.trunks_in_use:
+        try:
+            host = ipaddress.ip_network(trunk_host(trunk.uri))
+        except ValueError:
+            return []
+        networks += [*trunk.addresses, str(host)]
+    return list(dict.fromkeys(networks))
 
 
 def _included(settings: Settings) -> Iterator[str]:
@@ -113,19 +98,3 @@ def _usable(name: str, path: Path) -> Path:
     if name == "sip_tls_key" and path.stat().st_mode & 0o007:
         raise UnusableFile(f"{name}: {path} can be read by anybody: run chmod 600 on it")
     return path
-
-
-def trunk_identify(settings: Settings) -> str:
-    """Returns the section by which Asterisk identifies requests from the trunk; empty where none is needed.
-
-    Asterisk logs requests from unknown sources with the caller's number in them, and in requests from the trunk that is
-    the hidden number. No section is written if the carrier's addresses include the trunk's, nor for a trunk given by
-    name, which Asterisk would resolve only when it starts.
-    """
-    try:
-        address = ipaddress.ip_address(trunk_host(settings.trunk_uri))
-    except ValueError:
-        return ""
-    if any(address in ipaddress.ip_network(each) for each in settings.carrier_addresses):
-        return ""
-    return f"[trunk]\ntype = identify\nendpoint = trunk\nmatch = {address}"

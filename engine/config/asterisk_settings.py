@@ -5,7 +5,11 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from engine.config.trunk_settings import MAX_TRUNKS, SIP_URI, TrunkSettings
 from engine.config.types import Address, Host, MediaEncryption, Network, Port
+
+# The name of the trunk that `trunk_uri` describes.
+ONLY_TRUNK = "main"
 
 
 class AsteriskSettings(BaseSettings):
@@ -45,8 +49,9 @@ class AsteriskSettings(BaseSettings):
     rtp_end: Port = Field(10999, description="Last UDP port of our own Asterisk for sound (RTP).")
     trunk_uri: str = Field(
         "sip:127.0.0.1:5090",
-        pattern=r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$",
-        description="SIP address of the carrier to which calls to hidden numbers are sent.",
+        pattern=SIP_URI,
+        description="SIP address of the carrier to which calls to hidden numbers are sent. It describes the only "
+        "trunk, unless `TRUNKS` is set.",
         examples=["sip:sbc.carrier.example:5060", "sip:192.0.2.10;transport=tcp"],
     )
     media_encryption: MediaEncryption = Field(
@@ -61,7 +66,28 @@ class AsteriskSettings(BaseSettings):
         examples=['["192.0.2.10", "198.51.100.0/28"]'],
     )
 
+    trunks: list[TrunkSettings] = Field(
+        [],
+        max_length=MAX_TRUNKS,
+        description="The trunks, in the order in which they are tried. Empty: one trunk, from `TRUNK_URI`, "
+        "`CARRIER_ADDRESSES` and `MEDIA_ENCRYPTION`.",
+    )
+
+    @property
+    def trunks_in_use(self) -> tuple[TrunkSettings, ...]:
+        """The trunks, in the order in which they are tried: at least one."""
+        if self.trunks:
+            return tuple(self.trunks)
+        return (
+            TrunkSettings(
+                name=ONLY_TRUNK,
+                uri=self.trunk_uri,
+                addresses=self.carrier_addresses,
+                media_encryption=self.media_encryption,
+            ),
+        )
+
     @property
     def trunk_over_tls(self) -> bool:
-        """Whether calls to hidden numbers are sent over TLS."""
-        return self.trunk_uri.startswith("sips:") or self.trunk_uri.endswith(";transport=tls")
+        """Whether calls to hidden numbers are sent over TLS on any trunk."""
+        return any(trunk.over_tls for trunk in self.trunks_in_use)

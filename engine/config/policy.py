@@ -46,6 +46,7 @@ def policy_of(settings: Settings) -> Policy:
             expiring_soon_ms=milliseconds(settings.expiring_soon),
             low_seconds=int(settings.low_seconds.total_seconds()),
         ),
+        trunks=tuple(trunk.as_routed() for trunk in settings.trunks_in_use),
     )
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
 from engine.domain.times import DAY_MS, HOUR_MS
+from engine.domain.trunks import Trunk
 
 # The largest limits that a customer may set on a booking.
 MAX_CONCURRENT_CALLS = 1_000
@@ -105,6 +106,7 @@ class Policy:
         max_bookings: Bookings that one account may hold, so that no account can empty the pool.
         destinations: Which numbers a booking may hide.
         notifications: When customers are notified.
+        trunks: The trunks, in the order in which they are tried.
     """
 
     plans: Plans
@@ -118,6 +120,7 @@ class Policy:
     max_bookings: int = 1_000
     destinations: AllowedDestinations = DEFAULT_DESTINATIONS
     notifications: NotificationRules = DEFAULT_NOTIFICATION_RULES
+    trunks: tuple[Trunk, ...] = (Trunk("main"),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from engine.domain.ids import BookingId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
+from engine.domain.trunks import TrunkRoute, routes_to
 
 
 class Disposition(StrEnum):
@@ -65,12 +66,14 @@ class Bridge:
         seconds: The lease: the call's share of what is left.
         ring_seconds: How long the destination rings.
         shown: The caller's number as the destination sees it, or ANONYMOUS.
+        routes: The ways to the destination, in the order in which they are tried.
     """
 
     booking: Booking
     seconds: int
     ring_seconds: int
     shown: str
+    routes: tuple[TrunkRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +224,9 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
 
 def bridge(booking: Booking, seconds: int, source: str, policy: Policy) -> Bridge:
     """Returns the decision for a call from `source` that has leased `seconds`."""
-    return Bridge(booking, seconds, policy.ring_seconds, shown_caller(booking.caller_id, source, booking.service))
+    shown = shown_caller(booking.caller_id, source, booking.service)
+    routes = routes_to(booking.destination, shown, policy.trunks)
+    return Bridge(booking, seconds, policy.ring_seconds, shown, routes)
 
 
 def why_expired(booking: Booking) -> Reason:

@@ -35,7 +35,7 @@ async def test_a_call_to_an_active_booking_is_bridged_and_the_verdict_comes_last
     channel = await agi.incoming(booking.service).run()
     assert list(channel.variables.items()) == [
         ("RN_DESTINATION", HIDDEN),
-        ("RN_SHOWN", CALLER),
+        ("RN_ROUTES", f"main/{HIDDEN}/{CALLER}"),
         ("RN_BOOKING", booking.id),
         ("RN_SECONDS", "60"),
         ("RN_RING", str(POLICY.ring_seconds)),

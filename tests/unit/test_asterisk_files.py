@@ -163,10 +163,10 @@ def test_both_sides_of_a_call_have_every_option_that_closes_a_leak(program: Aste
     common = options(path, "rented-numbers")
     assert {name: common.get(name) for name in LEAK_TABLE} == LEAK_TABLE
     text = path.read_text() + (path.parent / "pjsip_softphones.conf").read_text()
-    assert {"[carrier](rented-numbers)", "[trunk](rented-numbers)", "[softphone](!,rented-numbers)"} <= set(
+    assert {"[carrier-main](rented-numbers)", "[trunk-main](rented-numbers)", "[softphone](!,rented-numbers)"} <= set(
         text.splitlines()
     )
-    for side in ("carrier", "trunk"):
+    for side in ("carrier-main", "trunk-main"):
         assert not set(options(path, side)) & set(LEAK_TABLE)
 
 
@@ -174,7 +174,7 @@ def test_unknown_sources_and_calls_from_the_trunk_reach_no_dialplan(program: Ast
     etc = own(program, profile="demo").etc
     text = "".join(path.read_text() for path in etc.glob("pjsip*.conf"))
     assert "[anonymous]" not in text
-    nowhere = options(etc / "pjsip_rented_numbers.conf", "trunk")["context"]
+    nowhere = options(etc / "pjsip_rented_numbers.conf", "trunk-main")["context"]
     assert f"[{nowhere}]" not in "".join(path.read_text() for path in etc.glob("extensions*.conf"))
 
 

@@ -118,7 +118,7 @@ def test_no_cipher_of_an_older_tls_version_is_accepted(program: Any, tls: dict[s
 
 def test_srtp_is_required_of_both_sides(program: Any, tls: dict[str, Any]) -> None:
     etc = own(program, **tls, media_encryption="sdes").etc
-    for side in ("carrier", "trunk"):
+    for side in ("carrier-main", "trunk-main"):
         message = options(etc / "pjsip_rented_numbers.conf", side)
         assert (message["media_encryption"], message["media_encryption_optimistic"]) == ("sdes", "no")
     assert "load = res_srtp.so" in (etc / "modules.conf").read_text()

@@ -115,7 +115,8 @@ def _endpoints(sip: str, number: int, mutant: Mutant) -> str:
     for name, value in mutant.options.items():
         sip, count = re.subn(rf"^{name} = .*$", f"{name} = {value}", sip, flags=re.MULTILINE)
         assert count == 1, name
-    sip = re.sub(r"\b(rented-numbers|carrier|trunk)\b(?=[]()\n])", rf"\1-m{number}", sip)
+    sip = re.sub(r"\b(carrier|trunk)-main\b", rf"\1-m{number}", sip)
+    sip = re.sub(r"\brented-numbers\b(?=[]()\n])", rf"rented-numbers-m{number}", sip)
     # All trunks share the product's address, so the mutant's `identify` section is removed.
     sip = sip[: sip.index(f"[trunk-m{number}]\ntype = identify")]
     return "\n" + re.sub(r"^match = .*", f"match = {address(mutant)}", sip, flags=re.MULTILINE)
@@ -124,7 +125,9 @@ def _endpoints(sip: str, number: int, mutant: Mutant) -> str:
 def _way(calls: str, number: int, mutant: Mutant) -> str:
     # At line starts, because comments of the dialplan may name its contexts.
     way = calls[calls.index("\n[rented-numbers]") : calls.index("\n[rented-numbers-answered]")]
-    way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace("@trunk:", f"@trunk-m{number}:")
+    way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace(
+        "@trunk-${CUT(RN_ROUTE,/,1)}", f"@trunk-m{number}"
+    )
     for old, new in mutant.dialplan.items():
         if old != "Dial":
             assert old in way, old

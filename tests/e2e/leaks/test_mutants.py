@@ -108,7 +108,7 @@ def test_every_protecting_option_and_flag_has_its_mutants(verdicts: dict[str, Ve
 
 def test_the_products_own_configuration_has_every_protection(mutant_system: MutantSystem) -> None:
     """The mutants were made from these sections."""
-    for endpoint in ("carrier", "trunk", "softphone1", "softphone2"):
+    for endpoint in ("carrier-main", "trunk-main", "softphone1", "softphone2"):
         assert unprotected_endpoint(mutant_system, endpoint) == set(), endpoint
     assert unprotected_dialplan(mutant_system, "rented-numbers") == set()
 
