@@ -18,14 +18,15 @@ def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings]) -> Iterator
     The two directions have endpoints of their own, because an option that shows identities to the callee's side must
     not show them to callers. The context of the second one has no extensions, so that no call can come in by it.
     """
-    media = _encryption(trunk)
-    yield f"[{trunk.carrier}](rented-numbers)\ncontext = rented-numbers\nidentify_by = ip\n{media}".rstrip()
+    yield (
+        f"[{trunk.carrier}](rented-numbers)\ncontext = rented-numbers\nidentify_by = ip\n{_encryption_of_offers(trunk)}"
+    ).rstrip()
     if trunk.addresses:
         matches = "\n".join(f"match = {each}" for each in trunk.addresses)
         yield f"[{trunk.carrier}]\ntype = identify\nendpoint = {trunk.carrier}\n{matches}"
     yield (
         f"[{trunk.endpoint}](rented-numbers)\ncontext = rented-numbers-nowhere\nidentify_by = ip\n"
-        f"aors = {trunk.endpoint}\n{media}"
+        f"aors = {trunk.endpoint}\n{_encryption(trunk)}"
     ).rstrip()
     # A semicolon without a backslash starts a comment, which would swallow `;transport=…`.
     yield f"[{trunk.endpoint}]\ntype = aor\ncontact = {trunk.uri.replace(';', chr(92) + ';')}"
@@ -48,8 +49,19 @@ def _identified(trunk: TrunkSettings, trunks: Sequence[TrunkSettings]) -> Iterat
     yield f"[{trunk.endpoint}]\ntype = identify\nendpoint = {trunk.endpoint}\nmatch = {address}"
 
 
+def _encryption_of_offers(trunk: TrunkSettings) -> str:
+    """Returns the encryption options of the endpoint for calls that come in.
+
+    Asterisk refuses a whole offer if its first line of sound is encrypted and the endpoint has no encryption. So
+    "optimistic" stands where nothing has to be encrypted: the first line is taken, be it encrypted or not.
+    """
+    if trunk.media_encryption is MediaEncryption.NONE:
+        return "media_encryption = sdes\nmedia_encryption_optimistic = yes\n"
+    return _encryption(trunk)
+
+
 def _encryption(trunk: TrunkSettings) -> str:
-    """Returns the encryption options of a trunk's endpoints.
+    """Returns the encryption options of a trunk on which sound has to be encrypted.
 
     Never "optimistic": media would silently fall back to unencrypted.
     """

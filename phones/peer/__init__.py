@@ -11,7 +11,7 @@ from phones.peer.media import Media, keys_of, payload_of
 from phones.peer.peer import Peer, Play
 from phones.peer.stage import Stage
 from phones.peer.wire import Address, Packet
-from phones.peer.writing import Body, Reply, media_of, sdp, uri_of, user_of
+from phones.peer.writing import Body, Reply, answer_to, media_blocks, media_of, offer, sdp, uri_of, user_of
 
 __all__ = [
     "Address",
@@ -24,8 +24,11 @@ __all__ = [
     "Policy",
     "Reply",
     "Stage",
+    "answer_to",
     "keys_of",
+    "media_blocks",
     "media_of",
+    "offer",
     "payload_of",
     "polite",
     "sdp",

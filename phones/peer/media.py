@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from phones.errors import PhoneError
 from phones.peer.wire import Address, Packet, UdpWire
@@ -27,12 +27,14 @@ class Media:
     Attributes:
         received: The RTP packets, with sender and time.
         reports: The RTCP packets, with sender and time.
+        seal: Encrypts each RTP packet before it is sent; by default it leaves it as it is.
     """
 
     def __init__(self, local: Address) -> None:
         """Opens both sockets. Raises OSError if a port is taken."""
         self.received: list[Packet] = []
         self.reports: list[Packet] = []
+        self.seal: Callable[[bytes], bytes] = lambda packet: packet
         self._source = secrets.randbits(31)
         self._sequence = 0
         self._sound = UdpWire(local, lambda _, packet: self.received.append(packet))
@@ -63,7 +65,7 @@ class Media:
         """Sends one RTP packet."""
         self._sequence += 1
         head = struct.pack("!BBHII", 0x80, 0, self._sequence, self._sequence * PACKET_SAMPLES, self._source)
-        self._sound.send(head + payload, to)
+        self._sound.send(self.seal(head + payload), to)
 
     async def stream(self, payload: bytes, to: Address, packets: int) -> None:
         for _ in range(packets):

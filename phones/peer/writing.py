@@ -1,7 +1,7 @@
 """Writes SIP messages and SDP."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from phones.messages import Message
@@ -10,6 +10,14 @@ from phones.peer.wire import Address
 REASONS = {100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 302: "Moved", 486: "Busy Here",
            487: "Request Terminated"}  # fmt: skip
 COPIED = ("Via", "Record-Route")
+# What follows the port in an offer of unencrypted sound, and its attributes.
+PLAIN_SOUND = (
+    "RTP/AVP 0 101",
+    "a=rtpmap:0 PCMU/8000",
+    "a=rtpmap:101 telephone-event/8000",
+    "a=fmtp:101 0-16",
+    "a=sendrecv",
+)
 
 
 @dataclass(frozen=True)
@@ -62,18 +70,7 @@ def answer(request: Message, reply: Reply, tag: str, contact: str) -> bytes:
 def sdp(media: Address, *, version: int = 1, lines: Iterable[str] = ()) -> Body:
     """Writes an audio offer or answer. A line of `lines` replaces the first of its type ("s=…"), else it comes last."""
     host, port = media
-    written = [
-        "v=0",
-        f"o=- 1 {version} IN IP4 {host}",
-        "s=-",
-        f"c=IN IP4 {host}",
-        "t=0 0",
-        f"m=audio {port} RTP/AVP 0 101",
-        "a=rtpmap:0 PCMU/8000",
-        "a=rtpmap:101 telephone-event/8000",
-        "a=fmtp:101 0-16",
-        "a=sendrecv",
-    ]
+    written = [*_session(host, version), f"m=audio {port} {PLAIN_SOUND[0]}", *PLAIN_SOUND[1:]]
     for line in lines:
         # i=, u=, e= and p= come after s= (RFC 8866, 5).
         at = next((n for n, old in enumerate(written) if old[:2] == line[:2] and line[0] in "vosct"), None)
@@ -81,18 +78,57 @@ def sdp(media: Address, *, version: int = 1, lines: Iterable[str] = ()) -> Body:
             written[at] = line
         else:
             written.insert(3 if line[0] in "iuep" else len(written), line)
-    return Body("".join(f"{line}\r\n" for line in written).encode("latin-1"))
+    return _body(written)
+
+
+def offer(media: Address, blocks: Iterable[Sequence[str]], *, version: int = 1) -> Body:
+    """Writes an offer of several media; {port} in a line is the port of `media`."""
+    host, port = media
+    written = [line.replace("{port}", str(port)) for block in blocks for line in block]
+    return _body([*_session(host, version), *written])
+
+
+def answer_to(request: Message, media: Address, *, version: int = 1) -> Body:
+    """Writes an answer that takes the first line of unencrypted audio and refuses all others (RFC 3264, section 6)."""
+    host, port = media
+    written, taken = _session(host, version), False
+    for kind, offered, transport, *formats in (block[0].split() for block in media_blocks(request)):
+        if (kind, transport) == ("m=audio", "RTP/AVP") and offered != "0" and not taken:
+            taken = True
+            written += [f"m=audio {port} {PLAIN_SOUND[0]}", *PLAIN_SOUND[1:]]
+        else:
+            written.append(" ".join((kind, "0", transport, *formats)))
+    return _body(written)
+
+
+def media_blocks(message: Message) -> list[list[str]]:
+    """Returns the lines of each medium in the SDP of a message, each beginning with its m= line."""
+    blocks: list[list[str]] = []
+    for line in message.text.partition("\n\n")[2].splitlines():
+        if line.startswith("m="):
+            blocks.append([])
+        if blocks:
+            blocks[-1].append(line)
+    return blocks
 
 
 def media_of(message: Message) -> Address | None:
-    """Returns the media address in the SDP of a message; None without SDP."""
-    host = port = None
-    for line in message.text.partition("\n\n")[2].splitlines():
-        if line.startswith("c=IN IP4 "):
-            host = line.split()[2]
-        elif line.startswith("m=audio "):
-            port = int(line.split()[1])
-    return (host, port) if host and port else None
+    """Returns the address of the first audio in the SDP of a message that is not refused; None if there is none."""
+    head = message.text.partition("\n\n")[2].partition("\nm=")[0].splitlines()
+    for block in media_blocks(message):
+        kind, port = block[0].split()[:2]
+        hosts = [line.split()[2] for line in (*block, *head) if line.startswith("c=IN IP4 ")]
+        if kind == "m=audio" and int(port) and hosts:
+            return hosts[0], int(port)
+    return None
+
+
+def _session(host: str, version: int) -> list[str]:
+    return ["v=0", f"o=- 1 {version} IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
+
+
+def _body(lines: Iterable[str]) -> Body:
+    return Body("".join(f"{line}\r\n" for line in lines).encode("latin-1"))
 
 
 def uri_of(header: str) -> str:

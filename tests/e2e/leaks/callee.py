@@ -61,13 +61,16 @@ class CalleeScript:
 
     @property
     def sound(self) -> Body:
-        described = sdp(self.media.local, lines=self.fill(self.row.sdp))
+        described = self.describe()
         if not self.row.mime:
             return described
         other = f"Content-Type: application/ISUP\r\n\r\n{self.words['n']}\r\n".encode()
         first = b"Content-Type: application/sdp\r\n\r\n" + described.content
         parts = b"".join(b"--" + BOUNDARY.encode() + b"\r\n" + each for each in (first, other))
         return Body(parts + b"--" + BOUNDARY.encode() + b"--\r\n", f"multipart/mixed;boundary={BOUNDARY}")
+
+    def describe(self, more: tuple[str, ...] = ()) -> Body:
+        return sdp(self.media.local, lines=self.fill(self.row.sdp + more))
 
     def reply(self, status: int, body: Body | None = None) -> Reply:
         return Reply(status, self.row.reason.format(**self.words), self.fill(self.row.headers), body)
@@ -142,7 +145,7 @@ class CalleeScript:
 
     def body_of(self, request: Request) -> Body | None:
         if request.sdp:
-            return self.sound
+            return self.describe(request.media)
         return Body(request.text.format(**self.words).encode(), "text/plain") if request.text else None
 
     async def say(self, when: str, packets: int) -> None:

@@ -33,6 +33,7 @@ class Mutant:
         options: Changed options of both endpoints.
         dialplan: Replacements in the dialplan of a call.
         transfers: Whether a transfer may work, so that REFER and telephone keys are tried too.
+        media: Whether fax or video may pass, so that offers of them are tried too.
         tries: How often each of its calls is made.
     """
 
@@ -41,11 +42,14 @@ class Mutant:
     options: Mapping[str, str] = field(default_factory=dict)
     dialplan: Mapping[str, str] = field(default_factory=dict)
     transfers: bool = False
+    media: bool = False
     tries: int = 1
 
 
-def option(name: str, value: str, seen: Seen = Seen.CONFIGURATION, *, transfers: bool = False) -> Mutant:
-    return Mutant(f"{name}={value}", seen, {name: value}, transfers=transfers)
+def option(
+    name: str, value: str, seen: Seen = Seen.CONFIGURATION, *, transfers: bool = False, media: bool = False
+) -> Mutant:
+    return Mutant(f"{name}={value}", seen, {name: value}, transfers=transfers, media=media)
 
 
 def dial(flags: str, seen: Seen, options: Mapping[str, str] | None = None, *, transfers: bool = False) -> Mutant:
@@ -59,7 +63,7 @@ AS_EXTEN = {"Dial": "Goto"}
 TRUST = {"trust_id_inbound": "yes", "trust_connected_line": "yes", "send_connected_line": "yes"}
 LEAK, WAY, CONFIGURATION = Seen.LEAK, Seen.WAY, Seen.CONFIGURATION
 MUTANTS = (
-    Mutant("nothing", Seen.NOWHERE, transfers=True),
+    Mutant("nothing", Seen.NOWHERE, transfers=True, media=True),
     # One protection removed.
     option("send_pai", "yes"),
     option("send_rpid", "yes"),
@@ -70,6 +74,8 @@ MUTANTS = (
     option("trust_connected_line", "yes"),
     option("direct_media", "yes", LEAK),
     option("allow_transfer", "yes", WAY, transfers=True),
+    option("t38_udptl", "yes", WAY, media=True),
+    option("max_video_streams", "1", WAY, media=True),
     option("redirect_method", "uri_core"),
     option("redirect_method", "uri_pjsip", WAY),
     dial("Ir", WAY),

@@ -1,11 +1,11 @@
 """A carrier, a trunk and another address around one system, for tests of single calls."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from phones.messages import Message
-from phones.peer import Body, Dialog, Media, Peer, Play, Reply, Stage, keys_of, media_of, sdp, user_of
+from phones.peer import Body, Dialog, Media, Peer, Play, Reply, Stage, keys_of, media_of, offer, sdp, user_of
 from tests.e2e.leaks.caller import HOST, SOURCE
 from tests.e2e.leaks.run import Hidden, LeakSystem
 from tests.e2e.leaks.search import Secret, Shown, leaks
@@ -64,14 +64,33 @@ class Scene:
         """The callee's side of the first call."""
         return next(iter(self.trunk.calls.values()))
 
-    def call(self, service: str, headers: Iterable[str] = ()) -> tuple[Dialog, Message]:
-        """Dials a number. Returns the caller's dialog and the final answer."""
-        return self.stage.run(self._call(service, headers))
+    @property
+    def media(self) -> list[Media]:
+        """The sound of all calls, of both sides."""
+        return list(self._sound.values())
 
-    async def _call(self, service: str, headers: Iterable[str]) -> tuple[Dialog, Message]:
+    def call(
+        self, service: str, headers: Iterable[str] = (), lines: Iterable[Sequence[str]] = ()
+    ) -> tuple[Dialog, Message]:
+        """Dials a number, with these media if any. Returns the caller's dialog and the final answer."""
+        return self.stage.run(self._call(service, headers, tuple(lines)))
+
+    async def _call(
+        self, service: str, headers: Iterable[str], lines: Sequence[Sequence[str]]
+    ) -> tuple[Dialog, Message]:
         dialog = await self.carrier.dialog(service, self.system.asterisk, source=SOURCE)
         dialog.sound = self.describe(dialog)
-        return dialog, await dialog.answered(dialog.request("INVITE", headers, dialog.sound))
+        body = offer(self._sound[dialog.call_id].local, lines) if lines else dialog.sound
+        return dialog, await dialog.answered(dialog.request("INVITE", headers, body))
+
+    def offer(self, dialog: Dialog, lines: Iterable[Sequence[str]]) -> int | None:
+        """Offers other media within a call. Returns the status of the answer."""
+        body = offer(self._sound[dialog.call_id].local, lines, version=2)
+
+        async def ask() -> int | None:
+            return (await dialog.answered(dialog.request("INVITE", (), body))).status
+
+        return self.stage.run(ask())
 
     def ask(self, dialog: Dialog, method: str, headers: Iterable[str] = (), text: str = "") -> int | None:
         """Sends a request in a call. Returns the status of the answer, or None."""

@@ -33,12 +33,16 @@ class Column(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the callee sends twice: while it rings, and after the answer."""
+    """A request that the callee sends twice: while it rings, and after the answer.
+
+    sdp: with its session description; media: further lines of that.
+    """
 
     method: str
     headers: tuple[str, ...]
     text: str = ""
     sdp: bool = False
+    media: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,11 @@ IDENTITY = (
     "History-Info: <sip:{n}@{host}>;index=1",
 )
 CONTACT = 'Contact: "{n}" <sip:{n}@{a}>;+sip.instance="<urn:{d}>"'
+OTHER_MEDIA = (
+    "m=image 40002 udptl t38", "a=T38FaxVersion:0", "a=T38VendorInfo:{d}", "m=video 40004 RTP/AVP 99",
+    "a=rtpmap:99 H264/90000", "a=x-number:{n}", "m=text 40006 RTP/AVP 98", "a=rtpmap:98 t140/1000", "a=label:{d}",
+    "m=message 40008 TCP/MSRP *", "a=path:msrp://{a}/{d};tcp",
+)  # fmt: skip
 PLAIN = ("Content-Disposition: render", *IDENTITY)
 
 ROWS = (
@@ -155,6 +164,7 @@ ROWS = (
     Row("early media", early=25),
     Row("UPDATE", requests=(Request("UPDATE", (*IDENTITY, CONTACT)),)),
     Row("re-INVITE", requests=(Request("INVITE", (*IDENTITY, CONTACT), sdp=True),)),
+    Row("offer of fax, video, text and messages", requests=(Request("INVITE", IDENTITY, sdp=True, media=OTHER_MEDIA),)),
     Row("INFO", requests=(Request("INFO", PLAIN, "{n}"),)),
     Row("MESSAGE", requests=(Request("MESSAGE", PLAIN, "I am {n} at {a}"),)),
     Row("NOTIFY", requests=(Request("NOTIFY", (*PLAIN, "Event: refer", "Subscription-State: active"), "{n}"),)),

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from phones.peer import media_blocks
 from tests.e2e.leaks.configuration import unprotected_dialplan, unprotected_endpoint
+from tests.e2e.leaks.media_lines import FAX, SOUND, VIDEO
 from tests.e2e.leaks.mutants import MUTANTS, Mutant, MutantSystem, Seen, address
 from tests.e2e.leaks.run import Run
 from tests.e2e.leaks.scene import scene
@@ -59,6 +61,8 @@ def verdicts(mutant_system: MutantSystem) -> dict[str, Verdict]:
     for mutant in MUTANTS:
         if mutant.transfers:
             found[address(mutant)].way += _transfers(mutant_system, address(mutant))
+        if mutant.media:
+            found[address(mutant)].way += _media(mutant_system, address(mutant))
     with ThreadPoolExecutor(4) as pool:
         wrong = pool.map(lambda number: _configuration(mutant_system, number), range(len(MUTANTS)))
         for mutant, options in zip(MUTANTS, wrong, strict=True):
@@ -86,6 +90,18 @@ def _transfers(system: MutantSystem, carrier: str) -> list[str]:
         return taken + [f"{number} was dialled as well" for number in on.dialled[1:]]
 
 
+def _media(system: MutantSystem, carrier: str) -> list[str]:
+    """Offers video in an INVITE, and fax in a re-INVITE. Returns what the callee was offered after its first INVITE."""
+    called = system.hide()
+    with scene(system, carrier) as on:
+        dialog, answer = on.call(called.service, lines=(VIDEO, SOUND))
+        assert answer.status == 200
+        on.offer(dialog, (FAX,))
+        on.quiet()
+        invites = [each for each in on.callee.messages if each.status is None and each.method == "INVITE"][1:]
+        return [block[0] for invite in invites for block in media_blocks(invite)]
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_removed_protection_is_detected(verdicts: dict[str, Verdict], mutant: Mutant) -> None:
     verdict = verdicts[mutant.name]
@@ -99,8 +115,9 @@ def test_every_protecting_option_and_flag_has_its_mutants(verdicts: dict[str, Ve
     alone = [mutant for mutant in MUTANTS if len(mutant.options) + len(mutant.dialplan) == 1]
     options = {name for mutant in alone for name in mutant.options}
     assert options == {
-        "allow_transfer", "direct_media", "redirect_method", "send_connected_line", "send_diversion",
-        "send_history_info", "send_pai", "send_rpid", "trust_connected_line", "trust_id_inbound",
+        "allow_transfer", "direct_media", "max_video_streams", "redirect_method", "send_connected_line",
+        "send_diversion", "send_history_info", "send_pai", "send_rpid", "t38_udptl", "trust_connected_line",
+        "trust_id_inbound",
     }  # fmt: skip
     on_the_wire = [mutant for mutant in MUTANTS if verdicts[mutant.name].shown or verdicts[mutant.name].way]
     assert {name for mutant in on_the_wire for name in mutant.options} == options
