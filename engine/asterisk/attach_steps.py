@@ -36,7 +36,6 @@ NEEDED_MODULES = (
     "res_agi",
     "res_pjsip_header_funcs",
     "res_pjsip_t38",
-    "res_srtp",
 )
 UNWANTED_MODULES = {
     "res_pjsip_messaging": "text messages of a callee do not reach the caller",

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Sequence
 from engine.config.trunk_settings import TrunkSettings
 from engine.config.types import MediaEncryption
 
+# "Optimistic": the first line of sound in an offer is taken, be it encrypted or not.
+OPTIONAL_ENCRYPTION = "media_encryption = sdes\nmedia_encryption_optimistic = yes\n"
+# Never "optimistic": media would silently fall back to unencrypted.
+REQUIRED_ENCRYPTION = "media_encryption = sdes\nmedia_encryption_optimistic = no\n"
+
 
 def trunk_sections(trunks: Sequence[TrunkSettings]) -> str:
     """Returns the sections of all trunks."""
@@ -52,22 +57,16 @@ def _identified(trunk: TrunkSettings, trunks: Sequence[TrunkSettings]) -> Iterat
 def _encryption_of_offers(trunk: TrunkSettings) -> str:
     """Returns the encryption options of the endpoint for calls that come in.
 
-    Asterisk refuses a whole offer if its first line of sound is encrypted and the endpoint has no encryption. So
-    "optimistic" stands where nothing has to be encrypted: the first line is taken, be it encrypted or not.
+    Without encryption, Asterisk refuses an offer whose first line of sound is encrypted, even if another line is not.
+    Optional encryption is no default, because Asterisk then never joins two streams of sound directly, and a call's
+    sound costs it 40 % more.
     """
-    if trunk.media_encryption is MediaEncryption.NONE:
-        return "media_encryption = sdes\nmedia_encryption_optimistic = yes\n"
-    return _encryption(trunk)
+    return OPTIONAL_ENCRYPTION if trunk.media_encryption is MediaEncryption.OPTIONAL else _encryption(trunk)
 
 
 def _encryption(trunk: TrunkSettings) -> str:
-    """Returns the encryption options of a trunk on which sound has to be encrypted.
-
-    Never "optimistic": media would silently fall back to unencrypted.
-    """
-    if trunk.media_encryption is MediaEncryption.NONE:
-        return ""
-    return f"media_encryption = {trunk.media_encryption}\nmedia_encryption_optimistic = no\n"
+    """Returns the encryption options of an endpoint on a trunk that has to be encrypted; of others, nothing."""
+    return REQUIRED_ENCRYPTION if trunk.media_encryption is MediaEncryption.SDES else ""
 
 
 def trunk_host(uri: str) -> str:

@@ -56,8 +56,9 @@ class AsteriskSettings(BaseSettings):
     )
     media_encryption: MediaEncryption = Field(
         MediaEncryption.NONE,
-        description="`none` or `sdes`. With `sdes`, sound between the carrier and Asterisk is encrypted (SRTP), and "
-        "calls without encryption are refused.",
+        description="`none`, `optional` or `sdes`: whether sound between the carrier and Asterisk is encrypted (SRTP). "
+        "With `optional`, the sound of a call to a rented number is encrypted if the carrier offers that first. With "
+        "`sdes`, calls without encryption are refused in both directions.",
     )
     carrier_addresses: list[Network] = Field(
         ["127.0.0.1"],

@@ -97,8 +97,10 @@ def refuse_half_of_tls(
     Raises:
         ValueError: Settings are missing or contradict each other.
     """
-    if media_encryption is not MediaEncryption.NONE and not trunk_over_tls:
-        raise ValueError("media_encryption needs ;transport=tls in trunk_uri, or the keys would be sent unencrypted")
+    if media_encryption is MediaEncryption.SDES and not trunk_over_tls:
+        raise ValueError(
+            "media_encryption = sdes needs ;transport=tls in trunk_uri, or the keys would be sent unencrypted"
+        )
     if not manage_asterisk:
         return  # an Asterisk that we do not configure has its own transports
     if tls_port is None and (trunk_over_tls or not plain_sip):

@@ -38,7 +38,9 @@ class TrunkSettings(BaseModel):
         None, ge=1, le=100_000, description="Calls that may leave over the trunk at the same time. Unset: no limit."
     )
     media_encryption: MediaEncryption = Field(
-        MediaEncryption.NONE, description="`none` or `sdes`: whether sound on this trunk must be encrypted (SRTP)."
+        MediaEncryption.NONE,
+        description="`none`, `optional` or `sdes`: whether sound on this trunk is encrypted (SRTP), as in "
+        "`MEDIA_ENCRYPTION`.",
     )
 
     @property

@@ -94,9 +94,10 @@ class Profile(StrEnum):
 
 
 class MediaEncryption(StrEnum):
-    """How sound between the carrier and Asterisk is encrypted. `sdes` is SRTP with its keys in the SDP (RFC 4568)."""
+    """How sound between the carrier and Asterisk is encrypted: by SRTP with its keys in the SDP (RFC 4568), or not."""
 
     NONE = "none"
+    OPTIONAL = "optional"
     SDES = "sdes"
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from engine.asterisk.attach_steps import remaining_steps
 from engine.asterisk.drop_ins import write_drop_ins
-from engine.asterisk.sip_config import UnusableFile, known_addresses, trunk_host
+from engine.asterisk.sip_config import UnusableFile, known_addresses
+from engine.asterisk.trunk_sections import trunk_host
 from engine.config.settings import Settings
 from engine.local.panel import show
 from engine.local.ports import refuse_taken_ports
@@ -125,6 +126,13 @@ def test_srtp_is_required_of_both_sides(program: Any, tls: dict[str, Any]) -> No
     assert "media_encryption" not in (own(program).etc / "pjsip_rented_numbers.conf").read_text()
 
 
+def test_optional_encryption_is_for_calls_that_come_in(program: Any) -> None:
+    file = own(program, media_encryption="optional").etc / "pjsip_rented_numbers.conf"
+    carrier, trunk = options(file, "carrier-main"), options(file, "trunk-main")
+    assert (carrier["media_encryption"], carrier["media_encryption_optimistic"]) == ("sdes", "yes")
+    assert "media_encryption" not in trunk
+
+
 def test_drop_ins_encrypt_over_a_transport_of_their_own(tmp_path: Path) -> None:
     changes = {"trunk_uri": OVER_TLS, "media_encryption": "sdes", "manage_asterisk": False}
     text = drop_ins(tmp_path / "out", **changes)["pjsip_rented_numbers.conf"]
@@ -148,7 +156,7 @@ def test_drop_ins_encrypt_over_a_transport_of_their_own(tmp_path: Path) -> None:
         ),
         ({"media_encryption": "sdes"}, "unencrypted"),
         ({"media_encryption": "sdes", "manage_asterisk": False}, "unencrypted"),
-        ({"media_encryption": "dtls"}, "'none' or 'sdes'"),
+        ({"media_encryption": "dtls"}, "'none', 'optional' or 'sdes'"),
     ],
 )
 def test_incomplete_tls_settings_are_refused(changes: dict[str, Any], message: str) -> None:

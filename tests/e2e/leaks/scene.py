@@ -84,13 +84,9 @@ class Scene:
         return dialog, await dialog.answered(dialog.request("INVITE", headers, body))
 
     def offer(self, dialog: Dialog, lines: Iterable[Sequence[str]]) -> int | None:
-        """Offers other media within a call. Returns the status of the answer."""
+        """Offers other media within a call. Returns the status of the answer, or None."""
         body = offer(self._sound[dialog.call_id].local, lines, version=2)
-
-        async def ask() -> int | None:
-            return (await dialog.answered(dialog.request("INVITE", (), body))).status
-
-        return self.stage.run(ask())
+        return self.stage.run(self._answer(dialog, "INVITE", (), body))
 
     def ask(self, dialog: Dialog, method: str, headers: Iterable[str] = (), text: str = "") -> int | None:
         """Sends a request in a call. Returns the status of the answer, or None."""
@@ -106,7 +102,9 @@ class Scene:
         return self.stage.run(begin())
 
     async def _ask(self, dialog: Dialog, method: str, headers: Iterable[str], text: str) -> int | None:
-        body = Body(text.encode(), "text/plain") if text else None
+        return await self._answer(dialog, method, headers, Body(text.encode(), "text/plain") if text else None)
+
+    async def _answer(self, dialog: Dialog, method: str, headers: Iterable[str], body: Body | None) -> int | None:
         try:
             return (await dialog.answered(dialog.request(method, headers, body), PATIENCE)).status
         except TimeoutError:
