@@ -35,6 +35,7 @@ NEEDED_MODULES = (
     "func_timeout",
     "res_agi",
     "res_pjsip_header_funcs",
+    "res_pjsip_sips_contact",
     "res_pjsip_t38",
 )
 UNWANTED_MODULES = {

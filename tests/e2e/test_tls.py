@@ -17,7 +17,7 @@ from phones.errors import CallEndedError, PhoneTimeoutError
 from phones.ports import free_port, free_port_range, is_bound
 from tests.e2e.booking import Booking
 from tests.e2e.certificates import Authority
-from tests.e2e.system import System
+from tests.e2e.system import READY_SECONDS, System
 
 CALLER_HZ, CALLEE_HZ = 440, 620
 TALK_SECONDS = 2.0
@@ -186,3 +186,27 @@ def test_older_versions_of_tls_are_refused(secured: Secured, version: str) -> No
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
     assert _answered(secured, context) == b""
+
+
+def test_a_call_to_a_sips_trunk_has_a_sips_contact(tmp_path: Path) -> None:
+    """RFC 3261, 8.1.1.8. Otherwise requests within the call could come back over a way that is not encrypted."""
+    authority = Authority(tmp_path, "ours")
+    certificate = authority.issue()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server(("127.0.0.1", 0)) as trunk:
+        trunk.settimeout(READY_SECONDS)
+        system = System(
+            sip_tls_port=free_port(),
+            sip_tls_certificate=certificate,
+            sip_tls_key=certificate,
+            sip_tls_ca=authority.file,
+            trunk_uri=f"sips:127.0.0.1:{trunk.getsockname()[1]}",
+        )
+        with system, Baresip("+33199007777", server=system.sip) as caller:
+            caller.dial(system.book("LARGE").service)
+            connection, _ = trunk.accept()
+            with context.wrap_socket(connection, server_side=True) as wire:
+                invite = wire.recv(65536)
+    assert invite.startswith(b"INVITE sips:")
+    assert [line[:14] for line in invite.split(b"\r\n") if line.startswith(b"Contact:")] == [b"Contact: <sips"]

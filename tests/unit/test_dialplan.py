@@ -322,7 +322,7 @@ def test_every_application_and_function_of_the_dialplan_has_its_module_loaded() 
     # Dial's U() and the hangup handler run through Gosub.
     assert {f"{module}.so" for module in MODULES.values()} <= loaded
     # An Asterisk that is there already is checked for the same ones.
-    assert set(NEEDED_MODULES) == {*MODULES.values(), "chan_pjsip", "res_pjsip_t38"}
+    assert set(NEEDED_MODULES) == {*MODULES.values(), "chan_pjsip", "res_pjsip_sips_contact", "res_pjsip_t38"}
 
 
 @pytest.mark.parametrize(
