@@ -10,14 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.asterisk.config_files import AsteriskHome, AsteriskProgram
+from engine.asterisk.console import Console, ConsoleError, asterisk_environment
 from engine.domain.errors import RentedNumbersError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0
-COMMAND_SECONDS = 5.0
-# The environment variables that our own Asterisk gets. With func_env loaded, which the end spool needs, everybody who
-# can read variables over AMI can read them all.
-ASTERISK_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 
 
 class StartFailed(RentedNumbersError):
@@ -102,6 +99,11 @@ def engine_command() -> list[str]:
     return [sys.executable, "-m", "engine", "serve"]
 
 
+def own_console(program: AsteriskProgram, home: AsteriskHome) -> Console:
+    """Returns the console of an Asterisk of our own."""
+    return Console([*program.command, "-C", str(home.config)])
+
+
 class LocalAsterisk:
     """An Asterisk of our own.
 
@@ -112,6 +114,7 @@ class LocalAsterisk:
     def __init__(self, program: AsteriskProgram, home: AsteriskHome) -> None:
         self._program = program
         self._home = home
+        self._console = own_console(program, home)
         self.child: Child | None = None
 
     async def start(self) -> Child:
@@ -126,10 +129,9 @@ class LocalAsterisk:
             left.unlink()
         log = self._home.log / "console"
         command = [*self._program.command, "-C", str(self._home.config), "-f", "-n"]
-        environment = {name: os.environ[name] for name in ASTERISK_VARIABLES if name in os.environ}
-        self.child = await Child.start("asterisk", command, log, environment)
+        self.child = await Child.start("asterisk", command, log, asterisk_environment())
         deadline = time.monotonic() + START_SECONDS
-        while await self.command("core waitfullybooted") != 0:
+        while not await self._executes("core waitfullybooted"):
             if not self.child.running or time.monotonic() > deadline:
                 await self.child.stop()
                 raise StartFailed(f"Asterisk did not start; its output is in {log}")
@@ -143,7 +145,7 @@ class LocalAsterisk:
 
     async def end_calls(self) -> None:
         """Hangs up all calls and gives the engine time to settle them."""
-        if self.child is not None and self.child.running and await self.command("channel request hangup all") == 0:
+        if self.child is not None and self.child.running and await self._executes("channel request hangup all"):
             await asyncio.sleep(0.3)
 
     async def terminate(self) -> None:
@@ -151,21 +153,10 @@ class LocalAsterisk:
         if self.child is not None:
             await self.child.stop()
 
-    async def command(self, text: str) -> int:
-        """Runs a command on Asterisk's console, discards its output and returns its exit status, 0 for success."""
-        process = await asyncio.create_subprocess_exec(
-            *self._program.command,
-            "-C",
-            str(self._home.config),
-            "-rx",
-            text,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+    async def _executes(self, command: str) -> bool:
+        """Runs a command on Asterisk's console. Returns False if the console cannot be reached."""
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
-                return await process.wait()
-        except TimeoutError:
-            process.kill()
-            return await process.wait()
+            await self._console.run(command)
+        except ConsoleError:
+            return False
+        return True

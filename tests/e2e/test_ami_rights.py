@@ -10,8 +10,8 @@ import pytest
 
 from engine.asterisk.ami_link import EXCESSIVE_ACTIONS, REQUIRED_ACTIONS
 from engine.asterisk.config_files import AMI_USER
+from engine.asterisk.console import ASTERISK_VARIABLES
 from engine.config import secrets
-from engine.local.processes import ASTERISK_VARIABLES
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
 
