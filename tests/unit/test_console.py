@@ -1,9 +1,12 @@
-"""Asterisk's console through its program: bounded in time and size, and every failure named. The program is a script."""
+"""Asterisk's console through its program, here a script: bounded in time and size, and every failure named."""
 
 import asyncio
+import re
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.asterisk.console import CommandRefused, Console, ConsoleUnreachable
@@ -48,9 +51,8 @@ UNABLE = "Unable to connect to remote asterisk (does /run/asterisk/asterisk.ctl 
     ],
 )
 async def test_every_failure_has_its_error(tmp_path: Path, script: str, error: type[Exception], said: str) -> None:
-    with pytest.raises(error, match=".*") as raised:
+    with pytest.raises(error, match=re.escape(said)):
         await Console([program(tmp_path, script)], max_output=4096).run("x")
-    assert said in str(raised.value)
 
 
 async def test_a_missing_program_is_named() -> None:
@@ -59,18 +61,23 @@ async def test_a_missing_program_is_named() -> None:
 
 
 async def test_a_program_that_hangs_ends_in_time_with_its_children(tmp_path: Path) -> None:
-    console = Console([program(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child; wait")], timeout=0.3)
+    path = tmp_path / "child"
+    console = Console([program(tmp_path, f"sleep 60 & echo $! > {path}; wait")], timeout=0.3)
     began = time.monotonic()
     with pytest.raises(ConsoleUnreachable, match=r"did not answer within 0\.3 s"):
         await console.run("x")
     assert time.monotonic() - began < 5
-    child = int((tmp_path / "child").read_text())
-    for _ in range(100):
-        state = Path(f"/proc/{child}/stat")
-        if not state.exists() or state.read_text().split()[2] == "Z":
-            return
+    child = int(path.read_text())
+    deadline = time.monotonic() + 5
+    while is_running(child):
+        assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
-    raise AssertionError("the child of the program is still running")
+
+
+def is_running(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @pytest.mark.parametrize("command", ["core show\nversion", "a\0b", "a\x1bb"])

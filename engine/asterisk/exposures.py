@@ -1,0 +1,122 @@
+"""What an Asterisk that is there already must not do, and what it needs: one table for its files and for the running one.
+
+`asterisk-config` applies it to configuration files, `doctor` to what the console of the running Asterisk shows.
+"""
+
+from typing import NamedTuple
+
+# What the dialplan and the carrier's side need; a test compares the dialplan with it.
+NEEDED_MODULES = (
+    "app_dial",
+    "app_playback",
+    "app_stack",
+    "app_userevent",
+    "chan_pjsip",
+    "func_callerid",
+    "func_channel",
+    "func_cut",
+    "func_env",
+    "func_global",
+    "func_groupcount",
+    "func_hangupcause",
+    "func_logic",
+    "func_sha1",
+    "func_strings",
+    "func_timeout",
+    "res_agi",
+    "res_pjsip_header_funcs",
+)
+UNWANTED_MODULES = {
+    "res_pjsip_messaging": "text messages of a callee do not reach the caller",
+    "res_pjsip_refer": "no INVITE with Replaces takes over a call",
+}
+# Levels that can show a hidden number, in a file or in syslog: the first two at every Dial(), the third when a call
+# cannot be placed. `*` is all levels.
+UNWANTED_LEVELS = frozenset({"debug", "verbose", "warning", "*"})
+# The options of both endpoints that close a leak, as Asterisk's console shows them.
+ENDPOINT_OPTIONS = {
+    "allow_transfer": "false",
+    "direct_media": "false",
+    "redirect_method": "user",
+    "send_connected_line": "no",
+    "send_diversion": "false",
+    "send_history_info": "false",
+    "send_pai": "false",
+    "send_rpid": "false",
+    "trust_connected_line": "no",
+    "trust_id_inbound": "false",
+}
+ANY = "*"
+
+
+class Recorder(NamedTuple):
+    """A module that writes a record of each call, with what was dialled: the hidden number.
+
+    Attributes:
+        module: The module's name.
+        registered: The names by which Asterisk's console lists it, in versions 20 to 22.
+        file: The file that makes it write something.
+        section: The section there; ANY for each.
+        option: The option there, which must be true if its name is `enabled`; ANY for each.
+    """
+
+    module: str
+    registered: tuple[str, ...]
+    file: str
+    section: str = ANY
+    option: str = ANY
+
+
+class Records(NamedTuple):
+    """One of Asterisk's two kinds of call records.
+
+    Attributes:
+        name: Its name.
+        file: The file whose `enable` in `[general]` switches it.
+        is_default: Whether it is switched on without that option.
+        recorders: The modules that write them.
+    """
+
+    name: str
+    file: str
+    is_default: bool
+    recorders: tuple[Recorder, ...]
+
+
+CDR = Records(
+    "CDR",
+    "cdr.conf",
+    is_default=True,
+    recorders=(
+        Recorder("cdr_csv", ("csv",), "cdr.conf", "csv"),
+        Recorder("cdr_custom", ("cdr_custom", "cdr-custom"), "cdr_custom.conf", "mappings"),
+        Recorder("cdr_sqlite3_custom", ("cdr_sqlite3_custom",), "cdr_sqlite3_custom.conf"),
+        Recorder("cdr_manager", ("cdr_manager",), "cdr_manager.conf", "general", "enabled"),
+        Recorder(
+            "cdr_adaptive_odbc", ("cdr_adaptive_odbc", "Adaptive ODBC"), "cdr_adaptive_odbc.conf", ANY, "connection"
+        ),
+        Recorder("cdr_odbc", ("cdr_odbc", "ODBC"), "cdr_odbc.conf", "global"),
+        Recorder("cdr_pgsql", ("pgsql",), "cdr_pgsql.conf", "global"),
+        Recorder("cdr_mysql", ("mysql",), "cdr_mysql.conf", "global"),
+        Recorder("cdr_tds", ("cdr_tds", "FreeTDS (MSSQL)"), "cdr_tds.conf", "global"),
+        Recorder("cdr_radius", ("radius",), "cdr.conf", "radius", "radiuscfg"),
+        Recorder("cdr_syslog", ("cdr-syslog",), "cdr_syslog.conf", "cdr"),
+        Recorder("cdr_beanstalkd", ("cdr_beanstalkd",), "cdr_beanstalkd.conf", "general", "enabled"),
+    ),
+)
+CEL = Records(
+    "CEL",
+    "cel.conf",
+    is_default=False,
+    recorders=(
+        Recorder("cel_custom", ("CEL Custom CSV Logging",), "cel_custom.conf", "mappings"),
+        Recorder("cel_sqlite3_custom", ("CEL sqlite3 custom backend",), "cel_sqlite3_custom.conf"),
+        Recorder("cel_manager", ("Manager Event Logging",), "cel.conf", "manager", "enabled"),
+        Recorder("cel_odbc", ("ODBC CEL backend",), "cel_odbc.conf", ANY, "connection"),
+        Recorder("cel_pgsql", ("CEL PGSQL backend",), "cel_pgsql.conf", "global"),
+        Recorder("cel_tds", ("CEL TDS logging backend",), "cel_tds.conf", "global"),
+        Recorder("cel_radius", ("CEL Radius Logging",), "cel.conf", "radius", "radiuscfg"),
+        Recorder("cel_beanstalkd", ("Beanstalkd CEL",), "cel_beanstalkd.conf", "general", "enabled"),
+    ),
+)
+ALL_RECORDS = (CDR, CEL)
