@@ -9,43 +9,32 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.asterisk.asterisk_user import Owner, owner_of, runs_as
 from engine.asterisk.config_files import TEMPLATES
-from engine.asterisk.drop_ins import Owner, owner_of
+from engine.asterisk.exposures import (
+    ALL_RECORDS,
+    ANY,
+    CAPTURE,
+    CAPTURE_OFF,
+    GOOD_LEVELS,
+    NEEDED_MODULES,
+    NO_LEVELS,
+    UNWANTED_LEVELS,
+    UNWANTED_MODULES,
+    Recorder,
+    Records,
+    mended_levels,
+    noload,
+    wanted_transport,
+)
 from engine.asterisk.present_config import PresentConfig, UnreadableConfig, is_true
 from engine.config.settings import Settings
 from engine.runtime.file_access import identity_of, may_create_in
 
-# What the dialplan and the carrier's side need; a test compares the dialplan with it.
-NEEDED_MODULES = (
-    "app_dial",
-    "app_playback",
-    "app_stack",
-    "app_userevent",
-    "chan_pjsip",
-    "func_callerid",
-    "func_channel",
-    "func_cut",
-    "func_env",
-    "func_global",
-    "func_groupcount",
-    "func_hangupcause",
-    "func_logic",
-    "func_sha1",
-    "func_strings",
-    "func_timeout",
-    "res_agi",
-    "res_pjsip_header_funcs",
-    "res_pjsip_sips_contact",
-    "res_pjsip_t38",
-)
-UNWANTED_MODULES = {
-    "res_pjsip_messaging": "text messages of a callee do not reach the caller",
-    "res_pjsip_refer": "no INVITE with Replaces takes over a call",
-}
-# They can show a hidden number. `*` is all levels.
-UNWANTED_LEVELS = {"debug", "verbose", "warning", "*"}
 AMI_PORT = "5038"
 EVERY_ADDRESS = {"", "0.0.0.0", "::", "[::]"}  # noqa: S104  compared, not bound
+RELOAD = "Then run in Asterisk's console: core reload"
+RESTART = "Then restart Asterisk, because a reload unloads no module: core restart gracefully"
 
 
 class Step(NamedTuple):
@@ -54,10 +43,12 @@ class Step(NamedTuple):
     Attributes:
         text: What to do.
         is_done: Whether it is done. May raise UnreadableConfig and OSError.
+        needs_restart: Whether a reload is not enough afterwards.
     """
 
     text: str
     is_done: Callable[[], bool]
+    needs_restart: bool = False
 
 
 def remaining_steps(settings: Settings, directory: Path, written: list[Path]) -> list[str]:
@@ -66,18 +57,21 @@ def remaining_steps(settings: Settings, directory: Path, written: list[Path]) ->
     Args:
         settings: The settings.
         directory: Where Asterisk's configuration files are.
-        written: The drop-in files.
+        written: The drop-in files, in that directory or in another one, from which they are to be copied.
     """
-    config = PresentConfig(directory)
+    config, owner = PresentConfig(directory), owner_of(directory)
     steps = [
-        *_include_steps(config, written),
-        *_file_steps(settings, config, owner_of(directory)),
+        *_copy_steps(directory, written, owner),
+        *_include_steps(config, directory, written),
+        *_file_steps(settings, config, directory, owner),
         *_module_steps(config),
-        _log_step(config),
+        *_record_steps(config),
+        *_log_steps(config),
         _log_mappings_step(config),
-        _end_spool_step(settings, owner_of(directory)),
+        _end_spool_step(settings, owner),
     ]
-    return [*(step.text for step in steps if not _is_done(step)), "Then run in Asterisk's console: core reload"]
+    left = [step for step in steps if not _is_done(step)]
+    return [*(step.text for step in left), RESTART if any(step.needs_restart for step in left) else RELOAD]
 
 
 def _is_done(step: Step) -> bool:
@@ -86,25 +80,33 @@ def _is_done(step: Step) -> bool:
     return False
 
 
-def _include_steps(config: PresentConfig, written: list[Path]) -> Iterator[Step]:
-    for path in written:
+def _copy_steps(directory: Path, written: list[Path], owner: Owner) -> Iterator[Step]:
+    elsewhere = [path for path in written if path.parent.absolute() != directory.absolute()]
+    if elsewhere:
+        files = " ".join(str(path) for path in elsewhere)
+        yield Step(
+            f"As root: install -o {owner.user} -g {owner.group} -m 640 {files} {directory}",
+            lambda: all((directory / path.name).read_bytes() == path.read_bytes() for path in elsewhere),
+        )
+
+
+def _include_steps(config: PresentConfig, directory: Path, written: list[Path]) -> Iterator[Step]:
+    for path in (directory / each.name for each in written):
         file = path.name.replace("_rented_numbers", "")
         text = f'{path}: add  #tryinclude "{path.name}"  to {file}'
         yield Step(text, lambda file=file, path=path: config.includes(file, path))  # type: ignore[misc]
 
 
-def _file_steps(settings: Settings, config: PresentConfig, owner: Owner) -> Iterator[Step]:
+def _file_steps(settings: Settings, config: PresentConfig, directory: Path, owner: Owner) -> Iterator[Step]:
     yield Step(
         f"Only {owner} can read these files: if Asterisk runs as another user, change their owner",
-        lambda: config.options("asterisk.conf", "options").option("runuser") == str(owner).partition(":")[0],
+        lambda: runs_as(directory) == owner,
     )
     yield Step(
         f"manager.conf: [general] must have  enabled = yes  and listen on {settings.ami_host}:{settings.ami_port}",
         lambda: _listens(config, settings.ami_host, settings.ami_port),
     )
-    wanted = {"type": "transport"}
-    if settings.trunk_over_tls:
-        wanted |= {"protocol": "tls", "verify_server": "yes"}
+    wanted = wanted_transport(settings.trunk_uri)
     text = ", ".join(f"{name} = {value}" for name, value in wanted.items())
     yield Step(
         f"pjsip.conf: must have a transport ({text}), which the trunk and the carrier use",
@@ -128,40 +130,92 @@ def _listens(config: PresentConfig, host: str, port: int) -> bool:
 def _module_steps(config: PresentConfig) -> Iterator[Step]:
     for module, reason in UNWANTED_MODULES.items():
         yield Step(
-            f"modules.conf: add  noload = {module}.so  so that {reason}",
+            f"{noload(module)}  so that {reason}",
             lambda module=module: not _loaded(config, [module]),  # type: ignore[misc]
+            needs_restart=True,
         )
     needed: tuple[str, ...] = NEEDED_MODULES
     with suppress(UnreadableConfig):
         loaded = _loaded(config, NEEDED_MODULES)
         needed = tuple(each for each in NEEDED_MODULES if each not in loaded)
-    yield Step(f"modules.conf: these must be loaded (autoload does): {', '.join(needed)}", lambda: not needed)
+    yield Step(
+        f"modules.conf: these must be loaded (autoload does): {', '.join(needed)}",
+        lambda: not needed,
+        needs_restart=True,
+    )
 
 
 def _loaded(config: PresentConfig, modules: Iterable[str]) -> list[str]:
     """Returns those modules that Asterisk loads. Raises UnreadableConfig."""
     section = config.options("modules.conf", "modules")
     named: dict[str, set[str]] = {}
-    for key, value in section.options:
-        named.setdefault(key, set()).add(value.lower().removesuffix(".so"))
+    for option in section.options:
+        named.setdefault(option.name, set()).add(option.value.lower().removesuffix(".so"))
     wanted = set().union(*(named.get(key, set()) for key in ("load", "require", "preload", "preload-require")))
     everything = is_true(section.option("autoload", "no"))
     return [each for each in modules if (everything or each in wanted) and each not in named.get("noload", set())]
 
 
-def _log_step(config: PresentConfig) -> Step:
-    def is_done() -> bool:
-        files = [option for option in config.options("logger.conf", "logfiles").options if option[0] != "console"]
-        return bool(files) and not any(_levels(value) & UNWANTED_LEVELS for _, value in files)
+def _record_steps(config: PresentConfig) -> Iterator[Step]:
+    yield Step(CAPTURE_OFF, lambda: not _writes(config, CAPTURE), needs_restart=True)
+    for records in ALL_RECORDS:
+        try:
+            recorders = [each for each in records.recorders if _is_on(config, records) and _writes(config, each)]
+        except (UnreadableConfig, OSError):
+            yield Step(records.switch_off, lambda: False)
+        else:
+            for recorder in recorders:
+                yield Step(f"{records.leave_out(recorder)}, or {records.switch_off}", lambda: False, needs_restart=True)
 
-    text = "logger.conf: keep debug, verbose and warning out of the log files, because they can show a hidden number"
-    return Step(text, is_done)
+
+def _is_on(config: PresentConfig, records: Records) -> bool:
+    """Returns whether Asterisk makes such records at all. Raises UnreadableConfig, OSError."""
+    default = "yes" if records.is_default else "no"
+    given = config.options(records.file, "general").option("enable", default) if config.has(records.file) else default
+    return is_true(given)
 
 
-def _levels(value: str) -> set[str]:
+def _writes(config: PresentConfig, recorder: Recorder) -> bool:
+    """Returns whether a module is loaded and writes. Raises UnreadableConfig, OSError."""
+    return has_work(config, recorder) and bool(_loaded(config, [recorder.module]))
+
+
+def has_work(config: PresentConfig, recorder: Recorder) -> bool:
+    """Returns whether the files tell a module to write something. Raises UnreadableConfig, OSError."""
+    if not recorder.file:
+        return True
+    return config.has(recorder.file) and any(
+        is_true(option.value) if option.name == "enabled" else True
+        for section in config.sections(recorder.file)
+        if recorder.section in {ANY, section.name}
+        for option in section.options
+        if recorder.option in {ANY, option.name}
+    )
+
+
+def _log_steps(config: PresentConfig) -> Iterator[Step]:
+    """Names each line of a log with a level that can show a hidden number.
+
+    The console is a log too: systemd's journal keeps it, unless the unit says otherwise.
+    """
+    try:
+        logs = config.options("logger.conf", "logfiles").options
+    except UnreadableConfig:
+        logs = ()
+    if not any(log.name != "console" for log in logs):
+        yield Step(f"logger.conf: [logfiles] must have  messages => {GOOD_LEVELS}  {NO_LEVELS}", lambda: False)
+    for log in logs:
+        levels = _levels(log.value)
+        if levels & UNWANTED_LEVELS:
+            formatter = log.value.partition("]")[0] + "]" if log.value.startswith("[") else ""
+            line = f"{log.name} => {formatter}{mended_levels(levels)}"
+            yield Step(f"{log.file}: change to  {line}  {NO_LEVELS}", lambda: False)
+
+
+def _levels(value: str) -> frozenset[str]:
     """Returns the levels of a log file, for example of `[json]notice,verbose(3)`."""
     levels = value.partition("]")[2] if value.startswith("[") else value
-    return {each.strip().partition("(")[0].lower() for each in levels.split(",")}
+    return frozenset(each.strip().partition("(")[0].lower() for each in levels.split(","))
 
 
 def _log_mappings_step(config: PresentConfig) -> Step:
@@ -169,7 +223,7 @@ def _log_mappings_step(config: PresentConfig) -> Step:
     file, section = "pjproject.conf", "log_mappings"
     return Step(
         f"{file}: copy [{section}] from {TEMPLATES / 'own' / file}, against forged log lines",
-        lambda: dict(config.options(file, section).options) == dict(ours.options(file, section).options),
+        lambda: config.options(file, section).values() == ours.options(file, section).values(),
     )
 
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 # Name, description, use count, status and support level; only the description has spaces.
 _MODULE = re.compile(r"^(\S+)\.so +.* \d+ +(Running|Not Running) ", re.MULTILINE)
 _VERSION = re.compile(r"Asterisk \D*(\d+)\.([0-9A-Za-z.-]+)")
-_BACKEND = re.compile(r"^    (\S.*?)(?: \(suspended\))? *$", re.MULTILINE)
+# One that is suspended gets no records.
+_BACKEND = re.compile(r"^    (?!.*\(suspended\))(\S.*?) *$", re.MULTILINE)
 _SUBSCRIBER = re.compile(r"^CEL Event Subscriber: (.*?) *$", re.MULTILINE)
 _LOG_CHANNEL = re.compile(r"^(.*?) *\b(File|Syslog|Console) +(\S+) +(Enabled|Disabled) +- *(.*)$", re.MULTILINE)
 _TRANSPORT = re.compile(r"^Transport: +(\S+) +(\w+) +\d+ +\d+ +\S+", re.MULTILINE)
 _PARAMETER = re.compile(r"^ (\w+) +: (.*?) *$", re.MULTILINE)
 _FIELD = re.compile(r"^ *([A-Za-z][A-Za-z ]*?) *: *(.*?) *$", re.MULTILINE)
+_HISTORY_ENTRY = re.compile(r"^(\d+ |<--- History Entry )", re.MULTILINE)
 _EXISTING_CONTEXT = re.compile(r"^\[ Context '(.+?)' created by ", re.MULTILINE)
 
 
@@ -40,21 +42,17 @@ def running_modules(text: str) -> set[str]:
     return {name for name, status in _MODULE.findall(text) if status == "Running"}
 
 
-def settings(text: str) -> dict[str, str]:
+def fields(text: str) -> dict[str, str]:
     """Reads `core show settings`, `cdr show status`, `manager show user` and the like: names and values."""
     return dict(_FIELD.findall(text))
 
 
-def cdr_recorders(text: str) -> list[str]:
-    """Reads `cdr show status`: the back-ends that get records; none if nothing is logged."""
-    if settings(text).get("Logging") != "Enabled":
+def record_backends(text: str) -> list[str]:
+    """Reads `cdr show status` and `cel show status`: the back-ends that get records; none if nothing is logged."""
+    shown = fields(text)
+    if "Enabled" not in {shown.get("Logging"), shown.get("CEL Logging")}:
         return []
-    return _BACKEND.findall(text.partition("Registered Backends")[2])
-
-
-def cel_recorders(text: str) -> list[str]:
-    """Reads `cel show status`: the back-ends that get records; none if nothing is logged."""
-    return _SUBSCRIBER.findall(text) if settings(text).get("CEL Logging") == "Enabled" else []
+    return _SUBSCRIBER.findall(text) or _BACKEND.findall(text.partition("Registered Backends")[2])
 
 
 def log_channels(text: str) -> list[LogChannel]:
@@ -73,6 +71,11 @@ def transports(text: str) -> dict[str, str]:
 def parameters(text: str) -> dict[str, str]:
     """Reads `pjsip show endpoint NAME` and the like; empty if there is no such object."""
     return dict(_PARAMETER.findall(text))
+
+
+def has_history(text: str) -> bool:
+    """Reads `pjsip show history`: whether it holds a message."""
+    return bool(_HISTORY_ENTRY.search(text))
 
 
 def contexts(text: str) -> set[str]:

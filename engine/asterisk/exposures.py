@@ -1,4 +1,4 @@
-"""What an Asterisk that is there already must not do, and what it needs: one table for its files and for the running one.
+"""What an existing Asterisk must not do and what it needs: one table for its files and for the running one.
 
 `asterisk-config` applies it to configuration files, `doctor` to what the console of the running Asterisk shows.
 """
@@ -33,6 +33,8 @@ UNWANTED_MODULES = {
 # Levels that can show a hidden number, in a file or in syslog: the first two at every Dial(), the third when a call
 # cannot be placed. `*` is all levels.
 UNWANTED_LEVELS = frozenset({"debug", "verbose", "warning", "*"})
+GOOD_LEVELS = "notice,error"
+NO_LEVELS = "because debug, verbose and warning can show a hidden number"
 # The options of both endpoints that close a leak, as Asterisk's console shows them.
 ENDPOINT_OPTIONS = {
     "allow_transfer": "false",
@@ -55,16 +57,18 @@ class Recorder(NamedTuple):
     Attributes:
         module: The module's name.
         registered: The names by which Asterisk's console lists it, in versions 20 to 22.
-        file: The file that makes it write something.
+        file: The file that makes it write; empty if it does without.
         section: The section there; ANY for each.
         option: The option there, which must be true if its name is `enabled`; ANY for each.
+        always_registers: Whether the console lists it even when it has nothing to write.
     """
 
     module: str
     registered: tuple[str, ...]
-    file: str
+    file: str = ""
     section: str = ANY
     option: str = ANY
+    always_registers: bool = False
 
 
 class Records(NamedTuple):
@@ -82,6 +86,28 @@ class Records(NamedTuple):
     is_default: bool
     recorders: tuple[Recorder, ...]
 
+    @property
+    def switch_off(self) -> str:
+        """What ends all records of this kind."""
+        return f"{self.file}: [general] must have  enable = no  so that no {self.name} stores a hidden number"
+
+    def leave_out(self, recorder: Recorder) -> str:
+        """What ends the records of one module."""
+        return f"{noload(recorder.module)}  so that no {self.name} stores a hidden number"
+
+
+def noload(module: str) -> str:
+    """Returns what keeps Asterisk from loading a module."""
+    return f"modules.conf: add  noload = {module}.so"
+
+
+def wanted_transport(trunk_uri: str) -> dict[str, str]:
+    """Returns the options of the SIP transport that the trunk needs."""
+    _, _, transport = trunk_uri.partition(";transport=")
+    if trunk_uri.startswith("sips:") or transport == "tls":
+        return {"type": "transport", "protocol": "tls", "verify_server": "yes"}
+    return {"type": "transport", "protocol": transport or "udp"}
+
 
 CDR = Records(
     "CDR",
@@ -93,7 +119,11 @@ CDR = Records(
         Recorder("cdr_sqlite3_custom", ("cdr_sqlite3_custom",), "cdr_sqlite3_custom.conf"),
         Recorder("cdr_manager", ("cdr_manager",), "cdr_manager.conf", "general", "enabled"),
         Recorder(
-            "cdr_adaptive_odbc", ("cdr_adaptive_odbc", "Adaptive ODBC"), "cdr_adaptive_odbc.conf", ANY, "connection"
+            "cdr_adaptive_odbc",
+            ("Adaptive ODBC", "cdr_adaptive_odbc"),
+            "cdr_adaptive_odbc.conf",
+            option="connection",
+            always_registers=True,
         ),
         Recorder("cdr_odbc", ("cdr_odbc", "ODBC"), "cdr_odbc.conf", "global"),
         Recorder("cdr_pgsql", ("pgsql",), "cdr_pgsql.conf", "global"),
@@ -112,11 +142,19 @@ CEL = Records(
         Recorder("cel_custom", ("CEL Custom CSV Logging",), "cel_custom.conf", "mappings"),
         Recorder("cel_sqlite3_custom", ("CEL sqlite3 custom backend",), "cel_sqlite3_custom.conf"),
         Recorder("cel_manager", ("Manager Event Logging",), "cel.conf", "manager", "enabled"),
-        Recorder("cel_odbc", ("ODBC CEL backend",), "cel_odbc.conf", ANY, "connection"),
-        Recorder("cel_pgsql", ("CEL PGSQL backend",), "cel_pgsql.conf", "global"),
+        Recorder("cel_odbc", ("ODBC CEL backend",), "cel_odbc.conf", option="connection", always_registers=True),
+        Recorder("cel_pgsql", ("CEL PGSQL backend",)),
         Recorder("cel_tds", ("CEL TDS logging backend",), "cel_tds.conf", "global"),
         Recorder("cel_radius", ("CEL Radius Logging",), "cel.conf", "radius", "radiuscfg"),
         Recorder("cel_beanstalkd", ("Beanstalkd CEL",), "cel_beanstalkd.conf", "general", "enabled"),
     ),
 )
 ALL_RECORDS = (CDR, CEL)
+# It runs only if hep.conf says so.
+CAPTURE = Recorder("res_hep_pjsip", (), "hep.conf", "general", "enabled")
+CAPTURE_OFF = f"{noload(CAPTURE.module)}  so that no copy of a call's messages goes to another machine"
+
+
+def mended_levels(levels: frozenset[str]) -> str:
+    """Returns what a log file may have of its levels."""
+    return ",".join(sorted(levels - UNWANTED_LEVELS)) or GOOD_LEVELS

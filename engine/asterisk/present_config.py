@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from asterisk.config import Config, ParseError
 
@@ -26,23 +27,35 @@ class UnreadableConfig(Exception):
     """A configuration file is missing, or has something in it that this module cannot read."""
 
 
+class Option(NamedTuple):
+    """One line of a section: the name in small letters, the value, and the name of the file that has the line."""
+
+    name: str
+    value: str
+    file: str
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A section of a configuration file.
 
     Attributes:
         name: Its name, without brackets.
-        options: Names, in small letters, and values, in order; those of its templates come first.
+        options: Its options in order; those of its templates come first.
         is_template: Whether it only serves as a template.
     """
 
     name: str
-    options: tuple[tuple[str, str], ...]
+    options: tuple[Option, ...]
     is_template: bool = False
 
     def option(self, name: str, default: str = "") -> str:
         """Returns the last value of an option."""
-        return next((value for key, value in reversed(self.options) if key == name), default)
+        return self.values().get(name, default)
+
+    def values(self) -> dict[str, str]:
+        """Returns the last value of each option."""
+        return {option.name: option.value for option in self.options}
 
 
 class PresentConfig:
@@ -60,6 +73,10 @@ class PresentConfig:
         """Returns a section with the options of all sections of that name. Raises UnreadableConfig."""
         found = [each for each in self.sections(file) if each.name == section]
         return Section(section, tuple(option for each in found for option in each.options))
+
+    def has(self, file: str) -> bool:
+        """Returns whether there is such a file. Raises OSError if the directory cannot be read."""
+        return (self._directory / file).exists()
 
     def includes(self, file: str, included: Path) -> bool:
         """Returns whether a file includes another one. Raises UnreadableConfig."""
@@ -100,6 +117,8 @@ class _Reader:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lines: list[str] = []
+        # The file of each line.
+        self._files: list[str] = []
         # What stands in brackets behind each section's name, in order.
         self._marks: list[list[str]] = []
         self.included: set[Path] = set()
@@ -112,9 +131,9 @@ class _Reader:
             if line.startswith("#"):
                 self._include(line, depth)
             else:
-                self._add(line)
+                self._add(line, path)
 
-    def _add(self, line: str) -> None:
+    def _add(self, line: str, path: Path) -> None:
         if len(self._lines) >= MAX_LINES:
             raise ValueError("too many lines")
         if line.startswith("["):
@@ -122,6 +141,7 @@ class _Reader:
             self._marks.append([each.strip() for each in match[2].split(",")] if match else [])
             line = match[1] if match else line
         self._lines.append(line)
+        self._files.append(str(path.relative_to(self._directory) if path.is_relative_to(self._directory) else path))
 
     def _include(self, line: str, depth: int) -> None:
         match = _INCLUDE.fullmatch(line)
@@ -141,7 +161,9 @@ class _Reader:
         """Raises ParseError."""
         found: list[Section] = []
         for category, marks in zip(_Lines(self._lines).categories, self._marks, strict=True):
-            own = tuple((item.name.lower(), _value(item.value)) for item in category.items)
+            own = tuple(
+                Option(item.name.lower(), _value(item.value), self._files[item.number - 1]) for item in category.items
+            )
             templates = [each for each in found if each.name in marks]
             inherited = tuple(option for each in templates for option in each.options)
             found.append(Section(category.name, inherited + own, "!" in marks))

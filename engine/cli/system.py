@@ -110,17 +110,29 @@ def asterisk_config(
     name: Annotated[
         str, typer.Option("--name", help="A name for one of several Asterisks, which gets a token of its own.")
     ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", help="Where to write the files, for a user who may not write in Asterisk's directory."
+        ),
+    ] = None,
 ) -> None:
-    """Write the drop-in files for an Asterisk that already runs, and say what remains to be done."""
+    """Write the drop-in files for an Asterisk that already runs, and say what remains to be done.
+
+    Root writes them for Asterisk's user, whoever owns the data directory.
+    """
     from engine.asterisk.attach_steps import remaining_steps
-    from engine.asterisk.drop_ins import write_drop_ins
-    from engine.local.data_dir import require_database
+    from engine.asterisk.drop_ins import check_target, write_drop_ins
+    from engine.local.data_dir import acting_as_owner, require_database
 
     settings = Settings()
-    require_database(settings)
-    kept = secrets.load(settings.data_dir / "secrets")
-    token, made = secrets.agi_token_of(settings.data_dir / "secrets", name or None)
-    written = write_drop_ins(settings, kept, directory, token)
+    with acting_as_owner(settings):
+        require_database(settings)
+        kept = secrets.load(settings.data_dir / "secrets")
+    check_target(directory, output)
+    with acting_as_owner(settings):
+        token, made = secrets.agi_token_of(settings.data_dir / "secrets", name or None)
+    written = write_drop_ins(settings, kept, directory, token, output)
     for line in remaining_steps(settings, directory, written):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if made:

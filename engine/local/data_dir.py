@@ -6,6 +6,8 @@ refused: they could replace the database or the secrets by their own.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.config.settings import Settings
@@ -53,6 +55,26 @@ def require_database(settings: Settings) -> None:
             "`rented-numbers setup` creates a new one"
         )
     make_data_dir(settings)
+
+
+@contextmanager
+def acting_as_owner(settings: Settings) -> Iterator[None]:
+    """Lets root act as the owner of the data directory, who runs the engine, inside the `with` block.
+
+    What root makes there belongs to the engine's user, and what that user put there cannot lead root elsewhere. Without
+    a data directory, and for other users, nothing changes.
+    """
+    if os.geteuid() != 0 or not settings.data_dir.is_dir():
+        yield
+        return
+    status, group = settings.data_dir.stat(), os.getegid()
+    os.setegid(status.st_gid)
+    os.seteuid(status.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
 
 
 def _check(directory: Path) -> None:

@@ -2,13 +2,16 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
 from engine.local import doctor_checks as checks
+from engine.local.data_dir import acting_as_owner
 from engine.local.doctor_checks import Finding, Verdict
 from engine.local.end_spool_check import end_spool
+from engine.local.running_asterisk import running_asterisk
 
 __all__ = ["Finding", "Verdict", "examine"]
 
@@ -23,12 +26,14 @@ class Check(NamedTuple):
         run: Yields what it finds; may raise RentedNumbersError, OSError and sqlite3.Error.
         is_foundation: Whether all later checks need this part.
         fix: What to do when the check raises and the error's message does not say it.
+        is_of_machine: Whether it looks outside of the data directory, with all rights of the user who runs `doctor`.
     """
 
     part: str
     run: Callable[[Settings], Iterable[Finding]]
     is_foundation: bool = False
     fix: str = ""
+    is_of_machine: bool = False
 
 
 # Each part comes after those that it needs.
@@ -39,6 +44,7 @@ CHECKS = (
     Check("database", checks.database, is_foundation=True, fix=DAMAGED_DATABASE),
     Check("ports", checks.ports),
     Check("engine", checks.engine),
+    Check("asterisk console", running_asterisk, is_of_machine=True),
     Check("numbers", checks.numbers),
     Check("callbacks", checks.callbacks),
     Check("journal", end_spool),
@@ -56,7 +62,8 @@ def examine(settings: Settings) -> list[Finding]:
     findings: list[Finding] = []
     for check in CHECKS:
         try:
-            findings.extend(check.run(settings))
+            with nullcontext() if check.is_of_machine else acting_as_owner(settings):
+                findings.extend(check.run(settings))
         except (RentedNumbersError, OSError, sqlite3.Error) as error:
             findings.append(Finding(check.part, Verdict.FAILED, str(error), check.fix))
             if check.is_foundation:

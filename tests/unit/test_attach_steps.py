@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.asterisk.attach_steps import NEEDED_MODULES, remaining_steps
+from engine.asterisk.attach_steps import remaining_steps
 from engine.asterisk.drop_ins import write_drop_ins
+from engine.asterisk.exposures import NEEDED_MODULES
 from engine.asterisk.present_config import MAX_DEPTH, PresentConfig, UnreadableConfig
 from engine.config.settings import Settings
 from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone

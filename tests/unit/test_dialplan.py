@@ -6,8 +6,8 @@ import pytest
 
 from agi_scripts import dialplan
 from engine.asterisk import ami_connection
-from engine.asterisk.attach_steps import NEEDED_MODULES
 from engine.asterisk.config_files import TEMPLATES
+from engine.asterisk.exposures import NEEDED_MODULES
 from engine.asterisk.limit_keeper import BRIDGE, DIALED_PEER, SECONDS, VERDICT
 from engine.calls import reports
 from engine.calls.reports import AnswerReport, EndReport, ReportReader

@@ -1,0 +1,234 @@
+"""What `doctor` asks a running Asterisk, one function for each part: what would show or store a hidden number.
+
+Each asks the console and yields findings. It may raise ConsoleError.
+"""
+
+import stat
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.asterisk import console_output as output
+from engine.asterisk.attach_steps import has_work
+from engine.asterisk.config_files import AMI_USER
+from engine.asterisk.console import Console
+from engine.asterisk.console_output import LogChannel
+from engine.asterisk.exposures import (
+    CAPTURE,
+    CAPTURE_OFF,
+    ENDPOINT_OPTIONS,
+    NEEDED_MODULES,
+    NO_LEVELS,
+    UNWANTED_LEVELS,
+    UNWANTED_MODULES,
+    Recorder,
+    Records,
+    mended_levels,
+    noload,
+    wanted_transport,
+)
+from engine.asterisk.present_config import PresentConfig, UnreadableConfig
+from engine.config.settings import Settings
+from engine.local.doctor_checks import Finding, Verdict
+
+OLDEST_VERSION = 20
+CONTEXTS = ("rented-numbers", "rented-numbers-answered", "rented-numbers-ended")
+# Our endpoints and their contexts.
+ENDPOINTS = {"carrier": "rented-numbers", "trunk": "rented-numbers-nowhere"}
+# The rights of the engine's manager user, see asterisk_conf/drop_in.
+AMI_RIGHTS = {"read perm": "user", "write perm": "call"}
+RESTART = "then: core restart gracefully"
+RELOAD = "then: core reload"
+# Asterisk says nothing about a file in #tryinclude that it cannot read.
+UNREADABLE = "if it is there, Asterisk's user may not be able to read that file"
+WRITE_AGAIN = "run `rented-numbers asterisk-config` again and do what it says"
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAsterisk:
+    """A running Asterisk that answers on its console.
+
+    Attributes:
+        console: Its console.
+        settings: Our settings.
+        shown: What `core show settings` shows.
+    """
+
+    console: Console
+    settings: Settings
+    shown: Mapping[str, str]
+
+    @property
+    def etc(self) -> Path:
+        """The directory of its configuration files."""
+        return Path(self.shown.get("Configuration directory", "/etc/asterisk"))
+
+
+async def version(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    """Checks that Asterisk is new enough."""
+    found = output.version(await asterisk.console.run("core show version"))
+    if found is None:
+        yield Finding(
+            part, Verdict.WARNING, "its version cannot be read", f"version {OLDEST_VERSION} or newer is needed"
+        )
+    elif found[0] < OLDEST_VERSION:
+        yield Finding(part, Verdict.FAILED, f"{found[1]} is too old", f"install Asterisk {OLDEST_VERSION} or newer")
+    else:
+        yield Finding(part, Verdict.OK, found[1])
+
+
+async def modules(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    """Checks that the needed modules run and the harmful ones do not."""
+    running = output.running_modules(await asterisk.console.run("module show"))
+    etc = asterisk.etc
+    missing = [each for each in NEEDED_MODULES if each not in running]
+    unwanted = {name: f"{noload(name)}  so that {reason}" for name, reason in UNWANTED_MODULES.items()}
+    harmful = {name: text for name, text in {**unwanted, CAPTURE.module: CAPTURE_OFF}.items() if name in running}
+    for name in missing:
+        fix = f"{etc}/modules.conf: load = {name}.so, or autoload = yes and no noload of it; {RESTART}"
+        yield Finding(part, Verdict.FAILED, f"{name} does not run, and calls need it", fix)
+    for name, text in harmful.items():
+        yield Finding(part, Verdict.FAILED, f"{name} is loaded", f"{etc}/{text}; {RESTART}")
+    if not missing and not harmful:
+        yield Finding(part, Verdict.OK, "those that calls need run, and none that shows hidden numbers")
+
+
+async def recorders(asterisk: AskedAsterisk, part: str, records: Records) -> AsyncIterator[Finding]:
+    """Checks that no call records of a kind are written: they have the hidden number."""
+    text = await asterisk.console.run(f"{records.name.lower()} show status")
+    modules = {name: each for each in records.recorders for name in each.registered}
+    names = [name for name in output.record_backends(text) if not _is_idle(asterisk.etc, modules.get(name))]
+    for name in names:
+        known = modules.get(name)
+        remedy = f"{records.leave_out(known)}, or {records.switch_off}" if known else records.switch_off
+        fix = f"{asterisk.etc}/{remedy}; {RESTART}"
+        yield Finding(part, Verdict.FAILED, f"{name} stores a {records.name} of each call, with the hidden number", fix)
+    if not names:
+        yield Finding(part, Verdict.OK, "none are stored")
+
+
+def _is_idle(etc: Path, recorder: Recorder | None) -> bool:
+    """Returns whether a module that always registers surely has nothing to write."""
+    with suppress(UnreadableConfig, OSError):
+        return recorder is not None and recorder.always_registers and not has_work(PresentConfig(etc), recorder)
+    return False
+
+
+async def log(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    """Checks that no log that is kept has levels that can show a hidden number."""
+    channels = output.log_channels(await asterisk.console.run("logger show channels"))
+    harmful = [(channel, levels) for channel in channels if (levels := _unwanted_levels(asterisk, channel))]
+    for channel, levels in harmful:
+        name, file = _line_of(asterisk.etc, channel)
+        line = f"{name} => {mended_levels(channel.levels)}"
+        fix = f"{asterisk.etc / file}: change to  {line}  {NO_LEVELS}; then: logger reload"
+        where = channel.name or "Asterisk's standard output, which is kept,"
+        yield Finding(part, Verdict.FAILED, f"{where} gets {', '.join(sorted(levels))}", fix)
+    if not harmful:
+        yield Finding(part, Verdict.OK, "no log that is kept gets debug, verbose or warning")
+
+
+def _unwanted_levels(asterisk: AskedAsterisk, channel: LogChannel) -> frozenset[str]:
+    if channel.kind != "Console":
+        return channel.levels & UNWANTED_LEVELS
+    # The console always lists `verbose`, but shows as much of it as Asterisk was started with.
+    silent = {"verbose"} if asterisk.shown.get("Root console verbosity", "0") == "0" else set()
+    return (channel.levels & UNWANTED_LEVELS) - silent if _keeps_output(asterisk) else frozenset()
+
+
+def _keeps_output(asterisk: AskedAsterisk) -> bool:
+    """Returns whether Asterisk's standard output goes to a file or to the journal; False if that cannot be seen."""
+    with suppress(OSError, ValueError):
+        pid = int(Path(asterisk.shown["PID file"]).read_text())
+        return not stat.S_ISCHR(Path(f"/proc/{pid}/fd/1").stat().st_mode)
+    return False
+
+
+def _line_of(etc: Path, channel: LogChannel) -> tuple[str, str]:
+    """Returns the name that a channel has in logger.conf, and the file that has its line."""
+    with suppress(UnreadableConfig, OSError):
+        for option in PresentConfig(etc).options("logger.conf", "logfiles").options:
+            if channel.name.endswith(option.name) if channel.name else option.name == "console":
+                return option.name, option.file
+    return (channel.name or "console"), "logger.conf"
+
+
+async def sip(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    """Checks the transport for the trunk, and that SIP messages are not kept."""
+    console, etc = asterisk.console, asterisk.etc
+    faults = [fault async for fault in _transport_faults(asterisk, part)]
+    if output.parameters(await console.run("pjsip show settings")).get("debug", "no") != "no":
+        fix = f"{etc}/pjsip.conf: the section of type global must have  debug = no; {RELOAD}"
+        faults.append(
+            Finding(part, Verdict.FAILED, "each SIP message is shown on the console and in verbose logs", fix)
+        )
+    if output.has_history(await console.run("pjsip show history where number < 1")):
+        fix = "run in Asterisk's console: pjsip set history off, then: pjsip set history clear"
+        faults.append(Finding(part, Verdict.FAILED, "the history of SIP messages has hidden numbers", fix))
+    for fault in faults:
+        yield fault
+    if not faults:
+        yield Finding(part, Verdict.OK, "there is a transport for the trunk, and no message is kept")
+
+
+async def _transport_faults(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    wanted = wanted_transport(asterisk.settings.trunk_uri)
+    text = ", ".join(f"{name} = {value}" for name, value in wanted.items())
+    fix = f"{asterisk.etc}/pjsip.conf: must have a transport ({text}); transports need  core restart gracefully"
+    transports = output.transports(await asterisk.console.run("pjsip show transports"))
+    names = [name for name, protocol in transports.items() if protocol == wanted["protocol"]]
+    if not names:
+        yield Finding(part, Verdict.FAILED, f"there is no {wanted['protocol']} transport for the trunk", fix)
+    for name in names if "verify_server" in wanted else []:
+        shown = output.parameters(await asterisk.console.run(f"pjsip show transport {name}"))
+        if shown.get("verify_server", "").lower() != "yes":
+            yield Finding(part, Verdict.FAILED, f"transport {name} does not check the carrier's certificate", fix)
+
+
+async def endpoints(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    """Checks that our two endpoints are there, and that each closes the leaks that it should."""
+    found = False
+    for name, context in ENDPOINTS.items():
+        shown = output.parameters(await asterisk.console.run(f"pjsip show endpoint {name}"))
+        wanted = {**ENDPOINT_OPTIONS, "context": context}
+        wrong = {key: value for key, value in wanted.items() if shown.get(key) != value}
+        if not shown:
+            found = True
+            fix = f'{asterisk.etc}/pjsip.conf: add  #tryinclude "pjsip_rented_numbers.conf"; {RELOAD}'
+            yield Finding(part, Verdict.FAILED, f"there is no endpoint {name}", fix)
+        elif wrong:
+            found = True
+            what = f"{name} has " + ", ".join(f"{key} = {shown.get(key, 'nothing')}" for key in wrong)
+            fix = (
+                f"no other file may have a section [{name}], and {asterisk.etc}/pjsip_rented_numbers.conf must be ours"
+            )
+            yield Finding(part, Verdict.FAILED, what, f"{fix}: {WRITE_AGAIN}; {RELOAD}")
+    if not found:
+        yield Finding(part, Verdict.OK, "both are there and show nothing of the other side")
+
+
+async def dialplan(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    """Checks that our dialplan is loaded."""
+    missing = [
+        each for each in CONTEXTS if each not in output.contexts(await asterisk.console.run(f"dialplan show {each}"))
+    ]
+    if missing:
+        fix = f'{asterisk.etc}/extensions.conf: add  #tryinclude "extensions_rented_numbers.conf"; {RELOAD}'
+        yield Finding(part, Verdict.FAILED, f"there is no context {missing[0]}", f"{fix} ({UNREADABLE})")
+    else:
+        yield Finding(part, Verdict.OK, "ours is loaded")
+
+
+async def manager(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
+    """Checks that our manager user is loaded, with no more rights than it needs."""
+    shown = output.fields(await asterisk.console.run(f"manager show user {AMI_USER}"))
+    rights = {name: shown.get(name, "") for name in AMI_RIGHTS}
+    if shown.get("username") != AMI_USER:
+        fix = f'{asterisk.etc}/manager.conf: add  #tryinclude "manager_rented_numbers.conf"; {RELOAD}'
+        yield Finding(part, Verdict.FAILED, f"there is no user {AMI_USER}", f"{fix} ({UNREADABLE})")
+    elif rights != AMI_RIGHTS:
+        what = ", ".join(f"{name} {value or 'none'}" for name, value in rights.items())
+        yield Finding(part, Verdict.FAILED, f"{AMI_USER} has other rights: {what}", f"{WRITE_AGAIN}; {RELOAD}")
+    else:
+        yield Finding(part, Verdict.OK, f"{AMI_USER} is there, with no more rights than it needs")

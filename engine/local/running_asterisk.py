@@ -1,0 +1,75 @@
+"""The part of `doctor` that asks a running Asterisk, through its console, what it would show of a hidden number.
+
+`asterisk-config` looks for the same in configuration files, by the same table (engine.asterisk.exposures).
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+from engine.asterisk import console_output as output
+from engine.asterisk.config_files import AsteriskHome, find_program
+from engine.asterisk.console import CommandRefused, Console, ConsoleUnreachable
+from engine.asterisk.exposures import CDR, CEL
+from engine.config.settings import Settings
+from engine.local import asterisk_checks as checks
+from engine.local.asterisk_checks import AskedAsterisk
+from engine.local.doctor_checks import Finding, Verdict
+from engine.local.processes import own_console
+
+PART = "asterisk console"
+# Where systems keep the administrator's programs, which are not in every user's PATH.
+MORE_PROGRAMS = ("/usr/sbin", "/usr/local/sbin")
+NOT_THERE = "start Asterisk; if it is on another machine, `asterisk-config` lists what its files must have"
+NOT_ALLOWED = (
+    "run `doctor` as root, or as a user who may write to Asterisk's control socket; if Asterisk does not run, start it"
+)
+REFUSED = "a module is missing, or cli_permissions.conf does not allow the command"
+
+CHECKS: tuple[tuple[str, Callable[[AskedAsterisk, str], AsyncIterator[Finding]]], ...] = (
+    ("asterisk version", checks.version),
+    ("asterisk modules", checks.modules),
+    ("asterisk CDR", partial(checks.recorders, records=CDR)),
+    ("asterisk CEL", partial(checks.recorders, records=CEL)),
+    ("asterisk log", checks.log),
+    ("asterisk SIP", checks.sip),
+    ("asterisk endpoints", checks.endpoints),
+    ("asterisk dialplan", checks.dialplan),
+    ("asterisk manager", checks.manager),
+)
+
+
+def running_asterisk(settings: Settings) -> list[Finding]:
+    """Asks the running Asterisk: our own if we run it, else the one whose program is found.
+
+    Raises:
+        AsteriskMissing: Our own Asterisk has no program.
+    """
+    if settings.manage_asterisk:
+        home = AsteriskHome((settings.data_dir / "asterisk").absolute())
+        # Without its control socket it does not run, which the checks of the engine report.
+        if not (home.run / "asterisk.ctl").exists():
+            return []
+        return asyncio.run(examine_asterisk(own_console(find_program(), home), settings))
+    program = shutil.which("asterisk", path=os.pathsep.join([os.environ.get("PATH", ""), *MORE_PROGRAMS]))
+    if program is None:
+        return [Finding(PART, Verdict.WARNING, "there is no program `asterisk` to ask", NOT_THERE)]
+    return asyncio.run(examine_asterisk(Console([program]), settings))
+
+
+async def examine_asterisk(console: Console, settings: Settings) -> list[Finding]:
+    """Makes all checks on one Asterisk, as far as its console answers."""
+    findings: list[Finding] = []
+    try:
+        asterisk = AskedAsterisk(console, settings, output.fields(await console.run("core show settings")))
+        for part, check in CHECKS:
+            try:
+                findings.extend([finding async for finding in check(asterisk, part)])
+            except CommandRefused as error:
+                findings.append(Finding(part, Verdict.WARNING, f"could not be checked: {error}", REFUSED))
+    except ConsoleUnreachable as error:
+        fix = NOT_THERE if os.geteuid() == 0 else NOT_ALLOWED
+        findings.append(Finding(PART, Verdict.WARNING, str(error), fix))
+    return findings
