@@ -165,7 +165,7 @@ def _record_steps(config: PresentConfig) -> Iterator[Step]:
             yield Step(records.switch_off, lambda: False)
         else:
             for recorder in recorders:
-                yield Step(f"{records.leave_out(recorder)}, or {records.switch_off}", lambda: False, needs_restart=True)
+                yield Step(records.leave_out(recorder), lambda: False, needs_restart=True)
 
 
 def _is_on(config: PresentConfig, records: Records) -> bool:

@@ -5,7 +5,8 @@ do, with that operator's rights to Asterisk's control socket; the engine's manag
 
 ConsoleError
 ├── ConsoleUnreachable   no program, nobody listens, no right to the control socket, or no answer in time
-└── CommandRefused       Asterisk does not know the command or does not allow it, or the output is too long
+├── UnknownCommand       Asterisk does not know the command: the module that has it does not run
+└── CommandRefused       Asterisk does not allow the command, or the output is too long
 """
 
 import asyncio
@@ -24,7 +25,8 @@ MAX_OUTPUT = 1 << 20
 # needs, everybody who can read variables over AMI can read them all.
 ASTERISK_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_REFUSED = re.compile(r"No such command '|You don't have permissions to run '")
+_UNKNOWN = re.compile(r"No such command '")
+_NOT_ALLOWED = re.compile(r"You don't have permissions to run '")
 
 
 class ConsoleError(RentedNumbersError):
@@ -35,8 +37,12 @@ class ConsoleUnreachable(ConsoleError):
     """The console cannot be reached, or did not answer in time; Asterisk may have executed the command."""
 
 
+class UnknownCommand(ConsoleError):
+    """Asterisk does not know the command: the module that has it does not run."""
+
+
 class CommandRefused(ConsoleError):
-    """Asterisk does not know the command or does not allow it, or its output is too long."""
+    """Asterisk does not allow the command, or its output is too long."""
 
 
 class Console:
@@ -60,7 +66,8 @@ class Console:
 
         Raises:
             ConsoleUnreachable: The console cannot be reached, or did not answer in time.
-            CommandRefused: Asterisk does not know the command or does not allow it, or its output is too long.
+            UnknownCommand: The module that has the command does not run.
+            CommandRefused: Asterisk does not allow the command, or its output is too long.
             ValueError: The command has a character that would end it.
         """
         if not command.isprintable():
@@ -76,7 +83,9 @@ class Console:
             await _end(process)
         if status != 0:
             raise ConsoleUnreachable(_last_line(output) or f"{self._command[0]} ended with status {status}")
-        if _REFUSED.match(output):
+        if _UNKNOWN.match(output):
+            raise UnknownCommand(_last_line(output))
+        if _NOT_ALLOWED.match(output):
             raise CommandRefused(_last_line(output))
         return output
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 # Name, description, use count, status and support level; only the description has spaces.
 _MODULE = re.compile(r"^(\S+)\.so +.* \d+ +(Running|Not Running) ", re.MULTILINE)
 _VERSION = re.compile(r"Asterisk \D*(\d+)\.([0-9A-Za-z.-]+)")
-# One that is suspended gets no records.
-_BACKEND = re.compile(r"^    (?!.*\(suspended\))(\S.*?) *$", re.MULTILINE)
+# One that is suspended gets no records. Asterisk writes `(none)` if there are none.
+_BACKEND = re.compile(r"^    (?!\(none\)|.*\(suspended\))(\S.*?) *$", re.MULTILINE)
 _SUBSCRIBER = re.compile(r"^CEL Event Subscriber: (.*?) *$", re.MULTILINE)
 _LOG_CHANNEL = re.compile(r"^(.*?) *\b(File|Syslog|Console) +(\S+) +(Enabled|Disabled) +- *(.*)$", re.MULTILINE)
 _TRANSPORT = re.compile(r"^Transport: +(\S+) +(\w+) +\d+ +\d+ +\S+", re.MULTILINE)
@@ -21,7 +21,7 @@ class LogChannel(NamedTuple):
     """Where Asterisk logs.
 
     Attributes:
-        name: The file's path, or the facility of syslog; empty for the console.
+        name: The file's path, which may be cut, or the facility of syslog; empty for the console.
         kind: `File`, `Syslog` or `Console`.
         levels: Its levels, in small letters.
     """

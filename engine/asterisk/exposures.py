@@ -49,6 +49,8 @@ ENDPOINT_OPTIONS = {
     "trust_id_inbound": "false",
 }
 ANY = "*"
+# The console cuts the names of CDR back-ends at this length.
+MAX_NAME = 19
 
 
 class Recorder(NamedTuple):
@@ -89,11 +91,18 @@ class Records(NamedTuple):
     @property
     def switch_off(self) -> str:
         """What ends all records of this kind."""
-        return f"{self.file}: [general] must have  enable = no  so that no {self.name} stores a hidden number"
+        return f"{self.file}: [general] must have  enable = no"
 
     def leave_out(self, recorder: Recorder) -> str:
         """What ends the records of one module."""
-        return f"{noload(recorder.module)}  so that no {self.name} stores a hidden number"
+        return f"{noload(recorder.module)}  so that no {self.name} stores a hidden number; or {self.switch_off}"
+
+    def recorder_called(self, registered: str) -> Recorder | None:
+        """Returns the module that the console lists by a name, which it may have cut; None if it is unknown."""
+        for recorder in self.recorders:
+            if registered in {name[:MAX_NAME].strip() for name in recorder.registered} | {*recorder.registered}:
+                return recorder
+        return None
 
 
 def noload(module: str) -> str:
@@ -115,8 +124,8 @@ CDR = Records(
     is_default=True,
     recorders=(
         Recorder("cdr_csv", ("csv",), "cdr.conf", "csv"),
-        Recorder("cdr_custom", ("cdr_custom", "cdr-custom"), "cdr_custom.conf", "mappings"),
-        Recorder("cdr_sqlite3_custom", ("cdr_sqlite3_custom",), "cdr_sqlite3_custom.conf"),
+        Recorder("cdr_custom", ("CDR File custom backend", "cdr_custom", "cdr-custom"), "cdr_custom.conf", "mappings"),
+        Recorder("cdr_sqlite3_custom", ("CDR sqlite3 custom backend", "cdr_sqlite3_custom"), "cdr_sqlite3_custom.conf"),
         Recorder("cdr_manager", ("cdr_manager",), "cdr_manager.conf", "general", "enabled"),
         Recorder(
             "cdr_adaptive_odbc",

@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.asterisk import console_output as output
 from engine.asterisk.attach_steps import has_work
 from engine.asterisk.config_files import AMI_USER
-from engine.asterisk.console import Console
+from engine.asterisk.console import Console, UnknownCommand
 from engine.asterisk.console_output import LogChannel
 from engine.asterisk.exposures import (
     CAPTURE,
@@ -97,11 +97,10 @@ async def modules(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
 async def recorders(asterisk: AskedAsterisk, part: str, records: Records) -> AsyncIterator[Finding]:
     """Checks that no call records of a kind are written: they have the hidden number."""
     text = await asterisk.console.run(f"{records.name.lower()} show status")
-    modules = {name: each for each in records.recorders for name in each.registered}
-    names = [name for name in output.record_backends(text) if not _is_idle(asterisk.etc, modules.get(name))]
+    names = [each for each in output.record_backends(text) if not _is_idle(asterisk.etc, records.recorder_called(each))]
     for name in names:
-        known = modules.get(name)
-        remedy = f"{records.leave_out(known)}, or {records.switch_off}" if known else records.switch_off
+        known = records.recorder_called(name)
+        remedy = records.leave_out(known) if known else records.switch_off
         fix = f"{asterisk.etc}/{remedy}; {RESTART}"
         yield Finding(part, Verdict.FAILED, f"{name} stores a {records.name} of each call, with the hidden number", fix)
     if not names:
@@ -120,7 +119,7 @@ async def log(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
     channels = output.log_channels(await asterisk.console.run("logger show channels"))
     harmful = [(channel, levels) for channel in channels if (levels := _unwanted_levels(asterisk, channel))]
     for channel, levels in harmful:
-        name, file = _line_of(asterisk.etc, channel)
+        name, file = _line_of(asterisk, channel)
         line = f"{name} => {mended_levels(channel.levels)}"
         fix = f"{asterisk.etc / file}: change to  {line}  {NO_LEVELS}; then: logger reload"
         where = channel.name or "Asterisk's standard output, which is kept,"
@@ -145,11 +144,14 @@ def _keeps_output(asterisk: AskedAsterisk) -> bool:
     return False
 
 
-def _line_of(etc: Path, channel: LogChannel) -> tuple[str, str]:
+def _line_of(asterisk: AskedAsterisk, channel: LogChannel) -> tuple[str, str]:
     """Returns the name that a channel has in logger.conf, and the file that has its line."""
+    logs = asterisk.shown.get("Log directory", "")
     with suppress(UnreadableConfig, OSError):
-        for option in PresentConfig(etc).options("logger.conf", "logfiles").options:
-            if channel.name.endswith(option.name) if channel.name else option.name == "console":
+        for option in PresentConfig(asterisk.etc).options("logger.conf", "logfiles").options:
+            shown = {"console": ""}.get(option.name, option.name)
+            # The console cuts long paths.
+            if channel.name == shown or (channel.name and f"{logs}/{shown}".startswith(channel.name)):
                 return option.name, option.file
     return (channel.name or "console"), "logger.conf"
 
@@ -163,13 +165,20 @@ async def sip(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
         faults.append(
             Finding(part, Verdict.FAILED, "each SIP message is shown on the console and in verbose logs", fix)
         )
-    if output.has_history(await console.run("pjsip show history where number < 1")):
+    if await _keeps_history(console):
         fix = "run in Asterisk's console: pjsip set history off, then: pjsip set history clear"
         faults.append(Finding(part, Verdict.FAILED, "the history of SIP messages has hidden numbers", fix))
     for fault in faults:
         yield fault
     if not faults:
         yield Finding(part, Verdict.OK, "there is a transport for the trunk, and no message is kept")
+
+
+async def _keeps_history(console: Console) -> bool:
+    try:
+        return output.has_history(await console.run("pjsip show history where number < 1"))
+    except UnknownCommand:
+        return False
 
 
 async def _transport_faults(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:

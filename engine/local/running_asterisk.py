@@ -11,7 +11,7 @@ from functools import partial
 
 from engine.asterisk import console_output as output
 from engine.asterisk.config_files import AsteriskHome, find_program
-from engine.asterisk.console import CommandRefused, Console, ConsoleUnreachable
+from engine.asterisk.console import CommandRefused, Console, ConsoleUnreachable, UnknownCommand
 from engine.asterisk.exposures import CDR, CEL
 from engine.config.settings import Settings
 from engine.local import asterisk_checks as checks
@@ -26,7 +26,7 @@ NOT_THERE = "start Asterisk; if it is on another machine, `asterisk-config` list
 NOT_ALLOWED = (
     "run `doctor` as root, or as a user who may write to Asterisk's control socket; if Asterisk does not run, start it"
 )
-REFUSED = "a module is missing, or cli_permissions.conf does not allow the command"
+REFUSED = "a module does not run, or cli_permissions.conf does not allow the command"
 
 CHECKS: tuple[tuple[str, Callable[[AskedAsterisk, str], AsyncIterator[Finding]]], ...] = (
     ("asterisk version", checks.version),
@@ -67,7 +67,7 @@ async def examine_asterisk(console: Console, settings: Settings) -> list[Finding
         for part, check in CHECKS:
             try:
                 findings.extend([finding async for finding in check(asterisk, part)])
-            except CommandRefused as error:
+            except (CommandRefused, UnknownCommand) as error:
                 findings.append(Finding(part, Verdict.WARNING, f"could not be checked: {error}", REFUSED))
     except ConsoleUnreachable as error:
         fix = NOT_THERE if os.geteuid() == 0 else NOT_ALLOWED

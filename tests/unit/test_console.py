@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.asterisk.console import CommandRefused, Console, ConsoleUnreachable
+from engine.asterisk.console import CommandRefused, Console, ConsoleUnreachable, UnknownCommand
 
 
 def program(tmp_path: Path, script: str) -> str:
@@ -43,7 +43,7 @@ UNABLE = "Unable to connect to remote asterisk (does /run/asterisk/asterisk.ctl 
         ("exit 3", ConsoleUnreachable, "ended with status 3"),
         (
             "echo \"No such command 'x' (type 'core show help x' for other possible commands)\"",
-            CommandRefused,
+            UnknownCommand,
             "No such command 'x'",
         ),
         ("echo \"You don't have permissions to run 'x' command\"", CommandRefused, "permissions"),

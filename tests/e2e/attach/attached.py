@@ -45,15 +45,15 @@ LAST = re.compile(r"Then (run in Asterisk's console|restart Asterisk).*")
 class AttachedSystem(System):
     """A system beside an Asterisk that has its own files and is found in PATH.
 
-    Args:
+    Attributes:
         files: The directory with its configuration files.
     """
 
     rtp_ports = 100
+    files: Path
 
-    def __init__(self, files: Path, **overrides: object) -> None:
-        super().__init__(manage_asterisk=False, **overrides)
-        self.files = files
+    def __init__(self) -> None:
+        super().__init__(manage_asterisk=False)
         self.home = AsteriskHome(self.data_dir / "asterisk")
         self._environment["PATH"] = f"{self.data_dir / 'bin'}:/usr/bin:/bin"
 
@@ -72,7 +72,8 @@ class AttachedSystem(System):
 
     def _make_home(self) -> None:
         program = find_program()
-        for directory in (self.home.etc, self.home.log / "cdr-csv", self.home.run, self.home.spool):
+        logs = [self.home.log / name for name in ("cdr-csv", "cdr-custom", "cel-custom")]
+        for directory in (self.home.etc, *logs, self.home.run, self.home.spool):
             directory.mkdir(parents=True)
         (self.home.log / "messages").touch()
         shutil.copytree(program.varlib, self.home.varlib, symlinks=True)
