@@ -1,5 +1,6 @@
 """The user that an existing Asterisk runs as, who must be able to read what we write for it."""
 
+import errno
 import grp
 import os
 import pwd
@@ -51,8 +52,10 @@ def owner_of(directory: Path) -> Owner:
     certain = runs_as(directory)
     if certain is not None:
         return certain
-    found = [directory / name for name in KNOWN_FILES if (directory / name).exists()]
-    return _owner_of_file((found or [directory])[0])
+    for path in (*(directory / name for name in KNOWN_FILES), directory):
+        with suppress(OSError):
+            return _owner_of_file(path)
+    raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(directory))
 
 
 def runs_as(directory: Path) -> Owner | None:

@@ -106,7 +106,9 @@ def doctor(as_json: Json = False) -> None:
 
 @asterisk_config_app.command()
 def asterisk_config(
-    directory: Annotated[Path, typer.Argument(help="Asterisk's configuration directory, such as /etc/asterisk.")],
+    directory: Annotated[
+        Path, typer.Argument(help="Asterisk's configuration directory, such as /etc/asterisk.", readable=False)
+    ],
     name: Annotated[
         str, typer.Option("--name", help="A name for one of several Asterisks, which gets a token of its own.")
     ] = "",

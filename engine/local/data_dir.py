@@ -63,6 +63,9 @@ def acting_as_owner(settings: Settings) -> Iterator[None]:
 
     What root makes there belongs to the engine's user, and what that user put there cannot lead root elsewhere. Without
     a data directory, and for other users, nothing changes.
+
+    Raises:
+        DataDirUnusable: The owner may not read this program.
     """
     if os.geteuid() != 0 or not settings.data_dir.is_dir():
         yield
@@ -71,10 +74,20 @@ def acting_as_owner(settings: Settings) -> Iterator[None]:
     os.setegid(status.st_gid)
     os.seteuid(status.st_uid)
     try:
+        _check_program(settings.data_dir)
         yield
     finally:
         os.seteuid(0)
         os.setegid(group)
+
+
+def _check_program(directory: Path) -> None:
+    """Raises DataDirUnusable if this user may not read Python's modules or ours, of which some are imported later."""
+    for module in (os.__file__, __file__):
+        if not os.access(module, os.R_OK, effective_ids=True):
+            raise DataDirUnusable(
+                f"the owner of data_dir {directory} may not read {module}: run the program that the engine's user runs"
+            )
 
 
 def _check(directory: Path) -> None:
