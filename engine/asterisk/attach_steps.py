@@ -33,6 +33,8 @@ from engine.runtime.file_access import identity_of, may_create_in
 
 AMI_PORT = "5038"
 EVERY_ADDRESS = {"", "0.0.0.0", "::", "[::]"}  # noqa: S104  compared, not bound
+# What Asterisk takes for an option of a transport that is not given.
+DEFAULTS = {"protocol": "udp"}
 RELOAD = "Then run in Asterisk's console: core reload"
 RESTART = "Then restart Asterisk, because a reload unloads no module: core restart gracefully"
 
@@ -111,7 +113,8 @@ def _file_steps(settings: Settings, config: PresentConfig, directory: Path, owne
     yield Step(
         f"pjsip.conf: must have a transport ({text}), which the trunk and the carrier use",
         lambda: any(
-            not section.is_template and all(section.option(name) == value for name, value in wanted.items())
+            not section.is_template
+            and all(section.option(name, DEFAULTS.get(name, "")) == value for name, value in wanted.items())
             for section in config.sections("pjsip.conf")
         ),
     )

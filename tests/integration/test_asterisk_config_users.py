@@ -100,19 +100,30 @@ def owners(paths: list[Path]) -> set[tuple[int, int, int]]:
     return {((each := path.stat()).st_uid, each.st_gid, stat.S_IMODE(each.st_mode)) for path in paths}
 
 
+@pytest.fixture(scope="module")
+def database() -> Iterator[Path]:
+    """The data directory of a system that the engine's user has set up."""
+    with tempfile.TemporaryDirectory(prefix="rn-") as directory:
+        os.chown(directory, ENGINE, ENGINE)
+        installation = Installation(Path(directory))
+        assert installation.command(User(ENGINE), "setup").returncode == 0
+        yield installation.data
+
+
 @pytest.fixture
-def installed() -> Iterator[Installation]:
+def installed(database: Path) -> Iterator[Installation]:
     with tempfile.TemporaryDirectory(prefix="rn-") as directory:  # not pytest's, which other users may not enter
         installation = Installation(Path(directory))
         installation.base.chmod(0o755)
-        for path, uid in ((installation.etc, ASTERISK), (installation.data, ENGINE)):
-            path.mkdir(mode=0o750)
-            os.chown(path, uid, uid)
+        shutil.copytree(database, installation.data)
+        for path in (installation.data, *installation.data.rglob("*")):
+            os.chown(path, ENGINE, ENGINE)
+        installation.etc.mkdir(mode=0o750)
+        os.chown(installation.etc, ASTERISK, ASTERISK)
         for name in ("asterisk.conf", "extensions.conf", "manager.conf", "pjsip.conf"):
             (installation.etc / name).write_text("[general]\n")
             (installation.etc / name).chmod(0o640)
             os.chown(installation.etc / name, ASTERISK, ASTERISK)
-        assert installation.command(User(ENGINE), "setup").returncode == 0
         yield installation
 
 

@@ -37,9 +37,7 @@ DONE = {
         "[modules]\nautoload=yes\n;\n; Uncomment:\n;preload => res_odbc.so\nnoload => pbx_gtkconsole.so\n"
         "noload = res_pjsip_messaging.so\nnoload = res_pjsip_refer.so\n\n[global]\n"
     ),
-    "logger.conf": (
-        "[general]\n[logfiles]\n;debug => debug\nconsole => notice,warning,error\nmessages.log => notice,error\n"
-    ),
+    "logger.conf": ("[general]\n[logfiles]\n;debug => debug\nconsole => notice,error\nmessages.log => notice,error\n"),
     "pjproject.conf": LOG_MAPPINGS,
 }
 # The same in the manner of FreePBX, whose own files include others that it writes anew and some for the administrator.
@@ -62,6 +60,7 @@ FREEPBX = DONE | {
     "pjsip.transports.conf": (
         "[tls-template](!)\ntype=transport\nprotocol=tls\nverify_server=yes\n"
         "[0.0.0.0-tls](tls-template)\nbind=0.0.0.0:5061\n[0.0.0.0-tls](+)\ncos=3\n"
+        "[0.0.0.0-udp]\ntype=transport\nprotocol=udp\nbind=0.0.0.0\n"
     ),
     "pjsip_custom_post.conf": f"{INCLUDES[2]}\n",
     "modules.conf": (
@@ -71,8 +70,12 @@ FREEPBX = DONE | {
     "logger.conf": (
         "[general]\n#include logger_general_additional.conf\n[logfiles]\n#include logger_logfiles_additional.conf\n"
     ),
+    "cdr.conf": "[general]\nenable=no\n[csv]\nusegmtime=yes\n",
+    "cdr_adaptive_odbc.conf": "[cdr]\nconnection=asteriskcdrdb\n",
+    "cel.conf": "[general]\nenable=no\n[manager]\nenabled=yes\n",
+    "hep.conf": "[general]\nenabled = no\ncapture_address = 192.0.2.1:9061\n",
     "logger_general_additional.conf": "dateformat=%F %T\n",
-    "logger_logfiles_additional.conf": "full => [json]notice,error,dtmf,fax\nconsole => verbose(3),warning\n",
+    "logger_logfiles_additional.conf": "full => [json]notice,error,dtmf,fax\nconsole => error\n",
 }
 
 
@@ -142,6 +145,10 @@ LOADS = "".join(f"load = {module}.so\n" for module in NEEDED_MODULES)
         ("logger.conf", "[logfiles]\nfull => [json]verbose(5),error\n", "logger.conf"),
         ("logger.conf", "[logfiles]\nsyslog.local0 => debug\n", "logger.conf"),
         ("logger.conf", "[logfiles]\n", "logger.conf"),
+        ("logger.conf", "[logfiles]\nfull => error\nconsole => warning,error\n", "change to  console => error  "),
+        ("logger.conf", "[logfiles]\nfull => [json]verbose(5),error\n", "change to  full => [json]error  "),
+        ("pjsip.conf", f"[t]\ntype=transport\nprotocol=tcp\n{INCLUDES[2]}\n", "protocol = udp"),
+        ("pjsip.conf", f"[t]\ntype=transport\n{INCLUDES[2]}\n", ""),
         ("pjproject.conf", LOG_MAPPINGS.replace("asterisk_error = 0", "asterisk_error = 0,1"), "pjproject.conf"),
         ("asterisk.conf", "[options]\nrunuser = nobody-else\n", "change their owner"),
         # What pyst2 cannot read breaks nothing: its steps are asked for.
@@ -156,6 +163,51 @@ def test_a_step_is_asked_for_until_it_is_done(tmp_path: Path, file: str, text: s
     left = steps(tmp_path, DONE | {file: text})
     assert (asked in " | ".join(left)) if asked else left == []
     assert all(file in step or asked in step for step in left)
+
+
+CSV = {"cdr.conf": "[general]\n[csv]\nusegmtime=yes\n"}
+CEL = {"cel.conf": "[general]\nenable=yes\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "modules"),
+    [
+        (CSV, ["cdr_csv"]),
+        ({"cdr.conf": "[general]\nenable=no\n[csv]\nusegmtime=yes\n"}, []),
+        ({"cdr.conf": "[general]\n[csv]\n"}, []),
+        (CSV | {"modules.conf": M + "[modules]\nnoload = cdr_csv.so\n"}, []),
+        (CSV | {"modules.conf": f"[modules]\n{LOADS}"}, []),
+        (CSV | {"modules.conf": f"[modules]\n{LOADS}load = cdr_csv.so\n"}, ["cdr_csv"]),
+        ({"cdr_custom.conf": "[mappings]\nMaster.csv => ${CDR(dst)}\n"}, ["cdr_custom"]),
+        ({"cdr_custom.conf": "[mappings]\n"}, []),
+        ({"cdr_manager.conf": "[general]\nenabled = yes\n"}, ["cdr_manager"]),
+        ({"cdr_manager.conf": "[general]\nenabled = no\n"}, []),
+        ({"cdr_adaptive_odbc.conf": "[a]\nconnection=x\n"}, ["cdr_adaptive_odbc"]),
+        ({"cdr_pgsql.conf": "[global]\n"}, []),
+        ({"cdr_mysql.conf": "[global]\nhostname=db\n"}, ["cdr_mysql"]),
+        ({"cel_custom.conf": "[mappings]\nMaster.csv => ${eventtype}\n"}, []),
+        (CEL | {"cel_custom.conf": "[mappings]\nMaster.csv => ${eventtype}\n"}, ["cel_custom", "cel_pgsql"]),
+        ({"cel.conf": "[general]\nenable=yes\n[manager]\nenabled=yes\n"}, ["cel_manager", "cel_pgsql"]),
+        ({"hep.conf": "[general]\nenabled = yes\n"}, ["res_hep_pjsip"]),
+    ],
+)
+def test_a_module_that_records_calls_is_left_out(tmp_path: Path, files: dict[str, str], modules: list[str]) -> None:
+    left = steps(tmp_path, DONE | files)
+    assert [step.partition(".so ")[0] for step in left] == [f"modules.conf: add  noload = {each}" for each in modules]
+    assert left == [] or "core restart" in last_step(tmp_path)
+
+
+def test_records_of_a_file_that_cannot_be_read_are_switched_off(tmp_path: Path) -> None:
+    assert steps(tmp_path, DONE | {"cdr.conf": "[general\n"}) == ["cdr.conf: [general] must have  enable = no"]
+
+
+def test_the_file_that_has_the_line_is_named(tmp_path: Path) -> None:
+    [left] = steps(tmp_path, FREEPBX | {"logger_logfiles_additional.conf": "full => verbose(3),error,warning\n"})
+    assert left.startswith("logger_logfiles_additional.conf: change to  full => error  because ")
+
+
+def last_step(tmp_path: Path) -> str:
+    return remaining_steps(Settings(data_dir=tmp_path / "var"), tmp_path / "asterisk", [])[-1]
 
 
 def test_tls_needs_a_transport_that_checks_the_carriers_certificate(tmp_path: Path) -> None:
