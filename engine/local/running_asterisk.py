@@ -42,21 +42,37 @@ CHECKS: tuple[tuple[str, Callable[[AskedAsterisk, str], AsyncIterator[Finding]]]
 
 
 def running_asterisk(settings: Settings) -> list[Finding]:
-    """Asks the running Asterisk: our own if we run it, else the one whose program is found.
+    """Asks the running Asterisk; our own, if we run one, only while it is there.
 
     Raises:
         AsteriskMissing: Our own Asterisk has no program.
     """
+    if settings.manage_asterisk and not (_own_home(settings).run / "asterisk.ctl").exists():
+        return []  # the checks of the engine report that it does not run
+    try:
+        console = console_of(settings)
+    except ConsoleUnreachable as error:
+        return [Finding(PART, Verdict.WARNING, str(error), NOT_THERE)]
+    return asyncio.run(examine_asterisk(console, settings))
+
+
+def console_of(settings: Settings) -> Console:
+    """Returns the console of our own Asterisk if we run it, else that of the program `asterisk`.
+
+    Raises:
+        AsteriskMissing: Our own Asterisk has no program.
+        ConsoleUnreachable: There is no program `asterisk`.
+    """
     if settings.manage_asterisk:
-        home = AsteriskHome((settings.data_dir / "asterisk").absolute())
-        # Without its control socket it does not run, which the checks of the engine report.
-        if not (home.run / "asterisk.ctl").exists():
-            return []
-        return asyncio.run(examine_asterisk(own_console(find_program(), home), settings))
+        return own_console(find_program(), _own_home(settings))
     program = shutil.which("asterisk", path=os.pathsep.join([os.environ.get("PATH", ""), *MORE_PROGRAMS]))
     if program is None:
-        return [Finding(PART, Verdict.WARNING, "there is no program `asterisk` to ask", NOT_THERE)]
-    return asyncio.run(examine_asterisk(Console([program]), settings))
+        raise ConsoleUnreachable("there is no program `asterisk` to ask")
+    return Console([program])
+
+
+def _own_home(settings: Settings) -> AsteriskHome:
+    return AsteriskHome((settings.data_dir / "asterisk").absolute())
 
 
 async def examine_asterisk(console: Console, settings: Settings) -> list[Finding]:

@@ -98,6 +98,7 @@ def test_what_shows_a_hidden_number_is_red_until_the_printed_lines_are_there(fou
         for step in needed:
             attached.do(step)
         attached.restart_asterisk()
+        attached.start_engine()
         call(attached)
         kept = canary.found_in_files(attached.home.log, attached.hidden)
         assert set(kept) == found.kept
