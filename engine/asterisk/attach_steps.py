@@ -25,7 +25,7 @@ from engine.asterisk.exposures import (
     Records,
     mended_levels,
     noload,
-    wanted_transport,
+    wanted_transports,
 )
 from engine.asterisk.present_config import PresentConfig, UnreadableConfig, is_true
 from engine.config.settings import Settings
@@ -108,15 +108,19 @@ def _file_steps(settings: Settings, config: PresentConfig, directory: Path, owne
         f"manager.conf: [general] must have  enabled = yes  and listen on {settings.ami_host}:{settings.ami_port}",
         lambda: _listens(config, settings.ami_host, settings.ami_port),
     )
-    wanted = wanted_transport(settings.trunk_uri)
-    text = ", ".join(f"{name} = {value}" for name, value in wanted.items())
-    yield Step(
-        f"pjsip.conf: must have a transport ({text}), which the trunk and the carrier use",
-        lambda: any(
-            not section.is_template
-            and all(section.option(name, DEFAULTS.get(name, "")) == value for name, value in wanted.items())
-            for section in config.sections("pjsip.conf")
-        ),
+    for wanted in wanted_transports(trunk.uri for trunk in settings.trunks_in_use):
+        text = ", ".join(f"{name} = {value}" for name, value in wanted.items())
+        yield Step(
+            f"pjsip.conf: must have a transport ({text}), which trunks use",
+            lambda wanted=wanted: _has_transport(config, wanted),  # type: ignore[misc]
+        )
+
+
+def _has_transport(config: PresentConfig, wanted: dict[str, str]) -> bool:
+    return any(
+        not section.is_template
+        and all(section.option(name, DEFAULTS.get(name, "")) == value for name, value in wanted.items())
+        for section in config.sections("pjsip.conf")
     )
 
 

@@ -3,6 +3,7 @@
 `asterisk-config` applies it to configuration files, `doctor` to what the console of the running Asterisk shows.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 # What the dialplan and the carrier's side need; a test compares the dialplan with it.
@@ -35,19 +36,19 @@ UNWANTED_MODULES = {
 UNWANTED_LEVELS = frozenset({"debug", "verbose", "warning", "*"})
 GOOD_LEVELS = "notice,error"
 NO_LEVELS = "because debug, verbose and warning can show a hidden number"
-# The options of both endpoints that close a leak, as Asterisk's console shows them.
-ENDPOINT_OPTIONS = {
+# The options that close a leak, as Asterisk's console shows them: those of the endpoints by which calls leave to hidden
+# numbers, and those by which callers come in, who must not be shown an identity at all.
+TRUNK_OPTIONS = {
     "allow_transfer": "false",
     "direct_media": "false",
     "redirect_method": "user",
     "send_connected_line": "no",
     "send_diversion": "false",
     "send_history_info": "false",
-    "send_pai": "false",
-    "send_rpid": "false",
     "trust_connected_line": "no",
     "trust_id_inbound": "false",
 }
+CARRIER_OPTIONS = {**TRUNK_OPTIONS, "send_pai": "false", "send_rpid": "false"}
 ANY = "*"
 # The console cuts the names of CDR back-ends at this length.
 MAX_NAME = 19
@@ -110,12 +111,22 @@ def noload(module: str) -> str:
     return f"modules.conf: add  noload = {module}.so"
 
 
-def wanted_transport(trunk_uri: str) -> dict[str, str]:
-    """Returns the options of the SIP transport that the trunk needs."""
-    _, _, transport = trunk_uri.partition(";transport=")
-    if trunk_uri.startswith("sips:") or transport == "tls":
-        return {"type": "transport", "protocol": "tls", "verify_server": "yes"}
-    return {"type": "transport", "protocol": transport or "udp"}
+def wanted_transports(trunks: Iterable[str]) -> list[dict[str, str]]:
+    """Returns the options of each SIP transport that trunks need.
+
+    Args:
+        trunks: The trunks' SIP addresses.
+    """
+    wanted = []
+    for uri in trunks:
+        _, _, protocol = uri.partition(";transport=")
+        over_tls = uri.startswith("sips:") or protocol == "tls"
+        transport = {"type": "transport", "protocol": "tls" if over_tls else protocol or "udp"}
+        if over_tls:
+            transport["verify_server"] = "yes"
+        if transport not in wanted:
+            wanted.append(transport)
+    return wanted
 
 
 CDR = Records(

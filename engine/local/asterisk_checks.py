@@ -17,16 +17,17 @@ from engine.asterisk.console_output import LogChannel
 from engine.asterisk.exposures import (
     CAPTURE,
     CAPTURE_OFF,
-    ENDPOINT_OPTIONS,
+    CARRIER_OPTIONS,
     NEEDED_MODULES,
     NO_LEVELS,
+    TRUNK_OPTIONS,
     UNWANTED_LEVELS,
     UNWANTED_MODULES,
     Recorder,
     Records,
     mended_levels,
     noload,
-    wanted_transport,
+    wanted_transports,
 )
 from engine.asterisk.present_config import PresentConfig, UnreadableConfig
 from engine.config.settings import Settings
@@ -34,8 +35,6 @@ from engine.local.doctor_checks import Finding, Verdict
 
 OLDEST_VERSION = 20
 CONTEXTS = ("rented-numbers", "rented-numbers-answered", "rented-numbers-ended")
-# Our endpoints and their contexts.
-ENDPOINTS = {"carrier": "rented-numbers", "trunk": "rented-numbers-nowhere"}
 # The rights of the engine's manager user, see asterisk_conf/drop_in.
 AMI_RIGHTS = {"read perm": "user", "write perm": "call"}
 RESTART = "then: core restart gracefully"
@@ -182,39 +181,43 @@ async def _keeps_history(console: Console) -> bool:
 
 
 async def _transport_faults(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
-    wanted = wanted_transport(asterisk.settings.trunk_uri)
-    text = ", ".join(f"{name} = {value}" for name, value in wanted.items())
-    fix = f"{asterisk.etc}/pjsip.conf: must have a transport ({text}); transports need  core restart gracefully"
     transports = output.transports(await asterisk.console.run("pjsip show transports"))
-    names = [name for name, protocol in transports.items() if protocol == wanted["protocol"]]
-    if not names:
-        yield Finding(part, Verdict.FAILED, f"there is no {wanted['protocol']} transport for the trunk", fix)
-    for name in names if "verify_server" in wanted else []:
-        shown = output.parameters(await asterisk.console.run(f"pjsip show transport {name}"))
-        if shown.get("verify_server", "").lower() != "yes":
-            yield Finding(part, Verdict.FAILED, f"transport {name} does not check the carrier's certificate", fix)
+    for wanted in wanted_transports(trunk.uri for trunk in asterisk.settings.trunks_in_use):
+        text = ", ".join(f"{name} = {value}" for name, value in wanted.items())
+        fix = f"{asterisk.etc}/pjsip.conf: must have a transport ({text}); {RESTART}"
+        names = [name for name, protocol in transports.items() if protocol == wanted["protocol"]]
+        if not names:
+            yield Finding(part, Verdict.FAILED, f"there is no {wanted['protocol']} transport for the trunk", fix)
+        for name in names if "verify_server" in wanted else []:
+            shown = output.parameters(await asterisk.console.run(f"pjsip show transport {name}"))
+            if shown.get("verify_server", "").lower() != "yes":
+                yield Finding(part, Verdict.FAILED, f"transport {name} does not check the carrier's certificate", fix)
 
 
 async def endpoints(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
-    """Checks that our two endpoints are there, and that each closes the leaks that it should."""
-    found = False
-    for name, context in ENDPOINTS.items():
-        shown = output.parameters(await asterisk.console.run(f"pjsip show endpoint {name}"))
-        wanted = {**ENDPOINT_OPTIONS, "context": context}
-        wrong = {key: value for key, value in wanted.items() if shown.get(key) != value}
-        if not shown:
-            found = True
-            fix = f'{asterisk.etc}/pjsip.conf: add  #tryinclude "pjsip_rented_numbers.conf"; {RELOAD}'
-            yield Finding(part, Verdict.FAILED, f"there is no endpoint {name}", fix)
-        elif wrong:
-            found = True
-            what = f"{name} has " + ", ".join(f"{key} = {shown.get(key, 'nothing')}" for key in wrong)
-            fix = (
-                f"no other file may have a section [{name}], and {asterisk.etc}/pjsip_rented_numbers.conf must be ours"
-            )
-            yield Finding(part, Verdict.FAILED, what, f"{fix}: {WRITE_AGAIN}; {RELOAD}")
-    if not found:
-        yield Finding(part, Verdict.OK, "both are there and show nothing of the other side")
+    """Checks that the two endpoints of each trunk are there, and that they close the leaks that they should."""
+    wanted: dict[str, dict[str, str]] = {}
+    for trunk in asterisk.settings.trunks_in_use:
+        wanted[trunk.carrier] = {**CARRIER_OPTIONS, "context": "rented-numbers"}
+        wanted[trunk.endpoint] = {**TRUNK_OPTIONS, "context": "rented-numbers-nowhere"}
+    faults = [await _endpoint_fault(asterisk, part, name, options) for name, options in wanted.items()]
+    for fault in filter(None, faults):
+        yield fault
+    if not any(faults):
+        yield Finding(part, Verdict.OK, f"{', '.join(wanted)} are there and show nothing of the other side")
+
+
+async def _endpoint_fault(asterisk: AskedAsterisk, part: str, name: str, options: Mapping[str, str]) -> Finding | None:
+    shown = output.parameters(await asterisk.console.run(f"pjsip show endpoint {name}"))
+    wrong = [key for key, value in options.items() if shown.get(key) != value]
+    if not shown:
+        fix = f'{asterisk.etc}/pjsip.conf: add  #tryinclude "pjsip_rented_numbers.conf"; {RELOAD}'
+        return Finding(part, Verdict.FAILED, f"there is no endpoint {name}", f"{fix} ({UNREADABLE})")
+    if wrong:
+        what = f"{name} has " + ", ".join(f"{key} = {shown.get(key, 'nothing')}" for key in wrong)
+        fix = f"no other file may have a section [{name}], and {asterisk.etc}/pjsip_rented_numbers.conf must be ours"
+        return Finding(part, Verdict.FAILED, what, f"{fix}: {WRITE_AGAIN}; {RELOAD}")
+    return None
 
 
 async def dialplan(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:

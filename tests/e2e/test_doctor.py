@@ -1,5 +1,6 @@
 """`doctor` finds a healthy system healthy."""
 
+from engine.local.running_asterisk import CHECKS
 from tests.e2e.system import System
 
 
@@ -11,5 +12,6 @@ def test_every_part_of_a_running_system_is_ok(system: System) -> None:
     assert {"asterisk program", "data directory", "secrets", "database", "engine", "ami", "asterisk", "ledger"} <= {
         *parts
     }
+    assert {part for part, _ in CHECKS} <= {*parts}
     wrong = {part for part, finding in parts.items() if finding["verdict"] != "ok"}
     assert wrong <= {"numbers", "callbacks", "test switch"}

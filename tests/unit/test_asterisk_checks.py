@@ -45,8 +45,8 @@ GOOD: dict[str, str | Exception] = {
     HISTORY: UnknownCommand("No such command"),
     "manager show user rented-numbers": recorded.MANAGER_USER.replace("@write@", "call"),
     **{f"dialplan show {name}": recorded.DIALPLAN.replace("@context@", name) for name in CONTEXTS},
-    "pjsip show endpoint carrier": endpoint("carrier", "rented-numbers"),
-    "pjsip show endpoint trunk": endpoint("trunk", "rented-numbers-nowhere"),
+    "pjsip show endpoint carrier-main": endpoint("carrier-main", "rented-numbers"),
+    "pjsip show endpoint trunk-main": endpoint("trunk-main", "rented-numbers-nowhere"),
 }
 
 
@@ -137,18 +137,23 @@ OLD = "Asterisk 18.26.4 built by root @ host\n"
             "{etc}/pjsip.conf",
         ),
         ("SIP", {HISTORY: recorded.HISTORY_ENTRY}, ["the history of SIP messages"], "pjsip set history off"),
-        ("endpoints", {"pjsip show endpoint carrier": recorded.NO_ENDPOINT}, ["no endpoint carrier"], "{etc}/pjsip"),
         (
             "endpoints",
-            {"pjsip show endpoint trunk": endpoint("trunk", "rented-numbers-nowhere", direct_media="true")},
-            ["trunk has direct_media = true"],
+            {"pjsip show endpoint carrier-main": recorded.NO_ENDPOINT},
+            ["no endpoint carrier-main"],
+            "{etc}/pjsip",
+        ),
+        (
+            "endpoints",
+            {"pjsip show endpoint trunk-main": endpoint("trunk-main", "rented-numbers-nowhere", direct_media="true")},
+            ["trunk-main has direct_media = true"],
             "asterisk-config",
         ),
         (
             "endpoints",
-            {"pjsip show endpoint carrier": endpoint("carrier", "from-pstn")},
-            ["carrier has context = from-pstn"],
-            "no other file may have a section [carrier]",
+            {"pjsip show endpoint carrier-main": endpoint("carrier-main", "from-pstn")},
+            ["carrier-main has context = from-pstn"],
+            "no other file may have a section [carrier-main]",
         ),
         (
             "dialplan",
