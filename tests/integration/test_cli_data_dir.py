@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.settings import Settings
-from engine.local.data_dir import DataDirUnusable, require_database
+from engine.local.data_dir import DataDirUnusable, acting_as_owner, require_database
 from phones.ports import free_port
 from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
 
@@ -96,6 +96,21 @@ def test_an_unreadable_data_directory_is_refused_with_its_owners_name() -> None:
                 require_database(Settings(data_dir=data))
         finally:
             os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_root_acts_as_the_owner_only_with_a_program_that_the_owner_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, module = tmp_path / "var", tmp_path / "module.py"
+    data.mkdir()
+    os.chown(data, 12345, 12345)
+    module.touch(mode=0o600)
+    monkeypatch.setattr("engine.local.data_dir.__file__", str(module))
+    said = pytest.raises(DataDirUnusable, match="run the program that the engine's user runs")
+    with said, acting_as_owner(Settings(data_dir=data)):
+        raise AssertionError("entered")
+    assert (os.geteuid(), os.getegid()) == (0, 0)
 
 
 def test_one_system_runs_on_a_data_directory(cli: Cli) -> None:
