@@ -26,6 +26,8 @@ NEEDED_MODULES = (
     "func_timeout",
     "res_agi",
     "res_pjsip_header_funcs",
+    "res_pjsip_sips_contact",
+    "res_pjsip_t38",
 )
 UNWANTED_MODULES = {
     "res_pjsip_messaging": "text messages of a callee do not reach the caller",
@@ -36,15 +38,17 @@ UNWANTED_MODULES = {
 UNWANTED_LEVELS = frozenset({"debug", "verbose", "warning", "*"})
 GOOD_LEVELS = "notice,error"
 NO_LEVELS = "because debug, verbose and warning can show a hidden number"
-# The options that close a leak, as Asterisk's console shows them: those of the endpoints by which calls leave to hidden
-# numbers, and those by which callers come in, who must not be shown an identity at all.
+# The options that close a leak or keep the sound, as Asterisk's console shows them. The first are those of endpoints
+# by which calls leave, the second those by which callers come in, who must not be shown an identity at all.
 TRUNK_OPTIONS = {
     "allow_transfer": "false",
     "direct_media": "false",
+    "max_video_streams": "0",
     "redirect_method": "user",
     "send_connected_line": "no",
     "send_diversion": "false",
     "send_history_info": "false",
+    "t38_udptl": "false",
     "trust_connected_line": "no",
     "trust_id_inbound": "false",
 }

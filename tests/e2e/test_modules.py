@@ -2,8 +2,8 @@
 
 import re
 
-from engine.asterisk.attach_steps import UNWANTED_MODULES
 from engine.asterisk.config_files import ROOT, TEMPLATES, find_program
+from engine.asterisk.exposures import UNWANTED_MODULES
 from tests.e2e.system import System
 
 CONFIGURED = (TEMPLATES / "own" / "modules.conf").read_text()

@@ -164,12 +164,14 @@ ENDPOINT = """
  callerid                           : <unknown>
  context                            : @context@
  direct_media                       : @direct_media@
+ max_video_streams                  : 0
  redirect_method                    : user
  send_connected_line                : no
  send_diversion                     : false
  send_history_info                  : false
  send_pai                           : false
  send_rpid                          : false
+ t38_udptl                          : false
  trust_connected_line               : no
  trust_id_inbound                   : false
 
