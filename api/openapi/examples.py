@@ -202,6 +202,8 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
             "label": "Order 1871",
             "metadata": {"order": "1871"},
         },
+        {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK, "country": "BE", "area": "2"},
+        {"destination": HIDDEN, "usagePlan": "SMALL", "callback": CALLBACK, "country": "any"},
     ],
     BookingChange: [{"usagePlan": "MEDIUM"}, {"usagePlan": "SMALL", "maxCallSeconds": None, "callback": CALLBACK}],
     BookingPatchBody: [{"paused": True}, {"label": None, "metadata": {"order": "1871", "desk": "north"}}],

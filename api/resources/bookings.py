@@ -175,7 +175,8 @@ ROUTES = (
                 "no_number_free",
             ),
             creates="/bookings/{id}",
-            detail="Without `service`, `prefix` and `country` you get any free number.",
+            detail="Without `service`, `prefix`, `country` and `area` you get a number of the destination's country "
+            "where one is free (the operator may switch this off), and any free number otherwise.",
         ),
         body=NewBooking,
         keyed=True,

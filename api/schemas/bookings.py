@@ -5,15 +5,16 @@ from itertools import combinations
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.schemas.common import Incoming, Outgoing, Page
 from api.schemas.fields import (
     WHOLE,
+    Area,
     BookingIdField,
     Callback,
     CallerToBlock,
     Count,
-    Country,
     Destination,
     Instant,
     Kept,
@@ -25,9 +26,11 @@ from api.schemas.fields import (
     Service,
     ShownCaller,
     Url,
+    WantedCountry,
 )
 from engine.domain.booking import Booking, BookingStatus, CallerId, status_at
-from engine.domain.numbers import E164, NumberRequest
+from engine.domain.number_choice import ANY_COUNTRY, NumberRequest
+from engine.domain.numbers import E164
 from engine.domain.policy import (
     MAX_CALL_SECONDS,
     MAX_CALLS_PER_CALLER_PER_HOUR,
@@ -38,8 +41,12 @@ from engine.domain.policy import (
 from engine.domain.times import EpochMs, rfc3339
 from engine.storage.blocked_callers import BlockedCaller
 
-# How a new booking may choose its number: by one of these.
-WANTED = ("service", "prefix", "country")
+# How a new booking may choose its number. Only an area goes together with another of these, with a country.
+WANTED = ("service", "prefix", "country", "area")
+EXCLUSIVE = [pair for pair in combinations(WANTED, 2) if pair != ("country", "area")]
+# The same in JSON Schema.
+EXCLUDED: list[JsonDict] = [{"required": list(pair)} for pair in EXCLUSIVE]
+AREA_OF_ANY: JsonDict = {"required": ["area", "country"], "properties": {"country": {"const": ANY_COUNTRY}}}
 
 
 class LimitFields(Incoming):
@@ -60,9 +67,7 @@ class LimitFields(Incoming):
 class NewBooking(LimitFields):
     """A number to book."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"not": {"anyOf": [{"required": list(pair)} for pair in combinations(WANTED, 2)]}}
-    )
+    model_config = ConfigDict(json_schema_extra={"not": {"anyOf": [*EXCLUDED, AREA_OF_ANY]}})
 
     destination: Destination
     """The number to hide: an E.164 number that exists, that may be called, and that is not a rented number."""
@@ -83,20 +88,27 @@ class NewBooking(LimitFields):
     """The rented number to book. If it is not free, the request is refused."""
     prefix: Kept[Prefix] = None
     """The first digits of the rented number. Send at most one of `service`, `prefix` and `country`."""
-    country: Kept[Country] = None
-    """The country of the rented number (ISO 3166)."""
+    country: Kept[WantedCountry] = None
+    """The country of the rented number (ISO 3166). `any`: of whatever country."""
+    area: Kept[Area] = None
+    """The digits after the country code of the rented number, as in `2` for +32 2. It is a number of `country`, or else
+    of the destination's country."""
 
     @classmethod
     def conflict_in(cls, sent: Mapping[str, object]) -> str | None:
-        """Refuses a body that chooses its number in more than one way."""
-        chosen = sum(sent.get(name) is not None for name in WANTED)
-        return "at most one of service, prefix and country can be given" if chosen > 1 else None
+        """Refuses a body that chooses its number in ways that exclude each other."""
+        chosen = {name for name in WANTED if sent.get(name) is not None}
+        if any(chosen.issuperset(pair) for pair in EXCLUSIVE):
+            return "at most one of service, prefix and country can be given, and area only with country or alone"
+        if "area" in chosen and sent.get("country") == ANY_COUNTRY:
+            return "area belongs to one country, not to any"
+        return None
 
     @property
     def wanted(self) -> NumberRequest:
         """Which number to book."""
         service = None if self.service is None else E164(self.service)
-        return NumberRequest(service, self.prefix, self.country)
+        return NumberRequest(service, self.prefix, self.country, self.area)
 
 
 class BookingPatchBody(LimitFields):

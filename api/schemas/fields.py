@@ -16,6 +16,7 @@ from engine.domain import notes
 from engine.domain.booking import CallerId
 from engine.domain.destinations import COUNTRIES, AllowedDestinations, allowed_destination
 from engine.domain.errors import Refusal
+from engine.domain.number_choice import ANY_COUNTRY, AREA
 from engine.domain.numbers import ANONYMOUS, E164, E164_PATTERN, ERASED, PREFIX, SENT, is_e164
 from engine.domain.policy import UsagePlan
 
@@ -94,10 +95,10 @@ def _matches(pattern: re.Pattern[str], message: LiteralString) -> Callable[[str]
     return check
 
 
-def _country(text: str) -> str:
-    if text not in COUNTRIES:
+def _wanted_country(text: str) -> str:
+    if text != ANY_COUNTRY and text not in COUNTRIES:
         raise PydanticCustomError(
-            "no_country", "must be a country with telephone numbers, as two capital letters, such as BE"
+            "no_country", "must be a country with telephone numbers, as two capital letters, such as BE, or any"
         )
     return text
 
@@ -177,7 +178,10 @@ Service = Annotated[
 ]
 # The pattern cannot list the countries that exist.
 COUNTRY = re.compile(r"[A-Z]{2}")
-Country = Annotated[str, AfterValidator(_country), described(COUNTRY)]
+WantedCountry = Annotated[
+    str, AfterValidator(_wanted_country), described(re.compile(f"{COUNTRY.pattern}|{ANY_COUNTRY}"))
+]
+Area = Annotated[str, AfterValidator(_matches(AREA, "must be 1 to 10 digits, such as 2 or 415")), described(AREA)]
 PlaceOfNumbers = Annotated[str, described(COUNTRY)]
 Label = Annotated[
     str,

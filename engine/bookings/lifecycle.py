@@ -8,13 +8,14 @@ from engine.callbacks import notifications
 from engine.calls.reconciliation import settle_overdue
 from engine.domain import booking as life
 from engine.domain.booking import Booking, BookingStatus, CallerId
-from engine.domain.destinations import allowed_destination
+from engine.domain.destinations import allowed_destination, country_of
 from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, NumberNotFree, QuotaReached
 from engine.domain.events import WhyGone
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
-from engine.domain.numbers import ANY_NUMBER, E164, NumberRequest
+from engine.domain.number_choice import ANY_NUMBER, NO_WISH, NumberPattern, NumberRequest, patterns_of
+from engine.domain.numbers import E164
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.ids import new_id
@@ -46,7 +47,7 @@ class BookingRequest:
     paused: bool = False
     label: str = ""
     metadata: Metadata = field(default_factory=dict)
-    wanted: NumberRequest = ANY_NUMBER
+    wanted: NumberRequest = NO_WISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     booking = Booking(
         id=BookingId(new_id("bkg")),
         account_id=request.account_id,
-        service=_take_number(tx, request.account_id, request.wanted, now),
+        service=_take_number(tx, request, now, policy),
         destination=destination,
         usage_plan=request.usage_plan,
         callback=request.callback,
@@ -266,16 +267,25 @@ def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> 
     return checked
 
 
-def _take_number(tx: Transaction, account_id: AccountId, wanted: NumberRequest, now: EpochMs) -> E164:
-    if tx.sandboxes.of(account_id) is not None:
+def _take_number(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy) -> E164:
+    wanted = request.wanted
+    if tx.sandboxes.of(request.account_id) is not None:
         return free_simulated_number(tx, wanted)
-    number = tx.numbers.book(wanted)
-    if number is None and tx.numbers.free_quarantined(now):
-        number = tx.numbers.book(wanted)
-    if number is not None:
-        return number
+    patterns = patterns_of(wanted, country_of(request.destination), prefer_home=policy.local_numbers)
+    for pattern in patterns:
+        number = _book_number(tx, pattern, now)
+        if number is not None:
+            return number
     if wanted.service is not None:
         # One answer for a number that is booked, quarantined or unknown: a customer must not learn the difference.
         raise NumberNotFree("this number is not free")
-    which = "every number" if wanted == ANY_NUMBER else "every such number"
+    which = "every number" if ANY_NUMBER in patterns else "every such number"
     raise NoNumberFree(f"{which} is booked or in quarantine")
+
+
+def _book_number(tx: Transaction, pattern: NumberPattern, now: EpochMs) -> E164 | None:
+    """Books a number that fits, also one whose quarantine is over without a sweep since. None: no free number fits."""
+    number = tx.numbers.book(pattern)
+    if number is None and tx.numbers.free_quarantined(now):
+        number = tx.numbers.book(pattern)
+    return number

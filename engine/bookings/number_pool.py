@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from engine.domain.destinations import country_of
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
+from engine.domain.number_choice import ANY_COUNTRY, NO_WISH, NumberRequest
 from engine.domain.numbers import (
-    ANY_NUMBER,
     E164,
     SIMULATED_DIGITS,
     SIMULATED_NUMBERS,
     SIMULATED_PREFIX,
-    NumberRequest,
     NumberState,
     from_dialled,
     is_e164,
@@ -149,7 +148,7 @@ def days_left(free: int, net_taken: int) -> int | None:
     return free * PACE_DAYS // net_taken if net_taken > 0 else None
 
 
-def free_simulated_number(tx: Transaction, wanted: NumberRequest = ANY_NUMBER) -> E164:
+def free_simulated_number(tx: Transaction, wanted: NumberRequest = NO_WISH) -> E164:
     """Returns a simulated number that no booking of any sandbox holds.
 
     Simulated numbers need no quarantine: there are so many that a number is practically never chosen twice. They
@@ -157,13 +156,14 @@ def free_simulated_number(tx: Transaction, wanted: NumberRequest = ANY_NUMBER) -
 
     Raises:
         NumberNotFree: The wanted number is in use or not a simulated one.
-        NoNumberFree: No simulated number matches the wanted prefix or country.
+        NoNumberFree: No simulated number matches the wanted prefix, country or area.
     """
     if wanted.service is not None:
         if is_simulated(wanted.service) and tx.bookings.holding(wanted.service) is None:
             return wanted.service
         raise NumberNotFree("this number is not free")
-    if wanted.country is not None or not SIMULATED_PREFIX.startswith(wanted.prefix or "+"):
+    has_country = wanted.area is not None or wanted.country not in {None, ANY_COUNTRY}
+    if has_country or not SIMULATED_PREFIX.startswith(wanted.prefix or "+"):
         raise NoNumberFree(f"numbers of the sandbox begin with {SIMULATED_PREFIX} and belong to no country")
     while True:
         number = E164(f"{SIMULATED_PREFIX}{secrets.randbelow(SIMULATED_NUMBERS):0{SIMULATED_DIGITS}}")

@@ -17,7 +17,8 @@ from engine.domain import notes
 from engine.domain.booking import CallerId
 from engine.domain.destinations import COUNTRIES
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import E164, PREFIX, NumberRequest, is_e164
+from engine.domain.number_choice import ANY_COUNTRY, AREA, NumberRequest
+from engine.domain.numbers import E164, PREFIX, is_e164
 from engine.domain.policy import (
     MAX_CALL_SECONDS,
     MAX_CALLS_PER_CALLER_PER_HOUR,
@@ -55,7 +56,13 @@ def create(
     plan: PlanOption = UsagePlan.SMALL,
     service: Annotated[str | None, typer.Option(help="The number to rent, and no other.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Or any number that begins so.")] = None,
-    country: Annotated[str | None, typer.Option(help="Or any number of this country, such as BE.")] = None,
+    country: Annotated[
+        str | None, typer.Option(help="Or any number of this country, such as BE; any: of whatever country.")
+    ] = None,
+    area: Annotated[
+        str | None,
+        typer.Option(help="Its digits after the country code, such as 2, in --country or the destination's country."),
+    ] = None,
     label: Annotated[str, typer.Option(help="A name for people to read.")] = "",
     metadata: Annotated[list[str] | None, typer.Option(help="`key=value`; may be repeated.")] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Let no calls in until the booking is resumed.")] = False,
@@ -68,10 +75,14 @@ def create(
     max_call_seconds: CallSeconds = None,
     as_json: Json = False,
 ) -> None:
-    """Book a number for an account. Where no limit is given, the operator's general one holds."""
+    """Book a number for an account. Where no limit is given, the operator's general one holds.
+
+    Where no number is asked for, it is one of the destination's country, if one is free and the settings do not say
+    otherwise.
+    """
     settings = Settings()
     check_callback(callback, settings)
-    number, pairs = _number_request(service, prefix, country), checked_metadata(label, metadata or [])
+    number, pairs = _number_request(service, prefix, country, area), checked_metadata(label, metadata or [])
     owner = run_command(settings, account_of, account)
     limits = BookingLimits(max_concurrent_calls, max_calls_per_caller_per_hour, max_call_seconds)
     hidden = E164(destination or typer.prompt("Number to hide", err=True))
@@ -91,20 +102,24 @@ def _book(settings: Settings, request: BookingRequest, owner: str) -> dict[str, 
     return run_command(settings, book)
 
 
-def _number_request(service: str | None, prefix: str | None, country: str | None) -> NumberRequest:
+def _number_request(service: str | None, prefix: str | None, country: str | None, area: str | None) -> NumberRequest:
     """Returns which number is wanted. Raises InvalidInput with everything that is wrong."""
     problems = []
-    if sum(wish is not None for wish in (service, prefix, country)) > 1:
-        problems.append("give only one of --service, --prefix and --country")
+    if sum(wish is not None for wish in (service, prefix, country or area)) > 1:
+        problems.append("give only one of --service, --prefix and --country, and --area only with --country or alone")
+    if area is not None and country == ANY_COUNTRY:
+        problems.append("--area belongs to one country, not to any")
     if service is not None and not is_e164(service):
         problems.append("--service must be an E.164 number, such as +3225551234")
     if prefix is not None and not PREFIX.fullmatch(prefix):
         problems.append("--prefix must be + and 1 to 14 digits, such as +32255")
-    if country is not None and country not in COUNTRIES:
-        problems.append("--country must be a country with telephone numbers: two capital letters, such as BE")
+    if country is not None and country not in {*COUNTRIES, ANY_COUNTRY}:
+        problems.append("--country must be a country with telephone numbers: two capital letters, such as BE, or any")
+    if area is not None and not AREA.fullmatch(area):
+        problems.append("--area must be 1 to 10 digits, such as 2 or 415")
     if problems:
         raise InvalidInput(problems)
-    return NumberRequest(None if service is None else E164(service), prefix, country)
+    return NumberRequest(None if service is None else E164(service), prefix, country, area)
 
 
 def checked_metadata(label: str, metadata: list[str]) -> dict[str, str]:

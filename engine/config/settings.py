@@ -111,6 +111,11 @@ class Settings(AsteriskSettings):
         le=MAX_CONCURRENT_CALLS,
         description="Calls at the same time, ringing ones included, for a booking that has no limit of its own.",
     )
+    local_numbers: bool = Field(
+        True,
+        description="Whether a booking that asks for no particular number gets one of its destination's country, where "
+        "one is free.",
+    )
     max_bookings_per_account: int = Field(
         1_000,
         ge=1,

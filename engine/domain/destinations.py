@@ -92,6 +92,11 @@ def country_of(number: str) -> str | None:
     return country if country in COUNTRIES else None
 
 
+def calling_code_of(country: str) -> str:
+    """Returns the country code of a country's numbers (ITU-T E.164), with `+`. Several countries may share it."""
+    return f"+{phonenumbers.country_code_for_region(country)}"
+
+
 def allowed_destination(text: E164, allowed: AllowedDestinations) -> E164:
     """Checks that a booking may hide a number, and returns it.
 

@@ -1,7 +1,6 @@
 """Telephone numbers, in and out as E.164."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
@@ -48,24 +47,6 @@ class NumberState(StrEnum):
     BOOKED = "BOOKED"
     QUARANTINED = "QUARANTINED"
     RETIRED = "RETIRED"
-
-
-@dataclass(frozen=True, slots=True)
-class NumberRequest:
-    """Which number a new booking asks for. At most one field is set; with none, any number will do.
-
-    Attributes:
-        service: This number.
-        prefix: Any number that begins with this prefix.
-        country: Any number of this country: two capital letters (ISO 3166).
-    """
-
-    service: E164 | None = None
-    prefix: str | None = None
-    country: str | None = None
-
-
-ANY_NUMBER = NumberRequest()
 
 
 def is_e164(text: str) -> bool:

@@ -104,6 +104,7 @@ class Policy:
         horizon_ms: The furthest that a renewal may move a booking's end into the future.
         default_limits: Limits of bookings that do not set their own.
         max_bookings: Bookings that one account may hold, so that no account can empty the pool.
+        local_numbers: Whether a booking without a wish gets a number of its destination's country where one is free.
         destinations: Which numbers a booking may hide.
         notifications: When customers are notified.
         trunks: The trunks, in the order in which they are tried.
@@ -118,6 +119,7 @@ class Policy:
     horizon_ms: int
     default_limits: BookingLimits = NO_BOOKING_LIMITS
     max_bookings: int = 1_000
+    local_numbers: bool = True
     destinations: AllowedDestinations = DEFAULT_DESTINATIONS
     notifications: NotificationRules = DEFAULT_NOTIFICATION_RULES
     trunks: tuple[Trunk, ...] = (Trunk("main"),)

@@ -1,9 +1,10 @@
 """The pool of rented numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.domain.numbers import E164, NumberRequest, NumberState
+from engine.domain.number_choice import NumberPattern
+from engine.domain.numbers import E164, NumberState
 from engine.domain.times import EpochMs
 from engine.storage.table import Table
 
@@ -62,7 +63,7 @@ class Numbers(Table):
         """Returns whether the number is in the pool in any state but RETIRED: a retired one may belong to anybody."""
         return bool(self._sql.number_is_ours(self._db, e164=e164))
 
-    def book(self, wanted: NumberRequest) -> E164 | None:
+    def book(self, wanted: NumberPattern) -> E164 | None:
         """Marks a free number as booked: of those that fit, the one that was idle longest.
 
         Returns:
@@ -83,22 +84,26 @@ class Numbers(Table):
         """Stores a state that the operator chose, for a number that is not booked."""
         self._sql.set_number_state(self._db, e164=e164, state=state.value, quarantined_until=quarantined_until)
 
-    def _longest_idle(self, wanted: NumberRequest) -> E164 | None:
+    def _longest_idle(self, wanted: NumberPattern) -> E164 | None:
+        if wanted.prefix is not None:
+            return self._longest_idle_with(wanted.prefix, wanted.country)
         e164: E164 | None
         if wanted.country is not None:
             e164 = self._sql.least_recently_used_free_of_country(self._db, country=wanted.country)
-        elif wanted.prefix is not None:
-            e164 = self._longest_idle_with(wanted.prefix)
         else:
             e164 = self._sql.least_recently_used_free(self._db)
         return e164
 
-    def _longest_idle_with(self, prefix: str) -> E164 | None:
-        """Returns a free number with the prefix, usually the one that was idle longest.
+    def _longest_idle_with(self, prefix: str, country: str | None) -> E164 | None:
+        """Returns a free number with the prefix, of the country if there is one; usually the one idle longest.
 
         No index has both orders. So this scans the numbers that were idle longest, then those with the prefix, and a
         limited number of either, so that no call waits long for this transaction.
         """
-        chosen = {"low": prefix, "high": prefix + LAST_NUMBER, "looked_at": SCAN_LIMIT}
-        e164: E164 | None = self._sql.free_number_among_oldest(self._db, **chosen)
-        return e164 or self._sql.free_number_among_range(self._db, **chosen)
+        chosen: dict[str, str | int] = {"low": prefix, "high": prefix + LAST_NUMBER, "looked_at": SCAN_LIMIT}
+        scans = (self._sql.free_number_among_oldest, self._sql.free_number_among_range)
+        if country is not None:
+            chosen["country"] = country
+            scans = (self._sql.free_number_among_oldest_of_country, self._sql.free_number_among_range_of_country)
+        found: Iterator[E164 | None] = (scan(self._db, **chosen) for scan in scans)
+        return next((e164 for e164 in found if e164 is not None), None)

@@ -1,5 +1,7 @@
 """Which number a booking gets on request, and what an operator does with single numbers."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.accounts.accounts import sandbox_of
@@ -9,21 +11,23 @@ from engine.bookings.lifecycle import BookingRequest
 from engine.bookings.number_pool import import_numbers
 from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
-from engine.domain.numbers import E164, NumberRequest
+from engine.domain.number_choice import NO_WISH, NumberRequest
+from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.times import EpochMs
 from engine.storage import numbers
 from engine.storage.numbers import Number
-from tests.contract.samples import CALLBACK, DAY, HIDDEN, START
+from tests.contract.samples import CALLBACK, DAY, HIDDEN, OTHER_HIDDEN, START
 from tests.contract.world import POOL, World
 
 FRENCH = [f"+331990000{n:02}" for n in range(4)]
+LONDON = "+442079460000"
 # Of no single country: an international network.
 NOWHERE = "+883510000091"
 
 
-async def book(world: World, wanted: NumberRequest) -> Booking:
-    request = BookingRequest(world.account, HIDDEN, UsagePlan.SMALL, CALLBACK, wanted=wanted)
+async def book(world: World, wanted: NumberRequest = NO_WISH, destination: E164 = HIDDEN) -> Booking:
+    request = BookingRequest(world.account, destination, UsagePlan.SMALL, CALLBACK, wanted=wanted)
     return await world.storage.run(bookings.book, request, world.now, world.policy)
 
 
@@ -57,7 +61,13 @@ async def test_a_requested_number_is_assigned_and_then_not_free(world: World) ->
 
 
 @pytest.mark.parametrize(
-    "wanted", [NumberRequest(country="FR"), NumberRequest(prefix="+331"), NumberRequest(prefix=FRENCH[0][:-1])]
+    "wanted",
+    [
+        NumberRequest(country="FR"),
+        NumberRequest(prefix="+331"),
+        NumberRequest(prefix=FRENCH[0][:-1]),
+        NumberRequest(country="FR", area="199"),
+    ],
 )
 async def test_the_matching_number_that_was_idle_longest_is_assigned(world: World, wanted: NumberRequest) -> None:
     world.now += DAY
@@ -82,14 +92,76 @@ async def test_a_prefix_matches_only_the_beginning_of_a_number(world: World) -> 
 
 
 @pytest.mark.parametrize("looked_at", [1, 3])
+@pytest.mark.parametrize("wanted", [NumberRequest(prefix="+33199"), NumberRequest(country="FR", area="199")])
 async def test_a_prefix_is_found_however_few_numbers_are_scanned(
-    world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int
+    world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int, wanted: NumberRequest
 ) -> None:
     monkeypatch.setattr(numbers, "SCAN_LIMIT", looked_at)
+    await add(world, "+33140000001", "+33140000002", "+33590000001")
     world.now += DAY
     await add(world, *FRENCH)
-    given = {(await book(world, NumberRequest(prefix="+33"))).service for _ in FRENCH}
+    given = {(await book(world, wanted)).service for _ in FRENCH}
     assert given == set(FRENCH)
+
+
+async def test_a_booking_without_a_wish_gets_a_number_of_its_destinations_country_where_one_is_free(
+    world: World,
+) -> None:
+    await add(world, LONDON, *FRENCH)
+    given = [(await book(world, destination=OTHER_HIDDEN)).service for _ in range(3)]
+    assert given == [LONDON, POOL[0], POOL[1]]
+    # Of the destination's country, the number that was idle longest is the first one, as among all.
+    assert [(await book(world)).service for _ in range(3)] == [POOL[2], POOL[3], FRENCH[0]]
+    for country in ("BE", "GB"):
+        with pytest.raises(NoNumberFree, match="every such number"):
+            await book(world, NumberRequest(country=country))
+    for _ in FRENCH[1:]:
+        await book(world)
+    for wanted in (NO_WISH, NumberRequest(country="any")):
+        with pytest.raises(NoNumberFree, match="every number"):
+            await book(world, wanted)
+
+
+async def test_a_number_of_the_destinations_country_is_preferred_from_the_moment_its_quarantine_is_over(
+    world: World,
+) -> None:
+    await add(world, LONDON)
+    await world.cancel(await book(world, destination=OTHER_HIDDEN))
+    world.now += world.policy.quarantine_ms - 1
+    assert (await book(world, destination=OTHER_HIDDEN)).service == POOL[0]
+    world.now += 1
+    assert (await book(world, destination=OTHER_HIDDEN)).service == LONDON
+
+
+@pytest.mark.parametrize("by_setting", [True, False])
+async def test_the_country_counts_neither_with_any_nor_with_the_setting_off(world: World, by_setting: bool) -> None:
+    world.now += DAY
+    await add(world, LONDON)
+    world.policy = replace(world.policy, local_numbers=not by_setting)
+    wanted = NO_WISH if by_setting else NumberRequest(country="any")
+    assert [(await book(world, wanted, OTHER_HIDDEN)).service for _ in range(5)] == [*POOL, LONDON]
+
+
+async def test_an_area_is_one_of_the_asked_country_or_of_the_destinations(world: World) -> None:
+    # Of these, +1 506 is Canadian and +1 201 American: no area of the one is found in the other.
+    await add(world, "+15062345678", "+12015550123", LONDON, "+441212345678")
+    for wanted, destination, service in (
+        (NumberRequest(area="20"), OTHER_HIDDEN, LONDON),
+        (NumberRequest(area="1", country="GB"), HIDDEN, "+441212345678"),
+        (NumberRequest(area="506", country="CA"), HIDDEN, "+15062345678"),
+        (NumberRequest(area="2"), HIDDEN, POOL[0]),
+    ):
+        assert (await book(world, wanted, destination)).service == service
+    for nowhere in (
+        NumberRequest(area="201", country="CA"),
+        NumberRequest(area="3"),
+        NumberRequest(area="2", country="FR"),
+        # With the trunk prefix, which is not dialled after a country code.
+        NumberRequest(area="02"),
+    ):
+        with pytest.raises(NoNumberFree, match="every such number"):
+            await book(world, nowhere)
+    assert (await book(world, NumberRequest(area="201", country="US"))).service == "+12015550123"
 
 
 async def test_a_number_quarantined_by_the_operator_is_not_assigned_until_then(world: World) -> None:
@@ -169,7 +241,8 @@ async def test_a_sandbox_can_request_only_a_simulated_number(world: World) -> No
     for service in (simulated, POOL[0]):
         with pytest.raises(NumberNotFree):
             await in_world(NumberRequest(service=E164(service)))
-    assert (await in_world(NumberRequest(prefix="+99"))).startswith("+999")
-    for wanted in (NumberRequest(country="BE"), NumberRequest(prefix="+32")):
+    for wanted in (NO_WISH, NumberRequest(prefix="+99"), NumberRequest(country="any")):
+        assert (await in_world(wanted)).startswith("+999")
+    for wanted in (NumberRequest(country="BE"), NumberRequest(prefix="+32"), NumberRequest(area="2")):
         with pytest.raises(NoNumberFree):
             await in_world(wanted)

@@ -26,7 +26,9 @@ SORTS = {
     "bookings_ending": "by id, of those that end in the same millisecond",
     "overview_live_calls": "live calls",
     "free_number_among_oldest": "a bounded number of scanned rows",
+    "free_number_among_oldest_of_country": "a bounded number of scanned rows",
     "free_number_among_range": "a bounded number of scanned rows",
+    "free_number_among_range_of_country": "a bounded number of scanned rows",
     "numbers_by_state": "for `doctor`",
 }
 # The index of frequent queries, and as much of their search as matters.
@@ -45,8 +47,10 @@ INDEXES = {
     "cdr_places": "cdrs_begun (account_id=? AND (started_at,id)>(?,?) AND (started_at,id)<(?,?))",
     "cdrs_between": "cdrs_begun (account_id=? AND (started_at,id)>(?,?) AND (started_at,id)<(?,?))",
     "free_number_among_oldest": "numbers_free",
+    "free_number_among_oldest_of_country": "numbers_free_country (country=?)",
     "free_number_among_range": "numbers_free_e164 (e164>? AND e164<?)",
-    "free_numbers_by_country": "numbers_free_country",
+    "free_number_among_range_of_country": "numbers_free_area (country=? AND e164>? AND e164<?)",
+    "free_numbers_by_country": "numbers_free_area",
     "least_recently_used_free": "numbers_free",
     "least_recently_used_free_of_country": "numbers_free_country (country=?)",
     "oldest_cdrs": "sqlite_autoindex_cdrs_1",

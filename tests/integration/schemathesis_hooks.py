@@ -28,7 +28,8 @@ TIMES = {"from": INSTANTS, "to": INSTANTS}
 NUMBERS = {
     "service": tuple(f"+331990{last:05}" for last in range(2_000, 6_000)),
     "prefix": ("+3319900", "+331"),
-    "country": ("FR",),
+    "country": ("FR", "any"),
+    "area": ("1", "199"),
 }
 EXISTING = {"destination": DESTINATIONS, "callback": CALLBACKS, "cursor": CURSORS, **TIMES, **NUMBERS}
 # Each with a position before all records.
@@ -49,6 +50,8 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any]
         return
     if isinstance(case.body, dict):
         _put(case.body, EXISTING)
+        if "area" in case.body:
+            case.body["country"] = "FR"
     _put(case.query, TIMES)
     _put_in_order(case.query)
     if isinstance(case.body, dict):

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from engine.bookings.number_pool import import_numbers
 from engine.domain.ids import CallId
-from tests.integration.api_helpers import CALLER, DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, Answer, Api, a_request
+from tests.integration.api_helpers import CALLER, DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, START, Answer, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -136,6 +137,15 @@ async def test_a_free_number_can_be_chosen(api: Api) -> None:
     assert (await api.book(service=NUMBERS[4]))["service"] == NUMBERS[4]
     assert (await api.book(prefix=NUMBERS[5]))["service"] == NUMBERS[5]
     assert (await api.book(country="BE"))["service"] == NUMBERS[0]
+    assert (await api.book(country="BE", area="25550"))["service"] == NUMBERS[1]
+    assert (await api.book(area="25550"))["service"] == NUMBERS[2]
+    assert (await api.book(country="any"))["service"] == NUMBERS[3]
+
+
+async def test_without_a_choice_the_number_is_of_the_destinations_country_where_one_is_free(api: Api) -> None:
+    await api.storage.run(import_numbers, [(1, "+442079460000")], START)
+    given = [(await api.book(destination=OTHER_HIDDEN))["service"] for _ in range(2)]
+    assert given == ["+442079460000", NUMBERS[0]]
 
 
 async def test_an_unavailable_number_is_refused_alike_whatever_its_state(api: Api) -> None:
@@ -150,7 +160,7 @@ async def test_an_unavailable_number_is_refused_alike_whatever_its_state(api: Ap
     assert len({json.dumps(answer.body) for answer in answers}) == 1
 
 
-@pytest.mark.parametrize("wish", [{"prefix": "+331"}, {"country": "FR"}])
+@pytest.mark.parametrize("wish", [{"prefix": "+331"}, {"country": "FR"}, {"area": "3"}])
 async def test_a_wish_that_no_free_number_fits_answers_like_an_empty_pool(api: Api, wish: dict[str, str]) -> None:
     answer = await api.call("POST", "/bookings", a_request(**wish))
     assert (answer.status, answer.code) == (503, "no_number_free")
@@ -175,6 +185,19 @@ async def test_a_wish_that_no_free_number_fits_answers_like_an_empty_pool(api: A
         ({"country": "BEL"}, "country"),
         ({"service": NUMBERS[0], "country": "BE"}, ""),
         ({"prefix": "+32", "country": "BE"}, ""),
+        ({"country": "ANY"}, "country"),
+        ({"country": "any\n"}, "country"),
+        ({"area": "+322"}, "area"),
+        ({"area": ""}, "area"),
+        ({"area": "2 "}, "area"),
+        ({"area": "2\n"}, "area"),
+        ({"area": "12345678901"}, "area"),
+        ({"area": "\u0662"}, "area"),
+        ({"area": 2}, "area"),
+        ({"area": None}, "area"),
+        ({"area": "2", "country": "any"}, ""),
+        ({"area": "2", "prefix": "+32"}, ""),
+        ({"area": "2", "service": NUMBERS[0]}, ""),
     ],
 )
 async def test_a_bad_wish_for_a_number_is_refused(api: Api, wish: dict[str, Any], field: str) -> None:

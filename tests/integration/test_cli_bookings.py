@@ -131,6 +131,11 @@ def test_a_booking_is_created_with_a_chosen_number_and_notes(cli: Cli) -> None:
     assert (stored[0], json.loads(stored[1])) == ("for +32470123456", {"order": "1871", "who": "+32470123456=x"})
     assert cli.json(*made, "--prefix", "+3319900001")["service"].startswith("+3319900001")
     assert cli.json(*made, "--country", "FR")["service"].startswith("+33")
+    assert cli.json(*made, "--country", "FR", "--area", "199")["service"].startswith("+33199")
+    assert cli.json(*made, "--country", "any")["service"].startswith("+33")
+    assert "booked or in quarantine" in cli.refused(
+        *made, "--area", "2"
+    )  # of the destination's country, which has none
     assert "not free" in cli.refused(*made, "--service", "+33199000007")
 
 
@@ -141,6 +146,10 @@ def test_a_booking_is_created_with_a_chosen_number_and_notes(cli: Cli) -> None:
         (("--service", "33199000007"), "--service must be"),
         (("--prefix", "33"), "--prefix must be"),
         (("--country", "fr"), "--country must be a country"),
+        (("--country", "FR", "--area", "+1"), "--area must be"),
+        (("--country", "any", "--area", "1"), "not to any"),
+        (("--prefix", "+33", "--area", "1"), "give only one of"),
+        (("--service", "+33199000007", "--area", "1"), "give only one of"),
         (("--label", "x" * 101), "--label must have"),
         (("--metadata", "order"), "--metadata must be key=value"),
         (("--metadata", "order=1", "--metadata", "order=2"), "with each key once"),

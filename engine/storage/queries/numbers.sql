@@ -35,6 +35,29 @@ SELECT w.e164 FROM (
 ORDER BY w.idle_since, w.e164
 LIMIT 1;
 
+-- name: free_number_among_oldest_of_country$
+-- As free_number_among_oldest, of one country's numbers.
+SELECT w.e164 FROM (
+    SELECT e164, idle_since FROM numbers
+    WHERE state = 'FREE' AND country = :country
+    ORDER BY idle_since, e164
+    LIMIT :looked_at
+) AS w
+WHERE w.e164 >= :low AND w.e164 <= :high
+ORDER BY w.idle_since, w.e164
+LIMIT 1;
+
+-- name: free_number_among_range_of_country$
+-- As free_number_among_range, of one country's numbers.
+SELECT w.e164 FROM (
+    SELECT e164, idle_since FROM numbers
+    WHERE state = 'FREE' AND country = :country AND e164 >= :low AND e164 <= :high
+    ORDER BY e164
+    LIMIT :looked_at
+) AS w
+ORDER BY w.idle_since, w.e164
+LIMIT 1;
+
 -- name: mark_booked!
 UPDATE numbers SET state = 'BOOKED', quarantined_until = NULL WHERE e164 = :e164 AND state = 'FREE';
 
