@@ -95,6 +95,7 @@ def settings_of(directory: Path, ports: tuple[int, int], more: Mapping[str, obje
         "fastagi_port": fastagi,
         "callback_hosts_private": True,
         "max_bookings_per_account": 10_000_000,
+        "new_bookings_a_day": 10_000_000,
         "max_concurrent_calls": 1000,
         "requests_per_minute": 1_000_000,
         "plans": {"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from api.http.auth_failures import FailureLimit
 from api.http.client_ip import client_ip_of
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, KEY_DIGEST, SANDBOX
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, KEY_DIGEST, OWN_QUOTA, SANDBOX
 from api.http.problems import ProblemError
 from api.http.routes import ROUTES_BY_HANDLER, Handler
 from engine.accounts.keys import key_digest
@@ -30,6 +30,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     if not is_unrouted and not (route and route.public):
         key = await _key(request)
         request[ACCOUNT_ID] = key.account_id
+        request[OWN_QUOTA] = key.requests_per_minute
         if key.test_of is not None:
             request[SANDBOX] = Sandbox(key.account_id, key.clock_ahead_ms, key.test_of)
     return await handler(request)

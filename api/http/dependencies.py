@@ -29,7 +29,7 @@ class RequestLimits:
     The storage and hang-up times of a DELETE together fit into `request_seconds`: once committed, it answers 204.
 
     Attributes:
-        requests_per_minute: Requests of one account.
+        requests_per_minute: Requests of one account that has no limit of its own.
         body_bytes: Size of a body.
         request_seconds: Time for a whole request. Exports may take longer.
         body_seconds: Time for a body to arrive.
@@ -100,6 +100,8 @@ class Dependencies:
 DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 # The account of the request's key. `api.http.auth` sets it on every route that is not public.
 ACCOUNT_ID: web.RequestKey[AccountId] = web.RequestKey("ACCOUNT_ID")
+# How many requests that account may send within a minute; None: as many as others.
+OWN_QUOTA: web.RequestKey[int | None] = web.RequestKey("OWN_QUOTA")
 # The digest of that key. Long answers use it to look the key up again.
 KEY_DIGEST = web.RequestKey("KEY_DIGEST", str)
 # The sandbox of the request's key. Not set for live keys.

@@ -69,6 +69,7 @@ PROBLEMS: dict[str, Kind] = {
     "idempotency_key_reused": Kind(422, "This Idempotency-Key was used for a different request"),
     "booking_too_long": Kind(422, "The booking would end too far in the future"),
     "clock_too_far": Kind(422, "The clock cannot be set further ahead"),
+    "too_many_new_bookings": Kind(429, "The account has reached its limit of new bookings", retry_after=86_400),
     "too_many_requests": Kind(429, "Too many requests", retry_after=1),
     "too_many_failures": Kind(429, "Too many failed authentications", retry_after=60),
     "internal": Kind(500, "Internal server error"),
@@ -145,7 +146,7 @@ def _problem_of_refusal(refusal: Refusal) -> ProblemError:
     if field:
         error = FieldError(field=field, message=str(refusal), pointer=pointer_to((field,)))
         return ProblemError(refusal.code, str(refusal), (error,))
-    return ProblemError(refusal.code, _sentence(str(refusal)))
+    return ProblemError(refusal.code, _sentence(str(refusal)), retry_after=refusal.retry_after)
 
 
 def _sentence(text: str) -> str:

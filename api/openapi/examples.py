@@ -174,6 +174,7 @@ SECRETS = WebhookSecretBody.of(
 PLANS = PlansBody(data=[PlanBody(id=UsagePlan.SMALL, seconds=1800, minutes=30, calls=25, days=7)])
 NUMBERS = NumbersBody(
     free=37,
+    in_quarantine=5,
     days_left=12,
     countries=[CountryBody(country="BE", free=25), CountryBody(country="FR", free=12)],
 )
@@ -189,6 +190,9 @@ ACCOUNT = AccountBody(
     created_at=BOOKED_AT,
     max_bookings=1000,
     bookings_held=1,
+    numbers_in_quarantine=3,
+    max_new_bookings_a_day=200,
+    new_bookings_last_day=2,
 )
 EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     NewBooking: [

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, SANDBOX, now_of
 from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
@@ -48,9 +48,15 @@ class AccountBody(Outgoing):
     """The optional events that its callbacks report. Every account receives two more events."""
     created_at: Instant
     max_bookings: Count
-    """How many bookings the account may hold."""
+    """How many bookings the account may hold, together with its numbers in quarantine."""
     bookings_held: Count
     """How many bookings the account holds, including expired ones that can still be renewed."""
+    numbers_in_quarantine: Count
+    """How many numbers of bookings that are gone are still in quarantine. They count as bookings until then."""
+    max_new_bookings_a_day: Count | None
+    """How many bookings the account may make within any 24 hours. `null`: a sandbox has no such limit."""
+    new_bookings_last_day: Count
+    """How many bookings the account has made within the last 24 hours, including those that are gone."""
 
 
 async def show(request: web.Request) -> web.Response:
@@ -67,15 +73,18 @@ async def change(request: web.Request) -> web.Response:
 
 async def _account(request: web.Request) -> AccountBody:
     deps = request.app[DEPENDENCIES]
-    # It can hold more than `max_bookings` only if the operator has lowered that limit since.
-    account = await deps.reads.account(request[ACCOUNT_ID], limit=2 * deps.policy.max_bookings)
+    account = await deps.reads.account(request[ACCOUNT_ID], deps.policy.account_limits, now_of(request))
+    limits = account.limits
     return AccountBody(
         id=account.id,
         name=account.name,
         events=account.events,
         created_at=rfc3339(account.created_at),
-        max_bookings=deps.policy.max_bookings,
+        max_bookings=limits.max_bookings,
         bookings_held=account.bookings_held,
+        numbers_in_quarantine=account.numbers_in_quarantine,
+        max_new_bookings_a_day=None if SANDBOX in request else limits.new_bookings_a_day,
+        new_bookings_last_day=account.new_bookings,
     )
 
 

@@ -171,6 +171,7 @@ ROUTES = (
                 "destination_not_allowed",
                 "destination_is_ours",
                 "quota_reached",
+                "too_many_new_bookings",
                 "number_not_free",
                 "no_number_free",
             ),

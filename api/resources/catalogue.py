@@ -7,7 +7,7 @@ from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.common import Outgoing
 from api.schemas.fields import Count, PlaceOfNumbers
-from engine.bookings.number_pool import PACE_DAYS, PACE_MS, days_left
+from engine.bookings.pool_forecast import PACE_DAYS, pool_forecast
 from engine.domain.numbers import SIMULATED_NUMBERS
 from engine.domain.policy import Allowance, UsagePlan
 from engine.domain.times import DAY_MS
@@ -58,6 +58,8 @@ class NumbersBody(Outgoing):
 
     free: Count
     """How many numbers can be booked now."""
+    in_quarantine: Count
+    """How many numbers are in quarantine, and can be booked when it is over."""
     days_left: Count | None
     """Days until no number is free, at the pace of the last week; `null`: the number of free numbers does not fall."""
     countries: list[CountryBody]
@@ -67,7 +69,10 @@ class NumbersBody(Outgoing):
 # A sandbox does not see the real pool, which says nothing about what it can book. Booked numbers are not subtracted:
 # among so many they make no difference, and counting them costs more than it is worth.
 _OF_SANDBOXES = NumbersBody(
-    free=SIMULATED_NUMBERS, days_left=None, countries=[CountryBody(country=None, free=SIMULATED_NUMBERS)]
+    free=SIMULATED_NUMBERS,
+    in_quarantine=0,
+    days_left=None,
+    countries=[CountryBody(country=None, free=SIMULATED_NUMBERS)],
 )
 
 
@@ -82,14 +87,13 @@ async def numbers(request: web.Request) -> web.Response:
     if SANDBOX in request:
         return json_answer(_OF_SANDBOXES)
     deps = request.app[DEPENDENCIES]
-    by_country = await deps.reads.free_numbers()
-    net_taken = await deps.reads.net_taken(now_of(request), PACE_MS, deps.policy.quarantine_ms)
-    free = sum(by_country.values())
-    found = sorted(by_country.items(), key=lambda one: (one[0] is None, one[0]))
+    forecast = await pool_forecast(deps.reads, now_of(request), deps.policy.quarantine_ms)
+    found = sorted(forecast.free_by_country.items(), key=lambda one: (one[0] is None, one[0]))
     return json_answer(
         NumbersBody(
-            free=free,
-            days_left=days_left(free, net_taken),
+            free=forecast.free,
+            in_quarantine=forecast.in_quarantine,
+            days_left=forecast.days_left,
             countries=[CountryBody(country=country, free=count) for country, count in found],
         )
     )
@@ -113,8 +117,9 @@ ROUTES = (
             TAG,
             "Count free numbers",
             answers={200: NumbersBody},
-            detail=f"The pace is the count of numbers that were booked within {PACE_DAYS} days, minus those that came "
-            "back from quarantine. For a sandbox the numbers are simulated and never run out.",
+            detail=f"`daysLeft` assumes that as many numbers are booked a day as within the last {PACE_DAYS} days. It "
+            "counts on the numbers that come back from quarantine. For a sandbox the numbers are simulated and never "
+            "run out.",
         ),
     ),
 )

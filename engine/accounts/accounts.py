@@ -1,6 +1,7 @@
 """Customers' accounts and their sandboxes. Each is a plain function over a transaction."""
 
 from engine.callbacks.secrets import new_secret
+from engine.domain.account_limits import OwnLimits
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs
@@ -54,6 +55,26 @@ def sandbox_of(tx: Transaction, account: str, now: EpochMs) -> Account:
     if tx.accounts.by_name(name):  # a customer chose this name
         name = f"{owner.id}{TEST_SUFFIX}"
     return create_account(tx, name, now, test_of=owner.id)
+
+
+def set_limits(tx: Transaction, account: str, own: OwnLimits, *, reset: bool = False) -> Account:
+    """Gives an account limits of its own.
+
+    Args:
+        tx: The transaction.
+        account: Id or name of the account.
+        own: The limits to set, by their names in AccountLimits; the account keeps its others.
+        reset: Whether it loses its others.
+
+    Raises:
+        InvalidInput: There is no such account, or it is a sandbox, which has the limits of its customer's account.
+    """
+    found = account_of(tx, account)
+    if found.test_of:
+        raise InvalidInput([f"{found.name} is a sandbox and has the limits of the account {found.test_of}"])
+    before = {} if reset else tx.accounts.own_limits(found.id)
+    tx.accounts.set_own_limits(found.id, {**before, **own})
+    return found
 
 
 def account_of(tx: Transaction, account: str) -> Account:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.bookings.number_pool import free_simulated_number
+from engine.bookings.quota import check_quota
 from engine.callbacks import notifications
 from engine.calls.reconciliation import settle_overdue
 from engine.domain import booking as life
 from engine.domain.booking import Booking, BookingStatus, CallerId
 from engine.domain.destinations import allowed_destination, country_of
-from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, NumberNotFree, QuotaReached
+from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, NumberNotFree
 from engine.domain.events import WhyGone
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import Credit
@@ -99,13 +100,13 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         InvalidDestination: The destination is not a telephone number.
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
-        QuotaReached: The account has as many bookings as it may have.
+        QuotaReached: The account has as many bookings and numbers in quarantine as it may have.
+        TooManyNewBookings: The account has made as many bookings within 24 hours as it may.
         NumberNotFree: The number that the customer asked for is not free.
         NoNumberFree: No number that matches the request is free.
     """
     destination = _checked_destination(tx, request.destination, policy)
-    if tx.bookings.held_by(request.account_id, policy.max_bookings) >= policy.max_bookings:
-        raise QuotaReached(f"the account has reached its limit of {policy.max_bookings} bookings")
+    check_quota(tx, request.account_id, now, policy)
     allowance = policy.plans[request.usage_plan]
     booking = Booking(
         id=BookingId(new_id("bkg")),
@@ -192,7 +193,7 @@ def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: E
     deleted = life.delete(booking, now, policy)
     tx.bookings.update(deleted)
     notifications.notify_booking_gone(tx, deleted, WhyGone.DELETED, now)
-    tx.numbers.quarantine(booking.service, now, EpochMs(now + policy.quarantine_ms))
+    _quarantine(tx, deleted, now, policy)
     tx.blocked.delete_all(booking.id)
     return [call.call_id for call in tx.calls.up_on(booking.id)]
 
@@ -232,7 +233,7 @@ def end_graces(tx: Transaction, over: Iterable[Booking], now: EpochMs, policy: P
         gone = life.end_grace(booking, now, policy)
         tx.bookings.update(gone)
         notifications.notify_booking_gone(tx, gone, WhyGone.GRACE_OVER, now)
-        tx.numbers.quarantine(booking.service, now, EpochMs(now + policy.quarantine_ms))
+        _quarantine(tx, gone, now, policy)
         unblocked += tx.blocked.delete_all(booking.id)
         ended += 1
     return ended
@@ -265,6 +266,10 @@ def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> 
     if tx.numbers.is_ours(checked):
         raise DestinationIsOurs("destination is itself a rented number")
     return checked
+
+
+def _quarantine(tx: Transaction, gone: Booking, now: EpochMs, policy: Policy) -> None:
+    tx.numbers.quarantine(gone.service, gone.account_id, now, EpochMs(now + policy.quarantine_ms))
 
 
 def _take_number(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy) -> E164:

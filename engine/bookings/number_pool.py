@@ -1,6 +1,6 @@
-"""The pool of rented numbers: import, quarantine, retire, restore; the forecast; and the sandbox's simulated numbers.
+"""The pool of rented numbers: import, quarantine, retire, restore; and the sandbox's simulated numbers.
 
-Each is a plain function over a transaction, except for the parsing and the forecast, which need no database.
+Each is a plain function over a transaction, except for the parsing, which needs no database.
 """
 
 import secrets
@@ -20,14 +20,11 @@ from engine.domain.numbers import (
     is_e164,
     is_simulated,
 )
-from engine.domain.times import DAY_MS, EpochMs
+from engine.domain.times import EpochMs
 from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
 
 MAX_REPORTED = 20
-# The forecast assumes the pace of the last week.
-PACE_DAYS = 7
-PACE_MS = PACE_DAYS * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +130,6 @@ def restore(tx: Transaction, number: str) -> Number:
     state = NumberState.FREE if found.quarantined_until is None else NumberState.QUARANTINED
     tx.numbers.set_state(found.e164, state, found.quarantined_until)
     return _found(tx, found.e164)
-
-
-def days_left(free: int, net_taken: int) -> int | None:
-    """Forecasts after how many whole days no number is free, if the pace of the last `PACE_DAYS` continues.
-
-    Args:
-        free: How many numbers are free now.
-        net_taken: Numbers booked minus numbers that became free again, within the last `PACE_DAYS`.
-
-    Returns:
-        Whole days, or None if the number of free numbers does not fall.
-    """
-    return free * PACE_DAYS // net_taken if net_taken > 0 else None
 
 
 def free_simulated_number(tx: Transaction, wanted: NumberRequest = NO_WISH) -> E164:

@@ -1,8 +1,10 @@
 """`accounts …` and `keys …`: who may use the API, and which events they chose."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from pydantic.alias_generators import to_camel
 
 from engine.accounts import accounts, keys
 from engine.callbacks import notifications
@@ -11,6 +13,7 @@ from engine.cli.options import AccountArgument
 from engine.cli.output import Json, show, show_one
 from engine.config import secrets
 from engine.config.settings import Settings
+from engine.domain.account_limits import MOST, AccountLimits
 from engine.domain.errors import InvalidInput
 from engine.domain.notifications import EventType
 from engine.domain.times import EpochMs, rfc3339
@@ -76,6 +79,59 @@ def _read_events(text: str) -> list[EventType]:
     if unknown:
         raise InvalidInput([f"there is no event {unknown[0][:40]!r}; there are {', '.join(known)}"])
     return [known[word] for word in words]
+
+
+@accounts_app.command("limits")
+def limits(
+    account: AccountArgument,
+    max_bookings: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST.max_bookings, help="Bookings that it may hold, with its numbers in quarantine."),
+    ] = None,
+    new_bookings_a_day: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST.new_bookings_a_day, help="Bookings that it may make within any 24 hours."),
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST.requests_per_minute, help="API requests that it may send within a minute."),
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Drop its own limits first, so that those of the settings apply again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show or set the limits of an account, and show what it uses of them. A change takes effect at once.
+
+    `own` names the limits that this account has of its own; the others are those of the settings.
+    """
+    options = {
+        "max_bookings": max_bookings,
+        "new_bookings_a_day": new_bookings_a_day,
+        "requests_per_minute": requests_per_minute,
+    }
+    own = {name: value for name, value in options.items() if value is not None}
+    settings = Settings()
+    if own or reset:
+        run_command(settings, accounts.set_limits, account, own, reset=reset)
+    record = run_command(settings, _limits, account, settings.account_limits)
+    if not as_json:
+        record = record | {"own": ", ".join(record["own"]) or "none"}
+    show_one(record, as_json=as_json)
+
+
+def _limits(tx: Transaction, account: str, default: AccountLimits) -> dict[str, Any]:
+    account_id = accounts.account_of(tx, account).id
+    in_force = tx.accounts.limits(account_id, default)
+    used = tx.accounts.summary(account_id, in_force, tx.sandboxes.now(account_id, SystemClock().now()))
+    return {
+        "accountId": account_id,
+        **{to_camel(name): limit for name, limit in asdict(in_force).items()},
+        "own": [to_camel(name) for name in tx.accounts.own_limits(account_id)],
+        "bookingsHeld": used.bookings_held,
+        "numbersInQuarantine": used.numbers_in_quarantine,
+        "newBookingsLastDay": used.new_bookings,
+    }
 
 
 @keys_app.command("create")

@@ -31,6 +31,11 @@ def run_command(
         finally:
             await storage.close()
 
+    open_database(settings)
+    return asyncio.run(once())
+
+
+def open_database(settings: Settings) -> None:
+    """Makes sure that there is a database of this version. Raises DataDirUnusable."""
     require_database(settings)
     migrate(settings.database)
-    return asyncio.run(once())

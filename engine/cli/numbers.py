@@ -1,5 +1,6 @@
 """`numbers …`: the pool of numbers to rent."""
 
+import asyncio
 import csv
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from engine.bookings import number_pool
-from engine.cli.database import run_command
+from engine.bookings.pool_forecast import PACE_DAYS, PoolForecast, pool_forecast
+from engine.cli.database import open_database, run_command
 from engine.cli.output import Json, progress, show, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
@@ -18,11 +20,14 @@ from engine.domain.numbers import NumberState
 from engine.domain.times import DAY_MS, EpochMs, rfc3339
 from engine.runtime.clock import SystemClock
 from engine.storage.numbers import Number
+from engine.storage.reads import Reads
 from engine.storage.transaction import Transaction
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The pool of numbers to rent.")
 
 PAGE = 1000
+# Of the forecast.
+SHOWN_DAYS = (1, 2, 7, 14, 30, 60, 90)
 MAX_BYTES = 64 * 1024 * 1024
 HEADERS = {"number", "e164", "numbers"}
 
@@ -63,6 +68,32 @@ def list_(
 
 
 @app.command()
+def forecast(as_json: Json = False) -> None:
+    """Show how many numbers will be free: if as many are booked a day as in the last week, and quarantines end.
+
+    `returned` are the numbers that leave quarantine until then. The last line is the length of a quarantine from now.
+    """
+    settings = Settings()
+    open_database(settings)
+    quarantine_ms = policy_of(settings).quarantine_ms
+    expected = asyncio.run(_forecast(settings, quarantine_ms))
+    known = len(expected.returning)
+    show(
+        [
+            {
+                "inDays": days,
+                "free": expected.free_after(days),
+                "returned": sum(expected.returning[:days]),
+                "booked": expected.taken * days // PACE_DAYS,
+                "inQuarantine": expected.in_quarantine if days == 0 else None,
+            }
+            for days in sorted({0, known, *(each for each in SHOWN_DAYS if each < known)})
+        ],
+        as_json=as_json,
+    )
+
+
+@app.command()
 def quarantine(
     number: NumberArgument,
     days: Annotated[
@@ -87,6 +118,11 @@ def retire(number: NumberArgument, as_json: Json = False) -> None:
 def restore(number: NumberArgument, as_json: Json = False) -> None:
     """Bring a retired number back into the pool. The rest of its quarantine still applies."""
     show_one(_shown(run_command(Settings(), number_pool.restore, number)), as_json=as_json)
+
+
+async def _forecast(settings: Settings, quarantine_ms: int) -> PoolForecast:
+    async with Reads(settings.database) as reads:
+        return await pool_forecast(reads, SystemClock().now(), quarantine_ms)
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:
@@ -124,4 +160,5 @@ def _shown(number: Number) -> dict[str, Any]:
         "country": number.country,
         "idleSince": rfc3339(number.idle_since),
         "quarantinedUntil": rfc3339(number.quarantined_until) if number.quarantined_until else None,
+        "quarantinedBy": number.quarantined_by,
     }

@@ -34,7 +34,7 @@ def policy_of(settings: Settings) -> Policy:
         ring_seconds=int(settings.ring_timeout.total_seconds()),
         lost_call_margin_ms=_ms(settings.tuning.lost_call_margin),
         horizon_ms=RENEWAL_HORIZON_MS,
-        max_bookings=settings.max_bookings_per_account,
+        account_limits=settings.account_limits,
         local_numbers=settings.local_numbers,
         default_limits=BookingLimits(settings.max_concurrent_calls, settings.max_calls_per_caller_per_hour),
         destinations=AllowedDestinations(

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from engine.config.asterisk_settings import AsteriskSettings
+from engine.config.account_settings import AccountSettings
 from engine.config.checks import (
     Listener,
     refuse_half_of_tls,
@@ -41,7 +41,7 @@ from engine.domain.policy import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_C
 CONFIG_FILE = "rented-numbers.toml"
 
 
-class Settings(AsteriskSettings):
+class Settings(AccountSettings):
     """What an operator may choose. Invalid values and combinations are refused with pydantic's ValidationError.
 
     Descriptions are read by operators: each is one or more whole sentences or noun phrases with a full stop.
@@ -115,18 +115,6 @@ class Settings(AsteriskSettings):
         True,
         description="Whether a booking that asks for no particular number gets one of its destination's country, where "
         "one is free.",
-    )
-    max_bookings_per_account: int = Field(
-        1_000,
-        ge=1,
-        le=10_000_000,
-        description="Bookings that one account may hold, including expired ones in their grace period.",
-    )
-    requests_per_minute: int = Field(
-        600,
-        ge=1,
-        le=1_000_000,
-        description="API requests that one account may send within a minute. All may come at once.",
     )
     max_calls_per_caller_per_hour: int = Field(
         60,

@@ -8,6 +8,7 @@ RentedNumbersError
 │   ├── UnknownPlan
 │   ├── CallbackNotAcceptable
 │   ├── QuotaReached
+│   ├── TooManyNewBookings (retryable)
 │   ├── NumberNotFree
 │   ├── NoNumberFree (retryable)
 │   ├── BookingTooLong
@@ -33,10 +34,12 @@ class Refusal(RentedNumbersError):
     Attributes:
         code: Stable and documented; clients decide by it.
         retryable: Whether the same request may succeed later.
+        retry_after: Seconds after which it may; None if they are not known.
     """
 
     code = "refused"
     retryable = False
+    retry_after: int | None = None
 
 
 class InvalidDestination(Refusal):
@@ -70,9 +73,20 @@ class CallbackNotAcceptable(Refusal):
 
 
 class QuotaReached(Refusal):
-    """The account holds as many bookings as the operator allows."""
+    """The account holds as many bookings, and has as many numbers in quarantine, as the operator allows."""
 
     code = "quota_reached"
+
+
+class TooManyNewBookings(Refusal):
+    """The account has made as many bookings within 24 hours as the operator allows."""
+
+    code = "too_many_new_bookings"
+    retryable = True
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NumberNotFree(Refusal):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, AccountLimits
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
 from engine.domain.times import DAY_MS, HOUR_MS
 from engine.domain.trunks import Trunk
@@ -103,7 +104,7 @@ class Policy:
         lost_call_margin_ms: Grace period after a call's latest possible end before it is settled without an end report.
         horizon_ms: The furthest that a renewal may move a booking's end into the future.
         default_limits: Limits of bookings that do not set their own.
-        max_bookings: Bookings that one account may hold, so that no account can empty the pool.
+        account_limits: Limits of accounts that have none of their own, so that no account can empty the pool.
         local_numbers: Whether a booking without a wish gets a number of its destination's country where one is free.
         destinations: Which numbers a booking may hide.
         notifications: When customers are notified.
@@ -118,7 +119,7 @@ class Policy:
     lost_call_margin_ms: int
     horizon_ms: int
     default_limits: BookingLimits = NO_BOOKING_LIMITS
-    max_bookings: int = 1_000
+    account_limits: AccountLimits = DEFAULT_ACCOUNT_LIMITS
     local_numbers: bool = True
     destinations: AllowedDestinations = DEFAULT_DESTINATIONS
     notifications: NotificationRules = DEFAULT_NOTIFICATION_RULES

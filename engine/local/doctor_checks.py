@@ -163,6 +163,9 @@ def numbers(settings: Settings) -> Iterator[Finding]:
     elif free < total * FEW_NUMBERS:
         fix = "few are free: import more with `rented-numbers numbers import pool.csv`"
         yield Finding("numbers", Verdict.WARNING, text, fix)
+    elif settings.profile is Profile.PRODUCTION and (name := asyncio.run(_who_may_take(settings, total))):
+        fix = f"set MAX_BOOKINGS_PER_ACCOUNT below {total}, or `rented-numbers accounts limits … --max-bookings …`"
+        yield Finding("numbers", Verdict.WARNING, f"{text}; the account {name!r} may take all of them from others", fix)
     else:
         yield Finding("numbers", Verdict.OK, text)
 
@@ -253,6 +256,15 @@ def _health(settings: Settings) -> dict[str, str] | None:
 async def _numbers_by_state(settings: Settings) -> dict[str, int]:
     async with Reads(settings.database) as reads:
         return await reads.numbers_by_state()
+
+
+async def _who_may_take(settings: Settings, numbers: int) -> str | None:
+    """Returns the name of a customer who may hold this many numbers; None if there is none, or only one customer."""
+    async with Reads(settings.database) as reads:
+        customers = [account for account in await reads.accounts() if account["test_of"] is None]
+    default = settings.max_bookings_per_account
+    names = (each["name"] for each in customers if (each["max_bookings"] or default) >= numbers)
+    return next(names, None) if len(customers) > 1 else None
 
 
 async def _callback_counts(settings: Settings, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:

@@ -176,7 +176,7 @@ def _ended(tx: Transaction, booking: Booking, now: EpochMs, policy: Policy) -> B
     if booking.gone_at is not None:
         return booking
     now = tx.sandboxes.now(booking.account_id, now)
-    tx.numbers.quarantine(booking.service, now, EpochMs(now + policy.quarantine_ms))
+    tx.numbers.quarantine(booking.service, booking.account_id, now, EpochMs(now + policy.quarantine_ms))
     if life.status_at(booking, now, policy) is BookingStatus.GONE:
         gone, why = life.end_grace(booking, now, policy), WhyGone.GRACE_OVER
     else:

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+from engine.domain.account_limits import AccountLimits, OwnLimits, limits_in_force
 from engine.domain.ids import AccountId
 from engine.domain.notifications import EventType
-from engine.domain.times import EpochMs
+from engine.domain.times import DAY_MS, EpochMs
+from engine.storage.columns import COLUMNS
 from engine.storage.table import Row, Table, fields_of
+
+# An account's bookings and numbers are counted at least up to here, which takes some milliseconds.
+MIN_COUNT_LIMIT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +38,14 @@ class ApiKey:
         test_of: The customer's account, if `account_id` is a sandbox.
         clock_ahead_ms: How far the account's clock is ahead of the machine's, in milliseconds. Only sandboxes have a
             clock of their own.
+        requests_per_minute: The customer's own limit; None: the operator's applies.
     """
 
     id: str
     account_id: AccountId
     test_of: AccountId | None = None
     clock_ahead_ms: int = 0
+    requests_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,9 @@ class AccountSummary:
     Attributes:
         events: Optional events that the account has chosen, in the order of EventType.
         bookings_held: Number of its bookings, including expired ones in their grace period.
+        numbers_in_quarantine: Number of the numbers that it gave back and that count against it.
+        new_bookings: Number of the bookings that it has made within 24 hours.
+        limits: The limits in force.
     """
 
     id: AccountId
@@ -55,6 +65,9 @@ class AccountSummary:
     events: list[EventType]
     created_at: EpochMs
     bookings_held: int
+    numbers_in_quarantine: int
+    new_bookings: int
+    limits: AccountLimits
 
 
 class Accounts(Table):
@@ -75,8 +88,26 @@ class Accounts(Table):
         return Account(**row) if row else None
 
     def all(self) -> list[dict[str, Any]]:
-        """Returns id, name, test_of and created_at of all accounts, in the order of their ids."""
+        """Returns id, name, test_of, created_at and own max_bookings of all accounts, in the order of their ids."""
         return [dict(row) for row in self._sql.accounts_list(self._db)]
+
+    def own_limits(self, account_id: AccountId) -> dict[str, int]:
+        """Returns the limits that an account has of its own. A sandbox has those of its customer's account."""
+        return own_limits_from_row(self._sql.account_limits(self._db, account_id=account_id))
+
+    def limits(self, account_id: AccountId, default: AccountLimits) -> AccountLimits:
+        """Returns the limits in force for an account."""
+        return limits_in_force(self.own_limits(account_id), default)
+
+    def set_own_limits(self, account_id: AccountId, own: OwnLimits) -> None:
+        """Stores all limits that a customer's account has of its own; `default` applies to the others."""
+        unset = dict.fromkeys(COLUMNS["limits"])
+        self._sql.set_account_limits(self._db, account_id=account_id, **{**unset, **own})
+
+    def summary(self, account_id: AccountId, limits: AccountLimits, now: EpochMs) -> AccountSummary:
+        """Returns an account, which must exist, with what it uses of its limits."""
+        row = self._sql.account_seen(self._db, **summary_parameters(account_id, limits, now))
+        return account_summary_from_row(row, limits)
 
     def insert_key(self, *, key_id: str, account_id: AccountId, digest: str, hint: str, now: EpochMs) -> None:
         """Adds an API key. Only its digest is stored, and a hint by which its owner recognises it."""
@@ -100,10 +131,21 @@ class Accounts(Table):
         return instant
 
 
-def account_summary_from_row(row: Row) -> AccountSummary:
+def own_limits_from_row(row: Row | None) -> dict[str, int]:
+    """Returns the limits of a row of `account_limits` that are set."""
+    return {} if row is None else {name: row[name] for name in COLUMNS["limits"] if row[name] is not None}
+
+
+def summary_parameters(account_id: AccountId, limits: AccountLimits, now: EpochMs) -> dict[str, Any]:
+    """Returns the parameters of `account_seen`. An account can be beyond a limit that the operator has lowered."""
+    at_most = max(MIN_COUNT_LIMIT, 2 * limits.max_bookings, 2 * limits.new_bookings_a_day)
+    return {"account_id": account_id, "now": now, "since": now - DAY_MS, "at_most": at_most}
+
+
+def account_summary_from_row(row: Row, limits: AccountLimits) -> AccountSummary:
     """Builds the summary from a row of `account_seen`."""
     chosen = chosen_events_from_column(row["events"])
-    return AccountSummary(**{**row, "events": [kind for kind in EventType if kind in chosen]})
+    return AccountSummary(**{**row, "events": [kind for kind in EventType if kind in chosen]}, limits=limits)
 
 
 def chosen_events_from_column(events: str | None) -> frozenset[str]:

@@ -83,6 +83,13 @@ class Bookings(Table):
         """Counts an account's bookings, including those in their grace period. Stops counting at `limit`."""
         return int(self._sql.bookings_held(self._db, account_id=account_id, at_most=limit))
 
+    def nth_newest(self, account_id: AccountId, n: int, since: EpochMs) -> EpochMs | None:
+        """Returns when the account made its `n`-th newest booking after `since`; None if it has made fewer."""
+        instant: EpochMs | None = self._sql.nth_newest_booking(
+            self._db, account_id=account_id, since=since, skipped=n - 1
+        )
+        return instant
+
     def insert_grant(self, grant: Grant) -> None:
         """Adds a grant."""
         self._sql.insert_grant(self._db, **fields_of(grant))

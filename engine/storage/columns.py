@@ -4,6 +4,10 @@ Statements name them `{bookings}`, or `{b.bookings}` for a table that has the al
 has added does not disturb an older one, and rows are decoded by position, which costs less than by name.
 """
 
+from dataclasses import fields
+
+from engine.domain.account_limits import AccountLimits
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "bookings": (
         "id",
@@ -61,5 +65,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "destination",
         "disposition",
     ),
+    # Of the table of accounts.
+    "limits": tuple(field.name for field in fields(AccountLimits)),
     "grants": ("id", "booking_id", "usage_plan", "seconds", "calls", "granted_at", "reason"),
 }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from engine.domain.ids import AccountId
 from engine.domain.number_choice import NumberPattern
 from engine.domain.numbers import E164, NumberState
 from engine.domain.times import EpochMs
@@ -23,6 +24,7 @@ class Number:
         idle_since: When it lost its last booking, or came into the pool.
         quarantined_until: The end of its quarantine. None: it is not in quarantine.
         country: ISO 3166 code. None: it belongs to no single country.
+        quarantined_by: The account whose booking of it is gone, while the number is in quarantine for this reason.
     """
 
     e164: E164
@@ -30,6 +32,7 @@ class Number:
     idle_since: EpochMs
     quarantined_until: EpochMs | None
     country: str | None
+    quarantined_by: AccountId | None = None
 
 
 class Numbers(Table):
@@ -72,16 +75,27 @@ class Numbers(Table):
         e164 = wanted.service or self._longest_idle(wanted)
         return e164 if e164 is not None and self._sql.mark_booked(self._db, e164=e164) else None
 
-    def quarantine(self, e164: E164, now: EpochMs, until: EpochMs) -> None:
-        """Puts a booked number into quarantine."""
-        self._sql.mark_quarantined(self._db, e164=e164, idle_since=now, quarantined_until=until)
+    def quarantine(self, e164: E164, account_id: AccountId, now: EpochMs, until: EpochMs) -> None:
+        """Puts a booked number into quarantine, in which it counts against the account."""
+        self._sql.mark_quarantined(self._db, e164=e164, account_id=account_id, idle_since=now, quarantined_until=until)
+
+    def in_quarantine_of(self, account_id: AccountId, now: EpochMs, limit: int) -> int:
+        """Counts the numbers that are in quarantine because of the account. Stops counting at `limit`."""
+        return int(self._sql.numbers_quarantined_by(self._db, account_id=account_id, now=now, at_most=limit))
+
+    def nth_return_to(self, account_id: AccountId, now: EpochMs, n: int) -> EpochMs | None:
+        """Returns when the `n`-th next of these numbers leaves its quarantine; None if there are fewer."""
+        instant: EpochMs | None = self._sql.nth_end_of_quarantine(
+            self._db, account_id=account_id, now=now, skipped=n - 1
+        )
+        return instant
 
     def free_quarantined(self, now: EpochMs) -> int:
         """Frees the numbers whose quarantine is over. Returns how many there were."""
         return int(self._sql.free_quarantined_until(self._db, now=now))
 
     def set_state(self, e164: E164, state: NumberState, quarantined_until: EpochMs | None) -> None:
-        """Stores a state that the operator chose, for a number that is not booked."""
+        """Stores a state that the operator chose, for a number that is not booked. It counts against no account now."""
         self._sql.set_number_state(self._db, e164=e164, state=state.value, quarantined_until=quarantined_until)
 
     def _longest_idle(self, wanted: NumberPattern) -> E164 | None:

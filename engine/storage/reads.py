@@ -9,12 +9,19 @@ from typing import Any, Self
 
 import aiosqlite
 
+from engine.domain.account_limits import AccountLimits, limits_in_force
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage import filters, queries
-from engine.storage.accounts import AccountSummary, ApiKey, account_summary_from_row
+from engine.storage.accounts import (
+    AccountSummary,
+    ApiKey,
+    account_summary_from_row,
+    own_limits_from_row,
+    summary_parameters,
+)
 from engine.storage.blocked_callers import BlockedCaller
 from engine.storage.bookings import booking_from_row
 from engine.storage.cdrs import Between, CallRecord, Cdr, CdrPosition, WantedRecords, call_record_from_row, cdr_from_row
@@ -57,14 +64,15 @@ class Reads:
         row = await _read(self._sql.api_key_of_digest(self._connection(), digest=digest))
         return ApiKey(**row) if row else None
 
-    async def account(self, account_id: AccountId, *, limit: int) -> AccountSummary:
-        """Returns an account, which must exist. Its bookings are counted up to `limit`."""
-        return account_summary_from_row(
-            await _read(self._sql.account_seen(self._connection(), account_id=account_id, at_most=limit))
-        )
+    async def account(self, account_id: AccountId, default: AccountLimits, now: EpochMs) -> AccountSummary:
+        """Returns an account, which must exist, with what it uses of its limits."""
+        own = own_limits_from_row(await _read(self._sql.account_limits(self._connection(), account_id=account_id)))
+        limits = limits_in_force(own, default)
+        row = await _read(self._sql.account_seen(self._connection(), **summary_parameters(account_id, limits, now)))
+        return account_summary_from_row(row, limits)
 
     async def accounts(self) -> list[dict[str, Any]]:
-        """Returns id, name, test_of and created_at of all accounts, in the order of their ids."""
+        """Returns id, name, test_of, created_at and own max_bookings of all accounts, in the order of their ids."""
         return [dict(row) for row in await _read(self._sql.accounts_list(self._connection()))]
 
     async def booking(self, booking_id: BookingId) -> Booking | None:
@@ -133,8 +141,8 @@ class Reads:
         rows = await _read(self._sql.free_numbers_by_country(self._connection()))
         return {row["country"]: row["numbers"] for row in rows}
 
-    async def net_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> int:
-        """Returns how many more numbers were booked than came back, in the `pace_ms` before `now`.
+    async def numbers_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> tuple[int, int]:
+        """Returns how many numbers were booked, and how many came back, in the `pace_ms` before `now`.
 
         A number comes back at the end of its quarantine, which began when its booking was gone.
         """
@@ -148,7 +156,12 @@ class Reads:
                 left_until=back,
             )
         )
-        return int(counts["taken"] - counts["left_behind"])
+        return counts["taken"], counts["left_behind"]
+
+    async def ends_of_quarantine(self, now: EpochMs, day_ms: int) -> dict[int, int]:
+        """Counts the numbers whose quarantine ends within each day from now on; a day before now is negative."""
+        rows = await _read(self._sql.ends_of_quarantine(self._connection(), now=now, day_ms=day_ms))
+        return {row["day"]: row["numbers"] for row in rows}
 
     async def callback_counts(self, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
         """Counts callbacks: `pending`, `late` (pending and due before `due_before`), `failed` (given up since)."""

@@ -205,7 +205,9 @@ async def test_a_restored_number_finishes_its_quarantine(world: World) -> None:
     await world.cancel(booking)
     rests = await number(world, booking.service)
     await world.storage.run(number_pool.retire, booking.service)
-    assert await world.storage.run(number_pool.restore, booking.service) == rests
+    # What the operator did counts against no account.
+    assert rests.quarantined_by == world.account
+    assert await world.storage.run(number_pool.restore, booking.service) == replace(rests, quarantined_by=None)
 
 
 async def test_a_booked_number_is_neither_quarantined_nor_retired(world: World) -> None:

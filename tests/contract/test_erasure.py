@@ -32,7 +32,7 @@ NEVER_A_NUMBER = {
     "bookings": {"id", "account_id", "service", "usage_plan", "caller_id"},
     "blocked_callers": {"booking_id"},
     "grants": {"id", "booking_id", "usage_plan"},
-    "numbers": {"e164", "state", "country"},
+    "numbers": {"e164", "state", "country", "quarantined_by"},
     "calls": {"call_id", "booking_id", "state", "callee_channel"},
     "cdrs": {"id", "account_id", "booking_id", "call_id", "service", "disposition"},
     "outbox": {"id", "account_id", "booking_id", "state", "last_outcome"},

@@ -1,6 +1,7 @@
 """The schema: created once, created completely, and it refuses rows that do not add up."""
 
 import sqlite3
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,11 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("numbers", {"state": "SOLD"}),
     ("numbers", {"state": "QUARANTINED"}),
     ("numbers", {"quarantined_until": START}),
+    ("numbers", {"quarantined_by": "acc_1"}),
+    ("numbers", {"state": "QUARANTINED", "quarantined_until": START, "quarantined_by": "acc_none"}),
+    ("accounts", {"max_bookings": 0}),
+    ("accounts", {"new_bookings_a_day": 0}),
+    ("accounts", {"requests_per_minute": 0}),
     ("calls", {"state": "GONE"}),
     ("calls", {"seconds_leased": 0}),
     ("calls", {"state": "SETTLED"}),
@@ -197,7 +203,7 @@ def test_a_consistent_row_of_each_table_is_kept(database: Path) -> None:
 @pytest.mark.parametrize(("table", "changes"), INCONSISTENT)
 def test_the_database_itself_refuses_an_inconsistent_row(database: Path, table: str, changes: dict[str, Any]) -> None:
     connection = connect(database)
-    for before in [name for name in ("accounts", "bookings", "outbox") if name != table]:
+    for before in takewhile(lambda name: name != table, ("accounts", "bookings", "outbox")):
         insert(connection, before)
     with pytest.raises(sqlite3.IntegrityError):
         insert(connection, table, **changes)
@@ -272,6 +278,32 @@ def test_numbers_of_earlier_schemas_keep_their_values_and_get_a_country(tmp_path
         rows = connection.execute("SELECT * FROM numbers ORDER BY idle_since").fetchall()
     assert [tuple(row.values())[:4] for row in rows] == numbers
     assert [row["country"] for row in rows] == ["BE", "FR", "GB", None]
+
+
+def test_numbers_in_quarantine_count_against_the_account_whose_booking_is_gone(tmp_path: Path) -> None:
+    database = tmp_path / "old.sqlite3"
+    upgrade(database, MIGRATIONS, "0013")
+    with outsider(database) as connection:
+        for index in (1, 2):
+            insert(connection, "accounts", id=f"acc_{index}", name=str(index))
+            insert(connection, "bookings", id=f"bkg_{index}", account_id=f"acc_{index}", gone_at=START + index)
+        rows = [
+            # Both accounts had it, the second one last.
+            ("+3225550001", "QUARANTINED", START + 2, START + DAY),
+            # The operator put it there.
+            ("+3225550002", "QUARANTINED", START + 2, START + DAY),
+            ("+3225550003", "FREE", START + 1, None),
+        ]
+        sql = "INSERT INTO numbers (e164, state, idle_since, quarantined_until) VALUES (?, ?, ?, ?)"
+        connection.executemany(sql, rows)
+    migrate(database)
+    with outsider(database) as connection:
+        found = connection.execute("SELECT quarantined_by FROM numbers ORDER BY e164").fetchall()
+        own = connection.execute(
+            "SELECT max_bookings, new_bookings_a_day, requests_per_minute FROM accounts"
+        ).fetchall()
+    assert [row["quarantined_by"] for row in found] == ["acc_2", None, None]
+    assert {value for row in own for value in row.values()} == {None}
 
 
 def test_a_failed_migration_leaves_nothing_behind_and_can_be_repeated(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ SCANS = {
 }
 # Queries that may sort their result, and why it is small.
 SORTS = {
+    "ends_of_quarantine": "numbers in quarantine, by day",
     "grants_of_booking": "of one booking",
     "bookings_of_account_ending": "of one sandbox",
     "bookings_ending": "by id, of those that end in the same millisecond",
@@ -53,10 +54,13 @@ INDEXES = {
     "free_numbers_by_country": "numbers_free_area",
     "least_recently_used_free": "numbers_free",
     "least_recently_used_free_of_country": "numbers_free_country (country=?)",
+    "nth_end_of_quarantine": "numbers_quarantined_by (quarantined_by=? AND quarantined_until>?)",
+    "nth_newest_booking": "bookings_account_created (account_id=? AND created_at>?)",
+    "numbers_quarantined_by": "numbers_quarantined_by (quarantined_by=? AND quarantined_until>?)",
     "oldest_cdrs": "sqlite_autoindex_cdrs_1",
 }
 # Queries whose index alone holds what they read.
-COVERED = {"callback_place_after", "callback_place_before", "cdr_places"}
+COVERED = {"callback_place_after", "callback_place_before", "cdr_places", "nth_newest_booking"}
 # All searches of the statements that every call runs.
 CALL_PATH = {
     "asked": [

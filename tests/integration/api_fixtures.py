@@ -18,6 +18,7 @@ from api.http.server import build_runner
 from engine.accounts.accounts import create_account
 from engine.accounts.keys import create_key
 from engine.bookings.number_pool import import_numbers
+from engine.domain.policy import Policy
 from engine.storage import queries
 from engine.storage.migrate import migrate
 from engine.storage.reads import Reads
@@ -70,8 +71,18 @@ def api_limits() -> RequestLimits:
 
 
 @pytest.fixture
+def api_policy() -> Policy:
+    """The operator's rules. Modules that test a limit of accounts override it."""
+    return POLICY
+
+
+@pytest.fixture
 async def api(
-    tmp_path: Path, filled_database: tuple[Path, dict[str, str]], aiohttp_client: Any, api_limits: RequestLimits
+    tmp_path: Path,
+    filled_database: tuple[Path, dict[str, str]],
+    aiohttp_client: Any,
+    api_limits: RequestLimits,
+    api_policy: Policy,
 ) -> AsyncIterator[Api]:
     template, keys = filled_database
     database = tmp_path / "api.sqlite3"
@@ -85,7 +96,7 @@ async def api(
             storage=storage,
             reads=reads,
             clock=clock,
-            policy=POLICY,
+            policy=api_policy,
             pepper=PEPPER,
             check_callback=check_callback,
             hang_up=asterisk.hang_up,

@@ -12,6 +12,7 @@ from yarl import URL
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
+from engine.domain.account_limits import AccountLimits
 from engine.domain.errors import CallbackNotAcceptable, InvariantBroken
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
@@ -48,7 +49,7 @@ POLICY = Policy(
         UsagePlan.MEDIUM: Allowance(seconds=300, calls=10, valid_for_ms=7 * DAY),
         UsagePlan.LARGE: Allowance(seconds=3_600, calls=100, valid_for_ms=30 * DAY),
     },
-    max_bookings=MAX_BOOKINGS,
+    account_limits=AccountLimits(max_bookings=MAX_BOOKINGS),
     grace_ms=7 * DAY,
     quarantine_ms=30 * DAY,
     longest_call_seconds=60,

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from api.http.idempotency import UNDER_WAY
+from engine.accounts.accounts import set_limits
 from engine.sandbox.clock import MAX_AHEAD_MS
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
@@ -45,6 +46,12 @@ async def no_number_free(api: Api) -> Answer:
 
 async def quota_reached(api: Api) -> Answer:
     await hold_all_but_one(api, (await api.book())["id"])
+    await api.book()
+    return await book(api)
+
+
+async def too_many_new_bookings(api: Api) -> Answer:
+    await api.storage.run(set_limits, "ours", {"new_bookings_a_day": 1})
     await api.book()
     return await book(api)
 
@@ -156,6 +163,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "idempotency_key_in_use": key_in_use,
     "idempotency_key_reused": key_reused,
     "booking_too_long": too_long,
+    "too_many_new_bookings": too_many_new_bookings,
     "too_many_requests": too_many_requests,
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),

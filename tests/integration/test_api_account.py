@@ -5,15 +5,21 @@ from typing import Any
 
 import pytest
 
+from engine.accounts.accounts import set_limits
 from engine.domain.ids import CallId
 from engine.domain.notifications import EventType
-from tests.integration.api_helpers import MAX_BOOKINGS, Api
+from tests.integration.api_helpers import DAY, MAX_BOOKINGS, POLICY, TESTED, Api, a_request
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
 
 async def choose(api: Api, events: Any, account: str = "ours") -> Any:
     return await api.call("PUT", "/account", {"events": events}, account=account)
+
+
+async def used(api: Api, account: str = "ours") -> tuple[int, int, int]:
+    seen = (await api.call("GET", "/account", account=account)).body
+    return seen["bookingsHeld"], seen["numbersInQuarantine"], seen["newBookingsLastDay"]
 
 
 async def told(api: Api) -> list[dict[str, Any]]:
@@ -30,12 +36,34 @@ async def test_an_account_shows_its_own_figures(api: Api) -> None:
         "createdAt": "2026-03-01T12:00:00.000Z",
         "maxBookings": MAX_BOOKINGS,
         "bookingsHeld": 0,
+        "numbersInQuarantine": 0,
+        "maxNewBookingsADay": 200,
+        "newBookingsLastDay": 0,
     }
     first, _ = await api.book(), await api.book()
-    assert (await api.call("GET", "/account")).body["bookingsHeld"] == 2
+    assert await used(api) == (2, 0, 2)
     await api.call("DELETE", f"/bookings/{first['id']}")
-    assert (await api.call("GET", "/account")).body["bookingsHeld"] == 1
-    assert (await api.call("GET", "/account", account="theirs")).body["bookingsHeld"] == 0
+    assert await used(api) == (1, 1, 2)
+    api.clock.advance(DAY)
+    assert await used(api) == (1, 1, 0)
+    # Before any sweep, and whether its booking is still held by then or not.
+    api.clock.advance(POLICY.quarantine_ms - DAY)
+    assert await used(api) == (1, 0, 0)
+    assert await used(api, "theirs") == (0, 0, 0)
+
+
+async def test_a_sandbox_has_the_limits_of_its_account_but_none_for_a_day(api: Api) -> None:
+    await api.storage.run(set_limits, "ours", {"max_bookings": 3, "new_bookings_a_day": 1})
+    for _ in range(3):
+        booking = await api.book(account=TESTED)
+    assert (await api.call("POST", "/bookings", a_request(), account=TESTED)).code == "quota_reached"
+    await api.call("DELETE", f"/bookings/{booking['id']}", account=TESTED)
+    await api.book(account=TESTED)
+    seen = (await api.call("GET", "/account", account=TESTED)).body
+    assert (seen["maxBookings"], seen["maxNewBookingsADay"]) == (3, None)
+    assert await used(api, TESTED) == (3, 0, 4)
+    assert await used(api) == (0, 0, 0)
+    await api.book()
 
 
 async def test_chosen_events_replace_earlier_ones_for_this_account_only(api: Api) -> None:

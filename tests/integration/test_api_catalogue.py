@@ -33,6 +33,7 @@ async def test_free_numbers_are_counted_by_country_alike_for_all_accounts(api: A
     await api.call("DELETE", f"/bookings/{gone['id']}")
     counted = {
         "free": 11,
+        "inQuarantine": 1,
         "daysLeft": 11 * 7 // 3,
         "countries": [
             {"country": "BE", "free": len(NUMBERS) - 2},
@@ -46,7 +47,12 @@ async def test_free_numbers_are_counted_by_country_alike_for_all_accounts(api: A
 
 async def test_a_sandbox_sees_simulated_numbers_and_nothing_of_the_pool(api: Api) -> None:
     before = (await api.call("GET", "/numbers", account=TESTED)).body
-    assert before == {"free": 10**12, "daysLeft": None, "countries": [{"country": None, "free": 10**12}]}
+    assert before == {
+        "free": 10**12,
+        "inQuarantine": 0,
+        "daysLeft": None,
+        "countries": [{"country": None, "free": 10**12}],
+    }
     for _ in NUMBERS:
         await api.book()
     assert (await api.call("GET", "/numbers", account=TESTED)).body == before
@@ -72,10 +78,27 @@ async def test_the_pace_covers_the_last_week_and_counts_returned_numbers(api: Ap
     api.clock.advance(DAY)
     for _ in range(4):
         await api.book()
-    assert await days_left() == 5 * 7 // 1
+    # Five were taken within a week. Nothing is in quarantine, so for a month nothing can come back.
+    assert await days_left() == 5 * 7 // 5
+
+
+async def test_the_forecast_counts_on_numbers_when_they_come_back_from_quarantine(api: Api) -> None:
+    async def forecast() -> tuple[int, int, int | None]:
+        body = (await api.call("GET", "/numbers")).body
+        return body["free"], body["inQuarantine"], body["daysLeft"]
+
+    booked = [await api.book(usagePlan="LARGE") for _ in range(7)]
+    assert await forecast() == (3, 0, 3)
+    for booking in booked:
+        await api.call("DELETE", f"/bookings/{booking['id']}")
+    assert await forecast() == (3, 7, 3)  # they come back in a month
+    api.clock.advance(POLICY.quarantine_ms - 2 * DAY)
+    for _ in range(2):
+        await api.book(usagePlan="LARGE")
+    assert await forecast() == (1, 7, 28)  # seven of them come back in two days: 1 + 7 at two a week
 
 
 async def test_an_empty_pool_lists_no_country(api: Api) -> None:
     for _ in NUMBERS:
         await api.book()
-    assert (await api.call("GET", "/numbers")).body == {"free": 0, "daysLeft": 0, "countries": []}
+    assert (await api.call("GET", "/numbers")).body == {"free": 0, "inQuarantine": 0, "daysLeft": 0, "countries": []}

@@ -3,7 +3,17 @@
 import asyncio
 
 from engine.bookings.lifecycle import sweep
-from tests.integration.api_helpers import DAY, NUMBERS, POLICY, START, Api, a_request, hold_all_but_one
+from tests.integration.api_helpers import (
+    DAY,
+    MAX_BOOKINGS,
+    NUMBERS,
+    POLICY,
+    SECOND,
+    START,
+    Api,
+    a_request,
+    hold_all_but_one,
+)
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -37,9 +47,22 @@ async def test_an_account_at_its_booking_limit_is_refused_and_others_can_book(ap
     last = await api.book()
     answer = await api.call("POST", "/bookings", a_request())
     assert (answer.status, answer.code) == (403, "quota_reached")
+    assert answer.body["detail"] == f"The account has reached its limit of {MAX_BOOKINGS} bookings."
     assert (await api.call("PUT", f"/bookings/{first['id']}", {"usagePlan": "SMALL"})).status == 200
     await api.book(account="theirs")
+    api.clock.advance(SECOND)
     await cancel(api, last["id"])
+    # The number of the booking that is gone counts until others can book it, which is when its quarantine ends.
+    answer = await api.call("POST", "/bookings", a_request())
+    assert (answer.status, answer.code, answer.body["retryable"]) == (403, "quota_reached", False)
+    assert answer.body["detail"] == (
+        f"The account has reached its limit of {MAX_BOOKINGS} bookings: it holds {MAX_BOOKINGS - 1}, and a number that "
+        "it gave back is in quarantine; the next booking is possible at 2026-03-31T12:00:01.000Z."
+    )
+    await cancel(api, first["id"])
+    api.clock.advance(POLICY.quarantine_ms - 1)
+    assert (await api.call("POST", "/bookings", a_request())).code == "quota_reached"
+    api.clock.advance(1)
     await api.book()
 
 

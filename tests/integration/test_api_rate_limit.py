@@ -9,10 +9,11 @@ import pytest
 
 from api.app import RequestLimits
 from api.http.rate_limit import QUOTA, RateLimit
+from engine.accounts.accounts import set_limits
 from engine.domain.ids import AccountId
 from phones.ports import free_port
 from tests.e2e.api_client import send
-from tests.integration.api_helpers import Answer, Api, a_request
+from tests.integration.api_helpers import TESTED, Answer, Api, a_request
 from tests.integration.api_routes import QUERY
 from tests.integration.cli_runner import Cli, wait_until_it_answers
 
@@ -83,6 +84,23 @@ async def test_a_request_without_a_valid_key_costs_no_account_anything(api: Api)
     assert len(api.client.app[QUOTA]) == 0
 
 
+async def test_an_account_with_a_limit_of_its_own_has_it_at_once_and_its_sandbox_too(api: Api) -> None:
+    for _ in range(PER_MINUTE):
+        await api.call("HEAD", "/bookings")
+    await api.storage.run(set_limits, "ours", {"requests_per_minute": 2 * PER_MINUTE})
+    seen = [await api.call("GET", "/bookings") for _ in range(PER_MINUTE + 1)]
+    assert [answer.status for answer in seen] == [200] * PER_MINUTE + [429]
+    assert {answer.headers["RateLimit-Policy"] for answer in seen} == {'"requests";q=10;w=60'}
+    assert "10 requests per minute" in seen[-1].body["detail"]
+    assert remaining(await api.call("HEAD", "/bookings", account=TESTED)) == 2 * PER_MINUTE - 1
+    assert remaining(await api.call("HEAD", "/bookings", account="theirs")) == PER_MINUTE - 1
+    # A limit that is lowered below what was sent already: the bucket is empty, and fills within a minute.
+    await api.storage.run(set_limits, "ours", {"requests_per_minute": 1})
+    refused = await api.call("GET", "/bookings")
+    assert (refused.status, remaining(refused)) == (429, 0)
+    assert 55 <= int(refused.headers["Retry-After"]) <= 60
+
+
 def test_a_bucket_fills_evenly_up_to_the_limit() -> None:
     quota, now = RateLimit(60), 1_000.0
     assert all(quota.count(AccountId("a"), now).allowed for _ in range(60))
@@ -115,6 +133,13 @@ def test_accounts_with_a_full_bucket_are_forgotten() -> None:
         for each in range(3):
             quota.count(AccountId(f"account-{second}-{each}"), float(second))
         assert len(quota) <= 6
+    # An account that fills slowly is kept for longer.
+    slow = RateLimit(600)
+    slow.count(AccountId("slow"), 0.0, 1)
+    for second in (1, 59):
+        slow.count(AccountId("fast"), float(second))
+    assert not slow.count(AccountId("slow"), 59.0, 1).allowed
+    assert slow.count(AccountId("slow"), 60.0, 1).allowed
     # Nothing is stored for other accounts, however often they send requests.
     for _ in range(1_000):
         quota.count(AccountId("a"), 5_000.0)

@@ -27,6 +27,7 @@ from api.http.dependencies import DEPENDENCIES
 from api.http.server import build_runner
 from engine.bookings.number_pool import import_numbers
 from engine.callbacks.ssrf import check_callback
+from engine.domain.account_limits import AccountLimits
 from engine.domain.ids import CallId
 from engine.domain.policy import CallbackRules
 from tests.integration.api_helpers import DAY, POLICY, START, TESTED, Api
@@ -56,7 +57,8 @@ async def address(api: Api) -> AsyncIterator[str]:
     deps = replace(
         api.client.app[DEPENDENCIES],
         check_callback=partial(check_callback, rules=CallbackRules(ports=frozenset({443, 8443}))),
-        policy=replace(POLICY, horizon_ms=1_000 * 365 * DAY),  # hundreds of requests renew one booking
+        # Hundreds of requests renew one booking, and thousands make one.
+        policy=replace(POLICY, horizon_ms=1_000 * 365 * DAY, account_limits=AccountLimits(len(POOL), len(POOL))),
     )
     app = build_app(deps)
     app[FAILURES] = FailureLimit(limit=10**6)  # otherwise most wrong keys would get 429; tested in test_api_keys.py

@@ -159,7 +159,7 @@ def test_numbers_are_listed_with_their_state_and_can_be_filtered_by_it(here: Cli
     here.set_up("demo")
     numbers = here.json("numbers", "list")
     assert [each["number"] for each in numbers] == here.numbers()
-    assert set(numbers[0]) == {"number", "state", "country", "idleSince", "quarantinedUntil"}
+    assert set(numbers[0]) == {"number", "state", "country", "idleSince", "quarantinedUntil", "quarantinedBy"}
     for state, count in (("booked", 2), ("FREE", 100), ("quarantined", 0)):
         chosen = here.json("numbers", "list", "--state", state)
         assert [each["state"] for each in chosen] == [state.upper()] * count

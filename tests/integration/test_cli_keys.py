@@ -48,6 +48,38 @@ def test_accounts_are_listed_without_their_secrets(cli: Cli) -> None:
     assert set(listed[0]) == {"id", "name", "testOf", "createdAt"}
 
 
+def test_the_limits_of_an_account_are_shown_set_and_reset(cli: Cli) -> None:
+    account = cli.json("accounts", "create", "ann")
+    shown = {"accountId": account["id"], "maxBookings": 1_000, "newBookingsADay": 200, "requestsPerMinute": 600}
+    shown |= {"own": [], "bookingsHeld": 0, "numbersInQuarantine": 0, "newBookingsLastDay": 0}
+    assert cli.json("accounts", "limits", "ann") == shown
+    # What is not its own follows the settings.
+    assert cli.json("accounts", "limits", "ann", new_bookings_a_day="9")["newBookingsADay"] == 9
+    changed = cli.json("accounts", "limits", account["id"], "--max-bookings", "5", "--requests-per-minute", "30")
+    assert changed == shown | {"maxBookings": 5, "requestsPerMinute": 30, "own": ["maxBookings", "requestsPerMinute"]}
+    more = cli.json("accounts", "limits", "ann", "--new-bookings-a-day", "2", max_bookings_per_account="9")
+    assert more["own"] == ["maxBookings", "newBookingsADay", "requestsPerMinute"]
+    assert more["maxBookings"] == 5
+    assert cli("accounts", "limits", "ann").stdout.split("own")[1].split("\n")[0].strip() == ", ".join(more["own"])
+    assert cli.json("accounts", "limits", "ann", "--reset", "--max-bookings", "8") == shown | {
+        "maxBookings": 8,
+        "own": ["maxBookings"],
+    }
+    assert cli.json("accounts", "limits", "ann", "--reset") == shown
+
+
+def test_bad_limits_are_refused(cli: Cli) -> None:
+    cli("accounts", "create", "ann")
+    cli("keys", "create", "ann", "--test")
+    for option in ("--max-bookings", "--new-bookings-a-day", "--requests-per-minute"):
+        for value in ("0", "-1", "10000001", "many"):
+            assert cli("accounts", "limits", "ann", option, value).returncode == 2
+    assert cli.json("accounts", "limits", "ann")["own"] == []
+    assert "there is no account 'eve'" in cli.refused("accounts", "limits", "eve", "--max-bookings", "5")
+    assert "is a sandbox" in cli.refused("accounts", "limits", "ann (test)", "--reset")
+    assert cli.json("accounts", "limits", "ann (test)")["maxBookings"] == 1_000
+
+
 def test_the_keys_of_an_account_are_listed_by_their_last_characters(cli: Cli) -> None:
     for name in ("ann", "bob"):
         cli.json("accounts", "create", name)

@@ -37,6 +37,18 @@ def test_a_number_is_quarantined_retired_and_restored(cli: Cli) -> None:
     assert "is not retired, but quarantined" in cli.refused("numbers", "restore", POOL[2])
 
 
+def test_the_forecast_counts_what_returns_from_quarantine(cli: Cli) -> None:
+    cli("numbers", "import", "numbers.csv")
+    before = cli.json("numbers", "forecast")
+    assert [row["inDays"] for row in before] == [0, 1, 2, 7, 14, 30]
+    assert before[0] == {"inDays": 0, "free": 2, "returned": 0, "booked": 0, "inQuarantine": 1}
+    assert {row["free"] for row in before} == {2}
+    cli("numbers", "quarantine", POOL[1], "--days", "5")
+    after = cli.json("numbers", "forecast")
+    assert [(row["free"], row["returned"]) for row in after] == [(1, 0), (1, 0), (1, 0), (2, 1), (2, 1), (2, 1)]
+    assert [row["inDays"] for row in cli.json("numbers", "forecast", quarantine="P3D")] == [0, 1, 2, 3]
+
+
 def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
     """Return the exit status, standard output, and standard error as a terminal receives it."""
     terminal, its_end = pty.openpty()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.settings import Settings
+from engine.config.types import Profile
 from engine.control.diagnostics import DIAGNOSTICS_VARIABLE
 from engine.local.doctor import Verdict, examine
 from engine.local.setup import set_up
@@ -99,6 +100,21 @@ def test_retired_numbers_are_counted_and_do_not_make_the_pool_short(settings: Se
     [found] = [finding for finding in examine(settings) if finding.part == "numbers"]
     assert (found.verdict, found.what.split(", ")[0]) == (Verdict.OK, "1 free")
     assert found.what.endswith(" retired")
+
+
+def test_an_account_that_may_take_every_number_from_others_is_named(settings: Settings) -> None:
+    demo = {"max_bookings_per_account": 1_000, "profile": Profile.PRODUCTION}
+    assert "'demo' may take all of them" in wrong(settings.model_copy(update=demo))["numbers"]
+    assert "numbers" not in wrong(settings.model_copy(update=demo | {"max_bookings_per_account": 20}))
+    execute(settings, "UPDATE accounts SET max_bookings = 20")
+    assert "numbers" not in wrong(settings.model_copy(update=demo))
+    # There is nobody else to take them from: the other account is a sandbox.
+    execute(
+        settings,
+        "UPDATE accounts SET max_bookings = NULL",
+        "UPDATE accounts SET test_of = (SELECT id FROM accounts WHERE name = 'demo') WHERE name <> 'demo'",
+    )
+    assert "numbers" not in wrong(settings.model_copy(update=demo))
 
 
 def test_a_locked_database_is_reported(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,8 @@
-"""Which text is a telephone number, and how long the free numbers will last."""
+"""Which text is a telephone number."""
 
 import pytest
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
-from engine.bookings.number_pool import days_left
 from engine.domain.numbers import ANONYMOUS, caller_of, from_dialled, in_context, is_e164
 
 ARABIC = "+٣٢٤٧٠١٢٣٤٥٦"
@@ -56,14 +55,6 @@ def test_a_number_is_the_same_with_every_international_prefix(dialled: str, numb
 
 def test_a_number_without_its_plus_is_not_e164() -> None:
     assert not is_e164("32470123456")
-
-
-@pytest.mark.parametrize(
-    ("free", "net_taken", "days"),
-    [(100, 7, 100), (100, 14, 50), (100, 1, 700), (3, 14, 1), (1, 14, 0), (0, 5, 0), (100, 0, None), (100, -3, None)],
-)
-def test_free_numbers_last_at_the_rate_of_the_last_week(free: int, net_taken: int, days: int | None) -> None:
-    assert days_left(free, net_taken) == days
 
 
 # What a network sends as a caller's number → who the caller is.

@@ -9,15 +9,42 @@ SELECT id, name, webhook_secret, created_at, test_of FROM accounts WHERE name = 
 SELECT id, name, webhook_secret, created_at, test_of FROM accounts WHERE id = :id;
 
 -- name: accounts_list
-SELECT id, name, test_of, created_at FROM accounts ORDER BY id;
+SELECT id, name, test_of, created_at, max_bookings FROM accounts ORDER BY id;
+
+-- name: account_limits^
+-- NULL: the operator's. A sandbox has those of its customer's account.
+SELECT {o.limits} FROM accounts AS a JOIN accounts AS o ON o.id = COALESCE(a.test_of, a.id) WHERE a.id = :account_id;
+
+-- name: set_account_limits!
+UPDATE accounts SET ({limits}) = ({:limits}) WHERE id = :account_id;
+
+-- name: account_seen^
+-- Stops counting at `at_most`.
+SELECT id, name, events, created_at, (
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
+    ) AS held
+) AS bookings_held, (
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM numbers
+        WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
+        LIMIT :at_most
+    ) AS given_back
+) AS numbers_in_quarantine, (
+    SELECT COUNT(*) FROM (
+        SELECT 1 FROM bookings WHERE account_id = :account_id AND created_at > :since LIMIT :at_most
+    ) AS made
+) AS new_bookings
+FROM accounts WHERE id = :account_id;
 
 -- name: insert_api_key!
 INSERT INTO api_keys (id, account_id, digest, hint, created_at, revoked_at)
 VALUES (:id, :account_id, :digest, :hint, :created_at, NULL);
 
 -- name: api_key_of_digest^
-SELECT k.id, k.account_id, a.test_of, a.clock_ahead_ms
-FROM api_keys AS k JOIN accounts AS a ON a.id = k.account_id
+-- `requests_per_minute` is the customer's own limit, which also is its sandbox's.
+SELECT k.id, k.account_id, a.test_of, a.clock_ahead_ms, o.requests_per_minute
+FROM api_keys AS k JOIN accounts AS a ON a.id = k.account_id JOIN accounts AS o ON o.id = COALESCE(a.test_of, a.id)
 WHERE k.digest = :digest AND k.revoked_at IS NULL;
 
 -- name: api_keys_of

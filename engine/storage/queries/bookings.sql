@@ -99,3 +99,10 @@ WHERE id IN (SELECT booking_id FROM calls WHERE ended_at IS NULL AND state = 'LI
 SELECT COUNT(*) FROM (
     SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
 ) AS held;
+
+-- name: nth_newest_booking$
+-- When it was made. Bookings that are gone count.
+SELECT created_at FROM bookings
+WHERE account_id = :account_id AND created_at > :since
+ORDER BY created_at DESC
+LIMIT 1 OFFSET :skipped;

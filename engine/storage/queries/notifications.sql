@@ -7,15 +7,6 @@ UPDATE accounts SET events = :events WHERE id = :account_id;
 -- name: any_events_chosen$
 SELECT EXISTS (SELECT 1 FROM accounts WHERE events <> '');
 
--- name: account_seen^
--- Stops counting its bookings at `at_most`.
-SELECT id, name, events, created_at, (
-    SELECT COUNT(*) FROM (
-        SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
-    ) AS held
-) AS bookings_held
-FROM accounts WHERE id = :account_id;
-
 -- name: insert_notice!
 INSERT INTO notices (booking_id, kind, told_at) VALUES (:booking_id, :kind, :now)
 ON CONFLICT (booking_id, kind) DO NOTHING;

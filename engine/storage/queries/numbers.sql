@@ -3,7 +3,7 @@ INSERT INTO numbers (e164, state, idle_since, quarantined_until, country)
 VALUES (:e164, 'FREE', :idle_since, NULL, :country);
 
 -- name: number_by_e164^
-SELECT e164, state, idle_since, quarantined_until, country FROM numbers WHERE e164 = :e164;
+SELECT e164, state, idle_since, quarantined_until, country, quarantined_by FROM numbers WHERE e164 = :e164;
 
 -- name: number_is_ours$
 -- A retired number may belong to somebody else by now.
@@ -62,18 +62,33 @@ LIMIT 1;
 UPDATE numbers SET state = 'BOOKED', quarantined_until = NULL WHERE e164 = :e164 AND state = 'FREE';
 
 -- name: mark_quarantined!
-UPDATE numbers SET state = 'QUARANTINED', idle_since = :idle_since, quarantined_until = :quarantined_until
+UPDATE numbers SET
+    state = 'QUARANTINED', idle_since = :idle_since, quarantined_until = :quarantined_until, quarantined_by = :account_id
 WHERE e164 = :e164 AND state = 'BOOKED';
 
+-- name: numbers_quarantined_by$
+-- Stops counting at `at_most`.
+SELECT COUNT(*) FROM (
+    SELECT 1 FROM numbers
+    WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
+    LIMIT :at_most
+) AS given_back;
+
+-- name: nth_end_of_quarantine$
+SELECT quarantined_until FROM numbers
+WHERE state = 'QUARANTINED' AND quarantined_by = :account_id AND quarantined_until > :now
+ORDER BY quarantined_until
+LIMIT 1 OFFSET :skipped;
+
 -- name: set_number_state!
-UPDATE numbers SET state = :state, quarantined_until = :quarantined_until WHERE e164 = :e164;
+UPDATE numbers SET state = :state, quarantined_until = :quarantined_until, quarantined_by = NULL WHERE e164 = :e164;
 
 -- name: free_quarantined_until!
-UPDATE numbers SET state = 'FREE', quarantined_until = NULL
+UPDATE numbers SET state = 'FREE', quarantined_until = NULL, quarantined_by = NULL
 WHERE state = 'QUARANTINED' AND quarantined_until <= :now;
 
 -- name: numbers_list
-SELECT e164, state, idle_since, quarantined_until, country FROM numbers
+SELECT e164, state, idle_since, quarantined_until, country, quarantined_by FROM numbers
 WHERE e164 > :after AND (:state IS NULL OR state = :state) AND (:country IS NULL OR country = :country)
 ORDER BY e164
 LIMIT :at_most;
@@ -83,6 +98,11 @@ SELECT state, COUNT(*) AS numbers FROM numbers GROUP BY state;
 
 -- name: free_numbers_by_country
 SELECT country, COUNT(*) AS numbers FROM numbers WHERE state = 'FREE' GROUP BY country;
+
+-- name: ends_of_quarantine
+SELECT (quarantined_until - :now) / :day_ms AS day, COUNT(*) AS numbers FROM numbers
+WHERE state = 'QUARANTINED'
+GROUP BY (quarantined_until - :now) / :day_ms;
 
 -- name: numbers_taken^
 -- How many numbers were booked in one span of time, and how many lost their booking in another. Not sandboxes' numbers.

@@ -1,0 +1,35 @@
+"""The limits of an account: a part of `engine.config.settings`. An operator can give an account limits of its own."""
+
+from pydantic import Field
+
+from engine.config.asterisk_settings import AsteriskSettings
+from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, MOST, AccountLimits
+
+
+class AccountSettings(AsteriskSettings):
+    """What one account may use, unless `accounts limits` says otherwise for it."""
+
+    max_bookings_per_account: int = Field(
+        DEFAULT_ACCOUNT_LIMITS.max_bookings,
+        ge=1,
+        le=MOST.max_bookings,
+        description="Bookings that one account may hold, including expired ones in their grace period, and including "
+        "numbers that it gave back while they are in quarantine. Fewer than there are numbers leaves some to others.",
+    )
+    new_bookings_a_day: int = Field(
+        DEFAULT_ACCOUNT_LIMITS.new_bookings_a_day,
+        ge=1,
+        le=MOST.new_bookings_a_day,
+        description="Bookings that one account may make within any 24 hours.",
+    )
+    requests_per_minute: int = Field(
+        DEFAULT_ACCOUNT_LIMITS.requests_per_minute,
+        ge=1,
+        le=MOST.requests_per_minute,
+        description="API requests that one account may send within a minute. All may come at once.",
+    )
+
+    @property
+    def account_limits(self) -> AccountLimits:
+        """The limits of an account that has none of its own."""
+        return AccountLimits(self.max_bookings_per_account, self.new_bookings_a_day, self.requests_per_minute)
