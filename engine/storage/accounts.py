@@ -7,7 +7,7 @@ from engine.domain.account_limits import AccountLimits, OwnLimits, limits_in_for
 from engine.domain.ids import AccountId
 from engine.domain.notifications import EventType
 from engine.domain.times import DAY_MS, EpochMs
-from engine.storage.columns import COLUMNS
+from engine.storage.columns import PARTS
 from engine.storage.table import Row, Table, fields_of
 
 # An account's bookings and numbers are counted at least up to here, which takes some milliseconds.
@@ -100,8 +100,8 @@ class Accounts(Table):
         return limits_in_force(self.own_limits(account_id), default)
 
     def set_own_limits(self, account_id: AccountId, own: OwnLimits) -> None:
-        """Stores all limits that a customer's account has of its own; `default` applies to the others."""
-        unset = dict.fromkeys(COLUMNS["limits"])
+        """Stores all limits that a customer's account has of its own. For the others it has the operator's."""
+        unset = dict.fromkeys(PARTS["limits"])
         self._sql.set_account_limits(self._db, account_id=account_id, **{**unset, **own})
 
     def summary(self, account_id: AccountId, limits: AccountLimits, now: EpochMs) -> AccountSummary:
@@ -133,7 +133,7 @@ class Accounts(Table):
 
 def own_limits_from_row(row: Row | None) -> dict[str, int]:
     """Returns the limits of a row of `account_limits` that are set."""
-    return {} if row is None else {name: row[name] for name in COLUMNS["limits"] if row[name] is not None}
+    return {} if row is None else {name: row[name] for name in PARTS["limits"] if row[name] is not None}
 
 
 def summary_parameters(account_id: AccountId, limits: AccountLimits, now: EpochMs) -> dict[str, Any]:

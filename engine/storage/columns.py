@@ -65,7 +65,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "destination",
         "disposition",
     ),
-    # Of the table of accounts.
-    "limits": tuple(field.name for field in fields(AccountLimits)),
     "grants": ("id", "booking_id", "usage_plan", "seconds", "calls", "granted_at", "reason"),
 }
+
+# Columns of a table that are read and written together; statements name them in the same way.
+PARTS: dict[str, tuple[str, ...]] = {"limits": tuple(field.name for field in fields(AccountLimits))}  # of accounts

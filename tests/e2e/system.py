@@ -85,9 +85,7 @@ class System:
                 "ring_timeout": 8,
                 "sweep_interval": 0.5,
                 # Tests ask again and again until something has happened, and book again and again.
-                "requests_per_minute": 1_000_000,
-                "max_bookings_per_account": 1_000_000,
-                "new_bookings_a_day": 1_000_000,
+                **dict.fromkeys(("requests_per_minute", "max_bookings_per_account", "new_bookings_a_day"), 1_000_000),
                 "callback_retries": [0.2, 0.5, 1],
                 **overrides,
             }

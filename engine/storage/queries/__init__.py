@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import aiosql
 from aiosql.types import SQLOperationType
 
-from engine.storage.columns import COLUMNS
+from engine.storage.columns import COLUMNS, PARTS
 
 HERE = Path(__file__).parent
 _MACRO = re.compile(r"\{(?:(?P<alias>[a-z]+)\.|(?P<parameters>:))?(?P<table>[a-z]+)\}")
@@ -78,7 +78,7 @@ def load(driver: str) -> Any:  # noqa: ANN401  its methods are made at run time
 
 def _columns(macro: re.Match[str]) -> str:
     prefix = f"{macro['alias']}." if macro["alias"] else macro["parameters"] or ""
-    return ", ".join(prefix + column for column in COLUMNS[macro["table"]])
+    return ", ".join(prefix + column for column in (COLUMNS | PARTS)[macro["table"]])
 
 
 def _function(name: str, statement: Statement, *, is_async: bool) -> Callable[..., Any]:
