@@ -158,7 +158,7 @@ class Engine:
     def _build_callback_worker(self) -> CallbackWorker:
         worker = CallbackWorker(self._storage, self._clock, delivery_rules_of(self._settings))
         loop = asyncio.get_running_loop()
-        self._storage.when_posted(lambda: loop.call_soon_threadsafe(worker.wake))
+        self._storage.when_posted(lambda accounts: loop.call_soon_threadsafe(worker.wake, accounts))
         return worker
 
     def _build_reconciler(self) -> Reconciler:

@@ -14,6 +14,7 @@ from api.schemas.callbacks import CallbackBody, CallbackDetailBody, CallbackPage
 from api.schemas.fields import CALLBACK_ID
 from engine.callbacks import redelivery
 from engine.domain.errors import NotFound
+from engine.domain.pacing import REDELIVERY_COOLDOWN_MS
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, instant_from
 from engine.storage.filters import EARLIEST, LATEST, SCAN_LIMIT
@@ -159,7 +160,8 @@ ROUTES = (
             answers={202: RedeliveredBody},
             problems=("invalid_cursor",),
             detail=f"Oldest first, up to {redelivery.BATCH} for each request. Continue with `nextCursor` as long as "
-            "`hasMore` is true, also if a request has scheduled none.",
+            "`hasMore` is true, also if a request has scheduled none. Callbacks that were sent again within the last "
+            f"{REDELIVERY_COOLDOWN_MS // 1000} seconds are skipped.",
         ),
         body=Redelivery,
     ),
@@ -179,8 +181,9 @@ ROUTES = (
             TAG,
             "Send a callback again",
             answers={200: CallbackBody, 202: CallbackBody},
+            problems=("redelivered_too_soon",),
             detail="It keeps its id, and its retry schedule starts again. 200: an attempt is under way, and "
-            "nothing changes.",
+            f"nothing changes. A callback can be sent again once in {REDELIVERY_COOLDOWN_MS // 1000} seconds.",
         ),
         placeholders=ONE,
     ),

@@ -1,206 +1,296 @@
-"""A fair queue: divides the delivery slots among many receivers, so that no receiver starves another.
+"""A fair queue: divides the delivery slots among many accounts and receivers, so that none starves another.
 
-There is one queue for each account and receiver (host and port). Accounts have queues of their own because customers
-share hosts: one account's failing URL must not delay another account's callbacks to the same host.
+There is one queue for each account and receiver. A receiver that hangs keeps each of its slots for a whole timeout, so
+what it and its account can take is limited:
 
-A receiver that hangs keeps each of its slots for a whole timeout. Its share is therefore limited:
+- By standing (see slots.py): quick receivers, slow or failing ones, and strangers have slots of their own. A queue
+  whose receiver is not quick gets one.
+- By account: an account takes another slot only while it has fewer than it leaves free, and accounts take turns. So a
+  thousand receivers of one account that hang never take the last slot from another account.
+- By receiver: all queues to one receiver together get a quarter of one standing's slots.
+- Sandboxes have slots of their own, a quarter as many.
+- By pace (see engine/domain/pacing.py): a stranger, and what a customer causes at will, is sent at a bounded rate.
+  Queues that must wait for that are parked and take no turns.
 
-- A queue is *responsive* if its last attempt brought a 2xx within a short time.
-- Any other queue (new, slow, failing) gets one slot, and all of these together get at most half of the slots. However
-  many receivers hang, the responsive ones share the other half.
-- All queues to one receiver together get at most a quarter of the slots.
+The memory is limited too. When it is full, a callback replaces the last one of the longest queue of the account that
+has the most, unless its own account has the most: then the longest of its own queues.
 
-The memory is limited too. When it is full, a callback for a short queue replaces the last one of the longest queue.
-
-The queues take turns, and each is first in, first out. The module does no I/O and reads no clock.
+A queue is first in, first out. The module does no I/O and reads no clock. What it knows of a receiver it forgets with
+the last queue to it; the database knows it too, and tells it again with the next callback.
 """
 
+import heapq
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
+from engine.callbacks.receiver import NOTHING_KNOWN, KnownReceiver, Receiver
+from engine.callbacks.slots import Lengths, Pool, Queue, QueuedCallback, QueueKey, Standing
 from engine.domain.ids import AccountId
+from engine.domain.pacing import DEFAULT_PACES, NOT_PACED, Pace, PaceRules
+from engine.domain.times import EpochMs
 
 # A callback that finds no room stays in the database and is found again when its hold is over, see worker.py.
 MAX_IN_QUEUE = 10_000
 MAX_IN_ALL = 50_000
-MAX_RESPONSIVE = 10_000
 
 
-class Receiver(NamedTuple):
-    """Where callbacks are sent to.
-
-    Attributes:
-        host: The URL's host; empty if the URL cannot be parsed.
-        port: The URL's port, or the default port of its scheme; None if the URL cannot be parsed.
-    """
-
-    host: str
-    port: int | None
-
-
-class QueueKey(NamedTuple):
-    """What identifies a queue."""
-
-    account_id: AccountId
-    receiver: Receiver
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedCallback:
-    """A callback that waits for its turn.
+class Turn(NamedTuple):
+    """A callback that may begin. It occupies a slot until it is passed to `release`.
 
     Attributes:
-        event_id: The callback's id.
-        receiver: Where it goes.
-        attempts: How many attempts it has had.
-        account_id: The account that gets it.
+        callback: The callback.
+        paced_until: The receiver's new `paced_until`; None if it is not paced.
+        pool: The slots of which it has one.
     """
 
-    event_id: str
-    receiver: Receiver
-    attempts: int
-    account_id: AccountId
-
-    @property
-    def key(self) -> QueueKey:
-        """The queue that the callback belongs to."""
-        return QueueKey(self.account_id, self.receiver)
+    callback: QueuedCallback
+    paced_until: EpochMs | None
+    pool: Pool
 
 
 @dataclass(slots=True)
-class _Queue:
-    waiting: dict[str, QueuedCallback] = field(default_factory=dict)  # by event id, in the order of arrival
-    under_way: int = 0
+class _Receiver:
+    """What is known about a receiver while there are queues to it."""
+
+    has_agreed: bool = False
+    paced_until: EpochMs = NOT_PACED
+    is_quick: dict[AccountId, bool] = field(default_factory=dict)
+    queues: dict[QueueKey, Queue] = field(default_factory=dict)
+    under_way: Counter[bool] = field(default_factory=Counter)  # attempts of sandboxes, and of all others
 
 
-def receiver_of(url: str) -> Receiver:
-    """Returns the host and port that a URL points to."""
-    try:
-        split = urlsplit(url)
-        port = split.port
-    except ValueError:
-        return Receiver("", None)
-    return Receiver(split.hostname or "", port or (443 if split.scheme == "https" else 80))
+@dataclass(slots=True)
+class _Account:
+    """The callbacks of one account that wait."""
 
-
-class _Lengths:
-    """Finds the longest queue in constant time, which works because queues grow and shrink by one."""
-
-    def __init__(self) -> None:
-        self.longest = 0
-        self._keys: dict[int, dict[QueueKey, None]] = {}  # the queues of each length
-
-    def change(self, key: QueueKey, before: int, after: int) -> None:
-        if before:
-            del self._keys[before][key]
-            if not self._keys[before]:
-                del self._keys[before]
-        if after:
-            self._keys.setdefault(after, {})[key] = None
-        if after > self.longest or (before == self.longest and before not in self._keys):
-            self.longest = after
-
-    def a_longest(self) -> QueueKey:
-        return next(iter(self._keys[self.longest]))
+    waiting: int = 0
+    lengths: Lengths[QueueKey] = field(default_factory=Lengths)
 
 
 class FairQueue:
-    """Waiting callbacks, and the slots that they share."""
+    """Waiting callbacks, and the slots that they share.
 
-    def __init__(self, slots: int) -> None:
-        self._free_slots = slots
-        self._slots_per_receiver = max(1, slots // 4)
-        self._slots_unresponsive = max(1, slots // 2)
+    Attributes:
+        slots: How many attempts may run at the same time in all.
+    """
+
+    def __init__(self, slots: int, paces: PaceRules = DEFAULT_PACES) -> None:
+        """Creates an empty queue.
+
+        Args:
+            slots: Attempts of each standing that may run at the same time.
+            paces: How often callbacks may be sent to a receiver.
+        """
+        self._paces = paces
+        self._slots = {False: slots, True: max(1, slots // 4)}
+        self._pools = {
+            (is_sandbox, standing): Pool(standing, self._slots[is_sandbox])
+            for is_sandbox in self._slots
+            for standing in Standing
+        }
+        self.slots = sum(pool.free for pool in self._pools.values())
         self._waiting = 0
-        self._under_way: Counter[Receiver] = Counter()
-        self._lengths = _Lengths()
-        self._queues: dict[QueueKey, _Queue] = {}  # only those with a callback that waits or is under way
-        self._responsive: dict[QueueKey, None] = {}  # an ordered set, the one proven longest ago first
+        self._queues: dict[QueueKey, Queue] = {}  # only those with a callback that waits or is under way
+        self._receivers: dict[Receiver, _Receiver] = {}  # only those with a queue
+        self._accounts: dict[AccountId, _Account] = {}  # only those with a callback that waits
+        self._totals: Lengths[AccountId] = Lengths()
+        self._parked: list[tuple[EpochMs, int, Queue]] = []  # a heap; an entry is void unless its queue says the same
+        self._order = count()
+        # The `paced_until` of accounts' attempts to strangers, and when those that wait for it can begin.
+        self._strangers_paced: dict[AccountId, EpochMs] = {}
+        self._strangers_ready: dict[AccountId, EpochMs] = {}
 
-    def add(self, callback: QueuedCallback) -> None:
+    def add(self, callback: QueuedCallback, known: KnownReceiver = NOTHING_KNOWN) -> None:
         """Adds a callback to its queue.
 
         A callback that is already queued keeps its place. A callback that finds no room is dropped.
-        """
-        queue = self._queues.setdefault(callback.key, _Queue())
-        if callback.event_id in queue.waiting:
-            queue.waiting[callback.event_id] = callback
-        elif len(queue.waiting) < MAX_IN_QUEUE and self._make_room(len(queue.waiting)):
-            queue.waiting[callback.event_id] = callback
-            self._length_changed(callback.key, queue, 1)
-        self._drop_if_idle(callback.key, queue)
-
-    def choose(self) -> list[QueuedCallback]:
-        """Takes the callbacks whose turn it is. Each occupies a slot until it is passed to `release`."""
-        chosen: list[QueuedCallback] = []
-        while self._free_slots and (turn := list(self._one_of_each())):
-            chosen += turn
-        return chosen
-
-    def release(self, callback: QueuedCallback, *, responsive: bool | None = None) -> None:
-        """Frees a callback's slot.
 
         Args:
-            callback: A callback that `choose` returned.
-            responsive: Whether the attempt brought a prompt 2xx; None if there was no attempt.
+            callback: The callback.
+            known: What the database knows about its receiver.
         """
-        key = callback.key
-        queue = self._queues[key]
+        self._receivers.setdefault(callback.receiver, _Receiver())
+        self._learn(callback.key, known)
+        queue = self._queues.get(callback.key) or self._open(callback)
+        if callback.event_id in queue.waiting:
+            queue.waiting[callback.event_id] = callback
+        elif len(queue.waiting) < MAX_IN_QUEUE and self._make_room(queue):
+            queue.waiting[callback.event_id] = callback
+            self._length_changed(queue, 1)
+        self._place(queue)
+
+    def choose(self, now: EpochMs) -> list[Turn]:
+        """Takes the callbacks whose turn it is."""
+        self._unpark(now)
+        self._strangers_ready.clear()
+        return [turn for pool in self._pools.values() for turn in self._fill(pool, now)]
+
+    def next_turn_at(self) -> EpochMs | None:
+        """Returns when a callback that waits for its receiver's pace can begin; None if none waits for that."""
+        return min([*self._strangers_ready.values(), *(until for until, *_ in self._parked[:1])], default=None)
+
+    def release(self, turn: Turn, *, is_quick: bool | None = None, has_agreed: bool = False) -> None:
+        """Frees a slot.
+
+        Args:
+            turn: What `choose` returned.
+            is_quick: Whether the attempt brought a prompt 2xx; None if there was no attempt.
+            has_agreed: Whether the attempt brought a 2xx.
+        """
+        key = turn.callback.key
+        queue, receiver = self._queues[key], self._receivers[key.receiver]
         queue.under_way -= 1
-        self._under_way[callback.receiver] -= 1
-        if not self._under_way[callback.receiver]:
-            del self._under_way[callback.receiver]
-        self._free_slots += 1
-        if responsive is not None:
-            self._responsive.pop(key, None)
-        if responsive:
-            self._responsive[key] = None
-            if len(self._responsive) > MAX_RESPONSIVE:
-                del self._responsive[next(iter(self._responsive))]
-        self._drop_if_idle(key, queue)
+        receiver.under_way[queue.is_sandbox] -= 1
+        turn.pool.end(key.account_id)
+        if is_quick is not None:
+            receiver.is_quick[key.account_id] = is_quick
+        self._learn(key, KnownReceiver(has_agreed=has_agreed))
+        for other in [each for each in receiver.queues.values() if each.key.account_id == key.account_id]:
+            self._place(other)
 
-    def _one_of_each(self) -> Iterator[QueuedCallback]:
-        unresponsive = sum(queue.under_way for key, queue in self._queues.items() if key not in self._responsive)
-        for key, queue in list(self._queues.items()):
-            is_responsive = key in self._responsive
-            may_start = is_responsive or (queue.under_way == 0 and unresponsive < self._slots_unresponsive)
-            receiver_is_full = self._under_way[key.receiver] >= self._slots_per_receiver
-            if not (self._free_slots and queue.waiting and may_start) or receiver_is_full:
-                continue
-            unresponsive += not is_responsive
-            self._queues[key] = self._queues.pop(key)  # to the end, so that the next turn begins with another queue
-            yield self._take_first(key, queue)
+    def _open(self, callback: QueuedCallback) -> Queue:
+        key = callback.key
+        queue = self._queues[key] = Queue(key, callback.is_sandbox)
+        self._receivers[key.receiver].queues[key] = queue
+        return queue
 
-    def _take_first(self, key: QueueKey, queue: _Queue) -> QueuedCallback:
-        first = queue.waiting.pop(next(iter(queue.waiting)))
-        self._length_changed(key, queue, -1)
+    def _learn(self, key: QueueKey, known: KnownReceiver) -> None:
+        receiver = self._receivers[key.receiver]
+        receiver.paced_until = max(receiver.paced_until, known.paced_until)
+        if known.is_quick is not None:
+            receiver.is_quick.setdefault(key.account_id, known.is_quick)
+        if known.has_agreed and not receiver.has_agreed:
+            receiver.has_agreed = True
+            for queue in list(receiver.queues.values()):
+                queue.parked_until = None
+                self._place(queue)
+
+    def _place(self, queue: Queue) -> None:
+        """Puts a queue into the pool in which it can take turns, if it can, and drops it when it is idle."""
+        pool = self._pool_of(queue)
+        if pool is not queue.pool:
+            if queue.pool is not None:
+                queue.pool.remove(queue)
+            if pool is not None:
+                pool.add(queue)
+            queue.pool = pool
+        if not queue.waiting and not queue.under_way:
+            receiver = self._receivers[queue.key.receiver]
+            del self._queues[queue.key]
+            del receiver.queues[queue.key]
+            if not receiver.queues:
+                del self._receivers[queue.key.receiver]
+
+    def _pool_of(self, queue: Queue) -> Pool | None:
+        receiver = self._receivers[queue.key.receiver]
+        if not receiver.has_agreed:
+            standing = Standing.STRANGER
+        elif receiver.is_quick.get(queue.key.account_id):
+            standing = Standing.QUICK
+        else:
+            standing = Standing.SLOW
+        if not queue.waiting or queue.parked_until is not None or (queue.under_way and standing is not Standing.QUICK):
+            return None
+        return self._pools[queue.is_sandbox, standing]
+
+    def _fill(self, pool: Pool, now: EpochMs) -> list[Turn]:
+        turns: list[Turn] = []
+        while pool.free and (
+            one_of_each := [turn for each in pool.accounts() if (turn := self._turn_of(pool, each, now))]
+        ):
+            turns += one_of_each
+        return turns
+
+    def _turn_of(self, pool: Pool, account_id: AccountId, now: EpochMs) -> Turn | None:
+        if not pool.may_begin(account_id):
+            return None
+        if pool.standing is Standing.STRANGER:
+            paced_until = self._strangers_paced.get(account_id, NOT_PACED)
+            ready_at = self._paces.strangers_of_account.ready_at(paced_until, now)
+            if ready_at > now:
+                self._strangers_ready[account_id] = ready_at
+                return None
+        while queue := next((each for each in pool.ready(account_id) if self._receiver_has_a_slot(each)), None):
+            ready_at = self._ready_at(queue, now)
+            if ready_at <= now:
+                return self._begin(pool, queue, now)
+            queue.parked_until = ready_at
+            heapq.heappush(self._parked, (ready_at, next(self._order), queue))
+            self._place(queue)
+        return None
+
+    def _receiver_has_a_slot(self, queue: Queue) -> bool:
+        under_way = self._receivers[queue.key.receiver].under_way[queue.is_sandbox]
+        return under_way < max(1, self._slots[queue.is_sandbox] // 4)
+
+    def _pace_of(self, queue: Queue) -> Pace | None:
+        if not self._receivers[queue.key.receiver].has_agreed:
+            return self._paces.stranger
+        return self._paces.at_will if queue.key.at_will else None
+
+    def _ready_at(self, queue: Queue, now: EpochMs) -> EpochMs:
+        pace = self._pace_of(queue)
+        return now if pace is None else pace.ready_at(self._receivers[queue.key.receiver].paced_until, now)
+
+    def _begin(self, pool: Pool, queue: Queue, now: EpochMs) -> Turn:
+        _, callback = queue.waiting.popitem(last=False)
+        self._length_changed(queue, -1)
         queue.under_way += 1
-        self._under_way[first.receiver] += 1
-        self._free_slots -= 1
-        return first
+        receiver, account_id = self._receivers[queue.key.receiver], queue.key.account_id
+        receiver.under_way[queue.is_sandbox] += 1
+        if pool.standing is Standing.STRANGER:
+            self._pace_strangers(account_id, now)
+        pace = self._pace_of(queue)
+        if pace is not None:
+            receiver.paced_until = pace.after(receiver.paced_until, now)
+        pool.remove(queue)  # to the end, so that the account's next turn begins with another queue
+        queue.pool = None
+        self._place(queue)
+        pool.begin(account_id)
+        return Turn(callback, None if pace is None else receiver.paced_until, pool)
 
-    def _make_room(self, length: int) -> bool:
-        """Makes room for one more callback in a queue of this length. Returns False if that is not possible.
+    def _pace_strangers(self, account_id: AccountId, now: EpochMs) -> None:
+        """Notes an account's attempt to a stranger, and forgets up to two accounts that could use the whole burst."""
+        paced_until = self._strangers_paced.pop(account_id, NOT_PACED)
+        self._strangers_paced[account_id] = self._paces.strangers_of_account.after(paced_until, now)
+        for other in list(islice(self._strangers_paced, 2)):
+            if self._strangers_paced[other] <= now:
+                del self._strangers_paced[other]
 
-        If necessary, it drops the last callback of the longest queue, unless that would become the shorter one.
-        """
+    def _unpark(self, now: EpochMs) -> None:
+        while self._parked and self._parked[0][0] <= now:
+            until, _, queue = heapq.heappop(self._parked)
+            if self._queues.get(queue.key) is queue and queue.parked_until == until:
+                queue.parked_until = None
+                self._place(queue)
+
+    def _make_room(self, queue: Queue) -> bool:
+        """Makes room for one more callback of a queue. Returns False if that is not possible."""
         if self._waiting < MAX_IN_ALL:
             return True
-        if self._lengths.longest <= length + 1:
-            return False
-        key = self._lengths.a_longest()
-        longest = self._queues[key]
-        longest.waiting.popitem()
-        self._length_changed(key, longest, -1)
-        return True
+        own = self._accounts.get(queue.key.account_id, _Account())
+        if self._totals.longest > own.waiting + 1:
+            self._drop_last(self._accounts[self._totals.a_longest()].lengths.a_longest())
+            return True
+        if own.lengths.longest > len(queue.waiting) + 1:
+            self._drop_last(own.lengths.a_longest())
+            return True
+        return False
 
-    def _length_changed(self, key: QueueKey, queue: _Queue, by: int) -> None:
+    def _drop_last(self, key: QueueKey) -> None:
+        queue = self._queues[key]
+        queue.waiting.popitem()
+        self._length_changed(queue, -1)
+        self._place(queue)
+
+    def _length_changed(self, queue: Queue, by: int) -> None:
         self._waiting += by
-        self._lengths.change(key, len(queue.waiting) - by, len(queue.waiting))
-
-    def _drop_if_idle(self, key: QueueKey, queue: _Queue) -> None:
-        if not queue.waiting and not queue.under_way:
-            del self._queues[key]
+        account_id = queue.key.account_id
+        account = self._accounts.setdefault(account_id, _Account())
+        account.lengths.change(queue.key, len(queue.waiting) - by, len(queue.waiting))
+        self._totals.change(account_id, account.waiting, account.waiting + by)
+        account.waiting += by
+        if not account.waiting:
+            del self._accounts[account_id]

@@ -3,11 +3,15 @@
 `worker.py` explains why there are three.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from engine.callbacks.fair_queue import QueuedCallback
+from engine.callbacks.fair_queue import Turn
+from engine.callbacks.receiver import KnownReceiver, Receiver, receiver_of
+from engine.callbacks.slots import QueuedCallback
 from engine.domain.booking import Booking
 from engine.domain.events import EventBody, as_json, in_envelope
+from engine.domain.ids import AccountId
 from engine.domain.retry import (
     AttemptOutcome,
     CallbackState,
@@ -25,20 +29,23 @@ from engine.runtime.ids import new_id
 from engine.storage.outbox import AttemptRecord, Delivery, DueCallback
 from engine.storage.transaction import Transaction
 
+# A 2xx within this time makes a receiver quick, in milliseconds.
+QUICK_MS = 2_000
+
 
 @dataclass(frozen=True, slots=True)
-class DueCallbacks:
+class LinedUp:
     """Callbacks to deliver now.
 
     Attributes:
-        due: Due callbacks, oldest first.
-        is_full: There may be more of them.
-        next_due_at: When the next callback falls due; None if no callback waits.
+        callbacks: The callbacks, and what is known about their receivers; those of an account oldest first.
+        next_due_at: When the next callback of each of the accounts falls due; accounts without one are left out.
+        is_releasing: There may be more callbacks that were held for an endpoint enabled since.
     """
 
-    due: list[DueCallback]
-    is_full: bool
-    next_due_at: EpochMs | None
+    callbacks: list[tuple[QueuedCallback, KnownReceiver]]
+    next_due_at: dict[AccountId, EpochMs]
+    is_releasing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +64,67 @@ class DeliveryReport:
     began_at: EpochMs
     took_ms: int
 
+    @property
+    def has_agreed(self) -> bool:
+        """Whether the receiver answered with 2xx."""
+        return isinstance(self.outcome, HttpAnswer) and self.outcome.is_success
 
-def line_up(tx: Transaction, now: EpochMs, held_until: EpochMs, limit: int) -> DueCallbacks:
-    """Reserves due callbacks until `held_until`, after releasing those that were held for an endpoint enabled since."""
-    tx.endpoints.release(now, limit)
-    page = tx.outbox.line_up_due(now, held_until, limit)
-    return DueCallbacks(page.due, page.scanned == limit, tx.outbox.next_due_at())
+    @property
+    def is_quick(self) -> bool:
+        """Whether it did so promptly."""
+        return self.has_agreed and self.took_ms <= QUICK_MS
 
 
-def begin_all(tx: Transaction, chosen: list[QueuedCallback], claimed_until: int) -> list[Delivery | None]:
+def accounts_waiting(tx: Transaction, after: str, limit: int) -> list[tuple[AccountId, EpochMs]]:
+    """Returns the accounts after `after` that have callbacks to deliver, and when the first of each is due."""
+    return tx.outbox.accounts_waiting(after, limit)
+
+
+def line_up(tx: Transaction, accounts: Collection[AccountId], now: EpochMs, held_until: EpochMs, limit: int) -> LinedUp:
+    """Reserves due callbacks until `held_until`, after releasing those that were held for an endpoint enabled since.
+
+    Args:
+        tx: The transaction.
+        accounts: The accounts whose callbacks to reserve. Each gets the same share of the limit.
+        now: The present time.
+        held_until: When the callbacks are due again.
+        limit: The most callbacks to reserve.
+    """
+    released = tx.endpoints.release(now, limit)
+    visited = dict.fromkeys(accounts if released is None else [*accounts, released])
+    callbacks: list[tuple[QueuedCallback, KnownReceiver]] = []
+    next_due_at: dict[AccountId, EpochMs] = {}
+    found: dict[Receiver, tuple[bool, EpochMs]] = {}
+    for account_id in visited:
+        page = tx.outbox.line_up_due(account_id, now, held_until, max(1, limit // len(visited)))
+        is_sandbox = bool(page.due) and tx.sandboxes.of(account_id) is not None
+        callbacks += [_with_receiver(tx, due, found, is_sandbox=is_sandbox) for due in page.due]
+        due_at = tx.outbox.next_due_at(account_id)
+        if due_at is not None:
+            next_due_at[account_id] = due_at
+    return LinedUp(callbacks, next_due_at, released is not None)
+
+
+def _with_receiver(
+    tx: Transaction, due: DueCallback, found: dict[Receiver, tuple[bool, EpochMs]], *, is_sandbox: bool
+) -> tuple[QueuedCallback, KnownReceiver]:
+    """Looks up a callback's receiver, unless it is among those found before."""
+    receiver = receiver_of(due.url)
+    if receiver not in found:
+        found[receiver] = tx.receivers.find(receiver.digest)
+    at_will = due.is_redelivered or is_sandbox
+    callback = QueuedCallback(due.event_id, receiver, due.attempts, due.account_id, at_will, is_sandbox)
+    return callback, KnownReceiver(*found[receiver], is_quick=due.is_quick)
+
+
+def begin_all(tx: Transaction, turns: list[Turn], now: EpochMs, claimed_until: int) -> list[Delivery | None]:
     """Counts an attempt of each callback. None stands for a callback that is finished, held or claimed by another."""
-    return [tx.outbox.begin(callback.event_id, callback.attempts, claimed_until) for callback in chosen]
+    begun = [tx.outbox.begin(turn.callback.event_id, turn.callback.attempts, claimed_until) for turn in turns]
+    for turn, delivery in zip(turns, begun, strict=True):
+        # Before the attempt, so that a restart gives nobody a new burst.
+        if delivery is not None and turn.paced_until is not None:
+            tx.receivers.note_pace(turn.callback.receiver.digest, turn.paced_until, now)
+    return begun
 
 
 def record(
@@ -105,7 +162,8 @@ def record(
         return None
     tx.outbox.log_attempt(delivery.id, _logged(delivery, report))
     if isinstance(decision, Delivered):
-        tx.endpoints.note_success(new_id("cep"), delivery, now)
+        tx.endpoints.note_success(new_id("cep"), delivery, now, is_quick=report.is_quick)
+        tx.receivers.note_agreed(receiver_of(delivery.url).digest, now)
         return None
     if not is_endpoint_failure(report.outcome):
         return None
@@ -173,4 +231,4 @@ def post(tx: Transaction, booking: Booking, body: EventBody, now: EpochMs, *, se
         body=as_json(in_envelope(body, sequence=sequence, metadata=booking.metadata)),
         now=now,
     )
-    tx.posted = True
+    tx.posted_for |= {booking.account_id}

@@ -1,12 +1,16 @@
 """Redelivery of callbacks, and the enabling of disabled endpoints. Each is a plain function over a transaction.
 
-They set `tx.posted`, so the storage wakes the worker after the commit.
+They add to `tx.posted_for`, so the storage wakes the worker after the commit.
+
+A callback that was sent again can be sent again after a cooldown only, and goes out at a bounded pace (see
+engine/domain/pacing.py). Otherwise requests that cost nothing could flood a host whose owner has agreed to nothing.
 """
 
 from dataclasses import dataclass
 
-from engine.domain.errors import NotFound
+from engine.domain.errors import NotFound, RedeliveredTooSoon
 from engine.domain.ids import AccountId
+from engine.domain.pacing import REDELIVERY_COOLDOWN_MS
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
 from engine.storage.endpoints import Endpoint
@@ -41,12 +45,16 @@ def redeliver(tx: Transaction, account_id: AccountId, callback_id: str, now: Epo
 
     Raises:
         NotFound: The account has no such callback.
+        RedeliveredTooSoon: It was sent again moments ago.
     """
     found = _callback(tx, account_id, callback_id)
     endpoint = tx.endpoints.of_url(account_id, found.url)
     held = endpoint is not None and endpoint.disabled_at is not None
-    changed = tx.outbox.redeliver(callback_id, now, held=held)
-    tx.posted = True
+    changed = tx.outbox.redeliver(callback_id, now, held=held, unless_since=_cooled_since(now))
+    if not changed and not found.claimed:
+        redelivered_at = tx.outbox.redelivered_at(callback_id) or now
+        raise RedeliveredTooSoon(wait_ms=redelivered_at + REDELIVERY_COOLDOWN_MS - now)
+    tx.posted_for |= {account_id}
     return _callback(tx, account_id, callback_id), changed
 
 
@@ -59,7 +67,7 @@ def redeliver_all(
     now: EpochMs,
     limit: int = BATCH,
 ) -> Redelivered:
-    """Sends callbacks in a state again, oldest first.
+    """Sends callbacks in a state again, oldest first. It skips those that were sent again moments ago.
 
     Args:
         tx: The transaction.
@@ -72,11 +80,13 @@ def redeliver_all(
     """
     found = tx.outbox.to_redeliver(account_id, state, after, until, limit + 1)
     chosen = found.records[:limit]
-    for position in chosen:
-        # The worker holds those whose endpoint is disabled.
-        tx.outbox.redeliver(position.id, now, held=False)
-        tx.posted = True
-    return Redelivered(len(chosen), chosen[-1] if len(found.records) > limit else found.goes_on_after)
+    # The worker holds those whose endpoint is disabled.
+    count = sum(
+        tx.outbox.redeliver(position.id, now, held=False, unless_since=_cooled_since(now)) for position in chosen
+    )
+    if count:
+        tx.posted_for |= {account_id}
+    return Redelivered(count, chosen[-1] if len(found.records) > limit else found.goes_on_after)
 
 
 def enable(tx: Transaction, account_id: AccountId, endpoint_id: str) -> Endpoint:
@@ -88,8 +98,12 @@ def enable(tx: Transaction, account_id: AccountId, endpoint_id: str) -> Endpoint
     endpoint = _endpoint(tx, account_id, endpoint_id)
     if endpoint.disabled_at is not None:
         tx.endpoints.enable(endpoint_id)
-        tx.posted = True
+        tx.posted_for |= {account_id}
     return _endpoint(tx, account_id, endpoint_id)
+
+
+def _cooled_since(now: EpochMs) -> EpochMs:
+    return EpochMs(now - REDELIVERY_COOLDOWN_MS)
 
 
 def _callback(tx: Transaction, account_id: AccountId, callback_id: str) -> CallbackRecord:

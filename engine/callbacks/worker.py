@@ -1,15 +1,18 @@
-"""The callback worker: delivers the outbox at least once, and keeps slow receivers from delaying the others.
+"""The callback worker: delivers the outbox at least once, and lets no account or receiver delay the others.
 
 A callback goes through three steps, each a transaction:
 
-1. Line up: the worker reads due rows, moves their `due_at` ahead by a hold, and puts them into the fair queue in memory
-   (see fair_queue.py). This does not count as an attempt. A row that finds no room in the queue, or whose worker dies,
-   is due again after the hold.
+1. Line up: the worker reads due rows, of each account the same number, moves their `due_at` ahead by a hold, and puts
+   them into the fair queue in memory (see fair_queue.py). This does not count as an attempt. A row that finds no room
+   in the queue, or whose worker dies, is due again after the hold.
 2. Begin: when the callback's turn comes, the worker increments `attempts` and moves `due_at` to a time when the attempt
    must be over. The count is a fencing token: a worker that has an older count can neither begin nor record the row.
 3. Record: the worker marks the row as delivered, as failed, or as due again by the schedule, logs the attempt, and
    updates the endpoint. If it dies between sending and recording, the row falls due again. The receiver then gets the
    callback twice, with the same id, and the log lacks the first attempt.
+
+The storage says for which accounts it has posted callbacks. What others change, such as the command line, the worker
+finds by a scan of the accounts every few seconds.
 
 Rows of a disabled endpoint are held when they fall due, and released in pages when the endpoint is enabled.
 
@@ -19,15 +22,18 @@ claim, or a scan would have to skip them all in the storage thread that calls de
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import aiohttp
 import structlog
 
 from engine.callbacks import outbox
 from engine.callbacks.attempt import attempt, open_session
-from engine.callbacks.fair_queue import FairQueue, QueuedCallback, receiver_of
+from engine.callbacks.due_accounts import DueAccounts
+from engine.callbacks.fair_queue import FairQueue, Turn
 from engine.callbacks.outbox import DeliveryReport
+from engine.callbacks.receiver import receiver_of
+from engine.domain.ids import AccountId
 from engine.domain.policy import DeliveryRules
 from engine.domain.retry import Delivered, GiveUp, HttpAnswer, RetryAfter, RetryDecision, decide
 from engine.domain.times import EpochMs
@@ -38,10 +44,12 @@ from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
 from engine.storage.outbox import Delivery
 
-PAGE = 128  # rows that one transaction lines up; few, because calls wait for the same thread
-LONGEST_NAP_SECONDS = 5.0
-# A 2xx within this time makes a queue responsive.
-RESPONSIVE_SECONDS = 2.0
+# What one transaction lines up; little, because calls wait for the same thread.
+PAGE = 128
+ACCOUNTS_AT_ONCE = 32
+# Accounts that one scan reads, and the seconds between two scans.
+SCAN = 1_000
+SCAN_SECONDS = 5.0
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -71,12 +79,23 @@ class CallbackWorker:
         self._clock = clock
         self._config = config
         self._jitter = jitter
-        self._queue = FairQueue(config.workers)
+        self._queue = FairQueue(config.workers, config.paces)
+        self._due = DueAccounts()
+        self._scan_at = 0.0  # monotonic seconds
+        self._scanned_to = ""  # the last account of the last scan; empty if that was the last one of all
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def wake(self) -> None:
-        """Ends the worker's nap. To be called in the event loop after a commit that wrote to the outbox."""
+    def wake(self, accounts: Collection[AccountId] | None = None) -> None:
+        """Ends the worker's nap. To be called in the event loop after a commit that wrote to the outbox.
+
+        Args:
+            accounts: Those that have a callback to deliver now. None: not known.
+        """
+        if accounts is None:
+            self._scan_at = 0.0
+        for account_id in accounts or ():
+            self._due.note(account_id, self._clock.now())
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -88,7 +107,7 @@ class CallbackWorker:
         config = self._config
         backoff = Backoff(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
         async with (
-            open_session(rules=config.rules, lookups_at_once=config.workers) as session,
+            open_session(rules=config.rules, lookups_at_once=self._queue.slots) as session,
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(self._wake_at(stop))
@@ -111,43 +130,70 @@ class CallbackWorker:
 
     async def _round(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> float:
         """Lines up due callbacks and begins those whose turn it is. Returns the seconds until the next round."""
+        await self._scan()
+        is_releasing = await self._line_up()
+        turns = self._queue.choose(self._clock.now())
+        if turns:
+            await self._begin(turns, session, tasks)
+        if is_releasing:
+            return 0.0
+        next_at = [at for at in (self._due.next_due_at(), self._queue.next_turn_at()) if at is not None]
+        naps = [(at - self._clock.now()) / 1000 for at in next_at]
+        return max(0.0, min([*naps, self._scan_at - asyncio.get_running_loop().time()]))
+
+    async def _scan(self) -> None:
+        """Looks for accounts with callbacks to deliver, if it is time to."""
+        now = asyncio.get_running_loop().time()
+        if now < self._scan_at:
+            return
+        self._scan_at = now + SCAN_SECONDS
+        found = await self._storage.run(outbox.accounts_waiting, self._scanned_to, SCAN)
+        for account_id, due_at in found:
+            self._due.note(account_id, due_at)
+        self._scanned_to = ""
+        if len(found) == SCAN:
+            self._scanned_to, self._scan_at = found[-1][0], now
+
+    async def _line_up(self) -> bool:
+        """Lines up callbacks of the accounts whose turn it is. Returns whether more may be held for an endpoint."""
         now = self._clock.now()
         hold_ms = self._config.hold_ms + int(self._config.hold_ms * self._jitter())
-        found = await self._storage.run(outbox.line_up, now, EpochMs(now + hold_ms), PAGE)
-        for due in found.due:
-            self._queue.add(QueuedCallback(due.event_id, receiver_of(due.url), due.attempts, due.account_id))
-        chosen = self._queue.choose()
-        if chosen:
-            await self._begin(chosen, session, tasks)
-        if found.is_full:
-            return 0.0
-        until_due = LONGEST_NAP_SECONDS if found.next_due_at is None else (found.next_due_at - now) / 1000
-        return min(max(until_due, 0.0), LONGEST_NAP_SECONDS)
-
-    async def _begin(
-        self, chosen: list[QueuedCallback], session: aiohttp.ClientSession, tasks: asyncio.TaskGroup
-    ) -> None:
-        claimed_until = self._clock.now() + self._config.timeout_ms + self._config.margin_ms
+        accounts = self._due.take(now, ACCOUNTS_AT_ONCE)
         try:
-            begun = await self._storage.run(outbox.begin_all, chosen, claimed_until)
+            found = await self._storage.run(outbox.line_up, accounts, now, EpochMs(now + hold_ms), PAGE)
         except StorageError:
-            for callback in chosen:
-                self._queue.release(callback)
+            for account_id in accounts:
+                self._due.note(account_id, now)
+            raise
+        for account_id, due_at in found.next_due_at.items():
+            self._due.note(account_id, max(due_at, now))  # an account with a backlog is the last in turn
+        for callback, known in found.callbacks:
+            self._queue.add(callback, known)
+        return found.is_releasing
+
+    async def _begin(self, turns: list[Turn], session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
+        now = self._clock.now()
+        claimed_until = now + self._config.timeout_ms + self._config.margin_ms
+        try:
+            begun = await self._storage.run(outbox.begin_all, turns, now, claimed_until)
+        except StorageError:
+            for turn in turns:
+                self._queue.release(turn)
             raise  # the rows are due again when their hold is over
-        for callback, delivery in zip(chosen, begun, strict=True):
+        for turn, delivery in zip(turns, begun, strict=True):
             if delivery is None:
-                self._queue.release(callback)
-                self.wake()
+                self._queue.release(turn)
+                self._wake.set()
                 continue
-            task = tasks.create_task(self._deliver(session, callback, delivery, claimed_until))
+            task = tasks.create_task(self._deliver(session, turn, delivery, claimed_until))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
     async def _deliver(
-        self, session: aiohttp.ClientSession, callback: QueuedCallback, delivery: Delivery, claimed_until: int
+        self, session: aiohttp.ClientSession, turn: Turn, delivery: Delivery, claimed_until: int
     ) -> None:
         loop = asyncio.get_running_loop()
-        responsive = False
+        is_quick = has_agreed = False
         try:
             began, began_at = loop.time(), self._clock.now()
             result = await attempt(
@@ -159,13 +205,19 @@ class CallbackWorker:
             )
             took = loop.time() - began
             decision = decide(result.outcome, delivery.tries, self._config.waits_ms, self._jitter())
-            responsive = isinstance(decision, Delivered) and took <= RESPONSIVE_SECONDS
             report = DeliveryReport(result.outcome, result.response, began_at, int(took * 1000))
-            _log_attempt(delivery, callback, report, decision)
+            is_quick, has_agreed = report.is_quick, report.has_agreed
+            _log_attempt(delivery, turn.callback.receiver.host, report, decision)
             await self._record(delivery, report, decision, claimed_until)
+            self._retry_later(delivery, decision)
         finally:
-            self._queue.release(callback, responsive=responsive)
-            self.wake()
+            self._queue.release(turn, is_quick=is_quick, has_agreed=has_agreed)
+            self._wake.set()
+
+    def _retry_later(self, delivery: Delivery, decision: RetryDecision) -> None:
+        """Remembers when the next attempt is due, earlier than the next scan would find it."""
+        if isinstance(decision, RetryAfter):
+            self._due.note(delivery.account_id, EpochMs(self._clock.now() + decision.ms))
 
     async def _record(
         self, delivery: Delivery, report: DeliveryReport, decision: RetryDecision, claimed_until: int
@@ -207,12 +259,12 @@ class CallbackWorker:
             task.cancel()
 
 
-def _log_attempt(delivery: Delivery, callback: QueuedCallback, report: DeliveryReport, decision: RetryDecision) -> None:
+def _log_attempt(delivery: Delivery, host: str, report: DeliveryReport, decision: RetryDecision) -> None:
     """Logs an attempt without the URL's path and query and without the body: they may contain telephone numbers."""
     outcome = report.outcome
     context = log.bind(
         event_id=delivery.id,
-        host=callback.receiver.host,
+        host=host,
         attempt=delivery.attempts,
         outcome=str(outcome),
         status=outcome.status if isinstance(outcome, HttpAnswer) else None,

@@ -16,6 +16,7 @@ RentedNumbersError
 │   ├── TooManyBlockedCallers
 │   ├── ClockTooFar
 │   ├── IdempotencyKeyReused
+│   ├── RedeliveredTooSoon (retryable)
 │   ├── NotFound
 │   └── BookingGone
 ├── InvalidInput
@@ -34,7 +35,7 @@ class Refusal(RentedNumbersError):
     Attributes:
         code: Stable and documented; clients decide by it.
         retryable: Whether the same request may succeed later.
-        retry_after: Seconds after which it may; None if they are not known.
+        retry_after: Seconds after which it may; None: not known, or the usual time for this code.
     """
 
     code = "refused"
@@ -130,6 +131,17 @@ class IdempotencyKeyReused(Refusal):
     """The client has used the idempotency key for another request."""
 
     code = "idempotency_key_reused"
+
+
+class RedeliveredTooSoon(Refusal):
+    """The callback was sent again moments ago."""
+
+    code = "redelivered_too_soon"
+    retryable = True
+
+    def __init__(self, wait_ms: int) -> None:
+        super().__init__("the callback was sent again moments ago")
+        self.retry_after = max(1, -(-wait_ms // 1000))
 
 
 class NotFound(Refusal):

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, AccountLimits
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
+from engine.domain.pacing import DEFAULT_PACES, PaceRules
 from engine.domain.times import DAY_MS, HOUR_MS
 from engine.domain.trunks import Trunk
 
@@ -161,7 +162,7 @@ class DeliveryRules:
     """How callbacks are delivered. Durations are milliseconds.
 
     Attributes:
-        workers: Attempts that run at the same time.
+        workers: Attempts of each standing that run at the same time, see engine/callbacks/slots.py.
         timeout_ms: The longest attempt.
         waits_ms: Waits between the attempts; there is one attempt more than waits.
         rules: To which addresses callbacks may go.
@@ -170,6 +171,7 @@ class DeliveryRules:
         hold_ms: How long a queued row stays reserved for this worker. Up to the same time is added at random, so that
             rows do not move in step.
         drain_ms: How long a stopping worker waits for running attempts.
+        paces: How often callbacks may be sent to a receiver.
     """
 
     workers: int
@@ -180,3 +182,4 @@ class DeliveryRules:
     margin_ms: int = 10_000
     hold_ms: int = 20_000
     drain_ms: int = 5_000
+    paces: PaceRules = DEFAULT_PACES

@@ -49,6 +49,11 @@ class HttpAnswer:
     def __str__(self) -> str:
         return f"HTTP {self.status}"
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the receiver accepted the callback."""
+        return 200 <= self.status <= 299
+
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
@@ -96,7 +101,7 @@ def decide(outcome: AttemptOutcome, attempt: int, waits_ms: Sequence[int], jitte
         jitter: A random number from 0 to 1.
     """
     if isinstance(outcome, HttpAnswer):
-        if 200 <= outcome.status <= 299:
+        if outcome.is_success:
             return Delivered()
         if outcome.status == GONE:
             return GiveUp()

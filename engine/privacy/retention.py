@@ -1,7 +1,7 @@
 """Retention: deletes what has been kept long enough.
 
-This concerns call records, finished callbacks, endpoints that are no longer used, stored answers of idempotent
-requests, webhook secrets that no longer sign, and the personal data of bookings that are gone.
+This concerns call records, finished callbacks, endpoints and receivers that are no longer used, stored answers of
+idempotent requests, webhook secrets that no longer sign, and the personal data of bookings that are gone.
 
 It runs in short transactions. Each deletes the oldest rows in the order of their ids, which is the order of time, so it
 takes as long for ten million records as for ten. A settled call is deleted together with its record, and its cost is
@@ -35,6 +35,7 @@ class DeletedCounts:
     bookings: int = 0
     answers: int = 0
     endpoints: int = 0
+    receivers: int = 0
     secrets: int = 0
 
     @property
@@ -74,6 +75,7 @@ def delete_batch(tx: Transaction, now: EpochMs, retention: RetentionPeriods) -> 
         bookings=_delete_personal_data(tx, EpochMs(now - retention.bookings_ms)),
         answers=tx.retention.delete_kept_answers(EpochMs(now - KEPT_MS), BATCH),
         endpoints=tx.retention.delete_unused_endpoints(EpochMs(now - retention.callbacks_ms), BATCH),
+        receivers=tx.receivers.delete_unused(now, BATCH),
         secrets=tx.retention.forget_old_secrets(now),
     )
 

@@ -31,16 +31,17 @@ class Endpoint:
 class Endpoints(Table):
     """Callback endpoints, one for each account and URL."""
 
-    def note_success(self, endpoint_id: str, delivery: Delivery, now: EpochMs) -> None:
+    def note_success(self, endpoint_id: str, delivery: Delivery, now: EpochMs, *, is_quick: bool) -> None:
         """Stores a successful attempt. A disabled endpoint stays disabled.
 
         Args:
             endpoint_id: Id for a new endpoint, used when the account has none with this URL yet.
             delivery: The callback that was sent.
             now: When the attempt ended.
+            is_quick: Whether the answer came promptly.
         """
         self._sql.note_endpoint_success(
-            self._db, id=endpoint_id, account_id=delivery.account_id, url=delivery.url, now=now
+            self._db, id=endpoint_id, account_id=delivery.account_id, url=delivery.url, now=now, is_quick=is_quick
         )
 
     def note_failure(self, endpoint_id: str, delivery: Delivery, now: EpochMs) -> Endpoint:
@@ -64,16 +65,21 @@ class Endpoints(Table):
         """Enables an endpoint. `release` then makes its held callbacks due."""
         self._sql.enable_endpoint(self._db, id=endpoint_id)
 
-    def release(self, now: EpochMs, limit: int) -> None:
-        """Makes up to `limit` held callbacks of one endpoint due, if one was enabled since they were held."""
+    def release(self, now: EpochMs, limit: int) -> AccountId | None:
+        """Makes up to `limit` held callbacks of one endpoint due, if one was enabled since they were held.
+
+        Returns:
+            The endpoint's account; None if there was no such endpoint.
+        """
         found = self._sql.endpoint_to_release(self._db)
         if found is None:
-            return
+            return None
         released = self._sql.release_held_callbacks(
             self._db, account_id=found["account_id"], url=found["url"], now=now, at_most=limit
         )
         if released < limit:
             self._sql.endpoint_is_released(self._db, id=found["id"])
+        return AccountId(found["account_id"])
 
     def of_account(self, account_id: AccountId, endpoint_id: str) -> Endpoint | None:
         """Returns the account's endpoint with that id."""

@@ -7,6 +7,7 @@ so a command has no effect but the rows that it writes and the value that it ret
 from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from engine.domain.ids import AccountId
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
@@ -47,8 +48,11 @@ class Storage(Protocol):
             kwargs: Its arguments.
         """
 
-    def when_posted(self, wake: Callable[[], object]) -> None:
-        """Makes the storage call `wake`, on any thread, after each commit that put a callback into the outbox."""
+    def when_posted(self, wake: Callable[[frozenset[AccountId]], object]) -> None:
+        """Makes the storage call `wake`, on any thread, after each commit that put a callback into the outbox.
+
+        It gives `wake` the accounts that have a callback to deliver now.
+        """
 
     async def close(self) -> None:
         """Runs the waiting commands, then closes the database."""

@@ -80,12 +80,20 @@ class CallbackRecord:
 
 
 class DueCallback(NamedTuple):
-    """A callback that is due. `attempts`: the number of its attempts so far."""
+    """A callback that is due.
+
+    Attributes:
+        attempts: The number of its attempts so far.
+        is_redelivered: Whether it was sent again on request.
+        is_quick: Whether the last attempt to its URL brought a prompt 2xx; None: not known.
+    """
 
     event_id: str
     url: str
     attempts: int
     account_id: AccountId
+    is_redelivered: bool
+    is_quick: bool | None
 
 
 class DuePage(NamedTuple):
@@ -124,17 +132,30 @@ class Outbox(Table):
             created_at=now,
         )
 
-    def line_up_due(self, now: EpochMs, held_until: EpochMs, limit: int) -> DuePage:
-        """Reserves due callbacks until `held_until`, when they are due again.
+    def accounts_waiting(self, after: str, limit: int) -> list[tuple[AccountId, EpochMs]]:
+        """Returns the accounts after `after` that have callbacks to deliver, and when the first of each is due."""
+        return [tuple(row) for row in self._sql.accounts_with_callbacks(self._db, after=after, at_most=limit)]
+
+    def line_up_due(self, account_id: AccountId, now: EpochMs, held_until: EpochMs, limit: int) -> DuePage:
+        """Reserves due callbacks of an account until `held_until`, when they are due again.
 
         A callback whose endpoint is disabled is held instead.
 
         Returns:
             The reserved callbacks, oldest first.
         """
-        rows = self._sql.line_up_due_callbacks(self._db, now=now, held_until=held_until, at_most=limit)
+        rows = self._sql.line_up_due_callbacks(
+            self._db, account_id=account_id, now=now, held_until=held_until, at_most=limit
+        )
         due = sorted(
-            DueCallback(row["id"], row["url"], row["attempts"], row["account_id"])
+            DueCallback(
+                row["id"],
+                row["url"],
+                row["attempts"],
+                row["account_id"],
+                bool(row["is_redelivered"]),
+                None if row["is_quick"] is None else bool(row["is_quick"]),
+            )
             for row in rows
             if not row["is_disabled"]
         )
@@ -187,9 +208,9 @@ class Outbox(Table):
         if attempt.attempt > MAX_LOGGED:
             self._sql.delete_callback_attempts(self._db, callback_id=callback_id, up_to=attempt.attempt - MAX_LOGGED)
 
-    def next_due_at(self) -> EpochMs | None:
-        """Returns when the next callback is due; None when none waits."""
-        due: EpochMs | None = self._sql.next_callback_due_at(self._db)
+    def next_due_at(self, account_id: AccountId) -> EpochMs | None:
+        """Returns when the account's next callback is due; None when none waits."""
+        due: EpochMs | None = self._sql.next_callback_due_at(self._db, account_id=account_id)
         return due
 
     def of_account(self, account_id: AccountId, callback_id: str) -> CallbackRecord | None:
@@ -206,12 +227,28 @@ class Outbox(Table):
         """Returns the log of a callback, oldest attempt first."""
         return [AttemptRecord(**row) for row in self._sql.callback_attempts_of(self._db, callback_id=callback_id)]
 
-    def redeliver(self, callback_id: str, now: EpochMs, *, held: bool) -> bool:
-        """Starts a callback's schedule again, or holds it. Returns False if it is claimed or does not exist."""
+    def redeliver(self, callback_id: str, now: EpochMs, *, held: bool, unless_since: EpochMs) -> bool:
+        """Starts a callback's schedule again, or holds it.
+
+        Returns:
+            False if it is claimed, was sent again after `unless_since`, or does not exist.
+        """
         state, finished_at = (CallbackState.HELD, now) if held else (CallbackState.PENDING, None)
         return bool(
-            self._sql.redeliver_callback(self._db, id=callback_id, state=state.value, now=now, finished_at=finished_at)
+            self._sql.redeliver_callback(
+                self._db,
+                id=callback_id,
+                state=state.value,
+                now=now,
+                finished_at=finished_at,
+                unless_since=unless_since,
+            )
         )
+
+    def redelivered_at(self, callback_id: str) -> EpochMs | None:
+        """Returns when a callback was last sent again on request; None if it never was."""
+        at: EpochMs | None = self._sql.callback_redelivered_at(self._db, id=callback_id)
+        return at
 
     def to_redeliver(
         self, account_id: AccountId, state: CallbackState, after: CallbackPosition, until: EpochMs, limit: int

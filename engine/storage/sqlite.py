@@ -21,6 +21,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
+from engine.domain.ids import AccountId
 from engine.runtime import failpoints
 from engine.storage import queries
 from engine.storage.checkpoints import CHECKPOINT, Checkpoints, Pace
@@ -99,11 +100,11 @@ class SqliteStorage:
         self._transaction = Transaction(queries.load("sqlite3"), self._connection)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
-        self._wake_worker: Callable[[], object] | None = None
+        self._wake_worker: Callable[[frozenset[AccountId]], object] | None = None
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
         self._thread.start()
 
-    def when_posted(self, wake: Callable[[], object]) -> None:
+    def when_posted(self, wake: Callable[[frozenset[AccountId]], object]) -> None:
         """Makes the storage call `wake`, on its own thread, after each commit that put a callback into the outbox."""
         self._wake_worker = wake
 
@@ -175,7 +176,7 @@ class SqliteStorage:
             except _RaisedWithoutSavepointError as raised:
                 log.warning("batch_repeated", commands=len(batch), error=type(raised.__cause__).__name__)
                 self._roll_back()
-                self._transaction.posted = False
+                self._transaction.posted_for = frozenset()
                 self._commit(batch, savepoints=True)
         except sqlite3.Error as error:
             for job in batch:
@@ -213,10 +214,10 @@ class SqliteStorage:
             log.warning("checkpoint_failed", error=str(error))
 
     def _wake_callback_worker(self) -> None:
-        if self._transaction.posted and self._wake_worker is not None:
+        if self._transaction.posted_for and self._wake_worker is not None:
             with suppress(RuntimeError):  # the worker's event loop has ended: the next start delivers the callback
-                self._wake_worker()
-        self._transaction.posted = False
+                self._wake_worker(self._transaction.posted_for)
+        self._transaction.posted_for = frozenset()
 
     def _run_bare(self, job: _Job) -> None:
         try:
@@ -229,7 +230,7 @@ class SqliteStorage:
     def _run_in_savepoint(self, job: _Job) -> None:
         execute = self._connection.execute
         job.error = None  # of the batch's first run
-        posted_before = self._transaction.posted
+        posted_before = self._transaction.posted_for
         execute("SAVEPOINT command")
         try:
             job.result = job.command(self._transaction, *job.args, **job.kwargs)
@@ -237,7 +238,7 @@ class SqliteStorage:
             raise  # as above
         except Exception as error:
             execute("ROLLBACK TO command")
-            self._transaction.posted = posted_before
+            self._transaction.posted_for = posted_before
             # A future does not accept a StopIteration.
             job.error = RuntimeError("a command raised StopIteration") if isinstance(error, StopIteration) else error
         execute("RELEASE command")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine.domain.ids import AccountId
 from engine.storage.accounts import Accounts
 from engine.storage.blocked_callers import BlockedCallers
 from engine.storage.bookings import Bookings
@@ -14,6 +15,7 @@ from engine.storage.notifications import Notifications
 from engine.storage.numbers import Numbers
 from engine.storage.outbox import Outbox
 from engine.storage.overview import Overview
+from engine.storage.receivers import Receivers
 from engine.storage.retention import ErasureTables, RetentionTables
 from engine.storage.sandboxes import Sandboxes
 from engine.storage.webhook_secrets import WebhookSecrets
@@ -23,7 +25,8 @@ class Transaction:
     """The tables, for one command. They are valid while the command runs, on the thread that runs it.
 
     Attributes:
-        posted: Set by a command that has put a callback into the outbox, so that the worker is woken after the commit.
+        posted_for: The accounts for which commands have put a callback into the outbox, or made one due. The worker is
+            woken for them after the commit.
     """
 
     def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  aiosql and DB-API: both untyped
@@ -43,4 +46,5 @@ class Transaction:
         self.notifications = Notifications(queries, connection)
         self.erasure = ErasureTables(queries, connection)
         self.sandboxes = Sandboxes(queries, connection)
-        self.posted = False
+        self.receivers = Receivers(queries, connection)
+        self.posted_for: frozenset[AccountId] = frozenset()

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from engine.callbacks.fair_queue import QueuedCallback, receiver_of
-from engine.callbacks.outbox import DeliveryReport, begin_all, line_up, post, record
+from engine.callbacks.fair_queue import Turn
+from engine.callbacks.outbox import DeliveryReport, accounts_waiting, begin_all, line_up, post, record
+from engine.callbacks.slots import Pool, QueuedCallback, Standing
 from engine.domain.booking import Booking
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import GiveUp, HttpAnswer, RetryDecision, WhyDisabled
@@ -25,11 +26,17 @@ async def posted(world: World, count: int = 1, url: str = CALLBACK) -> Booking:
     return booking
 
 
+async def lined_up(world: World, limit: int = 1_000, hold_ms: int = 1) -> list[QueuedCallback]:
+    """Reserves callbacks of all accounts that are due."""
+    accounts = [account_id for account_id, _ in await world.storage.run(accounts_waiting, "", 100)]
+    found = await world.storage.run(line_up, accounts, world.now, EpochMs(world.now + hold_ms), limit)
+    return [callback for callback, _ in found.callbacks]
+
+
 async def begun(world: World) -> list[Delivery]:
     """Starts all callbacks that are due."""
-    found = await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 1_000)
-    chosen = [QueuedCallback(due.event_id, receiver_of(due.url), due.attempts, due.account_id) for due in found.due]
-    made = await world.storage.run(begin_all, chosen, world.now + 1)
+    turns = [Turn(callback, None, Pool(Standing.QUICK, 1)) for callback in await lined_up(world)]
+    made = await world.storage.run(begin_all, turns, world.now, world.now + 1)
     return [delivery for delivery in made if delivery is not None]
 
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from engine.accounts.accounts import create_account
-from engine.callbacks.outbox import line_up, post
+from engine.callbacks.outbox import post
 from engine.domain.retry import Delivered, GiveUp, NoAnswer, RetryAfter, Trouble, WhyDisabled
-from engine.domain.times import EpochMs
 from engine.storage.outbox import MAX_LOGGED
 from engine.storage.queries import load
 from tests.contract.delivering import (
@@ -18,6 +17,7 @@ from tests.contract.delivering import (
     begun,
     disabled,
     endpoint,
+    lined_up,
     posted,
     recorded,
     states,
@@ -104,8 +104,7 @@ async def test_another_account_with_the_same_url_is_not_disabled(world: World) -
 
 async def test_a_queued_callback_is_not_started_after_its_endpoint_is_disabled(world: World) -> None:
     await posted(world, 2)
-    found = await world.storage.run(line_up, world.now, EpochMs(world.now + 1), 10)
-    (first, *_), (second, *_) = found.due
+    first, second = [each.event_id for each in await lined_up(world)]
     delivery = await world.storage.run(lambda tx: tx.outbox.begin(first, 0, START + 1))
     assert delivery is not None
     await recorded(world, delivery, GONE, GiveUp())
@@ -175,7 +174,13 @@ async def test_held_callbacks_are_scanned_once_however_often_the_worker_polls(wo
         for _ in range(3):
             before = connection.total_changes
             list(
-                sql.line_up_due_callbacks(connection, now=world.now + DAY, held_until=world.now + 2 * DAY, at_most=128)
+                sql.line_up_due_callbacks(
+                    connection,
+                    account_id=world.account,
+                    now=world.now + DAY,
+                    held_until=world.now + 2 * DAY,
+                    at_most=128,
+                )
             )
             steps.append(connection.total_changes - before)
     assert steps == [0, 0, 0]

@@ -38,6 +38,7 @@ NEVER_A_NUMBER = {
     "outbox": {"id", "account_id", "booking_id", "state", "last_outcome"},
     "callback_attempts": {"callback_id", "trouble"},
     "callback_endpoints": {"id", "account_id", "reason"},
+    "callback_receivers": {"digest"},
     "kept_answers": {"account_id", "fingerprint", "location"},
     "notices": {"booking_id", "kind"},
     "notices_swept": {"kind", "booking_id"},
@@ -188,9 +189,10 @@ async def test_a_pending_callback_is_still_delivered_without_the_number(world: W
     booking = await world.book()
     await call(world, booking, CallId("from it"), PERSON)
     await erased_from(world)
-    due, _ = await world.storage.run(lambda tx: tx.outbox.line_up_due(world.now, EpochMs(world.now + 1), 10))
-    [(event_id, _, attempts, _)] = due
-    delivery = await world.storage.run(lambda tx: tx.outbox.begin(event_id, attempts, world.now))
+    [due] = (
+        await world.storage.run(lambda tx: tx.outbox.line_up_due(world.account, world.now, EpochMs(world.now + 1), 10))
+    ).due
+    delivery = await world.storage.run(lambda tx: tx.outbox.begin(due.event_id, due.attempts, world.now))
     assert delivery is not None
     body = json.loads(delivery.body)
     assert (body["source"], body["destination"], body["duration"]) == (ERASED, HIDDEN, 3)

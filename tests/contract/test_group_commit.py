@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
 from engine.storage import sqlite
 from engine.storage.errors import StorageBusy, StorageUnavailable
@@ -179,22 +180,22 @@ async def test_only_commands_that_may_raise_cost_a_savepoint(storage: SqliteStor
 
 
 async def test_a_repeated_batch_wakes_the_worker_only_for_what_was_kept(storage: SqliteStorage) -> None:
-    woken: list[bool] = []
-    storage.when_posted(lambda: woken.append(True))
+    woken: list[frozenset[AccountId]] = []
+    storage.when_posted(woken.append)
 
     def post_and_fail(tx: Transaction) -> None:
-        tx.posted = True
+        tx.posted_for |= {AccountId("acc_1")}
         raise ZeroDivisionError
 
-    def seen(tx: Transaction) -> bool:
-        return tx.posted
+    def seen(tx: Transaction) -> frozenset[AccountId]:
+        return tx.posted_for
 
     blocked = await hold(storage)
     before = asyncio.ensure_future(storage.run_keyed("key", seen))
     failing = asyncio.ensure_future(storage.run_keyed("key", post_and_fail))
     await asyncio.sleep(0)
     await blocked.release()
-    assert await before is False
+    assert await before == frozenset()
     with pytest.raises(ZeroDivisionError):
         await failing
     assert woken == []

@@ -36,6 +36,7 @@ SORTS = {
 INDEXES = {
     "bookings_page": "bookings_listed (account_id=? AND id",
     "bookings_page_end": "bookings_listed (account_id=? AND id",
+    "accounts_with_callbacks": "outbox_due (account_id>?)",
     "callback_place_after": "outbox_listed (account_id=? AND (created_at,id)>(?,?) AND created_at<?)",
     "callback_place_before": "outbox_listed (account_id=? AND created_at>? AND (created_at,id)<(?,?))",
     "callbacks_failed_to_redeliver": "outbox_failed_listed (account_id=? AND (created_at,id)>(?,?)",
@@ -53,6 +54,7 @@ INDEXES = {
     "free_number_among_range_of_country": "numbers_free_area (country=? AND e164>? AND e164<?)",
     "free_numbers_by_country": "numbers_free_area",
     "least_recently_used_free": "numbers_free",
+    "line_up_due_callbacks": "outbox_due (account_id=? AND due_at<?)",
     "least_recently_used_free_of_country": "numbers_free_country (country=?)",
     "nth_end_of_quarantine": "numbers_quarantined_by (quarantined_by=? AND quarantined_until>?)",
     "nth_newest_booking": "bookings_account_created (account_id=? AND created_at>?)",

@@ -42,8 +42,8 @@ async def _discrepancies(world: World) -> list[str]:
 
 async def _deliver_all(world: World) -> None:
     def finish(tx: Transaction) -> None:
-        for event_id, _, attempts, _ in tx.outbox.line_up_due(world.now, world.now, 1000).due:
-            delivery = tx.outbox.begin(event_id, attempts, world.now)
+        for due in tx.outbox.line_up_due(world.account, world.now, world.now, 1000).due:
+            delivery = tx.outbox.begin(due.event_id, due.attempts, world.now)
             assert delivery is not None
             tx.outbox.finish(delivery, "DELIVERED", "204", world.now)
 

@@ -13,6 +13,7 @@ import pytest
 from engine.accounts.accounts import create_account
 from engine.callbacks.worker import CallbackWorker
 from engine.domain.ids import AccountId, BookingId
+from engine.domain.pacing import Pace, PaceRules
 from engine.domain.policy import DeliveryRules
 from engine.runtime.clock import SystemClock
 from engine.runtime.ids import new_id
@@ -28,8 +29,17 @@ from tests.integration.callback_sending import DEMO
 BODY = '{"id": "cdr_1", "source": "+3225550101", "destination": "+3225550199"}'
 # Long timeouts: on a slow machine no attempt may time out or be taken for one of a dead worker, since tests count
 # attempts. Tests about timeouts set their own.
+# Paces that no test but those about paces reaches.
+UNPACED = PaceRules(Pace(60_000, 60_000), Pace(60_000, 60_000), Pace(60_000, 60_000))
 FAST = DeliveryRules(
-    workers=16, timeout_ms=20_000, waits_ms=(30, 30, 30), rules=DEMO, margin_ms=5_000, hold_ms=300, drain_ms=20_000
+    workers=16,
+    timeout_ms=20_000,
+    waits_ms=(30, 30, 30),
+    rules=DEMO,
+    margin_ms=5_000,
+    hold_ms=300,
+    drain_ms=20_000,
+    paces=UNPACED,
 )
 # How long a test waits for an expected event, in seconds.
 PATIENCE = 60.0
@@ -121,7 +131,7 @@ class FailingStorage:
     async def run_keyed(self, key: str, command: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return await self.run(command, *args, **kwargs)
 
-    def when_posted(self, wake: Callable[[], object]) -> None:
+    def when_posted(self, wake: Callable[[frozenset[AccountId]], object]) -> None:
         self.storage.when_posted(wake)
 
     async def close(self) -> None:

@@ -26,8 +26,13 @@ def attempt_due(
     tx: Transaction, now: EpochMs, outcome: AttemptOutcome, response: str = "", disable_after_ms: int = 10**9
 ) -> list[str]:
     """Record `outcome` for all due callbacks, as the worker does, and return their ids."""
-    due, _ = tx.outbox.line_up_due(now, EpochMs(now + 1), 1_000)
-    for event_id, _, attempts, _ in due:
+    waiting = tx.outbox.accounts_waiting("", 100)
+    due = [
+        each
+        for account_id, _ in waiting
+        for each in tx.outbox.line_up_due(account_id, now, EpochMs(now + 1), 1_000).due
+    ]
+    for event_id, _, attempts, *_ in due:
         delivery = tx.outbox.begin(event_id, attempts, now + 1)
         if delivery is None:
             continue  # its endpoint was disabled by the one before

@@ -31,6 +31,7 @@ from agi_scripts.server import FastAgiServer, scripts
 from agi_scripts.session import CallContext
 from engine.asterisk.ami_link import LinkState
 from engine.domain.booking import Booking
+from engine.domain.ids import AccountId
 from tests.contract.samples import CALLER, HIDDEN, POLICY
 from tests.contract.world import World
 from tests.integration import fake_reports
@@ -246,7 +247,7 @@ class FastAgi:
     port: int
     stop: asyncio.Event
     serving: asyncio.Task[None]
-    woken: list[None]
+    woken: list[frozenset[AccountId]]
     logged: Sequence[Mapping[str, Any]]
     context: CallContext
     parts: EngineParts
@@ -302,9 +303,9 @@ async def fast_agi(
     """
     crashes: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: crashes.append(context))
-    woken: list[None] = []
+    woken: list[frozenset[AccountId]] = []
     clock = WorldClock(world)
-    world.storage.when_posted(lambda: woken.append(None))
+    world.storage.when_posted(woken.append)
     spool = world.database.parent / "journal"
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     stop = asyncio.Event()

@@ -126,19 +126,28 @@ async def test_a_bad_filter_is_refused(api: Api, query: str) -> None:
     assert answer.body["errors"][0]["field"] == query.partition("=")[0]
 
 
-async def test_a_redelivery_is_accepted_once_while_it_is_under_way(api: Api) -> None:
+async def test_a_callback_is_sent_again_once_a_minute_and_not_while_it_is_under_way(api: Api) -> None:
     await told(api)
     [callback_id] = await tried(api, HttpAnswer(204))
     path = f"/callbacks/{callback_id}/redeliver"
-    for _ in range(2):
-        answer = await api.call("POST", path)
-        assert (answer.status, answer.body["state"], answer.body["finishedAt"]) == (202, "PENDING", None)
-    await api.storage.run(lambda tx: tx.outbox.line_up_due(EpochMs(api.clock.now()), EpochMs(api.clock.now() + 1), 10))
+    answer = await api.call("POST", path)
+    assert (answer.status, answer.body["state"], answer.body["finishedAt"]) == (202, "PENDING", None)
+    api.clock.advance(1_500)
+    answer = await api.call("POST", path)
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (429, "redelivered_too_soon", "59")
+    every = {"from": "2026-03-01T00:00:00Z", "state": "PENDING"}
+    assert (await api.call("POST", "/callbacks/redeliver", every)).body["redelivered"] == 0
+    now = EpochMs(api.clock.now())
+    [(owner, _)] = await api.storage.run(lambda tx: tx.outbox.accounts_waiting("", 10))
+    await api.storage.run(lambda tx: tx.outbox.line_up_due(owner, now, EpochMs(now + 1), 10))
     answer = await api.call("POST", path)
     assert (answer.status, answer.body["state"], answer.body["nextAttemptAt"]) == (200, "PENDING", None)
     api.clock.advance(1)
     assert await tried(api) == [callback_id]
     assert (await listed(api))[0]["attemptCount"] == 2
+    assert (await api.call("POST", path)).status == 429
+    api.clock.advance(58_499)
+    assert (await api.call("POST", path)).status == 202
 
 
 async def test_all_callbacks_of_a_period_are_redelivered_page_by_page(

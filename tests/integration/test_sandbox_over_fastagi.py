@@ -47,7 +47,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture
 async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClientSession]:
     """An API on the machine's clock, with a worker that delivers to this machine."""
-    monkeypatch.setattr(worker_module, "LONGEST_NAP_SECONDS", 60.0)
+    monkeypatch.setattr(worker_module, "SCAN_SECONDS", 60.0)
     worker, stop = CallbackWorker(api.storage, SystemClock(), FAST), asyncio.Event()
     deps = replace(
         api.client.app[DEPENDENCIES],
@@ -55,7 +55,7 @@ async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cli
         check_callback=lambda url: check_callback(url, DEMO),
     )
     loop = asyncio.get_running_loop()
-    api.storage.when_posted(lambda: loop.call_soon_threadsafe(worker.wake))
+    api.storage.when_posted(lambda accounts: loop.call_soon_threadsafe(worker.wake, accounts))
     runner = build_runner(build_app(deps), shutdown_seconds=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -1,17 +1,19 @@
 -- name: note_endpoint_success!
 -- A disabled endpoint stays disabled and keeps its `failing_since`.
-INSERT INTO callback_endpoints (id, account_id, url, last_attempt_at) VALUES (:id, :account_id, :url, :now)
+INSERT INTO callback_endpoints (id, account_id, url, last_attempt_at, is_quick)
+VALUES (:id, :account_id, :url, :now, :is_quick)
 ON CONFLICT (account_id, url) DO UPDATE SET
     last_attempt_at = :now,
+    is_quick = :is_quick,
     failing_since = CASE
         WHEN callback_endpoints.disabled_at IS NULL THEN NULL ELSE callback_endpoints.failing_since
     END;
 
 -- name: note_endpoint_failure
-INSERT INTO callback_endpoints (id, account_id, url, last_attempt_at, failing_since)
-VALUES (:id, :account_id, :url, :now, :now)
+INSERT INTO callback_endpoints (id, account_id, url, last_attempt_at, failing_since, is_quick)
+VALUES (:id, :account_id, :url, :now, :now, 0)
 ON CONFLICT (account_id, url) DO UPDATE SET
-    last_attempt_at = :now, failing_since = COALESCE(callback_endpoints.failing_since, :now)
+    last_attempt_at = :now, failing_since = COALESCE(callback_endpoints.failing_since, :now), is_quick = 0
 RETURNING id, account_id, url, failing_since, disabled_at, reason;
 
 -- name: disable_endpoint!
@@ -40,8 +42,9 @@ WHERE account_id = :account_id AND id < :before_id ORDER BY id DESC LIMIT :at_mo
 SELECT id, account_id, url FROM callback_endpoints WHERE releasing = 1 ORDER BY id LIMIT 1;
 
 -- name: release_held_callbacks!
--- Their schedule starts again. Oldest first.
-UPDATE outbox SET state = 'PENDING', due_at = :now, finished_at = NULL, attempts_before = attempts, claimed = 0
+-- Their schedule starts again, on request. Oldest first.
+UPDATE outbox SET state = 'PENDING', due_at = :now, finished_at = NULL, attempts_before = attempts, claimed = 0,
+    redelivered_at = :now
 WHERE id IN (
     SELECT o.id FROM outbox AS o
     WHERE o.account_id = :account_id AND o.url = :url AND o.state = 'HELD'

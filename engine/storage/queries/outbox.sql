@@ -11,14 +11,34 @@ INSERT INTO outbox (
     :created_at - (SELECT a.clock_ahead_ms FROM accounts AS a WHERE a.id = :account_id), NULL, NULL
 );
 
+-- name: accounts_with_callbacks
+-- The accounts after `after` that have callbacks to deliver, and when the first of each is due. Each step looks up the
+-- next account, so this reads as many rows as there are accounts.
+WITH RECURSIVE pending (account_id) AS (
+    SELECT MIN(o.account_id) FROM outbox AS o WHERE o.state = 'PENDING' AND o.account_id > :after
+    UNION ALL
+    SELECT (SELECT MIN(o.account_id) FROM outbox AS o WHERE o.state = 'PENDING' AND o.account_id > pending.account_id)
+    FROM pending WHERE pending.account_id IS NOT NULL
+    LIMIT :at_most
+)
+SELECT
+    pending.account_id,
+    (SELECT MIN(o.due_at) FROM outbox AS o WHERE o.state = 'PENDING' AND o.account_id = pending.account_id) AS due_at
+FROM pending WHERE pending.account_id IS NOT NULL;
+
 -- name: line_up_due_callbacks
--- Callbacks that are due now. They are due again at `held_until`; until then the worker may keep them in its queue.
--- This counts no attempt: if the worker dies, the next one takes them.
+-- Callbacks of an account that are due now. They are due again at `held_until`; until then the worker may keep them in
+-- its queue. This counts no attempt: if the worker dies, the next one takes them.
 UPDATE outbox SET due_at = :held_until, claimed = 1
 WHERE id IN (
-    SELECT o.id FROM outbox AS o WHERE o.state = 'PENDING' AND o.due_at <= :now ORDER BY o.due_at LIMIT :at_most
+    SELECT o.id FROM outbox AS o
+    WHERE o.state = 'PENDING' AND o.account_id = :account_id AND o.due_at <= :now
+    ORDER BY o.due_at
+    LIMIT :at_most
 )
-RETURNING id, account_id, url, attempts, EXISTS (
+RETURNING id, account_id, url, attempts, redelivered_at IS NOT NULL AS is_redelivered, (
+    SELECT e.is_quick FROM callback_endpoints AS e WHERE e.account_id = outbox.account_id AND e.url = outbox.url
+) AS is_quick, EXISTS (
     SELECT 1 FROM callback_endpoints AS e
     WHERE e.account_id = outbox.account_id AND e.url = outbox.url AND e.disabled_at IS NOT NULL
 ) AS is_disabled;
@@ -51,7 +71,7 @@ UPDATE outbox SET due_at = :due_at, last_outcome = :outcome, claimed = 0
 WHERE id = :id AND state = 'PENDING' AND attempts = :attempts;
 
 -- name: next_callback_due_at$
-SELECT MIN(due_at) FROM outbox WHERE state = 'PENDING';
+SELECT MIN(due_at) FROM outbox WHERE state = 'PENDING' AND account_id = :account_id;
 
 -- name: callback_counts^
 -- `late`: due before `due_before` and still pending. `failed`: given up since `since`.
@@ -61,10 +81,15 @@ SELECT
     (SELECT COUNT(*) FROM outbox WHERE state = 'FAILED' AND finished_at > :since) AS failed;
 
 -- name: redeliver_callback!
--- Its schedule starts again. Not a callback that a worker has in its queue or is sending.
+-- Its schedule starts again. Not a callback that a worker has in its queue or is sending, nor one that was sent again
+-- after `unless_since`.
 UPDATE outbox SET state = :state, due_at = :now, finished_at = :finished_at, attempts_before = attempts,
-    claimed = 0
-WHERE id = :id AND (state <> 'PENDING' OR claimed = 0);
+    claimed = 0, redelivered_at = :now
+WHERE id = :id AND (state <> 'PENDING' OR claimed = 0)
+    AND (redelivered_at IS NULL OR redelivered_at <= :unless_since);
+
+-- name: callback_redelivered_at$
+SELECT redelivered_at FROM outbox WHERE id = :id;
 
 -- name: callback_place_after^
 -- The position after the first `skipped` callbacks of a range, oldest first. Reads only the index.
