@@ -15,7 +15,7 @@ from engine.cli.database import run_command
 from engine.cli.output import console, table_of
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
-from engine.domain.errors import InvalidInput, NotFound
+from engine.domain.errors import InvalidInput, NotFound, RedeliveredTooSoon
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
 from engine.domain.retry import HttpAnswer
@@ -77,7 +77,8 @@ def test_callbacks_are_listed_shown_and_redelivered_without_showing_a_number(set
     assert [each["state"] for each in printed("callbacks", "list", "--account", "demo")] == ["PENDING"]
     [endpoint] = printed("callbacks", "endpoints", "--account", "demo")
     assert (endpoint["state"], endpoint["reason"]) == ("DISABLED", "GONE")
-    assert printed("callbacks", "redeliver", failed["id"])["state"] == "HELD"
+    with pytest.raises(RedeliveredTooSoon):
+        printed("callbacks", "redeliver", failed["id"])
     assert printed("callbacks", "enable", endpoint["id"])["state"] == "ENABLED"
 
 

@@ -1,34 +1,26 @@
 """Sandboxes next to live accounts: delivered callbacks, and calls from Asterisk."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from api.app import build_app
-from api.http.dependencies import DEPENDENCIES
-from api.http.server import build_runner
 from engine.accounts.accounts import account_of
 from engine.callbacks import worker as worker_module
-from engine.callbacks.ssrf import check_callback
-from engine.callbacks.worker import CallbackWorker
 from engine.cdr.ledger import audit_page
 from engine.domain.simulation import Outcome
-from engine.runtime.clock import SystemClock
 from tests.contract.samples import HIDDEN
 from tests.contract.trial import Trial
 from tests.contract.world import World
 from tests.integration.api_helpers import CALLER, TESTED, Api, a_request
+from tests.integration.callback_api import delivering
 from tests.integration.callback_fixtures import FAST
 from tests.integration.callback_receiver import CallbackReceiver
-from tests.integration.callback_sending import DEMO
 from tests.integration.database_world import world_on_disk
 from tests.integration.fake_asterisk import fast_agi
 from tests.integration.test_fastagi import REJECTED_404
@@ -46,27 +38,10 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def client(api: Api, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ClientSession]:
-    """An API on the machine's clock, with a worker that delivers to this machine."""
+    """A client with a sandbox's key. No callback waits for a scan."""
     monkeypatch.setattr(worker_module, "SCAN_SECONDS", 60.0)
-    worker, stop = CallbackWorker(api.storage, SystemClock(), FAST), asyncio.Event()
-    deps = replace(
-        api.client.app[DEPENDENCIES],
-        clock=SystemClock(),
-        check_callback=lambda url: check_callback(url, DEMO),
-    )
-    loop = asyncio.get_running_loop()
-    api.storage.when_posted(lambda accounts: loop.call_soon_threadsafe(worker.wake, accounts))
-    runner = build_runner(build_app(deps), shutdown_seconds=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    authorization = {"Authorization": f"Bearer {api.keys[TESTED]}"}
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker.run(stop))
-        async with ClientSession(address, headers=authorization) as client:
-            yield client
-        stop.set()
-    await runner.cleanup()
+    async with delivering(api, TESTED, FAST) as client:
+        yield client
 
 
 async def test_a_sandbox_booking_goes_through_its_whole_life_in_seconds(api: Api, client: ClientSession) -> None:
