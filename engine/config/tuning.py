@@ -23,7 +23,7 @@ CALL_DEADLINE_SECONDS = 2
 # A renewal must not move a booking's end further ahead than this.
 RENEWAL_HORIZON_MS = 3_650 * DAY_MS
 
-# Callbacks that one engine delivers at the same time.
+# Callbacks of each standing (see engine/callbacks/slots.py) that one engine delivers at the same time.
 CALLBACK_WORKERS = 16
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
