@@ -8,6 +8,8 @@ import pytest
 import structlog
 from standardwebhooks import Webhook
 
+from engine.accounts.accounts import create_account
+from engine.callbacks import worker as worker_module
 from engine.callbacks.worker import CallbackWorker
 from engine.domain.policy import CallbackRules
 from engine.runtime.clock import SystemClock
@@ -36,6 +38,19 @@ async def test_waking_the_worker_delivers_at_once(outbox: Outbox, receiver: Call
         await outbox.post(receiver.url)
         worker.wake()
         await receiver.wait_for(1, timeout=4)
+
+
+async def test_callbacks_that_another_process_posts_are_found_for_every_account(
+    outbox: Outbox, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "SCAN_SECONDS", 0.2)
+    monkeypatch.setattr(worker_module, "SCAN", 1)
+    other = await outbox.storage.run(create_account, "other", SystemClock().now())
+    async with working(outbox):
+        await receiver.wait_for(0)
+        for account in (outbox.account, other):
+            await replace(outbox, account=account).post(receiver.url, 2)
+        await outbox.until("DELIVERED", 4)
 
 
 async def test_callbacks_from_before_the_start_are_delivered(outbox: Outbox, receiver: CallbackReceiver) -> None:
