@@ -27,11 +27,11 @@ def attempt_due(
 ) -> list[str]:
     """Record `outcome` for all due callbacks, as the worker does, and return their ids."""
     waiting = tx.outbox.accounts_waiting("", 100)
-    due = [
+    due = sorted(
         each
         for account_id, _ in waiting
         for each in tx.outbox.line_up_due(account_id, now, EpochMs(now + 1), 1_000).due
-    ]
+    )
     for event_id, _, attempts, *_ in due:
         delivery = tx.outbox.begin(event_id, attempts, now + 1)
         if delivery is None:
