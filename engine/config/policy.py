@@ -4,6 +4,7 @@ from engine.config.settings import Settings
 from engine.config.tuning import CALLBACK_WORKERS, RENEWAL_HORIZON_MS
 from engine.config.types import milliseconds
 from engine.domain.destinations import AllowedDestinations
+from engine.domain.pacing import DEFAULT_PACES
 from engine.domain.policy import (
     Allowance,
     BookingLimits,
@@ -77,6 +78,7 @@ def delivery_rules_of(settings: Settings) -> DeliveryRules:
         timeout_ms=_ms(settings.tuning.callback_timeout),
         waits_ms=tuple(_ms(wait) for wait in settings.tuning.callback_retries),
         rules=callback_rules_of(settings),
+        paces=DEFAULT_PACES.times(settings.tuning.callback_pace),
     )
 
 

@@ -63,5 +63,10 @@ class PaceRules:
     strangers_of_account: Pace = Pace(per_minute=60, burst=30)
     at_will: Pace = Pace(per_minute=120, burst=60)
 
+    def times(self, factor: int) -> "PaceRules":
+        """Returns paces that are faster by a factor."""
+        paces = (self.stranger, self.strangers_of_account, self.at_will)
+        return PaceRules(*(Pace(each.per_minute * factor, each.burst * factor) for each in paces))
+
 
 DEFAULT_PACES = PaceRules()

@@ -19,6 +19,7 @@ from engine.domain import events
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.events import WhyGone
 from engine.domain.notifications import EventType
+from engine.domain.pacing import DEFAULT_PACES, MINUTE_MS, REDELIVERY_COOLDOWN_MS
 from engine.domain.retry import JITTER, MAY_ASK_FOR_TIME, Delivered, GiveUp, HttpAnswer, RetryAfter, decide
 from engine.domain.routing import Disposition
 from tests.contract.samples import BOOKING, HOUR, START
@@ -121,6 +122,18 @@ def test_timeout_and_schedule_are_the_defaults() -> None:
     )
     assert f"up to {JITTER:.0%} longer".replace("%", " %") in words
     assert f"within {Tuning().callback_timeout:g} seconds" in words
+
+
+def test_the_paces_are_the_products() -> None:
+    words, paces = " ".join(PAGE.split()), DEFAULT_PACES
+    for said in (
+        f"gets {paces.stranger.burst} attempts at once and then {paces.stranger.per_minute} a minute",
+        f"of this kind together get {paces.strangers_of_account.per_minute} attempts a minute",
+        f"{paces.at_will.burst} callbacks at once and then {paces.at_will.per_minute} a minute",
+    ):
+        assert said in words, said
+    assert REDELIVERY_COOLDOWN_MS == MINUTE_MS
+    assert "A callback can be sent again once a minute" in words
 
 
 def test_the_page_says_what_follows_an_answer() -> None:

@@ -34,10 +34,6 @@ def test_a_clock_that_is_set_back_delays_an_attempt_by_no_more_than_the_burst() 
     assert pace.after(far, EpochMs(START)) == START + 6 * 6_000
 
 
-def test_the_products_paces() -> None:
-    """What is promised in docs/api.md and docs/security.md."""
-    assert (DEFAULT_PACES.stranger, DEFAULT_PACES.strangers_of_account, DEFAULT_PACES.at_will) == (
-        Pace(10, 5),
-        Pace(60, 30),
-        Pace(120, 60),
-    )
+def test_paces_that_tests_make_faster() -> None:
+    assert DEFAULT_PACES.times(1) == DEFAULT_PACES
+    assert DEFAULT_PACES.times(3).at_will == Pace(360, 180)
