@@ -43,13 +43,18 @@ from engine.control.diagnostics import diagnostic_operations, diagnostics_enable
 from engine.control.operator import Operator
 from engine.control.server import ControlServer
 from engine.domain.errors import RentedNumbersError
+from engine.domain.times import EpochMs
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
+from engine.runtime.data_files import check_data_dir, check_files
 from engine.runtime.diagnostics import LoopWatch
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.watchdog import watched
-from engine.storage.migrate import migrate
+from engine.storage.files import database_files
+from engine.storage.migrate import require_usable
+from engine.storage.probe import StorageProbe
 from engine.storage.reads import Reads
+from engine.storage.revocations import RevocationLog
 from engine.storage.sqlite import SqliteStorage
 from engine.sweeper import Sweeper
 
@@ -84,20 +89,26 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         InsecureSecrets: A secret is missing or not safe.
+        DataDirUnusable: A file in the data directory is not safe to use.
         DataDirInUse: Another engine runs on the data directory.
+        DatabaseUnusable: The database was replaced by hand or half restored, or has another version's schema.
         CannotListen: An address is taken.
         StorageUnavailable: The database cannot be opened.
     """
     directory = settings.data_dir / "secrets"
     kept, tokens = secrets.load(directory), secrets.agi_tokens(directory)
+    check_data_dir(settings.data_dir)
+    check_files(settings.data_dir, database_files(settings.database), settings.journal)
     with lock.held(settings.data_dir, lock.ENGINE_LOCK):
+        # Not upgraded here: whoever starts engines again and again would do it with no backup and no word.
+        require_usable(settings.database, alone=True)
+        RevocationLog(settings.database).begin()
         await _serve(settings, kept, tokens)
 
 
 async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collection[str]) -> None:
     for variable in active_test_switches():
         log.warning("test_switch_set", variable=variable)
-    migrate(settings.database)
     http = listen(settings.http_host, settings.http_port)
     fastagi = listen(settings.fastagi_host, settings.fastagi_port)
     stop = asyncio.Event()
@@ -150,6 +161,7 @@ class Engine:
         self._reconciler = self._build_reconciler()
         self._watch = LoopWatch() if diagnostics_enabled() else None
         self._control = self._build_control_server()
+        self._probe = StorageProbe(settings.database, storage, reads)
         self._key_use = KeyUse(storage, self._clock)
         self._security_log = _build_security_log(settings)
         self._api = build_app(self._build_api_dependencies(kept.key_pepper))
@@ -190,6 +202,7 @@ class Engine:
             hang_up=self.hang_up,
             renewed=self._limits.changed,
             health=self.health,
+            last_commit=self._last_commit,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
@@ -228,6 +241,7 @@ class Engine:
             tasks.create_task(self._reconciler.run(stop))
             tasks.create_task(self._control.run(stop))
             tasks.create_task(self._callbacks.run(stop))
+            tasks.create_task(self._probe.run(stop))
             tasks.create_task(self._key_use.run(stop))
             tasks.create_task(self._build_sweeper().run(stop))
             if self._watch is not None:
@@ -239,12 +253,15 @@ class Engine:
         # The link is built before the intake, which needs the limits, which need the link.
         self._reports.take(line)
 
-    async def health(self) -> dict[str, str]:
+    def health(self) -> dict[str, str]:
         """Returns the state of each part: "up", or what is wrong with it."""
-        database = "up" if await self._reads.alive() else "down"
         # The link pings Asterisk every few seconds and is down when there is no answer.
         asterisk = "up" if self._ami.is_up else "down"
-        return {"database": database, "ami": str(self._ami.state), "asterisk": asterisk}
+        return {"database": self._probe.state, "ami": str(self._ami.state), "asterisk": asterisk}
+
+    def _last_commit(self) -> EpochMs | None:
+        seconds = self._storage.last_commit
+        return None if seconds is None else EpochMs(int(seconds * 1000))
 
     async def hang_up(self, channels: Sequence[str]) -> None:
         """Ends live calls. The next sweep tries again where Asterisk cannot be reached now."""

@@ -35,7 +35,6 @@ class RequestLimits:
         body_seconds: Time for a body to arrive.
         storage_seconds: Time for a command in the storage.
         hang_up_seconds: Time for Asterisk to end the calls of a deleted booking.
-        health_seconds: Time for the health check.
         stall_seconds: Time that an export's client may take to read one batch.
     """
 
@@ -45,7 +44,6 @@ class RequestLimits:
     body_seconds: float = 5.0
     storage_seconds: float = 6.0
     hang_up_seconds: float = 2.0
-    health_seconds: float = 3.0
     stall_seconds: float = 30.0
 
 
@@ -63,6 +61,7 @@ class Dependencies:
         hang_up: Ends calls; takes the callers' channels in Asterisk.
         renewed: Called with a booking that may have more credit now, so that its live calls may last longer.
         health: Returns the state of each part by name: {"database": "up", "ami": "connecting"}.
+        last_commit: Returns when the database was last written; None: not yet.
         key_used: Called with the id of each API key that was accepted.
         refused: Called with the service, event and address of each failed authentication, for the security log.
         proxies: The networks whose `X-Forwarded-For` is trusted.
@@ -77,7 +76,8 @@ class Dependencies:
     check_callback: Callable[[str], None]
     hang_up: Callable[[list[CallId]], Awaitable[None]]
     renewed: Callable[[BookingId], None]
-    health: Callable[[], Awaitable[dict[str, str]]]
+    health: Callable[[], dict[str, str]]
+    last_commit: Callable[[], EpochMs | None]
     key_used: Callable[[str], None]
     refused: Callable[[str, str, str], None]
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()

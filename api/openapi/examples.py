@@ -239,7 +239,15 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     SimulatedCallBody: [shown(SIMULATED)],
     ClockChange: [{"advance": 604_800}],
     ClockBody: [shown(ClockBody(now=ENDS_AT))],
-    HealthBody: [shown(HealthBody(status="up", parts={"database": "up", "ami": "up", "asterisk": "up"}))],
+    HealthBody: [
+        shown(
+            HealthBody(
+                status="up",
+                parts={"database": "up", "ami": "up", "asterisk": "up"},
+                last_commit="2026-03-01T12:00:01.250Z",
+            )
+        )
+    ],
     AccountChange: [{"events": ["call.missed", "booking.expiring_soon"]}, {"events": []}],
     AccountBody: [shown(ACCOUNT)],
     **CALLBACKS,

@@ -142,7 +142,7 @@ def _wait_ready(system: BenchSystem) -> None:
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{system.settings.http_port}/health", timeout=5):
+            with urllib.request.urlopen(f"http://127.0.0.1:{system.settings.http_port}/ready", timeout=5):
                 return
         except OSError:
             time.sleep(0.1)

@@ -19,6 +19,7 @@ from engine.runtime.ids import new_id
 from engine.runtime.periodic import wait_for
 from engine.storage.errors import StorageError
 from engine.storage.interface import Storage
+from engine.storage.revocations import Kind
 from engine.storage.transaction import Transaction
 
 LIVE_PREFIX = "rn_live_"
@@ -110,6 +111,7 @@ def revoke_key(tx: Transaction, key_id: str, now: EpochMs) -> EpochMs:
     revoked_at = tx.accounts.revoked_at(key_id)
     if revoked_at is None:
         raise InvalidInput([f"there is no key {key_id!r}: `keys list` shows the ids"])
+    tx.withdraw(Kind.KEY, key_id)
     return revoked_at
 
 

@@ -16,11 +16,12 @@ from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
 from engine.domain.number_choice import ANY_NUMBER, NO_WISH, NumberPattern, NumberRequest, patterns_of
-from engine.domain.numbers import E164
+from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.times import EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage.bookings import Grant
+from engine.storage.revocations import Kind
 from engine.storage.transaction import Transaction
 
 # Rows that one sweep handles, so that no call waits long for the database.
@@ -172,6 +173,8 @@ def _changed(tx: Transaction, booking: Booking, changes: BookingPatch, policy: P
     fields = {name: getattr(changes, name) for name in COPIED_FIELDS}
     if changes.destination is not None:
         fields["destination"] = _checked_destination(tx, changes.destination, policy)
+        if fields["destination"] != booking.destination and not is_simulated(booking.service):
+            tx.withdraw(Kind.DESTINATION, booking.id)
     return replace(
         booking,
         limits=replace(booking.limits, **changes.limits),
@@ -192,6 +195,7 @@ def cancel(tx: Transaction, account_id: AccountId, booking_id: BookingId, now: E
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     deleted = life.delete(booking, now, policy)
     tx.bookings.update(deleted)
+    withdraw_booking(tx, deleted)
     notifications.notify_booking_gone(tx, deleted, WhyGone.DELETED, now)
     _quarantine(tx, deleted, now, policy)
     tx.blocked.delete_all(booking.id)
@@ -232,11 +236,31 @@ def end_graces(tx: Transaction, over: Iterable[Booking], now: EpochMs, policy: P
             break
         gone = life.end_grace(booking, now, policy)
         tx.bookings.update(gone)
+        withdraw_booking(tx, gone)
         notifications.notify_booking_gone(tx, gone, WhyGone.GRACE_OVER, now)
         _quarantine(tx, gone, now, policy)
         unblocked += tx.blocked.delete_all(booking.id)
         ended += 1
     return ended
+
+
+def withdraw_booking(tx: Transaction, gone: Booking) -> None:
+    """Notes that a booking is gone for good, unless it is a sandbox's, whose number nobody else gets."""
+    if not is_simulated(gone.service):
+        tx.withdraw(Kind.BOOKING, gone.id)
+
+
+def end_for_good(tx: Transaction, booking: Booking, now: EpochMs, policy: Policy) -> tuple[Booking, WhyGone]:
+    """Ends a booking that is not gone, whatever its status, and quarantines its number. Its row is not written.
+
+    Returns:
+        The booking, gone, and why.
+    """
+    _quarantine(tx, booking, now, policy)
+    withdraw_booking(tx, booking)
+    if life.status_at(booking, now, policy) is BookingStatus.GONE:
+        return life.end_grace(booking, now, policy), WhyGone.GRACE_OVER
+    return life.delete(booking, now, policy), WhyGone.DELETED
 
 
 def owned(booking: Booking | None, account_id: AccountId, now: EpochMs, policy: Policy) -> Booking:

@@ -72,7 +72,7 @@ def read_numbers(lines: Iterable[tuple[int, str]]) -> ReadNumbers:
 
 
 def add_numbers(tx: Transaction, read: ReadNumbers, now: EpochMs) -> int:
-    """Adds numbers to the pool, all or none.
+    """Adds numbers to the pool, all or none. After a restore they are in quarantine first.
 
     Returns:
         How many numbers it added.
@@ -91,6 +91,11 @@ def add_numbers(tx: Transaction, read: ReadNumbers, now: EpochMs) -> int:
         reported = [f"line {line}: {problem}" for line, problem in sorted(problems)[:MAX_REPORTED]]
         raise InvalidInput(reported + ([f"… and {rest} more"] if rest > 0 else []))
     tx.numbers.insert_all(read.countries, now)
+    held_until = tx.restores.numbers_held_until()
+    if held_until is not None and held_until > now:
+        # Since the backup they may have been in the pool, and booked.
+        for number in read.lines:
+            tx.numbers.set_state(number, NumberState.QUARANTINED, held_until)
     return len(read.lines)
 
 

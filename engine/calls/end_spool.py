@@ -12,7 +12,7 @@ takes its place, because Asterisk may have opened it before.
 import asyncio
 import os
 import re
-import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from engine.calls.report_intake import ReportIntake
 from engine.calls.reports import ENDED, MAX_BYTES
 from engine.domain.ids import CallId
 from engine.runtime import failpoints
+from engine.runtime.file_access import open_regular
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +35,6 @@ CHUNK_BYTES = 64 * 1024
 _BEGINNING = re.compile(f"(?={ENDED} )".encode())
 # The event of an end that stands in the spool arrives within this time, so that the end is not looked up once more.
 EVENT_SECONDS = 0.1
-# A file that is no regular file, such as a pipe, would block the engine.
-OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
@@ -123,16 +122,20 @@ class EndSpool:
 
 def holds_end(directory: Path, call_id: CallId) -> bool:
     """Returns whether the end spool has the end of a call. Raises OSError."""
-    wanted = f"{ENDED} {call_id} ".encode()
-    for path in (directory / CURRENT, directory / FORMER):
+    wanted = f"{ENDED} {call_id} "
+    return any(report.startswith(wanted) for report in all_ends(directory))
+
+
+def all_ends(directory: Path) -> Iterator[str]:
+    """Yields every report in the end spool, also those that are settled; no MAC is checked. Raises OSError."""
+    for path in (directory / FORMER, directory / CURRENT):
         try:
-            descriptor = os.open(path, OPEN)
+            descriptor = open_regular(path, os.O_RDONLY)
         except FileNotFoundError:
             continue
         with os.fdopen(descriptor, "rb") as file:
-            if wanted in file.read():
-                return True
-    return False
+            for line in file:
+                yield from _reports_in(line.rstrip(b"\n"))
 
 
 def _size(path: Path) -> int:
@@ -144,11 +147,9 @@ def _size(path: Path) -> int:
 
 def _read(path: Path, place: _Place, size: int) -> _Part:
     """Reads whole lines from a place on, of the first `size` bytes. Raises OSError."""
-    descriptor = os.open(path, OPEN)
+    descriptor = open_regular(path, os.O_RDONLY)
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "not a regular file")
         # Another file, or one that was cut: begin at its beginning.
         same = status.st_ino == place.inode and status.st_size >= place.offset
         start = place.offset if same else 0

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from engine.config.settings import Settings
-from engine.local.data_dir import require_database
-from engine.storage.migrate import migrate
+from engine.local.data_dir import require_usable_database
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 
@@ -21,6 +20,7 @@ def run_command(
 
     Raises:
         DataDirUnusable: There is no database.
+        DatabaseUnusable: It must not be opened, for example because another version made it.
         Exception: Whatever the command raises; nothing is then kept.
     """
 
@@ -36,6 +36,5 @@ def run_command(
 
 
 def open_database(settings: Settings) -> None:
-    """Makes sure that there is a database of this version. Raises DataDirUnusable."""
-    require_database(settings)
-    migrate(settings.database)
+    """Makes sure that there is a database of this version. Raises DataDirUnusable and DatabaseUnusable."""
+    require_usable_database(settings)

@@ -8,10 +8,12 @@ import typer
 from engine.cli.database import run_command
 from engine.cli.options import YesOption
 from engine.cli.output import Json, complain, show_one
+from engine.config import secrets
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.masking import masked
 from engine.domain.numbers import E164
+from engine.local.data_dir import require_database
 from engine.privacy.erasure import ErasureResult, Target, check
 from engine.privacy.erasure import erase as erase_rows
 from engine.privacy.scrub_files import SystemFiles, scrub
@@ -42,12 +44,14 @@ def erase(
     Exit status 1 if a place still holds the number; the output names it.
     """
     settings = Settings()
+    require_database(settings)
+    pepper = secrets.load(settings.data_dir / "secrets").key_pepper
     target = run_command(settings, check, E164(number or typer.prompt("Number to erase", err=True)))
     if not yes:
         typer.confirm(
             f"Erase {masked(target.number)} for good, and end the bookings that hide it?", abort=True, err=True
         )
-    erased = asyncio.run(_erase_rows(settings, target))
+    erased = asyncio.run(_erase_rows(settings, target, pepper))
     scrubbed = scrub(SystemFiles(settings.data_dir.absolute(), settings.database.absolute(), settings.journal), target)
     show_one({**erased.counts, "files": scrubbed.files}, as_json=as_json)
     remaining = [*erased.remaining, *scrubbed.remaining]
@@ -57,9 +61,9 @@ def erase(
         raise typer.Exit(1)
 
 
-async def _erase_rows(settings: Settings, target: Target) -> ErasureResult:
+async def _erase_rows(settings: Settings, target: Target, pepper: str) -> ErasureResult:
     storage = SqliteStorage(settings.database)
     try:
-        return await erase_rows(storage, target, SystemClock().now(), policy_of(settings))
+        return await erase_rows(storage, target, SystemClock().now(), policy_of(settings), pepper)
     finally:
         await storage.close()

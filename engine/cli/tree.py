@@ -32,6 +32,9 @@ ENTRIES: dict[str, Entry] = {
     ),
     "serve": Entry("system", "serve_app", "Run the engine alone: API, FastAGI and callbacks."),
     "clean": Entry("system", "clean_app", "Delete all state: database, secrets, Asterisk's files."),
+    "backup": Entry("backup", "backup_app", "Make a backup of the database, also while the system is running."),
+    "restore": Entry("backup", "restore_app", "Put a backup in the place of the database."),
+    "database": Entry("backup", "database_app", "The database's schema."),
     "doctor": Entry(
         "system",
         "doctor_app",

@@ -8,6 +8,7 @@ Deleting one of these files locks out that Asterisk alone.
 with it.
 """
 
+import os
 import re
 import secrets
 from dataclasses import dataclass, fields
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 from engine.domain.errors import RentedNumbersError
 from engine.runtime.atomic_file import write_atomically
+from engine.runtime.file_access import open_regular
 
 MIN_LENGTH = 24
 DEFAULTS = frozenset({"changeme", "change-me", "secret", "password", "default", "asterisk", "rented-numbers", "admin"})
@@ -115,8 +117,9 @@ def agi_token_of(directory: Path, name: str | None) -> AgiToken:
 
 def _read(path: Path) -> str:
     try:
-        mode = path.stat().st_mode
-        value = path.read_text(encoding="ascii").strip()
+        with os.fdopen(open_regular(path.resolve(), os.O_RDONLY), encoding="ascii") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            value = file.read().strip()
     except FileNotFoundError:
         raise InsecureSecrets(f"secret {path} is missing: `rented-numbers setup` makes it") from None
     except (OSError, UnicodeDecodeError) as error:

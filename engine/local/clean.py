@@ -7,6 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from engine.asterisk.config_files import AsteriskHome
+from engine.backup.install import KEPT
+from engine.backup.work_directory import PREFIX
 from engine.calls.end_spool import CURRENT, FORMER
 from engine.config.secrets import Secrets
 from engine.config.settings import Settings
@@ -14,6 +16,9 @@ from engine.control.protocol import SOCKET
 from engine.local import demo
 from engine.local.data_dir import make_data_dir
 from engine.runtime import lock
+from engine.storage.marks import MARK_FILE
+from engine.storage.migrate import PENDING_RESTORE
+from engine.storage.revocations import REVOCATION_LOG
 
 
 def clean(settings: Settings) -> list[Path]:
@@ -35,6 +40,9 @@ def clean(settings: Settings) -> list[Path]:
         home = AsteriskHome(directory / "asterisk")
         if home.config.is_file() and not home.base.is_symlink():
             shutil.rmtree(home.base)
+        for unfinished in (*directory.glob(f"{PREFIX}*"), directory / KEPT):
+            if not unfinished.is_symlink():
+                shutil.rmtree(unfinished, ignore_errors=True)
         for path in _files(settings):
             path.unlink(missing_ok=True)
         for path in (directory / "secrets", demo.key_file(directory).parent, directory / "journal"):
@@ -53,6 +61,8 @@ def _files(settings: Settings) -> Iterator[Path]:
     """Yields every file that a system may have created. Files are listed by name, so that no other one is removed."""
     directory = settings.data_dir
     yield directory / SOCKET
+    for name in (MARK_FILE, REVOCATION_LOG, PENDING_RESTORE):
+        yield directory / name
     for suffix in ("", ".1"):
         yield directory / f"{settings.security_log.name}{suffix}"
     for suffix in ("", "-wal", "-shm", "-journal"):

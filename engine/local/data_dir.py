@@ -11,11 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.config.settings import Settings
-from engine.domain.errors import RentedNumbersError
-
-
-class DataDirUnusable(RentedNumbersError):
-    """The data directory cannot be used; the message says why and what to do."""
+from engine.runtime import lock
+from engine.runtime.data_files import DataDirUnusable, check_data_dir
+from engine.storage.migrate import require_usable
 
 
 def make_data_dir(settings: Settings) -> None:
@@ -28,7 +26,7 @@ def make_data_dir(settings: Settings) -> None:
     try:
         directory.mkdir(parents=True, mode=0o700)
     except FileExistsError:
-        _check(directory)
+        check_data_dir(directory)
     except NotADirectoryError:
         raise DataDirUnusable(f"data_dir {directory} cannot be created: part of its path is a file") from None
     except OSError as error:
@@ -47,7 +45,7 @@ def require_database(settings: Settings) -> None:
     try:
         there = settings.database.is_file()
     except PermissionError:
-        _check(settings.data_dir)
+        check_data_dir(settings.data_dir)
         raise
     if not there:
         raise DataDirUnusable(
@@ -90,17 +88,12 @@ def _check_program(directory: Path) -> None:
             )
 
 
-def _check(directory: Path) -> None:
-    if not directory.is_dir():
-        raise DataDirUnusable(f"data_dir {directory} is a file, not a directory")
-    status = directory.stat()
-    if status.st_uid != os.geteuid():
-        raise DataDirUnusable(
-            f"data_dir {directory} belongs to another user (id {status.st_uid}): run as that user, or set "
-            "RENTED_NUMBERS_DATA_DIR to a directory of your own"
-        )
-    if status.st_mode & 0o022:
-        raise DataDirUnusable(
-            f"data_dir {directory} can be written by others, who could replace the database: use a directory inside "
-            f"it, or run chmod go-w {directory}"
-        )
+def require_usable_database(settings: Settings) -> None:
+    """Checks that there is a database which this version may open. Every command on rows calls this first.
+
+    Raises:
+        DataDirUnusable: There is no database, or the data directory is not safe to use.
+        DatabaseUnusable: It was replaced by hand or half restored, or another version made it.
+    """
+    require_database(settings)
+    require_usable(settings.database, alone=not lock.is_held(settings.data_dir, lock.ENGINE_LOCK))

@@ -29,7 +29,10 @@ from engine.local.data_dir import make_data_dir, require_database
 from engine.local.ports import refuse_taken_ports
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
-from engine.storage.migrate import newest_revision, revision_of
+from engine.runtime.data_files import faults_of_files
+from engine.storage.copies import different_objects, opened, transaction_on
+from engine.storage.files import database_files
+from engine.storage.migrate import newest_revision, require_whole, revision_of
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 
@@ -41,11 +44,16 @@ LOW_DISK, NO_DISK = 1 << 30, 64 << 20
 FEW_NUMBERS = 0.05
 # A callback that has been due for this long waits for an engine that does not deliver.
 LATE_MS = 60_000
+# How many contradictions are named.
+MAX_NAMED = 5
+REPORT = "stop the system, keep a copy of the database, and please report this"
 
 NEWER_SCHEMA = "a newer version of this program created it: use that version"
-RESTORE_BACKUP = "stop the system and restore the database from a backup"
+UPGRADE = "stop the system, then `rented-numbers database upgrade` upgrades it"
+RESTORE_BACKUP = "stop the system and restore a backup with `rented-numbers restore`"
 FIXES_OF_PARTS = {
-    "database": "see the engine's log; the disk may be full, or another program may have locked the file",
+    "database": "see the engine's log. If the disk is full, make room; if another program has locked the file, end it; "
+    "if it was replaced or is damaged, stop the engine and use `rented-numbers restore`",
     "ami": "check that Asterisk runs and has our manager user; `rented-numbers asterisk-config` says how to set it up",
     "asterisk": "start Asterisk, or see its log",
 }
@@ -101,21 +109,28 @@ def readable_secrets(settings: Settings) -> Iterator[Finding]:
     yield Finding("secrets", Verdict.OK, "all exist, and only their owner can read them")
 
 
+def files(settings: Settings) -> Iterator[Finding]:
+    """Checks kinds, owners and modes of the files that the engine opens by name."""
+    faults = list(faults_of_files(settings.data_dir, database_files(settings.database), settings.journal))
+    for fault in faults:
+        what, _, fix = fault.rpartition(": ")
+        yield Finding("files", Verdict.FAILED, what, fix)
+    if not faults:
+        yield Finding("files", Verdict.OK, "only their owner can read and change them")
+
+
 def database(settings: Settings) -> Iterator[Finding]:
-    """Checks the database's schema, that it can be written, and that it is not damaged."""
+    """Checks that the database is the one that was here, can be written, is not damaged, and has our schema."""
     require_database(settings)
-    revision, newest = revision_of(settings.database), newest_revision()
-    if revision != newest:
-        older = revision is None or revision < newest
-        verdict, fix = (Verdict.WARNING, "the next start upgrades it") if older else (Verdict.FAILED, NEWER_SCHEMA)
-        yield Finding("database", verdict, f"its schema is {revision}; this program has {newest}", fix)
+    require_whole(settings.database, alone=not is_running(settings))
     with closing(sqlite3.connect(settings.database, timeout=WRITE_SECONDS, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
         deadline = time.monotonic() + SEARCH_SECONDS
         connection.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
         try:
-            [(fault,), *_] = connection.execute("PRAGMA quick_check(1)").fetchall()
+            # Unlike quick_check this compares every index with its table.
+            [(fault,), *_] = connection.execute("PRAGMA integrity_check(1)").fetchall()
             scanned = "all"
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
@@ -125,6 +140,13 @@ def database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", Verdict.OK, f"can be written; {scanned} of it was checked and has no fault")
     else:
         yield Finding("database", Verdict.FAILED, fault, RESTORE_BACKUP)
+    revision, newest = revision_of(settings.database), newest_revision()
+    if revision != newest:
+        fix = UPGRADE if revision is None or revision < newest else NEWER_SCHEMA
+        yield Finding("database", Verdict.FAILED, f"its schema is {revision}; this program has {newest}", fix)
+    elif different := different_objects(settings.database):
+        what = f"its schema differs from the one of the migrations: {', '.join(different)}"
+        yield Finding("database", Verdict.FAILED, what, RESTORE_BACKUP)
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
@@ -168,6 +190,20 @@ def numbers(settings: Settings) -> Iterator[Finding]:
         yield Finding("numbers", Verdict.WARNING, f"{text}; the account {name!r} may take all of them from others", fix)
     else:
         yield Finding("numbers", Verdict.OK, text)
+
+
+def numbers_of_bookings(settings: Settings) -> Iterator[Finding]:
+    """Checks that every booked number has its booking, and that every booking's number is booked."""
+    with closing(opened(settings.database)) as connection:
+        restores = transaction_on(connection).restores
+        unheld, unbooked = restores.booked_without_booking(MAX_NAMED), restores.held_but_not_booked(MAX_NAMED)
+    for number in unheld:
+        yield Finding("numbers of bookings", Verdict.FAILED, f"{number} is booked, and no booking holds it", REPORT)
+    for booking in unbooked:
+        what = f"booking {booking} holds a number that the pool could give to somebody else"
+        yield Finding("numbers of bookings", Verdict.FAILED, what, REPORT)
+    if not unheld and not unbooked:
+        yield Finding("numbers of bookings", Verdict.OK, "each booked number has its booking")
 
 
 def callbacks(settings: Settings) -> Iterator[Finding]:
@@ -230,11 +266,7 @@ def switches_for_tests(_: Settings) -> Iterator[Finding]:
 
 def is_running(settings: Settings) -> bool:
     """Returns whether an engine runs on the data directory."""
-    try:
-        with lock.held(settings.data_dir, lock.ENGINE_LOCK):
-            return False
-    except lock.DataDirInUse:
-        return True
+    return lock.is_held(settings.data_dir, lock.ENGINE_LOCK)
 
 
 def _health(settings: Settings) -> dict[str, str] | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import stat
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from engine.calls.reports import ENDED
 from engine.config.settings import Settings
 from engine.domain.ids import CallId
 from engine.local.doctor_checks import Finding, Verdict, is_running
+from engine.runtime.data_files import kind_of
 from engine.runtime.file_access import Identity, identity_of, may_append_to, may_create_in
 from engine.storage.reads import Reads
 
@@ -28,7 +28,7 @@ def end_spool(settings: Settings) -> Iterator[Finding]:
     if not directory.is_dir():
         yield _missing(settings)
         return
-    wrong_kind = _wrong_kind(current)
+    wrong_kind = kind_of(current)
     if wrong_kind:
         fix = f"remove it, and whatever made it: Asterisk makes a regular file. rm {current}"
         yield Finding(PART, Verdict.FAILED, f"{current} is {wrong_kind}, so that the ends of calls are lost", fix)
@@ -46,16 +46,6 @@ def _missing(settings: Settings) -> Finding:
         return _latest(settings)
     fix = f"Asterisk's user and the engine's must be able to write there: mkdir -m 2770 {directory}, and chgrp"
     return Finding(PART, Verdict.FAILED, f"{directory} is not a directory", fix)
-
-
-def _wrong_kind(path: Path) -> str:
-    """Returns what a file is in place of a regular one; empty if it is regular or absent."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return ""
-    kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISDIR, "a directory"))
-    return "" if stat.S_ISREG(mode) else next((name for is_kind, name in kinds if is_kind(mode)), "no regular file")
 
 
 def _unwritable(settings: Settings) -> Finding | None:
@@ -136,7 +126,7 @@ def _calls_up(settings: Settings) -> set[str]:
 
 def _ends_in(path: Path) -> Iterator[str]:
     """Yields the call ids of a file's reports; no MAC is checked."""
-    if _wrong_kind(path):
+    if kind_of(path):
         return
     with suppress(FileNotFoundError), path.open("rb") as file:
         file.seek(max(0, _size_of(path) - MAX_SEARCHED))

@@ -9,8 +9,8 @@ from engine.config.settings import Settings
 from engine.config.types import Profile
 from engine.local import demo
 from engine.local.data_dir import make_data_dir
+from engine.local.upgrade import create_or_upgrade
 from engine.runtime.clock import SystemClock
-from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
 
 Report = Callable[[str], None]
@@ -30,12 +30,11 @@ def set_up(settings: Settings, report: Report, *, new_pepper: bool = False) -> s
     Raises:
         DataDirUnusable: The data directory cannot be created, or is not safe to use.
         InsecureSecrets: A secret cannot be used, or the pepper is lost.
+        StorageUnavailable: The database cannot be upgraded, or must not be opened.
     """
     make_data_dir(settings)
     kept = _ensure_secrets(settings, report, new_pepper=new_pepper)
-    if not settings.database.exists():
-        report("creating the database")
-    migrate(settings.database)
+    create_or_upgrade(settings, report)
     if settings.profile is Profile.DEMO:
         asyncio.run(_set_up_demo(settings, kept, report))
     return kept

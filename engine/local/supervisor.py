@@ -140,7 +140,7 @@ class Supervised:
 
 
 async def _wait_until_ready(settings: Settings, engine: Supervised, stop: asyncio.Event) -> dict[str, str]:
-    """Waits until /health answers 200, or until `stop` is set.
+    """Waits until /ready answers 200, or until `stop` is set.
 
     Returns:
         The parts that are not up, with their states. There are some only if Asterisk is not ours.
@@ -148,7 +148,7 @@ async def _wait_until_ready(settings: Settings, engine: Supervised, stop: asynci
     Raises:
         StartFailed: The engine ended, or the system was not ready in time.
     """
-    url = f"http://{reachable(settings.http_host)}:{settings.http_port}/health"
+    url = f"http://{reachable(settings.http_host)}:{settings.http_port}/ready"
     patience = READY_SECONDS if settings.manage_asterisk else FOREIGN_ASTERISK_SECONDS
     deadline = time.monotonic() + patience
     down: dict[str, str] = {}

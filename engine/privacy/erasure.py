@@ -9,6 +9,8 @@ the number back.
 """
 
 import asyncio
+import hashlib
+import hmac
 import json
 import re
 import time
@@ -16,17 +18,18 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from engine.bookings.lifecycle import end_for_good
 from engine.callbacks import notifications
-from engine.domain import booking as life
-from engine.domain.booking import Booking, BookingStatus
+from engine.domain.booking import Booking
 from engine.domain.errors import InvalidInput
-from engine.domain.events import WhyGone, as_json
+from engine.domain.events import as_json
 from engine.domain.notes import replaced
 from engine.domain.numbers import E164, ERASED, is_e164
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
 from engine.storage.interface import Storage
 from engine.storage.retention import Window
+from engine.storage.revocations import Kind
 from engine.storage.transaction import Transaction
 
 # Rows that one transaction scans: a few milliseconds.
@@ -100,12 +103,31 @@ def check(tx: Transaction, number: E164) -> Target:
     return Target(number)
 
 
-async def erase(storage: Storage, target: Target, now: EpochMs, policy: Policy) -> ErasureResult:
+def erasure_digest(pepper: str, number: E164) -> str:
+    """Returns the keyed digest by which the revocation log names an erased number.
+
+    The number itself must not be kept. A restore finds it by making the digest of every number in the backup.
+    """
+    return hmac.new(pepper.encode(), f"erased number {number}".encode(), hashlib.sha256).hexdigest()
+
+
+async def erase(storage: Storage, target: Target, now: EpochMs, policy: Policy, pepper: str) -> ErasureResult:
     """Erases the number from every table, in short transactions.
+
+    The revocation log has the number's digest before anything is erased, so that a restore erases it again.
+
+    Args:
+        storage: The database.
+        target: The number.
+        now: The present time.
+        policy: The operator's rules.
+        pepper: The secret with which digests are made.
 
     Raises:
         StorageError: The database failed. Another run finishes the erasure.
     """
+    digest = erasure_digest(pepper, E164(target.number))
+    await storage.run(lambda tx: tx.withdraw(Kind.NUMBER, digest))
     steps: tuple[tuple[str, str, Step], ...] = (
         ("bookings", "bookings", lambda tx, window: erase_bookings(tx, window, target, now, policy)),
         ("calls", "calls", lambda tx, window: ErasedRows(tx.erasure.from_calls(window, target.number))),
@@ -176,11 +198,7 @@ def _ended(tx: Transaction, booking: Booking, now: EpochMs, policy: Policy) -> B
     if booking.gone_at is not None:
         return booking
     now = tx.sandboxes.now(booking.account_id, now)
-    tx.numbers.quarantine(booking.service, booking.account_id, now, EpochMs(now + policy.quarantine_ms))
-    if life.status_at(booking, now, policy) is BookingStatus.GONE:
-        gone, why = life.end_grace(booking, now, policy), WhyGone.GRACE_OVER
-    else:
-        gone, why = life.delete(booking, now, policy), WhyGone.DELETED
+    gone, why = end_for_good(tx, booking, now, policy)
     notifications.notify_booking_gone(tx, gone, why, now)
     return gone
 

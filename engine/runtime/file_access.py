@@ -1,6 +1,8 @@
-"""What another user may do with our files, by their modes; access lists are not considered."""
+"""What another user may do with our files, by their modes; access lists are not considered. How files are opened."""
 
+import errno
 import grp
+import os
 import pwd
 import stat
 from collections.abc import Collection
@@ -23,6 +25,22 @@ def identity_of(uid: int, gid: int) -> Identity:
     except KeyError:
         return Identity(uid, {gid})
     return Identity(uid, {gid, *(each.gr_gid for each in grp.getgrall() if name in each.gr_mem)})
+
+
+def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
+    """Opens a regular file, and nothing else that may have its name: a link could lead anywhere, a pipe would block.
+
+    Returns:
+        The descriptor, which the caller closes.
+
+    Raises:
+        OSError: It cannot be opened, or is not a regular file.
+    """
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
 
 
 def may_create_in(directory: Path, who: Identity) -> bool:

@@ -7,14 +7,17 @@ however it dies.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from engine.domain.errors import RentedNumbersError
 
 RUN_LOCK = "lock"
 ENGINE_LOCK = "engine.lock"
+TRIES, TRY_SECONDS = 3, 0.02
 
 
 class DataDirInUse(RentedNumbersError):
@@ -38,7 +41,23 @@ def held(data_dir: Path, name: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(data_dir: Path, name: str) -> bool:
+    """Returns whether a process holds the lock `name`. It may change its mind at once."""
+    try:
+        descriptor = os.open(data_dir / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _lock(path: Path) -> int:
+    tries = count(1)
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -46,6 +65,10 @@ def _lock(path: Path) -> int:
             if _is_same_file(path, descriptor):
                 return descriptor
         except BlockingIOError:
+            if next(tries) < TRIES:  # `is_held` may be looking
+                os.close(descriptor)
+                time.sleep(TRY_SECONDS)
+                continue
             pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise DataDirInUse(

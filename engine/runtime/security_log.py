@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from engine.runtime.addresses import plain_address
+from engine.runtime.file_access import open_regular
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ class SecurityLog:
         with suppress(FileNotFoundError):
             if self._path.stat().st_size + len(line) > self._max_bytes:
                 self._path.replace(self._path.with_name(self._path.name + ".1"))
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = open_regular(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             os.write(descriptor, line)
         finally:

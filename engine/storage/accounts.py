@@ -121,9 +121,9 @@ class Accounts(Table):
         """Stores when a key was used, unless a later use is stored already."""
         self._sql.note_api_key_use(self._db, id=key_id, at=at)
 
-    def revoke_key(self, key_id: str, now: EpochMs) -> None:
-        """Revokes a key. A key that was revoked before keeps its first instant."""
-        self._sql.revoke_api_key(self._db, id=key_id, now=now)
+    def revoke_key(self, key_id: str, now: EpochMs) -> bool:
+        """Revokes a key. Returns False for an unknown one and for a revoked one, which keeps its instant."""
+        return bool(self._sql.revoke_api_key(self._db, id=key_id, now=now))
 
     def revoked_at(self, key_id: str) -> EpochMs | None:
         """Returns when the key was revoked; None for a valid key and for an unknown one."""

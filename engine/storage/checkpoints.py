@@ -20,6 +20,8 @@ from typing import NamedTuple, TypeAlias
 
 import structlog
 
+from engine.storage.files import writing
+
 log = structlog.get_logger(__name__)
 
 # See https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
@@ -97,7 +99,7 @@ class Checkpoints:
         # The first check waits, so that a short command does not open a second connection.
         while not self._closing.wait(self._pace.every):
             try:
-                with closing(sqlite3.connect(self._path, isolation_level=None, timeout=0)) as connection:
+                with closing(writing(self._path, timeout=0)) as connection:
                     self._keep_checking(partial(_checkpoint, connection))
             except sqlite3.Error as error:
                 log.warning("checkpoint_failed", error=str(error))

@@ -3,9 +3,16 @@
 StorageError            (a RentedNumbersError)
 ├── StorageBusy         too many commands wait, or a query took too long: refuse the request, a retry may succeed
 └── StorageUnavailable  the database failed (disk full, locked, closed): nothing of the command was kept
+    ├── DatabaseReplaced    its files are no longer those that were opened
+    └── DatabaseUnusable    it must not be opened: replaced by hand, half restored, of another version
 """
 
+import sqlite3
+
 from engine.domain.errors import RentedNumbersError
+
+# SQLite's codes for a database that is malformed.
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class StorageError(RentedNumbersError):
@@ -18,3 +25,11 @@ class StorageBusy(StorageError):
 
 class StorageUnavailable(StorageError):
     """The database failed. Nothing of the command was kept."""
+
+
+class DatabaseReplaced(StorageUnavailable):
+    """The files were replaced or removed while the database was in use. What was committed meanwhile may be lost."""
+
+
+class DatabaseUnusable(StorageUnavailable):
+    """The database must not be opened. The message says why and what to do."""

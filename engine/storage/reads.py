@@ -1,8 +1,7 @@
 """Lists and look-ups for the API: asynchronous and read-only, on a connection besides the one that writes."""
 
 import sqlite3
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +25,7 @@ from engine.storage.blocked_callers import BlockedCaller
 from engine.storage.bookings import booking_from_row
 from engine.storage.cdrs import Between, CallRecord, Cdr, CdrPosition, WantedRecords, call_record_from_row, cdr_from_row
 from engine.storage.endpoints import Endpoint, endpoint_from_row
-from engine.storage.errors import StorageUnavailable
+from engine.storage.errors import DAMAGE, StorageUnavailable
 from engine.storage.filters import LAST_ID, BookingFilter, ScannedPage
 from engine.storage.outbox import AttemptRecord, CallbackPosition, CallbackRecord, callback_from_row
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
@@ -39,10 +38,14 @@ FIRST_SCAN_FACTOR = 4
 class Reads:
     """A read-only connection, which sees everything that is committed. Use it as an asynchronous context manager.
 
-    Every method but `alive` raises StorageUnavailable when the database fails.
+    Every method raises StorageUnavailable when the database fails.
+
+    Attributes:
+        is_damaged: Whether a query has found the database malformed.
     """
 
     def __init__(self, path: Path) -> None:
+        self.is_damaged = False
         self._path = path
         self._sql = queries.load("aiosqlite")
         self._db: aiosqlite.Connection | None = None
@@ -61,23 +64,25 @@ class Reads:
 
     async def key(self, digest: str) -> ApiKey | None:
         """Returns the API key with that digest; None for an unknown or revoked key."""
-        row = await _read(self._sql.api_key_of_digest(self._connection(), digest=digest))
+        row = await self._read(self._sql.api_key_of_digest(self._connection(), digest=digest))
         return ApiKey(**row) if row else None
 
     async def account(self, account_id: AccountId, default: AccountLimits, now: EpochMs) -> AccountSummary:
         """Returns an account, which must exist, with what it uses of its limits."""
-        own = own_limits_from_row(await _read(self._sql.account_limits(self._connection(), account_id=account_id)))
+        own = own_limits_from_row(await self._read(self._sql.account_limits(self._connection(), account_id=account_id)))
         limits = limits_in_force(own, default)
-        row = await _read(self._sql.account_seen(self._connection(), **summary_parameters(account_id, limits, now)))
+        row = await self._read(
+            self._sql.account_seen(self._connection(), **summary_parameters(account_id, limits, now))
+        )
         return account_summary_from_row(row, limits)
 
     async def accounts(self) -> list[dict[str, Any]]:
         """Returns id, name, test_of, created_at and own max_bookings of all accounts, in the order of their ids."""
-        return [dict(row) for row in await _read(self._sql.accounts_list(self._connection()))]
+        return [dict(row) for row in await self._read(self._sql.accounts_list(self._connection()))]
 
     async def booking(self, booking_id: BookingId) -> Booking | None:
         """Returns the booking with that id, of any account, also when it is gone."""
-        row = await _read(self._sql.booking_by_id(self._connection(), id=booking_id))
+        row = await self._read(self._sql.booking_by_id(self._connection(), id=booking_id))
         return booking_from_row(row) if row else None
 
     async def bookings(
@@ -93,7 +98,7 @@ class Reads:
         """
         begin = {"account_id": account_id, "before_id": before_id or LAST_ID}
         for scan_limit in _scan_limits(limit):
-            rows = await _read(
+            rows = await self._read(
                 self._sql.bookings_page(
                     self._connection(), **begin, looked_at=scan_limit, at_most=limit, **wanted.as_parameters()
                 )
@@ -101,44 +106,46 @@ class Reads:
             found = [booking_from_row(row) for row in rows]
             if len(found) == limit:
                 return ScannedPage(found)  # the next page begins after the last of these
-            end = await _read(self._sql.bookings_page_end(self._connection(), **begin, looked_at=scan_limit))
+            end = await self._read(self._sql.bookings_page_end(self._connection(), **begin, looked_at=scan_limit))
             if end["bookings"] < scan_limit:
                 return ScannedPage(found)
         return ScannedPage(found, end["last_id"])
 
     async def blocked_callers(self, booking_id: BookingId, *, after: str | None, limit: int) -> list[BlockedCaller]:
         """Returns a booking's blocked callers, in the order of their numbers. `after` None: from the first on."""
-        rows = await _read(
+        rows = await self._read(
             self._sql.blocked_page(self._connection(), booking_id=booking_id, after=after or "", at_most=limit)
         )
         return [BlockedCaller(**row) for row in rows]
 
     async def cdr(self, account_id: AccountId, cdr_id: str) -> Cdr | None:
         """Returns a call record of the account."""
-        row = await _read(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
+        row = await self._read(self._sql.cdr_by_id(self._connection(), account_id=account_id, id=cdr_id))
         return cdr_from_row(row) if row else None
 
     async def cdrs(self, wanted: WantedRecords, between: Between, *, limit: int) -> list[CallRecord]:
         """Returns the call records of a range that pass the filter, newest first."""
-        rows = await _read(
+        rows = await self._read(
             self._sql.cdrs_between(self._connection(), **wanted.parameters(), **between.parameters(), at_most=limit)
         )
         return [call_record_from_row(row) for row in rows]
 
     async def cdr_places(self, account_id: AccountId, between: Between, *, skipped: int) -> list[CdrPosition]:
         """Returns the positions of up to two call records of a range, newest first, after the first `skipped` ones."""
-        rows = await _read(
+        rows = await self._read(
             self._sql.cdr_places(self._connection(), account_id=account_id, skipped=skipped, **between.parameters())
         )
         return [CdrPosition(row["started_at"], row["id"]) for row in rows]
 
     async def numbers_by_state(self) -> dict[str, int]:
         """Counts the numbers of the pool in each state."""
-        return {row["state"]: row["numbers"] for row in await _read(self._sql.numbers_by_state(self._connection()))}
+        return {
+            row["state"]: row["numbers"] for row in await self._read(self._sql.numbers_by_state(self._connection()))
+        }
 
     async def free_numbers(self) -> dict[str | None, int]:
         """Counts the free numbers of each country."""
-        rows = await _read(self._sql.free_numbers_by_country(self._connection()))
+        rows = await self._read(self._sql.free_numbers_by_country(self._connection()))
         return {row["country"]: row["numbers"] for row in rows}
 
     async def numbers_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> tuple[int, int]:
@@ -147,7 +154,7 @@ class Reads:
         A number comes back at the end of its quarantine, which began when its booking was gone.
         """
         back = now - quarantine_ms
-        counts = await _read(
+        counts = await self._read(
             self._sql.numbers_taken(
                 self._connection(),
                 taken_since=now - pace_ms,
@@ -160,12 +167,12 @@ class Reads:
 
     async def ends_of_quarantine(self, now: EpochMs, day_ms: int) -> dict[int, int]:
         """Counts the numbers whose quarantine ends within each day from now on; a day before now is negative."""
-        rows = await _read(self._sql.ends_of_quarantine(self._connection(), now=now, day_ms=day_ms))
+        rows = await self._read(self._sql.ends_of_quarantine(self._connection(), now=now, day_ms=day_ms))
         return {row["day"]: row["numbers"] for row in rows}
 
     async def callback_counts(self, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
         """Counts callbacks: `pending`, `late` (pending and due before `due_before`), `failed` (given up since)."""
-        return dict(await _read(self._sql.callback_counts(self._connection(), due_before=due_before, since=since)))
+        return dict(await self._read(self._sql.callback_counts(self._connection(), due_before=due_before, since=since)))
 
     async def callbacks(
         self,
@@ -194,7 +201,7 @@ class Reads:
             CallbackState.HELD: self._sql.callbacks_page_held,
         }
         if booking_id is None and state in indexed:
-            rows = await _read(indexed[state](self._connection(), **begin, since=since, at_most=limit))
+            rows = await self._read(indexed[state](self._connection(), **begin, since=since, at_most=limit))
             return ScannedPage([callback_from_row(row) for row in rows])
         wanted = {"booking_id": booking_id, "state": None if state is None else state.value}
         return await self._callbacks_filtered(begin, wanted, since, limit)
@@ -203,11 +210,11 @@ class Reads:
         self, begin: dict[str, Any], wanted: dict[str, Any], since: EpochMs, limit: int
     ) -> ScannedPage[CallbackRecord, CallbackPosition]:
         for scan_limit in _scan_limits(limit):
-            end = await _read(
+            end = await self._read(
                 self._sql.callback_place_before(self._connection(), **begin, since=since, skipped=scan_limit - 1)
             )
             last = CallbackPosition(since, "") if end is None else CallbackPosition(*end)
-            rows = await _read(
+            rows = await self._read(
                 self._sql.callbacks_page_filtered(
                     self._connection(), **begin, **wanted, last_at=last.created_at, last_id=last.id, at_most=limit
                 )
@@ -219,17 +226,17 @@ class Reads:
 
     async def callback(self, account_id: AccountId, callback_id: str) -> CallbackRecord | None:
         """Returns a callback of the account, with its body."""
-        row = await _read(self._sql.callback_of_account(self._connection(), account_id=account_id, id=callback_id))
+        row = await self._read(self._sql.callback_of_account(self._connection(), account_id=account_id, id=callback_id))
         return callback_from_row(row) if row else None
 
     async def callback_attempts(self, callback_id: str) -> list[AttemptRecord]:
         """Returns the log of a callback, oldest attempt first."""
-        rows = await _read(self._sql.callback_attempts_of(self._connection(), callback_id=callback_id))
+        rows = await self._read(self._sql.callback_attempts_of(self._connection(), callback_id=callback_id))
         return [AttemptRecord(**row) for row in rows]
 
     async def endpoints(self, account_id: AccountId, *, before_id: str | None, limit: int) -> list[Endpoint]:
         """Returns an account's endpoints, newest first. `before_id` None: from the newest on."""
-        rows = await _read(
+        rows = await self._read(
             self._sql.endpoints_page(
                 self._connection(), account_id=account_id, before_id=before_id or LAST_ID, at_most=limit
             )
@@ -238,20 +245,22 @@ class Reads:
 
     async def webhook_secrets(self, account_id: AccountId) -> SigningSecrets:
         """Returns the signing secrets of an account, which must exist."""
-        return secrets_from_row(await _read(self._sql.webhook_secrets_of(self._connection(), account_id=account_id)))
+        return secrets_from_row(
+            await self._read(self._sql.webhook_secrets_of(self._connection(), account_id=account_id))
+        )
 
     async def latest_reported_call(self) -> CallId | None:
         """Returns the newest answered call whose end Asterisk has reported; None if there is none."""
-        call_id: CallId | None = await _read(self._sql.latest_reported_call(self._connection()))
+        call_id: CallId | None = await self._read(self._sql.latest_reported_call(self._connection()))
         return call_id
 
-    async def alive(self) -> bool:
-        """Returns whether the database answers a query."""
+    async def _read(self, result: Awaitable[Any]) -> Any:  # noqa: ANN401  what the statement returns
+        """Raises StorageUnavailable for errors of the database. aiosqlite raises ValueError on a closed connection."""
         try:
-            await self._connection().execute("SELECT 1")
-        except (sqlite3.Error, StorageUnavailable, ValueError):
-            return False
-        return True
+            return await result
+        except (sqlite3.Error, ValueError) as error:
+            self.is_damaged |= getattr(error, "sqlite_errorcode", None) in DAMAGE
+            raise StorageUnavailable(str(error)) from error
 
     def _connection(self) -> aiosqlite.Connection:
         if self._db is None:
@@ -261,17 +270,3 @@ class Reads:
 
 def _scan_limits(limit: int) -> tuple[int, int]:
     return min(FIRST_SCAN_FACTOR * limit, filters.SCAN_LIMIT), filters.SCAN_LIMIT
-
-
-async def _read(result: Awaitable[Any]) -> Any:  # noqa: ANN401  what the statement returns
-    with _failures_translated():
-        return await result
-
-
-@contextmanager
-def _failures_translated() -> Iterator[None]:
-    """Raises StorageUnavailable for errors of the database. aiosqlite raises ValueError on a closed connection."""
-    try:
-        yield
-    except (sqlite3.Error, ValueError) as error:
-        raise StorageUnavailable(str(error)) from error

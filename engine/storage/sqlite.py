@@ -7,12 +7,17 @@ was kept.
 A command that raises undoes only itself. For commands given to `run`, which may raise, a savepoint sees to that. Those
 given to `run_keyed`, the call path's, run without one. If one of them raises, which only a bug makes it do, the batch
 is rolled back and run again with a savepoint for each command. No batch runs more than twice.
+
+The database's files are compared with those that were opened, before each commit and again before its callers know of
+it (engine/storage/files.py). From the first difference on every command fails: no call, booking or key is acknowledged
+that nobody would find again.
 """
 
 import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +30,10 @@ from engine.domain.ids import AccountId
 from engine.runtime import failpoints
 from engine.storage import queries
 from engine.storage.checkpoints import CHECKPOINT, Checkpoints, Pace
-from engine.storage.errors import StorageBusy, StorageUnavailable
+from engine.storage.errors import DAMAGE, StorageBusy, StorageUnavailable
+from engine.storage.files import FileGuard, writing
+from engine.storage.marks import Marks
+from engine.storage.revocations import RevocationLog
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
@@ -38,6 +46,8 @@ MAX_WAITING = 4096
 BUSY_TIMEOUT_SECONDS = 5.0
 # Enough for the upper levels of a large database's indexes, so that a look-up reads only one page, a leaf.
 CACHE_KIB = 16 * 1024
+# Marks after which the log is copied even if nothing else was written.
+BEATS_A_CHECKPOINT = 30
 # After a burst, SQLite truncates the write-ahead log to this size.
 LOG_BYTES = 64 * 1024 * 1024
 
@@ -46,7 +56,7 @@ log = structlog.get_logger(__name__)
 
 def connect(path: Path) -> sqlite3.Connection:
     """Opens a writing connection in WAL mode. Every commit is synced to the disk, and deleted data is overwritten."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
+    connection = writing(path, timeout=BUSY_TIMEOUT_SECONDS)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -97,7 +107,14 @@ class SqliteStorage:
         self._connection.execute("PRAGMA wal_autocheckpoint = 0")
         self._connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
         self._checkpoints = Checkpoints(path, pace)
-        self._transaction = Transaction(queries.load("sqlite3"), self._connection)
+        sql = queries.load("sqlite3")
+        self._transaction = Transaction(sql, self._connection)
+        self._marks = Marks(self._connection, sql, path)
+        self._guard = FileGuard(path)
+        self._revocations = RevocationLog(path)
+        self._is_damaged = False
+        self._beats = 0
+        self._last_commit: float | None = None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._wake_worker: Callable[[frozenset[AccountId]], object] | None = None
@@ -107,6 +124,33 @@ class SqliteStorage:
     def when_posted(self, wake: Callable[[frozenset[AccountId]], object]) -> None:
         """Makes the storage call `wake`, on its own thread, after each commit that put a callback into the outbox."""
         self._wake_worker = wake
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the database's files were replaced or removed. Every command fails then."""
+        return self._guard.is_replaced
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether a command has found the database malformed."""
+        return self._is_damaged
+
+    @property
+    def last_commit(self) -> float | None:
+        """When a batch was committed last, in seconds since the epoch; None: not yet."""
+        return self._last_commit
+
+    def beat(self) -> asyncio.Future[None]:
+        """Writes a mark, which shows that the database can be written (engine/storage/marks.py)."""
+        return self.run(self._beat)
+
+    def _beat(self, _: Transaction) -> None:
+        self._beats += 1
+        self._marks.beat()
+
+    def _is_quiet(self, batch: list[_Job]) -> bool:
+        """Returns whether a batch is a mark alone. Most of these do not count, or there would never be a lull."""
+        return len(batch) == 1 and batch[0].command == self._beat and self._beats % BEATS_A_CHECKPOINT != 0
 
     def run(
         self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
@@ -146,11 +190,18 @@ class SqliteStorage:
         while open_:
             batch, open_ = self._next_batch()
             if batch:
-                self._run_batch(batch)
-                self._checkpoints.committed()
+                kept = self._run_batch(batch)
+                if not self._is_quiet(batch):
+                    self._checkpoints.committed()
                 self._wake_callback_worker()
                 _answer(batch)
+                if kept:
+                    # After the answers: a log that begins anew costs one more commit, for which nobody waits.
+                    self._marks.committed()
+                else:
+                    self._marks.undone()
         self._checkpoints.close()
+        self._marks.close()
         self._connection.close()
 
     def _next_batch(self) -> tuple[list[_Job], bool]:
@@ -167,10 +218,12 @@ class SqliteStorage:
                 return batch, True
         return batch, False
 
-    def _run_batch(self, batch: list[_Job]) -> None:
+    def _run_batch(self, batch: list[_Job]) -> bool:
+        """Runs and commits a batch. Returns whether it was kept."""
         try:
             if self._checkpoints.take_request():
                 self._checkpoint()
+            self._guard.check()
             try:
                 self._commit(batch, savepoints=False)
             except _RaisedWithoutSavepointError as raised:
@@ -178,12 +231,21 @@ class SqliteStorage:
                 self._roll_back()
                 self._transaction.posted_for = frozenset()
                 self._commit(batch, savepoints=True)
-        except sqlite3.Error as error:
-            for job in batch:
-                job.error = StorageUnavailable(str(error))
-            log.error("commit_failed", error=str(error), commands=len(batch))
-            with suppress(sqlite3.Error):  # a rollback that fails must not end the thread
-                self._roll_back()
+            self._guard.check()
+            self._last_commit = time.time()
+        except (sqlite3.Error, OSError, StorageUnavailable) as error:
+            self._fail(batch, error)
+            return False
+        return True
+
+    def _fail(self, batch: list[_Job], error: Exception) -> None:
+        self._is_damaged |= getattr(error, "sqlite_errorcode", None) in DAMAGE
+        failure = error if isinstance(error, StorageUnavailable) else StorageUnavailable(str(error))
+        for job in batch:
+            job.error = failure
+        log.error("commit_failed", error=str(error), commands=len(batch))
+        with suppress(sqlite3.Error):  # a rollback that fails must not end the thread
+            self._roll_back()
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # SQLite may have rolled back already
@@ -192,6 +254,7 @@ class SqliteStorage:
     def _commit(self, batch: list[_Job], *, savepoints: bool) -> None:
         """Runs the batch in one transaction. `savepoints`: one for each command, not only for those that may raise."""
         self._connection.execute("BEGIN IMMEDIATE")
+        self._transaction.withdrawn.clear()
         for job in batch:
             if job.future.cancelled():
                 continue  # the caller was cancelled before this job began
@@ -201,6 +264,9 @@ class SqliteStorage:
                 self._run_bare(job)
             if failpoints.ARMED:
                 failpoints.hit(f"{job.name} before commit")
+        if self._transaction.withdrawn:
+            self._revocations.append(self._transaction.withdrawn)
+            failpoints.hit("withdrawals logged")
         self._connection.execute("COMMIT")
         if failpoints.ARMED:
             for job in batch:
@@ -222,26 +288,33 @@ class SqliteStorage:
     def _run_bare(self, job: _Job) -> None:
         try:
             job.result = job.command(self._transaction, *job.args, **job.kwargs)
-        except sqlite3.OperationalError:
-            raise  # the disk or the database failed, and so does the whole batch
         except Exception as error:
+            if _is_of_database(error):
+                raise  # and the whole batch fails
             raise _RaisedWithoutSavepointError from error
 
     def _run_in_savepoint(self, job: _Job) -> None:
         execute = self._connection.execute
         job.error = None  # of the batch's first run
-        posted_before = self._transaction.posted_for
+        posted_before, withdrawn_before = self._transaction.posted_for, len(self._transaction.withdrawn)
         execute("SAVEPOINT command")
         try:
             job.result = job.command(self._transaction, *job.args, **job.kwargs)
-        except sqlite3.OperationalError:
-            raise  # as above
         except Exception as error:
+            if _is_of_database(error):
+                raise  # as above
             execute("ROLLBACK TO command")
             self._transaction.posted_for = posted_before
+            del self._transaction.withdrawn[withdrawn_before:]
             # A future does not accept a StopIteration.
             job.error = RuntimeError("a command raised StopIteration") if isinstance(error, StopIteration) else error
         execute("RELEASE command")
+
+
+def _is_of_database(error: Exception) -> bool:
+    """Returns whether the disk or the database failed, in distinction from the command."""
+    # A malformed database raises DatabaseError itself. Its other subclasses are about what the command asked for.
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
 def _answer(batch: list[_Job]) -> None:

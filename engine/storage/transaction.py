@@ -16,7 +16,9 @@ from engine.storage.numbers import Numbers
 from engine.storage.outbox import Outbox
 from engine.storage.overview import Overview
 from engine.storage.receivers import Receivers
+from engine.storage.restores import Restores
 from engine.storage.retention import ErasureTables, RetentionTables
+from engine.storage.revocations import Kind, Withdrawal
 from engine.storage.sandboxes import Sandboxes
 from engine.storage.webhook_secrets import WebhookSecrets
 
@@ -27,6 +29,7 @@ class Transaction:
     Attributes:
         posted_for: The accounts for which commands have put a callback into the outbox, or made one due. The worker is
             woken for them after the commit.
+        withdrawn: What commands withdraw for good; the storage writes it into the revocation log before the commit.
     """
 
     def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  aiosql and DB-API: both untyped
@@ -48,3 +51,9 @@ class Transaction:
         self.sandboxes = Sandboxes(queries, connection)
         self.receivers = Receivers(queries, connection)
         self.posted_for: frozenset[AccountId] = frozenset()
+        self.restores = Restores(queries, connection)
+        self.withdrawn: list[Withdrawal] = []
+
+    def withdraw(self, kind: Kind, subject: str) -> None:
+        """Notes that something is withdrawn for good, so that a restore withdraws it again."""
+        self.withdrawn.append(Withdrawal(kind, subject))

@@ -12,6 +12,7 @@ from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
 from engine.privacy.erasure import ErasureResult, Target, erase
+from tests.contract.samples import PEPPER
 from tests.contract.test_migrations import insert
 from tests.contract.world import World, outsider
 
@@ -20,7 +21,7 @@ DIGITS = PERSON[1:]
 
 
 async def erased_from(world: World, number: str = PERSON) -> ErasureResult:
-    return await erase(world.storage, Target(number), world.now, world.policy)
+    return await erase(world.storage, Target(number), world.now, world.policy, PEPPER)
 
 
 async def route(world: World, booking: Booking, call_id: CallId, source: str) -> Any:

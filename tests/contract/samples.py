@@ -31,6 +31,7 @@ POLICY = Policy(
     horizon_ms=90 * DAY,
 )
 
+PEPPER = "a pepper of throw-away tests"
 CALLER = "+14155550123"
 HIDDEN = E164("+32470123456")
 OTHER_HIDDEN = E164("+442079460958")

@@ -44,6 +44,8 @@ NEVER_A_NUMBER = {
     "notices_swept": {"kind", "booking_id"},
     "expired_calls": {"booking_id", "last_cdr_id"},
     "alembic_version": {"version_num"},
+    "storage_marks": {"database_id", "log"},
+    "restores": set(),
 }
 ERASABLE = {
     "bookings": {"destination", "callback", "label", "metadata"},

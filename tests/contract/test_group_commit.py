@@ -69,6 +69,7 @@ def stored(database: Path) -> list[str]:
         return [row["e164"] for row in connection.execute("SELECT e164 FROM numbers ORDER BY e164")]
 
 
+# A log that begins anew is marked by a commit of its own: tests that count commits call `storage.beat()` before.
 @contextmanager
 def commits_counted(storage: SqliteStorage) -> Iterator[list[str]]:
     seen: list[str] = []
@@ -78,6 +79,7 @@ def commits_counted(storage: SqliteStorage) -> Iterator[list[str]]:
 
 
 async def test_waiting_commands_are_committed_together(storage: SqliteStorage, database: Path) -> None:
+    await storage.beat()
     blocked = await hold(storage)
     waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(100)))
     await asyncio.sleep(0)
@@ -91,6 +93,7 @@ async def test_no_commit_exceeds_the_largest_batch(
     storage: SqliteStorage, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "MAX_BATCH", 10)
+    await storage.beat()
     blocked = await hold(storage)
     waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(25)))
     await asyncio.sleep(0)
@@ -129,6 +132,7 @@ async def test_nothing_is_visible_before_the_commit(storage: SqliteStorage, data
 @pytest.mark.parametrize("way", [0, 1])
 async def test_a_command_that_raises_undoes_only_itself(storage: SqliteStorage, database: Path, way: int) -> None:
     run = ways_to_run(storage)[way]
+    await storage.beat()
     blocked = await hold(storage)
     good, bad = numbers(20)[::2], numbers(20)[1::2]
     jobs = [

@@ -22,7 +22,7 @@ from engine.privacy.retention import BATCH, DeletedCounts, delete_batch, delete_
 from engine.runtime.ids import new_id
 from engine.sandbox import clock
 from engine.sandbox.clock import MAX_AHEAD_MS
-from tests.contract.samples import DAY, HIDDEN, POLICY, SECOND, START
+from tests.contract.samples import DAY, HIDDEN, PEPPER, POLICY, SECOND, START
 from tests.contract.test_retention import RETENTION
 from tests.contract.trial import Trial
 from tests.contract.world import World
@@ -175,7 +175,7 @@ async def test_an_erasure_ends_a_sandboxs_bookings_by_its_clock(trial: Trial) ->
     booking = await trial.book()
     await world.storage.run(notifications.choose_events, AccountId(trial.account), [EventType.BOOKING_GONE])
     await trial.advance(3 * DAY)
-    await erase(world.storage, Target(HIDDEN), world.now, POLICY)
+    await erase(world.storage, Target(HIDDEN), world.now, POLICY, PEPPER)
     stored = await world.stored(booking)
     assert (stored.gone_at, stored.destination) == (START + 3 * DAY, ERASED)
     [row] = world.rows("SELECT created_at, due_at, body FROM outbox")

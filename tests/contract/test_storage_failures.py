@@ -13,6 +13,7 @@ from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.storage import sqlite
 from engine.storage.errors import StorageUnavailable
+from engine.storage.migrate import require_usable
 from engine.storage.sqlite import SqliteStorage, connect
 from engine.storage.transaction import Transaction
 from tests.contract.samples import SECOND, START
@@ -180,3 +181,18 @@ async def test_a_committed_answer_survives_reopening_the_storage(world: World) -
     assert (stored_again.seconds.settled, stored_again.calls.settled) == (10, 1)
     assert await world.ended(CallId("c1"), 10 * SECOND) is None
     await world.storage.close()
+
+
+async def test_a_mark_that_could_not_be_committed_does_not_make_the_database_look_older(
+    storage: SqliteStorage, database: Path
+) -> None:
+    await storage.beat()
+
+    def beat_and_fill(tx: Transaction) -> None:
+        storage._marks.beat()
+        fill(tx, 0)
+
+    with full_disk(storage), pytest.raises(StorageUnavailable, match="full"):
+        await storage.run(beat_and_fill)
+    await storage.close()
+    require_usable(database, alone=True)

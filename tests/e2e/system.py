@@ -127,7 +127,7 @@ class System:
         self.start_engine()
         self.start_asterisk()
         self.up.append(self)
-        self.until(lambda: self.get("/health").status == 200, "the system is ready")
+        self.until(lambda: self.get("/ready").status == 200, "the system is ready")
 
     def _program(self) -> AsteriskProgram:
         program, more = find_program(), self._asterisk_environment
@@ -182,7 +182,7 @@ class System:
         self._engine = None
 
     def wait_ready(self) -> None:
-        self.until(lambda: self.get("/health").status == 200, "the system is ready")
+        self.until(lambda: self.get("/ready").status == 200, "the system is ready")
 
     def stop_engine(self) -> None:
         if self._engine is not None:

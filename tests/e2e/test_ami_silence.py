@@ -50,7 +50,7 @@ def test_calls_continue_while_the_manager_interface_is_silent_and_share_their_le
     ):
         wait_talking(system, first)
         relay.pause()
-        system.until(lambda: system.get("/health").status == 503, "the engine notices the silence", 15)
+        system.until(lambda: system.get("/ready").status == 503, "the engine notices the silence", 15)
         # The first call leases all seconds, and nothing can reduce its limit now. So the second call is refused.
         assert caller.call(booked.service).status == 486
         time.sleep(SILENCE_SECONDS)

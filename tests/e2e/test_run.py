@@ -43,13 +43,13 @@ class Running:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.output = Path(environment["RENTED_NUMBERS_DATA_DIR"]) / "output"
-        self._url = f"http://127.0.0.1:{environment['RENTED_NUMBERS_HTTP_PORT']}/health"
+        self._url = f"http://127.0.0.1:{environment['RENTED_NUMBERS_HTTP_PORT']}/ready"
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "engine", "run"], env=environment, stdout=output, stderr=output
             )
 
-    def health(self) -> tuple[int, dict[str, object]]:
+    def ready(self) -> tuple[int, dict[str, object]]:
         try:
             with urllib.request.urlopen(self._url, timeout=2) as answer:  # noqa: S310  the scheme is ours
                 return answer.status, json.loads(answer.read())
@@ -62,7 +62,7 @@ class Running:
     def wait_ready(self) -> float:
         """Waits until the system is ready. Returns the seconds that it took."""
         began = time.monotonic()
-        while self.health()[0] != 200 or b"is up" not in self.output.read_bytes():
+        while self.ready()[0] != 200 or b"is up" not in self.output.read_bytes():
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() - began < START_SECONDS, self.output.read_text()
             time.sleep(0.05)
@@ -93,10 +93,9 @@ def test_it_starts_from_an_empty_directory_and_shows_what_to_try(running: Runnin
     shown = running.output.read_text()
     assert key in shown
     assert "make call" in shown
-    assert running.health() == (
-        200,
-        {"status": "up", "parts": {"database": "up", "ami": "up", "asterisk": "up"}},
-    )
+    status, body = running.ready()
+    assert (status, body["status"], body["parts"]) == (200, "up", {"database": "up", "ami": "up", "asterisk": "up"})
+    assert body["lastCommit"]
     assert running.end() == 0
     output = running.output.read_text()
     assert output.rstrip().endswith("stopped")
@@ -196,7 +195,7 @@ def test_without_its_own_asterisk_it_stays_up_and_names_what_is_missing(environm
         assert "up, without ami and asterisk" in shown
         assert f"127.0.0.1:{environment['RENTED_NUMBERS_AMI_PORT']}," in shown
         assert "user rented-numbers, does not answer" in shown
-        assert run.health()[0] == 503
+        assert run.ready()[0] == 503
     finally:
         assert run.end() == 0
 
@@ -216,7 +215,7 @@ def test_an_asterisk_that_dies_is_started_again(running: Running) -> None:
     asterisk.kill()
     asterisk.wait(5)
     deadline = time.monotonic() + 15
-    while running.health()[0] == 200 and time.monotonic() < deadline:
+    while running.ready()[0] == 200 and time.monotonic() < deadline:
         time.sleep(0.02)  # until the engine notices the loss
     running.wait_ready()
     assert running.child("asterisk.conf").pid != asterisk.pid

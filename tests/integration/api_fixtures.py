@@ -102,6 +102,7 @@ async def api(
             hang_up=asterisk.hang_up,
             renewed=asterisk.renewed.append,
             health=health,
+            last_commit=lambda: health.last_commit,
             key_used=keys_used.append,
             refused=lambda *refusal: refusals.append(refusal),
             proxies=(ip_network("127.0.0.9"),),

@@ -94,11 +94,9 @@ class Asterisk:
 @dataclass
 class Health:
     parts: dict[str, str] = field(default_factory=lambda: {"database": "up", "ami": "up", "asterisk": "up"})
-    behave: Callable[[], Awaitable[None]] | None = None
+    last_commit: EpochMs | None = None
 
-    async def __call__(self) -> dict[str, str]:
-        if self.behave is not None:
-            await self.behave()
+    def __call__(self) -> dict[str, str]:
         return self.parts
 
 

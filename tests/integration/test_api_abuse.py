@@ -249,20 +249,22 @@ async def test_a_connection_that_was_useful_outlives_silent_ones(api: Api, port:
         each.close()
 
 
-async def test_a_new_connection_is_refused_when_all_are_busy(api: Api, port: int) -> None:
-    go_on = asyncio.Event()
-    api.health.behave = lambda: _wait(go_on)
-    raw = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    busy = [asyncio.create_task(exchange(port, raw)) for _ in range(MAX_CONNECTIONS)]
+async def test_a_new_connection_is_refused_when_all_are_busy(
+    api: Api, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, read = asyncio.Event(), api.reads.bookings
+
+    async def read_later(*args: Any, **kwargs: Any) -> Any:
+        await go_on.wait()
+        return await read(*args, **kwargs)
+
+    monkeypatch.setattr(api.reads, "bookings", read_later)
+    busy = [asyncio.create_task(exchange(port, request_of(api))) for _ in range(MAX_CONNECTIONS)]
     await asyncio.sleep(0.5)
     assert await exchange(port, request_of(api)) == b""
     go_on.set()
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in await asyncio.gather(*busy))
     assert await is_served(api, port)
-
-
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 async def test_a_client_that_does_not_read_is_cut_off(api: Api, port: int) -> None:

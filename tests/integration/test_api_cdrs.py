@@ -1,20 +1,11 @@
-"""/cdr and /health."""
-
-import asyncio
-from collections.abc import Awaitable, Callable
+"""/cdr, /health and /ready."""
 
 import pytest
 
-from api.app import RequestLimits
 from engine.domain.ids import CallId
-from tests.integration.api_helpers import CALLER, DAY, HIDDEN, SECOND, UNKNOWN_CDR, Api
+from tests.integration.api_helpers import CALLER, DAY, HIDDEN, SECOND, START, UNKNOWN_CDR, Api
 
 pytest_plugins = ["tests.integration.api_fixtures"]
-
-
-@pytest.fixture
-def api_limits() -> RequestLimits:
-    return RequestLimits(health_seconds=0.2)
 
 
 async def test_an_answered_call_has_every_field_of_the_contract(api: Api) -> None:
@@ -60,32 +51,23 @@ async def test_an_unknown_record_id_answers_404(api: Api, bad: str) -> None:
     assert (answer.status, answer.code) == (404, "not_found")
 
 
-async def test_health_is_200_when_every_part_is_up_and_needs_no_key(api: Api) -> None:
-    answer = await api.call("GET", "/health", account=None)
-    assert answer.status == 200
-    assert answer.body == {"status": "up", "parts": {"database": "up", "ami": "up", "asterisk": "up"}}
+async def test_health_and_readiness_are_200_when_every_part_is_up_and_need_no_key(api: Api) -> None:
+    api.health.last_commit = START
+    for path in ("/health", "/ready"):
+        answer = await api.call("GET", path, account=None)
+        assert answer.status == 200
+        assert answer.body == {
+            "status": "up",
+            "parts": {"database": "up", "ami": "up", "asterisk": "up"},
+            "lastCommit": "2026-03-01T12:00:00.000Z",
+        }
 
 
-@pytest.mark.parametrize("state", ["down", "connecting"])
-@pytest.mark.parametrize("part", ["database", "ami", "asterisk"])
-async def test_health_is_503_and_names_the_part_that_is_down(api: Api, part: str, state: str) -> None:
+@pytest.mark.parametrize(("part", "state"), [("database", "damaged"), ("ami", "connecting"), ("asterisk", "down")])
+async def test_a_part_that_is_down_is_named_and_ends_readiness_but_not_life(api: Api, part: str, state: str) -> None:
+    """A restart would mend none of them, and whoever restarts processes asks /health."""
     api.health.parts[part] = state
-    answer = await api.call("GET", "/health", account=None)
-    assert answer.status == 503
-    assert answer.body["status"] == "down"
-    assert answer.body["parts"][part] == state
-
-
-async def fail() -> None:
-    raise RuntimeError("no health today")
-
-
-async def hang() -> None:
-    await asyncio.sleep(60)
-
-
-@pytest.mark.parametrize("check", [fail, hang])
-async def test_health_is_503_when_its_check_fails_or_hangs(api: Api, check: Callable[[], Awaitable[None]]) -> None:
-    api.health.behave = check
-    answer = await api.call("GET", "/health", account=None)
-    assert (answer.status, answer.body) == (503, {"status": "down", "parts": {}})
+    alive, ready = [await api.call("GET", path, account=None) for path in ("/health", "/ready")]
+    assert (alive.status, ready.status) == (200, 503)
+    assert alive.body == ready.body
+    assert (alive.body["status"], alive.body["parts"][part]) == ("down", state)

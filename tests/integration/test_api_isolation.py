@@ -200,7 +200,7 @@ async def test_a_revoked_key_is_refused(api: Api) -> None:
 
 
 def test_only_routes_without_account_data_are_public() -> None:
-    assert [name_of(route) for route in ROUTES if route.public] == ["GET /health", "GET /openapi.json"]
+    assert [name_of(route) for route in ROUTES if route.public] == ["GET /health", "GET /ready", "GET /openapi.json"]
 
 
 async def test_a_handler_outside_the_route_table_needs_a_key(api: Api, aiohttp_client: Any) -> None:

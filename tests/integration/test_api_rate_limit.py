@@ -66,7 +66,7 @@ async def test_another_account_is_not_affected(api: Api) -> None:
     assert [answer.status for answer in theirs] == [201] * PER_MINUTE
 
 
-@pytest.mark.parametrize("path", ["/health", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.json"])
 async def test_requests_to_public_routes_are_not_counted(api: Api, path: str) -> None:
     for account in ("ours", None):
         for _ in range(2 * PER_MINUTE):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.config.settings import Settings
-from engine.local.data_dir import DataDirUnusable, acting_as_owner, require_database
+from engine.local.data_dir import acting_as_owner, require_database
+from engine.runtime.data_files import DataDirUnusable
 from phones.ports import free_port
 from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
 

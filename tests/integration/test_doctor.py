@@ -1,6 +1,7 @@
 """`doctor` reports each fault with a remedy, and ok for every other part."""
 
 import json
+import os
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -91,6 +92,39 @@ def test_every_finding_has_a_remedy(
     spoil(settings)
     found = wrong(settings)
     assert found[part].startswith(verdict)
+    assert said in found[part]
+
+
+def _index_without_a_row(settings: Settings) -> None:
+    """The index loses an entry and no page is malformed, so that a look-up by it finds nothing."""
+    execute(
+        settings,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET sql = replace(sql, 'WHERE gone_at IS NULL', 'WHERE gone_at IS NOT NULL')"
+        " WHERE name = 'bookings_service'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "spoil", "said"),
+    [
+        ("database", _index_without_a_row, "restore"),
+        ("database", lambda s: execute(s, "DROP INDEX bookings_service"), "bookings_service"),
+        ("numbers of bookings", lambda s: execute(s, "UPDATE numbers SET state = 'FREE'"), "could give to somebody"),
+        ("numbers of bookings", lambda s: execute(s, "UPDATE numbers SET state = 'BOOKED'"), "no booking holds it"),
+        ("files", lambda s: s.database.chmod(0o644), "chmod 600"),
+        ("files", lambda s: s.journal.chmod(0o777), "chmod o-w"),
+        ("files", lambda s: os.mkfifo(s.journal / "ends"), "a pipe"),
+        ("files", lambda s: (s.data_dir / "security.log").symlink_to("/etc/passwd"), "a link"),
+    ],
+)
+def test_what_a_restore_by_hand_breaks_is_found(
+    settings: Settings, part: str, spoil: Callable[[Settings], object], said: str
+) -> None:
+    settings.journal.mkdir(exist_ok=True)
+    spoil(settings)
+    found = wrong(settings)
+    assert found[part].startswith("failed")
     assert said in found[part]
 
 

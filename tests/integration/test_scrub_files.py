@@ -19,7 +19,7 @@ from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
-from tests.contract.samples import POLICY, START
+from tests.contract.samples import PEPPER, POLICY, START
 from tests.contract.test_migrations import insert
 
 TARGET = Target("+33199004188")
@@ -94,7 +94,7 @@ async def test_erased_rows_leave_the_write_ahead_log(system: Settings) -> None:
             for index in range(300):
                 insert(other, "cdrs", id=f"cdr_{index:04}", call_id=f"c{index}", destination=TARGET.number)
         assert f"{system.database.name}-wal" in _holding(system.data_dir)
-        await erase(storage, TARGET, START, POLICY)
+        await erase(storage, TARGET, START, POLICY, PEPPER)
         assert scrub(files_of(system), TARGET).remaining == []
         assert _holding(system.data_dir) == []
     finally:

@@ -1,0 +1,135 @@
+"""What a restored database lost: withdraws again what was withdrawn since the backup, and keeps numbers back.
+
+Everything here is a plain function over a transaction, but for the erasure, which takes many.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from engine.bookings.lifecycle import end_for_good
+from engine.callbacks.secrets import new_secret, secret_digest
+from engine.calls.lifecycle import call_ended
+from engine.calls.reconciliation import settle_vanished
+from engine.calls.reports import BadReport, EndReport, ReportReader
+from engine.domain.ids import AccountId, BookingId
+from engine.domain.metering import CallState
+from engine.domain.numbers import E164
+from engine.domain.policy import Policy
+from engine.domain.times import EpochMs, Timestamp
+from engine.privacy.erasure import Target, erase, erasure_digest
+from engine.storage.interface import Storage
+from engine.storage.revocations import Entry, Kind
+from engine.storage.transaction import Transaction
+
+# The wall clock may have been set in between: what was changed this long before the backup counts as changed after it.
+CLOCK_MARGIN_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What a restore must make up for.
+
+    Attributes:
+        entries: The revocation log.
+        ends: Reports of ends in the end spool; those that nobody vouches for are ignored.
+        backup_at: When the backup's database was read.
+        at: Now.
+        policy: The operator's rules.
+    """
+
+    entries: Collection[Entry]
+    ends: Iterable[str]
+    backup_at: EpochMs
+    at: Timestamp
+    policy: Policy
+
+
+def make_up_for(tx: Transaction, losses: Losses, reader: ReportReader) -> Mapping[str, int]:
+    """Settles calls, withdraws what was withdrawn, and quarantines numbers. Returns how many of each."""
+    done = Counter[str]()
+    done += _settle_calls(tx, losses, reader)
+    by_kind = {kind: [each for each in losses.entries if each.kind is kind] for kind in Kind}
+    done["keysRevoked"] = sum(_revoke_key(tx, each) for each in by_kind[Kind.KEY])
+    done["bookingsEnded"] = sum(_end_booking(tx, each, losses) for each in by_kind[Kind.BOOKING])
+    done["bookingsPaused"] = sum(_pause_booking(tx, each, losses) for each in by_kind[Kind.DESTINATION])
+    done["secretsReplaced"] = _replace_secrets(tx, {each.subject for each in by_kind[Kind.SECRET]})
+    hold_until = EpochMs(losses.at.wall_ms + losses.policy.quarantine_ms)
+    done["numbersQuarantined"] = tx.restores.quarantine_numbers(hold_until)
+    tx.restores.insert(losses.at.wall_ms, losses.backup_at, hold_until)
+    return done
+
+
+def _settle_calls(tx: Transaction, losses: Losses, reader: ReportReader) -> Counter[str]:
+    """Settles every call that was up: by its end in the spool, else as a lost one, up to when it was seen last."""
+    done, up = Counter[str](), tx.restores.calls_up()
+    settled = []
+    for line in losses.ends:
+        try:
+            report = reader.read(line)
+        except BadReport:
+            continue
+        if isinstance(report, EndReport) and report.call_id in up:
+            settled.append(call_ended(tx, report, losses.at, losses.policy, late=True))
+    settled += settle_vanished(tx, tx.restores.calls_up(), losses.at.wall_ms, losses.policy)
+    for each in settled:
+        if each is not None:
+            call = tx.calls.by_id(each.cdr.call_id)
+            done["callsVoided" if call and call.state is CallState.VOIDED else "callsSettled"] += 1
+    return done
+
+
+def _revoke_key(tx: Transaction, entry: Entry) -> bool:
+    return tx.accounts.revoke_key(entry.subject, entry.at)
+
+
+def _end_booking(tx: Transaction, entry: Entry, losses: Losses) -> bool:
+    """Ends a booking that ended since. Its customer was told then, so no callback is posted."""
+    booking = tx.bookings.by_id(BookingId(entry.subject))
+    if booking is None or booking.gone_at is not None:
+        return False
+    gone, _ = end_for_good(tx, booking, losses.at.wall_ms, losses.policy)
+    tx.bookings.update(gone)
+    tx.blocked.delete_all(booking.id)
+    return True
+
+
+def _pause_booking(tx: Transaction, entry: Entry, losses: Losses) -> bool:
+    """Pauses a booking whose hidden number was changed since: the one in the backup must not be called any more."""
+    booking = tx.bookings.by_id(BookingId(entry.subject))
+    is_older = entry.at < losses.backup_at - CLOCK_MARGIN_MS
+    if booking is None or booking.gone_at is not None or booking.paused or is_older:
+        return False
+    tx.bookings.update(replace(booking, paused=True))
+    return True
+
+
+def _replace_secrets(tx: Transaction, withdrawn: Collection[str]) -> int:
+    """Gives a new secret to each account whose secret was replaced since: nobody has the one that followed."""
+    accounts = [AccountId(row["id"]) for row in tx.accounts.all()] if withdrawn else []
+    stale = [each for each in accounts if secret_digest(tx.webhook_secrets.of(each).present) in withdrawn]
+    for account_id in stale:
+        tx.webhook_secrets.rotate(account_id, new_secret(), old_until=0)
+    return len(stale)
+
+
+async def erase_again(storage: Storage, losses: Losses, pepper: str) -> tuple[int, list[str]]:
+    """Erases the numbers that were erased since.
+
+    Returns:
+        How many of them the backup had, and descriptions of what still contains one because only its owner may change
+        it.
+    """
+    erased = {each.subject for each in losses.entries if each.kind is Kind.NUMBER}
+    if not erased:
+        return 0, []
+
+    def find(tx: Transaction) -> set[E164]:
+        return {each for each in set(tx.restores.numbers_anywhere()) if erasure_digest(pepper, each) in erased}
+
+    found = await storage.run(find)
+    remaining = list[str]()
+    for number in sorted(found):
+        done = await erase(storage, Target(number), losses.at.wall_ms, losses.policy, pepper)
+        remaining += done.remaining
+    return len(found), remaining
