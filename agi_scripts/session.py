@@ -12,6 +12,7 @@ from agi_scripts.commands import set_variables
 from agi_scripts.errors import BadPeer, CallerGone, CommandRefused, HungUp
 from agi_scripts.protocol import AgiProtocol
 from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.silent_trunks import SilentTrunks
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
 from engine.storage.interface import Storage
@@ -161,6 +162,7 @@ class CallContext:
         clock: Wall clock and boot clock.
         policy: The rules for calls and bookings.
         limits: Keeps the limits of live calls, and shares a booking's seconds among them.
+        silent_trunks: Sends a call on whose trunk does not answer.
         expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
     """
 
@@ -168,4 +170,5 @@ class CallContext:
     clock: Clock
     policy: Policy
     limits: LimitKeeper
+    silent_trunks: SilentTrunks
     expired_announcement: str

@@ -22,7 +22,8 @@ from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.schemas.common import FieldError, Incoming
 from api.schemas.fields import BOOKING_ID, BodyRules
 from engine.domain.ids import BookingId
-from engine.domain.numbers import ANONYMOUS, E164, caller_of, is_caller
+from engine.domain.number_plan import caller_of, is_caller
+from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from
 
 M = TypeVar("M", bound=Incoming)

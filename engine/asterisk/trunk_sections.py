@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Iterator, Sequence
 
-from engine.config.trunk_settings import TrunkSettings
+from engine.config.trunk_settings import DialledNumber, TrunkSettings
 from engine.config.types import MediaEncryption
 
 # "Optimistic": the first line of sound in an offer is taken, be it encrypted or not.
@@ -23,8 +23,9 @@ def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings]) -> Iterator
     The two directions have endpoints of their own, because an option that shows identities to the callee's side must
     not show them to callers. The context of the second one has no extensions, so that no call can come in by it.
     """
+    context = "rented-numbers-to" if trunk.dialled_number is DialledNumber.TO else "rented-numbers"
     yield (
-        f"[{trunk.carrier}](rented-numbers)\ncontext = rented-numbers\nidentify_by = ip\n{_encryption_of_offers(trunk)}"
+        f"[{trunk.carrier}](rented-numbers)\ncontext = {context}\nidentify_by = ip\n{_encryption_of_offers(trunk)}"
     ).rstrip()
     if trunk.addresses:
         matches = "\n".join(f"match = {each}" for each in trunk.addresses)

@@ -20,7 +20,8 @@ from engine.cli.output import Json, complain, show
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import BookingId
-from engine.domain.numbers import E164, caller_of, is_caller, is_e164
+from engine.domain.number_plan import caller_of, is_caller
+from engine.domain.numbers import E164, is_e164
 from engine.domain.routing import Disposition
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.storage.cdrs import CallRecord, WantedRecords

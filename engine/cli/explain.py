@@ -14,7 +14,8 @@ from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.explanation import Explanation
-from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
+from engine.domain.number_plan import caller_of, is_caller
+from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
 from engine.domain.times import Timestamp
 from engine.runtime.clock import SystemClock

@@ -1,11 +1,13 @@
 """The settings of one trunk: a table `[[trunks]]` in the file, or an element of the JSON list in the environment."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.config.types import Country, MediaEncryption, Network
-from engine.domain.trunks import NumberFormat, Trunk
+from engine.domain.number_plan import NumberFormat
+from engine.domain.trunks import CARRIER_PREFIX, Trunk
 
 # Trunks are written into Asterisk's files and into the dialplan's variables by their names.
 TRUNK_NAME = r"^[a-z][a-z0-9-]{0,30}$"
@@ -13,6 +15,13 @@ SIP_URI = r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$"
 MAX_TRUNKS = 20
 
 SipUri = Annotated[str, Field(pattern=SIP_URI)]
+
+
+class DialledNumber(StrEnum):
+    """Where the carrier writes the dialled number: in the Request-URI or in the header To."""
+
+    REQUEST = "request"
+    TO = "to"
 
 
 class TrunkSettings(BaseModel):
@@ -27,6 +36,10 @@ class TrunkSettings(BaseModel):
     )
     addresses: list[Network] = Field(
         [], description="Addresses or networks from which the carrier sends calls to rented numbers."
+    )
+    dialled_number: DialledNumber = Field(
+        DialledNumber.REQUEST,
+        description="Where the carrier writes the dialled number: `request` (Request-URI) or `to` (header To).",
     )
     number_format: NumberFormat = Field(
         NumberFormat.PLUS, description="How numbers are written to the carrier: `e164`, `plus`, `00` or `national`."
@@ -56,7 +69,7 @@ class TrunkSettings(BaseModel):
     @property
     def carrier(self) -> str:
         """Asterisk's name of the endpoint by which the carrier's calls to rented numbers come in."""
-        return f"carrier-{self.name}"
+        return f"{CARRIER_PREFIX}{self.name}"
 
     def as_routed(self) -> Trunk:
         """Returns what routing needs to know about the trunk."""

@@ -9,15 +9,21 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from engine.domain.failover import final_answers_pattern
+
 FILE = Path(__file__).parents[2] / "asterisk_conf/drop_in/extensions_rented_numbers.conf"
 TOKEN = "0123456789abcdef"
+SETTINGS = {"agi_token": TOKEN, "engine_seconds": "3", "final_answers": final_answers_pattern()}
 
 _LINE = re.compile(r"(?:exten => ([^,]+),1|\s+same => n(?:\((\w+)\))?),(\w+)\((.*)\)")
 _CALL = re.compile(r"(\w+)\((.*)\)((?::-?\d+)*)", re.DOTALL)
-_COMPARISON = re.compile(r"(.*?) (!?=) (.*)", re.DOTALL)
+_COMPARISON = re.compile(r"(.*?) (!?=|[<>]=?) (.*)", re.DOTALL)
+_ARITHMETIC = re.compile(r"(-?\d+) ([+-]) (-?\d+)")
+_REGEX = re.compile(r'"([^"]*)" (.*)', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Applications(Protocol):
         """Returns the value of a function."""
 
 
+OPERATORS: dict[str, Callable[..., bool]] = {"=": eq, "!=": ne, "<": lt, ">": gt, "<=": le, ">=": ge}
 Part: TypeAlias = "str | tuple[str, tuple[Part, ...]]"
 
 
@@ -70,7 +77,7 @@ def contexts() -> dict[str, list[Line]]:
     """Returns the lines of each context's first extension, with the model's settings."""
     found: dict[str, list[Line]] = {}
     text = FILE.read_text()
-    for name, value in {"agi_token": TOKEN, "engine_seconds": "3"}.items():
+    for name, value in SETTINGS.items():
         text = text.replace(f"@{name}@", value)
     name, first = "", ""
     for row in text.splitlines():
@@ -102,9 +109,9 @@ async def run(channel: Channel, context: str, applications: Applications, *, sta
         at += 1
         if line.application == "Return":
             return
-        if line.application == "GotoIf":
-            condition, _, label = data.partition("?")
-            if condition not in {"", "0"}:
+        if line.application in {"Goto", "GotoIf"}:
+            condition, _, label = data.rpartition("?")
+            if line.application == "Goto" or condition not in {"", "0"}:
                 at = next(index for index, each in enumerate(lines) if each.label == label)
         elif line.application == "Set":
             _set(channel, data, applications)
@@ -121,11 +128,22 @@ def _set(channel: Channel, data: str, applications: Applications) -> None:
 
 
 def _value(channel: Channel, name: str, argument: str | None, applications: Applications) -> str:
+    if name == "EPOCH":
+        return applications.function(channel, name, "")
     if argument is None:
         return channel.variables.get(name, "")
     if name == "FILTER":
         allowed, _, text = argument.partition(",")
         return re.sub(f"[^{allowed}]", "", text)
+    if name == "CUT":
+        variable, delimiter, fields = argument.split(",")
+        first, dash, _ = fields.partition("-")
+        parts = channel.variables.get(variable, "").split(delimiter)[int(first) - 1 :]
+        return delimiter.join(parts if dash else parts[:1])
+    if name == "REGEX":
+        match = _REGEX.fullmatch(argument)
+        assert match is not None, argument
+        return str(int(re.search(match[1], match[2]) is not None))
     if name == "SHA1":
         return hashlib.sha1(argument.encode()).hexdigest()  # noqa: S324  as the dialplan does
     if name == "IF":
@@ -147,7 +165,9 @@ def _join(parts: tuple[Part, ...], value: Callable[[str, str | None], str]) -> s
 def _one(kind: str, inner: tuple[Part, ...], value: Callable[[str, str | None], str]) -> str:
     text = _join(inner, value)
     if kind == "[":
-        return str(int(all(_holds(each) for each in text.split(" & "))))
+        if match := _ARITHMETIC.fullmatch(text):
+            return str(int(match[1]) + int(match[3]) * (1 if match[2] == "+" else -1))
+        return str(int(any(all(_holds(each) for each in part.split(" & ")) for part in text.split(" | "))))
     if match := _CALL.fullmatch(text):
         return _cut(value(match[1], match[2]), match[3])
     name, colon, cut = text.partition(":")
@@ -158,9 +178,8 @@ def _holds(text: str) -> bool:
     match = _COMPARISON.fullmatch(text.strip())
     assert match is not None, text
     left, operator, right = match.groups()
-    if left.isdecimal() and right.isdecimal():
-        return (int(left) == int(right)) == (operator == "=")
-    return (left == right) == (operator == "=")
+    numbers = re.fullmatch(r"-?\d+", left) and re.fullmatch(r"-?\d+", right)
+    return OPERATORS[operator](*((int(left), int(right)) if numbers else (left, right)))
 
 
 def _cut(text: str, places: str) -> str:

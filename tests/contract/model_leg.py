@@ -1,7 +1,7 @@
 """A call of the model, and what can be wrong around it."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from engine.domain.times import Timestamp
@@ -52,6 +52,10 @@ class Leg:
     phase: Phase = Phase.ASKED
     conversation: Conversation | None = None
     ring_until: int = 0
+    # The SIP status with which the last trunk refused the call; empty if it rang.
+    refused_with: str = ""
+    # The trunks that were tried, by Asterisk's names.
+    trunks: list[str] = field(default_factory=list)
     limit_set_at: int | None = None
     # How long after that the dialplan read the time that it reports.
     reported_after_ms: int = 0

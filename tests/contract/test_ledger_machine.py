@@ -90,6 +90,12 @@ class Ledger(Audited):
         self.asterisk.hang_up(self.pick(turn, Phase.RINGING), "BUSY")
         self.turn()
 
+    @precondition(lambda self: self.asterisk.in_phase(Phase.RINGING))
+    @rule(turn=which, status=st.sampled_from(["", "408", "503", "503", "486", "603"]))
+    def a_trunk_refuses(self, turn: int, status: str) -> None:
+        self.asterisk.trunk_fails(self.pick(turn, Phase.RINGING), status)
+        self.turn()
+
     @precondition(lambda self: self.asterisk.in_phase(*UP))
     @rule(turn=which)
     def a_caller_leaves(self, turn: int) -> None:

@@ -23,6 +23,7 @@ from engine.domain.routing import (
     unanswered_disposition,
 )
 from engine.domain.times import EpochMs
+from engine.domain.trunks import routes_to
 from tests.contract.samples import CALLER, POLICY, START, a_booking
 
 END = a_booking().end_at
@@ -221,8 +222,10 @@ def test_a_bridged_call_leases_its_share_and_others_make_room_for_it_once(
     booking = a_booking(seconds=Credit(300, free, 300 - free, 0), calls=Credit(10, 9, 1, 0))
     facts = Facts(booking, CALLER, share=share)
 
+    routes = routes_to(booking.destination, CALLER, POLICY.trunks)
+
     def bridged(seconds: int) -> Bridge:
-        return Bridge(booking, seconds=seconds, ring_seconds=POLICY.ring_seconds, shown=CALLER)
+        return Bridge(booking, seconds=seconds, ring_seconds=POLICY.ring_seconds, shown=CALLER, routes=routes)
 
     first = decide(facts, START, POLICY)
     assert first == (MakeRoom(booking.id, share) if decision is None else bridged(decision))
