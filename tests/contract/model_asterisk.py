@@ -219,11 +219,11 @@ class Steps:
         leg.trunks.append(target.rpartition("@")[2])
         if leg.dialled.done():
             leg.dialled = self._asterisk.new_attempt()
-        leg.refused_with = ""
+        leg.refused_with = None
         leg.phase, leg.ring_until = Phase.RINGING, self._asterisk.clocks.ticks + int(ring_seconds) * SECOND
         variables = leg.caller.variables
         variables["DIALSTATUS"] = await leg.dialled
-        variables["RINGTIME_MS"] = "" if leg.refused_with else "1"
+        variables["RINGTIME_MS"] = "1" if leg.refused_with is None else ""
         if variables["DIALSTATUS"] == "ANSWER":
             await self._answer(*re.findall(r"[^^()]+", options)[1:])
 
@@ -262,6 +262,6 @@ class Steps:
         if name == "EPOCH":
             return str(self._asterisk.clocks.now // SECOND)
         if name == "HANGUPCAUSE":
-            return f"SIP {self._leg.refused_with} refused"
+            return f"SIP {self._leg.refused_with} refused" if self._leg.refused_with else ""
         assert name in {"GLOBAL", "HANGUPCAUSE_KEYS"}, name
         return ""

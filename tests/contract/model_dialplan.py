@@ -132,25 +132,43 @@ def _value(channel: Channel, name: str, argument: str | None, applications: Appl
         return applications.function(channel, name, "")
     if argument is None:
         return channel.variables.get(name, "")
-    if name == "FILTER":
-        allowed, _, text = argument.partition(",")
-        return re.sub(f"[^{allowed}]", "", text)
     if name == "CUT":
-        variable, delimiter, fields = argument.split(",")
-        first, dash, _ = fields.partition("-")
-        parts = channel.variables.get(variable, "").split(delimiter)[int(first) - 1 :]
-        return delimiter.join(parts if dash else parts[:1])
-    if name == "REGEX":
-        match = _REGEX.fullmatch(argument)
-        assert match is not None, argument
-        return str(int(re.search(match[1], match[2]) is not None))
-    if name == "SHA1":
-        return hashlib.sha1(argument.encode()).hexdigest()  # noqa: S324  as the dialplan does
-    if name == "IF":
-        condition, _, choice = argument.partition("?")
-        yes, _, no = choice.partition(":")
-        return yes if condition not in {"", "0"} else no
+        variable, _, cut = argument.partition(",")
+        return _piece(channel.variables.get(variable, ""), *cut.split(","))
+    if name in TEXT_FUNCTIONS:
+        return TEXT_FUNCTIONS[name](argument)
     return applications.function(channel, name, argument)
+
+
+def _filter(argument: str) -> str:
+    allowed, _, text = argument.partition(",")
+    return re.sub(f"[^{allowed}]", "", text)
+
+
+def _regex(argument: str) -> str:
+    match = _REGEX.fullmatch(argument)
+    assert match is not None, argument
+    return str(int(re.search(match[1], match[2]) is not None))
+
+
+def _if(argument: str) -> str:
+    condition, _, choice = argument.partition("?")
+    yes, _, no = choice.partition(":")
+    return yes if condition not in {"", "0"} else no
+
+
+def _sha1(argument: str) -> str:
+    return hashlib.sha1(argument.encode()).hexdigest()  # noqa: S324  as the dialplan does
+
+
+TEXT_FUNCTIONS = {"FILTER": _filter, "IF": _if, "REGEX": _regex, "SHA1": _sha1}
+
+
+def _piece(text: str, delimiter: str, fields: str) -> str:
+    """Returns one field of a text, or it and all after it."""
+    first, dash, _ = fields.partition("-")
+    parts = text.split(delimiter)[int(first) - 1 :]
+    return delimiter.join(parts if dash else parts[:1])
 
 
 def expand(text: str, value: Callable[[str, str | None], str]) -> str:

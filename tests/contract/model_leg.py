@@ -52,8 +52,8 @@ class Leg:
     phase: Phase = Phase.ASKED
     conversation: Conversation | None = None
     ring_until: int = 0
-    # The SIP status with which the last trunk refused the call; empty if it rang.
-    refused_with: str = ""
+    # The SIP status with which the last trunk refused the call before it rang, empty if it did not answer; else None.
+    refused_with: str | None = None
     # The trunks that were tried, by Asterisk's names.
     trunks: list[str] = field(default_factory=list)
     limit_set_at: int | None = None

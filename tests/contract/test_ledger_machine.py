@@ -133,7 +133,7 @@ class Ledger(Audited):
         ami=st.sampled_from([Ami.UP, *Ami]),
         cuts_lists=st.sampled_from([False, False, True]),
         events=st.sampled_from([Events.PROMPT, *Events]),
-        disk_takes=st.sampled_from([None, None, None, 0, 30, 118]),
+        disk_takes=st.sampled_from([None, None, None, 0, 30, 100]),
         failing=st.sampled_from([0, 0, 1, 2]),
     )
     def trouble_comes_and_goes(
