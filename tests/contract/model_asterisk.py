@@ -223,7 +223,7 @@ class Steps:
         leg.phase, leg.ring_until = Phase.RINGING, self._asterisk.clocks.ticks + int(ring_seconds) * SECOND
         variables = leg.caller.variables
         variables["DIALSTATUS"] = await leg.dialled
-        variables["RINGTIME_MS"] = "1" if leg.refused_with is None else ""
+        variables["RINGTIME_MS"] = leg.ringtime
         if variables["DIALSTATUS"] == "ANSWER":
             await self._answer(*re.findall(r"[^^()]+", options)[1:])
 

@@ -67,6 +67,11 @@ class Leg:
     gone: bool = False
 
     @property
+    def ringtime(self) -> str:
+        """What Dial() says about how long it took until it rang."""
+        return "1" if self.refused_with is None else ""
+
+    @property
     def booking_id(self) -> str:
         return self.caller.variables.get("RN_BOOKING", "")
 
