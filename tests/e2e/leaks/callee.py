@@ -46,7 +46,7 @@ class CalleeScript:
         self.row, self.column = part.cell.row, part.cell.column
         assert dialog.invite is not None
         self.towards = media_of(dialog.invite)
-        number, (host, port) = part.secret.number, part.secret.address
+        number, (host, port) = part.secret.number, dialog.wire.local  # of the trunk that is called
         self.words = {"n": number, "d": number[1:], "national": national(number), "host": host,
                       "a": f"{host}:{port}", "tag": dialog.tag}  # fmt: skip
         dialog.policy = self.policy
