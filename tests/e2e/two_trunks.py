@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from phones.messages import Message
-from phones.peer import Dialog, Media, Peer, Reply, Stage, sdp, user_of
+from phones.peer import Dialog, Media, Peer, Reply, Stage, sdp, uri_of, user_of
 from phones.ports import free_port
 from tests.e2e.booking import Booking
 from tests.e2e.system import System
@@ -24,12 +24,19 @@ class TwoTrunks(System):
     Asterisk also writes what its dialplan keeps about each call's attempts into a file.
     """
 
-    def __init__(self, first: dict[str, object] | None = None, second: dict[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        first: Mapping[str, object] | None = None,
+        second: Mapping[str, object] | None = None,
+        more: Sequence[Mapping[str, object]] = (),
+    ) -> None:
+        """Prepares a system. `first` and `second` are further settings of the trunks, `more` are further trunks."""
         self.ports = free_port(), free_port()
         super().__init__(
             trunks=[
                 {"name": "first", "uri": f"sip:{FIRST}:{self.ports[0]}", "addresses": [CALLER], **(first or {})},
                 {"name": "second", "uri": f"sip:{SECOND}:{self.ports[1]}", **(second or {})},
+                *more,
             ],
             ring_timeout=RING_SECONDS,
         )
@@ -84,7 +91,8 @@ class Carrier:
 
     @property
     def shown(self) -> list[str]:
-        return [dialog.invite.header("From") for dialog in self.invites if dialog.invite]
+        """The callers' numbers."""
+        return [user_of(uri_of(dialog.invite.header("From"))) for dialog in self.invites if dialog.invite]
 
 
 @dataclass
@@ -137,11 +145,19 @@ class Ways:
         """How many calls each carrier got."""
         return len(self.first.invites), len(self.second.invites)
 
-    def call(self, service: str) -> Call:
-        return self.stage.run(self._call(service))
+    def call(self, service: str, *, source: str = SOURCE, to: str = "", headers: Sequence[str] = ()) -> Call:
+        """Dials a number and hangs up after the answer.
 
-    async def _call(self, service: str) -> Call:
-        dialog, number, began = await self.dial(service)
+        Args:
+            service: The user of the Request-URI.
+            source: The user of From.
+            to: The header To, or the number in it; empty for the Request-URI's.
+            headers: Further headers.
+        """
+        return self.stage.run(self._call(service, source, to, headers))
+
+    async def _call(self, service: str, source: str, to: str, headers: Sequence[str]) -> Call:
+        dialog, number, began = await self.dial(service, source, to, headers)
         final = await dialog.answered(number)
         waited = time.monotonic() - began
         if final.status == 200:
@@ -150,11 +166,15 @@ class Ways:
             await dialog.answered(dialog.request("BYE"))
         return Call(dialog, began, final, waited)
 
-    async def dial(self, service: str) -> tuple[Dialog, int, float]:
+    async def dial(
+        self, service: str, source: str = SOURCE, to: str = "", headers: Sequence[str] = ()
+    ) -> tuple[Dialog, int, float]:
         asterisk = ("127.0.0.1", self.system.settings.sip_port)
-        dialog = await self.caller.dialog(service, asterisk, source=SOURCE)
+        dialog = await self.caller.dialog(service, asterisk, source=source)
+        if to:
+            dialog.peer = to if ":" in to else f"<sip:{to}@carrier.example>"
         dialog.sound = sdp(self._media.local)
-        return dialog, dialog.request("INVITE", body=dialog.sound), time.monotonic()
+        return dialog, dialog.request("INVITE", headers, dialog.sound), time.monotonic()
 
     def attempts(self, booked: Booking, count: int = 1) -> str:
         """Waits for the end of a booking's calls. Returns what the dialplan kept about the last one's attempts."""
