@@ -57,8 +57,6 @@ def test_a_number_without_its_plus_is_not_e164() -> None:
     assert not is_e164("32470123456")
 
 
-
-
 # RFC 3966 sections 3 and 5.1.5: number, its URI as the dialplan passes it on → the number that is meant.
 CONTEXTS = [
     ("4155550123", "", "4155550123"),
