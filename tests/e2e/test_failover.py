@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from engine.domain.failover import ends_search
-from tests.e2e.two_trunks import RING_SECONDS, TwoTrunks, Ways, ways
+from phones.ports import free_port
+from tests.e2e.two_trunks import FIRST, RING_SECONDS, TwoTrunks, Ways, ways
 
 # The second trunk takes the call, if it gets it.
 TAKES = (180, 200)
@@ -137,6 +138,21 @@ def test_a_caller_who_hangs_up_during_the_first_attempt_reaches_no_other_trunk(w
     time.sleep(1)
     assert way.invites == (1, 0)
     assert [record["disposition"] for record in booked.wait_settled()] == ["CANCELLED"]
+
+
+def test_a_refused_connection_adds_no_time_that_a_caller_would_notice() -> None:
+    """A trunk over TCP at a closed port."""
+    with TwoTrunks({"uri": f"sip:{FIRST}:{free_port()};transport=tcp"}) as system, ways(system) as way:
+        way.second.statuses = (486,)
+        way.open(way.second)
+        booked = way.book()
+        waited = []
+        for _ in range(10):
+            call = way.call(booked.service)
+            waited.append(way.second.arrived[-1] - call.began)
+        print(f"\nclosed port: {statistics.median(waited) * 1000:.1f} ms")  # noqa: T201  the figure
+        assert statistics.median(waited) * 1000 <= KNOWN_MS
+        assert way.attempts(booked, 10).startswith("second first:")
 
 
 @pytest.fixture(scope="module")
