@@ -12,6 +12,7 @@ class ScriptedCarrier:
     Attributes:
         contacts: The address of each registered user, with its expiry in seconds.
         registers: Every REGISTER that arrived.
+        grants: For how many seconds a registration is accepted; Asterisk renews it 10 seconds before that.
         account_of: Returns the account that a call to a number has to prove; None for none.
         play: What is done with a call, once it has proved itself.
         on_register: Chooses the reply to a REGISTER; by default it is accepted when it proves its account.
@@ -23,6 +24,7 @@ class ScriptedCarrier:
     ) -> None:
         self.contacts: dict[str, tuple[str, int]] = {}
         self.registers: list[Message] = []
+        self.grants = 12
         self.account_of = account_of
         self.play: Play = self._answer
         self.on_register: Callable[[Message], Reply | None] = self.accept
@@ -53,7 +55,7 @@ class ScriptedCarrier:
         account = self._accounts[user]
         if not account.accepts(request):
             return Reply(account.status, headers=(account.challenge(stale=account.is_stale(request)),))
-        contact, expires = request.header("Contact"), int(request.header("Expires") or 0)
+        contact, expires = request.header("Contact"), min(self.grants, int(request.header("Expires")))
         if expires:
             self.contacts[user] = uri_of(contact), expires
         else:

@@ -1,8 +1,10 @@
 """One system with a trunk of each kind, and the scripted carrier that all of them lead to."""
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from phones.messages import Message
@@ -16,6 +18,9 @@ from tests.e2e.system import System
 
 HOST = "127.0.0.2"
 SOURCE = "+33199007777"
+# Asterisk's seconds until it tries a registration again, in the tests.
+RETRY_SECONDS = 1
+RETRIES = ("retry_interval", "forbidden_retry_interval", "fatal_retry_interval")
 
 
 class CarrierSystem(System):
@@ -30,8 +35,21 @@ class CarrierSystem(System):
             trunks=every,
             trunk_passwords=variants.passwords(),
             longest_call=60,
+            plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}},
             **overrides,
         )
+
+    def alter(self, etc: Path) -> None:
+        """Shortens the times that a test would have to wait for."""
+        path = etc / "pjsip_rented_numbers.conf"
+        text, count = re.subn(
+            r"^(\w*retry_interval) = \d+$", rf"\1 = {RETRY_SECONDS}", path.read_text(), flags=re.MULTILINE
+        )
+        assert count == len(RETRIES) * sum("register" in each.trunk for each in VARIANTS)
+        path.write_text(text)
+        with (etc / "pjsip.conf").open("a") as file:
+            # A request without an answer is given up after 64 times the first figure.
+            file.write("[system]\ntype = system\ntimer_t1 = 100\ntimer_b = 6400\n")
 
     @property
     def sip_address(self) -> Address:
@@ -91,6 +109,23 @@ class Line:
         self._media.append(media)
         dialog.sound = sdp(media.local)
         return dialog, await dialog.answered(dialog.request("INVITE", headers, dialog.sound))
+
+    def call_from_carrier(self, service: str) -> Message:
+        """Calls a number from the address to which the trunks lead. Returns the final answer."""
+
+        async def begin() -> Message:
+            dialog = await self.carrier.peer.dialog(service, self.system.sip_address, source=SOURCE)
+            return await dialog.answered(dialog.request("INVITE"))
+
+        return self.stage.run(begin())
+
+    def ask(self, dialog: Dialog, method: str) -> int | None:
+        """Sends a request within a call. Returns the status of the answer."""
+
+        async def begin() -> int | None:
+            return (await dialog.answered(dialog.request(method))).status
+
+        return self.stage.run(begin())
 
     def hang_up(self, dialog: Dialog) -> None:
         self.stage.run(_hang_up(dialog))

@@ -1,27 +1,12 @@
 """What the callee's side of each kind of trunk learns about a caller: what the carrier asks for, and no more."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.e2e.carriers.system import SOURCE, CarrierSystem, Line, identifying, line
+from tests.e2e.carriers.system import SOURCE, CarrierSystem, Line, identifying
 from tests.e2e.carriers.variants import VARIANTS, Variant
 
 ASSERTED = "+33199007123"
 WITHHELD = ("Privacy: id", f"P-Asserted-Identity: <sip:{ASSERTED}@127.0.0.1>")
-
-
-@pytest.fixture(scope="module")
-def carrier_system() -> Iterator[CarrierSystem]:
-    with CarrierSystem() as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
-def on(carrier_system: CarrierSystem) -> Iterator[Line]:
-    with line(carrier_system) as opened:
-        carrier_system.until(lambda: "line@1" in opened.carrier.contacts, "the line is registered")
-        yield opened
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)

@@ -66,6 +66,7 @@ VARIANTS = (
         ACCOUNT_ALONE,
         _account("acc-1", status=407, algorithm="SHA-256"),
     ),
+    Variant("realm", {**USER, "realm": DOMAIN}, (f"From: {ACCOUNT}",), ACCOUNT_ALONE, _account("acc-1")),
     Variant("line", {"username": "line@1", "register": True, "expires": 60}, account=_account("line@1")),
     Variant("proxy", {"outbound_proxy": "CARRIER"}, uri=f"sip:{DOMAIN}"),
     Variant("tcp", {}, transport="tcp"),
