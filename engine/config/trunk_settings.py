@@ -11,7 +11,7 @@ from engine.domain.trunks import NumberFormat, Trunk
 
 # Trunks are written into Asterisk's files and into the dialplan's variables by their names.
 TRUNK_NAME = r"^[a-z][a-z0-9-]{0,30}$"
-SIP_URI = r"^sips?:[A-Za-z0-9.:\[\]-]+(;transport=(udp|tcp|tls))?$"
+SIP_URI = r"^sips?:([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(;transport=(udp|tcp|tls))?$"
 MAX_TRUNKS = 20
 # What Asterisk's files and a SIP header take without quoting; `@` and others are escaped where a URI needs it.
 ACCOUNT = r"^[A-Za-z0-9][A-Za-z0-9._~+@=&!*'()$/-]{0,127}$"
