@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from phones.messages import Message
-from phones.peer import Account, Address, Dialog, Media, Packet, Peer, Play, Reply, Stage, sdp, uri_of, user_of
+from phones.peer import Account, Address, Body, Dialog, Media, Packet, Peer, Play, Reply, Stage, sdp, uri_of, user_of
 
 
 class ScriptedCarrier:
@@ -15,6 +15,7 @@ class ScriptedCarrier:
         grants: For how many seconds a registration is accepted; Asterisk renews it 10 seconds before that.
         account_of: Returns the account that a call to a number has to prove; None for none.
         play: What is done with a call, once it has proved itself.
+        describe: Writes the session description with which it answers.
         on_register: Chooses the reply to a REGISTER; by default it is accepted when it proves its account.
         calls: The calls that came, by the dialled number.
     """
@@ -27,6 +28,7 @@ class ScriptedCarrier:
         self.grants = 12
         self.account_of = account_of
         self.play: Play = self._answer
+        self.describe: Callable[[Address], Body] = sdp
         self.on_register: Callable[[Message], Reply | None] = self.accept
         self.calls: dict[str, Dialog] = {}
         self.answers_options = True
@@ -67,31 +69,34 @@ class ScriptedCarrier:
         number = user_of(dialog.invite.start_line.split()[1])
         self.calls[number] = dialog
         account = self.account_of(number)
-        if account is not None:
-            await self._prove(dialog, account)
-        await self.play(dialog)
+        if account is None or await self._proves(dialog, account):
+            await self.play(dialog)
 
     @staticmethod
-    async def _prove(dialog: Dialog, account: Account) -> None:
-        """Challenges a call until it has the right credentials."""
+    async def _proves(dialog: Dialog, account: Account) -> bool:
+        """Challenges a call until it has the right credentials. Returns False if the other side gives up."""
         assert dialog.invite is not None
         polite, dialog.policy = dialog.policy, lambda _, request: Reply(200) if request.method != "INVITE" else None
         while not account.accepts(dialog.invite):
             number = int(dialog.invite.header("CSeq").split()[0])
             dialog.answer(Reply(account.status, headers=(account.challenge(stale=account.is_stale(dialog.invite)),)))
-            dialog.invite = await dialog.until(
-                lambda each, number=number: (
-                    each.status is None  # type: ignore[misc]
-                    and each.method == "INVITE"
-                    and int(each.header("CSeq").split()[0]) > number
+            try:
+                dialog.invite = await dialog.until(
+                    lambda each, number=number: (
+                        each.status is None  # type: ignore[misc]
+                        and each.method == "INVITE"
+                        and int(each.header("CSeq").split()[0]) > number
+                    )
                 )
-            )
+            except TimeoutError:
+                return False
         dialog.policy = polite
+        return True
 
     async def _answer(self, dialog: Dialog) -> None:
         media = Media.open(dialog.wire.local[0])
         self._sound.append(media)
-        dialog.sound = sdp(media.local)
+        dialog.sound = self.describe(media.local)
         dialog.answer(Reply(180))
         dialog.answer(Reply(200, body=dialog.sound))
 

@@ -2,13 +2,13 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from phones.messages import Message
-from phones.peer import Address, Dialog, Media, Peer, Stage, sdp
+from phones.peer import Address, Body, Dialog, Media, Peer, Stage, sdp
 from phones.ports import free_port
 from tests.e2e.booking import Booking
 from tests.e2e.carriers import variants
@@ -18,9 +18,14 @@ from tests.e2e.system import System
 
 HOST = "127.0.0.2"
 SOURCE = "+33199007777"
+# The address before the router, and the only trunk whose callers are on our side of it.
+EXTERNAL = "203.0.113.7"
+LOCAL = VARIANTS[0]
 # Asterisk's seconds until it tries a registration again, in the tests.
 RETRY_SECONDS = 1
 RETRIES = ("retry_interval", "forbidden_retry_interval", "fatal_retry_interval")
+# Writes the session description of a telephone with sound at this address.
+Describe = Callable[[Address], Body]
 
 
 class CarrierSystem(System):
@@ -35,6 +40,8 @@ class CarrierSystem(System):
             trunks=every,
             trunk_passwords=variants.passwords(),
             longest_call=60,
+            external_address=EXTERNAL,
+            local_networks=["127.0.0.1/32", f"{variants.callers_host(LOCAL)}/32"],
             plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}},
             **overrides,
         )
@@ -88,13 +95,18 @@ class Line:
         self.carrier.close()
 
     def call(
-        self, variant: Variant, service: str, headers: Iterable[str] = (), source: str = SOURCE
+        self,
+        variant: Variant,
+        service: str,
+        headers: Iterable[str] = (),
+        source: str = SOURCE,
+        describe: Describe = sdp,
     ) -> tuple[Dialog, Message]:
         """Calls a number over a trunk. Returns the caller's dialog and the final answer."""
-        return self.stage.run(self._call(variant, service, headers, source))
+        return self.stage.run(self._call(variant, service, headers, source, describe))
 
     async def _call(
-        self, variant: Variant, service: str, headers: Iterable[str], source: str
+        self, variant: Variant, service: str, headers: Iterable[str], source: str, describe: Describe
     ) -> tuple[Dialog, Message]:
         host = variants.callers_host(variant)
         if host not in self._callers:
@@ -107,7 +119,7 @@ class Line:
             dialog.target = f"sip:{service}@{contact.partition('@')[2]}"
         media = Media.open(host)
         self._media.append(media)
-        dialog.sound = sdp(media.local)
+        dialog.sound = describe(media.local)
         return dialog, await dialog.answered(dialog.request("INVITE", headers, dialog.sound))
 
     def call_from_carrier(self, service: str) -> Message:

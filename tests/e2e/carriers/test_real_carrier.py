@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def static(name: str, ours: str, match: str, *more: str) -> str:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     authority = Authority(tmp_path_factory.mktemp("tls"), "ours")
-    tls: dict[str, object] = {"sip_tls_ca": authority.file, "sip_plain": True}
+    tls: dict[str, Any] = {"sip_tls_ca": authority.file, "sip_plain": True}
     ours = tls | {"sip_tls_certificate": authority.issue(), "sip_tls_key": authority.issue()}
     theirs = tls | {"sip_tls_certificate": authority.issue("127.0.0.9"), "sip_tls_key": authority.issue("127.0.0.9")}
     with ExitStack() as up:

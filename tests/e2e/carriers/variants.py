@@ -70,6 +70,7 @@ VARIANTS = (
     Variant("line", {"username": "line@1", "register": True, "expires": 60}, account=_account("line@1")),
     Variant("proxy", {"outbound_proxy": "CARRIER"}, uri=f"sip:{DOMAIN}"),
     Variant("tcp", {}, transport="tcp"),
+    Variant("wideband", {"codecs": ["g722", "alaw", "ulaw"], "qualify": 1}),
 )
 
 
