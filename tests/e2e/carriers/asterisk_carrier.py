@@ -32,7 +32,9 @@ TALKATIVE = "send_pai = yes\nsend_rpid = yes\nsend_connected_line = yes\nsend_di
 DIALPLAN = """
 [from-trunk]
 ; The hidden number tells its name and number, and answers.
-exten => _[+0-9]!,1,Set(SEEN=${CALLERID(num)} to ${EXTEN} by ${CHANNEL(endpoint)})
+exten => _[+0-9]!,1,Set(SEEN=${CALLERID(all)} to ${EXTEN} by ${CHANNEL(endpoint)})
+ same => n,Set(FROM=${PJSIP_HEADER(read,From)} ${PJSIP_HEADER(read,Contact)})
+ same => n,Set(ASSERTED=${PJSIP_HEADER(read,P-Asserted-Identity)} ${PJSIP_HEADER(read,Remote-Party-ID)})
  same => n,Set(CONNECTEDLINE(all)="${EXTEN}" <${EXTEN}>)
  same => n,Ringing()
  same => n,Wait(0.2)

@@ -108,6 +108,14 @@ class Line:
     async def _call(
         self, variant: Variant, service: str, headers: Iterable[str], source: str, describe: Describe
     ) -> tuple[Dialog, Message]:
+        dialog = await self.dialog(variant, service, source)
+        media = Media.open(dialog.wire.local[0])
+        self._media.append(media)
+        dialog.sound = describe(media.local)
+        return dialog, await dialog.answered(dialog.request("INVITE", headers, dialog.sound))
+
+    async def dialog(self, variant: Variant, service: str, source: str = SOURCE) -> Dialog:
+        """Prepares a call that comes in over a trunk."""
         host = variants.callers_host(variant)
         if host not in self._callers:
             self._callers[host] = await Peer.open(host)
@@ -117,10 +125,7 @@ class Line:
             assert variant.account is not None
             contact, _ = self.carrier.contacts[variant.account.user]
             dialog.target = f"sip:{service}@{contact.partition('@')[2]}"
-        media = Media.open(host)
-        self._media.append(media)
-        dialog.sound = describe(media.local)
-        return dialog, await dialog.answered(dialog.request("INVITE", headers, dialog.sound))
+        return dialog
 
     def call_from_carrier(self, service: str) -> Message:
         """Calls a number from the address to which the trunks lead. Returns the final answer."""

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from phones.peer import Dialog, Media, Peer, Stage, sdp
 from phones.ports import free_port
 from tests.e2e.carriers.asterisk_carrier import TALKATIVE, AsteriskCarrier
+from tests.e2e.carriers.system import SOURCE
 from tests.e2e.carriers.variants import PASSWORD
 from tests.e2e.certificates import Authority
+from tests.e2e.leaks.search import Secret, Shown, leaks
 from tests.e2e.system import System
 
+CALLER = "127.0.0.3"
 ENDPOINT = f"type = endpoint\ncontext = from-trunk\ndisallow = all\nallow = alaw,ulaw\ndirect_media = no\n{TALKATIVE}"
 
 
@@ -62,8 +66,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             },
             {
                 "name": "secure", "uri": f"sip:127.0.0.9:{carrier.tls_port};transport=tls",
-                "addresses": ["127.0.0.9"], "media_encryption": "sdes",
+                "addresses": ["127.0.0.9"], "media_encryption": "sdes", "caller_id_header": "pai",
             },
+            {"name": "plain", "uri": f"sip:127.0.0.9:{carrier.port}", "addresses": [CALLER]},
         ]  # fmt: skip
         system = System(
             trunks=trunks, trunk_passwords={"registered": PASSWORD}, sip_tls_port=tls_port, longest_call=60, **ours
@@ -108,6 +113,46 @@ def test_a_trunk_with_tls_and_srtp_carries_calls_in_and_out(pair: Pair) -> None:
 @pytest.mark.parametrize(("trunk", "caller_over"), [("registered", "secure"), ("secure", "acc")])
 def test_a_call_crosses_from_one_trunk_to_the_other(pair: Pair, trunk: str, caller_over: str) -> None:
     call_through(pair, trunk, caller_over)
+
+
+@pytest.mark.parametrize("trunk", ["registered", "secure"])
+@pytest.mark.parametrize("privacy", ["none", "id"])
+def test_neither_side_learns_of_the_other_more_than_it_may(pair: Pair, trunk: str, privacy: str) -> None:
+    """The callee's Asterisk tells its number in every header that it has; the caller may withhold its own."""
+    booked = pair.ours.book("LARGE")
+    hidden = booked.destination
+    pair.ours.asterisk_console(f"dialplan set global RN_PHONE_{hidden[1:]} {hidden}@trunk-{trunk}")
+    with Stage() as stage:
+        peer = stage.run(Peer.open(CALLER))
+        media = stage.run(_media(CALLER))
+
+        async def call() -> Dialog:
+            dialog = await peer.dialog(booked.service, ("127.0.0.1", pair.ours.settings.sip_port), source=SOURCE)
+            dialog.sound = sdp(media.local)
+            await dialog.answered(dialog.request("INVITE", [f"Privacy: {privacy}"], dialog.sound))
+            return dialog
+
+        async def end(dialog: Dialog) -> None:
+            await dialog.answered(dialog.request("BYE"))
+            media.close()
+            await peer.close()
+
+        dialog = stage.run(call())
+        [channel] = pair.carrier.wait_up(1)
+        seen = pair.carrier.console(f"core show channel {channel}")
+        stage.run(end(dialog))
+        pair.carrier.until(lambda: pair.carrier.channels() == [], "no channel is left")
+    shown = Shown(dialog.received, media.received, media.reports, None)
+    secret = Secret(hidden, (booked.service, SOURCE), ("127.0.0.9", pair.carrier.port))
+    assert dialog.messages[-1].status == 200
+    assert [each for each in leaks(shown, secret) if "sound before" not in each] == []
+    assert hidden[-9:] in seen
+    assert (SOURCE[-9:] in seen) == (privacy == "none")
+    assert booked.service[-9:] not in seen
+
+
+async def _media(host: str) -> Media:
+    return Media.open(host)
 
 
 def test_a_trunk_with_ipv6_addresses_carries_calls_in_and_out(tmp_path: Path) -> None:
