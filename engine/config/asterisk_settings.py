@@ -102,7 +102,8 @@ class AsteriskSettings(BaseSettings):
         [],
         max_length=MAX_TRUNKS,
         description="The trunks, in the order in which they are tried. Empty: one trunk, from `TRUNK_URI`, "
-        "`CARRIER_ADDRESSES` and `MEDIA_ENCRYPTION`. [Fields of a trunk](#fields-of-a-trunk).",
+        "`CARRIER_ADDRESSES` and `MEDIA_ENCRYPTION`. The fields of a trunk are listed below.",
+        examples=['[{"name": "main", "uri": "sip:sbc.carrier.example:5060"}]'],
     )
 
     @property

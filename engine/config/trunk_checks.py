@@ -30,7 +30,9 @@ def refuse_unusable_trunks(settings: AsteriskSettings, plain_sip: Callable[[], b
         _refuse_mixed_up(settings.trunks)
     elif settings.media_encryption is MediaEncryption.SDES and not is_over_tls(settings.trunk_uri):
         # `TrunkSettings` says the same of each of `trunks`.
-        raise ValueError("media_encryption = sdes needs ;transport=tls in trunk_uri, or the keys would be sent unencrypted")
+        raise ValueError(
+            "media_encryption = sdes needs ;transport=tls in trunk_uri, or the keys would be sent unencrypted"
+        )
     if not settings.manage_asterisk:
         return  # an Asterisk that we do not configure has its own transports
     trunks = settings.trunks_in_use

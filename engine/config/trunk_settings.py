@@ -18,6 +18,8 @@ ACCOUNT = r"^[A-Za-z0-9][A-Za-z0-9._~+@=&!*'()$/-]{0,127}$"
 REALM = r"^[A-Za-z0-9]([A-Za-z0-9 ._:@/()+-]{0,126}[A-Za-z0-9.)])?$"
 SIP_USER = r"^[A-Za-z0-9+][A-Za-z0-9._~+-]{0,63}$"
 SIP_DOMAIN = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,253}$"
+# Why SRTP needs TLS.
+OTHERWISE = "or the keys would be sent unencrypted"
 
 SipUri = Annotated[str, Field(pattern=SIP_URI)]
 
@@ -138,7 +140,7 @@ class TrunkSettings(BaseModel):
                 raise ValueError(f"{name}: sips: works over TLS alone, so write ;transport=tls or nothing")
         if self.media_encryption is MediaEncryption.SDES and not self.over_tls:
             name = "uri" if self.outbound_proxy is None else "outbound_proxy"
-            raise ValueError(f"media_encryption = sdes needs ;transport=tls in {name}, or the keys would be sent unencrypted")
+            raise ValueError(f"media_encryption = sdes needs ;transport=tls in {name}, {OTHERWISE}")
         if self.number_format is NumberFormat.NATIONAL and self.country is None:
             raise ValueError("number_format national needs country")
         if self.codecs is not None and len(set(self.codecs)) < len(self.codecs):

@@ -45,11 +45,11 @@ REFUSED: list[tuple[list[dict[str, Any]], dict[str, Any], str]] = [
     ([{"expires": 59}], {}, "expires"),
     ([{"uri": "sips:192.0.2.10;transport=udp"}], {}, "uri: sips: works over TLS alone"),
     ([{"outbound_proxy": "sips:192.0.2.9;transport=tcp"}], {}, "outbound_proxy: sips: works over TLS alone"),
-    ([{"media_encryption": "sdes"}], {}, "media_encryption needs ;transport=tls in uri"),
+    ([{"media_encryption": "sdes"}], {}, "media_encryption = sdes needs ;transport=tls in uri"),
     (
         [{"uri": "sips:192.0.2.10", "outbound_proxy": URI, "media_encryption": "sdes"}],
         {},
-        "media_encryption needs ;transport=tls in outbound_proxy",
+        "media_encryption = sdes needs ;transport=tls in outbound_proxy",
     ),
     ([{"number_format": "national"}], {}, "number_format national needs country"),
     ([{"codecs": []}], {}, "codecs"),

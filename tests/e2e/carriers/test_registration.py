@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from engine.local.doctor_checks import Finding, Verdict
-from engine.local.trunk_check import trunks
+from engine.local.running_asterisk import running_asterisk
 from phones.messages import Message
 from phones.peer import Reply
 from tests.e2e.carriers.system import RETRY_SECONDS, CarrierSystem, Line
@@ -43,8 +43,8 @@ def state(system: CarrierSystem) -> str:
 
 def finding(system: CarrierSystem) -> Finding:
     """What `doctor` says of the registration."""
-    *_, last = trunks(system.settings)
-    return last
+    [found] = [each for each in running_asterisk(system.settings) if each.part == "asterisk registrations"]
+    return found
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
