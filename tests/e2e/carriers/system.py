@@ -10,10 +10,11 @@ from typing import Any
 from phones.messages import Message
 from phones.peer import Address, Body, Dialog, Media, Peer, Stage, sdp
 from phones.ports import free_port
-from tests.e2e.booking import Booking
+from tests.e2e.booking import Booking, import_numbers
 from tests.e2e.carriers import variants
 from tests.e2e.carriers.scripted import ScriptedCarrier
 from tests.e2e.carriers.variants import VARIANTS, Variant
+from tests.e2e.leaks.run import MORE_NUMBERS
 from tests.e2e.system import System
 
 HOST = "127.0.0.2"
@@ -45,6 +46,10 @@ class CarrierSystem(System):
             plans={"LARGE": {"seconds": 600, "calls": 25, "valid_for": 3600}},
             **overrides,
         )
+
+    def start(self) -> None:
+        super().start()
+        import_numbers(self, (f"+331990{number:05}" for number in MORE_NUMBERS))
 
     def alter(self, etc: Path) -> None:
         """Shortens the times that a test would have to wait for."""
