@@ -181,8 +181,8 @@ def _show_record(api: "Api", booking: dict[str, Any]) -> None:
 
 
 def _trunk_port(settings: Settings) -> int:
-    """The port that the trunk leads to: there this program plays the telephone network."""
-    address = settings.trunk_uri.removeprefix("sip:").partition(";")[0]
+    """The port that the first trunk leads to: there this program plays the telephone network."""
+    address = settings.trunks_in_use[0].uri.removeprefix("sip:").partition(";")[0]
     host, _, port = address.partition(":")
     if host != "127.0.0.1":
         raise DemoFailed(f"The trunk leads to {host}, but `make call` can play the network only at 127.0.0.1.")

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from docs.generate.markdown import code, document, table
 from engine.config.settings import CONFIG_FILE, Settings
 from engine.config.sources import PREFIX
+from engine.config.trunk_settings import TrunkSettings
 
 INTRODUCTION = f"""\
 Settings come from three places. The environment wins over the file, and the file wins over the defaults:
@@ -35,13 +36,38 @@ valid_for = "P1D"
 ```
 
 Secrets are not settings. They are files in `var/secrets`. The first start creates them and names them. The engine does
-not start when a secret is missing, too weak, or readable by other users."""
+not start when a secret is missing, too weak, or readable by other users. The passwords that carriers gave you are kept
+there too; `rented-numbers trunks password` writes them."""
+
+
+TRUNKS = f"""\
+Each trunk is a table `[[trunks]]` in the file, or an object of the JSON list `{PREFIX}TRUNKS`.
+[A carrier that asks for a password](asterisk.md#a-carrier-that-asks-for-a-password) shows a whole one. The password is
+no field: `rented-numbers trunks password NAME` stores it."""
 
 
 def render() -> str:
     """The text of docs/configuration.md."""
     rows = [(code(name), code(default), meaning) for name, default, meaning in _settings()]
-    return document("Configuration", INTRODUCTION, ["## Settings", table([f"`{PREFIX}…`", "default", "meaning"], rows)])
+    trunk = [(code(name), code(default), meaning) for name, default, meaning in _trunk_fields()]
+    return document(
+        "Configuration",
+        INTRODUCTION,
+        [
+            "## Settings",
+            table([f"`{PREFIX}…`", "default", "meaning"], rows),
+            "## Fields of a trunk",
+            TRUNKS,
+            table(["field", "default", "meaning"], trunk),
+        ],
+    )
+
+
+def _trunk_fields() -> Iterator[tuple[str, str, str]]:
+    """Name, default, meaning."""
+    for name, field in TrunkSettings.model_fields.items():
+        default = "required" if field.is_required() else _shown(field.get_default())
+        yield field.alias or name, default, field.description or ""
 
 
 def _settings() -> Iterator[tuple[str, str, str]]:

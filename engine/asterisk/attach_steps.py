@@ -4,7 +4,7 @@ Each step says what to do, and looks whether that has been done. A file that can
 an instruction too many does no harm.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +17,13 @@ from engine.asterisk.exposures import (
     CAPTURE,
     CAPTURE_OFF,
     GOOD_LEVELS,
-    NEEDED_MODULES,
     NO_LEVELS,
     UNWANTED_LEVELS,
     UNWANTED_MODULES,
     Recorder,
     Records,
     mended_levels,
+    needed_modules,
     noload,
     wanted_transports,
 )
@@ -66,7 +66,7 @@ def remaining_steps(settings: Settings, directory: Path, written: list[Path]) ->
         *_copy_steps(directory, written, owner),
         *_include_steps(config, directory, written),
         *_file_steps(settings, config, directory, owner),
-        *_module_steps(config),
+        *_module_steps(config, needed_modules(settings.trunks_in_use)),
         *_record_steps(config),
         *_log_steps(config),
         _log_mappings_step(config),
@@ -108,12 +108,29 @@ def _file_steps(settings: Settings, config: PresentConfig, directory: Path, owne
         f"manager.conf: [general] must have  enabled = yes  and listen on {settings.ami_host}:{settings.ami_port}",
         lambda: _listens(config, settings.ami_host, settings.ami_port),
     )
-    for wanted in wanted_transports(trunk.uri for trunk in settings.trunks_in_use):
+    for wanted in wanted_transports(trunk.next_hop for trunk in settings.trunks_in_use):
         text = ", ".join(f"{name} = {value}" for name, value in wanted.items())
         yield Step(
             f"pjsip.conf: must have a transport ({text}), which trunks use",
             lambda wanted=wanted: _has_transport(config, wanted),  # type: ignore[misc]
         )
+
+    if settings.external_address is not None:
+        nat = {f"external_{each}_address": settings.external_address for each in ("signaling", "media")}
+        text = ", ".join(f"{name} = {value}" for name, value in nat.items())
+        yield Step(
+            f"pjsip.conf: every transport that trunks use must have ({text}, local_net = your own networks)",
+            lambda: _all_transports_have(config, nat),
+            needs_restart=True,
+        )
+
+
+def _all_transports_have(config: PresentConfig, wanted: dict[str, str]) -> bool:
+    transports = [each for each in config.sections("pjsip.conf") if each.option("type") == "transport"]
+    return all(
+        transport.is_template or all(transport.option(name) == value for name, value in wanted.items())
+        for transport in transports
+    )
 
 
 def _has_transport(config: PresentConfig, wanted: dict[str, str]) -> bool:
@@ -134,17 +151,17 @@ def _listens(config: PresentConfig, host: str, port: int) -> bool:
     )
 
 
-def _module_steps(config: PresentConfig) -> Iterator[Step]:
+def _module_steps(config: PresentConfig, wanted: Sequence[str]) -> Iterator[Step]:
     for module, reason in UNWANTED_MODULES.items():
         yield Step(
             f"{noload(module)}  so that {reason}",
             lambda module=module: not _loaded(config, [module]),  # type: ignore[misc]
             needs_restart=True,
         )
-    needed: tuple[str, ...] = NEEDED_MODULES
+    needed = wanted
     with suppress(UnreadableConfig):
-        loaded = _loaded(config, NEEDED_MODULES)
-        needed = tuple(each for each in NEEDED_MODULES if each not in loaded)
+        loaded = _loaded(config, wanted)
+        needed = [each for each in wanted if each not in loaded]
     yield Step(
         f"modules.conf: these must be loaded (autoload does): {', '.join(needed)}",
         lambda: not needed,

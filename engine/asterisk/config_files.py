@@ -13,7 +13,7 @@ from engine.asterisk.sip_config import bracketed, media_address, sip_values
 from engine.asterisk.softphones import phone_globals, softphone_sections
 from engine.asterisk.trunk_sections import trunk_sections
 from engine.calls.end_spool import CURRENT
-from engine.config.secrets import Secrets
+from engine.config.secrets import Secrets, trunk_password
 from engine.config.settings import Settings
 from engine.config.tuning import CALL_DEADLINE_SECONDS
 from engine.domain.errors import RentedNumbersError
@@ -218,6 +218,9 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         settings: The settings.
         kept: The installation's secrets.
         agi_token: The token of the Asterisk that reads the files.
+
+    Raises:
+        InsecureSecrets: The password of a trunk is missing or cannot be used.
     """
     return {
         "agi_token": agi_token,
@@ -228,10 +231,24 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),
         "rtp_hold_timeout": int(settings.rtp_hold_timeout.total_seconds()),
-        "trunks": trunk_sections(settings.trunks_in_use),
+        "trunks": trunk_sections(settings.trunks_in_use, trunk_passwords(settings)),
         "ami_user": AMI_USER,
         "ami_secret": kept.ami_secret,
         "ami_permits": "\n".join(f"permit = {each}" for each in settings.ami_permit),
+    }
+
+
+def trunk_passwords(settings: Settings) -> dict[str, str]:
+    """Returns the password of each trunk that has a username.
+
+    Raises:
+        InsecureSecrets: One is missing or cannot be used.
+    """
+    directory = settings.data_dir / "secrets"
+    return {
+        trunk.name: trunk_password(directory, trunk.name)
+        for trunk in settings.trunks_in_use
+        if trunk.username is not None
     }
 
 

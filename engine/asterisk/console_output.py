@@ -11,6 +11,10 @@ _BACKEND = re.compile(r"^    (?!\(none\)|.*\(suspended\))(\S.*?) *$", re.MULTILI
 _SUBSCRIBER = re.compile(r"^CEL Event Subscriber: (.*?) *$", re.MULTILINE)
 _LOG_CHANNEL = re.compile(r"^(.*?) *\b(File|Syslog|Console) +(\S+) +(Enabled|Disabled) +- *(.*)$", re.MULTILINE)
 _TRANSPORT = re.compile(r"^Transport: +(\S+) +(\w+) +\d+ +\d+ +\S+", re.MULTILINE)
+# As in `trunk-main/sip:sbc.carrier.example  trunk-main  Registered (exp. 48s)`.
+_REGISTRATION = re.compile(r"^ *(\S+?)/\S+ .*\b(Registered|Unregistered|Rejected|Stopped)\b", re.MULTILINE)
+# As in `Contact:  trunk-main/sip:sbc.carrier.example  1a2b3c4d5e Avail  1.234`.
+_CONTACT = re.compile(r"^ *Contact: +(\S+?)/\S+ .*\b(Avail|Unavail|NonQual|Unknown)\b", re.MULTILINE)
 _PARAMETER = re.compile(r"^ (\w+) +: (.*?) *$", re.MULTILINE)
 _FIELD = re.compile(r"^ *([A-Za-z][A-Za-z ]*?) *: *(.*?) *$", re.MULTILINE)
 _HISTORY_ENTRY = re.compile(r"^(\d+ |<--- History Entry )", re.MULTILINE)
@@ -81,3 +85,13 @@ def has_history(text: str) -> bool:
 def contexts(text: str) -> set[str]:
     """Reads `dialplan show CONTEXT`: the contexts that exist."""
     return set(_EXISTING_CONTEXT.findall(text))
+
+
+def registrations(text: str) -> dict[str, str]:
+    """Reads `pjsip show registrations`: the state of each."""
+    return dict(_REGISTRATION.findall(text))
+
+
+def contacts(text: str) -> dict[str, str]:
+    """Reads `pjsip show contacts`: for each endpoint, whether its contact answers OPTIONS requests."""
+    return dict(_CONTACT.findall(text))

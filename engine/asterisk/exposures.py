@@ -6,6 +6,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from engine.config.trunk_settings import TrunkSettings, is_over_tls
+
 # What the dialplan and the carrier's side need; a test compares the dialplan with it.
 NEEDED_MODULES = (
     "app_dial",
@@ -29,6 +31,9 @@ NEEDED_MODULES = (
     "res_pjsip_sips_contact",
     "res_pjsip_t38",
 )
+# What a trunk needs besides: to prove a user name, and to register with it.
+DIGEST_MODULE = "res_pjsip_outbound_authenticator_digest"
+REGISTRATION_MODULE = "res_pjsip_outbound_registration"
 UNWANTED_MODULES = {
     "res_pjsip_messaging": "text messages of a callee do not reach the caller",
     "res_pjsip_refer": "no INVITE with Replaces takes over a call",
@@ -115,16 +120,24 @@ def noload(module: str) -> str:
     return f"modules.conf: add  noload = {module}.so"
 
 
+def needed_modules(trunks: Iterable[TrunkSettings]) -> tuple[str, ...]:
+    """Returns the modules that calls over these trunks need."""
+    trunks = list(trunks)
+    digest = [DIGEST_MODULE] if any(trunk.username is not None for trunk in trunks) else []
+    registration = [REGISTRATION_MODULE] if any(trunk.registers for trunk in trunks) else []
+    return (*NEEDED_MODULES, *digest, *registration)
+
+
 def wanted_transports(trunks: Iterable[str]) -> list[dict[str, str]]:
     """Returns the options of each SIP transport that trunks need.
 
     Args:
-        trunks: The trunks' SIP addresses.
+        trunks: The SIP addresses to which the trunks send requests.
     """
     wanted = []
     for uri in trunks:
         _, _, protocol = uri.partition(";transport=")
-        over_tls = uri.startswith("sips:") or protocol == "tls"
+        over_tls = is_over_tls(uri)
         transport = {"type": "transport", "protocol": "tls" if over_tls else protocol or "udp"}
         if over_tls:
             transport["verify_server"] = "yes"

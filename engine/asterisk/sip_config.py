@@ -4,7 +4,6 @@ import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.asterisk.trunk_sections import trunk_host
 from engine.config.settings import Settings
 from engine.config.types import Profile
 from engine.domain.errors import RentedNumbersError
@@ -24,9 +23,35 @@ def sip_values(settings: Settings) -> dict[str, object]:
         "sip_host": bracketed(settings.sip_host),
         "sip_port": settings.sip_port,
         "transports": "".join(f'#include "{name}"\n' for name in _included(settings)),
+        "nat": _nat(settings),
+        "more_plain": _other_family(settings, {"udp": settings.sip_port, "tcp": settings.sip_port}),
         "acl_permits": "\n".join(f"permit = {network}" for network in known_addresses(settings)),
         **_tls_values(settings),
     }
+
+
+def _nat(settings: Settings) -> str:
+    """Returns the options of a transport behind a router that translates addresses."""
+    if settings.external_address is None:
+        return ""
+    lines = [f"external_{each}_address = {settings.external_address}" for each in ("signaling", "media")]
+    return "\n".join([*lines, *(f"local_net = {each}" for each in settings.local_networks)])
+
+
+def _other_family(settings: Settings, ports: dict[str, int]) -> str:
+    """Returns transports like those named, for IPv6 where they are for IPv4, or the reverse, if a trunk needs them.
+
+    Asterisk sends to an address of one kind only from a transport of that kind.
+    """
+    ours = ipaddress.ip_address(settings.sip_host)
+    theirs = {each.next_address.version for each in settings.trunks_in_use if each.next_address is not None}
+    theirs |= {ipaddress.ip_network(each).version for trunk in settings.trunks_in_use for each in trunk.addresses}
+    if not ours.is_unspecified or theirs <= {ours.version}:
+        return ""
+    host = "0.0.0.0" if isinstance(ours, ipaddress.IPv6Address) else "[::]"  # noqa: S104  as the operator chose
+    return "\n".join(
+        f"[{name}-other-family](sip-{name})\nprotocol = {name}\nbind = {host}:{port}" for name, port in ports.items()
+    )
 
 
 def media_address(settings: Settings) -> str:
@@ -44,18 +69,19 @@ def bracketed(host: str) -> str:
 def known_addresses(settings: Settings) -> list[str]:
     """Returns the networks that may send SIP requests; empty for any, where they cannot be known in advance.
 
-    The demo's softphones may connect from anywhere. A trunk given by name may use any address that the name resolves
-    to; if a BYE from the hidden number's side were refused, the call would be charged until its limit.
+    The demo's softphones may connect from anywhere. A trunk or a proxy given by name may use any address that the name
+    resolves to; if a BYE from the hidden number's side were refused, the call would be charged until its limit.
+    A registration adds no address: the calls that come in over it come from the registrar or its proxy.
     """
     if settings.profile is Profile.DEMO:
         return []
     networks: list[str] = []
     for trunk in settings.trunks_in_use:
         try:
-            host = ipaddress.ip_network(trunk_host(trunk.uri))
+            hosts = [str(ipaddress.ip_network(host)) for host in trunk.hosts]
         except ValueError:
             return []
-        networks += [*trunk.addresses, str(host)]
+        networks += [*trunk.addresses, *hosts]
     return list(dict.fromkeys(networks))
 
 
@@ -78,6 +104,7 @@ def _tls_values(settings: Settings) -> dict[str, object]:
     on = settings.sip_tls_port is not None
     return {
         "sip_tls_port": settings.sip_tls_port or "",
+        "more_tls": _other_family(settings, {"tls": settings.sip_tls_port}) if settings.sip_tls_port else "",
         "sip_tls_client_certificate": "yes" if settings.sip_tls_client_certificate else "no",
         **{name: _usable(name, path) if on and path is not None else "" for name, path in files.items()},
     }

@@ -1,61 +1,187 @@
 """The sections of pjsip.conf for the trunks: one endpoint for calls that come in, one for calls that leave."""
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
 
-from engine.config.trunk_settings import DialledNumber, TrunkSettings
+from engine.config.trunk_settings import CallerIdHeader, DialledNumber, TrunkSettings, host_of
 from engine.config.types import MediaEncryption
 
 # "Optimistic": the first line of sound in an offer is taken, be it encrypted or not.
-OPTIONAL_ENCRYPTION = "media_encryption = sdes\nmedia_encryption_optimistic = yes\n"
+OPTIONAL_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic = yes")
 # Never "optimistic": media would silently fall back to unencrypted.
-REQUIRED_ENCRYPTION = "media_encryption = sdes\nmedia_encryption_optimistic = no\n"
+REQUIRED_ENCRYPTION = ("media_encryption = sdes", "media_encryption_optimistic = no")
+# Every digest algorithm that carriers use (RFC 8760). Without this option Asterisk answers MD5 challenges alone.
+ALGORITHMS = "MD5,SHA-256,SHA-512-256"
+# How long an OPTIONS request may stay without an answer.
+QUALIFY_SECONDS = 3
+# Seconds until a registration that failed is tried again: for the second, the carrier has refused it.
+RETRY_SECONDS, REFUSED_RETRY_SECONDS = 10, 60
+# As good as for ever; the default gives up after ten times.
+MAX_RETRIES = 1_000_000_000
 
 
-def trunk_sections(trunks: Sequence[TrunkSettings]) -> str:
-    """Returns the sections of all trunks."""
-    return "\n\n".join(section for trunk in trunks for section in _sections(trunk, trunks))
+def trunk_sections(trunks: Sequence[TrunkSettings], passwords: Mapping[str, str]) -> str:
+    """Returns the sections of all trunks.
+
+    Args:
+        trunks: The trunks.
+        passwords: The password of each trunk that has a username, by the trunk's name.
+    """
+    return "\n\n".join(section for trunk in trunks for section in _sections(trunk, trunks, passwords))
 
 
-def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings]) -> Iterator[str]:
+def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: Mapping[str, str]) -> Iterator[str]:
     """Yields the sections of one trunk.
 
     The two directions have endpoints of their own, because an option that shows identities to the callee's side must
     not show them to callers. The context of the second one has no extensions, so that no call can come in by it.
     """
     context = "rented-numbers-to" if trunk.dialled_number is DialledNumber.TO else "rented-numbers"
-    yield (
-        f"[{trunk.carrier}](rented-numbers)\ncontext = {context}\nidentify_by = ip\n{_encryption_of_offers(trunk)}"
-    ).rstrip()
+    yield _section(
+        f"[{trunk.carrier}](rented-numbers)",
+        f"context = {context}",
+        "identify_by = ip",
+        *_common(trunk),
+        *_encryption_of_offers(trunk),
+    )
     if trunk.addresses:
-        matches = "\n".join(f"match = {each}" for each in trunk.addresses)
-        yield f"[{trunk.carrier}]\ntype = identify\nendpoint = {trunk.carrier}\n{matches}"
-    yield (
-        f"[{trunk.endpoint}](rented-numbers)\ncontext = rented-numbers-nowhere\nidentify_by = ip\n"
-        f"aors = {trunk.endpoint}\n{_encryption(trunk)}"
-    ).rstrip()
-    # A semicolon without a backslash starts a comment, which would swallow `;transport=…`.
-    yield f"[{trunk.endpoint}]\ntype = aor\ncontact = {trunk.uri.replace(';', chr(92) + ';')}"
+        yield _section(
+            f"[{trunk.carrier}]",
+            "type = identify",
+            f"endpoint = {trunk.carrier}",
+            *(f"match = {each}" for each in trunk.addresses),
+        )
+    yield _section(
+        f"[{trunk.endpoint}](rented-numbers)",
+        "context = rented-numbers-nowhere",
+        "identify_by = ip",
+        f"aors = {trunk.endpoint}",
+        *_proxy(trunk),
+        *_identity(trunk),
+        *_common(trunk),
+        *_encryption(trunk),
+    )
+    yield _section(f"[{trunk.endpoint}]", "type = aor", f"contact = {_literal(trunk.uri)}", *_qualify(trunk))
+    if trunk.username is not None:
+        yield _section(
+            f"[{trunk.endpoint}]",
+            "type = auth",
+            "auth_type = userpass",
+            f"username = {_literal(trunk.username)}",
+            f"password = {_literal(passwords[trunk.name])}",
+            f"supported_algorithms_uac = {ALGORITHMS}",
+            *([f"realm = {_literal(trunk.realm)}"] if trunk.realm is not None else []),
+        )
+        if trunk.registers:
+            yield _registration(trunk, trunk.username)
     yield from _identified(trunk, trunks)
 
 
+def _common(trunk: TrunkSettings) -> Iterator[str]:
+    """Yields what both endpoints of a trunk have."""
+    if trunk.username is not None:
+        # Also for the caller's side: a carrier may challenge the BYE that ends its call.
+        yield f"outbound_auth = {trunk.endpoint}"
+    if trunk.codecs is not None:
+        yield "disallow = all"
+        yield f"allow = {','.join(trunk.codecs)}"
+    if _is_ipv6(trunk):
+        # Otherwise the session description would name an IPv4 address.
+        yield "rtp_ipv6 = yes"
+
+
+def _identity(trunk: TrunkSettings) -> Iterator[str]:
+    """Yields who is shown to the callee's side. The connected line of this endpoint's calls is the caller's number.
+
+    `trust_id_outbound` stays off, so that Asterisk writes none of these headers when the caller withholds its number.
+    """
+    if trunk.from_user is not None:
+        yield f"from_user = {trunk.from_user}"
+    if trunk.from_domain is not None:
+        yield f"from_domain = {trunk.from_domain}"
+    if trunk.caller_id_header is CallerIdHeader.PAI:
+        yield "send_pai = yes"
+    elif trunk.caller_id_header is CallerIdHeader.RPID:
+        yield "send_rpid = yes"
+
+
+def _proxy(trunk: TrunkSettings) -> Iterator[str]:
+    """Yields the outbound proxy, as a loose router: it gets the request, and the Request-URI stays the carrier's."""
+    if trunk.outbound_proxy is not None:
+        yield f"outbound_proxy = {_literal(trunk.outbound_proxy)}\\;lr"
+
+
+def _qualify(trunk: TrunkSettings) -> Iterator[str]:
+    if trunk.qualify:
+        yield f"qualify_frequency = {trunk.qualify}"
+        yield f"qualify_timeout = {QUALIFY_SECONDS}"
+        yield from _proxy(trunk)
+
+
+def _registration(trunk: TrunkSettings, username: str) -> str:
+    """Returns the section by which Asterisk registers with the carrier, again and again until it succeeds.
+
+    With `line`, the Contact that the carrier gets has a random parameter, which comes back in its calls: by it they
+    belong to the trunk, from whatever address they come.
+    """
+    user = quote(username, safe="!*'()$&=+/~")
+    domain = trunk.from_domain or host_of(trunk.uri)
+    return _section(
+        f"[{trunk.endpoint}]",
+        "type = registration",
+        f"server_uri = {_literal(trunk.uri)}",
+        f"client_uri = sip:{user}@{f'[{domain}]' if ':' in domain else domain}",
+        f"contact_user = {user}",
+        f"outbound_auth = {trunk.endpoint}",
+        *_proxy(trunk),
+        f"expiration = {trunk.expires}",
+        f"retry_interval = {RETRY_SECONDS}",
+        f"forbidden_retry_interval = {REFUSED_RETRY_SECONDS}",
+        f"fatal_retry_interval = {REFUSED_RETRY_SECONDS}",
+        "auth_rejection_permanent = no",
+        f"max_retries = {MAX_RETRIES}",
+        "max_random_initial_delay = 1",
+        "line = yes",
+        f"endpoint = {trunk.carrier}",
+    )
+
+
 def _identified(trunk: TrunkSettings, trunks: Sequence[TrunkSettings]) -> Iterator[str]:
-    """Yields the section by which Asterisk identifies stray requests from the trunk's own address, if one is needed.
+    """Yields the section by which Asterisk identifies stray requests from the trunk's own addresses, if one is needed.
 
     Asterisk logs requests from unknown sources with the caller's number in them, and in requests from the trunk that is
-    the hidden number. No section is written if a carrier's addresses include the trunk's, nor for a trunk given by
-    name, which Asterisk would resolve only when it starts.
+    the hidden number. No section is written for an address of a carrier's, nor for one that is given by name, which
+    Asterisk would resolve only when it starts.
     """
-    try:
-        address = ipaddress.ip_address(trunk_host(trunk.uri))
-    except ValueError:
-        return
-    if any(address in ipaddress.ip_network(each) for other in trunks for each in other.addresses):
-        return
-    yield f"[{trunk.endpoint}]\ntype = identify\nendpoint = {trunk.endpoint}\nmatch = {address}"
+    known = [ipaddress.ip_network(each) for other in trunks for each in other.addresses]
+    strays = [each for each in _literals(trunk) if not any(each in network for network in known)]
+    if strays:
+        yield _section(
+            f"[{trunk.endpoint}]",
+            "type = identify",
+            f"endpoint = {trunk.endpoint}",
+            *(f"match = {each}" for each in strays),
+        )
 
 
-def _encryption_of_offers(trunk: TrunkSettings) -> str:
+def _literals(trunk: TrunkSettings) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Yields the addresses of a trunk's carrier and proxy, except those given by name."""
+    for host in trunk.hosts:
+        try:
+            yield ipaddress.ip_address(host)
+        except ValueError:
+            continue
+
+
+def _is_ipv6(trunk: TrunkSettings) -> bool:
+    """Returns whether calls on a trunk use IPv6: its own address decides, or those of its callers."""
+    if trunk.next_address is not None:
+        return isinstance(trunk.next_address, ipaddress.IPv6Address)
+    return bool(trunk.addresses) and all(":" in each for each in trunk.addresses)
+
+
+def _encryption_of_offers(trunk: TrunkSettings) -> Sequence[str]:
     """Returns the encryption options of the endpoint for calls that come in.
 
     Without encryption, Asterisk refuses an offer whose first line of sound is encrypted, even if another line is not.
@@ -65,14 +191,15 @@ def _encryption_of_offers(trunk: TrunkSettings) -> str:
     return OPTIONAL_ENCRYPTION if trunk.media_encryption is MediaEncryption.OPTIONAL else _encryption(trunk)
 
 
-def _encryption(trunk: TrunkSettings) -> str:
+def _encryption(trunk: TrunkSettings) -> Sequence[str]:
     """Returns the encryption options of an endpoint on a trunk that has to be encrypted; of others, nothing."""
-    return REQUIRED_ENCRYPTION if trunk.media_encryption is MediaEncryption.SDES else ""
+    return REQUIRED_ENCRYPTION if trunk.media_encryption is MediaEncryption.SDES else ()
 
 
-def trunk_host(uri: str) -> str:
-    """Returns the host of a SIP URI: `2001:db8::1` for `sip:[2001:db8::1]:5060;transport=tcp`."""
-    address = uri.partition(":")[2].partition(";")[0]
-    if address.startswith("["):
-        return address[1:].partition("]")[0]
-    return address.partition(":")[0]
+def _section(*lines: str) -> str:
+    return "\n".join(lines)
+
+
+def _literal(text: str) -> str:
+    """Returns a text as it stands in Asterisk's files, where a semicolon without a backslash starts a comment."""
+    return text.replace(";", "\\;")

@@ -229,4 +229,4 @@ def _bring_secrets(place: Place, brought: Mapping[str, Path]) -> None:
     directory = place.data_dir / "secrets"
     directory.mkdir(mode=0o700, exist_ok=True)
     for name, path in brought.items():
-        write_atomically(directory / name, path.read_text(encoding="ascii"), sync_directory=True)
+        write_atomically(directory / name, path.read_text(encoding="utf-8"), sync_directory=True)

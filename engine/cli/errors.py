@@ -10,6 +10,7 @@ from pydantic_settings import SettingsError
 
 from engine.config.settings import CONFIG_FILE, Settings
 from engine.config.sources import LIST_OF_SETTINGS, closest, removal_hint
+from engine.config.trunk_settings import TrunkSettings
 from engine.config.types import PlanSettings, PlansSettings
 from engine.domain.errors import InvalidInput, RentedNumbersError
 
@@ -67,6 +68,10 @@ def _meant(path: tuple[int | str, ...]) -> str:
             return f"the plans are {', '.join(PlansSettings.model_fields)}"
         case ["plans", _, _]:
             return f"a plan has {', '.join(PlanSettings.model_fields)}"
+        case ["trunks", _, name]:
+            fields = [field.alias or name for name, field in TrunkSettings.model_fields.items()]
+            close = closest(name.lower(), fields)
+            return f"did you mean {close}?" if close else f"a trunk has {', '.join(fields)}"
         case [name, *_]:
             close = closest(name.lower(), Settings.model_fields.keys())
             return f"did you mean {close} in {CONFIG_FILE}?" if close else f"{CONFIG_FILE} names it; {LIST_OF_SETTINGS}"

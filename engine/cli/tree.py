@@ -52,6 +52,7 @@ ENTRIES: dict[str, Entry] = {
     "bookings": Entry("tree", "bookings_app", "Bookings of all accounts."),
     "cdr": Entry("cdr", "app", "Call records."),
     "calls": Entry("calls", "app", "Live calls of all accounts."),
+    "trunks": Entry("trunks", "app", "The lines to the carriers."),
     "ledger": Entry("ledger", "app", "Proof that the credit of every booking adds up."),
     "callbacks": Entry("callbacks", "app", "Callbacks to customers: their deliveries and their receivers."),
     "privacy": Entry("privacy", "app", "Personal data."),

@@ -8,6 +8,18 @@ from pydantic_settings import BaseSettings
 from engine.config.trunk_settings import MAX_TRUNKS, SIP_URI, TrunkSettings
 from engine.config.types import Address, Host, MediaEncryption, Network, Port
 
+# Private networks (RFC 1918, RFC 6598, RFC 4193), link-local addresses and loopback.
+PRIVATE = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "127.0.0.0/8",
+    "fc00::/7",
+    "fe80::/10",
+    "::1/128",
+)
 # The name of the trunk that `trunk_uri` describes.
 ONLY_TRUNK = "main"
 
@@ -24,12 +36,16 @@ class AsteriskSettings(BaseSettings):
         examples=['["192.0.2.7"]'],
     )
     manage_asterisk: bool = Field(True, description="Whether `run` starts and stops an Asterisk of its own.")
-    sip_host: Address = Field("127.0.0.1", description="Address on which our own Asterisk speaks SIP and RTP.")
+    sip_host: Address = Field(
+        "127.0.0.1",
+        description="Address on which our own Asterisk speaks SIP and RTP. `0.0.0.0` is every IPv4 address, and every "
+        "IPv6 address too if a trunk has one.",
+    )
     sip_port: Port = Field(5060, description="SIP port of our own Asterisk, UDP and TCP.")
     sip_plain: bool | None = Field(
         None,
-        description="Whether our own Asterisk listens on `SIP_PORT`, without TLS. Unset: yes, unless `TRUNK_URI` "
-        "uses TLS and the profile is `production`.",
+        description="Whether our own Asterisk listens on `SIP_PORT`, without TLS. Unset: yes, unless all trunks "
+        "use TLS and the profile is `production`.",
     )
     sip_tls_port: Port | None = Field(None, description="Port of our own Asterisk for SIP over TLS. Unset: none.")
     sip_tls_certificate: Path | None = Field(
@@ -44,6 +60,21 @@ class AsteriskSettings(BaseSettings):
     )
     sip_tls_client_certificate: bool = Field(
         False, description="Whether a peer that connects over TLS must show a certificate from such a CA too."
+    )
+    external_address: Host | None = Field(
+        None,
+        description="Our address as the carriers see it, where a router translates addresses (NAT): an IP address, or "
+        "a name whose address may change (dynamic DNS). Our own Asterisk gives it for SIP and for sound (RTP). "
+        "Unset: no translation.",
+        examples=["203.0.113.7", "pbx.example.org"],
+    )
+    local_networks: list[Network] = Field(
+        list(PRIVATE),
+        min_length=1,
+        max_length=100,
+        description="Addresses or networks on our side of that router, to which `EXTERNAL_ADDRESS` is not given. The "
+        "default: the private networks and this machine.",
+        examples=['["192.168.1.0/24"]'],
     )
     rtp_start: Port = Field(10000, description="First UDP port of our own Asterisk for sound (RTP).")
     rtp_end: Port = Field(10999, description="Last UDP port of our own Asterisk for sound (RTP).")
@@ -71,7 +102,8 @@ class AsteriskSettings(BaseSettings):
         [],
         max_length=MAX_TRUNKS,
         description="The trunks, in the order in which they are tried. Empty: one trunk, from `TRUNK_URI`, "
-        "`CARRIER_ADDRESSES` and `MEDIA_ENCRYPTION`.",
+        "`CARRIER_ADDRESSES` and `MEDIA_ENCRYPTION`. The fields of a trunk are listed below.",
+        examples=['[{"name": "main", "uri": "sip:sbc.carrier.example:5060"}]'],
     )
 
     @property

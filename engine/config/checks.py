@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import combinations
 from typing import NamedTuple
 
-from engine.config.types import MediaEncryption, is_loopback
+from engine.config.types import is_loopback
 
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, never bound
 # `rtp_end` must be greater than `rtp_start` by this.
@@ -76,39 +76,26 @@ def refuse_shared_ports(listeners: Sequence[Listener]) -> None:
 
 
 def refuse_half_of_tls(
-    *,
-    media_encryption: MediaEncryption,
-    trunk_over_tls: bool,
-    plain_sip: bool,
-    manage_asterisk: bool,
-    tls_port: int | None,
-    has_certificate: bool,
+    *, without_tls: Sequence[str], with_tls: bool, plain_sip: bool, tls_port: int | None, has_certificate: bool
 ) -> None:
-    """Refuses TLS settings with which calls could not be sent, or keys would be sent unencrypted.
+    """Refuses settings with which our own Asterisk could not send calls over a trunk.
 
     Args:
-        media_encryption: How sound between the carrier and Asterisk is encrypted.
-        trunk_over_tls: Whether calls to hidden numbers are sent over TLS.
+        without_tls: The trunks that do not use TLS, as a message names them.
+        with_tls: Whether any trunk uses TLS.
         plain_sip: Whether our own Asterisk listens for SIP without TLS.
-        manage_asterisk: Whether we run and configure an Asterisk.
         tls_port: Our own Asterisk's port for SIP over TLS, if any.
         has_certificate: Whether both its certificate and its key are set.
 
     Raises:
         ValueError: Settings are missing or contradict each other.
     """
-    if media_encryption is MediaEncryption.SDES and not trunk_over_tls:
-        raise ValueError(
-            "media_encryption = sdes needs ;transport=tls in trunk_uri, or the keys would be sent unencrypted"
-        )
-    if not manage_asterisk:
-        return  # an Asterisk that we do not configure has its own transports
-    if tls_port is None and (trunk_over_tls or not plain_sip):
+    if tls_port is None and (with_tls or not plain_sip):
         raise ValueError("sip_tls_port must be set: SIP over TLS needs a port")
     if tls_port is not None and not has_certificate:
         raise ValueError("sip_tls_port needs sip_tls_certificate and sip_tls_key")
-    if not plain_sip and not trunk_over_tls:
-        raise ValueError("sip_plain is false, so trunk_uri needs ;transport=tls")
+    if without_tls and not plain_sip:
+        raise ValueError(f"sip_plain is false, so {', '.join(without_tls)} needs ;transport=tls")
 
 
 def refuse_open_fastagi(host: str, peers: Sequence[str] | None) -> None:

@@ -4,6 +4,8 @@ They are not settings, so that they do not appear in environments and command li
 requests to the engine with a token of its own: `agi_token` for the first, `agi_token.NAME` for every further one.
 Deleting one of these files locks out that Asterisk alone.
 
+The passwords that carriers gave us are kept beside them, in `trunk_password.NAME`; the operator writes those.
+
 `load` refuses a secret that is missing, readable by others, too short or a known default: the engine must not start
 with it.
 """
@@ -24,6 +26,8 @@ DEFAULTS = frozenset({"changeme", "change-me", "secret", "password", "default", 
 
 _FIRST_TOKEN = "agi_token"  # noqa: S105  a file name, not a password
 _FURTHER_TOKEN = "agi_token."  # noqa: S105  a file name too
+_TRUNK_PASSWORD = "trunk_password."  # noqa: S105  and another
+MAX_PASSWORD = 128
 _NAME_OF_ASTERISK = re.compile("[a-z][a-z0-9-]{0,30}")
 
 
@@ -115,22 +119,71 @@ def agi_token_of(directory: Path, name: str | None) -> AgiToken:
     return AgiToken(_read(path), is_new)
 
 
-def _read(path: Path) -> str:
+def trunk_password(directory: Path, name: str) -> str:
+    """Returns the password that the carrier of a trunk gave us.
+
+    Raises:
+        InsecureSecrets: It is missing, others can read it, or it cannot be used.
+    """
+    path = directory / f"{_TRUNK_PASSWORD}{name}"
+    write_it = f"`rented-numbers trunks password {name}` writes it"
+    password = _owners_text(path, write_it).removesuffix("\n")
     try:
-        with os.fdopen(open_regular(path.resolve(), os.O_RDONLY), encoding="ascii") as file:
+        refuse_unusable_password(password)
+    except InsecureSecrets as error:
+        raise InsecureSecrets(f"secret {path}: {error}: {write_it}") from None
+    return password
+
+
+def write_trunk_password(directory: Path, name: str, password: str) -> None:
+    """Stores the password that the carrier of a trunk gave us.
+
+    Raises:
+        InsecureSecrets: It cannot be used.
+    """
+    refuse_unusable_password(password)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_atomically(directory / f"{_TRUNK_PASSWORD}{name}", password + "\n")
+
+
+def refuse_unusable_password(password: str) -> None:
+    """Refuses a password that cannot stand in Asterisk's files, where a line ends it and spaces around it are lost.
+
+    Raises:
+        InsecureSecrets: It cannot be used. The message does not hold it.
+    """
+    if not password:
+        raise InsecureSecrets("the password is empty")
+    if not password.isprintable() or password != password.strip():
+        raise InsecureSecrets("the password has a control character, or a space at one of its ends")
+    if len(password.encode()) > MAX_PASSWORD:
+        raise InsecureSecrets(f"the password is longer than {MAX_PASSWORD} bytes")
+
+
+def _owners_text(path: Path, remedy: str) -> str:
+    """Returns the text of a file that only its owner can read. Raises InsecureSecrets."""
+    try:
+        with os.fdopen(open_regular(path.resolve(), os.O_RDONLY), encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
-            value = file.read().strip()
+            text = file.read()
     except FileNotFoundError:
-        raise InsecureSecrets(f"secret {path} is missing: `rented-numbers setup` makes it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InsecureSecrets(f"secret {path} cannot be read: {error}") from error
+        raise InsecureSecrets(f"secret {path} is missing: {remedy}") from None
+    except UnicodeDecodeError:
+        raise InsecureSecrets(f"secret {path} cannot be read: it is no text in UTF-8") from None
+    except OSError as error:
+        raise InsecureSecrets(f"secret {path} cannot be read: {error.strerror}") from error
     if mode & 0o077:
         raise InsecureSecrets(f"secret {path} can be read by others: use chmod 600")
+    return text
+
+
+def _read(path: Path) -> str:
+    value = _owners_text(path, "`rented-numbers setup` makes it").strip()
     if len(value) < MIN_LENGTH or len(set(value)) < 8 or any(word in value.lower() for word in DEFAULTS):
         raise InsecureSecrets(
             f"secret {path} is a default or too weak: delete it, and `rented-numbers setup` makes another"
         )
-    if not all(character.isalnum() or character in "-_" for character in value):
+    if not all(character.isascii() and (character.isalnum() or character in "-_") for character in value):
         raise InsecureSecrets(
             f"secret {path} may only have letters, digits, - and _, because it is written into Asterisk's files"
         )

@@ -16,13 +16,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.config.account_settings import AccountSettings
 from engine.config.checks import (
     Listener,
-    refuse_half_of_tls,
     refuse_open_fastagi,
     refuse_rtp_range,
     refuse_shared_ports,
     refuse_short,
 )
 from engine.config.sources import PREFIX, Environment, TomlFile
+from engine.config.trunk_checks import refuse_unusable_trunks
 from engine.config.tuning import Tuning, read_tuning
 from engine.config.types import (
     LOOPBACK,
@@ -193,14 +193,7 @@ class Settings(AccountSettings):
         refuse_open_fastagi(self.fastagi_host, self.fastagi_peers)
         refuse_rtp_range(self.rtp_start, self.rtp_end, sip_port=self.sip_port if self.manage_asterisk else None)
         refuse_shared_ports(self._listeners())
-        refuse_half_of_tls(
-            media_encryption=self.media_encryption,
-            trunk_over_tls=self.trunk_over_tls,
-            plain_sip=self.plain_sip,
-            manage_asterisk=self.manage_asterisk,
-            tls_port=self.sip_tls_port,
-            has_certificate=self.sip_tls_certificate is not None and self.sip_tls_key is not None,
-        )
+        refuse_unusable_trunks(self, plain_sip=lambda: self.plain_sip)
         return self
 
     def _refuse_short_durations(self) -> None:
@@ -275,7 +268,7 @@ class Settings(AccountSettings):
     def plain_sip(self) -> bool:
         """Whether our own Asterisk listens for SIP without TLS."""
         if self.sip_plain is None:
-            return self.profile is Profile.DEMO or not self.trunk_over_tls
+            return self.profile is Profile.DEMO or not all(trunk.over_tls for trunk in self.trunks_in_use)
         return self.sip_plain
 
     @property

@@ -18,7 +18,6 @@ from engine.asterisk.exposures import (
     CAPTURE,
     CAPTURE_OFF,
     CARRIER_OPTIONS,
-    NEEDED_MODULES,
     NO_LEVELS,
     TRUNK_OPTIONS,
     UNWANTED_LEVELS,
@@ -26,6 +25,7 @@ from engine.asterisk.exposures import (
     Recorder,
     Records,
     mended_levels,
+    needed_modules,
     noload,
     wanted_transports,
 )
@@ -34,7 +34,13 @@ from engine.config.settings import Settings
 from engine.local.doctor_checks import Finding, Verdict
 
 OLDEST_VERSION = 20
-CONTEXTS = ("rented-numbers", "rented-numbers-answered", "rented-numbers-ended")
+CONTEXTS = (
+    "rented-numbers-to",
+    "rented-numbers",
+    "rented-numbers-answered",
+    "rented-numbers-withheld",
+    "rented-numbers-ended",
+)
 # The rights of the engine's manager user, see asterisk_conf/drop_in.
 AMI_RIGHTS = {"read perm": "user", "write perm": "call"}
 RESTART = "then: core restart gracefully"
@@ -81,7 +87,7 @@ async def modules(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
     """Checks that the needed modules run and the harmful ones do not."""
     running = output.running_modules(await asterisk.console.run("module show"))
     etc = asterisk.etc
-    missing = [each for each in NEEDED_MODULES if each not in running]
+    missing = [each for each in needed_modules(asterisk.settings.trunks_in_use) if each not in running]
     unwanted = {name: f"{noload(name)}  so that {reason}" for name, reason in UNWANTED_MODULES.items()}
     harmful = {name: text for name, text in {**unwanted, CAPTURE.module: CAPTURE_OFF}.items() if name in running}
     for name in missing:
@@ -182,7 +188,7 @@ async def _keeps_history(console: Console) -> bool:
 
 async def _transport_faults(asterisk: AskedAsterisk, part: str) -> AsyncIterator[Finding]:
     transports = output.transports(await asterisk.console.run("pjsip show transports"))
-    for wanted in wanted_transports(trunk.uri for trunk in asterisk.settings.trunks_in_use):
+    for wanted in wanted_transports(trunk.next_hop for trunk in asterisk.settings.trunks_in_use):
         text = ", ".join(f"{name} = {value}" for name, value in wanted.items())
         fix = f"{asterisk.etc}/pjsip.conf: must have a transport ({text}); {RESTART}"
         names = [name for name, protocol in transports.items() if protocol == wanted["protocol"]]

@@ -70,7 +70,8 @@ def _files(settings: Settings) -> Iterator[Path]:
     for secret in fields(Secrets):
         yield directory / "secrets" / secret.name
         yield directory / "secrets" / f".{secret.name}.partial"
-    yield from (directory / "secrets").glob("agi_token.*")
+    for pattern in ("agi_token.*", "trunk_password.*", ".trunk_password.*.partial"):
+        yield from (directory / "secrets").glob(pattern)
     for file in (demo.key_file(directory), demo.webhook_secret_file(directory), demo.call_lock(directory)):
         yield file
         yield file.with_suffix(".partial")

@@ -12,6 +12,7 @@ from engine.local.data_dir import acting_as_owner
 from engine.local.doctor_checks import Finding, Verdict
 from engine.local.end_spool_check import end_spool
 from engine.local.running_asterisk import running_asterisk
+from engine.local.trunk_check import trunks
 
 __all__ = ["Finding", "Verdict", "examine"]
 
@@ -42,6 +43,7 @@ CHECKS = (
     Check("data directory", checks.data_directory, is_foundation=True),
     Check("files", checks.files),
     Check("secrets", checks.readable_secrets),
+    Check("trunks", trunks, fix="see docs/asterisk.md"),
     Check("database", checks.database, is_foundation=True, fix=DAMAGED_DATABASE),
     Check("ports", checks.ports),
     Check("engine", checks.engine),

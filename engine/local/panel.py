@@ -36,7 +36,7 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
             notes.append("in the demo, only `make call` answers them")
         lines += [
             *_fact("SIP", *_sip(settings)),
-            *_fact("Trunk", settings.trunk_uri, *notes),
+            *_fact("Trunk", *(trunk.uri for trunk in settings.trunks_in_use), *notes),
         ]
     lines += [
         *_fact("FastAGI", f"{_host(settings.fastagi_host)}:{settings.fastagi_port}"),

@@ -18,6 +18,7 @@ from engine.local import asterisk_checks as checks
 from engine.local.asterisk_checks import AskedAsterisk
 from engine.local.doctor_checks import Finding, Verdict
 from engine.local.processes import own_console
+from engine.local.trunk_check import registrations
 
 PART = "asterisk console"
 # Where systems keep the administrator's programs, which are not in every user's PATH.
@@ -36,6 +37,7 @@ CHECKS: tuple[tuple[str, Callable[[AskedAsterisk, str], AsyncIterator[Finding]]]
     ("asterisk log", checks.log),
     ("asterisk SIP", checks.sip),
     ("asterisk endpoints", checks.endpoints),
+    ("asterisk registrations", registrations),
     ("asterisk dialplan", checks.dialplan),
     ("asterisk manager", checks.manager),
 )

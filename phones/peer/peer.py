@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from phones.messages import Message
 from phones.peer.dialog import Dialog
 from phones.peer.wire import Address, Packet, TcpWire, UdpWire, Wire
-from phones.peer.writing import token, uri_of
+from phones.peer.writing import Reply, answer, token, uri_of
 from phones.ports import Transport, free_port
 
 # The script of an incoming call.
@@ -23,9 +23,11 @@ class Peer:
         packets: Everything that it received.
         strays: Received packets that belong to no call.
         calls: Incoming calls by Call-ID.
+        outside: Chooses the reply to a request that belongs to no call, such as REGISTER; None sends no reply.
     """
 
     def __init__(self, local: Address, play: Play | None) -> None:
+        self.outside: Callable[[Packet], Reply | None] = lambda packet: None
         self.packets: list[Packet] = []
         self.strays: list[Packet] = []
         self.calls: dict[str, Dialog] = {}
@@ -108,6 +110,10 @@ class Peer:
             self._playing.add(playing)
         elif dialog is None:
             self.strays.append(packet)
+            reply = self.outside(packet) if message.status is None else None
+            if reply is not None:
+                host, port = self.local
+                wire.send(answer(message, reply, token(), f"<sip:peer@{host}:{port}>"), packet.source)
         else:
             dialog.take(packet)
 

@@ -1,6 +1,8 @@
 """A booking that a test has made, with what the API returns for it and its calls."""
 
 import secrets
+import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,3 +37,11 @@ class Booking:
 def fictional_number() -> str:
     """A number of +33 1 99 00 xx xx, reserved for fiction, that neither the demo nor a test uses by name."""
     return f"+3319900{secrets.randbelow(5000) + 1000}"
+
+
+def import_numbers(system: "System", numbers: Iterable[str]) -> None:
+    """Adds numbers to the pool."""
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as pool:
+        pool.writelines(f"{number}\n" for number in numbers)
+        pool.flush()
+        system.command("numbers", "import", pool.name, "--json")

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 
 from engine.asterisk.config_files import AsteriskProgram, find_program, write_own
 from engine.calls.end_spool import CURRENT
+from engine.config.secrets import write_trunk_password
 from engine.config.settings import Settings
 from engine.local.demo import key_file
 from engine.local.processes import Child, LocalAsterisk, engine_command
@@ -53,6 +54,7 @@ class System:
         asterisk_only: Mapping[str, object] | None = None,
         engine_environment: Mapping[str, str] | None = None,
         asterisk_environment: Mapping[str, str] | None = None,
+        trunk_passwords: Mapping[str, str] | None = None,
         **overrides: object,
     ) -> None:
         """Prepares a system.
@@ -62,6 +64,7 @@ class System:
             asterisk_only: Settings that only Asterisk's files are written with.
             engine_environment: Further environment variables of the engine.
             asterisk_environment: Further environment variables of Asterisk.
+            trunk_passwords: The passwords of trunks, by their names.
             overrides: Settings of the whole system.
         """
         self.trunk_port = free_port()
@@ -78,7 +81,7 @@ class System:
                 "sip_port": free_port(),
                 "rtp_start": self._rtp,
                 "rtp_end": self._rtp + self.rtp_ports - 1,
-                "trunk_uri": f"sip:127.0.0.1:{self.trunk_port}",
+                **({} if "trunks" in overrides else {"trunk_uri": f"sip:127.0.0.1:{self.trunk_port}"}),
                 "plans": PLANS,
                 "longest_call": 4,
                 # Long enough for a callee to answer on a busy machine.
@@ -95,6 +98,7 @@ class System:
         self._engine_only = {**as_environment(engine_only or {}), **(engine_environment or {})}
         self._asterisk_environment = dict(asterisk_environment or {})
         self._asterisk_only = asterisk_only or {}
+        self._trunk_passwords = dict(trunk_passwords or {})
         self._runner = asyncio.Runner()
         self._engine: Child | None = None
         self._asterisk: LocalAsterisk | None = None
@@ -119,6 +123,8 @@ class System:
         with environ(self._environment):
             self.settings = Settings()
         kept = set_up(self.settings, lambda line: None)
+        for name, password in self._trunk_passwords.items():
+            write_trunk_password(self.data_dir / "secrets", name, password)
         self.key = key_file(self.data_dir).read_text().strip()
         files_of = self.settings.model_copy(update=self._asterisk_only)
         home = write_own(files_of, kept, find_program())

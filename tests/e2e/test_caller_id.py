@@ -89,7 +89,10 @@ def test_the_destination_sees_what_the_booking_chooses_and_nothing_that_the_call
         hidden_from_it = {SOURCE, ASSERTED, FORWARDED, booked.service} - {shown}
         assert [each for each in hidden_from_it if each[-7:] in everything] == [], kind
         assert NAME.split(maxsplit=1)[0] not in everything, kind
-        assert [name for name in IDENTIFYING[2:] if trace[0].headers(name)] == [], kind
+        # A caller who shows no number asks the carrier not to show one of its own choice.
+        present = [name for name in IDENTIFYING[2:] if trace[0].headers(name)]
+        assert present == ([] if shown else ["Privacy"]), kind
+        assert trace[0].headers("Privacy") == ([] if shown else ["id"]), kind
 
         record, *_ = booked.wait_settled(len(rows) + 1)
         assert record["source"] == (SOURCE if shows_number else "anonymous"), kind

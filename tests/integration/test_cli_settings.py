@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.settings import CONFIG_FILE
-from tests.integration.cli_runner import Cli
+from tests.integration.cli_runner import Cli, CliInProcess
 
 # What somebody put into the wrong setting.
 VALUE = "hunter2-in-the-wrong-place"
@@ -171,3 +171,51 @@ def test_an_engine_from_before_there_were_tokens_says_what_to_do_and_setup_does_
     assert "agi_token is missing: `rented-numbers setup` makes it" in cli.refused("asterisk-config", "etc")
     assert cli("setup").returncode == 0
     assert cli("asterisk-config", "etc").returncode == 0
+
+
+TRUNK = '[{"name": "main", "uri": "sip:192.0.2.9", "username": "u"}, {"name": "open", "uri": "sip:192.0.2.8"}]'
+
+
+def test_a_carriers_password_is_stored_from_standard_input(tmp_path: Path) -> None:
+    cli = CliInProcess(tmp_path)
+    cli.set_up()
+    cli.typed = "p;w 1\n"
+    done = cli("trunks", "password", "main", trunks=TRUNK, sip_host="192.0.2.1")
+    assert (done.returncode, done.stdout) == (0, "stored the password of trunk main\n")
+    stored = cli.data / "secrets" / "trunk_password.main"
+    assert (stored.read_text(), stored.stat().st_mode & 0o777) == ("p;w 1\n", 0o600)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "message"),
+    [
+        ("other", "x\n", "there is no trunk other; there is main, open"),
+        ("open", "x\n", "trunk open has no username, so its carrier asks for no password"),
+        ("main", "\n", "the password is empty"),
+        ("main", " secret-of-mine\n", "a space at one of its ends"),
+    ],
+)
+def test_a_password_that_no_carrier_gave_is_refused_and_not_shown(
+    tmp_path: Path, name: str, typed: str, message: str
+) -> None:
+    cli = CliInProcess(tmp_path)
+    cli.set_up()
+    cli.typed = typed
+    refused = cli.refused("trunks", "password", name, trunks=TRUNK, sip_host="192.0.2.1")
+    assert message in refused
+    assert "secret-of-mine" not in refused
+    assert not list((cli.data / "secrets").glob("trunk_password.*"))
+
+
+def test_a_start_without_a_carriers_password_says_how_to_store_it(tmp_path: Path) -> None:
+    cli = CliInProcess(tmp_path)
+    cli.set_up()
+    (tmp_path / "etc").mkdir()
+    refused = cli.refused("asterisk-config", "etc", trunks=TRUNK, manage_asterisk="false")
+    assert "trunk_password.main is missing: `rented-numbers trunks password main` writes it" in refused
+
+
+def test_a_misspelt_field_of_a_trunk_is_named(tmp_path: Path) -> None:
+    cli = CliInProcess(tmp_path)
+    (tmp_path / "rented-numbers.toml").write_text('[[trunks]]\nname = "a"\nuri = "sip:192.0.2.9"\nusrname = "u"\n')
+    assert "trunks.0.usrname: there is no such setting; did you mean username?" in cli.refused("doctor")

@@ -198,3 +198,23 @@ ACL: (unnamed)
   1: allow - 127.0.0.1/255.255.255.255
 """
 NO_MANAGER_USER = "There is no manager called rented-numbers\n"
+REGISTRATIONS = """
+ <Registration/ServerURI..............................>  <Auth....................>  <Status.......>
+==========================================================================================
+
+ trunk-main/sip:sbc.carrier.example:5060                 trunk-main                  @state@        (exp. 2s)
+ trunk-second/sip:198.51.100.7                           trunk-second                Registered        (exp. 48s)
+
+Objects found: 2
+
+"""
+CONTACTS = """
+  Contact:  <Aor/ContactUri..............................> <Hash....> <Status> <RTT(ms)..>
+==========================================================================================
+
+  Contact:  trunk-main/sip:sbc.carrier.example:5060        0ae954b673 @status@        -nan
+  Contact:  trunk-second/sip:198.51.100.7                  86bc7d3222 NonQual        -nan
+
+Objects found: 2
+
+"""

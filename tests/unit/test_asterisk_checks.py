@@ -286,3 +286,32 @@ def test_the_program_is_found_in_path(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_our_own_asterisk_that_does_not_run_is_not_asked(tmp_path: Path) -> None:
     assert running_asterisk(Settings(data_dir=tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "verdict", "what", "fix"),
+    [
+        ("Registered", "Avail", Verdict.OK, "is registered", ""),
+        ("Rejected", "Avail", Verdict.FAILED, "answers, but refuses", "`rented-numbers trunks password main`"),
+        ("Rejected", "Unavail", Verdict.FAILED, "does not answer", "check uri, outbound_proxy and the firewall"),
+        ("Rejected", "NonQual", Verdict.FAILED, "refuses to register it, or does not answer", "check username"),
+        ("Unregistered", "Avail", Verdict.FAILED, "answers, but refuses", "check username"),
+        ("Stopped", "Unknown", Verdict.FAILED, "refuses to register it, or does not answer", "check username"),
+    ],
+)
+async def test_a_trunk_that_is_not_registered_is_named_with_the_likely_reason(
+    tmp_path: Path, state: str, status: str, verdict: Verdict, what: str, fix: str
+) -> None:
+    answers: dict[str, str | Exception] = {
+        "pjsip show registrations": recorded.REGISTRATIONS.replace("@state@", state),
+        "pjsip show contacts": recorded.CONTACTS.replace("@status@", status),
+        **{f"pjsip show endpoint {name}-second": endpoint(f"{name}-second", "x") for name in ("trunk", "carrier")},
+    }
+    account = {"username": "u", "register": True}
+    trunks = [{"name": name, "uri": "sip:198.51.100.7", **account} for name in ("main", "second")]
+    findings = await examined(tmp_path, answers, trunks=trunks)
+    main, second = [each for each in findings if each.part == "asterisk registrations"]
+    assert (second.verdict, second.what) == (Verdict.OK, "trunk second is registered with its carrier")
+    assert main.verdict is verdict
+    assert what in main.what
+    assert fix in main.fix

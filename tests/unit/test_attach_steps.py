@@ -8,6 +8,7 @@ from engine.asterisk.attach_steps import remaining_steps
 from engine.asterisk.drop_ins import write_drop_ins
 from engine.asterisk.exposures import NEEDED_MODULES
 from engine.asterisk.present_config import MAX_DEPTH, PresentConfig, UnreadableConfig
+from engine.config.secrets import write_trunk_password
 from engine.config.settings import Settings
 from tests.unit.test_asterisk_files import DROP_INS, KEPT, alone
 
@@ -215,6 +216,23 @@ def test_tls_needs_a_transport_that_checks_the_carriers_certificate(tmp_path: Pa
     assert steps(tmp_path, FREEPBX, **changes) == []
     [left] = steps(tmp_path, DONE, **changes)
     assert "type = transport, protocol = tls, verify_server = yes" in left
+
+
+def test_a_trunk_that_registers_needs_two_more_modules(tmp_path: Path) -> None:
+    trunk = {"name": "main", "uri": "sip:192.0.2.1", "username": "u", "register": True}
+    write_trunk_password(tmp_path / "var" / "secrets", "main", "secret")
+    [left] = steps(tmp_path, DONE | {"modules.conf": f"[modules]\nautoload = no\n{LOADS}"}, trunks=[trunk])
+    assert left.endswith("res_pjsip_outbound_authenticator_digest, res_pjsip_outbound_registration")
+
+
+def test_behind_a_router_every_transport_needs_the_address_before_it(tmp_path: Path) -> None:
+    changes = {"external_address": "203.0.113.7"}
+    [left] = steps(tmp_path, DONE, **changes)
+    needed = "external_signaling_address = 203.0.113.7\nexternal_media_address = 203.0.113.7\n"
+    assert needed.splitlines()[0] in left
+    present = DONE["pjsip.conf"].replace("type=transport\n", f"type=transport\n{needed}")
+    assert present != DONE["pjsip.conf"]
+    assert steps(tmp_path, DONE | {"pjsip.conf": present}, **changes) == []
 
 
 def test_the_end_spools_directory_must_exist(tmp_path: Path) -> None:

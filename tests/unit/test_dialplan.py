@@ -222,7 +222,7 @@ def test_dial_has_every_option_that_closes_a_leak_and_allows_no_transfer() -> No
     plain, _, gosub = DIAL[2].partition("U(")
     assert set("iIr") <= set(plain)
     assert not set("tTgG") & set(plain)
-    assert gosub == "rented-numbers-answered^${CHANNEL}^${UNIQUEID}^${RN_BOOKING}))"[:-1]
+    assert gosub == "rented-numbers-answered^${CHANNEL}^${UNIQUEID}^${RN_BOOKING})${RN_WITHHELD}"
 
 
 def test_dial_uses_neither_the_dialled_number_nor_the_caller_id() -> None:

@@ -55,7 +55,8 @@ def test_drop_ins_contain_the_settings(tmp_path: Path) -> None:
 )
 def test_a_trunk_is_identified_by_its_own_address(tmp_path: Path, uri: str, match: str | None) -> None:
     """Otherwise Asterisk would log its number. Requests from the carrier's address are identified already."""
-    text = drop_ins(tmp_path, trunk_uri=uri, carrier_addresses=["198.51.100.0/24"])[DROP_INS[2]]
+    changes = {"trunk_uri": uri, "carrier_addresses": ["198.51.100.0/24"], "manage_asterisk": False}
+    text = drop_ins(tmp_path, **changes)[DROP_INS[2]]
     identify = f"[trunk-main]\ntype = identify\nendpoint = trunk-main\nmatch = {match}\n"
     assert (identify in text) == (match is not None)
     assert text.count("type = identify") == (2 if match else 1)

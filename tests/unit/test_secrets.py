@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import secrets
-from engine.config.secrets import InsecureSecrets, Secrets
+from engine.config.secrets import InsecureSecrets, Secrets, trunk_password, write_trunk_password
 
 NAMES = [field.name for field in fields(Secrets)]
 STRONG = "Zx81Qk-7rTnb_W3mLp9Ydv0c"
@@ -102,7 +102,7 @@ def test_a_secret_that_others_can_reach_is_refused(made: Path, mode: int) -> Non
         # These characters would break out of their line in Asterisk's files.
         *[(f"{STRONG}{each}{STRONG}".encode(), "may only have") for each in ("\n", ";", " ", '"', "\0", "]", "=")],
         (b"\xff" * 32, "cannot be read"),
-        (f"{STRONG}é".encode(), "cannot be read"),
+        (f"{STRONG}é".encode(), "may only have letters"),
     ],
 )
 def test_a_weak_or_malformed_secret_is_refused_without_repeating_it(made: Path, value: bytes, reason: str) -> None:
@@ -162,3 +162,29 @@ def test_the_same_rules_apply_to_every_further_token(made: Path) -> None:
     (made / "agi_token.other").chmod(0o644)
     with pytest.raises(InsecureSecrets, match="read by others"):
         secrets.agi_tokens(made)
+
+
+@pytest.mark.parametrize("password", ["x", 'p w;\\;--d,"#[$%', "é" * 64, "a" * 128])
+def test_a_carriers_password_is_kept_as_it_is_in_a_file_for_its_owner(tmp_path: Path, password: str) -> None:
+    write_trunk_password(tmp_path / "secrets", "main", password)
+    assert trunk_password(tmp_path / "secrets", "main") == password
+    assert (tmp_path / "secrets" / "trunk_password.main").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("password", ["", " x", "x ", "two\nlines", "a\tb", "\0", "a" * 129, "é" * 65])
+def test_a_carriers_password_that_would_be_cut_in_asterisks_files_is_refused(tmp_path: Path, password: str) -> None:
+    for use in (lambda: write_trunk_password(tmp_path, "main", password), lambda: trunk_password(tmp_path, "main")):
+        with pytest.raises(InsecureSecrets) as refused:
+            use()
+        assert len(password) < 5 or password not in str(refused.value)
+        (tmp_path / "trunk_password.main").write_text(f"{password}\n")
+        (tmp_path / "trunk_password.main").chmod(0o600)
+
+
+def test_a_carriers_password_that_is_missing_or_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InsecureSecrets, match="is missing: `rented-numbers trunks password main` writes it"):
+        trunk_password(tmp_path, "main")
+    write_trunk_password(tmp_path, "main", "x")
+    (tmp_path / "trunk_password.main").chmod(0o640)
+    with pytest.raises(InsecureSecrets, match="can be read by others"):
+        trunk_password(tmp_path, "main")

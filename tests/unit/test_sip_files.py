@@ -14,8 +14,8 @@ from rich.console import Console
 from engine.asterisk.attach_steps import remaining_steps
 from engine.asterisk.drop_ins import write_drop_ins
 from engine.asterisk.sip_config import UnusableFile, known_addresses
-from engine.asterisk.trunk_sections import trunk_host
 from engine.config.settings import Settings
+from engine.config.trunk_settings import host_of
 from engine.local.panel import show
 from engine.local.ports import refuse_taken_ports
 from engine.local.processes import StartFailed
@@ -84,7 +84,7 @@ def test_without_a_known_carrier_address_the_acl_excludes_no_address(program: An
     ],
 )
 def test_a_trunks_host_is_found_in_every_form_of_its_uri(uri: str, host: str) -> None:
-    assert trunk_host(uri) == host
+    assert host_of(uri) == host
 
 
 def test_an_acl_names_each_address_once() -> None:
@@ -95,15 +95,15 @@ def test_an_acl_names_each_address_once() -> None:
 def test_tls_disables_plain_sip(program: Any, tls: dict[str, Any]) -> None:
     etc = own(program, **tls).etc
     assert included(etc) == ALWAYS | {TLS, ACL}
-    transport = options(etc / TLS, "tls")
-    assert transport["bind"] == "127.0.0.1:5061"
+    assert options(etc / TLS, "tls")["bind"] == "127.0.0.1:5061"
+    transport = options(etc / TLS, "sip-tls")
     assert transport["cert_file"] == str(tls["sip_tls_certificate"])
     assert transport["priv_key_file"] == str(tls["sip_tls_key"])
     assert transport["ca_list_file"] == str(tls["sip_tls_ca"])
     assert (transport["verify_server"], transport["verify_client"]) == ("yes", "yes")
     assert transport["require_client_cert"] == "no"
     strict = own(program, **tls, sip_tls_client_certificate=True).etc
-    assert options(strict / TLS, "tls")["require_client_cert"] == "yes"
+    assert options(strict / TLS, "sip-tls")["require_client_cert"] == "yes"
 
 
 def test_plain_sip_stays_if_configured_and_in_the_demo(program: Any, tls: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ def test_plain_sip_stays_if_configured_and_in_the_demo(program: Any, tls: dict[s
 
 
 def test_no_cipher_of_an_older_tls_version_is_accepted(program: Any, tls: dict[str, Any]) -> None:
-    ciphers = options(own(program, **tls).etc / TLS, "tls")["cipher"].split(",")
+    ciphers = options(own(program, **tls).etc / TLS, "sip-tls")["cipher"].split(",")
     assert ciphers
     assert [cipher for cipher in ciphers if not re.fullmatch("ECDHE-.*(GCM-SHA(256|384)|POLY1305)", cipher)] == []
 

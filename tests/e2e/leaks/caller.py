@@ -28,17 +28,22 @@ async def dial(peer: Peer, asterisk: Address, service: str, part: Part) -> Outco
     media = Media.open(peer.local[0])
     try:
         dialog = await peer.dialog(service, asterisk, source=SOURCE, transport=part.cell.transport)
-        try:
-            await _call(dialog, media, part)
-            complete = True
-        except TimeoutError:
-            complete = False
-        final = next((each for each in dialog.messages if each.method == "INVITE" and (each.status or 0) >= 200), None)
-        answered_at = final.at if final is not None and final.status == 200 else None
-        shown = Shown(dialog.received, media.received, media.reports, answered_at)
-        return Outcome(shown, None if final is None else final.status, complete)
+        return await play(dialog, media, part)
     finally:
         media.close()
+
+
+async def play(dialog: Dialog, media: Media, part: Part) -> Outcome:
+    """Makes one call in a dialog that has been prepared."""
+    try:
+        await _call(dialog, media, part)
+        complete = True
+    except TimeoutError:
+        complete = False
+    final = next((each for each in dialog.messages if each.method == "INVITE" and (each.status or 0) >= 200), None)
+    answered_at = final.at if final is not None and final.status == 200 else None
+    shown = Shown(dialog.received, media.received, media.reports, answered_at)
+    return Outcome(shown, None if final is None else final.status, complete)
 
 
 async def _call(dialog: Dialog, media: Media, part: Part) -> None:

@@ -11,7 +11,7 @@ OVER_DTLS = (
     "a=fingerprint:SHA-1 " + ":".join(["AB"] * 20),
 )
 REFUSED = ("m=audio 0 RTP/AVP 0",)
-WIDE = ("m=audio 40012 RTP/AVP 9", "a=rtpmap:9 G722/8000")
+FOREIGN = ("m=audio 40012 RTP/AVP 97", "a=rtpmap:97 iLBC/8000")
 FAX = ("m=image 40002 udptl t38", "a=T38FaxVersion:0", "a=T38FaxUdpEC:t38UDPRedundancy")
 FAX_OVER_TCP = ("m=image 40002 tcp t38", "a=T38FaxVersion:0")
 VIDEO = ("m=video 40004 RTP/AVP 99", "a=rtpmap:99 H264/90000")

@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from phones.peer import Packet, Peer, Stage
 from phones.ports import free_port
+from tests.e2e.booking import import_numbers
 from tests.e2e.leaks import callee, caller
 from tests.e2e.leaks.callee import Callees, Part
 from tests.e2e.leaks.caller import SOURCE, Outcome
@@ -53,14 +53,7 @@ class LeakSystem(System):
 
     def start(self) -> None:
         super().start()
-        self.import_numbers(f"+331990{number:05}" for number in MORE_NUMBERS)
-
-    def import_numbers(self, numbers: Iterable[str]) -> None:
-        """Adds numbers to the pool."""
-        with tempfile.NamedTemporaryFile("w", suffix=".csv") as pool:
-            pool.writelines(f"{number}\n" for number in numbers)
-            pool.flush()
-            self.command("numbers", "import", pool.name, "--json")
+        import_numbers(self, (f"+331990{number:05}" for number in MORE_NUMBERS))
 
     @property
     def asterisk(self) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from tests.e2e.leaks.media_lines import (
     ENCRYPTED,
     FAX,
     FAX_OVER_TCP,
+    FOREIGN,
     MESSAGE,
     OVER_DTLS,
     REFUSED,
@@ -25,7 +26,6 @@ from tests.e2e.leaks.media_lines import (
     TEXT,
     UNKNOWN,
     VIDEO,
-    WIDE,
     WITH_FEEDBACK,
     WITH_KEY,
 )
@@ -44,7 +44,7 @@ CASES = {
     "all after sound": Case((SOUND, *OTHERS.values(), *FAXES.values())),
     "refused sound, sound": Case((REFUSED, SOUND), 1),
     "sound twice": Case((SOUND, SOUND)),
-    "sound of no common codec, sound": Case((WIDE, SOUND), 1),
+    "sound of no common codec, sound": Case((FOREIGN, SOUND), 1),
     "sound with a key": Case((WITH_KEY,)),
     "sound, encrypted sound": Case((SOUND, ENCRYPTED)),
     # Asterisk's own: after the answer it offers the callee a new port for sound, and does not listen there.
@@ -56,7 +56,7 @@ CASES = {
     "refused sound": Case((REFUSED,), None),
     "fax alone": Case((FAX,), None),
     "video alone": Case((VIDEO,), None),
-    "sound of no common codec": Case((WIDE,), None),
+    "sound of no common codec": Case((FOREIGN,), None),
     # Asterisk's own: it refuses a whole offer if the profile of the first line of sound is not the endpoint's.
     "encrypted sound, sound": Case((ENCRYPTED, SOUND), None),
     "encrypted sound": Case((ENCRYPTED,), None),
@@ -105,7 +105,8 @@ class EncryptingSystem(LeakSystem):
     def alter(self, etc: Path) -> None:
         with (etc / "pjsip_rented_numbers.conf").open("a") as file:
             for name, (host, options) in ENCRYPTING.items():
-                file.write(f"\n[{name}](rented-numbers)\ncontext = rented-numbers\nidentify_by = ip\n{options}")
+                file.write(f"\n[{name}](rented-numbers)\ncontext = rented-numbers\nidentify_by = ip\n")
+                file.writelines(f"{option}\n" for option in options)
                 file.write(f"[{name}]\ntype = identify\nendpoint = {name}\nmatch = {host}\n")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from phones.peer import Packet, Reply
-from tests.e2e.leaks.media_lines import VIDEO, WIDE
+from tests.e2e.leaks.media_lines import FOREIGN, VIDEO
 from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import Scene, scene
 
@@ -34,7 +34,7 @@ def test_no_peer_is_told_a_name(leak_system: LeakSystem) -> None:
     with scene(leak_system) as on:
         _call(on, shown.service)
         _call(on, withheld.service, ("Privacy: id",))
-        for lines in ((WIDE,), (VIDEO,)):
+        for lines in ((FOREIGN,), (VIDEO,)):
             assert on.call(shown.service, (), lines)[1].status == 488
         assert on.call("+33199999999")[1].status == 404
         on.answer = Reply(603)

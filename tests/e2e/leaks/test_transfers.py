@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from phones.peer import Dialog, Peer, Reply, user_of
+from tests.e2e.booking import import_numbers
 from tests.e2e.leaks.caller import HOST, SOURCE
 from tests.e2e.leaks.run import LeakSystem
 from tests.e2e.leaks.scene import PATIENCE, Scene, scene
@@ -103,7 +104,7 @@ def test_a_forward_by_the_callee_is_not_followed(leak_system: LeakSystem, status
 def test_a_hidden_number_that_became_a_rented_one_is_not_called(leak_system: LeakSystem) -> None:
     other = leak_system.hide()
     called = leak_system.hide()
-    leak_system.import_numbers([called.number])
+    import_numbers(leak_system, [called.number])
     refused = leak_system.request(
         "POST", "/bookings", {"destination": called.number, "usagePlan": "SMALL", "callback": "http://127.0.0.1:9/"}
     )
