@@ -16,8 +16,9 @@ from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import CallState
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy
+from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs, Timestamp
-from engine.privacy.erasure import Target, erase, erasure_digest
+from engine.privacy.erasure import erase, erasure_digest
 from engine.storage.interface import Storage
 from engine.storage.revocations import Entry, Kind
 from engine.storage.transaction import Transaction
@@ -130,6 +131,6 @@ async def erase_again(storage: Storage, losses: Losses, pepper: str) -> tuple[in
     found = await storage.run(find)
     remaining = list[str]()
     for number in sorted(found):
-        done = await erase(storage, Target(number), losses.at.wall_ms, losses.policy, pepper)
-        remaining += done.remaining
+        done = await erase(storage, Spellings(number), losses.at.wall_ms, losses.policy, pepper)
+        remaining += [*done.remaining, *(f"similar digits in {place}" for place in done.unsure)]
     return len(found), remaining

@@ -1,6 +1,7 @@
 """`privacy …`: personal data."""
 
 import asyncio
+import sys
 from typing import Annotated
 
 import typer
@@ -13,9 +14,12 @@ from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.masking import masked
 from engine.domain.numbers import E164
+from engine.domain.spellings import Spellings
 from engine.local.data_dir import require_database
-from engine.privacy.erasure import ErasureResult, Target, check
+from engine.privacy.erasure import check
 from engine.privacy.erasure import erase as erase_rows
+from engine.privacy.findings import Findings
+from engine.privacy.receipt import Receipt
 from engine.privacy.scrub_files import SystemFiles, scrub
 from engine.runtime.clock import SystemClock
 from engine.storage.sqlite import SqliteStorage
@@ -39,31 +43,34 @@ def erase(
     yes: YesOption = False,
     as_json: Json = False,
 ) -> None:
-    """Erase a person's number everywhere, as caller and as destination. Bookings that hide it end.
+    """Erase a person's number everywhere, in all its spellings. Bookings that hide it end.
 
-    Exit status 1 if a place still holds the number; the output names it.
+    Prints a receipt. Exit status 1 if a place still holds the number or has similar digits; the receipt names it.
     """
     settings = Settings()
     require_database(settings)
     pepper = secrets.load(settings.data_dir / "secrets").key_pepper
-    target = run_command(settings, check, E164(number or typer.prompt("Number to erase", err=True)))
+    spellings = run_command(settings, check, E164(number or typer.prompt("Number to erase", err=True)))
     if not yes:
         typer.confirm(
-            f"Erase {masked(target.number)} for good, and end the bookings that hide it?", abort=True, err=True
+            f"Erase {masked(spellings.number)} for good, and end the bookings that hide it?", abort=True, err=True
         )
-    erased = asyncio.run(_erase_rows(settings, target, pepper))
-    scrubbed = scrub(SystemFiles(settings.data_dir.absolute(), settings.database.absolute(), settings.journal), target)
-    show_one({**erased.counts, "files": scrubbed.files}, as_json=as_json)
-    remaining = [*erased.remaining, *scrubbed.remaining]
-    for what in remaining:
-        complain(f"still holds it: {what}")
-    if remaining:
+    rows = asyncio.run(_erase_rows(settings, spellings, pepper))
+    files = SystemFiles(settings.data_dir.absolute(), settings.database.absolute(), settings.journal)
+    receipt = Receipt(spellings.number, rows, scrub(files, spellings))
+    if as_json:
+        show_one(receipt.as_record(), as_json=True)
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in receipt.lines())
+    for line in receipt.complaints():
+        complain(line)
+    if not receipt.is_complete:
         raise typer.Exit(1)
 
 
-async def _erase_rows(settings: Settings, target: Target, pepper: str) -> ErasureResult:
+async def _erase_rows(settings: Settings, spellings: Spellings, pepper: str) -> Findings:
     storage = SqliteStorage(settings.database)
     try:
-        return await erase_rows(storage, target, SystemClock().now(), policy_of(settings), pepper)
+        return await erase_rows(storage, spellings, SystemClock().now(), policy_of(settings), pepper)
     finally:
         await storage.close()

@@ -91,4 +91,6 @@ def _character(escape: str) -> str:
 def _plain_characters() -> Mapping[int, str]:
     """Returns the table that maps digits and plus signs to plain ones. It is made at first use: that takes 20 ms."""
     digits = ((point, unicodedata.digit(chr(point), None)) for point in _CODE_POINTS)
-    return {point: str(digit) for point, digit in digits if digit is not None} | {ord(sign): "+" for sign in _PLUS_SIGNS}
+    return {point: str(digit) for point, digit in digits if digit is not None} | {
+        ord(sign): "+" for sign in _PLUS_SIGNS
+    }

@@ -35,11 +35,3 @@ def pair_in_text(key: str, value: str) -> str:
     has quotes or backslashes.
     """
     return as_text({key: value})[1:-1]
-
-
-def replaced(metadata: Metadata, pattern: re.Pattern[str], by: str) -> dict[str, str]:
-    """Returns the metadata with every match of `pattern` replaced, in keys and values.
-
-    If two keys become equal, only one of the pairs stays.
-    """
-    return {pattern.sub(by, key): pattern.sub(by, value) for key, value in metadata.items()}

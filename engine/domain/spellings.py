@@ -18,7 +18,7 @@ from functools import cached_property
 import phonenumbers
 
 from engine.domain.digit_folding import FoldedText, fold, fold_bytes
-from engine.domain.numbers import E164, ERASED
+from engine.domain.numbers import ERASED
 
 # A match reads this many characters before and after itself.
 CONTEXT = 160
@@ -60,7 +60,7 @@ class Likeness(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A place in a text: where it begins and ends, and whether it surely is the number."""
+    """A place in a text or in bytes: where it begins and ends, and whether it surely is the number."""
 
     start: int
     end: int
@@ -86,7 +86,7 @@ class SearchedText:
 class Spellings:
     """The spellings of one number, E.164."""
 
-    number: E164
+    number: str
 
     @cached_property
     def country_code(self) -> str:
@@ -151,10 +151,12 @@ class Spellings:
             code = pattern.search(before)
             if code is not None:
                 head = before[: code.start()]
+                if sign == " " and self._is_other_number(head, self.number[1:], after):
+                    return Likeness.OTHER, start
                 if sign == "+" or not head[-1:].isdigit():
                     likeness = self._with_country_code(head, after, has_plus=sign == "+")
                     return likeness, start - len(code[0])
-        if _is_instant(text, start, end) or self._is_other_number(before, after):
+        if _is_instant(text, start, end) or self._is_other_number(before, self.national, after):
             return Likeness.OTHER, start
         trunk = self._trunk.search(before)
         if trunk is not None and not before[: trunk.start()][-1:].isdigit():
@@ -197,13 +199,13 @@ class Spellings:
             return Likeness.SIMILAR
         return likeness
 
-    def _is_other_number(self, before: str, after: str) -> bool:
-        """Returns whether the digits end a number of another country, or one that is longer before or after."""
+    def _is_other_number(self, before: str, found: str, after: str) -> bool:
+        """Returns whether found digits are a part of another number with a country code."""
         led = _LED.search(before)
         if led is None:
             return False
         run_on = _FIRST_DIGITS.match(after)
-        digits = re.sub(r"[^0-9]", "", led[1]) + self.national + (run_on[0] if run_on else "")
+        digits = re.sub(r"[^0-9]", "", led[1]) + found + (run_on[0] if run_on else "")
         return digits != self.number[1:] and _is_possible(digits)
 
     def _may_continue(self, after: str) -> bool:

@@ -5,17 +5,17 @@ searched too, and rewritten if it contains the number.
 """
 
 import os
-import re
 import sqlite3
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.asterisk.config_files import AsteriskHome
-from engine.privacy.erasure import Target
+from engine.domain.spellings import CONTEXT, Match, Spellings
+from engine.privacy.file_content import Content, kind_of_content, open_content
 from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
 from engine.storage.sqlite import connect
@@ -24,10 +24,11 @@ from engine.storage.sqlite import connect
 MAX_BYTES_BESIDE_ENGINE = 64 * 1024 * 1024
 # How long to wait for readers of the write-ahead log.
 CHECKPOINT_SECONDS = 10.0
-# Files are read in chunks, each with the end of the previous one, which is longer than a number and its context.
+# Files are read in chunks, each with the end of the previous one, which is longer than a number and its context, even
+# if each character is escaped with 12 bytes.
 CHUNK = 1024 * 1024
-OVERLAP = 64
-CONTEXT = 2
+MARGIN = 12 * CONTEXT
+OVERLAP = 4 * MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,64 +40,70 @@ class SystemFiles:
     end_spool: Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ScrubResult:
     """The result of a scrub.
 
     Attributes:
+        searched: How many files were searched, the database's included.
         files: How many files were overwritten in places.
         remaining: Descriptions of what still contains the number.
+        unsure: Files with similar digits.
+        backups: Backups, which cannot be searched.
+        unsearched: Other files that cannot be searched.
     """
 
-    files: int
-    remaining: list[str]
+    searched: int = 0
+    files: int = 0
+    remaining: list[str] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
+    backups: list[str] = field(default_factory=list)
+    unsearched: list[str] = field(default_factory=list)
 
 
-def scrub(system: SystemFiles, target: Target) -> ScrubResult:
+def scrub(system: SystemFiles, spellings: Spellings) -> ScrubResult:
     """Removes the number from files. To be called after `erase`; it may be run again.
 
     Raises:
         OSError: A file cannot be read or written.
         StorageUnavailable: The database cannot be used now.
     """
+    result = ScrubResult()
     try:
-        remaining = _scrub_database(system, target)
+        _scrub_database(system, spellings, result)
     except sqlite3.Error as error:
         raise StorageUnavailable(str(error)) from error
-    files = 0
     for path in _other_files(system):
-        try:
-            if not _contains(path, target.in_bytes):
-                continue
-            if _may_overwrite(path, system):
-                _overwrite(path, target.in_bytes)
-                files += 1
-            else:
-                remaining.append(str(path))
-        except FileNotFoundError:
-            continue  # deleted meanwhile
-    return ScrubResult(files, remaining)
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            _scrub_file(path, system, spellings, result)
+    return result
 
 
-def _scrub_database(system: SystemFiles, target: Target) -> list[str]:
-    """Rewrites the database if it contains the number. Returns descriptions of what still contains it."""
+def _scrub_database(system: SystemFiles, spellings: Spellings, result: ScrubResult) -> None:
+    """Rewrites the database if it contains the number."""
     database = system.database
+    result.searched += sum(path.exists() for path in _database_files(database))
     with closing(connect(database)) as connection:
         _truncate_wal(connection)
-        # Search for the bare digits: in a row nothing separates a number from its neighbours. This also finds longer
-        # numbers that contain the digits.
-        if not _database_contains(database, re.compile(target.digits.encode())):
-            return []
+        # Search for the bare national digits: in a row nothing separates a number from its neighbours. This also finds
+        # other numbers that contain the digits.
+        if not _database_has(database, spellings):
+            return
         with ExitStack() as engine_lock:
             try:
                 engine_lock.enter_context(lock.held(system.data_dir, lock.ENGINE_LOCK))
             except lock.DataDirInUse:
                 if database.stat().st_size > MAX_BYTES_BESIDE_ENGINE:
-                    return ["unused space of the database, which is too large to rewrite while the engine is running"]
+                    result.remaining.append(
+                        "unused space of the database, which is too large to rewrite while the engine is running"
+                    )
+                    return
             connection.execute("VACUUM")
             _truncate_wal(connection)
         # Now there is no unused space: a match is part of a longer number, or a text that was reported already.
-        return ["a text in the database"] if _database_contains(database, target.in_bytes) else []
+        files = (path for path in _database_files(database) if path.exists())
+        if any(match.is_sure for path in files for match in matches_in_file(path, spellings)):
+            result.remaining.append("a text in the database")
 
 
 def _truncate_wal(connection: sqlite3.Connection) -> None:
@@ -108,8 +115,9 @@ def _truncate_wal(connection: sqlite3.Connection) -> None:
         time.sleep(0.05)
 
 
-def _database_contains(database: Path, pattern: re.Pattern[bytes]) -> bool:
-    return any(_contains(path, pattern) for path in _database_files(database) if path.exists())
+def _database_has(database: Path, spellings: Spellings) -> bool:
+    files = (path for path in _database_files(database) if path.exists())
+    return any(spellings.has_digits(window) for path in files for _, window, _ in _windows(path))
 
 
 def _database_files(database: Path) -> list[Path]:
@@ -130,42 +138,65 @@ def _other_files(system: SystemFiles) -> Iterator[Path]:
                         yield path
 
 
-def _may_overwrite(path: Path, system: SystemFiles) -> bool:
-    """Returns whether a file has no other use: Asterisk's logs. The end spool has no numbers of telephones."""
-    return path.is_relative_to(AsteriskHome(system.data_dir / "asterisk").log)
+def _scrub_file(path: Path, system: SystemFiles, spellings: Spellings, result: ScrubResult) -> None:
+    """Searches a file. Asterisk's logs are overwritten where they have the number; other files are named."""
+    kind = kind_of_content(path)
+    if kind in {Content.BACKUP, Content.ARCHIVE}:
+        (result.backups if kind is Content.BACKUP else result.unsearched).append(str(path))
+        return
+    result.searched += 1
+    try:
+        matches = {each.is_sure for each in matches_in_file(path, spellings)}
+    except EOFError:  # a compressed file that is cut short
+        result.unsearched.append(str(path))
+        return
+    is_log = path.is_relative_to(AsteriskHome(system.data_dir / "asterisk").log)
+    if True in matches and is_log and kind is Content.PLAIN:
+        _overwrite(path, spellings)
+        result.files += 1
+    elif True in matches:
+        result.remaining.append(str(path))
+    # In the end spool, longer runs of digits are times.
+    if False in matches and not path.is_relative_to(system.end_spool):
+        result.unsure.append(str(path))
 
 
-def _contains(path: Path, pattern: re.Pattern[bytes]) -> bool:
-    return next(_matches(path, pattern), None) is not None
+def matches_in_file(path: Path, spellings: Spellings) -> Iterator[Match]:
+    """Yields each match, by its place in the content: after decompression, if the file is compressed."""
+    last_end = 0
+    for begin, window, is_last in _windows(path):
+        for match in spellings.matches_in_bytes(window):
+            # A match at the edge of the window is left to the window in which its context is visible.
+            begins_here = match.start >= MARGIN or not begin
+            if begins_here and (match.end + MARGIN <= len(window) or is_last) and begin + match.start >= last_end:
+                last_end = begin + match.end
+                yield Match(begin + match.start, last_end, match.is_sure)
 
 
-def _matches(path: Path, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, int]]:
-    """Yields the start and end of each match.
+def _windows(path: Path) -> Iterator[tuple[int, bytes, bool]]:
+    """Yields overlapping pieces of a file: where each begins, its bytes, and whether it is the last.
 
     The file is not mapped into memory: if it shrank meanwhile, the process would be killed (SIGBUS).
     """
     begin, window = 0, b""
-    with path.open("rb") as file:
+    with open_content(path) as file:
         while True:
             chunk = file.read(CHUNK)
             window += chunk
-            # A match at the edge of the window is left to the window in which its context is visible.
-            for match in pattern.finditer(window):
-                if (match.end() + CONTEXT <= len(window) or not chunk) and (match.start() >= CONTEXT or not begin):
-                    yield begin + match.start(), begin + match.end()
+            yield begin, window, not chunk
             if not chunk:
                 return
             begin += max(0, len(window) - OVERLAP)
             window = window[-OVERLAP:]
 
 
-def _overwrite(path: Path, pattern: re.Pattern[bytes]) -> None:
-    """Overwrites the matches in place, without changing the file's length: Asterisk may be appending to it."""
-    matches = list(_matches(path, pattern))
+def _overwrite(path: Path, spellings: Spellings) -> None:
+    """Overwrites the sure matches in place, without changing the file's length: Asterisk may be appending to it."""
+    matches = [each for each in matches_in_file(path, spellings) if each.is_sure]
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
     try:
-        for start, end in matches:
-            os.pwrite(descriptor, b"x" * (end - start), start)
+        for match in matches:
+            os.pwrite(descriptor, b"x" * (match.end - match.start), match.start)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -1,11 +1,9 @@
-"""The tables as retention and erasure use them: by age, and by a number that a row contains."""
+"""The tables as retention uses them: by age."""
 
 from dataclasses import dataclass
 
-from engine.domain.booking import Booking
 from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs
-from engine.storage.bookings import booking_from_row
 from engine.storage.table import Table
 
 
@@ -18,14 +16,6 @@ class OldRecord:
     booking_id: BookingId
     started_at: EpochMs
     duration: int
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The rows with ids greater than `after`, up to `last`."""
-
-    after: str
-    last: str
 
 
 class RetentionTables(Table):
@@ -70,78 +60,3 @@ class RetentionTables(Table):
     def forget_booking(self, booking_id: BookingId) -> None:
         """Deletes the destination, callback, label and metadata of a gone booking."""
         self._sql.forget_whom_booking_hid(self._db, id=booking_id)
-
-
-class ErasureTables(Table):
-    """Finds and erases a number. `number` is E.164; `digits` is the same without its plus.
-
-    No index leads to a number, so each table is scanned in windows of its primary key, each in its own transaction.
-    """
-
-    def next_window(self, table: str, after: str, limit: int) -> Window | None:
-        """Returns the next `limit` rows of a table after the id `after`; None at the end."""
-        last: str | None = getattr(self._sql, f"{table}_window")(self._db, after=after, at_most=limit)
-        return None if last is None else Window(after, last)
-
-    def bookings(self, window: Window, number: str, digits: str) -> list[Booking]:
-        """Returns bookings that hide the number or contain its digits in their callback, label or metadata."""
-        rows = self._sql.bookings_with_number(
-            self._db, after=window.after, last=window.last, number=number, digits=digits
-        )
-        return [booking_from_row(row) for row in rows]
-
-    def reasons(self, window: Window, digits: str) -> list[tuple[str, str]]:
-        """Returns (id, reason) of grants whose reason contains the digits."""
-        rows = self._sql.grants_with_number(self._db, after=window.after, last=window.last, digits=digits)
-        return [(row["id"], row["reason"]) for row in rows]
-
-    def set_reason(self, grant_id: str, reason: str) -> None:
-        """Replaces a grant's reason."""
-        self._sql.set_grant_reason(self._db, id=grant_id, reason=reason)
-
-    def from_calls(self, window: Window, number: str) -> int:
-        """Erases the number from calls. Returns how many had it."""
-        return int(self._sql.erase_from_calls(self._db, after=window.after, last=window.last, number=number))
-
-    def from_records(self, window: Window, number: str) -> int:
-        """Erases the number from call records. Returns how many had it."""
-        return int(self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number))
-
-    def callbacks(self, window: Window, digits: str) -> list[tuple[str, str, str]]:
-        """Returns (id, URL, body) of callbacks whose URL or body contains the digits."""
-        rows = self._sql.callbacks_with_number(self._db, after=window.after, last=window.last, digits=digits)
-        return [(row["id"], row["url"], row["body"]) for row in rows]
-
-    def set_callback_body(self, event_id: str, body: str) -> None:
-        """Replaces a callback's body."""
-        self._sql.set_callback_body(self._db, id=event_id, body=body)
-
-    def delete_callback(self, event_id: str) -> None:
-        """Deletes a callback with its attempts."""
-        self._sql.delete_callback(self._db, id=event_id)
-
-    def responses(self, window: Window, digits: str) -> list[tuple[str, int, str]]:
-        """Returns (callback id, attempt, response) of attempts whose response contains the digits."""
-        rows = self._sql.responses_with_number(self._db, after=window.after, last=window.last, digits=digits)
-        return [(row["callback_id"], row["attempt"], row["response"]) for row in rows]
-
-    def set_response(self, callback_id: str, attempt: int, response: str) -> None:
-        """Replaces the response of an attempt."""
-        self._sql.set_response(self._db, callback_id=callback_id, attempt=attempt, response=response)
-
-    def endpoints(self, window: Window, digits: str) -> list[tuple[str, str]]:
-        """Returns (id, URL) of endpoints whose URL contains the digits."""
-        rows = self._sql.endpoints_with_number(self._db, after=window.after, last=window.last, digits=digits)
-        return [(row["id"], row["url"]) for row in rows]
-
-    def delete_endpoint(self, endpoint_id: str) -> None:
-        """Deletes an endpoint."""
-        self._sql.delete_endpoint(self._db, id=endpoint_id)
-
-    def kept_answers(self, digits: str) -> int:
-        """Deletes kept answers whose body or key contains the digits. Returns how many."""
-        return int(self._sql.delete_kept_answers_with(self._db, digits=digits))
-
-    def blocked_caller(self, number: str) -> int:
-        """Deletes the number from all lists of blocked callers. Returns from how many."""
-        return int(self._sql.erase_blocked_caller(self._db, number=number))

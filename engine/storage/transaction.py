@@ -10,6 +10,7 @@ from engine.storage.call_path import CallPath
 from engine.storage.calls import Calls
 from engine.storage.cdrs import Cdrs
 from engine.storage.endpoints import Endpoints
+from engine.storage.erasure import ErasureTables
 from engine.storage.kept_answers import KeptAnswers
 from engine.storage.notifications import Notifications
 from engine.storage.numbers import Numbers
@@ -17,7 +18,7 @@ from engine.storage.outbox import Outbox
 from engine.storage.overview import Overview
 from engine.storage.receivers import Receivers
 from engine.storage.restores import Restores
-from engine.storage.retention import ErasureTables, RetentionTables
+from engine.storage.retention import RetentionTables
 from engine.storage.revocations import Kind, Withdrawal
 from engine.storage.sandboxes import Sandboxes
 from engine.storage.webhook_secrets import WebhookSecrets

@@ -11,7 +11,9 @@ from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.numbers import E164
 from engine.domain.routing import Bridge
-from engine.privacy.erasure import ErasureResult, Target, erase
+from engine.domain.spellings import Spellings
+from engine.privacy.erasure import erase
+from engine.privacy.findings import Findings
 from tests.contract.samples import PEPPER
 from tests.contract.test_migrations import insert
 from tests.contract.world import World, outsider
@@ -20,8 +22,8 @@ PERSON = E164("+14155550188")
 DIGITS = PERSON[1:]
 
 
-async def erased_from(world: World, number: str = PERSON) -> ErasureResult:
-    return await erase(world.storage, Target(number), world.now, world.policy, PEPPER)
+async def erased_from(world: World, number: str = PERSON) -> Findings:
+    return await erase(world.storage, Spellings(number), world.now, world.policy, PEPPER)
 
 
 async def route(world: World, booking: Booking, call_id: CallId, source: str) -> Any:

@@ -8,8 +8,9 @@ from engine.domain.ids import CallId
 from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
+from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs, rfc3339
-from engine.privacy.erasure import Target, erase
+from engine.privacy.erasure import erase
 from tests.contract.notifying import EVENT_POLICY, choose, kinds, reported, sweep
 from tests.contract.samples import CALLBACK, DAY, HOUR, PEPPER, SECOND, START
 from tests.contract.world import World
@@ -164,7 +165,7 @@ async def test_a_deleted_or_erased_booking_is_reported_as_gone_once(all_events: 
     first, second = await all_events.book(), await all_events.book(destination=E164("+442079460958"))
     await all_events.cancel(first)
     for _ in range(2):
-        await erase(all_events.storage, Target("+442079460958"), all_events.now, all_events.policy, PEPPER)
+        await erase(all_events.storage, Spellings("+442079460958"), all_events.now, all_events.policy, PEPPER)
         await sweep(all_events)
     assert [(body["type"], body["bookingId"], body["reason"]) for body in reported(all_events)] == [
         ("booking.gone", booking.id, "deleted") for booking in (first, second)

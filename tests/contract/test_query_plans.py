@@ -18,7 +18,6 @@ SCANS = dict.fromkeys(
     "accounts_list": "for the operator; customers are few",
     "booked_without_booking": "for `doctor`",
     "api_keys_of": "for the operator; keys are few",
-    "delete_kept_answers_with": "erasure; answers are kept for a day",
     "latest_reported_call": "for `doctor`; from the newest call on, until an answered one",
     "numbers_by_state": "for `doctor`",
     "oldest_cdrs": "in the order of the index, until the first recent one",

@@ -17,7 +17,8 @@ from engine.domain.ids import AccountId
 from engine.domain.number_choice import NumberRequest
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
-from engine.privacy.erasure import Target, erase
+from engine.domain.spellings import Spellings
+from engine.privacy.erasure import erase
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
 from tests.contract.samples import CALLBACK, DAY, HIDDEN, PEPPER, SECOND, START
@@ -87,7 +88,7 @@ async def test_the_count_of_a_day_survives_a_wall_clock_that_is_set_back(limited
 
 async def test_a_number_whose_booking_was_erased_counts_like_one_that_was_deleted(limited: World) -> None:
     booking = await limited.book()
-    await erase(limited.storage, Target(HIDDEN), limited.now, limited.policy, PEPPER)
+    await erase(limited.storage, Spellings(HIDDEN), limited.now, limited.policy, PEPPER)
     [number] = limited.rows("SELECT state, quarantined_by FROM numbers WHERE e164 = ?", booking.service)
     assert number == {"state": "QUARANTINED", "quarantined_by": limited.account}
 

@@ -9,8 +9,9 @@ from engine.accounts.keys import create_key, revoke_key
 from engine.backup.replay import Losses, erase_again
 from engine.callbacks.secrets import rotate, secret_digest
 from engine.domain.numbers import E164
+from engine.domain.spellings import Spellings
 from engine.domain.times import DAY_MS, EpochMs
-from engine.privacy.erasure import Target, erase, erasure_digest
+from engine.privacy.erasure import erase, erasure_digest
 from engine.storage.errors import StorageUnavailable
 from engine.storage.files import beside
 from engine.storage.revocations import REVOCATION_LOG, Entry, Kind, RevocationLog, RevocationLogDamaged, Withdrawal
@@ -37,7 +38,7 @@ async def test_everything_that_is_withdrawn_for_good_is_in_the_log(world: World)
     await world.renew(changed, destination=OTHER_HIDDEN)  # no change
     world.now = START + 100 * DAY_MS
     await world.sweep()
-    await erase(world.storage, Target(PERSON), world.now, world.policy, PEPPER)
+    await erase(world.storage, Spellings(PERSON), world.now, world.policy, PEPPER)
     found = logged(world)
     assert found[:4] == [
         (Kind.KEY, key.id),

@@ -16,8 +16,9 @@ from engine.domain.notifications import EventType
 from engine.domain.numbers import ERASED
 from engine.domain.policy import UsagePlan
 from engine.domain.routing import Reason
+from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs, rfc3339
-from engine.privacy.erasure import Target, erase
+from engine.privacy.erasure import erase
 from engine.privacy.retention import BATCH, DeletedCounts, delete_batch, delete_expired
 from engine.runtime.ids import new_id
 from engine.sandbox import clock
@@ -175,7 +176,7 @@ async def test_an_erasure_ends_a_sandboxs_bookings_by_its_clock(trial: Trial) ->
     booking = await trial.book()
     await world.storage.run(notifications.choose_events, AccountId(trial.account), [EventType.BOOKING_GONE])
     await trial.advance(3 * DAY)
-    await erase(world.storage, Target(HIDDEN), world.now, POLICY, PEPPER)
+    await erase(world.storage, Spellings(HIDDEN), world.now, POLICY, PEPPER)
     stored = await world.stored(booking)
     assert (stored.gone_at, stored.destination) == (START + 3 * DAY, ERASED)
     [row] = world.rows("SELECT created_at, due_at, body FROM outbox")

@@ -25,8 +25,9 @@ from engine.domain.errors import BookingGone, NoNumberFree
 from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
 from engine.domain.policy import UsagePlan
+from engine.domain.spellings import Spellings
 from engine.domain.times import BootMs, EpochMs, Timestamp
-from engine.privacy.erasure import Target, erase
+from engine.privacy.erasure import erase
 from engine.runtime.clock import SystemClock
 from engine.storage.migrate import migrate, require_usable
 from engine.storage.revocations import KEPT_MS, RevocationLog
@@ -104,7 +105,7 @@ class History:
         self.ended.add(chosen)
         if self.chance.random() < 0.5:
             storage = SqliteStorage(self.place.database)
-            await erase(storage, Target(person), self.clock.now(), self.place.policy, self.pepper)
+            await erase(storage, Spellings(person), self.clock.now(), self.place.policy, self.pepper)
             await storage.close()
             self.erased.add(person)
         else:

@@ -1,5 +1,7 @@
 """After an erasure no file has the number: not the database's unused space, its write-ahead log, or Asterisk's logs."""
 
+import gzip
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -12,9 +14,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from engine.config.settings import Settings
+from engine.domain.spellings import Spellings
 from engine.privacy import scrub_files
-from engine.privacy.erasure import Target, erase
-from engine.privacy.scrub_files import ScrubResult, SystemFiles, scrub
+from engine.privacy.erasure import erase
+from engine.privacy.scrub_files import SystemFiles, scrub
 from engine.runtime import lock
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
@@ -22,8 +25,8 @@ from engine.storage.sqlite import SqliteStorage
 from tests.contract.samples import PEPPER, POLICY, START
 from tests.contract.test_migrations import insert
 
-TARGET = Target("+33199004188")
-DIGITS = TARGET.digits.encode()
+TARGET = Spellings("+33199004188")
+DIGITS = TARGET.number[1:].encode()
 
 
 def files_of(settings: Settings) -> SystemFiles:
@@ -123,8 +126,8 @@ def test_logs_in_use_are_overwritten_in_place(system: Settings) -> None:
     log = system.data_dir / "asterisk" / "log" / "messages"
     lines = [
         f"from <sip:{TARGET.number}@192.0.2.1> failed",
-        f"00{TARGET.digits} and {TARGET.digits}, twice",
-        f"another: {TARGET.number}5, 5{TARGET.digits}, rn0-{TARGET.digits}.7",
+        f"00{DIGITS.decode()} and {DIGITS.decode()}, twice",
+        f"another: {TARGET.number}5, 5{DIGITS.decode()}, rn0-{DIGITS.decode()}.7",
     ]
     with log.open("w") as writer:
         writer.write("\n".join(lines) + "\n")
@@ -147,11 +150,12 @@ def test_the_end_spool_is_searched_and_its_reports_are_left(
     settings = Settings(data_dir=system.data_dir, journal_dir=journal_dir)
     settings.journal.mkdir(exist_ok=True)
     good, bad = settings.journal / "ends", settings.journal / "ends.old"
-    good.write_text(f"ended rn0-{TARGET.digits}.3 bkg_1 {TARGET.digits}00 ANSWER {TARGET.digits}000000 mac\n")
+    good.write_text(f"ended rn0-{DIGITS.decode()}.3 bkg_1 {DIGITS.decode()}00 ANSWER {DIGITS.decode()}000000 mac\n")
     before = good.read_text()
-    assert scrub(files_of(settings), TARGET) == ScrubResult(0, [])
+    assert scrub(files_of(settings), TARGET).remaining == []
     bad.write_text(f"ended {TARGET.number} x\n")
-    assert scrub(files_of(settings), TARGET) == ScrubResult(0, [str(bad)])
+    assert scrub(files_of(settings), TARGET).remaining == [str(bad)]
+    assert scrub(files_of(settings), TARGET).unsure == []
     assert good.read_text() == before
 
 
@@ -160,13 +164,28 @@ def test_a_foreign_file_is_named_and_no_link_is_followed(system: Settings, tmp_p
     for path in (notes, outside):
         path.write_text(TARGET.number)
     (system.data_dir / "asterisk" / "log" / "link").symlink_to(outside)
-    assert scrub(files_of(system), TARGET) == ScrubResult(0, [str(notes)])
+    assert scrub(files_of(system), TARGET).remaining == [str(notes)]
     assert notes.read_text() == outside.read_text() == TARGET.number
 
 
 @given(
     pieces=st.lists(
-        st.sampled_from([TARGET.number, TARGET.digits, "00", "7", ".", "+", "x" * 30, " ", f" {TARGET.number} "]),
+        st.sampled_from(
+            [
+                TARGET.number,
+                DIGITS.decode(),
+                "0199 00",
+                "\u0664\uff11\uff18",
+                "\\u0038",
+                "00",
+                "7",
+                ".",
+                "+",
+                "x" * 30,
+                " ",
+                f" {TARGET.number} ",
+            ]
+        ),
         max_size=30,
     ),
     chunk=st.integers(1, 100),
@@ -179,5 +198,39 @@ def test_a_number_is_found_across_the_chunks_of_a_file(
     file = tmp_path / "file"
     file.write_bytes(content)
     monkeypatch.setattr(scrub_files, "CHUNK", chunk)
-    whole = {match.span() for match in re.finditer(TARGET.in_bytes, content)}
-    assert set(scrub_files._matches(file, TARGET.in_bytes)) == whole
+    assert list(scrub_files.matches_in_file(file, TARGET)) == list(TARGET.matches_in_bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("spaced", "+33 (0)1 99 00 41 88"),
+        ("national", "0199004188"),
+        ("full-width", "\uff0b\uff13\uff13\uff11\uff19\uff19\uff10\uff10\uff14\uff11\uff18\uff18"),
+        ("Arabic", "\u0660\u0661\u0669\u0669\u0660\u0660\u0664\u0661\u0668\u0668"),
+        ("escaped", json.dumps("\uff10\uff11\uff19\uff19\uff10\uff10\uff14\uff11\uff18\uff18")),
+        ("in a URL", "sip:%2B33%20199004188@192.0.2.1"),
+    ],
+)
+def test_every_spelling_is_found_in_every_kind_of_file(system: Settings, name: str, content: str) -> None:
+    line = f"caller {content} hangs up\n".encode()
+    log, export = system.data_dir / "asterisk" / "log" / "messages", system.data_dir / "Master.csv"
+    security, spool = system.security_log, system.journal / "ends"
+    rotated = system.data_dir / "asterisk" / "log" / "messages.1.gz"
+    for path in (log, export, security, spool):
+        path.write_bytes(line)
+    rotated.write_bytes(gzip.compress(line))
+    done = scrub(files_of(system), TARGET)
+    assert (done.files, sorted(done.remaining)) == (1, sorted(map(str, (export, security, spool, rotated)))), name
+    assert len(log.read_bytes()) == len(line)
+    assert re.fullmatch(rb"caller \"?(?:sip:)?x+\"?(?:@192\.0\.2\.1)? hangs up\n", log.read_bytes())
+
+
+def test_backups_and_archives_are_listed_as_out_of_reach_and_similar_digits_as_unsure(system: Settings) -> None:
+    backup, archive, notes = (system.data_dir / name for name in ("a.backup", "b.zip", "notes"))
+    backup.write_bytes(b"rented-numbers encrypted 1\n" + TARGET.number.encode())
+    archive.write_bytes(b"PK\x03\x04" + TARGET.number.encode())
+    notes.write_bytes(b"order 99" + DIGITS)
+    done = scrub(files_of(system), TARGET)
+    assert (done.backups, done.unsearched, done.unsure) == ([str(backup)], [str(archive)], [str(notes)])
+    assert done.remaining == []

@@ -1,12 +1,11 @@
 """Labels and metadata: a pair is found in the text of its booking's metadata, and nowhere else."""
 
 import json
-import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.domain.notes import as_text, pair_in_text, replaced
+from engine.domain.notes import as_text, pair_in_text
 
 # Few letters, among them all that have a meaning in JSON, so that pairs resemble each other.
 KEYS = st.text("ab.-_", min_size=1, max_size=3)
@@ -35,8 +34,3 @@ def test_the_text_is_ascii_json_and_independent_of_the_order(metadata: dict[str,
 def test_a_value_that_looks_like_a_pair_is_not_found_as_one() -> None:
     assert pair_in_text("b", "c") not in as_text({"a": '","b":"c'})
     assert pair_in_text("b", "c") not in as_text({"a": '"b":"c"'})
-
-
-def test_a_replacement_changes_keys_and_values() -> None:
-    metadata = {"x": "call 123, or 123", "123": "y", "z": "12"}
-    assert replaced(metadata, re.compile("123"), "N") == {"x": "call N, or N", "N": "y", "z": "12"}

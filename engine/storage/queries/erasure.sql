@@ -1,49 +1,60 @@
--- Erasure looks for a number in every table. No index leads to it, so each table is scanned in windows of its primary
--- key, each in its own transaction. `…_window` returns where the next window ends.
+-- Erasure searches every text that may hold a telephone number. No index leads to a number that may be spelled in any
+-- way, so each table is read in the order of its primary key, some rows at a time. `key` and `key_2` are that key.
 
--- name: bookings_window$
-SELECT MAX(w.id) FROM (SELECT id FROM bookings WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+-- name: bookings_to_search
+SELECT id AS key, '' AS key_2, destination, callback, label, metadata FROM bookings
+WHERE id > :after ORDER BY id LIMIT :at_most;
 
--- name: grants_window$
-SELECT MAX(w.id) FROM (SELECT id FROM grants WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+-- name: calls_to_search
+-- Sources and destinations are digits. Only those that end like the number, or have other signs, are returned.
+SELECT
+    call_id AS key, '' AS key_2,
+    CASE WHEN source LIKE '%' || :tail OR source GLOB '*[^+0-9a-z]*' THEN source ELSE '' END AS source,
+    CASE WHEN destination LIKE '%' || :tail OR destination GLOB '*[^+0-9a-z]*' THEN destination ELSE '' END AS destination
+FROM calls WHERE call_id > :after ORDER BY call_id LIMIT :at_most;
 
--- name: calls_window$
-SELECT MAX(w.id) FROM (SELECT call_id AS id FROM calls WHERE call_id > :after ORDER BY call_id LIMIT :at_most) AS w;
+-- name: cdrs_to_search
+SELECT
+    id AS key, '' AS key_2,
+    CASE WHEN source LIKE '%' || :tail OR source GLOB '*[^+0-9a-z]*' THEN source ELSE '' END AS source,
+    CASE WHEN destination LIKE '%' || :tail OR destination GLOB '*[^+0-9a-z]*' THEN destination ELSE '' END AS destination
+FROM cdrs WHERE id > :after ORDER BY id LIMIT :at_most;
 
--- name: cdrs_window$
-SELECT MAX(w.id) FROM (SELECT id FROM cdrs WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+-- name: outbox_to_search
+SELECT id AS key, '' AS key_2, account_id, url, body, attempts FROM outbox WHERE id > :after ORDER BY id LIMIT :at_most;
 
--- name: outbox_window$
-SELECT MAX(w.id) FROM (SELECT id FROM outbox WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
+-- name: callback_attempts_to_search
+SELECT callback_id AS key, attempt AS key_2, response FROM callback_attempts
+WHERE (callback_id, attempt) > (:after, :after_2) ORDER BY callback_id, attempt LIMIT :at_most;
 
--- name: bookings_with_number
-SELECT {bookings} FROM bookings
-WHERE id > :after AND id <= :last AND (
-    destination = :number OR callback LIKE '%' || :digits || '%'
-    OR label LIKE '%' || :digits || '%' OR metadata LIKE '%' || :digits || '%'
-);
+-- name: callback_endpoints_to_search
+SELECT id AS key, '' AS key_2, url FROM callback_endpoints WHERE id > :after ORDER BY id LIMIT :at_most;
 
--- name: grants_with_number
-SELECT id, reason FROM grants WHERE id > :after AND id <= :last AND reason LIKE '%' || :digits || '%';
+-- name: grants_to_search
+SELECT id AS key, '' AS key_2, reason FROM grants WHERE id > :after ORDER BY id LIMIT :at_most;
+
+-- name: kept_answers_to_search
+SELECT account_id AS key, idempotency_key AS key_2, body FROM kept_answers
+WHERE (account_id, idempotency_key) > (:after, :after_2) ORDER BY account_id, idempotency_key LIMIT :at_most;
+
+-- name: blocked_callers_to_search
+SELECT booking_id AS key, caller AS key_2 FROM blocked_callers
+WHERE (booking_id, caller) > (:after, :after_2) ORDER BY booking_id, caller LIMIT :at_most;
+
+-- name: set_call_numbers!
+UPDATE calls SET
+    source = CASE WHEN :source THEN 'erased' ELSE source END,
+    destination = CASE WHEN :destination THEN 'erased' ELSE destination END
+WHERE call_id = :id;
+
+-- name: set_cdr_numbers!
+UPDATE cdrs SET
+    source = CASE WHEN :source THEN 'erased' ELSE source END,
+    destination = CASE WHEN :destination THEN 'erased' ELSE destination END
+WHERE id = :id;
 
 -- name: set_grant_reason!
 UPDATE grants SET reason = :reason WHERE id = :id;
-
--- name: erase_from_calls!
-UPDATE calls SET
-    source = CASE WHEN source = :number THEN 'erased' ELSE source END,
-    destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END
-WHERE call_id > :after AND call_id <= :last AND (source = :number OR destination = :number);
-
--- name: erase_from_cdrs!
-UPDATE cdrs SET
-    source = CASE WHEN source = :number THEN 'erased' ELSE source END,
-    destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END
-WHERE id > :after AND id <= :last AND (source = :number OR destination = :number);
-
--- name: callbacks_with_number
-SELECT id, url, body FROM outbox
-WHERE id > :after AND id <= :last AND (url LIKE '%' || :digits || '%' OR body LIKE '%' || :digits || '%');
 
 -- name: set_callback_body!
 UPDATE outbox SET body = :body WHERE id = :id;
@@ -51,25 +62,14 @@ UPDATE outbox SET body = :body WHERE id = :id;
 -- name: delete_callback!
 DELETE FROM outbox WHERE id = :id;
 
--- name: callback_attempts_window$
--- A window of callbacks: the attempts of one callback are scanned together.
-SELECT MAX(w.id) FROM (SELECT id FROM outbox WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
-
--- name: responses_with_number
-SELECT callback_id, attempt, response FROM callback_attempts
-WHERE callback_id > :after AND callback_id <= :last AND response LIKE '%' || :digits || '%';
-
 -- name: set_response!
 UPDATE callback_attempts SET response = :response WHERE callback_id = :callback_id AND attempt = :attempt;
-
--- name: callback_endpoints_window$
-SELECT MAX(w.id) FROM (SELECT id FROM callback_endpoints WHERE id > :after ORDER BY id LIMIT :at_most) AS w;
-
--- name: endpoints_with_number
-SELECT id, url FROM callback_endpoints WHERE id > :after AND id <= :last AND url LIKE '%' || :digits || '%';
 
 -- name: delete_endpoint!
 DELETE FROM callback_endpoints WHERE id = :id;
 
--- name: erase_blocked_caller!
-DELETE FROM blocked_callers WHERE caller = :number;
+-- name: delete_kept_answer!
+DELETE FROM kept_answers WHERE account_id = :account_id AND idempotency_key = :idempotency_key;
+
+-- name: delete_blocked_caller!
+DELETE FROM blocked_callers WHERE booking_id = :booking_id AND caller = :caller;

@@ -14,8 +14,3 @@ DELETE FROM kept_answers WHERE (account_id, idempotency_key) IN (
     SELECT a.account_id, a.idempotency_key FROM kept_answers AS a
     WHERE a.kept_at <= :before ORDER BY a.kept_at LIMIT :at_most
 );
-
--- name: delete_kept_answers_with!
--- Also where a client has used the number in its idempotency key.
-DELETE FROM kept_answers
-WHERE body LIKE '%' || :digits || '%' OR idempotency_key LIKE '%' || :digits || '%';
