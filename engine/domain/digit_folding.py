@@ -4,7 +4,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from html import unescape
 from urllib.parse import unquote
 
@@ -37,29 +37,34 @@ class FoldedText:
         text: The text, with digits 0 to 9, `+` for every plus sign, and one character for each escape.
     """
 
-    __slots__ = ("_folded", "_source", "text")
+    __slots__ = ("_escapes", "_original", "_places", "text")
 
     def __init__(self, text: str, escapes: re.Pattern[str] | None) -> None:
-        self._folded, self._source = [0], [0]
-        self.text = text if escapes is None else self._without_escapes(text, escapes)
+        self._original, self._escapes = text, escapes
+        self._places: tuple[list[int], list[int]] | None = None
+        self.text = text if escapes is None else escapes.sub(_unescaped, text)
         if not self.text.isascii():
-            self.text = self.text.translate(_plain_characters())
-
-    def _without_escapes(self, text: str, escapes: re.Pattern[str]) -> str:
-        parts, length, end = [], 0, 0
-        for match in escapes.finditer(text):
-            parts += [text[end : match.start()], _character(match[0])]
-            length += match.start() - end
-            self._folded += [length, length + 1]
-            self._source += [match.start(), match.end()]
-            length, end = length + 1, match.end()
-        parts.append(text[end:])
-        return "".join(parts)
+            self.text = _foreign().sub(lambda found: _plain_characters()[found[0]], self.text)
 
     def source(self, position: int) -> int:
         """Returns the position in the original text of a position in `text`."""
-        index = bisect_right(self._folded, position) - 1
-        return self._source[index] + position - self._folded[index]
+        if self._escapes is None:
+            return position
+        if self._places is None:
+            self._places = _places_of(self._escapes, self._original)
+        folded, source = self._places
+        index = bisect_right(folded, position) - 1
+        return source[index] + position - folded[index]
+
+
+def _places_of(escapes: re.Pattern[str], text: str) -> tuple[list[int], list[int]]:
+    """Returns positions in the folded text, and the same in the original: before and after each escape."""
+    folded, source = [0], [0]
+    for match in escapes.finditer(text):
+        place = folded[-1] + match.start() - source[-1]
+        folded += [place, place + 1]
+        source += [match.start(), match.end()]
+    return folded, source
 
 
 def fold(text: str) -> FoldedText:
@@ -73,6 +78,11 @@ def fold_bytes(content: bytes) -> FoldedText:
     return FoldedText(text, None if content.isascii() and not _MAY_ESCAPE.search(text) else _IN_BYTES)
 
 
+def _unescaped(match: re.Match[str]) -> str:
+    return _character(match[0])
+
+
+@lru_cache(maxsize=4096)
 def _character(escape: str) -> str:
     """Returns the character that an escape stands for; a blank if it is none."""
     if escape[0] == "\\":
@@ -88,9 +98,13 @@ def _character(escape: str) -> str:
 
 
 @cache
-def _plain_characters() -> Mapping[int, str]:
-    """Returns the table that maps digits and plus signs to plain ones. It is made at first use: that takes 20 ms."""
-    digits = ((point, unicodedata.digit(chr(point), None)) for point in _CODE_POINTS)
-    return {point: str(digit) for point, digit in digits if digit is not None} | {
-        ord(sign): "+" for sign in _PLUS_SIGNS
-    }
+def _plain_characters() -> Mapping[str, str]:
+    """Returns the plain digit or plus sign of each foreign one. Made at first use: that takes 20 ms."""
+    digits = ((chr(point), unicodedata.digit(chr(point), None)) for point in _CODE_POINTS)
+    found = {character: str(digit) for character, digit in digits if digit is not None}
+    return found | dict.fromkeys(_PLUS_SIGNS, "+")
+
+
+@cache
+def _foreign() -> re.Pattern[str]:
+    return re.compile(f"[{''.join(_plain_characters())}]")

@@ -3,11 +3,13 @@
 import json
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
 
 from engine.privacy.findings import MAX_LISTED, Findings
+from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import erased_from, insert_row
 from tests.contract.world import World
 
@@ -104,7 +106,10 @@ def _digits(text: str) -> str:
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_no_spelling_remains_in_any_place_unless_it_is_listed(world: World, place: str) -> None:
+async def test_no_spelling_remains_in_any_place_unless_it_is_listed(
+    storage: SqliteStorage, database: Path, place: str
+) -> None:
+    world = await World.begin(storage, database)
     for index, spelling in enumerate(SPELLINGS):
         PLACES[place](world, index, spelling)
     assert len(_holding(world)) >= len(SPELLINGS)

@@ -27,8 +27,8 @@ def _erase(system: System, number: str) -> dict[str, Any]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    counts: dict[str, Any] = json.loads(done.stdout)
-    return counts
+    removed: dict[str, Any] = json.loads(done.stdout)["removed"]
+    return removed
 
 
 def _holding(system: System, number: str) -> list[Path]:
