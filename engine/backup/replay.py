@@ -126,7 +126,7 @@ async def erase_again(storage: Storage, losses: Losses, pepper: str) -> tuple[in
         return 0, []
 
     def find(tx: Transaction) -> set[E164]:
-        return {each for each in set(tx.restores.numbers_anywhere()) if erasure_digest(pepper, each) in erased}
+        return {each for each in tx.restores.numbers_anywhere() if erasure_digest(pepper, each) in erased}
 
     found = await storage.run(find)
     remaining = list[str]()

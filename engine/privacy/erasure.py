@@ -12,7 +12,6 @@ that was interrupted is finished by another run: what is erased already is not f
 """
 
 import asyncio
-import hashlib
 import hmac
 import time
 
@@ -55,7 +54,7 @@ def erasure_digest(pepper: str, number: str) -> str:
 
     The number itself must not be kept. A restore finds it by making the digest of every number in the backup.
     """
-    return hmac.new(pepper.encode(), f"erased number {number}".encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(pepper.encode(), f"erased number {number}".encode(), "sha256").hex()
 
 
 async def erase(storage: Storage, spellings: Spellings, now: EpochMs, policy: Policy, pepper: str) -> Findings:

@@ -4,15 +4,14 @@ import re
 from collections.abc import Iterator
 
 from engine.domain.ids import CallId
-from engine.domain.numbers import E164
+from engine.domain.number_candidates import candidates, country_codes_of
+from engine.domain.numbers import E164, is_e164
 from engine.domain.times import EpochMs
 from engine.storage.marks import Mark
 from engine.storage.table import Table
 
 # The time in a UUIDv7 behind its prefix, in hexadecimal milliseconds.
 _TIME_OF_ID = re.compile(r"[a-z]+_([0-9a-f]{12})[0-9a-f]{20}")
-# E.164 numbers have at most 15 digits; 00 may stand before them.
-_DIGITS = re.compile(r"(?<![0-9])(?:00)?([1-9][0-9]{6,14})(?![0-9])")
 
 
 class Restores(Table):
@@ -60,8 +59,11 @@ class Restores(Table):
 
     def numbers_anywhere(self) -> Iterator[E164]:
         """Yields everything that may be a telephone number, in columns and in texts. The same may come again."""
+        # National forms are read as numbers of the countries of the pool and of the bookings.
+        codes = country_codes_of(row["prefix"] for row in self._sql.prefixes_of_numbers(self._db))
         for row in self._sql.numbers_stored(self._db):
-            yield E164(row["number"])
+            if is_e164(row["number"]):
+                yield E164(row["number"])
+            yield from candidates(row["number"], codes)
         for row in self._sql.texts_with_numbers(self._db):
-            for digits in set(_DIGITS.findall(row["content"] or "")):
-                yield E164(f"+{digits}")
+            yield from set(candidates(row["content"] or "", codes))

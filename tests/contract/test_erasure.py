@@ -17,7 +17,7 @@ from engine.domain.retry import HttpAnswer
 from engine.domain.routing import Bridge, Disposition, Reject
 from engine.domain.times import EpochMs
 from engine.privacy.erasure import check
-from engine.privacy.findings import Place, Receiver
+from engine.privacy.findings import Receiver
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.erasing import DIGITS, PERSON, call, erased_from, everything, insert_row, is_balanced, route
 from tests.contract.ledger import broken_rules
@@ -274,27 +274,3 @@ async def test_a_call_that_ends_between_the_steps_does_not_restore_the_number(wo
     assert DIGITS not in everything(world)
     with outsider(world.database) as connection:
         assert broken_rules(connection) == {}
-
-
-async def test_a_number_is_erased_from_labels_metadata_and_callbacks_that_repeat_them(world: World) -> None:
-    notes = {"who": f"Ann, {PERSON} or 00{DIGITS}", DIGITS: "her", "order": f"9{DIGITS}"}
-    without = {"who": "Ann, erased or erased", "erased": "her", "order": f"9{DIGITS}"}
-    request = BookingRequest(
-        world.account, HIDDEN, UsagePlan.MEDIUM, CALLBACK, label=f"Ann {PERSON}\u00e9", metadata=notes
-    )
-    booking = await world.storage.run(bookings.book, request, START, POLICY)
-    other = await world.book(UsagePlan.MEDIUM)
-    for each in (booking, other):
-        await call(world, each, CallId(each.id), CALLER)
-    erased = await erased_from(world)
-    stored = await world.stored(booking)
-    # The booking stays active: neither of the two affects its calls.
-    assert (stored.gone_at, stored.label, stored.metadata) == (None, "Ann erased\u00e9", without)
-    bodies = [json.loads(row["body"]) for row in world.rows("SELECT body FROM outbox ORDER BY id")]
-    assert [body.get("metadata") for body in bodies] == [without, None]
-    assert (erased.removed["bookings"], erased.removed["callbacks"], erased.remaining) == (1, 1, [])
-    # The number within a longer one may be an order, or the number: somebody has to look.
-    [callback] = world.rows("SELECT id FROM outbox WHERE booking_id = ?", booking.id)
-    assert erased.unsure == [Place("bookings", "metadata", booking.id), Place("outbox", "body", callback["id"])]
-    assert sum((await erased_from(world)).removed.values()) == 0
-    assert everything(world).count(DIGITS) == everything(world).count(f"9{DIGITS}") == 2

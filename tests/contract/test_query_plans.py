@@ -12,7 +12,7 @@ from engine.storage import queries
 
 # Queries that may scan a whole table, and why.
 SCANS = dict.fromkeys(
-    ("book_all_held", "quarantine_all_but_held", "numbers_stored", "texts_with_numbers"),
+    ("book_all_held", "quarantine_all_but_held", "numbers_stored", "prefixes_of_numbers", "texts_with_numbers"),
     "for `restore`, without engine",
 ) | {
     "accounts_list": "for the operator; customers are few",
@@ -34,6 +34,7 @@ SORTS = {
     "free_number_among_range": "a bounded number of scanned rows",
     "free_number_among_range_of_country": "a bounded number of scanned rows",
     "numbers_by_state": "for `doctor`",
+    "prefixes_of_numbers": "for `restore`; first digits, of which there are few",
 }
 # The index of frequent queries, and as much of their search as matters.
 INDEXES = {

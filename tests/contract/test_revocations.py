@@ -132,6 +132,26 @@ async def test_an_erased_number_is_found_by_its_digest_in_every_column_that_can_
             connection.execute(f"DELETE FROM {each}")  # noqa: S608  rows that no ledger explains
 
 
+SPELLINGS = [
+    *("+32 475 99 88 77", "+32 (0)475/99.88.77", "0032475998877", "0475 99 88 77", "475998877", "+32,475,99,88,77"),
+    *("\uff0b\uff13\uff12\uff14\uff17\uff15 99 88 77", "\u0660\u0664\u0667\u0665998877", "12 0475 99 88 77, 3"),
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_an_erased_number_is_found_in_every_spelling(world: World, spelling: str) -> None:
+    with outsider(world.database) as connection:
+        insert(connection, "accounts", name="Bob")
+        insert(connection, "bookings", gone_at=START, destination="+3225551234", label=f"Ann {spelling}")
+    entries = [Entry(EpochMs(START), Kind.NUMBER, erasure_digest(PEPPER, "+32475998877"))]
+    losses = Losses(entries, (), EpochMs(START), world.at, world.policy)
+    assert await erase_again(world.storage, losses, PEPPER) == (1, [])
+    assert "998877" not in repr(world.rows("SELECT label FROM bookings")).replace(" ", "").replace(".", "")
+    with outsider(world.database) as connection:
+        for each in ROWS:
+            connection.execute(f"DELETE FROM {each}")  # noqa: S608  rows that no ledger explains
+
+
 async def test_a_number_that_was_not_erased_stays(world: World) -> None:
     await world.book()
     entries = [Entry(EpochMs(START), Kind.NUMBER, erasure_digest(PEPPER, E164("+3225559999")))]

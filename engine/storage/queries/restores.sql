@@ -62,6 +62,11 @@ UNION ALL SELECT source FROM calls UNION ALL SELECT destination FROM calls
 UNION ALL SELECT source FROM cdrs UNION ALL SELECT destination FROM cdrs
 UNION ALL SELECT caller FROM blocked_callers;
 
+-- name: prefixes_of_numbers
+-- The beginnings of the pool's and the hidden numbers, which have their country codes.
+SELECT DISTINCT SUBSTR(e164, 1, 4) AS prefix FROM numbers
+UNION SELECT DISTINCT SUBSTR(destination, 1, 4) FROM bookings;
+
 -- name: texts_with_numbers
 -- Every text in which a telephone number may stand.
 SELECT callback || ' ' || label || ' ' || metadata AS content FROM bookings WHERE forgotten = 0
