@@ -8,19 +8,21 @@ from functools import cache, lru_cache
 from html import unescape
 from urllib.parse import unquote
 
-# Each alternative stands for one character.
+# Each alternative stands for one character, escaped once or several times. All repetitions are bounded, so that no text
+# takes more than linear time.
 _ESCAPES = (
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}",
-    r"\\u[0-9a-fA-F]{4}",
-    r"\\[nrtbf\"/\\]",
-    r"%[0-7][0-9a-fA-F]",
-    r"%[cCdD][0-9a-fA-F]%[89abAB][0-9a-fA-F]",
-    r"%[eE][0-9a-fA-F](?:%[89abAB][0-9a-fA-F]){2}",
-    r"%[fF][0-4](?:%[89abAB][0-9a-fA-F]){3}",
-    r"&#[0-9]{1,7};",
-    r"&#[xX][0-9a-fA-F]{1,6};",
-    r"&(?:nbsp|plus);",
+    r"\\{1,16}u[dD][89abAB][0-9a-fA-F]{2}\\{1,16}u[dD][c-fC-F][0-9a-fA-F]{2}",
+    r"\\{1,16}u[0-9a-fA-F]{4}",
+    r"\\{1,16}[nrtbf\"/]",
+    r"%(?:25){0,8}[cCdD][0-9a-fA-F]%(?:25){0,8}[89abAB][0-9a-fA-F]",
+    r"%(?:25){0,8}[eE][0-9a-fA-F](?:%(?:25){0,8}[89abAB][0-9a-fA-F]){2}",
+    r"%(?:25){0,8}[fF][0-4](?:%(?:25){0,8}[89abAB][0-9a-fA-F]){3}",
+    r"%(?:25){0,8}[0-7][0-9a-fA-F]",  # after the longer ones, whose beginning it could be
+    r"&(?:amp;){0,8}#[0-9]{1,7};",
+    r"&(?:amp;){0,8}#[xX][0-9a-fA-F]{1,6};",
+    r"&(?:amp;){0,8}(?:nbsp|plus);",
 )
+_REPEATED = re.compile(r"(?<=%)(?:25)+(?=[0-9a-fA-F]{2})|(?<=&)(?:amp;)+|\\(?=\\)")
 _UTF_8 = r"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 _IN_TEXT = re.compile("|".join(_ESCAPES))
 _IN_BYTES = re.compile("|".join((*_ESCAPES, _UTF_8)))
@@ -85,6 +87,7 @@ def _unescaped(match: re.Match[str]) -> str:
 @lru_cache(maxsize=4096)
 def _character(escape: str) -> str:
     """Returns the character that an escape stands for; a blank if it is none."""
+    escape = _REPEATED.sub("", escape)
     if escape[0] == "\\":
         code = escape.encode("latin-1").decode("unicode_escape") if escape[1] == "u" else " "
         found = code.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -14,7 +14,7 @@ from engine.domain.numbers import E164
 
 _GROUP = re.compile(r"[0-9]+")
 # A gap that spellings.py allows within a number.
-_GAP = 12
+_GAP = 40
 # What is full of digits and is no number: our ids, instants, UUIDs.
 _NOISE = re.compile(
     r"[a-z]{3}_[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

@@ -21,14 +21,14 @@ from engine.domain.digit_folding import FoldedText, fold, fold_bytes
 from engine.domain.numbers import ERASED
 
 # A match reads this many characters before and after itself.
-CONTEXT = 160
+CONTEXT = 256
 # Fewer digits without a country code may mean anything.
 SHORTEST_SURE, SHORTEST_SIMILAR = 9, 7
 MOST_DIGITS = 15
 
-_GAP = r"[\W_]{0,12}"
-# Signs that people do not write within a number. With a country code in front the digits are the number all the same.
-_UNUSUAL = re.compile(r"[,;:|\"'{}\[\]<>=&?*#\n\r\t]")
+_GAP = r"[\W_]{0,40}"
+# What people do not write within a number. With a country code in front the digits are the number all the same.
+_UNUSUAL = re.compile(r"[,;:|\"'{}\[\]<>=&?*#\n\r\t]|[\W_]{6}")
 _PHONE_SIGNS = r"[0-9 .()/\xa0\u2010-\u2015-]"
 _LED = re.compile(rf"(?:\+|(?<![0-9+])(?:00|011)(?=[ .-]?[1-9]))({_PHONE_SIGNS}{{0,24}})\Z")
 _NEXT_GROUP = re.compile(r"[ .\-/\xa0\u2010-\u2015]([0-9]+)")
@@ -237,7 +237,7 @@ def _is_instant(text: str, start: int, end: int) -> bool:
     """Returns whether a place is within an ISO 8601 instant, or within a Unix time finer than seconds."""
     around = text[max(0, start - CONTEXT) : end + CONTEXT]
     offset = start - max(0, start - CONTEXT)
-    for instant in _CALENDAR.finditer(around):
+    for instant in _CALENDAR.finditer(around) if "-" in around else ():
         if instant.start() <= offset and offset + end - start <= instant.end():
             return True
     first, last = _LAST_DIGITS.search(around[:offset]), _FIRST_DIGITS.match(around[offset + end - start :])

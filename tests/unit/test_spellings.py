@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 import unicodedata
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from engine.domain.spellings import Spellings
 BELGIAN, AMERICAN, ITALIAN, HUNGARIAN, NORWEGIAN = map(
     Spellings, ("+32475998877", "+12015550123", "+390612345678", "+36301234567", "+4740612345")
 )
-GAPS = ("", " ", "-", ".", "/", " - ", "\u200b", "\u00a0", ",")
+GAPS = ("", " ", "-", ".", "/", " - ", "\u200b", "\u00a0", ",", 40 * "~")
 STARTS = ("+32 (0)", "(+32) ", "0032 ", "00 32 (0) ", "011 32 ", "32 ", "0")
 SURE = [
     *(
@@ -68,7 +69,8 @@ def test_a_spelling_is_erased_in_every_script_and_behind_every_escape(
 ) -> None:
     digits = "".join(_digit(zero, int(each)) if each.isdecimal() else each for each in written)
     html = "".join(f"&#{ord(each)};" if each.isdecimal() else each for each in digits)
-    for text in (digits, json.dumps(digits), quote(digits), html):
+    nested = (json.dumps(json.dumps(digits)), quote(quote(digits)), html.replace("&", "&amp;"))
+    for text in (digits, json.dumps(digits), quote(digits), html, *nested):
         assert spellings.search(text).found, text
     for encoded in (digits.encode(), json.dumps(digits).encode()):
         [match] = spellings.matches_in_bytes(b"\xff\xc3 " + encoded)
@@ -111,3 +113,16 @@ def test_a_date_is_no_number() -> None:
 def test_a_list_of_numbers_loses_one() -> None:
     text = "+3225551234 0475998877, 0475 99 88 78; 0475 99 88 77"
     assert BELGIAN.search(text).text == "+3225551234 erased, 0475 99 88 78; erased"
+
+
+@pytest.mark.parametrize(
+    "piece", ["\\", "%25", "&amp;", "4", "47", "4 ", "+32", "0", "475998877", "\u0664", "2024-07-05", " "]
+)
+def test_no_text_takes_more_than_linear_time(piece: str) -> None:
+    def seconds(length: int) -> float:
+        content = (piece * length)[:length].encode()
+        began = time.process_time()
+        assert not [match for match in BELGIAN.matches_in_bytes(content) if match.is_sure]
+        return time.process_time() - began
+
+    assert seconds(400_000) < 10 * max(seconds(100_000), 0.02)
