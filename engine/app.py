@@ -54,7 +54,7 @@ from engine.runtime.watchdog import watched
 from engine.storage.files import database_files
 from engine.storage.migrate import require_usable
 from engine.storage.probe import StorageProbe
-from engine.storage.reads import Reads
+from engine.storage.reads import STATEMENT_SECONDS, Reads
 from engine.storage.revocations import RevocationLog
 from engine.storage.sqlite import SqliteStorage
 from engine.sweeper import Sweeper
@@ -117,7 +117,7 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     storage = SqliteStorage(settings.database)
     try:
-        async with Reads(settings.database) as reads, watched():
+        async with Reads(settings.database, STATEMENT_SECONDS) as reads, watched():
             await Engine(settings, kept, agi_tokens, storage, reads).run(http, fastagi, stop)
     finally:
         await storage.close()

@@ -31,6 +31,7 @@ NEVER_A_NUMBER = {
     "api_keys": {"id", "account_id", "digest", "hint"},
     "bookings": {"id", "account_id", "service", "usage_plan", "caller_id"},
     "blocked_callers": {"booking_id"},
+    "booking_notes": {"booking_id", "digest"},
     "grants": {"id", "booking_id", "usage_plan"},
     "numbers": {"e164", "state", "country", "quarantined_by"},
     "calls": {"call_id", "booking_id", "state", "callee_channel"},

@@ -34,6 +34,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "calls_leased": 1,
         "calls_settled": 1,
     },
+    "booking_notes": {"digest": "d", "booking_id": "bkg_1"},
     "grants": {
         "id": "grt_1",
         "booking_id": "bkg_1",

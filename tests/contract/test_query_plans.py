@@ -65,6 +65,11 @@ INDEXES = {
     "numbers_quarantined_by": "numbers_quarantined_by (quarantined_by=? AND quarantined_until>?)",
     "oldest_cdrs": "sqlite_autoindex_cdrs_1",
 }
+# Frequent queries of a table that is its own index.
+BY_PRIMARY_KEY = {
+    "noted_bookings_page": "n USING PRIMARY KEY (digest=? AND booking_id>? AND booking_id<?)",
+    "noted_bookings_page_end": "booking_notes USING PRIMARY KEY (digest=? AND booking_id<?)",
+}
 # Queries whose index alone holds what they read.
 COVERED = {"callback_place_after", "callback_place_before", "cdr_places", "nth_newest_booking"}
 # All searches of the statements that every call runs.
@@ -139,6 +144,11 @@ def test_no_query_sorts_an_unbounded_number_of_rows(db: sqlite3.Connection) -> N
 def test_a_frequent_query_uses_its_index(db: sqlite3.Connection, name: str) -> None:
     kind = "USING COVERING INDEX" if name in COVERED else "USING INDEX"
     assert any(f"{kind} {INDEXES[name]}" in f"{step} " for step in plan(db, name))
+
+
+@pytest.mark.parametrize("name", BY_PRIMARY_KEY)
+def test_a_query_of_notes_searches_their_primary_key(db: sqlite3.Connection, name: str) -> None:
+    assert f"SEARCH {BY_PRIMARY_KEY[name]}" in plan(db, name)
 
 
 @pytest.mark.parametrize("name", CALL_PATH)

@@ -9,9 +9,9 @@ import pytest
 from api.schemas.fields import CDR_ID
 from engine.calls.lifecycle import call_ended
 from engine.calls.reports import EndReport
-from engine.cdr.listing import SCAN_LIMIT
 from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs, rfc3339
+from engine.storage.scanning import SCAN_LIMIT
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
 from tests.integration.many_cdrs import copies
 
