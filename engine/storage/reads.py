@@ -37,9 +37,10 @@ PAGE_CHARACTERS = 64 * 1024
 
 
 class Reads:
-    """Two read-only connections, which see everything that is committed. Use it as an asynchronous context manager.
+    """Three read-only connections, which see everything that is committed. Use it as an asynchronous context manager.
 
-    Look-ups by key have a connection of their own, so that no list delays authentication.
+    Look-ups by key have a connection of their own, so that no list delays authentication. Counts of the pool and of
+    callbacks have another: they take longer than a slice of a list.
 
     Every method raises StorageTooSlow when a statement takes longer than it may, and StorageUnavailable
     when the database fails.
@@ -54,15 +55,17 @@ class Reads:
         self._sql = queries.load("aiosqlite")
         self._keys = ReadConnection(path, statement_seconds)
         self._lists = ReadConnection(path, statement_seconds)
+        self._counts = ReadConnection(path, statement_seconds)
 
     @property
     def is_damaged(self) -> bool:
         """Whether a query has found the database malformed."""
-        return self._keys.is_damaged or self._lists.is_damaged
+        return any(each.is_damaged for each in (self._keys, self._lists, self._counts))
 
     async def __aenter__(self) -> Self:
         await self._keys.open()
         await self._lists.open()
+        await self._counts.open()
         return self
 
     async def __aexit__(
@@ -70,6 +73,7 @@ class Reads:
     ) -> None:
         await self._keys.close()
         await self._lists.close()
+        await self._counts.close()
 
     async def key(self, digest: str) -> ApiKey | None:
         """Returns the API key with that digest; None for an unknown or revoked key."""
@@ -156,11 +160,11 @@ class Reads:
 
     async def numbers_by_state(self) -> dict[str, int]:
         """Counts the numbers of the pool in each state."""
-        return {row["state"]: row["numbers"] for row in await self._lists.run(self._sql.numbers_by_state)}
+        return {row["state"]: row["numbers"] for row in await self._counts.run(self._sql.numbers_by_state)}
 
     async def free_numbers(self) -> dict[str | None, int]:
         """Counts the free numbers of each country."""
-        rows = await self._lists.run(self._sql.free_numbers_by_country)
+        rows = await self._counts.run(self._sql.free_numbers_by_country)
         return {row["country"]: row["numbers"] for row in rows}
 
     async def numbers_taken(self, now: EpochMs, pace_ms: int, quarantine_ms: int) -> tuple[int, int]:
@@ -169,7 +173,7 @@ class Reads:
         A number comes back at the end of its quarantine, which began when its booking was gone.
         """
         back = now - quarantine_ms
-        counts = await self._lists.run(
+        counts = await self._counts.run(
             self._sql.numbers_taken,
             taken_since=now - pace_ms,
             taken_until=now,
@@ -180,12 +184,12 @@ class Reads:
 
     async def ends_of_quarantine(self, now: EpochMs, day_ms: int) -> dict[int, int]:
         """Counts the numbers whose quarantine ends within each day from now on; a day before now is negative."""
-        rows = await self._lists.run(self._sql.ends_of_quarantine, now=now, day_ms=day_ms)
+        rows = await self._counts.run(self._sql.ends_of_quarantine, now=now, day_ms=day_ms)
         return {row["day"]: row["numbers"] for row in rows}
 
     async def callback_counts(self, *, due_before: EpochMs, since: EpochMs) -> dict[str, int]:
         """Counts callbacks: `pending`, `late` (pending and due before `due_before`), `failed` (given up since)."""
-        return dict(await self._lists.run(self._sql.callback_counts, due_before=due_before, since=since))
+        return dict(await self._counts.run(self._sql.callback_counts, due_before=due_before, since=since))
 
     async def callbacks(
         self,
@@ -257,7 +261,7 @@ class Reads:
 
     async def latest_reported_call(self) -> CallId | None:
         """Returns the newest answered call whose end Asterisk has reported; None if there is none."""
-        call_id: CallId | None = await self._lists.run(self._sql.latest_reported_call)
+        call_id: CallId | None = await self._counts.run(self._sql.latest_reported_call)
         return call_id
 
 

@@ -11,7 +11,7 @@ import pytest
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
 from engine.runtime.ids import new_id
-from engine.storage import scanning
+from engine.storage import reads, scanning
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, START, Api
 from tests.integration.test_api_paging import all_pages
@@ -170,3 +170,15 @@ async def test_a_page_is_read_in_slices_until_it_is_full(api: Api, monkeypatch: 
     assert ([one["id"] for one in page["data"]], page["hasMore"]) == ([oldest[1]], True)
     page = (await api.call("GET", f"/bookings?usagePlan=LARGE&limit=1&cursor={page['nextCursor']}")).body
     assert ([one["id"] for one in page["data"]], page["hasMore"]) == ([oldest[0]], False)
+
+
+async def test_a_page_ends_after_so_much_metadata_and_offers_a_next_page(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "PAGE_CHARACTERS", 1_000)
+    made = [(await api.book(metadata={"a": "x" * 400}))["id"] for _ in range(7)]
+    pages = [(await api.call("GET", "/bookings?limit=100")).body]
+    while pages[-1]["hasMore"]:
+        pages.append((await api.call("GET", f"/bookings?limit=100&cursor={pages[-1]['nextCursor']}")).body)
+    assert [len(page["data"]) for page in pages] == [3, 3, 1]
+    assert [one["id"] for page in pages for one in page["data"]] == made[::-1]
