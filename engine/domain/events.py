@@ -5,6 +5,7 @@ its example (`api.openapi`) are all made from that class.
 """
 
 import json
+import re
 from typing import Any, TypeAlias, cast
 
 from engine.domain.booking import Booking
@@ -48,6 +49,9 @@ __all__ = [
     "low_seconds_body",
 ]
 
+# Characters that end a line, and halves of surrogate pairs.
+_UNSAFE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 # Flat, except for `metadata`, the customer's own notes on the booking.
 EventBody: TypeAlias = dict[str, str | int | dict[str, str]]
 
@@ -74,8 +78,12 @@ def in_envelope(body: EventBody, *, sequence: int, metadata: Metadata) -> EventB
 
 
 def as_json(body: EventBody) -> str:
-    """One line of ASCII, whatever characters a caller's number has."""
-    return json.dumps(body)
+    """One line of UTF-8, whatever characters a caller's number has.
+
+    Only characters that could end a line or that UTF-8 cannot write are escaped: an escape is up to three times as
+    long, and every callback is stored.
+    """
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(body, ensure_ascii=False))
 
 
 def call_ended_body(
