@@ -70,6 +70,7 @@ PROBLEMS: dict[str, Kind] = {
     "booking_too_long": Kind(422, "The booking would end too far in the future"),
     "clock_too_far": Kind(422, "The clock cannot be set further ahead"),
     "too_many_new_bookings": Kind(429, "The account has reached its limit of new bookings", retry_after=86_400),
+    "too_much_stored": Kind(429, "The account has reached its limit of stored data", retry_after=3_600),
     "too_many_requests": Kind(429, "Too many requests", retry_after=1),
     "redelivered_too_soon": Kind(429, "The callback was sent again moments ago", retry_after=60),
     "too_many_failures": Kind(429, "Too many failed authentications", retry_after=60),

@@ -9,6 +9,7 @@ RentedNumbersError
 │   ├── CallbackNotAcceptable
 │   ├── QuotaReached
 │   ├── TooManyNewBookings (retryable)
+│   ├── TooMuchStored (retryable)
 │   ├── NumberNotFree
 │   ├── NoNumberFree (retryable)
 │   ├── BookingTooLong
@@ -88,6 +89,13 @@ class TooManyNewBookings(Refusal):
     def __init__(self, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TooMuchStored(Refusal):
+    """The account's requests have stored as much as the operator allows."""
+
+    code = "too_much_stored"
+    retryable = True
 
 
 class NumberNotFree(Refusal):

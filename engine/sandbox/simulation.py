@@ -6,6 +6,7 @@ the functions of a real call within one transaction, so it never shows up among 
 
 from dataclasses import dataclass
 
+from engine.accounts.stored_data import check_stored
 from engine.calls.facts import IncomingCall, asked_for, facts_of
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
@@ -61,8 +62,10 @@ def simulate_call(
         policy: The operator's rules.
 
     Raises:
+        TooMuchStored: The sandbox has stored as much as it may.
         ClockTooFar: The clock of the sandbox cannot be set forward by the call's duration.
     """
+    check_stored(tx, account_id, policy.account_limits)
     sandbox = sandbox_with_id(tx, account_id)
     began = sandbox.timestamp(at)
     incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, sandbox=account_id)

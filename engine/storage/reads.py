@@ -33,7 +33,7 @@ STATEMENT_SECONDS = 1.0
 ROWS_AT_ONCE = 10
 # A page of bookings ends when its metadata has this many characters. An answer of a megabyte would hold up the event
 # loop, which also serves calls.
-PAGE_CHARACTERS = 64 * 1024
+PAGE_CHARACTERS = 32 * 1024
 
 
 class Reads:

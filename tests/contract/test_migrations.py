@@ -139,6 +139,7 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("numbers", {"state": "QUARANTINED", "quarantined_until": START, "quarantined_by": "acc_none"}),
     ("accounts", {"max_bookings": 0}),
     ("accounts", {"new_bookings_a_day": 0}),
+    ("accounts", {"stored_megabytes": 0}),
     ("accounts", {"requests_per_minute": 0}),
     ("calls", {"state": "GONE"}),
     ("calls", {"seconds_leased": 0}),

@@ -14,6 +14,7 @@ from engine.accounts.idempotency import KEPT_MS, KeyedRequest, once
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch
 from engine.cdr.ledger import audit_page
+from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS
 from engine.domain.ids import CallId
 from engine.domain.numbers import ERASED
 from engine.domain.policy import RetentionPeriods
@@ -271,7 +272,7 @@ def test_the_cost_of_retention_does_not_grow_with_the_number_of_records(
 
 async def test_a_kept_answer_is_deleted_after_a_day(world: World) -> None:
     keyed = KeyedRequest(world.account, "k1", "f")
-    await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"))
+    await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"), DEFAULT_ACCOUNT_LIMITS)
     assert await _forgotten_answers(world, EpochMs(world.now + KEPT_MS - 1)) == 0
     assert await _forgotten_answers(world, EpochMs(world.now + KEPT_MS)) == 1
     assert world.rows("SELECT * FROM kept_answers") == []

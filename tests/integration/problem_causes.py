@@ -56,6 +56,11 @@ async def too_many_new_bookings(api: Api) -> Answer:
     return await book(api)
 
 
+async def too_much_stored(api: Api) -> Answer:
+    await api.storage.run(lambda tx: tx.accounts._db.execute("UPDATE accounts SET stored_bytes = 1000000000").rowcount)
+    return await api.call("POST", "/bookings", a_request(), headers={"Idempotency-Key": "k"})
+
+
 async def block(api: Api, caller: str, already: int = 0) -> Answer:
     booking_id = (await api.book())["id"]
     rows = [(booking_id, f"+1415{number:07}") for number in range(already)]
@@ -164,6 +169,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "idempotency_key_reused": key_reused,
     "booking_too_long": too_long,
     "too_many_new_bookings": too_many_new_bookings,
+    "too_much_stored": too_much_stored,
     "too_many_requests": too_many_requests,
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),
