@@ -20,7 +20,7 @@ from engine.privacy.erasure import Target, erase
 from engine.privacy.retention import SANDBOX_CALLBACKS_MS, delete_expired
 from engine.storage.kept_answers import KeptAnswer
 from engine.storage.transaction import Transaction
-from tests.contract.samples import DAY, HIDDEN
+from tests.contract.samples import DAY, HIDDEN, PEPPER
 from tests.contract.trial import Trial
 from tests.contract.world import World
 from tests.integration.callback_sending import attempt_due
@@ -91,7 +91,7 @@ async def test_the_sum_is_that_of_the_rows_after_every_way_to_write_and_to_delet
     await world.storage.run(change_notes, sandboxed.id)
     assert stored(world) == counted(world, trial.account)
     await world.storage.run(attempt_due, world.now, HttpAnswer(204))
-    await erase(world.storage, Target(HIDDEN), world.now, world.policy)
+    await erase(world.storage, Target(HIDDEN), world.now, world.policy, PEPPER)
     assert stored(world) == counted(world, trial.account)
     # What is kept a day, three days, and longer.
     for after in (KEPT_MS, SANDBOX_CALLBACKS_MS, 400 * DAY):
