@@ -34,7 +34,7 @@ RECORDS = 6_000
 PAIRS = dict.fromkeys("abcde", "1")
 FAT = PAIRS | {f"key{n:02}": chr(0x1F600 + n) * 500 for n in range(15)}
 QUOTA = RequestLimits()
-BURST = 30
+BURST = 10
 ATTACKS = {
     "five pairs of metadata": "/bookings?metadata[a]=1&metadata[b]=1&metadata[c]=1&metadata[d]=1&metadata[e]=2",
     "a pair that all have": "/bookings?limit=100&metadata[a]=1",
@@ -60,8 +60,15 @@ class Answers:
     statuses: Counter[int] = field(default_factory=Counter)
     took: list[float] = field(default_factory=list)
 
-    def p99(self) -> float:
-        return sorted(self.took)[math.ceil(len(self.took) * 0.99) - 1]
+    def percentile(self, part: float) -> float:
+        return sorted(self.took)[math.ceil(len(self.took) * part) - 1]
+
+    def __add__(self, other: "Answers") -> "Answers":
+        return Answers(self.statuses + other.statuses, self.took + other.took)
+
+    def __str__(self) -> str:
+        p50, p99 = self.percentile(0.5), self.percentile(0.99)
+        return f"p50/p99 {p50:.1f}/{p99:.1f} ms of {len(self.took)}, {dict(self.statuses)}"
 
 
 async def answered(api: Api, account: str | None, path: str, answers: Answers) -> None:
@@ -133,16 +140,13 @@ async def fill(api: Api) -> None:
 async def test_another_account_does_not_notice_lists_of_large_rows(api: Api) -> None:
     await fill(api)
     booking = (await api.book(account="theirs"))["id"]
-    quiet = await another_account(api, booking, 2 * SECONDS)
-    figures, p99s = [f"quiet: p99 {quiet.p99():.1f} ms of {len(quiet.took)}"], []
+    quiet, attacked_all = await another_account(api, booking, 4 * SECONDS), Answers()
+    figures = [f"quiet: {quiet}"]
     for name, path in ATTACKS.items():
         others, attackers = await attacked(api, booking, path)
-        p99s.append(others.p99())
-        figures.append(
-            f"{name}: p99 {others.p99():.1f} ms of {len(others.took)}, {dict(others.statuses)};"
-            f" attacker {len(attackers.took)} answers, {dict(attackers.statuses)}"
-        )
-        assert others.statuses.keys() == {200}, figures
-    print("", *figures, sep="\n")  # noqa: T201
+        attacked_all += others
+        figures.append(f"{name}: {others}; attacker: {dict(attackers.statuses)}")
+    print("", *figures, f"all attacks: {attacked_all}", sep="\n")  # noqa: T201
+    assert attacked_all.statuses.keys() == {200}, figures
     # Other work on the machine delays a few answers too, so the limit is generous.
-    assert sorted(p99s)[len(p99s) // 2] <= max(4 * quiet.p99(), 100), figures
+    assert attacked_all.percentile(0.99) <= max(4 * quiet.percentile(0.99), 100), figures
