@@ -143,7 +143,8 @@ def test_clean_deletes_the_files_of_a_running_system(cli: Cli) -> None:
     cli("setup", profile="demo")
     with serving(cli):
         pass
-    for name in ("security.log.1", "control.sock", "secrets/agi_token.second", "journal/ends", "journal/ends.old"):
+    secrets = ("secrets/agi_token.second", "secrets/trunk_password.main")
+    for name in ("security.log.1", "control.sock", *secrets, "journal/ends", "journal/ends.old"):
         (cli.data / name).parent.mkdir(exist_ok=True)
         (cli.data / name).write_text("")
     assert (cli.data / "security.log").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.config.secrets import trunk_password, write_trunk_password
 from engine.runtime.failpoints import VARIABLE
 from engine.storage.migrate import PENDING_RESTORE
 from engine.storage.revocations import REVOCATION_LOG
@@ -193,6 +194,8 @@ def test_a_wrong_passphrase_is_refused(system: Restorable) -> None:
 
 def test_a_lost_machine_is_rebuilt_from_a_backup_with_secrets(system: Restorable, tmp_path: Path) -> None:
     booking = system.book()
+    secrets = system.cli.data / "secrets"
+    write_trunk_password(secrets, "main", "pässwörd")
     system.backup("saved.backup", "--with-secrets", "--passphrase-file", "passphrase")
     for path in sorted(system.cli.data.rglob("*"), reverse=True):
         path.unlink() if not path.is_dir() else path.rmdir()
@@ -201,6 +204,7 @@ def test_a_lost_machine_is_rebuilt_from_a_backup_with_secrets(system: Restorable
     receipt = system.restore("saved.backup", *options[1:], "--without-log")
     assert (receipt["logIsComplete"], receipt["oldDatabase"]) == (False, None)
     assert "key_pepper" in receipt["secrets"]
+    assert trunk_password(secrets, "main") == "pässwörd"
     modes = {path.name: path.stat().st_mode & 0o777 for path in system.cli.data.rglob("*") if path.is_file()}
     assert set(modes.values()) == {0o600}
     with system.engine() as engine:
