@@ -8,7 +8,7 @@ from engine.asterisk.limit_keeper import BRIDGE, SECONDS, VERDICT
 from engine.domain.routing import Bridge, RouteDecision
 
 # The AGI path. Its arguments are: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID, the URIs
-# of both numbers. The MAC follows as one more argument, see request_auth.py.
+# of both numbers, the SIP Call-ID (percent-encoded). The MAC follows as one more argument, see request_auth.py.
 ROUTE = "route"
 
 # VERDICT is set last, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk reports AGISTATUS=SUCCESS even

@@ -11,6 +11,7 @@ from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
 from agi_scripts.session import CallContext, Session
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import abandon_call, route_call
+from engine.calls.reports import sip_call_id_from
 from engine.domain.ids import CallId
 from engine.domain.numbers import caller_of, from_dialled, in_context
 from engine.domain.routing import UNKNOWN_NUMBER, MakeRoom, Reject, RouteDecision
@@ -52,7 +53,12 @@ async def route(context: CallContext, session: Session) -> None:
             await _abandon(context, call_id, decision)
             raise
     if isinstance(decision, Reject):
-        log.info("call_rejected", call=call_id, cause=decision.cause)
+        log.info(
+            "call_rejected",
+            call=call_id,
+            sip_call_id=sip_call_id_from(session.environment.argument(7)),
+            cause=decision.cause,
+        )
 
 
 async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecision | None) -> None:
@@ -81,7 +87,8 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
         privacy=call.argument(3),
         party=call.argument(4),
     )
-    incoming = IncomingCall(CallId(call.unique_id), service, source)
+    sip_call_id = sip_call_id_from(call.argument(7))
+    incoming = IncomingCall(CallId(call.unique_id), service, source, sip_call_id=sip_call_id)
     decision = await _route(context, incoming)
     for attempt in range(1, ROOM_ATTEMPTS + 1):
         if isinstance(decision, MakeRoom):

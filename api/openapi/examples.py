@@ -48,6 +48,7 @@ from api.schemas.explanations import ExplanationBody
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import BookingStatus, CallerId
+from engine.domain.call_ends import HungUpBy
 from engine.domain.events import as_json
 from engine.domain.explanation import LimitedBy
 from engine.domain.notifications import EventType
@@ -100,6 +101,9 @@ CDR = CdrBody(
     service=SERVICE,
     booking_id=BOOKING_ID,
     disposition=Disposition.ANSWERED,
+    hung_up_by=HungUpBy.CALLER,
+    sip_code=200,
+    hangup_cause=16,
 )
 EXPLANATION = ExplanationBody(
     booking_id=BOOKING_ID,

@@ -23,12 +23,14 @@ class IncomingCall:
         service: The dialled number.
         source: The caller: E.164, as sent, or "anonymous".
         sandbox: The account whose sandbox simulates the call; None for a real call.
+        sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
     """
 
     call_id: CallId
     service: E164
     source: str
     sandbox: AccountId | None = None
+    sip_call_id: str | None = None
 
 
 def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | None:

@@ -123,7 +123,18 @@ class ReportIntake:
         if len(self._settled_since) < MAX_REMEMBERED:
             self._settled_since.add(report.call_id)
         cdr = result.cdr
-        log.info("call_ended", call=cdr.call_id, cdr=cdr.id, disposition=cdr.disposition, seconds=cdr.duration)
+        log.info(
+            "call_ended",
+            call=cdr.call_id,
+            sip_call_id=cdr.sip_call_id,
+            cdr=cdr.id,
+            disposition=cdr.disposition,
+            seconds=cdr.duration,
+            trunk=cdr.end.trunk,
+            sip_code=cdr.end.sip_code,
+            hangup_cause=cdr.end.cause,
+            hung_up_by=cdr.end.hung_up_by,
+        )
         return True
 
     def begin_spool(self) -> None:

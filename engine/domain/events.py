@@ -8,6 +8,7 @@ import json
 from typing import Any, TypeAlias, cast
 
 from engine.domain.booking import Booking
+from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd
 from engine.domain.event_kinds import (
     EXPIRED_MESSAGE,
     FIELDS,
@@ -87,6 +88,7 @@ def call_ended_body(
     destination: E164,
     booking_id: BookingId,
     service: E164,
+    end: CallEnd = NOT_PUT_THROUGH,
 ) -> EventBody:
     """The body for an answered call that has ended. It came in at `started_at`; `duration` is in seconds."""
     return body_of(
@@ -98,6 +100,8 @@ def call_ended_body(
             destination=destination,
             booking_id=booking_id,
             service=service,
+            hung_up_by=end.hung_up_by,
+            hangup_cause=end.cause,
         )
     )
 
@@ -143,6 +147,7 @@ def call_missed_body(
     destination: E164,
     booking_id: BookingId,
     service: E164,
+    end: CallEnd = NOT_PUT_THROUGH,
 ) -> EventBody:
     """The body for a call that was put through and ended without an answer."""
     return body_of(
@@ -154,6 +159,9 @@ def call_missed_body(
             destination=destination,
             booking_id=booking_id,
             service=service,
+            sip_code=end.sip_code,
+            hung_up_by=end.hung_up_by,
+            hangup_cause=end.cause,
         )
     )
 

@@ -37,16 +37,6 @@ class Disposition(StrEnum):
     LOST = "LOST"
 
 
-# By Asterisk's DIALSTATUS (application Dial), for a call that was not answered. Any other value means UNREACHABLE.
-UNANSWERED = {
-    "BUSY": Disposition.BUSY,
-    "NOANSWER": Disposition.NO_ANSWER,
-    "CANCEL": Disposition.CANCELLED,
-    # The callee picked up, but the caller hung up before the two could talk.
-    "ANSWER": Disposition.CANCELLED,
-}
-
-
 class Cause(IntEnum):
     """Hangup causes of ITU-T Q.850. Asterisk turns them into SIP answers: 1→404, 17→486, 19→480, 21→403, 22→410."""
 
@@ -238,8 +228,3 @@ def why_expired(booking: Booking) -> Reason:
 
 def _reached(limit: int | None, count: int) -> bool:
     return limit is not None and count >= limit
-
-
-def unanswered_disposition(dial_status: str) -> Disposition:
-    """Returns the disposition of an unanswered call by its DIALSTATUS."""
-    return UNANSWERED.get(dial_status, Disposition.UNREACHABLE)

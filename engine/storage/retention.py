@@ -99,13 +99,17 @@ class ErasureTables(Table):
         """Replaces a grant's reason."""
         self._sql.set_grant_reason(self._db, id=grant_id, reason=reason)
 
-    def from_calls(self, window: Window, number: str) -> int:
-        """Erases the number from calls. Returns how many had it."""
-        return int(self._sql.erase_from_calls(self._db, after=window.after, last=window.last, number=number))
+    def from_calls(self, window: Window, number: str, digits: str) -> int:
+        """Erases the number from calls, its digits also from SIP Call-IDs. Returns how many had it."""
+        return int(
+            self._sql.erase_from_calls(self._db, after=window.after, last=window.last, number=number, digits=digits)
+        )
 
-    def from_records(self, window: Window, number: str) -> int:
-        """Erases the number from call records. Returns how many had it."""
-        return int(self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number))
+    def from_records(self, window: Window, number: str, digits: str) -> int:
+        """Erases the number from call records, its digits also from SIP Call-IDs. Returns how many had it."""
+        return int(
+            self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number, digits=digits)
+        )
 
     def callbacks(self, window: Window, digits: str) -> list[tuple[str, str, str]]:
         """Returns (id, URL, body) of callbacks whose URL or body contains the digits."""

@@ -72,7 +72,7 @@ class Asterisk:
     def dialled(self, service: str) -> Leg:
         name = f"c{next(self._names)}"
         caller, callee = Channel(f"PJSIP/carrier-{name}", name), Channel(f"PJSIP/trunk-{name}", f"{name}-callee")
-        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{CALLER},allowed_not_screened,,,,"}
+        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{CALLER},allowed_not_screened,,,,,"}
         ends = self._loop.create_future(), self._loop.create_future()
         leg = Leg(name, service, caller, callee, self.clocks.ticks, *ends, self.clocks.wall_ahead_ms)
         self.legs.append(leg)
@@ -245,5 +245,7 @@ class Steps:
             if channel is self._leg.callee and self._leg.limit_set_at is not None:
                 self._leg.reported_after_ms = self._asterisk.clocks.ticks - self._leg.limit_set_at
             return self._asterisk.clocks.in_utc
-        assert name in {"GLOBAL", "HANGUPCAUSE", "HANGUPCAUSE_KEYS"}, name
+        if (name, argument) == ("CHANNEL", "pjsip,call-id"):
+            return f"sip-{channel.unique_id}"
+        assert name in {"CHANNEL", "GLOBAL", "HANGUPCAUSE", "HANGUPCAUSE_KEYS"}, name
         return ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Protocol, TypeAlias
+from urllib.parse import quote
 
 FILE = Path(__file__).parents[2] / "asterisk_conf/drop_in/extensions_rented_numbers.conf"
 TOKEN = "0123456789abcdef"
@@ -120,14 +121,26 @@ def _set(channel: Channel, data: str, applications: Applications) -> None:
         channel.variables[name] = value
 
 
+def _filtered(argument: str) -> str:
+    allowed, _, text = argument.partition(",")
+    return re.sub(f"[^{allowed}]", "", text)
+
+
+_OF_TEXT: dict[str, Callable[[str], str]] = {
+    "FILTER": _filtered,
+    "SHA1": lambda text: hashlib.sha1(text.encode()).hexdigest(),  # noqa: S324  as the dialplan does
+    "URIENCODE": lambda text: quote(text, safe="-_.!~*'()"),
+}
+
+
 def _value(channel: Channel, name: str, argument: str | None, applications: Applications) -> str:
     if argument is None:
         return channel.variables.get(name, "")
-    if name == "FILTER":
-        allowed, _, text = argument.partition(",")
-        return re.sub(f"[^{allowed}]", "", text)
-    if name == "SHA1":
-        return hashlib.sha1(argument.encode()).hexdigest()  # noqa: S324  as the dialplan does
+    if name == "CUT":
+        variable, separator, field = argument.split(",")
+        return [*channel.variables.get(variable, "").split(separator), *[""] * int(field)][int(field) - 1]
+    if name in _OF_TEXT:
+        return _OF_TEXT[name](argument)
     if name == "IF":
         condition, _, choice = argument.partition("?")
         yes, _, no = choice.partition(":")

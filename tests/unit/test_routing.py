@@ -20,7 +20,6 @@ from engine.domain.routing import (
     Reject,
     decide,
     judge,
-    unanswered_disposition,
 )
 from engine.domain.times import EpochMs
 from tests.contract.samples import CALLER, POLICY, START, a_booking
@@ -228,21 +227,3 @@ def test_a_bridged_call_leases_its_share_and_others_make_room_for_it_once(
     assert first == (MakeRoom(booking.id, share) if decision is None else bridged(decision))
     second = decide(facts, START, POLICY, room_was_made=True)
     assert second == (bridged(with_room) if with_room else REJECTIONS[Reason.SECONDS_HELD])
-
-
-@pytest.mark.parametrize(
-    ("dial_status", "disposition"),
-    [
-        ("BUSY", Disposition.BUSY),
-        ("NOANSWER", Disposition.NO_ANSWER),
-        ("CANCEL", Disposition.CANCELLED),
-        ("ANSWER", Disposition.CANCELLED),
-        ("CHANUNAVAIL", Disposition.UNREACHABLE),
-        ("CONGESTION", Disposition.UNREACHABLE),
-        ("INVALIDARGS", Disposition.UNREACHABLE),
-        ("", Disposition.UNREACHABLE),
-        ("busy", Disposition.UNREACHABLE),
-    ],
-)
-def test_an_unanswered_call_is_recorded_with_asterisks_dial_status(dial_status: str, disposition: Disposition) -> None:
-    assert unanswered_disposition(dial_status) is disposition

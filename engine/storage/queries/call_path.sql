@@ -14,7 +14,8 @@ WHERE b.service = :service AND b.gone_at IS NULL;
 -- Makes a ringing call LIVE, if nothing but that has to be done: Asterisk has set the limit that the call must have, and
 -- its account has not chosen the event about it. An answer cannot have been before the call came in.
 UPDATE calls SET
-    state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at, answered_ticks = :answered_ticks
+    state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at, answered_ticks = :answered_ticks,
+    callee_sip_call_id = :callee_sip_call_id
 WHERE call_id = :call_id AND state = 'RINGING' AND destination <> 'erased'
     AND seconds_leased = :limit AND started_ticks <= :answered_ticks
     AND EXISTS (
