@@ -88,7 +88,9 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
         party=call.argument(4),
     )
     sip_call_id = sip_call_id_from(call.argument(7))
-    incoming = IncomingCall(CallId(call.unique_id), service, source, sip_call_id=sip_call_id)
+    incoming = IncomingCall(
+        CallId(call.unique_id), service, source, sip_call_id=sip_call_id, dead_trunks=context.trunks.dead
+    )
     decision = await _route(context, incoming)
     for attempt in range(1, ROOM_ATTEMPTS + 1):
         if isinstance(decision, MakeRoom):

@@ -28,6 +28,7 @@ from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
+from engine.asterisk.trunk_states import TrunkStates
 from engine.asterisk.wall_clock import ClockWatch
 from engine.callbacks.ssrf import check_callback
 from engine.callbacks.worker import CallbackWorker
@@ -156,7 +157,10 @@ class Engine:
             reported=self._take_report,
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
-        self._reports = ReportIntake(ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits)
+        self._trunks = TrunkStates(self._ami, self._clock, [trunk.name for trunk in self._policy.trunks])
+        self._reports = ReportIntake(
+            ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits, self._trunks.note_end
+        )
         self._spool = EndSpool(settings.journal, self._reports)
         self._reconciler = self._build_reconciler()
         self._watch = LoopWatch() if diagnostics_enabled() else None
@@ -185,7 +189,7 @@ class Engine:
         )
 
     def _build_control_server(self) -> ControlServer:
-        operations = Operator(self._storage, self._ami, self._limits).operations()
+        operations = Operator(self._storage, self._ami, self._limits, self._trunks).operations()
         if self._watch is not None:
             operations += diagnostic_operations(self._watch)
         return ControlServer(self._settings.data_dir, operations)
@@ -203,6 +207,8 @@ class Engine:
             renewed=self._limits.changed,
             health=self.health,
             last_commit=self._last_commit,
+            trunks=self.trunk_states,
+            dead_trunks=lambda: self._trunks.dead,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
@@ -214,6 +220,7 @@ class Engine:
             storage=self._storage,
             clock=self._clock,
             policy=self._policy,
+            trunks=self._trunks,
             limits=self._limits,
             expired_announcement=self._settings.expired_announcement,
         )
@@ -237,6 +244,7 @@ class Engine:
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._reports.run(stop))
             tasks.create_task(self._limits.run(stop))
+            tasks.create_task(self._trunks.run(stop))
             tasks.create_task(ClockWatch(self._ami, self._clock, self._limits).run(stop))
             tasks.create_task(self._reconciler.run(stop))
             tasks.create_task(self._control.run(stop))
@@ -262,6 +270,10 @@ class Engine:
     def _last_commit(self) -> EpochMs | None:
         seconds = self._storage.last_commit
         return None if seconds is None else EpochMs(int(seconds * 1000))
+
+    def trunk_states(self) -> dict[str, str]:
+        """Returns the state of each trunk."""
+        return {name: str(status.state) for name, status in self._trunks.statuses.items()}
 
     async def hang_up(self, channels: Sequence[str]) -> None:
         """Ends live calls. The next sweep tries again where Asterisk cannot be reached now."""

@@ -59,6 +59,7 @@ from engine.domain.times import EpochMs, rfc3339
 from engine.storage.webhook_secrets import SigningSecrets
 
 CURSOR = "eyJ2ZXJzaW9uIjoxLCJsaXN0IjoiYm9va2luZ3MiLCJhZnRlciI6ImJrZ18wMWEyMDZiZjdhZTI3NzU3OWQxOTBhZTBkNWIwNWYxYSJ9"
+PARTS = ("database", "ami", "asterisk")
 
 BOOKED_AT = rfc3339(story.BOOKED_AT)
 CALLED_AT = rfc3339(story.CALLED_AT)
@@ -249,6 +250,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
                 status="up",
                 parts={"database": "up", "ami": "up", "asterisk": "up"},
                 last_commit="2026-03-01T12:00:01.250Z",
+                trunks={"main": "up"},
             )
         )
     ],

@@ -78,9 +78,9 @@ def route_call(
     """
     asked = asked_for(tx, incoming, at.wall_ms)
     if asked is not None and asked.call_is_known:
-        return _repeated_decision(tx, asked.booking, incoming.call_id, policy)
+        return _repeated_decision(tx, asked.booking, incoming, policy)
     booking = None if asked is None else asked.booking
-    facts = facts_of(tx, asked, incoming.source, at, policy)
+    facts = facts_of(tx, asked, incoming, at, policy)
     decision = routing.decide(facts, at.wall_ms, policy, room_was_made=room_was_made)
     was_rejected = asked is not None and asked.call_has_record
     if was_rejected and not isinstance(decision, Reject):
@@ -236,18 +236,18 @@ def _has_no_destination(called: Called) -> bool:
     return called.booking.gone_at is not None or called.call.destination == ERASED
 
 
-def _repeated_decision(tx: Transaction, booking: Booking, call_id: CallId, policy: Policy) -> RouteDecision:
+def _repeated_decision(tx: Transaction, booking: Booking, incoming: IncomingCall, policy: Policy) -> RouteDecision:
     """Returns the decision on a call id that was routed before.
 
     Rejects in case of doubt: a second Asterisk may use the same call id for another number.
     """
-    called = called_by(tx, call_id)
+    called = called_by(tx, incoming.call_id)
     is_other = called.booking.id != booking.id
     if is_other or called.call.ended_at is not None or _has_no_destination(called):
         return routing.UNKNOWN_NUMBER
     # The destination of the first decision, which the call record will have: the booking's may have changed meanwhile.
     as_routed = replace(booking, destination=called.call.destination)
-    return routing.bridge(as_routed, called.call.seconds_leased, called.call.source, policy)
+    return routing.bridge(as_routed, called.call.seconds_leased, called.call.source, policy, incoming.dead_trunks)
 
 
 def _new_call(

@@ -45,6 +45,8 @@ OF_CAUSE: Mapping[int, Disposition] = {
     19: Disposition.NO_ANSWER,
 }
 
+# In place of DIALSTATUS: the trunk had as many calls as it may have, and was not tried.
+FULL = "FULL"
 NORMAL_CLEARING = 16
 # Asterisk cuts a call at its limit, but measures it as a few milliseconds shorter or longer.
 LIMIT_TOLERANCE_MS = 500
@@ -87,7 +89,7 @@ class Attempt:
     @property
     def failed(self) -> bool:
         """Whether the attempt failed at the trunk, and not because of the two who wanted to talk."""
-        return _disposition(self.dial_status, self) is Disposition.UNREACHABLE
+        return self.dial_status != FULL and _disposition(self.dial_status, self) is Disposition.UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ SIP_OF_CAUSE = {
     Cause.NO_ANSWER: 480,
     Cause.CALL_REJECTED: 403,
     Cause.NUMBER_CHANGED: 410,
+    Cause.NO_CIRCUIT: 503,
 }
 
 

@@ -67,7 +67,7 @@ def simulate_call(
     began = sandbox.timestamp(at)
     incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, sandbox=account_id)
     asked = asked_for(tx, incoming, began.wall_ms)
-    reason = judge(facts_of(tx, asked, call.source, began, policy), began.wall_ms, policy)
+    reason = judge(facts_of(tx, asked, incoming, began, policy), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
     if isinstance(decision, MakeRoom):
         raise InvariantBroken("a sandbox has no live calls that could make room")

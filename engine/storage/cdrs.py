@@ -134,6 +134,11 @@ class Cdrs(Table):
             callee_sip_call_id=cdr.callee_sip_call_id,
         )
 
+    def by_id(self, cdr_id: str) -> Cdr | None:
+        """Returns a call record of any account."""
+        row = self._sql.cdr_of_any_account(self._db, id=cdr_id)
+        return cdr_from_row(row) if row else None
+
 
 def cdr_from_row(row: Row) -> Cdr:
     """Builds a call record from a row that begins with the columns `{cdrs}`."""

@@ -12,6 +12,7 @@ from agi_scripts.route import _decide
 from agi_scripts.session import CallContext, Environment, Session
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.trunk_states import TrunkStates
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
@@ -54,7 +55,14 @@ class Exchange:
 
     async def incoming(self, call_id: str) -> RouteDecision:
         """A call comes in; if it is bridged, it rings."""
-        context = CallContext(self.world.storage, WorldClock(self.world), self.world.policy, self.keeper, "")
+        context = CallContext(
+            self.world.storage,
+            WorldClock(self.world),
+            self.world.policy,
+            TrunkStates(self.link, WorldClock(self.world), []),
+            self.keeper,
+            "",
+        )
         with self.keeper.sending_route(CallId(call_id)):
             decision = await _decide(context, _NoConversation(call_id, self.booking.service))
             if isinstance(decision, Bridge):

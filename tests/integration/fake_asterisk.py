@@ -312,7 +312,7 @@ async def fast_agi(
     with structlog.testing.capture_logs() as logged:
         async with FakeChannels() as ami, asyncio.TaskGroup() as tasks:
             parts = engine_parts(world, ami, spool)
-            context = CallContext(world.storage, clock, POLICY, parts.keeper, expired_announcement)
+            context = CallContext(world.storage, clock, POLICY, parts.trunks, parts.keeper, expired_announcement)
             server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
             serving = tasks.create_task(server.run(listener, stop))
             tasks.create_task(parts.run(stop))

@@ -60,6 +60,7 @@ async def test_health_and_readiness_are_200_when_every_part_is_up_and_need_no_ke
             "status": "up",
             "parts": {"database": "up", "ami": "up", "asterisk": "up"},
             "lastCommit": "2026-03-01T12:00:00.000Z",
+            "trunks": {},
         }
 
 

@@ -261,7 +261,7 @@ def test_outside_input_is_filtered_before_it_is_used() -> None:
 
 def test_the_arguments_of_the_callees_side_are_filtered_before_they_are_passed_on() -> None:
     """In an argument of Gosub, ^ and comma begin the next one, and Asterisk logs it at a hang-up."""
-    dialled = position("Dial", "")
+    dialled = position("Dial", "${RN_DIAL}")
     assert value_of("RN_BOOKING", dialled) == "${FILTER(0-9a-z_,${RN_BOOKING})}"
     assert dialplan.DESTINATION not in DIAL[2]
 
@@ -281,6 +281,7 @@ def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
         r"\x2D0-9",
         r"A-Za-z0-9%._~!*'\x2D",
         r"A-Za-z0-9:\x2C\x2D",
+        r"A-Za-z0-9\x20",
         r"a-z0-9\x2D",
         "A-Z",
         "a-z0-9",
