@@ -207,7 +207,7 @@ class Engine:
             renewed=self._limits.changed,
             health=self.health,
             last_commit=self._last_commit,
-            trunks=self.trunk_states,
+            trunks=self._trunks.states,
             dead_trunks=lambda: self._trunks.dead,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
@@ -270,10 +270,6 @@ class Engine:
     def _last_commit(self) -> EpochMs | None:
         seconds = self._storage.last_commit
         return None if seconds is None else EpochMs(int(seconds * 1000))
-
-    def trunk_states(self) -> dict[str, str]:
-        """Returns the state of each trunk."""
-        return {name: str(status.state) for name, status in self._trunks.statuses.items()}
 
     async def hang_up(self, channels: Sequence[str]) -> None:
         """Ends live calls. The next sweep tries again where Asterisk cannot be reached now."""

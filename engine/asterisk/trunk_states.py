@@ -93,6 +93,10 @@ class TrunkStates:
         """Returns whether calls may be sent over a trunk."""
         return name not in self._dead
 
+    def states(self) -> dict[str, str]:
+        """Returns the state of each trunk, as /health shows it."""
+        return {name: str(status.state) for name, status in self.statuses.items()}
+
     def note_end(self, end: DialplanEnd) -> None:
         """Notes the attempts of a call that has ended, as far as they failed at a trunk."""
         now = self._clock.now()

@@ -41,7 +41,8 @@ _MOST_CAUSE = 127
 _WALL_CLOCK = re.compile(r"[0-9]{17}")
 # The dialplan cuts longer ones.
 MAX_SIP_CALL_ID = 128
-_CALL_ID_CHARACTERS = re.compile(r"[!-+\--~]")
+_PLAIN_CALL_ID = re.compile(rf"[A-Za-z0-9._~!*'-]{{1,{MAX_SIP_CALL_ID}}}")
+_NOT_IN_CALL_ID = re.compile(r"[^!-+\--~]+")
 
 
 class BadReport(Exception):
@@ -127,8 +128,12 @@ class ReportReader:
         raise BadReport("the report has a missing or wrong field")
 
 
+@lru_cache(maxsize=256)
 def _end(dial_status: str, more: str) -> DialplanEnd:
-    """Reads the fields after the wall clock; those that are missing or wrong count as unknown."""
+    """Reads the fields after the wall clock; those that are missing or wrong count as unknown.
+
+    Cached, because most calls end in the same few ways.
+    """
     trunk, tried, source, cause, *_ = [*more.split(" "), "", "", "", ""]
     return DialplanEnd(
         dial_status,
@@ -159,8 +164,9 @@ def sip_call_id_from(encoded: str) -> str | None:
         The Call-ID, at most MAX_SIP_CALL_ID characters of it; None if there is none. Characters that cannot be in one
         (RFC 3261 section 25.1) are left out, so that it can be printed everywhere.
     """
-    decoded = "".join(_CALL_ID_CHARACTERS.findall(unquote(encoded, errors="ignore")))
-    return decoded[:MAX_SIP_CALL_ID] or None
+    if _PLAIN_CALL_ID.fullmatch(encoded):
+        return encoded
+    return _NOT_IN_CALL_ID.sub("", unquote(encoded, errors="ignore"))[:MAX_SIP_CALL_ID] or None
 
 
 def wall_clock(text: str) -> EpochMs | None:

@@ -22,6 +22,9 @@ async def test_an_answered_call_has_every_field_of_the_contract(api: Api) -> Non
         "service": booking["service"],
         "bookingId": booking["id"],
         "disposition": "ANSWERED",
+        "hungUpBy": "CALLER",
+        "sipCode": 200,
+        "hangupCause": 16,
     }
     alone = await api.call("GET", f"/cdr/{record['id']}")
     assert (alone.status, alone.body) == (200, record)

@@ -59,7 +59,7 @@ SCHEMA_NAMES = """
     BookingExpiringSoon BookingGone BookingLowSeconds BookingPage BookingPatch CallEnded CallMissed CallStarted
     Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallerId Cdr CdrPage
     Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation FieldError
-    Health LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewWebhookSecret Numbers OpenApiDocument
+    Health HungUpBy LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewWebhookSecret Numbers OpenApiDocument
     Outcome Plan Plans Problem Reason Redelivered Redelivery SimulatedCall Status Trouble UsagePlan
     WebhookSecret WhyDisabled WhyGone
 """

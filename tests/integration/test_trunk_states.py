@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 import structlog
 
 from engine.asterisk import trunk_states
+from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.trunk_states import TrunkStates, calls_by_trunk
 from engine.domain.call_ends import FULL, Attempt, DialplanEnd
 from engine.runtime.clock import SystemClock
@@ -103,7 +105,7 @@ async def test_an_asterisk_that_does_not_know_the_function_is_asked_rarely(monke
 
 
 async def test_the_last_failure_of_a_trunk_is_kept_and_what_is_not_its_fault_is_not() -> None:
-    states = TrunkStates(None, SystemClock(), ["a", "b", "c"])  # type: ignore[arg-type]  nothing is asked
+    states = TrunkStates(cast("AmiLink", None), SystemClock(), ["a", "b", "c"])  # nothing is asked
     failed, busy = Attempt("a", "CONGESTION", 503, 34), Attempt("b", "BUSY", 486, 17)
     states.note_end(DialplanEnd("BUSY", "b", (failed, Attempt("c", FULL), busy)))
     assert [status.failure for status in states.statuses.values()] == [failed, None, None]

@@ -34,25 +34,25 @@ UPDATE grants SET reason = :reason WHERE id = :id;
 UPDATE calls SET
     source = CASE WHEN source = :number THEN 'erased' ELSE source END,
     destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END,
-    sip_call_id = CASE WHEN '.' || sip_call_id || '.' GLOB '*[^0-9]' || :digits || '[^0-9]*'
-        OR '.' || sip_call_id || '.' GLOB '*[^0-9]00' || :digits || '[^0-9]*'
+    sip_call_id = CASE WHEN '.' || sip_call_id || '.' GLOB :alone
+        OR '.' || sip_call_id || '.' GLOB :after_zeros
         THEN 'erased' ELSE sip_call_id END
 WHERE call_id > :after AND call_id <= :last
     AND (source = :number OR destination = :number
-        OR '.' || sip_call_id || '.' GLOB '*[^0-9]' || :digits || '[^0-9]*'
-        OR '.' || sip_call_id || '.' GLOB '*[^0-9]00' || :digits || '[^0-9]*');
+        OR '.' || sip_call_id || '.' GLOB :alone
+        OR '.' || sip_call_id || '.' GLOB :after_zeros);
 
 -- name: erase_from_cdrs!
 UPDATE cdrs SET
     source = CASE WHEN source = :number THEN 'erased' ELSE source END,
     destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END,
-    sip_call_id = CASE WHEN '.' || sip_call_id || '.' GLOB '*[^0-9]' || :digits || '[^0-9]*'
-        OR '.' || sip_call_id || '.' GLOB '*[^0-9]00' || :digits || '[^0-9]*'
+    sip_call_id = CASE WHEN '.' || sip_call_id || '.' GLOB :alone
+        OR '.' || sip_call_id || '.' GLOB :after_zeros
         THEN 'erased' ELSE sip_call_id END
 WHERE id > :after AND id <= :last
     AND (source = :number OR destination = :number
-        OR '.' || sip_call_id || '.' GLOB '*[^0-9]' || :digits || '[^0-9]*'
-        OR '.' || sip_call_id || '.' GLOB '*[^0-9]00' || :digits || '[^0-9]*');
+        OR '.' || sip_call_id || '.' GLOB :alone
+        OR '.' || sip_call_id || '.' GLOB :after_zeros);
 
 -- name: callbacks_with_number
 SELECT id, url, body FROM outbox
