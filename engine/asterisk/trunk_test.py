@@ -6,7 +6,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from engine.asterisk.console import CommandRefused, Console
+from engine.asterisk.console import Console, UnknownCommand
 from engine.domain.errors import RentedNumbersError
 from engine.domain.trunks import TrunkRoute
 
@@ -65,7 +65,7 @@ async def _originate(console: Console, command: str) -> None:
     """Places the call. Raises ConsoleError."""
     try:
         await console.run(command)
-    except CommandRefused:
+    except UnknownCommand:
         # Our own Asterisk has the module of this command only from here on.
         await console.run(f"module load {ORIGINATE}")
         await console.run(command)

@@ -19,7 +19,7 @@ from engine.domain.numbers import ANONYMOUS, E164, is_e164
 from engine.domain.times import EpochMs, rfc3339
 from engine.domain.trunks import routes_to
 from engine.local.data_dir import make_data_dir
-from engine.local.processes import console_of
+from engine.local.running_asterisk import console_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The lines to the carriers.")
 

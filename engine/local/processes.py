@@ -9,9 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engine.asterisk.config_files import AsteriskHome, AsteriskProgram, find_program
+from engine.asterisk.config_files import AsteriskHome, AsteriskProgram
 from engine.asterisk.console import Console, ConsoleError, asterisk_environment
-from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
 
 START_SECONDS = 60.0
@@ -103,13 +102,6 @@ def engine_command() -> list[str]:
 def own_console(program: AsteriskProgram, home: AsteriskHome) -> Console:
     """Returns the console of an Asterisk of our own."""
     return Console([*program.command, "-C", str(home.config)])
-
-
-def console_of(settings: Settings) -> Console:
-    """Returns the console of the Asterisk that carries our calls: our own, or the one of this machine."""
-    if settings.manage_asterisk:
-        return own_console(find_program(), AsteriskHome((settings.data_dir / "asterisk").absolute()))
-    return Console(["asterisk"])
 
 
 class LocalAsterisk:
