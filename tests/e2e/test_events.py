@@ -56,6 +56,9 @@ def test_an_answered_call_a_missed_call_and_a_deleted_booking_send_their_events_
         "id": busy["id"],
         "timestamp": busy["timestamp"],
         "disposition": "BUSY",
+        "sipCode": 486,
+        "hungUpBy": "CALLEE",
+        "hangupCause": 17,
         "sequence": 3,
     }
     assert callbacks[3].content["reason"] == "deleted"
