@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 from agi_scripts.errors import UnsafeValue
 
-# Asterisk splits a line of more than 8191 bytes into bogus commands.
-MAX_VALUE = 256
+# Asterisk splits a line of more than 8191 bytes into bogus commands, and cuts what a dialplan function returns at 4095.
+MAX_LINE = 8191
+# The longest value has the ways to a hidden number over as many trunks as there may be.
+MAX_VALUE = 2048
 # The name of a variable, or a function with one word as argument that can be set like one: TIMEOUT(absolute).
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(\([a-z]{1,32}\))?")
 # Printable ASCII without quote, backslash, `$` and backquote: nothing that ends the value or is evaluated later.
@@ -38,7 +40,10 @@ def set_variables(variables: Sequence[tuple[str, str]]) -> str:
     if any(_SEPARATING.search(value) for _, value in variables):
         raise UnsafeValue("a value with a comma or bracket is not allowed in an AGI command that sets several")
     names, values = ",".join(name for name, _ in variables), ",".join(_checked(value) for _, value in variables)
-    return f'SET VARIABLE ARRAY({names}) "{values}"'
+    command = f'SET VARIABLE ARRAY({names}) "{values}"'
+    if len(command) >= MAX_LINE:  # its line end comes in addition
+        raise UnsafeValue("an AGI command is too long for Asterisk")
+    return command
 
 
 def _checked(value: str) -> str:

@@ -6,9 +6,11 @@ this file. What the dialplan reports afterwards is in engine/calls/reports.py.
 
 from engine.asterisk.limit_keeper import BRIDGE, SECONDS, VERDICT
 from engine.domain.routing import Bridge, RouteDecision
+from engine.domain.trunks import TrunkRoute
 
 # The AGI path. Its arguments are: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID, the URIs
-# of both numbers, the SIP Call-ID (percent-encoded). The MAC follows as one more argument, see request_auth.py.
+# of both numbers, the endpoint that calls, the SIP Call-ID (percent-encoded). The MAC follows as one more argument, see
+# request_auth.py.
 ROUTE = "route"
 
 # VERDICT is set last, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk reports AGISTATUS=SUCCESS even
@@ -16,7 +18,8 @@ ROUTE = "route"
 REJECT = "REJECT"
 # Set with BRIDGE, as is SECONDS, the call's lease.
 DESTINATION = "RN_DESTINATION"
-# The ways to the hidden number, in the order in which they are tried: trunk/number/caller's number, joined by &.
+# The ways to the hidden number, in the order in which they are tried: trunk/number/caller's number, and /most calls
+# for a trunk with a limit; joined by &. The caller's number may be empty, and so may the whole.
 ROUTES = "RN_ROUTES"
 BOOKING = "RN_BOOKING"
 RING_SECONDS = "RN_RING"
@@ -35,7 +38,7 @@ def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[st
     if isinstance(decision, Bridge):
         return [
             (DESTINATION, decision.booking.destination),
-            (ROUTES, "&".join(f"{each.trunk}/{each.destination}/{each.shown}" for each in decision.routes)),
+            (ROUTES, "&".join(map(_route, decision.routes))),
             (BOOKING, decision.booking.id),
             (SECONDS, str(decision.seconds)),
             (RING_SECONDS, str(decision.ring_seconds)),
@@ -43,3 +46,8 @@ def verdict(decision: RouteDecision, expired_announcement: str) -> list[tuple[st
         ]
     announcement = expired_announcement if decision.notify_expired else ""
     return [(CAUSE, str(decision.cause)), (ANNOUNCEMENT, announcement), (VERDICT, REJECT)]
+
+
+def _route(route: TrunkRoute) -> str:
+    most = "" if route.max_calls is None else f"/{route.max_calls}"
+    return f"{route.trunk}/{route.destination}/{route.shown}{most}"

@@ -13,8 +13,10 @@ from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import abandon_call, route_call
 from engine.calls.reports import sip_call_id_from
 from engine.domain.ids import CallId
-from engine.domain.numbers import caller_of, from_dialled, in_context
+from engine.domain.number_plan import INTERNATIONAL, NumberPlan, caller_of
+from engine.domain.numbers import dialled, in_context
 from engine.domain.routing import UNKNOWN_NUMBER, MakeRoom, Reject, RouteDecision
+from engine.domain.trunks import plan_of_endpoint
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +58,11 @@ async def route(context: CallContext, session: Session) -> None:
         log.info(
             "call_rejected",
             call=call_id,
-            sip_call_id=sip_call_id_from(session.environment.argument(7)),
+            sip_call_id=sip_call_id_from(session.environment.argument(8)),
             cause=decision.cause,
         )
+    elif decision.routes:
+        context.silent_trunks.watch(call_id)
 
 
 async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecision | None) -> None:
@@ -78,7 +82,8 @@ async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecisio
 
 async def _decide(context: CallContext, session: Session) -> RouteDecision:
     call = session.environment
-    service = from_dialled(in_context(call.argument(0), call.argument(5)))
+    plan = plan_of_endpoint(call.argument(7), context.policy.trunks)
+    service = plan.read(dialled(call.argument(0), call.argument(5)))
     if service is None:
         return UNKNOWN_NUMBER
     source = source_of(
@@ -86,8 +91,9 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
         presentation=call.argument(2),
         privacy=call.argument(3),
         party=call.argument(4),
+        plan=plan,
     )
-    sip_call_id = sip_call_id_from(call.argument(7))
+    sip_call_id = sip_call_id_from(call.argument(8))
     incoming = IncomingCall(
         CallId(call.unique_id), service, source, sip_call_id=sip_call_id, dead_trunks=context.trunks.dead
     )
@@ -120,7 +126,9 @@ async def _route(context: CallContext, incoming: IncomingCall, *, is_last: bool 
     )
 
 
-def source_of(*, number: str, presentation: str, privacy: str = "", party: str = "") -> str:
+def source_of(
+    *, number: str, presentation: str, privacy: str = "", party: str = "", plan: NumberPlan = INTERNATIONAL
+) -> str:
     """Returns the caller's number as the customer sees it.
 
     Args:
@@ -128,13 +136,14 @@ def source_of(*, number: str, presentation: str, privacy: str = "", party: str =
         presentation: Asterisk's CALLERID(num-pres), such as `allowed_not_screened`.
         privacy: The SIP headers Privacy, as the dialplan passes them on; empty if there is none.
         party: The SIP headers Remote-Party-ID, likewise.
+        plan: How the caller's carrier writes numbers.
 
     Returns:
         E.164 where the number can be read as that, else the number as received; "anonymous" if it is withheld.
     """
     withheld = _withholds(privacy, _by_privacy) or _withholds(party, _by_party)
     withheld = withheld or not presentation.startswith(PRESENTATION_ALLOWED)
-    return caller_of("" if withheld else number)
+    return caller_of("" if withheld else number, plan)
 
 
 def _withholds(headers: str, one_withholds: Callable[[str], bool]) -> bool:

@@ -12,6 +12,7 @@ from agi_scripts.commands import set_variables
 from agi_scripts.errors import BadPeer, CallerGone, CommandRefused, HungUp
 from agi_scripts.protocol import AgiProtocol
 from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.silent_trunks import SilentTrunks
 from engine.asterisk.trunk_states import TrunkStates
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
@@ -163,6 +164,7 @@ class CallContext:
         policy: The rules for calls and bookings.
         trunks: Knows which trunks are up.
         limits: Keeps the limits of live calls, and shares a booking's seconds among them.
+        silent_trunks: Sends a call on whose trunk does not answer.
         expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
     """
 
@@ -171,4 +173,5 @@ class CallContext:
     policy: Policy
     trunks: TrunkStates
     limits: LimitKeeper
+    silent_trunks: SilentTrunks
     expired_announcement: str

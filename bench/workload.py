@@ -71,7 +71,7 @@ def lines_of_call(call_id: str, number: int, service: str, booking: str, token: 
 
 def _route(number: int, service: str) -> tuple[str, ...]:
     """The arguments of `route`. Each call has its own caller, because calls of one caller are limited."""
-    return service, f"+1415{number % 10_000_000:07}", ALLOWED, "", "", "", ""
+    return service, f"+1415{number % 10_000_000:07}", ALLOWED, "", "", "", "", "carrier-main"
 
 
 def _callee(call_id: str) -> str:

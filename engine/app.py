@@ -28,6 +28,7 @@ from engine.asterisk.config_files import AMI_USER
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
+from engine.asterisk.silent_trunks import SilentTrunks
 from engine.asterisk.trunk_states import TrunkStates
 from engine.asterisk.wall_clock import ClockWatch
 from engine.callbacks.ssrf import check_callback
@@ -157,6 +158,7 @@ class Engine:
             reported=self._take_report,
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
+        self._silent_trunks = SilentTrunks(self._ami)
         self._trunks = TrunkStates(self._ami, self._clock, [trunk.name for trunk in self._policy.trunks])
         self._reports = ReportIntake(
             ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits, self._trunks.note_end
@@ -222,6 +224,7 @@ class Engine:
             policy=self._policy,
             trunks=self._trunks,
             limits=self._limits,
+            silent_trunks=self._silent_trunks,
             expired_announcement=self._settings.expired_announcement,
         )
         return FastAgiServer(
@@ -245,6 +248,7 @@ class Engine:
             tasks.create_task(self._reports.run(stop))
             tasks.create_task(self._limits.run(stop))
             tasks.create_task(self._trunks.run(stop))
+            tasks.create_task(self._silent_trunks.run(stop))
             tasks.create_task(ClockWatch(self._ami, self._clock, self._limits).run(stop))
             tasks.create_task(self._reconciler.run(stop))
             tasks.create_task(self._control.run(stop))

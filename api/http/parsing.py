@@ -22,8 +22,10 @@ from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.schemas.common import FieldError, Incoming
 from api.schemas.fields import BOOKING_ID, BodyRules
 from engine.domain.ids import BookingId
-from engine.domain.numbers import ANONYMOUS, E164, caller_of, is_caller
+from engine.domain.number_plan import caller_of, is_caller
+from engine.domain.numbers import ANONYMOUS, E164
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from
+from engine.domain.trunks import typed_plan
 
 M = TypeVar("M", bound=Incoming)
 
@@ -189,11 +191,15 @@ def flag_of(request: web.Request, name: str) -> bool:
 
 
 def caller_from(request: web.Request, name: str) -> str:
-    """A caller's number; the anonymous caller if it is not given. Raises ProblemError."""
+    """A caller's number, also as the carriers' country dials it; the anonymous caller if it is not given.
+
+    Raises:
+        ProblemError: It is no number.
+    """
     text = with_plus(request.query.get(name, ANONYMOUS))
     if not is_caller(text):
         raise unacceptable(name, "must be a telephone number, such as +3225551234, or anonymous")
-    return caller_of(text)
+    return caller_of(text, typed_plan(request.app[DEPENDENCIES].policy.trunks))
 
 
 def span_of(request: web.Request, earliest: int, latest: int) -> tuple[int, int]:

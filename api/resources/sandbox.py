@@ -8,7 +8,8 @@ from api.http.parsing import read_body
 from api.http.responses import json_answer
 from api.http.routes import Operation, Route
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
-from engine.domain.numbers import E164, caller_of
+from engine.domain.number_plan import caller_of
+from engine.domain.numbers import E164
 from engine.domain.simulation import SimulatedCall
 from engine.domain.times import rfc3339
 from engine.sandbox.clock import advance_clock, sweep_sandbox_of

@@ -9,7 +9,8 @@ from api.schemas.bookings import BookingBody
 from api.schemas.cdrs import CdrBody
 from api.schemas.common import Incoming, Outgoing
 from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, SipCode, described
-from engine.domain.numbers import is_caller, is_e164
+from engine.domain.number_plan import is_caller
+from engine.domain.numbers import is_e164
 from engine.domain.policy import MAX_CALL_SECONDS, Policy
 from engine.domain.routing import Reason
 from engine.domain.simulation import Outcome

@@ -25,6 +25,7 @@ static const char RIGHTS[] =
     "Filter: Dynamically add filters for the current manager session.  (Priv: system,all)\r\n"
     "Getvar: Gets a channel variable or function value.  (Priv: call,reporting,all)\r\n"
     "Hangup: Hangup channel.  (Priv: system,call,all)\r\nPing: Keepalive command.  (Priv: <none>)\r\n"
+    "Redirect: Redirect (transfer) a call.  (Priv: call,all)\r\n"
     "Setvar: Sets a channel variable or function value.  (Priv: call,all)\r\n"
     "Status: List channel status.  (Priv: system,call,reporting,all)\r\n";
 

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 DEFAULT_LIMITS = AmiLimits()
 # The actions that we use; all of them are in the class `call`.
-REQUIRED_ACTIONS = ("AbsoluteTimeout", "Getvar", "Hangup", "Setvar", "Status")
+REQUIRED_ACTIONS = ("AbsoluteTimeout", "Getvar", "Hangup", "Redirect", "Setvar", "Status")
 # With any of these, our secret would be enough to run commands, place calls or change Asterisk's configuration.
 EXCESSIVE_ACTIONS = ("Command", "GetConfig", "ModuleLoad", "Originate", "UpdateConfig")
 

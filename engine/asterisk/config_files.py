@@ -17,6 +17,7 @@ from engine.config.secrets import Secrets, trunk_password
 from engine.config.settings import Settings
 from engine.config.tuning import CALL_DEADLINE_SECONDS
 from engine.domain.errors import RentedNumbersError
+from engine.domain.failover import final_answers_pattern
 from engine.runtime.atomic_file import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -225,6 +226,7 @@ def drop_in_values(settings: Settings, kept: Secrets, agi_token: str) -> dict[st
         "agi_token": agi_token,
         "fastagi": f"{reachable(settings.fastagi_host)}:{settings.fastagi_port}",
         "engine_seconds": ENGINE_SECONDS,
+        "final_answers": final_answers_pattern(),
         "end_spool": settings.journal / CURRENT,
         "most_undecided": settings.tuning.max_undecided_calls or UNDECIDED_PER_CORE * len(os.sched_getaffinity(0)),
         "rtp_timeout": int(settings.rtp_timeout.total_seconds()),

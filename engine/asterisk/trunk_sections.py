@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from engine.config.trunk_settings import CallerIdHeader, TrunkSettings, host_of
+from engine.config.trunk_settings import CallerIdHeader, DialledNumber, TrunkSettings, host_of
 from engine.config.types import MediaEncryption
 
 # "Optimistic": the first line of sound in an offer is taken, be it encrypted or not.
@@ -37,9 +37,10 @@ def _sections(trunk: TrunkSettings, trunks: Sequence[TrunkSettings], passwords: 
     The two directions have endpoints of their own, because an option that shows identities to the callee's side must
     not show them to callers. The context of the second one has no extensions, so that no call can come in by it.
     """
+    context = "rented-numbers-to" if trunk.dialled_number is DialledNumber.TO else "rented-numbers"
     yield _section(
         f"[{trunk.carrier}](rented-numbers)",
-        "context = rented-numbers",
+        f"context = {context}",
         "identify_by = ip",
         *_common(trunk),
         *_encryption_of_offers(trunk),

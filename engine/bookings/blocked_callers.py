@@ -3,6 +3,7 @@
 from engine.bookings.lifecycle import owned
 from engine.domain.errors import InvalidCaller, NotFound, TooManyBlockedCallers
 from engine.domain.ids import AccountId, BookingId
+from engine.domain.number_plan import caller_of
 from engine.domain.numbers import is_e164
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
@@ -15,7 +16,7 @@ MAX_BLOCKED_CALLERS = 1_000
 def block(
     tx: Transaction, account_id: AccountId, booking_id: BookingId, caller: str, now: EpochMs, policy: Policy
 ) -> tuple[BlockedCaller, bool]:
-    """Refuses the caller's calls from now on.
+    """Refuses the caller's calls from now on, however the number is written in them.
 
     Returns:
         The entry, and whether it is new. A caller who is blocked already keeps the earlier entry.
@@ -28,6 +29,7 @@ def block(
     """
     if not is_e164(caller):
         raise InvalidCaller("caller must be an E.164 number, such as +3225551234")
+    caller = caller_of(caller)
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
     known = tx.blocked.by_number(booking.id, caller)
     if known is not None:
@@ -49,5 +51,5 @@ def unblock(
         BookingGone: The booking is gone.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, now, policy)
-    if not tx.blocked.delete(booking.id, caller):
+    if not is_e164(caller) or not tx.blocked.delete(booking.id, caller_of(caller)):
         raise NotFound("this caller is not blocked")

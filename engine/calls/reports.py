@@ -6,7 +6,7 @@ A report is one line. Its fields are separated by single spaces and may be empty
     ended CALL BOOKING ANSWERED-MS DIALSTATUS WALL-CLOCK TRUNK TRIED SOURCE CAUSE MAC
 
 The wall clock is UTC as `20260301120000250`. CALLEE-CALL-ID is a SIP Call-ID, percent-encoded. TRIED has the attempts
-that failed, each `TRUNK:DIALSTATUS:SIP-STATUS:CAUSE`, joined by commas; if it is long, its beginning is cut off. SOURCE
+that failed, each `TRUNK:DIALSTATUS:SIP-STATUS:CAUSE`, joined by `/`; if it is long, its beginning is cut off. SOURCE
 is `caller`, `callee` or empty. Later versions may add fields before the MAC, and earlier ones have fewer. Asterisk
 sends each report as an event of its manager interface, and also writes the report of an end into the end spool.
 """
@@ -145,7 +145,7 @@ def _end(dial_status: str, more: str) -> DialplanEnd:
 
 
 def _attempts(tried: str) -> Iterator[Attempt]:
-    for text in tried.split(","):
+    for text in tried.split("/"):
         if match := _ATTEMPT.fullmatch(text):
             trunk, dial_status, sip_code, cause = match.groups()
             is_final = sip_code is not None and int(sip_code) >= _LEAST_FINAL

@@ -18,12 +18,15 @@ from engine.cdr.listing import position_of, record_batches
 from engine.cdr.master_csv import master_csv
 from engine.cli.database import run_command
 from engine.cli.output import Json, complain, show, show_one
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import BookingId
-from engine.domain.numbers import E164, caller_of, is_caller, is_e164
+from engine.domain.number_plan import caller_of, is_caller
+from engine.domain.numbers import E164, is_e164
 from engine.domain.routing import Disposition
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
+from engine.domain.trunks import typed_plan
 from engine.storage.cdrs import CallRecord, Cdr, WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
@@ -156,7 +159,7 @@ def _wanted(
         accounts = [row["id"] for row in rows if row["test_of"] is None]
     else:
         accounts = [run_command(settings, account_of, account).id]
-    caller = None if source is None else caller_of(source)
+    caller = None if source is None else caller_of(source, typed_plan(policy_of(settings).trunks))
     booking_id = None if booking is None else BookingId(booking)
     number = None if service is None else E164(service)
     return [WantedRecords(each, earliest, latest, booking_id, number, caller, disposition) for each in accounts]

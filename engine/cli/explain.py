@@ -14,9 +14,11 @@ from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.explanation import Explanation
-from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
+from engine.domain.number_plan import caller_of, is_caller
+from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
 from engine.domain.times import Timestamp
+from engine.domain.trunks import typed_plan
 from engine.runtime.clock import SystemClock
 from engine.storage.transaction import Transaction
 
@@ -36,7 +38,8 @@ def explain(
         raise InvalidInput(["--source must be a telephone number, such as +3225551234, or anonymous"])
     settings = Settings()
     policy = policy_of(settings)
-    explanation = run_command(settings, _explain, booking_id, caller_of(source), SystemClock().timestamp(), policy)
+    caller = caller_of(source, typed_plan(policy.trunks))
+    explanation = run_command(settings, _explain, booking_id, caller, SystemClock().timestamp(), policy)
     show_one(ExplanationBody.of(explanation, policy).model_dump(mode="json"), as_json=as_json)
 
 

@@ -12,7 +12,8 @@ from engine.cli.output import Json, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
-from engine.domain.numbers import E164, caller_of
+from engine.domain.number_plan import caller_of
+from engine.domain.numbers import E164
 from engine.domain.policy import Policy
 from engine.domain.simulation import Outcome, SimulatedCall
 from engine.domain.times import EpochMs, Timestamp, rfc3339

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine.config.types import Country, MediaEncryption, Network
-from engine.domain.trunks import NumberFormat, Trunk
+from engine.domain.number_plan import NumberFormat
+from engine.domain.trunks import CARRIER_PREFIX, Trunk
 
 # Trunks are written into Asterisk's files and into the dialplan's variables by their names.
 TRUNK_NAME = r"^[a-z][a-z0-9-]{0,30}$"
@@ -183,7 +184,7 @@ class TrunkSettings(BaseModel):
     @property
     def carrier(self) -> str:
         """Asterisk's name of the endpoint by which the carrier's calls to rented numbers come in."""
-        return f"carrier-{self.name}"
+        return f"{CARRIER_PREFIX}{self.name}"
 
     def as_routed(self) -> Trunk:
         """Returns what routing needs to know about the trunk."""

@@ -18,8 +18,10 @@ _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
 _PHONE_CONTEXT = re.compile(r";phone-context=([^;@]*)")
 # Section 5.1.1: these are skipped.
 _VISUAL_SEPARATORS = re.compile(r"[-.()]")
+# A URI without its colon: what stands before the host or the first parameter.
+_USER = re.compile(r"(?:sips?|tel)([-+0-9.()]+)(?:[@;>]|$)")
 # The country codes of ITU-T E.164 (list of 2016, assigned and spare): of one digit, of two, of three.
-_COUNTRY_CODE = re.compile(
+COUNTRY_CODE = re.compile(
     r"\+(?:[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
     r"|(?:2[1-689]|3[578]|42|5[09]|6[7-9]|8[03578]|9[679])[0-9])"
 )
@@ -65,23 +67,6 @@ def from_dialled(dialled: str) -> E164 | None:
     return E164(f"+{match[1]}") if match else None
 
 
-def is_caller(text: str) -> bool:
-    """Returns whether `text` can be the source of a call: digits as the dialplan passes them on, or ANONYMOUS."""
-    return text == ANONYMOUS or SENT.fullmatch(text) is not None
-
-
-def caller_of(sent: str) -> str:
-    """Returns the caller as calls, records and limits name it: E.164 if possible, otherwise as sent, or ANONYMOUS.
-
-    Some networks send digits that are no number for a caller who withholds it, such as `0000000000` or `+`. They count
-    as ANONYMOUS: no number consists of zeros, and one that begins with `+` is E.164.
-    """
-    number = from_dialled(sent)
-    if number is None and ("+" in sent or not sent.strip("0")):
-        return ANONYMOUS
-    return number or sent
-
-
 def in_context(sent: str, uri: str) -> str:
     """Returns the number that a URI means, which may be relative to its parameter `phone-context`.
 
@@ -100,7 +85,24 @@ def in_context(sent: str, uri: str) -> str:
     if not uri or sent.startswith("+"):
         return sent
     contexts = [_VISUAL_SEPARATORS.sub("", context) for context in _PHONE_CONTEXT.findall(uri.rpartition("<")[2])]
-    if len(contexts) != 1 or not _COUNTRY_CODE.fullmatch(contexts[0]) or sent.startswith("0"):
+    if len(contexts) != 1 or not COUNTRY_CODE.fullmatch(contexts[0]) or sent.startswith("0"):
         return ""
     number = contexts[0] + sent
     return number if is_e164(number) else ""
+
+
+def dialled(sent: str, uri: str) -> str:
+    """Returns the number that was dialled.
+
+    Args:
+        sent: `+` and digits of the Request-URI's number; empty if the carrier writes the number in the header To.
+        uri: As for `in_context`; if `sent` is empty, the URI of To, which then always comes.
+
+    Returns:
+        The number as `in_context` returns it; empty if the URI has no number.
+    """
+    if sent or not uri:
+        return in_context(sent, uri)
+    in_to = _USER.match(uri.rpartition("<")[2])
+    number = "" if in_to is None else _VISUAL_SEPARATORS.sub("", in_to[1])
+    return in_context(number, uri if "phone-context" in uri else "")

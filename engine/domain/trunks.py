@@ -2,18 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from engine.domain.numbers import ANONYMOUS, E164
+from engine.domain.number_plan import INTERNATIONAL, NumberFormat, NumberPlan
+from engine.domain.numbers import ANONYMOUS, E164, is_e164
 
-
-class NumberFormat(StrEnum):
-    """How a carrier writes numbers: `32475…`, `+32475…`, `0032475…`, or as they are dialled within its country."""
-
-    E164 = "e164"
-    PLUS = "plus"
-    ZEROS = "00"
-    NATIONAL = "national"
+# Asterisk's name of the endpoint by which a carrier's calls come in, before the trunk's name.
+CARRIER_PREFIX = "carrier-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +26,11 @@ class Trunk:
     country: str | None = None
     max_calls: int | None = None
 
+    @property
+    def plan(self) -> NumberPlan:
+        """How its carrier writes numbers."""
+        return NumberPlan(self.number_format, self.country)
+
 
 @dataclass(frozen=True, slots=True)
 class TrunkRoute:
@@ -41,11 +40,13 @@ class TrunkRoute:
         trunk: The trunk's name.
         destination: The hidden number, as the carrier writes it.
         shown: The caller's number that the carrier is given, as it writes it; empty for none.
+        max_calls: Calls that may leave over the trunk at the same time; None for no limit.
     """
 
     trunk: str
     destination: str
     shown: str
+    max_calls: int | None = None
 
 
 def routes_to(destination: E164, shown: str, trunks: Sequence[Trunk]) -> tuple[TrunkRoute, ...]:
@@ -57,4 +58,28 @@ def routes_to(destination: E164, shown: str, trunks: Sequence[Trunk]) -> tuple[T
         trunks: The trunks, in the operator's order.
     """
     caller = "" if shown == ANONYMOUS else shown
-    return tuple(TrunkRoute(trunk.name, destination, caller) for trunk in trunks)
+    return tuple(
+        TrunkRoute(
+            trunk.name,
+            trunk.plan.write(destination),
+            trunk.plan.write(E164(caller)) if is_e164(caller) else caller,
+            trunk.max_calls,
+        )
+        for trunk in trunks
+    )
+
+
+def plan_of_endpoint(endpoint: str, trunks: Sequence[Trunk]) -> NumberPlan:
+    """Returns how numbers are written by whoever calls by one of Asterisk's endpoints.
+
+    Softphones, and carriers that an Asterisk has under a name of its own, write international numbers.
+    """
+    name = endpoint.removeprefix(CARRIER_PREFIX)
+    found = (trunk.plan for trunk in trunks if trunk.name == name and endpoint.startswith(CARRIER_PREFIX))
+    return next(found, INTERNATIONAL)
+
+
+def typed_plan(trunks: Sequence[Trunk]) -> NumberPlan:
+    """Returns how customers write numbers: within the carriers' country, too, if all of them are of one."""
+    countries = {trunk.country for trunk in trunks if trunk.country is not None}
+    return NumberPlan(country=countries.pop()) if len(countries) == 1 else INTERNATIONAL

@@ -34,7 +34,13 @@ from engine.config.settings import Settings
 from engine.local.doctor_checks import Finding, Verdict
 
 OLDEST_VERSION = 20
-CONTEXTS = ("rented-numbers", "rented-numbers-answered", "rented-numbers-withheld", "rented-numbers-ended")
+CONTEXTS = (
+    "rented-numbers-to",
+    "rented-numbers",
+    "rented-numbers-answered",
+    "rented-numbers-withheld",
+    "rented-numbers-ended",
+)
 # The rights of the engine's manager user, see asterisk_conf/drop_in.
 AMI_RIGHTS = {"read perm": "user", "write perm": "call"}
 RESTART = "then: core restart gracefully"

@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -32,6 +31,7 @@ from engine.storage import queries
 from engine.storage.checkpoints import CHECKPOINT, Checkpoints, Pace
 from engine.storage.errors import DAMAGE, StorageBusy, StorageUnavailable
 from engine.storage.files import FileGuard, writing
+from engine.storage.jobs import Job, answer
 from engine.storage.marks import Marks
 from engine.storage.revocations import RevocationLog
 from engine.storage.transaction import Transaction
@@ -69,30 +69,6 @@ class _RaisedWithoutSavepointError(Exception):
     """A command that has no savepoint raised: what the batch has written so far cannot be kept."""
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    command: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    may_raise: bool
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
-    result: Any = None
-    error: Exception | None = None
-
-    @property
-    def name(self) -> str:
-        return getattr(self.command, "__name__", "command")
-
-    def resolve(self) -> None:
-        if self.future.done():
-            return
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
-
-
 class SqliteStorage:
     """Runs commands in transactions, in a thread that `close` ends.
 
@@ -115,7 +91,7 @@ class SqliteStorage:
         self._is_damaged = False
         self._beats = 0
         self._last_commit: float | None = None
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._wake_worker: Callable[[frozenset[AccountId]], object] | None = None
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
@@ -148,7 +124,7 @@ class SqliteStorage:
         self._beats += 1
         self._marks.beat()
 
-    def _is_quiet(self, batch: list[_Job]) -> bool:
+    def _is_quiet(self, batch: list[Job]) -> bool:
         """Returns whether a batch is a mark alone. Most of these do not count, or there would never be a lull."""
         return len(batch) == 1 and batch[0].command == self._beat and self._beats % BEATS_A_CHECKPOINT != 0
 
@@ -174,7 +150,7 @@ class SqliteStorage:
         elif self._jobs.qsize() >= MAX_WAITING:
             future.set_exception(StorageBusy(f"{MAX_WAITING} commands are waiting"))
         else:
-            self._jobs.put(_Job(command, args, kwargs, may_raise, loop, future))
+            self._jobs.put(Job(command, args, kwargs, may_raise, loop, future))
         return future
 
     async def close(self) -> None:
@@ -194,7 +170,7 @@ class SqliteStorage:
                 if not self._is_quiet(batch):
                     self._checkpoints.committed()
                 self._wake_callback_worker()
-                _answer(batch)
+                answer(batch)
                 if kept:
                     # After the answers: a log that begins anew costs one more commit, for which nobody waits.
                     self._marks.committed()
@@ -204,9 +180,9 @@ class SqliteStorage:
         self._marks.close()
         self._connection.close()
 
-    def _next_batch(self) -> tuple[list[_Job], bool]:
+    def _next_batch(self) -> tuple[list[Job], bool]:
         """Waits for one job, then takes all waiting jobs. The second value is False after `close`."""
-        batch: list[_Job] = []
+        batch: list[Job] = []
         job = self._jobs.get()
         while job is not None:
             batch.append(job)
@@ -218,7 +194,7 @@ class SqliteStorage:
                 return batch, True
         return batch, False
 
-    def _run_batch(self, batch: list[_Job]) -> bool:
+    def _run_batch(self, batch: list[Job]) -> bool:
         """Runs and commits a batch. Returns whether it was kept."""
         try:
             if self._checkpoints.take_request():
@@ -238,7 +214,7 @@ class SqliteStorage:
             return False
         return True
 
-    def _fail(self, batch: list[_Job], error: Exception) -> None:
+    def _fail(self, batch: list[Job], error: Exception) -> None:
         self._is_damaged |= getattr(error, "sqlite_errorcode", None) in DAMAGE
         failure = error if isinstance(error, StorageUnavailable) else StorageUnavailable(str(error))
         for job in batch:
@@ -251,7 +227,7 @@ class SqliteStorage:
         if self._connection.in_transaction:  # SQLite may have rolled back already
             self._connection.execute("ROLLBACK")
 
-    def _commit(self, batch: list[_Job], *, savepoints: bool) -> None:
+    def _commit(self, batch: list[Job], *, savepoints: bool) -> None:
         """Runs the batch in one transaction. `savepoints`: one for each command, not only for those that may raise."""
         self._connection.execute("BEGIN IMMEDIATE")
         self._transaction.withdrawn.clear()
@@ -285,7 +261,7 @@ class SqliteStorage:
                 self._wake_worker(self._transaction.posted_for)
         self._transaction.posted_for = frozenset()
 
-    def _run_bare(self, job: _Job) -> None:
+    def _run_bare(self, job: Job) -> None:
         try:
             job.result = job.command(self._transaction, *job.args, **job.kwargs)
         except Exception as error:
@@ -293,7 +269,7 @@ class SqliteStorage:
                 raise  # and the whole batch fails
             raise _RaisedWithoutSavepointError from error
 
-    def _run_in_savepoint(self, job: _Job) -> None:
+    def _run_in_savepoint(self, job: Job) -> None:
         execute = self._connection.execute
         job.error = None  # of the batch's first run
         posted_before, withdrawn_before = self._transaction.posted_for, len(self._transaction.withdrawn)
@@ -315,20 +291,3 @@ def _is_of_database(error: Exception) -> bool:
     """Returns whether the disk or the database failed, in distinction from the command."""
     # A malformed database raises DatabaseError itself. Its other subclasses are about what the command asked for.
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
-
-
-def _answer(batch: list[_Job]) -> None:
-    """Gives the callers their results, with one wake-up for each event loop instead of one for each job."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-    for job in batch:
-        by_loop.setdefault(job.loop, []).append(job)
-    for loop, jobs in by_loop.items():
-        try:
-            loop.call_soon_threadsafe(_resolve_all, jobs)
-        except RuntimeError:
-            log.warning("answers_without_listener", commands=len(jobs))
-
-
-def _resolve_all(jobs: list[_Job]) -> None:
-    for job in jobs:
-        job.resolve()

@@ -24,6 +24,7 @@ from engine.domain.metering import CallState
 from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
 from engine.domain.policy import Allowance, Policy, UsagePlan
+from engine.domain.trunks import Trunk
 from engine.storage.calls import Call
 from tests.contract.model_asterisk import Asterisk
 from tests.contract.model_books import Books
@@ -37,6 +38,9 @@ from tests.contract.samples import CALLBACK, DAY, POLICY, SECOND, START
 NUMBERS = [f"+3225550{n:03}" for n in range(6)]
 
 
+TRUNKS = (Trunk("first"), Trunk("second"), Trunk("third"))
+
+
 def policy_of_the_machine() -> Policy:
     """Few seconds, so that they run out, and several calls, so that they overlap."""
     plans = {
@@ -44,7 +48,7 @@ def policy_of_the_machine() -> Policy:
         UsagePlan.MEDIUM: Allowance(seconds=100, calls=6, valid_for_ms=7 * DAY),
         UsagePlan.LARGE: Allowance(seconds=600, calls=9, valid_for_ms=30 * DAY),
     }
-    return Policy(plans, POLICY.grace_ms, POLICY.quarantine_ms, 240, 30, 60 * SECOND, 90 * DAY)
+    return Policy(plans, POLICY.grace_ms, POLICY.quarantine_ms, 240, 30, 60 * SECOND, 90 * DAY, trunks=TRUNKS)
 
 
 class Machine(RuleBasedStateMachine):

@@ -72,12 +72,16 @@ class Asterisk:
     def dialled(self, service: str) -> Leg:
         name = f"c{next(self._names)}"
         caller, callee = Channel(f"PJSIP/carrier-{name}", name), Channel(f"PJSIP/trunk-{name}", f"{name}-callee")
-        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{CALLER},allowed_not_screened,,,,,"}
+        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{CALLER},allowed_not_screened,,,,,carrier-main,"}
         ends = self._loop.create_future(), self._loop.create_future()
         leg = Leg(name, service, caller, callee, self.clocks.ticks, *ends, self.clocks.wall_ahead_ms)
         self.legs.append(leg)
         self._begin(self._call(leg))
         return leg
+
+    def new_attempt(self) -> "asyncio.Future[str]":
+        """Returns the outcome of a call to one more trunk."""
+        return self._loop.create_future()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -140,6 +144,12 @@ class Asterisk:
             leg.phase = Phase.OVER
             leg.over.set_result(None)
 
+    def trunk_fails(self, leg: Leg, status: str) -> None:
+        """The trunk that is tried refuses the call before anything has rung."""
+        if leg.phase is Phase.RINGING and not leg.dialled.done():
+            leg.refused_with = status
+            leg.dialled.set_result({"486": "BUSY", "503": "CONGESTION"}.get(status, "CHANUNAVAIL"))
+
     def elapse(self, step: int) -> None:
         """Advances the clocks, and with them limits and ring times."""
         before = self.clocks.timestamp()
@@ -201,15 +211,19 @@ class Steps:
             case "Hangup":
                 raise HungUp
             case _:
-                assert application in {"Progress", "Playback"}, application
+                assert application in {"Progress", "Playback", "HangupCauseClear"}, application
 
     async def _dial(self, data: str) -> None:
         leg = self._leg
-        _, ring_seconds, options = data.split(",")
+        target, ring_seconds, options = data.split(",")
+        leg.trunks.append(target.rpartition("@")[2])
+        if leg.dialled.done():
+            leg.dialled = self._asterisk.new_attempt()
+        leg.refused_with = None
         leg.phase, leg.ring_until = Phase.RINGING, self._asterisk.clocks.ticks + int(ring_seconds) * SECOND
         variables = leg.caller.variables
         variables["DIALSTATUS"] = await leg.dialled
-        variables["RINGTIME_MS"] = "1"
+        variables["RINGTIME_MS"] = leg.ringtime
         if variables["DIALSTATUS"] == "ANSWER":
             await self._answer(*re.findall(r"[^^()]+", options)[1:])
 
@@ -247,5 +261,9 @@ class Steps:
             return self._asterisk.clocks.in_utc
         if (name, argument) == ("CHANNEL", "pjsip,call-id"):
             return f"sip-{channel.unique_id}"
-        assert name in {"CHANNEL", "GLOBAL", "HANGUPCAUSE", "HANGUPCAUSE_KEYS"}, name
+        if name == "EPOCH":
+            return str(self._asterisk.clocks.now // SECOND)
+        if name == "HANGUPCAUSE":
+            return f"SIP {self._leg.refused_with} refused" if self._leg.refused_with else ""
+        assert name in {"CHANNEL", "GLOBAL", "HANGUPCAUSE_KEYS"}, name
         return ""

@@ -9,16 +9,22 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
 from typing import Protocol, TypeAlias
 from urllib.parse import quote
 
+from engine.domain.failover import final_answers_pattern
+
 FILE = Path(__file__).parents[2] / "asterisk_conf/drop_in/extensions_rented_numbers.conf"
 TOKEN = "0123456789abcdef"
+SETTINGS = {"agi_token": TOKEN, "engine_seconds": "3", "final_answers": final_answers_pattern()}
 
 _LINE = re.compile(r"(?:exten => ([^,]+),1|\s+same => n(?:\((\w+)\))?),(\w+)\((.*)\)")
 _CALL = re.compile(r"(\w+)\((.*)\)((?::-?\d+)*)", re.DOTALL)
-_COMPARISON = re.compile(r"(.*?) (!?=) (.*)", re.DOTALL)
+_COMPARISON = re.compile(r"(.*?) (!?=|[<>]=?) (.*)", re.DOTALL)
+_ARITHMETIC = re.compile(r"(-?\d+) ([+-]) (-?\d+)")
+_REGEX = re.compile(r'"([^"]*)" (.*)', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class Applications(Protocol):
         """Returns the value of a function."""
 
 
+OPERATORS: dict[str, Callable[..., bool]] = {"=": eq, "!=": ne, "<": lt, ">": gt, "<=": le, ">=": ge}
 Part: TypeAlias = "str | tuple[str, tuple[Part, ...]]"
 
 
@@ -71,7 +78,7 @@ def contexts() -> dict[str, list[Line]]:
     """Returns the lines of each context's first extension, with the model's settings."""
     found: dict[str, list[Line]] = {}
     text = FILE.read_text()
-    for name, value in {"agi_token": TOKEN, "engine_seconds": "3"}.items():
+    for name, value in SETTINGS.items():
         text = text.replace(f"@{name}@", value)
     name, first = "", ""
     for row in text.splitlines():
@@ -103,9 +110,9 @@ async def run(channel: Channel, context: str, applications: Applications, *, sta
         at += 1
         if line.application == "Return":
             return
-        if line.application == "GotoIf":
-            condition, _, label = data.partition("?")
-            if condition not in {"", "0"}:
+        if line.application in {"Goto", "GotoIf"}:
+            condition, _, label = data.rpartition("?")
+            if line.application == "Goto" or condition not in {"", "0"}:
                 at = next(index for index, each in enumerate(lines) if each.label == label)
         elif line.application == "Set":
             _set(channel, data, applications)
@@ -121,31 +128,52 @@ def _set(channel: Channel, data: str, applications: Applications) -> None:
         channel.variables[name] = value
 
 
-def _filtered(argument: str) -> str:
+def _value(channel: Channel, name: str, argument: str | None, applications: Applications) -> str:
+    if name == "EPOCH":
+        return applications.function(channel, name, "")
+    if argument is None:
+        return channel.variables.get(name, "")
+    if name == "CUT":
+        variable, _, cut = argument.partition(",")
+        return _piece(channel.variables.get(variable, ""), *cut.split(","))
+    if name in TEXT_FUNCTIONS:
+        return TEXT_FUNCTIONS[name](argument)
+    return applications.function(channel, name, argument)
+
+
+def _filter(argument: str) -> str:
     allowed, _, text = argument.partition(",")
     return re.sub(f"[^{allowed}]", "", text)
 
 
-_OF_TEXT: dict[str, Callable[[str], str]] = {
-    "FILTER": _filtered,
-    "SHA1": lambda text: hashlib.sha1(text.encode()).hexdigest(),  # noqa: S324  as the dialplan does
-    "URIENCODE": lambda text: quote(text, safe="-_.!~*'()"),
-}
+def _uri_encode(text: str) -> str:
+    return quote(text, safe="-_.!~*'()")
 
 
-def _value(channel: Channel, name: str, argument: str | None, applications: Applications) -> str:
-    if argument is None:
-        return channel.variables.get(name, "")
-    if name == "CUT":
-        variable, separator, field = argument.split(",")
-        return [*channel.variables.get(variable, "").split(separator), *[""] * int(field)][int(field) - 1]
-    if name in _OF_TEXT:
-        return _OF_TEXT[name](argument)
-    if name == "IF":
-        condition, _, choice = argument.partition("?")
-        yes, _, no = choice.partition(":")
-        return yes if condition not in {"", "0"} else no
-    return applications.function(channel, name, argument)
+def _regex(argument: str) -> str:
+    match = _REGEX.fullmatch(argument)
+    assert match is not None, argument
+    return str(int(re.search(match[1], match[2]) is not None))
+
+
+def _if(argument: str) -> str:
+    condition, _, choice = argument.partition("?")
+    yes, _, no = choice.partition(":")
+    return yes if condition not in {"", "0"} else no
+
+
+def _sha1(argument: str) -> str:
+    return hashlib.sha1(argument.encode()).hexdigest()  # noqa: S324  as the dialplan does
+
+
+TEXT_FUNCTIONS = {"FILTER": _filter, "IF": _if, "REGEX": _regex, "SHA1": _sha1, "URIENCODE": _uri_encode}
+
+
+def _piece(text: str, delimiter: str, fields: str) -> str:
+    """Returns one field of a text, or it and all after it."""
+    first, dash, _ = fields.partition("-")
+    parts = text.split(delimiter)[int(first) - 1 :]
+    return delimiter.join(parts if dash else parts[:1])
 
 
 def expand(text: str, value: Callable[[str, str | None], str]) -> str:
@@ -160,7 +188,9 @@ def _join(parts: tuple[Part, ...], value: Callable[[str, str | None], str]) -> s
 def _one(kind: str, inner: tuple[Part, ...], value: Callable[[str, str | None], str]) -> str:
     text = _join(inner, value)
     if kind == "[":
-        return str(int(all(_holds(each) for each in text.split(" & "))))
+        if match := _ARITHMETIC.fullmatch(text):
+            return str(int(match[1]) + int(match[3]) * (1 if match[2] == "+" else -1))
+        return str(int(any(all(_holds(each) for each in part.split(" & ")) for part in text.split(" | "))))
     if match := _CALL.fullmatch(text):
         return _cut(value(match[1], match[2]), match[3])
     name, colon, cut = text.partition(":")
@@ -171,9 +201,8 @@ def _holds(text: str) -> bool:
     match = _COMPARISON.fullmatch(text.strip())
     assert match is not None, text
     left, operator, right = match.groups()
-    if left.isdecimal() and right.isdecimal():
-        return (int(left) == int(right)) == (operator == "=")
-    return (left == right) == (operator == "=")
+    numbers = re.fullmatch(r"-?\d+", left) and re.fullmatch(r"-?\d+", right)
+    return OPERATORS[operator](*((int(left), int(right)) if numbers else (left, right)))
 
 
 def _cut(text: str, places: str) -> str:

@@ -1,7 +1,7 @@
 """A call of the model, and what can be wrong around it."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from engine.domain.times import Timestamp
@@ -52,6 +52,10 @@ class Leg:
     phase: Phase = Phase.ASKED
     conversation: Conversation | None = None
     ring_until: int = 0
+    # The SIP status with which the last trunk refused the call before it rang, empty if it did not answer; else None.
+    refused_with: str | None = None
+    # The trunks that were tried, by Asterisk's names.
+    trunks: list[str] = field(default_factory=list)
     limit_set_at: int | None = None
     # How long after that the dialplan read the time that it reports.
     reported_after_ms: int = 0
@@ -61,6 +65,11 @@ class Leg:
     was_held_up: bool = False
     # Its hangup handler has returned.
     gone: bool = False
+
+    @property
+    def ringtime(self) -> str:
+        """What Dial() says about how long it took until it rang."""
+        return "1" if self.refused_with is None else ""
 
     @property
     def booking_id(self) -> str:

@@ -90,6 +90,12 @@ class Ledger(Audited):
         self.asterisk.hang_up(self.pick(turn, Phase.RINGING), "BUSY")
         self.turn()
 
+    @precondition(lambda self: self.asterisk.in_phase(Phase.RINGING))
+    @rule(turn=which, status=st.sampled_from(["", "408", "503", "503", "486", "603"]))
+    def a_trunk_refuses(self, turn: int, status: str) -> None:
+        self.asterisk.trunk_fails(self.pick(turn, Phase.RINGING), status)
+        self.turn()
+
     @precondition(lambda self: self.asterisk.in_phase(*UP))
     @rule(turn=which)
     def a_caller_leaves(self, turn: int) -> None:
@@ -127,7 +133,7 @@ class Ledger(Audited):
         ami=st.sampled_from([Ami.UP, *Ami]),
         cuts_lists=st.sampled_from([False, False, True]),
         events=st.sampled_from([Events.PROMPT, *Events]),
-        disk_takes=st.sampled_from([None, None, None, 0, 30, 118]),
+        disk_takes=st.sampled_from([None, None, None, 0, 30, 100]),
         failing=st.sampled_from([0, 0, 1, 2]),
     )
     def trouble_comes_and_goes(

@@ -20,8 +20,8 @@ OPERATOR_ONLY = {"trunk", "sipCallId", "calleeSipCallId", "callId", "accountId"}
 
 
 def call_id_of(phone: Sipp) -> str:
-    """The Call-ID of the one call that a telephone made or got."""
-    [call_id] = by_call(phone.messages())
+    """The Call-ID of the one call that a telephone made or got. A BYE of an earlier call may still come to its port."""
+    [call_id] = [each for each, messages in by_call(phone.messages()).items() if messages[0].method == "INVITE"]
     return str(call_id)
 
 

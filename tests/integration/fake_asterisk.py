@@ -30,6 +30,7 @@ from agi_scripts.request_auth import request_mac
 from agi_scripts.server import FastAgiServer, scripts
 from agi_scripts.session import CallContext
 from engine.asterisk.ami_link import LinkState
+from engine.asterisk.silent_trunks import SilentTrunks
 from engine.domain.booking import Booking
 from engine.domain.ids import AccountId
 from tests.contract.samples import CALLER, HIDDEN, POLICY
@@ -312,7 +313,9 @@ async def fast_agi(
     with structlog.testing.capture_logs() as logged:
         async with FakeChannels() as ami, asyncio.TaskGroup() as tasks:
             parts = engine_parts(world, ami, spool)
-            context = CallContext(world.storage, clock, POLICY, parts.trunks, parts.keeper, expired_announcement)
+            context = CallContext(
+                world.storage, clock, POLICY, parts.trunks, parts.keeper, SilentTrunks(parts.link), expired_announcement
+            )
             server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
             serving = tasks.create_task(server.run(listener, stop))
             tasks.create_task(parts.run(stop))

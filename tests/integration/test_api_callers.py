@@ -224,3 +224,17 @@ async def test_a_forbidden_destination_is_refused_with_the_rule_and_without_the_
     moved = await put(api, booking, destination=number)
     assert (moved.status, moved.code) == (422, "destination_not_allowed")
     assert await api.see(booking["id"]) == booking
+
+
+# How a caller may write +32475123456 to evade a block, over a carrier without a country.
+JUNK = ["+32475123456", "32475123456", "0032475123456", "++32475123456", "32+475123456", "00032475123456",
+        "+0032475123456", "+320475123456", "0032+475123456", "32475123456+"]  # fmt: skip
+
+
+@pytest.mark.parametrize("listed", ["+32475123456", "+320475123456"])
+async def test_no_spelling_of_a_number_evades_its_block(api: Api, listed: str) -> None:
+    booking = await api.book()
+    assert (await block(api, booking, listed)).body["caller"] == "+32475123456"
+    assert [await explained(api, booking, sent) for sent in JUNK] == [("caller_blocked", False)] * len(JUNK)
+    assert (await api.call("DELETE", blocked_path(booking, listed))).status == 204
+    assert await blocked(api, booking) == []

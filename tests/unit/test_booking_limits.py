@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from engine.domain.booking import Booking, limits_in_force, longest_call, room_for_call
 from engine.domain.explanation import SENTENCES, Explanation, LimitedBy, limited_by
 from engine.domain.metering import Credit
-from engine.domain.numbers import ANONYMOUS, caller_of, is_caller
+from engine.domain.number_plan import caller_of, is_caller
+from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import NO_BOOKING_LIMITS, BookingLimits
 from engine.domain.routing import (
     Reason,

@@ -3,7 +3,7 @@
 import pytest
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
-from engine.domain.numbers import ANONYMOUS, caller_of, from_dialled, in_context, is_e164
+from engine.domain.numbers import dialled, from_dialled, in_context, is_e164
 
 ARABIC = "+٣٢٤٧٠١٢٣٤٥٦"
 MALFORMED = [
@@ -57,35 +57,6 @@ def test_a_number_without_its_plus_is_not_e164() -> None:
     assert not is_e164("32470123456")
 
 
-# What a network sends as a caller's number → who the caller is.
-CALLERS = {
-    "+14155550123": "+14155550123",
-    "0014155550123": "+14155550123",
-    "14155550123": "+14155550123",
-    # A national number, an extension: not E.164, but somebody's.
-    "0470123456": "0470123456",
-    "1000": "1000",
-    # Digits that are no number.
-    "": ANONYMOUS,
-    "0": ANONYMOUS,
-    "00": ANONYMOUS,
-    "0000000000": ANONYMOUS,
-    "+": ANONYMOUS,
-    "++": ANONYMOUS,
-    "+0": ANONYMOUS,
-    "+0000000000": ANONYMOUS,
-    "+0470123456": ANONYMOUS,
-    "+1234": ANONYMOUS,
-    "+1415555012345678": ANONYMOUS,
-    "33+199007777": ANONYMOUS,
-}
-
-
-@pytest.mark.parametrize(("sent", "caller"), CALLERS.items())
-def test_digits_that_are_no_number_count_as_withheld(sent: str, caller: str) -> None:
-    assert caller_of(sent) == caller
-
-
 # RFC 3966 sections 3 and 5.1.5: number, its URI as the dialplan passes it on → the number that is meant.
 CONTEXTS = [
     ("4155550123", "", "4155550123"),
@@ -125,3 +96,33 @@ def test_a_context_is_a_whole_country_code() -> None:
         # Codes that no country has yet are taken, too: none of them begins with a country's, or begins one.
         related = any(text.startswith(code) or code.startswith(text) for code in codes)
         assert not related or taken == (text in codes), text
+
+
+# The URI of To as the dialplan passes it on, without its colon, perhaps with a display name → the dialled number.
+IN_TO = {
+    "<sip+33199000001@h": "+33199000001",
+    "<sips33199000001@h;user=phone": "33199000001",
+    "<<sip0475123456@h>": "0475123456",
+    "<tel+33-1-99.00(00)01": "+33199000001",
+    "<joe<sip+33199000002@h><sip+33199000001@h>": "+33199000001",
+    "<sip+33199000001;npdi@h": "+33199000001",
+    "<sip99000001;phone-context=+33@h": "+3399000001",
+    "<sip099000001;phone-context=+33@h": "",
+    "<siptrunk-user@h": "",
+    "<sip*31#@h": "",
+    "<sip+33199000001%2a@h": "",
+    "<sip+33199000001x@h": "",
+    "<siph": "",
+    "<": "",
+    "": "",
+}
+
+
+@pytest.mark.parametrize(("uri", "number"), IN_TO.items())
+def test_the_dialled_number_is_the_user_of_the_last_uri_in_to(uri: str, number: str) -> None:
+    assert dialled("", uri) == number
+
+
+@pytest.mark.parametrize(("sent", "uri", "number"), CONTEXTS)
+def test_a_number_of_the_request_uri_needs_nothing_of_to(sent: str, uri: str, number: str) -> None:
+    assert dialled(sent, uri) == number

@@ -50,7 +50,7 @@ def an_answer(callee_sip_call_id: str | None) -> AnswerReport:
         (ENDED.replace("20260301", "20260230"), an_end(now=None)),
         (f"{ENDED} main  callee 16", an_end(trunk="main", source="callee", cause=16)),
         (
-            f"{ENDED} second-1 main:CONGESTION:503:34,second-1:CHANUNAVAIL::  34",
+            f"{ENDED} second-1 main:CONGESTION:503:34/second-1:CHANUNAVAIL::  34",
             an_end(
                 trunk="second-1",
                 tried=(Attempt("main", "CONGESTION", 503, 34), Attempt("second-1", "CHANUNAVAIL")),
@@ -60,7 +60,7 @@ def an_answer(callee_sip_call_id: str | None) -> AnswerReport:
         # A telephone of the demo, which has no trunk; a provisional answer; no cause.
         (f"{ENDED}  :NOANSWER:180:0  19", an_end(tried=(Attempt("", "NOANSWER"),), cause=19)),
         # A list whose beginning was cut off, and fields with other forms: the call is settled without them.
-        (f"{ENDED} main 503:34,main:BUSY:486:17  ", an_end(trunk="main", tried=(Attempt("main", "BUSY", 486, 17),))),
+        (f"{ENDED} main 503:34/main:BUSY:486:17  ", an_end(trunk="main", tried=(Attempt("main", "BUSY", 486, 17),))),
         (f"{ENDED} Main main:BUSY:999:999 sombody 128", an_end()),
         (f"{ENDED} main  caller 12345 ", an_end(trunk="main", source="caller")),
         # A later version's field.

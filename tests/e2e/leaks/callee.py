@@ -46,7 +46,7 @@ class CalleeScript:
         self.row, self.column = part.cell.row, part.cell.column
         assert dialog.invite is not None
         self.towards = media_of(dialog.invite)
-        number, (host, port) = part.secret.number, part.secret.address
+        number, (host, port) = part.secret.number, dialog.wire.local  # of the trunk that is called
         self.words = {"n": number, "d": number[1:], "national": national(number), "host": host,
                       "a": f"{host}:{port}", "tag": dialog.tag}  # fmt: skip
         dialog.policy = self.policy
@@ -77,6 +77,10 @@ class CalleeScript:
 
     def policy(self, _: Dialog, request: Message) -> Reply:
         return self.reply(200, self.sound if request.method == "INVITE" else None)
+
+    def refuse_at_once(self) -> None:
+        """Answers as a trunk that cannot take the call."""
+        self.dialog.answer(self.reply(503))
 
     async def play(self) -> None:
         await self.ring()
@@ -156,7 +160,7 @@ class CalleeScript:
 
 
 class Callees:
-    """All callees of a run at one address. The dialled number selects the part.
+    """All callees of a run, at one address with a port for each trunk. The dialled number selects the part.
 
     `dialled` counts the calls to each number.
     """
@@ -165,7 +169,15 @@ class Callees:
         self.parts: dict[str, Part] = {}
         self.dialled: dict[str, int] = {}
 
-    async def play(self, dialog: Dialog) -> None:
+    async def play_first(self, dialog: Dialog) -> None:
+        """Plays a call on the first trunk, which refuses some calls before anything rings."""
+        await self._play(dialog, refuses=True)
+
+    async def play_second(self, dialog: Dialog) -> None:
+        """Plays a call on the second trunk."""
+        await self._play(dialog, refuses=False)
+
+    async def _play(self, dialog: Dialog, *, refuses: bool) -> None:
         assert dialog.invite is not None
         number = user_of(dialog.invite.start_line.split()[1])
         self.dialled[number] = self.dialled.get(number, 0) + 1
@@ -176,6 +188,10 @@ class Callees:
         media = Media.open(HOST)
         part.secret.media.append(media.local)
         try:
-            await CalleeScript(part, dialog, media).play()
+            script = CalleeScript(part, dialog, media)
+            if refuses and part.cell.column is Column.SECOND_TRUNK:
+                script.refuse_at_once()
+            else:
+                await script.play()
         finally:
             media.close()

@@ -66,7 +66,7 @@ async def _talk(dialog: Dialog, media: Media, part: Part) -> None:
     towards = media_of(answered)
     assert towards is not None
     await media.stream(b"\xd5" * 160, towards, 3)
-    if part.cell.column is Column.CALLER_ENDS:
+    if part.cell.column.caller_ends:
         await part.until(part.played)
         await dialog.answered(dialog.request("BYE"))
     else:

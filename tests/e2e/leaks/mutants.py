@@ -132,7 +132,7 @@ def _way(calls: str, number: int, mutant: Mutant) -> str:
     # At line starts, because comments of the dialplan may name its contexts.
     way = calls[calls.index("\n[rented-numbers]") : calls.index("\n[rented-numbers-answered]")]
     way = way.replace("[rented-numbers]", f"[rented-numbers-m{number}]").replace(
-        "@trunk-${CUT(RN_ROUTE,/,1)}", f"@trunk-m{number}"
+        "@trunk-${RN_TRUNK}", f"@trunk-m{number}"
     )
     for old, new in mutant.dialplan.items():
         if old != "Dial":

@@ -32,10 +32,13 @@ class LeakSystem(System):
     rtp_ports = 800
 
     def __init__(self, *, rtp_timeout: float = 30, rtp_hold_timeout: float = 1800) -> None:
-        self.trunk = (callee.HOST, free_port())
+        self.trunk, self.second = (callee.HOST, free_port()), (callee.HOST, free_port())
         plan = {"calls": 25, "valid_for": 3600}
         super().__init__(
-            trunk_uri=f"sip:{self.trunk[0]}:{self.trunk[1]}",
+            trunks=[
+                {"name": "main", "uri": _uri(self.trunk), "addresses": [caller.HOST]},
+                {"name": "second", "uri": _uri(self.second)},
+            ],
             plans={"SMALL": {"seconds": LIMIT_SECONDS, **plan}, "LARGE": {"seconds": 600, **plan}},
             longest_call=60,
             # Long enough that all calls that ring when the engine is killed still ring afterwards.
@@ -66,6 +69,10 @@ class LeakSystem(System):
         assert answer.status == 201, answer
         self.hidden.add(number)
         return Hidden(answer.body["id"], answer.body["service"], number)
+
+
+def _uri(address: tuple[str, int]) -> str:
+    return f"sip:{address[0]}:{address[1]}"
 
 
 @dataclass(frozen=True)
@@ -112,12 +119,13 @@ class Run:
         # They take longest and mostly wait.
         others.sort(key=lambda part: part.cell.column not in (Column.UNANSWERED, Column.LIMIT))
         with Stage() as stage:
-            trunk = stage.run(Peer.open(*self._system.trunk, self._callees.play))
+            trunk = stage.run(Peer.open(*self._system.trunk, self._callees.play_first))
+            second = stage.run(Peer.open(*self._system.second, self._callees.play_second))
             self._carriers = {host: stage.run(Peer.open(host)) for host in self._hosts}
             try:
                 return stage.run(self._wave(others), timeout=200) + self._without_engine(stage, lost)
             finally:
-                for peer in (*self._carriers.values(), trunk):
+                for peer in (*self._carriers.values(), trunk, second):
                     stage.run(peer.close())
                 self.strays = [packet for peer in self._carriers.values() for packet in peer.strays]
 

@@ -21,10 +21,15 @@ class Column(Enum):
     LIMIT = "cut at its limit"
     DELETED = "deleted in mid-call"
     ENGINE_LOST = "engine lost in mid-call"
+    SECOND_TRUNK = "refused by the first trunk, bridged by the second"
 
     @property
     def talks(self) -> bool:
         return self not in (Column.REFUSED, Column.UNANSWERED, Column.CANCELLED)
+
+    @property
+    def caller_ends(self) -> bool:
+        return self in (Column.CALLER_ENDS, Column.SECOND_TRUNK)
 
     @property
     def callee_ends(self) -> bool:
@@ -196,7 +201,7 @@ def makes_sense(row: Row, column: Column) -> bool:
     - A row with a BYE of the callee needs a call that the callee ends.
     """
     if row.refuses is not None:
-        return column not in (Column.CALLER_ENDS, Column.CALLEE_ENDS, Column.LIMIT)
+        return column not in (Column.CALLER_ENDS, Column.CALLEE_ENDS, Column.LIMIT, Column.SECOND_TRUNK)
     if row.bye:
         return column.callee_ends
     return True

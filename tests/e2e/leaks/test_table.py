@@ -42,8 +42,9 @@ def test_after_the_answer_the_caller_hears_the_callee(table: Table) -> None:
             assert f"late {played.secret.number}".encode() in heard, str(cell)
 
 
-def test_each_hidden_number_is_called_once_and_no_other_number(run: Run, table: Table) -> None:
-    assert run.dialled == {played.secret.number: 1 for played in table.values()}
+def test_each_hidden_number_is_called_once_on_each_trunk_and_no_other_number(run: Run, table: Table) -> None:
+    calls = {played.secret.number: 2 if cell.column is Column.SECOND_TRUNK else 1 for cell, played in table.items()}
+    assert run.dialled == calls
     assert [packet.data for packet in run.strays] == []
 
 
