@@ -53,10 +53,13 @@ class AnswerNoted:
     Attributes:
         must_end: The call must end: it is settled or unknown, or its booking is gone.
         limit_differs: Asterisk's limit is not the one that the call must have.
+        others_up: Other calls are up on the booking. They may have talked while this one rang, so that the shares of
+            what is left are not fair any more.
     """
 
     must_end: bool = False
     limit_differs: bool = False
+    others_up: bool = False
 
 
 def route_call(
@@ -143,7 +146,8 @@ def _begin_talk(tx: Transaction, called: Called, report: AnswerReport, at: Times
     answered_at = EpochMs(at.wall_ms - (at.boot_ms - answered.boot_ms))
     notifications.notify_call_started(tx, called, answered_at, at.wall_ms)
     limit_ms = talk_limit_ms(call.seconds_leased, 0, called.booking.end_at - answered_at)
-    return AnswerNoted(limit_differs=limit_ms != report.limit * 1000)
+    others_up = called.booking.calls.leased > 1
+    return AnswerNoted(limit_differs=limit_ms != report.limit * 1000, others_up=others_up)
 
 
 def call_ended(

@@ -95,7 +95,7 @@ class CallPath(Table):
 
         Returns:
             False if nothing was done: the call does not ring, must have another limit or has no destination any more,
-            or its account has chosen the event `call.started`.
+            other calls are up on its booking, or its account has chosen the event `call.started`.
         """
         changed = self._sql.begin_expected_talk(
             self._db,
