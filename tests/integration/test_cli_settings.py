@@ -87,7 +87,7 @@ def test_asterisk_config_writes_the_drop_ins_and_says_how_to_include_them(cli: C
     assert {(etc / name).stat().st_mode & 0o777 for name in DROP_INS} == {0o640}
     includes = [line.rpartition("#tryinclude ")[2] for line in done.stdout.splitlines() if "#tryinclude" in line]
     assert includes == [f'"{name}"  to {name.replace("_rented_numbers", "")}' for name in DROP_INS]
-    for word in ("enabled = yes", "transport", "JOURNAL_DIR", str(cli.data / "journal"), "core reload"):
+    for word in ("enabled = yes", "transport", "JOURNAL_DIR", str(cli.data / "journal"), "core restart"):
         assert word in done.stdout
     secret = (cli.data / "secrets" / "ami_secret").read_text().strip()
     assert f"[rented-numbers]\nsecret = {secret}\n" in (etc / DROP_INS[1]).read_text()
