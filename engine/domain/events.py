@@ -9,6 +9,7 @@ import re
 from typing import Any, TypeAlias, cast
 
 from engine.domain.booking import Booking
+from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd
 from engine.domain.event_kinds import (
     EXPIRED_MESSAGE,
     FIELDS,
@@ -95,6 +96,7 @@ def call_ended_body(
     destination: E164,
     booking_id: BookingId,
     service: E164,
+    end: CallEnd = NOT_PUT_THROUGH,
 ) -> EventBody:
     """The body for an answered call that has ended. It came in at `started_at`; `duration` is in seconds."""
     return body_of(
@@ -106,6 +108,8 @@ def call_ended_body(
             destination=destination,
             booking_id=booking_id,
             service=service,
+            hung_up_by=end.hung_up_by,
+            hangup_cause=end.cause,
         )
     )
 
@@ -151,6 +155,7 @@ def call_missed_body(
     destination: E164,
     booking_id: BookingId,
     service: E164,
+    end: CallEnd = NOT_PUT_THROUGH,
 ) -> EventBody:
     """The body for a call that was put through and ended without an answer."""
     return body_of(
@@ -162,6 +167,9 @@ def call_missed_body(
             destination=destination,
             booking_id=booking_id,
             service=service,
+            sip_code=end.sip_code,
+            hung_up_by=end.hung_up_by,
+            hangup_cause=end.cause,
         )
     )
 

@@ -130,8 +130,8 @@ async def erase(storage: Storage, target: Target, now: EpochMs, policy: Policy, 
     await storage.run(lambda tx: tx.withdraw(Kind.NUMBER, digest))
     steps: tuple[tuple[str, str, Step], ...] = (
         ("bookings", "bookings", lambda tx, window: erase_bookings(tx, window, target, now, policy)),
-        ("calls", "calls", lambda tx, window: ErasedRows(tx.erasure.from_calls(window, target.number))),
-        ("call_records", "cdrs", lambda tx, window: ErasedRows(tx.erasure.from_records(window, target.number))),
+        ("calls", "calls", lambda tx, window: erase_calls(tx, window, target)),
+        ("call_records", "cdrs", lambda tx, window: erase_records(tx, window, target)),
         ("callbacks", "outbox", lambda tx, window: erase_callbacks(tx, window, target)),
         ("responses", "callback_attempts", lambda tx, window: erase_responses(tx, window, target)),
         ("endpoints", "callback_endpoints", lambda tx, window: erase_endpoints(tx, window, target)),
@@ -145,6 +145,16 @@ async def erase(storage: Storage, target: Target, now: EpochMs, policy: Policy, 
     counts["kept_answers"] = await storage.run(lambda tx: tx.erasure.kept_answers(target.digits))
     counts["blocked_callers"] = await storage.run(lambda tx: tx.erasure.blocked_caller(target.number))
     return ErasureResult(dict(counts), remaining)
+
+
+def erase_calls(tx: Transaction, window: Window, target: Target) -> ErasedRows:
+    """Erases the number from calls."""
+    return ErasedRows(tx.erasure.from_calls(window, target.number, target.digits))
+
+
+def erase_records(tx: Transaction, window: Window, target: Target) -> ErasedRows:
+    """Erases the number from call records."""
+    return ErasedRows(tx.erasure.from_records(window, target.number, target.digits))
 
 
 async def _run_over_table(storage: Storage, table: str, step: Step) -> AsyncIterator[ErasedRows]:

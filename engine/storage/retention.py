@@ -107,13 +107,15 @@ class ErasureTables(Table):
         """Replaces a grant's reason."""
         self._sql.set_grant_reason(self._db, id=grant_id, reason=reason)
 
-    def from_calls(self, window: Window, number: str) -> int:
-        """Erases the number from calls. Returns how many had it."""
-        return int(self._sql.erase_from_calls(self._db, after=window.after, last=window.last, number=number))
+    def from_calls(self, window: Window, number: str, digits: str) -> int:
+        """Erases the number from calls, and SIP Call-IDs with its digits. Returns how many had it."""
+        found = _in_call_ids(digits)
+        return int(self._sql.erase_from_calls(self._db, after=window.after, last=window.last, number=number, **found))
 
-    def from_records(self, window: Window, number: str) -> int:
-        """Erases the number from call records. Returns how many had it."""
-        return int(self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number))
+    def from_records(self, window: Window, number: str, digits: str) -> int:
+        """Erases the number from call records, and SIP Call-IDs with its digits. Returns how many had it."""
+        found = _in_call_ids(digits)
+        return int(self._sql.erase_from_cdrs(self._db, after=window.after, last=window.last, number=number, **found))
 
     def callbacks(self, window: Window, digits: str) -> list[tuple[str, str, str]]:
         """Returns (id, URL, body) of callbacks whose URL or body contains the digits."""
@@ -153,3 +155,8 @@ class ErasureTables(Table):
     def blocked_caller(self, number: str) -> int:
         """Deletes the number from all lists of blocked callers. Returns from how many."""
         return int(self._sql.erase_blocked_caller(self._db, number=number))
+
+
+def _in_call_ids(digits: str) -> dict[str, str]:
+    """Returns SQLite patterns for a number that is not a part of a longer one, in a text with a dot on both sides."""
+    return {"alone": f"*[^0-9]{digits}[^0-9]*", "after_zeros": f"*[^0-9]00{digits}[^0-9]*"}

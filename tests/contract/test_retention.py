@@ -207,7 +207,8 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
         ids = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         connection.execute("BEGIN")
         connection.execute(
-            f"""{ids} INSERT INTO cdrs SELECT printf('cdr_%032x', i), 'acc_1', 'bkg_1', printf('c%012d', i), i, 0,
+            f"""{ids} INSERT INTO cdrs (id, account_id, booking_id, call_id, started_at, duration, source, service,
+                destination, disposition) SELECT printf('cdr_%032x', i), 'acc_1', 'bkg_1', printf('c%012d', i), i, 0,
                 '+14155550123', '+3225550001', '{HIDDEN}', 'BUSY' FROM n""",  # noqa: S608  as above
             [many],
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.booking import Booking, CallerId
+from engine.domain.call_ends import CallEnd, HungUpBy
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallState, Credit
 from engine.domain.numbers import E164
@@ -63,6 +64,8 @@ CALL = Call(
     started_ticks=BootMs(13),
     answered=Timestamp(EpochMs(14), BootMs(15)),
     seen_ticks=BootMs(16),
+    sip_call_id="17@caller",
+    callee_sip_call_id="18@callee",
 )
 
 
@@ -80,6 +83,9 @@ async def test_every_value_of_a_row_comes_back_in_its_own_field(world: World) ->
         booking.service,
         HIDDEN,
         Disposition.LOST,
+        CallEnd("main", 404, 1, HungUpBy.CALLEE),
+        "1@caller",
+        "2@callee",
     )
 
     def write_and_read(tx: Transaction) -> tuple[object, ...]:

@@ -30,16 +30,29 @@ SELECT id, reason FROM grants WHERE id > :after AND id <= :last AND reason LIKE 
 UPDATE grants SET reason = :reason WHERE id = :id;
 
 -- name: erase_from_calls!
+-- Some telephones write their number into the Call-ID, perhaps with 00 or + before it. A longer number stays.
 UPDATE calls SET
     source = CASE WHEN source = :number THEN 'erased' ELSE source END,
-    destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END
-WHERE call_id > :after AND call_id <= :last AND (source = :number OR destination = :number);
+    destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END,
+    sip_call_id = CASE WHEN '.' || sip_call_id || '.' GLOB :alone
+        OR '.' || sip_call_id || '.' GLOB :after_zeros
+        THEN 'erased' ELSE sip_call_id END
+WHERE call_id > :after AND call_id <= :last
+    AND (source = :number OR destination = :number
+        OR '.' || sip_call_id || '.' GLOB :alone
+        OR '.' || sip_call_id || '.' GLOB :after_zeros);
 
 -- name: erase_from_cdrs!
 UPDATE cdrs SET
     source = CASE WHEN source = :number THEN 'erased' ELSE source END,
-    destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END
-WHERE id > :after AND id <= :last AND (source = :number OR destination = :number);
+    destination = CASE WHEN destination = :number THEN 'erased' ELSE destination END,
+    sip_call_id = CASE WHEN '.' || sip_call_id || '.' GLOB :alone
+        OR '.' || sip_call_id || '.' GLOB :after_zeros
+        THEN 'erased' ELSE sip_call_id END
+WHERE id > :after AND id <= :last
+    AND (source = :number OR destination = :number
+        OR '.' || sip_call_id || '.' GLOB :alone
+        OR '.' || sip_call_id || '.' GLOB :after_zeros);
 
 -- name: callbacks_with_number
 SELECT id, url, body FROM outbox
