@@ -147,9 +147,9 @@ class RedeliveredTooSoon(Refusal):
     code = "redelivered_too_soon"
     retryable = True
 
-    def __init__(self, wait_ms: int) -> None:
-        super().__init__("the callback was sent again moments ago")
-        self.retry_after = max(1, -(-wait_ms // 1000))
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotFound(Refusal):

@@ -19,6 +19,7 @@ from tests.integration.api_helpers import (
     a_request,
     hold_all_but_one,
 )
+from tests.integration.test_api_callbacks import told, tried
 
 
 async def book(api: Api, **changes: object) -> Answer:
@@ -54,6 +55,13 @@ async def too_many_new_bookings(api: Api) -> Answer:
     await api.storage.run(set_limits, "ours", {"new_bookings_a_day": 1})
     await api.book()
     return await book(api)
+
+
+async def redelivered_too_soon(api: Api) -> Answer:
+    await told(api)
+    [callback_id] = await tried(api)
+    await api.call("POST", f"/callbacks/{callback_id}/redeliver")
+    return await api.call("POST", f"/callbacks/{callback_id}/redeliver")
 
 
 async def too_much_stored(api: Api) -> Answer:
@@ -170,6 +178,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "booking_too_long": too_long,
     "too_many_new_bookings": too_many_new_bookings,
     "too_much_stored": too_much_stored,
+    "redelivered_too_soon": redelivered_too_soon,
     "too_many_requests": too_many_requests,
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),
