@@ -9,7 +9,8 @@ from engine.domain.routing import Bridge, RouteDecision
 from engine.domain.trunks import TrunkRoute
 
 # The AGI path. Its arguments are: dialled number, caller's number, its presentation, Privacy, Remote-Party-ID, the URIs
-# of both numbers, the endpoint that calls. The MAC follows as one more argument, see request_auth.py.
+# of both numbers, the endpoint that calls, the SIP Call-ID (percent-encoded). The MAC follows as one more argument, see
+# request_auth.py.
 ROUTE = "route"
 
 # VERDICT is set last, to BRIDGE or REJECT. Without it the dialplan answers 503: Asterisk reports AGISTATUS=SUCCESS even

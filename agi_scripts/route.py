@@ -11,6 +11,7 @@ from agi_scripts.errors import CommandRefused, HungUp, UnsafeValue
 from agi_scripts.session import CallContext, Session
 from engine.calls.facts import IncomingCall
 from engine.calls.lifecycle import abandon_call, route_call
+from engine.calls.reports import sip_call_id_from
 from engine.domain.ids import CallId
 from engine.domain.number_plan import INTERNATIONAL, NumberPlan, caller_of
 from engine.domain.numbers import dialled, in_context
@@ -54,8 +55,13 @@ async def route(context: CallContext, session: Session) -> None:
             await _abandon(context, call_id, decision)
             raise
     if isinstance(decision, Reject):
-        log.info("call_rejected", call=call_id, cause=decision.cause)
-    elif len(decision.routes) > 1:
+        log.info(
+            "call_rejected",
+            call=call_id,
+            sip_call_id=sip_call_id_from(session.environment.argument(8)),
+            cause=decision.cause,
+        )
+    elif decision.routes:
         context.silent_trunks.watch(call_id)
 
 
@@ -87,7 +93,10 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
         party=call.argument(4),
         plan=plan,
     )
-    incoming = IncomingCall(CallId(call.unique_id), service, source)
+    sip_call_id = sip_call_id_from(call.argument(8))
+    incoming = IncomingCall(
+        CallId(call.unique_id), service, source, sip_call_id=sip_call_id, dead_trunks=context.trunks.dead
+    )
     decision = await _route(context, incoming)
     for attempt in range(1, ROOM_ATTEMPTS + 1):
         if isinstance(decision, MakeRoom):

@@ -13,6 +13,7 @@ from agi_scripts.errors import BadPeer, CallerGone, CommandRefused, HungUp
 from agi_scripts.protocol import AgiProtocol
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.silent_trunks import SilentTrunks
+from engine.asterisk.trunk_states import TrunkStates
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
 from engine.storage.interface import Storage
@@ -161,6 +162,7 @@ class CallContext:
         storage: The database.
         clock: Wall clock and boot clock.
         policy: The rules for calls and bookings.
+        trunks: Knows which trunks are up.
         limits: Keeps the limits of live calls, and shares a booking's seconds among them.
         silent_trunks: Sends a call on whose trunk does not answer.
         expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
@@ -169,6 +171,7 @@ class CallContext:
     storage: Storage
     clock: Clock
     policy: Policy
+    trunks: TrunkStates
     limits: LimitKeeper
     silent_trunks: SilentTrunks
     expired_announcement: str

@@ -16,6 +16,7 @@ from api.http.idempotency import UNDER_WAY
 from api.http.parsing import check_parameters
 from api.http.problems import problem_of, problem_response
 from api.http.rate_limit import QUOTA, RateLimit, limit_requests, set_rate_limit_headers
+from api.http.read_turns import TURNS, ReadTurns, take_turns
 from api.http.responses import SANDBOX_HEADER, set_headers
 from api.http.routes import ROUTES_BY_HANDLER, Handler, Route
 from api.openapi import served
@@ -65,6 +66,7 @@ def build_app(deps: Dependencies) -> web.Application:
             authenticate,
             limit_requests,
             keep_to_sandboxes,
+            take_turns,
             check_parameters,
         ],
         client_max_size=deps.limits.body_bytes,
@@ -74,6 +76,7 @@ def build_app(deps: Dependencies) -> web.Application:
     app[UNDER_WAY] = set()
     app[FAILURES] = FailureLimit()
     app[QUOTA] = RateLimit(deps.limits.requests_per_minute)
+    app[TURNS] = ReadTurns()
     app[exports.UNDER_WAY] = Counter()
     app[ROUTES_BY_HANDLER] = {route.handler: route for route in (*ROUTES, *docs_page.ROUTES)}
     for route in (*ROUTES, *docs_page.ROUTES):

@@ -29,6 +29,7 @@ from engine.asterisk.errors import AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
 from engine.asterisk.silent_trunks import SilentTrunks
+from engine.asterisk.trunk_states import TrunkStates
 from engine.asterisk.wall_clock import ClockWatch
 from engine.callbacks.ssrf import check_callback
 from engine.callbacks.worker import CallbackWorker
@@ -54,7 +55,7 @@ from engine.runtime.watchdog import watched
 from engine.storage.files import database_files
 from engine.storage.migrate import require_usable
 from engine.storage.probe import StorageProbe
-from engine.storage.reads import Reads
+from engine.storage.reads import STATEMENT_SECONDS, Reads
 from engine.storage.revocations import RevocationLog
 from engine.storage.sqlite import SqliteStorage
 from engine.sweeper import Sweeper
@@ -117,7 +118,7 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     storage = SqliteStorage(settings.database)
     try:
-        async with Reads(settings.database) as reads, watched():
+        async with Reads(settings.database, STATEMENT_SECONDS) as reads, watched():
             await Engine(settings, kept, agi_tokens, storage, reads).run(http, fastagi, stop)
     finally:
         await storage.close()
@@ -158,7 +159,10 @@ class Engine:
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
         self._silent_trunks = SilentTrunks(self._ami)
-        self._reports = ReportIntake(ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits)
+        self._trunks = TrunkStates(self._ami, self._clock, [trunk.name for trunk in self._policy.trunks])
+        self._reports = ReportIntake(
+            ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits, self._trunks.note_end
+        )
         self._spool = EndSpool(settings.journal, self._reports)
         self._reconciler = self._build_reconciler()
         self._watch = LoopWatch() if diagnostics_enabled() else None
@@ -187,7 +191,7 @@ class Engine:
         )
 
     def _build_control_server(self) -> ControlServer:
-        operations = Operator(self._storage, self._ami, self._limits).operations()
+        operations = Operator(self._storage, self._ami, self._limits, self._trunks).operations()
         if self._watch is not None:
             operations += diagnostic_operations(self._watch)
         return ControlServer(self._settings.data_dir, operations)
@@ -205,6 +209,8 @@ class Engine:
             renewed=self._limits.changed,
             health=self.health,
             last_commit=self._last_commit,
+            trunks=self._trunks.states,
+            dead_trunks=lambda: self._trunks.dead,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
@@ -216,6 +222,7 @@ class Engine:
             storage=self._storage,
             clock=self._clock,
             policy=self._policy,
+            trunks=self._trunks,
             limits=self._limits,
             silent_trunks=self._silent_trunks,
             expired_announcement=self._settings.expired_announcement,
@@ -240,6 +247,7 @@ class Engine:
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._reports.run(stop))
             tasks.create_task(self._limits.run(stop))
+            tasks.create_task(self._trunks.run(stop))
             tasks.create_task(self._silent_trunks.run(stop))
             tasks.create_task(ClockWatch(self._ami, self._clock, self._limits).run(stop))
             tasks.create_task(self._reconciler.run(stop))

@@ -1,7 +1,7 @@
 """What the API receives at start, and the keys of what applications and requests carry."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Concatenate, ParamSpec, TypeVar
@@ -66,6 +66,8 @@ class Dependencies:
         refused: Called with the service, event and address of each failed authentication, for the security log.
         proxies: The networks whose `X-Forwarded-For` is trusted.
         limits: The limits of requests.
+        trunks: Returns the state of each trunk by name: {"main": "up"}.
+        dead_trunks: Returns the names of the trunks that are known to be down.
     """
 
     storage: Storage
@@ -82,6 +84,8 @@ class Dependencies:
     refused: Callable[[str, str, str], None]
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     limits: RequestLimits = RequestLimits()
+    trunks: Callable[[], Mapping[str, str]] = dict
+    dead_trunks: Callable[[], frozenset[str]] = frozenset
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a command in a transaction, for no longer than `limits.storage_seconds`.

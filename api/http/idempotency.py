@@ -48,7 +48,9 @@ async def answer_once(
     try:
         # By the machine's clock: moving a sandbox's clock must not make a repeated request a new one.
         keyed = KeyedRequest(account_id, key, _fingerprint(request, body))
-        answer, replayed = await deps.run(once, keyed, machine_timestamp(request).wall_ms, carry_out)
+        answer, replayed = await deps.run(
+            once, keyed, machine_timestamp(request).wall_ms, carry_out, deps.policy.account_limits
+        )
     finally:
         under_way.discard((account_id, key))
     return text_answer(answer, headers={REPLAYED: "true"} if replayed else {})

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 
 from api.schemas.common import FieldError, ProblemBody
 from engine.domain.errors import Refusal, RentedNumbersError
-from engine.storage.errors import StorageBusy, StorageUnavailable
+from engine.storage.errors import StorageError, StorageTooSlow, StorageUnavailable
 
 TYPE_PREFIX = "urn:problem-type:rented-numbers:"
 CONTENT_TYPE = "application/problem+json"
@@ -70,6 +70,7 @@ PROBLEMS: dict[str, Kind] = {
     "booking_too_long": Kind(422, "The booking would end too far in the future"),
     "clock_too_far": Kind(422, "The clock cannot be set further ahead"),
     "too_many_new_bookings": Kind(429, "The account has reached its limit of new bookings", retry_after=86_400),
+    "too_much_stored": Kind(429, "The account has reached its limit of stored data", retry_after=3_600),
     "too_many_requests": Kind(429, "Too many requests", retry_after=1),
     "redelivered_too_soon": Kind(429, "The callback was sent again moments ago", retry_after=60),
     "too_many_failures": Kind(429, "Too many failed authentications", retry_after=60),
@@ -132,14 +133,20 @@ def problem_of(error: Exception) -> ProblemError:
             return error
         case Refusal() if error.code in PROBLEMS:
             return _problem_of_refusal(error)
-        case StorageBusy() | TimeoutError():
-            return ProblemError("overloaded", "The request took too long. Check whether it was carried out.")
-        case StorageUnavailable():
-            return ProblemError("unavailable", "The database does not answer. Nothing was changed.")
+        case StorageError() | TimeoutError():
+            return _problem_of_storage(error)
         case web.HTTPException() if error.status < 500:
             return _problem_of_http(error)
         case _:
             return ProblemError(*INTERNAL)
+
+
+def _problem_of_storage(error: StorageError | TimeoutError) -> ProblemError:
+    if isinstance(error, StorageUnavailable):
+        return ProblemError("unavailable", "The database does not answer. Nothing was changed.")
+    if isinstance(error, StorageTooSlow):
+        return ProblemError("overloaded", "The query took too long. Ask for fewer records or a shorter time.")
+    return ProblemError("overloaded", "The request took too long. Check whether it was carried out.")
 
 
 def _problem_of_refusal(refusal: Refusal) -> ProblemError:

@@ -57,6 +57,7 @@ class Route:
         keyed: Whether an `Idempotency-Key` is accepted.
         public: Whether no API key is needed.
         test: Whether a sandbox key is needed.
+        counts: Whether it reads as many rows as there are, although it lists none.
     """
 
     method: str
@@ -69,6 +70,12 @@ class Route:
     keyed: bool = False
     public: bool = False
     test: bool = False
+    counts: bool = False
+
+    @property
+    def reads_many(self) -> bool:
+        """Whether it reads many rows. An account has one such request at a time."""
+        return self.counts or "cursor" in self.parameters
 
 
 ROUTES_BY_HANDLER = web.AppKey("ROUTES_BY_HANDLER", dict[Handler, Route])

@@ -10,11 +10,13 @@ from api.schemas.fields import (
     BookingIdField,
     CdrIdField,
     Count,
+    HangupCause,
     Instant,
     LeftOut,
     PastCaller,
     PastPhone,
     Phone,
+    SipCode,
     described,
 )
 from engine.domain.event_kinds import FIELDS, Envelope, Event, EventField
@@ -27,6 +29,8 @@ BY_NAME: Mapping[str, Any] = {
     "id": CdrIdField,
     "source": PastCaller,
     "destination": PastPhone,
+    "sip_code": SipCode,
+    "hangup_cause": HangupCause,
     "sequence": Annotated[int, described(minimum=1)],
     "metadata": dict[str, str],
 }

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from api.openapi.callback_bodies import BODIES
 from engine.domain import events
 from engine.domain.booking import Booking
+from engine.domain.call_ends import CallEnd, HungUpBy
 from engine.domain.event_kinds import (
     BookingExpired,
     BookingExpiringSoon,
@@ -80,11 +81,25 @@ def _numbered(sequence: int, body: EventBody, metadata: Metadata | None = None) 
 CALL_STARTED = _numbered(
     1, events.call_started_body(started_at=CALLED_AT, answered_at=_at("2026-03-01T12:00:08.250Z"), **PARTIES)
 )
-CALL_ENDED = _numbered(2, events.call_ended_body(cdr_id=CDR_ID, started_at=CALLED_AT, duration=12, **PARTIES), METADATA)
+CALL_ENDED = _numbered(
+    2,
+    events.call_ended_body(
+        cdr_id=CDR_ID,
+        started_at=CALLED_AT,
+        duration=12,
+        end=CallEnd(sip_code=200, cause=16, hung_up_by=HungUpBy.CALLER),
+        **PARTIES,
+    ),
+    METADATA,
+)
 CALL_MISSED = _numbered(
     3,
     events.call_missed_body(
-        cdr_id=MISSED_ID, started_at=_at("2026-03-02T09:30:00Z"), disposition=Disposition.NO_ANSWER, **PARTIES
+        cdr_id=MISSED_ID,
+        started_at=_at("2026-03-02T09:30:00Z"),
+        disposition=Disposition.BUSY,
+        end=CallEnd(sip_code=486, cause=17, hung_up_by=HungUpBy.CALLEE),
+        **PARTIES,
     ),
 )
 LOW_SECONDS = _numbered(4, events.low_seconds_body(BOOKING, _at("2026-03-05T09:30:00Z")))

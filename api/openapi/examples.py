@@ -48,6 +48,7 @@ from api.schemas.explanations import ExplanationBody
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
 from engine.domain.booking import BookingStatus, CallerId
+from engine.domain.call_ends import HungUpBy
 from engine.domain.events import as_json
 from engine.domain.explanation import LimitedBy
 from engine.domain.notifications import EventType
@@ -58,6 +59,7 @@ from engine.domain.times import EpochMs, rfc3339
 from engine.storage.webhook_secrets import SigningSecrets
 
 CURSOR = "eyJ2ZXJzaW9uIjoxLCJsaXN0IjoiYm9va2luZ3MiLCJhZnRlciI6ImJrZ18wMWEyMDZiZjdhZTI3NzU3OWQxOTBhZTBkNWIwNWYxYSJ9"
+PARTS = ("database", "ami", "asterisk")
 
 BOOKED_AT = rfc3339(story.BOOKED_AT)
 CALLED_AT = rfc3339(story.CALLED_AT)
@@ -100,6 +102,9 @@ CDR = CdrBody(
     service=SERVICE,
     booking_id=BOOKING_ID,
     disposition=Disposition.ANSWERED,
+    hung_up_by=HungUpBy.CALLER,
+    sip_code=200,
+    hangup_cause=16,
 )
 EXPLANATION = ExplanationBody(
     booking_id=BOOKING_ID,
@@ -245,6 +250,7 @@ EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
                 status="up",
                 parts={"database": "up", "ami": "up", "asterisk": "up"},
                 last_commit="2026-03-01T12:00:01.250Z",
+                trunks={"main": "up"},
             )
         )
     ],

@@ -15,7 +15,7 @@ from api.schemas.common import FieldError, ProblemBody
 OF_ALL = frozenset({"malformed_request", "invalid_parameter", "expectation_failed", "internal", "overloaded"})
 OF_PRIVATE = frozenset({"unauthorized", "too_many_requests", "too_many_failures", "unavailable"})
 OF_BODIES = frozenset({"request_timeout", "too_large", "unsupported_media_type", "invalid_request"})
-OF_KEYED = frozenset({"invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused"})
+OF_KEYED = frozenset({"invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused", "too_much_stored"})
 # Only paths and methods without a route get this answer, so no operation has it.
 OF_NONE = frozenset({"method_not_allowed"})
 

@@ -7,6 +7,7 @@ from aiohttp import web
 from api.http.parsing import flag_of, pairs_of, unacceptable, with_plus
 from engine.domain import notes
 from engine.domain.booking import BookingStatus
+from engine.domain.ids import AccountId
 from engine.domain.numbers import E164, is_e164
 from engine.domain.policy import Policy, UsagePlan
 from engine.domain.times import EpochMs
@@ -16,7 +17,7 @@ PARAMETERS = frozenset({"includeExpired", "status", "destination", "usagePlan", 
 STATUSES = (BookingStatus.ACTIVE, BookingStatus.EXPIRED)
 
 
-def filter_of(request: web.Request, now: EpochMs, policy: Policy) -> BookingFilter:
+def filter_of(request: web.Request, account_id: AccountId, now: EpochMs, policy: Policy) -> BookingFilter:
     """Returns the filter, which selects active bookings by default. Raises ProblemError for an invalid parameter."""
     status = _word(request, "status", STATUSES)
     with_expired = flag_of(request, "includeExpired") if status is None else status == BookingStatus.EXPIRED
@@ -25,8 +26,7 @@ def filter_of(request: web.Request, now: EpochMs, policy: Policy) -> BookingFilt
         destination=_number(request, "destination"),
         usage_plan=_word(request, "usagePlan", tuple(UsagePlan)),
         service=_number(request, "service"),
-        label=_label(request),
-        pairs=_pairs(request),
+        notes=(*_label(request, account_id), *_pairs(request, account_id)),
     )
     return chosen.until(now) if status == BookingStatus.EXPIRED else chosen
 
@@ -48,18 +48,20 @@ def _number(request: web.Request, name: str) -> E164 | None:
     return number
 
 
-def _label(request: web.Request) -> str | None:
+def _label(request: web.Request, account_id: AccountId) -> list[str]:
     text = request.query.get("label")
-    if text is not None and not notes.LABEL.fullmatch(text):
+    if text is None:
+        return []
+    if not notes.LABEL.fullmatch(text):
         raise unacceptable("label", "must be a label that a booking can have")
-    return text
+    return [notes.label_digest(account_id, text)]
 
 
-def _pairs(request: web.Request) -> tuple[str, ...]:
+def _pairs(request: web.Request, account_id: AccountId) -> list[str]:
     pairs = pairs_of(request, "metadata")
     if len(pairs) > MAX_PAIRS:
         raise unacceptable("metadata", f"may have up to {MAX_PAIRS} keys")
     for key, value in pairs.items():
         if not (notes.KEY.fullmatch(key) and notes.is_value(value)):
             raise unacceptable("metadata", "must have keys and values that a booking can have")
-    return tuple(notes.pair_in_text(key, value) for key, value in pairs.items())
+    return [notes.pair_digest(account_id, key, value) for key, value in pairs.items()]

@@ -22,8 +22,9 @@ from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits
-from engine.storage.filters import SCAN_LIMIT
 from engine.storage.kept_answers import KeptAnswer
+from engine.storage.reads import PAGE_CHARACTERS
+from engine.storage.scanning import SCAN_LIMIT
 from engine.storage.transaction import Transaction
 
 log = structlog.get_logger(__name__)
@@ -62,7 +63,7 @@ async def index(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     now = now_of(request)
     page = requested_page(request, LISTING)
-    booking_filter = filter_of(request, now, deps.policy)
+    booking_filter = filter_of(request, request[ACCOUNT_ID], now, deps.policy)
     found = await deps.reads.bookings(
         request[ACCOUNT_ID], booking_filter, before_id=page.after_id, limit=page.read_limit
     )
@@ -192,8 +193,9 @@ ROUTES = (
             "List bookings, newest first",
             answers={200: BookingPage},
             detail="Only active bookings, unless `status` or `includeExpired` is given. With several filters, a "
-            f"booking must match all. A request scans up to {SCAN_LIMIT} bookings: a page may have fewer than "
-            "`limit` although `hasMore` is `true`.",
+            f"booking must match all. A request scans up to {SCAN_LIMIT} bookings, and a page ends after "
+            f"{PAGE_CHARACTERS} characters of metadata: it may have fewer bookings than `limit` although `hasMore` is "
+            "`true`.",
         ),
         parameters=FILTERS | {"limit", "cursor"},
     ),

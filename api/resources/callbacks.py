@@ -17,8 +17,9 @@ from engine.domain.errors import NotFound
 from engine.domain.pacing import REDELIVERY_COOLDOWN_MS
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs, instant_from
-from engine.storage.filters import EARLIEST, LATEST, SCAN_LIMIT
+from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.outbox import CallbackPosition, CallbackRecord
+from engine.storage.scanning import SCAN_LIMIT
 
 PLACE = re.compile(f"-?[0-9]{{1,16}}:{CALLBACK_ID.pattern}")
 LISTING = Listing("callbacks", PLACE)

@@ -121,5 +121,6 @@ ROUTES = (
             "counts on the numbers that come back from quarantine. For a sandbox the numbers are simulated and never "
             "run out.",
         ),
+        counts=True,
     ),
 )

@@ -16,7 +16,7 @@ async def show(request: web.Request) -> web.Response:
     deps = request.app[DEPENDENCIES]
     source = caller_from(request, "source")
     explanation = await deps.run(
-        explain, request[ACCOUNT_ID], id_of(request), source, timestamp_of(request), deps.policy
+        explain, request[ACCOUNT_ID], id_of(request), source, timestamp_of(request), deps.policy, deps.dead_trunks()
     )
     return json_answer(ExplanationBody.of(explanation, deps.policy))
 

@@ -23,6 +23,9 @@ class HealthBody(Outgoing):
     """The state of each part: `up`, or what it is instead. The database is read and written every few seconds."""
     last_commit: str | None
     """When the database was last written. Null: not since the start."""
+    trunks: dict[str, str]
+    """The state of each trunk: `up`, `down` (its carrier does not answer), `missing` (Asterisk does not know it) or
+    `unknown`. It has no effect on `status`: without a trunk the API works, and calls are refused at once."""
 
 
 UP = "up"
@@ -47,6 +50,7 @@ def _body(request: web.Request) -> HealthBody:
         status=UP if all(state == UP for state in parts.values()) else DOWN,
         parts=parts,
         last_commit=None if last_commit is None else rfc3339(last_commit),
+        trunks=dict(deps.trunks()),
     )
 
 

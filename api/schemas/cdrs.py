@@ -1,7 +1,18 @@
 """A call record (CDR) as it goes out."""
 
 from api.schemas.common import Outgoing, Page
-from api.schemas.fields import BookingIdField, CdrIdField, Count, Instant, PastCaller, PastPhone, Phone
+from api.schemas.fields import (
+    BookingIdField,
+    CdrIdField,
+    Count,
+    HangupCause,
+    Instant,
+    PastCaller,
+    PastPhone,
+    Phone,
+    SipCode,
+)
+from engine.domain.call_ends import HungUpBy
 from engine.domain.routing import Disposition
 from engine.domain.times import rfc3339
 from engine.storage.cdrs import Cdr
@@ -24,10 +35,23 @@ class CdrBody(Outgoing):
     booking_id: BookingIdField
     """The booking, which may be gone since."""
     disposition: Disposition
+    hung_up_by: HungUpBy | None
+    """Who ended the call: `CALLER`; `CALLEE`, which is the hidden number's side with its carrier; `LIMIT`, because the
+    time to talk or to ring was over; `ENGINE`, after a `DELETE` or by the operator; or `UNKNOWN`. `null` if the call
+    was not put through, and in older records."""
+    sip_code: SipCode | None
+    """The final SIP status that came from the hidden number's side, such as 404; 200 for an answered call. `null` if
+    none came."""
+    hangup_cause: HangupCause | None
+    """The hangup cause (ITU-T Q.850) of the hidden number's side, such as 16 for a normal end. `null` if there was
+    none."""
 
     @classmethod
     def of(cls, cdr: Cdr) -> "CdrBody":
-        """The call record as it is stored."""
+        """The call record as it is stored, without what is for the operator only.
+
+        Trunks are named after carriers, and a SIP Call-ID can show from where a caller calls who withholds the number.
+        """
         return cls(
             id=cdr.id,
             timestamp=rfc3339(cdr.started_at),
@@ -37,6 +61,9 @@ class CdrBody(Outgoing):
             service=cdr.service,
             booking_id=cdr.booking_id,
             disposition=cdr.disposition,
+            hung_up_by=cdr.end.hung_up_by,
+            sip_code=cdr.end.sip_code,
+            hangup_cause=cdr.end.cause,
         )
 
 

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from api.schemas.bookings import BookingBody
 from api.schemas.cdrs import CdrBody
 from api.schemas.common import Incoming, Outgoing
-from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, described
+from api.schemas.fields import CALLER, MAX_NUMBER, WHOLE, Instant, Number, SipCode, described
 from engine.domain.number_plan import is_caller
 from engine.domain.numbers import is_e164
 from engine.domain.policy import MAX_CALL_SECONDS, Policy
@@ -69,7 +69,7 @@ class SimulatedCallBody(Outgoing):
     put_through: bool
     """Whether the hidden number would have rung."""
     reason: Reason
-    sip_status: Annotated[int, described(minimum=200, maximum=699)]
+    sip_status: SipCode
     """The SIP status that the caller would have received; 200 if the call was answered."""
     cdr: CdrBody | None
     """The call record; `null` if the number is not booked, because such calls are not recorded."""

@@ -52,7 +52,7 @@ void report_answered(long call, int limit_seconds) {
     struct text id = word_of(call, CALL_ID), booking = word_of(call, BOOKING_ID), callee = word_of(call, CALLEE_ID);
     char report[MOST], wall[WALL_SIZE];
     read_wall_clock(wall);
-    int length = snprintf(report, MOST - 50, "answered %.*s %.*s %.*s %d %s", id.length, id.from, booking.length, booking.from,
+    int length = snprintf(report, MOST - 50, "answered %.*s %.*s %.*s %d %s 7b1c3a44-1b1e-4d3c-9c49-1b2a3c4d5e6f", id.length, id.from, booking.length, booking.from,
                           callee.length, callee.from, limit_seconds, wall);
     send_event(call, callee, report, with_mac(report, length));
 }
@@ -71,7 +71,7 @@ void report_ended(long call, long answered_ms) {
     struct text id = word_of(call, CALL_ID), booking = word_of(call, BOOKING_ID);
     char report[MOST], wall[WALL_SIZE];
     read_wall_clock(wall);
-    int length = snprintf(report, MOST - 50, "ended %.*s %.*s %ld ANSWER %s", id.length, id.from, booking.length, booking.from, answered_ms, wall);
+    int length = snprintf(report, MOST - 50, "ended %.*s %.*s %ld ANSWER %s main  caller 16", id.length, id.from, booking.length, booking.from, answered_ms, wall);
     length = with_mac(report, length);
     append(report, length);
     send_event(call, id, report, length);

@@ -7,6 +7,8 @@ several simultaneous requests with one key the first is carried out and the othe
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.accounts.stored_data import check_stored
+from engine.domain.account_limits import AccountLimits
 from engine.domain.errors import IdempotencyKeyReused
 from engine.domain.ids import AccountId
 from engine.domain.times import EpochMs
@@ -33,16 +35,28 @@ class KeyedRequest:
 
 
 def once(
-    tx: Transaction, keyed: KeyedRequest, now: EpochMs, carry_out: Callable[[Transaction], KeptAnswer]
+    tx: Transaction,
+    keyed: KeyedRequest,
+    now: EpochMs,
+    carry_out: Callable[[Transaction], KeptAnswer],
+    limits: AccountLimits,
 ) -> tuple[KeptAnswer, bool]:
     """Carries out a request, unless it was carried out before.
 
     A refusal is not stored, because the same request may succeed later: `carry_out` raises it.
 
+    Args:
+        tx: The transaction.
+        keyed: The request.
+        now: The present time by the machine's clock.
+        carry_out: The command; returns the answer to keep.
+        limits: The limits of an account that has none of its own.
+
     Returns:
         The answer, and whether it is a repetition of an earlier one.
 
     Raises:
+        TooMuchStored: The account has stored as much as it may.
         IdempotencyKeyReused: The key was used for another request.
         Refusal: `carry_out` refused the request.
     """
@@ -51,6 +65,7 @@ def once(
         if kept.fingerprint != keyed.fingerprint:
             raise IdempotencyKeyReused("the key was used for another request within the last 24 hours")
         return kept.answer, True
+    check_stored(tx, keyed.account_id, limits)
     answer = carry_out(tx)
     tx.kept_answers.keep(keyed.account_id, keyed.key, keyed.fingerprint, answer, now)
     return answer, False

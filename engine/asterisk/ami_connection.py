@@ -37,6 +37,7 @@ LIST_FIELDS = (
     "ActionID",
     "Event",
     "EventList",
+    "Channel",
     "ListItems",
     "Uniqueid",
     "Linkedid",

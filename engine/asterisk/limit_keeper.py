@@ -81,7 +81,7 @@ class LimitKeeper:
         return self._routes.sending(call_id)
 
     def answered(self, report: AnswerReport, noted: AnswerNoted) -> None:
-        """Schedules what an answer needs: another limit than Asterisk has set, or the end of the call."""
+        """Schedules what an answer needs: another limit than Asterisk has set, new shares, or the end of the call."""
         awaited = self._answer_awaited.get(report.call_id)
         if awaited is not None:
             awaited.set()
@@ -90,6 +90,8 @@ class LimitKeeper:
             self._wake.set()
         elif noted.limit_differs:
             self.differs(report.booking_id)
+        if noted.others_up:
+            self.changed(report.booking_id)
 
     @asynccontextmanager
     async def room_made(self, booking_id: BookingId, seconds: int) -> AsyncIterator[None]:

@@ -1,10 +1,10 @@
-"""Notices a trunk that sends nothing at all, so that a call takes its next way early.
+"""Notices a trunk that sends nothing at all, so that a call takes its next way, or gets its 503, early.
 
 A trunk that is dead without anybody knowing sends no answer to an INVITE over UDP. Asterisk waits for one for 32 s and
 lets no setting shorten that below 6.4 s. Only the dialplan could give up earlier, but it does not see a `100 Trying`,
 which shows that the trunk is alive: it would give up a call that is about to ring. Asterisk keeps every answer in
-HANGUPCAUSE, though, where the manager interface can see it. So the engine looks once at each call that has another way
-to take, and sends the call on if no answer came.
+HANGUPCAUSE, though, where the manager interface can see it. So the engine looks once at each attempt, and sends the
+call on if no answer came: to its next way, or to its end.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SILENT_SECONDS = 1.8
 # Where the dialplan goes on after an attempt, see asterisk_conf/drop_in/extensions_rented_numbers.conf.
 CONTEXT, EXTENSION, LABEL = "rented-numbers", "0", "tried"
 # Its variables, and the function that names the channels from which an answer came.
-TRIED, ROUTES, ANSWERS = "RN_TRIED", "RN_ROUTES", "HANGUPCAUSE_KEYS()"
+TRIED, ANSWERS = "RN_TRIED", "HANGUPCAUSE_KEYS()"
 LONGEST_WAIT_SECONDS = 1.0
 
 
@@ -55,7 +55,7 @@ class SilentTrunks:
         self._planned = asyncio.Event()
 
     def watch(self, call_id: CallId) -> None:
-        """Begins to look at a call whose routes Asterisk has just got. It must have more than one."""
+        """Begins to look at a call whose routes Asterisk has just got."""
         self._plan(call_id, "")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -78,9 +78,7 @@ class SilentTrunks:
         try:
             if await self._get(look.call_id, ANSWERS):
                 return
-            tried, routes = await self._get(look.call_id, TRIED), await self._get(look.call_id, ROUTES)
-            if "&" not in routes:
-                return
+            tried = await self._get(look.call_id, TRIED)
             if look.tried not in {None, tried}:
                 # An earlier attempt has failed meanwhile, and this one may have begun just now.
                 self._plan(look.call_id, tried)

@@ -17,7 +17,13 @@ NO_CALL = CallId("")
 
 
 def explain(
-    tx: Transaction, account_id: AccountId, booking_id: BookingId, source: str, at: Timestamp, policy: Policy
+    tx: Transaction,
+    account_id: AccountId,
+    booking_id: BookingId,
+    source: str,
+    at: Timestamp,
+    policy: Policy,
+    dead_trunks: frozenset[str] = frozenset(),
 ) -> Explanation:
     """Explains the decision on a call from `source` that arrives at `at`, assuming that Asterisk is up.
 
@@ -28,14 +34,17 @@ def explain(
         source: The caller, as `caller_of` returns it.
         at: When the call arrives.
         policy: The operator's rules.
+        dead_trunks: The names of trunks that are known to be down.
 
     Raises:
         NotFound: The account has no such booking.
         BookingGone: The booking is gone.
     """
     booking = owned(tx.bookings.by_id(booking_id), account_id, at.wall_ms, policy)
-    incoming = IncomingCall(NO_CALL, booking.service, source, sandbox=sandbox_of(booking))
-    facts = facts_of(tx, asked_for(tx, incoming, at.wall_ms), source, at, policy)
+    sandbox = sandbox_of(booking)
+    dead = dead_trunks if sandbox is None else frozenset()  # a simulated call needs no trunk
+    incoming = IncomingCall(NO_CALL, booking.service, source, sandbox=sandbox, dead_trunks=dead)
+    facts = facts_of(tx, asked_for(tx, incoming, at.wall_ms), incoming, at, policy)
     reason = judge(facts, at.wall_ms, policy)
     seconds = facts.share if reason is Reason.PUT_THROUGH else 0
     return Explanation(

@@ -9,6 +9,7 @@ no two requests at the same time pass them together.
 
 import math
 
+from engine.accounts.stored_data import check_stored
 from engine.domain.errors import QuotaReached, TooManyNewBookings
 from engine.domain.ids import AccountId
 from engine.domain.policy import Policy
@@ -30,12 +31,15 @@ def check_quota(tx: Transaction, account_id: AccountId, now: EpochMs, policy: Po
 
     Raises:
         QuotaReached: Its bookings and its numbers in quarantine are as many as it may hold.
+        TooMuchStored: It is a sandbox and has stored as much as it may.
         TooManyNewBookings: It has made as many bookings within 24 hours as it may.
     """
     limits = tx.accounts.limits(account_id, policy.account_limits)
     _check_numbers(tx, account_id, limits.max_bookings, now)
     if tx.sandboxes.of(account_id) is None:
         _check_new_bookings(tx, account_id, limits.new_bookings_a_day, now)
+    else:
+        check_stored(tx, account_id, policy.account_limits)
 
 
 def _check_numbers(tx: Transaction, account_id: AccountId, limit: int, now: EpochMs) -> None:

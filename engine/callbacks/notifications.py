@@ -82,6 +82,7 @@ def notify_call_missed(tx: Transaction, called: Called, cdr: Cdr, now: EpochMs) 
             destination=cdr.destination,
             booking_id=booking.id,
             service=booking.service,
+            end=cdr.end,
         )
         post(tx, booking, body, now)
 
@@ -248,5 +249,6 @@ def notify_call_ended(tx: Transaction, booking: Booking, cdr: Cdr, now: EpochMs,
         destination=cdr.destination,
         booking_id=booking.id,
         service=cdr.service,
+        end=cdr.end,
     )
     post(tx, booking, body, now, sequence=sequence)

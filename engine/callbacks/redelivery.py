@@ -53,7 +53,8 @@ def redeliver(tx: Transaction, account_id: AccountId, callback_id: str, now: Epo
     changed = tx.outbox.redeliver(callback_id, now, held=held, unless_since=_cooled_since(now))
     if not changed and not found.claimed:
         redelivered_at = tx.outbox.redelivered_at(callback_id) or now
-        raise RedeliveredTooSoon(wait_ms=redelivered_at + REDELIVERY_COOLDOWN_MS - now)
+        wait_ms = redelivered_at + REDELIVERY_COOLDOWN_MS - now
+        raise RedeliveredTooSoon("the callback was sent again moments ago", retry_after=max(1, -(-wait_ms // 1000)))
     tx.posted_for |= {account_id}
     return _callback(tx, account_id, callback_id), changed
 

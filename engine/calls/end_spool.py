@@ -39,10 +39,17 @@ EVENT_SECONDS = 0.1
 
 @dataclass(slots=True)
 class _Place:
-    """How far a file has been read. `inode` tells whether it is still the same file."""
+    """How far a file has been read.
+
+    Attributes:
+        inode: Tells whether it is still the same file.
+        offset: Where its next line begins.
+        size: Its size when it was read last: more than `offset` if its last line has no end.
+    """
 
     inode: int = 0
     offset: int = 0
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class EndSpool:
         settled = 0
         # Only what is there by now: a reading that followed what is being appended might never end.
         sizes = {path: _size(path) for path in (self._former, self._current)}
-        if any(size != self._places[path].offset for path, size in sizes.items()):
+        if any(size != self._places[path].size for path, size in sizes.items()):
             await asyncio.sleep(EVENT_SECONDS)
         self._intake.begin_spool()
         for path, size in sizes.items():
@@ -111,6 +118,7 @@ class EndSpool:
             at_end = part.inode == place.inode and part.offset == place.offset
             place.inode, place.offset = part.inode, part.offset
             if at_end:
+                place.size = size
                 return settled
 
     def _rotate(self) -> None:

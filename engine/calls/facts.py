@@ -23,12 +23,16 @@ class IncomingCall:
         service: The dialled number.
         source: The caller: E.164, as sent, or "anonymous".
         sandbox: The account whose sandbox simulates the call; None for a real call.
+        sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
+        dead_trunks: The names of trunks that are known to be down.
     """
 
     call_id: CallId
     service: E164
     source: str
     sandbox: AccountId | None = None
+    sip_call_id: str | None = None
+    dead_trunks: frozenset[str] = frozenset()
 
 
 def asked_for(tx: Transaction, incoming: IncomingCall, now: EpochMs) -> Asked | None:
@@ -45,17 +49,18 @@ def sandbox_of(booking: Booking) -> AccountId | None:
     return booking.account_id if is_simulated(booking.service) else None
 
 
-def facts_of(tx: Transaction, asked: Asked | None, source: str, at: Timestamp, policy: Policy) -> Facts:
-    """Returns what the decision on a call from `source` depends on. Writes nothing."""
+def facts_of(tx: Transaction, asked: Asked | None, incoming: IncomingCall, at: Timestamp, policy: Policy) -> Facts:
+    """Returns what the decision on a call depends on. Writes nothing."""
     if asked is None:
         return Facts(None)
     return Facts(
         asked.booking,
-        source,
+        incoming.source,
         destination_is_ours=asked.destination_is_ours,
         caller_blocked=asked.caller_blocked,
         caller_calls=asked.caller_calls,
         share=_share(tx, asked.booking, at, policy),
+        dead_trunks=incoming.dead_trunks,
     )
 
 

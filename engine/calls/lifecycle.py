@@ -8,31 +8,29 @@ from dataclasses import dataclass, replace
 
 from engine.callbacks import expired_calls, notifications
 from engine.calls.facts import IncomingCall, asked_for, facts_of
+from engine.calls.reported_times import answered_ms_of, reported_moment
 from engine.calls.reports import AnswerReport, EndReport
 from engine.cdr.write import CallOutcome, record_call
 from engine.domain import booking as bookings
 from engine.domain import routing
 from engine.domain.booking import Booking
+from engine.domain.call_ends import LIMIT_TOLERANCE_MS, answered_end, unanswered_disposition, unanswered_end
 from engine.domain.ids import CallId
 from engine.domain.metering import (
     CallEvent,
     CallState,
-    least_without_clock_step,
     next_state,
     seconds_charged,
     talk_limit_ms,
-    without_clock_step,
 )
 from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, Disposition, MakeRoom, Reject, RouteDecision
-from engine.domain.times import BootMs, EpochMs, Timestamp
+from engine.domain.times import EpochMs, Timestamp
 from engine.storage.call_path import Called
 from engine.storage.calls import Call
 from engine.storage.cdrs import Cdr
 from engine.storage.transaction import Transaction
-
-MACHINE_START = BootMs(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +53,13 @@ class AnswerNoted:
     Attributes:
         must_end: The call must end: it is settled or unknown, or its booking is gone.
         limit_differs: Asterisk's limit is not the one that the call must have.
+        others_up: Other calls are up on the booking. They may have talked while this one rang, so that the shares of
+            what is left are not fair any more.
     """
 
     must_end: bool = False
     limit_differs: bool = False
+    others_up: bool = False
 
 
 def route_call(
@@ -80,9 +81,9 @@ def route_call(
     """
     asked = asked_for(tx, incoming, at.wall_ms)
     if asked is not None and asked.call_is_known:
-        return _repeated_decision(tx, asked.booking, incoming.call_id, policy)
+        return _repeated_decision(tx, asked.booking, incoming, policy)
     booking = None if asked is None else asked.booking
-    facts = facts_of(tx, asked, incoming.source, at, policy)
+    facts = facts_of(tx, asked, incoming, at, policy)
     decision = routing.decide(facts, at.wall_ms, policy, room_was_made=room_was_made)
     was_rejected = asked is not None and asked.call_has_record
     if was_rejected and not isinstance(decision, Reject):
@@ -111,10 +112,15 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
         report: Asterisk's report.
         at: Now, by the engine's clocks.
     """
-    answered = _reported_moment(report.asterisk_now, at)
+    answered = reported_moment(report.asterisk_now, at)
     not_before = EpochMs(at.wall_ms + report.limit * 1000)
     if tx.call_path.begin_expected_talk(
-        report.call_id, report.callee_channel, report.limit, answered=answered, not_before=not_before
+        report.call_id,
+        report.callee_channel,
+        report.limit,
+        answered=answered,
+        not_before=not_before,
+        callee_sip_call_id=report.callee_sip_call_id,
     ):
         return AnswerNoted()
     called = tx.call_path.called(report.call_id)
@@ -126,13 +132,22 @@ def note_answer(tx: Transaction, report: AnswerReport, at: Timestamp) -> AnswerN
 def _begin_talk(tx: Transaction, called: Called, report: AnswerReport, at: Timestamp) -> AnswerNoted:
     """Makes a ringing call LIVE, and posts the callback about its start if the account has chosen it."""
     call = called.call
-    answered = _reported_moment(report.asterisk_now, at, since=call.started_ticks)
+    answered = reported_moment(report.asterisk_now, at, since=call.started_ticks)
     state = next_state(call.state, CallEvent.ANSWERED)
-    tx.calls.update(replace(call, state=state, callee_channel=report.callee_channel, answered=answered))
+    tx.calls.update(
+        replace(
+            call,
+            state=state,
+            callee_channel=report.callee_channel,
+            answered=answered,
+            callee_sip_call_id=report.callee_sip_call_id,
+        )
+    )
     answered_at = EpochMs(at.wall_ms - (at.boot_ms - answered.boot_ms))
     notifications.notify_call_started(tx, called, answered_at, at.wall_ms)
     limit_ms = talk_limit_ms(call.seconds_leased, 0, called.booking.end_at - answered_at)
-    return AnswerNoted(limit_differs=limit_ms != report.limit * 1000)
+    others_up = called.booking.calls.leased > 1
+    return AnswerNoted(limit_differs=limit_ms != report.limit * 1000, others_up=others_up)
 
 
 def call_ended(
@@ -154,8 +169,7 @@ def call_ended(
     if called is None or called.call.ended_at is not None:
         return None
     call, now = called.call, at.wall_ms
-    talked_ms = _talked_ms(report, call, at, late=late)
-    disposition = Disposition.ANSWERED if talked_ms else routing.unanswered_disposition(report.dial_status)
+    talked_ms = answered_ms_of(report, call, at, late=late)
     if talked_ms and call.answered is None:
         # The report of the answer was lost, so the callback about the start is still due. A report in the end spool may
         # be old, so its own time counts, unless that lies ahead.
@@ -163,8 +177,16 @@ def call_ended(
         answered_at = EpochMs(max(call.started_at, ended_at - talked_ms))
         notifications.notify_call_started(tx, called, answered_at, now)
         called = called_by(tx, report.call_id)  # one more callback is posted
-    charged = seconds_charged(talked_ms, call.seconds_leased)
-    return settle(tx, called, CallOutcome(disposition, charged), now, policy)
+    return settle(tx, called, _outcome(report, called, talked_ms, at), now, policy)
+
+
+def _outcome(report: EndReport, called: Called, talked_ms: int, at: Timestamp) -> CallOutcome:
+    """Returns how a call ended by Asterisk's report."""
+    if not talked_ms:
+        return CallOutcome(unanswered_disposition(report.end), end=unanswered_end(report.end))
+    left_ms = min(called.call.seconds_leased * 1000 - talked_ms, called.booking.end_at - at.wall_ms)
+    end = answered_end(report.end, reached_limit=left_ms <= LIMIT_TOLERANCE_MS)
+    return CallOutcome(Disposition.ANSWERED, seconds_charged(talked_ms, called.call.seconds_leased), end)
 
 
 def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy) -> Settlement | None:
@@ -214,55 +236,22 @@ def called_by(tx: Transaction, call_id: CallId) -> Called:
     return called
 
 
-def _talked_ms(report: EndReport, call: Call, at: Timestamp, *, late: bool) -> int:
-    """Returns how long the call was answered: by Asterisk's measurement, without the steps of its wall clock."""
-    engine_step_ms = at.wall_ahead_ms - Timestamp(call.started_at, call.started_ticks).wall_ahead_ms
-    if late or report.asterisk_now is None or call.answered is None:
-        return least_without_clock_step(report.answered_ms, engine_step_ms)
-    ended = _reported_moment(report.asterisk_now, at, since=call.answered.boot_ms)
-    return without_clock_step(
-        report.answered_ms,
-        engine_step_ms=engine_step_ms,
-        asterisk_step_ms=ended.wall_ahead_ms - call.answered.wall_ahead_ms,
-    )
-
-
-def _reported_moment(asterisk_now: EpochMs | None, at: Timestamp, *, since: BootMs = MACHINE_START) -> Timestamp:
-    """Returns when what was reported happened, by the engine's boot clock and Asterisk's wall clock.
-
-    A report is late if the link or the engine stood still. Asterisk runs on the engine's machine, so the difference
-    between its wall clock and ours shows how late. If that is impossible, one of the clocks was set, and the report
-    counts as not late.
-
-    Args:
-        asterisk_now: Asterisk's wall clock in the report, if known.
-        at: When the report is handled.
-        since: The earliest possible moment.
-    """
-    if asterisk_now is None:
-        return at
-    late_ms = at.wall_ms - asterisk_now
-    if 0 <= late_ms <= at.boot_ms - since:
-        return Timestamp(asterisk_now, BootMs(at.boot_ms - late_ms))
-    return at.with_wall(asterisk_now)
-
-
 def _has_no_destination(called: Called) -> bool:
     return called.booking.gone_at is not None or called.call.destination == ERASED
 
 
-def _repeated_decision(tx: Transaction, booking: Booking, call_id: CallId, policy: Policy) -> RouteDecision:
+def _repeated_decision(tx: Transaction, booking: Booking, incoming: IncomingCall, policy: Policy) -> RouteDecision:
     """Returns the decision on a call id that was routed before.
 
     Rejects in case of doubt: a second Asterisk may use the same call id for another number.
     """
-    called = called_by(tx, call_id)
+    called = called_by(tx, incoming.call_id)
     is_other = called.booking.id != booking.id
     if is_other or called.call.ended_at is not None or _has_no_destination(called):
         return routing.UNKNOWN_NUMBER
     # The destination of the first decision, which the call record will have: the booking's may have changed meanwhile.
     as_routed = replace(booking, destination=called.call.destination)
-    return routing.bridge(as_routed, called.call.seconds_leased, called.call.source, policy)
+    return routing.bridge(as_routed, called.call.seconds_leased, called.call.source, policy, incoming.dead_trunks)
 
 
 def _new_call(
@@ -282,4 +271,5 @@ def _new_call(
         started_ticks=at.boot_ms,
         answered=None,
         seen_ticks=None,
+        sip_call_id=incoming.sip_call_id,
     )

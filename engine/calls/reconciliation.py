@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from engine.callbacks import notifications
 from engine.calls.lifecycle import Settlement, called_by, settle
 from engine.cdr.write import CallOutcome
+from engine.domain.call_ends import LOST
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallEvent, CallState, next_state, seconds_charged
 from engine.domain.policy import Policy
@@ -133,7 +134,7 @@ def settle_vanished(tx: Transaction, vanished: AbstractSet[CallId], now: EpochMs
     for call_id in sorted(vanished):
         called = tx.call_path.called(call_id)
         if called is not None and called.call.ended_at is None:
-            outcome = CallOutcome(Disposition.LOST, _known_seconds(called.call))
+            outcome = CallOutcome(Disposition.LOST, _known_seconds(called.call), LOST)
             settled.append(settle(tx, called, outcome, now, policy))
     return settled
 
@@ -149,7 +150,7 @@ def settle_overdue(tx: Transaction, at: Timestamp, policy: Policy, limit: int) -
     for call in overdue:
         charged = call.seconds_leased if call.state is CallState.LIVE else 0
         settled.append(
-            settle(tx, called_by(tx, call.call_id), CallOutcome(Disposition.LOST, charged), at.wall_ms, policy)
+            settle(tx, called_by(tx, call.call_id), CallOutcome(Disposition.LOST, charged, LOST), at.wall_ms, policy)
         )
     return settled
 

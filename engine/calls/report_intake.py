@@ -6,13 +6,14 @@ reconciliation finds an answer. So the queue is bounded, and reports that do not
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
 
 from engine.calls.lifecycle import AnswerNoted, Settlement, call_ended, note_answer
 from engine.calls.reports import AnswerReport, BadReport, EndReport, Report, ReportReader
+from engine.domain.call_ends import DialplanEnd
 from engine.domain.ids import CallId
 from engine.domain.policy import Policy
 from engine.runtime.clock import Clock
@@ -49,12 +50,21 @@ class ReportIntake:
         refused: Lines that were no reports of our Asterisks.
     """
 
-    def __init__(self, reader: ReportReader, storage: Storage, clock: Clock, policy: Policy, limits: Limits) -> None:
+    def __init__(
+        self,
+        reader: ReportReader,
+        storage: Storage,
+        clock: Clock,
+        policy: Policy,
+        limits: Limits,
+        note_end: Callable[[DialplanEnd], None] = lambda end: None,
+    ) -> None:
         self._reader = reader
         self._storage = storage
         self._clock = clock
         self._policy = policy
         self._limits = limits
+        self._note_end = note_end
         self._queue: deque[Report] = deque()
         self._wake = asyncio.Event()
         # Settled by an event; the end spool has the same ends. The first set was complete before its present reading.
@@ -120,10 +130,22 @@ class ReportIntake:
         if not isinstance(result, Settlement):
             return False  # it was settled before
         self._limits.settled(result)
+        self._note_end(report.end)
         if len(self._settled_since) < MAX_REMEMBERED:
             self._settled_since.add(report.call_id)
         cdr = result.cdr
-        log.info("call_ended", call=cdr.call_id, cdr=cdr.id, disposition=cdr.disposition, seconds=cdr.duration)
+        log.info(
+            "call_ended",
+            call=cdr.call_id,
+            sip_call_id=cdr.sip_call_id,
+            cdr=cdr.id,
+            disposition=cdr.disposition,
+            seconds=cdr.duration,
+            trunk=cdr.end.trunk,
+            sip_code=cdr.end.sip_code,
+            hangup_cause=cdr.end.cause,
+            hung_up_by=cdr.end.hung_up_by,
+        )
         return True
 
     def begin_spool(self) -> None:

@@ -2,20 +2,24 @@
 
 A report is one line. Its fields are separated by single spaces and may be empty; the last one is a MAC of the others:
 
-    answered CALL BOOKING CALLEE-CHANNEL LIMIT WALL-CLOCK MAC
-    ended CALL BOOKING ANSWERED-MS DIALSTATUS WALL-CLOCK MAC
+    answered CALL BOOKING CALLEE-CHANNEL LIMIT WALL-CLOCK CALLEE-CALL-ID MAC
+    ended CALL BOOKING ANSWERED-MS DIALSTATUS WALL-CLOCK TRUNK TRIED SOURCE CAUSE MAC
 
-The wall clock is UTC as `20260301120000250`. Later versions may add fields before the MAC. Asterisk sends each report
-as an event of its manager interface, and also writes the report of an end into the end spool.
+The wall clock is UTC as `20260301120000250`. CALLEE-CALL-ID is a SIP Call-ID, percent-encoded. TRIED has the attempts
+that failed, each `TRUNK:DIALSTATUS:SIP-STATUS:CAUSE`, joined by `/`; if it is long, its beginning is cut off. SOURCE
+is `caller`, `callee` or empty. Later versions may add fields before the MAC, and earlier ones have fewer. Asterisk
+sends each report as an event of its manager interface, and also writes the report of an end into the end spool.
 """
 
 import datetime as dt
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
+from urllib.parse import unquote
 
+from engine.domain.call_ends import Attempt, DialplanEnd
 from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs
 from engine.runtime.authentication import is_authentic
@@ -24,10 +28,21 @@ ENDED = "ended"
 MAX_BYTES = 1024
 CALL_ID = r"[A-Za-z0-9._-]{1,128}"
 
-# Both may have further fields at their ends.
-_ANSWERED = re.compile(rf"answered ({CALL_ID}) ([a-z0-9_]*) ({CALL_ID}) ([0-9]{{1,9}}) ([0-9]*)(?: [!-~ ]*)?")
-_ENDED = re.compile(rf"ended ({CALL_ID}) ([a-z0-9_]*) (-?[0-9]{{1,12}}|) ([A-Z]{{0,32}}) ([0-9]*)(?: [!-~ ]*)?")
+# Both may have further fields at their ends. What cannot be read there does not keep a call from being settled.
+_ANSWERED = re.compile(rf"answered ({CALL_ID}) ([a-z0-9_]*) ({CALL_ID}) ([0-9]{{1,9}}) ([0-9]*)(?: ([!-~ ]*))?")
+_ENDED = re.compile(rf"ended ({CALL_ID}) ([a-z0-9_]*) (-?[0-9]{{1,12}}|) ([A-Z]{{0,32}}) ([0-9]*)(?: ([!-~ ]*))?")
+_TRUNK = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_ATTEMPT = re.compile(r"([a-z0-9-]{0,31}):([A-Z]{0,32}):([1-6][0-9]{2})?:([0-9]{1,3})?")
+_CAUSE = re.compile(r"[0-9]{1,3}")
+_SOURCES = ("caller", "callee")
+# Provisional answers, such as 180, and 2xx do not end an attempt that failed.
+_LEAST_FINAL = 300
+_MOST_CAUSE = 127
 _WALL_CLOCK = re.compile(r"[0-9]{17}")
+# The dialplan cuts longer ones.
+MAX_SIP_CALL_ID = 128
+_PLAIN_CALL_ID = re.compile(rf"[A-Za-z0-9._~!*'-]{{1,{MAX_SIP_CALL_ID}}}")
+_NOT_IN_CALL_ID = re.compile(r"[^!-+\--~]+")
 
 
 class BadReport(Exception):
@@ -44,6 +59,7 @@ class AnswerReport:
         callee_channel: Asterisk's unique id of the callee's channel, which carries the limit.
         limit: The limit that Asterisk has set, in seconds from the answer.
         asterisk_now: When it was answered, by Asterisk's wall clock; None if that cannot be read.
+        callee_sip_call_id: The SIP Call-ID of the callee's leg; None if it was not reported.
     """
 
     call_id: CallId
@@ -51,6 +67,7 @@ class AnswerReport:
     callee_channel: str
     limit: int
     asterisk_now: EpochMs | None = None
+    callee_sip_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +79,14 @@ class EndReport:
         booking_id: The booking that was called.
         answered_ms: How long the call was answered, by Asterisk's wall clock: negative if that clock was set back
             meanwhile, 0 if the call was not answered.
-        dial_status: Asterisk's DIALSTATUS; empty if nothing was dialled.
+        end: How it ended.
         asterisk_now: When it ended, by Asterisk's wall clock; None if that cannot be read.
     """
 
     call_id: CallId
     booking_id: BookingId
     answered_ms: int
-    dial_status: str
+    end: DialplanEnd
     asterisk_now: EpochMs | None = None
 
 
@@ -99,14 +116,57 @@ class ReportReader:
         if not mac.isascii() or not is_authentic(self._tokens, text, mac):
             raise BadReport("the report's MAC is missing or wrong")
         if ended := _ENDED.fullmatch(text):
-            call_id, booking_id, answered_ms, dial_status, now = ended.groups()
-            return EndReport(
-                CallId(call_id), BookingId(booking_id), int(answered_ms or 0), dial_status, wall_clock(now)
-            )
+            call_id, booking_id, answered_ms, dial_status, now, more = ended.groups()
+            end = _end(dial_status, more or "")
+            return EndReport(CallId(call_id), BookingId(booking_id), int(answered_ms or 0), end, wall_clock(now))
         if answered := _ANSWERED.fullmatch(text):
-            call_id, booking_id, callee_channel, limit, now = answered.groups()
-            return AnswerReport(CallId(call_id), BookingId(booking_id), callee_channel, int(limit), wall_clock(now))
+            call_id, booking_id, callee_channel, limit, now, more = answered.groups()
+            sip_call_id = sip_call_id_from((more or "").partition(" ")[0])
+            return AnswerReport(
+                CallId(call_id), BookingId(booking_id), callee_channel, int(limit), wall_clock(now), sip_call_id
+            )
         raise BadReport("the report has a missing or wrong field")
+
+
+@lru_cache(maxsize=256)
+def _end(dial_status: str, more: str) -> DialplanEnd:
+    """Reads the fields after the wall clock; those that are missing or wrong count as unknown.
+
+    Cached, because most calls end in the same few ways.
+    """
+    trunk, tried, source, cause, *_ = [*more.split(" "), "", "", "", ""]
+    return DialplanEnd(
+        dial_status,
+        trunk if _TRUNK.fullmatch(trunk) else None,
+        tuple(_attempts(tried)) if tried else (),
+        source if source in _SOURCES else "",
+        _cause(cause),
+    )
+
+
+def _attempts(tried: str) -> Iterator[Attempt]:
+    for text in tried.split("/"):
+        if match := _ATTEMPT.fullmatch(text):
+            trunk, dial_status, sip_code, cause = match.groups()
+            is_final = sip_code is not None and int(sip_code) >= _LEAST_FINAL
+            yield Attempt(trunk, dial_status, int(sip_code) if is_final else None, _cause(cause))
+
+
+def _cause(text: str | None) -> int | None:
+    """Returns a hangup cause; None for 0, which Asterisk uses for none, and for what is no cause."""
+    return int(text) if text and _CAUSE.fullmatch(text) and 0 < int(text) <= _MOST_CAUSE else None
+
+
+def sip_call_id_from(encoded: str) -> str | None:
+    """Decodes a SIP Call-ID as the dialplan writes it.
+
+    Returns:
+        The Call-ID, at most MAX_SIP_CALL_ID characters of it; None if there is none. Characters that cannot be in one
+        (RFC 3261 section 25.1) are left out, so that it can be printed everywhere.
+    """
+    if _PLAIN_CALL_ID.fullmatch(encoded):
+        return encoded
+    return _NOT_IN_CALL_ID.sub("", unquote(encoded, errors="ignore"))[:MAX_SIP_CALL_ID] or None
 
 
 def wall_clock(text: str) -> EpochMs | None:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 from engine.storage.cdrs import Between, CallRecord, CdrPosition, WantedRecords
 from engine.storage.reads import Reads
-
-# Records that one page scans: a few milliseconds of the thread that all reads share.
-SCAN_LIMIT = 5_000
+from engine.storage.scanning import Slice, scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class RecordPage:
 
 
 async def record_page(
-    reads: Reads, wanted: WantedRecords, after: CdrPosition | None, limit: int, *, scan_limit: int = SCAN_LIMIT
+    reads: Reads, wanted: WantedRecords, after: CdrPosition | None, limit: int, *, scan_limit: int | None = None
 ) -> RecordPage:
     """Returns up to `limit` records older than `after`.
 
@@ -33,22 +31,25 @@ async def record_page(
         wanted: Account, time range and filters.
         after: The position after which the page begins; None for the first page.
         limit: The most records to return.
-        scan_limit: The most records to scan if there is a filter.
+        scan_limit: The most records to scan if there is a filter; None: scanning.SCAN_LIMIT.
 
     Raises:
         StorageUnavailable: The database failed.
     """
     newest = CdrPosition(wanted.until, "")
     before = newest if after is None else min(after, newest)
-    between = Between(before, last=CdrPosition(wanted.since, ""))
-    scanned_up_to = await _end_of_scan(reads, wanted, between, scan_limit) if wanted.is_filtered else None
-    if scanned_up_to is not None:
-        between = Between(before, last=scanned_up_to)
-    records = await reads.cdrs(wanted, between, limit=limit + 1)
-    if len(records) > limit:
-        shown = records[:limit]
+    oldest = CdrPosition(wanted.since, "")
+
+    async def read(begin: CdrPosition, count: int, most: int) -> Slice[CallRecord, CdrPosition]:
+        last = await _end_of_slice(reads, wanted, Between(begin, oldest), count) if wanted.is_filtered else None
+        records = await reads.cdrs(wanted, Between(begin, last=last or oldest), limit=most)
+        return Slice(records, last, count)
+
+    page = await scan(before, limit + 1, read, scan_limit)
+    if len(page.records) > limit:
+        shown = page.records[:limit]
         return RecordPage(shown, position_of(shown[-1]))
-    return RecordPage(records, scanned_up_to)
+    return RecordPage(page.records, page.goes_on_after)
 
 
 async def record_batches(reads: Reads, wanted: WantedRecords, size: int) -> AsyncGenerator[list[CallRecord], None]:
@@ -67,7 +68,7 @@ def position_of(record: CallRecord) -> CdrPosition:
     return CdrPosition(record.cdr.started_at, record.cdr.id)
 
 
-async def _end_of_scan(reads: Reads, wanted: WantedRecords, between: Between, scan_limit: int) -> CdrPosition | None:
-    """Returns the position of the last record to scan; None if the range ends before it."""
-    positions = await reads.cdr_places(wanted.account_id, between, skipped=scan_limit - 1)
+async def _end_of_slice(reads: Reads, wanted: WantedRecords, between: Between, count: int) -> CdrPosition | None:
+    """Returns the position of the last record of a slice; None if the range ends with it."""
+    positions = await reads.cdr_places(wanted.account_id, between, skipped=count - 1)
     return positions[0] if len(positions) > 1 else None

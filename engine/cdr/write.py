@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from engine.domain.booking import Booking
+from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd
 from engine.domain.routing import Disposition
 from engine.runtime.ids import new_id
 from engine.storage.calls import Call
@@ -11,10 +12,17 @@ from engine.storage.transaction import Transaction
 
 
 class CallOutcome(NamedTuple):
-    """How a call ended, and its duration in whole seconds: 0 if it was not answered."""
+    """How a call ended.
+
+    Attributes:
+        disposition: How it ended, in a word.
+        duration: Charged seconds; 0 if it was not answered.
+        end: What is known of its end besides.
+    """
 
     disposition: Disposition
     duration: int = 0
+    end: CallEnd = NOT_PUT_THROUGH
 
 
 def record_call(tx: Transaction, booking: Booking, call: Call, outcome: CallOutcome) -> Cdr:
@@ -31,6 +39,9 @@ def record_call(tx: Transaction, booking: Booking, call: Call, outcome: CallOutc
         # Where the call was let through to: the booking's destination may have changed since.
         destination=call.destination,
         disposition=outcome.disposition,
+        end=outcome.end,
+        sip_call_id=call.sip_call_id,
+        callee_sip_call_id=call.callee_sip_call_id,
     )
     tx.cdrs.insert(cdr)
     return cdr

@@ -96,6 +96,10 @@ def limits(
         int | None,
         typer.Option(min=1, max=MOST.requests_per_minute, help="API requests that it may send within a minute."),
     ] = None,
+    stored_megabytes: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST.stored_megabytes, help="Megabytes that its requests may have stored."),
+    ] = None,
     reset: Annotated[
         bool, typer.Option("--reset", help="Drop its own limits first, so that those of the settings apply again.")
     ] = False,
@@ -109,6 +113,7 @@ def limits(
         "max_bookings": max_bookings,
         "new_bookings_a_day": new_bookings_a_day,
         "requests_per_minute": requests_per_minute,
+        "stored_megabytes": stored_megabytes,
     }
     own = {name: value for name, value in options.items() if value is not None}
     settings = Settings()
@@ -131,6 +136,7 @@ def _limits(tx: Transaction, account: str, default: AccountLimits) -> dict[str, 
         "bookingsHeld": used.bookings_held,
         "numbersInQuarantine": used.numbers_in_quarantine,
         "newBookingsLastDay": used.new_bookings,
+        "storedBytes": tx.accounts.stored_bytes(account_id),
     }
 
 

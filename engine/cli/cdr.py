@@ -1,6 +1,7 @@
 """`cdr …`: call records of one account or of all, read in batches, also while an engine runs."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,17 +17,17 @@ from engine.accounts.accounts import account_of
 from engine.cdr.listing import position_of, record_batches
 from engine.cdr.master_csv import master_csv
 from engine.cli.database import run_command
-from engine.cli.output import Json, complain, show
+from engine.cli.output import Json, complain, show, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
-from engine.domain.errors import InvalidInput
+from engine.domain.errors import InvalidInput, NotFound
 from engine.domain.ids import BookingId
 from engine.domain.number_plan import caller_of, is_caller
 from engine.domain.numbers import E164, is_e164
 from engine.domain.routing import Disposition
 from engine.domain.times import NO_INSTANT, EpochMs, instant_from, rfc3339
 from engine.domain.trunks import typed_plan
-from engine.storage.cdrs import CallRecord, WantedRecords
+from engine.storage.cdrs import CallRecord, Cdr, WantedRecords
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.reads import Reads
 
@@ -34,6 +35,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Call records
 
 BATCH = 500
 MAX_SHOWN = 1_000
+# With more columns a table would be too wide for a terminal.
+IN_TABLE = ("id", "timestamp", "duration", "source", "service", "disposition", "sipCode", "trunk")
 
 
 class Format(StrEnum):
@@ -44,8 +47,11 @@ class Format(StrEnum):
 
 
 def json_lines(records: list[CallRecord]) -> str:
-    """Returns the records as `GET /cdr.jsonl` writes them."""
-    return "".join(f"{CdrBody.of(record.cdr).model_dump_json()}\n" for record in records)
+    """Returns the records as `GET /cdr.jsonl` writes them, with the fields that are for the operator only."""
+    return "".join(
+        f"{json.dumps(CdrBody.of(record.cdr).model_dump(mode='json') | _for_operator(record.cdr))}\n"
+        for record in records
+    )
 
 
 LINES: dict[Format, Callable[[list[CallRecord]], str]] = {Format.CSV: master_csv, Format.JSONL: json_lines}
@@ -76,10 +82,19 @@ def list_(
     """List the newest call records. Hidden numbers are not shown."""
     settings = Settings()
     wanted = _wanted(settings, account, since, until, service, source, disposition, booking)
-    rows = [_shown(record) for record in asyncio.run(_newest(settings, wanted, limit))]
-    if not as_json:  # a table with these columns would be too wide for a terminal
-        rows = [{name: row[name] for name in row if name not in {"bookingId", "accountId"}} for row in rows]
+    rows = [_shown(record.cdr) for record in asyncio.run(_newest(settings, wanted, limit))]
+    if not as_json:
+        rows = [{name: row[name] for name in IN_TABLE} for row in rows]
     show(rows, as_json=as_json)
+
+
+@app.command("show")
+def show_(cdr_id: Annotated[str, typer.Argument(help="Id of the call record.")], as_json: Json = False) -> None:
+    """Show one call record with all that is known of its end. The hidden number is not shown."""
+    cdr = run_command(Settings(), lambda tx: tx.cdrs.by_id(cdr_id))
+    if cdr is None:
+        raise NotFound("there is no such call record: `cdr list` shows their ids")
+    show_one(_shown(cdr), as_json=as_json)
 
 
 @app.command("export")
@@ -98,7 +113,7 @@ def export(
 ) -> None:
     """Export all call records with their hidden numbers, newest first, one account after the other.
 
-    The lines are those of `GET /cdr.csv` and `GET /cdr.jsonl`.
+    The lines are those of `GET /cdr.csv` and `GET /cdr.jsonl`; in the latter, trunk and SIP Call-IDs are added.
     """
     settings = Settings()
     wanted = _wanted(settings, account, since, until, service, source, disposition, booking)
@@ -187,8 +202,7 @@ async def _all(settings: Settings, wanted: list[WantedRecords]) -> AsyncIterator
                 yield batch
 
 
-def _shown(record: CallRecord) -> dict[str, Any]:
-    cdr = record.cdr
+def _shown(cdr: Cdr) -> dict[str, Any]:
     return {
         "id": cdr.id,
         "timestamp": rfc3339(cdr.started_at),
@@ -198,4 +212,14 @@ def _shown(record: CallRecord) -> dict[str, Any]:
         "disposition": cdr.disposition.value,
         "bookingId": cdr.booking_id,
         "accountId": cdr.account_id,
+        "callId": cdr.call_id,
+        "hungUpBy": cdr.end.hung_up_by,
+        "sipCode": cdr.end.sip_code,
+        "hangupCause": cdr.end.cause,
+        **_for_operator(cdr),
     }
+
+
+def _for_operator(cdr: Cdr) -> dict[str, Any]:
+    """Returns what customers do not see: trunks are named after carriers, a SIP Call-ID can show where a caller is."""
+    return {"trunk": cdr.end.trunk, "sipCallId": cdr.sip_call_id, "calleeSipCallId": cdr.callee_sip_call_id}

@@ -28,8 +28,17 @@ class AccountSettings(AsteriskSettings):
         le=MOST.requests_per_minute,
         description="API requests that one account may send within a minute. All may come at once.",
     )
+    stored_megabytes: int = Field(
+        DEFAULT_ACCOUNT_LIMITS.stored_megabytes,
+        ge=1,
+        le=MOST.stored_megabytes,
+        description="Megabytes that the requests of one account may have stored: answers kept for `Idempotency-Key`. "
+        "Its sandbox may have stored as much again.",
+    )
 
     @property
     def account_limits(self) -> AccountLimits:
         """The limits of an account that has none of its own."""
-        return AccountLimits(self.max_bookings_per_account, self.new_bookings_a_day, self.requests_per_minute)
+        return AccountLimits(
+            self.max_bookings_per_account, self.new_bookings_a_day, self.requests_per_minute, self.stored_megabytes
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.bookings.adjustments import Adjustment
 from engine.control.protocol import ANSWER_SECONDS, MAX_LINE, EngineRefused, EngineSilent, socket_path
-from engine.control.requests import NAMES, Done, EndCalls, HangUp, ShareSeconds
+from engine.control.requests import NAMES, Done, EndCalls, HangUp, ShareSeconds, ShownTrunk, ShowTrunks
 from engine.storage.bookings import Grant, grant_from_row
 
 
@@ -32,6 +32,17 @@ def ask_engine(data_dir: Path, request: HangUp | EndCalls | ShareSeconds) -> Don
     """
     done = ask(data_dir, NAMES[type(request)], request)
     return None if done is None else Done(**done)
+
+
+def ask_trunks(data_dir: Path) -> list[ShownTrunk] | None:
+    """Returns the trunks as the running engine knows them; None when no engine is running.
+
+    Raises:
+        EngineRefused: With the engine's reason.
+        EngineSilent: The engine did not answer.
+    """
+    done = ask(data_dir, NAMES[ShowTrunks], ShowTrunks())
+    return None if done is None else [ShownTrunk(**trunk) for trunk in done["trunks"]]
 
 
 def ask(data_dir: Path, operation: str, request: Any) -> dict[str, Any] | None:  # noqa: ANN401  any dataclass

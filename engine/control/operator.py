@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Sequence
 
 from engine.asterisk.ami_link import AmiLink
-from engine.asterisk.errors import AmiRefused, AmiUnavailable
+from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.trunk_states import TrunkStates, calls_by_trunk
 from engine.bookings.adjustments import Adjustment
-from engine.control.requests import NAMES, Done, EndCalls, HangUp, ShareSeconds
+from engine.control.requests import NAMES, Done, EndCalls, HangUp, ShareSeconds, ShownTrunk, ShownTrunks, ShowTrunks
 from engine.control.server import Operation
 from engine.domain.errors import NotFound
 from engine.domain.ids import BookingId, CallId
@@ -22,10 +23,11 @@ from engine.storage.transaction import Transaction
 class Operator:
     """Adjusts bookings and ends calls at an operator's request. Every method raises Refusal and StorageError."""
 
-    def __init__(self, storage: Storage, link: AmiLink, limits: LimitKeeper) -> None:
+    def __init__(self, storage: Storage, link: AmiLink, limits: LimitKeeper, trunks: TrunkStates) -> None:
         self._storage = storage
         self._link = link
         self._limits = limits
+        self._trunks = trunks
 
     def operations(self) -> list[Operation]:
         """Returns what the control socket offers in production."""
@@ -34,6 +36,7 @@ class Operator:
             Operation(NAMES[HangUp], HangUp, self.hang_up),
             Operation(NAMES[EndCalls], EndCalls, self.end_calls),
             Operation(NAMES[ShareSeconds], ShareSeconds, self.share),
+            Operation(NAMES[ShowTrunks], ShowTrunks, self.show_trunks),
         ]
 
     async def adjust(self, adjustment: Adjustment) -> Grant:
@@ -52,6 +55,30 @@ class Operator:
         """Makes the limit keeper share a booking's seconds among its live calls."""
         self._limits.changed(request.booking_id)
         return Done()
+
+    async def show_trunks(self, _: ShowTrunks) -> ShownTrunks:
+        """Returns the state of each trunk."""
+        calls = await self._calls_by_trunk()
+        return ShownTrunks(
+            [
+                ShownTrunk(
+                    name,
+                    str(status.state),
+                    status.since,
+                    None if calls is None else calls.get(name, 0),
+                    status.failure.sip_code if status.failure else None,
+                    status.failed_at,
+                )
+                for name, status in self._trunks.statuses.items()
+            ]
+        )
+
+    async def _calls_by_trunk(self) -> dict[str, int] | None:
+        """Counts the channels of each trunk. Returns None if Asterisk does not answer."""
+        try:
+            return calls_by_trunk([str(message.channel or "") for message in await self._link.list("Status")])
+        except AmiError:
+            return None
 
     async def _end(self, channels: Sequence[CallId]) -> Done:
         reached = await asyncio.gather(*map(self._hang_up, channels))

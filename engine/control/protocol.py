@@ -13,7 +13,7 @@ from engine.domain.errors import RentedNumbersError
 
 SOCKET = "control.sock"
 # Longest request or answer, in bytes.
-MAX_LINE = 4096
+MAX_LINE = 8192
 
 READ_SECONDS = 2.0
 # Asterisk may answer slowly while the engine moves the limits of live calls, or ends calls.

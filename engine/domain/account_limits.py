@@ -16,16 +16,21 @@ class AccountLimits:
             that are gone, while they are in quarantine.
         new_bookings_a_day: Bookings that it may make within any 24 hours.
         requests_per_minute: API requests that it may send within a minute.
+        stored_megabytes: Megabytes that its requests may have stored, its sandbox's as much again (see
+            engine/accounts/stored_data.py).
     """
 
     max_bookings: int = 1_000
     new_bookings_a_day: int = 200
     requests_per_minute: int = 600
+    stored_megabytes: int = 250
 
 
 DEFAULT_ACCOUNT_LIMITS = AccountLimits()
 # The largest limits that an operator can set. The smallest is 1: an account that shall do nothing has no valid key.
-MOST = AccountLimits(max_bookings=10_000_000, new_bookings_a_day=10_000_000, requests_per_minute=1_000_000)
+MOST = AccountLimits(
+    max_bookings=10_000_000, new_bookings_a_day=10_000_000, requests_per_minute=1_000_000, stored_megabytes=1_000_000
+)
 
 # The limits that an account has of its own, by their names in AccountLimits.
 OwnLimits = Mapping[str, int]

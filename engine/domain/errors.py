@@ -9,6 +9,7 @@ RentedNumbersError
 │   ├── CallbackNotAcceptable
 │   ├── QuotaReached
 │   ├── TooManyNewBookings (retryable)
+│   ├── TooMuchStored (retryable)
 │   ├── NumberNotFree
 │   ├── NoNumberFree (retryable)
 │   ├── BookingTooLong
@@ -90,6 +91,13 @@ class TooManyNewBookings(Refusal):
         self.retry_after = retry_after
 
 
+class TooMuchStored(Refusal):
+    """The account's requests have stored as much as the operator allows."""
+
+    code = "too_much_stored"
+    retryable = True
+
+
 class NumberNotFree(Refusal):
     """The requested number is not available; the refusal does not tell why."""
 
@@ -139,9 +147,9 @@ class RedeliveredTooSoon(Refusal):
     code = "redelivered_too_soon"
     retryable = True
 
-    def __init__(self, wait_ms: int) -> None:
-        super().__init__("the callback was sent again moments ago")
-        self.retry_after = max(1, -(-wait_ms // 1000))
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotFound(Refusal):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, get_args, get_origin, get_type_hints
 
+from engine.domain.call_ends import HungUpBy
 from engine.domain.ids import BookingId
 from engine.domain.notes import Metadata
 from engine.domain.notifications import EventType
@@ -23,6 +24,9 @@ Unanswered: TypeAlias = Literal[
     Disposition.BUSY, Disposition.NO_ANSWER, Disposition.CANCELLED, Disposition.UNREACHABLE, Disposition.LOST
 ]
 WhyExpired: TypeAlias = Literal[Reason.END_REACHED, Reason.SECONDS_SPENT, Reason.CALLS_SPENT]
+_SIP_CODE = "The final SIP status that came from the hidden number's side. Left out if none came."
+_HUNG_UP_BY = "Who ended the call, as in the call record. Left out if the call was not put through."
+_HANGUP_CAUSE = "The hangup cause (ITU-T Q.850) of the hidden number's side. Left out if there was none."
 
 
 class WhyGone(StrEnum):
@@ -48,6 +52,8 @@ class CallEnded:
     destination: E164
     booking_id: BookingId
     service: E164
+    hung_up_by: Annotated[HungUpBy | None, _HUNG_UP_BY] = None
+    hangup_cause: Annotated[int | None, _HANGUP_CAUSE] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,9 @@ class CallMissed:
     destination: E164
     booking_id: BookingId
     service: E164
+    sip_code: Annotated[int | None, _SIP_CODE] = None
+    hung_up_by: Annotated[HungUpBy | None, _HUNG_UP_BY] = None
+    hangup_cause: Annotated[int | None, _HANGUP_CAUSE] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,11 @@ its example (`api.openapi`) are all made from that class.
 """
 
 import json
+import re
 from typing import Any, TypeAlias, cast
 
 from engine.domain.booking import Booking
+from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd
 from engine.domain.event_kinds import (
     EXPIRED_MESSAGE,
     FIELDS,
@@ -48,6 +50,9 @@ __all__ = [
     "low_seconds_body",
 ]
 
+# Characters that end a line, and halves of surrogate pairs.
+_UNSAFE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 # Flat, except for `metadata`, the customer's own notes on the booking.
 EventBody: TypeAlias = dict[str, str | int | dict[str, str]]
 
@@ -74,8 +79,12 @@ def in_envelope(body: EventBody, *, sequence: int, metadata: Metadata) -> EventB
 
 
 def as_json(body: EventBody) -> str:
-    """One line of ASCII, whatever characters a caller's number has."""
-    return json.dumps(body)
+    """One line of UTF-8, whatever characters a caller's number has.
+
+    Only characters that could end a line or that UTF-8 cannot write are escaped: an escape is up to three times as
+    long, and every callback is stored.
+    """
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(body, ensure_ascii=False))
 
 
 def call_ended_body(
@@ -87,6 +96,7 @@ def call_ended_body(
     destination: E164,
     booking_id: BookingId,
     service: E164,
+    end: CallEnd = NOT_PUT_THROUGH,
 ) -> EventBody:
     """The body for an answered call that has ended. It came in at `started_at`; `duration` is in seconds."""
     return body_of(
@@ -98,6 +108,8 @@ def call_ended_body(
             destination=destination,
             booking_id=booking_id,
             service=service,
+            hung_up_by=end.hung_up_by,
+            hangup_cause=end.cause,
         )
     )
 
@@ -143,6 +155,7 @@ def call_missed_body(
     destination: E164,
     booking_id: BookingId,
     service: E164,
+    end: CallEnd = NOT_PUT_THROUGH,
 ) -> EventBody:
     """The body for a call that was put through and ended without an answer."""
     return body_of(
@@ -154,6 +167,9 @@ def call_missed_body(
             destination=destination,
             booking_id=booking_id,
             service=service,
+            sip_code=end.sip_code,
+            hung_up_by=end.hung_up_by,
+            hangup_cause=end.cause,
         )
     )
 

@@ -22,6 +22,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.CONCURRENCY_LIMIT: "{calls_up} calls are up; {concurrency_limit} are allowed at once.",
     Reason.CALLS_HELD: "The {calls_up} calls that are up hold all remaining calls of the booking.",
     Reason.SECONDS_HELD: "The {calls_up} calls that are up hold all remaining seconds and need them.",
+    Reason.NO_TRUNK: "No trunk over which the call could leave is up. The operator can see that.",
     Reason.PUT_THROUGH: "The call would be put through; answered at once, it could last {seconds} s.",
 }
 

@@ -14,7 +14,7 @@ _READABLE = (
     r"[a-z]{3}_[0-9a-f]{32}(?![0-9a-zA-Z])",  # our ids
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-zA-Z])",  # UUIDs
     r"(?:rn[0-9a-f]{8}-)?[12][0-9]{9}\.[0-9]{1,6}(?![0-9])",  # Asterisk's unique ids: epoch seconds and a count
-    r"PJSIP/[a-z][a-z0-9]*-[0-9a-f]{8}(?![0-9a-zA-Z])",  # Asterisk's channels
+    r"PJSIP/[a-z][a-z0-9-]*-[0-9a-f]{8}(?![0-9a-zA-Z])",  # Asterisk's channels
 )
 _SHORTEST = 7
 _DIGITS = re.compile(rf"[0-9]{{{_SHORTEST}}}")

@@ -4,6 +4,7 @@ To add a reason to reject a call: add it to `Reason`, its rule to `_judge_active
 sentence to explanation.SENTENCES.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -12,7 +13,7 @@ from engine.domain.ids import BookingId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
-from engine.domain.trunks import TrunkRoute, routes_to
+from engine.domain.trunks import Trunk, TrunkRoute, routes_to
 
 
 class Disposition(StrEnum):
@@ -37,24 +38,18 @@ class Disposition(StrEnum):
     LOST = "LOST"
 
 
-# By Asterisk's DIALSTATUS (application Dial), for a call that was not answered. Any other value means UNREACHABLE.
-UNANSWERED = {
-    "BUSY": Disposition.BUSY,
-    "NOANSWER": Disposition.NO_ANSWER,
-    "CANCEL": Disposition.CANCELLED,
-    # The callee picked up, but the caller hung up before the two could talk.
-    "ANSWER": Disposition.CANCELLED,
-}
-
-
 class Cause(IntEnum):
-    """Hangup causes of ITU-T Q.850. Asterisk turns them into SIP answers: 1→404, 17→486, 19→480, 21→403, 22→410."""
+    """Hangup causes of ITU-T Q.850.
+
+    Asterisk turns them into SIP answers: 1→404, 17→486, 19→480, 21→403, 22→410, 34→503.
+    """
 
     UNALLOCATED = 1
     USER_BUSY = 17
     NO_ANSWER = 19
     CALL_REJECTED = 21
     NUMBER_CHANGED = 22
+    NO_CIRCUIT = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +108,7 @@ class Facts:
         caller_blocked: Whether the booking blocks this caller.
         caller_calls: Calls of this caller that the booking has let through within the last hour.
         share: The seconds that the call may lease, though other calls may hold them now. 0: there are none for it.
+        dead_trunks: The names of trunks that are known to be down.
     """
 
     booking: Booking | None
@@ -121,6 +117,7 @@ class Facts:
     caller_blocked: bool = False
     caller_calls: int = 0
     share: int = 0
+    dead_trunks: frozenset[str] = frozenset()
 
 
 class Reason(StrEnum):
@@ -139,6 +136,7 @@ class Reason(StrEnum):
     CONCURRENCY_LIMIT = "concurrency_limit"
     CALLS_HELD = "calls_held"
     SECONDS_HELD = "seconds_held"
+    NO_TRUNK = "no_trunk"
     PUT_THROUGH = "put_through"
 
 
@@ -152,6 +150,8 @@ CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT)
 CALLER_BLOCKED = Reject(Cause.CALL_REJECTED, Disposition.CALLER_BLOCKED)
 ANONYMOUS_REFUSED = Reject(Cause.CALL_REJECTED, Disposition.ANONYMOUS_REFUSED)
 FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
+# SIP 503, as if the trunk had been tried: the caller's carrier may try another route.
+NO_TRUNK = Reject(Cause.NO_CIRCUIT, Disposition.UNREACHABLE)
 
 REJECTIONS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,
@@ -167,6 +167,7 @@ REJECTIONS: dict[Reason, Reject] = {
     Reason.CONCURRENCY_LIMIT: CONCURRENCY_LIMIT,
     Reason.CALLS_HELD: ALL_SLOTS_HELD,
     Reason.SECONDS_HELD: ALL_SLOTS_HELD,
+    Reason.NO_TRUNK: NO_TRUNK,
 }
 
 
@@ -197,6 +198,7 @@ def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
         (_reached(limits.max_concurrent_calls, booking.calls.leased), Reason.CONCURRENCY_LIMIT),
         (booking.calls.remaining < 1, Reason.CALLS_HELD),
         (facts.share < 1, Reason.SECONDS_HELD),
+        (bool(policy.trunks) and not _trunks_up(facts.dead_trunks, policy), Reason.NO_TRUNK),
     )
     return next((reason for applies, reason in rules if applies), Reason.PUT_THROUGH)
 
@@ -219,13 +221,17 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
     if facts.share > free and not room_was_made:
         return MakeRoom(booking.id, facts.share)
     seconds = min(facts.share, free)
-    return bridge(booking, seconds, facts.source, policy) if seconds else REJECTIONS[Reason.SECONDS_HELD]
+    if not seconds:
+        return REJECTIONS[Reason.SECONDS_HELD]
+    return bridge(booking, seconds, facts.source, policy, facts.dead_trunks)
 
 
-def bridge(booking: Booking, seconds: int, source: str, policy: Policy) -> Bridge:
-    """Returns the decision for a call from `source` that has leased `seconds`."""
+def bridge(
+    booking: Booking, seconds: int, source: str, policy: Policy, dead_trunks: frozenset[str] = frozenset()
+) -> Bridge:
+    """Returns the decision for a call from `source` that has leased `seconds`, over the trunks that are not dead."""
     shown = shown_caller(booking.caller_id, source, booking.service)
-    routes = routes_to(booking.destination, shown, policy.trunks)
+    routes = routes_to(booking.destination, shown, _trunks_up(dead_trunks, policy))
     return Bridge(booking, seconds, policy.ring_seconds, shown, routes)
 
 
@@ -236,10 +242,9 @@ def why_expired(booking: Booking) -> Reason:
     return Reason.SECONDS_SPENT if booking.seconds.unspent < 1 else Reason.CALLS_SPENT
 
 
+def _trunks_up(dead_trunks: frozenset[str], policy: Policy) -> Sequence[Trunk]:
+    return [trunk for trunk in policy.trunks if trunk.name not in dead_trunks] if dead_trunks else policy.trunks
+
+
 def _reached(limit: int | None, count: int) -> bool:
     return limit is not None and count >= limit
-
-
-def unanswered_disposition(dial_status: str) -> Disposition:
-    """Returns the disposition of an unanswered call by its DIALSTATUS."""
-    return UNANSWERED.get(dial_status, Disposition.UNREACHABLE)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.domain.call_ends import Attempt, DialplanEnd
 from engine.domain.numbers import E164
 from engine.domain.routing import Bridge, Cause, RouteDecision
 
@@ -33,13 +34,15 @@ class SimulatedCall:
     seconds: int
 
 
-# Asterisk's DIALSTATUS and the final SIP status for each outcome.
-DIAL_STATUS = {
-    Outcome.ANSWERED: "ANSWER",
-    Outcome.BUSY: "BUSY",
-    Outcome.NO_ANSWER: "NOANSWER",
-    Outcome.CANCELLED: "CANCEL",
+# What the dialplan would report for each outcome, and the final SIP status. An answered call is ended by its caller,
+# unless it reaches its limit.
+REPORTED = {
+    Outcome.ANSWERED: DialplanEnd("ANSWER", source="caller", cause=16),
+    Outcome.BUSY: DialplanEnd("BUSY", tried=(Attempt("", "BUSY", 486, 17),)),
+    Outcome.NO_ANSWER: DialplanEnd("NOANSWER"),
+    Outcome.CANCELLED: DialplanEnd("CANCEL", source="caller"),
 }
+CUT_AT_LIMIT = DialplanEnd("ANSWER", cause=16)
 SIP_OF_OUTCOME = {Outcome.ANSWERED: 200, Outcome.BUSY: 486, Outcome.NO_ANSWER: 480, Outcome.CANCELLED: 487}
 # Asterisk's table (hangup_cause2sip in chan_pjsip.c), as far as the engine uses it.
 SIP_OF_CAUSE = {
@@ -48,6 +51,7 @@ SIP_OF_CAUSE = {
     Cause.NO_ANSWER: 480,
     Cause.CALL_REJECTED: 403,
     Cause.NUMBER_CHANGED: 410,
+    Cause.NO_CIRCUIT: 503,
 }
 
 

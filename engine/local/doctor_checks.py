@@ -59,6 +59,14 @@ FIXES_OF_PARTS = {
 }
 
 
+FIXES_OF_TRUNKS = {
+    "down": "its carrier does not answer, so no call is sent over it: check its uri, the firewall and the carrier; "
+    "`rented-numbers trunks test` makes a call over it",
+    "missing": "Asterisk does not know it: write Asterisk's files again (`rented-numbers asterisk-config`, or a new "
+    "start of our own Asterisk), and reload them",
+}
+
+
 class Verdict(StrEnum):
     """How serious a finding is."""
 
@@ -162,16 +170,19 @@ def engine(settings: Settings) -> Iterator[Finding]:
         fix = "start the system with `make run`, or the engine alone with `rented-numbers serve`"
         yield Finding("engine", Verdict.FAILED, "is not running", fix)
         return
-    parts = _health(settings)
-    if parts is None:
+    health = _health(settings)
+    if health is None:
         fix = "it is starting, or it hangs, and then its watchdog ends it; see its log"
         yield Finding("engine", Verdict.FAILED, "is running, but /health does not answer", fix)
         return
     yield Finding("engine", Verdict.OK, f"answers on port {settings.http_port}")
-    for name, state in parts.items():
+    for name, state in health.get("parts", {}).items():
         verdict = Verdict.OK if state == "up" else Verdict.FAILED
         fix = "" if state == "up" else FIXES_OF_PARTS.get(name, "")
         yield Finding(name, verdict, f"the engine reports: {state}", fix)
+    for name, state in health.get("trunks", {}).items():
+        fix = FIXES_OF_TRUNKS.get(state, "")
+        yield Finding(f"trunk {name}", Verdict.FAILED if fix else Verdict.OK, f"the engine reports: {state}", fix)
 
 
 def numbers(settings: Settings) -> Iterator[Finding]:
@@ -269,8 +280,8 @@ def is_running(settings: Settings) -> bool:
     return lock.is_held(settings.data_dir, lock.ENGINE_LOCK)
 
 
-def _health(settings: Settings) -> dict[str, str] | None:
-    """Returns each part of the engine with its state; None if /health does not answer."""
+def _health(settings: Settings) -> dict[str, dict[str, str]] | None:
+    """Returns the states of the engine's parts and of the trunks; None if /health does not answer."""
     url = f"http://{reachable(settings.http_host)}:{settings.http_port}/health"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -281,8 +292,8 @@ def _health(settings: Settings) -> dict[str, str] | None:
             body = error.read()
     except OSError:
         return None
-    parts: dict[str, str] = json.loads(body).get("parts", {})
-    return parts
+    states: dict[str, dict[str, str]] = json.loads(body)
+    return states
 
 
 async def _numbers_by_state(settings: Settings) -> dict[str, int]:

@@ -16,6 +16,7 @@ from engine.domain.policy import Policy
 from engine.domain.spellings import Spellings
 from engine.domain.times import EpochMs
 from engine.privacy.findings import Findings, Receiver
+from engine.storage.erasure import CALL_COLUMNS
 from engine.storage.table import Row
 from engine.storage.transaction import Transaction
 
@@ -124,17 +125,17 @@ def _ended(tx: Transaction, booking: Booking, task: Task) -> Booking:
 
 def _erase_call(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
     search = _Row("calls", row["key"], task, findings)
-    source, destination = search.holds("source", row["source"]), search.holds("destination", row["destination"])
+    holding = {column: search.holds(column, row[column] or "") for column in CALL_COLUMNS}
     if search.found:
-        tx.erasure.erase_from_call(row["key"], source=source, destination=destination)
+        tx.erasure.erase_from_call(row["key"], holding)
     return search.found
 
 
 def _erase_record(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
     search = _Row("cdrs", row["key"], task, findings)
-    source, destination = search.holds("source", row["source"]), search.holds("destination", row["destination"])
+    holding = {column: search.holds(column, row[column] or "") for column in CALL_COLUMNS}
     if search.found:
-        tx.erasure.erase_from_record(row["key"], source=source, destination=destination)
+        tx.erasure.erase_from_record(row["key"], holding)
     return search.found
 
 
@@ -200,8 +201,8 @@ def _erase_blocked(tx: Transaction, row: Row, task: Task, findings: Findings) ->
 # Bookings, then calls, then what is written from calls: so a call that ends meanwhile cannot bring the number back.
 STEPS = (
     Step("bookings", "bookings", ("destination", "callback", "label", "metadata"), _erase_booking),
-    Step("calls", "calls", ("source", "destination"), _erase_call, page=2_000),
-    Step("call_records", "cdrs", ("source", "destination"), _erase_record, page=2_000),
+    Step("calls", "calls", CALL_COLUMNS, _erase_call, page=2_000),
+    Step("call_records", "cdrs", CALL_COLUMNS, _erase_record, page=2_000),
     Step("callbacks", "outbox", ("url", "body"), _erase_callback),
     Step("responses", "callback_attempts", ("response",), _erase_response),
     Step("endpoints", "callback_endpoints", ("url",), _erase_endpoint),

@@ -16,12 +16,16 @@ from operator import add
 from engine.accounts.idempotency import KEPT_MS
 from engine.domain.ids import BookingId
 from engine.domain.policy import RetentionPeriods
-from engine.domain.times import EpochMs
+from engine.domain.times import DAY_MS, EpochMs
 from engine.storage.interface import Storage
 from engine.storage.transaction import Transaction
 
 # Rows of each kind that one transaction deletes, so that no call waits long for the database.
 BATCH = 50
+# A sandbox's callbacks are deleted this long after they finished, its records this long after their calls, unless the
+# operator's periods are shorter: what is only tried out does not fill the disk.
+SANDBOX_CALLBACKS_MS = 3 * DAY_MS
+SANDBOX_RECORDS_MS = 30 * DAY_MS
 # Transactions of one sweep: with a sweep every ten seconds, it can delete a thousand records a second.
 MAX_BATCHES = 200
 
@@ -70,8 +74,8 @@ async def delete_expired(storage: Storage, now: EpochMs, retention: RetentionPer
 def delete_batch(tx: Transaction, now: EpochMs, retention: RetentionPeriods) -> DeletedCounts:
     """Deletes up to `BATCH` expired rows of each kind."""
     return DeletedCounts(
-        records=_delete_records(tx, EpochMs(now - retention.records_ms)),
-        callbacks=tx.retention.delete_finished_callbacks(EpochMs(now - retention.callbacks_ms), BATCH),
+        records=_delete_records(tx, now, retention.records_ms),
+        callbacks=_delete_callbacks(tx, now, retention.callbacks_ms),
         bookings=_delete_personal_data(tx, EpochMs(now - retention.bookings_ms)),
         answers=tx.retention.delete_kept_answers(EpochMs(now - KEPT_MS), BATCH),
         endpoints=tx.retention.delete_unused_endpoints(EpochMs(now - retention.callbacks_ms), BATCH),
@@ -80,10 +84,19 @@ def delete_batch(tx: Transaction, now: EpochMs, retention: RetentionPeriods) -> 
     )
 
 
-def _delete_records(tx: Transaction, before: EpochMs) -> int:
-    """Deletes the oldest records up to the first one that has not expired. Returns how many it deleted."""
+def _delete_callbacks(tx: Transaction, now: EpochMs, kept_ms: int) -> int:
+    """Deletes finished callbacks, first those of sandboxes. Returns how many it deleted."""
+    before = EpochMs(now - min(kept_ms, SANDBOX_CALLBACKS_MS))
+    deleted = tx.retention.delete_finished_callbacks_of_sandboxes(before, BATCH)
+    return deleted + tx.retention.delete_finished_callbacks(EpochMs(now - kept_ms), BATCH - deleted)
+
+
+def _delete_records(tx: Transaction, now: EpochMs, kept_ms: int) -> int:
+    """Deletes the oldest records up to the first that has not expired, and those of sandboxes. Returns how many."""
     seconds, calls = Counter[BookingId](), Counter[BookingId]()
-    expired = list(takewhile(lambda record: record.started_at <= before, tx.retention.oldest_records(BATCH)))
+    oldest = takewhile(lambda record: record.started_at <= now - kept_ms, tx.retention.oldest_records(BATCH))
+    of_sandboxes = tx.retention.oldest_sandbox_records(EpochMs(now - min(kept_ms, SANDBOX_RECORDS_MS)), BATCH)
+    expired = list(dict.fromkeys([*oldest, *of_sandboxes]))[:BATCH]
     for record in expired:
         seconds[record.booking_id] += record.duration
         calls[record.booking_id] += record.duration > 0  # an answered call lasts at least one second

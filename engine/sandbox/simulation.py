@@ -6,6 +6,7 @@ the functions of a real call within one transaction, so it never shows up among 
 
 from dataclasses import dataclass
 
+from engine.accounts.stored_data import check_stored
 from engine.calls.facts import IncomingCall, asked_for, facts_of
 from engine.calls.lifecycle import call_ended, note_answer, route_call
 from engine.calls.reports import AnswerReport, EndReport
@@ -15,7 +16,7 @@ from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import talk_limit_ms
 from engine.domain.policy import Policy
 from engine.domain.routing import Bridge, MakeRoom, Reason, judge
-from engine.domain.simulation import DIAL_STATUS, Outcome, SimulatedCall, lasts_ms, sip_status
+from engine.domain.simulation import CUT_AT_LIMIT, REPORTED, Outcome, SimulatedCall, lasts_ms, sip_status
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.sandbox.clock import move_ahead, sandbox_with_id, sweep_sandbox
@@ -61,13 +62,15 @@ def simulate_call(
         policy: The operator's rules.
 
     Raises:
+        TooMuchStored: The sandbox has stored as much as it may.
         ClockTooFar: The clock of the sandbox cannot be set forward by the call's duration.
     """
+    check_stored(tx, account_id, policy.account_limits)
     sandbox = sandbox_with_id(tx, account_id)
     began = sandbox.timestamp(at)
     incoming = IncomingCall(CallId(new_id("sim")), call.service, call.source, sandbox=account_id)
     asked = asked_for(tx, incoming, began.wall_ms)
-    reason = judge(facts_of(tx, asked, call.source, began, policy), began.wall_ms, policy)
+    reason = judge(facts_of(tx, asked, incoming, began, policy), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
     if isinstance(decision, MakeRoom):
         raise InvariantBroken("a sandbox has no live calls that could make room")
@@ -104,7 +107,8 @@ def _ring_and_talk(
     # The clock moves before the call ends: the callback about the end is due by the machine's clock, and the outbox
     # computes that from the sandbox's new clock.
     moved = move_ahead(tx, sandbox, lasted_ms)
-    end = EndReport(call_id, booking.id, talked_ms, DIAL_STATUS[call.outcome])
+    was_cut = call.outcome is Outcome.ANSWERED and talked_ms < call.seconds * 1000
+    end = EndReport(call_id, booking.id, talked_ms, CUT_AT_LIMIT if was_cut else REPORTED[call.outcome])
     ended = Timestamp(EpochMs(began.wall_ms + lasted_ms), BootMs(began.boot_ms + lasted_ms))
     call_ended(tx, end, ended, policy)
     return moved

@@ -99,6 +99,10 @@ class Accounts(Table):
         """Returns the limits in force for an account."""
         return limits_in_force(self.own_limits(account_id), default)
 
+    def stored_bytes(self, account_id: AccountId) -> int:
+        """Returns how many bytes the account's requests have stored (migration 0018 says what counts)."""
+        return int(self._sql.stored_bytes_of(self._db, account_id=account_id) or 0)
+
     def set_own_limits(self, account_id: AccountId, own: OwnLimits) -> None:
         """Stores all limits that a customer's account has of its own. For the others it has the operator's."""
         unset = dict.fromkeys(PARTS["limits"])

@@ -7,7 +7,7 @@ from typing import Any
 from engine.domain.booking import Booking, CallerId
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.metering import Credit
-from engine.domain.notes import as_text
+from engine.domain.notes import as_text, digests
 from engine.domain.numbers import E164
 from engine.domain.policy import BookingLimits, UsagePlan
 from engine.domain.times import EpochMs
@@ -44,13 +44,29 @@ class Bookings(Table):
     def insert(self, booking: Booking) -> None:
         """Adds a booking."""
         self._sql.insert_booking(self._db, **booking_to_row(booking))
+        self._add_notes(booking.id, _listed_notes(booking))
 
     def update(self, booking: Booking) -> None:
         """Stores everything about a booking that can change."""
+        notes, before = _listed_notes(booking), self._listed_notes_of(booking)
+        if removed := before - notes:
+            self._sql.delete_booking_note(self._db, _note_rows(booking.id, removed))
+        self._add_notes(booking.id, notes - before)
         row = booking_to_row(booking)
         for constant in ("account_id", "service", "created_at"):
             del row[constant]
         self._sql.update_booking(self._db, **row)
+
+    def _listed_notes_of(self, booking: Booking) -> frozenset[str]:
+        """Returns the digests that are stored for a booking, which may differ from those of its new state."""
+        row = self._sql.notes_of_booking(self._db, id=booking.id)
+        if row is None or row["gone_at"] is not None:
+            return frozenset()
+        return digests(booking.account_id, row["label"], json.loads(row["metadata"]))
+
+    def _add_notes(self, booking_id: BookingId, notes: frozenset[str]) -> None:
+        if notes:
+            self._sql.insert_booking_note(self._db, _note_rows(booking_id, notes))
 
     def update_credit(self, booking: Booking) -> None:
         """Stores what remains, is leased and is settled. Use it where nothing else of the booking has changed."""
@@ -107,6 +123,17 @@ class Bookings(Table):
     def ledger_page(self, after: str, limit: int) -> list[dict[str, Any]]:
         """Returns bookings with ids greater than `after`, with the sums that must explain their credit (ledger.sql)."""
         return [dict(row) for row in self._sql.ledger_page(self._db, after=after, at_most=limit)]
+
+
+def _listed_notes(booking: Booking) -> frozenset[str]:
+    """Returns the digests by which a booking is listed. A booking that is gone is in no list."""
+    if booking.gone_at is not None:
+        return frozenset()
+    return digests(booking.account_id, booking.label, booking.metadata)
+
+
+def _note_rows(booking_id: BookingId, notes: frozenset[str]) -> list[dict[str, str]]:
+    return [{"booking_id": booking_id, "digest": digest} for digest in notes]
 
 
 def _credit_columns(booking: Booking) -> dict[str, Any]:

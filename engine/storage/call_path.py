@@ -74,7 +74,14 @@ class CallPath(Table):
         return Asked(booking_from_row(row), bool(ours), bool(blocked), calls, bool(known), bool(recorded))
 
     def begin_expected_talk(
-        self, call_id: CallId, callee_channel: str, limit: int, *, answered: Timestamp, not_before: EpochMs
+        self,
+        call_id: CallId,
+        callee_channel: str,
+        limit: int,
+        *,
+        answered: Timestamp,
+        not_before: EpochMs,
+        callee_sip_call_id: str | None,
     ) -> bool:
         """Makes a ringing call LIVE, if nothing but that follows from its answer.
 
@@ -84,10 +91,11 @@ class CallPath(Table):
             limit: The limit that Asterisk has set, in seconds.
             answered: When the call was answered.
             not_before: Until when its booking must last at least.
+            callee_sip_call_id: The SIP Call-ID of the callee's leg, if it is known.
 
         Returns:
             False if nothing was done: the call does not ring, must have another limit or has no destination any more,
-            or its account has chosen the event `call.started`.
+            other calls are up on its booking, or its account has chosen the event `call.started`.
         """
         changed = self._sql.begin_expected_talk(
             self._db,
@@ -97,6 +105,7 @@ class CallPath(Table):
             answered_at=answered.wall_ms,
             answered_ticks=answered.boot_ms,
             not_before=not_before,
+            callee_sip_call_id=callee_sip_call_id,
             event=EventType.CALL_STARTED.value,
         )
         return bool(changed)

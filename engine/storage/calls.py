@@ -26,6 +26,8 @@ class Call:
         callee_channel: Unique id of the callee's channel, which carries the limit.
         answered: When the call was answered. Its wall clock is Asterisk's, where that is known.
         seen_ticks: When Asterisk last listed the call as up.
+        sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
+        callee_sip_call_id: The SIP Call-ID of the callee's leg; None before its answer is reported.
     """
 
     call_id: CallId
@@ -41,6 +43,8 @@ class Call:
     started_ticks: BootMs
     answered: Timestamp | None
     seen_ticks: BootMs | None
+    sip_call_id: str | None = None
+    callee_sip_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class Calls(Table):
             answered_at=call.answered and call.answered.wall_ms,
             answered_ticks=call.answered and call.answered.boot_ms,
             seen_ticks=call.seen_ticks,
+            sip_call_id=call.sip_call_id,
+            callee_sip_call_id=call.callee_sip_call_id,
         )
 
     def update(self, call: Call) -> None:
@@ -89,6 +95,7 @@ class Calls(Table):
             answered_at=call.answered and call.answered.wall_ms,
             answered_ticks=call.answered and call.answered.boot_ms,
             seen_ticks=call.seen_ticks,
+            callee_sip_call_id=call.callee_sip_call_id,
         )
 
     def end(self, call: Call, state: CallState, *, charged: int, now: EpochMs) -> None:
@@ -173,6 +180,8 @@ def call_from_row(row: Iterable[Any]) -> Call:
         answered_at,
         answered_ticks,
         seen_ticks,
+        sip_call_id,
+        callee_sip_call_id,
     ) = row
     return Call(
         call_id,
@@ -188,4 +197,6 @@ def call_from_row(row: Iterable[Any]) -> Call:
         started_ticks,
         None if answered_at is None else Timestamp(answered_at, answered_ticks),
         seen_ticks,
+        sip_call_id,
+        callee_sip_call_id,
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd, HungUpBy
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.routing import Disposition
@@ -13,6 +14,7 @@ from engine.storage.table import Row, Table
 
 # Looking a member up by its value in an enumeration itself takes several times as long.
 _DISPOSITIONS = {disposition.value: disposition for disposition in Disposition}
+_HUNG_UP_BY = {by.value: by for by in HungUpBy}
 _WIDTH = len(COLUMNS["cdrs"])
 
 
@@ -23,6 +25,9 @@ class Cdr:
     Attributes:
         started_at: When the call came in.
         duration: Answered time in whole seconds; 0 for a call that was not answered.
+        end: What is known of the call's end besides its disposition.
+        sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
+        callee_sip_call_id: The SIP Call-ID of the leg to the hidden number, if it was answered.
     """
 
     id: str
@@ -35,6 +40,9 @@ class Cdr:
     service: E164
     destination: E164
     disposition: Disposition
+    end: CallEnd = NOT_PUT_THROUGH
+    sip_call_id: str | None = None
+    callee_sip_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,18 @@ class Cdrs(Table):
             service=cdr.service,
             destination=cdr.destination,
             disposition=str(cdr.disposition),  # SQLite would look for an adapter of the enumeration
+            trunk=cdr.end.trunk,
+            sip_code=cdr.end.sip_code,
+            hangup_cause=cdr.end.cause,
+            hung_up_by=cdr.end.hung_up_by and str(cdr.end.hung_up_by),
+            sip_call_id=cdr.sip_call_id,
+            callee_sip_call_id=cdr.callee_sip_call_id,
         )
+
+    def by_id(self, cdr_id: str) -> Cdr | None:
+        """Returns a call record of any account."""
+        row = self._sql.cdr_of_any_account(self._db, id=cdr_id)
+        return cdr_from_row(row) if row else None
 
 
 def cdr_from_row(row: Row) -> Cdr:
@@ -134,6 +153,12 @@ def cdr_from_row(row: Row) -> Cdr:
         service,
         destination,
         disposition,
+        trunk,
+        sip_code,
+        hangup_cause,
+        hung_up_by,
+        sip_call_id,
+        callee_sip_call_id,
     ) = row[:_WIDTH]
     return Cdr(
         cdr_id,
@@ -146,6 +171,9 @@ def cdr_from_row(row: Row) -> Cdr:
         service,
         destination,
         _DISPOSITIONS[disposition],
+        CallEnd(trunk, sip_code, hangup_cause, hung_up_by and _HUNG_UP_BY[hung_up_by]),
+        sip_call_id,
+        callee_sip_call_id,
     )
 
 

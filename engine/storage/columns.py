@@ -52,6 +52,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "answered_at",
         "answered_ticks",
         "seen_ticks",
+        "sip_call_id",
+        "callee_sip_call_id",
     ),
     "cdrs": (
         "id",
@@ -64,6 +66,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "service",
         "destination",
         "disposition",
+        "trunk",
+        "sip_code",
+        "hangup_cause",
+        "hung_up_by",
+        "sip_call_id",
+        "callee_sip_call_id",
     ),
     "grants": ("id", "booking_id", "usage_plan", "seconds", "calls", "granted_at", "reason"),
 }

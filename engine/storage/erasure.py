@@ -1,8 +1,12 @@
 """The tables as erasure uses them: all rows in order, some at a time, and changes of single rows."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.storage.table import Row, Table
+
+# The columns of calls and call records that may hold a number.
+CALL_COLUMNS = ("source", "destination", "sip_call_id")
 
 
 class Key(NamedTuple):
@@ -34,13 +38,13 @@ class ErasureTables(Table):
             rows = read(self._db, after=after.first, at_most=limit)
         return rows
 
-    def erase_from_call(self, call_id: str, *, source: bool, destination: bool) -> None:
-        """Erases the source or the destination of a call, or both."""
-        self._sql.set_call_numbers(self._db, id=call_id, source=source, destination=destination)
+    def erase_from_call(self, call_id: str, holding: Mapping[str, bool]) -> None:
+        """Erases those columns of a call that hold the number: each of CALL_COLUMNS is a key."""
+        self._sql.set_call_numbers(self._db, id=call_id, **holding)
 
-    def erase_from_record(self, cdr_id: str, *, source: bool, destination: bool) -> None:
-        """Erases the source or the destination of a call record, or both."""
-        self._sql.set_cdr_numbers(self._db, id=cdr_id, source=source, destination=destination)
+    def erase_from_record(self, cdr_id: str, holding: Mapping[str, bool]) -> None:
+        """Erases those columns of a call record that hold the number: each of CALL_COLUMNS is a key."""
+        self._sql.set_cdr_numbers(self._db, id=cdr_id, **holding)
 
     def set_reason(self, grant_id: str, reason: str) -> None:
         """Replaces a grant's reason."""

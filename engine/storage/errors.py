@@ -1,7 +1,8 @@
 """Errors of the storage.
 
 StorageError            (a RentedNumbersError)
-├── StorageBusy         too many commands wait, or a query took too long: refuse the request, a retry may succeed
+├── StorageBusy         too many commands wait, or one took too long: refuse the request, a retry may succeed
+├── StorageTooSlow      a query ran for too long and was interrupted: a smaller one may succeed
 └── StorageUnavailable  the database failed (disk full, locked, closed): nothing of the command was kept
     ├── DatabaseReplaced    its files are no longer those that were opened
     └── DatabaseUnusable    it must not be opened: replaced by hand, half restored, of another version
@@ -21,6 +22,10 @@ class StorageError(RentedNumbersError):
 
 class StorageBusy(StorageError):
     """Too many commands wait. A retry may succeed."""
+
+
+class StorageTooSlow(StorageError):
+    """A query ran for too long and was interrupted."""
 
 
 class StorageUnavailable(StorageError):

@@ -1,19 +1,13 @@
-"""Bounds and filters of lists. A page scans a limited number of records, whatever its filter."""
+"""Bounds and filters of lists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 from engine.domain.numbers import E164
 from engine.domain.times import EpochMs
 
-T = TypeVar("T")
-Place = TypeVar("Place")
-
-# Bookings or callbacks that one page scans at most.
-SCAN_LIMIT = 5_000
-
-# Pairs of metadata in one filter; bookings.sql has a parameter for each.
+# Pairs of metadata in one filter. bookings.sql has a parameter for each, and for the label.
 MAX_PAIRS = 5
 
 # The least and the greatest BIGINT: before and after every instant (epoch milliseconds).
@@ -33,7 +27,7 @@ class BookingFilter:
     Attributes:
         expires_after: Only bookings that expire after this instant.
         expires_until: Only bookings that expire up to this instant.
-        pairs: Metadata that a booking must have, each pair written as engine.domain.notes writes it.
+        notes: Digests of the label and of the pairs of metadata that a booking must have (engine.domain.notes).
     """
 
     expires_after: EpochMs
@@ -41,8 +35,7 @@ class BookingFilter:
     destination: E164 | None = None
     usage_plan: str | None = None
     service: E164 | None = None
-    label: str | None = None
-    pairs: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def until(self, instant: EpochMs) -> Self:
         """Returns the same filter for bookings that expire up to `instant`."""
@@ -50,27 +43,12 @@ class BookingFilter:
 
     def as_parameters(self) -> dict[str, str | int]:
         """Returns the parameters of bookings.sql, where an empty text lets everything through."""
-        pairs = [*self.pairs, *[""] * MAX_PAIRS][:MAX_PAIRS]
+        notes = [*self.notes, *[""] * MAX_PAIRS][: MAX_PAIRS + 1] if self.notes else []
         return {
             "expires_after": self.expires_after,
             "expires_until": self.expires_until,
             "destination": self.destination or "",
             "usage_plan": self.usage_plan or "",
             "service": self.service or "",
-            "label": self.label or "",
-            **{f"pair_{number}": pair for number, pair in enumerate(pairs, 1)},
+            **{f"note_{number}": note for number, note in enumerate(notes, 1)},
         }
-
-
-@dataclass(frozen=True, slots=True)
-class ScannedPage(Generic[T, Place]):
-    """A page of a list that scans a limited number of records.
-
-    Attributes:
-        records: The records that pass the filter, perhaps none.
-        goes_on_after: The last scanned record's place in the list, when the page has fewer records than it may and
-            there may be more after that one; else None.
-    """
-
-    records: Sequence[T]
-    goes_on_after: Place | None = None

@@ -6,8 +6,9 @@ from typing import NamedTuple
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
-from engine.storage import filters
-from engine.storage.filters import LATEST, ScannedPage
+from engine.storage import scanning
+from engine.storage.filters import LATEST
+from engine.storage.scanning import ScannedPage
 from engine.storage.table import Row, Table
 from engine.storage.webhook_secrets import SigningSecrets, secrets_from_row
 
@@ -263,7 +264,7 @@ class Outbox(Table):
         if state is CallbackState.FAILED:
             rows = self._sql.callbacks_failed_to_redeliver(self._db, **bounds, at_most=limit)
             return ScannedPage([CallbackPosition(*row) for row in rows])
-        end = self._sql.callback_place_after(self._db, **bounds, skipped=filters.SCAN_LIMIT - 1)
+        end = self._sql.callback_place_after(self._db, **bounds, skipped=scanning.SCAN_LIMIT - 1)
         last = CallbackPosition(LATEST, "") if end is None else CallbackPosition(*end)
         rows = self._sql.callbacks_to_redeliver(
             self._db, **bounds, last_at=last.created_at, last_id=last.id, state=state.value, at_most=limit

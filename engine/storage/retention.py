@@ -38,6 +38,14 @@ class RetentionTables(Table):
         """Deletes callbacks that finished up to `before`, with their attempts. Returns how many."""
         return int(self._sql.delete_finished_callbacks(self._db, before=before, at_most=limit))
 
+    def oldest_sandbox_records(self, before: EpochMs, limit: int) -> list[OldRecord]:
+        """Returns call records of sandboxes whose calls came in up to `before`."""
+        return [OldRecord(**row) for row in self._sql.oldest_cdrs_of_worlds(self._db, before=before, at_most=limit)]
+
+    def delete_finished_callbacks_of_sandboxes(self, before: EpochMs, limit: int) -> int:
+        """Deletes callbacks of sandboxes that finished up to `before`, with their attempts. Returns how many."""
+        return int(self._sql.delete_finished_callbacks_of_worlds(self._db, before=before, at_most=limit))
+
     def delete_kept_answers(self, before: EpochMs, limit: int) -> int:
         """Deletes answers that were kept up to `before`. Returns how many."""
         return int(self._sql.delete_kept_answers(self._db, before=before, at_most=limit))

@@ -27,7 +27,8 @@ async def erased_from(world: World, number: str = PERSON) -> Findings:
 
 
 async def route(world: World, booking: Booking, call_id: CallId, source: str) -> Any:
-    incoming = IncomingCall(call_id, booking.service, source)
+    # Some telephones write their number into the Call-ID.
+    incoming = IncomingCall(call_id, booking.service, source, sip_call_id=f"{source.removeprefix('+')}-1@host")
     return await world.storage.run(calls.route_call, incoming, world.at, world.policy)
 
 

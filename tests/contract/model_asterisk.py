@@ -72,7 +72,7 @@ class Asterisk:
     def dialled(self, service: str) -> Leg:
         name = f"c{next(self._names)}"
         caller, callee = Channel(f"PJSIP/carrier-{name}", name), Channel(f"PJSIP/trunk-{name}", f"{name}-callee")
-        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{CALLER},allowed_not_screened,,,,,carrier-main"}
+        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{CALLER},allowed_not_screened,,,,,carrier-main,"}
         ends = self._loop.create_future(), self._loop.create_future()
         leg = Leg(name, service, caller, callee, self.clocks.ticks, *ends, self.clocks.wall_ahead_ms)
         self.legs.append(leg)
@@ -259,9 +259,11 @@ class Steps:
             if channel is self._leg.callee and self._leg.limit_set_at is not None:
                 self._leg.reported_after_ms = self._asterisk.clocks.ticks - self._leg.limit_set_at
             return self._asterisk.clocks.in_utc
+        if (name, argument) == ("CHANNEL", "pjsip,call-id"):
+            return f"sip-{channel.unique_id}"
         if name == "EPOCH":
             return str(self._asterisk.clocks.now // SECOND)
         if name == "HANGUPCAUSE":
             return f"SIP {self._leg.refused_with} refused" if self._leg.refused_with else ""
-        assert name in {"GLOBAL", "HANGUPCAUSE_KEYS"}, name
+        assert name in {"CHANNEL", "GLOBAL", "HANGUPCAUSE_KEYS"}, name
         return ""

@@ -62,7 +62,10 @@ class Storage:
         await self._gate.passed()
         return result
 
-    async def run_keyed(
+    def run_keyed(
         self, key: str, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        return await self.run(command, *args, **kwargs)
+    ) -> "asyncio.Future[T]":
+        """Hands a command over at once, as the product's storage does, also if nobody waits for its result."""
+        task = asyncio.ensure_future(self.run(command, *args, **kwargs))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return task

@@ -12,6 +12,7 @@ from functools import cache
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
 from typing import Protocol, TypeAlias
+from urllib.parse import quote
 
 from engine.domain.failover import final_answers_pattern
 
@@ -145,6 +146,10 @@ def _filter(argument: str) -> str:
     return re.sub(f"[^{allowed}]", "", text)
 
 
+def _uri_encode(text: str) -> str:
+    return quote(text, safe="-_.!~*'()")
+
+
 def _regex(argument: str) -> str:
     match = _REGEX.fullmatch(argument)
     assert match is not None, argument
@@ -161,7 +166,7 @@ def _sha1(argument: str) -> str:
     return hashlib.sha1(argument.encode()).hexdigest()  # noqa: S324  as the dialplan does
 
 
-TEXT_FUNCTIONS = {"FILTER": _filter, "IF": _if, "REGEX": _regex, "SHA1": _sha1}
+TEXT_FUNCTIONS = {"FILTER": _filter, "IF": _if, "REGEX": _regex, "SHA1": _sha1, "URIENCODE": _uri_encode}
 
 
 def _piece(text: str, delimiter: str, fields: str) -> str:

@@ -16,6 +16,7 @@ from engine.asterisk.errors import AmiError
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
 from engine.asterisk.silent_trunks import SilentTrunks
+from engine.asterisk.trunk_states import TrunkStates
 from engine.asterisk.wall_clock import ClockWatch
 from engine.bookings.adjustments import Adjustment
 from engine.calls.end_spool import EndSpool
@@ -73,7 +74,8 @@ class Engine:
         self._spool = EndSpool(asterisk.spool.parent, self.intake, ROTATE_BYTES)
         self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, self._spool, 5.0)
         self._watch = ClockWatch(link, clock, self.keeper)
-        self._context = CallContext(storage, clock, policy, self.keeper, SilentTrunks(link), "")
+        trunks = TrunkStates(link, clock, [])
+        self._context = CallContext(storage, clock, policy, trunks, self.keeper, SilentTrunks(link), "")
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
         self._rounds: set[asyncio.Task[None]] = set()
         self._one_round = asyncio.Lock()

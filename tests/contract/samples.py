@@ -5,6 +5,7 @@ from typing import Any
 
 from engine.calls.reports import AnswerReport, EndReport
 from engine.domain.booking import Booking
+from engine.domain.call_ends import Attempt, DialplanEnd
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import Credit
 from engine.domain.numbers import E164
@@ -57,11 +58,31 @@ def a_booking(**changes: Any) -> Booking:
     return replace(BOOKING, **changes)
 
 
+# How calls over the trunk `main` end, by DIALSTATUS.
+ENDS = {
+    "ANSWER": DialplanEnd("ANSWER", "main", source="caller", cause=16),
+    "BUSY": DialplanEnd("BUSY", "main", (Attempt("main", "BUSY", 486, 17),), cause=17),
+    "NOANSWER": DialplanEnd("NOANSWER", "main", (Attempt("main", "NOANSWER"),), cause=19),
+    "CANCEL": DialplanEnd("CANCEL", "main", source="caller", cause=127),
+    "CHANUNAVAIL": DialplanEnd("CHANUNAVAIL", "main", (Attempt("main", "CHANUNAVAIL", 404, 1),), cause=34),
+    "CONGESTION": DialplanEnd("CONGESTION", "main", (Attempt("main", "CONGESTION", 503, 34),), cause=34),
+}
+
+
 def answer_report(call_id: str, limit: int = 60, **changes: Any) -> AnswerReport:
     """Returns a report of an answer. The engine goes by the call's own booking, not by the reported one."""
-    return replace(AnswerReport(CallId(call_id), BookingId("bkg_any"), f"{call_id}-callee", limit), **changes)
+    return replace(
+        AnswerReport(
+            CallId(call_id),
+            BookingId("bkg_any"),
+            f"{call_id}-callee",
+            limit,
+            callee_sip_call_id=f"{call_id}-callee@host",
+        ),
+        **changes,
+    )
 
 
 def end_report(call_id: str, answered_ms: int = 0, dial_status: str = "ANSWER", **changes: Any) -> EndReport:
     """Returns a report of an end."""
-    return replace(EndReport(CallId(call_id), BookingId("bkg_any"), answered_ms, dial_status), **changes)
+    return replace(EndReport(CallId(call_id), BookingId("bkg_any"), answered_ms, ENDS[dial_status]), **changes)

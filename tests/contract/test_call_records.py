@@ -73,6 +73,7 @@ class Books:
         if cdr.id not in self.kept:
             self.kept[cdr.id] = cdr
             row = asdict(replace(cdr, call_id=CallId(f"call of {cdr.id}")))
+            del row["end"]
             columns = ", ".join(row)
             self.db.execute(f"INSERT INTO cdrs ({columns}) VALUES ({', '.join('?' * len(row))})", [*row.values()])  # noqa: S608
 

@@ -9,7 +9,7 @@ from engine.callbacks import redelivery
 from engine.domain.ids import AccountId, BookingId
 from engine.domain.retry import CallbackState
 from engine.domain.times import EpochMs
-from engine.storage import filters
+from engine.storage import scanning
 from engine.storage.filters import EARLIEST, LATEST
 from engine.storage.outbox import CallbackPosition
 from engine.storage.reads import Reads
@@ -85,7 +85,7 @@ async def test_pages_of_a_list_have_every_callback_of_the_filter_in_its_order(
     since: int,
     scan_limit: int,
 ) -> None:
-    monkeypatch.setattr(filters, "SCAN_LIMIT", scan_limit)
+    monkeypatch.setattr(scanning, "SCAN_LIMIT", scan_limit)
     found: list[str] = []
     before: CallbackPosition | None = NEWEST
     async with reads:
@@ -109,7 +109,7 @@ async def test_pages_of_a_list_have_every_callback_of_the_filter_in_its_order(
 async def test_a_redelivery_of_a_state_reaches_every_callback_once(
     world: World, monkeypatch: pytest.MonkeyPatch, state: CallbackState, scan_limit: int
 ) -> None:
-    monkeypatch.setattr(filters, "SCAN_LIMIT", scan_limit)
+    monkeypatch.setattr(scanning, "SCAN_LIMIT", scan_limit)
     wanted = expected(world, state, None, 0)
     after: CallbackPosition | None = CallbackPosition(0, "")
     count = 0

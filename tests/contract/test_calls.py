@@ -69,6 +69,12 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
             "service": booking.service,
             "destination": HIDDEN,
             "disposition": "ANSWERED",
+            "trunk": "main",
+            "sip_code": 200,
+            "hangup_cause": 16,
+            "hung_up_by": "CALLER",
+            "sip_call_id": "c1@host",
+            "callee_sip_call_id": "c1-callee@host",
         }
     ]
     [callback] = world.rows("SELECT * FROM outbox")
@@ -81,16 +87,23 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
         "destination": HIDDEN,
         "bookingId": booking.id,
         "service": booking.service,
+        "hungUpBy": "CALLER",
+        "hangupCause": 16,
         "sequence": 1,
     }
 
 
 @pytest.mark.parametrize(
-    ("dial_status", "disposition"),
-    [("BUSY", "BUSY"), ("NOANSWER", "NO_ANSWER"), ("CANCEL", "CANCELLED"), ("CHANUNAVAIL", "UNREACHABLE")],
+    ("dial_status", "disposition", "end"),
+    [
+        ("BUSY", "BUSY", ("main", 486, 17, "CALLEE")),
+        ("NOANSWER", "NO_ANSWER", ("main", None, None, "LIMIT")),
+        ("CANCEL", "CANCELLED", ("main", None, None, "CALLER")),
+        ("CHANUNAVAIL", "UNREACHABLE", ("main", 404, 1, "CALLEE")),
+    ],
 )
 async def test_a_call_without_an_answer_costs_nothing_and_frees_its_slot(
-    world: World, dial_status: str, disposition: str
+    world: World, dial_status: str, disposition: str, end: tuple[str, int | None, int | None, str]
 ) -> None:
     booking = await world.book()
     await world.bridge(booking, "c1")
@@ -104,6 +117,8 @@ async def test_a_call_without_an_answer_costs_nothing_and_frees_its_slot(
     assert world.rows("SELECT * FROM outbox") == []
     [record] = world.rows("SELECT * FROM cdrs WHERE call_id = 'c1'")
     assert (record["disposition"], record["duration"]) == (disposition, 0)
+    assert tuple(record[name] for name in ("trunk", "sip_code", "hangup_cause", "hung_up_by")) == end
+    assert (record["sip_call_id"], record["callee_sip_call_id"]) == ("c1@host", None)
 
 
 async def test_an_end_that_is_reported_twice_is_settled_once(world: World) -> None:

@@ -244,3 +244,27 @@ def test_seconds_returned_just_before_an_answer_reach_every_call_that_shares_the
         ledger.a_callee_picks_up(turn=0)
         ledger.all_is_well_again()
         ledger.teardown()
+
+
+def test_a_call_that_rang_for_long_does_not_keep_more_than_its_share(template: Path) -> None:
+    """Found by the state machine: the other call had talked meanwhile, and only a later change evened their shares."""
+    with over(template):
+        ledger = Ledger()
+        ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=1)
+        ledger.calls_come_in(turn=0, calls=1)
+        ledger.all_is_well_again()
+        ledger.a_callee_picks_up(turn=0)
+        ledger.all_is_well_again()
+        ledger.teardown()
+
+
+def test_a_line_without_an_end_in_the_spool_delays_no_reconciliation(template: Path) -> None:
+    """Found by the state machine: each round waited for an event that such a line might still have."""
+    with over(template):
+        ledger = Ledger()
+        ledger.a_booking_and_its_first_calls(UsagePlan.SMALL, calls=1)
+        ledger.calls_come_in(turn=0, calls=1)
+        ledger.trouble_comes_and_goes(ami=Ami.UP, cuts_lists=False, disk_takes=30, events=Events.PROMPT, failing=1)
+        ledger.a_callee_is_busy(turn=0)
+        ledger.all_is_well_again()
+        ledger.teardown()

@@ -90,11 +90,16 @@ async def test_an_event_has_the_engines_time_even_if_asterisks_clock_is_wrong(al
 
 
 @pytest.mark.parametrize(
-    ("dial_status", "disposition"),
-    [("BUSY", "BUSY"), ("NOANSWER", "NO_ANSWER"), ("CANCEL", "CANCELLED"), ("CONGESTION", "UNREACHABLE")],
+    ("dial_status", "disposition", "end"),
+    [
+        ("BUSY", "BUSY", {"sipCode": 486, "hungUpBy": "CALLEE", "hangupCause": 17}),
+        ("NOANSWER", "NO_ANSWER", {"hungUpBy": "LIMIT"}),
+        ("CANCEL", "CANCELLED", {"hungUpBy": "CALLER"}),
+        ("CONGESTION", "UNREACHABLE", {"sipCode": 503, "hungUpBy": "CALLEE", "hangupCause": 34}),
+    ],
 )
 async def test_an_unanswered_call_is_reported_once_with_its_reason(
-    all_events: World, dial_status: str, disposition: str
+    all_events: World, dial_status: str, disposition: str, end: dict[str, object]
 ) -> None:
     booking = await all_events.book()
     await all_events.bridge(booking, "c1")
@@ -108,6 +113,7 @@ async def test_an_unanswered_call_is_reported_once_with_its_reason(
         "id": record["id"],
         "disposition": disposition,
         **of_call(booking, START),
+        **end,
         "sequence": 1,
     }
 

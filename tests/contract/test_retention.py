@@ -14,6 +14,7 @@ from engine.accounts.idempotency import KEPT_MS, KeyedRequest, once
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingPatch
 from engine.cdr.ledger import audit_page
+from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS
 from engine.domain.ids import CallId
 from engine.domain.numbers import ERASED
 from engine.domain.policy import RetentionPeriods
@@ -206,7 +207,8 @@ def filled(database: Path) -> Callable[[int], sqlite3.Connection]:
         ids = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         connection.execute("BEGIN")
         connection.execute(
-            f"""{ids} INSERT INTO cdrs SELECT printf('cdr_%032x', i), 'acc_1', 'bkg_1', printf('c%012d', i), i, 0,
+            f"""{ids} INSERT INTO cdrs (id, account_id, booking_id, call_id, started_at, duration, source, service,
+                destination, disposition) SELECT printf('cdr_%032x', i), 'acc_1', 'bkg_1', printf('c%012d', i), i, 0,
                 '+14155550123', '+3225550001', '{HIDDEN}', 'BUSY' FROM n""",  # noqa: S608  as above
             [many],
         )
@@ -271,7 +273,7 @@ def test_the_cost_of_retention_does_not_grow_with_the_number_of_records(
 
 async def test_a_kept_answer_is_deleted_after_a_day(world: World) -> None:
     keyed = KeyedRequest(world.account, "k1", "f")
-    await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"))
+    await world.storage.run(once, keyed, world.now, lambda tx: KeptAnswer(201, None, "{}"), DEFAULT_ACCOUNT_LIMITS)
     assert await _forgotten_answers(world, EpochMs(world.now + KEPT_MS - 1)) == 0
     assert await _forgotten_answers(world, EpochMs(world.now + KEPT_MS)) == 1
     assert world.rows("SELECT * FROM kept_answers") == []

@@ -1,5 +1,6 @@
 """Whole rows are decoded by position: each value comes back in its own field, also from a newer schema."""
 
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.domain.booking import Booking, CallerId
+from engine.domain.call_ends import CallEnd, HungUpBy
 from engine.domain.ids import BookingId, CallId
 from engine.domain.metering import CallState, Credit
 from engine.domain.numbers import E164
@@ -63,6 +65,8 @@ CALL = Call(
     started_ticks=BootMs(13),
     answered=Timestamp(EpochMs(14), BootMs(15)),
     seen_ticks=BootMs(16),
+    sip_call_id="17@caller",
+    callee_sip_call_id="18@callee",
 )
 
 
@@ -80,6 +84,9 @@ async def test_every_value_of_a_row_comes_back_in_its_own_field(world: World) ->
         booking.service,
         HIDDEN,
         Disposition.LOST,
+        CallEnd("main", 404, 1, HungUpBy.CALLEE),
+        "1@caller",
+        "2@callee",
     )
 
     def write_and_read(tx: Transaction) -> tuple[object, ...]:
@@ -157,7 +164,8 @@ async def test_columns_that_a_newer_schema_has_disturb_nothing(world: World, dat
 
 def test_no_statement_selects_whatever_columns_there_are() -> None:
     for name, statement in SQL.statements.items():
-        assert "*" not in statement.sql.replace("COUNT(*)", "").replace("* 1000", ""), name
+        without_patterns = re.sub(r"'[^']*'", "", statement.sql)
+        assert "*" not in without_patterns.replace("COUNT(*)", "").replace("* 1000", ""), name
 
 
 def test_the_function_of_a_statement_demands_its_parameters_by_name() -> None:

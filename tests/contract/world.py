@@ -91,7 +91,7 @@ class World:
 
     async def route(self, service: E164, call_id: str | None = None) -> RouteDecision:
         name = call_id or f"auto-{next(self._call_ids)}"
-        incoming = IncomingCall(CallId(name), service, CALLER)
+        incoming = IncomingCall(CallId(name), service, CALLER, sip_call_id=f"{name}@host")
         decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy)
         for is_last in (False, False, True):
             if isinstance(decision, MakeRoom):

@@ -26,7 +26,8 @@ def test_a_call_is_bridged_metered_recorded_and_sends_a_callback(
     assert (booked.now["secondsRemaining"], booked.now["callsRemaining"]) == (7 - cdr["duration"], 24)
 
     [callback] = listener.wait()
-    expected = {name: cdr[name] for name in ("id", "timestamp", "duration", "source", "destination", "service")}
+    fields = ("id", "timestamp", "duration", "source", "destination", "service", "hungUpBy", "hangupCause")
+    expected = {name: cdr[name] for name in fields}
     assert callback.content == {**expected, "bookingId": booked.id, "sequence": 1}
     Webhook(system.webhook_secret).verify(callback.body, callback.headers)
     assert_destination_hidden(outcome.messages, booked)

@@ -44,6 +44,8 @@ def test_an_answered_call_a_missed_call_and_a_deleted_booking_send_their_events_
         "id": answered["id"],
         "timestamp": answered["timestamp"],
         "duration": answered["duration"],
+        "hungUpBy": "CALLER",
+        "hangupCause": 16,
         "sequence": 2,
     }
     assert started.content.pop("answeredAt") > answered["timestamp"]
@@ -54,6 +56,9 @@ def test_an_answered_call_a_missed_call_and_a_deleted_booking_send_their_events_
         "id": busy["id"],
         "timestamp": busy["timestamp"],
         "disposition": "BUSY",
+        "sipCode": 486,
+        "hungUpBy": "CALLEE",
+        "hangupCause": 17,
         "sequence": 3,
     }
     assert callbacks[3].content["reason"] == "deleted"

@@ -120,30 +120,31 @@ def test_a_busy_hidden_number_gets_486_and_costs_nothing(
     assert_destination_hidden(outcome.messages, booked)
 
 
-# The callee's answer → the caller's, the disposition. RFC 3261 section 16.7 step 5: a 6xx ends the search, which the
-# caller's carrier must not take up on another route; 486 ends it, too, and tells no more than that nobody talks. After
-# any other failure another route may help: 503.
+# The callee's answer → the caller's, the disposition and the cause in the call record. RFC 3261 section 16.7 step 5: a
+# 6xx ends the search, which the caller's carrier must not take up on another route; 486 ends it, too, and tells no more
+# than that nobody talks. After any other failure another route may help: 503.
 REFUSALS = {
-    "486 Busy Here": (486, "BUSY"),
-    "600 Busy Everywhere": (486, "BUSY"),
-    "603 Decline": (486, "BUSY"),
-    "604 Does Not Exist Anywhere": (486, "BUSY"),
-    "606 Not Acceptable": (486, "BUSY"),
-    "607 Unwanted": (486, "BUSY"),
-    "608 Rejected": (486, "BUSY"),
-    "403 Forbidden": (503, "UNREACHABLE"),
-    "404 Not Found": (503, "UNREACHABLE"),
-    "488 603 Decline": (503, "UNREACHABLE"),
-    "500 Server Internal Error": (503, "UNREACHABLE"),
-    "502 Bad Gateway": (503, "UNREACHABLE"),
-    "503 Service Unavailable": (503, "UNREACHABLE"),
-    "504 Server Time-out": (503, "UNREACHABLE"),
+    "480 Temporarily Unavailable": (503, "NO_ANSWER", 19),
+    "486 Busy Here": (486, "BUSY", 17),
+    "600 Busy Everywhere": (486, "BUSY", 17),
+    "603 Decline": (486, "BUSY", 21),
+    "604 Does Not Exist Anywhere": (486, "UNREACHABLE", 1),
+    "606 Not Acceptable": (486, "UNREACHABLE", 58),
+    "607 Unwanted": (486, "BUSY", 127),
+    "608 Rejected": (486, "BUSY", 127),
+    "403 Forbidden": (503, "UNREACHABLE", 21),
+    "404 Not Found": (503, "UNREACHABLE", 1),
+    "488 603 Decline": (503, "UNREACHABLE", 58),
+    "500 Server Internal Error": (503, "UNREACHABLE", 38),
+    "502 Bad Gateway": (503, "UNREACHABLE", 27),
+    "503 Service Unavailable": (503, "UNREACHABLE", 34),
+    "504 Server Time-out": (503, "UNREACHABLE", 102),
 }
 
 
 @pytest.mark.parametrize(("answer", "outcome"), REFUSALS.items())
 def test_a_callee_who_declines_ends_the_search_and_a_failure_does_not(
-    system: System, caller: Caller, tmp_path: Path, answer: str, outcome: tuple[int, str]
+    system: System, caller: Caller, tmp_path: Path, answer: str, outcome: tuple[int, str, int]
 ) -> None:
     booked = system.book("LARGE")
     # SIPp takes no key for a status.
@@ -152,7 +153,8 @@ def test_a_callee_who_declines_ends_the_search_and_a_failure_does_not(
     with caller.hidden(scenario):
         seen = caller.call(booked.service, "uac_rejected")
     [record] = booked.wait_settled()
-    assert (seen.status, record["disposition"], record["duration"]) == (*outcome, 0)
+    assert (seen.status, record["disposition"], record["hangupCause"]) == outcome
+    assert (record["sipCode"], record["hungUpBy"], record["duration"]) == (int(answer[:3]), "CALLEE", 0)
     assert _untouched(booked)
     assert_destination_hidden(seen.messages, booked)
 

@@ -22,6 +22,7 @@ from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.reads import Reads
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
+from tests.contract.samples import ENDS
 from tests.integration.conformance import check_answer
 
 SECOND = 1_000
@@ -185,7 +186,7 @@ class Api:
         if seconds:
             answer = AnswerReport(call_id, booking_id, f"{call_id}-callee", 60)
             await self.storage.run(note_answer, answer, self.clock.timestamp())
-        end = EndReport(call_id, booking_id, seconds * SECOND, "ANSWER" if seconds else "BUSY")
+        end = EndReport(call_id, booking_id, seconds * SECOND, ENDS["ANSWER" if seconds else "BUSY"])
         await self.storage.run(call_ended, end, self.clock.timestamp(), POLICY)
 
 

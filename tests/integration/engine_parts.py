@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.asterisk.ami_connection import AmiLimits
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.trunk_states import TrunkStates
 from engine.calls.end_spool import EndSpool
 from engine.calls.report_intake import ReportIntake
 from engine.calls.reports import Report, ReportReader
@@ -55,6 +56,7 @@ class EngineParts:
     keeper: LimitKeeper
     intake: WatchedIntake
     spool: EndSpool
+    trunks: TrunkStates
 
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -80,4 +82,4 @@ def engine_parts(world: World, ami: FakeAmi, spool: Path, limits: AmiLimits = FA
     )
     keeper = LimitKeeper(world.storage, link, clock, world.policy)
     intake = WatchedIntake(ReportReader([TOKEN]), world.storage, clock, world.policy, keeper)
-    return EngineParts(ami, link, keeper, intake, EndSpool(spool, intake))
+    return EngineParts(ami, link, keeper, intake, EndSpool(spool, intake), TrunkStates(link, clock, []))

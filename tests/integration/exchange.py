@@ -13,6 +13,7 @@ from agi_scripts.session import CallContext, Environment, Session
 from engine.asterisk.ami_link import AmiLink, LinkState
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.silent_trunks import SilentTrunks
+from engine.asterisk.trunk_states import TrunkStates
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
@@ -55,8 +56,9 @@ class Exchange:
 
     async def incoming(self, call_id: str) -> RouteDecision:
         """A call comes in; if it is bridged, it rings."""
-        world, watch = self.world, SilentTrunks(self.link)
-        context = CallContext(world.storage, WorldClock(world), world.policy, self.keeper, watch, "")
+        world, clock = self.world, WorldClock(self.world)
+        trunks, watch = TrunkStates(self.link, clock, []), SilentTrunks(self.link)
+        context = CallContext(world.storage, clock, world.policy, trunks, self.keeper, watch, "")
         with self.keeper.sending_route(CallId(call_id)):
             decision = await _decide(context, _NoConversation(call_id, self.booking.service))
             if isinstance(decision, Bridge):

@@ -314,7 +314,7 @@ async def fast_agi(
         async with FakeChannels() as ami, asyncio.TaskGroup() as tasks:
             parts = engine_parts(world, ami, spool)
             context = CallContext(
-                world.storage, clock, POLICY, parts.keeper, SilentTrunks(parts.link), expired_announcement
+                world.storage, clock, POLICY, parts.trunks, parts.keeper, SilentTrunks(parts.link), expired_announcement
             )
             server = FastAgiServer(scripts(context), script_seconds, **{"tokens": [TOKEN], **limits})
             serving = tasks.create_task(server.run(listener, stop))

@@ -19,6 +19,7 @@ from tests.integration.api_helpers import (
     a_request,
     hold_all_but_one,
 )
+from tests.integration.test_api_callbacks import told, tried
 
 
 async def book(api: Api, **changes: object) -> Answer:
@@ -54,6 +55,18 @@ async def too_many_new_bookings(api: Api) -> Answer:
     await api.storage.run(set_limits, "ours", {"new_bookings_a_day": 1})
     await api.book()
     return await book(api)
+
+
+async def redelivered_too_soon(api: Api) -> Answer:
+    await told(api)
+    [callback_id] = await tried(api)
+    await api.call("POST", f"/callbacks/{callback_id}/redeliver")
+    return await api.call("POST", f"/callbacks/{callback_id}/redeliver")
+
+
+async def too_much_stored(api: Api) -> Answer:
+    await api.storage.run(lambda tx: tx.accounts._db.execute("UPDATE accounts SET stored_bytes = 1000000000").rowcount)
+    return await api.call("POST", "/bookings", a_request(), headers={"Idempotency-Key": "k"})
 
 
 async def block(api: Api, caller: str, already: int = 0) -> Answer:
@@ -164,6 +177,8 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "idempotency_key_reused": key_reused,
     "booking_too_long": too_long,
     "too_many_new_bookings": too_many_new_bookings,
+    "too_much_stored": too_much_stored,
+    "redelivered_too_soon": redelivered_too_soon,
     "too_many_requests": too_many_requests,
     "too_many_failures": too_many_failures,
     "expectation_failed": lambda api: api.call("GET", "/bookings", headers={"Expect": "the-unexpected"}),

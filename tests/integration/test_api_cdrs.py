@@ -22,6 +22,9 @@ async def test_an_answered_call_has_every_field_of_the_contract(api: Api) -> Non
         "service": booking["service"],
         "bookingId": booking["id"],
         "disposition": "ANSWERED",
+        "hungUpBy": "CALLER",
+        "sipCode": 200,
+        "hangupCause": 16,
     }
     alone = await api.call("GET", f"/cdr/{record['id']}")
     assert (alone.status, alone.body) == (200, record)
@@ -60,6 +63,7 @@ async def test_health_and_readiness_are_200_when_every_part_is_up_and_need_no_ke
             "status": "up",
             "parts": {"database": "up", "ami": "up", "asterisk": "up"},
             "lastCommit": "2026-03-01T12:00:00.000Z",
+            "trunks": {},
         }
 
 

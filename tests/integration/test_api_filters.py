@@ -11,7 +11,7 @@ import pytest
 from engine.domain.ids import BookingId
 from engine.domain.numbers import E164
 from engine.runtime.ids import new_id
-from engine.storage import filters, reads
+from engine.storage import reads, scanning
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import DAY, HIDDEN, NUMBERS, OTHER_HIDDEN, START, Api
 from tests.integration.test_api_paging import all_pages
@@ -105,7 +105,8 @@ async def test_a_booking_that_matches_throughout_is_listed_once_in_any_order_of_
     api: Api, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance, services = random.Random(seed), itertools.count(1_000)
-    monkeypatch.setattr(filters, "SCAN_LIMIT", 7)
+    monkeypatch.setattr(scanning, "SCAN_LIMIT", 7)
+    monkeypatch.setattr(scanning, "SLICE", 2)
     booking_id = (await api.book())["id"]
     model = await api.storage.run(lambda tx: tx.bookings.by_id(booking_id))
     assert model is not None
@@ -147,27 +148,37 @@ async def test_a_booking_that_matches_throughout_is_listed_once_in_any_order_of_
 async def test_a_page_scans_a_limited_number_of_bookings_and_offers_a_next_page(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filters, "SCAN_LIMIT", 3)
-    oldest = (await api.book(label="x"))["id"]
+    monkeypatch.setattr(scanning, "SCAN_LIMIT", 3)
+    oldest = await api.book()
     for _ in range(7):
         await api.book()
     pages: list[Any] = []
-    path = "/bookings?label=x"
+    path = f"/bookings?service={oldest['service']}".replace("+", "%2B")
     while not pages or pages[-1]["hasMore"]:
         cursor = f"&cursor={pages[-1]['nextCursor']}" if pages else ""
         pages.append((await api.call("GET", path + cursor)).body)
-    assert [[one["id"] for one in page["data"]] for page in pages] == [[], [], [oldest]]
+    assert [[one["id"] for one in page["data"]] for page in pages] == [[], [], [oldest["id"]]]
     assert len(await all_pages(api, "/bookings?limit=2")) == 8
 
 
-async def test_a_page_with_few_matches_scans_further_than_one_with_many(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reads, "FIRST_SCAN_FACTOR", 1)
-    oldest = [(await api.book(label="x"))["id"] for _ in range(2)]
+async def test_a_page_is_read_in_slices_until_it_is_full(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "SLICE", 2)
+    oldest = [(await api.book(usagePlan="LARGE"))["id"] for _ in range(2)]
     for _ in range(6):
         await api.book()
-    page = (await api.call("GET", "/bookings?label=x&limit=1")).body
+    page = (await api.call("GET", "/bookings?usagePlan=LARGE&limit=1")).body
     assert ([one["id"] for one in page["data"]], page["hasMore"]) == ([oldest[1]], True)
-    page = (await api.call("GET", f"/bookings?label=x&limit=1&cursor={page['nextCursor']}")).body
+    page = (await api.call("GET", f"/bookings?usagePlan=LARGE&limit=1&cursor={page['nextCursor']}")).body
     assert ([one["id"] for one in page["data"]], page["hasMore"]) == ([oldest[0]], False)
+
+
+async def test_a_page_ends_after_so_much_metadata_and_offers_a_next_page(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "PAGE_CHARACTERS", 1_000)
+    made = [(await api.book(metadata={"a": "x" * 400}))["id"] for _ in range(7)]
+    pages = [(await api.call("GET", "/bookings?limit=100")).body]
+    while pages[-1]["hasMore"]:
+        pages.append((await api.call("GET", f"/bookings?limit=100&cursor={pages[-1]['nextCursor']}")).body)
+    assert [len(page["data"]) for page in pages] == [3, 3, 1]
+    assert [one["id"] for page in pages for one in page["data"]] == made[::-1]

@@ -17,6 +17,7 @@ from api.openapi.refusals import OF_NONE, codes_of
 from api.openapi.webhooks import SIGNATURE
 from engine.callbacks.signing import signature_headers
 from engine.domain import events
+from engine.domain.call_ends import CallEnd, HungUpBy
 from engine.domain.events import WhyGone
 from engine.domain.routing import Disposition
 from tests.contract.samples import BOOKING as RECORD
@@ -58,7 +59,7 @@ SCHEMA_NAMES = """
     BookingExpiringSoon BookingGone BookingLowSeconds BookingPage BookingPatch CallEnded CallMissed CallStarted
     Callback CallbackAttempt CallbackDetail CallbackPage CallbackRequest CallbackState CallerId Cdr CdrPage
     Clock ClockChange Country Disposition Endpoint EndpointPage EventType ExpiredCall Explanation FieldError
-    Health LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewWebhookSecret Numbers OpenApiDocument
+    Health HungUpBy LimitedBy NewBlockedCaller NewBooking NewSimulatedCall NewWebhookSecret Numbers OpenApiDocument
     Outcome Plan Plans Problem Reason Redelivered Redelivery SimulatedCall Status Trouble UsagePlan
     WebhookSecret WhyDisabled WhyGone
 """
@@ -163,6 +164,7 @@ async def test_a_route_takes_a_key_if_it_is_described(api: Api, route: Route) ->
 
 
 BOOKED = replace(RECORD, id=UNKNOWN_BOOKING)
+ENDED = CallEnd("main", 486, 17, HungUpBy.CALLEE)
 SENT: dict[str, Any] = {
     "callEnded": events.call_ended_body(
         cdr_id="cdr_" + "0" * 32,
@@ -172,6 +174,7 @@ SENT: dict[str, Any] = {
         destination=HIDDEN,
         booking_id=UNKNOWN_BOOKING,
         service=RECORD.service,
+        end=ENDED,
     ),
     "expiredCall": events.expired_call_body(
         called_at=START,
@@ -197,6 +200,7 @@ SENT: dict[str, Any] = {
         destination=HIDDEN,
         booking_id=UNKNOWN_BOOKING,
         service=RECORD.service,
+        end=ENDED,
     ),
     "bookingExpiringSoon": events.expiring_soon_body(BOOKED, START),
     "bookingLowSeconds": events.low_seconds_body(BOOKED, START),
@@ -204,7 +208,11 @@ SENT: dict[str, Any] = {
     "bookingGone": events.booking_gone_body(BOOKED, WhyGone.GRACE_OVER, START),
 }
 # Only there where it has something to say.
-LEFT_OUT = {"expiredCall": ["callsNotReported"]}
+LEFT_OUT = {
+    "expiredCall": ["callsNotReported"],
+    "callEnded": ["hungUpBy", "hangupCause"],
+    "callMissed": ["sipCode", "hungUpBy", "hangupCause"],
+}
 
 
 @pytest.mark.parametrize("event", SENT)

@@ -9,9 +9,10 @@ import pytest
 from api.schemas.fields import CDR_ID
 from engine.calls.lifecycle import call_ended
 from engine.calls.reports import EndReport
-from engine.cdr.listing import SCAN_LIMIT
+from engine.domain.call_ends import DialplanEnd
 from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs, rfc3339
+from engine.storage.scanning import SCAN_LIMIT
 from tests.integration.api_helpers import CALLER, DAY, POLICY, SECOND, START, UNKNOWN_BOOKING, Answer, Api
 from tests.integration.many_cdrs import copies
 
@@ -44,7 +45,7 @@ async def test_records_are_ordered_by_the_start_of_their_calls(api: Api) -> None
     await api.caller_rings(long["service"], CallId("call-long"))
     api.clock.advance(SECOND)
     second = await a_call(api, short, CallId("call-short"))
-    end = EndReport(CallId("call-long"), BookingId(long["id"]), 0, "NOANSWER")
+    end = EndReport(CallId("call-long"), BookingId(long["id"]), 0, DialplanEnd("NOANSWER"))
     await api.storage.run(call_ended, end, api.clock.timestamp(), POLICY)
     found = (await api.call("GET", "/cdr")).body["data"]
     assert found[0]["id"] == second

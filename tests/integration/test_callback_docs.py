@@ -16,6 +16,7 @@ from engine.config.policy import callback_rules_of, policy_of
 from engine.config.settings import Settings
 from engine.config.tuning import Tuning
 from engine.domain import events
+from engine.domain.call_ends import CallEnd, HungUpBy
 from engine.domain.errors import CallbackNotAcceptable
 from engine.domain.events import WhyGone
 from engine.domain.notifications import EventType
@@ -32,7 +33,8 @@ COMMON: Any = {"source": "+14155550123", "destination": "+32470123456", "booking
 # What the outbox adds: a number to every body, and metadata if the booking has some.
 ADDED: events.EventBody = {"sequence": 1, "metadata": {"order": "1871"}}
 NUMBERED: events.EventBody = {"sequence": 1}
-ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, **COMMON) | ADDED
+END = CallEnd("main", 486, 17, HungUpBy.CALLEE)
+ENDED = events.call_ended_body(cdr_id="cdr_1", started_at=START, duration=1, end=END, **COMMON) | ADDED
 EXPIRED = events.expired_call_body(called_at=START, not_reported=0, **COMMON) | ADDED
 EVENTS = [
     body | NUMBERED
@@ -40,7 +42,7 @@ EVENTS = [
         ENDED,
         EXPIRED,
         events.call_started_body(started_at=START, answered_at=START, **COMMON),
-        events.call_missed_body(cdr_id="cdr_1", started_at=START, disposition=Disposition.BUSY, **COMMON),
+        events.call_missed_body(cdr_id="cdr_1", started_at=START, disposition=Disposition.BUSY, end=END, **COMMON),
         events.expiring_soon_body(BOOKING, START),
         events.low_seconds_body(BOOKING, START),
         events.booking_expired_body(BOOKING, 0),

@@ -46,7 +46,7 @@ def cli(tmp_path: Path) -> Cli:
 @asynccontextmanager
 async def an_engine(cli: Cli, exchange: Exchange) -> AsyncIterator[None]:
     """The control socket of an engine."""
-    operator = Operator(exchange.world.storage, exchange.link, exchange.keeper)
+    operator = Operator(exchange.world.storage, exchange.link, exchange.keeper, exchange.parts.trunks)
     stop = asyncio.Event()
     task = asyncio.create_task(ControlServer(cli.data, operator.operations()).run(stop))
     try:

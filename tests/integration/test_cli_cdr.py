@@ -78,7 +78,10 @@ def test_the_newest_records_are_listed_without_the_destination(cli: Cli) -> None
         "disposition": "ANSWERED",
         "bookingId": "bkg_" + "0" * 31 + "1",
         "accountId": "acc_2",
+        "callId": "acc_2-3",
+        **dict.fromkeys(("hungUpBy", "sipCode", "hangupCause", "trunk", "sipCallId", "calleeSipCallId")),
     }
+    assert cli.json("cdr", "show", everything[0]["id"]) == everything[0]
     assert ids(cli.json("cdr", "list", "--limit", "3")) == ["13", "12", "01"]
     assert ids(cli.json("cdr", "list", "--account", "name of acc_1")) == ["01", "00"]
     for arguments in (("--json",), ()):

@@ -51,6 +51,7 @@ def test_accounts_are_listed_without_their_secrets(cli: Cli) -> None:
 def test_the_limits_of_an_account_are_shown_set_and_reset(cli: Cli) -> None:
     account = cli.json("accounts", "create", "ann")
     shown = {"accountId": account["id"], "maxBookings": 1_000, "newBookingsADay": 200, "requestsPerMinute": 600}
+    shown |= {"storedMegabytes": 250, "storedBytes": 0}
     shown |= {"own": [], "bookingsHeld": 0, "numbersInQuarantine": 0, "newBookingsLastDay": 0}
     assert cli.json("accounts", "limits", "ann") == shown
     # What is not its own follows the settings.
@@ -71,7 +72,7 @@ def test_the_limits_of_an_account_are_shown_set_and_reset(cli: Cli) -> None:
 def test_bad_limits_are_refused(cli: Cli) -> None:
     cli("accounts", "create", "ann")
     cli("keys", "create", "ann", "--test")
-    for option in ("--max-bookings", "--new-bookings-a-day", "--requests-per-minute"):
+    for option in ("--max-bookings", "--new-bookings-a-day", "--requests-per-minute", "--stored-megabytes"):
         for value in ("0", "-1", "10000001", "many"):
             assert cli("accounts", "limits", "ann", option, value).returncode == 2
     assert cli.json("accounts", "limits", "ann")["own"] == []

@@ -33,11 +33,13 @@ class Asterisk:
         assert fields["Channel"] == CALL
         if self.error is not None:
             raise self.error
+        if not self.variables["RN_ROUTES"]:
+            raise AmiRefused("no such channel")
         if name == "Redirect":
             assert (fields["Context"], fields["Exten"], fields["Priority"]) == ("rented-numbers", "0", "tried")
             self.redirects += 1
             ways = self.variables["RN_ROUTES"].split("&")
-            self.variables["RN_TRIED"] += f",{ways[0]}:CANCEL::0"
+            self.variables["RN_TRIED"] += f"/{ways[0]}:CANCEL::0"
             self.variables["RN_ROUTES"] = "&".join(ways[1:])
         return Message({"Response": "Success", "Value": self.variables.get(fields.get("Variable", ""), "")})
 
@@ -60,10 +62,10 @@ async def watched(asterisk: Asterisk, looks: float, monkeypatch: pytest.MonkeyPa
     [
         (Asterisk(), 0.3, 0),
         (Asterisk(), 1, 1),
-        # It is sent on once for each silent trunk, and not from the last one.
-        (Asterisk(), 4, 1),
-        (Asterisk(routes=f"{TWO}&third/+1/"), 4, 2),
-        (Asterisk(routes="only/+1/"), 2, 0),
+        # It is sent on once for each silent trunk, from the last one to its end.
+        (Asterisk(), 4, 2),
+        (Asterisk(routes=f"{TWO}&third/+1/"), 5, 3),
+        (Asterisk(routes="only/+1/"), 3, 1),
         # Any answer shows that the trunk is alive, also a 100.
         (Asterisk(answers="PJSIP/trunk-first-00000001"), 2, 0),
         # An attempt that has begun just now has its whole time.

@@ -91,4 +91,5 @@ def position(app: str, data: str) -> int:
 
 STEPS = steps()
 AGIS = [(at, step) for at, step in enumerate(STEPS) if step.app == "AGI"]
-[DIAL] = [arguments_of(step.data) for step in STEPS if step.app == "Dial"]
+# That of an operator who tests a trunk concerns no caller.
+[DIAL] = [arguments_of(step.data) for step in STEPS if step.app == "Dial" and step.context == "rented-numbers"]

@@ -7,7 +7,7 @@ import pytest
 
 from engine.domain import events
 from engine.domain.booking import Booking
-from engine.domain.events import WhyGone, as_json, call_ended_body, expired_call_body
+from engine.domain.events import WhyGone, as_json, call_ended_body, expired_call_body, in_envelope
 from engine.domain.ids import BookingId
 from engine.domain.metering import Credit
 from engine.domain.notifications import EventType
@@ -56,14 +56,19 @@ def test_an_expired_calls_body_has_the_contracts_message() -> None:
 
 
 def test_a_hostile_caller_name_stays_one_json_string() -> None:
-    hostile = 'x", "destination": "+1\n\0\u2028é'
+    hostile = 'x", "destination": "+1\n\0\u2028\x85\ud800é'
     body = expired_call_body(
         called_at=START, source=hostile, destination=HIDDEN, booking_id=BookingId("bkg_1"), service=E164("+3225550001")
     )
     text = as_json(body)
     assert json.loads(text) == body
-    assert text.isascii()
-    assert "\n" not in text
+    assert text.encode().splitlines() == [text.encode()]
+    assert text.splitlines() == [text]
+
+
+def test_notes_are_sent_as_they_are_and_not_as_escapes() -> None:
+    text = as_json(in_envelope({}, sequence=1, metadata={"a": "\U0001f600é"}))
+    assert len(text.encode()) == len('{"sequence": 1, "metadata": {"a": ""}}') + 6
 
 
 def test_calls_not_reported_appears_only_if_calls_were_left_out() -> None:

@@ -2,12 +2,14 @@
 
 import hashlib
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.calls.reports import AnswerReport, BadReport, EndReport, Report, ReportReader, wall_clock
+from engine.domain.call_ends import Attempt, DialplanEnd
 from engine.domain.ids import BookingId, CallId
 from engine.domain.times import EpochMs
 from engine.runtime.authentication import mac_of
@@ -24,8 +26,14 @@ def signed(text: str, token: str = TOKEN) -> str:
     return f"{text} {mac_of(token, text)}"
 
 
-def an_end(answered_ms: int = 12_345, dial_status: str = "ANSWER", now: EpochMs | None = NOON) -> EndReport:
-    return EndReport(CALL, BOOKING, answered_ms, dial_status, now)
+def an_end(
+    answered_ms: int = 12_345, dial_status: str = "ANSWER", now: EpochMs | None = NOON, **more: Any
+) -> EndReport:
+    return EndReport(CALL, BOOKING, answered_ms, DialplanEnd(dial_status, **more), now)
+
+
+def an_answer(callee_sip_call_id: str | None) -> AnswerReport:
+    return AnswerReport(CALL, BOOKING, "rn0a1b2c3d-1793000000.6", 60, NOON, callee_sip_call_id)
 
 
 @pytest.mark.parametrize(
@@ -40,9 +48,28 @@ def an_end(answered_ms: int = 12_345, dial_status: str = "ANSWER", now: EpochMs 
         # The time cannot be read: the call is settled without it.
         (ENDED.replace("20260301120000250", ""), an_end(now=None)),
         (ENDED.replace("20260301", "20260230"), an_end(now=None)),
+        (f"{ENDED} main  callee 16", an_end(trunk="main", source="callee", cause=16)),
+        (
+            f"{ENDED} second-1 main:CONGESTION:503:34/second-1:CHANUNAVAIL::  34",
+            an_end(
+                trunk="second-1",
+                tried=(Attempt("main", "CONGESTION", 503, 34), Attempt("second-1", "CHANUNAVAIL")),
+                cause=34,
+            ),
+        ),
+        # A telephone of the demo, which has no trunk; a provisional answer; no cause.
+        (f"{ENDED}  :NOANSWER:180:0  19", an_end(tried=(Attempt("", "NOANSWER"),), cause=19)),
+        # A list whose beginning was cut off, and fields with other forms: the call is settled without them.
+        (f"{ENDED} main 503:34/main:BUSY:486:17  ", an_end(trunk="main", tried=(Attempt("main", "BUSY", 486, 17),))),
+        (f"{ENDED} Main main:BUSY:999:999 sombody 128", an_end()),
+        (f"{ENDED} main  caller 12345 ", an_end(trunk="main", source="caller")),
         # A later version's field.
-        (f"{ENDED} 123.456", an_end()),
+        (f"{ENDED}     123.456", an_end()),
         (f"{ENDED} ", an_end()),
+        (f"{ANSWERED} 1-27925%40%5B2001:db8::1%5D", an_answer("1-27925@[2001:db8::1]")),
+        (f"{ANSWERED} %28%22%5C%3C%00%0D%0A%20%2C%E9%C3%A9%7F%GG 7", an_answer('("\\<%GG')),
+        (f"{ANSWERED} {'%5B' * 200}", an_answer("[" * 128)),
+        (f"{ANSWERED}  7", an_answer(None)),
     ],
 )
 def test_a_report_of_an_asterisk_that_knows_a_token_is_read(text: str, report: Report) -> None:

@@ -18,12 +18,12 @@ from engine.domain.routing import (
     MakeRoom,
     Reason,
     Reject,
+    RouteDecision,
     decide,
     judge,
-    unanswered_disposition,
 )
 from engine.domain.times import EpochMs
-from engine.domain.trunks import routes_to
+from engine.domain.trunks import Trunk, routes_to
 from tests.contract.samples import CALLER, POLICY, START, a_booking
 
 END = a_booking().end_at
@@ -50,6 +50,7 @@ ANSWERS = {
     Reason.CONCURRENCY_LIMIT: Reject(Cause(17), Disposition.CONCURRENCY_LIMIT, notify_expired=False),
     Reason.CALLS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, notify_expired=False),
     Reason.SECONDS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, notify_expired=False),
+    Reason.NO_TRUNK: Reject(Cause(34), Disposition.UNREACHABLE, notify_expired=False),
 }
 
 
@@ -61,6 +62,25 @@ def up(calls: int, **limits: int | None) -> Booking:
 def test_every_refusal_has_the_contracts_cause_disposition_and_callback() -> None:
     assert REJECTIONS == ANSWERS
     assert set(ANSWERS) == set(Reason) - {Reason.PUT_THROUGH}
+
+
+def test_dead_trunks_are_left_out_and_without_any_nothing_is_leased() -> None:
+    policy = replace(POLICY, trunks=(Trunk("first"), Trunk("second")))
+    booking = a_booking()
+
+    def decided(*dead: str) -> RouteDecision | MakeRoom:
+        return decide(Facts(booking, CALLER, share=60, dead_trunks=frozenset(dead)), START, policy)
+
+    def routes(*dead: str) -> list[str]:
+        decision = decided(*dead)
+        assert isinstance(decision, Bridge)
+        return [route.trunk for route in decision.routes]
+
+    assert (routes(), routes("first"), routes("other")) == (["first", "second"], ["second"], ["first", "second"])
+    assert decided("first", "second") == REJECTIONS[Reason.NO_TRUNK]
+    # A caller who would be refused anyway gets the usual answer.
+    paused = Facts(a_booking(paused=True), CALLER, share=60, dead_trunks=frozenset({"first", "second"}))
+    assert decide(paused, START, policy) == REJECTIONS[Reason.PAUSED]
 
 
 CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
@@ -231,21 +251,3 @@ def test_a_bridged_call_leases_its_share_and_others_make_room_for_it_once(
     assert first == (MakeRoom(booking.id, share) if decision is None else bridged(decision))
     second = decide(facts, START, POLICY, room_was_made=True)
     assert second == (bridged(with_room) if with_room else REJECTIONS[Reason.SECONDS_HELD])
-
-
-@pytest.mark.parametrize(
-    ("dial_status", "disposition"),
-    [
-        ("BUSY", Disposition.BUSY),
-        ("NOANSWER", Disposition.NO_ANSWER),
-        ("CANCEL", Disposition.CANCELLED),
-        ("ANSWER", Disposition.CANCELLED),
-        ("CHANUNAVAIL", Disposition.UNREACHABLE),
-        ("CONGESTION", Disposition.UNREACHABLE),
-        ("INVALIDARGS", Disposition.UNREACHABLE),
-        ("", Disposition.UNREACHABLE),
-        ("busy", Disposition.UNREACHABLE),
-    ],
-)
-def test_an_unanswered_call_is_recorded_with_asterisks_dial_status(dial_status: str, disposition: Disposition) -> None:
-    assert unanswered_disposition(dial_status) is disposition

@@ -2,8 +2,9 @@
 
 import pytest
 
-from engine.domain.routing import REJECTIONS, UNANSWERED, Bridge, Cause, Disposition, Reason, Reject
-from engine.domain.simulation import DIAL_STATUS, Outcome, lasts_ms, sip_status
+from engine.domain.call_ends import unanswered_disposition
+from engine.domain.routing import REJECTIONS, Bridge, Cause, Disposition, Reason, Reject
+from engine.domain.simulation import REPORTED, Outcome, lasts_ms, sip_status
 from tests.contract.samples import BOOKING, CALLER
 
 BRIDGE = Bridge(BOOKING, seconds=3, ring_seconds=30, shown=CALLER)
@@ -23,7 +24,7 @@ def test_every_simulated_outcome_matches_a_real_one(outcome: Outcome) -> None:
     promised = {"answered": 200, "busy": 486, "no-answer": 480, "cancelled": 487}
     assert sip_status(BRIDGE, outcome) == promised[outcome]
     if outcome is not Outcome.ANSWERED:
-        assert UNANSWERED[DIAL_STATUS[outcome]] is Disposition(outcome.name)
+        assert unanswered_disposition(REPORTED[outcome]) is Disposition(outcome.name)
 
 
 def test_only_talk_and_unanswered_ringing_take_time() -> None:

@@ -15,6 +15,9 @@ SELECT id, name, test_of, created_at, max_bookings FROM accounts ORDER BY id;
 -- NULL: the operator's. A sandbox has those of its customer's account.
 SELECT {o.limits} FROM accounts AS a JOIN accounts AS o ON o.id = COALESCE(a.test_of, a.id) WHERE a.id = :account_id;
 
+-- name: stored_bytes_of$
+SELECT stored_bytes FROM accounts WHERE id = :account_id;
+
 -- name: set_account_limits!
 UPDATE accounts SET ({limits}) = ({:limits}) WHERE id = :account_id;
 

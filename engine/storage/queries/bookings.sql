@@ -1,6 +1,15 @@
 -- name: insert_booking!
 INSERT INTO bookings ({bookings}) VALUES ({:bookings});
 
+-- name: notes_of_booking^
+SELECT label, metadata, gone_at FROM bookings WHERE id = :id;
+
+-- name: insert_booking_note*!
+INSERT INTO booking_notes (digest, booking_id) VALUES (:digest, :booking_id);
+
+-- name: delete_booking_note*!
+DELETE FROM booking_notes WHERE digest = :digest AND booking_id = :booking_id;
+
 -- name: insert_grant!
 INSERT INTO grants ({grants}) VALUES ({:grants});
 
@@ -64,7 +73,7 @@ SELECT MIN(w.id) AS last_id, COUNT(*) AS bookings FROM (
 -- name: bookings_page
 -- Newest first. Scans no more than `looked_at` bookings, whatever the filter. A filter that is '' lets everything
 -- through. `expires_after` is the present when only active bookings are listed. The + before COALESCE keeps SQLite from
--- using the index on it, after which it would have to sort all rows. Pairs are written as in engine/domain/notes.py.
+-- using the index on it, after which it would have to sort all rows.
 SELECT {bookings} FROM bookings
 WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
     AND id >= (
@@ -79,13 +88,42 @@ WHERE account_id = :account_id AND id < :before_id AND gone_at IS NULL
     AND (:destination = '' OR destination = :destination)
     AND (:usage_plan = '' OR usage_plan = :usage_plan)
     AND (:service = '' OR service = :service)
-    AND (:label = '' OR label = :label)
-    AND (:pair_1 = '' OR replace(metadata, :pair_1, '') <> metadata)
-    AND (:pair_2 = '' OR replace(metadata, :pair_2, '') <> metadata)
-    AND (:pair_3 = '' OR replace(metadata, :pair_3, '') <> metadata)
-    AND (:pair_4 = '' OR replace(metadata, :pair_4, '') <> metadata)
-    AND (:pair_5 = '' OR replace(metadata, :pair_5, '') <> metadata)
 ORDER BY id DESC
+LIMIT :at_most;
+
+-- name: noted_bookings_page_end^
+-- As bookings_page_end, of the bookings that have a note.
+SELECT MIN(w.booking_id) AS last_id, COUNT(*) AS bookings FROM (
+    SELECT booking_id FROM booking_notes
+    WHERE digest = :note_1 AND booking_id < :before_id
+    ORDER BY booking_id DESC
+    LIMIT :looked_at
+) AS w;
+
+-- name: noted_bookings_page
+-- As bookings_page, of the bookings that have all notes. It scans those that have the first one. Digests of notes are
+-- those of engine/domain/notes.py, which differ between accounts.
+SELECT {b.bookings} FROM booking_notes AS n JOIN bookings AS b ON b.id = n.booking_id
+WHERE n.digest = :note_1 AND n.booking_id < :before_id
+    AND n.booking_id >= (
+        SELECT MIN(w.booking_id) FROM (
+            SELECT booking_id FROM booking_notes
+            WHERE digest = :note_1 AND booking_id < :before_id
+            ORDER BY booking_id DESC
+            LIMIT :looked_at
+        ) AS w
+    )
+    AND (:note_2 = '' OR EXISTS (SELECT 1 FROM booking_notes WHERE digest = :note_2 AND booking_id = n.booking_id))
+    AND (:note_3 = '' OR EXISTS (SELECT 1 FROM booking_notes WHERE digest = :note_3 AND booking_id = n.booking_id))
+    AND (:note_4 = '' OR EXISTS (SELECT 1 FROM booking_notes WHERE digest = :note_4 AND booking_id = n.booking_id))
+    AND (:note_5 = '' OR EXISTS (SELECT 1 FROM booking_notes WHERE digest = :note_5 AND booking_id = n.booking_id))
+    AND (:note_6 = '' OR EXISTS (SELECT 1 FROM booking_notes WHERE digest = :note_6 AND booking_id = n.booking_id))
+    AND b.account_id = :account_id AND b.gone_at IS NULL
+    AND +COALESCE(b.exhausted_at, b.end_at) > :expires_after AND +COALESCE(b.exhausted_at, b.end_at) <= :expires_until
+    AND (:destination = '' OR b.destination = :destination)
+    AND (:usage_plan = '' OR b.usage_plan = :usage_plan)
+    AND (:service = '' OR b.service = :service)
+ORDER BY n.booking_id DESC
 LIMIT :at_most;
 
 -- name: bookings_talking_with_seconds_idle

@@ -11,15 +11,18 @@ FROM bookings AS b
 WHERE b.service = :service AND b.gone_at IS NULL;
 
 -- name: begin_expected_talk!
--- Makes a ringing call LIVE, if nothing but that has to be done: Asterisk has set the limit that the call must have, and
--- its account has not chosen the event about it. An answer cannot have been before the call came in.
+-- Makes a ringing call LIVE, if nothing but that has to be done: Asterisk has set the limit that the call must have, no
+-- other call is up on its booking, and its account has not chosen the event about it. An answer cannot have been before
+-- the call came in.
 UPDATE calls SET
-    state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at, answered_ticks = :answered_ticks
+    state = 'LIVE', callee_channel = :callee_channel, answered_at = :answered_at, answered_ticks = :answered_ticks,
+    callee_sip_call_id = :callee_sip_call_id
 WHERE call_id = :call_id AND state = 'RINGING' AND destination <> 'erased'
     AND seconds_leased = :limit AND started_ticks <= :answered_ticks
     AND EXISTS (
         SELECT 1 FROM bookings AS b JOIN accounts AS a ON a.id = b.account_id
-        WHERE b.id = booking_id AND b.gone_at IS NULL AND b.end_at >= :not_before AND instr(a.events, :event) = 0
+        WHERE b.id = booking_id AND b.gone_at IS NULL AND b.end_at >= :not_before AND b.calls_leased = 1
+            AND instr(a.events, :event) = 0
     );
 
 -- name: called^

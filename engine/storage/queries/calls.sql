@@ -5,7 +5,8 @@ INSERT INTO calls ({calls}) VALUES ({:calls});
 -- What can change while a call is up. None of these columns has an index.
 UPDATE calls SET
     state = :state, callee_channel = :callee_channel, seconds_leased = :seconds_leased,
-    answered_at = :answered_at, answered_ticks = :answered_ticks, seen_ticks = :seen_ticks
+    answered_at = :answered_at, answered_ticks = :answered_ticks, seen_ticks = :seen_ticks,
+    callee_sip_call_id = :callee_sip_call_id
 WHERE call_id = :call_id AND booking_id = :booking_id;
 
 -- name: end_call!

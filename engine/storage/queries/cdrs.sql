@@ -4,6 +4,9 @@ INSERT INTO cdrs ({cdrs}) VALUES ({:cdrs});
 -- name: cdr_by_id^
 SELECT {cdrs} FROM cdrs WHERE account_id = :account_id AND id = :id;
 
+-- name: cdr_of_any_account^
+SELECT {cdrs} FROM cdrs WHERE id = :id;
+
 -- name: cdr_places
 -- The two positions after the first `skipped` records of a range, newest first. Reads only the index.
 SELECT started_at, id FROM cdrs

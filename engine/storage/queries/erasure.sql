@@ -6,18 +6,21 @@ SELECT id AS key, '' AS key_2, destination, callback, label, metadata FROM booki
 WHERE id > :after ORDER BY id LIMIT :at_most;
 
 -- name: calls_to_search
--- Sources and destinations are digits. Only those that end like the number, or have other signs, are returned.
+-- Sources and destinations are digits. Only those that end like the number, or have other signs, are returned. Some
+-- telephones write their number into the SIP Call-ID.
 SELECT
     call_id AS key, '' AS key_2,
     CASE WHEN source LIKE '%' || :tail OR source GLOB '*[^+0-9a-z]*' THEN source ELSE '' END AS source,
-    CASE WHEN destination LIKE '%' || :tail OR destination GLOB '*[^+0-9a-z]*' THEN destination ELSE '' END AS destination
+    CASE WHEN destination LIKE '%' || :tail OR destination GLOB '*[^+0-9a-z]*' THEN destination ELSE '' END AS destination,
+    CASE WHEN sip_call_id LIKE '%' || :tail || '%' THEN sip_call_id ELSE '' END AS sip_call_id
 FROM calls WHERE call_id > :after ORDER BY call_id LIMIT :at_most;
 
 -- name: cdrs_to_search
 SELECT
     id AS key, '' AS key_2,
     CASE WHEN source LIKE '%' || :tail OR source GLOB '*[^+0-9a-z]*' THEN source ELSE '' END AS source,
-    CASE WHEN destination LIKE '%' || :tail OR destination GLOB '*[^+0-9a-z]*' THEN destination ELSE '' END AS destination
+    CASE WHEN destination LIKE '%' || :tail OR destination GLOB '*[^+0-9a-z]*' THEN destination ELSE '' END AS destination,
+    CASE WHEN sip_call_id LIKE '%' || :tail || '%' THEN sip_call_id ELSE '' END AS sip_call_id
 FROM cdrs WHERE id > :after ORDER BY id LIMIT :at_most;
 
 -- name: outbox_to_search
@@ -44,13 +47,15 @@ WHERE (booking_id, caller) > (:after, :after_2) ORDER BY booking_id, caller LIMI
 -- name: set_call_numbers!
 UPDATE calls SET
     source = CASE WHEN :source THEN 'erased' ELSE source END,
-    destination = CASE WHEN :destination THEN 'erased' ELSE destination END
+    destination = CASE WHEN :destination THEN 'erased' ELSE destination END,
+    sip_call_id = CASE WHEN :sip_call_id THEN 'erased' ELSE sip_call_id END
 WHERE call_id = :id;
 
 -- name: set_cdr_numbers!
 UPDATE cdrs SET
     source = CASE WHEN :source THEN 'erased' ELSE source END,
-    destination = CASE WHEN :destination THEN 'erased' ELSE destination END
+    destination = CASE WHEN :destination THEN 'erased' ELSE destination END,
+    sip_call_id = CASE WHEN :sip_call_id THEN 'erased' ELSE sip_call_id END
 WHERE id = :id;
 
 -- name: set_grant_reason!

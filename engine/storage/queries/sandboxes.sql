@@ -22,6 +22,22 @@ LIMIT :at_most;
 -- name: cdr_by_call^
 SELECT {cdrs} FROM cdrs WHERE call_id = :call_id;
 
+-- name: oldest_cdrs_of_worlds
+-- As oldest_cdrs. CROSS JOIN makes SQLite begin with the sandboxes.
+SELECT c.id, c.call_id, c.booking_id, c.duration, c.started_at - a.clock_ahead_ms AS started_at
+FROM accounts AS a CROSS JOIN cdrs AS c
+WHERE c.account_id = a.id AND a.test_of IS NOT NULL AND c.started_at <= :before + a.clock_ahead_ms
+LIMIT :at_most;
+
+-- name: delete_finished_callbacks_of_worlds!
+-- `finished_at` and `before` are by the machine's clock. A callback cannot have finished before it was created.
+DELETE FROM outbox WHERE id IN (
+    SELECT o.id FROM accounts AS a CROSS JOIN outbox AS o
+    WHERE o.account_id = a.id AND a.test_of IS NOT NULL
+        AND o.created_at <= :before + a.clock_ahead_ms AND o.finished_at <= :before
+    LIMIT :at_most
+);
+
 -- name: gone_bookings_of_worlds_to_forget
 -- Each by its sandbox's clock; `before` is by the machine's. No call is ever up on them.
 -- CROSS JOIN makes SQLite begin with the sandboxes; otherwise it would scan all bookings that are gone.

@@ -1,0 +1,155 @@
+"""Which trunks are up, by what Asterisk knows from its own OPTIONS requests to them (setting `qualify`).
+
+The engine reads the device state of each trunk's endpoint over the manager interface, which needs no right beyond the
+class `call`. A trunk whose carrier does not answer is left out of the routes of calls, so that no caller waits for it.
+What is unknown counts as up: a call that fails says more than no call.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import structlog
+
+from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.errors import AmiError
+from engine.domain.call_ends import Attempt, DialplanEnd
+from engine.domain.times import EpochMs
+from engine.runtime.clock import Clock
+from engine.runtime.periodic import wait_for
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 2.0
+# An Asterisk without func_devstate writes an error into its log at each question.
+LOOK_AGAIN_SECONDS = 60.0
+_PREFIX = "PJSIP/trunk-"
+
+
+class TrunkState(StrEnum):
+    """State of a trunk.
+
+    Attributes:
+        UP: Its carrier answers, or is not asked (`qualify = 0`).
+        DOWN: Its carrier does not answer.
+        MISSING: Asterisk has no such trunk: its files are older than the settings.
+        UNKNOWN: Asterisk does not say.
+    """
+
+    UP = "up"
+    DOWN = "down"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+# By Asterisk's device state (function DEVICE_STATE). All others, such as NOT_INUSE, mean that the trunk is up.
+OF_DEVICE_STATE = {
+    "": TrunkState.UNKNOWN,
+    "UNKNOWN": TrunkState.UNKNOWN,
+    "UNAVAILABLE": TrunkState.DOWN,  # no contact of the endpoint answers
+    "INVALID": TrunkState.MISSING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkStatus:
+    """What is known of a trunk.
+
+    Attributes:
+        state: Its state.
+        since: Since when it has this state.
+        failure: The last attempt to call over it that failed at the trunk, since the engine's start.
+        failed_at: When that was.
+    """
+
+    state: TrunkState
+    since: EpochMs
+    failure: Attempt | None = None
+    failed_at: EpochMs | None = None
+
+
+class TrunkStates:
+    """Keeps the states of the trunks while `run` runs.
+
+    Args:
+        link: The manager interface.
+        clock: For the times of changes.
+        names: The trunks' names.
+    """
+
+    def __init__(self, link: AmiLink, clock: Clock, names: Sequence[str]) -> None:
+        self._link = link
+        self._clock = clock
+        self.statuses = {name: TrunkStatus(TrunkState.UNKNOWN, clock.now()) for name in names}
+        self._dead: frozenset[str] = frozenset()
+
+    @property
+    def dead(self) -> frozenset[str]:
+        """The trunks that are known to be down."""
+        return self._dead
+
+    def is_up(self, name: str) -> bool:
+        """Returns whether calls may be sent over a trunk."""
+        return name not in self._dead
+
+    def states(self) -> dict[str, str]:
+        """Returns the state of each trunk, as /health shows it."""
+        return {name: str(status.state) for name, status in self.statuses.items()}
+
+    def note_end(self, end: DialplanEnd) -> None:
+        """Notes the attempts of a call that has ended, as far as they failed at a trunk."""
+        now = self._clock.now()
+        for attempt in end.tried:
+            if attempt.failed and (status := self.statuses.get(attempt.trunk)):
+                self.statuses[attempt.trunk] = replace(status, failure=attempt, failed_at=now)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Reads the states every LOOK_SECONDS until `stop` is set."""
+        while not stop.is_set():
+            states = await self._look()
+            for name, state in states.items():
+                self._note(name, state)
+            self._update_dead()
+            is_told = TrunkState.UNKNOWN not in states.values() or not self._link.is_up
+            await wait_for(stop, LOOK_SECONDS if is_told else LOOK_AGAIN_SECONDS)
+
+    async def _look(self) -> dict[str, TrunkState]:
+        # One after the other: there may be twenty, and nobody waits for them.
+        return {name: await self._state_of(name) for name in self.statuses}
+
+    async def _state_of(self, name: str) -> TrunkState:
+        if not self._link.is_up:
+            return TrunkState.UNKNOWN
+        try:
+            answer = await self._link.action("Getvar", Variable=f"DEVICE_STATE({_PREFIX}{name})")
+        except AmiError:
+            return TrunkState.UNKNOWN
+        return OF_DEVICE_STATE.get(str(answer.value or ""), TrunkState.UP)
+
+    def _note(self, name: str, state: TrunkState) -> None:
+        status = self.statuses[name]
+        if state is status.state:
+            return
+        now = self._clock.now()
+        self.statuses[name] = replace(status, state=state, since=now)
+        if state in {TrunkState.DOWN, TrunkState.MISSING}:
+            log.warning(f"trunk_{state}", trunk=name)
+        elif status.state in {TrunkState.DOWN, TrunkState.MISSING}:
+            log.info("trunk_back", trunk=name, state=state, away_ms=now - status.since)
+
+    def _update_dead(self) -> None:
+        dead = frozenset(name for name, status in self.statuses.items() if status.state is TrunkState.DOWN)
+        if dead != self._dead and len(dead) == len(self.statuses):
+            log.error("all_trunks_down", trunks=sorted(dead))
+        self._dead = dead
+
+
+def calls_by_trunk(channels: Sequence[str]) -> dict[str, int]:
+    """Counts the channels of each trunk among the names of all channels, such as `PJSIP/trunk-main-0000001f`."""
+    counts: dict[str, int] = {}
+    for channel in channels:
+        if channel.startswith(_PREFIX):
+            name = channel.removeprefix(_PREFIX).rpartition("-")[0]
+            counts[name] = counts.get(name, 0) + 1
+    return counts

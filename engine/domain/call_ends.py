@@ -1,0 +1,186 @@
+"""How a call that was put through ended: its disposition, the carrier's answer, and who hung up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.domain.routing import Disposition
+
+# Asterisk's DIALSTATUS (application Dial) of a call that was not answered. Any other value means UNREACHABLE.
+UNANSWERED: Mapping[str, Disposition] = {
+    "BUSY": Disposition.BUSY,
+    "NOANSWER": Disposition.NO_ANSWER,
+    "CANCEL": Disposition.CANCELLED,
+    # The callee picked up, but the caller hung up before the two could talk.
+    "ANSWER": Disposition.CANCELLED,
+}
+
+# Final SIP statuses that say by themselves what became of the call (RFC 3261 section 21; RFC 8197 for 607, RFC 8688 for
+# 608). DIALSTATUS is coarser: it is CHANUNAVAIL for 403, 404, 603 and 604 alike. A status that is not here, such as
+# 408, leaves the decision to DIALSTATUS, which depends on whether it rang.
+OF_SIP_STATUS: Mapping[int, Disposition] = {
+    403: Disposition.UNREACHABLE,  # Forbidden
+    404: Disposition.UNREACHABLE,  # Not Found
+    410: Disposition.UNREACHABLE,  # Gone
+    480: Disposition.NO_ANSWER,  # Temporarily Unavailable: switched off, or nobody there
+    484: Disposition.UNREACHABLE,  # Address Incomplete
+    486: Disposition.BUSY,  # Busy Here
+    488: Disposition.UNREACHABLE,  # Not Acceptable Here
+    500: Disposition.UNREACHABLE,  # Server Internal Error
+    502: Disposition.UNREACHABLE,  # Bad Gateway
+    503: Disposition.UNREACHABLE,  # Service Unavailable
+    504: Disposition.UNREACHABLE,  # Server Time-out
+    600: Disposition.BUSY,  # Busy Everywhere
+    603: Disposition.BUSY,  # Decline: the callee does not want the call now, as with 486
+    604: Disposition.UNREACHABLE,  # Does Not Exist Anywhere
+    606: Disposition.UNREACHABLE,  # Not Acceptable
+    607: Disposition.BUSY,  # Unwanted
+    608: Disposition.BUSY,  # Rejected
+}
+
+# Causes of ITU-T Q.850, for an attempt that failed without a SIP status. RFC 3398 section 7.2.4.1 maps them to the
+# statuses above: 17 to 486, 18 to 408, 19 to 480, 21 to 603 where the user rejects.
+OF_CAUSE: Mapping[int, Disposition] = {
+    17: Disposition.BUSY,
+    19: Disposition.NO_ANSWER,
+}
+
+# In place of DIALSTATUS: the trunk had as many calls as it may have, and was not tried.
+FULL = "FULL"
+NORMAL_CLEARING = 16
+# Asterisk cuts a call at its limit, but measures it as a few milliseconds shorter or longer.
+LIMIT_TOLERANCE_MS = 500
+
+
+class HungUpBy(StrEnum):
+    """Who ended a call.
+
+    Attributes:
+        CALLER: The caller hung up, or gave up before the answer.
+        CALLEE: The hidden number's side: it hung up, or it or its carrier refused the call.
+        LIMIT: The time was over: the credit, the booking, the longest call, or the time to ring.
+        ENGINE: A `DELETE` of the booking, an erasure, or the operator ended the call.
+        UNKNOWN: It is not known, for example because nothing was heard of the call any more.
+    """
+
+    CALLER = "CALLER"
+    CALLEE = "CALLEE"
+    LIMIT = "LIMIT"
+    ENGINE = "ENGINE"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to reach a hidden number.
+
+    Attributes:
+        trunk: The trunk's name.
+        dial_status: Asterisk's DIALSTATUS.
+        sip_code: The final SIP status of the trunk; None if it gave none.
+        cause: The hangup cause (Q.850); None if there is none.
+    """
+
+    trunk: str
+    dial_status: str
+    sip_code: int | None = None
+    cause: int | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the attempt failed at the trunk, and not because of the two who wanted to talk."""
+        return self.dial_status != FULL and _disposition(self.dial_status, self) is Disposition.UNREACHABLE
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """What is known of a call's end. Everything is None for a call that was not put through.
+
+    Attributes:
+        trunk: The trunk that was tried last.
+        sip_code: The final SIP status that came from the hidden number's side: 200 for an answered call. None if there
+            was none.
+        cause: The hangup cause (ITU-T Q.850) of the hidden number's side.
+        hung_up_by: Who ended the call.
+    """
+
+    trunk: str | None = None
+    sip_code: int | None = None
+    cause: int | None = None
+    hung_up_by: HungUpBy | None = None
+
+
+NOT_PUT_THROUGH = CallEnd()
+LOST = CallEnd(hung_up_by=HungUpBy.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class DialplanEnd:
+    """What the dialplan reports about the end of a call.
+
+    Attributes:
+        dial_status: Asterisk's DIALSTATUS of the last attempt; empty if nothing was dialled.
+        trunk: The trunk that was tried last; None if none was.
+        tried: The attempts that failed, in their order.
+        source: `caller` or `callee` if that side ended the call; empty for all else.
+        cause: The hangup cause of the caller's channel.
+    """
+
+    dial_status: str
+    trunk: str | None = None
+    tried: tuple[Attempt, ...] = ()
+    source: str = ""
+    cause: int | None = None
+
+    @property
+    def failed_last(self) -> Attempt | None:
+        """The attempt that ended the call, if it failed."""
+        return self.tried[-1] if self.tried and self.tried[-1].trunk == (self.trunk or "") else None
+
+
+def answered_end(end: DialplanEnd, *, reached_limit: bool) -> CallEnd:
+    """Returns the end of a call that was answered.
+
+    Args:
+        end: The dialplan's report.
+        reached_limit: Whether the call lasted as long as it was allowed to.
+    """
+    if end.source:
+        by = HungUpBy(end.source.upper())
+    elif reached_limit:
+        by = HungUpBy.LIMIT
+    else:
+        by = HungUpBy.ENGINE if end.cause == NORMAL_CLEARING else HungUpBy.UNKNOWN
+    return CallEnd(end.trunk, 200, end.cause, by)
+
+
+def unanswered_end(end: DialplanEnd) -> CallEnd:
+    """Returns the end of a call that was not answered."""
+    if end.source == "caller" or end.dial_status in {"CANCEL", "ANSWER", ""}:
+        # Without a source, Asterisk itself ended a call that rang: the engine told it to.
+        cancelled = HungUpBy.ENGINE if end.dial_status == "CANCEL" else HungUpBy.UNKNOWN
+        return CallEnd(end.trunk, hung_up_by=HungUpBy(end.source.upper()) if end.source else cancelled)
+    attempt = end.failed_last
+    sip_code = attempt.sip_code if attempt else None
+    if sip_code is not None:
+        by = HungUpBy.CALLEE
+    else:
+        by = HungUpBy.LIMIT if end.dial_status == "NOANSWER" else HungUpBy.UNKNOWN
+    return CallEnd(end.trunk, sip_code, attempt.cause if attempt else None, by)
+
+
+def unanswered_disposition(end: DialplanEnd) -> Disposition:
+    """Returns the disposition of a call that was not answered."""
+    if end.source == "caller":
+        return Disposition.CANCELLED
+    return _disposition(end.dial_status, end.failed_last)
+
+
+def _disposition(dial_status: str, attempt: Attempt | None) -> Disposition:
+    by_status = UNANSWERED.get(dial_status, Disposition.UNREACHABLE)
+    if attempt is None or by_status is Disposition.CANCELLED:
+        return by_status
+    if attempt.sip_code is not None:
+        return OF_SIP_STATUS.get(attempt.sip_code, by_status)
+    # Without a status, the cause counts only where nothing better is known.
+    return OF_CAUSE.get(attempt.cause or 0, by_status) if by_status is Disposition.UNREACHABLE else by_status

@@ -1,0 +1,120 @@
+"""What call records keep of a call's end: who hung up, the SIP status and cause, the trunk and the SIP Call-IDs."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from engine.control.client import ask_engine, ask_trunks
+from engine.control.requests import HangUp
+from engine.domain.ids import CallId
+from phones.messages import by_call
+from phones.sipp import Sipp
+from tests.e2e.booking import Booking
+from tests.e2e.calls import Caller, wait_talking
+from tests.e2e.system import System
+
+OPERATOR_ONLY = {"trunk", "sipCallId", "calleeSipCallId", "callId", "accountId"}
+
+
+def call_id_of(phone: Sipp) -> str:
+    """The Call-ID of the one call that a telephone made or got. A BYE of an earlier call may still come to its port."""
+    [call_id] = [each for each, messages in by_call(phone.messages()).items() if messages[0].method == "INVITE"]
+    return str(call_id)
+
+
+def caller_hangs_up(caller: Caller, booked: Booking) -> tuple[Sipp, Sipp]:
+    with caller.hidden() as callee, caller.dialling(booked.service, "uac_hangs_up", keys={"talk": 300}) as callers:
+        callers.wait()
+    return callers, callee
+
+
+def callee_hangs_up(caller: Caller, booked: Booking) -> tuple[Sipp, Sipp]:
+    with caller.hidden("uas_hangs_up", talk=300) as callee, caller.dialling(booked.service) as callers:
+        callers.wait()
+    return callers, callee
+
+
+def limit_is_reached(caller: Caller, booked: Booking) -> tuple[Sipp, Sipp]:
+    with caller.hidden() as callee, caller.dialling(booked.service) as callers:
+        callers.wait()
+    return callers, callee
+
+
+def operator_ends_it(caller: Caller, booked: Booking) -> tuple[Sipp, Sipp]:
+    """As `calls hangup` does, without the time to start that command: the call must not reach its limit."""
+    system = booked.system
+    with caller.hidden() as callee, caller.dialling(booked.service) as callers:
+        wait_talking(system, callers)
+        with closing(sqlite3.connect(system.settings.database)) as database:
+            [(call_id,)] = database.execute("SELECT call_id FROM calls WHERE booking_id = ?", [booked.id])
+        counted = ask_trunks(system.data_dir)
+        assert counted is not None
+        assert [trunk.calls for trunk in counted] == [1]
+        assert ask_engine(system.data_dir, HangUp(CallId(call_id)))
+        callers.wait()
+    return callers, callee
+
+
+def caller_gives_up(caller: Caller, booked: Booking) -> tuple[Sipp, Sipp]:
+    with (
+        caller.hidden("uas_no_answer") as callee,
+        caller.dialling(booked.service, "uac_cancel", keys={"ring": 500}) as callers,
+    ):
+        callers.wait()
+    return callers, callee
+
+
+def nobody_answers(caller: Caller, booked: Booking) -> tuple[Sipp, Sipp]:
+    with caller.hidden("uas_no_answer") as callee, caller.dialling(booked.service, "uac_rejected") as callers:
+        callers.wait()
+    return callers, callee
+
+
+Call = Callable[[Caller, Booking], tuple[Sipp, Sipp]]
+ENDS: list[tuple[Call, str, int | None, int | None]] = [
+    (caller_hangs_up, "CALLER", 200, 16),
+    (callee_hangs_up, "CALLEE", 200, 16),
+    (limit_is_reached, "LIMIT", 200, 16),
+    (operator_ends_it, "ENGINE", 200, 16),
+    (caller_gives_up, "CALLER", None, None),
+    (nobody_answers, "LIMIT", None, None),
+]
+
+
+@pytest.mark.parametrize(("call", "by", "sip_code", "cause"), ENDS, ids=lambda each: getattr(each, "__name__", ""))
+def test_a_record_says_who_ended_the_call_and_how(
+    system: System, caller: Caller, call: Call, by: str, sip_code: int | None, cause: int | None
+) -> None:
+    booked = system.book("SMALL" if call is limit_is_reached else "LARGE")
+    callers, callee = call(caller, booked)
+    [record] = booked.wait_settled()
+    assert (record["hungUpBy"], record["sipCode"], record["hangupCause"]) == (by, sip_code, cause)
+    assert not set(record) & OPERATOR_ONLY
+
+    shown = system.command("cdr", "show", record["id"], "--json")
+    assert (shown["trunk"], shown["sipCallId"]) == ("main", call_id_of(callers))
+    assert shown["calleeSipCallId"] == (call_id_of(callee) if sip_code == 200 else None)
+    logged = [json.loads(line) for line in system.engine_log.splitlines() if '"call_ended"' in line]
+    [entry] = [each for each in logged if each["cdr"] == record["id"]]
+    assert (entry["call"], entry["trunk"], entry["sip_code"], entry["hung_up_by"]) == (
+        shown["callId"],
+        "main",
+        sip_code,
+        by,
+    )
+
+
+def test_a_rejected_call_has_its_sip_call_id_in_the_record_and_in_the_log(system: System, caller: Caller) -> None:
+    booked = system.book("LARGE")
+    system.request("PATCH", f"/bookings/{booked.id}", {"paused": True})
+    with caller.dialling(booked.service, "uac_rejected") as callers:
+        callers.wait()
+    [record] = booked.wait_settled()
+    assert (record["disposition"], record["hungUpBy"], record["sipCode"]) == ("PAUSED", None, None)
+    shown = system.command("cdr", "show", record["id"], "--json")
+    assert shown["sipCallId"] == call_id_of(callers)
+    [rejected] = [line for line in system.engine_log.splitlines() if shown["callId"] in line]
+    assert json.loads(rejected)["sip_call_id"]
