@@ -94,10 +94,11 @@ def _read_every_table(database: Path) -> str:
     """Reads the newest row of every table, from the root of its tree to a leaf. A new connection has no page cached."""
     try:
         with closing(read_only(database)) as connection:
-            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            for table in tables:
+            tables = connection.execute("SELECT name, wr FROM pragma_table_list WHERE type = 'table'").fetchall()
+            for table, without_rowid in tables:
                 # Names of tables come from the migrations.
-                connection.execute(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 1").fetchall()  # noqa: S608
+                order = "" if without_rowid else "ORDER BY rowid DESC"
+                connection.execute(f"SELECT * FROM {table} {order} LIMIT 1").fetchall()  # noqa: S608
     except sqlite3.Error as error:
         return DAMAGED if getattr(error, "sqlite_errorcode", None) in DAMAGE else UNREADABLE
     return UP
