@@ -138,6 +138,8 @@ def refuse_replaced(database: Path, *, alone: bool) -> None:
         DatabaseUnusable: It is older than the one before it, or another one, or the log is not its own.
         sqlite3.Error: The file cannot be read.
     """
+    # First, because an engine that runs raises both numbers, the file's last: later it might be ahead of what was read.
+    noted = _noted(database.with_name(MARK_FILE))
     left = _salt_of(beside(database, LOG))
     merged = _mark_of(read_only(database))
     if merged is None:
@@ -150,7 +152,6 @@ def refuse_replaced(database: Path, *, alone: bool) -> None:
                 f"{database} was replaced while the write-ahead log of another one lay beside it: the two must not be "
                 f"mixed. Move {beside(database, LOG).name} and {database.name} away, then use `rented-numbers restore`"
             )
-    noted = _noted(database.with_name(MARK_FILE))
     if noted is None:
         return
     if noted.database_id != merged.database_id:
