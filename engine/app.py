@@ -7,7 +7,6 @@ On SIGTERM and SIGINT every part finishes its current work.
 
 import asyncio
 import gc
-import os
 import signal
 import socket
 from collections.abc import Collection, Sequence
@@ -44,12 +43,12 @@ from engine.config.tuning import CALL_DEADLINE_SECONDS
 from engine.control.diagnostics import diagnostic_operations, diagnostics_enabled
 from engine.control.operator import Operator
 from engine.control.server import ControlServer
-from engine.domain.errors import RentedNumbersError
 from engine.domain.times import EpochMs
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
 from engine.runtime.data_files import check_data_dir, check_files
 from engine.runtime.diagnostics import LoopWatch
+from engine.runtime.listening import listen
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.watchdog import watched
 from engine.storage.files import database_files
@@ -64,26 +63,6 @@ log = structlog.get_logger(__name__)
 
 # Time in which HTTP requests may finish after SIGTERM.
 SHUTDOWN_SECONDS = 5.0
-
-
-class CannotListen(RentedNumbersError):
-    """An address cannot be listened on. The message names it."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Opens a listening TCP socket.
-
-    Raises:
-        CannotListen: The port is taken, or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), backlog=1024, family=family)
-    except socket.gaierror as error:
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    except OSError as error:
-        # Not `error.strerror`: create_server writes the address into it too.
-        raise CannotListen(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from None
 
 
 async def serve(settings: Settings) -> None:

@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from engine.bookings.number_pool import free_simulated_number
+from engine.bookings.number_pool import take_number
 from engine.bookings.quota import check_quota
 from engine.callbacks import notifications
 from engine.calls.reconciliation import settle_overdue
 from engine.domain import booking as life
 from engine.domain.booking import Booking, BookingStatus, CallerId
-from engine.domain.destinations import allowed_destination, country_of
-from engine.domain.errors import BookingGone, DestinationIsOurs, NoNumberFree, NotFound, NumberNotFree
+from engine.domain.destinations import allowed_destination
+from engine.domain.errors import BookingGone, DestinationIsOurs, NotFound
 from engine.domain.events import WhyGone
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import Credit
 from engine.domain.notes import Metadata
-from engine.domain.number_choice import ANY_NUMBER, NO_WISH, NumberPattern, NumberRequest, patterns_of
+from engine.domain.number_choice import NO_WISH, NumberRequest
 from engine.domain.numbers import E164, is_simulated
 from engine.domain.policy import NO_BOOKING_LIMITS, Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.times import EpochMs, Timestamp
@@ -112,7 +112,7 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
     booking = Booking(
         id=BookingId(new_id("bkg")),
         account_id=request.account_id,
-        service=_take_number(tx, request, now, policy),
+        service=take_number(tx, request.wanted, request.account_id, request.destination, now, policy),
         destination=destination,
         usage_plan=request.usage_plan,
         callback=request.callback,
@@ -294,27 +294,3 @@ def _checked_destination(tx: Transaction, destination: E164, policy: Policy) -> 
 
 def _quarantine(tx: Transaction, gone: Booking, now: EpochMs, policy: Policy) -> None:
     tx.numbers.quarantine(gone.service, gone.account_id, now, EpochMs(now + policy.quarantine_ms))
-
-
-def _take_number(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy) -> E164:
-    wanted = request.wanted
-    if tx.sandboxes.of(request.account_id) is not None:
-        return free_simulated_number(tx, wanted)
-    patterns = patterns_of(wanted, country_of(request.destination), prefer_home=policy.local_numbers)
-    for pattern in patterns:
-        number = _book_number(tx, pattern, now)
-        if number is not None:
-            return number
-    if wanted.service is not None:
-        # One answer for a number that is booked, quarantined or unknown: a customer must not learn the difference.
-        raise NumberNotFree("this number is not free")
-    which = "every number" if ANY_NUMBER in patterns else "every such number"
-    raise NoNumberFree(f"{which} is booked or in quarantine")
-
-
-def _book_number(tx: Transaction, pattern: NumberPattern, now: EpochMs) -> E164 | None:
-    """Books a number that fits, also one whose quarantine is over without a sweep since. None: no free number fits."""
-    number = tx.numbers.book(pattern)
-    if number is None and tx.numbers.free_quarantined(now):
-        number = tx.numbers.book(pattern)
-    return number

@@ -1,4 +1,4 @@
-"""The pool of rented numbers: import, quarantine, retire, restore; and the sandbox's simulated numbers.
+"""The pool of rented numbers: import, book, quarantine, retire, restore; and the sandbox's simulated numbers.
 
 Each is a plain function over a transaction, except for the parsing, which needs no database.
 """
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from engine.domain.destinations import country_of
 from engine.domain.errors import InvalidInput, NoNumberFree, NumberNotFree
-from engine.domain.number_choice import ANY_COUNTRY, NO_WISH, NumberRequest
+from engine.domain.ids import AccountId
+from engine.domain.number_choice import ANY_COUNTRY, ANY_NUMBER, NO_WISH, NumberPattern, NumberRequest, patterns_of
 from engine.domain.numbers import (
     E164,
     SIMULATED_DIGITS,
@@ -20,6 +21,7 @@ from engine.domain.numbers import (
     is_e164,
     is_simulated,
 )
+from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
 from engine.storage.numbers import Number
 from engine.storage.transaction import Transaction
@@ -173,3 +175,42 @@ def _found(tx: Transaction, number: str) -> Number:
     if found is None:
         raise InvalidInput([f"there is no number {number[:40]!r} in the pool"])
     return found
+
+
+def take_number(
+    tx: Transaction, wanted: NumberRequest, account_id: AccountId, destination: E164, now: EpochMs, policy: Policy
+) -> E164:
+    """Takes a number for a new booking out of the pool.
+
+    Args:
+        tx: The transaction.
+        wanted: What the customer asked for.
+        account_id: The customer. A sandbox gets a simulated number.
+        destination: The hidden number, whose country is preferred.
+        now: The present time.
+        policy: The operator's choices.
+
+    Raises:
+        NumberNotFree: The number that was asked for is not free.
+        NoNumberFree: No free number fits.
+    """
+    if tx.sandboxes.of(account_id) is not None:
+        return free_simulated_number(tx, wanted)
+    patterns = patterns_of(wanted, country_of(destination), prefer_home=policy.local_numbers)
+    for pattern in patterns:
+        number = _book_number(tx, pattern, now)
+        if number is not None:
+            return number
+    if wanted.service is not None:
+        # One answer for a number that is booked, quarantined or unknown: a customer must not learn the difference.
+        raise NumberNotFree("this number is not free")
+    which = "every number" if ANY_NUMBER in patterns else "every such number"
+    raise NoNumberFree(f"{which} is booked or in quarantine")
+
+
+def _book_number(tx: Transaction, pattern: NumberPattern, now: EpochMs) -> E164 | None:
+    """Books a number that fits, also one whose quarantine is over without a sweep since. None: no free number fits."""
+    number = tx.numbers.book(pattern)
+    if number is None and tx.numbers.free_quarantined(now):
+        number = tx.numbers.book(pattern)
+    return number

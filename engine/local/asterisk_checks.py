@@ -31,7 +31,7 @@ from engine.asterisk.exposures import (
 )
 from engine.asterisk.present_config import PresentConfig, UnreadableConfig
 from engine.config.settings import Settings
-from engine.local.doctor_checks import Finding, Verdict
+from engine.local.findings import Finding, Verdict
 
 OLDEST_VERSION = 20
 CONTEXTS = (

@@ -9,8 +9,8 @@ from engine.config.settings import Settings
 from engine.domain.errors import RentedNumbersError
 from engine.local import doctor_checks as checks
 from engine.local.data_dir import acting_as_owner
-from engine.local.doctor_checks import Finding, Verdict
 from engine.local.end_spool_check import end_spool
+from engine.local.findings import Finding, Verdict
 from engine.local.running_asterisk import running_asterisk
 from engine.local.trunk_check import trunks
 

@@ -13,8 +13,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import ip_address
 
 from engine.asterisk.config_files import find_program, reachable
@@ -26,6 +24,7 @@ from engine.config.types import Profile
 from engine.domain.ids import BookingId
 from engine.domain.times import DAY_MS, EpochMs
 from engine.local.data_dir import make_data_dir, require_database
+from engine.local.findings import Finding, Verdict
 from engine.local.ports import refuse_taken_ports
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
@@ -65,31 +64,6 @@ FIXES_OF_TRUNKS = {
     "missing": "Asterisk does not know it: write Asterisk's files again (`rented-numbers asterisk-config`, or a new "
     "start of our own Asterisk), and reload them",
 }
-
-
-class Verdict(StrEnum):
-    """How serious a finding is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found about a part.
-
-    Attributes:
-        part: The part's name.
-        verdict: How serious it is.
-        what: What was found.
-        fix: What to do about it; empty if nothing is wrong.
-    """
-
-    part: str
-    verdict: Verdict
-    what: str
-    fix: str = ""
 
 
 def asterisk_program(settings: Settings) -> Iterator[Finding]:

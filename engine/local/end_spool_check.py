@@ -10,7 +10,8 @@ from engine.calls.end_spool import CURRENT, FORMER, ROTATE_BYTES, holds_end
 from engine.calls.reports import ENDED
 from engine.config.settings import Settings
 from engine.domain.ids import CallId
-from engine.local.doctor_checks import Finding, Verdict, is_running
+from engine.local.doctor_checks import is_running
+from engine.local.findings import Finding, Verdict
 from engine.runtime.data_files import kind_of
 from engine.runtime.file_access import Identity, identity_of, may_append_to, may_create_in
 from engine.storage.reads import Reads

@@ -16,7 +16,7 @@ from engine.asterisk.exposures import CDR, CEL
 from engine.config.settings import Settings
 from engine.local import asterisk_checks as checks
 from engine.local.asterisk_checks import AskedAsterisk
-from engine.local.doctor_checks import Finding, Verdict
+from engine.local.findings import Finding, Verdict
 from engine.local.processes import own_console
 from engine.local.trunk_check import registrations
 

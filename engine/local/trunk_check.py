@@ -7,7 +7,7 @@ from engine.asterisk.config_files import trunk_passwords
 from engine.config.settings import Settings
 from engine.config.trunk_settings import TrunkSettings
 from engine.local.asterisk_checks import AskedAsterisk
-from engine.local.doctor_checks import Finding, Verdict
+from engine.local.findings import Finding, Verdict
 
 PART = "trunks"
 ADDRESS = "check uri, outbound_proxy and the firewall"

@@ -12,7 +12,7 @@ from engine.asterisk.console import CommandRefused, Console, ConsoleUnreachable,
 from engine.asterisk.exposures import NEEDED_MODULES
 from engine.config.settings import Settings
 from engine.local.asterisk_checks import CONTEXTS
-from engine.local.doctor_checks import Finding, Verdict
+from engine.local.findings import Finding, Verdict
 from engine.local.running_asterisk import CHECKS, PART, examine_asterisk, running_asterisk
 from tests.unit import recorded_console as recorded
 from tests.unit.test_asterisk_files import alone

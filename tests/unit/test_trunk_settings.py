@@ -13,7 +13,7 @@ from engine.asterisk.sip_config import known_addresses, sip_values
 from engine.asterisk.trunk_sections import trunk_sections
 from engine.config.secrets import InsecureSecrets, write_trunk_password
 from engine.config.settings import Settings
-from engine.local.doctor_checks import Verdict
+from engine.local.findings import Verdict
 from engine.local.trunk_check import trunks as check_trunks
 
 URI = "sip:192.0.2.10"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.local.doctor_checks import Finding, Verdict
+from engine.local.findings import Finding, Verdict
 from engine.local.running_asterisk import running_asterisk
 from phones.messages import Message
 from phones.peer import Account, Dialog, Media, Peer, Stage, media_of, sdp, uri_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.local.doctor_checks import Finding, Verdict
+from engine.local.findings import Finding, Verdict
 from engine.local.running_asterisk import running_asterisk
 from phones.messages import Message
 from phones.peer import Reply
