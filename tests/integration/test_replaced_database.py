@@ -4,12 +4,14 @@ import json
 import os
 import resource
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from engine.storage import marks
 from tests.integration.restoring import Restorable
 
 NOTICED_SECONDS = 5.0
@@ -90,6 +92,22 @@ def test_the_right_file_beside_its_log_is_accepted(system: Restorable) -> None:
         system.cli.rows("PRAGMA wal_checkpoint(RESTART)")
         booked = engine.book()[1]["id"]
     assert booked in {row["id"] for row in system.cli.json("bookings", "list")}
+
+
+def test_a_database_in_which_an_engine_counts_up_meanwhile_is_not_older(
+    system: Restorable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command beside the engine reads the database and the file with the mark one after the other."""
+    read = marks._mark_of
+
+    def then_counted_up(opened: sqlite3.Connection) -> marks.Mark | None:
+        mark = read(opened)
+        assert mark is not None
+        marks.write_mark(system.database.with_name(marks.MARK_FILE), mark.database_id, mark.sequence + 1)
+        return mark
+
+    monkeypatch.setattr(marks, "_mark_of", then_counted_up)
+    marks.refuse_replaced(system.database, alone=False)
 
 
 def test_an_older_file_without_a_log_is_refused_and_can_be_restored(system: Restorable) -> None:
