@@ -36,7 +36,7 @@ def backup(
     encrypt: Annotated[bool, typer.Option("--encrypt", help="Encrypt it with a passphrase.")] = False,
     passphrase_file: PassphraseFileOption = None,
     with_secrets: Annotated[
-        bool, typer.Option("--with-secrets", help="Put the secrets into it as well; it is encrypted then.")
+        bool, typer.Option("--with-secrets", help="Put the secrets into it too. Then it is always encrypted.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +77,7 @@ def restore(
     passphrase_file: PassphraseFileOption = None,
     without_log: Annotated[
         bool,
-        typer.Option("--without-log", help="Restore although nobody knows what was revoked and erased since then."),
+        typer.Option("--without-log", help="Restore even if the revocation log does not reach back to the backup."),
     ] = False,
     yes: YesOption = False,
     as_json: Json = False,

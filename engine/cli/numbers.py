@@ -69,9 +69,9 @@ def list_(
 
 @app.command()
 def forecast(as_json: Json = False) -> None:
-    """Show how many numbers will be free: if as many are booked a day as in the last week, and quarantines end.
+    """Show how many numbers will be free, if as many are booked a day as in the last week.
 
-    `returned` are the numbers that leave quarantine until then. The last line is the length of a quarantine from now.
+    `returned` is how many numbers leave quarantine until then. The last line looks ahead by the length of a quarantine.
     """
     settings = Settings()
     open_database(settings)

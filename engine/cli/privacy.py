@@ -45,7 +45,8 @@ def erase(
 ) -> None:
     """Erase a person's number everywhere, in all its spellings. Bookings that hide it end.
 
-    Prints a receipt. Exit status 1 if a place still holds the number or has similar digits; the receipt names it.
+    Prints a receipt. Exit status 1 if a place still holds the number or has similar digits; the receipt names
+    the place.
     """
     settings = Settings()
     require_database(settings)

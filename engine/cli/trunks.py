@@ -30,9 +30,9 @@ TrunkArgument = Annotated[str, typer.Argument(help="Name of the trunk.")]
 def list_(as_json: Json = False) -> None:
     """List the trunks in the order of their use: whether their carriers answer, and the calls on them.
 
-    States: `up`, `down` (the carrier does not answer, see `qualify`), `missing` (Asterisk has no such trunk: write its
-    files again), `unknown`. `failure` is the SIP status of the last call that failed at the trunk since the engine's
-    start.
+    States: `up`, `down` (the carrier does not answer, see `qualify`), `missing` (Asterisk does not know the trunk:
+    write its files again), `unknown`. `failure` is the SIP status of the last call since the engine's start that failed
+    at the trunk.
     """
     settings = Settings()
     known = {trunk.name: trunk for trunk in (ask_trunks(settings.data_dir) or [])}
@@ -67,8 +67,9 @@ def place_test_call(
 ) -> None:
     """Call a number over a trunk, let it ring and give it up; say what the carrier answered, and how soon.
 
-    It needs the right to use Asterisk's console, on its machine. No booking is charged. If somebody answers, the call
-    is hung up at once, for which the carrier may charge you.
+    Run it on Asterisk's machine, as a user who may use Asterisk's console. No booking is charged. If somebody answers,
+    the call is hung up at once; the carrier may charge you for it. Exit status 1 if the carrier gave no answer, or
+    refused the call although the number was not busy and did not decline it.
     """
     settings = Settings()
     for each in (number, caller):
@@ -85,10 +86,10 @@ def place_test_call(
 
 @app.command()
 def password(name: TrunkArgument) -> None:
-    """Store the password that the carrier gave for a trunk; it is read from standard input.
+    """Store the password that the carrier gave for a trunk. It is read from standard input.
 
-    At a terminal it is asked for twice and not shown. Asterisk uses it after the next start, or after
-    `asterisk-config` and `core reload` if it is not our own.
+    At a terminal the command asks for it twice, without showing it. Our own Asterisk uses it from its next start on,
+    another Asterisk after `asterisk-config` and `core reload`.
     """
     settings = Settings()
     trunk = trunk_of(settings, name)

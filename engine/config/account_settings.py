@@ -14,7 +14,8 @@ class AccountSettings(AsteriskSettings):
         ge=1,
         le=MOST.max_bookings,
         description="Bookings that one account may hold, including expired ones in their grace period, and including "
-        "numbers that it gave back while they are in quarantine. Fewer than there are numbers leaves some to others.",
+        "numbers that it gave back, while they are in quarantine. Choose less than there are numbers, so that others "
+        "get some.",
     )
     new_bookings_a_day: int = Field(
         DEFAULT_ACCOUNT_LIMITS.new_bookings_a_day,

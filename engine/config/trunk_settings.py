@@ -84,8 +84,8 @@ class TrunkSettings(BaseModel):
     from_user: str | None = Field(
         None,
         pattern=SIP_USER,
-        description="User in the header From of calls that leave. Unset: the caller's number. If it is set, "
-        "the caller's number goes into the header of `caller_id_header`.",
+        description="User in the header From of calls that leave. Unset: the caller's number. If it is set, the "
+        "caller's number is shown only where `caller_id_header` is `pai` or `rpid`.",
     )
     from_domain: str | None = Field(
         None, pattern=SIP_DOMAIN, description="Domain in the header From, and of the registration. Unset: our address."
@@ -106,20 +106,24 @@ class TrunkSettings(BaseModel):
         0,
         ge=0,
         le=3600,
-        description="Seconds between two OPTIONS requests to the carrier, which also keep a NAT open. A trunk that "
-        "does not answer within 3 seconds is passed over until it does. 0: none are sent.",
+        description="Seconds between two OPTIONS requests to the carrier, which also keep a NAT open. While the "
+        "carrier does not answer within 3 seconds, no call is sent over the trunk. 0: no such requests.",
     )
     number_format: NumberFormat = Field(
-        NumberFormat.PLUS, description="How numbers are written to the carrier: `e164`, `plus`, `00` or `national`."
+        NumberFormat.PLUS,
+        description="How numbers are written to the carrier: `e164`, `plus`, `00` or `national`. Numbers from the "
+        "carrier are read in all of these forms.",
     )
     country: Country | None = Field(
-        None, description="Country (ISO 3166) in which the carrier's national numbers are valid. Unset: it sends none."
+        None,
+        description="Country (ISO 3166) in which the carrier's national numbers are valid. Unset: national numbers "
+        "stay as the carrier sends them.",
     )
     codecs: list[Codec] | None = Field(
         None,
         min_length=1,
-        description="Codecs, the preferred one first, of `opus`, `g722`, `alaw`, `ulaw` and `g729`, which cannot be "
-        "converted. Unset: the ones that every trunk has.",
+        description="Codecs, the preferred one first: of `opus`, `g722`, `alaw`, `ulaw`, and `g729`, which Asterisk "
+        "cannot convert. Unset: `alaw`, `ulaw`, `g722`, `opus`, `g729`.",
     )
     max_calls: int | None = Field(
         None, ge=1, le=100_000, description="Calls that may leave over the trunk at the same time. Unset: no limit."
