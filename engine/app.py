@@ -137,8 +137,9 @@ class Engine:
             reported=self._take_report,
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
-        self._silent_trunks = SilentTrunks(self._ami)
-        self._trunks = TrunkStates(self._ami, self._clock, [trunk.name for trunk in self._policy.trunks])
+        trunks = settings.trunks_in_use
+        self._silent_trunks = SilentTrunks(self._ami, {each.name for each in trunks if each.connects_slowly})
+        self._trunks = TrunkStates(self._ami, self._clock, {each.name: each.qualify for each in trunks})
         self._reports = ReportIntake(
             ReportReader(agi_tokens), storage, self._clock, self._policy, self._limits, self._trunks.note_end
         )

@@ -5,11 +5,15 @@ lets no setting shorten that below 6.4 s. Only the dialplan could give up earlie
 which shows that the trunk is alive: it would give up a call that is about to ring. Asterisk keeps every answer in
 HANGUPCAUSE, though, where the manager interface can see it. So the engine looks once at each attempt, and sends the
 call on if no answer came: to its next way, or to its end.
+
+The look and the order to go on are two round trips. A carrier that answers in between is cut off, so they follow each
+other at once, and a slow manager interface only means another look.
 """
 
 import asyncio
+import heapq
 import time
-from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
@@ -21,42 +25,55 @@ from engine.runtime.periodic import wait_for_any
 
 log = structlog.get_logger(__name__)
 
-# The INVITE was sent at 0, 0.5 and 1.5 s by then (RFC 3261 section 17.1.1.2).
+# Over UDP the INVITE was sent at 0, 0.5 and 1.5 s by then (RFC 3261 section 17.1.1.2).
 SILENT_SECONDS = 1.8
+# Where a name is resolved or a connection is made first: one lost segment costs a second (RFC 6298 section 2).
+SLOW_SECONDS = 4.0
+# What a look may take, so that its result still holds.
+FRESH_SECONDS = 0.1
+# After it was sent on, a call begins its next attempt within this time.
+NEXT_ATTEMPT_SECONDS = 1.0
 # Where the dialplan goes on after an attempt, see asterisk_conf/drop_in/extensions_rented_numbers.conf.
 CONTEXT, EXTENSION, LABEL = "rented-numbers", "0", "tried"
 # Its variables, and the function that names the channels from which an answer came.
-TRIED, ANSWERS = "RN_TRIED", "HANGUPCAUSE_KEYS()"
+TRUNK, TRIED, ANSWERS = "RN_TRUNK", "RN_TRIED", "HANGUPCAUSE_KEYS()"
 LONGEST_WAIT_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class _Look:
-    """A look at a call that is due.
+    """A look at a call.
 
     Attributes:
         due: When, by the monotonic clock.
         call_id: The call.
-        tried: What TRIED was when the attempt began; None if it began just when the look was planned.
+        tried: What TRIED is during the attempt.
+        since: Since when the attempt is known.
     """
 
     due: float
     call_id: CallId
-    tried: str | None
+    tried: str
+    since: float
 
 
 class SilentTrunks:
-    """Looks at calls while `run` runs."""
+    """Looks at calls while `run` runs.
 
-    def __init__(self, link: AmiLink) -> None:
+    Args:
+        link: The manager interface.
+        slow: The trunks that get SLOW_SECONDS.
+    """
+
+    def __init__(self, link: AmiLink, slow: Collection[str] = ()) -> None:
         self._link = link
-        # In the order of their times: every look is planned for the same time ahead.
-        self._looks: deque[_Look] = deque()
+        self._slow = frozenset(slow)
+        self._looks: list[_Look] = []
         self._planned = asyncio.Event()
 
     def watch(self, call_id: CallId) -> None:
         """Begins to look at a call whose routes Asterisk has just got."""
-        self._plan(call_id, "")
+        self._begin(call_id, "")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Looks at calls until `stop` is set."""
@@ -64,31 +81,52 @@ class SilentTrunks:
             while not stop.is_set():
                 self._planned.clear()
                 while self._looks and self._looks[0].due <= time.monotonic():
-                    tasks.create_task(self._look(self._looks.popleft()))
+                    tasks.create_task(self._look(heapq.heappop(self._looks), stop))
                 wait = self._looks[0].due - time.monotonic() if self._looks else LONGEST_WAIT_SECONDS
-                # The next look of a waiting queue is known, so only an empty one has to be woken.
-                await wait_for_any((stop,) if self._looks else (stop, self._planned), max(wait, 0.0))
+                await wait_for_any((stop, self._planned), max(wait, 0.0))
 
-    def _plan(self, call_id: CallId, tried: str | None) -> None:
-        self._looks.append(_Look(time.monotonic() + SILENT_SECONDS, call_id, tried))
-        self._planned.set()
+    def _begin(self, call_id: CallId, tried: str) -> None:
+        now = time.monotonic()
+        self._plan(_Look(now + SILENT_SECONDS, call_id, tried, now))
 
-    async def _look(self, look: _Look) -> None:
+    def _plan(self, look: _Look) -> None:
+        heapq.heappush(self._looks, look)
+        if self._looks[0] is look:
+            self._planned.set()
+
+    async def _look(self, look: _Look, stop: asyncio.Event) -> None:
         """Sends a call on if its trunk is silent. Does nothing if the call has ended or Asterisk cannot be reached."""
+        began = time.monotonic()
         try:
-            if await self._get(look.call_id, ANSWERS):
+            before, trunk, answers, after = await self._get(look.call_id, TRIED, TRUNK, ANSWERS, TRIED)
+            now = time.monotonic()
+            if answers:
                 return
-            tried = await self._get(look.call_id, TRIED)
-            if look.tried not in {None, tried}:
-                # An earlier attempt has failed meanwhile, and this one may have begun just now.
-                self._plan(look.call_id, tried)
+            if not before == after == look.tried:
+                self._begin(look.call_id, after)  # an earlier attempt has failed meanwhile
+                return
+            due = look.since + (SLOW_SECONDS if trunk in self._slow else SILENT_SECONDS)
+            if now < due or now - began > FRESH_SECONDS:
+                self._plan(_Look(max(due, now + FRESH_SECONDS), look.call_id, look.tried, look.since))
                 return
             await self._link.action("Redirect", Channel=look.call_id, Context=CONTEXT, Exten=EXTENSION, Priority=LABEL)
+            log.warning("trunk_silent", call=look.call_id, trunk=trunk)
+            await self._watch_next(look, stop)
         except AmiError:
             return
-        log.warning("trunk_silent", call=look.call_id)
-        self._plan(look.call_id, None)
 
-    async def _get(self, channel: str, variable: str) -> str:
-        answer = await self._link.action("Getvar", Channel=channel, Variable=variable)
-        return str(answer.value)
+    async def _watch_next(self, look: _Look, stop: asyncio.Event) -> None:
+        """Begins to look at the next attempt, once the dialplan has noted the failed one. Raises AmiError."""
+        until = time.monotonic() + NEXT_ATTEMPT_SECONDS
+        while time.monotonic() < until and not stop.is_set():
+            [tried] = await self._get(look.call_id, TRIED)
+            if tried != look.tried:
+                self._begin(look.call_id, tried)
+                return
+            await asyncio.sleep(NEXT_ATTEMPT_SECONDS / 20)
+
+    async def _get(self, channel: str, *variables: str) -> list[str]:
+        """Reads variables in one go, in their order. Raises AmiError."""
+        ask = self._link.action
+        answers = await asyncio.gather(*(ask("Getvar", Channel=channel, Variable=each) for each in variables))
+        return [str(each.value) for each in answers]

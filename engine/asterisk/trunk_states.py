@@ -6,7 +6,8 @@ What is unknown counts as up: a call that fails says more than no call.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -22,6 +23,9 @@ from engine.runtime.periodic import wait_for
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 2.0
+# Asterisk says UNAVAILABLE of a trunk that it has not asked yet, and asks it within the interval `qualify`. An answer
+# takes up to 3 s.
+FIRST_ANSWER_SECONDS = 4.0
 # An Asterisk without func_devstate writes an error into its log at each question.
 LOOK_AGAIN_SECONDS = 60.0
 _PREFIX = "PJSIP/trunk-"
@@ -75,14 +79,20 @@ class TrunkStates:
     Args:
         link: The manager interface.
         clock: For the times of changes.
-        names: The trunks' names.
+        qualify: For each trunk the seconds between two of Asterisk's OPTIONS requests to it.
     """
 
-    def __init__(self, link: AmiLink, clock: Clock, names: Sequence[str]) -> None:
+    def __init__(self, link: AmiLink, clock: Clock, qualify: Mapping[str, int]) -> None:
         self._link = link
         self._clock = clock
-        self.statuses = {name: TrunkStatus(TrunkState.UNKNOWN, clock.now()) for name in names}
+        self._qualify = dict(qualify)
+        self.statuses = {name: TrunkStatus(TrunkState.UNKNOWN, clock.now()) for name in qualify}
         self._dead: frozenset[str] = frozenset()
+        # Since when a trunk has been unavailable, by the monotonic clock; and those that this Asterisk has seen up.
+        self._unavailable: dict[str, float] = {}
+        self._seen_up: set[str] = set()
+        self._connection = 0
+        self._is_told = True
 
     @property
     def dead(self) -> frozenset[str]:
@@ -107,25 +117,45 @@ class TrunkStates:
     async def run(self, stop: asyncio.Event) -> None:
         """Reads the states every LOOK_SECONDS until `stop` is set."""
         while not stop.is_set():
-            states = await self._look()
-            for name, state in states.items():
-                self._note(name, state)
-            self._update_dead()
-            is_told = TrunkState.UNKNOWN not in states.values() or not self._link.is_up
-            await wait_for(stop, LOOK_SECONDS if is_told else LOOK_AGAIN_SECONDS)
+            await self._look()
+            await wait_for(stop, LOOK_SECONDS if self._is_told else LOOK_AGAIN_SECONDS)
 
-    async def _look(self) -> dict[str, TrunkState]:
+    async def _look(self) -> None:
+        if self._connection != self._link.connections:
+            # Perhaps another Asterisk, or one that has just started.
+            self._connection = self._link.connections
+            self._unavailable.clear()
+            self._seen_up.clear()
+        answers: list[str | None] = []
         # One after the other: there may be twenty, and nobody waits for them.
-        return {name: await self._state_of(name) for name in self.statuses}
+        for name in self.statuses:
+            answers.append(await self._device_state(name))
+            self._note(name, self._state_by(name, answers[-1]))
+            self._update_dead()
+        # Without func_devstate every answer is empty.
+        self._is_told = not answers or any(answers) or None in answers
 
-    async def _state_of(self, name: str) -> TrunkState:
+    async def _device_state(self, name: str) -> str | None:
+        """Returns Asterisk's device state of a trunk; None if Asterisk cannot be asked."""
         if not self._link.is_up:
-            return TrunkState.UNKNOWN
+            return None
         try:
             answer = await self._link.action("Getvar", Variable=f"DEVICE_STATE({_PREFIX}{name})")
         except AmiError:
-            return TrunkState.UNKNOWN
-        return OF_DEVICE_STATE.get(str(answer.value or ""), TrunkState.UP)
+            return None
+        return str(answer.value or "")
+
+    def _state_by(self, name: str, device_state: str | None) -> TrunkState:
+        state = OF_DEVICE_STATE.get(device_state or "", TrunkState.UP)
+        if state is not TrunkState.DOWN:
+            self._unavailable.pop(name, None)
+            if state is TrunkState.UP:
+                self._seen_up.add(name)
+            return state
+        now = time.monotonic()
+        away = now - self._unavailable.setdefault(name, now)
+        was_asked = name in self._seen_up or away >= self._qualify[name] + FIRST_ANSWER_SECONDS
+        return TrunkState.DOWN if was_asked else TrunkState.UNKNOWN
 
     def _note(self, name: str, state: TrunkState) -> None:
         status = self.statuses[name]

@@ -44,6 +44,9 @@ MAX_SIP_CALL_ID = 128
 _PLAIN_CALL_ID = re.compile(rf"[A-Za-z0-9._~!*'-]{{1,{MAX_SIP_CALL_ID}}}")
 _NOT_IN_CALL_ID = re.compile(r"[^!-+\--~]+")
 
+# Characters of the attempts that failed which the dialplan reports at most.
+_MOST_TRIED = 300
+
 
 class BadReport(Exception):
     """A line is not a report of one of our Asterisks."""
@@ -145,7 +148,9 @@ def _end(dial_status: str, more: str) -> DialplanEnd:
 
 
 def _attempts(tried: str) -> Iterator[Attempt]:
-    for text in tried.split("/"):
+    # Its beginning is cut off where it would be too long, perhaps within a name.
+    whole = tried.partition("/")[2] if len(tried) >= _MOST_TRIED else tried
+    for text in whole.split("/"):
         if match := _ATTEMPT.fullmatch(text):
             trunk, dial_status, sip_code, cause = match.groups()
             is_final = sip_code is not None and int(sip_code) >= _LEAST_FINAL

@@ -181,6 +181,16 @@ class TrunkSettings(BaseModel):
         return self.registers or bool(self.addresses)
 
     @property
+    def connects_slowly(self) -> bool:
+        """Whether a name has to be resolved or a connection made before the carrier can answer."""
+        target = self.outbound_proxy or self.uri
+        try:
+            ip_address(host_of(target))
+        except ValueError:
+            return True
+        return not target.startswith("sip:") or target.endswith((";transport=tcp", ";transport=tls"))
+
+    @property
     def endpoint(self) -> str:
         """Asterisk's name of the endpoint by which calls to hidden numbers leave."""
         return f"trunk-{self.name}"

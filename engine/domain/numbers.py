@@ -18,8 +18,8 @@ _DIALLED = re.compile(r"(?:\+|00)?([1-9][0-9]{6,14})")
 _PHONE_CONTEXT = re.compile(r";phone-context=([^;@]*)")
 # Section 5.1.1: these are skipped.
 _VISUAL_SEPARATORS = re.compile(r"[-.()]")
-# A URI without its colon: what stands before the host or the first parameter.
-_USER = re.compile(r"(?:sips?|tel)([-+0-9.()]+)(?:[@;>]|$)")
+# The user of a URI that is a number. The host of a SIP URI without a user is none, nor is a user with a password.
+_USER = re.compile(r"(?:sips?:(?=[^@]+@)|tel:)([-+0-9.()]+)(?:[@;]|$)")
 # The country codes of ITU-T E.164 (list of 2016, assigned and spare): of one digit, of two, of three.
 COUNTRY_CODE = re.compile(
     r"\+(?:[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"

@@ -74,7 +74,7 @@ class Engine:
         self._spool = EndSpool(asterisk.spool.parent, self.intake, ROTATE_BYTES)
         self._reconciler = Reconciler(storage, link, clock, policy, self.keeper, self._spool, 5.0)
         self._watch = ClockWatch(link, clock, self.keeper)
-        trunks = TrunkStates(link, clock, [])
+        trunks = TrunkStates(link, clock, {})
         self._context = CallContext(storage, clock, policy, trunks, self.keeper, SilentTrunks(link), "")
         self._scripts: dict[asyncio.Task[None], Conversation] = {}
         self._rounds: set[asyncio.Task[None]] = set()

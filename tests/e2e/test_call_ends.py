@@ -19,9 +19,16 @@ from tests.e2e.system import System
 OPERATOR_ONLY = {"trunk", "sipCallId", "calleeSipCallId", "callId", "accountId"}
 
 
-def call_id_of(phone: Sipp) -> str:
-    """The Call-ID of the one call that a telephone made or got. A BYE of an earlier call may still come to its port."""
-    [call_id] = [each for each, messages in by_call(phone.messages()).items() if messages[0].method == "INVITE"]
+def call_id_of(phone: Sipp, number: str) -> str:
+    """The Call-ID of the one call to a number that a telephone made or got.
+
+    Its port may still get requests that belong to an earlier telephone.
+    """
+    [call_id] = [
+        each
+        for each, messages in by_call(phone.messages()).items()
+        if messages[0].text.startswith(f"INVITE sip:{number}@")
+    ]
     return str(call_id)
 
 
@@ -95,8 +102,8 @@ def test_a_record_says_who_ended_the_call_and_how(
     assert not set(record) & OPERATOR_ONLY
 
     shown = system.command("cdr", "show", record["id"], "--json")
-    assert (shown["trunk"], shown["sipCallId"]) == ("main", call_id_of(callers))
-    assert shown["calleeSipCallId"] == (call_id_of(callee) if sip_code == 200 else None)
+    assert (shown["trunk"], shown["sipCallId"]) == ("main", call_id_of(callers, booked.service))
+    assert shown["calleeSipCallId"] == (call_id_of(callee, booked.destination) if sip_code == 200 else None)
     logged = [json.loads(line) for line in system.engine_log.splitlines() if '"call_ended"' in line]
     [entry] = [each for each in logged if each["cdr"] == record["id"]]
     assert (entry["call"], entry["trunk"], entry["sip_code"], entry["hung_up_by"]) == (
@@ -115,6 +122,6 @@ def test_a_rejected_call_has_its_sip_call_id_in_the_record_and_in_the_log(system
     [record] = booked.wait_settled()
     assert (record["disposition"], record["hungUpBy"], record["sipCode"]) == ("PAUSED", None, None)
     shown = system.command("cdr", "show", record["id"], "--json")
-    assert shown["sipCallId"] == call_id_of(callers)
+    assert shown["sipCallId"] == call_id_of(callers, booked.service)
     [rejected] = [line for line in system.engine_log.splitlines() if shown["callId"] in line]
     assert json.loads(rejected)["sip_call_id"]

@@ -98,7 +98,7 @@ def test_a_trunk_that_does_not_answer_at_all_is_given_up_early(way: Ways, *, is_
     print(f"\nsilent first trunk: {waited:.2f} s")  # noqa: T201  the figure
     assert (call.status, len(way.second.invites)) == (200, 1)
     assert waited <= SILENT_SECONDS
-    assert way.attempts(booked).startswith("second first:CANCEL::")
+    assert way.attempts(booked).startswith("second first:SILENT::")
 
 
 @pytest.mark.parametrize("statuses", [(100, 180, 200), (180, 200)], ids=str)
@@ -117,7 +117,7 @@ def test_if_all_trunks_are_silent_the_caller_gets_503_early(way: Ways) -> None:
     call = way.call(booked.service)
     assert call.status == 503
     assert call.waited <= 2 * SILENT_SECONDS
-    assert way.attempts(booked).startswith("second first:CANCEL::0/second:CANCEL::0")
+    assert way.attempts(booked).startswith("second first:SILENT::0/second:SILENT::0")
     assert booked.now["callsRemaining"] == 25
 
 

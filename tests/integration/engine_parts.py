@@ -82,4 +82,4 @@ def engine_parts(world: World, ami: FakeAmi, spool: Path, limits: AmiLimits = FA
     )
     keeper = LimitKeeper(world.storage, link, clock, world.policy)
     intake = WatchedIntake(ReportReader([TOKEN]), world.storage, clock, world.policy, keeper)
-    return EngineParts(ami, link, keeper, intake, EndSpool(spool, intake), TrunkStates(link, clock, []))
+    return EngineParts(ami, link, keeper, intake, EndSpool(spool, intake), TrunkStates(link, clock, {}))

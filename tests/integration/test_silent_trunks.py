@@ -39,7 +39,7 @@ class Asterisk:
             assert (fields["Context"], fields["Exten"], fields["Priority"]) == ("rented-numbers", "0", "tried")
             self.redirects += 1
             ways = self.variables["RN_ROUTES"].split("&")
-            self.variables["RN_TRIED"] += f"/{ways[0]}:CANCEL::0"
+            self.variables["RN_TRIED"] += f"/{ways[0]}:SILENT::0"
             self.variables["RN_ROUTES"] = "&".join(ways[1:])
         return Message({"Response": "Success", "Value": self.variables.get(fields.get("Variable", ""), "")})
 

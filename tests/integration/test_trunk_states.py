@@ -36,12 +36,15 @@ class Devices(FakeAmi):
 
 
 @asynccontextmanager
-async def watching(ami: Devices, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TrunkStates]:
+async def watching(
+    ami: Devices, monkeypatch: pytest.MonkeyPatch, first_answer: float = 0.0
+) -> AsyncIterator[TrunkStates]:
     monkeypatch.setattr(trunk_states, "LOOK_SECONDS", LOOK_SECONDS)
     monkeypatch.setattr(trunk_states, "LOOK_AGAIN_SECONDS", 10 * LOOK_SECONDS)
+    monkeypatch.setattr(trunk_states, "FIRST_ANSWER_SECONDS", first_answer)
     stop = asyncio.Event()
     async with ami, linked(ami) as link, asyncio.TaskGroup() as tasks:
-        states = TrunkStates(link, SystemClock(), list(ami.states))
+        states = TrunkStates(link, SystemClock(), dict.fromkeys(ami.states, 0))
         tasks.create_task(states.run(stop))
         try:
             yield states
@@ -61,6 +64,17 @@ async def test_each_trunk_has_the_state_of_its_endpoint(monkeypatch: pytest.Monk
         await until(states, a="up", b="up", c="down", d="missing", e="unknown", f="unknown")
         assert states.dead == {"c"}
         assert [states.is_up(name) for name in "abcdefz"] == [True, True, False, True, True, True, True]
+
+
+async def test_a_trunk_that_asterisk_has_not_asked_yet_is_not_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asterisk says UNAVAILABLE from its start until the first answer to its OPTIONS."""
+    ami = Devices(a="UNAVAILABLE", b="NOT_INUSE")
+    async with watching(ami, monkeypatch, first_answer=20 * LOOK_SECONDS) as states:
+        await until(states, a="unknown", b="up")
+        assert not states.dead
+        ami.states["b"] = "UNAVAILABLE"
+        await until(states, a="unknown", b="down")
+        await until(states, a="down", b="down")
 
 
 async def test_a_change_is_logged_once_and_all_trunks_dead_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +119,7 @@ async def test_an_asterisk_that_does_not_know_the_function_is_asked_rarely(monke
 
 
 async def test_the_last_failure_of_a_trunk_is_kept_and_what_is_not_its_fault_is_not() -> None:
-    states = TrunkStates(cast("AmiLink", None), SystemClock(), ["a", "b", "c"])  # nothing is asked
+    states = TrunkStates(cast("AmiLink", None), SystemClock(), {"a": 0, "b": 0, "c": 0})  # nothing is asked
     failed, busy = Attempt("a", "CONGESTION", 503, 34), Attempt("b", "BUSY", 486, 17)
     states.note_end(DialplanEnd("BUSY", "b", (failed, Attempt("c", FULL), busy)))
     assert [status.failure for status in states.statuses.values()] == [failed, None, None]

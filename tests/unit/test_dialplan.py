@@ -279,13 +279,13 @@ def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
         "+0-9",
         r"+0-9\x2D.\x28\x29",
         r"+0-9\x20\x2D.\x28\x29",
-        r"+a-z0-9=\x3B\x40.\x28\x29\x2D",
-        r"+a-z0-9=<\x3B\x40.\x28\x29\x2D",
+        r"+a-z0-9=\x3B\x40.\x2D",
+        r"+a-z0-9=<\x3B\x40.\x2D",
         r"\x20-\x7E\x80-\xFF",
         "0-9",
         "0-9a-z_",
         r"+0-9a-z\x2D/&",
-        r"+a-z0-9=<\x3B\x40.\x28\x29\x2D\x2A\x23\x25_",
+        r"+a-z0-9=<\x3A\x3B\x40.\x2D\x2A\x23\x25_",
         r"A-Za-z0-9._\x2D",
         r"\x2D0-9",
         r"A-Za-z0-9%._~!*'\x2D",
@@ -299,6 +299,21 @@ def test_filters_remove_every_character_with_a_meaning_to_asterisk() -> None:
         "a-z_",
         r"A-Za-z0-9/_\x2D",
     }
+
+
+def test_no_argument_of_the_question_can_swallow_the_next_one() -> None:
+    """Asterisk does not split arguments at commas within brackets or quotes, not even within a single opening one."""
+    [(at, step)] = AGIS
+    for argument in arguments_of(value_of(arguments_of(step.data)[1], at)):
+        filters = [
+            use.argument.partition(",")[0]
+            for each in STEPS[:at]
+            if set_name(each) == argument.removeprefix("${").removesuffix("}") and "rented-numbers" in each.context
+            for use in uses(each.data)
+            if use.name == "FILTER" and "LEN" not in use.inside
+        ]
+        assert filters, argument
+        assert not [each for each in filters if re.search(r"[(\[\"']|x28|x5B|x22", each.replace("!*'", ""))], argument
 
 
 def test_no_call_talks_without_a_limit() -> None:

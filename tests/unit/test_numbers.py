@@ -98,21 +98,25 @@ def test_a_context_is_a_whole_country_code() -> None:
         assert not related or taken == (text in codes), text
 
 
-# The URI of To as the dialplan passes it on, without its colon, perhaps with a display name → the dialled number.
+# The URI of To as the dialplan passes it on, perhaps with a display name → the dialled number.
 IN_TO = {
-    "<sip+33199000001@h": "+33199000001",
-    "<sips33199000001@h;user=phone": "33199000001",
-    "<<sip0475123456@h>": "0475123456",
-    "<tel+33-1-99.00(00)01": "+33199000001",
-    "<joe<sip+33199000002@h><sip+33199000001@h>": "+33199000001",
-    "<sip+33199000001;npdi@h": "+33199000001",
-    "<sip99000001;phone-context=+33@h": "+3399000001",
-    "<sip099000001;phone-context=+33@h": "",
-    "<siptrunk-user@h": "",
-    "<sip*31#@h": "",
-    "<sip+33199000001%2a@h": "",
-    "<sip+33199000001x@h": "",
-    "<siph": "",
+    "<sip:+33199000001@h": "+33199000001",
+    "<sips:33199000001@h;user=phone": "33199000001",
+    "<<sip:0475123456@h>": "0475123456",
+    "<tel:+33-1-99.00(00)01": "+33199000001",
+    "<joe<sip:+33199000002@h><sip:+33199000001@h>": "+33199000001",
+    "<sip:+33199000001;npdi@h": "+33199000001",
+    "<sip:99000001;phone-context=+33@h": "+3399000001",
+    "<sip:099000001;phone-context=+33@h": "",
+    "<sip:trunk-user@h": "",
+    "<sip:*31#@h": "",
+    "<sip:+33199000001%2a@h": "",
+    "<sip:+33199000001x@h": "",
+    "<sip:h": "",
+    # A host is no number, and a user may have a password.
+    "<sip:10.11.12.13": "",
+    "<sip:10.11.12.13:5060": "",
+    "<sip:+3319900:0001@h": "",
     "<": "",
     "": "",
 }
