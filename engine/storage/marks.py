@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from engine.runtime.atomic_file import write_atomically
 from engine.storage.errors import DatabaseUnusable
 from engine.storage.files import LOG, beside, read_only
 
@@ -61,6 +62,7 @@ class Marks:
         mark = Mark(*sql.storage_marks(connection))  # the first statement makes SQLite open the log
         self._log_file = os.open(beside(database, LOG), os.O_RDONLY | os.O_CLOEXEC)
         self._database_id, self._sequence, self._written = mark.database_id, mark.sequence, -1
+        self._committed = mark.sequence
         self._log = self._present_log()
         # What is known to be in the database file, if the log begins anew with the next commit.
         self._before = mark.sequence if self._log in {"", mark.log} else mark.base
@@ -77,7 +79,7 @@ class Marks:
 
     def undone(self) -> None:
         """Must be called after a transaction that was not committed: the file's mark must not run ahead."""
-        self._sequence = self._before
+        self._sequence = self._committed
 
     def committed(self) -> None:
         """Marks a log that began with the last commit. Must be called after each commit.
@@ -87,7 +89,10 @@ class Marks:
         present = self._present_log()
         if present != self._log:
             self._begin(present)
-        self._before = self._sequence
+        self._committed = self._sequence
+        if self._log == present:
+            # Not of a log that could not be marked: its successor must not count on what may only be in there.
+            self._before = self._sequence
         if self._sequence != self._written:
             self._write()
 
@@ -119,9 +124,15 @@ class Marks:
 
 def write_mark(file: Path, database_id: str, sequence: int) -> None:
     """Writes the mark file in place: 37 bytes, which reach the file together. It may lag behind, but not run ahead."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    content = f"{database_id} {sequence:019}\n"
     try:
-        os.pwrite(descriptor, f"{database_id} {sequence:019}\n".encode(), 0)
+        descriptor = os.open(file, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # After a power cut a new file may be empty, unless it was synced before it got its name.
+        write_atomically(file, content)
+        return
+    try:
+        os.pwrite(descriptor, content.encode(), 0)
     finally:
         os.close(descriptor)
 
@@ -144,10 +155,9 @@ def refuse_replaced(database: Path, *, alone: bool) -> None:
     merged = _mark_of(read_only(database))
     if merged is None:
         return
-    if alone and left:
-        raw = _mark_of(read_only(database, without_log=True))
-        others = raw is None or raw.database_id != merged.database_id
-        if others or (merged.log == left and raw is not None and raw.sequence < merged.base):
+    if alone and left and merged.log == left:
+        raw = _mark_without_log(database)
+        if raw is not None and (raw.database_id != merged.database_id or raw.sequence < merged.base):
             raise DatabaseUnusable(
                 f"{database} was replaced while the write-ahead log of another one lay beside it: the two must not be "
                 f"mixed. Move {beside(database, LOG).name} and {database.name} away, then use `rented-numbers restore`"
@@ -158,6 +168,17 @@ def refuse_replaced(database: Path, *, alone: bool) -> None:
         raise DatabaseUnusable(f"{database} is not the database that was in use here: {PUT_BACK}")
     if noted.sequence > merged.sequence:
         raise DatabaseUnusable(f"{database} is older than the one that was in use here: {PUT_BACK}")
+
+
+def _mark_without_log(database: Path) -> Mark | None:
+    """Returns the mark in the database file alone; None if it has none.
+
+    A process that dies while it copies the log leaves a file that only the log makes whole: that is no other database.
+    """
+    try:
+        return _mark_of(read_only(database, without_log=True))
+    except sqlite3.Error:
+        return None
 
 
 def _mark_of(opened: sqlite3.Connection) -> Mark | None:
@@ -181,7 +202,10 @@ def _salt_of(log_file: Path) -> str:
 
 def _noted(file: Path) -> Mark | None:
     try:
-        database_id, sequence = file.read_text(encoding="ascii").split()
+        content = file.read_text(encoding="ascii")
+        if not content.strip("\0"):
+            return None  # a power cut or a full disk, as it was made
+        database_id, sequence = content.split()
         return Mark(database_id, int(sequence))
     except FileNotFoundError:
         return None

@@ -17,6 +17,7 @@ from engine.local.upgrade import create_or_upgrade
 from engine.runtime import lock
 from engine.storage.errors import DatabaseUnusable
 from engine.storage.files import database_files
+from engine.storage.marks import refuse_replaced
 from engine.storage.migrate import MIGRATIONS, newest_revision, require_usable, revision_of
 from engine.storage.sqlite import SqliteStorage, connect
 from engine.storage.upgrade import upgrade
@@ -154,3 +155,15 @@ def test_a_migration_that_fails_leaves_the_old_schema_and_the_backup(
         create_or_upgrade(settings, lambda line: None)
     assert revision_of(settings.database) == before
     assert len(list((settings.data_dir / "backups").iterdir())) == 1
+
+
+def test_an_upgrade_that_stands_in_the_log_alone_is_accepted(settings: Settings) -> None:
+    """So it does after a kill before the log was copied back, or while another program has the file open."""
+    make(settings.database, "0015")
+    with closing(sqlite3.connect(settings.database)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN")
+        other.execute("SELECT id FROM accounts").fetchall()
+        create_or_upgrade(settings, lambda line: None)
+        assert settings.database.with_name(f"{settings.database.name}-wal").stat().st_size > 0
+        refuse_replaced(settings.database, alone=True)

@@ -110,6 +110,14 @@ def test_a_database_in_which_an_engine_counts_up_meanwhile_is_not_older(
     marks.refuse_replaced(system.database, alone=False)
 
 
+@pytest.mark.parametrize("content", [b"", bytes(37)])
+def test_a_mark_that_a_power_cut_emptied_stops_nothing(system: Restorable, content: bytes) -> None:
+    mark = system.database.with_name(marks.MARK_FILE)
+    mark.write_bytes(content)
+    system.book()
+    assert mark.read_text().strip("\0")
+
+
 def test_an_older_file_without_a_log_is_refused_and_can_be_restored(system: Restorable) -> None:
     system.book()
     old = system.copy_by_hand()
