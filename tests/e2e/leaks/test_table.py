@@ -45,7 +45,8 @@ def test_after_the_answer_the_caller_hears_the_callee(table: Table) -> None:
 def test_each_hidden_number_is_called_once_on_each_trunk_and_no_other_number(run: Run, table: Table) -> None:
     calls = {played.secret.number: 2 if cell.column is Column.SECOND_TRUNK else 1 for cell, played in table.items()}
     assert run.dialled == calls
-    assert [packet.data for packet in run.strays] == []
+    # An empty datagram tells nothing: another program's look at a port may send one.
+    assert [packet.data for packet in run.strays if packet.data] == []
 
 
 def test_the_whole_table_leaks_nothing(table: Table) -> None:
