@@ -81,7 +81,7 @@ async def serve(settings: Settings) -> None:
     check_data_dir(settings.data_dir)
     check_files(settings.data_dir, database_files(settings.database), settings.journal)
     with lock.held(settings.data_dir, lock.ENGINE_LOCK):
-        # Not upgraded here: whoever starts engines again and again would do it with no backup and no word.
+        # Not upgraded here: a supervisor that starts engines again and again would do it without a backup.
         require_usable(settings.database, alone=True)
         RevocationLog(settings.database).begin()
         await _serve(settings, kept, tokens)

@@ -4,7 +4,7 @@ The console can do everything, so the engine never uses it. Only commands that a
 do, with that operator's rights to Asterisk's control socket; the engine's manager user gets no right for it.
 
 ConsoleError
-├── ConsoleUnreachable   no program, nobody listens, no right to the control socket, or no answer in time
+├── ConsoleUnreachable   no program, no Asterisk that listens, no right to the control socket, or no answer in time
 ├── UnknownCommand       Asterisk does not know the command: the module that has it does not run
 └── CommandRefused       Asterisk does not allow the command, or the output is too long
 """

@@ -96,8 +96,11 @@ class SilentTrunks:
 
     async def _look(self, look: _Look, stop: asyncio.Event) -> None:
         """Sends a call on if its trunk is silent. Does nothing if the call has ended or Asterisk cannot be reached."""
-        began = time.monotonic()
         try:
+            [answers] = await self._get(look.call_id, ANSWERS)
+            if answers:
+                return  # as with nearly every call
+            began = time.monotonic()
             before, trunk, answers, after = await self._get(look.call_id, TRIED, TRUNK, ANSWERS, TRIED)
             now = time.monotonic()
             if answers:

@@ -127,7 +127,7 @@ class TrunkStates:
             self._unavailable.clear()
             self._seen_up.clear()
         answers: list[str | None] = []
-        # One after the other: there may be twenty, and nobody waits for them.
+        # One after the other: there may be twenty, and no call waits for them.
         for name in self.statuses:
             answers.append(await self._device_state(name))
             self._note(name, self._state_by(name, answers[-1]))

@@ -33,7 +33,7 @@ class Losses:
 
     Attributes:
         entries: The revocation log.
-        ends: Reports of ends in the end spool; those that nobody vouches for are ignored.
+        ends: Reports of ends in the end spool; those without a right MAC are ignored.
         backup_at: When the backup's database was read.
         at: Now.
         policy: The operator's rules.
@@ -85,7 +85,7 @@ def _revoke_key(tx: Transaction, entry: Entry) -> bool:
 
 
 def _end_booking(tx: Transaction, entry: Entry, losses: Losses) -> bool:
-    """Ends a booking that ended since. Its customer was told then, so no callback is posted."""
+    """Ends a booking that ended since. Its customer got the callback then, so none is posted."""
     booking = tx.bookings.by_id(BookingId(entry.subject))
     if booking is None or booking.gone_at is not None:
         return False
@@ -106,7 +106,7 @@ def _pause_booking(tx: Transaction, entry: Entry, losses: Losses) -> bool:
 
 
 def _replace_secrets(tx: Transaction, withdrawn: Collection[str]) -> int:
-    """Gives a new secret to each account whose secret was replaced since: nobody has the one that followed."""
+    """Gives a new secret to each account whose secret was replaced since: the one that followed is lost."""
     accounts = [AccountId(row["id"]) for row in tx.accounts.all()] if withdrawn else []
     stale = [each for each in accounts if secret_digest(tx.webhook_secrets.of(each).present) in withdrawn]
     for account_id in stale:

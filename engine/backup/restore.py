@@ -1,4 +1,4 @@
-"""Restores a backup: prepares a copy of it, in which nobody can be hurt, and puts it in the database's place.
+"""Restores a backup: prepares a copy of it, in which nothing withdrawn comes back, and puts it in the database's place.
 
 All work is done on the copy. `check` stops before the last step.
 """
@@ -130,7 +130,7 @@ def _unpack(backup: Path, passphrase: str | None, work: Path) -> Manifest:
         shutil.copyfile(backup, work / DATABASE)
         newest = newest_row_at(work / DATABASE)
         if newest is None:
-            raise BadBackup(f"{backup} has no rows, so nobody knows how old it is")
+            raise BadBackup(f"{backup} has no rows, so its age is unknown")
         manifest = Manifest("", revision_of(work / DATABASE) or "", created_at=newest, newest_row_at=newest)
     (work / DATABASE).chmod(0o600)
     verify(work / DATABASE)
@@ -178,7 +178,7 @@ def _entries(place: Place, manifest: Manifest, receipt: Receipt, *, without_log:
     """Returns the revocation log, if it reaches back to the backup."""
     now = SystemClock().now()
     if manifest.created_at < now - KEPT_MS:
-        raise RestoreRefused("the backup is older than 400 days: nobody knows any more what was withdrawn since then")
+        raise RestoreRefused("the backup is older than 400 days: what was withdrawn since then is no longer recorded")
     entries = RevocationLog(place.database).read()
     receipt.log_is_complete = bool(entries) and entries[0].at <= manifest.created_at
     if not (receipt.log_is_complete or without_log):

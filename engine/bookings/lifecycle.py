@@ -245,7 +245,7 @@ def end_graces(tx: Transaction, over: Iterable[Booking], now: EpochMs, policy: P
 
 
 def withdraw_booking(tx: Transaction, gone: Booking) -> None:
-    """Notes that a booking is gone for good, unless it is a sandbox's, whose number nobody else gets."""
+    """Notes that a booking is gone for good, unless it is a sandbox's: its number is never given away."""
     if not is_simulated(gone.service):
         tx.withdraw(Kind.BOOKING, gone.id)
 

@@ -157,7 +157,7 @@ def answered_end(end: DialplanEnd, *, reached_limit: bool) -> CallEnd:
 def unanswered_end(end: DialplanEnd) -> CallEnd:
     """Returns the end of a call that was not answered."""
     if end.source == "caller" or end.dial_status in {"CANCEL", "ANSWER", ""}:
-        # Without a source, Asterisk itself ended a call that rang: the engine told it to.
+        # Without a source, Asterisk itself ended a call that rang: the engine made it do so.
         cancelled = HungUpBy.ENGINE if end.dial_status == "CANCEL" else HungUpBy.UNKNOWN
         return CallEnd(end.trunk, hung_up_by=HungUpBy(end.source.upper()) if end.source else cancelled)
     attempt = end.failed_last

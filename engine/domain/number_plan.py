@@ -84,7 +84,7 @@ INTERNATIONAL = NumberPlan()
 def caller_of(sent: str, plan: NumberPlan = INTERNATIONAL) -> str:
     """Returns the caller as calls, records, blocks and limits name it: E.164 if possible, else as sent, or ANONYMOUS.
 
-    Junk before and within a number makes no other caller of somebody who is blocked: `++32…`, `32+475…`, `00032…` and
+    Junk before and within a number makes no other caller of a blocked one: `++32…`, `32+475…`, `00032…` and
     `+320475…` are read as the number that their digits are. Some networks send digits that are no number for a caller
     who withholds it, such as `0000000000` or `+`. They count as ANONYMOUS: no number consists of zeros, and one that
     begins with `+` is E.164.

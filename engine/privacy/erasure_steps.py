@@ -124,18 +124,20 @@ def _ended(tx: Transaction, booking: Booking, task: Task) -> Booking:
 
 
 def _erase_call(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
-    search = _Row("calls", row["key"], task, findings)
-    holding = {column: search.holds(column, row[column] or "") for column in CALL_COLUMNS}
-    if search.found:
-        tx.erasure.erase_from_call(row["key"], holding)
-    return search.found
+    return _erase_columns("calls", tx.erasure.erase_from_call, row, task, findings)
 
 
 def _erase_record(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
-    search = _Row("cdrs", row["key"], task, findings)
+    return _erase_columns("cdrs", tx.erasure.erase_from_record, row, task, findings)
+
+
+def _erase_columns(
+    table: str, erase: Callable[[str, Mapping[str, bool]], None], row: Row, task: Task, findings: Findings
+) -> bool:
+    search = _Row(table, row["key"], task, findings)
     holding = {column: search.holds(column, row[column] or "") for column in CALL_COLUMNS}
     if search.found:
-        tx.erasure.erase_from_record(row["key"], holding)
+        erase(row["key"], holding)
     return search.found
 
 

@@ -61,7 +61,7 @@ def faults_of(database: Path) -> list[str]:
     """Checks every page, every index against its table, every constraint and every reference.
 
     Args:
-        database: A copy, which nobody writes to.
+        database: A copy to which no process writes.
 
     Returns:
         What is wrong.

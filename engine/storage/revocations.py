@@ -32,7 +32,7 @@ COMPACT_BYTES = 1024 * 1024
 
 
 class RevocationLogDamaged(RentedNumbersError):
-    """The log cannot be read, so nobody knows what was withdrawn. The message names the line."""
+    """The log cannot be read, so what was withdrawn is unknown. The message names the line."""
 
 
 class Kind(StrEnum):

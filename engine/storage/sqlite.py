@@ -10,7 +10,7 @@ is rolled back and run again with a savepoint for each command. No batch runs mo
 
 The database's files are compared with those that were opened, before each commit and again before its callers know of
 it (engine/storage/files.py). From the first difference on every command fails: no call, booking or key is acknowledged
-that nobody would find again.
+that no code path finds again.
 """
 
 import asyncio
@@ -172,7 +172,7 @@ class SqliteStorage:
                 self._wake_callback_worker()
                 answer(batch)
                 if kept:
-                    # After the answers: a log that begins anew costs one more commit, for which nobody waits.
+                    # After the answers: a log that begins anew costs one more commit, for which no command waits.
                     self._marks.committed()
                 else:
                     self._marks.undone()

@@ -142,7 +142,7 @@ def test_an_account_that_may_take_every_number_from_others_is_named(settings: Se
     assert "numbers" not in wrong(settings.model_copy(update=demo | {"max_bookings_per_account": 20}))
     execute(settings, "UPDATE accounts SET max_bookings = 20")
     assert "numbers" not in wrong(settings.model_copy(update=demo))
-    # There is nobody else to take them from: the other account is a sandbox.
+    # There is no other account to take them from: the second one is a sandbox.
     execute(
         settings,
         "UPDATE accounts SET max_bookings = NULL",
