@@ -86,8 +86,8 @@ def test_a_ringing_call_holds_its_full_share_until_it_stops_ringing(
     booked = sharing.book("LARGE")
     with parties.hidden() as first_hidden, parties.dialling(booked.service) as talks:
         wait_talking(sharing, talks)
-        first_hidden.close()  # no program is at the trunk any more, so the second call is never answered
-        with parties.dialling(booked.service, second) as rings:
+        first_hidden.close()  # the second call finds another telephone at the trunk, which is never answered
+        with parties.hidden("uas_no_answer"), parties.dialling(booked.service, second) as rings:
             talks.wait()
             rings.wait()
             outcome = Outcome(talks.messages())
