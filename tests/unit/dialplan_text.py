@@ -93,3 +93,17 @@ STEPS = steps()
 AGIS = [(at, step) for at, step in enumerate(STEPS) if step.app == "AGI"]
 # That of an operator who tests a trunk concerns no caller.
 [DIAL] = [arguments_of(step.data) for step in STEPS if step.app == "Dial" and step.context == "rented-numbers"]
+
+
+def value_of(variable: str, at: int) -> str:
+    """Returns the last assignment in the same context before step `at`."""
+    name = variable.removeprefix("${").removesuffix("}")
+    found = [step for step in STEPS[:at] if step.context == STEPS[at].context and set_name(step) == name]
+    return found[-1].data.partition("=")[2]
+
+
+def steps_of(context: str) -> list[Step]:
+    return [step for step in STEPS if step.context == context]
+
+
+REPORT_WITH_MAC = "${RN_REPORT} ${SHA1(@agi_token@,${RN_REPORT})}"

@@ -5,21 +5,26 @@ import re
 import pytest
 
 from agi_scripts import dialplan
-from engine.asterisk import ami_connection
 from engine.asterisk.config_files import TEMPLATES, render
 from engine.asterisk.exposures import NEEDED_MODULES
-from engine.asterisk.limit_keeper import BRIDGE, DIALED_PEER, SECONDS, VERDICT
+from engine.asterisk.limit_keeper import DIALED_PEER, SECONDS, VERDICT
 from engine.asterisk.silent_trunks import CONTEXT, EXTENSION, LABEL, TRIED
-from engine.calls import reports
-from engine.calls.reports import AnswerReport, EndReport, ReportReader
-from engine.domain.call_ends import DialplanEnd
 from engine.domain.failover import FINAL_ANSWERS, NOT_FINAL, ends_search, final_answers_pattern
-from engine.domain.ids import BookingId, CallId
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Bridge
-from engine.domain.times import EpochMs
-from engine.runtime.authentication import mac_of
 from tests.contract.samples import BOOKING, CALLER
-from tests.unit.dialplan_text import AGIS, DIAL, STEPS, Parsed, Step, arguments_of, position, set_name, uses
+from tests.unit.dialplan_text import (
+    AGIS,
+    DIAL,
+    REPORT_WITH_MAC,
+    STEPS,
+    Parsed,
+    arguments_of,
+    position,
+    set_name,
+    steps_of,
+    uses,
+    value_of,
+)
 
 FROM_THE_ENGINE = {VERDICT, SECONDS} | {
     value for name, value in vars(dialplan).items() if name.isupper() and value.startswith("RN_")
@@ -69,17 +74,6 @@ MODULES = {
 }
 
 
-def value_of(variable: str, at: int) -> str:
-    """Returns the last assignment in the same context before step `at`."""
-    name = variable.removeprefix("${").removesuffix("}")
-    found = [step for step in STEPS[:at] if step.context == STEPS[at].context and set_name(step) == name]
-    return found[-1].data.partition("=")[2]
-
-
-def steps_of(context: str) -> list[Step]:
-    return [step for step in STEPS if step.context == context]
-
-
 def test_the_engine_is_asked_once_with_nine_arguments_and_their_mac() -> None:
     """No token is an argument: Asterisk does not show what is between the brackets of SHA1."""
     [(at, step)] = AGIS
@@ -89,100 +83,6 @@ def test_the_engine_is_asked_once_with_nine_arguments_and_their_mac() -> None:
     assert mac == f"${{SHA1(@agi_token@,${{UNIQUEID}},{dialplan.ROUTE},{given})}}"
     text = (TEMPLATES / "drop_in/extensions_rented_numbers.conf").read_text()
     assert text.count("@agi_token@") == text.count("SHA1(@agi_token@,") == 3
-
-
-# A SIP Call-ID as the dialplan writes it: what percent-encoding leaves as it is, without brackets.
-SIP_CALL_ID = r"${FILTER(A-Za-z0-9%._~!*'\x2D,${URIENCODE(${CHANNEL(pjsip,call-id):0:128})})}"
-# What stands for each field of a report in the dialplan, in the order in which ReportReader reads them.
-REPORTED = {
-    "rented-numbers-answered": [
-        "answered",
-        "${ARG2}",
-        "${ARG3}",
-        "${UNIQUEID}",
-        "${RN_SECONDS}",
-        "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}",
-        SIP_CALL_ID,
-    ],
-    "rented-numbers-ended": [
-        reports.ENDED,
-        "${UNIQUEID}",
-        "${FILTER(0-9a-z_,${RN_BOOKING})}",
-        r"${FILTER(\x2D0-9,${ANSWEREDTIME_MS})}",
-        "${FILTER(A-Z,${DIALSTATUS})}",
-        "${STRFTIME(,UTC,%Y%m%d%H%M%S%3q)}",
-        r"${FILTER(a-z0-9\x2D,${RN_TRUNK})}",
-        r"${FILTER(A-Za-z0-9:/\x2D,${RN_TRIED}):-300}",
-        "${RN_HUNGUP}",
-        "${FILTER(0-9,${HANGUPCAUSE})}",
-    ],
-}
-CLOCK, NOON = "20260301120000250", EpochMs(1_772_366_400_250)
-REPORT_WITH_MAC = "${RN_REPORT} ${SHA1(@agi_token@,${RN_REPORT})}"
-
-
-@pytest.mark.parametrize("context", REPORTED)
-def test_a_report_has_its_fields_in_the_order_in_which_the_engine_reads_them(context: str) -> None:
-    """The time is UTC: in local time one hour occurs twice each autumn."""
-    report = next(step.data.partition("=")[2] for step in steps_of(context) if set_name(step) == "RN_REPORT")
-    assert report.split(" ") == REPORTED[context]
-    # UserEvent() takes the text after a comma for another header. No field may have one, not even from a filter.
-    assert r"\x2C" not in report
-
-
-@pytest.mark.parametrize(
-    ("context", "values", "expected"),
-    [
-        (
-            "rented-numbers-answered",
-            ["rn0-1.1", "bkg_1", "rn0-1.2", "60", CLOCK, "1%40host"],
-            AnswerReport(CallId("rn0-1.1"), BookingId("bkg_1"), "rn0-1.2", 60, NOON, "1@host"),
-        ),
-        (
-            "rented-numbers-ended",
-            ["rn0-1.1", "bkg_1", "-250", "ANSWER", CLOCK, "main", "", "callee", "16"],
-            EndReport(
-                CallId("rn0-1.1"), BookingId("bkg_1"), -250, DialplanEnd("ANSWER", "main", (), "callee", 16), NOON
-            ),
-        ),
-        (
-            "rented-numbers-ended",
-            ["rn0-1.1", "", "", "", CLOCK, "", "", "", ""],
-            EndReport(CallId("rn0-1.1"), BookingId(""), 0, DialplanEnd(""), NOON),
-        ),
-    ],
-)
-def test_the_engine_reads_what_the_dialplan_writes(
-    context: str, values: list[str], expected: AnswerReport | EndReport
-) -> None:
-    template = REPORTED[context]
-    given = dict(zip(template[1:], values, strict=True))
-    text = " ".join(given.get(part, part) for part in template)
-    assert ReportReader(["a-token"]).read(f"{text} {mac_of('a-token', text)}") == expected
-
-
-def test_the_mac_covers_the_whole_report_and_the_event_is_ours() -> None:
-    events = [step for step in STEPS if step.app == "UserEvent"]
-    assert [(step.context, step.data) for step in events] == [
-        ("rented-numbers-answered", f"RentedNumbers,Report: {REPORT_WITH_MAC}"),
-        ("rented-numbers-ended", "RentedNumbers,Report: ${RN_REPORT}"),
-    ]
-    assert value_of("RN_REPORT", STEPS.index(events[1])) == REPORT_WITH_MAC
-    assert ami_connection._OURS == b"\r\nUserEvent: RentedNumbers\r\n"
-    assert "eventfilter = UserEvent: RentedNumbers" in (TEMPLATES / "drop_in/manager_rented_numbers.conf").read_text()
-
-
-def test_the_end_is_appended_to_the_spool_as_one_line_before_the_event_is_sent() -> None:
-    """The engine may read the spool as soon as it has the event."""
-    written = position("Set", "FILE(@end_spool@,,,al,u)=${RN_REPORT}")
-    assert STEPS[written + 1].app == "UserEvent"
-    assert [step for step in STEPS if "FILE(" in step.data] == [STEPS[written]]
-
-
-def test_only_a_call_that_may_have_been_bridged_is_reported_at_its_end() -> None:
-    first, *_, last = steps_of("rented-numbers-ended")
-    assert (first.app, first.data) == ("GotoIf", f'$["${{{VERDICT}}}" != "{BRIDGE}"]?done')
-    assert (last.label, last.app) == ("done", "Return")
 
 
 def test_every_variable_that_the_engine_sets_is_read() -> None:
@@ -391,19 +291,3 @@ def test_every_application_and_function_of_the_dialplan_has_its_module_loaded() 
         *MODULES.values(),
         *("chan_pjsip", "func_devstate", "res_pjsip_sips_contact", "res_pjsip_t38"),
     }
-
-
-@pytest.mark.parametrize(
-    ("text", "now"),
-    [
-        ("20260301120000250", 1_772_366_400_250),
-        ("19700101000000000", 0),
-        ("20260301120000", None),
-        ("20261301120000250", None),
-        ("2026030112000025x", None),
-        ("٢٠٢٦٠٣٠١١٢٠٠٠٠٢٥٠", None),
-        ("", None),
-    ],
-)
-def test_a_wall_clock_reading_is_utc_to_the_millisecond_or_none(text: str, now: int | None) -> None:
-    assert reports.wall_clock(text) == now
