@@ -14,14 +14,18 @@ from enum import StrEnum
 from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 from engine.domain.numbers import ANONYMOUS, COUNTRY_CODE, E164, SENT, from_dialled, is_e164
 
 # The library takes about 30 µs for a number.
 CACHED_NUMBERS = 10_000
 
-_TRUNK_ZERO = re.compile(COUNTRY_CODE.pattern + "0")
+# What looks like a trunk prefix that stayed behind the country code: 0 in most countries; 1 in those of +1, on the
+# Marshall Islands, and in Mexico until 2019; 8 in Russia, Kazakhstan, Lithuania (until 2025), Belarus and Turkmenistan.
+_TRUNK_PREFIX = re.compile(COUNTRY_CODE.pattern + r"0|\+(?:11|6921|521|(?:7|370|375|993)8)")
+_ZEROS_BEHIND_CODE = re.compile(f"({COUNTRY_CODE.pattern})00+")
+_MEXICAN_MOBILE = re.compile(r"\+521([0-9]{10})")
 _ONE_ZERO = re.compile("0[1-9]")
 _MANY_ZEROS = re.compile("00+")
 # The library writes national numbers with spaces, brackets, and a ~ where one waits for a tone.
@@ -61,7 +65,7 @@ class NumberPlan:
         """
         if self.country is None or sent.startswith("+"):
             number = from_dialled(sent)
-            return _without_trunk_zero(number) if number and _TRUNK_ZERO.match(number) else number
+            return _without_trunk_prefix(number) if number and _TRUNK_PREFIX.match(number) else number
         return _read(sent, self.number_format, self.country)
 
     def write(self, number: E164) -> str:
@@ -103,11 +107,21 @@ def is_caller(text: str) -> bool:
 def _mended(sent: str, plan: NumberPlan) -> E164 | None:
     """Returns the number that is meant by digits with a `+` in the wrong place, or with too many zeros before them."""
     digits = sent.replace("+", "")
+    if _ONE_ZERO.match(digits) and (number := _behind_a_zero(digits, plan.country)):
+        return number
     if _MANY_ZEROS.match(digits):
         digits = "+" + digits.lstrip("0")
     elif sent.startswith("+") and not digits.startswith("0"):
         digits = "+" + digits
     return plan.read(digits) if digits != sent else None
+
+
+def _behind_a_zero(digits: str, country: str | None) -> E164 | None:
+    """Returns +32475… for 032475…, if the carrier's country is Belgium: elsewhere this may be somebody's number."""
+    parsed = None if country is None else _parsed("+" + digits[1:], None)
+    if parsed is None or country is None or parsed.country_code != phonenumbers.country_code_for_region(country):
+        return None
+    return _e164(parsed) if phonenumbers.is_valid_number(parsed) else None
 
 
 @lru_cache(CACHED_NUMBERS)
@@ -116,10 +130,23 @@ def _read(sent: str, number_format: NumberFormat, country: str) -> E164 | None:
     for parsed in candidates:
         if phonenumbers.is_valid_number(parsed):
             return _e164(parsed)
-    if candidates and _ONE_ZERO.match(sent) and phonenumbers.is_possible_number(candidates[0]):
+    if candidates and _ONE_ZERO.match(sent) and _may_be_new(candidates[0], country):
         number = _e164(candidates[0])
         return number if is_e164(number) else None
     return from_dialled(sent)
+
+
+def _may_be_new(parsed: PhoneNumber, country: str) -> bool:
+    """Returns whether an unknown number has the right length, and none of the zeros that its country does not have."""
+    return phonenumbers.is_possible_number(parsed) and (not parsed.italian_leading_zero or _zeros_belong(country))
+
+
+@lru_cache(None)
+def _zeros_belong(country: str) -> bool:
+    """Returns whether numbers of the country begin with a zero, as those of Italy and of the Ivory Coast do."""
+    kinds = (PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE)
+    examples = [phonenumbers.example_number_for_type(country, kind) for kind in kinds]
+    return any(example is not None and example.italian_leading_zero for example in examples)
 
 
 def _candidates(sent: str, number_format: NumberFormat, country: str) -> Iterator[PhoneNumber]:
@@ -135,10 +162,17 @@ def _candidates(sent: str, number_format: NumberFormat, country: str) -> Iterato
 
 
 @lru_cache(CACHED_NUMBERS)
-def _without_trunk_zero(number: E164) -> E164:
-    """Returns +32475… for +320475…, and a number whose zero belongs to it as it is."""
-    parsed = _parsed(number, None)
-    return _e164(parsed) if parsed is not None and phonenumbers.is_valid_number(parsed) else number
+def _without_trunk_prefix(number: E164) -> E164:
+    """Returns +32475… for +320475…, +1415… for +11415…, and a number whose first digit belongs to it as it is.
+
+    Mexico had a 1 before mobile numbers in calls from abroad, which the library no longer knows as a prefix (IFT,
+    Fundamental Technical Numbering Plan of 2018, in force since 2019-08-03).
+    """
+    for text in (number, _ZEROS_BEHIND_CODE.sub(r"\g<1>0", number), _MEXICAN_MOBILE.sub(r"+52\1", number)):
+        parsed = _parsed(text, None)
+        if parsed is not None and phonenumbers.is_valid_number(parsed):
+            return _e164(parsed)
+    return number
 
 
 @lru_cache(CACHED_NUMBERS)

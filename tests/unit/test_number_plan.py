@@ -97,6 +97,23 @@ READ: list[tuple[str | None, tuple[NumberFormat, ...], str, str]] = [
     (None, EVERY, "4402079460018", "+442079460018"),
     ("BE", EVERY, "+320475123456", "+32475123456"),
     (None, EVERY, "+390612345678", "+390612345678"),
+    (None, EVERY, "+3200475123456", "+32475123456"),
+    (None, EVERY, "+114155550123", "+14155550123"),
+    ("US", EVERY, "+114155550123", "+14155550123"),
+    (None, EVERY, "+789123456789", "+79123456789"),
+    (None, EVERY, "+78001234567", "+78001234567"),
+    (None, EVERY, "+370861234567", "+37061234567"),
+    (None, EVERY, "+5212221234567", "+522221234567"),
+    (None, EVERY, "+360620123456", "+360620123456"),
+    (None, EVERY, "+3606201234567", "+36201234567"),
+    # A zero before the country code of the carrier's own country; elsewhere nobody is named.
+    ("BE", EVERY, "032475123456", "+32475123456"),
+    (None, EVERY, "032475123456", "032475123456"),
+    # A country without trunk prefix 0 has no number with a zero before it.
+    ("US", EVERY, "0475123456", "0475123456"),
+    ("ES", EVERY, "0475123456", "0475123456"),
+    ("RU", EVERY, "0655123456", "0655123456"),
+    ("IT", EVERY, "0475123456", "+390475123456"),
     # Junk that a caller may write to evade a block: what its digits are.
     (None, EVERY, "++32475123456", "+32475123456"),
     (None, EVERY, "32+475123456", "+32475123456"),
@@ -173,3 +190,19 @@ def test_every_country_reads_what_is_written_to_it() -> None:
     print(f"\nnumbers: {cases} written and read, wrong {len(wrong)}; table: {len(CASES)} cases")  # noqa: T201  the figure
     assert wrong == []
     assert cases > 9_000
+
+
+def test_a_trunk_prefix_behind_the_country_code_is_dropped_in_every_country() -> None:
+    """Where the number with its prefix is itself a number, as +7 8… is, it stays as it is."""
+    kept = []
+    for country in phonenumbers.SUPPORTED_REGIONS:
+        metadata = phonenumbers.PhoneMetadata.metadata_for_region(country, None)
+        example = phonenumbers.example_number_for_type(country, PhoneNumberType.FIXED_LINE)
+        if metadata is None or metadata.national_prefix is None or example is None:
+            continue
+        significant = phonenumbers.national_significant_number(example)
+        spelled = f"+{metadata.country_code}{metadata.national_prefix}{significant}"
+        number = phonenumbers.format_number(example, PhoneNumberFormat.E164)
+        if is_e164(spelled) and caller_of(spelled) != number:
+            kept.append((country, spelled))
+    assert kept == []
