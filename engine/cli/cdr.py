@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -189,13 +190,16 @@ async def _write(
 ) -> int:
     """Writes all records, and returns how many there were."""
     written = 0
-    async for batch in _all(settings, wanted):
-        file.write(lines_of(batch))
-        written += len(batch)
+    # Closed here, also when the reader of a pipe has gone: what is left to the end of the event loop may be cancelled
+    # halfway, and then the connections' threads would keep the program up.
+    async with aclosing(_all(settings, wanted)) as batches:
+        async for batch in batches:
+            file.write(lines_of(batch))
+            written += len(batch)
     return written
 
 
-async def _all(settings: Settings, wanted: list[WantedRecords]) -> AsyncIterator[list[CallRecord]]:
+async def _all(settings: Settings, wanted: list[WantedRecords]) -> AsyncGenerator[list[CallRecord], None]:
     async with Reads(settings.database) as reads:
         for each in wanted:
             async for batch in record_batches(reads, each, BATCH):

@@ -63,17 +63,22 @@ class Reads:
         return any(each.is_damaged for each in (self._keys, self._lists, self._counts))
 
     async def __aenter__(self) -> Self:
-        await self._keys.open()
-        await self._lists.open()
-        await self._counts.open()
+        try:
+            for each in (self._keys, self._lists, self._counts):
+                await each.open()
+        except BaseException:
+            await self._close()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._keys.close()
-        await self._lists.close()
-        await self._counts.close()
+        await self._close()
+
+    async def _close(self) -> None:
+        for each in (self._keys, self._lists, self._counts):
+            await each.close()
 
     async def key(self, digest: str) -> ApiKey | None:
         """Returns the API key with that digest; None for an unknown or revoked key."""

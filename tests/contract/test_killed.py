@@ -14,6 +14,7 @@ from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
 from tests.contract.samples import CALLBACK, HIDDEN, HOUR, POLICY, START
 from tests.contract.world import POOL, World, outsider
+from tests.programs import ended
 
 KILLS = 10
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ PLENTY = replace(POLICY, plans={UsagePlan.LARGE: Allowance(10**6, 10**6, 30 * 24
 def run_and_kill(database: Path, seed: int) -> list[str]:
     """Lets it make calls for a random time, kills it, and returns what the storage had confirmed by then."""
     command = [sys.executable, "-m", "tests.contract.victim", str(database), str(seed)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as victim:
+    with ended(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)) as victim:
         assert victim.stdout is not None
         first = victim.stdout.readline()
         time.sleep(random.Random(seed).uniform(0, 0.2))

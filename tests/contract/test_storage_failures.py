@@ -19,6 +19,7 @@ from engine.storage.transaction import Transaction
 from tests.contract.samples import SECOND, START
 from tests.contract.test_group_commit import add, hold, stored
 from tests.contract.world import World, outsider
+from tests.programs import ended
 
 LOCKER = """
 import sqlite3, sys
@@ -32,7 +33,7 @@ sys.stdin.readline()
 @contextmanager
 def locked_by_another_process(database: Path) -> Iterator[None]:
     command = [sys.executable, "-c", LOCKER, str(database)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as locker:
+    with ended(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as locker:
         assert locker.stdout is not None
         assert locker.stdout.readline() == "locked\n"
         yield

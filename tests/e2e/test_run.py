@@ -20,6 +20,7 @@ import pytest
 from engine.asterisk.config_files import ROOT
 from engine.asterisk.softphones import SOFTPHONES
 from phones.ports import free_port, free_port_range, is_bound
+from tests.programs import ended
 
 START_SECONDS = 60.0
 
@@ -166,8 +167,10 @@ def test_the_ten_minutes_section_leads_from_a_key_to_a_verified_callback(
         "curl -s", "curl -sS --fail"
     )
     with_path = environment | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        ["/bin/bash", "-e"], cwd=ROOT, env=with_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    with ended(
+        subprocess.Popen(
+            ["/bin/bash", "-e"], cwd=ROOT, env=with_path, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
     ) as shell:
         assert shell.stdin
         assert shell.stdout

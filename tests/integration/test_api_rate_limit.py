@@ -16,6 +16,7 @@ from tests.e2e.api_client import send
 from tests.integration.api_helpers import TESTED, Answer, Api, a_request
 from tests.integration.api_routes import QUERY
 from tests.integration.cli_runner import Cli, wait_until_it_answers
+from tests.programs import ended
 
 pytest_plugins = ["tests.integration.api_fixtures"]
 
@@ -157,7 +158,9 @@ def test_the_engine_applies_the_setting(tmp_path: Path) -> None:
         ami_port=str(free_port()),
         requests_per_minute="2",
     )
-    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL) as engine:
+    with ended(
+        subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL)
+    ) as engine:
         try:
             wait_until_it_answers(f"http://127.0.0.1:{port}/health", engine)
             key = {"Authorization": f"Bearer {(cli.data / 'demo' / 'api-key').read_text().strip()}"}

@@ -13,6 +13,7 @@ from engine.accounts.keys import LIVE_PREFIX
 from engine.bookings.number_pool import MAX_REPORTED
 from phones.ports import free_port
 from tests.integration.cli_runner import Cli, CliInProcess, contents, wait_until_it_answers
+from tests.programs import ended
 
 
 @pytest.fixture
@@ -195,7 +196,9 @@ def test_the_engine_serves_without_asterisk_and_stops_cleanly(cli: Cli, number: 
     cli.set_up()
     port = free_port()
     settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))
-    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.PIPE) as engine:
+    with ended(
+        subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.PIPE)
+    ) as engine:
         try:
             wait_until_it_answers(f"http://127.0.0.1:{port}/health", engine)
             engine.send_signal(number)

@@ -23,6 +23,7 @@ from tests.integration.cli_runner import Cli
 from tests.integration.database_world import world_on_disk
 from tests.integration.exchange import Exchange, ami, at_work
 from tests.integration.fake_channels import FakeChannels
+from tests.programs import ended
 
 __all__ = ["ami"]  # a fixture
 
@@ -133,8 +134,15 @@ async def test_a_terminal_shows_a_live_table_until_ctrl_c(world: World, cli: Cli
     booking = await world.book()
     ours, theirs = pty.openpty()
     environment = cli.settings() | {"TERM": "xterm", "COLUMNS": "200"}
-    with subprocess.Popen(  # noqa: ASYNC220  ended below
-        cli.command("calls", "live"), cwd=cli.directory, env=environment, stdout=theirs, stdin=theirs, close_fds=True
+    with ended(
+        subprocess.Popen(  # noqa: ASYNC220  ended below
+            cli.command("calls", "live"),
+            cwd=cli.directory,
+            env=environment,
+            stdout=theirs,
+            stdin=theirs,
+            close_fds=True,
+        )
     ) as shown:
         try:
             os.close(theirs)

@@ -14,6 +14,7 @@ import pytest
 
 from engine.cdr.master_csv import COLUMNS
 from tests.integration.cli_runner import Cli
+from tests.programs import ended
 
 HIDDEN = "+32470123456"
 START = 1_772_366_400_000
@@ -141,7 +142,7 @@ def test_an_export_ends_quietly_when_its_reader_closes(cli: Cli) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    with process:
+    with ended(process):
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline().startswith('"bkg_')

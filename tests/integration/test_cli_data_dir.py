@@ -15,6 +15,7 @@ from engine.local.data_dir import acting_as_owner, require_database
 from engine.runtime.data_files import DataDirUnusable
 from phones.ports import free_port
 from tests.integration.cli_runner import Cli, contents, wait_until_it_answers
+from tests.programs import ended
 
 DATABASE = "rented-numbers.sqlite3"
 
@@ -28,7 +29,9 @@ def cli(tmp_path: Path) -> Cli:
 def serving(cli: Cli) -> Iterator[subprocess.Popen[bytes]]:
     port = free_port()
     settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))
-    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL) as engine:
+    with ended(
+        subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL)
+    ) as engine:
         try:
             wait_until_it_answers(f"http://127.0.0.1:{port}/health", engine)
             yield engine

@@ -11,6 +11,7 @@ import pytest
 from engine.accounts.keys import LIVE_PREFIX, key_digest
 from phones.ports import free_port
 from tests.integration.cli_runner import Cli, CliInProcess, contents, wait_until_it_answers
+from tests.programs import ended
 
 
 @pytest.fixture
@@ -108,7 +109,9 @@ def test_a_running_engine_refuses_a_revoked_key_at_once_and_records_the_last_use
     key = cli.json("keys", "create", "ann")
     port = free_port()
     settings = cli.settings(http_port=str(port), fastagi_port=str(free_port()), ami_port=str(free_port()))
-    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL) as engine:
+    with ended(
+        subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL)
+    ) as engine:
         try:
             wait_until_it_answers(f"http://127.0.0.1:{port}/health", engine)
             assert status_of(port, key["key"]) == 200

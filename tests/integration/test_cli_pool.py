@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.integration.cli_runner import TIMEOUT_SECONDS, Cli
+from tests.programs import ended
 
 POOL = ("+3225550001", "+3225550002", "+33199000001")
 
@@ -52,12 +53,14 @@ def test_the_forecast_counts_what_returns_from_quarantine(cli: Cli) -> None:
 def on_a_terminal(cli: Cli, *words: str) -> tuple[int, str, str]:
     """Return the exit status, standard output, and standard error as a terminal receives it."""
     terminal, its_end = pty.openpty()
-    with subprocess.Popen(
-        cli.command(*words),
-        cwd=cli.directory,
-        env=cli.settings() | {"TERM": "xterm", "COLUMNS": "100"},
-        stdout=subprocess.PIPE,
-        stderr=its_end,
+    with ended(
+        subprocess.Popen(
+            cli.command(*words),
+            cwd=cli.directory,
+            env=cli.settings() | {"TERM": "xterm", "COLUMNS": "100"},
+            stdout=subprocess.PIPE,
+            stderr=its_end,
+        )
     ) as command:
         os.close(its_end)
         shown = b""

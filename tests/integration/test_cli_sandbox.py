@@ -20,6 +20,7 @@ from engine.storage.transaction import Transaction
 from phones.ports import free_port
 from tests.contract.samples import CALLBACK, CALLER, HIDDEN, POLICY
 from tests.integration.cli_runner import Cli, CliInProcess, wait_until_it_answers
+from tests.programs import ended
 
 CALL = ("--source", CALLER, "--outcome")
 
@@ -73,7 +74,9 @@ def test_a_running_engine_processes_a_sandbox_by_its_clock(cli: Cli) -> None:
     cli.execute("UPDATE accounts SET clock_ahead_ms = 31536000000 WHERE test_of IS NOT NULL")
     ports = {name: str(free_port()) for name in ("http_port", "fastagi_port", "ami_port")}
     settings = cli.settings(**ports)
-    with subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL) as engine:
+    with ended(
+        subprocess.Popen(cli.command("serve"), cwd=cli.directory, env=settings, stderr=subprocess.DEVNULL)
+    ) as engine:
         try:
             wait_until_it_answers(f"http://127.0.0.1:{ports['http_port']}/health", engine)
             deadline = time.monotonic() + 30

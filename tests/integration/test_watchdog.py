@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import ended
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 30
 
@@ -19,7 +21,7 @@ def program(how: str) -> Iterator[subprocess.Popen[str]]:
     """A watched program that has started and is about to stall, work or idle."""
     command = [sys.executable, "-m", "tests.integration.watchdog_process", how]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+    with ended(subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "up\n"

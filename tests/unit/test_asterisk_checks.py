@@ -14,6 +14,7 @@ from engine.config.settings import Settings
 from engine.local.asterisk_checks import CONTEXTS
 from engine.local.findings import Finding, Verdict
 from engine.local.running_asterisk import CHECKS, PART, examine_asterisk, running_asterisk
+from tests.programs import ended
 from tests.unit import recorded_console as recorded
 from tests.unit.test_asterisk_files import alone
 
@@ -234,7 +235,7 @@ def test_the_console_counts_where_its_output_is_kept(tmp_path: Path, kept: bool,
     """A systemd unit sends it to the journal, unless it says otherwise."""
     with (tmp_path / "journal").open("w") as journal:
         output = journal if kept else subprocess.DEVNULL
-        with subprocess.Popen(["/bin/sleep", "60"], stdout=output) as asterisk:
+        with ended(subprocess.Popen(["/bin/sleep", "60"], stdout=output)) as asterisk:
             (tmp_path / "asterisk.pid").write_text(f"{asterisk.pid}\n")
             changes: dict[str, str | Exception] = {
                 "core show settings": recorded.CORE_SETTINGS.replace(
