@@ -105,6 +105,7 @@ CDR = CdrBody(
     hung_up_by=HungUpBy.CALLER,
     sip_code=200,
     hangup_cause=16,
+    further_calls=0,
 )
 EXPLANATION = ExplanationBody(
     booking_id=BOOKING_ID,

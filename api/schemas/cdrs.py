@@ -19,7 +19,7 @@ from engine.storage.cdrs import Cdr
 
 
 class CdrBody(Outgoing):
-    """A call record: one for each call to one of your numbers, answered or not."""
+    """A call record: one for each call to one of your numbers, answered or not, except for floods of refused calls."""
 
     id: CdrIdField
     timestamp: Instant
@@ -45,6 +45,9 @@ class CdrBody(Outgoing):
     hangup_cause: HangupCause | None
     """The hangup cause (ITU-T Q.850) of the hidden number's side, such as 16 for a normal end. `null` if there was
     none."""
+    further_calls: Count
+    """How many further calls to the booking were refused for the same reason within a minute and have no record of
+    their own; 0 except in a flood of refused calls."""
 
     @classmethod
     def of(cls, cdr: Cdr) -> "CdrBody":
@@ -64,6 +67,7 @@ class CdrBody(Outgoing):
             hung_up_by=cdr.end.hung_up_by,
             sip_code=cdr.end.sip_code,
             hangup_cause=cdr.end.cause,
+            further_calls=cdr.further_calls,
         )
 
 

@@ -121,6 +121,7 @@ def notify_booking_gone(tx: Transaction, booking: Booking, why: WhyGone, now: Ep
     if EventType.BOOKING_GONE in tx.notifications.chosen(booking.account_id):
         post(tx, booking, events.booking_gone_body(booking, why, now), now)
     tx.notifications.forget(booking.id)
+    tx.refused_calls.forget(booking.id)
 
 
 def allow_all_again(tx: Transaction, booking: Booking) -> None:

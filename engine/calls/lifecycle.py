@@ -10,6 +10,7 @@ from engine.callbacks import expired_calls, notifications
 from engine.calls.facts import IncomingCall, asked_for, facts_of
 from engine.calls.reported_times import answered_ms_of, reported_moment
 from engine.calls.reports import AnswerReport, EndReport
+from engine.cdr.refused import record_refused
 from engine.cdr.write import CallOutcome, record_call
 from engine.domain import booking as bookings
 from engine.domain import routing
@@ -95,7 +96,7 @@ def route_call(
         tx.calls.insert(_new_call(incoming, decision.booking, at, CallState.RINGING, seconds_leased=decision.seconds))
     elif booking is not None and decision.disposition is not None and not was_rejected:
         rejected = _new_call(incoming, booking, at, CallState.VOIDED)
-        cdr = record_call(tx, booking, rejected, CallOutcome(decision.disposition))
+        cdr = record_refused(tx, booking, rejected, decision.disposition)
         if decision.notify_expired:
             expired_calls.count_expired_call(tx, booking, cdr, at.wall_ms, policy)
     return decision

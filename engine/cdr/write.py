@@ -27,8 +27,15 @@ class CallOutcome(NamedTuple):
 
 def record_call(tx: Transaction, booking: Booking, call: Call, outcome: CallOutcome) -> Cdr:
     """Writes the call record of `call` on `booking`, and returns it."""
-    cdr = Cdr(
-        id=new_id("cdr"),
+    cdr = record_of(booking, call, outcome, cdr_id=new_id("cdr"))
+    tx.cdrs.insert(cdr)
+    return cdr
+
+
+def record_of(booking: Booking, call: Call, outcome: CallOutcome, *, cdr_id: str) -> Cdr:
+    """Returns the call record of `call` on `booking`, without writing it."""
+    return Cdr(
+        id=cdr_id,
         account_id=booking.account_id,
         booking_id=booking.id,
         call_id=call.call_id,
@@ -43,5 +50,3 @@ def record_call(tx: Transaction, booking: Booking, call: Call, outcome: CallOutc
         sip_call_id=call.sip_call_id,
         callee_sip_call_id=call.callee_sip_call_id,
     )
-    tx.cdrs.insert(cdr)
-    return cdr

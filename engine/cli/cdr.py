@@ -220,6 +220,7 @@ def _shown(cdr: Cdr) -> dict[str, Any]:
         "hungUpBy": cdr.end.hung_up_by,
         "sipCode": cdr.end.sip_code,
         "hangupCause": cdr.end.cause,
+        "furtherCalls": cdr.further_calls,
         **_for_operator(cdr),
     }
 

@@ -9,7 +9,8 @@ from typing import LiteralString, NewType
 EpochMs = NewType("EpochMs", int)
 BootMs = NewType("BootMs", int)
 
-HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -27,7 +27,8 @@ class Asked:
         caller_blocked: Whether the booking blocks the caller.
         caller_calls: Calls of this caller that the booking has let through since an instant.
         call_is_known: Whether a call with this id was let through before, on any booking.
-        call_has_record: Whether a call with this id has its record, because it has ended or was rejected.
+        call_has_record: Whether a call with this id has its record, because it has ended or was rejected,
+            or was counted on the record of another one.
     """
 
     booking: Booking

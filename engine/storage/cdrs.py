@@ -20,7 +20,7 @@ _WIDTH = len(COLUMNS["cdrs"])
 
 @dataclass(frozen=True, slots=True)
 class Cdr:
-    """A call record. It is written once and changes only when a number is erased.
+    """A call record. It is written once, and changes only when further calls are counted on it or a number is erased.
 
     Attributes:
         started_at: When the call came in.
@@ -28,6 +28,7 @@ class Cdr:
         end: What is known of the call's end besides its disposition.
         sip_call_id: The SIP Call-ID of the caller's leg; None if it is not known.
         callee_sip_call_id: The SIP Call-ID of the leg to the hidden number, if it was answered.
+        further_calls: Refused calls of the same booking, disposition and minute that have no record of their own.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Cdr:
     end: CallEnd = NOT_PUT_THROUGH
     sip_call_id: str | None = None
     callee_sip_call_id: str | None = None
+    further_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ class Cdrs(Table):
             hung_up_by=cdr.end.hung_up_by and str(cdr.end.hung_up_by),
             sip_call_id=cdr.sip_call_id,
             callee_sip_call_id=cdr.callee_sip_call_id,
+            further_calls=cdr.further_calls,
         )
 
     def by_id(self, cdr_id: str) -> Cdr | None:
@@ -159,6 +162,7 @@ def cdr_from_row(row: Row) -> Cdr:
         hung_up_by,
         sip_call_id,
         callee_sip_call_id,
+        further_calls,
     ) = row[:_WIDTH]
     return Cdr(
         cdr_id,
@@ -174,6 +178,7 @@ def cdr_from_row(row: Row) -> Cdr:
         CallEnd(trunk, sip_code, hangup_cause, hung_up_by and _HUNG_UP_BY[hung_up_by]),
         sip_call_id,
         callee_sip_call_id,
+        further_calls,
     )
 
 

@@ -72,6 +72,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "hung_up_by",
         "sip_call_id",
         "callee_sip_call_id",
+        "further_calls",
     ),
     "grants": ("id", "booking_id", "usage_plan", "seconds", "calls", "granted_at", "reason"),
 }

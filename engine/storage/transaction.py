@@ -17,6 +17,7 @@ from engine.storage.numbers import Numbers
 from engine.storage.outbox import Outbox
 from engine.storage.overview import Overview
 from engine.storage.receivers import Receivers
+from engine.storage.refused_calls import RefusedCallTables
 from engine.storage.restores import Restores
 from engine.storage.retention import RetentionTables
 from engine.storage.revocations import Kind, Withdrawal
@@ -52,6 +53,7 @@ class Transaction:
         self.sandboxes = Sandboxes(queries, connection)
         self.receivers = Receivers(queries, connection)
         self.posted_for: frozenset[AccountId] = frozenset()
+        self.refused_calls = RefusedCallTables(queries, connection)
         self.restores = Restores(queries, connection)
         self.withdrawn: list[Withdrawal] = []
 

@@ -45,7 +45,7 @@ RULES = {
         GROUP BY cdr_id HAVING COUNT(*) > 1 OR MAX(r.duration) > 0""",
     "each call to an expired booking is reported once, or counted once as not reported": """
         SELECT booking_id FROM (
-            SELECT booking_id, 1 AS reported FROM cdrs WHERE disposition = 'EXPIRED'
+            SELECT booking_id, 1 + further_calls AS reported FROM cdrs WHERE disposition = 'EXPIRED'
             UNION ALL
             SELECT booking_id, -1 - COALESCE(json_extract(body, '$.callsNotReported'), 0) FROM outbox
             WHERE json_extract(body, '$.message') IS NOT NULL

@@ -75,6 +75,7 @@ async def test_an_answered_call_writes_debit_record_and_callback(world: World) -
             "hung_up_by": "CALLER",
             "sip_call_id": "c1@host",
             "callee_sip_call_id": "c1-callee@host",
+            "further_calls": 0,
         }
     ]
     [callback] = world.rows("SELECT * FROM outbox")

@@ -48,6 +48,8 @@ NEVER_A_NUMBER = {
     "notices": {"booking_id", "kind"},
     "notices_swept": {"kind", "booking_id"},
     "expired_calls": {"booking_id", "last_cdr_id"},
+    "refused_calls": {"booking_id", "disposition", "cdr_id"},
+    "counted_calls": {"call_id"},
     "alembic_version": {"version_num"},
     "storage_marks": {"database_id", "log"},
     "restores": set(),

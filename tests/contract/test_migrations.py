@@ -104,6 +104,13 @@ ROWS: dict[str, dict[str, Any]] = {
         "not_told": 1,
         "last_cdr_id": "cdr_1",
     },
+    "refused_calls": {
+        "booking_id": "bkg_1",
+        "disposition": "EXPIRED",
+        "began_at": START,
+        "recorded": 10,
+        "cdr_id": "cdr_1",
+    },
     "api_keys": {"id": "key_1", "account_id": "acc_1", "digest": "d", "hint": "h", "created_at": START},
 }  # fmt: skip  one row a paragraph reads better than one column a line
 
@@ -156,6 +163,9 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("cdrs", {"sip_code": 100}),
     ("cdrs", {"hangup_cause": 128}),
     ("cdrs", {"hung_up_by": "NOBODY"}),
+    ("cdrs", {"further_calls": -1}),
+    ("refused_calls", {"recorded": 0}),
+    ("refused_calls", {"booking_id": "bkg_none"}),
     ("outbox", {"state": "SENT"}),
     ("outbox", {"state": "DELIVERED"}),
     ("outbox", {"finished_at": START}),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.callbacks import notifications
+from engine.cdr.refused import OWN_RECORDS
 from engine.domain.booking import Booking
 from engine.domain.ids import CallId
 from engine.domain.notifications import EventType
@@ -95,7 +96,9 @@ async def test_an_event_whose_step_is_killed_and_repeated_is_reported_once(
 async def test_a_flood_is_counted_whole(world: World, booking: Booking, point: str) -> None:
     world.now = booking.end_at
     await die_at(world, "flood", point)
-    assert len(world.rows("SELECT id FROM cdrs")) == FLOOD
+    assert world.rows("SELECT COUNT(*) AS own, SUM(1 + further_calls) AS calls FROM cdrs") == [
+        {"own": OWN_RECORDS, "calls": FLOOD}
+    ]
     assert kinds(world) == [None] * RULES.notifications.expired_callbacks
     [counted] = world.rows("SELECT told, not_told FROM expired_calls")
     assert counted == {"told": 10, "not_told": FLOOD - 10}

@@ -81,6 +81,7 @@ def test_the_newest_records_are_listed_without_the_destination(cli: Cli) -> None
         "accountId": "acc_2",
         "callId": "acc_2-3",
         **dict.fromkeys(("hungUpBy", "sipCode", "hangupCause", "trunk", "sipCallId", "calleeSipCallId")),
+        "furtherCalls": 0,
     }
     assert cli.json("cdr", "show", everything[0]["id"]) == everything[0]
     assert ids(cli.json("cdr", "list", "--limit", "3")) == ["13", "12", "01"]

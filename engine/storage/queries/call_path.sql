@@ -7,6 +7,7 @@ SELECT {b.bookings},
     (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.source = :source AND c.started_at > :since),
     EXISTS (SELECT 1 FROM calls AS k WHERE k.call_id = :call_id),
     EXISTS (SELECT 1 FROM cdrs AS r WHERE r.call_id = :call_id)
+        OR EXISTS (SELECT 1 FROM counted_calls AS o WHERE o.call_id = :call_id)
 FROM bookings AS b
 WHERE b.service = :service AND b.gone_at IS NULL;
 
