@@ -81,6 +81,7 @@ CALL_PATH = {
         "c USING COVERING INDEX calls_caller (booking_id=? AND source=? AND started_at>?)",
         "k USING COVERING INDEX sqlite_autoindex_calls_1 (call_id=?)",
         "r USING COVERING INDEX cdrs_call (call_id=?)",
+        "o USING PRIMARY KEY (call_id=?)",
     ],
     "begin_expected_talk": [
         "calls USING INDEX sqlite_autoindex_calls_1 (call_id=?)",
