@@ -106,9 +106,10 @@ async def test_a_flood_for_hours_is_reported_at_most_ten_times_an_hour(world: Wo
         await sweep(world)
         world.now += HOUR // 4
     assert len(reported(world)) == hours * MOST
-    assert sum(left_out(world)) + len(reported(world)) + world.rows("SELECT not_told FROM expired_calls")[0][
-        "not_told"
-    ] == world.rows("SELECT SUM(1 + further_calls) AS calls FROM cdrs")[0]["calls"]
+    assert (
+        sum(left_out(world)) + len(reported(world)) + world.rows("SELECT not_told FROM expired_calls")[0]["not_told"]
+        == world.rows("SELECT SUM(1 + further_calls) AS calls FROM cdrs")[0]["calls"]
+    )
 
 
 async def test_a_booking_that_ends_reports_the_rest_and_leaves_no_row(world: World, expired: Booking) -> None:

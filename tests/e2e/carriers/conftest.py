@@ -17,5 +17,6 @@ def carrier_system() -> Iterator[CarrierSystem]:
 def on(carrier_system: CarrierSystem) -> Iterator[Line]:
     """The carrier of that system; its line is registered."""
     with line(carrier_system) as opened:
-        carrier_system.until(lambda: "line@1" in opened.carrier.contacts, "the line is registered")
+        lines = {"line@1", "line@2"}
+        carrier_system.until(lambda: lines <= opened.carrier.contacts.keys(), "the lines are registered")
         yield opened

@@ -126,10 +126,12 @@ class Line:
             self._callers[host] = await Peer.open(host)
         dialog = await self._callers[host].dialog(service, self.system.sip_address, source=source)
         if "register" in variant.trunk:
-            # As a registrar writes it: the Contact with all its parameters, and the number that was dialled.
+            # As a registrar writes it: the Contact with all its parameters. The number that was dialled replaces its
+            # user, or is in To alone.
             assert variant.account is not None
             contact, _ = self.carrier.contacts[variant.account.user]
-            dialog.target = f"sip:{service}@{contact.partition('@')[2]}"
+            in_to = variant.trunk.get("dialled_number") == "to"
+            dialog.target = contact if in_to else f"sip:{service}@{contact.partition('@')[2]}"
         return dialog
 
     def call_from_carrier(self, service: str) -> Message:

@@ -14,6 +14,8 @@ from tests.e2e.carriers.system import RETRY_SECONDS, CarrierSystem, Line
 from tests.e2e.carriers.variants import PASSWORD, VARIANTS
 
 [OVER_LINE] = [variant for variant in VARIANTS if variant.name == "line"]
+[NUMBER_IN_TO] = [variant for variant in VARIANTS if variant.name == "line-to"]
+USERS = {"line@1", "line@2"}
 USER = "line@1"
 # A registration is back so long after the carrier accepts it again; its own request comes in addition to the interval.
 BACK_SECONDS = RETRY_SECONDS + 2.0
@@ -43,8 +45,8 @@ def state(system: CarrierSystem) -> str:
 
 def finding(system: CarrierSystem) -> Finding:
     """What `doctor` says of the registration."""
-    [found] = [each for each in running_asterisk(system.settings) if each.part == "asterisk registrations"]
-    return found
+    found = [each for each in running_asterisk(system.settings) if each.part == "asterisk registrations"]
+    return next((each for each in found if "trunk line is" in each.what), found[0])
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -64,7 +66,7 @@ def test_a_lost_registration_ends_no_call_is_seen_and_comes_back(
     finally:
         on.carrier.on_register = on.carrier.accept
         restored = time.monotonic()
-    carrier_system.until(lambda: USER in on.carrier.contacts, "the registration is back")
+    carrier_system.until(lambda: on.carrier.contacts.keys() >= USERS, "the registrations are back")
     assert time.monotonic() - restored < BACK_SECONDS
     assert failed.verdict is Verdict.FAILED
     assert "line is not registered" in failed.what
@@ -90,6 +92,15 @@ def test_a_call_over_the_line_is_known_by_the_line_alone(carrier_system: Carrier
         _, final = on.call(OVER_LINE, booked.service)
         assert final.status == 401
     assert booked.calls == []
+
+
+def test_over_a_line_the_dialled_number_may_be_in_to_alone(carrier_system: CarrierSystem, on: Line) -> None:
+    booked, other = carrier_system.book_over(NUMBER_IN_TO), carrier_system.book_over(NUMBER_IN_TO)
+    dialog, final = on.call(NUMBER_IN_TO, booked.service)
+    assert final.status == 200
+    on.hang_up(dialog)
+    assert booked.wait_settled()[0]["duration"] > 0
+    assert other.calls == []
 
 
 def test_a_call_from_the_registrars_address_without_the_line_reaches_nobody(

@@ -71,6 +71,11 @@ VARIANTS = (
     Variant("proxy", {"outbound_proxy": "CARRIER"}, uri=f"sip:{DOMAIN}"),
     Variant("tcp", {}, transport="tcp"),
     Variant("wideband", {"codecs": ["g722", "alaw", "ulaw"], "qualify": 1}),
+    Variant(
+        "line-to",
+        {"username": "line@2", "register": True, "expires": 60, "dialled_number": "to"},
+        account=_account("line@2"),
+    ),
 )
 
 
