@@ -80,30 +80,42 @@ def scrub(system: SystemFiles, spellings: Spellings) -> ScrubResult:
 
 
 def _scrub_database(system: SystemFiles, spellings: Spellings, result: ScrubResult) -> None:
-    """Rewrites the database if it contains the number."""
+    """Rewrites the database if it contains the number.
+
+    The files are read while no connection of this process is open: to close a file drops the locks of all connections
+    to it, and an engine could then write while it is being rewritten (see engine/storage/files.py).
+    """
     database = system.database
     result.searched += sum(path.exists() for path in _database_files(database))
     with closing(connect(database)) as connection:
         _truncate_wal(connection)
-        # Search for the bare national digits: in a row nothing separates a number from its neighbours. This also finds
-        # other numbers that contain the digits.
-        if not _database_has(database, spellings):
-            return
-        with ExitStack() as engine_lock:
-            try:
-                engine_lock.enter_context(lock.held(system.data_dir, lock.ENGINE_LOCK))
-            except lock.DataDirInUse:
-                if database.stat().st_size > MAX_BYTES_BESIDE_ENGINE:
-                    result.remaining.append(
-                        "unused space of the database, which is too large to rewrite while the engine is running"
-                    )
-                    return
+    # Search for the bare national digits: in a row nothing separates a number from its neighbours. This also finds
+    # other numbers that contain the digits.
+    if not _database_has(database, spellings):
+        return
+    if not _rewrite(system):
+        result.remaining.append(
+            "unused space of the database, which is too large to rewrite while the engine is running"
+        )
+        return
+    # Now there is no unused space: a match is part of a longer number, or a text that was reported already.
+    files = (path for path in _database_files(database) if path.exists())
+    if any(match.is_sure for path in files for match in matches_in_file(path, spellings)):
+        result.remaining.append("a text in the database")
+
+
+def _rewrite(system: SystemFiles) -> bool:
+    """Rewrites the database without its unused space. Returns False if that takes too long beside an engine."""
+    with ExitStack() as engine_lock:
+        try:
+            engine_lock.enter_context(lock.held(system.data_dir, lock.ENGINE_LOCK))
+        except lock.DataDirInUse:
+            if system.database.stat().st_size > MAX_BYTES_BESIDE_ENGINE:
+                return False
+        with closing(connect(system.database)) as connection:
             connection.execute("VACUUM")
             _truncate_wal(connection)
-        # Now there is no unused space: a match is part of a longer number, or a text that was reported already.
-        files = (path for path in _database_files(database) if path.exists())
-        if any(match.is_sure for path in files for match in matches_in_file(path, spellings)):
-            result.remaining.append("a text in the database")
+    return True
 
 
 def _truncate_wal(connection: sqlite3.Connection) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 from engine.config.settings import Settings
 from engine.domain.spellings import Spellings
-from engine.privacy import scrub_files
+from engine.privacy import file_content, scrub_files
 from engine.privacy.erasure import erase
 from engine.privacy.scrub_files import SystemFiles, scrub
 from engine.runtime import lock
+from engine.storage import sqlite
 from engine.storage.errors import StorageUnavailable
 from engine.storage.migrate import migrate
 from engine.storage.sqlite import SqliteStorage
@@ -76,6 +78,31 @@ def test_unused_space_of_the_database_is_found_and_rewritten(system: Settings, i
     assert _holding(system.data_dir) == []
     with closing(sqlite3.connect(system.database)) as connection:
         assert connection.execute("SELECT id FROM cdrs").fetchall() == [("cdr_7",)]
+
+
+def test_the_database_is_not_read_as_a_file_beside_a_connection_of_the_process(
+    system: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To close a file drops the locks of the process's connections to it."""
+    _write_and_delete(system)
+    connections: list[sqlite3.Connection] = []
+    read: list[str] = []
+
+    def connect(database: Path) -> sqlite3.Connection:
+        connections.append(sqlite.connect(database))
+        return connections[-1]
+
+    def open_content(path: Path) -> IO[bytes]:
+        read.append(path.name)
+        for each in connections:
+            with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+                each.execute("SELECT 1")
+        return file_content.open_content(path)
+
+    monkeypatch.setattr(scrub_files, "connect", connect)
+    monkeypatch.setattr(scrub_files, "open_content", open_content)
+    assert scrub(files_of(system), TARGET).remaining == []
+    assert (len(connections), read.count(system.database.name)) == (2, 2)
 
 
 def test_a_database_too_large_to_rewrite_beside_an_engine_is_reported(
