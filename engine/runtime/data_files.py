@@ -5,11 +5,13 @@ what is in it. Restores and copies by hand cause both. What is wrong is refused 
 """
 
 import os
+import pwd
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.domain.errors import RentedNumbersError
+from engine.runtime.file_access import identity_of, may_create_in
 
 _KINDS = (
     (stat.S_ISLNK, "a link"),
@@ -107,5 +109,21 @@ def _faults_of_spool(spool: Path) -> Iterator[str]:
     for path in sorted(spool.glob("ends*")):
         if fault := _fault_of_kind(path):
             yield fault
-        elif path.exists() and path.stat().st_mode & stat.S_IWOTH:
-            yield f"everybody can write into {path}: chmod o-w {path}"
+        elif path.exists():
+            yield from _faults_of_spooled(path)
+
+
+def _faults_of_spooled(path: Path) -> Iterator[str]:
+    status = path.stat()
+    if status.st_mode & stat.S_IWOTH:
+        yield f"everybody can write into {path}: chmod o-w {path}"
+    try:
+        gid = pwd.getpwuid(status.st_uid).pw_gid
+    except KeyError:
+        gid = status.st_gid
+    # Whoever made the file may make files there: Asterisk's user, the engine's or root.
+    if not may_create_in(path.parent, identity_of(status.st_uid, gid)):
+        yield (
+            f"{path} belongs to a user (id {status.st_uid}) who may not write in {path.parent}, so it is not from "
+            "Asterisk: see what it is, and remove it"
+        )

@@ -95,6 +95,15 @@ def test_every_finding_has_a_remedy(
     assert said in found[part]
 
 
+# A user id that no user has.
+SOMEBODY = 54_321
+
+
+def _given_away(path: Path) -> None:
+    path.touch(0o600)
+    os.chown(path, SOMEBODY, -1)
+
+
 def _index_without_a_row(settings: Settings) -> None:
     """The index loses an entry and no page is malformed, so that a look-up by it finds nothing."""
     execute(
@@ -115,6 +124,12 @@ def _index_without_a_row(settings: Settings) -> None:
         ("files", lambda s: s.database.chmod(0o644), "chmod 600"),
         ("files", lambda s: s.journal.chmod(0o777), "chmod o-w"),
         ("files", lambda s: os.mkfifo(s.journal / "ends"), "a pipe"),
+        pytest.param(
+            "files",
+            lambda s: _given_away(s.journal / "ends"),
+            f"user (id {SOMEBODY}) who may not write",
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away"),
+        ),
         ("files", lambda s: (s.data_dir / "security.log").symlink_to("/etc/passwd"), "a link"),
     ],
 )
