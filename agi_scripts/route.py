@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 
 import structlog
@@ -34,11 +35,29 @@ ROOM_ATTEMPTS = 3
 
 
 async def route(context: CallContext, session: Session) -> None:
-    """Decides on a call and sends the decision to the dialplan.
+    """Decides on a call and sends the decision to the dialplan."""
+    call_id = CallId(session.environment.unique_id)
+    began, told = time.perf_counter(), None
+    try:
+        decision = told = await _tell(context, session, call_id)
+    finally:
+        context.tallies.note(told, time.perf_counter() - began)
+    if isinstance(decision, Reject):
+        log.info(
+            "call_rejected",
+            call=call_id,
+            sip_call_id=sip_call_id_from(session.environment.argument(8)),
+            cause=decision.cause,
+        )
+    elif decision.routes:
+        context.silent_trunks.watch(call_id)
+
+
+async def _tell(context: CallContext, session: Session, call_id: CallId) -> RouteDecision:
+    """Decides on a call, and returns once Asterisk has the decision.
 
     If the decision does not reach Asterisk, the call cannot have been bridged, so the lease that it got is given back.
     """
-    call_id = CallId(session.environment.unique_id)
     with context.limits.sending_route(call_id):
         decision: RouteDecision | None = None
         try:
@@ -54,15 +73,7 @@ async def route(context: CallContext, session: Session) -> None:
             # the call, and then only the end report may settle it.
             await _abandon(context, call_id, decision)
             raise
-    if isinstance(decision, Reject):
-        log.info(
-            "call_rejected",
-            call=call_id,
-            sip_call_id=sip_call_id_from(session.environment.argument(8)),
-            cause=decision.cause,
-        )
-    elif decision.routes:
-        context.silent_trunks.watch(call_id)
+    return decision
 
 
 async def _abandon(context: CallContext, call_id: CallId, decision: RouteDecision | None) -> None:

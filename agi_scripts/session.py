@@ -4,7 +4,7 @@ panoramisk parses the answers. commands.py decides what may be sent.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from panoramisk.utils import parse_agi_result
 
@@ -15,6 +15,7 @@ from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.silent_trunks import SilentTrunks
 from engine.asterisk.trunk_states import TrunkStates
 from engine.domain.policy import Policy
+from engine.metrics.route_tallies import RouteTallies
 from engine.runtime.clock import Clock
 from engine.storage.interface import Storage
 
@@ -166,6 +167,7 @@ class CallContext:
         limits: Keeps the limits of live calls, and shares a booking's seconds among them.
         silent_trunks: Sends a call on whose trunk does not answer.
         expired_announcement: Asterisk's name of the sound played when the booking has expired; empty for none.
+        tallies: Counts how long routes take.
     """
 
     storage: Storage
@@ -175,3 +177,4 @@ class CallContext:
     limits: LimitKeeper
     silent_trunks: SilentTrunks
     expired_announcement: str
+    tallies: RouteTallies = field(default_factory=RouteTallies)

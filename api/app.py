@@ -119,7 +119,9 @@ async def limit_time(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 async def on_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Sets the headers that every answer has."""
+    """Sets the headers that every answer has, and counts it."""
+    route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
+    request.app[DEPENDENCIES].requests.note(route.path if route else None, request.method, response.status)
     set_headers(response)
     set_rate_limit_headers(request, response)
     if SANDBOX in request:

@@ -93,6 +93,7 @@ def settings_of(directory: Path, ports: tuple[int, int], more: Mapping[str, obje
         "data_dir": directory,
         "http_port": http,
         "fastagi_port": fastagi,
+        "metrics_address": "",
         "callback_hosts_private": True,
         "max_bookings_per_account": 10_000_000,
         "new_bookings_a_day": 10_000_000,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tools.sh [asterisk] [phones] [fail2ban] [browser] [clients]         (without a name: all)
+# tools.sh [asterisk] [phones] [fail2ban] [browser] [clients] [prometheus]         (without a name: all)
 #
 # Installs the programs that the tests and the demo need into .tools/ of the project, which git ignores:
 #   asterisk   .tools/bin/asterisk               the machine's own if it is version 20 or newer and has chan_pjsip,
@@ -11,6 +11,7 @@
 #   browser    .tools/bin/chromium               Debian 12's headless Chromium, in .tools/browser-tree
 #   clients    .tools/clients/bin/python         a Python environment with deploy/clients.txt, what customers use
 #              .tools/bin/node                   that environment's Node.js
+#   prometheus .tools/bin/prometheus .tools/bin/promtool                  Debian 12's, in .tools/prometheus-tree
 # Paths inside .tools are relative in the .json files, so that the checkout can be moved.
 #
 #   ASTERISK_FROM=debian    ignore an Asterisk that is installed on the machine
@@ -25,6 +26,7 @@ asterisk_tree=$tools/asterisk-tree
 phones_tree=$tools/phones-tree
 fail2ban_tree=$tools/fail2ban-tree
 browser_tree=$tools/browser-tree
+prometheus_tree=$tools/prometheus-tree
 clients=$tools/clients
 mkdir -p -- "$tools/bin"
 
@@ -200,6 +202,13 @@ END
     say "$("$tools/bin/chromium" --version)"
 }
 
+make_prometheus() {
+    local program
+    "$here/debian-tree.sh" bookworm "$prometheus_tree" prometheus
+    for program in prometheus promtool; do wrap_from_tree "$program" "$prometheus_tree" "usr/bin/$program"; done
+    say "$("$tools/bin/prometheus" --version 2>&1 | sed -n '1s/ (.*//p')"
+}
+
 # Separate from .venv, because the clients that customers use need other versions of some packages.
 make_clients() {
     local wanted
@@ -224,7 +233,7 @@ END
     say "node $("$tools/bin/node" --version)"
 }
 
-[ $# -gt 0 ] || set -- asterisk phones fail2ban browser clients
+[ $# -gt 0 ] || set -- asterisk phones fail2ban browser clients prometheus
 for tool in "$@"; do
     case $tool in
         asterisk) make_asterisk ;;
@@ -232,6 +241,7 @@ for tool in "$@"; do
         fail2ban) make_fail2ban ;;
         browser) make_browser ;;
         clients) make_clients ;;
-        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [browser] [clients]" ;;
+        prometheus) make_prometheus ;;
+        *) fail "usage: tools.sh [asterisk] [phones] [fail2ban] [browser] [clients] [prometheus]" ;;
     esac
 done

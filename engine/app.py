@@ -9,22 +9,21 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import partial
 from ipaddress import ip_network
 
 import structlog
-from aiohttp import web
 
 from agi_scripts.server import FastAgiServer, scripts
 from agi_scripts.session import CallContext
 from api.app import build_app
 from api.http.dependencies import Dependencies, RequestLimits
-from api.http.server import build_runner
+from api.http.server import serve_app
 from engine.accounts.keys import KeyUse
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.config_files import AMI_USER
-from engine.asterisk.errors import AmiRefused, AmiUnavailable
+from engine.asterisk.hang_up import hang_up
 from engine.asterisk.limit_keeper import LimitKeeper
 from engine.asterisk.reconciler import Reconciler
 from engine.asterisk.silent_trunks import SilentTrunks
@@ -43,7 +42,10 @@ from engine.config.tuning import CALL_DEADLINE_SECONDS
 from engine.control.diagnostics import diagnostic_operations, diagnostics_enabled
 from engine.control.operator import Operator
 from engine.control.server import ControlServer
-from engine.domain.times import EpochMs
+from engine.metrics.collector import Sources
+from engine.metrics.database_figures import DatabaseReader
+from engine.metrics.exposition import build_metrics_app
+from engine.metrics.tallies import Tallies
 from engine.runtime import lock
 from engine.runtime.clock import SystemClock
 from engine.runtime.data_files import check_data_dir, check_files
@@ -52,6 +54,7 @@ from engine.runtime.listening import listen
 from engine.runtime.security_log import SecurityLog
 from engine.runtime.watchdog import watched
 from engine.storage.files import database_files
+from engine.storage.gauges import GaugeReads
 from engine.storage.migrate import require_usable
 from engine.storage.probe import StorageProbe
 from engine.storage.reads import STATEMENT_SECONDS, Reads
@@ -60,9 +63,6 @@ from engine.storage.sqlite import SqliteStorage
 from engine.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
-
-# Time in which HTTP requests may finish after SIGTERM.
-SHUTDOWN_SECONDS = 5.0
 
 
 async def serve(settings: Settings) -> None:
@@ -92,13 +92,14 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
         log.warning("test_switch_set", variable=variable)
     http = listen(settings.http_host, settings.http_port)
     fastagi = listen(settings.fastagi_host, settings.fastagi_port)
+    metrics = listen(*settings.metrics_listener) if settings.metrics_listener else None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     storage = SqliteStorage(settings.database)
     try:
         async with Reads(settings.database, STATEMENT_SECONDS) as reads, watched():
-            await Engine(settings, kept, agi_tokens, storage, reads).run(http, fastagi, stop)
+            await Engine(settings, kept, agi_tokens, storage, reads).run(http, fastagi, metrics, stop)
     finally:
         await storage.close()
 
@@ -128,6 +129,9 @@ class Engine:
         self._reads = reads
         self._clock = SystemClock()
         self._policy = policy_of(settings)
+        trunks = settings.trunks_in_use
+        self._tallies = Tallies(each.name for each in trunks)
+        storage.when_ended(self._tallies.calls.count)
         self._callbacks = self._build_callback_worker()
         self._ami = AmiLink(
             host=settings.ami_host,
@@ -137,7 +141,6 @@ class Engine:
             reported=self._take_report,
         )
         self._limits = LimitKeeper(storage, self._ami, self._clock, self._policy)
-        trunks = settings.trunks_in_use
         self._silent_trunks = SilentTrunks(self._ami, {each.name for each in trunks if each.connects_slowly})
         self._trunks = TrunkStates(self._ami, self._clock, {each.name: each.qualify for each in trunks})
         self._reports = ReportIntake(
@@ -185,16 +188,17 @@ class Engine:
             policy=self._policy,
             pepper=pepper,
             check_callback=partial(check_callback, rules=callback_rules_of(settings)),
-            hang_up=self.hang_up,
+            hang_up=partial(hang_up, self._ami),
             renewed=self._limits.changed,
             health=self.health,
-            last_commit=self._last_commit,
+            last_commit=lambda: self._storage.last_commit,
             trunks=self._trunks.states,
             dead_trunks=lambda: self._trunks.dead,
             key_used=self._key_use.used,
             refused=self._security_log.refused,
             proxies=tuple(ip_network(each) for each in settings.http_proxies),
             limits=RequestLimits(requests_per_minute=settings.requests_per_minute),
+            requests=self._tallies.requests,
         )
 
     def _build_fastagi_server(self) -> FastAgiServer:
@@ -206,6 +210,7 @@ class Engine:
             limits=self._limits,
             silent_trunks=self._silent_trunks,
             expired_announcement=self._settings.expired_announcement,
+            tallies=self._tallies.routes,
         )
         return FastAgiServer(
             scripts(context),
@@ -215,15 +220,19 @@ class Engine:
             refused=self._security_log.refused,
         )
 
-    async def run(self, http: socket.socket, fastagi: socket.socket, stop: asyncio.Event) -> None:
-        """Serves on the two listening sockets until `stop`."""
+    async def run(
+        self, http: socket.socket, fastagi: socket.socket, metrics: socket.socket | None, stop: asyncio.Event
+    ) -> None:
+        """Serves on the listening sockets until `stop`. `metrics` is None if there are none to serve."""
         # The objects that exist by now stay until the end. Without this the garbage collector would go through them
         # again and again, which delays calls by some 20 ms each time.
         gc.collect()
         gc.freeze()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._fastagi.run(fastagi, stop))
-            tasks.create_task(self._serve_http(http, stop))
+            tasks.create_task(serve_app(self._api, http, stop))
+            if metrics is not None:
+                tasks.create_task(self._serve_metrics(metrics, stop))
             tasks.create_task(self._ami.run(stop))
             tasks.create_task(self._reports.run(stop))
             tasks.create_task(self._limits.run(stop))
@@ -251,30 +260,21 @@ class Engine:
         asterisk = "up" if self._ami.is_up else "down"
         return {"database": self._probe.state, "ami": str(self._ami.state), "asterisk": asterisk}
 
-    def _last_commit(self) -> EpochMs | None:
-        seconds = self._storage.last_commit
-        return None if seconds is None else EpochMs(int(seconds * 1000))
-
-    async def hang_up(self, channels: Sequence[str]) -> None:
-        """Ends live calls. The next sweep tries again where Asterisk cannot be reached now."""
-        await asyncio.gather(*(self._hang_up(channel) for channel in channels))
-
-    async def _hang_up(self, channel: str) -> None:
-        try:
-            await self._ami.hang_up(channel)
-        except AmiUnavailable as error:
-            log.warning("hang_up_postponed", channel=channel, reason=str(error))
-        except AmiRefused as error:
-            log.info("hang_up_refused", channel=channel, reason=str(error))
-
-    async def _serve_http(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        runner = build_runner(self._api, shutdown_seconds=SHUTDOWN_SECONDS)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, listener).start()
-            await stop.wait()
-        finally:
-            await runner.cleanup()
+    async def _serve_metrics(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        sources = Sources(
+            self._storage,
+            self._probe,
+            self._tallies,
+            self._callbacks.tallies,
+            self._ami,
+            self._reports,
+            self._trunks,
+            self._reconciler,
+        )
+        async with GaugeReads(self._settings.database) as reads, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tallies.lag.run(stop))
+            app = build_metrics_app(sources, DatabaseReader(reads, self._clock))
+            tasks.create_task(serve_app(app, listener, stop))
 
     def _build_sweeper(self) -> Sweeper:
         return Sweeper(
@@ -284,7 +284,7 @@ class Engine:
             retention_of(self._settings),
             self._spool,
             self._reconciler,
-            self.hang_up,
+            partial(hang_up, self._ami),
             self._settings.tuning.sweep_interval,
         )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -11,6 +11,7 @@ from aiohttp import web
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs, Timestamp
+from engine.metrics.request_counts import RequestCounts
 from engine.runtime.clock import Clock
 from engine.storage.errors import StorageBusy
 from engine.storage.interface import Storage
@@ -68,6 +69,7 @@ class Dependencies:
         limits: The limits of requests.
         trunks: Returns the state of each trunk by name: {"main": "up"}.
         dead_trunks: Returns the names of the trunks that are known to be down.
+        requests: Counts the requests.
     """
 
     storage: Storage
@@ -86,6 +88,7 @@ class Dependencies:
     limits: RequestLimits = RequestLimits()
     trunks: Callable[[], Mapping[str, str]] = dict
     dead_trunks: Callable[[], frozenset[str]] = frozenset
+    requests: RequestCounts = field(default_factory=RequestCounts)
 
     async def run(self, command: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a command in a transaction, for no longer than `limits.storage_seconds`.

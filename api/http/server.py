@@ -25,12 +25,26 @@ LINGER_SECONDS = 2.0
 # Well below the default limit of 1024 open files, because calls need files too.
 MAX_CONNECTIONS = 512
 
+# Time in which requests may finish when the engine stops.
+SHUTDOWN_SECONDS = 5.0
+
 # The head of a request: half of aiohttp's defaults. For all connections that is up to 128 MB; real requests need a
 # tenth of it.
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 4096
 
 BaseHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+async def serve_app(app: web.Application, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serves an application on a listening socket until `stop`."""
+    runner = build_runner(app, shutdown_seconds=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
 
 
 def build_runner(

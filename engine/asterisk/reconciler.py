@@ -6,6 +6,7 @@ arrived or lies in the end spool.
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
@@ -14,6 +15,7 @@ from panoramisk.message import Message
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.asterisk.limit_keeper import LimitKeeper
+from engine.asterisk.trunk_states import calls_by_trunk
 from engine.asterisk.wall_clock import asterisk_now
 from engine.calls.end_spool import EndSpool
 from engine.calls.reconciliation import FoundTalking, LiveChannels, begin_found, compare_with_asterisk, settle_vanished
@@ -57,6 +59,7 @@ def _live_channels(channels: list[Message]) -> LiveChannels:
             if channel.linkedid != channel.uniqueid and channel.bridgeid
         },
         callers=frozenset(channel.uniqueid for channel in channels if channel.linkedid == channel.uniqueid),
+        by_trunk=calls_by_trunk([str(channel.channel or "") for channel in channels]),
     )
 
 
@@ -70,7 +73,11 @@ async def _left_ms(link: AmiLink, channel: str) -> int | None:
 
 
 class Reconciler:
-    """Compares the calls in the database with Asterisk's channels, every `interval` seconds while the link is up."""
+    """Compares the calls in the database with Asterisk's channels, every `interval` seconds while the link is up.
+
+    Attributes:
+        calls_by_trunk: How many calls lead over each trunk, by Asterisk's last list; None while the link is down.
+    """
 
     def __init__(
         self,
@@ -93,6 +100,7 @@ class Reconciler:
         self._missing: set[CallId] = set()
         self._over: set[CallId] = set()
         self._was_up = False
+        self.calls_by_trunk: Mapping[str, int] | None = None
         self._comparisons = 0
         # The number of the connection over which all limits were set last.
         self._synced_connection = 0
@@ -122,6 +130,7 @@ class Reconciler:
             return
         asked = self._clock.timestamp()
         channels = await list_channels(self._link)
+        self.calls_by_trunk = channels.by_trunk
         compared = await self._storage.run(compare_with_asterisk, channels, asked.boot_ms)
         for found in compared.found:
             await self._begin(found)
@@ -140,6 +149,7 @@ class Reconciler:
     def _forget_last_list(self) -> None:
         self._missing.clear()
         self._over.clear()
+        self.calls_by_trunk = None
 
     async def _begin(self, found: FoundTalking) -> None:
         """Notes that a call talks whose answer was not reported.

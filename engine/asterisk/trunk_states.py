@@ -15,7 +15,7 @@ import structlog
 
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError
-from engine.domain.call_ends import Attempt, DialplanEnd
+from engine.domain.call_ends import Attempt, AttemptResult, DialplanEnd, attempt_results
 from engine.domain.times import EpochMs
 from engine.runtime.clock import Clock
 from engine.runtime.periodic import wait_for
@@ -80,6 +80,10 @@ class TrunkStates:
         link: The manager interface.
         clock: For the times of changes.
         qualify: For each trunk the seconds between two of Asterisk's OPTIONS requests to it.
+
+    Attributes:
+        statuses: What is known of each trunk.
+        attempts: How many attempts to call over each trunk had each result, since the engine's start.
     """
 
     def __init__(self, link: AmiLink, clock: Clock, qualify: Mapping[str, int]) -> None:
@@ -87,6 +91,7 @@ class TrunkStates:
         self._clock = clock
         self._qualify = dict(qualify)
         self.statuses = {name: TrunkStatus(TrunkState.UNKNOWN, clock.now()) for name in qualify}
+        self.attempts = {(name, result): 0 for name in qualify for result in AttemptResult}
         self._dead: frozenset[str] = frozenset()
         # Since when a trunk has been unavailable, by the monotonic clock; and those that this Asterisk has seen up.
         self._unavailable: dict[str, float] = {}
@@ -108,11 +113,14 @@ class TrunkStates:
         return {name: str(status.state) for name, status in self.statuses.items()}
 
     def note_end(self, end: DialplanEnd) -> None:
-        """Notes the attempts of a call that has ended, as far as they failed at a trunk."""
-        now = self._clock.now()
+        """Notes the attempts of a call that has ended: counts their results, and keeps the last failure of a trunk."""
+        for counted in attempt_results(end):
+            # The name may be cut, or that of a trunk that the settings no longer have.
+            if counted in self.attempts:
+                self.attempts[counted] += 1
         for attempt in end.tried:
             if attempt.failed and (status := self.statuses.get(attempt.trunk)):
-                self.statuses[attempt.trunk] = replace(status, failure=attempt, failed_at=now)
+                self.statuses[attempt.trunk] = replace(status, failure=attempt, failed_at=self._clock.now())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads the states every LOOK_SECONDS until `stop` is set."""

@@ -33,6 +33,7 @@ from engine.callbacks.due_accounts import DueAccounts
 from engine.callbacks.fair_queue import FairQueue, Turn
 from engine.callbacks.outbox import DeliveryReport
 from engine.callbacks.receiver import receiver_of
+from engine.callbacks.tallies import DeliveryTallies
 from engine.domain.ids import AccountId
 from engine.domain.policy import DeliveryRules
 from engine.domain.retry import Delivered, GiveUp, HttpAnswer, RetryAfter, RetryDecision, decide
@@ -79,6 +80,7 @@ class CallbackWorker:
         self._clock = clock
         self._config = config
         self._jitter = jitter
+        self.tallies = DeliveryTallies()
         self._queue = FairQueue(config.workers, config.paces)
         self._due = DueAccounts()
         self._scan_at = 0.0  # monotonic seconds
@@ -207,6 +209,8 @@ class CallbackWorker:
             decision = decide(result.outcome, delivery.tries, self._config.waits_ms, self._jitter())
             report = DeliveryReport(result.outcome, result.response, began_at, int(took * 1000))
             is_quick, has_agreed = report.is_quick, report.has_agreed
+            if not turn.callback.is_sandbox:
+                self.tallies.note(delivery, report)
             _log_attempt(delivery, turn.callback.receiver.host, report, decision)
             await self._record(delivery, report, decision, claimed_until)
             self._retry_later(delivery, decision)

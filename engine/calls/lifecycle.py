@@ -184,10 +184,13 @@ def call_ended(
 def _outcome(report: EndReport, called: Called, talked_ms: int, at: Timestamp) -> CallOutcome:
     """Returns how a call ended by Asterisk's report."""
     if not talked_ms:
-        return CallOutcome(unanswered_disposition(report.end), end=unanswered_end(report.end))
-    left_ms = min(called.call.seconds_leased * 1000 - talked_ms, called.booking.end_at - at.wall_ms)
+        disposition = unanswered_disposition(report.end)
+        return CallOutcome(disposition, end=unanswered_end(report.end), ring_ms=report.ring_ms)
+    unused_ms = called.call.seconds_leased * 1000 - talked_ms
+    left_ms = min(unused_ms, called.booking.end_at - at.wall_ms)
     end = answered_end(report.end, reached_limit=left_ms <= LIMIT_TOLERANCE_MS)
-    return CallOutcome(Disposition.ANSWERED, seconds_charged(talked_ms, called.call.seconds_leased), end)
+    duration = seconds_charged(talked_ms, called.call.seconds_leased)
+    return CallOutcome(Disposition.ANSWERED, duration, end, report.ring_ms, max(0, -unused_ms))
 
 
 def abandon_call(tx: Transaction, call_id: CallId, now: EpochMs, policy: Policy) -> Settlement | None:

@@ -6,7 +6,7 @@ Asterisk no longer has, and calls that are up although they were settled.
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from engine.callbacks import notifications
 from engine.calls.lifecycle import Settlement, called_by, settle
@@ -32,11 +32,13 @@ class LiveChannels:
         calls: Unique ids of all channels, callers' and others.
         talking: Unique id of the caller's channel → that of the callee's channel, for bridged calls.
         callers: The ids in `calls` that certainly belong to callers' channels.
+        by_trunk: How many channels lead over each trunk.
     """
 
     calls: AbstractSet[CallId]
     talking: Mapping[CallId, str]
     callers: AbstractSet[CallId] = frozenset()
+    by_trunk: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

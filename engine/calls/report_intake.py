@@ -48,6 +48,7 @@ class ReportIntake:
     Attributes:
         dropped: Reports that found the queue full.
         refused: Lines that were no reports of our Asterisks.
+        lost: Ends that only the end spool has shown, because their events were lost.
     """
 
     def __init__(
@@ -70,8 +71,12 @@ class ReportIntake:
         # Settled by an event; the end spool has the same ends. The first set was complete before its present reading.
         self._settled: set[CallId] = set()
         self._settled_since: set[CallId] = set()
+        # Settled by the present reading of the end spool; their events may still come until the next one.
+        self._spooled: set[CallId] = set()
+        self._readings = 0
         self.dropped = 0
         self.refused = 0
+        self.lost = 0
         self._refusal_logged_ms: int | None = None
 
     def take(self, line: str) -> None:
@@ -84,6 +89,8 @@ class ReportIntake:
         if len(self._queue) >= MAX_QUEUED:
             self.dropped += 1
             return
+        if self._spooled and isinstance(report, EndReport):
+            self._spooled.discard(report.call_id)
         self._queue.append(report)
         self._wake.set()
 
@@ -155,6 +162,10 @@ class ReportIntake:
         come by now.
         """
         self._settled, self._settled_since = self._settled_since, set()
+        if self._readings > 1:  # what the first one has settled ended while there was no engine
+            self.lost += len(self._spooled)
+        self._readings += 1
+        self._spooled = set()
 
     async def take_spooled(self, lines: Sequence[str]) -> int:
         """Settles ends that stand in the end spool, except those whose events have come.
@@ -174,7 +185,9 @@ class ReportIntake:
         settled, failure = 0, None
         for end, result in [(end, self._give(end, late=True)) for end in ends]:
             try:
-                settled += self._follow_up(end, await result)
+                if self._follow_up(end, await result):
+                    settled += 1
+                    self._spooled.add(end.call_id)
             except StorageError as error:
                 failure = error  # the others may be settled
             except Exception:

@@ -3,11 +3,12 @@
 A report is one line. Its fields are separated by single spaces and may be empty; the last one is a MAC of the others:
 
     answered CALL BOOKING CALLEE-CHANNEL LIMIT WALL-CLOCK CALLEE-CALL-ID MAC
-    ended CALL BOOKING ANSWERED-MS DIALSTATUS WALL-CLOCK TRUNK TRIED SOURCE CAUSE MAC
+    ended CALL BOOKING ANSWERED-MS DIALSTATUS WALL-CLOCK TRUNK TRIED SOURCE CAUSE RING-MS PROGRESS-MS MAC
 
 The wall clock is UTC as `20260301120000250`. CALLEE-CALL-ID is a SIP Call-ID, percent-encoded. TRIED has the attempts
 that failed, each `TRUNK:DIALSTATUS:SIP-STATUS:CAUSE`, joined by `/`; if it is long, its beginning is cut off. SOURCE
-is `caller`, `callee` or empty. Later versions may add fields before the MAC, and earlier ones have fewer. Asterisk
+is `caller`, `callee` or empty. RING-MS and PROGRESS-MS say how long the last trunk took until its first 180 and its
+first 183; empty if none came. Later versions may add fields before the MAC, and earlier ones have fewer. Asterisk
 sends each report as an event of its manager interface, and also writes the report of an end into the end spool.
 """
 
@@ -34,6 +35,7 @@ _ENDED = re.compile(rf"ended ({CALL_ID}) ([a-z0-9_]*) (-?[0-9]{{1,12}}|) ([A-Z]{
 _TRUNK = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _ATTEMPT = re.compile(r"([a-z0-9-]{0,31}):([A-Z]{0,32}):([1-6][0-9]{2})?:([0-9]{1,3})?")
 _CAUSE = re.compile(r"[0-9]{1,3}")
+_MILLISECONDS = re.compile(r"[0-9]{1,9}")
 _SOURCES = ("caller", "callee")
 # Provisional answers, such as 180, and 2xx do not end an attempt that failed.
 _LEAST_FINAL = 300
@@ -84,6 +86,7 @@ class EndReport:
             meanwhile, 0 if the call was not answered.
         end: How it ended.
         asterisk_now: When it ended, by Asterisk's wall clock; None if that cannot be read.
+        ring_ms: How long the last trunk took to ring or to make progress; None if it did neither, or it is not known.
     """
 
     call_id: CallId
@@ -91,6 +94,7 @@ class EndReport:
     answered_ms: int
     end: DialplanEnd
     asterisk_now: EpochMs | None = None
+    ring_ms: int | None = None
 
 
 Report: TypeAlias = AnswerReport | EndReport
@@ -120,8 +124,16 @@ class ReportReader:
             raise BadReport("the report's MAC is missing or wrong")
         if ended := _ENDED.fullmatch(text):
             call_id, booking_id, answered_ms, dial_status, now, more = ended.groups()
-            end = _end(dial_status, more or "")
-            return EndReport(CallId(call_id), BookingId(booking_id), int(answered_ms or 0), end, wall_clock(now))
+            # The spaces stand for fields that an earlier dialplan does not send.
+            trunk, tried, source, cause, ring, progress, *_ = f"{more or ''}      ".split(" ")
+            return EndReport(
+                CallId(call_id),
+                BookingId(booking_id),
+                int(answered_ms or 0),
+                _end(dial_status, trunk, tried, source, cause),
+                wall_clock(now),
+                _first_of(ring, progress),
+            )
         if answered := _ANSWERED.fullmatch(text):
             call_id, booking_id, callee_channel, limit, now, more = answered.groups()
             sip_call_id = sip_call_id_from((more or "").partition(" ")[0])
@@ -132,12 +144,11 @@ class ReportReader:
 
 
 @lru_cache(maxsize=256)
-def _end(dial_status: str, more: str) -> DialplanEnd:
+def _end(dial_status: str, trunk: str, tried: str, source: str, cause: str) -> DialplanEnd:
     """Reads the fields after the wall clock; those that are missing or wrong count as unknown.
 
     Cached, because most calls end in the same few ways.
     """
-    trunk, tried, source, cause, *_ = [*more.split(" "), "", "", "", ""]
     return DialplanEnd(
         dial_status,
         trunk if _TRUNK.fullmatch(trunk) else None,
@@ -145,6 +156,12 @@ def _end(dial_status: str, more: str) -> DialplanEnd:
         source if source in _SOURCES else "",
         _cause(cause),
     )
+
+
+def _first_of(ring: str, progress: str) -> int | None:
+    """Returns the shorter of two times in milliseconds; None without any."""
+    times = [int(text) for text in (ring, progress) if _MILLISECONDS.fullmatch(text)]
+    return min(times, default=None)
 
 
 def _attempts(tried: str) -> Iterator[Attempt]:

@@ -6,7 +6,7 @@ their own. Further ones are counted on the last of these records, so that the re
 
 from dataclasses import replace
 
-from engine.cdr.write import CallOutcome, record_call, record_of
+from engine.cdr.write import CallOutcome, count_call, record_call, record_of
 from engine.domain.booking import Booking
 from engine.domain.numbers import is_simulated
 from engine.domain.routing import Disposition
@@ -35,6 +35,7 @@ def record_refused(tx: Transaction, booking: Booking, call: Call, disposition: D
         # A simulated call is not asked about twice, and a sandbox's clock says nothing about how long a note is needed.
         if not is_simulated(booking.service):
             tx.refused_calls.note_counted(call.call_id, now)
+        count_call(tx, booking, call, CallOutcome(disposition))
         return record_of(booking, call, CallOutcome(disposition), cdr_id=minute.cdr_id)
     cdr = record_call(tx, booking, call, CallOutcome(disposition))
     if minute is None:

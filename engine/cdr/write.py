@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from engine.domain.booking import Booking
-from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd
+from engine.domain.call_ends import NOT_PUT_THROUGH, CallEnd, EndedCall
+from engine.domain.numbers import is_simulated
 from engine.domain.routing import Disposition
 from engine.runtime.ids import new_id
 from engine.storage.calls import Call
@@ -18,17 +19,22 @@ class CallOutcome(NamedTuple):
         disposition: How it ended, in a word.
         duration: Charged seconds; 0 if it was not answered.
         end: What is known of its end besides.
+        ring_ms: How long the last trunk took to ring, for the metrics; None if it did not ring, or it is not known.
+        overrun_ms: For how long it talked beyond its lease, for the metrics.
     """
 
     disposition: Disposition
     duration: int = 0
     end: CallEnd = NOT_PUT_THROUGH
+    ring_ms: int | None = None
+    overrun_ms: int = 0
 
 
 def record_call(tx: Transaction, booking: Booking, call: Call, outcome: CallOutcome) -> Cdr:
     """Writes the call record of `call` on `booking`, and returns it."""
     cdr = record_of(booking, call, outcome, cdr_id=new_id("cdr"))
     tx.cdrs.insert(cdr)
+    count_call(tx, booking, call, outcome)
     return cdr
 
 
@@ -50,3 +56,11 @@ def record_of(booking: Booking, call: Call, outcome: CallOutcome, *, cdr_id: str
         sip_call_id=call.sip_call_id,
         callee_sip_call_id=call.callee_sip_call_id,
     )
+
+
+def count_call(tx: Transaction, booking: Booking, call: Call, outcome: CallOutcome) -> None:
+    """Has a call counted after the commit, unless it is a simulated one. The metrics say how many calls there were."""
+    if not is_simulated(booking.service):
+        answered, rang = call.answered, outcome.ring_ms
+        answer_ms = None if answered is None or not outcome.duration else answered.boot_ms - call.started_ticks
+        tx.ended.append(EndedCall(outcome.disposition, outcome.end.trunk, rang, answer_ms, outcome.overrun_ms))

@@ -67,7 +67,15 @@ def callback_rules_of(settings: Settings) -> CallbackRules:
     return CallbackRules(
         ports=frozenset(settings.callback_ports),
         this_machine=settings.allow_private_callbacks,
-        own_ports=frozenset({settings.http_port, settings.fastagi_port, settings.ami_port, settings.sip_port}),
+        own_ports=frozenset(
+            {
+                settings.http_port,
+                settings.fastagi_port,
+                settings.ami_port,
+                settings.sip_port,
+                *(settings.metrics_listener or ())[1:],
+            }
+        ),
     )
 
 

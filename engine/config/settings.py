@@ -29,6 +29,7 @@ from engine.config.types import (
     Country,
     Duration,
     Host,
+    MetricsAddress,
     Network,
     PlansSettings,
     Port,
@@ -85,6 +86,12 @@ class Settings(AccountSettings):
         min_length=1,
         description="Addresses or networks of the Asterisks that may send FastAGI requests. Unset: only this machine.",
         examples=['["192.0.2.20"]'],
+    )
+    metrics_address: MetricsAddress = Field(
+        "127.0.0.1:9464",
+        description="Address and port of the metrics for Prometheus (`GET /metrics`), which everybody who reaches them "
+        "may read. Empty: none.",
+        examples=["127.0.0.1:9464", "[::1]:9464"],
     )
     plans: PlansSettings = Field(
         PlansSettings(), description="The usage plans.", examples=['{"small": {"seconds": 60, "calls": 2}}']
@@ -218,6 +225,8 @@ class Settings(AccountSettings):
             Listener("http_port", self.http_host, self.http_port),
             Listener("fastagi_port", self.fastagi_host, self.fastagi_port),
         ]
+        if self.metrics_listener is not None:
+            listeners.append(Listener("metrics_address", *self.metrics_listener))
         if self.manage_asterisk:
             listeners += [
                 Listener("ami_port", self.ami_host, self.ami_port),
@@ -253,6 +262,12 @@ class Settings(AccountSettings):
     def security_log(self) -> Path:
         """The file with failed authentications, which fail2ban reads."""
         return self.data_dir / "security.log"
+
+    @property
+    def metrics_listener(self) -> tuple[str, int] | None:
+        """Host and port of the metrics; None if there are none."""
+        host, _, port = self.metrics_address.rpartition(":")
+        return (host.strip("[]"), int(port)) if port else None
 
     @property
     def agi_peers(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

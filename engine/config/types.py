@@ -1,6 +1,7 @@
 """Types of settings: durations, addresses that are safe to write into Asterisk's files, usage plans."""
 
 import ipaddress
+import re
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -60,6 +61,19 @@ def is_loopback(host: str) -> bool:
 Host = Annotated[str, Field(pattern="^[A-Za-z0-9.:-]+$", examples=["127.0.0.1"])]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
+
+
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
+
+
+def _host_and_port(value: str) -> str:
+    match = _HOST_AND_PORT.fullmatch(value)
+    if value and (match is None or not 1 <= int(match[2]) <= 65535):
+        raise ValueError("must be an address and a port, such as 127.0.0.1:9464 or [::1]:9464, or empty")
+    return value
+
+
+MetricsAddress = Annotated[str, AfterValidator(_host_and_port)]
 
 
 def _country(value: str) -> str:

@@ -1,8 +1,9 @@
 """How a call that was put through ended: its disposition, the carrier's answer, and who hung up."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from engine.domain.routing import Disposition
 
@@ -136,6 +137,64 @@ class DialplanEnd:
     def failed_last(self) -> Attempt | None:
         """The attempt that ended the call, if it failed."""
         return self.tried[-1] if self.tried and self.tried[-1].trunk == (self.trunk or "") else None
+
+
+class AttemptResult(StrEnum):
+    """What came of an attempt to reach a hidden number over a trunk: the class of the trunk's final SIP status.
+
+    Attributes:
+        NO_ANSWER: The trunk gave no final status: it is silent, or it rang until the time was over.
+        GIVEN_UP: The caller or the engine gave the call up before the trunk's final status.
+        FULL: The trunk had as many calls as it may have, and was not tried.
+    """
+
+    SUCCESS = "2xx"
+    REDIRECTED = "3xx"
+    CLIENT_ERROR = "4xx"
+    SERVER_ERROR = "5xx"
+    GLOBAL_ERROR = "6xx"
+    NO_ANSWER = "no_answer"
+    GIVEN_UP = "given_up"
+    FULL = "full"
+
+
+# By the first digit of the final SIP status.
+_RESULTS = {int(result.value[0]): result for result in AttemptResult if result.value.endswith("xx")}
+
+
+def attempt_results(end: DialplanEnd) -> Iterator[tuple[str, AttemptResult]]:
+    """Yields the trunk of each attempt of a call that has ended, and what came of it."""
+    for attempt in end.tried:
+        yield attempt.trunk, _result(attempt)
+    if end.trunk and end.failed_last is None:
+        # The last attempt did not fail, or was given up before it could.
+        yield end.trunk, AttemptResult.SUCCESS if end.dial_status == "ANSWER" else AttemptResult.GIVEN_UP
+
+
+def _result(attempt: Attempt) -> AttemptResult:
+    if attempt.dial_status == FULL:
+        return AttemptResult.FULL
+    if attempt.dial_status == "ANSWER":
+        return AttemptResult.SUCCESS  # the callee hung up as soon as it had answered
+    return AttemptResult.NO_ANSWER if attempt.sip_code is None else _RESULTS[attempt.sip_code // 100]
+
+
+class EndedCall(NamedTuple):
+    """What the metrics count of a call that has its record.
+
+    Attributes:
+        disposition: How it ended, in a word.
+        trunk: The trunk that was tried last; None if none was.
+        ring_ms: How long that trunk took to ring; None if it did not ring, or it is not known.
+        answer_ms: How long it took from the call's arrival until it was answered; None if it was not.
+        overrun_ms: For how long it talked beyond its lease.
+    """
+
+    disposition: Disposition
+    trunk: str | None = None
+    ring_ms: int | None = None
+    answer_ms: int | None = None
+    overrun_ms: int = 0
 
 
 def answered_end(end: DialplanEnd, *, reached_limit: bool) -> CallEnd:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from engine.config.settings import Settings
+from engine.config.sources import PREFIX
 from engine.local.processes import StartFailed
 
 
@@ -39,6 +40,8 @@ def refuse_taken_ports(settings: Settings) -> None:
 def _listeners(settings: Settings) -> Iterator[_Listener]:
     yield _Listener("HTTP", settings.http_host, settings.http_port, socket.SOCK_STREAM)
     yield _Listener("FastAGI", settings.fastagi_host, settings.fastagi_port, socket.SOCK_STREAM)
+    if settings.metrics_listener is not None:
+        yield _Listener("Metrics", *settings.metrics_listener, socket.SOCK_STREAM)
     if not settings.manage_asterisk:
         return
     yield _Listener("AMI", settings.ami_host, settings.ami_port, socket.SOCK_STREAM)
@@ -50,13 +53,21 @@ def _listeners(settings: Settings) -> Iterator[_Listener]:
 
 
 def _hint(name: str, error: OSError) -> str:
-    setting = name.partition(" ")[0].upper()
-    port = "SIP_TLS" if name == "SIP over TLS" else setting
+    host, port = _setting_names(name)
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"Set RENTED_NUMBERS_{setting}_HOST to an address that this machine has; `ip address` lists them"
+        return f"Set {host} to an address that this machine has; `ip address` lists them"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Is another system running? RENTED_NUMBERS_{port}_PORT sets another port; for a second system set "
+            f"Is another system running? {port} sets another port; for a second system set "
             "RENTED_NUMBERS_DATA_DIR as well"
         )
-    return f"RENTED_NUMBERS_{setting}_HOST and RENTED_NUMBERS_{port}_PORT set another address and port"
+    return f"{host} and {port} set another address and port" if host != port else f"{host} sets another address"
+
+
+def _setting_names(name: str) -> tuple[str, str]:
+    """Returns the settings of a listener's host and port."""
+    if name == "Metrics":
+        return f"{PREFIX}METRICS_ADDRESS", f"{PREFIX}METRICS_ADDRESS"
+    setting = name.partition(" ")[0].upper()
+    port = "SIP_TLS" if name == "SIP over TLS" else setting
+    return f"{PREFIX}{setting}_HOST", f"{PREFIX}{port}_PORT"

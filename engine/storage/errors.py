@@ -38,3 +38,9 @@ class DatabaseReplaced(StorageUnavailable):
 
 class DatabaseUnusable(StorageUnavailable):
     """The database must not be opened. The message says why and what to do."""
+
+
+def is_of_database(error: Exception) -> bool:
+    """Returns whether the disk or the database failed, in distinction from the command."""
+    # A malformed database raises DatabaseError itself. Its other subclasses are about what the command asked for.
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

@@ -1,11 +1,15 @@
 """Commands on their way through the storage's thread, and how their callers get the outcomes."""
 
 import asyncio
+import queue
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
+
+# Commands of one commit.
+MAX_BATCH = 256
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +40,21 @@ class Job:
             self.future.set_result(self.result)
         else:
             self.future.set_exception(self.error)
+
+
+def next_batch(jobs: "queue.SimpleQueue[Job | None]") -> tuple[list[Job], bool]:
+    """Waits for one job, then takes all waiting jobs. The second value is False once None, the end, was taken."""
+    batch: list[Job] = []
+    job = jobs.get()
+    while job is not None:
+        batch.append(job)
+        if len(batch) >= MAX_BATCH:
+            return batch, True
+        try:
+            job = jobs.get_nowait()
+        except queue.Empty:
+            return batch, True
+    return batch, False
 
 
 def answer(batch: list[Job]) -> None:

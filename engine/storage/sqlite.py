@@ -1,6 +1,6 @@
 """SQLite with group commit: one thread owns the connection and commits many commands with one fsync.
 
-The thread takes all waiting commands (up to MAX_BATCH) as one batch and runs them inside one BEGIN IMMEDIATE … COMMIT.
+The thread takes all waiting commands (see jobs.py) as one batch and runs them inside one BEGIN IMMEDIATE … COMMIT.
 Callers get their results only after the commit. If the commit fails, every command of the batch fails and nothing of it
 was kept.
 
@@ -18,29 +18,30 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
+from engine.domain.call_ends import EndedCall
 from engine.domain.ids import AccountId
+from engine.domain.times import EpochMs
 from engine.runtime import failpoints
 from engine.storage import queries
 from engine.storage.checkpoints import CHECKPOINT, Checkpoints, Pace
-from engine.storage.errors import DAMAGE, StorageBusy, StorageUnavailable
+from engine.storage.errors import DAMAGE, StorageBusy, StorageUnavailable, is_of_database
 from engine.storage.files import FileGuard, writing
-from engine.storage.jobs import Job, answer
+from engine.storage.jobs import Job, answer, next_batch
 from engine.storage.marks import Marks
 from engine.storage.revocations import RevocationLog
+from engine.storage.tallies import StorageTallies
 from engine.storage.transaction import Transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Commands of one commit.
-MAX_BATCH = 256
 # Commands that may wait; further ones are refused.
 MAX_WAITING = 4096
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -90,16 +91,27 @@ class SqliteStorage:
         self._revocations = RevocationLog(path)
         self._is_damaged = False
         self._beats = 0
-        self._last_commit: float | None = None
+        self._last_commit: EpochMs | None = None
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._closed = False
         self._wake_worker: Callable[[frozenset[AccountId]], object] | None = None
+        self._count_ended: Callable[[Sequence[EndedCall]], object] | None = None
+        self.tallies = StorageTallies()
         self._thread = threading.Thread(target=self._work, name="storage", daemon=True)
         self._thread.start()
 
     def when_posted(self, wake: Callable[[frozenset[AccountId]], object]) -> None:
         """Makes the storage call `wake`, on its own thread, after each commit that put a callback into the outbox."""
         self._wake_worker = wake
+
+    def when_ended(self, count: Callable[[Sequence[EndedCall]], object]) -> None:
+        """Makes the storage call `count`, on its own thread, after each commit that wrote records of real calls."""
+        self._count_ended = count
+
+    @property
+    def waiting(self) -> int:
+        """How many commands wait."""
+        return self._jobs.qsize()
 
     @property
     def is_replaced(self) -> bool:
@@ -112,8 +124,8 @@ class SqliteStorage:
         return self._is_damaged
 
     @property
-    def last_commit(self) -> float | None:
-        """When a batch was committed last, in seconds since the epoch; None: not yet."""
+    def last_commit(self) -> EpochMs | None:
+        """When a batch was committed last; None: not yet."""
         return self._last_commit
 
     def beat(self) -> asyncio.Future[None]:
@@ -164,7 +176,7 @@ class SqliteStorage:
     def _work(self) -> None:
         open_ = True
         while open_:
-            batch, open_ = self._next_batch()
+            batch, open_ = next_batch(self._jobs)
             if batch:
                 kept = self._run_batch(batch)
                 if not self._is_quiet(batch):
@@ -180,22 +192,9 @@ class SqliteStorage:
         self._marks.close()
         self._connection.close()
 
-    def _next_batch(self) -> tuple[list[Job], bool]:
-        """Waits for one job, then takes all waiting jobs. The second value is False after `close`."""
-        batch: list[Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            batch.append(job)
-            if len(batch) >= MAX_BATCH:
-                return batch, True
-            try:
-                job = self._jobs.get_nowait()
-            except queue.Empty:
-                return batch, True
-        return batch, False
-
     def _run_batch(self, batch: list[Job]) -> bool:
         """Runs and commits a batch. Returns whether it was kept."""
+        began = time.perf_counter()
         try:
             if self._checkpoints.take_request():
                 self._checkpoint()
@@ -208,13 +207,20 @@ class SqliteStorage:
                 self._transaction.posted_for = frozenset()
                 self._commit(batch, savepoints=True)
             self._guard.check()
-            self._last_commit = time.time()
+            self._last_commit = EpochMs(time.time_ns() // 1_000_000)
+            self._count(batch, time.perf_counter() - began)
         except (sqlite3.Error, OSError, StorageUnavailable) as error:
             self._fail(batch, error)
             return False
         return True
 
+    def _count(self, batch: list[Job], seconds: float) -> None:
+        self.tallies.note_commit(len(batch), seconds)
+        if self._transaction.ended and self._count_ended is not None:
+            self._count_ended(self._transaction.ended)
+
     def _fail(self, batch: list[Job], error: Exception) -> None:
+        self.tallies.failures += 1
         self._is_damaged |= getattr(error, "sqlite_errorcode", None) in DAMAGE
         failure = error if isinstance(error, StorageUnavailable) else StorageUnavailable(str(error))
         for job in batch:
@@ -231,6 +237,7 @@ class SqliteStorage:
         """Runs the batch in one transaction. `savepoints`: one for each command, not only for those that may raise."""
         self._connection.execute("BEGIN IMMEDIATE")
         self._transaction.withdrawn.clear()
+        self._transaction.ended.clear()
         for job in batch:
             if job.future.cancelled():
                 continue  # the caller was cancelled before this job began
@@ -265,7 +272,7 @@ class SqliteStorage:
         try:
             job.result = job.command(self._transaction, *job.args, **job.kwargs)
         except Exception as error:
-            if _is_of_database(error):
+            if is_of_database(error):
                 raise  # and the whole batch fails
             raise _RaisedWithoutSavepointError from error
 
@@ -273,21 +280,17 @@ class SqliteStorage:
         execute = self._connection.execute
         job.error = None  # of the batch's first run
         posted_before, withdrawn_before = self._transaction.posted_for, len(self._transaction.withdrawn)
+        ended_before = len(self._transaction.ended)
         execute("SAVEPOINT command")
         try:
             job.result = job.command(self._transaction, *job.args, **job.kwargs)
         except Exception as error:
-            if _is_of_database(error):
+            if is_of_database(error):
                 raise  # as above
             execute("ROLLBACK TO command")
             self._transaction.posted_for = posted_before
             del self._transaction.withdrawn[withdrawn_before:]
+            del self._transaction.ended[ended_before:]
             # A future does not accept a StopIteration.
             job.error = RuntimeError("a command raised StopIteration") if isinstance(error, StopIteration) else error
         execute("RELEASE command")
-
-
-def _is_of_database(error: Exception) -> bool:
-    """Returns whether the disk or the database failed, in distinction from the command."""
-    # A malformed database raises DatabaseError itself. Its other subclasses are about what the command asked for.
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

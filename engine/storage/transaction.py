@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine.domain.call_ends import EndedCall
 from engine.domain.ids import AccountId
 from engine.storage.accounts import Accounts
 from engine.storage.blocked_callers import BlockedCallers
@@ -32,6 +33,7 @@ class Transaction:
         posted_for: The accounts for which commands have put a callback into the outbox, or made one due. The worker is
             woken for them after the commit.
         withdrawn: What commands withdraw for good; the storage writes it into the revocation log before the commit.
+        ended: The real calls whose records commands have written; the storage has them counted after the commit.
     """
 
     def __init__(self, queries: Any, connection: Any) -> None:  # noqa: ANN401  aiosql and DB-API: both untyped
@@ -56,6 +58,7 @@ class Transaction:
         self.refused_calls = RefusedCallTables(queries, connection)
         self.restores = Restores(queries, connection)
         self.withdrawn: list[Withdrawal] = []
+        self.ended: list[EndedCall] = []
 
     def withdraw(self, kind: Kind, subject: str) -> None:
         """Notes that something is withdrawn for good, so that a restore withdraws it again."""

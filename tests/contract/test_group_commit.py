@@ -12,7 +12,7 @@ import pytest
 
 from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
-from engine.storage import sqlite
+from engine.storage import jobs, sqlite
 from engine.storage.errors import StorageBusy, StorageUnavailable
 from engine.storage.sqlite import SqliteStorage
 from engine.storage.transaction import Transaction
@@ -92,7 +92,7 @@ async def test_waiting_commands_are_committed_together(storage: SqliteStorage, d
 async def test_no_commit_exceeds_the_largest_batch(
     storage: SqliteStorage, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "MAX_BATCH", 10)
+    monkeypatch.setattr(jobs, "MAX_BATCH", 10)
     await storage.beat()
     blocked = await hold(storage)
     waiting = asyncio.gather(*(storage.run(add, E164(number)) for number in numbers(25)))

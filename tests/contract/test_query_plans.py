@@ -20,6 +20,7 @@ SCANS = dict.fromkeys(
     "api_keys_of": "for the operator; keys are few",
     "latest_reported_call": "for `doctor`; from the newest call on, until an answered one",
     "numbers_by_state": "for `doctor`",
+    "numbers_by_country_and_state": "for metrics, once a minute at most, and on a connection of its own",
     "oldest_cdrs": "in the order of the index, until the first recent one",
 }
 # Queries that may sort their result, and why it is small.
@@ -34,6 +35,7 @@ SORTS = {
     "free_number_among_range": "a bounded number of scanned rows",
     "free_number_among_range_of_country": "a bounded number of scanned rows",
     "numbers_by_state": "for `doctor`",
+    "numbers_by_country_and_state": "for metrics, once a minute at most, and on a connection of its own",
     "prefixes_of_numbers": "for `restore`; first digits, of which there are few",
 }
 # The index of frequent queries, and as much of their search as matters.

@@ -77,6 +77,7 @@ class System:
                 "data_dir": self.data_dir,
                 "http_port": free_port(),
                 "fastagi_port": free_port(),
+                "metrics_address": f"127.0.0.1:{free_port()}",
                 "ami_port": free_port(),
                 "sip_port": free_port(),
                 "rtp_start": self._rtp,

@@ -36,6 +36,7 @@ def environment() -> Iterator[dict[str, str]]:
             "RENTED_NUMBERS_RTP_START": str(rtp),
             "RENTED_NUMBERS_RTP_END": str(rtp + 19),
             **{f"RENTED_NUMBERS_{name}_PORT": str(free_port()) for name in ("HTTP", "FASTAGI", "AMI", "SIP")},
+            "RENTED_NUMBERS_METRICS_ADDRESS": f"127.0.0.1:{free_port()}",
         }
 
 

@@ -31,6 +31,8 @@ class Cli:
         self.directory = directory
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RENTED_NUMBERS_")}
         self.environment |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+        # One address for all engines would be taken.
+        self.environment["RENTED_NUMBERS_METRICS_ADDRESS"] = ""
 
     @property
     def data(self) -> Path:

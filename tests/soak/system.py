@@ -61,6 +61,7 @@ def settings_of(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_por
         data_dir=directory,
         http_port=http,
         fastagi_port=fastagi,
+        metrics_address="",
         ami_port=ami_port,
         manage_asterisk=False,
         callback_hosts_private=True,

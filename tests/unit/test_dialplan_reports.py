@@ -44,6 +44,8 @@ REPORTED = {
         r"${FILTER(A-Za-z0-9:/\x2D,${RN_TRIED}):-300}",
         "${RN_HUNGUP}",
         "${FILTER(0-9,${HANGUPCAUSE})}",
+        "${FILTER(0-9,${RINGTIME_MS})}",
+        "${FILTER(0-9,${PROGRESSTIME_MS})}",
     ],
 }
 CLOCK, NOON = "20260301120000250", EpochMs(1_772_366_400_250)

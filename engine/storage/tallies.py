@@ -1,0 +1,27 @@
+"""How long commits take, and how many commands share one."""
+
+from engine.runtime.tallies import Histogram
+
+# In seconds. A commit is one fsync: from below a millisecond on a fast disk to seconds on one that fails.
+COMMIT_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class StorageTallies:
+    """What the storage's thread counts.
+
+    Attributes:
+        commit_seconds: How long each batch took, from its beginning until it was on the disk.
+        batch_commands: How many commands each batch had.
+        failures: Batches of which nothing was kept.
+    """
+
+    def __init__(self) -> None:
+        self.commit_seconds = Histogram(COMMIT_BOUNDS)
+        self.batch_commands = Histogram(BATCH_BOUNDS)
+        self.failures = 0
+
+    def note_commit(self, commands: int, seconds: float) -> None:
+        """Counts a batch of `commands` that took `seconds` until it was on the disk."""
+        self.commit_seconds.add(seconds)
+        self.batch_commands.add(commands)
