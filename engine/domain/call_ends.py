@@ -1,6 +1,6 @@
 """How a call that was put through ended: its disposition, the carrier's answer, and who hung up."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -162,13 +162,13 @@ class AttemptResult(StrEnum):
 _RESULTS = {int(result.value[0]): result for result in AttemptResult if result.value.endswith("xx")}
 
 
-def attempt_results(end: DialplanEnd) -> Iterator[tuple[str, AttemptResult]]:
-    """Yields the trunk of each attempt of a call that has ended, and what came of it."""
-    for attempt in end.tried:
-        yield attempt.trunk, _result(attempt)
+def attempt_results(end: DialplanEnd) -> list[tuple[str, AttemptResult]]:
+    """Returns the trunk of each attempt of a call that has ended, and what came of it."""
+    results = [(attempt.trunk, _result(attempt)) for attempt in end.tried] if end.tried else []
     if end.trunk and end.failed_last is None:
         # The last attempt did not fail, or was given up before it could.
-        yield end.trunk, AttemptResult.SUCCESS if end.dial_status == "ANSWER" else AttemptResult.GIVEN_UP
+        results.append((end.trunk, AttemptResult.SUCCESS if end.dial_status == "ANSWER" else AttemptResult.GIVEN_UP))
+    return results
 
 
 def _result(attempt: Attempt) -> AttemptResult:

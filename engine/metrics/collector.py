@@ -125,7 +125,7 @@ def _database(sources: Sources, figures: DatabaseFigures, readings_failed: int) 
     yield histogram(
         "storage_commit_seconds", "How long a batch takes until it is on disk.", {(): tallies.commit_seconds}
     )
-    yield histogram("storage_batch_commands", "Commands that share one commit.", {(): tallies.batch_commands})
+    yield histogram("storage_batch_commands", "Commands that share one commit.", {(): tallies.batch_commands()})
     yield counter("storage_failures", "Batches of which nothing was kept.", {(): tallies.failures})
     yield gauge("storage_waiting_commands", "Commands that wait for the storage.", {(): sources.storage.waiting})
     yield counter("readings_failed", "Readings of the database for metrics that failed.", {(): readings_failed})
