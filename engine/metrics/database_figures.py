@@ -14,7 +14,7 @@ from engine.storage.errors import StorageError
 from engine.storage.gauges import BookingCounts, GaugeReads, LiveSums
 
 # What changes with every call, and is found in small indexes.
-LIVE_SECONDS = 5.0
+LIVE_SECONDS = 2.0
 # Counts of the whole pool and of all bookings: 0.7 s for a million numbers.
 COUNTS_SECONDS = 60.0
 
