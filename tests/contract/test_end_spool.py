@@ -281,3 +281,23 @@ async def test_an_engine_killed_after_settling_settles_once(world: World, spool:
     assert durations(world) == {CallId("c1"): 7}
     assert await Reading(world, spool).spool.take_in() == 0
     assert durations(world) == {CallId("c1"): 7}
+
+
+async def test_ends_that_only_the_spool_shows_count_as_lost_events(world: World, spool: Path) -> None:
+    """Not those from before the engine's start, nor those whose events come a moment later."""
+    await calls_up(world, "before", "lost", "late", "told")
+    reading = Reading(world, spool)
+    write(spool, end_line("before"))
+    assert await reading.spool.take_in() == 1
+    assert await reading.spool.take_in() == 0
+    write(spool, end_line("lost"), end_line("late"))
+    assert await reading.spool.take_in() == 2
+    reading.intake.take(end_line("late"))
+    write(spool, end_line("told"))
+    reading.intake.take(end_line("told"))
+    stop = asyncio.Event()
+    stop.set()
+    await reading.intake.run(stop)
+    for _ in range(2):
+        assert await reading.spool.take_in() == 0
+    assert (reading.intake.lost, len(durations(world))) == (1, 4)

@@ -122,7 +122,7 @@ PREFIX = "RentedNumbers"
 
 
 def as_rule_test(name: str, case: Case) -> dict[str, object]:
-    present = {name: values for name, values in (HEALTHY | case.changed).items() if values is not None}
+    present = {name: values for name, values in {**HEALTHY, **case.changed}.items() if values is not None}
     firing = sorted(f"{PREFIX}{each}" for each in case.fires)
     return {
         "name": name,

@@ -120,6 +120,7 @@ def test_asterisk_config_keeps_the_secret_that_is_there(cli: Cli, etc: Path) -> 
     ("settings", "complaint"),
     [
         ({"http_port": "8080", "ami_port": "8080"}, "settings: http_port and ami_port are both 8080"),
+        ({"metrics_address": "127.0.0.1:8080"}, "settings: http_port and metrics_address are both 8080"),
         ({"sip_port": "10500"}, "settings: sip_port 10500 is between rtp_start and rtp_end"),
         ({"rtp_end": "10001"}, "settings: rtp_end must be at least 10 greater than rtp_start"),
         ({"htp_port": "8081"}, "RENTED_NUMBERS_HTP_PORT is not a setting: did you mean RENTED_NUMBERS_HTTP_PORT?"),

@@ -230,3 +230,17 @@ async def test_an_asterisk_that_crashes_with_its_calls_leaves_no_lease(work: Run
     await work.ami.start()
     await work.rounds()
     assert work.ended() == {f"c{number}": ("LOST", 5) for number in range(4)}
+
+
+async def test_the_calls_on_each_trunk_are_counted_in_the_list_while_there_is_one(work: RunningReconciler) -> None:
+    def on_trunks(messages: list[str]) -> list[str]:
+        for number, trunk in enumerate(("main", "second-1", "second-1")):
+            messages.insert(1, f"Event: Status\r\nChannel: PJSIP/trunk-{trunk}-0000000{number}\r\nUniqueid: u{number}")
+        return [*messages[:-1], messages[-1].replace("ListItems: 0", "ListItems: 3")]
+
+    work.ami.listed = on_trunks
+    await work.rounds(1)
+    assert work.reconciler.calls_by_trunk == {"main": 1, "second-1": 2}
+    await work.ami.stop()
+    await work.until_down()
+    assert work.reconciler.calls_by_trunk is None

@@ -181,9 +181,9 @@ def test_no_socket_connects_to_another_port(port: int) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "[::1]", "localhost", "LOCALHOST.", "x.localhost"])
-@pytest.mark.parametrize("setting", ["http_port", "fastagi_port", "ami_port", "sip_port"])
+@pytest.mark.parametrize("setting", ["http_port", "fastagi_port", "ami_port", "sip_port", "metrics_address"])
 def test_this_systems_own_ports_are_always_refused(host: str, setting: str) -> None:
-    port = getattr(Settings(), setting)
+    port = int(str(getattr(Settings(), setting)).rpartition(":")[2])
     with pytest.raises(CallbackNotAcceptable, match="belongs to this system"):
         check_callback(f"http://{host}:{port}/", DEMO)
     check_callback(f"http://{host}:{port + 1}/", DEMO)

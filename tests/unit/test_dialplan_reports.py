@@ -70,14 +70,14 @@ def test_a_report_has_its_fields_in_the_order_in_which_the_engine_reads_them(con
         ),
         (
             "rented-numbers-ended",
-            ["rn0-1.1", "bkg_1", "-250", "ANSWER", CLOCK, "main", "", "callee", "16"],
+            ["rn0-1.1", "bkg_1", "-250", "ANSWER", CLOCK, "main", "", "callee", "16", "1200", "900"],
             EndReport(
-                CallId("rn0-1.1"), BookingId("bkg_1"), -250, DialplanEnd("ANSWER", "main", (), "callee", 16), NOON
+                CallId("rn0-1.1"), BookingId("bkg_1"), -250, DialplanEnd("ANSWER", "main", (), "callee", 16), NOON, 900
             ),
         ),
         (
             "rented-numbers-ended",
-            ["rn0-1.1", "", "", "", CLOCK, "", "", "", ""],
+            ["rn0-1.1", "", "", "", CLOCK, "", "", "", "", "", ""],
             EndReport(CallId("rn0-1.1"), BookingId(""), 0, DialplanEnd(""), NOON),
         ),
     ],

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,8 +64,14 @@ def an_answer(callee_sip_call_id: str | None) -> AnswerReport:
         (f"{ENDED} main 503:34/main:BUSY:486:17  ", an_end(trunk="main", tried=(Attempt("main", "BUSY", 486, 17),))),
         (f"{ENDED} Main main:BUSY:999:999 sombody 128", an_end()),
         (f"{ENDED} main  caller 12345 ", an_end(trunk="main", source="caller")),
+        # It rang, made progress, did both; times that are none.
+        (f"{ENDED} main  callee 16 1200 ", replace(an_end(trunk="main", source="callee", cause=16), ring_ms=1_200)),
+        (f"{ENDED} main     800", replace(an_end(trunk="main"), ring_ms=800)),
+        (f"{ENDED} main    1200 800", replace(an_end(trunk="main"), ring_ms=800)),
+        (f"{ENDED} main    9999999999 -1", an_end(trunk="main")),
         # A later version's field.
         (f"{ENDED}     123.456", an_end()),
+        (f"{ENDED} main    1200 800 later", replace(an_end(trunk="main"), ring_ms=800)),
         (f"{ENDED} ", an_end()),
         (f"{ANSWERED} 1-27925%40%5B2001:db8::1%5D", an_answer("1-27925@[2001:db8::1]")),
         (f"{ANSWERED} %28%22%5C%3C%00%0D%0A%20%2C%E9%C3%A9%7F%GG 7", an_answer('("\\<%GG')),

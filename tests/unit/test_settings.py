@@ -169,6 +169,7 @@ def test_an_unknown_key_is_refused(
     [
         *[("GRACE", text) for text in ("0", "-1", "nan", "inf", "1e300", "soon", "", "P-7D")],
         *[("HTTP_PORT", text) for text in ("0", "65536", "-1", "http", "٨٠٨٠", "")],
+        *[("METRICS_ADDRESS", text) for text in ("9464", ":9464", "h", "h:", "h:0", "h:65536", "::1:9", "h:9\n")],
         *[("LOG_LEVEL", text) for text in ("INFO", "info\n", "", "trace")],
         *[("TRUNK_URI", text) for text in ("sip:h\n", "sip:h,x", "tel:1", "sip:h;x=1")],
         *[("EXPIRED_ANNOUNCEMENT", text) for text in ("a&b", "a,b", "${x}", "a\n", "a b")],
@@ -190,6 +191,23 @@ def test_an_unknown_key_is_refused(
 def test_an_invalid_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     with pytest.raises(ValidationError):
         settings_from(monkeypatch, {name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "listener"),
+    [
+        (None, ("127.0.0.1", 9464)),
+        ("", None),
+        ("192.0.2.1:9100", ("192.0.2.1", 9100)),
+        ("[::1]:9464", ("::1", 9464)),
+        ("metrics.internal:9464", ("metrics.internal", 9464)),
+    ],
+)
+def test_metrics_have_an_address_of_their_own_or_none(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, listener: tuple[str, int] | None
+) -> None:
+    chosen = {} if value is None else {"METRICS_ADDRESS": value}
+    assert settings_from(monkeypatch, chosen).metrics_listener == listener
 
 
 def test_broken_json_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
