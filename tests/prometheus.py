@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from phones.ports import free_port
+from tests.programs import ended
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = ROOT / ".tools" / "bin" / "prometheus"
@@ -110,13 +111,7 @@ def prometheus_of(target: str, directory: Path) -> Iterator[Prometheus]:
         "storage.tsdb.path": directory / "data",
         "web.listen-address": f"127.0.0.1:{port}",
     }
-    with (
-        (directory / "log").open("wb") as log,
-        subprocess.Popen(
-            [PROGRAM, *(f"--{name}={value}" for name, value in options.items())], stdout=log, stderr=log
-        ) as running,
-    ):
-        try:
-            yield Prometheus(port)
-        finally:
-            running.terminate()
+    command = [str(PROGRAM), *(f"--{name}={value}" for name, value in options.items())]
+    with (directory / "log").open("wb") as log, ended(subprocess.Popen(command, stdout=log, stderr=log)) as running:
+        yield Prometheus(port)
+        running.terminate()

@@ -73,7 +73,7 @@ def collect(sources: Sources, figures: DatabaseFigures, readings_failed: int) ->
 def _calls(sources: Sources) -> Iterator[Metric]:
     calls = sources.tallies.calls
     ended = {(str(disposition),): count for disposition, count in calls.dispositions.items()}
-    yield counter("calls", "Calls that have a call record, by their disposition.", ended, ("disposition",))
+    yield counter("calls", "Calls to bookings, by their disposition.", ended, ("disposition",))
     routes = {(str(result),): tally for result, tally in sources.tallies.routes.seconds.items()}
     yield histogram("route_seconds", "How long Asterisk waits for the decision on a call.", routes, ("result",))
     delays = {(trunk,): tally for trunk, tally in calls.post_dial_seconds.items()}

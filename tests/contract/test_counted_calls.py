@@ -8,6 +8,7 @@ import pytest
 from engine.calls import lifecycle as calls
 from engine.calls.reconciliation import settle_vanished
 from engine.calls.reports import EndReport
+from engine.cdr.refused import OWN_RECORDS
 from engine.domain.call_ends import DialplanEnd, EndedCall
 from engine.domain.ids import CallId
 from engine.domain.policy import UsagePlan
@@ -58,6 +59,17 @@ async def test_every_way_to_an_end_is_counted_once(world: World, counted: list[E
         EndedCall(Disposition.ANSWERED, "main", ring_ms=1_200, answer_ms=3_000),
         EndedCall(Disposition.LOST),
     ]
+
+
+async def test_refused_calls_count_each_also_without_a_record_of_their_own(
+    world: World, counted: list[EndedCall]
+) -> None:
+    booking = await world.book()
+    world.now = booking.end_at
+    for _ in range(OWN_RECORDS + 3):
+        await world.route(booking.service)
+    assert counted == [EndedCall(Disposition.EXPIRED)] * (OWN_RECORDS + 3)
+    assert len(world.rows("SELECT id FROM cdrs")) == OWN_RECORDS
 
 
 async def test_seconds_beyond_the_lease_are_counted(world: World, counted: list[EndedCall]) -> None:
