@@ -115,6 +115,10 @@ def test_requests_are_counted_by_their_routes_and_not_by_their_paths(scene: Scen
     assert scene.grew("http_requests_total", route="none", method="other", status="4xx") == 1
 
 
+def test_the_apis_address_has_no_metrics(shared_system: System) -> None:
+    assert shared_system.get("/metrics").status == 404
+
+
 def test_no_metric_names_a_number_an_account_or_a_booking(scene: Scene, shared_system: System) -> None:
     with closing(sqlite3.connect(shared_system.settings.database)) as database:
         accounts = [text for row in database.execute("SELECT id, name FROM accounts") for text in row]

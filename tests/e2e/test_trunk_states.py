@@ -9,6 +9,7 @@ import pytest
 from phones.sipp import SCENARIOS, Sipp
 from tests.e2e.calls import Caller
 from tests.e2e.system import System
+from tests.prometheus import scraped
 
 # Seconds between OPTIONS requests. One that is not answered within 3 s makes the trunk unavailable.
 QUALIFY = 1
@@ -88,6 +89,7 @@ def test_a_dead_trunk_is_noticed_calls_are_refused_at_once_and_it_comes_back_by_
     assert "trunk main" in found.stdout
     log = qualified.engine_log
     assert (log.count('"trunk_down"'), log.count('"all_trunks_down"')) == (1, 1)
+    assert 'trunk_state{state="down",trunk="main"} 1.0' in scraped(qualified.settings.metrics_address)
     explained = qualified.get(f"/bookings/{booked.id}/explain").body
     assert (explained["putThrough"], explained["reason"]) == (False, "no_trunk")
 

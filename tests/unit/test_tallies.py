@@ -9,8 +9,8 @@ from prometheus_client.exposition import generate_latest
 from engine.domain.call_ends import Attempt, DialplanEnd, EndedCall, attempt_results
 from engine.domain.routing import NO_TRUNK, UNKNOWN_NUMBER, Disposition
 from engine.metrics.call_tallies import CallTallies
-from engine.metrics.exposition import _OneFamily
-from engine.metrics.families import histogram
+from engine.metrics.exposition import SAMPLES_A_TURN, _OneFamily, write
+from engine.metrics.families import gauge, histogram
 from engine.metrics.loop_lag import LoopLag
 from engine.metrics.request_counts import RequestCounts
 from engine.metrics.route_tallies import RouteResult, RouteTallies
@@ -18,12 +18,12 @@ from engine.runtime.tallies import Histogram
 from engine.storage.tallies import StorageTallies
 
 
-def test_a_value_is_in_the_first_bucket_whose_bound_is_not_smaller() -> None:
+async def test_a_value_is_in_the_first_bucket_whose_bound_is_not_smaller() -> None:
     tally = Histogram((1, 2.5))
     for value in (0, 1, 1.01, 2.5, 2.6, 100):
         tally.add(value)
     assert tally.counts == [2, 2, 2]
-    text = generate_latest(_OneFamily(histogram("x_seconds", "X.", {("a",): tally}, ("of",)))).decode()
+    text = (await write([histogram("x_seconds", "X.", {("a",): tally}, ("of",))])).decode()
     lines = [line.removeprefix("rented_numbers_x_seconds") for line in text.splitlines() if not line.startswith("#")]
     # As Prometheus has them, buckets contain those before them.
     assert lines == [
@@ -33,6 +33,13 @@ def test_a_value_is_in_the_first_bucket_whose_bound_is_not_smaller() -> None:
         '_count{of="a"} 6.0',
         f'_sum{{of="a"}} {0 + 1 + 1.01 + 2.5 + 2.6 + 100}',
     ]
+
+
+@pytest.mark.parametrize("series", [0, 1, SAMPLES_A_TURN, 3 * SAMPLES_A_TURN + 1])
+async def test_a_large_family_is_written_in_parts_as_it_would_be_at_once(series: int) -> None:
+    family = gauge("numbers", "Numbers.", {(f"c{number}",): number for number in range(series)}, ("country",))
+    tally = histogram("x_seconds", "X.", {(f"t{number}",): Histogram((1, 2)) for number in range(series)}, ("trunk",))
+    assert await write([family, tally]) == b"".join(generate_latest(_OneFamily(each)) for each in (family, tally))
 
 
 def failed(trunk: str, status: str, sip_code: int | None = None) -> Attempt:
