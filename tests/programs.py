@@ -19,6 +19,8 @@ def ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr
     with process:
         try:
             yield process
+            if process.stdin is not None:
+                process.stdin.close()  # a shell waits for more commands until then
             process.wait(STOP_SECONDS)
         finally:
             process.kill()
