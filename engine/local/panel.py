@@ -42,6 +42,8 @@ def show(console: Console, settings: Settings, kept: Secrets, down: dict[str, st
         *_fact("FastAGI", f"{_host(settings.fastagi_host)}:{settings.fastagi_port}"),
         *_fact("AMI", f"{_host(settings.ami_host)}:{settings.ami_port}"),
     ]
+    if settings.metrics_address:
+        lines += _fact("Metrics", f"http://{settings.metrics_address}/metrics")
     if settings.profile is Profile.DEMO:
         lines += _demo(settings, kept)
     title = "rented numbers is up" if not down else f"rented numbers is up, without {' and '.join(down)}"

@@ -64,7 +64,7 @@ def collect(sources: Sources, figures: DatabaseFigures, readings_failed: int) ->
     yield from _asterisk(sources)
     yield from _callbacks(sources, figures)
     yield from _database(sources, figures, readings_failed)
-    yield from _figures(figures)
+    yield from figure_families(figures)
     yield histogram("loop_lag_seconds", "How late the event loop is.", {(): sources.tallies.lag.seconds})
     requests = dict(sources.tallies.requests.counts)
     yield counter("http_requests", "HTTP requests, by their route.", requests, ("route", "method", "status"))
@@ -131,7 +131,8 @@ def _database(sources: Sources, figures: DatabaseFigures, readings_failed: int) 
     yield counter("readings_failed", "Readings of the database for metrics that failed.", {(): readings_failed})
 
 
-def _figures(figures: DatabaseFigures) -> Iterator[Metric]:
+def figure_families(figures: DatabaseFigures) -> Iterator[Metric]:
+    """Yields what the database says of calls, numbers and bookings, as far as it could be read."""
     if live := figures.live:
         calls = {("ringing",): live.ringing, ("talking",): live.talking}
         yield gauge("live_calls", "Calls that are up. Each holds one lease.", calls, ("state",))

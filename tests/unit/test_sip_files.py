@@ -198,12 +198,14 @@ def test_the_panel_lists_every_listening_port_and_no_other(tls: dict[str, Any], 
     assert re.findall(r"127\.0\.0\.1:506[01], ([A-Za-z ]*[A-Z])", console.export_text()) == named
 
 
-@pytest.mark.parametrize("name", ["sip_tls_port", "sip_port"])
+@pytest.mark.parametrize("name", ["sip_tls_port", "sip_port", "metrics_address"])
 def test_a_taken_port_is_named_with_the_setting_that_moves_it(tls: dict[str, Any], name: str) -> None:
     ports = {each: free_port() for each in ("http_port", "fastagi_port", "ami_port", "sip_port", "sip_tls_port")}
-    settings = Settings.model_validate({**tls, "sip_plain": True, **ports})
+    metrics = free_port()
+    chosen = {**tls, "sip_plain": True, **ports, "metrics_address": f"127.0.0.1:{metrics}"}
+    settings = Settings.model_validate(chosen)
     with (
-        socket.create_server(("127.0.0.1", ports[name])),
+        socket.create_server(("127.0.0.1", ports.get(name, metrics))),
         pytest.raises(StartFailed, match=f"RENTED_NUMBERS_{name.upper()} sets another port"),
     ):
         refuse_taken_ports(settings)

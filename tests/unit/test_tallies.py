@@ -9,6 +9,8 @@ from prometheus_client.exposition import generate_latest
 from engine.domain.call_ends import Attempt, DialplanEnd, EndedCall, attempt_results
 from engine.domain.routing import NO_TRUNK, UNKNOWN_NUMBER, Disposition
 from engine.metrics.call_tallies import CallTallies
+from engine.metrics.collector import figure_families
+from engine.metrics.database_figures import DatabaseFigures
 from engine.metrics.exposition import SAMPLES_A_TURN, _OneFamily, write
 from engine.metrics.families import gauge, histogram
 from engine.metrics.loop_lag import LoopLag
@@ -40,6 +42,18 @@ async def test_a_large_family_is_written_in_parts_as_it_would_be_at_once(series:
     family = gauge("numbers", "Numbers.", {(f"c{number}",): number for number in range(series)}, ("country",))
     tally = histogram("x_seconds", "X.", {(f"t{number}",): Histogram((1, 2)) for number in range(series)}, ("trunk",))
     assert await write([family, tally]) == b"".join(generate_latest(_OneFamily(each)) for each in (family, tally))
+
+
+def test_a_country_without_free_numbers_has_a_zero_which_an_alert_can_see() -> None:
+    pool = {("BE", "FREE"): 3, ("FR", "BOOKED"): 1, (None, "RETIRED"): 2}
+    [numbers] = figure_families(DatabaseFigures(None, pool, None, None))
+    assert {(each.labels["country"], each.labels["state"]): each.value for each in numbers.samples} == {
+        ("BE", "free"): 3,
+        ("FR", "free"): 0,
+        ("FR", "booked"): 1,
+        ("none", "free"): 0,
+        ("none", "retired"): 2,
+    }
 
 
 def failed(trunk: str, status: str, sip_code: int | None = None) -> Attempt:
