@@ -16,7 +16,7 @@ from engine.calls.reports import sip_call_id_from
 from engine.domain.ids import CallId
 from engine.domain.number_plan import INTERNATIONAL, NumberPlan, caller_of
 from engine.domain.numbers import dialled, in_context
-from engine.domain.routing import UNKNOWN_NUMBER, MakeRoom, Reject, RouteDecision
+from engine.domain.routing import UNKNOWN_NUMBER, EndRinging, MakeRoom, Preparation, Reject, RouteDecision
 from engine.domain.trunks import plan_of_endpoint
 
 log = structlog.get_logger(__name__)
@@ -30,8 +30,9 @@ SHOWING = ("off", "none")
 _PARTY_PRIVACY = re.compile(r"(?<![a-z0-9])privacy(?![a-z0-9])=?([a-z0-9]*)")
 # Of the headers of one name, the dialplan reads this many.
 _HEADERS_READ = 2
-# Attempts to make room for a call. If the last one finds no room either, the line is busy.
-ROOM_ATTEMPTS = 3
+# Attempts to make room for a call: one for a ringing call that gives way, the others for seconds. If the last one finds
+# no room either, the line is busy.
+ROOM_ATTEMPTS = 4
 
 
 async def route(context: CallContext, session: Session) -> None:
@@ -110,15 +111,18 @@ async def _decide(context: CallContext, session: Session) -> RouteDecision:
     )
     decision = await _route(context, incoming)
     for attempt in range(1, ROOM_ATTEMPTS + 1):
-        if isinstance(decision, MakeRoom):
+        if isinstance(decision, EndRinging):
+            await context.limits.end_ringing(decision.call_id)
+            decision = await _route(context, incoming, is_last=attempt == ROOM_ATTEMPTS)
+        elif isinstance(decision, MakeRoom):
             decision = await _route_with_room(context, incoming, decision, is_last=attempt == ROOM_ATTEMPTS)
-    assert not isinstance(decision, MakeRoom)  # noqa: S101  the last attempt never answers MakeRoom
+    assert not isinstance(decision, Preparation)  # noqa: S101  the last attempt never answers that
     return decision
 
 
 async def _route_with_room(
     context: CallContext, incoming: IncomingCall, room: MakeRoom, *, is_last: bool
-) -> RouteDecision | MakeRoom:
+) -> RouteDecision | Preparation:
     """Takes seconds back from the calls that are up on the booking, then routes the call again.
 
     Another call may take the room first, and the decision is MakeRoom again; with `is_last` it is "busy" instead.
@@ -130,7 +134,7 @@ async def _route_with_room(
         context.limits.changed(room.booking_id)  # shares what this call did not take among the others
 
 
-async def _route(context: CallContext, incoming: IncomingCall, *, is_last: bool = False) -> RouteDecision | MakeRoom:
+async def _route(context: CallContext, incoming: IncomingCall, *, is_last: bool = False) -> RouteDecision | Preparation:
     at = context.clock.timestamp()
     return await context.storage.run_keyed(
         incoming.call_id, route_call, incoming, at, context.policy, room_was_made=is_last

@@ -98,6 +98,8 @@ def settings_of(directory: Path, ports: tuple[int, int], more: Mapping[str, obje
         "max_bookings_per_account": 10_000_000,
         "new_bookings_a_day": 10_000_000,
         "max_concurrent_calls": 1000,
+        "max_ringing_calls_per_caller": 1000,
+        "calls_at_once": 1_000_000,
         "requests_per_minute": 1_000_000,
         "plans": {"large": {"seconds": 1_000_000_000, "calls": 100_000_000}},
         **more,

@@ -199,6 +199,8 @@ ACCOUNT = AccountBody(
     numbers_in_quarantine=3,
     max_new_bookings_a_day=200,
     new_bookings_last_day=2,
+    max_calls_at_once=100,
+    calls_up=1,
 )
 EXAMPLES: dict[type[BaseModel], list[dict[str, Any]]] = {
     NewBooking: [

@@ -57,6 +57,10 @@ class AccountBody(Outgoing):
     """How many bookings the account may make within any 24 hours. `null`: a sandbox has no such limit."""
     new_bookings_last_day: Count
     """How many bookings the account has made within the last 24 hours, including those that are gone."""
+    max_calls_at_once: Count
+    """How many calls may be up at the same time on all bookings of the account, ringing ones included."""
+    calls_up: Count
+    """How many calls are up on all bookings of the account, ringing ones included."""
 
 
 async def show(request: web.Request) -> web.Response:
@@ -85,6 +89,8 @@ async def _account(request: web.Request) -> AccountBody:
         numbers_in_quarantine=account.numbers_in_quarantine,
         max_new_bookings_a_day=None if SANDBOX in request else limits.new_bookings_a_day,
         new_bookings_last_day=account.new_bookings,
+        max_calls_at_once=limits.calls_at_once,
+        calls_up=account.calls_up,
     )
 
 

@@ -14,6 +14,7 @@ from panoramisk.message import Message
 
 from engine.asterisk.ami_connection import AmiConnection, AmiLimits
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
+from engine.domain.call_ends import NORMAL_CLEARING
 from engine.runtime.backoff import with_jitter
 from engine.runtime.periodic import wait_for
 
@@ -92,14 +93,18 @@ class AmiLink:
         """Whether actions can be sent."""
         return self.state is LinkState.UP
 
-    async def hang_up(self, channel: str) -> None:
+    async def hang_up(self, channel: str, cause: int = NORMAL_CLEARING) -> None:
         """Ends the call of a channel.
+
+        Args:
+            channel: The channel's name or unique id.
+            cause: The hangup cause (Q.850), from which Asterisk makes the SIP answer to a call that rings.
 
         Raises:
             AmiUnavailable: Asterisk cannot be reached.
             AmiRefused: There is no such channel (any more).
         """
-        await self.action("Hangup", Channel=channel, Cause="16")
+        await self.action("Hangup", Channel=channel, Cause=str(cause))
 
     async def action(self, name: str, **fields: str) -> Message:
         """Sends one action and waits for its answer. Raises AmiUnavailable and AmiRefused."""

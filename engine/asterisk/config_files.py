@@ -26,10 +26,6 @@ TOOLS = ROOT / ".tools"
 
 # Files without which Asterisk complains or does not start; empty ones are enough.
 EMPTY_FILES = ("acl", "ccss", "cel", "cli_aliases", "features", "udptl")
-# A call takes four ports: RTP and RTCP with each of its two sides. The fifth is a reserve for calls that are refused:
-# Asterisk allocates ports before it counts calls, and without a free one it answers 488, after which a carrier does not
-# try its next route.
-PORTS_PER_CALL = 5
 # Calls that may wait for a decision, for each CPU core. The last of them waits for about half a second.
 UNDECIDED_PER_CORE = 16
 # The dialplan gives up an unanswered FastAGI request after this time: later than the engine, and early enough for a
@@ -191,7 +187,7 @@ def _own_values(settings: Settings, kept: Secrets, program: AsteriskProgram, hom
         **sip_values(settings),
         "rtp_start": settings.rtp_start,
         "rtp_end": settings.rtp_end,
-        "most_calls": (settings.rtp_end - settings.rtp_start + 1) // PORTS_PER_CALL,
+        "most_calls": settings.most_calls,
         "ami_host": settings.ami_host,
         "ami_port": settings.ami_port,
         "phone_globals": phone_globals(settings),

@@ -16,6 +16,7 @@ import structlog
 from engine.asterisk.ami_link import AmiLink
 from engine.asterisk.errors import AmiError, AmiRefused, AmiUnavailable
 from engine.asterisk.pending_routes import PendingRoutes
+from engine.asterisk.ringing_ends import DIALED_PEER, RingingEnds
 from engine.bookings.adjustments import Adjustment, adjust_live
 from engine.calls.lease_rebalancing import (
     TalkLimit,
@@ -48,8 +49,6 @@ LONGEST_DELAY_SECONDS = 1.0
 # Variables of the caller's channel, see asterisk_conf/drop_in/extensions_rented_numbers.conf.
 VERDICT, BRIDGE = "RN_VERDICT", "BRIDGE"
 SECONDS = "RN_SECONDS"
-# Dial() sets it when the callee answers.
-DIALED_PEER = "DIALEDPEERNAME"
 
 
 class LimitKeeper:
@@ -67,6 +66,7 @@ class LimitKeeper:
         # reached.
         self._unsure: set[BookingId] = set()
         self._routes = PendingRoutes()
+        self._ringing_ends = RingingEnds(link)
         # Calls of which Asterisk has an answer that is not reported yet.
         self._answer_awaited: dict[CallId, asyncio.Event] = {}
         # Calls that were answered although nothing meters them.
@@ -103,6 +103,10 @@ class LimitKeeper:
             await self._share(booking_id, keep_free=seconds)
             yield
 
+    async def end_ringing(self, call_id: CallId) -> None:
+        """Ends a call that rings, so that a call that comes in now can take its place."""
+        await self._ringing_ends.end(call_id)
+
     async def adjust(self, adjustment: Adjustment) -> Grant:
         """Gives a booking seconds and calls or takes some away, after live calls gave back what they can.
 
@@ -131,6 +135,7 @@ class LimitKeeper:
 
     def settled(self, settlement: Settlement) -> None:
         """Schedules sharing of what a call gave back, if other calls of its booking are up."""
+        self._ringing_ends.settled(settlement.cdr.call_id)
         if settlement.others_up:
             self.changed(settlement.cdr.booking_id)
 

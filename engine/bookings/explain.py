@@ -55,4 +55,7 @@ def explain(
         seconds=seconds,
         limited_by=limited_by(booking, seconds, at.wall_ms, policy) if seconds else None,
         caller_calls=facts.caller_calls,
+        caller_ringing=facts.caller_ringing,
+        account_calls=facts.account_calls,
+        account_limit=facts.account_limit,
     )

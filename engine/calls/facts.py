@@ -1,14 +1,17 @@
 """Reads what the decision on an incoming call depends on: the booking, its rules for the caller, its live calls."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from engine.domain.booking import Booking, longest_call, room_for_call
 from engine.domain.ids import AccountId, CallId
-from engine.domain.numbers import E164, is_simulated
+from engine.domain.metering import CallState
+from engine.domain.numbers import ANONYMOUS, E164, is_simulated
 from engine.domain.policy import Policy
-from engine.domain.routing import Facts
+from engine.domain.ringing import RingingCall, gives_way
+from engine.domain.routing import Facts, Reason, limit_reached
 from engine.domain.sharing import Holding, newcomers_share
-from engine.domain.times import HOUR_MS, EpochMs, Timestamp
+from engine.domain.times import HOUR_MS, BootMs, EpochMs, Timestamp
 from engine.storage.call_path import Asked
 from engine.storage.calls import Call
 from engine.storage.transaction import Transaction
@@ -53,23 +56,67 @@ def facts_of(tx: Transaction, asked: Asked | None, incoming: IncomingCall, at: T
     """Returns what the decision on a call depends on. Writes nothing."""
     if asked is None:
         return Facts(None)
-    return Facts(
+    # Every call that is up has leased one of the booking's calls.
+    up = tx.calls.up_on(asked.booking.id) if asked.booking.calls.leased else []
+    of_caller = [call for call in up if call.state is CallState.RINGING and call.source == incoming.source]
+    account_limit = policy.calls_at_once(asked.own_calls_at_once)
+    # Reading the account's calls costs more, so it is done at the limit only.
+    of_account = tx.calls.ringing_of(asked.booking.account_id) if asked.account_calls >= account_limit else []
+    facts = Facts(
         asked.booking,
         incoming.source,
         destination_is_ours=asked.destination_is_ours,
         caller_blocked=asked.caller_blocked,
         caller_calls=asked.caller_calls,
-        share=_share(tx, asked.booking, at, policy),
+        caller_ringing=len(of_caller),
+        account_calls=asked.account_calls,
+        account_limit=account_limit,
+        gives_way=_giving_way(up, of_caller, of_account, incoming.source, at.boot_ms) if up or of_account else {},
+        share=_share(asked.booking, up, at, policy),
         dead_trunks=incoming.dead_trunks,
     )
+    limit = limit_reached(facts, policy) if facts.gives_way else None
+    if limit is None or limit not in facts.gives_way:
+        return facts
+    return replace(facts, share=_share(asked.booking, up, at, policy, gives_way=facts.gives_way[limit]))
 
 
-def _share(tx: Transaction, booking: Booking, at: Timestamp, policy: Policy) -> int:
+def _giving_way(
+    up: Sequence[Call], of_caller: Sequence[Call], of_account: Sequence[RingingCall], source: str, now: BootMs
+) -> dict[Reason, CallId]:
+    """Returns the ringing call that makes room at each limit of calls at once, where there is one.
+
+    Args:
+        up: The calls that are up on the booking.
+        of_caller: Those of them that ring and are the caller's own.
+        of_account: The ringing calls on all bookings of the account, if its limit is reached.
+        source: The caller.
+        now: Milliseconds since the machine's start.
+    """
+    by_limit = {
+        # A caller with a number is one caller, whose calls need not make room for each other.
+        Reason.CALLER_RINGING: _ringing(of_caller) if source == ANONYMOUS else [],
+        Reason.CONCURRENCY_LIMIT: _ringing(up),
+        Reason.ACCOUNT_LIMIT: of_account,
+    }
+    found = {reason: gives_way(calls, now) for reason, calls in by_limit.items() if calls}
+    return {reason: call_id for reason, call_id in found.items() if call_id is not None}
+
+
+def _ringing(calls: Sequence[Call]) -> list[RingingCall]:
+    return [RingingCall(call.call_id, call.started_ticks) for call in calls if call.state is CallState.RINGING]
+
+
+def _share(
+    booking: Booking, up: Sequence[Call], at: Timestamp, policy: Policy, *, gives_way: CallId | None = None
+) -> int:
+    """Returns the seconds that the call may lease, once the call `gives_way` has given back its own."""
     longest = room_for_call(booking, at.wall_ms, policy)
-    if not booking.calls.leased:
-        return min(booking.seconds.remaining, longest)  # every call that is up has leased one, so there is no other
-    up = [holding(call, booking, at, policy) for call in tx.calls.up_on(booking.id)]
-    return newcomers_share(booking.seconds.remaining, up, longest)
+    if not up:
+        return min(booking.seconds.remaining, longest)
+    given_back = sum(call.seconds_leased for call in up if call.call_id == gives_way)
+    holdings = [holding(call, booking, at, policy) for call in up if call.call_id != gives_way]
+    return newcomers_share(booking.seconds.remaining + given_back, holdings, longest)
 
 
 def holding(call: Call, booking: Booking, at: Timestamp, policy: Policy) -> Holding:

@@ -26,7 +26,7 @@ from engine.domain.metering import (
 )
 from engine.domain.numbers import ERASED
 from engine.domain.policy import Policy
-from engine.domain.routing import Bridge, Disposition, MakeRoom, Reject, RouteDecision
+from engine.domain.routing import Bridge, Disposition, Preparation, Reject, RouteDecision
 from engine.domain.times import EpochMs, Timestamp
 from engine.storage.call_path import Called
 from engine.storage.calls import Call
@@ -65,7 +65,7 @@ class AnswerNoted:
 
 def route_call(
     tx: Transaction, incoming: IncomingCall, at: Timestamp, policy: Policy, *, room_was_made: bool = False
-) -> RouteDecision | MakeRoom:
+) -> RouteDecision | Preparation:
     """Decides on an incoming call. Leases what a bridged call needs, and records a rejected one.
 
     Args:
@@ -73,12 +73,12 @@ def route_call(
         incoming: The call.
         at: When it came in.
         policy: The operator's choices.
-        room_was_made: Whether the calls that are up have already given back what they can; MakeRoom is then never the
-            result.
+        room_was_made: Whether the calls that are up have already given back what they can; a Preparation is then never
+            the result.
 
     Returns:
-        The decision. Nothing is written for MakeRoom: take seconds back from the calls that are up, then route again
-        with `room_was_made`.
+        The decision. Nothing is written for a Preparation: take seconds back from the calls that are up, or end the
+        call that gives way, then route again.
     """
     asked = asked_for(tx, incoming, at.wall_ms)
     if asked is not None and asked.call_is_known:
@@ -89,7 +89,7 @@ def route_call(
     was_rejected = asked is not None and asked.call_has_record
     if was_rejected and not isinstance(decision, Reject):
         return routing.UNKNOWN_NUMBER  # it has its one record already
-    if isinstance(decision, MakeRoom):
+    if isinstance(decision, Preparation):
         return decision
     if isinstance(decision, Bridge):
         tx.bookings.update_credit(bookings.lease(decision.booking, decision.seconds))

@@ -26,6 +26,7 @@ WORDS: Mapping[Disposition, str] = {
     Disposition.BUSY: BUSY,
     Disposition.NO_ANSWER: NO_ANSWER,
     Disposition.CANCELLED: NO_ANSWER,
+    Disposition.GAVE_WAY: NO_ANSWER,
     Disposition.LOST: NO_ANSWER,  # unless it was charged: then it is ANSWERED
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

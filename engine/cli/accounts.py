@@ -100,6 +100,10 @@ def limits(
         int | None,
         typer.Option(min=1, max=MOST.stored_megabytes, help="Megabytes that its requests may have stored."),
     ] = None,
+    calls_at_once: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST.calls_at_once, help="Calls that it may have at once, ringing ones included."),
+    ] = None,
     reset: Annotated[
         bool, typer.Option("--reset", help="Drop its own limits first, so that those of the settings apply again.")
     ] = False,
@@ -114,6 +118,7 @@ def limits(
         "new_bookings_a_day": new_bookings_a_day,
         "requests_per_minute": requests_per_minute,
         "stored_megabytes": stored_megabytes,
+        "calls_at_once": calls_at_once,
     }
     own = {name: value for name, value in options.items() if value is not None}
     settings = Settings()
@@ -136,6 +141,7 @@ def _limits(tx: Transaction, account: str, default: AccountLimits) -> dict[str, 
         "bookingsHeld": used.bookings_held,
         "numbersInQuarantine": used.numbers_in_quarantine,
         "newBookingsLastDay": used.new_bookings,
+        "callsUp": used.calls_up,
         "storedBytes": tx.accounts.stored_bytes(account_id),
     }
 

@@ -37,9 +37,28 @@ class AccountSettings(AsteriskSettings):
         "Its sandbox may have stored as much again.",
     )
 
+    calls_at_once: int | None = Field(
+        None,
+        ge=1,
+        le=MOST.calls_at_once,
+        description="Calls that one account may have at once on all its bookings, ringing ones included. Unset: half "
+        "of what our own Asterisk carries, which is a call for every five ports from `RTP_START` to `RTP_END`; "
+        f"{DEFAULT_ACCOUNT_LIMITS.calls_at_once} with an Asterisk that was there before. If there is one account only, "
+        "set what Asterisk carries.",
+    )
+
     @property
     def account_limits(self) -> AccountLimits:
         """The limits of an account that has none of its own."""
         return AccountLimits(
-            self.max_bookings_per_account, self.new_bookings_a_day, self.requests_per_minute, self.stored_megabytes
+            self.max_bookings_per_account,
+            self.new_bookings_a_day,
+            self.requests_per_minute,
+            self.stored_megabytes,
+            self.calls_at_once or self._half_of_asterisk,
         )
+
+    @property
+    def _half_of_asterisk(self) -> int:
+        """How many calls one account may have so that another one always finds room, too."""
+        return max(1, self.most_calls // 2) if self.manage_asterisk else DEFAULT_ACCOUNT_LIMITS.calls_at_once

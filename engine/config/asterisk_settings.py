@@ -22,6 +22,10 @@ PRIVATE = (
 )
 # The name of the trunk that `trunk_uri` describes.
 ONLY_TRUNK = "main"
+# A call takes four ports: RTP and RTCP with each of its two sides. The fifth is a reserve for calls that are refused:
+# Asterisk allocates ports before it counts calls, and without a free one it answers 488, after which a carrier does not
+# try its next route.
+PORTS_PER_CALL = 5
 
 
 class AsteriskSettings(BaseSettings):
@@ -105,6 +109,11 @@ class AsteriskSettings(BaseSettings):
         "`CARRIER_ADDRESSES` and `MEDIA_ENCRYPTION`. The fields of a trunk are listed below.",
         examples=['[{"name": "main", "uri": "sip:sbc.carrier.example:5060"}]'],
     )
+
+    @property
+    def most_calls(self) -> int:
+        """How many calls our own Asterisk carries at once."""
+        return (self.rtp_end - self.rtp_start + 1) // PORTS_PER_CALL
 
     @property
     def trunks_in_use(self) -> tuple[TrunkSettings, ...]:

@@ -36,6 +36,7 @@ def policy_of(settings: Settings) -> Policy:
         lost_call_margin_ms=_ms(settings.tuning.lost_call_margin),
         horizon_ms=RENEWAL_HORIZON_MS,
         account_limits=settings.account_limits,
+        max_ringing_calls_per_caller=settings.max_ringing_calls_per_caller,
         local_numbers=settings.local_numbers,
         default_limits=BookingLimits(settings.max_concurrent_calls, settings.max_calls_per_caller_per_hour),
         destinations=AllowedDestinations(

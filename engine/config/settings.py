@@ -37,7 +37,7 @@ from engine.config.types import (
     Profile,
 )
 from engine.domain.destinations import DEFAULT_TYPES, PREMIUM_PREFIXES, NumberType
-from engine.domain.policy import MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
+from engine.domain.policy import ANONYMOUS_CALLERS, MAX_CALLS_PER_CALLER_PER_HOUR, MAX_CONCURRENT_CALLS
 
 CONFIG_FILE = "rented-numbers.toml"
 
@@ -128,6 +128,13 @@ class Settings(AccountSettings):
         ge=1,
         le=MAX_CALLS_PER_CALLER_PER_HOUR,
         description="Calls of one caller within an hour, for a booking that has no limit of its own.",
+    )
+    max_ringing_calls_per_caller: int = Field(
+        1,
+        ge=1,
+        le=MAX_CONCURRENT_CALLS,
+        description="Calls of one caller that may ring on one booking at the same time. All callers without a number "
+        f"together may have {ANONYMOUS_CALLERS} times as many.",
     )
     destination_countries: list[Country] | None = Field(
         None,

@@ -18,18 +18,24 @@ class AccountLimits:
         requests_per_minute: API requests that it may send within a minute.
         stored_megabytes: Megabytes that its requests may have stored, its sandbox's as much again (see
             engine/accounts/stored_data.py).
+        calls_at_once: Calls that may be up on all its bookings at the same time, ringing ones included.
     """
 
     max_bookings: int = 1_000
     new_bookings_a_day: int = 200
     requests_per_minute: int = 600
     stored_megabytes: int = 250
+    calls_at_once: int = 100
 
 
 DEFAULT_ACCOUNT_LIMITS = AccountLimits()
 # The largest limits that an operator can set. The smallest is 1: an account that shall do nothing has no valid key.
 MOST = AccountLimits(
-    max_bookings=10_000_000, new_bookings_a_day=10_000_000, requests_per_minute=1_000_000, stored_megabytes=1_000_000
+    max_bookings=10_000_000,
+    new_bookings_a_day=10_000_000,
+    requests_per_minute=1_000_000,
+    stored_megabytes=1_000_000,
+    calls_at_once=1_000_000,
 )
 
 # The limits that an account has of its own, by their names in AccountLimits.

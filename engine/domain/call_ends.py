@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from engine.domain.routing import Disposition
+from engine.domain.routing import Cause, Disposition
 
 # Asterisk's DIALSTATUS (application Dial) of a call that was not answered. Any other value means UNREACHABLE.
 UNANSWERED: Mapping[str, Disposition] = {
@@ -49,6 +49,9 @@ OF_CAUSE: Mapping[int, Disposition] = {
 # In place of DIALSTATUS: the trunk had as many calls as it may have, and was not tried.
 FULL = "FULL"
 NORMAL_CLEARING = 16
+# The cause with which the engine ends a call that rings, so that another takes its place. Its caller gets 486, as when
+# the line is busy. Every other call that the engine ends has NORMAL_CLEARING.
+GIVES_WAY = Cause.USER_BUSY
 # Asterisk cuts a call at its limit, but measures it as a few milliseconds shorter or longer.
 LIMIT_TOLERANCE_MS = 500
 
@@ -60,7 +63,7 @@ class HungUpBy(StrEnum):
         CALLER: The caller hung up, or gave up before the answer.
         CALLEE: The hidden number's side: it hung up, or it or its carrier refused the call.
         LIMIT: The time was over: the credit, the booking, the longest call, or the time to ring.
-        ENGINE: A `DELETE` of the booking, an erasure, or the operator ended the call.
+        ENGINE: A `DELETE` of the booking, an erasure, or the operator ended the call, or it gave way while it rang.
         UNKNOWN: It is not known, for example because nothing was heard of the call any more.
     """
 
@@ -232,6 +235,8 @@ def unanswered_disposition(end: DialplanEnd) -> Disposition:
     """Returns the disposition of a call that was not answered."""
     if end.source == "caller":
         return Disposition.CANCELLED
+    if end.dial_status == "CANCEL" and not end.source and end.cause == GIVES_WAY:
+        return Disposition.GAVE_WAY
     return _disposition(end.dial_status, end.failed_last)
 
 

@@ -21,7 +21,12 @@ ExpiredMessage: TypeAlias = Literal["Incoming call for expired booking"]
 EXPIRED_MESSAGE: ExpiredMessage = "Incoming call for expired booking"
 # What can become of a call that was put through and not answered, and why a booking can have expired.
 Unanswered: TypeAlias = Literal[
-    Disposition.BUSY, Disposition.NO_ANSWER, Disposition.CANCELLED, Disposition.UNREACHABLE, Disposition.LOST
+    Disposition.BUSY,
+    Disposition.NO_ANSWER,
+    Disposition.CANCELLED,
+    Disposition.UNREACHABLE,
+    Disposition.GAVE_WAY,
+    Disposition.LOST,
 ]
 WhyExpired: TypeAlias = Literal[Reason.END_REACHED, Reason.SECONDS_SPENT, Reason.CALLS_SPENT]
 _SIP_CODE = "The final SIP status that came from the hidden number's side. Left out if none came."

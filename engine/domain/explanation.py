@@ -19,7 +19,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.CALLER_BLOCKED: "This caller is blocked on the booking.",
     Reason.ANONYMOUS_REFUSED: "The booking refuses callers who withhold their number.",
     Reason.CALLER_LIMIT: "This caller has made {caller_calls} calls within an hour; {caller_limit} are allowed.",
+    Reason.CALLER_RINGING: "{caller_ringing} calls of this caller ring already; {ringing_limit} may ring at once.",
     Reason.CONCURRENCY_LIMIT: "{calls_up} calls are up; {concurrency_limit} are allowed at once.",
+    Reason.ACCOUNT_LIMIT: "{account_calls} calls are up on the account; {account_limit} are allowed at once.",
     Reason.CALLS_HELD: "The {calls_up} calls that are up hold all remaining calls of the booking.",
     Reason.SECONDS_HELD: "The {calls_up} calls that are up hold all remaining seconds and need them.",
     Reason.NO_TRUNK: "No trunk over which the call could leave is up. The operator can see that.",
@@ -48,6 +50,9 @@ class Explanation:
         seconds: How long the call could last if it were answered at once and nothing else happened; 0 if rejected.
         limited_by: What ends the call after `seconds`; None if rejected.
         caller_calls: Calls of this caller that were let through within the last hour.
+        caller_ringing: Calls of this caller that ring on the booking.
+        account_calls: Calls that are up on all bookings of the account.
+        account_limit: The most of them.
     """
 
     booking: Booking
@@ -57,6 +62,9 @@ class Explanation:
     seconds: int
     limited_by: LimitedBy | None
     caller_calls: int
+    caller_ringing: int
+    account_calls: int
+    account_limit: int | None
 
     @property
     def put_through(self) -> bool:
@@ -74,6 +82,10 @@ class Explanation:
             caller_calls=self.caller_calls,
             caller_limit=limits.max_calls_per_caller_per_hour,
             concurrency_limit=limits.max_concurrent_calls,
+            caller_ringing=self.caller_ringing,
+            ringing_limit=policy.most_ringing(self.source),
+            account_calls=self.account_calls,
+            account_limit=self.account_limit,
         )
 
 

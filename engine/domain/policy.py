@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from engine.domain.account_limits import DEFAULT_ACCOUNT_LIMITS, AccountLimits
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
+from engine.domain.numbers import ANONYMOUS
 from engine.domain.pacing import DEFAULT_PACES, PaceRules
 from engine.domain.times import DAY_MS, HOUR_MS
 from engine.domain.trunks import Trunk
@@ -14,6 +15,8 @@ from engine.domain.trunks import Trunk
 MAX_CONCURRENT_CALLS = 1_000
 MAX_CALLS_PER_CALLER_PER_HOUR = 10_000
 MAX_CALL_SECONDS = 24 * 3_600
+# The callers without a number may have as many calls ringing on a booking as this many callers with one.
+ANONYMOUS_CALLERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,9 @@ class Policy:
         lost_call_margin_ms: Grace period after a call's latest possible end before it is settled without an end report.
         horizon_ms: The furthest that a renewal may move a booking's end into the future.
         default_limits: Limits of bookings that do not set their own.
-        account_limits: Limits of accounts that have none of their own, so that no account can empty the pool.
+        account_limits: Limits of accounts that have none of their own, so that each leaves enough for others.
+        max_ringing_calls_per_caller: Calls of one caller that may ring on one booking at the same time; None for no
+            limit.
         local_numbers: Whether a booking without a wish gets a number of its destination's country where one is free.
         destinations: Which numbers a booking may hide.
         notifications: When customers are notified.
@@ -121,10 +126,23 @@ class Policy:
     horizon_ms: int
     default_limits: BookingLimits = NO_BOOKING_LIMITS
     account_limits: AccountLimits = DEFAULT_ACCOUNT_LIMITS
+    max_ringing_calls_per_caller: int | None = None
     local_numbers: bool = True
     destinations: AllowedDestinations = DEFAULT_DESTINATIONS
     notifications: NotificationRules = DEFAULT_NOTIFICATION_RULES
     trunks: tuple[Trunk, ...] = (Trunk("main"),)
+
+    def calls_at_once(self, own: int | None) -> int:
+        """Returns how many calls an account may have at once, whose own limit is `own`, if it has one."""
+        return self.account_limits.calls_at_once if own is None else own
+
+    def most_ringing(self, source: str) -> int | None:
+        """Returns how many calls of a caller may ring on one booking; None for no limit.
+
+        All callers without a number count as one. So that one of them does not shut the others out, they may have more.
+        """
+        most = self.max_ringing_calls_per_caller
+        return most * ANONYMOUS_CALLERS if most is not None and source == ANONYMOUS else most
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ To add a reason to reject a call: add it to `Reason`, its rule to `_judge_active
 sentence to explanation.SENTENCES.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from engine.domain.booking import Booking, BookingStatus, limits_in_force, shown_caller, status_at
-from engine.domain.ids import BookingId
+from engine.domain.ids import BookingId, CallId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Policy
 from engine.domain.times import EpochMs
@@ -19,7 +19,8 @@ from engine.domain.trunks import Trunk, TrunkRoute, routes_to
 class Disposition(StrEnum):
     """How a call ended, as its CDR records it.
 
-    The engine rejected the call for EXPIRED to FORBIDDEN. LOST means that no report of its end arrived.
+    The engine rejected the call for EXPIRED to FORBIDDEN. GAVE_WAY means that it rang, and the engine ended it because
+    another call came in at a limit. LOST means that no report of its end arrived.
     """
 
     ANSWERED = "ANSWERED"
@@ -31,10 +32,13 @@ class Disposition(StrEnum):
     PAUSED = "PAUSED"
     ALL_SLOTS_HELD = "ALL_SLOTS_HELD"
     CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
+    ACCOUNT_LIMIT = "ACCOUNT_LIMIT"
     CALLER_LIMIT = "CALLER_LIMIT"
+    CALLER_RINGING = "CALLER_RINGING"
     CALLER_BLOCKED = "CALLER_BLOCKED"
     ANONYMOUS_REFUSED = "ANONYMOUS_REFUSED"
     FORBIDDEN = "FORBIDDEN"
+    GAVE_WAY = "GAVE_WAY"
     LOST = "LOST"
 
 
@@ -94,7 +98,16 @@ class MakeRoom:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class EndRinging:
+    """End a call that rings, then decide again: a limit of calls at once is reached, and this call gives way."""
+
+    call_id: CallId
+
+
 RouteDecision = Bridge | Reject
+# What must happen in Asterisk before the call can be decided on.
+Preparation = MakeRoom | EndRinging
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +120,11 @@ class Facts:
         destination_is_ours: Whether the hidden number is a rented number by now; bridging would make a loop.
         caller_blocked: Whether the booking blocks this caller.
         caller_calls: Calls of this caller that the booking has let through within the last hour.
+        caller_ringing: Calls of this caller that ring on the booking now.
+        account_calls: Calls that are up on all bookings of the account.
+        account_limit: The most of them; None for no limit.
+        gives_way: For limits of calls at once, by their reasons: the ringing call that ends if the limit is reached.
+            Where there is none, the newcomer is refused.
         share: The seconds that the call may lease, though other calls may hold them now. 0: there are none for it.
         dead_trunks: The names of trunks that are known to be down.
     """
@@ -116,6 +134,10 @@ class Facts:
     destination_is_ours: bool = False
     caller_blocked: bool = False
     caller_calls: int = 0
+    caller_ringing: int = 0
+    account_calls: int = 0
+    account_limit: int | None = None
+    gives_way: Mapping["Reason", CallId] = field(default_factory=dict)
     share: int = 0
     dead_trunks: frozenset[str] = frozenset()
 
@@ -133,7 +155,9 @@ class Reason(StrEnum):
     CALLER_BLOCKED = "caller_blocked"
     ANONYMOUS_REFUSED = "anonymous_refused"
     CALLER_LIMIT = "caller_limit"
+    CALLER_RINGING = "caller_ringing"
     CONCURRENCY_LIMIT = "concurrency_limit"
+    ACCOUNT_LIMIT = "account_limit"
     CALLS_HELD = "calls_held"
     SECONDS_HELD = "seconds_held"
     NO_TRUNK = "no_trunk"
@@ -146,7 +170,9 @@ BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, notify_expir
 BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED)
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
 CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT)
+ACCOUNT_LIMIT = Reject(Cause.USER_BUSY, Disposition.ACCOUNT_LIMIT)
 CALLER_LIMIT = Reject(Cause.CALL_REJECTED, Disposition.CALLER_LIMIT)
+CALLER_RINGING = Reject(Cause.USER_BUSY, Disposition.CALLER_RINGING)
 CALLER_BLOCKED = Reject(Cause.CALL_REJECTED, Disposition.CALLER_BLOCKED)
 ANONYMOUS_REFUSED = Reject(Cause.CALL_REJECTED, Disposition.ANONYMOUS_REFUSED)
 FORBIDDEN = Reject(Cause.CALL_REJECTED, Disposition.FORBIDDEN)
@@ -164,7 +190,9 @@ REJECTIONS: dict[Reason, Reject] = {
     Reason.CALLER_BLOCKED: CALLER_BLOCKED,
     Reason.ANONYMOUS_REFUSED: ANONYMOUS_REFUSED,
     Reason.CALLER_LIMIT: CALLER_LIMIT,
+    Reason.CALLER_RINGING: CALLER_RINGING,
     Reason.CONCURRENCY_LIMIT: CONCURRENCY_LIMIT,
+    Reason.ACCOUNT_LIMIT: ACCOUNT_LIMIT,
     Reason.CALLS_HELD: ALL_SLOTS_HELD,
     Reason.SECONDS_HELD: ALL_SLOTS_HELD,
     Reason.NO_TRUNK: NO_TRUNK,
@@ -186,7 +214,6 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
 
 def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
     limits = limits_in_force(booking, policy)
-    # Every call that is up, ringing or talking, has leased one of the booking's calls: `calls.leased` counts them.
     rules = (
         # First, so that a paused booking gives every caller the same answer.
         (booking.paused, Reason.PAUSED),
@@ -195,7 +222,11 @@ def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
         (facts.caller_blocked, Reason.CALLER_BLOCKED),
         (booking.refuse_anonymous and facts.source == ANONYMOUS, Reason.ANONYMOUS_REFUSED),
         (_reached(limits.max_calls_per_caller_per_hour, facts.caller_calls), Reason.CALLER_LIMIT),
-        (_reached(limits.max_concurrent_calls, booking.calls.leased), Reason.CONCURRENCY_LIMIT),
+        # Beyond a limit, because it was lowered, the end of one call would not suffice.
+        *(
+            (_reached(most, up) and not (up == most and reason in facts.gives_way), reason)
+            for most, up, reason in _calls_at_once(facts, booking, policy)
+        ),
         (booking.calls.remaining < 1, Reason.CALLS_HELD),
         (facts.share < 1, Reason.SECONDS_HELD),
         (bool(policy.trunks) and not _trunks_up(facts.dead_trunks, policy), Reason.NO_TRUNK),
@@ -203,20 +234,40 @@ def _judge_active(facts: Facts, booking: Booking, policy: Policy) -> Reason:
     return next((reason for applies, reason in rules if applies), Reason.PUT_THROUGH)
 
 
-def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = False) -> RouteDecision | MakeRoom:
+def _calls_at_once(facts: Facts, booking: Booking, policy: Policy) -> Sequence[tuple[int | None, int, Reason]]:
+    """Returns the limits of calls at once: the most, how many are up, and the reason to refuse another one."""
+    # Every call that is up, ringing or talking, has leased one of the booking's calls: `calls.leased` counts them.
+    return (
+        (policy.most_ringing(facts.source), facts.caller_ringing, Reason.CALLER_RINGING),
+        (limits_in_force(booking, policy).max_concurrent_calls, booking.calls.leased, Reason.CONCURRENCY_LIMIT),
+        (facts.account_limit, facts.account_calls, Reason.ACCOUNT_LIMIT),
+    )
+
+
+def limit_reached(facts: Facts, policy: Policy) -> Reason | None:
+    """Returns the first limit of calls at once that is reached: one more call needs a ringing call to give way."""
+    if facts.booking is None:
+        return None
+    limits = _calls_at_once(facts, facts.booking, policy)
+    return next((reason for most, up, reason in limits if _reached(most, up)), None)
+
+
+def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = False) -> RouteDecision | Preparation:
     """Decides on an incoming call.
 
     Args:
         facts: What the decision depends on.
         now: Epoch milliseconds.
         policy: The operator's choices.
-        room_was_made: Whether the calls that are up have already given back what they can. MakeRoom is then never the
-            result.
+        room_was_made: Whether the calls that are up have already given back what they can. A Preparation is then never
+            the result.
     """
     reason = judge(facts, now, policy)
     booking = facts.booking
     if booking is None or reason is not Reason.PUT_THROUGH:
         return REJECTIONS[reason]
+    if facts.gives_way and (limit := limit_reached(facts, policy)):
+        return REJECTIONS[limit] if room_was_made else EndRinging(facts.gives_way[limit])
     free = booking.seconds.remaining
     if facts.share > free and not room_was_made:
         return MakeRoom(booking.id, facts.share)

@@ -15,7 +15,7 @@ from engine.domain.errors import InvariantBroken
 from engine.domain.ids import AccountId, CallId
 from engine.domain.metering import talk_limit_ms
 from engine.domain.policy import Policy
-from engine.domain.routing import Bridge, MakeRoom, Reason, judge
+from engine.domain.routing import Bridge, Preparation, Reason, judge
 from engine.domain.simulation import CUT_AT_LIMIT, REPORTED, Outcome, SimulatedCall, lasts_ms, sip_status
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id
@@ -72,7 +72,7 @@ def simulate_call(
     asked = asked_for(tx, incoming, began.wall_ms)
     reason = judge(facts_of(tx, asked, incoming, began, policy), began.wall_ms, policy)
     decision = route_call(tx, incoming, began, policy, room_was_made=True)
-    if isinstance(decision, MakeRoom):
+    if isinstance(decision, Preparation):
         raise InvariantBroken("a sandbox has no live calls that could make room")
     if isinstance(decision, Bridge):
         sandbox = _ring_and_talk(tx, sandbox, incoming.call_id, call, decision, began, policy)

@@ -57,6 +57,7 @@ class AccountSummary:
         bookings_held: Number of its bookings, including expired ones in their grace period.
         numbers_in_quarantine: Number of the numbers that it gave back and that count against it.
         new_bookings: Number of the bookings that it has made within 24 hours.
+        calls_up: Number of its calls that are up.
         limits: The limits in force.
     """
 
@@ -67,6 +68,7 @@ class AccountSummary:
     bookings_held: int
     numbers_in_quarantine: int
     new_bookings: int
+    calls_up: int
     limits: AccountLimits
 
 

@@ -26,6 +26,8 @@ class Asked:
         destination_is_ours: Whether the hidden number is in the pool, so that bridging would make a loop.
         caller_blocked: Whether the booking blocks the caller.
         caller_calls: Calls of this caller that the booking has let through since an instant.
+        account_calls: Calls that are up on all bookings of the account.
+        own_calls_at_once: The account's own limit of them; None: the operator's applies.
         call_is_known: Whether a call with this id was let through before, on any booking.
         call_has_record: Whether a call with this id has its record, because it has ended or was rejected,
             or was counted on the record of another one.
@@ -35,6 +37,8 @@ class Asked:
     destination_is_ours: bool
     caller_blocked: bool
     caller_calls: int
+    account_calls: int
+    own_calls_at_once: int | None
     call_is_known: bool
     call_has_record: bool
 
@@ -71,8 +75,17 @@ class CallPath(Table):
         row = self._sql.asked(self._db, service=service, source=source, call_id=call_id, since=since)
         if row is None:
             return None
-        ours, blocked, calls, known, recorded = row[_BOOKING:]
-        return Asked(booking_from_row(row), bool(ours), bool(blocked), calls, bool(known), bool(recorded))
+        ours, blocked, calls, account_calls, own_limit, known, recorded = row[_BOOKING:]
+        return Asked(
+            booking_from_row(row),
+            bool(ours),
+            bool(blocked),
+            calls,
+            account_calls,
+            own_limit,
+            bool(known),
+            bool(recorded),
+        )
 
     def begin_expected_talk(
         self,

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.domain.ids import BookingId, CallId
+from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.metering import CallState
 from engine.domain.numbers import E164
+from engine.domain.ringing import RingingCall
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.table import Table
 
@@ -121,6 +122,11 @@ class Calls(Table):
     def up_on(self, booking_id: BookingId) -> list[Call]:
         """Returns the calls that are up on a booking."""
         return [call_from_row(row) for row in self._sql.calls_up_on_booking(self._db, booking_id=booking_id)]
+
+    def ringing_of(self, account_id: AccountId) -> list[RingingCall]:
+        """Returns the ringing calls on all bookings of an account."""
+        rows = self._sql.ringing_calls_of_account(self._db, account_id=account_id)
+        return [RingingCall(call_id, started_ticks) for call_id, started_ticks in rows]
 
     def up_briefly(self) -> list[UpCall]:
         """Returns every call that is up, with few columns."""

@@ -1,5 +1,6 @@
 """What must be true of the state machine's system after every step, and at the end, when everything works again."""
 
+from collections import Counter
 from typing import Any
 
 from engine.domain.booking import Booking, BookingStatus, status_at
@@ -8,6 +9,7 @@ from engine.domain.routing import Disposition
 from tests.contract.ledger import broken_rules
 from tests.contract.ledger_machine import Machine
 from tests.contract.model_leg import CALLED, Leg, Phase
+from tests.contract.samples import SECOND
 
 # How much later than the lease a limit in Asterisk may be: the time that a message takes.
 LIMIT_TOLERANCE_MS = 50
@@ -38,6 +40,7 @@ class Audited(Machine):
             self._calls = {row["call_id"]: row for row in rows}
             self._check_charges()
             self._check_reported()
+            self._check_calls_at_once()
         for leg in self.asterisk.in_phase(*CALLED):
             self._check_routed(leg)
             self._check_limit(leg)
@@ -74,6 +77,18 @@ class Audited(Machine):
         """Every answered call, every unanswered call and every gone booking is reported once."""
         [excess] = self.books.db.execute(REPORTED_TOO_OFTEN).fetchall()
         assert dict(excess) == {"started": 0, "missed": 0, "gone": 0}
+
+    def _check_calls_at_once(self) -> None:
+        """No limit of calls at once is ever passed, and only ringing calls gave way."""
+        up = [call for call in self._calls.values() if call["ended_at"] is None]
+        on_bookings = Counter(call["booking_id"] for call in up)
+        ringing = Counter((call["booking_id"], call["source"]) for call in up if call["state"] == CallState.RINGING)
+        assert len(up) <= self.policy.account_limits.calls_at_once
+        assert max(on_bookings.values(), default=0) <= (self.policy.default_limits.max_concurrent_calls or 0)
+        for (_, source), calls in ringing.items():
+            assert calls <= (self.policy.most_ringing(source) or 0)
+        gave_way = self.books.db.execute("SELECT call_id FROM cdrs WHERE disposition = 'GAVE_WAY'")
+        assert all(self._calls[row["call_id"]]["answered_at"] is None for row in gave_way)
 
     def _check_talk(self) -> None:
         """Charged seconds plus what unsettled calls really used never exceed what was granted, by booking."""
@@ -116,9 +131,9 @@ class Audited(Machine):
             # Asterisk's limit may be later: the talk started a little after the time that the engine computed.
             least_ms = min(left_ms, until_end) - LIMIT_TOLERANCE_MS - leg.reported_after_ms
             assert cut_at - at.wall_ms >= least_ms, "Asterisk was not told"
-            unused.append(left_ms / 1000)
+            unused.append(left_ms)
             if call.seconds_leased < self.policy.longest_call_seconds and left_ms < until_end:
-                with_room.append(left_ms / 1000)
-        assert not with_room or max(with_room) - min(with_room) <= 2, with_room
-        assert not with_room or max(unused) <= max(with_room) + 2
+                with_room.append(left_ms)
+        assert not with_room or max(with_room) - min(with_room) <= 2 * SECOND, with_room
+        assert not with_room or max(unused) <= max(with_room) + 2 * SECOND
         assert not with_room or booking.seconds.remaining <= 0, "seconds lie idle"

@@ -17,13 +17,14 @@ from engine.bookings.lifecycle import BookingRequest, Renewal
 from engine.bookings.number_pool import import_numbers
 from engine.callbacks import notifications
 from engine.calls.end_spool import CURRENT
+from engine.domain.account_limits import AccountLimits
 from engine.domain.booking import Booking
 from engine.domain.errors import BookingGone, BookingTooLong, NoNumberFree
 from engine.domain.ids import CallId
 from engine.domain.metering import CallState
 from engine.domain.notifications import EventType
 from engine.domain.numbers import E164
-from engine.domain.policy import Allowance, Policy, UsagePlan
+from engine.domain.policy import Allowance, BookingLimits, Policy, UsagePlan
 from engine.domain.trunks import Trunk
 from engine.storage.calls import Call
 from tests.contract.model_asterisk import Asterisk
@@ -41,14 +42,30 @@ NUMBERS = [f"+3225550{n:03}" for n in range(6)]
 TRUNKS = (Trunk("first"), Trunk("second"), Trunk("third"))
 
 
-def policy_of_the_machine() -> Policy:
-    """Few seconds, so that they run out, and several calls, so that they overlap."""
+def policy_of_the_machine(lines: int) -> Policy:
+    """Few seconds, so that they run out, and several calls, so that they overlap.
+
+    Args:
+        lines: How many calls a booking may have at once.
+    """
     plans = {
         UsagePlan.SMALL: Allowance(seconds=20, calls=4, valid_for_ms=DAY),
         UsagePlan.MEDIUM: Allowance(seconds=100, calls=6, valid_for_ms=7 * DAY),
         UsagePlan.LARGE: Allowance(seconds=600, calls=9, valid_for_ms=30 * DAY),
     }
-    return Policy(plans, POLICY.grace_ms, POLICY.quarantine_ms, 240, 30, 60 * SECOND, 90 * DAY, trunks=TRUNKS)
+    return Policy(
+        plans,
+        POLICY.grace_ms,
+        POLICY.quarantine_ms,
+        longest_call_seconds=240,
+        ring_seconds=30,
+        lost_call_margin_ms=60 * SECOND,
+        horizon_ms=90 * DAY,
+        default_limits=BookingLimits(max_concurrent_calls=lines),
+        account_limits=AccountLimits(calls_at_once=lines + 1),
+        max_ringing_calls_per_caller=2,
+        trunks=TRUNKS,
+    )
 
 
 class Machine(RuleBasedStateMachine):
@@ -58,7 +75,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.policy = policy_of_the_machine()
+        self.policy = policy_of_the_machine(lines=4)
         self.clocks, self.gate = Clocks(), Gate()
         self.loop = Loop(self.clocks)
         self.loop.set_default_executor(InLine(1))

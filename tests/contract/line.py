@@ -22,7 +22,7 @@ from engine.domain.explanation import Explanation
 from engine.domain.ids import CallId
 from engine.domain.numbers import ANONYMOUS
 from engine.domain.policy import Allowance, BookingLimits, Policy, UsagePlan
-from engine.domain.routing import MakeRoom, RouteDecision
+from engine.domain.routing import EndRinging, MakeRoom, Preparation, RouteDecision
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.runtime.ids import new_id
 from engine.storage import queries
@@ -93,11 +93,15 @@ class Line:
         self.calls.append(CallId(call_id))
         incoming = IncomingCall(CallId(call_id), self.booking.service, source)
         decision = calls.route_call(self.tx, incoming, self.at, self.policy)
+        if isinstance(decision, EndRinging):
+            calls.call_ended(self.tx, end_report(decision.call_id, 0, "GAVE_WAY"), self.at, self.policy)
+            self.share()
+            decision = calls.route_call(self.tx, incoming, self.at, self.policy)
         if isinstance(decision, MakeRoom):
             self.share(decision.seconds)
             decision = calls.route_call(self.tx, incoming, self.at, self.policy, room_was_made=True)
             self.share()
-        assert not isinstance(decision, MakeRoom)
+        assert not isinstance(decision, Preparation)
         return decision
 
     def share(self, keep_free: int = 0) -> None:

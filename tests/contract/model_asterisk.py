@@ -21,6 +21,8 @@ from tests.contract.model_dialplan import TOKEN, Channel, HungUp, Line
 from tests.contract.model_leg import Ami, Events, Leg, Phase
 from tests.contract.samples import CALLER, SECOND
 
+# Who calls, by turns: the number, and whether it may be shown.
+CALLERS = ((CALLER, "allowed_not_screened"), ("+14155550199", "allowed"), (CALLER, "prohib_not_screened"))
 # How long the dialplan waits for the engine.
 ENGINE_MS = 3 * SECOND
 # The model's part of the dialplan begins here: what comes before only filters what callers can write.
@@ -70,9 +72,10 @@ class Asterisk:
         return [leg for leg in self.legs if leg.phase in phases]
 
     def dialled(self, service: str) -> Leg:
-        name = f"c{next(self._names)}"
+        number = next(self._names)
+        name, (source, presentation) = f"c{number}", CALLERS[number % len(CALLERS)]
         caller, callee = Channel(f"PJSIP/carrier-{name}", name), Channel(f"PJSIP/trunk-{name}", f"{name}-callee")
-        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{CALLER},allowed_not_screened,,,,,carrier-main,"}
+        caller.variables |= {"RN_VERDICT": "", "RN_ASK": f"{service},{source},{presentation},,,,,carrier-main,"}
         ends = self._loop.create_future(), self._loop.create_future()
         leg = Leg(name, service, caller, callee, self.clocks.ticks, *ends, self.clocks.wall_ahead_ms)
         self.legs.append(leg)

@@ -5,6 +5,7 @@ import asyncio
 from panoramisk.message import Message
 
 from engine.asterisk.errors import AmiRefused, AmiUnavailable
+from engine.domain.call_ends import NORMAL_CLEARING
 from tests.contract.model_asterisk import Asterisk
 from tests.contract.model_dialplan import Channel
 from tests.contract.model_leg import CALLED, UP, Ami, Leg, Phase
@@ -70,12 +71,13 @@ class Link:
                 return leg.callee
         return None
 
-    async def hang_up(self, call_id: str) -> None:
+    async def hang_up(self, call_id: str, cause: int = NORMAL_CLEARING) -> None:
         sent = self._clocks.ticks
         async with self._in_order:
             await self._send(sent)
             found = [leg for leg in self._asterisk.in_phase(*UP) if leg.call_id == call_id]
             for leg in found:
+                leg.caller.variables["HANGUPCAUSE"] = str(cause)
                 self._asterisk.hang_up(leg)
         await self._answer()
         if not found:

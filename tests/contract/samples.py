@@ -64,6 +64,8 @@ ENDS = {
     "BUSY": DialplanEnd("BUSY", "main", (Attempt("main", "BUSY", 486, 17),), cause=17),
     "NOANSWER": DialplanEnd("NOANSWER", "main", (Attempt("main", "NOANSWER"),), cause=19),
     "CANCEL": DialplanEnd("CANCEL", "main", source="caller", cause=127),
+    # The engine ended it, so that another call takes its place.
+    "GAVE_WAY": DialplanEnd("CANCEL", "main", cause=17),
     "CHANUNAVAIL": DialplanEnd("CHANUNAVAIL", "main", (Attempt("main", "CHANUNAVAIL", 404, 1),), cause=34),
     "CONGESTION": DialplanEnd("CONGESTION", "main", (Attempt("main", "CONGESTION", 503, 34),), cause=34),
 }

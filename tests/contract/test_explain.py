@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.bookings.explain import explain
+from engine.domain.account_limits import AccountLimits
 from engine.domain.booking import BookingStatus, status_at
 from engine.domain.destinations import DEFAULT_DESTINATIONS, AllowedDestinations
 from engine.domain.errors import BookingGone, NotFound
@@ -54,6 +55,8 @@ STEPS = st.one_of(
     default=some_limits,
     steps=st.lists(STEPS, max_size=20),
     source=st.sampled_from(CALLERS),
+    ringing=st.none() | st.integers(1, 2),
+    at_once=st.sampled_from([2, 3, 100]),
     loop=st.sampled_from([False] * 7 + [True]),
 )
 def test_an_explanation_equals_what_the_next_call_gets(
@@ -63,10 +66,13 @@ def test_an_explanation_equals_what_the_next_call_gets(
     default: BookingLimits,
     steps: list[tuple[Any, ...]],
     source: str,
+    ringing: int | None,
+    at_once: int,
     *,
     loop: bool,
 ) -> None:
-    line = Line(template, plan, own, replace(TIGHT, default_limits=default))
+    tight = replace(TIGHT, default_limits=default, max_ringing_calls_per_caller=ringing)
+    line = Line(template, plan, own, replace(tight, account_limits=AccountLimits(calls_at_once=at_once)))
     try:
         for step in [*steps, *([("import", HIDDEN)] if loop else [])]:
             line.do(step)

@@ -20,6 +20,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 
 from engine.domain.policy import UsagePlan
 from tests.contract.ledger_audit import Audited
+from tests.contract.ledger_machine import policy_of_the_machine
 from tests.contract.model_leg import UP, Ami, Events, Phase
 from tests.contract.samples import DAY, HOUR, SECOND
 
@@ -34,8 +35,9 @@ STEPS = [*[1, 40, 700, SECOND, 3 * SECOND] * 10, *[9 * SECOND, 30 * SECOND] * 4,
 class Ledger(Audited):
     """The possible operations. `Audited` has what must be true after each of them."""
 
-    @initialize(plan=plans, calls=st.integers(0, 4), held=st.booleans())
-    def a_booking_and_its_first_calls(self, plan: UsagePlan, calls: int, *, held: bool = False) -> None:
+    @initialize(plan=plans, calls=st.integers(0, 4), held=st.booleans(), lines=st.sampled_from([1, 2, 4, 6]))
+    def a_booking_and_its_first_calls(self, plan: UsagePlan, calls: int, *, held: bool = False, lines: int = 4) -> None:
+        self.policy = policy_of_the_machine(lines)
         self.start()
         self.book(plan)
         self.people_talk(self.held[0], calls)
@@ -254,6 +256,22 @@ def test_a_call_that_rang_for_long_does_not_keep_more_than_its_share(template: P
         ledger.calls_come_in(turn=0, calls=1)
         ledger.all_is_well_again()
         ledger.a_callee_picks_up(turn=0)
+        ledger.all_is_well_again()
+        ledger.teardown()
+
+
+def test_a_ringing_call_gives_way_to_a_newcomer_at_the_limit(template: Path) -> None:
+    with over(template):
+        ledger = Ledger()
+        ledger.a_booking_and_its_first_calls(UsagePlan.LARGE, calls=0)
+        ledger.calls_come_in(turn=0, calls=4)
+        first, *_ = ledger.asterisk.in_phase(Phase.RINGING)
+        ledger.time_passes(9 * SECOND)
+        [newcomer] = ledger.come_in(ledger.held[0], 1)
+        ledger.audit()
+        assert (first.phase, newcomer.phase) == (Phase.OVER, Phase.RINGING)
+        [record] = ledger.books.db.execute("SELECT call_id, disposition FROM cdrs").fetchall()
+        assert tuple(record) == (first.call_id, "GAVE_WAY")
         ledger.all_is_well_again()
         ledger.teardown()
 

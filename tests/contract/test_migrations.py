@@ -147,6 +147,7 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("accounts", {"max_bookings": 0}),
     ("accounts", {"new_bookings_a_day": 0}),
     ("accounts", {"stored_megabytes": 0}),
+    ("accounts", {"calls_at_once": 0}),
     ("accounts", {"requests_per_minute": 0}),
     ("calls", {"state": "GONE"}),
     ("calls", {"seconds_leased": 0}),

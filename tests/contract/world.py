@@ -21,7 +21,7 @@ from engine.domain.booking import Booking
 from engine.domain.ids import AccountId, BookingId, CallId
 from engine.domain.numbers import E164
 from engine.domain.policy import Policy, UsagePlan
-from engine.domain.routing import Bridge, MakeRoom, RouteDecision
+from engine.domain.routing import Bridge, EndRinging, MakeRoom, Preparation, RouteDecision
 from engine.domain.times import BootMs, EpochMs, Timestamp
 from engine.storage.sqlite import SqliteStorage
 from tests.contract.ledger import broken_rules
@@ -89,19 +89,24 @@ class World:
     async def sweep(self) -> SweepResult:
         return await self.storage.run(bookings.sweep, self.at, self.policy)
 
-    async def route(self, service: E164, call_id: str | None = None) -> RouteDecision:
+    async def route(self, service: E164, call_id: str | None = None, source: str = CALLER) -> RouteDecision:
         name = call_id or f"auto-{next(self._call_ids)}"
-        incoming = IncomingCall(CallId(name), service, CALLER, sip_call_id=f"{name}@host")
+        incoming = IncomingCall(CallId(name), service, source, sip_call_id=f"{name}@host")
         decision = await self.storage.run(calls.route_call, incoming, self.at, self.policy)
-        for is_last in (False, False, True):
-            if isinstance(decision, MakeRoom):
+        for is_last in (False, False, False, True):
+            if isinstance(decision, EndRinging):
+                await self.ended(decision.call_id, 0, "GAVE_WAY")
+                decision = await self.storage.run(
+                    calls.route_call, incoming, self.at, self.policy, room_was_made=is_last
+                )
+            elif isinstance(decision, MakeRoom):
                 decision = await self._route_with_room(incoming, decision, is_last=is_last)
-        assert not isinstance(decision, MakeRoom)
+        assert not isinstance(decision, Preparation)
         return decision
 
     async def _route_with_room(
         self, incoming: IncomingCall, room: MakeRoom, *, is_last: bool
-    ) -> RouteDecision | MakeRoom:
+    ) -> RouteDecision | Preparation:
         """Does the same as agi_scripts/route.py."""
         async with self._one_at_a_time:
             await self.share(room.booking_id, keep_free=room.seconds)

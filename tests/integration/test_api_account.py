@@ -39,6 +39,8 @@ async def test_an_account_shows_its_own_figures(api: Api) -> None:
         "numbersInQuarantine": 0,
         "maxNewBookingsADay": 200,
         "newBookingsLastDay": 0,
+        "maxCallsAtOnce": 100,
+        "callsUp": 0,
     }
     first, _ = await api.book(), await api.book()
     assert await used(api) == (2, 0, 2)

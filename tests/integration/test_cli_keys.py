@@ -52,7 +52,7 @@ def test_accounts_are_listed_without_their_secrets(cli: Cli) -> None:
 def test_the_limits_of_an_account_are_shown_set_and_reset(cli: Cli) -> None:
     account = cli.json("accounts", "create", "ann")
     shown = {"accountId": account["id"], "maxBookings": 1_000, "newBookingsADay": 200, "requestsPerMinute": 600}
-    shown |= {"storedMegabytes": 250, "storedBytes": 0}
+    shown |= {"storedMegabytes": 250, "storedBytes": 0, "callsAtOnce": 100, "callsUp": 0}
     shown |= {"own": [], "bookingsHeld": 0, "numbersInQuarantine": 0, "newBookingsLastDay": 0}
     assert cli.json("accounts", "limits", "ann") == shown
     # What is not its own follows the settings.
@@ -68,12 +68,21 @@ def test_the_limits_of_an_account_are_shown_set_and_reset(cli: Cli) -> None:
         "own": ["maxBookings"],
     }
     assert cli.json("accounts", "limits", "ann", "--reset") == shown
+    # Unset, half of what our own Asterisk can carry, which takes five ports for each call.
+    assert cli.json("accounts", "limits", "ann", rtp_end="10199")["callsAtOnce"] == 20
+    assert cli.json("accounts", "limits", "ann", "--calls-at-once", "30", rtp_end="10199")["callsAtOnce"] == 30
 
 
 def test_bad_limits_are_refused(cli: Cli) -> None:
     cli("accounts", "create", "ann")
     cli("keys", "create", "ann", "--test")
-    for option in ("--max-bookings", "--new-bookings-a-day", "--requests-per-minute", "--stored-megabytes"):
+    for option in (
+        "--max-bookings",
+        "--new-bookings-a-day",
+        "--requests-per-minute",
+        "--stored-megabytes",
+        "--calls-at-once",
+    ):
         for value in ("0", "-1", "10000001", "many"):
             assert cli("accounts", "limits", "ann", option, value).returncode == 2
     assert cli.json("accounts", "limits", "ann")["own"] == []

@@ -68,6 +68,7 @@ def settings_of(directory: Path, wanted: Wanted, ports: tuple[int, int], ami_por
         requests_per_minute=100_000,
         max_bookings_per_account=1_000_000,
         new_bookings_a_day=1_000_000,
+        calls_at_once=1_000_000,
         grace=life,
         quarantine=life,
         callback_retention=life,

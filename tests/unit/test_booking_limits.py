@@ -56,7 +56,7 @@ def test_every_reason_has_a_sentence() -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_no_explanation_contains_the_hidden_number(reason: Reason) -> None:
-    explanation = Explanation(a_booking(), CALLER, START, reason, 7, LimitedBy.SECONDS_LEFT, 2)
+    explanation = Explanation(a_booking(), CALLER, START, reason, 7, LimitedBy.SECONDS_LEFT, 2, 1, 4, 5)
     sentence = explanation.sentence(STRICT)
     assert sentence.endswith(".")
     assert "{" not in sentence

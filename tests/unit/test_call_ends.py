@@ -1,5 +1,7 @@
 """What is kept of a call's end: disposition, the carrier's answer, and who hung up."""
 
+from typing import get_args
+
 import pytest
 
 from engine.domain.call_ends import (
@@ -11,7 +13,8 @@ from engine.domain.call_ends import (
     unanswered_disposition,
     unanswered_end,
 )
-from engine.domain.routing import Disposition
+from engine.domain.event_kinds import Unanswered
+from engine.domain.routing import REJECTIONS, Disposition
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,8 @@ FAILED = (Attempt("first", "CONGESTION", 503, 34),)
         # The second trunk rang when the call ended: the answer of the first one is not the call's.
         (DialplanEnd("CANCEL", "main", FAILED, "caller", 127), Disposition.CANCELLED, HungUpBy.CALLER),
         (DialplanEnd("CANCEL", "main", FAILED, "", 16), Disposition.CANCELLED, HungUpBy.ENGINE),
+        (DialplanEnd("CANCEL", "main", FAILED, "", 17), Disposition.GAVE_WAY, HungUpBy.ENGINE),
+        (DialplanEnd("CANCEL", "main", FAILED, "caller", 17), Disposition.CANCELLED, HungUpBy.CALLER),
         # The callee hung up as it answered.
         (DialplanEnd("ANSWER", "main", FAILED, "callee"), Disposition.CANCELLED, HungUpBy.CALLEE),
         # The caller was faster than Dial().
@@ -107,3 +112,8 @@ def test_a_call_that_ends_without_a_carriers_answer_has_no_sip_status(
 def test_who_ended_an_answered_call(source: str, cause: int | None, reached_limit: bool, by: HungUpBy) -> None:
     end = DialplanEnd("ANSWER", "main", FAILED, source, cause)
     assert answered_end(end, reached_limit=reached_limit) == CallEnd("main", 200, cause, by)
+
+
+def test_callbacks_name_every_disposition_of_a_call_that_was_not_answered() -> None:
+    not_put_through = {each.disposition for each in REJECTIONS.values()} - {Disposition.UNREACHABLE}
+    assert set(get_args(Unanswered)) == set(Disposition) - not_put_through - {Disposition.ANSWERED}

@@ -7,7 +7,8 @@ import pytest
 from agi_scripts import dialplan
 from engine.asterisk.config_files import TEMPLATES, render
 from engine.asterisk.exposures import NEEDED_MODULES
-from engine.asterisk.limit_keeper import DIALED_PEER, SECONDS, VERDICT
+from engine.asterisk.limit_keeper import SECONDS, VERDICT
+from engine.asterisk.ringing_ends import DIALED_PEER
 from engine.asterisk.silent_trunks import CONTEXT, EXTENSION, LABEL, TRIED
 from engine.domain.failover import FINAL_ANSWERS, NOT_FINAL, ends_search, final_answers_pattern
 from engine.domain.routing import ALL_SLOTS_HELD, BOOKING_EXPIRED, FORBIDDEN, UNKNOWN_NUMBER, Bridge

@@ -16,6 +16,7 @@ from engine.domain.routing import (
     Disposition,
     Facts,
     MakeRoom,
+    Preparation,
     Reason,
     Reject,
     RouteDecision,
@@ -47,7 +48,9 @@ ANSWERS = {
     Reason.CALLER_BLOCKED: Reject(Cause(21), Disposition.CALLER_BLOCKED, notify_expired=False),
     Reason.ANONYMOUS_REFUSED: Reject(Cause(21), Disposition.ANONYMOUS_REFUSED, notify_expired=False),
     Reason.CALLER_LIMIT: Reject(Cause(21), Disposition.CALLER_LIMIT, notify_expired=False),
+    Reason.CALLER_RINGING: Reject(Cause(17), Disposition.CALLER_RINGING, notify_expired=False),
     Reason.CONCURRENCY_LIMIT: Reject(Cause(17), Disposition.CONCURRENCY_LIMIT, notify_expired=False),
+    Reason.ACCOUNT_LIMIT: Reject(Cause(17), Disposition.ACCOUNT_LIMIT, notify_expired=False),
     Reason.CALLS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, notify_expired=False),
     Reason.SECONDS_HELD: Reject(Cause(17), Disposition.ALL_SLOTS_HELD, notify_expired=False),
     Reason.NO_TRUNK: Reject(Cause(34), Disposition.UNREACHABLE, notify_expired=False),
@@ -68,7 +71,7 @@ def test_dead_trunks_are_left_out_and_without_any_nothing_is_leased() -> None:
     policy = replace(POLICY, trunks=(Trunk("first"), Trunk("second")))
     booking = a_booking()
 
-    def decided(*dead: str) -> RouteDecision | MakeRoom:
+    def decided(*dead: str) -> RouteDecision | Preparation:
         return decide(Facts(booking, CALLER, share=60, dead_trunks=frozenset(dead)), START, policy)
 
     def routes(*dead: str) -> list[str]:
@@ -154,6 +157,13 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
         Reason.PUT_THROUGH,
     ),
     "caller limit": (Facts(up(0, max_calls_per_caller_per_hour=3), caller_calls=3), START, Reason.CALLER_LIMIT),
+    "last call below the account's limit": (
+        Facts(up(1), account_calls=4, account_limit=5, share=60),
+        START,
+        Reason.PUT_THROUGH,
+    ),
+    "account's limit": (Facts(up(1), account_calls=5, account_limit=5, share=60), START, Reason.ACCOUNT_LIMIT),
+    "account's limit lowered": (Facts(up(1), account_calls=6, account_limit=5), START, Reason.ACCOUNT_LIMIT),
     # Credit that other calls hold.
     "calls held, seconds left": (
         Facts(a_booking(calls=ALL_CALLS_HELD, seconds=Credit.new(300)), CALLER),

@@ -37,7 +37,9 @@ SELECT id, name, events, created_at, (
     SELECT COUNT(*) FROM (
         SELECT 1 FROM bookings WHERE account_id = :account_id AND created_at > :since LIMIT :at_most
     ) AS made
-) AS new_bookings
+) AS new_bookings, (
+    SELECT COALESCE(SUM(calls_leased), 0) FROM bookings WHERE account_id = :account_id AND calls_leased > 0
+) AS calls_up
 FROM accounts WHERE id = :account_id;
 
 -- name: insert_api_key!

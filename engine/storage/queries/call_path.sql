@@ -5,6 +5,11 @@ SELECT {b.bookings},
     EXISTS (SELECT 1 FROM numbers AS n WHERE n.e164 = b.destination AND n.state <> 'RETIRED'),
     EXISTS (SELECT 1 FROM blocked_callers AS x WHERE x.booking_id = b.id AND x.caller = :source),
     (SELECT COUNT(*) FROM calls AS c WHERE c.booking_id = b.id AND c.source = :source AND c.started_at > :since),
+    (SELECT COALESCE(SUM(u.calls_leased), 0) FROM bookings AS u WHERE u.account_id = b.account_id AND u.calls_leased > 0),
+    (
+        SELECT o.calls_at_once FROM accounts AS a JOIN accounts AS o ON o.id = COALESCE(a.test_of, a.id)
+        WHERE a.id = b.account_id
+    ),
     EXISTS (SELECT 1 FROM calls AS k WHERE k.call_id = :call_id),
     EXISTS (SELECT 1 FROM cdrs AS r WHERE r.call_id = :call_id)
         OR EXISTS (SELECT 1 FROM counted_calls AS o WHERE o.call_id = :call_id)

@@ -19,6 +19,10 @@ SELECT {calls} FROM calls WHERE call_id = :call_id;
 -- name: calls_up_on_booking
 SELECT {calls} FROM calls WHERE booking_id = :booking_id AND ended_at IS NULL;
 
+-- name: ringing_calls_of_account
+SELECT c.call_id, c.started_ticks FROM bookings AS b JOIN calls AS c ON c.booking_id = b.id
+WHERE b.account_id = :account_id AND b.calls_leased > 0 AND c.ended_at IS NULL AND c.state = 'RINGING';
+
 -- name: calls_to_hang_up
 SELECT {c.calls} FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
 WHERE c.ended_at IS NULL AND (b.gone_at IS NOT NULL OR c.destination = 'erased')

@@ -1,0 +1,49 @@
+"""Ends calls that ring, so that newcomers can take their places."""
+
+import asyncio
+
+import structlog
+
+from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.errors import AmiError
+from engine.domain.call_ends import GIVES_WAY
+from engine.domain.ids import CallId
+from engine.runtime.periodic import wait_for
+
+log = structlog.get_logger(__name__)
+
+# Dial() sets it when the callee answers.
+DIALED_PEER = "DIALEDPEERNAME"
+# Asterisk reports the end of a call that it was told to end well within this time. The newcomer waits for it.
+LONGEST_WAIT_SECONDS = 1.0
+
+
+class RingingEnds:
+    """Ends ringing calls one by one, and waits until their ends are settled.
+
+    Asterisk ends the call first, and only its report settles the call: until then the call may still be answered.
+    """
+
+    def __init__(self, link: AmiLink) -> None:
+        self._link = link
+        self._awaited: dict[CallId, asyncio.Event] = {}
+
+    def settled(self, call_id: CallId) -> None:
+        """Takes note that a call is settled."""
+        if awaited := self._awaited.get(call_id):
+            awaited.set()
+
+    async def end(self, call_id: CallId) -> None:
+        """Ends a call, unless it has been answered meanwhile. Does nothing if Asterisk cannot be reached."""
+        settled = self._awaited.setdefault(call_id, asyncio.Event())
+        try:
+            peer = await self._link.action("Getvar", Channel=call_id, Variable=DIALED_PEER)
+            if peer.value:
+                return
+            await self._link.hang_up(call_id, GIVES_WAY)
+            log.info("ringing_call_gave_way", call=call_id)
+            await wait_for(settled, LONGEST_WAIT_SECONDS)
+        except AmiError:
+            return
+        finally:
+            self._awaited.pop(call_id, None)
