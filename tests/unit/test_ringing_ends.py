@@ -1,0 +1,82 @@
+"""How a ringing call is ended for a newcomer: only while it rings, and the newcomer waits until it is settled."""
+
+import asyncio
+from typing import cast
+
+import pytest
+from panoramisk.message import Message
+
+from engine.asterisk import ringing_ends
+from engine.asterisk.ami_link import AmiLink
+from engine.asterisk.errors import AmiRefused, AmiUnavailable
+from engine.asterisk.ringing_ends import RingingEnds
+from engine.domain.ids import CallId
+
+CALL = CallId("c1")
+
+
+class Link:
+    """The link to an Asterisk with one call. `fails` is raised by the action of that name."""
+
+    def __init__(self, peer: str = "", fails: dict[str, Exception] | None = None) -> None:
+        self.peer = peer
+        self.fails = fails or {}
+        self.ended: list[tuple[str, int]] = []
+
+    async def action(self, name: str, **fields: str) -> Message:
+        assert fields == {"Channel": CALL, "Variable": "DIALEDPEERNAME"}
+        if name in self.fails:
+            raise self.fails[name]
+        return Message({"Response": "Success", "Value": self.peer})
+
+    async def hang_up(self, channel: str, cause: int) -> None:
+        if "Hangup" in self.fails:
+            raise self.fails["Hangup"]
+        self.ended.append((channel, cause))
+
+
+def ends(link: Link) -> RingingEnds:
+    return RingingEnds(cast("AmiLink", link))
+
+
+@pytest.mark.parametrize("newcomers", [1, 2])
+async def test_a_newcomer_waits_until_the_call_that_gives_way_is_settled(newcomers: int) -> None:
+    link = Link()
+    ending = ends(link)
+    waiting = [asyncio.create_task(ending.end(CALL)) for _ in range(newcomers)]
+    await asyncio.sleep(0.01)
+    ending.settled(CallId("another"))
+    await asyncio.sleep(0.01)
+    assert not any(task.done() for task in waiting)
+    # SIP 486 to its caller.
+    assert link.ended == [(CALL, 17)] * newcomers
+    ending.settled(CALL)
+    async with asyncio.timeout(ringing_ends.LONGEST_WAIT_SECONDS / 2):
+        await asyncio.gather(*waiting)
+    assert ending._awaited == {}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        Link(peer="PJSIP/trunk-main-1"),
+        Link(fails={"Getvar": AmiUnavailable("no link")}),
+        Link(fails={"Getvar": AmiRefused("no such channel")}),
+        Link(fails={"Hangup": AmiRefused("no such channel")}),
+        Link(fails={"Hangup": AmiUnavailable("lost")}),
+    ],
+    ids=["answered", "no link", "ended", "ends just now", "link lost"],
+)
+async def test_a_call_that_rings_no_more_is_left_alone_and_nobody_waits(link: Link) -> None:
+    ending = ends(link)
+    async with asyncio.timeout(ringing_ends.LONGEST_WAIT_SECONDS / 2):
+        await ending.end(CALL)
+    assert (link.ended, ending._awaited) == ([], {})
+
+
+async def test_nobody_waits_for_long_for_a_report_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ringing_ends, "LONGEST_WAIT_SECONDS", 0.02)
+    ending = ends(Link())
+    async with asyncio.timeout(5):
+        await ending.end(CALL)
+    assert ending._awaited == {}
