@@ -3,6 +3,7 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -267,3 +268,19 @@ def test_a_time_of_silence_below_a_second_is_refused(monkeypatch: pytest.MonkeyP
     assert getattr(settings_from(monkeypatch, {name: "PT1S"}), name.lower()) == timedelta(seconds=1)
     with pytest.raises(ValidationError, match=name.lower()):
         settings_from(monkeypatch, {name: "PT0.9S"})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "calls"),
+    [
+        ({}, 100),
+        ({"rtp_start": 20_000, "rtp_end": 20_099}, 10),
+        ({"rtp_start": 20_000, "rtp_end": 20_010}, 1),
+        ({"rtp_start": 20_000, "rtp_end": 29_999, "manage_asterisk": False}, 100),
+        ({"calls_at_once": 180}, 180),
+    ],
+)
+def test_an_account_has_half_of_our_own_asterisk_unless_the_operator_decides(
+    chosen: dict[str, Any], calls: int
+) -> None:
+    assert Settings(**chosen).account_limits.calls_at_once == calls
