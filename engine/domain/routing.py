@@ -259,8 +259,7 @@ def decide(facts: Facts, now: EpochMs, policy: Policy, *, room_was_made: bool = 
         facts: What the decision depends on.
         now: Epoch milliseconds.
         policy: The operator's choices.
-        room_was_made: Whether the calls that are up have already given back what they can. A Preparation is then never
-            the result.
+        room_was_made: Whether the calls that are up have given back what they can: the result is no Preparation.
     """
     reason = judge(facts, now, policy)
     booking = facts.booking
