@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from api.docs_page import served as docs_page
-from api.http.auth import FAILURES, authenticate, keep_to_sandboxes
+from api.http.auth import FAILURES, authenticate, keep_to_sandboxes, refuse_suspended
 from api.http.auth_failures import FailureLimit
 from api.http.dependencies import DEPENDENCIES, SANDBOX, TIME_LIMIT, Dependencies, RequestLimits
 from api.http.idempotency import UNDER_WAY
@@ -65,6 +65,7 @@ def build_app(deps: Dependencies) -> web.Application:
             limit_time,
             authenticate,
             limit_requests,
+            refuse_suspended,
             keep_to_sandboxes,
             take_turns,
             check_parameters,

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import structlog
 
 from engine.asterisk.reconciler import Reconciler
+from engine.bookings.closing import end_bookings_of_closed
 from engine.bookings.lifecycle import sweep
 from engine.callbacks.notifications import notify_all_due
 from engine.calls.end_spool import EndSpool
@@ -74,6 +75,7 @@ class Sweeper:
         await self._spool.take_in()
         # An expired booking's notifications must be posted before the sweep removes the booking.
         await notify_all_due(self._storage, self._clock.now(), self._policy)
+        await self._storage.run(end_bookings_of_closed, self._clock.now(), self._policy)
         at = self._clock.timestamp()
         settle_lost = self._reconciler.has_compared or at.boot_ms - self._started_ms >= WAIT_FOR_ASTERISK_MS
         swept = await self._storage.run(sweep, at, self._policy, settle_lost=settle_lost)

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from api.http.auth_failures import FailureLimit
 from api.http.client_ip import client_ip_of
-from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, KEY_DIGEST, OWN_QUOTA, SANDBOX
+from api.http.dependencies import ACCOUNT_ID, DEPENDENCIES, IS_SUSPENDED, KEY_DIGEST, OWN_QUOTA, SANDBOX
 from api.http.problems import ProblemError
 from api.http.routes import ROUTES_BY_HANDLER, Handler
 from engine.accounts.keys import key_digest
@@ -31,8 +31,18 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         key = await _key(request)
         request[ACCOUNT_ID] = key.account_id
         request[OWN_QUOTA] = key.requests_per_minute
+        request[IS_SUSPENDED] = key.is_suspended
         if key.test_of is not None:
             request[SANDBOX] = Sandbox(key.account_id, key.clock_ahead_ms, key.test_of)
+    return await handler(request)
+
+
+@web.middleware
+async def refuse_suspended(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuses suspended accounts. It runs after the rate limit, so that such requests count too."""
+    route = request.app[ROUTES_BY_HANDLER].get(request.match_info.handler)
+    if request.get(IS_SUSPENDED) and not (route and route.while_suspended):
+        raise _suspended()
     return await handler(request)
 
 
@@ -70,13 +80,20 @@ async def _key(request: web.Request) -> ApiKey:
 
 
 async def check_key_again(request: web.Request) -> None:
-    """Raises ProblemError if the request's key was revoked in the meantime."""
-    if await request.app[DEPENDENCIES].reads.key(request[KEY_DIGEST]) is None:
+    """Raises ProblemError if the request's key was revoked, or its account suspended, in the meantime."""
+    key = await request.app[DEPENDENCIES].reads.key(request[KEY_DIGEST])
+    if key is None:
         raise _no_key()
+    if key.is_suspended:
+        raise _suspended()
 
 
 def _no_key() -> ProblemError:
     return ProblemError("unauthorized", "Send `Authorization: Bearer <key>` with a valid API key.")
+
+
+def _suspended() -> ProblemError:
+    return ProblemError("account_suspended", "The operator has suspended the account. Only `GET /account` answers.")
 
 
 def _note_failure(request: web.Request) -> None:

@@ -109,6 +109,8 @@ DEPENDENCIES = web.AppKey("DEPENDENCIES", Dependencies)
 ACCOUNT_ID: web.RequestKey[AccountId] = web.RequestKey("ACCOUNT_ID")
 # How many requests that account may send within a minute; None: as many as others.
 OWN_QUOTA: web.RequestKey[int | None] = web.RequestKey("OWN_QUOTA")
+# Whether that account is suspended.
+IS_SUSPENDED = web.RequestKey("IS_SUSPENDED", bool)
 # The digest of that key. Long answers use it to look the key up again.
 KEY_DIGEST = web.RequestKey("KEY_DIGEST", str)
 # The sandbox of the request's key. Not set for live keys.

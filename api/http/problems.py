@@ -47,6 +47,7 @@ PROBLEMS: dict[str, Kind] = {
     "invalid_cursor": Kind(400, "Invalid cursor"),
     "invalid_idempotency_key": Kind(400, "Invalid Idempotency-Key"),
     "unauthorized": Kind(401, "A valid API key is required"),
+    "account_suspended": Kind(403, "The account is suspended"),
     "test_key_required": Kind(403, "A sandbox key is required"),
     "quota_reached": Kind(403, "The account has reached its limit of bookings"),
     "not_found": Kind(404, "Not found"),

@@ -57,6 +57,7 @@ class Route:
         keyed: Whether an `Idempotency-Key` is accepted.
         public: Whether no API key is needed.
         test: Whether a sandbox key is needed.
+        while_suspended: Whether it serves suspended accounts too.
         counts: Whether it reads as many rows as there are, although it lists none.
     """
 
@@ -70,6 +71,7 @@ class Route:
     keyed: bool = False
     public: bool = False
     test: bool = False
+    while_suspended: bool = False
     counts: bool = False
 
     @property

@@ -47,6 +47,7 @@ from api.schemas.common import Outgoing, Page
 from api.schemas.explanations import ExplanationBody
 from api.schemas.sandbox import ClockBody, ClockChange, NewSimulatedCall, SimulatedCallBody
 from engine.callbacks.attempt import HEADERS
+from engine.domain.account_state import AccountState
 from engine.domain.booking import BookingStatus, CallerId
 from engine.domain.call_ends import HungUpBy
 from engine.domain.events import as_json
@@ -192,6 +193,8 @@ SIMULATED = SimulatedCallBody(
 ACCOUNT = AccountBody(
     id=ACCOUNT_ID,
     name="Customer Ltd",
+    state=AccountState.ACTIVE,
+    suspended_at=None,
     events=[EventType.CALL_MISSED, EventType.BOOKING_EXPIRING_SOON],
     created_at=BOOKED_AT,
     max_bookings=1000,

@@ -40,7 +40,7 @@ def codes_of(route: Route) -> list[str]:
     """Returns the codes of the problems that an operation may answer with, in the order of PROBLEMS."""
     codes = OF_ALL | set(route.operation.problems)
     if not route.public:
-        codes |= OF_PRIVATE
+        codes |= OF_PRIVATE if route.while_suspended else OF_PRIVATE | {"account_suspended"}
     if route.test:
         codes |= {"test_key_required"}
     if "cursor" in route.parameters:

@@ -1,6 +1,6 @@
 """/account: the account of the API key, and the optional events that its callbacks report."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aiohttp import web
 from pydantic import AfterValidator, Field
@@ -13,6 +13,7 @@ from api.http.routes import Operation, Route
 from api.schemas.common import Incoming, Outgoing
 from api.schemas.fields import AccountIdField, Count, Instant
 from engine.callbacks import notifications
+from engine.domain.account_state import AccountState
 from engine.domain.notifications import EventType
 from engine.domain.times import rfc3339
 
@@ -44,6 +45,10 @@ class AccountBody(Outgoing):
     id: AccountIdField
     name: str
     """The name that the operator gave it."""
+    state: Literal[AccountState.ACTIVE, AccountState.SUSPENDED]
+    """While the account is `SUSPENDED`, calls to its bookings are refused, and only this operation answers."""
+    suspended_at: Instant | None
+    """When the operator suspended the account. `null`: it is active."""
     events: list[EventType]
     """The optional events that its callbacks report. Every account receives two more events."""
     created_at: Instant
@@ -82,6 +87,8 @@ async def _account(request: web.Request) -> AccountBody:
     return AccountBody(
         id=account.id,
         name=account.name,
+        state=AccountState.ACTIVE if account.suspended_at is None else AccountState.SUSPENDED,
+        suspended_at=None if account.suspended_at is None else rfc3339(account.suspended_at),
         events=account.events,
         created_at=rfc3339(account.created_at),
         max_bookings=limits.max_bookings,
@@ -97,7 +104,19 @@ async def _account(request: web.Request) -> AccountBody:
 TAG = "Account"
 
 ROUTES = (
-    Route("GET", "/account", show, Operation("getAccount", TAG, "See your account", answers={200: AccountBody})),
+    Route(
+        "GET",
+        "/account",
+        show,
+        Operation(
+            "getAccount",
+            TAG,
+            "See your account",
+            answers={200: AccountBody},
+            detail="The only operation that serves a suspended account too.",
+        ),
+        while_suspended=True,
+    ),
     Route(
         "PUT",
         "/account",

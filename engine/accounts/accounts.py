@@ -13,25 +13,35 @@ MAX_NAME = 100
 TEST_SUFFIX = " (test)"
 
 
-def create_account(tx: Transaction, name: str, now: EpochMs, *, test_of: AccountId | None = None) -> Account:
+def create_account(tx: Transaction, name: str, now: EpochMs, *, test_of: Account | None = None) -> Account:
     """Creates an account with a webhook secret.
 
     Args:
         tx: The transaction.
         name: The account's name, unique.
         now: The present time.
-        test_of: The account whose sandbox the new account is; None for a customer's own account.
+        test_of: The account whose sandbox the new account is, with the same state; None for a customer's account.
 
     Raises:
         InvalidInput: The name is taken, empty, too long or not printable.
     """
+    check_name(tx, name)
+    account_id = AccountId(new_id("acc"))
+    if test_of is None:
+        account = Account(account_id, name, new_secret(), now)
+    else:
+        state = (test_of.suspended_at, test_of.suspended_reason, test_of.closed_at)
+        account = Account(account_id, name, new_secret(), now, test_of.id, *state)
+    tx.accounts.insert(account)
+    return account
+
+
+def check_name(tx: Transaction, name: str) -> None:
+    """Raises InvalidInput if an account's name is taken, empty, too long or not printable."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidInput([f"an account's name has 1 to {MAX_NAME} printable characters"])
     if tx.accounts.by_name(name):
         raise InvalidInput([f"there is already an account {name!r}"])
-    account = Account(AccountId(new_id("acc")), name, new_secret(), now, test_of)
-    tx.accounts.insert(account)
-    return account
 
 
 def sandbox_of(tx: Transaction, account: str, now: EpochMs) -> Account:
@@ -51,10 +61,15 @@ def sandbox_of(tx: Transaction, account: str, now: EpochMs) -> Account:
     sandbox_id = tx.sandboxes.beside(owner.id)
     if sandbox_id is not None:
         return account_of(tx, sandbox_id)
-    name = f"{owner.name[: MAX_NAME - len(TEST_SUFFIX)]}{TEST_SUFFIX}"
+    name = name_of_sandbox(owner)
     if tx.accounts.by_name(name):  # a customer chose this name
-        name = f"{owner.id}{TEST_SUFFIX}"
-    return create_account(tx, name, now, test_of=owner.id)
+        name = name_of_sandbox(owner, by_id=True)
+    return create_account(tx, name, now, test_of=owner)
+
+
+def name_of_sandbox(owner: Account, *, by_id: bool = False) -> str:
+    """Returns the name of an account's sandbox: after the account's name, or its id."""
+    return f"{owner.id if by_id else owner.name[: MAX_NAME - len(TEST_SUFFIX)]}{TEST_SUFFIX}"
 
 
 def set_limits(tx: Transaction, account: str, own: OwnLimits, *, reset: bool = False) -> Account:

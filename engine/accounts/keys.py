@@ -60,9 +60,13 @@ def create_key(tx: Transaction, account: str, pepper: str, now: EpochMs, *, test
         test: Create a key to the account's sandbox. The first such key also creates the sandbox.
 
     Raises:
-        InvalidInput: There is no such account.
+        InvalidInput: There is no such account, or it is closed.
     """
-    found = sandbox_of(tx, account, now) if test else account_of(tx, account)
+    found = account_of(tx, account)
+    if found.closed_at is not None:
+        raise InvalidInput([f"the account {found.name!r} is closed for good"])
+    if test:
+        found = sandbox_of(tx, found.id, now)
     secret = (TEST_PREFIX if found.test_of else LIVE_PREFIX) + secrets.token_urlsafe(32)
     key = NewKey(new_id("key"), found.id, secret)
     tx.accounts.insert_key(

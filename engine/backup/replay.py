@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from engine.bookings.closing import revoke_all_keys
 from engine.bookings.lifecycle import end_for_good
 from engine.callbacks.secrets import new_secret, secret_digest
 from engine.calls.lifecycle import call_ended
@@ -51,7 +52,8 @@ def make_up_for(tx: Transaction, losses: Losses, reader: ReportReader) -> Mappin
     done = Counter[str]()
     done += _settle_calls(tx, losses, reader)
     by_kind = {kind: [each for each in losses.entries if each.kind is kind] for kind in Kind}
-    done["keysRevoked"] = sum(_revoke_key(tx, each) for each in by_kind[Kind.KEY])
+    done += _set_account_states(tx, losses.entries)
+    done["keysRevoked"] += sum(_revoke_key(tx, each) for each in by_kind[Kind.KEY])
     done["bookingsEnded"] = sum(_end_booking(tx, each, losses) for each in by_kind[Kind.BOOKING])
     done["bookingsPaused"] = sum(_pause_booking(tx, each, losses) for each in by_kind[Kind.DESTINATION])
     done["secretsReplaced"] = _replace_secrets(tx, {each.subject for each in by_kind[Kind.SECRET]})
@@ -82,6 +84,30 @@ def _settle_calls(tx: Transaction, losses: Losses, reader: ReportReader) -> Coun
 
 def _revoke_key(tx: Transaction, entry: Entry) -> bool:
     return tx.accounts.revoke_key(entry.subject, entry.at)
+
+
+def _set_account_states(tx: Transaction, entries: Iterable[Entry]) -> Counter[str]:
+    """Gives each account its latest state, and revokes the keys of closed ones, whose bookings end in a sweep.
+
+    The log is in the order of events, and has every suspension and every resumption since the backup.
+    """
+    done = Counter[str]()
+    latest = {each.subject: each for each in entries if each.kind in {Kind.SUSPENDED, Kind.RESUMED}}
+    for subject, entry in latest.items():
+        account = tx.accounts.by_id(AccountId(subject))
+        if account is None or account.closed_at is not None:
+            continue
+        if entry.kind is Kind.SUSPENDED and account.suspended_at is None:
+            tx.accounts.suspend(account.id, None, entry.at)
+            done["accountsSuspended"] += 1
+        elif entry.kind is Kind.RESUMED and account.suspended_at is not None:
+            tx.accounts.resume(account.id)
+            done["accountsResumed"] += 1
+    for entry in entries:
+        if entry.kind is Kind.CLOSED and tx.accounts.close(AccountId(entry.subject), entry.at):
+            done["accountsClosed"] += 1
+            done["keysRevoked"] += revoke_all_keys(tx, AccountId(entry.subject), entry.at)
+    return done
 
 
 def _end_booking(tx: Transaction, entry: Entry, losses: Losses) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from engine.accounts.standing import check_active
 from engine.bookings.number_pool import take_number
 from engine.bookings.quota import check_quota
 from engine.callbacks import notifications
@@ -101,11 +102,13 @@ def book(tx: Transaction, request: BookingRequest, now: EpochMs, policy: Policy)
         InvalidDestination: The destination is not a telephone number.
         DestinationNotAllowed: The operator does not allow the destination.
         DestinationIsOurs: The destination is a rented number.
+        AccountSuspended: The account is suspended or closed.
         QuotaReached: The account has as many bookings and numbers in quarantine as it may have.
         TooManyNewBookings: The account has made as many bookings within 24 hours as it may.
         NumberNotFree: The number that the customer asked for is not free.
         NoNumberFree: No number that matches the request is free.
     """
+    check_active(tx, request.account_id)  # a request may have begun before the account was suspended
     destination = _checked_destination(tx, request.destination, policy)
     check_quota(tx, request.account_id, now, policy)
     allowance = policy.plans[request.usage_plan]

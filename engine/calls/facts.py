@@ -74,6 +74,7 @@ def facts_of(tx: Transaction, asked: Asked | None, incoming: IncomingCall, at: T
         gives_way=_giving_way(up, of_caller, of_account, incoming.source, at.boot_ms) if up or of_account else {},
         share=_share(asked.booking, up, at, policy),
         dead_trunks=incoming.dead_trunks,
+        account_suspended=asked.account_suspended,
     )
     limit = limit_reached(facts, policy) if facts.gives_way else None
     if limit is None or limit not in facts.gives_way:

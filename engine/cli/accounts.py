@@ -1,31 +1,36 @@
-"""`accounts …` and `keys …`: who may use the API, and which events they chose."""
+"""`accounts …`: customers' accounts, their states, limits and chosen events."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from pydantic.alias_generators import to_camel
 
-from engine.accounts import accounts, keys
+from engine.accounts import accounts, standing
+from engine.bookings import closing
 from engine.callbacks import notifications
 from engine.cli.database import run_command
-from engine.cli.options import AccountArgument
-from engine.cli.output import Json, show, show_one
-from engine.config import secrets
+from engine.cli.options import AccountArgument, YesOption
+from engine.cli.output import Json, complain, show, show_one, with_times
+from engine.config.policy import policy_of
 from engine.config.settings import Settings
+from engine.control.client import ask_engine
+from engine.control.protocol import EngineSilent
+from engine.control.requests import EndCalls
 from engine.domain.account_limits import MOST, AccountLimits
+from engine.domain.account_state import state_of
 from engine.domain.errors import InvalidInput
+from engine.domain.ids import BookingId
 from engine.domain.notifications import EventType
-from engine.domain.times import EpochMs, rfc3339
-from engine.local.data_dir import require_database
 from engine.runtime.clock import SystemClock
+from engine.storage.accounts import Account
 from engine.storage.transaction import Transaction
 
-accounts_app = typer.Typer(add_completion=False, no_args_is_help=True, help="Customers' accounts.")
-keys_app = typer.Typer(add_completion=False, no_args_is_help=True, help="API keys.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Customers' accounts.")
 
 
-@accounts_app.command("create")
+@app.command("create")
 def create_account(
     name: Annotated[str, typer.Argument(help="Unique name of the customer.")], as_json: Json = False
 ) -> None:
@@ -34,20 +39,106 @@ def create_account(
     show_one({"id": account.id, "name": account.name, "webhookSecret": account.webhook_secret}, as_json=as_json)
 
 
-@accounts_app.command("list")
+@app.command("list")
 def list_accounts(as_json: Json = False) -> None:
     """List all accounts without their secrets, and sandboxes with the account that they belong to."""
     rows = run_command(Settings(), lambda tx: tx.accounts.all())
     show(
         [
-            _with_times({"id": row["id"], "name": row["name"], "testOf": row["test_of"]}, createdAt=row["created_at"])
+            with_times(
+                {"id": row["id"], "name": row["name"], "testOf": row["test_of"]},
+                createdAt=row["created_at"],
+            )
+            | _standing(row["suspended_at"], row["suspended_reason"], row["closed_at"])
             for row in rows
         ],
         as_json=as_json,
     )
 
 
-@accounts_app.command("events")
+@app.command("suspend")
+def suspend(
+    account: AccountArgument,
+    reason: Annotated[
+        str | None, typer.Option(help=f"Why, for the operator alone; up to {standing.MAX_REASON} characters.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Refuse new calls to an account's bookings, and its API keys, until `resume`. Its sandbox is suspended too.
+
+    Live calls go on to their end, the time of bookings goes on, and callbacks still go out. What is booked stays.
+    """
+    found = run_command(Settings(), standing.suspend, account, reason, SystemClock().now())
+    show_one(_shown(found), as_json=as_json)
+
+
+@app.command("resume")
+def resume(account: AccountArgument, as_json: Json = False) -> None:
+    """Lift the suspension of an account and of its sandbox. It takes effect at once."""
+    show_one(_shown(run_command(Settings(), standing.resume, account)), as_json=as_json)
+
+
+@app.command("rename")
+def rename(
+    account: AccountArgument,
+    name: Annotated[str, typer.Argument(help="Its new name, unique.")],
+    as_json: Json = False,
+) -> None:
+    """Give an account another name. Its id, which keys and records name, stays the same."""
+    show_one(_shown(run_command(Settings(), standing.rename, account, name)), as_json=as_json)
+
+
+@app.command("close")
+def close(
+    account: AccountArgument,
+    force: Annotated[bool, typer.Option("--force", help="Also while calls are live, which then end.")] = False,
+    yes: YesOption = False,
+    as_json: Json = False,
+) -> None:
+    """Close an account for good: its keys are revoked, its bookings end, its numbers go into quarantine.
+
+    Its sandbox is closed with it. Callbacks still go out, and records are kept as long as those of others. Closing it
+    again carries on where an earlier close was cut short.
+    """
+    settings, now = Settings(), SystemClock().now()
+    policy = policy_of(settings)
+    found = run_command(settings, standing.own_account, account)
+    if not yes and found.closed_at is None:
+        held = run_command(settings, _limits, found.id, settings.account_limits)["bookingsHeld"]
+        typer.confirm(f"Close {found.name} for good, and end its {held} bookings?", abort=True, err=True)
+    closed = run_command(settings, closing.close, found.id, now, with_live_calls=force)
+    ended = 0
+    while batch := run_command(settings, closing.end_bookings_of_closed, now, policy):
+        ended += batch
+    left = len(closed.live) - _calls_ended(settings, closed.live)
+    counts = {"keysRevoked": closed.keys_revoked, "bookingsEnded": ended, "callsEnded": len(closed.live) - left}
+    show_one(_shown(closed.account) | counts, as_json=as_json)
+    if left:
+        complain(f"{left} calls could not be ended now: the engine ends them as soon as it reaches Asterisk")
+
+
+def _calls_ended(settings: Settings, live: list[BookingId]) -> int:
+    """Lets a running engine end the calls of these bookings. Returns how many it reached."""
+    reached = 0
+    for booking_id in dict.fromkeys(live):
+        with suppress(EngineSilent):
+            done = ask_engine(settings.data_dir, EndCalls(booking_id))
+            reached += 0 if done is None else done.calls - done.unreached
+    return min(reached, len(live))
+
+
+def _shown(account: Account) -> dict[str, Any]:
+    return {"id": account.id, "name": account.name} | _standing(
+        account.suspended_at, account.suspended_reason, account.closed_at
+    )
+
+
+def _standing(suspended_at: int | None, reason: str | None, closed_at: int | None) -> dict[str, Any]:
+    record = {"state": state_of(suspended_at, closed_at).value}
+    return with_times(record, suspendedAt=suspended_at, closedAt=closed_at) | {"reason": reason}
+
+
+@app.command("events")
 def choose_events(
     account: AccountArgument,
     chosen: Annotated[
@@ -81,7 +172,7 @@ def _read_events(text: str) -> list[EventType]:
     return [known[word] for word in words]
 
 
-@accounts_app.command("limits")
+@app.command("limits")
 def limits(
     account: AccountArgument,
     max_bookings: Annotated[
@@ -144,57 +235,3 @@ def _limits(tx: Transaction, account: str, default: AccountLimits) -> dict[str, 
         "callsUp": used.calls_up,
         "storedBytes": tx.accounts.stored_bytes(account_id),
     }
-
-
-@keys_app.command("create")
-def create_key(
-    account: AccountArgument,
-    test: Annotated[bool, typer.Option("--test", help="Make a key to the account's sandbox.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Make an API key. It is shown only now: the system keeps a digest of it.
-
-    A sandbox has simulated numbers, calls and time. It signs its callbacks with a secret of its own, shown as well.
-    """
-    settings = Settings()
-    require_database(settings)
-    pepper = secrets.load(settings.data_dir / "secrets").key_pepper
-    key = run_command(settings, keys.create_key, account, pepper, SystemClock().now(), test=test)
-    record = {"id": key.id, "accountId": key.account_id, "key": key.secret}
-    if test:
-        record["webhookSecret"] = run_command(settings, accounts.account_of, key.account_id).webhook_secret
-    show_one(record, as_json=as_json)
-
-
-@keys_app.command("list")
-def list_keys(account: AccountArgument, as_json: Json = False) -> None:
-    """List the keys of an account and of its sandbox.
-
-    Of each key: its last four characters, when it was last used (to the minute), and when it was revoked.
-    """
-    rows = run_command(Settings(), keys.keys_of, account)
-    show(
-        [
-            _with_times(
-                {"id": row["id"], "endsWith": row["hint"], "test": row["is_test"]},
-                createdAt=row["created_at"],
-                lastUsedAt=row["last_used_at"],
-                revokedAt=row["revoked_at"],
-            )
-            for row in rows
-        ],
-        as_json=as_json,
-    )
-
-
-@keys_app.command("revoke")
-def revoke_key(
-    key: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")], as_json: Json = False
-) -> None:
-    """Revoke an API key: the API answers 401 to it from now on. The account's other keys stay valid."""
-    revoked_at = run_command(Settings(), keys.revoke_key, key, SystemClock().now())
-    show_one(_with_times({"id": key}, revokedAt=revoked_at), as_json=as_json)
-
-
-def _with_times(record: dict[str, Any], **instants: int | None) -> dict[str, Any]:
-    return record | {name: None if instant is None else rfc3339(EpochMs(instant)) for name, instant in instants.items()}

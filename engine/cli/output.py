@@ -12,6 +12,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from engine.domain.times import EpochMs, rfc3339
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # Into a file or a pipe, lines are not folded.
@@ -69,6 +71,11 @@ def show_one(record: dict[str, Any], *, as_json: bool) -> None:
     for key, value in record.items():
         shown = Text(f"{key:>{width}}  {'' if value is None else value}")
         console.print(shown, highlight=False, soft_wrap=True)
+
+
+def with_times(record: dict[str, Any], **instants: int | None) -> dict[str, Any]:
+    """Returns a record with instants in epoch milliseconds, which are shown as RFC 3339."""
+    return record | {name: None if instant is None else rfc3339(EpochMs(instant)) for name, instant in instants.items()}
 
 
 @contextmanager

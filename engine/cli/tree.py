@@ -57,8 +57,8 @@ ENTRIES: dict[str, Entry] = {
     "callbacks": Entry("callbacks", "app", "Callbacks to customers: their deliveries and their receivers."),
     "privacy": Entry("privacy", "app", "Personal data."),
     "simulate": Entry("simulate", "app", "Calls and time in a sandbox, without telephones and without waiting."),
-    "accounts": Entry("accounts", "accounts_app", "Customers' accounts."),
-    "keys": Entry("accounts", "keys_app", "API keys."),
+    "accounts": Entry("accounts", "app", "Customers' accounts."),
+    "keys": Entry("keys", "app", "API keys."),
     "secrets": Entry("secrets", "app", "The secrets that sign callbacks."),
 }
 

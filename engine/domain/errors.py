@@ -7,6 +7,7 @@ RentedNumbersError
 │   ├── DestinationIsOurs
 │   ├── UnknownPlan
 │   ├── CallbackNotAcceptable
+│   ├── AccountSuspended
 │   ├── QuotaReached
 │   ├── TooManyNewBookings (retryable)
 │   ├── TooMuchStored (retryable)
@@ -72,6 +73,12 @@ class CallbackNotAcceptable(Refusal):
     """The engine may not send callbacks to this URL."""
 
     code = "callback_not_acceptable"
+
+
+class AccountSuspended(Refusal):
+    """The operator has suspended or closed the account."""
+
+    code = "account_suspended"
 
 
 class QuotaReached(Refusal):

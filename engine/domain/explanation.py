@@ -10,6 +10,7 @@ from engine.domain.times import EpochMs, rfc3339
 
 SENTENCES: dict[Reason, str] = {
     Reason.NO_BOOKING: "The booking is gone.",
+    Reason.ACCOUNT_SUSPENDED: "The operator has suspended the account; the operator can let calls through again.",
     Reason.END_REACHED: "The booking ended at {end_time}; a renewal revives it.",
     Reason.SECONDS_SPENT: "The booking has no seconds left; a renewal adds some.",
     Reason.CALLS_SPENT: "The booking has no calls left; a renewal adds some.",

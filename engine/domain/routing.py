@@ -29,6 +29,7 @@ class Disposition(StrEnum):
     CANCELLED = "CANCELLED"
     UNREACHABLE = "UNREACHABLE"
     EXPIRED = "EXPIRED"
+    ACCOUNT_SUSPENDED = "ACCOUNT_SUSPENDED"
     PAUSED = "PAUSED"
     ALL_SLOTS_HELD = "ALL_SLOTS_HELD"
     CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
@@ -127,6 +128,7 @@ class Facts:
             Where there is none, the newcomer is refused.
         share: The seconds that the call may lease, though other calls may hold them now. 0: there are none for it.
         dead_trunks: The names of trunks that are known to be down.
+        account_suspended: Whether the booking's account is suspended or closed.
     """
 
     booking: Booking | None
@@ -140,12 +142,14 @@ class Facts:
     gives_way: Mapping["Reason", CallId] = field(default_factory=dict)
     share: int = 0
     dead_trunks: frozenset[str] = frozenset()
+    account_suspended: bool = False
 
 
 class Reason(StrEnum):
     """Why a call is put through or rejected, in the order in which the rules are checked."""
 
     NO_BOOKING = "no_booking"
+    ACCOUNT_SUSPENDED = "account_suspended"
     END_REACHED = "end_reached"
     SECONDS_SPENT = "seconds_spent"
     CALLS_SPENT = "calls_spent"
@@ -167,6 +171,7 @@ class Reason(StrEnum):
 UNKNOWN_NUMBER = Reject(Cause.UNALLOCATED, None)
 BOOKING_EXPIRED = Reject(Cause.NUMBER_CHANGED, Disposition.EXPIRED, notify_expired=True)
 # SIP 480 "Temporarily Unavailable": the number is neither wrong nor busy.
+ACCOUNT_SUSPENDED = Reject(Cause.NO_ANSWER, Disposition.ACCOUNT_SUSPENDED)
 BOOKING_PAUSED = Reject(Cause.NO_ANSWER, Disposition.PAUSED)
 ALL_SLOTS_HELD = Reject(Cause.USER_BUSY, Disposition.ALL_SLOTS_HELD)
 CONCURRENCY_LIMIT = Reject(Cause.USER_BUSY, Disposition.CONCURRENCY_LIMIT)
@@ -181,6 +186,7 @@ NO_TRUNK = Reject(Cause.NO_CIRCUIT, Disposition.UNREACHABLE)
 
 REJECTIONS: dict[Reason, Reject] = {
     Reason.NO_BOOKING: UNKNOWN_NUMBER,
+    Reason.ACCOUNT_SUSPENDED: ACCOUNT_SUSPENDED,
     Reason.END_REACHED: BOOKING_EXPIRED,
     Reason.SECONDS_SPENT: BOOKING_EXPIRED,
     Reason.CALLS_SPENT: BOOKING_EXPIRED,
@@ -207,6 +213,9 @@ def judge(facts: Facts, now: EpochMs, policy: Policy) -> Reason:
     booking = facts.booking
     if booking is None or (status := status_at(booking, now, policy)) is BookingStatus.GONE:
         return Reason.NO_BOOKING
+    if facts.account_suspended:
+        # Before the expiry, whose callback asks for a renewal that the account cannot make.
+        return Reason.ACCOUNT_SUSPENDED
     if status is BookingStatus.EXPIRED:
         return why_expired(booking)
     return _judge_active(facts, booking, policy)

@@ -183,6 +183,14 @@ def _erase_reason(tx: Transaction, row: Row, task: Task, findings: Findings) -> 
     return search.found
 
 
+def _erase_suspension(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
+    search = _Row("accounts", row["key"], task, findings)
+    reason = search.search("suspended_reason", row["suspended_reason"] or "")
+    if search.found:
+        tx.erasure.set_suspended_reason(row["key"], reason)
+    return search.found
+
+
 def _erase_answer(tx: Transaction, row: Row, task: Task, findings: Findings) -> bool:
     """Deletes a kept answer that contains the number, or whose idempotency key does."""
     search = _Row("kept_answers", row["key"], task, findings)
@@ -209,6 +217,7 @@ STEPS = (
     Step("responses", "callback_attempts", ("response",), _erase_response),
     Step("endpoints", "callback_endpoints", ("url",), _erase_endpoint),
     Step("adjustments", "grants", ("reason",), _erase_reason),
+    Step("suspensions", "accounts", ("suspended_reason",), _erase_suspension),
     Step("kept_answers", "kept_answers", ("body", "idempotency_key"), _erase_answer),
     Step("blocked_callers", "blocked_callers", ("caller",), _erase_blocked),
 )

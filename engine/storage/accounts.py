@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.domain.account_limits import AccountLimits, OwnLimits, limits_in_force
+from engine.domain.account_state import AccountState, state_of
 from engine.domain.ids import AccountId
 from engine.domain.notifications import EventType
 from engine.domain.times import DAY_MS, EpochMs
@@ -20,6 +21,9 @@ class Account:
 
     Attributes:
         test_of: The customer's account that the sandbox belongs to. None: this is a customer's account.
+        suspended_at: When it was suspended, or closed without having been suspended. None: it is active.
+        suspended_reason: The operator's words.
+        closed_at: When it was closed.
     """
 
     id: AccountId
@@ -27,6 +31,14 @@ class Account:
     webhook_secret: str
     created_at: EpochMs
     test_of: AccountId | None = None
+    suspended_at: EpochMs | None = None
+    suspended_reason: str | None = None
+    closed_at: EpochMs | None = None
+
+    @property
+    def state(self) -> AccountState:
+        """Its state."""
+        return state_of(self.suspended_at, self.closed_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,7 @@ class ApiKey:
         clock_ahead_ms: How far the account's clock is ahead of the machine's, in milliseconds. Only sandboxes have a
             clock of their own.
         requests_per_minute: The customer's own limit; None: the operator's applies.
+        is_suspended: Whether the account is suspended.
     """
 
     id: str
@@ -46,6 +59,7 @@ class ApiKey:
     test_of: AccountId | None = None
     clock_ahead_ms: int = 0
     requests_per_minute: int | None = None
+    is_suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,8 @@ class AccountSummary:
         new_bookings: Number of the bookings that it has made within 24 hours.
         calls_up: Number of its calls that are up.
         limits: The limits in force.
+        suspended_at: When it was suspended. None: it is active.
+        closed_at: When it was closed.
     """
 
     id: AccountId
@@ -70,6 +86,13 @@ class AccountSummary:
     new_bookings: int
     calls_up: int
     limits: AccountLimits
+    suspended_at: EpochMs | None
+    closed_at: EpochMs | None
+
+    @property
+    def state(self) -> AccountState:
+        """Its state."""
+        return state_of(self.suspended_at, self.closed_at)
 
 
 class Accounts(Table):
@@ -90,8 +113,24 @@ class Accounts(Table):
         return Account(**row) if row else None
 
     def all(self) -> list[dict[str, Any]]:
-        """Returns id, name, test_of, created_at and own max_bookings of all accounts, in the order of their ids."""
+        """Returns names, instants, states and own max_bookings of all accounts, in the order of their ids."""
         return [dict(row) for row in self._sql.accounts_list(self._db)]
+
+    def rename(self, account_id: AccountId, name: str) -> None:
+        """Stores another name, which must be free."""
+        self._sql.rename_account(self._db, id=account_id, name=name)
+
+    def suspend(self, account_id: AccountId, reason: str | None, now: EpochMs) -> None:
+        """Suspends an account and its sandbox, or stores another reason of one that is suspended."""
+        self._sql.suspend_account(self._db, id=account_id, reason=reason, now=now)
+
+    def resume(self, account_id: AccountId) -> None:
+        """Lifts the suspension of an account and its sandbox, which must not be closed."""
+        self._sql.resume_account(self._db, id=account_id)
+
+    def close(self, account_id: AccountId, now: EpochMs) -> bool:
+        """Closes an account and its sandbox. Returns False if there is none, or it is closed: it keeps its instant."""
+        return bool(self._sql.close_account(self._db, id=account_id, now=now))
 
     def own_limits(self, account_id: AccountId) -> dict[str, int]:
         """Returns the limits that an account has of its own. A sandbox has those of its customer's account."""

@@ -95,6 +95,10 @@ class Bookings(Table):
         rows = self._sql.bookings_expired_before(self._db, before=instant, at_most=limit)
         return [booking_from_row(row) for row in rows]
 
+    def of_closed_accounts(self, limit: int) -> list[Booking]:
+        """Returns bookings of closed accounts, sandboxes included, that are not gone."""
+        return [booking_from_row(row) for row in self._sql.bookings_of_closed_accounts(self._db, at_most=limit)]
+
     def held_by(self, account_id: AccountId, limit: int) -> int:
         """Counts an account's bookings, including those in their grace period. Stops counting at `limit`."""
         return int(self._sql.bookings_held(self._db, account_id=account_id, at_most=limit))

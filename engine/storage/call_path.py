@@ -31,6 +31,7 @@ class Asked:
         call_is_known: Whether a call with this id was let through before, on any booking.
         call_has_record: Whether a call with this id has its record, because it has ended or was rejected,
             or was counted on the record of another one.
+        account_suspended: Whether the booking's account is suspended or closed.
     """
 
     booking: Booking
@@ -41,6 +42,7 @@ class Asked:
     own_calls_at_once: int | None
     call_is_known: bool
     call_has_record: bool
+    account_suspended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class CallPath(Table):
         row = self._sql.asked(self._db, service=service, source=source, call_id=call_id, since=since)
         if row is None:
             return None
-        ours, blocked, calls, account_calls, own_limit, known, recorded = row[_BOOKING:]
+        ours, blocked, calls, account_calls, own_limit, known, recorded, suspended = row[_BOOKING:]
         return Asked(
             booking_from_row(row),
             bool(ours),
@@ -85,6 +87,7 @@ class CallPath(Table):
             own_limit,
             bool(known),
             bool(recorded),
+            bool(suspended),
         )
 
     def begin_expected_talk(

@@ -50,6 +50,10 @@ class ErasureTables(Table):
         """Replaces a grant's reason."""
         self._sql.set_grant_reason(self._db, id=grant_id, reason=reason)
 
+    def set_suspended_reason(self, account_id: str, reason: str) -> None:
+        """Replaces the reason why an account is suspended."""
+        self._sql.set_suspended_reason(self._db, id=account_id, reason=reason)
+
     def set_callback_body(self, event_id: str, body: str) -> None:
         """Replaces a callback's body."""
         self._sql.set_callback_body(self._db, id=event_id, body=body)

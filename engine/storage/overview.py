@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from engine.domain.booking import Booking
-from engine.domain.ids import AccountId
+from engine.domain.ids import AccountId, BookingId
 from engine.domain.numbers import E164
 from engine.storage.bookings import booking_from_row
 from engine.storage.calls import Call, call_from_row
@@ -58,6 +58,10 @@ class Overview(Table):
             at_most=limit,
         )
         return [OwnedBooking(row["account"], booking_from_row(row)) for row in rows]
+
+    def live_bookings_of(self, account_id: AccountId) -> list[BookingId]:
+        """Returns the booking of each call of the account that is up; a booking with several calls several times."""
+        return [row["booking_id"] for row in self._sql.live_bookings_of_account(self._db, account_id=account_id)]
 
     def live_calls(self, limit: int) -> list[LiveCall]:
         """Returns the calls that are up, ringing ones included, oldest first."""

@@ -83,7 +83,7 @@ class Reads:
     async def key(self, digest: str) -> ApiKey | None:
         """Returns the API key with that digest; None for an unknown or revoked key."""
         row = await self._keys.run(self._sql.api_key_of_digest, digest=digest)
-        return ApiKey(**row) if row else None
+        return ApiKey(**{**row, "is_suspended": bool(row["is_suspended"])}) if row else None
 
     async def account(self, account_id: AccountId, default: AccountLimits, now: EpochMs) -> AccountSummary:
         """Returns an account, which must exist, with what it uses of its limits."""
@@ -93,7 +93,7 @@ class Reads:
         return account_summary_from_row(row, limits)
 
     async def accounts(self) -> list[dict[str, Any]]:
-        """Returns id, name, test_of, created_at and own max_bookings of all accounts, in the order of their ids."""
+        """Returns names, instants, states and own max_bookings of all accounts, in the order of their ids."""
         return [dict(row) for row in await self._lists.run(self._sql.accounts_list)]
 
     async def booking(self, booking_id: BookingId) -> Booking | None:

@@ -50,6 +50,12 @@ class Kind(StrEnum):
     """A booking is gone, and its number may belong to another one."""
     DESTINATION = "destination"
     """A booking hides another number than before."""
+    SUSPENDED = "suspended"
+    """An account was suspended."""
+    RESUMED = "resumed"
+    """The suspension of an account was lifted, which cancels the entry about it."""
+    CLOSED = "closed"
+    """An account was closed for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,11 @@ class RevocationLog:
         """Drops entries from before an instant, and repeated ones. Raises OSError, RevocationLogDamaged."""
         with self._locked():
             entries = _read(self._path)
-            latest = {(each.kind, each.subject): each for each in entries[1:] if each.at >= before}
+            latest: dict[tuple[Kind, str], Entry] = {}
+            for each in entries[1:]:
+                latest.pop((each.kind, each.subject), None)  # each stays in the order of its latest entry
+                if each.at >= before:
+                    latest[each.kind, each.subject] = each
             begin = Entry(max(entries[0].at, before), Kind.BEGIN)
             text = "".join(map(_line, [begin, *latest.values()]))
             write_atomically(self._path, text, sync_directory=True)

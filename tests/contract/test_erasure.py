@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.accounts.standing import suspend
 from engine.bookings import lifecycle as bookings
 from engine.bookings.lifecycle import BookingRequest
 from engine.calls import lifecycle as calls
@@ -58,6 +59,7 @@ ERASABLE = {
     "bookings": {"destination", "callback", "label", "metadata"},
     "blocked_callers": {"caller"},
     "grants": {"reason"},
+    "accounts": {"suspended_reason"},
     "calls": {"source", "destination", "sip_call_id"},
     "cdrs": {"source", "destination", "sip_call_id"},
     "outbox": {"body", "url"},
@@ -102,7 +104,8 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
         insert_row(world, "kept_answers", account_id=account, idempotency_key=key, body=body)
     await world.storage.run(attempt_due, world.now, HttpAnswer(503), f"no {PERSON}, nor {PERSON}9")
     insert_row(world, "callback_endpoints", account_id=account, url=f"https://customer.example/{DIGITS}")
-    assert everything(world).count(DIGITS) >= 16
+    await world.storage.run(suspend, account, f"complaint of {PERSON}", world.now)
+    assert everything(world).count(DIGITS) >= 17
 
     erased = await erased_from(world)
 
@@ -120,6 +123,7 @@ async def test_a_number_is_erased_wherever_it_can_appear_and_the_ledger_balances
         "adjustments": 1,
         "kept_answers": 2,
         "blocked_callers": 1,
+        "suspensions": 1,
     }
     assert (erased.remaining, erased.unsure) == ([], [])
     assert erased.searched["outbox"] == len(world.rows("SELECT id FROM outbox"))

@@ -148,6 +148,8 @@ INCONSISTENT: list[tuple[str, dict[str, Any]]] = [
     ("accounts", {"new_bookings_a_day": 0}),
     ("accounts", {"stored_megabytes": 0}),
     ("accounts", {"calls_at_once": 0}),
+    ("accounts", {"suspended_reason": "unpaid"}),
+    ("accounts", {"closed_at": START}),
     ("accounts", {"requests_per_minute": 0}),
     ("calls", {"state": "GONE"}),
     ("calls", {"seconds_leased": 0}),

@@ -40,6 +40,7 @@ SORTS = {
 }
 # The index of frequent queries, and as much of their search as matters.
 INDEXES = {
+    "bookings_of_closed_accounts": "accounts_closed",
     "bookings_page": "bookings_listed (account_id=? AND id",
     "bookings_page_end": "bookings_listed (account_id=? AND id",
     "accounts_with_callbacks": "outbox_due (account_id>?)",
@@ -87,6 +88,7 @@ CALL_PATH = {
         "k USING COVERING INDEX sqlite_autoindex_calls_1 (call_id=?)",
         "r USING COVERING INDEX cdrs_call (call_id=?)",
         "o USING PRIMARY KEY (call_id=?)",
+        "s USING INDEX sqlite_autoindex_accounts_1 (id=?)",
     ],
     "begin_expected_talk": [
         "calls USING INDEX sqlite_autoindex_calls_1 (call_id=?)",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from api.http.idempotency import UNDER_WAY
 from engine.accounts.accounts import set_limits
+from engine.accounts.standing import suspend
 from engine.sandbox.clock import MAX_AHEAD_MS
 from engine.storage.transaction import Transaction
 from tests.integration.api_helpers import (
@@ -54,6 +55,11 @@ async def quota_reached(api: Api) -> Answer:
 async def too_many_new_bookings(api: Api) -> Answer:
     await api.storage.run(set_limits, "ours", {"new_bookings_a_day": 1})
     await api.book()
+    return await book(api)
+
+
+async def account_suspended(api: Api) -> Answer:
+    await api.storage.run(suspend, "ours", "unpaid", api.clock.now())
     return await book(api)
 
 
@@ -187,6 +193,7 @@ CAUSES: dict[str, Callable[[Api], Awaitable[Answer]]] = {
     "number_not_free": lambda api: book(api, service="+3225559999"),
     "no_number_free": no_number_free,
     "overloaded": overloaded,
+    "account_suspended": account_suspended,
     "test_key_required": lambda api: api.call("GET", "/test/clock"),
     "clock_too_far": clock_too_far,
     "unavailable": unavailable,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.accounts.accounts import set_limits
+from engine.accounts.standing import resume, suspend
 from engine.domain.ids import CallId
 from engine.domain.notifications import EventType
 from tests.integration.api_helpers import DAY, MAX_BOOKINGS, POLICY, TESTED, Api, a_request
@@ -32,6 +33,8 @@ async def test_an_account_shows_its_own_figures(api: Api) -> None:
     assert seen.pop("id").startswith("acc_")
     assert seen == {
         "name": "ours",
+        "state": "ACTIVE",
+        "suspendedAt": None,
         "events": [],
         "createdAt": "2026-03-01T12:00:00.000Z",
         "maxBookings": MAX_BOOKINGS,
@@ -119,3 +122,30 @@ async def test_a_choice_of_events_applies_from_the_next_call(api: Api) -> None:
     missed, gone = await told(api)
     assert (missed["type"], missed["bookingId"], missed["disposition"]) == ("call.missed", booking["id"], "BUSY")
     assert (gone["type"], gone["reason"]) == ("booking.gone", "deleted")
+
+
+async def test_a_suspended_account_and_its_sandbox_see_their_state_and_nothing_else(api: Api) -> None:
+    booking = await api.book()
+    await api.storage.run(suspend, "ours", "unpaid since March", api.clock.now())
+    requests = (
+        *(
+            ("GET", path, None)
+            for path in ("/bookings", "/cdr", f"/bookings/{booking['id']}", "/callbacks", "/nowhere")
+        ),
+        ("POST", "/bookings", a_request()),
+        ("DELETE", f"/bookings/{booking['id']}", None),
+        ("PUT", "/account", {"events": []}),
+    )
+    for account in ("ours", TESTED):
+        answers = [await api.call(method, path, body, account=account) for method, path, body in requests]
+        assert [(each.status, each.code) for each in answers] == [
+            (404, "not_found") if path == "/nowhere" else (403, "account_suspended") for _, path, _ in requests
+        ]
+        seen = await api.call("GET", "/account", account=account)
+        assert (seen.body["state"], seen.body["suspendedAt"]) == ("SUSPENDED", "2026-03-01T12:00:00.000Z")
+        assert "unpaid" not in seen.text
+    assert (await api.call("GET", "/bookings", account="theirs")).status == 200
+    await api.storage.run(resume, "ours")
+    assert (await api.see(booking["id"]))["status"] == "ACTIVE"
+    seen = (await api.call("GET", "/account", account=TESTED)).body
+    assert (seen["state"], seen["suspendedAt"]) == ("ACTIVE", None)

@@ -46,7 +46,7 @@ def test_accounts_are_listed_without_their_secrets(cli: Cli) -> None:
     bob = cli.json("accounts", "create", "bob")
     listed = cli.json("accounts", "list")
     assert [(each["id"], each["name"]) for each in listed] == [(ann["id"], "ann"), (bob["id"], "bob")]
-    assert set(listed[0]) == {"id", "name", "testOf", "createdAt"}
+    assert set(listed[0]) == {"id", "name", "testOf", "createdAt", "state", "suspendedAt", "closedAt", "reason"}
 
 
 def test_the_limits_of_an_account_are_shown_set_and_reset(cli: Cli) -> None:

@@ -42,6 +42,7 @@ ANSWERS = {
     Reason.END_REACHED: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
     Reason.SECONDS_SPENT: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
     Reason.CALLS_SPENT: Reject(Cause(22), Disposition.EXPIRED, notify_expired=True),
+    Reason.ACCOUNT_SUSPENDED: Reject(Cause(19), Disposition.ACCOUNT_SUSPENDED, notify_expired=False),
     Reason.PAUSED: Reject(Cause(19), Disposition.PAUSED, notify_expired=False),
     Reason.DESTINATION_IS_OURS: Reject(Cause(21), Disposition.FORBIDDEN, notify_expired=False),
     Reason.DESTINATION_NOT_ALLOWED: Reject(Cause(21), Disposition.FORBIDDEN, notify_expired=False),
@@ -93,6 +94,11 @@ CASES: dict[str, tuple[Facts, EpochMs, Reason]] = {
     "grace over, not swept": (Facts(a_booking(), CALLER), GRACE_OVER, Reason.NO_BOOKING),
     "spent, grace over": (Facts(SPENT, CALLER), EpochMs(START + POLICY.grace_ms), Reason.NO_BOOKING),
     "paused and deleted": (Facts(replace(PAUSED, gone_at=START), CALLER), START, Reason.NO_BOOKING),
+    # Suspended: before every other refusal of a booking.
+    "suspended": (Facts(a_booking(), CALLER, share=60, account_suspended=True), START, Reason.ACCOUNT_SUSPENDED),
+    "suspended and paused": (Facts(PAUSED, CALLER, account_suspended=True), START, Reason.ACCOUNT_SUSPENDED),
+    "suspended and ended": (Facts(a_booking(), CALLER, account_suspended=True), END, Reason.ACCOUNT_SUSPENDED),
+    "suspended and gone": (Facts(a_booking(gone_at=START), account_suspended=True), START, Reason.NO_BOOKING),
     # Expired: the reason of the expiry, before every other refusal.
     "just ended": (Facts(a_booking(), CALLER), END, Reason.END_REACHED),
     "grace nearly over": (Facts(a_booking(), CALLER), EpochMs(GRACE_OVER - 1), Reason.END_REACHED),

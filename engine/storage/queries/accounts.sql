@@ -1,15 +1,32 @@
 -- name: insert_account!
-INSERT INTO accounts (id, name, webhook_secret, created_at, test_of)
-VALUES (:id, :name, :webhook_secret, :created_at, :test_of);
+INSERT INTO accounts (id, name, webhook_secret, created_at, test_of, suspended_at, suspended_reason, closed_at)
+VALUES (:id, :name, :webhook_secret, :created_at, :test_of, :suspended_at, :suspended_reason, :closed_at);
 
 -- name: account_by_name^
-SELECT id, name, webhook_secret, created_at, test_of FROM accounts WHERE name = :name;
+SELECT id, name, webhook_secret, created_at, test_of, suspended_at, suspended_reason, closed_at
+FROM accounts WHERE name = :name;
 
 -- name: account_by_id^
-SELECT id, name, webhook_secret, created_at, test_of FROM accounts WHERE id = :id;
+SELECT id, name, webhook_secret, created_at, test_of, suspended_at, suspended_reason, closed_at
+FROM accounts WHERE id = :id;
 
 -- name: accounts_list
-SELECT id, name, test_of, created_at, max_bookings FROM accounts ORDER BY id;
+SELECT id, name, test_of, created_at, max_bookings, suspended_at, suspended_reason, closed_at FROM accounts ORDER BY id;
+
+-- name: rename_account!
+UPDATE accounts SET name = :name WHERE id = :id;
+
+-- name: suspend_account!
+-- A sandbox has the state of its customer's account. One that is suspended keeps its instant.
+UPDATE accounts SET suspended_at = COALESCE(suspended_at, :now), suspended_reason = COALESCE(:reason, suspended_reason)
+WHERE id = :id OR test_of = :id;
+
+-- name: resume_account!
+UPDATE accounts SET suspended_at = NULL, suspended_reason = NULL WHERE closed_at IS NULL AND (id = :id OR test_of = :id);
+
+-- name: close_account!
+UPDATE accounts SET suspended_at = COALESCE(suspended_at, :now), closed_at = :now
+WHERE closed_at IS NULL AND (id = :id OR test_of = :id);
 
 -- name: account_limits^
 -- NULL: the operator's. A sandbox has those of its customer's account.
@@ -23,7 +40,7 @@ UPDATE accounts SET ({limits}) = ({:limits}) WHERE id = :account_id;
 
 -- name: account_seen^
 -- Stops counting at `at_most`.
-SELECT id, name, events, created_at, (
+SELECT id, name, events, created_at, suspended_at, closed_at, (
     SELECT COUNT(*) FROM (
         SELECT 1 FROM bookings WHERE account_id = :account_id AND gone_at IS NULL LIMIT :at_most
     ) AS held
@@ -48,7 +65,8 @@ VALUES (:id, :account_id, :digest, :hint, :created_at, NULL);
 
 -- name: api_key_of_digest^
 -- `requests_per_minute` is the customer's own limit, which also is its sandbox's.
-SELECT k.id, k.account_id, a.test_of, a.clock_ahead_ms, o.requests_per_minute
+SELECT
+    k.id, k.account_id, a.test_of, a.clock_ahead_ms, o.requests_per_minute, a.suspended_at IS NOT NULL AS is_suspended
 FROM api_keys AS k JOIN accounts AS a ON a.id = k.account_id JOIN accounts AS o ON o.id = COALESCE(a.test_of, a.id)
 WHERE k.digest = :digest AND k.revoked_at IS NULL;
 

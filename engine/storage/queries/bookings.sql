@@ -61,6 +61,12 @@ WHERE b.gone_at IS NULL AND COALESCE(b.exhausted_at, b.end_at) <= :before AND a.
 ORDER BY COALESCE(b.exhausted_at, b.end_at)
 LIMIT :at_most;
 
+-- name: bookings_of_closed_accounts
+-- Those that are not gone: the sweep ends them. CROSS JOIN makes SQLite begin with the accounts, which are few.
+SELECT {b.bookings} FROM accounts AS a CROSS JOIN bookings AS b
+WHERE a.closed_at IS NOT NULL AND b.account_id = a.id AND b.gone_at IS NULL
+LIMIT :at_most;
+
 -- name: bookings_page_end^
 -- The last of the `looked_at` bookings that a page scans, and how many there are.
 SELECT MIN(w.id) AS last_id, COUNT(*) AS bookings FROM (

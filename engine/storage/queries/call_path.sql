@@ -12,7 +12,8 @@ SELECT {b.bookings},
     ),
     EXISTS (SELECT 1 FROM calls AS k WHERE k.call_id = :call_id),
     EXISTS (SELECT 1 FROM cdrs AS r WHERE r.call_id = :call_id)
-        OR EXISTS (SELECT 1 FROM counted_calls AS o WHERE o.call_id = :call_id)
+        OR EXISTS (SELECT 1 FROM counted_calls AS o WHERE o.call_id = :call_id),
+    EXISTS (SELECT 1 FROM accounts AS s WHERE s.id = b.account_id AND s.suspended_at IS NOT NULL)
 FROM bookings AS b
 WHERE b.service = :service AND b.gone_at IS NULL;
 

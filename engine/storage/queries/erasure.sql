@@ -36,6 +36,9 @@ SELECT id AS key, '' AS key_2, url FROM callback_endpoints WHERE id > :after ORD
 -- name: grants_to_search
 SELECT id AS key, '' AS key_2, reason FROM grants WHERE id > :after ORDER BY id LIMIT :at_most;
 
+-- name: accounts_to_search
+SELECT id AS key, '' AS key_2, suspended_reason FROM accounts WHERE id > :after ORDER BY id LIMIT :at_most;
+
 -- name: kept_answers_to_search
 SELECT account_id AS key, idempotency_key AS key_2, body FROM kept_answers
 WHERE (account_id, idempotency_key) > (:after, :after_2) ORDER BY account_id, idempotency_key LIMIT :at_most;
@@ -60,6 +63,9 @@ WHERE id = :id;
 
 -- name: set_grant_reason!
 UPDATE grants SET reason = :reason WHERE id = :id;
+
+-- name: set_suspended_reason!
+UPDATE accounts SET suspended_reason = :reason WHERE id = :id;
 
 -- name: set_callback_body!
 UPDATE outbox SET body = :body WHERE id = :id;

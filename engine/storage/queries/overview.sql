@@ -9,6 +9,11 @@ WHERE b.id < :before_id
 ORDER BY b.id DESC
 LIMIT :at_most;
 
+-- name: live_bookings_of_account
+-- The booking of each call that is up.
+SELECT c.booking_id FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id
+WHERE c.ended_at IS NULL AND b.account_id = :account_id;
+
 -- name: overview_live_calls
 SELECT {c.calls}, b.service, a.name AS account
 FROM calls AS c JOIN bookings AS b ON b.id = c.booking_id JOIN accounts AS a ON a.id = b.account_id

@@ -74,6 +74,7 @@ UNION ALL SELECT url || ' ' || body FROM outbox
 UNION ALL SELECT response FROM callback_attempts
 UNION ALL SELECT url FROM callback_endpoints
 UNION ALL SELECT reason FROM grants WHERE reason IS NOT NULL
+UNION ALL SELECT suspended_reason FROM accounts WHERE suspended_reason IS NOT NULL
 UNION ALL SELECT body || ' ' || idempotency_key FROM kept_answers
 UNION ALL SELECT sip_call_id FROM calls WHERE sip_call_id IS NOT NULL
 UNION ALL SELECT sip_call_id FROM cdrs WHERE sip_call_id IS NOT NULL;
