@@ -50,9 +50,13 @@ class Format(StrEnum):
 def json_lines(records: list[CallRecord]) -> str:
     """Returns the records as `GET /cdr.jsonl` writes them, with the fields that are for the operator only."""
     return "".join(
-        f"{json.dumps(CdrBody.of(record.cdr).model_dump(mode='json') | _for_operator(record.cdr))}\n"
+        f"{json.dumps(CdrBody.of(record.cdr).model_dump(mode='json') | _of_account(record.cdr))}\n"
         for record in records
     )
+
+
+def _of_account(cdr: Cdr) -> dict[str, Any]:
+    return {"accountId": cdr.account_id, **_for_operator(cdr)}
 
 
 LINES: dict[Format, Callable[[list[CallRecord]], str]] = {Format.CSV: master_csv, Format.JSONL: json_lines}
@@ -114,7 +118,7 @@ def export(
 ) -> None:
     """Export all call records with their hidden numbers, newest first, one account after the other.
 
-    The lines are those of `GET /cdr.csv` and `GET /cdr.jsonl`; in the latter, trunk and SIP Call-IDs are added.
+    The lines are those of `GET /cdr.csv` and `GET /cdr.jsonl`; the latter with account, trunk and SIP Call-IDs.
     """
     settings = Settings()
     wanted = _wanted(settings, account, since, until, service, source, disposition, booking)

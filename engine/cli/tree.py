@@ -51,6 +51,7 @@ ENTRIES: dict[str, Entry] = {
     "numbers": Entry("numbers", "app", "The pool of numbers to rent."),
     "bookings": Entry("tree", "bookings_app", "Bookings of all accounts."),
     "cdr": Entry("cdr", "app", "Call records."),
+    "report": Entry("report", "app", "Sum up the calls of a month, by account and rented number."),
     "calls": Entry("calls", "app", "Live calls of all accounts."),
     "trunks": Entry("trunks", "app", "The lines to the carriers."),
     "ledger": Entry("ledger", "app", "Proof that the credit of every booking adds up."),

@@ -1,6 +1,7 @@
 """Instants by two clocks, and their RFC 3339 texts."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString, NewType
@@ -46,6 +47,31 @@ class Timestamp:
     def with_wall(self, wall_ms: EpochMs | None) -> "Timestamp":
         """Returns the same instant by another wall clock; unchanged for None."""
         return self if wall_ms is None else replace(self, wall_ms=wall_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time from `since` on and before `until`, in epoch milliseconds."""
+
+    since: EpochMs
+    until: EpochMs
+
+    def by_day(self) -> Iterator["Span"]:
+        """Yields its pieces of a day, the last of which may be shorter."""
+        for begin in range(self.since, self.until, DAY_MS):
+            yield Span(EpochMs(begin), EpochMs(min(begin + DAY_MS, self.until)))
+
+
+def month_from(text: str) -> Span | None:
+    """Returns the month, in UTC, that a text such as `2026-11` names; None if it names none."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}", text):
+        return None
+    try:
+        begin = datetime.fromisoformat(f"{text}-01T00:00:00+00:00")
+        end = (begin + timedelta(days=31)).replace(day=1)
+    except (ValueError, OverflowError):
+        return None
+    return Span(*(EpochMs((each - _EPOCH) // timedelta(milliseconds=1)) for each in (begin, end)))
 
 
 def rfc3339(instant: EpochMs) -> str:

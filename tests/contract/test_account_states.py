@@ -165,18 +165,16 @@ async def test_closing_ends_all_bookings_in_batches_revokes_all_keys_and_leaves_
     assert ended == [BATCH, 2, 0]
     assert await world.route(real[1].service) == UNKNOWN_NUMBER
     assert (await world.stored(theirs)).gone_at is None
-    assert {row["e164"]: row["state"] for row in world.rows("SELECT e164, state FROM numbers")} == {
-        **dict.fromkeys(POOL, "FREE"),
-        theirs.service: "BOOKED",
-        **{each.service: "QUARANTINED" for each in real},
-    }
+    expected = dict.fromkeys(POOL, "FREE") | {theirs.service: "BOOKED"}
+    expected |= {each.service: "QUARANTINED" for each in real}
+    assert {row["e164"]: row["state"] for row in world.rows("SELECT e164, state FROM numbers")} == expected
     assert world.rows("SELECT COUNT(*) AS valid FROM api_keys WHERE revoked_at IS NULL") == [{"valid": 1}]
     # What waited still waits to be delivered, and the customer hears of the end of each booking.
     after = world.rows("SELECT id, body FROM outbox WHERE state = 'PENDING'")
     assert {row["id"] for row in waiting} < {row["id"] for row in after}
     assert sum('"booking.gone"' in row["body"] and '"deleted"' in row["body"] for row in after) == 2
     assert world.rows("SELECT COUNT(*) AS records FROM cdrs WHERE disposition = 'ANSWERED'") == [{"records": 1}]
-    again = await world.storage.run(close, world.account, world.now + 1)
+    again = await world.storage.run(close, world.account, EpochMs(world.now + 1))
     assert (again.keys_revoked, again.account) == (0, closed.account)
 
 

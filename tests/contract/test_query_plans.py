@@ -25,6 +25,7 @@ SCANS = dict.fromkeys(
 }
 # Queries that may sort their result, and why it is small.
 SORTS = {
+    "calls_by_number": "numbers that one account had on one day",
     "ends_of_quarantine": "numbers in quarantine, by day",
     "grants_of_booking": "of one booking",
     "bookings_of_account_ending": "of one sandbox",
@@ -40,6 +41,7 @@ SORTS = {
 }
 # The index of frequent queries, and as much of their search as matters.
 INDEXES = {
+    "calls_by_number": "cdrs_begun (account_id=? AND started_at>? AND started_at<?)",
     "bookings_of_closed_accounts": "accounts_closed",
     "bookings_page": "bookings_listed (account_id=? AND id",
     "bookings_page_end": "bookings_listed (account_id=? AND id",

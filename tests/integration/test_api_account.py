@@ -127,7 +127,7 @@ async def test_a_choice_of_events_applies_from_the_next_call(api: Api) -> None:
 async def test_a_suspended_account_and_its_sandbox_see_their_state_and_nothing_else(api: Api) -> None:
     booking = await api.book()
     await api.storage.run(suspend, "ours", "unpaid since March", api.clock.now())
-    requests = (
+    requests: tuple[tuple[str, str, Any], ...] = (
         *(
             ("GET", path, None)
             for path in ("/bookings", "/cdr", f"/bookings/{booking['id']}", "/callbacks", "/nowhere")

@@ -24,6 +24,12 @@ WHERE r.account_id = :account_id
 ORDER BY r.started_at DESC, r.id DESC
 LIMIT :at_most;
 
+-- name: calls_by_number
+-- What an account's calls of a span cost, by the rented number. Answered calls last at least a second.
+SELECT service, COUNT(*) AS calls, SUM(duration > 0) AS answered, SUM(duration) AS seconds FROM cdrs
+WHERE account_id = :account_id AND started_at >= :since AND started_at < :until
+GROUP BY service;
+
 -- name: latest_reported_call$
 -- Of Asterisk's answered calls; a simulated call has an id of its own kind.
 SELECT call_id FROM cdrs WHERE disposition = 'ANSWERED' AND substr(call_id, 1, 4) <> 'sim_' ORDER BY id DESC LIMIT 1;

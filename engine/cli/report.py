@@ -1,0 +1,102 @@
+"""`report`: what the calls of a month cost, by account and number."""
+
+import asyncio
+import csv
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import typer
+
+from engine.accounts.accounts import account_of
+from engine.cdr.report import report_lines
+from engine.cli.database import run_command
+from engine.cli.output import Json, complain, show
+from engine.config.policy import retention_of
+from engine.config.settings import Settings
+from engine.domain.errors import InvalidInput
+from engine.domain.ids import AccountId
+from engine.domain.times import DAY_MS, Span, month_from
+from engine.runtime.clock import SystemClock
+from engine.storage.operator_reads import CallSums, OperatorReads
+from engine.storage.transaction import Transaction
+
+app = typer.Typer(add_completion=False)
+
+COLUMNS = ("accountId", "account", "number", "calls", "answeredCalls", "seconds")
+
+
+@app.command()
+def report(
+    month: Annotated[str, typer.Option(help="The month, in UTC, such as 2026-11.")],
+    account: Annotated[
+        str | None, typer.Option(help="Id or name of the account. Without it: all accounts but sandboxes.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Sum up the calls of a month, by account and rented number: calls, answered calls, charged seconds.
+
+    A call belongs to the month in which it came in. A number that two accounts had within the month has a line for
+    each. Closed accounts are included. The seconds are those of the call records, which the ledger explains.
+    """
+    span, now, settings = month_from(month), SystemClock().now(), Settings()
+    problems = [] if span else ["--month must be a month, such as 2026-11"]
+    problems += ["give either --csv or --json"] if as_csv and as_json else []
+    problems += ["this month has not begun yet"] if span and span.since > now else []
+    if span is None or problems:
+        raise InvalidInput(problems)
+    names = run_command(settings, _names, account)
+    total = asyncio.run(_write(settings, names, span, as_csv=as_csv, as_json=as_json))
+    complain(f"{total.calls} calls, {total.answered} of them answered, {total.seconds} seconds")
+    if span.until > now:
+        complain("the month is not over yet, and calls that are still up are not included")
+    kept_ms = retention_of(settings).records_ms
+    if span.since < now - kept_ms:
+        complain(f"incomplete: call records are deleted after {kept_ms // DAY_MS} days (cdr_retention)")
+
+
+def _names(tx: Transaction, account: str | None) -> dict[AccountId, str]:
+    """Returns the names of the accounts to report on, by their ids."""
+    if account is not None:
+        found = account_of(tx, account)
+        return {found.id: found.name}
+    return {row["id"]: row["name"] for row in tx.accounts.all() if row["test_of"] is None}
+
+
+async def _write(
+    settings: Settings, names: dict[AccountId, str], month: Span, *, as_csv: bool, as_json: bool
+) -> CallSums:
+    """Prints the report, and returns the sums of all lines. CSV and JSON are printed line by line."""
+    total, table = CallSums(), list[dict[str, Any]]()
+    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    if as_csv:
+        writer.writeheader()
+    elif as_json:
+        sys.stdout.write("[")
+    separator = "\n"
+    async for sums, record in _records(settings, names, month):
+        total += sums
+        if as_csv:
+            writer.writerow(record)
+        elif as_json:
+            sys.stdout.write(f"{separator}  {json.dumps(record)}")
+            separator = ",\n"
+        else:
+            table.append(record)
+    if as_json:
+        sys.stdout.write("\n]\n")
+    elif not as_csv:
+        show(table, as_json=False)
+    return total
+
+
+async def _records(
+    settings: Settings, names: dict[AccountId, str], month: Span
+) -> AsyncIterator[tuple[CallSums, dict[str, Any]]]:
+    async with OperatorReads(settings.database) as reads:
+        async for line in report_lines(reads, names, month):
+            sums = line.sums
+            values = (line.account_id, names[line.account_id], line.number, sums.calls, sums.answered, sums.seconds)
+            yield sums, dict(zip(COLUMNS, values, strict=True))

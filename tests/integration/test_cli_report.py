@@ -1,0 +1,68 @@
+"""`rented-numbers report`: the calls of a month, as a table, CSV and JSON."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli_runner import CliInProcess
+from tests.integration.test_cli_cdr import filled
+
+__all__ = ["filled"]
+
+# The calls of the fixture came in on 2026-03-01; retention must not be in the way.
+KEPT = {"cdr_retention": "P3650D"}
+LINES = [("acc_1", "+3225550000", 2, 1, 1), ("acc_2", "+3225550001", 4, 2, 2)]
+
+
+@pytest.fixture
+def cli(filled: CliInProcess, tmp_path: Path) -> CliInProcess:
+    shutil.copytree(filled.data, tmp_path / "var")
+    return CliInProcess(tmp_path)
+
+
+def test_a_month_is_reported_in_every_form_with_the_same_sums(cli: CliInProcess) -> None:
+    expected = [
+        dict(
+            zip(
+                ("accountId", "account", "number", "calls", "answeredCalls", "seconds"),
+                (account, f"name of {account}", *rest),
+                strict=True,
+            )
+        )
+        for account, *rest in LINES
+    ]
+    assert cli.json("report", "--month", "2026-03", **KEPT) == expected
+    done = cli("report", "--month", "2026-03", "--csv", **KEPT)
+    assert list(csv.DictReader(done.stdout.splitlines())) == [
+        {name: str(value) for name, value in line.items()} for line in expected
+    ]
+    assert done.stderr == "rented-numbers: 6 calls, 3 of them answered, 3 seconds\n"
+    table = cli("report", "--month", "2026-03", "--account", "name of acc_2", **KEPT).stdout
+    assert "+3225550001" in table
+    assert "acc_1" not in table
+    for empty in ("2026-02", "2026-04"):
+        assert cli.json("report", "--month", empty, **KEPT) == []
+        assert cli("report", "--month", empty, "--csv", **KEPT).stdout.count("\n") == 1
+
+
+def test_a_report_says_that_it_is_incomplete(cli: CliInProcess) -> None:
+    done = cli("report", "--month", "2026-03", "--json", cdr_retention="P1D")
+    assert json.loads(done.stdout)
+    assert "incomplete: call records are deleted after 1 days" in done.stderr
+    assert "incomplete" not in cli("report", "--month", "2026-03", **KEPT).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--month", "2026-13"], "must be a month"),
+        (["--month", "2999-01"], "has not begun yet"),
+        (["--month", "2026-03", "--csv", "--json"], "either --csv or --json"),
+        (["--month", "2026-03", "--account", "eve"], "there is no account 'eve'"),
+    ],
+)
+def test_a_wrong_request_is_refused(cli: CliInProcess, arguments: list[str], why: str) -> None:
+    assert why in cli.refused("report", *arguments)
