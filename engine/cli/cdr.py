@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -18,7 +17,7 @@ from engine.accounts.accounts import account_of
 from engine.cdr.listing import position_of, record_batches
 from engine.cdr.master_csv import master_csv
 from engine.cli.database import run_command
-from engine.cli.output import Json, complain, show, show_one
+from engine.cli.output import Json, complain, ending_with_its_reader, show, show_one
 from engine.config.policy import policy_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput, NotFound
@@ -127,12 +126,8 @@ def export(
             written = asyncio.run(_write(settings, wanted, LINES[format_], file))
         complain(f"{written} call records written")
         return
-    try:
+    with ending_with_its_reader():
         asyncio.run(_write(settings, wanted, LINES[format_], sys.stdout))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader closed the pipe, as `head` does. Without this, Python would complain once more when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wanted(

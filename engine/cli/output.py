@@ -1,6 +1,7 @@
 """How commands print: tables for people, JSON for programs, messages on standard error."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,6 +72,17 @@ def show_one(record: dict[str, Any], *, as_json: bool) -> None:
     for key, value in record.items():
         shown = Text(f"{key:>{width}}  {'' if value is None else value}")
         console.print(shown, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def ending_with_its_reader() -> Iterator[None]:
+    """Ends the output quietly when its reader closes the pipe, as `head` does."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Without this, Python would complain once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def with_times(record: dict[str, Any], **instants: int | None) -> dict[str, Any]:

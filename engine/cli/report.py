@@ -4,7 +4,8 @@ import asyncio
 import csv
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import typer
@@ -12,12 +13,12 @@ import typer
 from engine.accounts.accounts import account_of
 from engine.cdr.report import report_lines
 from engine.cli.database import run_command
-from engine.cli.output import Json, complain, show
+from engine.cli.output import Json, complain, ending_with_its_reader, show
 from engine.config.policy import retention_of
 from engine.config.settings import Settings
 from engine.domain.errors import InvalidInput
 from engine.domain.ids import AccountId
-from engine.domain.times import DAY_MS, Span, month_from
+from engine.domain.times import DAY_MS, EpochMs, Span, month_from
 from engine.runtime.clock import SystemClock
 from engine.storage.operator_reads import CallSums, OperatorReads
 from engine.storage.transaction import Transaction
@@ -48,11 +49,16 @@ def report(
     if span is None or problems:
         raise InvalidInput(problems)
     names = run_command(settings, _names, account)
-    total = asyncio.run(_write(settings, names, span, as_csv=as_csv, as_json=as_json))
+    with ending_with_its_reader():
+        total = asyncio.run(_write(settings, names, span, as_csv=as_csv, as_json=as_json))
+        _comment(total, span, now, retention_of(settings).records_ms)
+
+
+def _comment(total: CallSums, span: Span, now: EpochMs, kept_ms: int) -> None:
+    """Says on standard error what the lines add up to, and what is missing in them."""
     complain(f"{total.calls} calls, {total.answered} of them answered, {total.seconds} seconds")
     if span.until > now:
         complain("the month is not over yet, and calls that are still up are not included")
-    kept_ms = retention_of(settings).records_ms
     if span.since < now - kept_ms:
         complain(f"incomplete: call records are deleted after {kept_ms // DAY_MS} days (cdr_retention)")
 
@@ -76,15 +82,16 @@ async def _write(
     elif as_json:
         sys.stdout.write("[")
     separator = "\n"
-    async for sums, record in _records(settings, names, month):
-        total += sums
-        if as_csv:
-            writer.writerow(record)
-        elif as_json:
-            sys.stdout.write(f"{separator}  {json.dumps(record)}")
-            separator = ",\n"
-        else:
-            table.append(record)
+    async with aclosing(_records(settings, names, month)) as records:
+        async for sums, record in records:
+            total += sums
+            if as_csv:
+                writer.writerow(record)
+            elif as_json:
+                sys.stdout.write(f"{separator}  {json.dumps(record)}")
+                separator = ",\n"
+            else:
+                table.append(record)
     if as_json:
         sys.stdout.write("\n]\n")
     elif not as_csv:
@@ -94,7 +101,7 @@ async def _write(
 
 async def _records(
     settings: Settings, names: dict[AccountId, str], month: Span
-) -> AsyncIterator[tuple[CallSums, dict[str, Any]]]:
+) -> AsyncGenerator[tuple[CallSums, dict[str, Any]], None]:
     async with OperatorReads(settings.database) as reads:
         async for line in report_lines(reads, names, month):
             sums = line.sums
