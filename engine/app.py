@@ -41,6 +41,7 @@ from engine.config.sources import active_test_switches
 from engine.config.tuning import CALL_DEADLINE_SECONDS
 from engine.control.diagnostics import diagnostic_operations, diagnostics_enabled
 from engine.control.operator import Operator
+from engine.control.operator_warnings import WarningWatch
 from engine.control.server import ControlServer
 from engine.metrics.collector import Sources
 from engine.metrics.database_figures import DatabaseReader
@@ -56,8 +57,9 @@ from engine.runtime.watchdog import watched
 from engine.storage.files import database_files
 from engine.storage.gauges import GaugeReads
 from engine.storage.migrate import require_usable
+from engine.storage.operator_reads import OperatorReads
 from engine.storage.probe import StorageProbe
-from engine.storage.reads import STATEMENT_SECONDS, Reads
+from engine.storage.reads import STATEMENT_SECONDS
 from engine.storage.revocations import RevocationLog
 from engine.storage.sqlite import SqliteStorage
 from engine.sweeper import Sweeper
@@ -98,7 +100,7 @@ async def _serve(settings: Settings, kept: secrets.Secrets, agi_tokens: Collecti
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     storage = SqliteStorage(settings.database)
     try:
-        async with Reads(settings.database, STATEMENT_SECONDS) as reads, watched():
+        async with OperatorReads(settings.database, STATEMENT_SECONDS) as reads, watched():
             await Engine(settings, kept, agi_tokens, storage, reads).run(http, fastagi, metrics, stop)
     finally:
         await storage.close()
@@ -121,7 +123,7 @@ class Engine:
         kept: secrets.Secrets,
         agi_tokens: Collection[str],
         storage: SqliteStorage,
-        reads: Reads,
+        reads: OperatorReads,
     ) -> None:
         self._settings = settings
         self._agi_tokens = agi_tokens
@@ -245,6 +247,7 @@ class Engine:
             tasks.create_task(self._probe.run(stop))
             tasks.create_task(self._key_use.run(stop))
             tasks.create_task(self._build_sweeper().run(stop))
+            tasks.create_task(WarningWatch(self._reads, self._clock, self._policy.quarantine_ms).run(stop))
             if self._watch is not None:
                 tasks.create_task(self._watch.run(stop))
             log.info("engine_up", http=self._settings.http_port, fastagi=self._settings.fastagi_port)
@@ -292,8 +295,5 @@ class Engine:
 def _build_security_log(settings: Settings) -> SecurityLog:
     return SecurityLog(
         settings.security_log,
-        {
-            "HTTP": (settings.http_host, settings.http_port),
-            "AGI": (settings.fastagi_host, settings.fastagi_port),
-        },
+        {"HTTP": (settings.http_host, settings.http_port), "AGI": (settings.fastagi_host, settings.fastagi_port)},
     )

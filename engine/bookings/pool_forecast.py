@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.domain.times import DAY_MS, EpochMs
+from engine.domain.times import DAY_MS, EpochMs, Span
+from engine.storage.operator_reads import OperatorReads
 from engine.storage.reads import Reads
 
 PACE_DAYS = 7
@@ -71,14 +72,38 @@ async def pool_forecast(reads: Reads, now: EpochMs, quarantine_ms: int) -> PoolF
     """
     taken, came_back = await reads.numbers_taken(now, PACE_MS, quarantine_ms)
     ends = await reads.ends_of_quarantine(now, DAY_MS)
-    # Before the next sweep, the quarantine of some numbers may be over already.
+    returning = _returning(ends, quarantine_ms)
+    return PoolForecast(await reads.free_numbers(), sum(ends.values()), taken, came_back, returning)
+
+
+async def pool_forecasts(reads: OperatorReads, now: EpochMs, quarantine_ms: int) -> dict[str | None, PoolForecast]:
+    """Reads the forecast of each country that has free numbers or numbers in quarantine, or had bookings lately.
+
+    Args:
+        reads: The database.
+        now: The present time.
+        quarantine_ms: How long a number stays out of the pool after its booking.
+    """
+    back = EpochMs(now - quarantine_ms)
+    free = await reads.free_numbers()
+    taken = await reads.booked_by_country(Span(EpochMs(now - PACE_MS), EpochMs(now + 1)))
+    came_back = await reads.left_by_country(Span(EpochMs(back - PACE_MS), EpochMs(back + 1)))
+    ends = await reads.ends_of_quarantine_by_country(now, DAY_MS)
+    return {
+        country: PoolForecast(
+            {country: free[country]} if country in free else {},
+            ends[country].total() if country in ends else 0,
+            taken[country],
+            came_back[country],
+            _returning(ends.get(country, {}), quarantine_ms),
+        )
+        for country in {*free, *taken, *ends}
+    }
+
+
+def _returning(ends: Mapping[int, int], quarantine_ms: int) -> tuple[int, ...]:
+    """Returns how many numbers leave quarantine within each day from now on."""
     returning = Counter[int]()
     for day, numbers in ends.items():
-        returning[max(0, day)] += numbers
-    return PoolForecast(
-        await reads.free_numbers(),
-        sum(ends.values()),
-        taken,
-        came_back,
-        tuple(returning[day] for day in range(quarantine_ms // DAY_MS)),
-    )
+        returning[max(0, day)] += numbers  # before the next sweep, the quarantine of some may be over already
+    return tuple(returning[day] for day in range(quarantine_ms // DAY_MS))

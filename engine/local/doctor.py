@@ -13,6 +13,7 @@ from engine.local.end_spool_check import end_spool
 from engine.local.findings import Finding, Verdict
 from engine.local.running_asterisk import running_asterisk
 from engine.local.trunk_check import trunks
+from engine.local.warning_check import warnings
 
 __all__ = ["Finding", "Verdict", "examine"]
 
@@ -52,6 +53,7 @@ CHECKS = (
     Check("numbers of bookings", checks.numbers_of_bookings),
     Check("callbacks", checks.callbacks),
     Check("journal", end_spool),
+    Check("warnings", warnings),
     Check("ledger", checks.ledger),
     Check("exposure", checks.exposure),
     Check("test switch", checks.switches_for_tests),

@@ -2,7 +2,14 @@
 
 import uuid_utils
 
+from engine.domain.times import EpochMs
+
 
 def new_id(prefix: str) -> str:
     """Returns a new id, such as `bkg_01a206bf7ae277579d190ae0d5b05f1a` for the prefix `bkg`."""
     return f"{prefix}_{uuid_utils.uuid7().hex}"
+
+
+def first_id(prefix: str, at: EpochMs) -> str:
+    """Returns a text that no id of this kind from before the instant follows: an id begins with its 48 bits of time."""
+    return f"{prefix}_{max(at, 0):012x}"

@@ -1,10 +1,14 @@
 """Sums over many rows, which only the operator reads."""
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from engine.domain.ids import AccountId
 from engine.domain.numbers import E164
-from engine.domain.times import Span
+from engine.domain.routing import Disposition
+from engine.domain.times import EpochMs, Span
+from engine.runtime.ids import first_id
 from engine.storage.reads import Reads
 
 
@@ -26,6 +30,10 @@ class CallSums:
         return CallSums(self.calls + other.calls, self.answered + other.answered, self.seconds + other.seconds)
 
 
+# The country of numbers (ISO 3166); None where they belong to no single one.
+Country: TypeAlias = str | None
+
+
 class OperatorReads(Reads):
     """Reads, and sums for the operator. They have the connection of other counts."""
 
@@ -35,3 +43,42 @@ class OperatorReads(Reads):
             self._sql.calls_by_number, account_id=account_id, since=span.since, until=span.until
         )
         return {row["service"]: CallSums(row["calls"], row["answered"], row["seconds"]) for row in rows}
+
+    async def numbers_by_country(self) -> dict[Country, dict[str, int]]:
+        """Counts the numbers of each country by their state."""
+        counts: dict[Country, dict[str, int]] = {}
+        for row in await self._counts.run(self._sql.numbers_by_country):
+            counts.setdefault(row["country"], {})[row["state"]] = row["numbers"]
+        return counts
+
+    async def booked_by_country(self, span: Span) -> Counter[Country]:
+        """Counts the numbers of each country that were booked within the span."""
+        rows = await self._counts.run(self._sql.booked_by_country, since=span.since, until=span.until)
+        return Counter({row["country"]: row["numbers"] for row in rows})
+
+    async def left_by_country(self, span: Span) -> Counter[Country]:
+        """Counts the numbers of each country that lost their booking within the span."""
+        rows = await self._counts.run(self._sql.left_by_country, since=span.since, until=span.until)
+        return Counter({row["country"]: row["numbers"] for row in rows})
+
+    async def ends_of_quarantine_by_country(self, now: EpochMs, day_ms: int) -> dict[Country, Counter[int]]:
+        """Counts the numbers whose quarantine ends within each day from now on; a day before now is negative."""
+        counts: dict[Country, Counter[int]] = {}
+        for row in await self._counts.run(self._sql.ends_of_quarantine_by_country, now=now, day_ms=day_ms):
+            counts.setdefault(row["country"], Counter())[row["day"]] = row["numbers"]
+        return counts
+
+    async def endpoints_tried(self, since: EpochMs, limit: int) -> list[tuple[str, EpochMs, EpochMs | None]]:
+        """Returns URL, last attempt and failing_since of customers' enabled endpoints, the last tried first."""
+        rows = await self._counts.run(self._sql.endpoints_tried, since=since, at_most=limit)
+        return [(row["url"], row["last_attempt_at"], row["failing_since"]) for row in rows]
+
+    async def dispositions(self, span: Span, limit: int) -> Counter[Disposition]:
+        """Counts how the newest real calls ended that were recorded within the span, at most `limit` of them."""
+        rows = await self._counts.run(
+            self._sql.dispositions_between,
+            first_id=first_id("cdr", span.since),
+            last_id=first_id("cdr", span.until),
+            at_most=limit,
+        )
+        return Counter({Disposition(row["disposition"]): row["calls"] for row in rows})

@@ -19,12 +19,18 @@ SCANS = dict.fromkeys(
     "booked_without_booking": "for `doctor`",
     "api_keys_of": "for the operator; keys are few",
     "latest_reported_call": "for `doctor`; from the newest call on, until an answered one",
+    "numbers_by_country": "for the operator",
     "numbers_by_state": "for `doctor`",
     "numbers_by_country_and_state": "for metrics, once a minute at most, and on a connection of its own",
     "oldest_cdrs": "in the order of the index, until the first recent one",
 }
 # Queries that may sort their result, and why it is small.
 SORTS = {
+    "booked_by_country": "numbers that were booked within a week",
+    "dispositions_between": "a bounded number of scanned rows",
+    "ends_of_quarantine_by_country": "numbers in quarantine, by country and day",
+    "left_by_country": "numbers that lost their booking within a week",
+    "numbers_by_country": "for the operator",
     "calls_by_number": "numbers that one account had on one day",
     "ends_of_quarantine": "numbers in quarantine, by day",
     "grants_of_booking": "of one booking",
@@ -41,6 +47,10 @@ SORTS = {
 }
 # The index of frequent queries, and as much of their search as matters.
 INDEXES = {
+    "booked_by_country": "bookings_created (created_at>? AND created_at<?)",
+    "left_by_country": "bookings_ended (gone_at>? AND gone_at<?)",
+    "dispositions_between": "sqlite_autoindex_cdrs_1 (id>? AND id<?)",
+    "endpoints_tried": "callback_endpoints_used (last_attempt_at>?)",
     "calls_by_number": "cdrs_begun (account_id=? AND started_at>? AND started_at<?)",
     "bookings_of_closed_accounts": "accounts_closed",
     "bookings_page": "bookings_listed (account_id=? AND id",

@@ -30,6 +30,16 @@ SELECT service, COUNT(*) AS calls, SUM(duration > 0) AS answered, SUM(duration) 
 WHERE account_id = :account_id AND started_at >= :since AND started_at < :until
 GROUP BY service;
 
+-- name: dispositions_between
+-- Of the newest real calls that were recorded within a span: a simulated call has an id of its own kind.
+SELECT disposition, COUNT(*) AS calls FROM (
+    SELECT disposition FROM cdrs
+    WHERE id >= :first_id AND id < :last_id AND substr(call_id, 1, 4) <> 'sim_'
+    ORDER BY id DESC
+    LIMIT :at_most
+) AS newest
+GROUP BY disposition;
+
 -- name: latest_reported_call$
 -- Of Asterisk's answered calls; a simulated call has an id of its own kind.
 SELECT call_id FROM cdrs WHERE disposition = 'ANSWERED' AND substr(call_id, 1, 4) <> 'sim_' ORDER BY id DESC LIMIT 1;

@@ -55,6 +55,13 @@ WHERE id IN (
 -- name: endpoint_is_released!
 UPDATE callback_endpoints SET releasing = 0 WHERE id = :id;
 
+-- name: endpoints_tried
+-- Of customers, enabled, the last tried first. CROSS JOIN makes SQLite begin with the endpoints, in their order.
+SELECT e.url, e.last_attempt_at, e.failing_since FROM callback_endpoints AS e CROSS JOIN accounts AS a
+WHERE e.last_attempt_at >= :since AND e.disabled_at IS NULL AND a.id = e.account_id AND a.test_of IS NULL
+ORDER BY e.last_attempt_at DESC
+LIMIT :at_most;
+
 -- name: delete_unused_endpoints!
 -- An endpoint is kept as long as callbacks are held for it.
 DELETE FROM callback_endpoints WHERE id IN (

@@ -96,6 +96,25 @@ LIMIT :at_most;
 -- name: numbers_by_state
 SELECT state, COUNT(*) AS numbers FROM numbers GROUP BY state;
 
+-- name: numbers_by_country
+SELECT country, state, COUNT(*) AS numbers FROM numbers GROUP BY country, state;
+
+-- name: booked_by_country
+-- Sandboxes' numbers are not in the pool.
+SELECT n.country, COUNT(*) AS numbers FROM bookings AS b CROSS JOIN numbers AS n
+WHERE b.created_at >= :since AND b.created_at < :until AND n.e164 = b.service
+GROUP BY n.country;
+
+-- name: left_by_country
+SELECT n.country, COUNT(*) AS numbers FROM bookings AS b CROSS JOIN numbers AS n
+WHERE b.gone_at >= :since AND b.gone_at < :until AND n.e164 = b.service
+GROUP BY n.country;
+
+-- name: ends_of_quarantine_by_country
+SELECT country, (quarantined_until - :now) / :day_ms AS day, COUNT(*) AS numbers FROM numbers
+WHERE state = 'QUARANTINED'
+GROUP BY country, (quarantined_until - :now) / :day_ms;
+
 -- name: free_numbers_by_country
 SELECT country, COUNT(*) AS numbers FROM numbers WHERE state = 'FREE' GROUP BY country;
 
