@@ -25,8 +25,9 @@ ORDER BY r.started_at DESC, r.id DESC
 LIMIT :at_most;
 
 -- name: calls_by_number
--- What an account's calls of a span cost, by the rented number. Answered calls last at least a second.
-SELECT service, COUNT(*) AS calls, SUM(duration > 0) AS answered, SUM(duration) AS seconds FROM cdrs
+-- What an account's calls of a span cost, by the rented number. Answered calls last at least a second. The record of a
+-- refused call may stand for further ones.
+SELECT service, SUM(1 + further_calls) AS calls, SUM(duration > 0) AS answered, SUM(duration) AS seconds FROM cdrs
 WHERE account_id = :account_id AND started_at >= :since AND started_at < :until
 GROUP BY service;
 
